@@ -1,0 +1,167 @@
+"""Makes or mends the checkout's .venv; bin/_env.sh calls it when the stamp there is off.
+
+    python -I bin/_setup.py ROOT CHECKSUM PART
+
+Runs under a lock of the kernel's, so that first uses at the same time wait for each other and
+a killed one leaves no lock behind. The stamp says "building" from before the first change until
+after the last, so that what a killed one leaves is made anew.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO, NamedTuple
+
+BUILDING = "building"
+WORKS = """
+import sys, pip
+sys.exit(sys.version_info < (3, 11) or sys.prefix == sys.base_prefix)
+"""
+
+
+class Failed(Exception):
+    """The set-up cannot go on; says in one line why."""
+
+
+class Stamp(NamedTuple):
+    """What .venv holds: for which setup.cfg, which parts, and for a checkout at which place."""
+
+    checksum: str
+    parts: frozenset[str]
+    root: str
+
+    @classmethod
+    def read(cls, path: Path) -> "Stamp | None":
+        """The stamp at path; None if there is none or it is damaged."""
+        try:
+            checksum, parts, root = path.read_text().splitlines()
+        except (OSError, ValueError):
+            return None
+        return cls(checksum, frozenset(parts.split()), root)
+
+    def write(self, path: Path) -> None:
+        """Put the stamp at path, wholly or not at all."""
+        new = path.with_suffix(".new")
+        new.write_text(f"{self.checksum}\n{' '.join(sorted(self.parts))}\n{self.root}\n")
+        new.replace(path)
+
+
+class Environment:
+    """The .venv of the checkout at root; use it with the lock held."""
+
+    def __init__(self, root: Path, lock: IO[str]) -> None:
+        self.root = root
+        self.lock = lock
+        self.path = root / ".venv"
+        self.python = self.path / "bin" / "python"
+        self.stamp = self.path / "kademlua.stamp"
+        self.log = self.path / "install.log"
+
+    def ensure(self, checksum: str, part: str) -> None:
+        """See that the project is installed as setup.cfg says, and the part with it."""
+        old = Stamp.read(self.stamp)
+        parts = (old.parts if old else frozenset()) | {"base", part}
+        new = Stamp(checksum, parts, str(self.root))
+        works = self.works()
+        if works and old == new:
+            return  # another did it while this one waited for the lock
+        building = new._replace(checksum=BUILDING)
+        if works and (old is None or (old.checksum != BUILDING and old.root == new.root)):
+            say(f"installing what setup.cfg asks for into {self.path} ...")
+            building.write(self.stamp)
+            try:
+                self.install(parts)
+            except Failed:  # pip has put everything back
+                if old:
+                    old.write(self.stamp)
+                else:
+                    self.stamp.unlink()
+                raise
+        else:
+            version = ".".join(map(str, sys.version_info[:3]))
+            say(f"making {self.path} with Python {version}, and installing into it ...")
+            if self.path.exists():
+                shutil.rmtree(self.path)
+            self.path.mkdir()
+            building.write(self.stamp)
+            self.create()
+            self.install(parts)
+        new.write(self.stamp)
+        say("installed")
+
+    def works(self) -> bool:
+        """Whether the environment's Python runs, is new enough and has pip."""
+        command = [str(self.python), "-I", "-c", WORKS]
+        try:
+            return subprocess.run(command, capture_output=True, check=False).returncode == 0
+        except OSError:
+            return False
+
+    def create(self) -> None:
+        """Make the bare environment, on the real file of the base Python: that one goes with
+        its version, while the Python behind a link may become another."""
+        # The name is venv's own; it differs from sys.executable in a virtual environment.
+        base = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+        self.run("making the virtual environment", base, "-I", "-m", "venv", str(self.path))
+
+    def install(self, parts: frozenset[str]) -> None:
+        """Install the project, editable, with the extras among the parts."""
+        extras = ",".join(sorted(parts - {"base"}))
+        command = [str(self.python), "-I", "-m", "pip", "install", "--no-input"]
+        command += ["--disable-pip-version-check", "-e", f".[{extras}]" if extras else "."]
+        self.run("installing (is there a network?)", *command)
+
+    def run(self, what: str, *command: str) -> None:
+        """Run a command into the log. It keeps the lock, too, should this process be killed."""
+        with self.log.open("a") as log:
+            code = subprocess.run(
+                command,
+                cwd=self.root,
+                env={**os.environ, "PIP_USER": "0"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[self.lock.fileno()],
+                check=False,
+            ).returncode
+        if code:
+            raise Failed(f"{what} failed: {self.log} says why")
+
+
+def say(text: str) -> None:
+    """One line for the user."""
+    print(f"kademlua: {text}", file=sys.stderr, flush=True)
+
+
+def take(lock: IO[str]) -> None:
+    """Wait until the lock is ours; it goes with the process."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say("another process is installing: waiting for it ...")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def main(root: Path, checksum: str, part: str) -> int:
+    """Set up; the exit status."""
+    try:
+        with (root / ".venv.lock").open("w") as lock:
+            take(lock)
+            Environment(root, lock).ensure(checksum, part)
+    except Failed as error:
+        say(str(error))
+        return 1
+    except OSError as error:
+        say(f"cannot set up {root / '.venv'}: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("interrupted; the next use begins anew")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))

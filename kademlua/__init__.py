@@ -1,0 +1,52 @@
+"""Kademlua: a Kademlia distributed hash table on gevent greenlets.
+
+>>> import kademlua
+>>> with kademlua.Node(port=8003, bootstrap=[("127.0.0.1", 8001)]) as node:
+...     node.add(kademlua.sha1("key"), b"value")
+...     for answer in node.find_value(kademlua.sha1("key")):
+...         print(answer.contact, answer.values)
+"""
+
+from kademlua.core.contact import Contact, ContactPool, Endpoint
+from kademlua.core.errors import (
+    KademluaError,
+    NodeClosed,
+    NotJoined,
+    ParamsError,
+    RpcFailed,
+    RpcRefused,
+    RpcTimeout,
+    StoreFailed,
+    StoreRefused,
+    TooManyCalls,
+    WireError,
+)
+from kademlua.core.ids import sha1
+from kademlua.core.params import Params
+from kademlua.node import Node, Pong
+from kademlua.operations import Answer, StoreReport
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Answer",
+    "Contact",
+    "ContactPool",
+    "Endpoint",
+    "KademluaError",
+    "Node",
+    "NodeClosed",
+    "NotJoined",
+    "Params",
+    "ParamsError",
+    "Pong",
+    "RpcFailed",
+    "RpcRefused",
+    "RpcTimeout",
+    "StoreFailed",
+    "StoreRefused",
+    "StoreReport",
+    "TooManyCalls",
+    "WireError",
+    "sha1",
+]

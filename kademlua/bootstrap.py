@@ -1,0 +1,129 @@
+"""Joining a network: from a few addresses to a routing table that is good everywhere."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import gevent.socket
+from gevent.event import AsyncResult
+
+from kademlua.caller import Caller
+from kademlua.context import Context
+from kademlua.core import ids, payloads
+from kademlua.core.calls import Call
+from kademlua.core.contact import Contact, Endpoint, canonical_address
+from kademlua.core.errors import KademluaError, WireError
+from kademlua.liveliness import LivelinessManager
+from kademlua.operations import Operations
+
+logger = logging.getLogger(__name__)
+
+
+class Bootstrap:
+    """Takes one node into the network that lies behind its bootstrap addresses."""
+
+    def __init__(
+        self,
+        endpoints: Sequence[Endpoint],
+        context: Context,
+        caller: Caller,
+        liveliness: LivelinessManager,
+        operations: Operations,
+    ) -> None:
+        self._endpoints = list(endpoints)
+        self._context = context
+        self._caller = caller
+        self._liveliness = liveliness
+        self._operations = operations
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether there is anybody to bootstrap from."""
+        return bool(self._endpoints)
+
+    def join(self) -> bool:
+        """Try once, blocking this greenlet; whether somebody answered.
+
+        Findnode of the own id at the bootstrap addresses, lookup of the own id, ping of the
+        neighbours not yet asked, lookup of the opposite id, refresh of the far buckets that
+        have room. A client only makes its first contacts.
+        """
+        began = self._context.clock()
+        seeds = self._ask_around()
+        if seeds is None:
+            return False
+        own_id = self._context.table.own_id
+        if self._context.read_only:
+            for seed in seeds:
+                self._liveliness.probe(seed)
+            return True
+        lookup = self._operations.find_node(own_id, seeds)
+        for neighbour in lookup.unasked():
+            self._liveliness.probe(neighbour)
+        self._operations.find_node(ids.opposite(own_id))
+        self.refresh(before=began)
+        return True
+
+    def refresh(self, before: float, *, even_full: bool = False) -> None:
+        """Look up a random id in each far bucket in which nothing was since ``before``;
+        in those that have room, or also in full ones, to see that their contacts live."""
+        table = self._context.table
+        own_id = table.own_id
+        # The last bucket is the neighbourhood, which the lookup of the own id covers.
+        for index in range(len(table.buckets) - 1):
+            bucket = table.buckets[index]
+            if bucket.looked_up < before and (even_full or table.has_room_in(index)):
+                number = ids.ID_BITS - 1 - index
+                self._operations.find_node(ids.random_in_bucket(own_id, number, self._context.rng))
+
+    def _ask_around(self) -> list[Contact] | None:
+        """Findnode of the own id at all bootstrap addresses: the contacts in the first
+        answer, or None where nobody answered."""
+        first: AsyncResult[list[Contact] | None] = AsyncResult()
+        endpoints = self._resolve()
+        left = len(endpoints)
+
+        def done(_: Call, result: list[Any] | KademluaError) -> None:
+            nonlocal left
+            left -= 1
+            try:
+                if isinstance(result, list):
+                    pool, reach = self._context.pool, self._context.reach
+                    first.set(payloads.read_findnode(result, pool, reach))
+            except WireError:
+                self._caller.note_bad_answer()
+            if left == 0 and not first.ready():
+                first.set(None)
+
+        args = payloads.args_key(self._context.table.own_id)
+        for endpoint in endpoints:
+            self._caller.send(endpoint, None, "findnode", args, done)
+        return first.get() if endpoints else None
+
+    def _resolve(self) -> list[Endpoint]:
+        """The bootstrap addresses; names are asked for anew at each try."""
+        found: dict[Endpoint, None] = {}
+        for host, port in self._endpoints:
+            for addr in _addresses_of(host):
+                if (
+                    self._context.reach[":" in addr]
+                    and (addr, port) != self._context.transport.local
+                ):
+                    found[addr, port] = None
+        return list(found)
+
+
+def _addresses_of(host: str) -> list[str]:
+    """The IP addresses of a host; none where its name can't be resolved now."""
+    try:
+        return [canonical_address(host)[0]]
+    except ValueError:
+        pass
+    try:
+        rows = gevent.socket.getaddrinfo(host, None, type=gevent.socket.SOCK_DGRAM)
+    except OSError as error:
+        logger.warning("bootstrap address %s: %s", host, error)
+        return []
+    return [canonical_address(str(row[4][0]))[0] for row in rows if "%" not in str(row[4][0])]

@@ -1,0 +1,191 @@
+"""The RPCs of a node to others: sent, matched with their answers, ended in time.
+
+A caller may wait in its greenlet (``call``) or hand in functions (``send``), which the
+event loop's greenlet calls as the answer comes. One timer serves all deadlines.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from gevent.event import AsyncResult
+
+from kademlua.context import Context
+from kademlua.core import protocol
+from kademlua.core.calls import Call, Calls
+from kademlua.core.contact import Contact, Endpoint
+from kademlua.core.errors import KademluaError, NodeClosed, RpcFailed, RpcTimeout, WireError
+from kademlua.core.protocol import Response
+
+logger = logging.getLogger(__name__)
+
+Done = Callable[[Call, "list[Any] | KademluaError"], None]
+
+_GRAIN = 0.005
+"""Seconds by which a deadline may be overrun, so that the timer serves many at once."""
+
+
+class Caller:
+    """The calls of one node."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._clock = context.clock
+        self._stats = context.stats
+        self._send = context.transport.send
+        self._random_bytes = context.rng.randbytes
+        self._calls = Calls(context.params.max_calls)
+        self._timer: Any = None
+        self._timer_at = 0.0
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def send(
+        self,
+        endpoint: Endpoint,
+        contact: Contact | None,
+        name: str,
+        args: bytes,
+        done: Done,
+        *,
+        timeout: float | None = None,
+        late: Callable[[Call], None] | None = None,
+        patience: float = 0.0,
+    ) -> Call:
+        """Send a request; ``done`` is called once with the values or the error.
+
+        ``args`` are bencoded, in a row. Without ``contact`` any id may answer. ``late`` is
+        called when ``patience`` seconds have passed. Nothing of this may block. Raises
+        TooManyCalls and NodeClosed, and ValueError where it does not fit a packet.
+        """
+        if self._closed:
+            raise NodeClosed("the node is closed")
+        now = self._clock()
+        deadline = now + (self._context.params.rpc_timeout if timeout is None else timeout)
+        rpc_id = self._random_bytes(protocol.RPC_ID_BYTES)
+        payload = protocol.encode_call(name.encode(), args, self._context.read_only)
+        datagram = protocol.encode_request(self._context.id, rpc_id, payload)
+        call = Call(rpc_id, endpoint, contact, name, now, deadline, done, late)
+        self._calls.begin(call, now + patience)
+        stats = self._stats
+        stats.calls[name] += 1
+        stats.packets_out += 1
+        stats.bytes_out += len(datagram)
+        # What the system does not take is lost as on the way: the deadline covers it.
+        if not self._send(datagram, endpoint):
+            stats.dropped["not sent"] += 1
+        self._arm(now)
+        return call
+
+    def call(
+        self,
+        endpoint: Endpoint,
+        contact: Contact | None,
+        name: str,
+        args: bytes,
+        timeout: float | None = None,
+    ) -> tuple[Contact, list[Any]]:
+        """Send a request and block this greenlet until its end: who answered, and what.
+
+        Raises RpcTimeout, RpcFailed, WireError (an unreadable answer), TooManyCalls,
+        NodeClosed.
+        """
+        ended: AsyncResult[list[Any] | KademluaError] = AsyncResult()
+
+        def done(_: Call, result: list[Any] | KademluaError) -> None:
+            ended.set(result)
+
+        call = self.send(endpoint, contact, name, args, done, timeout=timeout)
+        try:
+            result = ended.get()
+        finally:
+            self._calls.cancel(call)
+        if isinstance(result, KademluaError):
+            raise result
+        assert call.contact is not None and result is not None
+        return call.contact, result
+
+    def response(self, packet: Response, endpoint: Endpoint, now: float) -> Call | None:
+        """Take in a response: the call that it belongs to, or None where it is dropped.
+
+        The call's ``finish`` is left to whoever notes first that its contact lives.
+        """
+        call = self._calls.match(packet.rpc_id, endpoint, packet.sender_id)
+        if isinstance(call, str):
+            self._stats.dropped[call] += 1
+            return None
+        if call.contact is None:
+            call.contact = self._context.pool.contact(*endpoint, packet.sender_id)
+        return call
+
+    def finish(self, call: Call, packet: Response) -> None:
+        """Read the answer and hand it to whoever waits."""
+        result: list[Any] | KademluaError
+        if packet.call == protocol.RESPONSE:
+            try:
+                result = protocol.decode_values(packet.payload)
+            except WireError as error:
+                self._stats.dropped[error.reason] += 1
+                result = error
+        else:
+            result = RpcFailed(packet.call)
+        if isinstance(result, KademluaError):
+            self._stats.failed += 1
+        else:
+            self._stats.answered += 1
+        call.done(call, result)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be asked any more."""
+        return self._closed
+
+    def note_bad_answer(self) -> None:
+        """Count an answer that was bencoded, and not what the RPC returns."""
+        self._stats.dropped["bad response"] += 1
+
+    def close(self) -> None:
+        """End every call with NodeClosed; idempotent."""
+        self._closed = True
+        self._disarm()
+        for call in self._calls.drain():
+            call.done(call, NodeClosed("the node is closed"))
+
+    def _arm(self, now: float) -> None:
+        """See to it that the timer goes off for the earliest deadline."""
+        due = self._calls.next_due()
+        if due is None or self._closed:
+            self._disarm()
+            return
+        if self._timer is not None:
+            if self._timer_at <= due + _GRAIN:
+                return
+            self._disarm()
+        self._timer_at = due + _GRAIN
+        self._timer = gevent.get_hub().loop.timer(max(self._timer_at - now, 0.0))
+        self._timer.start(self._sweep)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
+
+    def _sweep(self) -> None:
+        """The timer went off: tell whose time has come. Runs in the hub, must not block."""
+        self._disarm()
+        for call, is_over in self._calls.overdue(self._clock()):
+            try:
+                if is_over:
+                    self._stats.timeouts += 1
+                    call.done(call, RpcTimeout(f"no answer to {call.name}"))
+                elif call.late is not None:
+                    call.late(call)
+            except Exception:  # one waiter's defect must not cost the others their end
+                logger.exception("the end of a call could not be handled")
+        self._arm(self._clock())

@@ -1,0 +1,42 @@
+"""What all parts of one node share: who it is, its table and store, time, chance, the wire."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kademlua.core.contact import Contact, ContactPool
+from kademlua.core.datastore import Store
+from kademlua.core.params import Params
+from kademlua.core.routing import RoutingTable
+from kademlua.core.stats import Stats
+from kademlua.transport import Transport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """One per node, handed to each of its parts; the parts hold no globals."""
+
+    id: bytes
+    read_only: bool
+    params: Params
+    clock: Callable[[], float]
+    """Seconds, from any beginning, never backwards."""
+    rng: random.Random
+    """All chance, rpc ids included: by default the system's cryptographic source."""
+    transport: Transport
+    pool: ContactPool
+    table: RoutingTable
+    store: Store
+    stats: Stats
+
+    @property
+    def contact(self) -> Contact:
+        """This node as a contact; ValueError before it is bound to a port."""
+        return self.pool.contact(*self.transport.local, self.id)
+
+    @property
+    def reach(self) -> tuple[bool, bool]:
+        """Whether it can send to IPv4, and to IPv6."""
+        return self.transport.reaches_v4, self.transport.reaches_v6

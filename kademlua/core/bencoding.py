@@ -1,0 +1,91 @@
+"""Bencoding, the one file that imports ``bencoder`` (the distribution bencoder.pyx).
+
+The extension is quick and trusts its input: what it must not be shown, and what it
+lets pass though it is no bencoding, is kept from it here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import bencoder
+
+from kademlua.core.errors import WireError
+
+MAX_DEPTH = 64
+"""Lists and dictionaries within each other. The extension recurses on the C stack, and
+some ten thousand levels end the process."""
+
+Bencodable = int | bytes | str | list[Any] | tuple[Any, ...] | dict[Any, Any]
+
+# One token: a length and its colon, an integer, an opening letter, an end.
+_TOKEN = re.compile(rb"([0-9]{1,9}):|(i-?[0-9]+e)|([ld])|(e)")
+
+
+def decode(data: bytes) -> Any:
+    """The value of ``data``: int, bytes, list or dict with bytes as keys.
+
+    Keys need not be sorted (the original does not sort them) but must not repeat. Raises
+    WireError for anything else that is not exactly one bencoded value, and for what is
+    nested deeper than 64.
+    """
+    # A count is the cheap upper bound of the depth; only above it is the data walked.
+    if data.count(b"l") + data.count(b"d") > MAX_DEPTH:
+        _bound_depth(data)
+    try:
+        value = bencoder.bdecode(data)
+        # Encoded anew, what was read has the length of what was given. Where the
+        # extension was too kind it is shorter: repeated keys, "i 1e", "i1_0e", "1_0:".
+        if len(bencoder.bencode(value)) == len(data):
+            return value
+    except (bencoder.BTFailure, ValueError, OverflowError):
+        pass
+    raise WireError("not bencoded")
+
+
+def _bound_depth(data: bytes) -> None:
+    """Raise WireError where ``data`` is nested too deeply, or clearly is no bencoding."""
+    position = depth = 0
+    while position < len(data):
+        token = _TOKEN.match(data, position)
+        if token is None:
+            raise WireError("not bencoded")
+        position = token.end()
+        length, _number, opening, end = token.groups()
+        if length is not None:
+            position += int(length)
+        elif opening is not None:
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise WireError("nested too deeply")
+        elif end is not None:
+            depth -= 1
+
+
+def encode(value: Bencodable) -> bytes:
+    """``value`` bencoded, keys sorted; ``str`` as UTF-8.
+
+    TypeError for what bencoding has no form for: None, floats, booleans, other objects,
+    keys that are not all bytes or all text; and for nesting deeper than 64.
+    """
+    _check(value, 0)
+    encoded: bytes = bencoder.bencode(value)
+    return encoded
+
+
+def _check(value: object, depth: int) -> None:
+    kind = type(value)
+    if kind is bytes or kind is str or kind is int:
+        return
+    if not isinstance(value, (list, tuple, dict)):
+        raise TypeError(f"bencoding has no form for {kind.__name__}")
+    if depth == MAX_DEPTH:
+        raise TypeError(f"nested deeper than {MAX_DEPTH}")
+    if isinstance(value, dict):
+        kinds = {type(key) for key in value}
+        if not (kinds <= {bytes} or kinds <= {str}):
+            raise TypeError("the keys of a bencoded dictionary are all bytes or all text")
+        value = list(value.values())
+    for item in value:
+        _check(item, depth + 1)

@@ -1,0 +1,169 @@
+"""The data store in memory: values by key and owner, bounded, with an end to each."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+from kademlua.core.contact import Contact
+from kademlua.core.errors import StoreRefused
+from kademlua.core.params import Params
+
+
+class Entry(NamedTuple):
+    """A stored value: bencoded bytes, and the time at which it vanishes."""
+
+    encoded: bytes
+    expires: float
+
+
+class Store(Protocol):
+    """What a node asks of a store; one on disk has the same."""
+
+    def put(
+        self,
+        key: bytes,
+        owner: Contact,
+        encoded: bytes,
+        *,
+        now: float,
+        expires: float,
+        overwrite: bool,
+    ) -> None:
+        """Keep a bencoded value, in place of the owner's former one; or StoreRefused."""
+
+    def get(self, key: bytes, howmany: int, now: float) -> list[bytes]:
+        """Up to ``howmany`` bencoded values of a key, the owner that stored last first."""
+
+    def expire(self, now: float) -> int:
+        """Forget what has ended by ``now``; how many values that were."""
+
+    def next_expiry(self) -> float | None:
+        """The earliest time at which ``expire`` may have something to do."""
+
+    def __len__(self) -> int: ...
+
+
+class DataStore:
+    """One value per owner and key, of any bencoded form.
+
+    Bounded in entries, bytes, and bytes per value; a store over a bound is refused with
+    the reason, and what is there stays.
+    """
+
+    def __init__(self, params: Params) -> None:
+        self._params = params
+        self._keys: dict[bytes, dict[Contact, Entry]] = {}
+        self._entries = 0
+        self._bytes = 0
+        # (expires, tie-breaker, key, owner). What was replaced or dropped leaves its row
+        # behind; `_compact` bounds them.
+        self._ends: list[tuple[float, int, bytes, Contact]] = []
+        self._rows = 0
+
+    def __len__(self) -> int:
+        return self._entries
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of all values, bencoded."""
+        return self._bytes
+
+    def keys(self) -> Iterator[bytes]:
+        """The keys under which something is stored."""
+        return iter(self._keys)
+
+    def put(
+        self,
+        key: bytes,
+        owner: Contact,
+        encoded: bytes,
+        *,
+        now: float,
+        expires: float,
+        overwrite: bool,
+    ) -> None:
+        """Keep a bencoded value of an owner's until ``expires``; StoreRefused if over a bound.
+
+        An owner's former value of the key is replaced. With ``overwrite``, other owners'
+        go too where ``Params.overwrite_drops_others`` says so.
+        """
+        self.expire(now)
+        owners = self._keys.get(key, {})
+        drops_others = overwrite and self._params.overwrite_drops_others
+        leaving = owners if drops_others else {k: owners[k] for k in (owner,) if k in owners}
+        self._check_bounds(encoded, owners, leaving)
+        for former in list(leaving):
+            self._drop(key, former)
+        self._keys.setdefault(key, {})[owner] = Entry(encoded, expires)
+        self._entries += 1
+        self._bytes += len(encoded)
+        self._rows += 1
+        heapq.heappush(self._ends, (expires, self._rows, key, owner))
+        self._compact()
+
+    def _check_bounds(
+        self, encoded: bytes, owners: dict[Contact, Entry], leaving: dict[Contact, Entry]
+    ) -> None:
+        params = self._params
+        if len(encoded) > params.max_value_bytes:
+            raise StoreRefused(f"value over {params.max_value_bytes} bytes")
+        if self._entries - len(leaving) >= params.max_entries:
+            raise StoreRefused("no room for more values")
+        if len(owners) - len(leaving) >= params.max_entries_per_key:
+            raise StoreRefused("no room for more values of this key")
+        freed = sum(len(entry.encoded) for entry in leaving.values())
+        if self._bytes - freed + len(encoded) > params.max_stored_bytes:
+            raise StoreRefused("no room for more bytes")
+
+    def get(self, key: bytes, howmany: int, now: float) -> list[bytes]:
+        """Up to ``howmany`` bencoded values of a key, the owner that stored last first."""
+        owners = self._keys.get(key)
+        if owners is None or howmany <= 0:
+            return []
+        found = []
+        for entry in reversed(owners.values()):
+            if entry.expires > now:
+                found.append(entry.encoded)
+                if len(found) == howmany:
+                    break
+        return found
+
+    def expire(self, now: float) -> int:
+        """Forget what has ended by ``now``; how many values that were."""
+        ends, gone = self._ends, 0
+        while ends and ends[0][0] <= now:
+            expires, _, key, owner = heapq.heappop(ends)
+            entry = self._keys.get(key, {}).get(owner)
+            if entry is not None and entry.expires == expires:
+                self._drop(key, owner)
+                gone += 1
+        return gone
+
+    def next_expiry(self) -> float | None:
+        """The earliest time at which ``expire`` may have something to do."""
+        return self._ends[0][0] if self._ends else None
+
+    def _drop(self, key: bytes, owner: Contact) -> None:
+        owners = self._keys[key]
+        self._bytes -= len(owners.pop(owner).encoded)
+        self._entries -= 1
+        if not owners:
+            del self._keys[key]
+
+    def _compact(self) -> None:
+        """Build the heap anew once most of its rows are of values long replaced."""
+        if len(self._ends) <= 2 * self._entries + 64:
+            return
+        rows = [
+            (entry.expires, number, key, owner)
+            for number, (key, owner, entry) in enumerate(
+                (key, owner, entry)
+                for key, owners in self._keys.items()
+                for owner, entry in owners.items()
+            )
+        ]
+        heapq.heapify(rows)
+        self._ends = rows
+        self._rows = len(rows)

@@ -1,0 +1,65 @@
+"""The errors of Kademlua: one family, so that ``except KademluaError`` is enough."""
+
+from __future__ import annotations
+
+
+class KademluaError(Exception):
+    """Whatever Kademlua raises on purpose is one of these."""
+
+
+class WireError(KademluaError):
+    """The peer's fault: bytes that are no packet of this protocol.
+
+    ``reason`` is a short, fixed word under which the packet is counted; no part of
+    a stranger's bytes goes into it.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class RpcTimeout(KademluaError, TimeoutError):
+    """A call's deadline passed without an answer."""
+
+
+class RpcFailed(KademluaError):
+    """The peer answered that it can't: ``code`` 130, it has no such RPC; 131, it raised."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(
+            "the peer has no such RPC (130)" if code == 130 else f"the RPC raised an error ({code})"
+        )
+        self.code = code
+
+
+class RpcRefused(KademluaError):
+    """A handler raises it to answer 131 with intent: the arguments make no sense."""
+
+
+class TooManyCalls(KademluaError):
+    """So many calls are in flight that one more is not begun (``Params.max_calls``)."""
+
+
+class StoreRefused(KademluaError):
+    """A value is not taken; ``reason`` says why, in words that go to the peer."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class StoreFailed(KademluaError):
+    """No node at all took the value; the message lists what became of each attempt."""
+
+
+class NotJoined(KademluaError):
+    """Nobody answered at the bootstrap addresses, so there is no network to ask."""
+
+
+class ParamsError(KademluaError, ValueError):
+    """A parameter is unknown, of the wrong type or out of range; the message names it."""
+
+
+class NodeClosed(KademluaError):
+    """The node was closed: what waited for it ends, and nothing new begins."""

@@ -1,0 +1,43 @@
+"""An estimate of the network's size, from how near the nearest contacts are."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from kademlua.core.ids import ID_BITS
+
+_SPACE = 1 << ID_BITS
+
+
+class SizeEstimate:
+    """Pools the densities that lookups met.
+
+    Ids are spread evenly, so the n-th nearest node to any point lies about n / N of the id
+    space away. One lookup's k nearest tell N within some 22 % (one standard deviation, k
+    = 20); the last sixteen, pooled, within 6 %.
+    """
+
+    __slots__ = ("_samples",)
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int, int]] = deque(maxlen=16)
+
+    def sample(self, now: float, target: int, numbers: list[int]) -> None:
+        """Take in a lookup's result: the ids nearest to ``target``, nearest first."""
+        if len(numbers) >= 2:
+            self._samples.append((now, len(numbers) - 1, numbers[-1] ^ target))
+
+    def nodes(self, own: int, known: list[int], k: int, since: float) -> int:
+        """Nodes in the network, this one included.
+
+        ``known`` are the ids nearest to ``own`` in the routing table now, up to k of
+        them; ``since`` is the time before which a lookup's result is too old to count.
+        """
+        if len(known) < k:
+            return len(known) + 1
+        count, volume = k - 1, known[-1] ^ own
+        for when, nearer, distance in self._samples:
+            if when >= since:
+                count += nearer
+                volume += distance
+        return max(round(count * _SPACE / max(volume, 1)) + 1, len(known) + 1)

@@ -1,0 +1,80 @@
+"""160-bit ids: made, compared, shown.
+
+An id travels as 20 bytes; arithmetic is done on the same number as an ``int``, most
+significant byte first (Maymounkov and Mazières 2002, section 2.1).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+
+ID_BYTES = 20
+ID_BITS = 160
+
+
+def sha1(text: str | bytes) -> bytes:
+    """The id of a text key: SHA-1 of its bytes (UTF-8 for a ``str``), 20 bytes."""
+    raw = text.encode() if isinstance(text, str) else text
+    return hashlib.sha1(raw, usedforsecurity=False).digest()
+
+
+def random_id(rng: random.Random) -> bytes:
+    """20 bytes from ``rng``, each id as likely as any other."""
+    return rng.randbytes(ID_BYTES)
+
+
+def is_id(value: object) -> bool:
+    """Whether ``value`` is ``bytes`` of an id's length."""
+    return type(value) is bytes and len(value) == ID_BYTES
+
+
+def to_int(node_id: bytes) -> int:
+    """The number whose big-endian bytes are ``node_id``."""
+    return int.from_bytes(node_id, "big")
+
+
+def from_int(number: int) -> bytes:
+    """The 20 bytes of ``number``; OverflowError where it has more than 160 bits."""
+    return number.to_bytes(ID_BYTES, "big")
+
+
+def xor(a: bytes, b: bytes) -> bytes:
+    """The distance of two ids as 20 bytes."""
+    return from_int(to_int(a) ^ to_int(b))
+
+
+def distance(a: bytes, b: bytes) -> int:
+    """The distance of two ids as a number, 0 to 2**160 - 1."""
+    return to_int(a) ^ to_int(b)
+
+
+def bucket_number(a: bytes, b: bytes) -> int:
+    """The position of the highest bit in which two ids differ: 159 far, 0 next door.
+
+    -1 where they are equal. The original's ``getbucketno``.
+    """
+    return distance(a, b).bit_length() - 1
+
+
+def opposite(node_id: bytes) -> bytes:
+    """The id farthest from ``node_id``: every bit turned over."""
+    return bytes(byte ^ 0xFF for byte in node_id)
+
+
+def random_in_bucket(node_id: bytes, number: int, rng: random.Random) -> bytes:
+    """A random id whose ``bucket_number`` to ``node_id`` is ``number`` (0 to 159)."""
+    offset = 1 << number | rng.getrandbits(number) if number else 1
+    return from_int(to_int(node_id) ^ offset)
+
+
+def to_hex(node_id: bytes) -> str:
+    """40 lower-case hex digits."""
+    return node_id.hex()
+
+
+def from_hex(text: str) -> bytes:
+    """The id that 40 hex digits name; ValueError with one clear line otherwise."""
+    if len(text) != 2 * ID_BYTES or not all(digit in "0123456789abcdefABCDEF" for digit in text):
+        raise ValueError(f"an id is 40 hex digits, not {text[:60]!r}")
+    return bytes.fromhex(text)

@@ -1,0 +1,175 @@
+"""Lookup: the shortlist of one lookup, whom to ask next, and when it is done.
+
+It is handed a function that asks a contact and told what came of it. There are no rounds:
+each answer, error or lateness at once frees a slot, and the next contact is asked
+(Maymounkov and Mazières 2002, section 2.3).
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Callable, Iterable
+
+from kademlua.core.contact import Contact
+from kademlua.core.ids import to_int
+
+_FRESH, _ASKED, _LATE, _ANSWERED, _FAILED = range(5)
+
+_LENGTH = 16
+"""The shortlist holds at most so many times k contacts."""
+_QUERIES = 32
+"""A lookup asks at most so many times k contacts: who leads it on forever, in vain."""
+
+
+class _Candidate:
+    """A contact of the shortlist and what became of it."""
+
+    __slots__ = ("contact", "state")
+
+    def __init__(self, contact: Contact) -> None:
+        self.contact = contact
+        self.state = _FRESH
+
+
+class Lookup:
+    """The search for the ``k`` live contacts closest to ``target``.
+
+    ``ask(contact)`` must not block, and must lead to one of ``answered`` and ``failed``
+    later, with at most one ``late`` before. ``finished()`` is called once: when the k
+    closest that are not late or dead have answered, when nobody is left to ask, or on
+    ``stop``.
+    """
+
+    __slots__ = (
+        "_ask",
+        "_candidates",
+        "_finished",
+        "_own_id",
+        "_shortlist",
+        "_slots",
+        "_target",
+        "done",
+        "k",
+        "queries",
+    )
+
+    def __init__(
+        self,
+        target: bytes,
+        *,
+        own_id: bytes,
+        k: int,
+        alpha: int,
+        ask: Callable[[Contact], None],
+        finished: Callable[[], None],
+    ) -> None:
+        self.k = k
+        self.done = False
+        self.queries = 0
+        """Contacts asked so far."""
+        self._target = to_int(target)
+        self._own_id = own_id
+        self._slots = alpha
+        self._ask = ask
+        self._finished = finished
+        # Distances to the target in order, and who is that far away.
+        self._shortlist: list[int] = []
+        self._candidates: dict[int, _Candidate] = {}
+
+    def start(self, seeds: Iterable[Contact]) -> None:
+        """Begin with these contacts; finishes at once where there are none."""
+        self._add(seeds)
+        self._advance()
+
+    def answered(self, contact: Contact, closer: Iterable[Contact]) -> None:
+        """``contact`` answered, and told of other contacts."""
+        if self._leave(contact, _ANSWERED):
+            self._add(closer)
+            self._advance()
+
+    def failed(self, contact: Contact) -> None:
+        """``contact`` is dead, or answered with nonsense."""
+        if self._leave(contact, _FAILED):
+            self._advance()
+
+    def late(self, contact: Contact) -> None:
+        """``contact`` is slower than it should be: its slot is given to another."""
+        if self._leave(contact, _LATE):
+            self._advance()
+
+    def stop(self) -> None:
+        """End now: what was sought is found, or the lookup is given up."""
+        if not self.done:
+            self.done = True
+            self._finished()
+
+    def closest(self) -> list[Contact]:
+        """The contacts nearest to the target that answered, nearest first, up to k."""
+        candidates = map(self._candidates.__getitem__, self._shortlist)
+        answered = [c.contact for c in candidates if c.state == _ANSWERED]
+        return answered[: self.k]
+
+    def unasked(self) -> list[Contact]:
+        """The nearest contacts that were heard of but not asked, up to k."""
+        candidates = map(self._candidates.__getitem__, self._shortlist)
+        return [c.contact for c in candidates if c.state == _FRESH][: self.k]
+
+    def _leave(self, contact: Contact, state: int) -> bool:
+        """Note what became of a query; False where it does not matter any more."""
+        candidate = self._candidates.get(contact.number ^ self._target)
+        if self.done or candidate is None:
+            return False
+        if candidate.state == _ASKED:
+            self._slots += 1
+        elif candidate.state != _LATE:
+            return False
+        candidate.state = state
+        return True
+
+    def _add(self, contacts: Iterable[Contact]) -> None:
+        known, target, shortlist = self._candidates, self._target, self._shortlist
+        for contact in contacts:
+            distance = contact.number ^ target
+            if distance not in known and contact.id != self._own_id:
+                known[distance] = _Candidate(contact)
+                insort(shortlist, distance)
+        # Liars could make it long; the farthest were not asked, or long ago.
+        while len(shortlist) > _LENGTH * self.k:
+            del known[shortlist.pop()]
+
+    def _advance(self) -> None:
+        """Ask the nearest contacts not asked yet while slots are free; see whether all is
+        done. ``ask`` may come back here at once, so the state is right at each call."""
+        while not self.done:
+            candidate = self._next()
+            if candidate is None:
+                return
+            if self.queries >= _QUERIES * self.k:
+                self.stop()
+                return
+            candidate.state = _ASKED
+            self._slots -= 1
+            self.queries += 1
+            self._ask(candidate.contact)
+
+    def _next(self) -> _Candidate | None:
+        """Whom to ask now, among the k nearest that are neither late nor dead."""
+        hopeful, waiting = 0, False
+        for distance in self._shortlist:
+            candidate = self._candidates[distance]
+            state = candidate.state
+            if state == _FRESH:
+                return candidate if self._slots > 0 else None
+            if state == _ASKED:
+                waiting = True
+            if state == _ASKED or state == _ANSWERED:
+                hopeful += 1
+                if hopeful == self.k:
+                    break
+        if not waiting and (hopeful >= self.k or not self._late_calls()):
+            self.stop()
+        return None
+
+    def _late_calls(self) -> bool:
+        """Whether someone may still answer late, while fewer than k have answered."""
+        return any(candidate.state == _LATE for candidate in self._candidates.values())

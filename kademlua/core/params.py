@@ -1,0 +1,127 @@
+"""Params: everything about a node that can be set, in one frozen, checked dataclass."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kademlua.core.errors import ParamsError
+
+
+def _bounded(default: float, low: float, high: float) -> Any:
+    """A field's default with the bounds that it is held to."""
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Params:
+    """A node's parameters. Times are in seconds, sizes in bytes.
+
+    ``Params(k=8)`` or ``Params.from_mapping({"k": 8})`` raise ParamsError, naming the
+    field, for what is of the wrong type or out of range. The letters k and alpha are those
+    of the Kademlia paper.
+    """
+
+    # The network's constants: nodes of one network should agree on them.
+    k: int = _bounded(20, 1, 64)
+    """Contacts in a k-bucket, and in the answer to a findnode."""
+    alpha: int = _bounded(3, 1, 100)
+    """Calls that a lookup keeps in flight."""
+    replicas: int = _bounded(20, 1, 1_000)
+    """Nodes on which a value is stored: the closest ones to its key."""
+
+    # Calls.
+    rpc_timeout: float = _bounded(1.5, 0.01, 60)
+    """How long a call waits for its answer, and a first probe on an unknown path."""
+    min_patience: float = _bounded(0.05, 0.001, 60)
+    """The least time before a lookup looks elsewhere: no measured round trip makes it
+    less patient than this."""
+    max_calls: int = _bounded(8_192, 1, 1_000_000)
+    """Calls in flight at once; one more raises TooManyCalls."""
+    max_handlers: int = _bounded(256, 1, 100_000)
+    """Requests at once in blocking handlers; one more is dropped and counted."""
+
+    # Liveliness.
+    fresh_for: float = _bounded(300, 0.1, 86_400)
+    """Weak liveliness: heard from within so many seconds, a contact counts as alive."""
+    probe_tries: int = _bounded(3, 1, 10)
+    """Strong liveliness: pings, each twice as patient as the one before, until a contact
+    is dead."""
+    probe_rate: float = _bounded(100, 0.1, 100_000)
+    """Probes that may begin in a second, those of strangers included."""
+    max_probes: int = _bounded(256, 1, 100_000)
+    """Probes under way or waiting; further strangers are passed over."""
+
+    # Values.
+    ttl: float = _bounded(86_400, 1, 31_536_000)
+    """How long a value lives where its owner does not say."""
+    max_value_bytes: int = _bounded(15_000, 1, 60_000)
+    """The largest value, bencoded. The original can't receive packets over 16,384."""
+    max_entries: int = _bounded(65_536, 0, 1_000_000_000)
+    """Values that a node keeps for others; further ones are refused."""
+    max_entries_per_key: int = _bounded(1_024, 1, 1_000_000_000)
+    """Owners of one key; further ones are refused."""
+    max_stored_bytes: int = _bounded(67_108_864, 0, 1 << 50)
+    """Bytes of all values that a node keeps; further ones are refused."""
+    max_answer_bytes: int = _bounded(14_000, 1, 60_000)
+    """Bytes of values in one answer to a findvalue; one value alone may be larger."""
+    overwrite_drops_others: bool = False
+    """Whether an overwriting store drops other owners' values of the key too, as the
+    original always did."""
+
+    # Upkeep.
+    refresh_interval: float = _bounded(3_600, 1, 604_800)
+    """A bucket in which nothing was looked up for so long is refreshed."""
+    settle_interval: float = _bounded(10, 0.1, 86_400)
+    """The least time between two looks around after the network was seen to grow."""
+    bootstrap_retry: float = _bounded(1, 0.01, 3_600)
+    """The wait after a bootstrap that nobody answered; it doubles each time."""
+    bootstrap_retry_max: float = _bounded(60, 0.01, 86_400)
+    """The longest wait between two tries to bootstrap."""
+
+    # Transport.
+    batch: int = _bounded(64, 1, 10_000)
+    """Datagrams that the event loop takes before it lets others run."""
+    socket_buffer: int = _bounded(1_048_576, 4_096, 1 << 30)
+    """Receive buffer asked of the system for the UDP socket."""
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(self):
+            _check(spec, getattr(self, spec.name))
+        if self.bootstrap_retry_max < self.bootstrap_retry:
+            raise ParamsError("bootstrap_retry_max: must not be below bootstrap_retry")
+
+    @classmethod
+    def from_mapping(cls, given: Mapping[str, object]) -> Params:
+        """Params with the fields of a mapping, such as a TOML table, put in their place."""
+        known = {spec.name for spec in dataclasses.fields(cls)}
+        for name in given:
+            if name not in known:
+                raise ParamsError(f"{name}: no such parameter")
+        return cls(**given)  # type: ignore[arg-type]  # __post_init__ checks the types
+
+    def replace(self, **changes: object) -> Params:
+        """A copy with some fields changed, checked like a new one."""
+        return Params.from_mapping(dataclasses.asdict(self) | changes)
+
+    @classmethod
+    def original(cls) -> Params:
+        """The manners of the 2009 program: values live 120 s, overwriting drops all."""
+        return cls(ttl=120, overwrite_drops_others=True)
+
+
+def _check(spec: dataclasses.Field[Any], value: object) -> None:
+    """Raise ParamsError unless ``value`` has the field's type and lies in its bounds."""
+    kinds: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,)}
+    kind = str(spec.type)
+    if not isinstance(value, kinds[kind]) or (kind != "bool" and isinstance(value, bool)):
+        wanted = {"int": "a whole number", "float": "a number", "bool": "true or false"}[kind]
+        raise ParamsError(f"{spec.name}: must be {wanted}, not {value!r:.60}")
+    if kind != "bool":
+        low, high = spec.metadata["low"], spec.metadata["high"]
+        assert isinstance(value, (int, float))
+        if math.isnan(value) or not low <= value <= high:
+            raise ParamsError(f"{spec.name}: must be {low:,} to {high:,}, not {value!r:.60}")

@@ -1,0 +1,171 @@
+"""What is inside of payloads, RPC by RPC: arguments and return values, 1.0 and 1.1.
+
+Writers join bytes that stand ready. Readers take decoded return values and raise
+WireError for whatever does not have the RPC's form, so that no caller looks twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kademlua.core import bencoding
+from kademlua.core.contact import PACKED_V4, PACKED_V6, Contact, ContactPool, join_listed
+from kademlua.core.errors import WireError
+from kademlua.core.ids import ID_BYTES
+
+PONG = b"li5ee"
+STORED = b"li1ee"
+BAD_KEY_FINDNODE = b"li0ee"
+BAD_KEY_FINDVALUE = b"le"
+BAD_KEY_STORE = b"li0ee"
+
+Reach = tuple[bool, bool]
+"""Whether contacts of IPv4, and of IPv6, are of use to whoever reads an answer."""
+
+MAX_CONTACTS = 64
+"""Contacts taken from one answer: no honest one holds more, a liar may send thousands."""
+
+
+def args_key(key: bytes) -> bytes:
+    """The arguments of findnode."""
+    return b"20:" + key
+
+
+def args_findvalue(key: bytes, howmany: int) -> bytes:
+    """The arguments of findvalue."""
+    return b"20:%bi%de" % (key, howmany)
+
+
+def args_store(key: bytes, encoded: bytes, overwrite: bool) -> bytes:
+    """The arguments of store; ``encoded`` is the bencoded value."""
+    return b"20:%b%bi%de" % (key, encoded, overwrite)
+
+
+def args_any(args: Sequence[Any]) -> bytes:
+    """The arguments of any other RPC; TypeError for what can't be bencoded."""
+    return b"".join([bencoding.encode(arg) for arg in args])
+
+
+def encode_value(value: Any) -> bytes:
+    """A value bencoded; TypeError for what bencoding has no form for."""
+    return bencoding.encode(value)
+
+
+def decode_value(encoded: bytes) -> Any:
+    """The value that ``encode_value`` made bytes of."""
+    return bencoding.decode(encoded)
+
+
+def findnode_reply(contacts: list[Contact], version: int) -> bytes:
+    """The return value of findnode, in the form that the caller's version reads."""
+    if version == 0:
+        return b"l%be" % join_listed(contacts)
+    return b"ld%bee" % _closest(contacts)
+
+
+def findvalue_reply(contacts: list[Contact], values: list[bytes], version: int) -> bytes:
+    """The return value of findvalue; ``values`` are bencoded."""
+    closest = _closest(contacts) if version else b"7:closest" + join_listed(contacts)
+    if not values:
+        return b"ld%bee" % closest
+    return b"ld%b6:retvall%beee" % (closest, b"".join(values))
+
+
+def refused_reply(reason: str) -> bytes:
+    """The return values of a refused store: 0, and the reason where 1.0 does not look."""
+    text = reason.encode()
+    return b"li0e%d:%be" % (len(text), text)
+
+
+def getsocket_reply(addr: str, port: int) -> bytes:
+    """The return value of getsocket."""
+    text = addr.encode()
+    return b"ld4:addr%d:%b4:porti%deee" % (len(text), text, port)
+
+
+def _closest(contacts: list[Contact]) -> bytes:
+    v4 = b"".join([c.packed for c in contacts if len(c.packed) == PACKED_V4])
+    if len(v4) == PACKED_V4 * len(contacts):
+        return b"7:closest%d:%b" % (len(v4), v4)
+    v6 = b"".join([c.packed for c in contacts if len(c.packed) == PACKED_V6])
+    return b"7:closest%d:%b8:closest6%d:%b" % (len(v4), v4, len(v6), v6)
+
+
+def read_findnode(values: list[Any], pool: ContactPool, reach: Reach) -> list[Contact]:
+    """The contacts in an answer to findnode, of either version."""
+    first = values[0] if values else None
+    if type(first) is dict:
+        return _read_closest(first, pool, reach)
+    if type(first) is list:
+        return _read_listed(first, pool, reach)
+    raise WireError("bad response")
+
+
+def read_findvalue(
+    values: list[Any], pool: ContactPool, reach: Reach
+) -> tuple[list[Contact], list[Any]]:
+    """The contacts and the values in an answer to findvalue, of either version."""
+    first = values[0] if values else None
+    if type(first) is not dict:
+        raise WireError("bad response")
+    found = first.get(b"retval", [])
+    if type(found) is not list:
+        raise WireError("bad response")
+    return _read_closest(first, pool, reach), found
+
+
+def read_store(values: list[Any]) -> str | None:
+    """None where a value was stored, else why not."""
+    if not values or type(values[0]) is not int:
+        raise WireError("bad response")
+    if values[0] == 1:
+        return None
+    if len(values) > 1 and type(values[1]) is bytes:
+        return values[1][:200].decode(errors="replace")
+    return "refused without a reason"
+
+
+def read_getsocket(values: list[Any]) -> tuple[str, int]:
+    """Our own address and port as the peer saw them; text of the peer's, not checked."""
+    first = values[0] if values else None
+    if type(first) is dict:
+        addr, port = first.get(b"addr"), first.get(b"port")
+        if type(addr) is bytes and type(port) is int and len(addr) <= 64 and 0 < port < 65536:
+            return addr.decode(errors="replace"), port
+    raise WireError("bad response")
+
+
+def _read_closest(answer: dict[bytes, Any], pool: ContactPool, reach: Reach) -> list[Contact]:
+    closest = answer.get(b"closest", b"")
+    if type(closest) is list:
+        return _read_listed(closest, pool, reach)
+    contacts: list[Contact] = []
+    for packed, size, is_reached in (
+        (closest, PACKED_V4, reach[0]),
+        (answer.get(b"closest6", b""), PACKED_V6, reach[1]),
+    ):
+        if type(packed) is not bytes:
+            raise WireError("bad response")
+        if packed and is_reached:
+            contacts += pool.unpack_all(packed[: MAX_CONTACTS * size], size)
+    return contacts
+
+
+def _read_listed(listed: list[Any], pool: ContactPool, reach: Reach) -> list[Contact]:
+    contacts = []
+    for item in listed[:MAX_CONTACTS]:
+        if type(item) is not list or len(item) < 3:
+            raise WireError("bad contact")
+        addr, port, node_id = item[:3]
+        if type(addr) is not bytes or type(port) is not int or type(node_id) is not bytes:
+            raise WireError("bad contact")
+        if len(addr) > 64 or len(node_id) != ID_BYTES:
+            raise WireError("bad contact")
+        try:
+            contact = pool.contact(addr.decode("ascii"), port, node_id)
+        except ValueError:  # UnicodeDecodeError is one too
+            raise WireError("bad contact") from None
+        if reach[contact.is_ipv6]:
+            contacts.append(contact)
+    return contacts

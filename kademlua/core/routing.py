@@ -1,0 +1,218 @@
+"""The routing table: k-buckets by distance, exact closest contacts, replacements.
+
+It holds contacts that answered, decides who stays and who waits, and sends nothing: whoever
+keeps it is told whom to probe (Maymounkov and Mazières 2002, sections 2.2 to 2.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kademlua.core.contact import Contact, Endpoint
+from kademlua.core.ids import ID_BITS, to_int
+from kademlua.core.roundtrip import RoundTrip
+
+
+class Peer(RoundTrip):
+    """A contact in the table, when it was last heard from, and how far away it is."""
+
+    __slots__ = ("contact", "heard")
+
+    def __init__(self, contact: Contact, now: float) -> None:
+        super().__init__()
+        self.contact = contact
+        self.heard = now
+
+
+class KBucket:
+    """Up to k peers by id number, least recently seen first, and who waits for a place."""
+
+    __slots__ = ("looked_up", "peers", "replacements")
+
+    def __init__(self, now: float) -> None:
+        self.peers: dict[int, Peer] = {}
+        self.replacements: dict[int, Contact] = {}
+        """The replacement cache: contacts that answered while the bucket was full, the
+        most recently seen last."""
+        self.looked_up = now
+        """When an id of this bucket was last looked up."""
+
+
+class RoutingTable:
+    """The contacts of one node.
+
+    Buckets are counted by the bits that their contacts share with the own id. Only the
+    last one, which holds the own id, splits.
+    """
+
+    __slots__ = ("_by_endpoint", "_by_id", "_k", "_own", "buckets", "own_id")
+
+    def __init__(self, own_id: bytes, k: int, now: float) -> None:
+        self.own_id = own_id
+        self._own = to_int(own_id)
+        self._k = k
+        self._by_id: dict[bytes, Peer] = {}
+        self._by_endpoint: dict[Endpoint, Peer] = {}
+        self.buckets = [KBucket(now)]
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[Contact]:
+        for peer in self._by_id.values():
+            yield peer.contact
+
+    def __contains__(self, contact: Contact) -> bool:
+        peer = self._by_id.get(contact.id)
+        return peer is not None and peer.contact == contact
+
+    def get(self, node_id: bytes) -> Peer | None:
+        """The peer of an id, where it is in the table."""
+        return self._by_id.get(node_id)
+
+    def bucket_of(self, number: int) -> int:
+        """The index of the bucket in which the id of a number belongs."""
+        shared = ID_BITS - (number ^ self._own).bit_length()
+        return min(shared, len(self.buckets) - 1)
+
+    def heard(self, node_id: bytes, endpoint: Endpoint, now: float) -> bool:
+        """Note that a packet came from here; False where that is no peer of the table."""
+        peer = self._by_id.get(node_id)
+        if peer is None or peer.contact.endpoint != endpoint:
+            return False
+        peer.heard = now
+        number = peer.contact.number
+        peers = self.buckets[self.bucket_of(number)].peers
+        del peers[number]  # and in again: a dictionary keeps the order of entry
+        peers[number] = peer
+        return True
+
+    def has_room_for(self, node_id: bytes) -> bool:
+        """Whether a contact of this id would get a place if it answered a probe."""
+        if node_id == self.own_id or node_id in self._by_id:
+            return False
+        return self.has_room_in(self.bucket_of(to_int(node_id)))
+
+    def has_room_in(self, index: int) -> bool:
+        """Whether a bucket has a place, or is the own one, which makes room by splitting."""
+        return index == len(self.buckets) - 1 or len(self.buckets[index].peers) < self._k
+
+    def answered(self, contact: Contact, now: float) -> Contact | None:
+        """Note that ``contact`` answered an RPC of ours: it may enter.
+
+        Where its id or its endpoint is held by another contact, or its bucket is full, it
+        waits, and the contact that stands in its way is returned: a candidate for a probe
+        (who is dead is to be ``remove``\\ d).
+        """
+        if self.heard(contact.id, contact.endpoint, now):
+            return None
+        if contact.id == self.own_id:
+            return None
+        twin = self._by_id.get(contact.id)
+        if twin is not None:  # the same id at another address: the first one has the right
+            self._wait(self.buckets[self.bucket_of(contact.number)], contact)
+            return twin.contact
+        former = self._by_endpoint.get(contact.endpoint)
+        if former is not None:  # the endpoint itself just said that it has another id now
+            self.remove(former.contact)
+        return self._enter(contact, now)
+
+    def _enter(self, contact: Contact, now: float) -> Contact | None:
+        while True:
+            index = self.bucket_of(contact.number)
+            bucket = self.buckets[index]
+            if len(bucket.peers) < self._k:
+                self._place(bucket, Peer(contact, now))
+                return None
+            if index < len(self.buckets) - 1 or len(self.buckets) == ID_BITS:
+                break
+            self._split()
+        self._wait(bucket, contact)
+        return next(iter(bucket.peers.values())).contact
+
+    def _wait(self, bucket: KBucket, contact: Contact) -> None:
+        waiting = bucket.replacements
+        waiting.pop(contact.number, None)
+        if len(waiting) >= self._k:
+            del waiting[next(iter(waiting))]
+        waiting[contact.number] = contact
+
+    def _place(self, bucket: KBucket, peer: Peer) -> None:
+        contact = peer.contact
+        bucket.peers[contact.number] = peer
+        bucket.replacements.pop(contact.number, None)
+        self._by_id[contact.id] = peer
+        self._by_endpoint[contact.endpoint] = peer
+
+    def _split(self) -> None:
+        """Part the own bucket: what shares one bit more moves on to a new own bucket."""
+        last = self.buckets[-1]
+        new = KBucket(last.looked_up)
+        self.buckets.append(new)
+        index = len(self.buckets) - 1
+        for number in [n for n in last.peers if self.bucket_of(n) == index]:
+            new.peers[number] = last.peers.pop(number)
+        for number in [n for n in last.replacements if self.bucket_of(n) == index]:
+            new.replacements[number] = last.replacements.pop(number)
+
+    def remove(self, contact: Contact, now: float | None = None) -> Contact | None:
+        """Take a dead contact out; the best of the replacement cache moves up.
+
+        Returns the contact that moved up. It answered once, some time ago: with ``now``
+        it enters as heard from at that time.
+        """
+        bucket = self.buckets[self.bucket_of(contact.number)]
+        waiting = bucket.replacements
+        if waiting.get(contact.number) == contact:
+            del waiting[contact.number]
+        peer = self._by_id.get(contact.id)
+        if peer is None or peer.contact != contact:
+            return None
+        del self._by_id[contact.id]
+        del bucket.peers[contact.number]
+        if self._by_endpoint.get(contact.endpoint) is peer:
+            del self._by_endpoint[contact.endpoint]
+        while waiting:
+            _, successor = waiting.popitem()
+            if successor.endpoint not in self._by_endpoint:
+                self._place(bucket, Peer(successor, peer.heard if now is None else now))
+                return successor
+        return None
+
+    def closest(self, target: bytes, count: int, but: bytes = b"") -> list[Contact]:
+        """Exactly the ``count`` contacts nearest to ``target``, nearest first.
+
+        ``but`` is an id that is left out, such as the asker's own.
+        """
+        number = to_int(target)
+        found: list[Contact] = []
+        for group in self._groups(number):
+            for key in sorted(group, key=number.__xor__):
+                contact = group[key].contact
+                if contact.id != but:
+                    found.append(contact)
+                    if len(found) == count:
+                        return found
+        return found
+
+    def _groups(self, number: int) -> Iterator[dict[int, Peer]]:
+        """The peers in parts, each part as a whole nearer to ``number`` than the next.
+
+        Contacts of the number's own bucket share its prefix up to there. Those of all
+        later buckets differ from it at one and the same bit; after them come the earlier
+        buckets, backwards, each of which differs at a higher bit.
+        """
+        index = self.bucket_of(number)
+        buckets = self.buckets
+        yield buckets[index].peers
+        if index + 1 < len(buckets):
+            later: dict[int, Peer] = {}
+            for bucket in buckets[index + 1 :]:
+                later |= bucket.peers
+            yield later
+        for bucket in reversed(buckets[:index]):
+            yield bucket.peers
+
+    def looked_up(self, target: bytes, now: float) -> None:
+        """Note a lookup of ``target``, so that its bucket needs no refresh for a while."""
+        self.buckets[self.bucket_of(to_int(target))].looked_up = now

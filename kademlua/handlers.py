@@ -1,0 +1,184 @@
+"""The RPCs that a node answers: the five of the protocol, and those of its program."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from gevent.pool import Pool
+
+from kademlua.context import Context
+from kademlua.core import payloads, protocol
+from kademlua.core.contact import Endpoint
+from kademlua.core.errors import RpcRefused, StoreRefused
+from kademlua.core.ids import is_id, to_int
+from kademlua.core.protocol import Request
+
+logger = logging.getLogger(__name__)
+
+RpcFunction = Callable[..., Any]
+"""Called with the sender's Contact and the arguments as they were decoded. What it returns
+is bencoded: a tuple as several return values, None as none, anything else as one."""
+
+_Handler = Callable[[Request, Endpoint], bytes]
+
+
+class Handlers:
+    """Answers requests; each of the protocol's at once, in the event loop's greenlet."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._own_number = to_int(context.id)
+        self._table = context.table
+        self._store = context.store
+        self._params = context.params
+        self._stats = context.stats
+        self._quick: dict[bytes, _Handler] = {
+            b"ping": self._ping,
+            b"findnode": self._find_node,
+            b"findvalue": self._find_value,
+            b"store": self._store_value,
+            b"getsocket": self._get_socket,
+        }
+        self._names = {name: name.decode() for name in self._quick}
+        self._registered: dict[bytes, tuple[RpcFunction, bool]] = {}
+        self._greenlets = Pool(self._params.max_handlers)
+
+    def register(self, name: str, function: RpcFunction, *, blocking: bool) -> None:
+        """Answer the RPC ``name`` with a function; ValueError where the name is taken.
+
+        A ``blocking`` one runs in a greenlet of its own. RpcRefused, or any other
+        exception, answers 131.
+        """
+        encoded = name.encode()
+        if encoded in self._quick or encoded in self._registered:
+            raise ValueError(f"an RPC named {name!r} is answered already")
+        self._registered[encoded] = (function, blocking)
+        self._names[encoded] = name
+
+    def close(self) -> None:
+        """End the handlers that still run."""
+        self._greenlets.kill()
+
+    def serve(self, request: Request, endpoint: Endpoint) -> None:
+        """Answer a request, now or from a greenlet of its own."""
+        name = request.name
+        handler = self._quick.get(name)
+        if handler is not None:
+            self._stats.requests[self._names[name]] += 1
+            self._answer(request, endpoint, handler)
+            return
+        registered = self._registered.get(name)
+        if registered is None:
+            self._send_error(request, endpoint, protocol.NO_SUCH_RPC)
+            return
+        function, blocking = registered
+        self._stats.requests[self._names[name]] += 1
+
+        def call_function(request: Request, endpoint: Endpoint) -> bytes:
+            sender = self._context.pool.contact(*endpoint, request.sender_id)
+            return _encode_result(function(sender, *request.args))
+
+        if not blocking:
+            self._answer(request, endpoint, call_function)
+        elif self._greenlets.free_count() > 0:
+            self._greenlets.spawn(self._answer, request, endpoint, call_function)
+        else:
+            self._stats.dropped["busy"] += 1
+
+    def _answer(self, request: Request, endpoint: Endpoint, handler: _Handler) -> None:
+        try:
+            payload = handler(request, endpoint)
+            datagram = protocol.encode_response(self._context.id, request.rpc_id, payload)
+        except RpcRefused:
+            self._send_error(request, endpoint, protocol.RPC_RAISED)
+        except Exception:  # whatever a handler raises is answered with 131
+            logger.info("the RPC %r raised", request.name[:60], exc_info=True)
+            self._send_error(request, endpoint, protocol.RPC_RAISED)
+        else:
+            self._send(datagram, endpoint)
+
+    def _send_error(self, request: Request, endpoint: Endpoint, code: int) -> None:
+        self._stats.errors_out += 1
+        self._send(protocol.encode_error(self._context.id, request.rpc_id, code), endpoint)
+
+    def _send(self, datagram: bytes, endpoint: Endpoint) -> None:
+        self._stats.packets_out += 1
+        self._stats.bytes_out += len(datagram)
+        if not self._context.transport.send(datagram, endpoint):
+            self._stats.dropped["not sent"] += 1
+
+    # The protocol's own; each returns a payload.
+
+    def _ping(self, request: Request, endpoint: Endpoint) -> bytes:
+        return payloads.PONG
+
+    def _find_node(self, request: Request, endpoint: Endpoint) -> bytes:
+        key = request.args[0] if request.args else None
+        if type(key) is not bytes or not is_id(key):
+            return payloads.BAD_KEY_FINDNODE
+        contacts = self._table.closest(key, self._params.k, request.sender_id)
+        return payloads.findnode_reply(contacts, request.version)
+
+    def _find_value(self, request: Request, endpoint: Endpoint) -> bytes:
+        args = request.args
+        key = args[0] if args else None
+        if type(key) is not bytes or not is_id(key):
+            return payloads.BAD_KEY_FINDVALUE
+        howmany = args[1] if len(args) > 1 else 1
+        if type(howmany) is not int:
+            raise RpcRefused("howmany is a number")
+        values = self._fitting(self._store.get(key, howmany, self._context.clock()))
+        contacts = self._table.closest(key, self._params.k, request.sender_id)
+        if request.version == 0:  # 1.0 tells only of contacts that are nearer than itself
+            number = to_int(key)
+            own = self._own_number ^ number
+            contacts = [c for c in contacts if c.number ^ number < own]
+        return payloads.findvalue_reply(contacts, values, request.version)
+
+    def _fitting(self, values: list[bytes]) -> list[bytes]:
+        """As many values from the front as fit an answer, one at least."""
+        size = 0
+        for count, value in enumerate(values):
+            size += len(value)
+            if size > self._params.max_answer_bytes and count > 0:
+                return values[:count]
+        return values
+
+    def _store_value(self, request: Request, endpoint: Endpoint) -> bytes:
+        args = request.args
+        key = args[0] if args else None
+        if type(key) is not bytes or not is_id(key):
+            return payloads.BAD_KEY_STORE
+        if len(args) < 2:
+            raise RpcRefused("a store needs a value")
+        overwrite = args[2] if len(args) > 2 else 0
+        if type(overwrite) is not int:
+            raise RpcRefused("overwrite is a number")
+        owner = self._context.pool.contact(*endpoint, request.sender_id)
+        now = self._context.clock()
+        try:
+            self._store.put(
+                key,
+                owner,
+                payloads.encode_value(args[1]),
+                now=now,
+                expires=now + self._params.ttl,
+                overwrite=overwrite != 0,
+            )
+        except StoreRefused as refusal:
+            self._stats.refused[refusal.reason] += 1
+            return payloads.refused_reply(refusal.reason)
+        return payloads.STORED
+
+    def _get_socket(self, request: Request, endpoint: Endpoint) -> bytes:
+        return payloads.getsocket_reply(*endpoint)
+
+
+def _encode_result(result: object) -> bytes:
+    """The payload of what a registered function returned; TypeError where it has no form."""
+    if result is None:
+        return b"le"
+    values = result if isinstance(result, tuple) else (result,)
+    return b"l%be" % payloads.args_any(values)

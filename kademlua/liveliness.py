@@ -1,0 +1,204 @@
+"""The liveliness manager: who is alive, and the greenlet that finds out.
+
+Weak: heard from lately. Strong: answers a ping now. It keeps the routing table true: who
+answers enters, who is dead leaves, strangers with a place to be had are asked whether they
+are there. Probes are paced, bounded, and shared by all who wait for the same contact.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gevent
+from gevent import Greenlet
+from gevent.event import AsyncResult, Event
+
+from kademlua.caller import Caller
+from kademlua.context import Context
+from kademlua.core.calls import Call
+from kademlua.core.contact import Contact, Endpoint
+from kademlua.core.errors import KademluaError, NodeClosed
+from kademlua.core.protocol import Request
+from kademlua.core.roundtrip import RoundTrip
+
+_JITTER = 0.1
+_REST = 0.05
+"""Seconds that the greenlet sleeps when it has used up what it may send."""
+
+
+class _Probe:
+    """A contact being pinged until it answers or counts as dead."""
+
+    __slots__ = ("contact", "result", "step", "tries")
+
+    def __init__(self, contact: Contact, tries: int) -> None:
+        self.contact = contact
+        self.tries = tries
+        self.step = 0
+        self.result: AsyncResult[bool] | None = None
+
+
+class LivelinessManager:
+    """Keeps one node's routing table true."""
+
+    def __init__(self, context: Context, caller: Caller) -> None:
+        self._context = context
+        self._caller = caller
+        self._table = context.table
+        self._params = context.params
+        self._clock = context.clock
+        self._overall = RoundTrip()
+        self._probes: dict[Contact, _Probe] = {}
+        self._queue: dict[Contact, _Probe] = {}
+        self._work = Event()
+        self._allowance = self._params.probe_rate
+        self._counted_at = self._clock()
+        self._greenlet: Greenlet[..., None] | None = None
+        self._closed = False
+
+    def start(self) -> None:
+        """Spawn the greenlet that sends the probes."""
+        self._greenlet = gevent.spawn(self._run)
+
+    def close(self) -> None:
+        """End the greenlet; whoever waits for a probe gets NodeClosed. Idempotent."""
+        self._closed = True
+        if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
+            self._greenlet.kill()
+        for probe in self._probes.values():
+            if probe.result is not None:
+                probe.result.set_exception(NodeClosed("the node is closed"))
+        self._probes.clear()
+        self._queue.clear()
+
+    # What the packet's way reports; nothing of this blocks.
+
+    def asked(self, request: Request, endpoint: Endpoint, now: float) -> None:
+        """A request came in: its sender lives, or is a stranger to look at."""
+        if self._table.heard(request.sender_id, endpoint, now) or request.read_only:
+            return
+        if self._table.has_room_for(request.sender_id):
+            contact = self._context.pool.contact(*endpoint, request.sender_id)
+            self._enqueue(contact, tries=1)
+
+    def answered(self, contact: Contact, seconds: float, now: float) -> None:
+        """A contact answered an RPC of ours after so many seconds: it may enter the table."""
+        in_the_way = self._table.answered(contact, now)
+        self._overall.sample(seconds)
+        peer = self._table.get(contact.id)
+        if peer is not None and peer.contact == contact:
+            peer.sample(seconds)
+        if in_the_way is not None and not self.is_fresh(in_the_way):
+            self._enqueue(in_the_way, self._params.probe_tries)
+
+    def unanswered(self, contact: Contact) -> None:
+        """A contact let a call of ours time out: make sure of it, where the table has it."""
+        if contact in self._table:
+            self._enqueue(contact, self._params.probe_tries)
+
+    # What others want to know.
+
+    def is_fresh(self, contact: Contact) -> bool:
+        """Weak liveliness: in the table, and heard from within ``Params.fresh_for``."""
+        peer = self._table.get(contact.id)
+        if peer is None or peer.contact != contact:
+            return False
+        return self._clock() - peer.heard < self._params.fresh_for
+
+    def is_alive(self, contact: Contact) -> bool:
+        """Strong liveliness: ping the contact, blocking this greenlet until it is clear.
+
+        Raises NodeClosed, and TooManyCalls where as many probes wait as may.
+        """
+        if self._closed:
+            raise NodeClosed("the node is closed")
+        probe = self._enqueue(contact, self._params.probe_tries, is_bounded=False)
+        assert probe is not None
+        if probe.result is None:
+            probe.result = AsyncResult()
+        return bool(probe.result.get())
+
+    def patience(self, contact: Contact) -> float:
+        """Seconds after which an answer of this contact counts as late.
+
+        From its own round trips where they are known, else from all paths together.
+        """
+        peer = self._table.get(contact.id)
+        path: RoundTrip = self._overall if peer is None or peer.smoothed < 0 else peer
+        return path.patience(self._params.min_patience, self._params.rpc_timeout)
+
+    # Probing.
+
+    def probe(self, contact: Contact) -> None:
+        """Ping a contact when there is time for it; if it answers, it may enter the table."""
+        self._enqueue(contact, tries=1)
+
+    def _enqueue(self, contact: Contact, tries: int, *, is_bounded: bool = True) -> _Probe | None:
+        probe = self._probes.get(contact)
+        if probe is not None:
+            probe.tries = max(probe.tries, tries)
+            return probe
+        if self._closed or (is_bounded and len(self._probes) >= self._params.max_probes):
+            return None
+        probe = _Probe(contact, tries)
+        self._probes[contact] = self._queue[contact] = probe
+        self._work.set()
+        return probe
+
+    def _run(self) -> None:
+        while True:
+            self._work.wait()
+            while self._queue:
+                if not self._may_send():
+                    gevent.sleep(_REST)
+                    continue
+                contact = next(iter(self._queue))
+                self._ping(self._queue.pop(contact))
+            self._work.clear()
+
+    def _may_send(self) -> bool:
+        """Take one probe off the allowance, which fills by ``probe_rate`` in a second."""
+        now, rate = self._clock(), self._params.probe_rate
+        self._allowance = min(rate, self._allowance + (now - self._counted_at) * rate)
+        self._counted_at = now
+        # The slack is for rates under one, and for rounding.
+        if self._allowance < min(1.0, rate) - 1e-6:
+            return False
+        self._allowance -= 1
+        return True
+
+    def _ping(self, probe: _Probe) -> None:
+        contact = probe.contact
+        timeout = self.patience(contact) * 2**probe.step
+        timeout *= 1 + _JITTER * self._context.rng.random()
+
+        def done(_: Call, result: list[Any] | KademluaError) -> None:
+            if isinstance(result, TimeoutError):
+                self._silent(probe)
+            else:  # even an error is an answer
+                self._end(probe, not isinstance(result, NodeClosed))
+
+        try:
+            self._caller.send(contact.endpoint, contact, "ping", b"", done, timeout=timeout)
+        except KademluaError as error:
+            self._give_up(probe, error)
+
+    def _silent(self, probe: _Probe) -> None:
+        probe.step += 1
+        if probe.step < probe.tries:
+            self._ping(probe)
+            return
+        successor = self._table.remove(probe.contact) if probe.tries > 1 else None
+        self._end(probe, False)
+        if successor is not None:  # it answered once, but that was a while ago
+            self._enqueue(successor, self._params.probe_tries)
+
+    def _end(self, probe: _Probe, is_alive: bool) -> None:
+        self._probes.pop(probe.contact, None)
+        if probe.result is not None:
+            probe.result.set(is_alive)
+
+    def _give_up(self, probe: _Probe, error: KademluaError) -> None:
+        self._probes.pop(probe.contact, None)
+        if probe.result is not None:
+            probe.result.set_exception(error)

@@ -1,0 +1,156 @@
+"""The UDP event loop: one greenlet that drains a raw socket in batches.
+
+A greenlet per datagram costs four times as much, a wait per datagram twice; so the loop
+takes what is there, up to a batch, hands each datagram on, and only then lets others run.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+from collections.abc import Callable
+from typing import Protocol
+
+import gevent
+from gevent import Greenlet
+
+from kademlua.core.contact import Endpoint, canonical_address
+from kademlua.core.errors import NodeClosed
+from kademlua.core.params import Params
+
+logger = logging.getLogger(__name__)
+
+Receiver = Callable[[bytes, Endpoint], None]
+
+_READ = 1
+_MAX_DATAGRAM = 65_536
+
+
+class Transport(Protocol):
+    """What carries a node's datagrams. Nothing here but ``start`` may raise or block."""
+
+    local: Endpoint
+    """Where it is bound, once started."""
+
+    def start(self, receive: Receiver) -> None:
+        """Bind and begin to hand datagrams to ``receive``; OSError where that fails."""
+
+    def send(self, datagram: bytes, endpoint: Endpoint) -> bool:
+        """Send or drop; False where the system would not take it."""
+
+    @property
+    def reaches_v4(self) -> bool:
+        """Whether it can send to IPv4 addresses."""
+
+    @property
+    def reaches_v6(self) -> bool:
+        """Whether it can send to IPv6 addresses."""
+
+    def close(self) -> None:
+        """Stop and free everything; idempotent."""
+
+
+class UdpTransport:
+    """A UDP socket on an IPv4 or IPv6 address, or on ``::``, which is both."""
+
+    def __init__(self, host: str, port: int, params: Params) -> None:
+        """ValueError where ``host`` is no IP address; port 0 takes a free one."""
+        self.local: Endpoint = (canonical_address(host)[0], port)
+        self._params = params
+        self._is_ipv6 = ":" in self.local[0]
+        self._is_dual = self.local[0] == "::"
+        self._socket: socket.socket | None = None
+        self._greenlet: Greenlet[..., None] | None = None
+
+    def start(self, receive: Receiver) -> None:
+        """Bind the socket and spawn the event loop; OSError where the port is in use."""
+        if self._socket is not None:
+            return
+        family = socket.AF_INET6 if self._is_ipv6 else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._params.socket_buffer)
+            if self._is_ipv6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not self._is_dual)
+            sock.bind(self.local)
+        except BaseException:
+            sock.close()
+            raise
+        self.local = sock.getsockname()[:2]
+        self._socket = sock
+        self._greenlet = gevent.spawn(self._run, sock, receive)
+
+    def send(self, datagram: bytes, endpoint: Endpoint) -> bool:
+        """Send or drop; False where the system would not take it."""
+        if self._socket is None:
+            raise NodeClosed("the transport is not open")
+        try:
+            self._socket.sendto(datagram, self._outward(endpoint) if self._is_ipv6 else endpoint)
+        except OSError:  # buffer full, no route, a port or an address that can't be
+            return False
+        return True
+
+    @property
+    def reaches_v4(self) -> bool:
+        """Whether it can send to IPv4 addresses."""
+        return self._is_dual or not self._is_ipv6
+
+    @property
+    def reaches_v6(self) -> bool:
+        """Whether it can send to IPv6 addresses."""
+        return self._is_ipv6
+
+    def close(self) -> None:
+        """Stop the event loop and close the socket; idempotent."""
+        sock, self._socket = self._socket, None
+        if sock is None:
+            return
+        greenlet, self._greenlet = self._greenlet, None
+        # From inside of the loop (a handler that closes its node) it ends by itself.
+        if greenlet is not None and greenlet is not gevent.getcurrent():
+            greenlet.kill()
+        sock.close()
+
+    def _run(self, sock: socket.socket, receive: Receiver) -> None:
+        hub = gevent.get_hub()
+        readable = hub.loop.io(sock.fileno(), _READ)
+        try:
+            while self._socket is sock:
+                if self._drain(sock, receive):
+                    gevent.sleep(0)
+                elif self._socket is sock:
+                    hub.wait(readable)
+        finally:
+            readable.stop()
+            readable.close()
+
+    def _drain(self, sock: socket.socket, receive: Receiver) -> bool:
+        """Hand on what has arrived; True where the batch was full, so that more may wait."""
+        recvfrom = sock.recvfrom
+        for _ in range(self._params.batch):
+            try:
+                datagram, source = recvfrom(_MAX_DATAGRAM)
+            except BlockingIOError:
+                return False
+            except OSError as error:
+                if self._socket is not sock:
+                    return False
+                # A peer's port that is closed shows up here on some systems.
+                if error.errno not in (errno.ECONNREFUSED, errno.ECONNRESET):
+                    logger.warning("receiving failed: %s", error)
+                return True
+            try:
+                receive(datagram, self._inward(source) if self._is_ipv6 else source)
+            except Exception:  # a defect of ours must cost one datagram, not the node
+                logger.exception("a datagram could not be handled")
+        return True
+
+    def _outward(self, endpoint: Endpoint) -> Endpoint:
+        addr, port = endpoint
+        return endpoint if ":" in addr else (f"::ffff:{addr}", port)
+
+    def _inward(self, source: tuple[str, int, int, int]) -> Endpoint:
+        addr, port = source[0], source[1]
+        return (addr.removeprefix("::ffff:") if "." in addr else addr, port)
