@@ -107,7 +107,8 @@ class Caller:
             self._calls.cancel(call)
         if isinstance(result, KademluaError):
             raise result
-        assert call.contact is not None and result is not None
+        assert call.contact is not None
+        assert result is not None
         return call.contact, result
 
     def response(self, packet: Response, endpoint: Endpoint, now: float) -> Call | None:
@@ -139,11 +140,6 @@ class Caller:
         else:
             self._stats.answered += 1
         call.done(call, result)
-
-    @property
-    def closed(self) -> bool:
-        """Whether nothing can be asked any more."""
-        return self._closed
 
     def note_bad_answer(self) -> None:
         """Count an answer that was bencoded, and not what the RPC returns."""

@@ -1,8 +1,12 @@
-"""Upkeep: joining and joining again, refresh of buckets, expiry; what is due, and doing it."""
+"""Upkeep: joining and joining again, refresh of buckets, expiry; what is due, and doing it.
+
+Its greenlet lives while it has something to do; between, a timer of the loop waits.
+"""
 
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import gevent
 from gevent import Greenlet
@@ -20,7 +24,7 @@ _JITTER = 0.2
 
 
 class Maintenance:
-    """The greenlet that keeps one node in its network."""
+    """Keeps one node in its network."""
 
     def __init__(self, context: Context, bootstrap: Bootstrap, operations: Operations) -> None:
         self._bootstrap = bootstrap
@@ -31,6 +35,8 @@ class Maintenance:
         self._clock = context.clock
         self._rng = context.rng
         self._greenlet: Greenlet[..., None] | None = None
+        self._timer: Any = None
+        self._closed = False
         self._size_at_look = 0
         """Contacts in the table when this node last looked around."""
         self._refreshed = self._clock()
@@ -40,31 +46,44 @@ class Maintenance:
         """Set once the first try to bootstrap has ended, well or not."""
 
     def start(self) -> None:
-        """Spawn the greenlet; it bootstraps first."""
+        """Begin: bootstrap first, then a round of upkeep every now and then."""
         if not self._bootstrap.is_wanted:
             self.joined.set()
             self.tried.set()
         self._greenlet = gevent.spawn(self._run)
 
     def close(self) -> None:
-        """End the greenlet, and let go of whoever waits for the join. Idempotent."""
+        """End what is under way, and let go of whoever waits for the join. Idempotent."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
         if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
             self._greenlet.kill()
         self.tried.set()
 
     def _run(self) -> None:
-        while True:
-            try:
-                if not self.joined.is_set():
-                    self._join()
-                else:
-                    gevent.sleep(self._jittered(self._params.settle_interval))
-                    self._look_after()
-            except NodeClosed:
-                return
-            except KademluaError as error:  # too busy just now: the next round does it
-                logger.info("upkeep put off: %s", error)
-                gevent.sleep(self._params.bootstrap_retry)
+        """What is due now; then set the timer for the next time."""
+        try:
+            if not self.joined.is_set():
+                self._join()
+            else:
+                self._look_after()
+        except NodeClosed:
+            return
+        except KademluaError as error:  # too busy just now: the next round does it
+            logger.info("upkeep put off: %s", error)
+        if not self._closed:
+            wait = self._jittered(self._params.settle_interval) if self.joined.is_set() else 0
+            self._timer = gevent.get_hub().loop.timer(wait)
+            self._timer.start(self._wake)
+
+    def _wake(self) -> None:
+        self._timer.stop()
+        self._timer.close()
+        self._timer = None
+        self._greenlet = gevent.spawn(self._run)
 
     def _join(self) -> None:
         """Bootstrap until somebody answers, with growing patience."""
@@ -77,7 +96,8 @@ class Maintenance:
                 has_warned = True
             gevent.sleep(self._jittered(wait))
             wait = min(2 * wait, self._params.bootstrap_retry_max)
-        self._size_at_look = len(self._table)
+        # Others were joining beside it, unseen: the first round of upkeep looks around.
+        self._size_at_look = 0
         self.joined.set()
         self.tried.set()
         logger.info("joined, %d contacts", len(self._table))
@@ -90,14 +110,15 @@ class Maintenance:
             logger.warning("all contacts are gone; bootstrapping again")
             self.joined.clear()
             return
-        if len(self._table) >= 2 * max(self._size_at_look, 1):
+        if len(self._table) > 2 * self._size_at_look:
             self._look_around()
         if now - self._refreshed >= self._params.refresh_interval / 4:
             self._refreshed = now
             self._refresh(now)
 
     def _look_around(self) -> None:
-        """The network grew a lot since this node last saw it: see the neighbours anew."""
+        """The network grew a lot since this node last saw it: see the neighbours anew, and
+        by some lookups how large it is now."""
         self._operations.find_node(self._table.own_id)
         for _ in range(4):
             self._operations.find_node(random_id(self._rng))

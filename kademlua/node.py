@@ -81,7 +81,7 @@ class Node:
             clock=clock,
             rng=rng,
             transport=transport or UdpTransport(host, port, params),
-            pool=pool or ContactPool(),
+            pool=pool if pool is not None else ContactPool(),
             table=RoutingTable(own_id, params.k, clock()),
             store=store if store is not None else DataStore(params),
             stats=Stats(clock()),
@@ -110,7 +110,6 @@ class Node:
             return
         self._context.transport.start(self._receive)
         self._started = True
-        self._liveliness.start()
         self._maintenance.start()
 
     def close(self) -> None:

@@ -17,7 +17,14 @@ from kademlua.context import Context
 from kademlua.core import payloads
 from kademlua.core.calls import Call
 from kademlua.core.contact import Contact
-from kademlua.core.errors import KademluaError, RpcTimeout, StoreFailed, StoreRefused, WireError
+from kademlua.core.errors import (
+    KademluaError,
+    NodeClosed,
+    RpcTimeout,
+    StoreFailed,
+    StoreRefused,
+    WireError,
+)
 from kademlua.core.estimate import SizeEstimate
 from kademlua.core.ids import to_int
 from kademlua.core.lookup import Lookup
@@ -91,14 +98,13 @@ class Operations:
                 return found
 
         def read(contact: Contact, values: list[Any]) -> list[Contact]:
-            closer, retval = payloads.read_findvalue(
-                values, self._context.pool, self._context.reach
-            )
+            retval = payloads.read_retval(values)
             if retval and len(found) < answers:
                 found.append(Answer(contact, retval[:per_node]))
                 if len(found) == answers:
                     search.lookup.stop()
-            return closer
+                    return []
+            return payloads.read_findnode(values, self._context.pool, self._context.reach)
 
         args = payloads.args_findvalue(key, per_node)
         search = self._search(key, "findvalue", args, read)
@@ -218,7 +224,7 @@ class _Search:
         self._name = name
         self._args = args
         self._read = read
-        self._error: KademluaError | None = None
+        self._error: Exception | None = None
         self._ended: AsyncResult[None] = AsyncResult()
         self.lookup = Lookup(
             target,
@@ -256,15 +262,18 @@ class _Search:
     def _done(self, call: Call, result: list[Any] | KademluaError) -> None:
         contact = call.contact
         assert contact is not None
-        if isinstance(result, RpcTimeout):
-            self._liveliness.unanswered(contact)
-        elif isinstance(result, list):
+        if isinstance(result, list):
             try:
                 self.lookup.answered(contact, self._read(contact, result))
-                return
             except WireError:
                 self._caller.note_bad_answer()
-        elif self._caller.closed:
+                self.lookup.failed(contact)
+            except Exception as error:  # a defect: whoever waits is to learn of it
+                self._give_up(error)
+            return
+        if isinstance(result, RpcTimeout):
+            self._liveliness.unanswered(contact)
+        elif isinstance(result, NodeClosed):
             self._give_up(result)
         self.lookup.failed(contact)
 
@@ -272,7 +281,7 @@ class _Search:
         assert call.contact is not None
         self.lookup.late(call.contact)
 
-    def _give_up(self, error: KademluaError) -> None:
+    def _give_up(self, error: Exception) -> None:
         self._error = error
         self.lookup.stop()
 

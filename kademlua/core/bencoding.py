@@ -22,6 +22,9 @@ Bencodable = int | bytes | str | list[Any] | tuple[Any, ...] | dict[Any, Any]
 # One token: a length and its colon, an integer, an opening letter, an end.
 _TOKEN = re.compile(rb"([0-9]{1,9}):|(i-?[0-9]+e)|([ld])|(e)")
 
+# As a key, "-4:" sends the extension backwards, and "d-4:" into recursion without end.
+_BACKWARDS = re.compile(rb"-[0-9_]+\s*:")
+
 
 def decode(data: bytes) -> Any:
     """The value of ``data``: int, bytes, list or dict with bytes as keys.
@@ -30,9 +33,10 @@ def decode(data: bytes) -> Any:
     WireError for anything else that is not exactly one bencoded value, and for what is
     nested deeper than 64.
     """
-    # A count is the cheap upper bound of the depth; only above it is the data walked.
-    if data.count(b"l") + data.count(b"d") > MAX_DEPTH:
-        _bound_depth(data)
+    # A count is the cheap upper bound of the depth; only above it is the data walked, or
+    # where it may hold a negative length.
+    if data.count(b"l") + data.count(b"d") > MAX_DEPTH or _BACKWARDS.search(data):
+        _walk(data)
     try:
         value = bencoder.bdecode(data)
         # Encoded anew, what was read has the length of what was given. Where the
@@ -44,7 +48,7 @@ def decode(data: bytes) -> Any:
     raise WireError("not bencoded")
 
 
-def _bound_depth(data: bytes) -> None:
+def _walk(data: bytes) -> None:
     """Raise WireError where ``data`` is nested too deeply, or clearly is no bencoding."""
     position = depth = 0
     while position < len(data):
@@ -69,23 +73,26 @@ def encode(value: Bencodable) -> bytes:
     TypeError for what bencoding has no form for: None, floats, booleans, other objects,
     keys that are not all bytes or all text; and for nesting deeper than 64.
     """
-    _check(value, 0)
-    encoded: bytes = bencoder.bencode(value)
+    encoded: bytes = bencoder.bencode(_prepared(value, 0))
     return encoded
 
 
-def _check(value: object, depth: int) -> None:
+def _prepared(value: object, depth: int) -> object:
+    """``value`` as the extension writes it right: it gives the length of text in
+    characters, not in bytes."""
     kind = type(value)
-    if kind is bytes or kind is str or kind is int:
-        return
+    if kind is bytes or kind is int:
+        return value
+    if isinstance(value, str):
+        return value.encode()
     if not isinstance(value, (list, tuple, dict)):
         raise TypeError(f"bencoding has no form for {kind.__name__}")
     if depth == MAX_DEPTH:
         raise TypeError(f"nested deeper than {MAX_DEPTH}")
-    if isinstance(value, dict):
-        kinds = {type(key) for key in value}
-        if not (kinds <= {bytes} or kinds <= {str}):
-            raise TypeError("the keys of a bencoded dictionary are all bytes or all text")
-        value = list(value.values())
-    for item in value:
-        _check(item, depth + 1)
+    depth += 1
+    if not isinstance(value, dict):
+        return [_prepared(item, depth) for item in value]
+    kinds = {type(key) for key in value}
+    if not (kinds <= {bytes} or kinds <= {str}):
+        raise TypeError("the keys of a bencoded dictionary are all bytes or all text")
+    return {key: _prepared(item, depth) for key, item in value.items()}

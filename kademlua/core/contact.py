@@ -13,6 +13,8 @@ Endpoint = tuple[str, int]
 
 PACKED_V4 = ID_BYTES + 4 + 2
 PACKED_V6 = ID_BYTES + 16 + 2
+_MAPPED = b"\0" * 10 + b"\xff\xff"
+"""An IPv4 address in IPv6's clothes begins so."""
 
 
 class Contact:
@@ -57,9 +59,9 @@ class Contact:
         if len(raw) == 4:
             addr = socket.inet_ntoa(raw)
         elif len(raw) == 16:
-            addr = socket.inet_ntop(socket.AF_INET6, raw)
-            if addr.startswith("::ffff:"):  # IPv4 has a packed form of its own
+            if raw.startswith(_MAPPED):  # IPv4 has a packed form of its own
                 raise WireError("bad contact")
+            addr = socket.inet_ntop(socket.AF_INET6, raw)
         else:
             raise WireError("bad contact")
         port = int.from_bytes(packed[-2:], "big")
@@ -155,7 +157,7 @@ def canonical_address(addr: str) -> tuple[str, bytes]:
         raw = socket.inet_pton(family, addr)
     except (OSError, ValueError, UnicodeError):
         raise ValueError(f"not an IP address: {addr[:60]!r}") from None
-    if raw[:12] == b"\0" * 10 + b"\xff\xff":
+    if raw.startswith(_MAPPED):
         family, raw = socket.AF_INET, raw[12:]
     return socket.inet_ntop(family, raw), raw
 
@@ -178,7 +180,7 @@ def parse_endpoint(text: str) -> Endpoint:
         raise ValueError(f"write an IPv6 address as [ADDR]:PORT, not {text[:80]!r}")
     if not colon or not host or not digits.isascii() or not digits.isdigit():
         raise ValueError(f"expected HOST:PORT, not {text[:80]!r}")
-    if not 0 < int(digits[:9]) < 65536:
+    if len(digits) > 9 or not 0 < int(digits) < 65536:
         raise ValueError(f"a port is 1 to 65535, not {digits[:20]}")
     return host, int(digits)
 

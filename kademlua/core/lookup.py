@@ -21,16 +21,6 @@ _QUERIES = 32
 """A lookup asks at most so many times k contacts: who leads it on forever, in vain."""
 
 
-class _Candidate:
-    """A contact of the shortlist and what became of it."""
-
-    __slots__ = ("contact", "state")
-
-    def __init__(self, contact: Contact) -> None:
-        self.contact = contact
-        self.state = _FRESH
-
-
 class Lookup:
     """The search for the ``k`` live contacts closest to ``target``.
 
@@ -42,11 +32,12 @@ class Lookup:
 
     __slots__ = (
         "_ask",
-        "_candidates",
+        "_contacts",
         "_finished",
         "_own_id",
         "_shortlist",
         "_slots",
+        "_states",
         "_target",
         "done",
         "k",
@@ -72,9 +63,11 @@ class Lookup:
         self._slots = alpha
         self._ask = ask
         self._finished = finished
-        # Distances to the target in order, and who is that far away.
+        # Distances to the target in order; who is that far away, and what became of it.
+        # (Plain dictionaries: an object per candidate doubles the garbage collector's work.)
         self._shortlist: list[int] = []
-        self._candidates: dict[int, _Candidate] = {}
+        self._contacts: dict[int, Contact] = {}
+        self._states: dict[int, int] = {}
 
     def start(self, seeds: Iterable[Contact]) -> None:
         """Begin with these contacts; finishes at once where there are none."""
@@ -105,71 +98,71 @@ class Lookup:
 
     def closest(self) -> list[Contact]:
         """The contacts nearest to the target that answered, nearest first, up to k."""
-        candidates = map(self._candidates.__getitem__, self._shortlist)
-        answered = [c.contact for c in candidates if c.state == _ANSWERED]
-        return answered[: self.k]
+        return self._nearest(_ANSWERED)
 
     def unasked(self) -> list[Contact]:
         """The nearest contacts that were heard of but not asked, up to k."""
-        candidates = map(self._candidates.__getitem__, self._shortlist)
-        return [c.contact for c in candidates if c.state == _FRESH][: self.k]
+        return self._nearest(_FRESH)
+
+    def _nearest(self, state: int) -> list[Contact]:
+        states, contacts = self._states, self._contacts
+        return [contacts[each] for each in self._shortlist if states[each] == state][: self.k]
 
     def _leave(self, contact: Contact, state: int) -> bool:
         """Note what became of a query; False where it does not matter any more."""
-        candidate = self._candidates.get(contact.number ^ self._target)
-        if self.done or candidate is None:
+        distance = contact.number ^ self._target
+        former = self._states.get(distance)
+        if self.done or (former != _ASKED and former != _LATE):
             return False
-        if candidate.state == _ASKED:
+        if former == _ASKED:
             self._slots += 1
-        elif candidate.state != _LATE:
-            return False
-        candidate.state = state
+        self._states[distance] = state
         return True
 
     def _add(self, contacts: Iterable[Contact]) -> None:
-        known, target, shortlist = self._candidates, self._target, self._shortlist
+        states, target, shortlist = self._states, self._target, self._shortlist
         for contact in contacts:
             distance = contact.number ^ target
-            if distance not in known and contact.id != self._own_id:
-                known[distance] = _Candidate(contact)
+            if distance not in states and contact.id != self._own_id:
+                states[distance] = _FRESH
+                self._contacts[distance] = contact
                 insort(shortlist, distance)
         # Liars could make it long; the farthest were not asked, or long ago.
         while len(shortlist) > _LENGTH * self.k:
-            del known[shortlist.pop()]
+            farthest = shortlist.pop()
+            if states.pop(farthest) == _ASKED:
+                self._slots += 1  # what it answers will not matter
+            del self._contacts[farthest]
 
     def _advance(self) -> None:
         """Ask the nearest contacts not asked yet while slots are free; see whether all is
         done. ``ask`` may come back here at once, so the state is right at each call."""
         while not self.done:
-            candidate = self._next()
-            if candidate is None:
+            distance = self._next()
+            if distance is None:
                 return
             if self.queries >= _QUERIES * self.k:
                 self.stop()
                 return
-            candidate.state = _ASKED
+            self._states[distance] = _ASKED
             self._slots -= 1
             self.queries += 1
-            self._ask(candidate.contact)
+            self._ask(self._contacts[distance])
 
-    def _next(self) -> _Candidate | None:
-        """Whom to ask now, among the k nearest that are neither late nor dead."""
+    def _next(self) -> int | None:
+        """Whom to ask now, by distance, among the k nearest neither late nor dead."""
         hopeful, waiting = 0, False
+        states = self._states
         for distance in self._shortlist:
-            candidate = self._candidates[distance]
-            state = candidate.state
+            state = states[distance]
             if state == _FRESH:
-                return candidate if self._slots > 0 else None
+                return distance if self._slots > 0 else None
             if state == _ASKED:
                 waiting = True
             if state == _ASKED or state == _ANSWERED:
                 hopeful += 1
                 if hopeful == self.k:
                     break
-        if not waiting and (hopeful >= self.k or not self._late_calls()):
+        if not waiting and (hopeful >= self.k or _LATE not in states.values()):
             self.stop()
         return None
-
-    def _late_calls(self) -> bool:
-        """Whether someone may still answer late, while fewer than k have answered."""
-        return any(candidate.state == _LATE for candidate in self._candidates.values())

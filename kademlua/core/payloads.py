@@ -17,7 +17,7 @@ from kademlua.core.ids import ID_BYTES
 PONG = b"li5ee"
 STORED = b"li1ee"
 BAD_KEY_FINDNODE = b"li0ee"
-BAD_KEY_FINDVALUE = b"le"
+BAD_KEY_FINDVALUE = b"llee"
 BAD_KEY_STORE = b"li0ee"
 
 Reach = tuple[bool, bool]
@@ -93,7 +93,7 @@ def _closest(contacts: list[Contact]) -> bytes:
 
 
 def read_findnode(values: list[Any], pool: ContactPool, reach: Reach) -> list[Contact]:
-    """The contacts in an answer to findnode, of either version."""
+    """The contacts in an answer to findnode or findvalue, of either version."""
     first = values[0] if values else None
     if type(first) is dict:
         return _read_closest(first, pool, reach)
@@ -102,17 +102,14 @@ def read_findnode(values: list[Any], pool: ContactPool, reach: Reach) -> list[Co
     raise WireError("bad response")
 
 
-def read_findvalue(
-    values: list[Any], pool: ContactPool, reach: Reach
-) -> tuple[list[Contact], list[Any]]:
-    """The contacts and the values in an answer to findvalue, of either version."""
+def read_retval(values: list[Any]) -> list[Any]:
+    """The values in an answer to findvalue; its contacts are read as those of findnode."""
     first = values[0] if values else None
-    if type(first) is not dict:
-        raise WireError("bad response")
-    found = first.get(b"retval", [])
-    if type(found) is not list:
-        raise WireError("bad response")
-    return _read_closest(first, pool, reach), found
+    if type(first) is dict:
+        found = first.get(b"retval", [])
+        if type(found) is list:
+            return found
+    raise WireError("bad response")
 
 
 def read_store(values: list[Any]) -> str | None:

@@ -25,12 +25,12 @@ class Peer(RoundTrip):
 
 
 class KBucket:
-    """Up to k peers by id number, least recently seen first, and who waits for a place."""
+    """Up to k contacts by id number, least recently seen first, and who waits for a place."""
 
-    __slots__ = ("looked_up", "peers", "replacements")
+    __slots__ = ("contacts", "looked_up", "replacements")
 
     def __init__(self, now: float) -> None:
-        self.peers: dict[int, Peer] = {}
+        self.contacts: dict[int, Contact] = {}
         self.replacements: dict[int, Contact] = {}
         """The replacement cache: contacts that answered while the bucket was full, the
         most recently seen last."""
@@ -81,10 +81,11 @@ class RoutingTable:
         if peer is None or peer.contact.endpoint != endpoint:
             return False
         peer.heard = now
-        number = peer.contact.number
-        peers = self.buckets[self.bucket_of(number)].peers
-        del peers[number]  # and in again: a dictionary keeps the order of entry
-        peers[number] = peer
+        contact = peer.contact
+        number = contact.number
+        contacts = self.buckets[self.bucket_of(number)].contacts
+        del contacts[number]  # and in again: a dictionary keeps the order of entry
+        contacts[number] = contact
         return True
 
     def has_room_for(self, node_id: bytes) -> bool:
@@ -95,7 +96,7 @@ class RoutingTable:
 
     def has_room_in(self, index: int) -> bool:
         """Whether a bucket has a place, or is the own one, which makes room by splitting."""
-        return index == len(self.buckets) - 1 or len(self.buckets[index].peers) < self._k
+        return index == len(self.buckets) - 1 or len(self.buckets[index].contacts) < self._k
 
     def answered(self, contact: Contact, now: float) -> Contact | None:
         """Note that ``contact`` answered an RPC of ours: it may enter.
@@ -113,22 +114,28 @@ class RoutingTable:
             self._wait(self.buckets[self.bucket_of(contact.number)], contact)
             return twin.contact
         former = self._by_endpoint.get(contact.endpoint)
-        if former is not None:  # the endpoint itself just said that it has another id now
-            self.remove(former.contact)
-        return self._enter(contact, now)
+        if former is None:
+            return self._enter(contact, now)
+        # The endpoint itself just said that it has another id now.
+        self._take_out(former)
+        in_the_way = self._enter(contact, now)
+        bucket = self.buckets[self.bucket_of(former.contact.number)]
+        if len(bucket.contacts) < self._k:
+            self._move_up(bucket, former.heard)
+        return in_the_way
 
     def _enter(self, contact: Contact, now: float) -> Contact | None:
         while True:
             index = self.bucket_of(contact.number)
             bucket = self.buckets[index]
-            if len(bucket.peers) < self._k:
+            if len(bucket.contacts) < self._k:
                 self._place(bucket, Peer(contact, now))
                 return None
             if index < len(self.buckets) - 1 or len(self.buckets) == ID_BITS:
                 break
             self._split()
         self._wait(bucket, contact)
-        return next(iter(bucket.peers.values())).contact
+        return next(iter(bucket.contacts.values()))
 
     def _wait(self, bucket: KBucket, contact: Contact) -> None:
         waiting = bucket.replacements
@@ -139,7 +146,7 @@ class RoutingTable:
 
     def _place(self, bucket: KBucket, peer: Peer) -> None:
         contact = peer.contact
-        bucket.peers[contact.number] = peer
+        bucket.contacts[contact.number] = contact
         bucket.replacements.pop(contact.number, None)
         self._by_id[contact.id] = peer
         self._by_endpoint[contact.endpoint] = peer
@@ -150,8 +157,8 @@ class RoutingTable:
         new = KBucket(last.looked_up)
         self.buckets.append(new)
         index = len(self.buckets) - 1
-        for number in [n for n in last.peers if self.bucket_of(n) == index]:
-            new.peers[number] = last.peers.pop(number)
+        for number in [n for n in last.contacts if self.bucket_of(n) == index]:
+            new.contacts[number] = last.contacts.pop(number)
         for number in [n for n in last.replacements if self.bucket_of(n) == index]:
             new.replacements[number] = last.replacements.pop(number)
 
@@ -162,20 +169,28 @@ class RoutingTable:
         it enters as heard from at that time.
         """
         bucket = self.buckets[self.bucket_of(contact.number)]
-        waiting = bucket.replacements
-        if waiting.get(contact.number) == contact:
-            del waiting[contact.number]
+        if bucket.replacements.get(contact.number) == contact:
+            del bucket.replacements[contact.number]
         peer = self._by_id.get(contact.id)
         if peer is None or peer.contact != contact:
             return None
+        self._take_out(peer)
+        return self._move_up(bucket, peer.heard if now is None else now)
+
+    def _take_out(self, peer: Peer) -> None:
+        contact = peer.contact
         del self._by_id[contact.id]
-        del bucket.peers[contact.number]
-        if self._by_endpoint.get(contact.endpoint) is peer:
-            del self._by_endpoint[contact.endpoint]
+        del self._by_endpoint[contact.endpoint]
+        del self.buckets[self.bucket_of(contact.number)].contacts[contact.number]
+
+    def _move_up(self, bucket: KBucket, heard: float) -> Contact | None:
+        """Give a free place to the best of those that wait and whose id and endpoint
+        nobody in the table has."""
+        waiting = bucket.replacements
         while waiting:
             _, successor = waiting.popitem()
-            if successor.endpoint not in self._by_endpoint:
-                self._place(bucket, Peer(successor, peer.heard if now is None else now))
+            if successor.id not in self._by_id and successor.endpoint not in self._by_endpoint:
+                self._place(bucket, Peer(successor, heard))
                 return successor
         return None
 
@@ -187,16 +202,15 @@ class RoutingTable:
         number = to_int(target)
         found: list[Contact] = []
         for group in self._groups(number):
-            for key in sorted(group, key=number.__xor__):
-                contact = group[key].contact
-                if contact.id != but:
-                    found.append(contact)
-                    if len(found) == count:
-                        return found
+            found += [group[each] for each in sorted(group, key=number.__xor__)]
+            if but and to_int(but) in group:
+                found = [contact for contact in found if contact.id != but]
+            if len(found) >= count:
+                return found[:count]
         return found
 
-    def _groups(self, number: int) -> Iterator[dict[int, Peer]]:
-        """The peers in parts, each part as a whole nearer to ``number`` than the next.
+    def _groups(self, number: int) -> Iterator[dict[int, Contact]]:
+        """The contacts in parts, each part as a whole nearer to ``number`` than the next.
 
         Contacts of the number's own bucket share its prefix up to there. Those of all
         later buckets differ from it at one and the same bit; after them come the earlier
@@ -204,14 +218,14 @@ class RoutingTable:
         """
         index = self.bucket_of(number)
         buckets = self.buckets
-        yield buckets[index].peers
+        yield buckets[index].contacts
         if index + 1 < len(buckets):
-            later: dict[int, Peer] = {}
+            later: dict[int, Contact] = {}
             for bucket in buckets[index + 1 :]:
-                later |= bucket.peers
+                later |= bucket.contacts
             yield later
         for bucket in reversed(buckets[:index]):
-            yield bucket.peers
+            yield bucket.contacts
 
     def looked_up(self, target: bytes, now: float) -> None:
         """Note a lookup of ``target``, so that its bucket needs no refresh for a while."""

@@ -1,0 +1,194 @@
+"""The benchmark: a network in one process on loopback, adds and finds, measured."""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import gevent
+from gevent.pool import Pool
+
+from kademlua.core.contact import ContactPool
+from kademlua.core.errors import KademluaError
+from kademlua.core.ids import sha1
+from kademlua.core.params import Params
+from kademlua.node import Node
+
+VALUE_BYTES = 100
+_JOINING = 16
+
+Progress = Callable[[str, int, int], None]
+"""Told of a phase's name, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What one part of the workload took. Times are those of single operations; the CPU is
+    that of the whole process, which plays all nodes, divided by the operations."""
+
+    name: str
+    operations: int
+    succeeded: int
+    p50_ms: float
+    p99_ms: float
+    per_second: float
+    cpu_ms: float
+
+
+@dataclass(slots=True)
+class Result:
+    """The figures of one run."""
+
+    nodes: int
+    replicas: int
+    joined_s: float = 0.0
+    """From the first bind until the last node had joined."""
+    joined_cpu_s: float = 0.0
+    kb_per_node: float = 0.0
+    """Growth of the process's resident memory by a node at rest, in units of 1,000 bytes."""
+    phases: list[Phase] = field(default_factory=list)
+
+
+def run(
+    nodes: int,
+    operations: int,
+    *,
+    at_once: int = 32,
+    replicas: int = 20,
+    seed: int = 1,
+    progress: Progress = lambda name, done, total: None,
+) -> Result:
+    """Bring up ``nodes`` nodes, add and find ``operations`` values one at a time, and as many
+    again ``at_once`` at a time. Raises KademluaError where the nodes do not join."""
+    result = Result(nodes, replicas)
+    network = _bring_up(nodes, Params(replicas=replicas), result, progress)
+    try:
+        rng = random.Random(seed)
+        result.phases = [
+            phase
+            for count in (1, at_once)
+            for phase in _add_and_find(network, operations, count, rng, progress)
+        ]
+    finally:
+        for node in network:
+            node.close()
+    return result
+
+
+def _bring_up(count: int, params: Params, result: Result, progress: Progress) -> list[Node]:
+    """Nodes that have joined one network, in the result how long that took."""
+    pool = ContactPool()
+    gc.collect()
+    memory, cpu, began = _resident_bytes(), time.process_time(), time.perf_counter()
+    first = Node(params=params, pool=pool)
+    network = [first]
+    try:
+        first.start()
+        bootstrap = [first.contact.endpoint]
+
+        def join(_: int) -> None:
+            node = Node(params=params, pool=pool, bootstrap=bootstrap)
+            network.append(node)
+            node.start()
+            node.wait_joined()
+            progress("join", len(network), count)
+
+        # A few at a time: all at once would be a peak of memory that no node at rest has.
+        Pool(_JOINING).map(join, range(count - 1))
+        if not all(node.joined for node in network):
+            raise KademluaError("a node did not join")
+    except BaseException:
+        for node in network:
+            node.close()
+        raise
+    result.joined_s = time.perf_counter() - began
+    result.joined_cpu_s = time.process_time() - cpu
+    gevent.sleep(0.5)  # probes that were owed
+    gc.collect()
+    result.kb_per_node = (_resident_bytes() - memory) / count / 1000
+    return network
+
+
+def _add_and_find(
+    network: list[Node], operations: int, at_once: int, rng: random.Random, progress: Progress
+) -> list[Phase]:
+    """Add values from random nodes, then find each from another random node."""
+    jobs = []
+    for number in range(operations):
+        writer = rng.choice(network)
+        reader = rng.choice(network)
+        while reader is writer and len(network) > 1:
+            reader = rng.choice(network)
+        jobs.append((sha1(f"{at_once} {number}"), rng.randbytes(VALUE_BYTES), writer, reader))
+
+    def add(number: int) -> bool:
+        key, value, writer, _ = jobs[number]
+        return bool(writer.add(key, value).acknowledged)
+
+    def find(number: int) -> bool:
+        key, value, _, reader = jobs[number]
+        return any(value in answer.values for answer in reader.find_value(key))
+
+    suffix = "" if at_once == 1 else f", {at_once} at a time"
+    return [
+        _measure(name + suffix, operation, operations, at_once, progress)
+        for name, operation in (("add", add), ("find", find))
+    ]
+
+
+def _measure(
+    name: str,
+    operation: Callable[[int], bool],
+    count: int,
+    at_once: int,
+    progress: Progress,
+) -> Phase:
+    times: list[float] = []
+    succeeded: set[int] = set()
+
+    def one(number: int) -> None:
+        began = time.perf_counter()
+        try:
+            if operation(number):
+                succeeded.add(number)
+        except KademluaError:
+            pass  # it shows in what succeeded
+        times.append(time.perf_counter() - began)
+        if len(times) % 50 == 0:
+            progress(name, len(times), count)
+
+    gc.collect()
+    cpu, began = time.process_time(), time.perf_counter()
+    if at_once == 1:
+        for number in range(count):
+            one(number)
+    else:
+        workers = Pool(at_once)
+        for number in range(count):
+            workers.spawn(one, number)
+        workers.join()
+    wall, cpu = time.perf_counter() - began, time.process_time() - cpu
+    times.sort()
+    return Phase(
+        name=name,
+        operations=count,
+        succeeded=len(succeeded),
+        p50_ms=1000 * times[count // 2],
+        p99_ms=1000 * times[min(count - 1, count * 99 // 100)],
+        per_second=count / wall,
+        cpu_ms=1000 * cpu / count,
+    )
+
+
+def _resident_bytes() -> int:
+    """The process's resident memory now; its peak where the system does not tell."""
+    try:
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,75 @@
+"""``kademlua bench``: the figures of a network on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+
+import click
+
+from kademlua import bench as benchmark
+from kademlua.core.errors import KademluaError
+
+
+@click.command()
+@click.option("--nodes", type=click.IntRange(2, 10_000), default=100, show_default=True)
+@click.option("--operations", type=click.IntRange(1), default=1_000, show_default=True)
+@click.option(
+    "--at-once", type=click.IntRange(2, 1_000), default=32, show_default=True, metavar="N"
+)
+@click.option("--replicas", type=click.IntRange(1, 1_000), default=20, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True, help="Of which nodes add and find.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+def bench(
+    nodes: int, operations: int, at_once: int, replicas: int, seed: int, as_json: bool
+) -> None:
+    """Measure a network of nodes in this process, on loopback.
+
+    Adds values of 100 bytes from random nodes and finds each from another random node,
+    first one at a time, then N at a time. CPU is that of the whole process, which plays
+    all nodes; memory is what a node at rest adds to the process.
+
+    \b
+    Examples:
+        kademlua bench
+        kademlua bench --nodes 1000 --operations 300
+        kademlua bench --json > figures.json
+    """
+    try:
+        result = benchmark.run(
+            nodes,
+            operations,
+            at_once=at_once,
+            replicas=replicas,
+            seed=seed,
+            progress=_progress if sys.stderr.isatty() else lambda name, done, total: None,
+        )
+    except (KademluaError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        if sys.stderr.isatty():
+            click.echo("\r\033[K", nl=False, err=True)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(result), indent=2))
+    else:
+        click.echo(_text(result))
+
+
+def _progress(name: str, done: int, total: int) -> None:
+    click.echo(f"\r\033[K{name}: {done} of {total}", nl=False, err=True)
+
+
+def _text(result: benchmark.Result) -> str:
+    lines = [
+        f"{result.nodes} nodes joined in {result.joined_s:.2f} s "
+        f"({result.joined_cpu_s:.2f} s of CPU), {result.kb_per_node:.0f} kB a node at rest",
+        "",
+        f"{'':24}{'ok':>12}{'p50 ms':>9}{'p99 ms':>9}{'a second':>10}{'CPU ms':>9}",
+    ]
+    lines += [
+        f"{phase.name:24}{f'{phase.succeeded}/{phase.operations}':>12}{phase.p50_ms:9.2f}"
+        f"{phase.p99_ms:9.2f}{phase.per_second:10.0f}{phase.cpu_ms:9.2f}"
+        for phase in result.phases
+    ]
+    return "\n".join(lines)
