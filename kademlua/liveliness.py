@@ -63,11 +63,9 @@ class LivelinessManager:
         if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
             self._greenlet.kill()
         self._greenlet = None
-        for probe in self._probes.values():
-            if probe.result is not None:
-                probe.result.set_exception(NodeClosed("the node is closed"))
-        self._probes.clear()
         self._queue.clear()
+        for probe in list(self._probes.values()):
+            self._give_up(probe, NodeClosed("the node is closed"))
 
     # What the packet's way reports; nothing of this blocks.
 
@@ -173,8 +171,10 @@ class LivelinessManager:
         def done(_: Call, result: list[Any] | KademluaError) -> None:
             if isinstance(result, TimeoutError):
                 self._silent(probe)
+            elif isinstance(result, NodeClosed):
+                self._give_up(probe, result)
             else:  # even an error is an answer
-                self._end(probe, not isinstance(result, NodeClosed))
+                self._end(probe, True)
 
         try:
             self._caller.send(contact.endpoint, contact, "ping", b"", done, timeout=timeout)

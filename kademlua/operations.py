@@ -30,6 +30,9 @@ from kademlua.core.ids import to_int
 from kademlua.core.lookup import Lookup
 from kademlua.liveliness import LivelinessManager
 
+_TOLERANCE = 4
+"""A query is over when its answer has taken so many times what makes it late."""
+
 Reader = Callable[[Contact, list[Any]], list[Contact]]
 
 
@@ -221,6 +224,7 @@ class _Search:
         self._liveliness = liveliness
         self._target = target
         self._k = params.k
+        self._rpc_timeout = params.rpc_timeout
         self._name = name
         self._args = args
         self._read = read
@@ -246,6 +250,7 @@ class _Search:
             raise self._error
 
     def _ask(self, contact: Contact) -> None:
+        patience = self._liveliness.patience(contact)
         try:
             self._caller.send(
                 contact.endpoint,
@@ -253,8 +258,9 @@ class _Search:
                 self._name,
                 self._args,
                 self._done,
+                timeout=min(_TOLERANCE * patience, self._rpc_timeout),
                 late=self._late,
-                patience=self._liveliness.patience(contact),
+                patience=patience,
             )
         except KademluaError as error:
             self._give_up(error)

@@ -44,8 +44,6 @@ class Lines(Protocol):
 
 def open_lines(namespace: dict[str, Any]) -> Lines:
     """The lines of the standard input. ``namespace`` is what the tabulator key completes."""
-    if sys.stdin is None or sys.stdin.closed:
-        return _NoLines()
     is_terminal = sys.stdin.isatty()
     if is_terminal and sys.stdout.isatty() and readline is not None:
         return TerminalLines(namespace, history_path())
@@ -92,7 +90,11 @@ class PlainLines:
             if not chunk:
                 self._rest = b""
                 last = b"".join(parts)
-                return last.decode(errors="replace") if last else None
+                if last:
+                    return last.decode(errors="replace")
+                if self._prompts is not None:
+                    _write_error("")
+                return None
             parts.append(chunk)
         line, _, self._rest = b"".join(parts).partition(b"\n")
         return line.decode(errors="replace")
@@ -174,21 +176,6 @@ class TerminalLines:
         if self._history is not None:
             with contextlib.suppress(OSError):
                 readline.append_history_file(1, self._history)
-
-
-class _NoLines:
-    """The input was closed before we began."""
-
-    interactive = False
-
-    def read(self, prompt: str) -> str | None:
-        return None
-
-    def notice(self, text: str) -> None:
-        _write_error(text)
-
-    def close(self) -> None:
-        pass
 
 
 def _ask(prompt: str) -> str | None:

@@ -1,0 +1,64 @@
+"""Settings and fixtures for all tests."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import settings
+
+from kademlua import ContactPool, Node, Params
+from tests.peers import RawPeer
+
+# No example is timed; in CI every run tries the same examples.
+settings.register_profile("here", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+QUICK = Params(rpc_timeout=1, bootstrap_retry=0.05, bootstrap_retry_max=0.2, settle_interval=0.2)
+"""For tests in which something has to time out."""
+
+
+@pytest.fixture
+def make_node() -> Iterator[Callable[..., Node]]:
+    """Make and start a node, closed at the end; ``params`` are quick ones by default."""
+    nodes = []
+
+    def make(**settings: object) -> Node:
+        node = Node(**{"params": QUICK} | settings)  # type: ignore[arg-type]
+        nodes.append(node)
+        node.start()
+        return node
+
+    yield make
+    for node in nodes:
+        node.close()
+
+
+@pytest.fixture
+def make_network(make_node: Callable[..., Node]) -> Callable[..., list[Node]]:
+    """Make a network of so many nodes, all joined."""
+
+    def make(count: int, **settings: object) -> list[Node]:
+        settings = {"pool": ContactPool(), "params": Params()} | settings
+        first = make_node(**settings)
+        others = [
+            make_node(bootstrap=[first.contact.endpoint], **settings) for _ in range(count - 1)
+        ]
+        assert all(node.wait_joined(30) for node in others)
+        return [first, *others]
+
+    return make
+
+
+@pytest.fixture
+def make_peer() -> Iterator[Callable[..., RawPeer]]:
+    """Make a peer of which a test plays every byte, closed at the end."""
+    peers = []
+
+    def make(*args: object, **settings: object) -> RawPeer:
+        peers.append(RawPeer(*args, **settings))  # type: ignore[arg-type]
+        return peers[-1]
+
+    yield make
+    for peer in peers:
+        peer.close()

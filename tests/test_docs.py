@@ -1,0 +1,361 @@
+"""What the documents say is so: programs run, examples are the code's bytes, links lead on."""
+
+import ast
+import os
+import re
+import select
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager, nullcontext
+from dataclasses import fields
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from kademlua import Contact, ContactPool, Params
+from kademlua.core import bencoding, params, payloads, protocol
+from kademlua.core.errors import WireError
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+PROTOCOL = (DOCS / "protocol.md").read_text()
+DESIGN = (DOCS / "design.md").read_text()
+EMBEDDING = (DOCS / "embedding.md").read_text()
+
+# The programs: fenced blocks of Python, each perhaps followed by its output.
+
+_PROGRAM = re.compile(r"^```python\n(.*?)^```\n(?:```output\n(.*?)^```\n)?", re.M | re.S)
+
+
+def programs():
+    for page in (ROOT / "README.md", DOCS / "embedding.md"):
+        text = page.read_text()
+        for found in _PROGRAM.finditer(text):
+            line = text.count("\n", 0, found.start()) + 2
+            name = f"{page.name}:{line}"
+            yield pytest.param("\n" * (line - 1) + found[1], found[2], id=name)
+
+
+@contextmanager
+def network():
+    """The port of a node of another process, to which a program may join."""
+    code = (
+        "import gevent.os, kademlua\n"
+        "with kademlua.Node() as node:\n"
+        "    print(node.contact.port, flush=True)\n"
+        "    gevent.os.tp_read(0, 1)\n"  # until its input ends
+    )
+    with subprocess.Popen(
+        [sys.executable, "-P", "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=_environment(),
+    ) as process:
+        assert select.select([process.stdout], [], [], 30)[0], "the node did not start"
+        yield int(process.stdout.readline())
+        process.stdin.close()
+
+
+def _environment():
+    return os.environ | {"PYTHONPATH": str(ROOT)}
+
+
+@pytest.mark.parametrize(("program", "output"), list(programs()))
+def test_program(program, output, tmp_path):
+    if "::1" in program and not _has_ipv6():
+        pytest.skip("no IPv6 on this machine")
+    # One each: a node that is gone would be in the next one's way until it counts as dead.
+    with network() if "8001" in program else nullcontext() as port:
+        program = program.replace("8001", str(port)).replace("port=8003", "port=0")
+        done = subprocess.run(
+            [sys.executable, "-P", "-W", "error", "-c", program],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=_environment(),
+            timeout=50,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    if output is not None:
+        assert done.stdout == output
+
+
+def _has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+# The wire: what stands in protocol.md is what the code writes, and reads.
+
+CALLER, CALLEE = b"abcdefghij0123456789", b"ABCDEFGHIJ0123456789"
+RPC_ID = b"rpc-id-8"
+KEY = b"mnopqrstuvwxyz123456"
+V4 = Contact("192.0.2.1", 8003, b"QRSTUVWXYZ0123456789")
+V6 = Contact("2001:db8::1", 8004, b"zyxwvutsrqponmlkjihg")
+VALUES = [b"5:hello", b"i42e"]
+
+
+def payload(name, args=b"", read_only=False):
+    return protocol.encode_call(name, args, read_only)
+
+
+EXAMPLES = {
+    "ping-request": protocol.encode_request(CALLER, RPC_ID, payload(b"ping")),
+    "ping-request-1.0": protocol.encode_request(CALLER, RPC_ID, b"d4:name4:ping4:argslee"),
+    "ping-response": protocol.encode_response(CALLEE, RPC_ID, payloads.PONG),
+    "error-130": protocol.encode_error(CALLEE, RPC_ID, protocol.NO_SUCH_RPC),
+    "ping-payload-ro": payload(b"ping", read_only=True),
+    "findnode-request-payload": payload(b"findnode", payloads.args_key(KEY)),
+    "findnode-response-payload-1.0": payloads.findnode_reply([V4, V6], 0),
+    "findnode-response-payload-1.1": payloads.findnode_reply([V4, V6], 1),
+    "findvalue-request-payload": payload(b"findvalue", payloads.args_findvalue(KEY, 4096)),
+    "findvalue-response-payload-1.0": payloads.findvalue_reply([V4], VALUES, 0),
+    "findvalue-response-payload-1.1": payloads.findvalue_reply([V4], VALUES, 1),
+    "store-request-payload": payload(b"store", payloads.args_store(KEY, VALUES[0], False)),
+    "store-response-payload": payloads.STORED,
+    "store-refused-payload": payloads.refused_reply("no room for more values"),
+    "getsocket-response-payload": payloads.getsocket_reply("192.0.2.7", 8007),
+}
+
+
+def shown():
+    """The examples of the document: by name, (bytes, what is said of them) line by line."""
+    blocks = re.findall(r"<!-- example: (\S+) -->\n```text\n(.*?)```", PROTOCOL, re.S)
+    return {
+        name: [
+            (bytes.fromhex(digits), said)
+            for digits, _, said in (line.partition(" ") for line in body.splitlines())
+        ]
+        for name, body in blocks
+    }
+
+
+SHOWN = shown()
+
+
+def test_every_example_is_known_and_shown():
+    assert SHOWN.keys() == EXAMPLES.keys()
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_example_is_what_the_code_encodes(name):
+    assert b"".join(raw for raw, _ in SHOWN[name]) == EXAMPLES[name]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_text_beside_an_example_says_what_the_bytes_are(name):
+    for raw, said in SHOWN[name]:
+        said = said.strip()
+        kind, _, what = said.partition(" ")
+        if said.startswith('"'):
+            assert raw == said[1:-1].encode("ascii")
+        elif kind == "address":
+            family = socket.AF_INET6 if ":" in what else socket.AF_INET
+            assert raw == socket.inet_pton(family, what)
+        else:
+            assert kind in ("version", "call", "length", "port")
+            assert int.from_bytes(raw, "big") == int(what)
+
+
+def read(name):
+    return b"".join(raw for raw, _ in SHOWN[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "rpc", "args", "version", "read_only"),
+    [
+        ("ping-request", b"ping", [], 1, False),
+        ("ping-request-1.0", b"ping", [], 0, False),
+        ("ping-payload-ro", b"ping", [], 1, True),
+        ("findnode-request-payload", b"findnode", [KEY], 1, False),
+        ("findvalue-request-payload", b"findvalue", [KEY, 4096], 1, False),
+        ("store-request-payload", b"store", [KEY, b"hello", 0], 1, False),
+    ],
+)
+def test_request_decodes(name, rpc, args, version, read_only):
+    datagram = read(name)
+    if name.endswith(("payload", "payload-ro")):
+        datagram = protocol.encode_request(CALLER, RPC_ID, datagram)
+    request = protocol.decode(datagram)
+    assert isinstance(request, protocol.Request)
+    assert (request.sender_id, request.rpc_id) == (CALLER, RPC_ID)
+    assert (request.name, request.args) == (rpc, args)
+    assert (request.version, request.read_only) == (version, read_only)
+
+
+@pytest.mark.parametrize(("name", "call"), [("ping-response", 129), ("error-130", 130)])
+def test_response_decodes(name, call):
+    response = protocol.decode(read(name))
+    assert isinstance(response, protocol.Response)
+    assert (response.sender_id, response.rpc_id, response.call) == (CALLEE, RPC_ID, call)
+
+
+def test_sizes_in_words():
+    assert len(read("ping-request")) == 60
+    assert len(read("ping-response")) == 37
+    assert len(read("error-130")) == 30
+
+
+@pytest.mark.parametrize(
+    ("name", "contacts", "values"),
+    [
+        ("findnode-response-payload-1.0", [V4], None),
+        ("findnode-response-payload-1.1", [V4, V6], None),
+        ("findvalue-response-payload-1.0", [V4], [b"hello", 42]),
+        ("findvalue-response-payload-1.1", [V4], [b"hello", 42]),
+    ],
+)
+def test_found_decodes(name, contacts, values):
+    answer = protocol.decode_values(read(name))
+    assert payloads.read_findnode(answer, ContactPool(), (True, True)) == contacts
+    if values is not None:
+        assert payloads.read_retval(answer) == values
+
+
+def test_store_and_getsocket_decode():
+    decode = protocol.decode_values
+    assert payloads.read_store(decode(read("store-response-payload"))) is None
+    refused = decode(read("store-refused-payload"))
+    assert payloads.read_store(refused) == "no room for more values"
+    socket_seen = decode(read("getsocket-response-payload"))
+    assert payloads.read_getsocket(socket_seen) == ("192.0.2.7", 8007)
+
+
+def test_answers_to_bad_keys():
+    assert payloads.BAD_KEY_FINDNODE == payloads.BAD_KEY_STORE == b"li0ee"
+    assert payloads.BAD_KEY_FINDVALUE == b"llee"
+    assert "that is `li0ee`" in PROTOCOL
+    assert "that is `llee`" in PROTOCOL
+
+
+def table_after(text, header):
+    """The rows, cell by cell, of the table whose header row begins so."""
+    lines = iter(text[text.index(header) :].splitlines()[2:])
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip().strip("|").split("|")])
+    return rows
+
+
+def test_bencoding_table():
+    rows = table_after(PROTOCOL, "| bytes | | why |")
+    assert len(rows) > 10
+    for shown_bytes, verdict, _ in rows:
+        raw = b"" if shown_bytes == "*nothing*" else shown_bytes.strip("`").encode()
+        if verdict == "accepted":
+            bencoding.decode(raw)
+        else:
+            assert verdict == "refused"
+            with pytest.raises(WireError):
+                bencoding.decode(raw)
+
+
+def test_every_reason_of_a_drop_is_in_the_table():
+    said = {row[0].strip("`") for row in table_after(PROTOCOL, "| counted as | what came |")}
+    sources = [*(ROOT / "kademlua").glob("*.py"), *(ROOT / "kademlua" / "core").glob("*.py")]
+    code = "\n".join(path.read_text() for path in sources)
+    raised = re.findall(r"WireError\((.+?)\)(?:$| from)", code, re.M)
+    counted = re.findall(r"dropped\[(\".+?\")\]", code)
+    # What Calls.match returns is counted under that word.
+    unmatched = re.findall(r'return ("(?:unasked|response) .+")$', code, re.M)
+    reasons = {
+        word for source in raised + counted + unmatched for word in re.findall(r'"(.+?)"', source)
+    }
+    # A bad contact makes the answer that holds it a bad response.
+    assert said == reasons - {"bad contact"}
+
+
+def test_reasons_of_refused_stores():
+    said = {row[0].strip("`") for row in table_after(PROTOCOL, "| reason | bound |")}
+    code = (ROOT / "kademlua/core/datastore.py").read_text()
+    raised = re.findall(r'StoreRefused\(f?"(.+?)"\)', code)
+    bound = str(Params().max_value_bytes)
+    assert said == {reason.replace("{params.max_value_bytes}", bound) for reason in raised}
+
+
+# The parameters.
+
+
+def params_table():
+    """The table of Params as embedding.md has it, from the dataclass and its docstrings."""
+    tree = ast.parse(Path(params.__file__).read_text())
+    body = next(
+        node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Params"
+    )
+    told = {}
+    for field, text in pairwise(body):
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
+            told[field.target.id] = " ".join(text.value.value.split())
+    rows = ["| parameter | default | from | to | what |", "|---|---:|---:|---:|---|"]
+    for spec in fields(Params):
+        low, high = spec.metadata.get("low"), spec.metadata.get("high")
+        bounds = ["", ""] if low is None else [f"{low:,}", f"{high:,}"]
+        default = spec.default if low is None else f"{spec.default:,}"
+        rows.append(f"| {' | '.join([f'`{spec.name}`', str(default), *bounds, told[spec.name]])} |")
+    return "\n".join(rows)
+
+
+def test_table_of_params():
+    assert EMBEDDING.partition("<!-- params -->\n")[2].strip() == params_table()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_params_that_are_named_exist(page):
+    names = set(re.findall(r"Params\.([a-z_]+)", page.read_text()))
+    assert {name for name in names if not hasattr(Params, name)} == set()
+
+
+# The house.
+
+
+def test_every_module_is_named_in_the_design():
+    house = DESIGN.partition("## A packet's way in")[0]
+    for path in (ROOT / "kademlua").iterdir():
+        if path.suffix == ".py" and path.name != "__init__.py":
+            assert f"`{path.name}`" in house, path
+        elif (path / "__init__.py").exists():
+            assert f"{path.name}/`" in house, path
+    for path in (ROOT / "kademlua/core").glob("*.py"):
+        assert path.name == "__init__.py" or f"| `{path.name}` |" in house, path
+
+
+def test_modules_that_are_named_exist():
+    built = DESIGN.partition("## What has its place and is not built")[0]
+    for name in set(re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.py)`", built)):
+        package = ROOT / "kademlua"
+        assert (package / name).exists() or (package / "core" / name).exists(), name
+
+
+# Links.
+
+
+def anchors(text):
+    """The anchors of a page's headings, as the usual renderers make them."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.+)$", prose, re.M)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_resolve(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        other = (page.parent / name).resolve() if name else page
+        assert other.exists(), target
+        if anchor:
+            assert anchor in anchors(other.read_text()), target
