@@ -92,8 +92,8 @@ class Bootstrap:
                 if isinstance(result, list):
                     pool, reach = self._context.pool, self._context.reach
                     first.set(payloads.read_findnode(result, pool, reach))
-            except WireError:
-                self._caller.note_bad_answer()
+            except WireError as error:
+                self._caller.note_bad_answer(error)
             if left == 0 and not first.ready():
                 first.set(None)
 

@@ -141,9 +141,9 @@ class Caller:
             self._stats.answered += 1
         call.done(call, result)
 
-    def note_bad_answer(self) -> None:
+    def note_bad_answer(self, error: WireError) -> None:
         """Count an answer that was bencoded, and not what the RPC returns."""
-        self._stats.dropped["bad response"] += 1
+        self._stats.dropped[error.reason] += 1
 
     def close(self) -> None:
         """End every call with NodeClosed; idempotent."""

@@ -6,11 +6,12 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import gevent
 from gevent.pool import Pool
 
 from kademlua.context import Context
 from kademlua.core import payloads, protocol
-from kademlua.core.contact import Endpoint
+from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import RpcRefused, StoreRefused
 from kademlua.core.ids import is_id, to_int
 from kademlua.core.protocol import Request
@@ -58,8 +59,10 @@ class Handlers:
         self._names[encoded] = name
 
     def close(self) -> None:
-        """End the handlers that still run."""
-        self._greenlets.kill()
+        """End the handlers that still run, but for one that closes its own node."""
+        for greenlet in list(self._greenlets):
+            if greenlet is not gevent.getcurrent():
+                greenlet.kill()
 
     def serve(self, request: Request, endpoint: Endpoint) -> None:
         """Answer a request, now or from a greenlet of its own."""
@@ -118,8 +121,7 @@ class Handlers:
         key = request.args[0] if request.args else None
         if type(key) is not bytes or not is_id(key):
             return payloads.BAD_KEY_FINDNODE
-        contacts = self._table.closest(key, self._params.k, request.sender_id)
-        return payloads.findnode_reply(contacts, request.version)
+        return payloads.findnode_reply(self._closest(key, request), request.version)
 
     def _find_value(self, request: Request, endpoint: Endpoint) -> bytes:
         args = request.args
@@ -130,12 +132,20 @@ class Handlers:
         if type(howmany) is not int:
             raise RpcRefused("howmany is a number")
         values = self._fitting(self._store.get(key, howmany, self._context.clock()))
-        contacts = self._table.closest(key, self._params.k, request.sender_id)
+        contacts = self._closest(key, request)
         if request.version == 0:  # 1.0 tells only of contacts that are nearer than itself
             number = to_int(key)
             own = self._own_number ^ number
             contacts = [c for c in contacts if c.number ^ number < own]
         return payloads.findvalue_reply(contacts, values, request.version)
+
+    def _closest(self, key: bytes, request: Request) -> list[Contact]:
+        """The k closest contacts that the sender can read of, without itself."""
+        k = self._params.k
+        if request.version == 0 and self._context.reach[1]:  # 1.0 knows no IPv6
+            nearest = self._table.closest(key, len(self._table), request.sender_id)
+            return [contact for contact in nearest if not contact.is_ipv6][:k]
+        return self._table.closest(key, k, request.sender_id)
 
     def _fitting(self, values: list[bytes]) -> list[bytes]:
         """As many values from the front as fit an answer, one at least."""
@@ -156,13 +166,17 @@ class Handlers:
         overwrite = args[2] if len(args) > 2 else 0
         if type(overwrite) is not int:
             raise RpcRefused("overwrite is a number")
+        try:
+            encoded = payloads.encode_value(args[1])
+        except TypeError as error:
+            raise RpcRefused(str(error)) from None
         owner = self._context.pool.contact(*endpoint, request.sender_id)
         now = self._context.clock()
         try:
             self._store.put(
                 key,
                 owner,
-                payloads.encode_value(args[1]),
+                encoded,
                 now=now,
                 expires=now + self._params.ttl,
                 overwrite=overwrite != 0,

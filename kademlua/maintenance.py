@@ -74,9 +74,12 @@ class Maintenance:
             return
         except KademluaError as error:  # too busy just now: the next round does it
             logger.info("upkeep put off: %s", error)
+        except Exception:  # a defect must not end a node's upkeep for good
+            logger.exception("upkeep failed")
         if not self._closed:
-            wait = self._jittered(self._params.settle_interval) if self.joined.is_set() else 0
-            self._timer = gevent.get_hub().loop.timer(wait)
+            params = self._params
+            wait = params.settle_interval if self.joined.is_set() else params.bootstrap_retry
+            self._timer = gevent.get_hub().loop.timer(self._jittered(wait))
             self._timer.start(self._wake)
 
     def _wake(self) -> None:

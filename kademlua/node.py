@@ -13,18 +13,18 @@ from gevent.event import Event
 from kademlua.bootstrap import Bootstrap
 from kademlua.caller import Caller
 from kademlua.context import Context
-from kademlua.core import ids, payloads, protocol
+from kademlua.core import ids, payloads
 from kademlua.core.contact import Contact, ContactPool, Endpoint
 from kademlua.core.datastore import DataStore, Store
-from kademlua.core.errors import NodeClosed, NotJoined, WireError
+from kademlua.core.errors import NodeClosed, NotJoined
 from kademlua.core.params import Params
-from kademlua.core.protocol import Response
 from kademlua.core.routing import RoutingTable
 from kademlua.core.stats import Stats
 from kademlua.handlers import Handlers, RpcFunction
 from kademlua.liveliness import LivelinessManager
 from kademlua.maintenance import Maintenance
 from kademlua.operations import Answer, Operations, StoreReport
+from kademlua.receiver import Receiver
 from kademlua.transport import Transport, UdpTransport
 
 
@@ -108,7 +108,8 @@ class Node:
             raise NodeClosed("a closed node does not start again")
         if self._started:
             return
-        self._context.transport.start(self._receive)
+        receiver = Receiver(self._context, self._caller, self._handlers, self._liveliness)
+        self._context.transport.start(receiver.receive)
         self._started = True
         self._maintenance.start()
 
@@ -126,7 +127,11 @@ class Node:
     def __enter__(self) -> Node:
         """Start, and wait for the first try to join."""
         self.start()
-        self.wait_joined()
+        try:
+            self.wait_joined()
+        except BaseException:  # __exit__ is not called where this raises
+            self.close()
+            raise
         return self
 
     def __exit__(
@@ -139,7 +144,11 @@ class Node:
 
     def wait_joined(self, timeout: float | None = None) -> bool:
         """Block until the node has joined, or its first try has failed, or so many seconds
-        are over; whether it has joined. It goes on trying by itself."""
+        are over; whether it has joined. It goes on trying by itself.
+
+        NodeClosed for a node that was not started."""
+        if not self._started:
+            raise NodeClosed("the node is not started")
         self._maintenance.tried.wait(timeout)
         return self.joined
 
@@ -265,31 +274,6 @@ class Node:
             raise ValueError(f"a value has at most {self.params.max_value_bytes:,} bytes, bencoded")
         self._require_joined()
         return self._operations.store(_checked(key), encoded, overwrite=overwrite)
-
-    # A packet's way in.
-
-    def _receive(self, datagram: bytes, endpoint: Endpoint) -> None:
-        """Take in one datagram; called by the event loop's greenlet, never blocks."""
-        context = self._context
-        stats = context.stats
-        stats.packets_in += 1
-        stats.bytes_in += len(datagram)
-        try:
-            packet = protocol.decode(datagram)
-            if packet.sender_id == context.id or endpoint[1] == 0:
-                raise WireError("own id" if endpoint[1] else "port 0")
-        except WireError as error:
-            stats.dropped[error.reason] += 1
-            return
-        now = context.clock()
-        if isinstance(packet, Response):
-            call = self._caller.response(packet, endpoint, now)
-            if call is not None and call.contact is not None:
-                self._liveliness.answered(call.contact, now - call.sent, now)
-                self._caller.finish(call, packet)
-        else:
-            self._handlers.serve(packet, endpoint)
-            self._liveliness.asked(packet, endpoint, now)
 
     def _call(
         self, to: Contact | Endpoint, name: str, args: bytes, timeout: float | None

@@ -6,7 +6,7 @@ asked sleeps through it and is woken once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,17 +23,14 @@ from kademlua.core.errors import (
     RpcTimeout,
     StoreFailed,
     StoreRefused,
+    TooManyCalls,
     WireError,
 )
 from kademlua.core.estimate import SizeEstimate
 from kademlua.core.ids import to_int
 from kademlua.core.lookup import Lookup
 from kademlua.liveliness import LivelinessManager
-
-_TOLERANCE = 4
-"""A query is over when its answer has taken so many times what makes it late."""
-
-Reader = Callable[[Contact, list[Any]], list[Contact]]
+from kademlua.search import Reader, Search
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +166,10 @@ class Operations:
             nonlocal left
             contact = call.contact
             assert contact is not None
-            reason = _refusal(result)
+            if isinstance(result, NodeClosed):
+                ended.set_exception(result)
+                return
+            reason = self._refusal(result)
             if reason is None:
                 report.acknowledged.append(contact)
             elif isinstance(result, RpcTimeout):
@@ -182,9 +182,23 @@ class Operations:
                 ended.set(None)
 
         for holder in holders:
-            self._caller.send(holder.endpoint, holder, "store", args, done)
+            try:
+                self._caller.send(holder.endpoint, holder, "store", args, done)
+            except TooManyCalls as error:  # the others are on their way
+                report.refused.append((holder, str(error)))
+                left -= 1
         if left:
             ended.get()
+
+    def _refusal(self, result: list[Any] | KademluaError) -> str | None:
+        """Why a store was not acknowledged; None where it was."""
+        if isinstance(result, KademluaError):
+            return str(result)
+        try:
+            return payloads.read_store(result)
+        except WireError as error:
+            self._caller.note_bad_answer(error)
+            return str(error)
 
     def network_size(self) -> int:
         """About how many nodes the network has, from what recent lookups met."""
@@ -193,8 +207,8 @@ class Operations:
         since = self._clock() - self._params.refresh_interval
         return self.estimate.nodes(own, known, k, since)
 
-    def _search(self, target: bytes, name: str, args: bytes, read: Reader) -> _Search:
-        return _Search(self._context, self._caller, self._liveliness, target, name, args, read)
+    def _search(self, target: bytes, name: str, args: bytes, read: Reader) -> Search:
+        return Search(self._context, self._caller, self._liveliness, target, name, args, read)
 
     def _took(self, target: bytes, lookup: Lookup) -> None:
         """A lookup went all the way: its bucket is fresh, its result tells of the size."""
@@ -203,103 +217,6 @@ class Operations:
         closest = lookup.closest()
         if len(closest) == self._params.k:
             self.estimate.sample(now, to_int(target), [contact.number for contact in closest])
-
-
-class _Search:
-    """One lookup on the wire: its queries are calls of one RPC, read by one function."""
-
-    def __init__(
-        self,
-        context: Context,
-        caller: Caller,
-        liveliness: LivelinessManager,
-        target: bytes,
-        name: str,
-        args: bytes,
-        read: Reader,
-    ) -> None:
-        params = context.params
-        self._table = context.table
-        self._caller = caller
-        self._liveliness = liveliness
-        self._target = target
-        self._k = params.k
-        self._rpc_timeout = params.rpc_timeout
-        self._name = name
-        self._args = args
-        self._read = read
-        self._error: Exception | None = None
-        self._ended: AsyncResult[None] = AsyncResult()
-        self.lookup = Lookup(
-            target,
-            own_id=self._table.own_id,
-            k=params.k,
-            alpha=params.alpha,
-            ask=self._ask,
-            finished=self._ended.set,
-        )
-
-    def run(self, seeds: Iterable[Contact]) -> None:
-        """Do it, blocking this greenlet; raises what made it impossible."""
-        self.lookup.start([*seeds, *self._table.closest(self._target, self._k)])
-        try:
-            self._ended.get()
-        finally:
-            self.lookup.stop()  # where the greenlet was killed or timed out: ask no further
-        if self._error is not None:
-            raise self._error
-
-    def _ask(self, contact: Contact) -> None:
-        patience = self._liveliness.patience(contact)
-        try:
-            self._caller.send(
-                contact.endpoint,
-                contact,
-                self._name,
-                self._args,
-                self._done,
-                timeout=min(_TOLERANCE * patience, self._rpc_timeout),
-                late=self._late,
-                patience=patience,
-            )
-        except KademluaError as error:
-            self._give_up(error)
-
-    def _done(self, call: Call, result: list[Any] | KademluaError) -> None:
-        contact = call.contact
-        assert contact is not None
-        if isinstance(result, list):
-            try:
-                self.lookup.answered(contact, self._read(contact, result))
-            except WireError:
-                self._caller.note_bad_answer()
-                self.lookup.failed(contact)
-            except Exception as error:  # a defect: whoever waits is to learn of it
-                self._give_up(error)
-            return
-        if isinstance(result, RpcTimeout):
-            self._liveliness.unanswered(contact)
-        elif isinstance(result, NodeClosed):
-            self._give_up(result)
-        self.lookup.failed(contact)
-
-    def _late(self, call: Call) -> None:
-        assert call.contact is not None
-        self.lookup.late(call.contact)
-
-    def _give_up(self, error: Exception) -> None:
-        self._error = error
-        self.lookup.stop()
-
-
-def _refusal(result: list[Any] | KademluaError) -> str | None:
-    """Why a store was not acknowledged; None where it was."""
-    if isinstance(result, KademluaError):
-        return str(result)
-    try:
-        return payloads.read_store(result)
-    except WireError as error:
-        return str(error)
 
 
 def _why_failed(report: StoreReport) -> str:

@@ -53,8 +53,8 @@ def open_lines(namespace: dict[str, Any]) -> Lines:
 def history_path() -> Path:
     """Where the lines typed so far are kept, as the XDG base directories have it."""
     state = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
-    return base / "kademlua" / "history"
+    base = state if state.startswith("/") else os.path.expanduser("~/.local/state")
+    return Path(base) / "kademlua" / "history"
 
 
 def is_foreground(fd: int) -> bool:
@@ -78,24 +78,23 @@ class PlainLines:
         self._fd = fd
         self._prompts = prompts
         self._rest = b""
+        self._is_at_prompt = False
 
     def read(self, prompt: str) -> str | None:
         """The next line, without its end, or None after the last."""
         if self._prompts is not None:
             self._prompts.write(prompt)
             self._prompts.flush()
+            self._is_at_prompt = True
         parts = [self._rest]
         while b"\n" not in parts[-1]:
             chunk = self._read_some()
             if not chunk:
                 self._rest = b""
                 last = b"".join(parts)
-                if last:
-                    return last.decode(errors="replace")
-                if self._prompts is not None:
-                    _write_error("")
-                return None
+                return last.decode(errors="replace") if last else None
             parts.append(chunk)
+        self._is_at_prompt = False
         line, _, self._rest = b"".join(parts).partition(b"\n")
         return line.decode(errors="replace")
 
@@ -104,7 +103,10 @@ class PlainLines:
         _write_error(text)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """End the line of a prompt; idempotent."""
+        if self._is_at_prompt:
+            self._is_at_prompt = False
+            _write_error("")
 
     def _read_some(self) -> bytes:
         try:
@@ -148,10 +150,10 @@ class TerminalLines:
         known = readline.get_current_history_length()
         self._prompt = prompt
         line: str | None = gevent.get_hub().threadpool.apply(_ask, (prompt,))
-        self._prompt = None
         if line is None:
-            _write_error("")
-        elif readline.get_current_history_length() > known:
+            return None
+        self._prompt = None
+        if readline.get_current_history_length() > known:
             self._keep()
         return line
 

@@ -16,7 +16,6 @@ import gevent
 from gevent import Greenlet
 
 from kademlua.core.contact import Endpoint, canonical_address
-from kademlua.core.errors import NodeClosed
 from kademlua.core.params import Params
 
 logger = logging.getLogger(__name__)
@@ -85,7 +84,7 @@ class UdpTransport:
     def send(self, datagram: bytes, endpoint: Endpoint) -> bool:
         """Send or drop; False where the system would not take it."""
         if self._socket is None:
-            raise NodeClosed("the transport is not open")
+            return False
         try:
             self._socket.sendto(datagram, self._outward(endpoint) if self._is_ipv6 else endpoint)
         except OSError:  # buffer full, no route, a port or an address that can't be

@@ -227,6 +227,44 @@ def test_a_handler_may_close_its_node(make_node: Make) -> None:
     assert not other.joined
 
 
+def test_a_blocking_handler_may_close_its_node_too(make_node: Make) -> None:
+    node, other = make_node(), make_node()
+    other.register("bye", lambda sender: other.close(), blocking=True)
+    with pytest.raises(RpcTimeout):
+        node.call(other.contact, "bye")
+    make_node(port=other.contact.port)  # the socket is free again
+
+
+def test_closing_while_storing_is_no_report(make_node: Make, make_peer: MakePeer) -> None:
+    node, peer = make_node(params=Params(rpc_timeout=60)), make_peer()
+    peer.serve(lambda request: {b"ping": b"li5ee", b"findnode": b"llee"}.get(request.name))
+    node.ping(peer.contact)
+    adding = gevent.spawn(node.add, KEY, b"v")
+    until(lambda: peer.requests and peer.requests[-1].name == b"store")
+    node.close()
+    with pytest.raises(NodeClosed):
+        adding.get(timeout=5)
+
+
+def test_an_interrupted_beginning_leaves_nothing_open(make_peer: MakePeer) -> None:
+    node = Node(bootstrap=[make_peer().contact.endpoint])
+    with gevent.Timeout(0.05, False), node:
+        pytest.fail("nobody answered")
+    with pytest.raises(NodeClosed):
+        node.start()
+
+
+def test_values_may_nest_as_deep_as_an_answer_can_carry(make_network: MakeNetwork) -> None:
+    nodes = make_network(2)
+    value: list[object] = []
+    for _ in range(60):
+        value = [value]
+    nodes[0].add(KEY, value)
+    assert [answer.values for answer in nodes[1].find_value(KEY)] == [[value]] * 2
+    with pytest.raises(TypeError, match="nested"):
+        nodes[0].add(KEY, [value])
+
+
 def test_many_greenlets_use_one_node(make_network: MakeNetwork) -> None:
     nodes = make_network(10)
     keys = [sha1(f"key {number}") for number in range(60)]

@@ -67,13 +67,14 @@ def _walk(data: bytes) -> None:
             depth -= 1
 
 
-def encode(value: Bencodable) -> bytes:
+def encode(value: Bencodable, inside: int = 0) -> bytes:
     """``value`` bencoded, keys sorted; ``str`` as UTF-8.
 
     TypeError for what bencoding has no form for: None, floats, booleans, other objects,
-    keys that are not all bytes or all text; and for nesting deeper than 64.
+    keys that are not all bytes or all text; and for nesting deeper than 64, where the value
+    is to stand ``inside`` so many lists and dictionaries.
     """
-    encoded: bytes = bencoder.bencode(_prepared(value, 0))
+    encoded: bytes = bencoder.bencode(_prepared(value, inside))
     return encoded
 
 
@@ -95,4 +96,4 @@ def _prepared(value: object, depth: int) -> object:
     kinds = {type(key) for key in value}
     if not (kinds <= {bytes} or kinds <= {str}):
         raise TypeError("the keys of a bencoded dictionary are all bytes or all text")
-    return {key: _prepared(item, depth) for key, item in value.items()}
+    return {_prepared(key, depth): _prepared(item, depth) for key, item in value.items()}

@@ -48,8 +48,8 @@ def args_any(args: Sequence[Any]) -> bytes:
 
 
 def encode_value(value: Any) -> bytes:
-    """A value bencoded; TypeError for what bencoding has no form for."""
-    return bencoding.encode(value)
+    """A value bencoded; TypeError for what bencoding has no form for, or over 61 levels."""
+    return bencoding.encode(value, inside=3)  # as it stands in an answer to findvalue
 
 
 def decode_value(encoded: bytes) -> Any:

@@ -25,8 +25,9 @@ NO_SUCH_RPC = 130
 RPC_RAISED = 131
 
 RPC_ID_BYTES = 8
-MAX_PAYLOAD = 65_535
 _HEADER = struct.Struct("!B20s8sBH")
+MAX_PAYLOAD = 65_507 - _HEADER.size
+"""What fits a UDP datagram on IPv4: 65,475 bytes."""
 _SHORT_HEADER = struct.Struct("!B20s8sB")
 
 
@@ -125,12 +126,12 @@ def decode_values(payload: bytes) -> list[Any]:
 
 
 def encode_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> bytes:
-    """A request's datagram; ValueError where the payload is over 65,535 bytes."""
+    """A request's datagram; ValueError where the payload is over 65,475 bytes."""
     return _encode(sender_id, rpc_id, REQUEST, payload)
 
 
 def encode_response(sender_id: bytes, rpc_id: bytes, payload: bytes) -> bytes:
-    """A response's datagram; ValueError where the payload is over 65,535 bytes."""
+    """A response's datagram; ValueError where the payload is over 65,475 bytes."""
     return _encode(sender_id, rpc_id, RESPONSE, payload)
 
 

@@ -1,0 +1,49 @@
+"""A packet's way in: decoded, matched with its call or answered, its sender noted."""
+
+from __future__ import annotations
+
+from kademlua.caller import Caller
+from kademlua.context import Context
+from kademlua.core import protocol
+from kademlua.core.contact import Endpoint
+from kademlua.core.errors import WireError
+from kademlua.core.protocol import Response
+from kademlua.handlers import Handlers
+from kademlua.liveliness import LivelinessManager
+
+
+class Receiver:
+    """Takes in the datagrams of one node. Nothing here blocks, spawns or formats text."""
+
+    def __init__(
+        self, context: Context, caller: Caller, handlers: Handlers, liveliness: LivelinessManager
+    ) -> None:
+        self._context = context
+        self._caller = caller
+        self._handlers = handlers
+        self._liveliness = liveliness
+
+    def receive(self, datagram: bytes, endpoint: Endpoint) -> None:
+        """Take in one datagram; called by the event loop's greenlet."""
+        context = self._context
+        stats = context.stats
+        stats.packets_in += 1
+        stats.bytes_in += len(datagram)
+        try:
+            packet = protocol.decode(datagram)
+            if packet.sender_id == context.id:
+                raise WireError("own id")
+            if endpoint[1] == 0:  # no contact can have it, and nothing can be sent there
+                raise WireError("port 0")
+        except WireError as error:
+            stats.dropped[error.reason] += 1
+            return
+        now = context.clock()
+        if isinstance(packet, Response):
+            call = self._caller.response(packet, endpoint, now)
+            if call is not None and call.contact is not None:
+                self._liveliness.answered(call.contact, now - call.sent, now)
+                self._caller.finish(call, packet)
+        else:
+            self._handlers.serve(packet, endpoint)
+            self._liveliness.asked(packet, endpoint, now)

@@ -1,0 +1,113 @@
+"""One lookup on the wire: its queries are calls of one RPC, read by one function.
+
+The next query goes out as soon as an answer comes in; the greenlet that asked sleeps through
+it all and is woken once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from gevent.event import AsyncResult
+
+from kademlua.caller import Caller
+from kademlua.context import Context
+from kademlua.core.calls import Call
+from kademlua.core.contact import Contact
+from kademlua.core.errors import KademluaError, NodeClosed, RpcTimeout, WireError
+from kademlua.core.lookup import Lookup
+from kademlua.liveliness import LivelinessManager
+
+Reader = Callable[[Contact, list[Any]], list[Contact]]
+"""Given who answered and what, returns the contacts in the answer; or raises WireError."""
+
+_TOLERANCE = 4
+"""A query is over when its answer has taken so many times what makes it late."""
+
+
+class Search:
+    """A lookup of ``target`` by the RPC ``name`` with ``args`` (bencoded, in a row)."""
+
+    def __init__(
+        self,
+        context: Context,
+        caller: Caller,
+        liveliness: LivelinessManager,
+        target: bytes,
+        name: str,
+        args: bytes,
+        read: Reader,
+    ) -> None:
+        params = context.params
+        self._table = context.table
+        self._caller = caller
+        self._liveliness = liveliness
+        self._target = target
+        self._k = params.k
+        self._rpc_timeout = params.rpc_timeout
+        self._name = name
+        self._args = args
+        self._read = read
+        self._error: Exception | None = None
+        self._ended: AsyncResult[None] = AsyncResult()
+        self.lookup = Lookup(
+            target,
+            own_id=self._table.own_id,
+            k=params.k,
+            alpha=params.alpha,
+            ask=self._ask,
+            finished=self._ended.set,
+        )
+
+    def run(self, seeds: Iterable[Contact]) -> None:
+        """Do it, blocking this greenlet; raises what made it impossible."""
+        self.lookup.start([*seeds, *self._table.closest(self._target, self._k)])
+        try:
+            self._ended.get()
+        finally:
+            self.lookup.stop()  # where the greenlet was killed or timed out: ask no further
+        if self._error is not None:
+            raise self._error
+
+    def _ask(self, contact: Contact) -> None:
+        patience = self._liveliness.patience(contact)
+        try:
+            self._caller.send(
+                contact.endpoint,
+                contact,
+                self._name,
+                self._args,
+                self._done,
+                timeout=min(_TOLERANCE * patience, self._rpc_timeout),
+                late=self._late,
+                patience=patience,
+            )
+        except KademluaError as error:
+            self._give_up(error)
+
+    def _done(self, call: Call, result: list[Any] | KademluaError) -> None:
+        contact = call.contact
+        assert contact is not None
+        if isinstance(result, list):
+            try:
+                self.lookup.answered(contact, self._read(contact, result))
+            except WireError as error:
+                self._caller.note_bad_answer(error)
+                self.lookup.failed(contact)
+            except Exception as error:  # a defect: whoever waits is to learn of it
+                self._give_up(error)
+            return
+        if isinstance(result, RpcTimeout):
+            self._liveliness.unanswered(contact)
+        elif isinstance(result, NodeClosed):
+            self._give_up(result)
+        self.lookup.failed(contact)
+
+    def _late(self, call: Call) -> None:
+        assert call.contact is not None
+        self.lookup.late(call.contact)
+
+    def _give_up(self, error: Exception) -> None:
+        self._error = error
+        self.lookup.stop()
