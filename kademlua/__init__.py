@@ -7,6 +7,8 @@
 ...         print(answer.contact, answer.values)
 """
 
+import logging
+
 from kademlua.core.contact import Contact, ContactPool, Endpoint
 from kademlua.core.errors import (
     KademluaError,
@@ -27,6 +29,9 @@ from kademlua.node import Node, Pong
 from kademlua.operations import Answer, StoreReport
 
 __version__ = "0.1.0"
+
+# A program that sets up no logging hears nothing, as it should be with a library.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [
     "Answer",

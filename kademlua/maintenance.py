@@ -62,6 +62,7 @@ class Maintenance:
         if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
             self._greenlet.kill()
         self.tried.set()
+        self.joined.set()  # who waits finds the node closed
 
     def _run(self) -> None:
         """What is due now; then set the timer for the next time."""

@@ -143,13 +143,17 @@ class Node:
         self.close()
 
     def wait_joined(self, timeout: float | None = None) -> bool:
-        """Block until the node has joined, or its first try has failed, or so many seconds
-        are over; whether it has joined. It goes on trying by itself.
+        """Block until the node has joined; whether it has.
 
-        NodeClosed for a node that was not started."""
+        Without ``timeout`` until its first try has ended, well or not; with it, as long as
+        it goes on trying in so many seconds. NodeClosed for a node that was not started.
+        """
         if not self._started:
             raise NodeClosed("the node is not started")
-        self._maintenance.tried.wait(timeout)
+        if timeout is None:
+            self._maintenance.tried.wait()
+        else:
+            self._maintenance.joined.wait(timeout)
         return self.joined
 
     def wait_closed(self) -> None:

@@ -348,7 +348,7 @@ class TestJoining:
         until(lambda: node.stats()["calls"]["findnode"] >= 3)
         assert [record.levelname for record in caplog.records] == ["WARNING"]
         make_node(port=port)
-        until(lambda: node.joined)
+        assert node.wait_joined(20)
         assert node.add(KEY, b"v").acknowledged
 
     def test_one_of_several_bootstrap_nodes_suffices(self, make_node: Make) -> None:

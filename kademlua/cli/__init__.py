@@ -1,0 +1,50 @@
+"""The command line: ``kademlua``, a group of commands, each in the module that is named here."""
+
+from __future__ import annotations
+
+import click
+
+import kademlua
+from kademlua.cli.group import CommandGroup
+
+_COMMANDS = {
+    "node": "kademlua.cli.node:node",
+    "swarm": "kademlua.cli.swarm:swarm",
+    "add": "kademlua.cli.client:add",
+    "find": "kademlua.cli.client:find",
+    "lookup": "kademlua.cli.client:lookup",
+    "ping": "kademlua.cli.client:ping",
+    "bench": "kademlua.cli.bench:bench",
+}
+
+
+@click.group(
+    cls=CommandGroup,
+    commands_at=_COMMANDS,
+    invoke_without_command=True,
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(kademlua.__version__, prog_name="kademlua", message="%(prog)s %(version)s")
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Kademlua, a Kademlia distributed hash table.
+
+    \b
+    A network of two nodes, each in a terminal of its own:
+        kademlua node 8001
+        kademlua node 8002
+    and from a third one:
+        kademlua add greeting "hello world"
+        kademlua find greeting
+
+    \b
+    A hundred nodes at once, and a prompt amid them:
+        kademlua swarm 100 --shell
+
+    Exit status: 0 done, 1 it failed, 2 wrong use. What went wrong is one line on the standard
+    error output.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+        context.exit(2)

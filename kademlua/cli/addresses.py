@@ -1,0 +1,49 @@
+"""Host names to addresses, and the address of our own from which they can be reached."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+import click
+import gevent.socket
+
+from kademlua.core.contact import canonical_address
+
+
+def resolve(host: str) -> list[str]:
+    """The IP addresses of a host, in the system's order.
+
+    click.ClickException where its name can't be resolved.
+    """
+    try:
+        return [canonical_address(host)[0]]
+    except ValueError:
+        pass
+    try:
+        rows = gevent.socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a host name"
+        raise click.ClickException(f"{host}: {reason}") from None
+    found = [str(row[4][0]) for row in rows]
+    return list(dict.fromkeys(canonical_address(addr)[0] for addr in found if "%" not in addr))
+
+
+def is_loopback(addr: str) -> bool:
+    """Whether an IP address is one of this machine alone."""
+    return ipaddress.ip_address(addr).is_loopback
+
+
+def own_hosts(targets: list[str]) -> list[str]:
+    """Addresses to bind a client to so that it reaches ``targets``, the best one first.
+
+    On the loopback interface where that is enough, so that nobody else can talk to it.
+    """
+    v4 = [addr for addr in targets if ":" not in addr]
+    v6 = [addr for addr in targets if ":" in addr]
+    host_v4 = ["127.0.0.1" if all(map(is_loopback, v4)) else "0.0.0.0"] if v4 else []
+    if not v6:
+        return host_v4
+    if v4 or not all(map(is_loopback, v6)):
+        return ["::", *host_v4]  # the second where this machine has no IPv6
+    return ["::1"]

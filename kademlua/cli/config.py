@@ -1,0 +1,34 @@
+"""The configuration file of a node: TOML whose keys are the fields of ``Params``.
+
+# kademlua.toml
+k = 20
+ttl = 3600
+overwrite_drops_others = true
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import click
+
+from kademlua.core.errors import ParamsError
+from kademlua.core.params import Params
+
+
+def load_params(path: Path) -> Params:
+    """The Params of a file; click.BadParameter, naming file and key, where it is wrong."""
+    try:
+        return Params.from_mapping(tomllib.loads(path.read_bytes().decode()))
+    except OSError as error:
+        reason = str(error.strerror)
+    except UnicodeDecodeError:
+        reason = "not TOML: not UTF-8"
+    except tomllib.TOMLDecodeError as error:
+        reason = f"not TOML: {error}"
+    except RecursionError:
+        reason = "not TOML: nested too deeply"
+    except ParamsError as error:
+        reason = str(error)
+    raise click.BadParameter(f"{path}: {reason}", param_hint="'--config'")

@@ -1,0 +1,56 @@
+"""What several commands take: types of arguments, and options."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from kademlua.core import ids
+from kademlua.core.contact import Endpoint, parse_endpoint
+
+CONTROL_PORT = 8001
+"""Where the first node of a network on one machine is, by convention."""
+
+
+def endpoint(text: str) -> Endpoint:
+    """``HOST:PORT`` as an option's type; the host may be a name, which is not resolved here."""
+    try:
+        return parse_endpoint(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def node_id(text: str) -> bytes:
+    """40 hex digits as an option's type."""
+    try:
+        return ids.from_hex(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def key_of(text: str, *, is_hex: bool) -> bytes:
+    """The id of a key as typed: its hash, or with ``--hex`` what the digits say.
+
+    click.BadParameter where they are none.
+    """
+    if not is_hex:
+        return ids.sha1(os.fsencode(text))
+    try:
+        return ids.from_hex(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'KEY'") from None
+
+
+via_option = click.option(
+    "--via",
+    type=endpoint,
+    metavar="HOST:PORT",
+    default=f"127.0.0.1:{CONTROL_PORT}",
+    show_default=True,
+    help="A node of the network to ask.",
+)
+hex_option = click.option(
+    "--hex", "is_hex", is_flag=True, help="KEY is an id of 40 hex digits, and not hashed."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")

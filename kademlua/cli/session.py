@@ -1,0 +1,108 @@
+"""The short life of a client: join by one node, ask, and be gone."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+import gevent
+
+from kademlua.cli.addresses import own_hosts, resolve
+from kademlua.core.contact import Endpoint, format_endpoint
+from kademlua.core.errors import KademluaError, RpcTimeout
+from kademlua.core.params import Params
+from kademlua.node import Node, Pong
+
+_PATIENCE = 3.0
+"""Seconds for the first contact: two tries, since a datagram may be lost."""
+_PING_TIMEOUT = 1.0
+_PARAMS = Params(bootstrap_retry=0.01)
+
+
+@contextmanager
+def client(via: Endpoint) -> Iterator[Node]:
+    """A read-only node that has joined by the node at ``via``.
+
+    click.ClickException where nobody answers there.
+    """
+    where = format_endpoint(via)
+    with _started_client(resolve(via[0]), [via]) as node, _progress(f"asking {where}"):
+        until = time.monotonic() + _PATIENCE
+        node.wait_joined(_PATIENCE)
+        while not node.joined:
+            if time.monotonic() >= until:
+                raise click.ClickException(f"nobody answers at {where}")
+            gevent.sleep(0.01)
+        yield node
+
+
+def ping_once(to: Endpoint) -> Pong:
+    """Ping until the first answer, with some patience.
+
+    click.ClickException where there is none.
+    """
+    where = format_endpoint(to)
+    targets = resolve(to[0])
+    with _started_client(targets, []) as node, _progress(f"asking {where}"):
+        until = time.monotonic() + _PATIENCE
+        reached = [addr for addr in targets if ":" not in addr or node.contact.is_ipv6]
+        error: KademluaError | None = None
+        while time.monotonic() < until:
+            for addr in reached:
+                try:
+                    return node.ping((addr, to[1]), timeout=_PING_TIMEOUT)
+                except RpcTimeout:
+                    error = None
+                except KademluaError as reason:  # it answers, with nonsense
+                    error = reason
+            if error is not None:
+                raise click.ClickException(f"{where}: {error}")
+    raise click.ClickException(f"nobody answers at {where}")
+
+
+@contextmanager
+def _started_client(targets: list[str], bootstrap: list[Endpoint]) -> Iterator[Node]:
+    """A read-only node, started, that reaches the addresses in ``targets``."""
+    # There is nothing to tidy up after ^C: be gone at once.
+    former = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # The node's own log would say once more what the command says.
+    logging.getLogger("kademlua").addHandler(logging.NullHandler())
+    node = _started(own_hosts(targets), bootstrap)
+    try:
+        yield node
+    finally:
+        node.close()
+        signal.signal(signal.SIGINT, former)
+
+
+def _started(hosts: list[str], bootstrap: list[Endpoint]) -> Node:
+    reason = "no usable address"
+    for host in hosts:
+        node = Node(0, host, bootstrap=bootstrap, read_only=True, params=_PARAMS)
+        try:
+            node.start()
+        except OSError as error:  # this machine has no IPv6, say
+            reason = str(error.strerror)
+        else:
+            return node
+    raise click.ClickException(f"can't open a socket: {reason}")
+
+
+@contextmanager
+def _progress(text: str) -> Iterator[None]:
+    """Show what is going on, on a terminal, once it has taken over a second."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    shown = gevent.spawn_later(1.0, click.echo, f"{text} …", err=True, nl=False)
+    try:
+        yield
+    finally:
+        if shown.ready():
+            click.echo("\r\x1b[K", err=True, nl=False)
+        shown.kill()

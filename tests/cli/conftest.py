@@ -1,0 +1,197 @@
+"""Runs the command line as real processes, on pipes and on pseudo-terminals."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 40.0
+
+
+class Output:
+    """What a process writes into a file descriptor, read as a test waits for it."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._position = 0
+        self.text = ""
+
+    def expect(self, pattern: str) -> re.Match[str]:
+        """The next match behind the former one; waits for it with patience."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            match = re.compile(pattern, re.MULTILINE).search(self.text, self._position)
+            if match is not None:
+                self._position = match.end()
+                return match
+            if not self._read(until):
+                raise AssertionError(f"no {pattern!r} in {self.text[self._position :]!r}")
+
+    def rest(self) -> str:
+        """All that comes until the end, and what no match has used yet."""
+        until = time.monotonic() + PATIENCE
+        while self._read(until):
+            pass
+        return self.text[self._position :]
+
+    def _read(self, until: float) -> bool:
+        ready, _, _ = select.select([self._fd], [], [], max(until - time.monotonic(), 0))
+        if not ready:
+            raise AssertionError(f"nothing more came after {self.text!r}")
+        try:
+            data = os.read(self._fd, 65536)
+        except OSError:  # how a pseudo-terminal ends
+            data = b""
+        self.text += data.decode(errors="replace").replace("\r\n", "\n")
+        return bool(data)
+
+
+class Process:
+    """A process with pipes, and what it writes."""
+
+    def __init__(self, popen: subprocess.Popen[bytes]) -> None:
+        self.popen = popen
+        assert popen.stdout is not None
+        assert popen.stderr is not None
+        self.out = Output(popen.stdout.fileno())
+        self.err = Output(popen.stderr.fileno())
+
+    def type(self, text: str) -> None:
+        assert self.popen.stdin is not None
+        self.popen.stdin.write(text.encode())
+        self.popen.stdin.flush()
+
+    def end_input(self) -> None:
+        assert self.popen.stdin is not None
+        self.popen.stdin.close()
+
+    def wait(self) -> int:
+        return self.popen.wait(PATIENCE)
+
+
+class Terminal:
+    """A process whose standard streams are a pseudo-terminal of its own."""
+
+    def __init__(self, args: list[str], env: dict[str, str], cwd: Path) -> None:
+        self.fd, slave = pty.openpty()
+        self.slave = slave
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", "kademlua", *args],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=env,
+            cwd=cwd,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0),
+        )
+        self.out = Output(self.fd)
+
+    def type(self, text: str) -> None:
+        os.write(self.fd, text.encode())
+
+    def wait(self) -> int:
+        return self.popen.wait(PATIENCE)
+
+    def echoes(self) -> bool:
+        """Whether the terminal is as a shell leaves it, not as a line editor sets it."""
+        return bool(termios.tcgetattr(self.slave)[3] & termios.ECHO)
+
+
+class Launcher:
+    """Starts processes of the command line; the fixture ends what is left of them."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.env = {key: value for key, value in os.environ.items() if key != "XDG_STATE_HOME"}
+        self.env |= {"HOME": str(home), "PYTHONPATH": str(ROOT), "TERM": "xterm", "LANG": "C.UTF-8"}
+        self._processes: list[Process] = []
+        self._terminals: list[Terminal] = []
+
+    def run(self, *args: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        """Run to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "kademlua", *args],
+            input=stdin,
+            capture_output=True,
+            timeout=PATIENCE,
+            env=self.env,
+            cwd=self.home,
+        )
+
+    def start(self, *args: str) -> Process:
+        """Start with pipes."""
+        popen = subprocess.Popen(
+            [sys.executable, "-m", "kademlua", *args],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self.env,
+            cwd=self.home,
+        )
+        process = Process(popen)
+        self._processes.append(process)
+        return process
+
+    def terminal(self, *args: str) -> Terminal:
+        """Start on a pseudo-terminal."""
+        terminal = Terminal(list(args), self.env, self.home)
+        self._terminals.append(terminal)
+        return terminal
+
+    def node(self, *args: str) -> tuple[Process, str]:
+        """A node on a free port, without bootstrap unless ``args`` say so, and its address."""
+        if "--bootstrap" not in args:
+            args = (*args, "--no-bootstrap")
+        process = self.start("node", "0", "--no-shell", *args)
+        return process, process.out.expect(r"listening on (\S+:\d+)\n")[1]
+
+    def close(self) -> None:
+        for each in [*self._processes, *self._terminals]:
+            each.popen.kill()
+            each.popen.wait()
+        for process in self._processes:
+            for stream in (process.popen.stdin, process.popen.stdout, process.popen.stderr):
+                assert stream is not None
+                try:
+                    stream.close()
+                except BrokenPipeError:
+                    pass
+        for terminal in self._terminals:
+            os.close(terminal.fd)
+            os.close(terminal.slave)
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Launcher]:
+    launcher = Launcher(tmp_path)
+    yield launcher
+    launcher.close()
+
+
+@pytest.fixture
+def failed() -> Callable[[subprocess.CompletedProcess[bytes], int], str]:
+    """Checks that a command failed as it should: its one line of error."""
+
+    def check(done: subprocess.CompletedProcess[bytes], status: int) -> str:
+        error = done.stderr.decode()
+        assert done.returncode == status, error
+        assert done.stdout == b""
+        assert error.startswith("Error: ")
+        assert error.endswith("\n")
+        assert error.count("\n") == 1
+        return error
+
+    return check

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import dataclasses
+
+import click
+import pytest
+
+from kademlua.cli.config import load_params
+from kademlua.core.params import Params
+
+
+def test_everything_in_params_can_be_set(tmp_path):
+    lines = []
+    wanted = {}
+    for spec in dataclasses.fields(Params):
+        value = True if spec.type == "bool" else spec.metadata["high"]
+        wanted[spec.name] = value
+        lines.append(f"{spec.name} = {str(value).lower()}")
+    path = tmp_path / "all.toml"
+    path.write_text("\n".join(lines))
+    assert load_params(path) == Params(**wanted)
+
+
+def test_an_empty_file_changes_nothing(tmp_path):
+    path = tmp_path / "empty.toml"
+    path.write_text("# nothing\n")
+    assert load_params(path) == Params()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"colour = 3", ["colour", "no such parameter"]),
+        (b"[params]\nk = 3", ["params"]),
+        (b"k = 'x'", ["k:", "a whole number", "'x'"]),
+        (b"k = 2.5", ["k:", "a whole number", "2.5"]),
+        (b"k = true", ["k:", "a whole number"]),
+        (b"ttl = [1]", ["ttl:", "a number"]),
+        (b"ttl = nan", ["ttl:", "nan"]),
+        (b"ttl = 2020-01-01", ["ttl:", "a number"]),
+        (b"overwrite_drops_others = 1", ["overwrite_drops_others:", "true or false"]),
+        (b"k = 65", ["k:", "1 to 64", "65"]),
+        (b"k = 0", ["k:", "1 to 64"]),
+        (b"k = 1" + b"0" * 200, ["k:", "1 to 64"]),
+        (b"bootstrap_retry = 99\nbootstrap_retry_max = 9", ["bootstrap_retry_max"]),
+        (b"k 3", ["TOML", "line 1"]),
+        (b"k = 3\nk = 4", ["TOML"]),
+        (b"\xff = 1", ["TOML", "UTF-8"]),
+        (b"k = " + b"[" * 5000, ["TOML"]),
+    ],
+)
+def test_what_is_wrong_is_named_with_file_and_key(tmp_path, content, words):
+    path = tmp_path / "my.toml"
+    path.write_bytes(content)
+    with pytest.raises(click.BadParameter) as caught:
+        load_params(path)
+    assert caught.value.exit_code == 2
+    for word in ["my.toml", *words]:
+        assert word in str(caught.value)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(click.BadParameter, match="No such file"):
+        load_params(tmp_path / "none.toml")
+    with pytest.raises(click.BadParameter, match="directory"):
+        load_params(tmp_path)
+
+
+def test_a_node_runs_by_it(launch, tmp_path, failed):
+    path = tmp_path / "good.toml"
+    path.write_text("k = 7\nttl = 60")
+    process = launch.start("node", "0", "--no-bootstrap", "--shell", "--config", str(path))
+    process.type("node.params.k, node.params.ttl\n")
+    process.out.expect(r"^\(7, 60\)$")
+    path.write_text("k = 99")
+    line = failed(launch.run("node", "0", "--config", str(path)), 2)
+    assert "good.toml: k: must be 1 to 64, not 99" in line

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+
+import pytest
+
+from kademlua.core.ids import sha1
+
+
+def free_port() -> int:
+    """A port that was free just now, to be told to be dead."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
+
+
+def test_the_first_line_says_who_listens_where(launch):
+    node_id = sha1("me").hex()
+    process = launch.start("node", "0", "--no-bootstrap", "--no-shell", "--id", node_id.upper())
+    port = process.out.expect(rf"\Akademlua node {node_id} listening on 127\.0\.0\.1:(\d+)\n")[1]
+    done = launch.run("ping", f"127.0.0.1:{port}", "--json")
+    assert json.loads(done.stdout)["id"] == node_id
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signals_end_it_cleanly(launch, number):
+    process, _ = launch.node()
+    process.popen.send_signal(number)
+    assert process.wait() == 0
+    assert process.out.rest() == ""
+    log = process.err.rest()
+    assert "Traceback" not in log
+    assert log.endswith("ended\n")
+
+
+def test_signals_end_it_while_it_bootstraps(launch):
+    process, _ = launch.node("--bootstrap", f"127.0.0.1:{free_port()}")
+    process.popen.send_signal(signal.SIGTERM)
+    assert process.wait() == 0
+    assert "Traceback" not in process.err.rest()
+
+
+def test_a_port_in_use_is_one_line(launch, failed):
+    _, address = launch.node()
+    line = failed(launch.run("node", address.rpartition(":")[2]), 1)
+    assert address in line
+    assert "in use" in line
+
+
+def test_an_address_of_another_machine(launch, failed):
+    assert "192.0.2.1" in failed(launch.run("node", "0", "--host", "192.0.2.1"), 1)
+
+
+def test_a_host_that_is_none(launch, failed):
+    assert "no.such.invalid" in failed(launch.run("node", "0", "--host", "no.such.invalid"), 1)
+
+
+def test_two_nodes_meet_by_bootstrap(launch):
+    _, address = launch.node()
+    other, _ = launch.node("--bootstrap", address)
+    other.err.expect("joined, 1 contacts")
+    done = launch.run("lookup", "x", "--via", address, "--json")
+    assert len(json.loads(done.stdout)["nodes"]) == 2
+
+
+def test_a_dead_bootstrap_node_is_told_once_and_then_joined(launch, tmp_path):
+    port = free_port()
+    config = tmp_path / "quick.toml"
+    config.write_text("rpc_timeout = 0.05\nbootstrap_retry = 0.05\nbootstrap_retry_max = 0.05\n")
+    waiting, _ = launch.node("--bootstrap", f"127.0.0.1:{port}", "--config", str(config))
+    waiting.err.expect("WARNING .*nobody answers at the bootstrap addresses")
+    late = launch.start("node", str(port), "--no-bootstrap", "--no-shell")
+    late.out.expect("listening")
+    before_joining = waiting.err.expect(r"(?s)(.*?)joined")[1]
+    assert "nobody answers" not in before_joining
+
+
+def test_without_telling_it_joins_the_control_port(launch):
+    help_text = re.sub(r"\s+", " ", launch.run("node", "--help").stdout.decode())
+    assert "[default: 127.0.0.1:8001, or [::1]:8001 from IPv6; none for PORT 8001" in help_text
+
+
+@needs_ipv6
+def test_ipv6(launch):
+    _, address = launch.node("--host", "::1")
+    assert re.fullmatch(r"\[::1\]:\d+", address)
+    other, _ = launch.node("--host", "[::1]", "--bootstrap", address)
+    other.err.expect("joined")
+    assert launch.run("add", "k", "v6", "--via", address).stdout == b"stored on 2 nodes\n"
+    assert launch.run("find", "k", "--via", address).stdout == b"v6\n"
+    assert launch.run("ping", address).returncode == 0
+
+
+@needs_ipv6
+def test_listening_on_everything_serves_ipv4_and_ipv6(launch):
+    _, address = launch.node("--host", "::")
+    port = address.rpartition(":")[2]
+    for host in ("127.0.0.1", "[::1]"):
+        assert launch.run("ping", f"{host}:{port}").returncode == 0
+
+
+def test_it_says_so_when_it_can_t_reach_beyond_loopback(launch):
+    process, _ = launch.node("--bootstrap", "192.0.2.1:8001")
+    process.err.expect("WARNING .*127.0.0.1 reaches this machine only; --host 0.0.0.0")
+
+
+def test_log_file_and_level(launch, tmp_path):
+    path = tmp_path / "node.log"
+    path.write_text("before\n")
+    _, address = launch.node()
+    process, _ = launch.node("--bootstrap", address, "--log-file", str(path))
+    process.popen.send_signal(signal.SIGTERM)
+    assert process.wait() == 0
+    assert process.err.rest() == ""
+    assert path.read_text().startswith("before\n")
+    assert path.read_text().endswith("ended\n")
+
+    process, _ = launch.node("--log-level", "WARNING")
+    process.popen.send_signal(signal.SIGTERM)
+    assert process.wait() == 0
+    assert process.err.rest() == ""
+
+
+def test_a_log_file_that_can_t_be_written(launch, tmp_path, failed):
+    path = tmp_path / "none" / "node.log"
+    assert str(path) in failed(launch.run("node", "0", "--log-file", str(path)), 1)
+
+
+def test_a_node_that_is_killed_leaves_its_port_free(launch):
+    process, address = launch.node()
+    process.popen.kill()
+    assert process.wait() == -signal.SIGKILL
+    again = launch.start("node", address.rpartition(":")[2], "--no-bootstrap", "--no-shell")
+    again.out.expect(f"listening on {re.escape(address)}\n")
+
+
+def test_a_reader_that_leaves_is_no_error(launch):
+    process = launch.start("node", "0", "--no-bootstrap", "--shell")
+    process.out.expect("listening")
+    process.popen.stdout.close()
+    process.type("1\n2\n")
+    process.end_input()
+    process.popen.send_signal(signal.SIGTERM)
+    assert process.wait() == 0
+    assert "Traceback" not in process.err.rest()

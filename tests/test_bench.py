@@ -1,0 +1,44 @@
+"""The benchmark measures what it says; its figures are not tested, they are read."""
+
+import json
+
+from click.testing import CliRunner
+
+from kademlua import bench
+from kademlua.cli.bench import bench as command
+
+
+def test_every_operation_is_counted_and_succeeds() -> None:
+    told = []
+    result = bench.run(
+        10, 60, at_once=8, replicas=5, progress=lambda name, done, total: told.append(name)
+    )
+    assert [phase.name for phase in result.phases] == [
+        "add",
+        "find",
+        "add, 8 at a time",
+        "find, 8 at a time",
+    ]
+    for phase in result.phases:
+        assert (phase.operations, phase.succeeded) == (60, 60)
+        assert 0 < phase.p50_ms <= phase.p99_ms
+        assert phase.per_second > 0
+        assert phase.cpu_ms > 0
+    assert result.joined_s > 0
+    assert {"join", "add", "find"} <= set(told)
+
+
+def test_the_command_in_text_and_json() -> None:
+    arguments = ["--nodes", "5", "--operations", "20", "--at-once", "4"]
+    text = CliRunner().invoke(command, arguments)
+    assert text.exit_code == 0
+    assert text.output.startswith("5 nodes joined in ")
+    assert text.output.count("20/20") == 4
+    figures = json.loads(CliRunner().invoke(command, [*arguments, "--json"]).stdout)
+    assert figures["nodes"] == 5
+    assert [phase["succeeded"] for phase in figures["phases"]] == [20] * 4
+
+
+def test_wrong_use() -> None:
+    for arguments in (["--nodes", "1"], ["--operations", "0"], ["--at-once", "x"], ["much"]):
+        assert CliRunner().invoke(command, arguments).exit_code == 2
