@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import sys
 import time
@@ -32,12 +31,8 @@ def client(via: Endpoint) -> Iterator[Node]:
     """
     where = format_endpoint(via)
     with _started_client(resolve(via[0]), [via]) as node, _progress(f"asking {where}"):
-        until = time.monotonic() + _PATIENCE
-        node.wait_joined(_PATIENCE)
-        while not node.joined:
-            if time.monotonic() >= until:
-                raise click.ClickException(f"nobody answers at {where}")
-            gevent.sleep(0.01)
+        if not node.wait_joined(_PATIENCE):
+            raise click.ClickException(f"nobody answers at {where}")
         yield node
 
 
@@ -70,8 +65,6 @@ def _started_client(targets: list[str], bootstrap: list[Endpoint]) -> Iterator[N
     """A read-only node, started, that reaches the addresses in ``targets``."""
     # There is nothing to tidy up after ^C: be gone at once.
     former = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # The node's own log would say once more what the command says.
-    logging.getLogger("kademlua").addHandler(logging.NullHandler())
     node = _started(own_hosts(targets), bootstrap)
     try:
         yield node
