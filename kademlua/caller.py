@@ -59,9 +59,10 @@ class Caller:
     ) -> Call:
         """Send a request; ``done`` is called once with the values or the error.
 
-        ``args`` are bencoded, in a row. Without ``contact`` any id may answer. ``late`` is
-        called when ``patience`` seconds have passed. Nothing of this may block. Raises
-        TooManyCalls and NodeClosed, and ValueError where it does not fit a packet.
+        ``args`` are bencoded, in a row. Without ``contact`` any id may answer. With
+        ``late``, the request is sent once more after ``patience`` seconds, and ``late`` is
+        called then and after as many again. Nothing of this may block. Raises TooManyCalls
+        and NodeClosed, and ValueError where it does not fit a packet.
         """
         if self._closed:
             raise NodeClosed("the node is closed")
@@ -70,17 +71,20 @@ class Caller:
         rpc_id = self._random_bytes(protocol.RPC_ID_BYTES)
         payload = protocol.encode_call(name.encode(), args, self._context.read_only)
         datagram = protocol.encode_request(self._context.id, rpc_id, payload)
-        call = Call(rpc_id, endpoint, contact, name, now, deadline, done, late)
-        self._calls.begin(call, now + patience)
+        call = Call(rpc_id, endpoint, contact, name, now, deadline, done, late, patience, datagram)
+        self._calls.begin(call)
+        self._stats.calls[name] += 1
+        self._emit(datagram, endpoint)
+        self._arm(now)
+        return call
+
+    def _emit(self, datagram: bytes, endpoint: Endpoint) -> None:
         stats = self._stats
-        stats.calls[name] += 1
         stats.packets_out += 1
         stats.bytes_out += len(datagram)
         # What the system does not take is lost as on the way: the deadline covers it.
         if not self._send(datagram, endpoint):
             stats.dropped["not sent"] += 1
-        self._arm(now)
-        return call
 
     def call(
         self,
@@ -181,6 +185,9 @@ class Caller:
                     self._stats.timeouts += 1
                     call.done(call, RpcTimeout(f"no answer to {call.name}"))
                 elif call.late is not None:
+                    if call.reminders == 1:
+                        self._stats.repeated += 1
+                        self._emit(call.datagram, call.endpoint)
                     call.late(call)
             except Exception:  # one waiter's defect must not cost the others their end
                 logger.exception("the end of a call could not be handled")

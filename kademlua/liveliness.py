@@ -9,6 +9,7 @@ are there. Probes are paced, bounded, and shared by all who wait for the same co
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import gevent
@@ -24,6 +25,7 @@ from kademlua.core.protocol import Request
 from kademlua.core.roundtrip import RoundTrip
 
 _JITTER = 0.1
+_MAX_DEAD = 2_048
 _REST = 0.05
 """Seconds that the greenlet sleeps when it has used up what it may send."""
 
@@ -52,6 +54,8 @@ class LivelinessManager:
         self._overall = RoundTrip()
         self._probes: dict[Contact, _Probe] = {}
         self._queue: dict[Contact, _Probe] = {}
+        self._dead: dict[Contact, float] = {}
+        """When contacts were found dead, those of late, the last one last."""
         self._allowance = self._params.probe_rate
         self._counted_at = self._clock()
         self._greenlet: Greenlet[..., None] | None = None
@@ -73,23 +77,40 @@ class LivelinessManager:
         """A request came in: its sender lives, or is a stranger to look at."""
         if self._table.heard(request.sender_id, endpoint, now) or request.read_only:
             return
-        if self._table.has_room_for(request.sender_id):
+        if self._dead or self._table.has_room_for(request.sender_id):
             contact = self._context.pool.contact(*endpoint, request.sender_id)
-            self._enqueue(contact, tries=1)
+            if contact in self._dead or self._table.has_room_for(request.sender_id):
+                self._enqueue(contact, tries=1)  # its answer takes it from among the dead
 
-    def answered(self, contact: Contact, seconds: float, now: float) -> None:
-        """A contact answered an RPC of ours after so many seconds: it may enter the table."""
+    def answered(self, call: Call, now: float) -> None:
+        """A call of ours was answered: its contact lives, and may enter the table."""
+        contact = call.contact
+        assert contact is not None
+        self._dead.pop(contact, None)
         in_the_way = self._table.answered(contact, now)
-        self._overall.sample(seconds)
         peer = self._table.get(contact.id)
-        if peer is not None and peer.contact == contact:
-            peer.sample(seconds)
+        path: RoundTrip = self._overall if peer is None or peer.contact != contact else peer
+        seconds = now - call.sent
+        if call.reminders and seconds - call.patience > path.smoothed / 2:
+            seconds -= call.patience  # it seems to be the answer to the repetition
+        self._overall.sample(seconds)
+        if path is not self._overall:
+            path.sample(seconds)
         if in_the_way is not None and not self.is_fresh(in_the_way):
             self._enqueue(in_the_way, self._params.probe_tries)
 
     def unanswered(self, contact: Contact) -> None:
-        """A contact let a call of ours time out: make sure of it, where the table has it."""
-        if contact in self._table:
+        """A contact let a call of ours time out: make sure of it."""
+        self._enqueue(contact, self._params.probe_tries)
+
+    def question_stale(self, seconds: float) -> None:
+        """Probe contacts of which nothing was heard for ``fresh_for``, the longest silent
+        first: as many as make the round of the table in that time, if called every so many
+        seconds."""
+        fresh_for = self._params.fresh_for
+        share = min(1.0, 2 * seconds / fresh_for)
+        before = self._clock() - fresh_for
+        for contact in self._table.stale(before, math.ceil(share * len(self._table))):
             self._enqueue(contact, self._params.probe_tries)
 
     # What others want to know.
@@ -113,6 +134,22 @@ class LivelinessManager:
         if probe.result is None:
             probe.result = AsyncResult()
         return bool(probe.result.get())
+
+    @property
+    def knows_dead(self) -> bool:
+        """Whether ``is_dead`` is true of anybody at all."""
+        return bool(self._dead)
+
+    def is_dead(self, contact: Contact) -> bool:
+        """Whether a contact was found dead lately, so that others who still tell of it do
+        not cost a lookup its time again."""
+        died = self._dead.get(contact)
+        if died is None:
+            return False
+        if self._clock() - died < self._params.dead_for:
+            return True
+        del self._dead[contact]
+        return False
 
     def patience(self, contact: Contact) -> float:
         """Seconds after which an answer of this contact counts as late.
@@ -186,10 +223,19 @@ class LivelinessManager:
         if probe.step < probe.tries:
             self._ping(probe)
             return
-        successor = self._table.remove(probe.contact) if probe.tries > 1 else None
+        successor = None
+        if probe.tries > 1:
+            successor = self._table.remove(probe.contact)
+            self._note_dead(probe.contact)
         self._end(probe, False)
         if successor is not None:  # it answered once, but that was a while ago
             self._enqueue(successor, self._params.probe_tries)
+
+    def _note_dead(self, contact: Contact) -> None:
+        self._dead.pop(contact, None)
+        if len(self._dead) >= _MAX_DEAD:
+            del self._dead[next(iter(self._dead))]
+        self._dead[contact] = self._clock()
 
     def _end(self, probe: _Probe, is_alive: bool) -> None:
         self._probes.pop(probe.contact, None)

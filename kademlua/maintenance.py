@@ -16,6 +16,7 @@ from kademlua.bootstrap import Bootstrap
 from kademlua.context import Context
 from kademlua.core.errors import KademluaError, NodeClosed
 from kademlua.core.ids import random_id
+from kademlua.liveliness import LivelinessManager
 from kademlua.operations import Operations
 
 logger = logging.getLogger(__name__)
@@ -26,8 +27,15 @@ _JITTER = 0.2
 class Maintenance:
     """Keeps one node in its network."""
 
-    def __init__(self, context: Context, bootstrap: Bootstrap, operations: Operations) -> None:
+    def __init__(
+        self,
+        context: Context,
+        bootstrap: Bootstrap,
+        operations: Operations,
+        liveliness: LivelinessManager,
+    ) -> None:
         self._bootstrap = bootstrap
+        self._liveliness = liveliness
         self._operations = operations
         self._table = context.table
         self._store = context.store
@@ -114,6 +122,7 @@ class Maintenance:
             logger.warning("all contacts are gone; bootstrapping again")
             self.joined.clear()
             return
+        self._liveliness.question_stale(self._params.settle_interval)
         if len(self._table) > 2 * self._size_at_look:
             self._look_around()
         if now - self._refreshed >= self._params.refresh_interval / 4:

@@ -93,7 +93,7 @@ class Node:
         bootstrapper = Bootstrap(
             list(bootstrap), context, self._caller, self._liveliness, self._operations
         )
-        self._maintenance = Maintenance(context, bootstrapper, self._operations)
+        self._maintenance = Maintenance(context, bootstrapper, self._operations, self._liveliness)
         self._started = False
         self._closed = Event()
 

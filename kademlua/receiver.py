@@ -42,7 +42,7 @@ class Receiver:
         if isinstance(packet, Response):
             call = self._caller.response(packet, endpoint, now)
             if call is not None and call.contact is not None:
-                self._liveliness.answered(call.contact, now - call.sent, now)
+                self._liveliness.answered(call, now)
                 self._caller.finish(call, packet)
         else:
             self._handlers.serve(packet, endpoint)

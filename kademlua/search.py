@@ -62,7 +62,7 @@ class Search:
 
     def run(self, seeds: Iterable[Contact]) -> None:
         """Do it, blocking this greenlet; raises what made it impossible."""
-        self.lookup.start([*seeds, *self._table.closest(self._target, self._k)])
+        self.lookup.start(self._living([*seeds, *self._table.closest(self._target, self._k)]))
         try:
             self._ended.get()
         finally:
@@ -91,7 +91,7 @@ class Search:
         assert contact is not None
         if isinstance(result, list):
             try:
-                self.lookup.answered(contact, self._read(contact, result))
+                self.lookup.answered(contact, self._living(self._read(contact, result)))
             except WireError as error:
                 self._caller.note_bad_answer(error)
                 self.lookup.failed(contact)
@@ -103,6 +103,13 @@ class Search:
         elif isinstance(result, NodeClosed):
             self._give_up(result)
         self.lookup.failed(contact)
+
+    def _living(self, contacts: list[Contact]) -> list[Contact]:
+        """Contacts without those that were found dead lately."""
+        if not self._liveliness.knows_dead:
+            return contacts
+        is_dead = self._liveliness.is_dead
+        return [contact for contact in contacts if not is_dead(contact)]
 
     def _late(self, call: Call) -> None:
         assert call.contact is not None

@@ -149,9 +149,43 @@ def test_a_contact_that_times_out_is_made_sure_of(make_node: Make, make_peer: Ma
     peer.serve(lambda request: b"li5ee" if request.name == b"ping" else None)
     node.ping(peer.contact)
     assert node.find_node(node.id) == []
-    until(lambda: [request.name for request in peer.requests][1:] == [b"findnode", b"ping"])
+    # The query was repeated once; then the contact was asked whether it lives at all.
+    names = [b"ping", b"findnode", b"findnode", b"ping"]
+    until(lambda: [request.name for request in peer.requests] == names)
     until(lambda: not node._liveliness._probes)
     assert peer.contact in node.table
+
+
+def test_the_dead_are_remembered_until_they_are_heard_from(
+    make_node: Make, make_peer: MakePeer
+) -> None:
+    node, teller, dead = make_node(), make_peer(), make_peer()
+    teller.serve(
+        lambda request: b"li5ee" if request.name == b"ping" else b"ll%bee" % dead.contact.listed
+    )
+    node.ping(teller.contact)
+    assert not node.is_alive(dead.contact, strong=True)
+    asked = node.stats()["calls"]
+    assert node.find_node(dead.id) == [teller.contact]  # it tells of the dead one, in vain
+    assert node.stats()["calls"] == asked | {"findnode": asked.get("findnode", 0) + 1}
+    dead.serve(lambda request: b"li5ee" if request.name == b"ping" else b"llee")
+    dead.request(node.contact.endpoint, PING)
+    until(lambda: dead.contact in node.table)
+    assert dead.contact in node.find_node(dead.id)
+
+
+def test_silent_contacts_are_questioned_by_and_by(make_node: Make, make_peer: MakePeer) -> None:
+    clock = Clock()
+    node = make_node(params=Params(settle_interval=0.1, fresh_for=300), clock=clock)
+    peers = [make_peer() for _ in range(5)]
+    for peer in peers:
+        peer.serve(pong)
+        node.ping(peer.contact)
+    peers[0].close()
+    clock.passed = 301
+    until(lambda: len(node.table) == 4)
+    until(lambda: all(len(peer.requests) > 1 for peer in peers[1:]))
+    assert peers[0].contact not in node.table
 
 
 def test_round_trips_are_smoothed_and_make_patience(make_node: Make, make_peer: MakePeer) -> None:

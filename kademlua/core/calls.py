@@ -1,7 +1,8 @@
 """The table of calls in flight: rpc id to call, and when to stop waiting.
 
-A call has two times. At the first, its answer is late for this path: whoever waits may
-look elsewhere, the answer still counts. At the second the call is over.
+A call may have a patience, after which its answer is late for this path: whoever waits is
+told so then, and again after as long a time, and may look elsewhere. The answer still counts
+until the deadline, at which the call is over.
 """
 
 from __future__ import annotations
@@ -17,7 +18,19 @@ from kademlua.core.errors import KademluaError, TooManyCalls
 class Call:
     """One RPC of ours under way. ``done`` is called once, with its values or its error."""
 
-    __slots__ = ("contact", "deadline", "done", "endpoint", "late", "name", "rpc_id", "sent")
+    __slots__ = (
+        "contact",
+        "datagram",
+        "deadline",
+        "done",
+        "endpoint",
+        "late",
+        "name",
+        "patience",
+        "reminders",
+        "rpc_id",
+        "sent",
+    )
 
     def __init__(
         self,
@@ -28,7 +41,9 @@ class Call:
         sent: float,
         deadline: float,
         done: Callable[[Call, list[Any] | KademluaError], None],
-        late: Callable[[Call], None] | None,
+        late: Callable[[Call], None] | None = None,
+        patience: float = 0.0,
+        datagram: bytes = b"",
     ) -> None:
         self.rpc_id = rpc_id
         self.endpoint = endpoint
@@ -39,7 +54,12 @@ class Call:
         self.deadline = deadline
         self.done = done
         self.late = late
-        """Called once if the answer is late; it may still come."""
+        """Called when the answer is late, and when it is twice as late; it may still come."""
+        self.patience = patience
+        self.reminders = 0
+        """How often it was said to be late."""
+        self.datagram = datagram
+        """What was sent, to be sent once more when the answer is late."""
 
 
 class Calls:
@@ -58,14 +78,20 @@ class Calls:
     def __len__(self) -> int:
         return len(self._by_rpc_id)
 
-    def begin(self, call: Call, late_at: float | None = None) -> None:
+    def begin(self, call: Call) -> None:
         """Enter a call; TooManyCalls at the limit."""
         if len(self._by_rpc_id) >= self._limit:
             raise TooManyCalls(f"{self._limit} calls are in flight")
         self._by_rpc_id[call.rpc_id] = call
-        when = call.deadline if late_at is None or call.late is None else late_at
+        self._await(call)
+
+    def _await(self, call: Call) -> None:
+        """Note when next to look after a call."""
+        when = call.deadline
+        if call.late is not None and call.reminders < 2:
+            when = min(when, call.sent + call.patience * (call.reminders + 1))
         self._order += 1
-        heapq.heappush(self._due, (min(when, call.deadline), self._order, call))
+        heapq.heappush(self._due, (when, self._order, call))
 
     def match(self, rpc_id: bytes, endpoint: Endpoint, sender_id: bytes) -> Call | str:
         """Take out the call that a response answers; else the reason why it counts for none."""
@@ -100,8 +126,8 @@ class Calls:
                 del known[call.rpc_id]
                 result.append((call, True))
             else:
-                self._order += 1
-                heapq.heappush(due, (call.deadline, self._order, call))
+                call.reminders += 1
+                self._await(call)
                 result.append((call, False))
         return result
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from kademlua.core.contact import Contact
 from kademlua.core.ids import to_int
 
-_FRESH, _ASKED, _LATE, _ANSWERED, _FAILED = range(5)
+_FRESH, _ASKED, _LATE, _LOST, _ANSWERED, _FAILED = range(6)
 
 _LENGTH = 16
 """The shortlist holds at most so many times k contacts."""
@@ -25,9 +25,9 @@ class Lookup:
     """The search for the ``k`` live contacts closest to ``target``.
 
     ``ask(contact)`` must not block, and must lead to one of ``answered`` and ``failed``
-    later, with at most one ``late`` before. ``finished()`` is called once: when the k
-    closest that are not late or dead have answered, when nobody is left to ask, or on
-    ``stop``.
+    later, with at most two ``late`` before. ``finished()`` is called once: when the k
+    closest have answered (those not counted that are dead, or late for the second time),
+    when nobody is left to ask, or on ``stop``.
     """
 
     __slots__ = (
@@ -86,8 +86,10 @@ class Lookup:
             self._advance()
 
     def late(self, contact: Contact) -> None:
-        """``contact`` is slower than it should be: its slot is given to another."""
-        if self._leave(contact, _LATE):
+        """``contact`` is slower than it should be: its slot is given to another, and at
+        the second time it is not waited for any more."""
+        is_second = self._states.get(contact.number ^ self._target) == _LATE
+        if self._leave(contact, _LOST if is_second else _LATE):
             self._advance()
 
     def stop(self) -> None:
@@ -112,7 +114,7 @@ class Lookup:
         """Note what became of a query; False where it does not matter any more."""
         distance = contact.number ^ self._target
         former = self._states.get(distance)
-        if self.done or (former != _ASKED and former != _LATE):
+        if self.done or former not in (_ASKED, _LATE, _LOST):
             return False
         if former == _ASKED:
             self._slots += 1
@@ -151,18 +153,20 @@ class Lookup:
 
     def _next(self) -> int | None:
         """Whom to ask now, by distance, among the k nearest neither late nor dead."""
+        # A late contact is looked past but waited for; a lost one is waited for only while
+        # there are fewer than k others.
         hopeful, waiting = 0, False
         states = self._states
         for distance in self._shortlist:
             state = states[distance]
             if state == _FRESH:
                 return distance if self._slots > 0 else None
-            if state == _ASKED:
+            if state == _ASKED or state == _LATE:
                 waiting = True
             if state == _ASKED or state == _ANSWERED:
                 hopeful += 1
                 if hopeful == self.k:
                     break
-        if not waiting and (hopeful >= self.k or _LATE not in states.values()):
+        if not waiting and (hopeful >= self.k or _LOST not in states.values()):
             self.stop()
         return None

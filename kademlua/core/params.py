@@ -47,6 +47,9 @@ class Params:
     # Liveliness.
     fresh_for: float = _bounded(300, 0.1, 86_400)
     """Weak liveliness: heard from within so many seconds, a contact counts as alive."""
+    dead_for: float = _bounded(120, 0, 86_400)
+    """A contact that was found dead is not asked again in so many seconds, whoever tells of
+    it, unless it is heard from."""
     probe_tries: int = _bounded(3, 1, 10)
     """Strong liveliness: pings, each twice as patient as the one before, until a contact
     is dead."""

@@ -227,6 +227,12 @@ class RoutingTable:
         for bucket in reversed(buckets[:index]):
             yield bucket.contacts
 
+    def stale(self, before: float, count: int) -> list[Contact]:
+        """Up to ``count`` contacts not heard from since ``before``, the longest silent first."""
+        silent = [peer for peer in self._by_id.values() if peer.heard < before]
+        silent.sort(key=lambda peer: peer.heard)
+        return [peer.contact for peer in silent[:count]]
+
     def looked_up(self, target: bytes, now: float) -> None:
         """Note a lookup of ``target``, so that its bucket needs no refresh for a while."""
         self.buckets[self.bucket_of(to_int(target))].looked_up = now

@@ -19,6 +19,7 @@ class Stats:
         "packets_in",
         "packets_out",
         "refused",
+        "repeated",
         "requests",
         "started",
         "timeouts",
@@ -32,6 +33,8 @@ class Stats:
         self.bytes_out = 0
         self.answered = 0
         """Calls of ours that were answered."""
+        self.repeated = 0
+        """Requests of ours sent a second time, since the answer was late."""
         self.timeouts = 0
         self.failed = 0
         """Calls of ours answered with 130 or 131, or with something unreadable."""
@@ -58,6 +61,7 @@ class Stats:
             "bytes_out": self.bytes_out,
             "calls": dict(self.calls),
             "answered": self.answered,
+            "repeated": self.repeated,
             "timeouts": self.timeouts,
             "failed": self.failed,
             "requests": dict(self.requests),
