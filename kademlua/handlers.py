@@ -121,7 +121,8 @@ class Handlers:
         key = request.args[0] if request.args else None
         if type(key) is not bytes or not is_id(key):
             return payloads.BAD_KEY_FINDNODE
-        return payloads.findnode_reply(self._closest(key, request), request.version)
+        contacts = self._closest(key, request.sender_id, request.version)
+        return payloads.findnode_reply(contacts, request.version)
 
     def _find_value(self, request: Request, endpoint: Endpoint) -> bytes:
         args = request.args
@@ -132,20 +133,27 @@ class Handlers:
         if type(howmany) is not int:
             raise RpcRefused("howmany is a number")
         values = self._fitting(self._store.get(key, howmany, self._context.clock()))
-        contacts = self._closest(key, request)
-        if request.version == 0:  # 1.0 tells only of contacts that are nearer than itself
-            number = to_int(key)
-            own = self._own_number ^ number
-            contacts = [c for c in contacts if c.number ^ number < own]
+        if request.version == 0:
+            contacts = self._nearer(key)
+        else:
+            contacts = self._closest(key, request.sender_id, request.version)
         return payloads.findvalue_reply(contacts, values, request.version)
 
-    def _closest(self, key: bytes, request: Request) -> list[Contact]:
-        """The k closest contacts that the sender can read of, without itself."""
+    def _nearer(self, key: bytes) -> list[Contact]:
+        """What 1.0 tells in a findvalue: contacts that are no farther from the key than
+        itself, as far as the bucket number tells; the asker may be among them."""
+        number = to_int(key)
+        bits = (self._own_number ^ number).bit_length()
+        closest = self._closest(key, b"", version=0)
+        return [c for c in closest if (c.number ^ number).bit_length() <= bits]
+
+    def _closest(self, key: bytes, but: bytes, version: int) -> list[Contact]:
+        """The k closest contacts that a peer of a version can read of, without one id."""
         k = self._params.k
-        if request.version == 0 and self._context.reach[1]:  # 1.0 knows no IPv6
-            nearest = self._table.closest(key, len(self._table), request.sender_id)
+        if version == 0 and self._context.reach[1]:  # 1.0 knows no IPv6
+            nearest = self._table.closest(key, len(self._table), but)
             return [contact for contact in nearest if not contact.is_ipv6][:k]
-        return self._table.closest(key, k, request.sender_id)
+        return self._table.closest(key, k, but)
 
     def _fitting(self, values: list[bytes]) -> list[bytes]:
         """As many values from the front as fit an answer, one at least."""

@@ -88,7 +88,7 @@ class Calls:
     def _await(self, call: Call) -> None:
         """Note when next to look after a call."""
         when = call.deadline
-        if call.late is not None and call.reminders < 2:
+        if call.late is not None and call.patience > 0 and call.reminders < 2:
             when = min(when, call.sent + call.patience * (call.reminders + 1))
         self._order += 1
         heapq.heappush(self._due, (when, self._order, call))

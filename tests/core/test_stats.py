@@ -1,0 +1,40 @@
+"""Counters, and their snapshot."""
+
+from __future__ import annotations
+
+import json
+
+from kademlua.core.stats import Stats
+
+
+def test_a_snapshot_holds_every_counter():
+    stats = Stats(100.0)
+    counters = [name for name in Stats.__slots__ if name != "started"]
+    for number, name in enumerate(counters, 1):
+        if isinstance(getattr(stats, name), int):
+            setattr(stats, name, number)
+        else:
+            getattr(stats, name)["x"] += number
+    snapshot = stats.snapshot(102.5)
+    assert snapshot.pop("seconds") == 2.5
+    numbers = {
+        name: number if isinstance(getattr(stats, name), int) else {"x": number}
+        for number, name in enumerate(counters, 1)
+    }
+    assert snapshot == numbers
+
+
+def test_a_snapshot_is_plain_and_does_not_change_any_more():
+    stats = Stats(0.0)
+    stats.dropped["short"] += 1
+    snapshot = stats.snapshot(1.0)
+    before = json.dumps(snapshot)
+    stats.dropped["short"] += 1
+    stats.calls["ping"] += 1
+    assert json.dumps(snapshot) == before
+
+
+def test_stats_of_two_nodes_are_apart():
+    one, other = Stats(0.0), Stats(0.0)
+    one.calls["ping"] += 1
+    assert not other.calls
