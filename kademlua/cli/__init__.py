@@ -15,6 +15,8 @@ _COMMANDS = {
     "lookup": "kademlua.cli.client:lookup",
     "ping": "kademlua.cli.client:ping",
     "bench": "kademlua.cli.bench:bench",
+    "simulate": "kademlua.cli.simulate:simulate",
+    "trace": "kademlua.cli.trace:trace",
 }
 
 
