@@ -1,0 +1,87 @@
+"""The node that a swarm bootstraps from: somebody else's, or one of our own."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kademlua.core.contact import Endpoint, format_endpoint
+from kademlua.core.errors import KademluaError, RpcFailed
+from kademlua.node import Node
+from kademlua.swarm.launcher import SwarmError
+from kademlua.swarm.limits import is_free, is_local
+from kademlua.swarm.logs import NodeLogs, owner
+from kademlua.swarm.plan import Plan, node_id
+
+_TRIES = 2
+
+
+def is_answering(host: str, endpoint: Endpoint) -> bool:
+    """Whether a node answers a ping from ``host`` at an endpoint.
+
+    Where one could listen oneself nobody is, which is quicker to see than silence.
+    """
+    if is_free(endpoint):
+        return False
+    with Node(0, host, read_only=True) as node:
+        for _ in range(_TRIES):
+            try:
+                node.ping(endpoint)
+            except RpcFailed:
+                return True
+            except KademluaError:
+                continue
+            return True
+    return False
+
+
+@contextmanager
+def control_node(plan: Plan, log_dir: Path) -> Iterator[Node]:
+    """A control node at the plan's bootstrap address; SwarmError where it can't be there."""
+    addr, port = plan.bootstrap
+    where = format_endpoint(plan.bootstrap)
+    if not is_local(addr):
+        complaint = f"nobody answers at {where}, which is no address of this machine"
+        if ipaddress.ip_address(plan.host).is_loopback:
+            complaint += (
+                f"; from {plan.host} only this machine is reached: --host 0.0.0.0 is for more"
+            )
+        raise SwarmError(complaint)
+    node = Node(port, addr, id=node_id(port))
+    with _started(node, str(port), log_dir, f"nobody answers at {where}, and no node can be there"):
+        yield node
+
+
+@contextmanager
+def guest_node(plan: Plan, log_dir: Path) -> Iterator[Node]:
+    """A node for the shell, on a free port, where somebody else has the control node."""
+    node = Node(0, plan.host, bootstrap=[plan.bootstrap])
+    with _started(node, "shell", log_dir, f"no node for the shell on {plan.host}"):
+        node.wait_joined()
+        yield node
+
+
+@contextmanager
+def _started(node: Node, name: str, log_dir: Path, complaint: str) -> Iterator[None]:
+    """Start a node and close it after; it logs into a file of its own, as the swarm's do."""
+    logger = logging.getLogger("kademlua")
+    handler = NodeLogs(log_dir)
+    before = logger.level
+    try:
+        handler.begin(name)
+        with owner(name):
+            node.start()
+    except OSError as error:
+        what = f"{error.filename}: " if error.filename else ""
+        raise SwarmError(f"{complaint}: {what}{error.strerror}") from None
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+        node.close()

@@ -1,0 +1,130 @@
+"""Which node on which port in which worker, and what a worker is told of it. All pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kademlua.core.contact import Endpoint, canonical_address
+from kademlua.core.errors import KademluaError
+from kademlua.core.ids import sha1
+
+CONTROL_PORT = 8001
+FIRST_PORT = 8003
+
+_LAST_PORT = 65_535
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+class PlanError(KademluaError, ValueError):
+    """A swarm that can't be: too many ports, or one of them needed twice."""
+
+
+def node_id(port: int) -> bytes:
+    """The id of a swarm's node on a port."""
+    return sha1(str(port))
+
+
+def control_endpoint(host: str) -> Endpoint:
+    """Where the control node of a swarm on ``host`` is looked for, unless told otherwise."""
+    return _ANY.get(host, host), CONTROL_PORT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A swarm as it shall be; raises PlanError where it can't be.
+
+    ``host`` is an IP address of this machine, and ``bootstrap`` the IP address and port of
+    a node of the network to join.
+    """
+
+    count: int
+    workers: int
+    host: str = "127.0.0.1"
+    first_port: int = FIRST_PORT
+    bootstrap: Endpoint = ("127.0.0.1", CONTROL_PORT)
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.workers < 1 or not 0 < self.first_port <= _LAST_PORT:
+            raise PlanError("a swarm has at least one node, one worker and one port")
+        try:
+            host, addr = (canonical_address(each)[0] for each in (self.host, self.bootstrap[0]))
+        except ValueError as error:
+            raise PlanError(str(error)) from None
+        if self.ports.stop - 1 > _LAST_PORT:
+            fit = _LAST_PORT - self.first_port + 1
+            raise PlanError(
+                f"{self.count:,} nodes from port {self.first_port} on would go beyond port"
+                f" {_LAST_PORT:,}: {fit:,} fit"
+            )
+        if host != "::" and (":" in host) != (":" in addr):
+            raise PlanError(f"nodes on {host} can't reach {addr}: one is IPv4, the other IPv6")
+        if self.bootstrap[1] in self.ports and addr in (host, _ANY.get(host)):
+            raise PlanError(
+                f"port {self.bootstrap[1]} of the bootstrap address is one of the swarm's own:"
+                f" {self.ports.start} to {self.ports.stop - 1}"
+            )
+
+    @property
+    def ports(self) -> range:
+        """The ports of all nodes."""
+        return range(self.first_port, self.first_port + self.count)
+
+    @property
+    def shares(self) -> list[range]:
+        """The ports of each worker: neighbours in a row, as many for each but for one.
+
+        There are never more workers than nodes.
+        """
+        workers = min(self.workers, self.count)
+        bounds = [self.first_port + self.count * each // workers for each in range(workers + 1)]
+        return [range(low, high) for low, high in itertools.pairwise(bounds)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What one worker is told: its first line of input."""
+
+    host: str
+    first_port: int
+    count: int
+    bootstrap: Endpoint
+    log_dir: str
+
+    def to_line(self) -> bytes:
+        """One line of JSON."""
+        return json.dumps(dataclasses.asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> Order:
+        """The order in a line of JSON from the launcher."""
+        fields = json.loads(line)
+        host, port = fields.pop("bootstrap")
+        return cls(bootstrap=(host, port), **fields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a worker tells: how many of its nodes have joined, or why it can't go on."""
+
+    joined: int = 0
+    error: str = ""
+
+    def to_line(self) -> bytes:
+        """One line of JSON."""
+        return json.dumps(dataclasses.asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> Report:
+        """The report in a line of JSON from a worker."""
+        return cls(**json.loads(line))
+
+
+def in_words(ports: Sequence[int]) -> str:
+    """``port 8003``, ``ports 8003, 8004``, ``ports 8003, 8004, 8005 and 97 more``."""
+    shown = ", ".join(map(str, ports[:3]))
+    more = f" and {len(ports) - 3} more" if len(ports) > 3 else ""
+    return f"port{'s' * (len(ports) > 1)} {shown}{more}"

@@ -1,0 +1,135 @@
+"""A worker as its launcher sees it: a process, a pipe to it, a pipe from it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import site
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import gevent
+from gevent.fileobject import FileObjectPosix
+
+import kademlua
+from kademlua.swarm.plan import Order, Report
+
+_LOOK_EVERY = 0.01
+
+
+class WorkerProcess:
+    """One worker process, started."""
+
+    def __init__(self, number: int, order: Order) -> None:
+        """Start it; OSError where that fails. ``number`` counts from 1 and names it."""
+        self.number = number
+        self.order = order
+        self.joined = 0
+        """How many of its nodes have joined, as last reported."""
+        self.log = Path(order.log_dir) / f"worker-{number}.log"
+        """What belongs to no single node, and the traceback where it breaks."""
+        with open(self.log, "wb") as log:
+            # Not gevent's Popen, which watches SIGCHLD in the hub: the pipe's end tells us
+            # as much. ^C is the launcher's alone, from before the worker's first line on.
+            self._popen = subprocess.Popen(
+                [sys.executable, "-P", "-m", "kademlua.swarm.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=_environment(),
+                preexec_fn=_ignore_interrupts,
+            )
+        assert self._popen.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it is dead already: reports() ends
+            self._popen.stdin.write(order.to_line())
+            self._popen.stdin.flush()
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._popen.pid
+
+    def reports(self) -> Iterator[Report]:
+        """What it tells, as it comes, until it ends; blocks this greenlet only."""
+        assert self._popen.stdout is not None
+        with FileObjectPosix(self._popen.stdout.fileno(), "rb", close=False) as source:
+            for line in source:
+                report = Report.from_line(line)
+                self.joined = max(self.joined, report.joined)
+                yield report
+
+    def ask_to_end(self) -> None:
+        """Close its input, upon which it ends."""
+        assert self._popen.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._popen.stdin.close()
+
+    def kill(self) -> None:
+        """End it now, as kill -9 does."""
+        self._popen.kill()
+
+    def wait(self, timeout: float) -> bool:
+        """Block this greenlet until the process is gone; whether it is."""
+        end = time.monotonic() + timeout
+        while self._popen.poll() is None:
+            if time.monotonic() >= end:
+                return False
+            gevent.sleep(_LOOK_EVERY)
+        return True
+
+    def close(self) -> None:
+        """Free the pipes; when it has ended."""
+        self.ask_to_end()
+        assert self._popen.stdout is not None
+        self._popen.stdout.close()
+
+    @property
+    def has_complained(self) -> bool:
+        """Whether there is anything in its log."""
+        try:
+            return self.log.stat().st_size > 0
+        except OSError:
+            return False
+
+    @property
+    def end(self) -> str:
+        """How it ended, in words."""
+        code = self._popen.returncode
+        if code is not None and code < 0:
+            try:
+                return f"was ended by {signal.Signals(-code).name}"
+            except ValueError:
+                return f"was ended by signal {-code}"
+        return f"ended with status {code}"
+
+    def __str__(self) -> str:
+        first, last = self.order.first_port, self.order.first_port + self.order.count - 1
+        return f"worker {self.number} (process {self.pid}, ports {first} to {last})"
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment, in which a worker finds the same kademlua as we have.
+
+    With -P a worker does not look into its working directory, from where ours may come.
+    """
+    environment = dict(os.environ)
+    # What logs.py lives on; on by default.
+    environment["GEVENT_TRACK_GREENLET_TREE"] = "true"
+    root = str(Path(kademlua.__file__).resolve().parent.parent)
+    paths = sysconfig.get_paths()
+    installed = {paths["purelib"], paths["platlib"], *site.getsitepackages()}
+    if site.ENABLE_USER_SITE:
+        installed.add(site.getusersitepackages())
+    if root not in {os.path.realpath(path) for path in installed}:
+        before = environment.get("PYTHONPATH")
+        environment["PYTHONPATH"] = f"{root}{os.pathsep}{before}" if before else root
+    return environment

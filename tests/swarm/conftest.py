@@ -1,0 +1,143 @@
+"""Runs swarms as real processes, on ports that were free a moment ago."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+
+from kademlua.swarm.limits import is_free
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 40.0
+
+
+def free_ports(count: int) -> int:
+    """The first of so many free ports in a row, outside of those that systems give away."""
+    for _ in range(1_000):
+        first = random.randrange(20_000, 32_000 - count)
+        if all(is_free(("127.0.0.1", port)) for port in range(first, first + count)):
+            return first
+    raise AssertionError("no free ports")
+
+
+def eventually(is_so: Callable[[], bool]) -> bool:
+    """Whether it is so in the end; waits for it with patience."""
+    until = time.monotonic() + PATIENCE
+    while not is_so():
+        if time.monotonic() > until:
+            return False
+        gevent.sleep(0.02)
+    return True
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that nobody has reaped yet does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+class Launched:
+    """``kademlua swarm``, running: a control port, and the nodes' ports behind it."""
+
+    def __init__(self, directory: Path, count: int, *args: str, stderr: int | None = None) -> None:
+        self.control = free_ports(count + 2)
+        self.first = self.control + 2
+        self.logs = directory / "log"
+        self._out = directory / "out"
+        self._err = directory / "err"
+        command = [sys.executable, "-P", "-m", "kademlua", "swarm", str(count)]
+        command += ["--first-port", str(self.first), "--bootstrap", f"127.0.0.1:{self.control}"]
+        command += ["--log-dir", str(self.logs), *args]
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self.popen = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=err if stderr is None else stderr,
+                cwd=directory,
+                env=os.environ | {"PYTHONPATH": str(ROOT)},
+                start_new_session=True,
+            )
+
+    @property
+    def out(self) -> str:
+        return self._out.read_text()
+
+    @property
+    def err(self) -> str:
+        return self._err.read_text()
+
+    @property
+    def workers(self) -> list[int]:
+        pid = self.popen.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [int(child) for child in children]
+
+    def shows(self, pattern: str) -> bool:
+        """Whether a line of its output matches, in the end."""
+
+        def is_so() -> bool:
+            text = self.out + self.err
+            return bool(re.search(pattern, text, re.MULTILINE)) or self.popen.poll() is not None
+
+        return eventually(is_so) and bool(re.search(pattern, self.out + self.err, re.MULTILINE))
+
+    def has_joined(self) -> bool:
+        return self.shows(r"^\d+ nodes? joined in \d+\.\d s$")
+
+    def end(self) -> int:
+        """Wait for its end: its status."""
+        return self.popen.wait(PATIENCE)
+
+    def kill(self) -> None:
+        try:
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.popen.wait()
+        assert self.popen.stdin is not None
+        self.popen.stdin.close()
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Callable[..., Launched]]:
+    """Launch a swarm, in the folder ``0``, the next one in ``1``; killed at the test's end."""
+    launched: list[Launched] = []
+
+    def start(count: int, *args: str, stderr: int | None = None) -> Launched:
+        directory = tmp_path / str(len(launched))
+        directory.mkdir(exist_ok=True)
+        launched.append(Launched(directory, count, *args, stderr=stderr))
+        return launched[-1]
+
+    yield start
+    for each in launched:
+        each.kill()
+
+
+@pytest.fixture
+def launch_joined(launch: Callable[..., Launched]) -> Callable[..., Launched]:
+    """Launch a swarm and wait until it has joined; again where somebody took its ports."""
+
+    def start(count: int, *args: str, stderr: int | None = None) -> Launched:
+        for _ in range(5):
+            launched = launch(count, *args, stderr=stderr)
+            if launched.has_joined():
+                return launched
+            assert "in use" in launched.err or "can't listen" in launched.err, launched.err
+        raise AssertionError("no luck with ports")
+
+    return start

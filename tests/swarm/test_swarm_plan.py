@@ -1,0 +1,94 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kademlua import sha1
+from kademlua.swarm.plan import (
+    Order,
+    Plan,
+    PlanError,
+    Report,
+    control_endpoint,
+    in_words,
+    node_id,
+)
+
+COUNTS = st.integers(1, 20_000)
+WORKERS = st.integers(1, 64)
+PORTS = st.integers(8_003, 40_000)
+
+
+@given(COUNTS, WORKERS, PORTS)
+def test_every_port_is_in_one_share_and_shares_are_even(
+    count: int, workers: int, first: int
+) -> None:
+    plan = Plan(count=count, workers=workers, first_port=first)
+    shares = plan.shares
+    assert [port for share in shares for port in share] == list(plan.ports)
+    assert len(plan.ports) == count
+    assert len(shares) == min(workers, count)
+    sizes = [len(share) for share in shares]
+    assert min(sizes) >= 1
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_ids_are_the_hashes_of_ports() -> None:
+    assert node_id(8003) == sha1("8003")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"count": 0}, "at least one node"),
+        ({"workers": 0}, "at least one node"),
+        ({"first_port": 0}, "at least one node"),
+        ({"first_port": 65_500, "count": 37}, "beyond port 65,535: 36 fit"),
+        ({"host": "nowhere"}, "not an IP address"),
+        ({"bootstrap": ("nowhere", 1)}, "not an IP address"),
+        ({"bootstrap": ("::1", 8001)}, "one is IPv4, the other IPv6"),
+        ({"host": "::1"}, "one is IPv4, the other IPv6"),
+        ({"bootstrap": ("127.0.0.1", 8005)}, "port 8005 of the bootstrap address"),
+        ({"host": "0.0.0.0", "bootstrap": ("127.0.0.1", 8003)}, "port 8003"),
+    ],
+)
+def test_a_swarm_that_cannot_be(changes: dict[str, object], says: str) -> None:
+    with pytest.raises(PlanError, match=says):
+        Plan(**{"count": 10, "workers": 2} | changes)  # type: ignore[arg-type]
+
+
+def test_a_swarm_that_just_fits() -> None:
+    assert Plan(count=36, workers=1, first_port=65_500).ports[-1] == 65_535
+    Plan(count=10, workers=1, host="::", bootstrap=("127.0.0.1", 8001))
+    Plan(count=10, workers=1, host="127.0.0.1", bootstrap=("127.0.0.2", 8003))
+
+
+@pytest.mark.parametrize(
+    ("host", "addr"),
+    [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("::1", "::1")],
+)
+def test_where_the_control_node_is(host: str, addr: str) -> None:
+    assert control_endpoint(host) == (addr, 8001)
+
+
+@given(st.text(), PORTS, COUNTS, st.text())
+def test_orders_travel_as_one_line(host: str, first: int, count: int, log_dir: str) -> None:
+    order = Order(
+        host=host, first_port=first, count=count, bootstrap=(host, first), log_dir=log_dir
+    )
+    line = order.to_line()
+    assert line.index(b"\n") == len(line) - 1
+    assert Order.from_line(line) == order
+
+
+@given(COUNTS, st.text())
+def test_reports_travel_as_one_line(joined: int, error: str) -> None:
+    report = Report(joined=joined, error=error)
+    line = report.to_line()
+    assert line.index(b"\n") == len(line) - 1
+    assert Report.from_line(line) == report
+
+
+def test_ports_in_words() -> None:
+    assert in_words([1]) == "port 1"
+    assert in_words([1, 2, 3]) == "ports 1, 2, 3"
+    assert in_words(range(1, 10)) == "ports 1, 2, 3 and 6 more"
