@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,8 +16,6 @@ from kademlua.core.contact import Contact, Endpoint, canonical_address
 from kademlua.core.errors import KademluaError, WireError
 from kademlua.liveliness import LivelinessManager
 from kademlua.operations import Operations
-
-logger = logging.getLogger(__name__)
 
 
 class Bootstrap:
@@ -106,7 +103,7 @@ class Bootstrap:
         """The bootstrap addresses; names are asked for anew at each try."""
         found: dict[Endpoint, None] = {}
         for host, port in self._endpoints:
-            for addr in _addresses_of(host):
+            for addr in self._addresses_of(host):
                 if (
                     self._context.reach[":" in addr]
                     and (addr, port) != self._context.transport.local
@@ -114,16 +111,15 @@ class Bootstrap:
                     found[addr, port] = None
         return list(found)
 
-
-def _addresses_of(host: str) -> list[str]:
-    """The IP addresses of a host; none where its name can't be resolved now."""
-    try:
-        return [canonical_address(host)[0]]
-    except ValueError:
-        pass
-    try:
-        rows = gevent.socket.getaddrinfo(host, None, type=gevent.socket.SOCK_DGRAM)
-    except OSError as error:
-        logger.warning("bootstrap address %s: %s", host, error)
-        return []
-    return [canonical_address(str(row[4][0]))[0] for row in rows if "%" not in str(row[4][0])]
+    def _addresses_of(self, host: str) -> list[str]:
+        """The IP addresses of a host; none where its name can't be resolved now."""
+        try:
+            return [canonical_address(host)[0]]
+        except ValueError:
+            pass
+        try:
+            rows = gevent.socket.getaddrinfo(host, None, type=gevent.socket.SOCK_DGRAM)
+        except OSError as error:
+            self._context.log.warning("bootstrap address %s: %s", host, error)
+            return []
+        return [canonical_address(str(row[4][0]))[0] for row in rows if "%" not in str(row[4][0])]

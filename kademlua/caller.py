@@ -6,7 +6,6 @@ event loop's greenlet calls as the answer comes. One timer serves all deadlines.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -19,8 +18,6 @@ from kademlua.core.calls import Call, Calls
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import KademluaError, NodeClosed, RpcFailed, RpcTimeout, WireError
 from kademlua.core.protocol import Response
-
-logger = logging.getLogger(__name__)
 
 Done = Callable[[Call, "list[Any] | KademluaError"], None]
 
@@ -190,5 +187,5 @@ class Caller:
                         self._emit(call.datagram, call.endpoint)
                     call.late(call)
             except Exception:  # one waiter's defect must not cost the others their end
-                logger.exception("the end of a call could not be handled")
+                self._context.log.exception("the end of a call could not be handled")
         self._arm(self._clock())

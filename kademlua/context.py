@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ class Context:
     table: RoutingTable
     store: Store
     stats: Stats
+    log: logging.LoggerAdapter[logging.Logger]
+    """Records made by it have the id as ``node``, so that logs can be told apart."""
 
     @property
     def contact(self) -> Contact:

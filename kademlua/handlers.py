@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -15,8 +14,6 @@ from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import RpcRefused, StoreRefused
 from kademlua.core.ids import is_id, to_int
 from kademlua.core.protocol import Request
-
-logger = logging.getLogger(__name__)
 
 RpcFunction = Callable[..., Any]
 """Called with the sender's Contact and the arguments as they were decoded. What it returns
@@ -97,7 +94,7 @@ class Handlers:
         except RpcRefused:
             self._send_error(request, endpoint, protocol.RPC_RAISED)
         except Exception:  # whatever a handler raises is answered with 131
-            logger.info("the RPC %r raised", request.name[:60], exc_info=True)
+            self._context.log.info("the RPC %r raised", request.name[:60], exc_info=True)
             self._send_error(request, endpoint, protocol.RPC_RAISED)
         else:
             self._send(datagram, endpoint)

@@ -5,7 +5,6 @@ Its greenlet lives while it has something to do; between, a timer of the loop wa
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import gevent
@@ -19,9 +18,9 @@ from kademlua.core.ids import random_id
 from kademlua.liveliness import LivelinessManager
 from kademlua.operations import Operations
 
-logger = logging.getLogger(__name__)
-
 _JITTER = 0.2
+_SAMPLES = 4
+"""Lookups by which the size of a network that grew is estimated."""
 
 
 class Maintenance:
@@ -42,6 +41,7 @@ class Maintenance:
         self._params = context.params
         self._clock = context.clock
         self._rng = context.rng
+        self._log = context.log
         self._greenlet: Greenlet[..., None] | None = None
         self._timer: Any = None
         self._closed = False
@@ -82,9 +82,9 @@ class Maintenance:
         except NodeClosed:
             return
         except KademluaError as error:  # too busy just now: the next round does it
-            logger.info("upkeep put off: %s", error)
+            self._log.info("upkeep put off: %s", error)
         except Exception:  # a defect must not end a node's upkeep for good
-            logger.exception("upkeep failed")
+            self._log.exception("upkeep failed")
         if not self._closed:
             params = self._params
             wait = params.settle_interval if self.joined.is_set() else params.bootstrap_retry
@@ -104,7 +104,7 @@ class Maintenance:
         while not self._bootstrap.join():
             self.tried.set()
             if not has_warned:
-                logger.warning("nobody answers at the bootstrap addresses; still trying")
+                self._log.warning("nobody answers at the bootstrap addresses; still trying")
                 has_warned = True
             gevent.sleep(self._jittered(wait))
             wait = min(2 * wait, self._params.bootstrap_retry_max)
@@ -112,14 +112,14 @@ class Maintenance:
         self._size_at_look = 0
         self.joined.set()
         self.tried.set()
-        logger.info("joined, %d contacts", len(self._table))
+        self._log.info("joined, %d contacts", len(self._table))
 
     def _look_after(self) -> None:
         """One round of upkeep."""
         now = self._clock()
         self._store.expire(now)
         if len(self._table) == 0 and self._bootstrap.is_wanted:
-            logger.warning("all contacts are gone; bootstrapping again")
+            self._log.warning("all contacts are gone; bootstrapping again")
             self.joined.clear()
             return
         self._liveliness.question_stale(self._params.settle_interval)
@@ -132,8 +132,11 @@ class Maintenance:
     def _look_around(self) -> None:
         """The network grew a lot since this node last saw it: see the neighbours anew, and
         by some lookups how large it is now."""
+        estimate = self._operations.estimate
+        if self._size_at_look:  # what it was told since the join is of today
+            estimate.clear()
         self._operations.find_node(self._table.own_id)
-        for _ in range(4):
+        for _ in range(_SAMPLES - len(estimate)):
             self._operations.find_node(random_id(self._rng))
         self._size_at_look = len(self._table)
 

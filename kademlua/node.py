@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -26,6 +27,8 @@ from kademlua.maintenance import Maintenance
 from kademlua.operations import Answer, Operations, StoreReport
 from kademlua.receiver import Receiver
 from kademlua.transport import Transport, UdpTransport
+
+logger = logging.getLogger(__name__)
 
 
 class Pong(NamedTuple):
@@ -85,6 +88,7 @@ class Node:
             table=RoutingTable(own_id, params.k, clock()),
             store=store if store is not None else DataStore(params),
             stats=Stats(clock()),
+            log=logging.LoggerAdapter(logger, {"node": own_id}),
         )
         self._caller = Caller(context)
         self._handlers = Handlers(context)

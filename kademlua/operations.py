@@ -204,6 +204,8 @@ class Operations:
         """About how many nodes the network has, from what recent lookups met."""
         own, k = to_int(self._context.id), self._params.k
         known = [contact.number for contact in self._table.closest(self._context.id, k)]
+        if self._context.read_only and len(self.estimate):
+            known = []  # a client does not know its neighbours
         since = self._clock() - self._params.refresh_interval
         return self.estimate.nodes(own, known, k, since)
 

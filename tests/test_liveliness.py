@@ -159,7 +159,7 @@ def test_a_contact_that_times_out_is_made_sure_of(make_node: Make, make_peer: Ma
 def test_the_dead_are_remembered_until_they_are_heard_from(
     make_node: Make, make_peer: MakePeer
 ) -> None:
-    node, teller, dead = make_node(), make_peer(), make_peer()
+    node, teller, dead = make_node(params=Params(rpc_timeout=1)), make_peer(), make_peer()
     teller.serve(
         lambda request: b"li5ee" if request.name == b"ping" else b"ll%bee" % dead.contact.listed
     )

@@ -22,6 +22,13 @@ class SizeEstimate:
     def __init__(self) -> None:
         self._samples: deque[tuple[float, int, int]] = deque(maxlen=16)
 
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def clear(self) -> None:
+        """Forget all samples: they are of another time."""
+        self._samples.clear()
+
     def sample(self, now: float, target: int, numbers: list[int]) -> None:
         """Take in a lookup's result: the ids nearest to ``target``, nearest first."""
         if len(numbers) >= 2:
@@ -31,11 +38,14 @@ class SizeEstimate:
         """Nodes in the network, this one included.
 
         ``known`` are the ids nearest to ``own`` in the routing table now, up to k of
-        them; ``since`` is the time before which a lookup's result is too old to count.
+        them, or none where the neighbours are not known; ``since`` is the time before which
+        a lookup's result is too old to count.
         """
-        if len(known) < k:
+        count = volume = 0
+        if len(known) == k:
+            count, volume = k - 1, known[-1] ^ own
+        elif known or not self._samples:
             return len(known) + 1
-        count, volume = k - 1, known[-1] ^ own
         for when, nearer, distance in self._samples:
             if when >= since:
                 count += nearer

@@ -13,7 +13,7 @@ from kademlua.core.errors import KademluaError, RpcFailed
 from kademlua.node import Node
 from kademlua.swarm.launcher import SwarmError
 from kademlua.swarm.limits import is_free, is_local
-from kademlua.swarm.logs import NodeLogs, owner
+from kademlua.swarm.logs import NodeLogs
 from kademlua.swarm.plan import Plan, node_id
 
 _TRIES = 2
@@ -71,9 +71,8 @@ def _started(node: Node, name: str, log_dir: Path, complaint: str) -> Iterator[N
     handler = NodeLogs(log_dir)
     before = logger.level
     try:
-        handler.begin(name)
-        with owner(name):
-            node.start()
+        handler.begin(node.id, name)
+        node.start()
     except OSError as error:
         what = f"{error.filename}: " if error.filename else ""
         raise SwarmError(f"{complaint}: {what}{error.strerror}") from None

@@ -24,7 +24,7 @@ from gevent.fileobject import FileObjectPosix
 from kademlua.core.contact import ContactPool, format_endpoint
 from kademlua.core.params import Params
 from kademlua.node import Node
-from kademlua.swarm.logs import NodeLogs, OfNoNode, owner
+from kademlua.swarm.logs import NodeLogs, OfNoNode
 from kademlua.swarm.plan import Order, Report, node_id
 
 logger = logging.getLogger("kademlua.swarm.worker")  # not __main__
@@ -36,7 +36,7 @@ _Source: TypeAlias = "FileObjectPosix[io.BufferedReader, bytes]"
 _Sink: TypeAlias = "FileObjectPosix[io.FileIO, bytes]"
 
 _REPORT_EVERY = 0.05
-_LOOK_EVERY = 0.2
+_PATIENCE = 60.0
 
 
 class Worker:
@@ -71,8 +71,7 @@ class Worker:
 
     def _start(self, port: int) -> None:
         """Start one node and wait until it has joined; runs in a greenlet of its own."""
-        with owner(str(port)):
-            self._join(port)
+        self._join(port)
         self._under_way -= 1
         self._may_begin.set()
 
@@ -94,10 +93,9 @@ class Worker:
             self.error = self.error or f"can't listen on {where}: {error.strerror}"
             return
         self._nodes.append(node)
-        logger.info("node %s on port %d", node.id.hex(), port)
-        node.wait_joined()
-        while not node.joined:
-            gevent.sleep(_LOOK_EVERY)
+        logger.info("node %s on port %d", node.id.hex(), port, extra={"node": node.id})
+        while not node.wait_joined(_PATIENCE):
+            logger.info("still not joined", extra={"node": node.id})
         self.joined += 1
 
 
@@ -139,7 +137,7 @@ def _set_up_logging(order: Order) -> None:
     rest.addFilter(OfNoNode())
     nodes = NodeLogs(Path(order.log_dir))
     for port in range(order.first_port, order.first_port + order.count):
-        nodes.begin(str(port))
+        nodes.begin(node_id(port), str(port))
     logging.basicConfig(level=logging.INFO, handlers=[nodes, rest])
 
 

@@ -36,7 +36,7 @@ def test_a_swarm_joins_and_keeps_values(launch_joined: Launch) -> None:
     for port in (swarm.control, *ports):
         log = (swarm.logs / f"{port}.log").read_text()
         assert port == swarm.control or f"{sha1(str(port)).hex()} on port {port}" in log
-        assert port == swarm.control or "kademlua.maintenance: joined" in log
+        assert port == swarm.control or "kademlua.node: joined" in log
     assert not any(path.stat().st_size for path in swarm.logs.glob("worker-*.log"))
     swarm.popen.terminate()
     assert swarm.end() == 0
