@@ -19,7 +19,7 @@ from kademlua.liveliness import LivelinessManager
 from kademlua.operations import Operations
 
 _JITTER = 0.2
-_SAMPLES = 4
+_SAMPLES = 8
 """Lookups by which the size of a network that grew is estimated."""
 
 
@@ -47,6 +47,8 @@ class Maintenance:
         self._closed = False
         self._size_at_look = 0
         """Contacts in the table when this node last looked around."""
+        self._owed = 0
+        """Lookups still to be done for the estimate of the network's size."""
         self._refreshed = self._clock()
         self.joined = Event()
         """Set while the node is in a network, or was never told of one."""
@@ -125,20 +127,27 @@ class Maintenance:
         self._liveliness.question_stale(self._params.settle_interval)
         if len(self._table) > 2 * self._size_at_look:
             self._look_around()
+        self._take_samples()
         if now - self._refreshed >= self._params.refresh_interval / 4:
             self._refreshed = now
             self._refresh(now)
 
     def _look_around(self) -> None:
-        """The network grew a lot since this node last saw it: see the neighbours anew, and
-        by some lookups how large it is now."""
+        """The network grew a lot since this node last saw it: see the neighbours anew."""
         estimate = self._operations.estimate
         if self._size_at_look:  # what it was told since the join is of today
             estimate.clear()
         self._operations.find_node(self._table.own_id)
-        for _ in range(_SAMPLES - len(estimate)):
-            self._operations.find_node(random_id(self._rng))
         self._size_at_look = len(self._table)
+        self._owed = _SAMPLES - len(estimate) if len(self._table) > self._params.k else 0
+
+    def _take_samples(self) -> None:
+        """Lookups that tell how large the network is: at once for a node that has no idea,
+        else one in each round, since those beside it do the same."""
+        count = self._owed if not len(self._operations.estimate) else min(self._owed, 1)
+        for _ in range(count):
+            self._owed -= 1
+            self._operations.find_node(random_id(self._rng))
 
     def _refresh(self, now: float) -> None:
         """Refresh the buckets in which nothing was looked up for the interval."""

@@ -217,7 +217,8 @@ class Operations:
         now = self._clock()
         self._table.looked_up(target, now)
         closest = lookup.closest()
-        if len(closest) == self._params.k:
+        # The neighbours themselves count once already, as they stand in the table.
+        if len(closest) == self._params.k and target != self._context.id:
             self.estimate.sample(now, to_int(target), [contact.number for contact in closest])
 
 
