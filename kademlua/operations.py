@@ -101,6 +101,7 @@ class Operations:
             retval = payloads.read_retval(values)
             if retval and len(found) < answers:
                 found.append(Answer(contact, retval[:per_node]))
+                search.lookup.narrow()
                 if len(found) == answers:
                     search.lookup.stop()
                     return []

@@ -40,6 +40,7 @@ class Lookup:
         "_finished",
         "_in_vain",
         "_is_closing",
+        "_is_narrow",
         "_own_id",
         "_shortlist",
         "_slots",
@@ -68,6 +69,7 @@ class Lookup:
         self._own_id = own_id
         self._alpha = self._slots = alpha
         self._is_closing = False
+        self._is_narrow = False
         self._in_vain = 0
         self._ask = ask
         self._finished = finished
@@ -88,7 +90,7 @@ class Lookup:
             nearest = self._shortlist[0]
             self._add(closer)
             self._in_vain = self._in_vain + 1 if self._shortlist[0] == nearest else 0
-            if not self._is_closing and self._has_arrived():
+            if not (self._is_closing or self._is_narrow) and self._has_arrived():
                 self._is_closing = True
                 self._slots += max(self.k - self._alpha, 0)
             self._advance()
@@ -109,6 +111,10 @@ class Lookup:
         is_second = self._states.get(contact.number ^ self._target) == _LATE
         if self._leave(contact, _LOST if is_second else _LATE):
             self._advance()
+
+    def narrow(self) -> None:
+        """Stay at ``alpha`` calls in flight: what is sought is being found on the way."""
+        self._is_narrow = True
 
     def stop(self) -> None:
         """End now: what was sought is found, or the lookup is given up."""

@@ -461,6 +461,15 @@ def test_two_answers_in_a_row_that_tell_of_nobody_nearer_are_the_last_step_too()
     assert numbers(search.asked) == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_narrow_one_takes_no_last_step():
+    search = search_of(range(1, 9), k=6, alpha=2)
+    search.lookup.narrow()
+    search.answer(make_contact(1))
+    assert numbers(search.asked) == [1, 2, 3]
+    search.answer(make_contact(2))
+    assert numbers(search.asked) == [1, 2, 3, 4]
+
+
 def test_on_the_way_there_it_is_alpha_at_a_time():
     search = search_of([1000, 1001, 1002], k=6, alpha=2)
     for number in range(1000, 900, -10):
