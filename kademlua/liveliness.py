@@ -103,14 +103,17 @@ class LivelinessManager:
         """A contact let a call of ours time out: make sure of it."""
         self._enqueue(contact, self._params.probe_tries)
 
-    def question_stale(self, seconds: float) -> None:
-        """Probe contacts of which nothing was heard for ``fresh_for``, the longest silent
-        first: as many as make the round of the table in that time, if called every so many
-        seconds."""
-        fresh_for = self._params.fresh_for
-        share = min(1.0, 2 * seconds / fresh_for)
-        before = self._clock() - fresh_for
-        for contact in self._table.stale(before, math.ceil(share * len(self._table))):
+    def question_silent(self, seconds: float) -> None:
+        """Probe contacts that have long been silent, the longest silent first: as many as
+        make the round of them in time, if called every so many seconds.
+
+        Long is ``fresh_for``; where many have died lately, down to a fifth of it.
+        """
+        now, fresh_for = self._clock(), self._params.fresh_for
+        deaths = sum(now - died < fresh_for for died in self._dead.values())
+        long = fresh_for / (1 + 4 * min(1.0, 4 * deaths / max(len(self._table), 1)))
+        count = math.ceil(min(1.0, 2 * seconds / long) * len(self._table))
+        for contact in self._table.silent(now - long, count):
             self._enqueue(contact, self._params.probe_tries)
 
     # What others want to know.

@@ -124,7 +124,7 @@ class Maintenance:
             self._log.warning("all contacts are gone; bootstrapping again")
             self.joined.clear()
             return
-        self._liveliness.question_stale(self._params.settle_interval)
+        self._liveliness.question_silent(self._params.settle_interval)
         if len(self._table) > 2 * self._size_at_look:
             self._look_around()
         self._take_samples()

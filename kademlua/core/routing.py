@@ -227,7 +227,7 @@ class RoutingTable:
         for bucket in reversed(buckets[:index]):
             yield bucket.contacts
 
-    def stale(self, before: float, count: int) -> list[Contact]:
+    def silent(self, before: float, count: int) -> list[Contact]:
         """Up to ``count`` contacts not heard from since ``before``, the longest silent first."""
         silent = [peer for peer in self._by_id.values() if peer.heard < before]
         silent.sort(key=lambda peer: peer.heard)
