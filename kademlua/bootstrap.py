@@ -48,7 +48,7 @@ class Bootstrap:
         have room. A client only makes its first contacts.
         """
         began = self._context.clock()
-        seeds = self._ask_around()
+        seeds = self._ask_around(self._resolve())
         if seeds is None:
             return False
         own_id = self._context.table.own_id
@@ -75,11 +75,17 @@ class Bootstrap:
                 number = ids.ID_BITS - 1 - index
                 self._operations.find_node(ids.random_in_bucket(own_id, number, self._context.rng))
 
-    def _ask_around(self) -> list[Contact] | None:
-        """Findnode of the own id at all bootstrap addresses: the contacts in the first
-        answer, or None where nobody answered."""
+    def meet(self, contacts: Sequence[Contact]) -> None:
+        """Look up the own id by way of these contacts, who may know another part of the
+        network, such as one that was cut off."""
+        seeds = self._ask_around([contact.endpoint for contact in contacts])
+        if seeds:
+            self._operations.find_node(self._context.id, seeds)
+
+    def _ask_around(self, endpoints: Sequence[Endpoint]) -> list[Contact] | None:
+        """Findnode of the own id at these addresses: the contacts in the first answer, or
+        None where nobody answered."""
         first: AsyncResult[list[Contact] | None] = AsyncResult()
-        endpoints = self._resolve()
         left = len(endpoints)
 
         def done(_: Call, result: list[Any] | KademluaError) -> None:

@@ -10,6 +10,7 @@ are there. Probes are paced, bounded, and shared by all who wait for the same co
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import Any
 
 import gevent
@@ -25,7 +26,7 @@ from kademlua.core.protocol import Request
 from kademlua.core.roundtrip import RoundTrip
 
 _JITTER = 0.1
-_MAX_DEAD = 2_048
+_MAX_DEAD = 256
 _REST = 0.05
 """Seconds that the greenlet sleeps when it has used up what it may send."""
 
@@ -56,6 +57,9 @@ class LivelinessManager:
         self._queue: dict[Contact, _Probe] = {}
         self._dead: dict[Contact, float] = {}
         """When contacts were found dead, those of late, the last one last."""
+        self.revived: deque[Contact] = deque(maxlen=8)
+        """Contacts that had been found dead and were heard from again; whoever asks after
+        them clears it."""
         self._allowance = self._params.probe_rate
         self._counted_at = self._clock()
         self._greenlet: Greenlet[..., None] | None = None
@@ -86,7 +90,9 @@ class LivelinessManager:
         """A call of ours was answered: its contact lives, and may enter the table."""
         contact = call.contact
         assert contact is not None
-        self._dead.pop(contact, None)
+        if contact in self._dead:
+            del self._dead[contact]
+            self.revived.append(contact)
         in_the_way = self._table.answered(contact, now)
         peer = self._table.get(contact.id)
         path: RoundTrip = self._overall if peer is None or peer.contact != contact else peer
@@ -115,6 +121,13 @@ class LivelinessManager:
         count = math.ceil(min(1.0, 2 * seconds / long) * len(self._table))
         for contact in self._table.silent(now - long, count):
             self._enqueue(contact, self._params.probe_tries)
+
+    def question_dead(self, count: int) -> None:
+        """Probe some of those found dead: they may have been cut off only, and the rest of
+        the network with them."""
+        dead = list(self._dead)
+        for contact in self._context.rng.sample(dead, min(count, len(dead))):
+            self._enqueue(contact, tries=1)
 
     # What others want to know.
 
@@ -149,10 +162,7 @@ class LivelinessManager:
         died = self._dead.get(contact)
         if died is None:
             return False
-        if self._clock() - died < self._params.dead_for:
-            return True
-        del self._dead[contact]
-        return False
+        return self._clock() - died < self._params.dead_for
 
     def patience(self, contact: Contact) -> float:
         """Seconds after which an answer of this contact counts as late.

@@ -19,6 +19,10 @@ from kademlua.liveliness import LivelinessManager
 from kademlua.operations import Operations
 
 _JITTER = 0.2
+_DEAD_ASKED = 2
+"""Contacts found dead that are asked again in each round."""
+_MEET_EVERY = 60.0
+"""Seconds between two times of looking up the own id by way of revived contacts, at least."""
 _SAMPLES = 8
 """Lookups by which the size of a network that grew is estimated."""
 
@@ -47,6 +51,7 @@ class Maintenance:
         self._closed = False
         self._size_at_look = 0
         """Contacts in the table when this node last looked around."""
+        self._met = self._clock() - _MEET_EVERY
         self._owed = 0
         """Lookups still to be done for the estimate of the network's size."""
         self._refreshed = self._clock()
@@ -125,6 +130,12 @@ class Maintenance:
             self.joined.clear()
             return
         self._liveliness.question_silent(self._params.settle_interval)
+        self._liveliness.question_dead(_DEAD_ASKED)
+        revived = self._liveliness.revived
+        if len(revived) >= _DEAD_ASKED and now - self._met >= _MEET_EVERY:
+            self._met = now
+            self._bootstrap.meet(list(revived))
+            revived.clear()
         if len(self._table) > 2 * self._size_at_look:
             self._look_around()
         self._take_samples()

@@ -202,3 +202,17 @@ def test_round_trips_are_smoothed_and_make_patience(make_node: Make, make_peer: 
     assert 0.001 <= node._liveliness.patience(peer.contact) < 5
     # An unknown path is as patient as all paths together would have it.
     assert node._liveliness.patience(unknown) < 5
+
+
+def test_the_dead_are_asked_again_and_their_network_met(
+    make_node: Make, make_network: Callable[..., list[Node]], make_peer: MakePeer
+) -> None:
+    """Two networks whose nodes took each other for dead become one."""
+    often = Params(settle_interval=0.1, rpc_timeout=0.5)
+    one, two = make_network(6, params=often), make_network(6, params=often)
+    for node in one:
+        for other in two[:3]:
+            node._liveliness._note_dead(other.contact)
+    until(lambda: all(len(node.table) == 11 for node in [*one, *two]))
+    one[0].add(b"k" * 20, b"v")
+    assert two[5].find_value(b"k" * 20)
