@@ -100,9 +100,13 @@ class Bootstrap:
             if left == 0 and not first.ready():
                 first.set(None)
 
-        args = payloads.args_key(self._context.table.own_id)
+        args = payloads.args_key(self._context.id)
+        patience = self._context.params.rpc_timeout / 3
         for endpoint in endpoints:
-            self._caller.send(endpoint, None, "findnode", args, done)
+            # One lost datagram shall not cost a whole try: it is sent once more.
+            self._caller.send(
+                endpoint, None, "findnode", args, done, late=_wait_on, patience=patience
+            )
         return first.get() if endpoints else None
 
     def _resolve(self) -> list[Endpoint]:
@@ -129,3 +133,7 @@ class Bootstrap:
             self._context.log.warning("bootstrap address %s: %s", host, error)
             return []
         return [canonical_address(str(row[4][0]))[0] for row in rows if "%" not in str(row[4][0])]
+
+
+def _wait_on(_: Call) -> None:
+    """A late answer at the bootstrap is waited for."""
