@@ -194,13 +194,15 @@ class LivelinessManager:
 
     def _run(self) -> None:
         """Send the probes that wait, as fast as they may go, and end."""
-        while self._queue:
-            if not self._may_send():
-                gevent.sleep(_REST)
-                continue
-            contact = next(iter(self._queue))
-            self._ping(self._queue.pop(contact))
-        self._greenlet = None
+        try:
+            while self._queue:
+                if not self._may_send():
+                    gevent.sleep(_REST)
+                    continue
+                contact = next(iter(self._queue))
+                self._ping(self._queue.pop(contact))
+        finally:
+            self._greenlet = None
 
     def _may_send(self) -> bool:
         """Take one probe off the allowance, which fills by ``probe_rate`` in a second."""

@@ -131,17 +131,22 @@ class Maintenance:
             return
         self._liveliness.question_silent(self._params.settle_interval)
         self._liveliness.question_dead(_DEAD_ASKED)
-        revived = self._liveliness.revived
-        if len(revived) >= _DEAD_ASKED and now - self._met >= _MEET_EVERY:
-            self._met = now
-            self._bootstrap.meet(list(revived))
-            revived.clear()
+        self._meet_revived(now)
         if len(self._table) > 2 * self._size_at_look:
             self._look_around()
         self._take_samples()
         if now - self._refreshed >= self._params.refresh_interval / 4:
             self._refreshed = now
             self._refresh(now)
+
+    def _meet_revived(self, now: float) -> None:
+        """Several who were taken for dead live: perhaps the network was cut, and is not any
+        more; then they know whom this node does not."""
+        revived = self._liveliness.revived
+        if len(revived) >= _DEAD_ASKED and now - self._met >= _MEET_EVERY:
+            self._met = now
+            self._bootstrap.meet(list(revived))
+            revived.clear()
 
     def _look_around(self) -> None:
         """The network grew a lot since this node last saw it: see the neighbours anew."""

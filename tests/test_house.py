@@ -14,8 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "kademlua"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 EDGES = {"__main__", "bench", "cli", "shell", "simulation", "swarm"}
-"""What stands on top: programs and their parts, by the first word of the first name in the
-package (``shell_input`` is part of the shell)."""
+"""What stands on top: programs and their parts, by the first name in the package."""
 
 PURE = {
     "__future__",
@@ -87,7 +86,7 @@ PACKAGES = {name_of(path) for path in FILES if path.name == "__init__.py"}
 def floor_of(module: str) -> int:
     """0 the core, 1 what runs on gevent, 2 the edges."""
     first = module.split(".")[1] if "." in module else ""
-    return 0 if first == "core" else 2 if {first, first.split("_")[0]} & EDGES else 1
+    return 0 if first == "core" else 2 if first in EDGES else 1
 
 
 def test_the_house_is_there():
@@ -283,7 +282,7 @@ import sys
 import kademlua
 edges = {sorted(EDGES)!r}
 print(*[name for name in sys.modules if name == "click" or name.split(".")[1:2] and
-        name.split(".")[0] == "kademlua" and name.split(".")[1].split("_")[0] in edges])
+        name.split(".")[0] == "kademlua" and name.split(".")[1] in edges])
 print(sys.modules.get("gevent.monkey") and sys.modules["gevent.monkey"].saved)
 import socket, time, threading
 for part in (socket.socket, time.sleep, threading.Lock):

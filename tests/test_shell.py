@@ -11,9 +11,9 @@ import pytest
 
 from kademlua.core.ids import sha1
 from kademlua.node import Node
-from kademlua.shell import Shell
-from kademlua.shell_input import PlainLines, history_path
-from kademlua.shell_text import one_line, pretty, printable, prompt
+from kademlua.shell.input import PlainLines, history_path
+from kademlua.shell.session import Shell
+from kademlua.shell.text import one_line, pretty, printable, prompt
 
 
 class TypedLines:

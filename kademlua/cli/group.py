@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from kademlua.core.errors import KademluaError
-from kademlua.shell_text import one_line
+from kademlua.shell.text import one_line
 
 
 class CommandGroup(click.Group):

@@ -15,8 +15,8 @@ from kademlua.cli.options import CONTROL_PORT, endpoint, node_id
 from kademlua.cli.serving import Serving
 from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.node import Node
-from kademlua.shell import Shell
-from kademlua.shell_input import is_foreground
+from kademlua.shell.input import is_foreground
+from kademlua.shell.session import Shell
 
 logger = logging.getLogger(__name__)
 

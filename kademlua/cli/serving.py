@@ -11,7 +11,7 @@ import gevent
 from gevent.event import Event
 
 from kademlua.node import Node
-from kademlua.shell import Shell
+from kademlua.shell.session import Shell
 
 logger = logging.getLogger(__name__)
 

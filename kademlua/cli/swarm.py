@@ -17,7 +17,7 @@ from kademlua.cli.addresses import resolve
 from kademlua.cli.options import endpoint
 from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.node import Node
-from kademlua.shell import Shell
+from kademlua.shell.session import Shell
 from kademlua.swarm import control, limits
 from kademlua.swarm.launcher import Swarm, SwarmError
 from kademlua.swarm.life import Life

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from kademlua.core.contact import Contact
-from kademlua.shell_text import printable
+from kademlua.shell.text import printable
 
 
 def value_text(value: Any) -> str:

@@ -11,7 +11,7 @@ import gevent
 from gevent import Greenlet, GreenletExit
 
 from kademlua.core.errors import KademluaError
-from kademlua.shell import Shell
+from kademlua.shell.session import Shell
 
 
 class Life:

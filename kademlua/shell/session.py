@@ -16,9 +16,9 @@ import gevent
 from greenlet import greenlet
 
 from kademlua.node import Node
-from kademlua.shell_commands import Command, Leave, ShellCommands
-from kademlua.shell_input import Lines, open_lines
-from kademlua.shell_text import one_line, pretty, prompt
+from kademlua.shell.commands import Command, Leave, ShellCommands
+from kademlua.shell.input import Lines, open_lines
+from kademlua.shell.text import one_line, pretty, prompt
 
 _PATIENCE = 2.0
 """Seconds that the first prompt waits for the node to join: with whom it joined is news."""

@@ -13,7 +13,7 @@ from kademlua.core import ids
 from kademlua.core.contact import Contact, Endpoint, canonical_address, parse_endpoint
 from kademlua.node import Node, Pong
 from kademlua.operations import Answer, StoreReport
-from kademlua.shell_text import Text, memory_kb, pretty, routing_text
+from kademlua.shell.text import Text, memory_kb, pretty, routing_text
 
 
 class Leave(Exception):
