@@ -20,7 +20,7 @@ from kademlua.core.params import Params
 from kademlua.node import Node
 
 VALUE_BYTES = 100
-_JOINING = 16
+_JOINING = 8
 
 Progress = Callable[[str, int, int], None]
 """Told of a phase's name, how much of it is done, and how much there is."""

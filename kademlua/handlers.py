@@ -41,7 +41,7 @@ class Handlers:
         }
         self._names = {name: name.decode() for name in self._quick}
         self._registered: dict[bytes, tuple[RpcFunction, bool]] = {}
-        self._greenlets = Pool(self._params.max_handlers)
+        self._greenlets: Pool | None = None
 
     def register(self, name: str, function: RpcFunction, *, blocking: bool) -> None:
         """Answer the RPC ``name`` with a function; ValueError where the name is taken.
@@ -57,7 +57,7 @@ class Handlers:
 
     def close(self) -> None:
         """End the handlers that still run, but for one that closes its own node."""
-        for greenlet in list(self._greenlets):
+        for greenlet in list(self._greenlets or ()):
             if greenlet is not gevent.getcurrent():
                 greenlet.kill()
 
@@ -82,8 +82,15 @@ class Handlers:
 
         if not blocking:
             self._answer(request, endpoint, call_function)
-        elif self._greenlets.free_count() > 0:
-            self._greenlets.spawn(self._answer, request, endpoint, call_function)
+        else:
+            self._spawn(request, endpoint, call_function)
+
+    def _spawn(self, request: Request, endpoint: Endpoint, handler: _Handler) -> None:
+        """Answer in a greenlet of its own, if one may be had."""
+        if self._greenlets is None:
+            self._greenlets = Pool(self._params.max_handlers)
+        if self._greenlets.free_count() > 0:
+            self._greenlets.spawn(self._answer, request, endpoint, handler)
         else:
             self._stats.dropped["busy"] += 1
 

@@ -10,7 +10,6 @@ are there. Probes are paced, bounded, and shared by all who wait for the same co
 from __future__ import annotations
 
 import math
-from collections import deque
 from typing import Any
 
 import gevent
@@ -27,6 +26,7 @@ from kademlua.core.roundtrip import RoundTrip
 
 _JITTER = 0.1
 _MAX_DEAD = 256
+_MAX_REVIVED = 8
 _REST = 0.05
 """Seconds that the greenlet sleeps when it has used up what it may send."""
 
@@ -57,9 +57,9 @@ class LivelinessManager:
         self._queue: dict[Contact, _Probe] = {}
         self._dead: dict[Contact, float] = {}
         """When contacts were found dead, those of late, the last one last."""
-        self.revived: deque[Contact] = deque(maxlen=8)
-        """Contacts that had been found dead and were heard from again; whoever asks after
-        them clears it."""
+        self.revived: list[Contact] = []
+        """Some contacts that had been found dead and were heard from again; whoever asks
+        after them clears it."""
         self._allowance = self._params.probe_rate
         self._counted_at = self._clock()
         self._greenlet: Greenlet[..., None] | None = None
@@ -92,7 +92,8 @@ class LivelinessManager:
         assert contact is not None
         if contact in self._dead:
             del self._dead[contact]
-            self.revived.append(contact)
+            if len(self.revived) < _MAX_REVIVED:
+                self.revived.append(contact)
         in_the_way = self._table.answered(contact, now)
         peer = self._table.get(contact.id)
         path: RoundTrip = self._overall if peer is None or peer.contact != contact else peer

@@ -101,7 +101,7 @@ class Operations:
             retval = payloads.read_retval(values)
             if retval and len(found) < answers:
                 found.append(Answer(contact, retval[:per_node]))
-                search.lookup.narrow()
+                search.lookup.narrow(answers - len(found))
                 if len(found) == answers:
                     search.lookup.stop()
                     return []

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from kademlua.core.ids import ID_BITS
 
 _SPACE = 1 << ID_BITS
+_LAST = 16
 
 
 class SizeEstimate:
@@ -20,7 +19,7 @@ class SizeEstimate:
     __slots__ = ("_samples",)
 
     def __init__(self) -> None:
-        self._samples: deque[tuple[float, int, int]] = deque(maxlen=16)
+        self._samples: list[tuple[float, int, int]] = []
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -33,6 +32,7 @@ class SizeEstimate:
         """Take in a lookup's result: the ids nearest to ``target``, nearest first."""
         if len(numbers) >= 2:
             self._samples.append((now, len(numbers) - 1, numbers[-1] ^ target))
+            del self._samples[:-_LAST]
 
     def nodes(self, own: int, known: list[int], k: int, since: float) -> int:
         """Nodes in the network, this one included.

@@ -34,16 +34,15 @@ class Lookup:
     """
 
     __slots__ = (
-        "_alpha",
         "_ask",
         "_contacts",
         "_finished",
+        "_in_flight",
         "_in_vain",
-        "_is_closing",
-        "_is_narrow",
+        "_is_open",
+        "_limit",
         "_own_id",
         "_shortlist",
-        "_slots",
         "_states",
         "_target",
         "done",
@@ -67,9 +66,11 @@ class Lookup:
         """Contacts asked so far."""
         self._target = to_int(target)
         self._own_id = own_id
-        self._alpha = self._slots = alpha
-        self._is_closing = False
-        self._is_narrow = False
+        self._limit = alpha
+        """Calls that may be in flight now."""
+        self._in_flight = 0
+        self._is_open = True
+        """Whether the last step, in which more may be in flight, can still come."""
         self._in_vain = 0
         self._ask = ask
         self._finished = finished
@@ -90,9 +91,9 @@ class Lookup:
             nearest = self._shortlist[0]
             self._add(closer)
             self._in_vain = self._in_vain + 1 if self._shortlist[0] == nearest else 0
-            if not (self._is_closing or self._is_narrow) and self._has_arrived():
-                self._is_closing = True
-                self._slots += max(self.k - self._alpha, 0)
+            if self._is_open and self._has_arrived():
+                self._is_open = False
+                self._limit = max(self.k, self._limit)
             self._advance()
 
     def _has_arrived(self) -> bool:
@@ -112,9 +113,11 @@ class Lookup:
         if self._leave(contact, _LOST if is_second else _LATE):
             self._advance()
 
-    def narrow(self) -> None:
-        """Stay at ``alpha`` calls in flight: what is sought is being found on the way."""
-        self._is_narrow = True
+    def narrow(self, limit: int) -> None:
+        """From now on have at most ``limit`` calls in flight: what is sought is being found
+        on the way, and needs no more."""
+        self._is_open = False
+        self._limit = min(limit, self._limit)
 
     def stop(self) -> None:
         """End now: what was sought is found, or the lookup is given up."""
@@ -141,7 +144,7 @@ class Lookup:
         if self.done or former not in (_ASKED, _LATE, _LOST):
             return False
         if former == _ASKED:
-            self._slots += 1
+            self._in_flight -= 1
         self._states[distance] = state
         return True
 
@@ -157,7 +160,7 @@ class Lookup:
         while len(shortlist) > _LENGTH * self.k:
             farthest = shortlist.pop()
             if states.pop(farthest) == _ASKED:
-                self._slots += 1  # what it answers will not matter
+                self._in_flight -= 1  # what it answers will not matter
             del self._contacts[farthest]
 
     def _advance(self) -> None:
@@ -171,7 +174,7 @@ class Lookup:
                 self.stop()
                 return
             self._states[distance] = _ASKED
-            self._slots -= 1
+            self._in_flight += 1
             self.queries += 1
             self._ask(self._contacts[distance])
 
@@ -184,7 +187,7 @@ class Lookup:
         for distance in self._shortlist:
             state = states[distance]
             if state == _FRESH:
-                return distance if self._slots > 0 else None
+                return distance if self._in_flight < self._limit else None
             if state == _ASKED or state == _LATE:
                 waiting = True
             if state == _ASKED or state == _ANSWERED:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from kademlua.core import bencoding
+from kademlua.core import bencoding, shortcuts
 from kademlua.core.errors import WireError
 from kademlua.core.ids import ID_BYTES
 
@@ -100,6 +100,10 @@ def _decode_short(datagram: bytes) -> Response:
 
 
 def _decode_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> Request:
+    known = shortcuts.read_request(payload)
+    if known is not None:
+        shape, read = known
+        return Request(sender_id, rpc_id, shape.name, read, shape.version, shape.read_only)
     body = bencoding.decode(payload)
     if type(body) is not dict:
         raise WireError("bad request")
@@ -119,7 +123,10 @@ def _decode_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> Request:
 
 def decode_values(payload: bytes) -> list[Any]:
     """A response's return values; WireError where the payload is no list."""
-    values = bencoding.decode(payload)
+    known = shortcuts.read_values(payload)
+    if known is not None:
+        return known
+    values: list[Any] = bencoding.decode(payload)
     if type(values) is not list:
         raise WireError("bad response")
     return values

@@ -46,8 +46,8 @@ class Search:
         assert contact.id not in {known.id for known in self.asked}
         self.asked.append(contact)
         self.flying.append(contact)
-        is_closing = self.lookup._is_closing
-        assert len(self.flying) <= (max(self.alpha, self.lookup.k) if is_closing else self.alpha)
+        is_on_its_way = self.lookup._is_open
+        assert len(self.flying) <= (self.alpha if is_on_its_way else max(self.alpha, self.lookup.k))
         assert self.lookup.queries == len(self.asked)
 
     def _finished(self) -> None:
@@ -462,8 +462,8 @@ def test_two_answers_in_a_row_that_tell_of_nobody_nearer_are_the_last_step_too()
 
 
 def test_a_narrow_one_takes_no_last_step():
-    search = search_of(range(1, 9), k=6, alpha=2)
-    search.lookup.narrow()
+    search = search_of(range(1, 9), k=6, alpha=3)
+    search.lookup.narrow(2)
     search.answer(make_contact(1))
     assert numbers(search.asked) == [1, 2, 3]
     search.answer(make_contact(2))

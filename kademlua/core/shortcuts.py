@@ -1,0 +1,78 @@
+"""Payloads of known shape, read without the general decoder.
+
+Most packets are a few shapes around one key, or one string of packed contacts. To read these
+by their bytes saves 4 to 5 µs of the 20 that serving a findnode takes. The general decoder is
+the judge: whatever is read here it reads the same, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from kademlua.core.ids import ID_BYTES
+
+
+class Shape(NamedTuple):
+    """A request's payload: what is before and behind its key, and what it says."""
+
+    head: bytes
+    tail: bytes
+    name: bytes
+    more: tuple[int, ...] = ()
+    """Arguments behind the key."""
+    version: int = 0
+    read_only: bool = False
+
+
+def _shapes() -> dict[int, list[Shape]]:
+    """The shapes by the length of the whole payload."""
+    shapes = []
+    for name in (b"ping", b"getsocket"):  # no key: all of it is head
+        named = b"4:name%d:%b" % (len(name), name)
+        shapes.append(Shape(b"d%b4:argslee" % named, b"", name))
+        for client, is_client in ((b"", False), (b"2:roi1e", True)):
+            whole = b"d4:argsle%b%b1:vi1ee" % (named, client)
+            shapes.append(Shape(whole, b"", name, (), 1, is_client))
+    for name, more in ((b"findnode", ()), (b"findvalue", ()), (b"findvalue", (4096,))):
+        named = b"4:name%d:%b" % (len(name), name)
+        behind = b"".join(b"i%de" % each for each in more)
+        shapes.append(Shape(b"d%b4:argsl20:" % named, b"%bee" % behind, name, more))
+        for client, is_client in ((b"", False), (b"2:roi1e", True)):
+            tail = b"%be%b%b1:vi1ee" % (behind, named, client)
+            shapes.append(Shape(b"d4:argsl20:", tail, name, more, 1, is_client))
+    by_length: dict[int, list[Shape]] = {}
+    for shape in shapes:
+        key = ID_BYTES if shape.head.endswith(b"20:") else 0
+        length = len(shape.head) + key + len(shape.tail)
+        by_length.setdefault(length, []).append(shape)
+    return by_length
+
+
+_SHAPES = _shapes()
+
+
+def read_request(payload: bytes) -> tuple[Shape, list[Any]] | None:
+    """The shape of a request's payload and its arguments; None where it has none of them."""
+    for shape in _SHAPES.get(len(payload), ()):
+        if payload.startswith(shape.head) and payload.endswith(shape.tail):
+            start = len(shape.head)
+            key = payload[start : start + ID_BYTES]
+            return shape, [key, *shape.more] if key else []
+    return None
+
+
+def read_values(payload: bytes) -> list[Any] | None:
+    """The return values of a ping, a store or a findnode that is in one of their usual forms;
+    None of any other."""
+    if payload == b"li5ee":
+        return [5]
+    if payload == b"li1ee":
+        return [1]
+    if payload[:11] == b"ld7:closest":
+        colon = payload.find(b":", 11, 16)
+        digits = payload[11:colon]
+        if colon > 0 and digits.isdigit() and (digits[0] != 48 or digits == b"0"):
+            end = colon + 1 + int(digits)
+            if payload[end:] == b"ee":
+                return [{b"closest": payload[colon + 1 : end]}]
+    return None

@@ -1,0 +1,94 @@
+"""The shortcuts read what the general decoder reads, or nothing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kademlua.core import bencoding, payloads, protocol, shortcuts
+from kademlua.core.errors import WireError
+
+KEY = bytes(range(20))
+
+
+def by_the_judge(payload: bytes) -> tuple[object, ...] | None:
+    """What the general decoder says of a request's payload."""
+    try:
+        body = bencoding.decode(payload)
+    except WireError:
+        return None
+    assert type(body) is dict
+    return body[b"name"], body[b"args"], body.get(b"v", 0), body.get(b"ro", 0) == 1
+
+
+def by_shortcut(payload: bytes) -> tuple[object, ...] | None:
+    known = shortcuts.read_request(payload)
+    if known is None:
+        return None
+    shape, args = known
+    return shape.name, args, shape.version, shape.read_only
+
+
+def requests() -> list[bytes]:
+    """The usual requests of 1.0 and 1.1."""
+    found = []
+    for name, args in [
+        (b"ping", b""),
+        (b"getsocket", b""),
+        (b"findnode", payloads.args_key(KEY)),
+        (b"findvalue", payloads.args_key(KEY)),
+        (b"findvalue", payloads.args_findvalue(KEY, 4096)),
+    ]:
+        found.append(b"d4:name%d:%b4:argsl%bee" % (len(name), name, args))
+        found += [protocol.encode_call(name, args, read_only) for read_only in (False, True)]
+    return found
+
+
+@pytest.mark.parametrize("payload", requests())
+def test_the_usual_requests_take_the_shortcut(payload):
+    assert by_shortcut(payload) == by_the_judge(payload) is not None
+
+
+@given(st.sampled_from(requests()), st.data())
+def test_a_request_that_differs_anywhere_is_read_alike_or_left_to_the_judge(payload, data):
+    at = data.draw(st.integers(0, len(payload)))
+    other = data.draw(st.binary(max_size=3))
+    changed = payload[:at] + other + payload[at + data.draw(st.integers(0, 3)) :]
+    read = by_shortcut(changed)
+    if read is not None:
+        assert read == by_the_judge(changed)
+
+
+@given(st.binary(min_size=20, max_size=20))
+def test_any_key_is_read_alike(key):
+    for payload in requests():
+        changed = payload.replace(KEY, key)
+        assert by_shortcut(changed) == by_the_judge(changed)
+
+
+@given(
+    st.one_of(
+        st.just([5]),
+        st.just([1]),
+        st.binary(max_size=600).map(lambda packed: [{b"closest": packed}]),
+        st.binary(max_size=60).map(lambda packed: [{b"closest": packed, b"retval": [7]}]),
+        st.just([[[b"127.0.0.1", 1, KEY]]]),
+    ),
+    st.data(),
+)
+def test_values_are_read_alike_or_left_to_the_judge(values, data):
+    payload = bencoding.encode(values)
+    if values in ([5], [1]) or (isinstance(values[0], dict) and len(values[0]) == 1):
+        assert shortcuts.read_values(payload) == values
+    at = data.draw(st.integers(0, min(len(payload), 20)))
+    other = data.draw(st.binary(max_size=3))
+    changed = payload[:at] + other + payload[at + data.draw(st.integers(0, 3)) :]
+    read = shortcuts.read_values(changed)
+    if read is not None:
+        assert read == bencoding.decode(changed)
+
+
+@pytest.mark.parametrize("payload", [b"ld7:closest:ee", b"ld7:closest", b"ld7:closest03:abcee"])
+def test_broken_values_are_left_to_the_judge(payload):
+    assert shortcuts.read_values(payload) is None
