@@ -24,7 +24,7 @@ _QUERIES = 32
 class Lookup:
     """The search for the ``k`` live contacts closest to ``target``.
 
-    ``alpha`` are asked at a time on the way there. Once it seems that nobody is nearer, all
+    ``alpha`` are asked at a time on the way there. Once an answer told of nobody nearer, all
     of the k closest are asked at once: they have to be anyway, and it saves round trips.
 
     ``ask(contact)`` must not block, and must lead to one of ``answered`` and ``failed``
@@ -38,7 +38,6 @@ class Lookup:
         "_contacts",
         "_finished",
         "_in_flight",
-        "_in_vain",
         "_is_open",
         "_limit",
         "_own_id",
@@ -71,7 +70,6 @@ class Lookup:
         self._in_flight = 0
         self._is_open = True
         """Whether the last step, in which more may be in flight, can still come."""
-        self._in_vain = 0
         self._ask = ask
         self._finished = finished
         # Distances to the target in order; who is that far away, and what became of it.
@@ -90,16 +88,10 @@ class Lookup:
         if self._leave(contact, _ANSWERED):
             nearest = self._shortlist[0]
             self._add(closer)
-            self._in_vain = self._in_vain + 1 if self._shortlist[0] == nearest else 0
-            if self._is_open and self._has_arrived():
+            if self._is_open and self._shortlist[0] == nearest:  # it told of nobody nearer
                 self._is_open = False
                 self._limit = max(self.k, self._limit)
             self._advance()
-
-    def _has_arrived(self) -> bool:
-        """Whether it seems that nobody knows of a nearer contact: two answers in a row told
-        of none, or the nearest itself has answered."""
-        return self._in_vain >= 2 or self._states[self._shortlist[0]] == _ANSWERED
 
     def failed(self, contact: Contact) -> None:
         """``contact`` is dead, or answered with nonsense."""

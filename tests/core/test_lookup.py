@@ -453,12 +453,12 @@ def test_once_the_nearest_has_answered_all_of_the_k_closest_are_asked_at_once():
     assert numbers(search.asked) == [1, 2, 3, 4, 5, 6]
 
 
-def test_two_answers_in_a_row_that_tell_of_nobody_nearer_are_the_last_step_too():
-    search = search_of(range(1, 9), k=6, alpha=3)
-    search.answer(make_contact(2))
-    assert numbers(search.asked) == [1, 2, 3, 4]
-    search.answer(make_contact(3))
-    assert numbers(search.asked) == [1, 2, 3, 4, 5, 6]
+def test_an_answer_that_tells_of_nobody_nearer_brings_the_last_step():
+    search = search_of(range(11, 19), k=6, alpha=3)
+    search.answer(make_contact(12), [make_contact(10)])
+    assert numbers(search.asked) == [11, 12, 13, 10]
+    search.answer(make_contact(13), [make_contact(20)])
+    assert numbers(search.asked) == [11, 12, 13, 10, 14, 15]  # the six nearest
 
 
 def test_a_narrow_one_takes_no_last_step():
