@@ -1,0 +1,143 @@
+"""``kademlua simulate SCENARIO``: a whole network in this process, on virtual time."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+from kademlua.simulation import loading, plot, report
+from kademlua.simulation.figures import Result
+from kademlua.simulation.reading import ScenarioError, duration
+from kademlua.simulation.run import run
+from kademlua.simulation.scenario import Scenario
+
+_SHORTEST = 1.0
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = duration(float(text) if text.replace(".", "", 1).isdigit() else text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    if seconds < _SHORTEST:
+        raise click.BadParameter(f"must be 1s or more, not {text!r}")
+    return seconds
+
+
+@click.command(epilog=f"Scenarios: {', '.join(loading.names())}.")
+@click.argument("name", metavar="SCENARIO")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of all chance.")
+@click.option("--nodes", type=click.IntRange(2, 100_000), help="Instead of the scenario's number.")
+@click.option(
+    "--for",
+    "seconds",
+    type=_seconds,
+    metavar="DURATION",
+    help="Measure so long instead, such as 90s, 10m or 1h of virtual time.",
+)
+@click.option(
+    "--json",
+    "json_to",
+    type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
+    metavar="FILE",
+    help="Write all figures as JSON; - writes them in place of the report.",
+)
+@click.option(
+    "--plot",
+    "plot_to",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Draw latency, success and traffic, as SVG or PNG.",
+)
+@click.option(
+    "--trace",
+    "trace_to",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write each packet as a line of JSON, for kademlua trace.",
+)
+@click.pass_context
+def simulate(
+    context: click.Context,
+    name: str,
+    seed: int,
+    nodes: int | None,
+    seconds: float | None,
+    json_to: Path | None,
+    plot_to: Path | None,
+    trace_to: Path | None,
+) -> None:
+    """Run SCENARIO, a network of real nodes on virtual time, and report its figures.
+
+    SCENARIO is the name of one that comes with the program, or a file. The same seed gives the
+    same run, packet by packet. Exit status 1: figures that the scenario demands were missed.
+
+    \b
+    Examples:
+        kademlua simulate quiet
+        kademlua simulate half-vanishes --seed 7 --plot picture.svg
+        kademlua simulate lossy-20 --nodes 100 --for 2m --trace packets.jsonl
+    """
+    # Thousands of nodes complain of what the scenario does to them; defects are errors.
+    logging.getLogger("kademlua").setLevel(logging.ERROR)
+    try:
+        planned = loading.load(loading.find(name)).changed(nodes, seconds)
+    except ScenarioError as error:
+        raise click.UsageError(str(error)) from None
+    if plot_to is not None:
+        plot.check(plot_to)
+    for path in (json_to, trace_to):
+        if path is not None and not path.parent.is_dir():
+            raise click.ClickException(f"{path.parent}: no such directory")
+    result = _run(planned, seed, trace_to)
+    _write(result, json_to, plot_to)
+    _judge(context, result, report.replay_command(name, seed, nodes, seconds))
+
+
+def _run(planned: Scenario, seed: int, trace_to: Path | None) -> Result:
+    """Run it, with a progress bar in virtual time where somebody looks."""
+    if not sys.stderr.isatty():
+        return run(planned, seed, trace_to=trace_to)
+    total = round(planned.ends)
+
+    def virtual_time(now: float | None) -> str:
+        return f"{round(now or 0):,} of {total:,} virtual seconds"
+
+    with click.progressbar(
+        length=total, label=planned.name, file=sys.stderr, item_show_func=virtual_time
+    ) as bar:
+        return run(
+            planned,
+            seed,
+            progress=lambda now, _: bar.update(round(now) - bar.pos, now),
+            trace_to=trace_to,
+        )
+
+
+def _write(result: Result, json_to: Path | None, plot_to: Path | None) -> None:
+    is_dash = json_to == Path("-")
+    if json_to is not None:
+        text = json.dumps(report.as_json(result), indent=2)
+        if is_dash:
+            click.echo(text)
+        else:
+            json_to.write_text(text + "\n")
+    if not is_dash:
+        click.echo(report.as_text(result))
+    if plot_to is not None:
+        plot.draw(result, plot_to)
+
+
+def _judge(context: click.Context, result: Result, command: str) -> None:
+    """Exit with 1 where a demand was missed or a node failed, with the way to see it again."""
+    missed = [report.verdict_text(verdict) for verdict in report.missed(result)]
+    raised = result.packets["raised"]
+    if raised:
+        missed.append(f"{raised} packets made a node raise an exception")
+    if missed:
+        click.echo("\n".join([*missed, f"again: {command}"]), err=True)
+        context.exit(1)

@@ -1,0 +1,274 @@
+"""Population: the nodes, how they come and go, and who lives just now."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import gevent
+
+from kademlua.core.contact import Contact, ContactPool, Endpoint
+from kademlua.core.ids import random_id, to_int
+from kademlua.node import Node
+from kademlua.simulation.census import Census
+from kademlua.simulation.loop import virtual_now
+from kademlua.simulation.network import VirtualNetwork
+from kademlua.simulation.scenario import Scenario
+from kademlua.simulation.streams import Streams
+from kademlua.simulation.tap import Tap, Traffic
+
+_PORT = 4000
+_JOIN_LOOK = 1.0
+
+
+class Member:
+    """One who is in the population: its id and address are its own for all its lives."""
+
+    __slots__ = (
+        "at", "endpoint", "id", "is_paused", "is_public", "joined", "lives", "node", "number",
+        "side", "stays", "tap",
+    )  # fmt: skip
+
+    def __init__(self, number: int, node_id: bytes, is_public: bool, stays: bool) -> None:
+        self.number = number
+        self.id = node_id
+        self.endpoint: Endpoint = (_address(number), _PORT)
+        self.is_public = is_public
+        self.is_paused = False
+        self.stays = stays
+        self.side = 0
+        """On which side it is, or was, of the last partition."""
+        self.lives = 0
+        self.node: Node | None = None
+        """While it runs."""
+        self.tap: Tap | None = None
+        self.joined = math.inf
+        """When it joined in this life."""
+        self.at = -1
+        """Its place in the list of those who live."""
+
+
+class Population:
+    """All members of one simulated network. Chance comes from a stream per concern and
+    member, so that one more of them leaves the others as they are."""
+
+    def __init__(self, scenario: Scenario, streams: Streams, network: VirtualNetwork) -> None:
+        self._scenario = scenario
+        self._streams = streams
+        self._network = network
+        self._pool = ContactPool(max(32_768, 2 * scenario.nodes))
+        self._bootstraps = streams.stream("bootstrap")
+        self._events = streams.stream("events")
+        self._churns = False
+        self._members: list[Member] = []
+        self._running: dict[bytes, Member] = {}
+        self._by_number: dict[int, Member] = {}
+        self.traffic = Traffic()
+        self.census = Census()
+        self.living: list[Member] = []
+        """Who has joined and not left, in no order that means anything."""
+        self.is_parted = False
+        self.came = self.left = 0
+        """Comings and goings since churn began."""
+
+    # Coming.
+
+    def join_all(self) -> None:
+        """Bring up all nodes, one after the other; blocks until the last was started."""
+        count = self._scenario.nodes
+        began = virtual_now()
+        for number in range(count):
+            gevent.sleep(max(0.0, began + number * self._scenario.join / count - virtual_now()))
+            self._bring_up(self._new_member())
+            if number == 0:
+                gevent.sleep(0)
+        gevent.sleep(max(0.0, began + self._scenario.join - virtual_now()))
+
+    def _new_member(self) -> Member:
+        number, scenario = len(self._members), self._scenario
+        chance = self._streams.stream("member", number)
+        node_id = random_id(chance)
+        is_public = chance.random() >= scenario.network.nat or number == 0
+        stays = scenario.churn is None or chance.random() < scenario.churn.stays
+        member = Member(number, node_id, is_public, stays)
+        if self.is_parted:
+            member.side = chance.randrange(2)
+        self._members.append(member)
+        self._by_number[to_int(node_id)] = member
+        return member
+
+    def _bring_up(self, member: Member) -> None:
+        """Start a member's node; it counts as living when it has joined."""
+        member.lives += 1
+        if not member.is_public:
+            self._network.behind_nat(member.endpoint, seconds=self._scenario.network.nat_seconds)
+        if self.is_parted:
+            self._part()
+        member.tap = Tap(self._network.transport(*member.endpoint), self.traffic, self._pool)
+        member.node = Node(
+            member.endpoint[1],
+            member.endpoint[0],
+            id=member.id,
+            bootstrap=self._acquaintances(member),
+            params=self._scenario.params,
+            clock=virtual_now,
+            rng=self._streams.stream("node", member.number, member.lives),
+            transport=member.tap,
+            pool=self._pool,
+        )
+        self._running[member.id] = member
+        member.node.start()
+        gevent.spawn(self._await_join, member, member.node)
+
+    def _acquaintances(self, member: Member) -> list[Endpoint]:
+        """Living nodes that anybody can reach, for a newcomer to begin with."""
+        known: dict[Endpoint, None] = {}
+        wanted = self._scenario.bootstraps
+        if not self.living:  # the first ones all know the very first
+            first = self._members[0]
+            return [first.endpoint] if first is not member else []
+        for _ in range(20 * wanted):
+            other = self._bootstraps.choice(self.living)
+            if other.is_public and other is not member and self.are_linked(member, other):
+                known[other.endpoint] = None
+                if len(known) == wanted:
+                    break
+        return list(known)
+
+    def _await_join(self, member: Member, node: Node) -> None:
+        node.wait_joined()
+        while not node.joined:
+            if member.node is not node:
+                return
+            gevent.sleep(_JOIN_LOOK)
+        member.joined = virtual_now()
+        member.at = len(self.living)
+        self.living.append(member)
+        self.census.add(to_int(member.id))
+        if self._churns:
+            self.came += 1
+            self._plan_departure(member)
+
+    # Going.
+
+    def start_churn(self) -> None:
+        """From now on members leave, return and are replaced."""
+        if self._scenario.churn is not None:
+            self._churns = True
+            for member in sorted(self.living, key=lambda each: each.number):
+                self._plan_departure(member)
+
+    def _plan_departure(self, member: Member) -> None:
+        churn, node = self._scenario.churn, member.node
+        if member.stays or churn is None or node is None:
+            return
+        chance = self._streams.stream("session", member.number, member.lives)
+        # Weibull by inversion; with shape 1 it is the exponential distribution.
+        scale = churn.median / math.log(2) ** (1 / churn.shape)
+        seconds = scale * (-math.log(1 - chance.random())) ** (1 / churn.shape)
+        gevent.spawn_later(seconds, self._depart, member, node, chance)
+
+    def _depart(self, member: Member, node: Node, chance: random.Random) -> None:
+        churn = self._scenario.churn
+        if member.node is not node or churn is None:
+            return  # something else took it first
+        self.remove(member, graceful=chance.random() < churn.graceful)
+        if chance.random() < churn.returns:
+            away = chance.expovariate(1 / churn.away) if churn.away else 0.0
+            gevent.spawn_later(away, self._bring_up, member)
+        else:
+            self._bring_up(self._new_member())
+
+    def remove(self, member: Member, *, graceful: bool = False) -> None:
+        """End a member's node: in order, or without a word."""
+        node, tap = member.node, member.tap
+        assert node is not None
+        assert tap is not None
+        member.node = member.tap = None
+        member.joined = math.inf
+        self.left += 1
+        del self._running[member.id]
+        if member.at >= 0:
+            self.census.remove(to_int(member.id))
+            last = self.living.pop()
+            if last is not member:
+                self.living[member.at] = last
+                last.at = member.at
+            member.at = -1
+        if not graceful:
+            tap.cut()
+        node.close()
+
+    # What befalls many at once.
+
+    def vanish(self, share: float) -> None:
+        """A share of the living is gone without a word, at one moment."""
+        for member in self._some(share):
+            self.remove(member)
+
+    def pause(self, share: float, seconds: float) -> None:
+        """A share of the living hears and says nothing for so long."""
+        for member in self._some(share):
+            member.is_paused = True
+            self._network.pause(member.endpoint)
+            gevent.spawn_later(seconds, self._resume, member)
+
+    def _resume(self, member: Member) -> None:
+        member.is_paused = False
+        self._network.resume(member.endpoint)
+
+    def partition(self, share: float) -> None:
+        """Part the network in two; the first side has this share of the living."""
+        chosen = {member.number for member in self._some(share)}
+        for member in self._members:
+            member.side = 0 if member.number in chosen else 1
+        self.is_parted = True
+        self._part()
+
+    def heal(self) -> None:
+        """One network again."""
+        self.is_parted = False
+        self._network.heal()
+
+    def _part(self) -> None:
+        self._network.partition(
+            [{each.endpoint for each in self._members if each.side == side} for side in (0, 1)]
+        )
+
+    def _some(self, share: float) -> list[Member]:
+        members = sorted(self.living, key=lambda each: each.number)
+        return self._events.sample(members, round(share * len(members)))
+
+    # What is true.
+
+    def are_linked(self, one: Member, other: Member) -> bool:
+        """Whether no partition stands between two."""
+        return not self.is_parted or one.side == other.side
+
+    def closest(self, target: bytes, seeker: Member, since: float, count: int) -> list[int]:
+        """The nodes that a lookup by ``seeker`` should find: the nearest to the target of
+        those that joined before ``since``, live, and can be reached by anybody on its side."""
+        members = self._by_number
+
+        def is_wanted(number: int) -> bool:
+            member = members[number]
+            return (
+                member.joined < since
+                and member.is_public
+                and not member.is_paused
+                and member is not seeker
+                and self.are_linked(member, seeker)
+            )
+
+        return self.census.closest(to_int(target), count, is_wanted)
+
+    def is_up(self, contact: Contact) -> bool:
+        """Whether the node that a contact names runs, joined or not."""
+        member = self._running.get(contact.id)
+        return member is not None and member.endpoint == contact.endpoint
+
+
+def _address(number: int) -> str:
+    """An address for each number: what leaves this process has none."""
+    number += 1
+    return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"

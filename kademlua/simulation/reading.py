@@ -1,0 +1,168 @@
+"""Reading TOML with care: each value taken by name, checked, and nothing left over."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from kademlua.core.errors import KademluaError
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_PER_SECOND = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*s")
+_LONGEST = 366 * 86_400.0
+
+
+class ScenarioError(KademluaError):
+    """A scenario that can't be: the message names file and key, and says what is wrong."""
+
+
+def duration(value: object) -> float:
+    """Seconds of a number, or of text such as ``100ms``, ``1.5s``, ``10m``, ``1h``.
+
+    ValueError with the rest of a sentence ("must be …") for anything else.
+    """
+    seconds: float | None = None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        seconds = float(value)
+    elif isinstance(value, str):
+        match = _DURATION.fullmatch(value.strip())
+        if match is not None:
+            seconds = float(match[1]) * _UNITS[match[2]]
+    if seconds is None or math.isnan(seconds):
+        raise ValueError(f'must be seconds, or text like "100ms", "10m", "1h", not {value!r:.60}')
+    if not 0 <= seconds <= _LONGEST:
+        raise ValueError(f"must be 0 to 366d, not {value!r:.60}")
+    return seconds
+
+
+def duration_text(seconds: float) -> str:
+    """The shortest text of a duration that ``duration`` reads as the same."""
+    for unit in ("d", "h", "m", "s", "ms"):
+        count = seconds / _UNITS[unit]
+        if count >= 1 and count == round(count):
+            return f"{round(count)}{unit}"
+    return f"{seconds:g}s"
+
+
+class Table:
+    """One table of a TOML file; every ``take`` is a key that may be there."""
+
+    def __init__(self, values: object, source: str, path: str = "") -> None:
+        """``source`` is the file, ``path`` where in it the table stands, with its dot."""
+        self._source = source
+        self._path = path
+        if not isinstance(values, Mapping):
+            raise ScenarioError(f"{source}: {path.rstrip('.')}: must be a table")
+        self._left: dict[str, object] = dict(values)
+        self._known: list[str] = []
+
+    def fail(self, key: str, what: str) -> ScenarioError:
+        """The error to raise about one key."""
+        return ScenarioError(f"{self._source}: {self._path}{key}: {what}")
+
+    def has(self, key: str) -> bool:
+        """Whether a key was given."""
+        return key in self._left
+
+    def end(self) -> None:
+        """Raise for the first key that nobody took."""
+        for key in self._left:
+            if key not in self._known:
+                near = difflib.get_close_matches(key, self._known, 1)
+                hint = f", did you mean {near[0]}?" if near else ""
+                raise self.fail(key, f"no such key{hint}")
+
+    def text(self, key: str, default: str | None = None, one_of: tuple[str, ...] = ()) -> str:
+        """A text; required where there is no default."""
+        value = self._take(key, default)
+        if not isinstance(value, str) or not value.strip():
+            raise self.fail(key, f"must be text, not {value!r:.60}")
+        if one_of and value not in one_of:
+            raise self.fail(key, f"must be {' or '.join(one_of)}, not {value!r:.60}")
+        return value.strip()
+
+    def count(self, key: str, default: int | None, low: int, high: int) -> int:
+        """A whole number within bounds."""
+        return self._whole(key, self._take(key, default), low, high)
+
+    def number(self, key: str, default: float | None, low: float, high: float) -> float:
+        """A number within bounds."""
+        value = self._take(key, default)
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise self.fail(key, f"must be a number, not {value!r:.60}")
+        if math.isnan(value) or not low <= value <= high:
+            raise self.fail(key, f"must be {low:,g} to {high:,g}, not {value!r:.60}")
+        return float(value)
+
+    def share(self, key: str, default: float | None = None) -> float:
+        """A part of one."""
+        return self.number(key, default, 0.0, 1.0)
+
+    def seconds(
+        self, key: str, default: float | None = None, *, low: float = 0.0, high: float = _LONGEST
+    ) -> float:
+        """A duration."""
+        value = self._take(key, default)
+        try:
+            seconds = duration(value)
+        except ValueError as error:
+            raise self.fail(key, str(error)) from None
+        if not low <= seconds <= high:
+            bounds = f"{duration_text(low) if low else 0} to {duration_text(high)}"
+            raise self.fail(key, f"must be {bounds}, not {value!r:.60}")
+        return seconds
+
+    def amount(self, key: str, seconds: float) -> int:
+        """A whole number, or so many a second (``5/s``) for as long as ``seconds``."""
+        value = self._take(key, 0)
+        if isinstance(value, str):
+            match = _PER_SECOND.fullmatch(value.strip())
+            if match is None:
+                raise self.fail(key, f'must be a whole number or like "5/s", not {value!r:.60}')
+            value = round(float(match[1]) * seconds)
+        return self._whole(key, value, 0, 10_000_000)
+
+    def flag(self, key: str) -> bool:
+        """True or false; false where it is not there."""
+        value = self._take(key, False)
+        if not isinstance(value, bool):
+            raise self.fail(key, f"must be true or false, not {value!r:.60}")
+        return value
+
+    def table(self, key: str) -> Table:
+        """A table in this one; an empty one where it is not there."""
+        return Table(self._take(key, {}), self._source, f"{self._path}{key}.")
+
+    def tables(self, key: str) -> list[Table]:
+        """The tables of an array of tables, ``[[key]]``."""
+        values = self._take(key, [])
+        if not isinstance(values, list):
+            raise self.fail(key, f"must be written as [[{key}]]")
+        return [
+            Table(each, self._source, f"{self._path}{key}[{number}].")
+            for number, each in enumerate(values, start=1)
+        ]
+
+    def rest(self) -> dict[str, object]:
+        """All keys as they stand, for a reader that checks them itself."""
+        self._known.extend(self._left)
+        return dict(self._left)
+
+    def _whole(self, key: str, value: object, low: int, high: int) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self.fail(key, f"must be a whole number, not {value!r:.60}")
+        if not low <= value <= high:
+            raise self.fail(key, f"must be {low:,} to {high:,}, not {value:,}")
+        return value
+
+    def _take(self, key: str, default: Any) -> object:
+        self._known.append(key)
+        if key in self._left:
+            return self._left[key]
+        if default is None:
+            raise self.fail(key, "is missing")
+        return default

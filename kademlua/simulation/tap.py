@@ -1,0 +1,170 @@
+"""Tap: a transport that looks at what passes, for the figures that no node can tell.
+
+The traffic by kind, and of single lookups the path that their queries took.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from kademlua.core import payloads, protocol
+from kademlua.core.contact import ContactPool, Endpoint
+from kademlua.core.errors import WireError
+from kademlua.core.ids import ID_BYTES
+from kademlua.core.protocol import Request
+from kademlua.transport import Receiver, Transport
+
+_RPC_ID = slice(1 + ID_BYTES, 1 + ID_BYTES + protocol.RPC_ID_BYTES)
+_CALL = _RPC_ID.stop
+_NAME = b"4:name"
+_REMEMBERED = 100_000
+
+
+class Traffic:
+    """What all nodes sent, by kind of RPC; an answer is of its question's kind."""
+
+    def __init__(self) -> None:
+        self.requests: Counter[str] = Counter()
+        self.bytes: Counter[str] = Counter()
+        """Of requests and answers, payloads of UDP."""
+        self._kinds: dict[bytes, str] = {}
+        # The kinds of requests by rpc id; those that nobody answers are forgotten in turn.
+        self._young: dict[bytes, str] = {}
+        self._old: dict[bytes, str] = {}
+        self.listener: Callable[[bytes], None] | None = None
+        """Told of each datagram as it is sent."""
+
+    def sent(self, datagram: bytes) -> None:
+        """Count a datagram that a node sends."""
+        if self.listener is not None:
+            self.listener(datagram)
+        rpc_id = datagram[_RPC_ID]
+        if datagram[_CALL] == protocol.REQUEST:
+            at = datagram.rfind(_NAME)
+            kind = self._kind(datagram[at + len(_NAME) : at + 24])
+            if len(self._young) >= _REMEMBERED:
+                self._old, self._young = self._young, {}
+            self._young[rpc_id] = kind
+            self.requests[kind] += 1
+        else:
+            kind = self._young.get(rpc_id) or self._old.get(rpc_id, "other")
+        self.bytes[kind] += len(datagram)
+
+    def _kind(self, piece: bytes) -> str:
+        """The name at the beginning of a piece such as ``8:findnode1:vi``."""
+        known = self._kinds.get(piece)
+        if known is None:
+            digits, _, rest = piece.partition(b":")
+            known = rest[: int(digits)].decode("ascii", "replace") if digits.isdigit() else "other"
+            if len(self._kinds) < 1_000:
+                self._kinds[piece] = known
+        return known
+
+
+class Watch:
+    """One lookup, as its packets tell of it."""
+
+    __slots__ = ("depths", "rpcs")
+
+    def __init__(self, seeds: Iterable[Endpoint]) -> None:
+        self.rpcs = 0
+        """Queries sent."""
+        self.depths: dict[Endpoint, int] = dict.fromkeys(seeds, 1)
+        """How many queries, one after the other, it took until a node was reached: 1 for
+        whom the own table named, 2 for whom one of those told of first."""
+
+
+class Tap:
+    """The transport of one node, watched."""
+
+    __slots__ = (
+        "_inner",
+        "_pool",
+        "_receive",
+        "_send",
+        "_traffic",
+        "_waiting",
+        "_watches",
+        "is_cut",
+        "local",
+        "reaches_v4",
+        "reaches_v6",
+    )
+
+    def __init__(self, inner: Transport, traffic: Traffic, pool: ContactPool) -> None:
+        self.local = inner.local
+        self.reaches_v4 = inner.reaches_v4
+        self.reaches_v6 = inner.reaches_v6
+        self._inner = inner
+        self._send = inner.send
+        self._traffic = traffic
+        self._pool = pool
+        self._watches: dict[bytes, Watch] = {}
+        self._waiting: dict[bytes, tuple[Watch, Endpoint]] = {}
+        self.is_cut = False
+
+    def start(self, receive: Receiver) -> None:
+        """Begin to hand datagrams to ``receive``."""
+        self._receive = receive
+        self._inner.start(self._take)
+
+    def send(self, datagram: bytes, endpoint: Endpoint) -> bool:
+        """Send or drop."""
+        if self.is_cut:
+            return False
+        self._traffic.sent(datagram)
+        if self._watches:
+            self._look_at_request(datagram, endpoint)
+        return self._send(datagram, endpoint)
+
+    def close(self) -> None:
+        """Stop; idempotent."""
+        self._inner.close()
+
+    def cut(self) -> None:
+        """Vanish: from now on nothing goes in or out, whatever the node does."""
+        self.is_cut = True
+        self._inner.close()
+
+    def watch(self, target: bytes, seeds: Iterable[Endpoint]) -> Watch:
+        """Watch a lookup of ``target`` that is about to begin, with these it knows."""
+        watch = self._watches[target] = Watch(seeds)
+        return watch
+
+    def unwatch(self, target: bytes) -> None:
+        """That lookup has ended."""
+        watch = self._watches.pop(target, None)
+        self._waiting = {key: each for key, each in self._waiting.items() if each[0] is not watch}
+
+    def _take(self, datagram: bytes, endpoint: Endpoint) -> None:
+        if self._waiting:
+            self._look_at_answer(datagram)
+        self._receive(datagram, endpoint)
+
+    def _look_at_request(self, datagram: bytes, endpoint: Endpoint) -> None:
+        if datagram[_CALL] != protocol.REQUEST:
+            return
+        request = protocol.decode(datagram)
+        assert isinstance(request, Request)
+        if request.name not in (b"findnode", b"findvalue"):
+            return
+        watch = self._watches.get(request.args[0])
+        if watch is not None:
+            watch.rpcs += 1
+            watch.depths.setdefault(endpoint, 1)
+            self._waiting[request.rpc_id] = (watch, endpoint)
+
+    def _look_at_answer(self, datagram: bytes) -> None:
+        known = self._waiting.pop(datagram[_RPC_ID], None)
+        if known is None:
+            return
+        watch, endpoint = known
+        depth = watch.depths[endpoint] + 1
+        try:
+            answer = protocol.decode(datagram)
+            values = [] if isinstance(answer, Request) else protocol.decode_values(answer.payload)
+            for contact in payloads.read_findnode(values, self._pool, (True, True)):
+                watch.depths.setdefault(contact.endpoint, depth)
+        except WireError:
+            pass  # an error, or nonsense: it tells of nobody

@@ -1,0 +1,58 @@
+"""The scenarios that come with the program: in small always, in full with -m slow."""
+
+import dataclasses
+
+import pytest
+
+from kademlua.simulation import loading, report
+from kademlua.simulation.run import run
+from kademlua.simulation.scenario import Event, Workload
+
+
+def in_small(name):
+    """A score of nodes, a minute and a half; events where they still fit in."""
+    scenario = loading.load(loading.find(name))
+    work = Workload(values=10, warm_up=10.0, finds=20, lookups=20)
+    events = [
+        dataclasses.replace(event, at=30.0 * number)
+        for number, event in enumerate(scenario.events, start=1)
+    ]
+    churn = scenario.churn and dataclasses.replace(scenario.churn, median=60.0, away=10.0)
+    return dataclasses.replace(
+        scenario.changed(nodes=20, duration=90.0),
+        join=10.0,
+        settle=10.0,
+        workload=work,
+        events=tuple(events),
+        churn=churn,
+        demands=(),
+    )
+
+
+@pytest.mark.parametrize("name", loading.names())
+def test_in_small(name):
+    result = run(in_small(name), 1)
+    assert result.packets["raised"] == result.unfinished == 0
+    lookups = [each for each in result.operations if each.kind == "lookup"]
+    assert len(lookups) + result.abandoned >= 20
+    assert result.figures["recall"] > 0.6
+    assert result.figures["finds"] > 0.6
+    assert report.as_text(result)
+
+
+def test_pause_in_small():
+    scenario = in_small("quiet")
+    pause = Event(at=10.0, action="pause", share=0.3, lasts=30.0)
+    result = run(dataclasses.replace(scenario, events=(pause,)), 1)
+    assert result.packets["lost: paused"] > 0
+    assert result.figures["finds"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2_400)
+@pytest.mark.parametrize("name", loading.names())
+def test_in_full(name):
+    result = run(loading.load(loading.find(name)), 1)
+    assert result.packets["raised"] == result.unfinished == 0
+    missed = [report.verdict_text(verdict) for verdict in report.missed(result)]
+    assert not missed, "\n".join([*missed, report.as_text(result)])
