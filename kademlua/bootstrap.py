@@ -71,7 +71,7 @@ class Bootstrap:
         # The last bucket is the neighbourhood, which the lookup of the own id covers.
         for index in range(len(table.buckets) - 1):
             bucket = table.buckets[index]
-            if bucket.looked_up < before and (even_full or table.has_room_in(index)):
+            if bucket.looked_up <= before and (even_full or table.has_room_in(index)):
                 number = ids.ID_BITS - 1 - index
                 self._operations.find_node(ids.random_in_bucket(own_id, number, self._context.rng))
 

@@ -23,6 +23,7 @@ _DEAD_ASKED = 2
 """Contacts found dead that are asked again in each round."""
 _MEET_EVERY = 60.0
 """Seconds between two times of looking up the own id by way of revived contacts, at least."""
+_SAMPLE_EVERY = 60.0
 _SAMPLES = 8
 """Lookups by which the size of a network that grew is estimated."""
 
@@ -54,6 +55,7 @@ class Maintenance:
         self._met = self._clock() - _MEET_EVERY
         self._owed = 0
         """Lookups still to be done for the estimate of the network's size."""
+        self._sampled = self._clock()
         self._refreshed = self._clock()
         self.joined = Event()
         """Set while the node is in a network, or was never told of one."""
@@ -134,7 +136,7 @@ class Maintenance:
         self._meet_revived(now)
         if len(self._table) > 2 * self._size_at_look:
             self._look_around()
-        self._take_samples()
+        self._take_samples(now)
         if now - self._refreshed >= self._params.refresh_interval / 4:
             self._refreshed = now
             self._refresh(now)
@@ -157,11 +159,14 @@ class Maintenance:
         self._size_at_look = len(self._table)
         self._owed = _SAMPLES - len(estimate) if len(self._table) > self._params.k else 0
 
-    def _take_samples(self) -> None:
+    def _take_samples(self, now: float) -> None:
         """Lookups that tell how large the network is: at once for a node that has no idea,
-        else one in each round, since those beside it do the same."""
-        count = self._owed if not len(self._operations.estimate) else min(self._owed, 1)
+        else one a minute, since those beside it do the same."""
+        count = self._owed
+        if len(self._operations.estimate):
+            count = min(count, 1) if now - self._sampled >= _SAMPLE_EVERY else 0
         for _ in range(count):
+            self._sampled = now
             self._owed -= 1
             self._operations.find_node(random_id(self._rng))
 
