@@ -58,7 +58,7 @@ class Caller:
 
         ``args`` are bencoded, in a row. Without ``contact`` any id may answer. With
         ``late``, the request is sent once more after ``patience`` seconds, and ``late`` is
-        called then and after as many again. Nothing of this may block. Raises TooManyCalls
+        called then and once more later. Nothing of this may block. Raises TooManyCalls
         and NodeClosed, and ValueError where it does not fit a packet.
         """
         if self._closed:

@@ -1,7 +1,7 @@
 """The table of calls in flight: rpc id to call, and when to stop waiting.
 
 A call may have a patience, after which its answer is late for this path: whoever waits is
-told so then, and again after as long a time, and may look elsewhere. The answer still counts
+told so then, and once more later, and may look elsewhere. The answer still counts
 until the deadline, at which the call is over.
 """
 
@@ -13,6 +13,10 @@ from typing import Any
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import KademluaError, TooManyCalls
+
+_LATE = (1.0, 2.5)
+"""After so many times its patience a call is said to be late: then it is sent once more, and
+then its answer to the repetition should have been there."""
 
 
 class Call:
@@ -54,7 +58,7 @@ class Call:
         self.deadline = deadline
         self.done = done
         self.late = late
-        """Called when the answer is late, and when it is twice as late; it may still come."""
+        """Called when the answer is late, and when it is very late; it may still come."""
         self.patience = patience
         self.reminders = 0
         """How often it was said to be late."""
@@ -89,7 +93,7 @@ class Calls:
         """Note when next to look after a call."""
         when = call.deadline
         if call.late is not None and call.patience > 0 and call.reminders < 2:
-            when = min(when, call.sent + call.patience * (call.reminders + 1))
+            when = min(when, call.sent + call.patience * _LATE[call.reminders])
         self._order += 1
         heapq.heappush(self._due, (when, self._order, call))
 

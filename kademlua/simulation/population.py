@@ -104,7 +104,7 @@ class Population:
             self._network.behind_nat(member.endpoint, seconds=self._scenario.network.nat_seconds)
         if self.is_parted:
             self._part()
-        member.tap = Tap(self._network.transport(*member.endpoint), self.traffic, self._pool)
+        member.tap = Tap(self._network.transport(*member.endpoint), self.traffic)
         member.node = Node(
             member.endpoint[1],
             member.endpoint[0],

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from kademlua.core import payloads, protocol
-from kademlua.core.contact import ContactPool, Endpoint
-from kademlua.core.errors import WireError
+from kademlua.core import protocol
+from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.ids import ID_BYTES
-from kademlua.core.protocol import Request
 from kademlua.transport import Receiver, Transport
 
+_SENDER_ID = slice(1, 1 + ID_BYTES)
 _RPC_ID = slice(1 + ID_BYTES, 1 + ID_BYTES + protocol.RPC_ID_BYTES)
 _CALL = _RPC_ID.stop
 _NAME = b"4:name"
+_QUERIES = ("findnode", "findvalue")
 _REMEMBERED = 100_000
 
 
@@ -35,8 +35,8 @@ class Traffic:
         self.listener: Callable[[bytes], None] | None = None
         """Told of each datagram as it is sent."""
 
-    def sent(self, datagram: bytes) -> None:
-        """Count a datagram that a node sends."""
+    def sent(self, datagram: bytes) -> str:
+        """Count a datagram that a node sends; its kind."""
         if self.listener is not None:
             self.listener(datagram)
         rpc_id = datagram[_RPC_ID]
@@ -50,6 +50,7 @@ class Traffic:
         else:
             kind = self._young.get(rpc_id) or self._old.get(rpc_id, "other")
         self.bytes[kind] += len(datagram)
+        return kind
 
     def _kind(self, piece: bytes) -> str:
         """The name at the beginning of a piece such as ``8:findnode1:vi``."""
@@ -65,14 +66,31 @@ class Traffic:
 class Watch:
     """One lookup, as its packets tell of it."""
 
-    __slots__ = ("depths", "rpcs")
+    __slots__ = ("_answers", "_seeds", "rpcs")
 
     def __init__(self, seeds: Iterable[Endpoint]) -> None:
         self.rpcs = 0
         """Queries sent."""
-        self.depths: dict[Endpoint, int] = dict.fromkeys(seeds, 1)
-        """How many queries, one after the other, it took until a node was reached: 1 for
-        whom the own table named, 2 for whom one of those told of first."""
+        self._seeds = set(seeds)
+        self._answers: list[tuple[Endpoint, bytes]] = []
+
+    def answered(self, endpoint: Endpoint, datagram: bytes) -> None:
+        """An answer to one of its queries has come."""
+        self._answers.append((endpoint, datagram))
+
+    def depth(self, contact: Contact) -> int:
+        """How many queries, one after the other, it took until a node was reached: 1 for whom
+        the own table named, 2 for whom one of those told of first."""
+        depth, answers = 1, self._answers
+        while contact.endpoint not in self._seeds:
+            packed = contact.packed
+            first = next((n for n, (_, datagram) in enumerate(answers) if packed in datagram), None)
+            if first is None:
+                break
+            endpoint, datagram = answers[first]
+            contact, answers = Contact(*endpoint, datagram[_SENDER_ID]), answers[:first]
+            depth += 1
+        return depth
 
 
 class Tap:
@@ -80,10 +98,9 @@ class Tap:
 
     __slots__ = (
         "_inner",
-        "_pool",
         "_receive",
         "_send",
-        "_traffic",
+        "_sent",
         "_waiting",
         "_watches",
         "is_cut",
@@ -92,14 +109,13 @@ class Tap:
         "reaches_v6",
     )
 
-    def __init__(self, inner: Transport, traffic: Traffic, pool: ContactPool) -> None:
+    def __init__(self, inner: Transport, traffic: Traffic) -> None:
         self.local = inner.local
         self.reaches_v4 = inner.reaches_v4
         self.reaches_v6 = inner.reaches_v6
         self._inner = inner
         self._send = inner.send
-        self._traffic = traffic
-        self._pool = pool
+        self._sent = traffic.sent
         self._watches: dict[bytes, Watch] = {}
         self._waiting: dict[bytes, tuple[Watch, Endpoint]] = {}
         self.is_cut = False
@@ -113,9 +129,12 @@ class Tap:
         """Send or drop."""
         if self.is_cut:
             return False
-        self._traffic.sent(datagram)
-        if self._watches:
-            self._look_at_request(datagram, endpoint)
+        kind = self._sent(datagram)
+        if self._watches and kind in _QUERIES and datagram[_CALL] == protocol.REQUEST:
+            for target, watch in self._watches.items():
+                if target in datagram:
+                    watch.rpcs += 1
+                    self._waiting[datagram[_RPC_ID]] = (watch, endpoint)
         return self._send(datagram, endpoint)
 
     def close(self) -> None:
@@ -139,32 +158,7 @@ class Tap:
 
     def _take(self, datagram: bytes, endpoint: Endpoint) -> None:
         if self._waiting:
-            self._look_at_answer(datagram)
+            known = self._waiting.pop(datagram[_RPC_ID], None)
+            if known is not None:
+                known[0].answered(known[1], datagram)
         self._receive(datagram, endpoint)
-
-    def _look_at_request(self, datagram: bytes, endpoint: Endpoint) -> None:
-        if datagram[_CALL] != protocol.REQUEST:
-            return
-        request = protocol.decode(datagram)
-        assert isinstance(request, Request)
-        if request.name not in (b"findnode", b"findvalue"):
-            return
-        watch = self._watches.get(request.args[0])
-        if watch is not None:
-            watch.rpcs += 1
-            watch.depths.setdefault(endpoint, 1)
-            self._waiting[request.rpc_id] = (watch, endpoint)
-
-    def _look_at_answer(self, datagram: bytes) -> None:
-        known = self._waiting.pop(datagram[_RPC_ID], None)
-        if known is None:
-            return
-        watch, endpoint = known
-        depth = watch.depths[endpoint] + 1
-        try:
-            answer = protocol.decode(datagram)
-            values = [] if isinstance(answer, Request) else protocol.decode_values(answer.payload)
-            for contact in payloads.read_findnode(values, self._pool, (True, True)):
-                watch.depths.setdefault(contact.endpoint, depth)
-        except WireError:
-            pass  # an error, or nonsense: it tells of nobody

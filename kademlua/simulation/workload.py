@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import gevent
@@ -155,7 +155,7 @@ class Workload:
             answers = node.find_value(sought.key)
             operation.ok = any(sought.value in answer.values for answer in answers)
             if operation.ok:
-                operation.hops = min(_depths(watch, [answer.contact for answer in answers]))
+                operation.hops = min(_depth(watch, answer.contact, node) for answer in answers)
             else:
                 operation.why = "not found"
 
@@ -176,7 +176,7 @@ class Workload:
             operation.recall = recall(to_int(target), found, truth, node.params.k)
             operation.ok = bool(found)
             if found:
-                operation.hops = next(_depths(watch, found))
+                operation.hops = watch.depth(found[0])
             else:
                 operation.why = "nobody found"
 
@@ -244,9 +244,9 @@ class Workload:
         return None
 
 
-def _depths(watch: Watch, contacts: list[Contact]) -> Iterator[int]:
-    """How deep each lies in a lookup; 0 for who needed no query: the node itself."""
-    return (watch.depths.get(contact.endpoint, 0) for contact in contacts)
+def _depth(watch: Watch, contact: Contact, node: Node) -> int:
+    """How deep a lookup met a node; 0 for the node itself, which needs no query."""
+    return 0 if contact.id == node.id else watch.depth(contact)
 
 
 def seeds(node: Node, key: bytes) -> list[Endpoint]:
