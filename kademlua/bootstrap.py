@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import gevent.socket
@@ -14,8 +15,12 @@ from kademlua.core import ids, payloads
 from kademlua.core.calls import Call
 from kademlua.core.contact import Contact, Endpoint, canonical_address
 from kademlua.core.errors import KademluaError, WireError
-from kademlua.liveliness import LivelinessManager
+from kademlua.core.routing import KBucket
+from kademlua.liveliness import FOOTHOLD, LivelinessManager
 from kademlua.operations import Operations
+
+_LOOKS = 4
+"""Lookups of the own id in one join, at most."""
 
 
 class Bootstrap:
@@ -43,37 +48,67 @@ class Bootstrap:
     def join(self) -> bool:
         """Try once, blocking this greenlet; whether somebody answered.
 
-        Findnode of the own id at the bootstrap addresses, lookup of the own id, ping of the
-        neighbours not yet asked, lookup of the opposite id, refresh of the far buckets that
-        have room. A client only makes its first contacts.
+        Findnode of the own id at the bootstrap addresses, lookup of the own id, and a foothold
+        in each far bucket. A client only makes its first contacts.
         """
-        began = self._context.clock()
         seeds = self._ask_around(self._resolve())
         if seeds is None:
             return False
-        own_id = self._context.table.own_id
         if self._context.read_only:
             for seed in seeds:
                 self._liveliness.probe(seed)
             return True
-        lookup = self._operations.find_node(own_id, seeds)
-        for neighbour in lookup.unasked():
-            self._liveliness.probe(neighbour)
-        self._operations.find_node(ids.opposite(own_id))
-        self.refresh(before=began)
+        table, k = self._context.table, self._context.params.k
+        for _ in range(_LOOKS):
+            found = self._operations.find_node(table.own_id, seeds).closest()
+            # Others who are joining just now asked this node meanwhile: they know more of them.
+            if len(found) >= k or len(table) <= len(found):
+                break
+        self._gain_footholds()
         return True
 
-    def refresh(self, before: float, *, even_full: bool = False) -> None:
-        """Look up a random id in each far bucket in which nothing was since ``before``;
-        in those that have room, or also in full ones, to see that their contacts live."""
+    def _gain_footholds(self) -> None:
+        """Look up an id in each far bucket until it has some contacts. The rest of them, and
+        who joined at the same time, come with upkeep: a join costs a fifth so."""
+        self._operations.find_some(
+            [
+                (self._id_in(index), partial(_has_foothold, bucket))
+                for index, bucket in enumerate(self._context.table.buckets[:-1])
+                if not _has_foothold(bucket)
+            ]
+        )
+
+    def look_around(self) -> None:
+        """See the neighbours: look up the own id, ping those heard of and not asked."""
+        for neighbour in self._operations.find_node(self._context.id).unasked():
+            self._liveliness.probe(neighbour)
+
+    def refresh(self, before: float) -> None:
+        """Look up a random id in each far bucket in which nothing was since ``before``."""
+        while (index := self._stale(before, even_full=True)) is not None:
+            self._operations.find_node(self._id_in(index))
+
+    def fill(self, before: float) -> bool:
+        """Look up a random id in one far bucket that has room, and in which nothing was since
+        ``before``; whether there was one."""
+        index = self._stale(before, even_full=False)
+        if index is None:
+            return False
+        self._operations.find_node(self._id_in(index))
+        return True
+
+    def _stale(self, before: float, *, even_full: bool) -> int | None:
+        """The first far bucket in which nothing was looked up since ``before``."""
         table = self._context.table
-        own_id = table.own_id
         # The last bucket is the neighbourhood, which the lookup of the own id covers.
-        for index in range(len(table.buckets) - 1):
-            bucket = table.buckets[index]
+        for index, bucket in enumerate(table.buckets[:-1]):
             if bucket.looked_up <= before and (even_full or table.has_room_in(index)):
-                number = ids.ID_BITS - 1 - index
-                self._operations.find_node(ids.random_in_bucket(own_id, number, self._context.rng))
+                return index
+        return None
+
+    def _id_in(self, index: int) -> bytes:
+        number = ids.ID_BITS - 1 - index
+        return ids.random_in_bucket(self._context.id, number, self._context.rng)
 
     def meet(self, contacts: Sequence[Contact]) -> None:
         """Look up the own id by way of these contacts, who may know another part of the
@@ -133,6 +168,10 @@ class Bootstrap:
             self._context.log.warning("bootstrap address %s: %s", host, error)
             return []
         return [canonical_address(str(row[4][0]))[0] for row in rows if "%" not in str(row[4][0])]
+
+
+def _has_foothold(bucket: KBucket) -> bool:
+    return len(bucket.contacts) >= FOOTHOLD
 
 
 def _wait_on(_: Call) -> None:

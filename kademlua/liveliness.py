@@ -24,6 +24,8 @@ from kademlua.core.errors import KademluaError, NodeClosed
 from kademlua.core.protocol import Request
 from kademlua.core.roundtrip import RoundTrip
 
+FOOTHOLD = 4
+"""Contacts that a far bucket should have soon; those beyond come with the lookups."""
 _JITTER = 0.1
 _MAX_DEAD = 256
 _MAX_REVIVED = 8
@@ -81,9 +83,10 @@ class LivelinessManager:
         """A request came in: its sender lives, or is a stranger to look at."""
         if self._table.heard(request.sender_id, endpoint, now) or request.read_only:
             return
-        if self._dead or self._table.has_room_for(request.sender_id):
+        is_sought = self._table.seeks(request.sender_id, FOOTHOLD)
+        if self._dead or is_sought:
             contact = self._context.pool.contact(*endpoint, request.sender_id)
-            if contact in self._dead or self._table.has_room_for(request.sender_id):
+            if is_sought or contact in self._dead:
                 self._enqueue(contact, tries=1)  # its answer takes it from among the dead
 
     def answered(self, call: Call, now: float) -> None:

@@ -23,9 +23,10 @@ _DEAD_ASKED = 2
 """Contacts found dead that are asked again in each round."""
 _MEET_EVERY = 60.0
 """Seconds between two times of looking up the own id by way of revived contacts, at least."""
-_SAMPLE_EVERY = 60.0
+_FARTHER_EVERY = 60.0
+"""Seconds between two lookups in far buckets of a network that grew, at least."""
 _SAMPLES = 8
-"""Lookups by which the size of a network that grew is estimated."""
+"""Lookups by which the network's size is estimated."""
 
 
 class Maintenance:
@@ -53,9 +54,7 @@ class Maintenance:
         self._size_at_look = 0
         """Contacts in the table when this node last looked around."""
         self._met = self._clock() - _MEET_EVERY
-        self._owed = 0
-        """Lookups still to be done for the estimate of the network's size."""
-        self._sampled = self._clock()
+        self._looked_around = self._looked_farther = self._clock()
         self._refreshed = self._clock()
         self.joined = Event()
         """Set while the node is in a network, or was never told of one."""
@@ -135,8 +134,8 @@ class Maintenance:
         self._liveliness.question_dead(_DEAD_ASKED)
         self._meet_revived(now)
         if len(self._table) > 2 * self._size_at_look:
-            self._look_around()
-        self._take_samples(now)
+            self._look_around(now)
+        self._look_farther(now)
         if now - self._refreshed >= self._params.refresh_interval / 4:
             self._refreshed = now
             self._refresh(now)
@@ -150,24 +149,24 @@ class Maintenance:
             self._bootstrap.meet(list(revived))
             revived.clear()
 
-    def _look_around(self) -> None:
-        """The network grew a lot since this node last saw it: see the neighbours anew."""
-        estimate = self._operations.estimate
+    def _look_around(self, now: float) -> None:
+        """The network grew a lot since this node last saw it: see it anew."""
         if self._size_at_look:  # what it was told since the join is of today
-            estimate.clear()
-        self._operations.find_node(self._table.own_id)
+            self._operations.estimate.clear()
+        self._bootstrap.look_around()
         self._size_at_look = len(self._table)
-        self._owed = _SAMPLES - len(estimate) if len(self._table) > self._params.k else 0
+        self._looked_around = now
 
-    def _take_samples(self, now: float) -> None:
-        """Lookups that tell how large the network is: at once for a node that has no idea,
-        else one a minute, since those beside it do the same."""
-        count = self._owed
-        if len(self._operations.estimate):
-            count = min(count, 1) if now - self._sampled >= _SAMPLE_EVERY else 0
-        for _ in range(count):
-            self._sampled = now
-            self._owed -= 1
+    def _look_farther(self, now: float) -> None:
+        """A lookup that fills a far bucket, or tells how large the network is: one a minute,
+        since those beside it do the same."""
+        if now - self._looked_farther < _FARTHER_EVERY or len(self._table) <= self._params.k:
+            return
+        self._looked_farther = now
+        if (
+            not self._bootstrap.fill(self._looked_around)
+            and len(self._operations.estimate) < _SAMPLES
+        ):
             self._operations.find_node(random_id(self._rng))
 
     def _refresh(self, now: float) -> None:
@@ -175,7 +174,7 @@ class Maintenance:
         before = now - self._jittered(self._params.refresh_interval)
         if self._table.buckets[-1].looked_up < before:
             self._operations.find_node(self._table.own_id)
-        self._bootstrap.refresh(before, even_full=True)
+        self._bootstrap.refresh(before)
 
     def _jittered(self, seconds: float) -> float:
         """Somewhat less or more, so that nodes begun together do not act together."""

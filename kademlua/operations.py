@@ -6,7 +6,7 @@ asked sleeps through it and is woken once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,14 +73,34 @@ class Operations:
         ``seeds`` are contacts to begin with besides the routing table's. Raises NodeClosed
         and TooManyCalls.
         """
-
-        def read(_: Contact, values: list[Any]) -> list[Contact]:
-            return payloads.read_findnode(values, self._context.pool, self._context.reach)
-
-        search = self._search(target, "findnode", payloads.args_key(target), read)
+        search = self._search(target, "findnode", payloads.args_key(target), self._read_contacts)
         search.run(seeds)
         self._took(target, search.lookup)
         return search.lookup
+
+    def find_some(self, wanted: Sequence[tuple[bytes, Callable[[], bool]]]) -> None:
+        """Look up several targets at once, each with one query at a time and only until its
+        function says that enough have answered; blocks and raises as ``find_node`` does."""
+        searches = []
+        for target, are_enough in wanted:
+            searches.append((target, self._search_some(target, are_enough)))
+        for target, search in searches:
+            search.wait()
+            self._sample(target, search.lookup)
+
+    def _search_some(self, target: bytes, are_enough: Callable[[], bool]) -> Search:
+        def read(contact: Contact, values: list[Any]) -> list[Contact]:
+            if are_enough():
+                search.lookup.stop()
+            return self._read_contacts(contact, values)
+
+        search = self._search(target, "findnode", payloads.args_key(target), read)
+        search.lookup.narrow(1)
+        search.start()
+        return search
+
+    def _read_contacts(self, _: Contact, values: list[Any]) -> list[Contact]:
+        return payloads.read_findnode(values, self._context.pool, self._context.reach)
 
     def find_value(self, key: bytes, answers: int, per_node: int) -> list[Answer]:
         """The values of a key at up to ``answers`` nodes, up to ``per_node`` of each.
@@ -211,16 +231,21 @@ class Operations:
         return self.estimate.nodes(own, known, k, since)
 
     def _search(self, target: bytes, name: str, args: bytes, read: Reader) -> Search:
-        return Search(self._context, self._caller, self._liveliness, target, name, args, read)
+        k = self._params.k
+        return Search(self._context, self._caller, self._liveliness, target, name, args, read, k)
 
     def _took(self, target: bytes, lookup: Lookup) -> None:
         """A lookup went all the way: its bucket is fresh, its result tells of the size."""
-        now = self._clock()
-        self._table.looked_up(target, now)
-        closest = lookup.closest()
+        self._table.looked_up(target, self._clock())
+        self._sample(target, lookup)
+
+    def _sample(self, target: bytes, lookup: Lookup) -> None:
         # The neighbours themselves count once already, as they stand in the table.
-        if len(closest) == self._params.k and target != self._context.id:
-            self.estimate.sample(now, to_int(target), [contact.number for contact in closest])
+        if target != self._context.id:
+            known = lookup.known(self._params.k)
+            if len(known) == self._params.k:
+                numbers = [contact.number for contact in known]
+                self.estimate.sample(self._clock(), to_int(target), numbers)
 
 
 def _why_failed(report: StoreReport) -> str:

@@ -27,7 +27,8 @@ _TOLERANCE = 4
 
 
 class Search:
-    """A lookup of ``target`` by the RPC ``name`` with ``args`` (bencoded, in a row)."""
+    """A lookup of the ``k`` nodes closest to ``target`` by the RPC ``name`` with ``args``
+    (bencoded, in a row)."""
 
     def __init__(
         self,
@@ -38,6 +39,7 @@ class Search:
         name: str,
         args: bytes,
         read: Reader,
+        k: int,
     ) -> None:
         params = context.params
         self._table = context.table
@@ -54,7 +56,7 @@ class Search:
         self.lookup = Lookup(
             target,
             own_id=self._table.own_id,
-            k=params.k,
+            k=k,
             alpha=params.alpha,
             ask=self._ask,
             finished=self._ended.set,
@@ -62,7 +64,15 @@ class Search:
 
     def run(self, seeds: Iterable[Contact]) -> None:
         """Do it, blocking this greenlet; raises what made it impossible."""
+        self.start(seeds)
+        self.wait()
+
+    def start(self, seeds: Iterable[Contact] = ()) -> None:
+        """Send the first queries, to the nearest of these and of the table's contacts."""
         self.lookup.start(self._living([*seeds, *self._table.closest(self._target, self._k)]))
+
+    def wait(self) -> None:
+        """Block this greenlet until the end; raises what made the lookup impossible."""
         try:
             self._ended.get()
         finally:

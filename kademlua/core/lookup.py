@@ -119,15 +119,19 @@ class Lookup:
 
     def closest(self) -> list[Contact]:
         """The contacts nearest to the target that answered, nearest first, up to k."""
-        return self._nearest(_ANSWERED)
+        return self._nearest(self.k, _ANSWERED)
 
     def unasked(self) -> list[Contact]:
         """The nearest contacts that were heard of but not asked, up to k."""
-        return self._nearest(_FRESH)
+        return self._nearest(self.k, _FRESH)
 
-    def _nearest(self, state: int) -> list[Contact]:
+    def known(self, count: int) -> list[Contact]:
+        """The nearest contacts that answered or were only heard of, up to so many."""
+        return self._nearest(count, _ANSWERED, _FRESH)
+
+    def _nearest(self, count: int, *wanted: int) -> list[Contact]:
         states, contacts = self._states, self._contacts
-        return [contacts[each] for each in self._shortlist if states[each] == state][: self.k]
+        return [contacts[each] for each in self._shortlist if states[each] in wanted][:count]
 
     def _leave(self, contact: Contact, state: int) -> bool:
         """Note what became of a query; False where it does not matter any more."""

@@ -94,6 +94,17 @@ class RoutingTable:
             return False
         return self.has_room_in(self.bucket_of(to_int(node_id)))
 
+    def seeks(self, node_id: bytes, enough: int) -> bool:
+        """Whether a contact of this id is worth a probe: it would get a place, and be among
+        the neighbours or in a bucket of fewer than ``enough``."""
+        if not self.has_room_for(node_id):
+            return False
+        index = self.bucket_of(to_int(node_id))
+        if len(self.buckets[index].contacts) < enough:
+            return True
+        # Who is nearer than a whole bucket is among the k nearest, or nearly.
+        return sum(len(bucket.contacts) for bucket in self.buckets[index + 1 :]) < self._k
+
     def has_room_in(self, index: int) -> bool:
         """Whether a bucket has a place, or is the own one, which makes room by splitting."""
         return index == len(self.buckets) - 1 or len(self.buckets[index].contacts) < self._k
