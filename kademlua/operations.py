@@ -67,13 +67,16 @@ class Operations:
         self._clock = context.clock
         self.estimate = SizeEstimate()
 
-    def find_node(self, target: bytes, seeds: Iterable[Contact] = ()) -> Lookup:
-        """Look up the k closest live contacts; blocks this greenlet until it is done.
+    def find_node(
+        self, target: bytes, seeds: Iterable[Contact] = (), count: int | None = None
+    ) -> Lookup:
+        """Look up the closest live contacts; blocks this greenlet until it is done.
 
-        ``seeds`` are contacts to begin with besides the routing table's. Raises NodeClosed
-        and TooManyCalls.
+        ``seeds`` are contacts to begin with besides the routing table's; ``count`` is how many
+        to find, by default ``Params.k``. Raises NodeClosed and TooManyCalls.
         """
-        search = self._search(target, "findnode", payloads.args_key(target), self._read_contacts)
+        args = payloads.args_key(target)
+        search = self._search(target, "findnode", args, self._read_contacts, k=count)
         search.run(seeds)
         self._took(target, search.lookup)
         return search.lookup
@@ -94,7 +97,7 @@ class Operations:
                 search.lookup.stop()
             return self._read_contacts(contact, values)
 
-        search = self._search(target, "findnode", payloads.args_key(target), read)
+        search = self._search(target, "findnode", payloads.args_key(target), read, alpha=1)
         search.lookup.narrow(1)
         search.start()
         return search
@@ -128,7 +131,9 @@ class Operations:
             return payloads.read_findnode(values, self._context.pool, self._context.reach)
 
         args = payloads.args_findvalue(key, per_node)
-        search = self._search(key, "findvalue", args, read)
+        # One more in flight than answers are wanted: more than these seldom pay.
+        alpha = min(self._params.alpha, answers - len(found) + 1)
+        search = self._search(key, "findvalue", args, read, alpha=alpha, is_sparing=True)
         search.run(())
         if len(found) < answers:
             self._took(key, search.lookup)
@@ -140,9 +145,9 @@ class Operations:
         This node is one of them where it is that close. Raises StoreFailed where nobody
         took it.
         """
-        contacts = self.find_node(key).closest()
+        contacts = self.find_node(key, count=self._params.replicas).closest()
         report = StoreReport()
-        holders = contacts[: self._params.replicas]
+        holders = contacts
         if not self._context.read_only and self._is_holder(key, contacts):
             holders = contacts[: self._params.replicas - 1]
             self._store_here(key, encoded, overwrite, report)
@@ -230,13 +235,17 @@ class Operations:
         since = self._clock() - self._params.refresh_interval
         return self.estimate.nodes(own, known, k, since)
 
-    def _search(self, target: bytes, name: str, args: bytes, read: Reader) -> Search:
-        k = self._params.k
-        return Search(self._context, self._caller, self._liveliness, target, name, args, read, k)
+    def _search(
+        self, target: bytes, name: str, args: bytes, read: Reader, **how: Any
+    ) -> Search:
+        return Search(
+            self._context, self._caller, self._liveliness, target, name, args, read, **how
+        )
 
     def _took(self, target: bytes, lookup: Lookup) -> None:
         """A lookup went all the way: its bucket is fresh, its result tells of the size."""
-        self._table.looked_up(target, self._clock())
+        if lookup.k >= self._params.k:  # a narrower one does not meet the whole bucket
+            self._table.looked_up(target, self._clock())
         self._sample(target, lookup)
 
     def _sample(self, target: bytes, lookup: Lookup) -> None:

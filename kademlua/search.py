@@ -27,8 +27,7 @@ _TOLERANCE = 4
 
 
 class Search:
-    """A lookup of the ``k`` nodes closest to ``target`` by the RPC ``name`` with ``args``
-    (bencoded, in a row)."""
+    """A lookup of ``target`` by the RPC ``name`` with ``args`` (bencoded, in a row)."""
 
     def __init__(
         self,
@@ -39,14 +38,20 @@ class Search:
         name: str,
         args: bytes,
         read: Reader,
-        k: int,
+        *,
+        k: int | None = None,
+        alpha: int | None = None,
+        is_sparing: bool = False,
     ) -> None:
+        """``k``, ``alpha`` and ``is_sparing`` are those of ``Lookup``, the first two by default
+        those of ``Params``."""
         params = context.params
+        k = k or params.k
         self._table = context.table
         self._caller = caller
         self._liveliness = liveliness
         self._target = target
-        self._k = params.k
+        self._known = max(params.k, k)
         self._rpc_timeout = params.rpc_timeout
         self._name = name
         self._args = args
@@ -57,9 +62,10 @@ class Search:
             target,
             own_id=self._table.own_id,
             k=k,
-            alpha=params.alpha,
+            alpha=alpha or params.alpha,
             ask=self._ask,
             finished=self._ended.set,
+            is_sparing=is_sparing,
         )
 
     def run(self, seeds: Iterable[Contact]) -> None:
@@ -69,7 +75,7 @@ class Search:
 
     def start(self, seeds: Iterable[Contact] = ()) -> None:
         """Send the first queries, to the nearest of these and of the table's contacts."""
-        self.lookup.start(self._living([*seeds, *self._table.closest(self._target, self._k)]))
+        self.lookup.start(self._living([*seeds, *self._table.closest(self._target, self._known)]))
 
     def wait(self) -> None:
         """Block this greenlet until the end; raises what made the lookup impossible."""

@@ -25,7 +25,9 @@ class Lookup:
     """The search for the ``k`` live contacts closest to ``target``.
 
     ``alpha`` are asked at a time on the way there. Once an answer told of nobody nearer, all
-    of the k closest are asked at once: they have to be anyway, and it saves round trips.
+    of the k closest are asked at once: they have to be anyway, and it saves round trips. With
+    ``is_sparing`` only once the nearest itself told so: what is sought may end the lookup
+    before.
 
     ``ask(contact)`` must not block, and must lead to one of ``answered`` and ``failed``
     later, with at most two ``late`` before. ``finished()`` is called once: when the k
@@ -39,6 +41,7 @@ class Lookup:
         "_finished",
         "_in_flight",
         "_is_open",
+        "_is_sparing",
         "_limit",
         "_own_id",
         "_shortlist",
@@ -58,6 +61,7 @@ class Lookup:
         alpha: int,
         ask: Callable[[Contact], None],
         finished: Callable[[], None],
+        is_sparing: bool = False,
     ) -> None:
         self.k = k
         self.done = False
@@ -70,6 +74,7 @@ class Lookup:
         self._in_flight = 0
         self._is_open = True
         """Whether the last step, in which more may be in flight, can still come."""
+        self._is_sparing = is_sparing
         self._ask = ask
         self._finished = finished
         # Distances to the target in order; who is that far away, and what became of it.
@@ -89,8 +94,9 @@ class Lookup:
             nearest = self._shortlist[0]
             self._add(closer)
             if self._is_open and self._shortlist[0] == nearest:  # it told of nobody nearer
-                self._is_open = False
-                self._limit = max(self.k, self._limit)
+                if not self._is_sparing or contact.number ^ self._target == nearest:
+                    self._is_open = False
+                    self._limit = max(self.k, self._limit)
             self._advance()
 
     def failed(self, contact: Contact) -> None:
