@@ -113,38 +113,43 @@ class UdpTransport:
         sock.close()
 
     def _run(self, sock: socket.socket, receive: Receiver) -> None:
+        # The watcher stays as it is: to start and stop it for each wait, as hub.wait does,
+        # costs 1.5 µs a datagram. It goes off in each turn of the loop while something waits,
+        # so others have run before a full batch is followed by the next.
         hub = gevent.get_hub()
-        readable = hub.loop.io(sock.fileno(), _READ)
+        loop = hub.loop
+        readable = loop.io(sock.fileno(), _READ)
+        readable.start(gevent.getcurrent().switch)
+        turn = 0
         try:
             while self._socket is sock:
-                if self._drain(sock, receive):
-                    gevent.sleep(0)
-                elif self._socket is sock:
-                    hub.wait(readable)
+                hub.switch()
+                before, turn = turn, loop.iteration
+                # To find the socket empty costs as much as to find a datagram. So the second
+                # one is looked for only when the loop says, in its next turn, that it is there.
+                self._drain(sock, receive, self._params.batch if turn == before + 1 else 1)
         finally:
             readable.stop()
             readable.close()
 
-    def _drain(self, sock: socket.socket, receive: Receiver) -> bool:
-        """Hand on what has arrived; True where the batch was full, so that more may wait."""
+    def _drain(self, sock: socket.socket, receive: Receiver, count: int) -> None:
+        """Hand on what has arrived, so many datagrams at most."""
         recvfrom = sock.recvfrom
-        for _ in range(self._params.batch):
+        for _ in range(count):
             try:
                 datagram, source = recvfrom(_MAX_DATAGRAM)
             except BlockingIOError:
-                return False
+                return
             except OSError as error:
-                if self._socket is not sock:
-                    return False
                 # A peer's port that is closed shows up here on some systems.
-                if error.errno not in (errno.ECONNREFUSED, errno.ECONNRESET):
+                is_open = self._socket is sock
+                if is_open and error.errno not in (errno.ECONNREFUSED, errno.ECONNRESET):
                     logger.warning("receiving failed: %s", error)
-                return True
+                return
             try:
                 receive(datagram, self._inward(source) if self._is_ipv6 else source)
             except Exception:  # a defect of ours must cost one datagram, not the node
                 logger.exception("a datagram could not be handled")
-        return True
 
     def _outward(self, endpoint: Endpoint) -> Endpoint:
         addr, port = endpoint
