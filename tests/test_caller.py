@@ -8,10 +8,10 @@ import pytest
 from kademlua import Node, Params, RpcFailed, RpcTimeout, TooManyCalls, sha1
 from kademlua.core import protocol
 from kademlua.core.protocol import Request
-from tests.peers import RawPeer, until
+from tests.peers import Peer, until
 
 Make = Callable[..., Node]
-MakePeer = Callable[..., RawPeer]
+MakePeer = Callable[..., Peer]
 
 
 def test_a_request_says_who_asks_and_what_it_speaks(make_node: Make, make_peer: MakePeer) -> None:

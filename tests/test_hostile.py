@@ -15,10 +15,10 @@ import pytest
 from kademlua import Contact, Node, Params, RpcTimeout, WireError, sha1
 from kademlua.core import protocol
 from kademlua.core.protocol import Request, Response
-from tests.peers import RawPeer, until
+from tests.peers import Peer, until
 
 Make = Callable[..., Node]
-MakePeer = Callable[..., RawPeer]
+MakePeer = Callable[..., Peer]
 
 KEY = sha1("key")
 GOLDEN = Path(__file__).parent / "golden"
@@ -117,13 +117,13 @@ class TestResponses:
     def node(self, make_node: Make) -> Node:
         return make_node(params=Params(rpc_timeout=5))
 
-    def begin(self, node: Node, peer: RawPeer) -> tuple[gevent.Greenlet, Request]:
+    def begin(self, node: Node, peer: Peer) -> tuple[gevent.Greenlet, Request]:
         caller = gevent.spawn(node.call, peer.contact, "ping")
         request = peer.receive()
         assert isinstance(request, Request)
         return caller, request
 
-    def end(self, node: Node, peer: RawPeer, caller: gevent.Greenlet, request: Request) -> None:
+    def end(self, node: Node, peer: Peer, caller: gevent.Greenlet, request: Request) -> None:
         """The right answer still counts, and counts once."""
         right = protocol.encode_response(peer.id, request.rpc_id, b"li5ee")
         peer.send(right, node.contact.endpoint)

@@ -9,10 +9,10 @@ from kademlua import Contact, Node, Params
 from kademlua.core import protocol
 from kademlua.core.ids import from_int, to_int
 from kademlua.core.protocol import Request
-from tests.peers import Clock, RawPeer, until
+from tests.peers import Clock, Peer, until
 
 Make = Callable[..., Node]
-MakePeer = Callable[..., RawPeer]
+MakePeer = Callable[..., Peer]
 
 PING = protocol.encode_call(b"ping", b"", False)
 
@@ -102,7 +102,7 @@ def test_strangers_are_probed_at_a_bounded_rate_and_number(
 
 
 @pytest.fixture
-def full(make_node: Make, make_peer: MakePeer) -> tuple[Node, Clock, list[RawPeer]]:
+def full(make_node: Make, make_peer: MakePeer) -> tuple[Node, Clock, list[Peer]]:
     """A node with a full far bucket of two, a third contact for it, and one near by (so that
     the far bucket is not the own one, which would split)."""
     clock = Clock()
@@ -117,7 +117,7 @@ def full(make_node: Make, make_peer: MakePeer) -> tuple[Node, Clock, list[RawPee
 
 
 def test_a_full_bucket_of_fresh_contacts_bothers_nobody(
-    full: tuple[Node, Clock, list[RawPeer]],
+    full: tuple[Node, Clock, list[Peer]],
 ) -> None:
     node, _, peers = full
     node.ping(peers[2].contact)
@@ -125,7 +125,7 @@ def test_a_full_bucket_of_fresh_contacts_bothers_nobody(
     assert peers[2].contact not in node.table
 
 
-def test_a_full_bucket_keeps_the_living(full: tuple[Node, Clock, list[RawPeer]]) -> None:
+def test_a_full_bucket_keeps_the_living(full: tuple[Node, Clock, list[Peer]]) -> None:
     node, clock, peers = full
     clock.passed = 1000  # weakly, they count as dead now
     node.ping(peers[2].contact)
@@ -134,7 +134,7 @@ def test_a_full_bucket_keeps_the_living(full: tuple[Node, Clock, list[RawPeer]])
     assert {contact.id for contact in node.table} == {peers[n].id for n in (0, 1, 3)}
 
 
-def test_the_dead_make_room_for_the_waiting(full: tuple[Node, Clock, list[RawPeer]]) -> None:
+def test_the_dead_make_room_for_the_waiting(full: tuple[Node, Clock, list[Peer]]) -> None:
     node, clock, peers = full
     peers[0].close()
     clock.passed = 1000

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from kademlua import Node, Params, sha1
-from tests.peers import Clock, RawPeer, until
+from tests.peers import Clock, Peer, until
 
 Make = Callable[..., Node]
 
@@ -35,7 +35,7 @@ def test_a_network_at_rest_is_left_alone(make_node: Make) -> None:
 
 
 def test_buckets_are_refreshed_after_a_while(
-    make_node: Make, make_peer: Callable[..., RawPeer]
+    make_node: Make, make_peer: Callable[..., Peer]
 ) -> None:
     clock = Clock()
     node = make_node(params=OFTEN, clock=clock)

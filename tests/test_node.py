@@ -20,11 +20,11 @@ from kademlua import (
     StoreFailed,
     sha1,
 )
-from tests.peers import RawPeer, until
+from tests.peers import Peer, until
 
 Make = Callable[..., Node]
 MakeNetwork = Callable[..., list[Node]]
-MakePeer = Callable[..., RawPeer]
+MakePeer = Callable[..., Peer]
 
 KEY = sha1("key")
 SILENT = ("127.0.0.1", 9)
