@@ -1,6 +1,5 @@
 """A peer that is no node: a transport of which a test plays every byte."""
 
-import time
 from collections.abc import Callable
 
 import gevent
@@ -79,19 +78,24 @@ class Peer:
                 self.send(protocol.encode_response(self.id, packet.rpc_id, payload), source)
 
 
-def names(peer: Peer) -> list[str]:
+def pong(request: Request) -> bytes:
+    """An answer to whatever it is, right for a ping."""
+    return b"li5ee"
+
+
+def lonely(request: Request) -> bytes:
+    """The answers of one who knows nobody and keeps nothing."""
+    return b"li5ee" if request.name == b"ping" else b"llee"
+
+
+def pong_only(request: Request) -> bytes | None:
+    """No answer but to a ping."""
+    return b"li5ee" if request.name == b"ping" else None
+
+
+def asked_of(peer: Peer) -> list[str]:
     """What a peer was asked while it served."""
     return [request.name.decode() for request in peer.requests]
-
-
-class Clock:
-    """Time as it is, and the hours that a test lets pass besides."""
-
-    def __init__(self) -> None:
-        self.passed = 0.0
-
-    def __call__(self) -> float:
-        return time.monotonic() + self.passed
 
 
 def until(condition: Callable[[], object], seconds: float = 20) -> None:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import gevent
+import pytest
 
 from kademlua import ContactPool, Node
 from kademlua.core.contact import Endpoint
@@ -27,6 +29,12 @@ GRAIN = 0.005
 """Seconds by which a node may be late to see that a call's time is over."""
 SILENT: Endpoint = ("10.255.0.1", 9)
 """Where nobody is."""
+
+
+def after(seconds: float, timers: int = 1) -> Any:
+    """What a time is equal to at which so many of a node's timers went off, one after the
+    other: never too soon, and each with a grain of delay at most."""
+    return pytest.approx(seconds + timers * GRAIN / 2, abs=timers * GRAIN / 2 + 1e-9)
 
 
 class World:
@@ -63,18 +71,18 @@ class World:
         """Another that knows nobody, nor does anybody know it."""
         return self.node()
 
-    def node(self, *known: Node | Endpoint, at: Endpoint | None = None, **settings: object) -> Node:
+    def node(self, *known: Node | Endpoint, at: Endpoint | None = None, **settings: Any) -> Node:
         """A node that is started, and told of these; ``at`` an address of one's choice."""
         node = self.unstarted(*known, at=at, **settings)
         node.start()
         return node
 
     def unstarted(
-        self, *known: Node | Endpoint, at: Endpoint | None = None, **settings: object
+        self, *known: Node | Endpoint, at: Endpoint | None = None, **settings: Any
     ) -> Node:
         """The same, not started yet."""
         at = at or self._address()
-        ours: dict[str, object] = {
+        ours: dict[str, Any] = {
             "bootstrap": [
                 each.contact.endpoint if isinstance(each, Node) else each for each in known
             ],
@@ -83,11 +91,11 @@ class World:
             "transport": self.net.transport(*at),
             "pool": self._pool,
         }
-        node = Node(at[1], at[0], **ours | settings)  # type: ignore[arg-type]
+        node = Node(at[1], at[0], **ours | settings)
         self._ends.append(node.close)
         return node
 
-    def network(self, count: int, **settings: object) -> list[Node]:
+    def network(self, count: int, **settings: Any) -> list[Node]:
         """So many nodes that joined at the same time, all by way of the first."""
         first = self.node(**settings)
         others = [self.node(first, **settings) for _ in range(count - 1)]
