@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from pathlib import Path
 
 import gevent
 import gevent.event
@@ -11,7 +13,7 @@ import pytest
 from kademlua import RpcTimeout
 from kademlua.core import protocol
 from kademlua.simulation.loop import Deadlock
-from tests.world import GRAIN, ONE_WAY, ROUND_TRIP, SILENT, World
+from tests.world import GRAIN, ONE_WAY, ROUND_TRIP, SILENT, World, after
 
 
 def test_alice_and_bob(world: World) -> None:
@@ -33,6 +35,22 @@ def test_each_test_has_its_own(world: World, number: int) -> None:
     assert world.now == 0
     assert world.alice.contact.endpoint == ("10.0.0.1", 4000)
     assert world.alice.id.hex().startswith("1425dd1a")  # the same chance in each
+
+
+def test_a_cut_network_heals(world: World) -> None:
+    alice, bob = world.network(2)
+    world.net.partition([{alice.contact.endpoint}])
+    began = world.now
+    with pytest.raises(RpcTimeout):
+        bob.ping(alice.contact)
+    assert world.now - began == after(1.5)
+    world.net.heal()
+    assert bob.ping(alice.contact).seconds == pytest.approx(0.1)
+
+
+def test_the_documents_example_is_this_one() -> None:
+    page = Path(__file__).parent.parent / "docs" / "simulation.md"
+    assert inspect.getsource(test_a_cut_network_heals) in page.read_text()
 
 
 def test_a_peer_speaks_when_it_is_told_to(world: World) -> None:
