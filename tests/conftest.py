@@ -1,5 +1,6 @@
 """Settings and fixtures for all tests."""
 
+import inspect
 import os
 from collections.abc import Callable, Iterator
 
@@ -7,7 +8,9 @@ import pytest
 from hypothesis import settings
 
 from kademlua import ContactPool, Node, Params
-from tests.peers import RawPeer
+from kademlua.transport import UdpTransport
+from tests.peers import Peer
+from tests.world import World
 
 # No example is timed; in CI every run tries the same examples.
 settings.register_profile("here", deadline=None)
@@ -16,6 +19,28 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 QUICK = Params(rpc_timeout=1, bootstrap_retry=0.05, bootstrap_retry_max=0.2, settle_interval=0.2)
 """For tests in which something has to time out."""
+
+
+@pytest.fixture
+def world() -> World:
+    """Virtual time and a virtual network; the test that asks for it runs in them."""
+    return World()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that asks for ``world`` in it. Fixtures are made outside: what a test needs
+    in its world, it makes by itself."""
+    world = pyfuncitem.funcargs.get("world")
+    if not isinstance(world, World):
+        return None
+    names = inspect.signature(pyfuncitem.obj).parameters
+    arguments = {name: pyfuncitem.funcargs[name] for name in names}
+    world.run(lambda: pyfuncitem.obj(**arguments))
+    return True
+
+
+# On real sockets and in real time.
 
 
 @pytest.fixture
@@ -51,12 +76,12 @@ def make_network(make_node: Callable[..., Node]) -> Callable[..., list[Node]]:
 
 
 @pytest.fixture
-def make_peer() -> Iterator[Callable[..., RawPeer]]:
+def make_peer() -> Iterator[Callable[..., Peer]]:
     """Make a peer of which a test plays every byte, closed at the end."""
     peers = []
 
-    def make(*args: object, **settings: object) -> RawPeer:
-        peers.append(RawPeer(*args, **settings))  # type: ignore[arg-type]
+    def make(node_id: bytes | None = None, host: str = "127.0.0.1") -> Peer:
+        peers.append(Peer(UdpTransport(host, 0, Params()), node_id or os.urandom(20)))
         return peers[-1]
 
     yield make

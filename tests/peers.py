@@ -1,41 +1,44 @@
-"""A peer that is no node: a socket of which a test plays every byte."""
+"""A peer that is no node: a transport of which a test plays every byte."""
 
-import os
-import time
 from collections.abc import Callable
 
 import gevent
-from gevent import socket
+from gevent.queue import Queue
 
 from kademlua import Contact
 from kademlua.core import protocol
 from kademlua.core.contact import Endpoint
 from kademlua.core.protocol import Request, Response
+from kademlua.transport import Transport
 
 
-class RawPeer:
-    """Sends and receives datagrams; ``serve`` lets it answer by itself."""
+class Peer:
+    """Sends and receives datagrams, on UDP or a virtual network; ``serve`` lets it answer by
+    itself."""
 
-    def __init__(self, node_id: bytes | None = None, host: str = "127.0.0.1") -> None:
-        self.id = node_id or os.urandom(20)
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.socket = socket.socket(family, socket.SOCK_DGRAM)
-        self.socket.bind((host, 0))
-        self.socket.settimeout(10)
-        self.contact = Contact(*self.socket.getsockname()[:2], self.id)
+    def __init__(self, transport: Transport, node_id: bytes) -> None:
+        self.id = node_id
         self.requests: list[Request] = []
-        self._server: gevent.Greenlet | None = None
+        """Those that came while it served."""
+        self._transport = transport
+        self._arrived: Queue[tuple[bytes, Endpoint]] = Queue()
+        self._answer: Callable[[Request], bytes | None] | None = None
+        self._asked = 0
+        transport.start(self._take)
+        self.contact = Contact(*transport.local, node_id)
 
     def send(self, datagram: bytes, to: Endpoint) -> None:
-        self.socket.sendto(datagram, to)
+        assert self._transport.send(datagram, to)
 
     def receive(self) -> Request | Response:
         """The next packet; fails the test after 10 s."""
-        return protocol.decode(self.socket.recv(65_536))
+        with gevent.Timeout(10, AssertionError("no packet came")):
+            return protocol.decode(self._arrived.get()[0])
 
-    def request(self, to: Endpoint, payload: bytes, rpc_id: bytes | None = None) -> bytes:
+    def request(self, to: Endpoint, payload: bytes) -> bytes:
         """Send a request with this payload; its rpc id."""
-        rpc_id = rpc_id or os.urandom(8)
+        self._asked += 1
+        rpc_id = b"%08d" % self._asked
         self.send(protocol.encode_request(self.id, rpc_id, payload), to)
         return rpc_id
 
@@ -54,40 +57,49 @@ class RawPeer:
         return self.ask(to, protocol.encode_call(b"ping", b"", False)).payload == b"li5ee"
 
     def serve(self, answer: Callable[[Request], bytes | None]) -> None:
-        """From now on answer each request with a payload, or not at all where it is None."""
-
-        def run() -> None:
-            while True:
-                datagram, source = self.socket.recvfrom(65_536)
-                packet = protocol.decode(datagram)
-                if isinstance(packet, Request):
-                    self.requests.append(packet)
-                    payload = answer(packet)
-                    if payload is not None:
-                        response = protocol.encode_response(self.id, packet.rpc_id, payload)
-                        self.send(response, source[:2])
-
-        self.socket.settimeout(None)
-        self._server = gevent.spawn(run)
+        """From now on, and what came before: answer each request with a payload, or not at
+        all where it is None."""
+        self._answer = answer
+        while not self._arrived.empty():
+            self._take(*self._arrived.get())
 
     def close(self) -> None:
-        if self._server is not None:
-            self._server.kill()
-        self.socket.close()
+        self._transport.close()
+
+    def _take(self, datagram: bytes, source: Endpoint) -> None:
+        if self._answer is None:
+            self._arrived.put((datagram, source))
+            return
+        packet = protocol.decode(datagram)
+        if isinstance(packet, Request):
+            self.requests.append(packet)
+            payload = self._answer(packet)
+            if payload is not None:
+                self.send(protocol.encode_response(self.id, packet.rpc_id, payload), source)
 
 
-class Clock:
-    """Time as it is, and the hours that a test lets pass besides."""
+def pong(request: Request) -> bytes:
+    """An answer to whatever it is, right for a ping."""
+    return b"li5ee"
 
-    def __init__(self) -> None:
-        self.passed = 0.0
 
-    def __call__(self) -> float:
-        return time.monotonic() + self.passed
+def lonely(request: Request) -> bytes:
+    """The answers of one who knows nobody and keeps nothing."""
+    return b"li5ee" if request.name == b"ping" else b"llee"
+
+
+def pong_only(request: Request) -> bytes | None:
+    """No answer but to a ping."""
+    return b"li5ee" if request.name == b"ping" else None
+
+
+def asked_of(peer: Peer) -> list[str]:
+    """What a peer was asked while it served."""
+    return [request.name.decode() for request in peer.requests]
 
 
 def until(condition: Callable[[], object], seconds: float = 20) -> None:
-    """Let others run until a condition holds; fails the test where it never does."""
+    """On sockets: let others run until a condition holds; fails the test where it never does."""
     with gevent.Timeout(seconds, AssertionError("the condition never held")):
         while not condition():
             gevent.sleep(0.005)

@@ -1,20 +1,17 @@
 """Who is alive: weak and strong, probes shared and paced, the dead replaced."""
 
-from collections.abc import Callable
-
 import gevent
 import pytest
 
 from kademlua import Contact, Node, Params
 from kademlua.core import protocol
 from kademlua.core.ids import from_int, to_int
-from kademlua.core.protocol import Request
-from tests.peers import Clock, RawPeer, until
-
-Make = Callable[..., Node]
-MakePeer = Callable[..., RawPeer]
+from tests.peers import Peer, asked_of, lonely, pong, pong_only
+from tests.world import GRAIN, ONE_WAY, ROUND_TRIP, World, after
 
 PING = protocol.encode_call(b"ping", b"", False)
+NO_UPKEEP = Params(settle_interval=86_400)
+"""For tests in which hours pass and a node shall do nothing by itself."""
 
 
 def in_far_bucket(node_id: bytes, number: int) -> bytes:
@@ -22,197 +19,225 @@ def in_far_bucket(node_id: bytes, number: int) -> bytes:
     return from_int((to_int(node_id) ^ 1 << 159) + number)
 
 
-def pong(request: object) -> bytes:
-    return b"li5ee"
-
-
-def test_weak_is_heard_from_lately(make_node: Make, make_peer: MakePeer) -> None:
-    clock = Clock()
-    node = make_node(params=Params(fresh_for=300), clock=clock)
-    peer = make_peer()
+def test_weak_is_heard_from_lately(world: World) -> None:
+    node, peer = world.node(params=NO_UPKEEP), world.peer()
     peer.serve(pong)
     assert not node._liveliness.is_fresh(peer.contact)
     node.ping(peer.contact)
     assert node.is_alive(peer.contact)
-    assert len(peer.requests) == 1  # nobody was asked for that
-    clock.passed = 299 - 60
+    gevent.sleep(node.params.fresh_for - 0.001)
     assert node.is_alive(peer.contact)
-    assert len(peer.requests) == 1
-    clock.passed = 301
+    assert len(peer.requests) == 1  # nobody was asked for that
+    gevent.sleep(0.002)
     assert not node._liveliness.is_fresh(peer.contact)
     assert node.is_alive(peer.contact)
     assert len(peer.requests) == 2
 
 
-def test_strong_asks_always_and_three_times(make_node: Make, make_peer: MakePeer) -> None:
-    node, peer = make_node(), make_peer()
-    pings = []
-
-    def answer(request: Request) -> bytes | None:
-        if request.name == b"ping":
-            pings.append(request)
-        return b"li5ee" if len(pings) in (1, 4) else None
-
-    peer.serve(answer)
+def test_strong_asks_always_and_three_times(world: World) -> None:
+    node, peer = world.alice, world.peer()
+    peer.serve(lambda request: b"li5ee" if len(peer.requests) in (1, 4) else None)
     node.ping(peer.contact)
     assert node.is_alive(peer.contact, strong=True)  # the third of three tries is answered
-    assert len(pings) == 4
+    assert len(peer.requests) == 4
+    began, patience = world.now, node._liveliness.patience(peer.contact)
     assert not node.is_alive(peer.contact, strong=True)
-    assert len(pings) == 7
+    # Each try is twice as patient as the one before, and up to a tenth more.
+    assert 7 * patience <= world.now - began <= 1.1 * 7 * patience + 3 * GRAIN
+    assert asked_of(peer) == 7 * ["ping"]
     assert peer.contact not in node.table
 
 
-def test_any_answer_is_a_sign_of_life(make_node: Make, make_peer: MakePeer) -> None:
-    node, peer = make_node(), make_peer()
+def test_any_answer_is_a_sign_of_life(world: World) -> None:
+    peer = world.peer()
     peer.serve(lambda request: b"no bencoding")
-    assert node.is_alive(peer.contact, strong=True)
+    assert world.alice.is_alive(peer.contact, strong=True)
+    assert world.now == pytest.approx(ROUND_TRIP)
 
 
-def test_those_who_wait_for_one_contact_share_its_probe(
-    make_node: Make, make_peer: MakePeer
-) -> None:
-    node, peer = make_node(), make_peer()
+def test_those_who_wait_for_one_contact_share_its_probe(world: World) -> None:
+    node, peer = world.alice, world.peer()
     waiting = [gevent.spawn(node.is_alive, peer.contact, strong=True) for _ in range(20)]
-    gevent.sleep(0.05)
+    gevent.sleep(1)
     peer.serve(pong)
-    gevent.joinall(waiting, timeout=10)
+    gevent.joinall(waiting)
+    assert world.now == pytest.approx(1 + ONE_WAY)
     assert all(greenlet.value for greenlet in waiting)
-    assert len(peer.requests) <= 2
+    assert asked_of(peer) == ["ping"]
 
 
-def test_a_sender_that_answers_a_ping_enters(make_node: Make, make_peer: MakePeer) -> None:
-    node, peer = make_node(), make_peer()
-    peer.request(node.contact.endpoint, PING)
+def test_a_sender_that_answers_a_ping_enters(world: World) -> None:
+    node, peer = world.alice, world.peer()
     peer.serve(pong)
-    until(lambda: peer.contact in node.table)
-    assert [request.name for request in peer.requests] == [b"ping"]
+    peer.request(node.contact.endpoint, PING)
+    gevent.sleep(3 * ONE_WAY - 0.001)
+    assert peer.contact not in node.table
+    gevent.sleep(0.002)
+    assert peer.contact in node.table
+    assert asked_of(peer) == ["ping"]
 
 
-def test_strangers_are_probed_at_a_bounded_rate_and_number(
-    make_node: Make, make_peer: MakePeer
-) -> None:
-    node = make_node(params=Params(rpc_timeout=30, probe_rate=10, max_probes=20))
-    peer = make_peer()
+def test_strangers_are_probed_at_a_bounded_rate_and_number(world: World) -> None:
+    node = world.node(params=Params(rpc_timeout=30, probe_rate=10, max_probes=20))
+    peer = world.peer()
     for number in range(200):
         stranger = from_int(to_int(peer.id) ^ number)
         peer.send(protocol.encode_request(stranger, b"%08d" % number, PING), node.contact.endpoint)
-    assert peer.is_served_by(node.contact.endpoint)
-    assert 1 <= node.stats()["calls"]["ping"] <= 12
+    gevent.sleep(ONE_WAY + 0.01)
+    assert node.stats()["calls"] == {"ping": 10}  # a second's worth is sent at once
     assert len(node._liveliness._probes) == 20
+    gevent.sleep(0.5)
+    assert node.stats()["calls"] == {"ping": 15}
+    assert peer.is_served_by(node.contact.endpoint)
+    gevent.sleep(2)
+    assert node.stats()["calls"] == {"ping": 20}
 
 
-@pytest.fixture
-def full(make_node: Make, make_peer: MakePeer) -> tuple[Node, Clock, list[RawPeer]]:
+def full(world: World) -> tuple[Node, list[Peer]]:
     """A node with a full far bucket of two, a third contact for it, and one near by (so that
     the far bucket is not the own one, which would split)."""
-    clock = Clock()
-    node = make_node(params=Params(k=2, min_patience=0.3), clock=clock)
-    peers = [make_peer(node_id=in_far_bucket(node.id, number)) for number in range(3)]
-    peers.append(make_peer(node_id=from_int(to_int(node.id) ^ 1)))
+    node = world.node(params=NO_UPKEEP.replace(k=2))
+    peers = [world.peer(node_id=in_far_bucket(node.id, number)) for number in range(3)]
+    peers.append(world.peer(node_id=from_int(to_int(node.id) ^ 1)))
     for peer in peers:
         peer.serve(pong)
     for peer in (peers[3], peers[0], peers[1]):
         node.ping(peer.contact)
-    return node, clock, peers
+    return node, peers
 
 
-def test_a_full_bucket_of_fresh_contacts_bothers_nobody(
-    full: tuple[Node, Clock, list[RawPeer]],
-) -> None:
-    node, _, peers = full
+def test_a_full_bucket_of_fresh_contacts_bothers_nobody(world: World) -> None:
+    node, peers = full(world)
     node.ping(peers[2].contact)
     assert not node._liveliness._probes
+    gevent.sleep(10)
+    assert [len(peer.requests) for peer in peers] == [1, 1, 1, 1]
     assert peers[2].contact not in node.table
 
 
-def test_a_full_bucket_keeps_the_living(full: tuple[Node, Clock, list[RawPeer]]) -> None:
-    node, clock, peers = full
-    clock.passed = 1000  # weakly, they count as dead now
+def test_a_full_bucket_keeps_the_living(world: World) -> None:
+    node, peers = full(world)
+    gevent.sleep(1000)  # weakly, they count as dead now
     node.ping(peers[2].contact)
-    until(lambda: len(peers[0].requests) == 2)  # the least recently seen one is asked
-    until(lambda: not node._liveliness._probes)
+    gevent.sleep(ROUND_TRIP + 0.001)
+    assert not node._liveliness._probes
+    assert [len(peer.requests) for peer in peers] == [2, 1, 1, 1]  # the least recently seen
     assert {contact.id for contact in node.table} == {peers[n].id for n in (0, 1, 3)}
 
 
-def test_the_dead_make_room_for_the_waiting(full: tuple[Node, Clock, list[RawPeer]]) -> None:
-    node, clock, peers = full
+def test_the_dead_make_room_for_the_waiting(world: World) -> None:
+    node, peers = full(world)
     peers[0].close()
-    clock.passed = 1000
+    gevent.sleep(1000)
     node.ping(peers[2].contact)
-    until(lambda: peers[2].contact in node.table)
-    assert peers[0].contact not in node.table
-    until(lambda: len(peers[2].requests) == 2)  # made sure of as it moved up
+    patience = node._liveliness.patience(peers[0].contact)
+    gevent.sleep(7 * patience)
+    assert peers[0].contact in node.table
+    gevent.sleep(0.1 * 7 * patience + 3 * GRAIN + 0.001)
+    assert {contact.id for contact in node.table} == {peers[n].id for n in (1, 2, 3)}
+    gevent.sleep(ROUND_TRIP)
+    assert len(peers[2].requests) == 2  # made sure of as it moved up
 
 
-def test_a_contact_that_times_out_is_made_sure_of(make_node: Make, make_peer: MakePeer) -> None:
-    node, peer = make_node(params=Params(rpc_timeout=0.2)), make_peer()
-    peer.serve(lambda request: b"li5ee" if request.name == b"ping" else None)
+def test_a_contact_that_times_out_is_made_sure_of(world: World) -> None:
+    node, peer = world.alice, world.peer()
+    peer.serve(pong_only)
     node.ping(peer.contact)
+    began, patience = world.now, node._liveliness.patience(peer.contact)
     assert node.find_node(node.id) == []
+    assert world.now - began == after(4 * patience)
+    gevent.sleep(ROUND_TRIP + 0.001)
     # The query was repeated once; then the contact was asked whether it lives at all.
-    names = [b"ping", b"findnode", b"findnode", b"ping"]
-    until(lambda: [request.name for request in peer.requests] == names)
-    until(lambda: not node._liveliness._probes)
+    assert asked_of(peer) == ["ping", "findnode", "findnode", "ping"]
+    assert not node._liveliness._probes
     assert peer.contact in node.table
 
 
-def test_the_dead_are_remembered_until_they_are_heard_from(
-    make_node: Make, make_peer: MakePeer
-) -> None:
-    node, teller, dead = make_node(params=Params(rpc_timeout=1)), make_peer(), make_peer()
+def test_the_dead_are_remembered_until_they_are_heard_from(world: World) -> None:
+    node, teller, dead = world.alice, world.peer(), world.peer()
     teller.serve(
         lambda request: b"li5ee" if request.name == b"ping" else b"ll%bee" % dead.contact.listed
     )
     node.ping(teller.contact)
     assert not node.is_alive(dead.contact, strong=True)
-    asked = node.stats()["calls"]
+    asked, began = node.stats()["calls"], world.now
     assert node.find_node(dead.id) == [teller.contact]  # it tells of the dead one, in vain
-    assert node.stats()["calls"] == asked | {"findnode": asked.get("findnode", 0) + 1}
-    dead.serve(lambda request: b"li5ee" if request.name == b"ping" else b"llee")
+    assert node.stats()["calls"] == asked | {"findnode": 1}
+    assert world.now - began == pytest.approx(ROUND_TRIP)
+    dead.serve(lonely)
     dead.request(node.contact.endpoint, PING)
-    until(lambda: dead.contact in node.table)
+    gevent.sleep(3 * ONE_WAY + 0.001)
+    assert dead.contact in node.table
     assert dead.contact in node.find_node(dead.id)
 
 
-def test_silent_contacts_are_questioned_by_and_by(make_node: Make, make_peer: MakePeer) -> None:
-    clock = Clock()
-    node = make_node(params=Params(settle_interval=0.1, fresh_for=300), clock=clock)
-    peers = [make_peer() for _ in range(5)]
+def test_the_dead_are_asked_again_when_they_have_been_dead_for_long(world: World) -> None:
+    node, teller, dead = world.node(params=NO_UPKEEP), world.peer(), world.peer()
+    teller.serve(
+        lambda request: b"li5ee" if request.name == b"ping" else b"ll%bee" % dead.contact.listed
+    )
+    node.ping(teller.contact)
+    assert not node.is_alive(dead.contact, strong=True)
+    dead.serve(lonely)
+    gevent.sleep(node.params.dead_for - 1)
+    assert node.find_node(dead.id) == [teller.contact]
+    gevent.sleep(1)
+    assert node.find_node(dead.id) == [dead.contact, teller.contact]
+
+
+def test_silent_contacts_are_questioned_by_and_by(world: World) -> None:
+    node = world.alice
+    peers = [world.peer() for _ in range(5)]
     for peer in peers:
-        peer.serve(pong)
+        peer.serve(lonely)
         node.ping(peer.contact)
+    gevent.sleep(20)  # it has looked around for the last time
+    asked = [len(peer.requests) for peer in peers]
     peers[0].close()
-    clock.passed = 301
-    until(lambda: len(node.table) == 4)
-    until(lambda: all(len(peer.requests) > 1 for peer in peers[1:]))
-    assert peers[0].contact not in node.table
+    gevent.sleep(node.params.fresh_for - 40)
+    assert [len(peer.requests) for peer in peers] == asked
+    gevent.sleep(40 + 5 * 12 + 2)  # one in each round of upkeep, all in five
+    assert {contact.id for contact in node.table} == {peer.id for peer in peers[1:]}
+    assert all(asked_of(peer).count("ping") > 1 for peer in peers[1:])
 
 
-def test_round_trips_are_smoothed_and_make_patience(make_node: Make, make_peer: MakePeer) -> None:
-    params = Params(rpc_timeout=5, min_patience=0.001)
-    node, peer = make_node(params=params), make_peer()
-    unknown = Contact("127.0.0.1", 9, b"x" * 20)
+def test_round_trips_are_smoothed_and_make_patience(world: World) -> None:
+    node, peer = world.node(params=Params(rpc_timeout=5)), world.peer()
+    unknown = Contact("10.9.9.9", 9, b"x" * 20)
     assert node._liveliness.patience(unknown) == 5
     peer.serve(pong)
+    node.ping(peer.contact)
+    # One sample says little of the next: its deviation is taken for half of it.
+    assert node._liveliness.patience(peer.contact) == pytest.approx(2 * ROUND_TRIP)
     for _ in range(20):
         node.ping(peer.contact)
     record = node.table.get(peer.id)
     assert record is not None
-    assert 0 < record.smoothed < 1
-    assert 0.001 <= node._liveliness.patience(peer.contact) < 5
+    assert record.smoothed == pytest.approx(ROUND_TRIP)
+    assert node._liveliness.patience(peer.contact) == pytest.approx(ROUND_TRIP, rel=0.01)
     # An unknown path is as patient as all paths together would have it.
-    assert node._liveliness.patience(unknown) < 5
+    assert node._liveliness.patience(unknown) == pytest.approx(ROUND_TRIP, rel=0.01)
 
 
-def test_the_dead_are_asked_again_and_their_network_met(
-    make_node: Make, make_network: Callable[..., list[Node]], make_peer: MakePeer
-) -> None:
+def test_the_dead_are_asked_again_and_their_network_met(world: World) -> None:
     """Two networks whose nodes took each other for dead become one."""
-    often = Params(settle_interval=0.1, rpc_timeout=0.5)
-    one, two = make_network(6, params=often), make_network(6, params=often)
+    one, two = world.network(6), world.network(6)
     for node in one:
         for other in two[:3]:
             node._liveliness._note_dead(other.contact)
-    until(lambda: all(len(node.table) == 11 for node in [*one, *two]))
+    gevent.sleep(30)
+    assert all(len(node.table) == 11 for node in [*one, *two])
     one[0].add(b"k" * 20, b"v")
     assert two[5].find_value(b"k" * 20)
+
+
+def test_a_network_that_was_cut_becomes_one_again(world: World) -> None:
+    nodes = world.network(12)
+    gevent.sleep(30)
+    assert all(len(node.table) == 11 for node in nodes)
+    world.net.partition([{node.contact.endpoint for node in nodes[:6]}])
+    gevent.sleep(600)
+    assert all(len(node.table) == 5 for node in nodes)
+    world.net.heal()
+    gevent.sleep(60)
+    assert all(len(node.table) == 11 for node in nodes)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import io
-import os
 import signal
 
 import gevent
 import pytest
 
 from kademlua.core.ids import sha1
-from kademlua.node import Node
-from kademlua.shell.input import PlainLines, history_path
 from kademlua.shell.session import Shell
 from kademlua.shell.text import one_line, pretty, printable, prompt
+from tests.world import ROUND_TRIP
 
 
 class TypedLines:
@@ -48,29 +46,27 @@ class Session:
         self.told = self.lines.told
 
 
-@pytest.fixture
-def node():
-    with Node() as node:
-        yield node
-
-
-def test_values_are_shown_and_none_is_not(node):
+def test_values_are_shown_and_none_is_not(world):
+    node = world.alice
     session = Session(node, "1 + 1", "None", "'text'", "sha1('key')[:2]", "x = 5", "x", "", "# no")
     assert session.text == "2\n'text'\nb'\\xa6/'\n5\n"
     assert session.told == []
 
 
-def test_long_values_are_shown_over_several_lines(node):
+def test_long_values_are_shown_over_several_lines(world):
+    node = world.alice
     session = Session(node, "[sha1(str(i)) for i in range(4)]")
     assert session.text.count("\n") == 4
 
 
-def test_statements_keep_what_they_define(node):
+def test_statements_keep_what_they_define(world):
+    node = world.alice
     session = Session(node, "def double(x): return 2 * x", "double(4); y = 1", "double(y)")
     assert session.text == "2\n"
 
 
-def test_add_overwrite_and_find(node):
+def test_add_overwrite_and_find(world):
+    node = world.alice
     session = Session(
         node,
         'add(sha1("key"), "old").refused',
@@ -82,7 +78,8 @@ def test_add_overwrite_and_find(node):
     assert session.text.startswith("[]\n[]\n[b'new']\n[b'new']\n")
 
 
-def test_ids(node):
+def test_ids(world):
+    node = world.alice
     session = Session(
         node,
         'tohex(sha1("key"))',
@@ -94,35 +91,43 @@ def test_ids(node):
     assert session.text == f"'{sha1('key').hex()}'\nTrue\n'{'0' * 40}'\n-1\n159\n"
 
 
-def test_routing_lists_buckets_and_contacts(node):
-    with Node(bootstrap=[node.contact.endpoint]) as other:
-        session = Session(other, "routing", "routing()")
+def test_routing_lists_buckets_and_contacts(world):
+    node = world.alice
+    other = world.node(node)
+    assert other.wait_joined()
+    session = Session(other, "routing", "routing()")
     once = session.text[: len(session.text) // 2]
     assert session.text == 2 * once
     first, second, third = once.splitlines()
     assert first == f"own id {other.id.hex()}, 1 contact"
     assert second == "buckets 159 to 0: 1 contact"
-    assert third.split()[:2] == [node.id.hex(), f"127.0.0.1:{node.contact.port}"]
+    assert third.split()[:2] == [node.id.hex(), "10.0.0.1:4000"]
 
 
-def test_ping_takes_text_and_contacts(node):
-    with Node() as other:
-        where = f"127.0.0.1:{other.contact.port}"
-        named = f"localhost:{other.contact.port}"
-        session = Session(
-            node,
-            f'c = ping("{where}").contact',
-            "tohex(c.id)",
-            "ping(c).contact == c",
-            f'ping(("127.0.0.1", {other.contact.port})).contact == c',
-            f'ping("{named}").contact == c',
-            'ping("nonsense")',
-        )
-        assert session.text == f"'{other.id.hex()}'\nTrue\nTrue\nTrue\n"
+def test_ping_takes_text_and_contacts(world):
+    node, other = world.alice, world.bob
+    addr, port = other.contact.endpoint
+    session = Session(
+        node,
+        f'c = ping("{addr}:{port}").contact',
+        "tohex(c.id)",
+        "ping(c).contact == c",
+        f'ping(("{addr}", {port})).contact == c',
+        'ping("nonsense")',
+    )
+    assert session.text == f"'{other.id.hex()}'\nTrue\nTrue\n"
     assert session.told == ["ValueError: expected HOST:PORT, not 'nonsense'"]
 
 
-def test_commands_without_parentheses(node):
+def test_ping_takes_names(make_node):
+    node, other = make_node(), make_node()
+    session = Session(node, f'tohex(ping("localhost:{other.contact.port}").contact.id)')
+    assert session.text == f"'{other.id.hex()}'\n"
+    assert session.told == []
+
+
+def test_commands_without_parentheses(world):
+    node = world.alice
     session = Session(node, "stats", "gc", "add")
     assert "'packets_in': 0" in session.text
     assert "objects collected" in session.text
@@ -130,7 +135,8 @@ def test_commands_without_parentheses(node):
     assert session.told == []
 
 
-def test_help_lists_each_command_with_an_example(node):
+def test_help_lists_each_command_with_an_example(world):
+    node = world.alice
     text = Session(node, "help").text
     for name in ("add", "overwrite", "findvalue", "findnode", "ping", "routing", "gc", "stats"):
         assert f"\n  {name}" in text
@@ -143,7 +149,8 @@ def test_help_lists_each_command_with_an_example(node):
     ]
 
 
-def test_pprint_shows_once(node):
+def test_pprint_shows_once(world):
+    node = world.alice
     assert Session(node, "pprint([1])").text == "[1]\n"
 
 
@@ -165,7 +172,8 @@ def test_pprint_shows_once(node):
         ("raise KeyboardInterrupt", "interrupted"),
     ],
 )
-def test_mistakes_are_told_in_one_line_and_end_nothing(node, line, told):
+def test_mistakes_are_told_in_one_line_and_end_nothing(world, line, told):
+    node = world.alice
     session = Session(node, line, "6 * 7")
     assert session.told == [told]
     assert session.text == "42\n"
@@ -174,13 +182,15 @@ def test_mistakes_are_told_in_one_line_and_end_nothing(node, line, told):
 @pytest.mark.parametrize(
     "line", ["(" * 500, "-" * 100_000 + "1", "'\0'", "class C: __repr__ = None", "1 if"]
 )
-def test_odd_lines_end_nothing(node, line):
+def test_odd_lines_end_nothing(world, line):
+    node = world.alice
     session = Session(node, line, "6 * 7")
     assert session.text.endswith("42\n")
     assert all("\n" not in told for told in session.told)
 
 
-def test_a_value_that_can_t_be_shown(node):
+def test_a_value_that_can_t_be_shown(world):
+    node = world.alice
     lines = ["class C: __repr__ = lambda self: 1 / 0", "C()", "6 * 7"]
     session = Session(node, *lines)
     assert session.told == ["ZeroDivisionError: division by zero"]
@@ -188,19 +198,23 @@ def test_a_value_that_can_t_be_shown(node):
 
 
 @pytest.mark.parametrize("line", ["exit", "quit", "exit()", "quit()", "raise SystemExit"])
-def test_exit(node, line):
+def test_exit(world, line):
+    node = world.alice
     session = Session(node, line, "1")
     assert session.text == ""
     assert session.ends_node
     assert session.lines.closed
 
 
-def test_the_end_of_input_ends_the_node_on_a_terminal_only(node):
+def test_the_end_of_input_ends_the_node_on_a_terminal_only(world):
+    node = world.alice
     assert not Session(node).ends_node
     assert Session(node, interactive=True).ends_node
 
 
-def test_an_output_that_nobody_reads_ends_the_session(node):
+def test_an_output_that_nobody_reads_ends_the_session(world):
+    node = world.alice
+
     class Broken(io.StringIO):
         def flush(self):
             raise BrokenPipeError
@@ -211,7 +225,8 @@ def test_an_output_that_nobody_reads_ends_the_session(node):
     assert len(lines.prompts) == 1
 
 
-def test_the_prompt(node):
+def test_the_prompt(world):
+    node = world.alice
     text = prompt(node)
     left, right = text.split("|")
     assert left == "0~1 "
@@ -221,18 +236,21 @@ def test_the_prompt(node):
     assert len(Session(node, "1").lines.prompts) == 2
 
 
-def test_the_node_serves_while_a_command_waits(node):
-    with Node() as other:
-        session = Session(
-            node,
-            "import gevent",
-            f"g = gevent.spawn(node.ping, ('127.0.0.1', {other.contact.port}))",
-            "g.get(timeout=30).contact.port",
-        )
-        assert session.text == f"{other.contact.port}\n"
+def test_the_node_serves_while_a_command_waits(world):
+    other = world.bob
+    session = Session(
+        world.alice,
+        "import gevent",
+        f"g = gevent.spawn(node.ping, {other.contact.endpoint})",
+        "g.get().contact.port",
+        f"round(ping({other.contact.endpoint}).seconds, 6)",
+    )
+    assert session.text == f"{other.contact.port}\n{ROUND_TRIP}\n"
+    assert world.now == pytest.approx(2 * ROUND_TRIP)
 
 
-def test_interrupt_breaks_off_what_waits(node):
+def test_interrupt_breaks_off_what_waits(world):
+    node = world.alice
     lines = TypedLines(["import gevent", "gevent.sleep(10**6)", "6 * 7"])
     output = io.StringIO()
     shell = Shell(node, lines=lines, output=output)
@@ -241,12 +259,14 @@ def test_interrupt_breaks_off_what_waits(node):
     while len(lines.prompts) < 2:
         gevent.sleep(0)
     assert shell.interrupt()
-    runner.get(timeout=30)
+    runner.get()
+    assert world.now == 0
     assert lines.told == ["interrupted"]
     assert output.getvalue() == "42\n"
 
 
-def test_interrupt_breaks_off_what_computes(node):
+def test_interrupt_breaks_off_what_computes(world):
+    node = world.alice
     lines = TypedLines(["import os, signal", "os.kill(os.getpid(), signal.SIGUSR1)", "6 * 7"])
     output = io.StringIO()
     shell = Shell(node, lines=lines, output=output)
@@ -257,61 +277,6 @@ def test_interrupt_breaks_off_what_computes(node):
         signal.signal(signal.SIGUSR1, former)
     assert lines.told == ["interrupted"]
     assert output.getvalue() == "42\n"
-
-
-def test_plain_lines_come_as_they_are_written():
-    read_fd, write_fd = os.pipe()
-    lines = PlainLines(read_fd, None)
-    got = []
-
-    def read_all():
-        while (line := lines.read("> ")) is not None:
-            got.append(line)
-
-    reader = gevent.spawn(read_all)
-    long = "x" * 30_000  # less than a pipe holds
-    for piece, so_far in [
-        (b"one\ntw", ["one"]),
-        (b"o\n\n", ["one", "two", ""]),
-        (b"\xff\n" + long.encode(), ["one", "two", "", "\ufffd"]),
-    ]:
-        os.write(write_fd, piece)
-        while len(got) < len(so_far):
-            gevent.sleep(0.001)
-        assert got == so_far
-    os.close(write_fd)
-    reader.get(timeout=30)
-    os.close(read_fd)
-    assert got[-1] == long
-    assert not lines.interactive
-
-
-def test_plain_lines_write_prompts_where_told():
-    read_fd, write_fd = os.pipe()
-    os.write(write_fd, b"one\n")
-    os.close(write_fd)
-    prompts = io.StringIO()
-    lines = PlainLines(read_fd, prompts)
-    assert [lines.read("> "), lines.read("> ")] == ["one", None]
-    os.close(read_fd)
-    assert prompts.getvalue() == "> > "
-    assert lines.interactive
-
-
-def test_plain_lines_of_a_file(tmp_path):
-    path = tmp_path / "commands"
-    path.write_text("one\ntwo")
-    with path.open("rb") as file:
-        lines = PlainLines(file.fileno(), None)
-        assert [lines.read(""), lines.read(""), lines.read("")] == ["one", "two", None]
-
-
-def test_where_the_history_is(monkeypatch):
-    monkeypatch.setenv("XDG_STATE_HOME", "/state")
-    assert str(history_path()) == "/state/kademlua/history"
-    monkeypatch.setenv("XDG_STATE_HOME", "relative")
-    monkeypatch.setenv("HOME", "/home/me")
-    assert str(history_path()) == "/home/me/.local/state/kademlua/history"
 
 
 def test_text_that_could_steer_a_terminal_is_made_visible():

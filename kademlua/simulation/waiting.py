@@ -24,17 +24,23 @@ _PATIENCE = 1.0
 
 def describe(hub: Hub, error: BaseException) -> str:
     """A line for each place where greenlets wait; ``error`` is what ended the main one."""
-    places: Counter[str] = Counter()
-    for each in _greenlets(hub):
-        function = getattr(getattr(each, "_run", None), "__qualname__", None)
-        place = _place(each.gr_frame) if each else "not begun yet"
-        places[place + (f" (spawned for {function})" if function else "")] += 1
-    lines = [f"  the main function: {_place_of_error(error)}"]
-    for place, count in sorted(places.items(), key=lambda item: (-item[1], item[0])):
-        lines.append(f"  {'a greenlet' if count == 1 else f'{count:,} greenlets'}: {place}")
+    lines = [f"  the main function: {_place_of_error(error)}", *places(hub)]
     if len(lines) > _MAX_PLACES:
         lines[_MAX_PLACES:] = [f"  and some at {len(lines) - _MAX_PLACES} more places"]
     return "\n".join(lines)
+
+
+def places(hub: Hub) -> list[str]:
+    """A line for each place where greenlets wait."""
+    found: Counter[str] = Counter()
+    for each in _greenlets(hub):
+        function = getattr(getattr(each, "_run", None), "__qualname__", None)
+        place = _place(each.gr_frame) if each else "not begun yet"
+        found[place + (f" (spawned for {function})" if function else "")] += 1
+    return [
+        f"  {'a greenlet' if count == 1 else f'{count:,} greenlets'}: {place}"
+        for place, count in sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    ]
 
 
 def end(hub: Hub) -> None:

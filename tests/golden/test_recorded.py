@@ -22,6 +22,7 @@ from kademlua.core import bencoding, payloads, protocol
 from kademlua.core.contact import ContactPool, Endpoint, parse_endpoint
 from kademlua.core.ids import bucket_number
 from kademlua.core.protocol import Request, Response
+from tests.world import World
 
 HERE = Path(__file__).parent
 
@@ -258,20 +259,9 @@ class Wire:
         pass
 
 
-@pytest.fixture
-def make_wired() -> Iterator[Callable[..., tuple[Node, Wire]]]:
-    nodes = []
-
-    def make(node_id: bytes, local: Endpoint, **params: Any) -> tuple[Node, Wire]:
-        wire = Wire(local)
-        node = Node(id=node_id, params=Params.original().replace(**params), transport=wire)
-        nodes.append(node)
-        node.start()
-        return node, wire
-
-    yield make
-    for node in nodes:
-        node.close()
+def wired(world: World, node_id: bytes, local: Endpoint) -> tuple[Node, Wire]:
+    wire = Wire(local)
+    return world.node(id=node_id, params=Params.original(), transport=wire), wire
 
 
 ALL_CONTACTS = sorted(
@@ -281,9 +271,9 @@ ALL_CONTACTS = sorted(
 
 
 @each(EXCHANGES)
-def test_a_node_set_up_alike_gives_an_answer_of_the_recorded_form(case, make_wired):
+def test_a_node_set_up_alike_gives_an_answer_of_the_recorded_form(case, world):
     asked, answered = case.asked, case.answered
-    node, wire = make_wired(answered.sender_id, case.callee)
+    node, wire = wired(world, answered.sender_id, case.callee)
     if case.rpc in ("findnode", "findvalue"):
         for contact in case.contacts:
             node.table.answered(contact, 0.0)
@@ -385,11 +375,11 @@ def make_peer_of() -> Iterator[Callable[[Recorded], tuple[Node, Contact]]]:
 
 
 @each(EXCHANGES, "findnode", "findvalue")
-def test_a_lookup_goes_on_with_the_recorded_contacts(case, make_wired):
+def test_a_lookup_goes_on_with_the_recorded_contacts(case, world):
     """One node answers as recorded, all others are silent: each that it told of is asked."""
     asked = case.asked
     callee = Contact(*case.callee, case.answered.sender_id)
-    node, wire = make_wired(asked.sender_id, case.caller, rpc_timeout=0.02)
+    node, wire = wired(world, asked.sender_id, case.caller)
 
     def on_send(datagram: bytes, endpoint: Endpoint) -> None:
         request = protocol.decode(datagram)
