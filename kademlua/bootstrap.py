@@ -58,14 +58,19 @@ class Bootstrap:
             for seed in seeds:
                 self._liveliness.probe(seed)
             return True
-        table, k = self._context.table, self._context.params.k
-        for _ in range(_LOOKS):
-            found = self._operations.find_node(table.own_id, seeds).closest()
-            # Others who are joining just now asked this node meanwhile: they know more of them.
-            if len(found) >= k or len(table) <= len(found):
-                break
+        self._look(seeds)
         self._gain_footholds()
         return True
+
+    def _look(self, seeds: list[Contact]) -> None:
+        """Look up the own id; where it finds fewer than k, once more at least. Meanwhile those
+        that were asked have pinged this node, and know it when it has joined; and others who
+        are joining just now have asked it, and know more of them."""
+        table, k = self._context.table, self._context.params.k
+        for number in range(_LOOKS):
+            found = self._operations.find_node(table.own_id, seeds).closest()
+            if len(found) >= k or (number > 0 and len(table) <= len(found)):
+                break
 
     def _gain_footholds(self) -> None:
         """Look up an id in each far bucket until it has some contacts. The rest of them, and

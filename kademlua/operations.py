@@ -235,9 +235,7 @@ class Operations:
         since = self._clock() - self._params.refresh_interval
         return self.estimate.nodes(own, known, k, since)
 
-    def _search(
-        self, target: bytes, name: str, args: bytes, read: Reader, **how: Any
-    ) -> Search:
+    def _search(self, target: bytes, name: str, args: bytes, read: Reader, **how: Any) -> Search:
         return Search(
             self._context, self._caller, self._liveliness, target, name, args, read, **how
         )

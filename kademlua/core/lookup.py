@@ -93,10 +93,11 @@ class Lookup:
         if self._leave(contact, _ANSWERED):
             nearest = self._shortlist[0]
             self._add(closer)
-            if self._is_open and self._shortlist[0] == nearest:  # it told of nobody nearer
-                if not self._is_sparing or contact.number ^ self._target == nearest:
-                    self._is_open = False
-                    self._limit = max(self.k, self._limit)
+            told_of_nobody_nearer = self._shortlist[0] == nearest
+            is_nearest = contact.number ^ self._target == nearest
+            if self._is_open and told_of_nobody_nearer and (is_nearest or not self._is_sparing):
+                self._is_open = False
+                self._limit = max(self.k, self._limit)
             self._advance()
 
     def failed(self, contact: Contact) -> None:
