@@ -140,12 +140,12 @@ class Bootstrap:
             if left == 0 and not first.ready():
                 first.set(None)
 
-        args = payloads.args_key(self._context.id)
+        question = self._caller.question("findnode", payloads.args_key(self._context.id))
         patience = self._context.params.rpc_timeout / 3
         for endpoint in endpoints:
             # One lost datagram shall not cost a whole try: it is sent once more.
             self._caller.send(
-                endpoint, None, "findnode", args, done, late=_wait_on, patience=patience
+                endpoint, None, question, done, late=_wait_on, patience=patience
             )
         return first.get() if endpoints else None
 

@@ -54,6 +54,7 @@ class LivelinessManager:
         self._table = context.table
         self._params = context.params
         self._clock = context.clock
+        self._question = caller.question("ping", b"")
         self._overall = RoundTrip()
         self._probes: dict[Contact, _Probe] = {}
         self._queue: dict[Contact, _Probe] = {}
@@ -233,7 +234,7 @@ class LivelinessManager:
                 self._end(probe, True)
 
         try:
-            self._caller.send(contact.endpoint, contact, "ping", b"", done, timeout=timeout)
+            self._caller.send(contact.endpoint, contact, self._question, done, timeout=timeout)
         except KademluaError as error:
             self._give_up(probe, error)
 

@@ -184,7 +184,7 @@ class Operations:
         report: StoreReport,
     ) -> None:
         """Send the value to all holders at once and wait until each has said its word."""
-        args = payloads.args_store(key, encoded, overwrite)
+        question = self._caller.question("store", payloads.args_store(key, encoded, overwrite))
         ended: AsyncResult[None] = AsyncResult()
         left = len(holders)
 
@@ -209,7 +209,7 @@ class Operations:
 
         for holder in holders:
             try:
-                self._caller.send(holder.endpoint, holder, "store", args, done)
+                self._caller.send(holder.endpoint, holder, question, done)
             except TooManyCalls as error:  # the others are on their way
                 report.refused.append((holder, str(error)))
                 left -= 1

@@ -53,8 +53,7 @@ class Search:
         self._target = target
         self._known = max(params.k, k)
         self._rpc_timeout = params.rpc_timeout
-        self._name = name
-        self._args = args
+        self._question = caller.question(name, args)
         self._read = read
         self._error: Exception | None = None
         self._ended: AsyncResult[None] = AsyncResult()
@@ -92,8 +91,7 @@ class Search:
             self._caller.send(
                 contact.endpoint,
                 contact,
-                self._name,
-                self._args,
+                self._question,
                 self._done,
                 timeout=min(_TOLERANCE * patience, self._rpc_timeout),
                 late=self._late,

@@ -7,7 +7,7 @@ until the deadline, at which the call is over.
 
 from __future__ import annotations
 
-import heapq
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +27,7 @@ class Call:
         "datagram",
         "deadline",
         "done",
+        "due",
         "endpoint",
         "late",
         "name",
@@ -64,20 +65,27 @@ class Call:
         """How often it was said to be late."""
         self.datagram = datagram
         """What was sent, to be sent once more when the answer is late."""
+        self.due = deadline
+        """When next to look after it."""
+        if late is not None and patience > 0:
+            self.due = min(deadline, sent + patience)
 
 
 class Calls:
-    """Calls in flight, bounded; matched by all that a reply must show."""
+    """Calls in flight, bounded; matched by all that a reply must show.
 
-    __slots__ = ("_by_rpc_id", "_due", "_limit", "_order")
+    There is no queue of deadlines: nearly all calls are answered long before theirs, so those
+    few that are in flight when the earliest comes are looked through.
+    """
+
+    __slots__ = ("_by_rpc_id", "_limit", "_next")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._by_rpc_id: dict[bytes, Call] = {}
-        # (when, order of entry, call); ended calls leave their row behind until its time
-        # comes, which is a deadline at most.
-        self._due: list[tuple[float, int, Call]] = []
-        self._order = 0
+        self._next = math.inf
+        """When the earliest of all that were in flight at the last look, or began since, is
+        due; it may have ended."""
 
     def __len__(self) -> int:
         return len(self._by_rpc_id)
@@ -87,15 +95,8 @@ class Calls:
         if len(self._by_rpc_id) >= self._limit:
             raise TooManyCalls(f"{self._limit} calls are in flight")
         self._by_rpc_id[call.rpc_id] = call
-        self._await(call)
-
-    def _await(self, call: Call) -> None:
-        """Note when next to look after a call."""
-        when = call.deadline
-        if call.late is not None and call.patience > 0 and call.reminders < 2:
-            when = min(when, call.sent + call.patience * _LATE[call.reminders])
-        self._order += 1
-        heapq.heappush(self._due, (when, self._order, call))
+        if call.due < self._next:
+            self._next = call.due
 
     def match(self, rpc_id: bytes, endpoint: Endpoint, sender_id: bytes) -> Call | str:
         """Take out the call that a response answers; else the reason why it counts for none."""
@@ -115,29 +116,35 @@ class Calls:
 
     def next_due(self) -> float | None:
         """When ``overdue`` has something to say at the earliest."""
-        return self._due[0][0] if self._due else None
+        return self._next if self._by_rpc_id else None
 
     def overdue(self, now: float) -> list[tuple[Call, bool]]:
-        """The calls whose time came: with True those that are over, taken out; with False
-        those that are late only."""
-        result = []
-        due, known = self._due, self._by_rpc_id
-        while due and due[0][0] <= now:
-            when, _, call = heapq.heappop(due)
-            if known.get(call.rpc_id) is not call:
-                continue
-            if when >= call.deadline:
-                del known[call.rpc_id]
-                result.append((call, True))
+        """The calls whose time came, in its order; with True those that are over, taken out;
+        with False those that are late only. Who looks seldom hears only the last of it."""
+        if now < self._next:
+            return []
+        due = [call for call in self._by_rpc_id.values() if call.due <= now]
+        due.sort(key=lambda call: call.due)
+        result = [(call, now >= call.deadline) for call in due]
+        for call, is_over in result:
+            if is_over:
+                del self._by_rpc_id[call.rpc_id]
             else:
                 call.reminders += 1
-                self._await(call)
-                result.append((call, False))
+                call.due = _after(call)
+        self._next = min((call.due for call in self._by_rpc_id.values()), default=math.inf)
         return result
 
     def drain(self) -> list[Call]:
         """Take out all calls."""
         calls = list(self._by_rpc_id.values())
         self._by_rpc_id.clear()
-        self._due.clear()
+        self._next = math.inf
         return calls
+
+
+def _after(call: Call) -> float:
+    """When next to look after a call that was just said to be late."""
+    if call.reminders < len(_LATE):
+        return min(call.deadline, call.sent + call.patience * _LATE[call.reminders])
+    return call.deadline

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
+from struct import Struct
 
 from kademlua.core.errors import WireError
 from kademlua.core.ids import ID_BYTES
@@ -13,6 +14,7 @@ Endpoint = tuple[str, int]
 
 PACKED_V4 = ID_BYTES + 4 + 2
 PACKED_V6 = ID_BYTES + 16 + 2
+_pieces = {size: Struct(f"{size}s").iter_unpack for size in (PACKED_V4, PACKED_V6)}
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 """An IPv4 address in IPv6's clothes begins so."""
 
@@ -125,18 +127,17 @@ class ContactPool:
         return self._young.get(contact.packed) or self._add(contact.packed, contact)
 
     def unpack_all(self, packed: bytes, size: int) -> list[Contact]:
-        """The contacts of ``size`` bytes each that stand in a row in ``packed``.
+        """The contacts of ``size`` bytes each, 26 or 38, that stand in a row in ``packed``.
 
         WireError where a rest remains or one is bad.
         """
         if len(packed) % size:
             raise WireError("bad contact")
-        young = self._young
-        found = []
-        for start in range(0, len(packed), size):
-            piece = packed[start : start + size]
-            found.append(young.get(piece) or self._add(piece, None))
-        return found
+        young, pieces = self._young, _pieces[size]
+        try:
+            return [young[piece] for (piece,) in pieces(packed)]  # nearly always
+        except KeyError:
+            return [self.unpack(piece) for (piece,) in pieces(packed)]
 
     def _add(self, packed: bytes, contact: Contact | None) -> Contact:
         known = self._old.pop(packed, None) or contact or Contact.unpack(packed)

@@ -1,8 +1,9 @@
 """Payloads of known shape, read without the general decoder.
 
-Most packets are a few shapes around one key, or one string of packed contacts. To read these
-by their bytes saves 4 to 5 µs of the 20 that serving a findnode takes. The general decoder is
-the judge: whatever is read here it reads the same, and a test holds the two together.
+Most packets are a few shapes around one key, or one string: of packed contacts, or a value. To
+read these by their bytes saves 3 to 5 µs of the 10 that serving one takes without the system
+calls. The general decoder is the judge: whatever is read here it reads the same, and a test
+holds the two together.
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ def _shapes() -> dict[int, list[Shape]]:
 
 
 _SHAPES = _shapes()
+_STORE = Shape(b"d4:argsl20:", b"i0ee4:name5:store1:vi1ee", b"store", (0,), 1)
+"""A store of a string; its value stands between key and tail."""
+_ZERO = ord("0")
 
 
 def read_request(payload: bytes) -> tuple[Shape, list[Any]] | None:
@@ -58,7 +62,21 @@ def read_request(payload: bytes) -> tuple[Shape, list[Any]] | None:
             start = len(shape.head)
             key = payload[start : start + ID_BYTES]
             return shape, [key, *shape.more] if key else []
+    if payload.endswith(_STORE.tail) and payload.startswith(_STORE.head):
+        start = len(_STORE.head)
+        value = _text(payload, start + ID_BYTES, len(payload) - len(_STORE.tail))
+        if value is not None:
+            return _STORE, [payload[start : start + ID_BYTES], value, *_STORE.more]
     return None
+
+
+def _text(payload: bytes, start: int, end: int) -> bytes | None:
+    """The string that stands bencoded between two places; None where something else does."""
+    colon = payload.find(b":", start, start + 6)
+    digits = payload[start:colon]
+    if colon < 0 or not digits.isdigit() or (digits[0] == _ZERO and digits != b"0"):
+        return None
+    return payload[colon + 1 : end] if colon + 1 + int(digits) == end else None
 
 
 def read_values(payload: bytes) -> list[Any] | None:
@@ -69,10 +87,7 @@ def read_values(payload: bytes) -> list[Any] | None:
     if payload == b"li1ee":
         return [1]
     if payload[:11] == b"ld7:closest":
-        colon = payload.find(b":", 11, 16)
-        digits = payload[11:colon]
-        if colon > 0 and digits.isdigit() and (digits[0] != 48 or digits == b"0"):
-            end = colon + 1 + int(digits)
-            if payload[end:] == b"ee":
-                return [{b"closest": payload[colon + 1 : end]}]
+        packed = _text(payload, 11, len(payload) - 2)
+        if packed is not None and payload.endswith(b"ee"):
+            return [{b"closest": packed}]
     return None

@@ -164,6 +164,14 @@ def test_a_rpc_id_that_is_used_again_is_the_newer_call():
     assert table.overdue(2.0) == [(second, True)]
 
 
+def test_who_looks_seldom_hears_only_of_the_end():
+    call = make_call(deadline=1.5, patience=0.2)
+    table = table_with(call)
+    assert table.overdue(0.6) == [(call, False)]
+    assert table.next_due() == 0.5  # the second time is over already: at the next look
+    assert table.overdue(9.0) == [(call, True)]
+
+
 @given(
     st.lists(
         st.tuples(st.integers(0, 50), st.integers(1, 50), st.sampled_from(["", "match", "cancel"])),
@@ -201,7 +209,8 @@ def test_each_call_is_late_at_most_twice_and_over_once_in_the_order_of_time(plan
             told = sum(told_call is call for _, told_call, _ in seen)
             when = call.deadline if is_over else (1, 2.5)[told] * calls[call][0]
             assert due is not None
-            assert due <= when <= now
+            assert due <= now
+            assert when <= now
             seen.append((when, call, is_over))
             if is_over:
                 ended.add(call)
@@ -211,4 +220,4 @@ def test_each_call_is_late_at_most_twice_and_over_once_in_the_order_of_time(plan
         told = [is_over for _, told_call, is_over in seen if told_call is call]
         assert told in ([], [False], [False] * 2, [True], [False, True], [False, False, True])
         if told[-1:] == [True]:
-            assert told.count(False) == sum(0 < n * late_at < call.deadline for n in (1, 2.5))
+            assert told.count(False) <= sum(0 < n * late_at < call.deadline for n in (1, 2.5))

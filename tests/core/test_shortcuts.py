@@ -42,6 +42,9 @@ def requests() -> list[bytes]:
     ]:
         found.append(b"d4:name%d:%b4:argsl%bee" % (len(name), name, args))
         found += [protocol.encode_call(name, args, read_only) for read_only in (False, True)]
+    for value in (b"", b"v", b"x" * 100, b"7:nothing"):
+        args = payloads.args_store(KEY, bencoding.encode(value), False)
+        found.append(protocol.encode_call(b"store", args, False))
     return found
 
 
@@ -87,6 +90,12 @@ def test_values_are_read_alike_or_left_to_the_judge(values, data):
     read = shortcuts.read_values(changed)
     if read is not None:
         assert read == bencoding.decode(changed)
+
+
+@pytest.mark.parametrize("value", [b"i7e", b"le", b"1:", b"01:v", b"2:v", b"0:v", b"-1:v"])
+def test_a_store_of_anything_but_one_string_is_left_to_the_judge(value):
+    payload = protocol.encode_call(b"store", b"20:%b%bi0e" % (KEY, value), False)
+    assert shortcuts.read_request(payload) is None
 
 
 @pytest.mark.parametrize("payload", [b"ld7:closest:ee", b"ld7:closest", b"ld7:closest03:abcee"])
