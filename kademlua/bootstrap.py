@@ -144,9 +144,7 @@ class Bootstrap:
         patience = self._context.params.rpc_timeout / 3
         for endpoint in endpoints:
             # One lost datagram shall not cost a whole try: it is sent once more.
-            self._caller.send(
-                endpoint, None, question, done, late=_wait_on, patience=patience
-            )
+            self._caller.send(endpoint, None, question, done, late=_wait_on, patience=patience)
         return first.get() if endpoints else None
 
     def _resolve(self) -> list[Endpoint]:

@@ -169,14 +169,16 @@ class LivelinessManager:
             return False
         return self._clock() - died < self._params.dead_for
 
-    def patience(self, contact: Contact) -> float:
-        """Seconds after which an answer of this contact counts as late.
+    def patience(self, contact: Contact, least: float | None = None) -> float:
+        """Seconds after which an answer of this contact counts as late; never under ``least``,
+        by default ``Params.min_patience``.
 
         From its own round trips where they are known, else from all paths together.
         """
         peer = self._table.get(contact.id)
         path: RoundTrip = self._overall if peer is None or peer.smoothed < 0 else peer
-        return path.patience(self._params.min_patience, self._params.rpc_timeout)
+        params = self._params
+        return path.patience(least or params.min_patience, params.rpc_timeout)
 
     # Probing.
 
@@ -222,7 +224,7 @@ class LivelinessManager:
 
     def _ping(self, probe: _Probe) -> None:
         contact = probe.contact
-        timeout = self.patience(contact) * 2**probe.step
+        timeout = self.patience(contact, self._params.min_probe_patience) * 2**probe.step
         timeout *= 1 + _JITTER * self._context.rng.random()
 
         def done(_: Call, result: list[Any] | KademluaError) -> None:

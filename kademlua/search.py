@@ -24,6 +24,8 @@ Reader = Callable[[Contact, list[Any]], list[Contact]]
 
 _TOLERANCE = 4
 """A query is over when its answer has taken so many times what makes it late."""
+_LEAST = 0.1
+"""And not before so many seconds: a busy machine is not a dead one."""
 
 
 class Search:
@@ -93,7 +95,7 @@ class Search:
                 contact,
                 self._question,
                 self._done,
-                timeout=min(_TOLERANCE * patience, self._rpc_timeout),
+                timeout=min(max(_TOLERANCE * patience, _LEAST), self._rpc_timeout),
                 late=self._late,
                 patience=patience,
             )

@@ -14,7 +14,8 @@ Endpoint = tuple[str, int]
 
 PACKED_V4 = ID_BYTES + 4 + 2
 PACKED_V6 = ID_BYTES + 16 + 2
-_pieces = {size: Struct(f"{size}s").iter_unpack for size in (PACKED_V4, PACKED_V6)}
+_PIECES_V4 = Struct(f"{PACKED_V4}s")
+_PIECES_V6 = Struct(f"{PACKED_V6}s")
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 """An IPv4 address in IPv6's clothes begins so."""
 
@@ -133,7 +134,8 @@ class ContactPool:
         """
         if len(packed) % size:
             raise WireError("bad contact")
-        young, pieces = self._young, _pieces[size]
+        young = self._young
+        pieces = (_PIECES_V4 if size == PACKED_V4 else _PIECES_V6).iter_unpack
         try:
             return [young[piece] for (piece,) in pieces(packed)]  # nearly always
         except KeyError:

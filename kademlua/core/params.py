@@ -36,9 +36,9 @@ class Params:
     # Calls.
     rpc_timeout: float = _bounded(1.5, 0.01, 60)
     """How long a call waits for its answer, and a first probe on an unknown path."""
-    min_patience: float = _bounded(0.05, 0.001, 60)
+    min_patience: float = _bounded(0.005, 0.001, 60)
     """The least time before a lookup looks elsewhere: no measured round trip makes it
-    less patient than this."""
+    less patient than this. It costs a packet where the answer was on its way."""
     max_calls: int = _bounded(8_192, 1, 1_000_000)
     """Calls in flight at once; one more raises TooManyCalls."""
     max_handlers: int = _bounded(256, 1, 100_000)
@@ -53,6 +53,8 @@ class Params:
     probe_tries: int = _bounded(3, 1, 10)
     """Strong liveliness: pings, each twice as patient as the one before, until a contact
     is dead."""
+    min_probe_patience: float = _bounded(0.05, 0.001, 60)
+    """The least time for the first of these pings: who is only busy shall not count as dead."""
     probe_rate: float = _bounded(100, 0.1, 100_000)
     """Probes that may begin in a second, those of strangers included."""
     max_probes: int = _bounded(256, 1, 100_000)

@@ -52,7 +52,8 @@ def test_queries_agree_with_the_result(traced):
         told, _ = tracetree.choose(path, operation.number)
         queries = tracetree.queries(path, told)
         sent = sum(len(query.times) for query in queries)
-        assert len(queries) <= sent <= operation.rpcs <= sent + 2  # where a copy overtakes
+        # A repetition that its first sending overtakes looks like a copy of the network's.
+        assert len(queries) <= sent <= operation.rpcs <= 2 * len(queries)
         assert all(query.sent >= 0 for query in queries)
         assert sum(query.answered is not None for query in queries) >= 5
 
