@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import rounds
+from tests.benchmarks import rounds, rpc, stages
 from tests.benchmarks.table import network_text
 from tests.benchmarks.workload import CONTENDERS
 
@@ -61,6 +62,8 @@ def _network(asked: argparse.Namespace) -> dict[str, Any]:
             _say(f"{contender.name} is left out: {missing}")
         else:
             contenders.append(contender)
+    if not contenders:
+        raise RuntimeError("nobody is left to measure")
     results = rounds.compete(
         contenders,
         nodes=asked.nodes,
@@ -75,7 +78,20 @@ def _network(asked: argparse.Namespace) -> dict[str, Any]:
     return {name: [each.to_json() for each in found] for name, found in results.items()}
 
 
-_PARTS = {"network": _network}
+def _rpc(asked: argparse.Namespace) -> list[dict[str, Any]]:
+    loads = rpc.measure_rpcs(asked.rounds, asked.requests, asked.seed, _say)
+    print(f"{rpc.IN_FLIGHT} requests in flight, {asked.requests} requests, {asked.rounds} rounds\n")
+    print(rpc.rpc_text(loads) + "\n")
+    return [asdict(load) for load in loads]
+
+
+def _stages(asked: argparse.Namespace) -> list[dict[str, Any]]:
+    found = stages.measure_stages(asked.requests, asked.seed)
+    print(stages.stages_text(found) + "\n")
+    return [asdict(each) for each in found]
+
+
+_PARTS = {"network": _network, "rpc": _rpc, "stages": _stages}
 
 
 if __name__ == "__main__":
