@@ -74,7 +74,7 @@ def _network(asked: argparse.Namespace) -> dict[str, Any]:
         say=_say,
     )
     print(f"{asked.nodes} nodes, {asked.operations} operations, {asked.rounds} rounds\n")
-    print(network_text(results, asked.nodes) + "\n")
+    print(network_text(results, asked.nodes, asked.operations) + "\n")
     return {name: [each.to_json() for each in found] for name, found in results.items()}
 
 

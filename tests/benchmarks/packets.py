@@ -14,6 +14,9 @@ RPCS = ("ping", "store", "findnode", "findvalue")
 VERSIONS = ("1.0", "1.1")
 CONTACTS = 100
 _BY_BUCKET = 20
+ASKER = CONTACTS // 2
+"""The neighbour who asks is one of the middle bucket: of half of all keys the first bucket
+would be the nearest, and so too often the one in which the asker is left out."""
 
 
 def requests_for(

@@ -17,7 +17,7 @@ from typing import IO
 
 from kademlua.core import payloads, protocol
 from kademlua.core.protocol import Request
-from tests.benchmarks.packets import CONTACTS, neighbour_ids
+from tests.benchmarks.packets import ASKER, CONTACTS, neighbour_ids
 
 _HOST = "127.0.0.1"
 _FILLING = 20.0
@@ -67,11 +67,11 @@ class NodeServer:
 
 
 class Neighbours:
-    """Peers that fill a node's table by answering its pings. The first one is the client."""
+    """Peers that fill a node's table by answering its pings. One is the client."""
 
     def __init__(self, node_id: bytes, rng: random.Random) -> None:
         self._sockets = {_bound_socket(): own_id for own_id in neighbour_ids(node_id, rng)}
-        self.client, self.client_id = next(iter(self._sockets.items()))
+        self.client, self.client_id = list(self._sockets.items())[ASKER]
 
     def introduce_themselves(self, port: int) -> None:
         """Each sends the node a request, so that the node looks who that is."""

@@ -16,7 +16,7 @@ from kademlua.core.contact import Endpoint
 from kademlua.core.ids import random_id
 from kademlua.core.protocol import Response
 from kademlua.transport import Receiver
-from tests.benchmarks.packets import RPCS, VERSIONS, neighbour_ids, requests_for
+from tests.benchmarks.packets import ASKER, RPCS, VERSIONS, neighbour_ids, requests_for
 from tests.benchmarks.serving import PARAMS
 from tests.benchmarks.table import markdown
 
@@ -84,7 +84,7 @@ def measure_stages(requests: int, seed: int) -> list[Stages]:
             node.table.answered(contact, time.monotonic())
         keys = [random_id(rng) for _ in range(requests)]
         return [
-            _stages_of(rpc, version, node, transport, contacts[0], keys, rng)
+            _stages_of(rpc, version, node, transport, contacts[ASKER], keys, rng)
             for rpc in RPCS
             for version in VERSIONS
         ]
