@@ -45,7 +45,6 @@ _SETTINGS = {
     "dht_enforce_node_id": False,
     "dht_prefer_verified_node_ids": False,
     "dht_ignore_dark_internet": False,
-    "apply_filter_to_dht": False,
     # Its defaults, of which the figures depend.
     "dht_extended_routing_table": True,
     "dht_aggressive_lookups": True,
@@ -184,7 +183,10 @@ class LibtorrentNetwork:
 def _is_success(alert: Any, job: Job) -> bool:
     if isinstance(alert, libtorrent.dht_put_alert):
         return bool(alert.num_success > 0)
-    return bool(alert.item == job.value)
+    found = alert.item
+    if isinstance(found, dict):  # before 2.1
+        found = found["value"]
+    return bool(found == job.value)
 
 
 def _overdue(in_flight: dict[tuple[int, bytes], tuple[Job, float]]) -> list[tuple[int, bytes]]:

@@ -29,13 +29,16 @@ def test_the_workload_of_kademlua(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize("name", ["libtorrent", "kademlia"])
-def test_the_workload_of_a_peer(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_workload_of_a_peer(name: str, tmp_path: Path) -> None:
     [contender] = [each for each in CONTENDERS if each.name == name]
     missing = contender.missing()
     if missing:
         pytest.skip(missing)
-    assert main(["network", *FEW, "--only", name]) == 0
-    assert name in capsys.readouterr().out
+    path = tmp_path / "figures.json"
+    assert main(["network", *FEW, "--only", name, "--json", str(path)]) == 0
+    [result] = json.loads(path.read_text())["network"][name]
+    for phase in ("put 1", "get 1", "put 32", "get 32"):
+        assert result["phases"][phase]["succeeded"] == 5
 
 
 def test_who_is_not_installed_is_left_out_with_a_reason(
