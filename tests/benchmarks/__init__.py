@@ -1,0 +1,1 @@
+"""Benchmarks beside other implementations; programs, not tests: ``python -m tests.benchmarks``."""

@@ -1,0 +1,43 @@
+"""One node in a process of its own, which is asked on its standard input how it fares."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+
+from gevent.socket import wait_read
+
+from kademlua import Node, Params
+
+_NEVER = 86_400
+
+PARAMS = Params(
+    # Nothing but the requests: no upkeep in between, no bound of the store.
+    fresh_for=_NEVER,
+    settle_interval=_NEVER,
+    refresh_interval=_NEVER,
+    max_entries=10_000_000,
+    max_stored_bytes=1 << 40,
+)
+
+
+def serve(node_id: bytes) -> None:
+    """Print the port; then answer each line of the input with one of JSON, until it ends."""
+    with Node(id=node_id, params=PARAMS) as node:
+        print(node.contact.port, flush=True)
+        while True:
+            wait_read(0)
+            if not os.read(0, 65_536):
+                return
+            used = resource.getrusage(resource.RUSAGE_SELF)
+            state = {
+                "cpu_us": 1_000_000 * (used.ru_utime + used.ru_stime),
+                "contacts": len(node.table),
+            }
+            print(json.dumps(state), flush=True)
+
+
+if __name__ == "__main__":
+    serve(bytes.fromhex(sys.argv[1]))

@@ -1,0 +1,66 @@
+"""The benchmarks still run; their figures are not tested, they are read."""
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.__main__ import main
+from tests.benchmarks.workload import CONTENDERS
+
+FEW = ["--nodes", "10", "--operations", "5", "--rounds", "1", "--seconds", "5"]
+
+
+def test_the_workload_of_kademlua(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "figures.json"
+    assert main(["network", *FEW, "--only", "kademlua-8", "--json", str(path)]) == 0
+    table = capsys.readouterr().out
+    assert "| medians" in table
+    assert "| put CPU, ms" in table
+    assert "kademlua-8: gets that succeed, %: 100.0 (wanted: ≥ 100) met" in table
+    [result] = json.loads(path.read_text())["network"]["kademlua-8"]
+    assert len(result["phases"]) == 8
+    for phase in result["phases"].values():
+        assert phase["operations"] == 5
+        assert 0 < phase["p50_ms"] <= phase["p99_ms"]
+    assert result["joined_s"] > 0
+
+
+@pytest.mark.parametrize("name", ["libtorrent", "kademlia"])
+def test_the_workload_of_a_peer(name: str, tmp_path: Path) -> None:
+    [contender] = [each for each in CONTENDERS if each.name == name]
+    missing = contender.missing()
+    if missing:
+        pytest.skip(missing)
+    path = tmp_path / "figures.json"
+    assert main(["network", *FEW, "--only", name, "--json", str(path)]) == 0
+    [result] = json.loads(path.read_text())["network"][name]
+    for phase in ("put 1", "get 1", "put 32", "get 32"):
+        assert result["phases"][phase]["succeeded"] == 5
+
+
+def test_who_is_not_installed_is_left_out_with_a_reason(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert main(["network", *FEW, "--only", "libtorrent"]) == 1
+    assert "libtorrent is not installed: pip install -e '.[bench]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("compiler", [True, False])
+def test_the_load_on_one_node(
+    compiler: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not compiler:
+        monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert main(["rpc", "--requests", "40", "--rounds", "1"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.count("| findvalue ") == 2
+    assert ("no compiler" in shown.err) or compiler
+
+
+def test_the_stages_of_a_request(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stages", "--requests", "20"]) == 0
+    assert capsys.readouterr().out.count("| store ") == 3
