@@ -26,7 +26,8 @@ from kademlua.core.errors import (
 from kademlua.core.ids import sha1
 from kademlua.core.params import Params
 from kademlua.node import Node, Pong
-from kademlua.operations import Answer, StoreReport
+from kademlua.operations import Answer
+from kademlua.placement import StoreReport
 
 __version__ = "0.1.0"
 

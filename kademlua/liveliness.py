@@ -26,6 +26,14 @@ from kademlua.core.roundtrip import RoundTrip
 
 FOOTHOLD = 4
 """Contacts that a far bucket should have soon; those beyond come with the lookups."""
+_TOLERANCE = 4
+"""A call is over when its answer has taken so many times what makes it late."""
+_LEAST = 0.1
+"""And not before so many seconds: a busy machine is not a dead one."""
+_SWIFT = 0.02
+"""A round trip of fewer seconds is short."""
+_CALM = 10
+"""Seconds for which a late answer is thought of."""
 _JITTER = 0.1
 _MAX_DEAD = 256
 _MAX_REVIVED = 8
@@ -56,6 +64,10 @@ class LivelinessManager:
         self._clock = context.clock
         self._question = caller.question("ping", b"")
         self._overall = RoundTrip()
+        self._late_at = -math.inf
+        self._stretch = 1.0
+        """How many times longer than usual answers take just now: where this machine or its
+        line is busy, that is so of all contacts, and those not heard from lately show it late."""
         self._probes: dict[Contact, _Probe] = {}
         self._queue: dict[Contact, _Probe] = {}
         self._dead: dict[Contact, float] = {}
@@ -106,6 +118,9 @@ class LivelinessManager:
             seconds -= call.patience  # it seems to be the answer to the repetition
         self._overall.sample(seconds)
         if path is not self._overall:
+            if path.smoothed > 0:
+                stretch = self._stretch
+                self._stretch += (min(seconds / path.smoothed, 2 * stretch + 1) - stretch) / 8
             path.sample(seconds)
         if in_the_way is not None and not self.is_fresh(in_the_way):
             self._enqueue(in_the_way, self._params.probe_tries)
@@ -178,7 +193,23 @@ class LivelinessManager:
         peer = self._table.get(contact.id)
         path: RoundTrip = self._overall if peer is None or peer.smoothed < 0 else peer
         params = self._params
-        return path.patience(least or params.min_patience, params.rpc_timeout)
+        patience = path.patience(least or params.min_patience, params.rpc_timeout)
+        return min(max(1.0, self._stretch) * patience, params.rpc_timeout)
+
+    def late(self) -> None:
+        """An answer was late."""
+        self._late_at = self._clock()
+
+    @property
+    def is_swift(self) -> bool:
+        """Whether round trips are so short, and answers so sure, that to wait for one costs less
+        than a second question does."""
+        calm = not self._dead and self._clock() - self._late_at > _CALM
+        return calm and 0 <= self._overall.smoothed < _SWIFT
+
+    def tolerance(self, patience: float) -> float:
+        """Seconds after which a call is over whose answer is late after ``patience``."""
+        return min(max(_TOLERANCE * patience, _LEAST), self._params.rpc_timeout)
 
     # Probing.
 

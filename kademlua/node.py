@@ -24,7 +24,8 @@ from kademlua.core.stats import Stats
 from kademlua.handlers import Handlers, RpcFunction
 from kademlua.liveliness import LivelinessManager
 from kademlua.maintenance import Maintenance
-from kademlua.operations import Answer, Operations, StoreReport
+from kademlua.operations import Answer, Operations
+from kademlua.placement import StoreReport
 from kademlua.receiver import Receiver
 from kademlua.transport import Transport, UdpTransport
 

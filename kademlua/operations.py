@@ -7,29 +7,19 @@ asked sleeps through it and is woken once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-
-from gevent.event import AsyncResult
 
 from kademlua.caller import Caller
 from kademlua.context import Context
 from kademlua.core import payloads
-from kademlua.core.calls import Call
 from kademlua.core.contact import Contact
-from kademlua.core.errors import (
-    KademluaError,
-    NodeClosed,
-    RpcTimeout,
-    StoreFailed,
-    StoreRefused,
-    TooManyCalls,
-    WireError,
-)
+from kademlua.core.errors import StoreFailed, StoreRefused
 from kademlua.core.estimate import SizeEstimate
 from kademlua.core.ids import to_int
 from kademlua.core.lookup import Lookup
 from kademlua.liveliness import LivelinessManager
+from kademlua.placement import Placement, StoreReport
 from kademlua.search import Reader, Search
 
 
@@ -41,17 +31,6 @@ class Answer:
     """Who it was."""
     values: list[Any]
     """Its values of the key: int, bytes, list or dict with bytes as keys."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoreReport:
-    """What became of a store at each of the nodes that should hold the value."""
-
-    acknowledged: list[Contact] = field(default_factory=list)
-    refused: list[tuple[Contact, str]] = field(default_factory=list)
-    """Who would not take it, with the reason given."""
-    silent: list[Contact] = field(default_factory=list)
-    """Who did not answer in time."""
 
 
 class Operations:
@@ -131,8 +110,9 @@ class Operations:
             return payloads.read_findnode(values, self._context.pool, self._context.reach)
 
         args = payloads.args_findvalue(key, per_node)
-        # One more in flight than answers are wanted: more than these seldom pay.
-        alpha = min(self._params.alpha, answers - len(found) + 1)
+        # As many in flight as answers are wanted, and one more: further ones seldom pay.
+        spare = 0 if self._liveliness.is_swift else 1
+        alpha = min(self._params.alpha, answers - len(found) + spare)
         search = self._search(key, "findvalue", args, read, alpha=alpha, is_sparing=True)
         search.run(())
         if len(found) < answers:
@@ -145,23 +125,27 @@ class Operations:
         This node is one of them where it is that close. Raises StoreFailed where nobody
         took it.
         """
-        contacts = self.find_node(key, count=self._params.replicas).closest()
+        replicas = self._params.replicas
+        # The nearer half know who the farther half are: a question each is saved.
+        candidates = self.find_node(key, count=(replicas + 1) // 2).known(2 * replicas)
         report = StoreReport()
-        holders = contacts
-        if not self._context.read_only and self._is_holder(key, contacts):
-            holders = contacts[: self._params.replicas - 1]
+        wanted = replicas
+        if not self._context.read_only and self._is_holder(key, candidates):
+            wanted -= 1
             self._store_here(key, encoded, overwrite, report)
-        self._store_there(holders, key, encoded, overwrite, report)
+        question = self._caller.question("store", payloads.args_store(key, encoded, overwrite))
+        placement = Placement(self._caller, self._liveliness, question, report)
+        placement.run(candidates[:wanted], candidates[wanted:])
         if not report.acknowledged:
-            raise StoreFailed(_why_failed(report))
+            raise StoreFailed(report.why_failed())
         return report
 
-    def _is_holder(self, key: bytes, contacts: list[Contact]) -> bool:
+    def _is_holder(self, key: bytes, candidates: list[Contact]) -> bool:
         """Whether this node is among the ``replicas`` closest, given the others."""
-        if len(contacts) < self._params.replicas:
+        if len(candidates) < self._params.replicas:
             return True
         number = to_int(key)
-        last = contacts[self._params.replicas - 1]
+        last = candidates[self._params.replicas - 1]
         return to_int(self._context.id) ^ number < last.number ^ number
 
     def _store_here(self, key: bytes, encoded: bytes, overwrite: bool, report: StoreReport) -> None:
@@ -174,57 +158,6 @@ class Operations:
             report.refused.append((own, refusal.reason))
         else:
             report.acknowledged.append(own)
-
-    def _store_there(
-        self,
-        holders: list[Contact],
-        key: bytes,
-        encoded: bytes,
-        overwrite: bool,
-        report: StoreReport,
-    ) -> None:
-        """Send the value to all holders at once and wait until each has said its word."""
-        question = self._caller.question("store", payloads.args_store(key, encoded, overwrite))
-        ended: AsyncResult[None] = AsyncResult()
-        left = len(holders)
-
-        def done(call: Call, result: list[Any] | KademluaError) -> None:
-            nonlocal left
-            contact = call.contact
-            assert contact is not None
-            if isinstance(result, NodeClosed):
-                ended.set_exception(result)
-                return
-            reason = self._refusal(result)
-            if reason is None:
-                report.acknowledged.append(contact)
-            elif isinstance(result, RpcTimeout):
-                report.silent.append(contact)
-                self._liveliness.unanswered(contact)
-            else:
-                report.refused.append((contact, reason))
-            left -= 1
-            if left == 0:
-                ended.set(None)
-
-        for holder in holders:
-            try:
-                self._caller.send(holder.endpoint, holder, question, done)
-            except TooManyCalls as error:  # the others are on their way
-                report.refused.append((holder, str(error)))
-                left -= 1
-        if left:
-            ended.get()
-
-    def _refusal(self, result: list[Any] | KademluaError) -> str | None:
-        """Why a store was not acknowledged; None where it was."""
-        if isinstance(result, KademluaError):
-            return str(result)
-        try:
-            return payloads.read_store(result)
-        except WireError as error:
-            self._caller.note_bad_answer(error)
-            return str(error)
 
     def network_size(self) -> int:
         """About how many nodes the network has, from what recent lookups met."""
@@ -253,11 +186,3 @@ class Operations:
             if len(known) == self._params.k:
                 numbers = [contact.number for contact in known]
                 self.estimate.sample(self._clock(), to_int(target), numbers)
-
-
-def _why_failed(report: StoreReport) -> str:
-    reasons = sorted({reason for _, reason in report.refused})
-    parts = [f"{len(report.refused)} refused ({'; '.join(reasons)})"] if reasons else []
-    if report.silent:
-        parts.append(f"{len(report.silent)} did not answer")
-    return "no node took the value: " + (", ".join(parts) or "none was found")

@@ -22,11 +22,6 @@ from kademlua.liveliness import LivelinessManager
 Reader = Callable[[Contact, list[Any]], list[Contact]]
 """Given who answered and what, returns the contacts in the answer; or raises WireError."""
 
-_TOLERANCE = 4
-"""A query is over when its answer has taken so many times what makes it late."""
-_LEAST = 0.1
-"""And not before so many seconds: a busy machine is not a dead one."""
-
 
 class Search:
     """A lookup of ``target`` by the RPC ``name`` with ``args`` (bencoded, in a row)."""
@@ -54,7 +49,6 @@ class Search:
         self._liveliness = liveliness
         self._target = target
         self._known = max(params.k, k)
-        self._rpc_timeout = params.rpc_timeout
         self._question = caller.question(name, args)
         self._read = read
         self._error: Exception | None = None
@@ -95,7 +89,7 @@ class Search:
                 contact,
                 self._question,
                 self._done,
-                timeout=min(max(_TOLERANCE * patience, _LEAST), self._rpc_timeout),
+                timeout=self._liveliness.tolerance(patience),
                 late=self._late,
                 patience=patience,
             )
@@ -129,6 +123,7 @@ class Search:
 
     def _late(self, call: Call) -> None:
         assert call.contact is not None
+        self._liveliness.late()
         self.lookup.late(call.contact)
 
     def _give_up(self, error: Exception) -> None:

@@ -96,12 +96,12 @@ def test_closing_while_storing_is_no_report(world: World) -> None:
     peer.serve(lambda request: None if request.name == b"store" else lonely(request))
     node.ping(peer.contact)
     adding = gevent.spawn(node.add, KEY, b"v")
-    gevent.sleep(1)
+    gevent.sleep(0.3)
     assert asked_of(peer)[-1] == "store"
     node.close()
     with pytest.raises(NodeClosed):
         adding.get()
-    assert world.now == pytest.approx(1.1)
+    assert world.now == pytest.approx(0.4)
 
 
 def test_an_interrupted_beginning_leaves_nothing_open(world: World) -> None:
