@@ -225,7 +225,11 @@ class LivelinessManager:
         if self._closed or (is_bounded and len(self._probes) >= self._params.max_probes):
             return None
         probe = _Probe(contact, tries)
-        self._probes[contact] = self._queue[contact] = probe
+        self._probes[contact] = probe
+        if not self._queue and self._may_send():
+            self._ping(probe)  # a greenlet for it would cost as much as the ping
+            return probe
+        self._queue[contact] = probe
         if self._greenlet is None:
             self._greenlet = gevent.spawn(self._run)
         return probe

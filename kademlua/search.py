@@ -78,6 +78,7 @@ class Search:
             self._ended.get()
         finally:
             self.lookup.stop()  # where the greenlet was killed or timed out: ask no further
+            del self._read  # it may well hold this search
         if self._error is not None:
             raise self._error
 
@@ -100,6 +101,8 @@ class Search:
         contact = call.contact
         assert contact is not None
         if isinstance(result, list):
+            if self.lookup.done:
+                return
             try:
                 self.lookup.answered(contact, self._living(self._read(contact, result)))
             except WireError as error:

@@ -122,7 +122,10 @@ class Lookup:
         """End now: what was sought is found, or the lookup is given up."""
         if not self.done:
             self.done = True
-            self._finished()
+            finished = self._finished
+            # Whoever is behind these mostly holds this lookup: a circle for the collector.
+            del self._ask, self._finished
+            finished()
 
     def closest(self) -> list[Contact]:
         """The contacts nearest to the target that answered, nearest first, up to k."""
