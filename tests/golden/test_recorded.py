@@ -283,7 +283,8 @@ def test_a_node_set_up_alike_gives_an_answer_of_the_recorded_form(case, world):
         set_up_findvalue(node, case)
 
     wire.receive(case.request, case.caller)
-    ((response, to),) = wire.sent
+    (response, to), *probes = wire.sent
+    assert all(protocol.decode(probe).name == b"ping" for probe, _ in probes)  # of a stranger
     assert to == case.caller
     packet = protocol.decode(response)
     assert isinstance(packet, Response)
