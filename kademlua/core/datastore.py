@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from kademlua.core.contact import Contact
@@ -12,10 +12,14 @@ from kademlua.core.params import Params
 
 
 class Entry(NamedTuple):
-    """A stored value: bencoded bytes, and the time at which it vanishes."""
+    """A stored value: bencoded bytes, the time at which it vanishes, and how it came."""
 
     encoded: bytes
     expires: float
+    is_direct: bool = True
+    """Whether its owner stored it here, or another holder handed it on."""
+    given: float = 0.0
+    """When this node was last given it, by whomever."""
 
 
 class Store(Protocol):
@@ -29,12 +33,30 @@ class Store(Protocol):
         *,
         now: float,
         expires: float,
-        overwrite: bool,
+        overwrite: bool = False,
+        is_direct: bool = True,
     ) -> None:
-        """Keep a bencoded value, in place of the owner's former one; or StoreRefused."""
+        """Keep a bencoded value, in place of the owner's former one; or StoreRefused.
+
+        One that was handed on (not ``is_direct``) takes the place only of one that was handed
+        on, too, and ends earlier; else the former stays, and is noted as given anew.
+        """
+
+    def kept(self, callback: Callable[[str | None], None]) -> None:
+        """Call back once all that was put so far would outlive this process, with None; or
+        with the reason why it can't be kept. At once where nothing outlives it."""
 
     def get(self, key: bytes, howmany: int, now: float) -> list[bytes]:
         """Up to ``howmany`` bencoded values of a key, the owner that stored last first."""
+
+    def entries(self, key: bytes) -> list[tuple[Contact, Entry]]:
+        """All values of a key with their owners; those over, but not yet gone, too."""
+
+    def keys(self) -> Iterator[bytes]:
+        """The keys under which something is stored, as they were when this was called."""
+
+    def remove(self, key: bytes, owner: Contact) -> bool:
+        """Forget an owner's value; whether there was one."""
 
     def expire(self, now: float) -> int:
         """Forget what has ended by ``now``; how many values that were."""
@@ -43,6 +65,10 @@ class Store(Protocol):
         """The earliest time at which ``expire`` may have something to do."""
 
     def __len__(self) -> int: ...
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of all values, bencoded."""
 
 
 class DataStore:
@@ -71,8 +97,23 @@ class DataStore:
         return self._bytes
 
     def keys(self) -> Iterator[bytes]:
-        """The keys under which something is stored."""
-        return iter(self._keys)
+        """The keys under which something is stored, as they were when this was called."""
+        return iter(list(self._keys))
+
+    def entries(self, key: bytes) -> list[tuple[Contact, Entry]]:
+        """All values of a key with their owners; those over, but not yet gone, too."""
+        return list(self._keys.get(key, {}).items())
+
+    def remove(self, key: bytes, owner: Contact) -> bool:
+        """Forget an owner's value; whether there was one."""
+        if owner not in self._keys.get(key, {}):
+            return False
+        self._drop(key, owner)
+        return True
+
+    def kept(self, callback: Callable[[str | None], None]) -> None:
+        """Call back at once: nothing here outlives the process."""
+        callback(None)
 
     def put(
         self,
@@ -82,21 +123,27 @@ class DataStore:
         *,
         now: float,
         expires: float,
-        overwrite: bool,
+        overwrite: bool = False,
+        is_direct: bool = True,
     ) -> None:
         """Keep a bencoded value of an owner's until ``expires``; StoreRefused if over a bound.
 
-        An owner's former value of the key is replaced. With ``overwrite``, other owners'
-        go too where ``Params.overwrite_drops_others`` says so.
+        An owner's former value of the key is replaced; but one that was handed on (not
+        ``is_direct``) replaces only one that was handed on, too, and ends earlier. With
+        ``overwrite``, other owners' go too where ``Params.overwrite_drops_others`` says so.
         """
         self.expire(now)
         owners = self._keys.get(key, {})
+        former = owners.get(owner)
+        if former is not None and not is_direct and (former.is_direct or former.expires >= expires):
+            owners[owner] = former._replace(given=now)
+            return
         drops_others = overwrite and self._params.overwrite_drops_others
         leaving = owners if drops_others else {k: owners[k] for k in (owner,) if k in owners}
         self._check_bounds(encoded, owners, leaving)
-        for former in list(leaving):
-            self._drop(key, former)
-        self._keys.setdefault(key, {})[owner] = Entry(encoded, expires)
+        for each in list(leaving):
+            self._drop(key, each)
+        self._keys.setdefault(key, {})[owner] = Entry(encoded, expires, is_direct, now)
         self._entries += 1
         self._bytes += len(encoded)
         self._rows += 1

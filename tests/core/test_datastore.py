@@ -51,6 +51,43 @@ def test_one_value_per_owner_and_key():
     assert set(store.keys()) == {KEY, OTHER}
 
 
+def test_what_is_handed_on_takes_no_direct_ones_place():
+    store = store_of()
+    put(store, ANNA, b"1:a", expires=50.0)
+    store.put(KEY, ANNA, b"1:b", now=7.0, expires=90.0, is_direct=False)
+    ((owner, entry),) = store.entries(KEY)
+    assert (owner, entry) == (ANNA, (b"1:a", 50.0, True, 7.0))
+    put(store, ANNA, b"1:c", now=8.0, expires=20.0)  # the owner's own word always counts
+    assert store.get(KEY, 9, 8.0) == [b"1:c"]
+
+
+def test_of_two_handed_on_the_later_to_end_stays():
+    store = store_of()
+    for now, value, expires in ((1.0, b"1:a", 50.0), (2.0, b"1:b", 40.0), (3.0, b"1:c", 60.0)):
+        store.put(KEY, ANNA, value, now=now, expires=expires, is_direct=False)
+    assert store.entries(KEY) == [(ANNA, (b"1:c", 60.0, False, 3.0))]
+    put(store, ANNA, b"1:d", now=4.0, expires=10.0)
+    assert store.entries(KEY) == [(ANNA, (b"1:d", 10.0, True, 4.0))]
+
+
+def test_remove():
+    store = store_of()
+    put(store, ANNA, b"1:a")
+    put(store, BERT, b"1:b")
+    assert store.remove(KEY, ANNA)
+    assert not store.remove(KEY, ANNA)
+    assert not store.remove(OTHER, ANNA)
+    assert store.get(KEY, 9, 0.0) == [b"1:b"]
+    assert (len(store), store.stored_bytes) == (1, 3)
+    assert store.entries(OTHER) == []
+
+
+def test_memory_keeps_at_once():
+    said: list[str | None] = []
+    store_of().kept(said.append)
+    assert said == [None]
+
+
 def test_who_stored_last_comes_first():
     store = store_of()
     for owner, value in ((ANNA, b"1:a"), (BERT, b"1:b"), (CARL, b"1:c")):
