@@ -34,6 +34,7 @@ from kademlua.storage.records import (
 )
 
 _COUNTS = b"counts"
+_NODE_ID = b"id"
 _NEVER = 1 << 64
 _SWEEP = 5_000
 """Values forgotten in one go, at most: after a long sleep it may be millions that ended."""
@@ -120,6 +121,15 @@ class DiskStore:
             self._find_due()
         else:
             self._read_counts()
+
+    @property
+    def node_id(self) -> bytes | None:
+        """The id of the node whose store it is, where it was told."""
+        return self._ledger.get("meta", _NODE_ID)
+
+    @node_id.setter
+    def node_id(self, node_id: bytes) -> None:
+        self._ledger.put("meta", _NODE_ID, node_id)
 
     # What a node asks of a store.
 

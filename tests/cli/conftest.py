@@ -115,7 +115,8 @@ class Launcher:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.env = {key: value for key, value in os.environ.items() if key != "XDG_STATE_HOME"}
+        homes = ("XDG_STATE_HOME", "XDG_DATA_HOME")
+        self.env = {key: value for key, value in os.environ.items() if key not in homes}
         self.env |= {"HOME": str(home), "PYTHONPATH": str(ROOT), "TERM": "xterm", "LANG": "C.UTF-8"}
         self._processes: list[Process] = []
         self._terminals: list[Terminal] = []

@@ -252,9 +252,7 @@ class StoreMachine(RuleBasedStateMachine):
         stored=st.integers(0, 40),
         of_address=st.integers(0, 40),
     )
-    def begin(
-        self, drops: bool, entries: int, per_key: int, stored: int, of_address: int
-    ) -> None:
+    def begin(self, drops: bool, entries: int, per_key: int, stored: int, of_address: int) -> None:
         self.params = Params(
             overwrite_drops_others=drops,
             max_entries=entries,
