@@ -24,7 +24,8 @@ def is_lmdb_there() -> bool:
     return importlib.util.find_spec("lmdb") is not None
 
 
-def _require_lmdb() -> None:
+def require_lmdb() -> None:
+    """One line and the end where lmdb is missing."""
     if not is_lmdb_there():
         raise click.ClickException(f"to keep data on disk takes lmdb; {_HOW}")
 
@@ -32,7 +33,7 @@ def _require_lmdb() -> None:
 def open_state(path: Path, params: Params, *, in_background: bool = True) -> NodeState:
     """The data in a directory; StorageError where it can't be used, and one line where lmdb is
     missing."""
-    _require_lmdb()
+    require_lmdb()
     from kademlua.storage.state import NodeState
 
     return NodeState(path, params, in_background=in_background)
@@ -40,7 +41,7 @@ def open_state(path: Path, params: Params, *, in_background: bool = True) -> Nod
 
 def directory_of(port: int) -> Path:
     """The data directory of the node on a port, unless told otherwise."""
-    _require_lmdb()
+    require_lmdb()
     from kademlua.storage.directory import default_directory
 
     return default_directory(port)

@@ -131,7 +131,7 @@ def test_export_and_import(launch, tmp_path, failed):
     (tmp_path / "small.toml").write_text("max_entries = 1\n")
     done = launch.run("import", "values.jsonl", "--data", "three", "--config", "small.toml")
     assert done.returncode == 1
-    assert b"1 values imported\nError: refused: 1 \xc3\x97 no room for more values\n" == done.stderr
+    assert done.stderr == b"1 values imported\nError: refused: 1 \xc3\x97 no room for more values\n"
     assert "no data at none" in failed(launch.run("export", "-", "--data", "none"), 1)
 
 

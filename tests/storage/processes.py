@@ -23,10 +23,14 @@ max_bytes_per_address = 1_000_000_000_000
 class NodeProcess:
     """``kademlua node 0 --data DIR``, started, and answering."""
 
-    def __init__(self, data: Path, *args: str, config: str = ROOMY) -> None:
-        toml = data.parent / "roomy.toml"
+    def __init__(
+        self, data: Path, *args: str, config: str = ROOMY, beside: Path | None = None
+    ) -> None:
+        """Its configuration and log go ``beside`` the data, or into that directory."""
+        beside = beside or data.parent
+        toml = beside / "roomy.toml"
         toml.write_text(config)
-        self.log = data.parent / "node.log"
+        self.log = beside / "node.log"
         began = time.monotonic()
         self.popen = subprocess.Popen(
             [
