@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from kademlua.core.errors import StorageError
+from kademlua.storage import soundness
 from kademlua.storage.environment import DamagedFile
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,8 @@ class DataDirectory:
             os.close(self._lock)
             by = f" by process {holder}" if holder.isdigit() else ""
             raise StorageError(f"{path} is in use{by}") from None
+        self._opened: set[Path] = set()
+        self._left = soundness.take_left(path / "left")
         try:
             os.truncate(self._lock, 0)
             os.write(self._lock, b"%d\n" % os.getpid())
@@ -58,7 +61,12 @@ class DataDirectory:
         """What ``opened`` makes of a file of the directory; a damaged or foreign one is moved
         aside, and begun anew. ``what`` says what is lost by that."""
         path = self.path / name
+        self._opened.add(path)
         try:
+            if not soundness.is_as_left(path, self._left):
+                why = soundness.why_broken(path)
+                if why is not None:
+                    raise DamagedFile(path, why)
             return opened(path)
         except DamagedFile as error:
             aside = _moved_aside(path)
@@ -72,7 +80,8 @@ class DataDirectory:
         return opened(path)
 
     def close(self) -> None:
-        """Let others have it."""
+        """Let others have it; after its files were closed."""
+        soundness.note_left(self.path / "left", self._opened)
         os.close(self._lock)
 
 

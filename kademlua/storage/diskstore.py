@@ -85,7 +85,7 @@ class DiskStore:
     def _find_due(self) -> None:
         """The earliest end there may be, in µs, and where in ``ends`` to begin next time."""
         self._swept = b""
-        cursor = self._environment.cursor("ends")
+        cursor = self._environment.cursors["ends"]
         self._due_on_disk = read_end_row(cursor.key())[0] if cursor.first() else _NEVER
         self._due_pending = min(
             (
@@ -165,7 +165,7 @@ class DiskStore:
             return
         leaving = {} if data is None else {row: data}
         if overwrite and self._params.overwrite_drops_others:
-            leaving = self._ledger.rows("values", key)
+            leaving = self._ledger.group(key)
         address = address_of(owner)
         check_bounds(
             self._params,
@@ -193,11 +193,20 @@ class DiskStore:
         """Up to ``howmany`` bencoded values of a key, the owner that stored last first."""
         if howmany <= 0:
             return []
+        rows = self._ledger.group(key)
+        if not rows:
+            return []
         time_now = self._micros(now)
-        records = [record for _, record in self._records(key) if record.ends > time_now]
-        if len(records) > 1:
-            records.sort(reverse=True)
-        return [record.encoded for record in records[:howmany]]
+        living = []
+        for row, data in rows.items():
+            record = read_record(row, data)
+            if record is None:
+                self._drop(row, data)
+            elif record.ends > time_now:
+                living.append(record)
+        if len(living) > 1:
+            living.sort(reverse=True)
+        return [record.encoded for record in living[:howmany]]
 
     def entries(self, key: bytes) -> list[tuple[Contact, Entry]]:
         """All values of a key with their owners; those over, but not yet gone, too."""
@@ -243,7 +252,8 @@ class DiskStore:
     # Within.
 
     def _micros(self, now: float) -> int:
-        return micros(now + self._offset)
+        when = (now + self._offset) * 1e6
+        return int(when + 0.5) if 0 <= when < 1e18 else micros(when / 1e6)
 
     def _seconds(self, when: int) -> float:
         return when / 1e6 - self._offset
@@ -251,7 +261,7 @@ class DiskStore:
     def _records(self, key: bytes) -> list[tuple[bytes, Record]]:
         """The records of a key; one that is damaged goes."""
         found = []
-        for row, data in self._ledger.rows("values", key).items():
+        for row, data in self._ledger.group(key).items():
             record = read_record(row, data)
             if record is not None:
                 found.append((row, record))
@@ -263,7 +273,7 @@ class DiskStore:
         """Some keys, sorted, beginning behind the last one; none where there are no more."""
         found: set[bytes] = set()
         group = last
-        cursor = self._environment.cursor("values")
+        cursor = self._environment.cursors["values"]
         while len(found) < _KEYS:
             # No row of a key is as long as this, and none of the next key comes before it.
             if not cursor.set_range(group + b"\xff" * 64 if group else b""):
@@ -286,7 +296,7 @@ class DiskStore:
         gone = rows = 0
         if self._due_pending <= time_now:
             gone += self._sweep_pending(time_now)
-        cursor = self._environment.cursor("ends")
+        cursor = self._environment.cursors["ends"]
         while self._due_on_disk <= time_now and rows < most:
             rows += 1
             if not cursor.set_range(self._swept):

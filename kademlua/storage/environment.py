@@ -119,17 +119,14 @@ class Environment:
     def renew(self) -> None:
         """See what was committed since."""
         self._snapshot: Transaction = self._env.begin()
-        self._cursors: dict[str, Cursor] = {
+        self.cursors: dict[str, Cursor] = {
             name: self._snapshot.cursor(database) for name, database in self._databases.items()
         }
+        """One by database; it holds no place from one use to the next."""
 
     def get(self, name: str, row: bytes) -> bytes | None:
         """What stands in a row."""
         return self._snapshot.get(row, db=self._databases[name])
-
-    def cursor(self, name: str) -> Cursor:
-        """The one cursor of a database; it holds no place from one use to the next."""
-        return self._cursors[name]
 
     # Writing.
 

@@ -101,31 +101,46 @@ class Ledger:
         if name == self._grouped:
             batch.groups.setdefault(row[: self._group_bytes], set()).add(row)
 
-    def rows(self, name: str, prefix: bytes = b"") -> dict[bytes, bytes]:
-        """All rows that begin so; of the grouped database those of a whole group."""
-        found: dict[bytes, bytes | None] = {}
-        cursor = self._environment.cursor(name)
-        if cursor.set_range(prefix):
-            for row, data in cursor:
-                if not row.startswith(prefix):
-                    break
-                found[row] = data
+    def rows(self, name: str) -> dict[bytes, bytes]:
+        """All rows of a database, which should be few."""
+        found: dict[bytes, bytes | None] = dict(self._environment.cursors[name].iternext())
         for batch in self.batches:
-            rows = batch.rows.get(name, {})
-            wanted = batch.groups.get(prefix, ()) if name == self._grouped else rows
-            for row in wanted:
-                found[row] = rows[row]
+            found |= batch.rows.get(name, {})
         return {row: data for row, data in found.items() if data is not None}
+
+    def group(self, group: bytes) -> dict[bytes, bytes]:
+        """All rows of the grouped database that begin so."""
+        found: dict[bytes, bytes] = {}
+        cursor = self._environment.cursors[self._grouped]
+        is_at_one = cursor.set_range(group)
+        while is_at_one:
+            row, data = cursor.item()
+            if row[: self._group_bytes] != group:
+                break
+            found[row] = data
+            is_at_one = cursor.next()
+        for batch in (self._committing, self._pending):
+            if batch is not None and group in batch.groups:
+                rows = batch.rows[self._grouped]
+                for row in batch.groups[group]:
+                    changed = rows[row]
+                    if changed is None:
+                        found.pop(row, None)
+                    else:
+                        found[row] = changed
+        return found
 
     def count_group(self, group: bytes) -> int:
         """How many rows of the grouped database begin so; their data is not looked at."""
-        cursor = self._environment.cursor(self._grouped)
+        cursor = self._environment.cursors[self._grouped]
         there: set[bytes] = set()
-        if cursor.set_range(group):
-            for row in cursor.iternext(values=False):
-                if not row.startswith(group):
-                    break
-                there.add(row)
+        is_at_one = cursor.set_range(group)
+        while is_at_one:
+            row = cursor.key()
+            if not row.startswith(group):
+                break
+            there.add(row)
+            is_at_one = cursor.next()
         for batch in self.batches:
             for row in batch.groups.get(group, ()):
                 if batch.rows[self._grouped][row] is None:

@@ -20,7 +20,7 @@ _COUNTS = Struct(">QQQQ")
 # checksum, version, time to live in µs
 _PUBLICATION = Struct(">IBQ")
 _PUBLICATION_BODY = Struct(">BQ")
-_LATEST = (1 << 63) - 1
+_LATEST = 10**18
 
 
 class Record(NamedTuple):
@@ -46,7 +46,7 @@ class Counts(NamedTuple):
 
 def micros(seconds: float) -> int:
     """Whole µs, never negative, and never beyond what 8 bytes hold."""
-    return min(max(round(seconds * 1e6), 0), _LATEST) if seconds < 1e12 else _LATEST
+    return max(int(seconds * 1e6 + 0.5), 0) if seconds < 1e12 else _LATEST
 
 
 def pack_record(row: bytes, record: Record) -> bytes:
@@ -61,9 +61,9 @@ def read_record(row: bytes, data: bytes) -> Record | None:
     if len(data) < _VALUE.size:
         return None
     checksum, version, is_direct, order, ends, given = _VALUE.unpack_from(data)
-    if version != VERSION or checksum != crc32(memoryview(data)[4:], crc32(row)):
+    if version != VERSION or checksum != crc32(data[4:], crc32(row)):
         return None
-    return Record(order, ends, given, bool(is_direct), data[_VALUE.size :])
+    return Record(order, ends, given, is_direct == 1, data[_VALUE.size :])
 
 
 def encoded_size(data: bytes) -> int:
@@ -112,6 +112,6 @@ def read_publication(key: bytes, data: bytes) -> tuple[bytes, float] | None:
     if len(data) < _PUBLICATION.size:
         return None
     checksum, version, ttl = _PUBLICATION.unpack_from(data)
-    if version != VERSION or checksum != crc32(memoryview(data)[4:], crc32(key)):
+    if version != VERSION or checksum != crc32(data[4:], crc32(key)):
         return None
     return data[_PUBLICATION.size :], ttl / 1e6

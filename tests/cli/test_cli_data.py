@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import signal
 
@@ -81,15 +82,18 @@ def test_a_directory_that_can_t_be(launch, failed, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["values.lmdb", "node.lmdb"])
-@pytest.mark.parametrize("content", [b"# notes\n" * 4000, bytes(9000), None])
+@pytest.mark.parametrize("content", [b"# notes\n" * 4000, bytes(9000), "cut", "scribbled"])
 def test_a_damaged_file_is_moved_aside_and_all_else_is_kept(launch, tmp_path, name, content):
     process, address = launch.node("--data", "data")
     launch.run("add", "k", "v", "--via", address)
     ended(process)
     path = tmp_path / "data" / name
-    if content is None:
+    if content == "cut":
         os.truncate(path, path.stat().st_size - 4096)
         content = path.read_bytes()
+    if content == "scribbled":  # all but the two pages by which LMDB knows its files
+        whole = path.read_bytes()
+        content = whole[:8192] + random.Random(1).randbytes(len(whole) - 8192)
     path.write_bytes(content)
     again, address = launch.node("--data", "data")
     again.err.expect(rf"WARNING .*{name} is damaged .* moved to {name}\.damaged-1")

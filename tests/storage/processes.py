@@ -24,7 +24,12 @@ class NodeProcess:
     """``kademlua node 0 --data DIR``, started, and answering."""
 
     def __init__(
-        self, data: Path, *args: str, config: str = ROOMY, beside: Path | None = None
+        self,
+        data: Path,
+        *args: str,
+        config: str = ROOMY,
+        beside: Path | None = None,
+        in_memory: bool = False,
     ) -> None:
         """Its configuration and log go ``beside`` the data, or into that directory."""
         beside = beside or data.parent
@@ -35,7 +40,8 @@ class NodeProcess:
         self.popen = subprocess.Popen(
             [
                 *(sys.executable, "-m", "kademlua", "node", "0", "--no-shell", "--no-bootstrap"),
-                *("--data", str(data), "--config", str(toml), "--log-file", str(self.log), *args),
+                *(["--memory"] if in_memory else ["--data", str(data)]),
+                *("--config", str(toml), "--log-file", str(self.log), *args),
             ],
             stdout=subprocess.PIPE,
             text=True,

@@ -51,3 +51,5 @@ def test_what_can_t_be_kept_is_refused_and_counted(world: World) -> None:
     with pytest.raises(StoreFailed, match="the disk is full"):
         other.add(KEY, b"a")
     assert node.stats()["refused"] == {"the disk is full": 1}
+    with pytest.raises(StoreFailed, match="the disk is full"):
+        node.add(KEY, b"b")
