@@ -33,8 +33,12 @@ def default_directory(port: int) -> Path:
 class DataDirectory:
     """A directory that is this process's alone until ``close``, or the process's end."""
 
-    def __init__(self, path: Path) -> None:
-        """Make it where it is missing; StorageError where it can't be used, or is in use."""
+    def __init__(self, path: Path, *, is_wary: bool = True) -> None:
+        """Make it where it is missing; StorageError where it can't be used, or is in use.
+
+        Who ``is_wary`` has files walked that were not left by a clean end.
+        """
+        self._is_wary = is_wary
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -63,7 +67,7 @@ class DataDirectory:
         path = self.path / name
         self._opened.add(path)
         try:
-            if not soundness.is_as_left(path, self._left):
+            if self._is_wary and not soundness.is_as_left(path, self._left):
                 why = soundness.why_broken(path)
                 if why is not None:
                     raise DamagedFile(path, why)

@@ -175,7 +175,7 @@ class Ledger:
     def _run(self) -> None:
         try:
             while self._pending.rows:
-                self._commit(gevent.get_hub().threadpool.apply)
+                self._commit(off_the_loop)
         finally:
             self._greenlet = None
 
@@ -192,7 +192,11 @@ class Ledger:
                     offload(txn.commit)
                     break
                 except lmdb.MapFullError:
+                    txn.abort()
                     environment.grow()
+                except BaseException:
+                    txn.abort()
+                    raise
         except Exception as error:  # whatever it is, those who wait are told
             self._lose(error)
         else:
@@ -222,6 +226,11 @@ def _tell(batch: Batch, reason: str | None) -> None:
             callback(reason)
         except Exception:  # the others wait, too
             logger.exception("what was to follow a commit failed")
+
+
+def off_the_loop(commit: Callable[[], None]) -> None:
+    """Commit in a thread, while others run in this one."""
+    gevent.get_hub().threadpool.apply(commit)
 
 
 def _at_once(commit: Callable[[], None]) -> None:

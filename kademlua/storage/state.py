@@ -44,11 +44,13 @@ class NodeState:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         in_background: bool = True,
+        is_wary: bool = True,
     ) -> None:
         """Open or make the directory; StorageError where that can't be, or another process has
-        it. What is damaged in it is moved aside, with a warning in the log."""
+        it. What is damaged in it is moved aside, with a warning in the log; where not
+        ``is_wary``, only what shows at once."""
         with ExitStack() as undo:
-            directory = DataDirectory(path)
+            directory = DataDirectory(path, is_wary=is_wary)
             undo.callback(directory.close)
             self.store = directory.open(
                 "values.lmdb",

@@ -119,7 +119,9 @@ class Worker:
             return None
         from kademlua.storage.state import NodeState
 
-        state = NodeState(Path(self._order.data_dir) / str(port), self._params)
+        # A swarm never ends cleanly, and a process for each file of each node is too much.
+        path = Path(self._order.data_dir) / str(port)
+        state = NodeState(path, self._params, is_wary=False)
         state.keep_id(node_id(port))
         return state
 

@@ -123,8 +123,15 @@ class Launcher:
 
     def run(self, *args: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """Run to its end."""
+        return self._run(["-m", "kademlua", *args], stdin)
+
+    def python(self, code: str, *args: str) -> subprocess.CompletedProcess[bytes]:
+        """Run a program that is the command line but for something."""
+        return self._run(["-c", code, *args], b"")
+
+    def _run(self, args: list[str], stdin: bytes) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
-            [sys.executable, "-m", "kademlua", *args],
+            [sys.executable, *args],
             input=stdin,
             capture_output=True,
             timeout=PATIENCE,

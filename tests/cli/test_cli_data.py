@@ -152,3 +152,34 @@ def test_what_is_no_export(launch, text, complaint):
     done = launch.run("import", "-", "--data", "data", stdin=text.encode())
     assert complaint in done.stderr.decode()
     assert b"Traceback" not in done.stderr
+
+
+WITHOUT_LMDB = "import sys; sys.modules['lmdb'] = None; from kademlua.cli import main; main()"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("node", "0", "--data", "data"),
+        ("swarm", "2", "--data", "data"),
+        ("export", "-", "--data", "."),
+        ("import", "-", "--data", "data"),
+        ("import", "-"),
+    ],
+)
+def test_data_without_lmdb_is_one_line(launch, failed, args):
+    line = failed(launch.python(WITHOUT_LMDB, *args), 1)
+    assert line == (
+        "Error: to keep data on disk takes lmdb; pip install 'kademlua[disk]' brings it\n"
+    )
+
+
+def test_without_lmdb_a_node_lives_in_memory_and_says_so(launch, tmp_path):
+    _, address = launch.node()
+    port = address.rpartition(":")[2]
+    done = launch.python(WITHOUT_LMDB, "node", port, "--no-bootstrap")
+    warning, error = done.stderr.decode().splitlines()
+    assert "WARNING" in warning
+    assert "nothing is kept when this node ends, for want of lmdb" in warning
+    assert "in use" in error  # it got as far as that
+    assert not (tmp_path / ".local").exists()
