@@ -202,10 +202,14 @@ class LivelinessManager:
 
     @property
     def is_swift(self) -> bool:
-        """Whether round trips are so short, and answers so sure, that to wait for one costs less
-        than a second question does."""
+        """Whether round trips are so short that to wait for one costs less than a question."""
+        return 0 <= self._overall.smoothed < _SWIFT
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether they are short, and no answer was late lately."""
         calm = not self._dead and self._clock() - self._late_at > _CALM
-        return calm and 0 <= self._overall.smoothed < _SWIFT
+        return calm and self.is_swift
 
     def tolerance(self, patience: float) -> float:
         """Seconds after which a call is over whose answer is late after ``patience``."""

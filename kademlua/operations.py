@@ -110,10 +110,12 @@ class Operations:
             return payloads.read_findnode(values, self._context.pool, self._context.reach)
 
         args = payloads.args_findvalue(key, per_node)
-        # As many in flight as answers are wanted, and one more: further ones seldom pay.
-        spare = 0 if self._liveliness.is_swift else 1
+        # As many in flight as answers are wanted, and one more where one may be late: further
+        # ones seldom pay. And no haste at the end where round trips are short.
+        spare = 0 if self._liveliness.is_sure else 1
         alpha = min(self._params.alpha, answers - len(found) + spare)
-        search = self._search(key, "findvalue", args, read, alpha=alpha, is_sparing=True)
+        is_sparing = self._liveliness.is_swift
+        search = self._search(key, "findvalue", args, read, alpha=alpha, is_sparing=is_sparing)
         search.run(())
         if len(found) < answers:
             self._took(key, search.lookup)

@@ -103,7 +103,7 @@ def test_an_add(world: World, replicas: int, rpcs: float) -> None:
     assert cost.circles == 0
 
 
-@pytest.mark.parametrize(("answers", "rpcs"), [(1, 3.2), (3, 5.5)])
+@pytest.mark.parametrize(("answers", "rpcs"), [(1, 6.6), (3, 8.7)])
 def test_a_find(world: World, answers: int, rpcs: float) -> None:
     nodes = settled(world, 100, 8)
     chance = random.Random(1)
