@@ -39,9 +39,9 @@ class Search:
         k: int | None = None,
         alpha: int | None = None,
         is_sparing: bool = False,
+        until: Callable[[Lookup], bool] | None = None,
     ) -> None:
-        """``k``, ``alpha`` and ``is_sparing`` are those of ``Lookup``, the first two by default
-        those of ``Params``."""
+        """The last four are those of ``Lookup``; ``k`` and ``alpha`` by default of ``Params``."""
         params = context.params
         k = k or params.k
         self._table = context.table
@@ -61,6 +61,7 @@ class Search:
             ask=self._ask,
             finished=self._ended.set,
             is_sparing=is_sparing,
+            until=until,
         )
 
     def run(self, seeds: Iterable[Contact]) -> None:
