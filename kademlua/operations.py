@@ -114,7 +114,7 @@ class Operations:
         # ones seldom pay. And no haste at the end where round trips are short.
         spare = 0 if self._liveliness.is_sure else 1
         alpha = min(self._params.alpha, answers - len(found) + spare)
-        is_sparing = self._liveliness.is_swift
+        is_sparing = self._liveliness.patience.is_swift
         search = self._search(key, "findvalue", args, read, alpha=alpha, is_sparing=is_sparing)
         search.run(())
         if len(found) < answers:

@@ -84,14 +84,14 @@ class Search:
             raise self._error
 
     def _ask(self, contact: Contact) -> None:
-        patience = self._liveliness.patience(contact)
+        patience = self._liveliness.patience.with_contact(contact)
         try:
             self._caller.send(
                 contact.endpoint,
                 contact,
                 self._question,
                 self._done,
-                timeout=self._liveliness.tolerance(patience),
+                timeout=self._liveliness.patience.until_over(patience),
                 late=self._late,
                 patience=patience,
             )
@@ -127,7 +127,7 @@ class Search:
 
     def _late(self, call: Call) -> None:
         assert call.contact is not None
-        self._liveliness.late()
+        self._liveliness.patience.late()
         self.lookup.late(call.contact)
 
     def _give_up(self, error: Exception) -> None:
