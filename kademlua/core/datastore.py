@@ -83,18 +83,19 @@ def address_of(owner: Contact) -> bytes:
 
 
 def check_bounds(
-    params: Params, encoded: bytes, *, entries: int, of_key: int, stored: int, of_address: int
+    params: Params, size: int, entries: int, of_key: int, stored: int, of_address: int
 ) -> None:
-    """StoreRefused where there is no room for a value beside so many entries and bytes."""
-    if len(encoded) > params.max_value_bytes:
+    """StoreRefused where there is no room for a value of ``size`` bytes beside so many entries,
+    so many of its key, and so many bytes, of all and of its owner's address."""
+    if size > params.max_value_bytes:
         raise StoreRefused(f"value over {params.max_value_bytes} bytes")
     if entries >= params.max_entries:
         raise StoreRefused("no room for more values")
     if of_key >= params.max_entries_per_key:
         raise StoreRefused("no room for more values of this key")
-    if stored + len(encoded) > params.max_stored_bytes:
+    if stored + size > params.max_stored_bytes:
         raise StoreRefused("no room for more bytes")
-    if of_address + len(encoded) > params.max_bytes_per_address:
+    if of_address + size > params.max_bytes_per_address:
         raise StoreRefused("no room for more bytes of this address")
 
 
@@ -163,38 +164,46 @@ class DataStore:
         ``is_direct``) replaces only one that was handed on, too, and ends earlier. With
         ``overwrite``, other owners' go too where ``Params.overwrite_drops_others`` says so.
         """
-        self.expire(now)
+        if self._ends and self._ends[0][0] <= now:
+            self.expire(now)
         owners = self._keys.get(key, {})
-        former = owners.get(owner)
+        former = owners.get(owner) if owners else None  # to hash a contact is not for nothing
         if former is not None and not is_direct and (former.is_direct or former.expires >= expires):
             owners[owner] = former._replace(given=now)
             return
-        drops_others = overwrite and self._params.overwrite_drops_others
-        leaving = owners if drops_others else {k: owners[k] for k in (owner,) if k in owners}
+        leaving = {} if former is None else {owner: former}
+        if overwrite and self._params.overwrite_drops_others:
+            leaving = owners
         address = address_of(owner)
-        of_address = self._addresses.get(address, 0)
-        freed = 0
-        for each, entry in leaving.items():
-            freed += len(entry.encoded)
-            if address_of(each) == address:
-                of_address -= len(entry.encoded)
-        check_bounds(
-            self._params,
-            encoded,
-            entries=self._entries - len(leaving),
-            of_key=len(owners) - len(leaving),
-            stored=self._bytes - freed,
-            of_address=of_address,
-        )
+        self._check_bounds(encoded, owners, leaving, address)
         for each in list(leaving):
             self._drop(key, each)
         self._keys.setdefault(key, {})[owner] = Entry(encoded, expires, is_direct, now)
         self._entries += 1
         self._bytes += len(encoded)
-        self._addresses[address] = of_address + len(encoded)
+        self._addresses[address] = self._addresses.get(address, 0) + len(encoded)
         self._rows += 1
         heapq.heappush(self._ends, (expires, self._rows, key, owner))
-        self._compact()
+        if len(self._ends) > 2 * self._entries + 64:
+            self._compact()
+
+    def _check_bounds(
+        self,
+        encoded: bytes,
+        owners: dict[Contact, Entry],
+        leaving: dict[Contact, Entry],
+        address: bytes,
+    ) -> None:
+        entries, of_key, stored = self._entries, len(owners), self._bytes
+        of_address = self._addresses.get(address, 0)
+        if leaving:
+            entries -= len(leaving)
+            of_key -= len(leaving)
+            for each, entry in leaving.items():
+                stored -= len(entry.encoded)
+                if address_of(each) == address:
+                    of_address -= len(entry.encoded)
+        check_bounds(self._params, len(encoded), entries, of_key, stored, of_address)
 
     def get(self, key: bytes, howmany: int, now: float) -> list[bytes]:
         """Up to ``howmany`` bencoded values of a key, the owner that stored last first."""
@@ -238,8 +247,6 @@ class DataStore:
 
     def _compact(self) -> None:
         """Build the heap anew once most of its rows are of values long replaced."""
-        if len(self._ends) <= 2 * self._entries + 64:
-            return
         rows = [
             (entry.expires, number, key, owner)
             for number, (key, owner, entry) in enumerate(

@@ -34,7 +34,11 @@ def _shapes() -> dict[int, list[Shape]]:
         for client, is_client in ((b"", False), (b"2:roi1e", True)):
             whole = b"d4:argsle%b%b1:vi1ee" % (named, client)
             shapes.append(Shape(whole, b"", name, (), 1, is_client))
-    for name, more in ((b"findnode", ()), (b"findvalue", ()), (b"findvalue", (4096,))):
+    for name, more in (
+        (b"findnode", ()),
+        (b"findvalue", ()),
+        *((b"findvalue", (howmany,)) for howmany in (6, 50, 4096)),  # the original's, and ours
+    ):
         named = b"4:name%d:%b" % (len(name), name)
         behind = b"".join(b"i%de" % each for each in more)
         shapes.append(Shape(b"d%b4:argsl20:" % named, b"%bee" % behind, name, more))
@@ -50,8 +54,11 @@ def _shapes() -> dict[int, list[Shape]]:
 
 
 _SHAPES = _shapes()
-_STORE = Shape(b"d4:argsl20:", b"i0ee4:name5:store1:vi1ee", b"store", (0,), 1)
-"""A store of a string; its value stands between key and tail."""
+_STORES = (
+    Shape(b"d4:argsl20:", b"i0ee4:name5:store1:vi1ee", b"store", (0,), 1),
+    Shape(b"d4:name5:store4:argsl20:", b"ee", b"store"),
+)
+"""Stores of a string, which stands between key and tail."""
 _ZERO = ord("0")
 
 
@@ -62,11 +69,12 @@ def read_request(payload: bytes) -> tuple[Shape, list[Any]] | None:
             start = len(shape.head)
             key = payload[start : start + ID_BYTES]
             return shape, [key, *shape.more] if key else []
-    if payload.endswith(_STORE.tail) and payload.startswith(_STORE.head):
-        start = len(_STORE.head)
-        value = _text(payload, start + ID_BYTES, len(payload) - len(_STORE.tail))
-        if value is not None:
-            return _STORE, [payload[start : start + ID_BYTES], value, *_STORE.more]
+    for shape in _STORES:
+        if payload.endswith(shape.tail) and payload.startswith(shape.head):
+            start = len(shape.head)
+            value = _text(payload, start + ID_BYTES, len(payload) - len(shape.tail))
+            if value is not None:
+                return shape, [payload[start : start + ID_BYTES], value, *shape.more]
     return None
 
 

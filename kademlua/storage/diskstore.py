@@ -169,11 +169,11 @@ class DiskStore:
         address = address_of(owner)
         check_bounds(
             self._params,
-            encoded,
-            entries=self._entries - len(leaving),
-            of_key=self._ledger.count_group(key) - len(leaving),
-            stored=self._bytes - sum(map(encoded_size, leaving.values())),
-            of_address=read_number(self._ledger.get("addresses", address))
+            len(encoded),
+            self._entries - len(leaving),
+            self._ledger.count_group(key) - len(leaving),
+            self._bytes - sum(map(encoded_size, leaving.values())),
+            read_number(self._ledger.get("addresses", address))
             - sum(
                 encoded_size(each)
                 for gone, each in leaving.items()
