@@ -41,7 +41,7 @@ class DataDirectory:
         self._is_wary = is_wary
         self.path = path
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            path.mkdir(0o700, parents=True, exist_ok=True)
             # Not removed at the end: who waits for it would hold a lock on a file that is gone.
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:

@@ -61,6 +61,7 @@ class Environment:
                 path,
                 map_size=map_size,
                 subdir=False,
+                mode=0o600,
                 lock=False,
                 readahead=False,  # keys are hashes: what is beside a row is never asked next
                 max_dbs=len(self._names) + 1,

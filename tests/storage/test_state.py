@@ -131,3 +131,10 @@ def test_an_id_that_can_t_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         node_state.keep_id(KEY)
     monkeypatch.undo()
     node_state.close()
+
+
+def test_nobody_else_reads_it(tmp_path: Path) -> None:
+    opened(tmp_path / "data").close()
+    assert (tmp_path / "data").stat().st_mode & 0o077 == 0
+    for file in (tmp_path / "data").glob("*.lmdb"):
+        assert file.stat().st_mode & 0o177 == 0
