@@ -125,6 +125,7 @@ class Caller:
             ended.set(result)
 
         call = self.send(endpoint, contact, self.question(name, args), done, timeout=timeout)
+        self._stats.caused["call"] += 1
         try:
             result = ended.get()
         finally:
@@ -160,7 +161,7 @@ class Caller:
         else:
             result = RpcFailed(packet.call)
         if isinstance(result, KademluaError):
-            self._stats.failed += 1
+            self._stats.failed_by[call.name] += 1
         else:
             self._stats.answered += 1
         call.done(call, result)
@@ -202,7 +203,7 @@ class Caller:
         for call, is_over in self._calls.overdue(self._clock()):
             try:
                 if is_over:
-                    self._stats.timeouts += 1
+                    self._stats.timed_out[call.name] += 1
                     call.done(call, RpcTimeout(f"no answer to {call.name}"))
                 elif call.late is not None:
                     if call.reminders == 1:

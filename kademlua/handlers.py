@@ -34,6 +34,7 @@ class Handlers:
         self._store = context.store
         self._params = context.params
         self._stats = context.stats
+        self._observers = context.observers
         self._quick: dict[bytes, _Handler] = {
             b"ping": self._ping,
             b"findnode": self._find_node,
@@ -110,7 +111,7 @@ class Handlers:
             self._send(datagram, endpoint)
 
     def _send_error(self, request: Request, endpoint: Endpoint, code: int) -> None:
-        self._stats.errors_out += 1
+        self._stats.errors_by[self._names.get(request.name, "unknown")] += 1
         self._send(protocol.encode_error(self._context.id, request.rpc_id, code), endpoint)
 
     def _send(self, datagram: bytes, endpoint: Endpoint) -> None:
@@ -199,6 +200,8 @@ class Handlers:
         except StoreRefused as refusal:
             self._stats.refused[refusal.reason] += 1
             return payloads.refused_reply(refusal.reason)
+        if self._observers.all:
+            self._observers.value_stored(key, owner, len(encoded))
         if self._store.is_durable:  # what is acknowledged is kept
             self._store.kept(partial(self._send_kept, request.rpc_id, endpoint))
             return None

@@ -49,30 +49,41 @@ class Operations:
         self.estimate = SizeEstimate()
 
     def find_node(
-        self, target: bytes, seeds: Iterable[Contact] = (), count: int | None = None
+        self,
+        target: bytes,
+        seeds: Iterable[Contact] = (),
+        count: int | None = None,
+        *,
+        cause: str = "find_node",
     ) -> Lookup:
         """Look up the closest live contacts; blocks this greenlet until it is done.
 
         ``seeds`` are contacts to begin with besides the routing table's; ``count`` is how many
-        to find, by default ``Params.k``. Raises NodeClosed and TooManyCalls.
+        to find, by default ``Params.k``; ``cause`` is one of ``Stats.caused``.
+        Raises NodeClosed and TooManyCalls.
         """
         args = payloads.args_key(target)
-        search = self._search(target, "findnode", args, self._read_contacts, k=count)
+        read = self._read_contacts
+        search = self._search(target, "findnode", args, read, cause=cause, k=count)
         search.run(seeds)
         self._took(target, search.lookup)
         return search.lookup
 
-    def find_some(self, wanted: Sequence[tuple[bytes, Callable[[Lookup], bool]]]) -> None:
+    def find_some(
+        self, wanted: Sequence[tuple[bytes, Callable[[Lookup], bool]]], cause: str
+    ) -> None:
         """Look up several targets at once, each with one query at a time and only until its
         function says that enough have answered; blocks and raises as ``find_node`` does."""
-        searches = [(target, self._search_some(target, until)) for target, until in wanted]
+        searches = [(target, self._search_some(target, until, cause)) for target, until in wanted]
         for target, search in searches:
             search.wait()
             self._sample(target, search.lookup)
 
-    def _search_some(self, target: bytes, until: Callable[[Lookup], bool]) -> Search:
+    def _search_some(self, target: bytes, until: Callable[[Lookup], bool], cause: str) -> Search:
         args = payloads.args_key(target)
-        search = self._search(target, "findnode", args, self._read_contacts, alpha=1, until=until)
+        search = self._search(
+            target, "findnode", args, self._read_contacts, cause=cause, alpha=1, until=until
+        )
         search.lookup.narrow(1)
         search.start()
         return search
@@ -81,7 +92,7 @@ class Operations:
         """See at so many random places how near the nodes are to each other: some four queries
         each. Blocks and raises as ``find_node`` does."""
         rng = self._context.rng
-        self.find_some([(random_id(rng), _has_nearest) for _ in range(count)])
+        self.find_some([(random_id(rng), _has_nearest) for _ in range(count)], "settle")
 
     def _read_contacts(self, _: Contact, values: list[Any]) -> list[Contact]:
         return payloads.read_findnode(values, self._context.pool, self._context.reach)
@@ -117,7 +128,9 @@ class Operations:
         spare = 0 if self._liveliness.is_sure else 1
         alpha = min(self._params.alpha, answers - len(found) + spare)
         is_sparing = self._liveliness.patience.is_swift
-        search = self._search(key, "findvalue", args, read, alpha=alpha, is_sparing=is_sparing)
+        search = self._search(
+            key, "findvalue", args, read, cause="find_value", alpha=alpha, is_sparing=is_sparing
+        )
         search.run(())
         if len(found) < answers:
             self._took(key, search.lookup)
@@ -131,7 +144,8 @@ class Operations:
         """
         replicas = self._params.replicas
         # The nearer half know who the farther half are: a question each is saved.
-        candidates = self.find_node(key, count=(replicas + 1) // 2).known(2 * replicas)
+        found = self.find_node(key, count=(replicas + 1) // 2, cause="store")
+        candidates = found.known(2 * replicas)
         report = StoreReport()
         wanted = replicas
         if not self._context.read_only and self._is_holder(key, candidates):
@@ -140,6 +154,7 @@ class Operations:
         question = self._caller.question("store", payloads.args_store(key, encoded, overwrite))
         placement = Placement(self._caller, self._liveliness, question, report)
         placement.run(candidates[:wanted], candidates[wanted:])
+        self._context.stats.caused["store"] += placement.sent
         if not report.acknowledged:
             raise StoreFailed(report.why_failed())
         return report
@@ -158,6 +173,8 @@ class Operations:
         own = self._context.contact
         try:
             self._store.put(key, own, encoded, now=now, expires=expires, overwrite=overwrite)
+            if self._context.observers.all:
+                self._context.observers.value_stored(key, own, len(encoded))
             self._await_kept()
         except StoreRefused as refusal:
             report.refused.append((own, refusal.reason))

@@ -6,7 +6,7 @@ keeps it is told whom to probe (Maymounkov and Mazières 2002, sections 2.2 to 2
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.ids import ID_BITS, to_int
@@ -45,7 +45,7 @@ class RoutingTable:
     last one, which holds the own id, splits.
     """
 
-    __slots__ = ("_by_endpoint", "_by_id", "_k", "_own", "buckets", "own_id")
+    __slots__ = ("_by_endpoint", "_by_id", "_k", "_own", "buckets", "changed", "own_id")
 
     def __init__(self, own_id: bytes, k: int, now: float) -> None:
         self.own_id = own_id
@@ -54,6 +54,8 @@ class RoutingTable:
         self._by_id: dict[bytes, Peer] = {}
         self._by_endpoint: dict[Endpoint, Peer] = {}
         self.buckets = [KBucket(now)]
+        self.changed: Callable[[Contact, bool], None] | None = None
+        """Told of each contact that enters (True) or leaves; must not raise."""
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -161,6 +163,8 @@ class RoutingTable:
         bucket.replacements.pop(contact.number, None)
         self._by_id[contact.id] = peer
         self._by_endpoint[contact.endpoint] = peer
+        if self.changed is not None:
+            self.changed(contact, True)
 
     def _split(self) -> None:
         """Part the own bucket: what shares one bit more moves on to a new own bucket."""
@@ -193,6 +197,8 @@ class RoutingTable:
         del self._by_id[contact.id]
         del self._by_endpoint[contact.endpoint]
         del self.buckets[self.bucket_of(contact.number)].contacts[contact.number]
+        if self.changed is not None:
+            self.changed(contact, False)
 
     def _move_up(
         self, bucket: KBucket, heard: float, but: Endpoint | None = None
