@@ -183,7 +183,17 @@ class Node:
         """Whether the node is in a network; one without bootstrap addresses always is."""
         return self._maintenance.joined.is_set() and not self._closed.is_set()
 
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called."""
+        return self._closed.is_set()
+
     # What it is and knows.
+
+    @property
+    def now(self) -> float:
+        """The time by its clock, to which the times in its table and store are to be compared."""
+        return self._context.clock()
 
     @property
     def id(self) -> bytes:

@@ -14,8 +14,9 @@ import click
 
 from kademlua.cli.options import endpoint, hex_option, json_option, key_of, via_option
 from kademlua.cli.session import client, ping_once
-from kademlua.cli.values import contact_json, value_json, value_text
+from kademlua.cli.values import value_text
 from kademlua.core.contact import Contact, Endpoint, format_endpoint
+from kademlua.jsonform import contact_json, value_json
 
 _DEFAULT_ANSWERS = 3
 
