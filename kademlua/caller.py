@@ -6,6 +6,7 @@ event loop's greenlet calls as the answer comes. One timer serves all deadlines.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -52,6 +53,10 @@ class Caller:
 
     def __len__(self) -> int:
         return len(self._calls)
+
+    def in_flight(self) -> Counter[str]:
+        """Calls not ended yet, by RPC."""
+        return Counter(self._calls.names())
 
     def question(self, name: str, args: bytes) -> Question:
         """A question to be sent; ``args`` are bencoded, in a row."""
@@ -129,7 +134,8 @@ class Caller:
         try:
             result = ended.get()
         finally:
-            self._calls.cancel(call)
+            if self._calls.cancel(call):
+                self._stats.given_up[name] += 1
         if isinstance(result, KademluaError):
             raise result
         assert call.contact is not None

@@ -230,6 +230,10 @@ class Node:
             "network_size": self.network_size(),
         }
 
+    def calls_in_flight(self) -> dict[str, int]:
+        """Its calls to others that have not ended yet, by RPC."""
+        return dict(self._caller.in_flight())
+
     def network_size(self) -> int:
         """About how many nodes the network has, this one included."""
         return self._operations.network_size()

@@ -17,6 +17,7 @@ class Stats:
         "dropped",
         "errors_by",
         "failed_by",
+        "given_up",
         "packets_in",
         "packets_out",
         "refused",
@@ -40,6 +41,8 @@ class Stats:
         """Calls of ours by RPC that nobody answered in time."""
         self.failed_by: Counter[str] = Counter()
         """Calls of ours by RPC answered with 130 or 131, or with something unreadable."""
+        self.given_up: Counter[str] = Counter()
+        """Calls of ours by RPC whose caller waited no longer."""
         self.errors_by: Counter[str] = Counter()
         """Requests by RPC that we answered with 130 or 131; those of no RPC that we have are
         "unknown"."""
@@ -86,6 +89,7 @@ class Stats:
             "repeated": self.repeated,
             "timeouts": self.timeouts,
             "timed_out": dict(self.timed_out),
+            "given_up": dict(self.given_up),
             "failed": self.failed,
             "failed_by": dict(self.failed_by),
             "requests": dict(self.requests),

@@ -77,7 +77,7 @@ class Head(dict[str, str]):
 
     def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
         """The value of a field."""
-        return super().get(name.lower(), default)  # type: ignore[arg-type]
+        return super().get(name.lower(), default)
 
     getheader = get
 

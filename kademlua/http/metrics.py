@@ -84,13 +84,16 @@ class NodeMetrics(Collector):
         results = CounterMetricFamily(
             "kademlua_call_results", "How calls of this node ended.", labels=["rpc", "result"]
         )
-        for rpc in stats["calls"]:
-            seen = self._timings.round_trips.get(rpc)
-            failed = stats["failed_by"].get(rpc, 0)
-            answered = (seen.count if seen is not None else 0) - failed
-            results.add_metric([rpc, "answered"], max(answered, 0))
-            results.add_metric([rpc, "failed"], failed)
-            results.add_metric([rpc, "timeout"], stats["timed_out"].get(rpc, 0))
+        ends = {"failed": "failed_by", "timeout": "timed_out", "given up": "given_up"}
+        in_flight = self._node.calls_in_flight()
+        for rpc, answered in stats["calls"].items():
+            # What is counted of an answered call is its beginning; the rest happens seldom.
+            answered -= in_flight.get(rpc, 0)
+            for result, name in ends.items():
+                count = stats[name].get(rpc, 0)
+                answered -= count
+                results.add_metric([rpc, result], count)
+            results.add_metric([rpc, "answered"], answered)
         yield results
         yield _counter("caused_calls", "Calls by what they were for.", "cause", stats["caused"])
         yield _counter("repeated_calls", "Calls sent again, being late.", None, stats["repeated"])
