@@ -12,7 +12,8 @@ import click
 
 from kademlua.cli.addresses import is_loopback, resolve
 from kademlua.cli.config import load_params
-from kademlua.cli.data import state_of_node
+from kademlua.cli.data import open_state, path_of_node
+from kademlua.cli.http import HttpChoice, http_options, start_http
 from kademlua.cli.logs import LEVELS, start_log
 from kademlua.cli.options import CONTROL_PORT, endpoint, node_id
 from kademlua.cli.serving import Serving
@@ -85,6 +86,7 @@ logger = logging.getLogger(__name__)
     default=None,
     help="Read commands from the standard input.  [default: if it is a terminal]",
 )
+@http_options
 def node(
     port: int,
     host: str,
@@ -97,6 +99,9 @@ def node(
     log_file: Path | None,
     log_level: str | None,
     with_shell: bool | None,
+    http: Endpoint | None,
+    http_token: Path | None,
+    http_name: tuple[str, ...],
 ) -> None:
     """Run a node that listens on PORT (0 takes a free one), until ^C or SIGTERM.
 
@@ -109,6 +114,7 @@ def node(
         kademlua node 8002                     joins it; help at the prompt lists the commands
         kademlua node 0 --no-shell             on any free port, as a daemon
         kademlua node 8001 --memory            keeps nothing when it ends
+        kademlua node 8001 --http 127.0.0.1:8080
         kademlua node 8001 --host :: --bootstrap dht.example.org:8001
         echo 'findvalue(sha1("key"))' | kademlua node 0 --shell
     """
@@ -116,6 +122,8 @@ def node(
         raise click.UsageError("--bootstrap and --no-bootstrap exclude each other.")
     if data is not None and memory:
         raise click.UsageError("--data and --memory exclude each other.")
+    over_http = HttpChoice(http, http_token, http_name)
+    over_http.check()
     params = load_params(config) if config is not None else Params()
     host = resolve(host.removeprefix("[").removesuffix("]"))[0]
     if not bootstrap and not no_bootstrap:
@@ -125,7 +133,8 @@ def node(
     is_beside_prompt = with_shell and _sits_at_terminal() and log_file is None
     lines = start_log(log_level or ("warning" if is_beside_prompt else "info"), log_file)
     with ExitStack() as at_end:
-        state = None if memory else state_of_node(port, data, params)
+        path = None if memory else path_of_node(port, data)
+        state = open_state(path, params) if path is not None else None
         if state is not None:
             at_end.callback(state.close)
         kademlua_node = _node(port, host, own_id, bootstrap, params, state)
@@ -140,6 +149,7 @@ def node(
         serving = at_end.enter_context(Serving(kademlua_node))
         where = format_endpoint(kademlua_node.contact.endpoint)
         click.echo(f"kademlua node {kademlua_node.id.hex()} listening on {where}")
+        start_http(kademlua_node, over_http, path, at_end)
         if is_loopback(host) and bootstrap and all(map(_is_elsewhere, bootstrap)):
             logger.warning("%s reaches this machine only; --host 0.0.0.0 is for more", host)
         shell = Shell(kademlua_node) if with_shell else None

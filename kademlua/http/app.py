@@ -20,7 +20,6 @@ from kademlua.node import Node
 
 logger = logging.getLogger(__name__)
 
-PROBLEM = "application/problem+json"
 _STATUS = (
     (NotJoined, falcon.HTTP_503),
     (NodeClosed, falcon.HTTP_503),
@@ -45,7 +44,7 @@ def make_app(node: Node, guard: Guard, metrics: NodeMetrics) -> falcon.App[Any, 
     app.add_route("/v1/stored", Stored(node))
     app.add_route("/v1/stats", Stats(node))
     app.add_route("/v1/events", Events(node))
-    app.add_route("/v1/openapi.json", openapi.Document())
+    app.add_route("/v1/openapi.json", openapi.Document(is_open=guard.is_open))
     return app
 
 
@@ -54,7 +53,7 @@ def _serialize(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPErr
     problem: dict[str, Any] = {"title": error.title, "status": error.status_code}
     if error.description:
         problem["detail"] = error.description
-    resp.content_type = PROBLEM
+    resp.content_type = openapi.PROBLEM
     resp.data = json.dumps(problem).encode()
 
 

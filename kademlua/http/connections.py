@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import gevent
@@ -31,8 +32,11 @@ class Connections:
     one that waits longest. So half a request costs nobody else a place.
     """
 
-    def __init__(self, limit: int = MAX_CONNECTIONS) -> None:
+    def __init__(
+        self, limit: int = MAX_CONNECTIONS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._limit = limit
+        self._clock = clock
         # Since when; a dictionary keeps the order of entry, so the oldest is in front.
         self._waiting: dict[Connection, float] = {}
         self._busy: dict[Connection, float] = {}
@@ -47,7 +51,7 @@ class Connections:
     def start(self) -> None:
         """Begin to watch the time."""
         self._timer = gevent.get_hub().loop.timer(_SWEEP, _SWEEP)
-        self._timer.start(self._sweep)
+        self._timer.start(self.sweep)
 
     def close(self) -> None:
         """End all of them, and watch no more; idempotent."""
@@ -67,18 +71,18 @@ class Connections:
                 self.ended_early += 1
                 return False
             self._end(group, oldest)
-        self._waiting[connection] = time.monotonic()
+        self._waiting[connection] = self._clock()
         return True
 
     def waits(self, connection: Connection) -> None:
         """It waits for its client's next request."""
         if self._busy.pop(connection, None) is not None:
-            self._waiting[connection] = time.monotonic()
+            self._waiting[connection] = self._clock()
 
     def works(self, connection: Connection) -> None:
         """A request is there, and being answered."""
         if self._waiting.pop(connection, None) is not None:
-            self._busy[connection] = time.monotonic()
+            self._busy[connection] = self._clock()
 
     def lasts(self, connection: Connection) -> None:
         """Its answer goes on for as long as the client likes."""
@@ -92,10 +96,11 @@ class Connections:
         self._lasting.discard(connection)
 
     def _is_slow(self, busy: Connection) -> bool:
-        return time.monotonic() - self._busy[busy] > SPARED_SECONDS
+        return self._clock() - self._busy[busy] > SPARED_SECONDS
 
-    def _sweep(self) -> None:
-        now = time.monotonic()
+    def sweep(self) -> None:
+        """End those whose time is up."""
+        now = self._clock()
         for group, seconds in ((self._waiting, WAITING_SECONDS), (self._busy, BUSY_SECONDS)):
             while group:
                 oldest, since = next(iter(group.items()))

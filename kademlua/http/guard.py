@@ -24,7 +24,7 @@ class Guard:
         """Who ``is_open`` lets everybody read; else all takes the token. ``names`` are host names
         by which the node may be reached, besides localhost and all IP addresses."""
         self._token = token.encode()
-        self._is_open = is_open
+        self.is_open = is_open
         self._names = {"localhost", *(name.lower() for name in names)}
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -39,7 +39,7 @@ class Guard:
             raise falcon.HTTPForbidden(description="a page from elsewhere may not ask this node")
         if req.env.get("HTTP_SEC_FETCH_SITE") == "cross-site" and req.path != "/":
             raise falcon.HTTPForbidden(description="a page from elsewhere may not ask this node")
-        if (not self._is_open or req.method not in _SAFE) and not self._is_authorized(req):
+        if (not self.is_open or req.method not in _SAFE) and not self._is_authorized(req):
             raise falcon.HTTPUnauthorized(
                 description="this takes the token, as Authorization: Bearer TOKEN",
                 challenges=["Bearer"],

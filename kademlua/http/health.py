@@ -18,6 +18,8 @@ class Health:
         """200 while the node runs, else 503."""
         _say(resp, "ok" if not self._node.closed else "closed", is_well=not self._node.closed)
 
+    on_head = on_get
+
 
 class Ready:
     """The node is in a network."""
@@ -30,6 +32,8 @@ class Ready:
         is_joined = self._node.joined
         _say(resp, "joined" if is_joined else "not joined", is_well=is_joined)
 
+    on_head = on_get
+
 
 class Metrics:
     """What Prometheus scrapes."""
@@ -41,6 +45,8 @@ class Metrics:
         """All metrics in Prometheus' text format."""
         resp.content_type = CONTENT_TYPE
         resp.data = self._metrics.text()
+
+    on_head = on_get
 
 
 def _say(resp: falcon.Response, word: str, *, is_well: bool) -> None:

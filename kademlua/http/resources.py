@@ -14,8 +14,8 @@ from kademlua.operations import Answer
 from kademlua.placement import StoreReport
 
 _PREFIX = "/v1/values/"
-_MAX_ANSWERS = 20
-_MAX_PER_NODE = 1_000
+MAX_ANSWERS = 20
+MAX_PER_NODE = 1_000
 
 
 class Values:
@@ -27,8 +27,8 @@ class Values:
     def on_get(self, req: falcon.Request, resp: falcon.Response, key: str) -> None:
         """Find them: all answers as JSON, or the first value's bytes, as the client accepts."""
         wanted = key_of(req, _PREFIX)
-        answers = number(req, "answers", 3, _MAX_ANSWERS)
-        per_node = number(req, "per_node", 100, _MAX_PER_NODE)
+        answers = number(req, "answers", 3, MAX_ANSWERS)
+        per_node = number(req, "per_node", 100, MAX_PER_NODE)
         accepts = req.client_prefers((JSON, BYTES))
         if accepts is None:
             raise falcon.HTTPNotAcceptable(description=f"there is {JSON} and {BYTES}")
@@ -51,6 +51,8 @@ class Values:
                     ],
                 }
             ).encode()
+
+    on_head = on_get
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, key: str) -> None:
         """Add this node's value of the key, in place of its former one."""

@@ -29,12 +29,15 @@ class _Handler(WSGIHandler):
     def handle(self) -> None:
         """Answer requests until the client or this side has enough."""
         connections = self.server.connections
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if not connections.enter(self):
             self.socket.close()
             return
         try:
+            # Head and body of an answer go out one after the other, and neither shall wait.
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             super().handle()
+        except OSError:  # the client is gone
+            pass
         finally:
             connections.leave(self)
 

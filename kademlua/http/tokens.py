@@ -36,7 +36,7 @@ def token_in(path: Path) -> str:
 
 
 def runtime_file(port: int) -> Path:
-    """Where the token of a node that keeps no data is, by the port of its HTTP."""
+    """Where the token of a node on a port is that keeps no data."""
     base = os.environ.get("XDG_RUNTIME_DIR", "")
     # Without one of the system's there is the directory for what is temporary, which is not
     # ours alone; the name of the user keeps users apart, and the file is checked.

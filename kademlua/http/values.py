@@ -58,7 +58,7 @@ def key_of(req: falcon.Request, prefix: str) -> bytes:
     try:
         return ids.from_hex(raw.decode("latin-1"))
     except ValueError as error:
-        raise falcon.HTTPInvalidParam(str(error), "key") from None
+        raise falcon.HTTPNotFound(description=f"{error}, as hex=true says") from None
 
 
 def number(req: falcon.Request, name: str, default: int, most: int) -> int:

@@ -17,7 +17,7 @@ from kademlua.node import Node
 
 _AT_ONCE = 2_000
 """Keys looked at before others may run."""
-_MAX_LISTED = 200
+MAX_LISTED = 200
 
 
 class Lookup:
@@ -38,6 +38,8 @@ class Lookup:
                 "contacts": [contact_json(contact) for contact in found],
             }
         ).encode()
+
+    on_head = on_get
 
 
 class Contacts:
@@ -61,6 +63,8 @@ class Contacts:
                 ],
             }
         ).encode()
+
+    on_head = on_get
 
     def _buckets(self) -> Iterator[tuple[int, list[dict[str, Any]]]]:
         node, now = self._node, self._node.now
@@ -91,7 +95,7 @@ class Stored:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """How many there are, and some keys in order, from ``after`` on."""
-        count = number(req, "limit", 50, _MAX_LISTED)
+        count = number(req, "limit", 50, MAX_LISTED)
         after = req.get_param("after")
         try:
             last = from_hex(after) if after is not None else b""
@@ -107,6 +111,8 @@ class Stored:
                 "next": keys[count - 1].hex() if len(keys) > count else None,
             }
         ).encode()
+
+    on_head = on_get
 
     def _first(self, keys: Iterable[bytes], last: bytes, count: int) -> list[bytes]:
         """The first keys behind ``last``; many are looked at bit by bit, so that the node goes
@@ -150,3 +156,5 @@ class Stats:
         node = self._node
         stats = {"node": contact_json(node.contact), "joined": node.joined} | node.stats()
         resp.data = json.dumps(stats).encode()
+
+    on_head = on_get
