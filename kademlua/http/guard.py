@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 import falcon
 
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(?::[0-9]*)?")
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
@@ -47,10 +48,10 @@ class Guard:
 
     def _is_ours(self, host: str) -> bool:
         """Whether a Host field names this node: an IP address can't be rebound."""
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
+        found = _HOST.fullmatch(host)
+        if found is None:
             return False
+        name = found[1].strip("[]").lower()
         return name in self._names or _is_address(name)
 
     def _is_authorized(self, req: falcon.Request) -> bool:

@@ -13,11 +13,7 @@ import gevent.socket
 import pytest
 
 from kademlua import Node
-
-pytest.importorskip("falcon", reason="of the extra http")
-pytest.importorskip("prometheus_client", reason="of the extra http")
-
-from kademlua.http.service import HttpService  # noqa: E402  (only where it is installed)
+from kademlua.http.service import HttpService
 
 TOKEN = "a-token-of-the-tests"
 
