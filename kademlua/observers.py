@@ -15,6 +15,9 @@ from kademlua.core.contact import Contact
 class LookupObserver:
     """Watches one lookup. Its methods are called as things happen; none may block."""
 
+    def seeded(self, contacts: list[Contact]) -> None:
+        """It begins with these contacts, the nearest that are known."""
+
     def queried(self, contact: Contact) -> None:
         """A query goes out."""
 
@@ -114,6 +117,11 @@ class WatchedLookup:
             observers.guarded(each.lookup_began, name, target, cause) for each in observers.all
         )
         self._watching: list[LookupObserver] = [each for each in chosen if each is not None]
+
+    def seeded(self, contacts: list[Contact]) -> None:
+        """Tell of the contacts that it begins with."""
+        for each in self._watching:
+            self._observers.guarded(each.seeded, contacts)
 
     def queried(self, contact: Contact) -> None:
         """Tell of a query."""

@@ -79,7 +79,10 @@ class Search:
 
     def start(self, seeds: Iterable[Contact] = ()) -> None:
         """Send the first queries, to the nearest of these and of the table's contacts."""
-        self.lookup.start(self._living([*seeds, *self._table.closest(self._target, self._known)]))
+        known = self._living([*seeds, *self._table.closest(self._target, self._known)])
+        if self._watched is not None:
+            self._watched.seeded(known)
+        self.lookup.start(known)
 
     def wait(self) -> None:
         """Block this greenlet until the end; raises what made the lookup impossible."""

@@ -37,7 +37,8 @@ class Events:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """A stream that goes on until the client ends it."""
-        kinds = set(req.get_param_as_list("kinds") or KINDS)
+        asked = req.get_param("kinds")
+        kinds = set(asked.split(",") if asked is not None else KINDS)
         if not kinds <= set(KINDS):
             raise falcon.HTTPInvalidParam(f"there is {', '.join(KINDS)}", "kinds")
         lookups = number(req, "lookups", 10, 100)
@@ -158,6 +159,9 @@ class _LookupListener(LookupObserver):
 
     def _note(self, name: str, data: dict[str, Any]) -> None:
         self._listener.note(name, {"lookup": self._number} | data)
+
+    def seeded(self, contacts: list[Contact]) -> None:
+        self._note("lookup-seeded", {"contacts": [each.id.hex() for each in contacts]})
 
     def queried(self, contact: Contact) -> None:
         self._note("lookup-queried", {"contact": contact_json(contact)})

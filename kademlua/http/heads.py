@@ -40,17 +40,18 @@ class Head(dict[str, str]):
     def read(cls, lines: Lines) -> Head:
         """The fields up to the empty line; RequestRefused for what is too long or no field."""
         head, left = cls(), MAX_HEAD
-        while True:
+        for _ in range(MAX_FIELDS + 1):
             line = lines.readline(left)
             if line in (b"\r\n", b"\n"):
                 return head
             left -= len(line)
-            if left <= 0 or len(head) >= MAX_FIELDS:
-                raise RequestRefused("431 Request Header Fields Too Large")
+            if left <= 0:
+                break
             field = _FIELD.fullmatch(line)
             if field is None:
                 raise RequestRefused("400 Bad Request")
             head._enter(field[1].decode().lower(), field[2].decode("latin-1"))
+        raise RequestRefused("431 Request Header Fields Too Large")
 
     def _enter(self, name: str, value: str) -> None:
         if name in self:

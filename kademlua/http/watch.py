@@ -68,6 +68,9 @@ class _Hops(LookupObserver):
         self._nearest: float = math.inf
         self._hops = 0
 
+    def seeded(self, contacts: list[Contact]) -> None:
+        self._depths = {each.number: 1 for each in contacts}
+
     def answered(self, contact: Contact, told: list[Contact]) -> None:
         depth = self._depths.get(contact.number, 1)
         for each in told:
