@@ -56,14 +56,14 @@ def http_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def start_http(node: Node, choice: HttpChoice, data: Path | None, at_end: ExitStack) -> None:
+def start_http(node: Node, choice: HttpChoice, data: Path | None, at_end: ExitStack) -> str | None:
     """Begin to answer HTTP beside a node until the end, if that was asked for; ``data`` is the
-    node's data directory, if it has one.
+    node's data directory, if it has one. Returns where it does so, for people.
 
     One line and the end where that can't be done.
     """
     if choice.listen is None:
-        return
+        return None
     for module in ("falcon", "prometheus_client"):
         if importlib.util.find_spec(module) is None:
             raise click.ClickException(
@@ -88,7 +88,7 @@ def start_http(node: Node, choice: HttpChoice, data: Path | None, at_end: ExitSt
         where = format_endpoint(address)
         raise click.ClickException(f"can't listen on {where}: {error.strerror}") from None
     at_end.callback(service.close)
-    click.echo(f"http://{format_endpoint(service.local)}/, token in {path}")
+    return f"http://{format_endpoint(service.local)}/, token in {path}"
 
 
 def _listen(text: str) -> Endpoint:

@@ -146,10 +146,12 @@ def node(
         if state is not None:
             state.attend(kademlua_node)
             at_end.callback(state.save_contacts_of, kademlua_node)
+        http_line = start_http(kademlua_node, over_http, path, at_end)
         serving = at_end.enter_context(Serving(kademlua_node))
         where = format_endpoint(kademlua_node.contact.endpoint)
         click.echo(f"kademlua node {kademlua_node.id.hex()} listening on {where}")
-        start_http(kademlua_node, over_http, path, at_end)
+        if http_line is not None:
+            click.echo(http_line)
         if is_loopback(host) and bootstrap and all(map(_is_elsewhere, bootstrap)):
             logger.warning("%s reaches this machine only; --host 0.0.0.0 is for more", host)
         shell = Shell(kademlua_node) if with_shell else None
