@@ -110,6 +110,17 @@ class Calls:
         del self._by_rpc_id[rpc_id]
         return call
 
+    def begun_again(self, rpc_id: bytes, endpoint: Endpoint, now: float) -> Call | None:
+        """The call in flight to that endpoint, measured from now on, its deadline apart; None
+        where there is none."""
+        call = self._by_rpc_id.get(rpc_id)
+        if call is None or call.endpoint != endpoint:
+            return None
+        call.sent = now
+        if call.late is not None and call.patience > 0:
+            call.due = _after(call)
+        return call
+
     def cancel(self, call: Call) -> None:
         """Forget a call: its answer will count as unasked."""
         self._by_rpc_id.pop(call.rpc_id, None)

@@ -1,0 +1,176 @@
+"""What tells a new request of a private network from a recorded one: tickets and counters.
+
+``docs/protocol.md`` says why it holds. All state is of one node, bounded, and gone when it
+ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from itertools import islice
+from struct import Struct
+
+from kademlua.core.contact import Endpoint
+
+TICKET_BYTES = 8
+TRAILER = Struct("!8sQ")
+"""What a request has between its payload and its tag: ticket and counter."""
+NO_TICKET = bytes(TICKET_BYTES)
+"""What a request shows to a peer that gave it none."""
+
+MAX_SESSIONS = 2_048
+WINDOW = 64
+"""Requests of one peer among which one may be late."""
+MAX_REPEATS = 3
+"""Of one request. Each takes another ticket, so a recorded challenge brings forth none."""
+MAX_CHALLENGED = 256
+"""Requests of which it is remembered that they were repeated."""
+
+_MASK = (1 << WINDOW) - 1
+_NO_TRAILER = bytes(TRAILER.size)
+_SECRET_BYTES = 32
+_pack = TRAILER.pack
+
+
+class _Session:
+    """What a node and one peer have shown each other."""
+
+    __slots__ = ("counter", "newest", "ours", "proven", "seen", "wanted")
+
+    def __init__(self) -> None:
+        self.wanted = b""
+        """The ticket that the peer's requests have to show; empty where there is none yet."""
+        self.proven = b""
+        """The last ticket of a challenge of ours that it showed: what the next is made of."""
+        self.newest = 0
+        """The highest counter that came with the ticket."""
+        self.seen = 0
+        """Bit n: the counter n below it came."""
+        self.ours = NO_TICKET
+        """The ticket that our requests show the peer."""
+        self.counter = 0
+        """That of our next request."""
+
+
+class Sessions:
+    """The sessions of a node by the peers' endpoints. Only who has a key can begin one."""
+
+    __slots__ = ("_by_endpoint", "_limit", "_rng", "_secret")
+
+    def __init__(self, rng: random.Random, limit: int = MAX_SESSIONS) -> None:
+        """``rng`` must not be guessed: all tickets come of it."""
+        self._rng = rng
+        self._limit = limit
+        self._by_endpoint: dict[Endpoint, _Session] = {}
+        self._secret = rng.randbytes(_SECRET_BYTES)
+
+    def __len__(self) -> int:
+        return len(self._by_endpoint)
+
+    # Requests that come in.
+
+    def why_not(self, endpoint: Endpoint, ticket: bytes, counter: int) -> str | None:
+        """Take in a request's ticket and counter: None where it is a new one; ``replayed``
+        where it came before; ``unproven`` where that can't be told: challenge it."""
+        session = self._by_endpoint.get(endpoint)
+        if session is None or ticket != session.wanted:
+            return self._why_not_begun(session, endpoint, ticket, counter)
+        ahead = counter - session.newest
+        if ahead == 1:  # nearly always
+            session.newest = counter
+            session.seen = (session.seen << 1 | 1) & _MASK
+            return None
+        if ahead > 0:
+            session.newest = counter
+            # Where so many counters are left out, nothing of the window remains.
+            session.seen = (session.seen << ahead | 1) & _MASK if ahead < WINDOW else 1
+            return None
+        if -ahead >= WINDOW or session.seen >> -ahead & 1:
+            return "replayed"
+        session.seen |= 1 << -ahead
+        return None
+
+    def _why_not_begun(
+        self, session: _Session | None, endpoint: Endpoint, ticket: bytes, counter: int
+    ) -> str | None:
+        """The same of a ticket that the endpoint has not shown yet: a challenge's, if new."""
+        if ticket != self.ticket(endpoint):
+            return "unproven"
+        session = session or self._begin(endpoint)
+        session.wanted = session.proven = ticket
+        session.newest, session.seen = counter, 1
+        if session.ours == NO_TICKET:  # what it counts from is chance, and new to it
+            session.ours, session.counter = _counter_bytes(counter), self._first_counter()
+        return None
+
+    def ticket(self, endpoint: Endpoint) -> bytes:
+        """The ticket that the next challenge to an endpoint gives it.
+
+        It stays the same until it is shown, so a challenge takes no memory; and none comes
+        twice: what it is made of has changed by then.
+        """
+        session = self._by_endpoint.get(endpoint)
+        former = session.proven if session is not None else b""
+        text = b"%b %b %d" % (former, endpoint[0].encode(), endpoint[1])
+        return hashlib.blake2b(text, key=self._secret, digest_size=TICKET_BYTES).digest()
+
+    # Requests that go out.
+
+    def trailer(self, endpoint: Endpoint) -> bytes:
+        """The ticket and the counter of the next request to an endpoint."""
+        session = self._by_endpoint.get(endpoint)
+        if session is None:
+            return _NO_TRAILER
+        counter = session.counter
+        session.counter = counter + 1
+        return _pack(session.ours, counter)
+
+    def take(self, endpoint: Endpoint, ticket: bytes) -> None:
+        """Show this ticket from now on, as a challenge from there says."""
+        session = self._by_endpoint.get(endpoint) or self._begin(endpoint)
+        if session.ours == NO_TICKET:
+            session.counter = self._first_counter()
+        session.ours = ticket
+        if not session.wanted:  # the peer sees that counter first, and may show it
+            session.wanted = _counter_bytes(session.counter)
+
+    def _first_counter(self) -> int:
+        """From chance, since it is a ticket for the peer; of 62 bits, so that it never ends."""
+        return int.from_bytes(self._rng.randbytes(8)) >> 2 | 1
+
+    def _begin(self, endpoint: Endpoint) -> _Session:
+        if len(self._by_endpoint) >= self._limit:
+            for each in list(islice(self._by_endpoint, (self._limit + 1) // 2)):
+                del self._by_endpoint[each]
+            # Of whom nothing is known any more, no ticket may be made that was there before.
+            self._secret = self._rng.randbytes(_SECRET_BYTES)
+        session = self._by_endpoint[endpoint] = _Session()
+        return session
+
+
+class Repeats:
+    """Which tickets the requests in flight were repeated with: each once, and a few at most."""
+
+    __slots__ = ("_by_rpc_id",)
+
+    def __init__(self) -> None:
+        self._by_rpc_id: dict[bytes, tuple[bytes, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_rpc_id)
+
+    def may(self, rpc_id: bytes, ticket: bytes) -> bool:
+        """Whether a request may be repeated with a ticket; then it is noted that it was."""
+        noted = self._by_rpc_id
+        shown = noted.get(rpc_id, ())
+        if ticket in shown or len(shown) >= MAX_REPEATS:
+            return False
+        if not shown and len(noted) >= MAX_CHALLENGED:
+            del noted[next(iter(noted))]
+        noted[rpc_id] = (*shown, ticket)
+        return True
+
+
+def _counter_bytes(counter: int) -> bytes:
+    return counter.to_bytes(8)

@@ -1,0 +1,117 @@
+"""The transport of a private network: adds the tag to what goes out, and lets in only what
+has it. The rest of the node knows of it only that a request may have to be sent again."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from kademlua.core.contact import Endpoint
+from kademlua.core.networkkey import Tagger
+from kademlua.core.protocol import CALL_AT, CHALLENGE, REQUEST, RPC_ID_AT, SHORTEST
+from kademlua.core.replay import TICKET_BYTES, TRAILER, Repeats, Sessions
+from kademlua.transport import Receiver, Transport
+
+InFlight = Callable[[bytes, Endpoint], "bytes | None"]
+"""The datagram of the call in flight with this rpc id to that endpoint, to be sent again."""
+
+_IS_CHALLENGE = bytes([CHALLENGE])
+_trailer_of = TRAILER.unpack_from
+
+
+class KeyedTransport:
+    """A transport around another one, for nodes that have the network's key."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        keys: Sequence[bytes],
+        dropped: Counter[str],
+        rng: random.Random,
+    ) -> None:
+        """The first key tags, all are accepted. What is not let in is counted in ``dropped``
+        by its reason. TypeError and ValueError for what is no key."""
+        tagger = Tagger(keys)
+        self._transport = transport
+        self._dropped = dropped
+        self._sessions = Sessions(rng)
+        self._repeats = Repeats()
+        self._in_flight: InFlight = lambda rpc_id, endpoint: None
+        # What each datagram needs, without a look for it.
+        self._tagged = tagger.tagged
+        self._opened = tagger.opened
+        self._trailer = self._sessions.trailer
+        self._why_not = self._sessions.why_not
+        self._emit = transport.send
+
+    @property
+    def local(self) -> Endpoint:
+        """Where it is bound, once started."""
+        return self._transport.local
+
+    @property
+    def reaches_v4(self) -> bool:
+        """Whether it can send to IPv4 addresses."""
+        return self._transport.reaches_v4
+
+    @property
+    def reaches_v6(self) -> bool:
+        """Whether it can send to IPv6 addresses."""
+        return self._transport.reaches_v6
+
+    def repeat(self, in_flight: InFlight) -> None:
+        """Ask there for the request that a challenge belongs to; to be set before ``start``."""
+        self._in_flight = in_flight
+
+    def start(self, receive: Receiver) -> None:
+        """Bind and begin to hand on datagrams without their tags; OSError where that fails."""
+        self._hand_on = receive
+        self._transport.start(self._receive)
+
+    def close(self) -> None:
+        """Stop and free everything; idempotent."""
+        self._transport.close()
+
+    def send(self, datagram: bytes, endpoint: Endpoint) -> bool:
+        """Tag and send, or drop; False where the system would not take it."""
+        if datagram[CALL_AT] == REQUEST:
+            datagram += self._trailer(endpoint)
+        return self._emit(self._tagged(datagram), endpoint)
+
+    def _receive(self, datagram: bytes, endpoint: Endpoint) -> None:
+        """Let a datagram in, or not; called by the event loop's greenlet."""
+        body = self._opened(datagram)
+        if body is None:
+            self._dropped["bad tag"] += 1
+        elif len(body) < SHORTEST:
+            self._dropped["short"] += 1
+        elif body[CALL_AT] == REQUEST:
+            reason = self._why_not(endpoint, *_trailer_of(body, -TRAILER.size))
+            if reason is None:
+                self._hand_on(body, endpoint)
+                return
+            self._dropped[reason] += 1
+            if reason == "unproven":
+                self._challenge(body, endpoint)
+        elif body[CALL_AT] == CHALLENGE:
+            self._challenged(body, endpoint)
+        else:
+            # That it is no recorded one, the rpc id says: it is used once and can't be guessed.
+            self._hand_on(body, endpoint)
+
+    def _challenge(self, request: bytes, endpoint: Endpoint) -> None:
+        """Answer a request that may be a recorded one with a ticket to be shown."""
+        body = request[:CALL_AT] + _IS_CHALLENGE + self._sessions.ticket(endpoint)
+        if len(body) < len(request):  # never more than came
+            self._emit(self._tagged(body), endpoint)
+
+    def _challenged(self, body: bytes, endpoint: Endpoint) -> None:
+        """A request of ours needs a ticket: repeat it with that."""
+        rpc_id, ticket = body[RPC_ID_AT:CALL_AT], body[SHORTEST:]
+        request = self._in_flight(rpc_id, endpoint) if len(ticket) == TICKET_BYTES else None
+        if request is None or not self._repeats.may(rpc_id, ticket):
+            self._dropped["unasked challenge"] += 1
+            return
+        self._sessions.take(endpoint, ticket)
+        self.send(request, endpoint)
