@@ -17,7 +17,8 @@ TICKET_BYTES = 8
 TRAILER = Struct("!8sQ")
 """What a request has between its payload and its tag: ticket and counter."""
 NO_TICKET = bytes(TICKET_BYTES)
-"""What a request shows to a peer that gave it none."""
+NO_TRAILER = bytes(TRAILER.size)
+"""What a request ends with that goes to a peer of which no ticket is known."""
 
 MAX_SESSIONS = 2_048
 WINDOW = 64
@@ -27,16 +28,16 @@ MAX_REPEATS = 3
 MAX_CHALLENGED = 256
 """Requests of which it is remembered that they were repeated."""
 
-_MASK = (1 << WINDOW) - 1
-_NO_TRAILER = bytes(TRAILER.size)
+_ALL_BELOW = (1 << WINDOW) - 2
+"""As a session's ``missing``: of the window only the mark itself came."""
 _SECRET_BYTES = 32
-_pack = TRAILER.pack
+_trailer_of = TRAILER.unpack_from
 
 
-class _Session:
+class Session:
     """What a node and one peer have shown each other."""
 
-    __slots__ = ("counter", "newest", "ours", "proven", "seen", "wanted")
+    __slots__ = ("counter", "mark", "missing", "newest", "ours", "proven", "wanted")
 
     def __init__(self) -> None:
         self.wanted = b""
@@ -45,24 +46,49 @@ class _Session:
         """The last ticket of a challenge of ours that it showed: what the next is made of."""
         self.newest = 0
         """The highest counter that came with the ticket."""
-        self.seen = 0
-        """Bit n: the counter n below it came."""
+        self.mark = 0
+        """The highest one when some were last left out; from there to the newest all came."""
+        self.missing = 0
+        """Bit n: the counter n below the mark did not come yet."""
         self.ours = NO_TICKET
         """The ticket that our requests show the peer."""
         self.counter = 0
-        """That of our next request."""
+        """That of our last request."""
+
+    def begin_at(self, ticket: bytes, counter: int) -> None:
+        """Want this ticket from now on, which came with this counter first."""
+        self.wanted = ticket
+        self.newest = self.mark = counter
+        self.missing = _ALL_BELOW
+
+    def why_not(self, counter: int) -> str | None:
+        """Take in a counter that came with the ticket; the reason where it can't be new."""
+        left_out = counter - self.newest - 1
+        if left_out >= 0:
+            # So late that they are out of the window, none is waited for.
+            known = self.missing << min(counter - self.mark, WINDOW)
+            self.missing = (known | (2 << min(left_out, WINDOW)) - 2) & _ALL_BELOW
+            self.newest = self.mark = counter
+            return None
+        below = self.mark - counter
+        if self.newest - counter >= WINDOW or below < 0 or not self.missing >> below & 1:
+            return "replayed"
+        self.missing ^= 1 << below
+        return None
 
 
 class Sessions:
     """The sessions of a node by the peers' endpoints. Only who has a key can begin one."""
 
-    __slots__ = ("_by_endpoint", "_limit", "_rng", "_secret")
+    __slots__ = ("_by_endpoint", "_limit", "_rng", "_secret", "get")
 
     def __init__(self, rng: random.Random, limit: int = MAX_SESSIONS) -> None:
         """``rng`` must not be guessed: all tickets come of it."""
         self._rng = rng
         self._limit = limit
-        self._by_endpoint: dict[Endpoint, _Session] = {}
+        self._by_endpoint: dict[Endpoint, Session] = {}
+        self.get = self._by_endpoint.get
+        """The session with an endpoint, or None."""
         self._secret = rng.randbytes(_SECRET_BYTES)
 
     def __len__(self) -> int:
@@ -70,36 +96,27 @@ class Sessions:
 
     # Requests that come in.
 
-    def why_not(self, endpoint: Endpoint, ticket: bytes, counter: int) -> str | None:
-        """Take in a request's ticket and counter: None where it is a new one; ``replayed``
-        where it came before; ``unproven`` where that can't be told: challenge it."""
-        session = self._by_endpoint.get(endpoint)
+    def why_not(self, endpoint: Endpoint, request: bytes) -> str | None:
+        """Take in a request that ends with ticket and counter: None where it is a new one;
+        ``replayed`` where it came before; ``unproven`` where that can't be told: challenge it."""
+        ticket, counter = _trailer_of(request, -TRAILER.size)
+        session = self.get(endpoint)
         if session is None or ticket != session.wanted:
             return self._why_not_begun(session, endpoint, ticket, counter)
-        ahead = counter - session.newest
-        if ahead == 1:  # nearly always
+        if counter == session.newest + 1:  # nearly always
             session.newest = counter
-            session.seen = (session.seen << 1 | 1) & _MASK
             return None
-        if ahead > 0:
-            session.newest = counter
-            # Where so many counters are left out, nothing of the window remains.
-            session.seen = (session.seen << ahead | 1) & _MASK if ahead < WINDOW else 1
-            return None
-        if -ahead >= WINDOW or session.seen >> -ahead & 1:
-            return "replayed"
-        session.seen |= 1 << -ahead
-        return None
+        return session.why_not(counter)
 
     def _why_not_begun(
-        self, session: _Session | None, endpoint: Endpoint, ticket: bytes, counter: int
+        self, session: Session | None, endpoint: Endpoint, ticket: bytes, counter: int
     ) -> str | None:
         """The same of a ticket that the endpoint has not shown yet: a challenge's, if new."""
         if ticket != self.ticket(endpoint):
             return "unproven"
         session = session or self._begin(endpoint)
-        session.wanted = session.proven = ticket
-        session.newest, session.seen = counter, 1
+        session.begin_at(ticket, counter)
+        session.proven = ticket
         if session.ours == NO_TICKET:  # what it counts from is chance, and new to it
             session.ours, session.counter = _counter_bytes(counter), self._first_counter()
         return None
@@ -110,42 +127,33 @@ class Sessions:
         It stays the same until it is shown, so a challenge takes no memory; and none comes
         twice: what it is made of has changed by then.
         """
-        session = self._by_endpoint.get(endpoint)
+        session = self.get(endpoint)
         former = session.proven if session is not None else b""
         text = b"%b %b %d" % (former, endpoint[0].encode(), endpoint[1])
         return hashlib.blake2b(text, key=self._secret, digest_size=TICKET_BYTES).digest()
 
     # Requests that go out.
 
-    def trailer(self, endpoint: Endpoint) -> bytes:
-        """The ticket and the counter of the next request to an endpoint."""
-        session = self._by_endpoint.get(endpoint)
-        if session is None:
-            return _NO_TRAILER
-        counter = session.counter
-        session.counter = counter + 1
-        return _pack(session.ours, counter)
-
     def take(self, endpoint: Endpoint, ticket: bytes) -> None:
         """Show this ticket from now on, as a challenge from there says."""
-        session = self._by_endpoint.get(endpoint) or self._begin(endpoint)
+        session = self.get(endpoint) or self._begin(endpoint)
         if session.ours == NO_TICKET:
             session.counter = self._first_counter()
         session.ours = ticket
         if not session.wanted:  # the peer sees that counter first, and may show it
-            session.wanted = _counter_bytes(session.counter)
+            session.wanted = _counter_bytes(session.counter + 1)
 
     def _first_counter(self) -> int:
         """From chance, since it is a ticket for the peer; of 62 bits, so that it never ends."""
         return int.from_bytes(self._rng.randbytes(8)) >> 2 | 1
 
-    def _begin(self, endpoint: Endpoint) -> _Session:
+    def _begin(self, endpoint: Endpoint) -> Session:
         if len(self._by_endpoint) >= self._limit:
             for each in list(islice(self._by_endpoint, (self._limit + 1) // 2)):
                 del self._by_endpoint[each]
             # Of whom nothing is known any more, no ticket may be made that was there before.
             self._secret = self._rng.randbytes(_SECRET_BYTES)
-        session = self._by_endpoint[endpoint] = _Session()
+        session = self._by_endpoint[endpoint] = Session()
         return session
 
 

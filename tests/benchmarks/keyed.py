@@ -23,6 +23,10 @@ AT_ONCE = 16
 LIMIT = 1.15
 """How many times as much CPU an RPC may take with a key."""
 _VALUE = b"v" * 100
+_TURN = 500
+
+Pair = tuple[Node, Node]
+"""Who asks, and who is asked."""
 
 
 @dataclass(slots=True)
@@ -38,35 +42,35 @@ class Cost:
         return median(keyed / plain for plain, keyed in zip(self.plain, self.keyed, strict=True))
 
 
-def measure_keyed(
-    rounds: int, requests: int, seed: int, say: Callable[[str], None]
-) -> list[Cost]:
+def measure_keyed(rounds: int, requests: int, seed: int, say: Callable[[str], None]) -> list[Cost]:
     """Each RPC from one node to another, with a network key and without."""
     rng = random.Random(seed)
-    costs = [Cost(rpc, [], []) for rpc in RPCS]
     keys = [random_id(rng) for _ in range(requests)]
     plain, keyed = _pair(rng, ()), _pair(rng, (rng.randbytes(32),))
+    costs = [Cost(rpc, [], []) for rpc in RPCS]
     try:
         for number in range(rounds):
             say(f"round {number + 1} of {rounds}: CPU per RPC, with a network key and without")
             for cost in costs:
-                # In small turns, so that both meet the same noise.
-                for pair, found in ((plain, cost.plain), (keyed, cost.keyed)):
-                    found.append(0.0)
-                for part in range(0, requests, _TURN):
-                    order = ((plain, cost.plain), (keyed, cost.keyed))
-                    for pair, found in order if part // _TURN % 2 else order[::-1]:
-                        found[-1] += _cpu_us(*pair, cost.rpc, keys[part : part + _TURN]) / requests
+                _one_round(cost, plain, keyed, keys)
     finally:
         for node in (*plain, *keyed):
             node.close()
     return costs
 
 
-_TURN = 500
+def _one_round(cost: Cost, plain: Pair, keyed: Pair, keys: Sequence[bytes]) -> None:
+    """In small turns, so that both meet the same noise."""
+    sums = [0.0, 0.0]
+    for turn, start in enumerate(range(0, len(keys), _TURN)):
+        for which in (0, 1) if turn % 2 else (1, 0):
+            pair = keyed if which else plain
+            sums[which] += _cpu_us(pair, cost.rpc, keys[start : start + _TURN])
+    cost.plain.append(sums[0] / len(keys))
+    cost.keyed.append(sums[1] / len(keys))
 
 
-def _pair(rng: random.Random, network_keys: Sequence[bytes]) -> tuple[Node, Node]:
+def _pair(rng: random.Random, network_keys: Sequence[bytes]) -> Pair:
     """Two nodes on loopback, of which the second has a full table."""
     asker = Node(id=random_id(rng), params=PARAMS, network_keys=network_keys)
     asked = Node(id=random_id(rng), params=PARAMS, network_keys=network_keys)
@@ -78,8 +82,9 @@ def _pair(rng: random.Random, network_keys: Sequence[bytes]) -> tuple[Node, Node
     return asker, asked
 
 
-def _cpu_us(asker: Node, asked: Node, rpc: str, keys: Sequence[bytes]) -> float:
+def _cpu_us(pair: Pair, rpc: str, keys: Sequence[bytes]) -> float:
     """The process's CPU for an RPC with each of these keys, a few of them at a time."""
+    asker, asked = pair
     to = asked.contact
     waiting = iter(keys)
 
@@ -94,7 +99,12 @@ def _cpu_us(asker: Node, asked: Node, rpc: str, keys: Sequence[bytes]) -> float:
 
 
 def _arguments(rpc: str, key: bytes) -> list[Any]:
-    return {"ping": [], "findnode": [key], "findvalue": [key, 4096], "store": [key, _VALUE]}[rpc]
+    arguments: dict[str, list[Any]] = {
+        "findnode": [key],
+        "findvalue": [key, 4096],
+        "store": [key, _VALUE],
+    }
+    return arguments.get(rpc, [])
 
 
 def keyed_text(costs: Sequence[Cost]) -> str:
