@@ -39,7 +39,8 @@ class KeyedTransport:
         self._tagger = Tagger(keys)
         self._sessions = Sessions(rng)
         self._repeats = Repeats()
-        self._in_flight: InFlight = lambda rpc_id, endpoint: None
+        self.in_flight: InFlight = lambda rpc_id, endpoint: None
+        """Asked for the request that a challenge belongs to; to be set before ``start``."""
         # Tags are made here and not in the tagger, trailers not in the session: each function
         # called for each datagram would cost half a per cent of an RPC.
         self._begin_tag = self._tagger.begin
@@ -61,10 +62,6 @@ class KeyedTransport:
     def reaches_v6(self) -> bool:
         """Whether it can send to IPv6 addresses."""
         return self._transport.reaches_v6
-
-    def repeat(self, in_flight: InFlight) -> None:
-        """Ask there for the request that a challenge belongs to; to be set before ``start``."""
-        self._in_flight = in_flight
 
     def start(self, receive: Receiver) -> None:
         """Bind and begin to hand on datagrams without their tags; OSError where that fails."""
@@ -124,9 +121,11 @@ class KeyedTransport:
     def _challenged(self, body: bytes, endpoint: Endpoint) -> None:
         """A request of ours needs a ticket: repeat it with that."""
         rpc_id, ticket = body[RPC_ID_AT:CALL_AT], body[SHORTEST:]
-        request = self._in_flight(rpc_id, endpoint) if len(ticket) == TICKET_BYTES else None
-        if request is None or not self._repeats.may(rpc_id, ticket):
+        may = len(ticket) == TICKET_BYTES and self._repeats.may(rpc_id, ticket)
+        request = self.in_flight(rpc_id, endpoint) if may else None
+        if request is None:
             self._dropped["unasked challenge"] += 1
             return
+        self._repeats.note(rpc_id, ticket)
         self._sessions.take(endpoint, ticket)
         self.send(request, endpoint)

@@ -104,7 +104,7 @@ class Node:
         )
         self._caller = Caller(context)
         if keyed is not None:
-            keyed.repeat(self._caller.in_flight)
+            keyed.in_flight = self._caller.in_flight
         self._handlers = Handlers(context)
         self._liveliness = LivelinessManager(context, self._caller)
         self._operations = Operations(context, self._caller, self._liveliness)

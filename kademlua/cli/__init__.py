@@ -14,6 +14,7 @@ _COMMANDS = {
     "find": "kademlua.cli.client:find",
     "lookup": "kademlua.cli.client:lookup",
     "ping": "kademlua.cli.client:ping",
+    "keygen": "kademlua.cli.keygen:keygen",
     "bench": "kademlua.cli.bench:bench",
     "simulate": "kademlua.cli.simulate:simulate",
     "trace": "kademlua.cli.trace:trace",

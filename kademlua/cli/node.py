@@ -11,7 +11,7 @@ import click
 from kademlua.cli.addresses import is_loopback, resolve
 from kademlua.cli.config import load_params
 from kademlua.cli.logs import LEVELS, start_log
-from kademlua.cli.options import CONTROL_PORT, endpoint, node_id
+from kademlua.cli.options import CONTROL_PORT, endpoint, network_key_option, node_id
 from kademlua.cli.serving import Serving
 from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.node import Node
@@ -46,6 +46,7 @@ logger = logging.getLogger(__name__)
     metavar="HEX",
     help="The node's id, 40 hex digits.  [default: random]",
 )
+@network_key_option
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
@@ -75,6 +76,7 @@ def node(
     bootstrap: tuple[Endpoint, ...],
     no_bootstrap: bool,
     own_id: bytes | None,
+    network_keys: tuple[bytes, ...],
     config: Path | None,
     log_file: Path | None,
     log_level: str | None,
@@ -91,6 +93,7 @@ def node(
         kademlua node 8002                     joins it; help at the prompt lists the commands
         kademlua node 0 --no-shell             on any free port, as a daemon
         kademlua node 8001 --host :: --bootstrap dht.example.org:8001
+        kademlua node 8001 --network-key network.key
         echo 'findvalue(sha1("key"))' | kademlua node 0 --shell
     """
     if no_bootstrap and bootstrap:
@@ -103,7 +106,9 @@ def node(
         with_shell = _sits_at_terminal()
     is_beside_prompt = with_shell and _sits_at_terminal() and log_file is None
     lines = start_log(log_level or ("warning" if is_beside_prompt else "info"), log_file)
-    kademlua_node = Node(port, host, id=own_id, bootstrap=bootstrap, params=params)
+    kademlua_node = Node(
+        port, host, id=own_id, bootstrap=bootstrap, params=params, network_keys=network_keys
+    )
     try:
         kademlua_node.start()
     except OSError as error:

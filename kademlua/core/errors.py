@@ -61,5 +61,9 @@ class ParamsError(KademluaError, ValueError):
     """A parameter is unknown, of the wrong type or out of range; the message names it."""
 
 
+class KeyFileError(KademluaError):
+    """A key's file can't be used; the message names it, and says nothing of the key."""
+
+
 class NodeClosed(KademluaError):
     """The node was closed: what waited for it ends, and nothing new begins."""

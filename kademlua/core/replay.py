@@ -169,15 +169,16 @@ class Repeats:
         return len(self._by_rpc_id)
 
     def may(self, rpc_id: bytes, ticket: bytes) -> bool:
-        """Whether a request may be repeated with a ticket; then it is noted that it was."""
+        """Whether a request may be repeated with a ticket."""
+        shown = self._by_rpc_id.get(rpc_id, ())
+        return ticket not in shown and len(shown) < MAX_REPEATS
+
+    def note(self, rpc_id: bytes, ticket: bytes) -> None:
+        """It is repeated with that."""
         noted = self._by_rpc_id
-        shown = noted.get(rpc_id, ())
-        if ticket in shown or len(shown) >= MAX_REPEATS:
-            return False
-        if not shown and len(noted) >= MAX_CHALLENGED:
+        if rpc_id not in noted and len(noted) >= MAX_CHALLENGED:
             del noted[next(iter(noted))]
-        noted[rpc_id] = (*shown, ticket)
-        return True
+        noted[rpc_id] = (*noted.get(rpc_id, ()), ticket)
 
 
 def _counter_bytes(counter: int) -> bytes:
