@@ -58,6 +58,7 @@ class Node:
         *,
         id: bytes | None = None,
         bootstrap: Iterable[Endpoint] = (),
+        known: Iterable[Endpoint] = (),
         params: Params | None = None,
         read_only: bool = False,
         network_keys: Sequence[bytes] = (),
@@ -71,7 +72,8 @@ class Node:
 
         ``port`` 0 takes a free one; ``host`` is an IP address of this machine, ``::`` for
         IPv4 and IPv6. ``id`` has 20 bytes and is random otherwise. ``bootstrap`` lists
-        (host, port) of nodes to join by; hosts may be names. A ``read_only`` node asks and
+        (host, port) of nodes to join by; hosts may be names. ``known`` are addresses from
+        a former life, asked in the same way, but not needed. A ``read_only`` node asks and
         is kept out of everybody's tables. With ``network_keys`` (32 bytes each) it hears only
         who has one of them; the first one tags what it sends. ``clock`` gives seconds, ``rng``
         all chance (by default the system's cryptographic source). Nodes of one process may
@@ -109,7 +111,12 @@ class Node:
         self._liveliness = LivelinessManager(context, self._caller)
         self._operations = Operations(context, self._caller, self._liveliness)
         bootstrapper = Bootstrap(
-            list(bootstrap), context, self._caller, self._liveliness, self._operations
+            list(bootstrap),
+            context,
+            self._caller,
+            self._liveliness,
+            self._operations,
+            list(known),
         )
         self._maintenance = Maintenance(context, bootstrapper, self._operations, self._liveliness)
         self._started = False

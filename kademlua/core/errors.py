@@ -65,5 +65,9 @@ class KeyFileError(KademluaError):
     """A key's file can't be used; the message names it, and says nothing of the key."""
 
 
+class StorageError(KademluaError):
+    """A data directory can't be used; the message is one line and names the file."""
+
+
 class NodeClosed(KademluaError):
     """The node was closed: what waited for it ends, and nothing new begins."""

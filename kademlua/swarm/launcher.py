@@ -52,6 +52,7 @@ class Swarm:
                 bootstrap=plan.bootstrap,
                 log_dir=str(self._log_dir),
                 network_keys=plan.network_keys,
+                data_dir=plan.data_dir,
             )
             try:
                 worker = WorkerProcess(number, order)
