@@ -118,7 +118,7 @@ class Sessions:
         session.begin_at(ticket, counter)
         session.proven = ticket
         if session.ours == NO_TICKET:  # what it counts from is chance, and new to it
-            session.ours, session.counter = _counter_bytes(counter), self._first_counter()
+            session.ours, session.counter = _counter_bytes(counter), self._chance()
         return None
 
     def ticket(self, endpoint: Endpoint) -> bytes:
@@ -138,14 +138,15 @@ class Sessions:
         """Show this ticket from now on, as a challenge from there says."""
         session = self.get(endpoint) or self._begin(endpoint)
         if session.ours == NO_TICKET:
-            session.counter = self._first_counter()
+            session.counter = self._chance()
         session.ours = ticket
         if not session.wanted:  # the peer sees that counter first, and may show it
             session.wanted = _counter_bytes(session.counter + 1)
 
-    def _first_counter(self) -> int:
-        """From chance, since it is a ticket for the peer; of 62 bits, so that it never ends."""
-        return int.from_bytes(self._rng.randbytes(8)) >> 2 | 1
+    def _chance(self) -> int:
+        """What to count from: from chance, since the next one is a ticket for the peer; of 62
+        bits, so that it never ends."""
+        return int.from_bytes(self._rng.randbytes(8)) >> 2
 
     def _begin(self, endpoint: Endpoint) -> Session:
         if len(self._by_endpoint) >= self._limit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,6 +104,16 @@ def test_any_order_within_the_window_is_taken(order: list[int], times: int) -> N
     for each in order * times:
         assert bob.why_not(ALICE, requests[each]) == "replayed"
     assert bob.why_not(ALICE, sent(alice, BOB)) is None
+
+
+@pytest.mark.parametrize(("later", "reason"), [(WINDOW - 1, None), (WINDOW, "replayed")])
+def test_what_comes_too_late_is_not_taken(later: int, reason: str | None) -> None:
+    alice, bob = make(1), make(2)
+    introduced(alice, bob)
+    late = sent(alice, BOB)
+    for _ in range(later):
+        assert bob.why_not(ALICE, sent(alice, BOB)) is None
+    assert bob.why_not(ALICE, late) == reason
 
 
 @given(st.lists(st.integers(0, 3 * WINDOW), max_size=200), st.integers(0, 3 * WINDOW))
