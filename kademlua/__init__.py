@@ -12,6 +12,7 @@ import logging
 from kademlua.core.contact import Contact, ContactPool, Endpoint
 from kademlua.core.errors import (
     KademluaError,
+    KeyFileError,
     NodeClosed,
     NotJoined,
     ParamsError,
@@ -25,6 +26,7 @@ from kademlua.core.errors import (
 )
 from kademlua.core.ids import sha1
 from kademlua.core.params import Params
+from kademlua.keyfile import read_network_key
 from kademlua.node import Node, Pong
 from kademlua.operations import Answer
 from kademlua.placement import StoreReport
@@ -40,6 +42,7 @@ __all__ = [
     "ContactPool",
     "Endpoint",
     "KademluaError",
+    "KeyFileError",
     "Node",
     "NodeClosed",
     "NotJoined",
@@ -54,5 +57,6 @@ __all__ = [
     "StoreReport",
     "TooManyCalls",
     "WireError",
+    "read_network_key",
     "sha1",
 ]

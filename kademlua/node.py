@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from kademlua.core.params import Params
 from kademlua.core.routing import RoutingTable
 from kademlua.core.stats import Stats
 from kademlua.handlers import Handlers, RpcFunction
+from kademlua.keyed import KeyedTransport
 from kademlua.liveliness import LivelinessManager
 from kademlua.maintenance import Maintenance
 from kademlua.observers import Observer, Observers
@@ -61,6 +62,7 @@ class Node:
         known: Iterable[Endpoint] = (),
         params: Params | None = None,
         read_only: bool = False,
+        network_keys: Sequence[bytes] = (),
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
         transport: Transport | None = None,
@@ -73,9 +75,10 @@ class Node:
         IPv4 and IPv6. ``id`` has 20 bytes and is random otherwise. ``bootstrap`` lists
         (host, port) of nodes to join by; hosts may be names. ``known`` are addresses from
         a former life, asked in the same way, but not needed. A ``read_only`` node asks and
-        is kept out of everybody's tables. ``clock`` gives seconds, ``rng`` all chance (by
-        default the system's cryptographic source). Nodes of one process may share a
-        ``pool``, which saves memory. ValueError for a bad host, port or id.
+        is kept out of everybody's tables. With ``network_keys`` (32 bytes each) it hears only
+        who has one of them; the first one tags what it sends. ``clock`` gives seconds, ``rng``
+        all chance (by default the system's cryptographic source). Nodes of one process may
+        share a ``pool``, which saves memory. ValueError for a bad host, port, id or key.
         """
         if id is not None and not ids.is_id(id):
             raise ValueError(f"an id is {ids.ID_BYTES} bytes, not {id!r:.60}")
@@ -84,6 +87,11 @@ class Node:
         params = params or Params()
         rng = rng or _SYSTEM_RNG
         own_id = id or ids.random_id(rng)
+        stats = Stats(clock())
+        transport = transport or UdpTransport(host, port, params)
+        keyed = None
+        if network_keys:
+            keyed = transport = KeyedTransport(transport, network_keys, stats.dropped, rng)
         log = logging.LoggerAdapter(logger, {"node": own_id})
         self._context = context = Context(
             id=own_id,
@@ -91,15 +99,17 @@ class Node:
             params=params,
             clock=clock,
             rng=rng,
-            transport=transport or UdpTransport(host, port, params),
+            transport=transport,
             pool=pool if pool is not None else ContactPool(),
             table=RoutingTable(own_id, params.k, clock()),
             store=store if store is not None else DataStore(params),
-            stats=Stats(clock()),
+            stats=stats,
             observers=Observers(log),
             log=log,
         )
         self._caller = Caller(context)
+        if keyed is not None:
+            keyed.in_flight = self._caller.in_flight
         self._handlers = Handlers(context)
         self._liveliness = LivelinessManager(context, self._caller)
         self._operations = Operations(context, self._caller, self._liveliness)
@@ -232,7 +242,7 @@ class Node:
 
     def calls_in_flight(self) -> dict[str, int]:
         """Its calls to others that have not ended yet, by RPC."""
-        return dict(self._caller.in_flight())
+        return dict(self._caller.in_flight_by_rpc())
 
     def network_size(self) -> int:
         """About how many nodes the network has, this one included."""

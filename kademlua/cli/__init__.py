@@ -14,6 +14,7 @@ _COMMANDS = {
     "find": "kademlua.cli.client:find",
     "lookup": "kademlua.cli.client:lookup",
     "ping": "kademlua.cli.client:ping",
+    "keygen": "kademlua.cli.keygen:keygen",
     "export": "kademlua.cli.transfer:export_values",
     "import": "kademlua.cli.transfer:import_values",
     "bench": "kademlua.cli.bench:bench",

@@ -15,7 +15,7 @@ from kademlua.cli.config import load_params
 from kademlua.cli.data import open_state, path_of_node
 from kademlua.cli.http import HttpChoice, http_options, start_http
 from kademlua.cli.logs import LEVELS, start_log
-from kademlua.cli.options import CONTROL_PORT, endpoint, node_id
+from kademlua.cli.options import CONTROL_PORT, endpoint, network_key_option, node_id
 from kademlua.cli.serving import Serving
 from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.core.params import Params
@@ -54,6 +54,7 @@ logger = logging.getLogger(__name__)
     metavar="HEX",
     help="The node's id, 40 hex digits.  [default: that of its data, at first random]",
 )
+@network_key_option
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
@@ -93,6 +94,7 @@ def node(
     bootstrap: tuple[Endpoint, ...],
     no_bootstrap: bool,
     own_id: bytes | None,
+    network_keys: tuple[bytes, ...],
     data: Path | None,
     memory: bool,
     config: Path | None,
@@ -116,6 +118,7 @@ def node(
         kademlua node 8001 --memory            keeps nothing when it ends
         kademlua node 8001 --http 127.0.0.1:8080
         kademlua node 8001 --host :: --bootstrap dht.example.org:8001
+        kademlua node 8001 --network-key network.key
         echo 'findvalue(sha1("key"))' | kademlua node 0 --shell
     """
     if no_bootstrap and bootstrap:
@@ -137,7 +140,7 @@ def node(
         state = open_state(path, params) if path is not None else None
         if state is not None:
             at_end.callback(state.close)
-        kademlua_node = _node(port, host, own_id, bootstrap, params, state)
+        kademlua_node = _node(port, host, own_id, bootstrap, params, network_keys, state)
         try:
             kademlua_node.start()
         except OSError as error:
@@ -167,11 +170,14 @@ def _node(
     own_id: bytes | None,
     bootstrap: tuple[Endpoint, ...],
     params: Params,
+    network_keys: tuple[bytes, ...],
     state: NodeState | None,
 ) -> Node:
     """The node, not started; the same as before where there is something of it."""
     if state is None:
-        return Node(port, host, id=own_id, bootstrap=bootstrap, params=params)
+        return Node(
+            port, host, id=own_id, bootstrap=bootstrap, params=params, network_keys=network_keys
+        )
     known = [contact.endpoint for contact in state.contacts]
     kademlua_node = Node(
         port,
@@ -180,6 +186,7 @@ def _node(
         bootstrap=bootstrap,
         known=known,
         params=params,
+        network_keys=network_keys,
         store=state.store,
     )
     state.keep_id(kademlua_node.id)

@@ -66,7 +66,7 @@ def test_a_token_of_ones_own(launch):
         (["--http", "nonsense"], 2, "expected HOST:PORT"),
         (["--http-name", "x"], 2, "go with --http"),
         (["--http", "192.0.2.1:8080"], 1, "can't listen on 192.0.2.1:8080"),
-        (["--http", "127.0.0.1:0", "--http-token", "/proc/version"], 1, "others may read"),
+        (["--http", "127.0.0.1:0", "--http-token", "/proc/version"], 1, "others can read"),
     ],
 )
 def test_wrong_use_is_one_line(launch, failed, args, status, word):

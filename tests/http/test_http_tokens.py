@@ -7,7 +7,8 @@ import stat
 
 import pytest
 
-from kademlua.http.tokens import TokenError, runtime_file, token_in
+from kademlua.core.errors import KeyFileError
+from kademlua.http.tokens import runtime_file, token_in
 
 
 def test_it_is_made_once_for_its_owner_alone(tmp_path):
@@ -33,7 +34,7 @@ def test_one_that_others_can_read_or_write_is_refused(tmp_path, mode):
     path = tmp_path / "token"
     token_in(path)
     path.chmod(mode)
-    with pytest.raises(TokenError, match="others may read"):
+    with pytest.raises(KeyFileError, match="others can"):
         token_in(path)
 
 
@@ -42,18 +43,19 @@ def test_what_is_no_token_is_refused(tmp_path, text):
     path = tmp_path / "token"
     path.write_text(text)
     path.chmod(0o600)
-    with pytest.raises(TokenError, match="no token of 16 to 256"):
+    with pytest.raises(KeyFileError, match="no token of 16 to 256"):
         token_in(path)
 
 
-def test_links_and_directories_are_refused(tmp_path):
-    path = tmp_path / "token"
-    token_in(path)
-    (tmp_path / "link").symlink_to(path)
-    with pytest.raises(TokenError, match="can't use"):
-        token_in(tmp_path / "link")
-    with pytest.raises(TokenError):
+def test_what_is_no_file_is_refused(tmp_path):
+    with pytest.raises(KeyFileError):
         token_in(tmp_path)
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    with pytest.raises(KeyFileError, match="not a file"):
+        token_in(tmp_path / "pipe")
+    (tmp_path / "file").touch()
+    with pytest.raises(KeyFileError):
+        token_in(tmp_path / "file" / "token")
 
 
 def test_without_data_it_is_in_the_runtime_directory(tmp_path, monkeypatch):
@@ -61,3 +63,17 @@ def test_without_data_it_is_in_the_runtime_directory(tmp_path, monkeypatch):
     assert runtime_file(8001) == tmp_path / "kademlua" / "http-token-8001"
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     assert str(os.getuid()) in runtime_file(8001).parent.name
+
+
+def test_a_directory_of_others_is_not_used(tmp_path, monkeypatch):
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    directory = runtime_file(8001).parent
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    directory.chmod(0o777)
+    with pytest.raises(KeyFileError, match="others may write"):
+        runtime_file(8001)
+    directory.rmdir()
+    directory.symlink_to(tmp_path)
+    with pytest.raises(KeyFileError, match="others may write"):
+        runtime_file(8001)
