@@ -1,6 +1,6 @@
 """Observers: whoever watches a node at work. While there is none, nobody pays for it.
 
-The node's parts ask ``if observers.all`` before they say anything: 20 ns.
+The node's parts ask whether there is one before they say anything: 20 ns.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kademlua.core.contact import Contact
+from kademlua.core.timings import Timings
 
 
 class LookupObserver:
@@ -48,9 +49,6 @@ class Observer:
     def lookup_ended(self, name: str, cause: str, seconds: float, queries: int) -> None:
         """A lookup is over that took so many seconds and queries."""
 
-    def round_trip(self, name: str, seconds: float) -> None:
-        """A call of an RPC was answered after so many seconds."""
-
     def contact_entered(self, contact: Contact) -> None:
         """A contact has a place in the routing table now."""
 
@@ -64,16 +62,14 @@ class Observer:
 class Observers:
     """Those who watch one node."""
 
-    __slots__ = ("_log", "all")
+    __slots__ = ("_log", "all", "timings")
 
     def __init__(self, log: logging.LoggerAdapter[logging.Logger]) -> None:
         self.all: tuple[Observer, ...] = ()
+        self.timings: Timings | None = None
+        """Histograms, where somebody wants them. (As an observer they would cost a find 9 µs,
+        so 1.)"""
         self._log = log
-
-    def round_trip(self, name: str, seconds: float) -> None:
-        """Tell all of a call that was answered."""
-        for observer in self.all:
-            self.guarded(observer.round_trip, name, seconds)
 
     def table_changed(self, contact: Contact, is_in: bool) -> None:
         """Tell all of a contact that entered or left."""

@@ -41,8 +41,9 @@ class Patience:
         if call.reminders and seconds - call.patience > path.smoothed / 2:
             seconds -= call.patience  # it seems to be the answer to the repetition
         self._overall.sample(seconds)
-        if self._observers.all:
-            self._observers.round_trip(call.name, seconds)
+        timings = self._observers.timings
+        if timings is not None:
+            timings.round_trip(call.name, seconds)
         if path is not self._overall:
             if path.smoothed > 0:
                 stretch = self._stretch

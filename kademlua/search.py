@@ -50,6 +50,8 @@ class Search:
         self._table = context.table
         self._stats = context.stats
         self._cause = cause
+        self._clock = context.clock
+        self._timings = context.observers.timings
         self._caller = caller
         self._liveliness = liveliness
         self._target = target
@@ -74,8 +76,15 @@ class Search:
 
     def run(self, seeds: Iterable[Contact]) -> None:
         """Do it, blocking this greenlet; raises what made it impossible."""
-        self.start(seeds)
-        self.wait()
+        timings = self._timings
+        if timings is None:
+            self.start(seeds)
+            self.wait()
+        else:
+            began = self._clock()
+            self.start(seeds)
+            self.wait()
+            timings.lookup(self._question.name, self._clock() - began, self.lookup.queries)
 
     def start(self, seeds: Iterable[Contact] = ()) -> None:
         """Send the first queries, to the nearest of these and of the table's contacts."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -15,8 +16,8 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE
 from prometheus_client.registry import Collector
 
-from kademlua.http.histogram import Histogram
-from kademlua.http.watch import LoopLag, Timings
+from kademlua.core.timings import Histogram
+from kademlua.http.watch import HopSamples, LoopLag
 from kademlua.node import Node
 
 __all__ = ["CONTENT_TYPE", "NodeMetrics"]
@@ -29,21 +30,21 @@ class NodeMetrics(Collector):
         """``http`` gives the counts of the HTTP server, by name."""
         self._node = node
         self._http = http
-        self._timings = Timings()
-        self._lag = LoopLag()
+        self._hops = HopSamples(node)
+        self._lag = LoopLag(self._hops.watch_next)
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
 
     def start(self) -> None:
         """Begin to watch the node."""
-        self._node.observe(self._timings)
+        self._node.timings()
         self._lag.start()
 
     def close(self) -> None:
         """Watch it no more; idempotent."""
-        self._node.unobserve(self._timings)
         self._lag.close()
+        self._hops.close()
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""
@@ -99,7 +100,7 @@ class NodeMetrics(Collector):
         yield _counter("repeated_calls", "Calls sent again, being late.", None, stats["repeated"])
 
     def _histograms(self) -> Iterator[Metric]:
-        timings = self._timings
+        timings = self._node.timings()
         yield _histograms(
             "round_trip_seconds", "From a call to its answer.", "rpc", timings.round_trips
         )
@@ -109,9 +110,9 @@ class NodeMetrics(Collector):
         yield _histograms("lookup_queries", "Queries of a lookup.", "rpc", timings.queries)
         yield _histograms(
             "lookup_hops",
-            "Nodes on the way to the nearest that answered, in every eighth lookup.",
+            "Nodes on the way to the nearest that answered, of ten lookups a second at most.",
             None,
-            {"": timings.hops},
+            {"": self._hops.histogram},
         )
         yield _histograms(
             "event_loop_lag_seconds",
@@ -192,5 +193,10 @@ def _histograms(
 ) -> HistogramMetricFamily:
     family = HistogramMetricFamily(f"kademlua_{name}", text, labels=[label] if label else [])
     for value, histogram in by_label.items():
-        family.add_metric([value] if label else [], histogram.buckets(), histogram.total)
+        buckets = [(_bound_name(bound), float(n)) for bound, n in histogram.buckets()]
+        family.add_metric([value] if label else [], buckets, histogram.total)
     return family
+
+
+def _bound_name(bound: float) -> str:
+    return "+Inf" if bound == math.inf else f"{bound:g}"

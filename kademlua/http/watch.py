@@ -1,61 +1,48 @@
-"""What metrics have to see as it happens: round trips, lookups, and how late the loop is."""
+"""What metrics have to see as it happens: hops of lookups, and how late the loop is."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import gevent
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import to_int
-from kademlua.http.histogram import Histogram
+from kademlua.core.timings import Histogram
+from kademlua.node import Node
 from kademlua.observers import LookupObserver, Observer
 
-ROUND_TRIPS = (
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
-)  # fmt: skip
-LOOKUPS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 HOPS = (1, 2, 3, 4, 5, 6, 8, 10, 15)
-QUERIES = (1, 2, 3, 5, 8, 13, 20, 30, 50, 100)
 LAGS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
-_WATCHED = 8
-"""Of so many lookups one is watched query by query, for its hops."""
 _TICK = 0.1
 
 
-class Timings(Observer):
-    """Histograms of one node."""
+class HopSamples(Observer):
+    """The hops of one lookup now and then: to watch all of them would be dear."""
 
-    def __init__(self) -> None:
-        self.round_trips: dict[str, Histogram] = {}
-        """By RPC, in seconds."""
-        self.lookups: dict[str, Histogram] = {}
-        """By RPC, in seconds."""
-        self.queries: dict[str, Histogram] = {}
-        """Queries that a lookup took, by RPC."""
-        self.hops = Histogram(HOPS)
-        self._began = 0
+    def __init__(self, node: Node) -> None:
+        self.histogram = Histogram(HOPS)
+        self._node = node
+        self._is_waiting = False
 
-    def round_trip(self, name: str, seconds: float) -> None:
-        """Count it."""
-        histogram = self.round_trips.get(name)
-        if histogram is None:
-            histogram = self.round_trips[name] = Histogram(ROUND_TRIPS)
-        histogram.note(seconds)
+    def watch_next(self) -> None:
+        """Watch the next lookup that begins."""
+        if not self._is_waiting:
+            self._is_waiting = True
+            self._node.observe(self)
 
     def lookup_began(self, name: str, target: bytes, cause: str) -> LookupObserver | None:
-        """Watch some of them closer."""
-        self._began += 1
-        return _Hops(to_int(target), self.hops) if self._began % _WATCHED == 0 else None
+        """Watch this one, and none after it."""
+        self.close()
+        return _Hops(to_int(target), self.histogram)
 
-    def lookup_ended(self, name: str, cause: str, seconds: float, queries: int) -> None:
-        """Count it."""
-        if name not in self.lookups:
-            self.lookups[name], self.queries[name] = Histogram(LOOKUPS), Histogram(QUERIES)
-        self.lookups[name].note(seconds)
-        self.queries[name].note(queries)
+    def close(self) -> None:
+        """Watch no more; idempotent."""
+        self._is_waiting = False
+        self._node.unobserve(self)
 
 
 class _Hops(LookupObserver):
@@ -87,8 +74,10 @@ class _Hops(LookupObserver):
 class LoopLag:
     """How late the loop comes to what is due: a node's packets wait as long."""
 
-    def __init__(self) -> None:
+    def __init__(self, each_tick: Callable[[], None]) -> None:
+        """``each_tick`` is called ten times a second."""
         self.histogram = Histogram(LAGS)
+        self._each_tick = each_tick
         self._timer: Any = None
         self._last = 0.0
 
@@ -109,3 +98,4 @@ class LoopLag:
         now = time.monotonic()
         self.histogram.note(max(now - self._last - _TICK, 0.0))
         self._last = now
+        self._each_tick()
