@@ -27,7 +27,11 @@ _COMMANDS = {
     commands_at=_COMMANDS,
     invoke_without_command=True,
     no_args_is_help=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "auto_envvar_prefix": "KADEMLUA",
+    },
 )
 @click.version_option(kademlua.__version__, prog_name="kademlua", message="%(prog)s %(version)s")
 @click.pass_context
@@ -45,6 +49,8 @@ def main(context: click.Context) -> None:
     \b
     A hundred nodes at once, and a prompt amid them:
         kademlua swarm 100 --shell
+
+    Options may come from the environment, too: KADEMLUA_NODE_HOST for --host of kademlua node.
 
     Exit status: 0 done, 1 it failed, 2 wrong use. What went wrong is one line on the standard
     error output.

@@ -13,7 +13,8 @@ import click
 from kademlua.cli.addresses import is_loopback, resolve
 from kademlua.cli.config import load_params
 from kademlua.cli.data import state_of_node
-from kademlua.cli.logs import LEVELS, start_log
+from kademlua.cli.logs import FORMATS, LEVELS, FileHandler, LineHandler, name_node, start_log
+from kademlua.cli.notify import Notifier
 from kademlua.cli.options import CONTROL_PORT, endpoint, node_id
 from kademlua.cli.serving import Serving
 from kademlua.core.contact import Endpoint, format_endpoint
@@ -72,7 +73,14 @@ logger = logging.getLogger(__name__)
     "--log-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Log to a file.  [default: standard error output]",
+    help="Log to a file; SIGHUP opens it anew.  [default: standard error output]",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(FORMATS, case_sensitive=False),
+    default="text",
+    show_default=True,
+    help="Lines for people, or of JSON.",
 )
 @click.option(
     "--log-level",
@@ -95,6 +103,7 @@ def node(
     memory: bool,
     config: Path | None,
     log_file: Path | None,
+    log_format: str,
     log_level: str | None,
     with_shell: bool | None,
 ) -> None:
@@ -123,12 +132,15 @@ def node(
     if with_shell is None:
         with_shell = _sits_at_terminal()
     is_beside_prompt = with_shell and _sits_at_terminal() and log_file is None
-    lines = start_log(log_level or ("warning" if is_beside_prompt else "info"), log_file)
+    level = log_level or ("warning" if is_beside_prompt else "info")
+    log = start_log(level, log_file, log_format)
     with ExitStack() as at_end:
         state = None if memory else state_of_node(port, data, params)
         if state is not None:
             at_end.callback(state.close)
         kademlua_node = _node(port, host, own_id, bootstrap, params, state)
+        if not is_beside_prompt:
+            name_node(log, kademlua_node.id)
         try:
             kademlua_node.start()
         except OSError as error:
@@ -137,15 +149,17 @@ def node(
         if state is not None:
             state.attend(kademlua_node)
             at_end.callback(state.save_contacts_of, kademlua_node)
-        serving = at_end.enter_context(Serving(kademlua_node))
+        reopen = log.reopen if isinstance(log, FileHandler) and not with_shell else None
+        serving = at_end.enter_context(Serving(kademlua_node, reopen))
         where = format_endpoint(kademlua_node.contact.endpoint)
         click.echo(f"kademlua node {kademlua_node.id.hex()} listening on {where}")
         if is_loopback(host) and bootstrap and all(map(_is_elsewhere, bootstrap)):
             logger.warning("%s reaches this machine only; --host 0.0.0.0 is for more", host)
         shell = Shell(kademlua_node) if with_shell else None
-        if shell is not None and lines is not None:
-            lines.show = shell.notice
-        serving.wait(shell)
+        if shell is not None and isinstance(log, LineHandler):
+            log.show = shell.notice
+        with Notifier(kademlua_node):
+            serving.wait(shell)
     logger.info("ended")
 
 
