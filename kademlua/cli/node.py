@@ -13,6 +13,7 @@ import click
 from kademlua.cli.addresses import is_loopback, resolve
 from kademlua.cli.config import load_params
 from kademlua.cli.data import state_of_node
+from kademlua.cli.discover import discovery, require_zeroconf
 from kademlua.cli.logs import FORMATS, LEVELS, FileHandler, LineHandler, name_node, start_log
 from kademlua.cli.notify import Notifier
 from kademlua.cli.options import CONTROL_PORT, endpoint, node_id
@@ -47,6 +48,11 @@ logger = logging.getLogger(__name__)
     "  [default: 127.0.0.1:8001, or [::1]:8001 from IPv6; none for PORT 8001 itself]",
 )
 @click.option("--no-bootstrap", is_flag=True, help="Begin a network of its own.")
+@click.option(
+    "--discover",
+    is_flag=True,
+    help="Find nodes on the same link, and be found by them; then there is no default --bootstrap.",
+)
 @click.option(
     "--id",
     "own_id",
@@ -98,6 +104,7 @@ def node(
     host: str,
     bootstrap: tuple[Endpoint, ...],
     no_bootstrap: bool,
+    discover: bool,
     own_id: bytes | None,
     data: Path | None,
     memory: bool,
@@ -119,6 +126,7 @@ def node(
         kademlua node 0 --no-shell             on any free port, as a daemon
         kademlua node 8001 --memory            keeps nothing when it ends
         kademlua node 8001 --host :: --bootstrap dht.example.org:8001
+        kademlua node 8001 --host 0.0.0.0 --discover    finds its like on the same link
         echo 'findvalue(sha1("key"))' | kademlua node 0 --shell
     """
     if no_bootstrap and bootstrap:
@@ -127,7 +135,9 @@ def node(
         raise click.UsageError("--data and --memory exclude each other.")
     params = load_params(config) if config is not None else Params()
     host = resolve(host.removeprefix("[").removesuffix("]"))[0]
-    if not bootstrap and not no_bootstrap:
+    if discover:
+        require_zeroconf()
+    if not bootstrap and not no_bootstrap and not discover:
         bootstrap = _default_bootstrap(host, port)
     if with_shell is None:
         with_shell = _sits_at_terminal()
@@ -158,6 +168,8 @@ def node(
         shell = Shell(kademlua_node) if with_shell else None
         if shell is not None and isinstance(log, LineHandler):
             log.show = shell.notice
+        if discover:
+            at_end.enter_context(discovery(kademlua_node))
         with Notifier(kademlua_node):
             serving.wait(shell)
     logger.info("ended")

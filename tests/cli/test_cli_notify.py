@@ -82,3 +82,9 @@ def test_sighup_ends_a_node_without_a_log_file(launch: Launcher) -> None:
     process, _ = launch.node()
     process.popen.send_signal(signal.SIGHUP)
     assert process.wait() == 0
+
+
+def test_discovery_without_zeroconf_is_one_line(launch: Launcher, failed) -> None:
+    code = "import sys; sys.modules['zeroconf'] = None; from kademlua.cli import main; main()"
+    line = failed(launch.python(code, "node", "0", "--memory", "--discover"), 1)
+    assert line == "Error: --discover takes zeroconf; pip install 'kademlua[discover]' brings it\n"
