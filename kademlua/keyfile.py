@@ -52,10 +52,13 @@ def read_private(path: str | Path, most: int) -> bytes:
     # A pipe that nobody writes to must not keep us.
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(fd, "rb") as file:
-        mode = os.fstat(fd).st_mode  # of the very file that is read
+        status = os.fstat(fd)  # of the very file that is read
+        mode = status.st_mode
         if not stat.S_ISREG(mode):
             raise ValueError("not a file")
-        others = stat.S_IMODE(mode) & 0o066
+        # What another user wrote for this one, as Kubernetes does, is read by way of a group.
+        is_own = status.st_uid == os.geteuid()
+        others = stat.S_IMODE(mode) & (0o066 if is_own else 0o026)
         if others:
             what = "read" if others & 0o044 else "write"
             raise ValueError(f"others can {what} it (mode {stat.S_IMODE(mode):04o}): chmod 600 it")

@@ -15,7 +15,7 @@ from kademlua.bootstrap import Bootstrap
 from kademlua.caller import Caller
 from kademlua.context import Context
 from kademlua.core import ids, payloads
-from kademlua.core.contact import Contact, ContactPool, Endpoint
+from kademlua.core.contact import Contact, ContactPool, Endpoint, canonical_address
 from kademlua.core.datastore import DataStore, Store
 from kademlua.core.errors import NodeClosed, NotJoined
 from kademlua.core.params import Params
@@ -188,6 +188,17 @@ class Node:
     def wait_closed(self) -> None:
         """Block until ``close``."""
         self._closed.wait()
+
+    def meet(self, endpoints: Iterable[Endpoint]) -> None:
+        """Be told of other nodes: (IP address, port) as in ``bootstrap``, but while it runs.
+
+        Who has not joined tries by them at once; who has looks its neighbourhood up by way
+        of them, so that two networks become one. Blocks meanwhile. ValueError for what is no
+        IP address, NodeClosed, TooManyCalls.
+        """
+        self._require_open()
+        known = [(canonical_address(addr)[0], port) for addr, port in endpoints]
+        self._maintenance.meet(known)
 
     @property
     def joined(self) -> bool:

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import stat
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,16 @@ def test_a_file_of_others_is_refused(key_file: Path, mode: int) -> None:
 def test_a_file_of_the_owner_is_read(key_file: Path, mode: int) -> None:
     key_file.chmod(mode)
     assert read_network_key(key_file) == KEY
+
+
+@pytest.mark.parametrize(("mode", "is_read"), [(0o440, True), (0o444, False), (0o460, False)])
+def test_a_file_that_another_user_wrote_for_this_one(
+    key_file: Path, mode: int, is_read: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key_file.chmod(mode)
+    monkeypatch.setattr(os, "geteuid", lambda: key_file.stat().st_uid + 1)
+    with nullcontext() if is_read else pytest.raises(KeyFileError, match="others can"):
+        assert read_network_key(key_file) == KEY
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,10 @@ import click
 from kademlua.cli.addresses import is_loopback, resolve
 from kademlua.cli.config import load_params
 from kademlua.cli.data import open_state, path_of_node
+from kademlua.cli.discover import discovery, require_zeroconf
 from kademlua.cli.http import HttpChoice, http_options, start_http
-from kademlua.cli.logs import LEVELS, start_log
+from kademlua.cli.logs import FORMATS, LEVELS, FileHandler, LineHandler, name_node, start_log
+from kademlua.cli.notify import Notifier
 from kademlua.cli.options import CONTROL_PORT, endpoint, network_key_option, node_id
 from kademlua.cli.serving import Serving
 from kademlua.core.contact import Endpoint, format_endpoint
@@ -48,6 +50,11 @@ logger = logging.getLogger(__name__)
 )
 @click.option("--no-bootstrap", is_flag=True, help="Begin a network of its own.")
 @click.option(
+    "--discover",
+    is_flag=True,
+    help="Find nodes on the same link, and be found by them; then there is no default --bootstrap.",
+)
+@click.option(
     "--id",
     "own_id",
     type=node_id,
@@ -74,7 +81,14 @@ logger = logging.getLogger(__name__)
     "--log-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Log to a file.  [default: standard error output]",
+    help="Log to a file; SIGHUP opens it anew.  [default: standard error output]",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(FORMATS, case_sensitive=False),
+    default="text",
+    show_default=True,
+    help="Lines for people, or of JSON.",
 )
 @click.option(
     "--log-level",
@@ -93,12 +107,14 @@ def node(
     host: str,
     bootstrap: tuple[Endpoint, ...],
     no_bootstrap: bool,
+    discover: bool,
     own_id: bytes | None,
     network_keys: tuple[bytes, ...],
     data: Path | None,
     memory: bool,
     config: Path | None,
     log_file: Path | None,
+    log_format: str,
     log_level: str | None,
     with_shell: bool | None,
     http: Endpoint | None,
@@ -119,6 +135,7 @@ def node(
         kademlua node 8001 --http 127.0.0.1:8080
         kademlua node 8001 --host :: --bootstrap dht.example.org:8001
         kademlua node 8001 --network-key network.key
+        kademlua node 8001 --host 0.0.0.0 --discover    finds its like on the same link
         echo 'findvalue(sha1("key"))' | kademlua node 0 --shell
     """
     if no_bootstrap and bootstrap:
@@ -129,18 +146,23 @@ def node(
     over_http.check()
     params = load_params(config) if config is not None else Params()
     host = resolve(host.removeprefix("[").removesuffix("]"))[0]
-    if not bootstrap and not no_bootstrap:
+    if discover:
+        require_zeroconf()
+    if not bootstrap and not no_bootstrap and not discover:
         bootstrap = _default_bootstrap(host, port)
     if with_shell is None:
         with_shell = _sits_at_terminal()
     is_beside_prompt = with_shell and _sits_at_terminal() and log_file is None
-    lines = start_log(log_level or ("warning" if is_beside_prompt else "info"), log_file)
+    level = log_level or ("warning" if is_beside_prompt else "info")
+    log = start_log(level, log_file, log_format)
     with ExitStack() as at_end:
         path = None if memory else path_of_node(port, data)
         state = open_state(path, params) if path is not None else None
         if state is not None:
             at_end.callback(state.close)
         kademlua_node = _node(port, host, own_id, bootstrap, params, network_keys, state)
+        if not is_beside_prompt:
+            name_node(log, kademlua_node.id)
         try:
             kademlua_node.start()
         except OSError as error:
@@ -150,7 +172,8 @@ def node(
             state.attend(kademlua_node)
             at_end.callback(state.save_contacts_of, kademlua_node)
         http_line = start_http(kademlua_node, over_http, path, at_end)
-        serving = at_end.enter_context(Serving(kademlua_node))
+        reopen = log.reopen if isinstance(log, FileHandler) and not with_shell else None
+        serving = at_end.enter_context(Serving(kademlua_node, reopen))
         where = format_endpoint(kademlua_node.contact.endpoint)
         click.echo(f"kademlua node {kademlua_node.id.hex()} listening on {where}")
         if http_line is not None:
@@ -158,9 +181,12 @@ def node(
         if is_loopback(host) and bootstrap and all(map(_is_elsewhere, bootstrap)):
             logger.warning("%s reaches this machine only; --host 0.0.0.0 is for more", host)
         shell = Shell(kademlua_node) if with_shell else None
-        if shell is not None and lines is not None:
-            lines.show = shell.notice
-        serving.wait(shell)
+        if shell is not None and isinstance(log, LineHandler):
+            log.show = shell.notice
+        if discover:
+            at_end.enter_context(discovery(kademlua_node, network_keys))
+        with Notifier(kademlua_node):
+            serving.wait(shell)
     logger.info("ended")
 
 
