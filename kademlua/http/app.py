@@ -14,6 +14,7 @@ from kademlua.http.events import Events
 from kademlua.http.guard import Guard
 from kademlua.http.health import Health, Metrics, Ready
 from kademlua.http.metrics import NodeMetrics
+from kademlua.http.pages import add_pages
 from kademlua.http.resources import Values
 from kademlua.http.views import Contacts, Lookup, Stats, Stored
 from kademlua.node import Node
@@ -35,6 +36,7 @@ def make_app(node: Node, guard: Guard, metrics: NodeMetrics) -> falcon.App[Any, 
     app.set_error_serializer(_serialize)
     app.add_error_handler(KademluaError, _failed)
     app.add_error_handler(Exception, _broke_down)
+    add_pages(app, "node")
     app.add_route("/healthz", Health(node))
     app.add_route("/readyz", Ready(node))
     app.add_route("/metrics", Metrics(metrics))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -156,6 +157,7 @@ class _LookupListener(LookupObserver):
     def __init__(self, listener: _Listener, number: int) -> None:
         self._listener = listener
         self._number = number
+        self._began = time.monotonic()
 
     def _note(self, name: str, data: dict[str, Any]) -> None:
         self._listener.note(name, {"lookup": self._number} | data)
@@ -174,4 +176,4 @@ class _LookupListener(LookupObserver):
         self._note("lookup-failed", {"contact": contact_json(contact)})
 
     def ended(self) -> None:
-        self._note("lookup-ended", {})
+        self._note("lookup-ended", {"seconds": round(time.monotonic() - self._began, 6)})
