@@ -11,9 +11,11 @@ from gevent.pool import Pool
 from kademlua.context import Context
 from kademlua.core import payloads, protocol
 from kademlua.core.contact import Contact, Endpoint
-from kademlua.core.errors import RpcRefused, StoreRefused
+from kademlua.core.errors import RpcRefused
 from kademlua.core.ids import is_id, to_int
 from kademlua.core.protocol import Request
+from kademlua.core.tombstones import Tombstones
+from kademlua.holder import Holder
 
 RpcFunction = Callable[..., Any]
 """Called with the sender's Contact and the arguments as they were decoded. What it returns
@@ -25,8 +27,9 @@ _Handler = Callable[[Request, Endpoint], bytes]
 class Handlers:
     """Answers requests; each of the protocol's at once, in the event loop's greenlet."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, tombstones: Tombstones) -> None:
         self._context = context
+        self._holder = Holder(context, tombstones, self._sender)
         self._own_number = to_int(context.id)
         self._table = context.table
         self._store = context.store
@@ -36,7 +39,7 @@ class Handlers:
             b"ping": self._ping,
             b"findnode": self._find_node,
             b"findvalue": self._find_value,
-            b"store": self._store_value,
+            b"store": self._holder.store,
             b"getsocket": self._get_socket,
         }
         self._names = {name: name.decode() for name in self._quick}
@@ -168,36 +171,6 @@ class Handlers:
             if size > self._params.max_answer_bytes and count > 0:
                 return values[:count]
         return values
-
-    def _store_value(self, request: Request, endpoint: Endpoint) -> bytes:
-        args = request.args
-        key = args[0] if args else None
-        if type(key) is not bytes or not is_id(key):
-            return payloads.BAD_KEY_STORE
-        if len(args) < 2:
-            raise RpcRefused("a store needs a value")
-        overwrite = args[2] if len(args) > 2 else 0
-        if type(overwrite) is not int:
-            raise RpcRefused("overwrite is a number")
-        try:
-            encoded = payloads.encode_value(args[1])
-        except TypeError as error:
-            raise RpcRefused(str(error)) from None
-        owner = self._sender(request, endpoint)
-        now = self._context.clock()
-        try:
-            self._store.put(
-                key,
-                owner,
-                encoded,
-                now=now,
-                expires=now + self._params.ttl,
-                overwrite=overwrite != 0,
-            )
-        except StoreRefused as refusal:
-            self._stats.refused[refusal.reason] += 1
-            return payloads.refused_reply(refusal.reason)
-        return payloads.STORED
 
     def _sender(self, request: Request, endpoint: Endpoint) -> Contact:
         peer = self._table.get(request.sender_id)

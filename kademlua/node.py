@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -21,6 +22,7 @@ from kademlua.core.errors import NodeClosed, NotJoined
 from kademlua.core.params import Params
 from kademlua.core.routing import RoutingTable
 from kademlua.core.stats import Stats
+from kademlua.core.tombstones import Tombstones
 from kademlua.handlers import Handlers, RpcFunction
 from kademlua.liveliness import LivelinessManager
 from kademlua.maintenance import Maintenance
@@ -95,7 +97,8 @@ class Node:
             log=logging.LoggerAdapter(logger, {"node": own_id}),
         )
         self._caller = Caller(context)
-        self._handlers = Handlers(context)
+        self._tombstones = Tombstones()
+        self._handlers = Handlers(context, self._tombstones)
         self._liveliness = LivelinessManager(context, self._caller)
         self._operations = Operations(context, self._caller, self._liveliness)
         bootstrapper = Bootstrap(
@@ -265,27 +268,45 @@ class Node:
         self._require_joined()
         return self._operations.find_value(_checked(key), answers, per_node)
 
-    def add(self, key: bytes, value: Any) -> StoreReport:
+    def add(self, key: bytes, value: Any, *, ttl: float | None = None) -> StoreReport:
         """Store this node's value of a key, beside those of others; its former one goes.
 
-        The value is an int, bytes, text, list or dict. Raises StoreFailed where nobody
+        The value is an int, bytes, text, list or dict. It lives for ``ttl`` seconds, by
+        default ``Params.ttl``. Raises StoreFailed where fewer than ``Params.write_quorum``
         took it, NotJoined, TooManyCalls, NodeClosed, and TypeError or ValueError for a bad
-        key or value.
+        key, value or ttl.
         """
-        return self.store(key, value)
+        return self.store(key, value, ttl=ttl)
 
-    def overwrite(self, key: bytes, value: Any) -> StoreReport:
+    def overwrite(self, key: bytes, value: Any, *, ttl: float | None = None) -> StoreReport:
         """As ``add``; and where the holders' ``Params`` allow it, other owners' values of
         the key go too."""
-        return self.store(key, value, overwrite=True)
+        return self.store(key, value, ttl=ttl, overwrite=True)
 
-    def store(self, key: bytes, value: Any, *, overwrite: bool = False) -> StoreReport:
+    def store(
+        self, key: bytes, value: Any, *, ttl: float | None = None, overwrite: bool = False
+    ) -> StoreReport:
         """``add``, or ``overwrite``, as the last argument says."""
+        encoded = self._encoded(value)
+        seconds = self._seconds(ttl)
+        self._require_joined()
+        return self._operations.store(_checked(key), encoded, seconds, overwrite=overwrite)
+
+    def _encoded(self, value: Any) -> bytes:
         encoded = payloads.encode_value(value)
         if len(encoded) > self.params.max_value_bytes:
             raise ValueError(f"a value has at most {self.params.max_value_bytes:,} bytes, bencoded")
-        self._require_joined()
-        return self._operations.store(_checked(key), encoded, overwrite=overwrite)
+        return encoded
+
+    def _seconds(self, ttl: float | None) -> int:
+        """A time to live as it is sent: whole seconds, rounded up."""
+        if ttl is None:
+            return max(1, int(min(self.params.ttl, self.params.max_ttl)))
+        if isinstance(ttl, bool) or not isinstance(ttl, (int, float)):
+            raise TypeError(f"a time to live is a number of seconds, not {ttl!r:.60}")
+        if not 0 < ttl <= self.params.max_ttl:
+            raise ValueError(f"a time to live is 1 to {self.params.max_ttl:,} s, not {ttl:g}")
+        return math.ceil(ttl)
 
     def _call(
         self, to: Contact | Endpoint, name: str, args: bytes, timeout: float | None

@@ -119,11 +119,12 @@ class Operations:
             self._took(key, search.lookup)
         return found
 
-    def store(self, key: bytes, encoded: bytes, *, overwrite: bool) -> StoreReport:
-        """Store a bencoded value on the ``replicas`` nodes closest to its key.
+    def store(self, key: bytes, encoded: bytes, ttl: int, *, overwrite: bool) -> StoreReport:
+        """Store a bencoded value on the ``replicas`` nodes closest to its key, for so many
+        seconds.
 
-        This node is one of them where it is that close. Raises StoreFailed where nobody
-        took it.
+        This node is one of them where it is that close. Raises StoreFailed where fewer than
+        ``write_quorum`` took it.
         """
         replicas = self._params.replicas
         # The nearer half know who the farther half are: a question each is saved.
@@ -132,12 +133,13 @@ class Operations:
         wanted = replicas
         if not self._context.read_only and self._is_holder(key, candidates):
             wanted -= 1
-            self._store_here(key, encoded, overwrite, report)
-        question = self._caller.question("store", payloads.args_store(key, encoded, overwrite))
+            self._store_here(key, encoded, ttl, overwrite, report)
+        args = payloads.args_store(key, encoded, overwrite, ttl)
+        question = self._caller.question("store", args)
         placement = Placement(self._caller, self._liveliness, question, report)
         placement.run(candidates[:wanted], candidates[wanted:])
-        if not report.acknowledged:
-            raise StoreFailed(report.why_failed())
+        if len(report.acknowledged) < self._params.write_quorum:
+            raise StoreFailed(report.why_failed(), report)
         return report
 
     def _is_holder(self, key: bytes, candidates: list[Contact]) -> bool:
@@ -148,9 +150,11 @@ class Operations:
         last = candidates[self._params.replicas - 1]
         return to_int(self._context.id) ^ number < last.number ^ number
 
-    def _store_here(self, key: bytes, encoded: bytes, overwrite: bool, report: StoreReport) -> None:
+    def _store_here(
+        self, key: bytes, encoded: bytes, ttl: int, overwrite: bool, report: StoreReport
+    ) -> None:
         now = self._clock()
-        expires = now + self._params.ttl
+        expires = now + ttl
         own = self._context.contact
         try:
             self._store.put(key, own, encoded, now=now, expires=expires, overwrite=overwrite)

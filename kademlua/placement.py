@@ -26,12 +26,15 @@ class StoreReport:
     """Who did not answer in time."""
 
     def why_failed(self) -> str:
-        """Why nobody took it, in one line."""
+        """Why nobody took it, or too few did, in one line."""
         reasons = sorted({reason for _, reason in self.refused})
         parts = [f"{len(self.refused)} refused ({'; '.join(reasons)})"] if reasons else []
         if self.silent:
             parts.append(f"{len(self.silent)} did not answer")
-        return "no node took the value: " + (", ".join(parts) or "none was found")
+        count = len(self.acknowledged)
+        took = f"only {count} node{'s' * (count > 1)}" if count else "no node"
+        nobody = "no other was found" if count else "none was found"
+        return f"{took} took the value: " + (", ".join(parts) or nobody)
 
 
 class Placement:

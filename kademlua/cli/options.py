@@ -8,6 +8,7 @@ import click
 
 from kademlua.core import ids
 from kademlua.core.contact import Endpoint, parse_endpoint
+from kademlua.simulation.reading import duration
 
 CONTROL_PORT = 8001
 """Where the first node of a network on one machine is, by convention."""
@@ -17,6 +18,14 @@ def endpoint(text: str) -> Endpoint:
     """``HOST:PORT`` as an option's type; the host may be a name, which is not resolved here."""
     try:
         return parse_endpoint(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def seconds(text: str) -> float:
+    """A time as an option's type: seconds, or text such as ``90s``, ``12h``."""
+    try:
+        return duration(float(text) if text.replace(".", "", 1).isdigit() else text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 

@@ -63,6 +63,10 @@ class Params:
     # Values.
     ttl: float = _bounded(86_400, 1, 31_536_000)
     """How long a value lives where its owner does not say."""
+    max_ttl: int = _bounded(2_592_000, 1, 31_536_000)
+    """The longest time to live that is granted; longer ones are cut to it."""
+    write_quorum: int = _bounded(1, 1, 1_000)
+    """Nodes that must take a value; with fewer the store fails, and says so."""
     max_value_bytes: int = _bounded(15_000, 1, 60_000)
     """The largest value, bencoded. The original can't receive packets over 16,384."""
     max_entries: int = _bounded(65_536, 0, 1_000_000_000)

@@ -20,6 +20,9 @@ BAD_KEY_FINDNODE = b"li0ee"
 BAD_KEY_FINDVALUE = b"llee"
 BAD_KEY_STORE = b"li0ee"
 
+REMOVED = "removed by its owner"
+"""Why a value that is handed on is refused: its owner took it away."""
+
 Reach = tuple[bool, bool]
 """Whether contacts of IPv4, and of IPv6, are of use to whoever reads an answer."""
 
@@ -37,9 +40,13 @@ def args_findvalue(key: bytes, howmany: int) -> bytes:
     return b"20:%bi%de" % (key, howmany)
 
 
-def args_store(key: bytes, encoded: bytes, overwrite: bool) -> bytes:
-    """The arguments of store; ``encoded`` is the bencoded value."""
-    return b"20:%b%bi%de" % (key, encoded, overwrite)
+def args_store(
+    key: bytes, encoded: bytes, overwrite: bool, ttl: int, owner: Contact | None = None
+) -> bytes:
+    """The arguments of store; ``encoded`` is the bencoded value, ``ttl`` how many seconds it
+    has. With ``owner`` it is handed on for this one."""
+    fields = b"d5:owner%d:%be" % (len(owner.packed), owner.packed) if owner else b""
+    return b"20:%b%bi%de0:i%de%b" % (key, encoded, overwrite, ttl, fields)
 
 
 def args_any(args: Sequence[Any]) -> bytes:
@@ -121,6 +128,13 @@ def read_store(values: list[Any]) -> str | None:
     if len(values) > 1 and type(values[1]) is bytes:
         return values[1][:200].decode(errors="replace")
     return "refused without a reason"
+
+
+def read_contact(packed: Any, pool: ContactPool) -> Contact:
+    """A single packed contact."""
+    if type(packed) is not bytes:
+        raise WireError("bad contact")
+    return pool.unpack(packed)
 
 
 def read_getsocket(values: list[Any]) -> tuple[str, int]:
