@@ -37,6 +37,7 @@ _CALM = 10
 _JITTER = 0.1
 _MAX_DEAD = 256
 _MAX_REVIVED = 8
+_MAX_ORIGINALS = 4_096
 _REST = 0.05
 """Seconds that the greenlet sleeps when it has used up what it may send."""
 
@@ -72,6 +73,8 @@ class LivelinessManager:
         self._queue: dict[Contact, _Probe] = {}
         self._dead: dict[Contact, float] = {}
         """When contacts were found dead, those of late, the last one last."""
+        self._originals: dict[bytes, None] = {}
+        """Ids of some that speak version 1.0."""
         self.revived: list[Contact] = []
         """Some contacts that had been found dead and were heard from again; whoever asks
         after them clears it."""
@@ -94,6 +97,10 @@ class LivelinessManager:
 
     def asked(self, request: Request, endpoint: Endpoint, now: float) -> None:
         """A request came in: its sender lives, or is a stranger to look at."""
+        if not request.version:
+            self.note_original(request.sender_id)
+        elif self._originals:
+            self._originals.pop(request.sender_id, None)
         if self._table.heard(request.sender_id, endpoint, now) or request.read_only:
             return
         is_sought = self._table.seeks(request.sender_id, FOOTHOLD)
@@ -125,6 +132,11 @@ class LivelinessManager:
         if in_the_way is not None and not self.is_fresh(in_the_way):
             self._enqueue(in_the_way, self._params.probe_tries)
 
+    def note_original(self, node_id: bytes) -> None:
+        """A node showed that it speaks version 1.0."""
+        if len(self._originals) < _MAX_ORIGINALS:
+            self._originals[node_id] = None
+
     def unanswered(self, contact: Contact) -> None:
         """A contact let a call of ours time out: make sure of it."""
         self._enqueue(contact, self._params.probe_tries)
@@ -150,6 +162,10 @@ class LivelinessManager:
             self._enqueue(contact, tries=1)
 
     # What others want to know.
+
+    def is_original(self, contact: Contact) -> bool:
+        """Whether a contact is known to speak version 1.0."""
+        return contact.id in self._originals
 
     def is_fresh(self, contact: Contact) -> bool:
         """Weak liveliness: in the table, and heard from within ``Params.fresh_for``."""

@@ -1,4 +1,4 @@
-"""Upkeep: joining and joining again, refresh of buckets, expiry; what is due, and doing it.
+"""Upkeep: joining and joining again, refresh, expiry, replication; what is due, and doing it.
 
 Its greenlet lives while it has something to do; between, a timer of the loop waits.
 """
@@ -17,6 +17,7 @@ from kademlua.core.errors import KademluaError, NodeClosed
 from kademlua.core.ids import random_id
 from kademlua.liveliness import LivelinessManager
 from kademlua.operations import Operations
+from kademlua.replication import Replication
 
 _JITTER = 0.2
 _DEAD_ASKED = 2
@@ -38,8 +39,10 @@ class Maintenance:
         bootstrap: Bootstrap,
         operations: Operations,
         liveliness: LivelinessManager,
+        replication: Replication,
     ) -> None:
         self._bootstrap = bootstrap
+        self._replication = replication
         self._liveliness = liveliness
         self._operations = operations
         self._table = context.table
@@ -77,6 +80,7 @@ class Maintenance:
             self._timer = None
         if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
             self._greenlet.kill()
+        self._replication.close()
         self.tried.set()
         self.joined.set()  # who waits finds the node closed
 
@@ -118,6 +122,7 @@ class Maintenance:
             wait = min(2 * wait, self._params.bootstrap_retry_max)
         # Others were joining beside it, unseen: the first round of upkeep looks around.
         self._size_at_look = 0
+        self._replication.joined()
         self.joined.set()
         self.tried.set()
         self._log.info("joined, %d contacts", len(self._table))
@@ -132,6 +137,7 @@ class Maintenance:
             return
         self._liveliness.question_silent(self._params.settle_interval)
         self._liveliness.question_dead(_DEAD_ASKED)
+        self._replication.look_after(now)
         self._meet_revived(now)
         if len(self._table) > 2 * self._size_at_look:
             self._look_around(now)
@@ -148,6 +154,7 @@ class Maintenance:
             self._met = now
             self._bootstrap.meet(list(revived))
             revived.clear()
+            self._replication.renew()
 
     def _look_around(self, now: float) -> None:
         """The network grew a lot since this node last saw it: see it anew."""

@@ -23,12 +23,14 @@ from kademlua.core.params import Params
 from kademlua.core.routing import RoutingTable
 from kademlua.core.stats import Stats
 from kademlua.core.tombstones import Tombstones
+from kademlua.handing import HandingOn
 from kademlua.handlers import Handlers, RpcFunction
 from kademlua.liveliness import LivelinessManager
 from kademlua.maintenance import Maintenance
 from kademlua.operations import Answer, Operations
 from kademlua.placement import StoreReport
 from kademlua.receiver import Receiver
+from kademlua.replication import Replication
 from kademlua.transport import Transport, UdpTransport
 
 logger = logging.getLogger(__name__)
@@ -104,7 +106,11 @@ class Node:
         bootstrapper = Bootstrap(
             list(bootstrap), context, self._caller, self._liveliness, self._operations
         )
-        self._maintenance = Maintenance(context, bootstrapper, self._operations, self._liveliness)
+        handing = HandingOn(context, self._caller, self._liveliness, self._tombstones)
+        replication = Replication(context, self._operations, handing)
+        self._maintenance = Maintenance(
+            context, bootstrapper, self._operations, self._liveliness, replication
+        )
         self._started = False
         self._closed = Event()
 

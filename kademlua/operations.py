@@ -81,7 +81,9 @@ class Operations:
         search.start()
         return search
 
-    def _read_contacts(self, _: Contact, values: list[Any]) -> list[Contact]:
+    def _read_contacts(self, contact: Contact, values: list[Any]) -> list[Contact]:
+        if values and type(values[0]) is list:
+            self._liveliness.note_original(contact.id)
         return payloads.read_findnode(values, self._context.pool, self._context.reach)
 
     def find_value(self, key: bytes, answers: int, per_node: int) -> list[Answer]:

@@ -67,6 +67,11 @@ class Params:
     """The longest time to live that is granted; longer ones are cut to it."""
     write_quorum: int = _bounded(1, 1, 1_000)
     """Nodes that must take a value; with fewer the store fails, and says so."""
+    replicate_interval: float = _bounded(3_600, 1, 604_800)
+    """Each value is handed on anew to those that should hold it, by one of its holders, once in
+    so long."""
+    replication_rate: int = _bounded(65_536, 100, 1 << 30)
+    """Bytes a second that replication sends at most; a short burst may be faster."""
     max_value_bytes: int = _bounded(15_000, 1, 60_000)
     """The largest value, bencoded. The original can't receive packets over 16,384."""
     max_entries: int = _bounded(65_536, 0, 1_000_000_000)
