@@ -41,6 +41,7 @@ class Handlers:
             b"findvalue": self._find_value,
             b"store": self._holder.store,
             b"getsocket": self._get_socket,
+            b"remove": self._holder.remove,
         }
         self._names = {name: name.decode() for name in self._quick}
         self._registered: dict[bytes, tuple[RpcFunction, bool]] = {}

@@ -8,6 +8,7 @@ from typing import Any
 from kademlua.context import Context
 from kademlua.core import payloads
 from kademlua.core.contact import Contact, Endpoint
+from kademlua.core.datastore import Store
 from kademlua.core.errors import RpcRefused, StoreRefused, WireError
 from kademlua.core.ids import is_id
 from kademlua.core.protocol import Request
@@ -68,6 +69,17 @@ class Holder:
             return self._refused(refusal.reason)
         return payloads.STORED
 
+    def remove(self, request: Request, endpoint: Endpoint) -> bytes:
+        """Take the sender's value away, and don't let it come back from other holders."""
+        args = request.args
+        key = args[0] if args else None
+        if type(key) is not bytes or not is_id(key):
+            raise RpcRefused("a remove needs a key")
+        now = self._clock()
+        ends = now + self._seconds(args[1] if len(args) > 1 else 0)
+        is_gone = remove(self._store, self._tombstones, key, self._sender(request, endpoint), ends)
+        return payloads.TAKEN_AWAY if is_gone else payloads.NOTHING_THERE
+
     def _seconds(self, ttl: Any) -> float:
         """How long a value is kept that comes with this time to live."""
         if type(ttl) is not int or ttl < 0:
@@ -92,3 +104,13 @@ class Holder:
     def _refused(self, reason: str) -> bytes:
         self._context.stats.refused[reason] += 1
         return payloads.refused_reply(reason)
+
+
+def remove(store: Store, tombstones: Tombstones, key: bytes, owner: Contact, ends: float) -> bool:
+    """Take an owner's value away and raise a tombstone until it would have ended, or until
+    ``ends`` if that is later; whether there was one."""
+    for each, entry in store.entries(key):
+        if each == owner:
+            ends = max(ends, entry.expires)
+    tombstones.put(key, owner, ends)
+    return store.remove(key, owner)

@@ -15,8 +15,10 @@ from kademlua.bootstrap import Bootstrap
 from kademlua.context import Context
 from kademlua.core.errors import KademluaError, NodeClosed
 from kademlua.core.ids import random_id
+from kademlua.core.tombstones import Tombstones
 from kademlua.liveliness import LivelinessManager
 from kademlua.operations import Operations
+from kademlua.publications import Publications
 from kademlua.replication import Replication
 
 _JITTER = 0.2
@@ -40,9 +42,13 @@ class Maintenance:
         operations: Operations,
         liveliness: LivelinessManager,
         replication: Replication,
+        publications: Publications,
+        tombstones: Tombstones,
     ) -> None:
         self._bootstrap = bootstrap
         self._replication = replication
+        self._publications = publications
+        self._tombstones = tombstones
         self._liveliness = liveliness
         self._operations = operations
         self._table = context.table
@@ -69,6 +75,7 @@ class Maintenance:
         if not self._bootstrap.is_wanted:
             self.joined.set()
             self.tried.set()
+        self._publications.start()
         self._greenlet = gevent.spawn(self._run)
 
     def close(self) -> None:
@@ -81,6 +88,7 @@ class Maintenance:
         if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
             self._greenlet.kill()
         self._replication.close()
+        self._publications.close()
         self.tried.set()
         self.joined.set()  # who waits finds the node closed
 
@@ -131,6 +139,7 @@ class Maintenance:
         """One round of upkeep."""
         now = self._clock()
         self._store.expire(now)
+        self._tombstones.expire(now)
         if len(self._table) == 0 and self._bootstrap.is_wanted:
             self._log.warning("all contacts are gone; bootstrapping again")
             self.joined.clear()
@@ -138,6 +147,7 @@ class Maintenance:
         self._liveliness.question_silent(self._params.settle_interval)
         self._liveliness.question_dead(_DEAD_ASKED)
         self._replication.look_after(now)
+        self._publications.look_after(now)
         self._meet_revived(now)
         if len(self._table) > 2 * self._size_at_look:
             self._look_around(now)

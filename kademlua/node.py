@@ -29,6 +29,7 @@ from kademlua.liveliness import LivelinessManager
 from kademlua.maintenance import Maintenance
 from kademlua.operations import Answer, Operations
 from kademlua.placement import StoreReport
+from kademlua.publications import Publication, Publications, SavedPublications
 from kademlua.receiver import Receiver
 from kademlua.replication import Replication
 from kademlua.transport import Transport, UdpTransport
@@ -68,6 +69,7 @@ class Node:
         transport: Transport | None = None,
         store: Store | None = None,
         pool: ContactPool | None = None,
+        publications: SavedPublications | None = None,
     ) -> None:
         """Nothing is opened before ``start``.
 
@@ -76,7 +78,8 @@ class Node:
         (host, port) of nodes to join by; hosts may be names. A ``read_only`` node asks and
         is kept out of everybody's tables. ``clock`` gives seconds, ``rng`` all chance (by
         default the system's cryptographic source). Nodes of one process may share a
-        ``pool``, which saves memory. ValueError for a bad host, port or id.
+        ``pool``, which saves memory. ``publications`` is where they outlast the process.
+        ValueError for a bad host, port or id.
         """
         if id is not None and not ids.is_id(id):
             raise ValueError(f"an id is {ids.ID_BYTES} bytes, not {id!r:.60}")
@@ -102,14 +105,21 @@ class Node:
         self._tombstones = Tombstones()
         self._handlers = Handlers(context, self._tombstones)
         self._liveliness = LivelinessManager(context, self._caller)
-        self._operations = Operations(context, self._caller, self._liveliness)
+        self._operations = Operations(context, self._caller, self._liveliness, self._tombstones)
         bootstrapper = Bootstrap(
             list(bootstrap), context, self._caller, self._liveliness, self._operations
         )
         handing = HandingOn(context, self._caller, self._liveliness, self._tombstones)
         replication = Replication(context, self._operations, handing)
+        self._publications = Publications(context, self._operations, publications)
         self._maintenance = Maintenance(
-            context, bootstrapper, self._operations, self._liveliness, replication
+            context,
+            bootstrapper,
+            self._operations,
+            self._liveliness,
+            replication,
+            self._publications,
+            self._tombstones,
         )
         self._started = False
         self._closed = Event()
@@ -297,6 +307,32 @@ class Node:
         seconds = self._seconds(ttl)
         self._require_joined()
         return self._operations.store(_checked(key), encoded, seconds, overwrite=overwrite)
+
+    def publish(self, key: bytes, value: Any, *, ttl: float | None = None) -> StoreReport:
+        """Store a value and keep it alive until ``unpublish``, while this node lives: it is
+        stored again before ``ttl`` is over. Raises as ``add`` does; then it is not published.
+        """
+        publication = Publication(_checked(key), self._encoded(value), self._seconds(ttl))
+        self._require_joined()
+        return self._publications.publish(publication)
+
+    def unpublish(self, key: bytes) -> bool:
+        """Let a published value end with its time; whether it was published."""
+        return self._publications.unpublish(_checked(key))
+
+    def published(self) -> list[Publication]:
+        """What this node publishes."""
+        return self._publications.all()
+
+    def remove(self, key: bytes) -> StoreReport:
+        """Take this node's own value of a key away from all who hold it; it is not published
+        any more, either. Those that could not be reached learn it when they hand it on.
+
+        Raises StoreFailed where nobody answered, and otherwise as ``add`` does.
+        """
+        self._require_joined()
+        self._publications.unpublish(_checked(key))
+        return self._operations.remove(key, self._seconds(None))
 
     def _encoded(self, value: Any) -> bytes:
         encoded = payloads.encode_value(value)

@@ -18,6 +18,8 @@ from kademlua.core.errors import StoreFailed, StoreRefused
 from kademlua.core.estimate import SizeEstimate
 from kademlua.core.ids import to_int
 from kademlua.core.lookup import Lookup
+from kademlua.core.tombstones import Tombstones
+from kademlua.holder import remove
 from kademlua.liveliness import LivelinessManager
 from kademlua.placement import Placement, StoreReport
 from kademlua.search import Reader, Search
@@ -36,7 +38,14 @@ class Answer:
 class Operations:
     """The lookups of one node and what is built from them."""
 
-    def __init__(self, context: Context, caller: Caller, liveliness: LivelinessManager) -> None:
+    def __init__(
+        self,
+        context: Context,
+        caller: Caller,
+        liveliness: LivelinessManager,
+        tombstones: Tombstones,
+    ) -> None:
+        self._tombstones = tombstones
         self._context = context
         self._caller = caller
         self._liveliness = liveliness
@@ -144,6 +153,26 @@ class Operations:
             raise StoreFailed(report.why_failed(), report)
         return report
 
+    def remove(self, key: bytes, ttl: int) -> StoreReport:
+        """Take this node's value of a key away from all who may hold it.
+
+        Twice as many are told as should hold it: some may not have let go yet. Raises
+        StoreFailed where nobody answered.
+        """
+        found = self.find_node(key).known(2 * self._params.replicas)
+        report = StoreReport()
+        own = self._context.contact
+        if remove(self._store, self._tombstones, key, own, self._clock() + ttl):
+            report.acknowledged.append(own)
+        question = self._caller.question("remove", payloads.args_remove(key, ttl))
+        placement = Placement(
+            self._caller, self._liveliness, question, report, payloads.read_remove
+        )
+        placement.run(found, [])
+        if found and not report.acknowledged:
+            raise StoreFailed(report.why_failed("removed the value"), report)
+        return report
+
     def _is_holder(self, key: bytes, candidates: list[Contact]) -> bool:
         """Whether this node is among the ``replicas`` closest, given the others."""
         if len(candidates) < self._params.replicas:
@@ -158,6 +187,7 @@ class Operations:
         now = self._clock()
         expires = now + ttl
         own = self._context.contact
+        self._tombstones.lift(key, own)
         try:
             self._store.put(key, own, encoded, now=now, expires=expires, overwrite=overwrite)
         except StoreRefused as refusal:

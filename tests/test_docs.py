@@ -128,6 +128,7 @@ EXAMPLES = {
     ),
     "store-response-payload": payloads.STORED,
     "store-refused-payload": payloads.refused_reply("no room for more values"),
+    "remove-request-payload": payload(b"remove", payloads.args_remove(KEY, 3600)),
     "getsocket-response-payload": payloads.getsocket_reply("192.0.2.7", 8007),
 }
 
@@ -183,6 +184,7 @@ def read(name):
         ("ping-payload-ro", b"ping", [], 1, True),
         ("findnode-request-payload", b"findnode", [KEY], 1, False),
         ("findvalue-request-payload", b"findvalue", [KEY, 4096], 1, False),
+        ("remove-request-payload", b"remove", [KEY, 3600], 1, False),
         ("store-request-payload", b"store", [KEY, b"hello", 0, b"", 3600], 1, False),
         (
             "store-handed-on-payload",

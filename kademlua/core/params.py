@@ -70,6 +70,9 @@ class Params:
     replicate_interval: float = _bounded(3_600, 1, 604_800)
     """Each value is handed on anew to those that should hold it, by one of its holders, once in
     so long."""
+    republish_interval: float = _bounded(21_600, 1, 31_536_000)
+    """A published value is stored anew by its owner after so long, or after half of its time to
+    live, whichever is sooner."""
     replication_rate: int = _bounded(65_536, 100, 1 << 30)
     """Bytes a second that replication sends at most; a short burst may be faster."""
     max_value_bytes: int = _bounded(15_000, 1, 60_000)

@@ -16,6 +16,8 @@ from kademlua.core.ids import ID_BYTES
 
 PONG = b"li5ee"
 STORED = b"li1ee"
+TAKEN_AWAY = b"li1ee"
+NOTHING_THERE = b"li0ee"
 BAD_KEY_FINDNODE = b"li0ee"
 BAD_KEY_FINDVALUE = b"llee"
 BAD_KEY_STORE = b"li0ee"
@@ -47,6 +49,11 @@ def args_store(
     has. With ``owner`` it is handed on for this one."""
     fields = b"d5:owner%d:%be" % (len(owner.packed), owner.packed) if owner else b""
     return b"20:%b%bi%de0:i%de%b" % (key, encoded, overwrite, ttl, fields)
+
+
+def args_remove(key: bytes, ttl: int) -> bytes:
+    """The arguments of remove; ``ttl`` is how many seconds the value may still have."""
+    return b"20:%bi%de" % (key, ttl)
 
 
 def args_any(args: Sequence[Any]) -> bytes:
@@ -128,6 +135,13 @@ def read_store(values: list[Any]) -> str | None:
     if len(values) > 1 and type(values[1]) is bytes:
         return values[1][:200].decode(errors="replace")
     return "refused without a reason"
+
+
+def read_remove(values: list[Any]) -> str | None:
+    """None: whoever answers a remove with a number has the value no more."""
+    if not values or type(values[0]) is not int:
+        raise WireError("bad response")
+    return None
 
 
 def read_contact(packed: Any, pool: ContactPool) -> Contact:
