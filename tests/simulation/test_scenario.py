@@ -246,16 +246,21 @@ def test_changed():
 
 def test_names():
     assert loading.names() == [
+        "churn-day",
         "churn-hour",
         "churn-ten-minutes",
+        "expiry",
         "half-vanishes",
         "lossy-2",
         "lossy-20",
+        "most-vanish",
         "nat",
         "partition-heals",
+        "partition-with-writes",
         "quiet",
         "slow",
         "ten-thousand",
+        "thirds-vanish",
     ]
     assert loading.PLACE.resolve() == ROOT / "swarm" / "scenarios"
 
