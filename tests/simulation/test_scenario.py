@@ -275,7 +275,7 @@ def test_each_can_be_loaded_and_opens_with_what_it_shows(name):
 def test_find():
     assert loading.find("swarm/x.toml") == Path("swarm/x.toml")
     assert loading.find("x.toml") == Path("x.toml")
-    with pytest.raises(ScenarioError, match="no scenario 'quite'; there are churn-hour"):
+    with pytest.raises(ScenarioError, match="no scenario 'quite'; there are churn-day"):
         loading.find("quite")
 
 
