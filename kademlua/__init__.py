@@ -25,8 +25,8 @@ from kademlua.core.errors import (
 )
 from kademlua.core.ids import sha1
 from kademlua.core.params import Params
+from kademlua.finding import Answer
 from kademlua.node import Node, Pong
-from kademlua.operations import Answer
 from kademlua.placement import StoreReport
 from kademlua.publications import Publication, SavedPublications
 

@@ -1,4 +1,4 @@
-"""The RPCs that a node answers: the five of the protocol, and those of its program."""
+"""The RPCs that a node answers: those of the protocol, and those of its program."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import RpcRefused
 from kademlua.core.ids import is_id, to_int
 from kademlua.core.protocol import Request
-from kademlua.core.tombstones import Tombstones
 from kademlua.holder import Holder
 
 RpcFunction = Callable[..., Any]
@@ -27,9 +26,8 @@ _Handler = Callable[[Request, Endpoint], bytes]
 class Handlers:
     """Answers requests; each of the protocol's at once, in the event loop's greenlet."""
 
-    def __init__(self, context: Context, tombstones: Tombstones) -> None:
+    def __init__(self, context: Context, holder: Holder) -> None:
         self._context = context
-        self._holder = Holder(context, tombstones, self._sender)
         self._own_number = to_int(context.id)
         self._table = context.table
         self._store = context.store
@@ -39,13 +37,18 @@ class Handlers:
             b"ping": self._ping,
             b"findnode": self._find_node,
             b"findvalue": self._find_value,
-            b"store": self._holder.store,
+            b"store": holder.store,
             b"getsocket": self._get_socket,
-            b"remove": self._holder.remove,
+            b"remove": holder.remove,
         }
         self._names = {name: name.decode() for name in self._quick}
         self._registered: dict[bytes, tuple[RpcFunction, bool]] = {}
         self._greenlets: Pool | None = None
+
+    def answer(self, name: bytes, handler: _Handler) -> None:
+        """Answer one more RPC of the protocol, at once, with the payload that ``handler`` gives."""
+        self._quick[name] = handler
+        self._names[name] = name.decode()
 
     def register(self, name: str, function: RpcFunction, *, blocking: bool) -> None:
         """Answer the RPC ``name`` with a function; ValueError where the name is taken.
@@ -81,7 +84,8 @@ class Handlers:
         self._stats.requests[self._names[name]] += 1
 
         def call_function(request: Request, endpoint: Endpoint) -> bytes:
-            return _encode_result(function(self._sender(request, endpoint), *request.args))
+            sender = self._context.sender(request.sender_id, endpoint)
+            return _encode_result(function(sender, *request.args))
 
         if not blocking:
             self._answer(request, endpoint, call_function)
@@ -170,12 +174,6 @@ class Handlers:
             if size > self._params.max_answer_bytes and count > 0:
                 return values[:count]
         return values
-
-    def _sender(self, request: Request, endpoint: Endpoint) -> Contact:
-        peer = self._table.get(request.sender_id)
-        if peer is not None and peer.contact.endpoint == endpoint:  # saves 3 µs
-            return peer.contact
-        return self._context.pool.contact(*endpoint, request.sender_id)
 
     def _get_socket(self, request: Request, endpoint: Endpoint) -> bytes:
         return payloads.getsocket_reply(*endpoint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from kademlua.context import Context
@@ -14,17 +13,14 @@ from kademlua.core.ids import is_id
 from kademlua.core.protocol import Request
 from kademlua.core.tombstones import Tombstones
 
-Sender = Callable[[Request, Endpoint], Contact]
-"""The sender of a request as a contact."""
-
 
 class Holder:
     """Keeps values for the network; each method returns a payload."""
 
-    def __init__(self, context: Context, tombstones: Tombstones, sender: Sender) -> None:
+    def __init__(self, context: Context, tombstones: Tombstones) -> None:
         self._context = context
         self._tombstones = tombstones
-        self._sender = sender
+        self._is_leaving = False
         self._store = context.store
         self._params = context.params
         self._clock = context.clock
@@ -46,11 +42,13 @@ class Holder:
             raise RpcRefused(str(error)) from None
         ttl = args[4] if len(args) > 4 else 0
         owner = self._owner(args[5]) if len(args) > 5 else None
+        if self._is_leaving:
+            return self._refused("is leaving")
         now = self._clock()
         expires = now + self._seconds(ttl)
         is_direct = owner is None
         if owner is None:
-            owner = self._sender(request, endpoint)
+            owner = self._context.sender(request.sender_id, endpoint)
             if self._tombstones:
                 self._tombstones.lift(key, owner)
         elif self._tombstones.end(key, owner, now) is not None:
@@ -69,6 +67,10 @@ class Holder:
             return self._refused(refusal.reason)
         return payloads.STORED
 
+    def leave(self) -> None:
+        """Take nothing any more: it could not be handed over."""
+        self._is_leaving = True
+
     def remove(self, request: Request, endpoint: Endpoint) -> bytes:
         """Take the sender's value away, and don't let it come back from other holders."""
         args = request.args
@@ -77,7 +79,8 @@ class Holder:
             raise RpcRefused("a remove needs a key")
         now = self._clock()
         ends = now + self._seconds(args[1] if len(args) > 1 else 0)
-        is_gone = remove(self._store, self._tombstones, key, self._sender(request, endpoint), ends)
+        owner = self._context.sender(request.sender_id, endpoint)
+        is_gone = remove(self._store, self._tombstones, key, owner, ends)
         return payloads.TAKEN_AWAY if is_gone else payloads.NOTHING_THERE
 
     def _seconds(self, ttl: Any) -> float:

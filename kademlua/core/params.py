@@ -75,6 +75,11 @@ class Params:
     live, whichever is sooner."""
     replication_rate: int = _bounded(65_536, 100, 1 << 30)
     """Bytes a second that replication sends at most; a short burst may be faster."""
+    leave_timeout: float = _bounded(5, 0, 3_600)
+    """How long a node that ends goes on to hand over what it holds."""
+    cache_ttl: float = _bounded(0, 0, 3_600)
+    """How long a value that was found is cached by the nearest node asked that lacked it, beside
+    those that should hold it; half as long with each doubling of its distance. 0: never."""
     max_value_bytes: int = _bounded(15_000, 1, 60_000)
     """The largest value, bencoded. The original can't receive packets over 16,384."""
     max_entries: int = _bounded(65_536, 0, 1_000_000_000)

@@ -18,6 +18,7 @@ PONG = b"li5ee"
 STORED = b"li1ee"
 TAKEN_AWAY = b"li1ee"
 NOTHING_THERE = b"li0ee"
+FAREWELL = b"le"
 BAD_KEY_FINDNODE = b"li0ee"
 BAD_KEY_FINDVALUE = b"llee"
 BAD_KEY_STORE = b"li0ee"
@@ -56,6 +57,18 @@ def args_remove(key: bytes, ttl: int) -> bytes:
     return b"20:%bi%de" % (key, ttl)
 
 
+def args_leave(is_handed_over: bool) -> bytes:
+    """The arguments of leave."""
+    return b"i%de" % is_handed_over
+
+
+def args_lacks(key: bytes, lacking: Sequence[Contact], cache: Contact | None = None) -> bytes:
+    """The arguments of lacks: who should hold a key and does not; who may cache it."""
+    lacking_ids = b"".join([contact.id for contact in lacking])
+    packed = b"%d:%b" % (len(cache.packed), cache.packed) if cache is not None else b""
+    return b"20:%b%d:%b%b" % (key, len(lacking_ids), lacking_ids, packed)
+
+
 def args_any(args: Sequence[Any]) -> bytes:
     """The arguments of any other RPC; TypeError for what can't be bencoded."""
     return b"".join([bencoding.encode(arg) for arg in args])
@@ -92,6 +105,11 @@ def refused_reply(reason: str) -> bytes:
     """The return values of a refused store: 0, and the reason where 1.0 does not look."""
     text = reason.encode()
     return b"li0e%d:%be" % (len(text), text)
+
+
+def lacks_reply(count: int) -> bytes:
+    """The return value of lacks: how many will be given the values."""
+    return b"li%dee" % count
 
 
 def getsocket_reply(addr: str, port: int) -> bytes:
