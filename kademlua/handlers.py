@@ -14,20 +14,23 @@ from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import RpcRefused
 from kademlua.core.ids import is_id, to_int
 from kademlua.core.protocol import Request
+from kademlua.core.tombstones import Tombstones
 from kademlua.holder import Holder
 
 RpcFunction = Callable[..., Any]
 """Called with the sender's Contact and the arguments as they were decoded. What it returns
 is bencoded: a tuple as several return values, None as none, anything else as one."""
 
-_Handler = Callable[[Request, Endpoint], bytes]
+_Handler = Callable[[Request, Endpoint], bytes | None]
+"""Gives a payload, or None where it answers later."""
 
 
 class Handlers:
     """Answers requests; each of the protocol's at once, in the event loop's greenlet."""
 
-    def __init__(self, context: Context, holder: Holder) -> None:
+    def __init__(self, context: Context, tombstones: Tombstones) -> None:
         self._context = context
+        self.holder = holder = Holder(context, tombstones, self._answer_later)
         self._own_number = to_int(context.id)
         self._table = context.table
         self._store = context.store
@@ -104,6 +107,8 @@ class Handlers:
     def _answer(self, request: Request, endpoint: Endpoint, handler: _Handler) -> None:
         try:
             payload = handler(request, endpoint)
+            if payload is None:
+                return
             datagram = protocol.encode_response(self._context.id, request.rpc_id, payload)
         except RpcRefused:
             self._send_error(request, endpoint, protocol.RPC_RAISED)
@@ -174,6 +179,10 @@ class Handlers:
             if size > self._params.max_answer_bytes and count > 0:
                 return values[:count]
         return values
+
+    def _answer_later(self, request: Request, endpoint: Endpoint, payload: bytes) -> None:
+        """Answer a request whose handler gave nothing at first."""
+        self._send(protocol.encode_response(self._context.id, request.rpc_id, payload), endpoint)
 
     def _get_socket(self, request: Request, endpoint: Endpoint) -> bytes:
         return payloads.getsocket_reply(*endpoint)

@@ -26,7 +26,6 @@ from kademlua.core.tombstones import Tombstones
 from kademlua.finding import Answer
 from kademlua.handing import HandingOn
 from kademlua.handlers import Handlers, RpcFunction
-from kademlua.holder import Holder
 from kademlua.leaving import Leaving
 from kademlua.liveliness import LivelinessManager
 from kademlua.maintenance import Maintenance
@@ -66,6 +65,7 @@ class Node:
         *,
         id: bytes | None = None,
         bootstrap: Iterable[Endpoint] = (),
+        known: Iterable[Endpoint] = (),
         params: Params | None = None,
         read_only: bool = False,
         clock: Callable[[], float] = time.monotonic,
@@ -79,7 +79,8 @@ class Node:
 
         ``port`` 0 takes a free one; ``host`` is an IP address of this machine, ``::`` for
         IPv4 and IPv6. ``id`` has 20 bytes and is random otherwise. ``bootstrap`` lists
-        (host, port) of nodes to join by; hosts may be names. A ``read_only`` node asks and
+        (host, port) of nodes to join by; hosts may be names. ``known`` are addresses from
+        a former life, asked in the same way, but not needed. A ``read_only`` node asks and
         is kept out of everybody's tables. ``clock`` gives seconds, ``rng`` all chance (by
         default the system's cryptographic source). Nodes of one process may share a
         ``pool``, which saves memory. ``publications`` is where they outlast the process.
@@ -107,12 +108,16 @@ class Node:
         )
         self._caller = Caller(context)
         self._tombstones = Tombstones()
-        self._holder = Holder(context, self._tombstones)
-        self._handlers = Handlers(context, self._holder)
+        self._handlers = Handlers(context, self._tombstones)
         self._liveliness = LivelinessManager(context, self._caller)
         self._operations = Operations(context, self._caller, self._liveliness, self._tombstones)
         bootstrapper = Bootstrap(
-            list(bootstrap), context, self._caller, self._liveliness, self._operations
+            list(bootstrap),
+            context,
+            self._caller,
+            self._liveliness,
+            self._operations,
+            list(known),
         )
         handing = HandingOn(context, self._caller, self._liveliness, self._tombstones)
         replication = Replication(context, self._operations, handing)
@@ -168,7 +173,7 @@ class Node:
         self._mending.close()
         try:
             if hand_over and self._started and not self._context.read_only:
-                self._holder.leave()
+                self._handlers.holder.leave()
                 self._leaving.leave()
         finally:
             self._liveliness.close()
