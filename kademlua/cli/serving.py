@@ -5,15 +5,36 @@ from __future__ import annotations
 import logging
 import signal
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
 from gevent.event import Event
 
-from kademlua.node import Node
-from kademlua.shell.session import Shell
-
 logger = logging.getLogger(__name__)
+
+
+class Served(Protocol):
+    """A node, or what stands for one."""
+
+    def close(self) -> None:
+        """Stop; idempotent."""
+
+
+class Conversation(Protocol):
+    """A shell, or what stands for one."""
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person sits at a terminal."""
+
+    def run(self) -> bool:
+        """Block until its end; whether everything is to end."""
+
+    def interrupt(self) -> bool:
+        """Break off what it does; False where it does nothing."""
+
+    def close(self) -> None:
+        """Give the terminal back; idempotent."""
 
 
 class Serving:
@@ -26,9 +47,9 @@ class Serving:
     # By Python's signals, not gevent's: those wait for the hub, to which an expression that
     # never ends does not come back.
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Served) -> None:
         self._node = node
-        self._shell: Shell | None = None
+        self._shell: Conversation | None = None
         self._ended = Event()
         self._loop = gevent.get_hub().loop
         self._former: dict[signal.Signals, Any] = {}
@@ -50,7 +71,7 @@ class Serving:
         for number, handler in self._former.items():
             signal.signal(number, handler)
 
-    def wait(self, shell: Shell | None) -> None:
+    def wait(self, shell: Conversation | None) -> None:
         """Block until the end, and let a shell run meanwhile; its user may end it, too."""
         if shell is None:
             self._ended.wait()
@@ -63,7 +84,7 @@ class Serving:
             runner.kill()
             shell.close()
 
-    def _converse(self, shell: Shell) -> None:
+    def _converse(self, shell: Conversation) -> None:
         try:
             ends = shell.run()
         except Exception:

@@ -30,7 +30,7 @@ def client(via: Endpoint) -> Iterator[Node]:
     click.ClickException where nobody answers there.
     """
     where = format_endpoint(via)
-    with _started_client(resolve(via[0]), [via]) as node, _progress(f"asking {where}"):
+    with _started_client(resolve(via[0]), [via]) as node, progress(f"asking {where}"):
         if not node.wait_joined(_PATIENCE):
             raise click.ClickException(f"nobody answers at {where}")
         yield node
@@ -43,7 +43,7 @@ def ping_once(to: Endpoint) -> Pong:
     """
     where = format_endpoint(to)
     targets = resolve(to[0])
-    with _started_client(targets, []) as node, _progress(f"asking {where}"):
+    with _started_client(targets, []) as node, progress(f"asking {where}"):
         until = time.monotonic() + _PATIENCE
         reached = [addr for addr in targets if ":" not in addr or node.contact.is_ipv6]
         error: KademluaError | None = None
@@ -63,13 +63,21 @@ def ping_once(to: Endpoint) -> Pong:
 @contextmanager
 def _started_client(targets: list[str], bootstrap: list[Endpoint]) -> Iterator[Node]:
     """A read-only node, started, that reaches the addresses in ``targets``."""
-    # There is nothing to tidy up after ^C: be gone at once.
+    with gone_at_interrupt():
+        node = _started(own_hosts(targets), bootstrap)
+        try:
+            yield node
+        finally:
+            node.close()
+
+
+@contextmanager
+def gone_at_interrupt() -> Iterator[None]:
+    """Let ^C end the process at once: there is nothing to tidy up."""
     former = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    node = _started(own_hosts(targets), bootstrap)
     try:
-        yield node
+        yield
     finally:
-        node.close()
         signal.signal(signal.SIGINT, former)
 
 
@@ -87,7 +95,7 @@ def _started(hosts: list[str], bootstrap: list[Endpoint]) -> Node:
 
 
 @contextmanager
-def _progress(text: str) -> Iterator[None]:
+def progress(text: str) -> Iterator[None]:
     """Show what is going on, on a terminal, once it has taken over a second."""
     if not sys.stderr.isatty():
         yield

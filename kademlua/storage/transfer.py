@@ -7,13 +7,15 @@ import binascii
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kademlua.core.bencoding import decode
 from kademlua.core.contact import Contact
 from kademlua.core.errors import StorageError, StoreRefused, WireError
 from kademlua.core.ids import from_hex
-from kademlua.storage.diskstore import DiskStore
+
+if TYPE_CHECKING:  # the values of a running node come and go without lmdb
+    from kademlua.storage.diskstore import DiskStore
 
 FORMAT = "kademlua values"
 VERSION = 1

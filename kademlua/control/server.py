@@ -1,0 +1,89 @@
+"""The control socket of a node: who may connect, and how many at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import struct
+from pathlib import Path
+from typing import Any
+
+from gevent import socket
+from gevent.pool import Pool
+from gevent.server import StreamServer
+
+from kademlua.control.lines import LineStream
+from kademlua.control.operations import Operations
+from kademlua.control.place import Place
+from kademlua.control.session import Session
+from kademlua.node import Node
+
+logger = logging.getLogger(__name__)
+
+CONNECTIONS = 32
+"""Clients at once; further ones are told so."""
+_TURNED_AWAY = 4
+"""Clients that are being told so; yet further ones wait."""
+_ROOM = 65_536
+_CREDENTIALS = struct.Struct("3i")
+"""Process, user and group, as Linux gives them."""
+
+
+class ControlServer:
+    """Listens at a path in the file system for this user, and for root."""
+
+    def __init__(self, node: Node, path: Path, operations: Operations | None = None) -> None:
+        """Listens at once and answers from ``start`` on; ControlError where it can't be there."""
+        self._node = node
+        self._operations = operations or Operations(node)
+        # A value is a third longer in base64, and up to four values stand in a line.
+        self._longest = 4 * node.params.max_value_bytes + _ROOM
+        self._clients = 0
+        self._place = Place(path)
+        self._serving = Pool(CONNECTIONS + _TURNED_AWAY)
+        self._server = StreamServer(self._place.socket, self._serve, spawn=self._serving)
+
+    @property
+    def path(self) -> Path:
+        """Where it listens."""
+        return self._place.path
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._server.start()
+
+    def close(self) -> None:
+        """End all connections, and take the socket away; idempotent."""
+        self._server.close()
+        self._serving.kill()
+        self._place.close()
+
+    def _serve(self, sock: socket.socket, _address: Any) -> None:
+        stream = LineStream(sock, self._longest)
+        if self._clients >= CONNECTIONS:
+            self._turn_away(stream, f"{CONNECTIONS} clients are here already")
+        elif not _is_ours(sock):
+            self._turn_away(stream, "another user's node")
+        else:
+            self._clients += 1
+            try:
+                Session(stream, self._node, self._operations).run()
+            finally:
+                self._clients -= 1
+
+    def _turn_away(self, stream: LineStream, why: str) -> None:
+        try:
+            stream.write({"id": None, "error": why})
+        except BrokenPipeError:
+            pass
+        stream.close()
+
+
+def _is_ours(sock: socket.socket) -> bool:
+    """Whether this user, or root, is at the other end: the file's mode says so already, where
+    the system heeds it."""
+    kind = getattr(socket, "SO_PEERCRED", None)
+    if kind is None:
+        return True
+    _, user, _ = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, kind, _CREDENTIALS.size))
+    return user in (0, os.geteuid())
