@@ -25,9 +25,10 @@ from kademlua.core.errors import (
 )
 from kademlua.core.ids import sha1
 from kademlua.core.params import Params
+from kademlua.finding import Answer
 from kademlua.node import Node, Pong
-from kademlua.operations import Answer
 from kademlua.placement import StoreReport
+from kademlua.publications import Publication, SavedPublications
 
 __version__ = "0.1.0"
 
@@ -46,9 +47,11 @@ __all__ = [
     "Params",
     "ParamsError",
     "Pong",
+    "Publication",
     "RpcFailed",
     "RpcRefused",
     "RpcTimeout",
+    "SavedPublications",
     "StoreFailed",
     "StoreRefused",
     "StoreReport",

@@ -169,6 +169,7 @@ def _node(
         known=known,
         params=params,
         store=state.store,
+        publications=state.publications,
     )
     state.keep_id(kademlua_node.id)
     return kademlua_node

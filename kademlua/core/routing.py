@@ -45,7 +45,7 @@ class RoutingTable:
     last one, which holds the own id, splits.
     """
 
-    __slots__ = ("_by_endpoint", "_by_id", "_k", "_own", "buckets", "own_id")
+    __slots__ = ("_by_endpoint", "_by_id", "_came", "_gone", "_k", "_own", "buckets", "own_id")
 
     def __init__(self, own_id: bytes, k: int, now: float) -> None:
         self.own_id = own_id
@@ -54,6 +54,8 @@ class RoutingTable:
         self._by_id: dict[bytes, Peer] = {}
         self._by_endpoint: dict[Endpoint, Peer] = {}
         self.buckets = [KBucket(now)]
+        self._came: dict[int, Contact] = {}
+        self._gone: dict[int, Contact] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -161,6 +163,23 @@ class RoutingTable:
         bucket.replacements.pop(contact.number, None)
         self._by_id[contact.id] = peer
         self._by_endpoint[contact.endpoint] = peer
+        if self._gone.pop(contact.number, None) != contact:
+            self._came[contact.number] = contact
+
+    def take_changes(self) -> tuple[dict[int, Contact], dict[int, Contact]]:
+        """Who came into the table and who went since this was last asked, by number."""
+        came, gone = self._came, self._gone
+        if came or gone:
+            self._came, self._gone = {}, {}
+        return came, gone
+
+    def forget(self, contact: Contact) -> Contact | None:
+        """As ``remove``, of one that handed over what it held: it does not count as one who
+        went, after whom others would have to look."""
+        successor = self.remove(contact)
+        if self._gone.get(contact.number) == contact:
+            del self._gone[contact.number]
+        return successor
 
     def _split(self) -> None:
         """Part the own bucket: what shares one bit more moves on to a new own bucket."""
@@ -193,6 +212,8 @@ class RoutingTable:
         del self._by_id[contact.id]
         del self._by_endpoint[contact.endpoint]
         del self.buckets[self.bucket_of(contact.number)].contacts[contact.number]
+        if self._came.pop(contact.number, None) is None:
+            self._gone[contact.number] = contact
 
     def _move_up(
         self, bucket: KBucket, heard: float, but: Endpoint | None = None
