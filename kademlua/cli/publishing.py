@@ -12,9 +12,10 @@ import click
 
 from kademlua.cli.daemon import daemon, through_daemon
 from kademlua.cli.options import hex_option, json_option, key_of, ttl_option, value_of
-from kademlua.cli.values import brief_text, print_json, report_text, value_json
+from kademlua.cli.values import brief_text, print_json, report_text
 from kademlua.control.forms import packed_value, unpacked_value
 from kademlua.core.contact import format_endpoint
+from kademlua.jsonform import value_json
 
 
 @click.command(short_help="Store a value, and keep it alive.")

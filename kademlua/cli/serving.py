@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Protocol
 
@@ -11,13 +12,6 @@ import gevent
 from gevent.event import Event
 
 logger = logging.getLogger(__name__)
-
-
-class Served(Protocol):
-    """A node, or what stands for one."""
-
-    def close(self) -> None:
-        """Stop; idempotent."""
 
 
 class Conversation(Protocol):
@@ -38,20 +32,23 @@ class Conversation(Protocol):
 
 
 class Serving:
-    """While entered, ^C, SIGTERM and the terminal's end make ``wait`` return; at the exit the
-    node is closed.
+    """While entered, ^C, SIGTERM and the terminal's end make ``wait`` return; at the exit ``close``
+    is called.
 
     A ^C while the shell of a terminal does a command ends that command only. A second ^C or
-    SIGTERM ends the node without handing over what it holds.
+    SIGTERM meanwhile calls ``hurry``.
     """
 
     # By Python's signals, not gevent's: those wait for the hub, to which an expression that
     # never ends does not come back.
 
-    def __init__(self, node: Served) -> None:
-        self._node = node
+    def __init__(self, close: Callable[[], None], hurry: Callable[[], None]) -> None:
+        self._close = close
+        self._hurry = hurry
         self._shell: Conversation | None = None
         self._ended = Event()
+        self.break_off: Callable[[], None] = _nothing
+        """Called at each signal; may raise KeyboardInterrupt in what never yields."""
         self._is_closing = False
         self._loop = gevent.get_hub().loop
         self._former: dict[signal.Signals, Any] = {}
@@ -70,7 +67,7 @@ class Serving:
         trace: TracebackType | None,
     ) -> None:
         self._is_closing = True
-        self._node.close()
+        self._close()
         for number, handler in self._former.items():
             signal.signal(number, handler)
 
@@ -100,11 +97,14 @@ class Serving:
         self._loop.run_callback_threadsafe(self._hurry if self._is_closing else self._ended.set)
         if self._shell is not None:
             self._shell.interrupt()
-
-    def _hurry(self) -> None:
-        self._node.close(hand_over=False)
+        self.break_off()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self.break_off()
         shell = self._shell
         if shell is None or not shell.interactive or not shell.interrupt():
             self._end(number, frame)
+
+
+def _nothing() -> None:
+    pass

@@ -17,6 +17,9 @@ from kademlua.control.client import ControlClient
 from kademlua.core.errors import KademluaError
 from kademlua.shell.input import open_lines
 
+_PATIENCE = 3.0
+"""Seconds after which an expression should be broken off."""
+
 
 class AttachedShell:
     """The near end of a shell: lines are read here, and evaluated in the node's process."""
@@ -27,6 +30,7 @@ class AttachedShell:
         self._lines = open_lines(self._names)
         self._asking: Greenlet[..., None] | None = None
         self._is_evaluating = False
+        self._prompts = 0
         self._loop = gevent.get_hub().loop
         self.failure: str | None = None
         """Why it ended, where nobody wanted it to."""
@@ -61,8 +65,17 @@ class AttachedShell:
         if not self._is_evaluating:
             return False
         self._is_evaluating = False
-        self._loop.run_callback_threadsafe(gevent.spawn, self._send, "interrupt")
+        self._loop.run_callback_threadsafe(gevent.spawn, self._break_off, self._prompts)
         return True
+
+    def _break_off(self, prompts: int) -> None:
+        self._send("interrupt")
+        gevent.sleep(_PATIENCE)
+        if self._prompts == prompts and self._client.process:
+            self._lines.notice(
+                "the node does nothing else meanwhile;"
+                f" kill -INT {self._client.process} breaks it off"
+            )
 
     def close(self) -> None:
         """Give the terminal back as it was; idempotent."""
@@ -79,6 +92,7 @@ class AttachedShell:
             self._lines.notice(part["note"])
         elif "prompt" in part:
             self._is_evaluating = False
+            self._prompts += 1
             # Beside this greenlet, which sees when the node ends.
             self._asking = gevent.spawn(self._ask, part["prompt"])
         elif "names" in part:
@@ -114,7 +128,7 @@ def shell(socket: Path) -> None:
     """
     with ControlClient(socket) as client:
         attached = AttachedShell(client)
-        with Serving(client) as serving:
+        with Serving(client.close, client.close) as serving:
             serving.wait(attached)
     if attached.failure is not None:
         raise click.ClickException(attached.failure)

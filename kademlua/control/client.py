@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from kademlua.control.lines import BadLine, LineStream, message_of
-from kademlua.control.place import ControlError, connect
+from kademlua.control.place import ControlError, connect, peer_of
 from kademlua.core.errors import KademluaError
 
 _LONGEST = 1 << 28
@@ -45,6 +45,8 @@ class ControlClient:
             raise ControlError(f"can't connect to {path}: {error.strerror}") from None
         self._stream = LineStream(sock, _LONGEST)
         self._number = 0
+        self.process = peer_of(sock)[0]
+        """The number of the node's process; 0 where the system does not say."""
 
     def __enter__(self) -> ControlClient:
         return self

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from kademlua.core import bencoding, payloads
 from kademlua.core.contact import Contact
@@ -17,23 +17,11 @@ from kademlua.core.errors import KademluaError
 from kademlua.core.ids import from_hex
 from kademlua.jsonform import contact_json
 from kademlua.placement import StoreReport
+from kademlua.storage.transfer import Held
 
 
 class BadRequest(KademluaError):
     """A request makes no sense; the message names the field."""
-
-
-class Held(NamedTuple):
-    """A value that a node keeps for its owner."""
-
-    key: bytes
-    owner: Contact
-    encoded: bytes
-    """The value, bencoded."""
-    is_direct: bool
-    """Whether its owner stored it here, or another holder handed it on."""
-    left: float
-    """Seconds that it has to live."""
 
 
 def packed_value(value: Any) -> str:
@@ -132,7 +120,7 @@ class Fields:
         rows = self._needed("values")
         if not isinstance(rows, list):
             raise BadRequest(f"'values' is a list, not {rows!r:.40}")
-        return [_held(row) for row in rows]
+        return [held_of_json(row) for row in rows]
 
     def _needed(self, name: str) -> Any:
         try:
@@ -141,7 +129,8 @@ class Fields:
             raise BadRequest(f"the field {name!r} is missing") from None
 
 
-def _held(row: Any) -> Held:
+def held_of_json(row: Any) -> Held:
+    """What ``held_json`` was given; BadRequest for anything else."""
     if not isinstance(row, dict):
         raise BadRequest(f"a value that is kept is an object, not {row!r:.40}")
     try:

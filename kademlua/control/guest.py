@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from gevent import Greenlet, spawn
+from gevent import Greenlet, getcurrent, spawn
 from gevent.queue import Full, Queue
 
 from kademlua.control.forms import BadRequest, Fields
@@ -53,6 +53,11 @@ class Guest:
         fields.end()
         return {"interrupted": self._shell.interrupt()}
 
+    def break_off(self) -> None:
+        """See ``ControlServer.break_off``."""
+        if getcurrent() is self._runner:
+            self._shell.interrupt()
+
     def close(self) -> None:
         """End the session, and what it does; idempotent."""
         self._runner.kill(block=False)
@@ -93,10 +98,11 @@ class _GuestLines:
         pass
 
 
-class _Output(io.TextIOBase):
+class _Output(io.StringIO):
     """What the shell writes to."""
 
     def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
+        super().__init__()
         self._send = send
 
     def write(self, text: str) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from gevent.event import AsyncResult
@@ -18,7 +18,6 @@ import kademlua
 from kademlua.control.forms import (
     BadRequest,
     Fields,
-    Held,
     held_json,
     packed_bytes,
     packed_value,
@@ -26,9 +25,10 @@ from kademlua.control.forms import (
 )
 from kademlua.core import ids
 from kademlua.core.contact import Contact
-from kademlua.core.errors import StorageError, StoreRefused
+from kademlua.core.errors import StorageError
 from kademlua.jsonform import contact_json
 from kademlua.node import Node
+from kademlua.storage.transfer import Imported, held_of, put
 
 _T = TypeVar("_T")
 
@@ -145,39 +145,22 @@ class Operations:
         """What this node keeps, of all keys or of ``key``."""
         keys = [fields.key()] if "key" in fields else self._node.datastore.keys()
         fields.end()
-        return self._held(keys)
-
-    def _held(self, keys: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-        for key in keys:
-            for owner, entry in self._node.datastore.entries(key):
-                left = entry.expires - self._clock()
-                if left > 0:
-                    yield held_json(Held(key, owner, entry.encoded, entry.is_direct, left))
+        return map(held_json, held_of(self._node.datastore, keys, self._clock))
 
     def _import(self, fields: Fields) -> dict[str, Any]:
         """``values``, as ``stored`` shows them → how many this node keeps from now on."""
         rows = fields.held()
         fields.end()
-        taken = ended = 0
-        refused: dict[str, int] = {}
-        now = self._clock()
+        result = Imported()
         store = self._node.datastore
-        for key, owner, encoded, is_direct, left in rows:
-            if left <= 0:
-                ended += 1
-                continue
-            try:
-                store.put(key, owner, encoded, now=now, expires=now + left, is_direct=is_direct)
-            except StoreRefused as refusal:
-                refused[refusal.reason] = refused.get(refusal.reason, 0) + 1
-            else:
-                taken += 1
+        for held in rows:
+            put(store, held, self._clock(), result)
         said: AsyncResult[str | None] = AsyncResult()
         store.kept(said.set)
         reason = said.get()
         if reason is not None:
             raise StorageError(f"the values can't be kept: {reason}")
-        return {"taken": taken, "ended": ended, "refused": refused}
+        return {"taken": result.taken, "ended": result.ended, "refused": result.refused}
 
     # The network, and the node itself.
 

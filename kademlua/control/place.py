@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ NAME = "control.sock"
 _LONGEST = 107 if sys.platform == "linux" else 103
 """Bytes of a path that fit into a socket's address."""
 _BACKLOG = 64
+_CREDENTIALS = struct.Struct("3i")
+"""Process, user and group, as Linux gives them."""
 _CONNECT_TIME = 10.0
 """Seconds; it takes longer only where the process accepts nobody any more."""
 
@@ -76,6 +79,17 @@ def connect(path: Path) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def peer_of(sock: socket.socket) -> tuple[int, int | None]:
+    """Process and user at the other end of a connection; 0 and None where the system does not
+    say."""
+    kind = getattr(socket, "SO_PEERCRED", None)
+    if kind is None:
+        return 0, None
+    packed = sock.getsockopt(socket.SOL_SOCKET, kind, _CREDENTIALS.size)
+    process, user, _ = _CREDENTIALS.unpack(packed)
+    return process, user
 
 
 def _require_free(path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from gevent.server import StreamServer
 
 from kademlua.control.lines import LineStream
 from kademlua.control.operations import Operations
-from kademlua.control.place import Place
+from kademlua.control.place import Place, peer_of
 from kademlua.control.session import Session
 from kademlua.node import Node
 
@@ -25,8 +24,6 @@ CONNECTIONS = 32
 _TURNED_AWAY = 4
 """Clients that are being told so; yet further ones wait."""
 _ROOM = 65_536
-_CREDENTIALS = struct.Struct("3i")
-"""Process, user and group, as Linux gives them."""
 
 
 class ControlServer:
@@ -38,7 +35,7 @@ class ControlServer:
         self._operations = operations or Operations(node)
         # A value is a third longer in base64, and up to four values stand in a line.
         self._longest = 4 * node.params.max_value_bytes + _ROOM
-        self._clients = 0
+        self._sessions: dict[Session, None] = {}
         self._place = Place(path)
         self._serving = Pool(CONNECTIONS + _TURNED_AWAY)
         self._server = StreamServer(self._place.socket, self._serve, spawn=self._serving)
@@ -58,18 +55,25 @@ class ControlServer:
         self._serving.kill()
         self._place.close()
 
+    def break_off(self) -> None:
+        """For a handler of ``signal.signal``: raise KeyboardInterrupt if what it came upon is a
+        guest's expression. One that never yields hears nothing else."""
+        for session in self._sessions:
+            session.break_off()
+
     def _serve(self, sock: socket.socket, _address: Any) -> None:
         stream = LineStream(sock, self._longest)
-        if self._clients >= CONNECTIONS:
+        if len(self._sessions) >= CONNECTIONS:
             self._turn_away(stream, f"{CONNECTIONS} clients are here already")
         elif not _is_ours(sock):
             self._turn_away(stream, "another user's node")
         else:
-            self._clients += 1
+            session = Session(stream, self._node, self._operations)
+            self._sessions[session] = None
             try:
-                Session(stream, self._node, self._operations).run()
+                session.run()
             finally:
-                self._clients -= 1
+                del self._sessions[session]
 
     def _turn_away(self, stream: LineStream, why: str) -> None:
         try:
@@ -82,8 +86,4 @@ class ControlServer:
 def _is_ours(sock: socket.socket) -> bool:
     """Whether this user, or root, is at the other end: the file's mode says so already, where
     the system heeds it."""
-    kind = getattr(socket, "SO_PEERCRED", None)
-    if kind is None:
-        return True
-    _, user, _ = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, kind, _CREDENTIALS.size))
-    return user in (0, os.geteuid())
+    return peer_of(sock)[1] in (None, 0, os.geteuid())

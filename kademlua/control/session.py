@@ -62,6 +62,11 @@ class Session:
             self._at_work.kill(block=False)
             self._stream.close()
 
+    def break_off(self) -> None:
+        """See ``ControlServer.break_off``."""
+        if self._guest is not None:
+            self._guest.break_off()
+
     def _read(self) -> None:
         while True:
             try:
