@@ -19,6 +19,8 @@ NAME = "control.sock"
 """Its name in a data directory."""
 _LONGEST = 107 if sys.platform == "linux" else 103
 """Bytes of a path that fit into a socket's address."""
+_BY_DESCRIPTOR = "/proc/self/fd"
+"""Where Linux has what is open."""
 _BACKLOG = 64
 _CREDENTIALS = struct.Struct("3i")
 """Process, user and group, as Linux gives them."""
@@ -119,11 +121,11 @@ def _short(path: Path) -> Iterator[str]:
     if len(os.fsencode(path)) <= _LONGEST:
         yield str(path)
         return
-    if not Path("/proc/self/fd").is_dir():
+    if not os.path.isdir(_BY_DESCRIPTOR):
         raise ControlError("the path is too long for a socket")
     fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        name = f"/proc/self/fd/{fd}/{path.name}"
+        name = f"{_BY_DESCRIPTOR}/{fd}/{path.name}"
         if len(os.fsencode(name)) > _LONGEST:
             raise ControlError("the name is too long for a socket")
         yield name

@@ -45,6 +45,11 @@ class ControlServer:
         """Where it listens."""
         return self._place.path
 
+    @property
+    def clients(self) -> int:
+        """How many are connected."""
+        return len(self._sessions)
+
     def start(self) -> None:
         """Begin to answer."""
         self._server.start()
