@@ -30,9 +30,10 @@ class Guest:
         """``fields`` are ``width``, in characters, and ``interactive``; ``send`` takes a part, or
         raises BrokenPipeError."""
         width = fields.count("width", 100)
-        self._lines = _GuestLines(send, interactive=fields.flag("interactive"))
+        output = _Output(send)
+        self._lines = _GuestLines(send, output, interactive=fields.flag("interactive"))
         fields.end()
-        shell = Shell(node, lines=self._lines, output=_Output(send), width=width, is_guest=True)
+        shell = Shell(node, lines=self._lines, output=output, width=width, is_guest=True)
         self._shell = shell
         send({"names": sorted(shell.names)})
         self._runner: Greenlet[..., None] = spawn(self._run)
@@ -73,12 +74,36 @@ class Guest:
             logger.exception("the shell of a guest broke down")
 
 
+class _Output(io.StringIO):
+    """What the shell, and ``print``, write to: goes out line by line."""
+
+    def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
+        super().__init__()
+        self._send = send
+        self._parts: list[str] = []
+
+    def write(self, text: str) -> int:
+        self._parts.append(text)
+        if text.endswith("\n"):
+            self.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        text = "".join(self._parts)
+        self._parts.clear()
+        for begin in range(0, len(text), _PIECE):
+            self._send({"out": text[begin : begin + _PIECE]})
+
+
 class _GuestLines:
     """The lines that a guest types."""
 
-    def __init__(self, send: Callable[[dict[str, Any]], None], *, interactive: bool) -> None:
+    def __init__(
+        self, send: Callable[[dict[str, Any]], None], output: _Output, *, interactive: bool
+    ) -> None:
         self.interactive = interactive
         self._send = send
+        self._output = output
         self._typed: Queue[str | None] = Queue(_AHEAD)
 
     def take(self, line: str | None) -> None:
@@ -88,24 +113,13 @@ class _GuestLines:
             raise BadRequest(f"{_AHEAD} lines are waiting already") from None
 
     def read(self, prompt: str) -> str | None:
+        self._output.flush()
         self._send({"prompt": prompt})
         return self._typed.get()
 
     def notice(self, text: str) -> None:
+        self._output.flush()
         self._send({"note": text})
 
     def close(self) -> None:
         pass
-
-
-class _Output(io.StringIO):
-    """What the shell writes to."""
-
-    def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
-        super().__init__()
-        self._send = send
-
-    def write(self, text: str) -> int:
-        for begin in range(0, len(text), _PIECE):
-            self._send({"out": text[begin : begin + _PIECE]})
-        return len(text)

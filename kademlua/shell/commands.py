@@ -119,7 +119,6 @@ class ShellCommands:
             "quit": self.commands["exit"],
             "node": self._node,
             "Contact": Contact,
-            "print": self._print,
         }
 
     # A line that comes through a pipe may be there before the node has joined.
@@ -171,10 +170,6 @@ class ShellCommands:
 
     def _pprint(self, value: Any) -> None:
         self._write(pretty(value, self._width))
-
-    def _print(self, *values: object) -> None:
-        # Python's own writes where this process does, which need not be where the shell is.
-        self._write(" ".join(map(str, values)))
 
     def _help(self, command: object = None) -> Text:
         if isinstance(command, Command):

@@ -8,6 +8,7 @@ the node serves on while its user thinks, and while a command waits for the netw
 
 from __future__ import annotations
 
+import functools
 import sys
 from types import CodeType
 from typing import Any, TextIO
@@ -45,6 +46,8 @@ class Shell:
         self._namespace = ShellCommands(
             node, self._write, width=width, is_guest=is_guest
         ).namespace()
+        if is_guest:  # Python's own writes where this process does
+            self._namespace["print"] = functools.partial(print, file=self._output)
         self._lines = lines or open_lines(self._namespace)
         self._runner: greenlet | None = None
         self._is_evaluating = False

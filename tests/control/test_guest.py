@@ -28,6 +28,7 @@ def test_lines_are_evaluated(raw, node):
     assert typed(client, "1/0") == [{"note": "ZeroDivisionError: division by zero"}]
     assert typed(client, "print('a', 1)") == [{"out": "a 1\n"}]
     assert typed(client, "\ud800")[0]["note"].startswith("UnicodeEncodeError")
+    assert typed(client, "print('a', end='')") == [{"out": "a"}]
     assert "end the shell, as" in typed(client, "help(exit)")[0]["out"]
 
 
