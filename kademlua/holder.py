@@ -49,7 +49,7 @@ class Holder:
         ttl = args[4] if len(args) > 4 else 0
         owner = self._owner(args[5]) if len(args) > 5 else None
         if self._is_leaving:
-            return self._refused("is leaving")
+            return self._refused(payloads.LEAVING)
         now = self._clock()
         expires = now + self._seconds(ttl)
         is_direct = owner is None
