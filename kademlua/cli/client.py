@@ -188,16 +188,16 @@ def _ping(address: Endpoint) -> dict[str, Any]:
 
 
 def _ping_by(socket: Path, address: Endpoint) -> dict[str, Any]:
-    """Have a running node ping; RequestFailed where nobody answers at any address."""
+    """Have a running node ping, once at each address, until somebody answers."""
     host, port = address
-    found = resolve(host)
+    reason = "nobody answers"
     with daemon(socket) as node:
-        for addr in found[:-1]:
+        for addr in resolve(host):
             try:
                 return node.do("ping", address=addr, port=port)
-            except RequestFailed:
-                pass
-        return node.do("ping", address=found[-1], port=port)
+            except RequestFailed as error:
+                reason = str(error)
+    raise click.ClickException(f"{format_endpoint(address)}: {reason}")
 
 
 def _distinct(values: list[Any]) -> list[Any]:

@@ -70,7 +70,14 @@ def through_daemon(*, always: bool) -> Callable[[Callable[..., _R]], Callable[..
 @contextmanager
 def daemon(socket: Path) -> Iterator[ControlClient]:
     """A connection to the node at a control socket; ControlError where none runs."""
-    with gone_at_interrupt(), ControlClient(socket) as running, progress("asking the node"):
+    with connected(socket) as running, progress("asking the node"):
+        yield running
+
+
+@contextmanager
+def connected(socket: Path) -> Iterator[ControlClient]:
+    """The same for a command that writes as it goes, and shows no progress."""
+    with gone_at_interrupt(), ControlClient(socket) as running:
         yield running
 
 

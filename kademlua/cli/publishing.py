@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from kademlua.cli.daemon import daemon, through_daemon
+from kademlua.cli.daemon import connected, daemon, through_daemon
 from kademlua.cli.options import hex_option, json_option, key_of, ttl_option, value_of
 from kademlua.cli.values import brief_text, print_json, report_text
 from kademlua.control.forms import packed_value, unpacked_value
@@ -138,7 +138,7 @@ def stored(key: str | None, is_hex: bool, socket: Path, as_json: bool) -> None:
         kademlua stored --json | jq -r .key | sort | uniq -c
     """
     target = key_of(key, is_hex=is_hex).hex() if key is not None else None
-    with daemon(socket) as node:
+    with connected(socket) as node:
         rows = node.rows("stored", key=target)
         first = next(rows, None)
         for row in chain([] if first is None else [first], rows):

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from contextlib import contextmanager
+from typing import Any
 
 from gevent.event import AsyncResult
 
@@ -29,8 +30,6 @@ from kademlua.core.errors import StorageError
 from kademlua.jsonform import contact_json
 from kademlua.node import Node
 from kademlua.storage.transfer import Imported, held_of, put
-
-_T = TypeVar("_T")
 
 _ANSWERS = 3
 _PER_NODE = 4096
@@ -75,14 +74,14 @@ class Operations:
         function = self._calls.get(name)
         if function is None:
             raise BadRequest(f"there is no operation {name!r:.40}")
-        return _sensible(function, Fields(given))
+        return function(Fields(given))
 
     def rows(self, name: str, given: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """What an operation finds, one by one; raises as ``do`` does, before the first."""
         function = self._streams.get(name)
         if function is None:
             raise BadRequest(f"there is no operation {name!r:.40}")
-        return _sensible(function, Fields(given))
+        return function(Fields(given))
 
     # Values.
 
@@ -92,14 +91,16 @@ class Operations:
         overwrite = fields.flag("overwrite")
         fields.end()
         self._node.wait_joined()
-        return report_json(key, self._node.store(key, value, ttl=ttl, overwrite=overwrite))
+        with _arguments():
+            return report_json(key, self._node.store(key, value, ttl=ttl, overwrite=overwrite))
 
     def _publish(self, fields: Fields) -> dict[str, Any]:
         """``key``, ``value``, ``ttl`` → what became of it."""
         key, value, ttl = fields.key(), fields.value(), fields.seconds("ttl")
         fields.end()
         self._node.wait_joined()
-        return report_json(key, self._node.publish(key, value, ttl=ttl))
+        with _arguments():
+            return report_json(key, self._node.publish(key, value, ttl=ttl))
 
     def _unpublish(self, fields: Fields) -> dict[str, Any]:
         """``key`` → whether it was published."""
@@ -218,9 +219,10 @@ class Operations:
         }
 
 
-def _sensible(function: Callable[[Fields], _T], fields: Fields) -> _T:
-    """What a function makes of a request; what Node says of bad arguments is a BadRequest."""
+@contextmanager
+def _arguments() -> Iterator[None]:
+    """Make a BadRequest of what Node says of a value that is too large, or a time too long."""
     try:
-        return function(fields)
-    except (TypeError, ValueError) as error:
+        yield
+    except ValueError as error:
         raise BadRequest(str(error)) from None
