@@ -67,6 +67,9 @@ hex_option = click.option(
     "--hex", "is_hex", is_flag=True, help="KEY is an id of 40 hex digits, and not hashed."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+json_lines_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, a line for each value."
+)
 ttl_option = click.option(
     "--ttl",
     type=seconds,

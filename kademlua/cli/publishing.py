@@ -11,7 +11,14 @@ from typing import Any
 import click
 
 from kademlua.cli.daemon import connected, daemon, through_daemon
-from kademlua.cli.options import hex_option, json_option, key_of, ttl_option, value_of
+from kademlua.cli.options import (
+    hex_option,
+    json_lines_option,
+    json_option,
+    key_of,
+    ttl_option,
+    value_of,
+)
 from kademlua.cli.values import brief_text, print_json, report_text
 from kademlua.control.forms import packed_value, unpacked_value
 from kademlua.core.contact import format_endpoint
@@ -94,7 +101,7 @@ def remove(key: str, is_hex: bool, socket: Path, as_json: bool) -> None:
 
 @click.command(short_help="Show what a node publishes.")
 @through_daemon(always=True)
-@json_option
+@json_lines_option
 def published(socket: Path, as_json: bool) -> None:
     """Show what a running node publishes, by default the one on port 8001: a line for each value,
     with its key and its time to live.
@@ -102,30 +109,18 @@ def published(socket: Path, as_json: bool) -> None:
     \b
     Examples:
         kademlua published
-        kademlua published --json
+        kademlua published --json | jq -r .key
     """
-    with daemon(socket) as node:
-        rows = node.do("published")["published"]
-    values = [unpacked_value(row["value"]) for row in rows]
-    if as_json:
-        print_json(
-            {
-                "published": [
-                    row | {"value": value_json(value)}
-                    for row, value in zip(rows, values, strict=True)
-                ]
-            }
-        )
-    else:
-        for row, value in zip(rows, values, strict=True):
-            click.echo(f"{row['key']}  {row['ttl']:>8.0f} s  {brief_text(value)}")
+    with connected(socket) as node:
+        for row in node.rows("published"):
+            click.echo(_row_json(row) if as_json else _published_text(row))
 
 
 @click.command(short_help="Show what a node keeps for the network.")
 @click.argument("key", required=False)
 @hex_option
 @through_daemon(always=True)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line for each value.")
+@json_lines_option
 def stored(key: str | None, is_hex: bool, socket: Path, as_json: bool) -> None:
     """Show the values that a running node keeps for the network, by default the one on port 8001;
     with KEY, those of that key. A line for each value: its key, its owner, how long it has to
@@ -142,13 +137,17 @@ def stored(key: str | None, is_hex: bool, socket: Path, as_json: bool) -> None:
         rows = node.rows("stored", key=target)
         first = next(rows, None)
         for row in chain([] if first is None else [first], rows):
-            click.echo(_stored_json(row) if as_json else _stored_text(row))
+            click.echo(_row_json(row) if as_json else _stored_text(row))
     if first is None and key is not None:
         raise click.ClickException(f"the node keeps nothing of {key}")
 
 
-def _stored_json(row: dict[str, Any]) -> str:
+def _row_json(row: dict[str, Any]) -> str:
     return json.dumps(row | {"value": value_json(unpacked_value(row["value"]))})
+
+
+def _published_text(row: dict[str, Any]) -> str:
+    return f"{row['key']}  {row['ttl']:>8.0f} s  {brief_text(unpacked_value(row['value']))}"
 
 
 def _stored_text(row: dict[str, Any]) -> str:

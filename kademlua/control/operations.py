@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import gevent
 from gevent.event import AsyncResult
 
 import kademlua
@@ -31,6 +32,8 @@ from kademlua.jsonform import contact_json
 from kademlua.node import Node
 from kademlua.storage.transfer import Imported, held_of, put
 
+_TURN = 64
+"""Values that are put into a store before others have their turn."""
 _ANSWERS = 3
 _PER_NODE = 4096
 
@@ -46,7 +49,6 @@ class Operations:
             "add": self._add,
             "publish": self._publish,
             "unpublish": self._unpublish,
-            "published": self._published,
             "remove": self._remove,
             "find": self._find,
             "lookup": self._lookup,
@@ -57,6 +59,7 @@ class Operations:
             "node": self._about,
         }
         self._streams: dict[str, Callable[[Fields], Iterator[dict[str, Any]]]] = {
+            "published": self._published,
             "stored": self._stored,
         }
 
@@ -108,15 +111,13 @@ class Operations:
         fields.end()
         return {"key": key.hex(), "was_published": self._node.unpublish(key)}
 
-    def _published(self, fields: Fields) -> dict[str, Any]:
-        """→ what the node publishes."""
+    def _published(self, fields: Fields) -> Iterator[dict[str, Any]]:
+        """What this node publishes."""
         fields.end()
-        return {
-            "published": [
-                {"key": each.key.hex(), "value": packed_bytes(each.encoded), "ttl": each.ttl}
-                for each in self._node.published()
-            ]
-        }
+        return (
+            {"key": each.key.hex(), "value": packed_bytes(each.encoded), "ttl": each.ttl}
+            for each in self._node.published()
+        )
 
     def _remove(self, fields: Fields) -> dict[str, Any]:
         """``key`` → who took it away."""
@@ -154,7 +155,9 @@ class Operations:
         fields.end()
         result = Imported()
         store = self._node.datastore
-        for held in rows:
+        for number, held in enumerate(rows):
+            if number % _TURN == _TURN - 1:
+                gevent.sleep(0)
             put(store, held, self._clock(), result)
         said: AsyncResult[str | None] = AsyncResult()
         store.kept(said.set)

@@ -7,6 +7,7 @@ Operations with much to say send ``{"id": 1, "part": {…}}`` before it.
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -28,6 +29,8 @@ _IN_FLIGHT = 32
 _OPERATION_TIME = 60.0
 _IDLE_TIME = 300.0
 _LONGEST_ID = 64
+_TURN = 16
+"""Lines that are read before others have their turn."""
 _ROWS = 64
 """Rows in one message."""
 
@@ -68,7 +71,9 @@ class Session:
             self._guest.break_off()
 
     def _read(self) -> None:
-        while True:
+        for number in itertools.count():
+            if number % _TURN == _TURN - 1:  # many lines may be here already
+                gevent.sleep(0)
             try:
                 line = self._stream.read(_IDLE_TIME)
             except TimeoutError:

@@ -36,9 +36,7 @@ def test_a_published_value_from_its_beginning_to_its_end(launch, failed):
     done = launch.run("published", "--data", "data")
     assert done.stdout.decode() == f"{KEY}      7200 s  the value\n"
     done = launch.run("published", "--data", "data", "--json")
-    assert json.loads(done.stdout) == {
-        "published": [{"key": KEY, "value": "the value", "ttl": 7200}]
-    }
+    assert json.loads(done.stdout) == {"key": KEY, "value": "the value", "ttl": 7200}
     assert launch.run("stored", "key", "--data", "data").stdout.endswith(b" s  the value\n")
     done = launch.run("unpublish", "key", "--data", "data")
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

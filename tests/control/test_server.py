@@ -9,13 +9,10 @@ from kademlua.control.client import ControlClient, NodeGone, RequestFailed
 from kademlua.control.forms import packed_value
 from kademlua.control.place import ControlError
 from kademlua.control.server import CONNECTIONS
+from tests.control.conftest import PATIENCE
 
 KEY = sha1("key").hex()
 VALUE = packed_value(b"value")
-
-
-def slowly(name, fields):
-    gevent.sleep(3600)
 
 
 def test_requests_are_answered(raw, node):
@@ -130,15 +127,39 @@ def test_a_line_that_is_too_long_ends_the_connection(raw, server):
     assert other.receive() is None
 
 
+def test_a_flood_of_lines_leaves_others_their_turn(raw):
+    turns = 0
+
+    def others():
+        nonlocal turns
+        while True:
+            turns += 1
+            gevent.sleep(0)
+
+    client = raw()
+    counting = gevent.spawn(others)
+    sending = gevent.spawn(client.send, b"x\n" * 8_000)
+    for _ in range(8_000):
+        assert "error" in client.receive()
+    counting.kill()
+    sending.get()
+    assert turns > 8_000 / 16 / 2
+
+
 def test_half_a_line_ends_the_connection(raw, monkeypatch):
     monkeypatch.setattr(lines, "_LINE_TIME", 0.2)
     client = raw()
     client.send(b'{"id":1,')
-    for _ in range(3):  # each byte does not count anew
-        gevent.sleep(0.05)
-        client.send(b" ")
+
+    def trickle():  # each byte does not count anew
+        with pytest.raises(OSError, match="pipe"):
+            while True:
+                client.send(b" ")
+                gevent.sleep(0.01)
+
+    trickling = gevent.spawn(trickle)
     assert client.receive()["error"] == "the line does not end"
-    assert client.receive() is None
+    trickling.get(timeout=PATIENCE)
 
 
 def test_who_asks_nothing_is_sent_away(raw, node, monkeypatch):
@@ -178,7 +199,7 @@ def test_so_many_clients_at_once(raw):
 
 def test_a_client(server, node):
     with ControlClient(server.path) as client:
-        assert client.do("published") == {"published": []}
+        assert list(client.rows("published")) == []
         client.do("add", key=KEY, value=VALUE, ttl=None)
         assert [row["value"] for row in client.rows("stored")] == [VALUE]
         assert list(client.rows("stored", key="00" * 20)) == []
