@@ -138,12 +138,10 @@ def test_a_flood_of_lines_leaves_others_their_turn(raw):
 
     client = raw()
     counting = gevent.spawn(others)
-    sending = gevent.spawn(client.send, b"x\n" * 8_000)
-    for _ in range(8_000):
-        assert "error" in client.receive()
+    client.send(b"\n" * 100_000, {"id": 1, "do": "node"})
+    assert client.receive()["id"] == 1
     counting.kill()
-    sending.get()
-    assert turns > 8_000 / 16 / 2
+    assert turns > 100_000 / 16 / 2
 
 
 def test_half_a_line_ends_the_connection(raw, monkeypatch):
@@ -152,10 +150,12 @@ def test_half_a_line_ends_the_connection(raw, monkeypatch):
     client.send(b'{"id":1,')
 
     def trickle():  # each byte does not count anew
-        with pytest.raises(OSError, match="pipe"):
-            while True:
+        while True:
+            try:
                 client.send(b" ")
-                gevent.sleep(0.01)
+            except OSError:  # the end
+                return
+            gevent.sleep(0.01)
 
     trickling = gevent.spawn(trickle)
     assert client.receive()["error"] == "the line does not end"
