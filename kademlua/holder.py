@@ -22,6 +22,16 @@ class Holder:
     """Keeps values for the network; each RPC's method returns a payload, or None where its
     answer waits for the disk."""
 
+    __slots__ = (
+        "_answer_later",
+        "_clock",
+        "_context",
+        "_is_leaving",
+        "_params",
+        "_store",
+        "_tombstones",
+    )
+
     def __init__(self, context: Context, tombstones: Tombstones, answer_later: Answerer) -> None:
         self._context = context
         self._tombstones = tombstones
