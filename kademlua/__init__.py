@@ -12,6 +12,7 @@ import logging
 from kademlua.core.contact import Contact, ContactPool, Endpoint
 from kademlua.core.errors import (
     KademluaError,
+    KeyFileError,
     NodeClosed,
     NotJoined,
     ParamsError,
@@ -27,6 +28,7 @@ from kademlua.core.errors import (
 from kademlua.core.ids import sha1
 from kademlua.core.params import Params
 from kademlua.finding import Answer
+from kademlua.keyfile import read_network_key
 from kademlua.node import Node, Pong
 from kademlua.placement import StoreReport
 from kademlua.publications import Publication, SavedPublications
@@ -42,6 +44,7 @@ __all__ = [
     "ContactPool",
     "Endpoint",
     "KademluaError",
+    "KeyFileError",
     "Node",
     "NodeClosed",
     "NotJoined",
@@ -59,5 +62,6 @@ __all__ = [
     "StoreReport",
     "TooManyCalls",
     "WireError",
+    "read_network_key",
     "sha1",
 ]

@@ -18,6 +18,7 @@ EDGES = {
     "bench",
     "cli",
     "control",
+    "discovery",
     "jsonform",
     "shell",
     "simulation",
@@ -161,6 +162,12 @@ def test_only_the_storage_imports_lmdb():
             assert module.startswith("kademlua.storage."), module
 
 
+def test_only_the_discovery_imports_zeroconf():
+    for module in TREES:
+        if "zeroconf" in {i.split(".")[0] for i in imports_of(module)}:
+            assert module == "kademlua.discovery"
+
+
 def test_no_circle_of_imports():
     graph = {
         module: {other for other in imports_of(module) if other in TREES and other != module}
@@ -293,9 +300,12 @@ print(*sorted(found & {{"gevent", "greenlet", "click", "asyncio", "threading"}})
     assert run(code) == "\n"
 
 
-def test_the_command_line_loads_lmdb_only_for_data():
-    code = "import sys, kademlua.cli.node, kademlua.cli.swarm; print('lmdb' in sys.modules)"
-    assert run(code) == "False\n"
+def test_the_command_line_loads_extras_only_when_asked():
+    code = """
+import sys, kademlua.cli.node, kademlua.cli.swarm
+print(sorted({"lmdb", "zeroconf"} & set(sys.modules)))
+"""
+    assert run(code) == "[]\n"
 
 
 def test_the_library_brings_no_edges_and_patches_nothing():

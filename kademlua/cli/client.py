@@ -19,6 +19,7 @@ from kademlua.cli.options import (
     hex_option,
     json_option,
     key_of,
+    network_key_option,
     ttl_option,
     value_of,
     via_option,
@@ -37,6 +38,7 @@ _DEFAULT_ANSWERS = 3
 @click.argument("key")
 @click.argument("value")
 @via_option
+@network_key_option
 @hex_option
 @ttl_option
 @through_daemon(always=False)
@@ -45,6 +47,7 @@ def add(
     key: str,
     value: str,
     via: Endpoint | None,
+    network_keys: tuple[bytes, ...],
     is_hex: bool,
     ttl: float | None,
     socket: Path | None,
@@ -67,7 +70,7 @@ def add(
     """
     target = key_of(key, is_hex=is_hex)
     content = packed_value(value_of(value))
-    with asked(via, socket) as ask:
+    with asked(via, network_keys, socket) as ask:
         report = ask("add", key=target.hex(), value=content, ttl=ttl)
     if as_json:
         print_json(report)
@@ -78,6 +81,7 @@ def add(
 @click.command()
 @click.argument("key")
 @via_option
+@network_key_option
 @hex_option
 @click.option(
     "--answers",
@@ -94,6 +98,7 @@ def add(
 def find(
     key: str,
     via: Endpoint | None,
+    network_keys: tuple[bytes, ...],
     is_hex: bool,
     answers: int | None,
     ask_all: bool,
@@ -118,7 +123,7 @@ def find(
         raise click.UsageError("--raw and --json exclude each other.")
     target = key_of(key, is_hex=is_hex)
     wanted = sys.maxsize if ask_all else answers or _DEFAULT_ANSWERS
-    with asked(via, socket) as ask:
+    with asked(via, network_keys, socket) as ask:
         found = ask("find", key=target.hex(), answers=wanted)["answers"]
     for answer in found:
         answer["values"] = list(map(unpacked_value, answer["values"]))
@@ -138,11 +143,17 @@ def find(
 @click.command(short_help="Show the nodes closest to KEY, which keep its values.")
 @click.argument("key")
 @via_option
+@network_key_option
 @hex_option
 @through_daemon(always=False)
 @json_option
 def lookup(
-    key: str, via: Endpoint | None, is_hex: bool, socket: Path | None, as_json: bool
+    key: str,
+    via: Endpoint | None,
+    network_keys: tuple[bytes, ...],
+    is_hex: bool,
+    socket: Path | None,
+    as_json: bool,
 ) -> None:
     """Show the nodes whose ids are closest to KEY, the closest first: those that keep its
     values.
@@ -153,7 +164,7 @@ def lookup(
         kademlua lookup --hex 0beec7b5ea3f0fdbc95d0dd47f3c5bc275da8a33
     """
     target = key_of(key, is_hex=is_hex)
-    with asked(via, socket) as ask:
+    with asked(via, network_keys, socket) as ask:
         found = ask("lookup", key=target.hex())
     if not found["nodes"]:
         raise click.ClickException(f"no node found near {key}")
@@ -165,9 +176,12 @@ def lookup(
 
 @click.command()
 @click.argument("address", metavar="HOST:PORT", type=endpoint)
+@network_key_option
 @through_daemon(always=False)
 @json_option
-def ping(address: Endpoint, socket: Path | None, as_json: bool) -> None:
+def ping(
+    address: Endpoint, network_keys: tuple[bytes, ...], socket: Path | None, as_json: bool
+) -> None:
     """Ask the node at HOST:PORT whether it is there.
 
     \b
@@ -175,15 +189,15 @@ def ping(address: Endpoint, socket: Path | None, as_json: bool) -> None:
         kademlua ping 127.0.0.1:8001
         kademlua ping [::1]:8001
     """
-    told = _ping_by(socket, address) if socket is not None else _ping(address)
+    told = _ping_by(socket, address) if socket is not None else _ping(address, network_keys)
     if as_json:
         print_json(told)
     else:
         click.echo(f"{_contact_text(told)}  {told['seconds'] * 1000:.1f} ms")
 
 
-def _ping(address: Endpoint) -> dict[str, Any]:
-    contact, seconds = ping_once(address)
+def _ping(address: Endpoint, network_keys: tuple[bytes, ...]) -> dict[str, Any]:
+    contact, seconds = ping_once(address, network_keys)
     return contact_json(contact) | {"seconds": round(seconds, 6)}
 
 

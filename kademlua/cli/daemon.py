@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -82,7 +82,9 @@ def connected(socket: Path) -> Iterator[ControlClient]:
 
 
 @contextmanager
-def asked(via: Endpoint | None, socket: Path | None) -> Iterator[Ask]:
+def asked(
+    via: Endpoint | None, network_keys: Sequence[bytes], socket: Path | None
+) -> Iterator[Ask]:
     """Whom to ask: the running node at a control socket, or else a client of our own that joins
     by the node at ``via``, by default that on port 8001."""
     if socket is not None:
@@ -91,7 +93,7 @@ def asked(via: Endpoint | None, socket: Path | None) -> Iterator[Ask]:
         with daemon(socket) as running:
             yield running.do
         return
-    with client(via or ("127.0.0.1", CONTROL_PORT)) as node:
+    with client(via or ("127.0.0.1", CONTROL_PORT), network_keys) as node:
         operations = Operations(node)
 
         def ask(name: str, **fields: Any) -> dict[str, Any]:

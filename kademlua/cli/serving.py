@@ -36,15 +36,23 @@ class Serving:
     is called.
 
     A ^C while the shell of a terminal does a command ends that command only. A second ^C or
-    SIGTERM meanwhile calls ``hurry``.
+    SIGTERM meanwhile calls ``hurry``. A daemon with a log file takes the terminal's end
+    (SIGHUP) for a word to open that file anew.
     """
 
     # By Python's signals, not gevent's: those wait for the hub, to which an expression that
     # never ends does not come back.
 
-    def __init__(self, close: Callable[[], None], hurry: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        close: Callable[[], None],
+        hurry: Callable[[], None],
+        reopen: Callable[[], None] | None = None,
+    ) -> None:
+        """``reopen`` is what SIGHUP does, instead of the end."""
         self._close = close
         self._hurry = hurry
+        self._reopen = reopen
         self._shell: Conversation | None = None
         self._ended = Event()
         self.break_off: Callable[[], None] = _nothing
@@ -56,7 +64,7 @@ class Serving:
     def __enter__(self) -> Serving:
         handlers = {signal.SIGINT: self._interrupt, signal.SIGTERM: self._end}
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # no nohup
-            handlers[signal.SIGHUP] = self._end
+            handlers[signal.SIGHUP] = self._hang_up
         self._former = {number: signal.signal(number, do) for number, do in handlers.items()}
         return self
 
@@ -98,6 +106,12 @@ class Serving:
         if self._shell is not None and not self._is_closing:
             self._shell.interrupt()
         self.break_off()
+
+    def _hang_up(self, number: int, frame: FrameType | None) -> None:
+        if self._reopen is None:
+            self._end(number, frame)
+        else:
+            self._loop.run_callback_threadsafe(self._reopen)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self.break_off()
