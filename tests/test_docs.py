@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from kademlua import Contact, ContactPool, Params
+from kademlua import Contact, ContactPool, Node, Params
+from kademlua.control.operations import Operations
 from kademlua.core import bencoding, params, payloads, protocol
 from kademlua.core.errors import WireError
 from kademlua.core.replay import Sessions
@@ -418,6 +419,13 @@ def test_modules_that_are_named_exist():
     for name in set(re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.py)`", built)):
         package = ROOT / "kademlua"
         assert (package / name).exists() or (package / "core" / name).exists(), name
+
+
+def test_every_operation_of_the_control_socket_is_in_the_table():
+    shown = re.findall(r"^\| `([a-z]+)` \|", (DOCS / "control.md").read_text(), re.M)
+    with Node() as node:
+        names = Operations(node).names
+    assert sorted(shown) == sorted([*names, "shell", "line", "interrupt"])
 
 
 # Links.
