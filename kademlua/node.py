@@ -86,8 +86,8 @@ class Node:
         is kept out of everybody's tables. With ``network_keys`` (32 bytes each) it hears only
         who has one of them; the first one tags what it sends. ``clock`` gives seconds, ``rng``
         all chance (by default the system's cryptographic source). Nodes of one process may
-        share a ``pool``, which saves memory. ``publications`` is where they outlast the process.
-        ValueError for a bad host, port, id or key.
+        share a ``pool``, which saves memory. ``publications`` is where they outlast the
+        process. ValueError for a bad host, port, id or key.
         """
         if id is not None and not ids.is_id(id):
             raise ValueError(f"an id is {ids.ID_BYTES} bytes, not {id!r:.60}")
