@@ -72,9 +72,11 @@ class LineStream:
             try:
                 with Timeout(_WRITE_TIME, TimeoutError("nobody reads")):
                     self._sock.sendall(line)
-            except OSError:  # half a line may be gone: nothing can follow it
+            except BaseException as error:  # half a line may be gone: nothing can follow it
                 self.close()
-                raise BrokenPipeError("nobody listens") from None
+                if isinstance(error, OSError):
+                    raise BrokenPipeError("nobody listens") from None
+                raise
 
     def close(self) -> None:
         """End the connection; idempotent."""
