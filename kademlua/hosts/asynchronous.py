@@ -1,0 +1,108 @@
+"""``AsyncNode``: a node for programs on asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from kademlua.hosts.hosted import Awaits, HostedNode
+from kademlua.hosts.hub_thread import Call
+
+
+class AsyncNode(HostedNode, Awaits):
+    """A node in a thread of its own. Its operations are coroutines, and may be awaited many
+    at once; what is cancelled ends in the node, too.
+
+    Arguments and operations are those of ``Node``. It belongs to the asyncio loop in which
+    it is used first.
+
+    >>> async with AsyncNode(bootstrap=[("127.0.0.1", 8001)]) as node:
+    ...     await node.add(sha1("key"), b"value")
+    """
+
+    _loop: asyncio.AbstractEventLoop | None = None
+    _ended: deque[tuple[Call, asyncio.Future[Any]]]
+
+    async def close(self) -> None:
+        """Stop, free everything, and end with NodeClosed whatever waits; idempotent.
+
+        Returns when the thread is gone. In a forked child there is nothing to close.
+        """
+        if self._thread.is_forked:
+            return
+        await self._wait(int, (), {}, self._thread.end)
+        self._thread.forget()
+
+    async def __aenter__(self) -> AsyncNode:
+        """Start, and wait for the first try to join."""
+        try:
+            await self.start()
+            await self.wait_joined()
+        except BaseException:  # __aexit__ is not called where this raises
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _hand_over(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        self._thread.check_process()
+        return await self._wait(function, (self._node, *args), kwargs, self._thread.submit)
+
+    async def _wait(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        hand: Callable[[Call], None],
+    ) -> Any:
+        """Hand a call to the thread, and wait until it has ended; its result."""
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop, self._ended = loop, deque()
+        elif self._loop is not loop:
+            raise RuntimeError("an AsyncNode belongs to the loop in which it was first used")
+        future: asyncio.Future[Any] = loop.create_future()
+        call = Call(function, args, kwargs, int)
+        call.done = lambda: self._tell(loop, call, future)
+        try:
+            hand(call)
+            return await future
+        except asyncio.CancelledError:
+            self._thread.cancel(call)
+            raise
+
+    def _tell(
+        self, loop: asyncio.AbstractEventLoop, call: Call, future: asyncio.Future[Any]
+    ) -> None:
+        """In the thread: the call has ended. The loop is woken once for all that end meanwhile."""
+        is_first = not self._ended
+        self._ended.append((call, future))
+        if is_first:
+            try:
+                loop.call_soon_threadsafe(self._take)
+            except RuntimeError:  # the loop is closed, and nobody waits
+                self._ended.clear()
+
+    def _take(self) -> None:
+        """In the loop: hand on what has ended."""
+        ended = self._ended
+        while ended:
+            call, future = ended[0]
+            if not future.done():
+                if call.error is None:
+                    future.set_result(call.result())
+                else:
+                    future.set_exception(call.error)
+            ended.popleft()

@@ -1,0 +1,254 @@
+"""A thread with a hub of its own, to which other threads hand calls.
+
+All comes from the real threads, also where the program is monkey-patched by gevent: nothing
+here patches, it only asks for what there was before.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from gevent import Greenlet, GreenletExit
+from gevent.event import Event
+from gevent.monkey import get_original, is_module_patched
+
+from kademlua.core.errors import NodeClosed
+
+logger = logging.getLogger(__name__)
+
+allocate_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
+_start_new_thread: Callable[..., int] = get_original("_thread", "start_new_thread")
+_get_ident: Callable[[], int] = get_original("_thread", "get_ident")
+
+_GRACE = 1.0
+"""Seconds for the calls that are under way to end, once what they wait for was closed."""
+_EXIT_GRACE = 5.0
+"""Seconds for the thread to end when the interpreter does."""
+
+
+class Call:
+    """A function to be called in the thread, and then what came of it."""
+
+    __slots__ = ("_args", "_error", "_function", "_kwargs", "_value", "done", "greenlet")
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        done: Callable[[], object],
+    ) -> None:
+        """``done`` is called when the call has ended; in the thread, so it must not block."""
+        self._function, self._args, self._kwargs, self.done = function, args, kwargs, done
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self.greenlet: Greenlet[..., Any] | None = None
+
+    def make(self) -> None:
+        """Call the function, and tell."""
+        try:
+            self._value = self._function(*self._args, **self._kwargs)
+        except GreenletExit:  # the caller went away, or the thread ends
+            self._error = NodeClosed("the node is closed")
+        except BaseException as error:  # whatever it is, it is the caller's
+            self._error = error
+        self.done()
+
+    def fail(self, error: BaseException) -> None:
+        """End without having been made."""
+        self._error = error
+        self.done()
+
+    @property
+    def error(self) -> BaseException | None:
+        """What it raised."""
+        return self._error
+
+    def result(self) -> Any:
+        """What it returned, or raise what it raised."""
+        if self._error is None:
+            return self._value
+        try:
+            raise self._error
+        finally:
+            self._error = None  # no circle of the error, its traceback and this
+
+
+class HubThread:
+    """The thread: begun by the first call, ended by ``end`` or with the interpreter.
+
+    It is a daemon: it keeps no program from ending.
+    """
+
+    def __init__(self, name: str, close: Callable[[], None]) -> None:
+        """``close`` is called in the thread when it is to end, and lets go of what waits."""
+        self._name = name
+        self._close = close
+        self._pid = os.getpid()
+        self._ident = 0
+        self._lock = allocate_lock()  # for all that follows
+        self._has_begun = False
+        self._is_over = False
+        """Nothing more is taken in."""
+        self._is_gone = False
+        """Nothing is left of it."""
+        self._jobs: list[tuple[Callable[[Any], object], Any]] = []
+        self._wake: Any = None
+        self._is_woken = False
+        self._enders: list[Call] = []
+        # Of the thread alone:
+        self._made: set[Call] = set()
+        self._to_end: Event | None = None
+
+    # From any thread.
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is another process, in which there is no such thread."""
+        return os.getpid() != self._pid
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this is the thread."""
+        return _get_ident() == self._ident
+
+    def check_process(self) -> None:
+        """NodeClosed where this is a child of the process to which the thread belongs."""
+        if self.is_forked:
+            raise NodeClosed(
+                f"the node was made by process {self._pid}, before a fork: make one here"
+            )
+
+    def submit(self, call: Call) -> None:
+        """Have a call made in the thread; where that is over already, make it here and now."""
+        with self._lock:
+            if not self._has_begun and not self._is_over:
+                self._begin()
+            is_handed = self._post(self._spawn, call)
+        if not is_handed:
+            call.make()
+
+    def cancel(self, call: Call) -> None:
+        """End a call for which nobody waits any more; returns at once."""
+        with self._lock:
+            self._post(self._kill, call)
+
+    def end(self, call: Call) -> None:
+        """End the thread and all calls in it; ``call`` is done, unmade, when it is over."""
+        with self._lock:
+            if self._has_begun and not self._is_gone:
+                self._enders.append(call)
+                self._post(self._let_end, None)
+                return
+            self._is_over = True
+        self._close()
+        call.make()
+
+    def _post(self, job: Callable[[Any], object], argument: Any) -> bool:
+        """Leave a job, with the lock held; False where nobody comes for it any more."""
+        if self._is_over:
+            return False
+        self._jobs.append((job, argument))
+        # One wake-up for all that is left before the thread comes.
+        if self._wake is not None and not self._is_woken:
+            self._is_woken = True
+            self._wake.send()
+        return True
+
+    def _begin(self) -> None:
+        if is_module_patched("threading"):  # its threads are greenlets
+            _start_new_thread(self._run, ())
+        else:
+            threading.Thread(target=self._run, name=self._name, daemon=True).start()
+        self._has_begun = True
+        # A daemon that is still at work when the interpreter is torn down can crash it.
+        atexit.register(self._end_at_exit)
+
+    def _end_at_exit(self) -> None:
+        if self.is_forked:
+            return
+        over = allocate_lock()
+        over.acquire()
+        self.end(Call(int, (), {}, over.release))
+        over.acquire(timeout=_EXIT_GRACE)
+
+    def forget(self) -> None:
+        """It is over: nothing is left to do when the interpreter ends."""
+        atexit.unregister(self._end_at_exit)
+
+    # In the thread.
+
+    def _run(self) -> None:
+        failure: BaseException = NodeClosed("the node is closed")
+        self._ident = _get_ident()
+        hub = None
+        try:
+            hub = gevent.get_hub()
+            self._serve(hub)
+        except BaseException as error:  # no more files for a loop, say
+            logger.exception("a node's thread failed")
+            failure = error
+            self._close()
+        with self._lock:
+            self._is_over = True
+            wake, self._wake = self._wake, None
+        if wake is not None:
+            wake.close()
+        for job, call in self._jobs:
+            if job == self._spawn:
+                call.fail(failure)
+        for call in self._made:
+            call.fail(failure)
+        if hub is not None:
+            hub.destroy(destroy_loop=True)
+        self._ident = 0
+        with self._lock:
+            self._is_gone = True
+        for call in self._enders:
+            call.make()
+
+    def _serve(self, hub: gevent.hub.Hub) -> None:
+        """Make calls until the end, and then see to it that they end."""
+        to_end = self._to_end = Event()
+        wake = hub.loop.async_()
+        wake.start(self._do_jobs)
+        with self._lock:
+            self._wake = wake
+        self._do_jobs()
+        to_end.wait()
+        self._close()
+        gevent.joinall([call.greenlet for call in self._made if call.greenlet], timeout=_GRACE)
+        gevent.killall([call.greenlet for call in self._made if call.greenlet], timeout=_GRACE)
+
+    def _do_jobs(self) -> None:
+        with self._lock:
+            self._is_woken = False
+            jobs, self._jobs = self._jobs, []
+        for job, argument in jobs:
+            job(argument)
+
+    def _spawn(self, call: Call) -> None:
+        self._made.add(call)
+        call.greenlet = gevent.spawn(self._make, call)
+
+    def _make(self, call: Call) -> None:
+        try:
+            call.make()
+        finally:
+            call.greenlet = None
+            self._made.discard(call)
+
+    def _kill(self, call: Call) -> None:
+        if call.greenlet is not None:
+            call.greenlet.kill(block=False)
+        self._made.discard(call)  # one that did not begin yet does not get to say so
+
+    def _let_end(self, _: None) -> None:
+        if self._to_end is not None:
+            self._to_end.set()

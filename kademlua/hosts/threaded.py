@@ -1,0 +1,110 @@
+"""``ThreadedNode``: a node for programs with threads, or with nothing of the kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import gevent
+
+# Whether gevent is at work in this thread. ``get_hub`` would answer by beginning it.
+from gevent._hub_local import get_hub_if_exists
+from gevent.hub import Waiter
+
+from kademlua.hosts.hosted import Blocks, HostedNode
+from kademlua.hosts.hub_thread import Call, allocate_lock
+
+
+class ThreadedNode(HostedNode, Blocks):
+    """A node in a thread of its own. Its calls block the thread that makes them, and may be
+    made from many at once; in a thread in which gevent is at work only the greenlet.
+
+    Arguments and operations are those of ``Node``.
+
+    >>> with ThreadedNode(bootstrap=[("127.0.0.1", 8001)]) as node:
+    ...     node.add(sha1("key"), b"value")
+    """
+
+    def close(self) -> None:
+        """Stop, free everything, and end with NodeClosed whatever waits; idempotent.
+
+        Blocks until the thread is gone; not where it is called from that thread. In a
+        forked child there is nothing to close.
+        """
+        if self._thread.is_forked:
+            return
+        if self._thread.is_current:
+            self._thread.end(Call(int, (), {}, int))
+            return
+        self._wait(int, (), {}, self._thread.end)
+        self._thread.forget()
+
+    def __enter__(self) -> ThreadedNode:
+        """Start, and wait for the first try to join."""
+        try:
+            self.start()
+            self.wait_joined()
+        except BaseException:  # __exit__ is not called where this raises
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _hand_over(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        thread = self._thread
+        thread.check_process()
+        if thread.is_current:  # one of the node's RPC functions
+            return function(self._node, *args, **kwargs)
+        return self._wait(function, (self._node, *args), kwargs, thread.submit)
+
+    def _wait(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        hand: Callable[[Call], None],
+    ) -> Any:
+        """Hand a call to the thread, and wait until it has ended; its result."""
+        hub = get_hub_if_exists()
+        if hub is not None and hub.loop is not None:
+            return self._wait_in_hub(hub, Call(function, args, kwargs, int), hand)
+        ended = allocate_lock()
+        ended.acquire()
+        call = Call(function, args, kwargs, ended.release)
+        try:
+            hand(call)
+            ended.acquire()
+        except BaseException:  # a signal's exception
+            self._thread.cancel(call)
+            raise
+        return call.result()
+
+    def _wait_in_hub(
+        self, hub: gevent.hub.Hub, call: Call, hand: Callable[[Call], None]
+    ) -> Any:
+        """The same, while the other greenlets of this thread go on."""
+        waiter: Waiter[None] = Waiter(hub)
+        watcher = hub.loop.async_()
+        watcher.start(waiter.switch, None)
+        call.done = watcher.send
+        try:
+            hand(call)
+            waiter.get()
+        except BaseException:  # a gevent.Timeout, a kill
+            call.done = int  # it has nobody to tell
+            self._thread.cancel(call)
+            raise
+        finally:
+            watcher.stop()
+            watcher.close()
+        return call.result()
