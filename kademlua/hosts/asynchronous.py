@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Any
 
 from kademlua.hosts.hosted import Awaits, HostedNode
-from kademlua.hosts.hub_thread import Call
+from kademlua.hosts.hub_thread import Call, nothing
+
+_Done = Callable[[Call], None]
 
 
 class AsyncNode(HostedNode, Awaits):
@@ -33,8 +36,8 @@ class AsyncNode(HostedNode, Awaits):
         """
         if self._thread.is_forked:
             return
-        await self._wait(int, (), {}, self._thread.end)
-        self._thread.forget()
+        await self._wait(self._thread.end, partial(Call, nothing, (), {}))
+        self._thread.join()
 
     async def __aenter__(self) -> AsyncNode:
         """Start, and wait for the first try to join."""
@@ -58,33 +61,30 @@ class AsyncNode(HostedNode, Awaits):
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         self._thread.check_process()
-        return await self._wait(function, (self._node, *args), kwargs, self._thread.submit)
+        return await self._wait(
+            self._thread.submit, partial(Call, function, (self._node, *args), kwargs)
+        )
 
-    async def _wait(
-        self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        hand: Callable[[Call], None],
-    ) -> Any:
-        """Hand a call to the thread, and wait until it has ended; its result."""
+    async def _wait(self, hand: Callable[[Call], None], make: Callable[[_Done], Call]) -> Any:
+        """Make a call, hand it to the thread, and wait until it has ended; its result."""
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop, self._ended = loop, deque()
         elif self._loop is not loop:
             raise RuntimeError("an AsyncNode belongs to the loop in which it was first used")
         future: asyncio.Future[Any] = loop.create_future()
-        call = Call(function, args, kwargs, int)
-        call.done = lambda: self._tell(loop, call, future)
+        call = make(partial(self._tell, loop, future))
         try:
             hand(call)
             return await future
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
             self._thread.cancel(call)
             raise
+        finally:
+            del future, call  # no circle with the traceback of an error
 
     def _tell(
-        self, loop: asyncio.AbstractEventLoop, call: Call, future: asyncio.Future[Any]
+        self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], call: Call
     ) -> None:
         """In the thread: the call has ended. The loop is woken once for all that end meanwhile."""
         is_first = not self._ended
@@ -101,8 +101,9 @@ class AsyncNode(HostedNode, Awaits):
         while ended:
             call, future = ended[0]
             if not future.done():
-                if call.error is None:
-                    future.set_result(call.result())
+                value, error = call.take()
+                if error is None:
+                    future.set_result(value)
                 else:
-                    future.set_exception(call.error)
-            ended.popleft()
+                    future.set_exception(error)
+            ended.popleft()  # only now: while there is one, nobody wakes the loop again

@@ -1,6 +1,6 @@
 """A thread with a hub of its own, to which other threads hand calls.
 
-All comes from the real threads, also where the program is monkey-patched by gevent: nothing
+Threads and locks are the system's, also where the program is monkey-patched by gevent: nothing
 here patches, it only asks for what there was before.
 """
 
@@ -23,6 +23,7 @@ from kademlua.core.errors import NodeClosed
 logger = logging.getLogger(__name__)
 
 allocate_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
+_allocate_rlock: Callable[[], Any] = get_original("_thread", "RLock")
 _start_new_thread: Callable[..., int] = get_original("_thread", "start_new_thread")
 _get_ident: Callable[[], int] = get_original("_thread", "get_ident")
 
@@ -42,7 +43,7 @@ class Call:
         function: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        done: Callable[[], object],
+        done: Callable[[Call], object],
     ) -> None:
         """``done`` is called when the call has ended; in the thread, so it must not block."""
         self._function, self._args, self._kwargs, self.done = function, args, kwargs, done
@@ -58,26 +59,25 @@ class Call:
             self._error = NodeClosed("the node is closed")
         except BaseException as error:  # whatever it is, it is the caller's
             self._error = error
-        self.done()
+        self.done(self)
 
     def fail(self, error: BaseException) -> None:
         """End without having been made."""
         self._error = error
-        self.done()
+        self.done(self)
 
-    @property
-    def error(self) -> BaseException | None:
-        """What it raised."""
-        return self._error
+    def take(self) -> tuple[Any, BaseException | None]:
+        """What it returned, and what it raised; once: the error's traceback knows this call."""
+        error, self._error = self._error, None
+        return self._value, error
 
-    def result(self) -> Any:
-        """What it returned, or raise what it raised."""
-        if self._error is None:
-            return self._value
-        try:
-            raise self._error
-        finally:
-            self._error = None  # no circle of the error, its traceback and this
+
+def nobody(_: Call) -> None:
+    """Whom to tell of a call for which nobody waits."""
+
+
+def nothing() -> None:
+    """A call of this only tells when it would be its turn."""
 
 
 class HubThread:
@@ -92,13 +92,15 @@ class HubThread:
         self._close = close
         self._pid = os.getpid()
         self._ident = 0
-        self._lock = allocate_lock()  # for all that follows
+        self._thread: threading.Thread | None = None
+        # For all that follows. A signal's handler may come to it while its thread holds it.
+        self._lock = _allocate_rlock()
         self._has_begun = False
         self._is_over = False
         """Nothing more is taken in."""
         self._is_gone = False
         """Nothing is left of it."""
-        self._jobs: list[tuple[Callable[[Any], object], Any]] = []
+        self._jobs: list[tuple[Callable[[Call], object], Call]] = []
         self._wake: Any = None
         self._is_woken = False
         self._enders: list[Call] = []
@@ -140,21 +142,27 @@ class HubThread:
             self._post(self._kill, call)
 
     def end(self, call: Call) -> None:
-        """End the thread and all calls in it; ``call`` is done, unmade, when it is over."""
+        """End the thread and all calls in it; ``call`` is made when it is over, after all else."""
         with self._lock:
             if self._has_begun and not self._is_gone:
                 self._enders.append(call)
-                self._post(self._let_end, None)
+                self._post(self._let_end, call)
                 return
             self._is_over = True
         self._close()
         call.make()
 
-    def _post(self, job: Callable[[Any], object], argument: Any) -> bool:
+    def join(self) -> None:
+        """After ``end`` has told: wait those microseconds for the system's thread, too."""
+        atexit.unregister(self._end_at_exit)
+        if self._thread is not None:
+            self._thread.join(_GRACE)
+
+    def _post(self, job: Callable[[Call], object], call: Call) -> bool:
         """Leave a job, with the lock held; False where nobody comes for it any more."""
         if self._is_over:
             return False
-        self._jobs.append((job, argument))
+        self._jobs.append((job, call))
         # One wake-up for all that is left before the thread comes.
         if self._wake is not None and not self._is_woken:
             self._is_woken = True
@@ -162,11 +170,16 @@ class HubThread:
         return True
 
     def _begin(self) -> None:
-        if is_module_patched("threading"):  # its threads are greenlets
-            _start_new_thread(self._run, ())
-        else:
-            threading.Thread(target=self._run, name=self._name, daemon=True).start()
         self._has_begun = True
+        try:
+            if is_module_patched("threading"):  # its threads are greenlets
+                _start_new_thread(self._run, ())
+            else:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+        except BaseException:  # no more threads, says the system
+            self._has_begun, self._thread = False, None
+            raise
         # A daemon that is still at work when the interpreter is torn down can crash it.
         atexit.register(self._end_at_exit)
 
@@ -175,12 +188,9 @@ class HubThread:
             return
         over = allocate_lock()
         over.acquire()
-        self.end(Call(int, (), {}, over.release))
-        over.acquire(timeout=_EXIT_GRACE)
-
-    def forget(self) -> None:
-        """It is over: nothing is left to do when the interpreter ends."""
-        atexit.unregister(self._end_at_exit)
+        self.end(Call(nothing, (), {}, lambda _: over.release()))
+        if over.acquire(timeout=_EXIT_GRACE):
+            self.join()
 
     # In the thread.
 
@@ -205,6 +215,8 @@ class HubThread:
                 call.fail(failure)
         for call in self._made:
             call.fail(failure)
+        self._jobs.clear()
+        self._made.clear()
         if hub is not None:
             hub.destroy(destroy_loop=True)
         self._ident = 0
@@ -212,6 +224,7 @@ class HubThread:
             self._is_gone = True
         for call in self._enders:
             call.make()
+        self._enders.clear()
 
     def _serve(self, hub: gevent.hub.Hub) -> None:
         """Make calls until the end, and then see to it that they end."""
@@ -230,8 +243,8 @@ class HubThread:
         with self._lock:
             self._is_woken = False
             jobs, self._jobs = self._jobs, []
-        for job, argument in jobs:
-            job(argument)
+        for job, call in jobs:
+            job(call)
 
     def _spawn(self, call: Call) -> None:
         self._made.add(call)
@@ -249,6 +262,6 @@ class HubThread:
             call.greenlet.kill(block=False)
         self._made.discard(call)  # one that did not begin yet does not get to say so
 
-    def _let_end(self, _: None) -> None:
+    def _let_end(self, _: Call) -> None:
         if self._to_end is not None:
             self._to_end.set()

@@ -13,7 +13,7 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Waiter
 
 from kademlua.hosts.hosted import Blocks, HostedNode
-from kademlua.hosts.hub_thread import Call, allocate_lock
+from kademlua.hosts.hub_thread import Call, allocate_lock, nobody, nothing
 
 
 class ThreadedNode(HostedNode, Blocks):
@@ -34,11 +34,12 @@ class ThreadedNode(HostedNode, Blocks):
         """
         if self._thread.is_forked:
             return
+        call = Call(nothing, (), {}, nobody)
         if self._thread.is_current:
-            self._thread.end(Call(int, (), {}, int))
+            self._thread.end(call)
             return
-        self._wait(int, (), {}, self._thread.end)
-        self._thread.forget()
+        self._wait(self._thread.end, call)
+        self._thread.join()
 
     def __enter__(self) -> ThreadedNode:
         """Start, and wait for the first try to join."""
@@ -65,46 +66,48 @@ class ThreadedNode(HostedNode, Blocks):
         thread.check_process()
         if thread.is_current:  # one of the node's RPC functions
             return function(self._node, *args, **kwargs)
-        return self._wait(function, (self._node, *args), kwargs, thread.submit)
+        return self._wait(thread.submit, Call(function, (self._node, *args), kwargs, nobody))
 
-    def _wait(
-        self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        hand: Callable[[Call], None],
-    ) -> Any:
+    def _wait(self, hand: Callable[[Call], None], call: Call) -> Any:
         """Hand a call to the thread, and wait until it has ended; its result."""
         hub = get_hub_if_exists()
-        if hub is not None and hub.loop is not None:
-            return self._wait_in_hub(hub, Call(function, args, kwargs, int), hand)
+        if hub is None or hub.loop is None:
+            self._block(hand, call)
+        else:
+            self._switch(hub, hand, call)
+        value, error = call.take()
+        if error is None:
+            return value
+        try:
+            raise error
+        finally:
+            del error  # no circle with its traceback
+
+    def _block(self, hand: Callable[[Call], None], call: Call) -> None:
+        """Block this thread until the call has ended."""
         ended = allocate_lock()
         ended.acquire()
-        call = Call(function, args, kwargs, ended.release)
+        call.done = lambda _: ended.release()
         try:
             hand(call)
             ended.acquire()
-        except BaseException:  # a signal's exception
+        except BaseException:  # of a signal's handler
             self._thread.cancel(call)
             raise
-        return call.result()
 
-    def _wait_in_hub(
-        self, hub: gevent.hub.Hub, call: Call, hand: Callable[[Call], None]
-    ) -> Any:
-        """The same, while the other greenlets of this thread go on."""
+    def _switch(self, hub: gevent.hub.Hub, hand: Callable[[Call], None], call: Call) -> None:
+        """Block this greenlet only."""
         waiter: Waiter[None] = Waiter(hub)
         watcher = hub.loop.async_()
         watcher.start(waiter.switch, None)
-        call.done = watcher.send
+        call.done = lambda _: watcher.send()
         try:
             hand(call)
             waiter.get()
         except BaseException:  # a gevent.Timeout, a kill
-            call.done = int  # it has nobody to tell
+            call.done = nobody
             self._thread.cancel(call)
             raise
         finally:
             watcher.stop()
             watcher.close()
-        return call.result()
