@@ -10,8 +10,9 @@ import atexit
 import logging
 import os
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import gevent
 from gevent import Greenlet, GreenletExit
@@ -21,6 +22,8 @@ from gevent.monkey import get_original, is_module_patched
 from kademlua.core.errors import NodeClosed
 
 logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 allocate_lock: Callable[[], Any] = get_original("_thread", "allocate_lock")
 _allocate_rlock: Callable[[], Any] = get_original("_thread", "RLock")
@@ -83,7 +86,8 @@ def nothing() -> None:
 class HubThread:
     """The thread: begun by the first call, ended by ``end`` or with the interpreter.
 
-    It is a daemon: it keeps no program from ending.
+    It is a daemon: it keeps no program from ending. Calls come to it without a lock: a signal's
+    handler may interrupt one that is being handed over, and wait for another.
     """
 
     def __init__(self, name: str, close: Callable[[], None]) -> None:
@@ -93,17 +97,16 @@ class HubThread:
         self._pid = os.getpid()
         self._ident = 0
         self._thread: threading.Thread | None = None
-        # For all that follows. A signal's handler may come to it while its thread holds it.
         self._lock = _allocate_rlock()
+        """For beginning, or never to begin."""
         self._has_begun = False
         self._is_over = False
-        """Nothing more is taken in."""
+        """Nothing more is done in it. Who leaves a job looks at this afterwards."""
         self._is_gone = False
-        """Nothing is left of it."""
-        self._jobs: list[tuple[Callable[[Call], object], Call]] = []
+        """Nothing is left of it. Who leaves an ender looks at this afterwards."""
+        self._jobs: deque[tuple[Callable[[Call], object], Call]] = deque()
+        self._enders: deque[Call] = deque()
         self._wake: Any = None
-        self._is_woken = False
-        self._enders: list[Call] = []
         # Of the thread alone:
         self._made: set[Call] = set()
         self._to_end: Event | None = None
@@ -128,29 +131,24 @@ class HubThread:
             )
 
     def submit(self, call: Call) -> None:
-        """Have a call made in the thread; where that is over already, make it here and now."""
-        with self._lock:
-            if not self._has_begun and not self._is_over:
-                self._begin()
-            is_handed = self._post(self._spawn, call)
-        if not is_handed:
-            call.make()
+        """Have a call made in the thread; where that is over already, it is made here and now."""
+        if not self._has_begun:
+            self._begin()
+        self._post(self._spawn, call)
 
     def cancel(self, call: Call) -> None:
         """End a call for which nobody waits any more; returns at once."""
-        with self._lock:
-            self._post(self._kill, call)
+        self._post(self._kill, call)
 
     def end(self, call: Call) -> None:
         """End the thread and all calls in it; ``call`` is made when it is over, after all else."""
-        with self._lock:
-            if self._has_begun and not self._is_gone:
-                self._enders.append(call)
-                self._post(self._let_end, call)
-                return
-            self._is_over = True
-        self._close()
-        call.make()
+        if not self._has_begun:
+            self._never_begin()
+        self._enders.append(call)
+        if self._is_gone:
+            self._tell_enders()
+        else:
+            self._post(self._let_end, call)
 
     def join(self) -> None:
         """After ``end`` has told: wait those microseconds for the system's thread, too."""
@@ -158,30 +156,47 @@ class HubThread:
         if self._thread is not None:
             self._thread.join(_GRACE)
 
-    def _post(self, job: Callable[[Call], object], call: Call) -> bool:
-        """Leave a job, with the lock held; False where nobody comes for it any more."""
-        if self._is_over:
-            return False
+    def _post(self, job: Callable[[Call], object], call: Call) -> None:
+        """Leave a job."""
         self._jobs.append((job, call))
-        # One wake-up for all that is left before the thread comes.
-        if self._wake is not None and not self._is_woken:
-            self._is_woken = True
-            self._wake.send()
-        return True
+        wake = self._wake
+        if not self._is_over and wake is not None:
+            try:
+                wake.send()  # costs nothing where one is on its way already
+            except ValueError:  # its loop is gone meanwhile
+                pass
+        if self._is_over:
+            self._finish_jobs(Call.make)
+
+    def _finish_jobs(self, finish: Callable[[Call], None]) -> None:
+        """The thread does none of them any more."""
+        for job, call in _taken(self._jobs):
+            if job == self._spawn:
+                finish(call)
+
+    def _tell_enders(self) -> None:
+        for call in _taken(self._enders):
+            call.make()
 
     def _begin(self) -> None:
-        self._has_begun = True
-        try:
+        with self._lock:
+            if self._has_begun or self._is_over:
+                return
             if is_module_patched("threading"):  # its threads are greenlets
                 _start_new_thread(self._run, ())
             else:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
-        except BaseException:  # no more threads, says the system
-            self._has_begun, self._thread = False, None
-            raise
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                thread.start()
+                self._thread = thread
+            self._has_begun = True
         # A daemon that is still at work when the interpreter is torn down can crash it.
         atexit.register(self._end_at_exit)
+
+    def _never_begin(self) -> None:
+        with self._lock:
+            if not self._has_begun and not self._is_over:
+                self._close()
+                self._is_over = self._is_gone = True
 
     def _end_at_exit(self) -> None:
         if self.is_forked:
@@ -205,45 +220,33 @@ class HubThread:
             logger.exception("a node's thread failed")
             failure = error
             self._close()
-        with self._lock:
-            self._is_over = True
-            wake, self._wake = self._wake, None
-        if wake is not None:
-            wake.close()
-        for job, call in self._jobs:
-            if job == self._spawn:
-                call.fail(failure)
+        self._is_over = True
+        self._finish_jobs(lambda call: call.fail(failure))
         for call in self._made:
             call.fail(failure)
-        self._jobs.clear()
         self._made.clear()
+        if self._wake is not None:
+            self._wake.close()
         if hub is not None:
             hub.destroy(destroy_loop=True)
         self._ident = 0
-        with self._lock:
-            self._is_gone = True
-        for call in self._enders:
-            call.make()
-        self._enders.clear()
+        self._is_gone = True
+        self._tell_enders()
 
     def _serve(self, hub: gevent.hub.Hub) -> None:
         """Make calls until the end, and then see to it that they end."""
         to_end = self._to_end = Event()
         wake = hub.loop.async_()
         wake.start(self._do_jobs)
-        with self._lock:
-            self._wake = wake
-        self._do_jobs()
+        self._wake = wake
+        self._do_jobs()  # who left them found nothing to wake
         to_end.wait()
         self._close()
         gevent.joinall([call.greenlet for call in self._made if call.greenlet], timeout=_GRACE)
         gevent.killall([call.greenlet for call in self._made if call.greenlet], timeout=_GRACE)
 
     def _do_jobs(self) -> None:
-        with self._lock:
-            self._is_woken = False
-            jobs, self._jobs = self._jobs, []
-        for job, call in jobs:
+        for job, call in _taken(self._jobs):
             job(call)
 
     def _spawn(self, call: Call) -> None:
@@ -265,3 +268,13 @@ class HubThread:
     def _let_end(self, _: Call) -> None:
         if self._to_end is not None:
             self._to_end.set()
+
+
+def _taken(items: deque[_T]) -> Iterator[_T]:
+    """Take one after the other, while others put in and take, too."""
+    while True:
+        try:
+            item = items.popleft()
+        except IndexError:
+            return
+        yield item

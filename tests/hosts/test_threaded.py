@@ -144,6 +144,25 @@ def test_close_from_many_threads_at_once(make_threaded: Make) -> None:
         assert list(pool.map(lambda _: node.close(), range(8))) == [None] * 8
 
 
+def test_calls_that_come_while_it_closes_all_end(make_threaded: Make) -> None:
+    def use_up(node: ThreadedNode) -> int:
+        count = 0
+        while True:
+            try:
+                node.find_value(KEY)
+            except NodeClosed:
+                return count
+            count += 1
+
+    for _ in range(10):
+        node = make_threaded()
+        with ThreadPoolExecutor(6) as pool:
+            using = [pool.submit(use_up, node) for _ in range(6)]
+            node.find_value(KEY)
+            node.close()
+            assert all(each.result(10) >= 0 for each in using)
+
+
 class TestAmongGreenlets:
     def test_the_others_go_on(self, make_threaded: Make) -> None:
         node = make_threaded()
