@@ -9,8 +9,8 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
+from kademlua.hosts.handover import Call, nothing
 from kademlua.hosts.hosted import Awaits, HostedNode
-from kademlua.hosts.hub_thread import Call, nothing
 
 _Done = Callable[[Call], None]
 

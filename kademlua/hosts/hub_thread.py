@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import gevent
-from gevent import Greenlet, GreenletExit
 from gevent.event import Event
 from gevent.monkey import get_original, is_module_patched
 
 from kademlua.core.errors import NodeClosed
+from kademlua.hosts.handover import Call, nothing
 
 logger = logging.getLogger(__name__)
 
@@ -34,53 +34,6 @@ _GRACE = 1.0
 """Seconds for the calls that are under way to end, once what they wait for was closed."""
 _EXIT_GRACE = 5.0
 """Seconds for the thread to end when the interpreter does."""
-
-
-class Call:
-    """A function to be called in the thread, and then what came of it."""
-
-    __slots__ = ("_args", "_error", "_function", "_kwargs", "_value", "done", "greenlet")
-
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        done: Callable[[Call], object],
-    ) -> None:
-        """``done`` is called when the call has ended; in the thread, so it must not block."""
-        self._function, self._args, self._kwargs, self.done = function, args, kwargs, done
-        self._value: Any = None
-        self._error: BaseException | None = None
-        self.greenlet: Greenlet[..., Any] | None = None
-
-    def make(self) -> None:
-        """Call the function, and tell."""
-        try:
-            self._value = self._function(*self._args, **self._kwargs)
-        except GreenletExit:  # the caller went away, or the thread ends
-            self._error = NodeClosed("the node is closed")
-        except BaseException as error:  # whatever it is, it is the caller's
-            self._error = error
-        self.done(self)
-
-    def fail(self, error: BaseException) -> None:
-        """End without having been made."""
-        self._error = error
-        self.done(self)
-
-    def take(self) -> tuple[Any, BaseException | None]:
-        """What it returned, and what it raised; once: the error's traceback knows this call."""
-        error, self._error = self._error, None
-        return self._value, error
-
-
-def nobody(_: Call) -> None:
-    """Whom to tell of a call for which nobody waits."""
-
-
-def nothing() -> None:
-    """A call of this only tells when it would be its turn."""
 
 
 class HubThread:

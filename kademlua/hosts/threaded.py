@@ -12,8 +12,9 @@ import gevent
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Waiter
 
+from kademlua.hosts.handover import Call, nobody, nothing
 from kademlua.hosts.hosted import Blocks, HostedNode
-from kademlua.hosts.hub_thread import Call, allocate_lock, nobody, nothing
+from kademlua.hosts.hub_thread import allocate_lock
 
 
 class ThreadedNode(HostedNode, Blocks):
