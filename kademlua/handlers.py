@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gevent
@@ -19,7 +20,8 @@ RpcFunction = Callable[..., Any]
 """Called with the sender's Contact and the arguments as they were decoded. What it returns
 is bencoded: a tuple as several return values, None as none, anything else as one."""
 
-_Handler = Callable[[Request, Endpoint], bytes]
+_Handler = Callable[[Request, Endpoint], bytes | None]
+"""Gives a payload, or None where it answers later."""
 
 
 class Handlers:
@@ -96,6 +98,8 @@ class Handlers:
     def _answer(self, request: Request, endpoint: Endpoint, handler: _Handler) -> None:
         try:
             payload = handler(request, endpoint)
+            if payload is None:
+                return
             datagram = protocol.encode_response(self._context.id, request.rpc_id, payload)
         except RpcRefused:
             self._send_error(request, endpoint, protocol.RPC_RAISED)
@@ -167,7 +171,7 @@ class Handlers:
                 return values[:count]
         return values
 
-    def _store_value(self, request: Request, endpoint: Endpoint) -> bytes:
+    def _store_value(self, request: Request, endpoint: Endpoint) -> bytes | None:
         args = request.args
         key = args[0] if args else None
         if type(key) is not bytes or not is_id(key):
@@ -195,7 +199,19 @@ class Handlers:
         except StoreRefused as refusal:
             self._stats.refused[refusal.reason] += 1
             return payloads.refused_reply(refusal.reason)
+        if self._store.is_durable:  # what is acknowledged is kept
+            self._store.kept(partial(self._send_kept, request.rpc_id, endpoint))
+            return None
         return payloads.STORED
+
+    def _send_kept(self, rpc_id: bytes, endpoint: Endpoint, reason: str | None) -> None:
+        """Answer a store of which it is known now whether it is kept."""
+        if reason is None:
+            payload = payloads.STORED
+        else:
+            self._stats.refused[reason] += 1
+            payload = payloads.refused_reply(reason)
+        self._send(protocol.encode_response(self._context.id, rpc_id, payload), endpoint)
 
     def _sender(self, request: Request, endpoint: Endpoint) -> Contact:
         peer = self._table.get(request.sender_id)

@@ -57,6 +57,7 @@ class Node:
         *,
         id: bytes | None = None,
         bootstrap: Iterable[Endpoint] = (),
+        known: Iterable[Endpoint] = (),
         params: Params | None = None,
         read_only: bool = False,
         clock: Callable[[], float] = time.monotonic,
@@ -69,7 +70,8 @@ class Node:
 
         ``port`` 0 takes a free one; ``host`` is an IP address of this machine, ``::`` for
         IPv4 and IPv6. ``id`` has 20 bytes and is random otherwise. ``bootstrap`` lists
-        (host, port) of nodes to join by; hosts may be names. A ``read_only`` node asks and
+        (host, port) of nodes to join by; hosts may be names. ``known`` are addresses from
+        a former life, asked in the same way, but not needed. A ``read_only`` node asks and
         is kept out of everybody's tables. ``clock`` gives seconds, ``rng`` all chance (by
         default the system's cryptographic source). Nodes of one process may share a
         ``pool``, which saves memory. ValueError for a bad host, port or id.
@@ -99,7 +101,12 @@ class Node:
         self._liveliness = LivelinessManager(context, self._caller)
         self._operations = Operations(context, self._caller, self._liveliness)
         bootstrapper = Bootstrap(
-            list(bootstrap), context, self._caller, self._liveliness, self._operations
+            list(bootstrap),
+            context,
+            self._caller,
+            self._liveliness,
+            self._operations,
+            list(known),
         )
         self._maintenance = Maintenance(context, bootstrapper, self._operations, self._liveliness)
         self._started = False

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gevent.event import AsyncResult
+
 from kademlua.caller import Caller
 from kademlua.context import Context
 from kademlua.core import payloads
@@ -156,10 +158,20 @@ class Operations:
         own = self._context.contact
         try:
             self._store.put(key, own, encoded, now=now, expires=expires, overwrite=overwrite)
+            self._await_kept()
         except StoreRefused as refusal:
             report.refused.append((own, refusal.reason))
         else:
             report.acknowledged.append(own)
+
+    def _await_kept(self) -> None:
+        """Block this greenlet until the own store has on disk what it took; StoreRefused."""
+        if self._store.is_durable:
+            said: AsyncResult[str | None] = AsyncResult()
+            self._store.kept(said.set)
+            reason = said.get()
+            if reason is not None:
+                raise StoreRefused(reason)
 
     def network_size(self) -> int:
         """About how many nodes the network has, from what recent lookups met."""

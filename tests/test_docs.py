@@ -255,6 +255,8 @@ def test_reasons_of_refused_stores():
     said = {row[0].strip("`") for row in table_after(PROTOCOL, "| reason | bound |")}
     code = (ROOT / "kademlua/core/datastore.py").read_text()
     raised = re.findall(r'StoreRefused\(f?"(.+?)"\)', code)
+    code = (ROOT / "kademlua/storage/environment.py").read_text()
+    raised += re.findall(r'return "(the disk .+?)"', code)
     bound = str(Params().max_value_bytes)
     assert said == {reason.replace("{params.max_value_bytes}", bound) for reason in raised}
 

@@ -95,13 +95,14 @@ async def chat(bootstrap: tuple[str, int], name: str, room_name: str) -> None:
             raise SystemExit("nobody answers there")
         room = Room(node, room_name, name)
         print(f"You are in the {room_name}; ^D leaves.", flush=True)
-        listening = asyncio.create_task(listen(room))
-        while line := await typed.readline():
-            try:
-                await room.say(line.decode(errors="replace").rstrip("\n"))
-            except kademlua.KademluaError as error:
-                print(f"nobody heard that: {error}", file=sys.stderr)
-        listening.cancel()  # a find that is under way ends with it
+        async with asyncio.TaskGroup() as group:
+            listening = group.create_task(listen(room))
+            while line := await typed.readline():
+                try:
+                    await room.say(line.decode(errors="replace").rstrip("\n"))
+                except kademlua.KademluaError as error:
+                    print(f"nobody heard that: {error}", file=sys.stderr)
+            listening.cancel()  # a find that is under way ends with it
 
 
 def main() -> None:

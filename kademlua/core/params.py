@@ -71,6 +71,9 @@ class Params:
     """Owners of one key; further ones are refused."""
     max_stored_bytes: int = _bounded(67_108_864, 0, 1 << 50)
     """Bytes of all values that a node keeps; further ones are refused."""
+    max_bytes_per_address: int = _bounded(33_554_432, 0, 1 << 50)
+    """Bytes of values whose owners have one IP address (of IPv6 the network's half of it);
+    further ones are refused."""
     max_answer_bytes: int = _bounded(14_000, 1, 60_000)
     """Bytes of values in one answer to a findvalue; one value alone may be larger."""
     overwrite_drops_others: bool = False

@@ -9,7 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from kademlua.hosts.handover import Call, nothing
+from kademlua.hosts.handover import Call, idle
 from kademlua.hosts.hosted import Awaits, HostedNode
 
 _Done = Callable[[Call], None]
@@ -28,16 +28,6 @@ class AsyncNode(HostedNode, Awaits):
 
     _loop: asyncio.AbstractEventLoop | None = None
     _ended: deque[tuple[Call, asyncio.Future[Any]]]
-
-    async def close(self) -> None:
-        """Stop, free everything, and end with NodeClosed whatever waits; idempotent.
-
-        Returns when the thread is gone. In a forked child there is nothing to close.
-        """
-        if self._thread.is_forked:
-            return
-        await self._wait(self._thread.end, partial(Call, nothing, (), {}))
-        self._thread.join()
 
     async def __aenter__(self) -> AsyncNode:
         """Start, and wait for the first try to join."""
@@ -64,6 +54,15 @@ class AsyncNode(HostedNode, Awaits):
         return await self._wait(
             self._thread.submit, partial(Call, function, (self._node, *args), kwargs)
         )
+
+    async def _finish(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        if self._thread.is_forked:
+            return
+        await self._hand_over(function, args, kwargs)
+        await self._wait(self._thread.end, idle)
+        self._thread.join()
 
     async def _wait(self, hand: Callable[[Call], None], make: Callable[[_Done], Call]) -> Any:
         """Make a call, hand it to the thread, and wait until it has ended; its result."""

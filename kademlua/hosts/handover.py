@@ -53,5 +53,10 @@ def nobody(_: Call) -> None:
     """Whom to tell of a call for which nobody waits."""
 
 
-def nothing() -> None:
-    """A call of this only tells when it would be its turn."""
+def idle(done: Callable[[Call], object]) -> Call:
+    """A call of nothing: it only tells when it would be its turn."""
+    return Call(_nothing, (), {}, done)
+
+
+def _nothing() -> None:
+    pass

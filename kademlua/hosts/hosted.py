@@ -41,12 +41,18 @@ class Operation(Generic[_P, _R_co]):
         raise NotImplementedError
 
 
-def operation(function: Callable[Concatenate[Node, _P], _R]) -> Operation[_P, _R]:
-    """A method of ``Node`` as one of its hosts: made in its thread, waited for as they do."""
+def operation(
+    function: Callable[Concatenate[Node, _P], _R], *, is_last: bool = False
+) -> Operation[_P, _R]:
+    """A method of ``Node`` as one of its hosts: made in its thread, waited for as they do.
+
+    After the last one the thread ends.
+    """
 
     @functools.wraps(function)
     def handed_over(host: HostedNode, /, *args: Any, **kwargs: Any) -> Any:
-        return host._hand_over(function, args, kwargs)
+        hand_over = host._finish if is_last else host._hand_over
+        return hand_over(function, args, kwargs)
 
     handed_over.__qualname__ = f"HostedNode.{function.__name__}"
     return cast("Operation[_P, _R]", handed_over)
@@ -77,6 +83,13 @@ class HostedNode:
         """Have ``function(node, *args, **kwargs)`` called in the thread; its result."""
         raise NotImplementedError
 
+    def _finish(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """The same, and then end the thread, and wait until it is gone. In a forked child there
+        is nothing to finish."""
+        raise NotImplementedError
+
     # What it is. Nothing of this waits.
 
     @property
@@ -102,6 +115,7 @@ class HostedNode:
     # What it does: one line for each method of Node.
 
     start = operation(Node.start)
+    close = operation(Node.close, is_last=True)
     wait_joined = operation(Node.wait_joined)
     wait_closed = operation(Node.wait_closed)
     stats = operation(Node.stats)

@@ -19,7 +19,7 @@ from gevent.event import Event
 from gevent.monkey import get_original, is_module_patched
 
 from kademlua.core.errors import NodeClosed
-from kademlua.hosts.handover import Call, nothing
+from kademlua.hosts.handover import Call, idle
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class HubThread:
         self._ident = 0
         self._thread: threading.Thread | None = None
         self._lock = _allocate_rlock()
-        """For beginning, or never to begin."""
+        """For beginning."""
         self._has_begun = False
         self._is_over = False
         """Nothing more is done in it. Who leaves a job looks at this afterwards."""
@@ -94,9 +94,8 @@ class HubThread:
         self._post(self._kill, call)
 
     def end(self, call: Call) -> None:
-        """End the thread and all calls in it; ``call`` is made when it is over, after all else."""
-        if not self._has_begun:
-            self._never_begin()
+        """End the thread, which has begun, and all calls in it; ``call`` is made when it is over,
+        after all else."""
         self._enders.append(call)
         if self._is_gone:
             self._tell_enders()
@@ -133,7 +132,7 @@ class HubThread:
 
     def _begin(self) -> None:
         with self._lock:
-            if self._has_begun or self._is_over:
+            if self._has_begun:
                 return
             if is_module_patched("threading"):  # its threads are greenlets
                 _start_new_thread(self._run, ())
@@ -145,18 +144,12 @@ class HubThread:
         # A daemon that is still at work when the interpreter is torn down can crash it.
         atexit.register(self._end_at_exit)
 
-    def _never_begin(self) -> None:
-        with self._lock:
-            if not self._has_begun and not self._is_over:
-                self._close()
-                self._is_over = self._is_gone = True
-
     def _end_at_exit(self) -> None:
         if self.is_forked:
             return
         over = allocate_lock()
         over.acquire()
-        self.end(Call(nothing, (), {}, lambda _: over.release()))
+        self.end(idle(lambda _: over.release()))
         if over.acquire(timeout=_EXIT_GRACE):
             self.join()
 

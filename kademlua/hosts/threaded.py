@@ -12,7 +12,7 @@ import gevent
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Waiter
 
-from kademlua.hosts.handover import Call, nobody, nothing
+from kademlua.hosts.handover import Call, idle, nobody
 from kademlua.hosts.hosted import Blocks, HostedNode
 from kademlua.hosts.hub_thread import allocate_lock
 
@@ -26,21 +26,6 @@ class ThreadedNode(HostedNode, Blocks):
     >>> with ThreadedNode(bootstrap=[("127.0.0.1", 8001)]) as node:
     ...     node.add(sha1("key"), b"value")
     """
-
-    def close(self) -> None:
-        """Stop, free everything, and end with NodeClosed whatever waits; idempotent.
-
-        Blocks until the thread is gone; not where it is called from that thread. In a
-        forked child there is nothing to close.
-        """
-        if self._thread.is_forked:
-            return
-        call = Call(nothing, (), {}, nobody)
-        if self._thread.is_current:
-            self._thread.end(call)
-            return
-        self._wait(self._thread.end, call)
-        self._thread.join()
 
     def __enter__(self) -> ThreadedNode:
         """Start, and wait for the first try to join."""
@@ -68,6 +53,20 @@ class ThreadedNode(HostedNode, Blocks):
         if thread.is_current:  # one of the node's RPC functions
             return function(self._node, *args, **kwargs)
         return self._wait(thread.submit, Call(function, (self._node, *args), kwargs, nobody))
+
+    def _finish(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        thread = self._thread
+        if thread.is_forked:
+            return
+        if thread.is_current:  # it can't wait for itself
+            call = Call(function, (self._node, *args), kwargs, lambda _: thread.end(idle(nobody)))
+            thread.submit(call)
+            return
+        self._hand_over(function, args, kwargs)
+        self._wait(thread.end, idle(nobody))
+        thread.join()
 
     def _wait(self, hand: Callable[[Call], None], call: Call) -> Any:
         """Hand a call to the thread, and wait until it has ended; its result."""

@@ -10,8 +10,6 @@ from kademlua.hosts.hosted import HostedNode
 
 NOT_SHARED = {"table", "datastore"}
 """Objects of the node's thread, which no other may look at while they change."""
-OWN = {"close"}
-"""What each host has to do in its own way."""
 
 both = pytest.mark.parametrize("host", [ThreadedNode, AsyncNode])
 
@@ -26,7 +24,7 @@ def test_each_public_operation_of_node_is_there_and_nothing_else(host: type) -> 
 
 
 @both
-@pytest.mark.parametrize("name", sorted(public(Node) - NOT_SHARED - OWN))
+@pytest.mark.parametrize("name", sorted(public(Node) - NOT_SHARED))
 def test_it_is_the_same_in_both_and_defined_once(name: str, host: type) -> None:
     assert name not in vars(host)
     mine, theirs = getattr(host, name), getattr(Node, name)
