@@ -32,8 +32,8 @@ _get_ident: Callable[[], int] = get_original("_thread", "get_ident")
 
 _GRACE = 1.0
 """Seconds for the calls that are under way to end, once what they wait for was closed."""
-_EXIT_GRACE = 5.0
-"""Seconds for the thread to end when the interpreter does."""
+_EXIT_GRACE = 10.0
+"""Seconds for the thread to end when the interpreter does: a node may have to say farewell."""
 
 
 class HubThread:
