@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any
 
+from kademlua.core.errors import NodeClosed
 from kademlua.hosts.handover import Call, idle
 from kademlua.hosts.hosted import Awaits, HostedNode
 
@@ -60,7 +62,8 @@ class AsyncNode(HostedNode, Awaits):
     ) -> None:
         if self._thread.is_forked:
             return
-        await self._hand_over(function, args, kwargs)
+        with suppress(NodeClosed):  # by another one's close
+            await self._hand_over(function, args, kwargs)
         await self._wait(self._thread.end, idle)
         self._thread.join()
 

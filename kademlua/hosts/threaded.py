@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -12,6 +13,7 @@ import gevent
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Waiter
 
+from kademlua.core.errors import NodeClosed
 from kademlua.hosts.handover import Call, idle, nobody
 from kademlua.hosts.hosted import Blocks, HostedNode
 from kademlua.hosts.hub_thread import allocate_lock
@@ -64,7 +66,8 @@ class ThreadedNode(HostedNode, Blocks):
             call = Call(function, (self._node, *args), kwargs, lambda _: thread.end(idle(nobody)))
             thread.submit(call)
             return
-        self._hand_over(function, args, kwargs)
+        with suppress(NodeClosed):  # by another one's close
+            self._hand_over(function, args, kwargs)
         self._wait(thread.end, idle(nobody))
         thread.join()
 
