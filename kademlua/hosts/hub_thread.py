@@ -53,6 +53,8 @@ class HubThread:
         self._lock = _allocate_rlock()
         """For beginning."""
         self._has_begun = False
+        self._failure: NodeClosed | None = None
+        """Why it ended of itself."""
         self._is_over = False
         """Nothing more is done in it. Who leaves a job looks at this afterwards."""
         self._is_gone = False
@@ -118,13 +120,17 @@ class HubThread:
             except ValueError:  # its loop is gone meanwhile
                 pass
         if self._is_over:
-            self._finish_jobs(Call.make)
+            self._finish_jobs()
 
-    def _finish_jobs(self, finish: Callable[[Call], None]) -> None:
-        """The thread does none of them any more."""
+    def _finish_jobs(self) -> None:
+        """The thread does none of them any more; a closed node has its answers without it."""
         for job, call in _taken(self._jobs):
-            if job == self._spawn:
-                finish(call)
+            if job != self._spawn:
+                continue
+            if self._failure is None:
+                call.make()
+            else:
+                call.fail(self._failure)
 
     def _tell_enders(self) -> None:
         for call in _taken(self._enders):
@@ -156,7 +162,6 @@ class HubThread:
     # In the thread.
 
     def _run(self) -> None:
-        failure: BaseException = NodeClosed("the node is closed")
         self._ident = _get_ident()
         hub = None
         try:
@@ -164,12 +169,12 @@ class HubThread:
             self._serve(hub)
         except BaseException as error:  # no more files for a loop, say
             logger.exception("a node's thread failed")
-            failure = error
+            self._failure = NodeClosed(f"the node's thread failed: {error}")
             self._close()
         self._is_over = True
-        self._finish_jobs(lambda call: call.fail(failure))
+        self._finish_jobs()
         for call in self._made:
-            call.fail(failure)
+            call.fail(self._failure or NodeClosed("the node is closed"))
         self._made.clear()
         if self._wake is not None:
             self._wake.close()
