@@ -10,6 +10,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# From Python 3.12 on each fork in a program with threads warns that the child has none of them.
+STRICT = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
+"""Options by which warnings are errors."""
+
 
 @contextmanager
 def network() -> Iterator[int]:

@@ -15,7 +15,7 @@ import pytest
 from kademlua import Contact, ContactPool, Params
 from kademlua.core import bencoding, params, payloads, protocol
 from kademlua.core.errors import WireError
-from tests.programs import environment, network
+from tests.programs import STRICT, environment, network
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -46,7 +46,7 @@ def test_program(program, output, tmp_path):
     with network() if "8001" in program else nullcontext() as port:
         program = program.replace("8001", str(port)).replace("port=8003", "port=0")
         done = subprocess.run(
-            [sys.executable, "-P", "-W", "error", "-c", program],
+            [sys.executable, "-P", *STRICT, "-c", program],
             capture_output=True,
             text=True,
             cwd=tmp_path,

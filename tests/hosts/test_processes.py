@@ -2,12 +2,11 @@
 
 import subprocess
 import sys
-from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.programs import ROOT, STRICT
 
 STARTED = """
     import asyncio, gc, os, sys, threading, time
@@ -25,10 +24,8 @@ STARTED = """
 
 def run(program: str, *, code: int = 0) -> tuple[str, str]:
     """Run a program in which warnings are errors: what it wrote to stdout and stderr."""
-    # From 3.12 on each fork in a program with threads warns that they are not there any more.
-    strict = ["-X", "dev", "-W", "error", "-W", "ignore:This process:DeprecationWarning"]
     done = subprocess.run(
-        [sys.executable, *strict, "-c", dedent(program)],
+        [sys.executable, "-X", "dev", *STRICT, "-c", dedent(program)],
         capture_output=True,
         text=True,
         timeout=40,
