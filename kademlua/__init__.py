@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from kademlua.core.contact import Contact, ContactPool, Endpoint
 from kademlua.core.errors import (
     KademluaError,
+    KeyFileError,
     NodeClosed,
     NotJoined,
     ParamsError,
@@ -29,6 +30,7 @@ from kademlua.core.errors import (
 )
 from kademlua.core.ids import sha1
 from kademlua.core.params import Params
+from kademlua.keyfile import read_network_key
 from kademlua.node import Node, Pong
 from kademlua.operations import Answer
 from kademlua.placement import StoreReport
@@ -61,6 +63,7 @@ __all__ = [
     "ContactPool",
     "Endpoint",
     "KademluaError",
+    "KeyFileError",
     "Node",
     "NodeClosed",
     "NotJoined",
@@ -76,5 +79,6 @@ __all__ = [
     "ThreadedNode",
     "TooManyCalls",
     "WireError",
+    "read_network_key",
     "sha1",
 ]

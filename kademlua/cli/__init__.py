@@ -14,6 +14,7 @@ _COMMANDS = {
     "find": "kademlua.cli.client:find",
     "lookup": "kademlua.cli.client:lookup",
     "ping": "kademlua.cli.client:ping",
+    "keygen": "kademlua.cli.keygen:keygen",
     "export": "kademlua.cli.transfer:export_values",
     "import": "kademlua.cli.transfer:import_values",
     "bench": "kademlua.cli.bench:bench",
@@ -45,6 +46,8 @@ def main(context: click.Context) -> None:
     \b
     A hundred nodes at once, and a prompt amid them:
         kademlua swarm 100 --shell
+
+    Options may come from the environment, too: KADEMLUA_NODE_HOST for --host of kademlua node.
 
     Exit status: 0 done, 1 it failed, 2 wrong use. What went wrong is one line on the standard
     error output.

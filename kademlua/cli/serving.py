@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -20,14 +21,17 @@ class Serving:
     """While entered, ^C, SIGTERM and the terminal's end make ``wait`` return; at the exit the
     node is closed.
 
-    A ^C while the shell of a terminal does a command ends that command only.
+    A ^C while the shell of a terminal does a command ends that command only. A daemon with a
+    log file takes the terminal's end (SIGHUP) for a word to open that file anew.
     """
 
     # By Python's signals, not gevent's: those wait for the hub, to which an expression that
     # never ends does not come back.
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, reopen: Callable[[], None] | None = None) -> None:
+        """``reopen`` is what SIGHUP does, instead of the end."""
         self._node = node
+        self._reopen = reopen
         self._shell: Shell | None = None
         self._ended = Event()
         self._loop = gevent.get_hub().loop
@@ -36,7 +40,7 @@ class Serving:
     def __enter__(self) -> Serving:
         handlers = {signal.SIGINT: self._interrupt, signal.SIGTERM: self._end}
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # no nohup
-            handlers[signal.SIGHUP] = self._end
+            handlers[signal.SIGHUP] = self._hang_up
         self._former = {number: signal.signal(number, do) for number, do in handlers.items()}
         return self
 
@@ -76,6 +80,12 @@ class Serving:
         self._loop.run_callback_threadsafe(self._ended.set)
         if self._shell is not None:
             self._shell.interrupt()
+
+    def _hang_up(self, number: int, frame: FrameType | None) -> None:
+        if self._reopen is None:
+            self._end(number, frame)
+        else:
+            self._loop.run_callback_threadsafe(self._reopen)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         shell = self._shell

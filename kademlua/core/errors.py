@@ -61,6 +61,10 @@ class ParamsError(KademluaError, ValueError):
     """A parameter is unknown, of the wrong type or out of range; the message names it."""
 
 
+class KeyFileError(KademluaError):
+    """A key's file can't be used; the message names it, and says nothing of the key."""
+
+
 class StorageError(KademluaError):
     """A data directory can't be used; the message is one line and names the file."""
 

@@ -124,6 +124,7 @@ class HostedNode:
     ping = operation(Node.ping)
     is_alive = operation(Node.is_alive)
     register = operation(Node.register)
+    meet = operation(Node.meet)
     find_node = operation(Node.find_node)
     find_value = operation(Node.find_value)
     add = operation(Node.add)
