@@ -23,6 +23,7 @@ from kademlua.core.errors import (
     RpcFailed,
     RpcRefused,
     RpcTimeout,
+    StorageError,
     StoreFailed,
     StoreRefused,
     TooManyCalls,
@@ -30,10 +31,11 @@ from kademlua.core.errors import (
 )
 from kademlua.core.ids import sha1
 from kademlua.core.params import Params
+from kademlua.finding import Answer
 from kademlua.keyfile import read_network_key
 from kademlua.node import Node, Pong
-from kademlua.operations import Answer
 from kademlua.placement import StoreReport
+from kademlua.publications import Publication, SavedPublications
 
 if TYPE_CHECKING:
     from kademlua.hosts.asynchronous import AsyncNode
@@ -70,9 +72,12 @@ __all__ = [
     "Params",
     "ParamsError",
     "Pong",
+    "Publication",
     "RpcFailed",
     "RpcRefused",
     "RpcTimeout",
+    "SavedPublications",
+    "StorageError",
     "StoreFailed",
     "StoreRefused",
     "StoreReport",

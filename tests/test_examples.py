@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import IO
 
 import pytest
 
@@ -42,9 +43,19 @@ def started(*command: object, **more: str) -> Iterator[subprocess.Popen[str]]:
 
 def line_of(process: subprocess.Popen[str]) -> str:
     """The next line of its output."""
-    assert process.stdout is not None
-    assert select.select([process.stdout], [], [], PATIENCE)[0], "it says nothing"
-    return process.stdout.readline()
+    return next_line(process.stdout)
+
+
+def next_line(stream: IO[str] | None) -> str:
+    """The next line; past the stream's own buffer, into which ``select`` does not see."""
+    assert stream is not None
+    line = b""
+    while not line.endswith(b"\n"):
+        assert select.select([stream], [], [], PATIENCE)[0], f"nothing comes after {line!r}"
+        char = os.read(stream.fileno(), 1)
+        assert char, f"it ended after {line!r}"
+        line += char
+    return line.decode()
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
@@ -124,11 +135,9 @@ class TestRegistry:
 
     def test_values_of_strangers_are_passed_over(self) -> None:
         registry = loaded("registry")
-        later = int(time.time()) + 60
-        for value in (1, {}, {b"address": 1, b"until": later}, {b"address": b"a", b"until": 1}):
+        for value in (1, {}, [], b"\x1b[2J"):
             assert registry.address_in(value) is None
-        assert registry.address_in({b"address": b"\x1b[2J", b"until": later}) is None
-        assert registry.address_in({b"address": b"a:1", b"until": later}) == "a:1"
+        assert registry.address_in(b"a:1") == "a:1"
 
 
 class TestWebCache:
@@ -169,8 +178,7 @@ def served(kind: str, bootstrap: str) -> Iterator[int]:
         assert server.stderr is not None
         said = ""
         while not (at := re.search(r"Listening at: http://127.0.0.1:(\d+)", said)):
-            assert select.select([server.stderr], [], [], PATIENCE)[0], said
-            said = server.stderr.readline()
+            said = next_line(server.stderr)
         yield int(at[1])
         server.terminate()
         said = server.stderr.read()

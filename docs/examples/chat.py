@@ -43,7 +43,9 @@ class Room:
 
     async def say(self, text: str) -> None:
         """Keep a line where the others look."""
-        self._said = [*self._said, (int(time.time() * 1000), text[:LONGEST])][-KEPT:]
+        latest = self._said[-1][0] if self._said else 0
+        when = max(int(time.time() * 1000), latest + 1)  # no two at once: who reads goes by it
+        self._said = [*self._said, (when, text[:LONGEST])][-KEPT:]
         await self._node.add(self._key, {"name": self._name, "lines": self._said})
 
     async def news(self) -> list[Line]:

@@ -5,14 +5,13 @@
 
 With a node on port 8001 (``kademlua node 8001``), or another one: ``--bootstrap HOST:PORT``.
 
-A service is a key. Each instance keeps its address there, and says so again and again; one that
-does so no more is forgotten after its time to live.
+A service is a key. Each instance publishes its address there, which is stored again before its time
+is over; one that does so no more is forgotten after its time to live.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from typing import Any
 
@@ -22,19 +21,19 @@ import kademlua
 class Registry:
     """Who offers what."""
 
-    def __init__(self, node: kademlua.ThreadedNode, ttl: float) -> None:
-        """What is announced lives for ``ttl`` seconds."""
+    def __init__(self, node: kademlua.ThreadedNode) -> None:
         self._node = node
-        self._ttl = ttl
 
-    def announce(self, service: str, address: str) -> int:
-        """Say once that a service is at an address; how many nodes keep it."""
-        value = {"address": address, "until": int(time.time() + self._ttl)}
-        return len(self._node.add(key_of(service), value).acknowledged)
+    def announce(self, service: str, address: str, ttl: float) -> int:
+        """Say from now on that a service is at an address; how many nodes keep it.
+
+        It is forgotten ``ttl`` seconds after this node is gone without a word.
+        """
+        return len(self._node.publish(key_of(service), address, ttl=ttl).acknowledged)
 
     def withdraw(self, service: str) -> None:
-        """Say that it is not there any more: this node has one value of a key, the last."""
-        self._node.add(key_of(service), {})
+        """Say that it is not there any more."""
+        self._node.remove(key_of(service))
 
     def find(self, service: str) -> list[str]:
         """The addresses at which a service is now."""
@@ -49,24 +48,20 @@ def key_of(service: str) -> bytes:
 
 
 def address_in(value: Any) -> str | None:
-    """The address in a value, if its time is not over. Anybody may have written it."""
-    match value:
-        case {b"address": bytes(address), b"until": int(until)} if time.time() < until:
-            text = address[:100].decode(errors="replace")
-            return text if text.isprintable() else None
-    return None
+    """The address in a value. Anybody may have written it."""
+    if not isinstance(value, bytes):
+        return None
+    text = value[:100].decode(errors="replace")
+    return text if text.isprintable() else None
 
 
-def keep_announcing(registry: Registry, service: str, address: str, ttl: float) -> None:
-    """Announce until ^C, three times as often as needed: a time may fail."""
+def announce_until_interrupted(registry: Registry, service: str, address: str, ttl: float) -> None:
+    """Be found until ^C."""
+    kept = registry.announce(service, address, ttl)
     try:
+        print(f"{service} at {address}, kept by {kept}", flush=True)
         while True:
-            try:
-                kept = registry.announce(service, address)
-                print(f"{service} at {address}, kept by {kept}", flush=True)
-            except kademlua.KademluaError as error:
-                print(f"not this time: {error}", file=sys.stderr, flush=True)
-            time.sleep(ttl / 3)
+            time.sleep(60)  # the node sees to it
     except KeyboardInterrupt:
         registry.withdraw(service)
 
@@ -89,9 +84,9 @@ def main() -> None:
     with kademlua.ThreadedNode(bootstrap=[(host, int(port))], read_only=is_passing) as node:
         if not node.joined:
             raise SystemExit("nobody answers there")
-        registry = Registry(node, asked.ttl)
+        registry = Registry(node)
         if asked.command == "announce":
-            keep_announcing(registry, asked.service, asked.address, asked.ttl)
+            announce_until_interrupted(registry, asked.service, asked.address, asked.ttl)
         else:
             for address in registry.find(asked.service):
                 print(address)

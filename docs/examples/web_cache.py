@@ -40,7 +40,8 @@ class Cache:
     def put(self, name: str, body: bytes) -> None:
         """Let the others have it, too."""
         try:
-            self._node.add(key_of(name), {"until": int(time.time()) + TTL, "body": body})
+            value = {"until": int(time.time()) + TTL, "body": body}
+            self._node.add(key_of(name), value, ttl=TTL)
         except kademlua.KademluaError:
             pass  # the next one computes it again
 

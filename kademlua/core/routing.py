@@ -45,7 +45,7 @@ class RoutingTable:
     last one, which holds the own id, splits.
     """
 
-    __slots__ = ("_by_endpoint", "_by_id", "_k", "_own", "buckets", "own_id")
+    __slots__ = ("_by_endpoint", "_by_id", "_came", "_gone", "_k", "_own", "buckets", "own_id")
 
     def __init__(self, own_id: bytes, k: int, now: float) -> None:
         self.own_id = own_id
@@ -54,6 +54,9 @@ class RoutingTable:
         self._by_id: dict[bytes, Peer] = {}
         self._by_endpoint: dict[Endpoint, Peer] = {}
         self.buckets = [KBucket(now)]
+        # Lists, though one is looked for in them at times: dictionaries would be 2 kB a node.
+        self._came: list[Contact] = []
+        self._gone: list[Contact] = []
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -161,6 +164,26 @@ class RoutingTable:
         bucket.replacements.pop(contact.number, None)
         self._by_id[contact.id] = peer
         self._by_endpoint[contact.endpoint] = peer
+        if contact in self._gone:
+            self._gone.remove(contact)
+        else:
+            self._came.append(contact)
+
+    def take_changes(self) -> tuple[dict[int, Contact], dict[int, Contact]]:
+        """Who came into the table and who went since this was last asked, by number."""
+        came = {contact.number: contact for contact in self._came}
+        gone = {contact.number: contact for contact in self._gone}
+        self._came.clear()
+        self._gone.clear()
+        return came, gone
+
+    def forget(self, contact: Contact) -> Contact | None:
+        """As ``remove``, of one that handed over what it held: it does not count as one who
+        went, after whom others would have to look."""
+        successor = self.remove(contact)
+        if contact in self._gone:
+            self._gone.remove(contact)
+        return successor
 
     def _split(self) -> None:
         """Part the own bucket: what shares one bit more moves on to a new own bucket."""
@@ -193,6 +216,10 @@ class RoutingTable:
         del self._by_id[contact.id]
         del self._by_endpoint[contact.endpoint]
         del self.buckets[self.bucket_of(contact.number)].contacts[contact.number]
+        if contact in self._came:
+            self._came.remove(contact)
+        else:
+            self._gone.append(contact)
 
     def _move_up(
         self, bucket: KBucket, heard: float, but: Endpoint | None = None

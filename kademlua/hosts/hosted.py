@@ -129,4 +129,8 @@ class HostedNode:
     find_value = operation(Node.find_value)
     add = operation(Node.add)
     overwrite = operation(Node.overwrite)
+    publish = operation(Node.publish)
+    unpublish = operation(Node.unpublish)
+    published = operation(Node.published)
+    remove = operation(Node.remove)
     store = operation(Node.store)
