@@ -11,23 +11,33 @@ import logging
 
 from kademlua.core.contact import Contact, ContactPool, Endpoint
 from kademlua.core.errors import (
+    CryptoMissing,
     KademluaError,
+    KeyFileError,
     NodeClosed,
     NotJoined,
     ParamsError,
+    RecordExpired,
+    RecordForged,
+    RecordRefused,
+    RecordStale,
     RpcFailed,
     RpcRefused,
     RpcTimeout,
     StoreFailed,
     StoreRefused,
+    SwapRefused,
     TooManyCalls,
     WireError,
 )
 from kademlua.core.ids import sha1
 from kademlua.core.params import Params
+from kademlua.core.records import SignedRecord
 from kademlua.node import Node, Pong
 from kademlua.operations import Answer
 from kademlua.placement import StoreReport
+from kademlua.recording import Recorded
+from kademlua.signing import Signer, SigningKey
 
 __version__ = "0.1.0"
 
@@ -38,20 +48,31 @@ __all__ = [
     "Answer",
     "Contact",
     "ContactPool",
+    "CryptoMissing",
     "Endpoint",
     "KademluaError",
+    "KeyFileError",
     "Node",
     "NodeClosed",
     "NotJoined",
     "Params",
     "ParamsError",
     "Pong",
+    "RecordExpired",
+    "RecordForged",
+    "RecordRefused",
+    "RecordStale",
+    "Recorded",
     "RpcFailed",
     "RpcRefused",
     "RpcTimeout",
+    "SignedRecord",
+    "Signer",
+    "SigningKey",
     "StoreFailed",
     "StoreRefused",
     "StoreReport",
+    "SwapRefused",
     "TooManyCalls",
     "WireError",
     "sha1",

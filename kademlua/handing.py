@@ -8,9 +8,10 @@ import gevent
 
 from kademlua.caller import Caller
 from kademlua.context import Context
-from kademlua.core import payloads
+from kademlua.core import payloads, records
 from kademlua.core.contact import Contact
 from kademlua.core.datastore import Entry
+from kademlua.core.errors import RecordStale
 from kademlua.core.tombstones import Tombstones
 from kademlua.liveliness import LivelinessManager
 from kademlua.placement import Placement, StoreReport
@@ -62,6 +63,10 @@ class HandingOn:
         for owner, entry in self.living(key):
             report = self._give_one(key, owner, entry, to, spares, is_paced=is_paced)
             took = set(report.acknowledged)
+            if records.is_record(key, entry.encoded):  # nobody can take it away
+                took.update(each for each, reason in report.refused if reason == RecordStale.usual)
+                holders = took if holders is None else holders & took
+                continue
             removed = sum(reason == payloads.REMOVED for _, reason in report.refused)
             if removed > len(took):
                 self._store.remove(key, owner)

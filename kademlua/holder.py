@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from kademlua.context import Context
-from kademlua.core import payloads
+from kademlua.core import payloads, records
 from kademlua.core.contact import Contact, Endpoint
-from kademlua.core.errors import RpcRefused, StoreRefused, WireError
+from kademlua.core.errors import RecordRefused, RpcRefused, StoreRefused, WireError
 from kademlua.core.ids import is_id
 from kademlua.core.protocol import Request
 from kademlua.core.tombstones import Tombstones
+from kademlua.keeping import Keeping
 
 Sender = Callable[[Request, Endpoint], Contact]
 """The sender of a request as a contact."""
@@ -24,7 +25,7 @@ class Holder:
         self._context = context
         self._tombstones = tombstones
         self._sender = sender
-        self._store = context.store
+        self._keeping = Keeping(context)
         self._params = context.params
         self._clock = context.clock
 
@@ -44,7 +45,7 @@ class Holder:
         except TypeError as error:
             raise RpcRefused(str(error)) from None
         ttl = args[4] if len(args) > 4 else 0
-        owner = self._owner(args[5]) if len(args) > 5 else None
+        owner, swaps = self._fields(args[5]) if len(args) > 5 else (None, None)
         now = self._clock()
         expires = now + self._seconds(ttl)
         is_direct = owner is None
@@ -52,10 +53,13 @@ class Holder:
             owner = self._sender(request, endpoint)
             if self._tombstones:
                 self._tombstones.lift(key, owner)
-        elif self._tombstones.end(key, owner, now) is not None:
+        elif self._tombstones.end(key, owner, now) is not None and not records.is_record(
+            key,
+            encoded,  # which has no owner but its signer
+        ):
             return self._refused(payloads.REMOVED)
         try:
-            self._store.put(
+            self._keeping.put(
                 key,
                 owner,
                 encoded,
@@ -63,8 +67,9 @@ class Holder:
                 expires=expires,
                 overwrite=overwrite != 0,
                 is_direct=is_direct,
+                swaps=swaps,
             )
-        except StoreRefused as refusal:
+        except (StoreRefused, RecordRefused) as refusal:
             return self._refused(refusal.reason)
         return payloads.STORED
 
@@ -74,13 +79,17 @@ class Holder:
             raise RpcRefused("a time to live is seconds")
         return min(ttl, self._params.max_ttl) if ttl else self._params.ttl
 
-    def _owner(self, fields: Any) -> Contact | None:
-        """The owner that a store names; None where that is the sender."""
+    def _fields(self, fields: Any) -> tuple[Contact | None, int | None]:
+        """The owner that a store names, or None where that is the sender, and the sequence
+        number that is to be replaced, where there is one."""
         if type(fields) is not dict:
             raise RpcRefused("the fields of a store are a dictionary")
-        packed = fields.get(b"owner")
-        if packed is None:
-            return None
+        packed, swaps = fields.get(b"owner"), fields.get(b"cas")
+        if swaps is not None and type(swaps) is not int:
+            raise RpcRefused("a sequence number is a number")
+        return None if packed is None else self._owner(packed), swaps
+
+    def _owner(self, packed: Any) -> Contact:
         try:
             owner = payloads.read_contact(packed, self._context.pool)
         except WireError as error:

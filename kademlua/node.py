@@ -20,6 +20,7 @@ from kademlua.core.contact import Contact, ContactPool, Endpoint
 from kademlua.core.datastore import DataStore, Store
 from kademlua.core.errors import NodeClosed, NotJoined
 from kademlua.core.params import Params
+from kademlua.core.records import SignedRecord
 from kademlua.core.routing import RoutingTable
 from kademlua.core.stats import Stats
 from kademlua.core.tombstones import Tombstones
@@ -30,7 +31,9 @@ from kademlua.maintenance import Maintenance
 from kademlua.operations import Answer, Operations
 from kademlua.placement import StoreReport
 from kademlua.receiver import Receiver
+from kademlua.recording import Recorded, Recording
 from kademlua.replication import Replication
+from kademlua.signing import Signer
 from kademlua.transport import Transport, UdpTransport
 
 logger = logging.getLogger(__name__)
@@ -64,6 +67,7 @@ class Node:
         params: Params | None = None,
         read_only: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
         rng: random.Random | None = None,
         transport: Transport | None = None,
         store: Store | None = None,
@@ -74,9 +78,9 @@ class Node:
         ``port`` 0 takes a free one; ``host`` is an IP address of this machine, ``::`` for
         IPv4 and IPv6. ``id`` has 20 bytes and is random otherwise. ``bootstrap`` lists
         (host, port) of nodes to join by; hosts may be names. A ``read_only`` node asks and
-        is kept out of everybody's tables. ``clock`` gives seconds, ``rng`` all chance (by
-        default the system's cryptographic source). Nodes of one process may share a
-        ``pool``, which saves memory. ValueError for a bad host, port or id.
+        is kept out of everybody's tables. ``clock`` gives seconds, ``wall`` those since 1970,
+        ``rng`` all chance (by default the system's cryptographic source). Nodes of one process
+        may share a ``pool``, which saves memory. ValueError for a bad host, port or id.
         """
         if id is not None and not ids.is_id(id):
             raise ValueError(f"an id is {ids.ID_BYTES} bytes, not {id!r:.60}")
@@ -90,6 +94,7 @@ class Node:
             read_only=read_only,
             params=params,
             clock=clock,
+            wall=wall,
             rng=rng,
             transport=transport or UdpTransport(host, port, params),
             pool=pool if pool is not None else ContactPool(),
@@ -106,6 +111,7 @@ class Node:
         bootstrapper = Bootstrap(
             list(bootstrap), context, self._caller, self._liveliness, self._operations
         )
+        self._recording = Recording(context, self._operations)
         handing = HandingOn(context, self._caller, self._liveliness, self._tombstones)
         replication = Replication(context, self._operations, handing)
         self._maintenance = Maintenance(
@@ -297,6 +303,75 @@ class Node:
         seconds = self._seconds(ttl)
         self._require_joined()
         return self._operations.store(_checked(key), encoded, seconds, overwrite=overwrite)
+
+    # Records that prove themselves.
+
+    def put_immutable(self, value: Any, *, ttl: float | None = None) -> Recorded:
+        """Store a value under the SHA-1 of its bencoding, which ``Recorded.key`` tells.
+
+        Whoever finds it there can tell that it is the one. Raises as ``add`` does.
+        """
+        seconds = self._seconds(ttl)
+        self._require_joined()
+        return self._recording.put_immutable(value, seconds)
+
+    def get_immutable(self, key: bytes) -> Any:
+        """The value whose bencoding has this SHA-1; KeyError where no node has it. Raises as
+        ``add`` does."""
+        self._require_joined()
+        return self._recording.get_immutable(_checked(key))
+
+    def put_signed(
+        self,
+        value: Any,
+        signer: Signer,
+        *,
+        salt: bytes = b"",
+        seq: int | None = None,
+        cas: int | None = None,
+        ttl: float | None = None,
+        expires: float | None = None,
+    ) -> Recorded:
+        """Store a signed record, in place of those of this key with lower sequence numbers.
+
+        ``signer`` is a SigningKey or the like; ``salt``, up to 64 bytes, tells its records
+        apart; ``seq`` is the sequence number, by default the next after the one that is found.
+        With ``cas``, holders take it only in place of the record of that number. ``ttl`` is how
+        many seconds they keep it, by default until ``expires``; that is seconds since 1970,
+        signed, and nobody shows the record any more then.
+
+        Raises, where more nodes said so than took it, RecordStale, SwapRefused or
+        RecordExpired; CryptoMissing; and as ``add`` does.
+        """
+        seconds = None if ttl is None else self._seconds(ttl)
+        self._require_joined()
+        return self._recording.put_signed(
+            value,
+            signer,
+            salt=salt,
+            seq=seq,
+            swaps=cas,
+            ttl=seconds,
+            expires=None if expires is None else math.floor(expires),
+        )
+
+    def get_signed(
+        self,
+        public_key: bytes,
+        salt: bytes = b"",
+        *,
+        answers: int | None = None,
+        least_seq: int = 0,
+    ) -> SignedRecord | None:
+        """The newest record of a public key and a salt; None where there is none.
+
+        All of the k closest nodes are asked; with ``answers`` no more than until so many have
+        shown a genuine one. Where nothing but records are found that are not believed, raises
+        RecordForged, RecordExpired, or RecordStale for sequence numbers below ``least_seq``;
+        CryptoMissing; and as ``add`` does.
+        """
+        self._require_joined()
+        return self._recording.get_signed(public_key, salt, answers=answers, least_seq=least_seq)
 
     def _encoded(self, value: Any) -> bytes:
         encoded = payloads.encode_value(value)

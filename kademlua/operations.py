@@ -10,14 +10,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kademlua import signing
 from kademlua.caller import Caller
 from kademlua.context import Context
 from kademlua.core import payloads
 from kademlua.core.contact import Contact
-from kademlua.core.errors import StoreFailed, StoreRefused
+from kademlua.core.errors import RecordRefused, StoreFailed, StoreRefused
 from kademlua.core.estimate import SizeEstimate
 from kademlua.core.ids import to_int
 from kademlua.core.lookup import Lookup
+from kademlua.core.sieve import Sieve
+from kademlua.keeping import Keeping
 from kademlua.liveliness import LivelinessManager
 from kademlua.placement import Placement, StoreReport
 from kademlua.search import Reader, Search
@@ -42,6 +45,7 @@ class Operations:
         self._liveliness = liveliness
         self._table = context.table
         self._store = context.store
+        self._keeping = Keeping(context)
         self._params = context.params
         self._clock = context.clock
         self.estimate = SizeEstimate()
@@ -86,25 +90,39 @@ class Operations:
             self._liveliness.note_original(contact.id)
         return payloads.read_findnode(values, self._context.pool, self._context.reach)
 
-    def find_value(self, key: bytes, answers: int, per_node: int) -> list[Answer]:
+    def find_value(
+        self, key: bytes, answers: int, per_node: int, sieve: Sieve | None = None
+    ) -> list[Answer]:
         """The values of a key at up to ``answers`` nodes, up to ``per_node`` of each.
 
         Ends with as many answers as asked for; where there are fewer, when the k closest
-        have said what they have.
+        have said what they have. An answer of which nothing passes the sieve does not count.
         """
+        if sieve is None:
+            sieve = self.sieve(key)
+        found = self._find_value(key, answers, per_node, sieve)
+        if sieve.refused:
+            self._context.stats.disbelieved.update(sieve.refused)
+        return [answer for answer in found if sieve.still_shown(answer.values)]
+
+    def sieve(self, key: bytes, **how: Any) -> Sieve:
+        """What checks the records that are found for a key; ``how`` as ``Sieve`` has it."""
+        return Sieve(key, verify=signing.verify, wall=self._context.wall, **how)
+
+    def _find_value(self, key: bytes, answers: int, per_node: int, sieve: Sieve) -> list[Answer]:
         found: list[Answer] = []
-        local = self._store.get(key, per_node, self._clock())
+        stored = self._store.get(key, per_node, self._clock())
+        local = sieve.sift([payloads.decode_value(each) for each in stored])
         if local:
-            found.append(
-                Answer(self._context.contact, [payloads.decode_value(each) for each in local])
-            )
+            found.append(Answer(self._context.contact, local))
             if answers <= 1:
                 return found
 
         def read(contact: Contact, values: list[Any]) -> list[Contact]:
             retval = payloads.read_retval(values)
-            if retval and len(found) < answers:
-                found.append(Answer(contact, retval[:per_node]))
+            passed = sieve.sift(retval) if retval else retval
+            if passed and len(found) < answers:
+                found.append(Answer(contact, passed[:per_node]))
                 search.lookup.narrow(answers - len(found))
                 if len(found) == answers:
                     search.lookup.stop()
@@ -121,9 +139,17 @@ class Operations:
             self._took(key, search.lookup)
         return found
 
-    def store(self, key: bytes, encoded: bytes, ttl: int, *, overwrite: bool) -> StoreReport:
+    def store(
+        self,
+        key: bytes,
+        encoded: bytes,
+        ttl: int,
+        *,
+        overwrite: bool = False,
+        swaps: int | None = None,
+    ) -> StoreReport:
         """Store a bencoded value on the ``replicas`` nodes closest to its key, for so many
-        seconds.
+        seconds; with ``swaps``, in place of the signed record of that sequence number.
 
         This node is one of them where it is that close. Raises StoreFailed where fewer than
         ``write_quorum`` took it.
@@ -135,8 +161,8 @@ class Operations:
         wanted = replicas
         if not self._context.read_only and self._is_holder(key, candidates):
             wanted -= 1
-            self._store_here(key, encoded, ttl, overwrite, report)
-        args = payloads.args_store(key, encoded, overwrite, ttl)
+            self._store_here(key, encoded, ttl, overwrite, swaps, report)
+        args = payloads.args_store(key, encoded, overwrite, ttl, swaps=swaps)
         question = self._caller.question("store", args)
         placement = Placement(self._caller, self._liveliness, question, report)
         placement.run(candidates[:wanted], candidates[wanted:])
@@ -153,14 +179,22 @@ class Operations:
         return to_int(self._context.id) ^ number < last.number ^ number
 
     def _store_here(
-        self, key: bytes, encoded: bytes, ttl: int, overwrite: bool, report: StoreReport
+        self,
+        key: bytes,
+        encoded: bytes,
+        ttl: int,
+        overwrite: bool,
+        swaps: int | None,
+        report: StoreReport,
     ) -> None:
         now = self._clock()
         expires = now + ttl
         own = self._context.contact
         try:
-            self._store.put(key, own, encoded, now=now, expires=expires, overwrite=overwrite)
-        except StoreRefused as refusal:
+            self._keeping.put(
+                key, own, encoded, now=now, expires=expires, overwrite=overwrite, swaps=swaps
+            )
+        except (StoreRefused, RecordRefused) as refusal:
             report.refused.append((own, refusal.reason))
         else:
             report.acknowledged.append(own)
