@@ -5,7 +5,6 @@ They ask as read-only nodes, which nobody takes into a routing table.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from typing import Any
@@ -14,7 +13,15 @@ import click
 
 from kademlua.cli.options import endpoint, hex_option, json_option, key_of, seconds, via_option
 from kademlua.cli.session import client, ping_once
-from kademlua.cli.values import contact_json, value_json, value_text
+from kademlua.cli.values import (
+    contact_json,
+    print_json,
+    report_json,
+    report_text,
+    value_json,
+    value_text,
+    write_raw,
+)
 from kademlua.core.contact import Contact, Endpoint, format_endpoint
 
 _DEFAULT_ANSWERS = 3
@@ -54,21 +61,9 @@ def add(
         except ValueError as error:  # too large, or too long a time
             raise click.ClickException(str(error)) from None
     if as_json:
-        _print_json(
-            {
-                "key": target.hex(),
-                "stored": [contact_json(each) for each in report.acknowledged],
-                "refused": [
-                    contact_json(each) | {"reason": reason} for each, reason in report.refused
-                ],
-                "silent": [contact_json(each) for each in report.silent],
-            }
-        )
-        return
-    count = len(report.acknowledged)
-    others = [f"{len(report.refused)} refused"] if report.refused else []
-    others += [f"{len(report.silent)} did not answer"] if report.silent else []
-    click.echo("; ".join([f"stored on {count} node{'s' * (count != 1)}", *others]))
+        print_json({"key": target.hex()} | report_json(report))
+    else:
+        click.echo(report_text(report))
 
 
 @click.command()
@@ -118,9 +113,11 @@ def find(
     if not values:
         raise click.ClickException(f"no value found for {key}")
     if raw:
-        _write_raw(values)
+        if len(values) > 1:
+            raise click.ClickException(f"there are {len(values)} values, and --raw writes one")
+        write_raw(values[0])
     elif as_json:
-        _print_json(
+        print_json(
             {
                 "key": target.hex(),
                 "values": [value_json(value) for value in values],
@@ -157,7 +154,7 @@ def lookup(key: str, via: Endpoint, is_hex: bool, as_json: bool) -> None:
     if not contacts:
         raise click.ClickException(f"no node found near {key}")
     if as_json:
-        _print_json({"key": target.hex(), "nodes": [contact_json(each) for each in contacts]})
+        print_json({"key": target.hex(), "nodes": [contact_json(each) for each in contacts]})
     else:
         click.echo("\n".join(map(_contact_text, contacts)))
 
@@ -175,7 +172,7 @@ def ping(address: Endpoint, as_json: bool) -> None:
     """
     contact, seconds = ping_once(address)
     if as_json:
-        _print_json(contact_json(contact) | {"seconds": round(seconds, 6)})
+        print_json(contact_json(contact) | {"seconds": round(seconds, 6)})
     else:
         click.echo(f"{_contact_text(contact)}  {seconds * 1000:.1f} ms")
 
@@ -192,17 +189,5 @@ def _distinct(values: list[Any]) -> list[Any]:
     return found
 
 
-def _write_raw(values: list[Any]) -> None:
-    if len(values) > 1:
-        raise click.ClickException(f"there are {len(values)} values, and --raw writes one")
-    if not isinstance(values[0], bytes):
-        raise click.ClickException("the value is not of bytes; --json shows it")
-    click.echo(values[0], nl=False)
-
-
 def _contact_text(contact: Contact) -> str:
     return f"{contact.id.hex()}  {format_endpoint(contact.endpoint)}"
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value))

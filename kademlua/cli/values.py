@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import click
+
 from kademlua.core.contact import Contact
+from kademlua.placement import StoreReport
 from kademlua.shell.text import printable
 
 
@@ -34,6 +37,35 @@ def value_json(value: Any) -> Any:
 def contact_json(contact: Contact) -> dict[str, Any]:
     """A contact for ``json.dumps``."""
     return {"id": contact.id.hex(), "address": contact.addr, "port": contact.port}
+
+
+def report_json(report: StoreReport) -> dict[str, Any]:
+    """What became of a store, for ``json.dumps``."""
+    return {
+        "stored": [contact_json(each) for each in report.acknowledged],
+        "refused": [contact_json(each) | {"reason": reason} for each, reason in report.refused],
+        "silent": [contact_json(each) for each in report.silent],
+    }
+
+
+def report_text(report: StoreReport) -> str:
+    """What became of a store, in one line for people."""
+    count = len(report.acknowledged)
+    others = [f"{len(report.refused)} refused"] if report.refused else []
+    others += [f"{len(report.silent)} did not answer"] if report.silent else []
+    return "; ".join([f"stored on {count} node{'s' * (count != 1)}", *others])
+
+
+def print_json(value: Any) -> None:
+    """Write a value as a line of JSON."""
+    click.echo(json.dumps(value))
+
+
+def write_raw(value: Any) -> None:
+    """Write a value's bytes as they are; click.ClickException where it is not of bytes."""
+    if not isinstance(value, bytes):
+        raise click.ClickException("the value is not of bytes; --json shows it")
+    click.echo(value, nl=False)
 
 
 def bytes_text(value: bytes) -> str:
