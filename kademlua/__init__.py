@@ -33,9 +33,10 @@ from kademlua.core.errors import (
 from kademlua.core.ids import sha1
 from kademlua.core.params import Params
 from kademlua.core.records import SignedRecord
+from kademlua.finding import Answer
 from kademlua.node import Node, Pong
-from kademlua.operations import Answer
 from kademlua.placement import StoreReport
+from kademlua.publications import Publication, SavedPublications
 from kademlua.recording import Recorded
 from kademlua.signing import Signer, SigningKey
 
@@ -58,6 +59,7 @@ __all__ = [
     "Params",
     "ParamsError",
     "Pong",
+    "Publication",
     "RecordExpired",
     "RecordForged",
     "RecordRefused",
@@ -66,6 +68,7 @@ __all__ = [
     "RpcFailed",
     "RpcRefused",
     "RpcTimeout",
+    "SavedPublications",
     "SignedRecord",
     "Signer",
     "SigningKey",

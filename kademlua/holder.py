@@ -8,28 +8,32 @@ from typing import Any
 from kademlua.context import Context
 from kademlua.core import payloads, records
 from kademlua.core.contact import Contact, Endpoint
+from kademlua.core.datastore import Store
 from kademlua.core.errors import RecordRefused, RpcRefused, StoreRefused, WireError
 from kademlua.core.ids import is_id
 from kademlua.core.protocol import Request
 from kademlua.core.tombstones import Tombstones
 from kademlua.keeping import Keeping
 
-Sender = Callable[[Request, Endpoint], Contact]
-"""The sender of a request as a contact."""
+Answerer = Callable[[Request, Endpoint, bytes], None]
+"""Sends the answer to a request, a payload."""
 
 
 class Holder:
-    """Keeps values for the network; each method returns a payload."""
+    """Keeps values for the network; each RPC's method returns a payload, or None where its
+    answer waits for the disk."""
 
-    def __init__(self, context: Context, tombstones: Tombstones, sender: Sender) -> None:
+    def __init__(self, context: Context, tombstones: Tombstones, answer_later: Answerer) -> None:
         self._context = context
         self._tombstones = tombstones
-        self._sender = sender
+        self._answer_later = answer_later
+        self._is_leaving = False
+        self._store = context.store
         self._keeping = Keeping(context)
         self._params = context.params
         self._clock = context.clock
 
-    def store(self, request: Request, endpoint: Endpoint) -> bytes:
+    def store(self, request: Request, endpoint: Endpoint) -> bytes | None:
         """Keep a value: of the sender, or one that the sender hands on for its owner."""
         args = request.args
         key = args[0] if args else None
@@ -46,17 +50,16 @@ class Holder:
             raise RpcRefused(str(error)) from None
         ttl = args[4] if len(args) > 4 else 0
         owner, swaps = self._fields(args[5]) if len(args) > 5 else (None, None)
+        if self._is_leaving:
+            return self._refused("is leaving")
         now = self._clock()
         expires = now + self._seconds(ttl)
         is_direct = owner is None
         if owner is None:
-            owner = self._sender(request, endpoint)
+            owner = self._context.sender(request.sender_id, endpoint)
             if self._tombstones:
                 self._tombstones.lift(key, owner)
-        elif self._tombstones.end(key, owner, now) is not None and not records.is_record(
-            key,
-            encoded,  # which has no owner but its signer
-        ):
+        elif self._is_removed(key, owner, encoded, now):
             return self._refused(payloads.REMOVED)
         try:
             self._keeping.put(
@@ -71,13 +74,49 @@ class Holder:
             )
         except (StoreRefused, RecordRefused) as refusal:
             return self._refused(refusal.reason)
-        return payloads.STORED
+        return self._once_kept(payloads.STORED, request, endpoint)
+
+    def leave(self) -> None:
+        """Take nothing any more: it could not be handed over."""
+        self._is_leaving = True
+
+    def remove(self, request: Request, endpoint: Endpoint) -> bytes | None:
+        """Take the sender's value away, and don't let it come back from other holders."""
+        args = request.args
+        key = args[0] if args else None
+        if type(key) is not bytes or not is_id(key):
+            raise RpcRefused("a remove needs a key")
+        now = self._clock()
+        ends = now + self._seconds(args[1] if len(args) > 1 else 0)
+        owner = self._context.sender(request.sender_id, endpoint)
+        is_gone = remove(self._store, self._tombstones, key, owner, ends)
+        if not is_gone:
+            return payloads.NOTHING_THERE
+        return self._once_kept(payloads.TAKEN_AWAY, request, endpoint)
+
+    def _once_kept(self, payload: bytes, request: Request, endpoint: Endpoint) -> bytes | None:
+        """The answer, now or as soon as what it says outlives this process."""
+        if not self._store.is_durable:
+            return payload
+
+        def kept(reason: str | None) -> None:
+            said = payload if reason is None else self._refused(reason)
+            self._answer_later(request, endpoint, said)
+
+        self._store.kept(kept)
+        return None
 
     def _seconds(self, ttl: Any) -> float:
         """How long a value is kept that comes with this time to live."""
         if type(ttl) is not int or ttl < 0:
             raise RpcRefused("a time to live is seconds")
         return min(ttl, self._params.max_ttl) if ttl else self._params.ttl
+
+    def _is_removed(self, key: bytes, owner: Contact, encoded: bytes, now: float) -> bool:
+        """Whether a value that is handed on is one that its owner removed."""
+        if self._tombstones.end(key, owner, now) is None:
+            return False
+        return not records.is_record(key, encoded)  # which nobody can take away
 
     def _fields(self, fields: Any) -> tuple[Contact | None, int | None]:
         """The owner that a store names, or None where that is the sender, and the sequence
@@ -90,6 +129,7 @@ class Holder:
         return None if packed is None else self._owner(packed), swaps
 
     def _owner(self, packed: Any) -> Contact:
+        """A contact as a store names its value's owner."""
         try:
             owner = payloads.read_contact(packed, self._context.pool)
         except WireError as error:
@@ -101,3 +141,16 @@ class Holder:
     def _refused(self, reason: str) -> bytes:
         self._context.stats.refused[reason] += 1
         return payloads.refused_reply(reason)
+
+
+def remove(store: Store, tombstones: Tombstones, key: bytes, owner: Contact, ends: float) -> bool:
+    """Take an owner's value away and raise a tombstone until it would have ended, or until
+    ``ends`` if that is later; whether there was one. A record stays: it is its signer's, and
+    whoever brought it is no more than that."""
+    for each, entry in store.entries(key):
+        if each == owner:
+            if records.is_record(key, entry.encoded):
+                return False
+            ends = max(ends, entry.expires)
+    tombstones.put(key, owner, ends)
+    return store.remove(key, owner)

@@ -14,9 +14,10 @@ from gevent.event import Event
 from kademlua.bootstrap import Bootstrap
 from kademlua.context import Context
 from kademlua.core.errors import KademluaError, NodeClosed
-from kademlua.core.ids import random_id
+from kademlua.core.tombstones import Tombstones
 from kademlua.liveliness import LivelinessManager
 from kademlua.operations import Operations
+from kademlua.publications import Publications
 from kademlua.replication import Replication
 
 _JITTER = 0.2
@@ -27,7 +28,7 @@ _MEET_EVERY = 60.0
 _FARTHER_EVERY = 60.0
 """Seconds between two lookups in far buckets of a network that grew, at least."""
 _SAMPLES = 8
-"""Lookups by which the network's size is estimated."""
+"""Places by which the network's size is estimated."""
 
 
 class Maintenance:
@@ -40,9 +41,13 @@ class Maintenance:
         operations: Operations,
         liveliness: LivelinessManager,
         replication: Replication,
+        publications: Publications,
+        tombstones: Tombstones,
     ) -> None:
         self._bootstrap = bootstrap
         self._replication = replication
+        self._publications = publications
+        self._tombstones = tombstones
         self._liveliness = liveliness
         self._operations = operations
         self._table = context.table
@@ -69,6 +74,7 @@ class Maintenance:
         if not self._bootstrap.is_wanted:
             self.joined.set()
             self.tried.set()
+        self._publications.start()
         self._greenlet = gevent.spawn(self._run)
 
     def close(self) -> None:
@@ -81,6 +87,7 @@ class Maintenance:
         if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
             self._greenlet.kill()
         self._replication.close()
+        self._publications.close()
         self.tried.set()
         self.joined.set()  # who waits finds the node closed
 
@@ -115,6 +122,8 @@ class Maintenance:
         has_warned = False
         while not self._bootstrap.join():
             self.tried.set()
+            if not self._bootstrap.is_needed:
+                break  # nobody is left of those it knew: it is on its own, as when it began
             if not has_warned:
                 self._log.warning("nobody answers at the bootstrap addresses; still trying")
                 has_warned = True
@@ -131,13 +140,15 @@ class Maintenance:
         """One round of upkeep."""
         now = self._clock()
         self._store.expire(now)
-        if len(self._table) == 0 and self._bootstrap.is_wanted:
+        self._tombstones.expire(now)
+        if len(self._table) == 0 and self._bootstrap.is_needed:
             self._log.warning("all contacts are gone; bootstrapping again")
             self.joined.clear()
             return
         self._liveliness.question_silent(self._params.settle_interval)
         self._liveliness.question_dead(_DEAD_ASKED)
         self._replication.look_after(now)
+        self._publications.look_after(now)
         self._meet_revived(now)
         if len(self._table) > 2 * self._size_at_look:
             self._look_around(now)
@@ -165,16 +176,16 @@ class Maintenance:
         self._looked_around = now
 
     def _look_farther(self, now: float) -> None:
-        """A lookup that fills a far bucket, or tells how large the network is: one a minute,
-        since those beside it do the same."""
-        if now - self._looked_farther < _FARTHER_EVERY or len(self._table) <= self._params.k:
+        """See how large a network is that grew, at some places at once, then at one more in each
+        round; and fill its far buckets, one a minute, since those beside it do the same."""
+        if len(self._table) <= self._params.k:
             return
-        self._looked_farther = now
-        if (
-            not self._bootstrap.fill(self._looked_around)
-            and len(self._operations.estimate) < _SAMPLES
-        ):
-            self._operations.find_node(random_id(self._rng))
+        samples = len(self._operations.estimate)
+        if samples < _SAMPLES:
+            self._operations.sample_size(1 if samples else _SAMPLES // 2)
+        if now - self._looked_farther >= _FARTHER_EVERY:
+            self._looked_farther = now
+            self._bootstrap.fill(self._looked_around)
 
     def _refresh(self, now: float) -> None:
         """Refresh the buckets in which nothing was looked up for the interval."""

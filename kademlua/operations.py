@@ -7,8 +7,9 @@ asked sleeps through it and is woken once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from gevent.event import AsyncResult
 
 from kademlua import signing
 from kademlua.caller import Caller
@@ -17,29 +18,29 @@ from kademlua.core import payloads
 from kademlua.core.contact import Contact
 from kademlua.core.errors import RecordRefused, StoreFailed, StoreRefused
 from kademlua.core.estimate import SizeEstimate
-from kademlua.core.ids import to_int
+from kademlua.core.ids import random_id, to_int
 from kademlua.core.lookup import Lookup
 from kademlua.core.sieve import Sieve
+from kademlua.core.tombstones import Tombstones
+from kademlua.finding import Finding
+from kademlua.holder import remove
 from kademlua.keeping import Keeping
 from kademlua.liveliness import LivelinessManager
 from kademlua.placement import Placement, StoreReport
 from kademlua.search import Reader, Search
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one node had to say to a ``find_value``."""
-
-    contact: Contact
-    """Who it was."""
-    values: list[Any]
-    """Its values of the key: int, bytes, list or dict with bytes as keys."""
-
-
 class Operations:
     """The lookups of one node and what is built from them."""
 
-    def __init__(self, context: Context, caller: Caller, liveliness: LivelinessManager) -> None:
+    def __init__(
+        self,
+        context: Context,
+        caller: Caller,
+        liveliness: LivelinessManager,
+        tombstones: Tombstones,
+    ) -> None:
+        self._tombstones = tombstones
         self._context = context
         self._caller = caller
         self._liveliness = liveliness
@@ -64,80 +65,73 @@ class Operations:
         self._took(target, search.lookup)
         return search.lookup
 
-    def find_some(self, wanted: Sequence[tuple[bytes, Callable[[], bool]]]) -> None:
+    def find_some(self, wanted: Sequence[tuple[bytes, Callable[[Lookup], bool]]]) -> None:
         """Look up several targets at once, each with one query at a time and only until its
         function says that enough have answered; blocks and raises as ``find_node`` does."""
-        searches = []
-        for target, are_enough in wanted:
-            searches.append((target, self._search_some(target, are_enough)))
+        searches = [(target, self._search_some(target, until)) for target, until in wanted]
         for target, search in searches:
             search.wait()
             self._sample(target, search.lookup)
 
-    def _search_some(self, target: bytes, are_enough: Callable[[], bool]) -> Search:
-        def read(contact: Contact, values: list[Any]) -> list[Contact]:
-            if are_enough():
-                search.lookup.stop()
-            return self._read_contacts(contact, values)
-
-        search = self._search(target, "findnode", payloads.args_key(target), read, alpha=1)
+    def _search_some(self, target: bytes, until: Callable[[Lookup], bool]) -> Search:
+        args = payloads.args_key(target)
+        search = self._search(target, "findnode", args, self._read_contacts, alpha=1, until=until)
         search.lookup.narrow(1)
         search.start()
         return search
+
+    def sample_size(self, count: int) -> None:
+        """See at so many random places how near the nodes are to each other: some four queries
+        each. Blocks and raises as ``find_node`` does."""
+        rng = self._context.rng
+        self.find_some([(random_id(rng), _has_nearest) for _ in range(count)])
 
     def _read_contacts(self, contact: Contact, values: list[Any]) -> list[Contact]:
         if values and type(values[0]) is list:
             self._liveliness.note_original(contact.id)
         return payloads.read_findnode(values, self._context.pool, self._context.reach)
 
-    def find_value(
-        self, key: bytes, answers: int, per_node: int, sieve: Sieve | None = None
-    ) -> list[Answer]:
-        """The values of a key at up to ``answers`` nodes, up to ``per_node`` of each.
-
-        Ends with as many answers as asked for; where there are fewer, when the k closest
-        have said what they have. An answer of which nothing passes the sieve does not count.
-        """
-        if sieve is None:
-            sieve = self.sieve(key)
-        found = self._find_value(key, answers, per_node, sieve)
-        if sieve.refused:
-            self._context.stats.disbelieved.update(sieve.refused)
-        return [answer for answer in found if sieve.still_shown(answer.values)]
-
     def sieve(self, key: bytes, **how: Any) -> Sieve:
         """What checks the records that are found for a key; ``how`` as ``Sieve`` has it."""
         return Sieve(key, verify=signing.verify, wall=self._context.wall, **how)
 
-    def _find_value(self, key: bytes, answers: int, per_node: int, sieve: Sieve) -> list[Answer]:
-        found: list[Answer] = []
-        stored = self._store.get(key, per_node, self._clock())
-        local = sieve.sift([payloads.decode_value(each) for each in stored])
+    def find_value(
+        self,
+        key: bytes,
+        answers: int,
+        per_node: int,
+        quorum: int = 1,
+        sieve: Sieve | None = None,
+    ) -> Finding:
+        """Find what up to ``answers`` nodes have under a key, up to ``per_node`` of each.
+
+        Ends with as many answers as asked for, and ``quorum`` of them with a value in common;
+        where there are fewer, when the k closest have said what they have. A node of which
+        nothing passes the sieve counts as one that has nothing.
+        """
+        sieve = sieve or self.sieve(key)
+        finding = Finding(self._context, key, answers, per_node, quorum, sieve)
+        local = self._store.get(key, per_node, self._clock())
         if local:
-            found.append(Answer(self._context.contact, local))
-            if answers <= 1:
-                return found
-
-        def read(contact: Contact, values: list[Any]) -> list[Contact]:
-            retval = payloads.read_retval(values)
-            passed = sieve.sift(retval) if retval else retval
-            if passed and len(found) < answers:
-                found.append(Answer(contact, passed[:per_node]))
-                search.lookup.narrow(answers - len(found))
-                if len(found) == answers:
-                    search.lookup.stop()
-                    return []
-            return payloads.read_findnode(values, self._context.pool, self._context.reach)
-
+            values = [payloads.decode_value(each) for each in local]
+            finding.take(self._context.contact, values)
+            if not finding.left:
+                return finding
         args = payloads.args_findvalue(key, per_node)
-        # As many in flight as answers are wanted, and one more: further ones seldom pay.
-        spare = 0 if self._liveliness.is_swift else 1
-        alpha = min(self._params.alpha, answers - len(found) + spare)
-        search = self._search(key, "findvalue", args, read, alpha=alpha, is_sparing=True)
+        # As many in flight as answers are wanted, and one more where one may be late: further
+        # ones seldom pay. And no haste at the end where round trips are short.
+        spare = 0 if self._liveliness.is_sure else 1
+        alpha = min(self._params.alpha, finding.left + spare)
+        is_sparing = self._liveliness.patience.is_swift
+        read = finding.read
+        search = self._search(key, "findvalue", args, read, alpha=alpha, is_sparing=is_sparing)
+        finding.lookup = search.lookup
         search.run(())
-        if len(found) < answers:
+        if finding.left:
             self._took(key, search.lookup)
-        return found
+        if sieve.refused:
+            self._context.stats.disbelieved.update(sieve.refused)
+        return finding
 
     def store(
         self,
@@ -170,6 +164,26 @@ class Operations:
             raise StoreFailed(report.why_failed(), report)
         return report
 
+    def remove(self, key: bytes, ttl: int) -> StoreReport:
+        """Take this node's value of a key away from all who may hold it.
+
+        Twice as many are told as should hold it: some may not have let go yet. Raises
+        StoreFailed where nobody answered.
+        """
+        found = self.find_node(key).known(2 * self._params.replicas)
+        report = StoreReport()
+        own = self._context.contact
+        if remove(self._store, self._tombstones, key, own, self._clock() + ttl):
+            report.acknowledged.append(own)
+        question = self._caller.question("remove", payloads.args_remove(key, ttl))
+        placement = Placement(
+            self._caller, self._liveliness, question, report, payloads.read_remove
+        )
+        placement.run(found, [])
+        if found and not report.acknowledged:
+            raise StoreFailed(report.why_failed("removed the value"), report)
+        return report
+
     def _is_holder(self, key: bytes, candidates: list[Contact]) -> bool:
         """Whether this node is among the ``replicas`` closest, given the others."""
         if len(candidates) < self._params.replicas:
@@ -190,14 +204,25 @@ class Operations:
         now = self._clock()
         expires = now + ttl
         own = self._context.contact
+        self._tombstones.lift(key, own)
         try:
             self._keeping.put(
                 key, own, encoded, now=now, expires=expires, overwrite=overwrite, swaps=swaps
             )
+            self._await_kept()
         except (StoreRefused, RecordRefused) as refusal:
             report.refused.append((own, refusal.reason))
         else:
             report.acknowledged.append(own)
+
+    def _await_kept(self) -> None:
+        """Block this greenlet until the own store has on disk what it took; StoreRefused."""
+        if self._store.is_durable:
+            said: AsyncResult[str | None] = AsyncResult()
+            self._store.kept(said.set)
+            reason = said.get()
+            if reason is not None:
+                raise StoreRefused(reason)
 
     def network_size(self) -> int:
         """About how many nodes the network has, from what recent lookups met."""
@@ -226,3 +251,7 @@ class Operations:
             if len(known) == self._params.k:
                 numbers = [contact.number for contact in known]
                 self.estimate.sample(self._clock(), to_int(target), numbers)
+
+
+def _has_nearest(lookup: Lookup) -> bool:
+    return lookup.has_nearest

@@ -18,6 +18,7 @@ from kademlua.core.errors import (
 )
 from kademlua.core.records import SignedRecord
 from kademlua.core.sieve import Sieve
+from kademlua.mending import Mending
 from kademlua.operations import Operations
 from kademlua.placement import StoreReport
 from kademlua.signing import Signer
@@ -38,9 +39,10 @@ class Recorded(NamedTuple):
 class Recording:
     """The records of one node's program."""
 
-    def __init__(self, context: Context, operations: Operations) -> None:
+    def __init__(self, context: Context, operations: Operations, mending: Mending) -> None:
         self._context = context
         self._operations = operations
+        self._mending = mending
 
     def put_immutable(self, value: Any, ttl: int) -> Recorded:
         """Store a value under the SHA-1 of itself; raises as ``Operations.store`` does."""
@@ -87,7 +89,7 @@ class Recording:
     def get_immutable(self, key: bytes) -> Any:
         """The value whose SHA-1 is the key; KeyError where nobody has it."""
         sieve = self._operations.sieve(key, only_records=True)
-        self._operations.find_value(key, 1, _PER_NODE, sieve)
+        self._mending.follow(self._operations.find_value(key, 1, _PER_NODE, sieve=sieve))
         if sieve.immutable is None:
             raise KeyError(key)
         return payloads.decode_value(sieve.immutable)
@@ -111,7 +113,7 @@ class Recording:
             raise ValueError(f"salt over {records.MAX_SALT_BYTES} bytes")
         key = records.signed_key(public_key, salt)
         sieve = self._operations.sieve(key, only_records=True, least_seq=least_seq)
-        self._operations.find_value(key, answers, _PER_NODE, sieve)
+        self._mending.follow(self._operations.find_value(key, answers, _PER_NODE, sieve=sieve))
         return sieve
 
     def _next_seq(self, public_key: bytes, salt: bytes) -> int:

@@ -10,15 +10,15 @@ section 2.5).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import gevent
-from gevent import Greenlet
 
 from kademlua.context import Context
 from kademlua.core.contact import Contact
 from kademlua.core.datastore import Entry
-from kademlua.core.errors import KademluaError, NodeClosed
 from kademlua.core.ids import to_int
+from kademlua.crew import Crew
 from kademlua.handing import HandingOn
 from kademlua.operations import Operations
 
@@ -59,7 +59,6 @@ class Replication:
         self._params = context.params
         self._clock = context.clock
         self._stats = context.stats
-        self._log = context.log
         self._own = to_int(context.id)
         self._began = self._scanned = self._clock()
         self._renewed = self._began
@@ -73,16 +72,12 @@ class Replication:
         """Keys, and whom they are to be given."""
         self._turns: dict[bytes, float] = {}
         """Keys that are due, and when they had last been handed on."""
-        self._workers: list[Greenlet[..., None]] = []
+        self._crew = Crew(_AT_ONCE, self._give_next, context.log)
         self._joined = -math.inf
-        self._closed = False
 
     def close(self) -> None:
         """End what is under way; idempotent."""
-        self._closed = True
-        for worker in self._workers:
-            if worker is not gevent.getcurrent():
-                worker.kill(block=False)
+        self._crew.close()
 
     def look_after(self, now: float) -> None:
         """See what there is to give; greenlets of its own give it."""
@@ -99,9 +94,7 @@ class Replication:
         if now - self._scanned >= pause:
             self._scanned = now
             self._scan(now)
-        waiting = len(self.gifts) + len(self._turns)
-        for _ in range(min(waiting, _AT_ONCE) - len(self._workers)):
-            self._workers.append(gevent.spawn(self._work))
+        self._crew.wake(len(self.gifts) + len(self._turns))
 
     def joined(self) -> None:
         """The node has joined: all whom it meets now are new to it, and most to nobody else."""
@@ -112,6 +105,11 @@ class Replication:
         now = self._clock()
         if now - self._renewed > 2 * _SPREAD or self._renewed == self._began:
             self._renewed = now
+
+    def give(self, key: bytes, to: Sequence[Contact]) -> None:
+        """Have these given a key soon."""
+        self.gifts.setdefault(key, {}).update(dict.fromkeys(to))
+        self._crew.wake(len(self.gifts))
 
     # What the table learnt.
 
@@ -219,24 +217,17 @@ class Replication:
 
     # Giving.
 
-    def _work(self) -> None:
-        """Give until there is nothing left to give."""
-        try:
-            while not self._closed:
-                if self.gifts:
-                    key = next(iter(self.gifts))
-                    self._handing.give(key, list(self.gifts.pop(key)))
-                elif self._turns:
-                    key = next(iter(self._turns))
-                    self._take_turn(key, self._turns.pop(key))
-                else:
-                    break
-        except NodeClosed:
-            pass
-        except KademluaError as error:  # too busy just now: it is due again
-            self._log.info("replication put off: %s", error)
-        finally:
-            self._workers.remove(gevent.getcurrent())  # type: ignore[arg-type]
+    def _give_next(self) -> bool:
+        """Give what is next in the queue; whether there was anything."""
+        if self.gifts:
+            key = next(iter(self.gifts))
+            self._handing.give(key, list(self.gifts.pop(key)))
+        elif self._turns:
+            key = next(iter(self._turns))
+            self._take_turn(key, self._turns.pop(key))
+        else:
+            return False
+        return True
 
     def _take_turn(self, key: bytes, last: float) -> None:
         """Hand on to all who should hold a key; or to those who replace this node."""

@@ -17,6 +17,8 @@ _COMMANDS = {
     "lookup": "kademlua.cli.client:lookup",
     "ping": "kademlua.cli.client:ping",
     "keygen": "kademlua.cli.keygen:keygen",
+    "export": "kademlua.cli.transfer:export_values",
+    "import": "kademlua.cli.transfer:import_values",
     "bench": "kademlua.cli.bench:bench",
     "simulate": "kademlua.cli.simulate:simulate",
     "trace": "kademlua.cli.trace:trace",
