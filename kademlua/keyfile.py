@@ -1,4 +1,4 @@
-"""Key files: one line with the kind of a secret and its 32 bytes in hex, for its owner only."""
+"""Files with keys: made for their owner only, and refused where others could use them."""
 
 from __future__ import annotations
 
@@ -8,32 +8,39 @@ from pathlib import Path
 
 from kademlua.core.errors import KeyFileError
 
-_MAX_BYTES = 1_024
-_FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
+def write_private(path: str | Path, content: bytes) -> None:
+    """Make a file that only its owner can read.
 
-def write(path: str | Path, kind: str, secret: bytes) -> None:
-    """Write a new file, mode 0600; OSError, also where there is one already."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(fd, "w", encoding="ascii") as file:
-        file.write(f"{kind} {secret.hex()}\n")
-        file.flush()
-        os.fsync(fd)
-
-
-def read(path: str | Path, kind: str, size: int = 32) -> bytes:
-    """The secret of a file; OSError, and KeyFileError where it holds none of this kind or
-    anybody but its owner may do anything with it."""
-    with open(path, "rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
-        if stat.S_ISREG(mode) and mode & _FOR_OTHERS:
-            raise KeyFileError(f"{path}: others may read it; chmod 600 it, or make a new key")
-        words = file.read(_MAX_BYTES).split()
+    KeyFileError where it can't be written, or is there: no key is ever overwritten.
+    """
     try:
-        named, digits = words
-        secret = bytes.fromhex(digits.decode())
-    except ValueError:  # UnicodeDecodeError is one too
-        raise KeyFileError(f"{path}: this is no key file") from None
-    if named.decode(errors="replace") != kind or len(secret) != size:
-        raise KeyFileError(f"{path}: there is no {kind} of {size} bytes in it")
-    return secret
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise KeyFileError(f"{path}: {error.strerror}") from None
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+    except OSError as error:
+        os.unlink(path)  # half a key is none
+        raise KeyFileError(f"{path}: {error.strerror}") from None
+
+
+def read_private(path: str | Path, most: int) -> bytes:
+    """Up to so many bytes of a file; KeyFileError where it can't be read, or others can do
+    anything with it."""
+    try:
+        # A pipe that nobody writes to must not keep us.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            mode = os.fstat(fd).st_mode  # of the very file that is read
+            if not stat.S_ISREG(mode):
+                raise KeyFileError(f"{path}: not a file")
+            rights = stat.S_IMODE(mode)
+            if rights & 0o077:
+                raise KeyFileError(f"{path}: others can use it (mode {rights:04o}): chmod 600 it")
+            return os.read(fd, most)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise KeyFileError(f"{path}: {error.strerror}") from None

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import random
 import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gevent
 import pytest
 
-from kademlua import Contact, Node, Params, SigningKey, sha1, signing
+from kademlua import (
+    Contact,
+    Node,
+    Params,
+    RecordStale,
+    SigningKey,
+    StoreRefused,
+    sha1,
+    signing,
+)
 from kademlua.core import payloads, protocol, records
 from kademlua.core.records import SignedRecord
+from kademlua.keeping import Keeping
+from kademlua.simulation.loop import virtual_now
+from kademlua.storage.diskstore import DiskStore
 from tests.peers import Peer
 from tests.world import World
 
@@ -171,6 +186,44 @@ def test_anybody_may_hand_it_on(world: World) -> None:
     assert store(peer, node, signed(1).encoded, owner=someone) == "stale record"
     assert store(peer, node, forged(3).encoded, owner=someone) == "forged record"
     assert kept(node) == [signed(2).encoded]
+
+
+def test_whoever_brought_it_cannot_take_it_away(world: World) -> None:
+    """Nor keep others from handing it on."""
+    node, peer, another = world.alice, world.peer(), world.peer()
+    remove = protocol.encode_call(b"remove", payloads.args_remove(KEY, 3600), False)
+    assert peer.ask(node.contact.endpoint, remove).payload == payloads.NOTHING_THERE
+    assert store(another, node, b"5:plain", owner=peer.contact) == "removed by its owner"
+    assert store(another, node, signed(1).encoded, owner=peer.contact) == ""
+    assert peer.ask(node.contact.endpoint, remove).payload == payloads.NOTHING_THERE
+    assert kept(node) == [signed(1).encoded]
+    assert store(another, node, signed(2).encoded, owner=peer.contact) == ""
+
+
+def test_it_is_kept_on_disk_as_any_value(world: World, tmp_path: Path) -> None:
+    """A store that outlives its process knows the record again, and holds to it."""
+    record = signed(5, b"v" * 100, expires=5_000)
+
+    def opened() -> tuple[DiskStore, Callable[[bytes], None]]:
+        times = {"clock": virtual_now, "wall": virtual_now}
+        disk = DiskStore(tmp_path / "values", Params(), in_background=False, **times)
+        node = world.node(store=disk)
+        put = partial(Keeping(node._context).put, KEY, node.contact)
+        return disk, lambda encoded: put(encoded, now=world.now, expires=9_000)
+
+    disk, put = opened()
+    put(b"4:junk")
+    put(record.encoded)
+    disk.close()
+    disk, put = opened()
+    with pytest.raises(RecordStale):
+        put(signed(4).encoded)
+    with pytest.raises(StoreRefused, match="the key has a record"):
+        put(b"5:plain")
+    [(_, entry)] = disk.entries(KEY)
+    assert entry.encoded == record.encoded
+    assert entry.expires == pytest.approx(5_000)
+    disk.close()
 
 
 def test_a_full_store_keeps_up_with_what_it_has(world: World) -> None:

@@ -108,7 +108,7 @@ class CryptoMissing(RecordRefused):
 
 
 class KeyFileError(KademluaError):
-    """A file is no key file, or others may read it; the message is one line and names it."""
+    """A key's file can't be used; the message names it, and says nothing of the key."""
 
 
 class NotJoined(KademluaError):
