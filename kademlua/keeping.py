@@ -46,7 +46,8 @@ class Keeping:
         signed = records.read_signed(encoded)
         if signed is None and not records.is_immutable(key, encoded):
             found = self._store.get(key, 1, now)
-            if found and records.is_record(key, found[0]):
+            # The same value once more, as is usual, need not be looked at a second time.
+            if found and found[0] != encoded and records.is_record(key, found[0]):
                 raise StoreRefused(HAS_RECORD)
             self._store.put(
                 key,

@@ -8,6 +8,7 @@ that the signature covers. How they travel stands in ``docs/protocol.md``.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ MAX_NUMBER = (1 << 63) - 1
 """The highest sequence number, and the latest end: what BEP 44 takes for 64 bits."""
 _NEEDED = frozenset((b"k", b"seq", b"sig", b"v"))
 _KNOWN = _NEEDED | {b"salt", b"exp"}
+_sha1 = hashlib.sha1
 _INSIDE = 4
 """A record's value stands so deep in an answer to findvalue."""
 
@@ -149,7 +151,7 @@ def check_signature(record: SignedRecord, verify: Verify) -> None:
 
 def is_immutable(key: bytes, encoded: bytes) -> bool:
     """Whether a value is the immutable record of a key."""
-    return sha1(encoded) == key
+    return _sha1(encoded, usedforsecurity=False).digest() == key
 
 
 def is_record(key: bytes, encoded: bytes) -> bool:
