@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from kademlua import Contact, ContactPool, Params
-from kademlua.core import bencoding, params, payloads, protocol
-from kademlua.core.errors import WireError
+from kademlua.core import bencoding, params, payloads, protocol, records
+from kademlua.core.errors import RecordRefused, WireError
+from kademlua.keeping import HAS_RECORD
+from tests.core.test_records import HELLO, SALTED
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -129,6 +131,9 @@ EXAMPLES = {
     "store-response-payload": payloads.STORED,
     "store-refused-payload": payloads.refused_reply("no room for more values"),
     "remove-request-payload": payload(b"remove", payloads.args_remove(KEY, 3600)),
+    "signed-bytes": SALTED.signed_bytes,
+    "signed-bytes-exp": records.signed_bytes(b"foobar", 1, 1_900_000_000, HELLO),
+    "signed-record": SALTED.encoded,
     "getsocket-response-payload": payloads.getsocket_reply("192.0.2.7", 8007),
 }
 
@@ -167,6 +172,8 @@ def test_text_beside_an_example_says_what_the_bytes_are(name):
         elif kind == "address":
             family = socket.AF_INET6 if ":" in what else socket.AF_INET
             assert raw == socket.inet_pton(family, what)
+        elif said in ("public key", "signature"):
+            assert raw in (SALTED.public_key if said == "public key" else SALTED.signature)
         else:
             assert kind in ("version", "call", "length", "port")
             assert int.from_bytes(raw, "big") == int(what)
@@ -298,7 +305,11 @@ def test_reasons_of_refused_stores():
     raised += re.findall(r'return "(the disk .+?)"', code)
     bound = str(Params().max_value_bytes)
     reasons = {reason.replace("{params.max_value_bytes}", bound) for reason in raised}
-    assert said == reasons | {payloads.REMOVED}
+    code = (ROOT / "kademlua/core/records.py").read_text()
+    forged = re.findall(r'RecordForged\(f?"(.+?)"\)', code)
+    reasons |= {each.replace("{MAX_SALT_BYTES}", str(records.MAX_SALT_BYTES)) for each in forged}
+    reasons |= {kind.usual for kind in RecordRefused.__subclasses__()}
+    assert said == reasons | {payloads.REMOVED, HAS_RECORD}
 
 
 # The parameters.
