@@ -47,6 +47,7 @@ class Mending:
         self._handing = handing
         self._replication = replication
         self._params = context.params
+        self._own = to_int(context.id)
         self._given: dict[tuple[bytes, int], float] = {}
         """When who was given which key for somebody's word, the last one last."""
         self._caches: dict[tuple[bytes, Contact], float] = {}
@@ -107,7 +108,7 @@ class Mending:
         """See to it that these are given a key, as far as they should hold it; how many."""
         if not self._handing.living(key):
             return 0
-        nearest = self._context.table.closest(key, self._params.replicas)
+        nearest = self._other_holders(key)
         wanted = [each for each in nearest if each.id in node_ids and self._is_due(key, each)]
         if wanted:
             self._replication.give(key, wanted)
@@ -117,6 +118,14 @@ class Mending:
                 self._caches[key, cache] = seconds
                 self._crew.wake(1)
         return len(wanted)
+
+    def _other_holders(self, key: bytes) -> list[Contact]:
+        """Who should hold a key beside this node, or in its stead; nearest first."""
+        replicas, target = self._params.replicas, to_int(key)
+        nearest = self._context.table.closest(key, replicas)
+        if len(nearest) == replicas and self._own ^ target < nearest[-1].number ^ target:
+            nearest.pop()
+        return nearest
 
     def _is_due(self, key: bytes, contact: Contact) -> bool:
         """Whether this one was not given it just now."""
@@ -135,7 +144,7 @@ class Mending:
         """How long a value may be cached there: with each doubling of the distance, beginning
         with that of the farthest holder, half as long."""
         target = to_int(key)
-        radius = nearest[-1].number ^ target if nearest else 1
+        radius = nearest[-1].number ^ target if nearest else self._own ^ target
         doublings = (cache.number ^ target).bit_length() - radius.bit_length()
         return self._params.cache_ttl * 0.5 ** max(doublings, 0)
 

@@ -11,11 +11,14 @@ from typing import Any
 
 import gevent
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kademlua import (
     Contact,
     Node,
     Params,
+    RecordRefused,
     RecordStale,
     SigningKey,
     StoreRefused,
@@ -224,6 +227,49 @@ def test_it_is_kept_on_disk_as_any_value(world: World, tmp_path: Path) -> None:
     assert entry.encoded == record.encoded
     assert entry.expires == pytest.approx(5_000)
     disk.close()
+
+
+_MADE = {seq: signed(seq).encoded for seq in range(6)}
+_BROUGHT = st.lists(
+    st.tuples(
+        st.sampled_from(["genuine", "forged", "another's", "ended", "plain"]),
+        st.integers(0, 5),
+        st.integers(1, 3),
+        st.booleans(),
+    ),
+    max_size=20,
+)
+
+
+@given(_BROUGHT)
+def test_whatever_comes_the_newest_genuine_one_is_kept(
+    brought: list[tuple[str, int, int, bool]],
+) -> None:
+    node = Node(port=1, clock=lambda: 0.0, wall=lambda: 0.0)
+    keeping = Keeping(node._context)
+    newest = -1
+    for kind, seq, number, is_direct in brought:
+        encoded = {
+            "genuine": _MADE[seq],
+            "forged": forged(seq).encoded,
+            "another's": signed(seq, salt=b"x").encoded,
+            "ended": signed(seq, expires=0).encoded,
+            "plain": b"i%de" % seq,
+        }[kind]
+        owner = Contact("192.0.2.1", number, bytes([number]) * 20)
+        try:
+            keeping.put(KEY, owner, encoded, now=0, expires=9, is_direct=is_direct)
+        except (StoreRefused, RecordRefused):
+            assert kind != "plain" or newest >= 0
+            assert kind != "genuine" or seq < newest
+        else:
+            assert kind == "genuine" or (kind == "plain" and newest < 0)
+        if kind == "genuine":
+            newest = max(newest, seq)
+        if newest >= 0:
+            assert kept(node) == [_MADE[newest]]
+        else:
+            assert all(each.startswith(b"i") for each in kept(node))
 
 
 def test_a_full_store_keeps_up_with_what_it_has(world: World) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import gevent
 import pytest
 
-from kademlua import Node, Params, Publication, StoreFailed, sha1
+from kademlua import Node, Params, Publication, StorageError, StoreFailed, sha1
 from kademlua.core import payloads, protocol
 from tests.test_replication import TICK, by_distance, holders
 from tests.world import World
@@ -73,6 +73,16 @@ def test_publications_outlast_their_process(world: World) -> None:
     assert len(holders(nodes)) == 5
     again.unpublish(KEY)
     assert saved.rows == {}
+
+
+def test_what_can_t_be_noted_for_the_next_start_is_not_published(world: World) -> None:
+    nodes, saved = world.network(3), Saved()
+    node = world.node(nodes[0], publications=saved)
+    node.wait_joined()
+    saved.fails = "the disk is full"
+    with pytest.raises(StorageError, match="what is published can't be kept: the disk is full"):
+        node.publish(KEY, b"v")
+    assert node.published() == []
 
 
 def test_what_could_not_be_stored_is_not_published(world: World) -> None:
