@@ -292,6 +292,18 @@ def test_a_holder_with_a_stale_one_is_put_right(world: World) -> None:
     assert _values(behind)
 
 
+def test_who_has_a_newer_one_has_it(world: World) -> None:
+    """So that a holder pushed out with a stale one may let go; and nobody can have a record
+    forgotten by saying that its owner removed it."""
+    node = world.alice
+    node.put_signed(b"v", SIGNER, seq=1)
+    newer = liar(world, takes=payloads.refused_reply("stale record"))
+    others = [liar(world, takes=payloads.refused_reply(payloads.REMOVED)) for _ in range(3)]
+    to = [peer.contact for peer in (newer, *others)]
+    assert node._mending._handing.give(KEY, to) == {newer.contact}
+    assert len(kept(node)) == 1
+
+
 def _values(node: Node) -> list[dict[bytes, object]]:
     return [payloads.decode_value(each) for each in kept(node)]
 
