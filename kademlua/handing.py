@@ -27,6 +27,16 @@ class HandingOn:
     """Gives others what this node holds, each value under its owner and for what remains of
     its time; no faster than ``Params.replication_rate``."""
 
+    __slots__ = (
+        "_caller",
+        "_clock",
+        "_context",
+        "_free_at",
+        "_liveliness",
+        "_store",
+        "_tombstones",
+    )
+
     def __init__(
         self,
         context: Context,

@@ -25,6 +25,13 @@ _Handler = Callable[[Request, Endpoint], bytes | None]
 """Gives a payload, or None where it answers later."""
 
 
+_NAMES = {
+    name.encode(): name
+    for name in ("ping", "findnode", "findvalue", "store", "getsocket", "remove", "leave", "lacks")
+}
+"""The protocol's RPCs as they are counted."""
+
+
 class Handlers:
     """Answers requests; each of the protocol's at once, in the event loop's greenlet."""
 
@@ -44,14 +51,12 @@ class Handlers:
             b"getsocket": self._get_socket,
             b"remove": holder.remove,
         }
-        self._names = {name: name.decode() for name in self._quick}
         self._registered: dict[bytes, tuple[RpcFunction, bool]] = {}
         self._greenlets: Pool | None = None
 
     def answer(self, name: bytes, handler: _Handler) -> None:
-        """Answer one more RPC of the protocol, at once, with the payload that ``handler`` gives."""
+        """Answer another RPC of the protocol, at once, with the payload that ``handler`` gives."""
         self._quick[name] = handler
-        self._names[name] = name.decode()
 
     def register(self, name: str, function: RpcFunction, *, blocking: bool) -> None:
         """Answer the RPC ``name`` with a function; ValueError where the name is taken.
@@ -63,7 +68,6 @@ class Handlers:
         if encoded in self._quick or encoded in self._registered:
             raise ValueError(f"an RPC named {name!r} is answered already")
         self._registered[encoded] = (function, blocking)
-        self._names[encoded] = name
 
     def close(self) -> None:
         """End the handlers that still run, but for one that closes its own node."""
@@ -76,7 +80,7 @@ class Handlers:
         name = request.name
         handler = self._quick.get(name)
         if handler is not None:
-            self._stats.requests[self._names[name]] += 1
+            self._stats.requests[_NAMES[name]] += 1
             self._answer(request, endpoint, handler)
             return
         registered = self._registered.get(name)
@@ -84,7 +88,7 @@ class Handlers:
             self._send_error(request, endpoint, protocol.NO_SUCH_RPC)
             return
         function, blocking = registered
-        self._stats.requests[self._names[name]] += 1
+        self._stats.requests[name.decode()] += 1
 
         def call_function(request: Request, endpoint: Endpoint) -> bytes:
             sender = self._context.sender(request.sender_id, endpoint)

@@ -10,7 +10,7 @@ from kademlua.core import payloads, records
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.datastore import Store
 from kademlua.core.errors import RecordRefused, RpcRefused, StoreRefused, WireError
-from kademlua.core.ids import is_id
+from kademlua.core.ids import ID_BYTES, is_id
 from kademlua.core.protocol import Request
 from kademlua.core.tombstones import Tombstones
 from kademlua.keeping import Keeping
@@ -22,6 +22,17 @@ Answerer = Callable[[Request, Endpoint, bytes], None]
 class Holder:
     """Keeps values for the network; each RPC's method returns a payload, or None where its
     answer waits for the disk."""
+
+    __slots__ = (
+        "_answer_later",
+        "_clock",
+        "_context",
+        "_is_leaving",
+        "_keeping",
+        "_params",
+        "_store",
+        "_tombstones",
+    )
 
     def __init__(self, context: Context, tombstones: Tombstones, answer_later: Answerer) -> None:
         self._context = context
@@ -36,28 +47,28 @@ class Holder:
     def store(self, request: Request, endpoint: Endpoint) -> bytes | None:
         """Keep a value: of the sender, or one that the sender hands on for its owner."""
         args = request.args
+        count = len(args)
         key = args[0] if args else None
-        if type(key) is not bytes or not is_id(key):
+        if type(key) is not bytes or len(key) != ID_BYTES:
             return payloads.BAD_KEY_STORE
-        if len(args) < 2:
+        if count < 2:
             raise RpcRefused("a store needs a value")
-        overwrite = args[2] if len(args) > 2 else 0
+        overwrite = args[2] if count > 2 else 0
         if type(overwrite) is not int:
             raise RpcRefused("overwrite is a number")
         try:
             encoded = payloads.encode_value(args[1])
         except TypeError as error:
             raise RpcRefused(str(error)) from None
-        ttl = args[4] if len(args) > 4 else 0
-        owner, swaps = self._fields(args[5]) if len(args) > 5 else (None, None)
+        seconds = self._seconds(args[4] if count > 4 else 0)
+        owner, swaps = self._fields(args[5]) if count > 5 else (None, None)
         if self._is_leaving:
-            return self._refused("is leaving")
+            return self._refused(payloads.LEAVING)
         now = self._clock()
-        expires = now + self._seconds(ttl)
         is_direct = owner is None
         if owner is None:
             owner = self._context.sender(request.sender_id, endpoint)
-            if self._tombstones:
+            if self._tombstones.ends:
                 self._tombstones.lift(key, owner)
         elif self._is_removed(key, owner, encoded, now):
             return self._refused(payloads.REMOVED)
@@ -67,14 +78,17 @@ class Holder:
                 owner,
                 encoded,
                 now=now,
-                expires=expires,
+                expires=now + seconds,
                 overwrite=overwrite != 0,
                 is_direct=is_direct,
                 swaps=swaps,
             )
         except (StoreRefused, RecordRefused) as refusal:
             return self._refused(refusal.reason)
-        return self._once_kept(payloads.STORED, request, endpoint)
+        if self._store.is_durable:
+            self._once_kept(payloads.STORED, request, endpoint)
+            return None
+        return payloads.STORED
 
     def leave(self) -> None:
         """Take nothing any more: it could not be handed over."""
@@ -92,19 +106,19 @@ class Holder:
         is_gone = remove(self._store, self._tombstones, key, owner, ends)
         if not is_gone:
             return payloads.NOTHING_THERE
-        return self._once_kept(payloads.TAKEN_AWAY, request, endpoint)
+        if self._store.is_durable:
+            self._once_kept(payloads.TAKEN_AWAY, request, endpoint)
+            return None
+        return payloads.TAKEN_AWAY
 
-    def _once_kept(self, payload: bytes, request: Request, endpoint: Endpoint) -> bytes | None:
-        """The answer, now or as soon as what it says outlives this process."""
-        if not self._store.is_durable:
-            return payload
+    def _once_kept(self, payload: bytes, request: Request, endpoint: Endpoint) -> None:
+        """Answer as soon as what was done outlives this process."""
 
         def kept(reason: str | None) -> None:
             said = payload if reason is None else self._refused(reason)
             self._answer_later(request, endpoint, said)
 
         self._store.kept(kept)
-        return None
 
     def _seconds(self, ttl: Any) -> float:
         """How long a value is kept that comes with this time to live."""

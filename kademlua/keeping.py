@@ -21,6 +21,8 @@ HAS_RECORD = "the key has a record"
 class Keeping:
     """The way into one node's store."""
 
+    __slots__ = ("_store", "_wall")
+
     def __init__(self, context: Context) -> None:
         self._store = context.store
         self._wall = context.wall

@@ -33,6 +33,19 @@ _CACHES = 64
 class Mending:
     """What one node does about values that are missing where they should be."""
 
+    __slots__ = (
+        "_caches",
+        "_caller",
+        "_context",
+        "_crew",
+        "_given",
+        "_handing",
+        "_liveliness",
+        "_own",
+        "_params",
+        "_replication",
+    )
+
     def __init__(
         self,
         context: Context,

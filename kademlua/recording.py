@@ -39,6 +39,8 @@ class Recorded(NamedTuple):
 class Recording:
     """The records of one node's program."""
 
+    __slots__ = ("_context", "_mending", "_operations")
+
     def __init__(self, context: Context, operations: Operations, mending: Mending) -> None:
         self._context = context
         self._operations = operations

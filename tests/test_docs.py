@@ -134,6 +134,8 @@ EXAMPLES = {
     "signed-bytes": SALTED.signed_bytes,
     "signed-bytes-exp": records.signed_bytes(b"foobar", 1, 1_900_000_000, HELLO),
     "signed-record": SALTED.encoded,
+    "leave-request-payload": payload(b"leave", payloads.args_leave(True)),
+    "lacks-request-payload": payload(b"lacks", payloads.args_lacks(KEY, [V4, V6])),
     "getsocket-response-payload": payloads.getsocket_reply("192.0.2.7", 8007),
 }
 
@@ -192,6 +194,8 @@ def read(name):
         ("findnode-request-payload", b"findnode", [KEY], 1, False),
         ("findvalue-request-payload", b"findvalue", [KEY, 4096], 1, False),
         ("remove-request-payload", b"remove", [KEY, 3600], 1, False),
+        ("leave-request-payload", b"leave", [1], 1, False),
+        ("lacks-request-payload", b"lacks", [KEY, V4.id + V6.id], 1, False),
         ("store-request-payload", b"store", [KEY, b"hello", 0, b"", 3600], 1, False),
         (
             "store-handed-on-payload",
@@ -309,7 +313,7 @@ def test_reasons_of_refused_stores():
     forged = re.findall(r'RecordForged\(f?"(.+?)"\)', code)
     reasons |= {each.replace("{MAX_SALT_BYTES}", str(records.MAX_SALT_BYTES)) for each in forged}
     reasons |= {kind.usual for kind in RecordRefused.__subclasses__()}
-    assert said == reasons | {payloads.REMOVED, HAS_RECORD}
+    assert said == reasons | {payloads.REMOVED, payloads.LEAVING, HAS_RECORD}
 
 
 # The parameters.

@@ -154,7 +154,7 @@ def test_while_it_leaves_it_takes_no_more(world: World) -> None:
     gevent.sleep(0.1)
     store = protocol.encode_call(b"store", payloads.args_store(KEY, b"1:w", False, 60), False)
     answer = asker.ask(node.contact.endpoint, store)
-    assert payloads.read_store(protocol.decode_values(answer.payload)) == "is leaving"
+    assert payloads.read_store(protocol.decode_values(answer.payload)) == payloads.LEAVING
     find = protocol.encode_call(b"findvalue", payloads.args_findvalue(KEY, 9), False)
     values = protocol.decode_values(asker.ask(node.contact.endpoint, find).payload)
     assert payloads.read_retval(values) == [b"v"]

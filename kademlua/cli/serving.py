@@ -77,13 +77,13 @@ class Serving:
 
     def _end(self, _number: int, _frame: FrameType | None) -> None:
         self._loop.run_callback_threadsafe(self._hurry if self._is_closing else self._ended.set)
-        if self._shell is not None:
+        if self._shell is not None and not self._is_closing:
             self._shell.interrupt()
 
     def _hurry(self) -> None:
         self._node.close(hand_over=False)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        shell = self._shell
+        shell = None if self._is_closing else self._shell
         if shell is None or not shell.interactive or not shell.interrupt():
             self._end(number, frame)

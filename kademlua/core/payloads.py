@@ -25,6 +25,8 @@ BAD_KEY_STORE = b"li0ee"
 
 REMOVED = "removed by its owner"
 """Why a value that is handed on is refused: its owner took it away."""
+LEAVING = "is leaving"
+"""Why a node that ends refuses a value."""
 
 Reach = tuple[bool, bool]
 """Whether contacts of IPv4, and of IPv6, are of use to whoever reads an answer."""
