@@ -35,6 +35,7 @@ from kademlua.core.ids import sha1
 from kademlua.core.params import Params
 from kademlua.core.records import SignedRecord
 from kademlua.finding import Answer
+from kademlua.keyfile import read_network_key
 from kademlua.node import Node, Pong
 from kademlua.placement import StoreReport
 from kademlua.publications import Publication, SavedPublications
@@ -80,5 +81,6 @@ __all__ = [
     "SwapRefused",
     "TooManyCalls",
     "WireError",
+    "read_network_key",
     "sha1",
 ]

@@ -6,7 +6,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from kademlua.caller import Caller
 from kademlua.context import Context
 from kademlua.core import ids, payloads
 from kademlua.core.arguments import checked_key, checked_ttl, checked_value
-from kademlua.core.contact import Contact, ContactPool, Endpoint
+from kademlua.core.contact import Contact, ContactPool, Endpoint, canonical_address
 from kademlua.core.datastore import DataStore, Store
 from kademlua.core.errors import NodeClosed, NotJoined
 from kademlua.core.params import Params
@@ -28,6 +28,7 @@ from kademlua.core.tombstones import Tombstones
 from kademlua.finding import Answer
 from kademlua.handing import HandingOn
 from kademlua.handlers import Handlers, RpcFunction
+from kademlua.keyed import KeyedTransport
 from kademlua.leaving import Leaving
 from kademlua.liveliness import LivelinessManager
 from kademlua.maintenance import Maintenance
@@ -72,6 +73,7 @@ class Node:
         known: Iterable[Endpoint] = (),
         params: Params | None = None,
         read_only: bool = False,
+        network_keys: Sequence[bytes] = (),
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         rng: random.Random | None = None,
@@ -86,10 +88,11 @@ class Node:
         IPv4 and IPv6. ``id`` has 20 bytes and is random otherwise. ``bootstrap`` lists
         (host, port) of nodes to join by; hosts may be names. ``known`` are addresses from
         a former life, asked in the same way, but not needed. A ``read_only`` node asks and
-        is kept out of everybody's tables. ``clock`` gives seconds, ``wall`` those since 1970,
-        ``rng`` all chance (by default the system's cryptographic source). Nodes of one process
-        may share a ``pool``, which saves memory. ``publications`` is where they outlast it.
-        ValueError for a bad host, port or id.
+        is kept out of everybody's tables. With ``network_keys`` (32 bytes each) it hears only
+        who has one of them; the first one tags what it sends. ``clock`` gives seconds, ``wall``
+        those since 1970, ``rng`` all chance (by default the system's cryptographic source).
+        Nodes of one process may share a ``pool``, which saves memory. ``publications`` is where
+        they outlast it. ValueError for a bad host, port, id or key.
         """
         if id is not None and not ids.is_id(id):
             raise ValueError(f"an id is {ids.ID_BYTES} bytes, not {id!r:.60}")
@@ -98,6 +101,11 @@ class Node:
         params = params or Params()
         rng = rng or _SYSTEM_RNG
         own_id = id or ids.random_id(rng)
+        stats = Stats(clock())
+        transport = transport or UdpTransport(host, port, params)
+        keyed = None
+        if network_keys:
+            keyed = transport = KeyedTransport(transport, network_keys, stats.dropped, rng)
         self._context = context = Context(
             id=own_id,
             read_only=read_only,
@@ -105,14 +113,16 @@ class Node:
             clock=clock,
             wall=wall,
             rng=rng,
-            transport=transport or UdpTransport(host, port, params),
+            transport=transport,
             pool=pool if pool is not None else ContactPool(),
             table=RoutingTable(own_id, params.k, clock()),
             store=store if store is not None else DataStore(params),
-            stats=Stats(clock()),
+            stats=stats,
             log=logging.LoggerAdapter(logger, {"node": own_id}),
         )
         self._caller = Caller(context)
+        if keyed is not None:
+            keyed.in_flight = self._caller.in_flight
         self._tombstones = Tombstones()
         self._handlers = Handlers(context, self._tombstones)
         self._liveliness = LivelinessManager(context, self._caller)
@@ -224,6 +234,17 @@ class Node:
     def wait_closed(self) -> None:
         """Block until ``close`` has come to its end."""
         self._closed.wait()
+
+    def meet(self, endpoints: Iterable[Endpoint]) -> None:
+        """Be told of other nodes: (IP address, port) as in ``bootstrap``, but while it runs.
+
+        Who has not joined tries by them at once; who has looks its neighbourhood up by way
+        of them, so that two networks become one. Blocks meanwhile. ValueError for what is no
+        IP address, NodeClosed, TooManyCalls.
+        """
+        self._require_open()
+        known = [(canonical_address(addr)[0], port) for addr, port in endpoints]
+        self._maintenance.meet(known)
 
     @property
     def joined(self) -> bool:

@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kademlua import keyfile
-from kademlua.core.errors import CryptoMissing, KeyFileError
+from kademlua.core.errors import CryptoMissing
 
 SECRET_BYTES = 32
-_KIND = b"signing-key"
-"""What its file begins with."""
 
 
 class Signer(Protocol):
@@ -55,20 +53,12 @@ class SigningKey:
     def load(cls, path: str | Path) -> SigningKey:
         """Of a file that ``save`` or ``kademlua keygen`` wrote; KeyFileError where it can't be
         read, is none, or others can use it."""
-        words = keyfile.read_private(path, 4 * SECRET_BYTES).split()
-        try:
-            kind, digits = words
-            secret = bytes.fromhex(digits.decode("ascii"))
-        except ValueError:  # UnicodeDecodeError is one too
-            raise KeyFileError(f"{path}: not the file of a signing key") from None
-        if kind != _KIND or len(secret) != SECRET_BYTES:
-            raise KeyFileError(f"{path}: not the file of a signing key")
-        return cls(secret)
+        return cls(keyfile.read_signing_key(path))
 
     def save(self, path: str | Path) -> None:
         """Into a new file that nobody else can read; KeyFileError where there is one already,
         or it can't be written."""
-        keyfile.write_private(path, b"%b %b\n" % (_KIND, self._secret.hex().encode()))
+        keyfile.write_signing_key(path, self._secret)
 
     @property
     def public_key(self) -> bytes:

@@ -1,12 +1,15 @@
 """What the documents say is so: programs run, examples are the code's bytes, links lead on."""
 
 import ast
+import hashlib
 import os
+import random
 import re
 import select
 import socket
 import subprocess
 import sys
+from collections import Counter
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from itertools import pairwise
@@ -17,7 +20,9 @@ import pytest
 from kademlua import Contact, ContactPool, Params
 from kademlua.core import bencoding, params, payloads, protocol, records
 from kademlua.core.errors import RecordRefused, WireError
+from kademlua.core.replay import Sessions
 from kademlua.keeping import HAS_RECORD
+from kademlua.keyed import KeyedTransport
 from tests.core.test_records import HELLO, SALTED
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -106,10 +111,56 @@ KEY = b"mnopqrstuvwxyz123456"
 V4 = Contact("192.0.2.1", 8003, b"QRSTUVWXYZ0123456789")
 V6 = Contact("2001:db8::1", 8004, b"zyxwvutsrqponmlkjihg")
 VALUES = [b"5:hello", b"i42e"]
+NETWORK_KEY = b"0123456789abcdef0123456789abcdef"
+TICKET = b"ticket-8"
+COUNTER = 0x0123456789ABCDEF
 
 
 def payload(name, args=b"", read_only=False):
     return protocol.encode_call(name, args, read_only)
+
+
+def keyed_examples():
+    """What two transports with a key send each other, of which the challenger gives our ticket,
+    and the caller counts from our counter."""
+    caller, callee = _Wire(), _Wire()
+    keys, caller_at, callee_at = [NETWORK_KEY], ("192.0.2.7", 8007), ("192.0.2.1", 8003)
+    asks = KeyedTransport(caller, keys, Counter(), random.Random(1))
+    answers = KeyedTransport(callee, keys, Counter(), random.Random(2))
+    asks.in_flight = lambda rpc_id, endpoint: request
+    received = []
+    for each in (asks, answers):
+        each.start(lambda body, endpoint: received.append(body))
+    request = protocol.encode_request(CALLER, RPC_ID, payload(b"ping"))
+    asks.send(request, callee_at)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Sessions, "ticket", lambda self, endpoint: TICKET)
+        patch.setattr(Sessions, "_chance", lambda self: COUNTER - 1)
+        callee.receive(caller.sent[0], caller_at)
+        caller.receive(callee.sent[0], callee_at)
+        callee.receive(caller.sent[1], caller_at)
+    assert received[0].startswith(request)
+    answers.send(protocol.encode_response(CALLEE, RPC_ID, payloads.PONG), caller_at)
+    return {
+        "keyed-request": caller.sent[0],
+        "keyed-challenge": callee.sent[0],
+        "keyed-request-again": caller.sent[1],
+        "keyed-response": callee.sent[1],
+    }
+
+
+class _Wire:
+    """A transport that only keeps what is sent."""
+
+    def __init__(self):
+        self.sent = []
+
+    def start(self, receive):
+        self.receive = receive
+
+    def send(self, datagram, endpoint):
+        self.sent.append(datagram)
+        return True
 
 
 EXAMPLES = {
@@ -137,7 +188,7 @@ EXAMPLES = {
     "leave-request-payload": payload(b"leave", payloads.args_leave(True)),
     "lacks-request-payload": payload(b"lacks", payloads.args_lacks(KEY, [V4, V6])),
     "getsocket-response-payload": payloads.getsocket_reply("192.0.2.7", 8007),
-}
+} | keyed_examples()
 
 
 def shown():
@@ -166,10 +217,13 @@ def test_example_is_what_the_code_encodes(name):
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_text_beside_an_example_says_what_the_bytes_are(name):
+    before = b""
     for raw, said in SHOWN[name]:
         said = said.strip()
         kind, _, what = said.partition(" ")
-        if said.startswith('"'):
+        if kind == "tag":
+            assert raw == hashlib.blake2b(before, key=NETWORK_KEY, digest_size=16).digest()
+        elif said.startswith('"'):
             assert raw == said[1:-1].encode("ascii")
         elif kind == "address":
             family = socket.AF_INET6 if ":" in what else socket.AF_INET
@@ -177,8 +231,9 @@ def test_text_beside_an_example_says_what_the_bytes_are(name):
         elif said in ("public key", "signature"):
             assert raw in (SALTED.public_key if said == "public key" else SALTED.signature)
         else:
-            assert kind in ("version", "call", "length", "port")
+            assert kind in ("version", "call", "length", "port", "ticket", "counter")
             assert int.from_bytes(raw, "big") == int(what)
+        before += raw
 
 
 def read(name):
@@ -191,6 +246,8 @@ def read(name):
         ("ping-request", b"ping", [], 1, False),
         ("ping-request-1.0", b"ping", [], 0, False),
         ("ping-payload-ro", b"ping", [], 1, True),
+        ("keyed-request", b"ping", [], 1, False),
+        ("keyed-request-again", b"ping", [], 1, False),
         ("findnode-request-payload", b"findnode", [KEY], 1, False),
         ("findvalue-request-payload", b"findvalue", [KEY, 4096], 1, False),
         ("remove-request-payload", b"remove", [KEY, 3600], 1, False),
@@ -217,7 +274,9 @@ def test_request_decodes(name, rpc, args, version, read_only):
     assert (request.version, request.read_only) == (version, read_only)
 
 
-@pytest.mark.parametrize(("name", "call"), [("ping-response", 129), ("error-130", 130)])
+@pytest.mark.parametrize(
+    ("name", "call"), [("ping-response", 129), ("error-130", 130), ("keyed-response", 129)]
+)
 def test_response_decodes(name, call):
     response = protocol.decode(read(name))
     assert isinstance(response, protocol.Response)
@@ -228,6 +287,7 @@ def test_sizes_in_words():
     assert len(read("ping-request")) == 60
     assert len(read("ping-response")) == 37
     assert len(read("error-130")) == 30
+    assert len(read("keyed-challenge")) == 54 < len(read("keyed-request"))
 
 
 @pytest.mark.parametrize(
@@ -294,6 +354,8 @@ def test_every_reason_of_a_drop_is_in_the_table():
     counted = re.findall(r"dropped\[(\".+?\")\]", code)
     # What Calls.match returns is counted under that word.
     unmatched = re.findall(r'return ("(?:unasked|response) .+")$', code, re.M)
+    # What Sessions.why_not returns.
+    unmatched += re.findall(r'return ("(?:unproven|replayed)")$', code, re.M)
     reasons = {
         word for source in raised + counted + unmatched for word in re.findall(r'"(.+?)"', source)
     }

@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "kademlua"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-EDGES = {"__main__", "bench", "cli", "shell", "simulation", "storage", "swarm"}
+EDGES = {"__main__", "bench", "cli", "discovery", "shell", "simulation", "storage", "swarm"}
 """What stands on top: programs and their parts, by the first name in the package."""
 
 PURE = {
@@ -151,6 +151,12 @@ def test_only_the_storage_imports_lmdb():
             assert module.startswith("kademlua.storage."), module
 
 
+def test_only_the_discovery_imports_zeroconf():
+    for module in TREES:
+        if "zeroconf" in {i.split(".")[0] for i in imports_of(module)}:
+            assert module == "kademlua.discovery"
+
+
 def test_no_circle_of_imports():
     graph = {
         module: {other for other in imports_of(module) if other in TREES and other != module}
@@ -283,9 +289,12 @@ print(*sorted(found & {{"gevent", "greenlet", "click", "asyncio", "threading"}})
     assert run(code) == "\n"
 
 
-def test_the_command_line_loads_lmdb_only_for_data():
-    code = "import sys, kademlua.cli.node, kademlua.cli.swarm; print('lmdb' in sys.modules)"
-    assert run(code) == "False\n"
+def test_the_command_line_loads_extras_only_when_asked():
+    code = """
+import sys, kademlua.cli.node, kademlua.cli.swarm
+print(sorted({"lmdb", "zeroconf"} & set(sys.modules)))
+"""
+    assert run(code) == "[]\n"
 
 
 def test_the_library_brings_no_edges_and_patches_nothing():

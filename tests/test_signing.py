@@ -54,12 +54,12 @@ def test_a_file_is_for_its_owner_only(tmp_path: Path) -> None:
     assert SigningKey.load(path).public_key == PUBLIC
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o601])
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602])
 def test_a_file_that_others_may_use_is_refused(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "key"
     SigningKey(SECRET).save(path)
     path.chmod(mode)
-    with pytest.raises(KeyFileError, match="others can use it"):
+    with pytest.raises(KeyFileError, match="others can"):
         SigningKey.load(path)
 
 
@@ -88,7 +88,7 @@ def test_a_file_that_holds_no_key(tmp_path: Path, content: bytes) -> None:
 
 def test_what_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe", 0o600)
-    for name, why in (("pipe", "not a file"), ("", "not a file"), ("missing", "No such file")):
+    for name, why in (("pipe", "not a file"), ("", "directory"), ("missing", "No such file")):
         with pytest.raises(KeyFileError, match=why):
             SigningKey.load(tmp_path / name)
 

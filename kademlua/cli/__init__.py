@@ -49,6 +49,8 @@ def main(context: click.Context) -> None:
     A hundred nodes at once, and a prompt amid them:
         kademlua swarm 100 --shell
 
+    Options may come from the environment, too: KADEMLUA_NODE_HOST for --host of kademlua node.
+
     Exit status: 0 done, 1 it failed, 2 wrong use. What went wrong is one line on the standard
     error output.
     """

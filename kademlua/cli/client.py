@@ -11,7 +11,15 @@ from typing import Any
 
 import click
 
-from kademlua.cli.options import endpoint, hex_option, json_option, key_of, seconds, via_option
+from kademlua.cli.options import (
+    endpoint,
+    hex_option,
+    json_option,
+    key_of,
+    network_key_option,
+    seconds,
+    via_option,
+)
 from kademlua.cli.session import client, ping_once
 from kademlua.cli.values import (
     contact_json,
@@ -31,6 +39,7 @@ _DEFAULT_ANSWERS = 3
 @click.argument("key")
 @click.argument("value")
 @via_option
+@network_key_option
 @hex_option
 @click.option(
     "--ttl",
@@ -40,7 +49,13 @@ _DEFAULT_ANSWERS = 3
 )
 @json_option
 def add(
-    key: str, value: str, via: Endpoint, is_hex: bool, ttl: float | None, as_json: bool
+    key: str,
+    value: str,
+    via: Endpoint,
+    network_keys: tuple[bytes, ...],
+    is_hex: bool,
+    ttl: float | None,
+    as_json: bool,
 ) -> None:
     """Store VALUE under KEY, beside the values that others stored there.
 
@@ -55,7 +70,7 @@ def add(
     """
     target = key_of(key, is_hex=is_hex)
     content = sys.stdin.buffer.read() if value == "-" else os.fsencode(value)
-    with client(via) as node:
+    with client(via, network_keys) as node:
         try:
             report = node.add(target, content, ttl=ttl)
         except ValueError as error:  # too large, or too long a time
@@ -69,6 +84,7 @@ def add(
 @click.command()
 @click.argument("key")
 @via_option
+@network_key_option
 @hex_option
 @click.option(
     "--answers",
@@ -84,6 +100,7 @@ def add(
 def find(
     key: str,
     via: Endpoint,
+    network_keys: tuple[bytes, ...],
     is_hex: bool,
     answers: int | None,
     ask_all: bool,
@@ -106,7 +123,7 @@ def find(
     if raw and as_json:
         raise click.UsageError("--raw and --json exclude each other.")
     target = key_of(key, is_hex=is_hex)
-    with client(via) as node:
+    with client(via, network_keys) as node:
         wanted = sys.maxsize if ask_all else answers or _DEFAULT_ANSWERS
         found = node.find_value(target, wanted)
     values = _distinct([value for answer in found for value in answer.values])
@@ -137,9 +154,12 @@ def find(
 @click.command(short_help="Show the nodes closest to KEY, which keep its values.")
 @click.argument("key")
 @via_option
+@network_key_option
 @hex_option
 @json_option
-def lookup(key: str, via: Endpoint, is_hex: bool, as_json: bool) -> None:
+def lookup(
+    key: str, via: Endpoint, network_keys: tuple[bytes, ...], is_hex: bool, as_json: bool
+) -> None:
     """Show the nodes whose ids are closest to KEY, the closest first: those that keep its
     values.
 
@@ -149,7 +169,7 @@ def lookup(key: str, via: Endpoint, is_hex: bool, as_json: bool) -> None:
         kademlua lookup --hex 0beec7b5ea3f0fdbc95d0dd47f3c5bc275da8a33
     """
     target = key_of(key, is_hex=is_hex)
-    with client(via) as node:
+    with client(via, network_keys) as node:
         contacts = node.find_node(target)
     if not contacts:
         raise click.ClickException(f"no node found near {key}")
@@ -161,8 +181,9 @@ def lookup(key: str, via: Endpoint, is_hex: bool, as_json: bool) -> None:
 
 @click.command()
 @click.argument("address", metavar="HOST:PORT", type=endpoint)
+@network_key_option
 @json_option
-def ping(address: Endpoint, as_json: bool) -> None:
+def ping(address: Endpoint, network_keys: tuple[bytes, ...], as_json: bool) -> None:
     """Ask the node at HOST:PORT whether it is there.
 
     \b
@@ -170,7 +191,7 @@ def ping(address: Endpoint, as_json: bool) -> None:
         kademlua ping 127.0.0.1:8001
         kademlua ping [::1]:8001
     """
-    contact, seconds = ping_once(address)
+    contact, seconds = ping_once(address, network_keys)
     if as_json:
         print_json(contact_json(contact) | {"seconds": round(seconds, 6)})
     else:

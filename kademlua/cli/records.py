@@ -8,7 +8,7 @@ import time
 
 import click
 
-from kademlua.cli.options import json_option, seconds, via_option
+from kademlua.cli.options import json_option, network_key_option, seconds, via_option
 from kademlua.cli.session import client
 from kademlua.cli.values import (
     print_json,
@@ -42,6 +42,7 @@ def _key(text: str) -> bytes:
 @click.command(short_help="Store VALUE under a key that proves it.")
 @click.argument("value")
 @via_option
+@network_key_option
 @click.option(
     "--sign", "key_file", metavar="FILE", help="Sign it with the key of kademlua keygen FILE."
 )
@@ -61,6 +62,7 @@ def _key(text: str) -> bytes:
 def put(
     value: str,
     via: Endpoint,
+    network_keys: tuple[bytes, ...],
     key_file: str | None,
     salt: str | None,
     seq: int | None,
@@ -91,7 +93,7 @@ def put(
             raise click.UsageError(f"{name} {_ONLY_SIGNED}")
     signer = None if key_file is None else SigningKey.load(key_file)
     content = sys.stdin.buffer.read() if value == "-" else os.fsencode(value)
-    with client(via) as node:
+    with client(via, network_keys) as node:
         try:
             if signer is None:
                 recorded = node.put_immutable(content, ttl=ttl)
@@ -120,10 +122,18 @@ def put(
 @click.command(short_help="Show the record of KEY.")
 @click.argument("key", type=_key)
 @via_option
+@network_key_option
 @click.option("--salt", metavar="TEXT", help="The salt of a signed record, where it has one.")
 @click.option("--raw", is_flag=True, help="Write the value's bytes as they are.")
 @json_option
-def get(key: bytes, via: Endpoint, salt: str | None, raw: bool, as_json: bool) -> None:
+def get(
+    key: bytes,
+    via: Endpoint,
+    network_keys: tuple[bytes, ...],
+    salt: str | None,
+    raw: bool,
+    as_json: bool,
+) -> None:
     """Show the record of KEY, which is what kademlua put shows: the SHA-1 of a record that never
     changes (40 hex digits), or the public key of a signed one (64).
 
@@ -140,7 +150,7 @@ def get(key: bytes, via: Endpoint, salt: str | None, raw: bool, as_json: bool) -
     if salt is not None and not is_signed:
         raise click.UsageError("--salt goes with a public key.")
     about: dict[str, object] = {"key": key.hex()}
-    with client(via) as node:
+    with client(via, network_keys) as node:
         try:
             if is_signed:
                 record = node.get_signed(key, os.fsencode(salt or ""))

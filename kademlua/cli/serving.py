@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -21,14 +22,17 @@ class Serving:
     node is closed.
 
     A ^C while the shell of a terminal does a command ends that command only. A second ^C or
-    SIGTERM ends the node without handing over what it holds.
+    SIGTERM ends the node without handing over what it holds. A daemon with a log file takes the
+    terminal's end (SIGHUP) for a word to open that file anew.
     """
 
     # By Python's signals, not gevent's: those wait for the hub, to which an expression that
     # never ends does not come back.
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, reopen: Callable[[], None] | None = None) -> None:
+        """``reopen`` is what SIGHUP does, instead of the end."""
         self._node = node
+        self._reopen = reopen
         self._shell: Shell | None = None
         self._ended = Event()
         self._is_closing = False
@@ -38,7 +42,7 @@ class Serving:
     def __enter__(self) -> Serving:
         handlers = {signal.SIGINT: self._interrupt, signal.SIGTERM: self._end}
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # no nohup
-            handlers[signal.SIGHUP] = self._end
+            handlers[signal.SIGHUP] = self._hang_up
         self._former = {number: signal.signal(number, do) for number, do in handlers.items()}
         return self
 
@@ -82,6 +86,12 @@ class Serving:
 
     def _hurry(self) -> None:
         self._node.close(hand_over=False)
+
+    def _hang_up(self, number: int, frame: FrameType | None) -> None:
+        if self._reopen is None:
+            self._end(number, frame)
+        else:
+            self._loop.run_callback_threadsafe(self._reopen)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         shell = None if self._is_closing else self._shell

@@ -107,16 +107,16 @@ class CryptoMissing(RecordRefused):
         return "signatures need the extra crypto: pip install 'kademlua[crypto]'"
 
 
-class KeyFileError(KademluaError):
-    """A key's file can't be used; the message names it, and says nothing of the key."""
-
-
 class NotJoined(KademluaError):
     """Nobody answered at the bootstrap addresses, so there is no network to ask."""
 
 
 class ParamsError(KademluaError, ValueError):
     """A parameter is unknown, of the wrong type or out of range; the message names it."""
+
+
+class KeyFileError(KademluaError):
+    """A key's file can't be used; the message names it, and says nothing of the key."""
 
 
 class StorageError(KademluaError):

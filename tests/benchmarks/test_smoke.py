@@ -64,3 +64,8 @@ def test_the_load_on_one_node(
 def test_the_stages_of_a_request(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stages", "--requests", "20"]) == 0
     assert capsys.readouterr().out.count("| store ") == 3
+
+
+def test_the_cost_of_a_network_key(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["keyed", "--requests", "40", "--rounds", "2"]) == 0
+    assert capsys.readouterr().out.count("\n| ") == 5

@@ -28,8 +28,8 @@ def test_keygen(launch, failed):
     assert path.read_bytes() == content
     assert launch.run("keygen", "--public", "my.key").stdout.decode().strip() == public_key
     path.chmod(0o644)
-    assert "others can use it" in failed(launch.run("keygen", "--public", "my.key"), 1)
-    assert "others can use it" in failed(launch.run("put", "--sign", "my.key", "v"), 1)
+    assert "others can read it" in failed(launch.run("keygen", "--public", "my.key"), 1)
+    assert "others can read it" in failed(launch.run("put", "--sign", "my.key", "v"), 1)
     assert "No such file" in failed(launch.run("put", "--sign", "no.key", "v"), 1)
 
 
