@@ -13,6 +13,7 @@ class Stats:
         "bytes_in",
         "bytes_out",
         "calls",
+        "disbelieved",
         "dropped",
         "errors_out",
         "failed",
@@ -56,6 +57,8 @@ class Stats:
 
         self.refused: Counter[str] = Counter()
         """Stores that we refused, by reason."""
+        self.disbelieved: Counter[str] = Counter()
+        """Records that we found and did not believe, by reason."""
 
     def snapshot(self, now: float) -> dict[str, object]:
         """All of it as plain values; ``seconds`` is the time since the node began."""
@@ -73,6 +76,7 @@ class Stats:
             "requests": dict(self.requests),
             "errors_out": self.errors_out,
             "refused": dict(self.refused),
+            "disbelieved": dict(self.disbelieved),
             "dropped": dict(self.dropped),
             "handed_on": self.handed_on,
             "let_go": self.let_go,

@@ -134,3 +134,7 @@ class HostedNode:
     published = operation(Node.published)
     remove = operation(Node.remove)
     store = operation(Node.store)
+    put_immutable = operation(Node.put_immutable)
+    get_immutable = operation(Node.get_immutable)
+    put_signed = operation(Node.put_signed)
+    get_signed = operation(Node.get_signed)
