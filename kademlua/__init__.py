@@ -19,6 +19,7 @@ from kademlua.core.errors import (
     RpcFailed,
     RpcRefused,
     RpcTimeout,
+    StorageError,
     StoreFailed,
     StoreRefused,
     TooManyCalls,
@@ -26,10 +27,11 @@ from kademlua.core.errors import (
 )
 from kademlua.core.ids import sha1
 from kademlua.core.params import Params
+from kademlua.finding import Answer
 from kademlua.keyfile import read_network_key
 from kademlua.node import Node, Pong
-from kademlua.operations import Answer
 from kademlua.placement import StoreReport
+from kademlua.publications import Publication, SavedPublications
 
 __version__ = "0.1.0"
 
@@ -49,9 +51,12 @@ __all__ = [
     "Params",
     "ParamsError",
     "Pong",
+    "Publication",
     "RpcFailed",
     "RpcRefused",
     "RpcTimeout",
+    "SavedPublications",
+    "StorageError",
     "StoreFailed",
     "StoreRefused",
     "StoreReport",

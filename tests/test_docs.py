@@ -173,9 +173,15 @@ EXAMPLES = {
     "findvalue-request-payload": payload(b"findvalue", payloads.args_findvalue(KEY, 4096)),
     "findvalue-response-payload-1.0": payloads.findvalue_reply([V4], VALUES, 0),
     "findvalue-response-payload-1.1": payloads.findvalue_reply([V4], VALUES, 1),
-    "store-request-payload": payload(b"store", payloads.args_store(KEY, VALUES[0], False)),
+    "store-request-payload": payload(b"store", payloads.args_store(KEY, VALUES[0], False, 3600)),
+    "store-handed-on-payload": payload(
+        b"store", payloads.args_store(KEY, VALUES[0], False, 1800, V4)
+    ),
     "store-response-payload": payloads.STORED,
     "store-refused-payload": payloads.refused_reply("no room for more values"),
+    "remove-request-payload": payload(b"remove", payloads.args_remove(KEY, 3600)),
+    "leave-request-payload": payload(b"leave", payloads.args_leave(True)),
+    "lacks-request-payload": payload(b"lacks", payloads.args_lacks(KEY, [V4, V6])),
     "getsocket-response-payload": payloads.getsocket_reply("192.0.2.7", 8007),
 } | keyed_examples()
 
@@ -237,7 +243,17 @@ def read(name):
         ("keyed-request-again", b"ping", [], 1, False),
         ("findnode-request-payload", b"findnode", [KEY], 1, False),
         ("findvalue-request-payload", b"findvalue", [KEY, 4096], 1, False),
-        ("store-request-payload", b"store", [KEY, b"hello", 0], 1, False),
+        ("remove-request-payload", b"remove", [KEY, 3600], 1, False),
+        ("leave-request-payload", b"leave", [1], 1, False),
+        ("lacks-request-payload", b"lacks", [KEY, V4.id + V6.id], 1, False),
+        ("store-request-payload", b"store", [KEY, b"hello", 0, b"", 3600], 1, False),
+        (
+            "store-handed-on-payload",
+            b"store",
+            [KEY, b"hello", 0, b"", 1800, {b"owner": V4.packed}],
+            1,
+            False,
+        ),
     ],
 )
 def test_request_decodes(name, rpc, args, version, read_only):
@@ -347,7 +363,8 @@ def test_reasons_of_refused_stores():
     code = (ROOT / "kademlua/storage/environment.py").read_text()
     raised += re.findall(r'return "(the disk .+?)"', code)
     bound = str(Params().max_value_bytes)
-    assert said == {reason.replace("{params.max_value_bytes}", bound) for reason in raised}
+    reasons = {reason.replace("{params.max_value_bytes}", bound) for reason in raised}
+    assert said == reasons | {payloads.REMOVED, payloads.LEAVING}
 
 
 # The parameters.

@@ -18,6 +18,7 @@ from kademlua.cli.options import (
     json_option,
     key_of,
     network_key_option,
+    seconds,
     via_option,
 )
 from kademlua.cli.session import client, ping_once
@@ -34,6 +35,12 @@ _DEFAULT_ANSWERS = 3
 @via_option
 @network_key_option
 @hex_option
+@click.option(
+    "--ttl",
+    type=seconds,
+    metavar="TIME",
+    help="How long it lives: seconds, or like 90s, 30m, 12h, 7d.  [default: 24h]",
+)
 @json_option
 def add(
     key: str,
@@ -41,26 +48,26 @@ def add(
     via: Endpoint,
     network_keys: tuple[bytes, ...],
     is_hex: bool,
+    ttl: float | None,
     as_json: bool,
 ) -> None:
     """Store VALUE under KEY, beside the values that others stored there.
 
-    VALUE is text; - reads it from the standard input, as bytes. It lives for as long as the
-    nodes keep values, 24 hours unless they are set otherwise. Write -- before a key or a value
+    VALUE is text; - reads it from the standard input, as bytes. Write -- before a key or a value
     that begins with a dash.
 
     \b
     Examples:
         kademlua add greeting "hello world"
-        kademlua add logo - < logo.png
+        kademlua add --ttl 7d logo - < logo.png
         kademlua add --via 192.0.2.7:8001 temperature -- -5
     """
     target = key_of(key, is_hex=is_hex)
     content = sys.stdin.buffer.read() if value == "-" else os.fsencode(value)
     with client(via, network_keys) as node:
         try:
-            report = node.add(target, content)
-        except ValueError as error:  # too large
+            report = node.add(target, content, ttl=ttl)
+        except ValueError as error:  # too large, or too long a time
             raise click.ClickException(str(error)) from None
     if as_json:
         _print_json(

@@ -214,6 +214,7 @@ def _node(
         params=params,
         network_keys=network_keys,
         store=state.store,
+        publications=state.publications,
     )
     state.keep_id(kademlua_node.id)
     return kademlua_node

@@ -12,6 +12,7 @@ from kademlua.core.contact import Endpoint, parse_endpoint
 from kademlua.core.errors import KeyFileError
 from kademlua.core.networkkey import MAX_KEYS
 from kademlua.keyfile import read_network_key
+from kademlua.simulation.reading import duration
 
 CONTROL_PORT = 8001
 """Where the first node of a network on one machine is, by convention."""
@@ -21,6 +22,14 @@ def endpoint(text: str) -> Endpoint:
     """``HOST:PORT`` as an option's type; the host may be a name, which is not resolved here."""
     try:
         return parse_endpoint(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def seconds(text: str) -> float:
+    """A time as an option's type: seconds, or text such as ``90s``, ``12h``."""
+    try:
+        return duration(float(text) if text.replace(".", "", 1).isdigit() else text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 

@@ -21,8 +21,9 @@ class Serving:
     """While entered, ^C, SIGTERM and the terminal's end make ``wait`` return; at the exit the
     node is closed.
 
-    A ^C while the shell of a terminal does a command ends that command only. A daemon with a
-    log file takes the terminal's end (SIGHUP) for a word to open that file anew.
+    A ^C while the shell of a terminal does a command ends that command only. A second ^C or
+    SIGTERM ends the node without handing over what it holds. A daemon with a log file takes
+    the terminal's end (SIGHUP) for a word to open that file anew.
     """
 
     # By Python's signals, not gevent's: those wait for the hub, to which an expression that
@@ -34,6 +35,7 @@ class Serving:
         self._reopen = reopen
         self._shell: Shell | None = None
         self._ended = Event()
+        self._is_closing = False
         self._loop = gevent.get_hub().loop
         self._former: dict[signal.Signals, Any] = {}
 
@@ -50,6 +52,7 @@ class Serving:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._is_closing = True
         self._node.close()
         for number, handler in self._former.items():
             signal.signal(number, handler)
@@ -77,9 +80,12 @@ class Serving:
             self._ended.set()
 
     def _end(self, _number: int, _frame: FrameType | None) -> None:
-        self._loop.run_callback_threadsafe(self._ended.set)
-        if self._shell is not None:
+        self._loop.run_callback_threadsafe(self._hurry if self._is_closing else self._ended.set)
+        if self._shell is not None and not self._is_closing:
             self._shell.interrupt()
+
+    def _hurry(self) -> None:
+        self._node.close(hand_over=False)
 
     def _hang_up(self, number: int, frame: FrameType | None) -> None:
         if self._reopen is None:
@@ -88,6 +94,6 @@ class Serving:
             self._loop.run_callback_threadsafe(self._reopen)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        shell = self._shell
+        shell = None if self._is_closing else self._shell
         if shell is None or not shell.interactive or not shell.interrupt():
             self._end(number, frame)

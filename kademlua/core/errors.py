@@ -50,7 +50,12 @@ class StoreRefused(KademluaError):
 
 
 class StoreFailed(KademluaError):
-    """No node at all took the value; the message lists what became of each attempt."""
+    """Fewer nodes than ``Params.write_quorum`` took the value, mostly none at all; the message
+    says what became of the attempts, ``report`` (a StoreReport) at each node."""
+
+    def __init__(self, message: str, report: object = None) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class NotJoined(KademluaError):

@@ -9,11 +9,12 @@ from typing import Any
 
 import falcon
 
+from kademlua.core.params import Params
 from kademlua.http import schemas
 from kademlua.http.events import KINDS
+from kademlua.http.paging import MAX_LISTED
 from kademlua.http.resources import MAX_ANSWERS, MAX_PER_NODE
 from kademlua.http.values import BYTES, JSON, TEXT
-from kademlua.http.views import MAX_LISTED
 
 PROBLEM = "application/problem+json"
 _WORDS = {
@@ -31,14 +32,15 @@ _WORDS = {
     503: "The node is not joined, too busy, or about to end.",
 }
 _ALWAYS = (400, 401, 403, 421)
+_STORING = (404, 411, 413, 415, 422, 502, 503)
 
 
 class Document:
     """The description, made once."""
 
-    def __init__(self, *, is_open: bool) -> None:
+    def __init__(self, params: Params, *, is_open: bool) -> None:
         """``is_open`` says whether everybody may read."""
-        self._text = json.dumps(document(is_open=is_open)).encode()
+        self._text = json.dumps(document(params, is_open=is_open)).encode()
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """All of it."""
@@ -47,9 +49,9 @@ class Document:
     on_head = on_get
 
 
-def document(*, is_open: bool) -> dict[str, Any]:
+def document(params: Params, *, is_open: bool) -> dict[str, Any]:
     """The description as a dictionary; where not ``is_open``, all takes the token."""
-    paths = _watching() | _network() | _knowledge()
+    paths = _watching() | _values(params) | _published(params) | _knowledge()
     for operations in paths.values():
         for method, operation in operations.items():
             if method != "parameters" and (method != "get" or not is_open):
@@ -95,7 +97,7 @@ def _watching() -> dict[str, Any]:
     }
 
 
-def _network() -> dict[str, Any]:
+def _values(params: Params) -> dict[str, Any]:
     found = {JSON: _ref("Found"), BYTES: {"schema": {"type": "string", "format": "binary"}}}
     return {
         "/v1/values/{key}": {
@@ -112,11 +114,17 @@ def _network() -> dict[str, Any]:
             "post": _operation(
                 "Add this node's value of a key, in place of its former one.",
                 {JSON: _ref("Report")},
-                (404, 411, 413, 415, 422, 502, 503),
+                _STORING,
                 parameters=[
-                    _flag("overwrite", "Ask the holders to drop other owners' values, too.")
+                    _ttl(params),
+                    _flag("overwrite", "Ask the holders to drop other owners' values, too."),
                 ],
                 body=True,
+            ),
+            "delete": _operation(
+                "Take this node's value of a key away from all who hold it.",
+                {JSON: _ref("Report")},
+                (404, 411, 413, 502, 503),
             ),
         },
         "/v1/lookup/{key}": {
@@ -128,6 +136,27 @@ def _network() -> dict[str, Any]:
     }
 
 
+def _published(params: Params) -> dict[str, Any]:
+    return {
+        "/v1/published": {
+            "get": _operation(
+                "What the node publishes.", {JSON: _ref("Publications")}, parameters=_PAGE
+            )
+        },
+        "/v1/published/{key}": {
+            "parameters": [_KEY, _HEX],
+            "put": _operation(
+                "Store a value, and keep it alive while this node lives.",
+                {JSON: _ref("Report")},
+                _STORING,
+                parameters=[_ttl(params)],
+                body=True,
+            ),
+            "delete": _operation("Let a published value end with its time.", None, (404, 411, 413)),
+        },
+    }
+
+
 def _knowledge() -> dict[str, Any]:
     return {
         "/v1/contacts": {"get": _operation("The routing table.", {JSON: _ref("Contacts")})},
@@ -135,10 +164,7 @@ def _knowledge() -> dict[str, Any]:
             "get": _operation(
                 "The values that the node keeps for the network.",
                 {JSON: _ref("Stored")},
-                parameters=[
-                    _number("limit", 50, MAX_LISTED, "Keys in one answer."),
-                    _parameter("after", schemas.ID, "Only keys behind this one."),
-                ],
+                parameters=_PAGE,
             )
         },
         "/v1/stats": {"get": _operation("The node's counters.", {JSON: _ref("Stats")})},
@@ -168,15 +194,18 @@ def _ref(name: str) -> dict[str, Any]:
 
 def _operation(
     summary: str,
-    content: dict[str, Any],
+    content: dict[str, Any] | None,
     errors: Iterable[int] = (),
     *,
     parameters: Iterable[dict[str, Any]] = (),
     body: bool = False,
     plain: bool = False,
 ) -> dict[str, Any]:
-    """One method of a path; where ``plain``, an error's body is as that of success."""
-    responses: dict[str, Any] = {"200": {"description": "Done.", "content": content}}
+    """One method of a path; without ``content`` its answer is empty, and where ``plain``, an
+    error's body is as that of success."""
+    responses: dict[str, Any] = {"204": {"description": "Done."}}
+    if content is not None:
+        responses = {"200": {"description": "Done.", "content": content}}
     for status in sorted({*_ALWAYS, *errors}):
         responses[str(status)] = {"description": _WORDS[status], "content": _problem()}
     if plain:
@@ -206,6 +235,11 @@ def _number(name: str, default: int, most: int, text: str) -> dict[str, Any]:
     return _parameter(name, schema, text)
 
 
+def _ttl(params: Params) -> dict[str, Any]:
+    schema = {"type": "integer", "minimum": 1, "maximum": int(params.max_ttl)}
+    return _parameter("ttl", schema, f"Seconds that it lives; {params.ttl:.0f} unless said.")
+
+
 def _flag(name: str, text: str) -> dict[str, Any]:
     return _parameter(name, {"type": "boolean", "default": False}, text)
 
@@ -218,3 +252,7 @@ _KEY = {
     "description": "Text, of which the SHA-1 is the key; may have slashes, and be empty.",
 }
 _HEX = _flag("hex", "The path has the 40 hex digits of the key itself.")
+_PAGE = [
+    _number("limit", 50, MAX_LISTED, "Keys in one answer."),
+    _parameter("after", schemas.ID, "Only keys behind this one."),
+]

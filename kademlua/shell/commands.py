@@ -11,8 +11,8 @@ import gevent.socket
 
 from kademlua.core import ids
 from kademlua.core.contact import Contact, Endpoint, canonical_address, parse_endpoint
+from kademlua.finding import Answer
 from kademlua.node import Node, Pong
-from kademlua.operations import Answer
 from kademlua.placement import StoreReport
 from kademlua.shell.text import Text, memory_kb, pretty, routing_text
 
@@ -57,6 +57,20 @@ class ShellCommands:
                 'overwrite(sha1("key"), "value")',
                 "store a value; others' go where the nodes allow it",
             ),
+            "publish": Command(
+                self._publish,
+                'publish(sha1("key"), "value")',
+                "store a value, and keep it alive while this node lives",
+            ),
+            "unpublish": Command(
+                self._node.unpublish, 'unpublish(sha1("key"))', "let it end with its time"
+            ),
+            "published": Command(
+                self._node.published, "published()", "what this node publishes", bare=True
+            ),
+            "remove": Command(
+                self._remove, 'remove(sha1("key"))', "take this node's value away from all holders"
+            ),
             "findvalue": Command(
                 self._findvalue,
                 'findvalue(sha1("key"), 3)',
@@ -95,13 +109,21 @@ class ShellCommands:
 
     # A line that comes through a pipe may be there before the node has joined.
 
-    def _add(self, key: bytes, value: Any) -> StoreReport:
+    def _add(self, key: bytes, value: Any, ttl: float | None = None) -> StoreReport:
         self._node.wait_joined()
-        return self._node.add(key, value)
+        return self._node.add(key, value, ttl=ttl)
 
-    def _overwrite(self, key: bytes, value: Any) -> StoreReport:
+    def _overwrite(self, key: bytes, value: Any, ttl: float | None = None) -> StoreReport:
         self._node.wait_joined()
-        return self._node.overwrite(key, value)
+        return self._node.overwrite(key, value, ttl=ttl)
+
+    def _publish(self, key: bytes, value: Any, ttl: float | None = None) -> StoreReport:
+        self._node.wait_joined()
+        return self._node.publish(key, value, ttl=ttl)
+
+    def _remove(self, key: bytes) -> StoreReport:
+        self._node.wait_joined()
+        return self._node.remove(key)
 
     def _findvalue(self, key: bytes, howmany: int = 3) -> list[Answer]:
         self._node.wait_joined()

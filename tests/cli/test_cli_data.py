@@ -183,3 +183,16 @@ def test_without_lmdb_a_node_lives_in_memory_and_says_so(launch, tmp_path):
     assert "nothing is kept when this node ends, for want of lmdb" in warning
     assert "in use" in error  # it got as far as that
     assert not (tmp_path / ".local").exists()
+
+
+def test_what_is_published_is_published_again_after_a_restart(launch):
+    _, other = launch.node()
+    args = ("node", "0", "--shell", "--data", "data", "--bootstrap", other)
+    process = launch.start(*args)
+    process.type('publish(sha1("k"), "v", ttl=3600)\n')
+    process.out.expect(r"silent=\[\]")
+    ended(process)
+    again = launch.start(*args)
+    again.type("published()\n")
+    again.out.expect(r"\[Publication\(.*b'1:v', ttl=3600\)\]")
+    assert "Traceback" not in ended(again)
