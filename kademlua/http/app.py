@@ -10,6 +10,7 @@ import falcon
 
 from kademlua.core.errors import KademluaError, NodeClosed, NotJoined, StoreFailed, TooManyCalls
 from kademlua.http import openapi
+from kademlua.http.describing import PROBLEM
 from kademlua.http.events import Events
 from kademlua.http.guard import Guard
 from kademlua.http.health import Health, Metrics, Ready
@@ -55,7 +56,7 @@ def _serialize(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPErr
     problem: dict[str, Any] = {"title": error.title, "status": error.status_code}
     if error.description:
         problem["detail"] = error.description
-    resp.content_type = openapi.PROBLEM
+    resp.content_type = PROBLEM
     resp.data = json.dumps(problem).encode()
 
 
