@@ -7,7 +7,11 @@
 ...         print(answer.contact, answer.values)
 """
 
+from __future__ import annotations
+
+import importlib
 import logging
+from typing import TYPE_CHECKING
 
 from kademlua.core.contact import Contact, ContactPool, Endpoint
 from kademlua.core.errors import (
@@ -33,13 +37,30 @@ from kademlua.node import Node, Pong
 from kademlua.placement import StoreReport
 from kademlua.publications import Publication, SavedPublications
 
+if TYPE_CHECKING:
+    from kademlua.hosts.asynchronous import AsyncNode
+    from kademlua.hosts.threaded import ThreadedNode
+
 __version__ = "0.1.0"
 
 # A program that sets up no logging hears nothing, as it should be with a library.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
+# Loaded when they are asked for: a gevent program does without asyncio.
+_HOSTS = {"AsyncNode": "asynchronous", "ThreadedNode": "threaded"}
+
+
+def __getattr__(name: str) -> type[AsyncNode] | type[ThreadedNode]:
+    if name not in _HOSTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"kademlua.hosts.{_HOSTS[name]}")
+    host: type[AsyncNode] | type[ThreadedNode] = getattr(module, name)
+    return host
+
+
 __all__ = [
     "Answer",
+    "AsyncNode",
     "Contact",
     "ContactPool",
     "Endpoint",
@@ -60,6 +81,7 @@ __all__ = [
     "StoreFailed",
     "StoreRefused",
     "StoreReport",
+    "ThreadedNode",
     "TooManyCalls",
     "WireError",
     "read_network_key",

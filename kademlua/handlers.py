@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -59,11 +60,14 @@ class Handlers:
         self._quick[name] = handler
 
     def register(self, name: str, function: RpcFunction, *, blocking: bool) -> None:
-        """Answer the RPC ``name`` with a function; ValueError where the name is taken.
+        """Answer the RPC ``name`` with a function; ValueError where the name is taken,
+        TypeError for a coroutine function.
 
         A ``blocking`` one runs in a greenlet of its own. RpcRefused, or any other
         exception, answers 131.
         """
+        if inspect.iscoroutinefunction(function):
+            raise TypeError("a coroutine function has no loop to run in here")
         encoded = name.encode()
         if encoded in self._quick or encoded in self._registered:
             raise ValueError(f"an RPC named {name!r} is answered already")

@@ -26,6 +26,8 @@ from kademlua.replication import Replication
 _AGAIN = 300.0
 """Seconds in which one is not given the same again, whoever says that it lacks it."""
 _REMEMBERED = 4_096
+_BUSY = 256
+"""Keys that wait to be given to others, beyond which strangers' words add none."""
 _CACHES = 64
 """Caches that may wait to be given what they asked for; the others do without."""
 
@@ -120,7 +122,7 @@ class Mending:
 
     def _give(self, key: bytes, node_ids: set[bytes], cache: Contact | None) -> int:
         """See to it that these are given a key, as far as they should hold it; how many."""
-        if not self._handing.living(key):
+        if len(self._replication.gifts) >= _BUSY or not self._handing.living(key):
             return 0
         nearest = self._other_holders(key)
         wanted = [each for each in nearest if each.id in node_ids and self._is_due(key, each)]

@@ -357,7 +357,8 @@ class Node:
 
         ``sender`` is a Contact. A tuple goes back as several return values, None as none.
         A function that waits for anything must be ``blocking``: it gets a greenlet of its
-        own. Whatever it raises is answered with 131. ValueError for a name that is taken.
+        own. Whatever it raises is answered with 131. ValueError for a name that is taken,
+        TypeError for a coroutine function.
         """
         self._handlers.register(name, function, blocking=blocking)
 

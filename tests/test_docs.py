@@ -2,26 +2,26 @@
 
 import ast
 import hashlib
-import os
 import random
 import re
-import select
 import socket
 import subprocess
 import sys
 from collections import Counter
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from kademlua import Contact, ContactPool, Params
+from kademlua import Contact, ContactPool, Node, Params
+from kademlua.control.operations import Operations
 from kademlua.core import bencoding, params, payloads, protocol
 from kademlua.core.errors import WireError
 from kademlua.core.replay import Sessions
 from kademlua.keyed import KeyedTransport
+from tests.programs import STRICT, environment, network
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -36,38 +36,12 @@ _PROGRAM = re.compile(r"^```python\n(.*?)^```\n(?:```output\n(.*?)^```\n)?", re.
 
 
 def programs():
-    for page in (ROOT / "README.md", DOCS / "embedding.md"):
+    for page in (ROOT / "README.md", DOCS / "embedding.md", DOCS / "hosts.md"):
         text = page.read_text()
         for found in _PROGRAM.finditer(text):
             line = text.count("\n", 0, found.start()) + 2
             name = f"{page.name}:{line}"
             yield pytest.param("\n" * (line - 1) + found[1], found[2], id=name)
-
-
-@contextmanager
-def network():
-    """The port of a node of another process, to which a program may join."""
-    code = (
-        "import gevent.os, kademlua\n"
-        "with kademlua.Node() as node:\n"
-        "    print(node.contact.port, flush=True)\n"
-        "    gevent.os.tp_read(0, 1)\n"  # until its input ends
-    )
-    with subprocess.Popen(
-        [sys.executable, "-P", "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env=_environment(),
-    ) as process:
-        assert select.select([process.stdout], [], [], 30)[0], "the node did not start"
-        yield int(process.stdout.readline())
-        process.stdin.close()
-
-
-def _environment():
-    return os.environ | {"PYTHONPATH": str(ROOT)}
 
 
 @pytest.mark.parametrize(("program", "output"), list(programs()))
@@ -78,11 +52,11 @@ def test_program(program, output, tmp_path):
     with network() if "8001" in program else nullcontext() as port:
         program = program.replace("8001", str(port)).replace("port=8003", "port=0")
         done = subprocess.run(
-            [sys.executable, "-P", "-W", "error", "-c", program],
+            [sys.executable, "-P", *STRICT, "-c", program],
             capture_output=True,
             text=True,
             cwd=tmp_path,
-            env=_environment(),
+            env=environment(),
             timeout=50,
             check=False,
         )
@@ -409,7 +383,7 @@ def test_every_module_is_named_in_the_design():
             assert f"`{path.name}`" in house, path
         elif (path / "__init__.py").exists():
             assert f"{path.name}/`" in house, path
-    for path in (ROOT / "kademlua/core").glob("*.py"):
+    for path in [*(ROOT / "kademlua/core").glob("*.py"), *(ROOT / "kademlua/hosts").glob("*.py")]:
         assert path.name == "__init__.py" or f"| `{path.name}` |" in house, path
 
 
@@ -417,7 +391,14 @@ def test_modules_that_are_named_exist():
     built = DESIGN.partition("## What has its place and is not built")[0]
     for name in set(re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.py)`", built)):
         package = ROOT / "kademlua"
-        assert (package / name).exists() or (package / "core" / name).exists(), name
+        assert any((package / floor / name).exists() for floor in ("", "core", "hosts")), name
+
+
+def test_every_operation_of_the_control_socket_is_in_the_table():
+    shown = re.findall(r"^\| `([a-z]+)` \|", (DOCS / "control.md").read_text(), re.M)
+    with Node() as node:
+        names = Operations(node).names
+    assert sorted(shown) == sorted([*names, "shell", "line", "interrupt"])
 
 
 # Links.

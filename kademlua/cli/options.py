@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import click
@@ -55,6 +56,11 @@ def key_of(text: str, *, is_hex: bool) -> bytes:
         raise click.BadParameter(str(error), param_hint="'KEY'") from None
 
 
+def value_of(text: str) -> bytes:
+    """A value as typed; with ``-`` what comes by the standard input."""
+    return sys.stdin.buffer.read() if text == "-" else os.fsencode(text)
+
+
 def _network_keys(
     context: click.Context, option: click.Parameter, paths: tuple[Path, ...]
 ) -> tuple[bytes, ...]:
@@ -81,11 +87,18 @@ via_option = click.option(
     "--via",
     type=endpoint,
     metavar="HOST:PORT",
-    default=f"127.0.0.1:{CONTROL_PORT}",
-    show_default=True,
-    help="A node of the network to ask.",
+    help=f"A node of the network to ask.  [default: 127.0.0.1:{CONTROL_PORT}]",
 )
 hex_option = click.option(
     "--hex", "is_hex", is_flag=True, help="KEY is an id of 40 hex digits, and not hashed."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+json_lines_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, a line for each value."
+)
+ttl_option = click.option(
+    "--ttl",
+    type=seconds,
+    metavar="TIME",
+    help="How long it lives: seconds, or like 90s, 30m, 12h, 7d.  [default: 24h]",
+)

@@ -46,8 +46,17 @@ class Command:
 class ShellCommands:
     """What can be typed at the prompt of one node's shell."""
 
-    def __init__(self, node: Node, write: Callable[[str], None]) -> None:
-        """``write`` shows a line."""
+    def __init__(
+        self,
+        node: Node,
+        write: Callable[[str], None],
+        *,
+        width: int | None = None,
+        is_guest: bool = False,
+    ) -> None:
+        """``write`` shows a line, ``width`` is that of the terminal; a guest's ``exit`` does not
+        end the node."""
+        self._width = width
         self._node = node
         self._write = write
         self.commands = {
@@ -94,7 +103,12 @@ class ShellCommands:
             "fromhex": Command(ids.from_hex, 'fromhex("0beec7b5…")', "40 hex digits as an id"),
             "pprint": Command(self._pprint, "pprint(value)", "show a value, pretty"),
             "help": Command(self._help, "help", "this; help(add) on one of them", bare=True),
-            "exit": Command(_leave, "exit", "end the shell and the node, as ^D does", bare=True),
+            "exit": Command(
+                _leave,
+                "exit",
+                f"end the shell{'' if is_guest else ' and the node'}, as ^D does",
+                bare=True,
+            ),
         }
 
     def namespace(self) -> dict[str, Any]:
@@ -155,7 +169,7 @@ class ShellCommands:
         return ids.bucket_number(_checked(a), _checked(other))
 
     def _pprint(self, value: Any) -> None:
-        self._write(pretty(value))
+        self._write(pretty(value, self._width))
 
     def _help(self, command: object = None) -> Text:
         if isinstance(command, Command):
