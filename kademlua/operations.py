@@ -52,30 +52,41 @@ class Operations:
         self.estimate = SizeEstimate()
 
     def find_node(
-        self, target: bytes, seeds: Iterable[Contact] = (), count: int | None = None
+        self,
+        target: bytes,
+        seeds: Iterable[Contact] = (),
+        count: int | None = None,
+        *,
+        cause: str = "find_node",
     ) -> Lookup:
         """Look up the closest live contacts; blocks this greenlet until it is done.
 
         ``seeds`` are contacts to begin with besides the routing table's; ``count`` is how many
-        to find, by default ``Params.k``. Raises NodeClosed and TooManyCalls.
+        to find, by default ``Params.k``; ``cause`` is one of ``Stats.caused``.
+        Raises NodeClosed and TooManyCalls.
         """
         args = payloads.args_key(target)
-        search = self._search(target, "findnode", args, self._read_contacts, k=count)
+        read = self._read_contacts
+        search = self._search(target, "findnode", args, read, cause=cause, k=count)
         search.run(seeds)
         self._took(target, search.lookup)
         return search.lookup
 
-    def find_some(self, wanted: Sequence[tuple[bytes, Callable[[Lookup], bool]]]) -> None:
+    def find_some(
+        self, wanted: Sequence[tuple[bytes, Callable[[Lookup], bool]]], cause: str
+    ) -> None:
         """Look up several targets at once, each with one query at a time and only until its
         function says that enough have answered; blocks and raises as ``find_node`` does."""
-        searches = [(target, self._search_some(target, until)) for target, until in wanted]
+        searches = [(target, self._search_some(target, until, cause)) for target, until in wanted]
         for target, search in searches:
             search.wait()
             self._sample(target, search.lookup)
 
-    def _search_some(self, target: bytes, until: Callable[[Lookup], bool]) -> Search:
+    def _search_some(self, target: bytes, until: Callable[[Lookup], bool], cause: str) -> Search:
         args = payloads.args_key(target)
-        search = self._search(target, "findnode", args, self._read_contacts, alpha=1, until=until)
+        search = self._search(
+            target, "findnode", args, self._read_contacts, cause=cause, alpha=1, until=until
+        )
         search.lookup.narrow(1)
         search.start()
         return search
@@ -84,7 +95,7 @@ class Operations:
         """See at so many random places how near the nodes are to each other: some four queries
         each. Blocks and raises as ``find_node`` does."""
         rng = self._context.rng
-        self.find_some([(random_id(rng), _has_nearest) for _ in range(count)])
+        self.find_some([(random_id(rng), _has_nearest) for _ in range(count)], "settle")
 
     def _read_contacts(self, contact: Contact, values: list[Any]) -> list[Contact]:
         if values and type(values[0]) is list:
@@ -123,8 +134,15 @@ class Operations:
         spare = 0 if self._liveliness.is_sure else 1
         alpha = min(self._params.alpha, finding.left + spare)
         is_sparing = self._liveliness.patience.is_swift
-        read = finding.read
-        search = self._search(key, "findvalue", args, read, alpha=alpha, is_sparing=is_sparing)
+        search = self._search(
+            key,
+            "findvalue",
+            args,
+            finding.read,
+            cause="find_value",
+            alpha=alpha,
+            is_sparing=is_sparing,
+        )
         finding.lookup = search.lookup
         search.run(())
         if finding.left:
@@ -141,6 +159,7 @@ class Operations:
         *,
         overwrite: bool = False,
         swaps: int | None = None,
+        cause: str = "store",
     ) -> StoreReport:
         """Store a bencoded value on the ``replicas`` nodes closest to its key, for so many
         seconds; with ``swaps``, in place of the signed record of that sequence number.
@@ -150,7 +169,8 @@ class Operations:
         """
         replicas = self._params.replicas
         # The nearer half know who the farther half are: a question each is saved.
-        candidates = self.find_node(key, count=(replicas + 1) // 2).known(2 * replicas)
+        found = self.find_node(key, count=(replicas + 1) // 2, cause=cause)
+        candidates = found.known(2 * replicas)
         report = StoreReport()
         wanted = replicas
         if not self._context.read_only and self._is_holder(key, candidates):
@@ -160,6 +180,7 @@ class Operations:
         question = self._caller.question("store", args)
         placement = Placement(self._caller, self._liveliness, question, report)
         placement.run(candidates[:wanted], candidates[wanted:])
+        self._context.stats.caused[cause] += placement.sent
         if len(report.acknowledged) < self._params.write_quorum:
             raise StoreFailed(report.why_failed(), report)
         return report
@@ -170,7 +191,7 @@ class Operations:
         Twice as many are told as should hold it: some may not have let go yet. Raises
         StoreFailed where nobody answered.
         """
-        found = self.find_node(key).known(2 * self._params.replicas)
+        found = self.find_node(key, cause="remove").known(2 * self._params.replicas)
         report = StoreReport()
         own = self._context.contact
         if remove(self._store, self._tombstones, key, own, self._clock() + ttl):
@@ -180,6 +201,7 @@ class Operations:
             self._caller, self._liveliness, question, report, payloads.read_remove
         )
         placement.run(found, [])
+        self._context.stats.caused["remove"] += placement.sent
         if found and not report.acknowledged:
             raise StoreFailed(report.why_failed("removed the value"), report)
         return report
@@ -209,6 +231,8 @@ class Operations:
             self._keeping.put(
                 key, own, encoded, now=now, expires=expires, overwrite=overwrite, swaps=swaps
             )
+            if self._context.observers.all:
+                self._context.observers.value_stored(key, own, len(encoded))
             self._await_kept()
         except (StoreRefused, RecordRefused) as refusal:
             report.refused.append((own, refusal.reason))
