@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -15,21 +16,32 @@ from kademlua.bootstrap import Bootstrap
 from kademlua.caller import Caller
 from kademlua.context import Context
 from kademlua.core import ids, payloads
+from kademlua.core.arguments import checked_key, checked_ttl, checked_value
 from kademlua.core.contact import Contact, ContactPool, Endpoint, canonical_address
 from kademlua.core.datastore import DataStore, Store
 from kademlua.core.errors import NodeClosed, NotJoined
 from kademlua.core.params import Params
+from kademlua.core.records import SignedRecord
 from kademlua.core.routing import RoutingTable
 from kademlua.core.stats import Stats
 from kademlua.core.timings import Timings
+from kademlua.core.tombstones import Tombstones
+from kademlua.finding import Answer
+from kademlua.handing import HandingOn
 from kademlua.handlers import Handlers, RpcFunction
 from kademlua.keyed import KeyedTransport
+from kademlua.leaving import Leaving
 from kademlua.liveliness import LivelinessManager
 from kademlua.maintenance import Maintenance
+from kademlua.mending import Mending
 from kademlua.observers import Observer, Observers
-from kademlua.operations import Answer, Operations
+from kademlua.operations import Operations
 from kademlua.placement import StoreReport
+from kademlua.publications import Publication, Publications, SavedPublications
 from kademlua.receiver import Receiver
+from kademlua.recording import Recorded, Recording
+from kademlua.replication import Replication
+from kademlua.signing import Signer
 from kademlua.transport import Transport, UdpTransport
 
 logger = logging.getLogger(__name__)
@@ -65,10 +77,12 @@ class Node:
         read_only: bool = False,
         network_keys: Sequence[bytes] = (),
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
         rng: random.Random | None = None,
         transport: Transport | None = None,
         store: Store | None = None,
         pool: ContactPool | None = None,
+        publications: SavedPublications | None = None,
     ) -> None:
         """Nothing is opened before ``start``.
 
@@ -77,9 +91,10 @@ class Node:
         (host, port) of nodes to join by; hosts may be names. ``known`` are addresses from
         a former life, asked in the same way, but not needed. A ``read_only`` node asks and
         is kept out of everybody's tables. With ``network_keys`` (32 bytes each) it hears only
-        who has one of them; the first one tags what it sends. ``clock`` gives seconds, ``rng``
-        all chance (by default the system's cryptographic source). Nodes of one process may
-        share a ``pool``, which saves memory. ValueError for a bad host, port, id or key.
+        who has one of them; the first one tags what it sends. ``clock`` gives seconds, ``wall``
+        those since 1970, ``rng`` all chance (by default the system's cryptographic source).
+        Nodes of one process may share a ``pool``, which saves memory. ``publications`` is where
+        they outlast it. ValueError for a bad host, port, id or key.
         """
         if id is not None and not ids.is_id(id):
             raise ValueError(f"an id is {ids.ID_BYTES} bytes, not {id!r:.60}")
@@ -99,6 +114,7 @@ class Node:
             read_only=read_only,
             params=params,
             clock=clock,
+            wall=wall,
             rng=rng,
             transport=transport,
             pool=pool if pool is not None else ContactPool(),
@@ -111,9 +127,10 @@ class Node:
         self._caller = Caller(context)
         if keyed is not None:
             keyed.in_flight = self._caller.in_flight
-        self._handlers = Handlers(context)
+        self._tombstones = Tombstones()
+        self._handlers = Handlers(context, self._tombstones)
         self._liveliness = LivelinessManager(context, self._caller)
-        self._operations = Operations(context, self._caller, self._liveliness)
+        self._operations = Operations(context, self._caller, self._liveliness, self._tombstones)
         bootstrapper = Bootstrap(
             list(bootstrap),
             context,
@@ -122,8 +139,26 @@ class Node:
             self._operations,
             list(known),
         )
-        self._maintenance = Maintenance(context, bootstrapper, self._operations, self._liveliness)
+        handing = HandingOn(context, self._caller, self._liveliness, self._tombstones)
+        replication = Replication(context, self._operations, handing)
+        self._mending = Mending(context, self._caller, self._liveliness, handing, replication)
+        self._recording = Recording(context, self._operations, self._mending)
+        self._leaving = Leaving(context, self._caller, self._liveliness, handing)
+        self._handlers.answer(b"lacks", self._mending.lacks)
+        self._handlers.answer(b"leave", self._leaving.farewell)
+        self._publications = Publications(context, self._operations, publications)
+        self._maintenance = Maintenance(
+            context,
+            bootstrapper,
+            self._operations,
+            self._liveliness,
+            replication,
+            self._publications,
+            self._tombstones,
+        )
         self._started = False
+        self._ends = False
+        """Whether ``close`` was called."""
         self._closed = Event()
 
     # Beginning and end.
@@ -133,7 +168,7 @@ class Node:
 
         Idempotent. OSError where the port is in use, NodeClosed for a node that was closed.
         """
-        if self._closed.is_set():
+        if self._ends:
             raise NodeClosed("a closed node does not start again")
         if self._started:
             return
@@ -142,16 +177,31 @@ class Node:
         self._started = True
         self._maintenance.start()
 
-    def close(self) -> None:
-        """Stop, free everything, and end with NodeClosed whatever waits; idempotent."""
-        if self._closed.is_set():
+    def close(self, *, hand_over: bool = True) -> None:
+        """Stop, free everything, and end with NodeClosed whatever waits; idempotent.
+
+        Before, for ``Params.leave_timeout`` at most, the values that would fall under their
+        replicas are handed over, and those in the routing table are told to forget this node.
+        With ``hand_over`` false it is gone at once and without a word, also where another
+        greenlet's ``close`` still hands over.
+        """
+        if self._ends:
+            if not hand_over:
+                self._leaving.cut()
             return
-        self._closed.set()
+        self._ends = True
         self._maintenance.close()
-        self._liveliness.close()
-        self._handlers.close()
-        self._caller.close()
-        self._context.transport.close()
+        self._mending.close()
+        try:
+            if hand_over and self._started and not self._context.read_only:
+                self._handlers.holder.leave()
+                self._leaving.leave()
+        finally:
+            self._liveliness.close()
+            self._handlers.close()
+            self._caller.close()
+            self._context.transport.close()
+            self._closed.set()
 
     def __enter__(self) -> Node:
         """Start, and wait for the first try to join."""
@@ -186,7 +236,7 @@ class Node:
         return self.joined
 
     def wait_closed(self) -> None:
-        """Block until ``close``."""
+        """Block until ``close`` has come to its end."""
         self._closed.wait()
 
     def meet(self, endpoints: Iterable[Endpoint]) -> None:
@@ -203,7 +253,7 @@ class Node:
     @property
     def joined(self) -> bool:
         """Whether the node is in a network; one without bootstrap addresses always is."""
-        return self._maintenance.joined.is_set() and not self._closed.is_set()
+        return self._maintenance.joined.is_set() and not self._ends
 
     @property
     def closed(self) -> bool:
@@ -314,7 +364,8 @@ class Node:
 
         ``sender`` is a Contact. A tuple goes back as several return values, None as none.
         A function that waits for anything must be ``blocking``: it gets a greenlet of its
-        own. Whatever it raises is answered with 131. ValueError for a name that is taken.
+        own. Whatever it raises is answered with 131. ValueError for a name that is taken,
+        TypeError for a coroutine function.
         """
         self._handlers.register(name, function, blocking=blocking)
 
@@ -323,37 +374,143 @@ class Node:
     def find_node(self, target: bytes) -> list[Contact]:
         """The k live contacts closest to an id, nearest first. Raises as ``add`` does."""
         self._require_joined()
-        return self._operations.find_node(_checked(target)).closest()
+        return self._operations.find_node(checked_key(target)).closest()
 
-    def find_value(self, key: bytes, answers: int = 3, per_node: int = 4096) -> list[Answer]:
+    def find_value(
+        self, key: bytes, answers: int = 3, per_node: int = 4096, *, quorum: int = 1
+    ) -> list[Answer]:
         """The values of a key, from up to ``answers`` nodes, up to ``per_node`` of each.
 
-        An empty list where the k closest nodes have none. Raises as ``add`` does.
+        With a ``quorum`` only values that at least so many nodes have, and the search goes on
+        until there is one. An empty list where the k closest nodes have none. Holders that
+        were seen to lack it are given it in the background. Raises as ``add`` does.
         """
         self._require_joined()
-        return self._operations.find_value(_checked(key), answers, per_node)
+        finding = self._operations.find_value(checked_key(key), answers, per_node, quorum)
+        self._mending.follow(finding)
+        return finding.result()
 
-    def add(self, key: bytes, value: Any) -> StoreReport:
+    def add(self, key: bytes, value: Any, *, ttl: float | None = None) -> StoreReport:
         """Store this node's value of a key, beside those of others; its former one goes.
 
-        The value is an int, bytes, text, list or dict. Raises StoreFailed where nobody
+        The value is an int, bytes, text, list or dict. It lives for ``ttl`` seconds, by
+        default ``Params.ttl``. Raises StoreFailed where fewer than ``Params.write_quorum``
         took it, NotJoined, TooManyCalls, NodeClosed, and TypeError or ValueError for a bad
-        key or value.
+        key, value or ttl.
         """
-        return self.store(key, value)
+        return self.store(key, value, ttl=ttl)
 
-    def overwrite(self, key: bytes, value: Any) -> StoreReport:
+    def overwrite(self, key: bytes, value: Any, *, ttl: float | None = None) -> StoreReport:
         """As ``add``; and where the holders' ``Params`` allow it, other owners' values of
         the key go too."""
-        return self.store(key, value, overwrite=True)
+        return self.store(key, value, ttl=ttl, overwrite=True)
 
-    def store(self, key: bytes, value: Any, *, overwrite: bool = False) -> StoreReport:
+    def store(
+        self, key: bytes, value: Any, *, ttl: float | None = None, overwrite: bool = False
+    ) -> StoreReport:
         """``add``, or ``overwrite``, as the last argument says."""
-        encoded = payloads.encode_value(value)
-        if len(encoded) > self.params.max_value_bytes:
-            raise ValueError(f"a value has at most {self.params.max_value_bytes:,} bytes, bencoded")
+        publication = self._publication(key, value, ttl)
         self._require_joined()
-        return self._operations.store(_checked(key), encoded, overwrite=overwrite)
+        return self._operations.store(*publication, overwrite=overwrite)
+
+    def publish(self, key: bytes, value: Any, *, ttl: float | None = None) -> StoreReport:
+        """Store a value and keep it alive until ``unpublish``, while this node lives: it is
+        stored again before ``ttl`` is over. Raises as ``add`` does; then it is not published.
+        """
+        publication = self._publication(key, value, ttl)
+        self._require_joined()
+        return self._publications.publish(publication)
+
+    def unpublish(self, key: bytes) -> bool:
+        """Let a published value end with its time; whether it was published."""
+        return self._publications.unpublish(checked_key(key))
+
+    def published(self) -> list[Publication]:
+        """What this node publishes."""
+        return self._publications.all()
+
+    def remove(self, key: bytes) -> StoreReport:
+        """Take this node's own value of a key away from all who hold it; it is not published
+        any more, either. Those that could not be reached learn it when they hand it on.
+
+        Raises StoreFailed where nobody answered, and otherwise as ``add`` does.
+        """
+        self._require_joined()
+        self._publications.unpublish(checked_key(key))
+        return self._operations.remove(key, checked_ttl(None, self.params))
+
+    # Records that prove themselves.
+
+    def put_immutable(self, value: Any, *, ttl: float | None = None) -> Recorded:
+        """Store a value under the SHA-1 of its bencoding, which ``Recorded.key`` tells.
+
+        Whoever finds it there can tell that it is the one. Raises as ``add`` does.
+        """
+        seconds = checked_ttl(ttl, self.params)
+        self._require_joined()
+        return self._recording.put_immutable(value, seconds)
+
+    def get_immutable(self, key: bytes) -> Any:
+        """The value whose bencoding has this SHA-1; KeyError where no node has it. Raises as
+        ``add`` does."""
+        self._require_joined()
+        return self._recording.get_immutable(checked_key(key))
+
+    def put_signed(
+        self,
+        value: Any,
+        signer: Signer,
+        *,
+        salt: bytes = b"",
+        seq: int | None = None,
+        cas: int | None = None,
+        ttl: float | None = None,
+        expires: float | None = None,
+    ) -> Recorded:
+        """Store a signed record, in place of those of this key with lower sequence numbers.
+
+        ``signer`` is a SigningKey or the like; ``salt``, up to 64 bytes, tells its records
+        apart; ``seq`` is the sequence number, by default the next after the one that is found.
+        With ``cas``, holders take it only in place of the record of that number. ``ttl`` is how
+        many seconds they keep it, by default until ``expires``; that is seconds since 1970,
+        signed, and nobody shows the record any more then.
+
+        Raises, where more nodes said so than took it, RecordStale, SwapRefused or
+        RecordExpired; CryptoMissing; and as ``add`` does.
+        """
+        seconds = None if ttl is None else checked_ttl(ttl, self.params)
+        self._require_joined()
+        return self._recording.put_signed(
+            value,
+            signer,
+            salt=salt,
+            seq=seq,
+            swaps=cas,
+            ttl=seconds,
+            expires=None if expires is None else math.floor(expires),
+        )
+
+    def get_signed(
+        self,
+        public_key: bytes,
+        salt: bytes = b"",
+        *,
+        answers: int | None = None,
+        least_seq: int = 0,
+    ) -> SignedRecord | None:
+        """The newest record of a public key and a salt; None where there is none.
+
+        All of the k closest nodes are asked; with ``answers`` no more than until so many have
+        shown a genuine one. Where nothing but records are found that are not believed, raises
+        RecordForged, RecordExpired, or RecordStale for sequence numbers below ``least_seq``;
+        CryptoMissing; and as ``add`` does.
+        """
+        self._require_joined()
+        return self._recording.get_signed(public_key, salt, answers=answers, least_seq=least_seq)
+
+    def _publication(self, key: bytes, value: Any, ttl: float | None) -> Publication:
+        encoded = checked_value(value, self.params)
+        return Publication(checked_key(key), encoded, checked_ttl(ttl, self.params))
 
     def _call(
         self, to: Contact | Endpoint, name: str, args: bytes, timeout: float | None
@@ -364,19 +521,10 @@ class Node:
         return self._caller.call(to, None, name, args, timeout)
 
     def _require_open(self) -> None:
-        if self._closed.is_set() or not self._started:
+        if self._ends or not self._started:
             raise NodeClosed("the node is closed" if self._started else "the node is not started")
 
     def _require_joined(self) -> None:
         self._require_open()
         if not self.joined and not len(self.table):
             raise NotJoined("nobody answers at the bootstrap addresses")
-
-
-def _checked(key: object) -> bytes:
-    """An id as given by a program; TypeError or ValueError where it is none."""
-    if not isinstance(key, bytes):
-        raise TypeError(f"a key is {ids.ID_BYTES} bytes (sha1(text) makes one), not {key!r:.60}")
-    if len(key) != ids.ID_BYTES:
-        raise ValueError(f"a key has {ids.ID_BYTES} bytes, not {len(key)}")
-    return key

@@ -7,43 +7,46 @@ asked sleeps through it and is woken once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gevent.event import AsyncResult
 
+from kademlua import signing
 from kademlua.caller import Caller
 from kademlua.context import Context
 from kademlua.core import payloads
 from kademlua.core.contact import Contact
-from kademlua.core.errors import StoreFailed, StoreRefused
+from kademlua.core.errors import RecordRefused, StoreFailed, StoreRefused
 from kademlua.core.estimate import SizeEstimate
 from kademlua.core.ids import random_id, to_int
 from kademlua.core.lookup import Lookup
+from kademlua.core.sieve import Sieve
+from kademlua.core.tombstones import Tombstones
+from kademlua.finding import Finding
+from kademlua.holder import remove
+from kademlua.keeping import Keeping
 from kademlua.liveliness import LivelinessManager
 from kademlua.placement import Placement, StoreReport
 from kademlua.search import Reader, Search
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one node had to say to a ``find_value``."""
-
-    contact: Contact
-    """Who it was."""
-    values: list[Any]
-    """Its values of the key: int, bytes, list or dict with bytes as keys."""
-
-
 class Operations:
     """The lookups of one node and what is built from them."""
 
-    def __init__(self, context: Context, caller: Caller, liveliness: LivelinessManager) -> None:
+    def __init__(
+        self,
+        context: Context,
+        caller: Caller,
+        liveliness: LivelinessManager,
+        tombstones: Tombstones,
+    ) -> None:
+        self._tombstones = tombstones
         self._context = context
         self._caller = caller
         self._liveliness = liveliness
         self._table = context.table
         self._store = context.store
+        self._keeping = Keeping(context)
         self._params = context.params
         self._clock = context.clock
         self.estimate = SizeEstimate()
@@ -94,69 +97,113 @@ class Operations:
         rng = self._context.rng
         self.find_some([(random_id(rng), _has_nearest) for _ in range(count)], "settle")
 
-    def _read_contacts(self, _: Contact, values: list[Any]) -> list[Contact]:
+    def _read_contacts(self, contact: Contact, values: list[Any]) -> list[Contact]:
+        if values and type(values[0]) is list:
+            self._liveliness.note_original(contact.id)
         return payloads.read_findnode(values, self._context.pool, self._context.reach)
 
-    def find_value(self, key: bytes, answers: int, per_node: int) -> list[Answer]:
-        """The values of a key at up to ``answers`` nodes, up to ``per_node`` of each.
+    def sieve(self, key: bytes, **how: Any) -> Sieve:
+        """What checks the records that are found for a key; ``how`` as ``Sieve`` has it."""
+        return Sieve(key, verify=signing.verify, wall=self._context.wall, **how)
 
-        Ends with as many answers as asked for; where there are fewer, when the k closest
-        have said what they have.
+    def find_value(
+        self,
+        key: bytes,
+        answers: int,
+        per_node: int,
+        quorum: int = 1,
+        sieve: Sieve | None = None,
+    ) -> Finding:
+        """Find what up to ``answers`` nodes have under a key, up to ``per_node`` of each.
+
+        Ends with as many answers as asked for, and ``quorum`` of them with a value in common;
+        where there are fewer, when the k closest have said what they have. A node of which
+        nothing passes the sieve counts as one that has nothing.
         """
-        found: list[Answer] = []
+        sieve = sieve or self.sieve(key)
+        finding = Finding(self._context, key, answers, per_node, quorum, sieve)
         local = self._store.get(key, per_node, self._clock())
         if local:
-            found.append(
-                Answer(self._context.contact, [payloads.decode_value(each) for each in local])
-            )
-            if answers <= 1:
-                return found
-
-        def read(contact: Contact, values: list[Any]) -> list[Contact]:
-            retval = payloads.read_retval(values)
-            if retval and len(found) < answers:
-                found.append(Answer(contact, retval[:per_node]))
-                search.lookup.narrow(answers - len(found))
-                if len(found) == answers:
-                    search.lookup.stop()
-                    return []
-            return payloads.read_findnode(values, self._context.pool, self._context.reach)
-
+            values = [payloads.decode_value(each) for each in local]
+            finding.take(self._context.contact, values)
+            if not finding.left:
+                return finding
         args = payloads.args_findvalue(key, per_node)
         # As many in flight as answers are wanted, and one more where one may be late: further
         # ones seldom pay. And no haste at the end where round trips are short.
         spare = 0 if self._liveliness.is_sure else 1
-        alpha = min(self._params.alpha, answers - len(found) + spare)
+        alpha = min(self._params.alpha, finding.left + spare)
         is_sparing = self._liveliness.patience.is_swift
         search = self._search(
-            key, "findvalue", args, read, cause="find_value", alpha=alpha, is_sparing=is_sparing
+            key,
+            "findvalue",
+            args,
+            finding.read,
+            cause="find_value",
+            alpha=alpha,
+            is_sparing=is_sparing,
         )
+        finding.lookup = search.lookup
         search.run(())
-        if len(found) < answers:
+        if finding.left:
             self._took(key, search.lookup)
-        return found
+        if sieve.refused:
+            self._context.stats.disbelieved.update(sieve.refused)
+        return finding
 
-    def store(self, key: bytes, encoded: bytes, *, overwrite: bool) -> StoreReport:
-        """Store a bencoded value on the ``replicas`` nodes closest to its key.
+    def store(
+        self,
+        key: bytes,
+        encoded: bytes,
+        ttl: int,
+        *,
+        overwrite: bool = False,
+        swaps: int | None = None,
+        cause: str = "store",
+    ) -> StoreReport:
+        """Store a bencoded value on the ``replicas`` nodes closest to its key, for so many
+        seconds; with ``swaps``, in place of the signed record of that sequence number.
 
-        This node is one of them where it is that close. Raises StoreFailed where nobody
-        took it.
+        This node is one of them where it is that close. Raises StoreFailed where fewer than
+        ``write_quorum`` took it.
         """
         replicas = self._params.replicas
         # The nearer half know who the farther half are: a question each is saved.
-        found = self.find_node(key, count=(replicas + 1) // 2, cause="store")
+        found = self.find_node(key, count=(replicas + 1) // 2, cause=cause)
         candidates = found.known(2 * replicas)
         report = StoreReport()
         wanted = replicas
         if not self._context.read_only and self._is_holder(key, candidates):
             wanted -= 1
-            self._store_here(key, encoded, overwrite, report)
-        question = self._caller.question("store", payloads.args_store(key, encoded, overwrite))
+            self._store_here(key, encoded, ttl, overwrite, swaps, report)
+        args = payloads.args_store(key, encoded, overwrite, ttl, swaps=swaps)
+        question = self._caller.question("store", args)
         placement = Placement(self._caller, self._liveliness, question, report)
         placement.run(candidates[:wanted], candidates[wanted:])
-        self._context.stats.caused["store"] += placement.sent
-        if not report.acknowledged:
-            raise StoreFailed(report.why_failed())
+        self._context.stats.caused[cause] += placement.sent
+        if len(report.acknowledged) < self._params.write_quorum:
+            raise StoreFailed(report.why_failed(), report)
+        return report
+
+    def remove(self, key: bytes, ttl: int) -> StoreReport:
+        """Take this node's value of a key away from all who may hold it.
+
+        Twice as many are told as should hold it: some may not have let go yet. Raises
+        StoreFailed where nobody answered.
+        """
+        found = self.find_node(key, cause="remove").known(2 * self._params.replicas)
+        report = StoreReport()
+        own = self._context.contact
+        if remove(self._store, self._tombstones, key, own, self._clock() + ttl):
+            report.acknowledged.append(own)
+        question = self._caller.question("remove", payloads.args_remove(key, ttl))
+        placement = Placement(
+            self._caller, self._liveliness, question, report, payloads.read_remove
+        )
+        placement.run(found, [])
+        self._context.stats.caused["remove"] += placement.sent
+        if found and not report.acknowledged:
+            raise StoreFailed(report.why_failed("removed the value"), report)
         return report
 
     def _is_holder(self, key: bytes, candidates: list[Contact]) -> bool:
@@ -167,16 +214,27 @@ class Operations:
         last = candidates[self._params.replicas - 1]
         return to_int(self._context.id) ^ number < last.number ^ number
 
-    def _store_here(self, key: bytes, encoded: bytes, overwrite: bool, report: StoreReport) -> None:
+    def _store_here(
+        self,
+        key: bytes,
+        encoded: bytes,
+        ttl: int,
+        overwrite: bool,
+        swaps: int | None,
+        report: StoreReport,
+    ) -> None:
         now = self._clock()
-        expires = now + self._params.ttl
+        expires = now + ttl
         own = self._context.contact
+        self._tombstones.lift(key, own)
         try:
-            self._store.put(key, own, encoded, now=now, expires=expires, overwrite=overwrite)
+            self._keeping.put(
+                key, own, encoded, now=now, expires=expires, overwrite=overwrite, swaps=swaps
+            )
             if self._context.observers.all:
                 self._context.observers.value_stored(key, own, len(encoded))
             self._await_kept()
-        except StoreRefused as refusal:
+        except (StoreRefused, RecordRefused) as refusal:
             report.refused.append((own, refusal.reason))
         else:
             report.acknowledged.append(own)

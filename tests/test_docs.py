@@ -2,26 +2,28 @@
 
 import ast
 import hashlib
-import os
 import random
 import re
-import select
 import socket
 import subprocess
 import sys
 from collections import Counter
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from kademlua import Contact, ContactPool, Params
-from kademlua.core import bencoding, params, payloads, protocol
-from kademlua.core.errors import WireError
+from kademlua import Contact, ContactPool, Node, Params
+from kademlua.control.operations import Operations
+from kademlua.core import bencoding, params, payloads, protocol, records
+from kademlua.core.errors import RecordRefused, WireError
 from kademlua.core.replay import Sessions
+from kademlua.keeping import HAS_RECORD
 from kademlua.keyed import KeyedTransport
+from tests.core.test_records import HELLO, SALTED
+from tests.programs import STRICT, environment, network
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -36,38 +38,12 @@ _PROGRAM = re.compile(r"^```python\n(.*?)^```\n(?:```output\n(.*?)^```\n)?", re.
 
 
 def programs():
-    for page in (ROOT / "README.md", DOCS / "embedding.md"):
+    for page in (ROOT / "README.md", DOCS / "embedding.md", DOCS / "hosts.md"):
         text = page.read_text()
         for found in _PROGRAM.finditer(text):
             line = text.count("\n", 0, found.start()) + 2
             name = f"{page.name}:{line}"
             yield pytest.param("\n" * (line - 1) + found[1], found[2], id=name)
-
-
-@contextmanager
-def network():
-    """The port of a node of another process, to which a program may join."""
-    code = (
-        "import gevent.os, kademlua\n"
-        "with kademlua.Node() as node:\n"
-        "    print(node.contact.port, flush=True)\n"
-        "    gevent.os.tp_read(0, 1)\n"  # until its input ends
-    )
-    with subprocess.Popen(
-        [sys.executable, "-P", "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env=_environment(),
-    ) as process:
-        assert select.select([process.stdout], [], [], 30)[0], "the node did not start"
-        yield int(process.stdout.readline())
-        process.stdin.close()
-
-
-def _environment():
-    return os.environ | {"PYTHONPATH": str(ROOT)}
 
 
 @pytest.mark.parametrize(("program", "output"), list(programs()))
@@ -78,11 +54,11 @@ def test_program(program, output, tmp_path):
     with network() if "8001" in program else nullcontext() as port:
         program = program.replace("8001", str(port)).replace("port=8003", "port=0")
         done = subprocess.run(
-            [sys.executable, "-P", "-W", "error", "-c", program],
+            [sys.executable, "-P", *STRICT, "-c", program],
             capture_output=True,
             text=True,
             cwd=tmp_path,
-            env=_environment(),
+            env=environment(),
             timeout=50,
             check=False,
         )
@@ -173,9 +149,18 @@ EXAMPLES = {
     "findvalue-request-payload": payload(b"findvalue", payloads.args_findvalue(KEY, 4096)),
     "findvalue-response-payload-1.0": payloads.findvalue_reply([V4], VALUES, 0),
     "findvalue-response-payload-1.1": payloads.findvalue_reply([V4], VALUES, 1),
-    "store-request-payload": payload(b"store", payloads.args_store(KEY, VALUES[0], False)),
+    "store-request-payload": payload(b"store", payloads.args_store(KEY, VALUES[0], False, 3600)),
+    "store-handed-on-payload": payload(
+        b"store", payloads.args_store(KEY, VALUES[0], False, 1800, V4)
+    ),
     "store-response-payload": payloads.STORED,
     "store-refused-payload": payloads.refused_reply("no room for more values"),
+    "remove-request-payload": payload(b"remove", payloads.args_remove(KEY, 3600)),
+    "signed-bytes": SALTED.signed_bytes,
+    "signed-bytes-exp": records.signed_bytes(b"foobar", 1, 1_900_000_000, HELLO),
+    "signed-record": SALTED.encoded,
+    "leave-request-payload": payload(b"leave", payloads.args_leave(True)),
+    "lacks-request-payload": payload(b"lacks", payloads.args_lacks(KEY, [V4, V6])),
     "getsocket-response-payload": payloads.getsocket_reply("192.0.2.7", 8007),
 } | keyed_examples()
 
@@ -217,6 +202,8 @@ def test_text_beside_an_example_says_what_the_bytes_are(name):
         elif kind == "address":
             family = socket.AF_INET6 if ":" in what else socket.AF_INET
             assert raw == socket.inet_pton(family, what)
+        elif said in ("public key", "signature"):
+            assert raw in (SALTED.public_key if said == "public key" else SALTED.signature)
         else:
             assert kind in ("version", "call", "length", "port", "ticket", "counter")
             assert int.from_bytes(raw, "big") == int(what)
@@ -237,7 +224,17 @@ def read(name):
         ("keyed-request-again", b"ping", [], 1, False),
         ("findnode-request-payload", b"findnode", [KEY], 1, False),
         ("findvalue-request-payload", b"findvalue", [KEY, 4096], 1, False),
-        ("store-request-payload", b"store", [KEY, b"hello", 0], 1, False),
+        ("remove-request-payload", b"remove", [KEY, 3600], 1, False),
+        ("leave-request-payload", b"leave", [1], 1, False),
+        ("lacks-request-payload", b"lacks", [KEY, V4.id + V6.id], 1, False),
+        ("store-request-payload", b"store", [KEY, b"hello", 0, b"", 3600], 1, False),
+        (
+            "store-handed-on-payload",
+            b"store",
+            [KEY, b"hello", 0, b"", 1800, {b"owner": V4.packed}],
+            1,
+            False,
+        ),
     ],
 )
 def test_request_decodes(name, rpc, args, version, read_only):
@@ -347,7 +344,12 @@ def test_reasons_of_refused_stores():
     code = (ROOT / "kademlua/storage/environment.py").read_text()
     raised += re.findall(r'return "(the disk .+?)"', code)
     bound = str(Params().max_value_bytes)
-    assert said == {reason.replace("{params.max_value_bytes}", bound) for reason in raised}
+    reasons = {reason.replace("{params.max_value_bytes}", bound) for reason in raised}
+    code = (ROOT / "kademlua/core/records.py").read_text()
+    forged = re.findall(r'RecordForged\(f?"(.+?)"\)', code)
+    reasons |= {each.replace("{MAX_SALT_BYTES}", str(records.MAX_SALT_BYTES)) for each in forged}
+    reasons |= {kind.usual for kind in RecordRefused.__subclasses__()}
+    assert said == reasons | {payloads.REMOVED, payloads.LEAVING, HAS_RECORD}
 
 
 # The parameters.
@@ -392,7 +394,7 @@ def test_every_module_is_named_in_the_design():
             assert f"`{path.name}`" in house, path
         elif (path / "__init__.py").exists():
             assert f"{path.name}/`" in house, path
-    for path in (ROOT / "kademlua/core").glob("*.py"):
+    for path in [*(ROOT / "kademlua/core").glob("*.py"), *(ROOT / "kademlua/hosts").glob("*.py")]:
         assert path.name == "__init__.py" or f"| `{path.name}` |" in house, path
 
 
@@ -400,7 +402,14 @@ def test_modules_that_are_named_exist():
     built = DESIGN.partition("## What has its place and is not built")[0]
     for name in set(re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.py)`", built)):
         package = ROOT / "kademlua"
-        assert (package / name).exists() or (package / "core" / name).exists(), name
+        assert any((package / floor / name).exists() for floor in ("", "core", "hosts")), name
+
+
+def test_every_operation_of_the_control_socket_is_in_the_table():
+    shown = re.findall(r"^\| `([a-z]+)` \|", (DOCS / "control.md").read_text(), re.M)
+    with Node() as node:
+        names = Operations(node).names
+    assert sorted(shown) == sorted([*names, "shell", "line", "interrupt"])
 
 
 # Links.

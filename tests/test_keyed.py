@@ -248,7 +248,7 @@ def test_what_was_recorded_before_a_restart_is_worth_nothing_after_it(world: Wor
     for _ in range(5):
         alice.ping(bob.contact)
     recorded = record.of_call(protocol.REQUEST, alice)
-    bob.close()
+    bob.close(hand_over=False)
     bob = keyed(world, at=("10.1.0.2", 4000))
     for datagram in recorded:
         way_out.send(datagram, bob.contact.endpoint)
@@ -263,7 +263,7 @@ def test_a_restarted_peer_recovers(world: World, asks_first: str) -> None:
     bob = keyed(world, at=at)
     alice.ping(bob.contact)
     bob.ping(alice.contact)
-    bob.close()
+    bob.close(hand_over=False)
     bob = keyed(world, at=at)
     pairs = [(alice, bob), (bob, alice)]
     for asker, asked in pairs if asks_first == "who stayed" else pairs[::-1]:

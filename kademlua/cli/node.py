@@ -19,6 +19,8 @@ from kademlua.cli.logs import FORMATS, LEVELS, FileHandler, LineHandler, name_no
 from kademlua.cli.notify import Notifier
 from kademlua.cli.options import CONTROL_PORT, endpoint, network_key_option, node_id
 from kademlua.cli.serving import Serving
+from kademlua.control.place import NAME, ControlError
+from kademlua.control.server import ControlServer
 from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.core.params import Params
 from kademlua.node import Node
@@ -72,6 +74,13 @@ logger = logging.getLogger(__name__)
 )
 @click.option("--memory", is_flag=True, help="Keep nothing.")
 @click.option(
+    "--control",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help='The socket by which "kademlua shell", "publish" and others reach this node.'
+    "  [default: control.sock in its data directory; none with --memory]",
+)
+@click.option(
     "--config",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -112,6 +121,7 @@ def node(
     network_keys: tuple[bytes, ...],
     data: Path | None,
     memory: bool,
+    control: Path | None,
     config: Path | None,
     log_file: Path | None,
     log_format: str,
@@ -173,7 +183,15 @@ def node(
             at_end.callback(state.save_contacts_of, kademlua_node)
         http_line = start_http(kademlua_node, over_http, path, at_end)
         reopen = log.reopen if isinstance(log, FileHandler) and not with_shell else None
-        serving = at_end.enter_context(Serving(kademlua_node, reopen))
+        serving = at_end.enter_context(
+            Serving(
+                kademlua_node.close, lambda: kademlua_node.close(hand_over=False), reopen=reopen
+            )
+        )
+        server = _control_server(kademlua_node, state, control)
+        if server is not None:
+            at_end.callback(server.close)
+            serving.break_off = server.break_off
         where = format_endpoint(kademlua_node.contact.endpoint)
         click.echo(f"kademlua node {kademlua_node.id.hex()} listening on {where}")
         if http_line is not None:
@@ -214,9 +232,28 @@ def _node(
         params=params,
         network_keys=network_keys,
         store=state.store,
+        publications=state.publications,
     )
     state.keep_id(kademlua_node.id)
     return kademlua_node
+
+
+def _control_server(
+    kademlua_node: Node, state: NodeState | None, path: Path | None
+) -> ControlServer | None:
+    """The control socket, answering; ControlError where it can't be where it was told to be."""
+    at = path if path is not None else state.path / NAME if state is not None else None
+    if at is None:
+        return None
+    try:
+        server = ControlServer(kademlua_node, at)
+    except ControlError as error:
+        if path is not None:
+            raise
+        logger.warning("%s", error)
+        return None
+    server.start()
+    return server
 
 
 def _default_bootstrap(host: str, port: int) -> tuple[Endpoint, ...]:

@@ -31,7 +31,7 @@ def client(via: Endpoint, network_keys: Sequence[bytes] = ()) -> Iterator[Node]:
     """
     where = format_endpoint(via)
     started = _started_client(resolve(via[0]), [via], network_keys)
-    with started as node, _progress(f"asking {where}"):
+    with started as node, progress(f"asking {where}"):
         if not node.wait_joined(_PATIENCE):
             raise click.ClickException(f"nobody answers at {where}")
         yield node
@@ -44,7 +44,7 @@ def ping_once(to: Endpoint, network_keys: Sequence[bytes] = ()) -> Pong:
     """
     where = format_endpoint(to)
     targets = resolve(to[0])
-    with _started_client(targets, [], network_keys) as node, _progress(f"asking {where}"):
+    with _started_client(targets, [], network_keys) as node, progress(f"asking {where}"):
         until = time.monotonic() + _PATIENCE
         reached = [addr for addr in targets if ":" not in addr or node.contact.is_ipv6]
         error: KademluaError | None = None
@@ -66,13 +66,21 @@ def _started_client(
     targets: list[str], bootstrap: list[Endpoint], network_keys: Sequence[bytes]
 ) -> Iterator[Node]:
     """A read-only node, started, that reaches the addresses in ``targets``."""
-    # There is nothing to tidy up after ^C: be gone at once.
+    with gone_at_interrupt():
+        node = _started(own_hosts(targets), bootstrap, network_keys)
+        try:
+            yield node
+        finally:
+            node.close()
+
+
+@contextmanager
+def gone_at_interrupt() -> Iterator[None]:
+    """Let ^C end the process at once: there is nothing to tidy up."""
     former = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    node = _started(own_hosts(targets), bootstrap, network_keys)
     try:
-        yield node
+        yield
     finally:
-        node.close()
         signal.signal(signal.SIGINT, former)
 
 
@@ -97,7 +105,7 @@ def _started(hosts: list[str], bootstrap: list[Endpoint], network_keys: Sequence
 
 
 @contextmanager
-def _progress(text: str) -> Iterator[None]:
+def progress(text: str) -> Iterator[None]:
     """Show what is going on, on a terminal, once it has taken over a second."""
     if not sys.stderr.isatty():
         yield

@@ -45,7 +45,9 @@ class RoutingTable:
     last one, which holds the own id, splits.
     """
 
-    __slots__ = ("_by_endpoint", "_by_id", "_k", "_own", "buckets", "changed", "own_id")
+    __slots__ = (
+        "_by_endpoint", "_by_id", "_came", "_gone", "_k", "_own", "buckets", "changed", "own_id",
+    )  # fmt: skip
 
     def __init__(self, own_id: bytes, k: int, now: float) -> None:
         self.own_id = own_id
@@ -56,6 +58,9 @@ class RoutingTable:
         self.buckets = [KBucket(now)]
         self.changed: Callable[[Contact, bool], None] | None = None
         """Told of each contact that enters (True) or leaves; must not raise."""
+        # Lists, though one is looked for in them at times: dictionaries would be 2 kB a node.
+        self._came: list[Contact] = []
+        self._gone: list[Contact] = []
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -165,6 +170,26 @@ class RoutingTable:
         self._by_endpoint[contact.endpoint] = peer
         if self.changed is not None:
             self.changed(contact, True)
+        if contact in self._gone:
+            self._gone.remove(contact)
+        else:
+            self._came.append(contact)
+
+    def take_changes(self) -> tuple[dict[int, Contact], dict[int, Contact]]:
+        """Who came into the table and who went since this was last asked, by number."""
+        came = {contact.number: contact for contact in self._came}
+        gone = {contact.number: contact for contact in self._gone}
+        self._came.clear()
+        self._gone.clear()
+        return came, gone
+
+    def forget(self, contact: Contact) -> Contact | None:
+        """As ``remove``, of one that handed over what it held: it does not count as one who
+        went, after whom others would have to look."""
+        successor = self.remove(contact)
+        if contact in self._gone:
+            self._gone.remove(contact)
+        return successor
 
     def _split(self) -> None:
         """Part the own bucket: what shares one bit more moves on to a new own bucket."""
@@ -199,6 +224,10 @@ class RoutingTable:
         del self.buckets[self.bucket_of(contact.number)].contacts[contact.number]
         if self.changed is not None:
             self.changed(contact, False)
+        if contact in self._came:
+            self._came.remove(contact)
+        else:
+            self._gone.append(contact)
 
     def _move_up(
         self, bucket: KBucket, heard: float, but: Endpoint | None = None

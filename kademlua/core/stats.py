@@ -14,10 +14,13 @@ class Stats:
         "bytes_out",
         "calls",
         "caused",
+        "disbelieved",
         "dropped",
         "errors_by",
         "failed_by",
         "given_up",
+        "handed_on",
+        "let_go",
         "packets_in",
         "packets_out",
         "refused",
@@ -46,19 +49,26 @@ class Stats:
         self.errors_by: Counter[str] = Counter()
         """Requests by RPC that we answered with 130 or 131; those of no RPC that we have are
         "unknown"."""
+        self.handed_on = 0
+        """Values that others took of those that we handed on."""
+        self.let_go = 0
+        """Values that we let go since nearer nodes hold them."""
         self.calls: Counter[str] = Counter()
         """Calls of ours by RPC."""
         self.requests: Counter[str] = Counter()
         """Requests served by RPC."""
         self.caused: Counter[str] = Counter()
-        """Calls of ours by what they were for: find_node, find_value and store, and call,
-        which the program asked for; join, settle, refresh and probe, which upkeep did."""
+        """Calls of ours by what they were for: find_node, find_value, store, remove and call,
+        which the program asked for; publish, replicate, mend and leave, which keep values;
+        join, settle, refresh and probe, which keep the routing table."""
         self.dropped: Counter[str] = Counter()
         """Datagrams dropped, by reason. A reply that is late, comes twice, or was never
         asked for is an "unasked response"."""
 
         self.refused: Counter[str] = Counter()
         """Stores that we refused, by reason."""
+        self.disbelieved: Counter[str] = Counter()
+        """Records that we found and did not believe, by reason."""
 
     @property
     def timeouts(self) -> int:
@@ -96,5 +106,8 @@ class Stats:
             "errors_out": self.errors_out,
             "errors_by": dict(self.errors_by),
             "refused": dict(self.refused),
+            "disbelieved": dict(self.disbelieved),
             "dropped": dict(self.dropped),
+            "handed_on": self.handed_on,
+            "let_go": self.let_go,
         }

@@ -10,12 +10,13 @@ import falcon
 
 from kademlua.core.errors import KademluaError, NodeClosed, NotJoined, StoreFailed, TooManyCalls
 from kademlua.http import openapi
+from kademlua.http.describing import PROBLEM
 from kademlua.http.events import Events
 from kademlua.http.guard import Guard
 from kademlua.http.health import Health, Metrics, Ready
 from kademlua.http.metrics import NodeMetrics
 from kademlua.http.pages import add_pages
-from kademlua.http.resources import Values
+from kademlua.http.resources import Publications, Published, Values
 from kademlua.http.views import Contacts, Lookup, Stats, Stored
 from kademlua.node import Node
 
@@ -41,12 +42,14 @@ def make_app(node: Node, guard: Guard, metrics: NodeMetrics) -> falcon.App[Any, 
     app.add_route("/readyz", Ready(node))
     app.add_route("/metrics", Metrics(metrics))
     app.add_route("/v1/values/{key:path}", Values(node))
+    app.add_route("/v1/published", Publications(node))
+    app.add_route("/v1/published/{key:path}", Published(node))
     app.add_route("/v1/lookup/{key:path}", Lookup(node))
     app.add_route("/v1/contacts", Contacts(node))
     app.add_route("/v1/stored", Stored(node))
     app.add_route("/v1/stats", Stats(node))
     app.add_route("/v1/events", Events(node))
-    app.add_route("/v1/openapi.json", openapi.Document(is_open=guard.is_open))
+    app.add_route("/v1/openapi.json", openapi.Document(node.params, is_open=guard.is_open))
     return app
 
 
@@ -55,7 +58,7 @@ def _serialize(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPErr
     problem: dict[str, Any] = {"title": error.title, "status": error.status_code}
     if error.description:
         problem["detail"] = error.description
-    resp.content_type = openapi.PROBLEM
+    resp.content_type = PROBLEM
     resp.data = json.dumps(problem).encode()
 
 

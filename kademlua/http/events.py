@@ -12,7 +12,7 @@ import falcon
 import gevent
 
 from kademlua.core.contact import Contact
-from kademlua.http.values import number
+from kademlua.http.paging import number
 from kademlua.jsonform import contact_json
 from kademlua.node import Node
 from kademlua.observers import LookupObserver, Observer

@@ -97,6 +97,14 @@ class NodeMetrics(Collector):
             results.add_metric([rpc, "answered"], answered)
         yield results
         yield _counter("caused_calls", "Calls by what they were for.", "cause", stats["caused"])
+        yield _counter(
+            "handed_on_values", "Values that others took of those handed on.", None,
+            stats["handed_on"],
+        )  # fmt: skip
+        yield _counter(
+            "let_go_values", "Values let go since nearer nodes hold them.", None, stats["let_go"]
+        )
+        yield _gauge("published_values", "Values published.", None, len(self._node.published()))
         yield _counter("repeated_calls", "Calls sent again, being late.", None, stats["repeated"])
 
     def _histograms(self) -> Iterator[Metric]:

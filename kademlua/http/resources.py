@@ -1,4 +1,4 @@
-"""Values over HTTP: found, added."""
+"""Values over HTTP: found, added, removed, published."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from typing import Any
 
 import falcon
 
-from kademlua.http.values import BYTES, JSON, key_of, number, value_of
+from kademlua.core.arguments import checked_value
+from kademlua.core.params import Params
+from kademlua.finding import Answer
+from kademlua.http.paging import MAX_LISTED, after, first_keys, number
+from kademlua.http.values import BYTES, JSON, key_of, value_of
 from kademlua.jsonform import contact_json, value_json
 from kademlua.node import Node
-from kademlua.operations import Answer
 from kademlua.placement import StoreReport
 
 _PREFIX = "/v1/values/"
+_PUBLISHED = "/v1/published/"
 MAX_ANSWERS = 20
 MAX_PER_NODE = 1_000
 
@@ -58,18 +62,73 @@ class Values:
         """Add this node's value of the key, in place of its former one."""
         wanted = key_of(req, _PREFIX)
         overwrite = req.get_param_as_bool("overwrite", default=False)
-        value = sent_value(req)
-        try:
-            report = self._node.store(wanted, value, overwrite=overwrite)
-        except ValueError as error:  # the kind of value was looked at before, so it is the size
-            raise falcon.HTTPContentTooLarge(description=str(error)) from None
+        value, ttl = sent_value(req, self._node.params), sent_ttl(req, self._node.params)
+        report = self._node.store(wanted, value, ttl=ttl, overwrite=overwrite)
         resp.data = json.dumps(report_json(wanted, report)).encode()
 
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, key: str) -> None:
+        """Take this node's value of the key away from all who hold it."""
+        wanted = key_of(req, _PREFIX)
+        resp.data = json.dumps(report_json(wanted, self._node.remove(wanted))).encode()
 
-def sent_value(req: falcon.Request) -> Any:
-    """The value in a request's body."""
-    body = req.bounded_stream.read()
-    return value_of(body, req.content_type or BYTES)
+
+class Publications:
+    """What the node publishes."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The first ones, by their keys, from ``after`` on."""
+        count, last = number(req, "limit", 50, MAX_LISTED), after(req)
+        published = self._node.published()
+        keys = first_keys((each.key for each in published), last, count + 1)
+        wanted = set(keys)
+        chosen = {each.key: each for each in published if each.key in wanted}
+        listed = [
+            {"key": key.hex(), "bytes": len(chosen[key].encoded), "ttl": chosen[key].ttl}
+            for key in keys[:count]
+        ]
+        following = keys[count - 1].hex() if len(keys) > count else None
+        resp.data = json.dumps({"published": listed, "next": following}).encode()
+
+    on_head = on_get
+
+
+class Published:
+    """One publication."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def on_put(self, req: falcon.Request, resp: falcon.Response, key: str) -> None:
+        """Store a value and keep it alive while this node lives."""
+        wanted = key_of(req, _PUBLISHED)
+        value, ttl = sent_value(req, self._node.params), sent_ttl(req, self._node.params)
+        report = self._node.publish(wanted, value, ttl=ttl)
+        resp.data = json.dumps(report_json(wanted, report)).encode()
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, key: str) -> None:
+        """Let a published value end with its time."""
+        wanted = key_of(req, _PUBLISHED)
+        if not self._node.unpublish(wanted):
+            raise falcon.HTTPNotFound(description="the node publishes nothing under this key")
+        resp.status = falcon.HTTP_204
+
+
+def sent_value(req: falcon.Request, params: Params) -> Any:
+    """The value in a request's body; a falcon.HTTPError where it is none, or too large."""
+    value = value_of(req.bounded_stream.read(), req.content_type or BYTES)
+    try:
+        checked_value(value, params)
+    except ValueError as error:
+        raise falcon.HTTPContentTooLarge(description=str(error)) from None
+    return value
+
+
+def sent_ttl(req: falcon.Request, params: Params) -> int | None:
+    """How many seconds a value is to live, where the query says so."""
+    return req.get_param_as_int("ttl", min_value=1, max_value=int(params.max_ttl))
 
 
 def report_json(key: bytes, report: StoreReport) -> dict[str, Any]:

@@ -95,6 +95,12 @@ SCHEMAS: dict[str, Any] = {
             "next": {"anyOf": [ID, {"type": "null"}]},
         }
     ),
+    "Publications": _object(
+        {
+            "published": _list(_object({"key": ID, "bytes": _COUNT, "ttl": _COUNT})),
+            "next": {"anyOf": [ID, {"type": "null"}]},
+        }
+    ),
     "Stats": _object(
         {
             "node": _ref("Contact"),

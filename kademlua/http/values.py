@@ -59,9 +59,3 @@ def key_of(req: falcon.Request, prefix: str) -> bytes:
         return ids.from_hex(raw.decode("latin-1"))
     except ValueError as error:
         raise falcon.HTTPNotFound(description=f"{error}, as hex=true says") from None
-
-
-def number(req: falcon.Request, name: str, default: int, most: int) -> int:
-    """A whole number from 1 to ``most`` among the query's parameters; a falcon.HTTPError else."""
-    found = req.get_param_as_int(name, min_value=1, max_value=most)
-    return default if found is None else found

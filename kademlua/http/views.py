@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import heapq
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import falcon
 import gevent
 
-from kademlua.core.ids import from_hex
-from kademlua.http.values import key_of, number
+from kademlua.http.paging import AT_ONCE, MAX_LISTED, after, first_keys, number
+from kademlua.http.values import key_of
 from kademlua.jsonform import contact_json
 from kademlua.node import Node
-
-_AT_ONCE = 2_000
-"""Keys looked at before others may run."""
-MAX_LISTED = 200
 
 
 class Lookup:
@@ -95,14 +90,9 @@ class Stored:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """How many there are, and some keys in order, from ``after`` on."""
-        count = number(req, "limit", 50, MAX_LISTED)
-        after = req.get_param("after")
-        try:
-            last = from_hex(after) if after is not None else b""
-        except ValueError as error:
-            raise falcon.HTTPInvalidParam(str(error), "after") from None
+        count, last = number(req, "limit", 50, MAX_LISTED), after(req)
         store = self._node.datastore
-        keys = self._first(store.keys(), last, count + 1)
+        keys = first_keys(store.keys(), last, count + 1)
         resp.data = json.dumps(
             {
                 "values": len(store),
@@ -113,19 +103,6 @@ class Stored:
         ).encode()
 
     on_head = on_get
-
-    def _first(self, keys: Iterable[bytes], last: bytes, count: int) -> list[bytes]:
-        """The first keys behind ``last``; many are looked at bit by bit, so that the node goes
-        on meanwhile."""
-        best: list[bytes] = []
-        heap: list[bytes] = []
-        for number_, key in enumerate(keys, 1):
-            if key > last:
-                heap.append(key)
-            if number_ % _AT_ONCE == 0:
-                best, heap = heapq.nsmallest(count, best + heap), []
-                gevent.sleep(0)
-        return heapq.nsmallest(count, best + heap)
 
     def _described(self, keys: list[bytes]) -> Iterator[dict[str, Any]]:
         seen = 0
@@ -140,7 +117,7 @@ class Stored:
                 "ends_in_seconds": round(max(ends - now, 0.0), 3),
             }
             seen += len(entries)
-            if seen > _AT_ONCE:
+            if seen > AT_ONCE:
                 seen = 0
                 gevent.sleep(0)
 

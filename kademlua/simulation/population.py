@@ -112,6 +112,7 @@ class Population:
             bootstrap=self._acquaintances(member),
             params=self._scenario.params,
             clock=virtual_now,
+            wall=virtual_now,
             rng=self._streams.stream("node", member.number, member.lives),
             transport=member.tap,
             pool=self._pool,
@@ -195,9 +196,11 @@ class Population:
                 self.living[member.at] = last
                 last.at = member.at
             member.at = -1
-        if not graceful:
+        if graceful:
+            gevent.spawn(node.close)
+        else:
             tap.cut()
-        node.close()
+            node.close(hand_over=False)
 
     # What befalls many at once.
 
@@ -261,6 +264,13 @@ class Population:
             )
 
         return self.census.closest(to_int(target), count, is_wanted)
+
+    def holders(self, key: bytes) -> list[Member]:
+        """Who should hold a value now: the living that are the closest to its key."""
+        numbers = self.census.closest(
+            to_int(key), self._scenario.params.replicas, lambda number: True
+        )
+        return [self._by_number[number] for number in numbers]
 
     def is_up(self, contact: Contact) -> bool:
         """Whether the node that a contact names runs, joined or not."""

@@ -53,6 +53,7 @@ def as_text(result: Result) -> str:
             ("dead among them", _one(result, "dead_contacts")),
             ("true neighbours known", _one(result, "neighbours")),
         ),
+        *_values(result),
         "",
         f"{'a node and second':26}{'RPCs':>12}{'bytes':>12}",
     ]
@@ -61,6 +62,9 @@ def as_text(result: Result) -> str:
     rpcs, size = (sum(each[n] for each in traffic.values()) for n in (0, 1))
     lines += [
         f"  {'in all':24}{rpcs:12.4f}{size:12.1f}",
+        "",
+        f"{'the same bytes by cause':38}",
+        *(f"  {cause:36}{size:12.1f}" for cause, size in result.causes().items()),
         "",
         "packets: "
         + ", ".join(f"{count:,} {name}" for name, count in result.packets.items() if count),
@@ -73,6 +77,23 @@ def as_text(result: Result) -> str:
     if verdicts:
         lines += ["", "demanded:", *(f"  {verdict_text(verdict)}" for verdict in verdicts)]
     return "\n".join(lines)
+
+
+def _values(result: Result) -> list[str]:
+    """What became of the values, where there were any."""
+    if not result.scenario.has_values:
+        return []
+    return [
+        "",
+        *_rows(
+            ("values kept", _one(result, "kept")),
+            ("held by those who should", _one(result, "placed")),
+            ("holders of a value", _one(result, "holders")),
+            ("values a node", _one(result, "values_a_node")),
+            ("ended too early, at most", _one(result, "early_end")),
+            ("ended too late, at most", _one(result, "late_end")),
+        ),
+    ]
 
 
 def verdict_text(verdict: Verdict) -> str:
@@ -98,6 +119,7 @@ def as_json(result: Result) -> dict[str, Any]:
             kind: {"rpcs_a_node_second": rpcs, "bytes_a_node_second": size}
             for kind, (rpcs, size) in result.traffic().items()
         },
+        "causes": result.causes(),
         "packets": result.packets,
         "abandoned": result.abandoned,
         "unfinished": result.unfinished,

@@ -32,11 +32,20 @@ FIGURES = {
     "adds": SHARE,
     "dead_contacts": SHARE,
     "neighbours": SHARE,
+    "kept": SHARE,
+    "placed": SHARE,
+    "holders": NUMBER,
+    "values_a_node": NUMBER,
+    "early_end": SHARE,
+    "late_end": SECONDS,
+    "upkeep_bytes": NUMBER,
     "packets_a_wall_second": NUMBER,
     "wall_seconds": SECONDS,
     "memory_mb": NUMBER,
 }
 """What a demand may be about, and how its bound is written."""
+OF_STATE = ("dead_contacts", "neighbours")
+OF_VALUES = ("kept", "placed", "holders", "values_a_node", "early_end", "late_end")
 OF_THE_RUN = ("packets_a_wall_second", "wall_seconds", "memory_mb")
 """Figures of the machine: they are of the whole run, and differ from run to run."""
 
@@ -103,6 +112,10 @@ class Workload:
 
     values: int = 0
     """Added before measuring begins, during ``warm_up``."""
+    values_a_node: float = 0.0
+    """The same, beside them, by the number of nodes."""
+    ttl: float = 0.0
+    """Seconds that values live; 0: as ``Params`` says."""
     warm_up: float = 60.0
     adds: int = 0
     finds: int = 0
@@ -152,6 +165,12 @@ class Scenario:
     events: tuple[Event, ...] = ()
     params: Params = field(default_factory=Params)
     demands: tuple[Demand, ...] = ()
+
+    @property
+    def has_values(self) -> bool:
+        """Whether anything is ever added."""
+        work = self.workload
+        return bool(work.values or work.values_a_node or work.adds)
 
     @property
     def begins(self) -> float:

@@ -94,4 +94,4 @@ def _started(node: Node, name: str, log_dir: Path, complaint: str) -> Iterator[N
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)
-        node.close()
+        node.close(hand_over=False)  # the whole swarm ends

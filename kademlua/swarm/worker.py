@@ -96,6 +96,7 @@ class Worker:
             rng=self._rng,
             pool=self._pool,
             store=state.store if state is not None else None,
+            publications=state.publications if state is not None else None,
             known=[each.endpoint for each in state.contacts] if state is not None else (),
         )
         try:

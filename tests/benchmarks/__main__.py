@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks [network] [rpc] [stages] [keyed]``."""
+"""``python -m tests.benchmarks [network] [rpc] [stages] [keyed] [hosts]``."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import keyed, rounds, rpc, stages
+from tests.benchmarks import hosts, keyed, rounds, rpc, stages
 from tests.benchmarks.table import network_text
 from tests.benchmarks.workload import CONTENDERS
 
-PARTS = ("network", "rpc", "stages", "keyed")
+PARTS = ("network", "rpc", "stages", "keyed", "hosts")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -97,7 +97,13 @@ def _keyed(asked: argparse.Namespace) -> list[dict[str, Any]]:
     return [asdict(each) for each in found]
 
 
-_PARTS = {"network": _network, "rpc": _rpc, "stages": _stages, "keyed": _keyed}
+def _hosts(asked: argparse.Namespace) -> list[dict[str, Any]]:
+    found = hosts.measure_hosts(asked.rounds, asked.operations)
+    print(hosts.hosts_text(found) + "\n")
+    return [asdict(each) for each in found]
+
+
+_PARTS = {"network": _network, "rpc": _rpc, "stages": _stages, "keyed": _keyed, "hosts": _hosts}
 
 
 if __name__ == "__main__":

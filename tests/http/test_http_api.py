@@ -121,6 +121,42 @@ def test_a_path_may_have_the_digits_of_a_key(client):
     assert client.get("/v1/values/nonsense?hex=true").status == 404
 
 
+def test_what_is_removed_is_gone(client):
+    client.post("/v1/values/key", b"value")
+    removed = client.ask("DELETE", "/v1/values/key", token=TOKEN)
+    assert removed.status == 200
+    assert len(removed.json["acknowledged"]) == 3
+    assert client.get("/v1/values/key").status == 404
+    assert client.ask("DELETE", "/v1/values/key").status == 401
+
+
+def test_a_value_lives_as_long_as_it_is_told(client):
+    assert client.post("/v1/values/key?ttl=100", b"value").status == 200
+    (stored,) = client.get("/v1/stored").json["keys"]
+    assert 90 < stored["ends_in_seconds"] <= 100
+    for ttl in ("0", "-1", "1.5", "99999999", "x"):
+        assert client.post(f"/v1/values/key?ttl={ttl}", b"value").status == 400
+
+
+def test_what_is_published_is_listed_until_it_is_not(client):
+    for name in ("a", "b", "c"):
+        kind = {"Content_Type": "text/plain"}
+        done = client.ask("PUT", f"/v1/published/{name}?ttl=600", b"value", token=TOKEN, **kind)
+        assert done.status == 200
+        assert len(done.json["acknowledged"]) == 3
+    keys = sorted(sha1(name).hex() for name in ("a", "b", "c"))
+    first = client.get("/v1/published?limit=2").json
+    assert first["published"] == [{"key": key, "bytes": 7, "ttl": 600} for key in keys[:2]]
+    second = client.get(f"/v1/published?after={first['next']}").json
+    assert [each["key"] for each in second["published"]] == keys[2:]
+    assert second["next"] is None
+    ended = client.ask("DELETE", f"/v1/published/{keys[0]}?hex=true", token=TOKEN)
+    assert (ended.status, ended.body) == (204, b"")
+    assert client.ask("DELETE", f"/v1/published/{keys[0]}?hex=true", token=TOKEN).status == 404
+    assert len(client.node.published()) == 2
+    assert client.ask("PUT", "/v1/published/a", b"value").status == 401
+
+
 def test_nothing_found_is_404(client):
     nothing = client.get("/v1/values/nothing")
     assert nothing.status == 404

@@ -11,7 +11,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from kademlua import sha1
+from kademlua import Params, sha1
 from kademlua.http.openapi import document
 from tests.http.conftest import TOKEN
 
@@ -21,9 +21,11 @@ _ST = shutil.which("schemathesis", path=f"{Path(sys.executable).parent}:{os.envi
 def test_every_path_is_described_and_answers(client):
     client.node.add(sha1("key"), b"value")
     described = client.get("/v1/openapi.json").json
-    assert described == document(is_open=True)
+    assert described == document(Params(), is_open=True)
     for path, operations in described["paths"].items():
         if path == "/v1/events":
+            continue
+        if "get" not in operations:
             continue
         reply = client.get(path.replace("{key}", "key"))
         assert reply.status == 200
@@ -35,7 +37,7 @@ def test_what_takes_the_token_says_so():
     def unlocked(*, is_open: bool) -> set[str]:
         return {
             f"{method} {path}"
-            for path, operations in document(is_open=is_open)["paths"].items()
+            for path, operations in document(Params(), is_open=is_open)["paths"].items()
             for method, operation in operations.items()
             if method != "parameters" and "security" not in operation
         }
@@ -45,7 +47,7 @@ def test_what_takes_the_token_says_so():
 
 
 def test_references_lead_somewhere():
-    described = document(is_open=True)
+    described = document(Params(), is_open=True)
     schemas = described["components"]["schemas"]
     text = str(described)
     for part in text.split("#/components/schemas/")[1:]:
