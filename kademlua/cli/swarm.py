@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,9 @@ import gevent
 
 from kademlua.cli.addresses import resolve
 from kademlua.cli.data import require_lmdb
+from kademlua.cli.http import HttpChoice, http_options, start_http
 from kademlua.cli.options import endpoint, network_key_option
+from kademlua.cli.options import seconds as duration
 from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.node import Node
 from kademlua.shell.session import Shell
@@ -38,6 +40,8 @@ class _Wishes:
     shell: bool
     seconds: float | None
     verbose: bool
+    http: HttpChoice
+    churn: float | None
 
 
 @click.command()
@@ -89,6 +93,14 @@ class _Wishes:
     type=click.FloatRange(min=0),
     help="End so long after all have joined.  [default: at ^C]",
 )
+@click.option(
+    "--churn",
+    type=duration,
+    metavar="TIME",
+    help="Let nodes die without a word, and others come: half of them live longer than TIME,"
+    " such as 90s, 2m, 1h.  [default: all live]",
+)
+@http_options
 @click.option("--verbose", "-v", is_flag=True, help="Show each node's port and id.")
 def swarm(
     count: int,
@@ -101,13 +113,29 @@ def swarm(
     data: Path | None,
     shell: bool,
     seconds: float | None,
+    churn: float | None,
+    http: Endpoint | None,
+    http_token: Path | None,
+    http_name: tuple[str, ...],
     verbose: bool,
 ) -> None:
     """Run COUNT nodes on this machine, with ids made of their ports.
 
     They join the network of the node at the bootstrap address. Where nobody answers there,
     a control node is started at it. ^C ends them all.
+
+    With --http a page shows all nodes, and lookups as they run; while somebody looks, the nodes
+    make two lookups a second of their own. Its form and its API act through the control node.
+
+    \b
+    Examples:
+        kademlua swarm 100 --shell
+        kademlua swarm 100 --http 127.0.0.1:8080
+        kademlua swarm 100 --http 127.0.0.1:8080 --churn 2m
+        kademlua swarm 100 --first-port 9003   in the network of another swarm
     """
+    over_http = HttpChoice(http, http_token, http_name)
+    over_http.check()
     host = resolve(host.removeprefix("[").removesuffix("]"))[0]
     if data is not None:
         require_lmdb()
@@ -123,7 +151,14 @@ def swarm(
         )
     except PlanError as error:
         raise click.UsageError(str(error)) from None
-    wishes = _Wishes(log_dir=log_dir, shell=shell, seconds=seconds, verbose=verbose)
+    wishes = _Wishes(
+        log_dir=log_dir,
+        shell=shell,
+        seconds=seconds,
+        verbose=verbose,
+        http=over_http,
+        churn=churn,
+    )
     life = Life()
     failure = life.lead(lambda: _run(plan, wishes, life))
     if failure:
@@ -142,9 +177,12 @@ def _run(plan: Plan, wishes: _Wishes, life: Life) -> None:
     limits.raise_open_files(plan)
     _make_log_dir(wishes.log_dir)
     limits.check_ports(plan)
-    with _control(plan, wishes) as node:
+    with ExitStack() as at_end:
+        node = at_end.enter_context(_control(plan, wishes))
+        running = Swarm(plan, wishes.log_dir)
+        _show_over_http(node, plan, running, wishes, at_end)
         began = time.monotonic()
-        with Swarm(plan, wishes.log_dir) as running:
+        with running:
             _join(plan, running)
             seconds = time.monotonic() - began
             if wishes.verbose:
@@ -152,7 +190,9 @@ def _run(plan: Plan, wishes: _Wishes, life: Life) -> None:
             nodes = "node" if plan.count == 1 else "nodes"
             click.echo(f"{plan.count} {nodes} joined in {seconds:.1f} s")
             sys.stdout.flush()
-            if node is None:
+            if wishes.churn is not None:
+                running.churn(wishes.churn)
+            if node is None or not wishes.shell:
                 running.wait(wishes.seconds)
             else:
                 _show_shell(node, running, wishes.seconds, life)
@@ -167,19 +207,36 @@ def _make_log_dir(log_dir: Path) -> None:
 
 @contextmanager
 def _control(plan: Plan, wishes: _Wishes) -> Iterator[Node | None]:
-    """See to it that there is a node to bootstrap from; yields the shell's, if one is wanted."""
+    """See to it that there is a node to bootstrap from; yields one of our own, if there is one:
+    where others have the first, that is for the shell and HTTP, if wanted."""
     where = format_endpoint(plan.bootstrap)
     if not control.is_answering(plan):
         with control.control_node(plan, wishes.log_dir) as node:
             click.echo(f"control node {node.id.hex()} on {where}", err=True)
-            yield node if wishes.shell else None
-    elif wishes.shell:
+            yield node
+    elif wishes.shell or wishes.http.listen is not None:
         with control.guest_node(plan, wishes.log_dir) as node:
             port = node.contact.port
-            click.echo(f"a node answers on {where}; the shell's is on port {port}", err=True)
+            whose = "the shell's" if wishes.shell else "that of HTTP"
+            click.echo(f"a node answers on {where}; {whose} is on port {port}", err=True)
             yield node
     else:
         yield None
+
+
+def _show_over_http(
+    node: Node | None, plan: Plan, running: Swarm, wishes: _Wishes, at_end: ExitStack
+) -> None:
+    """Answer HTTP until the end, if that was asked for; it begins before the nodes do."""
+    if node is None or wishes.http.listen is None:
+        return
+    running.watch.add_control(node)
+    data = Path(plan.data_dir) if plan.data_dir else None
+    try:
+        line = start_http(node, wishes.http, data, at_end, running.watch)
+    except click.ClickException as error:  # not to be raised from a greenlet
+        raise SwarmError(error.message) from None
+    click.echo(line, err=True)
 
 
 def _join(plan: Plan, running: Swarm) -> None:

@@ -22,9 +22,9 @@ _STORING = (404, 411, 413, 415, 422, 502, 503)
 class Document:
     """The description, made once."""
 
-    def __init__(self, params: Params, *, is_open: bool) -> None:
-        """``is_open`` says whether everybody may read."""
-        self._text = json.dumps(document(params, is_open=is_open)).encode()
+    def __init__(self, described: dict[str, Any]) -> None:
+        """What ``document`` makes."""
+        self._text = json.dumps(described).encode()
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """All of it."""
@@ -33,9 +33,12 @@ class Document:
     on_head = on_get
 
 
-def document(params: Params, *, is_open: bool) -> dict[str, Any]:
-    """The description as a dictionary; where not ``is_open``, all takes the token."""
+def document(params: Params, *, is_open: bool, swarm: bool = False) -> dict[str, Any]:
+    """The description as a dictionary; where not ``is_open``, all takes the token. With ``swarm``
+    it is that of a swarm, by way of one of its nodes."""
     paths = _watching() | _values(params) | _published(params) | _knowledge()
+    if swarm:
+        paths |= _swarm()
     for operations in paths.values():
         for method, described in operations.items():
             if method != "parameters" and (method != "get" or not is_open):
@@ -169,6 +172,19 @@ def _knowledge() -> dict[str, Any]:
                 ],
             )
         },
+    }
+
+
+def _swarm() -> dict[str, Any]:
+    member, taken = {JSON: ref("Member")}, (404, 409, 411, 413)
+    stream = {"text/event-stream": {"schema": {"type": "string"}}}
+    return {
+        "/v1/swarm": {"get": operation("All nodes.", {JSON: ref("Swarm")})},
+        "/v1/swarm/events": {
+            "get": operation("What happens among them: server-sent events.", stream, (503,))
+        },
+        "/v1/swarm/kill": {"post": operation("Kill a node, any of them.", member, taken)},
+        "/v1/swarm/join": {"post": operation("Have a node come.", member, taken)},
     }
 
 
