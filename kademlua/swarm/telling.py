@@ -18,6 +18,10 @@ _QUEUE = 5_000
 """Events that wait to be taken, at most."""
 _AT_ONCE = 50
 """Nodes whose counters are read in a turn of the loop: each takes some 20 µs."""
+_ASKED = ("find_node", "find_value", "store", "remove")
+"""Causes of lookups that a program asked for; all others are upkeep."""
+_KEPT_FREE = 0.7
+"""The share of those told in a second that upkeep leaves to others."""
 _COUNTED = ("packets_in", "packets_out")
 
 
@@ -114,7 +118,7 @@ class Teller:
     ) -> LookupObserver | None:
         """Who is to watch a lookup of the node ``origin``, if it is told at all."""
         self._lookups += 1
-        if self._left <= 0:
+        if self._left <= (0 if cause in _ASKED else self._told * _KEPT_FREE):
             self.skipped += 1
             return None
         self._left -= 1

@@ -18,7 +18,7 @@ TOLD_PER_SECOND = 24
 """Lookups of the workers' nodes that are told, at most."""
 MADE_PER_SECOND = 2.0
 """Lookups that these nodes make so that there is something to see, while somebody listens."""
-_CONTROL_TOLD = 10
+_CONTROL_TOLD = 20
 """Lookups of the launcher's own node that are told in a second, at most."""
 _TURN = 0.1
 _TURNS_PER_SECOND = 10

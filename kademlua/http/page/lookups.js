@@ -7,6 +7,7 @@ export class Lookups {
     this.list = list;
     this.page = page;
     this.known = new Map();
+    this.unlisted = new Set(); // causes that are shown on the ring only
   }
 
   // One event of a lookup; origin is the id of the node that looks up.
@@ -34,6 +35,7 @@ export class Lookups {
     const lookup = this.known.get(number);
     if (!lookup) return;
     this.known.delete(number);
+    if (this.unlisted.has(lookup.cause)) return;
     const ms = seconds * 1000;
     this.page.times.add(ms);
     document.getElementById("times-now").textContent = ms.toFixed(ms < 10 ? 1 : 0);

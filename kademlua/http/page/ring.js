@@ -1,6 +1,8 @@
 // The ring of ids: nodes at the angle of their id, and lookups as they go from node to node.
 
 const FADE = 4000; // ms for which a lookup that has ended can still be seen
+const PACE = 30; // ms between two steps of a lookup as drawn: real ones are too quick to be seen
+const GROW = 180; // ms that a line takes from node to node
 const MOST = 40; // lookups drawn at a time
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -10,11 +12,26 @@ export function turn(id) {
   return parseInt(id.slice(0, 8), 16) / 2 ** 32;
 }
 
+const places = new Map();
+
+// Where an id is on a ring of radius 1.
+function place(id) {
+  let found = places.get(id);
+  if (!found) {
+    if (places.size > 20000) places.clear();
+    const angle = 2 * Math.PI * turn(id) - Math.PI / 2;
+    found = [Math.cos(angle), Math.sin(angle)];
+    places.set(id, found);
+  }
+  return found;
+}
+
 export class Ring {
   constructor(canvas) {
     this.canvas = canvas;
-    this.nodes = new Map(); // id → { kind, title }
-    this.lookups = new Map(); // number → { target, origin, steps, ended }
+    this.nodes = new Map(); // id → kind
+    this.lookups = new Map(); // number → { target, origin, steps, tellers, shown, ended }
+    this.hasDrawn = false;
     this.chosen = null;
     this.waits = false;
     new ResizeObserver(() => this.draw()).observe(canvas);
@@ -38,7 +55,8 @@ export class Ring {
   }
 
   begin(number, origin, target) {
-    this.lookups.set(number, { origin, target, steps: new Map(), tellers: new Map(), ended: 0 });
+    const lookup = { origin, target, steps: new Map(), tellers: new Map(), shown: 0, ended: 0 };
+    this.lookups.set(number, lookup);
     if (this.lookups.size > MOST) this.lookups.delete(this.lookups.keys().next().value);
     this.draw();
   }
@@ -47,15 +65,18 @@ export class Ring {
   step(number, id, state, told = []) {
     const lookup = this.lookups.get(number);
     if (!lookup) return;
-    const from = lookup.steps.get(id)?.from ?? lookup.tellers.get(id) ?? lookup.origin;
-    lookup.steps.set(id, { from, state });
+    const at = still.matches ? 0 : Math.max(performance.now(), lookup.shown + PACE);
+    const former = lookup.steps.get(id);
+    if (former) Object.assign(former, { state, until: former.at + GROW });
+    else lookup.steps.set(id, { from: lookup.tellers.get(id) ?? lookup.origin, state, at, until: 0 });
+    if (!former) lookup.shown = at;
     for (const each of told) if (!lookup.tellers.has(each)) lookup.tellers.set(each, id);
     this.draw();
   }
 
   end(number) {
     const lookup = this.lookups.get(number);
-    if (lookup) lookup.ended = performance.now();
+    if (lookup) lookup.ended = Math.max(performance.now(), lookup.shown + GROW);
     this.draw();
   }
 
@@ -82,7 +103,7 @@ export class Ring {
     const pen = canvas.getContext("2d");
     pen.scale(ratio, ratio);
     pen.translate(canvas.clientWidth / 2, canvas.clientHeight / 2);
-    this.radius = size / 2 - 16;
+    this.radius = size / 2 - 18;
     this.style = getComputedStyle(canvas);
     pen.strokeStyle = this.colour("line");
     pen.beginPath();
@@ -92,6 +113,10 @@ export class Ring {
     let moves = false;
     for (const [number, lookup] of this.lookups) moves = this.paintLookup(pen, number, lookup, now) || moves;
     this.paintNodes(pen);
+    if (!this.hasDrawn && this.nodes.size) {
+      this.hasDrawn = true;
+      performance.mark("nodes-drawn");
+    }
     if (moves) {
       if (still.matches) setTimeout(() => this.draw(), FADE);
       else this.draw();
@@ -99,7 +124,7 @@ export class Ring {
   }
 
   paintLookup(pen, number, lookup, now) {
-    const age = lookup.ended ? now - lookup.ended : 0;
+    const age = lookup.ended ? Math.max(0, now - lookup.ended) : 0;
     const isChosen = this.chosen === number;
     if (age > FADE && !isChosen) {
       if (age > 60 * FADE) this.lookups.delete(number);
@@ -107,14 +132,16 @@ export class Ring {
     }
     const fade = still.matches || isChosen ? 1 : 1 - age / FADE;
     pen.globalAlpha = this.chosen === null || isChosen ? fade : fade * 0.15;
-    for (const [id, { from, state }] of lookup.steps) {
-      pen.strokeStyle = this.colour(state);
-      pen.lineWidth = state === "answered" ? 1.5 : 1;
-      pen.setLineDash(state === "failed" ? [4, 4] : []);
-      this.chord(pen, from, id);
+    for (const [id, { from, state, at, until }] of lookup.steps) {
+      if (now < at) continue;
+      const shown = now < until ? "asked" : state;
+      pen.strokeStyle = this.colour(shown);
+      pen.lineWidth = shown === "answered" ? 1.4 : 1;
+      pen.setLineDash(shown === "failed" ? [4, 4] : []);
+      this.chord(pen, from, id, still.matches ? 1 : Math.min(1, (now - at) / GROW));
     }
     pen.setLineDash([]);
-    const [x, y] = this.place(lookup.target, 1.035);
+    const [x, y] = place(lookup.target).map((each) => each * (this.radius + 12));
     pen.fillStyle = this.colour("target");
     pen.save();
     pen.translate(x, y);
@@ -122,7 +149,7 @@ export class Ring {
     pen.fillRect(-4, -4, 8, 8);
     pen.restore();
     pen.globalAlpha = 1;
-    return lookup.ended > 0 && !isChosen;
+    return now < lookup.shown + GROW || (lookup.ended > 0 && !isChosen);
   }
 
   paintNodes(pen) {
@@ -131,26 +158,28 @@ export class Ring {
       pen.fillStyle = this.colour(kind);
       for (const [id, its] of this.nodes) {
         if (its !== kind) continue;
-        const [x, y] = this.place(id);
+        const [x, y] = place(id);
         pen.beginPath();
-        pen.arc(x, y, kind === "self" ? 7 : dot, 0, 2 * Math.PI);
+        pen.arc(x * this.radius, y * this.radius, kind === "self" ? 7 : dot, 0, 2 * Math.PI);
         pen.fill();
       }
     }
   }
 
-  chord(pen, from, to) {
-    const [x0, y0] = this.place(from);
-    const [x1, y1] = this.place(to);
+  // A bow from one id to another, as far as it has grown: flat between neighbours, through the
+  // middle from one side to the other.
+  chord(pen, from, to, grown) {
+    const { radius } = this;
+    const [x0, y0] = place(from);
+    const [x1, y1] = place(to);
+    const bend = 0.46 - 0.2 * Math.hypot(x1 - x0, y1 - y0);
+    const [cx, cy] = [(x0 + x1) * bend, (y0 + y1) * bend];
+    const [ax, ay] = [x0 + (cx - x0) * grown, y0 + (cy - y0) * grown];
+    const [bx, by] = [cx + (x1 - cx) * grown, cy + (y1 - cy) * grown];
     pen.beginPath();
-    pen.moveTo(x0, y0);
-    pen.quadraticCurveTo((x0 + x1) / 8, (y0 + y1) / 8, x1, y1);
+    pen.moveTo(x0 * radius, y0 * radius);
+    pen.quadraticCurveTo(ax * radius, ay * radius, (ax + (bx - ax) * grown) * radius, (ay + (by - ay) * grown) * radius);
     pen.stroke();
-  }
-
-  place(id, out = 1) {
-    const angle = 2 * Math.PI * turn(id) - Math.PI / 2;
-    return [Math.cos(angle) * this.radius * out, Math.sin(angle) * this.radius * out];
   }
 
   colour(name) {

@@ -5,12 +5,13 @@ import { ask, listen } from "./api.js";
 const $ = (id) => document.getElementById(id);
 
 export function showSwarm(page) {
-  $("legend-self").textContent = "the node with the shell";
+  $("legend-self").textContent = "the control node";
   $("legend-fresh").textContent = "a node of the swarm";
   $("legend-silent").textContent = "joining";
   $("buckets-section").hidden = true;
   $("swarm-section").hidden = false;
   document.title = "Kademlua swarm";
+  page.lookups.unlisted = new Set(["settle", "refresh", "probe"]);
   const nodes = new Map();
 
   function node(each) {
