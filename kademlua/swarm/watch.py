@@ -101,6 +101,11 @@ class Watch:
         if not self._listeners:
             self.close()
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._listeners)
+
     def close(self) -> None:
         """Watch no more; idempotent."""
         if self._pump is not None:

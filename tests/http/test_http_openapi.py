@@ -54,6 +54,14 @@ def test_references_lead_somewhere():
         assert part.partition("'")[0] in schemas
 
 
+def test_a_swarm_has_more_paths():
+    more = document(Params(), is_open=True, swarm=True)["paths"]
+    alone = document(Params(), is_open=True)["paths"]
+    swarm = {"/v1/swarm", "/v1/swarm/events", "/v1/swarm/kill", "/v1/swarm/join"}
+    assert more.keys() - alone.keys() == swarm
+    assert "security" in more["/v1/swarm/kill"]["post"]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(_ST is None, reason="schemathesis is not installed")

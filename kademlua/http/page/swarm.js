@@ -8,6 +8,7 @@ export function showSwarm(page) {
   $("legend-self").textContent = "the control node";
   $("legend-fresh").textContent = "a node of the swarm";
   $("legend-silent").textContent = "joining";
+  $("legend-failed").textContent = "no answer, or dead";
   $("buckets-section").hidden = true;
   $("swarm-section").hidden = false;
   document.title = "Kademlua swarm";
@@ -44,8 +45,9 @@ export function showSwarm(page) {
     });
     $("who").textContent = `${now.nodes} nodes`;
     $("ring").setAttribute("aria-label", `The ring of ids with ${now.nodes} nodes`);
-    if (now.joined === now.nodes) page.health("well", "well");
-    else page.health("poor", `${now.nodes - now.joined} still joining`);
+    const joining = now.nodes - now.joined;
+    if (joining > now.nodes / 20) page.health("poor", `${joining} still joining`);
+    else page.health("well", "well");
   }
 
   function heard(name, data) {
