@@ -112,6 +112,11 @@ class HostedNode:
         """Whether the node is in a network; one without bootstrap addresses always is."""
         return self._node.joined
 
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called."""
+        return self._node.closed
+
     # What it does: one line for each method of Node.
 
     start = operation(Node.start)
@@ -120,6 +125,7 @@ class HostedNode:
     wait_closed = operation(Node.wait_closed)
     stats = operation(Node.stats)
     network_size = operation(Node.network_size)
+    calls_in_flight = operation(Node.calls_in_flight)
     call = operation(Node.call)
     ping = operation(Node.ping)
     is_alive = operation(Node.is_alive)

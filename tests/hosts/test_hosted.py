@@ -8,8 +8,9 @@ import kademlua
 from kademlua import AsyncNode, Node, ThreadedNode
 from kademlua.hosts.hosted import HostedNode
 
-NOT_SHARED = {"table", "datastore"}
-"""Objects of the node's thread, which no other may look at while they change."""
+NOT_SHARED = {"table", "datastore", "now", "timings", "observe", "unobserve"}
+"""Objects of the node's thread, which no other may look at while they change, and what goes with
+them."""
 
 both = pytest.mark.parametrize("host", [ThreadedNode, AsyncNode])
 
