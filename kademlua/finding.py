@@ -11,6 +11,7 @@ from kademlua.core import payloads
 from kademlua.core.contact import Contact
 from kademlua.core.ids import to_int
 from kademlua.core.lookup import Lookup
+from kademlua.core.sieve import Sieve
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +30,22 @@ class Finding:
 
     __slots__ = (
         "_answers", "_context", "_found", "_lacking", "_per_node", "_quorum", "_votes", "key",
-        "lookup",
+        "lookup", "sieve",
     )  # fmt: skip
 
     lookup: Lookup
 
     def __init__(
-        self, context: Context, key: bytes, answers: int, per_node: int, quorum: int
+        self,
+        context: Context,
+        key: bytes,
+        answers: int,
+        per_node: int,
+        quorum: int,
+        sieve: Sieve,
     ) -> None:
         self.key = key
+        self.sieve = sieve
         self._context = context
         self._answers = max(answers, quorum)
         self._per_node = per_node
@@ -55,11 +63,15 @@ class Finding:
             return max(0, self._quorum - best)
         return max(0, left)
 
-    def take(self, contact: Contact, values: list[Any]) -> None:
-        """One more node has these."""
+    def take(self, contact: Contact, values: list[Any]) -> bool:
+        """One more node says that it has these; whether any of them are to be believed."""
+        values = self.sieve.sift(values)[: self._per_node]
+        if not values:
+            return False
         self._found.append(Answer(contact, values))
         if self._quorum > 1:  # a node that says a thing twice has said it once
             self._votes.update({payloads.encode_value(each) for each in values})
+        return True
 
     def read(self, contact: Contact, values: list[Any]) -> list[Contact]:
         """The contacts in an answer; what else it says is noted. WireError for nonsense."""
@@ -67,7 +79,8 @@ class Finding:
         if not retval:
             self._lacking.append(contact)
         elif self.left:
-            self.take(contact, retval[: self._per_node])
+            if not self.take(contact, retval):
+                self._lacking.append(contact)
             left = self.left
             if not left:
                 self.lookup.stop()
@@ -76,11 +89,13 @@ class Finding:
         return payloads.read_findnode(values, self._context.pool, self._context.reach)
 
     def result(self) -> list[Answer]:
-        """The answers, without values that fewer than ``quorum`` nodes have."""
+        """The answers, without values that fewer than ``quorum`` nodes have, and without what
+        a record turned out to stand against."""
+        found = [answer for answer in self._found if self.sieve.still_shown(answer.values)]
         if self._quorum <= 1:
-            return self._found
+            return found
         answers = []
-        for answer in self._found:
+        for answer in found:
             values = [each for each in answer.values if self._is_confirmed(each)]
             if values:
                 answers.append(Answer(answer.contact, values))

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
 from kademlua.core import networkkey
 from kademlua.core.errors import KeyFileError
+
+_SIGNING = b"signing-key"
+"""What the file of a signing key begins with, so that no other is taken for one."""
+_KEY_DIGITS = re.compile(rb"[0-9a-fA-F]{64}")
+_SIGNING_BYTES = len(_SIGNING) + 66
 
 
 def read_network_key(path: str | Path) -> bytes:
@@ -29,8 +35,31 @@ def write_network_key(path: str | Path, key: bytes) -> None:
 
     KeyFileError where it can't be written, or is there: no key is ever overwritten.
     """
+    _write_key(path, networkkey.key_text(key))
+
+
+def read_signing_key(path: str | Path) -> bytes:
+    """The 32 bytes of a signing key in its file; KeyFileError as ``read_network_key``."""
     try:
-        write_private(path, networkkey.key_text(key))
+        text = read_private(path, _SIGNING_BYTES + 1)
+    except OSError as error:
+        raise KeyFileError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise KeyFileError(f"{path}: {error}") from None
+    kind, _, digits = text.rstrip(b"\n").partition(b" ")
+    if kind != _SIGNING or not _KEY_DIGITS.fullmatch(digits):
+        raise KeyFileError(f"{path}: not the file of a signing key")
+    return bytes.fromhex(digits.decode())
+
+
+def write_signing_key(path: str | Path, secret: bytes) -> None:
+    """Make the file of a signing key as ``write_network_key`` does."""
+    _write_key(path, b"%b %b\n" % (_SIGNING, secret.hex().encode()))
+
+
+def _write_key(path: str | Path, text: bytes) -> None:
+    try:
+        write_private(path, text)
     except OSError as error:
         raise KeyFileError(f"{path}: {error.strerror}") from None
 

@@ -14,6 +14,7 @@ class Stats:
         "bytes_out",
         "calls",
         "caused",
+        "disbelieved",
         "dropped",
         "errors_by",
         "failed_by",
@@ -66,6 +67,8 @@ class Stats:
 
         self.refused: Counter[str] = Counter()
         """Stores that we refused, by reason."""
+        self.disbelieved: Counter[str] = Counter()
+        """Records that we found and did not believe, by reason."""
 
     @property
     def timeouts(self) -> int:
@@ -103,6 +106,7 @@ class Stats:
             "errors_out": self.errors_out,
             "errors_by": dict(self.errors_by),
             "refused": dict(self.refused),
+            "disbelieved": dict(self.disbelieved),
             "dropped": dict(self.dropped),
             "handed_on": self.handed_on,
             "let_go": self.let_go,

@@ -108,14 +108,14 @@ class HostedNode:
         return self._node.params
 
     @property
-    def joined(self) -> bool:
-        """Whether the node is in a network; one without bootstrap addresses always is."""
-        return self._node.joined
-
-    @property
     def closed(self) -> bool:
         """Whether ``close`` was called."""
         return self._node.closed
+
+    @property
+    def joined(self) -> bool:
+        """Whether the node is in a network; one without bootstrap addresses always is."""
+        return self._node.joined
 
     # What it does: one line for each method of Node.
 
@@ -125,7 +125,6 @@ class HostedNode:
     wait_closed = operation(Node.wait_closed)
     stats = operation(Node.stats)
     network_size = operation(Node.network_size)
-    calls_in_flight = operation(Node.calls_in_flight)
     call = operation(Node.call)
     ping = operation(Node.ping)
     is_alive = operation(Node.is_alive)
@@ -140,3 +139,9 @@ class HostedNode:
     published = operation(Node.published)
     remove = operation(Node.remove)
     store = operation(Node.store)
+    put_immutable = operation(Node.put_immutable)
+    get_immutable = operation(Node.get_immutable)
+    put_signed = operation(Node.put_signed)
+    get_signed = operation(Node.get_signed)
+    observe = operation(Node.observe)
+    unobserve = operation(Node.unobserve)
