@@ -15,6 +15,7 @@ from kademlua.core import ids, payloads
 from kademlua.core.calls import Call
 from kademlua.core.contact import Contact, Endpoint, canonical_address
 from kademlua.core.errors import KademluaError, WireError
+from kademlua.core.lookup import Lookup
 from kademlua.core.routing import KBucket
 from kademlua.liveliness import FOOTHOLD, LivelinessManager
 from kademlua.operations import Operations
@@ -173,7 +174,7 @@ class Bootstrap:
         return [canonical_address(str(row[4][0]))[0] for row in rows if "%" not in str(row[4][0])]
 
 
-def _has_foothold(bucket: KBucket) -> bool:
+def _has_foothold(bucket: KBucket, _: Lookup | None = None) -> bool:
     return len(bucket.contacts) >= FOOTHOLD
 
 

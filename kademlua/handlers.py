@@ -157,12 +157,10 @@ class Handlers:
     def _closest(self, key: bytes, but: bytes, version: int) -> list[Contact]:
         """The k closest contacts that a peer of a version can read of, without one id."""
         k = self._params.k
-        if version > 0:
-            return self._table.nearest(key, k, but)
-        if self._context.reach[1]:  # 1.0 knows no IPv6
+        if version == 0 and self._context.reach[1]:  # 1.0 knows no IPv6
             nearest = self._table.closest(key, len(self._table), but)
             return [contact for contact in nearest if not contact.is_ipv6][:k]
-        return self._table.closest(key, k, but)
+        return self._table.nearest(key, k, but)
 
     def _fitting(self, values: list[bytes]) -> list[bytes]:
         """As many values from the front as fit an answer, one at least."""

@@ -22,18 +22,10 @@ from kademlua.core.calls import Call
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import KademluaError, NodeClosed
 from kademlua.core.protocol import Request
-from kademlua.core.roundtrip import RoundTrip
+from kademlua.patience import Patience
 
 FOOTHOLD = 4
 """Contacts that a far bucket should have soon; those beyond come with the lookups."""
-_TOLERANCE = 4
-"""A call is over when its answer has taken so many times what makes it late."""
-_LEAST = 0.1
-"""And not before so many seconds: a busy machine is not a dead one."""
-_SWIFT = 0.02
-"""A round trip of fewer seconds is short."""
-_CALM = 10
-"""Seconds for which a late answer is thought of."""
 _JITTER = 0.1
 _MAX_DEAD = 256
 _MAX_REVIVED = 8
@@ -64,11 +56,7 @@ class LivelinessManager:
         self._params = context.params
         self._clock = context.clock
         self._question = caller.question("ping", b"")
-        self._overall = RoundTrip()
-        self._late_at = -math.inf
-        self._stretch = 1.0
-        """How many times longer than usual answers take just now: where this machine or its
-        line is busy, that is so of all contacts, and those not heard from lately show it late."""
+        self.patience = Patience(context)
         self._probes: dict[Contact, _Probe] = {}
         self._queue: dict[Contact, _Probe] = {}
         self._dead: dict[Contact, float] = {}
@@ -113,22 +101,12 @@ class LivelinessManager:
         """A call of ours was answered: its contact lives, and may enter the table."""
         contact = call.contact
         assert contact is not None
-        if contact in self._dead:
+        if self._dead and contact in self._dead:
             del self._dead[contact]
             if len(self.revived) < _MAX_REVIVED:
                 self.revived.append(contact)
         in_the_way = self._table.answered(contact, now)
-        peer = self._table.get(contact.id)
-        path: RoundTrip = self._overall if peer is None or peer.contact != contact else peer
-        seconds = now - call.sent
-        if call.reminders and seconds - call.patience > path.smoothed / 2:
-            seconds -= call.patience  # it seems to be the answer to the repetition
-        self._overall.sample(seconds)
-        if path is not self._overall:
-            if path.smoothed > 0:
-                stretch = self._stretch
-                self._stretch += (min(seconds / path.smoothed, 2 * stretch + 1) - stretch) / 8
-            path.sample(seconds)
+        self.patience.measured(call, contact, now)
         if in_the_way is not None and not self.is_fresh(in_the_way):
             self._enqueue(in_the_way, self._params.probe_tries)
 
@@ -200,32 +178,10 @@ class LivelinessManager:
             return False
         return self._clock() - died < self._params.dead_for
 
-    def patience(self, contact: Contact, least: float | None = None) -> float:
-        """Seconds after which an answer of this contact counts as late; never under ``least``,
-        by default ``Params.min_patience``.
-
-        From its own round trips where they are known, else from all paths together.
-        """
-        peer = self._table.get(contact.id)
-        path: RoundTrip = self._overall if peer is None or peer.smoothed < 0 else peer
-        params = self._params
-        patience = path.patience(least or params.min_patience, params.rpc_timeout)
-        return min(max(1.0, self._stretch) * patience, params.rpc_timeout)
-
-    def late(self) -> None:
-        """An answer was late."""
-        self._late_at = self._clock()
-
     @property
-    def is_swift(self) -> bool:
-        """Whether round trips are so short, and answers so sure, that to wait for one costs less
-        than a second question does."""
-        calm = not self._dead and self._clock() - self._late_at > _CALM
-        return calm and 0 <= self._overall.smoothed < _SWIFT
-
-    def tolerance(self, patience: float) -> float:
-        """Seconds after which a call is over whose answer is late after ``patience``."""
-        return min(max(_TOLERANCE * patience, _LEAST), self._params.rpc_timeout)
+    def is_sure(self) -> bool:
+        """Whether round trips are short, no answer was late lately, and nobody died."""
+        return not self._dead and self.patience.is_calm
 
     # Probing.
 
@@ -275,7 +231,8 @@ class LivelinessManager:
 
     def _ping(self, probe: _Probe) -> None:
         contact = probe.contact
-        timeout = self.patience(contact, self._params.min_probe_patience) * 2**probe.step
+        least = self._params.min_probe_patience
+        timeout = self.patience.with_contact(contact, least) * 2**probe.step
         timeout *= 1 + _JITTER * self._context.rng.random()
 
         def done(_: Call, result: list[Any] | KademluaError) -> None:

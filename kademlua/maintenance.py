@@ -14,7 +14,6 @@ from gevent.event import Event
 from kademlua.bootstrap import Bootstrap
 from kademlua.context import Context
 from kademlua.core.errors import KademluaError, NodeClosed
-from kademlua.core.ids import random_id
 from kademlua.core.tombstones import Tombstones
 from kademlua.liveliness import LivelinessManager
 from kademlua.operations import Operations
@@ -29,7 +28,7 @@ _MEET_EVERY = 60.0
 _FARTHER_EVERY = 60.0
 """Seconds between two lookups in far buckets of a network that grew, at least."""
 _SAMPLES = 8
-"""Lookups by which the network's size is estimated."""
+"""Places by which the network's size is estimated."""
 
 
 class Maintenance:
@@ -175,16 +174,16 @@ class Maintenance:
         self._looked_around = now
 
     def _look_farther(self, now: float) -> None:
-        """A lookup that fills a far bucket, or tells how large the network is: one a minute,
-        since those beside it do the same."""
-        if now - self._looked_farther < _FARTHER_EVERY or len(self._table) <= self._params.k:
+        """See how large a network is that grew, at some places at once, then at one more in each
+        round; and fill its far buckets, one a minute, since those beside it do the same."""
+        if len(self._table) <= self._params.k:
             return
-        self._looked_farther = now
-        if (
-            not self._bootstrap.fill(self._looked_around)
-            and len(self._operations.estimate) < _SAMPLES
-        ):
-            self._operations.find_node(random_id(self._rng))
+        samples = len(self._operations.estimate)
+        if samples < _SAMPLES:
+            self._operations.sample_size(1 if samples else _SAMPLES // 2)
+        if now - self._looked_farther >= _FARTHER_EVERY:
+            self._looked_farther = now
+            self._bootstrap.fill(self._looked_around)
 
     def _refresh(self, now: float) -> None:
         """Refresh the buckets in which nothing was looked up for the interval."""

@@ -16,7 +16,7 @@ from kademlua.core import payloads
 from kademlua.core.contact import Contact
 from kademlua.core.errors import StoreFailed, StoreRefused
 from kademlua.core.estimate import SizeEstimate
-from kademlua.core.ids import to_int
+from kademlua.core.ids import random_id, to_int
 from kademlua.core.lookup import Lookup
 from kademlua.core.tombstones import Tombstones
 from kademlua.holder import remove
@@ -69,26 +69,26 @@ class Operations:
         self._took(target, search.lookup)
         return search.lookup
 
-    def find_some(self, wanted: Sequence[tuple[bytes, Callable[[], bool]]]) -> None:
+    def find_some(self, wanted: Sequence[tuple[bytes, Callable[[Lookup], bool]]]) -> None:
         """Look up several targets at once, each with one query at a time and only until its
         function says that enough have answered; blocks and raises as ``find_node`` does."""
-        searches = []
-        for target, are_enough in wanted:
-            searches.append((target, self._search_some(target, are_enough)))
+        searches = [(target, self._search_some(target, until)) for target, until in wanted]
         for target, search in searches:
             search.wait()
             self._sample(target, search.lookup)
 
-    def _search_some(self, target: bytes, are_enough: Callable[[], bool]) -> Search:
-        def read(contact: Contact, values: list[Any]) -> list[Contact]:
-            if are_enough():
-                search.lookup.stop()
-            return self._read_contacts(contact, values)
-
-        search = self._search(target, "findnode", payloads.args_key(target), read, alpha=1)
+    def _search_some(self, target: bytes, until: Callable[[Lookup], bool]) -> Search:
+        args = payloads.args_key(target)
+        search = self._search(target, "findnode", args, self._read_contacts, alpha=1, until=until)
         search.lookup.narrow(1)
         search.start()
         return search
+
+    def sample_size(self, count: int) -> None:
+        """See at so many random places how near the nodes are to each other: some four queries
+        each. Blocks and raises as ``find_node`` does."""
+        rng = self._context.rng
+        self.find_some([(random_id(rng), _has_nearest) for _ in range(count)])
 
     def _read_contacts(self, contact: Contact, values: list[Any]) -> list[Contact]:
         if values and type(values[0]) is list:
@@ -121,10 +121,12 @@ class Operations:
             return payloads.read_findnode(values, self._context.pool, self._context.reach)
 
         args = payloads.args_findvalue(key, per_node)
-        # As many in flight as answers are wanted, and one more: further ones seldom pay.
-        spare = 0 if self._liveliness.is_swift else 1
+        # As many in flight as answers are wanted, and one more where one may be late: further
+        # ones seldom pay. And no haste at the end where round trips are short.
+        spare = 0 if self._liveliness.is_sure else 1
         alpha = min(self._params.alpha, answers - len(found) + spare)
-        search = self._search(key, "findvalue", args, read, alpha=alpha, is_sparing=True)
+        is_sparing = self._liveliness.patience.is_swift
+        search = self._search(key, "findvalue", args, read, alpha=alpha, is_sparing=is_sparing)
         search.run(())
         if len(found) < answers:
             self._took(key, search.lookup)
@@ -222,3 +224,7 @@ class Operations:
             if len(known) == self._params.k:
                 numbers = [contact.number for contact in known]
                 self.estimate.sample(self._clock(), to_int(target), numbers)
+
+
+def _has_nearest(lookup: Lookup) -> bool:
+    return lookup.has_nearest

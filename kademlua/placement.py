@@ -70,14 +70,14 @@ class Placement:
             self._ended.get()
 
     def _send(self, holder: Contact) -> None:
-        patience = self._liveliness.patience(holder)
+        patience = self._liveliness.patience.with_contact(holder)
         try:
             self._caller.send(
                 holder.endpoint,
                 holder,
                 self._question,
                 self._done,
-                timeout=self._liveliness.tolerance(patience),
+                timeout=self._liveliness.patience.until_over(patience),
                 late=_wait_on,
                 patience=patience,
             )

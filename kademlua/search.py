@@ -39,9 +39,9 @@ class Search:
         k: int | None = None,
         alpha: int | None = None,
         is_sparing: bool = False,
+        until: Callable[[Lookup], bool] | None = None,
     ) -> None:
-        """``k``, ``alpha`` and ``is_sparing`` are those of ``Lookup``, the first two by default
-        those of ``Params``."""
+        """The last four are those of ``Lookup``; ``k`` and ``alpha`` by default of ``Params``."""
         params = context.params
         k = k or params.k
         self._table = context.table
@@ -61,6 +61,7 @@ class Search:
             ask=self._ask,
             finished=self._ended.set,
             is_sparing=is_sparing,
+            until=until,
         )
 
     def run(self, seeds: Iterable[Contact]) -> None:
@@ -83,14 +84,14 @@ class Search:
             raise self._error
 
     def _ask(self, contact: Contact) -> None:
-        patience = self._liveliness.patience(contact)
+        patience = self._liveliness.patience.with_contact(contact)
         try:
             self._caller.send(
                 contact.endpoint,
                 contact,
                 self._question,
                 self._done,
-                timeout=self._liveliness.tolerance(patience),
+                timeout=self._liveliness.patience.until_over(patience),
                 late=self._late,
                 patience=patience,
             )
@@ -126,7 +127,7 @@ class Search:
 
     def _late(self, call: Call) -> None:
         assert call.contact is not None
-        self._liveliness.late()
+        self._liveliness.patience.late()
         self.lookup.late(call.contact)
 
     def _give_up(self, error: Exception) -> None:

@@ -3,7 +3,7 @@
 import gevent
 import pytest
 
-from kademlua import Contact, Node, Params
+from kademlua import Node, Params
 from kademlua.core import protocol
 from kademlua.core.ids import from_int, to_int
 from tests.peers import Peer, asked_of, lonely, pong, pong_only
@@ -40,7 +40,7 @@ def test_strong_asks_always_and_three_times(world: World) -> None:
     node.ping(peer.contact)
     assert node.is_alive(peer.contact, strong=True)  # the third of three tries is answered
     assert len(peer.requests) == 4
-    began, patience = world.now, node._liveliness.patience(peer.contact)
+    began, patience = world.now, node._liveliness.patience.with_contact(peer.contact)
     assert not node.is_alive(peer.contact, strong=True)
     # Each try is twice as patient as the one before, and up to a tenth more.
     assert 7 * patience <= world.now - began <= 1.1 * 7 * patience + 3 * GRAIN
@@ -130,7 +130,7 @@ def test_the_dead_make_room_for_the_waiting(world: World) -> None:
     peers[0].close()
     gevent.sleep(1000)
     node.ping(peers[2].contact)
-    patience = node._liveliness.patience(peers[0].contact)
+    patience = node._liveliness.patience.with_contact(peers[0].contact)
     gevent.sleep(7 * patience)
     assert peers[0].contact in node.table
     gevent.sleep(0.1 * 7 * patience + 3 * GRAIN + 0.001)
@@ -143,7 +143,7 @@ def test_a_contact_that_times_out_is_made_sure_of(world: World) -> None:
     node, peer = world.alice, world.peer()
     peer.serve(pong_only)
     node.ping(peer.contact)
-    began, patience = world.now, node._liveliness.patience(peer.contact)
+    began, patience = world.now, node._liveliness.patience.with_contact(peer.contact)
     assert node.find_node(node.id) == []
     assert world.now - began == after(4 * patience)
     gevent.sleep(ROUND_TRIP + 0.001)
@@ -199,24 +199,6 @@ def test_silent_contacts_are_questioned_by_and_by(world: World) -> None:
     gevent.sleep(40 + 5 * 12 + 2)  # one in each round of upkeep, all in five
     assert {contact.id for contact in node.table} == {peer.id for peer in peers[1:]}
     assert all(asked_of(peer).count("ping") > 1 for peer in peers[1:])
-
-
-def test_round_trips_are_smoothed_and_make_patience(world: World) -> None:
-    node, peer = world.node(params=Params(rpc_timeout=5)), world.peer()
-    unknown = Contact("10.9.9.9", 9, b"x" * 20)
-    assert node._liveliness.patience(unknown) == 5
-    peer.serve(pong)
-    node.ping(peer.contact)
-    # One sample says little of the next: its deviation is taken for half of it.
-    assert node._liveliness.patience(peer.contact) == pytest.approx(2 * ROUND_TRIP)
-    for _ in range(20):
-        node.ping(peer.contact)
-    record = node.table.get(peer.id)
-    assert record is not None
-    assert record.smoothed == pytest.approx(ROUND_TRIP)
-    assert node._liveliness.patience(peer.contact) == pytest.approx(ROUND_TRIP, rel=0.01)
-    # An unknown path is as patient as all paths together would have it.
-    assert node._liveliness.patience(unknown) == pytest.approx(ROUND_TRIP, rel=0.01)
 
 
 def test_the_dead_are_asked_again_and_their_network_met(world: World) -> None:

@@ -132,14 +132,16 @@ class DataStore:
         ``is_direct``) replaces only one that was handed on, too, and ends earlier. With
         ``overwrite``, other owners' go too where ``Params.overwrite_drops_others`` says so.
         """
-        self.expire(now)
+        if self._ends and self._ends[0][0] <= now:
+            self.expire(now)
         owners = self._keys.get(key, {})
-        former = owners.get(owner)
+        former = owners.get(owner) if owners else None  # to hash a contact is not for nothing
         if former is not None and not is_direct and (former.is_direct or former.expires >= expires):
             owners[owner] = former._replace(given=now)
             return
-        drops_others = overwrite and self._params.overwrite_drops_others
-        leaving = owners if drops_others else {k: owners[k] for k in (owner,) if k in owners}
+        leaving = {} if former is None else {owner: former}
+        if overwrite and self._params.overwrite_drops_others:
+            leaving = owners
         self._check_bounds(encoded, owners, leaving)
         for each in list(leaving):
             self._drop(key, each)
@@ -148,7 +150,8 @@ class DataStore:
         self._bytes += len(encoded)
         self._rows += 1
         heapq.heappush(self._ends, (expires, self._rows, key, owner))
-        self._compact()
+        if len(self._ends) > 2 * self._entries + 64:
+            self._compact()
 
     def _check_bounds(
         self, encoded: bytes, owners: dict[Contact, Entry], leaving: dict[Contact, Entry]
@@ -160,7 +163,7 @@ class DataStore:
             raise StoreRefused("no room for more values")
         if len(owners) - len(leaving) >= params.max_entries_per_key:
             raise StoreRefused("no room for more values of this key")
-        freed = sum(len(entry.encoded) for entry in leaving.values())
+        freed = sum(len(entry.encoded) for entry in leaving.values()) if leaving else 0
         if self._bytes - freed + len(encoded) > params.max_stored_bytes:
             raise StoreRefused("no room for more bytes")
 
@@ -201,8 +204,6 @@ class DataStore:
 
     def _compact(self) -> None:
         """Build the heap anew once most of its rows are of values long replaced."""
-        if len(self._ends) <= 2 * self._entries + 64:
-            return
         rows = [
             (entry.expires, number, key, owner)
             for number, (key, owner, entry) in enumerate(

@@ -57,11 +57,6 @@ def bucket_number(a: bytes, b: bytes) -> int:
     return distance(a, b).bit_length() - 1
 
 
-def opposite(node_id: bytes) -> bytes:
-    """The id farthest from ``node_id``: every bit turned over."""
-    return bytes(byte ^ 0xFF for byte in node_id)
-
-
 def random_in_bucket(node_id: bytes, number: int, rng: random.Random) -> bytes:
     """A random id whose ``bucket_number`` to ``node_id`` is ``number`` (0 to 159)."""
     offset = 1 << number | rng.getrandbits(number) if number else 1

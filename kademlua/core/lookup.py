@@ -32,7 +32,7 @@ class Lookup:
     ``ask(contact)`` must not block, and must lead to one of ``answered`` and ``failed``
     later, with at most two ``late`` before. ``finished()`` is called once: when the k
     closest have answered (those not counted that are dead, or late for the second time),
-    when nobody is left to ask, or on ``stop``.
+    when nobody is left to ask, when an answer makes ``until(self)`` true, or on ``stop``.
     """
 
     __slots__ = (
@@ -47,6 +47,7 @@ class Lookup:
         "_shortlist",
         "_states",
         "_target",
+        "_until",
         "done",
         "k",
         "queries",
@@ -62,6 +63,7 @@ class Lookup:
         ask: Callable[[Contact], None],
         finished: Callable[[], None],
         is_sparing: bool = False,
+        until: Callable[[Lookup], bool] | None = None,
     ) -> None:
         self.k = k
         self.done = False
@@ -75,6 +77,7 @@ class Lookup:
         self._is_open = True
         """Whether the last step, in which more may be in flight, can still come."""
         self._is_sparing = is_sparing
+        self._until = until
         self._ask = ask
         self._finished = finished
         # Distances to the target in order; who is that far away, and what became of it.
@@ -95,6 +98,9 @@ class Lookup:
             self._add(closer)
             told_of_nobody_nearer = self._shortlist[0] == nearest
             is_nearest = contact.number ^ self._target == nearest
+            if self._until is not None and self._until(self):
+                self.stop()
+                return
             if self._is_open and told_of_nobody_nearer and (is_nearest or not self._is_sparing):
                 self._is_open = False
                 self._limit = max(self.k, self._limit)
@@ -124,7 +130,7 @@ class Lookup:
             self.done = True
             finished = self._finished
             # Whoever is behind these mostly holds this lookup: a circle for the collector.
-            del self._ask, self._finished
+            del self._ask, self._finished, self._until
             finished()
 
     def closest(self) -> list[Contact]:
@@ -134,6 +140,11 @@ class Lookup:
     def unasked(self) -> list[Contact]:
         """The nearest contacts that were heard of but not asked, up to k."""
         return self._nearest(self.k, _FRESH)
+
+    @property
+    def has_nearest(self) -> bool:
+        """Whether the nearest of all that were heard of has answered."""
+        return bool(self._shortlist) and self._states[self._shortlist[0]] == _ANSWERED
 
     def known(self, count: int) -> list[Contact]:
         """The nearest contacts that answered or were only heard of, up to so many."""

@@ -134,7 +134,7 @@ class RoutingTable:
         in_the_way = self._enter(contact, now)
         bucket = self.buckets[self.bucket_of(former.contact.number)]
         if len(bucket.contacts) < self._k:
-            self._move_up(bucket, former.heard)
+            self._move_up(bucket, former.heard, but=contact.endpoint)
         return in_the_way
 
     def _enter(self, contact: Contact, now: float) -> Contact | None:
@@ -213,13 +213,18 @@ class RoutingTable:
         if self._came.pop(contact.number, None) is None:
             self._gone[contact.number] = contact
 
-    def _move_up(self, bucket: KBucket, heard: float) -> Contact | None:
+    def _move_up(
+        self, bucket: KBucket, heard: float, but: Endpoint | None = None
+    ) -> Contact | None:
         """Give a free place to the best of those that wait and whose id and endpoint
-        nobody in the table has."""
+        nobody in the table has; to none at an endpoint that just said it has another id."""
         waiting = bucket.replacements
         while waiting:
             _, successor = waiting.popitem()
-            if successor.id not in self._by_id and successor.endpoint not in self._by_endpoint:
+            endpoint = successor.endpoint
+            if endpoint == but:
+                continue
+            if successor.id not in self._by_id and endpoint not in self._by_endpoint:
                 self._place(bucket, Peer(successor, heard))
                 return successor
         return None

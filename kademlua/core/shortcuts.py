@@ -34,7 +34,11 @@ def _shapes() -> dict[int, list[Shape]]:
         for client, is_client in ((b"", False), (b"2:roi1e", True)):
             whole = b"d4:argsle%b%b1:vi1ee" % (named, client)
             shapes.append(Shape(whole, b"", name, (), 1, is_client))
-    for name, more in ((b"findnode", ()), (b"findvalue", ()), (b"findvalue", (4096,))):
+    for name, more in (
+        (b"findnode", ()),
+        (b"findvalue", ()),
+        *((b"findvalue", (howmany,)) for howmany in (6, 50, 4096)),  # the original's, and ours
+    ):
         named = b"4:name%d:%b" % (len(name), name)
         behind = b"".join(b"i%de" % each for each in more)
         shapes.append(Shape(b"d%b4:argsl20:" % named, b"%bee" % behind, name, more))
@@ -54,6 +58,8 @@ _STORE = Shape(b"d4:argsl20:", b"ee4:name5:store1:vi1ee", b"store", (0, b""), 1)
 """A store of a string; value, no overwrite, no token and the seconds of its time to live stand
 between key and tail."""
 _BEFORE_TTL = b"i0e0:i"
+_ORIGINAL_STORE = Shape(b"d4:name5:store4:argsl20:", b"ee", b"store")
+"""The original's store of a string, which stands between key and tail."""
 _ZERO = ord("0")
 
 
@@ -66,6 +72,12 @@ def read_request(payload: bytes) -> tuple[Shape, list[Any]] | None:
             return shape, [key, *shape.more] if key else []
     if payload.endswith(_STORE.tail) and payload.startswith(_STORE.head):
         return _read_store(payload)
+    if payload.endswith(_ORIGINAL_STORE.tail) and payload.startswith(_ORIGINAL_STORE.head):
+        start = len(_ORIGINAL_STORE.head)
+        key_end = start + ID_BYTES
+        value = _text(payload, key_end, len(payload) - len(_ORIGINAL_STORE.tail))
+        if value is not None:
+            return _ORIGINAL_STORE, [payload[start:key_end], value]
     return None
 
 

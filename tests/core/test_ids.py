@@ -15,7 +15,6 @@ from kademlua.core.ids import (
     from_hex,
     from_int,
     is_id,
-    opposite,
     random_id,
     random_in_bucket,
     sha1,
@@ -85,13 +84,6 @@ def test_bucket_numbers():
     assert bucket_number(ZERO, ZERO) == -1
     assert bucket_number(ZERO, from_int(1)) == 0
     assert bucket_number(ZERO, from_int(0b1011)) == 3
-    assert bucket_number(ZERO, opposite(ZERO)) == 159
-
-
-@given(ids, ids)
-def test_nobody_is_farther_than_the_opposite(a, b):
-    assert distance(a, opposite(a)) == (1 << 160) - 1
-    assert distance(a, b) <= distance(a, opposite(a))
 
 
 @given(ids, st.integers(0, 159), st.integers())

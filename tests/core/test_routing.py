@@ -357,6 +357,21 @@ def test_the_own_id_is_refused():
     assert table.remove(make_contact(0)) is None
 
 
+def test_a_former_id_does_not_move_up_at_an_endpoint_that_has_a_new_one() -> None:
+    table = RoutingTable(from_int(0), 2, 0.0)
+
+    def at(bit: int, low: int, port: int) -> Contact:
+        return Contact("127.0.0.1", port, from_int((1 << bit) ^ low))
+
+    for number, contact in enumerate([at(159, 0, 1), at(159, 1, 3), at(158, 0, 4), at(158, 1, 2)]):
+        assert table.answered(contact, float(number)) is None
+    former, latest = at(158, 2, 2), at(159, 2, 2)
+    table.buckets[table.bucket_of(former.number)].replacements[former.number] = former
+    assert table.answered(latest, 9.0) == at(159, 0, 1)  # full: it waits
+    assert former not in table
+    assert not any(contact.endpoint == latest.endpoint for contact in table)
+
+
 class TableMachine(RuleBasedStateMachine):
     """Any sequence of operations, on few ids and few addresses, so that they collide."""
 

@@ -45,6 +45,7 @@ def requests() -> list[bytes]:
     for value in (b"", b"v", b"x" * 100, b"7:nothing"):
         args = payloads.args_store(KEY, bencoding.encode(value), False, 86_400)
         found.append(protocol.encode_call(b"store", args, False))
+        found.append(b"d4:name5:store4:argsl20:%b%bee" % (KEY, bencoding.encode(value)))
     return found
 
 
