@@ -19,6 +19,7 @@ from kademlua.core.lookup import Lookup
 from kademlua.core.routing import KBucket
 from kademlua.liveliness import FOOTHOLD, LivelinessManager
 from kademlua.operations import Operations
+from kademlua.search import PADDED, PADDED_V6
 
 _LOOKS = 4
 """Lookups of the own id in one join, at most."""
@@ -145,7 +146,15 @@ class Bootstrap:
         patience = self._context.params.rpc_timeout / 3
         for endpoint in endpoints:
             # One lost datagram shall not cost a whole try: it is sent once more.
-            self._caller.send(endpoint, None, question, done, late=_wait_on, patience=patience)
+            self._caller.send(
+                endpoint,
+                None,
+                question,
+                done,
+                late=_wait_on,
+                patience=patience,
+                least=PADDED_V6 if ":" in endpoint[0] else PADDED,
+            )
         return first.get() if endpoints else None
 
     def _resolve(self) -> list[Endpoint]:

@@ -32,6 +32,7 @@ from kademlua.placement import StoreReport
 from kademlua.publications import Publication, Publications, SavedPublications
 from kademlua.receiver import Receiver
 from kademlua.replication import Replication
+from kademlua.strangers import Strangers
 from kademlua.transport import Transport, UdpTransport
 
 logger = logging.getLogger(__name__)
@@ -103,8 +104,9 @@ class Node:
         )
         self._caller = Caller(context)
         self._tombstones = Tombstones()
-        self._handlers = Handlers(context, self._tombstones)
-        self._liveliness = LivelinessManager(context, self._caller)
+        self._strangers = Strangers(context, self._caller)
+        self._handlers = Handlers(context, self._strangers, self._tombstones)
+        self._liveliness = LivelinessManager(context, self._caller, self._strangers)
         self._operations = Operations(context, self._caller, self._liveliness, self._tombstones)
         bootstrapper = Bootstrap(
             list(bootstrap), context, self._caller, self._liveliness, self._operations
@@ -135,7 +137,9 @@ class Node:
             raise NodeClosed("a closed node does not start again")
         if self._started:
             return
-        receiver = Receiver(self._context, self._caller, self._handlers, self._liveliness)
+        receiver = Receiver(
+            self._context, self._caller, self._strangers, self._handlers, self._liveliness
+        )
         self._context.transport.start(receiver.receive)
         self._started = True
         self._maintenance.start()

@@ -63,11 +63,16 @@ class Operations:
         ``seeds`` are contacts to begin with besides the routing table's; ``count`` is how many
         to find, by default ``Params.k``. Raises NodeClosed and TooManyCalls.
         """
+        return self._find_node(target, seeds, count).lookup
+
+    def _find_node(
+        self, target: bytes, seeds: Iterable[Contact] = (), count: int | None = None
+    ) -> Search:
         args = payloads.args_key(target)
         search = self._search(target, "findnode", args, self._read_contacts, k=count)
         search.run(seeds)
         self._took(target, search.lookup)
-        return search.lookup
+        return search
 
     def find_some(self, wanted: Sequence[tuple[bytes, Callable[[Lookup], bool]]]) -> None:
         """Look up several targets at once, each with one query at a time and only until its
@@ -141,15 +146,26 @@ class Operations:
         """
         replicas = self._params.replicas
         # The nearer half know who the farther half are: a question each is saved.
-        candidates = self.find_node(key, count=(replicas + 1) // 2).known(2 * replicas)
+        search = self._find_node(key, count=(replicas + 1) // 2)
+        candidates = search.lookup.known(2 * replicas)
         report = StoreReport()
         wanted = replicas
         if not self._context.read_only and self._is_holder(key, candidates):
             wanted -= 1
             self._store_here(key, encoded, ttl, overwrite, report)
-        args = payloads.args_store(key, encoded, overwrite, ttl)
-        question = self._caller.question("store", args)
-        placement = Placement(self._caller, self._liveliness, question, report)
+        questions = {
+            token: self._caller.question(
+                "store", payloads.args_store(key, encoded, overwrite, ttl, token=token)
+            )
+            for token in (b"", *search.tokens.values())
+        }
+        placement = Placement(
+            self._caller,
+            self._liveliness,
+            questions[b""],
+            report,
+            shown={contact: questions[token] for contact, token in search.tokens.items()},
+        )
         placement.run(candidates[:wanted], candidates[wanted:])
         if len(report.acknowledged) < self._params.write_quorum:
             raise StoreFailed(report.why_failed(), report)
@@ -161,14 +177,19 @@ class Operations:
         Twice as many are told as should hold it: some may not have let go yet. Raises
         StoreFailed where nobody answered.
         """
-        found = self.find_node(key).known(2 * self._params.replicas)
+        search = self._find_node(key)
+        found = search.lookup.known(2 * self._params.replicas)
         report = StoreReport()
         own = self._context.contact
         if remove(self._store, self._tombstones, key, own, self._clock() + ttl):
             report.acknowledged.append(own)
         question = self._caller.question("remove", payloads.args_remove(key, ttl))
+        shown = {
+            contact: self._caller.question("remove", payloads.args_remove(key, ttl, token))
+            for contact, token in search.tokens.items()
+        }
         placement = Placement(
-            self._caller, self._liveliness, question, report, payloads.read_remove
+            self._caller, self._liveliness, question, report, payloads.read_remove, shown
         )
         placement.run(found, [])
         if found and not report.acknowledged:

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 Receiver = Callable[[bytes, Endpoint], None]
 
+_BEHIND = 8
+"""After so many full batches in a row the node is behind: 10 ms' worth, on today's machines."""
 _READ = 1
 _MAX_DATAGRAM = 65_536
 
@@ -31,6 +33,8 @@ class Transport(Protocol):
 
     local: Endpoint
     """Where it is bound, once started."""
+    is_behind: bool
+    """Whether more comes in than is taken."""
 
     def start(self, receive: Receiver) -> None:
         """Bind and begin to hand datagrams to ``receive``; OSError where that fails."""
@@ -56,6 +60,7 @@ class UdpTransport:
     def __init__(self, host: str, port: int, params: Params) -> None:
         """ValueError where ``host`` is no IP address; port 0 takes a free one."""
         self.local: Endpoint = (canonical_address(host)[0], port)
+        self.is_behind = False
         self._params = params
         self._is_ipv6 = ":" in self.local[0]
         self._is_dual = self.local[0] == "::"
@@ -120,36 +125,44 @@ class UdpTransport:
         loop = hub.loop
         readable = loop.io(sock.fileno(), _READ)
         readable.start(gevent.getcurrent().switch)
-        turn = 0
+        turn = full = 0
         try:
             while self._socket is sock:
                 hub.switch()
                 before, turn = turn, loop.iteration
                 # To find the socket empty costs as much as to find a datagram. So the second
                 # one is looked for only when the loop says, in its next turn, that it is there.
-                self._drain(sock, receive, self._params.batch if turn == before + 1 else 1)
+                if turn != before + 1:
+                    self._drain(sock, receive, 1)
+                    full = 0
+                elif self._drain(sock, receive, self._params.batch):
+                    full += 1
+                else:
+                    full = 0
+                self.is_behind = full >= _BEHIND
         finally:
             readable.stop()
             readable.close()
 
-    def _drain(self, sock: socket.socket, receive: Receiver, count: int) -> None:
-        """Hand on what has arrived, so many datagrams at most."""
+    def _drain(self, sock: socket.socket, receive: Receiver, count: int) -> bool:
+        """Hand on what has arrived, so many datagrams at most; whether there were so many."""
         recvfrom = sock.recvfrom
         for _ in range(count):
             try:
                 datagram, source = recvfrom(_MAX_DATAGRAM)
             except BlockingIOError:
-                return
+                return False
             except OSError as error:
                 # A peer's port that is closed shows up here on some systems.
                 is_open = self._socket is sock
                 if is_open and error.errno not in (errno.ECONNREFUSED, errno.ECONNRESET):
                     logger.warning("receiving failed: %s", error)
-                return
+                return False
             try:
                 receive(datagram, self._inward(source) if self._is_ipv6 else source)
             except Exception:  # a defect of ours must cost one datagram, not the node
                 logger.exception("a datagram could not be handled")
+        return True
 
     def _outward(self, endpoint: Endpoint) -> Endpoint:
         addr, port = endpoint

@@ -19,6 +19,10 @@ _LATE = (1.0, 2.5)
 then its answer to the repetition should have been there."""
 
 
+CHANGED = "response of another id"
+"""Why the answer to a call counts for none that was sent to its endpoint, and knows its rpc id."""
+
+
 class Call:
     """One RPC of ours under way. ``done`` is called once, with its values or its error."""
 
@@ -106,9 +110,13 @@ class Calls:
         if call.endpoint != endpoint:
             return "response from elsewhere"
         if call.contact is not None and call.contact.id != sender_id:
-            return "response of another id"
+            return CHANGED
         del self._by_rpc_id[rpc_id]
         return call
+
+    def get(self, rpc_id: bytes) -> Call | None:
+        """The call of an rpc id, where one is in flight."""
+        return self._by_rpc_id.get(rpc_id)
 
     def cancel(self, call: Call) -> None:
         """Forget a call: its answer will count as unasked."""

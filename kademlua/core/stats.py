@@ -17,6 +17,7 @@ class Stats:
         "errors_out",
         "failed",
         "handed_on",
+        "held",
         "let_go",
         "packets_in",
         "packets_out",
@@ -24,6 +25,7 @@ class Stats:
         "repeated",
         "requests",
         "started",
+        "throttled",
         "timeouts",
     )
 
@@ -54,6 +56,11 @@ class Stats:
         """Datagrams dropped, by reason. A reply that is late, comes twice, or was never
         asked for is an "unasked response"."""
 
+        self.throttled: Counter[str] = Counter()
+        """Requests not answered since there were too many of them, by the bound they met."""
+        self.held: Counter[str] = Counter()
+        """Requests whose answer had to wait for a proof of their sender's address, by what
+        became of them."""
         self.refused: Counter[str] = Counter()
         """Stores that we refused, by reason."""
 
@@ -74,6 +81,8 @@ class Stats:
             "errors_out": self.errors_out,
             "refused": dict(self.refused),
             "dropped": dict(self.dropped),
+            "throttled": dict(self.throttled),
+            "held": dict(self.held),
             "handed_on": self.handed_on,
             "let_go": self.let_go,
         }

@@ -52,6 +52,7 @@ class _Silence:
 
     reaches_v4 = True
     reaches_v6 = False
+    is_behind = False
 
     def __init__(self) -> None:
         self.local: Endpoint = ("127.0.0.1", 1)

@@ -1,0 +1,195 @@
+"""Strangers: how much is done for senders whose address may be forged.
+
+Nothing that a stranger sends may cost a third party more than three times its bytes (RFC 9000,
+section 8.1), or this node more than a bounded share of its time and memory. So answers to
+strangers are short, or wait until a ping has been answered; and so do their stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kademlua.caller import Caller
+from kademlua.context import Context
+from kademlua.core.buckets import TokenBucket, TokenBuckets
+from kademlua.core.calls import Call
+from kademlua.core.contact import Contact, Endpoint
+from kademlua.core.errors import KademluaError, RpcTimeout, TooManyCalls
+from kademlua.core.networks import is_near, network_of
+from kademlua.core.protocol import HEADER_BYTES, UNBOUNDED, Request
+from kademlua.core.tokens import Tokens
+from kademlua.core.verified import Verified
+
+AMPLIFICATION = 3
+"""An unverified sender gets at most so many bytes for each of his."""
+_BURST = 2
+"""Seconds' worth that may come at once."""
+_SOURCES = 2_048
+"""Sources whose buckets are remembered."""
+_AT_ONE = 16
+"""Requests of one endpoint that may wait for its answer to a ping."""
+_HELD_BYTES = 1 << 18
+"""Of all requests that wait."""
+_LOOSE = 16
+"""A value that is no byte string takes so many times its bytes in memory."""
+
+Serve = Callable[[], object]
+
+
+class Strangers:
+    """Keeps one node from serving strangers at the cost of others."""
+
+    def __init__(self, context: Context, caller: Caller) -> None:
+        params = context.params
+        self._context = context
+        self._caller = caller
+        self._stats = context.stats
+        self._is_apart = params.private_apart
+        self._transport = context.transport
+        self._question = caller.question("ping", b"")
+        self._ping_bytes = HEADER_BYTES + len(self._question.payload)
+        self._requests = _Bounds(
+            "requests", params.requests_per_source, params.requests_of_strangers
+        )
+        self._stores = _Bounds("stores", params.stores_per_source, params.stores_of_strangers)
+        self._pings = TokenBucket(params.max_held, params.max_held)
+        self._held: dict[Contact, dict[bytes, tuple[int, Serve]]] = {}
+        """What waits for whose answer to a ping, by rpc id: its bytes, and what is to be done."""
+        self._held_count = self._held_bytes = 0
+        self.verified = Verified()
+        self.tokens = Tokens(context.rng)
+
+    # Whether, and with how much, a request is answered.
+
+    def room_for(self, size: int, endpoint: Endpoint, now: float) -> int:
+        """How many bytes the answer to a request of ``size`` bytes may have; 0 where there are
+        too many requests, which is counted."""
+        is_verified = self.verified.has(endpoint, now)
+        if not self._is_within(self._requests, endpoint, is_verified, now):
+            return 0
+        if is_verified:
+            return UNBOUNDED
+        return AMPLIFICATION * size - self._ping_bytes  # it may be pinged besides
+
+    def is_one_store_more(self, endpoint: Endpoint, now: float) -> bool:
+        """Whether one store, or remove, more is taken from here; where not, it is counted."""
+        is_verified = self.verified.has(endpoint, now)
+        return self._is_within(self._stores, endpoint, is_verified, now)
+
+    def _is_within(
+        self, bounds: _Bounds, endpoint: Endpoint, is_verified: bool, now: float
+    ) -> bool:
+        addr = endpoint[0]
+        if self._is_apart and is_near(addr):
+            if not self._transport.is_behind:
+                return True
+            reason = bounds.reason(endpoint, is_verified, now)
+        else:
+            reason = bounds.reason(network_of(addr), is_verified, now)
+        if reason is None:
+            return True
+        self._stats.throttled[reason] += 1
+        return False
+
+    # Tokens.
+
+    def token_for(self, request: Request, endpoint: Endpoint, key: bytes) -> bytes:
+        """What the sender may show when he stores under a key; empty where he needs nothing,
+        or could not read it."""
+        if request.room == UNBOUNDED or not request.version:
+            return b""
+        return self.tokens.give(endpoint, request.sender_id, key, self._context.clock())
+
+    def shows(self, token: object, request: Request, endpoint: Endpoint, key: object) -> bool:
+        """Whether the sender's address is verified, perhaps by a token that he just showed."""
+        if request.room == UNBOUNDED:
+            return True
+        now = self._context.clock()
+        if type(key) is not bytes or not self.tokens.accepts(
+            token, endpoint, request.sender_id, key, now
+        ):
+            return False
+        self.verified.note(endpoint, now)
+        request.room = UNBOUNDED
+        return True
+
+    # Who has to answer a ping first.
+
+    def size_of(self, request: Request) -> int:
+        """About how many bytes an unverified sender's request takes in memory."""
+        size = (request.room + self._ping_bytes) // AMPLIFICATION
+        return size if all(type(arg) is not list for arg in request.args) else _LOOSE * size
+
+    def hold(self, request: Request, endpoint: Endpoint, size: int, serve: Serve) -> None:
+        """Call ``serve`` once the sender has answered a ping, unless it takes too long, or too
+        much waits already; ``size`` is how many bytes wait. It must not block."""
+        contact = Contact(*endpoint, request.sender_id)
+        waiting = self._held.get(contact)
+        if waiting is None:
+            if size > _HELD_BYTES or not self.ask(contact):
+                self._stats.held["no room"] += 1
+                return
+            waiting = self._held[contact] = {}
+        elif len(waiting) >= _AT_ONE:
+            self._stats.held["no room"] += 1
+            return
+        if request.rpc_id in waiting:  # sent twice, since the answer is late
+            return
+        waiting[request.rpc_id] = size, serve
+        self._held_count += 1
+        self._held_bytes += size
+        # The oldest give way: with a flood of forged ones, those last who answer soonest.
+        while self._held_count > self._context.params.max_held or self._held_bytes > _HELD_BYTES:
+            self._stats.held["no room"] += self._take_out(next(iter(self._held)))[0]
+
+    def ask(self, contact: Contact) -> bool:
+        """Ping a stranger, so that he can prove his address; whether there was room for it."""
+        if contact in self._held:
+            return True
+        if not self._pings.take(self._context.clock()):
+            return False
+        try:
+            self._caller.send(contact.endpoint, contact, self._question, self._answered)
+        except KademluaError:
+            return False
+        return True
+
+    def is_pinged(self, contact: Contact) -> bool:
+        """Whether a ping is on its way for which something waits."""
+        return contact in self._held
+
+    def _answered(self, call: Call, result: list[Any] | KademluaError) -> None:
+        assert call.contact is not None
+        if call.contact not in self._held:
+            return
+        serves = self._take_out(call.contact)[1]
+        if isinstance(result, (RpcTimeout, TooManyCalls)):
+            self._stats.held["no proof"] += len(serves)
+            return
+        for serve in serves:
+            self._stats.held["served"] += 1
+            serve()
+
+    def _take_out(self, contact: Contact) -> tuple[int, list[Serve]]:
+        waiting = self._held.pop(contact)
+        self._held_count -= len(waiting)
+        self._held_bytes -= sum(size for size, _ in waiting.values())
+        return len(waiting), [serve for _, serve in waiting.values()]
+
+
+class _Bounds:
+    """What one source, and all strangers together, may ask for in a second."""
+
+    def __init__(self, what: str, per_source: float, of_strangers: float) -> None:
+        self._of_source = TokenBuckets(per_source, _BURST * per_source, _SOURCES)
+        self._of_strangers = TokenBucket(of_strangers, _BURST * of_strangers)
+        self._reasons = f"{what} of one source", f"{what} of strangers"
+
+    def reason(self, source: object, is_verified: bool, now: float) -> str | None:
+        """Take one; which bound is in the way, or None."""
+        if not self._of_source.take(source, now):
+            return self._reasons[0]
+        if not is_verified and not self._of_strangers.take(now):
+            return self._reasons[1]
+        return None
