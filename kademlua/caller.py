@@ -14,7 +14,7 @@ from gevent.event import AsyncResult
 
 from kademlua.context import Context
 from kademlua.core import protocol
-from kademlua.core.calls import CHANGED, Call, Calls
+from kademlua.core.calls import Call, Calls
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import KademluaError, NodeClosed, RpcFailed, RpcTimeout, WireError
 from kademlua.core.protocol import Response
@@ -149,7 +149,7 @@ class Caller:
         call = self._calls.match(packet.rpc_id, endpoint, packet.sender_id)
         if isinstance(call, str):
             self._stats.dropped[call] += 1
-            if call == CHANGED and self.changed is not None:
+            if call == "response of another id" and self.changed is not None:
                 former = self._calls.get(packet.rpc_id)
                 if former is not None and former.contact is not None:
                     self.changed(former.contact)

@@ -164,6 +164,7 @@ class Handlers:
         reply = payloads.findnode_reply(contacts, version, token)
         room = self._room(request)
         if len(reply) > room:
+            self._strangers.prove(request, endpoint)
             around = len(reply) - payloads.bytes_of(contacts, version)
             contacts = self._nearest_of(contacts, key, version, room - around)
             reply = payloads.findnode_reply(contacts, version, token)
@@ -203,6 +204,7 @@ class Handlers:
         reply = payloads.findvalue_reply(contacts, values, version, token)
         room = self._room(request)
         if len(reply) > room:
+            self._strangers.prove(request, endpoint)
             room -= payloads.AROUND_FINDVALUE
             first = len(values[0]) if values else 0
             if room > first:  # else it goes alone over all bounds: the contacts don't matter

@@ -29,11 +29,11 @@ from kademlua.strangers import Strangers
 FOOTHOLD = 4
 """Contacts that a far bucket should have soon; those beyond come with the lookups."""
 _JITTER = 0.1
-_PROVE_AFTER = 0.8 * VERIFIED_FOR
+_PROVE_AFTER = 0.95 * VERIFIED_FOR
 """Who asks and has not answered for so many seconds is pinged: a request proves nothing."""
 _KNOWN_FOR = 0.9 * VERIFIED_FOR
 """Seconds for which a contact that we answered is taken to know this node's address."""
-_GRACE = 0.1
+_GRACE = 0.05
 """Part of the time after which a contact is pinged by which the one of two goes first."""
 _MAX_DEAD = 256
 _MAX_REVIVED = 8

@@ -21,6 +21,7 @@ from kademlua.core.lookup import Lookup
 from kademlua.core.tombstones import Tombstones
 from kademlua.holder import remove
 from kademlua.liveliness import LivelinessManager
+from kademlua.pages import rest_of
 from kademlua.placement import Placement, StoreReport
 from kademlua.search import Reader, Search
 
@@ -107,6 +108,7 @@ class Operations:
         have said what they have.
         """
         found: list[Answer] = []
+        cut: list[tuple[Answer, int]] = []
         local = self._store.get(key, per_node, self._clock())
         if local:
             found.append(
@@ -119,6 +121,9 @@ class Operations:
             retval = payloads.read_retval(values)
             if retval and len(found) < answers:
                 found.append(Answer(contact, retval[:per_node]))
+                more = min(payloads.read_more(values), per_node - len(retval))
+                if more > 0:
+                    cut.append((found[-1], more))
                 search.lookup.narrow(answers - len(found))
                 if len(found) == answers:
                     search.lookup.stop()
@@ -135,6 +140,8 @@ class Operations:
         search.run(())
         if len(found) < answers:
             self._took(key, search.lookup)
+        for answer, more in cut:
+            answer.values.extend(rest_of(self._caller, answer.contact, key, answer.values, more))
         return found
 
     def store(self, key: bytes, encoded: bytes, ttl: int, *, overwrite: bool) -> StoreReport:
@@ -145,8 +152,9 @@ class Operations:
         ``write_quorum`` took it.
         """
         replicas = self._params.replicas
-        # The nearer half know who the farther half are: a question each is saved.
-        search = self._find_node(key, count=(replicas + 1) // 2)
+        # The nearest know who the farther ones are. To ask these costs as much as that they
+        # ping us before they take the value, and some know us already.
+        search = self._find_node(key, count=(2 * replicas + 4) // 5)
         candidates = search.lookup.known(2 * replicas)
         report = StoreReport()
         wanted = replicas

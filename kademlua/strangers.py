@@ -15,7 +15,7 @@ from kademlua.context import Context
 from kademlua.core.buckets import TokenBucket, TokenBuckets
 from kademlua.core.calls import Call
 from kademlua.core.contact import Contact, Endpoint
-from kademlua.core.errors import KademluaError, RpcTimeout, TooManyCalls
+from kademlua.core.errors import KademluaError, NodeClosed, RpcTimeout
 from kademlua.core.networks import is_near, network_of
 from kademlua.core.protocol import HEADER_BYTES, UNBOUNDED, Request
 from kademlua.core.tokens import Tokens
@@ -29,6 +29,8 @@ _SOURCES = 2_048
 """Sources whose buckets are remembered."""
 _AT_ONE = 16
 """Requests of one endpoint that may wait for its answer to a ping."""
+_PINGS = 3
+"""Pings to one endpoint under way; each was drawn by a datagram of its own."""
 _HELD_BYTES = 1 << 18
 """Of all requests that wait."""
 _LOOSE = 16
@@ -54,8 +56,8 @@ class Strangers:
         )
         self._stores = _Bounds("stores", params.stores_per_source, params.stores_of_strangers)
         self._pings = TokenBucket(params.max_held, params.max_held)
-        self._held: dict[Contact, dict[bytes, tuple[int, Serve]]] = {}
-        """What waits for whose answer to a ping, by rpc id: its bytes, and what is to be done."""
+        self._held: dict[Contact, _Waiting] = {}
+        """What waits for whose answer to a ping."""
         self._held_count = self._held_bytes = 0
         self.verified = Verified()
         self.tokens = Tokens(context.rng)
@@ -126,56 +128,83 @@ class Strangers:
         much waits already; ``size`` is how many bytes wait. It must not block."""
         contact = Contact(*endpoint, request.sender_id)
         waiting = self._held.get(contact)
-        if waiting is None:
-            if size > _HELD_BYTES or not self.ask(contact):
-                self._stats.held["no room"] += 1
-                return
-            waiting = self._held[contact] = {}
-        elif len(waiting) >= _AT_ONE:
+        if waiting is not None and request.rpc_id in waiting.serves:
+            if waiting.pings < _PINGS:  # sent once more: perhaps our ping was lost
+                self._ping(contact, waiting)
+            return
+        if waiting is None and size <= _HELD_BYTES:
+            waiting = self._begin(contact)
+        if waiting is None or len(waiting.serves) >= _AT_ONE:
             self._stats.held["no room"] += 1
             return
-        if request.rpc_id in waiting:  # sent twice, since the answer is late
-            return
-        waiting[request.rpc_id] = size, serve
+        waiting.serves[request.rpc_id] = size, serve
         self._held_count += 1
         self._held_bytes += size
         # The oldest give way: with a flood of forged ones, those last who answer soonest.
         while self._held_count > self._context.params.max_held or self._held_bytes > _HELD_BYTES:
-            self._stats.held["no room"] += self._take_out(next(iter(self._held)))[0]
+            self._stats.held["no room"] += len(self._take_out(next(iter(self._held))))
 
-    def ask(self, contact: Contact) -> bool:
-        """Ping a stranger, so that he can prove his address; whether there was room for it."""
-        if contact in self._held:
-            return True
+    def _begin(self, contact: Contact) -> _Waiting | None:
+        """Ping a stranger, so that he can prove his address, if there is room for it."""
+        waiting = _Waiting()
+        self._ping(contact, waiting)
+        if not waiting.pings:
+            return None
+        self._held[contact] = waiting
+        return waiting
+
+    def _ping(self, contact: Contact, waiting: _Waiting) -> None:
         if not self._pings.take(self._context.clock()):
-            return False
+            return
         try:
             self._caller.send(contact.endpoint, contact, self._question, self._answered)
         except KademluaError:
-            return False
-        return True
+            return
+        waiting.pings += 1
+
+    def prove(self, request: Request, endpoint: Endpoint) -> None:
+        """Ping the sender where he would get more if he had proved his address."""
+        if request.room == UNBOUNDED:
+            return
+        contact = Contact(*endpoint, request.sender_id)
+        if contact not in self._held:
+            self._begin(contact)
 
     def is_pinged(self, contact: Contact) -> bool:
-        """Whether a ping is on its way for which something waits."""
+        """Whether a stranger was pinged just now."""
         return contact in self._held
 
     def _answered(self, call: Call, result: list[Any] | KademluaError) -> None:
         assert call.contact is not None
-        if call.contact not in self._held:
+        waiting = self._held.get(call.contact)
+        if waiting is None:  # another ping was answered before, or there was no room
             return
-        serves = self._take_out(call.contact)[1]
-        if isinstance(result, (RpcTimeout, TooManyCalls)):
-            self._stats.held["no proof"] += len(serves)
+        if isinstance(result, (RpcTimeout, NodeClosed)):
+            waiting.pings -= 1
+            if not waiting.pings:
+                self._stats.held["no proof"] += len(self._take_out(call.contact))
             return
-        for serve in serves:
+        for serve in self._take_out(call.contact):
             self._stats.held["served"] += 1
             serve()
 
-    def _take_out(self, contact: Contact) -> tuple[int, list[Serve]]:
-        waiting = self._held.pop(contact)
-        self._held_count -= len(waiting)
-        self._held_bytes -= sum(size for size, _ in waiting.values())
-        return len(waiting), [serve for _, serve in waiting.values()]
+    def _take_out(self, contact: Contact) -> list[Serve]:
+        rows = self._held.pop(contact).serves.values()
+        self._held_count -= len(rows)
+        self._held_bytes -= sum(size for size, _ in rows)
+        return [serve for _, serve in rows]
+
+
+class _Waiting:
+    """What waits for the answer of one contact to a ping."""
+
+    __slots__ = ("pings", "serves")
+
+    def __init__(self) -> None:
+        self.pings = 0
+        """Those under way."""
+        self.serves: dict[bytes, tuple[int, Serve]] = {}
+        """By rpc id: its bytes, and what is to be done."""
 
 
 class _Bounds:

@@ -19,10 +19,6 @@ _LATE = (1.0, 2.5)
 then its answer to the repetition should have been there."""
 
 
-CHANGED = "response of another id"
-"""Why the answer to a call counts for none that was sent to its endpoint, and knows its rpc id."""
-
-
 class Call:
     """One RPC of ours under way. ``done`` is called once, with its values or its error."""
 
@@ -110,7 +106,7 @@ class Calls:
         if call.endpoint != endpoint:
             return "response from elsewhere"
         if call.contact is not None and call.contact.id != sender_id:
-            return CHANGED
+            return "response of another id"
         del self._by_rpc_id[rpc_id]
         return call
 
