@@ -18,6 +18,7 @@ from kademlua.core.errors import (
     RpcFailed,
     RpcRefused,
     RpcTimeout,
+    StorageError,
     StoreFailed,
     StoreRefused,
     TooManyCalls,
@@ -25,8 +26,8 @@ from kademlua.core.errors import (
 )
 from kademlua.core.ids import sha1
 from kademlua.core.params import Params
+from kademlua.finding import Answer
 from kademlua.node import Node, Pong
-from kademlua.operations import Answer
 from kademlua.placement import StoreReport
 from kademlua.publications import Publication, SavedPublications
 
@@ -52,6 +53,7 @@ __all__ = [
     "RpcRefused",
     "RpcTimeout",
     "SavedPublications",
+    "StorageError",
     "StoreFailed",
     "StoreRefused",
     "StoreReport",

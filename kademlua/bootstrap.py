@@ -21,6 +21,8 @@ from kademlua.liveliness import FOOTHOLD, LivelinessManager
 from kademlua.operations import Operations
 from kademlua.search import PADDED, PADDED_V6
 
+_KNOWN_AT_ONCE = 16
+"""Contacts of a former life that are asked at a time."""
 _LOOKS = 4
 """Lookups of the own id in one join, at most."""
 
@@ -35,7 +37,11 @@ class Bootstrap:
         caller: Caller,
         liveliness: LivelinessManager,
         operations: Operations,
+        known: Sequence[Endpoint] = (),
     ) -> None:
+        """``known`` are asked like the bootstrap addresses; but a node without any of those
+        is in no need of an answer."""
+        self._known = list(known)
         self._endpoints = list(endpoints)
         self._context = context
         self._caller = caller
@@ -45,6 +51,11 @@ class Bootstrap:
     @property
     def is_wanted(self) -> bool:
         """Whether there is anybody to bootstrap from."""
+        return bool(self._endpoints or self._known)
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether without an answer there is no network: it was told where one is."""
         return bool(self._endpoints)
 
     def join(self) -> bool:
@@ -53,7 +64,10 @@ class Bootstrap:
         Findnode of the own id at the bootstrap addresses, lookup of the own id, and a foothold
         in each far bucket. A client only makes its first contacts.
         """
-        seeds = self._ask_around(self._resolve())
+        known = self._within_reach(self._known)
+        seeds = self._ask_around([*self._resolve(), *known[:_KNOWN_AT_ONCE]])
+        while seeds is None and (known := known[_KNOWN_AT_ONCE:]):
+            seeds = self._ask_around(known[:_KNOWN_AT_ONCE])
         if seeds is None:
             return False
         if self._context.read_only:
@@ -159,15 +173,14 @@ class Bootstrap:
 
     def _resolve(self) -> list[Endpoint]:
         """The bootstrap addresses; names are asked for anew at each try."""
-        found: dict[Endpoint, None] = {}
-        for host, port in self._endpoints:
-            for addr in self._addresses_of(host):
-                if (
-                    self._context.reach[":" in addr]
-                    and (addr, port) != self._context.transport.local
-                ):
-                    found[addr, port] = None
-        return list(found)
+        return self._within_reach(
+            [(addr, port) for host, port in self._endpoints for addr in self._addresses_of(host)]
+        )
+
+    def _within_reach(self, endpoints: Sequence[Endpoint]) -> list[Endpoint]:
+        """Those that it can send to, each once, without its own."""
+        reach, own = self._context.reach, self._context.transport.local
+        return [each for each in dict.fromkeys(endpoints) if reach[":" in each[0]] and each != own]
 
     def _addresses_of(self, host: str) -> list[str]:
         """The IP addresses of a host; none where its name can't be resolved now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import gevent
@@ -52,15 +53,19 @@ class HandingOn:
         spares: Sequence[Contact] = (),
         *,
         is_paced: bool = True,
+        at_most: float = math.inf,
     ) -> set[Contact]:
         """Hand on all values of a key, blocking this greenlet; who has all of them now.
 
+        Each is given the seconds that remain to it, but ``at_most`` so many.
         Who is silent is replaced by one of the ``spares``. Where most of those who answer say
         that the owner removed a value, it is gone here, too. Raises NodeClosed.
         """
         holders: set[Contact] | None = None
         for owner, entry in self.living(key):
-            report = self._give_one(key, owner, entry, to, spares, is_paced=is_paced)
+            if is_paced:
+                self._wait_for((len(entry.encoded) + 2 * _AROUND) * len(to))
+            report = self._give_one(key, owner, entry, to, spares, at_most)
             took = set(report.acknowledged)
             removed = sum(reason == payloads.REMOVED for _, reason in report.refused)
             if removed > len(took):
@@ -77,19 +82,17 @@ class HandingOn:
         entry: Entry,
         to: Sequence[Contact],
         spares: Sequence[Contact],
-        *,
-        is_paced: bool,
+        at_most: float,
     ) -> StoreReport:
-        is_own = owner == self._context.contact
+        # As the owner's it would take the place of one that lives longer.
+        is_own = owner == self._context.contact and at_most == math.inf
         if not is_own:  # 1.0 would keep it as ours
             is_original = self._liveliness.is_original
             to = [contact for contact in to if not is_original(contact)]
             spares = [contact for contact in spares if not is_original(contact)]
         report = StoreReport()
-        if is_paced:
-            self._wait_for((len(entry.encoded) + 2 * _AROUND) * len(to))
         # The seconds are rounded down: to hand on must never make them more.
-        remains = int(entry.expires - self._clock())
+        remains = int(min(entry.expires - self._clock(), at_most))
         if to and remains > 0:
             args = payloads.args_store(
                 key, entry.encoded, False, remains, None if is_own else owner

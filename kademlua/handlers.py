@@ -1,4 +1,4 @@
-"""The RPCs that a node answers: the five of the protocol, and those of its program."""
+"""The RPCs that a node answers: those of the protocol, and those of its program."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ RpcFunction = Callable[..., Any]
 """Called with the sender's Contact and the arguments as they were decoded. What it returns
 is bencoded: a tuple as several return values, None as none, anything else as one."""
 
-_Handler = Callable[[Request, Endpoint], bytes]
+_Handler = Callable[[Request, Endpoint], bytes | None]
+"""Gives a payload, or None where it answers later."""
 
-_TOKEN_AT = {b"store": 3, b"remove": 2}
-"""Which argument is the token of the RPCs that change what is kept."""
+_TOKEN_AT = {b"store": 3, b"remove": 2, b"lacks": 1 << 30}
+"""Which argument is the token of the RPCs that only verified senders may call; lacks has none."""
 
 
 class Handlers:
@@ -34,7 +35,7 @@ class Handlers:
     def __init__(self, context: Context, strangers: Strangers, tombstones: Tombstones) -> None:
         self._context = context
         self._strangers = strangers
-        self._holder = Holder(context, tombstones, self._sender)
+        self.holder = holder = Holder(context, tombstones, self._answer_later)
         self._own_number = to_int(context.id)
         self._table = context.table
         self._store = context.store
@@ -44,13 +45,18 @@ class Handlers:
             b"ping": self._ping,
             b"findnode": self._find_node,
             b"findvalue": self._find_value,
-            b"store": self._holder.store,
+            b"store": holder.store,
             b"getsocket": self._get_socket,
-            b"remove": self._holder.remove,
+            b"remove": holder.remove,
         }
         self._names = {name: name.decode() for name in self._quick}
         self._registered: dict[bytes, tuple[RpcFunction, bool]] = {}
         self._greenlets: Pool | None = None
+
+    def answer(self, name: bytes, handler: _Handler) -> None:
+        """Answer one more RPC of the protocol, at once, with the payload that ``handler`` gives."""
+        self._quick[name] = handler
+        self._names[name] = name.decode()
 
     def register(self, name: str, function: RpcFunction, *, blocking: bool) -> None:
         """Answer the RPC ``name`` with a function; ValueError where the name is taken.
@@ -89,7 +95,8 @@ class Handlers:
         self._stats.requests[self._names[name]] += 1
 
         def call_function(request: Request, endpoint: Endpoint) -> bytes:
-            return _encode_result(function(self._sender(request, endpoint), *request.args))
+            sender = self._context.sender(request.sender_id, endpoint)
+            return _encode_result(function(sender, *request.args))
 
         if not blocking:
             self._answer(request, endpoint, call_function)
@@ -125,6 +132,8 @@ class Handlers:
     def _answer(self, request: Request, endpoint: Endpoint, handler: _Handler) -> None:
         try:
             payload = handler(request, endpoint)
+            if payload is None:
+                return
             datagram = protocol.encode_response(self._context.id, request.rpc_id, payload)
         except RpcRefused:
             self._send_error(request, endpoint, protocol.RPC_RAISED)
@@ -231,11 +240,9 @@ class Handlers:
             return [contact for contact in nearest if not contact.is_ipv6][:k]
         return self._table.nearest(key, k, but)
 
-    def _sender(self, request: Request, endpoint: Endpoint) -> Contact:
-        peer = self._table.get(request.sender_id)
-        if peer is not None and peer.contact.endpoint == endpoint:  # saves 3 µs
-            return peer.contact
-        return self._context.pool.contact(*endpoint, request.sender_id)
+    def _answer_later(self, request: Request, endpoint: Endpoint, payload: bytes) -> None:
+        """Answer a request whose handler gave nothing at first."""
+        self._send(protocol.encode_response(self._context.id, request.rpc_id, payload), endpoint)
 
     def _get_socket(self, request: Request, endpoint: Endpoint) -> bytes:
         return payloads.getsocket_reply(*endpoint)

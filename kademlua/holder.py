@@ -14,22 +14,24 @@ from kademlua.core.ids import is_id
 from kademlua.core.protocol import Request
 from kademlua.core.tombstones import Tombstones
 
-Sender = Callable[[Request, Endpoint], Contact]
-"""The sender of a request as a contact."""
+Answerer = Callable[[Request, Endpoint, bytes], None]
+"""Sends the answer to a request, a payload."""
 
 
 class Holder:
-    """Keeps values for the network; each method returns a payload."""
+    """Keeps values for the network; each RPC's method returns a payload, or None where its
+    answer waits for the disk."""
 
-    def __init__(self, context: Context, tombstones: Tombstones, sender: Sender) -> None:
+    def __init__(self, context: Context, tombstones: Tombstones, answer_later: Answerer) -> None:
         self._context = context
         self._tombstones = tombstones
-        self._sender = sender
+        self._answer_later = answer_later
+        self._is_leaving = False
         self._store = context.store
         self._params = context.params
         self._clock = context.clock
 
-    def store(self, request: Request, endpoint: Endpoint) -> bytes:
+    def store(self, request: Request, endpoint: Endpoint) -> bytes | None:
         """Keep a value: of the sender, or one that the sender hands on for its owner."""
         args = request.args
         key = args[0] if args else None
@@ -46,11 +48,13 @@ class Holder:
             raise RpcRefused(str(error)) from None
         ttl = args[4] if len(args) > 4 else 0
         owner = self._owner(args[5]) if len(args) > 5 else None
+        if self._is_leaving:
+            return self._refused(payloads.LEAVING)
         now = self._clock()
         expires = now + self._seconds(ttl)
         is_direct = owner is None
         if owner is None:
-            owner = self._sender(request, endpoint)
+            owner = self._context.sender(request.sender_id, endpoint)
             if self._tombstones:
                 self._tombstones.lift(key, owner)
         elif self._tombstones.end(key, owner, now) is not None:
@@ -67,9 +71,13 @@ class Holder:
             )
         except StoreRefused as refusal:
             return self._refused(refusal.reason)
-        return payloads.STORED
+        return self._once_kept(payloads.STORED, request, endpoint)
 
-    def remove(self, request: Request, endpoint: Endpoint) -> bytes:
+    def leave(self) -> None:
+        """Take nothing any more: it could not be handed over."""
+        self._is_leaving = True
+
+    def remove(self, request: Request, endpoint: Endpoint) -> bytes | None:
         """Take the sender's value away, and don't let it come back from other holders."""
         args = request.args
         key = args[0] if args else None
@@ -77,8 +85,23 @@ class Holder:
             raise RpcRefused("a remove needs a key")
         now = self._clock()
         ends = now + self._seconds(args[1] if len(args) > 1 else 0)
-        is_gone = remove(self._store, self._tombstones, key, self._sender(request, endpoint), ends)
-        return payloads.TAKEN_AWAY if is_gone else payloads.NOTHING_THERE
+        owner = self._context.sender(request.sender_id, endpoint)
+        is_gone = remove(self._store, self._tombstones, key, owner, ends)
+        if not is_gone:
+            return payloads.NOTHING_THERE
+        return self._once_kept(payloads.TAKEN_AWAY, request, endpoint)
+
+    def _once_kept(self, payload: bytes, request: Request, endpoint: Endpoint) -> bytes | None:
+        """The answer, now or as soon as what it says outlives this process."""
+        if not self._store.is_durable:
+            return payload
+
+        def kept(reason: str | None) -> None:
+            said = payload if reason is None else self._refused(reason)
+            self._answer_later(request, endpoint, said)
+
+        self._store.kept(kept)
+        return None
 
     def _seconds(self, ttl: Any) -> float:
         """How long a value is kept that comes with this time to live."""

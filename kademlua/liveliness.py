@@ -38,6 +38,8 @@ _GRACE = 0.05
 _MAX_DEAD = 256
 _MAX_REVIVED = 8
 _MAX_ORIGINALS = 4_096
+_FAREWELL_TRIES = 2
+"""Pings to one who said farewell, until it counts as gone."""
 _REST = 0.05
 """Seconds that the greenlet sleeps when it has used up what it may send."""
 
@@ -45,12 +47,14 @@ _REST = 0.05
 class _Probe:
     """A contact being pinged until it answers or counts as dead."""
 
-    __slots__ = ("contact", "result", "step", "tries")
+    __slots__ = ("contact", "has_handed_over", "result", "step", "tries")
 
     def __init__(self, contact: Contact, tries: int) -> None:
         self.contact = contact
         self.tries = tries
         self.step = 0
+        self.has_handed_over = False
+        """It said so, in a farewell."""
         self.result: AsyncResult[bool] | None = None
 
 
@@ -145,6 +149,15 @@ class LivelinessManager:
         """A node showed that it speaks version 1.0."""
         if len(self._originals) < _MAX_ORIGINALS:
             self._originals[node_id] = None
+
+    def said_farewell(self, contact: Contact, has_handed_over: bool) -> None:
+        """A contact says that it leaves. Anybody can say so in its name: it is asked, and
+        forgotten only if it is silent."""
+        peer = self._table.get(contact.id)
+        if peer is not None and peer.contact == contact:
+            probe = self._enqueue(contact, _FAREWELL_TRIES)
+            if probe is not None:
+                probe.has_handed_over = has_handed_over
 
     def unanswered(self, contact: Contact) -> None:
         """A contact let a call of ours time out: make sure of it."""
@@ -293,7 +306,8 @@ class LivelinessManager:
             return
         successor = None
         if probe.tries > 1:
-            successor = self._table.remove(probe.contact)
+            take_out = self._table.forget if probe.has_handed_over else self._table.remove
+            successor = take_out(probe.contact)
             self._note_dead(probe.contact)
         self._end(probe, False)
         if successor is not None:  # it answered once, but that was a while ago

@@ -122,6 +122,8 @@ class Maintenance:
         has_warned = False
         while not self._bootstrap.join():
             self.tried.set()
+            if not self._bootstrap.is_needed:
+                break  # nobody is left of those it knew: it is on its own, as when it began
             if not has_warned:
                 self._log.warning("nobody answers at the bootstrap addresses; still trying")
                 has_warned = True
@@ -139,7 +141,7 @@ class Maintenance:
         now = self._clock()
         self._store.expire(now)
         self._tombstones.expire(now)
-        if len(self._table) == 0 and self._bootstrap.is_wanted:
+        if len(self._table) == 0 and self._bootstrap.is_needed:
             self._log.warning("all contacts are gone; bootstrapping again")
             self.joined.clear()
             return

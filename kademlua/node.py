@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -16,6 +15,7 @@ from kademlua.bootstrap import Bootstrap
 from kademlua.caller import Caller
 from kademlua.context import Context
 from kademlua.core import ids, payloads
+from kademlua.core.arguments import checked_key, checked_ttl, checked_value
 from kademlua.core.contact import Contact, ContactPool, Endpoint
 from kademlua.core.datastore import DataStore, Store
 from kademlua.core.errors import NodeClosed, NotJoined
@@ -23,11 +23,14 @@ from kademlua.core.params import Params
 from kademlua.core.routing import RoutingTable
 from kademlua.core.stats import Stats
 from kademlua.core.tombstones import Tombstones
+from kademlua.finding import Answer
 from kademlua.handing import HandingOn
 from kademlua.handlers import Handlers, RpcFunction
+from kademlua.leaving import Leaving
 from kademlua.liveliness import LivelinessManager
 from kademlua.maintenance import Maintenance
-from kademlua.operations import Answer, Operations
+from kademlua.mending import Mending
+from kademlua.operations import Operations
 from kademlua.placement import StoreReport
 from kademlua.publications import Publication, Publications, SavedPublications
 from kademlua.receiver import Receiver
@@ -63,6 +66,7 @@ class Node:
         *,
         id: bytes | None = None,
         bootstrap: Iterable[Endpoint] = (),
+        known: Iterable[Endpoint] = (),
         params: Params | None = None,
         read_only: bool = False,
         clock: Callable[[], float] = time.monotonic,
@@ -76,7 +80,8 @@ class Node:
 
         ``port`` 0 takes a free one; ``host`` is an IP address of this machine, ``::`` for
         IPv4 and IPv6. ``id`` has 20 bytes and is random otherwise. ``bootstrap`` lists
-        (host, port) of nodes to join by; hosts may be names. A ``read_only`` node asks and
+        (host, port) of nodes to join by; hosts may be names. ``known`` are addresses from
+        a former life, asked in the same way, but not needed. A ``read_only`` node asks and
         is kept out of everybody's tables. ``clock`` gives seconds, ``rng`` all chance (by
         default the system's cryptographic source). Nodes of one process may share a
         ``pool``, which saves memory. ``publications`` is where they outlast the process.
@@ -109,10 +114,19 @@ class Node:
         self._liveliness = LivelinessManager(context, self._caller, self._strangers)
         self._operations = Operations(context, self._caller, self._liveliness, self._tombstones)
         bootstrapper = Bootstrap(
-            list(bootstrap), context, self._caller, self._liveliness, self._operations
+            list(bootstrap),
+            context,
+            self._caller,
+            self._liveliness,
+            self._operations,
+            list(known),
         )
         handing = HandingOn(context, self._caller, self._liveliness, self._tombstones)
         replication = Replication(context, self._operations, handing)
+        self._mending = Mending(context, self._caller, self._liveliness, handing, replication)
+        self._leaving = Leaving(context, self._caller, self._liveliness, handing)
+        self._handlers.answer(b"lacks", self._mending.lacks)
+        self._handlers.answer(b"leave", self._leaving.farewell)
         self._publications = Publications(context, self._operations, publications)
         self._maintenance = Maintenance(
             context,
@@ -124,6 +138,8 @@ class Node:
             self._tombstones,
         )
         self._started = False
+        self._ends = False
+        """Whether ``close`` was called."""
         self._closed = Event()
 
     # Beginning and end.
@@ -133,7 +149,7 @@ class Node:
 
         Idempotent. OSError where the port is in use, NodeClosed for a node that was closed.
         """
-        if self._closed.is_set():
+        if self._ends:
             raise NodeClosed("a closed node does not start again")
         if self._started:
             return
@@ -144,16 +160,31 @@ class Node:
         self._started = True
         self._maintenance.start()
 
-    def close(self) -> None:
-        """Stop, free everything, and end with NodeClosed whatever waits; idempotent."""
-        if self._closed.is_set():
+    def close(self, *, hand_over: bool = True) -> None:
+        """Stop, free everything, and end with NodeClosed whatever waits; idempotent.
+
+        Before, for ``Params.leave_timeout`` at most, the values that would fall under their
+        replicas are handed over, and those in the routing table are told to forget this node.
+        With ``hand_over`` false it is gone at once and without a word, also where another
+        greenlet's ``close`` still hands over.
+        """
+        if self._ends:
+            if not hand_over:
+                self._leaving.cut()
             return
-        self._closed.set()
+        self._ends = True
         self._maintenance.close()
-        self._liveliness.close()
-        self._handlers.close()
-        self._caller.close()
-        self._context.transport.close()
+        self._mending.close()
+        try:
+            if hand_over and self._started and not self._context.read_only:
+                self._handlers.holder.leave()
+                self._leaving.leave()
+        finally:
+            self._liveliness.close()
+            self._handlers.close()
+            self._caller.close()
+            self._context.transport.close()
+            self._closed.set()
 
     def __enter__(self) -> Node:
         """Start, and wait for the first try to join."""
@@ -188,13 +219,13 @@ class Node:
         return self.joined
 
     def wait_closed(self) -> None:
-        """Block until ``close``."""
+        """Block until ``close`` has come to its end."""
         self._closed.wait()
 
     @property
     def joined(self) -> bool:
         """Whether the node is in a network; one without bootstrap addresses always is."""
-        return self._maintenance.joined.is_set() and not self._closed.is_set()
+        return self._maintenance.joined.is_set() and not self._ends
 
     # What it is and knows.
 
@@ -278,15 +309,21 @@ class Node:
     def find_node(self, target: bytes) -> list[Contact]:
         """The k live contacts closest to an id, nearest first. Raises as ``add`` does."""
         self._require_joined()
-        return self._operations.find_node(_checked(target)).closest()
+        return self._operations.find_node(checked_key(target)).closest()
 
-    def find_value(self, key: bytes, answers: int = 3, per_node: int = 4096) -> list[Answer]:
+    def find_value(
+        self, key: bytes, answers: int = 3, per_node: int = 4096, *, quorum: int = 1
+    ) -> list[Answer]:
         """The values of a key, from up to ``answers`` nodes, up to ``per_node`` of each.
 
-        An empty list where the k closest nodes have none. Raises as ``add`` does.
+        With a ``quorum`` only values that at least so many nodes have, and the search goes on
+        until there is one. An empty list where the k closest nodes have none. Holders that
+        were seen to lack it are given it in the background. Raises as ``add`` does.
         """
         self._require_joined()
-        return self._operations.find_value(_checked(key), answers, per_node)
+        finding = self._operations.find_value(checked_key(key), answers, per_node, quorum)
+        self._mending.follow(finding)
+        return finding.result()
 
     def add(self, key: bytes, value: Any, *, ttl: float | None = None) -> StoreReport:
         """Store this node's value of a key, beside those of others; its former one goes.
@@ -307,22 +344,21 @@ class Node:
         self, key: bytes, value: Any, *, ttl: float | None = None, overwrite: bool = False
     ) -> StoreReport:
         """``add``, or ``overwrite``, as the last argument says."""
-        encoded = self._encoded(value)
-        seconds = self._seconds(ttl)
+        publication = self._publication(key, value, ttl)
         self._require_joined()
-        return self._operations.store(_checked(key), encoded, seconds, overwrite=overwrite)
+        return self._operations.store(*publication, overwrite=overwrite)
 
     def publish(self, key: bytes, value: Any, *, ttl: float | None = None) -> StoreReport:
         """Store a value and keep it alive until ``unpublish``, while this node lives: it is
         stored again before ``ttl`` is over. Raises as ``add`` does; then it is not published.
         """
-        publication = Publication(_checked(key), self._encoded(value), self._seconds(ttl))
+        publication = self._publication(key, value, ttl)
         self._require_joined()
         return self._publications.publish(publication)
 
     def unpublish(self, key: bytes) -> bool:
         """Let a published value end with its time; whether it was published."""
-        return self._publications.unpublish(_checked(key))
+        return self._publications.unpublish(checked_key(key))
 
     def published(self) -> list[Publication]:
         """What this node publishes."""
@@ -335,24 +371,12 @@ class Node:
         Raises StoreFailed where nobody answered, and otherwise as ``add`` does.
         """
         self._require_joined()
-        self._publications.unpublish(_checked(key))
-        return self._operations.remove(key, self._seconds(None))
+        self._publications.unpublish(checked_key(key))
+        return self._operations.remove(key, checked_ttl(None, self.params))
 
-    def _encoded(self, value: Any) -> bytes:
-        encoded = payloads.encode_value(value)
-        if len(encoded) > self.params.max_value_bytes:
-            raise ValueError(f"a value has at most {self.params.max_value_bytes:,} bytes, bencoded")
-        return encoded
-
-    def _seconds(self, ttl: float | None) -> int:
-        """A time to live as it is sent: whole seconds, rounded up."""
-        if ttl is None:
-            return max(1, int(min(self.params.ttl, self.params.max_ttl)))
-        if isinstance(ttl, bool) or not isinstance(ttl, (int, float)):
-            raise TypeError(f"a time to live is a number of seconds, not {ttl!r:.60}")
-        if not 0 < ttl <= self.params.max_ttl:
-            raise ValueError(f"a time to live is 1 to {self.params.max_ttl:,} s, not {ttl:g}")
-        return math.ceil(ttl)
+    def _publication(self, key: bytes, value: Any, ttl: float | None) -> Publication:
+        encoded = checked_value(value, self.params)
+        return Publication(checked_key(key), encoded, checked_ttl(ttl, self.params))
 
     def _call(
         self, to: Contact | Endpoint, name: str, args: bytes, timeout: float | None
@@ -363,19 +387,10 @@ class Node:
         return self._caller.call(to, None, name, args, timeout)
 
     def _require_open(self) -> None:
-        if self._closed.is_set() or not self._started:
+        if self._ends or not self._started:
             raise NodeClosed("the node is closed" if self._started else "the node is not started")
 
     def _require_joined(self) -> None:
         self._require_open()
         if not self.joined and not len(self.table):
             raise NotJoined("nobody answers at the bootstrap addresses")
-
-
-def _checked(key: object) -> bytes:
-    """An id as given by a program; TypeError or ValueError where it is none."""
-    if not isinstance(key, bytes):
-        raise TypeError(f"a key is {ids.ID_BYTES} bytes (sha1(text) makes one), not {key!r:.60}")
-    if len(key) != ids.ID_BYTES:
-        raise ValueError(f"a key has {ids.ID_BYTES} bytes, not {len(key)}")
-    return key

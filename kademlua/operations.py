@@ -7,8 +7,9 @@ asked sleeps through it and is woken once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from gevent.event import AsyncResult
 
 from kademlua.caller import Caller
 from kademlua.context import Context
@@ -19,21 +20,11 @@ from kademlua.core.estimate import SizeEstimate
 from kademlua.core.ids import random_id, to_int
 from kademlua.core.lookup import Lookup
 from kademlua.core.tombstones import Tombstones
+from kademlua.finding import Finding
 from kademlua.holder import remove
 from kademlua.liveliness import LivelinessManager
-from kademlua.pages import rest_of
 from kademlua.placement import Placement, StoreReport
 from kademlua.search import Reader, Search
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one node had to say to a ``find_value``."""
-
-    contact: Contact
-    """Who it was."""
-    values: list[Any]
-    """Its values of the key: int, bytes, list or dict with bytes as keys."""
 
 
 class Operations:
@@ -101,48 +92,33 @@ class Operations:
             self._liveliness.note_original(contact.id)
         return payloads.read_findnode(values, self._context.pool, self._context.reach)
 
-    def find_value(self, key: bytes, answers: int, per_node: int) -> list[Answer]:
-        """The values of a key at up to ``answers`` nodes, up to ``per_node`` of each.
+    def find_value(self, key: bytes, answers: int, per_node: int, quorum: int = 1) -> Finding:
+        """Find what up to ``answers`` nodes have under a key, up to ``per_node`` of each.
 
-        Ends with as many answers as asked for; where there are fewer, when the k closest
-        have said what they have.
+        Ends with as many answers as asked for, and ``quorum`` of them with a value in common;
+        where there are fewer, when the k closest have said what they have.
         """
-        found: list[Answer] = []
-        cut: list[tuple[Answer, int]] = []
+        finding = Finding(self._context, key, answers, per_node, quorum)
         local = self._store.get(key, per_node, self._clock())
         if local:
-            found.append(
-                Answer(self._context.contact, [payloads.decode_value(each) for each in local])
-            )
-            if answers <= 1:
-                return found
-
-        def read(contact: Contact, values: list[Any]) -> list[Contact]:
-            retval = payloads.read_retval(values)
-            if retval and len(found) < answers:
-                found.append(Answer(contact, retval[:per_node]))
-                more = min(payloads.read_more(values), per_node - len(retval))
-                if more > 0:
-                    cut.append((found[-1], more))
-                search.lookup.narrow(answers - len(found))
-                if len(found) == answers:
-                    search.lookup.stop()
-                    return []
-            return payloads.read_findnode(values, self._context.pool, self._context.reach)
-
+            values = [payloads.decode_value(each) for each in local]
+            finding.take(self._context.contact, values)
+            if not finding.left:
+                return finding
         args = payloads.args_findvalue(key, per_node)
         # As many in flight as answers are wanted, and one more where one may be late: further
         # ones seldom pay. And no haste at the end where round trips are short.
         spare = 0 if self._liveliness.is_sure else 1
-        alpha = min(self._params.alpha, answers - len(found) + spare)
+        alpha = min(self._params.alpha, finding.left + spare)
         is_sparing = self._liveliness.patience.is_swift
+        read = finding.read
         search = self._search(key, "findvalue", args, read, alpha=alpha, is_sparing=is_sparing)
+        finding.lookup = search.lookup
         search.run(())
-        if len(found) < answers:
+        if finding.left:
             self._took(key, search.lookup)
-        for answer, more in cut:
-            answer.values.extend(rest_of(self._caller, answer.contact, key, answer.values, more))
-        return found
+        finding.take_pages(self._caller)
+        return finding
 
     def store(self, key: bytes, encoded: bytes, ttl: int, *, overwrite: bool) -> StoreReport:
         """Store a bencoded value on the ``replicas`` nodes closest to its key, for so many
@@ -221,10 +197,20 @@ class Operations:
         self._tombstones.lift(key, own)
         try:
             self._store.put(key, own, encoded, now=now, expires=expires, overwrite=overwrite)
+            self._await_kept()
         except StoreRefused as refusal:
             report.refused.append((own, refusal.reason))
         else:
             report.acknowledged.append(own)
+
+    def _await_kept(self) -> None:
+        """Block this greenlet until the own store has on disk what it took; StoreRefused."""
+        if self._store.is_durable:
+            said: AsyncResult[str | None] = AsyncResult()
+            self._store.kept(said.set)
+            reason = said.get()
+            if reason is not None:
+                raise StoreRefused(reason)
 
     def network_size(self) -> int:
         """About how many nodes the network has, from what recent lookups met."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
+
+from gevent.event import AsyncResult
 
 from kademlua.context import Context
 from kademlua.core import payloads
-from kademlua.core.errors import StoreFailed
+from kademlua.core.errors import StorageError, StoreFailed
 from kademlua.crew import Crew
 from kademlua.operations import Operations
 from kademlua.placement import StoreReport
@@ -36,14 +38,18 @@ class Publication(NamedTuple):
 class SavedPublications(Protocol):
     """Where publications outlast their process."""
 
-    def load(self) -> Iterable[Publication]:
-        """Those that were saved and not forgotten; asked once, when the node starts."""
+    def __iter__(self) -> Iterator[Publication]:
+        """Those that are kept, asked for once, when the node starts."""
 
-    def save(self, publication: Publication) -> None:
+    def put(self, key: bytes, encoded: bytes, ttl: int) -> None:
         """Keep one, in place of the former one of its key."""
 
-    def forget(self, key: bytes) -> None:
-        """Keep it no longer."""
+    def remove(self, key: bytes) -> bool:
+        """Keep it no longer; whether it was kept."""
+
+    def kept(self, callback: Callable[[str | None], None]) -> None:
+        """Call back once all changes so far outlive the process, with None; or with the
+        reason why they can't."""
 
 
 class Publications:
@@ -64,7 +70,7 @@ class Publications:
 
     def start(self) -> None:
         """Take up what was published before; it is stored as soon as the node has joined."""
-        for publication in self._saved.load() if self._saved is not None else ():
+        for publication in self._saved or ():
             self._by_key[publication.key] = publication
             self._due[publication.key] = self._clock()
 
@@ -77,14 +83,24 @@ class Publications:
         return list(self._by_key.values())
 
     def publish(self, publication: Publication) -> StoreReport:
-        """Store a value, and from now on again and again; StoreFailed where that failed, and
-        then it is not published."""
+        """Store a value, and from now on again and again. StoreFailed or StorageError where it
+        could not be stored, or noted for the next start; then it is not published."""
         report = self._store(publication)
+        self._keep(publication)
         self._by_key[publication.key] = publication
         self._plan(publication)
-        if self._saved is not None:
-            self._saved.save(publication)
         return report
+
+    def _keep(self, publication: Publication) -> None:
+        """Block this greenlet until a publication outlives the process."""
+        if self._saved is None:
+            return
+        said: AsyncResult[str | None] = AsyncResult()
+        self._saved.put(*publication)
+        self._saved.kept(said.set)
+        reason = said.get()
+        if reason is not None:
+            raise StorageError(f"what is published can't be kept: {reason}")
 
     def unpublish(self, key: bytes) -> bool:
         """Store it no more; whether it was published."""
@@ -92,7 +108,7 @@ class Publications:
         if self._by_key.pop(key, None) is None:
             return False
         if self._saved is not None:
-            self._saved.forget(key)
+            self._saved.remove(key)
         return True
 
     def look_after(self, now: float) -> None:

@@ -10,6 +10,7 @@ section 2.5).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import gevent
 
@@ -104,6 +105,11 @@ class Replication:
         now = self._clock()
         if now - self._renewed > 2 * _SPREAD or self._renewed == self._began:
             self._renewed = now
+
+    def give(self, key: bytes, to: Sequence[Contact]) -> None:
+        """Have these given a key soon."""
+        self.gifts.setdefault(key, {}).update(dict.fromkeys(to))
+        self._crew.wake(len(self.gifts))
 
     # What the table learnt.
 

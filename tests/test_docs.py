@@ -134,6 +134,8 @@ EXAMPLES = {
     "store-response-payload": payloads.STORED,
     "store-refused-payload": payloads.refused_reply("no room for more values"),
     "remove-request-payload": payload(b"remove", payloads.args_remove(KEY, 3600)),
+    "leave-request-payload": payload(b"leave", payloads.args_leave(True)),
+    "lacks-request-payload": payload(b"lacks", payloads.args_lacks(KEY, [V4, V6])),
     "getsocket-response-payload": payloads.getsocket_reply("192.0.2.7", 8007),
 }
 
@@ -190,6 +192,8 @@ def read(name):
         ("findnode-request-payload", b"findnode", [KEY], 1, False),
         ("findvalue-request-payload", b"findvalue", [KEY, 4096], 1, False),
         ("remove-request-payload", b"remove", [KEY, 3600], 1, False),
+        ("leave-request-payload", b"leave", [1], 1, False),
+        ("lacks-request-payload", b"lacks", [KEY, V4.id + V6.id], 1, False),
         ("store-request-payload", b"store", [KEY, b"hello", 0, b"", 3600], 1, False),
         (
             "store-handed-on-payload",
@@ -299,9 +303,11 @@ def test_reasons_of_refused_stores():
     said = {row[0].strip("`") for row in table_after(PROTOCOL, "| reason | bound |")}
     code = (ROOT / "kademlua/core/datastore.py").read_text()
     raised = re.findall(r'StoreRefused\(f?"(.+?)"\)', code)
+    code = (ROOT / "kademlua/storage/environment.py").read_text()
+    raised += re.findall(r'return "(the disk .+?)"', code)
     bound = str(Params().max_value_bytes)
     reasons = {reason.replace("{params.max_value_bytes}", bound) for reason in raised}
-    assert said == reasons | {payloads.REMOVED}
+    assert said == reasons | {payloads.REMOVED, payloads.LEAVING}
 
 
 # The parameters.

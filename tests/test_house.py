@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "kademlua"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-EDGES = {"__main__", "bench", "cli", "shell", "simulation", "swarm"}
+EDGES = {"__main__", "bench", "cli", "shell", "simulation", "storage", "swarm"}
 """What stands on top: programs and their parts, by the first name in the package."""
 
 PURE = {
@@ -142,6 +142,13 @@ def test_only_one_file_imports_bencoder():
     assert [
         module for module in TREES if "bencoder" in {i.split(".")[0] for i in imports_of(module)}
     ] == ["kademlua.core.bencoding"]
+
+
+def test_only_the_storage_imports_lmdb():
+    """A node in memory runs without it."""
+    for module in TREES:
+        if "lmdb" in {i.split(".")[0] for i in imports_of(module)}:
+            assert module.startswith("kademlua.storage."), module
 
 
 def test_no_circle_of_imports():
@@ -274,6 +281,11 @@ found = {{name.split(".")[0] for name in sys.modules}}
 print(*sorted(found & {{"gevent", "greenlet", "click", "asyncio", "threading"}}))
 """
     assert run(code) == "\n"
+
+
+def test_the_command_line_loads_lmdb_only_for_data():
+    code = "import sys, kademlua.cli.node, kademlua.cli.swarm; print('lmdb' in sys.modules)"
+    assert run(code) == "False\n"
 
 
 def test_the_library_brings_no_edges_and_patches_nothing():

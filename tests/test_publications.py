@@ -1,9 +1,11 @@
 """Publishing and removing: values that live while their node does, and values taken away."""
 
+from collections.abc import Callable, Iterator
+
 import gevent
 import pytest
 
-from kademlua import Node, Params, Publication, StoreFailed, sha1
+from kademlua import Node, Params, Publication, StorageError, StoreFailed, sha1
 from kademlua.core import payloads, protocol
 from tests.test_replication import TICK, by_distance, holders
 from tests.world import World
@@ -16,16 +18,21 @@ class Saved:
     """What outlasts a node, in memory."""
 
     def __init__(self) -> None:
-        self.kept: dict[bytes, Publication] = {}
+        self.rows: dict[bytes, Publication] = {}
 
-    def load(self) -> list[Publication]:
-        return list(self.kept.values())
+        self.fails = ""
 
-    def save(self, publication: Publication) -> None:
-        self.kept[publication.key] = publication
+    def __iter__(self) -> Iterator[Publication]:
+        return iter(list(self.rows.values()))
 
-    def forget(self, key: bytes) -> None:
-        del self.kept[key]
+    def put(self, key: bytes, encoded: bytes, ttl: int) -> None:
+        self.rows[key] = Publication(key, encoded, ttl)
+
+    def remove(self, key: bytes) -> bool:
+        return self.rows.pop(key, None) is not None
+
+    def kept(self, callback: Callable[[str | None], None]) -> None:
+        gevent.spawn_later(0.1, callback, self.fails or None)
 
 
 def test_a_published_value_lives_on(world: World) -> None:
@@ -65,7 +72,17 @@ def test_publications_outlast_their_process(world: World) -> None:
     gevent.sleep(TICK)
     assert len(holders(nodes)) == 5
     again.unpublish(KEY)
-    assert saved.kept == {}
+    assert saved.rows == {}
+
+
+def test_what_can_t_be_noted_for_the_next_start_is_not_published(world: World) -> None:
+    nodes, saved = world.network(3), Saved()
+    node = world.node(nodes[0], publications=saved)
+    node.wait_joined()
+    saved.fails = "the disk is full"
+    with pytest.raises(StorageError, match="what is published can't be kept: the disk is full"):
+        node.publish(KEY, b"v")
+    assert node.published() == []
 
 
 def test_what_could_not_be_stored_is_not_published(world: World) -> None:

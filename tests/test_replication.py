@@ -31,7 +31,7 @@ def by_distance(nodes: list[Node], key: bytes = KEY) -> list[Node]:
 def vanish(world: World, node: Node) -> None:
     """Without a word."""
     world.net.partition([{node.contact.endpoint}])
-    node.close()
+    node.close(hand_over=False)
     world.net.heal()
 
 

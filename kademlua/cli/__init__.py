@@ -14,6 +14,8 @@ _COMMANDS = {
     "find": "kademlua.cli.client:find",
     "lookup": "kademlua.cli.client:lookup",
     "ping": "kademlua.cli.client:ping",
+    "export": "kademlua.cli.transfer:export_values",
+    "import": "kademlua.cli.transfer:import_values",
     "bench": "kademlua.cli.bench:bench",
     "simulate": "kademlua.cli.simulate:simulate",
     "trace": "kademlua.cli.trace:trace",

@@ -20,7 +20,8 @@ class Serving:
     """While entered, ^C, SIGTERM and the terminal's end make ``wait`` return; at the exit the
     node is closed.
 
-    A ^C while the shell of a terminal does a command ends that command only.
+    A ^C while the shell of a terminal does a command ends that command only. A second ^C or
+    SIGTERM ends the node without handing over what it holds.
     """
 
     # By Python's signals, not gevent's: those wait for the hub, to which an expression that
@@ -30,6 +31,7 @@ class Serving:
         self._node = node
         self._shell: Shell | None = None
         self._ended = Event()
+        self._is_closing = False
         self._loop = gevent.get_hub().loop
         self._former: dict[signal.Signals, Any] = {}
 
@@ -46,6 +48,7 @@ class Serving:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._is_closing = True
         self._node.close()
         for number, handler in self._former.items():
             signal.signal(number, handler)
@@ -73,9 +76,12 @@ class Serving:
             self._ended.set()
 
     def _end(self, _number: int, _frame: FrameType | None) -> None:
-        self._loop.run_callback_threadsafe(self._ended.set)
+        self._loop.run_callback_threadsafe(self._hurry if self._is_closing else self._ended.set)
         if self._shell is not None:
             self._shell.interrupt()
+
+    def _hurry(self) -> None:
+        self._node.close(hand_over=False)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         shell = self._shell

@@ -14,6 +14,7 @@ import click
 import gevent
 
 from kademlua.cli.addresses import resolve
+from kademlua.cli.data import require_lmdb
 from kademlua.cli.options import endpoint
 from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.node import Node
@@ -73,6 +74,12 @@ class _Wishes:
     show_default=True,
     help="Where each node writes its PORT.log; made if missing.",
 )
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where each node keeps its data, in a directory named by its port.  [default: in memory]",
+)
 @click.option("--shell", is_flag=True, help="Show the control node's shell.")
 @click.option(
     "--for",
@@ -89,6 +96,7 @@ def swarm(
     host: str,
     workers: int | None,
     log_dir: Path,
+    data: Path | None,
     shell: bool,
     seconds: float | None,
     verbose: bool,
@@ -99,6 +107,8 @@ def swarm(
     a control node is started at it. ^C ends them all.
     """
     host = resolve(host.removeprefix("[").removesuffix("]"))[0]
+    if data is not None:
+        require_lmdb()
     try:
         plan = Plan(
             count=count,
@@ -106,6 +116,7 @@ def swarm(
             host=host,
             first_port=first_port,
             bootstrap=_reachable(bootstrap, host) if bootstrap else control_endpoint(host),
+            data_dir=str(data.absolute()) if data is not None else "",
         )
     except PlanError as error:
         raise click.UsageError(str(error)) from None

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from kademlua.core.contact import Contact
 from kademlua.core.errors import StoreRefused
+from kademlua.core.ids import ID_BYTES
 from kademlua.core.params import Params
 
 
@@ -24,6 +25,10 @@ class Entry(NamedTuple):
 
 class Store(Protocol):
     """What a node asks of a store; one on disk has the same."""
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether anything outlives the process, so that ``kept`` is worth waiting for."""
 
     def put(
         self,
@@ -71,18 +76,45 @@ class Store(Protocol):
         """Bytes of all values, bencoded."""
 
 
+def address_of(owner: Contact) -> bytes:
+    """What stands for an owner's address when its bytes are counted: of IPv6 the network's
+    half, since whoever has one address there has as many as it likes."""
+    return owner.packed[ID_BYTES:-2][:8]
+
+
+def check_bounds(
+    params: Params, size: int, entries: int, of_key: int, stored: int, of_address: int
+) -> None:
+    """StoreRefused where there is no room for a value of ``size`` bytes beside so many entries,
+    so many of its key, and so many bytes, of all and of its owner's address."""
+    if size > params.max_value_bytes:
+        raise StoreRefused(f"value over {params.max_value_bytes} bytes")
+    if entries >= params.max_entries:
+        raise StoreRefused("no room for more values")
+    if of_key >= params.max_entries_per_key:
+        raise StoreRefused("no room for more values of this key")
+    if stored + size > params.max_stored_bytes:
+        raise StoreRefused("no room for more bytes")
+    if of_address + size > params.max_bytes_per_address:
+        raise StoreRefused("no room for more bytes of this address")
+
+
 class DataStore:
     """One value per owner and key, of any bencoded form.
 
-    Bounded in entries, bytes, and bytes per value; a store over a bound is refused with
-    the reason, and what is there stays.
+    Bounded in entries and bytes, also per key, value and owner's address; a store over a
+    bound is refused with the reason, and what is there stays.
     """
+
+    is_durable = False
 
     def __init__(self, params: Params) -> None:
         self._params = params
         self._keys: dict[bytes, dict[Contact, Entry]] = {}
         self._entries = 0
         self._bytes = 0
+        self._addresses: dict[bytes, int] = {}
+        """Bytes by owner's address."""
         # (expires, tie-breaker, key, owner). What was replaced or dropped leaves its row
         # behind; `_compact` bounds them.
         self._ends: list[tuple[float, int, bytes, Contact]] = []
@@ -142,30 +174,36 @@ class DataStore:
         leaving = {} if former is None else {owner: former}
         if overwrite and self._params.overwrite_drops_others:
             leaving = owners
-        self._check_bounds(encoded, owners, leaving)
+        address = address_of(owner)
+        self._check_bounds(encoded, owners, leaving, address)
         for each in list(leaving):
             self._drop(key, each)
         self._keys.setdefault(key, {})[owner] = Entry(encoded, expires, is_direct, now)
         self._entries += 1
         self._bytes += len(encoded)
+        self._addresses[address] = self._addresses.get(address, 0) + len(encoded)
         self._rows += 1
         heapq.heappush(self._ends, (expires, self._rows, key, owner))
         if len(self._ends) > 2 * self._entries + 64:
             self._compact()
 
     def _check_bounds(
-        self, encoded: bytes, owners: dict[Contact, Entry], leaving: dict[Contact, Entry]
+        self,
+        encoded: bytes,
+        owners: dict[Contact, Entry],
+        leaving: dict[Contact, Entry],
+        address: bytes,
     ) -> None:
-        params = self._params
-        if len(encoded) > params.max_value_bytes:
-            raise StoreRefused(f"value over {params.max_value_bytes} bytes")
-        if self._entries - len(leaving) >= params.max_entries:
-            raise StoreRefused("no room for more values")
-        if len(owners) - len(leaving) >= params.max_entries_per_key:
-            raise StoreRefused("no room for more values of this key")
-        freed = sum(len(entry.encoded) for entry in leaving.values()) if leaving else 0
-        if self._bytes - freed + len(encoded) > params.max_stored_bytes:
-            raise StoreRefused("no room for more bytes")
+        entries, of_key, stored = self._entries, len(owners), self._bytes
+        of_address = self._addresses.get(address, 0)
+        if leaving:
+            entries -= len(leaving)
+            of_key -= len(leaving)
+            for each, entry in leaving.items():
+                stored -= len(entry.encoded)
+                if address_of(each) == address:
+                    of_address -= len(entry.encoded)
+        check_bounds(self._params, len(encoded), entries, of_key, stored, of_address)
 
     def get(self, key: bytes, howmany: int, now: float) -> list[bytes]:
         """Up to ``howmany`` bencoded values of a key, the owner that stored last first."""
@@ -197,8 +235,13 @@ class DataStore:
 
     def _drop(self, key: bytes, owner: Contact) -> None:
         owners = self._keys[key]
-        self._bytes -= len(owners.pop(owner).encoded)
+        size = len(owners.pop(owner).encoded)
+        self._bytes -= size
         self._entries -= 1
+        address = address_of(owner)
+        self._addresses[address] -= size
+        if not self._addresses[address]:
+            del self._addresses[address]
         if not owners:
             del self._keys[key]
 

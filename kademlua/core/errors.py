@@ -66,5 +66,9 @@ class ParamsError(KademluaError, ValueError):
     """A parameter is unknown, of the wrong type or out of range; the message names it."""
 
 
+class StorageError(KademluaError):
+    """A data directory can't be used; the message is one line and names the file."""
+
+
 class NodeClosed(KademluaError):
     """The node was closed: what waited for it ends, and nothing new begins."""

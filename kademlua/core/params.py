@@ -91,6 +91,11 @@ class Params:
     live, whichever is sooner."""
     replication_rate: int = _bounded(65_536, 100, 1 << 30)
     """Bytes a second that replication sends at most; a short burst may be faster."""
+    leave_timeout: float = _bounded(5, 0, 3_600)
+    """How long a node that ends goes on to hand over what it holds."""
+    cache_ttl: float = _bounded(0, 0, 3_600)
+    """How long a value that was found is cached by the nearest node asked that lacked it, beside
+    those that should hold it; half as long with each doubling of its distance. 0: never."""
     max_value_bytes: int = _bounded(15_000, 1, 60_000)
     """The largest value, bencoded. The original can't receive packets over 16,384."""
     max_entries: int = _bounded(65_536, 0, 1_000_000_000)
@@ -99,6 +104,9 @@ class Params:
     """Owners of one key; further ones are refused."""
     max_stored_bytes: int = _bounded(67_108_864, 0, 1 << 50)
     """Bytes of all values that a node keeps; further ones are refused."""
+    max_bytes_per_address: int = _bounded(33_554_432, 0, 1 << 50)
+    """Bytes of values whose owners have one IP address (of IPv6 the network's half of it);
+    further ones are refused."""
     max_answer_bytes: int = _bounded(1_200, 600, 60_000)
     """Bytes of a datagram that answers a findnode or findvalue, and so of one that passes
     everywhere unfragmented; one value alone may be larger."""

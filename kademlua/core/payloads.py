@@ -18,12 +18,15 @@ PONG = b"li5ee"
 STORED = b"li1ee"
 TAKEN_AWAY = b"li1ee"
 NOTHING_THERE = b"li0ee"
+FAREWELL = b"le"
 BAD_KEY_FINDNODE = b"li0ee"
 BAD_KEY_FINDVALUE = b"llee"
 BAD_KEY_STORE = b"li0ee"
 
 REMOVED = "removed by its owner"
 """Why a value that is handed on is refused: its owner took it away."""
+LEAVING = "is leaving"
+"""Why a node that ends refuses a value."""
 
 Reach = tuple[bool, bool]
 """Whether contacts of IPv4, and of IPv6, are of use to whoever reads an answer."""
@@ -67,6 +70,18 @@ def args_remove(key: bytes, ttl: int, token: bytes = b"") -> bytes:
     what the holder gave."""
     shown = b"%d:%b" % (len(token), token) if token else b""
     return b"20:%bi%de%b" % (key, ttl, shown)
+
+
+def args_leave(is_handed_over: bool) -> bytes:
+    """The arguments of leave."""
+    return b"i%de" % is_handed_over
+
+
+def args_lacks(key: bytes, lacking: Sequence[Contact], cache: Contact | None = None) -> bytes:
+    """The arguments of lacks: who should hold a key and does not; who may cache it."""
+    lacking_ids = b"".join([contact.id for contact in lacking])
+    packed = b"%d:%b" % (len(cache.packed), cache.packed) if cache is not None else b""
+    return b"20:%b%d:%b%b" % (key, len(lacking_ids), lacking_ids, packed)
 
 
 def args_any(args: Sequence[Any]) -> bytes:
@@ -139,6 +154,11 @@ def refused_reply(reason: str) -> bytes:
     """The return values of a refused store: 0, and the reason where 1.0 does not look."""
     text = reason.encode()
     return b"li0e%d:%be" % (len(text), text)
+
+
+def lacks_reply(count: int) -> bytes:
+    """The return value of lacks: how many will be given the values."""
+    return b"li%dee" % count
 
 
 def getsocket_reply(addr: str, port: int) -> bytes:

@@ -181,11 +181,13 @@ class RoutingTable:
             self._came, self._gone = {}, {}
         return came, gone
 
-    def forget(self, contact: Contact) -> None:
-        """Take a contact out that said farewell: it does not count as one who went."""
-        self.remove(contact)
+    def forget(self, contact: Contact) -> Contact | None:
+        """As ``remove``, of one that handed over what it held: it does not count as one who
+        went, after whom others would have to look."""
+        successor = self.remove(contact)
         if self._gone.get(contact.number) == contact:
             del self._gone[contact.number]
+        return successor
 
     def _split(self) -> None:
         """Part the own bucket: what shares one bit more moves on to a new own bucket."""

@@ -77,12 +77,11 @@ def read_request(payload: bytes) -> tuple[Shape, list[Any]] | None:
             return shape, [key, *shape.more] if key else []
     if payload.endswith(_STORE.tail) and payload.startswith(_STORE.head):
         return _read_store(payload)
-    if payload.endswith(_ORIGINAL_STORE.tail) and payload.startswith(_ORIGINAL_STORE.head):
+    if payload.startswith(_ORIGINAL_STORE.head) and payload.endswith(_ORIGINAL_STORE.tail):
         start = len(_ORIGINAL_STORE.head)
-        key_end = start + ID_BYTES
-        value = _text(payload, key_end, len(payload) - len(_ORIGINAL_STORE.tail))
+        value = _text(payload, start + ID_BYTES, len(payload) - len(_ORIGINAL_STORE.tail))
         if value is not None:
-            return _ORIGINAL_STORE, [payload[start:key_end], value]
+            return _ORIGINAL_STORE, [payload[start : start + ID_BYTES], value]
     return None
 
 

@@ -195,9 +195,11 @@ class Population:
                 self.living[member.at] = last
                 last.at = member.at
             member.at = -1
-        if not graceful:
+        if graceful:
+            gevent.spawn(node.close)
+        else:
             tap.cut()
-        node.close()
+            node.close(hand_over=False)
 
     # What befalls many at once.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ipaddress
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.core.errors import KademluaError, RpcFailed
+from kademlua.core.params import Params
 from kademlua.node import Node
 from kademlua.swarm.launcher import SwarmError
 from kademlua.swarm.limits import is_free, is_local
@@ -50,8 +51,18 @@ def control_node(plan: Plan, log_dir: Path) -> Iterator[Node]:
                 f"; from {plan.host} only this machine is reached: --host 0.0.0.0 is for more"
             )
         raise SwarmError(complaint)
-    node = Node(port, addr, id=node_id(port))
-    with _started(node, str(port), log_dir, f"nobody answers at {where}, and no node can be there"):
+    complaint = f"nobody answers at {where}, and no node can be there"
+    with ExitStack() as at_end:
+        store = None
+        if plan.data_dir:
+            from kademlua.storage.state import NodeState
+
+            state = NodeState(Path(plan.data_dir) / str(port), Params())
+            at_end.callback(state.close)
+            state.keep_id(node_id(port))
+            store = state.store
+        node = Node(port, addr, id=node_id(port), store=store)
+        at_end.enter_context(_started(node, str(port), log_dir, complaint))
         yield node
 
 
@@ -83,4 +94,4 @@ def _started(node: Node, name: str, log_dir: Path, complaint: str) -> Iterator[N
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)
-        node.close()
+        node.close(hand_over=False)  # the whole swarm ends

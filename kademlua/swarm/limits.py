@@ -28,9 +28,10 @@ def processors() -> int:
 def raise_open_files(plan: Plan) -> None:
     """Raise the limit of open files of this process and its children to what the plan needs.
 
-    Every node has a socket. LimitError where the system does not allow so many.
+    Every node has a socket, and perhaps files. LimitError where the system does not allow
+    so many.
     """
-    needed = max(len(share) for share in plan.shares) + SPARE_FILES
+    needed = max(map(len, plan.shares)) * plan.files_per_node + SPARE_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return
@@ -46,7 +47,7 @@ def raise_open_files(plan: Plan) -> None:
 
 def _why_not(plan: Plan, limit: int, needed: int) -> str:
     workers = len(plan.shares)
-    fit = max(limit - SPARE_FILES, 0) * workers
+    fit = max(limit - SPARE_FILES, 0) // plan.files_per_node * workers
     return (
         f"{plan.count:,} nodes in {_counted(workers, 'worker')} need {needed:,} open files each,"
         f" and {limit:,} are allowed: {_counted(fit, 'node')} would fit;"

@@ -46,6 +46,8 @@ class Plan:
     host: str = "127.0.0.1"
     first_port: int = FIRST_PORT
     bootstrap: Endpoint = ("127.0.0.1", CONTROL_PORT)
+    data_dir: str = ""
+    """Where each node keeps its data, in a directory of its port's name; nowhere if empty."""
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.workers < 1 or not 0 < self.first_port <= _LAST_PORT:
@@ -74,6 +76,12 @@ class Plan:
         return range(self.first_port, self.first_port + self.count)
 
     @property
+    def files_per_node(self) -> int:
+        """Open files that a node needs: its socket, and for its data a lock and two files that
+        LMDB opens twice."""
+        return 6 if self.data_dir else 1
+
+    @property
     def shares(self) -> list[range]:
         """The ports of each worker: neighbours in a row, as many for each but for one.
 
@@ -93,6 +101,7 @@ class Order:
     count: int
     bootstrap: Endpoint
     log_dir: str
+    data_dir: str = ""
 
     def to_line(self) -> bytes:
         """One line of JSON."""

@@ -15,17 +15,21 @@ import random
 import signal
 import sys
 from pathlib import Path
-from typing import NoReturn, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 import gevent
 from gevent.event import Event
 from gevent.fileobject import FileObjectPosix
 
 from kademlua.core.contact import ContactPool, format_endpoint
+from kademlua.core.errors import KademluaError
 from kademlua.core.params import Params
 from kademlua.node import Node
 from kademlua.swarm.logs import NodeLogs, OfNoNode
 from kademlua.swarm.plan import Order, Report, node_id
+
+if TYPE_CHECKING:
+    from kademlua.storage.state import NodeState
 
 logger = logging.getLogger("kademlua.swarm.worker")  # not __main__
 
@@ -77,6 +81,11 @@ class Worker:
 
     def _join(self, port: int) -> None:
         order = self._order
+        try:
+            state = self._state(port)
+        except KademluaError as error:
+            self.error = self.error or str(error)
+            return
         node = Node(
             port,
             order.host,
@@ -85,6 +94,9 @@ class Worker:
             params=self._params,
             rng=self._rng,
             pool=self._pool,
+            store=state.store if state is not None else None,
+            publications=state.publications if state is not None else None,
+            known=[each.endpoint for each in state.contacts] if state is not None else (),
         )
         try:
             node.start()
@@ -96,7 +108,23 @@ class Worker:
         logger.info("node %s on port %d", node.id.hex(), port, extra={"node": node.id})
         while not node.wait_joined(_PATIENCE):
             logger.info("still not joined", extra={"node": node.id})
+        if state is not None:
+            # Also now: at its end a swarm has no time for it.
+            state.save_contacts_of(node)
+            state.attend(node)
         self.joined += 1
+
+    def _state(self, port: int) -> NodeState | None:
+        """What the node on a port keeps on disk, if anything."""
+        if not self._order.data_dir:
+            return None
+        from kademlua.storage.state import NodeState
+
+        # A swarm never ends cleanly, and a process for each file of each node is too much.
+        path = Path(self._order.data_dir) / str(port)
+        state = NodeState(path, self._params, is_wary=False)
+        state.keep_id(node_id(port))
+        return state
 
 
 def main() -> NoReturn:

@@ -83,6 +83,7 @@ def measure_stages(requests: int, seed: int) -> list[Stages]:
         ]
         for contact in contacts:
             node.table.answered(contact, time.monotonic())
+            node._strangers.verified.note(contact.endpoint, time.monotonic())
         keys = [random_id(rng) for _ in range(requests)]
         return [
             _stages_of(rpc, version, node, transport, contacts[ASKER], keys, rng)
@@ -90,7 +91,7 @@ def measure_stages(requests: int, seed: int) -> list[Stages]:
             for version in VERSIONS
         ]
     finally:
-        node.close()
+        node.close(hand_over=False)
 
 
 def _stages_of(

@@ -115,15 +115,23 @@ class Launcher:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.env = {key: value for key, value in os.environ.items() if key != "XDG_STATE_HOME"}
+        homes = ("XDG_STATE_HOME", "XDG_DATA_HOME")
+        self.env = {key: value for key, value in os.environ.items() if key not in homes}
         self.env |= {"HOME": str(home), "PYTHONPATH": str(ROOT), "TERM": "xterm", "LANG": "C.UTF-8"}
         self._processes: list[Process] = []
         self._terminals: list[Terminal] = []
 
     def run(self, *args: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """Run to its end."""
+        return self._run(["-m", "kademlua", *args], stdin)
+
+    def python(self, code: str, *args: str) -> subprocess.CompletedProcess[bytes]:
+        """Run a program that is the command line but for something."""
+        return self._run(["-c", code, *args], b"")
+
+    def _run(self, args: list[str], stdin: bytes) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
-            [sys.executable, "-m", "kademlua", *args],
+            [sys.executable, *args],
             input=stdin,
             capture_output=True,
             timeout=PATIENCE,

@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from kademlua.core.contact import Contact
 from kademlua.core.datastore import DataStore
 from kademlua.core.errors import StoreRefused
 from kademlua.core.params import Params
@@ -174,6 +175,24 @@ def test_refusals_say_why():
         assert store.get(KEY, 10, 0.0) == [b"0:"]
 
 
+def test_bytes_are_counted_by_address():
+    """Whatever the port and the id; of IPv6 by the network."""
+    store = store_of(max_bytes_per_address=5)
+    here = [Contact("192.0.2.1", port, bytes([port]) * 20) for port in (1, 2)]
+    there = [Contact(f"2001:db8::{host}", 1, bytes([host]) * 20) for host in (1, 2)]
+    elsewhere = Contact("2001:db8:0:1::1", 1, bytes(20))
+    for first, second in (here, there):
+        put(store, first, b"1:a")
+        with pytest.raises(StoreRefused, match="of this address"):
+            put(store, second, b"1:b")
+        put(store, first, b"3:aaa")  # in place of the former
+    put(store, elsewhere, b"1:a")
+    assert store.remove(KEY, here[0])
+    put(store, here[1], b"3:bbb", expires=10.0)
+    assert store.expire(10.0) == 1
+    put(store, here[0], b"3:bbb", now=10.0)
+
+
 def test_a_full_store_takes_an_owners_new_value_in_place_of_the_old():
     store = store_of(max_entries=1, max_stored_bytes=3)
     put(store, ANNA, b"1:a")
@@ -231,13 +250,15 @@ class StoreMachine(RuleBasedStateMachine):
         entries=st.integers(0, 8),
         per_key=st.integers(1, 4),
         stored=st.integers(0, 40),
+        of_address=st.integers(0, 40),
     )
-    def begin(self, drops: bool, entries: int, per_key: int, stored: int) -> None:
+    def begin(self, drops: bool, entries: int, per_key: int, stored: int, of_address: int) -> None:
         self.params = Params(
             overwrite_drops_others=drops,
             max_entries=entries,
             max_entries_per_key=per_key,
             max_stored_bytes=stored,
+            max_bytes_per_address=of_address,
             max_value_bytes=10,
         )
         self.store = DataStore(self.params)
@@ -280,6 +301,8 @@ class StoreMachine(RuleBasedStateMachine):
             and len(after) <= params.max_entries
             and sum(k == key for k, _ in after) <= params.max_entries_per_key
             and sum(len(row.encoded) for row in after.values()) <= params.max_stored_bytes
+            and sum(len(row.encoded) for (_, o), row in after.items() if o.addr == owner.addr)
+            <= params.max_bytes_per_address
         )
         with contextlib.nullcontext() if may else pytest.raises(StoreRefused):
             self.store.put(

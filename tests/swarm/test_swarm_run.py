@@ -9,7 +9,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from kademlua import Node, sha1
+from kademlua import Node, Params, sha1
 from kademlua.swarm.launcher import Swarm
 from kademlua.swarm.plan import Plan
 from tests.swarm.conftest import Launched, eventually, free_ports, is_alive
@@ -40,6 +40,23 @@ def test_a_swarm_joins_and_keeps_values(launch_joined: Launch) -> None:
     assert not any(path.stat().st_size for path in swarm.logs.glob("worker-*.log"))
     swarm.popen.terminate()
     assert swarm.end() == 0
+
+
+def test_data_of_each_node_in_a_directory_of_its_own(launch_joined: Launch, tmp_path: Path) -> None:
+    pytest.importorskip("lmdb", reason="of the extra disk")
+    from kademlua.storage.state import NodeState
+
+    swarm = launch_joined(3, "--workers", "2", "--data", str(tmp_path / "data"))
+    with Node(bootstrap=[("127.0.0.1", swarm.control)], read_only=True) as client:
+        assert len(client.add(sha1("key"), b"value").acknowledged) == 4
+    swarm.popen.terminate()
+    assert swarm.end() == 0
+    for port in (swarm.control, *range(swarm.first, swarm.first + 3)):
+        state = NodeState(tmp_path / "data" / str(port), Params(), in_background=False)
+        assert state.id == sha1(str(port))
+        assert state.store.stored_bytes == len(b"5:value")
+        assert len(state.contacts) >= (port != swarm.control)
+        state.close()
 
 
 def test_for_some_time(launch_joined: Launch) -> None:

@@ -1,0 +1,187 @@
+"""Environment: one LMDB file, opened with care, read by a snapshot, written by whole batches.
+
+It is opened without LMDB's own lock: the data directory's keeps other processes out, and
+without it a transaction may be begun in one thread and committed in another. What LMDB then
+asks for is kept here: one writer at a time, and readers never older than the last commit.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import lmdb
+
+from kademlua.core.errors import StorageError
+
+Cursor: TypeAlias = "lmdb.Cursor[bytes]"
+Transaction: TypeAlias = "lmdb.Transaction[bytes]"
+
+_FIRST_MAP = 1 << 26
+_META_PAGES = 2
+_FORMAT = b"format"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class DamagedFile(StorageError):
+    """The file is none of ours, or broken; ``path`` is where it is."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path}: {why}")
+        self.path = path
+        self.why = why
+
+
+class Environment:
+    """The named databases of one file."""
+
+    def __init__(self, path: Path, kind: str, version: int, names: Sequence[str]) -> None:
+        """Open or make the file; DamagedFile where it is broken or foreign, StorageError where
+        it is of a newer version or can't be opened.
+
+        ``kind`` is what it says of itself, so that one file is not taken for another.
+        """
+        self.path = path
+        self._names = names
+        self._label = b"kademlua %b " % kind.encode()
+        self._version = version
+        self._open()
+
+    def _open(self) -> None:
+        path = str(self.path)
+        size = self.path.stat().st_size if self.path.exists() else 0
+        map_size = _FIRST_MAP
+        while map_size < 2 * size:
+            map_size *= 2
+        try:
+            self._env = lmdb.open(
+                path,
+                map_size=map_size,
+                subdir=False,
+                mode=0o600,
+                lock=False,
+                readahead=False,  # keys are hashes: what is beside a row is never asked next
+                max_dbs=len(self._names) + 1,
+            )
+        except (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.CorruptedError) as error:
+            raise DamagedFile(self.path, _words(error)) from None
+        except lmdb.Error as error:
+            raise StorageError(f"can't open {self.path}: {_words(error)}") from None
+        try:
+            self._check_size(size)
+            self._open_databases()
+            self.renew()
+        except BaseException:
+            self._env.close()
+            raise
+
+    def _check_size(self, size: int) -> None:
+        """A file that was cut would end the process when its missing part is touched."""
+        pages = self._env.info()["last_pgno"] + 1
+        page = self._env.stat()["psize"]
+        if size and size < pages * page:
+            raise DamagedFile(self.path, f"{pages * page - size:,} bytes are missing at its end")
+
+    def _open_databases(self) -> None:
+        self._databases: dict[str, lmdb._Database] = {}
+        try:
+            with self._env.begin() as txn:
+                is_new = txn.stat()["entries"] == 0
+                label = None if is_new else txn.get(_FORMAT)
+            if not is_new:
+                self._check_label(label)
+            # A handle from a transaction that only reads would end with it.
+            with self._env.begin(write=True) as txn:
+                for name in self._names:
+                    self._databases[name] = self._env.open_db(name.encode(), txn=txn, create=is_new)
+                if is_new:
+                    txn.put(_FORMAT, self._label + b"%d" % self._version)
+        except (lmdb.CorruptedError, lmdb.NotFoundError, lmdb.IncompatibleError) as error:
+            raise DamagedFile(self.path, _words(error)) from None
+        except (lmdb.PageNotFoundError, lmdb.BadDbiError, lmdb.BadTxnError) as error:
+            raise DamagedFile(self.path, _words(error)) from None
+        except lmdb.Error as error:
+            raise StorageError(f"can't open {self.path}: {_words(error)}") from None
+
+    def _check_label(self, label: bytes | None) -> None:
+        digits = (label or b"").removeprefix(self._label)
+        if label is None or digits == label or not digits.isdigit():
+            raise DamagedFile(self.path, "not a file of Kademlua's, or of another kind")
+        if int(digits) > self._version:
+            raise StorageError(
+                f"{self.path} has format {int(digits)}, this Kademlua reads up to {self._version}"
+            )
+
+    # Reading: what the last commit left.
+
+    def renew(self) -> None:
+        """See what was committed since."""
+        self._snapshot: Transaction = self._env.begin()
+        self.cursors: dict[str, Cursor] = {
+            name: self._snapshot.cursor(database) for name, database in self._databases.items()
+        }
+        """One by database; it holds no place from one use to the next."""
+
+    def get(self, name: str, row: bytes) -> bytes | None:
+        """What stands in a row."""
+        return self._snapshot.get(row, db=self._databases[name])
+
+    # Writing.
+
+    def begin(self, fill: Callable[[Transaction, dict[str, lmdb._Database]], None]) -> Transaction:
+        """A transaction that ``fill`` wrote its rows into, ready to be committed; where the
+        map is too small it grows, and ``fill`` is called again."""
+        while True:
+            txn: Transaction = self._env.begin(write=True)
+            try:
+                fill(txn, self._databases)
+            except lmdb.MapFullError:
+                txn.abort()
+                self.grow()
+            except BaseException:
+                txn.abort()
+                raise
+            else:
+                return txn
+
+    def release(self) -> None:
+        """Let go of the snapshot, before it grows too old; ``renew`` takes a new one."""
+        self._snapshot.abort()
+
+    def grow(self) -> None:
+        """Double the map; while nobody writes."""
+        self.release()
+        self._env.set_mapsize(2 * self._env.info()["map_size"])
+        self.renew()
+
+    def reopen(self) -> None:
+        """Begin anew with what was committed, after LMDB gave up on the file."""
+        self.release()
+        self._env.close()
+        self._open()
+
+    def close(self) -> None:
+        """Close the file; what was not committed is gone."""
+        self.release()
+        self._env.close()
+
+
+def _words(error: lmdb.Error) -> str:
+    """LMDB's words without the name of its function."""
+    return str(error).rpartition(": ")[2] or type(error).__name__
+
+
+def why_lost(path: Path, error: Exception) -> str:
+    """Why a commit failed, in words that may go to a peer."""
+    try:
+        room = os.statvfs(path.parent)
+        # LMDB calls a write cut short by a full disk an I/O error.
+        is_full = room.f_bavail * room.f_frsize < 1 << 20
+    except OSError:
+        is_full = False
+    if is_full or any(os.strerror(code) in str(error) for code in _FULL):
+        return "the disk is full"
+    return "the disk can't be written"

@@ -1,0 +1,84 @@
+"""Whether a file that was not left by a clean end can be walked without harm.
+
+LMDB believes its pages: one that somebody wrote over may end the process that reads it. So a
+file that is not as the last clean end left it is first walked by a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+_PATIENCE = 2.0
+"""Seconds that a walk may take: of a file larger than it gets through in these, what it saw
+counts for the rest."""
+_CANNOT = 3
+# A compacting copy visits each page of each tree.
+_WALK = f"""
+import os, sys
+try:
+    import lmdb
+except ImportError:
+    sys.exit({_CANNOT})
+env = lmdb.open(sys.argv[1], subdir=False, lock=False, readonly=True, max_dbs=8)
+with open(os.devnull, "wb") as sink:
+    env.copyfd(sink.fileno(), compact=True)
+"""
+
+
+def why_broken(path: Path) -> str | None:
+    """Walk a file; what is wrong with it, or None."""
+    command = [sys.executable, "-I", "-c", _WALK, str(path)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, stdin=subprocess.DEVNULL, timeout=_PATIENCE, check=False
+        )
+    except subprocess.TimeoutExpired:
+        logger.info("%s is large; not all of it was checked", path)
+        return None
+    except OSError:  # no process to be had: LMDB's own care has to do
+        return None
+    if done.returncode in (0, _CANNOT):
+        return None
+    lines = done.stderr.decode(errors="replace").strip().splitlines()
+    return lines[-1].rpartition(": ")[2] if lines else "its pages are not what they should be"
+
+
+def note_left(note: Path, paths: Iterable[Path]) -> None:
+    """Write down how these files are, at a clean end."""
+    files = {path.name: mark for path in paths if (mark := _mark(path)) is not None}
+    try:
+        note.write_text(json.dumps({"version": 1, "files": files}) + "\n")
+    except OSError:  # a full disk: the next start has a look instead
+        pass
+
+
+def take_left(note: Path) -> dict[str, object]:
+    """What was written down, which counts only once."""
+    try:
+        text = note.read_text()
+        note.unlink()
+        files = json.loads(text)["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return files if isinstance(files, dict) else {}
+
+
+def is_as_left(path: Path, left: dict[str, object]) -> bool:
+    """Whether a file is new, or as it was at the clean end."""
+    mark = _mark(path)
+    return mark is None or mark[0] == 0 or left.get(path.name) == mark
+
+
+def _mark(path: Path) -> list[int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns]

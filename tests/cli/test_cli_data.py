@@ -1,0 +1,198 @@
+"""A node's data directory: what is there again after a restart, and who may have it."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+
+import pytest
+
+pytest.importorskip("lmdb", reason="of the extra disk")
+
+
+def ended(process):
+    process.popen.send_signal(signal.SIGTERM)
+    assert process.wait() == 0
+    return process.err.rest()
+
+
+def id_of(process):
+    return re.search(r"node ([0-9a-f]{40})", process.out.text)[1]
+
+
+def test_id_and_values_are_there_after_a_restart(launch):
+    process, address = launch.node("--data", "data")
+    assert launch.run("add", "k", "v", "--via", address).stdout == b"stored on 1 node\n"
+    assert "Traceback" not in ended(process)
+    again, address = launch.node("--data", "data")
+    assert id_of(again) == id_of(process)
+    assert launch.run("find", "k", "--via", address).stdout == b"v\n"
+    given = "ab" * 20
+    ended(again)
+    other, address = launch.node("--data", "data", "--id", given)
+    assert id_of(other) == given
+    ended(other)
+    assert id_of(launch.node("--data", "data")[0]) == given
+
+
+def test_it_is_back_in_the_network_without_its_bootstrap_node(launch):
+    first, address = launch.node()
+    _, other_address = launch.node("--bootstrap", address)
+    mine, _ = launch.node("--bootstrap", address, "--data", "data")
+    mine.err.expect("joined, 2 contacts")
+    ended(mine)
+    ended(first)
+    mine, mine_address = launch.node("--bootstrap", address, "--data", "data")
+    mine.err.expect("joined, ")
+    done = launch.run("lookup", "x", "--via", mine_address, "--json")
+    assert len(json.loads(done.stdout)["nodes"]) == 2
+    assert launch.run("ping", other_address).returncode == 0
+
+
+def test_who_has_no_bootstrap_node_is_on_its_own_when_nobody_is_left(launch):
+    mine, address = launch.node("--data", "data")
+    other, _ = launch.node("--bootstrap", address)
+    mine.err.expect("joined|listening|") and other.err.expect("joined")
+    assert launch.run("add", "k", "v", "--via", address).stdout == b"stored on 2 nodes\n"
+    ended(mine)
+    ended(other)
+    mine, address = launch.node("--data", "data")
+    log = mine.err.expect("(?s)(.*?)joined, 0 contacts")[1]
+    assert "nobody answers" not in log
+    assert launch.run("find", "k", "--via", address).stdout == b"v\n"
+
+
+def test_two_processes_on_one_directory(launch, failed):
+    process, _ = launch.node("--data", "data")
+    for args in (
+        ("node", "0", "--no-shell", "--data", "data"),
+        ("export", "-", "--data", "data"),
+    ):
+        line = failed(launch.run(*args), 1)
+        assert line == f"Error: data is in use by process {process.popen.pid}\n"
+
+
+def test_a_directory_that_can_t_be(launch, failed, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "file/data" in failed(launch.run("node", "0", "--data", "file/data"), 1)
+    assert "exclude each other" in failed(launch.run("node", "0", "--data", "d", "--memory"), 2)
+
+
+@pytest.mark.parametrize("name", ["values.lmdb", "node.lmdb"])
+@pytest.mark.parametrize("content", [b"# notes\n" * 4000, bytes(9000), "cut", "scribbled"])
+def test_a_damaged_file_is_moved_aside_and_all_else_is_kept(launch, tmp_path, name, content):
+    process, address = launch.node("--data", "data")
+    launch.run("add", "k", "v", "--via", address)
+    ended(process)
+    path = tmp_path / "data" / name
+    if content == "cut":
+        os.truncate(path, path.stat().st_size - 4096)
+        content = path.read_bytes()
+    if content == "scribbled":  # all but the two pages by which LMDB knows its files
+        whole = path.read_bytes()
+        content = whole[:8192] + random.Random(1).randbytes(len(whole) - 8192)
+    path.write_bytes(content)
+    again, address = launch.node("--data", "data")
+    again.err.expect(rf"WARNING .*{name} is damaged .* moved to {name}\.damaged-1")
+    assert (tmp_path / "data" / f"{name}.damaged-1").read_bytes() == content
+    assert id_of(again) == id_of(process)
+    found = launch.run("find", "k", "--via", address)
+    assert found.stdout == (b"v\n" if name == "node.lmdb" else b"")
+
+
+def test_the_default_is_a_folder_by_port_in_the_users_data_directory(launch, tmp_path):
+    _, address = launch.node()  # on any free port: nothing is kept
+    port = address.rpartition(":")[2]
+    args = ("node", port, "--no-bootstrap", "--no-shell", "--host", "127.0.0.2")
+    for more, is_kept in ((("--memory",), False), ((), True)):
+        process = launch.start(*args, *more)
+        process.out.expect("listening")
+        ended(process)
+        assert (tmp_path / f".local/share/kademlua/{port}/node.lmdb").exists() == is_kept
+    launch.env["XDG_DATA_HOME"] = str(tmp_path / "xdg")
+    process = launch.start(*args)
+    process.out.expect("listening")
+    assert (tmp_path / f"xdg/kademlua/{port}/node.lmdb").exists()
+
+
+def test_export_and_import(launch, tmp_path, failed):
+    process, address = launch.node("--data", "one")
+    for key in ("k", "l"):
+        launch.run("add", key, "v" + key, "--via", address)
+    ended(process)
+    done = launch.run("export", "values.jsonl", "--data", "one")
+    assert done.stderr == b"2 values exported\n"
+    lines = (tmp_path / "values.jsonl").read_text().splitlines()
+    assert json.loads(lines[0]) == {"format": "kademlua values", "version": 1}
+    done = launch.run("import", "values.jsonl", "--data", "two")
+    assert (done.returncode, done.stderr) == (0, b"2 values imported\n")
+    _, address = launch.node("--data", "two")
+    assert launch.run("find", "l", "--via", address).stdout == b"vl\n"
+
+    (tmp_path / "small.toml").write_text("max_entries = 1\n")
+    done = launch.run("import", "values.jsonl", "--data", "three", "--config", "small.toml")
+    assert done.returncode == 1
+    assert done.stderr == b"1 values imported\nError: refused: 1 \xc3\x97 no room for more values\n"
+    assert "no data at none" in failed(launch.run("export", "-", "--data", "none"), 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "0 values imported"),
+        ("hello\n", "line 1 does not begin an export"),
+        ('{"format": "kademlua values", "version": 2}\n', "version 2, this Kademlua reads up to 1"),
+        ('{"format": "kademlua values", "version": 1}\n{"key": 3}\n', "line 2 is no line"),
+    ],
+)
+def test_what_is_no_export(launch, text, complaint):
+    done = launch.run("import", "-", "--data", "data", stdin=text.encode())
+    assert complaint in done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+
+
+WITHOUT_LMDB = "import sys; sys.modules['lmdb'] = None; from kademlua.cli import main; main()"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("node", "0", "--data", "data"),
+        ("swarm", "2", "--data", "data"),
+        ("export", "-", "--data", "."),
+        ("import", "-", "--data", "data"),
+        ("import", "-"),
+    ],
+)
+def test_data_without_lmdb_is_one_line(launch, failed, args):
+    line = failed(launch.python(WITHOUT_LMDB, *args), 1)
+    assert line == (
+        "Error: to keep data on disk takes lmdb; pip install 'kademlua[disk]' brings it\n"
+    )
+
+
+def test_without_lmdb_a_node_lives_in_memory_and_says_so(launch, tmp_path):
+    _, address = launch.node()
+    port = address.rpartition(":")[2]
+    done = launch.python(WITHOUT_LMDB, "node", port, "--no-bootstrap")
+    warning, error = done.stderr.decode().splitlines()
+    assert "WARNING" in warning
+    assert "nothing is kept when this node ends, for want of lmdb" in warning
+    assert "in use" in error  # it got as far as that
+    assert not (tmp_path / ".local").exists()
+
+
+def test_what_is_published_is_published_again_after_a_restart(launch):
+    _, other = launch.node()
+    args = ("node", "0", "--shell", "--data", "data", "--bootstrap", other)
+    process = launch.start(*args)
+    process.type('publish(sha1("k"), "v", ttl=3600)\n')
+    process.out.expect(r"silent=\[\]")
+    ended(process)
+    again = launch.start(*args)
+    again.type("published()\n")
+    again.out.expect(r"\[Publication\(.*b'1:v', ttl=3600\)\]")
+    assert "Traceback" not in ended(again)

@@ -1,0 +1,105 @@
+"""Figures of the store on disk, beside the one in memory.
+
+    python -m tests.storage.figures [--values 1000000] [--data DIR]
+
+Stores and finds are served to a client in a process of its own; each figure is the median of
+several rounds in which the two stores take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from kademlua.core.contact import Contact
+from kademlua.core.params import Params
+from kademlua.storage.state import NodeState
+from tests.storage.processes import NodeProcess
+
+_DAY = 86_400.0
+_ROUNDS = 5
+_STORES = 10_000
+_PROCESSOR = os.sysconf("SC_CLK_TCK")
+
+
+def rates(directory: Path) -> None:
+    """Stores and finds a second, and what a find costs the node's processor."""
+    found: dict[str, list[float]] = {}
+    for number in range(_ROUNDS):
+        for kind in ("disk", "memory"):
+            node = NodeProcess(directory / f"rates-{number}", in_memory=kind == "memory")
+            flood = node.flood()
+            flood.run(_STORES // 10)
+            seconds = flood.run(_STORES)
+            found.setdefault(f"stores a second, {kind}", []).append(_STORES / seconds)
+            keys = list(flood.acknowledged)
+            before = _processor_seconds(node.popen.pid)
+            began = time.monotonic()
+            for _ in range(3):
+                assert not flood.missing(keys)
+            seconds = time.monotonic() - began
+            spent = _processor_seconds(node.popen.pid) - before
+            found.setdefault(f"finds a second, {kind}", []).append(3 * len(keys) / seconds)
+            found.setdefault(f"µs of processor a find, {kind}", []).append(
+                spent / (3 * len(keys)) * 1e6
+            )
+            flood.close()
+            node.kill()
+    medians = {name: statistics.median(values) for name, values in found.items()}
+    for name, value in medians.items():
+        print(f"{name}: {value:,.1f}")
+    cost = "µs of processor a find, "
+    print(f"a find on disk costs {medians[cost + 'disk'] / medians[cost + 'memory']:.2f} times")
+
+
+def _processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _PROCESSOR
+
+
+def start(directory: Path, values: int) -> None:
+    """How long a node with many values takes to start, and its memory beside an empty one."""
+    params = Params(
+        max_entries=1_000_000_000, max_stored_bytes=1 << 40, max_bytes_per_address=1 << 40
+    )
+    state = NodeState(directory / "full", params, in_background=False)
+    now = time.monotonic()
+    for number in range(values):
+        owner = Contact("192.0.2.1", 1 + number % 60_000, os.urandom(20))
+        encoded = b"100:" + os.urandom(100)
+        state.store.put(os.urandom(20), owner, encoded, now=now, expires=now + _DAY)
+        if number % 20_000 == 0:
+            state.flush()
+    state.close()
+    size = (directory / "full" / "values.lmdb").stat().st_size
+    print(f"{values:,} values in {size / 1e6:,.0f} MB")
+    memory = {}
+    for name in ("empty", "full", "full"):
+        node = NodeProcess(directory / name)
+        flood = node.flood()
+        flood.run(1_000)
+        memory[name] = node.anonymous_memory
+        print(
+            f"{name}: starts in {node.seconds_to_start:.2f} s, RssAnon {memory[name] / 1e6:.1f} MB"
+        )
+        flood.close()
+        node.kill()
+    print(f"the full one over the empty one: {(memory['full'] - memory['empty']) / 1e6:.1f} MB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--values", type=int, default=1_000_000)
+    parser.add_argument("--data", type=Path, help="a directory to do it in")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=args.data) as directory:
+        rates(Path(directory))
+        start(Path(directory), args.values)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Stores at full speed on one node, by raw datagrams: what was acknowledged, and how fast."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import select
+import socket
+import time
+from collections.abc import Iterable, Iterator
+
+from kademlua.core import payloads, protocol
+from kademlua.core.contact import Endpoint
+
+WINDOW = 256
+"""Stores that wait for their acknowledgement."""
+_PATIENCE = 0.5
+
+
+class Flood:
+    """Sends stores of values of its own to one node."""
+
+    def __init__(self, to: Endpoint, size: int = 100) -> None:
+        self._id = os.urandom(20)
+        self._size = size
+        self._waiting: dict[bytes, bytes] = {}
+        self.acknowledged: dict[bytes, bytes] = {}
+        """Bencoded values by key."""
+        self.refused: dict[str, int] = {}
+        self._sent = 0
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        self._socket.connect(to)
+
+    def value_of(self, key: bytes) -> bytes:
+        """The bencoded value that is stored under a key."""
+        return b"%d:%b" % (self._size, (key * (self._size // 20 + 1))[: self._size])
+
+    def run(self, count: int, until: float = float("inf"), window: int = WINDOW) -> float:
+        """Have so many more acknowledged, or as many as are until a time; the seconds it took."""
+        began = time.monotonic()
+        wanted = len(self.acknowledged) + count
+        heard = began
+        while len(self.acknowledged) < wanted and (now := time.monotonic()) < until:
+            if now - heard > _PATIENCE:  # lost, or the node is gone
+                self._waiting.clear()
+                heard = now
+            for _ in range(min(window - len(self._waiting), 64)):
+                self._send()
+            if select.select([self._socket], [], [], 0.01)[0]:
+                heard = now
+                self._receive()
+        return time.monotonic() - began
+
+    def _send(self) -> None:
+        self._sent += 1
+        key, rpc_id = os.urandom(20), b"%08x" % self._sent
+        args = payloads.args_store(key, self.value_of(key), False, 86_400)
+        datagram = protocol.encode_request(
+            self._id, rpc_id, protocol.encode_call(b"store", args, False)
+        )
+        try:
+            self._socket.send(datagram)
+        except OSError:
+            return
+        self._waiting[rpc_id] = key
+
+    def missing(self, keys: Iterable[bytes]) -> set[bytes]:
+        """Which of the acknowledged values the node does not give back."""
+        left = set(keys)
+        missing = set()
+        while left:
+            asked = {}
+            for key in itertools.islice(left, 64):
+                self._sent += 1
+                rpc_id = b"%08x" % self._sent
+                asked[rpc_id] = key
+                call = protocol.encode_call(b"findvalue", payloads.args_findvalue(key, 1), False)
+                self._socket.send(protocol.encode_request(self._id, rpc_id, call))
+            while asked and select.select([self._socket], [], [], _PATIENCE)[0]:
+                for packet in self._packets():
+                    asked_key = asked.pop(packet.rpc_id, None)
+                    if asked_key is not None:
+                        left.discard(asked_key)
+                        if self.acknowledged[asked_key] not in packet.payload:
+                            missing.add(asked_key)
+        return missing
+
+    def _packets(self) -> Iterator[protocol.Response]:
+        while True:
+            try:
+                packet = protocol.decode(self._socket.recv(65_536))
+            except OSError:
+                return
+            if isinstance(packet, protocol.Response):  # else the node asks who this is
+                yield packet
+
+    def _receive(self) -> None:
+        for packet in self._packets():
+            key = self._waiting.pop(packet.rpc_id, None)
+            if key is None:
+                continue
+            reason = payloads.read_store(protocol.decode_values(packet.payload))
+            if reason is None:
+                self.acknowledged[key] = self.value_of(key)
+            else:
+                self.refused[reason] = self.refused.get(reason, 0) + 1
+
+    def close(self) -> None:
+        self._socket.close()

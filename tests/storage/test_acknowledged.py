@@ -1,0 +1,55 @@
+"""A store is acknowledged when it is kept, and refused when it can't be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kademlua import StoreFailed
+from kademlua.core import payloads, protocol
+from kademlua.core.datastore import DataStore
+from kademlua.core.params import Params
+from tests.world import World
+
+KEY = b"k" * 20
+STORE = protocol.encode_call(b"store", payloads.args_store(KEY, b"1:a", False, 60), False)
+
+
+class SlowStore(DataStore):
+    """Keeps what it is given when the test says so."""
+
+    is_durable = True
+
+    def __init__(self) -> None:
+        super().__init__(Params())
+        self.waiting: list[Callable[[str | None], None]] = []
+
+    def kept(self, callback: Callable[[str | None], None]) -> None:
+        self.waiting.append(callback)
+
+
+def test_the_answer_waits_for_the_commit(world: World) -> None:
+    store = SlowStore()
+    node, peer = world.node(store=store), world.peer()
+    rpc_id = peer.request(node.contact.endpoint, STORE)
+    assert peer.is_served_by(node.contact.endpoint)  # and nothing else was answered
+    assert store.get(KEY, 1, world.now) == [b"1:a"]
+    store.waiting.pop()(None)
+    response: Any = peer.receive()
+    while response.rpc_id != rpc_id:
+        response = peer.receive()
+    assert response.payload == payloads.STORED
+
+
+def test_what_can_t_be_kept_is_refused_and_counted(world: World) -> None:
+    store = SlowStore()
+    node, other = world.node(store=store), world.node(read_only=True)
+    other.ping(node.contact)
+    store.kept = lambda callback: callback("the disk is full")  # type: ignore[method-assign]
+    with pytest.raises(StoreFailed, match="the disk is full"):
+        other.add(KEY, b"a")
+    assert node.stats()["refused"] == {"the disk is full": 1}
+    with pytest.raises(StoreFailed, match="the disk is full"):
+        node.add(KEY, b"b")

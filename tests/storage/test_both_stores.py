@@ -1,0 +1,148 @@
+"""The store on disk beside the one in memory: the same operations, the same answers."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from kademlua.core.contact import Contact
+from kademlua.core.datastore import DataStore
+from kademlua.core.errors import StoreRefused
+from kademlua.core.params import Params
+from kademlua.storage.diskstore import DiskStore
+
+KEYS = [b"k" * 20, b"o" * 20, b"\xff" * 20]
+OWNERS = [
+    *(Contact("192.0.2.1", port, bytes([port]) * 20) for port in (1, 2, 3)),
+    Contact("192.0.2.2", 1, b"\xff" * 20),
+    Contact("2001:db8::1", 1, b"\xff" * 20),
+    Contact("2001:db8::2", 0xFFFF, b"\xff" * 20),
+]
+
+
+class BothStores(RuleBasedStateMachine):
+    """Commits and ends of the process come anywhere in between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = Path(tempfile.mkdtemp(prefix="kademlua-test-"))
+        self.began = 1_000_000
+        self.now = 0
+        self.store: DiskStore | None = None
+
+    @initialize(
+        drops=st.booleans(),
+        entries=st.integers(2, 8),
+        per_key=st.integers(1, 6),
+        stored=st.integers(10, 60),
+        of_address=st.integers(10, 60),
+    )
+    def begin(self, drops: bool, entries: int, per_key: int, stored: int, of_address: int) -> None:
+        self.params = Params(
+            overwrite_drops_others=drops,
+            max_entries=entries,
+            max_entries_per_key=per_key,
+            max_stored_bytes=stored,
+            max_bytes_per_address=of_address,
+            max_value_bytes=10,
+        )
+        self.memory = DataStore(self.params)
+        self.open()
+
+    def open(self) -> None:
+        self.store = DiskStore(
+            self.directory / "values",
+            self.params,
+            clock=lambda: self.now,
+            wall=lambda: self.began + self.now,
+            in_background=False,
+        )
+
+    @property
+    def disk(self) -> DiskStore:
+        assert self.store is not None
+        return self.store
+
+    def teardown(self) -> None:
+        if self.store is not None:
+            self.store.close()
+        shutil.rmtree(self.directory)
+
+    @rule(
+        key=st.sampled_from(KEYS),
+        owner=st.sampled_from(OWNERS),
+        size=st.integers(1, 11),
+        life=st.integers(0, 20),
+        overwrite=st.booleans(),
+        is_direct=st.booleans(),
+        repeats=st.sampled_from([1, 1, 1, 30]),
+    )
+    def put(self, key: bytes, owner: Any, size: int, life: int, repeats: int, **how: bool) -> None:
+        for step in range(repeats):
+            encoded = bytes([97 + step % 26]) * size
+            expires = self.now + (life + step) % 20
+            refusals = []
+            for store in (self.memory, self.disk):
+                try:
+                    store.put(key, owner, encoded, now=self.now, expires=expires, **how)
+                except StoreRefused as refusal:
+                    refusals.append(refusal.reason)
+            assert len(set(refusals)) * 2 == len(refusals)
+
+    @rule(key=st.sampled_from(KEYS), owner=st.sampled_from(OWNERS))
+    def remove(self, key: bytes, owner: Any) -> None:
+        assert self.memory.remove(key, owner) == self.disk.remove(key, owner)
+
+    @rule(seconds=st.integers(0, 15))
+    def time_passes(self, seconds: int) -> None:
+        self.now += seconds
+
+    @rule()
+    def expire(self) -> None:
+        assert self.memory.expire(self.now) == self.disk.expire(self.now)
+        assert self.disk.expire(self.now) == 0
+
+    @rule(key=st.sampled_from(KEYS), howmany=st.integers(-1, 6))
+    def get(self, key: bytes, howmany: int) -> None:
+        found = self.disk.get(key, howmany, self.now)
+        assert found == self.memory.get(key, howmany, self.now)
+
+    @rule()
+    def flush(self) -> None:
+        self.disk.flush()
+
+    @rule()
+    def keep(self) -> None:
+        said: list[str | None] = []
+        self.disk.kept(said.append)
+        assert said == [None]
+
+    @rule()
+    def close_and_open(self) -> None:
+        self.disk.close()
+        self.open()
+
+    @invariant()
+    def same(self) -> None:
+        if self.store is None:
+            return
+        assert len(self.disk) == len(self.memory)
+        assert self.disk.stored_bytes == self.memory.stored_bytes
+        assert list(self.disk.keys()) == sorted(self.memory.keys())
+        for key in KEYS:
+            assert self.disk.entries(key) == self.memory.entries(key)
+        ends = [entry.expires for key in KEYS for _, entry in self.memory.entries(key)]
+        due = self.disk.next_expiry()
+        if ends:
+            assert due is not None
+            assert due <= min(ends)
+
+
+TestBothStores = BothStores.TestCase
+TestBothStores.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
