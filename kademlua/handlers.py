@@ -105,19 +105,20 @@ class Handlers:
 
     def _write(self, request: Request, endpoint: Endpoint, handler: _Handler) -> None:
         """Store or remove, once it is sure that the sender is where he seems to be."""
-        args, at = request.args, _TOKEN_AT[request.name]
         strangers = self._strangers
-        token = args[at] if len(args) > at else b""
-        if strangers.shows(token, request, endpoint, args[0] if args else b""):
-            if strangers.is_one_store_more(endpoint, self._context.clock()):
-                self._answer(request, endpoint, handler)
-        elif strangers.is_one_store_more(endpoint, self._context.clock()):
+        if not strangers.is_one_store_more(endpoint, self._context.clock()):
+            return
+        if request.room == UNBOUNDED or strangers.shows(
+            request, endpoint, _argument(request, 0), _argument(request, _TOKEN_AT[request.name])
+        ):
+            self._answer(request, endpoint, handler)
+            return
 
-            def serve() -> None:
-                request.room = UNBOUNDED
-                self._answer(request, endpoint, handler)
+        def serve() -> None:
+            request.room = UNBOUNDED
+            self._answer(request, endpoint, handler)
 
-            strangers.hold(request, endpoint, strangers.size_of(request), serve)
+        strangers.hold(request, endpoint, strangers.size_of(request), serve)
 
     def _spawn(self, request: Request, endpoint: Endpoint, handler: _Handler) -> None:
         """Answer in a greenlet of its own, if one may be had: strangers get half of them."""
@@ -246,6 +247,10 @@ class Handlers:
 
     def _get_socket(self, request: Request, endpoint: Endpoint) -> bytes:
         return payloads.getsocket_reply(*endpoint)
+
+
+def _argument(request: Request, at: int) -> Any:
+    return request.args[at] if len(request.args) > at else None
 
 
 def _fitting(values: list[bytes], room: int) -> list[bytes]:

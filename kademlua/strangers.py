@@ -7,7 +7,7 @@ strangers are short, or wait until a ping has been answered; and so do their sto
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from kademlua.caller import Caller
@@ -68,31 +68,33 @@ class Strangers:
         """How many bytes the answer to a request of ``size`` bytes may have; 0 where there are
         too many requests, which is counted."""
         is_verified = self.verified.has(endpoint, now)
-        if not self._is_within(self._requests, endpoint, is_verified, now):
-            return 0
+        if not self._is_free(endpoint):
+            reason = self._requests.reason(self._source(endpoint), is_verified, now)
+            if reason is not None:
+                self._stats.throttled[reason] += 1
+                return 0
         if is_verified:
             return UNBOUNDED
         return AMPLIFICATION * size - self._ping_bytes  # it may be pinged besides
 
     def is_one_store_more(self, endpoint: Endpoint, now: float) -> bool:
         """Whether one store, or remove, more is taken from here; where not, it is counted."""
+        if self._is_free(endpoint):
+            return True
         is_verified = self.verified.has(endpoint, now)
-        return self._is_within(self._stores, endpoint, is_verified, now)
-
-    def _is_within(
-        self, bounds: _Bounds, endpoint: Endpoint, is_verified: bool, now: float
-    ) -> bool:
-        addr = endpoint[0]
-        if self._is_apart and is_near(addr):
-            if not self._transport.is_behind:
-                return True
-            reason = bounds.reason(endpoint, is_verified, now)
-        else:
-            reason = bounds.reason(network_of(addr), is_verified, now)
+        reason = self._stores.reason(self._source(endpoint), is_verified, now)
         if reason is None:
             return True
         self._stats.throttled[reason] += 1
         return False
+
+    def _is_free(self, endpoint: Endpoint) -> bool:
+        """Whether no bound holds for this source just now."""
+        return self._is_apart and not self._transport.is_behind and is_near(endpoint[0])
+
+    def _source(self, endpoint: Endpoint) -> Hashable:
+        addr = endpoint[0]
+        return endpoint if self._is_apart and is_near(addr) else network_of(addr)
 
     # Tokens.
 
@@ -103,10 +105,8 @@ class Strangers:
             return b""
         return self.tokens.give(endpoint, request.sender_id, key, self._context.clock())
 
-    def shows(self, token: object, request: Request, endpoint: Endpoint, key: object) -> bool:
-        """Whether the sender's address is verified, perhaps by a token that he just showed."""
-        if request.room == UNBOUNDED:
-            return True
+    def shows(self, request: Request, endpoint: Endpoint, key: object, token: object) -> bool:
+        """Whether the sender shows a token for a key: then his address is verified."""
         now = self._context.clock()
         if type(key) is not bytes or not self.tokens.accepts(
             token, endpoint, request.sender_id, key, now
@@ -215,7 +215,7 @@ class _Bounds:
         self._of_strangers = TokenBucket(of_strangers, _BURST * of_strangers)
         self._reasons = f"{what} of one source", f"{what} of strangers"
 
-    def reason(self, source: object, is_verified: bool, now: float) -> str | None:
+    def reason(self, source: Hashable, is_verified: bool, now: float) -> str | None:
         """Take one; which bound is in the way, or None."""
         if not self._of_source.take(source, now):
             return self._reasons[0]
