@@ -25,10 +25,10 @@ logger = logging.getLogger(__name__)
 Receiver = Callable[[bytes, Endpoint], None]
 
 _SO_MEMINFO = 55
-"""Linux' SO_MEMINFO: bytes in the receive buffer, its size, and seven more numbers."""
-_BEHIND = 4
-"""A node is behind when one part of so many of the receive buffer is full."""
-_MEMINFO = struct.Struct("=II")
+"""Linux' SO_MEMINFO: the bytes in the receive buffer, and eight more numbers."""
+_BEHIND = 65_536
+"""A node is behind when so many bytes wait there: some 85 datagrams, a millisecond or two."""
+_MEMINFO = struct.Struct("=I")
 _READ = 1
 _MAX_DATAGRAM = 65_536
 
@@ -178,7 +178,7 @@ def _is_filling(sock: socket.socket) -> bool:
     if not sys.platform.startswith("linux"):
         return False
     try:
-        used, size = _MEMINFO.unpack_from(sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36))
+        [used] = _MEMINFO.unpack_from(sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36))
     except (OSError, struct.error):
         return False
-    return bool(used * _BEHIND > size)
+    return bool(used > _BEHIND)
