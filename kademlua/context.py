@@ -24,6 +24,8 @@ class Context:
     params: Params
     clock: Callable[[], float]
     """Seconds, from any beginning, never backwards."""
+    wall: Callable[[], float]
+    """Seconds since 1970: only the ends that are signed into records go by it."""
     rng: random.Random
     """All chance, rpc ids included: by default the system's cryptographic source."""
     transport: Transport

@@ -15,6 +15,14 @@ class Crew:
     """Calls ``work``, which does one thing and says whether there was one, in some greenlets
     at a time."""
 
+    __slots__ = (
+        "_closed",
+        "_greenlets",
+        "_log",
+        "_size",
+        "_work",
+    )
+
     def __init__(
         self, size: int, work: Callable[[], bool], log: logging.LoggerAdapter[logging.Logger]
     ) -> None:

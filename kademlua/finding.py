@@ -12,6 +12,7 @@ from kademlua.core import payloads
 from kademlua.core.contact import Contact
 from kademlua.core.ids import to_int
 from kademlua.core.lookup import Lookup
+from kademlua.core.sieve import Sieve
 from kademlua.pages import rest_of
 
 
@@ -31,15 +32,22 @@ class Finding:
 
     __slots__ = (
         "_answers", "_context", "_cut", "_found", "_lacking", "_per_node", "_quorum", "_votes",
-        "key", "lookup",
+        "key", "lookup", "sieve",
     )  # fmt: skip
 
     lookup: Lookup
 
     def __init__(
-        self, context: Context, key: bytes, answers: int, per_node: int, quorum: int
+        self,
+        context: Context,
+        key: bytes,
+        answers: int,
+        per_node: int,
+        quorum: int,
+        sieve: Sieve,
     ) -> None:
         self.key = key
+        self.sieve = sieve
         self._context = context
         self._answers = max(answers, quorum)
         self._per_node = per_node
@@ -47,8 +55,8 @@ class Finding:
         self._votes: Counter[bytes] = Counter()
         self._found: list[Answer] = []
         self._lacking: list[Contact] = []
-        self._cut: list[tuple[Answer, int]] = []
-        """Answers that say that so many more values are there."""
+        self._cut: list[tuple[Answer, int, int]] = []
+        """Answers that had so many values, and say that so many more are there."""
 
     @property
     def left(self) -> int:
@@ -59,11 +67,15 @@ class Finding:
             return max(0, self._quorum - best)
         return max(0, left)
 
-    def take(self, contact: Contact, values: list[Any]) -> None:
-        """One more node has these."""
+    def take(self, contact: Contact, values: list[Any]) -> bool:
+        """One more node says that it has these; whether any of them are to be believed."""
+        values = self.sieve.sift(values)[: self._per_node]
+        if not values:
+            return False
         self._found.append(Answer(contact, values))
         if self._quorum > 1:  # a node that says a thing twice has said it once
             self._votes.update({payloads.encode_value(each) for each in values})
+        return True
 
     def read(self, contact: Contact, values: list[Any]) -> list[Contact]:
         """The contacts in an answer; what else it says is noted. WireError for nonsense."""
@@ -71,10 +83,10 @@ class Finding:
         if not retval:
             self._lacking.append(contact)
         elif self.left:
-            self.take(contact, retval[: self._per_node])
-            more = min(payloads.read_more(values), self._per_node - len(retval))
-            if more > 0:
-                self._cut.append((self._found[-1], more))
+            if not self.take(contact, retval):
+                self._lacking.append(contact)
+            elif (more := min(payloads.read_more(values), self._per_node - len(retval))) > 0:
+                self._cut.append((self._found[-1], len(retval), more))
             left = self.left
             if not left:
                 self.lookup.stop()
@@ -84,19 +96,21 @@ class Finding:
 
     def take_pages(self, caller: Caller) -> None:
         """Fetch what did not fit into the answers; blocks, and raises as ``rest_of`` does."""
-        for answer, more in self._cut:
-            rest = rest_of(caller, answer.contact, self.key, answer.values, more)
+        for answer, count, more in self._cut:
+            rest = self.sieve.sift(rest_of(caller, answer.contact, self.key, count, more))
             if self._quorum > 1:
                 said = {payloads.encode_value(each) for each in answer.values}
                 self._votes.update({payloads.encode_value(each) for each in rest} - said)
             answer.values.extend(rest)
 
     def result(self) -> list[Answer]:
-        """The answers, without values that fewer than ``quorum`` nodes have."""
+        """The answers, without values that fewer than ``quorum`` nodes have, and without what
+        a record turned out to stand against."""
+        found = [answer for answer in self._found if self.sieve.still_shown(answer.values)]
         if self._quorum <= 1:
-            return self._found
+            return found
         answers = []
-        for answer in self._found:
+        for answer in found:
             values = [each for each in answer.values if self._is_confirmed(each)]
             if values:
                 answers.append(Answer(answer.contact, values))

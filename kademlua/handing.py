@@ -9,9 +9,10 @@ import gevent
 
 from kademlua.caller import Caller
 from kademlua.context import Context
-from kademlua.core import payloads
+from kademlua.core import payloads, records
 from kademlua.core.contact import Contact
 from kademlua.core.datastore import Entry
+from kademlua.core.errors import RecordStale
 from kademlua.core.tombstones import Tombstones
 from kademlua.liveliness import LivelinessManager
 from kademlua.placement import Placement, StoreReport
@@ -25,6 +26,16 @@ _AROUND = 60
 class HandingOn:
     """Gives others what this node holds, each value under its owner and for what remains of
     its time; no faster than ``Params.replication_rate``."""
+
+    __slots__ = (
+        "_caller",
+        "_clock",
+        "_context",
+        "_free_at",
+        "_liveliness",
+        "_store",
+        "_tombstones",
+    )
 
     def __init__(
         self,
@@ -67,6 +78,10 @@ class HandingOn:
                 self._wait_for((len(entry.encoded) + 2 * _AROUND) * len(to))
             report = self._give_one(key, owner, entry, to, spares, at_most)
             took = set(report.acknowledged)
+            if records.is_record(key, entry.encoded):  # nobody can take it away
+                took.update(each for each, reason in report.refused if reason == RecordStale.usual)
+                holders = took if holders is None else holders & took
+                continue
             removed = sum(reason == payloads.REMOVED for _, reason in report.refused)
             if removed > len(took):
                 self._store.remove(key, owner)

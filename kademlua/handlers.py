@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,13 @@ _TOKEN_AT = {b"store": 3, b"remove": 2, b"lacks": 1 << 30}
 """Which argument is the token of the RPCs that only verified senders may call; lacks has none."""
 
 
+_NAMES = {
+    name.encode(): name
+    for name in ("ping", "findnode", "findvalue", "store", "getsocket", "remove", "leave", "lacks")
+}
+"""The protocol's RPCs as they are counted."""
+
+
 class Handlers:
     """Answers requests; each of the protocol's at once, in the event loop's greenlet."""
 
@@ -49,26 +57,26 @@ class Handlers:
             b"getsocket": self._get_socket,
             b"remove": holder.remove,
         }
-        self._names = {name: name.decode() for name in self._quick}
         self._registered: dict[bytes, tuple[RpcFunction, bool]] = {}
         self._greenlets: Pool | None = None
 
     def answer(self, name: bytes, handler: _Handler) -> None:
-        """Answer one more RPC of the protocol, at once, with the payload that ``handler`` gives."""
+        """Answer another RPC of the protocol, at once, with the payload that ``handler`` gives."""
         self._quick[name] = handler
-        self._names[name] = name.decode()
 
     def register(self, name: str, function: RpcFunction, *, blocking: bool) -> None:
-        """Answer the RPC ``name`` with a function; ValueError where the name is taken.
+        """Answer the RPC ``name`` with a function; ValueError where the name is taken,
+        TypeError for a coroutine function.
 
         A ``blocking`` one runs in a greenlet of its own. RpcRefused, or any other
         exception, answers 131.
         """
+        if inspect.iscoroutinefunction(function):
+            raise TypeError("a coroutine function has no loop to run in here")
         encoded = name.encode()
         if encoded in self._quick or encoded in self._registered:
             raise ValueError(f"an RPC named {name!r} is answered already")
         self._registered[encoded] = (function, blocking)
-        self._names[encoded] = name
 
     def close(self) -> None:
         """End the handlers that still run, but for one that closes its own node."""
@@ -81,7 +89,7 @@ class Handlers:
         name = request.name
         handler = self._quick.get(name)
         if handler is not None:
-            self._stats.requests[self._names[name]] += 1
+            self._stats.requests[_NAMES[name]] += 1
             if name in _TOKEN_AT:
                 self._write(request, endpoint, handler)
             else:
@@ -92,7 +100,7 @@ class Handlers:
             self._send_error(request, endpoint, protocol.NO_SUCH_RPC)
             return
         function, blocking = registered
-        self._stats.requests[self._names[name]] += 1
+        self._stats.requests[name.decode()] += 1
 
         def call_function(request: Request, endpoint: Endpoint) -> bytes:
             sender = self._context.sender(request.sender_id, endpoint)

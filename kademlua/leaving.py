@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import gevent
+from gevent import Greenlet
 from gevent.event import Event
 from gevent.pool import Pool
 
@@ -28,6 +29,18 @@ _SPARES = 4
 class Leaving:
     """The end of a node in good order; and what others are told of it."""
 
+    __slots__ = (
+        "_caller",
+        "_context",
+        "_handing",
+        "_is_over",
+        "_left",
+        "_liveliness",
+        "_own",
+        "_store",
+        "_table",
+    )
+
     def __init__(
         self,
         context: Context,
@@ -42,7 +55,10 @@ class Leaving:
         self._table = context.table
         self._store = context.store
         self._own = to_int(context.id)
-        self._is_over = Event()
+        self._is_over: Event | None = None
+        """While it hands over."""
+        self._left = 0
+        """Keys that nobody took."""
 
     def leave(self) -> None:
         """Hand over, in ``Params.leave_timeout`` at most, and say farewell; blocks so long."""
@@ -51,37 +67,40 @@ class Leaving:
 
     def cut(self) -> None:
         """Hand over no more: let ``leave`` come to its end now."""
-        self._is_over.set()
+        if self._is_over is not None:
+            self._is_over.set()
 
     def _hand_over(self) -> bool:
         """Whether everything that had to be was taken by others."""
         seconds = self._context.params.leave_timeout
-        keys = list(self._store.keys())
-        left = set(keys)
-        if keys and seconds:
-            giver = gevent.spawn(self._give_all, keys, left)
-            giver.link(lambda _: self._is_over.set())
-            self._is_over.wait(seconds)
-            giver.kill()
-        return not left
+        if not len(self._store) or not seconds:
+            return not len(self._store)
+        self._is_over = is_over = Event()
+        giver: Greenlet[..., bool] = gevent.spawn(self._give_all)
+        giver.link(lambda _: is_over.set())
+        is_over.wait(seconds)
+        giver.kill()
+        return giver.value is True
 
-    def _give_all(self, keys: list[bytes], left: set[bytes]) -> None:
-        """Give each key; those that were taken are no more ``left``."""
+    def _give_all(self) -> bool:
+        """Give each key; whether all were taken."""
         pool = Pool(_AT_ONCE)
         try:
-            for key in keys:
-                pool.spawn(self._give, key, left)
+            for key in self._store.keys():  # noqa: SIM118 - it is no dictionary
+                pool.spawn(self._give, key)
             pool.join()
         finally:
             pool.kill()
+        return not self._left
 
-    def _give(self, key: bytes, left: set[bytes]) -> None:
+    def _give(self, key: bytes) -> None:
         contacts = self._successors(key)
         try:
             if self._handing.give(key, contacts[:1], contacts[1:], is_paced=False):
-                left.discard(key)
+                return
         except KademluaError as error:
             self._context.log.info("a value could not be handed over: %s", error)
+        self._left += 1
 
     def _successors(self, key: bytes) -> list[Contact]:
         """Who takes this node's place among the holders of a key, and who may in its stead.

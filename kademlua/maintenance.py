@@ -5,6 +5,7 @@ Its greenlet lives while it has something to do; between, a timer of the loop wa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gevent
@@ -13,6 +14,7 @@ from gevent.event import Event
 
 from kademlua.bootstrap import Bootstrap
 from kademlua.context import Context
+from kademlua.core.contact import Endpoint
 from kademlua.core.errors import KademluaError, NodeClosed
 from kademlua.core.tombstones import Tombstones
 from kademlua.liveliness import LivelinessManager
@@ -64,6 +66,8 @@ class Maintenance:
         self._met = self._clock() - _MEET_EVERY
         self._looked_around = self._looked_farther = self._clock()
         self._refreshed = self._clock()
+        self._told = Event()
+        """Set when there are more addresses to try."""
         self.joined = Event()
         """Set while the node is in a network, or was never told of one."""
         self.tried = Event()
@@ -90,6 +94,14 @@ class Maintenance:
         self._publications.close()
         self.tried.set()
         self.joined.set()  # who waits finds the node closed
+
+    def meet(self, endpoints: Sequence[Endpoint]) -> None:
+        """Make use of others who were heard of: by them see more of the network, or join."""
+        self._bootstrap.learn(endpoints)
+        if self.joined.is_set():
+            self._bootstrap.meet(endpoints)
+        else:
+            self._told.set()
 
     def _run(self) -> None:
         """What is due now; then set the timer for the next time."""
@@ -127,7 +139,8 @@ class Maintenance:
             if not has_warned:
                 self._log.warning("nobody answers at the bootstrap addresses; still trying")
                 has_warned = True
-            gevent.sleep(self._jittered(wait))
+            self._told.wait(self._jittered(wait))
+            self._told.clear()
             wait = min(2 * wait, self._params.bootstrap_retry_max)
         # Others were joining beside it, unseen: the first round of upkeep looks around.
         self._size_at_look = 0
@@ -163,7 +176,7 @@ class Maintenance:
         revived = self._liveliness.revived
         if len(revived) >= _DEAD_ASKED and now - self._met >= _MEET_EVERY:
             self._met = now
-            self._bootstrap.meet(list(revived))
+            self._bootstrap.meet([contact.endpoint for contact in revived])
             revived.clear()
             self._replication.renew()
 

@@ -26,12 +26,27 @@ from kademlua.replication import Replication
 _AGAIN = 300.0
 """Seconds in which one is not given the same again, whoever says that it lacks it."""
 _REMEMBERED = 4_096
+_BUSY = 256
+"""Keys that wait to be given to others, beyond which strangers' words add none."""
 _CACHES = 64
 """Caches that may wait to be given what they asked for; the others do without."""
 
 
 class Mending:
     """What one node does about values that are missing where they should be."""
+
+    __slots__ = (
+        "_caches",
+        "_caller",
+        "_context",
+        "_crew",
+        "_given",
+        "_handing",
+        "_liveliness",
+        "_own",
+        "_params",
+        "_replication",
+    )
 
     def __init__(
         self,
@@ -106,7 +121,7 @@ class Mending:
 
     def _give(self, key: bytes, node_ids: set[bytes], cache: Contact | None) -> int:
         """See to it that these are given a key, as far as they should hold it; how many."""
-        if not self._handing.living(key):
+        if len(self._replication.gifts) >= _BUSY or not self._handing.living(key):
             return 0
         nearest = self._other_holders(key)
         wanted = [each for each in nearest if each.id in node_ids and self._is_due(key, each)]

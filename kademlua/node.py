@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -16,16 +17,18 @@ from kademlua.caller import Caller
 from kademlua.context import Context
 from kademlua.core import ids, payloads
 from kademlua.core.arguments import checked_key, checked_ttl, checked_value
-from kademlua.core.contact import Contact, ContactPool, Endpoint
+from kademlua.core.contact import Contact, ContactPool, Endpoint, canonical_address
 from kademlua.core.datastore import DataStore, Store
 from kademlua.core.errors import NodeClosed, NotJoined
 from kademlua.core.params import Params
+from kademlua.core.records import SignedRecord
 from kademlua.core.routing import RoutingTable
 from kademlua.core.stats import Stats
 from kademlua.core.tombstones import Tombstones
 from kademlua.finding import Answer
 from kademlua.handing import HandingOn
 from kademlua.handlers import Handlers, RpcFunction
+from kademlua.keyed import KeyedTransport
 from kademlua.leaving import Leaving
 from kademlua.liveliness import LivelinessManager
 from kademlua.maintenance import Maintenance
@@ -34,7 +37,9 @@ from kademlua.operations import Operations
 from kademlua.placement import StoreReport
 from kademlua.publications import Publication, Publications, SavedPublications
 from kademlua.receiver import Receiver
+from kademlua.recording import Recorded, Recording
 from kademlua.replication import Replication
+from kademlua.signing import Signer
 from kademlua.strangers import Strangers
 from kademlua.transport import Transport, UdpTransport
 
@@ -69,7 +74,9 @@ class Node:
         known: Iterable[Endpoint] = (),
         params: Params | None = None,
         read_only: bool = False,
+        network_keys: Sequence[bytes] = (),
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
         rng: random.Random | None = None,
         transport: Transport | None = None,
         store: Store | None = None,
@@ -82,10 +89,11 @@ class Node:
         IPv4 and IPv6. ``id`` has 20 bytes and is random otherwise. ``bootstrap`` lists
         (host, port) of nodes to join by; hosts may be names. ``known`` are addresses from
         a former life, asked in the same way, but not needed. A ``read_only`` node asks and
-        is kept out of everybody's tables. ``clock`` gives seconds, ``rng`` all chance (by
-        default the system's cryptographic source). Nodes of one process may share a
-        ``pool``, which saves memory. ``publications`` is where they outlast the process.
-        ValueError for a bad host, port or id.
+        is kept out of everybody's tables. With ``network_keys`` (32 bytes each) it hears only
+        who has one of them; the first one tags what it sends. ``clock`` gives seconds, ``wall``
+        those since 1970, ``rng`` all chance (by default the system's cryptographic source).
+        Nodes of one process may share a ``pool``, which saves memory. ``publications`` is where
+        they outlast it. ValueError for a bad host, port, id or key.
         """
         if id is not None and not ids.is_id(id):
             raise ValueError(f"an id is {ids.ID_BYTES} bytes, not {id!r:.60}")
@@ -94,20 +102,28 @@ class Node:
         params = params or Params()
         rng = rng or _SYSTEM_RNG
         own_id = id or ids.random_id(rng)
+        stats = Stats(clock())
+        transport = transport or UdpTransport(host, port, params)
+        keyed = None
+        if network_keys:
+            keyed = transport = KeyedTransport(transport, network_keys, stats.dropped, rng)
         self._context = context = Context(
             id=own_id,
             read_only=read_only,
             params=params,
             clock=clock,
+            wall=wall,
             rng=rng,
-            transport=transport or UdpTransport(host, port, params),
+            transport=transport,
             pool=pool if pool is not None else ContactPool(),
             table=RoutingTable(own_id, params.k, clock()),
             store=store if store is not None else DataStore(params),
-            stats=Stats(clock()),
+            stats=stats,
             log=logging.LoggerAdapter(logger, {"node": own_id}),
         )
         self._caller = Caller(context)
+        if keyed is not None:
+            keyed.in_flight = self._caller.in_flight
         self._tombstones = Tombstones()
         self._strangers = Strangers(context, self._caller)
         self._handlers = Handlers(context, self._strangers, self._tombstones)
@@ -124,6 +140,7 @@ class Node:
         handing = HandingOn(context, self._caller, self._liveliness, self._tombstones)
         replication = Replication(context, self._operations, handing)
         self._mending = Mending(context, self._caller, self._liveliness, handing, replication)
+        self._recording = Recording(context, self._operations, self._mending)
         self._leaving = Leaving(context, self._caller, self._liveliness, handing)
         self._handlers.answer(b"lacks", self._mending.lacks)
         self._handlers.answer(b"leave", self._leaving.farewell)
@@ -222,6 +239,17 @@ class Node:
         """Block until ``close`` has come to its end."""
         self._closed.wait()
 
+    def meet(self, endpoints: Iterable[Endpoint]) -> None:
+        """Be told of other nodes: (IP address, port) as in ``bootstrap``, but while it runs.
+
+        Who has not joined tries by them at once; who has looks its neighbourhood up by way
+        of them, so that two networks become one. Blocks meanwhile. ValueError for what is no
+        IP address, NodeClosed, TooManyCalls.
+        """
+        self._require_open()
+        known = [(canonical_address(addr)[0], port) for addr, port in endpoints]
+        self._maintenance.meet(known)
+
     @property
     def joined(self) -> bool:
         """Whether the node is in a network; one without bootstrap addresses always is."""
@@ -300,7 +328,8 @@ class Node:
 
         ``sender`` is a Contact. A tuple goes back as several return values, None as none.
         A function that waits for anything must be ``blocking``: it gets a greenlet of its
-        own. Whatever it raises is answered with 131. ValueError for a name that is taken.
+        own. Whatever it raises is answered with 131. ValueError for a name that is taken,
+        TypeError for a coroutine function.
         """
         self._handlers.register(name, function, blocking=blocking)
 
@@ -373,6 +402,75 @@ class Node:
         self._require_joined()
         self._publications.unpublish(checked_key(key))
         return self._operations.remove(key, checked_ttl(None, self.params))
+
+    # Records that prove themselves.
+
+    def put_immutable(self, value: Any, *, ttl: float | None = None) -> Recorded:
+        """Store a value under the SHA-1 of its bencoding, which ``Recorded.key`` tells.
+
+        Whoever finds it there can tell that it is the one. Raises as ``add`` does.
+        """
+        seconds = checked_ttl(ttl, self.params)
+        self._require_joined()
+        return self._recording.put_immutable(value, seconds)
+
+    def get_immutable(self, key: bytes) -> Any:
+        """The value whose bencoding has this SHA-1; KeyError where no node has it. Raises as
+        ``add`` does."""
+        self._require_joined()
+        return self._recording.get_immutable(checked_key(key))
+
+    def put_signed(
+        self,
+        value: Any,
+        signer: Signer,
+        *,
+        salt: bytes = b"",
+        seq: int | None = None,
+        cas: int | None = None,
+        ttl: float | None = None,
+        expires: float | None = None,
+    ) -> Recorded:
+        """Store a signed record, in place of those of this key with lower sequence numbers.
+
+        ``signer`` is a SigningKey or the like; ``salt``, up to 64 bytes, tells its records
+        apart; ``seq`` is the sequence number, by default the next after the one that is found.
+        With ``cas``, holders take it only in place of the record of that number. ``ttl`` is how
+        many seconds they keep it, by default until ``expires``; that is seconds since 1970,
+        signed, and nobody shows the record any more then.
+
+        Raises, where more nodes said so than took it, RecordStale, SwapRefused or
+        RecordExpired; CryptoMissing; and as ``add`` does.
+        """
+        seconds = None if ttl is None else checked_ttl(ttl, self.params)
+        self._require_joined()
+        return self._recording.put_signed(
+            value,
+            signer,
+            salt=salt,
+            seq=seq,
+            swaps=cas,
+            ttl=seconds,
+            expires=None if expires is None else math.floor(expires),
+        )
+
+    def get_signed(
+        self,
+        public_key: bytes,
+        salt: bytes = b"",
+        *,
+        answers: int | None = None,
+        least_seq: int = 0,
+    ) -> SignedRecord | None:
+        """The newest record of a public key and a salt; None where there is none.
+
+        All of the k closest nodes are asked; with ``answers`` no more than until so many have
+        shown a genuine one. Where nothing but records are found that are not believed, raises
+        RecordForged, RecordExpired, or RecordStale for sequence numbers below ``least_seq``;
+        CryptoMissing; and as ``add`` does.
+        """
+        self._require_joined()
+        return self._recording.get_signed(public_key, salt, answers=answers, least_seq=least_seq)
 
     def _publication(self, key: bytes, value: Any, ttl: float | None) -> Publication:
         encoded = checked_value(value, self.params)

@@ -11,17 +11,20 @@ from typing import Any
 
 from gevent.event import AsyncResult
 
-from kademlua.caller import Caller
+from kademlua import signing
+from kademlua.caller import Caller, Question
 from kademlua.context import Context
 from kademlua.core import payloads
 from kademlua.core.contact import Contact
-from kademlua.core.errors import StoreFailed, StoreRefused
+from kademlua.core.errors import RecordRefused, StoreFailed, StoreRefused
 from kademlua.core.estimate import SizeEstimate
 from kademlua.core.ids import random_id, to_int
 from kademlua.core.lookup import Lookup
+from kademlua.core.sieve import Sieve
 from kademlua.core.tombstones import Tombstones
 from kademlua.finding import Finding
 from kademlua.holder import remove
+from kademlua.keeping import Keeping
 from kademlua.liveliness import LivelinessManager
 from kademlua.placement import Placement, StoreReport
 from kademlua.search import Reader, Search
@@ -43,6 +46,7 @@ class Operations:
         self._liveliness = liveliness
         self._table = context.table
         self._store = context.store
+        self._keeping = Keeping(context)
         self._params = context.params
         self._clock = context.clock
         self.estimate = SizeEstimate()
@@ -92,13 +96,26 @@ class Operations:
             self._liveliness.note_original(contact.id)
         return payloads.read_findnode(values, self._context.pool, self._context.reach)
 
-    def find_value(self, key: bytes, answers: int, per_node: int, quorum: int = 1) -> Finding:
+    def sieve(self, key: bytes, **how: Any) -> Sieve:
+        """What checks the records that are found for a key; ``how`` as ``Sieve`` has it."""
+        return Sieve(key, verify=signing.verify, wall=self._context.wall, **how)
+
+    def find_value(
+        self,
+        key: bytes,
+        answers: int,
+        per_node: int,
+        quorum: int = 1,
+        sieve: Sieve | None = None,
+    ) -> Finding:
         """Find what up to ``answers`` nodes have under a key, up to ``per_node`` of each.
 
         Ends with as many answers as asked for, and ``quorum`` of them with a value in common;
-        where there are fewer, when the k closest have said what they have.
+        where there are fewer, when the k closest have said what they have. A node of which
+        nothing passes the sieve counts as one that has nothing.
         """
-        finding = Finding(self._context, key, answers, per_node, quorum)
+        sieve = sieve or self.sieve(key)
+        finding = Finding(self._context, key, answers, per_node, quorum, sieve)
         local = self._store.get(key, per_node, self._clock())
         if local:
             values = [payloads.decode_value(each) for each in local]
@@ -118,11 +135,21 @@ class Operations:
         if finding.left:
             self._took(key, search.lookup)
         finding.take_pages(self._caller)
+        if sieve.refused:
+            self._context.stats.disbelieved.update(sieve.refused)
         return finding
 
-    def store(self, key: bytes, encoded: bytes, ttl: int, *, overwrite: bool) -> StoreReport:
+    def store(
+        self,
+        key: bytes,
+        encoded: bytes,
+        ttl: int,
+        *,
+        overwrite: bool = False,
+        swaps: int | None = None,
+    ) -> StoreReport:
         """Store a bencoded value on the ``replicas`` nodes closest to its key, for so many
-        seconds.
+        seconds; with ``swaps``, in place of the signed record of that sequence number.
 
         This node is one of them where it is that close. Raises StoreFailed where fewer than
         ``write_quorum`` took it.
@@ -136,19 +163,18 @@ class Operations:
         wanted = replicas
         if not self._context.read_only and self._is_holder(key, candidates):
             wanted -= 1
-            self._store_here(key, encoded, ttl, overwrite, report)
-        questions = {
-            token: self._caller.question(
-                "store", payloads.args_store(key, encoded, overwrite, ttl, token=token)
-            )
-            for token in (b"", *search.tokens.values())
-        }
+            self._store_here(key, encoded, ttl, overwrite, swaps, report)
+
+        def question(token: bytes) -> Question:
+            args = payloads.args_store(key, encoded, overwrite, ttl, swaps=swaps, token=token)
+            return self._caller.question("store", args)
+
         placement = Placement(
             self._caller,
             self._liveliness,
-            questions[b""],
+            question(b""),
             report,
-            shown={contact: questions[token] for contact, token in search.tokens.items()},
+            shown={contact: question(token) for contact, token in search.tokens.items()},
         )
         placement.run(candidates[:wanted], candidates[wanted:])
         if len(report.acknowledged) < self._params.write_quorum:
@@ -189,16 +215,24 @@ class Operations:
         return to_int(self._context.id) ^ number < last.number ^ number
 
     def _store_here(
-        self, key: bytes, encoded: bytes, ttl: int, overwrite: bool, report: StoreReport
+        self,
+        key: bytes,
+        encoded: bytes,
+        ttl: int,
+        overwrite: bool,
+        swaps: int | None,
+        report: StoreReport,
     ) -> None:
         now = self._clock()
         expires = now + ttl
         own = self._context.contact
         self._tombstones.lift(key, own)
         try:
-            self._store.put(key, own, encoded, now=now, expires=expires, overwrite=overwrite)
+            self._keeping.put(
+                key, own, encoded, now=now, expires=expires, overwrite=overwrite, swaps=swaps
+            )
             self._await_kept()
-        except StoreRefused as refusal:
+        except (StoreRefused, RecordRefused) as refusal:
             report.refused.append((own, refusal.reason))
         else:
             report.acknowledged.append(own)

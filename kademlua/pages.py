@@ -18,13 +18,13 @@ _MOST = 65_536
 """Values that a node may say it has more of."""
 
 
-def rest_of(caller: Caller, contact: Contact, key: bytes, first: list[Any], more: int) -> list[Any]:
-    """The ``more`` values that follow behind the first page of a contact, as many as it still
+def rest_of(caller: Caller, contact: Contact, key: bytes, count: int, more: int) -> list[Any]:
+    """The ``more`` values that follow behind the first ``count`` of a contact, as many as it still
     has; blocks this greenlet. Who falls silent or talks nonsense has no more. Raises
     TooManyCalls and NodeClosed."""
-    step = max(1, len(first))
-    end = len(first) + min(more, _MOST)
-    starts = range(len(first), end, step)
+    step = max(1, count)
+    end = count + min(more, _MOST)
+    starts = range(count, end, step)
     ask = _Pages(caller, contact, key)
     found = Pool(_AT_ONCE).map(lambda start: ask.between(start, min(start + step, end)), starts)
     return [value for values in found for value in values]

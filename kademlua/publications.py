@@ -55,6 +55,18 @@ class SavedPublications(Protocol):
 class Publications:
     """The values that one node publishes: stored again before they end, each in its time."""
 
+    __slots__ = (
+        "_by_key",
+        "_clock",
+        "_context",
+        "_crew",
+        "_due",
+        "_operations",
+        "_params",
+        "_queue",
+        "_saved",
+    )
+
     def __init__(
         self, context: Context, operations: Operations, saved: SavedPublications | None
     ) -> None:
@@ -93,14 +105,11 @@ class Publications:
 
     def _keep(self, publication: Publication) -> None:
         """Block this greenlet until a publication outlives the process."""
-        if self._saved is None:
-            return
-        said: AsyncResult[str | None] = AsyncResult()
-        self._saved.put(*publication)
-        self._saved.kept(said.set)
-        reason = said.get()
-        if reason is not None:
-            raise StorageError(f"what is published can't be kept: {reason}")
+        if self._saved is not None:
+            self._saved.put(*publication)
+            reason = _why_not_kept(self._saved)
+            if reason is not None:
+                raise StorageError(f"what is published can't be kept: {reason}")
 
     def unpublish(self, key: bytes) -> bool:
         """Store it no more; whether it was published."""
@@ -109,6 +118,9 @@ class Publications:
             return False
         if self._saved is not None:
             self._saved.remove(key)
+            reason = _why_not_kept(self._saved)
+            if reason is not None:
+                self._context.log.warning("at the next start it is published again: %s", reason)
         return True
 
     def look_after(self, now: float) -> None:
@@ -144,3 +156,10 @@ class Publications:
         seconds = min(publication.ttl / 2, self._params.republish_interval)
         jitter = 1 - _JITTER * self._context.rng.random()
         self._due[publication.key] = self._clock() + seconds * jitter
+
+
+def _why_not_kept(saved: SavedPublications) -> str | None:
+    """Block this greenlet until all changes outlive the process, or can't, for this reason."""
+    said: AsyncResult[str | None] = AsyncResult()
+    saved.kept(said.set)
+    return said.get()

@@ -40,6 +40,8 @@ _MANY_IN = 60
 """Seconds in which the death of many is a catastrophe."""
 _SPREAD = 300
 """Seconds over which the turns are spread that are taken early, after a catastrophe."""
+_WAITING = 32_768
+"""Keys that may wait to be handed on; further ones stay due."""
 _AT_ONCE = 4
 """Keys being handed on at a time."""
 _CHUNK = 512
@@ -50,6 +52,27 @@ Changes = dict[int, Contact]
 
 class Replication:
     """The queue of what this node has to give, and its greenlets, which live while they give."""
+
+    __slots__ = (
+        "_began",
+        "_clock",
+        "_crew",
+        "_deaths",
+        "_done",
+        "_handing",
+        "_joined",
+        "_operations",
+        "_own",
+        "_params",
+        "_recent",
+        "_renewed",
+        "_scanned",
+        "_stats",
+        "_store",
+        "_table",
+        "_turns",
+        "gifts",
+    )
 
     def __init__(self, context: Context, operations: Operations, handing: HandingOn) -> None:
         self._operations = operations
@@ -166,7 +189,7 @@ class Replication:
                 receivers += others[len(others) - lost :]
             if any(number ^ target < own for number in gone):  # it did not give any more
                 receivers += [each for each in others if each.number in self._recent]
-        if receivers:
+        if receivers and len(self.gifts) < _WAITING:
             self.gifts.setdefault(key, {}).update(dict.fromkeys(receivers))
 
     # Whose turn has come.
@@ -194,7 +217,7 @@ class Replication:
             due = last + wait
             if last < self._renewed and self._renewed > self._began:
                 due = min(due, self._renewed + _SPREAD * (0.2 + chance))
-            if due <= now:
+            if due <= now and len(self._turns) < _WAITING:
                 self._turns.setdefault(key, last)
         self._done = done
 

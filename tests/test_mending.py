@@ -87,6 +87,16 @@ def test_the_same_is_not_given_again_soon(world: World) -> None:
     assert lacks(peer, nodes[0], nodes[1].id) == 1
 
 
+def test_a_flood_of_words_does_not_fill_the_queue(world: World) -> None:
+    nodes, peer = network(world), world.peer()
+    gifts = nodes[0]._maintenance._replication.gifts
+    for number in range(256):
+        gifts[sha1(f"{number}")] = {}
+    assert lacks(peer, nodes[0], nodes[1].id) == 0
+    gifts.clear()
+    assert lacks(peer, nodes[0], nodes[1].id) == 1
+
+
 @pytest.mark.parametrize("args", [b"", b"20:" + KEY, b"20:" + KEY + b"i1e", b"3:key20:" + KEY])
 def test_what_makes_no_sense_raises(world: World, args: bytes) -> None:
     request = protocol.encode_call(b"lacks", args, False)

@@ -56,11 +56,17 @@ def args_store(
     overwrite: bool,
     ttl: int,
     owner: Contact | None = None,
+    swaps: int | None = None,
     token: bytes = b"",
 ) -> bytes:
     """The arguments of store; ``encoded`` is the bencoded value, ``ttl`` how many seconds it
-    has. With ``owner`` it is handed on for this one; ``token`` is what the holder gave."""
-    fields = b"d5:owner%d:%be" % (len(owner.packed), owner.packed) if owner else b""
+    has. With ``owner`` it is handed on for this one; with ``swaps`` it is to replace only the
+    signed record of that sequence number; ``token`` is what the holder gave."""
+    fields = b"" if swaps is None else b"3:casi%de" % swaps
+    if owner is not None:
+        fields += b"5:owner%d:%b" % (len(owner.packed), owner.packed)
+    if fields:
+        fields = b"d%be" % fields
     start = b"20:%b%bi%de%d:%b" % (key, encoded, overwrite, len(token), token)
     return b"%bi%de%b" % (start, ttl, fields)
 

@@ -59,8 +59,9 @@ class RoutingTable:
         self._by_id: dict[bytes, Peer] = {}
         self._by_endpoint: dict[Endpoint, Peer] = {}
         self.buckets = [KBucket(now)]
-        self._came: dict[int, Contact] = {}
-        self._gone: dict[int, Contact] = {}
+        # Lists, though one is looked for in them at times: dictionaries would be 2 kB a node.
+        self._came: list[Contact] = []
+        self._gone: list[Contact] = []
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -171,22 +172,25 @@ class RoutingTable:
         bucket.replacements.pop(contact.number, None)
         self._by_id[contact.id] = peer
         self._by_endpoint[contact.endpoint] = peer
-        if self._gone.pop(contact.number, None) != contact:
-            self._came[contact.number] = contact
+        if contact in self._gone:
+            self._gone.remove(contact)
+        else:
+            self._came.append(contact)
 
     def take_changes(self) -> tuple[dict[int, Contact], dict[int, Contact]]:
         """Who came into the table and who went since this was last asked, by number."""
-        came, gone = self._came, self._gone
-        if came or gone:
-            self._came, self._gone = {}, {}
+        came = {contact.number: contact for contact in self._came}
+        gone = {contact.number: contact for contact in self._gone}
+        self._came.clear()
+        self._gone.clear()
         return came, gone
 
     def forget(self, contact: Contact) -> Contact | None:
         """As ``remove``, of one that handed over what it held: it does not count as one who
         went, after whom others would have to look."""
         successor = self.remove(contact)
-        if self._gone.get(contact.number) == contact:
-            del self._gone[contact.number]
+        if contact in self._gone:
+            self._gone.remove(contact)
         return successor
 
     def _split(self) -> None:
@@ -220,8 +224,10 @@ class RoutingTable:
         del self._by_id[contact.id]
         del self._by_endpoint[contact.endpoint]
         del self.buckets[self.bucket_of(contact.number)].contacts[contact.number]
-        if self._came.pop(contact.number, None) is None:
-            self._gone[contact.number] = contact
+        if contact in self._came:
+            self._came.remove(contact)
+        else:
+            self._gone.append(contact)
 
     def _move_up(
         self, bucket: KBucket, heard: float, but: Endpoint | None = None

@@ -13,6 +13,7 @@ class Stats:
         "bytes_in",
         "bytes_out",
         "calls",
+        "disbelieved",
         "dropped",
         "errors_out",
         "failed",
@@ -63,6 +64,8 @@ class Stats:
         became of them."""
         self.refused: Counter[str] = Counter()
         """Stores that we refused, by reason."""
+        self.disbelieved: Counter[str] = Counter()
+        """Records that we found and did not believe, by reason."""
 
     def snapshot(self, now: float) -> dict[str, object]:
         """All of it as plain values; ``seconds`` is the time since the node began."""
@@ -80,6 +83,7 @@ class Stats:
             "requests": dict(self.requests),
             "errors_out": self.errors_out,
             "refused": dict(self.refused),
+            "disbelieved": dict(self.disbelieved),
             "dropped": dict(self.dropped),
             "throttled": dict(self.throttled),
             "held": dict(self.held),

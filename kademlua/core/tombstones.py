@@ -13,31 +13,32 @@ _LIMIT = 65_536
 class Tombstones:
     """When the tombstone of a key and owner ends; bounded, the oldest goes first."""
 
-    __slots__ = ("_ends",)
+    __slots__ = ("ends",)
 
     def __init__(self) -> None:
-        self._ends: dict[tuple[bytes, Contact], float] = {}
+        self.ends: dict[tuple[bytes, Contact], float] = {}
+        """By key and owner; to look whether there are any."""
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self.ends)
 
     def put(self, key: bytes, owner: Contact, ends: float) -> None:
         """Let an owner's value not be handed on to us before a time."""
-        self._ends.pop((key, owner), None)
-        if len(self._ends) >= _LIMIT:
-            del self._ends[next(iter(self._ends))]
-        self._ends[key, owner] = ends
+        self.ends.pop((key, owner), None)
+        if len(self.ends) >= _LIMIT:
+            del self.ends[next(iter(self.ends))]
+        self.ends[key, owner] = ends
 
     def end(self, key: bytes, owner: Contact, now: float) -> float | None:
         """When the tombstone of this value ends; None where there is none any more."""
-        ends = self._ends.get((key, owner))
+        ends = self.ends.get((key, owner))
         return None if ends is None or ends <= now else ends
 
     def lift(self, key: bytes, owner: Contact) -> None:
         """The owner stored the value anew."""
-        self._ends.pop((key, owner), None)
+        self.ends.pop((key, owner), None)
 
     def expire(self, now: float) -> None:
         """Forget those that have ended."""
-        if self._ends:
-            self._ends = {each: ends for each, ends in self._ends.items() if ends > now}
+        if self.ends:
+            self.ends = {each: ends for each, ends in self.ends.items() if ends > now}

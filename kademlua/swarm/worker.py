@@ -92,6 +92,7 @@ class Worker:
             id=node_id(port),
             bootstrap=[order.bootstrap],
             params=self._params,
+            network_keys=order.network_keys,
             rng=self._rng,
             pool=self._pool,
             store=state.store if state is not None else None,
