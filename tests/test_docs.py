@@ -145,7 +145,7 @@ EXAMPLES = {
     "findnode-response-payload-token": payloads.findnode_reply([V4], 1, b"a-token!"),
     "findvalue-page-payload": payloads.findvalue_reply([], [b"5:hello"], 1, b"", 7),
     "store-token-payload": payload(
-        b"store", payloads.args_store(KEY, b"5:hello", False, 3600, None, b"a-token!")
+        b"store", payloads.args_store(KEY, b"5:hello", False, 3600, token=b"a-token!")
     ),
     "ping-payload-ro": payload(b"ping", read_only=True),
     "findnode-request-payload": payload(b"findnode", payloads.args_key(KEY)),

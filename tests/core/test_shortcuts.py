@@ -46,7 +46,7 @@ def requests() -> list[bytes]:
         args = payloads.args_store(KEY, bencoding.encode(value), False, 86_400)
         found.append(protocol.encode_call(b"store", args, False))
         for token in (b"t" * 8, b"i1e8:abc", b"eeeeeeee"):
-            args = payloads.args_store(KEY, bencoding.encode(value), False, 60, None, token)
+            args = payloads.args_store(KEY, bencoding.encode(value), False, 60, token=token)
             found.append(protocol.encode_call(b"store", args, False))
         found.append(b"d4:name5:store4:argsl20:%b%bee" % (KEY, bencoding.encode(value)))
     return found
