@@ -2,7 +2,7 @@
 # Sourced by the scripts beside it, with $root set to the checkout (a physical path).
 #
 # kademlua_env PART makes sure that $root/.venv holds the project and PART ("base", or extras of
-# setup.cfg: "crypto,disk" for what a node can do, "docs", "test"), and sets $python. Where the
+# setup.cfg: "crypto,disk" for what a node can do, "http", "docs", "test"), and sets $python. Where the
 # stamp in .venv says that all is there, that costs one cksum; where not, bin/_setup.py installs.
 
 say() { printf 'kademlua: %s\n' "$*" >&2; }

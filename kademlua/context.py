@@ -12,6 +12,7 @@ from kademlua.core.datastore import Store
 from kademlua.core.params import Params
 from kademlua.core.routing import RoutingTable
 from kademlua.core.stats import Stats
+from kademlua.observers import Observers
 from kademlua.transport import Transport
 
 
@@ -33,6 +34,7 @@ class Context:
     table: RoutingTable
     store: Store
     stats: Stats
+    observers: Observers
     log: logging.LoggerAdapter[logging.Logger]
     """Records made by it have the id as ``node``, so that logs can be told apart."""
 

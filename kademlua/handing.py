@@ -113,7 +113,9 @@ class HandingOn:
                 key, entry.encoded, False, remains, None if is_own else owner
             )
             question = self._caller.question("store", args)
-            Placement(self._caller, self._liveliness, question, report).run(list(to), list(spares))
+            placement = Placement(self._caller, self._liveliness, question, report)
+            placement.run(list(to), list(spares))
+            self._context.stats.caused["replicate"] += placement.sent
             self._context.stats.handed_on += len(report.acknowledged)
         return report
 

@@ -85,6 +85,9 @@ class Holder:
             )
         except (StoreRefused, RecordRefused) as refusal:
             return self._refused(refusal.reason)
+        observers = self._context.observers
+        if observers.all:
+            observers.value_stored(key, owner, len(encoded))
         if self._store.is_durable:
             self._once_kept(payloads.STORED, request, endpoint)
             return None

@@ -24,6 +24,7 @@ from kademlua.core.params import Params
 from kademlua.core.records import SignedRecord
 from kademlua.core.routing import RoutingTable
 from kademlua.core.stats import Stats
+from kademlua.core.timings import Timings
 from kademlua.core.tombstones import Tombstones
 from kademlua.finding import Answer
 from kademlua.handing import HandingOn
@@ -33,6 +34,7 @@ from kademlua.leaving import Leaving
 from kademlua.liveliness import LivelinessManager
 from kademlua.maintenance import Maintenance
 from kademlua.mending import Mending
+from kademlua.observers import Observer, Observers
 from kademlua.operations import Operations
 from kademlua.placement import StoreReport
 from kademlua.publications import Publication, Publications, SavedPublications
@@ -107,6 +109,7 @@ class Node:
         keyed = None
         if network_keys:
             keyed = transport = KeyedTransport(transport, network_keys, stats.dropped, rng)
+        log = logging.LoggerAdapter(logger, {"node": own_id})
         self._context = context = Context(
             id=own_id,
             read_only=read_only,
@@ -119,7 +122,8 @@ class Node:
             table=RoutingTable(own_id, params.k, clock()),
             store=store if store is not None else DataStore(params),
             stats=stats,
-            log=logging.LoggerAdapter(logger, {"node": own_id}),
+            observers=Observers(log),
+            log=log,
         )
         self._caller = Caller(context)
         if keyed is not None:
@@ -255,7 +259,17 @@ class Node:
         """Whether the node is in a network; one without bootstrap addresses always is."""
         return self._maintenance.joined.is_set() and not self._ends
 
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called."""
+        return self._closed.is_set()
+
     # What it is and knows.
+
+    @property
+    def now(self) -> float:
+        """The time by its clock, to which the times in its table and store are to be compared."""
+        return self._context.clock()
 
     @property
     def id(self) -> bytes:
@@ -292,9 +306,35 @@ class Node:
             "network_size": self.network_size(),
         }
 
+    def calls_in_flight(self) -> dict[str, int]:
+        """Its calls to others that have not ended yet, by RPC."""
+        return dict(self._caller.in_flight_by_rpc())
+
     def network_size(self) -> int:
         """About how many nodes the network has, this one included."""
         return self._operations.network_size()
+
+    def timings(self) -> Timings:
+        """Histograms of round trips and lookups, counted from the first time on that this is
+        called: it makes a find by 1 µs dearer."""
+        observers = self._context.observers
+        if observers.timings is None:
+            observers.timings = Timings()
+        return observers.timings
+
+    def observe(self, observer: Observer) -> None:
+        """From now on tell an observer of what happens; while there is one, each call of ours
+        costs some microseconds more."""
+        observers = self._context.observers
+        observers.all = (*observers.all, observer)
+        self._context.table.changed = observers.table_changed
+
+    def unobserve(self, observer: Observer) -> None:
+        """Tell an observer no more; one that is not there does not matter."""
+        observers = self._context.observers
+        observers.all = tuple(each for each in observers.all if each is not observer)
+        if not observers.all:
+            self._context.table.changed = None
 
     # One RPC to one node.
 

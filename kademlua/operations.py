@@ -52,35 +52,51 @@ class Operations:
         self.estimate = SizeEstimate()
 
     def find_node(
-        self, target: bytes, seeds: Iterable[Contact] = (), count: int | None = None
+        self,
+        target: bytes,
+        seeds: Iterable[Contact] = (),
+        count: int | None = None,
+        *,
+        cause: str = "find_node",
     ) -> Lookup:
         """Look up the closest live contacts; blocks this greenlet until it is done.
 
         ``seeds`` are contacts to begin with besides the routing table's; ``count`` is how many
-        to find, by default ``Params.k``. Raises NodeClosed and TooManyCalls.
+        to find, by default ``Params.k``; ``cause`` is one of ``Stats.caused``.
+        Raises NodeClosed and TooManyCalls.
         """
-        return self._find_node(target, seeds, count).lookup
+        return self._find_node(target, seeds, count, cause=cause).lookup
 
     def _find_node(
-        self, target: bytes, seeds: Iterable[Contact] = (), count: int | None = None
+        self,
+        target: bytes,
+        seeds: Iterable[Contact] = (),
+        count: int | None = None,
+        *,
+        cause: str,
     ) -> Search:
         args = payloads.args_key(target)
-        search = self._search(target, "findnode", args, self._read_contacts, k=count)
+        read = self._read_contacts
+        search = self._search(target, "findnode", args, read, cause=cause, k=count)
         search.run(seeds)
         self._took(target, search.lookup)
         return search
 
-    def find_some(self, wanted: Sequence[tuple[bytes, Callable[[Lookup], bool]]]) -> None:
+    def find_some(
+        self, wanted: Sequence[tuple[bytes, Callable[[Lookup], bool]]], cause: str
+    ) -> None:
         """Look up several targets at once, each with one query at a time and only until its
         function says that enough have answered; blocks and raises as ``find_node`` does."""
-        searches = [(target, self._search_some(target, until)) for target, until in wanted]
+        searches = [(target, self._search_some(target, until, cause)) for target, until in wanted]
         for target, search in searches:
             search.wait()
             self._sample(target, search.lookup)
 
-    def _search_some(self, target: bytes, until: Callable[[Lookup], bool]) -> Search:
+    def _search_some(self, target: bytes, until: Callable[[Lookup], bool], cause: str) -> Search:
         args = payloads.args_key(target)
-        search = self._search(target, "findnode", args, self._read_contacts, alpha=1, until=until)
+        search = self._search(
+            target, "findnode", args, self._read_contacts, cause=cause, alpha=1, until=until
+        )
         search.lookup.narrow(1)
         search.start()
         return search
@@ -89,7 +105,7 @@ class Operations:
         """See at so many random places how near the nodes are to each other: some four queries
         each. Blocks and raises as ``find_node`` does."""
         rng = self._context.rng
-        self.find_some([(random_id(rng), _has_nearest) for _ in range(count)])
+        self.find_some([(random_id(rng), _has_nearest) for _ in range(count)], "settle")
 
     def _read_contacts(self, contact: Contact, values: list[Any]) -> list[Contact]:
         if values and type(values[0]) is list:
@@ -128,8 +144,15 @@ class Operations:
         spare = 0 if self._liveliness.is_sure else 1
         alpha = min(self._params.alpha, finding.left + spare)
         is_sparing = self._liveliness.patience.is_swift
-        read = finding.read
-        search = self._search(key, "findvalue", args, read, alpha=alpha, is_sparing=is_sparing)
+        search = self._search(
+            key,
+            "findvalue",
+            args,
+            finding.read,
+            cause="find_value",
+            alpha=alpha,
+            is_sparing=is_sparing,
+        )
         finding.lookup = search.lookup
         search.run(())
         if finding.left:
@@ -147,6 +170,7 @@ class Operations:
         *,
         overwrite: bool = False,
         swaps: int | None = None,
+        cause: str = "store",
     ) -> StoreReport:
         """Store a bencoded value on the ``replicas`` nodes closest to its key, for so many
         seconds; with ``swaps``, in place of the signed record of that sequence number.
@@ -157,7 +181,7 @@ class Operations:
         replicas = self._params.replicas
         # The nearest know who the farther ones are. To ask these costs as much as that they
         # ping us before they take the value, and some know us already.
-        search = self._find_node(key, count=(2 * replicas + 4) // 5)
+        search = self._find_node(key, count=(2 * replicas + 4) // 5, cause=cause)
         candidates = search.lookup.known(2 * replicas)
         report = StoreReport()
         wanted = replicas
@@ -177,6 +201,7 @@ class Operations:
             shown={contact: question(token) for contact, token in search.tokens.items()},
         )
         placement.run(candidates[:wanted], candidates[wanted:])
+        self._context.stats.caused[cause] += placement.sent
         if len(report.acknowledged) < self._params.write_quorum:
             raise StoreFailed(report.why_failed(), report)
         return report
@@ -187,7 +212,7 @@ class Operations:
         Twice as many are told as should hold it: some may not have let go yet. Raises
         StoreFailed where nobody answered.
         """
-        search = self._find_node(key)
+        search = self._find_node(key, cause="remove")
         found = search.lookup.known(2 * self._params.replicas)
         report = StoreReport()
         own = self._context.contact
@@ -202,6 +227,7 @@ class Operations:
             self._caller, self._liveliness, question, report, payloads.read_remove, shown
         )
         placement.run(found, [])
+        self._context.stats.caused["remove"] += placement.sent
         if found and not report.acknowledged:
             raise StoreFailed(report.why_failed("removed the value"), report)
         return report
@@ -231,6 +257,8 @@ class Operations:
             self._keeping.put(
                 key, own, encoded, now=now, expires=expires, overwrite=overwrite, swaps=swaps
             )
+            if self._context.observers.all:
+                self._context.observers.value_stored(key, own, len(encoded))
             self._await_kept()
         except (StoreRefused, RecordRefused) as refusal:
             report.refused.append((own, refusal.reason))

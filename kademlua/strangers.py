@@ -161,6 +161,7 @@ class Strangers:
         except KademluaError:
             return
         waiting.pings += 1
+        self._stats.caused["probe"] += 1
 
     def prove(self, request: Request, endpoint: Endpoint) -> None:
         """Ping the sender where he would get more if he had proved his address."""

@@ -7,7 +7,7 @@ keeps it is told whom to probe (Maymounkov and Mazières 2002, sections 2.2 to 2
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.ids import ID_BITS, to_int
@@ -50,7 +50,9 @@ class RoutingTable:
     last one, which holds the own id, splits.
     """
 
-    __slots__ = ("_by_endpoint", "_by_id", "_came", "_gone", "_k", "_own", "buckets", "own_id")
+    __slots__ = (
+        "_by_endpoint", "_by_id", "_came", "_gone", "_k", "_own", "buckets", "changed", "own_id",
+    )  # fmt: skip
 
     def __init__(self, own_id: bytes, k: int, now: float) -> None:
         self.own_id = own_id
@@ -59,6 +61,8 @@ class RoutingTable:
         self._by_id: dict[bytes, Peer] = {}
         self._by_endpoint: dict[Endpoint, Peer] = {}
         self.buckets = [KBucket(now)]
+        self.changed: Callable[[Contact, bool], None] | None = None
+        """Told of each contact that enters (True) or leaves; must not raise."""
         # Lists, though one is looked for in them at times: dictionaries would be 2 kB a node.
         self._came: list[Contact] = []
         self._gone: list[Contact] = []
@@ -172,6 +176,8 @@ class RoutingTable:
         bucket.replacements.pop(contact.number, None)
         self._by_id[contact.id] = peer
         self._by_endpoint[contact.endpoint] = peer
+        if self.changed is not None:
+            self.changed(contact, True)
         if contact in self._gone:
             self._gone.remove(contact)
         else:
@@ -224,6 +230,8 @@ class RoutingTable:
         del self._by_id[contact.id]
         del self._by_endpoint[contact.endpoint]
         del self.buckets[self.bucket_of(contact.number)].contacts[contact.number]
+        if self.changed is not None:
+            self.changed(contact, False)
         if contact in self._came:
             self._came.remove(contact)
         else:
