@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import gevent
 from gevent.socket import wait_read
@@ -38,10 +39,13 @@ class Figures:
     """Datagrams a second."""
     throttled: float
     """Of these."""
+    cpu: float
+    """Seconds of CPU that the node had in a second."""
 
 
-def capacity(seconds: float = 2.0) -> float:
-    """Requests a second that a node serves, with all bounds off."""
+def capacity(seconds: float = 2.0) -> tuple[float, float]:
+    """Requests that a node serves in a second, with all bounds off: on this machine as busy as
+    it is now, and in a second of CPU."""
     with _Served(UNBOUND) as node:
         flood = _flood(node.endpoint, 1_000_000, seconds, 1)
         before = node.stats()
@@ -49,7 +53,8 @@ def capacity(seconds: float = 2.0) -> float:
         after = node.stats()
         flood.wait()
     served = sum(after["requests"].values()) - sum(before["requests"].values())
-    return served / (after["seconds"] - before["seconds"])
+    took = after["seconds"] - before["seconds"], after["cpu"] - before["cpu"]
+    return served / took[0], served / took[1]
 
 
 def under_flood(rate: float, sources: int, seconds: float = 4.0) -> Figures:
@@ -80,6 +85,7 @@ def under_flood(rate: float, sources: int, seconds: float = 4.0) -> Figures:
         finds=len(times),
         arrived=(after["packets_in"] - before["packets_in"]) / took,
         throttled=sum(after["throttled"].values()) / took,
+        cpu=(after["cpu"] - before["cpu"]) / took,
     )
 
 
@@ -110,11 +116,11 @@ class _Served:
         self._process.kill()
         self._process.communicate()
 
-    def stats(self) -> dict[str, dict[str, int]]:
+    def stats(self) -> dict[str, Any]:
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
-        found: dict[str, dict[str, int]] = json.loads(self._line())
+        found: dict[str, Any] = json.loads(self._line())
         return found
 
     def _line(self) -> str:
@@ -130,7 +136,7 @@ def _serve(apart: str) -> None:
             wait_read(0)
             if not sys.stdin.readline():
                 return
-            print(json.dumps(node.stats()), flush=True)
+            print(json.dumps(node.stats() | {"cpu": time.process_time()}), flush=True)
 
 
 def _send_flood(addr: str, port: str, rate: str, seconds: str, sources: str) -> None:
@@ -153,8 +159,8 @@ def _send_flood(addr: str, port: str, rate: str, seconds: str, sources: str) -> 
 
 
 def main() -> None:
-    served = capacity()
-    print(f"a node serves {served:,.0f} findnodes a second")
+    wall, served = capacity()
+    print(f"a node serves {wall:,.0f} findnodes in a second, {served:,.0f} in one of CPU")
     for rate, sources in ((1, 1), (2 * served, 1), (2 * served, 10_000)):
         print(f"{rate:,.0f} a second from {sources} sources:", under_flood(rate, sources))
 

