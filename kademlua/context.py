@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kademlua.core.contact import Contact, ContactPool
+from kademlua.core.crowds import CrowdLimits
 from kademlua.core.datastore import Store
 from kademlua.core.params import Params
 from kademlua.core.routing import RoutingTable
@@ -29,6 +30,7 @@ class Context:
     transport: Transport
     pool: ContactPool
     table: RoutingTable
+    limits: CrowdLimits
     store: Store
     stats: Stats
     log: logging.LoggerAdapter[logging.Logger]

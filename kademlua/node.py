@@ -16,6 +16,7 @@ from kademlua.caller import Caller
 from kademlua.context import Context
 from kademlua.core import ids, payloads
 from kademlua.core.contact import Contact, ContactPool, Endpoint
+from kademlua.core.crowds import CrowdLimits
 from kademlua.core.datastore import DataStore, Store
 from kademlua.core.errors import NodeClosed, NotJoined
 from kademlua.core.params import Params
@@ -24,7 +25,7 @@ from kademlua.core.stats import Stats
 from kademlua.handlers import Handlers, RpcFunction
 from kademlua.liveliness import LivelinessManager
 from kademlua.maintenance import Maintenance
-from kademlua.operations import Answer, Operations
+from kademlua.operations import Accept, Answer, Operations
 from kademlua.placement import StoreReport
 from kademlua.receiver import Receiver
 from kademlua.transport import Transport, UdpTransport
@@ -83,6 +84,7 @@ class Node:
         params = params or Params()
         rng = rng or _SYSTEM_RNG
         own_id = id or ids.random_id(rng)
+        limits = CrowdLimits.of(params)
         self._context = context = Context(
             id=own_id,
             read_only=read_only,
@@ -91,7 +93,8 @@ class Node:
             rng=rng,
             transport=transport or UdpTransport(host, port, params),
             pool=pool if pool is not None else ContactPool(),
-            table=RoutingTable(own_id, params.k, clock()),
+            table=RoutingTable(own_id, params.k, clock(), limits),
+            limits=limits,
             store=store if store is not None else DataStore(params),
             stats=Stats(clock()),
             log=logging.LoggerAdapter(logger, {"node": own_id}),
@@ -264,13 +267,25 @@ class Node:
         self._require_joined()
         return self._operations.find_node(_checked(target)).closest()
 
-    def find_value(self, key: bytes, answers: int = 3, per_node: int = 4096) -> list[Answer]:
+    def find_value(
+        self,
+        key: bytes,
+        answers: int = 3,
+        per_node: int = 4096,
+        *,
+        accept: Accept | None = None,
+        paths: int | None = None,
+    ) -> list[Answer]:
         """The values of a key, from up to ``answers`` nodes, up to ``per_node`` of each.
 
-        An empty list where the k closest nodes have none. Raises as ``add`` does.
+        ``accept``, where values prove themselves, is given those of an answer and returns
+        those that do; an answer without any counts as none. With ``paths``, by default
+        ``Params.paths``, nodes are sought on so many disjoint paths. An empty list where the
+        k closest nodes have none. Raises as ``add`` does.
         """
         self._require_joined()
-        return self._operations.find_value(_checked(key), answers, per_node)
+        paths = paths or self.params.paths
+        return self._operations.find_value(_checked(key), answers, per_node, accept, paths)
 
     def add(self, key: bytes, value: Any) -> StoreReport:
         """Store this node's value of a key, beside those of others; its former one goes.

@@ -16,13 +16,19 @@ from kademlua.caller import Caller
 from kademlua.context import Context
 from kademlua.core import payloads
 from kademlua.core.contact import Contact
+from kademlua.core.crowds import Spread
 from kademlua.core.errors import StoreFailed, StoreRefused
 from kademlua.core.estimate import SizeEstimate
 from kademlua.core.ids import random_id, to_int
 from kademlua.core.lookup import Lookup
+from kademlua.core.paths import Paths
 from kademlua.liveliness import LivelinessManager
 from kademlua.placement import Placement, StoreReport
 from kademlua.search import Reader, Search
+
+
+Accept = Callable[[list[Any]], list[Any]]
+"""Given the values in one answer, returns those that are to be believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +55,20 @@ class Operations:
         self.estimate = SizeEstimate()
 
     def find_node(
-        self, target: bytes, seeds: Iterable[Contact] = (), count: int | None = None
-    ) -> Lookup:
+        self,
+        target: bytes,
+        seeds: Iterable[Contact] = (),
+        count: int | None = None,
+        paths: int = 1,
+    ) -> Lookup | Paths:
         """Look up the closest live contacts; blocks this greenlet until it is done.
 
         ``seeds`` are contacts to begin with besides the routing table's; ``count`` is how many
-        to find, by default ``Params.k``. Raises NodeClosed and TooManyCalls.
+        to find, by default ``Params.k``; ``paths`` on how many disjoint ones. Raises NodeClosed
+        and TooManyCalls.
         """
         args = payloads.args_key(target)
-        search = self._search(target, "findnode", args, self._read_contacts, k=count)
+        search = self._search(target, "findnode", args, self._read_contacts, k=count, paths=paths)
         search.run(seeds)
         self._took(target, search.lookup)
         return search.lookup
@@ -86,23 +97,34 @@ class Operations:
     def _read_contacts(self, _: Contact, values: list[Any]) -> list[Contact]:
         return payloads.read_findnode(values, self._context.pool, self._context.reach)
 
-    def find_value(self, key: bytes, answers: int, per_node: int) -> list[Answer]:
+    def find_value(
+        self,
+        key: bytes,
+        answers: int,
+        per_node: int,
+        accept: Accept | None = None,
+        paths: int = 1,
+    ) -> list[Answer]:
         """The values of a key at up to ``answers`` nodes, up to ``per_node`` of each.
 
-        Ends with as many answers as asked for; where there are fewer, when the k closest
-        have said what they have.
+        Ends with as many answers as asked for; where there are fewer, when the k closest, on
+        each of so many disjoint ``paths``, have said what they have. An answer of which
+        ``accept`` leaves nothing does not count.
         """
         found: list[Answer] = []
-        local = self._store.get(key, per_node, self._clock())
+        stored = self._store.get(key, per_node, self._clock())
+        local = [payloads.decode_value(each) for each in stored]
+        if accept is not None:
+            local = accept(local)
         if local:
-            found.append(
-                Answer(self._context.contact, [payloads.decode_value(each) for each in local])
-            )
+            found.append(Answer(self._context.contact, local))
             if answers <= 1:
                 return found
 
         def read(contact: Contact, values: list[Any]) -> list[Contact]:
             retval = payloads.read_retval(values)
+            if retval and accept is not None:
+                retval = accept(retval)
             if retval and len(found) < answers:
                 found.append(Answer(contact, retval[:per_node]))
                 search.lookup.narrow(answers - len(found))
@@ -117,7 +139,9 @@ class Operations:
         spare = 0 if self._liveliness.is_sure else 1
         alpha = min(self._params.alpha, answers - len(found) + spare)
         is_sparing = self._liveliness.patience.is_swift
-        search = self._search(key, "findvalue", args, read, alpha=alpha, is_sparing=is_sparing)
+        search = self._search(
+            key, "findvalue", args, read, alpha=alpha, is_sparing=is_sparing, paths=paths
+        )
         search.run(())
         if len(found) < answers:
             self._took(key, search.lookup)
@@ -131,7 +155,8 @@ class Operations:
         """
         replicas = self._params.replicas
         # The nearer half know who the farther half are: a question each is saved.
-        candidates = self.find_node(key, count=(replicas + 1) // 2).known(2 * replicas)
+        lookup = self.find_node(key, count=(replicas + 1) // 2, paths=self._params.paths)
+        candidates = lookup.known(2 * replicas)
         report = StoreReport()
         wanted = replicas
         if not self._context.read_only and self._is_holder(key, candidates):
@@ -182,18 +207,23 @@ class Operations:
         since = self._clock() - self._params.refresh_interval
         return self.estimate.nodes(own, known, k, since)
 
+    def gauge(self) -> None:
+        """See anew how near to each other ids may be before they count as a crowd."""
+        nodes = self.estimate.usual(self._clock() - self._params.refresh_interval)
+        self._table.spread = None if nodes is None else Spread(nodes)
+
     def _search(self, target: bytes, name: str, args: bytes, read: Reader, **how: Any) -> Search:
         return Search(
             self._context, self._caller, self._liveliness, target, name, args, read, **how
         )
 
-    def _took(self, target: bytes, lookup: Lookup) -> None:
+    def _took(self, target: bytes, lookup: Lookup | Paths) -> None:
         """A lookup went all the way: its bucket is fresh, its result tells of the size."""
         if lookup.k >= self._params.k:  # a narrower one does not meet the whole bucket
             self._table.looked_up(target, self._clock())
         self._sample(target, lookup)
 
-    def _sample(self, target: bytes, lookup: Lookup) -> None:
+    def _sample(self, target: bytes, lookup: Lookup | Paths) -> None:
         # The neighbours themselves count once already, as they stand in the table.
         if target != self._context.id:
             known = lookup.known(self._params.k)

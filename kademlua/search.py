@@ -17,6 +17,7 @@ from kademlua.core.calls import Call
 from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError, NodeClosed, RpcTimeout, WireError
 from kademlua.core.lookup import Lookup
+from kademlua.core.paths import Paths
 from kademlua.liveliness import LivelinessManager
 
 Reader = Callable[[Contact, list[Any]], list[Contact]]
@@ -40,8 +41,10 @@ class Search:
         alpha: int | None = None,
         is_sparing: bool = False,
         until: Callable[[Lookup], bool] | None = None,
+        paths: int = 1,
     ) -> None:
-        """The last four are those of ``Lookup``; ``k`` and ``alpha`` by default of ``Params``."""
+        """``k``, ``alpha``, ``is_sparing`` and ``until`` are those of ``Lookup``, the first two
+        by default of ``Params``. On several disjoint ``paths`` there is no ``until``."""
         params = context.params
         k = k or params.k
         self._table = context.table
@@ -53,16 +56,21 @@ class Search:
         self._read = read
         self._error: Exception | None = None
         self._ended: AsyncResult[None] = AsyncResult()
-        self.lookup = Lookup(
-            target,
-            own_id=self._table.own_id,
-            k=k,
-            alpha=alpha or params.alpha,
-            ask=self._ask,
-            finished=self._ended.set,
-            is_sparing=is_sparing,
-            until=until,
-        )
+        how: dict[str, Any] = {
+            "own_id": self._table.own_id,
+            "k": k,
+            "alpha": alpha or params.alpha,
+            "ask": self._ask,
+            "finished": self._ended.set,
+            "is_sparing": is_sparing,
+            "limits": context.limits,
+            "spread": self._table.spread,
+        }
+        self.lookup: Lookup | Paths
+        if paths == 1:
+            self.lookup = Lookup(target, until=until, **how)
+        else:
+            self.lookup = Paths(paths, target, **how)
 
     def run(self, seeds: Iterable[Contact]) -> None:
         """Do it, blocking this greenlet; raises what made it impossible."""

@@ -10,15 +10,18 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Callable, Iterable
 
-from kademlua.core.contact import Contact
+from kademlua.core.contact import Contact, Endpoint
+from kademlua.core.crowds import CrowdLimits, NetworkCounts, Spread
 from kademlua.core.ids import to_int
 
-_FRESH, _ASKED, _LATE, _LOST, _ANSWERED, _FAILED = range(6)
+_FRESH, _ASKED, _LATE, _LOST, _ANSWERED, _FAILED, _TAKEN = range(7)
 
 _LENGTH = 16
 """The shortlist holds at most so many times k contacts."""
 _QUERIES = 32
 """A lookup asks at most so many times k contacts: who leads it on forever, in vain."""
+_HELD_BACK = 8
+"""Contacts of a network that wait for a place of it in the shortlist."""
 
 
 class Lookup:
@@ -33,19 +36,31 @@ class Lookup:
     later, with at most two ``late`` before. ``finished()`` is called once: when the k
     closest have answered (those not counted that are dead, or late for the second time),
     when nobody is left to ask, when an answer makes ``until(self)`` true, or on ``stop``.
+
+    The shortlist has one id of an endpoint, and no more contacts of a network than ``limits``
+    say. Where ids are nearer to each other than ``spread`` allows, those too many are passed
+    over: neither asked nor found.
     """
 
     __slots__ = (
         "_ask",
         "_contacts",
+        "_crowded_below",
+        "_endpoints",
         "_finished",
+        "_held_back",
         "_in_flight",
+        "_is_crowded",
         "_is_open",
         "_is_sparing",
         "_limit",
+        "_limits",
+        "_networks",
         "_own_id",
         "_shortlist",
+        "_spread",
         "_states",
+        "_take",
         "_target",
         "_until",
         "done",
@@ -64,7 +79,12 @@ class Lookup:
         finished: Callable[[], None],
         is_sparing: bool = False,
         until: Callable[[Lookup], bool] | None = None,
+        limits: CrowdLimits | None = None,
+        spread: Spread | None = None,
+        take: Callable[[Contact], bool] | None = None,
     ) -> None:
+        """``take(contact)`` is asked before a contact is, and is false where another lookup
+        has taken it."""
         self.k = k
         self.done = False
         self.queries = 0
@@ -85,6 +105,15 @@ class Lookup:
         self._shortlist: list[int] = []
         self._contacts: dict[int, Contact] = {}
         self._states: dict[int, int] = {}
+        self._endpoints: set[Endpoint] = set()
+        self._limits = limits
+        self._networks = NetworkCounts()
+        self._held_back: dict[bytes, list[Contact]] = {}
+        self._spread = spread
+        self._crowded_below = 0 if spread is None else spread.least(k // 2)
+        """Where one with half of k others nearer is nearer than this, there is a crowd."""
+        self._is_crowded = False
+        self._take = take
 
     def start(self, seeds: Iterable[Contact]) -> None:
         """Begin with these contacts; finishes at once where there are none."""
@@ -109,6 +138,7 @@ class Lookup:
     def failed(self, contact: Contact) -> None:
         """``contact`` is dead, or answered with nonsense."""
         if self._leave(contact, _FAILED):
+            self._give_place(contact)
             self._advance()
 
     def late(self, contact: Contact) -> None:
@@ -130,7 +160,7 @@ class Lookup:
             self.done = True
             finished = self._finished
             # Whoever is behind these mostly holds this lookup: a circle for the collector.
-            del self._ask, self._finished, self._until
+            del self._ask, self._finished, self._until, self._take
             finished()
 
     def closest(self) -> list[Contact]:
@@ -152,7 +182,21 @@ class Lookup:
 
     def _nearest(self, count: int, *wanted: int) -> list[Contact]:
         states, contacts = self._states, self._contacts
-        return [contacts[each] for each in self._shortlist if states[each] in wanted][:count]
+        row = self._uncrowded() if self._is_crowded else self._shortlist
+        return [contacts[each] for each in row if states[each] in wanted][:count]
+
+    def _uncrowded(self) -> list[int]:
+        """The shortlist without those not asked who are too near to each other. Who is dead
+        counts, too: it is easy to tell of dead ones."""
+        spread, states = self._spread, self._states
+        assert spread is not None
+        row: list[int] = []
+        least = spread.least(0)
+        for distance in self._shortlist:
+            if states[distance] != _FRESH or distance >= least:
+                row.append(distance)
+                least = spread.least(len(row))
+        return row
 
     def _leave(self, contact: Contact, state: int) -> bool:
         """Note what became of a query; False where it does not matter any more."""
@@ -167,18 +211,63 @@ class Lookup:
 
     def _add(self, contacts: Iterable[Contact]) -> None:
         states, target, shortlist = self._states, self._target, self._shortlist
+        endpoints, limits = self._endpoints, self._limits
+        counts_private = limits is not None and limits.counts_private
         for contact in contacts:
             distance = contact.number ^ target
-            if distance not in states and contact.id != self._own_id:
-                states[distance] = _FRESH
-                self._contacts[distance] = contact
-                insort(shortlist, distance)
+            if distance in states or contact.id == self._own_id or contact.endpoint in endpoints:
+                continue
+            if (
+                limits is not None
+                and (counts_private or not contact.is_private)
+                and self._is_one_too_many(contact, limits.lookup)
+            ):
+                continue
+            endpoints.add(contact.endpoint)
+            states[distance] = _FRESH
+            self._contacts[distance] = contact
+            insort(shortlist, distance)
         # Liars could make it long; the farthest were not asked, or long ago.
         while len(shortlist) > _LENGTH * self.k:
-            farthest = shortlist.pop()
-            if states.pop(farthest) == _ASKED:
-                self._in_flight -= 1  # what it answers will not matter
-            del self._contacts[farthest]
+            self._drop_farthest()
+        if self._crowded_below and not self._is_crowded:
+            half = self.k // 2
+            self._is_crowded = len(shortlist) > half and shortlist[half] < self._crowded_below
+
+    def _is_one_too_many(self, contact: Contact, limit: int) -> bool:
+        """Whether its network has all places that it may have; else it has one more now. Who is
+        too many may come in later: it shall not help to tell of dead ones of a network."""
+        network = contact.network
+        if self._networks.count(network) < limit:
+            self._networks.add(network)
+            return False
+        waiting = self._held_back.setdefault(network, [])
+        if len(waiting) < _HELD_BACK and contact not in waiting:
+            waiting.append(contact)
+        return True
+
+    def _give_place(self, contact: Contact) -> None:
+        """Give a dead one's endpoint and its network's place to others."""
+        self._forget(contact)
+        waiting = self._held_back.pop(contact.network, None)
+        if waiting:
+            self._add(waiting)
+
+    def _forget(self, contact: Contact) -> None:
+        self._endpoints.discard(contact.endpoint)
+        limits = self._limits
+        if limits is not None and (limits.counts_private or not contact.is_private):
+            self._networks.remove(contact.network)
+
+    def _drop_farthest(self) -> None:
+        distance = self._shortlist.pop()
+        contact = self._contacts.pop(distance)
+        state = self._states.pop(distance)
+        if state == _ASKED:
+            self._in_flight -= 1  # what it answers will not matter
+        if state != _FAILED:  # a dead one's place is another's already
+            self._forget(contact)
+        self._held_back.pop(contact.network, None)
 
     def _advance(self) -> None:
         """Ask the nearest contacts not asked yet while slots are free; see whether all is
@@ -190,6 +279,9 @@ class Lookup:
             if self.queries >= _QUERIES * self.k:
                 self.stop()
                 return
+            if self._take is not None and not self._take(self._contacts[distance]):
+                self._states[distance] = _TAKEN
+                continue
             self._states[distance] = _ASKED
             self._in_flight += 1
             self.queries += 1
@@ -201,7 +293,7 @@ class Lookup:
         # there are fewer than k others.
         hopeful, waiting = 0, False
         states = self._states
-        for distance in self._shortlist:
+        for distance in self._uncrowded() if self._is_crowded else self._shortlist:
             state = states[distance]
             if state == _FRESH:
                 return distance if self._in_flight < self._limit else None

@@ -60,6 +60,23 @@ class Params:
     max_probes: int = _bounded(256, 1, 100_000)
     """Probes under way or waiting; further strangers are passed over."""
 
+    # Crowds. A network is an IPv4 /24 or an IPv6 /48.
+    crowd_bucket: int = _bounded(2, 1, 1_000_000)
+    """Contacts of one network in a bucket of the routing table."""
+    crowd_table: int = _bounded(10, 1, 1_000_000)
+    """Contacts of one network in the whole routing table."""
+    crowd_lookup: int = _bounded(3, 1, 1_000_000)
+    """Contacts of one network in the shortlist of a lookup."""
+    crowd_private: bool = False
+    """Whether loopback and private addresses count as networks, too: by default any number of
+    nodes may be on one machine or in one house."""
+    bound_ids: bool = False
+    """Whether only contacts whose ids are bound to their addresses (BEP 42) enter the table and
+    lookups, loopback and private addresses apart. All nodes of a network must agree on it."""
+    paths: int = _bounded(1, 1, 16)
+    """Disjoint paths on which finds and stores seek their nodes, where the program does not
+    say; 1: one lookup."""
+
     # Values.
     ttl: float = _bounded(86_400, 1, 31_536_000)
     """How long a value lives where its owner does not say."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kademlua.core.contact import Contact, Endpoint
+from kademlua.core.crowds import CrowdLimits, NetworkCounts, Spread
 from kademlua.core.ids import ID_BITS, to_int
 from kademlua.core.roundtrip import RoundTrip
 
@@ -42,18 +43,27 @@ class RoutingTable:
     """The contacts of one node.
 
     Buckets are counted by the bits that their contacts share with the own id. Only the
-    last one, which holds the own id, splits.
+    last one, which holds the own id, splits. Of one network there are no more contacts than
+    ``limits`` say; nor more next to the own id than ``spread`` allows, once that is known.
     """
 
-    __slots__ = ("_by_endpoint", "_by_id", "_k", "_own", "buckets", "own_id")
+    __slots__ = (
+        "_by_endpoint", "_by_id", "_k", "_limits", "_networks", "_own", "buckets", "own_id",
+        "spread",
+    )  # fmt: skip
 
-    def __init__(self, own_id: bytes, k: int, now: float) -> None:
+    def __init__(
+        self, own_id: bytes, k: int, now: float, limits: CrowdLimits | None = None
+    ) -> None:
         self.own_id = own_id
         self._own = to_int(own_id)
         self._k = k
         self._by_id: dict[bytes, Peer] = {}
         self._by_endpoint: dict[Endpoint, Peer] = {}
         self.buckets = [KBucket(now)]
+        self._limits = limits
+        self._networks = NetworkCounts()
+        self.spread: Spread | None = None
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -107,7 +117,31 @@ class RoutingTable:
 
     def has_room_in(self, index: int) -> bool:
         """Whether a bucket has a place, or is the own one, which makes room by splitting."""
-        return index == len(self.buckets) - 1 or len(self.buckets[index].contacts) < self._k
+        if index < len(self.buckets) - 1 and len(self.buckets[index].contacts) >= self._k:
+            return False
+        return self.spread is None or not self._is_dense(index, self.spread)
+
+    def is_crowded(self, contact: Contact) -> bool:
+        """Whether there are as many contacts of its network as there may be, in its bucket or
+        in the table."""
+        limits = self._limits
+        if limits is None or (contact.is_private and not limits.counts_private):
+            return False
+        network = contact.network
+        count = self._networks.count(network)
+        if count < min(limits.bucket, limits.table):
+            return False
+        if count >= limits.table:
+            return True
+        contacts = self.buckets[self.bucket_of(contact.number)].contacts.values()
+        return sum(each.network == network for each in contacts) >= limits.bucket
+
+    def _is_dense(self, index: int, spread: Spread) -> bool:
+        """Whether as many as can be are as near to the own id as a bucket's contacts."""
+        most = spread.within(1 << ID_BITS - index)
+        if most >= 2 * self._k:  # all buckets but those next to the own id
+            return False
+        return sum(len(bucket.contacts) for bucket in self.buckets[index:]) >= most
 
     def answered(self, contact: Contact, now: float) -> Contact | None:
         """Note that ``contact`` answered an RPC of ours: it may enter.
@@ -136,9 +170,13 @@ class RoutingTable:
         return in_the_way
 
     def _enter(self, contact: Contact, now: float) -> Contact | None:
+        if self.is_crowded(contact):
+            return None
         while True:
             index = self.bucket_of(contact.number)
             bucket = self.buckets[index]
+            if self.spread is not None and self._is_dense(index, self.spread):
+                return None
             if len(bucket.contacts) < self._k:
                 self._place(bucket, Peer(contact, now))
                 return None
@@ -161,6 +199,8 @@ class RoutingTable:
         bucket.replacements.pop(contact.number, None)
         self._by_id[contact.id] = peer
         self._by_endpoint[contact.endpoint] = peer
+        if self._limits is not None:
+            self._networks.add(contact.network)
 
     def _split(self) -> None:
         """Part the own bucket: what shares one bit more moves on to a new own bucket."""
@@ -193,17 +233,19 @@ class RoutingTable:
         del self._by_id[contact.id]
         del self._by_endpoint[contact.endpoint]
         del self.buckets[self.bucket_of(contact.number)].contacts[contact.number]
+        if self._limits is not None:
+            self._networks.remove(contact.network)
 
     def _move_up(
         self, bucket: KBucket, heard: float, but: Endpoint | None = None
     ) -> Contact | None:
         """Give a free place to the best of those that wait and whose id and endpoint
-        nobody in the table has; to none at an endpoint that just said it has another id."""
+        nobody in the table has; to none of a crowd, nor to one at an endpoint that just said it has another id."""
         waiting = bucket.replacements
         while waiting:
             _, successor = waiting.popitem()
             endpoint = successor.endpoint
-            if endpoint == but:
+            if endpoint == but or self.is_crowded(successor):
                 continue
             if successor.id not in self._by_id and endpoint not in self._by_endpoint:
                 self._place(bucket, Peer(successor, heard))

@@ -1,0 +1,83 @@
+"""Crowds: who has many addresses of one network, or many ids in one place, counts for few.
+
+A network is an IPv4 /24 or an IPv6 /48: about what one operator rents at a time. Ids cost
+nothing at all; but honest ones are spread evenly, so that more of them in one place than a
+network of that size can have are a crowd (Cholez, Chrisment and Festor 2010 detect attacks on
+KAD by it).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kademlua.core.ids import ID_BITS
+from kademlua.core.params import Params
+
+_SPACE = 1 << ID_BITS
+_TIMES = 4
+_SLACK = 4
+"""By chance alone one place in a hundred thousand has more than four times the nodes that
+are to be expected there, and four."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrowdLimits:
+    """How many contacts of one network are taken."""
+
+    bucket: int
+    table: int
+    lookup: int
+    counts_private: bool
+    """Whether loopback and private addresses are limited as well."""
+
+    @classmethod
+    def of(cls, params: Params) -> CrowdLimits:
+        """Those of a node's parameters."""
+        return cls(
+            bucket=params.crowd_bucket,
+            table=params.crowd_table,
+            lookup=params.crowd_lookup,
+            counts_private=params.crowd_private,
+        )
+
+
+class Spread:
+    """How near to each other the ids of so many nodes may be."""
+
+    __slots__ = ("nodes",)
+
+    def __init__(self, nodes: int) -> None:
+        self.nodes = nodes
+
+    def within(self, distance: int) -> int:
+        """How many nodes may be nearer than a distance, at most."""
+        return _SLACK + _TIMES * self.nodes * distance // _SPACE
+
+    def least(self, nearer: int) -> int:
+        """How far away one is, at least, with so many others nearer."""
+        return max(0, nearer - _SLACK + 1) * _SPACE // (_TIMES * self.nodes)
+
+
+class NetworkCounts:
+    """How many contacts of each network are held, kept as they come and go."""
+
+    __slots__ = ("_counts",)
+
+    def __init__(self) -> None:
+        self._counts: dict[bytes, int] = {}
+
+    def count(self, network: bytes) -> int:
+        """How many there are."""
+        return self._counts.get(network, 0)
+
+    def add(self, network: bytes) -> None:
+        """One more."""
+        self._counts[network] = self._counts.get(network, 0) + 1
+
+    def remove(self, network: bytes) -> None:
+        """One of them went."""
+        left = self._counts[network] - 1
+        if left:
+            self._counts[network] = left
+        else:
+            del self._counts[network]
