@@ -26,7 +26,6 @@ from kademlua.liveliness import LivelinessManager
 from kademlua.placement import Placement, StoreReport
 from kademlua.search import Reader, Search
 
-
 Accept = Callable[[list[Any]], list[Any]]
 """Given the values in one answer, returns those that are to be believed."""
 
@@ -210,7 +209,7 @@ class Operations:
     def gauge(self) -> None:
         """See anew how near to each other ids may be before they count as a crowd."""
         nodes = self.estimate.usual(self._clock() - self._params.refresh_interval)
-        self._table.spread = None if nodes is None else Spread(nodes)
+        self._table.spread = None if nodes is None else Spread(nodes, self._params.crowd_density)
 
     def _search(self, target: bytes, name: str, args: bytes, read: Reader, **how: Any) -> Search:
         return Search(

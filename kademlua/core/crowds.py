@@ -14,7 +14,6 @@ from kademlua.core.ids import ID_BITS
 from kademlua.core.params import Params
 
 _SPACE = 1 << ID_BITS
-_TIMES = 4
 _SLACK = 4
 """By chance alone one place in a hundred thousand has more than four times the nodes that
 are to be expected there, and four."""
@@ -42,20 +41,21 @@ class CrowdLimits:
 
 
 class Spread:
-    """How near to each other the ids of so many nodes may be."""
+    """How near to each other ids may be."""
 
-    __slots__ = ("nodes",)
+    __slots__ = ("_most",)
 
-    def __init__(self, nodes: int) -> None:
-        self.nodes = nodes
+    def __init__(self, nodes: int, times: float) -> None:
+        """Up to so many ``times`` as dense as so many nodes are on average."""
+        self._most = max(1, int(nodes * times))
 
     def within(self, distance: int) -> int:
         """How many nodes may be nearer than a distance, at most."""
-        return _SLACK + _TIMES * self.nodes * distance // _SPACE
+        return _SLACK + self._most * distance // _SPACE
 
     def least(self, nearer: int) -> int:
         """How far away one is, at least, with so many others nearer."""
-        return max(0, nearer - _SLACK + 1) * _SPACE // (_TIMES * self.nodes)
+        return max(0, nearer - _SLACK + 1) * _SPACE // self._most
 
 
 class NetworkCounts:

@@ -21,7 +21,7 @@ _LENGTH = 16
 _QUERIES = 32
 """A lookup asks at most so many times k contacts: who leads it on forever, in vain."""
 _HELD_BACK = 8
-"""Contacts of a network that wait for a place of it in the shortlist."""
+"""Contacts that wait for one place of a network or endpoint in the shortlist."""
 
 
 class Lookup:
@@ -108,7 +108,7 @@ class Lookup:
         self._endpoints: set[Endpoint] = set()
         self._limits = limits
         self._networks = NetworkCounts()
-        self._held_back: dict[bytes, list[Contact]] = {}
+        self._held_back: dict[bytes | Endpoint, list[Contact]] = {}
         self._spread = spread
         self._crowded_below = 0 if spread is None else spread.least(k // 2)
         """Where one with half of k others nearer is nearer than this, there is a crowd."""
@@ -215,7 +215,10 @@ class Lookup:
         counts_private = limits is not None and limits.counts_private
         for contact in contacts:
             distance = contact.number ^ target
-            if distance in states or contact.id == self._own_id or contact.endpoint in endpoints:
+            if distance in states or contact.id == self._own_id:
+                continue
+            if contact.endpoint in endpoints:
+                self._hold_back(contact.endpoint, contact)
                 continue
             if (
                 limits is not None
@@ -241,17 +244,22 @@ class Lookup:
         if self._networks.count(network) < limit:
             self._networks.add(network)
             return False
-        waiting = self._held_back.setdefault(network, [])
+        self._hold_back(network, contact)
+        return True
+
+    def _hold_back(self, place: bytes | Endpoint, contact: Contact) -> None:
+        """Let it wait for a place in its network, or at its endpoint."""
+        waiting = self._held_back.setdefault(place, [])
         if len(waiting) < _HELD_BACK and contact not in waiting:
             waiting.append(contact)
-        return True
 
     def _give_place(self, contact: Contact) -> None:
         """Give a dead one's endpoint and its network's place to others."""
         self._forget(contact)
-        waiting = self._held_back.pop(contact.network, None)
-        if waiting:
-            self._add(waiting)
+        for place in (contact.endpoint, contact.network):
+            waiting = self._held_back.pop(place, None)
+            if waiting:
+                self._add(waiting)
 
     def _forget(self, contact: Contact) -> None:
         self._endpoints.discard(contact.endpoint)
@@ -267,7 +275,8 @@ class Lookup:
             self._in_flight -= 1  # what it answers will not matter
         if state != _FAILED:  # a dead one's place is another's already
             self._forget(contact)
-        self._held_back.pop(contact.network, None)
+        for place in (contact.endpoint, contact.network):
+            self._held_back.pop(place, None)
 
     def _advance(self) -> None:
         """Ask the nearest contacts not asked yet while slots are free; see whether all is

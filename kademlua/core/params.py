@@ -70,6 +70,9 @@ class Params:
     crowd_private: bool = False
     """Whether loopback and private addresses count as networks, too: by default any number of
     nodes may be on one machine or in one house."""
+    crowd_density: float = _bounded(4, 2, 1e9)
+    """How many times as near to each other as in a network of this size contacts may be on
+    average; who is too many is passed over, in lookups and in the table next to the own id."""
     bound_ids: bool = False
     """Whether only contacts whose ids are bound to their addresses (BEP 42) enter the table and
     lookups, loopback and private addresses apart. All nodes of a network must agree on it."""

@@ -239,8 +239,9 @@ class RoutingTable:
     def _move_up(
         self, bucket: KBucket, heard: float, but: Endpoint | None = None
     ) -> Contact | None:
-        """Give a free place to the best of those that wait and whose id and endpoint
-        nobody in the table has; to none of a crowd, nor to one at an endpoint that just said it has another id."""
+        """Give a free place to the best of those that wait and whose id and endpoint nobody
+        in the table has; to none of a crowd, nor to one at an endpoint that just said it has
+        another id."""
         waiting = bucket.replacements
         while waiting:
             _, successor = waiting.popitem()
