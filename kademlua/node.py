@@ -15,7 +15,8 @@ from kademlua.bootstrap import Bootstrap
 from kademlua.caller import Caller
 from kademlua.context import Context
 from kademlua.core import ids, payloads
-from kademlua.core.contact import Contact, ContactPool, Endpoint
+from kademlua.core.binding import bound_id
+from kademlua.core.contact import Contact, ContactPool, Endpoint, canonical_address, is_private
 from kademlua.core.crowds import CrowdLimits
 from kademlua.core.datastore import DataStore, Store
 from kademlua.core.errors import NodeClosed, NotJoined
@@ -83,7 +84,7 @@ class Node:
             raise ValueError(f"a port is 0 to 65535, not {port}")
         params = params or Params()
         rng = rng or _SYSTEM_RNG
-        own_id = id or ids.random_id(rng)
+        own_id = id or _new_id(host, params, rng)
         limits = CrowdLimits.of(params)
         self._context = context = Context(
             id=own_id,
@@ -325,6 +326,15 @@ class Node:
         self._require_open()
         if not self.joined and not len(self.table):
             raise NotJoined("nobody answers at the bootstrap addresses")
+
+
+def _new_id(host: str, params: Params, rng: random.Random) -> bytes:
+    """An id of its own, bound to a public address where it has to be."""
+    if params.bound_ids:
+        raw = canonical_address(host)[1]
+        if any(raw) and not is_private(raw):
+            return bound_id(raw, rng)
+    return ids.random_id(rng)
 
 
 def _checked(key: object) -> bytes:

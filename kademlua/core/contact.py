@@ -89,6 +89,11 @@ class Contact:
         return self.endpoint[1]
 
     @property
+    def raw(self) -> bytes:
+        """Its address as 4 or 16 bytes."""
+        return self.packed[ID_BYTES:-2]
+
+    @property
     def network(self) -> bytes:
         """The network of its address: an IPv4 /24 as 3 bytes, an IPv6 /48 as 6."""
         packed = self.packed

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kademlua.core import binding
+from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.ids import ID_BITS
 from kademlua.core.params import Params
 
@@ -17,6 +19,8 @@ _SPACE = 1 << ID_BITS
 _SLACK = 4
 """By chance alone one place in a hundred thousand has more than four times the nodes that
 are to be expected there, and four."""
+_WAITING = 8
+"""Contacts that wait for one place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +32,8 @@ class CrowdLimits:
     lookup: int
     counts_private: bool
     """Whether loopback and private addresses are limited as well."""
+    binds: bool
+    """Whether ids must be bound to the addresses."""
 
     @classmethod
     def of(cls, params: Params) -> CrowdLimits:
@@ -37,7 +43,16 @@ class CrowdLimits:
             table=params.crowd_table,
             lookup=params.crowd_lookup,
             counts_private=params.crowd_private,
+            binds=params.bound_ids,
         )
+
+    def concerns(self, contact: Contact) -> bool:
+        """Whether a contact's network is counted at all."""
+        return self.counts_private or not contact.is_private
+
+    def is_bound(self, contact: Contact) -> bool:
+        """Whether a contact has an id that it may have."""
+        return not self.binds or contact.is_private or binding.is_bound(contact.id, contact.raw)
 
 
 class Spread:
@@ -81,3 +96,50 @@ class NetworkCounts:
             self._counts[network] = left
         else:
             del self._counts[network]
+
+
+class Places:
+    """The places in one shortlist: one of each endpoint, few of each network.
+
+    Others wait until a holder is found dead: it shall not help a liar to tell of dead ones
+    where those live that it wants to hide.
+    """
+
+    __slots__ = ("_endpoints", "_limits", "_networks", "_waiting")
+
+    def __init__(self, limits: CrowdLimits | None) -> None:
+        self._limits = limits
+        self._endpoints: set[Endpoint] = set()
+        self._networks = NetworkCounts()
+        self._waiting: dict[bytes | Endpoint, list[Contact]] = {}
+
+    def take(self, contact: Contact) -> bool:
+        """Whether a contact gets a place; where it does not, it waits."""
+        endpoint, limits = contact.endpoint, self._limits
+        if endpoint in self._endpoints:
+            self._wait(endpoint, contact)
+            return False
+        if limits is not None and limits.concerns(contact):
+            network = contact.network
+            if not limits.is_bound(contact):
+                return False
+            if self._networks.count(network) >= limits.lookup:
+                self._wait(network, contact)
+                return False
+            self._networks.add(network)
+        self._endpoints.add(endpoint)
+        return True
+
+    def give_up(self, contact: Contact) -> list[Contact]:
+        """Give the place of one who had one to others: those who waited for it."""
+        self._endpoints.discard(contact.endpoint)
+        network, limits = contact.network, self._limits
+        if limits is not None and limits.concerns(contact):
+            self._networks.remove(network)
+        waiting = self._waiting
+        return waiting.pop(contact.endpoint, []) + waiting.pop(network, []) if waiting else []
+
+    def _wait(self, place: bytes | Endpoint, contact: Contact) -> None:
+        waiting = self._waiting.setdefault(place, [])
+        if len(waiting) < _WAITING and contact not in waiting:
+            waiting.append(contact)

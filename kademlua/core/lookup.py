@@ -10,8 +10,8 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Callable, Iterable
 
-from kademlua.core.contact import Contact, Endpoint
-from kademlua.core.crowds import CrowdLimits, NetworkCounts, Spread
+from kademlua.core.contact import Contact
+from kademlua.core.crowds import CrowdLimits, Places, Spread
 from kademlua.core.ids import to_int
 
 _FRESH, _ASKED, _LATE, _LOST, _ANSWERED, _FAILED, _TAKEN = range(7)
@@ -20,8 +20,6 @@ _LENGTH = 16
 """The shortlist holds at most so many times k contacts."""
 _QUERIES = 32
 """A lookup asks at most so many times k contacts: who leads it on forever, in vain."""
-_HELD_BACK = 8
-"""Contacts that wait for one place of a network or endpoint in the shortlist."""
 
 
 class Lookup:
@@ -46,17 +44,14 @@ class Lookup:
         "_ask",
         "_contacts",
         "_crowded_below",
-        "_endpoints",
         "_finished",
-        "_held_back",
         "_in_flight",
         "_is_crowded",
         "_is_open",
         "_is_sparing",
         "_limit",
-        "_limits",
-        "_networks",
         "_own_id",
+        "_places",
         "_shortlist",
         "_spread",
         "_states",
@@ -105,10 +100,7 @@ class Lookup:
         self._shortlist: list[int] = []
         self._contacts: dict[int, Contact] = {}
         self._states: dict[int, int] = {}
-        self._endpoints: set[Endpoint] = set()
-        self._limits = limits
-        self._networks = NetworkCounts()
-        self._held_back: dict[bytes | Endpoint, list[Contact]] = {}
+        self._places = Places(limits)
         self._spread = spread
         self._crowded_below = 0 if spread is None else spread.least(k // 2)
         """Where one with half of k others nearer is nearer than this, there is a crowd."""
@@ -138,7 +130,7 @@ class Lookup:
     def failed(self, contact: Contact) -> None:
         """``contact`` is dead, or answered with nonsense."""
         if self._leave(contact, _FAILED):
-            self._give_place(contact)
+            self._add(self._places.give_up(contact))
             self._advance()
 
     def late(self, contact: Contact) -> None:
@@ -211,72 +203,25 @@ class Lookup:
 
     def _add(self, contacts: Iterable[Contact]) -> None:
         states, target, shortlist = self._states, self._target, self._shortlist
-        endpoints, limits = self._endpoints, self._limits
-        counts_private = limits is not None and limits.counts_private
+        has_place = self._places.take
         for contact in contacts:
             distance = contact.number ^ target
-            if distance in states or contact.id == self._own_id:
-                continue
-            if contact.endpoint in endpoints:
-                self._hold_back(contact.endpoint, contact)
-                continue
-            if (
-                limits is not None
-                and (counts_private or not contact.is_private)
-                and self._is_one_too_many(contact, limits.lookup)
-            ):
-                continue
-            endpoints.add(contact.endpoint)
-            states[distance] = _FRESH
-            self._contacts[distance] = contact
-            insort(shortlist, distance)
+            if distance not in states and contact.id != self._own_id and has_place(contact):
+                states[distance] = _FRESH
+                self._contacts[distance] = contact
+                insort(shortlist, distance)
         # Liars could make it long; the farthest were not asked, or long ago.
         while len(shortlist) > _LENGTH * self.k:
-            self._drop_farthest()
+            farthest = shortlist.pop()
+            state = states.pop(farthest)
+            if state == _ASKED:
+                self._in_flight -= 1  # what it answers will not matter
+            contact = self._contacts.pop(farthest)
+            if state != _FAILED:
+                self._places.give_up(contact)
         if self._crowded_below and not self._is_crowded:
             half = self.k // 2
             self._is_crowded = len(shortlist) > half and shortlist[half] < self._crowded_below
-
-    def _is_one_too_many(self, contact: Contact, limit: int) -> bool:
-        """Whether its network has all places that it may have; else it has one more now. Who is
-        too many may come in later: it shall not help to tell of dead ones of a network."""
-        network = contact.network
-        if self._networks.count(network) < limit:
-            self._networks.add(network)
-            return False
-        self._hold_back(network, contact)
-        return True
-
-    def _hold_back(self, place: bytes | Endpoint, contact: Contact) -> None:
-        """Let it wait for a place in its network, or at its endpoint."""
-        waiting = self._held_back.setdefault(place, [])
-        if len(waiting) < _HELD_BACK and contact not in waiting:
-            waiting.append(contact)
-
-    def _give_place(self, contact: Contact) -> None:
-        """Give a dead one's endpoint and its network's place to others."""
-        self._forget(contact)
-        for place in (contact.endpoint, contact.network):
-            waiting = self._held_back.pop(place, None)
-            if waiting:
-                self._add(waiting)
-
-    def _forget(self, contact: Contact) -> None:
-        self._endpoints.discard(contact.endpoint)
-        limits = self._limits
-        if limits is not None and (limits.counts_private or not contact.is_private):
-            self._networks.remove(contact.network)
-
-    def _drop_farthest(self) -> None:
-        distance = self._shortlist.pop()
-        contact = self._contacts.pop(distance)
-        state = self._states.pop(distance)
-        if state == _ASKED:
-            self._in_flight -= 1  # what it answers will not matter
-        if state != _FAILED:  # a dead one's place is another's already
-            self._forget(contact)
-        for place in (contact.endpoint, contact.network):
-            self._held_back.pop(place, None)
 
     def _advance(self) -> None:
         """Ask the nearest contacts not asked yet while slots are free; see whether all is

@@ -121,11 +121,15 @@ class RoutingTable:
             return False
         return self.spread is None or not self._is_dense(index, self.spread)
 
-    def is_crowded(self, contact: Contact) -> bool:
-        """Whether there are as many contacts of its network as there may be, in its bucket or
-        in the table."""
+    def admits(self, contact: Contact) -> bool:
+        """Whether a contact may be in the table: its id is one that it may have, and neither
+        its bucket nor the table has as many of its network as there may be."""
         limits = self._limits
-        if limits is None or (contact.is_private and not limits.counts_private):
+        return limits is None or (limits.is_bound(contact) and not self._is_crowded(contact))
+
+    def _is_crowded(self, contact: Contact) -> bool:
+        limits = self._limits
+        if limits is None or not limits.concerns(contact):
             return False
         network = contact.network
         count = self._networks.count(network)
@@ -170,7 +174,7 @@ class RoutingTable:
         return in_the_way
 
     def _enter(self, contact: Contact, now: float) -> Contact | None:
-        if self.is_crowded(contact):
+        if not self.admits(contact):
             return None
         while True:
             index = self.bucket_of(contact.number)
@@ -246,7 +250,7 @@ class RoutingTable:
         while waiting:
             _, successor = waiting.popitem()
             endpoint = successor.endpoint
-            if endpoint == but or self.is_crowded(successor):
+            if endpoint == but or not self.admits(successor):
                 continue
             if successor.id not in self._by_id and endpoint not in self._by_endpoint:
                 self._place(bucket, Peer(successor, heard))
