@@ -1,7 +1,8 @@
-"""Hostile nodes: they join like others, answer pings, and lie about all else.
+"""Hostile nodes: they answer pings, and lie about all else.
 
-Each runs a node, so that others take it into their tables; what it is asked for contacts and
-values does not get that far. All know of each other, at once and for nothing.
+Those among the others run a node, so that they get into tables like them; what it is asked for
+contacts and values does not get that far. Sybils do without, and have themselves looked at by
+those whom they are after. All know of each other, at once and for nothing.
 """
 
 from __future__ import annotations
@@ -75,10 +76,10 @@ class HostileTransport:
         self.reaches_v4 = inner.reaches_v4
         self.reaches_v6 = inner.reaches_v6
         self.table: RoutingTable | None = None
-        """That of the node behind it."""
+        """That of the node behind it, where there is one."""
         self._inner = inner
         self._gang = gang
-        self._id = node_id
+        self.id = node_id
         self._chance = chance
         self._answer: Callable[[Request, bytes], bytes | None] = {
             "collude": self._collude,
@@ -90,7 +91,7 @@ class HostileTransport:
         }[behaviour]
 
     def start(self, receive: Receiver) -> None:
-        """Begin to hand on what is not answered here."""
+        """Begin to answer, and to hand on what is not answered here."""
         self._receive = receive
         self._inner.start(self._take)
 
@@ -108,14 +109,20 @@ class HostileTransport:
                 request = protocol.decode(datagram)
             except WireError:
                 return
+            if self.table is None and isinstance(request, Request) and not request.args:
+                self._respond(request, payloads.PONG, endpoint)
+                return
             key = request.args[0] if isinstance(request, Request) and request.args else None
             if isinstance(request, Request) and isinstance(key, bytes):
                 self._gang.saw(endpoint)
                 payload = self._answer(request, key)
                 if payload is not None:
-                    self.send(protocol.encode_response(self._id, request.rpc_id, payload), endpoint)
+                    self._respond(request, payload, endpoint)
                     return
         self._receive(datagram, endpoint)
+
+    def _respond(self, request: Request, payload: bytes, endpoint: Endpoint) -> None:
+        self.send(protocol.encode_response(self.id, request.rpc_id, payload), endpoint)
 
     # What it has to say. All acknowledge what they are to store, and keep nothing.
 
@@ -184,11 +191,18 @@ def _near(key: bytes, chance: random.Random) -> bytes:
     return near(key, _BITS, chance)
 
 
-def pester(
-    transport: Transport, node_id: bytes, others: list[Endpoint], chance: random.Random
-) -> None:
-    """Ping others in a node's name, so that they look whether there is a place for it."""
-    payload = protocol.encode_call(b"ping", b"", False)
-    for endpoint in others:
-        rpc_id = chance.randbytes(protocol.RPC_ID_BYTES)
-        transport.send(protocol.encode_request(node_id, rpc_id, payload), endpoint)
+class Sybil:
+    """One with an id next to the key that the gang is after."""
+
+    def __init__(self, transport: HostileTransport, chance: random.Random) -> None:
+        self._transport = transport
+        self._chance = chance
+        transport.start(lambda datagram, endpoint: None)
+
+    def pester(self, others: list[Endpoint]) -> None:
+        """Ping others, so that they look whether there is a place for it."""
+        payload = protocol.encode_call(b"ping", b"", False)
+        for endpoint in others:
+            rpc_id = self._chance.randbytes(protocol.RPC_ID_BYTES)
+            datagram = protocol.encode_request(self._transport.id, rpc_id, payload)
+            self._transport.send(datagram, endpoint)

@@ -11,6 +11,7 @@ from kademlua.simulation.reading import ScenarioError, Table
 from kademlua.simulation.scenario import (
     ACTIONS,
     BEHAVIOURS,
+    BEHAVIOURS_OF_SYBILS,
     FIGURES,
     LATENCIES,
     SECONDS,
@@ -103,7 +104,9 @@ def _churn(table: Table) -> Churn:
 
 
 def _hostile(table: Table) -> Hostile:
-    hostile = Hostile(share=table.share("share", 0.0), behaviours=_behaviours(table, BEHAVIOURS))
+    hostile = Hostile(
+        share=table.share("share", 0.0), behaviours=_behaviours(table, BEHAVIOURS, BEHAVIOURS)
+    )
     table.end()
     return hostile
 
@@ -115,14 +118,14 @@ def _sybils(table: Table) -> Sybils:
         networks=table.count("networks", plain.networks, 1, 65_536),
         bits=table.count("bits", plain.bits, 0, 96),
         join=table.seconds("join", plain.join, low=1),
-        behaviours=_behaviours(table, plain.behaviours),
+        behaviours=_behaviours(table, plain.behaviours, BEHAVIOURS_OF_SYBILS),
     )
     table.end()
     return sybils
 
 
-def _behaviours(table: Table, plain: tuple[str, ...]) -> tuple[str, ...]:
-    given = table.texts("behaviours", plain, BEHAVIOURS)
+def _behaviours(table: Table, plain: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+    given = table.texts("behaviours", plain, known)
     if not given:
         raise table.fail("behaviours", "must name one at least")
     return given

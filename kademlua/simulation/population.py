@@ -12,7 +12,7 @@ from kademlua.core.ids import random_id, to_int
 from kademlua.node import Node
 from kademlua.simulation import addresses
 from kademlua.simulation.census import Census
-from kademlua.simulation.hostile import Gang, HostileTransport, near, pester
+from kademlua.simulation.hostile import Gang, HostileTransport, Sybil, near
 from kademlua.simulation.loop import virtual_now
 from kademlua.simulation.network import VirtualNetwork
 from kademlua.simulation.scenario import Scenario, Sybils
@@ -22,7 +22,8 @@ from kademlua.transport import Transport
 
 _PORT = 4000
 _PESTERED = 40
-"""Honest nodes of each kind that a new sybil asks something."""
+"""Honest nodes next to the key that a sybil pings, and others."""
+_PESTERED_EVERY = 60.0
 _JOIN_LOOK = 1.0
 
 
@@ -124,14 +125,32 @@ class Population:
         began = virtual_now()
         for number in range(sybils.count):
             gevent.sleep(max(0.0, began + number * sybils.join / sybils.count - virtual_now()))
-            chance = self._streams.stream("sybil", number)
-            network = number % sybils.networks
-            endpoint = addresses.of_network(network, number // sybils.networks)
-            node_id = near(self.target, sybils.bits, chance)
-            member = Member(len(self._members), node_id, endpoint, is_public=True, stays=True)
-            member.behaviour = chance.choice(sybils.behaviours)
-            self._bring_up(self._enrol(member, chance))
+            self._let_sybil_in(sybils, number)
         gevent.sleep(max(0.0, began + sybils.join - virtual_now()))
+
+    def _let_sybil_in(self, sybils: Sybils, number: int) -> None:
+        chance = self._streams.stream("sybil", number)
+        endpoint = addresses.of_network(number % sybils.networks, number // sybils.networks)
+        node_id = near(self.target, sybils.bits, chance)
+        member = Member(len(self._members), node_id, endpoint, is_public=True, stays=True)
+        member.behaviour = chance.choice(sybils.behaviours)
+        self._enrol(member, chance)
+        self._running[node_id] = member
+        self.gang.admit(node_id, endpoint)
+        gevent.spawn(self._pester, Sybil(self._hostile_transport(member, chance), chance), chance)
+
+    def _pester(self, sybil: Sybil, chance: random.Random) -> None:
+        """Have the honest ones next to the key, and some others, look at it every minute."""
+        while True:
+            numbers = self.census.closest(to_int(self.target), _PESTERED, lambda _: True)
+            others = [self._by_number[number] for number in numbers]
+            others += chance.sample(self.living, min(_PESTERED, len(self.living)))
+            sybil.pester([other.endpoint for other in others])
+            gevent.sleep(_PESTERED_EVERY)
+
+    def _hostile_transport(self, member: Member, chance: random.Random) -> HostileTransport:
+        member.tap = Tap(self._network.transport(*member.endpoint), self._hostile_traffic)
+        return HostileTransport(member.tap, member.behaviour, self.gang, member.id, chance)
 
     def _bring_up(self, member: Member) -> None:
         """Start a member's node; it counts as living when it has joined."""
@@ -140,12 +159,12 @@ class Population:
             self._network.behind_nat(member.endpoint, seconds=self._scenario.network.nat_seconds)
         if self.is_parted:
             self._part()
-        traffic = self._hostile_traffic if member.behaviour else self.traffic
-        member.tap = Tap(self._network.transport(*member.endpoint), traffic)
-        transport: Transport = member.tap
+        transport: Transport
         if member.behaviour:
-            chance = self._streams.stream("hostile", member.number)
-            transport = HostileTransport(member.tap, member.behaviour, self.gang, member.id, chance)
+            chance = self._streams.stream("hostile", member.number, member.lives)
+            transport = self._hostile_transport(member, chance)
+        else:
+            transport = member.tap = Tap(self._network.transport(*member.endpoint), self.traffic)
         member.node = Node(
             member.endpoint[1],
             member.endpoint[0],
@@ -187,7 +206,6 @@ class Population:
         member.joined = virtual_now()
         if member.behaviour:
             self.gang.admit(member.id, member.endpoint)
-            self._pester(member)
             return
         member.at = len(self.living)
         self.living.append(member)
@@ -195,16 +213,6 @@ class Population:
         if self._churns:
             self.came += 1
             self._plan_departure(member)
-
-    def _pester(self, member: Member) -> None:
-        """Have the honest ones next to the key, and some others, look at a sybil."""
-        tap, sybils = member.tap, self._scenario.sybils
-        if sybils is not None and tap is not None:
-            chance = self._streams.stream("pester", member.number)
-            numbers = self.census.closest(to_int(self.target), _PESTERED, lambda _: True)
-            others = [self._by_number[number] for number in numbers]
-            others += chance.sample(self.living, min(_PESTERED, len(self.living)))
-            pester(tap, member.id, [other.endpoint for other in others], chance)
 
     # Going.
 

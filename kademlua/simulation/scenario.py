@@ -15,6 +15,7 @@ LATENCIES = ("constant", "lognormal", "coordinates")
 ACTIONS = ("vanish", "partition", "heal", "pause")
 BEHAVIOURS = ("collude", "garbage", "dead", "deny", "swallow", "forge")
 """What hostile nodes do; ``hostile.HostileTransport`` says what each is."""
+BEHAVIOURS_OF_SYBILS = ("collude", "garbage", "dead")
 
 SECONDS, SHARE, NUMBER = "seconds", "share", "number"
 FIGURES = {
