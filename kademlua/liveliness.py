@@ -87,7 +87,7 @@ class LivelinessManager:
         is_sought = self._table.seeks(request.sender_id, FOOTHOLD)
         if self._dead or is_sought:
             contact = self._context.pool.contact(*endpoint, request.sender_id)
-            if is_sought or contact in self._dead:
+            if (is_sought and self._table.admits(contact)) or contact in self._dead:
                 self._enqueue(contact, tries=1)  # its answer takes it from among the dead
 
     def answered(self, call: Call, now: float) -> None:

@@ -64,6 +64,11 @@ class Spread:
         """Up to so many ``times`` as dense as so many nodes are on average."""
         self._most = max(1, int(nodes * times))
 
+    @property
+    def vicinity(self) -> int:
+        """A distance within which it is unlikely that there is even one node."""
+        return _SPACE // self._most
+
     def within(self, distance: int) -> int:
         """How many nodes may be nearer than a distance, at most."""
         return _SLACK + self._most * distance // _SPACE

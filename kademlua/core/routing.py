@@ -44,7 +44,7 @@ class RoutingTable:
 
     Buckets are counted by the bits that their contacts share with the own id. Only the
     last one, which holds the own id, splits. Of one network there are no more contacts than
-    ``limits`` say; nor more next to the own id than ``spread`` allows, once that is known.
+    ``limits`` say; nor more next to each other than ``spread`` allows, once that is known.
     """
 
     __slots__ = (
@@ -102,7 +102,10 @@ class RoutingTable:
         """Whether a contact of this id would get a place if it answered a probe."""
         if node_id == self.own_id or node_id in self._by_id:
             return False
-        return self.has_room_in(self.bucket_of(to_int(node_id)))
+        number = to_int(node_id)
+        if not self.has_room_in(self.bucket_of(number)):
+            return False
+        return self.spread is None or not self._is_dense(number, self.spread)
 
     def seeks(self, node_id: bytes, enough: int) -> bool:
         """Whether a contact of this id is worth a probe: it would get a place, and be among
@@ -117,15 +120,16 @@ class RoutingTable:
 
     def has_room_in(self, index: int) -> bool:
         """Whether a bucket has a place, or is the own one, which makes room by splitting."""
-        if index < len(self.buckets) - 1 and len(self.buckets[index].contacts) >= self._k:
-            return False
-        return self.spread is None or not self._is_dense(index, self.spread)
+        return index == len(self.buckets) - 1 or len(self.buckets[index].contacts) < self._k
 
     def admits(self, contact: Contact) -> bool:
-        """Whether a contact may be in the table: its id is one that it may have, and neither
-        its bucket nor the table has as many of its network as there may be."""
+        """Whether a contact may be in the table: its id is one that it may have, there are
+        fewer of its network than there may be, in its bucket and in the table, and fewer next
+        to it."""
         limits = self._limits
-        return limits is None or (limits.is_bound(contact) and not self._is_crowded(contact))
+        if limits is not None and (not limits.is_bound(contact) or self._is_crowded(contact)):
+            return False
+        return self.spread is None or not self._is_dense(contact.number, self.spread)
 
     def _is_crowded(self, contact: Contact) -> bool:
         limits = self._limits
@@ -140,12 +144,16 @@ class RoutingTable:
         contacts = self.buckets[self.bucket_of(contact.number)].contacts.values()
         return sum(each.network == network for each in contacts) >= limits.bucket
 
-    def _is_dense(self, index: int, spread: Spread) -> bool:
-        """Whether as many as can be are as near to the own id as a bucket's contacts."""
-        most = spread.within(1 << ID_BITS - index)
-        if most >= 2 * self._k:  # all buckets but those next to the own id
-            return False
-        return sum(len(bucket.contacts) for bucket in self.buckets[index:]) >= most
+    def _is_dense(self, number: int, spread: Spread) -> bool:
+        """Whether as many as can be have ids next to this one."""
+        near = spread.vicinity
+        index = self.bucket_of(number)
+        # Others next to it share its bucket, but for those around the own id.
+        last = len(self.buckets) if number ^ self._own < 2 * near else index + 1
+        found = 0
+        for bucket in self.buckets[index:last]:
+            found += sum(each ^ number < near for each in bucket.contacts)
+        return found >= spread.within(near)
 
     def answered(self, contact: Contact, now: float) -> Contact | None:
         """Note that ``contact`` answered an RPC of ours: it may enter.
@@ -179,8 +187,6 @@ class RoutingTable:
         while True:
             index = self.bucket_of(contact.number)
             bucket = self.buckets[index]
-            if self.spread is not None and self._is_dense(index, self.spread):
-                return None
             if len(bucket.contacts) < self._k:
                 self._place(bucket, Peer(contact, now))
                 return None
