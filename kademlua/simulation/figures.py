@@ -89,7 +89,7 @@ class Result:
             return share(each.ok for each in done if (each.paths > 1) == (name[6] == "m"))
         if name == "paths_latency":
             one, many = ([e.seconds for e in done if e.ok and (e.paths > 1) == m] for m in (0, 1))
-            return fmean(many) / fmean(one) if one and many else None
+            return fmean(many) / fmean(one) if many and any(one) else None
         if name == "crossing_finds":
             return share(each.ok for each in done if each.crosses)
         done = [each for each in done if each.ok]
