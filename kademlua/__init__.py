@@ -7,17 +7,23 @@
 ...         print(answer.contact, answer.values)
 """
 
+from __future__ import annotations
+
+import importlib
 import logging
+from typing import TYPE_CHECKING
 
 from kademlua.core.contact import Contact, ContactPool, Endpoint
 from kademlua.core.errors import (
     KademluaError,
+    KeyFileError,
     NodeClosed,
     NotJoined,
     ParamsError,
     RpcFailed,
     RpcRefused,
     RpcTimeout,
+    StorageError,
     StoreFailed,
     StoreRefused,
     TooManyCalls,
@@ -25,34 +31,59 @@ from kademlua.core.errors import (
 )
 from kademlua.core.ids import sha1
 from kademlua.core.params import Params
+from kademlua.finding import Answer
+from kademlua.keyfile import read_network_key
 from kademlua.node import Node, Pong
-from kademlua.operations import Answer
 from kademlua.placement import StoreReport
+from kademlua.publications import Publication, SavedPublications
+
+if TYPE_CHECKING:
+    from kademlua.hosts.asynchronous import AsyncNode
+    from kademlua.hosts.threaded import ThreadedNode
 
 __version__ = "0.1.0"
 
 # A program that sets up no logging hears nothing, as it should be with a library.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
+# Loaded when they are asked for: a gevent program does without asyncio.
+_HOSTS = {"AsyncNode": "asynchronous", "ThreadedNode": "threaded"}
+
+
+def __getattr__(name: str) -> type[AsyncNode] | type[ThreadedNode]:
+    if name not in _HOSTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"kademlua.hosts.{_HOSTS[name]}")
+    host: type[AsyncNode] | type[ThreadedNode] = getattr(module, name)
+    return host
+
+
 __all__ = [
     "Answer",
+    "AsyncNode",
     "Contact",
     "ContactPool",
     "Endpoint",
     "KademluaError",
+    "KeyFileError",
     "Node",
     "NodeClosed",
     "NotJoined",
     "Params",
     "ParamsError",
     "Pong",
+    "Publication",
     "RpcFailed",
     "RpcRefused",
     "RpcTimeout",
+    "SavedPublications",
+    "StorageError",
     "StoreFailed",
     "StoreRefused",
     "StoreReport",
+    "ThreadedNode",
     "TooManyCalls",
     "WireError",
+    "read_network_key",
     "sha1",
 ]

@@ -76,7 +76,7 @@ def run(
         ]
     finally:
         for node in network:
-            node.close()
+            node.close(hand_over=False)
     return result
 
 
@@ -104,7 +104,7 @@ def _bring_up(count: int, params: Params, result: Result, progress: Progress) ->
             raise KademluaError("a node did not join")
     except BaseException:
         for node in network:
-            node.close()
+            node.close(hand_over=False)
         raise
     result.joined_s = time.perf_counter() - began
     result.joined_cpu_s = time.process_time() - cpu

@@ -22,6 +22,8 @@ from kademlua.operations import Operations
 
 _KNOWN_AT_ONCE = 16
 """Contacts of a former life that are asked at a time."""
+_KNOWN = 64
+"""Addresses that are kept of those this node was told of as it ran."""
 _LOOKS = 4
 """Lookups of the own id in one join, at most."""
 
@@ -130,11 +132,15 @@ class Bootstrap:
         number = ids.ID_BITS - 1 - index
         return ids.random_in_bucket(self._context.id, number, self._context.rng)
 
-    def meet(self, contacts: Sequence[Contact]) -> None:
-        """Look up the own id by way of these contacts, who may know another part of the
-        network, such as one that was cut off."""
-        seeds = self._ask_around([contact.endpoint for contact in contacts])
-        if seeds:
+    def learn(self, endpoints: Sequence[Endpoint]) -> None:
+        """Ask these, too, when joining is tried again."""
+        self._known = list(dict.fromkeys([*endpoints, *self._known]))[:_KNOWN]
+
+    def meet(self, endpoints: Sequence[Endpoint]) -> None:
+        """Look up the own id by way of these, who may know another part of the network, such
+        as one that was cut off."""
+        seeds = self._ask_around(self._within_reach(endpoints))
+        if seeds is not None:
             self._operations.find_node(self._context.id, seeds)
 
     def _ask_around(self, endpoints: Sequence[Endpoint]) -> list[Contact] | None:

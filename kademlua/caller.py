@@ -148,6 +148,13 @@ class Caller:
             call.contact = self._context.pool.contact(*endpoint, packet.sender_id)
         return call
 
+    def in_flight(self, rpc_id: bytes, endpoint: Endpoint) -> bytes | None:
+        """The datagram of a call in flight to that endpoint, which is sent again now: its
+        answer will take as long from here. None where there is no such call."""
+        longest = self._context.params.rpc_timeout
+        call = self._calls.begun_again(rpc_id, endpoint, self._clock(), longest)
+        return None if call is None else call.datagram
+
     def finish(self, call: Call, packet: Response) -> None:
         """Read the answer and hand it to whoever waits."""
         result: list[Any] | KademluaError

@@ -1,9 +1,9 @@
-"""The RPCs that a node answers: the five of the protocol, and those of its program."""
+"""The RPCs that a node answers: those of the protocol, and those of its program."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import gevent
@@ -12,9 +12,11 @@ from gevent.pool import Pool
 from kademlua.context import Context
 from kademlua.core import payloads, protocol
 from kademlua.core.contact import Contact, Endpoint
-from kademlua.core.errors import RpcRefused, StoreRefused
+from kademlua.core.errors import RpcRefused
 from kademlua.core.ids import is_id, to_int
 from kademlua.core.protocol import Request
+from kademlua.core.tombstones import Tombstones
+from kademlua.holder import Holder
 
 RpcFunction = Callable[..., Any]
 """Called with the sender's Contact and the arguments as they were decoded. What it returns
@@ -24,11 +26,19 @@ _Handler = Callable[[Request, Endpoint], bytes | None]
 """Gives a payload, or None where it answers later."""
 
 
+_NAMES = {
+    name.encode(): name
+    for name in ("ping", "findnode", "findvalue", "store", "getsocket", "remove", "leave", "lacks")
+}
+"""The protocol's RPCs as they are counted."""
+
+
 class Handlers:
     """Answers requests; each of the protocol's at once, in the event loop's greenlet."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, tombstones: Tombstones) -> None:
         self._context = context
+        self.holder = holder = Holder(context, tombstones, self._answer_later)
         self._own_number = to_int(context.id)
         self._table = context.table
         self._store = context.store
@@ -38,24 +48,30 @@ class Handlers:
             b"ping": self._ping,
             b"findnode": self._find_node,
             b"findvalue": self._find_value,
-            b"store": self._store_value,
+            b"store": holder.store,
             b"getsocket": self._get_socket,
+            b"remove": holder.remove,
         }
-        self._names = {name: name.decode() for name in self._quick}
         self._registered: dict[bytes, tuple[RpcFunction, bool]] = {}
         self._greenlets: Pool | None = None
 
+    def answer(self, name: bytes, handler: _Handler) -> None:
+        """Answer another RPC of the protocol, at once, with the payload that ``handler`` gives."""
+        self._quick[name] = handler
+
     def register(self, name: str, function: RpcFunction, *, blocking: bool) -> None:
-        """Answer the RPC ``name`` with a function; ValueError where the name is taken.
+        """Answer the RPC ``name`` with a function; ValueError where the name is taken,
+        TypeError for a coroutine function.
 
         A ``blocking`` one runs in a greenlet of its own. RpcRefused, or any other
         exception, answers 131.
         """
+        if inspect.iscoroutinefunction(function):
+            raise TypeError("a coroutine function has no loop to run in here")
         encoded = name.encode()
         if encoded in self._quick or encoded in self._registered:
             raise ValueError(f"an RPC named {name!r} is answered already")
         self._registered[encoded] = (function, blocking)
-        self._names[encoded] = name
 
     def close(self) -> None:
         """End the handlers that still run, but for one that closes its own node."""
@@ -68,7 +84,7 @@ class Handlers:
         name = request.name
         handler = self._quick.get(name)
         if handler is not None:
-            self._stats.requests[self._names[name]] += 1
+            self._stats.requests[_NAMES[name]] += 1
             self._answer(request, endpoint, handler)
             return
         registered = self._registered.get(name)
@@ -76,10 +92,11 @@ class Handlers:
             self._send_error(request, endpoint, protocol.NO_SUCH_RPC)
             return
         function, blocking = registered
-        self._stats.requests[self._names[name]] += 1
+        self._stats.requests[name.decode()] += 1
 
         def call_function(request: Request, endpoint: Endpoint) -> bytes:
-            return _encode_result(function(self._sender(request, endpoint), *request.args))
+            sender = self._context.sender(request.sender_id, endpoint)
+            return _encode_result(function(sender, *request.args))
 
         if not blocking:
             self._answer(request, endpoint, call_function)
@@ -171,53 +188,9 @@ class Handlers:
                 return values[:count]
         return values
 
-    def _store_value(self, request: Request, endpoint: Endpoint) -> bytes | None:
-        args = request.args
-        key = args[0] if args else None
-        if type(key) is not bytes or not is_id(key):
-            return payloads.BAD_KEY_STORE
-        if len(args) < 2:
-            raise RpcRefused("a store needs a value")
-        overwrite = args[2] if len(args) > 2 else 0
-        if type(overwrite) is not int:
-            raise RpcRefused("overwrite is a number")
-        try:
-            encoded = payloads.encode_value(args[1])
-        except TypeError as error:
-            raise RpcRefused(str(error)) from None
-        owner = self._sender(request, endpoint)
-        now = self._context.clock()
-        try:
-            self._store.put(
-                key,
-                owner,
-                encoded,
-                now=now,
-                expires=now + self._params.ttl,
-                overwrite=overwrite != 0,
-            )
-        except StoreRefused as refusal:
-            self._stats.refused[refusal.reason] += 1
-            return payloads.refused_reply(refusal.reason)
-        if self._store.is_durable:  # what is acknowledged is kept
-            self._store.kept(partial(self._send_kept, request.rpc_id, endpoint))
-            return None
-        return payloads.STORED
-
-    def _send_kept(self, rpc_id: bytes, endpoint: Endpoint, reason: str | None) -> None:
-        """Answer a store of which it is known now whether it is kept."""
-        if reason is None:
-            payload = payloads.STORED
-        else:
-            self._stats.refused[reason] += 1
-            payload = payloads.refused_reply(reason)
-        self._send(protocol.encode_response(self._context.id, rpc_id, payload), endpoint)
-
-    def _sender(self, request: Request, endpoint: Endpoint) -> Contact:
-        peer = self._table.get(request.sender_id)
-        if peer is not None and peer.contact.endpoint == endpoint:  # saves 3 µs
-            return peer.contact
-        return self._context.pool.contact(*endpoint, request.sender_id)
+    def _answer_later(self, request: Request, endpoint: Endpoint, payload: bytes) -> None:
+        """Answer a request whose handler gave nothing at first."""
+        self._send(protocol.encode_response(self._context.id, request.rpc_id, payload), endpoint)
 
     def _get_socket(self, request: Request, endpoint: Endpoint) -> bytes:
         return payloads.getsocket_reply(*endpoint)

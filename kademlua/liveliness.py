@@ -29,6 +29,9 @@ FOOTHOLD = 4
 _JITTER = 0.1
 _MAX_DEAD = 256
 _MAX_REVIVED = 8
+_MAX_ORIGINALS = 4_096
+_FAREWELL_TRIES = 2
+"""Pings to one who said farewell, until it counts as gone."""
 _REST = 0.05
 """Seconds that the greenlet sleeps when it has used up what it may send."""
 
@@ -36,12 +39,14 @@ _REST = 0.05
 class _Probe:
     """A contact being pinged until it answers or counts as dead."""
 
-    __slots__ = ("contact", "result", "step", "tries")
+    __slots__ = ("contact", "has_handed_over", "result", "step", "tries")
 
     def __init__(self, contact: Contact, tries: int) -> None:
         self.contact = contact
         self.tries = tries
         self.step = 0
+        self.has_handed_over = False
+        """It said so, in a farewell."""
         self.result: AsyncResult[bool] | None = None
 
 
@@ -60,6 +65,8 @@ class LivelinessManager:
         self._queue: dict[Contact, _Probe] = {}
         self._dead: dict[Contact, float] = {}
         """When contacts were found dead, those of late, the last one last."""
+        self._originals: dict[bytes, None] = {}
+        """Ids of some that speak version 1.0."""
         self.revived: list[Contact] = []
         """Some contacts that had been found dead and were heard from again; whoever asks
         after them clears it."""
@@ -82,6 +89,10 @@ class LivelinessManager:
 
     def asked(self, request: Request, endpoint: Endpoint, now: float) -> None:
         """A request came in: its sender lives, or is a stranger to look at."""
+        if not request.version:
+            self.note_original(request.sender_id)
+        elif self._originals:
+            self._originals.pop(request.sender_id, None)
         if self._table.heard(request.sender_id, endpoint, now) or request.read_only:
             return
         is_sought = self._table.seeks(request.sender_id, FOOTHOLD)
@@ -102,6 +113,20 @@ class LivelinessManager:
         self.patience.measured(call, contact, now)
         if in_the_way is not None and not self.is_fresh(in_the_way):
             self._enqueue(in_the_way, self._params.probe_tries)
+
+    def note_original(self, node_id: bytes) -> None:
+        """A node showed that it speaks version 1.0."""
+        if len(self._originals) < _MAX_ORIGINALS:
+            self._originals[node_id] = None
+
+    def said_farewell(self, contact: Contact, has_handed_over: bool) -> None:
+        """A contact says that it leaves. Anybody can say so in its name: it is asked, and
+        forgotten only if it is silent."""
+        peer = self._table.get(contact.id)
+        if peer is not None and peer.contact == contact:
+            probe = self._enqueue(contact, _FAREWELL_TRIES)
+            if probe is not None:
+                probe.has_handed_over = has_handed_over
 
     def unanswered(self, contact: Contact) -> None:
         """A contact let a call of ours time out: make sure of it."""
@@ -128,6 +153,10 @@ class LivelinessManager:
             self._enqueue(contact, tries=1)
 
     # What others want to know.
+
+    def is_original(self, contact: Contact) -> bool:
+        """Whether a contact is known to speak version 1.0."""
+        return contact.id in self._originals
 
     def is_fresh(self, contact: Contact) -> bool:
         """Weak liveliness: in the table, and heard from within ``Params.fresh_for``."""
@@ -239,7 +268,8 @@ class LivelinessManager:
             return
         successor = None
         if probe.tries > 1:
-            successor = self._table.remove(probe.contact)
+            take_out = self._table.forget if probe.has_handed_over else self._table.remove
+            successor = take_out(probe.contact)
             self._note_dead(probe.contact)
         self._end(probe, False)
         if successor is not None:  # it answered once, but that was a while ago

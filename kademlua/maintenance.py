@@ -1,10 +1,11 @@
-"""Upkeep: joining and joining again, refresh of buckets, expiry; what is due, and doing it.
+"""Upkeep: joining and joining again, refresh, expiry, replication; what is due, and doing it.
 
 Its greenlet lives while it has something to do; between, a timer of the loop waits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gevent
@@ -13,9 +14,13 @@ from gevent.event import Event
 
 from kademlua.bootstrap import Bootstrap
 from kademlua.context import Context
+from kademlua.core.contact import Endpoint
 from kademlua.core.errors import KademluaError, NodeClosed
+from kademlua.core.tombstones import Tombstones
 from kademlua.liveliness import LivelinessManager
 from kademlua.operations import Operations
+from kademlua.publications import Publications
+from kademlua.replication import Replication
 
 _JITTER = 0.2
 _DEAD_ASKED = 2
@@ -37,8 +42,14 @@ class Maintenance:
         bootstrap: Bootstrap,
         operations: Operations,
         liveliness: LivelinessManager,
+        replication: Replication,
+        publications: Publications,
+        tombstones: Tombstones,
     ) -> None:
         self._bootstrap = bootstrap
+        self._replication = replication
+        self._publications = publications
+        self._tombstones = tombstones
         self._liveliness = liveliness
         self._operations = operations
         self._table = context.table
@@ -55,6 +66,8 @@ class Maintenance:
         self._met = self._clock() - _MEET_EVERY
         self._looked_around = self._looked_farther = self._clock()
         self._refreshed = self._clock()
+        self._told = Event()
+        """Set when there are more addresses to try."""
         self.joined = Event()
         """Set while the node is in a network, or was never told of one."""
         self.tried = Event()
@@ -65,6 +78,7 @@ class Maintenance:
         if not self._bootstrap.is_wanted:
             self.joined.set()
             self.tried.set()
+        self._publications.start()
         self._greenlet = gevent.spawn(self._run)
 
     def close(self) -> None:
@@ -76,8 +90,18 @@ class Maintenance:
             self._timer = None
         if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
             self._greenlet.kill()
+        self._replication.close()
+        self._publications.close()
         self.tried.set()
         self.joined.set()  # who waits finds the node closed
+
+    def meet(self, endpoints: Sequence[Endpoint]) -> None:
+        """Make use of others who were heard of: by them see more of the network, or join."""
+        self._bootstrap.learn(endpoints)
+        if self.joined.is_set():
+            self._bootstrap.meet(endpoints)
+        else:
+            self._told.set()
 
     def _run(self) -> None:
         """What is due now; then set the timer for the next time."""
@@ -115,10 +139,12 @@ class Maintenance:
             if not has_warned:
                 self._log.warning("nobody answers at the bootstrap addresses; still trying")
                 has_warned = True
-            gevent.sleep(self._jittered(wait))
+            self._told.wait(self._jittered(wait))
+            self._told.clear()
             wait = min(2 * wait, self._params.bootstrap_retry_max)
         # Others were joining beside it, unseen: the first round of upkeep looks around.
         self._size_at_look = 0
+        self._replication.joined()
         self.joined.set()
         self.tried.set()
         self._log.info("joined, %d contacts", len(self._table))
@@ -127,12 +153,15 @@ class Maintenance:
         """One round of upkeep."""
         now = self._clock()
         self._store.expire(now)
+        self._tombstones.expire(now)
         if len(self._table) == 0 and self._bootstrap.is_needed:
             self._log.warning("all contacts are gone; bootstrapping again")
             self.joined.clear()
             return
         self._liveliness.question_silent(self._params.settle_interval)
         self._liveliness.question_dead(_DEAD_ASKED)
+        self._replication.look_after(now)
+        self._publications.look_after(now)
         self._meet_revived(now)
         if len(self._table) > 2 * self._size_at_look:
             self._look_around(now)
@@ -148,8 +177,9 @@ class Maintenance:
         revived = self._liveliness.revived
         if len(revived) >= _DEAD_ASKED and now - self._met >= _MEET_EVERY:
             self._met = now
-            self._bootstrap.meet(list(revived))
+            self._bootstrap.meet([contact.endpoint for contact in revived])
             revived.clear()
+            self._replication.renew()
 
     def _look_around(self, now: float) -> None:
         """The network grew a lot since this node last saw it: see it anew."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -15,20 +15,29 @@ from kademlua.bootstrap import Bootstrap
 from kademlua.caller import Caller
 from kademlua.context import Context
 from kademlua.core import ids, payloads
-from kademlua.core.binding import bound_id
-from kademlua.core.contact import Contact, ContactPool, Endpoint, canonical_address, is_private
+from kademlua.core.arguments import checked_key, checked_ttl, checked_value
+from kademlua.core.binding import new_id
+from kademlua.core.contact import Contact, ContactPool, Endpoint, canonical_address
 from kademlua.core.crowds import CrowdLimits
 from kademlua.core.datastore import DataStore, Store
 from kademlua.core.errors import NodeClosed, NotJoined
 from kademlua.core.params import Params
 from kademlua.core.routing import RoutingTable
 from kademlua.core.stats import Stats
+from kademlua.core.tombstones import Tombstones
+from kademlua.finding import Accept, Answer
+from kademlua.handing import HandingOn
 from kademlua.handlers import Handlers, RpcFunction
+from kademlua.keyed import KeyedTransport
+from kademlua.leaving import Leaving
 from kademlua.liveliness import LivelinessManager
 from kademlua.maintenance import Maintenance
-from kademlua.operations import Accept, Answer, Operations
+from kademlua.mending import Mending
+from kademlua.operations import Operations
 from kademlua.placement import StoreReport
+from kademlua.publications import Publication, Publications, SavedPublications
 from kademlua.receiver import Receiver
+from kademlua.replication import Replication
 from kademlua.transport import Transport, UdpTransport
 
 logger = logging.getLogger(__name__)
@@ -62,11 +71,13 @@ class Node:
         known: Iterable[Endpoint] = (),
         params: Params | None = None,
         read_only: bool = False,
+        network_keys: Sequence[bytes] = (),
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
         transport: Transport | None = None,
         store: Store | None = None,
         pool: ContactPool | None = None,
+        publications: SavedPublications | None = None,
     ) -> None:
         """Nothing is opened before ``start``.
 
@@ -74,9 +85,11 @@ class Node:
         IPv4 and IPv6. ``id`` has 20 bytes and is random otherwise. ``bootstrap`` lists
         (host, port) of nodes to join by; hosts may be names. ``known`` are addresses from
         a former life, asked in the same way, but not needed. A ``read_only`` node asks and
-        is kept out of everybody's tables. ``clock`` gives seconds, ``rng`` all chance (by
-        default the system's cryptographic source). Nodes of one process may share a
-        ``pool``, which saves memory. ValueError for a bad host, port or id.
+        is kept out of everybody's tables. With ``network_keys`` (32 bytes each) it hears only
+        who has one of them; the first one tags what it sends. ``clock`` gives seconds, ``rng``
+        all chance (by default the system's cryptographic source). Nodes of one process may
+        share a ``pool``, which saves memory. ``publications`` is where they outlast the
+        process. ValueError for a bad host, port, id or key.
         """
         if id is not None and not ids.is_id(id):
             raise ValueError(f"an id is {ids.ID_BYTES} bytes, not {id!r:.60}")
@@ -84,26 +97,34 @@ class Node:
             raise ValueError(f"a port is 0 to 65535, not {port}")
         params = params or Params()
         rng = rng or _SYSTEM_RNG
-        own_id = id or _new_id(host, params, rng)
+        own_id = id or new_id(host, rng, binds=params.bound_ids)
         limits = CrowdLimits.of(params)
+        stats = Stats(clock())
+        transport = transport or UdpTransport(host, port, params)
+        keyed = None
+        if network_keys:
+            keyed = transport = KeyedTransport(transport, network_keys, stats.dropped, rng)
         self._context = context = Context(
             id=own_id,
             read_only=read_only,
             params=params,
             clock=clock,
             rng=rng,
-            transport=transport or UdpTransport(host, port, params),
+            transport=transport,
             pool=pool if pool is not None else ContactPool(),
             table=RoutingTable(own_id, params.k, clock(), limits),
             limits=limits,
             store=store if store is not None else DataStore(params),
-            stats=Stats(clock()),
+            stats=stats,
             log=logging.LoggerAdapter(logger, {"node": own_id}),
         )
         self._caller = Caller(context)
-        self._handlers = Handlers(context)
+        if keyed is not None:
+            keyed.in_flight = self._caller.in_flight
+        self._tombstones = Tombstones()
+        self._handlers = Handlers(context, self._tombstones)
         self._liveliness = LivelinessManager(context, self._caller)
-        self._operations = Operations(context, self._caller, self._liveliness)
+        self._operations = Operations(context, self._caller, self._liveliness, self._tombstones)
         bootstrapper = Bootstrap(
             list(bootstrap),
             context,
@@ -112,8 +133,25 @@ class Node:
             self._operations,
             list(known),
         )
-        self._maintenance = Maintenance(context, bootstrapper, self._operations, self._liveliness)
+        handing = HandingOn(context, self._caller, self._liveliness, self._tombstones)
+        replication = Replication(context, self._operations, handing)
+        self._mending = Mending(context, self._caller, self._liveliness, handing, replication)
+        self._leaving = Leaving(context, self._caller, self._liveliness, handing)
+        self._handlers.answer(b"lacks", self._mending.lacks)
+        self._handlers.answer(b"leave", self._leaving.farewell)
+        self._publications = Publications(context, self._operations, publications)
+        self._maintenance = Maintenance(
+            context,
+            bootstrapper,
+            self._operations,
+            self._liveliness,
+            replication,
+            self._publications,
+            self._tombstones,
+        )
         self._started = False
+        self._ends = False
+        """Whether ``close`` was called."""
         self._closed = Event()
 
     # Beginning and end.
@@ -123,7 +161,7 @@ class Node:
 
         Idempotent. OSError where the port is in use, NodeClosed for a node that was closed.
         """
-        if self._closed.is_set():
+        if self._ends:
             raise NodeClosed("a closed node does not start again")
         if self._started:
             return
@@ -132,16 +170,31 @@ class Node:
         self._started = True
         self._maintenance.start()
 
-    def close(self) -> None:
-        """Stop, free everything, and end with NodeClosed whatever waits; idempotent."""
-        if self._closed.is_set():
+    def close(self, *, hand_over: bool = True) -> None:
+        """Stop, free everything, and end with NodeClosed whatever waits; idempotent.
+
+        Before, for ``Params.leave_timeout`` at most, the values that would fall under their
+        replicas are handed over, and those in the routing table are told to forget this node.
+        With ``hand_over`` false it is gone at once and without a word, also where another
+        greenlet's ``close`` still hands over.
+        """
+        if self._ends:
+            if not hand_over:
+                self._leaving.cut()
             return
-        self._closed.set()
+        self._ends = True
         self._maintenance.close()
-        self._liveliness.close()
-        self._handlers.close()
-        self._caller.close()
-        self._context.transport.close()
+        self._mending.close()
+        try:
+            if hand_over and self._started and not self._context.read_only:
+                self._handlers.holder.leave()
+                self._leaving.leave()
+        finally:
+            self._liveliness.close()
+            self._handlers.close()
+            self._caller.close()
+            self._context.transport.close()
+            self._closed.set()
 
     def __enter__(self) -> Node:
         """Start, and wait for the first try to join."""
@@ -176,13 +229,24 @@ class Node:
         return self.joined
 
     def wait_closed(self) -> None:
-        """Block until ``close``."""
+        """Block until ``close`` has come to its end."""
         self._closed.wait()
+
+    def meet(self, endpoints: Iterable[Endpoint]) -> None:
+        """Be told of other nodes: (IP address, port) as in ``bootstrap``, but while it runs.
+
+        Who has not joined tries by them at once; who has looks its neighbourhood up by way
+        of them, so that two networks become one. Blocks meanwhile. ValueError for what is no
+        IP address, NodeClosed, TooManyCalls.
+        """
+        self._require_open()
+        known = [(canonical_address(addr)[0], port) for addr, port in endpoints]
+        self._maintenance.meet(known)
 
     @property
     def joined(self) -> bool:
         """Whether the node is in a network; one without bootstrap addresses always is."""
-        return self._maintenance.joined.is_set() and not self._closed.is_set()
+        return self._maintenance.joined.is_set() and not self._ends
 
     # What it is and knows.
 
@@ -257,7 +321,8 @@ class Node:
 
         ``sender`` is a Contact. A tuple goes back as several return values, None as none.
         A function that waits for anything must be ``blocking``: it gets a greenlet of its
-        own. Whatever it raises is answered with 131. ValueError for a name that is taken.
+        own. Whatever it raises is answered with 131. ValueError for a name that is taken,
+        TypeError for a coroutine function.
         """
         self._handlers.register(name, function, blocking=blocking)
 
@@ -266,7 +331,7 @@ class Node:
     def find_node(self, target: bytes) -> list[Contact]:
         """The k live contacts closest to an id, nearest first. Raises as ``add`` does."""
         self._require_joined()
-        return self._operations.find_node(_checked(target)).closest()
+        return self._operations.find_node(checked_key(target)).closest()
 
     def find_value(
         self,
@@ -274,41 +339,79 @@ class Node:
         answers: int = 3,
         per_node: int = 4096,
         *,
+        quorum: int = 1,
         accept: Accept | None = None,
         paths: int | None = None,
     ) -> list[Answer]:
         """The values of a key, from up to ``answers`` nodes, up to ``per_node`` of each.
 
-        ``accept``, where values prove themselves, is given those of an answer and returns
-        those that do; an answer without any counts as none. With ``paths``, by default
-        ``Params.paths``, nodes are sought on so many disjoint paths. An empty list where the
-        k closest nodes have none. Raises as ``add`` does.
+        With a ``quorum`` only values that at least so many nodes have, and the search goes on
+        until there is one. ``accept``, where values prove themselves, is given those of an
+        answer and returns those that do; a node without any counts as one that has none. With
+        ``paths``, by default ``Params.paths``, nodes are sought on so many disjoint paths. An
+        empty list where the k closest nodes have none. Holders that were seen to lack it are
+        given it in the background. Raises as ``add`` does.
         """
         self._require_joined()
         paths = paths or self.params.paths
-        return self._operations.find_value(_checked(key), answers, per_node, accept, paths)
+        finding = self._operations.find_value(
+            checked_key(key), answers, per_node, quorum, accept, paths
+        )
+        self._mending.follow(finding)
+        return finding.result()
 
-    def add(self, key: bytes, value: Any) -> StoreReport:
+    def add(self, key: bytes, value: Any, *, ttl: float | None = None) -> StoreReport:
         """Store this node's value of a key, beside those of others; its former one goes.
 
-        The value is an int, bytes, text, list or dict. Raises StoreFailed where nobody
+        The value is an int, bytes, text, list or dict. It lives for ``ttl`` seconds, by
+        default ``Params.ttl``. Raises StoreFailed where fewer than ``Params.write_quorum``
         took it, NotJoined, TooManyCalls, NodeClosed, and TypeError or ValueError for a bad
-        key or value.
+        key, value or ttl.
         """
-        return self.store(key, value)
+        return self.store(key, value, ttl=ttl)
 
-    def overwrite(self, key: bytes, value: Any) -> StoreReport:
+    def overwrite(self, key: bytes, value: Any, *, ttl: float | None = None) -> StoreReport:
         """As ``add``; and where the holders' ``Params`` allow it, other owners' values of
         the key go too."""
-        return self.store(key, value, overwrite=True)
+        return self.store(key, value, ttl=ttl, overwrite=True)
 
-    def store(self, key: bytes, value: Any, *, overwrite: bool = False) -> StoreReport:
+    def store(
+        self, key: bytes, value: Any, *, ttl: float | None = None, overwrite: bool = False
+    ) -> StoreReport:
         """``add``, or ``overwrite``, as the last argument says."""
-        encoded = payloads.encode_value(value)
-        if len(encoded) > self.params.max_value_bytes:
-            raise ValueError(f"a value has at most {self.params.max_value_bytes:,} bytes, bencoded")
+        publication = self._publication(key, value, ttl)
         self._require_joined()
-        return self._operations.store(_checked(key), encoded, overwrite=overwrite)
+        return self._operations.store(*publication, overwrite=overwrite)
+
+    def publish(self, key: bytes, value: Any, *, ttl: float | None = None) -> StoreReport:
+        """Store a value and keep it alive until ``unpublish``, while this node lives: it is
+        stored again before ``ttl`` is over. Raises as ``add`` does; then it is not published.
+        """
+        publication = self._publication(key, value, ttl)
+        self._require_joined()
+        return self._publications.publish(publication)
+
+    def unpublish(self, key: bytes) -> bool:
+        """Let a published value end with its time; whether it was published."""
+        return self._publications.unpublish(checked_key(key))
+
+    def published(self) -> list[Publication]:
+        """What this node publishes."""
+        return self._publications.all()
+
+    def remove(self, key: bytes) -> StoreReport:
+        """Take this node's own value of a key away from all who hold it; it is not published
+        any more, either. Those that could not be reached learn it when they hand it on.
+
+        Raises StoreFailed where nobody answered, and otherwise as ``add`` does.
+        """
+        self._require_joined()
+        self._publications.unpublish(checked_key(key))
+        return self._operations.remove(key, checked_ttl(None, self.params))
+
+    def _publication(self, key: bytes, value: Any, ttl: float | None) -> Publication:
+        encoded = checked_value(value, self.params)
+        return Publication(checked_key(key), encoded, checked_ttl(ttl, self.params))
 
     def _call(
         self, to: Contact | Endpoint, name: str, args: bytes, timeout: float | None
@@ -319,28 +422,10 @@ class Node:
         return self._caller.call(to, None, name, args, timeout)
 
     def _require_open(self) -> None:
-        if self._closed.is_set() or not self._started:
+        if self._ends or not self._started:
             raise NodeClosed("the node is closed" if self._started else "the node is not started")
 
     def _require_joined(self) -> None:
         self._require_open()
         if not self.joined and not len(self.table):
             raise NotJoined("nobody answers at the bootstrap addresses")
-
-
-def _new_id(host: str, params: Params, rng: random.Random) -> bytes:
-    """An id of its own, bound to a public address where it has to be."""
-    if params.bound_ids:
-        raw = canonical_address(host)[1]
-        if any(raw) and not is_private(raw):
-            return bound_id(raw, rng)
-    return ids.random_id(rng)
-
-
-def _checked(key: object) -> bytes:
-    """An id as given by a program; TypeError or ValueError where it is none."""
-    if not isinstance(key, bytes):
-        raise TypeError(f"a key is {ids.ID_BYTES} bytes (sha1(text) makes one), not {key!r:.60}")
-    if len(key) != ids.ID_BYTES:
-        raise ValueError(f"a key has {ids.ID_BYTES} bytes, not {len(key)}")
-    return key

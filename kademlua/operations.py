@@ -7,7 +7,6 @@ asked sleeps through it and is woken once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gevent.event import AsyncResult
@@ -22,28 +21,25 @@ from kademlua.core.estimate import SizeEstimate
 from kademlua.core.ids import random_id, to_int
 from kademlua.core.lookup import Lookup
 from kademlua.core.paths import Paths
+from kademlua.core.tombstones import Tombstones
+from kademlua.finding import Accept, Finding
+from kademlua.holder import remove
 from kademlua.liveliness import LivelinessManager
 from kademlua.placement import Placement, StoreReport
 from kademlua.search import Reader, Search
-
-Accept = Callable[[list[Any]], list[Any]]
-"""Given the values in one answer, returns those that are to be believed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one node had to say to a ``find_value``."""
-
-    contact: Contact
-    """Who it was."""
-    values: list[Any]
-    """Its values of the key: int, bytes, list or dict with bytes as keys."""
 
 
 class Operations:
     """The lookups of one node and what is built from them."""
 
-    def __init__(self, context: Context, caller: Caller, liveliness: LivelinessManager) -> None:
+    def __init__(
+        self,
+        context: Context,
+        caller: Caller,
+        liveliness: LivelinessManager,
+        tombstones: Tombstones,
+    ) -> None:
+        self._tombstones = tombstones
         self._context = context
         self._caller = caller
         self._liveliness = liveliness
@@ -93,7 +89,9 @@ class Operations:
         rng = self._context.rng
         self.find_some([(random_id(rng), _has_nearest) for _ in range(count)])
 
-    def _read_contacts(self, _: Contact, values: list[Any]) -> list[Contact]:
+    def _read_contacts(self, contact: Contact, values: list[Any]) -> list[Contact]:
+        if values and type(values[0]) is list:
+            self._liveliness.note_original(contact.id)
         return payloads.read_findnode(values, self._context.pool, self._context.reach)
 
     def find_value(
@@ -101,56 +99,44 @@ class Operations:
         key: bytes,
         answers: int,
         per_node: int,
+        quorum: int = 1,
         accept: Accept | None = None,
         paths: int = 1,
-    ) -> list[Answer]:
-        """The values of a key at up to ``answers`` nodes, up to ``per_node`` of each.
+    ) -> Finding:
+        """Find what up to ``answers`` nodes have under a key, up to ``per_node`` of each.
 
-        Ends with as many answers as asked for; where there are fewer, when the k closest, on
-        each of so many disjoint ``paths``, have said what they have. An answer of which
-        ``accept`` leaves nothing does not count.
+        Ends with as many answers as asked for, and ``quorum`` of them with a value in common;
+        where there are fewer, when the k closest, on each of so many disjoint ``paths``, have
+        said what they have. A node of whose values ``accept`` leaves none counts as one that
+        has none.
         """
-        found: list[Answer] = []
-        stored = self._store.get(key, per_node, self._clock())
-        local = [payloads.decode_value(each) for each in stored]
-        if accept is not None:
-            local = accept(local)
+        finding = Finding(self._context, key, answers, per_node, quorum, accept)
+        local = self._store.get(key, per_node, self._clock())
         if local:
-            found.append(Answer(self._context.contact, local))
-            if answers <= 1:
-                return found
-
-        def read(contact: Contact, values: list[Any]) -> list[Contact]:
-            retval = payloads.read_retval(values)
-            if retval and accept is not None:
-                retval = accept(retval)
-            if retval and len(found) < answers:
-                found.append(Answer(contact, retval[:per_node]))
-                search.lookup.narrow(answers - len(found))
-                if len(found) == answers:
-                    search.lookup.stop()
-                    return []
-            return payloads.read_findnode(values, self._context.pool, self._context.reach)
-
+            values = [payloads.decode_value(each) for each in local]
+            finding.take(self._context.contact, values)
+            if not finding.left:
+                return finding
         args = payloads.args_findvalue(key, per_node)
         # As many in flight as answers are wanted, and one more where one may be late: further
         # ones seldom pay. And no haste at the end where round trips are short.
         spare = 0 if self._liveliness.is_sure else 1
-        alpha = min(self._params.alpha, answers - len(found) + spare)
+        alpha = min(self._params.alpha, finding.left + spare)
         is_sparing = self._liveliness.patience.is_swift
-        search = self._search(
-            key, "findvalue", args, read, alpha=alpha, is_sparing=is_sparing, paths=paths
-        )
+        how = {"alpha": alpha, "is_sparing": is_sparing, "paths": paths}
+        search = self._search(key, "findvalue", args, finding.read, **how)
+        finding.lookup = search.lookup
         search.run(())
-        if len(found) < answers:
+        if finding.left:
             self._took(key, search.lookup)
-        return found
+        return finding
 
-    def store(self, key: bytes, encoded: bytes, *, overwrite: bool) -> StoreReport:
-        """Store a bencoded value on the ``replicas`` nodes closest to its key.
+    def store(self, key: bytes, encoded: bytes, ttl: int, *, overwrite: bool) -> StoreReport:
+        """Store a bencoded value on the ``replicas`` nodes closest to its key, for so many
+        seconds.
 
-        This node is one of them where it is that close. Raises StoreFailed where nobody
-        took it.
+        This node is one of them where it is that close. Raises StoreFailed where fewer than
+        ``write_quorum`` took it.
         """
         replicas = self._params.replicas
         # The nearer half know who the farther half are: a question each is saved.
@@ -160,12 +146,33 @@ class Operations:
         wanted = replicas
         if not self._context.read_only and self._is_holder(key, candidates):
             wanted -= 1
-            self._store_here(key, encoded, overwrite, report)
-        question = self._caller.question("store", payloads.args_store(key, encoded, overwrite))
+            self._store_here(key, encoded, ttl, overwrite, report)
+        args = payloads.args_store(key, encoded, overwrite, ttl)
+        question = self._caller.question("store", args)
         placement = Placement(self._caller, self._liveliness, question, report)
         placement.run(candidates[:wanted], candidates[wanted:])
-        if not report.acknowledged:
-            raise StoreFailed(report.why_failed())
+        if len(report.acknowledged) < self._params.write_quorum:
+            raise StoreFailed(report.why_failed(), report)
+        return report
+
+    def remove(self, key: bytes, ttl: int) -> StoreReport:
+        """Take this node's value of a key away from all who may hold it.
+
+        Twice as many are told as should hold it: some may not have let go yet. Raises
+        StoreFailed where nobody answered.
+        """
+        found = self.find_node(key).known(2 * self._params.replicas)
+        report = StoreReport()
+        own = self._context.contact
+        if remove(self._store, self._tombstones, key, own, self._clock() + ttl):
+            report.acknowledged.append(own)
+        question = self._caller.question("remove", payloads.args_remove(key, ttl))
+        placement = Placement(
+            self._caller, self._liveliness, question, report, payloads.read_remove
+        )
+        placement.run(found, [])
+        if found and not report.acknowledged:
+            raise StoreFailed(report.why_failed("removed the value"), report)
         return report
 
     def _is_holder(self, key: bytes, candidates: list[Contact]) -> bool:
@@ -176,10 +183,13 @@ class Operations:
         last = candidates[self._params.replicas - 1]
         return to_int(self._context.id) ^ number < last.number ^ number
 
-    def _store_here(self, key: bytes, encoded: bytes, overwrite: bool, report: StoreReport) -> None:
+    def _store_here(
+        self, key: bytes, encoded: bytes, ttl: int, overwrite: bool, report: StoreReport
+    ) -> None:
         now = self._clock()
-        expires = now + self._params.ttl
+        expires = now + ttl
         own = self._context.contact
+        self._tombstones.lift(key, own)
         try:
             self._store.put(key, own, encoded, now=now, expires=expires, overwrite=overwrite)
             self._await_kept()

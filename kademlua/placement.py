@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,17 +26,21 @@ class StoreReport:
     silent: list[Contact] = field(default_factory=list)
     """Who did not answer in time."""
 
-    def why_failed(self) -> str:
-        """Why nobody took it, in one line."""
+    def why_failed(self, what: str = "took the value") -> str:
+        """Why nobody took it, or too few did, in one line."""
         reasons = sorted({reason for _, reason in self.refused})
         parts = [f"{len(self.refused)} refused ({'; '.join(reasons)})"] if reasons else []
         if self.silent:
             parts.append(f"{len(self.silent)} did not answer")
-        return "no node took the value: " + (", ".join(parts) or "none was found")
+        count = len(self.acknowledged)
+        took = f"only {count} node{'s' * (count > 1)}" if count else "no node"
+        nobody = "no other was found" if count else "none was found"
+        return f"{took} {what}: " + (", ".join(parts) or nobody)
 
 
 class Placement:
-    """Sends one store to all holders at once; who is silent is replaced by the next nearest."""
+    """Sends one store, or remove, to all holders at once; who is silent is replaced by the
+    next nearest."""
 
     def __init__(
         self,
@@ -43,8 +48,11 @@ class Placement:
         liveliness: LivelinessManager,
         question: Question,
         report: StoreReport,
+        read: Callable[[list[Any]], str | None] = payloads.read_store,
     ) -> None:
-        """What becomes of it goes into ``report``."""
+        """What becomes of it goes into ``report``; ``read`` says why an answer is a refusal,
+        or None."""
+        self._read = read
         self._caller = caller
         self._liveliness = liveliness
         self._question = question
@@ -104,7 +112,7 @@ class Placement:
         if isinstance(result, KademluaError):
             return str(result)
         try:
-            return payloads.read_store(result)
+            return self._read(result)
         except WireError as error:
             self._caller.note_bad_answer(error)
             return str(error)

@@ -29,8 +29,9 @@ _MAX_DATAGRAM = 65_536
 class Transport(Protocol):
     """What carries a node's datagrams. Nothing here but ``start`` may raise or block."""
 
-    local: Endpoint
-    """Where it is bound, once started."""
+    @property
+    def local(self) -> Endpoint:
+        """Where it is bound, once started."""
 
     def start(self, receive: Receiver) -> None:
         """Bind and begin to hand datagrams to ``receive``; OSError where that fails."""

@@ -56,7 +56,7 @@ def make_node() -> Iterator[Callable[..., Node]]:
 
     yield make
     for node in nodes:
-        node.close()
+        node.close(hand_over=False)
 
 
 @pytest.fixture

@@ -88,6 +88,12 @@ def lonely(request: Request) -> bytes:
     return b"li5ee" if request.name == b"ping" else b"llee"
 
 
+def hermit(request: Request) -> bytes:
+    """The answers of one of version 1.1 who knows nobody, and takes every value."""
+    answers = {b"ping": b"li5ee", b"store": b"li1ee"}
+    return answers.get(request.name, b"ld7:closest0:ee")
+
+
 def pong_only(request: Request) -> bytes | None:
     """No answer but to a ping."""
     return b"li5ee" if request.name == b"ping" else None

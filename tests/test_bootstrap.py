@@ -66,3 +66,32 @@ def test_a_client_is_in_nobodys_table(world: World) -> None:
     gevent.sleep(30)
     assert not any(len(node._liveliness._probes) for node in nodes)
     assert not any(client.contact in node.table for node in nodes)
+
+
+def test_two_networks_meet_by_one_address(world: World) -> None:
+    here, there = world.network(8), world.network(8)
+    assert not any(each.contact in here[1].table for each in there)
+    here[3].meet([there[5].contact.endpoint])
+    gevent.sleep(60)
+    for node in [*here, *there]:
+        assert len(node.table) == 15
+
+
+def test_who_waits_for_a_bootstrap_node_joins_by_those_it_is_told_of(world: World) -> None:
+    node = world.node(SILENT)
+    assert not node.wait_joined()
+    gevent.sleep(100)  # by now it tries once in a minute or so
+    began = world.now
+    node.meet([SILENT, world.alice.contact.endpoint])
+    assert node.wait_joined(10)
+    assert world.now - began <= 4 * ROUND_TRIP
+    assert world.alice.contact in node.table
+
+
+def test_to_meet_nobody_changes_nothing(world: World) -> None:
+    nodes = world.network(3)
+    nodes[0].meet([SILENT, nodes[0].contact.endpoint])
+    nodes[0].meet([])
+    assert len(nodes[0].table) == 2
+    with pytest.raises(ValueError, match="example"):
+        nodes[0].meet([("example.org", 1)])

@@ -1,22 +1,27 @@
 """What the documents say is so: programs run, examples are the code's bytes, links lead on."""
 
 import ast
-import os
+import hashlib
+import random
 import re
-import select
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager, nullcontext
+from collections import Counter
+from contextlib import nullcontext
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from kademlua import Contact, ContactPool, Params
+from kademlua import Contact, ContactPool, Node, Params
+from kademlua.control.operations import Operations
 from kademlua.core import bencoding, params, payloads, protocol
 from kademlua.core.errors import WireError
+from kademlua.core.replay import Sessions
+from kademlua.keyed import KeyedTransport
+from tests.programs import STRICT, environment, network
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -31,38 +36,12 @@ _PROGRAM = re.compile(r"^```python\n(.*?)^```\n(?:```output\n(.*?)^```\n)?", re.
 
 
 def programs():
-    for page in (ROOT / "README.md", DOCS / "embedding.md"):
+    for page in (ROOT / "README.md", DOCS / "embedding.md", DOCS / "hosts.md"):
         text = page.read_text()
         for found in _PROGRAM.finditer(text):
             line = text.count("\n", 0, found.start()) + 2
             name = f"{page.name}:{line}"
             yield pytest.param("\n" * (line - 1) + found[1], found[2], id=name)
-
-
-@contextmanager
-def network():
-    """The port of a node of another process, to which a program may join."""
-    code = (
-        "import gevent.os, kademlua\n"
-        "with kademlua.Node() as node:\n"
-        "    print(node.contact.port, flush=True)\n"
-        "    gevent.os.tp_read(0, 1)\n"  # until its input ends
-    )
-    with subprocess.Popen(
-        [sys.executable, "-P", "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env=_environment(),
-    ) as process:
-        assert select.select([process.stdout], [], [], 30)[0], "the node did not start"
-        yield int(process.stdout.readline())
-        process.stdin.close()
-
-
-def _environment():
-    return os.environ | {"PYTHONPATH": str(ROOT)}
 
 
 @pytest.mark.parametrize(("program", "output"), list(programs()))
@@ -73,11 +52,11 @@ def test_program(program, output, tmp_path):
     with network() if "8001" in program else nullcontext() as port:
         program = program.replace("8001", str(port)).replace("port=8003", "port=0")
         done = subprocess.run(
-            [sys.executable, "-P", "-W", "error", "-c", program],
+            [sys.executable, "-P", *STRICT, "-c", program],
             capture_output=True,
             text=True,
             cwd=tmp_path,
-            env=_environment(),
+            env=environment(),
             timeout=50,
             check=False,
         )
@@ -104,10 +83,56 @@ KEY = b"mnopqrstuvwxyz123456"
 V4 = Contact("192.0.2.1", 8003, b"QRSTUVWXYZ0123456789")
 V6 = Contact("2001:db8::1", 8004, b"zyxwvutsrqponmlkjihg")
 VALUES = [b"5:hello", b"i42e"]
+NETWORK_KEY = b"0123456789abcdef0123456789abcdef"
+TICKET = b"ticket-8"
+COUNTER = 0x0123456789ABCDEF
 
 
 def payload(name, args=b"", read_only=False):
     return protocol.encode_call(name, args, read_only)
+
+
+def keyed_examples():
+    """What two transports with a key send each other, of which the challenger gives our ticket,
+    and the caller counts from our counter."""
+    caller, callee = _Wire(), _Wire()
+    keys, caller_at, callee_at = [NETWORK_KEY], ("192.0.2.7", 8007), ("192.0.2.1", 8003)
+    asks = KeyedTransport(caller, keys, Counter(), random.Random(1))
+    answers = KeyedTransport(callee, keys, Counter(), random.Random(2))
+    asks.in_flight = lambda rpc_id, endpoint: request
+    received = []
+    for each in (asks, answers):
+        each.start(lambda body, endpoint: received.append(body))
+    request = protocol.encode_request(CALLER, RPC_ID, payload(b"ping"))
+    asks.send(request, callee_at)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Sessions, "ticket", lambda self, endpoint: TICKET)
+        patch.setattr(Sessions, "_chance", lambda self: COUNTER - 1)
+        callee.receive(caller.sent[0], caller_at)
+        caller.receive(callee.sent[0], callee_at)
+        callee.receive(caller.sent[1], caller_at)
+    assert received[0].startswith(request)
+    answers.send(protocol.encode_response(CALLEE, RPC_ID, payloads.PONG), caller_at)
+    return {
+        "keyed-request": caller.sent[0],
+        "keyed-challenge": callee.sent[0],
+        "keyed-request-again": caller.sent[1],
+        "keyed-response": callee.sent[1],
+    }
+
+
+class _Wire:
+    """A transport that only keeps what is sent."""
+
+    def __init__(self):
+        self.sent = []
+
+    def start(self, receive):
+        self.receive = receive
+
+    def send(self, datagram, endpoint):
+        self.sent.append(datagram)
+        return True
 
 
 EXAMPLES = {
@@ -122,11 +147,17 @@ EXAMPLES = {
     "findvalue-request-payload": payload(b"findvalue", payloads.args_findvalue(KEY, 4096)),
     "findvalue-response-payload-1.0": payloads.findvalue_reply([V4], VALUES, 0),
     "findvalue-response-payload-1.1": payloads.findvalue_reply([V4], VALUES, 1),
-    "store-request-payload": payload(b"store", payloads.args_store(KEY, VALUES[0], False)),
+    "store-request-payload": payload(b"store", payloads.args_store(KEY, VALUES[0], False, 3600)),
+    "store-handed-on-payload": payload(
+        b"store", payloads.args_store(KEY, VALUES[0], False, 1800, V4)
+    ),
     "store-response-payload": payloads.STORED,
     "store-refused-payload": payloads.refused_reply("no room for more values"),
+    "remove-request-payload": payload(b"remove", payloads.args_remove(KEY, 3600)),
+    "leave-request-payload": payload(b"leave", payloads.args_leave(True)),
+    "lacks-request-payload": payload(b"lacks", payloads.args_lacks(KEY, [V4, V6])),
     "getsocket-response-payload": payloads.getsocket_reply("192.0.2.7", 8007),
-}
+} | keyed_examples()
 
 
 def shown():
@@ -155,17 +186,21 @@ def test_example_is_what_the_code_encodes(name):
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_text_beside_an_example_says_what_the_bytes_are(name):
+    before = b""
     for raw, said in SHOWN[name]:
         said = said.strip()
         kind, _, what = said.partition(" ")
-        if said.startswith('"'):
+        if kind == "tag":
+            assert raw == hashlib.blake2b(before, key=NETWORK_KEY, digest_size=16).digest()
+        elif said.startswith('"'):
             assert raw == said[1:-1].encode("ascii")
         elif kind == "address":
             family = socket.AF_INET6 if ":" in what else socket.AF_INET
             assert raw == socket.inet_pton(family, what)
         else:
-            assert kind in ("version", "call", "length", "port")
+            assert kind in ("version", "call", "length", "port", "ticket", "counter")
             assert int.from_bytes(raw, "big") == int(what)
+        before += raw
 
 
 def read(name):
@@ -178,9 +213,21 @@ def read(name):
         ("ping-request", b"ping", [], 1, False),
         ("ping-request-1.0", b"ping", [], 0, False),
         ("ping-payload-ro", b"ping", [], 1, True),
+        ("keyed-request", b"ping", [], 1, False),
+        ("keyed-request-again", b"ping", [], 1, False),
         ("findnode-request-payload", b"findnode", [KEY], 1, False),
         ("findvalue-request-payload", b"findvalue", [KEY, 4096], 1, False),
-        ("store-request-payload", b"store", [KEY, b"hello", 0], 1, False),
+        ("remove-request-payload", b"remove", [KEY, 3600], 1, False),
+        ("leave-request-payload", b"leave", [1], 1, False),
+        ("lacks-request-payload", b"lacks", [KEY, V4.id + V6.id], 1, False),
+        ("store-request-payload", b"store", [KEY, b"hello", 0, b"", 3600], 1, False),
+        (
+            "store-handed-on-payload",
+            b"store",
+            [KEY, b"hello", 0, b"", 1800, {b"owner": V4.packed}],
+            1,
+            False,
+        ),
     ],
 )
 def test_request_decodes(name, rpc, args, version, read_only):
@@ -194,7 +241,9 @@ def test_request_decodes(name, rpc, args, version, read_only):
     assert (request.version, request.read_only) == (version, read_only)
 
 
-@pytest.mark.parametrize(("name", "call"), [("ping-response", 129), ("error-130", 130)])
+@pytest.mark.parametrize(
+    ("name", "call"), [("ping-response", 129), ("error-130", 130), ("keyed-response", 129)]
+)
 def test_response_decodes(name, call):
     response = protocol.decode(read(name))
     assert isinstance(response, protocol.Response)
@@ -205,6 +254,7 @@ def test_sizes_in_words():
     assert len(read("ping-request")) == 60
     assert len(read("ping-response")) == 37
     assert len(read("error-130")) == 30
+    assert len(read("keyed-challenge")) == 54 < len(read("keyed-request"))
 
 
 @pytest.mark.parametrize(
@@ -271,6 +321,8 @@ def test_every_reason_of_a_drop_is_in_the_table():
     counted = re.findall(r"dropped\[(\".+?\")\]", code)
     # What Calls.match returns is counted under that word.
     unmatched = re.findall(r'return ("(?:unasked|response) .+")$', code, re.M)
+    # What Sessions.why_not returns.
+    unmatched += re.findall(r'return ("(?:unproven|replayed)")$', code, re.M)
     reasons = {
         word for source in raised + counted + unmatched for word in re.findall(r'"(.+?)"', source)
     }
@@ -285,7 +337,8 @@ def test_reasons_of_refused_stores():
     code = (ROOT / "kademlua/storage/environment.py").read_text()
     raised += re.findall(r'return "(the disk .+?)"', code)
     bound = str(Params().max_value_bytes)
-    assert said == {reason.replace("{params.max_value_bytes}", bound) for reason in raised}
+    reasons = {reason.replace("{params.max_value_bytes}", bound) for reason in raised}
+    assert said == reasons | {payloads.REMOVED, payloads.LEAVING}
 
 
 # The parameters.
@@ -330,7 +383,7 @@ def test_every_module_is_named_in_the_design():
             assert f"`{path.name}`" in house, path
         elif (path / "__init__.py").exists():
             assert f"{path.name}/`" in house, path
-    for path in (ROOT / "kademlua/core").glob("*.py"):
+    for path in [*(ROOT / "kademlua/core").glob("*.py"), *(ROOT / "kademlua/hosts").glob("*.py")]:
         assert path.name == "__init__.py" or f"| `{path.name}` |" in house, path
 
 
@@ -338,7 +391,14 @@ def test_modules_that_are_named_exist():
     built = DESIGN.partition("## What has its place and is not built")[0]
     for name in set(re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.py)`", built)):
         package = ROOT / "kademlua"
-        assert (package / name).exists() or (package / "core" / name).exists(), name
+        assert any((package / floor / name).exists() for floor in ("", "core", "hosts")), name
+
+
+def test_every_operation_of_the_control_socket_is_in_the_table():
+    shown = re.findall(r"^\| `([a-z]+)` \|", (DOCS / "control.md").read_text(), re.M)
+    with Node() as node:
+        names = Operations(node).names
+    assert sorted(shown) == sorted([*names, "shell", "line", "interrupt"])
 
 
 # Links.

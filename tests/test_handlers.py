@@ -36,6 +36,12 @@ def test_failures(world: World) -> None:
     with pytest.raises(ValueError, match="answered already"):
         other.register("ping", refuse)
 
+    async def later(sender: object) -> None:
+        pytest.fail("nobody awaits it")
+
+    with pytest.raises(TypeError, match="coroutine"):
+        other.register("later", later)
+
 
 def test_a_blocking_handler_takes_its_time(world: World) -> None:
     def slow(sender: object, seconds: int) -> int:

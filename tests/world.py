@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import gevent
@@ -99,7 +99,7 @@ class World:
             "pool": self._pool,
         }
         node = Node(at[1], at[0], **ours | settings)
-        self._ends.append(node.close)
+        self._ends.append(partial(node.close, hand_over=False))
         return node
 
     def network(self, count: int, **settings: Any) -> list[Node]:

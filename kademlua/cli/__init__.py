@@ -14,6 +14,13 @@ _COMMANDS = {
     "find": "kademlua.cli.client:find",
     "lookup": "kademlua.cli.client:lookup",
     "ping": "kademlua.cli.client:ping",
+    "keygen": "kademlua.cli.keygen:keygen",
+    "publish": "kademlua.cli.publishing:publish",
+    "unpublish": "kademlua.cli.publishing:unpublish",
+    "published": "kademlua.cli.publishing:published",
+    "remove": "kademlua.cli.publishing:remove",
+    "stored": "kademlua.cli.publishing:stored",
+    "shell": "kademlua.cli.shell:shell",
     "export": "kademlua.cli.transfer:export_values",
     "import": "kademlua.cli.transfer:import_values",
     "bench": "kademlua.cli.bench:bench",
@@ -45,6 +52,8 @@ def main(context: click.Context) -> None:
     \b
     A hundred nodes at once, and a prompt amid them:
         kademlua swarm 100 --shell
+
+    Options may come from the environment, too: KADEMLUA_NODE_HOST for --host of kademlua node.
 
     Exit status: 0 done, 1 it failed, 2 wrong use. What went wrong is one line on the standard
     error output.

@@ -1,21 +1,35 @@
-"""``kademlua add``, ``find``, ``lookup``, ``ping``: short-lived clients of a network.
+"""``kademlua add``, ``find``, ``lookup``, ``ping``: asked of a network.
 
-They ask as read-only nodes, which nobody takes into a routing table.
+By short-lived clients, read-only nodes that nobody takes into a routing table; or by a node that
+runs, where it is named.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
-from kademlua.cli.options import endpoint, hex_option, json_option, key_of, via_option
-from kademlua.cli.session import client, ping_once
-from kademlua.cli.values import contact_json, value_json, value_text
-from kademlua.core.contact import Contact, Endpoint, format_endpoint
+from kademlua.cli.addresses import resolve
+from kademlua.cli.daemon import asked, daemon, through_daemon
+from kademlua.cli.options import (
+    endpoint,
+    hex_option,
+    json_option,
+    key_of,
+    network_key_option,
+    ttl_option,
+    value_of,
+    via_option,
+)
+from kademlua.cli.session import ping_once
+from kademlua.cli.values import print_json, report_text, value_text
+from kademlua.control.client import RequestFailed
+from kademlua.control.forms import packed_value, unpacked_value
+from kademlua.core.contact import Endpoint, format_endpoint
+from kademlua.jsonform import contact_json, value_json
 
 _DEFAULT_ANSWERS = 3
 
@@ -24,49 +38,50 @@ _DEFAULT_ANSWERS = 3
 @click.argument("key")
 @click.argument("value")
 @via_option
+@network_key_option
 @hex_option
+@ttl_option
+@through_daemon(always=False)
 @json_option
-def add(key: str, value: str, via: Endpoint, is_hex: bool, as_json: bool) -> None:
+def add(
+    key: str,
+    value: str,
+    via: Endpoint | None,
+    network_keys: tuple[bytes, ...],
+    is_hex: bool,
+    ttl: float | None,
+    socket: Path | None,
+    as_json: bool,
+) -> None:
     """Store VALUE under KEY, beside the values that others stored there.
 
-    VALUE is text; - reads it from the standard input, as bytes. It lives for as long as the
-    nodes keep values, 24 hours unless they are set otherwise. Write -- before a key or a value
+    VALUE is text; - reads it from the standard input, as bytes. Write -- before a key or a value
     that begins with a dash.
+
+    Its owner is a client that is gone at once, so that nobody can change it or take it away; or,
+    with --port or --data, a node that runs on this machine.
 
     \b
     Examples:
         kademlua add greeting "hello world"
-        kademlua add logo - < logo.png
+        kademlua add --ttl 7d logo - < logo.png
         kademlua add --via 192.0.2.7:8001 temperature -- -5
+        kademlua add --port 8001 greeting "hello from this node"
     """
     target = key_of(key, is_hex=is_hex)
-    content = sys.stdin.buffer.read() if value == "-" else os.fsencode(value)
-    with client(via) as node:
-        try:
-            report = node.add(target, content)
-        except ValueError as error:  # too large
-            raise click.ClickException(str(error)) from None
+    content = packed_value(value_of(value))
+    with asked(via, network_keys, socket) as ask:
+        report = ask("add", key=target.hex(), value=content, ttl=ttl)
     if as_json:
-        _print_json(
-            {
-                "key": target.hex(),
-                "stored": [contact_json(each) for each in report.acknowledged],
-                "refused": [
-                    contact_json(each) | {"reason": reason} for each, reason in report.refused
-                ],
-                "silent": [contact_json(each) for each in report.silent],
-            }
-        )
-        return
-    count = len(report.acknowledged)
-    others = [f"{len(report.refused)} refused"] if report.refused else []
-    others += [f"{len(report.silent)} did not answer"] if report.silent else []
-    click.echo("; ".join([f"stored on {count} node{'s' * (count != 1)}", *others]))
+        print_json(report)
+    else:
+        click.echo(report_text(report, "stored"))
 
 
 @click.command()
 @click.argument("key")
 @via_option
+@network_key_option
 @hex_option
 @click.option(
     "--answers",
@@ -78,14 +93,17 @@ def add(key: str, value: str, via: Endpoint, is_hex: bool, as_json: bool) -> Non
 @click.option(
     "--raw", is_flag=True, help="Write the value's bytes as they are; there must be just one."
 )
+@through_daemon(always=False)
 @json_option
 def find(
     key: str,
-    via: Endpoint,
+    via: Endpoint | None,
+    network_keys: tuple[bytes, ...],
     is_hex: bool,
     answers: int | None,
     ask_all: bool,
     raw: bool,
+    socket: Path | None,
     as_json: bool,
 ) -> None:
     """Show the values of KEY, each once.
@@ -104,28 +122,20 @@ def find(
     if raw and as_json:
         raise click.UsageError("--raw and --json exclude each other.")
     target = key_of(key, is_hex=is_hex)
-    with client(via) as node:
-        wanted = sys.maxsize if ask_all else answers or _DEFAULT_ANSWERS
-        found = node.find_value(target, wanted)
-    values = _distinct([value for answer in found for value in answer.values])
+    wanted = sys.maxsize if ask_all else answers or _DEFAULT_ANSWERS
+    with asked(via, network_keys, socket) as ask:
+        found = ask("find", key=target.hex(), answers=wanted)["answers"]
+    for answer in found:
+        answer["values"] = list(map(unpacked_value, answer["values"]))
+    values = _distinct([value for answer in found for value in answer["values"]])
     if not values:
         raise click.ClickException(f"no value found for {key}")
     if raw:
         _write_raw(values)
     elif as_json:
-        _print_json(
-            {
-                "key": target.hex(),
-                "values": [value_json(value) for value in values],
-                "answers": [
-                    {
-                        "node": contact_json(answer.contact),
-                        "values": [value_json(value) for value in answer.values],
-                    }
-                    for answer in found
-                ],
-            }
-        )
+        for answer in found:
+            answer["values"] = list(map(value_json, answer["values"]))
+        print_json({"key": target.hex(), "values": list(map(value_json, values)), "answers": found})
     else:
         click.echo("\n".join(map(value_text, values)))
 
@@ -133,9 +143,18 @@ def find(
 @click.command(short_help="Show the nodes closest to KEY, which keep its values.")
 @click.argument("key")
 @via_option
+@network_key_option
 @hex_option
+@through_daemon(always=False)
 @json_option
-def lookup(key: str, via: Endpoint, is_hex: bool, as_json: bool) -> None:
+def lookup(
+    key: str,
+    via: Endpoint | None,
+    network_keys: tuple[bytes, ...],
+    is_hex: bool,
+    socket: Path | None,
+    as_json: bool,
+) -> None:
     """Show the nodes whose ids are closest to KEY, the closest first: those that keep its
     values.
 
@@ -145,20 +164,24 @@ def lookup(key: str, via: Endpoint, is_hex: bool, as_json: bool) -> None:
         kademlua lookup --hex 0beec7b5ea3f0fdbc95d0dd47f3c5bc275da8a33
     """
     target = key_of(key, is_hex=is_hex)
-    with client(via) as node:
-        contacts = node.find_node(target)
-    if not contacts:
+    with asked(via, network_keys, socket) as ask:
+        found = ask("lookup", key=target.hex())
+    if not found["nodes"]:
         raise click.ClickException(f"no node found near {key}")
     if as_json:
-        _print_json({"key": target.hex(), "nodes": [contact_json(each) for each in contacts]})
+        print_json(found)
     else:
-        click.echo("\n".join(map(_contact_text, contacts)))
+        click.echo("\n".join(map(_contact_text, found["nodes"])))
 
 
 @click.command()
 @click.argument("address", metavar="HOST:PORT", type=endpoint)
+@network_key_option
+@through_daemon(always=False)
 @json_option
-def ping(address: Endpoint, as_json: bool) -> None:
+def ping(
+    address: Endpoint, network_keys: tuple[bytes, ...], socket: Path | None, as_json: bool
+) -> None:
     """Ask the node at HOST:PORT whether it is there.
 
     \b
@@ -166,11 +189,29 @@ def ping(address: Endpoint, as_json: bool) -> None:
         kademlua ping 127.0.0.1:8001
         kademlua ping [::1]:8001
     """
-    contact, seconds = ping_once(address)
+    told = _ping_by(socket, address) if socket is not None else _ping(address, network_keys)
     if as_json:
-        _print_json(contact_json(contact) | {"seconds": round(seconds, 6)})
+        print_json(told)
     else:
-        click.echo(f"{_contact_text(contact)}  {seconds * 1000:.1f} ms")
+        click.echo(f"{_contact_text(told)}  {told['seconds'] * 1000:.1f} ms")
+
+
+def _ping(address: Endpoint, network_keys: tuple[bytes, ...]) -> dict[str, Any]:
+    contact, seconds = ping_once(address, network_keys)
+    return contact_json(contact) | {"seconds": round(seconds, 6)}
+
+
+def _ping_by(socket: Path, address: Endpoint) -> dict[str, Any]:
+    """Have a running node ping, once at each address, until somebody answers."""
+    host, port = address
+    reason = "nobody answers"
+    with daemon(socket) as node:
+        for addr in resolve(host):
+            try:
+                return node.do("ping", address=addr, port=port)
+            except RequestFailed as error:
+                reason = str(error)
+    raise click.ClickException(f"{format_endpoint(address)}: {reason}")
 
 
 def _distinct(values: list[Any]) -> list[Any]:
@@ -193,9 +234,5 @@ def _write_raw(values: list[Any]) -> None:
     click.echo(values[0], nl=False)
 
 
-def _contact_text(contact: Contact) -> str:
-    return f"{contact.id.hex()}  {format_endpoint(contact.endpoint)}"
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value))
+def _contact_text(contact: dict[str, Any]) -> str:
+    return f"{contact['id']}  {format_endpoint((contact['address'], contact['port']))}"

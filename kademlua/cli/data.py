@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,11 +42,15 @@ def open_state(path: Path, params: Params, *, in_background: bool = True) -> Nod
 
 
 def directory_of(port: int) -> Path:
-    """The data directory of the node on a port, unless told otherwise."""
-    require_lmdb()
-    from kademlua.storage.directory import default_directory
-
-    return default_directory(port)
+    """Where the node on a port keeps its data unless told otherwise, by the platform's
+    convention."""
+    if sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        named = os.environ.get("XDG_DATA_HOME", "")
+        # By the convention, one that is not absolute does not count.
+        base = Path(named) if Path(named).is_absolute() else Path.home() / ".local" / "share"
+    return base / "kademlua" / str(port)
 
 
 def state_of_node(port: int, path: Path | None, params: Params) -> NodeState | None:

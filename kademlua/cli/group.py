@@ -36,6 +36,7 @@ class CommandGroup(click.Group):
         module, _, variable = at.partition(":")
         command = getattr(importlib.import_module(module), variable)
         assert isinstance(command, click.Command)
+        _name_in_environment(command, cmd_name)
         return command
 
     def main(  # type: ignore[override]  # the last overload is all there is of it
@@ -63,6 +64,17 @@ class CommandGroup(click.Group):
         except OSError as error:
             _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
         sys.exit(status if isinstance(status, int) else 0)
+
+
+def _name_in_environment(command: click.Command, name: str) -> None:
+    """Let each option come from the environment, too: ``KADEMLUA_NODE_LOG_FILE`` is
+    ``--log-file`` of ``kademlua node``."""
+    for option in command.params:
+        if isinstance(option, click.Option) and option.envvar is None:
+            long = next((each for each in option.opts if each.startswith("--")), None)
+            if long is not None:
+                words = f"KADEMLUA_{name}_{long.removeprefix('--')}"
+                option.envvar = words.replace("-", "_").upper()
 
 
 def _fill_standard_streams() -> None:

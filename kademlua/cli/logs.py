@@ -2,16 +2,68 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import logging.handlers
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 LEVELS = ["debug", "info", "warning", "error", "critical"]
 
+FORMATS = ["text", "json"]
+
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_FORMAT_OF_NODE = "%(asctime)s %(levelname)s %(short)s %(name)s: %(message)s"
+
+
+class ByNode(logging.Filter):
+    """Gives all records of a process the id of its only node."""
+
+    def __init__(self, node_id: bytes) -> None:
+        super().__init__()
+        self._node_id = node_id
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let it pass, with the id: ``node`` whole, ``short`` its first 8 hex digits."""
+        record.node, record.short = self._node_id, self._node_id.hex()[:8]
+        return True
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as a line of JSON: ``time`` (UTC), ``level``, ``logger``, ``node`` where one made
+    it, ``message``, and ``error`` with the traceback of an exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, without its end."""
+        fields = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        node = getattr(record, "node", None)
+        if isinstance(node, bytes):
+            fields["node"] = node.hex()
+        if record.exc_info:
+            fields["error"] = self.formatException(record.exc_info)
+        return json.dumps(fields, ensure_ascii=False)
+
+
+class FileHandler(logging.handlers.WatchedFileHandler):
+    """Opens its file anew when that was moved away (by logrotate, say), or when told to."""
+
+    def reopen(self) -> None:
+        """Open the file anew. What can't be opened is told by the next record's error."""
+        self.acquire()
+        try:
+            stream, self.stream = self.stream, None
+            if stream is not None:
+                stream.close()
+        finally:
+            self.release()
 
 
 class LineHandler(logging.Handler):
@@ -30,24 +82,29 @@ class LineHandler(logging.Handler):
             self.handleError(record)
 
 
-def start_log(level: str, file: Path | None) -> LineHandler | None:
-    """Log to a file, or else to the standard error output by the handler returned.
+def start_log(level: str, file: Path | None, form: str = "text") -> LineHandler | FileHandler:
+    """Log to a file, or else to the standard error output, by the handler returned.
 
-    A file that is moved away (by logrotate, say) is opened anew. click.ClickException where
-    it can't be opened.
+    ``form`` is one of ``FORMATS``. click.ClickException where the file can't be opened.
     """
-    handler: logging.Handler
-    lines = None
+    handler: LineHandler | FileHandler
     if file is None:
-        handler = lines = LineHandler(_to_stderr)
+        handler = LineHandler(_to_stderr)
     else:
         try:
-            handler = logging.handlers.WatchedFileHandler(file, encoding="utf-8")
+            handler = FileHandler(file, encoding="utf-8")
         except OSError as error:
             raise click.ClickException(f"can't write {file}: {error.strerror}") from None
-    handler.setFormatter(logging.Formatter(_FORMAT))
+    handler.setFormatter(JsonFormatter() if form == "json" else logging.Formatter(_FORMAT))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    return lines
+    return handler
+
+
+def name_node(handler: logging.Handler, node_id: bytes) -> None:
+    """From now on, say in each line of a log which node it is of."""
+    handler.addFilter(ByNode(node_id))
+    if not isinstance(handler.formatter, JsonFormatter):
+        handler.setFormatter(logging.Formatter(_FORMAT_OF_NODE))
 
 
 def _to_stderr(text: str) -> None:

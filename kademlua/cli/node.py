@@ -13,9 +13,13 @@ import click
 from kademlua.cli.addresses import is_loopback, resolve
 from kademlua.cli.config import load_params
 from kademlua.cli.data import state_of_node
-from kademlua.cli.logs import LEVELS, start_log
-from kademlua.cli.options import CONTROL_PORT, endpoint, node_id
+from kademlua.cli.discover import discovery, require_zeroconf
+from kademlua.cli.logs import FORMATS, LEVELS, FileHandler, LineHandler, name_node, start_log
+from kademlua.cli.notify import Notifier
+from kademlua.cli.options import CONTROL_PORT, endpoint, network_key_option, node_id
 from kademlua.cli.serving import Serving
+from kademlua.control.place import NAME, ControlError
+from kademlua.control.server import ControlServer
 from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.core.params import Params
 from kademlua.node import Node
@@ -47,12 +51,18 @@ logger = logging.getLogger(__name__)
 )
 @click.option("--no-bootstrap", is_flag=True, help="Begin a network of its own.")
 @click.option(
+    "--discover",
+    is_flag=True,
+    help="Find nodes on the same link, and be found by them; then there is no default --bootstrap.",
+)
+@click.option(
     "--id",
     "own_id",
     type=node_id,
     metavar="HEX",
     help="The node's id, 40 hex digits.  [default: that of its data, at first random]",
 )
+@network_key_option
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
@@ -63,6 +73,13 @@ logger = logging.getLogger(__name__)
 )
 @click.option("--memory", is_flag=True, help="Keep nothing.")
 @click.option(
+    "--control",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help='The socket by which "kademlua shell", "publish" and others reach this node.'
+    "  [default: control.sock in its data directory; none with --memory]",
+)
+@click.option(
     "--config",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -72,7 +89,14 @@ logger = logging.getLogger(__name__)
     "--log-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Log to a file.  [default: standard error output]",
+    help="Log to a file; SIGHUP opens it anew.  [default: standard error output]",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(FORMATS, case_sensitive=False),
+    default="text",
+    show_default=True,
+    help="Lines for people, or of JSON.",
 )
 @click.option(
     "--log-level",
@@ -90,11 +114,15 @@ def node(
     host: str,
     bootstrap: tuple[Endpoint, ...],
     no_bootstrap: bool,
+    discover: bool,
     own_id: bytes | None,
+    network_keys: tuple[bytes, ...],
     data: Path | None,
     memory: bool,
+    control: Path | None,
     config: Path | None,
     log_file: Path | None,
+    log_format: str,
     log_level: str | None,
     with_shell: bool | None,
 ) -> None:
@@ -110,6 +138,8 @@ def node(
         kademlua node 0 --no-shell             on any free port, as a daemon
         kademlua node 8001 --memory            keeps nothing when it ends
         kademlua node 8001 --host :: --bootstrap dht.example.org:8001
+        kademlua node 8001 --network-key network.key
+        kademlua node 8001 --host 0.0.0.0 --discover    finds its like on the same link
         echo 'findvalue(sha1("key"))' | kademlua node 0 --shell
     """
     if no_bootstrap and bootstrap:
@@ -118,17 +148,22 @@ def node(
         raise click.UsageError("--data and --memory exclude each other.")
     params = load_params(config) if config is not None else Params()
     host = resolve(host.removeprefix("[").removesuffix("]"))[0]
-    if not bootstrap and not no_bootstrap:
+    if discover:
+        require_zeroconf()
+    if not bootstrap and not no_bootstrap and not discover:
         bootstrap = _default_bootstrap(host, port)
     if with_shell is None:
         with_shell = _sits_at_terminal()
     is_beside_prompt = with_shell and _sits_at_terminal() and log_file is None
-    lines = start_log(log_level or ("warning" if is_beside_prompt else "info"), log_file)
+    level = log_level or ("warning" if is_beside_prompt else "info")
+    log = start_log(level, log_file, log_format)
     with ExitStack() as at_end:
         state = None if memory else state_of_node(port, data, params)
         if state is not None:
             at_end.callback(state.close)
-        kademlua_node = _node(port, host, own_id, bootstrap, params, state)
+        kademlua_node = _node(port, host, own_id, bootstrap, params, network_keys, state)
+        if not is_beside_prompt:
+            name_node(log, kademlua_node.id)
         try:
             kademlua_node.start()
         except OSError as error:
@@ -137,15 +172,27 @@ def node(
         if state is not None:
             state.attend(kademlua_node)
             at_end.callback(state.save_contacts_of, kademlua_node)
-        serving = at_end.enter_context(Serving(kademlua_node))
+        reopen = log.reopen if isinstance(log, FileHandler) and not with_shell else None
+        serving = at_end.enter_context(
+            Serving(
+                kademlua_node.close, lambda: kademlua_node.close(hand_over=False), reopen=reopen
+            )
+        )
+        server = _control_server(kademlua_node, state, control)
+        if server is not None:
+            at_end.callback(server.close)
+            serving.break_off = server.break_off
         where = format_endpoint(kademlua_node.contact.endpoint)
         click.echo(f"kademlua node {kademlua_node.id.hex()} listening on {where}")
         if is_loopback(host) and bootstrap and all(map(_is_elsewhere, bootstrap)):
             logger.warning("%s reaches this machine only; --host 0.0.0.0 is for more", host)
         shell = Shell(kademlua_node) if with_shell else None
-        if shell is not None and lines is not None:
-            lines.show = shell.notice
-        serving.wait(shell)
+        if shell is not None and isinstance(log, LineHandler):
+            log.show = shell.notice
+        if discover:
+            at_end.enter_context(discovery(kademlua_node, network_keys))
+        with Notifier(kademlua_node):
+            serving.wait(shell)
     logger.info("ended")
 
 
@@ -155,11 +202,14 @@ def _node(
     own_id: bytes | None,
     bootstrap: tuple[Endpoint, ...],
     params: Params,
+    network_keys: tuple[bytes, ...],
     state: NodeState | None,
 ) -> Node:
     """The node, not started; the same as before where there is something of it."""
     if state is None:
-        return Node(port, host, id=own_id, bootstrap=bootstrap, params=params)
+        return Node(
+            port, host, id=own_id, bootstrap=bootstrap, params=params, network_keys=network_keys
+        )
     known = [contact.endpoint for contact in state.contacts]
     kademlua_node = Node(
         port,
@@ -168,10 +218,30 @@ def _node(
         bootstrap=bootstrap,
         known=known,
         params=params,
+        network_keys=network_keys,
         store=state.store,
+        publications=state.publications,
     )
     state.keep_id(kademlua_node.id)
     return kademlua_node
+
+
+def _control_server(
+    kademlua_node: Node, state: NodeState | None, path: Path | None
+) -> ControlServer | None:
+    """The control socket, answering; ControlError where it can't be where it was told to be."""
+    at = path if path is not None else state.path / NAME if state is not None else None
+    if at is None:
+        return None
+    try:
+        server = ControlServer(kademlua_node, at)
+    except ControlError as error:
+        if path is not None:
+            raise
+        logger.warning("%s", error)
+        return None
+    server.start()
+    return server
 
 
 def _default_bootstrap(host: str, port: int) -> tuple[Endpoint, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import click
@@ -24,26 +24,27 @@ _PARAMS = Params(bootstrap_retry=0.01)
 
 
 @contextmanager
-def client(via: Endpoint) -> Iterator[Node]:
+def client(via: Endpoint, network_keys: Sequence[bytes] = ()) -> Iterator[Node]:
     """A read-only node that has joined by the node at ``via``.
 
     click.ClickException where nobody answers there.
     """
     where = format_endpoint(via)
-    with _started_client(resolve(via[0]), [via]) as node, _progress(f"asking {where}"):
+    started = _started_client(resolve(via[0]), [via], network_keys)
+    with started as node, progress(f"asking {where}"):
         if not node.wait_joined(_PATIENCE):
             raise click.ClickException(f"nobody answers at {where}")
         yield node
 
 
-def ping_once(to: Endpoint) -> Pong:
+def ping_once(to: Endpoint, network_keys: Sequence[bytes] = ()) -> Pong:
     """Ping until the first answer, with some patience.
 
     click.ClickException where there is none.
     """
     where = format_endpoint(to)
     targets = resolve(to[0])
-    with _started_client(targets, []) as node, _progress(f"asking {where}"):
+    with _started_client(targets, [], network_keys) as node, progress(f"asking {where}"):
         until = time.monotonic() + _PATIENCE
         reached = [addr for addr in targets if ":" not in addr or node.contact.is_ipv6]
         error: KademluaError | None = None
@@ -61,22 +62,39 @@ def ping_once(to: Endpoint) -> Pong:
 
 
 @contextmanager
-def _started_client(targets: list[str], bootstrap: list[Endpoint]) -> Iterator[Node]:
+def _started_client(
+    targets: list[str], bootstrap: list[Endpoint], network_keys: Sequence[bytes]
+) -> Iterator[Node]:
     """A read-only node, started, that reaches the addresses in ``targets``."""
-    # There is nothing to tidy up after ^C: be gone at once.
+    with gone_at_interrupt():
+        node = _started(own_hosts(targets), bootstrap, network_keys)
+        try:
+            yield node
+        finally:
+            node.close()
+
+
+@contextmanager
+def gone_at_interrupt() -> Iterator[None]:
+    """Let ^C end the process at once: there is nothing to tidy up."""
     former = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    node = _started(own_hosts(targets), bootstrap)
     try:
-        yield node
+        yield
     finally:
-        node.close()
         signal.signal(signal.SIGINT, former)
 
 
-def _started(hosts: list[str], bootstrap: list[Endpoint]) -> Node:
+def _started(hosts: list[str], bootstrap: list[Endpoint], network_keys: Sequence[bytes]) -> Node:
     reason = "no usable address"
     for host in hosts:
-        node = Node(0, host, bootstrap=bootstrap, read_only=True, params=_PARAMS)
+        node = Node(
+            0,
+            host,
+            bootstrap=bootstrap,
+            read_only=True,
+            params=_PARAMS,
+            network_keys=network_keys,
+        )
         try:
             node.start()
         except OSError as error:  # this machine has no IPv6, say
@@ -87,7 +105,7 @@ def _started(hosts: list[str], bootstrap: list[Endpoint]) -> Node:
 
 
 @contextmanager
-def _progress(text: str) -> Iterator[None]:
+def progress(text: str) -> Iterator[None]:
     """Show what is going on, on a terminal, once it has taken over a second."""
     if not sys.stderr.isatty():
         yield

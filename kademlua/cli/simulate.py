@@ -9,9 +9,10 @@ from pathlib import Path
 
 import click
 
+from kademlua.cli.options import seconds
 from kademlua.simulation import loading, plot, report
 from kademlua.simulation.figures import Result
-from kademlua.simulation.reading import ScenarioError, duration
+from kademlua.simulation.reading import ScenarioError
 from kademlua.simulation.run import run
 from kademlua.simulation.scenario import Scenario
 
@@ -19,13 +20,10 @@ _SHORTEST = 1.0
 
 
 def _seconds(text: str) -> float:
-    try:
-        seconds = duration(float(text) if text.replace(".", "", 1).isdigit() else text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-    if seconds < _SHORTEST:
+    given = seconds(text)
+    if given < _SHORTEST:
         raise click.BadParameter(f"must be 1s or more, not {text!r}")
-    return seconds
+    return given
 
 
 @click.command(epilog=f"Scenarios: {', '.join(loading.names())}.")

@@ -15,7 +15,7 @@ import gevent
 
 from kademlua.cli.addresses import resolve
 from kademlua.cli.data import require_lmdb
-from kademlua.cli.options import endpoint
+from kademlua.cli.options import endpoint, network_key_option
 from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.node import Node
 from kademlua.shell.session import Shell
@@ -62,6 +62,7 @@ class _Wishes:
     show_default=True,
     help="Address of this machine for the nodes to listen on.",
 )
+@network_key_option
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
@@ -94,6 +95,7 @@ def swarm(
     first_port: int,
     bootstrap: Endpoint | None,
     host: str,
+    network_keys: tuple[bytes, ...],
     workers: int | None,
     log_dir: Path,
     data: Path | None,
@@ -116,6 +118,7 @@ def swarm(
             host=host,
             first_port=first_port,
             bootstrap=_reachable(bootstrap, host) if bootstrap else control_endpoint(host),
+            network_keys=network_keys,
             data_dir=str(data.absolute()) if data is not None else "",
         )
     except PlanError as error:
@@ -166,7 +169,7 @@ def _make_log_dir(log_dir: Path) -> None:
 def _control(plan: Plan, wishes: _Wishes) -> Iterator[Node | None]:
     """See to it that there is a node to bootstrap from; yields the shell's, if one is wanted."""
     where = format_endpoint(plan.bootstrap)
-    if not control.is_answering(plan.host, plan.bootstrap):
+    if not control.is_answering(plan):
         with control.control_node(plan, wishes.log_dir) as node:
             click.echo(f"control node {node.id.hex()} on {where}", err=True)
             yield node if wishes.shell else None

@@ -1,12 +1,16 @@
-"""What is stored in the network, as text and as JSON. Strangers wrote it."""
+"""What is stored in the network, as text; strangers wrote it. And what became of a store."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from kademlua.core.contact import Contact
-from kademlua.shell.text import printable
+import click
+
+from kademlua.jsonform import bytes_text, value_json
+from kademlua.shell.text import one_line, printable
+
+_BRIEF = 60
 
 
 def value_text(value: Any) -> str:
@@ -17,28 +21,20 @@ def value_text(value: Any) -> str:
     return json.dumps(value_json(value))
 
 
-def value_json(value: Any) -> Any:
-    """A value for ``json.dumps``: UTF-8 becomes text, other bytes ``{"hex": digits}``."""
-    if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return {"hex": value.hex()}
-    if isinstance(value, list):
-        return [value_json(each) for each in value]
-    if isinstance(value, dict):
-        return {bytes_text(key): value_json(each) for key, each in value.items()}
-    return value
+def brief_text(value: Any) -> str:
+    """A value as the beginning of one line."""
+    text = one_line(value_text(value))
+    return text if len(text) <= _BRIEF else text[: _BRIEF - 2] + " …"
 
 
-def contact_json(contact: Contact) -> dict[str, Any]:
-    """A contact for ``json.dumps``."""
-    return {"id": contact.id.hex(), "address": contact.addr, "port": contact.port}
+def report_text(report: dict[str, Any], done: str) -> str:
+    """What became of a store, as ``Operations`` tells it, in one line."""
+    count = len(report["stored"])
+    others = [f"{len(report['refused'])} refused"] if report["refused"] else []
+    others += [f"{len(report['silent'])} did not answer"] if report["silent"] else []
+    return "; ".join([f"{done} on {count} node{'s' * (count != 1)}", *others])
 
 
-def bytes_text(value: bytes) -> str:
-    """UTF-8 as text, other bytes as 0x and hex digits."""
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return "0x" + value.hex()
+def print_json(value: Any) -> None:
+    """Print JSON, in one line."""
+    click.echo(json.dumps(value))

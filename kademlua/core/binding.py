@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import random
 
-from kademlua.core.ids import ID_BYTES
+from kademlua.core.contact import canonical_address, is_private
+from kademlua.core.ids import ID_BYTES, random_id
 
 _MASK_V4 = bytes.fromhex("030f3fff")
 _MASK_V6 = bytes.fromhex("0103070f1f3f7fff")
@@ -39,6 +40,16 @@ def bound_id(raw: bytes, rng: random.Random, last: int | None = None) -> bytes:
     last = rng.randrange(256) if last is None else last
     head = _prefix(raw, last) << 3 | rng.getrandbits(3)
     return head.to_bytes(3, "big") + rng.randbytes(ID_BYTES - 4) + bytes([last])
+
+
+def new_id(host: str, rng: random.Random, *, binds: bool) -> bytes:
+    """A random id for a node of an IP address; with ``binds`` one that is bound to it, where it
+    is a public one. ValueError for a host name."""
+    if binds:
+        raw = canonical_address(host)[1]
+        if any(raw) and not is_private(raw):
+            return bound_id(raw, rng)
+    return random_id(rng)
 
 
 def is_bound(node_id: bytes, raw: bytes) -> bool:

@@ -110,6 +110,22 @@ class Calls:
         del self._by_rpc_id[rpc_id]
         return call
 
+    def begun_again(
+        self, rpc_id: bytes, endpoint: Endpoint, now: float, longest: float
+    ) -> Call | None:
+        """The call in flight to that endpoint, whose times count from now on; None where there
+        is none. No deadline of over ``longest`` seconds is put off."""
+        call = self._by_rpc_id.get(rpc_id)
+        if call is None or call.endpoint != endpoint:
+            return None
+        room = longest - (call.deadline - call.sent)
+        call.deadline += max(0.0, min(now - call.sent, room))
+        call.sent = now
+        call.due = call.deadline
+        if call.late is not None and call.patience > 0:
+            call.due = _after(call)
+        return call
+
     def cancel(self, call: Call) -> None:
         """Forget a call: its answer will count as unasked."""
         self._by_rpc_id.pop(call.rpc_id, None)

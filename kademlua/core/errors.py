@@ -50,7 +50,12 @@ class StoreRefused(KademluaError):
 
 
 class StoreFailed(KademluaError):
-    """No node at all took the value; the message lists what became of each attempt."""
+    """Fewer nodes than ``Params.write_quorum`` took the value, mostly none at all; the message
+    says what became of the attempts, ``report`` (a StoreReport) at each node."""
+
+    def __init__(self, message: str, report: object = None) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class NotJoined(KademluaError):
@@ -59,6 +64,10 @@ class NotJoined(KademluaError):
 
 class ParamsError(KademluaError, ValueError):
     """A parameter is unknown, of the wrong type or out of range; the message names it."""
+
+
+class KeyFileError(KademluaError):
+    """A key's file can't be used; the message names it, and says nothing of the key."""
 
 
 class StorageError(KademluaError):

@@ -83,6 +83,23 @@ class Params:
     # Values.
     ttl: float = _bounded(86_400, 1, 31_536_000)
     """How long a value lives where its owner does not say."""
+    max_ttl: int = _bounded(2_592_000, 1, 31_536_000)
+    """The longest time to live that is granted; longer ones are cut to it."""
+    write_quorum: int = _bounded(1, 1, 1_000)
+    """Nodes that must take a value; with fewer the store fails, and says so."""
+    replicate_interval: float = _bounded(3_600, 1, 604_800)
+    """Each value is handed on anew to those that should hold it, by one of its holders, once in
+    so long."""
+    republish_interval: float = _bounded(21_600, 1, 31_536_000)
+    """A published value is stored anew by its owner after so long, or after half of its time to
+    live, whichever is sooner."""
+    replication_rate: int = _bounded(65_536, 100, 1 << 30)
+    """Bytes a second that replication sends at most; a short burst may be faster."""
+    leave_timeout: float = _bounded(5, 0, 3_600)
+    """How long a node that ends goes on to hand over what it holds."""
+    cache_ttl: float = _bounded(0, 0, 3_600)
+    """How long a value that was found is cached by the nearest node asked that lacked it, beside
+    those that should hold it; half as long with each doubling of its distance. 0: never."""
     max_value_bytes: int = _bounded(15_000, 1, 60_000)
     """The largest value, bencoded. The original can't receive packets over 16,384."""
     max_entries: int = _bounded(65_536, 0, 1_000_000_000)

@@ -16,9 +16,17 @@ from kademlua.core.ids import ID_BYTES
 
 PONG = b"li5ee"
 STORED = b"li1ee"
+TAKEN_AWAY = b"li1ee"
+NOTHING_THERE = b"li0ee"
+FAREWELL = b"le"
 BAD_KEY_FINDNODE = b"li0ee"
 BAD_KEY_FINDVALUE = b"llee"
 BAD_KEY_STORE = b"li0ee"
+
+REMOVED = "removed by its owner"
+"""Why a value that is handed on is refused: its owner took it away."""
+LEAVING = "is leaving"
+"""Why a node that ends refuses a value."""
 
 Reach = tuple[bool, bool]
 """Whether contacts of IPv4, and of IPv6, are of use to whoever reads an answer."""
@@ -37,9 +45,30 @@ def args_findvalue(key: bytes, howmany: int) -> bytes:
     return b"20:%bi%de" % (key, howmany)
 
 
-def args_store(key: bytes, encoded: bytes, overwrite: bool) -> bytes:
-    """The arguments of store; ``encoded`` is the bencoded value."""
-    return b"20:%b%bi%de" % (key, encoded, overwrite)
+def args_store(
+    key: bytes, encoded: bytes, overwrite: bool, ttl: int, owner: Contact | None = None
+) -> bytes:
+    """The arguments of store; ``encoded`` is the bencoded value, ``ttl`` how many seconds it
+    has. With ``owner`` it is handed on for this one."""
+    fields = b"d5:owner%d:%be" % (len(owner.packed), owner.packed) if owner else b""
+    return b"20:%b%bi%de0:i%de%b" % (key, encoded, overwrite, ttl, fields)
+
+
+def args_remove(key: bytes, ttl: int) -> bytes:
+    """The arguments of remove; ``ttl`` is how many seconds the value may still have."""
+    return b"20:%bi%de" % (key, ttl)
+
+
+def args_leave(is_handed_over: bool) -> bytes:
+    """The arguments of leave."""
+    return b"i%de" % is_handed_over
+
+
+def args_lacks(key: bytes, lacking: Sequence[Contact], cache: Contact | None = None) -> bytes:
+    """The arguments of lacks: who should hold a key and does not; who may cache it."""
+    lacking_ids = b"".join([contact.id for contact in lacking])
+    packed = b"%d:%b" % (len(cache.packed), cache.packed) if cache is not None else b""
+    return b"20:%b%d:%b%b" % (key, len(lacking_ids), lacking_ids, packed)
 
 
 def args_any(args: Sequence[Any]) -> bytes:
@@ -78,6 +107,11 @@ def refused_reply(reason: str) -> bytes:
     """The return values of a refused store: 0, and the reason where 1.0 does not look."""
     text = reason.encode()
     return b"li0e%d:%be" % (len(text), text)
+
+
+def lacks_reply(count: int) -> bytes:
+    """The return value of lacks: how many will be given the values."""
+    return b"li%dee" % count
 
 
 def getsocket_reply(addr: str, port: int) -> bytes:
@@ -123,6 +157,20 @@ def read_store(values: list[Any]) -> str | None:
     if len(values) > 1 and type(values[1]) is bytes:
         return values[1][:200].decode(errors="replace")
     return "refused without a reason"
+
+
+def read_remove(values: list[Any]) -> str | None:
+    """None: whoever answers a remove with a number has the value no more."""
+    if not values or type(values[0]) is not int:
+        raise WireError("bad response")
+    return None
+
+
+def read_contact(packed: Any, pool: ContactPool) -> Contact:
+    """A single packed contact."""
+    if type(packed) is not bytes:
+        raise WireError("bad contact")
+    return pool.unpack(packed)
 
 
 def read_getsocket(values: list[Any]) -> tuple[str, int]:

@@ -23,12 +23,19 @@ REQUEST = 1
 RESPONSE = 129
 NO_SUCH_RPC = 130
 RPC_RAISED = 131
+CHALLENGE = 132
+"""In a private network only: the request needs a ticket. ``keyed.py`` keeps it to itself."""
 
 RPC_ID_BYTES = 8
 _HEADER = struct.Struct("!B20s8sBH")
 MAX_PAYLOAD = 65_507 - _HEADER.size
 """What fits a UDP datagram on IPv4: 65,475 bytes."""
 _SHORT_HEADER = struct.Struct("!B20s8sB")
+SHORTEST = _SHORT_HEADER.size
+"""Bytes of an error response, which ends behind the call byte."""
+CALL_AT = SHORTEST - 1
+"""Where the call byte stands."""
+RPC_ID_AT = CALL_AT - RPC_ID_BYTES
 
 
 class Request:

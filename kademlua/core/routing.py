@@ -48,8 +48,8 @@ class RoutingTable:
     """
 
     __slots__ = (
-        "_by_endpoint", "_by_id", "_k", "_limits", "_networks", "_own", "buckets", "own_id",
-        "spread",
+        "_by_endpoint", "_by_id", "_came", "_gone", "_k", "_limits", "_networks", "_own", "buckets",
+        "own_id", "spread",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +64,9 @@ class RoutingTable:
         self._limits = limits
         self._networks = NetworkCounts()
         self.spread: Spread | None = None
+        # Lists, though one is looked for in them at times: dictionaries would be 2 kB a node.
+        self._came: list[Contact] = []
+        self._gone: list[Contact] = []
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -211,6 +214,26 @@ class RoutingTable:
         self._by_endpoint[contact.endpoint] = peer
         if self._limits is not None:
             self._networks.add(contact.network)
+        if contact in self._gone:
+            self._gone.remove(contact)
+        else:
+            self._came.append(contact)
+
+    def take_changes(self) -> tuple[dict[int, Contact], dict[int, Contact]]:
+        """Who came into the table and who went since this was last asked, by number."""
+        came = {contact.number: contact for contact in self._came}
+        gone = {contact.number: contact for contact in self._gone}
+        self._came.clear()
+        self._gone.clear()
+        return came, gone
+
+    def forget(self, contact: Contact) -> Contact | None:
+        """As ``remove``, of one that handed over what it held: it does not count as one who
+        went, after whom others would have to look."""
+        successor = self.remove(contact)
+        if contact in self._gone:
+            self._gone.remove(contact)
+        return successor
 
     def _split(self) -> None:
         """Part the own bucket: what shares one bit more moves on to a new own bucket."""
@@ -245,6 +268,10 @@ class RoutingTable:
         del self.buckets[self.bucket_of(contact.number)].contacts[contact.number]
         if self._limits is not None:
             self._networks.remove(contact.network)
+        if contact in self._came:
+            self._came.remove(contact)
+        else:
+            self._gone.append(contact)
 
     def _move_up(
         self, bucket: KBucket, heard: float, but: Endpoint | None = None

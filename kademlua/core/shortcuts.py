@@ -19,7 +19,7 @@ class Shape(NamedTuple):
     head: bytes
     tail: bytes
     name: bytes
-    more: tuple[int, ...] = ()
+    more: tuple[int | bytes, ...] = ()
     """Arguments behind the key."""
     version: int = 0
     read_only: bool = False
@@ -54,11 +54,12 @@ def _shapes() -> dict[int, list[Shape]]:
 
 
 _SHAPES = _shapes()
-_STORES = (
-    Shape(b"d4:argsl20:", b"i0ee4:name5:store1:vi1ee", b"store", (0,), 1),
-    Shape(b"d4:name5:store4:argsl20:", b"ee", b"store"),
-)
-"""Stores of a string, which stands between key and tail."""
+_STORE = Shape(b"d4:argsl20:", b"ee4:name5:store1:vi1ee", b"store", (0, b""), 1)
+"""A store of a string; value, no overwrite, no token and the seconds of its time to live stand
+between key and tail."""
+_BEFORE_TTL = b"i0e0:i"
+_ORIGINAL_STORE = Shape(b"d4:name5:store4:argsl20:", b"ee", b"store")
+"""The original's store of a string, which stands between key and tail."""
 _ZERO = ord("0")
 
 
@@ -69,20 +70,42 @@ def read_request(payload: bytes) -> tuple[Shape, list[Any]] | None:
             start = len(shape.head)
             key = payload[start : start + ID_BYTES]
             return shape, [key, *shape.more] if key else []
-    for shape in _STORES:
-        if payload.endswith(shape.tail) and payload.startswith(shape.head):
-            start = len(shape.head)
-            value = _text(payload, start + ID_BYTES, len(payload) - len(shape.tail))
-            if value is not None:
-                return shape, [payload[start : start + ID_BYTES], value, *shape.more]
+    if payload.endswith(_STORE.tail) and payload.startswith(_STORE.head):
+        return _read_store(payload)
+    if payload.startswith(_ORIGINAL_STORE.head) and payload.endswith(_ORIGINAL_STORE.tail):
+        start = len(_ORIGINAL_STORE.head)
+        value = _text(payload, start + ID_BYTES, len(payload) - len(_ORIGINAL_STORE.tail))
+        if value is not None:
+            return _ORIGINAL_STORE, [payload[start : start + ID_BYTES], value]
     return None
+
+
+def _read_store(payload: bytes) -> tuple[Shape, list[Any]] | None:
+    start = len(_STORE.head)
+    key_end = start + ID_BYTES
+    colon = payload.find(b":", key_end, key_end + 6)
+    length = payload[key_end:colon]
+    if not _is_number(length, colon):
+        return None
+    value_end = colon + 1 + int(length)
+    ttl_start = value_end + len(_BEFORE_TTL)
+    ttl = payload[ttl_start : -len(_STORE.tail)]
+    if payload[value_end:ttl_start] != _BEFORE_TTL or len(ttl) > 12 or not _is_number(ttl, 0):
+        return None
+    value = payload[colon + 1 : value_end]
+    return _STORE, [payload[start:key_end], value, *_STORE.more, int(ttl)]
+
+
+def _is_number(digits: bytes, at: int) -> bool:
+    """Whether these are digits as bencoding has them, at a place that is there."""
+    return at >= 0 and digits.isdigit() and (digits[0] != _ZERO or digits == b"0")
 
 
 def _text(payload: bytes, start: int, end: int) -> bytes | None:
     """The string that stands bencoded between two places; None where something else does."""
     colon = payload.find(b":", start, start + 6)
     digits = payload[start:colon]
-    if colon < 0 or not digits.isdigit() or (digits[0] == _ZERO and digits != b"0"):
+    if not _is_number(digits, colon):
         return None
     return payload[colon + 1 : end] if colon + 1 + int(digits) == end else None
 

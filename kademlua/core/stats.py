@@ -16,6 +16,8 @@ class Stats:
         "dropped",
         "errors_out",
         "failed",
+        "handed_on",
+        "let_go",
         "packets_in",
         "packets_out",
         "refused",
@@ -38,6 +40,10 @@ class Stats:
         self.timeouts = 0
         self.failed = 0
         """Calls of ours answered with 130 or 131, or with something unreadable."""
+        self.handed_on = 0
+        """Values that others took of those that we handed on."""
+        self.let_go = 0
+        """Values that we let go since nearer nodes hold them."""
         self.errors_out = 0
         """Requests that we answered with 130 or 131."""
         self.calls: Counter[str] = Counter()
@@ -68,4 +74,6 @@ class Stats:
             "errors_out": self.errors_out,
             "refused": dict(self.refused),
             "dropped": dict(self.dropped),
+            "handed_on": self.handed_on,
+            "let_go": self.let_go,
         }

@@ -11,8 +11,8 @@ import gevent.socket
 
 from kademlua.core import ids
 from kademlua.core.contact import Contact, Endpoint, canonical_address, parse_endpoint
+from kademlua.finding import Answer
 from kademlua.node import Node, Pong
-from kademlua.operations import Answer
 from kademlua.placement import StoreReport
 from kademlua.shell.text import Text, memory_kb, pretty, routing_text
 
@@ -46,8 +46,17 @@ class Command:
 class ShellCommands:
     """What can be typed at the prompt of one node's shell."""
 
-    def __init__(self, node: Node, write: Callable[[str], None]) -> None:
-        """``write`` shows a line."""
+    def __init__(
+        self,
+        node: Node,
+        write: Callable[[str], None],
+        *,
+        width: int | None = None,
+        is_guest: bool = False,
+    ) -> None:
+        """``write`` shows a line, ``width`` is that of the terminal; a guest's ``exit`` does not
+        end the node."""
+        self._width = width
         self._node = node
         self._write = write
         self.commands = {
@@ -56,6 +65,20 @@ class ShellCommands:
                 self._overwrite,
                 'overwrite(sha1("key"), "value")',
                 "store a value; others' go where the nodes allow it",
+            ),
+            "publish": Command(
+                self._publish,
+                'publish(sha1("key"), "value")',
+                "store a value, and keep it alive while this node lives",
+            ),
+            "unpublish": Command(
+                self._node.unpublish, 'unpublish(sha1("key"))', "let it end with its time"
+            ),
+            "published": Command(
+                self._node.published, "published()", "what this node publishes", bare=True
+            ),
+            "remove": Command(
+                self._remove, 'remove(sha1("key"))', "take this node's value away from all holders"
             ),
             "findvalue": Command(
                 self._findvalue,
@@ -80,7 +103,12 @@ class ShellCommands:
             "fromhex": Command(ids.from_hex, 'fromhex("0beec7b5…")', "40 hex digits as an id"),
             "pprint": Command(self._pprint, "pprint(value)", "show a value, pretty"),
             "help": Command(self._help, "help", "this; help(add) on one of them", bare=True),
-            "exit": Command(_leave, "exit", "end the shell and the node, as ^D does", bare=True),
+            "exit": Command(
+                _leave,
+                "exit",
+                f"end the shell{'' if is_guest else ' and the node'}, as ^D does",
+                bare=True,
+            ),
         }
 
     def namespace(self) -> dict[str, Any]:
@@ -95,13 +123,21 @@ class ShellCommands:
 
     # A line that comes through a pipe may be there before the node has joined.
 
-    def _add(self, key: bytes, value: Any) -> StoreReport:
+    def _add(self, key: bytes, value: Any, ttl: float | None = None) -> StoreReport:
         self._node.wait_joined()
-        return self._node.add(key, value)
+        return self._node.add(key, value, ttl=ttl)
 
-    def _overwrite(self, key: bytes, value: Any) -> StoreReport:
+    def _overwrite(self, key: bytes, value: Any, ttl: float | None = None) -> StoreReport:
         self._node.wait_joined()
-        return self._node.overwrite(key, value)
+        return self._node.overwrite(key, value, ttl=ttl)
+
+    def _publish(self, key: bytes, value: Any, ttl: float | None = None) -> StoreReport:
+        self._node.wait_joined()
+        return self._node.publish(key, value, ttl=ttl)
+
+    def _remove(self, key: bytes) -> StoreReport:
+        self._node.wait_joined()
+        return self._node.remove(key)
 
     def _findvalue(self, key: bytes, howmany: int = 3) -> list[Answer]:
         self._node.wait_joined()
@@ -133,7 +169,7 @@ class ShellCommands:
         return ids.bucket_number(_checked(a), _checked(other))
 
     def _pprint(self, value: Any) -> None:
-        self._write(pretty(value))
+        self._write(pretty(value, self._width))
 
     def _help(self, command: object = None) -> Text:
         if isinstance(command, Command):

@@ -8,6 +8,7 @@ the node serves on while its user thinks, and while a command waits for the netw
 
 from __future__ import annotations
 
+import functools
 import sys
 from types import CodeType
 from typing import Any, TextIO
@@ -28,12 +29,25 @@ class Shell:
     """One session. Where the process gets signals, whoever handles them may ``interrupt``."""
 
     def __init__(
-        self, node: Node, *, lines: Lines | None = None, output: TextIO | None = None
+        self,
+        node: Node,
+        *,
+        lines: Lines | None = None,
+        output: TextIO | None = None,
+        width: int | None = None,
+        is_guest: bool = False,
     ) -> None:
-        """By default on the standard input and output. Close it, or run it to its end."""
+        """By default on the standard input and output, and as wide as the terminal. A guest's
+        end does not end the node. Close it, or run it to its end."""
         self._node = node
         self._output = output or sys.stdout
-        self._namespace = ShellCommands(node, self._write).namespace()
+        self._width = width
+        self._end_ends = "the shell" if is_guest else "the node"
+        self._namespace = ShellCommands(
+            node, self._write, width=width, is_guest=is_guest
+        ).namespace()
+        if is_guest:  # Python's own writes where this process does
+            self._namespace["print"] = functools.partial(print, file=self._output)
         self._lines = lines or open_lines(self._namespace)
         self._runner: greenlet | None = None
         self._is_evaluating = False
@@ -42,6 +56,11 @@ class Shell:
     def interactive(self) -> bool:
         """Whether a person sits at a terminal."""
         return self._lines.interactive
+
+    @property
+    def names(self) -> list[str]:
+        """The names that expressions may start with, besides those of Python."""
+        return [name for name in self._namespace if not name.startswith("__")]
 
     def run(self) -> bool:
         """Read and evaluate until the end of input or ``exit``; blocks this greenlet.
@@ -53,7 +72,7 @@ class Shell:
         try:
             if self.interactive:
                 self._node.wait_joined(_PATIENCE)
-                self._write("Type help for the commands, ^D to end the node.")
+                self._write(f"Type help for the commands, ^D to end {self._end_ends}.")
             while True:
                 line = self._lines.read(prompt(self._node))
                 if line is None:
@@ -115,7 +134,7 @@ class Shell:
 
     def _show(self, value: Any) -> None:
         if value is not None:
-            self._write(pretty(value))
+            self._write(pretty(value, self._width))
 
     def _write(self, text: str) -> None:
         self._output.write(text + "\n")

@@ -39,12 +39,13 @@ def one_line(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
-def pretty(value: Any) -> str:
-    """A value of the shell as text, over as many lines as it needs."""
+def pretty(value: Any, width: int | None = None) -> str:
+    """A value of the shell as text, over as many lines as it needs; ``width`` is that of the
+    terminal, by default of this process's own."""
     if isinstance(value, Text):
         return value
-    width = max(shutil.get_terminal_size((100, 24)).columns - 1, 40)
-    return pprint.pformat(value, width=width, sort_dicts=False)
+    columns = width or shutil.get_terminal_size((100, 24)).columns
+    return pprint.pformat(value, width=max(columns - 1, 40), sort_dicts=False)
 
 
 def memory_kb() -> int:

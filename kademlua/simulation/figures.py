@@ -7,7 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from kademlua.simulation.scenario import FIGURES, OF_STATE, OF_THE_RUN, Demand, Scenario
+from kademlua.simulation.holdings import Held
+from kademlua.simulation.scenario import (
+    FIGURES,
+    OF_STATE,
+    OF_THE_RUN,
+    OF_VALUES,
+    Demand,
+    Scenario,
+)
 from kademlua.simulation.workload import Operation
 
 
@@ -35,6 +43,9 @@ class Sample:
     """Sent by all nodes since measuring began, by RPC."""
     bytes: dict[str, int]
     """The same of bytes, answers included."""
+    causes: dict[str, int] = field(default_factory=dict)
+    """The same of bytes, by what they were sent for."""
+    held: Held = field(default_factory=Held)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +87,11 @@ class Result:
         """One figure over a part of the measured time."""
         if name in OF_THE_RUN:
             return float(getattr(self.machine, name))
-        if name in OF_STATE:
-            samples = [each for each in self.samples if begin <= each.at <= end]
-            return float(getattr(samples[-1], name)) if samples else None
+        if name in OF_STATE or name in OF_VALUES:
+            return self._state(name, begin, end)
+        if name == "upkeep_bytes":
+            causes = self.causes()
+            return sum(causes.values()) - causes.get("users", 0.0) if causes else None
         kinds = {"adds": "add", "finds": "find", "crossing_finds": "find", "find": "find"}
         kinds |= dict.fromkeys(("finds_one_path", "finds_many_paths", "paths_latency"), "find")
         kind = kinds.get(name) or kinds.get(name.split("_p")[0], "lookup")
@@ -103,6 +116,19 @@ class Result:
         values = [each.hops if what == "hops" else each.seconds for each in done]
         return percentile(values, int(percent))
 
+    def _state(self, name: str, begin: float, end: float) -> float | None:
+        """The last look in that time; of ends that are wrong, the worst."""
+        samples = [each for each in self.samples if begin <= each.at <= end]
+        if not samples:
+            return None
+        if name in OF_STATE:
+            return float(getattr(samples[-1], name))
+        if not self.scenario.has_values:
+            return None
+        if name in ("early_end", "late_end"):
+            return max(float(getattr(each.held, name)) for each in samples)
+        return float(getattr(samples[-1].held, name))
+
     def _all_figures(self) -> dict[str, float | None]:
         figures = {name: self.figure(name) for name in FIGURES if name not in OF_THE_RUN}
         last = self.samples[-1] if self.samples else None
@@ -110,6 +136,13 @@ class Result:
             figures["rpcs_a_node_second"] = sum(last.requests.values()) / self.node_seconds
             figures["bytes_a_node_second"] = sum(last.bytes.values()) / self.node_seconds
         return figures
+
+    def causes(self) -> dict[str, float]:
+        """Bytes a node and second, by what they were sent for."""
+        if not self.samples or not self.node_seconds:
+            return {}
+        causes = self.samples[-1].causes
+        return {cause: causes[cause] / self.node_seconds for cause in sorted(causes)}
 
     def traffic(self) -> dict[str, tuple[float, float]]:
         """Requests, and bytes with the answers, a node and second, by RPC."""

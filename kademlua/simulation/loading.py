@@ -157,6 +157,8 @@ def _network(table: Table) -> Network:
 def _workload(table: Table, seconds: float) -> Workload:
     workload = Workload(
         values=table.count("values", 0, 0, 10_000_000),
+        values_a_node=table.number("values_a_node", 0.0, 0, 10_000),
+        ttl=table.seconds("ttl", 0.0),
         warm_up=table.seconds("warm_up", 60.0, low=1),
         adds=table.amount("adds", seconds),
         finds=table.amount("finds", seconds),
@@ -165,7 +167,7 @@ def _workload(table: Table, seconds: float) -> Workload:
         records=table.flag("records"),
         paths=table.count("paths", 1, 1, 16),
     )
-    if workload.finds and not (workload.values or workload.adds):
+    if workload.finds and not (workload.values or workload.values_a_node or workload.adds):
         raise table.fail("finds", "there is nothing to find without values or adds")
     table.end()
     return workload

@@ -260,9 +260,11 @@ class Population:
                 self.living[member.at] = last
                 last.at = member.at
             member.at = -1
-        if not graceful:
+        if graceful:
+            gevent.spawn(node.close)
+        else:
             tap.cut()
-        node.close()
+            node.close(hand_over=False)
 
     # What befalls many at once.
 
@@ -339,6 +341,13 @@ class Population:
             if node is not None:
                 told += node.table.closest(self.target, k)
         return sum(contact in self.gang for contact in told) / max(len(told), 1)
+
+    def holders(self, key: bytes) -> list[Member]:
+        """Who should hold a value now: the living that are the closest to its key."""
+        numbers = self.census.closest(
+            to_int(key), self._scenario.params.replicas, lambda number: True
+        )
+        return [self._by_number[number] for number in numbers]
 
     def is_up(self, contact: Contact) -> bool:
         """Whether the node that a contact names runs, joined or not."""

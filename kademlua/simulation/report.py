@@ -55,6 +55,7 @@ def as_text(result: Result) -> str:
             ("true neighbours known", _one(result, "neighbours")),
             *_hostile(result),
         ),
+        *_values(result),
         "",
         f"{'a node and second':26}{'RPCs':>12}{'bytes':>12}",
     ]
@@ -63,6 +64,9 @@ def as_text(result: Result) -> str:
     rpcs, size = (sum(each[n] for each in traffic.values()) for n in (0, 1))
     lines += [
         f"  {'in all':24}{rpcs:12.4f}{size:12.1f}",
+        "",
+        f"{'the same bytes by cause':38}",
+        *(f"  {cause:36}{size:12.1f}" for cause, size in result.causes().items()),
         "",
         "packets: "
         + ", ".join(f"{count:,} {name}" for name, count in result.packets.items() if count),
@@ -102,6 +106,23 @@ def _ratio(value: float | None) -> str | None:
     return None if value is None else f"{value:.2f}"
 
 
+def _values(result: Result) -> list[str]:
+    """What became of the values, where there were any."""
+    if not result.scenario.has_values:
+        return []
+    return [
+        "",
+        *_rows(
+            ("values kept", _one(result, "kept")),
+            ("held by those who should", _one(result, "placed")),
+            ("holders of a value", _one(result, "holders")),
+            ("values a node", _one(result, "values_a_node")),
+            ("ended too early, at most", _one(result, "early_end")),
+            ("ended too late, at most", _one(result, "late_end")),
+        ),
+    ]
+
+
 def verdict_text(verdict: Verdict) -> str:
     """A demand and what became of it, in a line."""
     figure = verdict.demand.figure
@@ -125,6 +146,7 @@ def as_json(result: Result) -> dict[str, Any]:
             kind: {"rpcs_a_node_second": rpcs, "bytes_a_node_second": size}
             for kind, (rpcs, size) in result.traffic().items()
         },
+        "causes": result.causes(),
         "packets": result.packets,
         "abandoned": result.abandoned,
         "unfinished": result.unfinished,

@@ -14,6 +14,7 @@ import gevent
 
 from kademlua.simulation import trace
 from kademlua.simulation.figures import Machine, Result, Sample
+from kademlua.simulation.holdings import Held, look
 from kademlua.simulation.latency import Constant, Coordinates, Latency, LogNormal
 from kademlua.simulation.loop import run_virtual, virtual_now
 from kademlua.simulation.network import Conditions, VirtualNetwork
@@ -65,7 +66,7 @@ class _Run:
         self._samples: list[Sample] = []
         self._chance = streams.stream("samples")
         self._node_seconds = 0.0
-        self._before: tuple[dict[str, int], dict[str, int]] = ({}, {})
+        self._before: tuple[dict[str, int], ...] = ({}, {}, {})
         if writer is not None:
             self._population.traffic.listener = writer.sent
             self._network.observe(writer.packet)
@@ -84,7 +85,7 @@ class _Run:
         self._workload.warm_up()
         population.start_churn()
         traffic = population.traffic
-        self._before = (dict(traffic.requests), dict(traffic.bytes))
+        self._before = (dict(traffic.requests), dict(traffic.bytes), dict(traffic.causes))
         gevent.spawn(self._look_at_state)
         for event in sorted(scenario.events, key=lambda each: each.at):
             gevent.spawn_later(event.at, self._befall, event)
@@ -156,7 +157,7 @@ class _Run:
             truth = self._neighbours(member)
             near += len(truth)
             known += sum(table.get(each.to_bytes(20, "big")) is not None for each in truth)
-        requests, sent = self._before
+        requests, sent, causes = self._before
         traffic = population.traffic
         return Sample(
             at=at,
@@ -170,6 +171,10 @@ class _Run:
             contacts=contacts / max(len(chosen), 1),
             requests={kind: n - requests.get(kind, 0) for kind, n in traffic.requests.items()},
             bytes={kind: n - sent.get(kind, 0) for kind, n in traffic.bytes.items()},
+            causes={cause: n - causes.get(cause, 0) for cause, n in traffic.causes.items()},
+            held=look(population, self._workload.values, self._chance)
+            if self._scenario.has_values
+            else Held(),
         )
 
     def _neighbours(self, member: Member) -> list[int]:

@@ -40,12 +40,20 @@ FIGURES = {
     "neighbours": SHARE,
     "hostile_contacts": SHARE,
     "hostile_near_key": SHARE,
+    "kept": SHARE,
+    "placed": SHARE,
+    "holders": NUMBER,
+    "values_a_node": NUMBER,
+    "early_end": SHARE,
+    "late_end": SECONDS,
+    "upkeep_bytes": NUMBER,
     "packets_a_wall_second": NUMBER,
     "wall_seconds": SECONDS,
     "memory_mb": NUMBER,
 }
 """What a demand may be about, and how its bound is written."""
 OF_STATE = ("dead_contacts", "neighbours", "hostile_contacts", "hostile_near_key")
+OF_VALUES = ("kept", "placed", "holders", "values_a_node", "early_end", "late_end")
 OF_THE_RUN = ("packets_a_wall_second", "wall_seconds", "memory_mb")
 """Figures of the machine: they are of the whole run, and differ from run to run."""
 
@@ -136,6 +144,10 @@ class Workload:
 
     values: int = 0
     """Added before measuring begins, during ``warm_up``."""
+    values_a_node: float = 0.0
+    """The same, beside them, by the number of nodes."""
+    ttl: float = 0.0
+    """Seconds that values live; 0: as ``Params`` says."""
     warm_up: float = 60.0
     adds: int = 0
     finds: int = 0
@@ -198,6 +210,12 @@ class Scenario:
     def has_enemies(self) -> bool:
         """Whether there are hostile nodes."""
         return self.hostile.share > 0 or self.sybils is not None
+
+    @property
+    def has_values(self) -> bool:
+        """Whether anything is ever added."""
+        work = self.workload
+        return bool(work.values or work.values_a_node or work.adds)
 
     @property
     def begins(self) -> float:

@@ -6,7 +6,7 @@ The traffic by kind, and of single lookups the path that their queries took.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 from kademlua.core import protocol
 from kademlua.core.contact import Contact, Endpoint
@@ -16,6 +16,8 @@ from kademlua.transport import Receiver, Transport
 _SENDER_ID = slice(1, 1 + ID_BYTES)
 _RPC_ID = slice(1 + ID_BYTES, 1 + ID_BYTES + protocol.RPC_ID_BYTES)
 _CALL = _RPC_ID.stop
+_TARGET = slice(43, 43 + ID_BYTES)
+"""Where the first argument of our own requests stands, if it is an id."""
 _NAME = b"4:name"
 _QUERIES = ("findnode", "findvalue")
 _REMEMBERED = 100_000
@@ -28,15 +30,19 @@ class Traffic:
         self.requests: Counter[str] = Counter()
         self.bytes: Counter[str] = Counter()
         """Of requests and answers, payloads of UDP."""
+        self.causes: Counter[str] = Counter()
+        """The same bytes, by what they were sent for."""
+        self.keys: set[bytes] = set()
+        """The keys of values: to look one up is upkeep of values, if nobody wants to know."""
         self._kinds: dict[bytes, str] = {}
-        # The kinds of requests by rpc id; those that nobody answers are forgotten in turn.
-        self._young: dict[bytes, str] = {}
-        self._old: dict[bytes, str] = {}
+        # Kind and cause of requests by rpc id; those that nobody answers are forgotten in turn.
+        self._young: dict[bytes, tuple[str, str]] = {}
+        self._old: dict[bytes, tuple[str, str]] = {}
         self.listener: Callable[[bytes], None] | None = None
         """Told of each datagram as it is sent."""
 
-    def sent(self, datagram: bytes) -> str:
-        """Count a datagram that a node sends; its kind."""
+    def sent(self, datagram: bytes, wanted: Container[bytes] = ()) -> str:
+        """Count a datagram that a node sends, of which users want to know some ids; its kind."""
         if self.listener is not None:
             self.listener(datagram)
         rpc_id = datagram[_RPC_ID]
@@ -45,11 +51,25 @@ class Traffic:
             kind = self._kind(datagram[at + len(_NAME) : at + 24])
             if len(self._young) >= _REMEMBERED:
                 self._old, self._young = self._young, {}
-            self._young[rpc_id] = kind
+            cause = self._cause(kind, datagram, wanted)
+            self._young[rpc_id] = kind, cause
             self.requests[kind] += 1
         else:
-            kind = self._young.get(rpc_id) or self._old.get(rpc_id, "other")
+            kind, cause = self._young.get(rpc_id) or self._old.get(rpc_id, ("other", "other"))
         self.bytes[kind] += len(datagram)
+        self.causes[cause] += len(datagram)
+        return kind
+
+    def _cause(self, kind: str, datagram: bytes, wanted: Container[bytes]) -> str:
+        if kind == "ping":
+            return "liveliness"
+        target = datagram[_TARGET]
+        if kind == "findvalue" or target in wanted:
+            return "users"
+        if kind == "store" or target in self.keys:
+            return "replication"
+        if kind == "findnode":
+            return "neighbours" if target == datagram[_SENDER_ID] else "buckets"
         return kind
 
     def _kind(self, piece: bytes) -> str:
@@ -129,7 +149,7 @@ class Tap:
         """Send or drop."""
         if self.is_cut:
             return False
-        kind = self._sent(datagram)
+        kind = self._sent(datagram, self._watches)
         if self._watches and kind in _QUERIES and datagram[_CALL] == protocol.REQUEST:
             for target, watch in self._watches.items():
                 if target in datagram:

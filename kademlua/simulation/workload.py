@@ -16,6 +16,7 @@ from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import KademluaError
 from kademlua.core.ids import to_int
 from kademlua.node import Node
+from kademlua.simulation.holdings import Value
 from kademlua.simulation.loop import virtual_now
 from kademlua.simulation.population import Member, Population
 from kademlua.simulation.scenario import Scenario
@@ -57,14 +58,6 @@ class Operation:
         return self.ended - self.begun
 
 
-@dataclass(frozen=True, slots=True)
-class _Value:
-    key: bytes
-    value: bytes
-    side: int | None
-    """The side on which it was added, during a partition."""
-
-
 Listener = Callable[[Operation, Member, bytes], None]
 """Told of each operation when it begins and when it ends."""
 
@@ -76,8 +69,9 @@ class Workload:
         self._scenario = scenario
         self._streams = streams
         self._population = population
-        self._values: list[_Value] = []
-        self._deck: list[_Value] = []
+        self.values: list[Value] = []
+        """Those that were taken."""
+        self._deck: list[Value] = []
         self._count = self._finds = 0
         self._secret = streams.stream("secret").randbytes(32)
         self._under_way = 0
@@ -96,7 +90,8 @@ class Workload:
         """Add the values that are there from the beginning; blocks for the warm-up."""
         work = self._scenario.workload
         began = virtual_now()
-        self._pace("values", self._add, work.values, work.warm_up)
+        values = work.values + round(work.values_a_node * self._scenario.nodes)
+        self._pace("values", self._add, values, work.warm_up)
         gevent.sleep(max(0.0, began + work.warm_up - virtual_now()))
 
     def run(self) -> None:
@@ -142,13 +137,15 @@ class Workload:
             return
         population, node = self._population, writer.node
         assert node is not None
+        population.traffic.keys.add(key)
 
         def work(operation: Operation, watch: Watch) -> None:
-            was_parted = population.is_parted
-            node.add(key, value)
+            was_parted, born = population.is_parted, virtual_now()
+            ttl = self._scenario.workload.ttl or node.params.ttl
+            node.add(key, value, ttl=ttl)
             operation.ok = True
             side = writer.side if was_parted or population.is_parted else None
-            self._values.append(_Value(key, value, side))
+            self.values.append(Value(key, value, side, born, ttl))
 
         self._begin("add", writer, key, work)
 
@@ -257,15 +254,17 @@ class Workload:
                 return member
         return None
 
-    def _some_value(self, chance: random.Random, reader: Member) -> _Value | None:
+    def _some_value(self, chance: random.Random, reader: Member) -> Value | None:
         """One after the other in an order of chance, so that each has its turn; but none that
-        was added beyond a border that stands now."""
+        was added beyond a border that stands now, or whose time is over."""
+        now = virtual_now()
         is_parted = self._population.is_parted
-        for _ in range(len(self._values)):
+        for _ in range(len(self.values)):
             if not self._deck:
-                self._deck = chance.sample(self._values, len(self._values))
+                self._deck = chance.sample(self.values, len(self.values))
             value = self._deck.pop()
-            if not (is_parted and value.side not in (None, reader.side)):
+            is_over = now > value.born + 0.99 * value.ttl
+            if not is_over and not (is_parted and value.side not in (None, reader.side)):
                 return value
         return None
 

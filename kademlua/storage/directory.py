@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -17,17 +16,6 @@ from kademlua.storage.environment import DamagedFile
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-
-
-def default_directory(port: int) -> Path:
-    """Where the node on a port keeps its data, by the platform's convention."""
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    else:
-        named = os.environ.get("XDG_DATA_HOME", "")
-        # By the convention, one that is not absolute does not count.
-        base = Path(named) if Path(named).is_absolute() else Path.home() / ".local" / "share"
-    return base / "kademlua" / str(port)
 
 
 class DataDirectory:

@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
+from kademlua.publications import Publication
 from kademlua.storage.ledger import Ledger
 from kademlua.storage.records import pack_publication, read_publication
-
-
-class Publication(NamedTuple):
-    """A value that a node stores in the network again and again."""
-
-    key: bytes
-    encoded: bytes
-    """The value, bencoded."""
-    ttl: float
-    """The time to live that it is stored with each time, in seconds."""
 
 
 class Publications:
@@ -41,7 +31,7 @@ class Publications:
         found = read_publication(key, data) if data is not None else None
         return Publication(key, *found) if found is not None else None
 
-    def put(self, key: bytes, encoded: bytes, ttl: float) -> None:
+    def put(self, key: bytes, encoded: bytes, ttl: int) -> None:
         """Publish a bencoded value under a key, in place of the former one."""
         self._ledger.put("publications", key, pack_publication(key, encoded, ttl))
 

@@ -101,17 +101,17 @@ def read_number(data: bytes | None) -> int:
     return int.from_bytes(data, "big") if data else 0
 
 
-def pack_publication(key: bytes, encoded: bytes, ttl: float) -> bytes:
+def pack_publication(key: bytes, encoded: bytes, ttl: int) -> bytes:
     """The bytes of what a node publishes under a key."""
     body = _PUBLICATION_BODY.pack(VERSION, micros(ttl)) + encoded
     return crc32(body, crc32(key)).to_bytes(4, "big") + body
 
 
-def read_publication(key: bytes, data: bytes) -> tuple[bytes, float] | None:
-    """The value and its time to live; None where the bytes are damaged."""
+def read_publication(key: bytes, data: bytes) -> tuple[bytes, int] | None:
+    """The value and its time to live in whole seconds; None where the bytes are damaged."""
     if len(data) < _PUBLICATION.size:
         return None
     checksum, version, ttl = _PUBLICATION.unpack_from(data)
     if version != VERSION or checksum != crc32(data[4:], crc32(key)):
         return None
-    return data[_PUBLICATION.size :], ttl / 1e6
+    return data[_PUBLICATION.size :], -(-ttl // 1_000_000)

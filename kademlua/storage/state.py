@@ -49,6 +49,8 @@ class NodeState:
         """Open or make the directory; StorageError where that can't be, or another process has
         it. What is damaged in it is moved aside, with a warning in the log; where not
         ``is_wary``, only what shows at once."""
+        self.path = path
+        """The directory."""
         with ExitStack() as undo:
             directory = DataDirectory(path, is_wary=is_wary)
             undo.callback(directory.close)

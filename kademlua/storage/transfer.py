@@ -1,4 +1,4 @@
-"""Values as lines of JSON, to be taken from one data directory to another."""
+"""Values as lines of JSON, to be taken from one node to another. Knows any store, and no lmdb."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import binascii
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kademlua.core.bencoding import decode
 from kademlua.core.contact import Contact
+from kademlua.core.datastore import Store
 from kademlua.core.errors import StorageError, StoreRefused, WireError
 from kademlua.core.ids import from_hex
-from kademlua.storage.diskstore import DiskStore
+
+if TYPE_CHECKING:
+    from kademlua.storage.diskstore import DiskStore
 
 FORMAT = "kademlua values"
 VERSION = 1
@@ -21,58 +24,82 @@ _GROUP = 1_000
 """Values in one commit."""
 
 
-class Imported(NamedTuple):
-    """What came of an import."""
+class Held(NamedTuple):
+    """A value that a node keeps for its owner."""
 
-    taken: int
-    ended: int
-    """Those whose life was over already."""
-    refused: dict[str, int]
-    """Those over a bound, by reason."""
+    key: bytes
+    owner: Contact
+    encoded: bytes
+    """The value, bencoded."""
+    is_direct: bool
+    """Whether its owner stored it here, or another holder handed it on."""
+    left: float
+    """Seconds that it has to live; it has ended where that is no more than 0."""
 
 
-def export_lines(
-    store: DiskStore,
-    *,
-    clock: Callable[[], float] = time.monotonic,
-    wall: Callable[[], float] = time.time,
-) -> Iterator[str]:
-    """A line that names the format, and one for each value that lives."""
-    yield json.dumps({"format": FORMAT, "version": VERSION})
-    now, now_wall = clock(), wall()
-    for key in store.keys():  # noqa: SIM118  # it is no dictionary
+class Imported:
+    """What came of an import, so far."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.ended = 0
+        """Those whose life was over already."""
+        self.refused: dict[str, int] = {}
+        """Those over a bound, by reason."""
+
+    def refuse(self, reason: str, count: int = 1) -> None:
+        """Count some that were not taken."""
+        self.refused[reason] = self.refused.get(reason, 0) + count
+
+
+def held_of(store: Store, keys: Iterable[bytes], clock: Callable[[], float]) -> Iterator[Held]:
+    """The values of these keys that live."""
+    for key in keys:
         for owner, entry in store.entries(key):
-            if entry.expires > now:
-                yield json.dumps(
-                    {
-                        "key": key.hex(),
-                        "owner": {"id": owner.id.hex(), "address": owner.addr, "port": owner.port},
-                        "ends": round(now_wall + entry.expires - now, 6),
-                        "direct": entry.is_direct,
-                        "value": base64.b64encode(entry.encoded).decode(),
-                    }
-                )
+            left = entry.expires - clock()
+            if left > 0:
+                yield Held(key, owner, entry.encoded, entry.is_direct, left)
 
 
-def import_lines(
-    store: DiskStore,
-    lines: Iterable[str],
-    *,
-    clock: Callable[[], float] = time.monotonic,
-    wall: Callable[[], float] = time.time,
-) -> Imported:
-    """Put what ``export_lines`` made into a store. StorageError, with the number of the line,
-    at the first one that is none of those; what stands before it has been taken."""
-    taken = ended = 0
-    refused: dict[str, int] = {}
-    now, now_wall = clock(), wall()
+def put(store: Store, held: Held, now: float, result: Imported) -> None:
+    """Put a value into a store, and count what came of it; it is kept when the store says so."""
+    key, owner, encoded, is_direct, left = held
+    if left <= 0:
+        result.ended += 1
+        return
+    try:
+        store.put(key, owner, encoded, now=now, expires=now + left, is_direct=is_direct)
+    except StoreRefused as refusal:
+        result.refuse(refusal.reason)
+    else:
+        result.taken += 1
+
+
+def lines_of(rows: Iterable[Held], wall: Callable[[], float] = time.time) -> Iterator[str]:
+    """A line that names the format, and one for each value."""
+    yield json.dumps({"format": FORMAT, "version": VERSION})
+    for key, owner, encoded, is_direct, left in rows:
+        yield json.dumps(
+            {
+                "key": key.hex(),
+                "owner": {"id": owner.id.hex(), "address": owner.addr, "port": owner.port},
+                "ends": round(wall() + left, 6),
+                "direct": is_direct,
+                "value": base64.b64encode(encoded).decode(),
+            }
+        )
+
+
+def read_lines(lines: Iterable[str], wall: Callable[[], float] = time.time) -> Iterator[Held]:
+    """What ``lines_of`` made lines of. StorageError, with the number of the line, at the first
+    one that is none of those."""
     for number, line in enumerate(lines, 1):
         try:
             fields = json.loads(line)
             if number == 1:
                 _check_format(fields)
                 continue
-            key, owner, encoded, is_direct, left = _read(fields, now_wall)
+            held = _held(fields, wall())
         except (
             KeyError,
             TypeError,
@@ -83,19 +110,21 @@ def import_lines(
         ) as error:
             what = "is no line of an export" if number > 1 else "does not begin an export"
             raise StorageError(f"line {number} {what}: {error!r:.80}") from None
-        if left <= 0:
-            ended += 1
-            continue
-        try:
-            store.put(key, owner, encoded, now=now, expires=now + left, is_direct=is_direct)
-        except StoreRefused as refusal:
-            refused[refusal.reason] = refused.get(refusal.reason, 0) + 1
-        else:
-            taken += 1
-        if taken % _GROUP == 0:
+        yield held
+
+
+def import_lines(
+    store: DiskStore, lines: Iterable[str], *, clock: Callable[[], float] = time.monotonic
+) -> Imported:
+    """Put what ``lines_of`` made into a store; raises as ``read_lines`` does, and what stands
+    before the line has been taken."""
+    result = Imported()
+    for held in read_lines(lines):
+        put(store, held, clock(), result)
+        if result.taken % _GROUP == 0:
             _keep(store)
     _keep(store)
-    return Imported(taken, ended, refused)
+    return result
 
 
 def _check_format(fields: dict[str, Any]) -> None:
@@ -105,18 +134,16 @@ def _check_format(fields: dict[str, Any]) -> None:
         raise ValueError(f"version {fields['version']}, this Kademlua reads up to {VERSION}")
 
 
-def _read(fields: dict[str, Any], now_wall: float) -> tuple[bytes, Contact, bytes, bool, float]:
-    """Key, owner, value, how it came, and what is left of its life."""
+def _held(fields: dict[str, Any], now_wall: float) -> Held:
     owner = fields["owner"]
     encoded = base64.b64decode(fields["value"], validate=True)
     decode(encoded)
-    contact = Contact(owner["address"], owner["port"], from_hex(owner["id"]))
-    return (
+    return Held(
         from_hex(fields["key"]),
-        contact,
+        Contact(owner["address"], owner["port"], from_hex(owner["id"])),
         encoded,
         fields["direct"] is True,
-        (float(fields["ends"]) - now_wall),
+        float(fields["ends"]) - now_wall,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from kademlua.core.contact import Endpoint, format_endpoint
+from kademlua.core.contact import format_endpoint
 from kademlua.core.errors import KademluaError, RpcFailed
 from kademlua.core.params import Params
 from kademlua.node import Node
@@ -20,17 +20,17 @@ from kademlua.swarm.plan import Plan, node_id
 _TRIES = 2
 
 
-def is_answering(host: str, endpoint: Endpoint) -> bool:
-    """Whether a node answers a ping from ``host`` at an endpoint.
+def is_answering(plan: Plan) -> bool:
+    """Whether a node of the plan's network answers a ping at its bootstrap address.
 
     Where one could listen oneself nobody is, which is quicker to see than silence.
     """
-    if is_free(endpoint):
+    if is_free(plan.bootstrap):
         return False
-    with Node(0, host, read_only=True) as node:
+    with Node(0, plan.host, read_only=True, network_keys=plan.network_keys) as node:
         for _ in range(_TRIES):
             try:
-                node.ping(endpoint)
+                node.ping(plan.bootstrap)
             except RpcFailed:
                 return True
             except KademluaError:
@@ -61,7 +61,7 @@ def control_node(plan: Plan, log_dir: Path) -> Iterator[Node]:
             at_end.callback(state.close)
             state.keep_id(node_id(port))
             store = state.store
-        node = Node(port, addr, id=node_id(port), store=store)
+        node = Node(port, addr, id=node_id(port), store=store, network_keys=plan.network_keys)
         at_end.enter_context(_started(node, str(port), log_dir, complaint))
         yield node
 
@@ -69,7 +69,7 @@ def control_node(plan: Plan, log_dir: Path) -> Iterator[Node]:
 @contextmanager
 def guest_node(plan: Plan, log_dir: Path) -> Iterator[Node]:
     """A node for the shell, on a free port, where somebody else has the control node."""
-    node = Node(0, plan.host, bootstrap=[plan.bootstrap])
+    node = Node(0, plan.host, bootstrap=[plan.bootstrap], network_keys=plan.network_keys)
     with _started(node, "shell", log_dir, f"no node for the shell on {plan.host}"):
         node.wait_joined()
         yield node
@@ -94,4 +94,4 @@ def _started(node: Node, name: str, log_dir: Path, complaint: str) -> Iterator[N
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)
-        node.close()
+        node.close(hand_over=False)  # the whole swarm ends

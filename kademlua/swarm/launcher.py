@@ -51,6 +51,7 @@ class Swarm:
                 count=len(share),
                 bootstrap=plan.bootstrap,
                 log_dir=str(self._log_dir),
+                network_keys=plan.network_keys,
                 data_dir=plan.data_dir,
             )
             try:

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kademlua.core.contact import Endpoint, canonical_address
 from kademlua.core.errors import KademluaError
@@ -48,6 +48,7 @@ class Plan:
     bootstrap: Endpoint = ("127.0.0.1", CONTROL_PORT)
     data_dir: str = ""
     """Where each node keeps its data, in a directory of its port's name; nowhere if empty."""
+    network_keys: tuple[bytes, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.workers < 1 or not 0 < self.first_port <= _LAST_PORT:
@@ -102,17 +103,21 @@ class Order:
     bootstrap: Endpoint
     log_dir: str
     data_dir: str = ""
+    network_keys: tuple[bytes, ...] = field(default=(), repr=False)
 
     def to_line(self) -> bytes:
         """One line of JSON."""
-        return json.dumps(dataclasses.asdict(self)).encode() + b"\n"
+        fields = dataclasses.asdict(self)
+        fields["network_keys"] = [key.hex() for key in self.network_keys]
+        return json.dumps(fields).encode() + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> Order:
         """The order in a line of JSON from the launcher."""
         fields = json.loads(line)
         host, port = fields.pop("bootstrap")
-        return cls(bootstrap=(host, port), **fields)
+        network_keys = tuple(map(bytes.fromhex, fields.pop("network_keys")))
+        return cls(bootstrap=(host, port), network_keys=network_keys, **fields)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,9 +92,11 @@ class Worker:
             id=node_id(port),
             bootstrap=[order.bootstrap],
             params=self._params,
+            network_keys=order.network_keys,
             rng=self._rng,
             pool=self._pool,
             store=state.store if state is not None else None,
+            publications=state.publications if state is not None else None,
             known=[each.endpoint for each in state.contacts] if state is not None else (),
         )
         try:

@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks [network] [rpc] [stages]``."""
+"""``python -m tests.benchmarks [network] [rpc] [stages] [keyed] [hosts]``."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import rounds, rpc, stages
+from tests.benchmarks import hosts, keyed, rounds, rpc, stages
 from tests.benchmarks.table import network_text
 from tests.benchmarks.workload import CONTENDERS
 
-PARTS = ("network", "rpc", "stages")
+PARTS = ("network", "rpc", "stages", "keyed", "hosts")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -91,7 +91,19 @@ def _stages(asked: argparse.Namespace) -> list[dict[str, Any]]:
     return [asdict(each) for each in found]
 
 
-_PARTS = {"network": _network, "rpc": _rpc, "stages": _stages}
+def _keyed(asked: argparse.Namespace) -> list[dict[str, Any]]:
+    found = keyed.measure_keyed(asked.rounds, asked.requests, asked.seed, _say)
+    print(keyed.keyed_text(found) + "\n")
+    return [asdict(each) for each in found]
+
+
+def _hosts(asked: argparse.Namespace) -> list[dict[str, Any]]:
+    found = hosts.measure_hosts(asked.rounds, asked.operations)
+    print(hosts.hosts_text(found) + "\n")
+    return [asdict(each) for each in found]
+
+
+_PARTS = {"network": _network, "rpc": _rpc, "stages": _stages, "keyed": _keyed, "hosts": _hosts}
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ class KademluaNetwork:
     def stop(self, indexes: Sequence[int]) -> None:
         """Close nodes; a closed one tells nobody."""
         for index in indexes:
-            self._nodes[index].close()
+            self._nodes[index].close(hand_over=False)
 
     def lost(self, jobs: Sequence[Job], survivors: Sequence[int]) -> int:
         """How many values no survivor holds."""

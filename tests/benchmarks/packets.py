@@ -37,7 +37,7 @@ def _payload(rpc: str, version: str, key: bytes, raw_value: bytes) -> bytes:
         return b"d4:name%d:%b4:argsl%bee" % (len(name), name, args)
     args = {
         "ping": b"",
-        "store": payloads.args_store(key, value, False),
+        "store": payloads.args_store(key, value, False, 86_400),
         "findnode": payloads.args_key(key),
         "findvalue": payloads.args_findvalue(key, 4096),
     }[rpc]

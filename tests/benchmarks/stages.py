@@ -89,7 +89,7 @@ def measure_stages(requests: int, seed: int) -> list[Stages]:
             for version in VERSIONS
         ]
     finally:
-        node.close()
+        node.close(hand_over=False)
 
 
 def _stages_of(

@@ -64,3 +64,17 @@ def test_the_load_on_one_node(
 def test_the_stages_of_a_request(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stages", "--requests", "20"]) == 0
     assert capsys.readouterr().out.count("| store ") == 3
+
+
+def test_the_hosts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "figures.json"
+    assert main(["hosts", "--operations", "5", "--rounds", "1", "--json", str(path)]) == 0
+    assert "| ThreadedNode |" in capsys.readouterr().out
+    costs = json.loads(path.read_text())["hosts"]
+    assert [cost["host"] for cost in costs] == ["Node", "ThreadedNode", "AsyncNode"]
+    assert all(cost["hand_over"] > 0 and cost["find"] > 0 for cost in costs)
+
+
+def test_the_cost_of_a_network_key(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["keyed", "--requests", "40", "--rounds", "2"]) == 0
+    assert capsys.readouterr().out.count("\n| ") == 5

@@ -38,6 +38,14 @@ def test_values_of_several_owners_are_each_shown_once(launch, network):
     assert len(json.loads(done.stdout)["answers"]) == 1
 
 
+def test_a_value_may_live_shortly(launch, network, failed):
+    assert launch.run("add", "key", "v", "--ttl", "1h", "--via", network).returncode == 0
+    done = launch.run("add", "key", "v", "--ttl", "0", "--via", network)
+    assert "a time to live is 1 to" in failed(done, 1)
+    done = launch.run("add", "key", "v", "--ttl", "long", "--via", network)
+    assert b"must be seconds" in done.stderr
+
+
 def test_bytes_that_are_no_text(launch, network):
     content = bytes(range(256))
     done = launch.run("add", "raw", "-", "--via", network, stdin=content)

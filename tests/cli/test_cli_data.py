@@ -67,12 +67,15 @@ def test_who_has_no_bootstrap_node_is_on_its_own_when_nobody_is_left(launch):
 
 def test_two_processes_on_one_directory(launch, failed):
     process, _ = launch.node("--data", "data")
-    for args in (
-        ("node", "0", "--no-shell", "--data", "data"),
-        ("export", "-", "--data", "data"),
-    ):
-        line = failed(launch.run(*args), 1)
-        assert line == f"Error: data is in use by process {process.popen.pid}\n"
+    line = failed(launch.run("node", "0", "--no-shell", "--data", "data"), 1)
+    assert line == f"Error: data is in use by process {process.popen.pid}\n"
+    assert launch.run("published", "--data", "data").returncode == 0  # by the first one's socket
+
+
+def test_export_of_a_node_that_runs_and_has_no_socket_there(launch, failed):
+    process, _ = launch.node("--data", "data", "--control", "elsewhere")
+    line = failed(launch.run("export", "-", "--data", "data"), 1)
+    assert line == f"Error: data is in use by process {process.popen.pid}\n"
 
 
 def test_a_directory_that_can_t_be(launch, failed, tmp_path):
@@ -183,3 +186,16 @@ def test_without_lmdb_a_node_lives_in_memory_and_says_so(launch, tmp_path):
     assert "nothing is kept when this node ends, for want of lmdb" in warning
     assert "in use" in error  # it got as far as that
     assert not (tmp_path / ".local").exists()
+
+
+def test_what_is_published_is_published_again_after_a_restart(launch):
+    _, other = launch.node()
+    args = ("node", "0", "--shell", "--data", "data", "--bootstrap", other)
+    process = launch.start(*args)
+    process.type('publish(sha1("k"), "v", ttl=3600)\n')
+    process.out.expect(r"silent=\[\]")
+    ended(process)
+    again = launch.start(*args)
+    again.type("published()\n")
+    again.out.expect(r"\[Publication\(.*b'1:v', ttl=3600\)\]")
+    assert "Traceback" not in ended(again)

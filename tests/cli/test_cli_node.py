@@ -159,3 +159,18 @@ def test_a_reader_that_leaves_is_no_error(launch):
     process.popen.send_signal(signal.SIGTERM)
     assert process.wait() == 0
     assert "Traceback" not in process.err.rest()
+
+
+def test_who_is_told_to_end_says_farewell(launch):
+    first = launch.start("node", "0", "--no-bootstrap", "--shell", "--memory")
+    address = first.out.expect("listening on (.*)\n")[1]
+    second, _ = launch.node("--bootstrap", address)
+    second.err.expect("joined")
+    assert launch.run("add", "k", "v", "--via", address).stdout == b"stored on 2 nodes\n"
+    second.popen.send_signal(signal.SIGTERM)
+    assert second.wait() == 0
+    contacts = 1
+    while contacts:  # until it is forgotten: long before anybody would have missed it
+        first.type('"contacts", stats()["contacts"]\n')
+        contacts = int(first.out.expect(r"\('contacts', (\d+)\)\n")[1])
+    assert launch.run("find", "k", "--via", address).stdout == b"v\n"

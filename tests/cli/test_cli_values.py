@@ -5,7 +5,8 @@ import json
 import pytest
 
 from kademlua.cli.addresses import own_hosts
-from kademlua.cli.values import value_json, value_text
+from kademlua.cli.values import value_text
+from kademlua.jsonform import value_json
 
 
 @pytest.mark.parametrize(

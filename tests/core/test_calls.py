@@ -221,3 +221,37 @@ def test_each_call_is_late_at_most_twice_and_over_once_in_the_order_of_time(plan
         assert told in ([], [False], [False] * 2, [True], [False, True], [False, False, True])
         if told[-1:] == [True]:
             assert told.count(False) <= sum(0 < n * late_at < call.deadline for n in (1, 2.5))
+
+
+def test_a_call_that_is_begun_again_has_its_time_from_then_on():
+    call = make_call(deadline=0.4, patience=0.1)
+    table = table_with(call)
+    assert table.begun_again(call.rpc_id, PEER.endpoint, 0.09, 1.5) is call
+    assert table.overdue(0.15) == []
+    assert table.overdue(0.2) == [(call, False)]
+    assert table.overdue(0.35) == [(call, False)]
+    assert table.overdue(0.45) == []
+    assert table.overdue(0.5) == [(call, True)]
+
+
+@pytest.mark.parametrize(
+    ("deadline", "longest", "over"),
+    [(0.4, 1.5, 0.5), (1.5, 1.5, 1.5), (2.0, 1.5, 2.0), (1.45, 1.5, 1.5)],
+)
+def test_no_deadline_is_put_off_by_more_than_there_is_room_for(deadline, longest, over):
+    call = make_call(deadline=deadline, has_late=False)
+    table = table_with(call)
+    assert table.begun_again(call.rpc_id, PEER.endpoint, 0.1, longest) is call
+    assert call.sent == 0.1
+    assert table.overdue(over - 0.001) == []
+    assert table.overdue(over + 0.001) == [(call, True)]
+
+
+def test_what_is_not_in_flight_there_is_not_begun_again():
+    call = make_call()
+    table = table_with(call)
+    assert table.begun_again(b"rpcid-13", PEER.endpoint, 0.1, 1.5) is None
+    assert table.begun_again(call.rpc_id, STRANGER.endpoint, 0.1, 1.5) is None
+    assert call.sent == 0.0
+    table.cancel(call)
+    assert table.begun_again(call.rpc_id, PEER.endpoint, 0.1, 1.5) is None

@@ -42,8 +42,10 @@ def test_fixed_answers():
 def test_arguments():
     assert payloads.args_key(KEY) == b"20:" + KEY
     assert payloads.args_findvalue(KEY, 50) == b"20:" + KEY + b"i50e"
-    assert payloads.args_store(KEY, b"5:hello", False) == b"20:" + KEY + b"5:helloi0e"
-    assert payloads.args_store(KEY, b"li7ee", True) == b"20:" + KEY + b"li7eei1e"
+    assert payloads.args_store(KEY, b"5:hello", False, 60) == b"20:" + KEY + b"5:helloi0e0:i60e"
+    assert payloads.args_store(KEY, b"li7ee", True, 1) == b"20:" + KEY + b"li7eei1e0:i1e"
+    handed_on = payloads.args_store(KEY, b"i7e", False, 9, FOUR)
+    assert handed_on == b"20:" + KEY + b"i7ei0e0:i9ed5:owner26:" + FOUR.packed + b"e"
     assert payloads.args_any(["a", 1, [b"b"]]) == b"1:ai1el1:be"
     assert payloads.args_any([]) == b""
 
@@ -151,7 +153,9 @@ def test_a_value_nested_as_deeply_as_can_be_is_read_from_an_answer():
         payloads.findvalue_reply([FOUR], [encoded], 1),
     ):
         assert payloads.read_retval(bencoding.decode(answer)) == [value]
-    bencoding.decode(protocol.encode_call(b"store", payloads.args_store(KEY, encoded, True), True))
+    bencoding.decode(
+        protocol.encode_call(b"store", payloads.args_store(KEY, encoded, True, 60), True)
+    )
 
 
 def test_getsocket_there_and_back():

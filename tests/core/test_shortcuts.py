@@ -43,7 +43,7 @@ def requests() -> list[bytes]:
         found.append(b"d4:name%d:%b4:argsl%bee" % (len(name), name, args))
         found += [protocol.encode_call(name, args, read_only) for read_only in (False, True)]
     for value in (b"", b"v", b"x" * 100, b"7:nothing"):
-        args = payloads.args_store(KEY, bencoding.encode(value), False)
+        args = payloads.args_store(KEY, bencoding.encode(value), False, 86_400)
         found.append(protocol.encode_call(b"store", args, False))
         found.append(b"d4:name5:store4:argsl20:%b%bee" % (KEY, bencoding.encode(value)))
     return found
@@ -95,7 +95,13 @@ def test_values_are_read_alike_or_left_to_the_judge(values, data):
 
 @pytest.mark.parametrize("value", [b"i7e", b"le", b"1:", b"01:v", b"2:v", b"0:v", b"-1:v"])
 def test_a_store_of_anything_but_one_string_is_left_to_the_judge(value):
-    payload = protocol.encode_call(b"store", b"20:%b%bi0e" % (KEY, value), False)
+    payload = protocol.encode_call(b"store", b"20:%b%bi0e0:i60e" % (KEY, value), False)
+    assert shortcuts.read_request(payload) is None
+
+
+@pytest.mark.parametrize("ttl", [b"", b"-1", b"01", b"1_0", b"9" * 13, b"1ei2", b"6e0:i6"])
+def test_a_store_of_an_unusual_time_to_live_is_left_to_the_judge(ttl):
+    payload = protocol.encode_call(b"store", b"20:%b1:vi0e0:i%be" % (KEY, ttl), False)
     assert shortcuts.read_request(payload) is None
 
 

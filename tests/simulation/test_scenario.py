@@ -335,20 +335,25 @@ def test_changed():
 
 def test_names():
     assert loading.names() == [
+        "churn-day",
         "churn-hour",
         "churn-ten-minutes",
         "eclipse-64-nets",
         "eclipse-one-net",
+        "expiry",
         "half-vanishes",
         "hostile-20",
         "hostile-50",
         "lossy-2",
         "lossy-20",
+        "most-vanish",
         "nat",
         "partition-heals",
+        "partition-with-writes",
         "quiet",
         "slow",
         "ten-thousand",
+        "thirds-vanish",
     ]
     assert loading.PLACE.resolve() == ROOT / "swarm" / "scenarios"
 
@@ -363,7 +368,7 @@ def test_each_can_be_loaded_and_opens_with_what_it_shows(name):
 def test_find():
     assert loading.find("swarm/x.toml") == Path("swarm/x.toml")
     assert loading.find("x.toml") == Path("x.toml")
-    with pytest.raises(ScenarioError, match="no scenario 'quite'; there are churn-hour"):
+    with pytest.raises(ScenarioError, match="no scenario 'quite'; there are churn-day"):
         loading.find("quite")
 
 

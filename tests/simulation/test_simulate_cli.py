@@ -63,7 +63,7 @@ def test_missed_demand(kademlua, tmp_path):
     ("args", "status", "said"),
     [
         (["simulate"], 2, "Missing argument 'SCENARIO'"),
-        (["simulate", "quite"], 2, "no scenario 'quite'; there are churn-hour, "),
+        (["simulate", "quite"], 2, "no scenario 'quite'; there are churn-day, "),
         (["simulate", "none.toml"], 2, "none.toml: No such file or directory"),
         (["simulate", "bad.toml"], 2, "bad.toml: network.los: no such key, did you mean loss?"),
         (["simulate", "quiet", "--nodes", "1"], 2, "Invalid value for '--nodes'"),

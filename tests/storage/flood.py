@@ -56,7 +56,7 @@ class Flood:
     def _send(self) -> None:
         self._sent += 1
         key, rpc_id = os.urandom(20), b"%08x" % self._sent
-        args = payloads.args_store(key, self.value_of(key), False)
+        args = payloads.args_store(key, self.value_of(key), False, 86_400)
         datagram = protocol.encode_request(
             self._id, rpc_id, protocol.encode_call(b"store", args, False)
         )

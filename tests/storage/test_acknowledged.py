@@ -14,7 +14,7 @@ from kademlua.core.params import Params
 from tests.world import World
 
 KEY = b"k" * 20
-STORE = protocol.encode_call(b"store", payloads.args_store(KEY, b"1:a", False), False)
+STORE = protocol.encode_call(b"store", payloads.args_store(KEY, b"1:a", False, 60), False)
 
 
 class SlowStore(DataStore):

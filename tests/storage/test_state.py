@@ -11,8 +11,8 @@ import pytest
 from kademlua import Params
 from kademlua.core.contact import Contact
 from kademlua.core.errors import StorageError
+from kademlua.publications import Publication
 from kademlua.storage import soundness, state
-from kademlua.storage.publications import Publication
 from kademlua.storage.state import NodeState
 from tests.world import World
 
@@ -32,7 +32,7 @@ def test_all_of_it_is_there_again(tmp_path: Path) -> None:
     first.save_contacts(contacts)
     first.save_contacts(contacts[50:])
     first.publications.put(KEY, b"1:a", 3600)
-    first.publications.put(OTHER, b"1:b", 0.5)
+    first.publications.put(OTHER, b"1:b", 7)
     first.publications.put(KEY, b"1:c", 60)
     first.close()
     first.close()
@@ -40,10 +40,10 @@ def test_all_of_it_is_there_again(tmp_path: Path) -> None:
     assert again.id == b"i" * 20
     assert again.contacts == contacts[50:]
     assert list(again.publications) == [
-        Publication(KEY, b"1:c", 60.0),
-        Publication(OTHER, b"1:b", 0.5),
+        Publication(KEY, b"1:c", 60),
+        Publication(OTHER, b"1:b", 7),
     ]
-    assert again.publications.get(KEY) == Publication(KEY, b"1:c", 60.0)
+    assert again.publications.get(KEY) == Publication(KEY, b"1:c", 60)
     assert again.publications.remove(KEY)
     assert not again.publications.remove(KEY)
     assert again.publications.get(KEY) is None

@@ -70,14 +70,22 @@ def test_where_the_control_node_is(host: str, addr: str) -> None:
     assert control_endpoint(host) == (addr, 8001)
 
 
-@given(st.text(), PORTS, COUNTS, st.text())
-def test_orders_travel_as_one_line(host: str, first: int, count: int, log_dir: str) -> None:
+@given(st.text(), PORTS, COUNTS, st.text(), st.lists(st.binary(min_size=32, max_size=32)))
+def test_orders_travel_as_one_line(
+    host: str, first: int, count: int, log_dir: str, keys: list[bytes]
+) -> None:
     order = Order(
-        host=host, first_port=first, count=count, bootstrap=(host, first), log_dir=log_dir
+        host=host,
+        first_port=first,
+        count=count,
+        bootstrap=(host, first),
+        log_dir=log_dir,
+        network_keys=tuple(keys),
     )
     line = order.to_line()
     assert line.index(b"\n") == len(line) - 1
     assert Order.from_line(line) == order
+    assert "network_keys" not in repr(order)
 
 
 @given(COUNTS, st.text())

@@ -9,7 +9,8 @@ from pathlib import Path
 import gevent
 import pytest
 
-from kademlua import Node, Params, sha1
+from kademlua import Node, Params, RpcTimeout, sha1
+from kademlua.keyfile import write_network_key
 from kademlua.swarm.launcher import Swarm
 from kademlua.swarm.plan import Plan
 from tests.swarm.conftest import Launched, eventually, free_ports, is_alive
@@ -40,6 +41,22 @@ def test_a_swarm_joins_and_keeps_values(launch_joined: Launch) -> None:
     assert not any(path.stat().st_size for path in swarm.logs.glob("worker-*.log"))
     swarm.popen.terminate()
     assert swarm.end() == 0
+
+
+def test_a_swarm_with_a_network_key(launch_joined: Launch, tmp_path: Path) -> None:
+    key = b"k" * 32
+    write_network_key(tmp_path / "key", key)
+    swarm = launch_joined(6, "--workers", "2", "--network-key", str(tmp_path / "key"))
+    bootstrap = [("127.0.0.1", swarm.first)]
+    with Node(bootstrap=bootstrap, read_only=True, network_keys=[key]) as client:
+        assert len(client.add(sha1("key"), b"value").acknowledged) == 7
+    with Node(read_only=True) as stranger, pytest.raises(RpcTimeout):
+        stranger.ping(bootstrap[0])
+    # The workers learn it by a pipe: it shows nowhere.
+    for pid in (swarm.popen.pid, *swarm.workers):
+        assert key.hex() not in Path(f"/proc/{pid}/cmdline").read_text()
+    for path in swarm.logs.iterdir():
+        assert key.hex() not in path.read_text()
 
 
 def test_data_of_each_node_in_a_directory_of_its_own(launch_joined: Launch, tmp_path: Path) -> None:

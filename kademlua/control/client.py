@@ -1,0 +1,112 @@
+"""The other end of a control socket, for the command line and other programs.
+
+>>> with ControlClient(path) as client:
+...     client.do("find", key=sha1("greeting").hex())
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from kademlua.control.lines import BadLine, LineStream, message_of
+from kademlua.control.place import ControlError, connect, peer_of
+from kademlua.core.errors import KademluaError
+
+_LONGEST = 1 << 28
+_PATIENCE = 75.0
+"""Seconds for an answer: the node gives up before."""
+
+
+class RequestFailed(KademluaError):
+    """The node says why it can't."""
+
+
+class NodeGone(ControlError):
+    """The node has ended, or hangs."""
+
+
+class ControlClient:
+    """A connection to a running node. One request at a time: for one greenlet."""
+
+    def __init__(self, path: Path) -> None:
+        """ControlError where nobody listens at the path."""
+        try:
+            sock = connect(path)
+        except (FileNotFoundError, NotADirectoryError):
+            raise ControlError(f"no node runs there: {path} is missing") from None
+        except ConnectionRefusedError:
+            raise ControlError(f"no node runs there: nobody listens at {path}") from None
+        except TimeoutError:
+            raise ControlError(f"the node at {path} takes no connections") from None
+        except OSError as error:
+            raise ControlError(f"can't connect to {path}: {error.strerror}") from None
+        self._stream = LineStream(sock, _LONGEST)
+        self._number = 0
+        self.process = peer_of(sock)[0]
+        """The number of the node's process; 0 where the system does not say."""
+
+    def __enter__(self) -> ControlClient:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection; idempotent."""
+        self._stream.close()
+
+    def do(self, name: str, **fields: Any) -> dict[str, Any]:
+        """Have an operation done, and wait for what comes of it: see ``Operations``. Fields that
+        are None are left out. RequestFailed where the node says no, NodeGone where it ends."""
+        number = self.send(name, **fields)
+        while True:
+            message = self.receive()
+            if message.get("id") == number and "ok" in message:
+                result: dict[str, Any] = message["ok"]
+                return result
+
+    def rows(self, name: str, **fields: Any) -> Iterator[dict[str, Any]]:
+        """The rows that an operation gives; raises as ``do`` does."""
+        number = self.send(name, **fields)
+        while True:
+            message = self.receive()
+            if message.get("id") == number:
+                if "ok" in message:
+                    return
+                yield from message["part"]["rows"]
+
+    def send(self, name: str, **fields: Any) -> int:
+        """Send a request without waiting; its number comes back with what is said to it."""
+        self._number += 1
+        told = {field: value for field, value in fields.items() if value is not None}
+        try:
+            self._stream.write({"id": self._number, "do": name} | told)
+        except BrokenPipeError:
+            raise NodeGone("the node has ended") from None
+        return self._number
+
+    def receive(self, patience: float | None = _PATIENCE) -> dict[str, Any]:
+        """What the node says next, to whichever request; RequestFailed where that is an error,
+        NodeGone where nothing comes any more."""
+        try:
+            line = self._stream.read(patience)
+            message = message_of(line) if line is not None else None
+        except TimeoutError:
+            raise NodeGone("the node does not answer") from None
+        except BadLine as error:
+            raise NodeGone(f"the node says nothing sensible: {error}") from None
+        except OSError:
+            message = None
+        if message is None:
+            raise NodeGone("the node has ended")
+        if "error" in message:
+            raise RequestFailed(str(message["error"]))
+        return message

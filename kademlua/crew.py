@@ -1,0 +1,61 @@
+"""Crew: a few greenlets that live while there is work, and cost nothing at rest."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import gevent
+from gevent import Greenlet
+
+from kademlua.core.errors import KademluaError, NodeClosed
+
+
+class Crew:
+    """Calls ``work``, which does one thing and says whether there was one, in some greenlets
+    at a time."""
+
+    __slots__ = (
+        "_closed",
+        "_greenlets",
+        "_log",
+        "_size",
+        "_work",
+    )
+
+    def __init__(
+        self, size: int, work: Callable[[], bool], log: logging.LoggerAdapter[logging.Logger]
+    ) -> None:
+        self._size = size
+        self._work = work
+        self._log = log
+        self._greenlets: list[Greenlet[..., None]] = []
+        self._closed = False
+
+    def wake(self, waiting: int) -> None:
+        """There are so many things to do."""
+        if not self._closed:
+            for _ in range(min(waiting, self._size) - len(self._greenlets)):
+                self._greenlets.append(gevent.spawn(self._run))
+
+    def close(self) -> None:
+        """End what is under way; idempotent."""
+        self._closed = True
+        for greenlet in list(self._greenlets):
+            if greenlet is not gevent.getcurrent():
+                greenlet.kill(block=False)
+
+    def _run(self) -> None:
+        try:
+            while not self._closed and self._work():
+                pass
+        except NodeClosed:
+            pass
+        except KademluaError as error:  # too busy just now: what is due stays due
+            self._log.info("upkeep of values put off: %s", error)
+        except Exception:  # a defect must not end the upkeep of values for good
+            self._log.exception("upkeep of values failed")
+        finally:
+            self._greenlets[:] = [
+                each for each in self._greenlets if each is not gevent.getcurrent()
+            ]

@@ -1,0 +1,130 @@
+"""Finding: the answers to one find_value as they come in, and who should have had one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from kademlua.context import Context
+from kademlua.core import payloads
+from kademlua.core.contact import Contact
+from kademlua.core.ids import to_int
+from kademlua.core.lookup import Lookup
+from kademlua.core.paths import Paths
+
+Accept = Callable[[list[Any]], list[Any]]
+"""Given the values in one answer, returns those that are to be believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one node had to say to a ``find_value``."""
+
+    contact: Contact
+    """Who it was."""
+    values: list[Any]
+    """Its values of the key: int, bytes, list or dict with bytes as keys."""
+
+
+class Finding:
+    """Ends its lookup once ``answers`` nodes have answered with values, one of which at
+    least ``quorum`` of them have."""
+
+    __slots__ = (
+        "_accept", "_answers", "_context", "_found", "_lacking", "_per_node", "_quorum", "_votes",
+        "key", "lookup",
+    )  # fmt: skip
+
+    lookup: Lookup | Paths
+
+    def __init__(
+        self,
+        context: Context,
+        key: bytes,
+        answers: int,
+        per_node: int,
+        quorum: int,
+        accept: Accept | None = None,
+    ) -> None:
+        self.key = key
+        self._accept = accept
+        self._context = context
+        self._answers = max(answers, quorum)
+        self._per_node = per_node
+        self._quorum = quorum
+        self._votes: Counter[bytes] = Counter()
+        self._found: list[Answer] = []
+        self._lacking: list[Contact] = []
+
+    @property
+    def left(self) -> int:
+        """How many further answers are wanted; 0 where there are enough."""
+        left = self._answers - len(self._found)
+        if left <= 0 and self._quorum > 1:
+            best = max(self._votes.values(), default=0)
+            return max(0, self._quorum - best)
+        return max(0, left)
+
+    def take(self, contact: Contact, values: list[Any]) -> bool:
+        """One more node says that it has these; whether any of them are to be believed."""
+        if self._accept is not None:
+            values = self._accept(values)
+        values = values[: self._per_node]
+        if not values:
+            return False
+        self._found.append(Answer(contact, values))
+        if self._quorum > 1:  # a node that says a thing twice has said it once
+            self._votes.update({payloads.encode_value(each) for each in values})
+        return True
+
+    def read(self, contact: Contact, values: list[Any]) -> list[Contact]:
+        """The contacts in an answer; what else it says is noted. WireError for nonsense."""
+        retval = payloads.read_retval(values)
+        if not retval:
+            self._lacking.append(contact)
+        elif self.left:
+            if not self.take(contact, retval):
+                self._lacking.append(contact)
+            left = self.left
+            if not left:
+                self.lookup.stop()
+                return []
+            self.lookup.narrow(left)
+        return payloads.read_findnode(values, self._context.pool, self._context.reach)
+
+    def result(self) -> list[Answer]:
+        """The answers, without values that fewer than ``quorum`` nodes have."""
+        if self._quorum <= 1:
+            return self._found
+        answers = []
+        for answer in self._found:
+            values = [each for each in answer.values if self._is_confirmed(each)]
+            if values:
+                answers.append(Answer(answer.contact, values))
+        return answers
+
+    def _is_confirmed(self, value: Any) -> bool:
+        return self._votes[payloads.encode_value(value)] >= self._quorum
+
+    # Who should have had it.
+
+    @property
+    def holders(self) -> list[Contact]:
+        """Who has values."""
+        return [answer.contact for answer in self._found]
+
+    def lacking(self) -> list[Contact]:
+        """Who has none, and is nearer to the key than one who has; nearest first."""
+        if not self._lacking or not self._found:
+            return []
+        target = to_int(self.key)
+        farthest = max(answer.contact.number ^ target for answer in self._found)
+        nearer = [each for each in self._lacking if each.number ^ target < farthest]
+        return sorted(nearer, key=lambda each: each.number ^ target)
+
+    def met_last(self) -> Contact | None:
+        """The nearest to the key of those on the way that have no values."""
+        target = to_int(self.key)
+        return min(self._lacking, key=lambda each: each.number ^ target, default=None)

@@ -1,0 +1,1 @@
+"""Nodes for programs that are not written for gevent: for threads, and for asyncio."""

@@ -1,0 +1,59 @@
+"""Files with keys: made for their owner only, and refused where others could read them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from kademlua.core import networkkey
+from kademlua.core.errors import KeyFileError
+
+
+def read_network_key(path: str | Path) -> bytes:
+    """The 32 bytes of a network's key in its file, of 64 hex digits in one line.
+
+    KeyFileError, in one line that names the file and tells nothing of what is in it, where it
+    can't be read, is none, or may be read or written by others than its owner.
+    """
+    try:
+        return networkkey.read_key(_read_private(path, networkkey.TEXT_BYTES + 1))
+    except OSError as error:
+        raise KeyFileError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise KeyFileError(f"{path}: {error}") from None
+
+
+def write_network_key(path: str | Path, key: bytes) -> None:
+    """Make the file of a network's key, which only its owner can read.
+
+    KeyFileError where it can't be written, or is there: no key is ever overwritten.
+    """
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise KeyFileError(f"{path}: {error.strerror}") from None
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(networkkey.key_text(key))
+    except OSError as error:
+        os.unlink(path)  # half a key is none
+        raise KeyFileError(f"{path}: {error.strerror}") from None
+
+
+def _read_private(path: str | Path, most: int) -> bytes:
+    """Up to so many bytes of a file; ValueError where it is not its owner's alone."""
+    # A pipe that nobody writes to must not keep us.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        status = os.fstat(fd)  # of the very file that is read
+        mode = status.st_mode
+        if not stat.S_ISREG(mode):
+            raise ValueError("not a file")
+        # What another user wrote for this one, as Kubernetes does, is read by way of a group.
+        is_own = status.st_uid == os.geteuid()
+        others = stat.S_IMODE(mode) & (0o066 if is_own else 0o026)
+        if others:
+            what = "read" if others & 0o044 else "write"
+            raise ValueError(f"others can {what} it (mode {stat.S_IMODE(mode):04o}): chmod 600 it")
+        return file.read(most)

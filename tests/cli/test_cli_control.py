@@ -1,0 +1,181 @@
+"""Commands that act through a running node, and its shell from elsewhere, as processes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import stat
+
+import pytest
+
+from kademlua.core.ids import sha1
+
+KEY = sha1("key").hex()
+
+
+@pytest.fixture
+def daemon(launch):
+    """A node in memory with a control socket."""
+    process, _ = launch.node("--memory", "--control", "sock")
+    return process
+
+
+def test_a_published_value_from_its_beginning_to_its_end(launch, failed):
+    pytest.importorskip("lmdb", reason="of the extra disk")
+    process, _ = launch.node("--data", "data")
+    done = launch.run("publish", "key", "the value", "--ttl", "2h", "--data", "data")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"published on 1 node\n", b"")
+    process.popen.kill()
+    process.wait()
+    line = failed(launch.run("published", "--data", "data"), 1)
+    assert line == "Error: no node runs there: nobody listens at data/control.sock\n"
+
+    # The owner of a value is its port, too. And it takes the place of what was left.
+    again = launch.start("node", port_of(process), "--no-bootstrap", "--no-shell", "--data", "data")
+    again.out.expect("listening")
+    done = launch.run("published", "--data", "data")
+    assert done.stdout.decode() == f"{KEY}      7200 s  the value\n"
+    done = launch.run("published", "--data", "data", "--json")
+    assert json.loads(done.stdout) == {"key": KEY, "value": "the value", "ttl": 7200}
+    assert launch.run("stored", "key", "--data", "data").stdout.endswith(b" s  the value\n")
+    done = launch.run("unpublish", "key", "--data", "data")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert "nothing under key" in failed(launch.run("unpublish", "key", "--data", "data"), 1)
+    assert launch.run("remove", "key", "--data", "data").stdout == b"removed on 1 node\n"
+    assert "keeps nothing of key" in failed(launch.run("stored", "key", "--data", "data"), 1)
+    assert launch.run("stored", "--data", "data").stdout == b""
+
+
+def test_the_socket_is_for_this_user_and_goes_with_the_node(launch, tmp_path, daemon):
+    assert stat.S_IMODE((tmp_path / "sock").stat().st_mode) == 0o600
+    daemon.popen.send_signal(signal.SIGTERM)
+    assert daemon.wait() == 0
+    assert not (tmp_path / "sock").exists()
+
+
+def test_the_owner_of_a_value_is_the_node(launch, daemon):
+    content = bytes(range(256))
+    done = launch.run("add", "key", "-", "--control", "sock", stdin=content)
+    assert done.stdout == b"stored on 1 node\n"
+    assert launch.run("find", "key", "--raw", "--control", "sock").stdout == content
+    row = json.loads(launch.run("stored", "--json", "--control", "sock").stdout)
+    own_id = daemon.out.text.split()[2]
+    assert (row["key"], row["owner"]["id"], row["value"]) == (KEY, own_id, {"hex": content.hex()})
+    assert 86_000 < row["left"] <= 86_400
+    launch.run("add", "key", "another", "--control", "sock")  # in place of the former
+    assert launch.run("find", "key", "--control", "sock").stdout == b"another\n"
+
+
+def test_the_network_is_asked_by_the_node(launch, daemon, failed):
+    _, address = launch.node("--bootstrap", "127.0.0.1:" + port_of(daemon))
+    done = launch.run("ping", address, "--control", "sock", "--json")
+    told = json.loads(done.stdout)
+    assert address == f"{told['address']}:{told['port']}"
+    assert launch.run("lookup", "key", "--control", "sock").stdout.startswith(told["id"].encode())
+    assert "--via" in failed(launch.run("find", "key", "--via", address, "--control", "sock"), 2)
+
+
+def port_of(process):
+    return process.out.text.strip().rpartition(":")[2]
+
+
+def test_where_there_is_no_node(launch, tmp_path, failed):
+    home = str(tmp_path / ".local/share/kademlua/8001/control.sock")
+    for args, where in [
+        (("published",), home),
+        (("stored", "--port", "8001"), home),
+        (("add", "k", "v", "--data", "data"), "data/control.sock"),
+        (("shell", "--control", "none"), "none"),
+    ]:
+        line = failed(launch.run(*args), 1)
+        assert line == f"Error: no node runs there: {where} is missing\n"
+
+
+def test_wrong_use(launch, failed, tmp_path):
+    assert "Missing argument 'VALUE'" in failed(launch.run("publish", "key"), 2)
+    assert "--ttl" in failed(launch.run("publish", "k", "v", "--ttl", "soon"), 2)
+    assert "40 hex digits" in failed(launch.run("remove", "--hex", "xyz"), 2)
+    (tmp_path / "file").write_text("mine")
+    done = launch.run("node", "0", "--no-bootstrap", "--memory", "--control", "file")
+    assert done.stderr.endswith(b"Error: no control socket at file: something else is there\n")
+    assert done.returncode == 1
+
+
+def test_a_socket_that_can_t_be_in_the_directory_is_no_reason_to_end(launch, tmp_path):
+    pytest.importorskip("lmdb", reason="of the extra disk")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "control.sock").write_text("mine")
+    process, _ = launch.node("--data", "data")
+    process.err.expect("WARNING .* no control socket at data/control.sock: something else is there")
+
+
+def test_values_come_and_go_while_the_node_runs(launch, tmp_path, failed):
+    pytest.importorskip("lmdb", reason="of the extra disk")
+    one, _ = launch.node("--data", "one")
+    for key in ("k", "l"):
+        launch.run("add", key, "v" + key, "--data", "one")
+    done = launch.run("export", "values.jsonl", "--data", "one")
+    assert (done.returncode, done.stderr) == (0, b"2 values exported\n")
+    (tmp_path / "small.toml").write_text("max_entries = 1\n")
+    launch.node("--data", "two", "--config", "small.toml")
+    done = launch.run("import", "values.jsonl", "--data", "two")
+    assert done.returncode == 1
+    assert done.stderr == b"1 values imported\nError: refused: 1 \xc3\x97 no room for more values\n"
+    assert launch.run("stored", "--data", "two").stdout.count(b"\n") == 1
+    one.popen.kill()
+    one.wait()
+    again = launch.run("export", "-", "--data", "one").stdout.splitlines()
+    former = (tmp_path / "values.jsonl").read_bytes().splitlines()
+    assert [fields(line) for line in again] == [fields(line) for line in former]
+
+
+def fields(line):
+    """What stands in a line, but for the end, which is measured anew."""
+    return {key: value for key, value in json.loads(line).items() if key != "ends"}
+
+
+# The shell from elsewhere.
+
+
+def test_lines_by_a_pipe(launch, daemon):
+    done = launch.run("shell", "--control", "sock", stdin=b"x = 20\nx + 1\n1/0\nnode.id.hex()\n")
+    assert done.returncode == 0
+    assert done.stdout.decode() == f"21\n'{daemon.out.text.split()[2]}'\n"
+    assert done.stderr == b"ZeroDivisionError: division by zero\n"
+
+
+def test_on_a_terminal(launch, daemon):
+    terminal = launch.terminal("shell", "--control", "sock")
+    terminal.out.expect("to end the shell\\.\n.* > ")
+    terminal.type("publishe\t()\n")
+    terminal.out.expect(r"published\(\)\n\[\]\n.* > ")
+    terminal.type("import gevent; print('asleep'); gevent.sleep(3600)\n")
+    terminal.out.expect("^asleep\n")
+    terminal.type("\x03")
+    terminal.out.expect("interrupted\n.* > ")
+    terminal.type("\x04")
+    assert terminal.wait() == 0
+    assert terminal.echoes()
+    assert daemon.popen.poll() is None
+
+
+def test_the_node_dies_while_one_types(launch, daemon):
+    terminal = launch.terminal("shell", "--control", "sock")
+    terminal.out.expect(" > ")
+    daemon.popen.kill()
+    terminal.out.expect("Error: the node has ended\n")
+    assert terminal.wait() == 1
+    assert terminal.echoes()
+
+
+def test_an_expression_that_never_yields_is_broken_off_by_a_signal(launch, daemon):
+    shell = launch.start("shell", "--control", "sock")
+    shell.type("import os, sys\n")
+    # Written by the node itself, from within the expression.
+    shell.type("exec(\"sys.stderr.write('begun\\\\n'); sys.stderr.flush()\\nwhile True: pass\")\n")
+    daemon.err.expect("begun\n")
+    daemon.popen.send_signal(signal.SIGINT)
+    shell.err.expect("interrupted\n")
+    shell.end_input()
+    assert shell.wait() == 0
+    assert launch.run("published", "--control", "sock").returncode == 0

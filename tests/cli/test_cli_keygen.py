@@ -1,0 +1,101 @@
+"""Private networks from the command line: keygen, and --network-key everywhere."""
+
+from __future__ import annotations
+
+import re
+import stat
+
+import pytest
+
+
+@pytest.fixture
+def key(launch):
+    """The name of a network key's file."""
+    assert launch.run("keygen", "--network", "our.key").returncode == 0
+    return "our.key"
+
+
+def test_a_key_is_made_for_its_owner(launch):
+    done = launch.run("keygen", "--network")
+    assert done.stdout == b"a new network key is in network.key; whoever has it is in the network\n"
+    assert (done.returncode, done.stderr) == (0, b"")
+    path = launch.home / "network.key"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    text = path.read_text()
+    assert re.fullmatch(r"[0-9a-f]{64}\n", text)
+    assert launch.run("keygen", "--network", "other.key").returncode == 0
+    assert (launch.home / "other.key").read_text() != text
+
+
+def test_a_key_is_not_overwritten(launch, failed, key):
+    before = (launch.home / key).read_text()
+    assert failed(launch.run("keygen", "--network", key), 1) == f"Error: {key}: File exists\n"
+    assert (launch.home / key).read_text() == before
+
+
+def test_keygen_wants_to_know_what_for(launch, failed):
+    assert "--network" in failed(launch.run("keygen", "some.key"), 2)
+    assert not (launch.home / "some.key").exists()
+
+
+def test_clients_with_the_key_are_answered(launch, failed, key):
+    _, address = launch.node("--network-key", key)
+    process, _ = launch.node("--network-key", key, "--bootstrap", address)
+    process.err.expect("joined")
+    via = ("--via", address, "--network-key", key)
+    assert launch.run("add", "greeting", "hello", *via).stdout == b"stored on 2 nodes\n"
+    assert launch.run("find", "greeting", *via).stdout == b"hello\n"
+    assert launch.run("lookup", "greeting", *via).stdout.count(b"127.0.0.1") == 2
+    assert launch.run("ping", address, "--network-key", key).returncode == 0
+
+
+def test_clients_without_the_key_are_not(launch, failed, key):
+    _, address = launch.node("--network-key", key)
+    nobody = f"Error: nobody answers at {address}\n"
+    assert failed(launch.run("ping", address), 1) == nobody
+    assert launch.run("keygen", "--network", "other.key").returncode == 0
+    done = launch.run("find", "greeting", "--via", address, "--network-key", "other.key")
+    assert failed(done, 1) == nobody
+
+
+def test_several_keys_are_heard_and_the_first_one_sends(launch, failed, key):
+    launch.run("keygen", "--network", "new.key")
+    _, address = launch.node("--network-key", key, "--network-key", "new.key")
+    ping = ("ping", address, "--network-key")
+    assert launch.run(*ping, key).returncode == 0
+    # Its request is heard, the answer is by the other key.
+    failed(launch.run(*ping, "new.key"), 1)
+    assert launch.run(*ping, "new.key", "--network-key", key).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("node", "0"),
+        ("swarm", "1"),
+        ("add", "k", "v"),
+        ("find", "k"),
+        ("lookup", "k"),
+        ("ping", "[::1]:1"),
+    ],
+)
+def test_a_file_that_is_no_key_is_one_line(launch, failed, command):
+    path = launch.home / "bad.key"
+    path.write_text("my secret\n")
+    path.chmod(0o600)
+    error = failed(launch.run(*command, "--network-key", "bad.key"), 2)
+    assert "bad.key: a network key is 64 hex digits in one line" in error
+    assert "secret" not in error
+
+
+def test_a_file_that_others_can_read_is_refused(launch, failed, key):
+    (launch.home / key).chmod(0o644)
+    error = failed(launch.run("node", "0", "--network-key", key), 2)
+    assert f"{key}: others can read it (mode 0644): chmod 600 it" in error
+    error = failed(launch.run("node", "0", "--network-key", "none.key"), 2)
+    assert "none.key: No such file or directory" in error
+
+
+def test_too_many_keys_are_refused(launch, failed, key):
+    done = launch.run("node", "0", *("--network-key", key) * 5)
+    assert "5 keys are too many; 4 may be named" in failed(done, 2)

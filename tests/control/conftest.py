@@ -1,0 +1,95 @@
+"""A node with a control socket, in this process and in real time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+
+from kademlua import Node
+from kademlua.control.place import connect
+from kademlua.control.server import ControlServer
+
+PATIENCE = 20.0
+
+
+class Raw:
+    """A client of which a test plays every byte."""
+
+    def __init__(self, path: Path) -> None:
+        self.sock = connect(path)
+        self.sock.settimeout(PATIENCE)
+        self._rest = b""
+
+    def send(self, *lines: Any) -> None:
+        """Send bytes as they are, anything else as lines of JSON."""
+        self.sock.sendall(
+            b"".join(
+                line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n"
+                for line in lines
+            )
+        )
+
+    def receive(self) -> Any:
+        """The next message; None at the end."""
+        while b"\n" not in self._rest:
+            chunk = self.sock.recv(65_536)
+            if not chunk:
+                assert self._rest == b""
+                return None
+            self._rest += chunk
+        line, _, self._rest = self._rest.partition(b"\n")
+        return json.loads(line)
+
+    def ask(self, **fields: Any) -> Any:
+        """What comes of a request, which is the next message."""
+        self.send(fields)
+        return self.receive()
+
+    def until(self, key: str) -> list[dict[str, Any]]:
+        """The messages up to the first that has this key, itself or in its part."""
+        found = []
+        while True:
+            message = self.receive()
+            assert message is not None, found
+            found.append(message)
+            if key in message or key in message.get("part", {}):
+                return found
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+@pytest.fixture
+def node(make_node: Callable[..., Node]) -> Node:
+    """A node by itself."""
+    return make_node()
+
+
+@pytest.fixture
+def server(node: Node, tmp_path: Path) -> Iterator[ControlServer]:
+    """Its control socket."""
+    server = ControlServer(node, tmp_path / "control.sock")
+    server.start()
+    yield server
+    server.close()
+    server.close()
+    gevent.sleep(0)
+
+
+@pytest.fixture
+def raw(server: ControlServer) -> Iterator[Callable[[], Raw]]:
+    """Connects clients, closed at the end."""
+    clients = []
+
+    def connected() -> Raw:
+        clients.append(Raw(server.path))
+        return clients[-1]
+
+    yield connected
+    for client in clients:
+        client.close()

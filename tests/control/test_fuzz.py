@@ -1,0 +1,155 @@
+"""Whatever comes in by the control socket: each line has its answer, and the node lives on."""
+
+import json
+import logging
+from contextlib import contextmanager
+
+import gevent
+import pytest
+from gevent import socket
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kademlua import Node, Params
+from kademlua.control.forms import packed_value
+from kademlua.control.lines import LineStream
+from kademlua.control.operations import Operations
+from kademlua.control.session import Session
+
+PATIENCE = 20.0
+LONGEST = 4_096
+QUICK = Params(rpc_timeout=0.01, replicas=2, max_entries=100)
+
+NAMES = [
+    "add", "publish", "unpublish", "published", "remove", "find", "lookup", "ping", "import",
+    "contacts", "stats", "node", "stored", "shell", "interrupt", "line", "nothing",
+]  # fmt: skip
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+KEYS = st.sampled_from(["00" * 20, "ab" * 20, "AB" * 20, "ab", ""])
+CONTACT = st.fixed_dictionaries(
+    {
+        "id": KEYS,
+        "address": st.sampled_from(["127.0.0.1", "::1", "192.0.2.1", "host"]),
+        "port": st.integers(-1, 70_000),
+    }
+)
+VALUE = st.sampled_from([packed_value(b"v"), packed_value([1, {b"a": b""}]), "", "bDFl", "="])
+HELD = st.fixed_dictionaries(
+    {
+        "key": KEYS | JSON,
+        "owner": CONTACT | JSON,
+        "value": VALUE | JSON,
+        "direct": st.booleans() | JSON,
+        "left": st.floats(allow_nan=False, allow_infinity=False) | JSON,
+    }
+)
+FIELDS = {
+    "id": st.integers() | st.text() | JSON,
+    "do": st.sampled_from(NAMES),
+    "key": KEYS | JSON,
+    "value": VALUE | JSON,
+    "ttl": st.floats(allow_nan=False, allow_infinity=False) | JSON,
+    "overwrite": st.booleans() | JSON,
+    "answers": st.integers() | JSON,
+    "per_node": st.integers() | JSON,
+    "values": st.lists(HELD, max_size=3) | JSON,
+    "width": st.integers() | JSON,
+    # No free text: what a guest types is Python, and is done.
+    "text": st.sampled_from(["1", "node.id", "x", "(", "\ud800", "\0", "1/0", "help"]) | st.none(),
+    # Packets go to this machine only.
+    "address": st.sampled_from(["127.0.0.1", "::1", "host", ""]) | st.none() | st.integers(),
+    "port": st.integers(-1, 70_000) | JSON,
+}
+REQUESTS = st.fixed_dictionaries({}, optional=FIELDS).map(lambda each: json.dumps(each).encode())
+MUTATED = st.builds(
+    lambda line, at, junk: line[: at % (len(line) + 1)] + junk + line[at % (len(line) + 1) :],
+    REQUESTS,
+    st.integers(0, 10_000),
+    st.binary(min_size=1, max_size=8),
+)
+
+
+@pytest.fixture(scope="module")
+def node():
+    with Node(params=QUICK) as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def defects():
+    """What was logged as a defect."""
+    found = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = found.append
+    logger = logging.getLogger("kademlua")
+    logger.addHandler(handler)
+    yield found
+    logger.removeHandler(handler)
+
+
+@contextmanager
+def session(node):
+    """The client's end of a connection."""
+    ours, theirs = socket.socketpair()
+    session = Session(LineStream(theirs, LONGEST), node, Operations(node))
+    serving = gevent.spawn(session.run)
+    ours.settimeout(PATIENCE)
+    try:
+        yield ours
+    finally:
+        ours.close()
+        serving.get(timeout=PATIENCE)  # raises what it raised
+        with gevent.Timeout(PATIENCE):
+            session._at_work.join()
+
+
+def answers(sock):
+    """All that comes until the end."""
+    data = b""
+    while chunk := sock.recv(65_536):
+        data += chunk
+    return [json.loads(line) for line in data.splitlines()]
+
+
+def lives_on(node):
+    with session(node) as sock:
+        sock.sendall(b'{"do":"node"}')
+        sock.shutdown(socket.SHUT_WR)
+        (told,) = answers(sock)
+        assert told["ok"]["id"] == node.id.hex()
+
+
+@given(st.lists(REQUESTS, max_size=6))
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+def test_requests_of_every_kind_are_each_answered_once(node, defects, requests):
+    with session(node) as sock:
+        for request in requests:
+            sock.sendall(request + b"\n")
+        sock.shutdown(socket.SHUT_WR)
+        said = [each for each in answers(sock) if "part" not in each]
+    has_shell = any(json.loads(each).get("do") == "shell" for each in requests)
+    # A shell ends with its guest, and so do requests beside it.
+    assert len(said) <= len(requests)
+    assert has_shell or len(said) == len(requests)
+    assert all(("ok" in each) != ("error" in each) for each in said)
+    lives_on(node)
+    assert defects == []
+
+
+@given(st.lists(st.binary(max_size=200) | MUTATED, max_size=6), st.binary(min_size=1, max_size=2))
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+def test_junk_is_answered_with_an_error_and_ends_nothing(node, defects, pieces, between):
+    with session(node) as sock:
+        try:
+            sock.sendall(between.join(pieces))
+            sock.shutdown(socket.SHUT_WR)
+            said = answers(sock)
+        except OSError:  # it is sent away before it has said all
+            said = []
+    assert all("part" in each or ("ok" in each) != ("error" in each) for each in said)
+    lives_on(node)
+    assert defects == []

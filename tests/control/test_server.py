@@ -1,0 +1,235 @@
+"""The control socket: requests and answers, and clients who mean ill or know no better."""
+
+import gevent
+import pytest
+
+from kademlua import sha1
+from kademlua.control import lines, session
+from kademlua.control.client import ControlClient, NodeGone, RequestFailed
+from kademlua.control.forms import packed_value
+from kademlua.control.place import ControlError
+from kademlua.control.server import CONNECTIONS
+from tests.control.conftest import PATIENCE
+
+KEY = sha1("key").hex()
+VALUE = packed_value(b"value")
+
+
+def test_requests_are_answered(raw, node):
+    client = raw()
+    assert client.ask(id=1, do="node")["ok"]["id"] == node.id.hex()
+    told = client.ask(id="two", do="add", key=KEY, value=VALUE)
+    assert (told["id"], len(told["ok"]["stored"])) == ("two", 1)
+    assert client.ask(do="unpublish", key=KEY) == {
+        "id": None,
+        "ok": {"key": KEY, "was_published": False},
+    }
+    client.send({"id": 3, "do": "stored"})
+    rows, end = client.until("ok")
+    assert [row["key"] for row in rows["part"]["rows"]] == [KEY]
+    assert end == {"id": 3, "ok": {"count": 1}}
+
+
+def test_many_rows_come_in_parts(raw, node):
+    for number in range(150):
+        node.add(sha1(str(number)), b"v")
+    client = raw()
+    client.send({"id": 1, "do": "stored"})
+    *parts, end = client.until("ok")
+    assert [len(part["part"]["rows"]) for part in parts] == [64, 64, 22]
+    assert end["ok"] == {"count": 150}
+
+
+def test_a_long_request_keeps_no_other_waiting(raw, node, monkeypatch):
+    monkeypatch.setattr(node, "find_value", lambda *args: gevent.sleep(3600))
+    client = raw()
+    client.send(*({"id": number, "do": "find", "key": KEY} for number in range(9)))
+    assert client.ask(id=9, do="node")["id"] == 9
+
+
+def test_so_many_are_worked_on_at_once(raw, node, monkeypatch):
+    gate, begun = gevent.event.Event(), []
+
+    def find_value(*args):
+        begun.append(args)
+        gate.wait()
+        return []
+
+    monkeypatch.setattr(node, "find_value", find_value)
+    client, other = raw(), raw()
+    client.send(*({"id": number, "do": "find", "key": KEY} for number in range(100)))
+    for _ in range(10):
+        assert "ok" in other.ask(do="node")
+    assert len(begun) == session._IN_FLIGHT
+    gate.set()
+    assert sorted(client.receive()["id"] for _ in range(100)) == list(range(100))
+
+
+def test_an_operation_has_its_time(raw, node, monkeypatch):
+    monkeypatch.setattr(session, "_OPERATION_TIME", 0.05)
+    monkeypatch.setattr(node, "find_value", lambda *args: gevent.sleep(3600))
+    assert raw().ask(id=1, do="find", key=KEY) == {"id": 1, "error": "find took over 0 s"}
+
+
+def test_a_defect_is_told_and_the_node_lives_on(raw, node, monkeypatch, caplog):
+    monkeypatch.setattr(node, "find_value", lambda *args: 1 / 0)
+    client = raw()
+    told = client.ask(id=1, do="find", key=KEY)
+    assert told == {"id": 1, "error": "a defect of the node: ZeroDivisionError"}
+    assert "a request at the control socket failed" in caplog.text
+    assert "ok" in client.ask(do="node")
+
+
+def test_who_closes_one_half_still_gets_the_answers(raw):
+    client = raw()
+    client.send({"id": 1, "do": "add", "key": KEY, "value": VALUE}, b'{"id":2,"do":"node"}')
+    client.sock.shutdown(1)
+    assert {client.receive()["id"], client.receive()["id"]} == {1, 2}
+    assert client.receive() is None
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        (b"hello\n", "the line is not JSON"),
+        (b"\xff\xfe\n", "the line is not JSON"),
+        (b"[" * 20_000 + b"\n", "the line is not JSON"),
+        (b"9" * 20_000 + b"\n", "the line is not JSON"),
+        (b'{"id":1,"do":"add","ttl":NaN}\n', "the line is not JSON"),
+        (b"[]\n", "the line is no JSON object"),
+        (b"{}\n", "the field 'do' names an operation"),
+        (b'{"do":["stats"]}\n', "the field 'do' names an operation"),
+        (b'{"id":1.5,"do":"stats"}\n', "the field 'id' is a number or a short text"),
+        (b'{"id":true,"do":"stats"}\n', "the field 'id' is a number or a short text"),
+        (b'{"id":null,"do":"\\ud800"}\n', "there is no operation"),
+        (b'{"do":"line","text":"1"}\n', "this connection has no shell"),
+        (b'{"do":"shell","width":0}\n', "'width' is a number"),
+    ],
+)
+def test_what_is_no_request_is_told_and_the_next_one_is_answered(raw, line, error):
+    client = raw()
+    client.send(line, b"\n  \n")
+    told = client.receive()
+    assert told["id"] is None
+    assert error in told["error"]
+    assert "ok" in client.ask(do="node")
+
+
+def test_a_line_that_is_too_long_ends_the_connection(raw, server):
+    client = raw()
+    with pytest.raises(OSError, match=r"peer|pipe"):  # it is not read to its end
+        client.send(b"x" * 65_536 * 1_000)
+    assert "ok" in raw().ask(do="node")
+    other = raw()
+    longest = 4 * 15_000 + 65_536
+    other.send(b"x" * (longest + 1) + b"\n")
+    assert other.receive()["error"] == f"the line has over {longest:,} bytes"
+    assert other.receive() is None
+
+
+def test_a_flood_of_lines_leaves_others_their_turn(raw):
+    turns = 0
+
+    def others():
+        nonlocal turns
+        while True:
+            turns += 1
+            gevent.sleep(0)
+
+    client = raw()
+    counting = gevent.spawn(others)
+    client.send(b"\n" * 100_000, {"id": 1, "do": "node"})
+    assert client.receive()["id"] == 1
+    counting.kill()
+    assert turns > 100_000 / 16 / 2
+
+
+def test_half_a_line_ends_the_connection(raw, monkeypatch):
+    monkeypatch.setattr(lines, "_LINE_TIME", 0.2)
+    client = raw()
+    client.send(b'{"id":1,')
+
+    def trickle():  # each byte does not count anew
+        while True:
+            try:
+                client.send(b" ")
+            except OSError:  # the end
+                return
+            gevent.sleep(0.01)
+
+    trickling = gevent.spawn(trickle)
+    assert client.receive()["error"] == "the line does not end"
+    trickling.get(timeout=PATIENCE)
+
+
+def test_who_asks_nothing_is_sent_away(raw, node, monkeypatch):
+    monkeypatch.setattr(session, "_IDLE_TIME", 0.05)
+    assert "no request for" in raw().receive()["error"]
+    busy = raw()
+    monkeypatch.setattr(node, "find_value", lambda *args: gevent.sleep(0.3) or [])
+    assert busy.ask(id=1, do="find", key=KEY)["ok"]["answers"] == []
+
+
+def test_who_reads_nothing_is_sent_away(raw, node, server, monkeypatch):
+    monkeypatch.setattr(lines, "_WRITE_TIME", 0.1)
+    for number in range(100):
+        node.add(sha1(str(number)), bytes(10_000))
+    client = raw()
+    client.send(*({"id": number, "do": "stored"} for number in range(20)))
+    with gevent.Timeout(10):
+        while server.clients:
+            gevent.sleep(0.05)
+
+
+def test_so_many_clients_at_once(raw):
+    clients = [raw() for _ in range(CONNECTIONS)]
+    for client in clients:
+        assert "ok" in client.ask(do="node")
+    late = raw()
+    assert late.receive() == {"id": None, "error": f"{CONNECTIONS} clients are here already"}
+    assert late.receive() is None
+    clients[0].close()
+    with gevent.Timeout(10):
+        while "error" in raw().ask(do="node"):
+            gevent.sleep(0.05)
+
+
+# The client's side.
+
+
+def test_a_client(server, node):
+    with ControlClient(server.path) as client:
+        assert list(client.rows("published")) == []
+        client.do("add", key=KEY, value=VALUE, ttl=None)
+        assert [row["value"] for row in client.rows("stored")] == [VALUE]
+        assert list(client.rows("stored", key="00" * 20)) == []
+        with pytest.raises(RequestFailed, match="no operation 'nothing'"):
+            client.do("nothing")
+        assert client.do("node")["id"] == node.id.hex()
+
+
+def test_a_client_whose_node_ends(server):
+    client = ControlClient(server.path)
+    assert client.do("node")
+    server.close()
+    with pytest.raises(NodeGone, match="the node has ended"):
+        client.do("node")
+    client.close()
+    with pytest.raises(ControlError, match="no node runs there"):
+        ControlClient(server.path)
+
+
+def test_a_client_whose_node_hangs(server, node, monkeypatch):
+    monkeypatch.setattr(node, "find_value", lambda *args: gevent.sleep(3600))
+    with ControlClient(server.path) as client:
+        client.send("find", key=KEY)
+        with pytest.raises(NodeGone, match="the node does not answer"):
+            client.receive(0.05)
+
+
+def test_a_client_of_something_else(tmp_path):
+    with pytest.raises(ControlError, match=r"no node runs there: .*missing is missing"):
+        ControlClient(tmp_path / "missing")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ControlError, match=r"file"):
+        ControlClient(tmp_path / "file")

@@ -1,0 +1,161 @@
+"""What swarm/deploy hands to other programs is what those take, and what Kademlua takes."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import kubernetes_validate
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from kademlua.cli import main
+from kademlua.cli.node import node
+
+DEPLOY = Path(__file__).resolve().parents[2] / "swarm" / "deploy"
+UNIT = DEPLOY / "systemd" / "kademlua@.service"
+BASE = DEPLOY / "kubernetes" / "base"
+COMPOSE = DEPLOY / "container" / "compose.yaml"
+CONTAINERFILE = DEPLOY / "container" / "Containerfile"
+FILES = [path for path in sorted(DEPLOY.rglob("*")) if path.is_file()]
+
+
+def needs(program: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(shutil.which(program) is None, reason=f"no {program} here")
+
+
+def output(*args: str) -> str:
+    done = subprocess.run(args, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+# What the commands in them say.
+
+
+def options() -> set[str]:
+    """The names in the environment of the options of ``kademlua node``."""
+    command = main.get_command(click.Context(main), "node")
+    assert command is not None
+    return {str(each.envvar) for each in command.params if each.envvar}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_what_the_environment_says_is_an_option(path: Path) -> None:
+    for name in re.findall(r"KADEMLUA_NODE_\w+", path.read_text()):
+        assert name in options(), name
+
+
+def taken(args: list[str]) -> dict[str, Any]:
+    """What ``kademlua node`` would understand by some arguments."""
+    assert args[0] == "node"
+    return node.make_context("node", args[1:]).params
+
+
+@pytest.mark.parametrize("name", ["LOG_LEVEL", "BOOTSTRAP", "NETWORK_KEY", "ID"])
+def test_the_environment_reaches_the_options(name: str) -> None:
+    environment = {f"KADEMLUA_NODE_{name}": "nonsense"}
+    done = CliRunner().invoke(main, ["node", "0"], env=environment)
+    assert done.exit_code == 2
+    assert f"--{name.lower().replace('_', '-')}" in done.stderr
+
+
+def test_what_the_unit_starts() -> None:
+    command = re.search(r"^ExecStart=(\S+) (.*)$", UNIT.read_text(), re.MULTILINE)
+    assert command is not None
+    params = taken(command[2].replace("%i", "8001").replace("%S", "/var/lib").split())
+    assert params["port"] == 8001
+    assert params["data"] == Path("/var/lib/kademlua/8001")
+    assert params["with_shell"] is False
+
+
+def test_what_the_container_starts() -> None:
+    command = re.search(r"^CMD (\[.*\])$", CONTAINERFILE.read_text(), re.MULTILINE)
+    assert command is not None
+    assert taken(yaml.safe_load(command[1]))["port"] == 8001
+
+
+@pytest.mark.parametrize("name", ["first", "node"])
+def test_what_compose_starts(name: str) -> None:
+    service = yaml.safe_load(COMPOSE.read_text())["services"][name]
+    params = taken(service["command"])
+    assert params["port"] == 8001
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    for host, _ in params["bootstrap"]:
+        assert host in yaml.safe_load(COMPOSE.read_text())["services"]
+
+
+# Kubernetes.
+
+
+def documents() -> Iterator[dict[str, Any]]:
+    names = yaml.safe_load((BASE / "kustomization.yaml").read_text())["resources"]
+    for name in names:
+        yield from yaml.safe_load_all((BASE / name).read_text())
+
+
+@pytest.mark.parametrize("document", list(documents()), ids=lambda each: str(each["kind"]))
+def test_kubernetes_takes_it(document: dict[str, Any]) -> None:
+    kubernetes_validate.validate(document, "1.30", strict=True)
+
+
+def test_kubernetes_would_refuse_what_is_wrong() -> None:
+    document = next(each for each in documents() if each["kind"] == "StatefulSet")
+    document["spec"]["replicas"] = "ten"
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(document, "1.30", strict=True)
+
+
+def test_the_pods_are_those_that_the_others_mean() -> None:
+    by_kind = {each["kind"]: each for each in documents()}
+    pods = by_kind["StatefulSet"]["spec"]
+    labels = pods["template"]["metadata"]["labels"].items()
+    assert pods["selector"]["matchLabels"].items() <= labels
+    assert by_kind["Service"]["spec"]["selector"].items() <= labels
+    assert by_kind["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"].items() <= labels
+    assert by_kind["Service"]["metadata"]["name"] == pods["serviceName"]
+    container = pods["template"]["spec"]["containers"][0]
+    assert taken(container["args"])["port"] == 8001
+    environment = {each["name"]: each.get("value") for each in container["env"]}
+    assert environment["KADEMLUA_NODE_BOOTSTRAP"] == f"{pods['serviceName']}:8001"
+
+
+@needs("kubectl")
+@pytest.mark.parametrize("name", ["base", "private"])
+def test_kustomize_builds_it(name: str, tmp_path: Path) -> None:
+    tree = tmp_path / "kubernetes"
+    shutil.copytree(DEPLOY / "kubernetes", tree)
+    (tree / "private" / "network.key").write_text("0" * 64 + "\n")
+    built = list(yaml.safe_load_all(output("kubectl", "kustomize", str(tree / name))))
+    for document in built:
+        kubernetes_validate.validate(document, "1.30", strict=True)
+    (pods,) = (each for each in built if each["kind"] == "StatefulSet")
+    environment = pods["spec"]["template"]["spec"]["containers"][0]["env"]
+    has_key = any(each["name"] == "KADEMLUA_NODE_NETWORK_KEY" for each in environment)
+    assert has_key == (name == "private")
+
+
+# systemd.
+
+
+@needs("systemd-analyze")
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    unit = tmp_path / UNIT.name
+    program = shutil.which("true")
+    unit.write_text(UNIT.read_text().replace("/usr/bin/kademlua", str(program)))
+    assert output("systemd-analyze", "verify", str(unit)) == ""
+
+
+@needs("systemd-analyze")
+def test_the_unit_is_hardened() -> None:
+    said = output("systemd-analyze", "security", "--offline=true", "--no-pager", str(UNIT))
+    level = re.search(r"Overall exposure level for \S+: ([\d.]+)", said)
+    assert level is not None
+    assert float(level[1]) <= 2.0

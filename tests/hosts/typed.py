@@ -1,0 +1,36 @@
+"""What mypy has to make of the hosts' operations; it is not run, but checked with the package."""
+
+from collections.abc import Coroutine
+from typing import Any, assert_type
+
+from kademlua import Answer, AsyncNode, Contact, Node, Params, StoreReport, ThreadedNode
+
+
+def blocking(node: ThreadedNode, key: bytes) -> None:
+    assert_type(node.add(key, b"value"), StoreReport)
+    assert_type(node.find_value(key, answers=1), list[Answer])
+    assert_type(node.find_node(key), list[Contact])
+    assert_type(node.wait_joined(1.5), bool)
+    assert_type(node.id, bytes)
+    with ThreadedNode(8001, bootstrap=[("127.0.0.1", 8001)], params=Params()) as other:
+        assert_type(other, ThreadedNode)
+    node.find_value("key")  # type: ignore[arg-type]
+    node.add(key)  # type: ignore[call-arg]
+    ThreadedNode(port="8001")  # type: ignore[arg-type]
+
+
+async def awaited(node: AsyncNode, key: bytes) -> None:
+    assert_type(await node.add(key, b"value"), StoreReport)
+    assert_type(await node.find_value(key, answers=1), list[Answer])
+    finding = assert_type(node.find_node(key), Coroutine[Any, Any, list[Contact]])
+    await finding
+    assert_type(node.joined, bool)
+    async with AsyncNode(read_only=True) as other:
+        assert_type(other, AsyncNode)
+    await node.find_value("key")  # type: ignore[arg-type]
+    await node.add(key)  # type: ignore[call-arg]
+    len(node.find_value(key))  # type: ignore[arg-type]
+
+
+def on_gevent(node: Node, key: bytes) -> None:
+    assert_type(node.add(key, b"value"), StoreReport)

@@ -1,0 +1,84 @@
+"""Several machines: other addresses than loopback, wires that are pulled, and NAT."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.machines import Lab, Machine, machines, why_not
+
+REASON = why_not()
+pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
+# So that the dead count as dead, and the silent are asked again, within seconds.
+HASTY = "settle_interval = 1\nrpc_timeout = 0.5\n"
+PATIENCE = 40.0
+
+
+def config(home: Path) -> list[str]:
+    file = home / "hasty.toml"
+    file.write_text(HASTY)
+    return ["--memory", "--config", str(file)]
+
+
+def network(lab: Lab, count: int, home: Path) -> list[tuple[Machine, str]]:
+    """Machines with a node each, on port 8001, which have joined."""
+    hosts = [lab.host() for _ in range(count)]
+    for number, (machine, address) in enumerate(hosts):
+        args = ["8001", "--host", address, *config(home)]
+        if number:
+            args += ["--bootstrap", f"{hosts[0][1]}:8001"]
+        _, log = machine.node(*args, home=home)
+        if number:
+            log.expect("joined")
+    return hosts
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < end, "it did not come to that"
+
+
+def find(machine: Machine, address: str, key: str, home: Path) -> str:
+    return machine.kademlua("find", "--via", f"{address}:8001", key, home=home).stdout
+
+
+def add(machine: Machine, address: str, key: str, value: str, home: Path) -> None:
+    done = machine.kademlua("add", "--via", f"{address}:8001", key, value, home=home)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_one_machine_stores_another_finds(tmp_path: Path) -> None:
+    with machines() as lab:
+        hosts = network(lab, 3, tmp_path)
+        add(*hosts[0], "key", "value", tmp_path)
+        assert find(*hosts[2], "key", tmp_path) == "value\n"
+
+
+def test_a_machine_that_was_cut_off_comes_back(tmp_path: Path) -> None:
+    with machines() as lab:
+        hosts = network(lab, 4, tmp_path)
+        lab.unplug(4)
+        add(*hosts[0], "while", "it was gone", tmp_path)
+        add(*hosts[3], "alone", "over there", tmp_path)
+        assert find(*hosts[1], "while", tmp_path) == "it was gone\n"
+        assert find(*hosts[3], "while", tmp_path) == ""
+        lab.plug(4)
+        until(lambda: find(*hosts[3], "while", tmp_path) == "it was gone\n")
+        until(lambda: find(*hosts[1], "alone", tmp_path) == "over there\n")
+
+
+@pytest.mark.skipif(bool(why_not("iptables")), reason=f"{why_not('iptables')}")
+def test_a_node_behind_nat_uses_the_network(tmp_path: Path) -> None:
+    with machines() as lab:
+        hosts = network(lab, 3, tmp_path)
+        hidden = lab.behind_nat()
+        args = ["--bootstrap", f"{hosts[0][1]}:8001", *config(tmp_path)]
+        _, log = hidden.node("8001", "--host", "0.0.0.0", *args, home=tmp_path)
+        log.expect("joined")
+        add(hidden, "192.168.7.2", "key", "from behind", tmp_path)
+        assert find(*hosts[1], "key", tmp_path) == "from behind\n"
+        assert find(hidden, "192.168.7.2", "key", tmp_path) == "from behind\n"
