@@ -110,37 +110,41 @@ class Places:
     where those live that it wants to hide.
     """
 
-    __slots__ = ("_endpoints", "_limits", "_networks", "_waiting")
+    __slots__ = ("_limits", "_networks", "_waiting", "endpoints", "exempts_private")
 
     def __init__(self, limits: CrowdLimits | None) -> None:
         self._limits = limits
-        self._endpoints: set[Endpoint] = set()
-        self._networks = NetworkCounts()
+        self.exempts_private = limits is None or not limits.counts_private
+        """Whether a private contact has a place wherever its endpoint has."""
+        self.endpoints: set[Endpoint] = set()
+        """Those that have a place."""
+        self._networks: dict[bytes, int] = {}
         self._waiting: dict[bytes | Endpoint, list[Contact]] = {}
 
     def take(self, contact: Contact) -> bool:
         """Whether a contact gets a place; where it does not, it waits."""
         endpoint, limits = contact.endpoint, self._limits
-        if endpoint in self._endpoints:
+        if endpoint in self.endpoints:
             self._wait(endpoint, contact)
             return False
         if limits is not None and limits.concerns(contact):
             network = contact.network
             if not limits.is_bound(contact):
                 return False
-            if self._networks.count(network) >= limits.lookup:
+            count = self._networks.get(network, 0)
+            if count >= limits.lookup:
                 self._wait(network, contact)
                 return False
-            self._networks.add(network)
-        self._endpoints.add(endpoint)
+            self._networks[network] = count + 1
+        self.endpoints.add(endpoint)
         return True
 
     def give_up(self, contact: Contact) -> list[Contact]:
         """Give the place of one who had one to others: those who waited for it."""
-        self._endpoints.discard(contact.endpoint)
+        self.endpoints.discard(contact.endpoint)
         network, limits = contact.network, self._limits
         if limits is not None and limits.concerns(contact):
-            self._networks.remove(network)
+            self._networks[network] -= 1
         waiting = self._waiting
         return waiting.pop(contact.endpoint, []) + waiting.pop(network, []) if waiting else []
 

@@ -103,7 +103,8 @@ class Lookup:
         self._places = Places(limits)
         self._spread = spread
         self._crowded_below = 0 if spread is None else spread.least(k // 2)
-        """Where one with half of k others nearer is nearer than this, there is a crowd."""
+        """Where one with half of k others nearer is nearer than this, there is a crowd; 0 where
+        that is known."""
         self._is_crowded = False
         self._take = take
 
@@ -203,12 +204,17 @@ class Lookup:
 
     def _add(self, contacts: Iterable[Contact]) -> None:
         states, target, shortlist = self._states, self._target, self._shortlist
-        has_place = self._places.take
+        by_distance, own_id, places = self._contacts, self._own_id, self._places
+        endpoints, is_lax = places.endpoints, places.exempts_private
         for contact in contacts:
             distance = contact.number ^ target
-            if distance not in states and contact.id != self._own_id and has_place(contact):
+            if distance not in states and contact.id != own_id:
+                if is_lax and contact.is_private and contact.endpoint not in endpoints:
+                    endpoints.add(contact.endpoint)  # as ``take`` does: saves 0.1 µs
+                elif not places.take(contact):
+                    continue
                 states[distance] = _FRESH
-                self._contacts[distance] = contact
+                by_distance[distance] = contact
                 insort(shortlist, distance)
         # Liars could make it long; the farthest were not asked, or long ago.
         while len(shortlist) > _LENGTH * self.k:
@@ -219,9 +225,11 @@ class Lookup:
             contact = self._contacts.pop(farthest)
             if state != _FAILED:
                 self._places.give_up(contact)
-        if self._crowded_below and not self._is_crowded:
+        if self._crowded_below:
             half = self.k // 2
-            self._is_crowded = len(shortlist) > half and shortlist[half] < self._crowded_below
+            if len(shortlist) > half and shortlist[half] < self._crowded_below:
+                self._is_crowded = True
+                self._crowded_below = 0
 
     def _advance(self) -> None:
         """Ask the nearest contacts not asked yet while slots are free; see whether all is
