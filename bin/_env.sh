@@ -1,9 +1,9 @@
 # shellcheck shell=sh
 # Sourced by the scripts beside it, with $root set to the checkout (a physical path).
 #
-# kademlua_env PART makes sure that $root/.venv holds the project and PART ("base", or an
-# extra of setup.cfg: "disk", "docs", "test"), and sets $python. Where the stamp in .venv says
-# that all is there, that costs one cksum; where not, bin/_setup.py installs.
+# kademlua_env PART makes sure that $root/.venv holds the project and PART ("base", or extras of
+# setup.cfg: "crypto,disk" for what a node can do, "http", "docs", "test"), and sets $python. Where the
+# stamp in .venv says that all is there, that costs one cksum; where not, bin/_setup.py installs.
 
 say() { printf 'kademlua: %s\n' "$*" >&2; }
 

@@ -15,27 +15,36 @@ from typing import TYPE_CHECKING
 
 from kademlua.core.contact import Contact, ContactPool, Endpoint
 from kademlua.core.errors import (
+    CryptoMissing,
     KademluaError,
     KeyFileError,
     NodeClosed,
     NotJoined,
     ParamsError,
+    RecordExpired,
+    RecordForged,
+    RecordRefused,
+    RecordStale,
     RpcFailed,
     RpcRefused,
     RpcTimeout,
     StorageError,
     StoreFailed,
     StoreRefused,
+    SwapRefused,
     TooManyCalls,
     WireError,
 )
 from kademlua.core.ids import sha1
 from kademlua.core.params import Params
+from kademlua.core.records import SignedRecord
 from kademlua.finding import Answer
 from kademlua.keyfile import read_network_key
 from kademlua.node import Node, Pong
 from kademlua.placement import StoreReport
 from kademlua.publications import Publication, SavedPublications
+from kademlua.recording import Recorded
+from kademlua.signing import Signer, SigningKey
 
 if TYPE_CHECKING:
     from kademlua.hosts.asynchronous import AsyncNode
@@ -63,6 +72,7 @@ __all__ = [
     "AsyncNode",
     "Contact",
     "ContactPool",
+    "CryptoMissing",
     "Endpoint",
     "KademluaError",
     "KeyFileError",
@@ -73,14 +83,23 @@ __all__ = [
     "ParamsError",
     "Pong",
     "Publication",
+    "RecordExpired",
+    "RecordForged",
+    "RecordRefused",
+    "RecordStale",
+    "Recorded",
     "RpcFailed",
     "RpcRefused",
     "RpcTimeout",
     "SavedPublications",
+    "SignedRecord",
+    "Signer",
+    "SigningKey",
     "StorageError",
     "StoreFailed",
     "StoreRefused",
     "StoreReport",
+    "SwapRefused",
     "ThreadedNode",
     "TooManyCalls",
     "WireError",

@@ -85,7 +85,7 @@ class Bootstrap:
         are joining just now have asked it, and know more of them."""
         table, k = self._context.table, self._context.params.k
         for number in range(_LOOKS):
-            found = self._operations.find_node(table.own_id, seeds).closest()
+            found = self._operations.find_node(table.own_id, seeds, cause="join").closest()
             if len(found) >= k or (number > 0 and len(table) <= len(found)):
                 break
 
@@ -97,18 +97,20 @@ class Bootstrap:
                 (self._id_in(index), partial(_has_foothold, bucket))
                 for index, bucket in enumerate(self._context.table.buckets[:-1])
                 if not _has_foothold(bucket)
-            ]
+            ],
+            "join",
         )
 
     def look_around(self) -> None:
         """See the neighbours: look up the own id, ping those heard of and not asked."""
-        for neighbour in self._operations.find_node(self._context.id).unasked():
+        found = self._operations.find_node(self._context.id, cause="settle")
+        for neighbour in found.unasked():
             self._liveliness.probe(neighbour)
 
     def refresh(self, before: float) -> None:
         """Look up a random id in each far bucket in which nothing was since ``before``."""
         while (index := self._stale(before, even_full=True)) is not None:
-            self._operations.find_node(self._id_in(index))
+            self._operations.find_node(self._id_in(index), cause="refresh")
 
     def fill(self, before: float) -> bool:
         """Look up a random id in one far bucket that has room, and in which nothing was since
@@ -116,7 +118,7 @@ class Bootstrap:
         index = self._stale(before, even_full=False)
         if index is None:
             return False
-        self._operations.find_node(self._id_in(index))
+        self._operations.find_node(self._id_in(index), cause="settle")
         return True
 
     def _stale(self, before: float, *, even_full: bool) -> int | None:
@@ -141,7 +143,7 @@ class Bootstrap:
         as one that was cut off."""
         seeds = self._ask_around(self._within_reach(endpoints))
         if seeds is not None:
-            self._operations.find_node(self._context.id, seeds)
+            self._operations.find_node(self._context.id, seeds, cause="join")
 
     def _ask_around(self, endpoints: Sequence[Endpoint]) -> list[Contact] | None:
         """Findnode of the own id at these addresses: the contacts in the first answer, or
@@ -163,6 +165,7 @@ class Bootstrap:
 
         question = self._caller.question("findnode", payloads.args_key(self._context.id))
         patience = self._context.params.rpc_timeout / 3
+        self._context.stats.caused["join"] += len(endpoints)
         for endpoint in endpoints:
             # One lost datagram shall not cost a whole try: it is sent once more.
             self._caller.send(endpoint, None, question, done, late=_wait_on, patience=patience)

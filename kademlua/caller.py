@@ -6,6 +6,7 @@ event loop's greenlet calls as the answer comes. One timer serves all deadlines.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -52,6 +53,10 @@ class Caller:
 
     def __len__(self) -> int:
         return len(self._calls)
+
+    def in_flight_by_rpc(self) -> Counter[str]:
+        """Calls not ended yet, by RPC."""
+        return Counter(self._calls.names())
 
     def question(self, name: str, args: bytes) -> Question:
         """A question to be sent; ``args`` are bencoded, in a row."""
@@ -125,10 +130,12 @@ class Caller:
             ended.set(result)
 
         call = self.send(endpoint, contact, self.question(name, args), done, timeout=timeout)
+        self._stats.caused["call"] += 1
         try:
             result = ended.get()
         finally:
-            self._calls.cancel(call)
+            if self._calls.cancel(call):
+                self._stats.given_up[name] += 1
         if isinstance(result, KademluaError):
             raise result
         assert call.contact is not None
@@ -167,7 +174,7 @@ class Caller:
         else:
             result = RpcFailed(packet.call)
         if isinstance(result, KademluaError):
-            self._stats.failed += 1
+            self._stats.failed_by[call.name] += 1
         else:
             self._stats.answered += 1
         call.done(call, result)
@@ -209,7 +216,7 @@ class Caller:
         for call, is_over in self._calls.overdue(self._clock()):
             try:
                 if is_over:
-                    self._stats.timeouts += 1
+                    self._stats.timed_out[call.name] += 1
                     call.done(call, RpcTimeout(f"no answer to {call.name}"))
                 elif call.late is not None:
                     if call.reminders == 1:

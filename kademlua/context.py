@@ -13,6 +13,7 @@ from kademlua.core.datastore import Store
 from kademlua.core.params import Params
 from kademlua.core.routing import RoutingTable
 from kademlua.core.stats import Stats
+from kademlua.observers import Observers
 from kademlua.transport import Transport
 
 
@@ -25,6 +26,8 @@ class Context:
     params: Params
     clock: Callable[[], float]
     """Seconds, from any beginning, never backwards."""
+    wall: Callable[[], float]
+    """Seconds since 1970: only the ends that are signed into records go by it."""
     rng: random.Random
     """All chance, rpc ids included: by default the system's cryptographic source."""
     transport: Transport
@@ -33,6 +36,7 @@ class Context:
     limits: CrowdLimits
     store: Store
     stats: Stats
+    observers: Observers
     log: logging.LoggerAdapter[logging.Logger]
     """Records made by it have the id as ``node``, so that logs can be told apart."""
 

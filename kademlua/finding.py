@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +12,7 @@ from kademlua.core.contact import Contact
 from kademlua.core.ids import to_int
 from kademlua.core.lookup import Lookup
 from kademlua.core.paths import Paths
-
-Accept = Callable[[list[Any]], list[Any]]
-"""Given the values in one answer, returns those that are to be believed."""
+from kademlua.core.sieve import Sieve
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +30,8 @@ class Finding:
     least ``quorum`` of them have."""
 
     __slots__ = (
-        "_accept", "_answers", "_context", "_found", "_lacking", "_per_node", "_quorum", "_votes",
-        "key", "lookup",
+        "_answers", "_context", "_found", "_lacking", "_per_node", "_quorum", "_votes", "key",
+        "lookup", "sieve",
     )  # fmt: skip
 
     lookup: Lookup | Paths
@@ -46,10 +43,10 @@ class Finding:
         answers: int,
         per_node: int,
         quorum: int,
-        accept: Accept | None = None,
+        sieve: Sieve,
     ) -> None:
         self.key = key
-        self._accept = accept
+        self.sieve = sieve
         self._context = context
         self._answers = max(answers, quorum)
         self._per_node = per_node
@@ -69,9 +66,7 @@ class Finding:
 
     def take(self, contact: Contact, values: list[Any]) -> bool:
         """One more node says that it has these; whether any of them are to be believed."""
-        if self._accept is not None:
-            values = self._accept(values)
-        values = values[: self._per_node]
+        values = self.sieve.sift(values)[: self._per_node]
         if not values:
             return False
         self._found.append(Answer(contact, values))
@@ -95,11 +90,13 @@ class Finding:
         return payloads.read_findnode(values, self._context.pool, self._context.reach)
 
     def result(self) -> list[Answer]:
-        """The answers, without values that fewer than ``quorum`` nodes have."""
+        """The answers, without values that fewer than ``quorum`` nodes have, and without what
+        a record turned out to stand against."""
+        found = [answer for answer in self._found if self.sieve.still_shown(answer.values)]
         if self._quorum <= 1:
-            return self._found
+            return found
         answers = []
-        for answer in self._found:
+        for answer in found:
             values = [each for each in answer.values if self._is_confirmed(each)]
             if values:
                 answers.append(Answer(answer.contact, values))

@@ -9,9 +9,10 @@ import gevent
 
 from kademlua.caller import Caller
 from kademlua.context import Context
-from kademlua.core import payloads
+from kademlua.core import payloads, records
 from kademlua.core.contact import Contact
 from kademlua.core.datastore import Entry
+from kademlua.core.errors import RecordStale
 from kademlua.core.tombstones import Tombstones
 from kademlua.liveliness import LivelinessManager
 from kademlua.placement import Placement, StoreReport
@@ -77,6 +78,10 @@ class HandingOn:
                 self._wait_for((len(entry.encoded) + 2 * _AROUND) * len(to))
             report = self._give_one(key, owner, entry, to, spares, at_most)
             took = set(report.acknowledged)
+            if records.is_record(key, entry.encoded):  # nobody can take it away
+                took.update(each for each, reason in report.refused if reason == RecordStale.usual)
+                holders = took if holders is None else holders & took
+                continue
             removed = sum(reason == payloads.REMOVED for _, reason in report.refused)
             if removed > len(took):
                 self._store.remove(key, owner)
@@ -108,7 +113,9 @@ class HandingOn:
                 key, entry.encoded, False, remains, None if is_own else owner
             )
             question = self._caller.question("store", args)
-            Placement(self._caller, self._liveliness, question, report).run(list(to), list(spares))
+            placement = Placement(self._caller, self._liveliness, question, report)
+            placement.run(list(to), list(spares))
+            self._context.stats.caused["replicate"] += placement.sent
             self._context.stats.handed_on += len(report.acknowledged)
         return report
 

@@ -127,7 +127,9 @@ class Handlers:
             self._send(datagram, endpoint)
 
     def _send_error(self, request: Request, endpoint: Endpoint, code: int) -> None:
-        self._stats.errors_out += 1
+        name = request.name
+        is_ours = name in self._quick or name in self._registered
+        self._stats.errors_by[name.decode() if is_ours else "unknown"] += 1
         self._send(protocol.encode_error(self._context.id, request.rpc_id, code), endpoint)
 
     def _send(self, datagram: bytes, endpoint: Endpoint) -> None:

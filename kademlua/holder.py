@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from kademlua.context import Context
-from kademlua.core import payloads
+from kademlua.core import payloads, records
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.datastore import Store
-from kademlua.core.errors import RpcRefused, StoreRefused, WireError
+from kademlua.core.errors import RecordRefused, RpcRefused, StoreRefused, WireError
 from kademlua.core.ids import ID_BYTES, is_id
 from kademlua.core.protocol import Request
 from kademlua.core.tombstones import Tombstones
+from kademlua.keeping import Keeping
 
 Answerer = Callable[[Request, Endpoint, bytes], None]
 """Sends the answer to a request, a payload."""
@@ -27,6 +28,7 @@ class Holder:
         "_clock",
         "_context",
         "_is_leaving",
+        "_keeping",
         "_params",
         "_store",
         "_tombstones",
@@ -38,6 +40,7 @@ class Holder:
         self._answer_later = answer_later
         self._is_leaving = False
         self._store = context.store
+        self._keeping = Keeping(context)
         self._params = context.params
         self._clock = context.clock
 
@@ -58,7 +61,7 @@ class Holder:
         except TypeError as error:
             raise RpcRefused(str(error)) from None
         seconds = self._seconds(args[4] if count > 4 else 0)
-        owner = self._owner(args[5]) if count > 5 else None
+        owner, swaps = self._fields(args[5]) if count > 5 else (None, None)
         if self._is_leaving:
             return self._refused(payloads.LEAVING)
         now = self._clock()
@@ -67,10 +70,10 @@ class Holder:
             owner = self._context.sender(request.sender_id, endpoint)
             if self._tombstones.ends:
                 self._tombstones.lift(key, owner)
-        elif self._tombstones.end(key, owner, now) is not None:
+        elif self._is_removed(key, owner, encoded, now):
             return self._refused(payloads.REMOVED)
         try:
-            self._store.put(
+            self._keeping.put(
                 key,
                 owner,
                 encoded,
@@ -78,9 +81,13 @@ class Holder:
                 expires=now + seconds,
                 overwrite=overwrite != 0,
                 is_direct=is_direct,
+                swaps=swaps,
             )
-        except StoreRefused as refusal:
+        except (StoreRefused, RecordRefused) as refusal:
             return self._refused(refusal.reason)
+        observers = self._context.observers
+        if observers.all:
+            observers.value_stored(key, owner, len(encoded))
         if self._store.is_durable:
             self._once_kept(payloads.STORED, request, endpoint)
             return None
@@ -122,13 +129,24 @@ class Holder:
             raise RpcRefused("a time to live is seconds")
         return min(ttl, self._params.max_ttl) if ttl else self._params.ttl
 
-    def _owner(self, fields: Any) -> Contact | None:
-        """The owner that a store names; None where that is the sender."""
+    def _is_removed(self, key: bytes, owner: Contact, encoded: bytes, now: float) -> bool:
+        """Whether a value that is handed on is one that its owner removed."""
+        if self._tombstones.end(key, owner, now) is None:
+            return False
+        return not records.is_record(key, encoded)  # which nobody can take away
+
+    def _fields(self, fields: Any) -> tuple[Contact | None, int | None]:
+        """The owner that a store names, or None where that is the sender, and the sequence
+        number that is to be replaced, where there is one."""
         if type(fields) is not dict:
             raise RpcRefused("the fields of a store are a dictionary")
-        packed = fields.get(b"owner")
-        if packed is None:
-            return None
+        packed, swaps = fields.get(b"owner"), fields.get(b"cas")
+        if swaps is not None and type(swaps) is not int:
+            raise RpcRefused("a sequence number is a number")
+        return None if packed is None else self._owner(packed), swaps
+
+    def _owner(self, packed: Any) -> Contact:
+        """A contact as a store names its value's owner."""
         try:
             owner = payloads.read_contact(packed, self._context.pool)
         except WireError as error:
@@ -144,9 +162,12 @@ class Holder:
 
 def remove(store: Store, tombstones: Tombstones, key: bytes, owner: Contact, ends: float) -> bool:
     """Take an owner's value away and raise a tombstone until it would have ended, or until
-    ``ends`` if that is later; whether there was one."""
+    ``ends`` if that is later; whether there was one. A record stays: it is its signer's, and
+    whoever brought it is no more than that."""
     for each, entry in store.entries(key):
         if each == owner:
+            if records.is_record(key, entry.encoded):
+                return False
             ends = max(ends, entry.expires)
     tombstones.put(key, owner, ends)
     return store.remove(key, owner)

@@ -120,6 +120,7 @@ class Leaving:
         try:
             for contact in list(self._table):
                 self._caller.send(contact.endpoint, contact, question, _wait_for_nobody)
+                self._context.stats.caused["leave"] += 1
         except KademluaError as error:  # more than may be in flight: they will notice
             self._context.log.info("no farewell to all: %s", error)
 

@@ -258,6 +258,7 @@ class LivelinessManager:
 
         try:
             self._caller.send(contact.endpoint, contact, self._question, done, timeout=timeout)
+            self._context.stats.caused["probe"] += 1
         except KademluaError as error:
             self._give_up(probe, error)
 

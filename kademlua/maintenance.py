@@ -205,7 +205,7 @@ class Maintenance:
         """Refresh the buckets in which nothing was looked up for the interval."""
         before = now - self._jittered(self._params.refresh_interval)
         if self._table.buckets[-1].looked_up < before:
-            self._operations.find_node(self._table.own_id)
+            self._operations.find_node(self._table.own_id, cause="refresh")
         self._bootstrap.refresh(before)
 
     def _jittered(self, seconds: float) -> float:

@@ -97,6 +97,7 @@ class Mending:
         try:
             question = self._caller.question("lacks", args)
             self._caller.send(holder.endpoint, holder, question, _do_nothing)
+            self._context.stats.caused["mend"] += 1
         except KademluaError as error:
             self._context.log.info("a holder could not be told who lacks a value: %s", error)
 

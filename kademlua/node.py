@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -22,10 +23,13 @@ from kademlua.core.crowds import CrowdLimits
 from kademlua.core.datastore import DataStore, Store
 from kademlua.core.errors import NodeClosed, NotJoined
 from kademlua.core.params import Params
+from kademlua.core.records import SignedRecord
 from kademlua.core.routing import RoutingTable
+from kademlua.core.sieve import Accept
 from kademlua.core.stats import Stats
+from kademlua.core.timings import Timings
 from kademlua.core.tombstones import Tombstones
-from kademlua.finding import Accept, Answer
+from kademlua.finding import Answer
 from kademlua.handing import HandingOn
 from kademlua.handlers import Handlers, RpcFunction
 from kademlua.keyed import KeyedTransport
@@ -33,11 +37,14 @@ from kademlua.leaving import Leaving
 from kademlua.liveliness import LivelinessManager
 from kademlua.maintenance import Maintenance
 from kademlua.mending import Mending
+from kademlua.observers import Observer, Observers
 from kademlua.operations import Operations
 from kademlua.placement import StoreReport
 from kademlua.publications import Publication, Publications, SavedPublications
 from kademlua.receiver import Receiver
+from kademlua.recording import Recorded, Recording
 from kademlua.replication import Replication
+from kademlua.signing import Signer
 from kademlua.transport import Transport, UdpTransport
 
 logger = logging.getLogger(__name__)
@@ -73,6 +80,7 @@ class Node:
         read_only: bool = False,
         network_keys: Sequence[bytes] = (),
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
         rng: random.Random | None = None,
         transport: Transport | None = None,
         store: Store | None = None,
@@ -86,10 +94,10 @@ class Node:
         (host, port) of nodes to join by; hosts may be names. ``known`` are addresses from
         a former life, asked in the same way, but not needed. A ``read_only`` node asks and
         is kept out of everybody's tables. With ``network_keys`` (32 bytes each) it hears only
-        who has one of them; the first one tags what it sends. ``clock`` gives seconds, ``rng``
-        all chance (by default the system's cryptographic source). Nodes of one process may
-        share a ``pool``, which saves memory. ``publications`` is where they outlast the
-        process. ValueError for a bad host, port, id or key.
+        who has one of them; the first one tags what it sends. ``clock`` gives seconds, ``wall``
+        those since 1970, ``rng`` all chance (by default the system's cryptographic source).
+        Nodes of one process may share a ``pool``, which saves memory. ``publications`` is where
+        they outlast it. ValueError for a bad host, port, id or key.
         """
         if id is not None and not ids.is_id(id):
             raise ValueError(f"an id is {ids.ID_BYTES} bytes, not {id!r:.60}")
@@ -104,11 +112,13 @@ class Node:
         keyed = None
         if network_keys:
             keyed = transport = KeyedTransport(transport, network_keys, stats.dropped, rng)
+        log = logging.LoggerAdapter(logger, {"node": own_id})
         self._context = context = Context(
             id=own_id,
             read_only=read_only,
             params=params,
             clock=clock,
+            wall=wall,
             rng=rng,
             transport=transport,
             pool=pool if pool is not None else ContactPool(),
@@ -116,7 +126,8 @@ class Node:
             limits=limits,
             store=store if store is not None else DataStore(params),
             stats=stats,
-            log=logging.LoggerAdapter(logger, {"node": own_id}),
+            observers=Observers(log),
+            log=log,
         )
         self._caller = Caller(context)
         if keyed is not None:
@@ -136,6 +147,7 @@ class Node:
         handing = HandingOn(context, self._caller, self._liveliness, self._tombstones)
         replication = Replication(context, self._operations, handing)
         self._mending = Mending(context, self._caller, self._liveliness, handing, replication)
+        self._recording = Recording(context, self._operations, self._mending)
         self._leaving = Leaving(context, self._caller, self._liveliness, handing)
         self._handlers.answer(b"lacks", self._mending.lacks)
         self._handlers.answer(b"leave", self._leaving.farewell)
@@ -248,7 +260,17 @@ class Node:
         """Whether the node is in a network; one without bootstrap addresses always is."""
         return self._maintenance.joined.is_set() and not self._ends
 
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called."""
+        return self._closed.is_set()
+
     # What it is and knows.
+
+    @property
+    def now(self) -> float:
+        """The time by its clock, to which the times in its table and store are to be compared."""
+        return self._context.clock()
 
     @property
     def id(self) -> bytes:
@@ -285,9 +307,35 @@ class Node:
             "network_size": self.network_size(),
         }
 
+    def calls_in_flight(self) -> dict[str, int]:
+        """Its calls to others that have not ended yet, by RPC."""
+        return dict(self._caller.in_flight_by_rpc())
+
     def network_size(self) -> int:
         """About how many nodes the network has, this one included."""
         return self._operations.network_size()
+
+    def timings(self) -> Timings:
+        """Histograms of round trips and lookups, counted from the first time on that this is
+        called: it makes a find by 1 µs dearer."""
+        observers = self._context.observers
+        if observers.timings is None:
+            observers.timings = Timings()
+        return observers.timings
+
+    def observe(self, observer: Observer) -> None:
+        """From now on tell an observer of what happens; while there is one, each call of ours
+        costs some microseconds more."""
+        observers = self._context.observers
+        observers.all = (*observers.all, observer)
+        self._context.table.changed = observers.table_changed
+
+    def unobserve(self, observer: Observer) -> None:
+        """Tell an observer no more; one that is not there does not matter."""
+        observers = self._context.observers
+        observers.all = tuple(each for each in observers.all if each is not observer)
+        if not observers.all:
+            self._context.table.changed = None
 
     # One RPC to one node.
 
@@ -346,17 +394,16 @@ class Node:
         """The values of a key, from up to ``answers`` nodes, up to ``per_node`` of each.
 
         With a ``quorum`` only values that at least so many nodes have, and the search goes on
-        until there is one. ``accept``, where values prove themselves, is given those of an
-        answer and returns those that do; a node without any counts as one that has none. With
+        until there is one. ``accept`` is given the plain values of an answer and returns those
+        that are to be believed; a node without any counts as one that has none. With
         ``paths``, by default ``Params.paths``, nodes are sought on so many disjoint paths. An
         empty list where the k closest nodes have none. Holders that were seen to lack it are
         given it in the background. Raises as ``add`` does.
         """
         self._require_joined()
         paths = paths or self.params.paths
-        finding = self._operations.find_value(
-            checked_key(key), answers, per_node, quorum, accept, paths
-        )
+        sieve = self._operations.sieve(checked_key(key), accept=accept)
+        finding = self._operations.find_value(key, answers, per_node, quorum, sieve, paths)
         self._mending.follow(finding)
         return finding.result()
 
@@ -408,6 +455,79 @@ class Node:
         self._require_joined()
         self._publications.unpublish(checked_key(key))
         return self._operations.remove(key, checked_ttl(None, self.params))
+
+    # Records that prove themselves.
+
+    def put_immutable(self, value: Any, *, ttl: float | None = None) -> Recorded:
+        """Store a value under the SHA-1 of its bencoding, which ``Recorded.key`` tells.
+
+        Whoever finds it there can tell that it is the one. Raises as ``add`` does.
+        """
+        seconds = checked_ttl(ttl, self.params)
+        self._require_joined()
+        return self._recording.put_immutable(value, seconds)
+
+    def get_immutable(self, key: bytes, *, paths: int | None = None) -> Any:
+        """The value whose bencoding has this SHA-1; KeyError where no node has it. ``paths`` as
+        in ``find_value``. Raises as ``add`` does."""
+        self._require_joined()
+        return self._recording.get_immutable(checked_key(key), paths)
+
+    def put_signed(
+        self,
+        value: Any,
+        signer: Signer,
+        *,
+        salt: bytes = b"",
+        seq: int | None = None,
+        cas: int | None = None,
+        ttl: float | None = None,
+        expires: float | None = None,
+    ) -> Recorded:
+        """Store a signed record, in place of those of this key with lower sequence numbers.
+
+        ``signer`` is a SigningKey or the like; ``salt``, up to 64 bytes, tells its records
+        apart; ``seq`` is the sequence number, by default the next after the one that is found.
+        With ``cas``, holders take it only in place of the record of that number. ``ttl`` is how
+        many seconds they keep it, by default until ``expires``; that is seconds since 1970,
+        signed, and nobody shows the record any more then.
+
+        Raises, where more nodes said so than took it, RecordStale, SwapRefused or
+        RecordExpired; CryptoMissing; and as ``add`` does.
+        """
+        seconds = None if ttl is None else checked_ttl(ttl, self.params)
+        self._require_joined()
+        return self._recording.put_signed(
+            value,
+            signer,
+            salt=salt,
+            seq=seq,
+            swaps=cas,
+            ttl=seconds,
+            expires=None if expires is None else math.floor(expires),
+        )
+
+    def get_signed(
+        self,
+        public_key: bytes,
+        salt: bytes = b"",
+        *,
+        answers: int | None = None,
+        least_seq: int = 0,
+        paths: int | None = None,
+    ) -> SignedRecord | None:
+        """The newest record of a public key and a salt; None where there is none.
+
+        All of the k closest nodes are asked; with ``answers`` no more than until so many have
+        shown a genuine one. ``paths`` as in ``find_value``: 4 are a good number where nodes are
+        hostile. Where nothing but records are found that are not believed, raises
+        RecordForged, RecordExpired, or RecordStale for sequence numbers below ``least_seq``;
+        CryptoMissing; and as ``add`` does.
+        """
+        self._require_joined()
+        return self._recording.get_signed(
+            public_key, salt, answers=answers, least_seq=least_seq, paths=paths
+        )
 
     def _publication(self, key: bytes, value: Any, ttl: float | None) -> Publication:
         encoded = checked_value(value, self.params)

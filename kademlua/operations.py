@@ -11,19 +11,22 @@ from typing import Any
 
 from gevent.event import AsyncResult
 
+from kademlua import signing
 from kademlua.caller import Caller
 from kademlua.context import Context
 from kademlua.core import payloads
 from kademlua.core.contact import Contact
 from kademlua.core.crowds import Spread
-from kademlua.core.errors import StoreFailed, StoreRefused
+from kademlua.core.errors import RecordRefused, StoreFailed, StoreRefused
 from kademlua.core.estimate import SizeEstimate
 from kademlua.core.ids import random_id, to_int
 from kademlua.core.lookup import Lookup
 from kademlua.core.paths import Paths
+from kademlua.core.sieve import Sieve
 from kademlua.core.tombstones import Tombstones
-from kademlua.finding import Accept, Finding
+from kademlua.finding import Finding
 from kademlua.holder import remove
+from kademlua.keeping import Keeping
 from kademlua.liveliness import LivelinessManager
 from kademlua.placement import Placement, StoreReport
 from kademlua.search import Reader, Search
@@ -45,6 +48,7 @@ class Operations:
         self._liveliness = liveliness
         self._table = context.table
         self._store = context.store
+        self._keeping = Keeping(context)
         self._params = context.params
         self._clock = context.clock
         self.estimate = SizeEstimate()
@@ -54,31 +58,39 @@ class Operations:
         target: bytes,
         seeds: Iterable[Contact] = (),
         count: int | None = None,
+        *,
         paths: int = 1,
+        cause: str = "find_node",
     ) -> Lookup | Paths:
         """Look up the closest live contacts; blocks this greenlet until it is done.
 
         ``seeds`` are contacts to begin with besides the routing table's; ``count`` is how many
-        to find, by default ``Params.k``; ``paths`` on how many disjoint ones. Raises NodeClosed
-        and TooManyCalls.
+        to find, by default ``Params.k``, ``paths`` on how many disjoint ones; ``cause`` is one
+        of ``Stats.caused``. Raises NodeClosed and TooManyCalls.
         """
         args = payloads.args_key(target)
-        search = self._search(target, "findnode", args, self._read_contacts, k=count, paths=paths)
+        read = self._read_contacts
+        how = {"cause": cause, "k": count, "paths": paths}
+        search = self._search(target, "findnode", args, read, **how)
         search.run(seeds)
         self._took(target, search.lookup)
         return search.lookup
 
-    def find_some(self, wanted: Sequence[tuple[bytes, Callable[[Lookup], bool]]]) -> None:
+    def find_some(
+        self, wanted: Sequence[tuple[bytes, Callable[[Lookup], bool]]], cause: str
+    ) -> None:
         """Look up several targets at once, each with one query at a time and only until its
         function says that enough have answered; blocks and raises as ``find_node`` does."""
-        searches = [(target, self._search_some(target, until)) for target, until in wanted]
+        searches = [(target, self._search_some(target, until, cause)) for target, until in wanted]
         for target, search in searches:
             search.wait()
             self._sample(target, search.lookup)
 
-    def _search_some(self, target: bytes, until: Callable[[Lookup], bool]) -> Search:
+    def _search_some(self, target: bytes, until: Callable[[Lookup], bool], cause: str) -> Search:
         args = payloads.args_key(target)
-        search = self._search(target, "findnode", args, self._read_contacts, alpha=1, until=until)
+        search = self._search(
+            target, "findnode", args, self._read_contacts, cause=cause, alpha=1, until=until
+        )
         search.lookup.narrow(1)
         search.start()
         return search
@@ -87,12 +99,16 @@ class Operations:
         """See at so many random places how near the nodes are to each other: some four queries
         each. Blocks and raises as ``find_node`` does."""
         rng = self._context.rng
-        self.find_some([(random_id(rng), _has_nearest) for _ in range(count)])
+        self.find_some([(random_id(rng), _has_nearest) for _ in range(count)], "settle")
 
     def _read_contacts(self, contact: Contact, values: list[Any]) -> list[Contact]:
         if values and type(values[0]) is list:
             self._liveliness.note_original(contact.id)
         return payloads.read_findnode(values, self._context.pool, self._context.reach)
+
+    def sieve(self, key: bytes, **how: Any) -> Sieve:
+        """What checks the records that are found for a key; ``how`` as ``Sieve`` has it."""
+        return Sieve(key, verify=signing.verify, wall=self._context.wall, **how)
 
     def find_value(
         self,
@@ -100,17 +116,18 @@ class Operations:
         answers: int,
         per_node: int,
         quorum: int = 1,
-        accept: Accept | None = None,
+        sieve: Sieve | None = None,
         paths: int = 1,
     ) -> Finding:
         """Find what up to ``answers`` nodes have under a key, up to ``per_node`` of each.
 
         Ends with as many answers as asked for, and ``quorum`` of them with a value in common;
         where there are fewer, when the k closest, on each of so many disjoint ``paths``, have
-        said what they have. A node of whose values ``accept`` leaves none counts as one that
-        has none.
+        said what they have. A node of which nothing passes the sieve counts as one that has
+        nothing.
         """
-        finding = Finding(self._context, key, answers, per_node, quorum, accept)
+        sieve = sieve or self.sieve(key)
+        finding = Finding(self._context, key, answers, per_node, quorum, sieve)
         local = self._store.get(key, per_node, self._clock())
         if local:
             values = [payloads.decode_value(each) for each in local]
@@ -123,34 +140,55 @@ class Operations:
         spare = 0 if self._liveliness.is_sure else 1
         alpha = min(self._params.alpha, finding.left + spare)
         is_sparing = self._liveliness.patience.is_swift
-        how = {"alpha": alpha, "is_sparing": is_sparing, "paths": paths}
-        search = self._search(key, "findvalue", args, finding.read, **how)
+        search = self._search(
+            key,
+            "findvalue",
+            args,
+            finding.read,
+            cause="find_value",
+            alpha=alpha,
+            is_sparing=is_sparing,
+            paths=paths,
+        )
         finding.lookup = search.lookup
         search.run(())
         if finding.left:
             self._took(key, search.lookup)
+        if sieve.refused:
+            self._context.stats.disbelieved.update(sieve.refused)
         return finding
 
-    def store(self, key: bytes, encoded: bytes, ttl: int, *, overwrite: bool) -> StoreReport:
+    def store(
+        self,
+        key: bytes,
+        encoded: bytes,
+        ttl: int,
+        *,
+        overwrite: bool = False,
+        swaps: int | None = None,
+        cause: str = "store",
+    ) -> StoreReport:
         """Store a bencoded value on the ``replicas`` nodes closest to its key, for so many
-        seconds.
+        seconds; with ``swaps``, in place of the signed record of that sequence number.
 
         This node is one of them where it is that close. Raises StoreFailed where fewer than
         ``write_quorum`` took it.
         """
         replicas = self._params.replicas
         # The nearer half know who the farther half are: a question each is saved.
-        lookup = self.find_node(key, count=(replicas + 1) // 2, paths=self._params.paths)
-        candidates = lookup.known(2 * replicas)
+        count = (replicas + 1) // 2
+        found = self.find_node(key, count=count, paths=self._params.paths, cause=cause)
+        candidates = found.known(2 * replicas)
         report = StoreReport()
         wanted = replicas
         if not self._context.read_only and self._is_holder(key, candidates):
             wanted -= 1
-            self._store_here(key, encoded, ttl, overwrite, report)
-        args = payloads.args_store(key, encoded, overwrite, ttl)
+            self._store_here(key, encoded, ttl, overwrite, swaps, report)
+        args = payloads.args_store(key, encoded, overwrite, ttl, swaps=swaps)
         question = self._caller.question("store", args)
         placement = Placement(self._caller, self._liveliness, question, report)
         placement.run(candidates[:wanted], candidates[wanted:])
+        self._context.stats.caused[cause] += placement.sent
         if len(report.acknowledged) < self._params.write_quorum:
             raise StoreFailed(report.why_failed(), report)
         return report
@@ -161,7 +199,7 @@ class Operations:
         Twice as many are told as should hold it: some may not have let go yet. Raises
         StoreFailed where nobody answered.
         """
-        found = self.find_node(key).known(2 * self._params.replicas)
+        found = self.find_node(key, cause="remove").known(2 * self._params.replicas)
         report = StoreReport()
         own = self._context.contact
         if remove(self._store, self._tombstones, key, own, self._clock() + ttl):
@@ -171,6 +209,7 @@ class Operations:
             self._caller, self._liveliness, question, report, payloads.read_remove
         )
         placement.run(found, [])
+        self._context.stats.caused["remove"] += placement.sent
         if found and not report.acknowledged:
             raise StoreFailed(report.why_failed("removed the value"), report)
         return report
@@ -184,16 +223,26 @@ class Operations:
         return to_int(self._context.id) ^ number < last.number ^ number
 
     def _store_here(
-        self, key: bytes, encoded: bytes, ttl: int, overwrite: bool, report: StoreReport
+        self,
+        key: bytes,
+        encoded: bytes,
+        ttl: int,
+        overwrite: bool,
+        swaps: int | None,
+        report: StoreReport,
     ) -> None:
         now = self._clock()
         expires = now + ttl
         own = self._context.contact
         self._tombstones.lift(key, own)
         try:
-            self._store.put(key, own, encoded, now=now, expires=expires, overwrite=overwrite)
+            self._keeping.put(
+                key, own, encoded, now=now, expires=expires, overwrite=overwrite, swaps=swaps
+            )
+            if self._context.observers.all:
+                self._context.observers.value_stored(key, own, len(encoded))
             self._await_kept()
-        except StoreRefused as refusal:
+        except (StoreRefused, RecordRefused) as refusal:
             report.refused.append((own, refusal.reason))
         else:
             report.acknowledged.append(own)

@@ -26,6 +26,7 @@ class Patience:
         self._table = context.table
         self._params = context.params
         self._clock = context.clock
+        self._observers = context.observers
         self._overall = RoundTrip()
         self._late_at = -math.inf
         self._stretch = 1.0
@@ -40,6 +41,9 @@ class Patience:
         if call.reminders and seconds - call.patience > path.smoothed / 2:
             seconds -= call.patience  # it seems to be the answer to the repetition
         self._overall.sample(seconds)
+        timings = self._observers.timings
+        if timings is not None:
+            timings.round_trip(call.name, seconds)
         if path is not self._overall:
             if path.smoothed > 0:
                 stretch = self._stretch

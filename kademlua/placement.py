@@ -59,6 +59,8 @@ class Placement:
         self._report = report
         self._spares: list[Contact] = []
         self._left = 0
+        self.sent = 0
+        """Nodes that were told."""
         self._ended: AsyncResult[None] = AsyncResult()
 
     def run(self, holders: list[Contact], spares: list[Contact]) -> None:
@@ -85,6 +87,7 @@ class Placement:
             self._report.refused.append((holder, str(error)))
         else:
             self._left += 1
+            self.sent += 1
 
     def _done(self, call: Call, result: list[Any] | KademluaError) -> None:
         contact = call.contact

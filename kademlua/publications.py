@@ -150,7 +150,7 @@ class Publications:
 
     def _store(self, publication: Publication) -> StoreReport:
         key, encoded, ttl = publication
-        return self._operations.store(key, encoded, ttl, overwrite=False)
+        return self._operations.store(key, encoded, ttl, overwrite=False, cause="publish")
 
     def _plan(self, publication: Publication) -> None:
         seconds = min(publication.ttl / 2, self._params.republish_interval)

@@ -262,7 +262,7 @@ class Replication:
         nearest = self._table.closest(key, replicas)
         if self._is_holder(key, nearest):
             # As in a store: the nearer half know who the farther half are.
-            lookup = self._operations.find_node(key, count=(replicas + 1) // 2)
+            lookup = self._operations.find_node(key, count=(replicas + 1) // 2, cause="replicate")
             nearest = lookup.known(2 * replicas)
         if self._is_holder(key, nearest):
             self._handing.give(key, nearest[: replicas - 1], nearest[replicas - 1 :])

@@ -19,6 +19,7 @@ from kademlua.core.errors import KademluaError, NodeClosed, RpcTimeout, WireErro
 from kademlua.core.lookup import Lookup
 from kademlua.core.paths import Paths
 from kademlua.liveliness import LivelinessManager
+from kademlua.observers import WatchedLookup
 
 Reader = Callable[[Contact, list[Any]], list[Contact]]
 """Given who answered and what, returns the contacts in the answer; or raises WireError."""
@@ -37,17 +38,23 @@ class Search:
         args: bytes,
         read: Reader,
         *,
+        cause: str,
         k: int | None = None,
         alpha: int | None = None,
         is_sparing: bool = False,
         until: Callable[[Lookup], bool] | None = None,
         paths: int = 1,
     ) -> None:
-        """``k``, ``alpha``, ``is_sparing`` and ``until`` are those of ``Lookup``, the first two
-        by default of ``Params``. On several disjoint ``paths`` there is no ``until``."""
+        """``cause`` is one of ``Stats.caused``. ``k``, ``alpha``, ``is_sparing`` and ``until`` are
+        those of ``Lookup``, the first two by default of ``Params``. On several disjoint
+        ``paths`` there is no ``until``."""
         params = context.params
         k = k or params.k
         self._table = context.table
+        self._stats = context.stats
+        self._cause = cause
+        self._clock = context.clock
+        self._timings = context.observers.timings
         self._caller = caller
         self._liveliness = liveliness
         self._target = target
@@ -56,12 +63,15 @@ class Search:
         self._read = read
         self._error: Exception | None = None
         self._ended: AsyncResult[None] = AsyncResult()
+        self._watched: WatchedLookup | None = None
+        if context.observers.all:
+            self._watched = WatchedLookup(context.observers, context.clock, name, target, cause)
         how: dict[str, Any] = {
             "own_id": self._table.own_id,
             "k": k,
             "alpha": alpha or params.alpha,
             "ask": self._ask,
-            "finished": self._ended.set,
+            "finished": self._ended.set if self._watched is None else self._end_watched,
             "is_sparing": is_sparing,
             "limits": context.limits,
             "spread": self._table.spread,
@@ -74,12 +84,22 @@ class Search:
 
     def run(self, seeds: Iterable[Contact]) -> None:
         """Do it, blocking this greenlet; raises what made it impossible."""
-        self.start(seeds)
-        self.wait()
+        timings = self._timings
+        if timings is None:
+            self.start(seeds)
+            self.wait()
+        else:
+            began = self._clock()
+            self.start(seeds)
+            self.wait()
+            timings.lookup(self._question.name, self._clock() - began, self.lookup.queries)
 
     def start(self, seeds: Iterable[Contact] = ()) -> None:
         """Send the first queries, to the nearest of these and of the table's contacts."""
-        self.lookup.start(self._living([*seeds, *self._table.closest(self._target, self._known)]))
+        known = self._living([*seeds, *self._table.closest(self._target, self._known)])
+        if self._watched is not None:
+            self._watched.seeded(known)
+        self.lookup.start(known)
 
     def wait(self) -> None:
         """Block this greenlet until the end; raises what made the lookup impossible."""
@@ -87,11 +107,14 @@ class Search:
             self._ended.get()
         finally:
             self.lookup.stop()  # where the greenlet was killed or timed out: ask no further
+            self._stats.caused[self._cause] += self.lookup.queries
             del self._read  # it may well hold this search
         if self._error is not None:
             raise self._error
 
     def _ask(self, contact: Contact) -> None:
+        if self._watched is not None:
+            self._watched.queried(contact)
         patience = self._liveliness.patience.with_contact(contact)
         try:
             self._caller.send(
@@ -113,10 +136,15 @@ class Search:
             if self.lookup.done:
                 return
             try:
-                self.lookup.answered(contact, self._living(self._read(contact, result)))
+                if self._watched is not None:
+                    self._watched.answering(contact)
+                told = self._living(self._read(contact, result))
+                if self._watched is not None:
+                    self._watched.answered(told)
+                self.lookup.answered(contact, told)
             except WireError as error:
                 self._caller.note_bad_answer(error)
-                self.lookup.failed(contact)
+                self._failed(contact)
             except Exception as error:  # a defect: whoever waits is to learn of it
                 self._give_up(error)
             return
@@ -124,7 +152,7 @@ class Search:
             self._liveliness.unanswered(contact)
         elif isinstance(result, NodeClosed):
             self._give_up(result)
-        self.lookup.failed(contact)
+        self._failed(contact)
 
     def _living(self, contacts: list[Contact]) -> list[Contact]:
         """Contacts without those that were found dead lately."""
@@ -137,6 +165,16 @@ class Search:
         assert call.contact is not None
         self._liveliness.patience.late()
         self.lookup.late(call.contact)
+
+    def _failed(self, contact: Contact) -> None:
+        if self._watched is not None and not self.lookup.done:
+            self._watched.failed(contact)
+        self.lookup.failed(contact)
+
+    def _end_watched(self) -> None:
+        assert self._watched is not None
+        self._watched.ended(self.lookup.queries)
+        self._ended.set()
 
     def _give_up(self, error: Exception) -> None:
         self._error = error

@@ -17,10 +17,12 @@ import pytest
 
 from kademlua import Contact, ContactPool, Node, Params
 from kademlua.control.operations import Operations
-from kademlua.core import bencoding, params, payloads, protocol
-from kademlua.core.errors import WireError
+from kademlua.core import bencoding, params, payloads, protocol, records
+from kademlua.core.errors import RecordRefused, WireError
 from kademlua.core.replay import Sessions
+from kademlua.keeping import HAS_RECORD
 from kademlua.keyed import KeyedTransport
+from tests.core.test_records import HELLO, SALTED
 from tests.programs import STRICT, environment, network
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -154,6 +156,9 @@ EXAMPLES = {
     "store-response-payload": payloads.STORED,
     "store-refused-payload": payloads.refused_reply("no room for more values"),
     "remove-request-payload": payload(b"remove", payloads.args_remove(KEY, 3600)),
+    "signed-bytes": SALTED.signed_bytes,
+    "signed-bytes-exp": records.signed_bytes(b"foobar", 1, 1_900_000_000, HELLO),
+    "signed-record": SALTED.encoded,
     "leave-request-payload": payload(b"leave", payloads.args_leave(True)),
     "lacks-request-payload": payload(b"lacks", payloads.args_lacks(KEY, [V4, V6])),
     "getsocket-response-payload": payloads.getsocket_reply("192.0.2.7", 8007),
@@ -197,6 +202,8 @@ def test_text_beside_an_example_says_what_the_bytes_are(name):
         elif kind == "address":
             family = socket.AF_INET6 if ":" in what else socket.AF_INET
             assert raw == socket.inet_pton(family, what)
+        elif said in ("public key", "signature"):
+            assert raw in (SALTED.public_key if said == "public key" else SALTED.signature)
         else:
             assert kind in ("version", "call", "length", "port", "ticket", "counter")
             assert int.from_bytes(raw, "big") == int(what)
@@ -338,7 +345,11 @@ def test_reasons_of_refused_stores():
     raised += re.findall(r'return "(the disk .+?)"', code)
     bound = str(Params().max_value_bytes)
     reasons = {reason.replace("{params.max_value_bytes}", bound) for reason in raised}
-    assert said == reasons | {payloads.REMOVED, payloads.LEAVING}
+    code = (ROOT / "kademlua/core/records.py").read_text()
+    forged = re.findall(r'RecordForged\(f?"(.+?)"\)', code)
+    reasons |= {each.replace("{MAX_SALT_BYTES}", str(records.MAX_SALT_BYTES)) for each in forged}
+    reasons |= {kind.usual for kind in RecordRefused.__subclasses__()}
+    assert said == reasons | {payloads.REMOVED, payloads.LEAVING, HAS_RECORD}
 
 
 # The parameters.

@@ -94,7 +94,7 @@ def test_who_lacks_it(
         return Contact("192.0.2.1", 1, distance.to_bytes(20, "big"))
 
     context: Context = world.alice._context
-    finding = Finding(context, bytes(20), 9, 9, 1)
+    finding = Finding(context, bytes(20), 9, 9, 1, world.alice._operations.sieve(bytes(20)))
     for distance in holders:
         finding.take(at(distance), [b"v"])
     for distance in empty:

@@ -20,6 +20,7 @@ EDGES = {
     "control",
     "discovery",
     "hosts",
+    "http",
     "jsonform",
     "shell",
     "simulation",
@@ -169,6 +170,23 @@ def test_only_the_discovery_imports_zeroconf():
     for module in TREES:
         if "zeroconf" in {i.split(".")[0] for i in imports_of(module)}:
             assert module == "kademlua.discovery"
+
+
+def test_only_http_imports_what_it_takes():
+    """A node without it runs without them."""
+    for module in TREES:
+        if {"falcon", "prometheus_client"} & {i.split(".")[0] for i in imports_of(module)}:
+            assert module.startswith("kademlua.http."), module
+
+
+def test_a_node_without_http_imports_nothing_of_it():
+    code = """
+import sys
+import kademlua.cli.node
+wanted = ("falcon", "prometheus_client", "gevent.pywsgi", "kademlua.http")
+print(*[name for name in sys.modules if name.startswith(wanted)])
+"""
+    assert run(code) == "\n"
 
 
 def test_no_circle_of_imports():

@@ -59,6 +59,19 @@ def test_long_values_are_shown_over_several_lines(world):
     assert session.text.count("\n") == 4
 
 
+def test_records(world):
+    node = world.network(2)[0]
+    session = Session(
+        node,
+        "key = SigningKey(bytes(32))",
+        "getimmutable(putimmutable('value').key)",
+        "[putsigned(text, key, salt=b's').signed.seq for text in ('one', 'two')]",
+        "getsigned(key.public_key, b's').value",
+        "getsigned(key.public_key)",
+    )
+    assert session.text == "b'value'\n[1, 2]\nb'two'\n"
+
+
 def test_statements_keep_what_they_define(world):
     node = world.alice
     session = Session(node, "def double(x): return 2 * x", "double(4); y = 1", "double(y)")

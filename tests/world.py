@@ -94,6 +94,7 @@ class World:
                 each.contact.endpoint if isinstance(each, Node) else each for each in known
             ],
             "clock": virtual_now,
+            "wall": virtual_now,
             "rng": self._streams.stream("node", len(self._ends)),
             "transport": self.net.transport(*at),
             "pool": self._pool,

@@ -12,6 +12,8 @@ _COMMANDS = {
     "swarm": "kademlua.cli.swarm:swarm",
     "add": "kademlua.cli.client:add",
     "find": "kademlua.cli.client:find",
+    "put": "kademlua.cli.records:put",
+    "get": "kademlua.cli.records:get",
     "lookup": "kademlua.cli.client:lookup",
     "ping": "kademlua.cli.client:ping",
     "keygen": "kademlua.cli.keygen:keygen",

@@ -25,7 +25,7 @@ from kademlua.cli.options import (
     via_option,
 )
 from kademlua.cli.session import ping_once
-from kademlua.cli.values import print_json, report_text, value_text
+from kademlua.cli.values import print_json, report_text, value_text, write_raw
 from kademlua.control.client import RequestFailed
 from kademlua.control.forms import packed_value, unpacked_value
 from kademlua.core.contact import Endpoint, format_endpoint
@@ -131,7 +131,9 @@ def find(
     if not values:
         raise click.ClickException(f"no value found for {key}")
     if raw:
-        _write_raw(values)
+        if len(values) > 1:
+            raise click.ClickException(f"there are {len(values)} values, and --raw writes one")
+        write_raw(values[0])
     elif as_json:
         for answer in found:
             answer["values"] = list(map(value_json, answer["values"]))
@@ -224,14 +226,6 @@ def _distinct(values: list[Any]) -> list[Any]:
             seen.add(mark)
             found.append(value)
     return found
-
-
-def _write_raw(values: list[Any]) -> None:
-    if len(values) > 1:
-        raise click.ClickException(f"there are {len(values)} values, and --raw writes one")
-    if not isinstance(values[0], bytes):
-        raise click.ClickException("the value is not of bytes; --json shows it")
-    click.echo(values[0], nl=False)
 
 
 def _contact_text(contact: dict[str, Any]) -> str:

@@ -53,12 +53,12 @@ def directory_of(port: int) -> Path:
     return base / "kademlua" / str(port)
 
 
-def state_of_node(port: int, path: Path | None, params: Params) -> NodeState | None:
-    """The data of the node to be run; None where nothing is to be kept: by a node on any free
-    port, unless it was told where, and where lmdb is missing."""
+def path_of_node(port: int, path: Path | None) -> Path | None:
+    """Where the node to be run keeps its data; None where nothing is to be kept: by a node on
+    any free port, unless it was told where, and where lmdb is missing."""
     if path is None and port == 0:
         return None
     if path is None and not is_lmdb_there():
         logger.warning("nothing is kept when this node ends, for want of lmdb; %s", _HOW)
         return None
-    return open_state(path or directory_of(port), params)
+    return path or directory_of(port)

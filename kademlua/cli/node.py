@@ -12,8 +12,9 @@ import click
 
 from kademlua.cli.addresses import is_loopback, resolve
 from kademlua.cli.config import load_params
-from kademlua.cli.data import state_of_node
+from kademlua.cli.data import open_state, path_of_node
 from kademlua.cli.discover import discovery, require_zeroconf
+from kademlua.cli.http import HttpChoice, http_options, start_http
 from kademlua.cli.logs import FORMATS, LEVELS, FileHandler, LineHandler, name_node, start_log
 from kademlua.cli.notify import Notifier
 from kademlua.cli.options import CONTROL_PORT, endpoint, network_key_option, node_id
@@ -109,6 +110,7 @@ logger = logging.getLogger(__name__)
     default=None,
     help="Read commands from the standard input.  [default: if it is a terminal]",
 )
+@http_options
 def node(
     port: int,
     host: str,
@@ -125,6 +127,9 @@ def node(
     log_format: str,
     log_level: str | None,
     with_shell: bool | None,
+    http: Endpoint | None,
+    http_token: Path | None,
+    http_name: tuple[str, ...],
 ) -> None:
     """Run a node that listens on PORT (0 takes a free one), until ^C or SIGTERM.
 
@@ -137,6 +142,7 @@ def node(
         kademlua node 8002                     joins it; help at the prompt lists the commands
         kademlua node 0 --no-shell             on any free port, as a daemon
         kademlua node 8001 --memory            keeps nothing when it ends
+        kademlua node 8001 --http 127.0.0.1:8080
         kademlua node 8001 --host :: --bootstrap dht.example.org:8001
         kademlua node 8001 --network-key network.key
         kademlua node 8001 --host 0.0.0.0 --discover    finds its like on the same link
@@ -146,6 +152,8 @@ def node(
         raise click.UsageError("--bootstrap and --no-bootstrap exclude each other.")
     if data is not None and memory:
         raise click.UsageError("--data and --memory exclude each other.")
+    over_http = HttpChoice(http, http_token, http_name)
+    over_http.check()
     params = load_params(config) if config is not None else Params()
     host = resolve(host.removeprefix("[").removesuffix("]"))[0]
     if discover:
@@ -158,7 +166,8 @@ def node(
     level = log_level or ("warning" if is_beside_prompt else "info")
     log = start_log(level, log_file, log_format)
     with ExitStack() as at_end:
-        state = None if memory else state_of_node(port, data, params)
+        path = None if memory else path_of_node(port, data)
+        state = open_state(path, params) if path is not None else None
         if state is not None:
             at_end.callback(state.close)
         kademlua_node = _node(port, host, own_id, bootstrap, params, network_keys, state)
@@ -172,6 +181,7 @@ def node(
         if state is not None:
             state.attend(kademlua_node)
             at_end.callback(state.save_contacts_of, kademlua_node)
+        http_line = start_http(kademlua_node, over_http, path, at_end)
         reopen = log.reopen if isinstance(log, FileHandler) and not with_shell else None
         serving = at_end.enter_context(
             Serving(
@@ -184,6 +194,8 @@ def node(
             serving.break_off = server.break_off
         where = format_endpoint(kademlua_node.contact.endpoint)
         click.echo(f"kademlua node {kademlua_node.id.hex()} listening on {where}")
+        if http_line is not None:
+            click.echo(http_line)
         if is_loopback(host) and bootstrap and all(map(_is_elsewhere, bootstrap)):
             logger.warning("%s reaches this machine only; --host 0.0.0.0 is for more", host)
         shell = Shell(kademlua_node) if with_shell else None

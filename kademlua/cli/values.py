@@ -36,5 +36,12 @@ def report_text(report: dict[str, Any], done: str) -> str:
 
 
 def print_json(value: Any) -> None:
-    """Print JSON, in one line."""
+    """Write a value as a line of JSON."""
     click.echo(json.dumps(value))
+
+
+def write_raw(value: Any) -> None:
+    """Write a value's bytes as they are; click.ClickException where it is not of bytes."""
+    if not isinstance(value, bytes):
+        raise click.ClickException("the value is not of bytes; --json shows it")
+    click.echo(value, nl=False)

@@ -8,7 +8,7 @@ until the deadline, at which the call is over.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from kademlua.core.contact import Contact, Endpoint
@@ -90,6 +90,10 @@ class Calls:
     def __len__(self) -> int:
         return len(self._by_rpc_id)
 
+    def names(self) -> Iterator[str]:
+        """The RPC of each."""
+        return (call.name for call in self._by_rpc_id.values())
+
     def begin(self, call: Call) -> None:
         """Enter a call; TooManyCalls at the limit."""
         if len(self._by_rpc_id) >= self._limit:
@@ -126,9 +130,9 @@ class Calls:
             call.due = _after(call)
         return call
 
-    def cancel(self, call: Call) -> None:
-        """Forget a call: its answer will count as unasked."""
-        self._by_rpc_id.pop(call.rpc_id, None)
+    def cancel(self, call: Call) -> bool:
+        """Forget a call: its answer will count as unasked; whether it was still in flight."""
+        return self._by_rpc_id.pop(call.rpc_id, None) is not None
 
     def next_due(self) -> float | None:
         """When ``overdue`` has something to say at the earliest."""

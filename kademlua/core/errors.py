@@ -58,6 +58,55 @@ class StoreFailed(KademluaError):
         self.report = report
 
 
+class RecordRefused(KademluaError):
+    """A record that proves itself is not taken, or not believed.
+
+    ``reason`` says why, in words that go to the peer; ``report`` is the StoreReport where it was
+    to be stored.
+    """
+
+    usual = "record refused"
+    """The reason where none is given."""
+
+    def __init__(self, reason: str = "", report: object = None) -> None:
+        super().__init__(reason or self.usual)
+        self.reason = reason or self.usual
+        self.report = report
+
+
+class RecordForged(RecordRefused):
+    """It is not what the key stands for: another's, signed by nobody, or against the rules."""
+
+    usual = "forged record"
+
+
+class RecordExpired(RecordRefused):
+    """The time that its signer set is over."""
+
+    usual = "expired record"
+
+
+class RecordStale(RecordRefused):
+    """There is one with this sequence number, or with a higher one."""
+
+    usual = "stale record"
+
+
+class SwapRefused(RecordRefused):
+    """Compare and swap: the sequence number that was to be replaced is not the one there."""
+
+    usual = "not the sequence number to be replaced"
+
+
+class CryptoMissing(RecordRefused):
+    """Signatures need the library ``cryptography``, which is not installed here."""
+
+    usual = "signatures can't be verified here"
+
+    def __str__(self) -> str:
+        return "signatures need the extra crypto: pip install 'kademlua[crypto]'"
+
+
 class NotJoined(KademluaError):
     """Nobody answered at the bootstrap addresses, so there is no network to ask."""
 

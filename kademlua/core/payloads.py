@@ -46,11 +46,21 @@ def args_findvalue(key: bytes, howmany: int) -> bytes:
 
 
 def args_store(
-    key: bytes, encoded: bytes, overwrite: bool, ttl: int, owner: Contact | None = None
+    key: bytes,
+    encoded: bytes,
+    overwrite: bool,
+    ttl: int,
+    owner: Contact | None = None,
+    swaps: int | None = None,
 ) -> bytes:
     """The arguments of store; ``encoded`` is the bencoded value, ``ttl`` how many seconds it
-    has. With ``owner`` it is handed on for this one."""
-    fields = b"d5:owner%d:%be" % (len(owner.packed), owner.packed) if owner else b""
+    has. With ``owner`` it is handed on for this one; with ``swaps`` it is to replace only the
+    signed record of that sequence number."""
+    fields = b"" if swaps is None else b"3:casi%de" % swaps
+    if owner is not None:
+        fields += b"5:owner%d:%b" % (len(owner.packed), owner.packed)
+    if fields:
+        fields = b"d%be" % fields
     return b"20:%b%bi%de0:i%de%b" % (key, encoded, overwrite, ttl, fields)
 
 

@@ -6,7 +6,7 @@ keeps it is told whom to probe (Maymounkov and Mazières 2002, sections 2.2 to 2
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.crowds import CrowdLimits, NetworkCounts, Spread
@@ -49,7 +49,7 @@ class RoutingTable:
 
     __slots__ = (
         "_by_endpoint", "_by_id", "_came", "_gone", "_k", "_limits", "_networks", "_own", "buckets",
-        "own_id", "spread",
+        "changed", "own_id", "spread",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +64,8 @@ class RoutingTable:
         self._limits = limits
         self._networks = NetworkCounts()
         self.spread: Spread | None = None
+        self.changed: Callable[[Contact, bool], None] | None = None
+        """Told of each contact that enters (True) or leaves; must not raise."""
         # Lists, though one is looked for in them at times: dictionaries would be 2 kB a node.
         self._came: list[Contact] = []
         self._gone: list[Contact] = []
@@ -214,6 +216,8 @@ class RoutingTable:
         self._by_endpoint[contact.endpoint] = peer
         if self._limits is not None:
             self._networks.add(contact.network)
+        if self.changed is not None:
+            self.changed(contact, True)
         if contact in self._gone:
             self._gone.remove(contact)
         else:
@@ -268,6 +272,8 @@ class RoutingTable:
         del self.buckets[self.bucket_of(contact.number)].contacts[contact.number]
         if self._limits is not None:
             self._networks.remove(contact.network)
+        if self.changed is not None:
+            self.changed(contact, False)
         if contact in self._came:
             self._came.remove(contact)
         else:

@@ -108,6 +108,11 @@ class HostedNode:
         return self._node.params
 
     @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called."""
+        return self._node.closed
+
+    @property
     def joined(self) -> bool:
         """Whether the node is in a network; one without bootstrap addresses always is."""
         return self._node.joined
@@ -134,3 +139,9 @@ class HostedNode:
     published = operation(Node.published)
     remove = operation(Node.remove)
     store = operation(Node.store)
+    put_immutable = operation(Node.put_immutable)
+    get_immutable = operation(Node.get_immutable)
+    put_signed = operation(Node.put_signed)
+    get_signed = operation(Node.get_signed)
+    observe = operation(Node.observe)
+    unobserve = operation(Node.unobserve)

@@ -11,10 +11,13 @@ import gevent.socket
 
 from kademlua.core import ids
 from kademlua.core.contact import Contact, Endpoint, canonical_address, parse_endpoint
+from kademlua.core.records import SignedRecord
 from kademlua.finding import Answer
 from kademlua.node import Node, Pong
 from kademlua.placement import StoreReport
+from kademlua.recording import Recorded
 from kademlua.shell.text import Text, memory_kb, pretty, routing_text
+from kademlua.signing import Signer, SigningKey
 
 
 class Leave(Exception):
@@ -85,6 +88,20 @@ class ShellCommands:
                 'findvalue(sha1("key"), 3)',
                 "the values of a key, from up to 3 nodes",
             ),
+            "putimmutable": Command(
+                self._putimmutable, 'putimmutable("value")', "store a value under its own SHA-1"
+            ),
+            "getimmutable": Command(
+                self._getimmutable, "getimmutable(key)", "the value that has this SHA-1"
+            ),
+            "putsigned": Command(
+                self._putsigned,
+                'putsigned("value", SigningKey.load("my.key"))',
+                "store a value signed, in place of the one before",
+            ),
+            "getsigned": Command(
+                self._getsigned, 'getsigned(public_key, b"salt")', "the newest signed record"
+            ),
             "findnode": Command(
                 self._findnode, 'findnode(sha1("key"))', "the contacts closest to an id"
             ),
@@ -119,6 +136,7 @@ class ShellCommands:
             "quit": self.commands["exit"],
             "node": self._node,
             "Contact": Contact,
+            "SigningKey": SigningKey,
         }
 
     # A line that comes through a pipe may be there before the node has joined.
@@ -142,6 +160,22 @@ class ShellCommands:
     def _findvalue(self, key: bytes, howmany: int = 3) -> list[Answer]:
         self._node.wait_joined()
         return self._node.find_value(key, howmany)
+
+    def _putimmutable(self, value: Any, **how: Any) -> Recorded:
+        self._node.wait_joined()
+        return self._node.put_immutable(value, **how)
+
+    def _getimmutable(self, key: bytes) -> Any:
+        self._node.wait_joined()
+        return self._node.get_immutable(key)
+
+    def _putsigned(self, value: Any, signer: Signer, **how: Any) -> Recorded:
+        self._node.wait_joined()
+        return self._node.put_signed(value, signer, **how)
+
+    def _getsigned(self, public_key: bytes, salt: bytes = b"", **how: Any) -> SignedRecord | None:
+        self._node.wait_joined()
+        return self._node.get_signed(public_key, salt, **how)
 
     def _findnode(self, target: bytes) -> list[Contact]:
         self._node.wait_joined()

@@ -172,6 +172,7 @@ class Population:
             bootstrap=self._acquaintances(member),
             params=self._scenario.params,
             clock=virtual_now,
+            wall=virtual_now,
             rng=self._streams.stream("node", member.number, member.lives),
             transport=transport,
             pool=self._pool,

@@ -23,7 +23,9 @@ def test_help_lists_the_commands_and_teaches_by_example():
     assert "kademlua node 8001" in result.output
 
 
-@pytest.mark.parametrize("command", ["node", "add", "find", "lookup", "ping"])
+@pytest.mark.parametrize(
+    "command", ["node", "add", "find", "put", "get", "lookup", "ping", "keygen"]
+)
 def test_help_of_each_command_has_examples(command):
     result = CliRunner().invoke(main, [command, "--help"])
     assert result.exit_code == 0
@@ -63,6 +65,12 @@ def test_nothing_given_shows_the_help():
         (["find", "key", "--answers", "0"], "answers"),
         (["find", "key", "--answers", "1", "--all"], "exclude"),
         (["find", "key", "--raw", "--json"], "exclude"),
+        (["put", "v", "--salt", "s"], "--sign FILE"),
+        (["put", "v", "--expires", "1h"], "--sign FILE"),
+        (["get", "0" * 41], "40 hex digits"),
+        (["get", "x" * 64], "40 hex digits"),
+        (["get", "0" * 40, "--salt", "s"], "public key"),
+        (["get", "0" * 64, "--raw", "--json"], "exclude"),
         (["lookup", "--hex", "0" * 39], "40 hex digits"),
         (["lookup", "key", "--via", "127.0.0.1:0"], "1 to 65535"),
         (["ping", "127.0.0.1"], "HOST:PORT"),

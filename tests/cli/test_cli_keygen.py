@@ -33,8 +33,11 @@ def test_a_key_is_not_overwritten(launch, failed, key):
     assert (launch.home / key).read_text() == before
 
 
-def test_keygen_wants_to_know_what_for(launch, failed):
-    assert "--network" in failed(launch.run("keygen", "some.key"), 2)
+def test_a_network_key_is_for_one_thing(launch, key, failed):
+    assert "exclude" in failed(launch.run("keygen", "--network", "--public", "some.key"), 2)
+    assert "signing key" in failed(launch.run("keygen", "--public", key), 1)
+    launch.run("keygen", "signing.key")
+    assert "signing.key" in failed(launch.run("node", "0", "--network-key", "signing.key"), 2)
     assert not (launch.home / "some.key").exists()
 
 

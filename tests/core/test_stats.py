@@ -21,6 +21,9 @@ def test_a_snapshot_holds_every_counter():
         name: number if isinstance(getattr(stats, name), int) else {"x": number}
         for number, name in enumerate(counters, 1)
     }
+    sums = {"timeouts": "timed_out", "failed": "failed_by", "errors_out": "errors_by"}
+    for name, parts in sums.items():
+        assert snapshot.pop(name) == sum(numbers[parts].values())
     assert snapshot == numbers
 
 

@@ -1,0 +1,1 @@
+"""HTTP beside a node: an API, metrics, events. What it takes is in the extra ``http``."""

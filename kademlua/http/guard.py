@@ -1,0 +1,74 @@
+"""Guard: who may ask what. It looks at each request before anything else does."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import re
+from collections.abc import Iterable
+
+import falcon
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(?::[0-9]*)?")
+_SAFE = {"GET", "HEAD", "OPTIONS"}
+
+
+class Guard:
+    """Middleware: the Host and Origin fields, and the token.
+
+    A web page of a stranger can make a browser ask whatever it likes of a node on the same
+    machine. It can't read the answer unless its own name leads to this machine (DNS rebinding);
+    then the request bears that name, and is refused.
+    """
+
+    def __init__(self, token: str, *, is_open: bool, names: Iterable[str] = ()) -> None:
+        """Who ``is_open`` lets everybody read; else all takes the token. ``names`` are host names
+        by which the node may be reached, besides localhost and all IP addresses."""
+        self._token = token.encode()
+        self.is_open = is_open
+        self._names = {"localhost", *(name.lower() for name in names)}
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Let a request pass, or raise the error that answers it."""
+        host = req.env.get("HTTP_HOST", "")
+        if not self._is_ours(host):
+            raise falcon.HTTPError(
+                falcon.HTTP_421, description="this node is not known by the name in Host"
+            )
+        origin = req.env.get("HTTP_ORIGIN")
+        if origin is not None and not _is_same(origin, host):
+            raise falcon.HTTPForbidden(description="a page from elsewhere may not ask this node")
+        if req.env.get("HTTP_SEC_FETCH_SITE") == "cross-site" and req.path != "/":
+            raise falcon.HTTPForbidden(description="a page from elsewhere may not ask this node")
+        if (not self.is_open or req.method not in _SAFE) and not self._is_authorized(req):
+            raise falcon.HTTPUnauthorized(
+                description="this takes the token, as Authorization: Bearer TOKEN",
+                challenges=["Bearer"],
+            )
+
+    def _is_ours(self, host: str) -> bool:
+        """Whether a Host field names this node: an IP address can't be rebound."""
+        found = _HOST.fullmatch(host)
+        if found is None:
+            return False
+        name = found[1].strip("[]").lower()
+        return name in self._names or _is_address(name)
+
+    def _is_authorized(self, req: falcon.Request) -> bool:
+        kind, _, given = req.env.get("HTTP_AUTHORIZATION", "").partition(" ")
+        is_token = hmac.compare_digest(given.strip().encode(), self._token)
+        return is_token and kind.lower() == "bearer"
+
+
+def _is_same(origin: str, host: str) -> bool:
+    """Whether a page's origin is what its request was sent to."""
+    scheme, _, rest = origin.partition("://")
+    return scheme in ("http", "https") and rest.lower() == host.lower()
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,60 @@
+"""HttpService: all of HTTP beside one node, put together."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+from kademlua.core.contact import Endpoint
+from kademlua.http.app import make_app
+from kademlua.http.guard import Guard
+from kademlua.http.metrics import NodeMetrics
+from kademlua.http.server import HttpServer
+from kademlua.node import Node
+
+_ROOM = 1_024
+_WIDEST = 6
+"""Bytes that JSON takes for one of a value, at most."""
+
+
+class HttpService:
+    """The API and the metrics of a node, in its hub.
+
+    >>> service = HttpService(node, ("127.0.0.1", 8080), token="…")
+    >>> service.start()
+    """
+
+    def __init__(
+        self, node: Node, listen: Endpoint, token: str, *, names: Iterable[str] = ()
+    ) -> None:
+        """Nothing is opened before ``start``.
+
+        ``listen`` is an IP address of this machine and a port, 0 for a free one. Whatever changes
+        the node's state takes the ``token``; where the address is not a loopback one, so does all
+        else. ``names`` are host names by which the node may be asked, besides localhost and its
+        addresses.
+        """
+        is_open = ipaddress.ip_address(listen[0]).is_loopback
+        self._metrics = NodeMetrics(node, self.counts)
+        app = make_app(node, Guard(token, is_open=is_open, names=names), self._metrics)
+        max_body = _WIDEST * node.params.max_value_bytes + _ROOM
+        self._server = HttpServer(listen, app, max_body)
+
+    def start(self) -> None:
+        """Bind and begin to answer; OSError where the port is in use."""
+        self._server.start()
+        self._metrics.start()
+
+    def close(self) -> None:
+        """Stop, and end all connections; idempotent."""
+        self._metrics.close()
+        self._server.close()
+
+    @property
+    def local(self) -> Endpoint:
+        """Where it listens."""
+        return self._server.local
+
+    def counts(self) -> dict[str, int]:
+        """Those of ``HttpServer``."""
+        return self._server.counts()

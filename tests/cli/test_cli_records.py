@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+import stat
+
+import pytest
+
+
+@pytest.fixture
+def network(launch):
+    """The address of one of two nodes that know each other."""
+    _, first = launch.node()
+    process, _ = launch.node("--bootstrap", first)
+    process.err.expect("joined")
+    return first
+
+
+def test_keygen(launch, failed):
+    done = launch.run("keygen", "my.key")
+    assert (done.returncode, done.stderr) == (0, b"")
+    path = launch.home / "my.key"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    public_key = done.stdout.decode().strip()
+    assert len(bytes.fromhex(public_key)) == 32
+    content = path.read_bytes()
+    # Never over what is there.
+    assert failed(launch.run("keygen", "my.key"), 1) == "Error: my.key: File exists\n"
+    assert path.read_bytes() == content
+    assert launch.run("keygen", "--public", "my.key").stdout.decode().strip() == public_key
+    path.chmod(0o644)
+    assert "others can read it" in failed(launch.run("keygen", "--public", "my.key"), 1)
+    assert "others can read it" in failed(launch.run("put", "--sign", "my.key", "v"), 1)
+    assert "No such file" in failed(launch.run("put", "--sign", "no.key", "v"), 1)
+
+
+def test_an_immutable_record(launch, network, failed):
+    done = launch.run("put", "Hello World!", "--via", network)
+    key = "e5f96f6f38320f0f33959cb4d3d656452117aadb"
+    assert done.stdout.decode() == f"{key}  stored on 2 nodes\n"
+    assert launch.run("get", key, "--via", network).stdout == b"Hello World!\n"
+    assert launch.run("get", key, "--raw", "--via", network).stdout == b"Hello World!"
+    found = json.loads(launch.run("get", key, "--json", "--via", network).stdout)
+    assert found == {"key": key, "value": "Hello World!"}
+    assert launch.run("find", "--hex", key, "--via", network).stdout == b"Hello World!\n"
+    line = failed(launch.run("get", "00" * 20, "--via", network), 1)
+    assert line == f"Error: no record found for {'00' * 20}\n"
+
+
+def test_a_signed_record(launch, network, failed):
+    launch.run("keygen", "my.key")
+    sign = ["put", "--sign", "my.key", "--salt", "portrait", "--via", network]
+    public_key = launch.run(*sign, "one").stdout.decode().partition(" ")[0]
+    get = ["get", public_key, "--via", network, "--salt", "portrait"]
+    assert launch.run(*get).stdout == b"one\n"
+    stored = json.loads(launch.run(*sign, "-", "--expires", "1h", "--json", stdin=b"\xff\0").stdout)
+    assert len(stored["stored"]) == 2
+    found = json.loads(launch.run(*get, "--json").stdout)
+    assert found.pop("value") == {"hex": "ff00"}
+    assert found.items() <= stored.items()
+    assert (found["seq"], found["salt"], found["public_key"]) == (2, "portrait", public_key)
+    assert launch.run(*get, "--raw").stdout == b"\xff\0"
+    # Refused with errors of their own.
+    assert failed(launch.run(*sign, "old", "--seq", "2"), 1) == "Error: stale record\n"
+    assert "to be replaced" in failed(launch.run(*sign, "old", "--seq", "9", "--cas", "1"), 1)
+    assert "no record found" in failed(launch.run("get", public_key, "--via", network), 1)
+    long = ["put", "v", "--sign", "my.key", "--salt", "x" * 65, "--via", network]
+    assert "salt over 64 bytes" in failed(launch.run(*long), 1)
+
+
+def test_without_the_extra(launch, network, failed):
+    """As where it is not installed: its name leads nowhere."""
+    launch.run("keygen", "my.key")
+    launch.env["PYTHONPATH"] = f"{launch.home}:{launch.env['PYTHONPATH']}"
+    (launch.home / "cryptography.py").write_text("raise ImportError\n")
+    for args in (
+        ["keygen", "another.key"],
+        ["put", "--sign", "my.key", "v"],
+        ["get", "00" * 32, "--via", network],
+    ):
+        assert "pip install 'kademlua[crypto]'" in failed(launch.run(*args), 1)
+    assert not (launch.home / "another.key").exists()
+    key = launch.run("put", "v", "--via", network).stdout.decode().partition(" ")[0]
+    assert launch.run("get", key, "--via", network).stdout == b"v\n"

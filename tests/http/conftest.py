@@ -1,0 +1,103 @@
+"""HTTP beside a node, over real sockets of this machine."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+import gevent.socket
+import pytest
+
+from kademlua import Node
+from kademlua.http.service import HttpService
+
+TOKEN = "a-token-of-the-tests"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a request was answered with."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Client:
+    """Asks one server; each request on a connection of its own."""
+
+    def __init__(self, service: HttpService) -> None:
+        self.service = service
+        self.port = service.local[1]
+
+    def connect(self) -> gevent.socket.socket:
+        """A connection, on which a test sends every byte."""
+        return gevent.socket.create_connection(("127.0.0.1", self.port), timeout=20)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        token: str | None = None,
+        **headers: str,
+    ) -> Reply:
+        """Send a request; of the headers' names ``_`` is a hyphen."""
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token is not None:
+            given["Authorization"] = f"Bearer {token}"
+        connection = http.client.HTTPConnection("127.0.0.1", self.port)
+        connection.sock = self.connect()
+        try:
+            connection.request(method, path, body, given)
+            response = connection.getresponse()
+            found = {name.lower(): value for name, value in response.getheaders()}
+            return Reply(response.status, found, response.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str, **headers: str) -> Reply:
+        return self.ask("GET", path, **headers)
+
+    def post(self, path: str, body: bytes, kind: str = "text/plain") -> Reply:
+        return self.ask("POST", path, body, token=TOKEN, Content_Type=kind)
+
+    def raw(self, request: bytes) -> bytes:
+        """Send these bytes; all that comes back until the server hangs up."""
+        with self.connect() as sock:
+            sock.sendall(request)
+            return b"".join(iter(lambda: sock.recv(65_536), b""))
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Client]]:
+    """Answer HTTP beside a node, until the test's end."""
+    services = []
+
+    def make(node: Node, host: str = "127.0.0.1", **settings: Any) -> Client:
+        service = HttpService(node, (host, 0), TOKEN, **settings)
+        services.append(service)
+        service.start()
+        return Client(service)
+
+    yield make
+    for service in services:
+        service.close()
+
+
+@pytest.fixture
+def client(make_network: Callable[..., list[Node]], serve: Callable[..., Client]) -> Client:
+    """HTTP beside one of three nodes; ``client.node`` is it."""
+    nodes = make_network(3)
+    made = serve(nodes[1])
+    made.node = nodes[1]  # type: ignore[attr-defined]
+    return made

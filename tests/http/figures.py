@@ -1,0 +1,185 @@
+"""Figures of HTTP beside a node: what it bears, what it costs, whom it disturbs.
+
+    python -m tests.http.figures [--seconds 5]
+
+The node that is measured has a process of its own, the rest of its network another one. Finds are
+asked for by wrk, where it is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import gevent
+
+import kademlua
+from tests.http.hostile import KINDS
+
+_ROUNDS = 5
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+_NETWORK = """
+import kademlua
+pool = kademlua.ContactPool()
+first = kademlua.Node(pool=pool)
+first.start()
+nodes = [kademlua.Node(bootstrap=[first.contact.endpoint], pool=pool) for _ in range(60)]
+for node in nodes:
+    node.start()
+assert all(node.wait_joined(30) for node in nodes)
+for number in range(100):
+    nodes[0].add(kademlua.sha1(f"key {number}"), b"value")
+print(first.contact.port, flush=True)
+first.wait_closed()
+"""
+
+_NODE = """
+import sys, kademlua
+from kademlua.http.service import HttpService
+with kademlua.Node(bootstrap=[("127.0.0.1", int(sys.argv[1]))]) as node:
+    service = HttpService(node, ("127.0.0.1", 0), "a-token-for-figures")
+    service.start()
+    print(service.local[1], node.contact.port, flush=True)
+    node.wait_closed()
+"""
+
+_BUSY = """
+import sys, time, kademlua
+with kademlua.Node(bootstrap=[("127.0.0.1", int(sys.argv[1]))]) as node:
+    port = 0
+    if sys.argv[2] == "on":
+        from kademlua.http.service import HttpService
+        service = HttpService(node, ("127.0.0.1", 0), "a-token-for-figures")
+        service.start()
+        port = service.local[1]
+    print(port, flush=True)
+    keys = [kademlua.sha1(f"key {number}") for number in range(100)]
+    until, finds, began = time.monotonic() + float(sys.argv[3]), 0, time.process_time()
+    while time.monotonic() < until:
+        for key in keys:
+            node.find_value(key, 1)
+        finds += len(keys)
+    print(finds, time.process_time() - began, flush=True)
+"""
+
+
+@contextmanager
+def process(code: str, *args: object) -> Iterator[tuple[subprocess.Popen[bytes], list[float]]]:
+    """A Python program, and the numbers of the first line that it prints."""
+    command = [sys.executable, "-c", code, *map(str, args)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as popen:
+        try:
+            yield popen, numbers(popen)
+        finally:
+            popen.kill()
+
+
+def numbers(popen: subprocess.Popen[bytes]) -> list[float]:
+    """The numbers of the next line that a process prints."""
+    assert popen.stdout is not None
+    return [float(each) for each in popen.stdout.readline().split()]
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process has used so far."""
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def finds(seconds: float, network: int) -> None:
+    """Finds a second at 32 connections, and what each costs the node's processor."""
+    if shutil.which("wrk") is None:
+        print("finds: wrk is not installed")
+        return
+    with process(_NODE, network) as (popen, (port, _)):
+        for path in ("/v1/values/key%207?answers=1", "/v1/values/key%207", "/healthz"):
+            rates, costs = [], []
+            for _ in range(_ROUNDS):
+                before = processor_seconds(popen.pid)
+                url = f"http://127.0.0.1:{port:.0f}{path}"
+                command = ["wrk", "-t1", "-c32", f"-d{seconds:.0f}", url]
+                report = subprocess.run(command, capture_output=True, text=True).stdout
+                assert "Non-2xx" not in report, report
+                rate = float(report.split("Requests/sec:")[1].split()[0])
+                rates.append(rate)
+                costs.append((processor_seconds(popen.pid) - before) / (rate * seconds))
+            cost = statistics.median(costs)
+            print(
+                f"{path}: {statistics.median(rates):,.0f} a second;"
+                f" {cost * 1e6:.0f} µs of the node's processor each, {1 / cost:,.0f} on a whole one"
+            )
+
+
+def metrics(seconds: float, network: int) -> None:
+    """What it costs a busy node to be scraped every second."""
+    costs: dict[str, list[float]] = {"off": [], "on": []}
+    for _ in range(_ROUNDS):
+        for kind, found in costs.items():
+            with process(_BUSY, network, kind, seconds) as (popen, (port,)):
+                while kind == "on" and popen.poll() is None:
+                    time.sleep(1)
+                    try:
+                        urllib.request.urlopen(f"http://127.0.0.1:{port:.0f}/metrics").read()
+                    except OSError:
+                        break
+                count, used = numbers(popen)
+                found.append(used / count)
+    ratios = [on / off - 1 for on, off in zip(costs["on"], costs["off"], strict=True)]
+    print(
+        f"a find: {statistics.median(costs['off']) * 1e6:.0f} µs of processor without HTTP,"
+        f" {statistics.median(costs['on']) * 1e6:.0f} µs scraped every second;"
+        f" median of the rounds' ratios {statistics.median(ratios):+.1%}"
+    )
+
+
+def hostile(network: int) -> None:
+    """How long a ping takes while clients do their worst."""
+    with process(_NODE, network) as (_, (port, udp)), kademlua.Node() as node:
+        print(f"ping, nobody else there: {pings(node, int(udp))}")
+        for kind in sorted(KINDS):
+            count = 1_000 if kind == "half_open" else 50
+            command = [sys.executable, "-m", "tests.http.hostile", f"{port:.0f}", kind, str(count)]
+            with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as popen:
+                assert popen.stdout is not None
+                popen.stdout.readline()
+                print(f"ping, {count:,} × {kind}: {pings(node, int(udp))}")
+                popen.kill()
+            gevent.sleep(1)
+
+
+def pings(node: kademlua.Node, port: int) -> str:
+    """Times of pings one after the other, and how many were not answered."""
+    times, lost = [], 0
+    for _ in range(1_000):
+        try:
+            times.append(node.ping(("127.0.0.1", port)).seconds * 1e3)
+        except TimeoutError:
+            lost += 1
+        gevent.sleep(0.001)
+    times.sort()
+    middle, late = times[len(times) // 2], times[len(times) * 99 // 100]
+    return f"p50 {middle:.2f} ms, p99 {late:.2f} ms, longest {times[-1]:.2f} ms, {lost} lost"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    seconds = parser.parse_args().seconds
+    with process(_NETWORK) as (_, (network,)):
+        finds(seconds, int(network))
+        metrics(seconds, int(network))
+        hostile(int(network))
+
+
+if __name__ == "__main__":
+    main()
