@@ -16,6 +16,8 @@ from kademlua.core.ids import ID_BITS
 from kademlua.core.params import Params
 
 _SPACE = 1 << ID_BITS
+_RARE = 2.2
+"""Standard deviations: in fifty places there is one where nodes are farther apart by chance."""
 _SLACK = 4
 """By chance alone one place in a hundred thousand has more than four times the nodes that
 are to be expected there, and four."""
@@ -56,13 +58,20 @@ class CrowdLimits:
 
 
 class Spread:
-    """How near to each other ids may be."""
+    """How near to each other ids may be, and how far apart."""
 
-    __slots__ = ("_most",)
+    __slots__ = ("_most", "_nodes")
 
     def __init__(self, nodes: int, times: float) -> None:
         """Up to so many ``times`` as dense as so many nodes are on average."""
+        self._nodes = nodes
         self._most = max(1, int(nodes * times))
+
+    def farthest(self, count: int, sharing: int) -> int:
+        """How far away the last of the nearest so many is, at most; where those nearest are
+        dealt out to ``sharing`` searches, the last of one of them."""
+        mean = sharing * count * _SPACE // self._nodes
+        return int(mean * (1 + _RARE / count**0.5))
 
     @property
     def vicinity(self) -> int:

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable
 
 from kademlua.core.contact import Contact
 from kademlua.core.crowds import CrowdLimits, Places, Spread
-from kademlua.core.ids import to_int
+from kademlua.core.ids import ID_BITS, to_int
 
 _FRESH, _ASKED, _LATE, _LOST, _ANSWERED, _FAILED, _TAKEN = range(7)
 
+_NOWHERE = 1 << ID_BITS
 _LENGTH = 16
 """The shortlist holds at most so many times k contacts."""
 _QUERIES = 32
@@ -37,19 +38,22 @@ class Lookup:
 
     The shortlist has one id of an endpoint, and no more contacts of a network than ``limits``
     say. Where ids are nearer to each other than ``spread`` allows, those too many are passed
-    over: neither asked nor found.
+    over: neither asked nor found. Where the k closest are farther apart than it says, up to k
+    others are asked before it is finished.
     """
 
     __slots__ = (
         "_ask",
         "_contacts",
         "_crowded_below",
+        "_extra",
         "_finished",
         "_in_flight",
         "_is_crowded",
         "_is_open",
         "_is_sparing",
         "_limit",
+        "_lonely_beyond",
         "_own_id",
         "_places",
         "_shortlist",
@@ -77,9 +81,10 @@ class Lookup:
         limits: CrowdLimits | None = None,
         spread: Spread | None = None,
         take: Callable[[Contact], bool] | None = None,
+        sharing: int = 1,
     ) -> None:
-        """``take(contact)`` is asked before a contact is, and is false where another lookup
-        has taken it."""
+        """``take(contact)`` is asked before a contact is, and is false where another of the
+        ``sharing`` lookups of this target has taken it."""
         self.k = k
         self.done = False
         self.queries = 0
@@ -106,6 +111,9 @@ class Lookup:
         """Where one with half of k others nearer is nearer than this, there is a crowd; 0 where
         that is known."""
         self._is_crowded = False
+        self._lonely_beyond = _NOWHERE if spread is None else spread.farthest(k, sharing)
+        """Where the last of the k nearest is farther away than this, others are hidden."""
+        self._extra = k
         self._take = take
 
     def start(self, seeds: Iterable[Contact]) -> None:
@@ -258,12 +266,16 @@ class Lookup:
         for distance in self._uncrowded() if self._is_crowded else self._shortlist:
             state = states[distance]
             if state == _FRESH:
-                return distance if self._in_flight < self._limit else None
+                if self._in_flight >= self._limit:
+                    return None
+                self._extra -= hopeful >= self.k
+                return distance
             if state == _ASKED or state == _LATE:
                 waiting = True
             if state == _ASKED or state == _ANSWERED:
                 hopeful += 1
-                if hopeful == self.k:
+                # So far apart? Those nearer may all be one gang: ask others what they know.
+                if hopeful >= self.k and (distance < self._lonely_beyond or not self._extra):
                     break
         if not waiting and (hopeful >= self.k or _LOST not in states.values()):
             self.stop()

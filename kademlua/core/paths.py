@@ -61,6 +61,7 @@ class Paths:
                 limits=limits,
                 spread=spread,
                 take=partial(self._take, len(self._lookups)),
+                sharing=count,
             )
             self._lookups.append(lookup)
 
