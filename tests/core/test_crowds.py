@@ -164,3 +164,16 @@ def test_ids_next_to_each_other_are_a_crowd_but_for_four() -> None:
     spread = Spread(1_000, 4)
     assert [spread.least(nearer) for nearer in range(4)] == [0] * 4
     assert spread.least(4) > 1 << 140
+
+
+def test_how_far_apart_ids_may_be() -> None:
+    """Seldom are they farther; and as far as that where half of the nodes are hidden."""
+    spread, rng = Spread(1_000, 4), random.Random(7)
+    far = [0, 0]
+    for _ in range(400):
+        distances = sorted(rng.getrandbits(160) for _ in range(1_000))
+        far[0] += distances[19] > spread.farthest(20, 1)
+        far[1] += distances[::2][19] > spread.farthest(20, 1)
+    assert far[0] < 0.05 * 400
+    assert far[1] > 0.8 * 400
+    assert spread.farthest(20, 4) == pytest.approx(4 * spread.farthest(20, 1))

@@ -561,3 +561,39 @@ def test_a_network_four_times_as_large_as_thought_is_seen_all_the_same():
     honest = evenly(1_000, 30)
     search = guarded(honest, k=20, nodes=250)
     assert search.asked == honest[:20]
+
+
+def test_where_the_nearest_are_too_far_apart_others_are_asked_as_well():
+    """A gang tells of itself only; somebody who is farther away knows who is nearer."""
+    gang = [make_contact(each.number * 5) for each in evenly(1_000, 4)]
+    witness, honest = make_contact(1 << 159), evenly(1_000, 4)
+    search = guarded([*gang, witness], nodes=1_000)
+    assert search.asked == [*gang, witness]
+    for contact in gang:
+        search.answer(contact, gang)
+    assert search.finished == 0
+    search.answer(witness, honest)
+    for contact in list(search.flying):
+        search.answer(contact, honest)
+    assert search.finished == 1
+    assert search.lookup.closest() == honest
+
+
+def test_as_many_others_as_are_sought_and_no_more():
+    gang = [make_contact(each.number * 5) for each in evenly(1_000, 4)]
+    others = [make_contact((1 << 159) + number) for number in range(30)]
+    search = guarded([*gang, *others], nodes=1_000)
+    for contact in [*gang, *others]:
+        if contact in search.flying:
+            search.answer(contact, gang)
+    assert search.finished == 1
+    assert search.asked == [*gang, *others[:4]]
+
+
+def test_where_they_are_as_near_as_they_should_be_nobody_else_is():
+    honest = evenly(1_000, 30)
+    search = guarded(honest, k=20, nodes=1_000)
+    for contact in honest[:20]:
+        search.answer(contact, honest)
+    assert search.finished == 1
+    assert search.asked == honest[:20]
