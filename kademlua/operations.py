@@ -268,7 +268,12 @@ class Operations:
     def gauge(self) -> None:
         """See anew how near to each other ids may be before they count as a crowd."""
         nodes = self.estimate.usual(self._clock() - self._params.refresh_interval)
-        self._table.spread = None if nodes is None else Spread(nodes, self._params.crowd_density)
+        if nodes is None:
+            self._table.spread = None
+            return
+        nearest = self._table.closest(self._context.id, self._params.k)
+        neighbours = self.estimate.around(to_int(self._context.id), [c.number for c in nearest])
+        self._table.spread = Spread(nodes, self._params.crowd_density, neighbours)
 
     def _search(self, target: bytes, name: str, args: bytes, read: Reader, **how: Any) -> Search:
         return Search(

@@ -75,6 +75,7 @@ class Search:
             "is_sparing": is_sparing,
             "limits": context.limits,
             "spread": self._table.spread,
+            "others": self._others,
         }
         self.lookup: Lookup | Paths
         if paths == 1:
@@ -111,6 +112,10 @@ class Search:
             del self._read  # it may well hold this search
         if self._error is not None:
             raise self._error
+
+    def _others(self) -> list[Contact]:
+        """Contacts of the table beyond those with which it began."""
+        return self._living(self._table.closest(self._target, 3 * self._known)[self._known :])
 
     def _ask(self, contact: Contact) -> None:
         if self._watched is not None:

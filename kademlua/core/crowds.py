@@ -18,6 +18,8 @@ from kademlua.core.params import Params
 _SPACE = 1 << ID_BITS
 _RARE = 2.2
 """Standard deviations: in fifty places there is one where nodes are farther apart by chance."""
+_SURELY = 0.8
+"""Of what the neighbours tell, which is not exact."""
 _SLACK = 4
 """By chance alone one place in a hundred thousand has more than four times the nodes that
 are to be expected there, and four."""
@@ -62,9 +64,11 @@ class Spread:
 
     __slots__ = ("_most", "_nodes")
 
-    def __init__(self, nodes: int, times: float) -> None:
-        """Up to so many ``times`` as dense as so many nodes are on average."""
-        self._nodes = nodes
+    def __init__(self, nodes: int, times: float, neighbours: int = 0) -> None:
+        """Up to so many ``times`` as dense as so many nodes are on average. ``neighbours`` is
+        the number of nodes as those around the own id tell it: these are known by themselves
+        and not by hearsay, so a gang that tells of itself only does not make them fewer."""
+        self._nodes = max(nodes, int(_SURELY * neighbours))
         self._most = max(1, int(nodes * times))
 
     def farthest(self, count: int, sharing: int) -> int:

@@ -57,6 +57,14 @@ class SizeEstimate:
                 volume += distance
         return max(round(count * _SPACE / max(volume, 1)) + 1, len(known) + 1)
 
+    @staticmethod
+    def around(own: int, known: list[int]) -> int:
+        """Nodes in the network as those nearest to ``own`` tell it, nearest first; 0 of fewer
+        than two."""
+        if len(known) < 2:
+            return 0
+        return (len(known) - 1) * _SPACE // max(known[-1] ^ own, 1)
+
     def usual(self, since: float) -> int | None:
         """Nodes in the network as the median of the places tells them: crowds at fewer than
         half of the places don't matter. None where too few were seen since a time."""

@@ -21,6 +21,9 @@ _LENGTH = 16
 """The shortlist holds at most so many times k contacts."""
 _QUERIES = 32
 """A lookup asks at most so many times k contacts: who leads it on forever, in vain."""
+_EXTRA = 30
+"""Contacts beyond the k nearest that may be asked: the rest of what one gang tells of, and a
+score of others."""
 
 
 class Lookup:
@@ -38,7 +41,7 @@ class Lookup:
 
     The shortlist has one id of an endpoint, and no more contacts of a network than ``limits``
     say. Where ids are nearer to each other than ``spread`` allows, those too many are passed
-    over: neither asked nor found. Where the k closest are farther apart than it says, up to k
+    over: neither asked nor found. Where the k closest are farther apart than it says, some
     others are asked before it is finished.
     """
 
@@ -54,6 +57,7 @@ class Lookup:
         "_is_sparing",
         "_limit",
         "_lonely_beyond",
+        "_others",
         "_own_id",
         "_places",
         "_shortlist",
@@ -82,8 +86,10 @@ class Lookup:
         spread: Spread | None = None,
         take: Callable[[Contact], bool] | None = None,
         sharing: int = 1,
+        others: Callable[[], Iterable[Contact]] | None = None,
     ) -> None:
-        """``take(contact)`` is asked before a contact is, and is false where another of the
+        """``others()`` gives contacts farther away, for where a gang hides those that are near.
+        ``take(contact)`` is asked before a contact is, and is false where another of the
         ``sharing`` lookups of this target has taken it."""
         self.k = k
         self.done = False
@@ -113,7 +119,8 @@ class Lookup:
         self._is_crowded = False
         self._lonely_beyond = _NOWHERE if spread is None else spread.farthest(k, sharing)
         """Where the last of the k nearest is farther away than this, others are hidden."""
-        self._extra = k
+        self._extra = _EXTRA
+        self._others = others
         self._take = take
 
     def start(self, seeds: Iterable[Contact]) -> None:
@@ -161,7 +168,7 @@ class Lookup:
             self.done = True
             finished = self._finished
             # Whoever is behind these mostly holds this lookup: a circle for the collector.
-            del self._ask, self._finished, self._until, self._take
+            del self._ask, self._finished, self._until, self._take, self._others
             finished()
 
     def closest(self) -> list[Contact]:
@@ -261,7 +268,7 @@ class Lookup:
         """Whom to ask now, by distance, among the k nearest neither late nor dead."""
         # A late contact is looked past but waited for; a lost one is waited for only while
         # there are fewer than k others.
-        hopeful, waiting = 0, False
+        hopeful, waiting, is_lonely = 0, False, False
         states = self._states
         for distance in self._uncrowded() if self._is_crowded else self._shortlist:
             state = states[distance]
@@ -274,9 +281,17 @@ class Lookup:
                 waiting = True
             if state == _ASKED or state == _ANSWERED:
                 hopeful += 1
-                # So far apart? Those nearer may all be one gang: ask others what they know.
-                if hopeful >= self.k and (distance < self._lonely_beyond or not self._extra):
-                    break
-        if not waiting and (hopeful >= self.k or _LOST not in states.values()):
+                if hopeful >= self.k:
+                    # So far apart? They may all be one gang: ask others what they know.
+                    is_lonely = distance >= self._lonely_beyond and self._extra > 0
+                    if not is_lonely:
+                        break
+        if waiting:
+            return None
+        if is_lonely and self._others is not None:
+            others, self._others = self._others, None
+            self._add(others())
+            return self._next()
+        if hopeful >= self.k or _LOST not in states.values():
             self.stop()
         return None

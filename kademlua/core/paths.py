@@ -38,6 +38,7 @@ class Paths:
         is_sparing: bool = False,
         limits: CrowdLimits | None = None,
         spread: Spread | None = None,
+        others: Callable[[], Iterable[Contact]] | None = None,
     ) -> None:
         """``alpha`` calls in flight are shared by the lookups, at least one to each; all else
         is as in ``Lookup``."""
@@ -62,6 +63,7 @@ class Paths:
                 spread=spread,
                 take=partial(self._take, len(self._lookups)),
                 sharing=count,
+                others=others,
             )
             self._lookups.append(lookup)
 

@@ -482,7 +482,13 @@ def test_on_the_way_there_it_is_alpha_at_a_time():
 # Crowds.
 
 
-def guarded(contacts: Iterable[Contact], *, k: int = 4, nodes: int = 0) -> Search:
+def guarded(
+    contacts: Iterable[Contact],
+    *,
+    k: int = 4,
+    nodes: int = 0,
+    others: Callable[[], list[Contact]] | None = None,
+) -> Search:
     """A search that takes few of a network, and few next to each other among so many nodes."""
     search = Search(0, k=k, alpha=100, own=999)
     search.lookup = Lookup(
@@ -494,6 +500,7 @@ def guarded(contacts: Iterable[Contact], *, k: int = 4, nodes: int = 0) -> Searc
         finished=search._finished,
         limits=CrowdLimits.of(Params()),
         spread=Spread(nodes, 4) if nodes else None,
+        others=others,
     )
     search.lookup.start(contacts)
     return search
@@ -579,15 +586,15 @@ def test_where_the_nearest_are_too_far_apart_others_are_asked_as_well():
     assert search.lookup.closest() == honest
 
 
-def test_as_many_others_as_are_sought_and_no_more():
+def test_thirty_others_and_no_more():
     gang = [make_contact(each.number * 5) for each in evenly(1_000, 4)]
-    others = [make_contact((1 << 159) + number) for number in range(30)]
+    others = [make_contact((1 << 159) + number) for number in range(50)]
     search = guarded([*gang, *others], nodes=1_000)
     for contact in [*gang, *others]:
         if contact in search.flying:
             search.answer(contact, gang)
     assert search.finished == 1
-    assert search.asked == [*gang, *others[:4]]
+    assert search.asked == [*gang, *others[:30]]
 
 
 def test_where_they_are_as_near_as_they_should_be_nobody_else_is():
@@ -597,3 +604,17 @@ def test_where_they_are_as_near_as_they_should_be_nobody_else_is():
         search.answer(contact, honest)
     assert search.finished == 1
     assert search.asked == honest[:20]
+
+
+def test_where_only_a_gang_is_known_those_farther_away_are_asked():
+    gang = [make_contact(each.number * 5) for each in evenly(1_000, 6)]
+    witness, honest = make_contact(1 << 159), evenly(1_000, 4)
+    search = guarded(gang, nodes=1_000, others=lambda: [witness])
+    for contact in gang:
+        assert witness not in search.asked
+        search.answer(contact, gang)
+    search.answer(witness, honest)
+    for contact in honest:
+        search.answer(contact, honest)
+    assert search.finished == 1
+    assert search.lookup.closest() == honest
