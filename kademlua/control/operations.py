@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import gevent
@@ -25,6 +25,7 @@ from kademlua.control.forms import (
     packed_value,
     report_json,
 )
+from kademlua.control.tracing import traced
 from kademlua.core import ids
 from kademlua.core.contact import Contact
 from kademlua.core.errors import StorageError
@@ -169,14 +170,14 @@ class Operations:
     # The network, and the node itself.
 
     def _lookup(self, fields: Fields) -> dict[str, Any]:
-        """``key`` → the nodes closest to it."""
-        key = fields.key()
+        """``key``, ``trace`` → the nodes closest to it; with a trace, how they were found."""
+        key, is_traced = fields.key(), fields.flag("trace")
         fields.end()
         self._node.wait_joined()
-        return {
-            "key": key.hex(),
-            "nodes": [contact_json(each) for each in self._node.find_node(key)],
-        }
+        with traced(self._node, self._clock) if is_traced else nullcontext() as trace:
+            found = self._node.find_node(key)
+        told = {"key": key.hex(), "nodes": [contact_json(each) for each in found]}
+        return told if trace is None else told | {"trace": trace.json()}
 
     def _ping(self, fields: Fields) -> dict[str, Any]:
         """``address``, ``port`` → who answers, and after how long."""
