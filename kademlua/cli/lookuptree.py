@@ -28,14 +28,14 @@ def lookup_tree(found: dict[str, Any]) -> Iterator[str]:
     yield from branches(
         below.get(None, []),
         lambda query: below.get(query["id"], []),
-        lambda query: _said(query, places.get(query["id"])),
+        lambda query: _said(query, places.get(query["id"]), trace["seconds"]),
     )
 
 
-def _said(query: dict[str, Any], place: int | None) -> str:
+def _said(query: dict[str, Any], place: int | None, end: float) -> str:
     began = f"{query['id'][:_DIGITS]}  {_address(query)}  +{_ms(query['asked'])}"
     if query["fate"] == "left":
-        return f"{began}  not waited for"
+        return f"{began}  no answer in {_ms(end - query['asked'])}"
     took = _ms(query["ended"] - query["asked"])
     if query["fate"] == "failed":
         return f"{began}  failed after {took}"

@@ -29,6 +29,7 @@ from kademlua.control.tracing import traced
 from kademlua.core import ids
 from kademlua.core.contact import Contact
 from kademlua.core.errors import StorageError
+from kademlua.core.timings import Histogram
 from kademlua.jsonform import contact_json
 from kademlua.node import Node
 from kademlua.storage.transfer import Imported, held_of, put
@@ -57,6 +58,7 @@ class Operations:
             "import": self._import,
             "contacts": self._contacts,
             "stats": self._stats,
+            "timings": self._timings,
             "node": self._about,
         }
         self._streams: dict[str, Callable[[Fields], Iterator[dict[str, Any]]]] = {
@@ -213,6 +215,16 @@ class Operations:
         fields.end()
         return self._node.stats()
 
+    def _timings(self, fields: Fields) -> dict[str, Any]:
+        """→ histograms of round trips and lookups, since this was first asked."""
+        fields.end()
+        timings = self._node.timings()
+        return {
+            "round_trips": _histograms(timings.round_trips),
+            "lookups": _histograms(timings.lookups),
+            "queries": _histograms(timings.queries),
+        }
+
     def _about(self, fields: Fields) -> dict[str, Any]:
         """→ who the node is."""
         fields.end()
@@ -221,6 +233,19 @@ class Operations:
             "process": os.getpid(),
             "version": kademlua.__version__,
         }
+
+
+def _histograms(named: Mapping[str, Histogram]) -> dict[str, Any]:
+    """Histograms as JSON: how many were up to each bound and over the one before, the last how
+    many were over all, and the sum."""
+    return {
+        name: {
+            "bounds": [bound for bound, _ in histogram.buckets()[:-1]],
+            "counts": histogram.counts,
+            "total": round(histogram.total, 6),
+        }
+        for name, histogram in named.items()
+    }
 
 
 @contextmanager

@@ -47,7 +47,8 @@ class LookupTrace(LookupObserver):
         Each has its contact, its ``teller``, an id or null, the ``hop``, from 1 on, when it was
         ``asked`` and ``ended``, in seconds since the beginning, its ``fate``, and of how many
         contacts it ``told``, and how many of them were ``new``. The fate is ``answered``,
-        ``failed``, or ``left`` where the lookup could end without.
+        ``failed``, or ``left`` where there was no answer when the
+        lookup ended.
         """
         return {
             "node": contact_json(self._node.contact),
