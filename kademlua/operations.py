@@ -12,7 +12,7 @@ from typing import Any
 from gevent.event import AsyncResult
 
 from kademlua import signing
-from kademlua.caller import Caller
+from kademlua.caller import Caller, Question
 from kademlua.context import Context
 from kademlua.core import payloads
 from kademlua.core.contact import Contact
@@ -65,12 +65,22 @@ class Operations:
         to find, by default ``Params.k``; ``cause`` is one of ``Stats.caused``.
         Raises NodeClosed and TooManyCalls.
         """
+        return self._find_node(target, seeds, count, cause=cause).lookup
+
+    def _find_node(
+        self,
+        target: bytes,
+        seeds: Iterable[Contact] = (),
+        count: int | None = None,
+        *,
+        cause: str,
+    ) -> Search:
         args = payloads.args_key(target)
         read = self._read_contacts
         search = self._search(target, "findnode", args, read, cause=cause, k=count)
         search.run(seeds)
         self._took(target, search.lookup)
-        return search.lookup
+        return search
 
     def find_some(
         self, wanted: Sequence[tuple[bytes, Callable[[Lookup], bool]]], cause: str
@@ -147,6 +157,7 @@ class Operations:
         search.run(())
         if finding.left:
             self._took(key, search.lookup)
+        finding.take_pages(self._caller)
         if sieve.refused:
             self._context.stats.disbelieved.update(sieve.refused)
         return finding
@@ -168,17 +179,27 @@ class Operations:
         ``write_quorum`` took it.
         """
         replicas = self._params.replicas
-        # The nearer half know who the farther half are: a question each is saved.
-        found = self.find_node(key, count=(replicas + 1) // 2, cause=cause)
-        candidates = found.known(2 * replicas)
+        # The nearest know who the farther ones are. To ask these costs as much as that they
+        # ping us before they take the value, and some know us already.
+        search = self._find_node(key, count=(2 * replicas + 4) // 5, cause=cause)
+        candidates = search.lookup.known(2 * replicas)
         report = StoreReport()
         wanted = replicas
         if not self._context.read_only and self._is_holder(key, candidates):
             wanted -= 1
             self._store_here(key, encoded, ttl, overwrite, swaps, report)
-        args = payloads.args_store(key, encoded, overwrite, ttl, swaps=swaps)
-        question = self._caller.question("store", args)
-        placement = Placement(self._caller, self._liveliness, question, report)
+
+        def question(token: bytes) -> Question:
+            args = payloads.args_store(key, encoded, overwrite, ttl, swaps=swaps, token=token)
+            return self._caller.question("store", args)
+
+        placement = Placement(
+            self._caller,
+            self._liveliness,
+            question(b""),
+            report,
+            shown={contact: question(token) for contact, token in search.tokens.items()},
+        )
         placement.run(candidates[:wanted], candidates[wanted:])
         self._context.stats.caused[cause] += placement.sent
         if len(report.acknowledged) < self._params.write_quorum:
@@ -191,14 +212,19 @@ class Operations:
         Twice as many are told as should hold it: some may not have let go yet. Raises
         StoreFailed where nobody answered.
         """
-        found = self.find_node(key, cause="remove").known(2 * self._params.replicas)
+        search = self._find_node(key, cause="remove")
+        found = search.lookup.known(2 * self._params.replicas)
         report = StoreReport()
         own = self._context.contact
         if remove(self._store, self._tombstones, key, own, self._clock() + ttl):
             report.acknowledged.append(own)
         question = self._caller.question("remove", payloads.args_remove(key, ttl))
+        shown = {
+            contact: self._caller.question("remove", payloads.args_remove(key, ttl, token))
+            for contact, token in search.tokens.items()
+        }
         placement = Placement(
-            self._caller, self._liveliness, question, report, payloads.read_remove
+            self._caller, self._liveliness, question, report, payloads.read_remove, shown
         )
         placement.run(found, [])
         self._context.stats.caused["remove"] += placement.sent
