@@ -17,12 +17,15 @@ from kademlua.caller import Caller
 from kademlua.context import Context
 from kademlua.core import ids, payloads
 from kademlua.core.arguments import checked_key, checked_ttl, checked_value
+from kademlua.core.binding import new_id
 from kademlua.core.contact import Contact, ContactPool, Endpoint, canonical_address
+from kademlua.core.crowds import CrowdLimits
 from kademlua.core.datastore import DataStore, Store
 from kademlua.core.errors import NodeClosed, NotJoined
 from kademlua.core.params import Params
 from kademlua.core.records import SignedRecord
 from kademlua.core.routing import RoutingTable
+from kademlua.core.sieve import Accept
 from kademlua.core.stats import Stats
 from kademlua.core.timings import Timings
 from kademlua.core.tombstones import Tombstones
@@ -42,6 +45,7 @@ from kademlua.receiver import Receiver
 from kademlua.recording import Recorded, Recording
 from kademlua.replication import Replication
 from kademlua.signing import Signer
+from kademlua.strangers import Strangers
 from kademlua.transport import Transport, UdpTransport
 
 logger = logging.getLogger(__name__)
@@ -102,7 +106,8 @@ class Node:
             raise ValueError(f"a port is 0 to 65535, not {port}")
         params = params or Params()
         rng = rng or _SYSTEM_RNG
-        own_id = id or ids.random_id(rng)
+        own_id = id or new_id(host, rng, binds=params.bound_ids)
+        limits = CrowdLimits.of(params)
         stats = Stats(clock())
         transport = transport or UdpTransport(host, port, params)
         keyed = None
@@ -118,7 +123,8 @@ class Node:
             rng=rng,
             transport=transport,
             pool=pool if pool is not None else ContactPool(),
-            table=RoutingTable(own_id, params.k, clock()),
+            table=RoutingTable(own_id, params.k, clock(), limits),
+            limits=limits,
             store=store if store is not None else DataStore(params),
             stats=stats,
             observers=Observers(log),
@@ -128,8 +134,9 @@ class Node:
         if keyed is not None:
             keyed.in_flight = self._caller.in_flight
         self._tombstones = Tombstones()
-        self._handlers = Handlers(context, self._tombstones)
-        self._liveliness = LivelinessManager(context, self._caller)
+        self._strangers = Strangers(context, self._caller)
+        self._handlers = Handlers(context, self._strangers, self._tombstones)
+        self._liveliness = LivelinessManager(context, self._caller, self._strangers)
         self._operations = Operations(context, self._caller, self._liveliness, self._tombstones)
         bootstrapper = Bootstrap(
             list(bootstrap),
@@ -172,7 +179,9 @@ class Node:
             raise NodeClosed("a closed node does not start again")
         if self._started:
             return
-        receiver = Receiver(self._context, self._caller, self._handlers, self._liveliness)
+        receiver = Receiver(
+            self._context, self._caller, self._strangers, self._handlers, self._liveliness
+        )
         self._context.transport.start(receiver.receive)
         self._started = True
         self._maintenance.start()
@@ -377,16 +386,28 @@ class Node:
         return self._operations.find_node(checked_key(target)).closest()
 
     def find_value(
-        self, key: bytes, answers: int = 3, per_node: int = 4096, *, quorum: int = 1
+        self,
+        key: bytes,
+        answers: int = 3,
+        per_node: int = 4096,
+        *,
+        quorum: int = 1,
+        accept: Accept | None = None,
+        paths: int | None = None,
     ) -> list[Answer]:
         """The values of a key, from up to ``answers`` nodes, up to ``per_node`` of each.
 
         With a ``quorum`` only values that at least so many nodes have, and the search goes on
-        until there is one. An empty list where the k closest nodes have none. Holders that
-        were seen to lack it are given it in the background. Raises as ``add`` does.
+        until there is one. ``accept`` is given the plain values of an answer and returns those
+        that are to be believed; a node without any counts as one that has none. With
+        ``paths``, by default ``Params.paths``, nodes are sought on so many disjoint paths. An
+        empty list where the k closest nodes have none. Holders that were seen to lack it are
+        given it in the background. Raises as ``add`` does.
         """
         self._require_joined()
-        finding = self._operations.find_value(checked_key(key), answers, per_node, quorum)
+        paths = paths or self.params.paths
+        sieve = self._operations.sieve(checked_key(key), accept=accept)
+        finding = self._operations.find_value(key, answers, per_node, quorum, sieve, paths)
         self._mending.follow(finding)
         return finding.result()
 
@@ -450,11 +471,11 @@ class Node:
         self._require_joined()
         return self._recording.put_immutable(value, seconds)
 
-    def get_immutable(self, key: bytes) -> Any:
-        """The value whose bencoding has this SHA-1; KeyError where no node has it. Raises as
-        ``add`` does."""
+    def get_immutable(self, key: bytes, *, paths: int | None = None) -> Any:
+        """The value whose bencoding has this SHA-1; KeyError where no node has it. ``paths`` as
+        in ``find_value``. Raises as ``add`` does."""
         self._require_joined()
-        return self._recording.get_immutable(checked_key(key))
+        return self._recording.get_immutable(checked_key(key), paths)
 
     def put_signed(
         self,
@@ -497,16 +518,20 @@ class Node:
         *,
         answers: int | None = None,
         least_seq: int = 0,
+        paths: int | None = None,
     ) -> SignedRecord | None:
         """The newest record of a public key and a salt; None where there is none.
 
         All of the k closest nodes are asked; with ``answers`` no more than until so many have
-        shown a genuine one. Where nothing but records are found that are not believed, raises
+        shown a genuine one. ``paths`` as in ``find_value``: 4 are a good number where nodes are
+        hostile. Where nothing but records are found that are not believed, raises
         RecordForged, RecordExpired, or RecordStale for sequence numbers below ``least_seq``;
         CryptoMissing; and as ``add`` does.
         """
         self._require_joined()
-        return self._recording.get_signed(public_key, salt, answers=answers, least_seq=least_seq)
+        return self._recording.get_signed(
+            public_key, salt, answers=answers, least_seq=least_seq, paths=paths
+        )
 
     def _publication(self, key: bytes, value: Any, ttl: float | None) -> Publication:
         encoded = checked_value(value, self.params)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
+import gevent
 from gevent.event import AsyncResult
 
 from kademlua.context import Context
@@ -18,6 +20,8 @@ _AT_ONCE = 4
 _AGAIN = 60.0
 """Seconds after which one is stored again that failed."""
 _JITTER = 0.2
+_GRAIN = 0.1
+"""Seconds that the timer waits at least."""
 
 
 class Publication(NamedTuple):
@@ -61,10 +65,13 @@ class Publications:
         "_context",
         "_crew",
         "_due",
+        "_is_closed",
         "_operations",
         "_params",
         "_queue",
         "_saved",
+        "_timer",
+        "_timer_at",
     )
 
     def __init__(
@@ -78,6 +85,9 @@ class Publications:
         self._by_key: dict[bytes, Publication] = {}
         self._due: dict[bytes, float] = {}
         self._queue: dict[bytes, None] = {}
+        self._timer: Any = None
+        self._timer_at = math.inf
+        self._is_closed = False
         self._crew = Crew(_AT_ONCE, self._publish_next, context.log)
 
     def start(self) -> None:
@@ -89,6 +99,8 @@ class Publications:
     def close(self) -> None:
         """End what is under way; idempotent."""
         self._crew.close()
+        self._disarm()
+        self._is_closed = True
 
     def all(self) -> list[Publication]:
         """What is published now."""
@@ -125,11 +137,15 @@ class Publications:
 
     def look_after(self, now: float) -> None:
         """See what is due; greenlets of its own store it."""
+        soonest = math.inf
         for key, due in self._due.items():
             if due <= now:
                 self._queue[key] = None
+            else:
+                soonest = min(soonest, due)
         if self._queue:
             self._crew.wake(len(self._queue))
+        self._arm(soonest)
 
     def _publish_next(self) -> bool:
         if not self._queue:
@@ -138,7 +154,8 @@ class Publications:
         del self._queue[key]
         publication = self._by_key.get(key)
         if publication is not None:
-            self._due[key] = self._clock() + _AGAIN
+            self._due[key] = due = self._clock() + min(_AGAIN, publication.ttl / 2)
+            self._arm(due)
             try:
                 self._store(publication)
             except StoreFailed as error:
@@ -155,7 +172,30 @@ class Publications:
     def _plan(self, publication: Publication) -> None:
         seconds = min(publication.ttl / 2, self._params.republish_interval)
         jitter = 1 - _JITTER * self._context.rng.random()
-        self._due[publication.key] = self._clock() + seconds * jitter
+        self._due[publication.key] = due = self._clock() + seconds * jitter
+        self._arm(due)
+
+    # A timer, for what is due sooner than a round of upkeep comes by.
+
+    def _arm(self, due: float) -> None:
+        wait = due - self._clock()
+        if self._is_closed or wait > 2 * self._params.settle_interval or due >= self._timer_at:
+            return
+        self._disarm()
+        self._timer_at = due
+        self._timer = gevent.get_hub().loop.timer(max(wait, _GRAIN))
+        self._timer.start(self._ring)
+
+    def _ring(self) -> None:
+        self._disarm()
+        self.look_after(self._clock())
+
+    def _disarm(self) -> None:
+        self._timer_at = math.inf
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
 
 
 def _why_not_kept(saved: SavedPublications) -> str | None:

@@ -13,13 +13,18 @@ from gevent.event import AsyncResult
 
 from kademlua.caller import Caller
 from kademlua.context import Context
+from kademlua.core import payloads
 from kademlua.core.calls import Call
 from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError, NodeClosed, RpcTimeout, WireError
 from kademlua.core.lookup import Lookup
+from kademlua.core.paths import Paths
 from kademlua.liveliness import LivelinessManager
 from kademlua.observers import WatchedLookup
 
+PADDED = 240
+"""Bytes of a question to one who may not know our address: enough for k contacts in answer."""
+PADDED_V6 = 304
 Reader = Callable[[Contact, list[Any]], list[Contact]]
 """Given who answered and what, returns the contacts in the answer; or raises WireError."""
 
@@ -42,9 +47,11 @@ class Search:
         alpha: int | None = None,
         is_sparing: bool = False,
         until: Callable[[Lookup], bool] | None = None,
+        paths: int = 1,
     ) -> None:
-        """``cause`` is one of ``Stats.caused``. The last four are those of ``Lookup``; ``k`` and
-        ``alpha`` by default of ``Params``."""
+        """``cause`` is one of ``Stats.caused``. ``k``, ``alpha``, ``is_sparing`` and ``until`` are
+        those of ``Lookup``, the first two by default of ``Params``. On several disjoint
+        ``paths`` there is no ``until``."""
         params = context.params
         k = k or params.k
         self._table = context.table
@@ -57,22 +64,30 @@ class Search:
         self._target = target
         self._known = max(params.k, k)
         self._question = caller.question(name, args)
+        self.tokens: dict[Contact, bytes] = {}
+        """The tokens in the answers, by who gave them."""
         self._read = read
         self._error: Exception | None = None
         self._ended: AsyncResult[None] = AsyncResult()
         self._watched: WatchedLookup | None = None
         if context.observers.all:
             self._watched = WatchedLookup(context.observers, context.clock, name, target, cause)
-        self.lookup = Lookup(
-            target,
-            own_id=self._table.own_id,
-            k=k,
-            alpha=alpha or params.alpha,
-            ask=self._ask,
-            finished=self._ended.set if self._watched is None else self._end_watched,
-            is_sparing=is_sparing,
-            until=until,
-        )
+        how: dict[str, Any] = {
+            "own_id": self._table.own_id,
+            "k": k,
+            "alpha": alpha or params.alpha,
+            "ask": self._ask,
+            "finished": self._ended.set if self._watched is None else self._end_watched,
+            "is_sparing": is_sparing,
+            "limits": context.limits,
+            "spread": self._table.spread,
+            "others": self._others,
+        }
+        self.lookup: Lookup | Paths
+        if paths == 1:
+            self.lookup = Lookup(target, until=until, **how)
+        else:
+            self.lookup = Paths(paths, target, **how)
 
     def run(self, seeds: Iterable[Contact]) -> None:
         """Do it, blocking this greenlet; raises what made it impossible."""
@@ -104,6 +119,10 @@ class Search:
         if self._error is not None:
             raise self._error
 
+    def _others(self) -> list[Contact]:
+        """Contacts of the table beyond those with which it began."""
+        return self._living(self._table.closest(self._target, 3 * self._known)[self._known :])
+
     def _ask(self, contact: Contact) -> None:
         if self._watched is not None:
             self._watched.queried(contact)
@@ -117,9 +136,15 @@ class Search:
                 timeout=self._liveliness.patience.until_over(patience),
                 late=self._late,
                 patience=patience,
+                least=self._least(contact),
             )
         except KademluaError as error:
             self._give_up(error)
+
+    def _least(self, contact: Contact) -> int:
+        if self._liveliness.is_known_by(contact):
+            return 0
+        return PADDED_V6 if contact.is_ipv6 else PADDED
 
     def _done(self, call: Call, result: list[Any] | KademluaError) -> None:
         contact = call.contact
@@ -133,6 +158,8 @@ class Search:
                 told = self._living(self._read(contact, result))
                 if self._watched is not None:
                     self._watched.answered(told)
+                if token := payloads.read_token(result):
+                    self.tokens[contact] = token
                 self.lookup.answered(contact, told)
             except WireError as error:
                 self._caller.note_bad_answer(error)

@@ -59,6 +59,20 @@ def test_it_is_stored_again_after_half_of_its_time(world: World) -> None:
     assert nodes[0].stats()["calls"]["store"] == 2
 
 
+@pytest.mark.parametrize("ttl", [2, 7, 30])
+def test_a_short_life_is_renewed_in_time(world: World, ttl: int) -> None:
+    """Also where it is over before the next round of upkeep."""
+    nodes = world.network(5)
+    nodes[0].publish(KEY, b"v", ttl=ttl)
+    for _ in range(120):
+        gevent.sleep(0.5)
+        assert len(holders(nodes)) == 5
+        assert nodes[1].find_value(KEY)
+    nodes[0].unpublish(KEY)
+    gevent.sleep(ttl + TICK)
+    assert not holders(nodes)
+
+
 def test_publications_outlast_their_process(world: World) -> None:
     nodes, saved = world.network(5), Saved()
     node = world.node(nodes[0], publications=saved)

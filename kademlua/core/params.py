@@ -60,6 +60,40 @@ class Params:
     max_probes: int = _bounded(256, 1, 100_000)
     """Probes under way or waiting; further strangers are passed over."""
 
+    # Strangers and floods.
+    requests_per_source: float = _bounded(1_000, 1, 10_000_000)
+    """Requests answered in a second to one IPv4 /24 or IPv6 /64; twice as many at once."""
+    stores_per_source: float = _bounded(100, 1, 10_000_000)
+    """Stores and removes of these."""
+    requests_of_strangers: float = _bounded(2_000, 1, 10_000_000)
+    """Requests answered in a second to all whose address is not verified, together."""
+    stores_of_strangers: float = _bounded(500, 1, 10_000_000)
+    """Stores and removes of these."""
+    private_apart: bool = True
+    """Loopback and private addresses are apart: each endpoint is a source by itself, for which
+    the four bounds above hold only while the node is behind with its work; and they are no
+    crowd, however many of them are of one network."""
+    max_held: int = _bounded(256, 1, 100_000)
+    """Requests held back until their senders have proved their address, and pings sent for
+    that in a second."""
+
+    # Crowds. A network is an IPv4 /24 or an IPv6 /48.
+    crowd_bucket: int = _bounded(2, 1, 1_000_000)
+    """Contacts of one network in a bucket of the routing table."""
+    crowd_table: int = _bounded(10, 1, 1_000_000)
+    """Contacts of one network in the whole routing table."""
+    crowd_lookup: int = _bounded(3, 1, 1_000_000)
+    """Contacts of one network in the shortlist of a lookup."""
+    crowd_density: float = _bounded(4, 2, 1e9)
+    """How many times as near to each other as in a network of this size contacts may be on
+    average; who is too many is passed over, in lookups and in the table next to the own id."""
+    bound_ids: bool = False
+    """Whether only contacts whose ids are bound to their addresses (BEP 42) enter the table and
+    lookups, loopback and private addresses apart. All nodes of a network must agree on it."""
+    paths: int = _bounded(1, 1, 16)
+    """Disjoint paths on which finds and stores seek their nodes, where the program does not
+    say; 1: one lookup."""
+
     # Values.
     ttl: float = _bounded(86_400, 1, 31_536_000)
     """How long a value lives where its owner does not say."""
@@ -91,8 +125,9 @@ class Params:
     max_bytes_per_address: int = _bounded(33_554_432, 0, 1 << 50)
     """Bytes of values whose owners have one IP address (of IPv6 the network's half of it);
     further ones are refused."""
-    max_answer_bytes: int = _bounded(14_000, 1, 60_000)
-    """Bytes of values in one answer to a findvalue; one value alone may be larger."""
+    max_answer_bytes: int = _bounded(1_200, 600, 60_000)
+    """Bytes of a datagram that answers a findnode or findvalue, and so of one that passes
+    everywhere unfragmented; one value alone may be larger."""
     overwrite_drops_others: bool = False
     """Whether an overwriting store drops other owners' values of the key too, as the
     original always did."""

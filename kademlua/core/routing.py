@@ -6,9 +6,11 @@ keeps it is told whom to probe (Maymounkov and Mazières 2002, sections 2.2 to 2
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 from kademlua.core.contact import Contact, Endpoint
+from kademlua.core.crowds import CrowdLimits, NetworkCounts, Spread
 from kademlua.core.ids import ID_BITS, to_int
 from kademlua.core.roundtrip import RoundTrip
 
@@ -16,12 +18,16 @@ from kademlua.core.roundtrip import RoundTrip
 class Peer(RoundTrip):
     """A contact in the table, when it was last heard from, and how far away it is."""
 
-    __slots__ = ("contact", "heard")
+    __slots__ = ("answered", "asked", "contact", "heard")
 
     def __init__(self, contact: Contact, now: float) -> None:
         super().__init__()
         self.contact = contact
         self.heard = now
+        self.answered = now
+        """When it last answered: a request that seems to be its own can be forged."""
+        self.asked = -math.inf
+        """When it was last answered by us: since then we are no stranger to it."""
 
 
 class KBucket:
@@ -42,20 +48,27 @@ class RoutingTable:
     """The contacts of one node.
 
     Buckets are counted by the bits that their contacts share with the own id. Only the
-    last one, which holds the own id, splits.
+    last one, which holds the own id, splits. Of one network there are no more contacts than
+    ``limits`` say; nor more next to each other than ``spread`` allows, once that is known.
     """
 
     __slots__ = (
-        "_by_endpoint", "_by_id", "_came", "_gone", "_k", "_own", "buckets", "changed", "own_id",
+        "_by_endpoint", "_by_id", "_came", "_gone", "_k", "_limits", "_networks", "_own", "buckets",
+        "changed", "own_id", "spread",
     )  # fmt: skip
 
-    def __init__(self, own_id: bytes, k: int, now: float) -> None:
+    def __init__(
+        self, own_id: bytes, k: int, now: float, limits: CrowdLimits | None = None
+    ) -> None:
         self.own_id = own_id
         self._own = to_int(own_id)
         self._k = k
         self._by_id: dict[bytes, Peer] = {}
         self._by_endpoint: dict[Endpoint, Peer] = {}
         self.buckets = [KBucket(now)]
+        self._limits = limits
+        self._networks = NetworkCounts()
+        self.spread: Spread | None = None
         self.changed: Callable[[Contact, bool], None] | None = None
         """Told of each contact that enters (True) or leaves; must not raise."""
         # Lists, though one is looked for in them at times: dictionaries would be 2 kB a node.
@@ -82,24 +95,28 @@ class RoutingTable:
         shared = ID_BITS - (number ^ self._own).bit_length()
         return min(shared, len(self.buckets) - 1)
 
-    def heard(self, node_id: bytes, endpoint: Endpoint, now: float) -> bool:
-        """Note that a packet came from here; False where that is no peer of the table."""
+    def heard(self, node_id: bytes, endpoint: Endpoint, now: float) -> Peer | None:
+        """Note that a packet came from here: from whom, or None where that is no peer of the
+        table."""
         peer = self._by_id.get(node_id)
         if peer is None or peer.contact.endpoint != endpoint:
-            return False
+            return None
         peer.heard = now
         contact = peer.contact
         number = contact.number
         contacts = self.buckets[self.bucket_of(number)].contacts
         del contacts[number]  # and in again: a dictionary keeps the order of entry
         contacts[number] = contact
-        return True
+        return peer
 
     def has_room_for(self, node_id: bytes) -> bool:
         """Whether a contact of this id would get a place if it answered a probe."""
         if node_id == self.own_id or node_id in self._by_id:
             return False
-        return self.has_room_in(self.bucket_of(to_int(node_id)))
+        number = to_int(node_id)
+        if not self.has_room_in(self.bucket_of(number)):
+            return False
+        return self.spread is None or not self._is_dense(number, self.spread)
 
     def seeks(self, node_id: bytes, enough: int) -> bool:
         """Whether a contact of this id is worth a probe: it would get a place, and be among
@@ -116,6 +133,39 @@ class RoutingTable:
         """Whether a bucket has a place, or is the own one, which makes room by splitting."""
         return index == len(self.buckets) - 1 or len(self.buckets[index].contacts) < self._k
 
+    def admits(self, contact: Contact) -> bool:
+        """Whether a contact may be in the table: its id is one that it may have, there are
+        fewer of its network than there may be, in its bucket and in the table, and fewer next
+        to it."""
+        limits = self._limits
+        if limits is not None and (not limits.is_bound(contact) or self._is_crowded(contact)):
+            return False
+        return self.spread is None or not self._is_dense(contact.number, self.spread)
+
+    def _is_crowded(self, contact: Contact) -> bool:
+        limits = self._limits
+        if limits is None or not limits.concerns(contact):
+            return False
+        network = contact.network
+        count = self._networks.count(network)
+        if count < min(limits.bucket, limits.table):
+            return False
+        if count >= limits.table:
+            return True
+        contacts = self.buckets[self.bucket_of(contact.number)].contacts.values()
+        return sum(each.network == network for each in contacts) >= limits.bucket
+
+    def _is_dense(self, number: int, spread: Spread) -> bool:
+        """Whether as many as can be have ids next to this one."""
+        near = spread.vicinity
+        index = self.bucket_of(number)
+        # Others next to it share its bucket, but for those around the own id.
+        last = len(self.buckets) if number ^ self._own < 2 * near else index + 1
+        found = 0
+        for bucket in self.buckets[index:last]:
+            found += sum(each ^ number < near for each in bucket.contacts)
+        return found >= spread.within(near)
+
     def answered(self, contact: Contact, now: float) -> Contact | None:
         """Note that ``contact`` answered an RPC of ours: it may enter.
 
@@ -123,7 +173,9 @@ class RoutingTable:
         waits, and the contact that stands in its way is returned: a candidate for a probe
         (who is dead is to be ``remove``\\ d).
         """
-        if self.heard(contact.id, contact.endpoint, now):
+        peer = self.heard(contact.id, contact.endpoint, now)
+        if peer is not None:
+            peer.answered = now
             return None
         if contact.id == self.own_id:
             return None
@@ -143,6 +195,8 @@ class RoutingTable:
         return in_the_way
 
     def _enter(self, contact: Contact, now: float) -> Contact | None:
+        if not self.admits(contact):
+            return None
         while True:
             index = self.bucket_of(contact.number)
             bucket = self.buckets[index]
@@ -168,6 +222,8 @@ class RoutingTable:
         bucket.replacements.pop(contact.number, None)
         self._by_id[contact.id] = peer
         self._by_endpoint[contact.endpoint] = peer
+        if self._limits is not None:
+            self._networks.add(contact.network)
         if self.changed is not None:
             self.changed(contact, True)
         if contact in self._gone:
@@ -222,6 +278,8 @@ class RoutingTable:
         del self._by_id[contact.id]
         del self._by_endpoint[contact.endpoint]
         del self.buckets[self.bucket_of(contact.number)].contacts[contact.number]
+        if self._limits is not None:
+            self._networks.remove(contact.network)
         if self.changed is not None:
             self.changed(contact, False)
         if contact in self._came:
@@ -232,13 +290,14 @@ class RoutingTable:
     def _move_up(
         self, bucket: KBucket, heard: float, but: Endpoint | None = None
     ) -> Contact | None:
-        """Give a free place to the best of those that wait and whose id and endpoint
-        nobody in the table has; to none at an endpoint that just said it has another id."""
+        """Give a free place to the best of those that wait and whose id and endpoint nobody
+        in the table has; to none of a crowd, nor to one at an endpoint that just said it has
+        another id."""
         waiting = bucket.replacements
         while waiting:
             _, successor = waiting.popitem()
             endpoint = successor.endpoint
-            if endpoint == but:
+            if endpoint == but or not self.admits(successor):
                 continue
             if successor.id not in self._by_id and endpoint not in self._by_endpoint:
                 self._place(bucket, Peer(successor, heard))
@@ -286,9 +345,18 @@ class RoutingTable:
             if not distance >> (ID_BITS - 1 - index) & 1:
                 yield _without(buckets[index].contacts, left_out)
 
-    def silent(self, before: float, count: int) -> list[Contact]:
-        """Up to ``count`` contacts not heard from since ``before``, the longest silent first."""
-        silent = [peer for peer in self._by_id.values() if peer.heard < before]
+    def silent(self, before: float, count: int, grace: float = 0.0) -> list[Contact]:
+        """Up to ``count`` contacts not heard from since ``before``, the longest silent first.
+
+        Those that asked us last, and did not answer, are to be asked some seconds of ``grace``
+        earlier, the others later: so two that know each other take turns, and each has shown
+        the other now and then that it is where it seems to be.
+        """
+        silent = [
+            peer
+            for peer in self._by_id.values()
+            if peer.heard < (before - grace if peer.answered >= peer.heard else before + grace)
+        ]
         silent.sort(key=lambda peer: peer.heard)
         return [peer.contact for peer in silent[:count]]
 

@@ -1,0 +1,1 @@
+"""Fuzzing: what strangers may send, written by a machine that looks for trouble."""

@@ -1,0 +1,84 @@
+"""``python -m tests.fuzz.seeds``: write the beginnings of the corpora, from what is right."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from hashlib import sha1
+from pathlib import Path
+
+from kademlua.core import payloads, protocol
+from kademlua.core.contact import Contact
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+_APART = 7
+KEY = b"k" * 20
+V4 = Contact("192.0.2.7", 8003, b"v" * 20)
+V6 = Contact("2001:db8::7", 8004, b"w" * 20)
+
+
+def datagrams() -> Iterator[bytes]:
+    """Some that the original recorded, and ours, requests and responses."""
+    for path in sorted((ROOT / "tests" / "golden").glob("*.jsonl")):
+        for row in list(map(json.loads, path.read_text().splitlines()))[::_APART]:
+            yield bytes.fromhex(row["request"])
+            if row["response"]:
+                yield bytes.fromhex(row["response"])
+    calls = {
+        b"ping": b"",
+        b"getsocket": b"",
+        b"findnode": payloads.args_key(KEY),
+        b"findvalue": payloads.args_findvalue(KEY, 4096),
+        b"store": payloads.args_store(KEY, b"5:hello", False, 3600),
+        b"remove": payloads.args_remove(KEY, 60),
+        b"leave": payloads.args_leave(True),
+        b"lacks": payloads.args_lacks(KEY, [V4, V6]),
+    }
+    for name, args in calls.items():
+        for read_only in (False, True):
+            payload = protocol.encode_call(name, args, read_only)
+            yield protocol.encode_request(b"s" * 20, b"rpc-id-8", payload)
+    for reply in (
+        payloads.PONG,
+        payloads.STORED,
+        payloads.refused_reply("no room"),
+        payloads.findnode_reply([V4, V6], 1),
+        payloads.findvalue_reply([V4], [b"5:hello"], 1),
+        payloads.findvalue_reply([V4], [b"5:hello"], 0),
+        payloads.getsocket_reply("192.0.2.7", 8003),
+    ):
+        yield protocol.encode_response(b"s" * 20, b"rpc-id-8", reply)
+    yield protocol.encode_error(b"s" * 20, b"rpc-id-8", protocol.NO_SUCH_RPC)
+
+
+LINES = [
+    b'{"id": 1, "do": "stats"}',
+    b'{"id": 2, "do": "find", "key": "%b"}' % KEY.hex().encode(),
+    b'{"id": 3, "do": "add", "key": "%b", "value": "NTpoZWxsbw==", "ttl": 60}' % KEY.hex().encode(),
+    b'{"id": 4, "do": "stored"}\n{"id": 5, "do": "contacts"}',
+    b'{"id": 6, "do": "ping", "address": "192.0.2.7", "port": 8003}',
+]
+
+
+def seeds() -> Iterator[tuple[str, bytes]]:
+    for datagram in datagrams():
+        yield "node", b"\x07" + datagram
+        yield "bencoded", datagram
+        yield "bencoded", datagram[32:]
+    for line in LINES:
+        yield "control", line + b"\n"
+    yield "configuration", b"k = 20\nttl = 3600\noverwrite_drops_others = true\n"
+    for path in sorted((ROOT / "swarm" / "scenarios").glob("*.toml")):
+        yield "scenario", path.read_bytes()
+
+
+def main() -> None:
+    for target, data in seeds():
+        directory = HERE / "corpus" / target
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / sha1(data).hexdigest()[:16]).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()
