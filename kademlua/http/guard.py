@@ -11,7 +11,7 @@ import falcon
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(?::[0-9]*)?")
 _SAFE = {"GET", "HEAD", "OPTIONS"}
-_PUBLIC = ("/", "/healthz", "/readyz")
+PUBLIC = ("/", "/healthz", "/readyz")
 """The page, which tells nothing of the node, and what probes ask that have no token."""
 
 
@@ -42,7 +42,7 @@ class Guard:
             raise falcon.HTTPForbidden(description="a page from elsewhere may not ask this node")
         if req.env.get("HTTP_SEC_FETCH_SITE") == "cross-site" and req.path != "/":
             raise falcon.HTTPForbidden(description="a page from elsewhere may not ask this node")
-        is_public = req.path in _PUBLIC or req.path.startswith("/page/")
+        is_public = req.path in PUBLIC or req.path.startswith("/page/")
         is_free = req.method in _SAFE and (self.is_open or is_public)
         if not is_free and not self._is_authorized(req):
             raise falcon.HTTPUnauthorized(

@@ -12,6 +12,7 @@ from kademlua.core.params import Params
 from kademlua.http import schemas
 from kademlua.http.describing import flag, number, operation, parameter, ref
 from kademlua.http.events import KINDS
+from kademlua.http.guard import PUBLIC
 from kademlua.http.paging import MAX_LISTED
 from kademlua.http.resources import MAX_ANSWERS, MAX_PER_NODE
 from kademlua.http.values import BYTES, JSON
@@ -39,9 +40,9 @@ def document(params: Params, *, is_open: bool, swarm: bool = False) -> dict[str,
     paths = _watching() | _values(params) | _published(params) | _knowledge()
     if swarm:
         paths |= _swarm()
-    for operations in paths.values():
+    for path, operations in paths.items():
         for method, described in operations.items():
-            if method != "parameters" and (method != "get" or not is_open):
+            if method != "parameters" and (method != "get" or not (is_open or path in PUBLIC)):
                 described["security"] = [{"token": []}]
     return {
         "openapi": "3.1.0",
