@@ -19,6 +19,7 @@ from kademlua.core.lookup import Lookup
 from kademlua.core.routing import KBucket
 from kademlua.liveliness import FOOTHOLD, LivelinessManager
 from kademlua.operations import Operations
+from kademlua.search import PADDED, PADDED_V6
 
 _KNOWN_AT_ONCE = 16
 """Contacts of a former life that are asked at a time."""
@@ -168,7 +169,15 @@ class Bootstrap:
         self._context.stats.caused["join"] += len(endpoints)
         for endpoint in endpoints:
             # One lost datagram shall not cost a whole try: it is sent once more.
-            self._caller.send(endpoint, None, question, done, late=_wait_on, patience=patience)
+            self._caller.send(
+                endpoint,
+                None,
+                question,
+                done,
+                late=_wait_on,
+                patience=patience,
+                least=PADDED_V6 if ":" in endpoint[0] else PADDED,
+            )
         return first.get() if endpoints else None
 
     def _resolve(self) -> list[Endpoint]:

@@ -50,6 +50,8 @@ class Caller:
         self._timer: Any = None
         self._timer_at = 0.0
         self._closed = False
+        self.changed: Callable[[Contact], None] | None = None
+        """Called with a contact in whose place another id answered."""
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -73,13 +75,15 @@ class Caller:
         timeout: float | None = None,
         late: Callable[[Call], None] | None = None,
         patience: float = 0.0,
+        least: int = 0,
     ) -> Call:
         """Send a request; ``done`` is called once with the values or the error.
 
-        Without ``contact`` any id may answer. With ``late``, the request is sent once more
-        after ``patience`` seconds, and ``late`` is called then and once more later. Nothing of
-        this may block. Raises TooManyCalls and NodeClosed, and ValueError where it does not
-        fit a packet.
+        Without ``contact`` any id may answer. The datagram is padded to ``least`` bytes: who
+        does not know our address answers with three times as many at most. With ``late``, the
+        request is sent once more after ``patience`` seconds, and ``late`` is called then and
+        once more later. Nothing of this may block. Raises TooManyCalls and NodeClosed, and
+        ValueError where it does not fit a packet.
         """
         if self._closed:
             raise NodeClosed("the node is closed")
@@ -88,6 +92,8 @@ class Caller:
         name, payload = question
         rpc_id = self._rpc_id()
         datagram = protocol.encode_request(self._context.id, rpc_id, payload)
+        if len(datagram) < least:
+            datagram = datagram.ljust(least, b"\0")
         call = Call(rpc_id, endpoint, contact, name, now, deadline, done, late, patience, datagram)
         self._calls.begin(call)
         self._stats.calls[name] += 1
@@ -150,6 +156,10 @@ class Caller:
         call = self._calls.match(packet.rpc_id, endpoint, packet.sender_id)
         if isinstance(call, str):
             self._stats.dropped[call] += 1
+            if call == "response of another id" and self.changed is not None:
+                former = self._calls.get(packet.rpc_id)
+                if former is not None and former.contact is not None:
+                    self.changed(former.contact)
             return None
         if call.contact is None:
             call.contact = self._context.pool.contact(*endpoint, packet.sender_id)

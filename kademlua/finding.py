@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from kademlua.caller import Caller
 from kademlua.context import Context
 from kademlua.core import payloads
 from kademlua.core.contact import Contact
@@ -13,6 +14,7 @@ from kademlua.core.ids import to_int
 from kademlua.core.lookup import Lookup
 from kademlua.core.paths import Paths
 from kademlua.core.sieve import Sieve
+from kademlua.pages import rest_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,8 @@ class Finding:
     least ``quorum`` of them have."""
 
     __slots__ = (
-        "_answers", "_context", "_found", "_lacking", "_per_node", "_quorum", "_votes", "key",
-        "lookup", "sieve",
+        "_answers", "_context", "_cut", "_found", "_lacking", "_per_node", "_quorum", "_votes",
+        "key", "lookup", "sieve",
     )  # fmt: skip
 
     lookup: Lookup | Paths
@@ -54,6 +56,8 @@ class Finding:
         self._votes: Counter[bytes] = Counter()
         self._found: list[Answer] = []
         self._lacking: list[Contact] = []
+        self._cut: list[tuple[Answer, int, int]] = []
+        """Answers that had so many values, and say that so many more are there."""
 
     @property
     def left(self) -> int:
@@ -82,12 +86,23 @@ class Finding:
         elif self.left:
             if not self.take(contact, retval):
                 self._lacking.append(contact)
+            elif (more := min(payloads.read_more(values), self._per_node - len(retval))) > 0:
+                self._cut.append((self._found[-1], len(retval), more))
             left = self.left
             if not left:
                 self.lookup.stop()
                 return []
             self.lookup.narrow(left)
         return payloads.read_findnode(values, self._context.pool, self._context.reach)
+
+    def take_pages(self, caller: Caller) -> None:
+        """Fetch what did not fit into the answers; blocks, and raises as ``rest_of`` does."""
+        for answer, count, more in self._cut:
+            rest = self.sieve.sift(rest_of(caller, answer.contact, self.key, count, more))
+            if self._quorum > 1:
+                said = {payloads.encode_value(each) for each in answer.values}
+                self._votes.update({payloads.encode_value(each) for each in rest} - said)
+            answer.values.extend(rest)
 
     def result(self) -> list[Answer]:
         """The answers, without values that fewer than ``quorum`` nodes have, and without what

@@ -14,9 +14,10 @@ from kademlua.core import payloads, protocol
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import RpcRefused
 from kademlua.core.ids import is_id, to_int
-from kademlua.core.protocol import Request
+from kademlua.core.protocol import HEADER_BYTES, UNBOUNDED, Request
 from kademlua.core.tombstones import Tombstones
 from kademlua.holder import Holder
+from kademlua.strangers import Strangers
 
 RpcFunction = Callable[..., Any]
 """Called with the sender's Contact and the arguments as they were decoded. What it returns
@@ -24,6 +25,9 @@ is bencoded: a tuple as several return values, None as none, anything else as on
 
 _Handler = Callable[[Request, Endpoint], bytes | None]
 """Gives a payload, or None where it answers later."""
+
+_TOKEN_AT = {b"store": 3, b"remove": 2, b"lacks": 1 << 30}
+"""Which argument is the token of the RPCs that only verified senders may call; lacks has none."""
 
 
 _NAMES = {
@@ -36,8 +40,9 @@ _NAMES = {
 class Handlers:
     """Answers requests; each of the protocol's at once, in the event loop's greenlet."""
 
-    def __init__(self, context: Context, tombstones: Tombstones) -> None:
+    def __init__(self, context: Context, strangers: Strangers, tombstones: Tombstones) -> None:
         self._context = context
+        self._strangers = strangers
         self.holder = holder = Holder(context, tombstones, self._answer_later)
         self._own_number = to_int(context.id)
         self._table = context.table
@@ -85,7 +90,10 @@ class Handlers:
         handler = self._quick.get(name)
         if handler is not None:
             self._stats.requests[_NAMES[name]] += 1
-            self._answer(request, endpoint, handler)
+            if name in _TOKEN_AT:
+                self._write(request, endpoint, handler)
+            else:
+                self._answer(request, endpoint, handler)
             return
         registered = self._registered.get(name)
         if registered is None:
@@ -103,11 +111,29 @@ class Handlers:
         else:
             self._spawn(request, endpoint, call_function)
 
+    def _write(self, request: Request, endpoint: Endpoint, handler: _Handler) -> None:
+        """Store or remove, once it is sure that the sender is where he seems to be."""
+        strangers = self._strangers
+        if not strangers.is_one_store_more(endpoint, self._context.clock()):
+            return
+        if request.room == UNBOUNDED or strangers.shows(
+            request, endpoint, _argument(request, 0), _argument(request, _TOKEN_AT[request.name])
+        ):
+            self._answer(request, endpoint, handler)
+            return
+
+        def serve() -> None:
+            request.room = UNBOUNDED
+            self._answer(request, endpoint, handler)
+
+        strangers.hold(request, endpoint, strangers.size_of(request), serve)
+
     def _spawn(self, request: Request, endpoint: Endpoint, handler: _Handler) -> None:
-        """Answer in a greenlet of its own, if one may be had."""
+        """Answer in a greenlet of its own, if one may be had: strangers get half of them."""
         if self._greenlets is None:
             self._greenlets = Pool(self._params.max_handlers)
-        if self._greenlets.free_count() > 0:
+        spared = 0 if request.room == UNBOUNDED else self._params.max_handlers // 2
+        if self._greenlets.free_count() > spared:
             self._greenlets.spawn(self._answer, request, endpoint, handler)
         else:
             self._stats.dropped["busy"] += 1
@@ -124,7 +150,12 @@ class Handlers:
             self._context.log.info("the RPC %r raised", request.name[:60], exc_info=True)
             self._send_error(request, endpoint, protocol.RPC_RAISED)
         else:
-            self._send(datagram, endpoint)
+            if len(datagram) <= request.room:
+                self._send(datagram, endpoint)
+            else:  # so many bytes go to nobody who has not shown that he is there
+                self._strangers.hold(
+                    request, endpoint, len(datagram), lambda: self._send(datagram, endpoint)
+                )
 
     def _send_error(self, request: Request, endpoint: Endpoint, code: int) -> None:
         name = request.name
@@ -147,8 +178,29 @@ class Handlers:
         key = request.args[0] if request.args else None
         if type(key) is not bytes or not is_id(key):
             return payloads.BAD_KEY_FINDNODE
-        contacts = self._closest(key, request.sender_id, request.version)
-        return payloads.findnode_reply(contacts, request.version)
+        version = request.version
+        contacts = self._closest(key, request.sender_id, version)
+        token = self._strangers.token_for(request, endpoint, key)
+        reply = payloads.findnode_reply(contacts, version, token)
+        room = self._room(request)
+        if len(reply) > room:
+            self._strangers.prove(request, endpoint)
+            around = len(reply) - payloads.bytes_of(contacts, version)
+            contacts = self._nearest_of(contacts, key, version, room - around)
+            reply = payloads.findnode_reply(contacts, version, token)
+        return reply
+
+    def _room(self, request: Request) -> int:
+        """Bytes that the payload of an answer may have."""
+        return min(request.room, self._params.max_answer_bytes) - HEADER_BYTES
+
+    def _nearest_of(
+        self, contacts: list[Contact], key: bytes, version: int, room: int
+    ) -> list[Contact]:
+        """Those nearest to a key that have room."""
+        number = to_int(key)
+        contacts.sort(key=lambda contact: contact.number ^ number)
+        return payloads.fitting(contacts, version, room)
 
     def _find_value(self, request: Request, endpoint: Endpoint) -> bytes:
         args = request.args
@@ -156,14 +208,32 @@ class Handlers:
         if type(key) is not bytes or not is_id(key):
             return payloads.BAD_KEY_FINDVALUE
         howmany = args[1] if len(args) > 1 else 1
-        if type(howmany) is not int:
+        version = request.version
+        skip = args[2] if version and len(args) > 2 else 0
+        if type(howmany) is not int or type(skip) is not int or skip < 0:
             raise RpcRefused("howmany is a number")
-        values = self._fitting(self._store.get(key, howmany, self._context.clock()))
-        if request.version == 0:
-            contacts = self._nearer(key)
+        if skip:  # a further page: the contacts were on the first
+            values = self._store.get(key, skip + howmany, self._context.clock())[skip:]
+            contacts: list[Contact] = []
         else:
-            contacts = self._closest(key, request.sender_id, request.version)
-        return payloads.findvalue_reply(contacts, values, request.version)
+            values = self._store.get(key, howmany, self._context.clock())
+            contacts = (
+                self._closest(key, request.sender_id, version) if version else self._nearer(key)
+            )
+        token = self._strangers.token_for(request, endpoint, key)
+        reply = payloads.findvalue_reply(contacts, values, version, token)
+        room = self._room(request)
+        if len(reply) > room:
+            self._strangers.prove(request, endpoint)
+            room -= payloads.AROUND_FINDVALUE
+            first = len(values[0]) if values else 0
+            if room > first:  # else it goes alone over all bounds: the contacts don't matter
+                contacts = self._nearest_of(contacts, key, version, room - first)
+                room -= payloads.bytes_of(contacts, version)
+            page = _fitting(values, room)
+            more = len(values) - len(page)
+            reply = payloads.findvalue_reply(contacts, page, version, token, more)
+        return reply
 
     def _nearer(self, key: bytes) -> list[Contact]:
         """What 1.0 tells in a findvalue: contacts that are no farther from the key than
@@ -181,21 +251,25 @@ class Handlers:
             return [contact for contact in nearest if not contact.is_ipv6][:k]
         return self._table.nearest(key, k, but)
 
-    def _fitting(self, values: list[bytes]) -> list[bytes]:
-        """As many values from the front as fit an answer, one at least."""
-        size = 0
-        for count, value in enumerate(values):
-            size += len(value)
-            if size > self._params.max_answer_bytes and count > 0:
-                return values[:count]
-        return values
-
     def _answer_later(self, request: Request, endpoint: Endpoint, payload: bytes) -> None:
         """Answer a request whose handler gave nothing at first."""
         self._send(protocol.encode_response(self._context.id, request.rpc_id, payload), endpoint)
 
     def _get_socket(self, request: Request, endpoint: Endpoint) -> bytes:
         return payloads.getsocket_reply(*endpoint)
+
+
+def _argument(request: Request, at: int) -> Any:
+    return request.args[at] if len(request.args) > at else None
+
+
+def _fitting(values: list[bytes], room: int) -> list[bytes]:
+    """As many values from the front as have so many bytes, one at least."""
+    for count, value in enumerate(values):
+        room -= len(value)
+        if room < 0 and count > 0:
+            return values[:count]
+    return values
 
 
 def _encode_result(result: object) -> bytes:

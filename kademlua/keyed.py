@@ -54,6 +54,11 @@ class KeyedTransport:
         return self._transport.local
 
     @property
+    def is_behind(self) -> bool:
+        """Whether more comes in than is taken."""
+        return self._transport.is_behind
+
+    @property
     def reaches_v4(self) -> bool:
         """Whether it can send to IPv4 addresses."""
         return self._transport.reaches_v4

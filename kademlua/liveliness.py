@@ -21,12 +21,20 @@ from kademlua.context import Context
 from kademlua.core.calls import Call
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import KademluaError, NodeClosed
-from kademlua.core.protocol import Request
+from kademlua.core.protocol import UNBOUNDED, Request
+from kademlua.core.verified import VERIFIED_FOR
 from kademlua.patience import Patience
+from kademlua.strangers import Strangers
 
 FOOTHOLD = 4
 """Contacts that a far bucket should have soon; those beyond come with the lookups."""
 _JITTER = 0.1
+_PROVE_AFTER = 0.95 * VERIFIED_FOR
+"""Who asks and has not answered for so many seconds is pinged: a request proves nothing."""
+_KNOWN_FOR = 0.9 * VERIFIED_FOR
+"""Seconds for which a contact that we answered is taken to know this node's address."""
+_GRACE = 0.05
+"""Part of the time after which a contact is pinged by which the one of two goes first."""
 _MAX_DEAD = 256
 _MAX_REVIVED = 8
 _MAX_ORIGINALS = 4_096
@@ -53,8 +61,9 @@ class _Probe:
 class LivelinessManager:
     """Keeps one node's routing table true."""
 
-    def __init__(self, context: Context, caller: Caller) -> None:
+    def __init__(self, context: Context, caller: Caller, strangers: Strangers) -> None:
         self._context = context
+        self._strangers = strangers
         self._caller = caller
         self._table = context.table
         self._params = context.params
@@ -74,6 +83,7 @@ class LivelinessManager:
         self._counted_at = self._clock()
         self._greenlet: Greenlet[..., None] | None = None
         self._closed = False
+        caller.changed = self.changed
 
     def close(self) -> None:
         """End the greenlet; whoever waits for a probe gets NodeClosed. Idempotent."""
@@ -89,15 +99,22 @@ class LivelinessManager:
 
     def asked(self, request: Request, endpoint: Endpoint, now: float) -> None:
         """A request came in: its sender lives, or is a stranger to look at."""
-        if not request.version:
-            self.note_original(request.sender_id)
-        elif self._originals:
-            self._originals.pop(request.sender_id, None)
-        if self._table.heard(request.sender_id, endpoint, now) or request.read_only:
+        if self._originals or not request.version:
+            self._note_version(request)
+        peer = self._table.heard(request.sender_id, endpoint, now)
+        if peer is not None:
+            peer.asked = now
+            if now - peer.answered > _PROVE_AFTER:
+                self._enqueue(peer.contact, self._params.probe_tries)
+            return
+        if request.read_only:
             return
         is_sought = self._table.seeks(request.sender_id, FOOTHOLD)
         if self._dead or is_sought:
-            contact = self._context.pool.contact(*endpoint, request.sender_id)
+            # Not of the pool, which strangers shall not fill.
+            contact = Contact(*endpoint, request.sender_id)
+            if self._strangers.is_pinged(contact):
+                return
             if (is_sought and self._table.admits(contact)) or contact in self._dead:
                 self._enqueue(contact, tries=1)  # its answer takes it from among the dead
 
@@ -105,6 +122,8 @@ class LivelinessManager:
         """A call of ours was answered: its contact lives, and may enter the table."""
         contact = call.contact
         assert contact is not None
+        if call.name == "ping":  # to a stranger, perhaps, who is none any more
+            contact = call.contact = self._context.pool.unpack(contact.packed)
         if self._dead and contact in self._dead:
             del self._dead[contact]
             if len(self.revived) < _MAX_REVIVED:
@@ -113,6 +132,18 @@ class LivelinessManager:
         self.patience.measured(call, contact, now)
         if in_the_way is not None and not self.is_fresh(in_the_way):
             self._enqueue(in_the_way, self._params.probe_tries)
+
+    def _note_version(self, request: Request) -> None:
+        # Of those in the table nobody else shall say so.
+        if request.room == UNBOUNDED or self._table.get(request.sender_id) is None:
+            if request.version:
+                self._originals.pop(request.sender_id, None)
+            else:
+                self.note_original(request.sender_id)
+
+    def changed(self, contact: Contact) -> None:
+        """Another id answered in the place of a contact's: it is not there any more."""
+        self._table.remove(contact)
 
     def note_original(self, node_id: bytes) -> None:
         """A node showed that it speaks version 1.0."""
@@ -142,7 +173,7 @@ class LivelinessManager:
         deaths = sum(now - died < fresh_for for died in self._dead.values())
         long = fresh_for / (1 + 4 * min(1.0, 4 * deaths / max(len(self._table), 1)))
         count = math.ceil(min(1.0, 2 * seconds / long) * len(self._table))
-        for contact in self._table.silent(now - long, count):
+        for contact in self._table.silent(now - long, count, _GRACE * long):
             self._enqueue(contact, self._params.probe_tries)
 
     def question_dead(self, count: int) -> None:
@@ -164,6 +195,13 @@ class LivelinessManager:
         if peer is None or peer.contact != contact:
             return False
         return self._clock() - peer.heard < self._params.fresh_for
+
+    def is_known_by(self, contact: Contact) -> bool:
+        """Whether our address is likely to be verified at a contact: we answered it lately."""
+        peer = self._table.get(contact.id)
+        if peer is None or peer.contact != contact:
+            return False
+        return self._clock() - peer.asked < _KNOWN_FOR
 
     def is_alive(self, contact: Contact) -> bool:
         """Strong liveliness: ping the contact, blocking this greenlet until it is clear.

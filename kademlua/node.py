@@ -45,6 +45,7 @@ from kademlua.receiver import Receiver
 from kademlua.recording import Recorded, Recording
 from kademlua.replication import Replication
 from kademlua.signing import Signer
+from kademlua.strangers import Strangers
 from kademlua.transport import Transport, UdpTransport
 
 logger = logging.getLogger(__name__)
@@ -133,8 +134,9 @@ class Node:
         if keyed is not None:
             keyed.in_flight = self._caller.in_flight
         self._tombstones = Tombstones()
-        self._handlers = Handlers(context, self._tombstones)
-        self._liveliness = LivelinessManager(context, self._caller)
+        self._strangers = Strangers(context, self._caller)
+        self._handlers = Handlers(context, self._strangers, self._tombstones)
+        self._liveliness = LivelinessManager(context, self._caller, self._strangers)
         self._operations = Operations(context, self._caller, self._liveliness, self._tombstones)
         bootstrapper = Bootstrap(
             list(bootstrap),
@@ -177,7 +179,9 @@ class Node:
             raise NodeClosed("a closed node does not start again")
         if self._started:
             return
-        receiver = Receiver(self._context, self._caller, self._handlers, self._liveliness)
+        receiver = Receiver(
+            self._context, self._caller, self._strangers, self._handlers, self._liveliness
+        )
         self._context.transport.start(receiver.receive)
         self._started = True
         self._maintenance.start()

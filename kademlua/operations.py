@@ -12,7 +12,7 @@ from typing import Any
 from gevent.event import AsyncResult
 
 from kademlua import signing
-from kademlua.caller import Caller
+from kademlua.caller import Caller, Question
 from kademlua.context import Context
 from kademlua.core import payloads
 from kademlua.core.contact import Contact
@@ -68,13 +68,24 @@ class Operations:
         to find, by default ``Params.k``, ``paths`` on how many disjoint ones; ``cause`` is one
         of ``Stats.caused``. Raises NodeClosed and TooManyCalls.
         """
+        return self._find_node(target, seeds, count, paths=paths, cause=cause).lookup
+
+    def _find_node(
+        self,
+        target: bytes,
+        seeds: Iterable[Contact] = (),
+        count: int | None = None,
+        *,
+        paths: int = 1,
+        cause: str,
+    ) -> Search:
         args = payloads.args_key(target)
         read = self._read_contacts
         how = {"cause": cause, "k": count, "paths": paths}
         search = self._search(target, "findnode", args, read, **how)
         search.run(seeds)
         self._took(target, search.lookup)
-        return search.lookup
+        return search
 
     def find_some(
         self, wanted: Sequence[tuple[bytes, Callable[[Lookup], bool]]], cause: str
@@ -154,6 +165,7 @@ class Operations:
         search.run(())
         if finding.left:
             self._took(key, search.lookup)
+        finding.take_pages(self._caller)
         if sieve.refused:
             self._context.stats.disbelieved.update(sieve.refused)
         return finding
@@ -175,18 +187,28 @@ class Operations:
         ``write_quorum`` took it.
         """
         replicas = self._params.replicas
-        # The nearer half know who the farther half are: a question each is saved.
-        count = (replicas + 1) // 2
-        found = self.find_node(key, count=count, paths=self._params.paths, cause=cause)
-        candidates = found.known(2 * replicas)
+        # The nearest know who the farther ones are. To ask these costs as much as that they
+        # ping us before they take the value, and some know us already.
+        count = (2 * replicas + 4) // 5
+        search = self._find_node(key, count=count, paths=self._params.paths, cause=cause)
+        candidates = search.lookup.known(2 * replicas)
         report = StoreReport()
         wanted = replicas
         if not self._context.read_only and self._is_holder(key, candidates):
             wanted -= 1
             self._store_here(key, encoded, ttl, overwrite, swaps, report)
-        args = payloads.args_store(key, encoded, overwrite, ttl, swaps=swaps)
-        question = self._caller.question("store", args)
-        placement = Placement(self._caller, self._liveliness, question, report)
+
+        def question(token: bytes) -> Question:
+            args = payloads.args_store(key, encoded, overwrite, ttl, swaps=swaps, token=token)
+            return self._caller.question("store", args)
+
+        placement = Placement(
+            self._caller,
+            self._liveliness,
+            question(b""),
+            report,
+            shown={contact: question(token) for contact, token in search.tokens.items()},
+        )
         placement.run(candidates[:wanted], candidates[wanted:])
         self._context.stats.caused[cause] += placement.sent
         if len(report.acknowledged) < self._params.write_quorum:
@@ -199,14 +221,19 @@ class Operations:
         Twice as many are told as should hold it: some may not have let go yet. Raises
         StoreFailed where nobody answered.
         """
-        found = self.find_node(key, cause="remove").known(2 * self._params.replicas)
+        search = self._find_node(key, cause="remove")
+        found = search.lookup.known(2 * self._params.replicas)
         report = StoreReport()
         own = self._context.contact
         if remove(self._store, self._tombstones, key, own, self._clock() + ttl):
             report.acknowledged.append(own)
         question = self._caller.question("remove", payloads.args_remove(key, ttl))
+        shown = {
+            contact: self._caller.question("remove", payloads.args_remove(key, ttl, token))
+            for contact, token in search.tokens.items()
+        }
         placement = Placement(
-            self._caller, self._liveliness, question, report, payloads.read_remove
+            self._caller, self._liveliness, question, report, payloads.read_remove, shown
         )
         placement.run(found, [])
         self._context.stats.caused["remove"] += placement.sent

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,10 +49,12 @@ class Placement:
         question: Question,
         report: StoreReport,
         read: Callable[[list[Any]], str | None] = payloads.read_store,
+        shown: Mapping[Contact, Question] | None = None,
     ) -> None:
         """What becomes of it goes into ``report``; ``read`` says why an answer is a refusal,
-        or None."""
+        or None. ``shown`` are the questions to those who gave a token, with it."""
         self._read = read
+        self._shown = shown or {}
         self._caller = caller
         self._liveliness = liveliness
         self._question = question
@@ -73,11 +75,16 @@ class Placement:
 
     def _send(self, holder: Contact) -> None:
         patience = self._liveliness.patience.with_contact(holder)
+        question = self._shown.get(holder)
+        if question is None:
+            question = self._question
+            if not self._liveliness.is_known_by(holder):
+                patience *= 2  # it may want to ping us before it answers
         try:
             self._caller.send(
                 holder.endpoint,
                 holder,
-                self._question,
+                question,
                 self._done,
                 timeout=self._liveliness.patience.until_over(patience),
                 late=_wait_on,

@@ -7,19 +7,26 @@ from kademlua.context import Context
 from kademlua.core import protocol
 from kademlua.core.contact import Endpoint
 from kademlua.core.errors import WireError
-from kademlua.core.protocol import Response
+from kademlua.core.protocol import CALL_AT, REQUEST, UNBOUNDED, Response
 from kademlua.handlers import Handlers
 from kademlua.liveliness import LivelinessManager
+from kademlua.strangers import Strangers
 
 
 class Receiver:
     """Takes in the datagrams of one node. Nothing here blocks, spawns or formats text."""
 
     def __init__(
-        self, context: Context, caller: Caller, handlers: Handlers, liveliness: LivelinessManager
+        self,
+        context: Context,
+        caller: Caller,
+        strangers: Strangers,
+        handlers: Handlers,
+        liveliness: LivelinessManager,
     ) -> None:
         self._context = context
         self._caller = caller
+        self._strangers = strangers
         self._handlers = handlers
         self._liveliness = liveliness
 
@@ -28,7 +35,15 @@ class Receiver:
         context = self._context
         stats = context.stats
         stats.packets_in += 1
-        stats.bytes_in += len(datagram)
+        size = len(datagram)
+        stats.bytes_in += size
+        now = context.clock()
+        room = UNBOUNDED
+        if size > CALL_AT and datagram[CALL_AT] == REQUEST:
+            # Before anything is parsed: what is too much shall cost as little as can be.
+            room = self._strangers.room_for(size, endpoint, now)
+            if not room:
+                return
         try:
             packet = protocol.decode(datagram)
             if packet.sender_id == context.id:
@@ -38,12 +53,13 @@ class Receiver:
         except WireError as error:
             stats.dropped[error.reason] += 1
             return
-        now = context.clock()
         if isinstance(packet, Response):
             call = self._caller.response(packet, endpoint, now)
             if call is not None and call.contact is not None:
+                self._strangers.verified.note(call.contact.endpoint, now)
                 self._liveliness.answered(call, now)
                 self._caller.finish(call, packet)
         else:
+            packet.room = room
             self._handlers.serve(packet, endpoint)
             self._liveliness.asked(packet, endpoint, now)

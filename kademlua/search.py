@@ -13,6 +13,7 @@ from gevent.event import AsyncResult
 
 from kademlua.caller import Caller
 from kademlua.context import Context
+from kademlua.core import payloads
 from kademlua.core.calls import Call
 from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError, NodeClosed, RpcTimeout, WireError
@@ -21,6 +22,9 @@ from kademlua.core.paths import Paths
 from kademlua.liveliness import LivelinessManager
 from kademlua.observers import WatchedLookup
 
+PADDED = 240
+"""Bytes of a question to one who may not know our address: enough for k contacts in answer."""
+PADDED_V6 = 304
 Reader = Callable[[Contact, list[Any]], list[Contact]]
 """Given who answered and what, returns the contacts in the answer; or raises WireError."""
 
@@ -60,6 +64,8 @@ class Search:
         self._target = target
         self._known = max(params.k, k)
         self._question = caller.question(name, args)
+        self.tokens: dict[Contact, bytes] = {}
+        """The tokens in the answers, by who gave them."""
         self._read = read
         self._error: Exception | None = None
         self._ended: AsyncResult[None] = AsyncResult()
@@ -130,9 +136,15 @@ class Search:
                 timeout=self._liveliness.patience.until_over(patience),
                 late=self._late,
                 patience=patience,
+                least=self._least(contact),
             )
         except KademluaError as error:
             self._give_up(error)
+
+    def _least(self, contact: Contact) -> int:
+        if self._liveliness.is_known_by(contact):
+            return 0
+        return PADDED_V6 if contact.is_ipv6 else PADDED
 
     def _done(self, call: Call, result: list[Any] | KademluaError) -> None:
         contact = call.contact
@@ -146,6 +158,8 @@ class Search:
                 told = self._living(self._read(contact, result))
                 if self._watched is not None:
                     self._watched.answered(told)
+                if token := payloads.read_token(result):
+                    self.tokens[contact] = token
                 self.lookup.answered(contact, told)
             except WireError as error:
                 self._caller.note_bad_answer(error)

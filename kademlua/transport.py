@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import logging
 import socket
+import struct
+import sys
 from collections.abc import Callable
 from typing import Protocol
 
@@ -22,6 +24,11 @@ logger = logging.getLogger(__name__)
 
 Receiver = Callable[[bytes, Endpoint], None]
 
+_SO_MEMINFO = 55
+"""Linux' SO_MEMINFO: the bytes in the receive buffer, and eight more numbers."""
+_BEHIND = 65_536
+"""A node is behind when so many bytes wait there: some 85 datagrams, a millisecond or two."""
+_MEMINFO = struct.Struct("=I")
 _READ = 1
 _MAX_DATAGRAM = 65_536
 
@@ -32,6 +39,10 @@ class Transport(Protocol):
     @property
     def local(self) -> Endpoint:
         """Where it is bound, once started."""
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether more comes in than is taken."""
 
     def start(self, receive: Receiver) -> None:
         """Bind and begin to hand datagrams to ``receive``; OSError where that fails."""
@@ -57,6 +68,7 @@ class UdpTransport:
     def __init__(self, host: str, port: int, params: Params) -> None:
         """ValueError where ``host`` is no IP address; port 0 takes a free one."""
         self.local: Endpoint = (canonical_address(host)[0], port)
+        self.is_behind = False
         self._params = params
         self._is_ipv6 = ":" in self.local[0]
         self._is_dual = self.local[0] == "::"
@@ -128,29 +140,32 @@ class UdpTransport:
                 before, turn = turn, loop.iteration
                 # To find the socket empty costs as much as to find a datagram. So the second
                 # one is looked for only when the loop says, in its next turn, that it is there.
-                self._drain(sock, receive, self._params.batch if turn == before + 1 else 1)
+                count = self._params.batch if turn == before + 1 else 1
+                is_full = self._drain(sock, receive, count) and count > 1
+                self.is_behind = is_full and _is_filling(sock)
         finally:
             readable.stop()
             readable.close()
 
-    def _drain(self, sock: socket.socket, receive: Receiver, count: int) -> None:
-        """Hand on what has arrived, so many datagrams at most."""
+    def _drain(self, sock: socket.socket, receive: Receiver, count: int) -> bool:
+        """Hand on what has arrived, so many datagrams at most; whether there were so many."""
         recvfrom = sock.recvfrom
         for _ in range(count):
             try:
                 datagram, source = recvfrom(_MAX_DATAGRAM)
             except BlockingIOError:
-                return
+                return False
             except OSError as error:
                 # A peer's port that is closed shows up here on some systems.
                 is_open = self._socket is sock
                 if is_open and error.errno not in (errno.ECONNREFUSED, errno.ECONNRESET):
                     logger.warning("receiving failed: %s", error)
-                return
+                return False
             try:
                 receive(datagram, self._inward(source) if self._is_ipv6 else source)
             except Exception:  # a defect of ours must cost one datagram, not the node
                 logger.exception("a datagram could not be handled")
+        return True
 
     def _outward(self, endpoint: Endpoint) -> Endpoint:
         addr, port = endpoint
@@ -159,3 +174,14 @@ class UdpTransport:
     def _inward(self, source: tuple[str, int, int, int]) -> Endpoint:
         addr, port = source[0], source[1]
         return (addr.removeprefix("::ffff:") if "." in addr else addr, port)
+
+
+def _is_filling(sock: socket.socket) -> bool:
+    """Whether much waits in a socket's receive buffer; False where the system does not tell."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        [used] = _MEMINFO.unpack_from(sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 36))
+    except (OSError, struct.error):
+        return False
+    return bool(used > _BEHIND)

@@ -108,4 +108,4 @@ def until(condition: Callable[[], object], seconds: float = 20) -> None:
     """On sockets: let others run until a condition holds; fails the test where it never does."""
     with gevent.Timeout(seconds, AssertionError("the condition never held")):
         while not condition():
-            gevent.sleep(0.005)
+            gevent.sleep(0.0005)

@@ -142,6 +142,11 @@ EXAMPLES = {
     "ping-request-1.0": protocol.encode_request(CALLER, RPC_ID, b"d4:name4:ping4:argslee"),
     "ping-response": protocol.encode_response(CALLEE, RPC_ID, payloads.PONG),
     "error-130": protocol.encode_error(CALLEE, RPC_ID, protocol.NO_SUCH_RPC),
+    "findnode-response-payload-token": payloads.findnode_reply([V4], 1, b"a-token!"),
+    "findvalue-page-payload": payloads.findvalue_reply([], [b"5:hello"], 1, b"", 7),
+    "store-token-payload": payload(
+        b"store", payloads.args_store(KEY, b"5:hello", False, 3600, token=b"a-token!")
+    ),
     "ping-payload-ro": payload(b"ping", read_only=True),
     "findnode-request-payload": payload(b"findnode", payloads.args_key(KEY)),
     "findnode-response-payload-1.0": payloads.findnode_reply([V4, V6], 0),

@@ -55,6 +55,7 @@ def test_a_blocking_handler_takes_its_time(world: World) -> None:
 
 def test_a_blocking_handler_blocks_nobody_else(world: World) -> None:
     node, other = world.alice, world.node(params=Params(max_handlers=2))
+    other.ping(node.contact)  # it is no stranger, so it gets all of them
     go = gevent.event.Event()
     other.register("wait", lambda sender: go.wait() and 7, blocking=True)
     callers = [gevent.spawn(node.call, other.contact, "wait", timeout=30) for _ in range(2)]

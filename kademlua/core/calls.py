@@ -114,6 +114,10 @@ class Calls:
         del self._by_rpc_id[rpc_id]
         return call
 
+    def get(self, rpc_id: bytes) -> Call | None:
+        """The call of an rpc id, where one is in flight."""
+        return self._by_rpc_id.get(rpc_id)
+
     def begun_again(
         self, rpc_id: bytes, endpoint: Endpoint, now: float, longest: float
     ) -> Call | None:

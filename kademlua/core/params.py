@@ -80,6 +80,22 @@ class Params:
     """Disjoint paths on which finds and stores seek their nodes, where the program does not
     say; 1: one lookup."""
 
+    # Strangers and floods.
+    requests_per_source: float = _bounded(1_000, 1, 10_000_000)
+    """Requests answered in a second to one IPv4 /24 or IPv6 /64; twice as many at once."""
+    stores_per_source: float = _bounded(100, 1, 10_000_000)
+    """Stores and removes of these."""
+    requests_of_strangers: float = _bounded(2_000, 1, 10_000_000)
+    """Requests answered in a second to all whose address is not verified, together."""
+    stores_of_strangers: float = _bounded(500, 1, 10_000_000)
+    """Stores and removes of these."""
+    private_apart: bool = True
+    """Loopback and private addresses: each endpoint is a source by itself, and the four bounds
+    above hold only while the node is behind with its work."""
+    max_held: int = _bounded(256, 1, 100_000)
+    """Requests held back until their senders have proved their address, and pings sent for
+    that in a second."""
+
     # Values.
     ttl: float = _bounded(86_400, 1, 31_536_000)
     """How long a value lives where its owner does not say."""
@@ -111,8 +127,9 @@ class Params:
     max_bytes_per_address: int = _bounded(33_554_432, 0, 1 << 50)
     """Bytes of values whose owners have one IP address (of IPv6 the network's half of it);
     further ones are refused."""
-    max_answer_bytes: int = _bounded(14_000, 1, 60_000)
-    """Bytes of values in one answer to a findvalue; one value alone may be larger."""
+    max_answer_bytes: int = _bounded(1_200, 600, 60_000)
+    """Bytes of a datagram that answers a findnode or findvalue, and so of one that passes
+    everywhere unfragmented; one value alone may be larger."""
     overwrite_drops_others: bool = False
     """Whether an overwriting store drops other owners' values of the key too, as the
     original always did."""

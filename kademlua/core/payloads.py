@@ -35,14 +35,19 @@ MAX_CONTACTS = 64
 """Contacts taken from one answer: no honest one holds more, a liar may send thousands."""
 
 
+MAX_TOKEN_BYTES = 64
+"""A token of others may be so long."""
+
+
 def args_key(key: bytes) -> bytes:
     """The arguments of findnode."""
     return b"20:" + key
 
 
-def args_findvalue(key: bytes, howmany: int) -> bytes:
-    """The arguments of findvalue."""
-    return b"20:%bi%de" % (key, howmany)
+def args_findvalue(key: bytes, howmany: int, skip: int = 0) -> bytes:
+    """The arguments of findvalue; ``skip`` values are passed over, which were there before."""
+    behind = b"i%de" % skip if skip else b""
+    return b"20:%bi%de%b" % (key, howmany, behind)
 
 
 def args_store(
@@ -52,21 +57,25 @@ def args_store(
     ttl: int,
     owner: Contact | None = None,
     swaps: int | None = None,
+    token: bytes = b"",
 ) -> bytes:
     """The arguments of store; ``encoded`` is the bencoded value, ``ttl`` how many seconds it
     has. With ``owner`` it is handed on for this one; with ``swaps`` it is to replace only the
-    signed record of that sequence number."""
+    signed record of that sequence number; ``token`` is what the holder gave."""
     fields = b"" if swaps is None else b"3:casi%de" % swaps
     if owner is not None:
         fields += b"5:owner%d:%b" % (len(owner.packed), owner.packed)
     if fields:
         fields = b"d%be" % fields
-    return b"20:%b%bi%de0:i%de%b" % (key, encoded, overwrite, ttl, fields)
+    start = b"20:%b%bi%de%d:%b" % (key, encoded, overwrite, len(token), token)
+    return b"%bi%de%b" % (start, ttl, fields)
 
 
-def args_remove(key: bytes, ttl: int) -> bytes:
-    """The arguments of remove; ``ttl`` is how many seconds the value may still have."""
-    return b"20:%bi%de" % (key, ttl)
+def args_remove(key: bytes, ttl: int, token: bytes = b"") -> bytes:
+    """The arguments of remove; ``ttl`` is how many seconds the value may still have, ``token``
+    what the holder gave."""
+    shown = b"%d:%b" % (len(token), token) if token else b""
+    return b"20:%bi%de%b" % (key, ttl, shown)
 
 
 def args_leave(is_handed_over: bool) -> bytes:
@@ -98,19 +107,53 @@ def decode_value(encoded: bytes) -> Any:
     return bencoding.decode(encoded)
 
 
-def findnode_reply(contacts: list[Contact], version: int) -> bytes:
+def findnode_reply(contacts: list[Contact], version: int, token: bytes = b"") -> bytes:
     """The return value of findnode, in the form that the caller's version reads."""
     if version == 0:
         return b"l%be" % join_listed(contacts)
-    return b"ld%bee" % _closest(contacts)
+    return b"ld%b%bee" % (_closest(contacts), _token(token))
 
 
-def findvalue_reply(contacts: list[Contact], values: list[bytes], version: int) -> bytes:
-    """The return value of findvalue; ``values`` are bencoded."""
-    closest = _closest(contacts) if version else b"7:closest" + join_listed(contacts)
+def findvalue_reply(
+    contacts: list[Contact],
+    values: list[bytes],
+    version: int,
+    token: bytes = b"",
+    more: int = 0,
+) -> bytes:
+    """The return value of findvalue; ``values`` are bencoded, and so many ``more`` are there."""
+    if version == 0:
+        found = b"6:retvall%be" % b"".join(values) if values else b""
+        return b"ld7:closest%b%bee" % (join_listed(contacts), found)
     if not values:
-        return b"ld%bee" % closest
-    return b"ld%b6:retvall%beee" % (closest, b"".join(values))
+        return b"ld%b%bee" % (_closest(contacts), _token(token))
+    left = b"4:morei%de" % more if more else b""
+    retval = b"".join(values)
+    return b"ld%b%b6:retvall%be%bee" % (_closest(contacts), left, retval, _token(token))
+
+
+def _token(token: bytes) -> bytes:
+    return b"5:token%d:%b" % (len(token), token) if token else b""
+
+
+AROUND_FINDVALUE = 96
+"""An answer to findvalue has at most so many bytes around its contacts and values."""
+
+
+def bytes_of(contacts: list[Contact], version: int) -> int:
+    """How many bytes contacts have in an answer to a version."""
+    if version:
+        return sum([len(contact.packed) for contact in contacts])
+    return sum([len(contact.listed) for contact in contacts])
+
+
+def fitting(contacts: list[Contact], version: int, room: int) -> list[Contact]:
+    """As many contacts from the front as have so many bytes in an answer to a version."""
+    for count, contact in enumerate(contacts):
+        room -= len(contact.packed) if version else len(contact.listed)
+        if room < 0:
+            return contacts[:count]
+    return contacts
 
 
 def refused_reply(reason: str) -> bytes:
@@ -156,6 +199,19 @@ def read_retval(values: list[Any]) -> list[Any]:
         if type(found) is list:
             return found
     raise WireError("bad response")
+
+
+def read_more(values: list[Any]) -> int:
+    """How many values follow behind those in an answer to findvalue."""
+    more = values[0].get(b"more", 0)
+    return more if type(more) is int and more > 0 else 0
+
+
+def read_token(values: list[Any]) -> bytes:
+    """The token in an answer to findnode or findvalue; empty where there is none."""
+    first = values[0] if values else None
+    token = first.get(b"token", b"") if type(first) is dict else b""
+    return token if type(token) is bytes and len(token) <= MAX_TOKEN_BYTES else b""
 
 
 def read_store(values: list[Any]) -> str | None:

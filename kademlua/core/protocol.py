@@ -31,17 +31,20 @@ _HEADER = struct.Struct("!B20s8sBH")
 MAX_PAYLOAD = 65_507 - _HEADER.size
 """What fits a UDP datagram on IPv4: 65,475 bytes."""
 _SHORT_HEADER = struct.Struct("!B20s8sB")
+HEADER_BYTES = _HEADER.size
 SHORTEST = _SHORT_HEADER.size
 """Bytes of an error response, which ends behind the call byte."""
 CALL_AT = SHORTEST - 1
 """Where the call byte stands."""
 RPC_ID_AT = CALL_AT - RPC_ID_BYTES
+UNBOUNDED = MAX_PAYLOAD + _HEADER.size
+"""The room of an answer to a sender whose address is verified."""
 
 
 class Request:
     """A peer's question: who asks, under which rpc id, for what."""
 
-    __slots__ = ("args", "name", "read_only", "rpc_id", "sender_id", "version")
+    __slots__ = ("args", "name", "read_only", "room", "rpc_id", "sender_id", "version")
 
     def __init__(
         self,
@@ -60,6 +63,9 @@ class Request:
         """The minor version that the sender speaks: 0 where it does not say."""
         self.read_only = read_only
         """The sender is a client: it is not to enter routing tables."""
+        self.room = UNBOUNDED
+        """Bytes that a datagram in answer may have: few where the sender's address may be
+        forged."""
 
 
 class Response:

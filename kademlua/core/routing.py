@@ -6,6 +6,7 @@ keeps it is told whom to probe (Maymounkov and Mazières 2002, sections 2.2 to 2
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 from kademlua.core.contact import Contact, Endpoint
@@ -17,12 +18,16 @@ from kademlua.core.roundtrip import RoundTrip
 class Peer(RoundTrip):
     """A contact in the table, when it was last heard from, and how far away it is."""
 
-    __slots__ = ("contact", "heard")
+    __slots__ = ("answered", "asked", "contact", "heard")
 
     def __init__(self, contact: Contact, now: float) -> None:
         super().__init__()
         self.contact = contact
         self.heard = now
+        self.answered = now
+        """When it last answered: a request that seems to be its own can be forged."""
+        self.asked = -math.inf
+        """When it was last answered by us: since then we are no stranger to it."""
 
 
 class KBucket:
@@ -90,18 +95,19 @@ class RoutingTable:
         shared = ID_BITS - (number ^ self._own).bit_length()
         return min(shared, len(self.buckets) - 1)
 
-    def heard(self, node_id: bytes, endpoint: Endpoint, now: float) -> bool:
-        """Note that a packet came from here; False where that is no peer of the table."""
+    def heard(self, node_id: bytes, endpoint: Endpoint, now: float) -> Peer | None:
+        """Note that a packet came from here: from whom, or None where that is no peer of the
+        table."""
         peer = self._by_id.get(node_id)
         if peer is None or peer.contact.endpoint != endpoint:
-            return False
+            return None
         peer.heard = now
         contact = peer.contact
         number = contact.number
         contacts = self.buckets[self.bucket_of(number)].contacts
         del contacts[number]  # and in again: a dictionary keeps the order of entry
         contacts[number] = contact
-        return True
+        return peer
 
     def has_room_for(self, node_id: bytes) -> bool:
         """Whether a contact of this id would get a place if it answered a probe."""
@@ -167,7 +173,9 @@ class RoutingTable:
         waits, and the contact that stands in its way is returned: a candidate for a probe
         (who is dead is to be ``remove``\\ d).
         """
-        if self.heard(contact.id, contact.endpoint, now):
+        peer = self.heard(contact.id, contact.endpoint, now)
+        if peer is not None:
+            peer.answered = now
             return None
         if contact.id == self.own_id:
             return None
@@ -337,9 +345,18 @@ class RoutingTable:
             if not distance >> (ID_BITS - 1 - index) & 1:
                 yield _without(buckets[index].contacts, left_out)
 
-    def silent(self, before: float, count: int) -> list[Contact]:
-        """Up to ``count`` contacts not heard from since ``before``, the longest silent first."""
-        silent = [peer for peer in self._by_id.values() if peer.heard < before]
+    def silent(self, before: float, count: int, grace: float = 0.0) -> list[Contact]:
+        """Up to ``count`` contacts not heard from since ``before``, the longest silent first.
+
+        Those that asked us last, and did not answer, are to be asked some seconds of ``grace``
+        earlier, the others later: so two that know each other take turns, and each has shown
+        the other now and then that it is where it seems to be.
+        """
+        silent = [
+            peer
+            for peer in self._by_id.values()
+            if peer.heard < (before - grace if peer.answered >= peer.heard else before + grace)
+        ]
         silent.sort(key=lambda peer: peer.heard)
         return [peer.contact for peer in silent[:count]]
 

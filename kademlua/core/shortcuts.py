@@ -54,10 +54,15 @@ def _shapes() -> dict[int, list[Shape]]:
 
 
 _SHAPES = _shapes()
-_STORE = Shape(b"d4:argsl20:", b"ee4:name5:store1:vi1ee", b"store", (0, b""), 1)
-"""A store of a string; value, no overwrite, no token and the seconds of its time to live stand
-between key and tail."""
-_BEFORE_TTL = b"i0e0:i"
+_STORE = Shape(b"d4:argsl20:", b"ee4:name5:store1:vi1ee", b"store", (0,), 1)
+"""A store of a string; value, no overwrite, perhaps a token, and the seconds of its time to live
+stand between key and tail."""
+_NO_TOKEN = b"i0e0:i"
+_BEFORE_TOKEN = b"i0e8:"
+_TOKEN_BYTES = 8
+_TOKEN = b"5:token8:"
+"""How a token of that length begins at the end of an answer."""
+_TOKEN_END = _TOKEN_BYTES + len(b"ee")
 _ORIGINAL_STORE = Shape(b"d4:name5:store4:argsl20:", b"ee", b"store")
 """The original's store of a string, which stands between key and tail."""
 _ZERO = ord("0")
@@ -88,12 +93,19 @@ def _read_store(payload: bytes) -> tuple[Shape, list[Any]] | None:
     if not _is_number(length, colon):
         return None
     value_end = colon + 1 + int(length)
-    ttl_start = value_end + len(_BEFORE_TTL)
-    ttl = payload[ttl_start : -len(_STORE.tail)]
-    if payload[value_end:ttl_start] != _BEFORE_TTL or len(ttl) > 12 or not _is_number(ttl, 0):
+    token_start = value_end + len(_BEFORE_TOKEN)
+    ttl_start = token_start + 1
+    if payload.startswith(_BEFORE_TOKEN, value_end):
+        ttl_start += _TOKEN_BYTES
+        if payload[ttl_start - 1 : ttl_start] != b"i":
+            return None
+    elif not payload.startswith(_NO_TOKEN, value_end):
         return None
-    value = payload[colon + 1 : value_end]
-    return _STORE, [payload[start:key_end], value, *_STORE.more, int(ttl)]
+    ttl = payload[ttl_start : -len(_STORE.tail)]
+    if len(ttl) > 12 or not _is_number(ttl, 0):
+        return None
+    value, token = payload[colon + 1 : value_end], payload[token_start : ttl_start - 1]
+    return _STORE, [payload[start:key_end], value, *_STORE.more, token, int(ttl)]
 
 
 def _is_number(digits: bytes, at: int) -> bool:
@@ -121,4 +133,9 @@ def read_values(payload: bytes) -> list[Any] | None:
         packed = _text(payload, 11, len(payload) - 2)
         if packed is not None and payload.endswith(b"ee"):
             return [{b"closest": packed}]
+        start = len(payload) - _TOKEN_END
+        if payload.endswith(_TOKEN, 0, start) and payload.endswith(b"ee"):
+            packed = _text(payload, 11, start - len(_TOKEN))
+            if packed is not None:
+                return [{b"closest": packed, b"token": payload[start:-2]}]
     return None

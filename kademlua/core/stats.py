@@ -20,6 +20,7 @@ class Stats:
         "failed_by",
         "given_up",
         "handed_on",
+        "held",
         "let_go",
         "packets_in",
         "packets_out",
@@ -27,6 +28,7 @@ class Stats:
         "repeated",
         "requests",
         "started",
+        "throttled",
         "timed_out",
     )
 
@@ -65,6 +67,11 @@ class Stats:
         """Datagrams dropped, by reason. A reply that is late, comes twice, or was never
         asked for is an "unasked response"."""
 
+        self.throttled: Counter[str] = Counter()
+        """Requests not answered since there were too many of them, by the bound they met."""
+        self.held: Counter[str] = Counter()
+        """Requests whose answer had to wait for a proof of their sender's address, by what
+        became of them."""
         self.refused: Counter[str] = Counter()
         """Stores that we refused, by reason."""
         self.disbelieved: Counter[str] = Counter()
@@ -108,6 +115,8 @@ class Stats:
             "refused": dict(self.refused),
             "disbelieved": dict(self.disbelieved),
             "dropped": dict(self.dropped),
+            "throttled": dict(self.throttled),
+            "held": dict(self.held),
             "handed_on": self.handed_on,
             "let_go": self.let_go,
         }

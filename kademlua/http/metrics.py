@@ -73,6 +73,10 @@ class NodeMetrics(Collector):
             {"in": stats["bytes_in"], "out": stats["bytes_out"]},
         )  # fmt: skip
         yield _counter("dropped", "What was dropped, by reason.", "reason", stats["dropped"])
+        yield _counter(
+            "throttled", "Requests dropped since there were too many.", "bound", stats["throttled"]
+        )
+        yield _counter("held", "Requests that waited for a proof of address.", "end", stats["held"])
         yield _counter("requests", "Requests of others served.", "rpc", stats["requests"])
         yield _counter(
             "request_errors", "Requests of others answered with an error.", "rpc",

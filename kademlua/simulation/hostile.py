@@ -75,6 +75,7 @@ class HostileTransport:
         self.local = inner.local
         self.reaches_v4 = inner.reaches_v4
         self.reaches_v6 = inner.reaches_v6
+        self.is_behind = False
         self.table: RoutingTable | None = None
         """That of the node behind it, where there is one."""
         self._inner = inner

@@ -91,6 +91,7 @@ class VirtualTransport:
         self.local = link.endpoint
         self.reaches_v6 = ":" in self.local[0]
         self.reaches_v4 = not self.reaches_v6
+        self.is_behind = False
         self._link = link
         self._send = send
         self._is_open = False

@@ -123,6 +123,7 @@ class Tap:
         "_sent",
         "_waiting",
         "_watches",
+        "is_behind",
         "is_cut",
         "local",
         "reaches_v4",
@@ -133,6 +134,7 @@ class Tap:
         self.local = inner.local
         self.reaches_v4 = inner.reaches_v4
         self.reaches_v6 = inner.reaches_v6
+        self.is_behind = False
         self._inner = inner
         self._send = inner.send
         self._sent = traffic.sent

@@ -52,6 +52,7 @@ class _Silence:
 
     reaches_v4 = True
     reaches_v6 = False
+    is_behind = False
 
     def __init__(self) -> None:
         self.local: Endpoint = ("127.0.0.1", 1)
@@ -82,6 +83,7 @@ def measure_stages(requests: int, seed: int) -> list[Stages]:
         ]
         for contact in contacts:
             node.table.answered(contact, time.monotonic())
+            node._strangers.verified.note(contact.endpoint, time.monotonic())
         keys = [random_id(rng) for _ in range(requests)]
         return [
             _stages_of(rpc, version, node, transport, contacts[ASKER], keys, rng)

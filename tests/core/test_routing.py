@@ -510,7 +510,8 @@ class TableMachine(RuleBasedStateMachine):
         contact = self.contact(bit, low, port)
         before = list(self.table)
         self.now += 1
-        assert self.table.heard(contact.id, contact.endpoint, self.now) == (contact in before)
+        peer = self.table.heard(contact.id, contact.endpoint, self.now)
+        assert (peer is not None) == (contact in before)
         assert list(self.table) == before
         if contact in before:
             self.seen[contact] = self.now

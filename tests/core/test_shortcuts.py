@@ -45,6 +45,9 @@ def requests() -> list[bytes]:
     for value in (b"", b"v", b"x" * 100, b"7:nothing"):
         args = payloads.args_store(KEY, bencoding.encode(value), False, 86_400)
         found.append(protocol.encode_call(b"store", args, False))
+        for token in (b"t" * 8, b"i1e8:abc", b"eeeeeeee"):
+            args = payloads.args_store(KEY, bencoding.encode(value), False, 60, token=token)
+            found.append(protocol.encode_call(b"store", args, False))
         found.append(b"d4:name5:store4:argsl20:%b%bee" % (KEY, bencoding.encode(value)))
     return found
 
@@ -77,6 +80,7 @@ def test_any_key_is_read_alike(key):
         st.just([1]),
         st.binary(max_size=600).map(lambda packed: [{b"closest": packed}]),
         st.binary(max_size=60).map(lambda packed: [{b"closest": packed, b"retval": [7]}]),
+        st.binary(max_size=60).map(lambda packed: [{b"closest": packed, b"token": b"t" * 8}]),
         st.just([[[b"127.0.0.1", 1, KEY]]]),
     ),
     st.data(),
@@ -85,7 +89,9 @@ def test_values_are_read_alike_or_left_to_the_judge(values, data):
     payload = bencoding.encode(values)
     if values in ([5], [1]) or (isinstance(values[0], dict) and len(values[0]) == 1):
         assert shortcuts.read_values(payload) == values
-    at = data.draw(st.integers(0, min(len(payload), 20)))
+    if isinstance(values[0], dict) and b"token" in values[0]:
+        assert shortcuts.read_values(payload) == values
+    at = data.draw(st.integers(0, min(len(payload), 20)) | st.integers(0, len(payload)))
     other = data.draw(st.binary(max_size=3))
     changed = payload[:at] + other + payload[at + data.draw(st.integers(0, 3)) :]
     read = shortcuts.read_values(changed)
