@@ -121,7 +121,7 @@ def test_pings_are_answered_by_the_node_and_stores_acknowledged_and_not_kept(
 ) -> None:
     liar = Liar(behaviour)
     assert liar.ask("ping", b"") is None
-    assert liar.ask("store", payloads.args_store(KEY, b"1:v", False)) == [1]
+    assert liar.ask("store", payloads.args_store(KEY, b"1:v", False, 60)) == [1]
 
 
 @pytest.mark.parametrize("name", ["findnode", "findvalue"])
