@@ -189,8 +189,8 @@ class Operations:
         replicas = self._params.replicas
         # The nearest know who the farther ones are. To ask these costs as much as that they
         # ping us before they take the value, and some know us already.
-        count = (2 * replicas + 4) // 5
-        search = self._find_node(key, count=count, paths=self._params.paths, cause=cause)
+        count, paths = (2 * replicas + 4) // 5, self._params.paths
+        search = self._find_node(key, count=count, paths=paths, cause=cause)
         candidates = search.lookup.known(2 * replicas)
         report = StoreReport()
         wanted = replicas

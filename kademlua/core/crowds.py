@@ -46,7 +46,7 @@ class CrowdLimits:
             bucket=params.crowd_bucket,
             table=params.crowd_table,
             lookup=params.crowd_lookup,
-            counts_private=params.crowd_private,
+            counts_private=not params.private_apart,
             binds=params.bound_ids,
         )
 

@@ -15,7 +15,7 @@ from kademlua.core.ids import from_int
 from kademlua.core.params import Params
 
 LIMITS = CrowdLimits.of(Params())
-STRICT = CrowdLimits.of(Params(crowd_private=True))
+STRICT = CrowdLimits.of(Params(private_apart=False))
 
 
 def contact(addr: str, port: int = 1, number: int = 0) -> Contact:

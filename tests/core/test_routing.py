@@ -409,7 +409,7 @@ def test_nobody_of_a_crowd_waits_for_a_place_of_others():
 
 
 def test_private_addresses_are_no_crowd_unless_they_count():
-    for limits, count in ((CROWDS, 8), (CrowdLimits.of(Params(crowd_private=True)), 2)):
+    for limits, count in ((CROWDS, 8), (CrowdLimits.of(Params(private_apart=False)), 2)):
         table = RoutingTable(bytes(20), 20, 0.0, limits)
         for host in range(8):
             table.answered(Contact("127.0.0.1", host + 1, from_int((1 << 159) + host)), 0.0)
