@@ -99,8 +99,9 @@ class HandingOn:
         spares: Sequence[Contact],
         at_most: float,
     ) -> StoreReport:
-        # As the owner's it would take the place of one that lives longer.
-        is_own = owner == self._context.contact and at_most == math.inf
+        # As the owner's it takes the place of what its owner stored: so it is not to live shorter,
+        # nor to be what somebody else said was ours.
+        is_own = owner == self._context.contact and entry.is_direct and at_most == math.inf
         if not is_own:  # 1.0 would keep it as ours
             is_original = self._liveliness.is_original
             to = [contact for contact in to if not is_original(contact)]

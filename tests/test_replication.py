@@ -169,6 +169,17 @@ def test_what_is_its_own_it_stores_as_the_owner(world: World) -> None:
     assert len(store.args) == 5
 
 
+def test_what_others_bring_in_its_name_it_does_not_store_as_the_owner(world: World) -> None:
+    """Else anybody could replace its values at those who had them from itself."""
+    node, receiver = world.alice, world.peer(KEY)
+    receiver.serve(hermit)
+    hand_in(world.peer(), node, 1000, node.contact)
+    node.ping(receiver.contact)
+    gevent.sleep(TICK)
+    [store] = [request for request in receiver.requests if request.name == b"store"]
+    assert store.args[5] == {b"owner": node.contact.packed}
+
+
 @pytest.mark.parametrize("is_known_by", ["request", "answer"])
 def test_a_peer_of_1_0_is_handed_only_what_is_ours(world: World, is_known_by: str) -> None:
     """It would keep the values of others as ours."""
