@@ -70,7 +70,8 @@ class HandingOn:
 
         Each is given the seconds that remain to it, but ``at_most`` so many.
         Who is silent is replaced by one of the ``spares``. Where most of those who answer say
-        that the owner removed a value, it is gone here, too. Raises NodeClosed.
+        that the owner removed a value, and at least half of all who should hold it answered, it is
+        gone here, too. Raises NodeClosed.
         """
         holders: set[Contact] | None = None
         for owner, entry in self.living(key):
@@ -83,12 +84,18 @@ class HandingOn:
                 holders = took if holders is None else holders & took
                 continue
             removed = sum(reason == payloads.REMOVED for _, reason in report.refused)
-            if removed > len(took):
+            if removed > len(took) and self._are_many(removed + len(took)):
                 self._store.remove(key, owner)
                 self._tombstones.put(key, owner, entry.expires)
                 continue
             holders = took if holders is None else holders & took
         return set(to) if holders is None else holders
+
+    def _are_many(self, count: int) -> bool:
+        """Whether so many are half of those who should hold a value beside this node: whoever
+        comes to be given it alone shall not have it removed by his word alone."""
+        others = min(self._context.params.replicas - 1, len(self._context.table))
+        return 2 * count >= others
 
     def _give_one(
         self,

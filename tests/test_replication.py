@@ -180,6 +180,25 @@ def test_what_others_bring_in_its_name_it_does_not_store_as_the_owner(world: Wor
     assert store.args[5] == {b"owner": node.contact.packed}
 
 
+def test_one_that_is_given_a_value_cannot_take_it_away(world: World) -> None:
+    """By the word that its owner did, which is believed of most of those who should hold it."""
+    nodes = world.network(6, params=FEW)
+    nodes[0].add(KEY, b"v")
+    before = holders(nodes)
+    liar = world.peer(KEY)
+    removed = payloads.refused_reply(payloads.REMOVED)
+    liar.serve(lambda request: removed if request.name == b"store" else hermit(request))
+    for node in before:
+        node.ping(liar.contact)
+    gevent.sleep(100)
+    for node in before:
+        args = payloads.args_lacks(KEY, [liar.contact])
+        world.peer().ask(node.contact.endpoint, protocol.encode_call(b"lacks", args, False))
+    gevent.sleep(TICK)
+    assert "store" in asked_of(liar)
+    assert holders(nodes) == before
+
+
 @pytest.mark.parametrize("is_known_by", ["request", "answer"])
 def test_a_peer_of_1_0_is_handed_only_what_is_ours(world: World, is_known_by: str) -> None:
     """It would keep the values of others as ours."""
