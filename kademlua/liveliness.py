@@ -101,12 +101,27 @@ class LivelinessManager:
         """A request came in: its sender lives, or is a stranger to look at."""
         if self._originals or not request.version:
             self._note_version(request)
+        if request.room != UNBOUNDED:
+            self._asked_by_stranger(request, endpoint)
+            return
         peer = self._table.heard(request.sender_id, endpoint, now)
         if peer is not None:
             peer.asked = now
             if now - peer.answered > _PROVE_AFTER:
                 self._enqueue(peer.contact, self._params.probe_tries)
             return
+        self._look_at(request, endpoint)
+
+    def _asked_by_stranger(self, request: Request, endpoint: Endpoint) -> None:
+        """The same of one who may not be there: whoever it is, it is pinged once at most."""
+        peer = self._table.get(request.sender_id)
+        if peer is None or peer.contact.endpoint != endpoint:
+            self._look_at(request, endpoint)
+        elif not self._strangers.is_pinged(peer.contact):
+            self._enqueue(peer.contact, tries=1)
+
+    def _look_at(self, request: Request, endpoint: Endpoint) -> None:
+        """Ping the sender of a request where it might get a place in the table."""
         if request.read_only:
             return
         is_sought = self._table.seeks(request.sender_id, FOOTHOLD)

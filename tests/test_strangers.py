@@ -391,3 +391,24 @@ def test_a_spoofer_does_not_keep_the_dead_in_the_table(world: World) -> None:
         gevent.sleep(10)
         peer.request(node.contact.endpoint, PING)
     assert peer.contact not in node.table
+
+
+@pytest.mark.parametrize("name", [b"ping", b"findnode", b"leave"])
+@pytest.mark.parametrize("version", [0, 1])
+def test_nor_does_one_in_the_name_of_a_contact_that_has_long_not_answered(
+    world: World, name: bytes, version: int
+) -> None:
+    node = knowing(world, params=Params(settle_interval=86_400))
+    peer = world.peer()
+    peer.serve(hermit)
+    node.ping(peer.contact)
+    gevent.sleep(VERIFIED_FOR + 10)
+    assert peer.contact in node.table
+    before = node.stats()["bytes_out"]
+    peer.serve(lambda request: None)
+    args = b"20:" + KEY if name == b"findnode" else b""
+    datagram = protocol.encode_request(peer.id, b"rpc-id-8", call(name, args, version))
+    peer.send(datagram, node.contact.endpoint)
+    gevent.sleep(30)
+    drawn = node.stats()["bytes_out"] - before
+    assert 0 < drawn <= 3 * len(datagram)
