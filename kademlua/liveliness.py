@@ -260,7 +260,10 @@ class LivelinessManager:
         if probe is not None:
             probe.tries = max(probe.tries, tries)
             return probe
-        if self._closed or (is_bounded and len(self._probes) >= self._params.max_probes):
+        if self._closed:
+            return None
+        is_full = is_bounded and len(self._probes) >= self._params.max_probes
+        if is_full and contact not in self._table:  # strangers shall not keep out who is known
             return None
         probe = _Probe(contact, tries)
         self._probes[contact] = probe

@@ -223,3 +223,18 @@ def test_a_network_that_was_cut_becomes_one_again(world: World) -> None:
     world.net.heal()
     gevent.sleep(60)
     assert all(len(node.table) == 11 for node in nodes)
+
+
+def test_strangers_do_not_keep_contacts_from_being_asked(world: World) -> None:
+    node, peer, forger = world.node(params=NO_UPKEEP), world.peer(), world.peer()
+    peer.serve(pong)
+    node.ping(peer.contact)
+    peer.serve(lambda request: None)
+    for number in range(1_000):
+        stranger = from_int(to_int(peer.id) ^ number + 1)
+        request = protocol.encode_request(stranger, b"%08d" % number, PING)
+        forger.send(request, node.contact.endpoint)
+    gevent.sleep(ONE_WAY + 0.01)
+    node._liveliness.unanswered(peer.contact)
+    gevent.sleep(30)
+    assert peer.contact not in node.table
