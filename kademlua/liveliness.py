@@ -100,7 +100,7 @@ class LivelinessManager:
     def asked(self, request: Request, endpoint: Endpoint, now: float) -> None:
         """A request came in: its sender lives, or is a stranger to look at."""
         if self._originals or not request.version:
-            self._note_version(request)
+            self._note_version(request, endpoint)
         if request.room != UNBOUNDED:
             self._asked_by_stranger(request, endpoint)
             return
@@ -148,9 +148,10 @@ class LivelinessManager:
         if in_the_way is not None and not self.is_fresh(in_the_way):
             self._enqueue(in_the_way, self._params.probe_tries)
 
-    def _note_version(self, request: Request) -> None:
-        # Of those in the table nobody else shall say so.
-        if request.room == UNBOUNDED or self._table.get(request.sender_id) is None:
+    def _note_version(self, request: Request, endpoint: Endpoint) -> None:
+        # Nobody shall say so in the name of another, nor fill the memory with names.
+        peer = self._table.get(request.sender_id)
+        if request.room == UNBOUNDED and (peer is None or peer.contact.endpoint == endpoint):
             if request.version:
                 self._originals.pop(request.sender_id, None)
             else:

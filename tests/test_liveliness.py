@@ -225,6 +225,29 @@ def test_a_network_that_was_cut_becomes_one_again(world: World) -> None:
     assert all(len(node.table) == 11 for node in nodes)
 
 
+def test_versions_are_not_noted_of_those_who_may_not_be_there(world: World) -> None:
+    """Forged requests would fill the memory of those that speak 1.0, who then are handed the
+    values of others as if they were ours."""
+    node, peer, forger = world.alice, world.peer(), world.peer()
+    for number in range(5_000):
+        stranger = from_int(number + 1)
+        request = protocol.encode_request(stranger, b"%08d" % number, b"d4:name4:ping4:argslee")
+        forger.send(request, node.contact.endpoint)
+    gevent.sleep(1)
+    peer.serve(pong)
+    node.ping(peer.contact)
+    peer.request(node.contact.endpoint, b"d4:name4:ping4:argslee")
+    gevent.sleep(1)
+    assert node._liveliness.is_original(peer.contact)
+    assert len(node._liveliness._originals) == 1
+    # Nor does one who is there speak for another.
+    forger.serve(pong)
+    node.ping(forger.contact)
+    forger.send(protocol.encode_request(peer.id, b"other-id", PING), node.contact.endpoint)
+    gevent.sleep(1)
+    assert node._liveliness.is_original(peer.contact)
+
+
 def test_strangers_do_not_keep_contacts_from_being_asked(world: World) -> None:
     node, peer, forger = world.node(params=NO_UPKEEP), world.peer(), world.peer()
     peer.serve(pong)
