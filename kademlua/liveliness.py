@@ -159,7 +159,9 @@ class LivelinessManager:
 
     def changed(self, contact: Contact) -> None:
         """Another id answered in the place of a contact's: it is not there any more."""
-        self._table.remove(contact)
+        successor = self._table.remove(contact)
+        if successor is not None:  # it answered once, but that was a while ago
+            self._enqueue(successor, self._params.probe_tries)
 
     def note_original(self, node_id: bytes) -> None:
         """A node showed that it speaks version 1.0."""

@@ -3,7 +3,7 @@
 import gevent
 import pytest
 
-from kademlua import Node, Params
+from kademlua import Node, Params, RpcTimeout
 from kademlua.core import protocol
 from kademlua.core.ids import from_int, to_int
 from tests.peers import Peer, asked_of, lonely, pong, pong_only
@@ -137,6 +137,18 @@ def test_the_dead_make_room_for_the_waiting(world: World) -> None:
     assert {contact.id for contact in node.table} == {peers[n].id for n in (1, 2, 3)}
     gevent.sleep(ROUND_TRIP)
     assert len(peers[2].requests) == 2  # made sure of as it moved up
+
+
+def test_who_takes_the_place_of_one_that_changed_is_made_sure_of(world: World) -> None:
+    node, peers = full(world)
+    node.ping(peers[2].contact)
+    peers[2].close()
+    gevent.sleep(1000)
+    peers[0].id = in_far_bucket(node.id, 9)
+    with pytest.raises(RpcTimeout):
+        node.ping(peers[0].contact)
+    gevent.sleep(20)
+    assert {contact.id for contact in node.table} == {peers[n].id for n in (1, 3)}
 
 
 def test_a_contact_that_times_out_is_made_sure_of(world: World) -> None:
