@@ -270,6 +270,16 @@ def test_what_waits_is_bounded_in_bytes(world: World) -> None:
     assert node._strangers._held_count == 18
 
 
+def test_what_is_too_large_to_wait_pushes_nobody_out(world: World) -> None:
+    node, waiting, pusher = world.node(), world.peer(), world.peer()
+    waiting.request(node.contact.endpoint, store())
+    pusher.request(node.contact.endpoint, store(sha1("one")))
+    pusher.request(node.contact.endpoint, store(sha1("two"), value=b"l%be" % (b"0:" * 10_000)))
+    gevent.sleep(ONE_WAY + 0.01)
+    assert node._strangers._held_count == 2
+    assert node.stats()["held"] == {"no room": 1}
+
+
 def test_a_store_sent_once_more_has_its_ping_sent_once_more(world: World) -> None:
     node, peer = world.alice, world.peer()
     for _ in range(2):
