@@ -27,7 +27,7 @@ AnswerLater = Callable[[Request, Endpoint, bytes], None]
 
 _WAIT = 6.0
 """Seconds in which an attempt has come or failed."""
-_STEPS = 6
+_STEPS = 8
 """Contacts asked in a row, at most."""
 _REACHED = 1_800.0
 _UNREACHED = 300.0

@@ -71,7 +71,7 @@ class Search:
         self._ended: AsyncResult[None] = AsyncResult()
         self._watched: WatchedLookup | None = None
         if context.observers.all:
-            self._watched = WatchedLookup(context.observers, context.clock, name, target, cause)
+            self._watched = context.observers.watching(context.clock, name, target, cause)
         how: dict[str, Any] = {
             "own_id": self._table.own_id,
             "k": k,

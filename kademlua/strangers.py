@@ -25,6 +25,9 @@ AMPLIFICATION = 3
 """An unverified sender gets at most so many bytes for each of his."""
 _BURST = 2
 """Seconds' worth that may come at once."""
+_NEAR = 20
+"""A loopback or private endpoint has so many times the bound of a source, while bounds hold for
+it at all: whoever loads a node of his own shall not have to wait for it."""
 _SOURCES = 2_048
 """Sources whose buckets are remembered."""
 _AT_ONE = 16
@@ -67,7 +70,7 @@ class Strangers:
         too many requests, which is counted."""
         is_verified = self.verified.has(endpoint, now)
         if not self._is_free(endpoint):
-            reason = self._requests.reason(self._source(endpoint), is_verified, now)
+            reason = self._reason(self._requests, endpoint, is_verified, now)
             if reason is not None:
                 self._stats.throttled[reason] += 1
                 return 0
@@ -80,7 +83,7 @@ class Strangers:
         if self._is_free(endpoint):
             return True
         is_verified = self.verified.has(endpoint, now)
-        reason = self._stores.reason(self._source(endpoint), is_verified, now)
+        reason = self._reason(self._stores, endpoint, is_verified, now)
         if reason is None:
             return True
         self._stats.throttled[reason] += 1
@@ -93,9 +96,13 @@ class Strangers:
         """Whether no bound holds for this source just now."""
         return self._is_apart and not self._transport.is_behind and is_near(endpoint[0])
 
-    def _source(self, endpoint: Endpoint) -> Hashable:
+    def _reason(
+        self, bounds: _Bounds, endpoint: Endpoint, is_verified: bool, now: float
+    ) -> str | None:
         addr = endpoint[0]
-        return endpoint if self._is_apart and is_near(addr) else network_of(addr)
+        if self._is_apart and is_near(addr):
+            return bounds.reason(bounds.of_near, endpoint, is_verified, now)
+        return bounds.reason(bounds.of_source, network_of(addr), is_verified, now)
 
     # Tokens.
 
@@ -213,13 +220,17 @@ class _Bounds:
     """What one source, and all strangers together, may ask for in a second."""
 
     def __init__(self, what: str, per_source: float, of_strangers: float) -> None:
-        self._of_source = TokenBuckets(per_source, _BURST * per_source, _SOURCES)
+        self.of_source = TokenBuckets(per_source, _BURST * per_source, _SOURCES)
+        near = _NEAR * per_source
+        self.of_near = TokenBuckets(near, _BURST * near, _SOURCES)
         self._of_strangers = TokenBucket(of_strangers, _BURST * of_strangers)
         self._reasons = f"{what} of one source", f"{what} of strangers"
 
-    def reason(self, source: Hashable, is_verified: bool, now: float) -> str | None:
+    def reason(
+        self, buckets: TokenBuckets, source: Hashable, is_verified: bool, now: float
+    ) -> str | None:
         """Take one; which bound is in the way, or None."""
-        if not self._of_source.take(source, now):
+        if not buckets.take(source, now):
             return self._reasons[0]
         if not is_verified and not self._of_strangers.take(now):
             return self._reasons[1]

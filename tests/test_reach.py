@@ -80,7 +80,7 @@ def test_behind_nat_it_becomes_a_client_and_returns(
     node = behind_nat(world, nodes[0])
     gevent.sleep(10)
     assert known_by(node, nodes) > 0
-    gevent.sleep(SOON)
+    gevent.sleep(2 * SOON)  # at first a NAT is open for many: it sent to a third of all
     assert node.reachable is False
     assert node.stats()["reachable"] is False
     [record] = caplog.records

@@ -96,6 +96,8 @@ def figures(before: Sample | None, now: Sample, first: Sample) -> Figures:
         "lookups": _lookups(_since(first, now, "lookups"), _since(first, now, "queries")),
         "caused": counted("caused"),
         "dropped": counted("dropped"),
+        "throttled": counted("throttled"),
+        "held": counted("held"),
         "refused": counted("refused"),
         "buckets": _buckets(now.contacts),
     }

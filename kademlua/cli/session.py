@@ -17,10 +17,14 @@ from kademlua.core.contact import ContactPool, Endpoint, format_endpoint
 from kademlua.core.errors import KademluaError, RpcTimeout
 from kademlua.core.params import Params
 from kademlua.node import Node, Pong
+from kademlua.search import PADDED_V6
 
 _PATIENCE = 3.0
 """Seconds for the first contact: two tries, since a datagram may be lost."""
 _PING_TIMEOUT = 1.0
+_PADDING = bytes(PADDED_V6)
+"""An argument that nobody reads: strangers are told of as many contacts as three times what they
+sent has room for."""
 _PARAMS = Params(bootstrap_retry=0.01)
 
 
@@ -58,7 +62,7 @@ def _outside(node: Node, targets: list[str], port: int) -> list[str]:
     that are nearest to our id: from that interface they can't be reached."""
     for addr in targets:
         try:
-            told = node.call((addr, port), "findnode", node.id, timeout=_PING_TIMEOUT)
+            told = node.call((addr, port), "findnode", node.id, _PADDING, timeout=_PING_TIMEOUT)
             contacts = payloads.read_findnode(told, ContactPool(), (True, True))
         except KademluaError:
             continue

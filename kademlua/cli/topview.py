@@ -50,8 +50,9 @@ def _painted(row: Row, width: int, *, bold: bool) -> str:
 def view(figures: Figures, width: int) -> list[Row]:
     """The whole view, for a terminal of so many columns."""
     left = [*_caused(figures), [""], *_counted("dropped", figures)]
-    if figures["refused"]:
-        left += [[""], *_counted("refused", figures)]
+    for name in ("throttled", "held", "refused"):
+        if figures[name]:
+            left += [[""], *_counted(name, figures)]
     table = _table(figures)
     below = _beside(left, table) if width >= _WIDE else [*left, [""], *table]
     return [*_head(figures), *_rpcs(figures), *_lookups(figures), [""], *below]

@@ -16,8 +16,8 @@ from kademlua.core.ids import ID_BITS
 from kademlua.core.params import Params
 
 _SPACE = 1 << ID_BITS
-_RARE = 2.2
-"""Standard deviations: in fifty places there is one where nodes are farther apart by chance."""
+_RARE = 3.0
+"""Standard deviations: in a hundred places there is one where nodes are farther apart by chance."""
 _SURELY = 0.8
 """Of what the neighbours tell, which is not exact."""
 _SLACK = 4

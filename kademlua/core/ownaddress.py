@@ -15,7 +15,7 @@ NETWORKS = 3
 """Votes of so many networks are needed, at least."""
 VALID_FOR = 3_600.0
 """Seconds for which a vote counts."""
-SURE = 6
+SURE = 8
 """So many attempts to reach this node have to fail, more than were undecided."""
 _LIMIT = 32
 """Votes that are remembered."""

@@ -70,9 +70,9 @@ class Params:
     stores_of_strangers: float = _bounded(500, 1, 10_000_000)
     """Stores and removes of these."""
     private_apart: bool = True
-    """Loopback and private addresses are apart: each endpoint is a source by itself, for which
-    the four bounds above hold only while the node is behind with its work; and they are no
-    crowd, however many of them are of one network."""
+    """Loopback and private addresses are apart: each endpoint is a source by itself, with twenty
+    times the bound of one, and the four bounds above hold for it only while the node is behind
+    with its work; and they are no crowd, however many of them are of one network."""
     max_held: int = _bounded(256, 1, 100_000)
     """Requests held back until their senders have proved their address, and pings sent for
     that in a second."""

@@ -33,9 +33,9 @@ class Sample:
     """The share of contacts in tables whose node was gone."""
     neighbours: float
     """The share of nodes' true k nearest that their tables had."""
-    hostile_contacts: float
+    hostile_contacts: float = 0.0
     """The share of contacts in tables that are hostile nodes."""
-    hostile_near_key: float
+    hostile_near_key: float = 0.0
     """The same of what those next to the sybils' key tell of when asked for it."""
     contacts: float
     """Contacts in a table, on average."""

@@ -29,7 +29,7 @@ def made(seconds: float, *, contacts: list[dict[str, Any]] | None = None, **more
     by_name = ("requests", "errors_by", "calls", "timed_out", "failed_by", "caused", "dropped")
     timings = {"round_trips": {}, "lookups": {}, "queries": {}} | more.pop("timings", {})
     stats: dict[str, Any] = dict.fromkeys((*numbers, *others), 0)
-    stats |= {name: {} for name in (*by_name, "refused")}
+    stats |= {name: {} for name in (*by_name, "throttled", "held", "refused")}
     node = {"id": "ab" * 20, "address": "127.0.0.1", "port": 8001, "joined": True}
     return Sample(node, stats | {"seconds": seconds} | more, contacts or [], timings)
 

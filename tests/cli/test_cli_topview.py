@@ -33,6 +33,8 @@ FIGURES: dict[str, Any] = {
         "store": {"rate": 892.0, "total": 29199},
     },
     "dropped": {"unasked response": {"rate": 20.9, "total": 646}},
+    "throttled": {},
+    "held": {},
     "refused": {},
     "buckets": [
         {"bucket": 159, "contacts": 20, "heard_ago": 12.4, "round_trip": 0.0026},

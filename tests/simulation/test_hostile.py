@@ -55,7 +55,7 @@ class Wire:
     """A transport that keeps what is sent."""
 
     local: Endpoint = ("192.0.2.9", 4000)
-    reaches_v4, reaches_v6 = True, False
+    reaches_v4, reaches_v6, is_behind = True, False, False
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import select
@@ -93,8 +94,12 @@ class Flood:
                 packet = protocol.decode(self._socket.recv(65_536))
             except OSError:
                 return
-            if isinstance(packet, protocol.Response):  # else the node asks who this is
+            if isinstance(packet, protocol.Response):
                 yield packet
+            else:  # the node asks who this is, before it takes a store
+                answer = protocol.encode_response(self._id, packet.rpc_id, payloads.PONG)
+                with contextlib.suppress(OSError):
+                    self._socket.send(answer)
 
     def _receive(self) -> None:
         for packet in self._packets():

@@ -33,6 +33,8 @@ class SlowStore(DataStore):
 def test_the_answer_waits_for_the_commit(world: World) -> None:
     store = SlowStore()
     node, peer = world.node(store=store), world.peer()
+    assert peer.is_served_by(node.contact.endpoint)
+    assert peer.is_served_by(node.contact.endpoint)  # and has answered a ping: it may store
     rpc_id = peer.request(node.contact.endpoint, STORE)
     assert peer.is_served_by(node.contact.endpoint)  # and nothing else was answered
     assert store.get(KEY, 1, world.now) == [b"1:a"]
