@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kademlua.core.contact import Contact, ContactPool, Endpoint
+from kademlua.core.crowds import CrowdLimits
 from kademlua.core.datastore import Store
 from kademlua.core.params import Params
 from kademlua.core.routing import RoutingTable
@@ -32,6 +33,7 @@ class Context:
     transport: Transport
     pool: ContactPool
     table: RoutingTable
+    limits: CrowdLimits
     store: Store
     stats: Stats
     observers: Observers

@@ -12,6 +12,7 @@ from kademlua.core import payloads
 from kademlua.core.contact import Contact
 from kademlua.core.ids import to_int
 from kademlua.core.lookup import Lookup
+from kademlua.core.paths import Paths
 from kademlua.core.sieve import Sieve
 from kademlua.pages import rest_of
 
@@ -35,7 +36,7 @@ class Finding:
         "key", "lookup", "sieve",
     )  # fmt: skip
 
-    lookup: Lookup
+    lookup: Lookup | Paths
 
     def __init__(
         self,

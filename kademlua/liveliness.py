@@ -115,7 +115,7 @@ class LivelinessManager:
             contact = Contact(*endpoint, request.sender_id)
             if self._strangers.is_pinged(contact):
                 return
-            if is_sought or contact in self._dead:
+            if (is_sought and self._table.admits(contact)) or contact in self._dead:
                 self._enqueue(contact, tries=1)  # its answer takes it from among the dead
 
     def answered(self, call: Call, now: float) -> None:

@@ -166,6 +166,7 @@ class Maintenance:
         if len(self._table) > 2 * self._size_at_look:
             self._look_around(now)
         self._look_farther(now)
+        self._operations.gauge()
         if now - self._refreshed >= self._params.refresh_interval / 4:
             self._refreshed = now
             self._refresh(now)

@@ -16,10 +16,12 @@ from kademlua.caller import Caller, Question
 from kademlua.context import Context
 from kademlua.core import payloads
 from kademlua.core.contact import Contact
+from kademlua.core.crowds import Spread
 from kademlua.core.errors import RecordRefused, StoreFailed, StoreRefused
 from kademlua.core.estimate import SizeEstimate
 from kademlua.core.ids import random_id, to_int
 from kademlua.core.lookup import Lookup
+from kademlua.core.paths import Paths
 from kademlua.core.sieve import Sieve
 from kademlua.core.tombstones import Tombstones
 from kademlua.finding import Finding
@@ -57,15 +59,16 @@ class Operations:
         seeds: Iterable[Contact] = (),
         count: int | None = None,
         *,
+        paths: int = 1,
         cause: str = "find_node",
-    ) -> Lookup:
+    ) -> Lookup | Paths:
         """Look up the closest live contacts; blocks this greenlet until it is done.
 
         ``seeds`` are contacts to begin with besides the routing table's; ``count`` is how many
-        to find, by default ``Params.k``; ``cause`` is one of ``Stats.caused``.
-        Raises NodeClosed and TooManyCalls.
+        to find, by default ``Params.k``, ``paths`` on how many disjoint ones; ``cause`` is one
+        of ``Stats.caused``. Raises NodeClosed and TooManyCalls.
         """
-        return self._find_node(target, seeds, count, cause=cause).lookup
+        return self._find_node(target, seeds, count, paths=paths, cause=cause).lookup
 
     def _find_node(
         self,
@@ -73,11 +76,13 @@ class Operations:
         seeds: Iterable[Contact] = (),
         count: int | None = None,
         *,
+        paths: int = 1,
         cause: str,
     ) -> Search:
         args = payloads.args_key(target)
         read = self._read_contacts
-        search = self._search(target, "findnode", args, read, cause=cause, k=count)
+        how = {"cause": cause, "k": count, "paths": paths}
+        search = self._search(target, "findnode", args, read, **how)
         search.run(seeds)
         self._took(target, search.lookup)
         return search
@@ -123,12 +128,14 @@ class Operations:
         per_node: int,
         quorum: int = 1,
         sieve: Sieve | None = None,
+        paths: int = 1,
     ) -> Finding:
         """Find what up to ``answers`` nodes have under a key, up to ``per_node`` of each.
 
         Ends with as many answers as asked for, and ``quorum`` of them with a value in common;
-        where there are fewer, when the k closest have said what they have. A node of which
-        nothing passes the sieve counts as one that has nothing.
+        where there are fewer, when the k closest, on each of so many disjoint ``paths``, have
+        said what they have. A node of which nothing passes the sieve counts as one that has
+        nothing.
         """
         sieve = sieve or self.sieve(key)
         finding = Finding(self._context, key, answers, per_node, quorum, sieve)
@@ -152,6 +159,7 @@ class Operations:
             cause="find_value",
             alpha=alpha,
             is_sparing=is_sparing,
+            paths=paths,
         )
         finding.lookup = search.lookup
         search.run(())
@@ -181,7 +189,8 @@ class Operations:
         replicas = self._params.replicas
         # The nearest know who the farther ones are. To ask these costs as much as that they
         # ping us before they take the value, and some know us already.
-        search = self._find_node(key, count=(2 * replicas + 4) // 5, cause=cause)
+        count, paths = (2 * replicas + 4) // 5, self._params.paths
+        search = self._find_node(key, count=count, paths=paths, cause=cause)
         candidates = search.lookup.known(2 * replicas)
         report = StoreReport()
         wanted = replicas
@@ -283,18 +292,28 @@ class Operations:
         since = self._clock() - self._params.refresh_interval
         return self.estimate.nodes(own, known, k, since)
 
+    def gauge(self) -> None:
+        """See anew how near to each other ids may be before they count as a crowd."""
+        nodes = self.estimate.usual(self._clock() - self._params.refresh_interval)
+        if nodes is None:
+            self._table.spread = None
+            return
+        nearest = self._table.closest(self._context.id, self._params.k)
+        neighbours = self.estimate.around(to_int(self._context.id), [c.number for c in nearest])
+        self._table.spread = Spread(nodes, self._params.crowd_density, neighbours)
+
     def _search(self, target: bytes, name: str, args: bytes, read: Reader, **how: Any) -> Search:
         return Search(
             self._context, self._caller, self._liveliness, target, name, args, read, **how
         )
 
-    def _took(self, target: bytes, lookup: Lookup) -> None:
+    def _took(self, target: bytes, lookup: Lookup | Paths) -> None:
         """A lookup went all the way: its bucket is fresh, its result tells of the size."""
         if lookup.k >= self._params.k:  # a narrower one does not meet the whole bucket
             self._table.looked_up(target, self._clock())
         self._sample(target, lookup)
 
-    def _sample(self, target: bytes, lookup: Lookup) -> None:
+    def _sample(self, target: bytes, lookup: Lookup | Paths) -> None:
         # The neighbours themselves count once already, as they stand in the table.
         if target != self._context.id:
             known = lookup.known(self._params.k)

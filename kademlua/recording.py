@@ -88,25 +88,38 @@ class Recording:
         _raise_own_error(report)
         return Recorded(record.key, report, record)
 
-    def get_immutable(self, key: bytes) -> Any:
+    def get_immutable(self, key: bytes, paths: int | None = None) -> Any:
         """The value whose SHA-1 is the key; KeyError where nobody has it."""
         sieve = self._operations.sieve(key, only_records=True)
-        self._mending.follow(self._operations.find_value(key, 1, _PER_NODE, sieve=sieve))
+        self._find(key, 1, sieve, paths)
         if sieve.immutable is None:
             raise KeyError(key)
         return payloads.decode_value(sieve.immutable)
 
     def get_signed(
-        self, public_key: bytes, salt: bytes, *, answers: int | None, least_seq: int
+        self,
+        public_key: bytes,
+        salt: bytes,
+        *,
+        answers: int | None,
+        least_seq: int,
+        paths: int | None = None,
     ) -> SignedRecord | None:
         """The newest record that is found; raises the error of one that is not believed where
         there is no other."""
-        sieve = self._find_signed(public_key, salt, answers or sys.maxsize, least_seq)
+        sieve = self._find_signed(public_key, salt, answers or sys.maxsize, least_seq, paths)
         if sieve.signed is None and sieve.error is not None:
             raise sieve.error
         return sieve.signed
 
-    def _find_signed(self, public_key: bytes, salt: bytes, answers: int, least_seq: int) -> Sieve:
+    def _find_signed(
+        self,
+        public_key: bytes,
+        salt: bytes,
+        answers: int,
+        least_seq: int,
+        paths: int | None = None,
+    ) -> Sieve:
         signing.require()
         _require_bytes(public_key, salt)
         if len(public_key) != records.PUBLIC_KEY_BYTES:
@@ -115,8 +128,13 @@ class Recording:
             raise ValueError(f"salt over {records.MAX_SALT_BYTES} bytes")
         key = records.signed_key(public_key, salt)
         sieve = self._operations.sieve(key, only_records=True, least_seq=least_seq)
-        self._mending.follow(self._operations.find_value(key, answers, _PER_NODE, sieve=sieve))
+        self._find(key, answers, sieve, paths)
         return sieve
+
+    def _find(self, key: bytes, answers: int, sieve: Sieve, paths: int | None) -> None:
+        paths = paths or self._context.params.paths
+        finding = self._operations.find_value(key, answers, _PER_NODE, sieve=sieve, paths=paths)
+        self._mending.follow(finding)
 
     def _next_seq(self, public_key: bytes, salt: bytes) -> int:
         """One more than the number of the newest record, be that expired or not; else 1."""

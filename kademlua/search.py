@@ -18,6 +18,7 @@ from kademlua.core.calls import Call
 from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError, NodeClosed, RpcTimeout, WireError
 from kademlua.core.lookup import Lookup
+from kademlua.core.paths import Paths
 from kademlua.liveliness import LivelinessManager
 from kademlua.observers import WatchedLookup
 
@@ -46,9 +47,11 @@ class Search:
         alpha: int | None = None,
         is_sparing: bool = False,
         until: Callable[[Lookup], bool] | None = None,
+        paths: int = 1,
     ) -> None:
-        """``cause`` is one of ``Stats.caused``. The last four are those of ``Lookup``; ``k`` and
-        ``alpha`` by default of ``Params``."""
+        """``cause`` is one of ``Stats.caused``. ``k``, ``alpha``, ``is_sparing`` and ``until`` are
+        those of ``Lookup``, the first two by default of ``Params``. On several disjoint
+        ``paths`` there is no ``until``."""
         params = context.params
         k = k or params.k
         self._table = context.table
@@ -68,17 +71,23 @@ class Search:
         self._ended: AsyncResult[None] = AsyncResult()
         self._watched: WatchedLookup | None = None
         if context.observers.all:
-            self._watched = WatchedLookup(context.observers, context.clock, name, target, cause)
-        self.lookup = Lookup(
-            target,
-            own_id=self._table.own_id,
-            k=k,
-            alpha=alpha or params.alpha,
-            ask=self._ask,
-            finished=self._ended.set if self._watched is None else self._end_watched,
-            is_sparing=is_sparing,
-            until=until,
-        )
+            self._watched = context.observers.watching(context.clock, name, target, cause)
+        how: dict[str, Any] = {
+            "own_id": self._table.own_id,
+            "k": k,
+            "alpha": alpha or params.alpha,
+            "ask": self._ask,
+            "finished": self._ended.set if self._watched is None else self._end_watched,
+            "is_sparing": is_sparing,
+            "limits": context.limits,
+            "spread": self._table.spread,
+            "others": self._others,
+        }
+        self.lookup: Lookup | Paths
+        if paths == 1:
+            self.lookup = Lookup(target, until=until, **how)
+        else:
+            self.lookup = Paths(paths, target, **how)
 
     def run(self, seeds: Iterable[Contact]) -> None:
         """Do it, blocking this greenlet; raises what made it impossible."""
@@ -109,6 +118,10 @@ class Search:
             del self._read  # it may well hold this search
         if self._error is not None:
             raise self._error
+
+    def _others(self) -> list[Contact]:
+        """Contacts of the table beyond those with which it began."""
+        return self._living(self._table.closest(self._target, 3 * self._known)[self._known :])
 
     def _ask(self, contact: Contact) -> None:
         if self._watched is not None:

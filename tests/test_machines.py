@@ -58,6 +58,23 @@ def test_what_one_machine_stores_another_finds(tmp_path: Path) -> None:
         assert find(*hosts[2], "key", tmp_path) == "value\n"
 
 
+def test_a_client_of_the_own_machine_s_node_reaches_the_others(tmp_path: Path) -> None:
+    """By default it asks at 127.0.0.1, from where they can't be reached."""
+    with machines() as lab:
+        first, address = lab.host()
+        args = ["8001", "--host", "0.0.0.0", *config(tmp_path)]
+        first.node(*args, "--no-bootstrap", home=tmp_path)
+        others = [lab.host() for _ in range(2)]
+        for machine, _ in others:
+            _, log = machine.node(*args, "--bootstrap", f"{address}:8001", home=tmp_path)
+            log.expect("joined")
+        done = first.kademlua("add", "key", "value", home=tmp_path)
+        assert (done.stdout, done.stderr) == ("stored on 3 nodes\n", "")
+        assert first.kademlua("find", "key", home=tmp_path).stdout == "value\n"
+        for machine, _ in others:
+            assert find(machine, "127.0.0.1", "key", tmp_path) == "value\n"
+
+
 def test_a_machine_that_was_cut_off_comes_back(tmp_path: Path) -> None:
     with machines() as lab:
         hosts = network(lab, 4, tmp_path)
@@ -82,3 +99,6 @@ def test_a_node_behind_nat_uses_the_network(tmp_path: Path) -> None:
         add(hidden, "192.168.7.2", "key", "from behind", tmp_path)
         assert find(*hosts[1], "key", tmp_path) == "from behind\n"
         assert find(hidden, "192.168.7.2", "key", tmp_path) == "from behind\n"
+        done = hidden.kademlua("add", "other", "by default", home=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert find(*hosts[2], "other", tmp_path) == "by default\n"

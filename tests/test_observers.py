@@ -115,6 +115,22 @@ def test_an_observer_that_raises_hurts_nobody(world: World) -> None:
     assert len(recorder.of("over")) == 1
 
 
+def test_who_wants_only_the_ends_is_told_them(world: World) -> None:
+    ends = []
+
+    class Ends(Observer):
+        def lookup_ended(self, name: str, cause: str, seconds: float, queries: int) -> None:
+            ends.append((name, cause, queries))
+
+    nodes = world.network(3)
+    observers = nodes[1]._context.observers
+    nodes[1].observe(Observer())
+    assert observers.watching(nodes[1]._context.clock, "findnode", bytes(20), "call") is None
+    nodes[1].observe(Ends())
+    nodes[1].find_node(sha1("somewhere"))
+    assert ends == [("findnode", "find_node", 2)]
+
+
 def test_who_watches_no_more_is_told_no_more(world: World) -> None:
     nodes = world.network(3)
     recorder, other = watched(nodes[1]), watched(nodes[1])

@@ -1,10 +1,15 @@
 """Finding nodes and values, and storing values: what a program gets of the network."""
 
+from collections.abc import Callable
+
 import gevent
 import pytest
 
-from kademlua import Params, StoreFailed, sha1
-from tests.peers import lonely
+from kademlua import Contact, Params, StoreFailed, sha1
+from kademlua.core import payloads
+from kademlua.core.ids import from_int, xor
+from kademlua.core.protocol import Request
+from tests.peers import lonely, pong
 from tests.world import GRAIN, ROUND_TRIP, World
 
 KEY = sha1("key")
@@ -159,3 +164,82 @@ def test_a_hundred_nodes_and_a_thousand_keys(world: World) -> None:
     for number in range(1000):
         answers = survivors[number % 50].find_value(sha1(f"key {number}"), answers=1)
         assert answers[0].values == [b"value %d" % number]
+
+
+# Values that prove themselves, and disjoint paths.
+
+
+def genuine(values: list[object]) -> list[object]:
+    return [value for value in values if value == b"genuine"]
+
+
+def test_what_is_not_accepted_counts_as_nothing(world: World) -> None:
+    one, two, three = world.network(3)
+    one.add(KEY, b"forged")
+    assert three.find_value(KEY, accept=genuine) == []
+    two.add(KEY, b"genuine")
+    for node in (one, two, three):
+        answers = node.find_value(KEY, accept=genuine)
+        assert answers
+        assert all(answer.values == [b"genuine"] for answer in answers)
+
+
+def test_a_forged_value_does_not_end_a_find(world: World) -> None:
+    """Those next to the key show forged values; one farther away has the genuine one."""
+    node = world.alice
+    forgers = [world.peer(xor(KEY, from_int(number))) for number in range(1, 6)]
+    honest = world.peer(xor(KEY, from_int(1 << 150)))
+    for peer, value in [*((each, b"6:forged") for each in forgers), (honest, b"7:genuine")]:
+        peer.serve(teller(value))
+        node.ping(peer.contact)
+    for paths in (1, 3):
+        answers = node.find_value(KEY, 1, accept=genuine, paths=paths)
+        assert [answer.contact for answer in answers] == [honest.contact]
+
+
+def teller(value: bytes) -> Callable[[Request], bytes]:
+    def answer(request: Request) -> bytes:
+        if request.name == b"findvalue":
+            return payloads.findvalue_reply([], [value], request.version)
+        return pong(request)
+
+    return answer
+
+
+@pytest.mark.parametrize("paths", [2, 4, 16])
+def test_values_are_found_and_stored_on_several_paths(world: World, paths: int) -> None:
+    nodes = world.network(30, params=Params(paths=paths))
+    report = nodes[3].add(KEY, b"v")
+    assert len(report.acknowledged) == 20
+    for node in nodes:
+        assert node.find_value(KEY, 2)[0].values == [b"v"]
+        assert node.find_value(sha1("another")) == []
+
+
+@pytest.mark.parametrize("paths", [1, 2])
+def test_a_liar_costs_a_find_time_but_not_one_on_several_paths(world: World, paths: int) -> None:
+    """It is the nearest that is known, and tells of a score of dead ones next to the key."""
+    node = world.alice
+    ids = (xor(KEY, from_int(1 << bit)) for bit in (100, 110, 120))
+    liar, holder, guide = (world.peer(node_id) for node_id in ids)
+    liar.serve(guide_to([Contact(f"10.9.0.{n}", 9, xor(KEY, from_int(n))) for n in range(1, 21)]))
+    holder.serve(teller(b"7:genuine"))
+    guide.serve(guide_to([holder.contact]))
+    for peer in (liar, guide):
+        node.ping(peer.contact)
+    began = world.now
+    assert node.find_value(KEY, 1, accept=genuine, paths=paths)
+    took = world.now - began
+    if paths == 1:
+        assert took > 3 * ROUND_TRIP
+    else:
+        assert took == pytest.approx(2 * ROUND_TRIP)
+
+
+def guide_to(contacts: list[Contact]) -> Callable[[Request], bytes]:
+    def answer(request: Request) -> bytes:
+        if request.name == b"findvalue":
+            return payloads.findvalue_reply(contacts, [], request.version)
+        return pong(request)
+
+    return answer

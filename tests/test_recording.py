@@ -338,3 +338,15 @@ def test_a_peer_of_1_0_keeps_them_unknowingly(world: World) -> None:
 def test_the_record_type_is_public() -> None:
     assert SignedRecord is records.SignedRecord
     assert SigningKey is signing.SigningKey
+
+
+@pytest.mark.parametrize("paths", [1, 4])
+def test_records_are_found_on_disjoint_paths_among_liars(world: World, paths: int) -> None:
+    nodes = world.network(12)
+    nodes[0].put_signed(b"genuine", SIGNER)
+    key = nodes[0].put_immutable(b"hashed").key
+    asker = reader(world, nodes, *(liar(world, b"6:forged") for _ in range(4)))
+    found = asker.get_signed(SIGNER.public_key, paths=paths)
+    assert found is not None
+    assert found.value == b"genuine"
+    assert asker.get_immutable(key, paths=paths) == b"hashed"

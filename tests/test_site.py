@@ -50,7 +50,7 @@ def test_every_public_name_is_told_of(site: Path) -> None:
     for name in kademlua.__all__:
         if name != "Endpoint":  # a name for (str, int)
             assert f'id="kademlua.{name}"' in text, name
-    for name in vars(kademlua.Node):
+    for name in dir(kademlua.Node):
         if not name.startswith("_"):
             assert f'id="kademlua.Node.{name}"' in text, name
 

@@ -23,6 +23,7 @@ _COMMANDS = {
     "remove": "kademlua.cli.publishing:remove",
     "stored": "kademlua.cli.publishing:stored",
     "shell": "kademlua.cli.shell:shell",
+    "top": "kademlua.cli.top:top",
     "export": "kademlua.cli.transfer:export_values",
     "import": "kademlua.cli.transfer:import_values",
     "bench": "kademlua.cli.bench:bench",

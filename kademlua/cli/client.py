@@ -14,6 +14,7 @@ import click
 
 from kademlua.cli.addresses import resolve
 from kademlua.cli.daemon import asked, daemon, through_daemon
+from kademlua.cli.lookuptree import lookup_tree
 from kademlua.cli.options import (
     endpoint,
     hex_option,
@@ -147,6 +148,9 @@ def find(
 @via_option
 @network_key_option
 @hex_option
+@click.option(
+    "--trace", "is_traced", is_flag=True, help="Draw the way there: whom it asked, and when."
+)
 @through_daemon(always=False)
 @json_option
 def lookup(
@@ -154,24 +158,32 @@ def lookup(
     via: Endpoint | None,
     network_keys: tuple[bytes, ...],
     is_hex: bool,
+    is_traced: bool,
     socket: Path | None,
     as_json: bool,
 ) -> None:
     """Show the nodes whose ids are closest to KEY, the closest first: those that keep its
     values.
 
+    With --trace as a tree: below each node stand those that it was the first to tell of. Times are
+    those since the lookup began, until a node was asked, and until it answered. #1 is the closest.
+
     \b
     Examples:
         kademlua lookup greeting
         kademlua lookup --hex 0beec7b5ea3f0fdbc95d0dd47f3c5bc275da8a33
+        kademlua lookup --trace greeting                as a client sees it
+        kademlua lookup --trace --port 8001 greeting    as the node on port 8001 does
     """
     target = key_of(key, is_hex=is_hex)
     with asked(via, network_keys, socket) as ask:
-        found = ask("lookup", key=target.hex())
+        found = ask("lookup", key=target.hex(), trace=is_traced or None)
     if not found["nodes"]:
         raise click.ClickException(f"no node found near {key}")
     if as_json:
         print_json(found)
+    elif is_traced:
+        click.echo("\n".join(lookup_tree(found)))
     else:
         click.echo("\n".join(map(_contact_text, found["nodes"])))
 

@@ -6,13 +6,16 @@ import importlib.util
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from kademlua.cli.addresses import resolve
 from kademlua.core.contact import Endpoint, format_endpoint, parse_endpoint
 from kademlua.node import Node
+
+if TYPE_CHECKING:
+    from kademlua.swarm.watch import Watch
 
 
 class HttpChoice(NamedTuple):
@@ -56,9 +59,16 @@ def http_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def start_http(node: Node, choice: HttpChoice, data: Path | None, at_end: ExitStack) -> str | None:
-    """Begin to answer HTTP beside a node until the end, if that was asked for; ``data`` is the
-    node's data directory, if it has one. Returns where it does so, for people.
+def start_http(
+    node: Node,
+    choice: HttpChoice,
+    data: Path | None,
+    at_end: ExitStack,
+    watch: Watch | None = None,
+) -> str | None:
+    """Begin to answer HTTP beside a node until the end, if that was asked for; ``data`` is where
+    the token is kept, if data is kept at all; ``watch`` is that of a swarm to be shown, too.
+    Returns where it does so, for people.
 
     One line and the end where that can't be done.
     """
@@ -81,7 +91,7 @@ def start_http(node: Node, choice: HttpChoice, data: Path | None, at_end: ExitSt
             at_end.callback(path.unlink, missing_ok=True)
         else:
             path = data / FILE_NAME
-    service = HttpService(node, address, token_in(path), names=choice.names)
+    service = HttpService(node, address, token_in(path), names=choice.names, watch=watch)
     try:
         service.start()
     except OSError as error:

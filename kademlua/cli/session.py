@@ -11,15 +11,20 @@ from contextlib import contextmanager
 import click
 import gevent
 
-from kademlua.cli.addresses import own_hosts, resolve
-from kademlua.core.contact import Endpoint, format_endpoint
+from kademlua.cli.addresses import is_loopback, own_hosts, resolve
+from kademlua.core import payloads
+from kademlua.core.contact import ContactPool, Endpoint, format_endpoint
 from kademlua.core.errors import KademluaError, RpcTimeout
 from kademlua.core.params import Params
 from kademlua.node import Node, Pong
+from kademlua.search import PADDED_V6
 
 _PATIENCE = 3.0
 """Seconds for the first contact: two tries, since a datagram may be lost."""
 _PING_TIMEOUT = 1.0
+_PADDING = bytes(PADDED_V6)
+"""An argument that nobody reads: strangers are told of as many contacts as three times what they
+sent has room for."""
 _PARAMS = Params(bootstrap_retry=0.01)
 
 
@@ -27,14 +32,42 @@ _PARAMS = Params(bootstrap_retry=0.01)
 def client(via: Endpoint, network_keys: Sequence[bytes] = ()) -> Iterator[Node]:
     """A read-only node that has joined by the node at ``via``.
 
-    click.ClickException where nobody answers there.
+    It is bound to the loopback interface where ``via`` and those that it tells of are on it, so
+    that nobody else can talk to it. click.ClickException where nobody answers there.
     """
+    targets = resolve(via[0])
+    with _joined_client(targets, via, network_keys) as node:
+        others = _outside(node, targets, via[1]) if is_loopback(node.contact.addr) else []
+        if not others:
+            yield node
+            return
+    with _joined_client([*targets, *others], via, network_keys) as node:
+        yield node
+
+
+@contextmanager
+def _joined_client(
+    targets: list[str], via: Endpoint, network_keys: Sequence[bytes]
+) -> Iterator[Node]:
     where = format_endpoint(via)
-    started = _started_client(resolve(via[0]), [via], network_keys)
+    started = _started_client(targets, [via], network_keys)
     with started as node, progress(f"asking {where}"):
         if not node.wait_joined(_PATIENCE):
             raise click.ClickException(f"nobody answers at {where}")
         yield node
+
+
+def _outside(node: Node, targets: list[str], port: int) -> list[str]:
+    """The addresses beyond the loopback interface that the node at ``targets`` knows, of those
+    that are nearest to our id: from that interface they can't be reached."""
+    for addr in targets:
+        try:
+            told = node.call((addr, port), "findnode", node.id, _PADDING, timeout=_PING_TIMEOUT)
+            contacts = payloads.read_findnode(told, ContactPool(), (True, True))
+        except KademluaError:
+            continue
+        return [each.addr for each in contacts if not is_loopback(each.addr)]
+    return []
 
 
 def ping_once(to: Endpoint, network_keys: Sequence[bytes] = ()) -> Pong:

@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import gevent
 
 from kademlua.cli.addresses import resolve
 from kademlua.cli.data import require_lmdb
+from kademlua.cli.http import HttpChoice, http_options
 from kademlua.cli.options import endpoint, network_key_option
-from kademlua.core.contact import Endpoint, format_endpoint
-from kademlua.node import Node
-from kademlua.shell.session import Shell
-from kademlua.swarm import control, limits
-from kademlua.swarm.launcher import Swarm, SwarmError
+from kademlua.cli.options import seconds as duration
+from kademlua.cli.swarming import Wishes, run_swarm
+from kademlua.core.contact import Endpoint
+from kademlua.swarm import limits
 from kademlua.swarm.life import Life
-from kademlua.swarm.plan import FIRST_PORT, Plan, PlanError, control_endpoint, node_id
-
-logger = logging.getLogger(__name__)
-
-_STALLED = 10.0
-"""Seconds without a further node joined after which to say so."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wishes:
-    """The options that are not of the plan."""
-
-    log_dir: Path
-    shell: bool
-    seconds: float | None
-    verbose: bool
+from kademlua.swarm.plan import FIRST_PORT, Plan, PlanError, control_endpoint
 
 
 @click.command()
@@ -89,6 +67,14 @@ class _Wishes:
     type=click.FloatRange(min=0),
     help="End so long after all have joined.  [default: at ^C]",
 )
+@click.option(
+    "--churn",
+    type=duration,
+    metavar="TIME",
+    help="Let nodes die without a word, and others come: half of them live longer than TIME,"
+    " such as 90s, 2m, 1h.  [default: all live]",
+)
+@http_options
 @click.option("--verbose", "-v", is_flag=True, help="Show each node's port and id.")
 def swarm(
     count: int,
@@ -101,13 +87,29 @@ def swarm(
     data: Path | None,
     shell: bool,
     seconds: float | None,
+    churn: float | None,
+    http: Endpoint | None,
+    http_token: Path | None,
+    http_name: tuple[str, ...],
     verbose: bool,
 ) -> None:
     """Run COUNT nodes on this machine, with ids made of their ports.
 
     They join the network of the node at the bootstrap address. Where nobody answers there,
     a control node is started at it. ^C ends them all.
+
+    With --http a page shows all nodes, and lookups as they run; while somebody looks, the nodes
+    make two lookups a second of their own. Its form and its API act through the control node.
+
+    \b
+    Examples:
+        kademlua swarm 100 --shell
+        kademlua swarm 100 --http 127.0.0.1:8080
+        kademlua swarm 100 --http 127.0.0.1:8080 --churn 2m
+        kademlua swarm 100 --first-port 9003   in the network of another swarm
     """
+    over_http = HttpChoice(http, http_token, http_name)
+    over_http.check()
     host = resolve(host.removeprefix("[").removesuffix("]"))[0]
     if data is not None:
         require_lmdb()
@@ -123,9 +125,16 @@ def swarm(
         )
     except PlanError as error:
         raise click.UsageError(str(error)) from None
-    wishes = _Wishes(log_dir=log_dir, shell=shell, seconds=seconds, verbose=verbose)
+    wishes = Wishes(
+        log_dir=log_dir,
+        shell=shell,
+        seconds=seconds,
+        verbose=verbose,
+        http=over_http,
+        churn=churn,
+    )
     life = Life()
-    failure = life.lead(lambda: _run(plan, wishes, life))
+    failure = life.lead(lambda: run_swarm(plan, wishes, life))
     if failure:
         raise click.ClickException(failure)
 
@@ -135,88 +144,3 @@ def _reachable(bootstrap: Endpoint, host: str) -> Endpoint:
     found = resolve(bootstrap[0])
     fitting = [addr for addr in found if (":" in addr) == (":" in host)]
     return (fitting or found)[0], bootstrap[1]
-
-
-def _run(plan: Plan, wishes: _Wishes, life: Life) -> None:
-    """The whole life of a swarm; raises KademluaError where it can't begin or go on."""
-    limits.raise_open_files(plan)
-    _make_log_dir(wishes.log_dir)
-    limits.check_ports(plan)
-    with _control(plan, wishes) as node:
-        began = time.monotonic()
-        with Swarm(plan, wishes.log_dir) as running:
-            _join(plan, running)
-            seconds = time.monotonic() - began
-            if wishes.verbose:
-                click.echo("\n".join(f"{port} : {node_id(port).hex()}" for port in plan.ports))
-            nodes = "node" if plan.count == 1 else "nodes"
-            click.echo(f"{plan.count} {nodes} joined in {seconds:.1f} s")
-            sys.stdout.flush()
-            if node is None:
-                running.wait(wishes.seconds)
-            else:
-                _show_shell(node, running, wishes.seconds, life)
-
-
-def _make_log_dir(log_dir: Path) -> None:
-    try:
-        log_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SwarmError(f"can't make {log_dir}: {error.strerror}") from None
-
-
-@contextmanager
-def _control(plan: Plan, wishes: _Wishes) -> Iterator[Node | None]:
-    """See to it that there is a node to bootstrap from; yields the shell's, if one is wanted."""
-    where = format_endpoint(plan.bootstrap)
-    if not control.is_answering(plan):
-        with control.control_node(plan, wishes.log_dir) as node:
-            click.echo(f"control node {node.id.hex()} on {where}", err=True)
-            yield node if wishes.shell else None
-    elif wishes.shell:
-        with control.guest_node(plan, wishes.log_dir) as node:
-            port = node.contact.port
-            click.echo(f"a node answers on {where}; the shell's is on port {port}", err=True)
-            yield node
-    else:
-        yield None
-
-
-def _join(plan: Plan, running: Swarm) -> None:
-    """Wait until all have joined, with a progress bar where somebody looks."""
-    if not sys.stderr.isatty():
-        _wait_joined(plan, running, lambda joined: None)
-        return
-    with click.progressbar(length=plan.count, label="joining", file=sys.stderr) as bar:
-        _wait_joined(plan, running, lambda joined: bar.update(joined - bar.pos))
-
-
-def _wait_joined(plan: Plan, running: Swarm, progress: Callable[[int], None]) -> None:
-    while not running.wait_joined(progress, _STALLED):
-        click.echo(
-            f"still joining, {running.joined} of {plan.count} so far: does"
-            f" {format_endpoint(plan.bootstrap)} answer?",
-            err=True,
-        )
-
-
-def _show_shell(node: Node, running: Swarm, seconds: float | None, life: Life) -> None:
-    """Show the shell beside the swarm's life, which its user may end, too."""
-    shell = Shell(node)
-    life.shell = shell
-
-    def converse() -> None:
-        try:
-            ends = shell.run()
-        except Exception:
-            logger.exception("the shell broke down")
-            ends = shell.interactive
-        if ends:
-            running.stop()
-
-    runner = gevent.spawn(converse)
-    try:
-        running.wait(seconds)
-    finally:
-        runner.kill()
-        shell.close()

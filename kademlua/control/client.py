@@ -31,8 +31,9 @@ class NodeGone(ControlError):
 class ControlClient:
     """A connection to a running node. One request at a time: for one greenlet."""
 
-    def __init__(self, path: Path) -> None:
-        """ControlError where nobody listens at the path."""
+    def __init__(self, path: Path, *, patience: float = _PATIENCE) -> None:
+        """``patience`` is how many seconds to wait for an answer. ControlError where nobody
+        listens at the path."""
         try:
             sock = connect(path)
         except (FileNotFoundError, NotADirectoryError):
@@ -45,6 +46,7 @@ class ControlClient:
             raise ControlError(f"can't connect to {path}: {error.strerror}") from None
         self._stream = LineStream(sock, _LONGEST)
         self._number = 0
+        self._patience = patience
         self.process = peer_of(sock)[0]
         """The number of the node's process; 0 where the system does not say."""
 
@@ -68,7 +70,7 @@ class ControlClient:
         are None are left out. RequestFailed where the node says no, NodeGone where it ends."""
         number = self.send(name, **fields)
         while True:
-            message = self.receive()
+            message = self.receive(self._patience)
             if message.get("id") == number and "ok" in message:
                 result: dict[str, Any] = message["ok"]
                 return result
@@ -77,7 +79,7 @@ class ControlClient:
         """The rows that an operation gives; raises as ``do`` does."""
         number = self.send(name, **fields)
         while True:
-            message = self.receive()
+            message = self.receive(self._patience)
             if message.get("id") == number:
                 if "ok" in message:
                     return

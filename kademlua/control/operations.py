@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import gevent
@@ -25,9 +25,11 @@ from kademlua.control.forms import (
     packed_value,
     report_json,
 )
+from kademlua.control.tracing import traced
 from kademlua.core import ids
 from kademlua.core.contact import Contact
 from kademlua.core.errors import StorageError
+from kademlua.core.timings import Histogram
 from kademlua.jsonform import contact_json
 from kademlua.node import Node
 from kademlua.storage.transfer import Imported, held_of, put
@@ -56,6 +58,7 @@ class Operations:
             "import": self._import,
             "contacts": self._contacts,
             "stats": self._stats,
+            "timings": self._timings,
             "node": self._about,
         }
         self._streams: dict[str, Callable[[Fields], Iterator[dict[str, Any]]]] = {
@@ -169,14 +172,14 @@ class Operations:
     # The network, and the node itself.
 
     def _lookup(self, fields: Fields) -> dict[str, Any]:
-        """``key`` → the nodes closest to it."""
-        key = fields.key()
+        """``key``, ``trace`` → the nodes closest to it; with a trace, how they were found."""
+        key, is_traced = fields.key(), fields.flag("trace")
         fields.end()
         self._node.wait_joined()
-        return {
-            "key": key.hex(),
-            "nodes": [contact_json(each) for each in self._node.find_node(key)],
-        }
+        with traced(self._node, self._clock) if is_traced else nullcontext() as trace:
+            found = self._node.find_node(key)
+        told = {"key": key.hex(), "nodes": [contact_json(each) for each in found]}
+        return told if trace is None else told | {"trace": trace.json()}
 
     def _ping(self, fields: Fields) -> dict[str, Any]:
         """``address``, ``port`` → who answers, and after how long."""
@@ -212,6 +215,16 @@ class Operations:
         fields.end()
         return self._node.stats()
 
+    def _timings(self, fields: Fields) -> dict[str, Any]:
+        """→ histograms of round trips and lookups, since this was first asked."""
+        fields.end()
+        timings = self._node.timings()
+        return {
+            "round_trips": _histograms(timings.round_trips),
+            "lookups": _histograms(timings.lookups),
+            "queries": _histograms(timings.queries),
+        }
+
     def _about(self, fields: Fields) -> dict[str, Any]:
         """→ who the node is."""
         fields.end()
@@ -220,6 +233,19 @@ class Operations:
             "process": os.getpid(),
             "version": kademlua.__version__,
         }
+
+
+def _histograms(named: Mapping[str, Histogram]) -> dict[str, Any]:
+    """Histograms as JSON: how many were up to each bound and over the one before, the last how
+    many were over all, and the sum."""
+    return {
+        name: {
+            "bounds": [bound for bound, _ in histogram.buckets()[:-1]],
+            "counts": histogram.counts,
+            "total": round(histogram.total, 6),
+        }
+        for name, histogram in named.items()
+    }
 
 
 @contextmanager

@@ -18,6 +18,7 @@ _PIECES_V4 = Struct(f"{PACKED_V4}s")
 _PIECES_V6 = Struct(f"{PACKED_V6}s")
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 """An IPv4 address in IPv6's clothes begins so."""
+_LOOPBACK = bytes(15) + b"\x01"
 
 
 class Contact:
@@ -28,13 +29,15 @@ class Contact:
     because replies are joined from them.
     """
 
-    __slots__ = ("endpoint", "id", "listed", "number", "packed")
+    __slots__ = ("endpoint", "id", "is_private", "listed", "number", "packed")
 
     id: bytes
     """20 bytes."""
     number: int
     """The id as a number, for distances."""
     endpoint: Endpoint
+    is_private: bool
+    """Whether the address is one of loopback, of a private network or of a single link."""
     packed: bytes
     listed: bytes
 
@@ -51,6 +54,7 @@ class Contact:
         self.id = node_id
         self.number = int.from_bytes(node_id, "big")
         self.endpoint = (addr, port)
+        self.is_private = is_private(raw)
         self.packed = node_id + raw + port.to_bytes(2, "big")
         text = addr.encode()
         self.listed = b"l%d:%bi%de20:%be" % (len(text), text, port, node_id)
@@ -83,6 +87,17 @@ class Contact:
     def port(self) -> int:
         """The UDP port, 1 to 65535."""
         return self.endpoint[1]
+
+    @property
+    def raw(self) -> bytes:
+        """Its address as 4 or 16 bytes."""
+        return self.packed[ID_BYTES:-2]
+
+    @property
+    def network(self) -> bytes:
+        """The network of its address: an IPv4 /24 as 3 bytes, an IPv6 /48 as 6."""
+        packed = self.packed
+        return packed[ID_BYTES : ID_BYTES + (3 if len(packed) == PACKED_V4 else 6)]
 
     @property
     def is_ipv6(self) -> bool:
@@ -147,6 +162,19 @@ class ContactPool:
             self._old, self._young = self._young, {}
         self._young[known.packed] = known
         return known
+
+
+def is_private(raw: bytes) -> bool:
+    """Whether an address (4 or 16 bytes) is one of loopback, of a private network (RFC 1918,
+    4193), behind a carrier's NAT (6598) or of a single link (3927, 4291)."""
+    first, second = raw[0], raw[1]
+    if len(raw) == 16:
+        return first & 0xFE == 0xFC or (first == 0xFE and second & 0xC0 == 0x80) or raw == _LOOPBACK
+    if first in (10, 127):
+        return True
+    if first == 192 or first == 169:
+        return second == (168 if first == 192 else 254)
+    return (first == 172 and second & 0xF0 == 16) or (first == 100 and second & 0xC0 == 64)
 
 
 def canonical_address(addr: str) -> tuple[str, bytes]:

@@ -70,11 +70,29 @@ class Params:
     stores_of_strangers: float = _bounded(500, 1, 10_000_000)
     """Stores and removes of these."""
     private_apart: bool = True
-    """Loopback and private addresses: each endpoint is a source by itself with twenty times the
-    bound of one, and the four bounds above hold only while the node is behind with its work."""
+    """Loopback and private addresses are apart: each endpoint is a source by itself, with twenty
+    times the bound of one, for which the four bounds above hold only while the node is behind
+    with its work; and they are no crowd, however many of them are of one network."""
     max_held: int = _bounded(256, 1, 100_000)
     """Requests held back until their senders have proved their address, and pings sent for
     that in a second."""
+
+    # Crowds. A network is an IPv4 /24 or an IPv6 /48.
+    crowd_bucket: int = _bounded(2, 1, 1_000_000)
+    """Contacts of one network in a bucket of the routing table."""
+    crowd_table: int = _bounded(10, 1, 1_000_000)
+    """Contacts of one network in the whole routing table."""
+    crowd_lookup: int = _bounded(3, 1, 1_000_000)
+    """Contacts of one network in the shortlist of a lookup."""
+    crowd_density: float = _bounded(4, 2, 1e9)
+    """How many times as near to each other as in a network of this size contacts may be on
+    average; who is too many is passed over, in lookups and in the table next to the own id."""
+    bound_ids: bool = False
+    """Whether only contacts whose ids are bound to their addresses (BEP 42) enter the table and
+    lookups, loopback and private addresses apart. All nodes of a network must agree on it."""
+    paths: int = _bounded(1, 1, 16)
+    """Disjoint paths on which finds and stores seek their nodes, where the program does not
+    say; 1: one lookup."""
 
     # Values.
     ttl: float = _bounded(86_400, 1, 31_536_000)

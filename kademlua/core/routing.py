@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 
 from kademlua.core.contact import Contact, Endpoint
+from kademlua.core.crowds import CrowdLimits, NetworkCounts, Spread
 from kademlua.core.ids import ID_BITS, to_int
 from kademlua.core.roundtrip import RoundTrip
 
@@ -47,20 +48,27 @@ class RoutingTable:
     """The contacts of one node.
 
     Buckets are counted by the bits that their contacts share with the own id. Only the
-    last one, which holds the own id, splits.
+    last one, which holds the own id, splits. Of one network there are no more contacts than
+    ``limits`` say; nor more next to each other than ``spread`` allows, once that is known.
     """
 
     __slots__ = (
-        "_by_endpoint", "_by_id", "_came", "_gone", "_k", "_own", "buckets", "changed", "own_id",
+        "_by_endpoint", "_by_id", "_came", "_gone", "_k", "_limits", "_networks", "_own", "buckets",
+        "changed", "own_id", "spread",
     )  # fmt: skip
 
-    def __init__(self, own_id: bytes, k: int, now: float) -> None:
+    def __init__(
+        self, own_id: bytes, k: int, now: float, limits: CrowdLimits | None = None
+    ) -> None:
         self.own_id = own_id
         self._own = to_int(own_id)
         self._k = k
         self._by_id: dict[bytes, Peer] = {}
         self._by_endpoint: dict[Endpoint, Peer] = {}
         self.buckets = [KBucket(now)]
+        self._limits = limits
+        self._networks = NetworkCounts()
+        self.spread: Spread | None = None
         self.changed: Callable[[Contact, bool], None] | None = None
         """Told of each contact that enters (True) or leaves; must not raise."""
         # Lists, though one is looked for in them at times: dictionaries would be 2 kB a node.
@@ -105,7 +113,10 @@ class RoutingTable:
         """Whether a contact of this id would get a place if it answered a probe."""
         if node_id == self.own_id or node_id in self._by_id:
             return False
-        return self.has_room_in(self.bucket_of(to_int(node_id)))
+        number = to_int(node_id)
+        if not self.has_room_in(self.bucket_of(number)):
+            return False
+        return self.spread is None or not self._is_dense(number, self.spread)
 
     def seeks(self, node_id: bytes, enough: int) -> bool:
         """Whether a contact of this id is worth a probe: it would get a place, and be among
@@ -121,6 +132,39 @@ class RoutingTable:
     def has_room_in(self, index: int) -> bool:
         """Whether a bucket has a place, or is the own one, which makes room by splitting."""
         return index == len(self.buckets) - 1 or len(self.buckets[index].contacts) < self._k
+
+    def admits(self, contact: Contact) -> bool:
+        """Whether a contact may be in the table: its id is one that it may have, there are
+        fewer of its network than there may be, in its bucket and in the table, and fewer next
+        to it."""
+        limits = self._limits
+        if limits is not None and (not limits.is_bound(contact) or self._is_crowded(contact)):
+            return False
+        return self.spread is None or not self._is_dense(contact.number, self.spread)
+
+    def _is_crowded(self, contact: Contact) -> bool:
+        limits = self._limits
+        if limits is None or not limits.concerns(contact):
+            return False
+        network = contact.network
+        count = self._networks.count(network)
+        if count < min(limits.bucket, limits.table):
+            return False
+        if count >= limits.table:
+            return True
+        contacts = self.buckets[self.bucket_of(contact.number)].contacts.values()
+        return sum(each.network == network for each in contacts) >= limits.bucket
+
+    def _is_dense(self, number: int, spread: Spread) -> bool:
+        """Whether as many as can be have ids next to this one."""
+        near = spread.vicinity
+        index = self.bucket_of(number)
+        # Others next to it share its bucket, but for those around the own id.
+        last = len(self.buckets) if number ^ self._own < 2 * near else index + 1
+        found = 0
+        for bucket in self.buckets[index:last]:
+            found += sum(each ^ number < near for each in bucket.contacts)
+        return found >= spread.within(near)
 
     def answered(self, contact: Contact, now: float) -> Contact | None:
         """Note that ``contact`` answered an RPC of ours: it may enter.
@@ -151,6 +195,8 @@ class RoutingTable:
         return in_the_way
 
     def _enter(self, contact: Contact, now: float) -> Contact | None:
+        if not self.admits(contact):
+            return None
         while True:
             index = self.bucket_of(contact.number)
             bucket = self.buckets[index]
@@ -176,6 +222,8 @@ class RoutingTable:
         bucket.replacements.pop(contact.number, None)
         self._by_id[contact.id] = peer
         self._by_endpoint[contact.endpoint] = peer
+        if self._limits is not None:
+            self._networks.add(contact.network)
         if self.changed is not None:
             self.changed(contact, True)
         if contact in self._gone:
@@ -230,6 +278,8 @@ class RoutingTable:
         del self._by_id[contact.id]
         del self._by_endpoint[contact.endpoint]
         del self.buckets[self.bucket_of(contact.number)].contacts[contact.number]
+        if self._limits is not None:
+            self._networks.remove(contact.network)
         if self.changed is not None:
             self.changed(contact, False)
         if contact in self._came:
@@ -240,13 +290,14 @@ class RoutingTable:
     def _move_up(
         self, bucket: KBucket, heard: float, but: Endpoint | None = None
     ) -> Contact | None:
-        """Give a free place to the best of those that wait and whose id and endpoint
-        nobody in the table has; to none at an endpoint that just said it has another id."""
+        """Give a free place to the best of those that wait and whose id and endpoint nobody
+        in the table has; to none of a crowd, nor to one at an endpoint that just said it has
+        another id."""
         waiting = bucket.replacements
         while waiting:
             _, successor = waiting.popitem()
             endpoint = successor.endpoint
-            if endpoint == but:
+            if endpoint == but or not self.admits(successor):
                 continue
             if successor.id not in self._by_id and endpoint not in self._by_endpoint:
                 self._place(bucket, Peer(successor, heard))

@@ -14,6 +14,9 @@ from kademlua.core import bencoding, records
 from kademlua.core.errors import RecordExpired, RecordRefused, RecordStale
 from kademlua.core.records import SignedRecord, Verify
 
+Accept = Callable[[list[Any]], list[Any]]
+"""Given the plain values in one answer, returns those that are to be believed."""
+
 _MAX_CHECKED = 8
 """Records looked at in one answer: an honest one has one, and each costs some 70 µs."""
 
@@ -29,14 +32,17 @@ class Sieve:
         wall: Callable[[], float],
         only_records: bool = False,
         least_seq: int = 0,
+        accept: Accept | None = None,
     ) -> None:
         """``wall`` gives seconds since 1970. With ``only_records`` plain values do not pass; a
-        signed record with a sequence number below ``least_seq`` is stale."""
+        signed record with a sequence number below ``least_seq`` is stale. Of the plain
+        values those pass that ``accept`` leaves."""
         self._key = key
         self._verify = verify
         self._wall = wall
         self._only_records = only_records
         self._least_seq = least_seq
+        self._accept = accept
         self._verdicts: dict[bytes, SignedRecord | RecordRefused] = {}
         """By the record's bytes."""
         self.signed: SignedRecord | None = None
@@ -82,7 +88,9 @@ class Sieve:
             if self.signed is None or _rank(newest) > _rank(self.signed):
                 self.signed = newest
             return [found]
-        return [] if self._only_records else plain
+        if self._only_records:
+            return []
+        return plain if self._accept is None else self._accept(plain)
 
     def still_shown(self, values: list[Any]) -> bool:
         """Whether what passed the sieve is still to be shown, now that all answers are here:

@@ -15,9 +15,12 @@ from kademlua.http.events import Events
 from kademlua.http.guard import Guard
 from kademlua.http.health import Health, Metrics, Ready
 from kademlua.http.metrics import NodeMetrics
+from kademlua.http.pages import add_pages
 from kademlua.http.resources import Publications, Published, Values
+from kademlua.http.swarm import SwarmChange, SwarmEvents, SwarmNodes
 from kademlua.http.views import Contacts, Lookup, Stats, Stored
 from kademlua.node import Node
+from kademlua.swarm.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -29,13 +32,16 @@ _STATUS = (
 )
 
 
-def make_app(node: Node, guard: Guard, metrics: NodeMetrics) -> falcon.App[Any, Any]:
-    """The application, to be served from the node's hub."""
+def make_app(
+    node: Node, guard: Guard, metrics: NodeMetrics, watch: Watch | None = None
+) -> falcon.App[Any, Any]:
+    """The application, to be served from the node's hub; with ``watch``, a swarm's, too."""
     app = falcon.App(middleware=[guard])
     app.req_options.strip_url_path_trailing_slash = False
     app.set_error_serializer(_serialize)
     app.add_error_handler(KademluaError, _failed)
     app.add_error_handler(Exception, _broke_down)
+    add_pages(app, "swarm" if watch is not None else "node")
     app.add_route("/healthz", Health(node))
     app.add_route("/readyz", Ready(node))
     app.add_route("/metrics", Metrics(metrics))
@@ -47,7 +53,13 @@ def make_app(node: Node, guard: Guard, metrics: NodeMetrics) -> falcon.App[Any, 
     app.add_route("/v1/stored", Stored(node))
     app.add_route("/v1/stats", Stats(node))
     app.add_route("/v1/events", Events(node))
-    app.add_route("/v1/openapi.json", openapi.Document(node.params, is_open=guard.is_open))
+    described = openapi.document(node.params, is_open=guard.is_open, swarm=watch is not None)
+    app.add_route("/v1/openapi.json", openapi.Document(described))
+    if watch is not None:
+        app.add_route("/v1/swarm", SwarmNodes(watch))
+        app.add_route("/v1/swarm/events", SwarmEvents(watch))
+        app.add_route("/v1/swarm/kill", SwarmChange(watch.members.kill))
+        app.add_route("/v1/swarm/join", SwarmChange(watch.members.join))
     return app
 
 

@@ -14,6 +14,7 @@ _WORDS = {
     403: "A page from elsewhere asked.",
     404: "There is none; or the path is no key.",
     406: "There is no such form of it.",
+    409: "There is no node to do it with.",
     411: "A chunked body; send its length.",
     413: "The value is too large.",
     415: "No such content type is taken.",

@@ -12,7 +12,7 @@ import gevent
 
 from kademlua.core.contact import Contact
 from kademlua.http.paging import number
-from kademlua.jsonform import contact_json
+from kademlua.jsonform import LookupEvents, contact_json
 from kademlua.node import Node
 from kademlua.observers import LookupObserver, Observer
 
@@ -120,9 +120,9 @@ class _Listener(Observer):
             return None
         self._lookups_left -= 1
         self._numbers += 1
-        begun = {"lookup": self._numbers, "target": target.hex(), "rpc": name, "cause": cause}
-        self.note("lookup-began", begun)
-        return _LookupListener(self, self._numbers)
+        events = LookupEvents(self.note, self._numbers)
+        events.begin(name, target, cause)
+        return events
 
     def contact_entered(self, contact: Contact) -> None:
         """It is told."""
@@ -148,30 +148,3 @@ class _Listener(Observer):
         if self._others_left < 0:
             self._skipped += 1
         return self._others_left >= 0
-
-
-class _LookupListener(LookupObserver):
-    """Writes one lookup down."""
-
-    def __init__(self, listener: _Listener, number: int) -> None:
-        self._listener = listener
-        self._number = number
-
-    def _note(self, name: str, data: dict[str, Any]) -> None:
-        self._listener.note(name, {"lookup": self._number} | data)
-
-    def seeded(self, contacts: list[Contact]) -> None:
-        self._note("lookup-seeded", {"contacts": [each.id.hex() for each in contacts]})
-
-    def queried(self, contact: Contact) -> None:
-        self._note("lookup-queried", {"contact": contact_json(contact)})
-
-    def answered(self, contact: Contact, told: list[Contact]) -> None:
-        ids = [each.id.hex() for each in told]
-        self._note("lookup-answered", {"contact": contact_json(contact), "told": ids})
-
-    def failed(self, contact: Contact) -> None:
-        self._note("lookup-failed", {"contact": contact_json(contact)})
-
-    def ended(self) -> None:
-        self._note("lookup-ended", {})

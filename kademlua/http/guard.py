@@ -11,6 +11,8 @@ import falcon
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(?::[0-9]*)?")
 _SAFE = {"GET", "HEAD", "OPTIONS"}
+PUBLIC = ("/", "/healthz", "/readyz")
+"""The page, which tells nothing of the node, and what probes ask that have no token."""
 
 
 class Guard:
@@ -40,7 +42,9 @@ class Guard:
             raise falcon.HTTPForbidden(description="a page from elsewhere may not ask this node")
         if req.env.get("HTTP_SEC_FETCH_SITE") == "cross-site" and req.path != "/":
             raise falcon.HTTPForbidden(description="a page from elsewhere may not ask this node")
-        if (not self.is_open or req.method not in _SAFE) and not self._is_authorized(req):
+        is_public = req.path in PUBLIC or req.path.startswith("/page/")
+        is_free = req.method in _SAFE and (self.is_open or is_public)
+        if not is_free and not self._is_authorized(req):
             raise falcon.HTTPUnauthorized(
                 description="this takes the token, as Authorization: Bearer TOKEN",
                 challenges=["Bearer"],

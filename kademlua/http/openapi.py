@@ -12,6 +12,7 @@ from kademlua.core.params import Params
 from kademlua.http import schemas
 from kademlua.http.describing import flag, number, operation, parameter, ref
 from kademlua.http.events import KINDS
+from kademlua.http.guard import PUBLIC
 from kademlua.http.paging import MAX_LISTED
 from kademlua.http.resources import MAX_ANSWERS, MAX_PER_NODE
 from kademlua.http.values import BYTES, JSON
@@ -22,9 +23,9 @@ _STORING = (404, 411, 413, 415, 422, 502, 503)
 class Document:
     """The description, made once."""
 
-    def __init__(self, params: Params, *, is_open: bool) -> None:
-        """``is_open`` says whether everybody may read."""
-        self._text = json.dumps(document(params, is_open=is_open)).encode()
+    def __init__(self, described: dict[str, Any]) -> None:
+        """What ``document`` makes."""
+        self._text = json.dumps(described).encode()
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """All of it."""
@@ -33,12 +34,15 @@ class Document:
     on_head = on_get
 
 
-def document(params: Params, *, is_open: bool) -> dict[str, Any]:
-    """The description as a dictionary; where not ``is_open``, all takes the token."""
+def document(params: Params, *, is_open: bool, swarm: bool = False) -> dict[str, Any]:
+    """The description as a dictionary; where not ``is_open``, all takes the token. With ``swarm``
+    it is that of a swarm, by way of one of its nodes."""
     paths = _watching() | _values(params) | _published(params) | _knowledge()
-    for operations in paths.values():
+    if swarm:
+        paths |= _swarm()
+    for path, operations in paths.items():
         for method, described in operations.items():
-            if method != "parameters" and (method != "get" or not is_open):
+            if method != "parameters" and (method != "get" or not (is_open or path in PUBLIC)):
                 described["security"] = [{"token": []}]
     return {
         "openapi": "3.1.0",
@@ -169,6 +173,19 @@ def _knowledge() -> dict[str, Any]:
                 ],
             )
         },
+    }
+
+
+def _swarm() -> dict[str, Any]:
+    member, taken = {JSON: ref("Member")}, (404, 409, 411, 413)
+    stream = {"text/event-stream": {"schema": {"type": "string"}}}
+    return {
+        "/v1/swarm": {"get": operation("All nodes.", {JSON: ref("Swarm")})},
+        "/v1/swarm/events": {
+            "get": operation("What happens among them: server-sent events.", stream, (503,))
+        },
+        "/v1/swarm/kill": {"post": operation("Kill a node, any of them.", member, taken)},
+        "/v1/swarm/join": {"post": operation("Have a node come.", member, taken)},
     }
 
 

@@ -33,6 +33,14 @@ _WHERE = {
     "address": _TEXT,
     "port": {"type": "integer", "minimum": 1, "maximum": 65535},
 }
+_MEMBER = _object(
+    {
+        "id": ID,
+        "port": _WHERE["port"],
+        "joined": {"type": "boolean"},
+        "is_control": {"type": "boolean"},
+    }
+)
 
 SCHEMAS: dict[str, Any] = {
     "Value": {
@@ -101,6 +109,8 @@ SCHEMAS: dict[str, Any] = {
             "next": {"anyOf": [ID, {"type": "null"}]},
         }
     ),
+    "Member": _MEMBER,
+    "Swarm": _object({"nodes": _list(_ref("Member"))}),
     "Stats": _object(
         {
             "node": _ref("Contact"),

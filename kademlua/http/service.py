@@ -11,6 +11,7 @@ from kademlua.http.guard import Guard
 from kademlua.http.metrics import NodeMetrics
 from kademlua.http.server import HttpServer
 from kademlua.node import Node
+from kademlua.swarm.watch import Watch
 
 _ROOM = 1_024
 _WIDEST = 6
@@ -25,18 +26,24 @@ class HttpService:
     """
 
     def __init__(
-        self, node: Node, listen: Endpoint, token: str, *, names: Iterable[str] = ()
+        self,
+        node: Node,
+        listen: Endpoint,
+        token: str,
+        *,
+        names: Iterable[str] = (),
+        watch: Watch | None = None,
     ) -> None:
         """Nothing is opened before ``start``.
 
         ``listen`` is an IP address of this machine and a port, 0 for a free one. Whatever changes
         the node's state takes the ``token``; where the address is not a loopback one, so does all
         else. ``names`` are host names by which the node may be asked, besides localhost and its
-        addresses.
+        addresses. With the ``watch`` of a swarm, that is shown, too.
         """
         is_open = ipaddress.ip_address(listen[0]).is_loopback
         self._metrics = NodeMetrics(node, self.counts)
-        app = make_app(node, Guard(token, is_open=is_open, names=names), self._metrics)
+        app = make_app(node, Guard(token, is_open=is_open, names=names), self._metrics, watch)
         max_body = _WIDEST * node.params.max_value_bytes + _ROOM
         self._server = HttpServer(listen, app, max_body)
 

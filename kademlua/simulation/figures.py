@@ -33,6 +33,10 @@ class Sample:
     """The share of contacts in tables whose node was gone."""
     neighbours: float
     """The share of nodes' true k nearest that their tables had."""
+    hostile_contacts: float = 0.0
+    """The share of contacts in tables that are hostile nodes."""
+    hostile_near_key: float = 0.0
+    """The same of what those next to the sybils' key tell of when asked for it."""
     contacts: float
     """Contacts in a table, on average."""
     requests: dict[str, int]
@@ -89,10 +93,16 @@ class Result:
             causes = self.causes()
             return sum(causes.values()) - causes.get("users", 0.0) if causes else None
         kinds = {"adds": "add", "finds": "find", "crossing_finds": "find", "find": "find"}
+        kinds |= dict.fromkeys(("finds_one_path", "finds_many_paths", "paths_latency"), "find")
         kind = kinds.get(name) or kinds.get(name.split("_p")[0], "lookup")
         done = [each for each in self.operations if each.kind == kind and begin <= each.begun < end]
         if name in ("adds", "finds"):
             return share(each.ok for each in done)
+        if name in ("finds_one_path", "finds_many_paths"):
+            return share(each.ok for each in done if (each.paths > 1) == (name[6] == "m"))
+        if name == "paths_latency":
+            one, many = ([e.seconds for e in done if e.ok and (e.paths > 1) == m] for m in (0, 1))
+            return fmean(many) / fmean(one) if many and any(one) else None
         if name == "crossing_finds":
             return share(each.ok for each in done if each.crosses)
         done = [each for each in done if each.ok]

@@ -10,6 +10,8 @@ from kademlua.core.params import Params
 from kademlua.simulation.reading import ScenarioError, Table
 from kademlua.simulation.scenario import (
     ACTIONS,
+    BEHAVIOURS,
+    BEHAVIOURS_OF_SYBILS,
     FIGURES,
     LATENCIES,
     SECONDS,
@@ -17,8 +19,10 @@ from kademlua.simulation.scenario import (
     Churn,
     Demand,
     Event,
+    Hostile,
     Network,
     Scenario,
+    Sybils,
     Workload,
 )
 
@@ -69,6 +73,8 @@ def read(values: dict[str, object], name: str, source: str) -> Scenario:
         settle=population.seconds("settle", 60.0),
         bootstraps=population.count("bootstraps", 3, 1, 20),
         churn=_churn(population.table("churn")) if population.has("churn") else None,
+        hostile=_hostile(population.table("hostile")),
+        sybils=_sybils(population.table("sybils")) if population.has("sybils") else None,
         network=_network(top.table("network")),
         workload=_workload(top.table("workload"), seconds),
         events=tuple(_event(each, seconds) for each in top.tables("event")),
@@ -95,6 +101,34 @@ def _churn(table: Table) -> Churn:
     )
     table.end()
     return churn
+
+
+def _hostile(table: Table) -> Hostile:
+    hostile = Hostile(
+        share=table.share("share", 0.0), behaviours=_behaviours(table, BEHAVIOURS, BEHAVIOURS)
+    )
+    table.end()
+    return hostile
+
+
+def _sybils(table: Table) -> Sybils:
+    plain = Sybils(count=1)
+    sybils = Sybils(
+        count=table.count("count", None, 1, 100_000),
+        networks=table.count("networks", plain.networks, 1, 65_536),
+        bits=table.count("bits", plain.bits, 0, 96),
+        join=table.seconds("join", plain.join, low=1),
+        behaviours=_behaviours(table, plain.behaviours, BEHAVIOURS_OF_SYBILS),
+    )
+    table.end()
+    return sybils
+
+
+def _behaviours(table: Table, plain: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+    given = table.texts("behaviours", plain, known)
+    if not given:
+        raise table.fail("behaviours", "must name one at least")
+    return given
 
 
 def _network(table: Table) -> Network:
@@ -130,6 +164,8 @@ def _workload(table: Table, seconds: float) -> Workload:
         finds=table.amount("finds", seconds),
         lookups=table.amount("lookups", seconds),
         value_bytes=table.count("value_bytes", 100, 1, 60_000),
+        records=table.flag("records"),
+        paths=table.count("paths", 1, 1, 16),
     )
     if workload.finds and not (workload.values or workload.values_a_node or workload.adds):
         raise table.fail("finds", "there is nothing to find without values or adds")

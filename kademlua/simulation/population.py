@@ -10,14 +10,20 @@ import gevent
 from kademlua.core.contact import Contact, ContactPool, Endpoint
 from kademlua.core.ids import random_id, to_int
 from kademlua.node import Node
+from kademlua.simulation import addresses
 from kademlua.simulation.census import Census
+from kademlua.simulation.hostile import Gang, HostileTransport, Sybil, near
 from kademlua.simulation.loop import virtual_now
 from kademlua.simulation.network import VirtualNetwork
-from kademlua.simulation.scenario import Scenario
+from kademlua.simulation.scenario import Scenario, Sybils
 from kademlua.simulation.streams import Streams
 from kademlua.simulation.tap import Tap, Traffic
+from kademlua.transport import Transport
 
 _PORT = 4000
+_PESTERED = 40
+"""Honest nodes next to the key that a sybil pings, and others."""
+_PESTERED_EVERY = 60.0
 _JOIN_LOOK = 1.0
 
 
@@ -25,14 +31,18 @@ class Member:
     """One who is in the population: its id and address are its own for all its lives."""
 
     __slots__ = (
-        "at", "endpoint", "id", "is_paused", "is_public", "joined", "lives", "node", "number",
-        "side", "stays", "tap",
+        "at", "behaviour", "endpoint", "id", "is_paused", "is_public", "joined", "lives", "node",
+        "number", "side", "stays", "tap",
     )  # fmt: skip
 
-    def __init__(self, number: int, node_id: bytes, is_public: bool, stays: bool) -> None:
+    def __init__(
+        self, number: int, node_id: bytes, endpoint: Endpoint, *, is_public: bool, stays: bool
+    ) -> None:
         self.number = number
         self.id = node_id
-        self.endpoint: Endpoint = (_address(number), _PORT)
+        self.endpoint = endpoint
+        self.behaviour = ""
+        """What a hostile one does."""
         self.is_public = is_public
         self.is_paused = False
         self.stays = stays
@@ -64,9 +74,14 @@ class Population:
         self._running: dict[bytes, Member] = {}
         self._by_number: dict[int, Member] = {}
         self.traffic = Traffic()
+        """Of the honest nodes."""
+        self._hostile_traffic = Traffic()
+        self.gang = Gang(self._pool)
+        self.target = streams.stream("target").randbytes(20)
+        """The key next to which sybils are."""
         self.census = Census()
         self.living: list[Member] = []
-        """Who has joined and not left, in no order that means anything."""
+        """Who has joined and not left, in no order that means anything; honest ones only."""
         self.is_parted = False
         self.came = self.left = 0
         """Comings and goings since churn began."""
@@ -90,12 +105,52 @@ class Population:
         node_id = random_id(chance)
         is_public = chance.random() >= scenario.network.nat or number == 0
         stays = scenario.churn is None or chance.random() < scenario.churn.stays
-        member = Member(number, node_id, is_public, stays)
+        address = addresses.public if scenario.has_enemies else addresses.private
+        endpoint = (address(number), _PORT)
+        member = Member(number, node_id, endpoint, is_public=is_public, stays=stays)
+        hostile = scenario.hostile
+        if number and chance.random() < hostile.share:  # who is asked first is honest
+            member.behaviour = chance.choice(hostile.behaviours)
+        return self._enrol(member, chance)
+
+    def _enrol(self, member: Member, chance: random.Random) -> Member:
         if self.is_parted:
             member.side = chance.randrange(2)
         self._members.append(member)
-        self._by_number[to_int(node_id)] = member
+        self._by_number[to_int(member.id)] = member
         return member
+
+    def let_sybils_in(self, sybils: Sybils) -> None:
+        """Bring up the sybils; blocks until the last was started."""
+        began = virtual_now()
+        for number in range(sybils.count):
+            gevent.sleep(max(0.0, began + number * sybils.join / sybils.count - virtual_now()))
+            self._let_sybil_in(sybils, number)
+        gevent.sleep(max(0.0, began + sybils.join - virtual_now()))
+
+    def _let_sybil_in(self, sybils: Sybils, number: int) -> None:
+        chance = self._streams.stream("sybil", number)
+        endpoint = addresses.of_network(number % sybils.networks, number // sybils.networks)
+        node_id = near(self.target, sybils.bits, chance)
+        member = Member(len(self._members), node_id, endpoint, is_public=True, stays=True)
+        member.behaviour = chance.choice(sybils.behaviours)
+        self._enrol(member, chance)
+        self._running[node_id] = member
+        self.gang.admit(node_id, endpoint)
+        gevent.spawn(self._pester, Sybil(self._hostile_transport(member, chance), chance), chance)
+
+    def _pester(self, sybil: Sybil, chance: random.Random) -> None:
+        """Have the honest ones next to the key, and some others, look at it every minute."""
+        while True:
+            numbers = self.census.closest(to_int(self.target), _PESTERED, lambda _: True)
+            others = [self._by_number[number] for number in numbers]
+            others += chance.sample(self.living, min(_PESTERED, len(self.living)))
+            sybil.pester([other.endpoint for other in others])
+            gevent.sleep(_PESTERED_EVERY)
+
+    def _hostile_transport(self, member: Member, chance: random.Random) -> HostileTransport:
+        member.tap = Tap(self._network.transport(*member.endpoint), self._hostile_traffic)
+        return HostileTransport(member.tap, member.behaviour, self.gang, member.id, chance)
 
     def _bring_up(self, member: Member) -> None:
         """Start a member's node; it counts as living when it has joined."""
@@ -104,7 +159,12 @@ class Population:
             self._network.behind_nat(member.endpoint, seconds=self._scenario.network.nat_seconds)
         if self.is_parted:
             self._part()
-        member.tap = Tap(self._network.transport(*member.endpoint), self.traffic)
+        transport: Transport
+        if member.behaviour:
+            chance = self._streams.stream("hostile", member.number, member.lives)
+            transport = self._hostile_transport(member, chance)
+        else:
+            transport = member.tap = Tap(self._network.transport(*member.endpoint), self.traffic)
         member.node = Node(
             member.endpoint[1],
             member.endpoint[0],
@@ -114,9 +174,11 @@ class Population:
             clock=virtual_now,
             wall=virtual_now,
             rng=self._streams.stream("node", member.number, member.lives),
-            transport=member.tap,
+            transport=transport,
             pool=self._pool,
         )
+        if isinstance(transport, HostileTransport):
+            transport.table = member.node.table
         self._running[member.id] = member
         member.node.start()
         gevent.spawn(self._await_join, member, member.node)
@@ -143,6 +205,9 @@ class Population:
                 return
             gevent.sleep(_JOIN_LOOK)
         member.joined = virtual_now()
+        if member.behaviour:
+            self.gang.admit(member.id, member.endpoint)
+            return
         member.at = len(self.living)
         self.living.append(member)
         self.census.add(to_int(member.id))
@@ -265,6 +330,19 @@ class Population:
 
         return self.census.closest(to_int(target), count, is_wanted)
 
+    def hostile_near_key(self) -> float:
+        """The share of hostile ones among the contacts next to the key that the honest nodes
+        next to it would tell of."""
+        if not len(self.gang):
+            return 0.0
+        k = self._scenario.params.k
+        told: list[Contact] = []
+        for number in self.census.closest(to_int(self.target), k, lambda _: True):
+            node = self._by_number[number].node
+            if node is not None:
+                told += node.table.closest(self.target, k)
+        return sum(contact in self.gang for contact in told) / max(len(told), 1)
+
     def holders(self, key: bytes) -> list[Member]:
         """Who should hold a value now: the living that are the closest to its key."""
         numbers = self.census.closest(
@@ -276,9 +354,3 @@ class Population:
         """Whether the node that a contact names runs, joined or not."""
         member = self._running.get(contact.id)
         return member is not None and member.endpoint == contact.endpoint
-
-
-def _address(number: int) -> str:
-    """An address for each number: what leaves this process has none."""
-    number += 1
-    return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"

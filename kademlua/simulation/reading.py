@@ -85,6 +85,13 @@ class Table:
             raise self.fail(key, f"must be {' or '.join(one_of)}, not {value!r:.60}")
         return value.strip()
 
+    def texts(self, key: str, default: tuple[str, ...], one_of: tuple[str, ...]) -> tuple[str, ...]:
+        """A list of some of these texts."""
+        values = self._take(key, list(default))
+        if not isinstance(values, list) or not all(value in one_of for value in values):
+            raise self.fail(key, f"must be a list of {', '.join(one_of)}, not {values!r:.60}")
+        return tuple(values)
+
     def count(self, key: str, default: int | None, low: int, high: int) -> int:
         """A whole number within bounds."""
         return self._whole(key, self._take(key, default), low, high)

@@ -38,6 +38,7 @@ def as_text(result: Result) -> str:
             ("recall of the k closest", _one(result, "recall")),
             ("finds that found", _one(result, "finds")),
             ("finds over the old border", _one(result, "crossing_finds")),
+            *_paths(result),
             ("adds taken", _one(result, "adds")),
             ("given up with their node", f"{result.abandoned:,}" if result.abandoned else None),
             ("not ended", f"{result.unfinished:,}" if result.unfinished else None),
@@ -52,6 +53,7 @@ def as_text(result: Result) -> str:
             ("contacts in a table", f"{last.contacts:.0f}"),
             ("dead among them", _one(result, "dead_contacts")),
             ("true neighbours known", _one(result, "neighbours")),
+            *_hostile(result),
         ),
         *_values(result),
         "",
@@ -77,6 +79,31 @@ def as_text(result: Result) -> str:
     if verdicts:
         lines += ["", "demanded:", *(f"  {verdict_text(verdict)}" for verdict in verdicts)]
     return "\n".join(lines)
+
+
+def _paths(result: Result) -> list[tuple[str, str | None]]:
+    """What finds on several paths came to, where there were any."""
+    if result.scenario.workload.paths == 1:
+        return []
+    return [
+        ("on one path", _one(result, "finds_one_path")),
+        (f"on {result.scenario.workload.paths} paths", _one(result, "finds_many_paths")),
+        ("their latency, times", _ratio(result.figures["paths_latency"])),
+    ]
+
+
+def _hostile(result: Result) -> list[tuple[str, str | None]]:
+    """Who is in the tables, where there are hostile nodes."""
+    if not result.scenario.has_enemies:
+        return []
+    return [
+        ("hostile among them", _one(result, "hostile_contacts")),
+        ("hostile, told of at the key", _one(result, "hostile_near_key")),
+    ]
+
+
+def _ratio(value: float | None) -> str | None:
+    return None if value is None else f"{value:.2f}"
 
 
 def _values(result: Result) -> list[str]:

@@ -80,6 +80,8 @@ class _Run:
         population.join_all()
         joining = time.perf_counter() - began
         gevent.sleep(scenario.settle)
+        if scenario.sybils is not None:
+            population.let_sybils_in(scenario.sybils)
         self._workload.warm_up()
         population.start_churn()
         traffic = population.traffic
@@ -144,13 +146,14 @@ class _Run:
         population = self._population
         living = sorted(population.living, key=lambda each: each.number)
         chosen = self._chance.sample(living, min(_LOOKED_AT, len(living)))
-        contacts = dead = known = near = 0
+        contacts = dead = known = near = hostile = 0
         for member in chosen:
             node = member.node
             assert node is not None
             table = node.table
             contacts += len(table)
             dead += sum(not population.is_up(contact) for contact in table)
+            hostile += sum(contact in population.gang for contact in table)
             truth = self._neighbours(member)
             near += len(truth)
             known += sum(table.get(each.to_bytes(20, "big")) is not None for each in truth)
@@ -163,6 +166,8 @@ class _Run:
             left=population.left,
             dead_contacts=dead / max(contacts, 1),
             neighbours=known / max(near, 1),
+            hostile_contacts=hostile / max(contacts, 1),
+            hostile_near_key=population.hostile_near_key(),
             contacts=contacts / max(len(chosen), 1),
             requests={kind: n - requests.get(kind, 0) for kind, n in traffic.requests.items()},
             bytes={kind: n - sent.get(kind, 0) for kind, n in traffic.bytes.items()},

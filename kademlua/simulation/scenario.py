@@ -13,6 +13,9 @@ from kademlua.simulation.reading import duration_text
 
 LATENCIES = ("constant", "lognormal", "coordinates")
 ACTIONS = ("vanish", "partition", "heal", "pause")
+BEHAVIOURS = ("collude", "garbage", "dead", "deny", "swallow", "forge")
+"""What hostile nodes do; ``hostile.HostileTransport`` says what each is."""
+BEHAVIOURS_OF_SYBILS = ("collude", "garbage", "dead")
 
 SECONDS, SHARE, NUMBER = "seconds", "share", "number"
 FIGURES = {
@@ -29,9 +32,14 @@ FIGURES = {
     "recall": SHARE,
     "finds": SHARE,
     "crossing_finds": SHARE,
+    "finds_one_path": SHARE,
+    "finds_many_paths": SHARE,
+    "paths_latency": NUMBER,
     "adds": SHARE,
     "dead_contacts": SHARE,
     "neighbours": SHARE,
+    "hostile_contacts": SHARE,
+    "hostile_near_key": SHARE,
     "kept": SHARE,
     "placed": SHARE,
     "holders": NUMBER,
@@ -44,7 +52,7 @@ FIGURES = {
     "memory_mb": NUMBER,
 }
 """What a demand may be about, and how its bound is written."""
-OF_STATE = ("dead_contacts", "neighbours")
+OF_STATE = ("dead_contacts", "neighbours", "hostile_contacts", "hostile_near_key")
 OF_VALUES = ("kept", "placed", "holders", "values_a_node", "early_end", "late_end")
 OF_THE_RUN = ("packets_a_wall_second", "wall_seconds", "memory_mb")
 """Figures of the machine: they are of the whole run, and differ from run to run."""
@@ -68,6 +76,30 @@ class Churn:
     address and an empty table. In place of the others comes a new one."""
     away: float = 600.0
     """Seconds until then, on average."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hostile:
+    """Nodes among the others that lie; in a scenario with any, addresses are public ones."""
+
+    share: float = 0.0
+    behaviours: tuple[str, ...] = BEHAVIOURS
+    """Each of them has one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sybils:
+    """Hostile nodes beside the others, with ids next to one key: that of all values and finds,
+    but for its last 64 bits."""
+
+    count: int
+    networks: int = 1
+    """The /24 networks in which they are."""
+    bits: int = 24
+    """That their ids share with the key."""
+    join: float = 60.0
+    """Seconds over which they come, when the others have settled."""
+    behaviours: tuple[str, ...] = ("collude",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +153,11 @@ class Workload:
     finds: int = 0
     lookups: int = 0
     value_bytes: int = 100
+    records: bool = False
+    """Whether values prove themselves, so that readers don't believe in others. A keyed hash
+    stands for the signature: none of the hostile nodes knows its key."""
+    paths: int = 1
+    """Every other find goes on so many disjoint paths, where it is not 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +183,8 @@ class Demand:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """All of it. Times are seconds; events, demands and churn count from the moment at which
-    measuring begins: after ``join``, ``settle`` and the workload's ``warm_up``."""
+    measuring begins: after ``join``, ``settle``, the coming of sybils, and the workload's
+    ``warm_up``."""
 
     name: str
     title: str
@@ -160,11 +198,18 @@ class Scenario:
     bootstraps: int = 3
     """Living nodes that a newcomer is told of."""
     churn: Churn | None = None
+    hostile: Hostile = field(default_factory=Hostile)
+    sybils: Sybils | None = None
     network: Network = field(default_factory=Network)
     workload: Workload = field(default_factory=Workload)
     events: tuple[Event, ...] = ()
     params: Params = field(default_factory=Params)
     demands: tuple[Demand, ...] = ()
+
+    @property
+    def has_enemies(self) -> bool:
+        """Whether there are hostile nodes."""
+        return self.hostile.share > 0 or self.sybils is not None
 
     @property
     def has_values(self) -> bool:
@@ -175,7 +220,8 @@ class Scenario:
     @property
     def begins(self) -> float:
         """The virtual time at which measuring begins."""
-        return self.join + self.settle + self.workload.warm_up
+        sybils = self.sybils.join if self.sybils else 0.0
+        return self.join + self.settle + sybils + self.workload.warm_up
 
     @property
     def ends(self) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kademlua.core.errors import KademluaError
+from kademlua.shell.tree import branches
 
 _MARK = '"operation":'
 _QUERIES = ("findnode", "findvalue")
@@ -165,7 +166,9 @@ def tree(path: Path, number: int | None) -> Iterator[str]:
     children: dict[str, list[Query]] = {}
     for query in asked:
         children.setdefault(query.parent, []).append(query)
-    yield from _branches(children, "", "")
+    # Popped: whoever is asked twice has one place.
+    roots = children.pop("", [])
+    yield from branches(roots, lambda query: children.pop(query.to, []), _said)
     if number is None and count > 1:
         yield f"The slowest of {count:,}; --lookup N shows another."
 
@@ -184,14 +187,6 @@ def _heading(told: Told, count: int) -> str:
         f"{told.kind} {told.number} by {told.node} of {told.key}, "
         f"begun at {told.begun:.3f} s: {', '.join(words)}"
     )
-
-
-def _branches(children: dict[str, list[Query]], parent: str, indent: str) -> Iterator[str]:
-    own = children.pop(parent, [])  # popped: whoever is asked twice has one place
-    for query in own:
-        is_last = query is own[-1]
-        yield f"{indent}{'└─' if is_last else '├─'} {_said(query)}"
-        yield from _branches(children, query.to, indent + ("   " if is_last else "│  "))
 
 
 def _said(query: Query) -> str:

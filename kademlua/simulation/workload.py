@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import gevent
 from gevent.event import Event
@@ -21,6 +23,7 @@ from kademlua.simulation.scenario import Scenario
 from kademlua.simulation.streams import Streams
 from kademlua.simulation.tap import Watch
 
+_PROOF = 16
 _PATIENCE = 120.0
 """Virtual seconds after the end in which what was begun may come to its end."""
 
@@ -44,6 +47,8 @@ class Operation:
     """Queries in all; stores of an add are not among them."""
     recall: float = math.nan
     """Of lookups: the share of the true k closest that was found."""
+    paths: int = 1
+    """Of finds: on how many disjoint ones."""
     crosses: bool = False
     """A find on one side of a former partition of a value that was added on the other."""
 
@@ -67,7 +72,8 @@ class Workload:
         self.values: list[Value] = []
         """Those that were taken."""
         self._deck: list[Value] = []
-        self._count = 0
+        self._count = self._finds = 0
+        self._secret = streams.stream("secret").randbytes(32)
         self._under_way = 0
         self._idle = Event()
         self._idle.set()
@@ -121,7 +127,11 @@ class Workload:
 
     def _add(self, chance: random.Random) -> None:
         key = chance.randbytes(20)
+        if self._scenario.sybils is not None:
+            key = self._population.target[:-8] + key[-8:]
         value = chance.randbytes(self._scenario.workload.value_bytes)
+        if self._scenario.workload.records:
+            value += self._proof(key, value)
         writer = self._somebody(chance)
         if writer is None:
             return
@@ -144,12 +154,21 @@ class Workload:
         sought = self._some_value(chance, reader) if reader is not None else None
         if reader is None or sought is None:
             return
-        node = reader.node
+        node, scenario = reader.node, self._scenario.workload
         assert node is not None
+        self._finds += 1
+        paths = scenario.paths if self._finds % 2 == 0 else 1
+
+        def genuine(values: list[Any]) -> list[Any]:
+            return [value for value in values if self._is_genuine(sought.key, value)]
 
         def work(operation: Operation, watch: Watch) -> None:
+            operation.paths = paths
             operation.crosses = sought.side is not None and sought.side != reader.side
-            answers = node.find_value(sought.key)
+            if scenario.records:
+                answers = node.find_value(sought.key, 1, accept=genuine, paths=paths)
+            else:
+                answers = node.find_value(sought.key, paths=paths)
             operation.ok = any(sought.value in answer.values for answer in answers)
             if operation.ok:
                 operation.hops = min(_depth(watch, answer.contact, node) for answer in answers)
@@ -157,6 +176,13 @@ class Workload:
                 operation.why = "not found"
 
         self._begin("find", reader, sought.key, work)
+
+    def _proof(self, key: bytes, value: bytes) -> bytes:
+        """What stands for the signature of a record."""
+        return hashlib.blake2b(key + value, key=self._secret, digest_size=_PROOF).digest()
+
+    def _is_genuine(self, key: bytes, value: object) -> bool:
+        return isinstance(value, bytes) and value[-_PROOF:] == self._proof(key, value[:-_PROOF])
 
     def _look_up(self, chance: random.Random) -> None:
         target = chance.randbytes(20)

@@ -12,8 +12,11 @@ from gevent import Greenlet
 from gevent.event import Event
 
 from kademlua.core.errors import KademluaError
-from kademlua.swarm.plan import Order, Plan
+from kademlua.swarm.churn import churn
+from kademlua.swarm.members import Members
+from kademlua.swarm.plan import Command, Order, Plan
 from kademlua.swarm.process import WorkerProcess
+from kademlua.swarm.watch import Watch
 
 _PATIENCE = 1.0
 """Seconds that workers have to end by themselves."""
@@ -40,6 +43,10 @@ class Swarm:
         self._stopped = False
         self.workers: list[WorkerProcess] = []
         """The worker processes, once started."""
+        self.members = Members(plan, self._tell)
+        """Their nodes."""
+        self.watch = Watch(self.members, len(plan.shares), self._tell)
+        """For those who want to know what happens among them."""
 
     def start(self) -> None:
         """Start the workers; returns at once. SwarmError where that fails."""
@@ -59,6 +66,7 @@ class Swarm:
             except OSError as error:
                 raise SwarmError(f"can't start worker {number}: {error}") from None
             self.workers.append(worker)
+            self.watch.worker_began(number - 1)
             self._watchers.append(gevent.spawn(self._watch, worker))
 
     def __enter__(self) -> Swarm:
@@ -116,6 +124,7 @@ class Swarm:
     def close(self) -> None:
         """End all workers; returns when none of their processes is left. Idempotent."""
         gevent.killall(self._watchers)
+        self.watch.close()
         for worker in self.workers:
             worker.ask_to_end()
         end = time.monotonic() + _PATIENCE
@@ -126,6 +135,15 @@ class Swarm:
             worker.wait(_PATIENCE)
             worker.close()
 
+    def churn(self, median: float) -> None:
+        """From now on let nodes die and others come; half of their sessions last longer than
+        ``median`` seconds."""
+        self._watchers.append(gevent.spawn(churn, self.members, median))
+
+    def _tell(self, worker: int, command: Command) -> None:
+        if worker < len(self.workers):
+            self.workers[worker].tell(command)
+
     def _check(self) -> None:
         if self._error:
             raise SwarmError(self._error)
@@ -135,6 +153,7 @@ class Swarm:
         for report in worker.reports():
             if report.error:
                 self._fail(report.error)
+            self.watch.heard(worker.number - 1, report)
             self._changed.set()
         worker.wait(_PATIENCE)
         why = f"{worker} {worker.end}"

@@ -7,6 +7,7 @@ import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
 from kademlua.core.contact import Endpoint, canonical_address
 from kademlua.core.errors import KademluaError
@@ -15,7 +16,10 @@ from kademlua.core.ids import sha1
 CONTROL_PORT = 8001
 FIRST_PORT = 8003
 
-_LAST_PORT = 65_535
+LAST_PORT = 65_535
+Event: TypeAlias = tuple[str, dict[str, Any]]
+"""What happened: a name, and what JSON has."""
+
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -51,17 +55,17 @@ class Plan:
     network_keys: tuple[bytes, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        if self.count < 1 or self.workers < 1 or not 0 < self.first_port <= _LAST_PORT:
+        if self.count < 1 or self.workers < 1 or not 0 < self.first_port <= LAST_PORT:
             raise PlanError("a swarm has at least one node, one worker and one port")
         try:
             host, addr = (canonical_address(each)[0] for each in (self.host, self.bootstrap[0]))
         except ValueError as error:
             raise PlanError(str(error)) from None
-        if self.ports.stop - 1 > _LAST_PORT:
-            fit = _LAST_PORT - self.first_port + 1
+        if self.ports.stop - 1 > LAST_PORT:
+            fit = LAST_PORT - self.first_port + 1
             raise PlanError(
                 f"{self.count:,} nodes from port {self.first_port} on would go beyond port"
-                f" {_LAST_PORT:,}: {fit:,} fit"
+                f" {LAST_PORT:,}: {fit:,} fit"
             )
         if host != "::" and (":" in host) != (":" in addr):
             raise PlanError(f"nodes on {host} can't reach {addr}: one is IPv4, the other IPv6")
@@ -122,10 +126,15 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a worker tells: how many of its nodes have joined, or why it can't go on."""
+    """What a worker tells: how many of its nodes have joined, or why it can't go on; and
+    where somebody listens, what happens among them."""
 
     joined: int = 0
     error: str = ""
+    events: list[Event] = field(default_factory=list)
+    """Which nodes came and went, and their lookups, if wanted."""
+    totals: dict[str, int] = field(default_factory=dict)
+    """Counters of all its nodes together since it began, each second, if wanted."""
 
     def to_line(self) -> bytes:
         """One line of JSON."""
@@ -134,6 +143,30 @@ class Report:
     @classmethod
     def from_line(cls, line: bytes) -> Report:
         """The report in a line of JSON from a worker."""
+        fields = json.loads(line)
+        events = [(name, data) for name, data in fields.pop("events")]
+        return cls(events=events, **fields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What a worker is told while it runs: a line of its input after the first."""
+
+    do: Literal["kill", "join", "watch", "unwatch"]
+    port: int = 0
+    """Which node is to be killed, or to come."""
+    told: int = 0
+    """Lookups to tell of in a second, at most."""
+    made: float = 0.0
+    """Lookups to make in a second, about."""
+
+    def to_line(self) -> bytes:
+        """One line of JSON."""
+        return json.dumps(dataclasses.asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> Command:
+        """The command in a line of JSON from the launcher."""
         return cls(**json.loads(line))
 
 

@@ -17,7 +17,7 @@ import gevent
 from gevent.fileobject import FileObjectPosix
 
 import kademlua
-from kademlua.swarm.plan import Order, Report
+from kademlua.swarm.plan import Command, Order, Report
 
 _LOOK_EVERY = 0.01
 
@@ -62,6 +62,14 @@ class WorkerProcess:
                 report = Report.from_line(line)
                 self.joined = max(self.joined, report.joined)
                 yield report
+
+    def tell(self, command: Command) -> None:
+        """Send it a command; one that has ended hears nothing."""
+        assert self._popen.stdin is not None
+        if not self._popen.stdin.closed:
+            with contextlib.suppress(BrokenPipeError):
+                self._popen.stdin.write(command.to_line())
+                self._popen.stdin.flush()
 
     def ask_to_end(self) -> None:
         """Close its input, upon which it ends."""

@@ -29,6 +29,15 @@ def test_add_and_find(launch, network):
     assert done.stdout == b"the value\n"
 
 
+def test_a_lookup_is_drawn(launch, network):
+    done = launch.run("lookup", "key", "--trace", "--via", network)
+    assert (done.returncode, done.stderr) == (0, b"")
+    heading, *lines = done.stdout.decode().splitlines()
+    assert heading.startswith(f"lookup of {sha1('key').hex()[:10]} by 127.0.0.1:")
+    assert len(lines) == 3
+    assert sorted(line[-2:] for line in lines) == ["#1", "#2", "#3"]
+
+
 def test_values_of_several_owners_are_each_shown_once(launch, network):
     for value in ("one", "two", "one"):
         assert launch.run("add", "key", value, "--via", network).returncode == 0

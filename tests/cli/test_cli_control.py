@@ -75,6 +75,20 @@ def test_the_network_is_asked_by_the_node(launch, daemon, failed):
     assert "--via" in failed(launch.run("find", "key", "--via", address, "--control", "sock"), 2)
 
 
+def test_a_lookup_of_the_node_is_traced(launch, daemon):
+    _, address = launch.node("--bootstrap", "127.0.0.1:" + port_of(daemon))
+    done = launch.run("lookup", "key", "--trace", "--control", "sock")
+    assert (done.returncode, done.stderr) == (0, b"")
+    heading, line = done.stdout.decode().splitlines()
+    assert f"by 127.0.0.1:{port_of(daemon)}: " in heading
+    assert line.startswith("└─ ")
+    assert f"  {address}  +" in line
+    assert line.endswith(" #1")
+    done = launch.run("lookup", "key", "--trace", "--control", "sock", "--json")
+    told = json.loads(done.stdout)
+    assert told["trace"]["queries"][0]["id"] == told["nodes"][0]["id"]
+
+
 def port_of(process):
     return process.out.text.strip().rpartition(":")[2]
 

@@ -74,6 +74,15 @@ def test_the_node_is_described(world):
     assert 0 <= contact["bucket"] <= 159
     assert contact["round_trip"] == pytest.approx(0.1)
     assert one.do("stats", {})["contacts"] == 1
+    nothing: dict = {"round_trips": {}, "lookups": {}, "queries": {}}
+    assert one.do("timings", {}) == nothing  # it begins to count
+    one.do("lookup", {"key": KEY})
+    timings = one.do("timings", {})
+    for name, total in [("round_trips", 0.1), ("lookups", 0.1), ("queries", 1)]:
+        histogram = timings[name]["findnode"]
+        assert len(histogram["counts"]) == len(histogram["bounds"]) + 1
+        assert sum(histogram["counts"]) == 1
+        assert histogram["total"] == pytest.approx(total, abs=1e-5)
     assert one.do("node", {}) == contact_json(alice.contact) | {
         "joined": True,
         "process": os.getpid(),

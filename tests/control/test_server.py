@@ -225,6 +225,9 @@ def test_a_client_whose_node_hangs(server, node, monkeypatch):
         client.send("find", key=KEY)
         with pytest.raises(NodeGone, match="the node does not answer"):
             client.receive(0.05)
+    client = ControlClient(server.path, patience=0.05)
+    with client, pytest.raises(NodeGone, match="the node does not answer"):
+        client.do("find", key=KEY)
 
 
 def test_a_client_of_something_else(tmp_path):

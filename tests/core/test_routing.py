@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from kademlua.core.contact import Contact
+from kademlua.core.crowds import CrowdLimits, Spread
 from kademlua.core.ids import from_int, to_int
+from kademlua.core.params import Params
 from kademlua.core.routing import KBucket, RoutingTable
 
 from .strategies import make_contact
@@ -372,6 +374,85 @@ def test_a_former_id_does_not_move_up_at_an_endpoint_that_has_a_new_one() -> Non
     assert not any(contact.endpoint == latest.endpoint for contact in table)
 
 
+# Crowds.
+
+CROWDS = CrowdLimits.of(Params(crowd_table=5))
+
+
+def test_two_of_a_network_in_a_bucket_and_so_many_in_the_table():
+    table = RoutingTable(bytes(20), 20, 0.0, CrowdLimits.of(Params()))
+    for bit in range(159, 149, -1):
+        for host in range(4):
+            number = (1 << bit) + host
+            table.answered(Contact(f"192.0.2.{bit}", host + 1, from_int(number)), 0.0)
+        table.answered(make_contact((1 << bit) + 9), 0.0)
+    ours = [contact for contact in table if contact.network == bytes([192, 0, 2])]
+    assert len(table) - len(ours) == 10
+    for bucket in table.buckets[:-1]:
+        assert len(bucket.contacts) <= 3
+    assert len(ours) <= 10
+
+
+def test_nobody_of_a_crowd_waits_for_a_place_of_others():
+    table = RoutingTable(bytes(20), 20, 0.0, CrowdLimits.of(Params()))
+    first, second, third = (
+        Contact(f"192.0.2.{host}", 1, from_int((1 << 159) + host)) for host in (1, 2, 3)
+    )
+    for contact in (first, second, third):
+        assert table.answered(contact, 0.0) is None
+    assert list(table) == [first, second]
+    assert not table.admits(third)
+    table.remove(first)
+    assert table.admits(third)
+    table.answered(third, 1.0)
+    assert list(table) == [second, third]
+
+
+def test_private_addresses_are_no_crowd_unless_they_count():
+    for limits, count in ((CROWDS, 8), (CrowdLimits.of(Params(private_apart=False)), 2)):
+        table = RoutingTable(bytes(20), 20, 0.0, limits)
+        for host in range(8):
+            table.answered(Contact("127.0.0.1", host + 1, from_int((1 << 159) + host)), 0.0)
+        assert len(table) == count
+
+
+def test_evenly_spread_ones_are_all_taken():
+    plain, wary = RoutingTable(bytes(20), 20, 0.0), RoutingTable(bytes(20), 20, 0.0)
+    wary.spread = Spread(1_000, 4)
+    rng = random.Random(3)
+    for _ in range(1_000):
+        contact = make_contact(rng.getrandbits(160))
+        for table in (plain, wary):
+            table.answered(contact, 0.0)
+    assert list(wary) == list(plain)
+
+
+def test_few_next_to_the_own_id_where_it_is_known_how_many_there_can_be():
+    table = RoutingTable(bytes(20), 20, 0.0)
+    table.spread = Spread(1_000, 4)
+    for number in range(1, 200):
+        table.answered(make_contact(number), 0.0)
+    assert len(table) == 4
+    assert not table.has_room_for(from_int(7))
+    far = make_contact(1 << 159)
+    table.answered(far, 0.0)
+    assert far in table
+
+
+def test_few_in_one_place_near_the_own_id():
+    """Sybils beside another's id fill the one bucket that has it: then those would be all
+    that this node tells of when asked for it."""
+    table = RoutingTable(bytes(20), 20, 0.0)
+    for number in range(40):
+        table.answered(make_contact(number << 154), 0.0)
+    table.spread = Spread(1_000, 4)
+    place = 1 << 149
+    for number in range(100):
+        table.answered(make_contact(place + number), 0.0)
+    assert sum(contact.number >> 149 == 1 for contact in table) == 4
+    assert len(table) > 20
+
+
 class TableMachine(RuleBasedStateMachine):
     """Any sequence of operations, on few ids and few addresses, so that they collide."""
 
@@ -500,5 +581,50 @@ class TableMachine(RuleBasedStateMachine):
                 assert contact not in table
 
 
+class CrowdedMachine(RuleBasedStateMachine):
+    """Contacts of few networks come and go in any order."""
+
+    @initialize(own=st.integers(0, (1 << 160) - 1))
+    def begin(self, own: int) -> None:
+        self.own = own
+        self.now = 0.0
+        self.table = RoutingTable(from_int(own), 6, 0.0, CROWDS)
+
+    @rule(
+        bit=st.sampled_from([159, 158, 157, 156, 80]),
+        network=st.integers(1, 4),
+        host=st.integers(1, 200),
+    )
+    def answered(self, bit: int, network: int, host: int) -> None:
+        number = self.own ^ (1 << bit) ^ host
+        contact = Contact(f"192.0.{network}.{host}", bit, from_int(number))
+        self.now += 1
+        is_there, before = contact in self.table, len(self.table)
+        is_admitted = self.table.admits(contact)
+        self.table.answered(contact, self.now)
+        if not is_there and not is_admitted:
+            assert contact not in self.table
+            assert len(self.table) <= before
+
+    @rule(data=st.data())
+    def somebody_died(self, data: st.DataObject) -> None:
+        if len(self.table):
+            self.now += 1
+            self.table.remove(data.draw(st.sampled_from(list(self.table))), self.now)
+
+    @invariant()
+    def holds(self) -> None:
+        if not hasattr(self, "table"):
+            return
+        for network in {contact.network for contact in self.table}:
+            inside = [contact for contact in self.table if contact.network == network]
+            assert len(inside) <= CROWDS.table
+            assert self.table._networks.count(network) == len(inside)
+            for bucket in self.table.buckets:
+                assert sum(c.network == network for c in held(bucket)) <= CROWDS.bucket
+
+
+TestCrowded = CrowdedMachine.TestCase
+TestCrowded.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestTable = TableMachine.TestCase
 TestTable.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

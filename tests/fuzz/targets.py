@@ -64,6 +64,7 @@ class _Nowhere:
 
     local: Endpoint = ("192.0.2.1", 4000)
     reaches_v4 = reaches_v6 = True
+    is_behind = False
 
     def __init__(self) -> None:
         self.sent: list[tuple[bytes, Endpoint]] = []

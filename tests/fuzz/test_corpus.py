@@ -46,6 +46,8 @@ def test_the_node_takes_the_corpus_for_what_it_is() -> None:
 
 def test_the_corpus_has_what_is_right() -> None:
     for name, data in seeds.seeds():
+        if name == "scenario":  # those are edited
+            continue
         assert data in [path.read_bytes() for path in (CORPUS / name).iterdir()]
 
 

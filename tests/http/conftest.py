@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -14,6 +16,10 @@ import pytest
 
 from kademlua import Node
 from kademlua.http.service import HttpService
+from kademlua.swarm.control import control_node
+from kademlua.swarm.launcher import Swarm
+from kademlua.swarm.plan import Plan
+from tests.swarm.conftest import free_ports
 
 TOKEN = "a-token-of-the-tests"
 
@@ -92,6 +98,34 @@ def serve() -> Iterator[Callable[..., Client]]:
     yield make
     for service in services:
         service.close()
+
+
+ShowSwarm = Callable[[int], AbstractContextManager[Client]]
+
+
+@pytest.fixture
+def show_swarm(tmp_path: Path) -> ShowSwarm:
+    """A swarm of so many nodes in two workers, and its control node, with HTTP beside that;
+    ``client.swarm`` is it."""
+
+    @contextmanager
+    def show(count: int) -> Iterator[Client]:
+        first = free_ports(count + 2)
+        plan = Plan(count=count, workers=2, first_port=first + 2, bootstrap=("127.0.0.1", first))
+        with ExitStack() as at_end:
+            node = at_end.enter_context(control_node(plan, tmp_path))
+            running = Swarm(plan, tmp_path)
+            running.watch.add_control(node)
+            service = HttpService(node, ("127.0.0.1", 0), TOKEN, watch=running.watch)
+            service.start()
+            at_end.callback(service.close)
+            at_end.enter_context(running)
+            assert running.wait_joined(timeout=30)
+            client = Client(service)
+            client.swarm = running  # type: ignore[attr-defined]
+            yield client
+
+    return show
 
 
 @pytest.fixture

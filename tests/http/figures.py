@@ -15,7 +15,6 @@ import statistics
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -54,29 +53,52 @@ with kademlua.Node(bootstrap=[("127.0.0.1", int(sys.argv[1]))]) as node:
 
 _BUSY = """
 import sys, time, kademlua
+from kademlua.http.service import HttpService
 with kademlua.Node(bootstrap=[("127.0.0.1", int(sys.argv[1]))]) as node:
-    port = 0
-    if sys.argv[2] == "on":
-        from kademlua.http.service import HttpService
-        service = HttpService(node, ("127.0.0.1", 0), "a-token-for-figures")
-        service.start()
-        port = service.local[1]
-    print(port, flush=True)
+    service = HttpService(node, ("127.0.0.1", 0), "a-token-for-figures")
+    service.start()
+    print(service.local[1], flush=True)
     keys = [kademlua.sha1(f"key {number}") for number in range(100)]
-    until, finds, began = time.monotonic() + float(sys.argv[3]), 0, time.process_time()
-    while time.monotonic() < until:
-        for key in keys:
-            node.find_value(key, 1)
-        finds += len(keys)
-    print(finds, time.process_time() - began, flush=True)
+    for line in sys.stdin:
+        until, finds, began = time.monotonic() + float(line), 0, time.process_time()
+        while time.monotonic() < until:
+            for key in keys:
+                node.find_value(key, 1)
+            finds += len(keys)
+        print((time.process_time() - began) / finds, flush=True)
 """
+"""Finds for so many seconds as each line of its input says, and tells what each of them cost."""
+
+
+_CLIENT = """
+import sys, threading, time, urllib.request
+url, kind = sys.argv[1:]
+def ask(path):
+    return urllib.request.urlopen(url + path)
+def listen():
+    with ask("/v1/events") as stream:
+        while stream.read1(65_536):
+            pass
+if "page" in kind:
+    threading.Thread(target=listen, daemon=True).start()
+second = 0
+while True:
+    if "page" in kind and second % 5 == 0:
+        ask("/v1/contacts").read()
+    if "scraped" in kind:
+        ask("/metrics").read()
+    second += 1
+    time.sleep(1)
+"""
+"""Asks what Prometheus and the page ask."""
 
 
 @contextmanager
 def process(code: str, *args: object) -> Iterator[tuple[subprocess.Popen[bytes], list[float]]]:
     """A Python program, and the numbers of the first line that it prints."""
     command = [sys.executable, "-c", code, *map(str, args)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as popen:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as popen:
         try:
             yield popen, numbers(popen)
         finally:
@@ -121,25 +143,25 @@ def finds(seconds: float, network: int) -> None:
 
 
 def metrics(seconds: float, network: int) -> None:
-    """What it costs a busy node to be scraped every second."""
-    costs: dict[str, list[float]] = {"off": [], "on": []}
-    for _ in range(_ROUNDS):
-        for kind, found in costs.items():
-            with process(_BUSY, network, kind, seconds) as (popen, (port,)):
-                while kind == "on" and popen.poll() is None:
-                    time.sleep(1)
-                    try:
-                        urllib.request.urlopen(f"http://127.0.0.1:{port:.0f}/metrics").read()
-                    except OSError:
-                        break
-                count, used = numbers(popen)
-                found.append(used / count)
-    ratios = [on / off - 1 for on, off in zip(costs["on"], costs["off"], strict=True)]
-    print(
-        f"a find: {statistics.median(costs['off']) * 1e6:.0f} µs of processor without HTTP,"
-        f" {statistics.median(costs['on']) * 1e6:.0f} µs scraped every second;"
-        f" median of the rounds' ratios {statistics.median(ratios):+.1%}"
-    )
+    """What it costs a busy node to be scraped every second, and to be looked at, too."""
+    costs: dict[str, list[float]] = {"alone": [], "scraped": [], "scraped, page open": []}
+    with process(_BUSY, network) as (popen, (port,)):
+        assert popen.stdin is not None
+        for _ in range(4 * _ROUNDS):  # in turns: the machine's own moods are larger
+            for kind, found in costs.items():
+                client = [sys.executable, "-c", _CLIENT, f"http://127.0.0.1:{port:.0f}", kind]
+                with subprocess.Popen(client) as looking:
+                    time.sleep(0.5)
+                    popen.stdin.write(b"%f\n" % (seconds / 2))
+                    popen.stdin.flush()
+                    found.extend(numbers(popen))
+                    looking.kill()
+    for kind, found in costs.items():
+        ratios = [with_it / alone - 1 for with_it, alone in zip(found, costs["alone"], strict=True)]
+        print(
+            f"a find, {kind}: {statistics.median(found) * 1e6:.0f} µs of processor;"
+            f" median of the rounds' ratios {statistics.median(ratios):+.1%}"
+        )
 
 
 def hostile(network: int) -> None:

@@ -73,9 +73,12 @@ def test_the_token_opens(client):
         assert client.ask("POST", "/v1/values/key", b"x", Authorization=given).status == 200
 
 
-def test_elsewhere_than_on_loopback_all_takes_the_token(make_node, serve):
+def test_elsewhere_than_on_loopback_all_that_tells_of_the_node_takes_the_token(make_node, serve):
     client = serve(make_node(), host="0.0.0.0")
-    paths = ("/healthz", "/readyz", "/metrics", "/v1/stats", "/v1/openapi.json", "/nowhere")
+    paths = ("/metrics", "/v1/stats", "/v1/openapi.json", "/nowhere")
     for path in paths:
         assert client.get(path).status == 401
-    assert [client.ask("GET", path, token=TOKEN).status for path in paths] == [200] * 5 + [404]
+    assert [client.ask("GET", path, token=TOKEN).status for path in paths] == [200] * 3 + [404]
+    for path in ("/", "/page/main.js", "/healthz", "/readyz"):
+        assert client.get(path).status == 200
+    assert client.ask("POST", "/healthz").status == 401

@@ -42,7 +42,7 @@ def test_what_takes_the_token_says_so():
             if method != "parameters" and "security" not in operation
         }
 
-    assert unlocked(is_open=False) == set()
+    assert unlocked(is_open=False) == {"get /healthz", "get /readyz"}
     assert all(each.startswith("get ") for each in unlocked(is_open=True))
 
 
@@ -52,6 +52,14 @@ def test_references_lead_somewhere():
     text = str(described)
     for part in text.split("#/components/schemas/")[1:]:
         assert part.partition("'")[0] in schemas
+
+
+def test_a_swarm_has_more_paths():
+    more = document(Params(), is_open=True, swarm=True)["paths"]
+    alone = document(Params(), is_open=True)["paths"]
+    swarm = {"/v1/swarm", "/v1/swarm/events", "/v1/swarm/kill", "/v1/swarm/join"}
+    assert more.keys() - alone.keys() == swarm
+    assert "security" in more["/v1/swarm/kill"]["post"]
 
 
 @pytest.mark.slow

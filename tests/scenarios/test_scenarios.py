@@ -12,7 +12,12 @@ from kademlua.simulation.scenario import Event, Workload
 def in_small(name):
     """A score of nodes, a minute and a half; events where they still fit in."""
     scenario = loading.load(loading.find(name))
-    work = Workload(values=10, warm_up=10.0, finds=20, lookups=20)
+    work = dataclasses.replace(
+        Workload(values=10, warm_up=10.0, finds=20, lookups=20),
+        records=scenario.workload.records,
+        paths=scenario.workload.paths,
+    )
+    sybils = scenario.sybils and dataclasses.replace(scenario.sybils, count=60, join=10.0)
     events = [
         dataclasses.replace(event, at=30.0 * number)
         for number, event in enumerate(scenario.events, start=1)
@@ -25,6 +30,7 @@ def in_small(name):
         workload=work,
         events=tuple(events),
         churn=churn,
+        sybils=sybils,
         demands=(),
     )
 

@@ -23,7 +23,13 @@ finds = 4
 
 def sample(at, **changes):
     plain = {"at": at, "nodes": 10, "came": 0, "left": 0, "dead_contacts": 0.0, "neighbours": 1.0}
-    plain |= {"contacts": 9.0, "requests": {"ping": int(at)}, "bytes": {"ping": 60 * int(at)}}
+    plain |= {
+        "contacts": 9.0,
+        "requests": {"ping": int(at)},
+        "bytes": {"ping": 60 * int(at)},
+        "hostile_contacts": 0.0,
+        "hostile_near_key": 0.0,
+    }
     return Sample(**plain | changes)
 
 

@@ -10,7 +10,17 @@ import pytest
 from kademlua.core.params import Params
 from kademlua.simulation import loading
 from kademlua.simulation.reading import ScenarioError, duration, duration_text
-from kademlua.simulation.scenario import ACTIONS, FIGURES, Churn, Demand, Network, Workload
+from kademlua.simulation.scenario import (
+    ACTIONS,
+    BEHAVIOURS,
+    FIGURES,
+    Churn,
+    Demand,
+    Hostile,
+    Network,
+    Sybils,
+    Workload,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -57,6 +67,85 @@ def test_bad_durations(text):
 @pytest.mark.parametrize("seconds", [0, 0.05, 0.1, 1, 90, 600, 3600, 5400, 86400])
 def test_durations_there_and_back(seconds):
     assert duration(duration_text(seconds)) == pytest.approx(seconds)
+
+
+# Hostile nodes.
+
+
+def test_hostile_nodes_and_sybils():
+    scenario = read(
+        MINIMAL
+        + """
+        [population.hostile]
+        share = 0.2
+        behaviours = ["deny", "dead"]
+        [population.sybils]
+        count = 30
+        networks = 3
+        bits = 12
+        join = "30s"
+        behaviours = ["garbage"]
+        [workload]
+        values = 1
+        finds = 2
+        records = true
+        paths = 4
+        """
+    )
+    assert scenario.hostile == Hostile(share=0.2, behaviours=("deny", "dead"))
+    assert scenario.sybils == Sybils(
+        count=30, networks=3, bits=12, join=30.0, behaviours=("garbage",)
+    )
+    assert (scenario.workload.records, scenario.workload.paths) == (True, 4)
+    assert scenario.has_enemies
+    assert scenario.begins == 210
+
+
+def test_without_them():
+    scenario = read(MINIMAL)
+    assert not scenario.has_enemies
+    assert (scenario.hostile, scenario.sybils) == (Hostile(), None)
+    assert read(MINIMAL + "[population.hostile]").hostile.behaviours == BEHAVIOURS
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[population.hostile]\nshare = 2", "population.hostile.share: must be 0 to 1, not 2"),
+        (
+            '[population.hostile]\nbehaviours = ["kind"]',
+            "population.hostile.behaviours: must be a list of collude, garbage, dead, deny, "
+            "swallow, forge, not ['kind']",
+        ),
+        ("[population.hostile]\nbehaviours = []", "population.hostile.behaviours: must name one"),
+        (
+            '[population.hostile]\nbehaviours = "deny"',
+            "population.hostile.behaviours: must be a list of",
+        ),
+        (
+            "[population.hostile]\nbehaviours = [[]]",
+            "population.hostile.behaviours: must be a list of",
+        ),
+        (
+            "[population.hostile]\nsahre = 0.1",
+            "population.hostile.sahre: no such key, did you mean share?",
+        ),
+        ("[population.sybils]\nnetworks = 3", "population.sybils.count: is missing"),
+        ("[population.sybils]\ncount = 0", "population.sybils.count: must be 1 to 100,000, not 0"),
+        (
+            "[population.sybils]\ncount = 1\nnetworks = 70000",
+            "population.sybils.networks: must be 1 to 65,536, not 70,000",
+        ),
+        (
+            '[population.sybils]\ncount = 1\nbehaviours = ["deny"]',
+            "population.sybils.behaviours: must be a list of collude, garbage, dead, not ['deny']",
+        ),
+        ("[workload]\npaths = 0", "workload.paths: must be 1 to 16, not 0"),
+        ("[workload]\nrecords = 1", "workload.records: must be true or false, not 1"),
+    ],
+)
+def test_complaints_about_hostile_nodes(text, told):
+    assert complaint(MINIMAL + text).startswith(told)
 
 
 # What a scenario holds.
@@ -249,8 +338,12 @@ def test_names():
         "churn-day",
         "churn-hour",
         "churn-ten-minutes",
+        "eclipse-64-nets",
+        "eclipse-one-net",
         "expiry",
         "half-vanishes",
+        "hostile-20",
+        "hostile-50",
         "lossy-2",
         "lossy-20",
         "most-vanish",
@@ -293,17 +386,25 @@ def test_the_example_is_a_scenario_and_shows_the_defaults():
     assert (example.join, example.settle, example.bootstraps) == (60, 60, 3)
     assert (plain.join, plain.settle, plain.bootstraps) == (60, 60, 3)
     assert example.churn == Churn(median=3600.0)
+    assert example.hostile == Hostile()
+    assert example.sybils == Sybils(count=1000)
     assert {event.action for event in example.events} == set(ACTIONS)
 
 
-@pytest.mark.parametrize("table", ["churn", "network", "workload"])
+TABLES = {
+    "churn": Churn,
+    "hostile": Hostile,
+    "sybils": Sybils,
+    "network": Network,
+    "workload": Workload,
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
 def test_the_example_has_every_key(table):
     values = tomllib.loads(EXAMPLE)
-    given = values["population"]["churn"] if table == "churn" else values[table]
-    known = {
-        spec.name
-        for spec in dataclasses.fields({"churn": Churn, "network": Network}.get(table, Workload))
-    }
+    given = (values | values["population"])[table]
+    known = {spec.name for spec in dataclasses.fields(TABLES[table])}
     assert set(given) == known - {"shape", "sigma"}  # which are for one model only
 
 

@@ -1,9 +1,12 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kademlua import sha1
 from kademlua.swarm.plan import (
+    Command,
     Order,
     Plan,
     PlanError,
@@ -90,10 +93,19 @@ def test_orders_travel_as_one_line(
 
 @given(COUNTS, st.text())
 def test_reports_travel_as_one_line(joined: int, error: str) -> None:
-    report = Report(joined=joined, error=error)
+    events = [("node-joined", {"port": joined}), (error, {})]
+    report = Report(joined=joined, error=error, events=events, totals={"values": joined})
     line = report.to_line()
     assert line.index(b"\n") == len(line) - 1
     assert Report.from_line(line) == report
+
+
+@given(st.sampled_from(["kill", "join", "watch", "unwatch"]), PORTS, COUNTS)
+def test_commands_travel_as_one_line(do: Any, port: int, told: int) -> None:
+    command = Command(do=do, port=port, told=told, made=told / 7)
+    line = command.to_line()
+    assert line.index(b"\n") == len(line) - 1
+    assert Command.from_line(line) == command
 
 
 def test_ports_in_words() -> None:

@@ -1,0 +1,199 @@
+"""What a node does just now: the difference between two looks at its counters."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from statistics import median
+from typing import Any
+
+_WINDOW = 60.0
+"""Seconds of which the latencies are: those of one second would be of too few calls."""
+
+Figures = dict[str, Any]
+"""See ``figures``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the operations of the same names said of a node at one time."""
+
+    node: dict[str, Any]
+    stats: dict[str, Any]
+    contacts: list[dict[str, Any]]
+    timings: dict[str, Any]
+
+    @property
+    def seconds(self) -> float:
+        """When that was, since the node began."""
+        return float(self.stats["seconds"])
+
+
+def sample(ask: Callable[[str], dict[str, Any]]) -> Sample:
+    """Ask a node; raises what ``ask`` does."""
+    contacts = ask("contacts")["contacts"]
+    return Sample(ask("node"), ask("stats"), contacts, ask("timings"))
+
+
+class Sampler:
+    """Looks at a node again and again."""
+
+    def __init__(self, ask: Callable[[str], dict[str, Any]]) -> None:
+        self._ask = ask
+        self._samples: deque[Sample] = deque()
+
+    def look(self) -> Figures:
+        """The figures since the last look; the first time, those since the node began."""
+        now = sample(self._ask)
+        before = self._samples[-1] if self._samples else None
+        self._samples.append(now)
+        while len(self._samples) > 2 and now.seconds - self._samples[0].seconds > _WINDOW:
+            self._samples.popleft()
+        return figures(before, now, self._samples[0])
+
+
+def figures(before: Sample | None, now: Sample, first: Sample) -> Figures:
+    """What a node did between two looks, or since it began where ``before`` is None, as JSON.
+
+    Rates (``…_rate`` and what stands under ``packets`` and ``bytes``) are per second, over
+    ``over`` seconds; latencies, in seconds, are those since ``first``, ``window`` seconds ago,
+    null where there was none.
+    """
+    stats = now.stats
+    over = now.seconds - (before.seconds if before is not None else 0.0)
+
+    def rates(name: str) -> dict[str, float]:
+        old = before.stats[name] if before is not None else {}
+        return {key: _rate(count - old.get(key, 0), over) for key, count in stats[name].items()}
+
+    def rate(name: str) -> float:
+        old = before.stats[name] if before is not None else 0
+        return _rate(stats[name] - old, over)
+
+    def counted(name: str) -> dict[str, dict[str, float]]:
+        changed = rates(name)
+        return {
+            key: {"rate": changed[key], "total": total}
+            for key, total in sorted(stats[name].items())
+        }
+
+    return {
+        "node": now.node,
+        "seconds": now.seconds,
+        "over": round(over, 3),
+        "window": round(now.seconds - first.seconds, 3),
+        "packets": {"in": rate("packets_in"), "out": rate("packets_out")},
+        "bytes": {"in": rate("bytes_in"), "out": rate("bytes_out")},
+        "contacts": stats["contacts"],
+        "values": stats["values"],
+        "network_size": stats["network_size"],
+        "calls_in_flight": stats["calls_in_flight"],
+        "handed_on_rate": rate("handed_on"),
+        "let_go_rate": rate("let_go"),
+        "rpcs": _rpcs(rates, _since(first, now, "round_trips")),
+        "lookups": _lookups(_since(first, now, "lookups"), _since(first, now, "queries")),
+        "caused": counted("caused"),
+        "dropped": counted("dropped"),
+        "throttled": counted("throttled"),
+        "held": counted("held"),
+        "refused": counted("refused"),
+        "buckets": _buckets(now.contacts),
+    }
+
+
+def quantile(histogram: Mapping[str, Any], part: float) -> float | None:
+    """Under which value a part of what was counted is, as near as the buckets tell: even spread
+    is taken for granted in each; the last bound where it is over that. None where there is
+    nothing."""
+    counts = histogram["counts"]
+    bounds = [0.0, *histogram["bounds"]]
+    wanted = part * sum(counts)
+    for place, upto in enumerate(accumulate(counts)):
+        if counts[place] and upto >= wanted:
+            if place == len(bounds) - 1:
+                break
+            low, high = bounds[place], bounds[place + 1]
+            return float(high - (high - low) * (upto - wanted) / counts[place])
+    return float(bounds[-1]) if any(counts) else None
+
+
+def _rate(count: float, seconds: float) -> float:
+    return round(count / seconds, 3) if seconds > 0 else 0.0
+
+
+def _since(first: Sample, now: Sample, name: str) -> dict[str, dict[str, Any]]:
+    """The histograms of what came after ``first``."""
+    found = {}
+    for key, histogram in now.timings[name].items():
+        old = first.timings[name].get(key)
+        if old is not None:
+            counts = [
+                new - former for new, former in zip(histogram["counts"], old["counts"], strict=True)
+            ]
+            histogram = histogram | {"counts": counts, "total": histogram["total"] - old["total"]}
+        found[key] = histogram
+    return found
+
+
+def _latencies(histogram: Mapping[str, Any] | None) -> dict[str, float | None]:
+    found = {}
+    for name, part in (("p50", 0.5), ("p99", 0.99)):
+        value = quantile(histogram, part) if histogram is not None else None
+        found[name] = round(value, 6) if value is not None else None
+    return found
+
+
+def _rpcs(
+    rates: Callable[[str], dict[str, float]], round_trips: dict[str, dict[str, Any]]
+) -> dict[str, dict[str, float | None]]:
+    columns = {
+        "served_rate": rates("requests"),
+        "errors_rate": rates("errors_by"),
+        "called_rate": rates("calls"),
+        "timeout_rate": rates("timed_out"),
+        "failed_rate": rates("failed_by"),
+    }
+    names = sorted({name for column in columns.values() for name in column})
+    found: dict[str, dict[str, float | None]] = {}
+    for name in names:
+        found[name] = {title: column.get(name, 0.0) for title, column in columns.items()}
+        found[name] |= _latencies(round_trips.get(name))
+    return found
+
+
+def _lookups(
+    seconds: dict[str, dict[str, Any]], queries: dict[str, dict[str, Any]]
+) -> dict[str, dict[str, float | None]]:
+    """By RPC: how many in the window, how many queries one takes, and how long."""
+    found: dict[str, dict[str, float | None]] = {}
+    for name, histogram in sorted(seconds.items()):
+        count = sum(histogram["counts"])
+        mean = round(queries[name]["total"] / count, 1) if count else None
+        found[name] = {"count": count, "queries": mean} | _latencies(histogram)
+    return found
+
+
+def _buckets(contacts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The far ones first: how many contacts, the longest silence, the median round trip."""
+    by_number: dict[int, list[dict[str, Any]]] = {}
+    for contact in contacts:
+        by_number.setdefault(contact["bucket"], []).append(contact)
+    return [
+        {
+            "bucket": number,
+            "contacts": len(members),
+            "heard_ago": max(
+                (m["heard_ago"] for m in members if m["heard_ago"] is not None), default=None
+            ),
+            "round_trip": _median(
+                [m["round_trip"] for m in members if m["round_trip"] is not None]
+            ),
+        }
+        for number, members in sorted(by_number.items(), reverse=True)
+    ]
+
+
+def _median(values: list[float]) -> float | None:
+    return round(median(values), 6) if values else None

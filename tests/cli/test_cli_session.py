@@ -1,0 +1,30 @@
+"""The clients of the command line, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from kademlua import Node
+from kademlua.cli import session
+
+
+@pytest.fixture
+def network(make_network: Callable[..., list[Node]]) -> Node:
+    """One of 22 nodes on the loopback interface that know each other."""
+    return make_network(22)[0]
+
+
+def test_a_client_stays_on_the_loopback_interface_where_the_network_does(network: Node) -> None:
+    with session.client(network.contact.endpoint) as node:
+        assert node.contact.addr == "127.0.0.1"
+
+
+def test_all_of_whom_its_first_contact_tells_are_looked_at(
+    network: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    via = network.contact.endpoint
+    monkeypatch.setattr(session, "is_loopback", lambda addr: False)
+    with session._joined_client([via[0]], via, ()) as node:  # a stranger still
+        assert session._outside(node, [via[0]], via[1]) == ["127.0.0.1"] * 20
