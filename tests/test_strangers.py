@@ -405,10 +405,11 @@ def test_a_spoofer_does_not_keep_the_dead_in_the_table(world: World) -> None:
 
 @pytest.mark.parametrize("name", [b"ping", b"findnode", b"leave"])
 @pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize("read_only", [False, True])
 def test_nor_does_one_in_the_name_of_a_contact_that_has_long_not_answered(
-    world: World, name: bytes, version: int
+    world: World, name: bytes, version: int, read_only: bool
 ) -> None:
-    node = knowing(world, params=Params(settle_interval=86_400))
+    node = knowing(world, params=Params(settle_interval=86_400), read_only=read_only)
     peer = world.peer()
     peer.serve(hermit)
     node.ping(peer.contact)
