@@ -97,8 +97,9 @@ class Finding:
 
     def take_pages(self, caller: Caller) -> None:
         """Fetch what did not fit into the answers; blocks, and raises as ``rest_of`` does."""
+        clock = self._context.clock
         for answer, count, more in self._cut:
-            rest = self.sieve.sift(rest_of(caller, answer.contact, self.key, count, more))
+            rest = self.sieve.sift(rest_of(caller, answer.contact, self.key, count, more, clock))
             if self._quorum > 1:
                 said = {payloads.encode_value(each) for each in answer.values}
                 self._votes.update({payloads.encode_value(each) for each in rest} - said)

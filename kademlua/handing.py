@@ -70,7 +70,8 @@ class HandingOn:
 
         Each is given the seconds that remain to it, but ``at_most`` so many.
         Who is silent is replaced by one of the ``spares``. Where most of those who answer say
-        that the owner removed a value, it is gone here, too. Raises NodeClosed.
+        that the owner removed a value, and at least half of all who should hold it answered, it is
+        gone here, too. Raises NodeClosed.
         """
         holders: set[Contact] | None = None
         for owner, entry in self.living(key):
@@ -83,12 +84,18 @@ class HandingOn:
                 holders = took if holders is None else holders & took
                 continue
             removed = sum(reason == payloads.REMOVED for _, reason in report.refused)
-            if removed > len(took):
+            if removed > len(took) and self._are_many(removed + len(took)):
                 self._store.remove(key, owner)
                 self._tombstones.put(key, owner, entry.expires)
                 continue
             holders = took if holders is None else holders & took
         return set(to) if holders is None else holders
+
+    def _are_many(self, count: int) -> bool:
+        """Whether so many are half of those who should hold a value beside this node: whoever
+        comes to be given it alone shall not have it removed by his word alone."""
+        others = min(self._context.params.replicas - 1, len(self._context.table))
+        return 2 * count >= others
 
     def _give_one(
         self,
@@ -99,8 +106,9 @@ class HandingOn:
         spares: Sequence[Contact],
         at_most: float,
     ) -> StoreReport:
-        # As the owner's it would take the place of one that lives longer.
-        is_own = owner == self._context.contact and at_most == math.inf
+        # As the owner's it takes the place of what its owner stored: so it is not to live shorter,
+        # nor to be what somebody else said was ours.
+        is_own = owner == self._context.contact and entry.is_direct and at_most == math.inf
         if not is_own:  # 1.0 would keep it as ours
             is_original = self._liveliness.is_original
             to = [contact for contact in to if not is_original(contact)]

@@ -227,9 +227,11 @@ class Handlers:
                 self._closest(key, request.sender_id, version) if version else self._nearer(key)
             )
         token = self._strangers.token_for(request, endpoint, key)
-        reply = payloads.findvalue_reply(contacts, values, version, token)
         room = self._room(request)
-        if len(reply) > room:
+        # Of one key there may be megabytes: they are not joined to see that they don't fit.
+        is_much = len(values) > 1 and sum(map(len, values)) > room
+        reply = b"" if is_much else payloads.findvalue_reply(contacts, values, version, token)
+        if is_much or len(reply) > room:
             self._strangers.prove(request, endpoint)
             room -= payloads.AROUND_FINDVALUE
             first = len(values[0]) if values else 0

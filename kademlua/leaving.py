@@ -16,7 +16,7 @@ from kademlua.core.calls import Call
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import KademluaError, RpcRefused
 from kademlua.core.ids import to_int
-from kademlua.core.protocol import Request
+from kademlua.core.protocol import UNBOUNDED, Request
 from kademlua.handing import HandingOn
 from kademlua.liveliness import LivelinessManager
 
@@ -130,7 +130,8 @@ class Leaving:
         if type(has_handed_over) is not int:
             raise RpcRefused("whether all was handed over is a number")
         sender = self._context.sender(request.sender_id, endpoint)
-        self._liveliness.said_farewell(sender, has_handed_over == 1)
+        if request.room == UNBOUNDED:  # a stranger draws one ping, as with any request
+            self._liveliness.said_farewell(sender, has_handed_over == 1)
         return payloads.FAREWELL
 
 

@@ -100,7 +100,10 @@ class LivelinessManager:
     def asked(self, request: Request, endpoint: Endpoint, now: float) -> None:
         """A request came in: its sender lives, or is a stranger to look at."""
         if self._originals or not request.version:
-            self._note_version(request)
+            self._note_version(request, endpoint)
+        if request.room != UNBOUNDED:
+            self._asked_by_stranger(request, endpoint)
+            return
         peer = self._table.heard(request.sender_id, endpoint, now)
         if peer is not None:
             peer.asked = now
@@ -108,6 +111,18 @@ class LivelinessManager:
             if now - peer.answered > _PROVE_AFTER or request.read_only:
                 self._enqueue(peer.contact, self._params.probe_tries)
             return
+        self._look_at(request, endpoint)
+
+    def _asked_by_stranger(self, request: Request, endpoint: Endpoint) -> None:
+        """The same of one who may not be there: whoever it is, it is pinged once at most."""
+        peer = self._table.get(request.sender_id)
+        if peer is None or peer.contact.endpoint != endpoint:
+            self._look_at(request, endpoint)
+        elif not self._strangers.is_pinged(peer.contact):
+            self._enqueue(peer.contact, tries=1)
+
+    def _look_at(self, request: Request, endpoint: Endpoint) -> None:
+        """Ping the sender of a request where it might get a place in the table."""
         if request.read_only:
             return
         is_sought = self._table.seeks(request.sender_id, FOOTHOLD)
@@ -141,21 +156,23 @@ class LivelinessManager:
     def _leave_out(self, client: Contact) -> None:
         """It lives, but not for tables."""
         self._dead.pop(client, None)
-        successor = self._table.remove(client)
-        if successor is not None:
-            self._enqueue(successor, self._params.probe_tries)
+        self.changed(client)
 
-    def _note_version(self, request: Request) -> None:
-        # Of those in the table nobody else shall say so.
-        if request.room == UNBOUNDED or self._table.get(request.sender_id) is None:
+    def _note_version(self, request: Request, endpoint: Endpoint) -> None:
+        # Nobody shall say so in the name of another, nor fill the memory with names.
+        peer = self._table.get(request.sender_id)
+        if request.room == UNBOUNDED and (peer is None or peer.contact.endpoint == endpoint):
             if request.version:
                 self._originals.pop(request.sender_id, None)
             else:
                 self.note_original(request.sender_id)
 
     def changed(self, contact: Contact) -> None:
-        """Another id answered in the place of a contact's: it is not there any more."""
-        self._table.remove(contact)
+        """A contact said that it is not there any more, or not for tables: another id answered in
+        its place, or it is a client."""
+        successor = self._table.remove(contact)
+        if successor is not None:  # it answered once, but that was a while ago
+            self._enqueue(successor, self._params.probe_tries)
 
     def note_original(self, node_id: bytes) -> None:
         """A node showed that it speaks version 1.0."""
@@ -257,7 +274,10 @@ class LivelinessManager:
         if probe is not None:
             probe.tries = max(probe.tries, tries)
             return probe
-        if self._closed or (is_bounded and len(self._probes) >= self._params.max_probes):
+        if self._closed:
+            return None
+        is_full = is_bounded and len(self._probes) >= self._params.max_probes
+        if is_full and contact not in self._table:  # strangers shall not keep out who is known
             return None
         probe = _Probe(contact, tries)
         self._probes[contact] = probe

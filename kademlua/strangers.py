@@ -140,9 +140,10 @@ class Strangers:
             if waiting.pings < _PINGS:  # sent once more: perhaps our ping was lost
                 self._ping(contact, waiting)
             return
-        if waiting is None and size <= _HELD_BYTES:
+        is_too_large = size > _HELD_BYTES  # all others would give way to it, and it as well
+        if waiting is None and not is_too_large:
             waiting = self._begin(contact)
-        if waiting is None or len(waiting.serves) >= _AT_ONE:
+        if waiting is None or is_too_large or len(waiting.serves) >= _AT_ONE:
             self._stats.held["no room"] += 1
             return
         waiting.serves[request.rpc_id] = size, serve

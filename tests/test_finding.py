@@ -2,14 +2,15 @@
 
 from typing import Any
 
+import gevent
 import pytest
 
 from kademlua import Contact, Node, sha1
 from kademlua.context import Context
-from kademlua.core import payloads
+from kademlua.core import payloads, protocol
 from kademlua.core.protocol import Request
 from kademlua.finding import Finding
-from tests.peers import Peer, asked_of
+from tests.peers import Peer, asked_of, hermit
 from tests.world import World
 
 KEY = sha1("key")
@@ -101,3 +102,24 @@ def test_who_lacks_it(
         assert finding.read(at(distance), [{b"closest": b""}]) == []
     assert finding.lacking() == [at(distance) for distance in lacking]
     assert finding.met_last() == (at(min(empty)) if empty else None)
+
+
+def test_a_find_does_not_wait_for_pages_without_end(world: World) -> None:
+    """A liar says that it has thousands of values more, and gives one of them each second."""
+    node, liar = world.alice, world.peer(KEY)
+    page = payloads.findvalue_reply([], [b"1:v"], 1, more=4095)
+
+    def answer(request: Request) -> bytes | None:
+        if request.name == b"findvalue" and len(request.args) > 2:
+            late = protocol.encode_response(liar.id, request.rpc_id, page)
+            gevent.spawn_later(1, liar.send, late, node.contact.endpoint)
+            return None
+        return page if request.name == b"findvalue" else hermit(request)
+
+    liar.serve(answer)
+    node.ping(liar.contact)
+    began = world.now
+    [found] = node.find_value(KEY)
+    assert found.values.count(b"v") > 50
+    assert world.now - began < 33
+    gevent.sleep(2)

@@ -1,11 +1,16 @@
-"""RPCs of a program's own: answered at once, or in a greenlet of their own."""
+"""RPCs of a program's own, answered at once or in a greenlet of their own; what an answer costs."""
+
+import tracemalloc
 
 import gevent
 import gevent.event
 import pytest
 
-from kademlua import Params, RpcFailed, RpcRefused, RpcTimeout
+from kademlua import Contact, Params, RpcFailed, RpcRefused, RpcTimeout, sha1
+from kademlua.core import payloads, protocol
 from tests.world import ROUND_TRIP, World, after
+
+KEY = sha1("key")
 
 
 def test_arguments_and_results(world: World) -> None:
@@ -80,3 +85,20 @@ def test_a_handler_may_close_its_node(world: World, blocking: bool) -> None:
     assert not other.joined
     again = world.node(at=other.contact.endpoint)  # its address is free again
     assert node.ping(other.contact.endpoint).contact == again.contact
+
+
+def test_megabytes_of_one_key_are_not_gathered_to_send_a_page(world: World) -> None:
+    node, peer = world.alice, world.peer()
+    for number in range(600):
+        owner = Contact("192.0.2.1", 1 + number, peer.id)
+        node.datastore.put(KEY, owner, payloads.encode_value(b"v" * 9_000), now=0, expires=1e9)
+    question = protocol.encode_call(b"findvalue", b"20:" + KEY + b"i4096e", False)
+    peer.is_served_by(node.contact.endpoint)
+    tracemalloc.start()
+    try:
+        answer = peer.ask(node.contact.endpoint, question)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert payloads.read_more(protocol.decode_values(answer.payload)) == 599
+    assert peak < 500_000

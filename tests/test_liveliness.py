@@ -3,7 +3,7 @@
 import gevent
 import pytest
 
-from kademlua import Node, Params
+from kademlua import Node, Params, RpcTimeout
 from kademlua.core import protocol
 from kademlua.core.ids import from_int, to_int
 from tests.peers import Peer, asked_of, lonely, pong, pong_only
@@ -139,6 +139,18 @@ def test_the_dead_make_room_for_the_waiting(world: World) -> None:
     assert len(peers[2].requests) == 2  # made sure of as it moved up
 
 
+def test_who_takes_the_place_of_one_that_changed_is_made_sure_of(world: World) -> None:
+    node, peers = full(world)
+    node.ping(peers[2].contact)
+    peers[2].close()
+    gevent.sleep(1000)
+    peers[0].id = in_far_bucket(node.id, 9)
+    with pytest.raises(RpcTimeout):
+        node.ping(peers[0].contact)
+    gevent.sleep(20)
+    assert {contact.id for contact in node.table} == {peers[n].id for n in (1, 3)}
+
+
 def test_a_contact_that_times_out_is_made_sure_of(world: World) -> None:
     node, peer = world.alice, world.peer()
     peer.serve(pong_only)
@@ -223,3 +235,41 @@ def test_a_network_that_was_cut_becomes_one_again(world: World) -> None:
     world.net.heal()
     gevent.sleep(60)
     assert all(len(node.table) == 11 for node in nodes)
+
+
+def test_versions_are_not_noted_of_those_who_may_not_be_there(world: World) -> None:
+    """Forged requests would fill the memory of those that speak 1.0, who then are handed the
+    values of others as if they were ours."""
+    node, peer, forger = world.alice, world.peer(), world.peer()
+    for number in range(5_000):
+        stranger = from_int(number + 1)
+        request = protocol.encode_request(stranger, b"%08d" % number, b"d4:name4:ping4:argslee")
+        forger.send(request, node.contact.endpoint)
+    gevent.sleep(1)
+    peer.serve(pong)
+    node.ping(peer.contact)
+    peer.request(node.contact.endpoint, b"d4:name4:ping4:argslee")
+    gevent.sleep(1)
+    assert node._liveliness.is_original(peer.contact)
+    assert len(node._liveliness._originals) == 1
+    # Nor does one who is there speak for another.
+    forger.serve(pong)
+    node.ping(forger.contact)
+    forger.send(protocol.encode_request(peer.id, b"other-id", PING), node.contact.endpoint)
+    gevent.sleep(1)
+    assert node._liveliness.is_original(peer.contact)
+
+
+def test_strangers_do_not_keep_contacts_from_being_asked(world: World) -> None:
+    node, peer, forger = world.node(params=NO_UPKEEP), world.peer(), world.peer()
+    peer.serve(pong)
+    node.ping(peer.contact)
+    peer.serve(lambda request: None)
+    for number in range(1_000):
+        stranger = from_int(to_int(peer.id) ^ number + 1)
+        request = protocol.encode_request(stranger, b"%08d" % number, PING)
+        forger.send(request, node.contact.endpoint)
+    gevent.sleep(ONE_WAY + 0.01)
+    node._liveliness.unanswered(peer.contact)
+    gevent.sleep(30)
+    assert peer.contact not in node.table

@@ -169,6 +169,36 @@ def test_what_is_its_own_it_stores_as_the_owner(world: World) -> None:
     assert len(store.args) == 5
 
 
+def test_what_others_bring_in_its_name_it_does_not_store_as_the_owner(world: World) -> None:
+    """Else anybody could replace its values at those who had them from itself."""
+    node, receiver = world.alice, world.peer(KEY)
+    receiver.serve(hermit)
+    hand_in(world.peer(), node, 1000, node.contact)
+    node.ping(receiver.contact)
+    gevent.sleep(TICK)
+    [store] = [request for request in receiver.requests if request.name == b"store"]
+    assert store.args[5] == {b"owner": node.contact.packed}
+
+
+def test_one_that_is_given_a_value_cannot_take_it_away(world: World) -> None:
+    """By the word that its owner did, which is believed of most of those who should hold it."""
+    nodes = world.network(6, params=FEW)
+    nodes[0].add(KEY, b"v")
+    before = holders(nodes)
+    liar = world.peer(KEY)
+    removed = payloads.refused_reply(payloads.REMOVED)
+    liar.serve(lambda request: removed if request.name == b"store" else hermit(request))
+    for node in before:
+        node.ping(liar.contact)
+    gevent.sleep(100)
+    for node in before:
+        args = payloads.args_lacks(KEY, [liar.contact])
+        world.peer().ask(node.contact.endpoint, protocol.encode_call(b"lacks", args, False))
+    gevent.sleep(TICK)
+    assert "store" in asked_of(liar)
+    assert holders(nodes) == before
+
+
 @pytest.mark.parametrize("is_known_by", ["request", "answer"])
 def test_a_peer_of_1_0_is_handed_only_what_is_ours(world: World, is_known_by: str) -> None:
     """It would keep the values of others as ours."""

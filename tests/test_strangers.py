@@ -270,6 +270,16 @@ def test_what_waits_is_bounded_in_bytes(world: World) -> None:
     assert node._strangers._held_count == 18
 
 
+def test_what_is_too_large_to_wait_pushes_nobody_out(world: World) -> None:
+    node, waiting, pusher = world.node(), world.peer(), world.peer()
+    waiting.request(node.contact.endpoint, store())
+    pusher.request(node.contact.endpoint, store(sha1("one")))
+    pusher.request(node.contact.endpoint, store(sha1("two"), value=b"l%be" % (b"0:" * 10_000)))
+    gevent.sleep(ONE_WAY + 0.01)
+    assert node._strangers._held_count == 2
+    assert node.stats()["held"] == {"no room": 1}
+
+
 def test_a_store_sent_once_more_has_its_ping_sent_once_more(world: World) -> None:
     node, peer = world.alice, world.peer()
     for _ in range(2):
@@ -391,3 +401,25 @@ def test_a_spoofer_does_not_keep_the_dead_in_the_table(world: World) -> None:
         gevent.sleep(10)
         peer.request(node.contact.endpoint, PING)
     assert peer.contact not in node.table
+
+
+@pytest.mark.parametrize("name", [b"ping", b"findnode", b"leave"])
+@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize("read_only", [False, True])
+def test_nor_does_one_in_the_name_of_a_contact_that_has_long_not_answered(
+    world: World, name: bytes, version: int, read_only: bool
+) -> None:
+    node = knowing(world, params=Params(settle_interval=86_400), read_only=read_only)
+    peer = world.peer()
+    peer.serve(hermit)
+    node.ping(peer.contact)
+    gevent.sleep(VERIFIED_FOR + 10)
+    assert peer.contact in node.table
+    before = node.stats()["bytes_out"]
+    peer.serve(lambda request: None)
+    args = b"20:" + KEY if name == b"findnode" else b""
+    datagram = protocol.encode_request(peer.id, b"rpc-id-8", call(name, args, version))
+    peer.send(datagram, node.contact.endpoint)
+    gevent.sleep(30)
+    drawn = node.stats()["bytes_out"] - before
+    assert 0 < drawn <= 3 * len(datagram)
