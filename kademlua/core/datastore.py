@@ -12,6 +12,12 @@ from kademlua.core.ids import ID_BYTES
 from kademlua.core.params import Params
 
 
+ONE_ENTRY = 1 << 64
+"""What a value adds to the count of its owner's address besides its bytes: both bounds are
+kept by one number."""
+_BYTES = ONE_ENTRY - 1
+
+
 class Entry(NamedTuple):
     """A stored value: bencoded bytes, the time at which it vanishes, and how it came."""
 
@@ -86,7 +92,7 @@ def check_bounds(
     params: Params, size: int, entries: int, of_key: int, stored: int, of_address: int
 ) -> None:
     """StoreRefused where there is no room for a value of ``size`` bytes beside so many entries,
-    so many of its key, and so many bytes, of all and of its owner's address."""
+    so many of its key, so many bytes, and what its owner's address has (``ONE_ENTRY``)."""
     if size > params.max_value_bytes:
         raise StoreRefused(f"value over {params.max_value_bytes} bytes")
     if entries >= params.max_entries:
@@ -95,8 +101,10 @@ def check_bounds(
         raise StoreRefused("no room for more values of this key")
     if stored + size > params.max_stored_bytes:
         raise StoreRefused("no room for more bytes")
-    if of_address + size > params.max_bytes_per_address:
+    if (of_address & _BYTES) + size > params.max_bytes_per_address:
         raise StoreRefused("no room for more bytes of this address")
+    if of_address >> 64 >= params.max_entries_per_address:
+        raise StoreRefused("no room for more values of this address")
 
 
 class DataStore:
@@ -114,7 +122,7 @@ class DataStore:
         self._entries = 0
         self._bytes = 0
         self._addresses: dict[bytes, int] = {}
-        """Bytes by owner's address."""
+        """Values and bytes by owner's address."""
         # (expires, tie-breaker, key, owner). What was replaced or dropped leaves its row
         # behind; `_compact` bounds them.
         self._ends: list[tuple[float, int, bytes, Contact]] = []
@@ -181,7 +189,7 @@ class DataStore:
         self._keys.setdefault(key, {})[owner] = Entry(encoded, expires, is_direct, now)
         self._entries += 1
         self._bytes += len(encoded)
-        self._addresses[address] = self._addresses.get(address, 0) + len(encoded)
+        self._addresses[address] = self._addresses.get(address, 0) + len(encoded) + ONE_ENTRY
         self._rows += 1
         heapq.heappush(self._ends, (expires, self._rows, key, owner))
         if len(self._ends) > 2 * self._entries + 64:
@@ -202,7 +210,7 @@ class DataStore:
             for each, entry in leaving.items():
                 stored -= len(entry.encoded)
                 if address_of(each) == address:
-                    of_address -= len(entry.encoded)
+                    of_address -= len(entry.encoded) + ONE_ENTRY
         check_bounds(self._params, len(encoded), entries, of_key, stored, of_address)
 
     def get(self, key: bytes, howmany: int, now: float) -> list[bytes]:
@@ -239,7 +247,7 @@ class DataStore:
         self._bytes -= size
         self._entries -= 1
         address = address_of(owner)
-        self._addresses[address] -= size
+        self._addresses[address] -= size + ONE_ENTRY
         if not self._addresses[address]:
             del self._addresses[address]
         if not owners:

@@ -126,6 +126,9 @@ class Params:
     """Owners of one key; further ones are refused."""
     max_stored_bytes: int = _bounded(67_108_864, 0, 1 << 50)
     """Bytes of all values that a node keeps; further ones are refused."""
+    max_entries_per_address: int = _bounded(32_768, 0, 10**9)
+    """Values whose owners have one IP address (of IPv6 the network's half of it); further ones
+    are refused."""
     max_bytes_per_address: int = _bounded(33_554_432, 0, 1 << 50)
     """Bytes of values whose owners have one IP address (of IPv6 the network's half of it);
     further ones are refused."""

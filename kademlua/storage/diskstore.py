@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kademlua.core.contact import Contact
-from kademlua.core.datastore import Entry, address_of, check_bounds
+from kademlua.core.datastore import ONE_ENTRY, Entry, address_of, check_bounds
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.params import Params
 from kademlua.storage.environment import Environment
@@ -175,7 +175,7 @@ class DiskStore:
             self._bytes - sum(map(encoded_size, leaving.values())),
             read_number(self._ledger.get("addresses", address))
             - sum(
-                encoded_size(each)
+                encoded_size(each) + ONE_ENTRY
                 for gone, each in leaving.items()
                 if address_of_row(gone) == address
             ),
@@ -347,7 +347,8 @@ class DiskStore:
         self._entries += entries
         self._bytes += stored
         address = address_of_row(row)
-        number = read_number(self._ledger.get("addresses", address)) + stored
+        number = read_number(self._ledger.get("addresses", address))
+        number += entries * ONE_ENTRY + stored
         self._ledger.put("addresses", address, pack_number(number) if number > 0 else None)
 
 

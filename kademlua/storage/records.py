@@ -92,8 +92,8 @@ def read_counts(data: bytes | None) -> Counts:
 
 
 def pack_number(number: int) -> bytes:
-    """A count of bytes, as it stands beside an address."""
-    return number.to_bytes(8, "big")
+    """A count of values and bytes, as it stands beside an address."""
+    return number.to_bytes(16, "big")
 
 
 def read_number(data: bytes | None) -> int:

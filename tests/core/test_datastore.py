@@ -237,6 +237,18 @@ def test_storing_again_and_again_costs_no_memory():
     assert store.expire(50_000.0) == 1
 
 
+def test_values_are_counted_by_address():
+    store = store_of(max_entries_per_address=1)
+    here = [Contact("192.0.2.1", port, bytes([port]) * 20) for port in (1, 2)]
+    put(store, here[0], b"1:a")
+    with pytest.raises(StoreRefused, match="no room for more values of this address"):
+        put(store, here[1], b"1:b")
+    put(store, here[0], b"3:aaa")  # in place of the former
+    put(store, Contact("192.0.2.2", 1, b"i" * 20), b"1:c")
+    assert store.remove(KEY, here[0])
+    put(store, here[1], b"1:b")
+
+
 class _Row(NamedTuple):
     encoded: bytes
     expires: float
@@ -251,14 +263,24 @@ class StoreMachine(RuleBasedStateMachine):
         per_key=st.integers(1, 4),
         stored=st.integers(0, 40),
         of_address=st.integers(0, 40),
+        by_address=st.integers(0, 6),
     )
-    def begin(self, drops: bool, entries: int, per_key: int, stored: int, of_address: int) -> None:
+    def begin(
+        self,
+        drops: bool,
+        entries: int,
+        per_key: int,
+        stored: int,
+        of_address: int,
+        by_address: int,
+    ) -> None:
         self.params = Params(
             overwrite_drops_others=drops,
             max_entries=entries,
             max_entries_per_key=per_key,
             max_stored_bytes=stored,
             max_bytes_per_address=of_address,
+            max_entries_per_address=by_address,
             max_value_bytes=10,
         )
         self.store = DataStore(self.params)
@@ -303,6 +325,7 @@ class StoreMachine(RuleBasedStateMachine):
             and sum(len(row.encoded) for row in after.values()) <= params.max_stored_bytes
             and sum(len(row.encoded) for (_, o), row in after.items() if o.addr == owner.addr)
             <= params.max_bytes_per_address
+            and sum(o.addr == owner.addr for _, o in after) <= params.max_entries_per_address
         )
         with contextlib.nullcontext() if may else pytest.raises(StoreRefused):
             self.store.put(

@@ -64,7 +64,10 @@ def _processor_seconds(pid: int) -> float:
 def start(directory: Path, values: int) -> None:
     """How long a node with many values takes to start, and its memory beside an empty one."""
     params = Params(
-        max_entries=1_000_000_000, max_stored_bytes=1 << 40, max_bytes_per_address=1 << 40
+        max_entries=1_000_000_000,
+        max_entries_per_address=1_000_000_000,
+        max_stored_bytes=1 << 40,
+        max_bytes_per_address=1 << 40,
     )
     state = NodeState(directory / "full", params, in_background=False)
     now = time.monotonic()

@@ -17,6 +17,7 @@ ROOMY = """
 max_entries = 1_000_000_000
 max_stored_bytes = 1_000_000_000_000
 max_bytes_per_address = 1_000_000_000_000
+max_entries_per_address = 1_000_000_000
 """
 
 

@@ -42,14 +42,24 @@ class BothStores(RuleBasedStateMachine):
         per_key=st.integers(1, 6),
         stored=st.integers(10, 60),
         of_address=st.integers(10, 60),
+        by_address=st.integers(1, 6),
     )
-    def begin(self, drops: bool, entries: int, per_key: int, stored: int, of_address: int) -> None:
+    def begin(
+        self,
+        drops: bool,
+        entries: int,
+        per_key: int,
+        stored: int,
+        of_address: int,
+        by_address: int,
+    ) -> None:
         self.params = Params(
             overwrite_drops_others=drops,
             max_entries=entries,
             max_entries_per_key=per_key,
             max_stored_bytes=stored,
             max_bytes_per_address=of_address,
+            max_entries_per_address=by_address,
             max_value_bytes=10,
         )
         self.memory = DataStore(self.params)

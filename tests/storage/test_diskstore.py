@@ -22,7 +22,12 @@ from kademlua.storage.environment import DamagedFile, Environment
 KEY, OTHER = b"k" * 20, b"o" * 20
 ANNA = Contact("192.0.2.1", 1, b"A" * 20)
 BERT = Contact("192.0.2.2", 2, b"B" * 20)
-ROOMY = Params(max_entries=10**9, max_stored_bytes=1 << 40, max_bytes_per_address=1 << 40)
+ROOMY = Params(
+    max_entries=10**9,
+    max_entries_per_address=10**9,
+    max_stored_bytes=1 << 40,
+    max_bytes_per_address=1 << 40,
+)
 
 Open = Callable[..., DiskStore]
 
