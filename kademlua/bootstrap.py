@@ -72,7 +72,7 @@ class Bootstrap:
             seeds = self._ask_around(known[:_KNOWN_AT_ONCE])
         if seeds is None:
             return False
-        if self._context.read_only:
+        if self._context.is_client:
             for seed in seeds:
                 self._liveliness.probe(seed)
             return True

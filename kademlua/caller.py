@@ -46,6 +46,10 @@ class Caller:
         self._stats = context.stats
         self._send = context.transport.send
         self._rpc_ids = b""
+        self._pings = [
+            Question("ping", protocol.encode_call(b"ping", b"", is_client))
+            for is_client in (False, True)
+        ]
         self._calls = Calls(context.params.max_calls)
         self._timer: Any = None
         self._timer_at = 0.0
@@ -62,8 +66,13 @@ class Caller:
 
     def question(self, name: str, args: bytes) -> Question:
         """A question to be sent; ``args`` are bencoded, in a row."""
-        payload = protocol.encode_call(name.encode(), args, self._context.read_only)
+        payload = protocol.encode_call(name.encode(), args, self._context.is_client)
         return Question(name, payload)
+
+    @property
+    def ping(self) -> Question:
+        """The question ping, which is made once."""
+        return self._pings[self._context.is_client]
 
     def send(
         self,

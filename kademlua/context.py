@@ -17,12 +17,26 @@ from kademlua.observers import Observers
 from kademlua.transport import Transport
 
 
+@dataclass(slots=True)
+class Standing:
+    """How a node stands towards the others, as far as it has learnt that."""
+
+    is_client: bool
+    """Whether it tells others to keep it out of their tables."""
+    reachable: bool | None = None
+    """Whether others reach it unasked; None while it is not known."""
+    address: Endpoint | None = None
+    """Where others see it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """One per node, handed to each of its parts; the parts hold no globals."""
 
     id: bytes
     read_only: bool
+    """Whether it was made a client; ``is_client`` tells whether it is one now."""
+    standing: Standing
     params: Params
     clock: Callable[[], float]
     """Seconds, from any beginning, never backwards."""
@@ -42,8 +56,14 @@ class Context:
 
     @property
     def contact(self) -> Contact:
-        """This node as a contact; ValueError before it is bound to a port."""
+        """This node as a contact, at the address that it is bound to; ValueError before it is
+        bound to a port. It never changes: by it the node knows its own values."""
         return self.pool.contact(*self.transport.local, self.id)
+
+    @property
+    def is_client(self) -> bool:
+        """Whether this node is to be kept out of tables, by choice or since nobody reaches it."""
+        return self.standing.is_client
 
     def sender(self, node_id: bytes, endpoint: Endpoint) -> Contact:
         """Whoever sent a request, as a contact."""

@@ -108,7 +108,7 @@ class Discovery:
     # In threads.
 
     def _open(self) -> zeroconf.Zeroconf:
-        host = self._node.contact.addr
+        host = self._node.local[0]
         if ipaddress.ip_address(host).is_unspecified:
             found = zeroconf.Zeroconf(ip_version=zeroconf.IPVersion.All)
         else:
@@ -116,13 +116,13 @@ class Discovery:
         return found
 
     def _announce(self, daemon: zeroconf.Zeroconf) -> None:
-        contact = self._node.contact
+        host, port = self._node.local
         daemon.register_service(
             zeroconf.ServiceInfo(
                 SERVICE,
                 self._name,
-                parsed_addresses=own_addresses(contact.addr),
-                port=contact.port,
+                parsed_addresses=own_addresses(host),
+                port=port,
                 properties={"net": self._labels[0]},
             )
         )

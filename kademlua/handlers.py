@@ -26,13 +26,17 @@ is bencoded: a tuple as several return values, None as none, anything else as on
 _Handler = Callable[[Request, Endpoint], bytes | None]
 """Gives a payload, or None where it answers later."""
 
-_TOKEN_AT = {b"store": 3, b"remove": 2, b"lacks": 1 << 30}
-"""Which argument is the token of the RPCs that only verified senders may call; lacks has none."""
+_TOKEN_AT = {b"store": 3, b"remove": 2, b"lacks": 1 << 30, b"reach": 1 << 30}
+"""Which argument is the token of the RPCs that only verified senders may call; lacks and reach have
+none."""
 
 
 _NAMES = {
     name.encode(): name
-    for name in ("ping", "findnode", "findvalue", "store", "getsocket", "remove", "leave", "lacks")
+    for name in (
+        *("ping", "findnode", "findvalue", "store", "getsocket"),
+        *("remove", "leave", "lacks", "reach", "reached"),
+    )
 }
 """The protocol's RPCs as they are counted."""
 
@@ -43,7 +47,7 @@ class Handlers:
     def __init__(self, context: Context, strangers: Strangers, tombstones: Tombstones) -> None:
         self._context = context
         self._strangers = strangers
-        self.holder = holder = Holder(context, tombstones, self._answer_later)
+        self.holder = holder = Holder(context, tombstones, self.answer_later)
         self._own_number = to_int(context.id)
         self._table = context.table
         self._store = context.store
@@ -172,6 +176,8 @@ class Handlers:
     # The protocol's own; each returns a payload.
 
     def _ping(self, request: Request, endpoint: Endpoint) -> bytes:
+        if self._context.is_client and request.version:
+            return payloads.CLIENT_PONG
         return payloads.PONG
 
     def _find_node(self, request: Request, endpoint: Endpoint) -> bytes:
@@ -251,7 +257,7 @@ class Handlers:
             return [contact for contact in nearest if not contact.is_ipv6][:k]
         return self._table.nearest(key, k, but)
 
-    def _answer_later(self, request: Request, endpoint: Endpoint, payload: bytes) -> None:
+    def answer_later(self, request: Request, endpoint: Endpoint, payload: bytes) -> None:
         """Answer a request whose handler gave nothing at first."""
         self._send(protocol.encode_response(self._context.id, request.rpc_id, payload), endpoint)
 

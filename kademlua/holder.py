@@ -151,9 +151,10 @@ class Holder:
             owner = payloads.read_contact(packed, self._context.pool)
         except WireError as error:
             raise RpcRefused(str(error)) from None
-        own = self._context.contact
+        own, seen = self._context.contact, self._context.standing.address
         # What we ourselves own may come back under the address by which others see us.
-        return own if owner.id == own.id and owner.port == own.port else owner
+        is_own = owner.id == own.id and (owner.port == own.port or owner.endpoint == seen)
+        return own if is_own else owner
 
     def _refused(self, reason: str) -> bytes:
         self._context.stats.refused[reason] += 1

@@ -18,6 +18,7 @@ from gevent.event import AsyncResult
 
 from kademlua.caller import Caller
 from kademlua.context import Context
+from kademlua.core import payloads
 from kademlua.core.calls import Call
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import KademluaError, NodeClosed
@@ -68,7 +69,6 @@ class LivelinessManager:
         self._table = context.table
         self._params = context.params
         self._clock = context.clock
-        self._question = caller.question("ping", b"")
         self.patience = Patience(context)
         self._probes: dict[Contact, _Probe] = {}
         self._queue: dict[Contact, _Probe] = {}
@@ -104,7 +104,8 @@ class LivelinessManager:
         peer = self._table.heard(request.sender_id, endpoint, now)
         if peer is not None:
             peer.asked = now
-            if now - peer.answered > _PROVE_AFTER:
+            # That it is a client now its answer has to say: a request may be forged.
+            if now - peer.answered > _PROVE_AFTER or request.read_only:
                 self._enqueue(peer.contact, self._params.probe_tries)
             return
         if request.read_only:
@@ -118,11 +119,15 @@ class LivelinessManager:
             if (is_sought and self._table.admits(contact)) or contact in self._dead:
                 self._enqueue(contact, tries=1)  # its answer takes it from among the dead
 
-    def answered(self, call: Call, now: float) -> None:
-        """A call of ours was answered: its contact lives, and may enter the table."""
+    def answered(self, call: Call, payload: bytes, now: float) -> None:
+        """A call of ours was answered: its contact lives, and may enter the table, unless it
+        says that it is a client."""
         contact = call.contact
         assert contact is not None
         if call.name == "ping":  # to a stranger, perhaps, who is none any more
+            if payload != payloads.PONG and payloads.is_client(payload):
+                self._leave_out(contact)
+                return
             contact = call.contact = self._context.pool.unpack(contact.packed)
         if self._dead and contact in self._dead:
             del self._dead[contact]
@@ -132,6 +137,13 @@ class LivelinessManager:
         self.patience.measured(call, contact, now)
         if in_the_way is not None and not self.is_fresh(in_the_way):
             self._enqueue(in_the_way, self._params.probe_tries)
+
+    def _leave_out(self, client: Contact) -> None:
+        """It lives, but not for tables."""
+        self._dead.pop(client, None)
+        successor = self._table.remove(client)
+        if successor is not None:
+            self._enqueue(successor, self._params.probe_tries)
 
     def _note_version(self, request: Request) -> None:
         # Of those in the table nobody else shall say so.
@@ -295,7 +307,7 @@ class LivelinessManager:
                 self._end(probe, True)
 
         try:
-            self._caller.send(contact.endpoint, contact, self._question, done, timeout=timeout)
+            self._caller.send(contact.endpoint, contact, self._caller.ping, done, timeout=timeout)
             self._context.stats.caused["probe"] += 1
         except KademluaError as error:
             self._give_up(probe, error)

@@ -20,6 +20,7 @@ from kademlua.core.tombstones import Tombstones
 from kademlua.liveliness import LivelinessManager
 from kademlua.operations import Operations
 from kademlua.publications import Publications
+from kademlua.reach import Reach
 from kademlua.replication import Replication
 
 _JITTER = 0.2
@@ -45,7 +46,9 @@ class Maintenance:
         replication: Replication,
         publications: Publications,
         tombstones: Tombstones,
+        reach: Reach,
     ) -> None:
+        self._reach = reach
         self._bootstrap = bootstrap
         self._replication = replication
         self._publications = publications
@@ -163,6 +166,10 @@ class Maintenance:
         self._replication.look_after(now)
         self._publications.look_after(now)
         self._meet_revived(now)
+        self._reach.look_after(now)
+        if self._reach.has_returned:  # those around it are to know it again
+            self._reach.has_returned = False
+            self._size_at_look = 0
         if len(self._table) > 2 * self._size_at_look:
             self._look_around(now)
         self._look_farther(now)

@@ -12,7 +12,7 @@ from gevent.event import Event
 
 from kademlua.bootstrap import Bootstrap
 from kademlua.caller import Caller
-from kademlua.context import Context
+from kademlua.context import Context, Standing
 from kademlua.core import ids
 from kademlua.core.binding import new_id
 from kademlua.core.contact import ContactPool, Endpoint, canonical_address
@@ -35,6 +35,7 @@ from kademlua.node_records import NodeRecords
 from kademlua.observers import Observers
 from kademlua.operations import Operations
 from kademlua.publications import Publications, SavedPublications
+from kademlua.reach import Reach
 from kademlua.receiver import Receiver
 from kademlua.recording import Recording
 from kademlua.replication import Replication
@@ -105,6 +106,7 @@ class Node(NodeRecords):
         self._context = context = Context(
             id=own_id,
             read_only=read_only,
+            standing=Standing(is_client=read_only),
             params=params,
             clock=clock,
             wall=wall,
@@ -141,6 +143,9 @@ class Node(NodeRecords):
         self._leaving = Leaving(context, self._caller, self._liveliness, handing)
         self._handlers.answer(b"lacks", self._mending.lacks)
         self._handlers.answer(b"leave", self._leaving.farewell)
+        reach = Reach(context, self._caller, self._liveliness, self._handlers.answer_later)
+        self._handlers.answer(b"reach", reach.reach)
+        self._handlers.answer(b"reached", reach.reached)
         self._publications = Publications(context, self._operations, publications)
         self._maintenance = Maintenance(
             context,
@@ -150,6 +155,7 @@ class Node(NodeRecords):
             replication,
             self._publications,
             self._tombstones,
+            reach,
         )
         self._started = False
         self._ends = False

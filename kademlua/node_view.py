@@ -8,7 +8,7 @@ from gevent.event import Event
 
 from kademlua.caller import Caller
 from kademlua.context import Context
-from kademlua.core.contact import Contact
+from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.datastore import Store
 from kademlua.core.errors import NodeClosed, NotJoined
 from kademlua.core.params import Params
@@ -53,8 +53,26 @@ class NodeView:
 
     @property
     def contact(self) -> Contact:
-        """Its address, port and id; ValueError while it has port 0 and is not started."""
-        return self._context.contact
+        """Its address, port and id; ValueError while it has port 0 and is not started.
+
+        Where it is bound to all addresses (``0.0.0.0``, ``::``) it is the one at which others
+        see it, as soon as several networks have told it.
+        """
+        own, seen = self._context.contact, self._context.standing.address
+        if seen is None or any(own.raw):
+            return own
+        return self._context.pool.contact(*seen, own.id)
+
+    @property
+    def local(self) -> Endpoint:
+        """The address and port that it is bound to."""
+        return self._context.transport.local
+
+    @property
+    def reachable(self) -> bool | None:
+        """Whether others reach it unasked, as several attempts have shown; None while that is
+        not known, or does not matter: among private addresses, and for a client."""
+        return self._context.standing.reachable
 
     @property
     def params(self) -> Params:
@@ -79,6 +97,7 @@ class NodeView:
             "values": len(context.store),
             "calls_in_flight": len(self._caller),
             "network_size": self.network_size(),
+            "reachable": self.reachable,
         }
 
     def calls_in_flight(self) -> dict[str, int]:

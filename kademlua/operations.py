@@ -194,7 +194,7 @@ class Operations:
         candidates = search.lookup.known(2 * replicas)
         report = StoreReport()
         wanted = replicas
-        if not self._context.read_only and self._is_holder(key, candidates):
+        if not self._context.is_client and self._is_holder(key, candidates):
             wanted -= 1
             self._store_here(key, encoded, ttl, overwrite, swaps, report)
 
@@ -287,7 +287,7 @@ class Operations:
         """About how many nodes the network has, from what recent lookups met."""
         own, k = to_int(self._context.id), self._params.k
         known = [contact.number for contact in self._table.closest(self._context.id, k)]
-        if self._context.read_only and len(self.estimate):
+        if self._context.is_client and len(self.estimate):
             known = []  # a client does not know its neighbours
         since = self._clock() - self._params.refresh_interval
         return self.estimate.nodes(own, known, k, since)

@@ -57,7 +57,7 @@ class Receiver:
             call = self._caller.response(packet, endpoint, now)
             if call is not None and call.contact is not None:
                 self._strangers.verified.note(call.contact.endpoint, now)
-                self._liveliness.answered(call, now)
+                self._liveliness.answered(call, packet.payload, now)
                 self._caller.finish(call, packet)
         else:
             packet.room = room

@@ -52,8 +52,6 @@ class Strangers:
         self._stats = context.stats
         self._is_apart = params.private_apart
         self._transport = context.transport
-        self._question = caller.question("ping", b"")
-        self._ping_bytes = HEADER_BYTES + len(self._question.payload)
         self._requests = _Bounds(
             "requests", params.requests_per_source, params.requests_of_strangers
         )
@@ -78,7 +76,7 @@ class Strangers:
                 return 0
         if is_verified:
             return UNBOUNDED
-        return AMPLIFICATION * size - self._ping_bytes  # it may be pinged besides
+        return AMPLIFICATION * size - self._ping_bytes()  # it may be pinged besides
 
     def is_one_store_more(self, endpoint: Endpoint, now: float) -> bool:
         """Whether one store, or remove, more is taken from here; where not, it is counted."""
@@ -90,6 +88,9 @@ class Strangers:
             return True
         self._stats.throttled[reason] += 1
         return False
+
+    def _ping_bytes(self) -> int:
+        return HEADER_BYTES + len(self._caller.ping.payload)
 
     def _is_free(self, endpoint: Endpoint) -> bool:
         """Whether no bound holds for this source just now."""
@@ -127,7 +128,7 @@ class Strangers:
 
     def size_of(self, request: Request) -> int:
         """About how many bytes an unverified sender's request takes in memory."""
-        size = (request.room + self._ping_bytes) // AMPLIFICATION
+        size = (request.room + self._ping_bytes()) // AMPLIFICATION
         return size if all(type(arg) is not list for arg in request.args) else _LOOSE * size
 
     def hold(self, request: Request, endpoint: Endpoint, size: int, serve: Serve) -> None:
@@ -164,7 +165,7 @@ class Strangers:
         if not self._pings.take(self._context.clock()):
             return
         try:
-            self._caller.send(contact.endpoint, contact, self._question, self._answered)
+            self._caller.send(contact.endpoint, contact, self._caller.ping, self._answered)
         except KademluaError:
             return
         waiting.pings += 1

@@ -120,7 +120,7 @@ def _latencies(of: dict[str, Any]) -> str:
 _CAUSES = (
     ("find_node", "find_value", "store", "remove", "call"),
     ("publish", "replicate", "mend", "leave"),
-    ("join", "settle", "refresh", "probe"),
+    ("join", "settle", "refresh", "probe", "reach"),
 )
 """What the program asks for, what keeps values, what keeps the routing table."""
 

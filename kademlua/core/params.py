@@ -77,6 +77,10 @@ class Params:
     """Requests held back until their senders have proved their address, and pings sent for
     that in a second."""
 
+    client_if_unreachable: bool = True
+    """Whether a node that nobody reaches unasked (behind NAT) becomes a client until that changes;
+    else it only says so."""
+
     # Crowds. A network is an IPv4 /24 or an IPv6 /48.
     crowd_bucket: int = _bounded(2, 1, 1_000_000)
     """Contacts of one network in a bucket of the routing table."""

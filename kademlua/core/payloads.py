@@ -15,6 +15,9 @@ from kademlua.core.errors import WireError
 from kademlua.core.ids import ID_BYTES
 
 PONG = b"li5ee"
+CLIENT_PONG = b"li5ed2:roi1eee"
+"""What a client answers to a ping of 1.1."""
+REACHED = b"le"
 STORED = b"li1ee"
 TAKEN_AWAY = b"li1ee"
 NOTHING_THERE = b"li0ee"
@@ -88,6 +91,11 @@ def args_lacks(key: bytes, lacking: Sequence[Contact], cache: Contact | None = N
     lacking_ids = b"".join([contact.id for contact in lacking])
     packed = b"%d:%b" % (len(cache.packed), cache.packed) if cache is not None else b""
     return b"20:%b%d:%b%b" % (key, len(lacking_ids), lacking_ids, packed)
+
+
+def args_reach(contact: Contact) -> bytes:
+    """The arguments of reach, where it names who is to be reached."""
+    return b"%d:%b" % (len(contact.packed), contact.packed)
 
 
 def args_any(args: Sequence[Any]) -> bytes:
@@ -167,6 +175,11 @@ def lacks_reply(count: int) -> bytes:
     return b"li%dee" % count
 
 
+def reach_reply(is_made: bool) -> bytes:
+    """The return value of reach: whether an attempt is made."""
+    return b"li%dee" % is_made
+
+
 def getsocket_reply(addr: str, port: int) -> bytes:
     """The return value of getsocket."""
     text = addr.encode()
@@ -230,6 +243,23 @@ def read_remove(values: list[Any]) -> str | None:
     if not values or type(values[0]) is not int:
         raise WireError("bad response")
     return None
+
+
+def read_reach(values: list[Any]) -> bool:
+    """Whether the callee said that an attempt is made to reach us."""
+    return bool(values) and values[0] == 1
+
+
+def is_client(payload: bytes) -> bool:
+    """Whether the payload of an answer to a ping says that a client sent it."""
+    if payload in (PONG, CLIENT_PONG):
+        return payload == CLIENT_PONG
+    try:
+        values = bencoding.decode(payload)
+    except WireError:
+        return False
+    more = values[1] if type(values) is list and len(values) > 1 else None
+    return type(more) is dict and more.get(b"ro") == 1
 
 
 def read_contact(packed: Any, pool: ContactPool) -> Contact:

@@ -62,7 +62,8 @@ class Stats:
         self.caused: Counter[str] = Counter()
         """Calls of ours by what they were for: find_node, find_value, store, remove and call,
         which the program asked for; publish, replicate, mend and leave, which keep values;
-        join, settle, refresh and probe, which keep the routing table."""
+        join, settle, refresh and probe, which keep the routing table; reach, which is for how
+        others see this node, or another."""
         self.dropped: Counter[str] = Counter()
         """Datagrams dropped, by reason. A reply that is late, comes twice, or was never
         asked for is an "unasked response"."""

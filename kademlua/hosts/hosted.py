@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
-from kademlua.core.contact import Contact
+from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.params import Params
 from kademlua.hosts.hub_thread import HubThread
 from kademlua.node import Node
@@ -99,8 +99,23 @@ class HostedNode:
 
     @property
     def contact(self) -> Contact:
-        """Its address, port and id; ValueError while it has port 0 and is not started."""
+        """Its address, port and id; ValueError while it has port 0 and is not started.
+
+        Where it is bound to all addresses (``0.0.0.0``, ``::``) it is the one at which others
+        see it, as soon as several networks have told it.
+        """
         return self._node.contact
+
+    @property
+    def local(self) -> Endpoint:
+        """The address and port that it is bound to."""
+        return self._node.local
+
+    @property
+    def reachable(self) -> bool | None:
+        """Whether others reach it unasked, as several attempts have shown; None while that is
+        not known, or does not matter: among private addresses, and for a client."""
+        return self._node.reachable
 
     @property
     def params(self) -> Params:

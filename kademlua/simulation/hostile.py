@@ -110,6 +110,9 @@ class HostileTransport:
                 request = protocol.decode(datagram)
             except WireError:
                 return
+            if isinstance(request, Request) and request.name == b"reach":  # it reaches nobody
+                self._respond(request, payloads.reach_reply(True), endpoint)
+                return
             if self.table is None and isinstance(request, Request) and not request.args:
                 self._respond(request, payloads.PONG, endpoint)
                 return

@@ -60,6 +60,11 @@ class Link:
         self.nat_seconds = seconds
         self.is_odd = True
 
+    def take_from_nat(self) -> None:
+        """From now on everybody reaches it."""
+        self.nat = None
+        self.is_odd = self.is_paused
+
     def goes_out(self, to: Endpoint, now: float) -> bool:
         """For an odd one: whether its packet leaves; NAT remembers where to."""
         if self.is_paused:

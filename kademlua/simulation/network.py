@@ -117,6 +117,10 @@ class VirtualNetwork:
         address count, and only what it sends keeps the way open. Its address stays."""
         self._link(endpoint).put_behind_nat(seconds)
 
+    def without_nat(self, endpoint: Endpoint) -> None:
+        """From now on everybody reaches it."""
+        self._link(endpoint).take_from_nat()
+
     # What is seen of it.
 
     def observe(self, callback: Observer | None) -> None:

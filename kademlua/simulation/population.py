@@ -105,7 +105,7 @@ class Population:
         node_id = random_id(chance)
         is_public = chance.random() >= scenario.network.nat or number == 0
         stays = scenario.churn is None or chance.random() < scenario.churn.stays
-        address = addresses.public if scenario.has_enemies else addresses.private
+        address = addresses.public if scenario.is_open else addresses.private
         endpoint = (address(number), _PORT)
         member = Member(number, node_id, endpoint, is_public=is_public, stays=stays)
         hostile = scenario.hostile

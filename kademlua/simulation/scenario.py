@@ -212,6 +212,11 @@ class Scenario:
         return self.hostile.share > 0 or self.sybils is not None
 
     @property
+    def is_open(self) -> bool:
+        """Whether its addresses are public ones."""
+        return self.has_enemies or self.network.nat > 0
+
+    @property
     def has_values(self) -> bool:
         """Whether anything is ever added."""
         work = self.workload

@@ -288,7 +288,7 @@ def test_a_list_within_itself_is_refused():
         {b"a": 1, "b": 2},
         {True: 1},
     ],
-    ids=repr,
+    ids=lambda each: repr(each).partition(" at 0x")[0],
 )
 def test_what_bencoding_has_no_form_for(value):
     with pytest.raises(TypeError):

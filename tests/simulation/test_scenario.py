@@ -98,12 +98,15 @@ def test_hostile_nodes_and_sybils():
     )
     assert (scenario.workload.records, scenario.workload.paths) == (True, 4)
     assert scenario.has_enemies
+    assert scenario.is_open
     assert scenario.begins == 210
 
 
 def test_without_them():
     scenario = read(MINIMAL)
     assert not scenario.has_enemies
+    assert not scenario.is_open
+    assert read(MINIMAL + "[network]\nnat = 0.1\n").is_open
     assert (scenario.hostile, scenario.sybils) == (Hostile(), None)
     assert read(MINIMAL + "[population.hostile]").hostile.behaviours == BEHAVIOURS
 
