@@ -128,18 +128,20 @@ def test_the_pods_are_those_that_the_others_mean() -> None:
 
 
 @needs("kubectl")
-@pytest.mark.parametrize("name", ["base", "private"])
+@pytest.mark.parametrize("name", ["base", "private", "watched"])
 def test_kustomize_builds_it(name: str, tmp_path: Path) -> None:
     tree = tmp_path / "kubernetes"
     shutil.copytree(DEPLOY / "kubernetes", tree)
     (tree / "private" / "network.key").write_text("0" * 64 + "\n")
+    (tree / "watched" / "http-token").write_text("0" * 44 + "\n")
     built = list(yaml.safe_load_all(output("kubectl", "kustomize", str(tree / name))))
     for document in built:
         kubernetes_validate.validate(document, "1.30", strict=True)
     (pods,) = (each for each in built if each["kind"] == "StatefulSet")
     environment = pods["spec"]["template"]["spec"]["containers"][0]["env"]
-    has_key = any(each["name"] == "KADEMLUA_NODE_NETWORK_KEY" for each in environment)
-    assert has_key == (name == "private")
+    names = {each["name"] for each in environment}
+    assert ("KADEMLUA_NODE_NETWORK_KEY" in names) == (name == "private")
+    assert ("KADEMLUA_NODE_HTTP_TOKEN" in names) == (name == "watched")
 
 
 # systemd.
