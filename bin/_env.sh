@@ -1,8 +1,8 @@
 # shellcheck shell=sh
 # Sourced by the scripts beside it, with $root set to the checkout (a physical path).
 #
-# kademlua_env PART makes sure that $root/.venv holds the project and PART ("base", or extras of
-# setup.cfg: "crypto,disk" for what a node can do, "http", "docs", "test"), and sets $python. Where the
+# kademlua_env PARTS makes sure that $root/.venv holds the project and each of PARTS ("base", or extras
+# of setup.cfg: "crypto,disk" for what a node can do, "http", "docs", "test"), and sets $python. Where the
 # stamp in .venv says that all is there, that costs one cksum; where not, bin/_setup.py installs.
 
 say() { printf 'kademlua: %s\n' "$*" >&2; }
@@ -22,7 +22,9 @@ stamped() {
     { IFS= read -r is_checksum && IFS= read -r is_parts && IFS= read -r is_root; } \
         <"$root/.venv/kademlua.stamp" || return 1
     [ "$is_checksum" = "$checksum" ] && [ "$is_root" = "$root" ] || return 1
-    case " $is_parts " in *" $1 "*) ;; *) return 1 ;; esac
+    for part in $1; do
+        case " $is_parts " in *" $part "*) ;; *) return 1 ;; esac
+    done
 }
 
 # Prints the first Python that will do: $PYTHON if set, else .venv's own, else those of PATH.

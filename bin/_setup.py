@@ -1,6 +1,6 @@
 """Makes or mends the checkout's .venv; bin/_env.sh calls it when the stamp there is off.
 
-    python -I bin/_setup.py ROOT CHECKSUM PART
+    python -I bin/_setup.py ROOT CHECKSUM PARTS
 
 Runs under a lock of the kernel's, so that first uses at the same time wait for each other and
 a killed one leaves no lock behind. The stamp says "building" from before the first change until
@@ -60,10 +60,10 @@ class Environment:
         self.stamp = self.path / "kademlua.stamp"
         self.log = self.path / "install.log"
 
-    def ensure(self, checksum: str, part: str) -> None:
-        """See that the project is installed as setup.cfg says, and the part with it."""
+    def ensure(self, checksum: str, wanted: str) -> None:
+        """See that the project is installed as setup.cfg says, and the wanted parts with it."""
         old = Stamp.read(self.stamp)
-        parts = (old.parts if old else frozenset()) | {"base", part}
+        parts = (old.parts if old else frozenset()) | {"base", *wanted.split()}
         new = Stamp(checksum, parts, str(self.root))
         works = self.works()
         if works and old == new:
@@ -145,12 +145,12 @@ def take(lock: IO[str]) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
 
 
-def main(root: Path, checksum: str, part: str) -> int:
+def main(root: Path, checksum: str, parts: str) -> int:
     """Set up; the exit status."""
     try:
         with (root / ".venv.lock").open("w") as lock:
             take(lock)
-            Environment(root, lock).ensure(checksum, part)
+            Environment(root, lock).ensure(checksum, parts)
     except Failed as error:
         say(str(error))
         return 1

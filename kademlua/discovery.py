@@ -19,7 +19,7 @@ import zeroconf
 from gevent import Greenlet
 from gevent.event import Event
 
-from kademlua.core.contact import Endpoint, canonical_address
+from kademlua.core.contact import Endpoint, canonical_address, format_endpoint
 from kademlua.core.errors import KademluaError
 from kademlua.node import Node
 
@@ -99,7 +99,7 @@ class Discovery:
                 strangers.append(endpoint)
         if not strangers:
             return
-        logger.info("heard of %d nodes on this link", len(strangers))
+        logger.info("new on this link: %s", ", ".join(map(format_endpoint, strangers)))
         try:
             self._node.meet(strangers)
         except KademluaError as error:

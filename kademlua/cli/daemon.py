@@ -93,7 +93,7 @@ def asked(
         with daemon(socket) as running:
             yield running.do
         return
-    with client(via or ("127.0.0.1", CONTROL_PORT), network_keys) as node:
+    with client(via, network_keys) as node:
         operations = Operations(node)
 
         def ask(name: str, **fields: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
@@ -24,7 +25,14 @@ def discovery(node: Node, network_keys: Sequence[bytes]) -> AbstractContextManag
     """What announces a node and finds others of its network, while it is entered."""
     from kademlua.discovery import Discovery
 
+    # It logs each network without multicast with a traceback, where one line says all.
+    logging.getLogger("zeroconf").addFilter(_without_traceback)
     return Discovery(node, [_label(key) for key in network_keys] or [""])
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    record.exc_info = record.exc_text = None
+    return True
 
 
 def _label(network_key: bytes) -> str:

@@ -52,8 +52,10 @@ class CommandGroup(click.Group):
         try:
             status = super().main(args, standalone_mode=False, **options)
         except click.UsageError as error:
-            hint = f" Try '{error.ctx.command_path} --help'." if error.ctx else ""
-            _fail(error.format_message() + hint, error.exit_code)
+            said = error.format_message()
+            if error.ctx:
+                said = f"{said.removesuffix('.')}. Try '{error.ctx.command_path} --help'."
+            _fail(said, error.exit_code)
         except click.ClickException as error:
             _fail(error.format_message(), error.exit_code)
         except click.Abort:  # ^C

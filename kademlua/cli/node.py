@@ -108,7 +108,8 @@ logger = logging.getLogger(__name__)
     "--shell/--no-shell",
     "with_shell",
     default=None,
-    help="Read commands from the standard input.  [default: if it is a terminal]",
+    help="Read commands from the standard input. ^D and exit end the node, the end of a pipe or a"
+    " file does not.  [default: if it is a terminal]",
 )
 @http_options
 def node(
@@ -146,7 +147,7 @@ def node(
         kademlua node 8001 --host :: --bootstrap dht.example.org:8001
         kademlua node 8001 --network-key network.key
         kademlua node 8001 --host 0.0.0.0 --discover    finds its like on the same link
-        echo 'findvalue(sha1("key"))' | kademlua node 0 --shell
+        (echo 'findvalue(sha1("key"))'; echo exit) | kademlua node 0 --shell
     """
     if no_bootstrap and bootstrap:
         raise click.UsageError("--bootstrap and --no-bootstrap exclude each other.")

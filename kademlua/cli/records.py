@@ -56,7 +56,7 @@ def _key(text: str) -> bytes:
 @json_option
 def put(
     value: str,
-    via: Endpoint,
+    via: Endpoint | None,
     network_keys: tuple[bytes, ...],
     key_file: str | None,
     salt: str | None,
@@ -122,7 +122,7 @@ def put(
 @json_option
 def get(
     key: bytes,
-    via: Endpoint,
+    via: Endpoint | None,
     network_keys: tuple[bytes, ...],
     salt: str | None,
     raw: bool,

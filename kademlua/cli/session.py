@@ -12,6 +12,7 @@ import click
 import gevent
 
 from kademlua.cli.addresses import is_loopback, own_hosts, resolve
+from kademlua.cli.options import CONTROL_PORT
 from kademlua.core import payloads
 from kademlua.core.contact import ContactPool, Endpoint, format_endpoint
 from kademlua.core.errors import KademluaError, RpcTimeout
@@ -29,12 +30,13 @@ _PARAMS = Params(bootstrap_retry=0.01)
 
 
 @contextmanager
-def client(via: Endpoint, network_keys: Sequence[bytes] = ()) -> Iterator[Node]:
-    """A read-only node that has joined by the node at ``via``.
+def client(via: Endpoint | None, network_keys: Sequence[bytes] = ()) -> Iterator[Node]:
+    """A read-only node that has joined by the node at ``via``, by default that on port 8001.
 
     It is bound to the loopback interface where ``via`` and those that it tells of are on it, so
     that nobody else can talk to it. click.ClickException where nobody answers there.
     """
+    via = via or ("127.0.0.1", CONTROL_PORT)
     targets = resolve(via[0])
     with _joined_client(targets, via, network_keys) as node:
         others = _outside(node, targets, via[1]) if is_loopback(node.contact.addr) else []

@@ -18,6 +18,8 @@ from kademlua.core.errors import KademluaError
 _LONGEST = 1 << 28
 _PATIENCE = 75.0
 """Seconds for an answer: the node gives up before."""
+_NONE = "no node runs there, or one in memory, as a swarm's are"
+"""Why there may be no socket."""
 
 
 class RequestFailed(KademluaError):
@@ -37,9 +39,9 @@ class ControlClient:
         try:
             sock = connect(path)
         except (FileNotFoundError, NotADirectoryError):
-            raise ControlError(f"no node runs there: {path} is missing") from None
+            raise ControlError(f"{path} is missing: {_NONE}") from None
         except ConnectionRefusedError:
-            raise ControlError(f"no node runs there: nobody listens at {path}") from None
+            raise ControlError(f"nobody listens at {path}: {_NONE}") from None
         except TimeoutError:
             raise ControlError(f"the node at {path} takes no connections") from None
         except OSError as error:

@@ -83,7 +83,8 @@ def test_wrong_use_is_one_line_that_names_it_and_status_2(args, word):
     assert result.output.startswith("Error: ")
     assert result.output.count("\n") == 1
     assert word in result.output
-    assert "--help" in result.output
+    assert result.output.endswith("--help'.\n")
+    assert ". Try '" in result.output
 
 
 def group_that_raises(error: BaseException) -> CommandGroup:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from click.testing import CliRunner
 
+import kademlua
 from kademlua import Node
-from kademlua.cli import session
+from kademlua.cli import main, session
 
 
 @pytest.fixture
@@ -28,3 +30,20 @@ def test_all_of_whom_its_first_contact_tells_are_looked_at(
     monkeypatch.setattr(session, "is_loopback", lambda addr: False)
     with session._joined_client([via[0]], via, ()) as node:  # a stranger still
         assert session._outside(node, [via[0]], via[1]) == ["127.0.0.1"] * 20
+
+
+@pytest.mark.parametrize("command", ["add key value", "find key", "lookup key", "put value"])
+def test_without_via_the_node_on_the_control_port_is_asked(
+    network: Node, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(session, "CONTROL_PORT", network.contact.port)
+    network.add(kademlua.sha1("key"), b"value")
+    done = CliRunner().invoke(main, command.split(), standalone_mode=False)
+    assert (done.exception, done.exit_code) == (None, 0)
+
+
+def test_a_record_is_got_without_via(network: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "CONTROL_PORT", network.contact.port)
+    key = network.put_immutable(b"for ever").key
+    done = CliRunner().invoke(main, ["get", key.hex()], standalone_mode=False)
+    assert (done.exception, done.output) == (None, "for ever\n")
