@@ -11,7 +11,6 @@ from kademlua.core.errors import StoreRefused
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.params import Params
 
-
 ONE_ENTRY = 1 << 64
 """What a value adds to the count of its owner's address besides its bytes: both bounds are
 kept by one number."""
