@@ -163,7 +163,9 @@ class RoutingTable:
         last = len(self.buckets) if number ^ self._own < 2 * near else index + 1
         found = 0
         for bucket in self.buckets[index:last]:
-            found += sum(each ^ number < near for each in bucket.contacts)
+            for each in bucket.contacts:
+                if each ^ number < near:
+                    found += 1
         return found >= spread.within(near)
 
     def answered(self, contact: Contact, now: float) -> Contact | None:

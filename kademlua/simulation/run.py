@@ -25,6 +25,8 @@ from kademlua.simulation.workload import Workload
 
 _SAMPLES = 60
 """Looks at the network's state while measuring."""
+_HOLDINGS_EVERY = 4
+"""Of these, one in so many also at what is stored where, which takes much longer."""
 _LOOKED_AT = 100
 """Nodes whose tables are looked at each time."""
 _STEPS = 200
@@ -63,6 +65,7 @@ class _Run:
         self._network = VirtualNetwork(streams, _latency(scenario, streams), _conditions(scenario))
         self._population = Population(scenario, streams, self._network)
         self._workload = Workload(scenario, streams, self._population)
+        self._held = Held()
         self._samples: list[Sample] = []
         self._chance = streams.stream("samples")
         self._node_seconds = 0.0
@@ -140,6 +143,8 @@ class _Run:
             gevent.sleep(max(0.0, self._scenario.begins + number * step - virtual_now()))
             if number:
                 self._node_seconds += step * len(self._population.living)
+            if number % _HOLDINGS_EVERY == 0:
+                self._look_at_holdings()
             self._samples.append(self._sample(number * step))
 
     def _sample(self, at: float) -> Sample:
@@ -172,10 +177,12 @@ class _Run:
             requests={kind: n - requests.get(kind, 0) for kind, n in traffic.requests.items()},
             bytes={kind: n - sent.get(kind, 0) for kind, n in traffic.bytes.items()},
             causes={cause: n - causes.get(cause, 0) for cause, n in traffic.causes.items()},
-            held=look(population, self._workload.values, self._chance)
-            if self._scenario.has_values
-            else Held(),
+            held=self._held,
         )
+
+    def _look_at_holdings(self) -> None:
+        if self._scenario.has_values:
+            self._held = look(self._population, self._workload.values, self._chance)
 
     def _neighbours(self, member: Member) -> list[int]:
         k = self._scenario.params.k
