@@ -20,6 +20,8 @@ _RARE = 3.0
 """Standard deviations: in a hundred places there is one where nodes are farther apart by chance."""
 _SURELY = 0.8
 """Of what the neighbours tell, which is not exact."""
+_GROWTH = 4
+"""How many times as large as places tell it a network may have become since."""
 _SLACK = 4
 """By chance alone one place in a hundred thousand has more than four times the nodes that
 are to be expected there, and four."""
@@ -67,9 +69,12 @@ class Spread:
     def __init__(self, nodes: int, times: float, neighbours: int = 0) -> None:
         """Up to so many ``times`` as dense as so many nodes are on average. ``neighbours`` is
         the number of nodes as those around the own id tell it: these are known by themselves
-        and not by hearsay, so a gang that tells of itself only does not make them fewer."""
+        and not by hearsay, so a gang that tells of itself only does not make them fewer. And
+        they tell it soonest where a network grows; but not of more than four times as many, or
+        a gang around this node would have all others let in.
+        """
         self._nodes = max(nodes, int(_SURELY * neighbours))
-        self._most = max(1, int(nodes * times))
+        self._most = max(1, int(min(max(nodes, neighbours), _GROWTH * nodes) * times))
 
     def farthest(self, count: int, sharing: int) -> int:
         """How far away the last of the nearest so many is, at most; where those nearest are
