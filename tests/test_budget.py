@@ -98,8 +98,9 @@ def test_an_add(world: World, replicas: int, rpcs: float) -> None:
     assert cost.requests <= rpcs
     assert cost.packets <= 2 * rpcs
     assert cost.switches <= 12  # of which upkeep meanwhile has most
-    # A value, its entry, its key and its row in the heap at each holder.
-    assert cost.blocks <= 10 * replicas
+    # A value, its entry, its key, its row in the heap at each holder, and the count of what its
+    # owner's address has there, one for all of them.
+    assert cost.blocks <= 10.5 * replicas
     assert cost.circles == 0
 
 
