@@ -118,7 +118,7 @@ class Handlers:
     def _write(self, request: Request, endpoint: Endpoint, handler: _Handler) -> None:
         """Store or remove, once it is sure that the sender is where he seems to be."""
         strangers = self._strangers
-        if not strangers.is_one_store_more(endpoint, self._context.clock()):
+        if not strangers.is_one_store_more(request, endpoint):
             return
         if request.room == UNBOUNDED or strangers.shows(
             request, endpoint, _argument(request, 0), _argument(request, _TOKEN_AT[request.name])

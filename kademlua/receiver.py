@@ -56,8 +56,8 @@ class Receiver:
         if isinstance(packet, Response):
             call = self._caller.response(packet, endpoint, now)
             if call is not None and call.contact is not None:
-                self._strangers.verified.note(call.contact.endpoint, now)
                 self._liveliness.answered(call, packet.payload, now)
+                self._strangers.verified.note(call.contact.endpoint, now)
                 self._caller.finish(call, packet)
         else:
             packet.room = room

@@ -60,7 +60,7 @@ class Strangers:
         self._held: dict[Contact, _Waiting] = {}
         """What waits for whose answer to a ping."""
         self._held_count = self._held_bytes = 0
-        self.verified = Verified()
+        self.verified = Verified(context.table)
         self.tokens = Tokens(context.rng)
 
     # Whether, and with how much, a request is answered.
@@ -78,11 +78,11 @@ class Strangers:
             return UNBOUNDED
         return AMPLIFICATION * size - self._ping_bytes()  # it may be pinged besides
 
-    def is_one_store_more(self, endpoint: Endpoint, now: float) -> bool:
+    def is_one_store_more(self, request: Request, endpoint: Endpoint) -> bool:
         """Whether one store, or remove, more is taken from here; where not, it is counted."""
         if self._is_free(endpoint):
             return True
-        is_verified = self.verified.has(endpoint, now)
+        is_verified, now = request.room == UNBOUNDED, self._context.clock()
         reason = self._reason(self._stores, endpoint, is_verified, now)
         if reason is None:
             return True

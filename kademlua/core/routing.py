@@ -90,6 +90,10 @@ class RoutingTable:
         """The peer of an id, where it is in the table."""
         return self._by_id.get(node_id)
 
+    def at(self, endpoint: Endpoint) -> Peer | None:
+        """The peer at an endpoint, where there is one in the table."""
+        return self._by_endpoint.get(endpoint)
+
     def bucket_of(self, number: int) -> int:
         """The index of the bucket in which the id of a number belongs."""
         shared = ID_BITS - (number ^ self._own).bit_length()
@@ -302,7 +306,9 @@ class RoutingTable:
             if endpoint == but or not self.admits(successor):
                 continue
             if successor.id not in self._by_id and endpoint not in self._by_endpoint:
-                self._place(bucket, Peer(successor, heard))
+                peer = Peer(successor, heard)
+                peer.answered = -math.inf  # it did once, but that time was not kept
+                self._place(bucket, peer)
                 return successor
         return None
 
