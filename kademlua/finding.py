@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +52,8 @@ class Finding:
         self._answers = max(answers, quorum)
         self._per_node = per_node
         self._quorum = quorum
-        self._votes: Counter[bytes] = Counter()
+        self._votes: dict[bytes, int] = {}
+        """Nodes that have a value, by its bytes; counted only for a quorum."""
         self._found: list[Answer] = []
         self._lacking: list[Contact] = []
         self._cut: list[tuple[Answer, int, int]] = []
@@ -75,7 +75,7 @@ class Finding:
             return False
         self._found.append(Answer(contact, values))
         if self._quorum > 1:  # a node that says a thing twice has said it once
-            self._votes.update({payloads.encode_value(each) for each in values})
+            self._vote({payloads.encode_value(each) for each in values})
         return True
 
     def read(self, contact: Contact, values: list[Any]) -> list[Contact]:
@@ -102,7 +102,7 @@ class Finding:
             rest = self.sieve.sift(rest_of(caller, answer.contact, self.key, count, more, clock))
             if self._quorum > 1:
                 said = {payloads.encode_value(each) for each in answer.values}
-                self._votes.update({payloads.encode_value(each) for each in rest} - said)
+                self._vote({payloads.encode_value(each) for each in rest} - said)
             answer.values.extend(rest)
 
     def result(self) -> list[Answer]:
@@ -118,8 +118,12 @@ class Finding:
                 answers.append(Answer(answer.contact, values))
         return answers
 
+    def _vote(self, values: set[bytes]) -> None:
+        for each in values:
+            self._votes[each] = self._votes.get(each, 0) + 1
+
     def _is_confirmed(self, value: Any) -> bool:
-        return self._votes[payloads.encode_value(value)] >= self._quorum
+        return self._votes.get(payloads.encode_value(value), 0) >= self._quorum
 
     # Who should have had it.
 
