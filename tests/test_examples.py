@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
 import pytest
 
+from tests.peers import until
 from tests.programs import ROOT, environment, network
 
 EXAMPLES = ROOT / "docs/examples"
@@ -72,13 +73,6 @@ def finished(*command: object) -> str:
     return out
 
 
-def until(is_so: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not is_so():
-        assert time.monotonic() < end, "it did not become so"
-        time.sleep(0.05)
-
-
 @pytest.fixture
 def bootstrap() -> Iterator[str]:
     """Where a node of another process is."""
@@ -131,7 +125,7 @@ class TestRegistry:
             # It withdraws in good order; the first one is cut off, and forgotten in time.
             assert finished(*command, "find", "web") == "192.0.2.1:80\n"
             first.kill()
-        until(lambda: finished(*command, "find", "web") == "")
+        until(lambda: finished(*command, "find", "web") == "", PATIENCE)
 
     def test_values_of_strangers_are_passed_over(self) -> None:
         registry = loaded("registry")
@@ -156,7 +150,7 @@ class TestWebCache:
             assert computed.startswith("99991, says worker")
             # Which worker is asked is the system's choice.
             answers = [get(port, path)]
-            until(lambda: answers.append(get(port, path)) or len(workers(answers)) == 2)
+            until(lambda: answers.append(get(port, path)) or len(workers(answers)) == 2, PATIENCE)
             assert {(cache, body) for _, cache, body in answers} == {("hit", computed)}
             first, second = workers(answers)
             os.kill(int(first), signal.SIGKILL)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.machines import Lab, Machine, machines, why_not
+from tests.peers import until
 
 REASON = why_not()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
@@ -34,12 +33,6 @@ def network(lab: Lab, count: int, home: Path) -> list[tuple[Machine, str]]:
         if number:
             log.expect("joined")
     return hosts
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < end, "it did not come to that"
 
 
 def find(machine: Machine, address: str, key: str, home: Path) -> str:
@@ -84,8 +77,8 @@ def test_a_machine_that_was_cut_off_comes_back(tmp_path: Path) -> None:
         assert find(*hosts[1], "while", tmp_path) == "it was gone\n"
         assert find(*hosts[3], "while", tmp_path) == ""
         lab.plug(4)
-        until(lambda: find(*hosts[3], "while", tmp_path) == "it was gone\n")
-        until(lambda: find(*hosts[1], "alone", tmp_path) == "over there\n")
+        until(lambda: find(*hosts[3], "while", tmp_path) == "it was gone\n", PATIENCE)
+        until(lambda: find(*hosts[1], "alone", tmp_path) == "over there\n", PATIENCE)
 
 
 @pytest.mark.skipif(bool(why_not("iptables")), reason=f"{why_not('iptables')}")
