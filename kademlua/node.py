@@ -39,6 +39,7 @@ from kademlua.reach import Reach
 from kademlua.receiver import Receiver
 from kademlua.recording import Recording
 from kademlua.replication import Replication
+from kademlua.storing import Storing
 from kademlua.strangers import Strangers
 from kademlua.transport import Transport, UdpTransport
 
@@ -127,7 +128,10 @@ class Node(NodeRecords):
         self._strangers = Strangers(context, self._caller)
         self._handlers = Handlers(context, self._strangers, self._tombstones)
         self._liveliness = LivelinessManager(context, self._caller, self._strangers)
-        self._operations = Operations(context, self._caller, self._liveliness, self._tombstones)
+        self._operations = Operations(context, self._caller, self._liveliness)
+        self._storing = Storing(
+            context, self._caller, self._liveliness, self._operations, self._tombstones
+        )
         bootstrapper = Bootstrap(
             list(bootstrap),
             context,
@@ -139,14 +143,14 @@ class Node(NodeRecords):
         handing = HandingOn(context, self._caller, self._liveliness, self._tombstones)
         replication = Replication(context, self._operations, handing)
         self._mending = Mending(context, self._caller, self._liveliness, handing, replication)
-        self._recording = Recording(context, self._operations, self._mending)
+        self._recording = Recording(context, self._operations, self._storing, self._mending)
         self._leaving = Leaving(context, self._caller, self._liveliness, handing)
         self._handlers.answer(b"lacks", self._mending.lacks)
         self._handlers.answer(b"leave", self._leaving.farewell)
         reach = Reach(context, self._caller, self._liveliness, self._handlers.answer_later)
         self._handlers.answer(b"reach", reach.reach)
         self._handlers.answer(b"reached", reach.reached)
-        self._publications = Publications(context, self._operations, publications)
+        self._publications = Publications(context, self._storing, publications)
         self._maintenance = Maintenance(
             context,
             bootstrapper,

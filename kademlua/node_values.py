@@ -12,6 +12,7 @@ from kademlua.mending import Mending
 from kademlua.node_calls import NodeCalls
 from kademlua.placement import StoreReport
 from kademlua.publications import Publication, Publications
+from kademlua.storing import Storing
 
 
 class NodeValues(NodeCalls):
@@ -19,6 +20,7 @@ class NodeValues(NodeCalls):
 
     _mending: Mending
     _publications: Publications
+    _storing: Storing
 
     def find_node(self, target: bytes) -> list[Contact]:
         """The k live contacts closest to an id, nearest first. Raises as ``add`` does."""
@@ -72,7 +74,7 @@ class NodeValues(NodeCalls):
         """``add``, or ``overwrite``, as the last argument says."""
         publication = self._publication(key, value, ttl)
         self._require_joined()
-        return self._operations.store(*publication, overwrite=overwrite)
+        return self._storing.store(*publication, overwrite=overwrite)
 
     def publish(self, key: bytes, value: Any, *, ttl: float | None = None) -> StoreReport:
         """Store a value and keep it alive until ``unpublish``, while this node lives: it is
@@ -98,7 +100,7 @@ class NodeValues(NodeCalls):
         """
         self._require_joined()
         self._publications.unpublish(checked_key(key))
-        return self._operations.remove(key, checked_ttl(None, self.params))
+        return self._storing.remove(key, checked_ttl(None, self.params))
 
     def _publication(self, key: bytes, value: Any, ttl: float | None) -> Publication:
         encoded = checked_value(value, self.params)

@@ -1,4 +1,4 @@
-"""What a node does for its program: find nodes, find values, store values.
+"""What a node looks for: nodes, values, and how large the network is.
 
 Each is a lookup whose next query goes out as soon as an answer comes in; the greenlet that
 asked sleeps through it and is woken once.
@@ -9,46 +9,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from gevent.event import AsyncResult
-
 from kademlua import signing
-from kademlua.caller import Caller, Question
+from kademlua.caller import Caller
 from kademlua.context import Context
 from kademlua.core import payloads
 from kademlua.core.contact import Contact
 from kademlua.core.crowds import Spread
-from kademlua.core.errors import RecordRefused, StoreFailed, StoreRefused
 from kademlua.core.estimate import SizeEstimate
 from kademlua.core.ids import random_id, to_int
 from kademlua.core.lookup import Lookup
 from kademlua.core.paths import Paths
 from kademlua.core.sieve import Sieve
-from kademlua.core.tombstones import Tombstones
 from kademlua.finding import Finding
-from kademlua.holder import remove
-from kademlua.keeping import Keeping
 from kademlua.liveliness import LivelinessManager
-from kademlua.placement import Placement, StoreReport
 from kademlua.search import Reader, Search
 
 
 class Operations:
     """The lookups of one node and what is built from them."""
 
-    def __init__(
-        self,
-        context: Context,
-        caller: Caller,
-        liveliness: LivelinessManager,
-        tombstones: Tombstones,
-    ) -> None:
-        self._tombstones = tombstones
+    def __init__(self, context: Context, caller: Caller, liveliness: LivelinessManager) -> None:
         self._context = context
         self._caller = caller
         self._liveliness = liveliness
         self._table = context.table
         self._store = context.store
-        self._keeping = Keeping(context)
         self._params = context.params
         self._clock = context.clock
         self.estimate = SizeEstimate()
@@ -68,9 +53,9 @@ class Operations:
         to find, by default ``Params.k``, ``paths`` on how many disjoint ones; ``cause`` is one
         of ``Stats.caused``. Raises NodeClosed and TooManyCalls.
         """
-        return self._find_node(target, seeds, count, paths=paths, cause=cause).lookup
+        return self.search_nodes(target, seeds, count, paths=paths, cause=cause).lookup
 
-    def _find_node(
+    def search_nodes(
         self,
         target: bytes,
         seeds: Iterable[Contact] = (),
@@ -79,6 +64,7 @@ class Operations:
         paths: int = 1,
         cause: str,
     ) -> Search:
+        """As ``find_node``; the search has the write tokens, too, that it was given."""
         args = payloads.args_key(target)
         read = self._read_contacts
         how = {"cause": cause, "k": count, "paths": paths}
@@ -169,119 +155,6 @@ class Operations:
         if sieve.refused:
             self._context.stats.disbelieved.update(sieve.refused)
         return finding
-
-    def store(
-        self,
-        key: bytes,
-        encoded: bytes,
-        ttl: int,
-        *,
-        overwrite: bool = False,
-        swaps: int | None = None,
-        cause: str = "store",
-    ) -> StoreReport:
-        """Store a bencoded value on the ``replicas`` nodes closest to its key, for so many
-        seconds; with ``swaps``, in place of the signed record of that sequence number.
-
-        This node is one of them where it is that close. Raises StoreFailed where fewer than
-        ``write_quorum`` took it.
-        """
-        replicas = self._params.replicas
-        # The nearest know who the farther ones are. To ask these costs as much as that they
-        # ping us before they take the value, and some know us already.
-        count, paths = (2 * replicas + 4) // 5, self._params.paths
-        search = self._find_node(key, count=count, paths=paths, cause=cause)
-        candidates = search.lookup.known(2 * replicas)
-        report = StoreReport()
-        wanted = replicas
-        if not self._context.is_client and self._is_holder(key, candidates):
-            wanted -= 1
-            self._store_here(key, encoded, ttl, overwrite, swaps, report)
-
-        def question(token: bytes) -> Question:
-            args = payloads.args_store(key, encoded, overwrite, ttl, swaps=swaps, token=token)
-            return self._caller.question("store", args)
-
-        placement = Placement(
-            self._caller,
-            self._liveliness,
-            question(b""),
-            report,
-            shown={contact: question(token) for contact, token in search.tokens.items()},
-        )
-        placement.run(candidates[:wanted], candidates[wanted:])
-        self._context.stats.caused[cause] += placement.sent
-        if len(report.acknowledged) < self._params.write_quorum:
-            raise StoreFailed(report.why_failed(), report)
-        return report
-
-    def remove(self, key: bytes, ttl: int) -> StoreReport:
-        """Take this node's value of a key away from all who may hold it.
-
-        Twice as many are told as should hold it: some may not have let go yet. Raises
-        StoreFailed where nobody answered.
-        """
-        search = self._find_node(key, cause="remove")
-        found = search.lookup.known(2 * self._params.replicas)
-        report = StoreReport()
-        own = self._context.contact
-        if remove(self._store, self._tombstones, key, own, self._clock() + ttl):
-            report.acknowledged.append(own)
-        question = self._caller.question("remove", payloads.args_remove(key, ttl))
-        shown = {
-            contact: self._caller.question("remove", payloads.args_remove(key, ttl, token))
-            for contact, token in search.tokens.items()
-        }
-        placement = Placement(
-            self._caller, self._liveliness, question, report, payloads.read_remove, shown
-        )
-        placement.run(found, [])
-        self._context.stats.caused["remove"] += placement.sent
-        if found and not report.acknowledged:
-            raise StoreFailed(report.why_failed("removed the value"), report)
-        return report
-
-    def _is_holder(self, key: bytes, candidates: list[Contact]) -> bool:
-        """Whether this node is among the ``replicas`` closest, given the others."""
-        if len(candidates) < self._params.replicas:
-            return True
-        number = to_int(key)
-        last = candidates[self._params.replicas - 1]
-        return to_int(self._context.id) ^ number < last.number ^ number
-
-    def _store_here(
-        self,
-        key: bytes,
-        encoded: bytes,
-        ttl: int,
-        overwrite: bool,
-        swaps: int | None,
-        report: StoreReport,
-    ) -> None:
-        now = self._clock()
-        expires = now + ttl
-        own = self._context.contact
-        self._tombstones.lift(key, own)
-        try:
-            self._keeping.put(
-                key, own, encoded, now=now, expires=expires, overwrite=overwrite, swaps=swaps
-            )
-            if self._context.observers.all:
-                self._context.observers.value_stored(key, own, len(encoded))
-            self._await_kept()
-        except (StoreRefused, RecordRefused) as refusal:
-            report.refused.append((own, refusal.reason))
-        else:
-            report.acknowledged.append(own)
-
-    def _await_kept(self) -> None:
-        """Block this greenlet until the own store has on disk what it took; StoreRefused."""
-        if self._store.is_durable:
-            said: AsyncResult[str | None] = AsyncResult()
-            self._store.kept(said.set)
-            reason = said.get()
-            if reason is not None:
-                raise StoreRefused(reason)
 
     def network_size(self) -> int:
         """About how many nodes the network has, from what recent lookups met."""

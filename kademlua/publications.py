@@ -13,8 +13,8 @@ from kademlua.context import Context
 from kademlua.core import payloads
 from kademlua.core.errors import StorageError, StoreFailed
 from kademlua.crew import Crew
-from kademlua.operations import Operations
 from kademlua.placement import StoreReport
+from kademlua.storing import Storing
 
 _AT_ONCE = 4
 _AGAIN = 60.0
@@ -66,19 +66,17 @@ class Publications:
         "_crew",
         "_due",
         "_is_closed",
-        "_operations",
         "_params",
         "_queue",
         "_saved",
+        "_storing",
         "_timer",
         "_timer_at",
     )
 
-    def __init__(
-        self, context: Context, operations: Operations, saved: SavedPublications | None
-    ) -> None:
+    def __init__(self, context: Context, storing: Storing, saved: SavedPublications | None) -> None:
         self._context = context
-        self._operations = operations
+        self._storing = storing
         self._saved = saved
         self._clock = context.clock
         self._params = context.params
@@ -167,7 +165,7 @@ class Publications:
 
     def _store(self, publication: Publication) -> StoreReport:
         key, encoded, ttl = publication
-        return self._operations.store(key, encoded, ttl, overwrite=False, cause="publish")
+        return self._storing.store(key, encoded, ttl, overwrite=False, cause="publish")
 
     def _plan(self, publication: Publication) -> None:
         seconds = min(publication.ttl / 2, self._params.republish_interval)

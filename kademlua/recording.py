@@ -22,6 +22,7 @@ from kademlua.mending import Mending
 from kademlua.operations import Operations
 from kademlua.placement import StoreReport
 from kademlua.signing import Signer
+from kademlua.storing import Storing
 
 _PER_NODE = 4_096
 _OWN_ERRORS: tuple[type[RecordRefused], ...] = (SwapRefused, RecordStale, RecordExpired)
@@ -39,18 +40,21 @@ class Recorded(NamedTuple):
 class Recording:
     """The records of one node's program."""
 
-    __slots__ = ("_context", "_mending", "_operations")
+    __slots__ = ("_context", "_mending", "_operations", "_storing")
 
-    def __init__(self, context: Context, operations: Operations, mending: Mending) -> None:
+    def __init__(
+        self, context: Context, operations: Operations, storing: Storing, mending: Mending
+    ) -> None:
         self._context = context
         self._operations = operations
+        self._storing = storing
         self._mending = mending
 
     def put_immutable(self, value: Any, ttl: int) -> Recorded:
-        """Store a value under the SHA-1 of itself; raises as ``Operations.store`` does."""
+        """Store a value under the SHA-1 of itself; raises as ``Storing.store`` does."""
         encoded = self._fitting(payloads.encode_value(value))
         key = records.immutable_key(encoded)
-        return Recorded(key, self._operations.store(key, encoded, ttl))
+        return Recorded(key, self._storing.store(key, encoded, ttl))
 
     def put_signed(
         self,
@@ -81,7 +85,7 @@ class Recording:
         record = SignedRecord(public_key, salt, seq, expires, signature, encoded)
         self._fitting(record.encoded)
         try:
-            report = self._operations.store(record.key, record.encoded, ttl, swaps=swaps)
+            report = self._storing.store(record.key, record.encoded, ttl, swaps=swaps)
         except StoreFailed as failed:
             _raise_own_error(failed.report)
             raise
