@@ -37,18 +37,18 @@ from kademlua.core.errors import (
 )
 from kademlua.core.ids import sha1
 from kademlua.core.params import Params
-from kademlua.core.records import SignedRecord
-from kademlua.finding import Answer
-from kademlua.keyfile import read_network_key
-from kademlua.node import Node, Pong
-from kademlua.placement import StoreReport
-from kademlua.publications import Publication, SavedPublications
-from kademlua.recording import Recorded
-from kademlua.signing import Signer, SigningKey
+from kademlua.core.values.records import SignedRecord
+from kademlua.crypto.key_files import read_network_key
+from kademlua.crypto.signing import Signer, SigningKey
+from kademlua.lookup.value_search import Answer
+from kademlua.node.node import Node, Pong
+from kademlua.node.records import Recorded
+from kademlua.values.fan_out import StoreReport
+from kademlua.values.publisher import Publication, SavedPublications
 
 if TYPE_CHECKING:
-    from kademlua.hosts.asynchronous import AsyncNode
-    from kademlua.hosts.threaded import ThreadedNode
+    from kademlua.bridges.async_node import AsyncNode
+    from kademlua.bridges.threaded_node import ThreadedNode
 
 __version__ = "0.1.0"
 
@@ -56,13 +56,13 @@ __version__ = "0.1.0"
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 # Loaded when they are asked for: a gevent program does without asyncio.
-_HOSTS = {"AsyncNode": "asynchronous", "ThreadedNode": "threaded"}
+_HOSTS = {"AsyncNode": "async_node", "ThreadedNode": "threaded_node"}
 
 
 def __getattr__(name: str) -> type[AsyncNode] | type[ThreadedNode]:
     if name not in _HOSTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"kademlua.hosts.{_HOSTS[name]}")
+    module = importlib.import_module(f"kademlua.bridges.{_HOSTS[name]}")
     host: type[AsyncNode] | type[ThreadedNode] = getattr(module, name)
     return host
 

@@ -17,7 +17,7 @@ from kademlua.core.contact import ContactPool
 from kademlua.core.errors import KademluaError
 from kademlua.core.ids import sha1
 from kademlua.core.params import Params
-from kademlua.node import Node
+from kademlua.node.node import Node
 
 VALUE_BYTES = 100
 _JOINING = 8

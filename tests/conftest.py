@@ -8,9 +8,9 @@ import pytest
 from hypothesis import settings
 
 from kademlua import ContactPool, Node, Params
-from kademlua.transport import UdpTransport
-from tests.peers import Peer
-from tests.world import World
+from kademlua.runtime.transport import UdpTransport
+from tests.support.peers import Peer
+from tests.support.world import World
 
 # No example is timed; in CI every run tries the same examples.
 settings.register_profile("here", deadline=None)

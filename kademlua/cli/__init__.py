@@ -5,27 +5,27 @@ from __future__ import annotations
 import click
 
 import kademlua
-from kademlua.cli.group import CommandGroup
+from kademlua.cli.command_group import CommandGroup
 
 _COMMANDS = {
     "node": "kademlua.cli.node:node",
     "swarm": "kademlua.cli.swarm:swarm",
-    "add": "kademlua.cli.client:add",
-    "find": "kademlua.cli.client:find",
-    "put": "kademlua.cli.records:put",
-    "get": "kademlua.cli.records:get",
-    "lookup": "kademlua.cli.client:lookup",
-    "ping": "kademlua.cli.client:ping",
+    "add": "kademlua.cli.client_commands:add",
+    "find": "kademlua.cli.client_commands:find",
+    "put": "kademlua.cli.record_commands:put",
+    "get": "kademlua.cli.record_commands:get",
+    "lookup": "kademlua.cli.client_commands:lookup",
+    "ping": "kademlua.cli.client_commands:ping",
     "keygen": "kademlua.cli.keygen:keygen",
-    "publish": "kademlua.cli.publishing:publish",
-    "unpublish": "kademlua.cli.publishing:unpublish",
-    "published": "kademlua.cli.publishing:published",
-    "remove": "kademlua.cli.publishing:remove",
-    "stored": "kademlua.cli.publishing:stored",
+    "publish": "kademlua.cli.daemon_commands:publish",
+    "unpublish": "kademlua.cli.daemon_commands:unpublish",
+    "published": "kademlua.cli.daemon_commands:published",
+    "remove": "kademlua.cli.daemon_commands:remove",
+    "stored": "kademlua.cli.daemon_commands:stored",
     "shell": "kademlua.cli.shell:shell",
-    "top": "kademlua.cli.top:top",
-    "export": "kademlua.cli.transfer:export_values",
-    "import": "kademlua.cli.transfer:import_values",
+    "top": "kademlua.cli.top.command:top",
+    "export": "kademlua.cli.export_import:export_values",
+    "import": "kademlua.cli.export_import:import_values",
     "bench": "kademlua.cli.bench:bench",
     "simulate": "kademlua.cli.simulate:simulate",
     "trace": "kademlua.cli.trace:trace",

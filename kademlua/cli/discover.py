@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 
 import click
 
-from kademlua.node import Node
+from kademlua.node.node import Node
 
 
 def require_zeroconf() -> None:
@@ -23,7 +23,7 @@ def require_zeroconf() -> None:
 
 def discovery(node: Node, network_keys: Sequence[bytes]) -> AbstractContextManager[object]:
     """What announces a node and finds others of its network, while it is entered."""
-    from kademlua.discovery import Discovery
+    from kademlua.mdns import Discovery
 
     # It logs each network without multicast with a traceback, where one line says all.
     logging.getLogger("zeroconf").addFilter(_without_traceback)

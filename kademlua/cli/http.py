@@ -12,10 +12,10 @@ import click
 
 from kademlua.cli.addresses import resolve
 from kademlua.core.contact import Endpoint, format_endpoint, parse_endpoint
-from kademlua.node import Node
+from kademlua.node.node import Node
 
 if TYPE_CHECKING:
-    from kademlua.swarm.watch import Watch
+    from kademlua.swarm.event_hub import Watch
 
 
 class HttpChoice(NamedTuple):
@@ -79,8 +79,8 @@ def start_http(
             raise click.ClickException(
                 f"HTTP takes {module}; pip install 'kademlua[http]' brings it"
             )
+    from kademlua.http.bearer_token import FILE_NAME, runtime_file, token_in
     from kademlua.http.service import HttpService
-    from kademlua.http.tokens import FILE_NAME, runtime_file, token_in
 
     host, port = choice.listen
     address = (resolve(host)[0], port)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from kademlua.core.networkkey import KEY_BYTES
-from kademlua.keyfile import write_network_key
-from kademlua.signing import SigningKey
+from kademlua.core.security.network_key import KEY_BYTES
+from kademlua.crypto.key_files import write_network_key
+from kademlua.crypto.signing import SigningKey
 
 _NETWORK_FILE = Path("network.key")
 _SIGNING_FILE = Path("signing.key")

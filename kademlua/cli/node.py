@@ -12,23 +12,23 @@ import click
 
 from kademlua.cli.addresses import is_loopback, resolve
 from kademlua.cli.config import load_params
-from kademlua.cli.data import open_state, path_of_node
+from kademlua.cli.data_dirs import open_state, path_of_node
 from kademlua.cli.discover import discovery, require_zeroconf
 from kademlua.cli.http import HttpChoice, http_options, start_http
 from kademlua.cli.logs import FORMATS, LEVELS, FileHandler, LineHandler, name_node, start_log
-from kademlua.cli.notify import Notifier
 from kademlua.cli.options import CONTROL_PORT, endpoint, network_key_option, node_id
-from kademlua.cli.serving import Serving
-from kademlua.control.place import NAME, ControlError
+from kademlua.cli.sd_notify import Notifier
+from kademlua.cli.signals import Serving
 from kademlua.control.server import ControlServer
+from kademlua.control.unix_socket import NAME, ControlError
 from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.core.params import Params
-from kademlua.node import Node
-from kademlua.shell.input import is_foreground
-from kademlua.shell.session import Shell
+from kademlua.node.node import Node
+from kademlua.shell.line_reader import is_foreground
+from kademlua.shell.shell import Shell
 
 if TYPE_CHECKING:
-    from kademlua.storage.state import NodeState
+    from kademlua.storage.node_state import NodeState
 
 logger = logging.getLogger(__name__)
 

@@ -11,11 +11,11 @@ import click
 import gevent
 from gevent import Greenlet
 
-from kademlua.cli.daemon import through_daemon
-from kademlua.cli.serving import Serving
+from kademlua.cli.connect import through_daemon
+from kademlua.cli.signals import Serving
 from kademlua.control.client import ControlClient
 from kademlua.core.errors import KademluaError
-from kademlua.shell.input import open_lines
+from kademlua.shell.line_reader import open_lines
 
 _PATIENCE = 3.0
 """Seconds after which an expression should be broken off."""

@@ -10,11 +10,12 @@ from pathlib import Path
 import click
 
 from kademlua.cli.options import seconds
-from kademlua.simulation import loading, plot, report
-from kademlua.simulation.figures import Result
-from kademlua.simulation.reading import ScenarioError
-from kademlua.simulation.run import run
-from kademlua.simulation.scenario import Scenario
+from kademlua.simulation.report import formatting, plot
+from kademlua.simulation.report.metrics import Result
+from kademlua.simulation.runner import run
+from kademlua.simulation.scenario import loader
+from kademlua.simulation.scenario.scenario import Scenario
+from kademlua.simulation.scenario.toml_table import ScenarioError
 
 _SHORTEST = 1.0
 
@@ -26,7 +27,7 @@ def _seconds(text: str) -> float:
     return given
 
 
-@click.command(epilog=f"Scenarios: {', '.join(loading.names())}.")
+@click.command(epilog=f"Scenarios: {', '.join(loader.names())}.")
 @click.argument("name", metavar="SCENARIO")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of all chance.")
 @click.option("--nodes", type=click.IntRange(2, 100_000), help="Instead of the scenario's number.")
@@ -83,7 +84,7 @@ def simulate(
     # Thousands of nodes complain of what the scenario does to them; defects are errors.
     logging.getLogger("kademlua").setLevel(logging.ERROR)
     try:
-        planned = loading.load(loading.find(name)).changed(nodes, seconds)
+        planned = loader.load(loader.find(name)).changed(nodes, seconds)
     except ScenarioError as error:
         raise click.UsageError(str(error)) from None
     if plot_to is not None:
@@ -93,7 +94,7 @@ def simulate(
             raise click.ClickException(f"{path.parent}: no such directory")
     result = _run(planned, seed, trace_to)
     _write(result, json_to, plot_to)
-    _judge(context, result, report.replay_command(name, seed, nodes, seconds))
+    _judge(context, result, formatting.replay_command(name, seed, nodes, seconds))
 
 
 def _run(planned: Scenario, seed: int, trace_to: Path | None) -> Result:
@@ -119,20 +120,20 @@ def _run(planned: Scenario, seed: int, trace_to: Path | None) -> Result:
 def _write(result: Result, json_to: Path | None, plot_to: Path | None) -> None:
     is_dash = json_to == Path("-")
     if json_to is not None:
-        text = json.dumps(report.as_json(result), indent=2)
+        text = json.dumps(formatting.as_json(result), indent=2)
         if is_dash:
             click.echo(text)
         else:
             json_to.write_text(text + "\n")
     if not is_dash:
-        click.echo(report.as_text(result))
+        click.echo(formatting.as_text(result))
     if plot_to is not None:
         plot.draw(result, plot_to)
 
 
 def _judge(context: click.Context, result: Result, command: str) -> None:
     """Exit with 1 where a demand was missed or a node failed, with the way to see it again."""
-    missed = [report.verdict_text(verdict) for verdict in report.missed(result)]
+    missed = [formatting.verdict_text(verdict) for verdict in formatting.missed(result)]
     raised = result.packets["raised"]
     if raised:
         missed.append(f"{raised} packets made a node raise an exception")

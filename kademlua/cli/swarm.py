@@ -7,15 +7,15 @@ from pathlib import Path
 import click
 
 from kademlua.cli.addresses import resolve
-from kademlua.cli.data import require_lmdb
+from kademlua.cli.data_dirs import require_lmdb
 from kademlua.cli.http import HttpChoice, http_options
 from kademlua.cli.options import endpoint, network_key_option
 from kademlua.cli.options import seconds as duration
-from kademlua.cli.swarming import Wishes, run_swarm
+from kademlua.cli.swarm_runner import Wishes, run_swarm
 from kademlua.core.contact import Endpoint
-from kademlua.swarm import limits
-from kademlua.swarm.life import Life
+from kademlua.swarm import resource_limits
 from kademlua.swarm.plan import FIRST_PORT, Plan, PlanError, control_endpoint
+from kademlua.swarm.signals import Life
 
 
 @click.command()
@@ -116,7 +116,7 @@ def swarm(
     try:
         plan = Plan(
             count=count,
-            workers=workers or limits.processors(),
+            workers=workers or resource_limits.processors(),
             host=host,
             first_port=first_port,
             bootstrap=_reachable(bootstrap, host) if bootstrap else control_endpoint(host),

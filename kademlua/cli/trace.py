@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from kademlua.simulation import tracetree
+from kademlua.simulation.report import lookup_tree
 
 
 @click.command()
@@ -30,5 +30,5 @@ def trace(file: Path, number: int | None) -> None:
         kademlua trace packets.jsonl
         kademlua trace packets.jsonl --lookup 17
     """
-    for line in tracetree.tree(file, number):
+    for line in lookup_tree.tree(file, number):
         click.echo(line)

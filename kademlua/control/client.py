@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from kademlua.control.lines import BadLine, LineStream, message_of
-from kademlua.control.place import ControlError, connect, peer_of
+from kademlua.control.json_lines import BadLine, LineStream, message_of
+from kademlua.control.unix_socket import ControlError, connect, peer_of
 from kademlua.core.errors import KademluaError
 
 _LONGEST = 1 << 28

@@ -11,11 +11,11 @@ from gevent import socket
 from gevent.pool import Pool
 from gevent.server import StreamServer
 
-from kademlua.control.lines import LineStream
-from kademlua.control.operations import Operations
-from kademlua.control.place import Place, peer_of
-from kademlua.control.session import Session
-from kademlua.node import Node
+from kademlua.api.operations import Operations
+from kademlua.control.connection import Session
+from kademlua.control.json_lines import LineStream
+from kademlua.control.unix_socket import Place, peer_of
+from kademlua.node.node import Node
 
 logger = logging.getLogger(__name__)
 

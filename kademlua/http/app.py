@@ -9,18 +9,18 @@ from typing import Any
 import falcon
 
 from kademlua.core.errors import KademluaError, NodeClosed, NotJoined, StoreFailed, TooManyCalls
-from kademlua.http import openapi
-from kademlua.http.describing import PROBLEM
-from kademlua.http.events import Events
-from kademlua.http.guard import Guard
+from kademlua.http.access_control import Guard
+from kademlua.http.event_stream import Events
 from kademlua.http.health import Health, Metrics, Ready
 from kademlua.http.metrics import NodeMetrics
-from kademlua.http.pages import add_pages
-from kademlua.http.resources import Publications, Published, Values
-from kademlua.http.swarm import SwarmChange, SwarmEvents, SwarmNodes
-from kademlua.http.views import Contacts, Lookup, Stats, Stored
-from kademlua.node import Node
-from kademlua.swarm.watch import Watch
+from kademlua.http.node_resources import Contacts, Lookup, Stats, Stored
+from kademlua.http.openapi import document
+from kademlua.http.openapi.helpers import PROBLEM
+from kademlua.http.static_page import add_pages
+from kademlua.http.swarm_resources import SwarmChange, SwarmEvents, SwarmNodes
+from kademlua.http.value_resources import Publications, Published, Values
+from kademlua.node.node import Node
+from kademlua.swarm.event_hub import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +53,8 @@ def make_app(
     app.add_route("/v1/stored", Stored(node))
     app.add_route("/v1/stats", Stats(node))
     app.add_route("/v1/events", Events(node))
-    described = openapi.document(node.params, is_open=guard.is_open, swarm=watch is not None)
-    app.add_route("/v1/openapi.json", openapi.Document(described))
+    described = document.document(node.params, is_open=guard.is_open, swarm=watch is not None)
+    app.add_route("/v1/openapi.json", document.Document(described))
     if watch is not None:
         app.add_route("/v1/swarm", SwarmNodes(watch))
         app.add_route("/v1/swarm/events", SwarmEvents(watch))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import falcon
 
 from kademlua.http.metrics import CONTENT_TYPE, NodeMetrics
-from kademlua.node import Node
+from kademlua.node.node import Node
 
 
 class Health:

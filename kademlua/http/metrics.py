@@ -16,9 +16,9 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE
 from prometheus_client.registry import Collector
 
-from kademlua.core.timings import Histogram
-from kademlua.http.watch import HopSamples, LoopLag
-from kademlua.node import Node
+from kademlua.core.histograms import Histogram
+from kademlua.http.samplers import HopSamples, LoopLag
+from kademlua.node.node import Node
 
 __all__ = ["CONTENT_TYPE", "NodeMetrics"]
 

@@ -6,12 +6,12 @@ import ipaddress
 from collections.abc import Iterable
 
 from kademlua.core.contact import Endpoint
+from kademlua.http.access_control import Guard
 from kademlua.http.app import make_app
-from kademlua.http.guard import Guard
 from kademlua.http.metrics import NodeMetrics
-from kademlua.http.server import HttpServer
-from kademlua.node import Node
-from kademlua.swarm.watch import Watch
+from kademlua.http.server.server import HttpServer
+from kademlua.node.node import Node
+from kademlua.swarm.event_hub import Watch
 
 _ROOM = 1_024
 _WIDEST = 6

@@ -11,13 +11,13 @@ import gevent.socket
 
 from kademlua.core import ids
 from kademlua.core.contact import Contact, Endpoint, canonical_address, parse_endpoint
-from kademlua.core.records import SignedRecord
-from kademlua.finding import Answer
-from kademlua.node import Node, Pong
-from kademlua.placement import StoreReport
-from kademlua.recording import Recorded
-from kademlua.shell.text import Text, memory_kb, pretty, routing_text
-from kademlua.signing import Signer, SigningKey
+from kademlua.core.values.records import SignedRecord
+from kademlua.crypto.signing import Signer, SigningKey
+from kademlua.lookup.value_search import Answer
+from kademlua.node.node import Node, Pong
+from kademlua.node.records import Recorded
+from kademlua.terminal.text import Text, memory_kb, pretty, routing_text
+from kademlua.values.fan_out import StoreReport
 
 
 class Leave(Exception):

@@ -13,10 +13,10 @@ from gevent.event import Event
 
 from kademlua.core.errors import KademluaError
 from kademlua.swarm.churn import churn
+from kademlua.swarm.event_hub import Watch
 from kademlua.swarm.members import Members
 from kademlua.swarm.plan import Command, Order, Plan
-from kademlua.swarm.process import WorkerProcess
-from kademlua.swarm.watch import Watch
+from kademlua.swarm.worker_process import WorkerProcess
 
 _PATIENCE = 1.0
 """Seconds that workers have to end by themselves."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kademlua.core.errors import KademluaError
-from kademlua.swarm.limits import SPARE_FILES
 from kademlua.swarm.plan import LAST_PORT, Command, Plan, node_id
+from kademlua.swarm.resource_limits import SPARE_FILES
 
 
 class SwarmRefusal(KademluaError):

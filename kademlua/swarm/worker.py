@@ -21,8 +21,8 @@ import gevent
 from gevent.fileobject import FileObjectPosix
 
 from kademlua.swarm.logs import NodeLogs, OfNoNode
-from kademlua.swarm.nodes import WorkerNodes
 from kademlua.swarm.plan import Command, Order, Report, node_id
+from kademlua.swarm.worker_nodes import WorkerNodes
 
 logger = logging.getLogger("kademlua.swarm.worker")  # not __main__
 

@@ -6,8 +6,8 @@ import random
 from collections.abc import Iterator, Sequence
 
 from kademlua.bench import VALUE_BYTES
-from kademlua.core import payloads, protocol
 from kademlua.core.ids import ID_BITS, ID_BYTES
+from kademlua.core.wire import packets, replies
 
 RPCS = ("ping", "store", "findnode", "findvalue")
 """The stores come first, so that findvalue asks for what is there."""
@@ -26,22 +26,22 @@ def requests_for(
     for key in keys:
         target = key if rpc != "findnode" else rng.randbytes(ID_BYTES)
         payload = _payload(rpc, version, target, rng.randbytes(VALUE_BYTES))
-        yield protocol.encode_request(sender, rng.randbytes(8), payload)
+        yield packets.encode_request(sender, rng.randbytes(8), payload)
 
 
 def _payload(rpc: str, version: str, key: bytes, raw_value: bytes) -> bytes:
-    name, value = rpc.encode(), payloads.encode_value(raw_value)
+    name, value = rpc.encode(), replies.encode_value(raw_value)
     if version == "1.0":  # the original's order of keys, its arguments and nothing else
         behind = {"store": value, "findvalue": b"i6e"}.get(rpc, b"")
         args = b"20:%b%b" % (key, behind) if rpc != "ping" else b""
         return b"d4:name%d:%b4:argsl%bee" % (len(name), name, args)
     args = {
         "ping": b"",
-        "store": payloads.args_store(key, value, False, 86_400),
-        "findnode": payloads.args_key(key),
-        "findvalue": payloads.args_findvalue(key, 4096),
+        "store": replies.args_store(key, value, False, 86_400),
+        "findnode": replies.args_key(key),
+        "findvalue": replies.args_findvalue(key, 4096),
     }[rpc]
-    return protocol.encode_call(name, args, False)
+    return packets.encode_call(name, args, False)
 
 
 def neighbour_ids(node_id: bytes, rng: random.Random) -> list[bytes]:

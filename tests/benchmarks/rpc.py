@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from kademlua.core import protocol
 from kademlua.core.ids import random_id
-from kademlua.core.protocol import Response
+from kademlua.core.wire import packets as protocol
+from kademlua.core.wire.packets import Response
 from tests.benchmarks.in_c import compile_both
 from tests.benchmarks.packets import RPCS, VERSIONS, requests_for
 from tests.benchmarks.servers import EchoServer, Neighbours, NodeServer, echo_server, node_server

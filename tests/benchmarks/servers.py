@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from kademlua.core import payloads, protocol
-from kademlua.core.protocol import Request
+from kademlua.core.wire import packets, replies
+from kademlua.core.wire.packets import Request
 from tests.benchmarks.packets import ASKER, CONTACTS, neighbour_ids
 
 _HOST = "127.0.0.1"
@@ -75,9 +75,9 @@ class Neighbours:
 
     def introduce_themselves(self, port: int) -> None:
         """Each sends the node a request, so that the node looks who that is."""
-        payload = protocol.encode_call(b"ping", b"", False)
+        payload = packets.encode_call(b"ping", b"", False)
         for sock, own_id in self._sockets.items():
-            sock.sendto(protocol.encode_request(own_id, bytes(8), payload), (_HOST, port))
+            sock.sendto(packets.encode_request(own_id, bytes(8), payload), (_HOST, port))
 
     def answer(self, seconds: float) -> None:
         """For so long, answer the pings that come."""
@@ -85,10 +85,10 @@ class Neighbours:
         while (left := deadline - time.monotonic()) > 0:
             for sock in select.select(list(self._sockets), [], [], left)[0]:
                 datagram, source = sock.recvfrom(65_536)
-                packet = protocol.decode(datagram)
+                packet = packets.decode(datagram)
                 if isinstance(packet, Request) and packet.name == b"ping":
                     own_id = self._sockets[sock]
-                    pong = protocol.encode_response(own_id, packet.rpc_id, payloads.PONG)
+                    pong = packets.encode_response(own_id, packet.rpc_id, replies.PONG)
                     sock.sendto(pong, source)
 
     def close(self) -> None:

@@ -11,11 +11,12 @@ from statistics import median
 from typing import TypeVar
 
 from kademlua import Contact, ContactPool, Node
-from kademlua.core import payloads, protocol
 from kademlua.core.contact import Endpoint
 from kademlua.core.ids import random_id
-from kademlua.core.protocol import Response
-from kademlua.transport import Receiver
+from kademlua.core.wire import packets as protocol
+from kademlua.core.wire import replies as payloads
+from kademlua.core.wire.packets import Response
+from kademlua.runtime.transport import Receiver
 from tests.benchmarks.packets import ASKER, RPCS, VERSIONS, neighbour_ids, requests_for
 from tests.benchmarks.serving import PARAMS
 from tests.benchmarks.table import markdown

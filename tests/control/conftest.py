@@ -11,8 +11,8 @@ import gevent
 import pytest
 
 from kademlua import Node
-from kademlua.control.place import connect
 from kademlua.control.server import ControlServer
+from kademlua.control.unix_socket import connect
 
 PATIENCE = 20.0
 

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kademlua import Node, Params
-from kademlua.control.forms import packed_value
-from kademlua.control.lines import LineStream
-from kademlua.control.operations import Operations
-from kademlua.control.session import Session
+from kademlua.api.fields import packed_value
+from kademlua.api.operations import Operations
+from kademlua.control.connection import Session
+from kademlua.control.json_lines import LineStream
 
 PATIENCE = 20.0
 LONGEST = 4_096

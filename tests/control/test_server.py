@@ -4,11 +4,11 @@ import gevent
 import pytest
 
 from kademlua import sha1
-from kademlua.control import lines, session
+from kademlua.api.fields import packed_value
+from kademlua.control import connection, json_lines
 from kademlua.control.client import ControlClient, NodeGone, RequestFailed
-from kademlua.control.forms import packed_value
-from kademlua.control.place import ControlError
 from kademlua.control.server import CONNECTIONS
+from kademlua.control.unix_socket import ControlError
 from tests.control.conftest import PATIENCE
 
 KEY = sha1("key").hex()
@@ -60,13 +60,13 @@ def test_so_many_are_worked_on_at_once(raw, node, monkeypatch):
     client.send(*({"id": number, "do": "find", "key": KEY} for number in range(100)))
     for _ in range(10):
         assert "ok" in other.ask(do="node")
-    assert len(begun) == session._IN_FLIGHT
+    assert len(begun) == connection._IN_FLIGHT
     gate.set()
     assert sorted(client.receive()["id"] for _ in range(100)) == list(range(100))
 
 
 def test_an_operation_has_its_time(raw, node, monkeypatch):
-    monkeypatch.setattr(session, "_OPERATION_TIME", 0.05)
+    monkeypatch.setattr(connection, "_OPERATION_TIME", 0.05)
     monkeypatch.setattr(node, "find_value", lambda *args: gevent.sleep(3600))
     assert raw().ask(id=1, do="find", key=KEY) == {"id": 1, "error": "find took over 0 s"}
 
@@ -145,7 +145,7 @@ def test_a_flood_of_lines_leaves_others_their_turn(raw):
 
 
 def test_half_a_line_ends_the_connection(raw, monkeypatch):
-    monkeypatch.setattr(lines, "_LINE_TIME", 0.2)
+    monkeypatch.setattr(json_lines, "_LINE_TIME", 0.2)
     client = raw()
     client.send(b'{"id":1,')
 
@@ -163,7 +163,7 @@ def test_half_a_line_ends_the_connection(raw, monkeypatch):
 
 
 def test_who_asks_nothing_is_sent_away(raw, node, monkeypatch):
-    monkeypatch.setattr(session, "_IDLE_TIME", 0.05)
+    monkeypatch.setattr(connection, "_IDLE_TIME", 0.05)
     assert "no request for" in raw().receive()["error"]
     busy = raw()
     monkeypatch.setattr(node, "find_value", lambda *args: gevent.sleep(0.3) or [])
@@ -171,7 +171,7 @@ def test_who_asks_nothing_is_sent_away(raw, node, monkeypatch):
 
 
 def test_who_reads_nothing_is_sent_away(raw, node, server, monkeypatch):
-    monkeypatch.setattr(lines, "_WRITE_TIME", 0.1)
+    monkeypatch.setattr(json_lines, "_WRITE_TIME", 0.1)
     for number in range(100):
         node.add(sha1(str(number)), bytes(10_000))
     client = raw()

@@ -19,8 +19,7 @@ from kademlua.core.contact import (
     parse_endpoint,
 )
 from kademlua.core.errors import WireError
-
-from .strategies import contacts, contacts_v4, contacts_v6, ids, make_contact
+from tests.core.strategies import contacts, contacts_v4, contacts_v6, ids, make_contact
 
 ID = bytes(range(20))
 

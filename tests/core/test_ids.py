@@ -22,8 +22,7 @@ from kademlua.core.ids import (
     to_int,
     xor,
 )
-
-from .strategies import ids
+from tests.core.strategies import ids
 
 ZERO = bytes(20)
 

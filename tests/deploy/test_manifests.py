@@ -17,8 +17,9 @@ from click.testing import CliRunner
 
 from kademlua.cli import main
 from kademlua.cli.node import node
+from tests.support.programs import ROOT
 
-DEPLOY = Path(__file__).resolve().parents[2] / "swarm" / "deploy"
+DEPLOY = ROOT / "swarm" / "deploy"
 UNIT = DEPLOY / "systemd" / "kademlua@.service"
 BASE = DEPLOY / "kubernetes" / "base"
 COMPOSE = DEPLOY / "container" / "compose.yaml"

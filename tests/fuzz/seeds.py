@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from hashlib import sha1
 from pathlib import Path
 
-from kademlua.core import payloads, protocol
 from kademlua.core.contact import Contact
+from kademlua.core.wire import packets, replies
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -28,28 +28,28 @@ def datagrams() -> Iterator[bytes]:
     calls = {
         b"ping": b"",
         b"getsocket": b"",
-        b"findnode": payloads.args_key(KEY),
-        b"findvalue": payloads.args_findvalue(KEY, 4096),
-        b"store": payloads.args_store(KEY, b"5:hello", False, 3600),
-        b"remove": payloads.args_remove(KEY, 60),
-        b"leave": payloads.args_leave(True),
-        b"lacks": payloads.args_lacks(KEY, [V4, V6]),
+        b"findnode": replies.args_key(KEY),
+        b"findvalue": replies.args_findvalue(KEY, 4096),
+        b"store": replies.args_store(KEY, b"5:hello", False, 3600),
+        b"remove": replies.args_remove(KEY, 60),
+        b"leave": replies.args_leave(True),
+        b"lacks": replies.args_lacks(KEY, [V4, V6]),
     }
     for name, args in calls.items():
         for read_only in (False, True):
-            payload = protocol.encode_call(name, args, read_only)
-            yield protocol.encode_request(b"s" * 20, b"rpc-id-8", payload)
+            payload = packets.encode_call(name, args, read_only)
+            yield packets.encode_request(b"s" * 20, b"rpc-id-8", payload)
     for reply in (
-        payloads.PONG,
-        payloads.STORED,
-        payloads.refused_reply("no room"),
-        payloads.findnode_reply([V4, V6], 1),
-        payloads.findvalue_reply([V4], [b"5:hello"], 1),
-        payloads.findvalue_reply([V4], [b"5:hello"], 0),
-        payloads.getsocket_reply("192.0.2.7", 8003),
+        replies.PONG,
+        replies.STORED,
+        replies.refused_reply("no room"),
+        replies.findnode_reply([V4, V6], 1),
+        replies.findvalue_reply([V4], [b"5:hello"], 1),
+        replies.findvalue_reply([V4], [b"5:hello"], 0),
+        replies.getsocket_reply("192.0.2.7", 8003),
     ):
-        yield protocol.encode_response(b"s" * 20, b"rpc-id-8", reply)
-    yield protocol.encode_error(b"s" * 20, b"rpc-id-8", protocol.NO_SUCH_RPC)
+        yield packets.encode_response(b"s" * 20, b"rpc-id-8", reply)
+    yield packets.encode_error(b"s" * 20, b"rpc-id-8", packets.NO_SUCH_RPC)
 
 
 LINES = [

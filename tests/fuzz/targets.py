@@ -17,23 +17,23 @@ import gevent
 from gevent import socket
 
 from kademlua import Node, Params
+from kademlua.api.operations import Operations
 from kademlua.cli.config import load_params
-from kademlua.control.lines import LineStream
-from kademlua.control.operations import Operations
-from kademlua.control.session import Session
-from kademlua.core import bencoding, payloads, protocol
+from kademlua.control.connection import Session
+from kademlua.control.json_lines import LineStream
 from kademlua.core.contact import ContactPool, Endpoint
 from kademlua.core.errors import RpcRefused, WireError
-from kademlua.core.protocol import REQUEST
-from kademlua.simulation import loading
-from kademlua.simulation.reading import ScenarioError
+from kademlua.core.wire import bencoding, packets, replies
+from kademlua.core.wire.packets import REQUEST
+from kademlua.simulation.scenario import loader
+from kademlua.simulation.scenario.toml_table import ScenarioError
 
 _READERS: list[Callable[[list[Any]], object]] = [
-    lambda values: payloads.read_findnode(values, ContactPool(), (True, True)),
-    payloads.read_retval,
-    payloads.read_store,
-    payloads.read_remove,
-    payloads.read_getsocket,
+    lambda values: replies.read_findnode(values, ContactPool(), (True, True)),
+    replies.read_retval,
+    replies.read_store,
+    replies.read_remove,
+    replies.read_getsocket,
 ]
 _RPC_ID = slice(21, 29)
 _CALL = 29
@@ -43,13 +43,13 @@ _EVERY = 256
 
 def bencoded(data: bytes) -> None:
     """Bencoding and packets, and each reader of an answer: WireError or a result."""
-    for read in (bencoding.decode, protocol.decode):
+    for read in (bencoding.decode, packets.decode):
         try:
             read(data)
         except WireError:
             pass
     try:
-        values = protocol.decode_values(data)
+        values = packets.decode_values(data)
     except WireError:
         return
     for reader in _READERS:
@@ -193,7 +193,7 @@ def scenario(data: bytes) -> None:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError):
         return
     try:
-        loading.read(values, "fuzz", "fuzz")
+        loader.read(values, "fuzz", "fuzz")
     except ScenarioError:
         pass
 

@@ -18,11 +18,11 @@ from gevent import socket
 from gevent.queue import Queue
 
 from kademlua import Contact, Node, Params, RpcFailed, WireError
-from kademlua.core import bencoding, payloads, protocol
 from kademlua.core.contact import ContactPool, Endpoint, parse_endpoint
 from kademlua.core.ids import bucket_number
-from kademlua.core.protocol import Request, Response
-from tests.world import World
+from kademlua.core.wire import bencoding, packets, replies
+from kademlua.core.wire.packets import Request, Response
+from tests.support.world import World
 
 HERE = Path(__file__).parent
 
@@ -42,24 +42,24 @@ class Recorded:
 
     @property
     def asked(self) -> Request:
-        packet = protocol.decode(self.request)
+        packet = packets.decode(self.request)
         assert isinstance(packet, Request)
         return packet
 
     @property
     def answered(self) -> Response:
-        packet = protocol.decode(self.response)
+        packet = packets.decode(self.response)
         assert isinstance(packet, Response)
         return packet
 
     @property
     def values(self) -> list[Any]:
-        return protocol.decode_values(self.answered.payload)
+        return packets.decode_values(self.answered.payload)
 
     @property
     def contacts(self) -> set[Contact]:
         """Those that the response names."""
-        return set(payloads.read_findnode(self.values, ContactPool(), (True, True)))
+        return set(replies.read_findnode(self.values, ContactPool(), (True, True)))
 
 
 def recorded(name: str) -> list[Recorded]:
@@ -121,7 +121,7 @@ def test_a_recorded_request_is_read_and_written(case):
     assert packet.name == case.rpc.encode()
     assert (packet.version, packet.read_only) == (0, False)
     payload = case.request[32:]
-    assert protocol.encode_request(packet.sender_id, packet.rpc_id, payload) == case.request
+    assert packets.encode_request(packet.sender_id, packet.rpc_id, payload) == case.request
     again = bencoding.encode({b"name": packet.name, b"args": packet.args})
     assert bencoding.decode(again) == bencoding.decode(payload)
     assert sorted(again) == sorted(payload)  # the same bytes up to the order of keys
@@ -133,10 +133,10 @@ def test_a_recorded_response_is_read_and_written(case):
     assert packet.rpc_id == asked.rpc_id
     assert packet.sender_id != asked.sender_id
     if packet.call != 129:
-        again = protocol.encode_error(packet.sender_id, packet.rpc_id, packet.call)
+        again = packets.encode_error(packet.sender_id, packet.rpc_id, packet.call)
         assert again == case.response
         return
-    again = protocol.encode_response(packet.sender_id, packet.rpc_id, packet.payload)
+    again = packets.encode_response(packet.sender_id, packet.rpc_id, packet.payload)
     assert again == case.response
     assert sorted(bencoding.encode(case.values)) == sorted(packet.payload)
 
@@ -150,7 +150,7 @@ def test_recorded_contacts_are_written_as_the_original_wrote_them(case):
 @each(UNANSWERED)
 def test_what_was_not_answered_is_no_request(case):
     try:
-        packet = protocol.decode(case.request)
+        packet = packets.decode(case.request)
     except WireError:
         return
     assert isinstance(packet, Response)
@@ -172,11 +172,11 @@ class Peer:
     def _run(self) -> None:
         while True:
             datagram, source = self.socket.recvfrom(65_536)
-            packet = protocol.decode(datagram)
+            packet = packets.decode(datagram)
             if isinstance(packet, Response):
                 self.responses.put(datagram)
             elif packet.name == b"ping":
-                answer = protocol.encode_response(self.contact.id, packet.rpc_id, b"li5ee")
+                answer = packets.encode_response(self.contact.id, packet.rpc_id, b"li5ee")
                 self.socket.sendto(answer, source)
 
     def send(self, datagram: bytes, node: Node) -> None:
@@ -185,8 +185,8 @@ class Peer:
     def ping(self, node: Node) -> bytes:
         """Send a ping in the words of 1.0; the answer to it."""
         rpc_id = os.urandom(8)
-        self.send(protocol.encode_request(self.contact.id, rpc_id, b"d4:name4:ping4:argslee"), node)
-        return protocol.encode_response(node.id, rpc_id, b"li5ee")
+        self.send(packets.encode_request(self.contact.id, rpc_id, b"d4:name4:ping4:argslee"), node)
+        return packets.encode_response(node.id, rpc_id, b"li5ee")
 
     def close(self) -> None:
         self._greenlet.kill()
@@ -285,12 +285,12 @@ def test_a_node_set_up_alike_gives_an_answer_of_the_recorded_form(case, world):
     node._strangers.verified.note(case.caller, world.now)  # it has answered a ping before
     wire.receive(case.request, case.caller)
     (response, to), *probes = wire.sent
-    assert all(protocol.decode(probe).name == b"ping" for probe, _ in probes)  # of a stranger
+    assert all(packets.decode(probe).name == b"ping" for probe, _ in probes)  # of a stranger
     assert to == case.caller
-    packet = protocol.decode(response)
+    packet = packets.decode(response)
     assert isinstance(packet, Response)
     assert response[:30] == case.response[:30]  # version, ids, call
-    values = protocol.decode_values(packet.payload)
+    values = packets.decode_values(packet.payload)
     assert len(values) == len(case.values)
     if case.rpc == "findnode":
         assert set(map(str, values[0])) == set(map(str, case.values[0]))
@@ -309,7 +309,7 @@ def set_up_findvalue(node: Node, case: Recorded) -> None:
     key = case.asked.args[0]
     for number, value in enumerate(case.values[0].get(b"retval", [])):
         owner = Contact("127.0.0.1", 9000 + number, node.id)
-        encoded = payloads.encode_value(value)
+        encoded = replies.encode_value(value)
         node.datastore.put(key, owner, encoded, now=0.0, expires=1e9, overwrite=False)
     own = bucket_number(node.id, key)
     for contact in ALL_CONTACTS:
@@ -336,9 +336,9 @@ def test_a_node_understands_the_recorded_response(case, make_peer_of):
         assert node.ping(callee).contact == callee
         assert node.is_alive(callee, strong=True)
     elif case.rpc == "store":
-        assert (payloads.read_store(values) is None) == (values == [1])
+        assert (replies.read_store(values) is None) == (values == [1])
     elif case.rpc == "getsocket":
-        assert payloads.read_getsocket(values) == case.caller
+        assert replies.read_getsocket(values) == case.caller
 
 
 @pytest.fixture
@@ -354,7 +354,7 @@ def make_peer_of() -> Iterator[Callable[[Recorded], tuple[Node, Contact]]]:
         def run() -> None:
             while True:
                 datagram, source = sock.recvfrom(65_536)
-                request = protocol.decode(datagram)
+                request = packets.decode(datagram)
                 assert isinstance(request, Request)
                 body = bencoding.decode(datagram[32:])
                 # The original looks at two keys, and this is all that it may see there.
@@ -384,7 +384,7 @@ def test_a_lookup_goes_on_with_the_recorded_contacts(case, world):
     node, wire = wired(world, asked.sender_id, case.caller)
 
     def on_send(datagram: bytes, endpoint: Endpoint) -> None:
-        request = protocol.decode(datagram)
+        request = packets.decode(datagram)
         if endpoint == callee.endpoint and isinstance(request, Request):
             response = case.response[:21] + request.rpc_id + case.response[29:]
             gevent.spawn(wire.receive, response, endpoint)
@@ -404,7 +404,7 @@ def test_a_lookup_goes_on_with_the_recorded_contacts(case, world):
     queried = {
         endpoint
         for datagram, endpoint in wire.sent
-        if isinstance(packet := protocol.decode(datagram), Request)
+        if isinstance(packet := packets.decode(datagram), Request)
         and (packet.name, packet.args) == (case.rpc.encode(), asked.args)
     }
     assert queried == told | {callee.endpoint}

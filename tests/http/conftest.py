@@ -16,7 +16,7 @@ import pytest
 
 from kademlua import Node
 from kademlua.http.service import HttpService
-from kademlua.swarm.control import control_node
+from kademlua.swarm.control_node import control_node
 from kademlua.swarm.launcher import Swarm
 from kademlua.swarm.plan import Plan
 from tests.swarm.conftest import free_ports

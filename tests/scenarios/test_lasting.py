@@ -6,25 +6,26 @@ import dataclasses
 
 import pytest
 
-from kademlua.simulation import loading, report
-from kademlua.simulation.figures import Result
-from kademlua.simulation.run import run
-from kademlua.simulation.scenario import Scenario, Workload
+from kademlua.simulation.report import formatting
+from kademlua.simulation.report.metrics import Result
+from kademlua.simulation.runner import run
+from kademlua.simulation.scenario import loader
+from kademlua.simulation.scenario.scenario import Scenario, Workload
 
 MINUTE, HOUR = 60.0, 3600.0
 
 
 def in_small(name: str, nodes: int, work: Workload, duration: float | None = None) -> Scenario:
     """A scenario with its events and demands, and less to do."""
-    scenario = loading.load(loading.find(name)).changed(nodes, duration)
+    scenario = loader.load(loader.find(name)).changed(nodes, duration)
     return dataclasses.replace(scenario, join=10.0, settle=20.0, workload=work)
 
 
 def held_to_its_demands(scenario: Scenario) -> Result:
     result = run(scenario, 1)
-    missed = [report.verdict_text(verdict) for verdict in report.missed(result)]
+    missed = [formatting.verdict_text(verdict) for verdict in formatting.missed(result)]
     assert scenario.demands
-    assert not missed, "\n".join([*missed, report.as_text(result)])
+    assert not missed, "\n".join([*missed, formatting.as_text(result)])
     return result
 
 

@@ -4,14 +4,15 @@ import dataclasses
 
 import pytest
 
-from kademlua.simulation import loading, report
-from kademlua.simulation.run import run
-from kademlua.simulation.scenario import Event, Workload
+from kademlua.simulation.report import formatting
+from kademlua.simulation.runner import run
+from kademlua.simulation.scenario import loader
+from kademlua.simulation.scenario.scenario import Event, Workload
 
 
 def in_small(name):
     """A score of nodes, a minute and a half; events where they still fit in."""
-    scenario = loading.load(loading.find(name))
+    scenario = loader.load(loader.find(name))
     work = dataclasses.replace(
         Workload(values=10, warm_up=10.0, finds=20, lookups=20),
         records=scenario.workload.records,
@@ -35,7 +36,7 @@ def in_small(name):
     )
 
 
-@pytest.mark.parametrize("name", loading.names())
+@pytest.mark.parametrize("name", loader.names())
 def test_in_small(name):
     result = run(in_small(name), 1)
     assert result.packets["raised"] == result.unfinished == 0
@@ -43,7 +44,7 @@ def test_in_small(name):
     assert len(lookups) + result.abandoned >= 20
     assert result.figures["recall"] > 0.6
     assert result.figures["finds"] > 0.6
-    assert report.as_text(result)
+    assert formatting.as_text(result)
 
 
 def test_pause_in_small():
@@ -56,12 +57,12 @@ def test_pause_in_small():
 
 @pytest.mark.slow
 @pytest.mark.timeout(3_600)
-@pytest.mark.parametrize("name", loading.names())
+@pytest.mark.parametrize("name", loader.names())
 def test_in_full(name):
-    scenario = loading.load(loading.find(name))
+    scenario = loader.load(loader.find(name))
     if name == "churn-day":  # as it stands it takes hours
         scenario = scenario.changed(nodes=200)
     result = run(scenario, 1)
     assert result.packets["raised"] == result.unfinished == 0
-    missed = [report.verdict_text(verdict) for verdict in report.missed(result)]
-    assert not missed, "\n".join([*missed, report.as_text(result)])
+    missed = [formatting.verdict_text(verdict) for verdict in formatting.missed(result)]
+    assert not missed, "\n".join([*missed, formatting.as_text(result)])

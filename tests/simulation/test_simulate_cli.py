@@ -5,13 +5,11 @@ import os
 import pty
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from tests.simulation.small import SMALL
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.programs import ROOT
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from kademlua.core.contact import Contact
 from kademlua.core.params import Params
-from kademlua.storage.state import NodeState
+from kademlua.storage.node_state import NodeState
 from tests.storage.processes import NodeProcess
 
 _DAY = 86_400.0

@@ -10,8 +10,8 @@ import socket
 import time
 from collections.abc import Iterable, Iterator
 
-from kademlua.core import payloads, protocol
 from kademlua.core.contact import Endpoint
+from kademlua.core.wire import packets, replies
 
 WINDOW = 256
 """Stores that wait for their acknowledgement."""
@@ -57,9 +57,9 @@ class Flood:
     def _send(self) -> None:
         self._sent += 1
         key, rpc_id = os.urandom(20), b"%08x" % self._sent
-        args = payloads.args_store(key, self.value_of(key), False, 86_400)
-        datagram = protocol.encode_request(
-            self._id, rpc_id, protocol.encode_call(b"store", args, False)
+        args = replies.args_store(key, self.value_of(key), False, 86_400)
+        datagram = packets.encode_request(
+            self._id, rpc_id, packets.encode_call(b"store", args, False)
         )
         try:
             self._socket.send(datagram)
@@ -77,8 +77,8 @@ class Flood:
                 self._sent += 1
                 rpc_id = b"%08x" % self._sent
                 asked[rpc_id] = key
-                call = protocol.encode_call(b"findvalue", payloads.args_findvalue(key, 1), False)
-                self._socket.send(protocol.encode_request(self._id, rpc_id, call))
+                call = packets.encode_call(b"findvalue", replies.args_findvalue(key, 1), False)
+                self._socket.send(packets.encode_request(self._id, rpc_id, call))
             while asked and select.select([self._socket], [], [], _PATIENCE)[0]:
                 for packet in self._packets():
                     asked_key = asked.pop(packet.rpc_id, None)
@@ -88,16 +88,16 @@ class Flood:
                             missing.add(asked_key)
         return missing
 
-    def _packets(self) -> Iterator[protocol.Response]:
+    def _packets(self) -> Iterator[packets.Response]:
         while True:
             try:
-                packet = protocol.decode(self._socket.recv(65_536))
+                packet = packets.decode(self._socket.recv(65_536))
             except OSError:
                 return
-            if isinstance(packet, protocol.Response):
+            if isinstance(packet, packets.Response):
                 yield packet
             else:  # the node asks who this is, before it takes a store
-                answer = protocol.encode_response(self._id, packet.rpc_id, payloads.PONG)
+                answer = packets.encode_response(self._id, packet.rpc_id, replies.PONG)
                 with contextlib.suppress(OSError):
                     self._socket.send(answer)
 
@@ -106,7 +106,7 @@ class Flood:
             key = self._waiting.pop(packet.rpc_id, None)
             if key is None:
                 continue
-            reason = payloads.read_store(protocol.decode_values(packet.payload))
+            reason = replies.read_store(packets.decode_values(packet.payload))
             if reason is None:
                 self.acknowledged[key] = self.value_of(key)
             else:

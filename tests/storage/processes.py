@@ -11,8 +11,8 @@ from pathlib import Path
 
 from kademlua.core.contact import Endpoint
 from tests.storage.flood import Flood
+from tests.support.programs import ROOT
 
-ROOT = Path(__file__).parents[2]
 ROOMY = """
 max_entries = 1_000_000_000
 max_stored_bytes = 1_000_000_000_000

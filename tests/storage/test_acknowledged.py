@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from kademlua import StoreFailed
-from kademlua.core import payloads, protocol
-from kademlua.core.datastore import DataStore
 from kademlua.core.params import Params
-from tests.world import World
+from kademlua.core.values.memory_store import DataStore
+from kademlua.core.wire import packets, replies
+from tests.support.world import World
 
 KEY = b"k" * 20
-STORE = protocol.encode_call(b"store", payloads.args_store(KEY, b"1:a", False, 60), False)
+STORE = packets.encode_call(b"store", replies.args_store(KEY, b"1:a", False, 60), False)
 
 
 class SlowStore(DataStore):
@@ -42,7 +42,7 @@ def test_the_answer_waits_for_the_commit(world: World) -> None:
     response: Any = peer.receive()
     while response.rpc_id != rpc_id:
         response = peer.receive()
-    assert response.payload == payloads.STORED
+    assert response.payload == replies.STORED
 
 
 def test_what_can_t_be_kept_is_refused_and_counted(world: World) -> None:

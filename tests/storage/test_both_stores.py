@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from kademlua.core.contact import Contact
-from kademlua.core.datastore import DataStore
 from kademlua.core.errors import StoreRefused
 from kademlua.core.params import Params
-from kademlua.storage.diskstore import DiskStore
+from kademlua.core.values.memory_store import DataStore
+from kademlua.storage.lmdb_store import DiskStore
 
 KEYS = [b"k" * 20, b"o" * 20, b"\xff" * 20]
 OWNERS = [

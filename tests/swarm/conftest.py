@@ -15,9 +15,9 @@ from pathlib import Path
 import gevent
 import pytest
 
-from kademlua.swarm.limits import is_free
+from kademlua.swarm.resource_limits import is_free
+from tests.support.programs import ROOT
 
-ROOT = Path(__file__).parents[2]
 PATIENCE = 40.0
 
 

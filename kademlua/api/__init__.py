@@ -1,0 +1,1 @@
+"""The node's operations by name and their JSON form, for every edge."""

@@ -1,0 +1,111 @@
+"""``AsyncNode``: a node for programs on asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from types import TracebackType
+from typing import Any
+
+from kademlua.bridges.base import Awaits, HostedNode
+from kademlua.bridges.thread_call import Call, idle
+from kademlua.core.errors import NodeClosed
+
+_Done = Callable[[Call], None]
+
+
+class AsyncNode(HostedNode, Awaits):
+    """A node in a thread of its own. Its operations are coroutines, and may be awaited many
+    at once; what is cancelled ends in the node, too.
+
+    Arguments and operations are those of ``Node``. It belongs to the asyncio loop in which
+    it is used first.
+
+    >>> async with AsyncNode(bootstrap=[("127.0.0.1", 8001)]) as node:
+    ...     await node.add(sha1("key"), b"value")
+    """
+
+    _loop: asyncio.AbstractEventLoop | None = None
+    _ended: deque[tuple[Call, asyncio.Future[Any]]]
+
+    async def __aenter__(self) -> AsyncNode:
+        """Start, and wait for the first try to join."""
+        try:
+            await self.start()
+            await self.wait_joined()
+        except BaseException:  # __aexit__ is not called where this raises
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _hand_over(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        self._thread.check_process()
+        return await self._wait(
+            self._thread.submit, partial(Call, function, (self._node, *args), kwargs)
+        )
+
+    async def _finish(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        if self._thread.is_forked:
+            return
+        with suppress(NodeClosed):  # by another one's close
+            await self._hand_over(function, args, kwargs)
+        await self._wait(self._thread.end, idle)
+        self._thread.join()
+
+    async def _wait(self, hand: Callable[[Call], None], make: Callable[[_Done], Call]) -> Any:
+        """Make a call, hand it to the thread, and wait until it has ended; its result."""
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop, self._ended = loop, deque()
+        elif self._loop is not loop:
+            raise RuntimeError("an AsyncNode belongs to the loop in which it was first used")
+        future: asyncio.Future[Any] = loop.create_future()
+        call = make(partial(self._tell, loop, future))
+        try:
+            hand(call)
+            return await future
+        except (asyncio.CancelledError, GeneratorExit):
+            self._thread.cancel(call)
+            raise
+        finally:
+            del future, call  # no circle with the traceback of an error
+
+    def _tell(
+        self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], call: Call
+    ) -> None:
+        """In the thread: the call has ended. The loop is woken once for all that end meanwhile."""
+        is_first = not self._ended
+        self._ended.append((call, future))
+        if is_first:
+            try:
+                loop.call_soon_threadsafe(self._take)
+            except RuntimeError:  # the loop is closed, and nobody waits
+                self._ended.clear()
+
+    def _take(self) -> None:
+        """In the loop: hand on what has ended."""
+        ended = self._ended
+        while ended:
+            call, future = ended[0]
+            if not future.done():
+                value, error = call.take()
+                if error is None:
+                    future.set_result(value)
+                else:
+                    future.set_exception(error)
+            ended.popleft()  # only now: while there is one, nobody wakes the loop again

@@ -1,0 +1,244 @@
+"""``kademlua add``, ``find``, ``lookup``, ``ping``: asked of a network.
+
+By short-lived clients, read-only nodes that nobody takes into a routing table; or by a node that
+runs, where it is named.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kademlua.api.fields import packed_value, unpacked_value
+from kademlua.cli.addresses import resolve
+from kademlua.cli.connect import asked, daemon, through_daemon
+from kademlua.cli.ephemeral_client import ping_once
+from kademlua.cli.lookup_tree import lookup_tree
+from kademlua.cli.options import (
+    endpoint,
+    hex_option,
+    json_option,
+    key_of,
+    network_key_option,
+    ttl_option,
+    value_of,
+    via_option,
+)
+from kademlua.cli.output import print_json, report_text, value_text, write_raw
+from kademlua.control.client import RequestFailed
+from kademlua.core.contact import Endpoint, format_endpoint
+from kademlua.core.json_codec import contact_json, value_json
+
+_DEFAULT_ANSWERS = 3
+
+
+@click.command()
+@click.argument("key")
+@click.argument("value")
+@via_option
+@network_key_option
+@hex_option
+@ttl_option
+@through_daemon(always=False)
+@json_option
+def add(
+    key: str,
+    value: str,
+    via: Endpoint | None,
+    network_keys: tuple[bytes, ...],
+    is_hex: bool,
+    ttl: float | None,
+    socket: Path | None,
+    as_json: bool,
+) -> None:
+    """Store VALUE under KEY, beside the values that others stored there.
+
+    VALUE is text; - reads it from the standard input, as bytes. Write -- before a key or a value
+    that begins with a dash.
+
+    Its owner is a client that is gone at once, so that nobody can change it or take it away; or,
+    with --port or --data, a node that runs on this machine.
+
+    \b
+    Examples:
+        kademlua add greeting "hello world"
+        kademlua add --ttl 7d logo - < logo.png
+        kademlua add --via 192.0.2.7:8001 temperature -- -5
+        kademlua add --port 8001 greeting "hello from this node"
+    """
+    target = key_of(key, is_hex=is_hex)
+    content = packed_value(value_of(value))
+    with asked(via, network_keys, socket) as ask:
+        report = ask("add", key=target.hex(), value=content, ttl=ttl)
+    if as_json:
+        print_json(report)
+    else:
+        click.echo(report_text(report, "stored"))
+
+
+@click.command()
+@click.argument("key")
+@via_option
+@network_key_option
+@hex_option
+@click.option(
+    "--answers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=f"Be content with the values of N nodes.  [default: {_DEFAULT_ANSWERS}]",
+)
+@click.option("--all", "ask_all", is_flag=True, help="Ask all nodes that may have values.")
+@click.option(
+    "--raw", is_flag=True, help="Write the value's bytes as they are; there must be just one."
+)
+@through_daemon(always=False)
+@json_option
+def find(
+    key: str,
+    via: Endpoint | None,
+    network_keys: tuple[bytes, ...],
+    is_hex: bool,
+    answers: int | None,
+    ask_all: bool,
+    raw: bool,
+    socket: Path | None,
+    as_json: bool,
+) -> None:
+    """Show the values of KEY, each once.
+
+    Text is shown as it is, with control characters made visible; bytes that are no UTF-8 as 0x
+    and hex digits ({"hex": "..."} in JSON), lists and dictionaries as JSON.
+
+    \b
+    Examples:
+        kademlua find greeting
+        kademlua find --raw logo > logo.png
+        kademlua find --all --json greeting     which node has which values
+    """
+    if ask_all and answers is not None:
+        raise click.UsageError("--all and --answers exclude each other.")
+    if raw and as_json:
+        raise click.UsageError("--raw and --json exclude each other.")
+    target = key_of(key, is_hex=is_hex)
+    wanted = sys.maxsize if ask_all else answers or _DEFAULT_ANSWERS
+    with asked(via, network_keys, socket) as ask:
+        found = ask("find", key=target.hex(), answers=wanted)["answers"]
+    for answer in found:
+        answer["values"] = list(map(unpacked_value, answer["values"]))
+    values = _distinct([value for answer in found for value in answer["values"]])
+    if not values:
+        raise click.ClickException(f"no value found for {key}")
+    if raw:
+        if len(values) > 1:
+            raise click.ClickException(f"there are {len(values)} values, and --raw writes one")
+        write_raw(values[0])
+    elif as_json:
+        for answer in found:
+            answer["values"] = list(map(value_json, answer["values"]))
+        print_json({"key": target.hex(), "values": list(map(value_json, values)), "answers": found})
+    else:
+        click.echo("\n".join(map(value_text, values)))
+
+
+@click.command(short_help="Show the nodes closest to KEY, which keep its values.")
+@click.argument("key")
+@via_option
+@network_key_option
+@hex_option
+@click.option(
+    "--trace", "is_traced", is_flag=True, help="Draw the way there: whom it asked, and when."
+)
+@through_daemon(always=False)
+@json_option
+def lookup(
+    key: str,
+    via: Endpoint | None,
+    network_keys: tuple[bytes, ...],
+    is_hex: bool,
+    is_traced: bool,
+    socket: Path | None,
+    as_json: bool,
+) -> None:
+    """Show the nodes whose ids are closest to KEY, the closest first: those that keep its
+    values.
+
+    With --trace as a tree: below each node stand those that it was the first to tell of. Times are
+    those since the lookup began, until a node was asked, and until it answered. #1 is the closest.
+
+    \b
+    Examples:
+        kademlua lookup greeting
+        kademlua lookup --hex 0beec7b5ea3f0fdbc95d0dd47f3c5bc275da8a33
+        kademlua lookup --trace greeting                as a client sees it
+        kademlua lookup --trace --port 8001 greeting    as the node on port 8001 does
+    """
+    target = key_of(key, is_hex=is_hex)
+    with asked(via, network_keys, socket) as ask:
+        found = ask("lookup", key=target.hex(), trace=is_traced or None)
+    if not found["nodes"]:
+        raise click.ClickException(f"no node found near {key}")
+    if as_json:
+        print_json(found)
+    elif is_traced:
+        click.echo("\n".join(lookup_tree(found)))
+    else:
+        click.echo("\n".join(map(_contact_text, found["nodes"])))
+
+
+@click.command()
+@click.argument("address", metavar="HOST:PORT", type=endpoint)
+@network_key_option
+@through_daemon(always=False)
+@json_option
+def ping(
+    address: Endpoint, network_keys: tuple[bytes, ...], socket: Path | None, as_json: bool
+) -> None:
+    """Ask the node at HOST:PORT whether it is there.
+
+    \b
+    Examples:
+        kademlua ping 127.0.0.1:8001
+        kademlua ping [::1]:8001
+    """
+    told = _ping_by(socket, address) if socket is not None else _ping(address, network_keys)
+    if as_json:
+        print_json(told)
+    else:
+        click.echo(f"{_contact_text(told)}  {told['seconds'] * 1000:.1f} ms")
+
+
+def _ping(address: Endpoint, network_keys: tuple[bytes, ...]) -> dict[str, Any]:
+    contact, seconds = ping_once(address, network_keys)
+    return contact_json(contact) | {"seconds": round(seconds, 6)}
+
+
+def _ping_by(socket: Path, address: Endpoint) -> dict[str, Any]:
+    """Have a running node ping, once at each address, until somebody answers."""
+    host, port = address
+    reason = "nobody answers"
+    with daemon(socket) as node:
+        for addr in resolve(host):
+            try:
+                return node.do("ping", address=addr, port=port)
+            except RequestFailed as error:
+                reason = str(error)
+    raise click.ClickException(f"{format_endpoint(address)}: {reason}")
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    """The values without repetitions, in their order."""
+    found = []
+    seen = set()
+    for value in values:
+        mark = repr(value)  # lists and dictionaries have no hash
+        if mark not in seen:
+            seen.add(mark)
+            found.append(value)
+    return found
+
+
+def _contact_text(contact: dict[str, Any]) -> str:
+    return f"{contact['id']}  {format_endpoint((contact['address'], contact['port']))}"

@@ -1,0 +1,47 @@
+"""What is stored in the network, as text; strangers wrote it. And what became of a store."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from kademlua.core.json_codec import bytes_text, value_json
+from kademlua.terminal.text import one_line, printable
+
+_BRIEF = 60
+
+
+def value_text(value: Any) -> str:
+    """A value for people: UTF-8 as the text that it is, other bytes as 0x and hex digits,
+    the rest as JSON."""
+    if isinstance(value, bytes):
+        return printable(bytes_text(value), keep="\n\t")
+    return json.dumps(value_json(value))
+
+
+def brief_text(value: Any) -> str:
+    """A value as the beginning of one line."""
+    text = one_line(value_text(value))
+    return text if len(text) <= _BRIEF else text[: _BRIEF - 2] + " …"
+
+
+def report_text(report: dict[str, Any], done: str) -> str:
+    """What became of a store, as ``Operations`` tells it, in one line."""
+    count = len(report["stored"])
+    others = [f"{len(report['refused'])} refused"] if report["refused"] else []
+    others += [f"{len(report['silent'])} did not answer"] if report["silent"] else []
+    return "; ".join([f"{done} on {count} node{'s' * (count != 1)}", *others])
+
+
+def print_json(value: Any) -> None:
+    """Write a value as a line of JSON."""
+    click.echo(json.dumps(value))
+
+
+def write_raw(value: Any) -> None:
+    """Write a value's bytes as they are; click.ClickException where it is not of bytes."""
+    if not isinstance(value, bytes):
+        raise click.ClickException("the value is not of bytes; --json shows it")
+    click.echo(value, nl=False)

@@ -1,0 +1,175 @@
+"""``kademlua put``, ``kademlua get``: records that prove themselves."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import click
+
+from kademlua.api.fields import report_json
+from kademlua.cli.ephemeral_client import client
+from kademlua.cli.options import json_option, network_key_option, seconds, via_option
+from kademlua.cli.output import print_json, report_text, value_text, write_raw
+from kademlua.core.contact import Endpoint
+from kademlua.core.ids import ID_BYTES
+from kademlua.core.json_codec import value_json
+from kademlua.core.values.records import PUBLIC_KEY_BYTES, SignedRecord
+from kademlua.crypto.signing import SigningKey
+
+_ONLY_SIGNED = "is for signed records: give --sign FILE too."
+
+
+def _key(text: str) -> bytes:
+    """What ``put`` showed, as an argument's type: 40 hex digits, or the 64 of a public key."""
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(text) != 2 * len(key) or len(key) not in (ID_BYTES, PUBLIC_KEY_BYTES):
+        raise click.BadParameter(
+            f"the key of a record has 40 hex digits, a public key 64, not {text[:70]!r}"
+        )
+    return key
+
+
+@click.command(short_help="Store VALUE under a key that proves it.")
+@click.argument("value")
+@via_option
+@network_key_option
+@click.option(
+    "--sign", "key_file", metavar="FILE", help="Sign it with the key of kademlua keygen FILE."
+)
+@click.option("--salt", metavar="TEXT", help="Tells the records of one key apart.")
+@click.option("--seq", type=int, metavar="N", help="Its sequence number.  [default: the next]")
+@click.option("--cas", type=int, metavar="N", help="Replace only the one with the number N.")
+@click.option(
+    "--expires", type=seconds, metavar="TIME", help="Sign that it ends so long from now, like 90d."
+)
+@click.option(
+    "--ttl",
+    type=seconds,
+    metavar="TIME",
+    help="How long nodes keep it: seconds, or like 90s, 30m, 12h, 7d.  [default: 24h]",
+)
+@json_option
+def put(
+    value: str,
+    via: Endpoint | None,
+    network_keys: tuple[bytes, ...],
+    key_file: str | None,
+    salt: str | None,
+    seq: int | None,
+    cas: int | None,
+    expires: float | None,
+    ttl: float | None,
+    as_json: bool,
+) -> None:
+    """Store VALUE as a record that nobody can forge, and show its key.
+
+    Without --sign the record never changes: its key is the SHA-1 of the value. With --sign its key
+    is made of your public key and the salt, of up to 64 bytes; put again, the new value takes the
+    place of the old.
+
+    VALUE is text; - reads it from the standard input, as bytes. Write -- before a value that begins
+    with a dash. Like every value, a record ends after its time to live.
+
+    \b
+    Examples:
+        kademlua put "never to change"
+        kademlua keygen my.key
+        kademlua put --sign my.key "hello world"
+        kademlua put --sign my.key --salt portrait --ttl 30d - < portrait.jpg
+    """
+    given = {"--salt": salt, "--seq": seq, "--cas": cas, "--expires": expires}
+    for name, each in given.items():
+        if each is not None and key_file is None:
+            raise click.UsageError(f"{name} {_ONLY_SIGNED}")
+    signer = None if key_file is None else SigningKey.load(key_file)
+    content = sys.stdin.buffer.read() if value == "-" else os.fsencode(value)
+    with client(via, network_keys) as node:
+        try:
+            if signer is None:
+                recorded = node.put_immutable(content, ttl=ttl)
+            else:
+                recorded = node.put_signed(
+                    content,
+                    signer,
+                    salt=os.fsencode(salt or ""),
+                    seq=seq,
+                    cas=cas,
+                    ttl=ttl,
+                    expires=None if expires is None else time.time() + expires,
+                )
+        except ValueError as error:  # too large, or a number out of range
+            raise click.ClickException(str(error)) from None
+    report = report_json(recorded.key, recorded.report)
+    shown = recorded.key if signer is None else signer.public_key
+    if as_json:
+        about = {} if recorded.signed is None else _signed_json(recorded.signed)
+        print_json(report | about)
+    else:
+        click.echo(f"{shown.hex()}  {report_text(report, 'stored')}")
+
+
+@click.command(short_help="Show the record of KEY.")
+@click.argument("key", type=_key)
+@via_option
+@network_key_option
+@click.option("--salt", metavar="TEXT", help="The salt of a signed record, where it has one.")
+@click.option("--raw", is_flag=True, help="Write the value's bytes as they are.")
+@json_option
+def get(
+    key: bytes,
+    via: Endpoint | None,
+    network_keys: tuple[bytes, ...],
+    salt: str | None,
+    raw: bool,
+    as_json: bool,
+) -> None:
+    """Show the record of KEY, which is what kademlua put shows: the SHA-1 of a record that never
+    changes (40 hex digits), or the public key of a signed one (64).
+
+    Only a record that is proven to be the right one is shown; of signed ones the newest.
+
+    \b
+    Examples:
+        kademlua get e5f96f6f38320f0f33959cb4d3d656452117aadb
+        kademlua get --salt portrait --raw $(kademlua keygen --public my.key) > portrait.jpg
+    """
+    if raw and as_json:
+        raise click.UsageError("--raw and --json exclude each other.")
+    is_signed = len(key) == PUBLIC_KEY_BYTES
+    if salt is not None and not is_signed:
+        raise click.UsageError("--salt goes with a public key.")
+    about: dict[str, object] = {"key": key.hex()}
+    with client(via, network_keys) as node:
+        try:
+            if is_signed:
+                record = node.get_signed(key, os.fsencode(salt or ""))
+                if record is None:
+                    raise KeyError
+                value = record.value
+                about = {"key": record.key.hex()} | _signed_json(record)
+            else:
+                value = node.get_immutable(key)
+        except KeyError:
+            raise click.ClickException(f"no record found for {key.hex()}") from None
+        except ValueError as error:  # the salt is too long
+            raise click.ClickException(str(error)) from None
+    if raw:
+        write_raw(value)
+    elif as_json:
+        print_json(about | {"value": value_json(value)})
+    else:
+        click.echo(value_text(value))
+
+
+def _signed_json(record: SignedRecord) -> dict[str, object]:
+    return {
+        "public_key": record.public_key.hex(),
+        "salt": value_json(record.salt),
+        "seq": record.seq,
+        "expires": record.expires,
+    }

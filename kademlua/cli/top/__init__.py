@@ -1,0 +1,1 @@
+"""kademlua top: a live view of a node."""

@@ -1,0 +1,125 @@
+"""The shell of a node for a guest: who sits at the other end of a connection."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from gevent import Greenlet, getcurrent, spawn
+from gevent.queue import Full, Queue
+
+from kademlua.api.fields import BadRequest, Fields
+from kademlua.node.node import Node
+from kademlua.shell.shell import Shell
+
+logger = logging.getLogger(__name__)
+
+_AHEAD = 64
+"""Lines that may come before they are asked for."""
+_PIECE = 65_536
+"""Characters of output in one message."""
+
+
+class Guest:
+    """One shell session. What it has to say goes out as parts: ``names`` that may be completed,
+    ``prompt`` when it waits for a line, ``out`` for text, ``note`` for what is beside the text."""
+
+    def __init__(self, node: Node, fields: Fields, send: Callable[[dict[str, Any]], None]) -> None:
+        """``fields`` are ``width``, in characters, and ``interactive``; ``send`` takes a part, or
+        raises BrokenPipeError."""
+        width = fields.count("width", 100)
+        output = _Output(send)
+        self._lines = _GuestLines(send, output, interactive=fields.flag("interactive"))
+        fields.end()
+        shell = Shell(node, lines=self._lines, output=output, width=width, is_guest=True)
+        self._shell = shell
+        send({"names": sorted(shell.names)})
+        self._runner: Greenlet[..., None] = spawn(self._run)
+
+    def wait(self) -> None:
+        """Block until the session has ended."""
+        self._runner.join()
+
+    def line(self, fields: Fields) -> dict[str, Any]:
+        """Take a line, the field ``text``; the last one was before where there is no text."""
+        text = fields.text("text") if "text" in fields else None
+        fields.end()
+        self._lines.take(text)
+        return {}
+
+    def interrupt(self, fields: Fields) -> dict[str, Any]:
+        """Break off the evaluation that is going on; whether there was one."""
+        fields.end()
+        return {"interrupted": self._shell.interrupt()}
+
+    def break_off(self) -> None:
+        """See ``ControlServer.break_off``."""
+        if getcurrent() is self._runner:
+            self._shell.interrupt()
+
+    def close(self) -> None:
+        """End the session, and what it does; idempotent."""
+        self._runner.kill(block=False)
+
+    def _run(self) -> None:
+        try:
+            self._shell.run()
+        except KeyboardInterrupt:  # one that came late; it would end the whole node
+            pass
+        except BrokenPipeError:
+            pass
+        except Exception:
+            logger.exception("the shell of a guest broke down")
+
+
+class _Output(io.StringIO):
+    """What the shell, and ``print``, write to: goes out line by line."""
+
+    def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
+        super().__init__()
+        self._send = send
+        self._parts: list[str] = []
+
+    def write(self, text: str) -> int:
+        self._parts.append(text)
+        if text.endswith("\n"):
+            self.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        text = "".join(self._parts)
+        self._parts.clear()
+        for begin in range(0, len(text), _PIECE):
+            self._send({"out": text[begin : begin + _PIECE]})
+
+
+class _GuestLines:
+    """The lines that a guest types."""
+
+    def __init__(
+        self, send: Callable[[dict[str, Any]], None], output: _Output, *, interactive: bool
+    ) -> None:
+        self.interactive = interactive
+        self._send = send
+        self._output = output
+        self._typed: Queue[str | None] = Queue(_AHEAD)
+
+    def take(self, line: str | None) -> None:
+        try:
+            self._typed.put_nowait(line)
+        except Full:
+            raise BadRequest(f"{_AHEAD} lines are waiting already") from None
+
+    def read(self, prompt: str) -> str | None:
+        self._output.flush()
+        self._send({"prompt": prompt})
+        return self._typed.get()
+
+    def notice(self, text: str) -> None:
+        self._output.flush()
+        self._send({"note": text})
+
+    def close(self) -> None:
+        pass

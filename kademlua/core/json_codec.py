@@ -1,0 +1,34 @@
+"""What is stored in the network, and by whom, as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kademlua.core.contact import Contact
+
+
+def value_json(value: Any) -> Any:
+    """A value for ``json.dumps``: UTF-8 becomes text, other bytes ``{"hex": digits}``."""
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return {"hex": value.hex()}
+    if isinstance(value, list):
+        return [value_json(each) for each in value]
+    if isinstance(value, dict):
+        return {bytes_text(key): value_json(each) for key, each in value.items()}
+    return value
+
+
+def contact_json(contact: Contact) -> dict[str, Any]:
+    """A contact for ``json.dumps``."""
+    return {"id": contact.id.hex(), "address": contact.addr, "port": contact.port}
+
+
+def bytes_text(value: bytes) -> str:
+    """UTF-8 as text, other bytes as 0x and hex digits."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return "0x" + value.hex()

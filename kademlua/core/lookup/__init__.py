@@ -1,0 +1,1 @@
+"""Iterative lookups as pure state machines."""

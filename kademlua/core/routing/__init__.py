@@ -1,0 +1,1 @@
+"""The routing table and what decides about its contacts."""

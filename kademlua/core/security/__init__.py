@@ -1,0 +1,1 @@
+"""Rate limits, write tokens, validated addresses and network keys."""

@@ -1,0 +1,1 @@
+"""Values, records and tombstones, and the store in memory."""

@@ -1,0 +1,142 @@
+"""Sieve: which of the values that are found for a key may be shown.
+
+Records are checked, and whatever stands beside a genuine one goes. Each is verified once, however
+many nodes have it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from kademlua.core.errors import RecordExpired, RecordRefused, RecordStale
+from kademlua.core.values import records
+from kademlua.core.values.records import SignedRecord, Verify
+from kademlua.core.wire import bencoding
+
+Accept = Callable[[list[Any]], list[Any]]
+"""Given the plain values in one answer, returns those that are to be believed."""
+
+_MAX_CHECKED = 8
+"""Records looked at in one answer: an honest one has one, and each costs some 70 µs."""
+
+
+class Sieve:
+    """What is believed of the answers to one findvalue."""
+
+    def __init__(
+        self,
+        key: bytes,
+        *,
+        verify: Verify,
+        wall: Callable[[], float],
+        only_records: bool = False,
+        least_seq: int = 0,
+        accept: Accept | None = None,
+    ) -> None:
+        """``wall`` gives seconds since 1970. With ``only_records`` plain values do not pass; a
+        signed record with a sequence number below ``least_seq`` is stale. Of the plain
+        values those pass that ``accept`` leaves."""
+        self._key = key
+        self._verify = verify
+        self._wall = wall
+        self._only_records = only_records
+        self._least_seq = least_seq
+        self._accept = accept
+        self._verdicts: dict[bytes, SignedRecord | RecordRefused] = {}
+        """By the record's bytes."""
+        self.signed: SignedRecord | None = None
+        """The newest of the genuine signed records."""
+        self.immutable: bytes | None = None
+        """The immutable record, bencoded."""
+        self.newest_seq: int | None = None
+        """The highest sequence number that was signed, of an expired record too."""
+        self.refused: Counter[str] = Counter()
+        """How many records did not pass, by reason."""
+        self.error: RecordRefused | None = None
+        """Why one of them did not; where one had expired or was stale, that."""
+
+    @property
+    def has_record(self) -> bool:
+        """Whether a genuine record of the key was found."""
+        return self.signed is not None or self.immutable is not None
+
+    def sift(self, values: list[Any]) -> list[Any]:
+        """The values of one answer that may be shown: the record, or the plain ones."""
+        plain: list[Any] = []
+        found: Any = None
+        newest: SignedRecord | None = None
+        count = 0
+        for value in values:
+            encoded = _encoded(value)
+            if records.is_immutable(self._key, encoded):
+                self.immutable = encoded
+                return [value]
+            if not isinstance(value, dict) or b"sig" not in value:
+                plain.append(value)
+                continue
+            record = records.read_signed(encoded)
+            if record is None:
+                plain.append(value)
+                continue
+            count += 1
+            if count > _MAX_CHECKED or not self._is_believed(encoded, record):
+                continue
+            if newest is None or _rank(record) > _rank(newest):
+                newest, found = record, value
+        if newest is not None:
+            if self.signed is None or _rank(newest) > _rank(self.signed):
+                self.signed = newest
+            return [found]
+        if self._only_records:
+            return []
+        return plain if self._accept is None else self._accept(plain)
+
+    def still_shown(self, values: list[Any]) -> bool:
+        """Whether what passed the sieve is still to be shown, now that all answers are here:
+        neither a plain value beside a record nor a stale record is."""
+        if not self.has_record:
+            return True
+        encoded = _encoded(values[0])
+        if self.immutable is not None:
+            return encoded == self.immutable
+        assert self.signed is not None
+        return encoded == self.signed.encoded
+
+    def _is_believed(self, encoded: bytes, record: SignedRecord) -> bool:
+        verdict = self._verdicts.get(encoded)
+        if verdict is None:
+            try:
+                self._check(record)
+                verdict = record
+            except RecordRefused as refusal:
+                verdict = refusal
+                if self.error is None or isinstance(refusal, (RecordExpired, RecordStale)):
+                    self.error = refusal
+            self._verdicts[encoded] = verdict
+        if isinstance(verdict, RecordRefused):
+            self.refused[verdict.reason] += 1
+            return False
+        return True
+
+    def _check(self, record: SignedRecord) -> None:
+        records.check_place(record, self._key)
+        records.check_signature(record, self._verify)
+        self.newest_seq = max(record.seq, self.newest_seq or 0)
+        if record.expires is not None and record.expires <= self._wall():
+            raise RecordExpired
+        if record.seq < self._least_seq:
+            raise RecordStale
+
+
+def _encoded(value: Any) -> bytes:
+    if type(value) is bytes:  # what most values are
+        return b"%d:%b" % (len(value), value)
+    return bencoding.encode(value)
+
+
+def _rank(record: SignedRecord) -> tuple[int, bytes]:
+    """Of two records, the one that counts; where a signer used a number twice, everybody is to
+    choose the same."""
+    return record.seq, record.encoded_value

@@ -1,0 +1,41 @@
+"""What programs hand in, checked and made ready for the wire."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from kademlua.core import ids
+from kademlua.core.params import Params
+from kademlua.core.wire import replies
+
+
+def checked_key(key: object) -> bytes:
+    """A key or id of 20 bytes; TypeError or ValueError where it is none."""
+    if not isinstance(key, bytes):
+        raise TypeError(f"a key is {ids.ID_BYTES} bytes (sha1(text) makes one), not {key!r:.60}")
+    if len(key) != ids.ID_BYTES:
+        raise ValueError(f"a key has {ids.ID_BYTES} bytes, not {len(key)}")
+    return key
+
+
+def checked_value(value: Any, params: Params) -> bytes:
+    """A value, bencoded; TypeError for what has no such form, ValueError for one too large."""
+    encoded = replies.encode_value(value)
+    if len(encoded) > params.max_value_bytes:
+        raise ValueError(f"a value has at most {params.max_value_bytes:,} bytes, bencoded")
+    return encoded
+
+
+def checked_ttl(ttl: object, params: Params) -> int:
+    """A time to live as it is sent: whole seconds, rounded up; of None, ``Params.ttl``.
+
+    TypeError for what is no number, ValueError for one that is out of bounds.
+    """
+    if ttl is None:
+        return max(1, int(min(params.ttl, params.max_ttl)))
+    if isinstance(ttl, bool) or not isinstance(ttl, (int, float)):
+        raise TypeError(f"a time to live is a number of seconds, not {ttl!r:.60}")
+    if not 0 < ttl <= params.max_ttl:
+        raise ValueError(f"a time to live is 1 to {params.max_ttl:,} s, not {ttl:g}")
+    return math.ceil(ttl)

@@ -1,0 +1,1 @@
+"""The wire format: bencoding, packets, requests and replies."""

@@ -1,0 +1,178 @@
+"""Packets: the 32 bytes ahead of a payload, requests and responses.
+
+Layout, network byte order: version (1) · sender's id (20) · rpc id (8) · call (1) ·
+payload length (2) · payload. ``docs/protocol.md`` says it to the byte. What is inside of
+payloads, RPC by RPC, is in ``payloads``. Any bytes either parse here or raise WireError.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from kademlua.core.errors import WireError
+from kademlua.core.ids import ID_BYTES
+from kademlua.core.wire import bencoding, fast_decode
+
+VERSION = 1
+"""The version in the header."""
+MINOR = 1
+"""What this implementation says in a request's ``v``."""
+
+REQUEST = 1
+RESPONSE = 129
+NO_SUCH_RPC = 130
+RPC_RAISED = 131
+CHALLENGE = 132
+"""In a private network only: the request needs a ticket. ``keyed.py`` keeps it to itself."""
+
+RPC_ID_BYTES = 8
+_HEADER = struct.Struct("!B20s8sBH")
+MAX_PAYLOAD = 65_507 - _HEADER.size
+"""What fits a UDP datagram on IPv4: 65,475 bytes."""
+_SHORT_HEADER = struct.Struct("!B20s8sB")
+HEADER_BYTES = _HEADER.size
+SHORTEST = _SHORT_HEADER.size
+"""Bytes of an error response, which ends behind the call byte."""
+CALL_AT = SHORTEST - 1
+"""Where the call byte stands."""
+RPC_ID_AT = CALL_AT - RPC_ID_BYTES
+UNBOUNDED = MAX_PAYLOAD + _HEADER.size
+"""The room of an answer to a sender whose address is verified."""
+
+
+class Request:
+    """A peer's question: who asks, under which rpc id, for what."""
+
+    __slots__ = ("args", "name", "read_only", "room", "rpc_id", "sender_id", "version")
+
+    def __init__(
+        self,
+        sender_id: bytes,
+        rpc_id: bytes,
+        name: bytes,
+        args: list[Any],
+        version: int = 0,
+        read_only: bool = False,
+    ) -> None:
+        self.sender_id = sender_id
+        self.rpc_id = rpc_id
+        self.name = name
+        self.args = args
+        self.version = version
+        """The minor version that the sender speaks: 0 where it does not say."""
+        self.read_only = read_only
+        """The sender is a client: it is not to enter routing tables."""
+        self.room = UNBOUNDED
+        """Bytes that a datagram in answer may have: few where the sender's address may be
+        forged."""
+
+
+class Response:
+    """A peer's answer; its payload is read once it is known what was asked."""
+
+    __slots__ = ("call", "payload", "rpc_id", "sender_id")
+
+    def __init__(self, sender_id: bytes, rpc_id: bytes, call: int, payload: bytes) -> None:
+        self.sender_id = sender_id
+        self.rpc_id = rpc_id
+        self.call = call
+        """129, or 130 and 131 for errors."""
+        self.payload = payload
+
+
+def decode(datagram: bytes) -> Request | Response:
+    """The packet in a datagram; WireError with its reason where there is none."""
+    size = len(datagram)
+    if size < _HEADER.size:
+        return _decode_short(datagram)
+    version, sender_id, rpc_id, call, length = _HEADER.unpack_from(datagram)
+    if version != VERSION:
+        raise WireError("other version")
+    end = _HEADER.size + length
+    if call == REQUEST or call == RESPONSE:
+        if end > size:
+            raise WireError("cut")
+        payload = datagram[_HEADER.size : end]
+        if call == RESPONSE:
+            return Response(sender_id, rpc_id, call, payload)
+        return _decode_request(sender_id, rpc_id, payload)
+    return _decode_short(datagram)
+
+
+def _decode_short(datagram: bytes) -> Response:
+    """An error response, which ends behind the call byte."""
+    if len(datagram) < _SHORT_HEADER.size:
+        raise WireError("short")
+    version, sender_id, rpc_id, call = _SHORT_HEADER.unpack_from(datagram)
+    if version != VERSION:
+        raise WireError("other version")
+    if call == NO_SUCH_RPC or call == RPC_RAISED:
+        return Response(sender_id, rpc_id, call, b"")
+    raise WireError("short" if call in (REQUEST, RESPONSE) else "unknown call")
+
+
+def _decode_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> Request:
+    known = fast_decode.read_request(payload)
+    if known is not None:
+        shape, read = known
+        return Request(sender_id, rpc_id, shape.name, read, shape.version, shape.read_only)
+    body = bencoding.decode(payload)
+    if type(body) is not dict:
+        raise WireError("bad request")
+    name, args = body.get(b"name"), body.get(b"args")
+    if type(name) is not bytes or type(args) is not list:
+        raise WireError("bad request")
+    version = body.get(b"v", 0)
+    return Request(
+        sender_id,
+        rpc_id,
+        name,
+        args,
+        version if type(version) is int and version > 0 else 0,
+        body.get(b"ro") == 1,
+    )
+
+
+def decode_values(payload: bytes) -> list[Any]:
+    """A response's return values; WireError where the payload is no list."""
+    known = fast_decode.read_values(payload)
+    if known is not None:
+        return known
+    values: list[Any] = bencoding.decode(payload)
+    if type(values) is not list:
+        raise WireError("bad response")
+    return values
+
+
+def encode_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> bytes:
+    """A request's datagram; ValueError where the payload is over 65,475 bytes."""
+    return _encode(sender_id, rpc_id, REQUEST, payload)
+
+
+def encode_response(sender_id: bytes, rpc_id: bytes, payload: bytes) -> bytes:
+    """A response's datagram; ValueError where the payload is over 65,475 bytes."""
+    return _encode(sender_id, rpc_id, RESPONSE, payload)
+
+
+def _encode(sender_id: bytes, rpc_id: bytes, call: int, payload: bytes) -> bytes:
+    if len(payload) > MAX_PAYLOAD:
+        raise ValueError(f"a payload has at most {MAX_PAYLOAD:,} bytes, not {len(payload):,}")
+    return _HEADER.pack(VERSION, sender_id, rpc_id, call, len(payload)) + payload
+
+
+def encode_error(sender_id: bytes, rpc_id: bytes, code: int) -> bytes:
+    """The datagram of an error response, 130 or 131."""
+    return _SHORT_HEADER.pack(VERSION, sender_id, rpc_id, code)
+
+
+def encode_call(name: bytes, args: bytes, read_only: bool) -> bytes:
+    """A request's payload: its RPC, its arguments (bencoded, in a row), what we speak.
+
+    The keys are sorted, as bencoding wants them; the original reads any order.
+    """
+    client = b"2:roi1e" if read_only else b""
+    return b"d4:argsl%be4:name%d:%b%b1:vi%dee" % (args, len(name), name, client, MINOR)
+
+
+assert _HEADER.size == 1 + ID_BYTES + RPC_ID_BYTES + 1 + 2

@@ -1,0 +1,314 @@
+"""What is inside of payloads, RPC by RPC: arguments and return values, 1.0 and 1.1.
+
+Writers join bytes that stand ready. Readers take decoded return values and raise
+WireError for whatever does not have the RPC's form, so that no caller looks twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kademlua.core.contact import PACKED_V4, PACKED_V6, Contact, ContactPool, join_listed
+from kademlua.core.errors import WireError
+from kademlua.core.ids import ID_BYTES
+from kademlua.core.wire import bencoding
+
+PONG = b"li5ee"
+CLIENT_PONG = b"li5ed2:roi1eee"
+"""What a client answers to a ping of 1.1."""
+REACHED = b"le"
+STORED = b"li1ee"
+TAKEN_AWAY = b"li1ee"
+NOTHING_THERE = b"li0ee"
+FAREWELL = b"le"
+BAD_KEY_FINDNODE = b"li0ee"
+BAD_KEY_FINDVALUE = b"llee"
+BAD_KEY_STORE = b"li0ee"
+
+REMOVED = "removed by its owner"
+"""Why a value that is handed on is refused: its owner took it away."""
+LEAVING = "is leaving"
+"""Why a node that ends refuses a value."""
+
+Reach = tuple[bool, bool]
+"""Whether contacts of IPv4, and of IPv6, are of use to whoever reads an answer."""
+
+MAX_CONTACTS = 64
+"""Contacts taken from one answer: no honest one holds more, a liar may send thousands."""
+
+
+MAX_TOKEN_BYTES = 64
+"""A token of others may be so long."""
+
+
+def args_key(key: bytes) -> bytes:
+    """The arguments of findnode."""
+    return b"20:" + key
+
+
+def args_findvalue(key: bytes, howmany: int, skip: int = 0) -> bytes:
+    """The arguments of findvalue; ``skip`` values are passed over, which were there before."""
+    behind = b"i%de" % skip if skip else b""
+    return b"20:%bi%de%b" % (key, howmany, behind)
+
+
+def args_store(
+    key: bytes,
+    encoded: bytes,
+    overwrite: bool,
+    ttl: int,
+    owner: Contact | None = None,
+    swaps: int | None = None,
+    token: bytes = b"",
+) -> bytes:
+    """The arguments of store; ``encoded`` is the bencoded value, ``ttl`` how many seconds it
+    has. With ``owner`` it is handed on for this one; with ``swaps`` it is to replace only the
+    signed record of that sequence number; ``token`` is what the holder gave."""
+    fields = b"" if swaps is None else b"3:casi%de" % swaps
+    if owner is not None:
+        fields += b"5:owner%d:%b" % (len(owner.packed), owner.packed)
+    if fields:
+        fields = b"d%be" % fields
+    start = b"20:%b%bi%de%d:%b" % (key, encoded, overwrite, len(token), token)
+    return b"%bi%de%b" % (start, ttl, fields)
+
+
+def args_remove(key: bytes, ttl: int, token: bytes = b"") -> bytes:
+    """The arguments of remove; ``ttl`` is how many seconds the value may still have, ``token``
+    what the holder gave."""
+    shown = b"%d:%b" % (len(token), token) if token else b""
+    return b"20:%bi%de%b" % (key, ttl, shown)
+
+
+def args_leave(is_handed_over: bool) -> bytes:
+    """The arguments of leave."""
+    return b"i%de" % is_handed_over
+
+
+def args_lacks(key: bytes, lacking: Sequence[Contact], cache: Contact | None = None) -> bytes:
+    """The arguments of lacks: who should hold a key and does not; who may cache it."""
+    lacking_ids = b"".join([contact.id for contact in lacking])
+    packed = b"%d:%b" % (len(cache.packed), cache.packed) if cache is not None else b""
+    return b"20:%b%d:%b%b" % (key, len(lacking_ids), lacking_ids, packed)
+
+
+def args_reach(contact: Contact) -> bytes:
+    """The arguments of reach, where it names who is to be reached."""
+    return b"%d:%b" % (len(contact.packed), contact.packed)
+
+
+def args_any(args: Sequence[Any]) -> bytes:
+    """The arguments of any other RPC; TypeError for what can't be bencoded."""
+    return b"".join([bencoding.encode(arg) for arg in args])
+
+
+def encode_value(value: Any) -> bytes:
+    """A value bencoded; TypeError for what bencoding has no form for, or over 61 levels."""
+    if type(value) is bytes:  # most are; it saves 0.6 µs
+        return b"%d:%b" % (len(value), value)
+    return bencoding.encode(value, inside=3)  # as it stands in an answer to findvalue
+
+
+def decode_value(encoded: bytes) -> Any:
+    """The value that ``encode_value`` made bytes of."""
+    return bencoding.decode(encoded)
+
+
+def findnode_reply(contacts: list[Contact], version: int, token: bytes = b"") -> bytes:
+    """The return value of findnode, in the form that the caller's version reads."""
+    if version == 0:
+        return b"l%be" % join_listed(contacts)
+    return b"ld%b%bee" % (_closest(contacts), _token(token))
+
+
+def findvalue_reply(
+    contacts: list[Contact],
+    values: list[bytes],
+    version: int,
+    token: bytes = b"",
+    more: int = 0,
+) -> bytes:
+    """The return value of findvalue; ``values`` are bencoded, and so many ``more`` are there."""
+    if version == 0:
+        found = b"6:retvall%be" % b"".join(values) if values else b""
+        return b"ld7:closest%b%bee" % (join_listed(contacts), found)
+    if not values:
+        return b"ld%b%bee" % (_closest(contacts), _token(token))
+    left = b"4:morei%de" % more if more else b""
+    retval = b"".join(values)
+    return b"ld%b%b6:retvall%be%bee" % (_closest(contacts), left, retval, _token(token))
+
+
+def _token(token: bytes) -> bytes:
+    return b"5:token%d:%b" % (len(token), token) if token else b""
+
+
+AROUND_FINDVALUE = 96
+"""An answer to findvalue has at most so many bytes around its contacts and values."""
+
+
+def bytes_of(contacts: list[Contact], version: int) -> int:
+    """How many bytes contacts have in an answer to a version."""
+    if version:
+        return sum([len(contact.packed) for contact in contacts])
+    return sum([len(contact.listed) for contact in contacts])
+
+
+def fitting(contacts: list[Contact], version: int, room: int) -> list[Contact]:
+    """As many contacts from the front as have so many bytes in an answer to a version."""
+    for count, contact in enumerate(contacts):
+        room -= len(contact.packed) if version else len(contact.listed)
+        if room < 0:
+            return contacts[:count]
+    return contacts
+
+
+def refused_reply(reason: str) -> bytes:
+    """The return values of a refused store: 0, and the reason where 1.0 does not look."""
+    text = reason.encode()
+    return b"li0e%d:%be" % (len(text), text)
+
+
+def lacks_reply(count: int) -> bytes:
+    """The return value of lacks: how many will be given the values."""
+    return b"li%dee" % count
+
+
+def reach_reply(is_made: bool) -> bytes:
+    """The return value of reach: whether an attempt is made."""
+    return b"li%dee" % is_made
+
+
+def getsocket_reply(addr: str, port: int) -> bytes:
+    """The return value of getsocket."""
+    text = addr.encode()
+    return b"ld4:addr%d:%b4:porti%deee" % (len(text), text, port)
+
+
+def _closest(contacts: list[Contact]) -> bytes:
+    v4 = b"".join([c.packed for c in contacts if len(c.packed) == PACKED_V4])
+    if len(v4) == PACKED_V4 * len(contacts):
+        return b"7:closest%d:%b" % (len(v4), v4)
+    v6 = b"".join([c.packed for c in contacts if len(c.packed) == PACKED_V6])
+    return b"7:closest%d:%b8:closest6%d:%b" % (len(v4), v4, len(v6), v6)
+
+
+def read_findnode(values: list[Any], pool: ContactPool, reach: Reach) -> list[Contact]:
+    """The contacts in an answer to findnode or findvalue, of either version."""
+    first = values[0] if values else None
+    if type(first) is dict:
+        return _read_closest(first, pool, reach)
+    if type(first) is list:
+        return _read_listed(first, pool, reach)
+    raise WireError("bad response")
+
+
+def read_retval(values: list[Any]) -> list[Any]:
+    """The values in an answer to findvalue; its contacts are read as those of findnode."""
+    first = values[0] if values else None
+    if type(first) is dict:
+        found = first.get(b"retval", [])
+        if type(found) is list:
+            return found
+    raise WireError("bad response")
+
+
+def read_more(values: list[Any]) -> int:
+    """How many values follow behind those in an answer to findvalue."""
+    more = values[0].get(b"more", 0)
+    return more if type(more) is int and more > 0 else 0
+
+
+def read_token(values: list[Any]) -> bytes:
+    """The token in an answer to findnode or findvalue; empty where there is none."""
+    first = values[0] if values else None
+    token = first.get(b"token", b"") if type(first) is dict else b""
+    return token if type(token) is bytes and len(token) <= MAX_TOKEN_BYTES else b""
+
+
+def read_store(values: list[Any]) -> str | None:
+    """None where a value was stored, else why not."""
+    if not values or type(values[0]) is not int:
+        raise WireError("bad response")
+    if values[0] == 1:
+        return None
+    if len(values) > 1 and type(values[1]) is bytes:
+        return values[1][:200].decode(errors="replace")
+    return "refused without a reason"
+
+
+def read_remove(values: list[Any]) -> str | None:
+    """None: whoever answers a remove with a number has the value no more."""
+    if not values or type(values[0]) is not int:
+        raise WireError("bad response")
+    return None
+
+
+def read_reach(values: list[Any]) -> bool:
+    """Whether the callee said that an attempt is made to reach us."""
+    return bool(values) and values[0] == 1
+
+
+def is_client(payload: bytes) -> bool:
+    """Whether the payload of an answer to a ping says that a client sent it."""
+    if payload in (PONG, CLIENT_PONG):
+        return payload == CLIENT_PONG
+    try:
+        values = bencoding.decode(payload)
+    except WireError:
+        return False
+    more = values[1] if type(values) is list and len(values) > 1 else None
+    return type(more) is dict and more.get(b"ro") == 1
+
+
+def read_contact(packed: Any, pool: ContactPool) -> Contact:
+    """A single packed contact."""
+    if type(packed) is not bytes:
+        raise WireError("bad contact")
+    return pool.unpack(packed)
+
+
+def read_getsocket(values: list[Any]) -> tuple[str, int]:
+    """Our own address and port as the peer saw them; text of the peer's, not checked."""
+    first = values[0] if values else None
+    if type(first) is dict:
+        addr, port = first.get(b"addr"), first.get(b"port")
+        if type(addr) is bytes and type(port) is int and len(addr) <= 64 and 0 < port < 65536:
+            return addr.decode(errors="replace"), port
+    raise WireError("bad response")
+
+
+def _read_closest(answer: dict[bytes, Any], pool: ContactPool, reach: Reach) -> list[Contact]:
+    closest = answer.get(b"closest", b"")
+    if type(closest) is list:
+        return _read_listed(closest, pool, reach)
+    contacts: list[Contact] = []
+    for packed, size, is_reached in (
+        (closest, PACKED_V4, reach[0]),
+        (answer.get(b"closest6", b""), PACKED_V6, reach[1]),
+    ):
+        if type(packed) is not bytes:
+            raise WireError("bad response")
+        if packed and is_reached:
+            contacts += pool.unpack_all(packed[: MAX_CONTACTS * size], size)
+    return contacts
+
+
+def _read_listed(listed: list[Any], pool: ContactPool, reach: Reach) -> list[Contact]:
+    contacts = []
+    for item in listed[:MAX_CONTACTS]:
+        if type(item) is not list or len(item) < 3:
+            raise WireError("bad contact")
+        addr, port, node_id = item[:3]
+        if type(addr) is not bytes or type(port) is not int or type(node_id) is not bytes:
+            raise WireError("bad contact")
+        if len(addr) > 64 or len(node_id) != ID_BYTES:
+            raise WireError("bad contact")
+        try:
+            contact = pool.contact(addr.decode("ascii"), port, node_id)
+        except ValueError:  # UnicodeDecodeError is one too
+            raise WireError("bad contact") from None
+        if reach[contact.is_ipv6]:
+            contacts.append(contact)
+    return contacts

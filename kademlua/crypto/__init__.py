@@ -1,0 +1,1 @@
+"""Signing keys, signature checks and key files."""

@@ -1,0 +1,81 @@
+"""The pieces of the API's description: operations, parameters, answers (OpenAPI 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from kademlua.http.value_codec import BYTES, JSON, TEXT
+
+PROBLEM = "application/problem+json"
+_WORDS = {
+    400: "A parameter, or the request itself, is wrong.",
+    401: "This takes the token.",
+    403: "A page from elsewhere asked.",
+    404: "There is none; or the path is no key.",
+    406: "There is no such form of it.",
+    409: "There is no node to do it with.",
+    411: "A chunked body; send its length.",
+    413: "The value is too large.",
+    415: "No such content type is taken.",
+    421: "The node is not known by the name in Host.",
+    422: "The body is no value of the network.",
+    502: "No node took it.",
+    503: "The node is not joined, too busy, or about to end.",
+}
+_ALWAYS = (400, 401, 403, 421)
+
+
+def ref(name: str) -> dict[str, Any]:
+    """A body of the form of this name."""
+    return {"schema": {"$ref": f"#/components/schemas/{name}"}}
+
+
+def operation(
+    summary: str,
+    content: dict[str, Any] | None,
+    errors: Iterable[int] = (),
+    *,
+    parameters: Iterable[dict[str, Any]] = (),
+    body: bool = False,
+    plain: bool = False,
+) -> dict[str, Any]:
+    """One method of a path; without ``content`` its answer is empty, and where ``plain``, an
+    error's body is as that of success."""
+    responses: dict[str, Any] = {"204": {"description": "Done."}}
+    if content is not None:
+        responses = {"200": {"description": "Done.", "content": content}}
+    for status in sorted({*_ALWAYS, *errors}):
+        responses[str(status)] = {"description": _WORDS[status], "content": _problem()}
+    if plain:
+        responses["503"] = {"description": "It is not so.", "content": content}
+    described: dict[str, Any] = {"summary": summary, "responses": responses}
+    if parameters:
+        described["parameters"] = list(parameters)
+    if body:
+        raw = {"schema": {"type": "string", "format": "binary"}}
+        described["requestBody"] = {
+            "required": True,
+            "content": {JSON: ref("Value"), BYTES: raw, TEXT: {"schema": {"type": "string"}}},
+        }
+    return described
+
+
+def _problem() -> dict[str, Any]:
+    return {PROBLEM: ref("Problem")}
+
+
+def parameter(name: str, schema: dict[str, Any], text: str, **more: Any) -> dict[str, Any]:
+    """A parameter in the query."""
+    return {"name": name, "in": "query", "schema": schema, "description": text} | more
+
+
+def number(name: str, default: int, most: int, text: str) -> dict[str, Any]:
+    """A whole number from 1 on in the query."""
+    schema = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
+    return parameter(name, schema, text)
+
+
+def flag(name: str, text: str) -> dict[str, Any]:
+    """True or false in the query; false unless said."""
+    return parameter(name, {"type": "boolean", "default": False}, text)

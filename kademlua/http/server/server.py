@@ -1,0 +1,173 @@
+"""HttpServer: gevent's WSGI server in the node's hub, with bounds to all that a client can do."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from io import BytesIO
+from typing import Any
+
+import gevent
+from gevent.pywsgi import LoggingLogAdapter, WSGIHandler, WSGIServer
+
+from kademlua.core.contact import Endpoint
+from kademlua.http.server.connection_limits import Connections
+from kademlua.http.server.request_head import Head, RequestRefused, check_request_line
+from kademlua.http.server.work_limiter import Turnstile
+
+logger = logging.getLogger(__name__)
+
+_ACCEPTED_AT_ONCE = 4
+"""Connections taken in a turn of the loop: each takes 50 µs."""
+_MAX_LINE = 8_192
+
+
+class _Handler(WSGIHandler):
+    """One connection: its requests one after the other."""
+
+    server: _Server
+
+    def handle(self) -> None:
+        """Answer requests until the client or this side has enough."""
+        connections = self.server.connections
+        if not connections.enter(self):
+            self.socket.close()
+            return
+        try:
+            # Head and body of an answer go out one after the other, and neither shall wait.
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            super().handle()
+        except OSError:  # the client is gone
+            pass
+        finally:
+            connections.leave(self)
+
+    def hang_up(self) -> None:
+        """End the connection; who reads or writes finds its end."""
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except (OSError, AttributeError):  # the client was quicker, or the handler has ended
+            pass
+
+    def handle_one_request(self) -> Any:
+        self.server.connections.waits(self)
+        return super().handle_one_request()
+
+    def read_requestline(self) -> str:
+        self.rfile.peek(1)  # wait for the client
+        self.server.turnstile.enter()
+        return self.rfile.readline(_MAX_LINE).decode("latin-1")
+
+    def read_request(self, raw_requestline: str) -> Any:
+        check_request_line(raw_requestline)
+        super().read_request(raw_requestline)
+        self._body = self._read_body()
+        self.server.connections.works(self)
+        return True
+
+    def _read_body(self) -> bytes:
+        """The whole body, while the client can still be hung up on for being slow."""
+        head: Any = self.headers
+        length = head.body_length(self.server.max_body)
+        self.content_length = 0  # nothing is left to be read by gevent's server
+        if length == 0:
+            return b""
+        if head.get("expect", "").lower() == "100-continue":
+            self.socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise RequestRefused("400 Bad Request")
+        return body
+
+    def MessageClass(self, fp: Any, *_: object) -> Any:  # noqa: N802
+        return Head.read(fp)
+
+    def get_environ(self) -> dict[str, Any]:
+        environ = super().get_environ()
+        environ["wsgi.input"] = BytesIO(self._body)
+        environ["kademlua.lasts"] = self._lasts
+        return environ
+
+    def _lasts(self) -> None:
+        self.server.connections.lasts(self)
+
+    def _connection_upgrade_requested(self) -> bool:
+        return False
+
+    def _handle_client_error(self, ex: Exception) -> tuple[str, bytes]:
+        status = ex.status if isinstance(ex, RequestRefused) else "400 Bad Request"
+        self.server.refused += 1
+        head = f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        return status[:3], head.encode()
+
+    def _log_error(self, t: type[BaseException], v: BaseException, tb: Any) -> None:
+        if not issubclass(t, (gevent.GreenletExit, OSError)):
+            logger.error("a request failed", exc_info=(t, v, tb))
+
+
+class _Server(WSGIServer):
+    """gevent's, with what its handlers share."""
+
+    max_accept = _ACCEPTED_AT_ONCE
+
+    def __init__(self, listener: Any, application: Any, max_body: int) -> None:
+        super().__init__(
+            listener,
+            application,
+            log=None,
+            error_log=LoggingLogAdapter(logger, logging.DEBUG),
+            handler_class=_Handler,
+            environ={"SERVER_NAME": "localhost"},  # else it asks the resolver
+        )
+        self.connections = Connections()
+        self.turnstile = Turnstile()
+        self.max_body = max_body
+        self.refused = 0
+        """Requests that were none."""
+
+
+class HttpServer:
+    """Serves a WSGI application from the hub of whoever starts it."""
+
+    def __init__(self, listen: Endpoint, application: Any, max_body: int) -> None:
+        """``listen`` is an IP address of this machine and a port, 0 for a free one; a body has
+        ``max_body`` bytes at most."""
+        family = socket.AF_INET6 if ":" in listen[0] else socket.AF_INET
+        self._listener = gevent.socket.socket(family, socket.SOCK_STREAM)
+        self._listen = listen
+        self._server = _Server(self._listener, application, max_body)
+
+    def start(self) -> None:
+        """Bind and begin to answer; OSError where the port is in use."""
+        listener = self._listener
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(self._listen)
+            listener.listen(128)
+        except OSError:
+            listener.close()
+            raise
+        self._server.start()
+        self._server.connections.start()
+
+    def close(self) -> None:
+        """Stop, and end all connections; idempotent."""
+        self._server.connections.close()
+        self._server.turnstile.close()
+        self._server.stop(timeout=1)
+
+    @property
+    def local(self) -> Endpoint:
+        """Where it listens."""
+        host, port = self._listener.getsockname()[:2]
+        return host, port
+
+    def counts(self) -> dict[str, int]:
+        """Open connections, those that were ended for being slow or too many, and requests
+        that were none."""
+        connections = self._server.connections
+        return {
+            "connections": len(connections),
+            "ended_early": connections.ended_early,
+            "malformed": self._server.refused,
+        }

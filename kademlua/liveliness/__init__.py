@@ -1,0 +1,1 @@
+"""The liveliness manager: which contacts are alive."""

@@ -1,0 +1,1 @@
+"""Network lookups: for nodes and for values."""

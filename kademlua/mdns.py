@@ -1,0 +1,182 @@
+"""Discovery: finds other nodes on the same link, and lets them find this one.
+
+By multicast DNS and DNS service discovery (RFC 6762, RFC 6763), of which the library zeroconf
+knows everything. It has a thread of its own; what it finds is handed to the node's hub.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections import deque
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+import gevent
+import ifaddr
+import zeroconf
+from gevent import Greenlet
+from gevent.event import Event
+
+from kademlua.core.contact import Endpoint, canonical_address, format_endpoint
+from kademlua.core.errors import KademluaError
+from kademlua.node.node import Node
+
+logger = logging.getLogger(__name__)
+
+SERVICE = "_kademlua._udp.local."
+PAUSE = 10.0
+"""Seconds between two times of meeting those who were found."""
+_AT_ONCE = 8
+"""Nodes met at a time."""
+_WAITING = 256
+"""Addresses that wait for their turn; of more, the oldest are left out: on a link with so many
+nodes, those that were met know the others."""
+_ANSWER_MS = 3_000
+_LONGEST_LABEL = 64
+
+
+class Discovery:
+    """While entered, the node is announced, and meets whom it hears of."""
+
+    def __init__(self, node: Node, labels: Sequence[str] = ("",)) -> None:
+        """``labels`` tell networks on one link apart. The first one is announced; nodes of
+        other ones than these are left alone."""
+        if any(len(label) > _LONGEST_LABEL for label in labels):
+            raise ValueError(f"a label has at most {_LONGEST_LABEL} characters")
+        self._node = node
+        self._labels = labels
+        self._found: deque[Endpoint] = deque(maxlen=_WAITING)
+        self._heard = Event()
+        hub = gevent.get_hub()
+        self._pool = hub.threadpool
+        self._wake = hub.loop.async_()
+        self._zeroconf: zeroconf.Zeroconf | None = None
+        self._greenlet: Greenlet[..., None] | None = None
+
+    def __enter__(self) -> Discovery:
+        self._wake.start(self._heard.set)
+        self._greenlet = gevent.spawn(self._run)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._greenlet is not None:
+            self._greenlet.kill()
+        if self._zeroconf is not None:
+            self._pool.apply(self._zeroconf.close)  # with a farewell to all who listen
+        self._wake.stop()
+        self._wake.close()
+
+    # In the node's hub.
+
+    def _run(self) -> None:
+        try:
+            self._zeroconf = self._pool.apply(self._open)
+            self._pool.apply(self._announce, (self._zeroconf,))
+        except (OSError, zeroconf.Error) as error:
+            logger.warning("nodes on this link can't be discovered: %s", error)
+            return
+        while True:
+            self._heard.wait()
+            self._heard.clear()
+            self._meet()
+            gevent.sleep(PAUSE)
+            if self._found:
+                self._heard.set()
+
+    def _meet(self) -> None:
+        strangers: list[Endpoint] = []
+        known = {contact.endpoint for contact in self._node.table}
+        while self._found and len(strangers) < _AT_ONCE:
+            endpoint = self._found.popleft()
+            if endpoint not in known and endpoint not in strangers:
+                strangers.append(endpoint)
+        if not strangers:
+            return
+        logger.info("new on this link: %s", ", ".join(map(format_endpoint, strangers)))
+        try:
+            self._node.meet(strangers)
+        except KademluaError as error:
+            logger.info("could not meet them: %s", error)
+
+    # In threads.
+
+    def _open(self) -> zeroconf.Zeroconf:
+        host = self._node.local[0]
+        if ipaddress.ip_address(host).is_unspecified:
+            found = zeroconf.Zeroconf(ip_version=zeroconf.IPVersion.All)
+        else:
+            found = zeroconf.Zeroconf(interfaces=[host])
+        return found
+
+    def _announce(self, daemon: zeroconf.Zeroconf) -> None:
+        host, port = self._node.local
+        daemon.register_service(
+            zeroconf.ServiceInfo(
+                SERVICE,
+                self._name,
+                parsed_addresses=own_addresses(host),
+                port=port,
+                properties={"net": self._labels[0]},
+            )
+        )
+        zeroconf.ServiceBrowser(daemon, SERVICE, handlers=[self._heard_of])
+
+    @property
+    def _name(self) -> str:
+        return f"{self._node.id.hex()}.{SERVICE}"
+
+    def _heard_of(
+        self,
+        zeroconf: zeroconf.Zeroconf,
+        service_type: str,
+        name: str,
+        state_change: zeroconf.ServiceStateChange,
+    ) -> None:
+        if state_change.name == "Removed" or name == self._name:
+            return
+        info = zeroconf.get_service_info(service_type, name, _ANSWER_MS)
+        if info is not None:
+            for endpoint in endpoints_of(info, self._labels):
+                self._found.append(endpoint)
+                self._wake.send()
+
+
+def endpoints_of(info: Any, labels: Sequence[str]) -> list[Endpoint]:
+    """Where an announced node is; nowhere where it is of a network with another label.
+
+    ``info`` is a ``zeroconf.ServiceInfo``, as a stranger wrote it.
+    """
+    label = info.properties.get(b"net") or b""
+    if label not in [each.encode() for each in labels] or not info.port:
+        return []
+    found = []
+    for addr in info.parsed_addresses()[:_AT_ONCE]:
+        try:
+            found.append((canonical_address(addr)[0], info.port))
+        except ValueError:  # with a scope, which stands for nothing elsewhere
+            continue
+    return found
+
+
+def own_addresses(host: str) -> list[str]:
+    """The addresses to announce of a node that listens on ``host``: where that is all of this
+    machine's, those of its networks."""
+    if not ipaddress.ip_address(host).is_unspecified:
+        return [host]
+    found = []
+    for adapter in ifaddr.get_adapters():
+        for each in adapter.ips:
+            text = each.ip if isinstance(each.ip, str) else each.ip[0]
+            addr = ipaddress.ip_address(text.partition("%")[0])
+            # Of IPv6, those of the link mean nothing without the name of the interface.
+            reached = addr.version == 4 or (host == "::" and not addr.is_link_local)
+            if reached and not addr.is_loopback:
+                found.append(str(addr))
+    return found

@@ -1,0 +1,1 @@
+"""Joining a network, staying in it and being reachable."""

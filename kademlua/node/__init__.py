@@ -1,0 +1,1 @@
+"""The node: everything assembled, and its public operations."""

@@ -1,0 +1,65 @@
+"""A packet's way in: decoded, matched with its call or answered, its sender noted."""
+
+from __future__ import annotations
+
+from kademlua.core.contact import Endpoint
+from kademlua.core.errors import WireError
+from kademlua.core.wire import packets
+from kademlua.core.wire.packets import CALL_AT, REQUEST, UNBOUNDED, Response
+from kademlua.liveliness.manager import LivelinessManager
+from kademlua.rpc.address_validation import Strangers
+from kademlua.rpc.client import Caller
+from kademlua.rpc.server import Handlers
+from kademlua.runtime.context import Context
+
+
+class Receiver:
+    """Takes in the datagrams of one node. Nothing here blocks, spawns or formats text."""
+
+    def __init__(
+        self,
+        context: Context,
+        caller: Caller,
+        strangers: Strangers,
+        handlers: Handlers,
+        liveliness: LivelinessManager,
+    ) -> None:
+        self._context = context
+        self._caller = caller
+        self._strangers = strangers
+        self._handlers = handlers
+        self._liveliness = liveliness
+
+    def receive(self, datagram: bytes, endpoint: Endpoint) -> None:
+        """Take in one datagram; called by the event loop's greenlet."""
+        context = self._context
+        stats = context.stats
+        stats.packets_in += 1
+        size = len(datagram)
+        stats.bytes_in += size
+        now = context.clock()
+        room = UNBOUNDED
+        if size > CALL_AT and datagram[CALL_AT] == REQUEST:
+            # Before anything is parsed: what is too much shall cost as little as can be.
+            room = self._strangers.room_for(size, endpoint, now)
+            if not room:
+                return
+        try:
+            packet = packets.decode(datagram)
+            if packet.sender_id == context.id:
+                raise WireError("own id")
+            if endpoint[1] == 0:  # no contact can have it, and nothing can be sent there
+                raise WireError("port 0")
+        except WireError as error:
+            stats.dropped[error.reason] += 1
+            return
+        if isinstance(packet, Response):
+            call = self._caller.response(packet, endpoint, now)
+            if call is not None and call.contact is not None:
+                self._liveliness.answered(call, packet.payload, now)
+                self._strangers.verified.note(call.contact.endpoint, now)
+                self._caller.finish(call, packet)
+        else:
+            packet.room = room
+            self._handlers.serve(packet, endpoint)
+            self._liveliness.asked(packet, endpoint, now)

@@ -1,0 +1,1 @@
+"""Keeping enough replicas: transfer, read repair and handover."""

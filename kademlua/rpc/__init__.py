@@ -1,0 +1,1 @@
+"""RPCs: client, server, retransmission timeouts and address validation."""

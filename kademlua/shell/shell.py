@@ -1,0 +1,158 @@
+"""The shell of a node: Python expressions, read from a terminal or a pipe.
+
+>>> Shell(node).run()
+
+Lines are awaited while the hub goes on, and evaluated in the greenlet that runs the shell:
+the node serves on while its user thinks, and while a command waits for the network.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from types import CodeType
+from typing import Any, TextIO
+
+import gevent
+from greenlet import greenlet
+
+from kademlua.node.node import Node
+from kademlua.shell.commands import Command, Leave, ShellCommands
+from kademlua.shell.line_reader import Lines, open_lines
+from kademlua.terminal.text import one_line, pretty, prompt
+
+_PATIENCE = 2.0
+"""Seconds that the first prompt waits for the node to join: with whom it joined is news."""
+
+
+class Shell:
+    """One session. Where the process gets signals, whoever handles them may ``interrupt``."""
+
+    def __init__(
+        self,
+        node: Node,
+        *,
+        lines: Lines | None = None,
+        output: TextIO | None = None,
+        width: int | None = None,
+        is_guest: bool = False,
+    ) -> None:
+        """By default on the standard input and output, and as wide as the terminal. A guest's
+        end does not end the node. Close it, or run it to its end."""
+        self._node = node
+        self._output = output or sys.stdout
+        self._width = width
+        self._end_ends = "the shell" if is_guest else "the node"
+        self._namespace = ShellCommands(
+            node, self._write, width=width, is_guest=is_guest
+        ).namespace()
+        if is_guest:  # Python's own writes where this process does
+            self._namespace["print"] = functools.partial(print, file=self._output)
+        self._lines = lines or open_lines(self._namespace)
+        self._runner: greenlet | None = None
+        self._is_evaluating = False
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person sits at a terminal."""
+        return self._lines.interactive
+
+    @property
+    def names(self) -> list[str]:
+        """The names that expressions may start with, besides those of Python."""
+        return [name for name in self._namespace if not name.startswith("__")]
+
+    def run(self) -> bool:
+        """Read and evaluate until the end of input or ``exit``; blocks this greenlet.
+
+        Returns whether the node is to end, too: asked for by ``exit``, or by the end of
+        input at a terminal.
+        """
+        self._runner = gevent.getcurrent()
+        try:
+            if self.interactive:
+                self._node.wait_joined(_PATIENCE)
+                self._write(f"Type help for the commands, ^D to end {self._end_ends}.")
+            while True:
+                line = self._lines.read(prompt(self._node))
+                if line is None:
+                    return self.interactive
+                self._evaluate(line.strip())
+        except BrokenPipeError:  # nobody reads what it says
+            return self.interactive
+        except (Leave, KeyboardInterrupt):  # or it came when an evaluation had just ended
+            return True
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Give the terminal back as it was; idempotent."""
+        self._lines.close()
+
+    def notice(self, text: str) -> None:
+        """Show a line that nobody asked for, such as one of the log, beside the prompt."""
+        self._lines.notice(text)
+
+    def interrupt(self) -> bool:
+        """Break off the evaluation that is going on; False where there is none.
+
+        For a handler of ``signal.signal``: in the midst of an evaluation that never
+        yields, it raises KeyboardInterrupt itself.
+        """
+        if not self._is_evaluating or self._runner is None:
+            return False
+        if gevent.getcurrent() is self._runner:
+            raise KeyboardInterrupt
+        runner = self._runner
+        gevent.get_hub().loop.run_callback_threadsafe(gevent.kill, runner, KeyboardInterrupt)
+        return True
+
+    def _evaluate(self, line: str) -> None:
+        """Do what a line says and show its value; a mistake of its writer ends nothing."""
+        try:
+            self._is_evaluating = True
+            try:
+                self._show(self._value(line))
+            finally:
+                self._is_evaluating = False
+        except (Leave, SystemExit):
+            raise Leave from None
+        except BrokenPipeError:
+            raise
+        except KeyboardInterrupt:
+            self._lines.notice("interrupted")
+        except Exception as error:
+            self._lines.notice(_told(error))
+
+    def _value(self, line: str) -> Any:
+        """The value of an expression; None of any other statement."""
+        code = _compiled(line)
+        if code is None:
+            return None
+        value = eval(code, self._namespace)
+        return value() if isinstance(value, Command) and value.bare else value
+
+    def _show(self, value: Any) -> None:
+        if value is not None:
+            self._write(pretty(value, self._width))
+
+    def _write(self, text: str) -> None:
+        self._output.write(text + "\n")
+        self._output.flush()
+
+
+def _compiled(line: str) -> CodeType | None:
+    """The code of an expression or a statement; None of an empty line or a comment."""
+    if not line or line.startswith("#"):
+        return None
+    try:
+        return compile(line, "<shell>", "eval")
+    except SyntaxError:
+        return compile(line, "<shell>", "exec")
+
+
+def _told(error: Exception) -> str:
+    """An error in one line."""
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    name = type(error).__name__
+    return one_line(f"{name}: {text}") if text else name

@@ -1,0 +1,1 @@
+"""The virtual network: links, latency, conditions and adversaries."""

@@ -1,0 +1,1 @@
+"""The simulated nodes, their churn and their workload."""

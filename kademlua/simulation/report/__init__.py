@@ -1,0 +1,1 @@
+"""Results of a run: metrics, text, plots and traces."""

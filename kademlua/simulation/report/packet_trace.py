@@ -1,0 +1,120 @@
+"""Trace: each packet of a run as a line of JSON.
+
+A line is a packet, in the order in which they arrived or were lost, or the beginning or
+end of an operation of the workload:
+
+    {"t": 61.2, "sent": 61.15, "from": "10.0.0.1:4000", "to": "10.0.0.9:4000",
+     "fate": "delivered", "bytes": 88, "rpc": "5f…", "call": 1, "name": "findnode", "key": "a1…"}
+    {"t": 61.3, …, "call": 129, "closest": ["10.0.0.3:4000", …]}
+    {"t": 61.1, "operation": 17, "kind": "lookup", "node": "10.0.0.1:4000", "key": "a1…",
+     "seeds": ["10.0.0.9:4000", …]}
+    {"t": 61.9, "operation": 17, …, "ok": true, "hops": 3, "rpcs": 38}
+
+``tracetree`` reads them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from kademlua.core.contact import ContactPool, Endpoint, format_endpoint
+from kademlua.core.errors import WireError
+from kademlua.core.wire import packets, replies
+from kademlua.core.wire.packets import Request
+from kademlua.simulation.clock.loop import virtual_now
+from kademlua.simulation.nodes.population import Member
+from kademlua.simulation.nodes.workload import Operation, seeds
+
+_REMEMBERED = 100_000
+
+
+class Writer:
+    """Writes the lines of one run."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self._pool = ContactPool()
+        # When packets on their way were sent; those that were lost before are forgotten in turn.
+        self._young: dict[bytes, float] = {}
+        self._old: dict[bytes, float] = {}
+
+    def sent(self, datagram: bytes) -> None:
+        """A packet that a node sends now."""
+        if len(self._young) >= _REMEMBERED:
+            self._old, self._young = self._young, {}
+        self._young[datagram] = virtual_now()
+
+    def packet(
+        self, now: float, source: Endpoint, destination: Endpoint, datagram: bytes, fate: str
+    ) -> None:
+        """A packet, as the network tells of it."""
+        line: dict[str, Any] = {
+            "t": round(now, 6),
+            "sent": round(self._young.get(datagram) or self._old.get(datagram, now), 6),
+            "from": format_endpoint(source),
+            "to": format_endpoint(destination),
+            "fate": fate,
+            "bytes": len(datagram),
+        }
+        self._write(line | self._contents(datagram))
+
+    def operation(self, operation: Operation, member: Member, key: bytes) -> None:
+        """An operation that begins or ends."""
+        line: dict[str, Any] = {
+            "t": round(virtual_now(), 6),
+            "operation": operation.number,
+            "kind": operation.kind,
+            "node": format_endpoint(member.endpoint),
+            "key": key.hex(),
+        }
+        if math.isnan(operation.ended):
+            assert member.node is not None
+            line["seeds"] = [format_endpoint(each) for each in seeds(member.node, key)]
+        else:
+            line |= {"ok": operation.ok, "hops": operation.hops, "rpcs": operation.rpcs}
+            if operation.why:
+                line["why"] = operation.why
+            if not math.isnan(operation.recall):
+                line["recall"] = round(operation.recall, 4)
+        self._write(line)
+
+    def _contents(self, datagram: bytes) -> dict[str, Any]:
+        try:
+            packet = packets.decode(datagram)
+            if isinstance(packet, Request):
+                said: dict[str, Any] = {"rpc": packet.rpc_id.hex(), "call": packets.REQUEST}
+                said["name"] = packet.name.decode("ascii", "replace")
+                if packet.args and type(packet.args[0]) is bytes:
+                    said["key"] = packet.args[0].hex()
+                return said
+            said = {"rpc": packet.rpc_id.hex(), "call": packet.call}
+            values = packets.decode_values(packet.payload) if packet.payload else []
+        except WireError as error:
+            return {"bad": error.reason}
+        if values and isinstance(values[0], (dict, list)):
+            try:
+                contacts = replies.read_findnode(values, self._pool, (True, True))
+            except WireError:
+                return said
+            said["closest"] = [format_endpoint(contact.endpoint) for contact in contacts]
+            if isinstance(values[0], dict) and values[0].get(b"retval"):
+                said["values"] = len(values[0][b"retval"])
+        return said
+
+    def _write(self, line: dict[str, Any]) -> None:
+        self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
+
+
+@contextmanager
+def writing(path: Path | None) -> Iterator[Writer | None]:
+    """A writer to a file, closed at the end; None where there is no file."""
+    if path is None:
+        yield None
+        return
+    with path.open("w", encoding="utf-8") as file:
+        yield Writer(file)

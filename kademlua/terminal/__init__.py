@@ -1,0 +1,1 @@
+"""Text for terminals, shared by the shell and the command line."""

@@ -1,0 +1,1 @@
+"""Storing values: request handlers, admission, writers and the republisher."""

@@ -1,0 +1,81 @@
+"""The forms of JSON: what goes in comes out, and what is wrong is named."""
+
+import base64
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kademlua import Contact
+from kademlua.api.fields import (
+    BadRequest,
+    Fields,
+    held_json,
+    held_of_json,
+    packed_value,
+    unpacked_value,
+)
+from kademlua.storage.export_format import Held
+
+VALUES = st.recursive(
+    st.integers(-(10**40), 10**40) | st.binary(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.binary(), inner, max_size=4),
+    max_leaves=12,
+)
+HELD = Held(bytes(20), Contact("192.0.2.1", 8001, b"i" * 20), b"5:value", False, 12.5)
+
+
+def through_json(value):
+    return json.loads(json.dumps(value))
+
+
+@given(VALUES)
+def test_a_value_comes_back_as_it_was(value):
+    assert unpacked_value(through_json(packed_value(value))) == value
+    assert Fields({"value": packed_value(value)}).value() == value
+
+
+def test_a_value_that_is_kept_comes_back_as_it_was():
+    assert held_of_json(through_json(held_json(HELD))) == HELD
+
+
+@pytest.mark.parametrize(
+    ("read", "given", "complaint"),
+    [
+        (Fields.key, {}, "'key' is missing"),
+        (Fields.key, {"key": 3}, "'key' is a text"),
+        (Fields.key, {"key": "ab"}, "'key' is 40 hex digits"),
+        (Fields.key, {"key": "ü" * 40}, "'key' is 40 hex digits"),
+        (Fields.value, {"value": "?"}, "'value' is bencoded and in base64"),
+        (Fields.value, {"value": base64.b64encode(b"5:a").decode()}, "not bencoded"),
+        (Fields.value, {"value": base64.b64encode(b"l" * 99).decode()}, "nested too deeply"),
+        (lambda fields: fields.seconds("ttl"), {"ttl": "1"}, "'ttl' is a number of seconds"),
+        (lambda fields: fields.seconds("ttl"), {"ttl": True}, "'ttl' is a number of seconds"),
+        (lambda fields: fields.seconds("ttl"), {"ttl": 10**400}, "'ttl' is a number of seconds"),
+        (lambda fields: fields.count("n", 1), {"n": 0}, "'n' is a number from 1 on"),
+        (lambda fields: fields.count("n", 1), {"n": 1.5}, "'n' is a number from 1 on"),
+        (lambda fields: fields.flag("f"), {"f": 1}, "'f' is true or false"),
+        (Fields.contacts_address, {"address": "no host", "port": 1}, "no address"),
+        (Fields.contacts_address, {"address": "::1", "port": "1"}, "'port' is a number"),
+        (Fields.contacts_address, {"address": "::1", "port": 0}, "a port is 1 to 65535"),
+        (Fields.held, {"values": 3}, "'values' is a list"),
+        (Fields.held, {"values": [3]}, "an object"),
+        (Fields.held, {"values": [held_json(HELD) | {"owner": 3}]}, "no owner"),
+        (Fields.held, {"values": [held_json(HELD) | {"left": None}]}, "'left' is a number"),
+        (Fields.held, {"values": [{"key": "00" * 20}]}, "'owner' is missing"),
+        (Fields.end, {"colour": 1}, "no field 'colour'"),
+    ],
+)
+def test_what_is_wrong_is_named(read, given, complaint):
+    with pytest.raises(BadRequest, match=complaint):
+        read(Fields(given))
+
+
+def test_what_is_left_out():
+    fields = Fields({})
+    assert fields.seconds("ttl") is None
+    assert fields.count("answers", 3) == 3
+    assert fields.flag("overwrite") is False
+    assert "key" not in fields
+    fields.end()

@@ -1,0 +1,59 @@
+"""One definition: what ``Node`` does, both hosts do, with the same arguments."""
+
+import inspect
+
+import pytest
+
+import kademlua
+from kademlua import AsyncNode, Node, ThreadedNode
+from kademlua.bridges.base import HostedNode
+
+NOT_SHARED = {"calls_in_flight", "datastore", "now", "table", "timings"}
+"""What is of the node's thread, where no other may look while it changes."""
+
+both = pytest.mark.parametrize("host", [ThreadedNode, AsyncNode])
+
+
+def public(kind: type) -> set[str]:
+    return {name for name in dir(kind) if not name.startswith("_")}
+
+
+@both
+def test_each_public_operation_of_node_is_there_and_nothing_else(host: type) -> None:
+    assert public(host) == public(Node) - NOT_SHARED
+
+
+@both
+@pytest.mark.parametrize("name", sorted(public(Node) - NOT_SHARED))
+def test_it_is_the_same_in_both_and_defined_once(name: str, host: type) -> None:
+    assert name not in vars(host)
+    mine, theirs = getattr(host, name), getattr(Node, name)
+    assert mine is getattr(HostedNode, name)
+    assert mine.__doc__ == theirs.__doc__
+    assert isinstance(mine, property) == isinstance(theirs, property)
+    if not isinstance(theirs, property):
+        assert inspect.signature(mine) == inspect.signature(theirs)
+        assert mine.__name__ == name
+
+
+@both
+def test_it_is_made_as_a_node_is(host: type) -> None:
+    assert inspect.signature(host) == inspect.signature(Node)
+    with pytest.raises(ValueError, match="a port is"):
+        host(port=-1)
+    with pytest.raises(TypeError):
+        host(colour="red")
+
+
+@both
+def test_what_it_is_can_be_read_before_it_starts(host: type) -> None:
+    params = kademlua.Params(k=8)
+    node = host(id=b"i" * 20, params=params, port=8001, host="192.0.2.1")
+    assert (node.id, node.params, node.joined) == (b"i" * 20, params, False)
+    assert node.contact.endpoint == ("192.0.2.1", 8001)
+
+
+def test_the_package_has_no_other_lazy_names() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'GreenNode'"):
+        kademlua.GreenNode  # noqa: B018
+    assert set(kademlua.__all__) <= set(dir(kademlua)) | {"AsyncNode", "ThreadedNode"}

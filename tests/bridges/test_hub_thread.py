@@ -1,0 +1,154 @@
+"""The thread to which calls are handed."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+import pytest
+
+from kademlua import NodeClosed
+from kademlua.bridges.hub_thread import HubThread
+from kademlua.bridges.thread_call import Call, idle, nobody
+
+
+class Caller:
+    """Hands calls to a thread, and waits for them with the system's events."""
+
+    def __init__(self, thread: HubThread) -> None:
+        self.thread = thread
+
+    def __call__(self, function: Callable[..., Any], *args: Any) -> Any:
+        value, error = self.told(lambda call: self.thread.submit(call), function, *args)
+        if error is not None:
+            raise error
+        return value
+
+    def end(self) -> None:
+        self.told(self.thread.end, lambda: None)
+        self.thread.join()
+
+    def told(self, hand: Callable[[Call], None], function: Callable[..., Any], *args: Any) -> Any:
+        ended = threading.Event()
+        call = Call(function, args, {}, lambda _: ended.set())
+        hand(call)
+        assert ended.wait(10), "nobody told of the end"
+        return call.take()
+
+
+@pytest.fixture
+def closed() -> list[int]:
+    """Where the thread says that it closed what it serves."""
+    return []
+
+
+@pytest.fixture
+def caller(closed: list[int]) -> Iterator[Caller]:
+    caller = Caller(HubThread("kademlua-test", lambda: closed.append(threading.get_ident())))
+    yield caller
+    caller(int)
+    caller.end()
+
+
+def test_all_calls_are_made_in_one_thread(caller: Caller, closed: list[int]) -> None:
+    idents = {caller(threading.get_ident) for _ in range(5)}
+    assert len(idents) == 1
+    assert threading.get_ident() not in idents
+    caller.end()
+    assert set(closed) == idents
+
+
+def test_one_that_waits_keeps_none_waiting(caller: Caller) -> None:
+    done: list[str] = []
+    caller.thread.submit(Call(gevent.sleep, (60,), {}, lambda _: done.append("slow")))
+    assert caller(lambda: "quick") == "quick"
+    assert done == []
+
+
+def test_errors_are_told_and_end_nothing(caller: Caller) -> None:
+    for error in (ValueError("x"), SystemExit(1), KeyboardInterrupt()):
+
+        def fail(error: BaseException = error) -> None:
+            raise error
+
+        with pytest.raises(type(error)):
+            caller(fail)
+    assert caller(lambda: 1) == 1
+
+
+def test_what_is_cancelled_ends(caller: Caller) -> None:
+    ended = threading.Event()
+
+    def wait() -> None:
+        try:
+            gevent.sleep(60)
+        finally:
+            ended.set()
+
+    call = Call(wait, (), {}, nobody)
+    caller.thread.submit(call)
+    caller(gevent.sleep, 0.01)  # it has begun
+    caller.thread.cancel(call)
+    assert ended.wait(10)
+
+
+def test_what_is_cancelled_before_it_began_never_does(caller: Caller) -> None:
+    begun: list[int] = []
+
+    def hold_up_and_cancel() -> None:
+        call = Call(begun.append, (1,), {}, nobody)
+        caller.thread.submit(call)
+        caller.thread.cancel(call)
+
+    caller(hold_up_and_cancel)
+    caller(gevent.sleep, 0.01)
+    assert begun == []
+
+
+def test_a_call_that_does_not_end_by_itself_is_ended(caller: Caller) -> None:
+    outcome: list[Any] = []
+    caller.thread.submit(Call(gevent.sleep, (60,), {}, lambda call: outcome.append(call.take())))
+    caller.end()
+    assert isinstance(outcome[0][1], NodeClosed)
+
+
+def test_after_the_end_calls_are_made_by_who_asks(caller: Caller) -> None:
+    caller(int)
+    caller.end()
+    assert caller(threading.get_ident) == threading.get_ident()
+    caller.end()
+
+
+def test_a_thread_that_fails_says_why_to_who_waits(closed: list[int], caplog: Any) -> None:
+    class Failing(HubThread):
+        def _serve(self, hub: gevent.hub.Hub) -> None:
+            raise OSError("no more files")
+
+    caller = Caller(Failing("kademlua-failing", lambda: closed.append(1)))
+    for _ in range(2):
+        with pytest.raises(NodeClosed, match="failed: no more files"):
+            caller(int)
+    assert closed
+    assert "a node's thread failed" in caplog.text
+    caller.end()
+
+
+def test_a_thread_that_could_not_begin_is_tried_again(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        with pytest.raises(RuntimeError, match="can't start"):
+            caller(int)
+    assert caller(lambda: 1) == 1
+
+
+def test_an_idle_call_only_tells() -> None:
+    told: list[Call] = []
+    call = idle(told.append)
+    call.make()
+    assert told == [call]
+    assert call.take() == (None, None)

@@ -1,0 +1,242 @@
+"""``ThreadedNode``, in threads with and without gevent."""
+
+import gc
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import gevent
+import pytest
+
+from kademlua import NodeClosed, NotJoined, RpcTimeout, ThreadedNode, sha1
+from kademlua.core.contact import Contact, Endpoint
+from tests.bridges.conftest import Left
+from tests.conftest import QUICK
+
+Make = Callable[..., ThreadedNode]
+InThread = Callable[..., Any]
+
+KEY = sha1("key")
+SILENT = ("127.0.0.1", 9)
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait, in whatever thread, at most 10 s."""
+    end = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < end, "it did not become so"
+        time.sleep(0.005)
+
+
+def in_flight(node: ThreadedNode) -> int:
+    count = node.stats()["calls_in_flight"]
+    assert isinstance(count, int)
+    return count
+
+
+def use(bootstrap: Endpoint) -> None:
+    with ThreadedNode(bootstrap=[bootstrap]) as node:
+        assert node.joined
+        assert len(node.add(KEY, b"value").acknowledged) == 2
+        assert [answer.values for answer in node.find_value(KEY)] == [[b"value"]] * 2
+        assert [contact.endpoint for contact in node.find_node(KEY)] == [bootstrap]
+        assert node.network_size() == 2
+        assert node.ping(bootstrap).contact.endpoint == bootstrap
+    assert not node.joined
+
+
+def test_it_joins_adds_and_finds(first: Endpoint, in_thread: InThread) -> None:
+    in_thread(use, first)
+
+
+def test_it_does_so_where_gevent_is_at_work(first: Endpoint) -> None:
+    gevent.spawn(use, first).get(timeout=30)
+
+
+def test_many_threads_at_once(first: Endpoint, make_threaded: Make) -> None:
+    node = make_threaded(bootstrap=[first])
+    keys = [sha1(f"key {number}") for number in range(100)]
+    with ThreadPoolExecutor(8) as pool:
+        assert all(report.acknowledged for report in pool.map(node.add, keys, keys))
+        found = list(pool.map(lambda key: node.find_value(key, answers=1), keys))
+    assert [answers[0].values for answers in found] == [[key] for key in keys]
+
+
+def test_errors_are_the_callers(make_threaded: Make, in_thread: InThread) -> None:
+    alone = make_threaded()
+    outside = make_threaded(bootstrap=[SILENT], params=QUICK.replace(rpc_timeout=0.05))
+
+    def check() -> None:
+        with pytest.raises(NotJoined):
+            outside.find_value(KEY)
+        with pytest.raises(ValueError, match="a key has"):
+            alone.find_value(b"short")
+        with pytest.raises(TypeError):
+            alone.add(KEY, None)
+        with pytest.raises(TypeError, match="argument"):
+            alone.add()  # type: ignore[call-arg]
+        with pytest.raises(RpcTimeout) as caught:
+            alone.ping(SILENT, timeout=0.02)
+        # It shows where the call was made, and where in the node it failed.
+        names = [entry.name for entry in caught.traceback]
+        assert names[0] == "check"
+        assert "ping" in names
+
+    in_thread(check)
+    check()
+
+
+def test_close_ends_what_waits(make_threaded: Make, in_thread: InThread) -> None:
+    node = make_threaded()
+    with ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(node.ping, SILENT, timeout=60) for _ in range(3)]
+        closed = pool.submit(node.wait_closed)
+        until(lambda: in_flight(node) == 3)
+        node.close()
+        assert closed.result(10) is None
+        assert [type(each.exception(10)) for each in waiting] == [NodeClosed] * 3
+    in_thread(node.close)
+    for call in (node.start, lambda: node.add(KEY, b"v")):
+        with pytest.raises(NodeClosed):
+            in_thread(call)
+    assert in_thread(node.wait_joined, 60) is False
+    assert in_thread(node.stats)["calls_in_flight"] == 0
+
+
+def test_one_that_was_never_started(in_thread: InThread, left: Callable[[], Left]) -> None:
+    before = left()
+    node = ThreadedNode()
+    with pytest.raises(NodeClosed, match="not started"):
+        in_thread(node.find_value, KEY)
+    in_thread(node.close)
+    ThreadedNode().close()
+    assert left() == before
+
+
+def test_nothing_is_left_behind(first: Endpoint, in_thread: InThread, left: Callable[[], Left]):
+    def visit() -> None:
+        with ThreadedNode(bootstrap=[first], read_only=True) as node:
+            node.find_value(KEY)
+
+    in_thread(visit)  # what gevent itself makes once is made now
+    before = left()
+    for _ in range(5):
+        in_thread(visit)
+    assert left() == before
+
+
+def test_a_port_in_use_is_an_oserror(first: Endpoint, in_thread: InThread, left: Any) -> None:
+    def take() -> None:
+        with ThreadedNode(port=first[1]):
+            pass
+
+    before = left()
+    with pytest.raises(OSError, match="in use"):
+        in_thread(take)
+    assert left() == before
+
+
+def test_close_from_many_threads_at_once(make_threaded: Make) -> None:
+    for _ in range(10):
+        node = make_threaded()
+        with ThreadPoolExecutor(8) as pool:
+            closing = [pool.submit(node.close) for _ in range(8)]
+            assert [each.result(10) for each in closing] == [None] * 8
+
+
+def test_calls_that_come_while_it_closes_all_end(make_threaded: Make) -> None:
+    def use_up(node: ThreadedNode) -> int:
+        count = 0
+        while True:
+            try:
+                node.find_value(KEY)
+            except NodeClosed:
+                return count
+            count += 1
+
+    for _ in range(10):
+        node = make_threaded()
+        with ThreadPoolExecutor(6) as pool:
+            using = [pool.submit(use_up, node) for _ in range(6)]
+            node.find_value(KEY)
+            node.close()
+            assert all(each.result(10) >= 0 for each in using)
+
+
+class TestAmongGreenlets:
+    def test_the_others_go_on(self, make_threaded: Make) -> None:
+        node = make_threaded()
+        turns = []
+
+        def turn() -> None:
+            while True:
+                turns.append(1)
+                gevent.sleep(0.001)
+
+        turning = gevent.spawn(turn)
+        with pytest.raises(RpcTimeout):
+            node.ping(SILENT, timeout=0.2)
+        turning.kill()
+        assert len(turns) > 20
+
+    def test_a_timeout_ends_the_call_in_the_node_too(self, make_threaded: Make) -> None:
+        node = make_threaded()
+        with gevent.Timeout(0.05, False):
+            node.ping(SILENT, timeout=60)
+            pytest.fail("nobody is there to answer")
+        until(lambda: in_flight(node) == 0)
+
+    def test_many_at_once(self, first: Endpoint, make_threaded: Make) -> None:
+        node = make_threaded(bootstrap=[first])
+        adds = [gevent.spawn(node.add, sha1(str(number)), number) for number in range(50)]
+        gevent.joinall(adds, raise_error=True, timeout=20)
+        assert all(each.value.acknowledged for each in adds)
+
+
+class TestRpcsOfTheProgram:
+    def test_they_run_in_the_thread_of_the_node(self, make_threaded: Make) -> None:
+        server, caller = make_threaded(), make_threaded()
+        server.register("where", lambda sender: threading.current_thread().name)
+        (name,) = caller.call(server.contact, "where")
+        assert name.decode() == f"kademlua-{server.id.hex()[:8]}"
+
+    def test_they_may_use_the_node(self, make_threaded: Make) -> None:
+        server, caller = make_threaded(), make_threaded()
+
+        def keep(sender: Contact, value: bytes) -> int:
+            server.add(sender.id, value)
+            return len(server.find_value(sender.id)[0].values)
+
+        server.register("keep", keep, blocking=True)
+        assert caller.call(server.contact, "keep", b"mine") == [1]
+
+    def test_they_may_close_it(self, make_threaded: Make, left: Callable[[], Left]) -> None:
+        server, caller = make_threaded(), make_threaded()
+        server.register("bye", lambda sender: server.close(), blocking=True)
+        assert caller.call(server.contact, "bye") == []  # it ends after that answer
+        server.wait_closed()
+        server.close()
+        assert len(left()[0]) == 1
+
+
+def test_an_error_leaves_no_circle(make_threaded: Make, in_thread: InThread) -> None:
+    """Else the values and frames of a failed call stay until the collector comes."""
+    node = make_threaded()
+
+    def fail() -> int:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(10):
+                try:
+                    node.find_value(b"short")
+                except ValueError:
+                    pass
+            return gc.collect()
+        finally:
+            gc.enable()
+
+    fail()
+    assert in_thread(fail) < 10

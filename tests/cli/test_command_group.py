@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import kademlua
+from kademlua.cli import main
+from kademlua.cli.command_group import CommandGroup
+from kademlua.core.errors import StoreFailed
+
+COMMANDS = ["node", "swarm", "add", "find", "lookup", "ping", "bench"]
+
+
+def test_help_lists_the_commands_and_teaches_by_example():
+    result = CliRunner().invoke(main, ["--help"])
+    assert result.exit_code == 0
+    for command in COMMANDS:
+        assert f"\n  {command} " in result.output
+    assert "kademlua node 8001" in result.output
+
+
+@pytest.mark.parametrize(
+    "command", ["node", "add", "find", "put", "get", "lookup", "ping", "keygen"]
+)
+def test_help_of_each_command_has_examples(command):
+    result = CliRunner().invoke(main, [command, "--help"])
+    assert result.exit_code == 0
+    assert "Examples:" in result.output
+    assert f"kademlua {command} " in result.output
+
+
+def test_version():
+    result = CliRunner().invoke(main, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"kademlua {kademlua.__version__}\n")
+
+
+def test_nothing_given_shows_the_help():
+    result = CliRunner().invoke(main, [])
+    assert result.exit_code == 2
+    assert "Commands:" in result.output
+
+
+@pytest.mark.parametrize(
+    ("args", "word"),
+    [
+        (["nosuch"], "nosuch"),
+        (["--nosuch"], "--nosuch"),
+        (["node"], "PORT"),
+        (["node", "65536"], "65536"),
+        (["node", "-1"], "-1"),
+        (["node", "x"], "x"),
+        (["node", "8001", "8002"], "8002"),
+        (["node", "0", "--id", "abc"], "40 hex digits"),
+        (["node", "0", "--bootstrap", "8001"], "HOST:PORT"),
+        (["node", "0", "--bootstrap", "::1:8001"], "[ADDR]:PORT"),
+        (["node", "0", "--bootstrap", "h:1", "--no-bootstrap"], "exclude"),
+        (["node", "0", "--log-level", "loud"], "loud"),
+        (["add", "key"], "VALUE"),
+        (["add", "--hex", "key", "value"], "40 hex digits"),
+        (["find"], "KEY"),
+        (["find", "key", "--answers", "0"], "answers"),
+        (["find", "key", "--answers", "1", "--all"], "exclude"),
+        (["find", "key", "--raw", "--json"], "exclude"),
+        (["put", "v", "--salt", "s"], "--sign FILE"),
+        (["put", "v", "--expires", "1h"], "--sign FILE"),
+        (["get", "0" * 41], "40 hex digits"),
+        (["get", "x" * 64], "40 hex digits"),
+        (["get", "0" * 40, "--salt", "s"], "public key"),
+        (["get", "0" * 64, "--raw", "--json"], "exclude"),
+        (["lookup", "--hex", "0" * 39], "40 hex digits"),
+        (["lookup", "key", "--via", "127.0.0.1:0"], "1 to 65535"),
+        (["ping", "127.0.0.1"], "HOST:PORT"),
+        (["ping", "127.0.0.1:99999"], "99999"),
+    ],
+)
+def test_wrong_use_is_one_line_that_names_it_and_status_2(args, word):
+    result = CliRunner().invoke(main, args)
+    assert result.exit_code == 2
+    assert result.output.startswith("Error: ")
+    assert result.output.count("\n") == 1
+    assert word in result.output
+    assert result.output.endswith("--help'.\n")
+    assert ". Try '" in result.output
+
+
+def group_that_raises(error: BaseException) -> CommandGroup:
+    @click.group(cls=CommandGroup, commands_at={})
+    def group() -> None:
+        raise error
+
+    group.params = []
+    group.invoke_without_command = True
+    group.no_args_is_help = False
+    return group
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (StoreFailed("no node took it:\n\x1b[2J"), "Error: no node took it: \\x1b[2J\n"),
+        (FileNotFoundError(2, "No such file", "x.toml"), "Error: x.toml: No such file\n"),
+        (click.ClickException("it is so"), "Error: it is so\n"),
+    ],
+)
+def test_errors_are_one_printable_line_and_status_1(error, line):
+    result = CliRunner().invoke(group_that_raises(error), [])
+    assert (result.exit_code, result.output) == (1, line)
+
+
+def test_a_defect_is_not_hidden():
+    result = CliRunner().invoke(group_that_raises(ZeroDivisionError()), [])
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+def test_a_command_is_imported_only_where_it_is_used():
+    script = """if True:
+        import sys
+        from click.testing import CliRunner
+        from kademlua.cli import main
+        assert CliRunner().invoke(main, ["ping", "--help"]).exit_code == 0
+        assert "kademlua.cli.client_commands" in sys.modules
+        loaded = [name for name in sys.modules if name.startswith("kademlua.")]
+        assert not [name for name in loaded if "swarm" in name or "bench" in name], loaded
+    """
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_the_module_runs_under_the_command_s_name(launch):
+    done = launch.run("ping", "--help")
+    assert done.stdout.startswith(b"Usage: kademlua ping ")
+
+
+@pytest.mark.parametrize("redirection", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_standard_streams_may_be_closed(launch, redirection):
+    _, address = launch.node()
+    command = f"exec {sys.executable} -m kademlua add key - --via {address} {redirection}"
+    done = subprocess.run(
+        ["sh", "-c", command], env=launch.env, cwd=launch.home, timeout=40, input=b"x"
+    )
+    assert done.returncode == 0
+    found = launch.run("find", "key", "--via", address)
+    assert found.stdout == (b"\n" if "<" in redirection else b"x\n")

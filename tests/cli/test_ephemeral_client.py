@@ -1,0 +1,49 @@
+"""The clients of the command line, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from click.testing import CliRunner
+
+import kademlua
+from kademlua import Node
+from kademlua.cli import ephemeral_client, main
+
+
+@pytest.fixture
+def network(make_network: Callable[..., list[Node]]) -> Node:
+    """One of 22 nodes on the loopback interface that know each other."""
+    return make_network(22)[0]
+
+
+def test_a_client_stays_on_the_loopback_interface_where_the_network_does(network: Node) -> None:
+    with ephemeral_client.client(network.contact.endpoint) as node:
+        assert node.contact.addr == "127.0.0.1"
+
+
+def test_all_of_whom_its_first_contact_tells_are_looked_at(
+    network: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    via = network.contact.endpoint
+    monkeypatch.setattr(ephemeral_client, "is_loopback", lambda addr: False)
+    with ephemeral_client._joined_client([via[0]], via, ()) as node:  # a stranger still
+        assert ephemeral_client._outside(node, [via[0]], via[1]) == ["127.0.0.1"] * 20
+
+
+@pytest.mark.parametrize("command", ["add key value", "find key", "lookup key", "put value"])
+def test_without_via_the_node_on_the_control_port_is_asked(
+    network: Node, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(ephemeral_client, "CONTROL_PORT", network.contact.port)
+    network.add(kademlua.sha1("key"), b"value")
+    done = CliRunner().invoke(main, command.split(), standalone_mode=False)
+    assert (done.exception, done.exit_code) == (None, 0)
+
+
+def test_a_record_is_got_without_via(network: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ephemeral_client, "CONTROL_PORT", network.contact.port)
+    key = network.put_immutable(b"for ever").key
+    done = CliRunner().invoke(main, ["get", key.hex()], standalone_mode=False)
+    assert (done.exception, done.output) == (None, "for ever\n")

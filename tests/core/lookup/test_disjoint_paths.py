@@ -1,0 +1,166 @@
+"""Disjoint paths, against networks that are made up here."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kademlua.core.contact import Contact
+from kademlua.core.ids import from_int
+from kademlua.core.lookup.disjoint_paths import Paths
+from kademlua.core.routing.table import RoutingTable
+from tests.core.strategies import make_contact
+
+
+class Search:
+    """A search on several paths under way."""
+
+    def __init__(self, target: int, count: int, *, k: int = 4, alpha: int = 4) -> None:
+        self.asked: list[Contact] = []
+        self.flying: list[Contact] = []
+        self.finished = 0
+        self.paths = Paths(
+            count,
+            from_int(target),
+            own_id=from_int(999),
+            k=k,
+            alpha=alpha,
+            ask=self._ask,
+            finished=self._finished,
+        )
+
+    def _ask(self, contact: Contact) -> None:
+        assert contact not in self.asked
+        self.asked.append(contact)
+        self.flying.append(contact)
+
+    def _finished(self) -> None:
+        self.finished += 1
+        assert self.paths.done
+
+    def answer(self, contact: Contact, closer: Iterable[Contact] = ()) -> None:
+        self.flying.remove(contact)
+        self.paths.answered(contact, closer)
+
+
+def numbers(contacts: Iterable[Contact]) -> list[int]:
+    return [contact.number for contact in contacts]
+
+
+def of(*ids: int) -> list[Contact]:
+    return [make_contact(number) for number in ids]
+
+
+def test_contacts_are_dealt_out_nearest_first() -> None:
+    search = Search(0, 2, alpha=2)
+    search.paths.start(of(8, 2, 1, 4))
+    assert numbers(search.asked) == [1, 2]
+    search.answer(*of(2))
+    assert numbers(search.asked) == [1, 2, 8]  # 4 is the other path's
+
+
+def test_nobody_is_asked_on_two_paths() -> None:
+    search = Search(0, 2, alpha=2)
+    search.paths.start(of(50, 60))
+    search.answer(make_contact(50), of(5, 6))
+    search.answer(make_contact(60), of(5, 7))
+    assert numbers(search.asked) == [50, 60, 5, 7]
+
+
+def test_a_liar_leads_one_path_astray_and_not_the_others() -> None:
+    """It tells of dead ones next to the target, as many as one wants."""
+    search = Search(0, 2, k=4, alpha=2)
+    liar, honest = of(1 << 100, 1 << 101)
+    search.paths.start([liar, honest])
+    search.answer(liar, of(*range(1, 60)))
+    search.answer(honest, of(1000, 1001, 1002, 1003))
+    assert 1000 in numbers(search.asked)
+    search.answer(make_contact(1000))
+    assert 1000 in numbers(search.paths.closest())
+
+
+def test_what_is_known_leaves_out_who_failed_on_another_path() -> None:
+    search = Search(0, 2, k=2, alpha=2)
+    search.paths.start(of(50, 60))
+    search.answer(make_contact(50), of(5))
+    search.paths.failed(make_contact(5))
+    search.answer(make_contact(60), of(5, 7))
+    search.answer(make_contact(7))
+    assert 5 not in numbers(search.paths.known(10))
+    assert 7 in numbers(search.paths.known(10))
+    assert 5 not in numbers(search.paths.unasked())
+
+
+def test_finished_once_when_all_paths_are() -> None:
+    search = Search(0, 3)
+    search.paths.start(of(1, 2, 3))
+    for number in (1, 2, 3):
+        assert search.finished == 0
+        search.answer(make_contact(number))
+    assert search.finished == 1
+    assert numbers(search.paths.closest()) == [1, 2, 3]
+    assert search.paths.queries == 3
+
+
+def test_more_paths_than_contacts_and_none_at_all() -> None:
+    search = Search(0, 4)
+    search.paths.start(of(1))
+    search.answer(make_contact(1))
+    assert search.finished == 1
+    empty = Search(0, 4)
+    empty.paths.start([])
+    assert empty.finished == 1
+
+
+def test_stop_ends_all() -> None:
+    search = Search(0, 2)
+    search.paths.start(of(1, 2))
+    search.paths.stop()
+    search.paths.stop()
+    assert search.finished == 1
+    search.answer(make_contact(1), of(7))
+    assert 7 not in numbers(search.asked)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 1 << 32),
+    count=st.sampled_from([2, 4, 8]),
+    dying=st.sampled_from([0.0, 0.3]),
+)
+def test_finds_the_closest_that_live_through_tables_of_nodes(
+    seed: int, count: int, dying: float
+) -> None:
+    rng = random.Random(seed)
+    contacts = [make_contact(rng.getrandbits(160)) for _ in range(120)]
+    dead = {each for each in contacts if rng.random() < dying}
+    tables = {}
+    for contact in contacts:
+        table = tables[contact] = RoutingTable(contact.id, 8, 0.0)
+        for other in rng.sample(contacts, len(contacts)):
+            table.answered(other, 0.0)
+    target = rng.getrandbits(160)
+    search = Search(target, count, k=8)
+    search.paths.start(rng.sample(contacts, 20))
+    while not search.finished:
+        contact = rng.choice(search.flying)
+        if contact in dead:
+            search.flying.remove(contact)
+            search.paths.failed(contact)
+        else:
+            search.answer(contact, tables[contact].closest(from_int(target), 8))
+    live = sorted(set(contacts) - dead, key=lambda each: each.number ^ target)
+    found = search.paths.closest()
+    assert found[0] == live[0]
+    assert len(set(found) & set(live[:8])) >= 7
+
+
+@pytest.mark.parametrize("alpha", [1, 4, 6])
+def test_each_path_has_one_call_in_flight_at_least(alpha: int) -> None:
+    search = Search(0, 3, alpha=alpha)
+    search.paths.start(of(*range(100, 130)))
+    assert len(search.flying) == 3 * -(-alpha // 3)

@@ -1,0 +1,93 @@
+"""The estimate of the network's size, against networks whose size is known."""
+
+from __future__ import annotations
+
+import random
+import statistics
+
+import pytest
+
+from kademlua.core.routing.size_estimate import SizeEstimate
+
+K = 20
+
+
+def nearest(ids: list[int], target: int) -> list[int]:
+    return sorted(ids, key=target.__xor__)[:K]
+
+
+def estimate(rng: random.Random, size: int, lookups: int) -> int:
+    """What one node of a network makes of its table and so many perfect lookups."""
+    ids = [rng.getrandbits(160) for _ in range(size)]
+    own = ids.pop()
+    sizes = SizeEstimate()
+    for _ in range(lookups):
+        target = rng.getrandbits(160)
+        sizes.sample(10.0, target, nearest(ids, target))
+    return sizes.nodes(own, nearest(ids, own), K, since=0.0)
+
+
+@pytest.mark.parametrize("size", [100, 1000])
+def test_the_table_alone_tells_the_size_in_the_median(size):
+    rng = random.Random(size)
+    ratios = [estimate(rng, size, 0) / size for _ in range(300)]
+    assert 0.9 < statistics.median(ratios) < 1.1
+    assert statistics.median(abs(ratio - 1) for ratio in ratios) < 0.25
+
+
+@pytest.mark.parametrize("size", [100, 1000])
+def test_with_lookups_it_is_within_a_quarter(size):
+    rng = random.Random(size)
+    ratios = [estimate(rng, size, 8) / size for _ in range(200)]
+    assert 0.95 < statistics.median(ratios) < 1.05
+    assert sum(0.75 < ratio < 1.25 for ratio in ratios) >= 190
+
+
+@pytest.mark.parametrize("size", [1, 2, 10, K])
+def test_a_small_network_is_counted(size):
+    assert estimate(random.Random(size), size, 3) == size
+
+
+def test_no_fewer_than_are_known():
+    """All nodes at the far end: the density says little, the table more."""
+    known = [(1 << 159) + number for number in range(K)]
+    assert SizeEstimate().nodes(0, known, K, since=0.0) >= K + 1
+
+
+def test_old_lookups_do_not_count():
+    rng = random.Random(1)
+    sizes = SizeEstimate()
+    few = [rng.getrandbits(160) for _ in range(100)]
+    many = [rng.getrandbits(160) for _ in range(10_000)]
+    for _ in range(8):
+        target = rng.getrandbits(160)
+        sizes.sample(10.0, target, nearest(few, target))
+    own = rng.getrandbits(160)
+    alone = SizeEstimate().nodes(own, nearest(many, own), K, since=0.0)
+    assert sizes.nodes(own, nearest(many, own), K, since=11.0) == alone
+    assert sizes.nodes(own, nearest(many, own), K, since=10.0) < alone / 4
+
+
+def test_the_newest_lookups_push_out_the_oldest():
+    rng = random.Random(2)
+    sizes = SizeEstimate()
+    few = [rng.getrandbits(160) for _ in range(100)]
+    many = [rng.getrandbits(160) for _ in range(10_000)]
+    for ids in (few, many):  # the network grew
+        for _ in range(16):
+            target = rng.getrandbits(160)
+            sizes.sample(10.0, target, nearest(ids, target))
+    own = rng.getrandbits(160)
+    assert 7_500 < sizes.nodes(own, nearest(many, own), K, since=0.0) < 12_500
+
+
+def test_lookups_that_found_too_little_say_nothing():
+    sizes = SizeEstimate()
+    sizes.sample(0.0, 0, [])
+    sizes.sample(0.0, 0, [7])
+    known = [(number + 1) << 140 for number in range(K)]
+    assert sizes.nodes(0, known, K, since=0.0) == SizeEstimate().nodes(0, known, K, since=0.0)
+
+
+def test_an_absurd_neighbour_does_no_harm():
+    assert SizeEstimate().nodes(5, [5] * K, K, since=0.0) > K

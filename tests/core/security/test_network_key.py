@@ -1,0 +1,107 @@
+"""The network key: its text, and the tags made by it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kademlua.core.security.network_key import (
+    KEY_BYTES,
+    MAX_KEYS,
+    TAG_BYTES,
+    Tagger,
+    key_text,
+    read_key,
+)
+
+OLD, NEW = bytes(range(32)), bytes(range(100, 132))
+keys = st.binary(min_size=KEY_BYTES, max_size=KEY_BYTES)
+
+
+def is_let_in(tagger: Tagger, datagram: bytes) -> bool:
+    """What the transport does, which has the tag by the first key made in place."""
+    body, tag = datagram[:-TAG_BYTES], datagram[-TAG_BYTES:]
+    return tagger.tagged(body) == datagram or tagger.is_by_another(body, tag)
+
+
+@given(keys)
+def test_a_text_is_read_as_it_was_written(key: bytes) -> None:
+    assert read_key(key_text(key)) == key
+    assert read_key(key.hex().upper().encode()) == key
+    assert read_key(key.hex().encode() + b"\r\n") == key
+
+
+@given(st.binary(max_size=80))
+def test_any_other_text_is_refused(text: bytes) -> None:
+    with pytest.raises(ValueError, match="64 hex digits in one line"):
+        read_key(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"0" * 63,
+        b"0" * 65,
+        b"0" * 64 + b"\n\n",
+        b" " + b"0" * 64,
+        b"0" * 63 + b"g",
+        b"0x" + b"0" * 62,
+        b"0" * 32 + b"\n" + b"0" * 32,
+        b"\xd9\xa0" * 32,  # digits, elsewhere
+    ],
+)
+def test_a_refusal_does_not_tell_what_was_there(text: bytes) -> None:
+    with pytest.raises(ValueError, match="hex digits") as caught:
+        read_key(text)
+    assert str(caught.value) == "a network key is 64 hex digits in one line"
+
+
+@given(keys, st.binary(max_size=2_000))
+def test_a_tag_is_keyed_blake2b_of_all_before_it(key: bytes, body: bytes) -> None:
+    tag = hashlib.blake2b(body, key=key, digest_size=16).digest()
+    assert Tagger([key]).tagged(body) == body + tag
+
+
+@given(st.binary(max_size=300), st.data())
+def test_no_changed_datagram_is_let_in(body: bytes, data: st.DataObject) -> None:
+    tagger = Tagger([OLD, NEW])
+    datagram = bytearray(tagger.tagged(body))
+    at = data.draw(st.integers(0, len(datagram) - 1))
+    datagram[at] ^= data.draw(st.integers(1, 255))
+    assert not is_let_in(tagger, bytes(datagram))
+    assert not is_let_in(tagger, bytes(datagram[:at]))
+
+
+def test_the_first_key_tags_and_all_are_heard() -> None:
+    old, new, both = Tagger([OLD]), Tagger([NEW]), Tagger([NEW, OLD])
+    assert both.tagged(b"body") == new.tagged(b"body") != old.tagged(b"body")
+    assert is_let_in(both, old.tagged(b"body"))
+    assert is_let_in(both, new.tagged(b"body"))
+    assert not is_let_in(old, new.tagged(b"body"))
+
+
+def test_a_key_that_is_named_twice_counts_once() -> None:
+    tagger = Tagger([OLD, OLD, OLD, NEW, NEW])
+    assert is_let_in(tagger, Tagger([NEW]).tagged(b"body"))
+
+
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [
+        ([], ValueError),
+        ([b""], ValueError),
+        ([OLD, b"k" * 31], ValueError),
+        ([b"k" * 33], ValueError),
+        (["k" * 32], TypeError),
+        ([None], TypeError),
+        ([bytes([number]) * 32 for number in range(MAX_KEYS + 1)], ValueError),
+    ],
+)
+def test_what_is_no_key_is_refused(bad: list[Any], error: type[Exception]) -> None:
+    with pytest.raises(error, match="network key"):
+        Tagger(bad)

@@ -1,0 +1,380 @@
+"""The data store in memory, beside a naive model of it."""
+
+from __future__ import annotations
+
+import contextlib
+import tracemalloc
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from kademlua.core.contact import Contact
+from kademlua.core.errors import StoreRefused
+from kademlua.core.params import Params
+from kademlua.core.values.memory_store import DataStore
+from tests.core.strategies import make_contact
+
+KEY, OTHER = b"k" * 20, b"o" * 20
+ANNA, BERT, CARL = (make_contact(number) for number in (1, 2, 3))
+
+
+def store_of(**params: Any) -> DataStore:
+    return DataStore(Params(**params))
+
+
+def put(
+    store: DataStore,
+    owner: Any,
+    encoded: bytes,
+    *,
+    key: bytes = KEY,
+    now: float = 0.0,
+    expires: float = 100.0,
+    overwrite: bool = False,
+) -> None:
+    store.put(key, owner, encoded, now=now, expires=expires, overwrite=overwrite)
+
+
+def test_one_value_per_owner_and_key():
+    store = store_of()
+    put(store, ANNA, b"1:a")
+    put(store, BERT, b"1:b")
+    put(store, ANNA, b"1:A")
+    put(store, ANNA, b"1:x", key=OTHER)
+    assert store.get(KEY, 10, 0.0) == [b"1:A", b"1:b"]
+    assert store.get(OTHER, 10, 0.0) == [b"1:x"]
+    assert len(store) == 3
+    assert store.stored_bytes == 9
+    assert set(store.keys()) == {KEY, OTHER}
+
+
+def test_what_is_handed_on_takes_no_direct_ones_place():
+    store = store_of()
+    put(store, ANNA, b"1:a", expires=50.0)
+    store.put(KEY, ANNA, b"1:b", now=7.0, expires=90.0, is_direct=False)
+    ((owner, entry),) = store.entries(KEY)
+    assert (owner, entry) == (ANNA, (b"1:a", 50.0, True, 7.0))
+    put(store, ANNA, b"1:c", now=8.0, expires=20.0)  # the owner's own word always counts
+    assert store.get(KEY, 9, 8.0) == [b"1:c"]
+
+
+def test_of_two_handed_on_the_later_to_end_stays():
+    store = store_of()
+    for now, value, expires in ((1.0, b"1:a", 50.0), (2.0, b"1:b", 40.0), (3.0, b"1:c", 60.0)):
+        store.put(KEY, ANNA, value, now=now, expires=expires, is_direct=False)
+    assert store.entries(KEY) == [(ANNA, (b"1:c", 60.0, False, 3.0))]
+    put(store, ANNA, b"1:d", now=4.0, expires=10.0)
+    assert store.entries(KEY) == [(ANNA, (b"1:d", 10.0, True, 4.0))]
+
+
+def test_remove():
+    store = store_of()
+    put(store, ANNA, b"1:a")
+    put(store, BERT, b"1:b")
+    assert store.remove(KEY, ANNA)
+    assert not store.remove(KEY, ANNA)
+    assert not store.remove(OTHER, ANNA)
+    assert store.get(KEY, 9, 0.0) == [b"1:b"]
+    assert (len(store), store.stored_bytes) == (1, 3)
+    assert store.entries(OTHER) == []
+
+
+def test_memory_keeps_at_once():
+    said: list[str | None] = []
+    store_of().kept(said.append)
+    assert said == [None]
+
+
+def test_who_stored_last_comes_first():
+    store = store_of()
+    for owner, value in ((ANNA, b"1:a"), (BERT, b"1:b"), (CARL, b"1:c")):
+        put(store, owner, value)
+    assert store.get(KEY, 2, 0.0) == [b"1:c", b"1:b"]
+    put(store, ANNA, b"1:a")
+    assert store.get(KEY, 2, 0.0) == [b"1:a", b"1:c"]
+
+
+@pytest.mark.parametrize("howmany", [0, -1, -(10**30)])
+def test_none_are_asked_for(howmany):
+    store = store_of()
+    put(store, ANNA, b"1:a")
+    assert store.get(KEY, howmany, 0.0) == []
+
+
+def test_more_than_there_are_are_asked_for():
+    store = store_of()
+    put(store, ANNA, b"1:a")
+    assert store.get(KEY, 10**30, 0.0) == [b"1:a"]
+    assert store.get(OTHER, 1, 0.0) == []
+
+
+def test_overwriting_leaves_other_owners_alone():
+    store = store_of()
+    put(store, ANNA, b"1:a")
+    put(store, BERT, b"1:b")
+    put(store, ANNA, b"1:A", overwrite=True)
+    assert store.get(KEY, 10, 0.0) == [b"1:A", b"1:b"]
+
+
+def test_overwriting_drops_other_owners_as_the_original_did():
+    store = store_of(overwrite_drops_others=True)
+    put(store, ANNA, b"1:a")
+    put(store, BERT, b"1:b")
+    put(store, BERT, b"1:x", key=OTHER)
+    put(store, CARL, b"1:C", overwrite=True)
+    assert store.get(KEY, 10, 0.0) == [b"1:C"]
+    assert store.get(OTHER, 10, 0.0) == [b"1:x"]
+    assert (len(store), store.stored_bytes) == (2, 6)
+    put(store, ANNA, b"1:a")  # without it, values are added there, too
+    assert store.get(KEY, 10, 0.0) == [b"1:a", b"1:C"]
+
+
+def test_a_value_ends_at_its_time():
+    store = store_of()
+    put(store, ANNA, b"1:a", expires=10.0)
+    put(store, BERT, b"1:b", expires=20.0)
+    assert store.next_expiry() == 10.0
+    assert store.get(KEY, 10, 9.999) == [b"1:b", b"1:a"]
+    assert store.get(KEY, 10, 10.0) == [b"1:b"]  # before anybody tidied up
+    assert store.expire(10.0) == 1
+    assert (len(store), store.stored_bytes) == (1, 3)
+    assert store.expire(19.0) == 0
+    assert store.expire(1000.0) == 1
+    assert list(store.keys()) == []
+    assert store.next_expiry() is None
+
+
+def test_a_value_stored_again_lives_on():
+    store = store_of()
+    put(store, ANNA, b"1:a", expires=10.0)
+    put(store, ANNA, b"1:a", now=5.0, expires=50.0)
+    assert store.expire(10.0) == 0
+    assert store.get(KEY, 1, 49.0) == [b"1:a"]
+    put(store, ANNA, b"1:a", now=20.0, expires=30.0)  # or less long
+    assert store.expire(30.0) == 1
+    assert len(store) == 0
+
+
+def test_refusals_say_why():
+    cases: list[tuple[dict[str, int], str]] = [
+        ({"max_value_bytes": 2}, "value over 2 bytes"),
+        ({"max_entries": 1}, "no room for more values"),
+        ({"max_entries_per_key": 1}, "no room for more values of this key"),
+        ({"max_stored_bytes": 5}, "no room for more bytes"),
+    ]
+    for params, reason in cases:
+        store = store_of(**params)
+        put(store, ANNA, b"0:")
+        with pytest.raises(StoreRefused) as caught:
+            put(store, BERT, b"2:bb")
+        assert caught.value.reason == reason
+        assert store.get(KEY, 10, 0.0) == [b"0:"]
+
+
+def test_bytes_are_counted_by_address():
+    """Whatever the port and the id; of IPv6 by the network."""
+    store = store_of(max_bytes_per_address=5)
+    here = [Contact("192.0.2.1", port, bytes([port]) * 20) for port in (1, 2)]
+    there = [Contact(f"2001:db8::{host}", 1, bytes([host]) * 20) for host in (1, 2)]
+    elsewhere = Contact("2001:db8:0:1::1", 1, bytes(20))
+    for first, second in (here, there):
+        put(store, first, b"1:a")
+        with pytest.raises(StoreRefused, match="of this address"):
+            put(store, second, b"1:b")
+        put(store, first, b"3:aaa")  # in place of the former
+    put(store, elsewhere, b"1:a")
+    assert store.remove(KEY, here[0])
+    put(store, here[1], b"3:bbb", expires=10.0)
+    assert store.expire(10.0) == 1
+    put(store, here[0], b"3:bbb", now=10.0)
+
+
+def test_a_full_store_takes_an_owners_new_value_in_place_of_the_old():
+    store = store_of(max_entries=1, max_stored_bytes=3)
+    put(store, ANNA, b"1:a")
+    put(store, ANNA, b"1:A")
+    assert store.get(KEY, 10, 0.0) == [b"1:A"]
+
+
+def test_a_refused_overwrite_drops_nothing():
+    store = store_of(max_value_bytes=3, overwrite_drops_others=True)
+    put(store, ANNA, b"1:a")
+    put(store, BERT, b"1:b")
+    with pytest.raises(StoreRefused):
+        put(store, ANNA, b"2:aa", overwrite=True)
+    assert store.get(KEY, 10, 0.0) == [b"1:b", b"1:a"]
+
+
+def test_what_has_ended_makes_room():
+    store = store_of(max_entries=1)
+    put(store, ANNA, b"1:a", expires=10.0)
+    with pytest.raises(StoreRefused):
+        put(store, BERT, b"1:b", now=9.0)
+    put(store, BERT, b"1:b", now=10.0)
+    assert store.get(KEY, 10, 10.0) == [b"1:b"]
+
+
+def test_storing_again_and_again_costs_no_memory():
+    store = store_of()
+    put(store, BERT, b"1:b", expires=50_000.0)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for step in range(20_000):
+            put(store, ANNA, b"1:a", expires=100.0 + step)
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert grown < 100_000  # rows of 20,000 ends are 2 MB
+    assert store.next_expiry() <= 20_099.0  # type: ignore[operator]
+    assert store.expire(20_098.0) == 0
+    assert store.expire(20_099.0) == 1
+    assert store.expire(49_999.0) == 0
+    assert store.expire(50_000.0) == 1
+
+
+def test_values_are_counted_by_address():
+    store = store_of(max_entries_per_address=1)
+    here = [Contact("192.0.2.1", port, bytes([port]) * 20) for port in (1, 2)]
+    put(store, here[0], b"1:a")
+    with pytest.raises(StoreRefused, match="no room for more values of this address"):
+        put(store, here[1], b"1:b")
+    put(store, here[0], b"3:aaa")  # in place of the former
+    put(store, Contact("192.0.2.2", 1, b"i" * 20), b"1:c")
+    assert store.remove(KEY, here[0])
+    put(store, here[1], b"1:b")
+
+
+class _Row(NamedTuple):
+    encoded: bytes
+    expires: float
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """Any sequence of stores and times, with bounds that are met often."""
+
+    @initialize(
+        drops=st.booleans(),
+        entries=st.integers(0, 8),
+        per_key=st.integers(1, 4),
+        stored=st.integers(0, 40),
+        of_address=st.integers(0, 40),
+        by_address=st.integers(0, 6),
+    )
+    def begin(
+        self,
+        drops: bool,
+        entries: int,
+        per_key: int,
+        stored: int,
+        of_address: int,
+        by_address: int,
+    ) -> None:
+        self.params = Params(
+            overwrite_drops_others=drops,
+            max_entries=entries,
+            max_entries_per_key=per_key,
+            max_stored_bytes=stored,
+            max_bytes_per_address=of_address,
+            max_entries_per_address=by_address,
+            max_value_bytes=10,
+        )
+        self.store = DataStore(self.params)
+        # By key and owner, in the order of their stores.
+        self.model: dict[tuple[bytes, Any], _Row] = {}
+        self.now = 0.0
+
+    def forget_ended(self) -> int:
+        ended = [each for each, row in self.model.items() if row.expires <= self.now]
+        for each in ended:
+            del self.model[each]
+        return len(ended)
+
+    @rule(
+        key=st.sampled_from([KEY, OTHER]),
+        owner=st.sampled_from([ANNA, BERT, CARL, make_contact(4), make_contact(5)]),
+        size=st.integers(1, 11),
+        life=st.integers(0, 20),
+        overwrite=st.booleans(),
+        repeats=st.sampled_from([1, 1, 1, 100]),
+    )
+    def put(
+        self, key: bytes, owner: Any, size: int, life: int, overwrite: bool, repeats: int
+    ) -> None:
+        for step in range(repeats):
+            self.put_once(key, owner, bytes([97 + step % 26]) * size, life, overwrite)
+
+    def put_once(self, key: bytes, owner: Any, encoded: bytes, life: int, overwrite: bool) -> None:
+        self.forget_ended()
+        params, model = self.params, self.model
+        drops_others = overwrite and params.overwrite_drops_others
+        after = {
+            (k, o): row
+            for (k, o), row in model.items()
+            if k != key or (o != owner and not drops_others)
+        }
+        after[key, owner] = _Row(encoded, self.now + life)
+        may = (
+            len(encoded) <= params.max_value_bytes
+            and len(after) <= params.max_entries
+            and sum(k == key for k, _ in after) <= params.max_entries_per_key
+            and sum(len(row.encoded) for row in after.values()) <= params.max_stored_bytes
+            and sum(len(row.encoded) for (_, o), row in after.items() if o.addr == owner.addr)
+            <= params.max_bytes_per_address
+            and sum(o.addr == owner.addr for _, o in after) <= params.max_entries_per_address
+        )
+        with contextlib.nullcontext() if may else pytest.raises(StoreRefused):
+            self.store.put(
+                key, owner, encoded, now=self.now, expires=self.now + life, overwrite=overwrite
+            )
+        if may:
+            self.model = after
+
+    @rule(seconds=st.integers(0, 15))
+    def time_passes(self, seconds: int) -> None:
+        self.now += seconds
+
+    @rule()
+    def expire(self) -> None:
+        self.store.expire(self.now)
+        self.forget_ended()
+        assert self.store.expire(self.now) == 0
+        assert len(self.store) == len(self.model)
+
+    @rule(seconds=st.integers(0, 15))
+    def expire_counts(self, seconds: int) -> None:
+        self.expire()
+        self.now += seconds
+        assert self.store.expire(self.now) == self.forget_ended()
+
+    @rule(key=st.sampled_from([KEY, OTHER]), howmany=st.integers(-1, 6))
+    def get(self, key: bytes, howmany: int) -> None:
+        live = [
+            row.encoded for (k, _), row in self.model.items() if k == key and row.expires > self.now
+        ]
+        assert self.store.get(key, howmany, self.now) == live[::-1][: max(howmany, 0)]
+
+    @invariant()
+    def counts(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        # The store may hold what has ended and was not tidied up yet.
+        assert len(self.store) >= len(self.model) - self.ended()
+        if self.ended() == 0:
+            assert len(self.store) == len(self.model)
+            assert self.store.stored_bytes == sum(len(row.encoded) for row in self.model.values())
+            assert set(self.store.keys()) == {key for key, _ in self.model}
+        if self.model:
+            due = self.store.next_expiry()
+            assert due is not None
+            assert due <= min(row.expires for row in self.model.values())
+
+    def ended(self) -> int:
+        return sum(row.expires <= self.now for row in self.model.values())
+
+
+TestStore = StoreMachine.TestCase
+TestStore.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)

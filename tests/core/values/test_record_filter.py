@@ -1,0 +1,139 @@
+"""The sieve: which of the values that are found may be shown."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kademlua import RecordExpired, RecordForged, RecordStale, SigningKey
+from kademlua.core.values import records
+from kademlua.core.values.record_filter import Sieve
+from kademlua.core.values.records import SignedRecord
+from kademlua.core.wire import bencoding
+from kademlua.crypto.signing import verify
+from tests.core import strategies
+
+SIGNER = SigningKey(bytes(range(32)))
+KEY = records.signed_key(SIGNER.public_key, b"")
+NOW = 1_000
+
+
+def signed(seq: int = 1, value: object = b"v", expires: int | None = None) -> SignedRecord:
+    encoded = records.encode_value(value)
+    signature = SIGNER.sign(records.signed_bytes(b"", seq, expires, encoded))
+    return SignedRecord(SIGNER.public_key, b"", seq, expires, signature, encoded)
+
+
+def forged(seq: int = 9, value: object = b"evil") -> SignedRecord:
+    signature = random.Random(seq).randbytes(64)
+    encoded = records.encode_value(value)
+    return SignedRecord(SIGNER.public_key, b"", seq, None, signature, encoded)
+
+
+def found(record: SignedRecord) -> object:
+    """A record as it comes in an answer."""
+    return bencoding.decode(record.encoded)
+
+
+def make(check: Callable[[bytes, bytes, bytes], bool] = verify, **how: object) -> Sieve:
+    return Sieve(KEY, verify=check, wall=lambda: NOW, **how)  # type: ignore[arg-type]
+
+
+@given(st.lists(strategies.values, max_size=5))
+def test_plain_values_pass_where_there_is_no_record(values: list[object]) -> None:
+    sieve = make()
+    assert sieve.sift(values) == values
+    assert not sieve.has_record
+    assert not sieve.refused
+    assert all(sieve.still_shown(each) for each in [values] if values)
+
+
+@given(st.lists(strategies.values, max_size=5), st.randoms())
+def test_a_record_is_shown_alone_wherever_it_stands(
+    values: list[object], rng: random.Random
+) -> None:
+    value = found(signed())
+    mixed = [*values, value, found(forged())]
+    rng.shuffle(mixed)
+    assert make().sift(mixed) == [value]
+
+
+def test_an_immutable_record_is_shown_alone() -> None:
+    value = [b"some", {b"list": 1}]
+    encoded = bencoding.encode(value)
+    sieve = Sieve(records.immutable_key(encoded), verify=verify, wall=lambda: NOW)
+    assert sieve.sift([b"junk", value, 5]) == [value]
+    assert sieve.immutable == encoded
+    assert not sieve.still_shown([b"junk"])
+
+
+def test_the_highest_number_counts() -> None:
+    sieve = make()
+    assert sieve.sift([found(signed(2, b"old")), found(signed(3, b"new"))]) == [
+        found(signed(3, b"new"))
+    ]
+    sieve.sift([found(signed(1, b"older"))])
+    assert sieve.signed == signed(3, b"new")
+    assert not sieve.still_shown([found(signed(1, b"older"))])
+    assert sieve.still_shown([found(signed(3, b"new"))])
+
+
+def test_two_of_a_number_are_told_apart_alike_by_all() -> None:
+    pair = [found(signed(1, b"a")), found(signed(1, b"b"))]
+    assert make().sift(pair) == make().sift(pair[::-1])
+
+
+@pytest.mark.parametrize(
+    ("record", "error"),
+    [
+        (forged(), RecordForged),
+        (signed(expires=NOW), RecordExpired),
+        (signed(4), RecordStale),
+    ],
+)
+def test_one_that_is_not_believed_is_never_shown(
+    record: SignedRecord, error: type[Exception]
+) -> None:
+    sieve = make(least_seq=5)
+    assert sieve.sift([found(record), b"plain"]) == [b"plain"]
+    assert type(sieve.error) is error
+    assert sieve.refused == {error.usual: 1}  # type: ignore[attr-defined]
+    assert make(least_seq=5, only_records=True).sift([found(record), b"plain"]) == []
+
+
+def test_an_expired_one_still_tells_its_number() -> None:
+    sieve = make()
+    sieve.sift([found(signed(7, expires=NOW - 1)), found(forged(99))])
+    assert (sieve.newest_seq, sieve.signed) == (7, None)
+
+
+def test_each_is_verified_once() -> None:
+    asked: list[bytes] = []
+
+    def count(public_key: bytes, signature: bytes, message: bytes) -> bool:
+        asked.append(message)
+        return verify(public_key, signature, message)
+
+    sieve = make(count)
+    for _ in range(20):
+        sieve.sift([found(forged()), found(signed())])
+    assert len(asked) == 2
+    assert sieve.refused == {"forged record": 20}
+
+
+def test_what_one_answer_may_cost_is_bounded() -> None:
+    asked: list[bytes] = []
+
+    def count(public_key: bytes, signature: bytes, message: bytes) -> bool:
+        asked.append(message)
+        return False
+
+    sieve = make(count)
+    flood = [found(forged(seq, os.urandom(4))) for seq in range(400)]
+    assert sieve.sift(flood) == []
+    assert len(asked) == 8

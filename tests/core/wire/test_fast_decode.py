@@ -1,0 +1,116 @@
+"""The shortcuts read what the general decoder reads, or nothing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kademlua.core.errors import WireError
+from kademlua.core.wire import bencoding, fast_decode, packets, replies
+
+KEY = bytes(range(20))
+
+
+def by_the_judge(payload: bytes) -> tuple[object, ...] | None:
+    """What the general decoder says of a request's payload."""
+    try:
+        body = bencoding.decode(payload)
+    except WireError:
+        return None
+    assert type(body) is dict
+    return body[b"name"], body[b"args"], body.get(b"v", 0), body.get(b"ro", 0) == 1
+
+
+def by_shortcut(payload: bytes) -> tuple[object, ...] | None:
+    known = fast_decode.read_request(payload)
+    if known is None:
+        return None
+    shape, args = known
+    return shape.name, args, shape.version, shape.read_only
+
+
+def requests() -> list[bytes]:
+    """The usual requests of 1.0 and 1.1."""
+    found = []
+    for name, args in [
+        (b"ping", b""),
+        (b"getsocket", b""),
+        (b"findnode", replies.args_key(KEY)),
+        (b"findvalue", replies.args_key(KEY)),
+        (b"findvalue", replies.args_findvalue(KEY, 4096)),
+    ]:
+        found.append(b"d4:name%d:%b4:argsl%bee" % (len(name), name, args))
+        found += [packets.encode_call(name, args, read_only) for read_only in (False, True)]
+    for value in (b"", b"v", b"x" * 100, b"7:nothing"):
+        args = replies.args_store(KEY, bencoding.encode(value), False, 86_400)
+        found.append(packets.encode_call(b"store", args, False))
+        for token in (b"t" * 8, b"i1e8:abc", b"eeeeeeee"):
+            args = replies.args_store(KEY, bencoding.encode(value), False, 60, token=token)
+            found.append(packets.encode_call(b"store", args, False))
+        found.append(b"d4:name5:store4:argsl20:%b%bee" % (KEY, bencoding.encode(value)))
+    return found
+
+
+@pytest.mark.parametrize("payload", requests())
+def test_the_usual_requests_take_the_shortcut(payload):
+    assert by_shortcut(payload) == by_the_judge(payload) is not None
+
+
+@given(st.sampled_from(requests()), st.data())
+def test_a_request_that_differs_anywhere_is_read_alike_or_left_to_the_judge(payload, data):
+    at = data.draw(st.integers(0, len(payload)))
+    other = data.draw(st.binary(max_size=3))
+    changed = payload[:at] + other + payload[at + data.draw(st.integers(0, 3)) :]
+    read = by_shortcut(changed)
+    if read is not None:
+        assert read == by_the_judge(changed)
+
+
+@given(st.binary(min_size=20, max_size=20))
+def test_any_key_is_read_alike(key):
+    for payload in requests():
+        changed = payload.replace(KEY, key)
+        assert by_shortcut(changed) == by_the_judge(changed)
+
+
+@given(
+    st.one_of(
+        st.just([5]),
+        st.just([1]),
+        st.binary(max_size=600).map(lambda packed: [{b"closest": packed}]),
+        st.binary(max_size=60).map(lambda packed: [{b"closest": packed, b"retval": [7]}]),
+        st.binary(max_size=60).map(lambda packed: [{b"closest": packed, b"token": b"t" * 8}]),
+        st.just([[[b"127.0.0.1", 1, KEY]]]),
+    ),
+    st.data(),
+)
+def test_values_are_read_alike_or_left_to_the_judge(values, data):
+    payload = bencoding.encode(values)
+    if values in ([5], [1]) or (isinstance(values[0], dict) and len(values[0]) == 1):
+        assert fast_decode.read_values(payload) == values
+    if isinstance(values[0], dict) and b"token" in values[0]:
+        assert fast_decode.read_values(payload) == values
+    at = data.draw(st.integers(0, min(len(payload), 20)) | st.integers(0, len(payload)))
+    other = data.draw(st.binary(max_size=3))
+    changed = payload[:at] + other + payload[at + data.draw(st.integers(0, 3)) :]
+    read = fast_decode.read_values(changed)
+    if read is not None:
+        assert read == bencoding.decode(changed)
+
+
+@pytest.mark.parametrize("value", [b"i7e", b"le", b"1:", b"01:v", b"2:v", b"0:v", b"-1:v"])
+def test_a_store_of_anything_but_one_string_is_left_to_the_judge(value):
+    payload = packets.encode_call(b"store", b"20:%b%bi0e0:i60e" % (KEY, value), False)
+    assert fast_decode.read_request(payload) is None
+
+
+@pytest.mark.parametrize("ttl", [b"", b"-1", b"01", b"1_0", b"9" * 13, b"1ei2", b"6e0:i6"])
+def test_a_store_of_an_unusual_time_to_live_is_left_to_the_judge(ttl):
+    payload = packets.encode_call(b"store", b"20:%b1:vi0e0:i%be" % (KEY, ttl), False)
+    assert fast_decode.read_request(payload) is None
+
+
+@pytest.mark.parametrize("payload", [b"ld7:closest:ee", b"ld7:closest", b"ld7:closest03:abcee"])
+def test_broken_values_are_left_to_the_judge(payload):
+    assert fast_decode.read_values(payload) is None

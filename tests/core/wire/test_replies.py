@@ -1,0 +1,336 @@
+"""What is inside of payloads: written to the byte, read without trust."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kademlua.core.contact import Contact, ContactPool
+from kademlua.core.errors import WireError
+from kademlua.core.wire import bencoding, packets, replies
+from tests.core.strategies import contacts, contacts_v4, contacts_v6, ids, make_contact, values
+
+KEY = b"k" * 20
+FOUR = Contact("127.0.0.1", 8001, b"a" * 20)
+SIX = Contact("::1", 8002, b"b" * 20)
+BOTH = (True, True)
+
+mixed = st.lists(contacts, max_size=8)
+bytes_values = st.lists(values.map(bencoding.encode), max_size=4)
+
+
+def read_contacts(payload: bytes, reach: replies.Reach = BOTH) -> list[Contact]:
+    return replies.read_findnode(bencoding.decode(payload), ContactPool(), reach)
+
+
+# What goes out, to the byte.
+
+
+def test_fixed_answers():
+    assert replies.PONG == b"li5ee"
+    assert replies.STORED == b"li1ee"
+    assert replies.BAD_KEY_FINDNODE == b"li0ee"
+    assert replies.BAD_KEY_STORE == b"li0ee"
+    assert replies.BAD_KEY_FINDVALUE == b"llee"  # one return value, an empty list
+
+
+def test_arguments():
+    assert replies.args_key(KEY) == b"20:" + KEY
+    assert replies.args_findvalue(KEY, 50) == b"20:" + KEY + b"i50e"
+    assert replies.args_store(KEY, b"5:hello", False, 60) == b"20:" + KEY + b"5:helloi0e0:i60e"
+    assert replies.args_store(KEY, b"li7ee", True, 1) == b"20:" + KEY + b"li7eei1e0:i1e"
+    handed_on = replies.args_store(KEY, b"i7e", False, 9, FOUR)
+    assert handed_on == b"20:" + KEY + b"i7ei0e0:i9ed5:owner26:" + FOUR.packed + b"e"
+    assert replies.args_any(["a", 1, [b"b"]]) == b"1:ai1el1:be"
+    assert replies.args_any([]) == b""
+
+
+def test_findnode_answer_of_1_0():
+    assert replies.findnode_reply([FOUR], 0) == b"ll" + FOUR.listed + b"ee"
+    assert replies.findnode_reply([], 0) == b"llee"
+
+
+def test_findnode_answer_of_1_1():
+    assert replies.findnode_reply([FOUR, FOUR], 1) == (
+        b"ld7:closest52:" + FOUR.packed + FOUR.packed + b"ee"
+    )
+    assert replies.findnode_reply([SIX, FOUR], 1) == (
+        b"ld7:closest26:" + FOUR.packed + b"8:closest638:" + SIX.packed + b"ee"
+    )
+    assert replies.findnode_reply([], 1) == b"ld7:closest0:ee"
+
+
+def test_findvalue_answer_of_1_0():
+    assert replies.findvalue_reply([FOUR], [b"1:a", b"i7e"], 0) == (
+        b"ld7:closestl" + FOUR.listed + b"e6:retvall1:ai7eeee"
+    )
+    assert replies.findvalue_reply([], [], 0) == b"ld7:closestleee"
+
+
+def test_findvalue_answer_of_1_1():
+    assert replies.findvalue_reply([SIX], [b"1:a"], 1) == (
+        b"ld7:closest0:8:closest638:" + SIX.packed + b"6:retvall1:aeee"
+    )
+
+
+def test_refusal_says_0_and_why():
+    assert replies.refused_reply("no room") == b"li0e7:no roome"
+
+
+def test_getsocket_answer():
+    assert replies.getsocket_reply("::1", 9555) == b"ld4:addr3:::14:porti9555eee"
+
+
+@given(mixed, bytes_values, st.sampled_from([0, 1, 2]))
+def test_all_that_is_written_is_canonical_bencoding(contacts, found, version):
+    for payload in (
+        replies.findnode_reply(contacts, version),
+        replies.findvalue_reply(contacts, found, version),
+        replies.refused_reply("why"),
+        replies.getsocket_reply("127.0.0.1", 1),
+    ):
+        assert bencoding.encode(bencoding.decode(payload)) == payload
+
+
+# There and back.
+
+
+@given(mixed, bytes_values, st.integers(1, 3))
+def test_answers_of_1_1_carry_all_contacts(contacts, found, version):
+    expected = sorted(contacts, key=lambda contact: contact.is_ipv6)  # IPv4 first, else as given
+    assert read_contacts(replies.findnode_reply(contacts, version)) == expected
+    payload = replies.findvalue_reply(contacts, found, version)
+    assert read_contacts(payload) == expected
+    assert replies.read_retval(bencoding.decode(payload)) == [bencoding.decode(v) for v in found]
+
+
+@given(mixed, bytes_values)
+def test_answers_to_1_0_never_hold_an_ipv6_contact(contacts, found):
+    expected = [contact for contact in contacts if not contact.is_ipv6]
+    assert read_contacts(replies.findnode_reply(contacts, 0)) == expected
+    payload = replies.findvalue_reply(contacts, found, 0)
+    assert read_contacts(payload) == expected
+    assert replies.read_retval(bencoding.decode(payload)) == [bencoding.decode(v) for v in found]
+    for address in (contact.addr.encode() for contact in contacts if contact.is_ipv6):
+        assert b"%d:%b" % (len(address), address) not in replies.findnode_reply(contacts, 0)
+
+
+@given(mixed, st.sampled_from([0, 1]))
+def test_contacts_out_of_reach_are_left_out(contacts, version):
+    payload = replies.findnode_reply(contacts, version)
+    assert not any(c.is_ipv6 for c in read_contacts(payload, (True, False)))
+    assert all(c.is_ipv6 for c in read_contacts(payload, (False, True)))
+    assert read_contacts(payload, (False, False)) == []
+
+
+def test_an_ipv6_contact_in_a_list_is_read_where_it_can_be_reached():
+    listed = [[[b"::1", 8002, b"b" * 20]]]
+    assert replies.read_findnode(listed, ContactPool(), BOTH) == [SIX]
+    assert replies.read_findnode(listed, ContactPool(), (True, False)) == []
+
+
+@given(values)
+def test_values_there_and_back(value):
+    assert replies.decode_value(replies.encode_value(value)) == value
+
+
+def test_a_value_nested_as_deeply_as_can_be_is_read_from_an_answer():
+    value: list[Any] = []
+    while True:
+        try:
+            encoded = replies.encode_value([value])
+        except TypeError:
+            break
+        value = [value]
+    assert encoded == b"l" * 61 + b"e" * 61
+    for answer in (
+        replies.findvalue_reply([FOUR], [encoded], 0),
+        replies.findvalue_reply([FOUR], [encoded], 1),
+    ):
+        assert replies.read_retval(bencoding.decode(answer)) == [value]
+    bencoding.decode(
+        packets.encode_call(b"store", replies.args_store(KEY, encoded, True, 60), True)
+    )
+
+
+def test_getsocket_there_and_back():
+    values = bencoding.decode(replies.getsocket_reply("::1", 9555))
+    assert replies.read_getsocket(values) == ("::1", 9555)
+
+
+def test_store_answers():
+    assert replies.read_store([1]) is None
+    assert replies.read_store([1, b"extra"]) is None
+    assert replies.read_store([0]) == "refused without a reason"
+    assert replies.read_store([0, 7]) == "refused without a reason"
+    assert replies.read_store([0, b"no room"]) == "no room"
+    assert replies.read_store(bencoding.decode(replies.refused_reply("why"))) == "why"
+
+
+def test_a_long_or_strange_reason_does_no_harm():
+    reason = replies.read_store([0, b"\xff\n" * 10_000])
+    assert isinstance(reason, str)
+    assert len(reason) <= 200
+
+
+def test_contacts_are_those_of_the_pool():
+    pool = ContactPool()
+    known = pool.contact(FOUR.addr, FOUR.port, FOUR.id)
+    for version in (0, 1):
+        answer = bencoding.decode(replies.findnode_reply([FOUR], version))
+        (read,) = replies.read_findnode(answer, pool, BOTH)
+        assert read is known
+
+
+# What a newer version may add.
+
+
+def test_extra_return_values_keys_and_fields_are_ignored():
+    listed = [FOUR.addr.encode(), FOUR.port, FOUR.id, b"more", {}]
+    for answer in (
+        [[listed], b"more"],
+        [{b"closest": [listed], b"more": 1}, 5],
+        [{b"closest": FOUR.packed, b"more": 1}],
+    ):
+        assert replies.read_findnode(answer, ContactPool(), BOTH) == [FOUR]
+    assert replies.read_retval([{b"retval": [1], b"token": b"t"}, 5]) == [1]
+    assert replies.read_getsocket([{b"addr": b"a", b"port": 1, b"more": 1}, 5]) == ("a", 1)
+
+
+def test_a_findvalue_answer_without_values_or_contacts():
+    assert replies.read_retval([{b"closest": []}]) == []
+    assert replies.read_findnode([{b"retval": [1]}], ContactPool(), BOTH) == []
+
+
+# What liars may send.
+
+
+@pytest.mark.parametrize(
+    "contact",
+    [
+        b"contact",
+        [],
+        [b"127.0.0.1", 1],
+        [b"127.0.0.1", b"1", KEY],
+        [b"127.0.0.1", 1, 1],
+        [1, 1, KEY],
+        [b"localhost", 1, KEY],
+        [b"\xff\xff", 1, KEY],
+        [b"127.0.0.1\0", 1, KEY],
+        [b"", 1, KEY],
+        [b"1" * 10_000, 1, KEY],
+        [b"127.0.0.1", 0, KEY],
+        [b"127.0.0.1", 65536, KEY],
+        [b"127.0.0.1", -1, KEY],
+        [b"127.0.0.1", 10**100, KEY],
+        [b"127.0.0.1", 1, KEY[:-1]],
+        [b"127.0.0.1", 1, KEY + b"k"],
+    ],
+    ids=str,
+)
+def test_bad_listed_contacts(contact):
+    for answer in ([[contact]], [{b"closest": [contact]}]):
+        with pytest.raises(WireError):
+            replies.read_findnode(answer, ContactPool(), BOTH)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {b"closest": 1},
+        {b"closest": {}},
+        {b"closest": FOUR.packed[:-1]},
+        {b"closest": FOUR.packed + b"x"},
+        {b"closest": FOUR.packed, b"closest6": 1},
+        {b"closest": b"", b"closest6": SIX.packed + b"x"},
+        {b"closest": SIX.packed},
+        {b"closest6": FOUR.packed},
+        {b"closest": FOUR.packed[:-2] + b"\0\0"},
+        {b"closest6": KEY + bytes(10) + b"\xff\xff\x7f\0\0\x01" + b"\0\x01"},
+    ],
+    ids=str,
+)
+def test_bad_packed_contacts(answer):
+    with pytest.raises(WireError):
+        replies.read_findnode([answer], ContactPool(), BOTH)
+
+
+def test_only_so_many_contacts_are_taken_from_one_answer():
+    many = [make_contact(number) for number in range(2000)]
+    for version in (0, 1):
+        read = read_contacts(replies.findnode_reply(many, version))
+        assert read == many[: replies.MAX_CONTACTS]
+        # Not less than an honest node with the largest k may send.
+        assert read_contacts(replies.findnode_reply(many[:64], version)) == many[:64]
+
+
+@pytest.mark.parametrize("answer", [[], [1], [b"x"], [{b"retval": 1}], [{b"retval": {}}], [[]]])
+def test_bad_values(answer):
+    with pytest.raises(WireError):
+        replies.read_retval(answer)
+
+
+@pytest.mark.parametrize("answer", [[], [b"1"], [[1]], [{}]])
+def test_bad_store_answers(answer):
+    with pytest.raises(WireError):
+        replies.read_store(answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [],
+        [b"127.0.0.1"],
+        [{}],
+        [{b"addr": b"127.0.0.1"}],
+        [{b"addr": 1, b"port": 1}],
+        [{b"addr": b"127.0.0.1", b"port": b"1"}],
+        [{b"addr": b"127.0.0.1", b"port": 0}],
+        [{b"addr": b"127.0.0.1", b"port": 65536}],
+        [{b"addr": b"1" * 1000, b"port": 1}],
+    ],
+)
+def test_bad_getsocket_answers(answer):
+    with pytest.raises(WireError):
+        replies.read_getsocket(answer)
+
+
+# Any structure at all, biased towards those that look right.
+raw_contacts = st.tuples(
+    st.sampled_from([b"127.0.0.1", b"::1", b"x", b"\xff"]) | values,
+    st.integers(-1, 70_000) | values,
+    ids | values,
+).map(list)
+packed = st.one_of(
+    st.lists(contacts_v4.map(lambda c: c.packed), max_size=3).map(b"".join),
+    st.lists(contacts_v6.map(lambda c: c.packed), max_size=3).map(b"".join),
+    st.integers(0, 4).flatmap(lambda n: st.binary(min_size=26 * n, max_size=26 * n)),
+)
+listed = st.lists(raw_contacts | values, max_size=3)
+answers = st.fixed_dictionaries(
+    {},
+    optional={
+        b"closest": packed | listed | values,
+        b"closest6": packed | values,
+        b"retval": st.lists(values, max_size=3) | values,
+        b"addr": st.binary(max_size=70) | values,
+        b"port": st.integers(-1, 70_000) | values,
+    },
+)
+anything = st.lists(answers | listed | values, max_size=3)
+
+
+@given(anything, st.tuples(st.booleans(), st.booleans()))
+def test_readers_raise_nothing_but_wire_errors(returned: list[Any], reach):
+    for read in (
+        lambda: replies.read_findnode(returned, ContactPool(), reach),
+        lambda: replies.read_retval(returned),
+        lambda: replies.read_store(returned),
+        lambda: replies.read_getsocket(returned),
+    ):
+        with contextlib.suppress(WireError):
+            read()

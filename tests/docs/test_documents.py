@@ -1,0 +1,434 @@
+"""What the documents say is so: programs run, examples are the code's bytes, links lead on."""
+
+import ast
+import hashlib
+import random
+import re
+import socket
+import subprocess
+import sys
+from collections import Counter
+from contextlib import nullcontext
+from dataclasses import fields
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from kademlua import Contact, ContactPool, Node, Params
+from kademlua.api.operations import Operations
+from kademlua.core import params
+from kademlua.core.errors import RecordRefused, WireError
+from kademlua.core.security.replay_protection import Sessions
+from kademlua.core.values import records
+from kademlua.core.wire import bencoding, packets, replies
+from kademlua.runtime.private_transport import KeyedTransport
+from kademlua.values.admission import HAS_RECORD
+from tests.core.values.test_records import HELLO, SALTED
+from tests.support.programs import ROOT, STRICT, environment, network
+
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+PROTOCOL = (DOCS / "protocol.md").read_text()
+DESIGN = (DOCS / "design.md").read_text()
+EMBEDDING = (DOCS / "embedding.md").read_text()
+
+# The programs: fenced blocks of Python, each perhaps followed by its output.
+
+_PROGRAM = re.compile(r"^```python\n(.*?)^```\n(?:```output\n(.*?)^```\n)?", re.M | re.S)
+
+
+def programs():
+    for page in (ROOT / "README.md", DOCS / "embedding.md", DOCS / "hosts.md"):
+        text = page.read_text()
+        for found in _PROGRAM.finditer(text):
+            line = text.count("\n", 0, found.start()) + 2
+            name = f"{page.name}:{line}"
+            yield pytest.param("\n" * (line - 1) + found[1], found[2], id=name)
+
+
+@pytest.mark.parametrize(("program", "output"), list(programs()))
+def test_program(program, output, tmp_path):
+    if "::1" in program and not _has_ipv6():
+        pytest.skip("no IPv6 on this machine")
+    # One each: a node that is gone would be in the next one's way until it counts as dead.
+    with network() if "8001" in program else nullcontext() as port:
+        program = program.replace("8001", str(port)).replace("port=8003", "port=0")
+        done = subprocess.run(
+            [sys.executable, "-P", *STRICT, "-c", program],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=environment(),
+            timeout=50,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    if output is not None:
+        assert done.stdout == output
+
+
+def _has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+# The wire: what stands in protocol.md is what the code writes, and reads.
+
+CALLER, CALLEE = b"abcdefghij0123456789", b"ABCDEFGHIJ0123456789"
+RPC_ID = b"rpc-id-8"
+KEY = b"mnopqrstuvwxyz123456"
+V4 = Contact("192.0.2.1", 8003, b"QRSTUVWXYZ0123456789")
+V6 = Contact("2001:db8::1", 8004, b"zyxwvutsrqponmlkjihg")
+VALUES = [b"5:hello", b"i42e"]
+NETWORK_KEY = b"0123456789abcdef0123456789abcdef"
+TICKET = b"ticket-8"
+COUNTER = 0x0123456789ABCDEF
+
+
+def payload(name, args=b"", read_only=False):
+    return packets.encode_call(name, args, read_only)
+
+
+def keyed_examples():
+    """What two transports with a key send each other, of which the challenger gives our ticket,
+    and the caller counts from our counter."""
+    caller, callee = _Wire(), _Wire()
+    keys, caller_at, callee_at = [NETWORK_KEY], ("192.0.2.7", 8007), ("192.0.2.1", 8003)
+    asks = KeyedTransport(caller, keys, Counter(), random.Random(1))
+    answers = KeyedTransport(callee, keys, Counter(), random.Random(2))
+    asks.in_flight = lambda rpc_id, endpoint: request
+    received = []
+    for each in (asks, answers):
+        each.start(lambda body, endpoint: received.append(body))
+    request = packets.encode_request(CALLER, RPC_ID, payload(b"ping"))
+    asks.send(request, callee_at)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Sessions, "ticket", lambda self, endpoint: TICKET)
+        patch.setattr(Sessions, "_chance", lambda self: COUNTER - 1)
+        callee.receive(caller.sent[0], caller_at)
+        caller.receive(callee.sent[0], callee_at)
+        callee.receive(caller.sent[1], caller_at)
+    assert received[0].startswith(request)
+    answers.send(packets.encode_response(CALLEE, RPC_ID, replies.PONG), caller_at)
+    return {
+        "keyed-request": caller.sent[0],
+        "keyed-challenge": callee.sent[0],
+        "keyed-request-again": caller.sent[1],
+        "keyed-response": callee.sent[1],
+    }
+
+
+class _Wire:
+    """A transport that only keeps what is sent."""
+
+    def __init__(self):
+        self.sent = []
+
+    def start(self, receive):
+        self.receive = receive
+
+    def send(self, datagram, endpoint):
+        self.sent.append(datagram)
+        return True
+
+
+EXAMPLES = {
+    "ping-request": packets.encode_request(CALLER, RPC_ID, payload(b"ping")),
+    "ping-request-1.0": packets.encode_request(CALLER, RPC_ID, b"d4:name4:ping4:argslee"),
+    "ping-response": packets.encode_response(CALLEE, RPC_ID, replies.PONG),
+    "error-130": packets.encode_error(CALLEE, RPC_ID, packets.NO_SUCH_RPC),
+    "findnode-response-payload-token": replies.findnode_reply([V4], 1, b"a-token!"),
+    "findvalue-page-payload": replies.findvalue_reply([], [b"5:hello"], 1, b"", 7),
+    "store-token-payload": payload(
+        b"store", replies.args_store(KEY, b"5:hello", False, 3600, token=b"a-token!")
+    ),
+    "ping-payload-ro": payload(b"ping", read_only=True),
+    "findnode-request-payload": payload(b"findnode", replies.args_key(KEY)),
+    "findnode-response-payload-1.0": replies.findnode_reply([V4, V6], 0),
+    "findnode-response-payload-1.1": replies.findnode_reply([V4, V6], 1),
+    "findvalue-request-payload": payload(b"findvalue", replies.args_findvalue(KEY, 4096)),
+    "findvalue-response-payload-1.0": replies.findvalue_reply([V4], VALUES, 0),
+    "findvalue-response-payload-1.1": replies.findvalue_reply([V4], VALUES, 1),
+    "store-request-payload": payload(b"store", replies.args_store(KEY, VALUES[0], False, 3600)),
+    "store-handed-on-payload": payload(
+        b"store", replies.args_store(KEY, VALUES[0], False, 1800, V4)
+    ),
+    "store-response-payload": replies.STORED,
+    "store-refused-payload": replies.refused_reply("no room for more values"),
+    "remove-request-payload": payload(b"remove", replies.args_remove(KEY, 3600)),
+    "signed-bytes": SALTED.signed_bytes,
+    "signed-bytes-exp": records.signed_bytes(b"foobar", 1, 1_900_000_000, HELLO),
+    "signed-record": SALTED.encoded,
+    "leave-request-payload": payload(b"leave", replies.args_leave(True)),
+    "lacks-request-payload": payload(b"lacks", replies.args_lacks(KEY, [V4, V6])),
+    "reach-request-payload": payload(b"reach", replies.args_reach(V4)),
+    "ping-response-payload-ro": replies.CLIENT_PONG,
+    "getsocket-response-payload": replies.getsocket_reply("192.0.2.7", 8007),
+} | keyed_examples()
+
+
+def shown():
+    """The examples of the document: by name, (bytes, what is said of them) line by line."""
+    blocks = re.findall(r"<!-- example: (\S+) -->\n```text\n(.*?)```", PROTOCOL, re.S)
+    return {
+        name: [
+            (bytes.fromhex(digits), said)
+            for digits, _, said in (line.partition(" ") for line in body.splitlines())
+        ]
+        for name, body in blocks
+    }
+
+
+SHOWN = shown()
+
+
+def test_every_example_is_known_and_shown():
+    assert SHOWN.keys() == EXAMPLES.keys()
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_example_is_what_the_code_encodes(name):
+    assert b"".join(raw for raw, _ in SHOWN[name]) == EXAMPLES[name]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_text_beside_an_example_says_what_the_bytes_are(name):
+    before = b""
+    for raw, said in SHOWN[name]:
+        said = said.strip()
+        kind, _, what = said.partition(" ")
+        if kind == "tag":
+            assert raw == hashlib.blake2b(before, key=NETWORK_KEY, digest_size=16).digest()
+        elif said.startswith('"'):
+            assert raw == said[1:-1].encode("ascii")
+        elif kind == "address":
+            family = socket.AF_INET6 if ":" in what else socket.AF_INET
+            assert raw == socket.inet_pton(family, what)
+        elif said in ("public key", "signature"):
+            assert raw in (SALTED.public_key if said == "public key" else SALTED.signature)
+        else:
+            assert kind in ("version", "call", "length", "port", "ticket", "counter")
+            assert int.from_bytes(raw, "big") == int(what)
+        before += raw
+
+
+def read(name):
+    return b"".join(raw for raw, _ in SHOWN[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "rpc", "args", "version", "read_only"),
+    [
+        ("ping-request", b"ping", [], 1, False),
+        ("ping-request-1.0", b"ping", [], 0, False),
+        ("ping-payload-ro", b"ping", [], 1, True),
+        ("keyed-request", b"ping", [], 1, False),
+        ("keyed-request-again", b"ping", [], 1, False),
+        ("findnode-request-payload", b"findnode", [KEY], 1, False),
+        ("findvalue-request-payload", b"findvalue", [KEY, 4096], 1, False),
+        ("remove-request-payload", b"remove", [KEY, 3600], 1, False),
+        ("leave-request-payload", b"leave", [1], 1, False),
+        ("lacks-request-payload", b"lacks", [KEY, V4.id + V6.id], 1, False),
+        ("reach-request-payload", b"reach", [V4.packed], 1, False),
+        ("store-request-payload", b"store", [KEY, b"hello", 0, b"", 3600], 1, False),
+        (
+            "store-handed-on-payload",
+            b"store",
+            [KEY, b"hello", 0, b"", 1800, {b"owner": V4.packed}],
+            1,
+            False,
+        ),
+    ],
+)
+def test_request_decodes(name, rpc, args, version, read_only):
+    datagram = read(name)
+    if name.endswith(("payload", "payload-ro")):
+        datagram = packets.encode_request(CALLER, RPC_ID, datagram)
+    request = packets.decode(datagram)
+    assert isinstance(request, packets.Request)
+    assert (request.sender_id, request.rpc_id) == (CALLER, RPC_ID)
+    assert (request.name, request.args) == (rpc, args)
+    assert (request.version, request.read_only) == (version, read_only)
+
+
+@pytest.mark.parametrize(
+    ("name", "call"), [("ping-response", 129), ("error-130", 130), ("keyed-response", 129)]
+)
+def test_response_decodes(name, call):
+    response = packets.decode(read(name))
+    assert isinstance(response, packets.Response)
+    assert (response.sender_id, response.rpc_id, response.call) == (CALLEE, RPC_ID, call)
+
+
+def test_sizes_in_words():
+    assert len(read("ping-request")) == 60
+    assert len(read("ping-response")) == 37
+    assert len(read("error-130")) == 30
+    assert len(read("keyed-challenge")) == 54 < len(read("keyed-request"))
+
+
+@pytest.mark.parametrize(
+    ("name", "contacts", "values"),
+    [
+        ("findnode-response-payload-1.0", [V4], None),
+        ("findnode-response-payload-1.1", [V4, V6], None),
+        ("findvalue-response-payload-1.0", [V4], [b"hello", 42]),
+        ("findvalue-response-payload-1.1", [V4], [b"hello", 42]),
+    ],
+)
+def test_found_decodes(name, contacts, values):
+    answer = packets.decode_values(read(name))
+    assert replies.read_findnode(answer, ContactPool(), (True, True)) == contacts
+    if values is not None:
+        assert replies.read_retval(answer) == values
+
+
+def test_store_and_getsocket_decode():
+    decode = packets.decode_values
+    assert replies.read_store(decode(read("store-response-payload"))) is None
+    refused = decode(read("store-refused-payload"))
+    assert replies.read_store(refused) == "no room for more values"
+    socket_seen = decode(read("getsocket-response-payload"))
+    assert replies.read_getsocket(socket_seen) == ("192.0.2.7", 8007)
+
+
+def test_answers_to_bad_keys():
+    assert replies.BAD_KEY_FINDNODE == replies.BAD_KEY_STORE == b"li0ee"
+    assert replies.BAD_KEY_FINDVALUE == b"llee"
+    assert "that is `li0ee`" in PROTOCOL
+    assert "that is `llee`" in PROTOCOL
+
+
+def table_after(text, header):
+    """The rows, cell by cell, of the table whose header row begins so."""
+    lines = iter(text[text.index(header) :].splitlines()[2:])
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip().strip("|").split("|")])
+    return rows
+
+
+def test_bencoding_table():
+    rows = table_after(PROTOCOL, "| bytes | | why |")
+    assert len(rows) > 10
+    for shown_bytes, verdict, _ in rows:
+        raw = b"" if shown_bytes == "*nothing*" else shown_bytes.strip("`").encode()
+        if verdict == "accepted":
+            bencoding.decode(raw)
+        else:
+            assert verdict == "refused"
+            with pytest.raises(WireError):
+                bencoding.decode(raw)
+
+
+def test_every_reason_of_a_drop_is_in_the_table():
+    said = {row[0].strip("`") for row in table_after(PROTOCOL, "| counted as | what came |")}
+    sources = (ROOT / "kademlua").rglob("*.py")
+    code = "\n".join(path.read_text() for path in sources)
+    raised = re.findall(r"WireError\((.+?)\)(?:$| from)", code, re.M)
+    counted = re.findall(r"dropped\[(\".+?\")\]", code)
+    # What Calls.match returns is counted under that word.
+    unmatched = re.findall(r'return ("(?:unasked|response) .+")$', code, re.M)
+    # What Sessions.why_not returns.
+    unmatched += re.findall(r'return ("(?:unproven|replayed)")$', code, re.M)
+    reasons = {
+        word for source in raised + counted + unmatched for word in re.findall(r'"(.+?)"', source)
+    }
+    # A bad contact makes the answer that holds it a bad response.
+    assert said == reasons - {"bad contact"}
+
+
+def test_reasons_of_refused_stores():
+    said = {row[0].strip("`") for row in table_after(PROTOCOL, "| reason | bound |")}
+    code = (ROOT / "kademlua/core/values/memory_store.py").read_text()
+    raised = re.findall(r'StoreRefused\(f?"(.+?)"\)', code)
+    code = (ROOT / "kademlua/storage/lmdb_environment.py").read_text()
+    raised += re.findall(r'return "(the disk .+?)"', code)
+    bound = str(Params().max_value_bytes)
+    reasons = {reason.replace("{params.max_value_bytes}", bound) for reason in raised}
+    code = (ROOT / "kademlua/core/values/records.py").read_text()
+    forged = re.findall(r'RecordForged\(f?"(.+?)"\)', code)
+    reasons |= {each.replace("{MAX_SALT_BYTES}", str(records.MAX_SALT_BYTES)) for each in forged}
+    reasons |= {kind.usual for kind in RecordRefused.__subclasses__()}
+    assert said == reasons | {replies.REMOVED, replies.LEAVING, HAS_RECORD}
+
+
+# The parameters.
+
+
+def params_table():
+    """The table of Params as embedding.md has it, from the dataclass and its docstrings."""
+    tree = ast.parse(Path(params.__file__).read_text())
+    body = next(
+        node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Params"
+    )
+    told = {}
+    for field, text in pairwise(body):
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
+            told[field.target.id] = " ".join(text.value.value.split())
+    rows = ["| parameter | default | from | to | what |", "|---|---:|---:|---:|---|"]
+    for spec in fields(Params):
+        low, high = spec.metadata.get("low"), spec.metadata.get("high")
+        bounds = ["", ""] if low is None else [f"{low:,}", f"{high:,}"]
+        default = spec.default if low is None else f"{spec.default:,}"
+        rows.append(f"| {' | '.join([f'`{spec.name}`', str(default), *bounds, told[spec.name]])} |")
+    return "\n".join(rows)
+
+
+def test_table_of_params():
+    assert EMBEDDING.partition("<!-- params -->\n")[2].strip() == params_table()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_params_that_are_named_exist(page):
+    names = set(re.findall(r"Params\.([a-z_]+)", page.read_text()))
+    assert {name for name in names if not hasattr(Params, name)} == set()
+
+
+# The structure.
+
+
+def test_every_package_is_named_in_the_design():
+    structure = DESIGN.partition("## A packet's way in")[0]
+    for path in (ROOT / "kademlua").iterdir():
+        if path.suffix == ".py" and path.name != "__init__.py":
+            assert f"`{path.name}`" in structure, path
+        elif (path / "__init__.py").exists():
+            assert f"{path.name}/`" in structure, path
+
+
+def test_every_operation_of_the_control_socket_is_in_the_table():
+    shown = re.findall(r"^\| `([a-z]+)` \|", (DOCS / "control.md").read_text(), re.M)
+    with Node() as node:
+        names = Operations(node).names
+    assert sorted(shown) == sorted([*names, "shell", "line", "interrupt"])
+
+
+# Links.
+
+
+def anchors(text):
+    """The anchors of a page's headings, as the usual renderers make them."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.+)$", prose, re.M)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_resolve(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        other = (page.parent / name).resolve() if name else page
+        assert other.exists(), target
+        if anchor:
+            assert anchor in anchors(other.read_text()), target

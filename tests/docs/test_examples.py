@@ -1,0 +1,215 @@
+"""The programs of docs/examples, run as their users run them."""
+
+import http.client
+import importlib.util
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+import pytest
+
+from tests.support.peers import until
+from tests.support.programs import ROOT, environment, network
+
+EXAMPLES = ROOT / "docs/examples"
+PATIENCE = 20.0
+"""Seconds; only a failing test waits so long."""
+
+
+@contextmanager
+def started(*command: object, **more: str) -> Iterator[subprocess.Popen[str]]:
+    """A program that runs meanwhile; killed if it does not end by itself."""
+    with subprocess.Popen(
+        [sys.executable, "-u", *map(str, command)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment() | more,
+        cwd=EXAMPLES,
+    ) as process:
+        try:
+            yield process
+            process.wait(PATIENCE)
+        finally:
+            process.kill()
+
+
+def line_of(process: subprocess.Popen[str]) -> str:
+    """The next line of its output."""
+    return next_line(process.stdout)
+
+
+def next_line(stream: IO[str] | None) -> str:
+    """The next line; past the stream's own buffer, into which ``select`` does not see."""
+    assert stream is not None
+    line = b""
+    while not line.endswith(b"\n"):
+        assert select.select([stream], [], [], PATIENCE)[0], f"nothing comes after {line!r}"
+        char = os.read(stream.fileno(), 1)
+        assert char, f"it ended after {line!r}"
+        line += char
+    return line.decode()
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Wait for its end: with which code, and of what it complained."""
+    assert process.stderr is not None
+    return process.wait(PATIENCE), process.stderr.read()
+
+
+def finished(*command: object) -> str:
+    """The output of a program that ends by itself, well."""
+    with started(*command) as process:
+        out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, err) == (0, "")
+    return out
+
+
+@pytest.fixture
+def bootstrap() -> Iterator[str]:
+    """Where a node of another process is."""
+    with network() as port:
+        yield f"127.0.0.1:{port}"
+
+
+class TestChat:
+    def test_two_talk(self, bootstrap: str) -> None:
+        at = ["garden", "--bootstrap", bootstrap]
+        with started("chat.py", "alice", *at) as alice, started("chat.py", "bob", *at) as bob:
+            assert alice.stdin is not None
+            assert bob.stdin is not None
+            for process in (alice, bob):
+                assert line_of(process) == "You are in the garden; ^D leaves.\n"
+            print("hello", file=alice.stdin, flush=True)
+            assert line_of(bob) == "alice: hello\n"
+            print("who is there?", "\x1b[2Jbob", sep="\n", file=bob.stdin, flush=True)
+            assert line_of(alice) == "bob: who is there?\n"
+            assert line_of(alice) == "bob: [2Jbob\n"
+            alice.stdin.close()
+            bob.stdin.close()
+            assert ended(alice) == ended(bob) == (0, "")
+
+    def test_ctrl_c_ends_it(self, bootstrap: str) -> None:
+        with started("chat.py", "alice", "garden", "--bootstrap", bootstrap) as alice:
+            assert "^D" in line_of(alice)
+            alice.send_signal(signal.SIGINT)
+            assert ended(alice) == (130, "")
+
+    def test_values_of_strangers_are_passed_over(self) -> None:
+        chat = loaded("chat")
+        for value in (1, b"x", [], {}, {b"name": 1, b"lines": []}, {b"name": b"x", b"lines": b"y"}):
+            assert list(chat.lines_of(value)) == []
+        lines = [1, [], [b"x", 1], [1, b"good"], [2, 3]]
+        assert list(chat.lines_of({b"name": b"x", b"lines": lines})) == [(1, "x", "good")]
+
+
+class TestRegistry:
+    def test_a_service_is_found_as_long_as_it_is_announced(self, bootstrap: str) -> None:
+        command = ["registry.py", "--bootstrap", bootstrap, "--ttl", "3"]
+        with started(*command, "announce", "web", "192.0.2.1:80") as first:
+            with started(*command, "announce", "web", "192.0.2.2:80") as second:
+                for process in (first, second):
+                    assert "kept by" in line_of(process)
+                assert finished(*command, "find", "web") == "192.0.2.1:80\n192.0.2.2:80\n"
+                assert finished(*command, "find", "mail") == ""
+                second.send_signal(signal.SIGINT)
+                assert ended(second) == (0, "")
+            # It withdraws in good order; the first one is cut off, and forgotten in time.
+            assert finished(*command, "find", "web") == "192.0.2.1:80\n"
+            first.kill()
+        until(lambda: finished(*command, "find", "web") == "", PATIENCE)
+
+    def test_values_of_strangers_are_passed_over(self) -> None:
+        registry = loaded("registry")
+        for value in (1, {}, [], b"\x1b[2J"):
+            assert registry.address_in(value) is None
+        assert registry.address_in(b"a:1") == "a:1"
+
+
+class TestWebCache:
+    """Under gunicorn, with each kind of its workers."""
+
+    @pytest.fixture(autouse=True)
+    def _gunicorn(self) -> None:
+        pytest.importorskip("gunicorn", reason="gunicorn is of the extra 'test'")
+
+    @pytest.mark.parametrize("kind", ["sync", "gthread", "gevent"])
+    def test_workers_share_it_and_a_new_one_has_it_too(self, kind: str, bootstrap: str) -> None:
+        path = "/largest-prime-below/100000"
+        with served(kind, bootstrap) as port:
+            _, cache, computed = get(port, path)
+            assert cache == "miss"
+            assert computed.startswith("99991, says worker")
+            # Which worker is asked is the system's choice.
+            answers = [get(port, path)]
+            until(lambda: answers.append(get(port, path)) or len(workers(answers)) == 2, PATIENCE)
+            assert {(cache, body) for _, cache, body in answers} == {("hit", computed)}
+            first, second = workers(answers)
+            os.kill(int(first), signal.SIGKILL)
+            os.kill(int(second), signal.SIGKILL)
+            answers = [get(port, path)]
+            assert answers[0][0] not in (first, second)
+            assert answers[0][1:] == ("hit", computed)
+
+
+def workers(answers: list[tuple[str, str, str]]) -> set[str]:
+    return {worker for worker, _, _ in answers}
+
+
+@contextmanager
+def served(kind: str, bootstrap: str) -> Iterator[int]:
+    """The port at which two workers of a kind serve; they have to end in good order."""
+    options = ["--workers", 2, "--worker-class", kind, "--bind", "127.0.0.1:0", "--threads", 2]
+    with started("-m", "gunicorn", *options, "web_cache:app", CACHE_BOOTSTRAP=bootstrap) as server:
+        assert server.stderr is not None
+        said = ""
+        while not (at := re.search(r"Listening at: http://127.0.0.1:(\d+)", said)):
+            said = next_line(server.stderr)
+        yield int(at[1])
+        server.terminate()
+        said = server.stderr.read()
+        assert "Traceback" not in said, said
+    assert server.returncode == 0, said
+
+
+def get(port: int, path: str) -> tuple[str, str, str]:
+    """Which worker answered, whether from the cache, and what."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            body = answer.read().decode()
+        except (ConnectionError, http.client.HTTPException):  # its worker was killed
+            assert time.monotonic() < end
+            continue
+        finally:
+            connection.close()
+        assert answer.status == 200
+        return answer.headers["X-Worker"], answer.headers["X-Cache"], body
+
+
+def loaded(name: str) -> object:
+    """An example as a module."""
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    assert spec.loader is not None
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_shows_each_example() -> None:
+    page = (ROOT / "docs/hosts.md").read_text()
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(
+        re.findall(r"\(examples/(\w+\.py)\)", page)
+    )

@@ -1,0 +1,140 @@
+"""The stream of events."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import gevent
+import pytest
+
+from kademlua import sha1
+from kademlua.http.event_stream import MAX_STREAMS
+from tests.http.conftest import Client
+
+_EVENT = re.compile(rb"event: (\S+)\ndata: (.*)\n\n")
+
+
+class Stream:
+    """A stream that is read bit by bit."""
+
+    def __init__(self, sock: gevent.socket.socket) -> None:
+        self._sock = sock
+        self.text = b""
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        return [
+            json.loads(data) for kind, data in _EVENT.findall(self.text) if kind.decode() == name
+        ]
+
+    def until(self, name: str) -> list[dict[str, Any]]:
+        """The events of a name, once there is one."""
+        with gevent.Timeout(10, AssertionError(f"no {name} in {self.text!r}")):
+            while not self.events(name):
+                self.read()
+        return self.events(name)
+
+    def read(self) -> bytes:
+        data = self._sock.recv(65_536)
+        # Each piece comes as a chunk, of which the length is left out here.
+        self.text += re.sub(rb"(?:\A|\r\n)[0-9a-f]+\r\n|\r\n\Z", b"", data)
+        return data
+
+
+@contextmanager
+def listening(client: Client, query: str = "") -> Iterator[Stream]:
+    with client.connect() as sock:
+        sock.sendall(f"GET /v1/events{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        stream = Stream(sock)
+        head = sock.recv(65_536)
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert b"content-type: text/event-stream\r\n" in head
+        stream.text = head
+        with gevent.Timeout(10):
+            while b"retry: " not in stream.text:
+                stream.read()
+        yield stream
+
+
+def test_a_lookup_is_told_hop_by_hop(client):
+    with listening(client, "?kinds=lookup") as stream:
+        found = client.node.find_node(sha1("somewhere"))
+        stream.until("lookup-ended")
+    (began,) = stream.events("lookup-began")
+    (seeded,) = stream.events("lookup-seeded")
+    assert set(seeded["contacts"]) == {each.id.hex() for each in client.node.table}
+    assert began["target"] == sha1("somewhere").hex()
+    assert (began["rpc"], began["cause"]) == ("findnode", "find_node")
+    for name in ("lookup-queried", "lookup-answered"):
+        told = stream.events(name)
+        assert {each["lookup"] for each in told} == {began["lookup"]}
+        assert {each["contact"]["id"] for each in told} == {each.id.hex() for each in found}
+    assert not stream.events("stats")
+
+
+def test_values_contacts_and_counters_are_told(client, make_node):
+    with listening(client) as stream:
+        added = client.node.add(sha1("key"), b"value")
+        assert client.node.contact in added.acknowledged
+        (stored,) = stream.until("value-stored")
+        newcomer = make_node(bootstrap=[client.node.contact.endpoint])
+        assert newcomer.wait_joined(10)
+        (entered,) = stream.until("contact-entered")
+        counters = stream.until("stats")[0]
+    assert stored["key"] == sha1("key").hex()
+    assert stored["owner"]["id"] == client.node.id.hex()
+    assert stored["bytes"] == 7
+    assert entered["id"] == newcomer.id.hex()
+    assert counters["joined"] is True
+    assert counters["skipped"] == 0
+
+
+def test_of_many_lookups_some_are_told_and_the_rest_counted(client):
+    with listening(client, "?kinds=lookup,stats&lookups=2") as stream:
+        for number in range(20):
+            client.node.find_node(sha1(f"key {number}"))
+        with gevent.Timeout(10):
+            while not any(each["skipped"] for each in stream.events("stats")):
+                stream.read()
+    assert 2 <= len(stream.events("lookup-began")) <= 4
+    told = stream.events("stats")[-1]["skipped"] + len(stream.events("lookup-began"))
+    assert told >= 20
+
+
+def test_who_hangs_up_is_not_observed_for_any_longer(client):
+    watching = client.node._context.observers
+    before = len(watching.all)
+    with listening(client):
+        assert len(watching.all) == before + 1
+    with gevent.Timeout(10):
+        while len(watching.all) > before:
+            client.node.find_node(sha1("x"))
+            gevent.sleep(0.05)
+
+
+def test_only_so_many_listen(client):
+    with ExitStack() as stack:
+        for _ in range(MAX_STREAMS):
+            stack.enter_context(listening(client))
+        assert client.get("/v1/events").status == 503
+        assert client.get("/healthz").status == 200
+
+
+@pytest.mark.parametrize("query", ["kinds=nothing", "lookups=0", "lookups=x"])
+def test_other_wishes_are_400(client, query):
+    assert client.get(f"/v1/events?{query}").status == 400
+
+
+def test_the_head_alone_is_no_stream(client):
+    assert client.ask("HEAD", "/v1/events").headers["content-type"] == "text/event-stream"
+
+
+def test_a_stream_ends_with_its_node(client):
+    with listening(client) as stream:
+        client.node.close()
+        with gevent.Timeout(10):
+            while not stream.read().endswith(b"0\r\n\r\n"):
+                pass

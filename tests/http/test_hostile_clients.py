@@ -1,0 +1,102 @@
+"""Slow, broken and hostile clients: nothing of them reaches the node's other peers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import gevent
+import gevent.os
+import pytest
+
+from kademlua import sha1
+from kademlua.http.server.connection_limits import MAX_CONNECTIONS
+from tests.http.hostile import KINDS
+from tests.support.programs import ROOT
+
+PINGS = 200
+
+
+@contextmanager
+def attacked(port: int, kind: str, count: int) -> Iterator[None]:
+    """While a process of its own does its worst to a port."""
+    command = [sys.executable, "-m", "tests.http.hostile", str(port), kind, str(count)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+    ) as process:
+        assert process.stdout is not None
+        try:
+            assert gevent.os.tp_read(process.stdout.fileno(), 100) == b"at it\n"
+            yield
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_peers_and_other_clients_do_not_notice(make_network, serve, kind):
+    asking, asked, _ = make_network(3)
+    client = serve(asked)
+    asked.add(sha1("key"), b"value")
+    with attacked(client.port, kind, 1_000 if kind == "half_open" else 50):
+        for number in range(PINGS):
+            asking.ping(asked.contact)
+            if number % 20 == 0:
+                assert client.get("/v1/values/key?answers=1").status == 200
+            gevent.sleep(0.002)
+        assert client.service.counts()["connections"] <= MAX_CONNECTIONS
+    assert asking.stats()["timeouts"] == 0
+    assert asked.stats()["timeouts"] == 0
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"nonsense\r\n\r\n", b"400"),
+        (b"GET /" + b"x" * 9_000 + b" HTTP/1.1\r\n\r\n", b"414"),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", b"431"),
+        (b"POST /v1/values/k HTTP/1.1\r\nContent-Length: 999999\r\n\r\n", b"413"),
+        (b"POST /v1/values/k HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"411"),
+        (b"POST /v1/values/k HTTP/1.1\r\nContent-Length: x\r\n\r\n", b"400"),
+    ],
+)
+def test_what_can_not_be_read_gets_a_word_and_the_end(client, request_, status):
+    assert client.raw(request_).startswith(b"HTTP/1.1 " + status)
+    assert client.service.counts()["malformed"] + (status == b"414") == 1
+
+
+def test_a_client_that_goes_in_the_middle_is_no_error(client, caplog, capfd):
+    for request in (
+        b"",
+        b"GE",
+        b"GET / HTTP/1.1\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nx",
+    ):
+        with client.connect() as sock:
+            sock.sendall(request)
+    with client.connect() as sock:
+        sock.sendall(b"GET /v1/contacts HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50)
+    with gevent.Timeout(10):
+        while client.service.counts()["connections"]:
+            gevent.sleep(0.01)
+    assert client.get("/healthz").status == 200
+    assert not caplog.records
+    assert capfd.readouterr().err == ""
+
+
+def test_requests_one_after_the_other_are_answered_in_order(client):
+    paths = ("/healthz", "/v1/nowhere", "/readyz")
+    requests = [f"GET {path} HTTP/1.1\r\nHost: localhost\r\n" for path in paths]
+    raw = "\r\n".join(requests) + "Connection: close\r\n\r\n"
+    answers = client.raw(raw.encode())
+    assert [part[:3] for part in answers.split(b"HTTP/1.1 ")[1:]] == [b"200", b"404", b"200"]
+
+
+def test_a_body_that_is_asked_for_is_waited_for(client):
+    with client.connect() as sock:
+        head = "Host: localhost\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n"
+        sock.sendall(f"POST /v1/values/key HTTP/1.1\r\n{head}".encode())
+        assert sock.recv(1_000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        sock.sendall(b"x")
+        assert sock.recv(1_000).startswith(b"HTTP/1.1 401 ")

@@ -1,0 +1,275 @@
+"""Who is alive: weak and strong, probes shared and paced, the dead replaced."""
+
+import gevent
+import pytest
+
+from kademlua import Node, Params, RpcTimeout
+from kademlua.core.ids import from_int, to_int
+from kademlua.core.wire import packets
+from tests.support.peers import Peer, asked_of, lonely, pong, pong_only
+from tests.support.world import GRAIN, ONE_WAY, ROUND_TRIP, World, after
+
+PING = packets.encode_call(b"ping", b"", False)
+NO_UPKEEP = Params(settle_interval=86_400)
+"""For tests in which hours pass and a node shall do nothing by itself."""
+
+
+def in_far_bucket(node_id: bytes, number: int) -> bytes:
+    """An id whose first bit differs from a node's."""
+    return from_int((to_int(node_id) ^ 1 << 159) + number)
+
+
+def test_weak_is_heard_from_lately(world: World) -> None:
+    node, peer = world.node(params=NO_UPKEEP), world.peer()
+    peer.serve(pong)
+    assert not node._liveliness.is_fresh(peer.contact)
+    node.ping(peer.contact)
+    assert node.is_alive(peer.contact)
+    gevent.sleep(node.params.fresh_for - 0.001)
+    assert node.is_alive(peer.contact)
+    assert len(peer.requests) == 1  # nobody was asked for that
+    gevent.sleep(0.002)
+    assert not node._liveliness.is_fresh(peer.contact)
+    assert node.is_alive(peer.contact)
+    assert len(peer.requests) == 2
+
+
+def test_strong_asks_always_and_three_times(world: World) -> None:
+    node, peer = world.alice, world.peer()
+    peer.serve(lambda request: b"li5ee" if len(peer.requests) in (1, 4) else None)
+    node.ping(peer.contact)
+    assert node.is_alive(peer.contact, strong=True)  # the third of three tries is answered
+    assert len(peer.requests) == 4
+    began, patience = world.now, node._liveliness.patience.with_contact(peer.contact)
+    assert not node.is_alive(peer.contact, strong=True)
+    # Each try is twice as patient as the one before, and up to a tenth more.
+    assert 7 * patience <= world.now - began <= 1.1 * 7 * patience + 3 * GRAIN
+    assert asked_of(peer) == 7 * ["ping"]
+    assert peer.contact not in node.table
+
+
+def test_any_answer_is_a_sign_of_life(world: World) -> None:
+    peer = world.peer()
+    peer.serve(lambda request: b"no bencoding")
+    assert world.alice.is_alive(peer.contact, strong=True)
+    assert world.now == pytest.approx(ROUND_TRIP)
+
+
+def test_those_who_wait_for_one_contact_share_its_probe(world: World) -> None:
+    node, peer = world.alice, world.peer()
+    waiting = [gevent.spawn(node.is_alive, peer.contact, strong=True) for _ in range(20)]
+    gevent.sleep(1)
+    peer.serve(pong)
+    gevent.joinall(waiting)
+    assert world.now == pytest.approx(1 + ONE_WAY)
+    assert all(greenlet.value for greenlet in waiting)
+    assert asked_of(peer) == ["ping"]
+
+
+def test_a_sender_that_answers_a_ping_enters(world: World) -> None:
+    node, peer = world.alice, world.peer()
+    peer.serve(pong)
+    peer.request(node.contact.endpoint, PING)
+    gevent.sleep(3 * ONE_WAY - 0.001)
+    assert peer.contact not in node.table
+    gevent.sleep(0.002)
+    assert peer.contact in node.table
+    assert asked_of(peer) == ["ping"]
+
+
+def test_strangers_are_probed_at_a_bounded_rate_and_number(world: World) -> None:
+    node = world.node(params=Params(rpc_timeout=30, probe_rate=10, max_probes=20))
+    peer = world.peer()
+    for number in range(200):
+        stranger = from_int(to_int(peer.id) ^ number)
+        peer.send(packets.encode_request(stranger, b"%08d" % number, PING), node.contact.endpoint)
+    gevent.sleep(ONE_WAY + 0.01)
+    assert node.stats()["calls"] == {"ping": 10}  # a second's worth is sent at once
+    assert len(node._liveliness._probes) == 20
+    gevent.sleep(0.5)
+    assert node.stats()["calls"] == {"ping": 15}
+    assert peer.is_served_by(node.contact.endpoint)
+    gevent.sleep(2)
+    assert node.stats()["calls"] == {"ping": 20}
+
+
+def full(world: World) -> tuple[Node, list[Peer]]:
+    """A node with a full far bucket of two, a third contact for it, and one near by (so that
+    the far bucket is not the own one, which would split)."""
+    node = world.node(params=NO_UPKEEP.replace(k=2))
+    peers = [world.peer(node_id=in_far_bucket(node.id, number)) for number in range(3)]
+    peers.append(world.peer(node_id=from_int(to_int(node.id) ^ 1)))
+    for peer in peers:
+        peer.serve(pong)
+    for peer in (peers[3], peers[0], peers[1]):
+        node.ping(peer.contact)
+    return node, peers
+
+
+def test_a_full_bucket_of_fresh_contacts_bothers_nobody(world: World) -> None:
+    node, peers = full(world)
+    node.ping(peers[2].contact)
+    assert not node._liveliness._probes
+    gevent.sleep(10)
+    assert [len(peer.requests) for peer in peers] == [1, 1, 1, 1]
+    assert peers[2].contact not in node.table
+
+
+def test_a_full_bucket_keeps_the_living(world: World) -> None:
+    node, peers = full(world)
+    gevent.sleep(1000)  # weakly, they count as dead now
+    node.ping(peers[2].contact)
+    gevent.sleep(ROUND_TRIP + 0.001)
+    assert not node._liveliness._probes
+    assert [len(peer.requests) for peer in peers] == [2, 1, 1, 1]  # the least recently seen
+    assert {contact.id for contact in node.table} == {peers[n].id for n in (0, 1, 3)}
+
+
+def test_the_dead_make_room_for_the_waiting(world: World) -> None:
+    node, peers = full(world)
+    peers[0].close()
+    gevent.sleep(1000)
+    node.ping(peers[2].contact)
+    patience = node._liveliness.patience.with_contact(peers[0].contact)
+    gevent.sleep(7 * patience)
+    assert peers[0].contact in node.table
+    gevent.sleep(0.1 * 7 * patience + 3 * GRAIN + 0.001)
+    assert {contact.id for contact in node.table} == {peers[n].id for n in (1, 2, 3)}
+    gevent.sleep(ROUND_TRIP)
+    assert len(peers[2].requests) == 2  # made sure of as it moved up
+
+
+def test_who_takes_the_place_of_one_that_changed_is_made_sure_of(world: World) -> None:
+    node, peers = full(world)
+    node.ping(peers[2].contact)
+    peers[2].close()
+    gevent.sleep(1000)
+    peers[0].id = in_far_bucket(node.id, 9)
+    with pytest.raises(RpcTimeout):
+        node.ping(peers[0].contact)
+    gevent.sleep(20)
+    assert {contact.id for contact in node.table} == {peers[n].id for n in (1, 3)}
+
+
+def test_a_contact_that_times_out_is_made_sure_of(world: World) -> None:
+    node, peer = world.alice, world.peer()
+    peer.serve(pong_only)
+    node.ping(peer.contact)
+    began, patience = world.now, node._liveliness.patience.with_contact(peer.contact)
+    assert node.find_node(node.id) == []
+    assert world.now - began == after(4 * patience)
+    gevent.sleep(ROUND_TRIP + 0.001)
+    # The query was repeated once; then the contact was asked whether it lives at all.
+    assert asked_of(peer) == ["ping", "findnode", "findnode", "ping"]
+    assert not node._liveliness._probes
+    assert peer.contact in node.table
+
+
+def test_the_dead_are_remembered_until_they_are_heard_from(world: World) -> None:
+    node, teller, dead = world.alice, world.peer(), world.peer()
+    teller.serve(
+        lambda request: b"li5ee" if request.name == b"ping" else b"ll%bee" % dead.contact.listed
+    )
+    node.ping(teller.contact)
+    assert not node.is_alive(dead.contact, strong=True)
+    asked, began = node.stats()["calls"], world.now
+    assert node.find_node(dead.id) == [teller.contact]  # it tells of the dead one, in vain
+    assert node.stats()["calls"] == asked | {"findnode": 1}
+    assert world.now - began == pytest.approx(ROUND_TRIP)
+    dead.serve(lonely)
+    dead.request(node.contact.endpoint, PING)
+    gevent.sleep(3 * ONE_WAY + 0.001)
+    assert dead.contact in node.table
+    assert dead.contact in node.find_node(dead.id)
+
+
+def test_the_dead_are_asked_again_when_they_have_been_dead_for_long(world: World) -> None:
+    node, teller, dead = world.node(params=NO_UPKEEP), world.peer(), world.peer()
+    teller.serve(
+        lambda request: b"li5ee" if request.name == b"ping" else b"ll%bee" % dead.contact.listed
+    )
+    node.ping(teller.contact)
+    assert not node.is_alive(dead.contact, strong=True)
+    dead.serve(lonely)
+    gevent.sleep(node.params.dead_for - 1)
+    assert node.find_node(dead.id) == [teller.contact]
+    gevent.sleep(1)
+    assert node.find_node(dead.id) == [dead.contact, teller.contact]
+
+
+def test_silent_contacts_are_questioned_by_and_by(world: World) -> None:
+    node = world.alice
+    peers = [world.peer() for _ in range(5)]
+    for peer in peers:
+        peer.serve(lonely)
+        node.ping(peer.contact)
+    gevent.sleep(20)  # it has looked around for the last time
+    asked = [len(peer.requests) for peer in peers]
+    peers[0].close()
+    gevent.sleep(node.params.fresh_for - 40)
+    assert [len(peer.requests) for peer in peers] == asked
+    gevent.sleep(40 + 5 * 12 + 2)  # one in each round of upkeep, all in five
+    assert {contact.id for contact in node.table} == {peer.id for peer in peers[1:]}
+    assert all(asked_of(peer).count("ping") > 1 for peer in peers[1:])
+
+
+def test_the_dead_are_asked_again_and_their_network_met(world: World) -> None:
+    """Two networks whose nodes took each other for dead become one."""
+    one, two = world.network(6), world.network(6)
+    for node in one:
+        for other in two[:3]:
+            node._liveliness._note_dead(other.contact)
+    gevent.sleep(30)
+    assert all(len(node.table) == 11 for node in [*one, *two])
+    one[0].add(b"k" * 20, b"v")
+    assert two[5].find_value(b"k" * 20)
+
+
+def test_a_network_that_was_cut_becomes_one_again(world: World) -> None:
+    nodes = world.network(12)
+    gevent.sleep(30)
+    assert all(len(node.table) == 11 for node in nodes)
+    world.net.partition([{node.contact.endpoint for node in nodes[:6]}])
+    gevent.sleep(600)
+    assert all(len(node.table) == 5 for node in nodes)
+    world.net.heal()
+    gevent.sleep(60)
+    assert all(len(node.table) == 11 for node in nodes)
+
+
+def test_versions_are_not_noted_of_those_who_may_not_be_there(world: World) -> None:
+    """Forged requests would fill the memory of those that speak 1.0, who then are handed the
+    values of others as if they were ours."""
+    node, peer, forger = world.alice, world.peer(), world.peer()
+    for number in range(5_000):
+        stranger = from_int(number + 1)
+        request = packets.encode_request(stranger, b"%08d" % number, b"d4:name4:ping4:argslee")
+        forger.send(request, node.contact.endpoint)
+    gevent.sleep(1)
+    peer.serve(pong)
+    node.ping(peer.contact)
+    peer.request(node.contact.endpoint, b"d4:name4:ping4:argslee")
+    gevent.sleep(1)
+    assert node._liveliness.is_original(peer.contact)
+    assert len(node._liveliness._originals) == 1
+    # Nor does one who is there speak for another.
+    forger.serve(pong)
+    node.ping(forger.contact)
+    forger.send(packets.encode_request(peer.id, b"other-id", PING), node.contact.endpoint)
+    gevent.sleep(1)
+    assert node._liveliness.is_original(peer.contact)
+
+
+def test_strangers_do_not_keep_contacts_from_being_asked(world: World) -> None:
+    node, peer, forger = world.node(params=NO_UPKEEP), world.peer(), world.peer()
+    peer.serve(pong)
+    node.ping(peer.contact)
+    peer.serve(lambda request: None)
+    for number in range(1_000):
+        stranger = from_int(to_int(peer.id) ^ number + 1)
+        request = packets.encode_request(stranger, b"%08d" % number, PING)
+        forger.send(request, node.contact.endpoint)
+    gevent.sleep(ONE_WAY + 0.01)
+    node._liveliness.unanswered(peer.contact)
+    gevent.sleep(30)
+    assert peer.contact not in node.table

@@ -1,0 +1,125 @@
+"""Finding: how many answers, what a quorum leaves out, who lacks what others have."""
+
+from typing import Any
+
+import gevent
+import pytest
+
+from kademlua import Contact, Node, sha1
+from kademlua.core.wire import packets, replies
+from kademlua.core.wire.packets import Request
+from kademlua.lookup.value_search import Finding
+from kademlua.runtime.context import Context
+from tests.support.peers import Peer, asked_of, hermit
+from tests.support.world import World
+
+KEY = sha1("key")
+
+
+def telling(*values: Any) -> Any:
+    """The answers of one who has these, and knows nobody."""
+    encoded = [replies.encode_value(value) for value in values]
+
+    def answer(request: Request) -> bytes:
+        if request.name == b"findvalue":
+            return replies.findvalue_reply([], encoded, 1)
+        return b"li5ee" if request.name == b"ping" else b"ld7:closest0:ee"
+
+    return answer
+
+
+def knowing(world: World, *told: Any) -> tuple[Node, list[Peer]]:
+    """A node that knows one peer for each list of values, the nearest to the key first."""
+    node, peers = world.alice, []
+    for number, values in enumerate(told):
+        peer = world.peer(KEY[:19] + bytes([KEY[19] ^ (number + 1)]))
+        peer.serve(telling(*values))
+        node.ping(peer.contact)
+        peers.append(peer)
+    return node, peers
+
+
+def test_without_a_quorum_one_voice_is_enough(world: World) -> None:
+    node, _ = knowing(world, [b"lie"], [b"truth"])
+    assert {answer.values[0] for answer in node.find_value(KEY)} == {b"lie", b"truth"}
+
+
+def test_what_fewer_say_is_left_out(world: World) -> None:
+    node, peers = knowing(world, [b"lie"], [b"truth", b"more"], [b"truth"], [{b"k": [1]}])
+    answers = node.find_value(KEY, quorum=2)
+    assert [(each.contact, each.values) for each in answers] == [
+        (peers[1].contact, [b"truth"]),
+        (peers[2].contact, [b"truth"]),
+    ]
+    assert node.find_value(KEY, quorum=3) == []
+
+
+def test_the_search_goes_on_until_there_is_a_quorum(world: World) -> None:
+    node, peers = knowing(world, [b"a"], [b"b"], [b"c"], [b"d"], [b"e"], [b"a"], [b"f"])
+    answers = node.find_value(KEY, answers=1, quorum=2)
+    assert [each.contact for each in answers] == [peers[0].contact, peers[5].contact]
+    assert "findvalue" not in asked_of(peers[6])
+
+
+def test_values_of_any_form_are_compared(world: World) -> None:
+    node, _ = knowing(world, [{b"k": [1, b"x"]}], [{b"k": [1, b"x"]}])
+    assert node.find_value(KEY, quorum=2)[0].values == [{b"k": [1, b"x"]}]
+
+
+def test_who_says_it_twice_has_one_voice(world: World) -> None:
+    node, _ = knowing(world, [b"lie", b"lie"])
+    assert node.find_value(KEY, quorum=2) == []
+
+
+def test_the_own_store_has_a_voice(world: World) -> None:
+    nodes = world.network(2)
+    nodes[0].add(KEY, b"v")
+    assert len(nodes[0].find_value(KEY, quorum=2)) == 2
+    assert nodes[0].find_value(KEY, quorum=3) == []
+
+
+@pytest.mark.parametrize(
+    ("holders", "empty", "lacking"),
+    [
+        ([2], [1, 3], [1]),
+        ([1], [2, 3], []),
+        ([4, 2], [9, 3, 1], [1, 3]),
+        ([], [1], []),
+        ([1], [], []),
+    ],
+)
+def test_who_lacks_it(
+    world: World, holders: list[int], empty: list[int], lacking: list[int]
+) -> None:
+    def at(distance: int) -> Contact:
+        return Contact("192.0.2.1", 1, distance.to_bytes(20, "big"))
+
+    context: Context = world.alice._context
+    finding = Finding(context, bytes(20), 9, 9, 1, world.alice._operations.sieve(bytes(20)))
+    for distance in holders:
+        finding.take(at(distance), [b"v"])
+    for distance in empty:
+        assert finding.read(at(distance), [{b"closest": b""}]) == []
+    assert finding.lacking() == [at(distance) for distance in lacking]
+    assert finding.met_last() == (at(min(empty)) if empty else None)
+
+
+def test_a_find_does_not_wait_for_pages_without_end(world: World) -> None:
+    """A liar says that it has thousands of values more, and gives one of them each second."""
+    node, liar = world.alice, world.peer(KEY)
+    page = replies.findvalue_reply([], [b"1:v"], 1, more=4095)
+
+    def answer(request: Request) -> bytes | None:
+        if request.name == b"findvalue" and len(request.args) > 2:
+            late = packets.encode_response(liar.id, request.rpc_id, page)
+            gevent.spawn_later(1, liar.send, late, node.contact.endpoint)
+            return None
+        return page if request.name == b"findvalue" else hermit(request)
+
+    liar.serve(answer)
+    node.ping(liar.contact)
+    began = world.now
+    [found] = node.find_value(KEY)
+    assert found.values.count(b"v") > 50
+    assert world.now - began < 33
+    gevent.sleep(2)

@@ -1,0 +1,63 @@
+"""Upkeep: refresh of buckets, looking around in a network that grows, expiry."""
+
+import gevent
+
+from kademlua import Params, sha1
+from tests.support.peers import asked_of, lonely
+from tests.support.world import World
+
+ROUND = 12
+"""Seconds in which a node has looked after itself once, with all jitter."""
+
+
+def test_a_network_that_grows_is_looked_at_anew(world: World) -> None:
+    nodes = world.network(19)
+    first = nodes[0]
+    # It never joined anybody: what it looks up, it does for the growth that it sees.
+    assert "findnode" not in first.stats()["calls"]
+    gevent.sleep(ROUND)
+    assert first.stats()["calls"]["findnode"] > 0
+    assert all(len(node.table) == 18 for node in nodes)
+    assert first.network_size() == 19
+
+
+def test_a_network_at_rest_is_left_alone(world: World) -> None:
+    first, second = world.network(2)
+    gevent.sleep(2 * ROUND)
+    before = first.stats()["calls"], second.stats()["calls"]
+    gevent.sleep(200)  # less than what counts as silence
+    assert (first.stats()["calls"], second.stats()["calls"]) == before
+
+
+def test_buckets_are_refreshed_after_a_while(world: World) -> None:
+    node, peer = world.alice, world.peer()
+    peer.serve(lonely)
+    node.ping(peer.contact)
+    gevent.sleep(ROUND)
+    assert asked_of(peer) == ["ping", "findnode"]
+    gevent.sleep(0.8 * 3600 - world.now)  # the jitter's earliest
+    assert set(asked_of(peer)[2:]) == {"ping"}  # whether it lives is asked every five minutes
+    gevent.sleep(1.2 * 3600 + 900 - world.now)  # it looks every quarter of the interval
+    refreshes = [request for request in peer.requests[2:] if request.name == b"findnode"]
+    assert [request.args for request in refreshes] == [[node.id]]
+
+
+def test_values_that_ended_leave_memory_unasked(world: World) -> None:
+    node = world.node(params=Params(ttl=100))
+    node.add(sha1("key"), b"v")
+    gevent.sleep(99)
+    assert len(node.datastore) == 1
+    gevent.sleep(1 + ROUND)
+    assert len(node.datastore) == 0
+
+
+def test_a_defect_in_a_round_does_not_end_upkeep(world: World) -> None:
+    rounds = []
+
+    def fail() -> None:
+        rounds.append(world.now)
+        raise RuntimeError("a defect")
+
+    world.alice._maintenance._look_after = fail  # type: ignore[method-assign]
+    gevent.sleep(3 * ROUND)
+    assert len(rounds) >= 3

@@ -1,0 +1,107 @@
+"""A packet's way in: a reply counts only if rpc id, address, port and id agree."""
+
+import bencoder
+import gevent
+import pytest
+
+from kademlua import Node, RpcTimeout, WireError, sha1
+from kademlua.core.wire import packets
+from kademlua.core.wire.packets import Request
+from tests.support.peers import Peer
+from tests.support.world import ONE_WAY, World, after
+
+KEY = sha1("key")
+
+
+def begin(node: Node, peer: Peer) -> tuple[gevent.Greenlet, Request]:
+    caller = gevent.spawn(node.call, peer.contact, "ping")
+    request = peer.receive()
+    assert isinstance(request, Request)
+    return caller, request
+
+
+def end(node: Node, peer: Peer, caller: gevent.Greenlet, request: Request) -> None:
+    """The right answer still counts, and counts once."""
+    assert not caller.ready()
+    right = packets.encode_response(peer.id, request.rpc_id, b"li5ee")
+    peer.send(right, node.contact.endpoint)
+    assert caller.get() == [5]
+    peer.send(right, node.contact.endpoint)
+
+
+@pytest.mark.parametrize("elsewhere", [("10.0.0.9", 4000), ("10.0.0.2", 4001)])
+def test_a_response_from_elsewhere(world: World, elsewhere: tuple[str, int]) -> None:
+    """From another address, or another port of the right one."""
+    node, peer, liar = world.alice, world.peer(at=("10.0.0.2", 4000)), world.peer(at=elsewhere)
+    caller, request = begin(node, peer)
+    liar.send(packets.encode_response(peer.id, request.rpc_id, b"li6ee"), node.contact.endpoint)
+    assert liar.is_served_by(node.contact.endpoint)
+    end(node, peer, caller, request)
+    assert node.stats()["dropped"] == {"response from elsewhere": 1}
+
+
+def test_a_response_of_another_id(world: World) -> None:
+    node, peer = world.alice, world.peer()
+    caller, request = begin(node, peer)
+    peer.send(packets.encode_response(b"x" * 20, request.rpc_id, b"li6ee"), node.contact.endpoint)
+    gevent.sleep(2 * ONE_WAY)
+    end(node, peer, caller, request)
+    assert node.stats()["dropped"] == {"response of another id": 1}
+
+
+def test_a_response_that_is_late_or_comes_twice(world: World) -> None:
+    node, peer = world.alice, world.peer()
+    caller = gevent.spawn(node.call, peer.contact, "ping", timeout=0.5)
+    late = peer.receive()
+    with pytest.raises(RpcTimeout):
+        caller.get()
+    assert world.now == after(0.5)
+    peer.send(packets.encode_response(peer.id, late.rpc_id, b"li5ee"), node.contact.endpoint)
+    end(node, peer, *begin(node, peer))
+    gevent.sleep(2 * ONE_WAY)
+    assert node.stats()["dropped"] == {"unasked response": 2}
+
+
+@pytest.mark.parametrize("payload", [b"", b"i5e", b"x", b"l" * 70 + b"e" * 70])
+def test_a_response_that_is_unreadable(world: World, payload: bytes) -> None:
+    node, peer = world.alice, world.peer()
+    caller, request = begin(node, peer)
+    peer.send(packets.encode_response(peer.id, request.rpc_id, payload), node.contact.endpoint)
+    with pytest.raises(WireError):
+        caller.get()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [],
+        [5],
+        [[b"x"]],
+        [[[b"localhost", 80, b"i" * 20]]],
+        [[[b"127.0.0.1", 0, b"i" * 20]]],
+        [[[b"127.0.0.1", 2**64, b"i" * 20]]],
+        [[[b"127.0.0.1", 80, b"i" * 19]]],
+        [{b"closest": b"x" * 27}],
+        [{b"closest": [[]]}],
+        [{b"closest": 7}],
+        [{b"closest": b"x" * 24 + b"\0\0"}],
+    ],
+)
+def test_a_lookup_passes_over_nonsense(world: World, answer: list[object]) -> None:
+    nodes, peer = world.network(5), world.peer()
+    encoded = bencoder.bencode(answer)
+    peer.serve(lambda request: b"li5ee" if request.name == b"ping" else encoded)
+    nodes[0].ping(peer.contact)
+    nodes[0].add(KEY, b"v")
+    found = nodes[0].find_node(KEY)
+    assert {contact.id for contact in found} == {node.id for node in nodes[1:]}
+    assert nodes[0].find_value(KEY)
+
+
+def test_its_own_id_from_elsewhere_is_dropped(world: World) -> None:
+    node = world.alice
+    mirror = world.peer(node_id=node.id)
+    mirror.request(node.contact.endpoint, packets.encode_call(b"ping", b"", False))
+    gevent.sleep(2 * ONE_WAY)
+    assert node.stats()["dropped"] == {"own id": 1}
+    assert len(node.table) == 0

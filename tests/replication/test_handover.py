@@ -1,0 +1,207 @@
+"""Leaving: what is handed over, who is told, and who is believed."""
+
+import gevent
+import pytest
+
+from kademlua import Node, NodeClosed, Params, sha1
+from kademlua.core.wire import packets, replies
+from tests.replication.test_replicator import FEW, KEY, by_distance, hand_in, holders, stores
+from tests.support.peers import asked_of, hermit, pong_only
+from tests.support.world import World
+
+FAREWELL = packets.encode_call(b"leave", replies.args_leave(True), False)
+
+
+def settled(world: World, count: int = 10) -> list[Node]:
+    nodes = world.network(count, params=FEW)
+    gevent.sleep(70)
+    return nodes
+
+
+def test_who_takes_its_place_is_given_the_value_before_it_is_gone(world: World) -> None:
+    nodes = settled(world)
+    nodes[0].add(KEY, b"v", ttl=1000)
+    ordered = by_distance(nodes)
+    before = stores(nodes)
+    began = world.now
+    ordered[1].close()
+    assert world.now - began < 1
+    assert holders(nodes) == [ordered[0], *ordered[2:5]]
+    assert stores(nodes) - before == 1
+    [(owner, entry)] = ordered[4].datastore.entries(KEY)
+    assert owner == nodes[0].contact
+    assert entry.expires - world.now < 1000
+
+
+def test_the_last_copies_are_not_lost(world: World) -> None:
+    """All holders leave one after the other; nobody has to notice anything."""
+    nodes = settled(world)
+    nodes[0].add(KEY, b"v")
+    left = by_distance(nodes)
+    for _ in range(8):
+        left.pop(0).close()
+        gevent.sleep(1)
+    assert len(left) == 2
+    assert holders(left)
+
+
+def test_those_who_knew_it_forget_it_at_once(world: World) -> None:
+    nodes = settled(world)
+    leaver = nodes[4]
+    assert all(leaver.contact in node.table for node in nodes if node is not leaver)
+    leaver.close()
+    gevent.sleep(2)
+    assert not any(leaver.contact in node.table for node in nodes)
+
+
+def test_after_a_handover_nobody_gives_the_same_again(world: World) -> None:
+    nodes = settled(world)
+    nodes[0].add(KEY, b"v")
+    before = stores(nodes)
+    by_distance(nodes)[1].close()
+    gevent.sleep(500)
+    assert stores(nodes) - before == 1
+
+
+def test_who_had_no_time_to_hand_over_is_one_who_died(world: World) -> None:
+    hasty = FEW.replace(leave_timeout=0)
+    nodes = world.network(10, params=hasty)
+    gevent.sleep(70)
+    nodes[0].add(KEY, b"v")
+    ordered = by_distance(nodes)
+    ordered[1].close()
+    assert len(holders(nodes)) == 3
+    gevent.sleep(30)  # long before it would be missed
+    assert holders(nodes) == [ordered[0], *ordered[2:5]]
+
+
+def test_without_hand_over_it_is_gone_without_a_word(world: World) -> None:
+    node, peer = world.alice, world.peer()
+    peer.serve(hermit)
+    node.ping(peer.contact)
+    hand_in(world.peer(), node, 3000)
+    began = world.now
+    node.close(hand_over=False)
+    gevent.sleep(1)
+    assert world.now - began == 1
+    assert "leave" not in asked_of(peer)
+    assert "store" not in asked_of(peer)
+
+
+def test_who_holds_nothing_only_says_farewell(world: World) -> None:
+    node, peer = world.alice, world.peer()
+    peer.serve(hermit)
+    node.ping(peer.contact)
+    began = world.now
+    node.close()
+    assert world.now == began
+    gevent.sleep(1)
+    [farewell] = [request for request in peer.requests if request.name == b"leave"]
+    assert farewell.args == [1]
+
+
+def test_a_client_says_nothing(world: World) -> None:
+    node, peer = world.node(read_only=True), world.peer()
+    peer.serve(hermit)
+    node.ping(peer.contact)
+    node.close()
+    gevent.sleep(1)
+    assert asked_of(peer) == ["ping"]
+
+
+def test_it_takes_no_longer_than_it_may(world: World) -> None:
+    """Of those who should take the values nobody does."""
+    node = world.node(params=Params(leave_timeout=1))
+    peer, owner = world.peer(KEY), world.peer()
+    peer.serve(pong_only)
+    node.ping(peer.contact)
+    for number in range(200):
+        args = replies.args_store(sha1(f"{number}"), b"1:v", False, 3000)
+        owner.ask(node.contact.endpoint, packets.encode_call(b"store", args, False))
+    began = world.now
+    node.close()
+    assert world.now - began == pytest.approx(1)
+    gevent.sleep(1)
+    [farewell] = [request for request in peer.requests if request.name == b"leave"]
+    assert farewell.args == [0]
+
+
+def test_a_second_close_cuts_it_short(world: World) -> None:
+    node, peer = world.alice, world.peer(KEY)
+    peer.serve(pong_only)
+    node.ping(peer.contact)
+    hand_in(world.peer(), node, 3000)
+    leaving = gevent.spawn(node.close)
+    gevent.sleep(0.3)
+    node.close()
+    assert not leaving.ready()
+    assert not node.joined
+    with pytest.raises(NodeClosed):
+        node.find_value(KEY)
+    node.close(hand_over=False)
+    leaving.join(0.01)
+    assert leaving.ready()
+    node.wait_closed()
+
+
+def test_while_it_leaves_it_takes_no_more(world: World) -> None:
+    """What it would acknowledge now it could not hand over; but it still answers."""
+    node, peer, asker = world.alice, world.peer(KEY), world.peer()
+    peer.serve(pong_only)
+    node.ping(peer.contact)
+    hand_in(asker, node, 3000)
+    leaving = gevent.spawn(node.close)
+    gevent.sleep(0.1)
+    store = packets.encode_call(b"store", replies.args_store(KEY, b"1:w", False, 60), False)
+    answer = asker.ask(node.contact.endpoint, store)
+    assert replies.read_store(packets.decode_values(answer.payload)) == replies.LEAVING
+    find = packets.encode_call(b"findvalue", replies.args_findvalue(KEY, 9), False)
+    values = packets.decode_values(asker.ask(node.contact.endpoint, find).payload)
+    assert replies.read_retval(values) == [b"v"]
+    leaving.join()
+
+
+# Who is believed.
+
+
+def test_nobody_is_forgotten_for_another_s_word(world: World) -> None:
+    node, peer = world.alice, world.peer()
+    peer.serve(hermit)
+    node.ping(peer.contact)
+    # In its name and from its address, as whoever forges addresses can send it.
+    peer.request(node.contact.endpoint, FAREWELL)
+    gevent.sleep(5)
+    assert peer.contact in node.table
+    assert asked_of(peer)[1:] == ["ping"]
+
+
+def test_a_farewell_from_elsewhere_does_nothing(world: World) -> None:
+    node, peer = world.alice, world.peer()
+    peer.serve(hermit)
+    node.ping(peer.contact)
+    other = world.peer(peer.id)  # its id, another address
+    other.serve(hermit)
+    other.request(node.contact.endpoint, FAREWELL)
+    world.peer().request(node.contact.endpoint, FAREWELL)
+    gevent.sleep(5)
+    assert peer.contact in node.table
+    assert asked_of(peer) == ["ping"]
+
+
+@pytest.mark.parametrize("args", [b"1:x", b"le"])
+def test_a_farewell_that_makes_no_sense_raises(world: World, args: bytes) -> None:
+    request = packets.encode_call(b"leave", args, False)
+    answer = world.peer().ask(world.alice.contact.endpoint, request)
+    assert answer.call == packets.RPC_RAISED
+
+
+def test_who_comes_back_is_known_again(world: World) -> None:
+    nodes = settled(world)
+    leaver = nodes[4]
+    leaver.close()
+    gevent.sleep(2)
+    again = world.node(nodes[0], at=leaver.contact.endpoint, id=leaver.id, params=FEW)
+    again.wait_joined()
+    gevent.sleep(40)
+    others = [node for node in nodes if node is not leaver]
+    assert all(again.contact in node.table for node in others)

@@ -1,0 +1,185 @@
+"""Mending: what is missing where it should be, and what is cached on the way."""
+
+import gevent
+import pytest
+
+from kademlua import Contact, Node, Params, sha1
+from kademlua.core.ids import to_int
+from kademlua.core.wire import packets, replies
+from tests.replication.test_replicator import FEW, KEY, by_distance, hand_in, holders, stores
+from tests.support.peers import Peer, asked_of, hermit
+from tests.support.world import World
+
+
+def network(world: World, count: int = 10, **params: object) -> list[Node]:
+    """One in which a value lives, and nothing changes any more; the nearest to it first."""
+    nodes = world.network(count, params=FEW.replace(**params))
+    gevent.sleep(70)
+    nodes[0].add(KEY, b"v", ttl=10_000)
+    return by_distance(nodes)
+
+
+def lose(node: Node) -> None:
+    [(owner, _)] = node.datastore.entries(KEY)
+    node.datastore.remove(KEY, owner)
+
+
+def calls(nodes: list[Node], name: str) -> int:
+    return sum(node.stats()["calls"].get(name, 0) for node in nodes)
+
+
+def test_a_holder_that_lacks_it_is_given_it(world: World) -> None:
+    nodes = network(world)
+    [(owner, _)] = nodes[0].datastore.entries(KEY)
+    gevent.sleep(100)
+    lose(nodes[1])
+    before = stores(nodes)
+    assert nodes[9].find_value(KEY)
+    gevent.sleep(2)
+    assert holders(nodes) == nodes[:4]
+    [(again, entry)] = nodes[1].datastore.entries(KEY)
+    assert (again, entry.is_direct) == (owner, owner == nodes[1].contact)
+    assert entry.expires <= nodes[0].datastore.entries(KEY)[0][1].expires
+    assert stores(nodes) - before == 1
+    assert calls(nodes, "lacks") == 1
+
+
+def test_a_reader_that_has_it_gives_it(world: World) -> None:
+    nodes = network(world)
+    lose(nodes[0])
+    assert nodes[1].find_value(KEY)
+    gevent.sleep(2)
+    assert holders(nodes) == nodes[:4]
+    assert calls(nodes, "lacks") == 0
+
+
+def test_where_nothing_is_missing_nobody_is_told(world: World) -> None:
+    nodes = network(world)
+    for node in nodes:
+        assert node.find_value(KEY)
+    assert calls(nodes, "lacks") == 0
+
+
+def lacks(peer: Peer, node: Node, *lacking: bytes, cache: Contact | None = None) -> int:
+    """Tell a node that these lack the key; how many it will give it to."""
+    contacts = [Contact("192.0.2.1", 1, each) for each in lacking]
+    args = replies.args_lacks(KEY, contacts, cache)
+    answer = peer.ask(node.contact.endpoint, packets.encode_call(b"lacks", args, False))
+    [count] = packets.decode_values(answer.payload)
+    assert isinstance(count, int)
+    return count
+
+
+def test_only_who_should_hold_it_is_given_it(world: World) -> None:
+    nodes, peer = network(world), world.peer()
+    before = stores(nodes)
+    assert lacks(peer, nodes[0], nodes[9].id, b"x" * 20, nodes[0].id) == 0
+    assert lacks(peer, nodes[9], nodes[1].id) == 0  # it has nothing to give
+    gevent.sleep(20)
+    assert stores(nodes) == before
+
+
+def test_the_same_is_not_given_again_soon(world: World) -> None:
+    nodes, peer = network(world), world.peer()
+    assert lacks(peer, nodes[0], nodes[1].id, nodes[2].id) == 2
+    assert lacks(peer, nodes[0], nodes[1].id) == 0
+    gevent.sleep(301)
+    assert lacks(peer, nodes[0], nodes[1].id) == 1
+
+
+def test_a_flood_of_words_does_not_fill_the_queue(world: World) -> None:
+    nodes, peer = network(world), world.peer()
+    gifts = nodes[0]._maintenance._replication.gifts
+    for number in range(256):
+        gifts[sha1(f"{number}")] = {}
+    assert lacks(peer, nodes[0], nodes[1].id) == 0
+    gifts.clear()
+    assert lacks(peer, nodes[0], nodes[1].id) == 1
+
+
+@pytest.mark.parametrize("args", [b"", b"20:" + KEY, b"20:" + KEY + b"i1e", b"3:key20:" + KEY])
+def test_what_makes_no_sense_raises(world: World, args: bytes) -> None:
+    request = packets.encode_call(b"lacks", args, False)
+    answer = world.peer().ask(world.alice.contact.endpoint, request)
+    assert answer.call == packets.RPC_RAISED
+
+
+# Caches.
+
+
+def test_nothing_is_cached_unless_it_is_wanted(world: World) -> None:
+    nodes, peer = network(world), world.peer()
+    peer.serve(hermit)
+    lacks(world.peer(), nodes[0], cache=peer.contact)
+    gevent.sleep(20)
+    assert peer.requests == []
+    assert nodes[9].find_value(KEY)
+    assert holders(nodes) == nodes[:4]
+
+
+def with_caches(world: World) -> tuple[Node, Peer, Peer]:
+    """A node that holds a value, the one that would take its place, and one farther."""
+    params = Params(replicas=1, cache_ttl=400)
+    node = world.node(params=params, id=at_distance(1 << 99))
+    holder, far = world.peer(at_distance(1 << 100)), world.peer(at_distance(1 << 102))
+    for peer in (holder, far):
+        peer.serve(hermit)
+    hand_in(world.peer(), node, 3000)
+    node.ping(holder.contact)
+    gevent.sleep(15)
+    return node, holder, far
+
+
+def at_distance(distance: int) -> bytes:
+    return (to_int(KEY) ^ distance).to_bytes(20, "big")
+
+
+def test_a_cache_is_given_less_time_the_farther_it_is(world: World) -> None:
+    node, _, far = with_caches(world)
+    assert lacks(world.peer(), node, cache=far.contact) == 0
+    gevent.sleep(5)
+    assert asked_of(far) == ["ping", "store"]  # nothing is sent to who does not answer
+    store = far.requests[-1]
+    assert store.args[4] == 50  # eight times as far as the last holder
+    assert set(store.args[5]) == {b"owner"}
+
+
+def test_a_cache_that_does_not_answer_is_sent_nothing(world: World) -> None:
+    node, _, far = with_caches(world)
+    far.serve(lambda request: None)
+    lacks(world.peer(), node, cache=far.contact)
+    gevent.sleep(20)
+    assert set(asked_of(far)) == {"ping"}
+
+
+def test_the_nearest_that_lacked_it_caches_it(world: World) -> None:
+    """As the reader sees it, in a network of which it knows one node, and this one others."""
+    node, near, far = with_caches(world)
+    far.serve(
+        lambda request: (
+            hermit(request)
+            if request.name in (b"ping", b"store")
+            else replies.findnode_reply([node.contact], 1)
+        )
+    )
+    reader = world.node(far.contact.endpoint, params=Params(replicas=1, cache_ttl=400))
+    reader.wait_joined()
+    reader.table.remove(node.contact)
+    assert reader.find_value(KEY, answers=1)[0].values == [b"v"]
+    gevent.sleep(5)
+    assert "store" in asked_of(near)
+    assert "store" not in asked_of(far)
+
+
+def test_of_what_ends_soon_no_more_is_given_than_remains(world: World) -> None:
+    node, _, far = with_caches(world)
+    gevent.sleep(2970 - world.now)
+    lacks(world.peer(), node, cache=far.contact)
+    gevent.sleep(2)
+    assert far.requests[-1].args[4] < 50
+
+
+def test_what_is_no_contact_raises(world: World) -> None:
+    node, _, _ = with_caches(world)
+    request = packets.encode_call(b"lacks", replies.args_lacks(sha1("k"), []) + b"3:abc", False)
+    assert world.peer().ask(node.contact.endpoint, request).call == packets.RPC_RAISED

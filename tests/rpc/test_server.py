@@ -1,0 +1,104 @@
+"""RPCs of a program's own, answered at once or in a greenlet of their own; what an answer costs."""
+
+import tracemalloc
+
+import gevent
+import gevent.event
+import pytest
+
+from kademlua import Contact, Params, RpcFailed, RpcRefused, RpcTimeout, sha1
+from kademlua.core.wire import packets, replies
+from tests.support.world import ROUND_TRIP, World, after
+
+KEY = sha1("key")
+
+
+def test_arguments_and_results(world: World) -> None:
+    node, other = world.alice, world.bob
+    other.register("sum", lambda sender, *numbers: sum(numbers))
+    other.register("who", lambda sender: (sender.id, sender.port))
+    other.register("nothing", lambda sender: None)
+    assert node.call(other.contact, "sum", 1, 2, 39) == [42]
+    assert node.call(other.contact, "who") == [node.id, node.contact.port]
+    assert node.call(other.contact.endpoint, "nothing") == []
+
+
+def test_failures(world: World) -> None:
+    node, other = world.alice, world.bob
+
+    def refuse(sender: object) -> None:
+        raise RpcRefused("no")
+
+    other.register("refuse", refuse)
+    other.register("bad result", lambda sender: 1.5)
+    other.register("too much", lambda sender: bytes(70_000))
+    for name, code in [("refuse", 131), ("bad result", 131), ("too much", 131), ("none", 130)]:
+        with pytest.raises(RpcFailed) as caught:
+            node.call(other.contact, name)
+        assert caught.value.code == code
+    with pytest.raises(ValueError, match="answered already"):
+        other.register("refuse", refuse)
+    with pytest.raises(ValueError, match="answered already"):
+        other.register("ping", refuse)
+
+    async def later(sender: object) -> None:
+        pytest.fail("nobody awaits it")
+
+    with pytest.raises(TypeError, match="coroutine"):
+        other.register("later", later)
+
+
+def test_a_blocking_handler_takes_its_time(world: World) -> None:
+    def slow(sender: object, seconds: int) -> int:
+        gevent.sleep(seconds)
+        return seconds
+
+    world.bob.register("slow", slow, blocking=True)
+    assert world.alice.call(world.bob.contact, "slow", 20, timeout=30) == [20]
+    assert world.now == pytest.approx(20 + ROUND_TRIP)
+
+
+def test_a_blocking_handler_blocks_nobody_else(world: World) -> None:
+    node, other = world.alice, world.node(params=Params(max_handlers=2))
+    other.ping(node.contact)  # it is no stranger, so it gets all of them
+    go = gevent.event.Event()
+    other.register("wait", lambda sender: go.wait() and 7, blocking=True)
+    callers = [gevent.spawn(node.call, other.contact, "wait", timeout=30) for _ in range(2)]
+    gevent.sleep(1)
+    assert other.stats()["requests"]["wait"] == 2
+    assert node.ping(other.contact).seconds == pytest.approx(ROUND_TRIP)
+    with pytest.raises(RpcTimeout):  # a third one is over the bound
+        node.call(other.contact, "wait")
+    assert other.stats()["dropped"] == {"busy": 1}
+    go.set()
+    gevent.joinall(callers, raise_error=True)
+    assert [caller.value for caller in callers] == [[7], [7]]
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+def test_a_handler_may_close_its_node(world: World, blocking: bool) -> None:
+    node, other = world.alice, world.bob
+    other.register("bye", lambda sender: other.close(), blocking=blocking)
+    with pytest.raises(RpcTimeout):
+        node.call(other.contact, "bye")
+    assert world.now == after(node.params.rpc_timeout)
+    assert not other.joined
+    again = world.node(at=other.contact.endpoint)  # its address is free again
+    assert node.ping(other.contact.endpoint).contact == again.contact
+
+
+def test_megabytes_of_one_key_are_not_gathered_to_send_a_page(world: World) -> None:
+    node, peer = world.alice, world.peer()
+    for number in range(600):
+        owner = Contact("192.0.2.1", 1 + number, peer.id)
+        node.datastore.put(KEY, owner, replies.encode_value(b"v" * 9_000), now=0, expires=1e9)
+    question = packets.encode_call(b"findvalue", b"20:" + KEY + b"i4096e", False)
+    peer.is_served_by(node.contact.endpoint)
+    tracemalloc.start()
+    try:
+        answer = peer.ask(node.contact.endpoint, question)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert replies.read_more(packets.decode_values(answer.payload)) == 599
+    assert peak < 500_000

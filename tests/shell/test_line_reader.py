@@ -1,0 +1,63 @@
+"""Where the shell's lines come from: pipes and files, and where its history is kept."""
+
+import io
+import os
+
+import gevent
+
+from kademlua.shell.line_reader import PlainLines, history_path
+
+
+def test_plain_lines_come_as_they_are_written():
+    read_fd, write_fd = os.pipe()
+    lines = PlainLines(read_fd, None)
+    got = []
+
+    def read_all():
+        while (line := lines.read("> ")) is not None:
+            got.append(line)
+
+    reader = gevent.spawn(read_all)
+    long = "x" * 30_000  # less than a pipe holds
+    for piece, so_far in [
+        (b"one\ntw", ["one"]),
+        (b"o\n\n", ["one", "two", ""]),
+        (b"\xff\n" + long.encode(), ["one", "two", "", "\ufffd"]),
+    ]:
+        os.write(write_fd, piece)
+        while len(got) < len(so_far):
+            gevent.sleep(0.001)
+        assert got == so_far
+    os.close(write_fd)
+    reader.get(timeout=30)
+    os.close(read_fd)
+    assert got[-1] == long
+    assert not lines.interactive
+
+
+def test_plain_lines_write_prompts_where_told():
+    read_fd, write_fd = os.pipe()
+    os.write(write_fd, b"one\n")
+    os.close(write_fd)
+    prompts = io.StringIO()
+    lines = PlainLines(read_fd, prompts)
+    assert [lines.read("> "), lines.read("> ")] == ["one", None]
+    os.close(read_fd)
+    assert prompts.getvalue() == "> > "
+    assert lines.interactive
+
+
+def test_plain_lines_of_a_file(tmp_path):
+    path = tmp_path / "commands"
+    path.write_text("one\ntwo")
+    with path.open("rb") as file:
+        lines = PlainLines(file.fileno(), None)
+        assert [lines.read(""), lines.read(""), lines.read("")] == ["one", "two", None]
+
+
+def test_where_the_history_is(monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", "/state")
+    assert str(history_path()) == "/state/kademlua/history"
+    monkeypatch.setenv("XDG_STATE_HOME", "relative")
+    monkeypatch.setenv("HOME", "/home/me")
+    assert str(history_path()) == "/home/me/.local/state/kademlua/history"

@@ -1,0 +1,299 @@
+"""The shell within this process: lines in, text out."""
+
+from __future__ import annotations
+
+import io
+import signal
+
+import gevent
+import pytest
+
+from kademlua.core.ids import sha1
+from kademlua.shell.shell import Shell
+from kademlua.terminal.text import one_line, pretty, printable, prompt
+from tests.support.world import ROUND_TRIP
+
+
+class TypedLines:
+    """Lines of a test, and what it is told."""
+
+    def __init__(self, lines, *, interactive=False):
+        self.interactive = interactive
+        self.told = []
+        self.prompts = []
+        self.closed = False
+        self._lines = list(lines)
+
+    def read(self, prompt):
+        self.prompts.append(prompt)
+        return self._lines.pop(0) if self._lines else None
+
+    def notice(self, text):
+        self.told.append(text)
+
+    def close(self):
+        self.closed = True
+
+
+class Session:
+    """What came of some lines."""
+
+    def __init__(self, node, *lines, interactive=False):
+        self.lines = TypedLines(lines, interactive=interactive)
+        output = io.StringIO()
+        self.ends_node = Shell(node, lines=self.lines, output=output).run()
+        self.text = output.getvalue()
+        self.told = self.lines.told
+
+
+def test_values_are_shown_and_none_is_not(world):
+    node = world.alice
+    session = Session(node, "1 + 1", "None", "'text'", "sha1('key')[:2]", "x = 5", "x", "", "# no")
+    assert session.text == "2\n'text'\nb'\\xa6/'\n5\n"
+    assert session.told == []
+
+
+def test_long_values_are_shown_over_several_lines(world):
+    node = world.alice
+    session = Session(node, "[sha1(str(i)) for i in range(4)]")
+    assert session.text.count("\n") == 4
+
+
+def test_records(world):
+    node = world.network(2)[0]
+    session = Session(
+        node,
+        "key = SigningKey(bytes(32))",
+        "getimmutable(putimmutable('value').key)",
+        "[putsigned(text, key, salt=b's').signed.seq for text in ('one', 'two')]",
+        "getsigned(key.public_key, b's').value",
+        "getsigned(key.public_key)",
+    )
+    assert session.text == "b'value'\n[1, 2]\nb'two'\n"
+
+
+def test_statements_keep_what_they_define(world):
+    node = world.alice
+    session = Session(node, "def double(x): return 2 * x", "double(4); y = 1", "double(y)")
+    assert session.text == "2\n"
+
+
+def test_add_overwrite_and_find(world):
+    node = world.alice
+    session = Session(
+        node,
+        'add(sha1("key"), "old").refused',
+        'overwrite(sha1("key"), "new").silent',
+        'findvalue(sha1("key"))[0].values',
+        'findvalue(sha1("key"), 1)[0].values',
+        "node.datastore",
+    )
+    assert session.text.startswith("[]\n[]\n[b'new']\n[b'new']\n")
+
+
+def test_ids(world):
+    node = world.alice
+    session = Session(
+        node,
+        'tohex(sha1("key"))',
+        'fromhex(tohex(sha1("key"))) == sha1("key")',
+        'tohex(xor(sha1("key"), sha1("key")))',
+        "getbucketno(node.id)",
+        "getbucketno(node.id, bytes([node.id[0] ^ 128]) + node.id[1:])",
+    )
+    assert session.text == f"'{sha1('key').hex()}'\nTrue\n'{'0' * 40}'\n-1\n159\n"
+
+
+def test_routing_lists_buckets_and_contacts(world):
+    node = world.alice
+    other = world.node(node)
+    assert other.wait_joined()
+    session = Session(other, "routing", "routing()")
+    once = session.text[: len(session.text) // 2]
+    assert session.text == 2 * once
+    first, second, third = once.splitlines()
+    assert first == f"own id {other.id.hex()}, 1 contact"
+    assert second == "buckets 159 to 0: 1 contact"
+    assert third.split()[:2] == [node.id.hex(), "10.0.0.1:4000"]
+
+
+def test_ping_takes_text_and_contacts(world):
+    node, other = world.alice, world.bob
+    addr, port = other.contact.endpoint
+    session = Session(
+        node,
+        f'c = ping("{addr}:{port}").contact',
+        "tohex(c.id)",
+        "ping(c).contact == c",
+        f'ping(("{addr}", {port})).contact == c',
+        'ping("nonsense")',
+    )
+    assert session.text == f"'{other.id.hex()}'\nTrue\nTrue\n"
+    assert session.told == ["ValueError: expected HOST:PORT, not 'nonsense'"]
+
+
+def test_ping_takes_names(make_node):
+    node, other = make_node(), make_node()
+    session = Session(node, f'tohex(ping("localhost:{other.contact.port}").contact.id)')
+    assert session.text == f"'{other.id.hex()}'\n"
+    assert session.told == []
+
+
+def test_commands_without_parentheses(world):
+    node = world.alice
+    session = Session(node, "stats", "gc", "add")
+    assert "'packets_in': 0" in session.text
+    assert "objects collected" in session.text
+    assert 'add(sha1("key"), "value")' in session.text
+    assert session.told == []
+
+
+def test_help_lists_each_command_with_an_example(world):
+    node = world.alice
+    text = Session(node, "help").text
+    for name in ("add", "overwrite", "findvalue", "findnode", "ping", "routing", "gc", "stats"):
+        assert f"\n  {name}" in text
+    for name in ("pprint", "sha1", "xor", "tohex", "fromhex", "getbucketno", "node", "exit"):
+        assert f"\n  {name}" in text
+    assert Session(node, "help()").text == text
+    assert Session(node, "help(sha1)").text.startswith('sha1("key")  ')
+    assert Session(node, "help(3)").told == [
+        "TypeError: help is there for the commands that it lists, as in help(add)"
+    ]
+
+
+def test_pprint_shows_once(world):
+    node = world.alice
+    assert Session(node, "pprint([1])").text == "[1]\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("1 +", "SyntaxError: invalid syntax"),
+        ("'open", "SyntaxError: unterminated string literal (detected at line 1)"),
+        ("1/0", "ZeroDivisionError: division by zero"),
+        ("[][1]", "IndexError: list index out of range"),
+        ("raise KeyError", "KeyError"),
+        ("raise Exception('a\\n\\x1b[2J')", "Exception: a \\x1b[2J"),
+        ("add('key', 1)", "TypeError: a key is 20 bytes (sha1(text) makes one), not 'key'"),
+        ("findnode(b'short')", "ValueError: a key has 20 bytes, not 5"),
+        ("add(sha1('k'), None)", "TypeError: bencoding has no form for NoneType"),
+        ("xor('a', 'b')", "TypeError: an id is 20 bytes (sha1(text) makes one), not 'a'"),
+        ("tohex('a')", "TypeError: tohex takes bytes, not 'a'"),
+        ("fromhex('a')", "ValueError: an id is 40 hex digits, not 'a'"),
+        ("raise KeyboardInterrupt", "interrupted"),
+    ],
+)
+def test_mistakes_are_told_in_one_line_and_end_nothing(world, line, told):
+    node = world.alice
+    session = Session(node, line, "6 * 7")
+    assert session.told == [told]
+    assert session.text == "42\n"
+
+
+@pytest.mark.parametrize(
+    "line", ["(" * 500, "-" * 100_000 + "1", "'\0'", "class C: __repr__ = None", "1 if"]
+)
+def test_odd_lines_end_nothing(world, line):
+    node = world.alice
+    session = Session(node, line, "6 * 7")
+    assert session.text.endswith("42\n")
+    assert all("\n" not in told for told in session.told)
+
+
+def test_a_value_that_can_t_be_shown(world):
+    node = world.alice
+    lines = ["class C: __repr__ = lambda self: 1 / 0", "C()", "6 * 7"]
+    session = Session(node, *lines)
+    assert session.told == ["ZeroDivisionError: division by zero"]
+    assert session.text == "42\n"
+
+
+@pytest.mark.parametrize("line", ["exit", "quit", "exit()", "quit()", "raise SystemExit"])
+def test_exit(world, line):
+    node = world.alice
+    session = Session(node, line, "1")
+    assert session.text == ""
+    assert session.ends_node
+    assert session.lines.closed
+
+
+def test_the_end_of_input_ends_the_node_on_a_terminal_only(world):
+    node = world.alice
+    assert not Session(node).ends_node
+    assert Session(node, interactive=True).ends_node
+
+
+def test_an_output_that_nobody_reads_ends_the_session(world):
+    node = world.alice
+
+    class Broken(io.StringIO):
+        def flush(self):
+            raise BrokenPipeError
+
+    lines = TypedLines(["1", "2"])
+    assert Shell(node, lines=lines, output=Broken()).run() is False
+    assert lines.closed
+    assert len(lines.prompts) == 1
+
+
+def test_the_prompt(world):
+    node = world.alice
+    text = prompt(node)
+    left, right = text.split("|")
+    assert left == "0~1 "
+    assert right.startswith(" ")
+    assert right.endswith(" > ")
+    assert int(right.removesuffix(" > ")) > 1000
+    assert len(Session(node, "1").lines.prompts) == 2
+
+
+def test_the_node_serves_while_a_command_waits(world):
+    other = world.bob
+    session = Session(
+        world.alice,
+        "import gevent",
+        f"g = gevent.spawn(node.ping, {other.contact.endpoint})",
+        "g.get().contact.port",
+        f"round(ping({other.contact.endpoint}).seconds, 6)",
+    )
+    assert session.text == f"{other.contact.port}\n{ROUND_TRIP}\n"
+    assert world.now == pytest.approx(2 * ROUND_TRIP)
+
+
+def test_interrupt_breaks_off_what_waits(world):
+    node = world.alice
+    lines = TypedLines(["import gevent", "gevent.sleep(10**6)", "6 * 7"])
+    output = io.StringIO()
+    shell = Shell(node, lines=lines, output=output)
+    assert not shell.interrupt()
+    runner = gevent.spawn(shell.run)
+    while len(lines.prompts) < 2:
+        gevent.sleep(0)
+    assert shell.interrupt()
+    runner.get()
+    assert world.now == 0
+    assert lines.told == ["interrupted"]
+    assert output.getvalue() == "42\n"
+
+
+def test_interrupt_breaks_off_what_computes(world):
+    node = world.alice
+    lines = TypedLines(["import os, signal", "os.kill(os.getpid(), signal.SIGUSR1)", "6 * 7"])
+    output = io.StringIO()
+    shell = Shell(node, lines=lines, output=output)
+    former = signal.signal(signal.SIGUSR1, lambda number, frame: shell.interrupt())
+    try:
+        shell.run()
+    finally:
+        signal.signal(signal.SIGUSR1, former)
+    assert lines.told == ["interrupted"]
+    assert output.getvalue() == "42\n"
+
+
+def test_text_that_could_steer_a_terminal_is_made_visible():
+    assert printable("plain, grün") == "plain, grün"
+    assert printable("a\tb\n\x1b[2J", keep="\n") == "a\\tb\n\\x1b[2J"
+    assert one_line(" a\n  b\x07 ") == "a b\\x07"
+    assert pretty("text") == "'text'"

@@ -1,0 +1,277 @@
+"""Hostile nodes: what each kind says, who gets into tables, and what stands against them."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from ipaddress import ip_address
+
+import gevent
+import pytest
+
+from kademlua import Params
+from kademlua.core.contact import Contact, ContactPool, Endpoint
+from kademlua.core.errors import WireError
+from kademlua.core.ids import ID_BITS, random_id, to_int
+from kademlua.core.routing.table import RoutingTable
+from kademlua.core.wire import packets, replies
+from kademlua.core.wire.packets import Response
+from kademlua.simulation.clock.loop import run_virtual
+from kademlua.simulation.network import addresses
+from kademlua.simulation.network.adversaries import Gang, HostileTransport, near
+from kademlua.simulation.network.latency import Constant
+from kademlua.simulation.network.network import VirtualNetwork
+from kademlua.simulation.nodes.population import Population
+from kademlua.simulation.rng_streams import Streams
+from kademlua.simulation.runner import run
+from kademlua.simulation.scenario.scenario import (
+    BEHAVIOURS,
+    Hostile,
+    Network,
+    Scenario,
+    Sybils,
+    Workload,
+)
+
+KEY = random_id(random.Random(1))
+ASKER: Endpoint = ("192.0.2.1", 4000)
+NO_LIMITS = Params(
+    crowd_bucket=1_000_000, crowd_table=1_000_000, crowd_lookup=1_000_000, crowd_density=1e9
+)
+
+
+def planned(**changes: object) -> Scenario:
+    plain: dict[str, object] = {
+        "name": "n", "title": "t", "shows": "s", "duration": 60.0, "nodes": 20,
+        "join": 10.0, "settle": 60.0,
+    }  # fmt: skip
+    return Scenario(**plain | changes)  # type: ignore[arg-type]
+
+
+# What they say.
+
+
+class Wire:
+    """A transport that keeps what is sent."""
+
+    local: Endpoint = ("192.0.2.9", 4000)
+    reaches_v4, reaches_v6, is_behind = True, False, False
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+
+    def start(self, receive: object) -> None:
+        self.receive = receive
+
+    def send(self, datagram: bytes, endpoint: Endpoint) -> bool:
+        self.sent.append(datagram)
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+class Liar:
+    """A hostile node, to be asked."""
+
+    def __init__(self, behaviour: str) -> None:
+        rng = random.Random(2)
+        pool = ContactPool()
+        self.gang = Gang(pool)
+        for number in range(40):
+            self.gang.admit(random_id(rng), addresses.of_network(number, 0))
+        self.wire = Wire()
+        self.transport = HostileTransport(self.wire, behaviour, self.gang, random_id(rng), rng)
+        self.handed_on: list[bytes] = []
+        self.transport.start(lambda datagram, endpoint: self.handed_on.append(datagram))
+        table = self.transport.table = RoutingTable(self.transport.id, 20, 0.0)
+        for number in range(40):
+            table.answered(Contact(addresses.public(number), 4000, random_id(rng)), 0.0)
+
+    def ask(self, name: str, args: bytes) -> list[object] | None:
+        """The values of its answer; None where the node behind it is to answer."""
+        payload = packets.encode_call(name.encode(), args, False)
+        datagram = packets.encode_request(random_id(random.Random(3)), bytes(8), payload)
+        self.wire.sent.clear()
+        self.handed_on.clear()
+        self.wire.receive(datagram, ASKER)
+        if self.handed_on:
+            assert not self.wire.sent
+            return None
+        packet = packets.decode(self.wire.sent[0])
+        assert isinstance(packet, Response)
+        assert packet.sender_id == self.transport.id
+        return packets.decode_values(packet.payload)
+
+    def contacts(self, name: str = "findvalue") -> list[Contact]:
+        args = replies.args_key(KEY) if name == "findnode" else replies.args_findvalue(KEY, 3)
+        values = self.ask(name, args)
+        assert values is not None
+        return replies.read_findnode(values, ContactPool(), (True, True))
+
+    def values(self) -> list[object]:
+        values = self.ask("findvalue", replies.args_findvalue(KEY, 3))
+        assert values is not None
+        return replies.read_retval(values)
+
+
+@pytest.mark.parametrize("behaviour", BEHAVIOURS)
+def test_pings_are_answered_by_the_node_and_stores_acknowledged_and_not_kept(
+    behaviour: str,
+) -> None:
+    liar = Liar(behaviour)
+    assert liar.ask("ping", b"") is None
+    assert liar.ask("store", replies.args_store(KEY, b"1:v", False, 60)) == [1]
+
+
+@pytest.mark.parametrize("name", ["findnode", "findvalue"])
+def test_collude(name: str) -> None:
+    liar = Liar("collude")
+    contacts = liar.contacts(name)
+    assert len(contacts) == 20
+    assert all(contact in liar.gang for contact in contacts)
+
+
+@pytest.mark.parametrize("name", ["findnode", "findvalue"])
+def test_dead(name: str) -> None:
+    contacts = Liar("dead").contacts(name)
+    assert len(contacts) == 20
+    assert all(contact.number ^ to_int(KEY) < 1 << ID_BITS - 24 for contact in contacts)
+
+
+def test_garbage_is_refused_or_false() -> None:
+    liar, refused = Liar("garbage"), 0
+    for _ in range(40):
+        try:
+            for contact in liar.contacts():
+                assert contact.endpoint == ASKER
+        except WireError:
+            refused += 1
+    assert 10 < refused < 40
+
+
+def test_deny_and_forge_lead_to_the_key() -> None:
+    for behaviour in ("deny", "forge"):
+        liar = Liar(behaviour)
+        assert liar.transport.table is not None
+        assert set(liar.contacts()) == set(liar.transport.table.closest(KEY, 20))
+    assert Liar("deny").values() == []
+    assert Liar("forge").values() == [b"forged"]
+
+
+def test_swallow_does_the_rest_as_it_should() -> None:
+    liar = Liar("swallow")
+    assert liar.ask("findnode", replies.args_key(KEY)) is None
+    assert liar.ask("findvalue", replies.args_findvalue(KEY, 3)) is None
+
+
+# Where they are.
+
+
+def test_public_addresses_are_public_and_have_networks_of_their_own() -> None:
+    found = [addresses.public(number) for number in range(30_000)]
+    assert all(ip_address(addr).is_global for addr in found)
+    assert len({addr.rpartition(".")[0] for addr in found}) == len(found)
+
+
+def test_sybils_share_networks_and_have_endpoints_of_their_own() -> None:
+    found = [addresses.of_network(number % 3, number // 3) for number in range(3_000)]
+    assert len(set(found)) == 3_000
+    assert len({addr.rpartition(".")[0] for addr, _ in found}) == 3
+    assert all(ip_address(addr).is_global for addr, _ in found)
+
+
+def test_an_id_near_a_key() -> None:
+    rng = random.Random(1)
+    for bits in (0, 8, 96):
+        assert to_int(near(KEY, bits, rng)) ^ to_int(KEY) < 1 << ID_BITS - bits
+
+
+# Among the others.
+
+
+def populated(scenario: Scenario) -> Population:
+    """The population of a scenario when all have joined and settled."""
+
+    def main() -> Population:
+        streams = Streams(1)
+        population = Population(scenario, streams, VirtualNetwork(streams, Constant(0.05)))
+        population.join_all()
+        gevent.sleep(scenario.settle)
+        if scenario.sybils is not None:
+            population.let_sybils_in(scenario.sybils)
+        return population
+
+    found = run_virtual(main)
+    assert isinstance(found, Population)
+    return found
+
+
+def test_the_hostile_are_in_tables_and_not_among_the_living() -> None:
+    population = populated(planned(nodes=40, hostile=Hostile(share=0.3)))
+    assert 5 <= len(population.gang) <= 20
+    assert len(population.living) == 40 - len(population.gang) == len(population.census)
+    assert not any(member.behaviour for member in population.living)
+    nodes = [member.node for member in population.living if member.node is not None]
+    known = [contact in population.gang for node in nodes for contact in node.table]
+    assert 0.1 < sum(known) / len(known) < 0.5
+
+
+def test_one_that_is_hostile_leaves_the_others_as_they_are() -> None:
+    some = populated(planned(hostile=Hostile(share=0.3)))
+    none = populated(planned(hostile=Hostile(share=0.01)))
+    ids = {member.id for member in none.living}
+    assert {member.id for member in some.living} < ids
+
+
+def test_few_sybils_get_into_tables() -> None:
+    sybils = Sybils(count=60, networks=1, join=20.0)
+    population = populated(planned(nodes=30, sybils=sybils))
+    assert len(population.gang) == 60
+    for member in population.living:
+        assert member.node is not None
+        assert sum(contact in population.gang for contact in member.node.table) <= 2
+    assert 0 < population.hostile_near_key() < 0.2
+
+
+# What stands against them.
+
+WORK = Workload(values=20, warm_up=20.0, finds=60, records=True, paths=4)
+
+
+def test_records_are_found_where_a_third_is_hostile() -> None:
+    result = run(planned(nodes=50, hostile=Hostile(share=0.3), workload=WORK), 1)
+    assert result.packets["raised"] == result.unfinished == 0
+    assert result.figures["finds_many_paths"] == 1
+    finds = result.figures["finds_one_path"]
+    assert finds is not None
+    assert finds > 0.9
+    shares = [sample.hostile_contacts for sample in result.samples]
+    assert 0.1 < shares[-1] < 0.5
+
+
+def eclipsed(networks: int, params: Params) -> float:
+    """The share of finds that find where a key is surrounded."""
+    scenario = planned(
+        nodes=60,
+        sybils=Sybils(count=120, networks=networks, join=20.0),
+        network=Network(latency="constant"),
+        workload=dataclasses.replace(WORK, paths=1),
+        params=params,
+    )
+    finds = run(scenario, 1).figures["finds"]
+    assert finds is not None
+    return finds
+
+
+@pytest.mark.parametrize("networks", [1, 40])
+def test_an_eclipse_takes_all_values_from_who_does_not_look(networks: int) -> None:
+    assert eclipsed(networks, NO_LIMITS) < 0.1
+
+
+def test_an_eclipse_from_one_network_fails_by_its_network() -> None:
+    assert eclipsed(1, NO_LIMITS.replace(crowd_lookup=3, crowd_bucket=2, crowd_table=10)) == 1
+
+
+def test_an_eclipse_from_many_networks_fails_by_its_density() -> None:
+    assert eclipsed(40, NO_LIMITS.replace(crowd_density=4)) > 0.95

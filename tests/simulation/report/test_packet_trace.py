@@ -1,0 +1,150 @@
+"""Traces: lines of JSON that hold the run, and a lookup as a tree."""
+
+import json
+
+import pytest
+
+from kademlua.simulation.report import lookup_tree
+from kademlua.simulation.runner import run
+from kademlua.simulation.scenario import loader
+from tests.simulation.small import SMALL
+
+
+@pytest.fixture(scope="module")
+def traced(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trace")
+    path = folder / "small.toml"
+    path.write_text(SMALL)
+    result = run(loader.load(path), 3, trace_to=folder / "trace.jsonl")
+    lines = [json.loads(line) for line in (folder / "trace.jsonl").read_text().splitlines()]
+    return result, folder / "trace.jsonl", lines
+
+
+def test_each_packet_has_a_line(traced):
+    result, _, lines = traced
+    packets = [line for line in lines if "fate" in line]
+    delivered = [line for line in packets if line["fate"] == "delivered"]
+    assert len(delivered) == result.packets["delivered"]
+    lost = [line for line in packets if line["fate"] == "loss"]
+    assert len(lost) == result.packets["lost: loss"]
+    assert all(line["sent"] <= line["t"] for line in packets)
+    assert [line["t"] for line in lines] == sorted(line["t"] for line in lines)
+    assert {line.get("name") for line in packets} >= {"ping", "findnode", "findvalue", "store"}
+    assert any(len(line.get("closest", ())) > 5 for line in packets)
+    assert not any("bad" in line for line in packets)
+
+
+def test_operations_agree_with_the_result(traced):
+    result, path, _ = traced
+    told = lookup_tree.operations(path)
+    assert len(told) == 5 + 20 + 20
+    ended = {number: each for number, each in told.items() if each.ended is not None}
+    assert set(ended) == {each.number for each in result.operations}
+    for operation in result.operations:
+        each = told[operation.number]
+        assert each.kind == operation.kind
+        assert each.seconds == pytest.approx(operation.seconds, abs=1e-5)
+        assert each.outcome["ok"] == operation.ok
+
+
+def test_queries_agree_with_the_result(traced):
+    result, path, _ = traced
+    for operation in [each for each in result.operations if each.kind == "lookup"][:5]:
+        told, _ = lookup_tree.choose(path, operation.number)
+        queries = lookup_tree.queries(path, told)
+        sent = sum(len(query.times) for query in queries)
+        # A repetition that its first sending overtakes looks like a copy of the network's.
+        assert len(queries) <= sent <= operation.rpcs <= 2 * len(queries)
+        assert all(query.sent >= 0 for query in queries)
+        assert sum(query.answered is not None for query in queries) >= 5
+
+
+def test_tree_of_the_slowest(traced):
+    result, path, _ = traced
+    slowest = max(result.operations, key=lambda each: each.seconds)
+    lines = list(lookup_tree.tree(path, None))
+    assert lines[0].startswith(f"{slowest.kind} {slowest.number} by 10.0.0.")
+    assert lines[-1] == f"The slowest of {5 + 20 + 20}; --lookup N shows another."
+    branches = lines[1:-1]
+    assert branches
+    assert all(line.lstrip("│ ").startswith(("├─ ", "└─ ")) for line in branches)
+
+
+def write(path, *lines):
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def packet(t, source, destination, fate="delivered", **more):
+    line = {"t": t, "sent": t - 0.05, "from": source, "to": destination, "fate": fate, "bytes": 9}
+    return line | more
+
+
+def query(t, to, rpc, fate="delivered"):
+    return packet(t, "a:1", to, fate, rpc=rpc, call=1, name="findnode", key="00ff")
+
+
+def answer(t, source, rpc, *closest, fate="delivered"):
+    return packet(t, source, "a:1", fate, rpc=rpc, call=129, closest=list(closest))
+
+
+def begin(number=4, t=10.0):
+    line = {"t": t, "operation": number, "kind": "lookup", "node": "a:1", "key": "00ff"}
+    return line | {"seeds": ["b:1", "e:1"]}
+
+
+def end(t=10.5, **more):
+    line = {"t": t, "operation": 4, "kind": "lookup", "node": "a:1", "key": "00ff"}
+    return line | {"ok": True, "hops": 2, "rpcs": 4} | more
+
+
+def test_tree_by_hand(tmp_path):
+    path = write(
+        tmp_path / "trace",
+        query(9.0, "x:1", "99"),  # before it began
+        begin(),
+        query(10.05, "b:1", "01"),
+        answer(10.1, "b:1", "01", "c:1", "d:1", "e:1"),
+        query(10.15, "c:1", "02"),
+        query(10.16, "d:1", "03", fate="loss"),
+        packet(10.16, "z:1", "a:1", rpc="77", call=1, name="findnode", key="00ff"),
+        answer(10.2, "c:1", "02", "b:1", "d:1"),
+        query(10.25, "e:1", "04"),
+        query(10.28, "e:1", "04"),
+        answer(10.3, "e:1", "04", fate="loss"),
+        end(recall=0.95, why="because"),
+    )
+    assert list(lookup_tree.tree(path, 4)) == [
+        "lookup 4 by a:1 of 00ff, begun at 10.000 s: 0.500 s, 4 queries, 2 hops, recall 95 %, "
+        "because",
+        "├─ b:1  +0.000 → +0.100  100 ms, told of 3",
+        "│  ├─ c:1  +0.100 → +0.200  100 ms, told of 2",
+        "│  └─ d:1  +0.110  lost on the way there (loss)",
+        "└─ e:1  +0.200 (2 times)  answer lost (loss)",
+    ]
+
+
+def test_not_ended(tmp_path):
+    lines = list(lookup_tree.tree(write(tmp_path / "trace", begin()), None))
+    assert lines == ["lookup 4 by a:1 of 00ff, begun at 10.000 s: not ended, 0 queries"]
+
+
+@pytest.mark.parametrize(
+    "text", ["no json\n", '"operation":\n', '{"operation": 1}\n', '{"t":1,"operation":{}}\n']
+)
+def test_no_trace(tmp_path, text):
+    path = tmp_path / "trace"
+    path.write_text(text)
+    with pytest.raises(lookup_tree.TraceError):
+        list(lookup_tree.tree(path, None))
+
+
+def test_no_file_and_no_lookup(tmp_path):
+    with pytest.raises(lookup_tree.TraceError, match="No such file"):
+        list(lookup_tree.tree(tmp_path / "none", None))
+    path = write(tmp_path / "trace", begin(), end())
+    with pytest.raises(lookup_tree.TraceError, match="no lookup 5; there are 4 to 4"):
+        list(lookup_tree.tree(path, 5))
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\n")
+    with pytest.raises(lookup_tree.TraceError, match="no trace"):
+        list(lookup_tree.tree(tmp_path / "binary", None))

@@ -1,0 +1,199 @@
+"""Figures, demands and how they are told."""
+
+import json
+import tomllib
+
+import pytest
+
+from kademlua.simulation.nodes.workload import Operation
+from kademlua.simulation.report import formatting, plot
+from kademlua.simulation.report.metrics import (
+    Machine,
+    Result,
+    Sample,
+    judge,
+    percentile,
+    share,
+)
+from kademlua.simulation.scenario import loader
+
+SCENARIO = """
+title = "T"
+shows = "S"
+duration = "100s"
+[population]
+nodes = 10
+[workload]
+values = 1
+finds = 4
+"""
+
+
+def sample(at, **changes):
+    plain = {"at": at, "nodes": 10, "came": 0, "left": 0, "dead_contacts": 0.0, "neighbours": 1.0}
+    plain |= {
+        "contacts": 9.0,
+        "requests": {"ping": int(at)},
+        "bytes": {"ping": 60 * int(at)},
+        "hostile_contacts": 0.0,
+        "hostile_near_key": 0.0,
+    }
+    return Sample(**plain | changes)
+
+
+def operation(number, kind, begun, seconds, **changes):
+    plain = {"number": number, "kind": kind, "begun": begun, "ended": begun + seconds, "ok": True}
+    return Operation(**plain | changes)
+
+
+def result(demands="", operations=(), **changes):
+    plain = {
+        "scenario": loader.read(tomllib.loads(SCENARIO + demands), "name", "name.toml"),
+        "seed": 7,
+        "fingerprint": "f00d",
+        "operations": list(operations),
+        "abandoned": 0,
+        "unfinished": 0,
+        "samples": [sample(0.0), sample(50.0, dead_contacts=0.5), sample(100.0)],
+        "node_seconds": 1000.0,
+        "packets": {"sent": 2, "delivered": 1, "lost: loss": 1, "raised": 0},
+        "machine": Machine(
+            wall_seconds=2.0,
+            cpu_seconds=1.5,
+            joining_wall_seconds=1.0,
+            packets_a_wall_second=1234.0,
+            memory_mb=50.0,
+        ),
+    }
+    return Result(**plain | changes)
+
+
+LOOKUPS = [
+    operation(n, "lookup", n, n / 10, hops=n % 3 + 1, rpcs=20 + n, recall=1 - n / 100)
+    for n in range(11)
+]
+
+
+@pytest.mark.parametrize(
+    ("values", "percent", "expected"),
+    [([1], 50, 1), ([1, 2], 50, 1), ([3, 1, 2], 50, 2), (range(1, 101), 99, 99), ([1, 9], 99, 9)],
+)
+def test_percentile(values, percent, expected):
+    assert percentile(list(values), percent) == expected
+
+
+def test_share():
+    assert share([]) is None
+    assert share([True, False]) == 0.5
+
+
+def test_figures():
+    told = result(operations=LOOKUPS)
+    assert told.figures["lookup_p50"] == pytest.approx(0.5)
+    assert told.figures["lookup_p99"] == pytest.approx(1.0)
+    assert told.figures["hops_p50"] == 2
+    assert told.figures["rpcs_a_lookup"] == 25
+    assert told.figures["recall"] == pytest.approx(0.95)
+    assert told.figures["finds"] is None
+    assert told.figures["find_p99"] is None
+    assert told.figures["rpcs_a_node_second"] == pytest.approx(0.1)
+    assert told.figures["bytes_a_node_second"] == pytest.approx(6)
+    assert told.traffic() == {"ping": (0.1, 6.0)}
+
+
+def test_figures_of_a_window():
+    finds = [operation(n, "find", 10.0 * n, 0.1, ok=n != 3, crosses=n > 1) for n in range(5)]
+    told = result(operations=[*finds, operation(9, "add", -5.0, 1)])
+    assert told.figure("finds") == 0.8
+    assert told.figure("finds", 30, 40) == 0
+    assert told.figure("finds", 31) == 1
+    assert told.figure("crossing_finds") == pytest.approx(2 / 3)
+    assert told.figure("adds") is None  # what was added before measuring does not count
+    assert told.figure("dead_contacts", 0, 60) == 0.5
+    assert told.figure("dead_contacts") == 0
+    assert told.figure("dead_contacts", 51, 60) is None
+    assert told.figure("wall_seconds", 51, 60) == 2
+
+
+def test_failed_lookups_have_no_latency():
+    told = result(operations=[*LOOKUPS, operation(12, "lookup", 1.0, 99.0, ok=False)])
+    assert told.figures["lookup_p99"] == pytest.approx(1.0)
+
+
+DEMANDS = """
+[[demand]]
+figure = "lookup_p50"
+at_most = "500ms"
+[[demand]]
+figure = "recall"
+at_least = 0.99
+[[demand]]
+figure = "finds"
+at_least = 0.5
+[[demand]]
+figure = "wall_seconds"
+at_most = 3
+"""
+
+
+def test_demands():
+    told = result(DEMANDS, LOOKUPS)
+    assert [verdict.is_met for verdict in judge(told)] == [True, False, False, True]
+    assert [formatting.verdict_text(each) for each in formatting.missed(told)] == [
+        "MISSED recall >= 0.99 from 0s to 100s: 95.00 %",
+        "MISSED finds >= 0.5 from 0s to 100s: nothing to measure",
+    ]
+
+
+def test_text():
+    text = formatting.as_text(result(DEMANDS, LOOKUPS))
+    assert "T: S" in text
+    assert "10 nodes, 100s measured, seed 7" in text
+    assert "lookups                          11/11    500 ms    900 ms  1,000 ms" in text
+    assert "fingerprint f00d" in text
+    assert "MISSED recall" in text
+    assert "over the old border" not in text
+    assert formatting.as_text(result())  # nothing was done
+
+
+def test_json():
+    failed = operation(12, "find", 1.0, 1.0, ok=False, why="not found")
+    told = json.loads(json.dumps(formatting.as_json(result(DEMANDS, [*LOOKUPS, failed, failed]))))
+    assert told["fingerprint"] == "f00d"
+    assert told["figures"]["finds"] == 0
+    assert told["failures"] == {"find: not found": 2}
+    assert [each["met"] for each in told["demands"]] == [True, False, False, True]
+    assert told["machine"]["wall_seconds"] == 2
+    assert len(told["samples"]) == 3
+
+
+def test_replay():
+    assert formatting.replay_command("quiet", 3, None, None) == "kademlua simulate quiet --seed 3"
+    command = formatting.replay_command("my file.toml", 1, 40, 90.0)
+    assert command == "kademlua simulate 'my file.toml' --seed 1 --nodes 40 --for 90s"
+
+
+def test_plot_without_matplotlib(monkeypatch, tmp_path):
+    def refuse(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(plot.importlib, "import_module", refuse)
+    with pytest.raises(plot.PlotError, match=r"pip install 'kademlua\[plot\]'"):
+        plot.check(tmp_path / "x.svg")
+
+
+def test_plot_that_cannot_be(tmp_path):
+    with pytest.raises(plot.PlotError, match=r"ends in \.svg or \.png"):
+        plot.check(tmp_path / "x.jpeg")
+    with pytest.raises(plot.PlotError, match="no such directory"):
+        plot.check(tmp_path / "none" / "x.svg")
+
+
+@pytest.mark.parametrize("suffix", ["svg", "PNG"])
+def test_plot(tmp_path, suffix):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / f"x.{suffix}"
+    plot.check(path)
+    finds = [operation(n, "find", 10.0 * n, 0.1, ok=n != 3) for n in range(5)]
+    plot.draw(result(operations=[*LOOKUPS, *finds]), path)
+    assert path.read_bytes()[:5] in (b"<?xml", b"\x89PNG\r")

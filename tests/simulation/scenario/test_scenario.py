@@ -1,0 +1,419 @@
+"""Scenarios: what a file may say, and how it is told what is wrong with it."""
+
+import dataclasses
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from kademlua.core.params import Params
+from kademlua.simulation.scenario import loader
+from kademlua.simulation.scenario.scenario import (
+    ACTIONS,
+    BEHAVIOURS,
+    FIGURES,
+    Churn,
+    Demand,
+    Hostile,
+    Network,
+    Sybils,
+    Workload,
+)
+from kademlua.simulation.scenario.toml_table import ScenarioError, duration, duration_text
+from tests.support.programs import ROOT
+
+MINIMAL = """
+title = "T"
+shows = "S"
+duration = "2m"
+[population]
+nodes = 10
+"""
+
+
+def read(text):
+    return loader.read(tomllib.loads(text), "name", "file.toml")
+
+
+def complaint(text):
+    with pytest.raises(ScenarioError) as info:
+        read(text)
+    message = str(info.value)
+    assert message.startswith("file.toml: ")
+    return message.removeprefix("file.toml: ")
+
+
+# Durations.
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [(5, 5), (0.5, 0.5), ("100ms", 0.1), ("1.5s", 1.5), ("10m", 600), ("2 h", 7200), ("1d", 86400)],
+)
+def test_durations(text, seconds):
+    assert duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "10", "m", "-1s", "1 week", -1, True, None, float("nan"), 1e9]
+)
+def test_bad_durations(text):
+    with pytest.raises(ValueError, match="must be"):
+        duration(text)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.05, 0.1, 1, 90, 600, 3600, 5400, 86400])
+def test_durations_there_and_back(seconds):
+    assert duration(duration_text(seconds)) == pytest.approx(seconds)
+
+
+# Hostile nodes.
+
+
+def test_hostile_nodes_and_sybils():
+    scenario = read(
+        MINIMAL
+        + """
+        [population.hostile]
+        share = 0.2
+        behaviours = ["deny", "dead"]
+        [population.sybils]
+        count = 30
+        networks = 3
+        bits = 12
+        join = "30s"
+        behaviours = ["garbage"]
+        [workload]
+        values = 1
+        finds = 2
+        records = true
+        paths = 4
+        """
+    )
+    assert scenario.hostile == Hostile(share=0.2, behaviours=("deny", "dead"))
+    assert scenario.sybils == Sybils(
+        count=30, networks=3, bits=12, join=30.0, behaviours=("garbage",)
+    )
+    assert (scenario.workload.records, scenario.workload.paths) == (True, 4)
+    assert scenario.has_enemies
+    assert scenario.is_open
+    assert scenario.begins == 210
+
+
+def test_without_them():
+    scenario = read(MINIMAL)
+    assert not scenario.has_enemies
+    assert not scenario.is_open
+    assert read(MINIMAL + "[network]\nnat = 0.1\n").is_open
+    assert (scenario.hostile, scenario.sybils) == (Hostile(), None)
+    assert read(MINIMAL + "[population.hostile]").hostile.behaviours == BEHAVIOURS
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[population.hostile]\nshare = 2", "population.hostile.share: must be 0 to 1, not 2"),
+        (
+            '[population.hostile]\nbehaviours = ["kind"]',
+            "population.hostile.behaviours: must be a list of collude, garbage, dead, deny, "
+            "swallow, forge, not ['kind']",
+        ),
+        ("[population.hostile]\nbehaviours = []", "population.hostile.behaviours: must name one"),
+        (
+            '[population.hostile]\nbehaviours = "deny"',
+            "population.hostile.behaviours: must be a list of",
+        ),
+        (
+            "[population.hostile]\nbehaviours = [[]]",
+            "population.hostile.behaviours: must be a list of",
+        ),
+        (
+            "[population.hostile]\nsahre = 0.1",
+            "population.hostile.sahre: no such key, did you mean share?",
+        ),
+        ("[population.sybils]\nnetworks = 3", "population.sybils.count: is missing"),
+        ("[population.sybils]\ncount = 0", "population.sybils.count: must be 1 to 100,000, not 0"),
+        (
+            "[population.sybils]\ncount = 1\nnetworks = 70000",
+            "population.sybils.networks: must be 1 to 65,536, not 70,000",
+        ),
+        (
+            '[population.sybils]\ncount = 1\nbehaviours = ["deny"]',
+            "population.sybils.behaviours: must be a list of collude, garbage, dead, not ['deny']",
+        ),
+        ("[workload]\npaths = 0", "workload.paths: must be 1 to 16, not 0"),
+        ("[workload]\nrecords = 1", "workload.records: must be true or false, not 1"),
+    ],
+)
+def test_complaints_about_hostile_nodes(text, told):
+    assert complaint(MINIMAL + text).startswith(told)
+
+
+# What a scenario holds.
+
+
+def test_minimal():
+    scenario = read(MINIMAL)
+    assert (scenario.name, scenario.nodes, scenario.duration) == ("name", 10, 120)
+    assert scenario.churn is None
+    assert scenario.params == Params()
+    assert (scenario.begins, scenario.ends) == (180, 300)
+
+
+def test_all_of_it():
+    scenario = read(
+        MINIMAL
+        + """
+        join = "10s"
+        settle = 5
+        bootstraps = 2
+        [population.churn]
+        sessions = "weibull"
+        shape = 0.5
+        median = "1h"
+        stays = 0.1
+        graceful = 0.2
+        returns = 0.3
+        away = "5m"
+        [network]
+        latency = "lognormal"
+        round_trip = "80ms"
+        sigma = 0.4
+        jitter = "5ms"
+        loss = 0.01
+        duplication = 0.02
+        reordering = 0.03
+        bandwidth = 10000
+        queue = 5000
+        max_packet = 1400
+        nat = 0.25
+        nat_seconds = 30
+        [workload]
+        values = 7
+        warm_up = "20s"
+        adds = "0.5/s"
+        finds = 20
+        lookups = "2/s"
+        value_bytes = 10
+        [[event]]
+        at = "30s"
+        partition = 0.5
+        [[event]]
+        at = "60s"
+        heal = true
+        [[event]]
+        at = 70
+        pause = 0.1
+        lasts = "10s"
+        [[event]]
+        at = 80
+        vanish = 0.9
+        [params]
+        k = 8
+        [[demand]]
+        figure = "lookup_p99"
+        at_most = "500ms"
+        from = "30s"
+        [[demand]]
+        figure = "recall"
+        at_least = 0.5
+        at_most = 1
+        """
+    )
+    assert scenario.bootstraps == 2
+    assert scenario.churn is not None
+    assert (scenario.churn.shape, scenario.churn.median) == (0.5, 3600)
+    assert (scenario.network.round_trip, scenario.network.nat) == (0.08, 0.25)
+    assert scenario.workload.adds == 60
+    assert scenario.workload.lookups == 240
+    assert [event.action for event in scenario.events] == ["partition", "heal", "pause", "vanish"]
+    assert scenario.params.k == 8
+    assert scenario.demands[0] == Demand(figure="lookup_p99", at_most=0.5, begin=30, end=120)
+    assert scenario.demands[1].text == "recall >= 0.5 and <= 1 from 0s to 2m"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "duration: is missing"),
+        (MINIMAL.replace('title = "T"', ""), "title: is missing"),
+        (MINIMAL.replace('"T"', "1"), "title: must be text, not 1"),
+        (MINIMAL.replace("10", '"10"'), "population.nodes: must be a whole number, not '10'"),
+        (MINIMAL.replace("10", "1"), "population.nodes: must be 2 to 100,000, not 1"),
+        (MINIMAL.replace("nodes", "node"), "population.nodes: is missing"),
+        (MINIMAL + "node = 1", "population.node: no such key, did you mean nodes?"),
+        (MINIMAL + "zzz = 1", "population.zzz: no such key"),
+        ("populations = 1\n" + MINIMAL, "populations: no such key, did you mean population?"),
+        (MINIMAL + 'join = "soon"', "population.join: must be seconds, or text like"),
+        (MINIMAL + "[population.churn]\n", "population.churn.median: is missing"),
+        (
+            MINIMAL + '[population.churn]\nsessions = "long"',
+            "population.churn.sessions: must be exponential or weibull, not 'long'",
+        ),
+        (
+            MINIMAL + "[population.churn]\nmedian = 60\nshape = 1",
+            'population.churn.shape: is only for sessions = "weibull"',
+        ),
+        (MINIMAL + "[network]\nloss = 2", "network.loss: must be 0 to 1, not 2"),
+        (MINIMAL + "[network]\nloss = nan", "network.loss: must be 0 to 1, not nan"),
+        (MINIMAL + "[network]\nloss = true", "network.loss: must be a number, not True"),
+        (MINIMAL + "[network]\nlos = 0", "network.los: no such key, did you mean loss?"),
+        (MINIMAL + "[network]\nsigma = 1", 'network.sigma: is only for latency = "lognormal"'),
+        (MINIMAL + "[network]\nmax_packet = 65508", "network.max_packet: must be 60 to 65,507"),
+        (MINIMAL + "[workload]\nfinds = 1", "workload.finds: there is nothing to find"),
+        (MINIMAL + '[workload]\nadds = "1/m"', "workload.adds: must be a whole number or like"),
+        (MINIMAL + "[[event]]\nvanish = 1", "event[1].at: is missing"),
+        (MINIMAL + "[[event]]\nat = 0", "event[1].at: needs exactly one of vanish, partition"),
+        (MINIMAL + "[[event]]\nat = 121\nvanish = 1", "event[1].at: must be 0 to 2m, not 121"),
+        (MINIMAL + "[[event]]\nat = 1\nheal = false", "event[1].heal: must be true"),
+        (MINIMAL + "[[event]]\nat = 1\npause = 1", "event[1].lasts: is missing"),
+        (MINIMAL + "[event]\nat = 1", "event: must be written as [[event]]"),
+        (MINIMAL + "[params]\nk = 0", "params.k: must be 1 to 64, not 0"),
+        (MINIMAL + "[params]\nkk = 1", "params.kk: no such parameter"),
+        (MINIMAL + '[[demand]]\nfigure = "speed"', "demand[1].figure: must be lookup_p50 or"),
+        (MINIMAL + '[[demand]]\nfigure = "recall"', "demand[1].figure: needs at_least or at_most"),
+        (
+            MINIMAL + '[[demand]]\nfigure = "recall"\nat_least = 2',
+            "demand[1].at_least: must be 0 to 1, not 2",
+        ),
+        (
+            MINIMAL + '[[demand]]\nfigure = "recall"\nat_least = 1\nfrom = 60\nto = 30',
+            "demand[1].to: must be 1m to 2m, not 30",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(text, said):
+    assert complaint(text).startswith(said)
+
+
+def test_no_toml(tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_bytes(b"title = \xff")
+    with pytest.raises(ScenarioError, match="no TOML"):
+        loader.load(path)
+    path.write_text("title = ")
+    with pytest.raises(ScenarioError, match="no TOML"):
+        loader.load(path)
+    with pytest.raises(ScenarioError, match="No such file"):
+        loader.load(tmp_path / "none.toml")
+
+
+# Changing one.
+
+
+def test_changed():
+    scenario = read(
+        MINIMAL
+        + """
+        [workload]
+        values = 5
+        finds = 100
+        [[event]]
+        at = 10
+        vanish = 0.5
+        [[event]]
+        at = 90
+        vanish = 0.5
+        [[demand]]
+        figure = "finds"
+        at_least = 1
+        [[demand]]
+        figure = "finds"
+        at_least = 1
+        from = 60
+        """
+    )
+    shorter = scenario.changed(nodes=20, duration=30)
+    assert (shorter.nodes, shorter.duration) == (20, 30)
+    assert (shorter.workload.finds, shorter.workload.values) == (25, 5)
+    assert [event.at for event in shorter.events] == [10]
+    assert [(demand.begin, demand.end) for demand in shorter.demands] == [(0, 30)]
+    assert scenario.changed() == scenario
+
+
+# Those that come with the program.
+
+
+def test_names():
+    assert loader.names() == [
+        "churn-day",
+        "churn-hour",
+        "churn-ten-minutes",
+        "eclipse-64-nets",
+        "eclipse-one-net",
+        "expiry",
+        "half-vanishes",
+        "hostile-20",
+        "hostile-50",
+        "lossy-2",
+        "lossy-20",
+        "most-vanish",
+        "nat",
+        "partition-heals",
+        "partition-with-writes",
+        "quiet",
+        "slow",
+        "ten-thousand",
+        "thirds-vanish",
+    ]
+    assert loader.PLACE.resolve() == ROOT / "swarm" / "scenarios"
+
+
+@pytest.mark.parametrize("name", loader.names())
+def test_each_can_be_loaded_and_opens_with_what_it_shows(name):
+    path = loader.find(name)
+    assert path.read_text().startswith("# Shows: ")
+    assert loader.load(path).name == name
+
+
+def test_find():
+    assert loader.find("swarm/x.toml") == Path("swarm/x.toml")
+    assert loader.find("x.toml") == Path("x.toml")
+    with pytest.raises(ScenarioError, match="no scenario 'quite'; there are churn-day"):
+        loader.find("quite")
+
+
+# The document.
+
+DOCUMENT = (ROOT / "docs" / "simulation.md").read_text()
+EXAMPLE = re.search(r"^```toml\n(.*?)^```", DOCUMENT, re.M | re.S)[1]
+
+
+def test_the_example_is_a_scenario_and_shows_the_defaults():
+    example = read(EXAMPLE)
+    plain = read(MINIMAL)
+    assert example.network == plain.network
+    assert example.workload == plain.workload
+    assert (example.join, example.settle, example.bootstraps) == (60, 60, 3)
+    assert (plain.join, plain.settle, plain.bootstraps) == (60, 60, 3)
+    assert example.churn == Churn(median=3600.0)
+    assert example.hostile == Hostile()
+    assert example.sybils == Sybils(count=1000)
+    assert {event.action for event in example.events} == set(ACTIONS)
+
+
+TABLES = {
+    "churn": Churn,
+    "hostile": Hostile,
+    "sybils": Sybils,
+    "network": Network,
+    "workload": Workload,
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_example_has_every_key(table):
+    values = tomllib.loads(EXAMPLE)
+    given = (values | values["population"])[table]
+    known = {spec.name for spec in dataclasses.fields(TABLES[table])}
+    assert set(given) == known - {"shape", "sigma"}  # which are for one model only
+
+
+def test_every_figure_is_in_the_document():
+    rows = DOCUMENT.partition("| figure | what |")[2].partition("\n\n")[0]
+    said = set()
+    for row in rows.splitlines()[2:]:
+        names = re.findall(r"`([a-z0-9_]+)`", row.split("|")[1])
+        said |= {name if name[0] != "_" else names[0].rpartition("_")[0] + name for name in names}
+    assert said == set(FIGURES)

@@ -1,0 +1,165 @@
+"""Whole runs: figures that are true, and the same ones for the same seed."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from kademlua.core.contact import Contact
+from kademlua.simulation.nodes.workload import recall
+from kademlua.simulation.report import formatting
+from kademlua.simulation.runner import run
+from kademlua.simulation.scenario import loader
+from kademlua.simulation.scenario.scenario import Workload
+from tests.simulation.small import SMALL
+from tests.support.programs import ROOT
+
+
+@pytest.fixture(scope="module")
+def quiet():
+    return run(small("quiet"), 1)
+
+
+def small(name, nodes=30, seconds=20.0, **work):
+    """A scenario that comes with the program, in small."""
+    scenario = loader.load(loader.find(name)).changed(nodes, seconds)
+    work = Workload(**{"values": 20, "warm_up": 10.0, "finds": 30, "lookups": 30} | work)
+    return dataclasses.replace(scenario, join=10.0, settle=10.0, workload=work)
+
+
+def of_the_seed(result):
+    """All figures but those of the machine, as bytes."""
+    told = formatting.as_json(result)
+    del told["machine"]
+    told["demands"] = [each for each in told["demands"] if "wall" not in each["demand"]]
+    return json.dumps(told)
+
+
+def test_quiet_is_quiet(quiet):
+    figures = quiet.figures
+    assert figures["finds"] == 1
+    assert figures["recall"] > 0.98
+    assert figures["dead_contacts"] == 0
+    assert figures["neighbours"] > 0.9
+    assert 1 <= figures["hops_p50"] <= figures["hops_p90"] <= figures["hops_p99"] <= 4
+    assert 0.1 < figures["lookup_p50"] <= figures["lookup_p99"] < 3
+    assert quiet.abandoned == quiet.unfinished == quiet.packets["raised"] == 0
+    lookups = [each for each in quiet.operations if each.kind == "lookup"]
+    assert len(lookups) == 30
+    assert all(each.rpcs >= 20 for each in lookups)
+    assert quiet.packets["sent"] > quiet.packets["delivered"] > 0
+    assert quiet.samples[0].nodes == quiet.samples[-1].nodes == 30
+    assert quiet.node_seconds == pytest.approx(30 * 20)
+
+
+def test_same_seed_same_run(quiet):
+    assert of_the_seed(run(small("quiet"), 1)) == of_the_seed(quiet)
+
+
+def test_another_seed_another_run(quiet):
+    assert run(small("quiet"), 2).fingerprint != quiet.fingerprint
+
+
+def test_watching_changes_nothing(quiet, tmp_path):
+    seen = []
+    traced = run(
+        small("quiet"),
+        1,
+        progress=lambda now, end: seen.append((now, end)),
+        trace_to=tmp_path / "trace",
+    )
+    assert of_the_seed(traced) == of_the_seed(quiet)
+    assert len(seen) > 100
+    assert seen == sorted(seen)
+
+
+def test_same_in_other_processes(tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    outputs = []
+    for hash_seed in ("1", "2"):
+        figures = tmp_path / f"{hash_seed}.json"
+        subprocess.run(
+            [sys.executable, "-m", "kademlua", "simulate", path, "--json", figures],
+            env=os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            check=True,
+            timeout=60,
+        )
+        outputs.append(json.loads(figures.read_text()))
+        del outputs[-1]["machine"]
+    assert outputs[0] == outputs[1]
+    assert outputs[0]["samples"][-1]["left"] > 0
+
+
+def test_half_vanishes():
+    result = run(small("half-vanishes", seconds=100.0, finds=100), 1)
+    before = [sample for sample in result.samples if sample.at < 59]
+    after = [sample for sample in result.samples if sample.at > 61]
+    assert {sample.nodes for sample in before} == {30}
+    assert {sample.nodes for sample in after} == {15}
+    assert before[-1].dead_contacts == 0
+    assert after[0].dead_contacts > 0.1
+    assert result.figure("finds", 0, 59) == 1
+
+
+def test_events_and_windows(tmp_path):
+    path = tmp_path / "all.toml"
+    path.write_text(
+        """
+        title = "T"
+        shows = "S"
+        duration = "90s"
+        [population]
+        nodes = 30
+        join = "10s"
+        settle = "10s"
+        [workload]
+        values = 10
+        warm_up = "5s"
+        adds = "1/s"
+        finds = "2/s"
+        lookups = "1/s"
+        [[event]]
+        at = 10
+        partition = 0.5
+        [[event]]
+        at = 40
+        heal = true
+        [[event]]
+        at = 60
+        pause = 0.1
+        lasts = 5
+        """
+    )
+    result = run(loader.load(path), 1)
+    crossing = [each for each in result.operations if each.crosses]
+    assert crossing
+    assert all(each.begun >= 40 for each in crossing)
+    assert result.figures["crossing_finds"] is not None
+    assert result.figures["adds"] == 1
+    reasons = {name.removeprefix("lost: ") for name in result.packets}
+    assert {"cut", "paused"} <= reasons
+
+
+# Recall.
+
+
+@pytest.mark.parametrize(
+    ("found", "truth", "expected"),
+    [
+        ([1, 2, 3], [1, 2, 3], 1),
+        ([1, 2], [1, 2, 3], 2 / 3),
+        ([1, 2, 4], [1, 2, 3], 2 / 3),
+        ([1, 2, 3], [1, 2, 9], 1),  # it found one nearer, that counts as out of reach
+        ([], [1, 2, 3], 0),
+        ([], [], 1),
+    ],
+)
+def test_recall(found, truth, expected):
+    contacts = [Contact("10.0.0.1", 1, number.to_bytes(20, "big")) for number in found]
+    assert recall(0, contacts, truth, 3) == pytest.approx(expected)

@@ -1,0 +1,252 @@
+"""What the store on disk has beyond the one in memory: commits, restarts, clocks, damage."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import gevent.event
+import lmdb
+import pytest
+
+from kademlua.core.contact import Contact
+from kademlua.core.errors import StorageError
+from kademlua.core.params import Params
+from kademlua.storage import group_commit, lmdb_environment
+from kademlua.storage.lmdb_environment import DamagedFile, Environment
+from kademlua.storage.lmdb_store import DiskStore
+
+KEY, OTHER = b"k" * 20, b"o" * 20
+ANNA = Contact("192.0.2.1", 1, b"A" * 20)
+BERT = Contact("192.0.2.2", 2, b"B" * 20)
+ROOMY = Params(
+    max_entries=10**9,
+    max_entries_per_address=10**9,
+    max_stored_bytes=1 << 40,
+    max_bytes_per_address=1 << 40,
+)
+
+Open = Callable[..., DiskStore]
+
+
+@pytest.fixture
+def open_store(tmp_path: Path) -> Iterator[Open]:
+    """Opens the store in the test's directory; the clock stands still at 0."""
+    stores = []
+
+    def opened(wall: float = 1e9, **how: Any) -> DiskStore:
+        how = {"in_background": False, "clock": lambda: 0.0} | how
+        stores.append(DiskStore(tmp_path / "values", ROOMY, wall=lambda: wall, **how))
+        return stores[-1]
+
+    yield opened
+    for store in stores:
+        try:
+            store.close()
+        except lmdb.Error:
+            pass  # the test closed it
+
+
+def put(store: DiskStore, key: bytes = KEY, value: bytes = b"1:a", expires: float = 100.0) -> None:
+    store.put(key, ANNA, value, now=0.0, expires=expires)
+
+
+def test_what_is_left_of_a_life_outlives_the_process(open_store: Open) -> None:
+    store = open_store(wall=1e9)
+    put(store, expires=100.0)
+    store.close()
+    store = open_store(wall=1e9 + 30)
+    assert store.get(KEY, 1, 69.9) == [b"1:a"]
+    assert store.get(KEY, 1, 70.1) == []
+    assert store.next_expiry() == pytest.approx(70.0)
+    assert store.expire(70.1) == 1
+    assert (len(store), store.stored_bytes) == (0, 0)
+
+
+def test_a_clock_that_was_set_back_lengthens_no_life(open_store: Open) -> None:
+    store = open_store(wall=1e9)
+    put(store, expires=100.0)
+    store.close()
+    for wall in (1e9 - 50_000, 10.0):
+        store = open_store(wall=wall)
+        assert store.get(KEY, 1, 99.9) == [b"1:a"]
+        assert store.get(KEY, 1, 100.1) == []
+        store.close()
+
+
+def test_a_newer_format_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    Environment(path, "values", 2, ["values"]).close()
+    before = path.read_bytes()
+    with pytest.raises(StorageError, match="format 2, this Kademlua reads up to 1") as caught:
+        Environment(path, "values", 1, ["values"])
+    assert not isinstance(caught.value, DamagedFile)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["node", "value"])
+def test_a_file_of_another_kind_is_foreign(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "file"
+    Environment(path, "values", 1, ["values"]).close()
+    with pytest.raises(DamagedFile, match="another kind"):
+        Environment(path, kind, 1, ["values"])
+
+
+def test_an_lmdb_file_of_somebody_else_is_foreign(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with lmdb.open(str(path), subdir=False) as env, env.begin(write=True) as txn:
+        txn.put(b"theirs", b"1")
+    with pytest.raises(DamagedFile, match="not a file of Kademlua's"):
+        Environment(path, "values", 1, ["values"])
+
+
+def test_a_record_that_is_damaged_is_dropped(open_store: Open, tmp_path: Path) -> None:
+    store = open_store()
+    put(store, value=b"20:" + b"x" * 20)
+    put(store, OTHER)
+    store.close()
+    path = tmp_path / "values"
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"20:xxxx", b"20:xyxx"))
+    store = open_store()
+    assert len(store) == 2
+    assert store.get(KEY, 1, 0.0) == []
+    assert (len(store), store.stored_bytes) == (1, 3)
+    assert store.get(OTHER, 1, 0.0) == [b"1:a"]
+    assert list(store.keys()) == [OTHER]
+    put(store)
+    assert store.get(KEY, 1, 0.0) == [b"1:a"]
+    assert store.expire(100.0) == 2
+
+
+def test_the_map_grows(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lmdb_environment, "_FIRST_MAP", 1 << 16)
+    store = open_store()
+    rng = random.Random(1)
+    keys = [rng.randbytes(20) for _ in range(3_000)]
+    for number, key in enumerate(keys):
+        put(store, key, b"100:" + bytes(100))
+        if number % 500 == 0:
+            store.flush()
+    store.close()
+    store = open_store()
+    assert len(store) == 3_000
+    assert list(store.keys()) == sorted(keys)
+    assert all(store.get(key, 1, 0.0) for key in keys)
+
+
+def test_many_that_ended_go_in_steps(open_store: Open) -> None:
+    store = open_store()
+    rng = random.Random(1)
+    for _ in range(6_000):
+        put(store, rng.randbytes(20))
+    store.flush()
+    store.put(KEY, BERT, b"1:b", now=100.0, expires=500.0)
+    assert len(store) == 5_901
+    assert store.expire(100.0) == 5_000
+    assert store.expire(100.0) == 900
+    assert store.expire(100.0) == 0
+    assert list(store.keys()) == [KEY]
+
+
+# Commits.
+
+
+class Disk:
+    """Stands for the thread that commits; a test lets it go on, or fail."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.errors: list[Exception] = []
+        self.go = gevent.event.Event()
+        self.commits = 0
+        monkeypatch.setattr(group_commit, "off_the_loop", self.commit)
+
+    def commit(self, commit: Callable[[], None]) -> None:
+        self.go.wait()
+        self.commits += 1
+        if self.errors:
+            raise self.errors.pop()
+        commit()
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    return Disk(monkeypatch)
+
+
+def test_commits_are_grouped_and_said_afterwards(open_store: Open, disk: Disk) -> None:
+    store = open_store(in_background=True)
+    said: list[Any] = []
+    for number in range(10):
+        put(store, bytes([number]) * 20)
+        store.kept(said.append)
+    gevent.sleep(0)  # the commit is under way
+    put(store, OTHER)
+    store.kept(lambda reason: said.append("later"))
+    assert said == []
+    assert len(store) == 11
+    assert store.get(OTHER, 1, 0.0) == [b"1:a"]
+    assert len(list(store.keys())) == 11
+    disk.go.set()
+    store.flush()
+    assert said == [None] * 10 + ["later"]
+    assert disk.commits == 2
+    store.kept(said.append)
+    assert said[-1] is None
+
+
+def test_a_commit_that_fails_takes_with_it_what_came_after(open_store: Open, disk: Disk) -> None:
+    store = open_store(in_background=True)
+    disk.go.set()
+    put(store, value=b"1:x")
+    store.flush()
+    disk.go.clear()
+    said: list[Any] = []
+    put(store, value=b"1:y")
+    put(store, OTHER)
+    store.kept(said.append)
+    gevent.sleep(0)
+    put(store, OTHER, value=b"1:z")
+    store.kept(said.append)
+    disk.errors.append(lmdb.DiskError("mdb_txn_commit: No space left on device"))
+    disk.go.set()
+    store.flush()
+    assert said == ["the disk is full"] * 2
+    assert store.get(KEY, 1, 0.0) == [b"1:x"]
+    assert (len(store), store.stored_bytes, list(store.keys())) == (1, 3, [KEY])
+    assert store.expire(100.0) == 1
+    put(store, OTHER)
+    store.kept(said.append)
+    store.flush()
+    assert said[-1] is None
+
+
+def test_when_lmdb_gives_up_the_file_is_opened_anew(open_store: Open, disk: Disk) -> None:
+    store = open_store(in_background=True)
+    disk.go.set()
+    put(store)
+    store.flush()
+    disk.errors.append(lmdb.PanicError("mdb_txn_begin: MDB_PANIC"))
+    put(store, OTHER)
+    said: list[Any] = []
+    store.kept(said.append)
+    store.flush()
+    assert said == ["the disk can't be written"]
+    put(store, OTHER)
+    store.kept(said.append)
+    store.flush()
+    assert said[-1] is None
+    assert list(store.keys()) == [KEY, OTHER]
+
+
+def test_one_who_raises_keeps_nobody_else_from_hearing(open_store: Open) -> None:
+    store = open_store(in_background=True)
+    said: list[Any] = []
+    put(store)
+    store.kept(lambda reason: 1 // 0)
+    store.kept(said.append)
+    store.flush()
+    assert said == [None]

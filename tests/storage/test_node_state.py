@@ -1,0 +1,141 @@
+"""A node's directory: id, contacts, publications."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kademlua import Params
+from kademlua.core.contact import Contact
+from kademlua.core.errors import StorageError
+from kademlua.storage import integrity_check
+from kademlua.storage import node_state as state
+from kademlua.storage.node_state import NodeState
+from kademlua.values.publisher import Publication
+from tests.support.world import World
+
+KEY, OTHER = b"k" * 20, b"o" * 20
+
+
+def opened(path: Path) -> NodeState:
+    return NodeState(path, Params(), in_background=False)
+
+
+def test_all_of_it_is_there_again(tmp_path: Path) -> None:
+    first = opened(tmp_path / "a" / "b")
+    assert first.id is None
+    assert first.contacts == []
+    first.keep_id(b"i" * 20)
+    contacts = [Contact(f"192.0.2.{n}", n, bytes([n]) * 20) for n in range(1, 100)]
+    first.save_contacts(contacts)
+    first.save_contacts(contacts[50:])
+    first.publications.put(KEY, b"1:a", 3600)
+    first.publications.put(OTHER, b"1:b", 7)
+    first.publications.put(KEY, b"1:c", 60)
+    first.close()
+    first.close()
+    again = opened(tmp_path / "a" / "b")
+    assert again.id == b"i" * 20
+    assert again.contacts == contacts[50:]
+    assert list(again.publications) == [
+        Publication(KEY, b"1:c", 60),
+        Publication(OTHER, b"1:b", 7),
+    ]
+    assert again.publications.get(KEY) == Publication(KEY, b"1:c", 60)
+    assert again.publications.remove(KEY)
+    assert not again.publications.remove(KEY)
+    assert again.publications.get(KEY) is None
+    said: list[Any] = []
+    again.publications.kept(said.append)
+    assert said == [None]
+    assert len(again.publications) == 1
+    again.close()
+
+
+def test_many_contacts_are_cut(tmp_path: Path) -> None:
+    contacts = [Contact(f"192.0.2.{n}", n, bytes([n]) * 20) for n in range(1, 100)]
+    node_state = opened(tmp_path)
+    node_state.save_contacts(contacts)
+    assert node_state.contacts == contacts[:64]
+    node_state.close()
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    first = opened(tmp_path)
+    with pytest.raises(StorageError, match="is in use by process"):
+        opened(tmp_path)
+    first.close()
+    opened(tmp_path).close()
+
+
+def test_contacts_are_saved_now_and_then(world: World, tmp_path: Path) -> None:
+    import gevent
+
+    node_state = opened(tmp_path)
+    node, other = world.network(2)
+    node_state.attend(node)
+    gevent.sleep(state.SAVE_EVERY + 1)
+    assert node_state.contacts == [other.contact]
+    other.close()
+    gevent.sleep(1_000)  # and where nobody is left, those of before stay
+    assert len(node.table) == 0
+    assert node_state.contacts == [other.contact]
+    node_state.close()
+
+
+def test_known_contacts_are_asked_like_bootstrap_addresses(world: World) -> None:
+    network = world.network(5)
+    gone = [("10.255.0.1", port) for port in range(1, 21)]
+    node = world.node(known=[*gone, network[3].contact.endpoint])
+    assert node.wait_joined()
+    assert len(node.table) == 5
+    assert not node.stats()["timeouts"] > 20
+
+
+def test_who_finds_nobody_of_those_it_knew_is_on_its_own(world: World) -> None:
+    node = world.node(known=[("10.255.0.1", 9)])
+    assert node.wait_joined()
+    assert len(node.add(KEY, b"a").acknowledged) == 1
+
+
+def test_a_clean_end_spares_the_walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    walked: list[str] = []
+
+    def walk(path: Path) -> str | None:
+        walked.append(path.name)
+        return None
+
+    monkeypatch.setattr(integrity_check, "why_broken", walk)
+    opened(tmp_path).close()
+    opened(tmp_path).close()
+    assert walked == []
+    with (tmp_path / "values.lmdb").open("ab") as file:
+        file.write(b"x")
+    opened(tmp_path).close()
+    assert walked == ["values.lmdb"]
+    (tmp_path / "left").write_text("[]")
+    opened(tmp_path).close()
+    assert walked == ["values.lmdb", "values.lmdb", "node.lmdb"]
+
+
+def test_an_id_that_can_t_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node_state = opened(tmp_path)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(node_state._ledger._environment, "begin", fail)
+    with pytest.raises(StorageError, match="id: the disk is full"):
+        node_state.keep_id(KEY)
+    monkeypatch.undo()
+    node_state.close()
+
+
+def test_nobody_else_reads_it(tmp_path: Path) -> None:
+    opened(tmp_path / "data").close()
+    assert (tmp_path / "data").stat().st_mode & 0o077 == 0
+    for file in (tmp_path / "data").glob("*.lmdb"):
+        assert file.stat().st_mode & 0o177 == 0

@@ -1,0 +1,111 @@
+"""A peer that is no node: a transport of which a test plays every byte."""
+
+from collections.abc import Callable
+
+import gevent
+from gevent.queue import Queue
+
+from kademlua import Contact
+from kademlua.core.contact import Endpoint
+from kademlua.core.wire import packets
+from kademlua.core.wire.packets import Request, Response
+from kademlua.runtime.transport import Transport
+
+
+class Peer:
+    """Sends and receives datagrams, on UDP or a virtual network; ``serve`` lets it answer by
+    itself."""
+
+    def __init__(self, transport: Transport, node_id: bytes) -> None:
+        self.id = node_id
+        self.requests: list[Request] = []
+        """Those that came while it served."""
+        self._transport = transport
+        self._arrived: Queue[tuple[bytes, Endpoint]] = Queue()
+        self._answer: Callable[[Request], bytes | None] | None = None
+        self._asked = 0
+        transport.start(self._take)
+        self.contact = Contact(*transport.local, node_id)
+
+    def send(self, datagram: bytes, to: Endpoint) -> None:
+        assert self._transport.send(datagram, to)
+
+    def receive(self) -> Request | Response:
+        """The next packet; fails the test after 10 s."""
+        with gevent.Timeout(10, AssertionError("no packet came")):
+            return packets.decode(self._arrived.get()[0])
+
+    def request(self, to: Endpoint, payload: bytes) -> bytes:
+        """Send a request with this payload; its rpc id."""
+        self._asked += 1
+        rpc_id = b"%08d" % self._asked
+        self.send(packets.encode_request(self.id, rpc_id, payload), to)
+        return rpc_id
+
+    def ask(self, to: Endpoint, payload: bytes) -> Response:
+        """Send a request and wait for its response, answering pings meanwhile."""
+        rpc_id = self.request(to, payload)
+        while True:
+            packet = self.receive()
+            if isinstance(packet, Response) and packet.rpc_id == rpc_id:
+                return packet
+            if isinstance(packet, Request) and packet.name == b"ping":
+                self.send(packets.encode_response(self.id, packet.rpc_id, b"li5ee"), to)
+
+    def is_served_by(self, to: Endpoint) -> bool:
+        """Whether a ping is answered there: what was sent before it has been handled."""
+        return self.ask(to, packets.encode_call(b"ping", b"", False)).payload == b"li5ee"
+
+    def serve(self, answer: Callable[[Request], bytes | None]) -> None:
+        """From now on, and what came before: answer each request with a payload, or not at
+        all where it is None."""
+        self._answer = answer
+        while not self._arrived.empty():
+            self._take(*self._arrived.get())
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _take(self, datagram: bytes, source: Endpoint) -> None:
+        if self._answer is None:
+            self._arrived.put((datagram, source))
+            return
+        packet = packets.decode(datagram)
+        if isinstance(packet, Request):
+            self.requests.append(packet)
+            payload = self._answer(packet)
+            if payload is not None:
+                self.send(packets.encode_response(self.id, packet.rpc_id, payload), source)
+
+
+def pong(request: Request) -> bytes:
+    """An answer to whatever it is, right for a ping."""
+    return b"li5ee"
+
+
+def lonely(request: Request) -> bytes:
+    """The answers of one who knows nobody and keeps nothing."""
+    return b"li5ee" if request.name == b"ping" else b"llee"
+
+
+def hermit(request: Request) -> bytes:
+    """The answers of one of version 1.1 who knows nobody, and takes every value."""
+    answers = {b"ping": b"li5ee", b"store": b"li1ee"}
+    return answers.get(request.name, b"ld7:closest0:ee")
+
+
+def pong_only(request: Request) -> bytes | None:
+    """No answer but to a ping."""
+    return b"li5ee" if request.name == b"ping" else None
+
+
+def asked_of(peer: Peer) -> list[str]:
+    """What a peer was asked while it served."""
+    return [request.name.decode() for request in peer.requests]
+
+
+def until(condition: Callable[[], object], seconds: float = 20) -> None:
+    """On sockets: let others run until a condition holds; fails the test where it never does."""
+    with gevent.Timeout(seconds, AssertionError("the condition never held")):
+        while not condition():
+            gevent.sleep(0.0005)

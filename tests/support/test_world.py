@@ -1,0 +1,106 @@
+"""The world of the tests: what is in it, and that it tells of what is left behind."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import gevent
+import gevent.event
+import pytest
+
+from kademlua import RpcTimeout
+from kademlua.core.wire import packets
+from kademlua.simulation.clock.loop import Deadlock
+from tests.support.programs import ROOT
+from tests.support.world import GRAIN, ONE_WAY, ROUND_TRIP, SILENT, World, after
+
+
+def test_alice_and_bob(world: World) -> None:
+    assert world.now == 0
+    pong = world.alice.ping(world.bob.contact)
+    assert pong.contact == world.bob.contact
+    assert pong.seconds == world.now == pytest.approx(ROUND_TRIP)
+
+
+def test_a_network(world: World) -> None:
+    nodes = world.network(20)
+    nodes[3].add(b"k" * 20, b"value")
+    assert nodes[17].find_value(b"k" * 20)[0].values == [b"value"]
+    assert world.now < 2
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_each_test_has_its_own(world: World, number: int) -> None:
+    assert world.now == 0
+    assert world.alice.contact.endpoint == ("10.0.0.1", 4000)
+    assert world.alice.id.hex().startswith("1425dd1a")  # the same chance in each
+
+
+def test_a_cut_network_heals(world: World) -> None:
+    alice, bob = world.network(2)
+    world.net.partition([{alice.contact.endpoint}])
+    began = world.now
+    with pytest.raises(RpcTimeout):
+        bob.ping(alice.contact)
+    assert world.now - began == after(1.5)
+    world.net.heal()
+    assert bob.ping(alice.contact).seconds == pytest.approx(0.1)
+
+
+def test_the_documents_example_is_this_one() -> None:
+    page = ROOT / "docs" / "simulation.md"
+    assert inspect.getsource(test_a_cut_network_heals) in page.read_text()
+
+
+def test_a_peer_speaks_when_it_is_told_to(world: World) -> None:
+    peer = world.peer()
+    caller = gevent.spawn(world.alice.ping, peer.contact)
+    request = peer.receive()
+    gevent.sleep(1 - world.now)
+    answer = packets.encode_response(peer.id, request.rpc_id, b"li5ee")
+    peer.send(answer, world.alice.contact.endpoint)
+    assert caller.get().seconds == world.now == pytest.approx(1 + ONE_WAY)
+
+
+def test_nobody_answers_where_nobody_is(world: World) -> None:
+    with pytest.raises(RpcTimeout):
+        world.alice.ping(SILENT, timeout=7)
+    assert 7 <= world.now <= 7 + GRAIN + 1e-9
+
+
+def run(test: Callable[[World], object]) -> None:
+    world = World()
+    world.run(lambda: test(world))
+
+
+def test_what_a_test_raises_comes_out() -> None:
+    with pytest.raises(ZeroDivisionError):
+        run(lambda world: world.alice.id and 1 / 0)
+
+
+def test_a_test_that_waits_for_what_cannot_come_fails() -> None:
+    with pytest.raises(Deadlock):
+        run(lambda world: gevent.event.Event().wait())
+
+
+def test_greenlets_that_are_left_fail_it() -> None:
+    with pytest.raises(AssertionError, match=r"left behind:\n  a greenlet: .*gevent.sleep"):
+        run(lambda world: gevent.spawn(lambda: gevent.sleep(9)))
+
+
+def test_timers_that_are_left_fail_it() -> None:
+    with pytest.raises(AssertionError, match="timers are left"):
+        run(lambda world: gevent.get_hub().loop.timer(9).start(print))
+
+
+def test_a_packet_at_which_somebody_raised_fails_it(caplog: pytest.LogCaptureFixture) -> None:
+    def ask(world: World) -> None:
+        peer = world.peer()
+        peer.serve(lambda request: 1 / 0)  # type: ignore[arg-type, return-value]
+        with pytest.raises(RpcTimeout):
+            world.alice.ping(peer.contact)
+
+    with pytest.raises(AssertionError, match="raised at a packet"):
+        run(ask)
+    assert len(caplog.records) == 1

@@ -1,0 +1,143 @@
+"""A world for one test: virtual time, a virtual network, and nodes and peers on it.
+
+The fixture ``world`` lets the whole test run in it; what is there ends with the test.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import Any
+
+import gevent
+import pytest
+
+from kademlua import ContactPool, Node
+from kademlua.core.contact import Endpoint
+from kademlua.core.ids import random_id
+from kademlua.simulation.clock import leaked_greenlets
+from kademlua.simulation.clock.loop import run_virtual, virtual_loop, virtual_now
+from kademlua.simulation.network.latency import Constant
+from kademlua.simulation.network.network import VirtualNetwork
+from kademlua.simulation.rng_streams import Streams
+from tests.support.peers import Peer
+
+ONE_WAY = 0.05
+"""Seconds that each packet takes."""
+ROUND_TRIP = 2 * ONE_WAY
+GRAIN = 0.005
+"""Seconds by which a node may be late to see that a call's time is over."""
+SILENT: Endpoint = ("10.255.0.1", 9)
+"""Where nobody is."""
+
+
+def after(seconds: float, timers: int = 1) -> Any:
+    """What a time is equal to at which so many of a node's timers went off, one after the
+    other: never too soon, and each with a grain of delay at most."""
+    return pytest.approx(seconds + timers * GRAIN / 2, abs=timers * GRAIN / 2 + 1e-9)
+
+
+class World:
+    """To be used inside of ``run`` only."""
+
+    def __init__(self, seed: int = 1) -> None:
+        self._streams = Streams(seed)
+        self._pool = ContactPool()
+        self._ends: list[Callable[[], None]] = []
+        self.net = VirtualNetwork(self._streams, Constant(ONE_WAY))
+        """For what befalls packets: its conditions, partitions, pauses, NAT."""
+
+    def run(self, test: Callable[[], object]) -> None:
+        """Run a test on virtual time; fail it where nodes leave anything behind."""
+
+        def main() -> None:
+            try:
+                test()
+            finally:
+                self._close()
+            self._check()
+
+        # The greenlets that are left are sought among all objects: here among the test's own,
+        # which saves 30 ms.
+        gc.freeze()
+        try:
+            run_virtual(main)
+        finally:
+            gc.unfreeze()
+
+    # Who is there.
+
+    @cached_property
+    def alice(self) -> Node:
+        """A node that knows nobody."""
+        return self.node()
+
+    @cached_property
+    def bob(self) -> Node:
+        """Another that knows nobody, nor does anybody know it."""
+        return self.node()
+
+    def node(self, *known: Node | Endpoint, at: Endpoint | None = None, **settings: Any) -> Node:
+        """A node that is started, and told of these; ``at`` an address of one's choice."""
+        node = self.unstarted(*known, at=at, **settings)
+        node.start()
+        return node
+
+    def unstarted(
+        self, *known: Node | Endpoint, at: Endpoint | None = None, **settings: Any
+    ) -> Node:
+        """The same, not started yet."""
+        at = at or self._address()
+        ours: dict[str, Any] = {
+            "bootstrap": [
+                each.contact.endpoint if isinstance(each, Node) else each for each in known
+            ],
+            "clock": virtual_now,
+            "wall": virtual_now,
+            "rng": self._streams.stream("node", len(self._ends)),
+            "transport": self.net.transport(*at),
+            "pool": self._pool,
+        }
+        node = Node(at[1], at[0], **ours | settings)
+        self._ends.append(partial(node.close, hand_over=False))
+        return node
+
+    def network(self, count: int, **settings: Any) -> list[Node]:
+        """So many nodes that joined at the same time, all by way of the first."""
+        first = self.node(**settings)
+        others = [self.node(first, **settings) for _ in range(count - 1)]
+        assert all(node.wait_joined(30) for node in others)
+        return [first, *others]
+
+    def peer(self, node_id: bytes | None = None, at: Endpoint | None = None) -> Peer:
+        """A peer that is no node: the test plays every byte."""
+        node_id = node_id or random_id(self._streams.stream("peer", len(self._ends)))
+        peer = Peer(self.net.transport(*(at or self._address())), node_id)
+        self._ends.append(peer.close)
+        return peer
+
+    # Time.
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds since the test began."""
+        return virtual_now()
+
+    # The end.
+
+    def _address(self) -> Endpoint:
+        number = len(self._ends) + 1
+        return f"10.0.{number >> 8}.{number & 255}", 4000
+
+    def _close(self) -> None:
+        for end in self._ends:
+            end()
+
+    def _check(self) -> None:
+        gevent.sleep(1)  # who waited for a node learns of its end; packets under way arrive
+        left = leaked_greenlets.places(gevent.get_hub())
+        assert not left, "greenlets are left behind:\n" + "\n".join(left)
+        loop = virtual_loop()
+        assert not loop.activecnt, f"timers are left behind: {loop!r}"
+        assert not self.net.raised, "a node or peer raised at a packet: see the log"

@@ -1,0 +1,139 @@
+"""What the launcher knows of its nodes, and tells; without processes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gevent
+import pytest
+
+from kademlua.swarm import churn as churning
+from kademlua.swarm.event_hub import Watch
+from kademlua.swarm.members import Members, SwarmRefusal
+from kademlua.swarm.plan import Command, Plan, Report
+
+
+class Ears:
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, dict[str, Any]]] = []
+
+    def hear(self, name: str, data: dict[str, Any]) -> None:
+        self.heard.append((name, data))
+
+
+class Told:
+    """Members whose workers do at once what they are told, and a watch over them."""
+
+    def __init__(self, count: int = 4, **settings: Any) -> None:
+        self.commands: list[tuple[int, Command]] = []
+        self.members = Members(Plan(count=count, workers=2, **settings), self.tell)
+        self.watch = Watch(self.members, 2, self.tell)
+        for member in self.members.all:
+            self.members.moved("node-joined", member.port)
+
+    def tell(self, worker: int, command: Command) -> None:
+        self.commands.append((worker, command))
+        for name in {"kill": ["node-ended"], "join": ["node-joined"]}.get(command.do, []):
+            self.watch.heard(worker, Report(events=[(name, {"port": command.port})]))
+
+
+def fill(members: Members) -> None:
+    while True:
+        members.join()
+
+
+def test_one_dies_and_comes_back_at_its_worker() -> None:
+    told = Told()
+    killed = told.members.kill()
+    assert told.members.joined == 3
+    assert (told.members.died, told.members.came) == (1, 0)
+    came = told.members.join()
+    assert (came.port, came.worker) == (killed.port, killed.worker)
+    assert [worker for worker, _ in told.commands] == [killed.worker] * 2
+    assert (told.members.joined, told.members.came) == (4, 1)
+
+
+def test_more_come_on_further_ports_but_not_without_end() -> None:
+    told = Told(first_port=8000, bootstrap=("127.0.0.1", 8005))
+    assert [told.members.join().port for _ in range(3)] == [8004, 8006, 8007]
+    with pytest.raises(SwarmRefusal, match="no more"):
+        fill(told.members)
+    assert told.members.joined < 100
+    told.members.kill()
+    told.members.join()
+
+
+def test_there_is_no_port_behind_the_last() -> None:
+    with pytest.raises(SwarmRefusal):
+        Told(first_port=65_532).members.join()
+
+
+def test_all_can_die_but_no_more() -> None:
+    told = Told()
+    assert len({told.members.kill().port for _ in range(4)}) == 4
+    with pytest.raises(SwarmRefusal, match="no node"):
+        told.members.kill()
+
+
+def test_workers_are_told_to_watch_by_the_first_and_to_stop_by_the_last() -> None:
+    told = Told()
+    one, two = Ears(), Ears()
+    told.watch.listen(one)
+    told.watch.listen(two)
+    assert [(worker, each.do) for worker, each in told.commands] == [(0, "watch"), (1, "watch")]
+    told.watch.worker_began(1)
+    assert told.commands[-1] == told.commands[1]
+    told.watch.unlisten(one)
+    assert len(told.commands) == 3
+    told.watch.unlisten(two)
+    assert [(worker, each.do) for worker, each in told.commands[3:]] == [
+        (0, "unwatch"),
+        (1, "unwatch"),
+    ]
+    assert not told.watch.is_heard
+
+
+def test_lookups_of_two_workers_are_told_apart() -> None:
+    told = Told()
+    ears = Ears()
+    told.watch.listen(ears)
+    for worker in (0, 1):
+        told.watch.heard(worker, Report(events=[("lookup-began", {"lookup": 1, "node": "x"})]))
+    assert ears.heard == [
+        ("lookup-began", {"lookup": "0-1", "node": "x"}),
+        ("lookup-began", {"lookup": "1-1", "node": "x"}),
+    ]
+    told.watch.close()
+
+
+def test_totals_are_those_of_the_last_second() -> None:
+    told = Told()
+    ears = Ears()
+    told.watch.listen(ears)
+
+    def summary(**totals: int) -> dict[str, Any]:
+        everything = dict.fromkeys(("packets_in", "packets_out", "lookups", "skipped"), 0)
+        for worker in (0, 1):
+            told.watch.heard(worker, Report(totals=everything | {"values": 0} | totals))
+        ears.heard.clear()
+        with gevent.Timeout(10):
+            while not any(name == "swarm" for name, _ in ears.heard):
+                gevent.sleep(0.01)
+        return ears.heard[-1][1]
+
+    assert summary(packets_in=1_000, values=5)["packets_in"] == 0  # since when, nobody knows
+    then = summary(packets_in=1_300, values=6)
+    assert (then["packets_in"], then["values"]) == (600, 12)
+    assert (then["nodes"], then["joined"], then["died"]) == (4, 4, 0)
+    told.watch.close()
+
+
+def test_with_churn_they_die_and_come() -> None:
+    told = Told(count=20)
+    greenlet = gevent.spawn(churning.churn, told.members, 0.2)
+    with gevent.Timeout(20):
+        while told.members.came < 20:
+            gevent.sleep(0.01)
+    greenlet.kill()
+    assert told.members.died >= 20
+    assert told.members.joined >= 10

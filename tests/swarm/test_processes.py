@@ -1,0 +1,250 @@
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import gevent
+import pytest
+
+from kademlua import Node, Params, RpcTimeout, sha1
+from kademlua.crypto.key_files import write_network_key
+from kademlua.swarm.launcher import Swarm
+from kademlua.swarm.plan import Plan
+from tests.support.peers import until
+from tests.support.programs import ROOT
+from tests.swarm.conftest import Launched, eventually, free_ports, is_alive
+
+Launch = Callable[..., Launched]
+
+
+def test_a_swarm_joins_and_keeps_values(launch_joined: Launch) -> None:
+    swarm = launch_joined(12, "--workers", "3", "--verbose")
+    ports = range(swarm.first, swarm.first + 12)
+    *listed, summary = swarm.out.splitlines()
+    assert listed == [f"{port} : {sha1(str(port)).hex()}" for port in ports]
+    assert summary.startswith("12 nodes joined in ")
+    assert len(swarm.workers) == 3
+    control = f"control node {sha1(str(swarm.control)).hex()} on 127.0.0.1:{swarm.control}\n"
+    assert swarm.err == control
+    with Node(bootstrap=[("127.0.0.1", ports[5])], read_only=True) as client:
+        report = client.add(sha1("key"), b"value")
+        holders = {contact.port for contact in report.acknowledged}
+        assert holders == {swarm.control, *ports}
+        for contact in report.acknowledged:
+            assert contact.id == sha1(str(contact.port))
+        assert client.find_value(sha1("key"))[0].values == [b"value"]
+    for port in (swarm.control, *ports):
+        log = (swarm.logs / f"{port}.log").read_text()
+        assert port == swarm.control or f"{sha1(str(port)).hex()} on port {port}" in log
+        assert port == swarm.control or "kademlua.node: joined" in log
+    assert not any(path.stat().st_size for path in swarm.logs.glob("worker-*.log"))
+    swarm.popen.terminate()
+    assert swarm.end() == 0
+
+
+def test_a_swarm_with_a_network_key(launch_joined: Launch, tmp_path: Path) -> None:
+    key = b"k" * 32
+    write_network_key(tmp_path / "key", key)
+    swarm = launch_joined(6, "--workers", "2", "--network-key", str(tmp_path / "key"))
+    bootstrap = [("127.0.0.1", swarm.first)]
+    with Node(bootstrap=bootstrap, read_only=True, network_keys=[key]) as client:
+        assert len(client.add(sha1("key"), b"value").acknowledged) == 7
+    with Node(read_only=True) as stranger, pytest.raises(RpcTimeout):
+        stranger.ping(bootstrap[0])
+    # The workers learn it by a pipe: it shows nowhere.
+    for pid in (swarm.popen.pid, *swarm.workers):
+        assert key.hex() not in Path(f"/proc/{pid}/cmdline").read_text()
+    for path in swarm.logs.iterdir():
+        assert key.hex() not in path.read_text()
+
+
+def test_data_of_each_node_in_a_directory_of_its_own(launch_joined: Launch, tmp_path: Path) -> None:
+    pytest.importorskip("lmdb", reason="of the extra disk")
+    from kademlua.storage.node_state import NodeState
+
+    swarm = launch_joined(3, "--workers", "2", "--data", str(tmp_path / "data"))
+    with Node(bootstrap=[("127.0.0.1", swarm.control)], read_only=True) as client:
+        assert len(client.add(sha1("key"), b"value").acknowledged) == 4
+    swarm.popen.terminate()
+    assert swarm.end() == 0
+    for port in (swarm.control, *range(swarm.first, swarm.first + 3)):
+        state = NodeState(tmp_path / "data" / str(port), Params(), in_background=False)
+        assert state.id == sha1(str(port))
+        assert state.store.stored_bytes == len(b"5:value")
+        assert len(state.contacts) >= (port != swarm.control)
+        state.close()
+
+
+def test_for_some_time(launch_joined: Launch) -> None:
+    swarm = launch_joined(1, "--for", "0.1")
+    assert swarm.end() == 0
+    assert swarm.out.startswith("1 node joined in ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_the_group_ends_all(launch_joined: Launch, number: int) -> None:
+    swarm = launch_joined(4, "--workers", "2")
+    workers = swarm.workers
+    assert len(workers) == 2
+    os.killpg(swarm.popen.pid, number)
+    assert swarm.end() == 0
+    assert not any(map(is_alive, workers))
+    assert "Traceback" not in swarm.err
+    assert len(swarm.err.splitlines()) == 1
+
+
+def test_interrupted_while_it_joins(launch: Launch) -> None:
+    swarm = launch(300, "--workers", "2")
+    assert swarm.shows("^control node")
+    assert eventually(lambda: len(swarm.workers) == 2)
+    workers = swarm.workers
+    os.killpg(swarm.popen.pid, signal.SIGINT)
+    os.killpg(swarm.popen.pid, signal.SIGINT)
+    assert swarm.end() == 0
+    assert not any(map(is_alive, workers))
+    assert swarm.out == ""
+    assert len(swarm.err.splitlines()) == 1
+
+
+def test_workers_end_when_the_launcher_is_killed(launch_joined: Launch) -> None:
+    swarm = launch_joined(4, "--workers", "2")
+    workers = swarm.workers
+    swarm.popen.kill()
+    assert swarm.end() == -signal.SIGKILL
+    assert eventually(lambda: not any(map(is_alive, workers)))
+
+
+def test_a_worker_that_dies_ends_all(launch_joined: Launch) -> None:
+    swarm = launch_joined(6, "--workers", "3")
+    workers = swarm.workers
+    os.kill(workers[1], signal.SIGKILL)
+    assert swarm.end() == 1
+    assert not any(map(is_alive, workers))
+    first = swarm.first + 2
+    assert swarm.err.splitlines()[1:] == [
+        f"Error: worker 2 (process {workers[1]}, ports {first} to {first + 1}) was ended by SIGKILL"
+    ]
+
+
+def test_two_swarms_in_one_network(launch_joined: Launch) -> None:
+    one = launch_joined(5, "--workers", "1")
+    two = launch_joined(5, "--workers", "1", "--bootstrap", f"127.0.0.1:{one.control}")
+    assert two.err == ""
+    with Node(bootstrap=[("127.0.0.1", two.first)], read_only=True) as client:
+        ports = {contact.port for contact in client.find_node(sha1("anything"))}
+    assert {one.control, one.first, two.first} <= ports
+
+
+def test_ports_in_use(launch_joined: Launch, launch: Launch) -> None:
+    one = launch_joined(3)
+    two = launch(4, "--first-port", str(one.first - 1))
+    assert two.end() == 1
+    ports = ", ".join(str(one.first + each) for each in range(3))
+    assert two.err == f"Error: ports {ports} of 127.0.0.1: in use by another program\n"
+    assert two.out == ""
+
+
+def test_the_control_nodes_shell(launch_joined: Launch) -> None:
+    swarm = launch_joined(8, "--shell")
+    assert swarm.popen.stdin is not None
+    swarm.popen.stdin.write(b'add(sha1("key"), "value")\nfindvalue(sha1("key"))\nexit\n')
+    swarm.popen.stdin.flush()
+    assert swarm.end() == 0
+    assert "value" in swarm.out
+    assert "Traceback" not in swarm.err
+
+
+def test_a_shell_where_somebody_has_the_control_node(launch_joined: Launch) -> None:
+    one = launch_joined(3)
+    at = f"127.0.0.1:{one.control}"
+    two = launch_joined(3, "--bootstrap", at, "--shell")
+    assert two.shows(rf"a node answers on {at}; the shell's is on port \d+")
+    assert two.popen.stdin is not None
+    two.popen.stdin.write(b"1 + 2\nexit\n")
+    two.popen.stdin.flush()
+    assert two.end() == 0
+    assert "\n3\n" in two.out
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "says"),
+    [
+        (["65000"], 2, "beyond port 65,535"),
+        (["0"], 2, "COUNT"),
+        (["5", "--workers", "0"], 2, "--workers"),
+        (["5", "--bootstrap", "nonsense"], 2, "HOST:PORT"),
+        (["5", "--bootstrap", "127.0.0.1:8004"], 2, "one of the swarm's own"),
+        (["5", "--host", "::1", "--bootstrap", "127.0.0.1:8004"], 2, "IPv6"),
+        (["5", "--host", "192.0.2.1"], 1, "can't listen on 192.0.2.1"),
+        (["5", "--log-dir", "/dev/null/log"], 1, "can't make /dev/null/log"),
+    ],
+)
+def test_wrong_uses(tmp_path: Path, args: list[str], status: int, says: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "kademlua", "swarm", *args],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        timeout=40,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (status, "")
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_nobody_answers_elsewhere(launch: Launch) -> None:
+    swarm = launch(2, "--bootstrap", "192.0.2.1:8001")
+    assert swarm.end() == 1
+    assert swarm.err == (
+        "Error: nobody answers at 192.0.2.1:8001, which is no address of this machine;"
+        " from 127.0.0.1 only this machine is reached: --host 0.0.0.0 is for more\n"
+    )
+
+
+def test_a_stray_module_in_the_working_directory(launch_joined: Launch, tmp_path: Path) -> None:
+    (tmp_path / "0").mkdir()
+    for name in ("click", "gevent", "kademlua", "json"):
+        (tmp_path / "0" / f"{name}.py").write_text("raise SystemExit('stray')")
+    assert launch_joined(2, "--for", "0").end() == 0
+
+
+def test_a_progress_bar_on_a_terminal(launch_joined: Launch) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        swarm = launch_joined(20, "--for", "0", stderr=theirs)
+        assert swarm.end() == 0
+        shown = os.read(ours, 65_536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert "joining" in shown
+    assert "100%" in shown
+    assert swarm.out.startswith("20 nodes joined in ")
+
+
+def test_half_of_a_hundred_killed_and_all_values_found(tmp_path: Path) -> None:
+    first = free_ports(101)
+    plan = Plan(count=100, workers=4, first_port=first + 1, bootstrap=("127.0.0.1", first))
+    keys = {sha1(f"key {number}"): b"%d" % number for number in range(200)}
+    with (
+        Node(first, id=sha1(str(first))),
+        Swarm(plan, tmp_path) as swarm,
+        Node(bootstrap=[("127.0.0.1", first)], read_only=True) as client,
+    ):
+        assert swarm.wait_joined(timeout=30)
+        for key, value in keys.items():
+            # Where the machine is busy, some may not have answered in time.
+            until(lambda key=key, value=value: len(client.add(key, value).acknowledged) >= 19)
+        # Only wait() ends a swarm that has lost workers; here nobody waits.
+        for worker in swarm.workers[:2]:
+            worker.kill()
+        assert all(worker.wait(30) for worker in swarm.workers[:2])
+        jobs = [gevent.spawn(client.find_value, key) for key in keys]
+        gevent.joinall(jobs, raise_error=True)
+        for job, value in zip(jobs, keys.values(), strict=True):
+            assert value in [found for answer in job.get() for found in answer.values]

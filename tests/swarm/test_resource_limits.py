@@ -1,0 +1,87 @@
+import resource
+import socket
+
+import pytest
+
+from kademlua.swarm import resource_limits
+from kademlua.swarm.plan import Plan
+from kademlua.swarm.resource_limits import LimitError
+from tests.swarm.conftest import free_ports
+
+
+class Resources:
+    """Stands in for the system's limits."""
+
+    def __init__(self, soft: int, hard: int, may_raise: bool = False) -> None:
+        self.limit = (soft, hard)
+        self._may_raise = may_raise
+
+    def getrlimit(self, _: int) -> tuple[int, int]:
+        return self.limit
+
+    def setrlimit(self, _: int, wanted: tuple[int, int]) -> None:
+        hard = self.limit[1]
+        if wanted[1] > hard != resource.RLIM_INFINITY and not self._may_raise:
+            raise ValueError("not allowed to raise maximum limit")
+        self.limit = wanted
+
+
+@pytest.mark.parametrize(
+    ("resources", "after"),
+    [
+        (Resources(1_024, 4_096), (1_064, 4_096)),
+        (Resources(2_000, 2_000), (2_000, 2_000)),
+        (Resources(256, 512, may_raise=True), (1_064, 1_064)),
+        (Resources(256, resource.RLIM_INFINITY), (1_064, resource.RLIM_INFINITY)),
+        (Resources(resource.RLIM_INFINITY, resource.RLIM_INFINITY), (resource.RLIM_INFINITY,) * 2),
+    ],
+)
+def test_open_files_are_raised_as_far_as_needed(
+    resources: Resources, after: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _stand_in(resources, monkeypatch)
+    resource_limits.raise_open_files(Plan(count=2_000, workers=2))
+    assert resources.limit == after
+
+
+def test_too_few_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    _stand_in(Resources(256, 512), monkeypatch)
+    with pytest.raises(LimitError) as raised:
+        resource_limits.raise_open_files(Plan(count=2_000, workers=2))
+    assert str(raised.value) == (
+        "2,000 nodes in 2 workers need 1,064 open files each, and 512 are allowed:"
+        " 896 nodes would fit; set `ulimit -n 1064`, or take more --workers"
+    )
+
+
+def test_as_many_as_would_fit_do_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    _stand_in(Resources(256, 512), monkeypatch)
+    resource_limits.raise_open_files(Plan(count=896, workers=2))
+    with pytest.raises(LimitError):
+        resource_limits.raise_open_files(Plan(count=897, workers=2))
+
+
+def _stand_in(resources: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", resources.getrlimit)
+    monkeypatch.setattr(resource, "setrlimit", resources.setrlimit)
+
+
+def test_ports_in_use_are_named() -> None:
+    first = free_ports(4)
+    plan = Plan(count=4, workers=1, first_port=first)
+    resource_limits.check_ports(plan)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", first + 2))
+        with pytest.raises(LimitError, match=rf"^port {first + 2} of 127\.0\.0\.1: in use"):
+            resource_limits.check_ports(plan)
+
+
+def test_an_address_of_another_machine() -> None:
+    with pytest.raises(LimitError, match=r"can't listen on 192\.0\.2\.1"):
+        resource_limits.check_ports(Plan(count=4, workers=1, host="192.0.2.1"))
+    assert not resource_limits.is_local("192.0.2.1")
+    assert resource_limits.is_local("127.0.0.1")
+
+
+def test_processors() -> None:
+    assert resource_limits.processors() >= 1

@@ -1,0 +1,103 @@
+"""Nodes that find each other on a link, without an address; in a network of the test's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+
+import pytest
+from zeroconf import ServiceInfo
+
+from kademlua.mdns import SERVICE, endpoints_of, own_addresses
+from tests.support.programs import ROOT
+
+NAMESPACE = ["unshare", "--net"]
+
+SETUP = """
+ip link set lo up multicast on
+ip route add 224.0.0.0/4 dev lo
+exec "$@"
+"""
+
+# Two networks on one link, of three nodes each; a node of another label hears nobody.
+PROGRAM = """
+import gevent, json, sys, time
+from contextlib import ExitStack
+from kademlua import Node, Params, sha1
+from kademlua import mdns
+mdns.PAUSE = 0.2
+with ExitStack() as stack:
+    nodes = [Node(0, "127.0.0.1") for _ in range(4)]
+    for node in nodes:
+        node.start()
+        stack.callback(node.close)
+    for node, label in zip(nodes, ["new old", "old new", "new", "other"]):
+        stack.enter_context(mdns.Discovery(node, label.split()))
+    until = time.monotonic() + 30
+    while time.monotonic() < until and any(len(node.table) < 2 for node in nodes[:3]):
+        gevent.sleep(0.05)
+    nodes[0].add(sha1("key"), b"value")
+    found = nodes[2].find_value(sha1("key"))
+    print(json.dumps([[len(node.table) for node in nodes], found[0].values[0].decode()]))
+"""
+
+
+def has_namespaces() -> bool:
+    if os.geteuid() != 0 or shutil.which("unshare") is None or shutil.which("ip") is None:
+        return False
+    return subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not has_namespaces(), reason="takes a network namespace, which root may make")
+def test_nodes_on_a_link_find_each_other() -> None:
+    done = subprocess.run(
+        [*NAMESPACE, "sh", "-ec", SETUP, "sh", sys.executable, "-c", PROGRAM],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    contacts, value = json.loads(done.stdout)
+    assert contacts == [2, 2, 2, 0]
+    assert value == "value"
+
+
+def info(label: str, port: int, *addresses: str) -> ServiceInfo:
+    return ServiceInfo(
+        SERVICE,
+        f"{40 * '0'}.{SERVICE}",
+        addresses=[
+            socket.inet_pton(socket.AF_INET6 if ":" in each else socket.AF_INET, each)
+            for each in addresses
+        ],
+        port=port,
+        properties={"net": label},
+    )
+
+
+def test_who_is_announced() -> None:
+    announced = info("home", 8001, "192.0.2.7", "2001:db8::7")
+    assert endpoints_of(announced, ["work", "home"]) == [("192.0.2.7", 8001), ("2001:db8::7", 8001)]
+    assert endpoints_of(announced, [""]) == []
+    assert endpoints_of(announced, ["away"]) == []
+
+
+@pytest.mark.parametrize("announced", [info("", 0, "192.0.2.7"), info("", 8001)])
+def test_an_announcement_of_nobody(announced: ServiceInfo) -> None:
+    assert endpoints_of(announced, [""]) == []
+
+
+def test_an_announcement_of_a_crowd_is_cut() -> None:
+    crowd = info("", 8001, *(f"192.0.2.{n}" for n in range(1, 200)))
+    assert len(endpoints_of(crowd, [""])) == 8
+
+
+def test_what_is_announced_of_one_address() -> None:
+    assert own_addresses("127.0.0.1") == ["127.0.0.1"]
+    assert "127.0.0.1" not in own_addresses("0.0.0.0")
+    assert not any(":" in each for each in own_addresses("0.0.0.0"))

@@ -1,0 +1,189 @@
+"""Publishing and removing: values that live while their node does, and values taken away."""
+
+from collections.abc import Callable, Iterator
+
+import gevent
+import pytest
+
+from kademlua import Node, Params, Publication, StorageError, StoreFailed, sha1
+from kademlua.core.wire import packets, replies
+from tests.replication.test_replicator import TICK, by_distance, holders
+from tests.support.world import World
+
+KEY = sha1("key")
+FEW = Params(replicas=4)
+
+
+class Saved:
+    """What outlasts a node, in memory."""
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, Publication] = {}
+
+        self.fails = ""
+
+    def __iter__(self) -> Iterator[Publication]:
+        return iter(list(self.rows.values()))
+
+    def put(self, key: bytes, encoded: bytes, ttl: int) -> None:
+        self.rows[key] = Publication(key, encoded, ttl)
+
+    def remove(self, key: bytes) -> bool:
+        return self.rows.pop(key, None) is not None
+
+    def kept(self, callback: Callable[[str | None], None]) -> None:
+        gevent.spawn_later(0.1, callback, self.fails or None)
+
+
+def test_a_published_value_lives_on(world: World) -> None:
+    nodes = world.network(5)
+    report = nodes[0].publish(KEY, b"v", ttl=100)
+    assert len(report.acknowledged) == 5
+    assert nodes[0].published() == [Publication(KEY, b"1:v", 100)]
+    assert nodes[0].published()[0].value == b"v"
+    gevent.sleep(1000)
+    assert nodes[3].find_value(KEY)[0].values == [b"v"]
+    assert nodes[0].unpublish(KEY)
+    assert not nodes[0].unpublish(KEY)
+    gevent.sleep(101 + TICK)
+    assert not holders(nodes)
+
+
+def test_it_is_stored_again_after_half_of_its_time(world: World) -> None:
+    nodes = world.network(2)
+    gevent.sleep(2 * TICK)
+    nodes[0].publish(KEY, b"v", ttl=1000)
+    gevent.sleep(400 - TICK)
+    assert nodes[0].stats()["calls"]["store"] == 1
+    gevent.sleep(100 + 2 * TICK)
+    assert nodes[0].stats()["calls"]["store"] == 2
+
+
+@pytest.mark.parametrize("ttl", [2, 7, 30])
+def test_a_short_life_is_renewed_in_time(world: World, ttl: int) -> None:
+    """Also where it is over before the next round of upkeep."""
+    nodes = world.network(5)
+    nodes[0].publish(KEY, b"v", ttl=ttl)
+    for _ in range(120):
+        gevent.sleep(0.5)
+        assert len(holders(nodes)) == 5
+        assert nodes[1].find_value(KEY)
+    nodes[0].unpublish(KEY)
+    gevent.sleep(ttl + TICK)
+    assert not holders(nodes)
+
+
+def test_publications_outlast_their_process(world: World) -> None:
+    nodes, saved = world.network(5), Saved()
+    node = world.node(nodes[0], publications=saved)
+    node.wait_joined()
+    node.publish(KEY, b"v", ttl=100)
+    node.close()
+    gevent.sleep(200)
+    assert not holders(nodes)
+    again = world.node(nodes[0], publications=saved, id=node.id)
+    again.wait_joined()
+    gevent.sleep(TICK)
+    assert len(holders(nodes)) == 5
+    again.unpublish(KEY)
+    assert saved.rows == {}
+
+
+def test_what_can_t_be_noted_for_the_next_start_is_not_published(world: World) -> None:
+    nodes, saved = world.network(3), Saved()
+    node = world.node(nodes[0], publications=saved)
+    node.wait_joined()
+    saved.fails = "the disk is full"
+    with pytest.raises(StorageError, match="what is published can't be kept: the disk is full"):
+        node.publish(KEY, b"v")
+    assert node.published() == []
+
+
+def test_what_could_not_be_stored_is_not_published(world: World) -> None:
+    node = world.node(params=Params(max_entries=0))
+    with pytest.raises(StoreFailed):
+        node.publish(KEY, b"v")
+    assert node.published() == []
+
+
+def test_too_few_replicas_fail_with_a_report(world: World) -> None:
+    nodes = world.network(3, params=Params(write_quorum=4))
+    with pytest.raises(StoreFailed, match="only 3 nodes took the value: no other was found") as no:
+        nodes[0].add(KEY, b"v")
+    assert len(no.value.report.acknowledged) == 3  # type: ignore[attr-defined]
+
+
+def test_a_removed_value_is_gone_from_all(world: World) -> None:
+    nodes = world.network(10, params=FEW)
+    nodes[0].publish(KEY, b"v")
+    nodes[1].add(KEY, b"other")
+    report = nodes[0].remove(KEY)
+    assert len(report.acknowledged) >= 8  # twice as many as should hold it
+    assert nodes[0].published() == []
+    for node in nodes:
+        assert [owner for owner, _ in node.datastore.entries(KEY)] in ([], [nodes[1].contact])
+    gevent.sleep(3 * 3600)
+    assert {answer.values[0] for answer in nodes[2].find_value(KEY, answers=9)} == {b"other"}
+
+
+def test_replication_does_not_bring_it_back(world: World) -> None:
+    """A holder that could not be reached then hands it on in vain, and learns of it."""
+    nodes = world.network(10, params=FEW)
+    nodes[0].add(KEY, b"v", ttl=20_000)
+    gevent.sleep(70)
+    ordered = [node for node in by_distance(nodes) if node is not nodes[0]]
+    deaf = ordered[1]
+    world.net.pause(deaf.contact.endpoint)
+    nodes[0].remove(KEY)
+    world.net.resume(deaf.contact.endpoint)
+    assert holders(nodes) == [deaf]
+    gevent.sleep(2 * 3600)
+    assert holders(nodes) == []
+    # Its owner may store it anew.
+    nodes[0].add(KEY, b"again")
+    assert len(holders(nodes)) == 4
+
+
+def test_nobody_removes_the_value_of_another(world: World) -> None:
+    node, owner, thief = world.alice, world.peer(), world.peer()
+    store = packets.encode_call(b"store", replies.args_store(KEY, b"1:v", False, 60), False)
+    remove = packets.encode_call(b"remove", replies.args_remove(KEY, 60), False)
+    owner.ask(node.contact.endpoint, store)
+    assert thief.ask(node.contact.endpoint, remove).payload == replies.NOTHING_THERE
+    assert node.datastore.entries(KEY)
+    assert owner.ask(node.contact.endpoint, remove).payload == replies.TAKEN_AWAY
+    assert not node.datastore.entries(KEY)
+    handed_on = replies.args_store(KEY, b"1:v", False, 60, owner.contact)
+    answer = thief.ask(node.contact.endpoint, packets.encode_call(b"store", handed_on, False))
+    assert replies.read_store(packets.decode_values(answer.payload)) == replies.REMOVED
+    gevent.sleep(61)  # the tombstone ends with the value
+    answer = thief.ask(node.contact.endpoint, packets.encode_call(b"store", handed_on, False))
+    assert answer.payload == replies.STORED
+
+
+@pytest.mark.parametrize("args", [b"", b"i1e", b"20:" + KEY + b"i-1e", b"20:" + KEY + b"1:x"])
+def test_a_remove_that_makes_no_sense_raises(world: World, args: bytes) -> None:
+    request = packets.encode_call(b"remove", args, False)
+    assert world.peer().ask(world.alice.contact.endpoint, request).call == packets.RPC_RAISED
+
+
+def test_a_liar_alone_takes_nothing_away(world: World) -> None:
+    """One who says that the owner removed the value is believed only with most of the others."""
+    nodes = world.network(6, params=FEW)
+    liar = world.peer(KEY[:19] + b"x")
+    removed = replies.refused_reply(replies.REMOVED)
+    liar.serve(
+        lambda request: (
+            removed
+            if request.name == b"store"
+            else b"li5ee"
+            if request.name == b"ping"
+            else b"ld7:closest0:ee"
+        )
+    )
+    nodes[0].add(KEY, b"v")
+    for node in nodes:
+        node.ping(liar.contact)
+    gevent.sleep(3 * 3600)
+    assert isinstance(holders(nodes)[0], Node)
+    assert len(holders(nodes)) >= 3

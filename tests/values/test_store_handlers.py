@@ -1,0 +1,101 @@
+"""The holder of values: time to live, owners, and what is handed on, as others see it."""
+
+import gevent
+import pytest
+
+from kademlua import Contact, Params, sha1
+from kademlua.core.wire import packets, replies
+from tests.support.peers import Peer
+from tests.support.world import World
+
+KEY = sha1("key")
+OTHER = Contact("192.0.2.9", 4000, b"o" * 20)
+TAKEN = replies.STORED
+
+
+def store(peer: Peer, node: object, args: bytes) -> bytes:
+    """Have a peer store; the payload of the answer, or its call where that is an error."""
+    answer = peer.ask(node.contact.endpoint, packets.encode_call(b"store", args, False))  # type: ignore[attr-defined]
+    return answer.payload or b"%d" % answer.call
+
+
+def test_a_value_lives_as_long_as_its_owner_says(world: World) -> None:
+    node, peer = world.alice, world.peer()
+    assert store(peer, node, replies.args_store(KEY, b"1:v", False, 30)) == TAKEN
+    [(owner, entry)] = node.datastore.entries(KEY)
+    assert owner == peer.contact
+    assert entry.is_direct
+    assert entry.expires - entry.given == pytest.approx(30)
+    gevent.sleep(29)
+    assert node.find_value(KEY)
+    gevent.sleep(1)
+    assert not node.find_value(KEY)
+
+
+@pytest.mark.parametrize("args", [b"", b"i0e", b"i0e0:", b"i0e0:i0e", b"i0e0:i0ede"])
+def test_who_says_nothing_gets_the_default(world: World, args: bytes) -> None:
+    """As 1.0 does, which knows no time to live."""
+    node, peer = world.node(params=Params(ttl=77)), world.peer()
+    assert store(peer, node, b"20:" + KEY + b"1:v" + args) == TAKEN
+    [(_, entry)] = node.datastore.entries(KEY)
+    assert entry.expires - entry.given == pytest.approx(77)
+
+
+def test_a_time_to_live_is_cut(world: World) -> None:
+    node, peer = world.node(params=Params(max_ttl=100)), world.peer()
+    store(peer, node, replies.args_store(KEY, b"1:v", False, 10**12))
+    [(_, entry)] = node.datastore.entries(KEY)
+    assert entry.expires - entry.given == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [b"i0e0:i-1e", b"i0e0:1:x", b"i0e0:i1ei0e", b"i0e0:i1ed5:owner1:xe", b"i0e0:i1ed5:owneri1ee"],
+)
+def test_what_makes_no_sense_raises(world: World, args: bytes) -> None:
+    assert store(world.peer(), world.alice, b"20:" + KEY + b"1:v" + args) == b"131"
+    assert len(world.alice.datastore) == 0
+
+
+def test_what_is_handed_on_stays_its_owners(world: World) -> None:
+    node, peer, another = world.alice, world.peer(), world.peer()
+    store(peer, node, replies.args_store(KEY, b"1:v", False, 30, OTHER))
+    store(another, node, replies.args_store(KEY, b"1:v", False, 40, OTHER))
+    [(owner, entry)] = node.datastore.entries(KEY)
+    assert owner == OTHER
+    assert not entry.is_direct
+    assert entry.expires - entry.given == pytest.approx(40)
+
+
+def test_what_is_handed_on_replaces_nothing_that_its_owner_stored(world: World) -> None:
+    node, owner, peer = world.alice, world.peer(), world.peer()
+    store(owner, node, replies.args_store(KEY, b"3:new", False, 30))
+    [(_, before)] = node.datastore.entries(KEY)
+    gevent.sleep(10)
+    args = replies.args_store(KEY, b"3:old", False, 3000, owner.contact)
+    assert store(peer, node, args) == TAKEN
+    [(_, after)] = node.datastore.entries(KEY)
+    assert (after.encoded, after.expires, after.is_direct) == (b"3:new", before.expires, True)
+    assert after.given > before.given
+    # The other way round the owner's word counts.
+    store(owner, node, replies.args_store(KEY, b"5:newer", False, 5))
+    [(_, last)] = node.datastore.entries(KEY)
+    assert last.encoded == b"5:newer"
+    assert last.expires - last.given == pytest.approx(5)
+
+
+def test_the_owner_says_how_long(world: World) -> None:
+    nodes = world.network(3)
+    nodes[0].add(KEY, b"v", ttl=60)
+    gevent.sleep(59)
+    assert nodes[1].find_value(KEY)
+    gevent.sleep(1.5)
+    assert not nodes[1].find_value(KEY)
+
+
+@pytest.mark.parametrize("ttl", [0, -1, 1e12, float("nan")])
+def test_a_time_to_live_that_cannot_be(world: World, ttl: float) -> None:
+    with pytest.raises(ValueError, match="a time to live is 1 to"):
+        world.alice.add(KEY, b"v", ttl=ttl)
+    with pytest.raises(TypeError):
+        world.alice.add(KEY, b"v", ttl="1h")  # type: ignore[arg-type]
