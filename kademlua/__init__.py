@@ -37,14 +37,11 @@ from kademlua.core.errors import (
 )
 from kademlua.core.ids import sha1
 from kademlua.core.params import Params
+from kademlua.core.results import Answer, Publication, Recorded, SavedPublications, StoreReport
 from kademlua.core.values.records import SignedRecord
 from kademlua.crypto.key_files import read_network_key
 from kademlua.crypto.signing import Signer, SigningKey
-from kademlua.lookup.value_search import Answer
 from kademlua.node.node import Node, Pong
-from kademlua.node.records import Recorded
-from kademlua.values.fan_out import StoreReport
-from kademlua.values.publisher import Publication, SavedPublications
 
 if TYPE_CHECKING:
     from kademlua.bridges.async_node import AsyncNode

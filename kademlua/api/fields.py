@@ -15,9 +15,9 @@ from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError
 from kademlua.core.ids import from_hex
 from kademlua.core.json_codec import contact_json
+from kademlua.core.results import StoreReport
 from kademlua.core.wire import bencoding, replies
 from kademlua.storage.export_format import Held
-from kademlua.values.fan_out import StoreReport
 
 
 class BadRequest(KademluaError):

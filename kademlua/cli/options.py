@@ -10,10 +10,10 @@ import click
 
 from kademlua.core import ids
 from kademlua.core.contact import Endpoint, parse_endpoint
+from kademlua.core.durations import duration
 from kademlua.core.errors import KeyFileError
 from kademlua.core.security.network_key import MAX_KEYS
 from kademlua.crypto.key_files import read_network_key
-from kademlua.simulation.scenario.toml_table import duration
 
 CONTROL_PORT = 8001
 """Where the first node of a network on one machine is, by convention."""

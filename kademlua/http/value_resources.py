@@ -9,12 +9,11 @@ import falcon
 
 from kademlua.core.json_codec import contact_json, value_json
 from kademlua.core.params import Params
+from kademlua.core.results import Answer, StoreReport
 from kademlua.core.values.validation import checked_value
 from kademlua.http.pagination import MAX_LISTED, after, first_keys, number
 from kademlua.http.value_codec import BYTES, JSON, key_of, value_of
-from kademlua.lookup.value_search import Answer
 from kademlua.node.node import Node
-from kademlua.values.fan_out import StoreReport
 
 _PREFIX = "/v1/values/"
 _PUBLISHED = "/v1/published/"

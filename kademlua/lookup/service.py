@@ -16,7 +16,7 @@ from kademlua.core.lookup.lookup import Lookup
 from kademlua.core.routing.diversity import Spread
 from kademlua.core.routing.size_estimate import SizeEstimate
 from kademlua.core.values.record_filter import Sieve
-from kademlua.core.wire import replies
+from kademlua.core.wire import replies, requests
 from kademlua.crypto import signing
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.lookup.search import Reader, Search
@@ -65,7 +65,7 @@ class Operations:
         cause: str,
     ) -> Search:
         """As ``find_node``; the search has the write tokens, too, that it was given."""
-        args = replies.args_key(target)
+        args = requests.args_key(target)
         read = self._read_contacts
         how = {"cause": cause, "k": count, "paths": paths}
         search = self._search(target, "findnode", args, read, **how)
@@ -84,7 +84,7 @@ class Operations:
             self._sample(target, search.lookup)
 
     def _search_some(self, target: bytes, until: Callable[[Lookup], bool], cause: str) -> Search:
-        args = replies.args_key(target)
+        args = requests.args_key(target)
         search = self._search(
             target, "findnode", args, self._read_contacts, cause=cause, alpha=1, until=until
         )
@@ -131,7 +131,7 @@ class Operations:
             finding.take(self._context.contact, values)
             if not finding.left:
                 return finding
-        args = replies.args_findvalue(key, per_node)
+        args = requests.args_findvalue(key, per_node)
         # As many in flight as answers are wanted, and one more where one may be late: further
         # ones seldom pay. And no haste at the end where round trips are short.
         spare = 0 if self._liveliness.is_sure else 1

@@ -9,7 +9,7 @@ from gevent.pool import Pool
 
 from kademlua.core.contact import Contact
 from kademlua.core.errors import RpcFailed, RpcTimeout, WireError
-from kademlua.core.wire import replies
+from kademlua.core.wire import replies, requests
 from kademlua.rpc.client import Caller
 
 _AT_ONCE = 4
@@ -66,7 +66,7 @@ class _Pages:
         return values
 
     def _ask(self, howmany: int, skip: int) -> list[Any]:
-        args = replies.args_findvalue(self._key, howmany, skip)
+        args = requests.args_findvalue(self._key, howmany, skip)
         contact = self._contact
         for _ in range(_TRIES):
             try:

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import to_int
 from kademlua.core.lookup.disjoint_paths import Paths
 from kademlua.core.lookup.lookup import Lookup
+from kademlua.core.results import Answer
 from kademlua.core.values.record_filter import Sieve
 from kademlua.core.wire import replies
 from kademlua.lookup.value_pages import rest_of
 from kademlua.rpc.client import Caller
 from kademlua.runtime.context import Context
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one node had to say to a ``find_value``."""
-
-    contact: Contact
-    """Who it was."""
-    values: list[Any]
-    """Its values of the key: int, bytes, list or dict with bytes as keys."""
 
 
 class Finding:

@@ -14,8 +14,8 @@ from kademlua.core.contact import Contact, Endpoint, canonical_address
 from kademlua.core.errors import KademluaError, WireError
 from kademlua.core.lookup.lookup import Lookup
 from kademlua.core.pending_calls import Call
-from kademlua.core.routing.table import KBucket
-from kademlua.core.wire import replies
+from kademlua.core.routing.bucket import KBucket
+from kademlua.core.wire import replies, requests
 from kademlua.liveliness.manager import FOOTHOLD, LivelinessManager
 from kademlua.lookup.search import PADDED, PADDED_V6
 from kademlua.lookup.service import Operations
@@ -165,7 +165,7 @@ class Bootstrap:
             if left == 0 and not first.ready():
                 first.set(None)
 
-        question = self._caller.question("findnode", replies.args_key(self._context.id))
+        question = self._caller.question("findnode", requests.args_key(self._context.id))
         patience = self._context.params.rpc_timeout / 3
         self._context.stats.caused["join"] += len(endpoints)
         for endpoint in endpoints:

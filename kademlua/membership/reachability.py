@@ -17,7 +17,7 @@ from kademlua.core.pending_calls import Call
 from kademlua.core.security.own_address import NETWORKS, OwnAddress, Reachability
 from kademlua.core.security.rate_limit import TokenBucket
 from kademlua.core.security.subnets import network_of
-from kademlua.core.wire import replies
+from kademlua.core.wire import replies, requests
 from kademlua.core.wire.packets import UNBOUNDED, Request
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.rpc.client import Caller
@@ -243,7 +243,7 @@ class Reach:
                 is_made = isinstance(result, list) and replies.read_reach(result)
                 self._answer_later(request, endpoint, replies.reach_reply(is_made))
 
-        self._send(other, "reach", replies.args_reach(sender), done)
+        self._send(other, "reach", requests.args_reach(sender), done)
         return None
 
     def _go(self, packed: object, for_whom: bytes) -> bool:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from kademlua.core.contact import Contact, Endpoint
-from kademlua.core.wire import replies
+from kademlua.core.results import Pong
+from kademlua.core.wire import requests
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.node.node_view import NodeView
 from kademlua.rpc.server import Handlers, RpcFunction
-
-
-class Pong(NamedTuple):
-    """An answer to a ping: who answered, and after how many seconds."""
-
-    contact: Contact
-    seconds: float
 
 
 class NodeCalls(NodeView):
@@ -33,7 +27,7 @@ class NodeCalls(NodeView):
         WireError, TooManyCalls, NodeClosed; TypeError and ValueError for arguments that
         can't be sent.
         """
-        return self._call(to, name, replies.args_any(args), timeout)[1]
+        return self._call(to, name, requests.args_any(args), timeout)[1]
 
     def ping(self, to: Contact | Endpoint, timeout: float | None = None) -> Pong:
         """Ping once: who answers there, and the round trip. Raises as ``call`` does."""

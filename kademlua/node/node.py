@@ -14,18 +14,19 @@ from kademlua.core import ids
 from kademlua.core.contact import ContactPool, Endpoint, canonical_address
 from kademlua.core.errors import NodeClosed
 from kademlua.core.params import Params
+from kademlua.core.results import Pong, SavedPublications
 from kademlua.core.routing.bep42 import new_id
 from kademlua.core.routing.diversity import CrowdLimits
 from kademlua.core.routing.table import RoutingTable
 from kademlua.core.stats import Stats
-from kademlua.core.values.memory_store import DataStore, Store
+from kademlua.core.values.memory_store import DataStore
+from kademlua.core.values.store import Store
 from kademlua.core.values.tombstones import Tombstones
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.lookup.service import Operations
 from kademlua.membership.bootstrap import Bootstrap
 from kademlua.membership.maintenance import Maintenance
 from kademlua.membership.reachability import Reach
-from kademlua.node.calls import Pong
 from kademlua.node.node_records import NodeRecords
 from kademlua.node.receiver import Receiver
 from kademlua.node.records import Recording
@@ -40,7 +41,7 @@ from kademlua.runtime.context import Context, Standing
 from kademlua.runtime.observers import Observers
 from kademlua.runtime.private_transport import KeyedTransport
 from kademlua.runtime.transport import Transport, UdpTransport
-from kademlua.values.publisher import Publications, SavedPublications
+from kademlua.values.publisher import Publications
 from kademlua.values.writer import Storing
 
 __all__ = ["Node", "Pong"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from kademlua.core.results import Recorded
 from kademlua.core.values.records import SignedRecord
 from kademlua.core.values.validation import checked_key, checked_ttl
 from kademlua.crypto.signing import Signer
-from kademlua.node.records import Recorded, Recording
+from kademlua.node.records import Recording
 from kademlua.node.values import NodeValues
 
 

@@ -11,7 +11,7 @@ from kademlua.core.errors import NodeClosed, NotJoined
 from kademlua.core.histograms import Timings
 from kademlua.core.params import Params
 from kademlua.core.routing.table import RoutingTable
-from kademlua.core.values.memory_store import Store
+from kademlua.core.values.store import Store
 from kademlua.lookup.service import Operations
 from kademlua.membership.maintenance import Maintenance
 from kademlua.rpc.client import Caller

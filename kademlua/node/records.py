@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Any, NamedTuple
+from typing import Any
 
 from kademlua.core.errors import (
     RecordExpired,
@@ -13,6 +13,7 @@ from kademlua.core.errors import (
     StoreFailed,
     SwapRefused,
 )
+from kademlua.core.results import Recorded, StoreReport
 from kademlua.core.values import records
 from kademlua.core.values.record_filter import Sieve
 from kademlua.core.values.records import SignedRecord
@@ -22,20 +23,10 @@ from kademlua.crypto.signing import Signer
 from kademlua.lookup.service import Operations
 from kademlua.replication.read_repair import Mending
 from kademlua.runtime.context import Context
-from kademlua.values.fan_out import StoreReport
 from kademlua.values.writer import Storing
 
 _PER_NODE = 4_096
 _OWN_ERRORS: tuple[type[RecordRefused], ...] = (SwapRefused, RecordStale, RecordExpired)
-
-
-class Recorded(NamedTuple):
-    """A record that was put: its key, and what became of it at each node."""
-
-    key: bytes
-    report: StoreReport
-    signed: SignedRecord | None = None
-    """What was stored, where it is a signed one."""
 
 
 class Recording:

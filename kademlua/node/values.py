@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from kademlua.core.contact import Contact
+from kademlua.core.results import Answer, Publication, StoreReport
 from kademlua.core.values.record_filter import Accept
 from kademlua.core.values.validation import checked_key, checked_ttl, checked_value
-from kademlua.lookup.value_search import Answer
 from kademlua.node.calls import NodeCalls
 from kademlua.replication.read_repair import Mending
-from kademlua.values.fan_out import StoreReport
-from kademlua.values.publisher import Publication, Publications
+from kademlua.values.publisher import Publications
 from kademlua.values.writer import Storing
 
 

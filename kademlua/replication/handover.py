@@ -13,7 +13,7 @@ from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import KademluaError, RpcRefused
 from kademlua.core.ids import to_int
 from kademlua.core.pending_calls import Call
-from kademlua.core.wire import replies
+from kademlua.core.wire import replies, requests
 from kademlua.core.wire.packets import UNBOUNDED, Request
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.replication.transfer import HandingOn
@@ -116,7 +116,7 @@ class Leaving:
         return nearest[: 1 + _SPARES]
 
     def _say_farewell(self, has_handed_over: bool) -> None:
-        question = self._caller.question("leave", replies.args_leave(has_handed_over))
+        question = self._caller.question("leave", requests.args_leave(has_handed_over))
         try:
             for contact in list(self._table):
                 self._caller.send(contact.endpoint, contact, question, _wait_for_nobody)

@@ -13,7 +13,7 @@ from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import KademluaError, RpcRefused, WireError
 from kademlua.core.ids import ID_BYTES, is_id, to_int
 from kademlua.core.pending_calls import Call
-from kademlua.core.wire import replies
+from kademlua.core.wire import replies, requests
 from kademlua.core.wire.packets import Request
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.lookup.value_search import Finding
@@ -90,7 +90,7 @@ class Mending:
             elif self._liveliness.is_original(holder):
                 continue
             else:
-                self._tell(holder, replies.args_lacks(finding.key, lacking, cache))
+                self._tell(holder, requests.args_lacks(finding.key, lacking, cache))
             return
 
     def _tell(self, holder: Contact, args: bytes) -> None:

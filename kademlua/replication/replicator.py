@@ -16,7 +16,7 @@ import gevent
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import to_int
-from kademlua.core.values.memory_store import Entry
+from kademlua.core.values.store import Entry
 from kademlua.lookup.service import Operations
 from kademlua.replication.transfer import HandingOn
 from kademlua.runtime.context import Context

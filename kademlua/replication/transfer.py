@@ -9,14 +9,15 @@ import gevent
 
 from kademlua.core.contact import Contact
 from kademlua.core.errors import RecordStale
+from kademlua.core.results import StoreReport
 from kademlua.core.values import records
-from kademlua.core.values.memory_store import Entry
+from kademlua.core.values.store import Entry
 from kademlua.core.values.tombstones import Tombstones
-from kademlua.core.wire import replies
+from kademlua.core.wire import replies, requests
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.rpc.client import Caller
 from kademlua.runtime.context import Context
-from kademlua.values.fan_out import Placement, StoreReport
+from kademlua.values.fan_out import Placement
 
 _BURST = 0.5
 """Seconds' worth of bytes that may go at once."""
@@ -118,7 +119,9 @@ class HandingOn:
         # The seconds are rounded down: to hand on must never make them more.
         remains = int(min(entry.expires - self._clock(), at_most))
         if to and remains > 0:
-            args = replies.args_store(key, entry.encoded, False, remains, None if is_own else owner)
+            args = requests.args_store(
+                key, entry.encoded, False, remains, None if is_own else owner
+            )
             question = self._caller.question("store", args)
             placement = Placement(self._caller, self._liveliness, question, report)
             placement.run(list(to), list(spares))

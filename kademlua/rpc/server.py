@@ -13,7 +13,7 @@ from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import RpcRefused
 from kademlua.core.ids import is_id, to_int
 from kademlua.core.values.tombstones import Tombstones
-from kademlua.core.wire import packets, replies
+from kademlua.core.wire import packets, replies, requests
 from kademlua.core.wire.packets import HEADER_BYTES, UNBOUNDED, Request
 from kademlua.rpc.address_validation import Strangers
 from kademlua.runtime.context import Context
@@ -285,4 +285,4 @@ def _encode_result(result: object) -> bytes:
     if result is None:
         return b"le"
     values = result if isinstance(result, tuple) else (result,)
-    return b"l%be" % replies.args_any(values)
+    return b"l%be" % requests.args_any(values)

@@ -12,7 +12,7 @@ from kademlua.core.params import Params
 from kademlua.core.routing.diversity import CrowdLimits
 from kademlua.core.routing.table import RoutingTable
 from kademlua.core.stats import Stats
-from kademlua.core.values.memory_store import Store
+from kademlua.core.values.store import Store
 from kademlua.runtime.observers import Observers
 from kademlua.runtime.transport import Transport
 

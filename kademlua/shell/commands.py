@@ -11,13 +11,12 @@ import gevent.socket
 
 from kademlua.core import ids
 from kademlua.core.contact import Contact, Endpoint, canonical_address, parse_endpoint
+from kademlua.core.results import Answer, Recorded, StoreReport
 from kademlua.core.values.records import SignedRecord
 from kademlua.crypto.signing import Signer, SigningKey
-from kademlua.lookup.value_search import Answer
 from kademlua.node.node import Node, Pong
-from kademlua.node.records import Recorded
-from kademlua.terminal.text import Text, memory_kb, pretty, routing_text
-from kademlua.values.fan_out import StoreReport
+from kademlua.shell.node_views import routing_text
+from kademlua.terminal.text import Text, memory_kb, pretty
 
 
 class Leave(Exception):

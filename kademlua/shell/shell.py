@@ -19,7 +19,8 @@ from greenlet import greenlet
 from kademlua.node.node import Node
 from kademlua.shell.commands import Command, Leave, ShellCommands
 from kademlua.shell.line_reader import Lines, open_lines
-from kademlua.terminal.text import one_line, pretty, prompt
+from kademlua.shell.node_views import prompt
+from kademlua.terminal.text import one_line, pretty
 
 _PATIENCE = 2.0
 """Seconds that the first prompt waits for the node to join: with whom it joined is news."""

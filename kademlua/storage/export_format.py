@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kademlua.core.contact import Contact
 from kademlua.core.errors import StorageError, StoreRefused, WireError
 from kademlua.core.ids import from_hex
-from kademlua.core.values.memory_store import Store
+from kademlua.core.values.store import Store
 from kademlua.core.wire.bencoding import decode
 
 if TYPE_CHECKING:

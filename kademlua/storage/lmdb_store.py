@@ -14,7 +14,7 @@ from pathlib import Path
 from kademlua.core.contact import Contact
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.params import Params
-from kademlua.core.values.memory_store import ONE_ENTRY, Entry, address_of, check_bounds
+from kademlua.core.values.store import ONE_ENTRY, Entry, address_of, check_bounds
 from kademlua.storage.group_commit import Ledger
 from kademlua.storage.lmdb_environment import Environment
 from kademlua.storage.row_format import (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from kademlua.core.results import Publication
 from kademlua.storage.group_commit import Ledger
 from kademlua.storage.row_format import pack_publication, read_publication
-from kademlua.values.publisher import Publication
 
 
 class Publications:

@@ -7,10 +7,16 @@ for itself, whoever brought it: what is there goes when it comes, and nothing ge
 from __future__ import annotations
 
 from kademlua.core.contact import Contact
-from kademlua.core.errors import RecordExpired, RecordStale, StoreRefused, SwapRefused
+from kademlua.core.errors import (
+    RecordExpired,
+    RecordStale,
+    StoreRefused,
+    SwapRefused,
+)
 from kademlua.core.values import records
-from kademlua.core.values.memory_store import Entry
 from kademlua.core.values.records import SignedRecord
+from kademlua.core.values.store import Entry, Store
+from kademlua.core.values.tombstones import Tombstones
 from kademlua.crypto import signing
 from kademlua.runtime.context import Context
 
@@ -115,3 +121,16 @@ class Keeping:
         if signed is None or signed.expires is None:
             return expires
         return min(expires, now + (signed.expires - self._wall()))
+
+
+def remove(store: Store, tombstones: Tombstones, key: bytes, owner: Contact, ends: float) -> bool:
+    """Take an owner's value away and raise a tombstone until it would have ended, or until
+    ``ends`` if that is later; whether there was one. A record stays: it is its signer's, and
+    whoever brought it is no more than that."""
+    for each, entry in store.entries(key):
+        if each == owner:
+            if records.is_record(key, entry.encoded):
+                return False
+            ends = max(ends, entry.expires)
+    tombstones.put(key, owner, ends)
+    return store.remove(key, owner)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from gevent.event import AsyncResult
@@ -11,31 +10,10 @@ from gevent.event import AsyncResult
 from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError, NodeClosed, RpcTimeout, TooManyCalls, WireError
 from kademlua.core.pending_calls import Call
+from kademlua.core.results import StoreReport
 from kademlua.core.wire import replies
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.rpc.client import Caller, Question
-
-
-@dataclass(frozen=True, slots=True)
-class StoreReport:
-    """What became of a store at each of the nodes that should hold the value."""
-
-    acknowledged: list[Contact] = field(default_factory=list)
-    refused: list[tuple[Contact, str]] = field(default_factory=list)
-    """Who would not take it, with the reason given."""
-    silent: list[Contact] = field(default_factory=list)
-    """Who did not answer in time."""
-
-    def why_failed(self, what: str = "took the value") -> str:
-        """Why nobody took it, or too few did, in one line."""
-        reasons = sorted({reason for _, reason in self.refused})
-        parts = [f"{len(self.refused)} refused ({'; '.join(reasons)})"] if reasons else []
-        if self.silent:
-            parts.append(f"{len(self.silent)} did not answer")
-        count = len(self.acknowledged)
-        took = f"only {count} node{'s' * (count > 1)}" if count else "no node"
-        nobody = "no other was found" if count else "none was found"
-        return f"{took} {what}: " + (", ".join(parts) or nobody)
 
 
 class Placement:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import gevent
 from gevent.event import AsyncResult
 
 from kademlua.core.errors import StorageError, StoreFailed
-from kademlua.core.wire import replies
+from kademlua.core.results import Publication, SavedPublications, StoreReport
 from kademlua.runtime.context import Context
 from kademlua.runtime.worker_pool import Crew
-from kademlua.values.fan_out import StoreReport
 from kademlua.values.writer import Storing
 
 _AT_ONCE = 4
@@ -22,38 +20,6 @@ _AGAIN = 60.0
 _JITTER = 0.2
 _GRAIN = 0.1
 """Seconds that the timer waits at least."""
-
-
-class Publication(NamedTuple):
-    """A value that is published."""
-
-    key: bytes
-    encoded: bytes
-    """The value, bencoded."""
-    ttl: int
-    """Seconds that it lives after each store."""
-
-    @property
-    def value(self) -> Any:
-        """The value as it is found."""
-        return replies.decode_value(self.encoded)
-
-
-class SavedPublications(Protocol):
-    """Where publications outlast their process."""
-
-    def __iter__(self) -> Iterator[Publication]:
-        """Those that are kept, asked for once, when the node starts."""
-
-    def put(self, key: bytes, encoded: bytes, ttl: int) -> None:
-        """Keep one, in place of the former one of its key."""
-
-    def remove(self, key: bytes) -> bool:
-        """Keep it no longer; whether it was kept."""
-
-    def kept(self, callback: Callable[[str | None], None]) -> None:
-        """Call back once all changes so far outlive the process, with None; or with the
-        reason why they can't."""
 
 
 class Publications:

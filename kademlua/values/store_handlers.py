@@ -9,12 +9,11 @@ from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import RecordRefused, RpcRefused, StoreRefused, WireError
 from kademlua.core.ids import ID_BYTES, is_id
 from kademlua.core.values import records
-from kademlua.core.values.memory_store import Store
 from kademlua.core.values.tombstones import Tombstones
 from kademlua.core.wire import replies
 from kademlua.core.wire.packets import Request
 from kademlua.runtime.context import Context
-from kademlua.values.admission import Keeping
+from kademlua.values.admission import Keeping, remove
 
 Answerer = Callable[[Request, Endpoint, bytes], None]
 """Sends the answer to a request, a payload."""
@@ -160,16 +159,3 @@ class Holder:
     def _refused(self, reason: str) -> bytes:
         self._context.stats.refused[reason] += 1
         return replies.refused_reply(reason)
-
-
-def remove(store: Store, tombstones: Tombstones, key: bytes, owner: Contact, ends: float) -> bool:
-    """Take an owner's value away and raise a tombstone until it would have ended, or until
-    ``ends`` if that is later; whether there was one. A record stays: it is its signer's, and
-    whoever brought it is no more than that."""
-    for each, entry in store.entries(key):
-        if each == owner:
-            if records.is_record(key, entry.encoded):
-                return False
-            ends = max(ends, entry.expires)
-    tombstones.put(key, owner, ends)
-    return store.remove(key, owner)

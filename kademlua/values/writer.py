@@ -7,15 +7,15 @@ from gevent.event import AsyncResult
 from kademlua.core.contact import Contact
 from kademlua.core.errors import RecordRefused, StoreFailed, StoreRefused
 from kademlua.core.ids import to_int
+from kademlua.core.results import StoreReport
 from kademlua.core.values.tombstones import Tombstones
-from kademlua.core.wire import replies
+from kademlua.core.wire import replies, requests
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.lookup.service import Operations
 from kademlua.rpc.client import Caller, Question
 from kademlua.runtime.context import Context
-from kademlua.values.admission import Keeping
-from kademlua.values.fan_out import Placement, StoreReport
-from kademlua.values.store_handlers import remove
+from kademlua.values.admission import Keeping, remove
+from kademlua.values.fan_out import Placement
 
 
 class Storing:
@@ -68,7 +68,7 @@ class Storing:
             self._store_here(key, encoded, ttl, overwrite, swaps, report)
 
         def question(token: bytes) -> Question:
-            args = replies.args_store(key, encoded, overwrite, ttl, swaps=swaps, token=token)
+            args = requests.args_store(key, encoded, overwrite, ttl, swaps=swaps, token=token)
             return self._caller.question("store", args)
 
         placement = Placement(
@@ -96,9 +96,9 @@ class Storing:
         own = self._context.contact
         if remove(self._store, self._tombstones, key, own, self._clock() + ttl):
             report.acknowledged.append(own)
-        question = self._caller.question("remove", replies.args_remove(key, ttl))
+        question = self._caller.question("remove", requests.args_remove(key, ttl))
         shown = {
-            contact: self._caller.question("remove", replies.args_remove(key, ttl, token))
+            contact: self._caller.question("remove", requests.args_remove(key, ttl, token))
             for contact, token in search.tokens.items()
         }
         placement = Placement(

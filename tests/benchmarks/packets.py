@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from kademlua.bench import VALUE_BYTES
 from kademlua.core.ids import ID_BITS, ID_BYTES
-from kademlua.core.wire import packets, replies
+from kademlua.core.wire import packets, replies, requests
 
 RPCS = ("ping", "store", "findnode", "findvalue")
 """The stores come first, so that findvalue asks for what is there."""
@@ -37,9 +37,9 @@ def _payload(rpc: str, version: str, key: bytes, raw_value: bytes) -> bytes:
         return b"d4:name%d:%b4:argsl%bee" % (len(name), name, args)
     args = {
         "ping": b"",
-        "store": replies.args_store(key, value, False, 86_400),
-        "findnode": replies.args_key(key),
-        "findvalue": replies.args_findvalue(key, 4096),
+        "store": requests.args_store(key, value, False, 86_400),
+        "findnode": requests.args_key(key),
+        "findvalue": requests.args_findvalue(key, 4096),
     }[rpc]
     return packets.encode_call(name, args, False)
 

@@ -21,7 +21,7 @@ from kademlua.core import params
 from kademlua.core.errors import RecordRefused, WireError
 from kademlua.core.security.replay_protection import Sessions
 from kademlua.core.values import records
-from kademlua.core.wire import bencoding, packets, replies
+from kademlua.core.wire import bencoding, packets, replies, requests
 from kademlua.runtime.private_transport import KeyedTransport
 from kademlua.values.admission import HAS_RECORD
 from tests.core.values.test_records import HELLO, SALTED
@@ -146,28 +146,28 @@ EXAMPLES = {
     "findnode-response-payload-token": replies.findnode_reply([V4], 1, b"a-token!"),
     "findvalue-page-payload": replies.findvalue_reply([], [b"5:hello"], 1, b"", 7),
     "store-token-payload": payload(
-        b"store", replies.args_store(KEY, b"5:hello", False, 3600, token=b"a-token!")
+        b"store", requests.args_store(KEY, b"5:hello", False, 3600, token=b"a-token!")
     ),
     "ping-payload-ro": payload(b"ping", read_only=True),
-    "findnode-request-payload": payload(b"findnode", replies.args_key(KEY)),
+    "findnode-request-payload": payload(b"findnode", requests.args_key(KEY)),
     "findnode-response-payload-1.0": replies.findnode_reply([V4, V6], 0),
     "findnode-response-payload-1.1": replies.findnode_reply([V4, V6], 1),
-    "findvalue-request-payload": payload(b"findvalue", replies.args_findvalue(KEY, 4096)),
+    "findvalue-request-payload": payload(b"findvalue", requests.args_findvalue(KEY, 4096)),
     "findvalue-response-payload-1.0": replies.findvalue_reply([V4], VALUES, 0),
     "findvalue-response-payload-1.1": replies.findvalue_reply([V4], VALUES, 1),
-    "store-request-payload": payload(b"store", replies.args_store(KEY, VALUES[0], False, 3600)),
+    "store-request-payload": payload(b"store", requests.args_store(KEY, VALUES[0], False, 3600)),
     "store-handed-on-payload": payload(
-        b"store", replies.args_store(KEY, VALUES[0], False, 1800, V4)
+        b"store", requests.args_store(KEY, VALUES[0], False, 1800, V4)
     ),
     "store-response-payload": replies.STORED,
     "store-refused-payload": replies.refused_reply("no room for more values"),
-    "remove-request-payload": payload(b"remove", replies.args_remove(KEY, 3600)),
+    "remove-request-payload": payload(b"remove", requests.args_remove(KEY, 3600)),
     "signed-bytes": SALTED.signed_bytes,
     "signed-bytes-exp": records.signed_bytes(b"foobar", 1, 1_900_000_000, HELLO),
     "signed-record": SALTED.encoded,
-    "leave-request-payload": payload(b"leave", replies.args_leave(True)),
-    "lacks-request-payload": payload(b"lacks", replies.args_lacks(KEY, [V4, V6])),
-    "reach-request-payload": payload(b"reach", replies.args_reach(V4)),
+    "leave-request-payload": payload(b"leave", requests.args_leave(True)),
+    "lacks-request-payload": payload(b"lacks", requests.args_lacks(KEY, [V4, V6])),
+    "reach-request-payload": payload(b"reach", requests.args_reach(V4)),
     "ping-response-payload-ro": replies.CLIENT_PONG,
     "getsocket-response-payload": replies.getsocket_reply("192.0.2.7", 8007),
 } | keyed_examples()
@@ -348,7 +348,7 @@ def test_every_reason_of_a_drop_is_in_the_table():
 
 def test_reasons_of_refused_stores():
     said = {row[0].strip("`") for row in table_after(PROTOCOL, "| reason | bound |")}
-    code = (ROOT / "kademlua/core/values/memory_store.py").read_text()
+    code = (ROOT / "kademlua/core/values/store.py").read_text()
     raised = re.findall(r'StoreRefused\(f?"(.+?)"\)', code)
     code = (ROOT / "kademlua/storage/lmdb_environment.py").read_text()
     raised += re.findall(r'return "(the disk .+?)"', code)

@@ -8,7 +8,7 @@ from hashlib import sha1
 from pathlib import Path
 
 from kademlua.core.contact import Contact
-from kademlua.core.wire import packets, replies
+from kademlua.core.wire import packets, replies, requests
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -28,12 +28,12 @@ def datagrams() -> Iterator[bytes]:
     calls = {
         b"ping": b"",
         b"getsocket": b"",
-        b"findnode": replies.args_key(KEY),
-        b"findvalue": replies.args_findvalue(KEY, 4096),
-        b"store": replies.args_store(KEY, b"5:hello", False, 3600),
-        b"remove": replies.args_remove(KEY, 60),
-        b"leave": replies.args_leave(True),
-        b"lacks": replies.args_lacks(KEY, [V4, V6]),
+        b"findnode": requests.args_key(KEY),
+        b"findvalue": requests.args_findvalue(KEY, 4096),
+        b"store": requests.args_store(KEY, b"5:hello", False, 3600),
+        b"remove": requests.args_remove(KEY, 60),
+        b"leave": requests.args_leave(True),
+        b"lacks": requests.args_lacks(KEY, [V4, V6]),
     }
     for name, args in calls.items():
         for read_only in (False, True):

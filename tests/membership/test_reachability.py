@@ -6,7 +6,7 @@ import gevent
 import pytest
 
 from kademlua import Contact, Node, Params, sha1
-from kademlua.core.wire import packets, replies
+from kademlua.core.wire import packets, replies, requests
 from kademlua.core.wire.packets import Request, Response
 from kademlua.simulation.network import addresses
 from kademlua.simulation.network.conditions import Conditions
@@ -224,7 +224,7 @@ def test_a_helper_that_knows_nobody_else_says_so(world: World) -> None:
 def test_one_short_datagram_goes_to_who_is_to_be_reached(world: World) -> None:
     node = world.node(at=public(0))
     asker, target = known(world, node, 1), world.peer(at=public(3))
-    args = replies.args_reach(target.contact)
+    args = requests.args_reach(target.contact)
     assert asking(asker, node, args) == replies.reach_reply(True)
     gevent.sleep(10)
     [(datagram, _)] = target._arrived.queue
@@ -244,11 +244,11 @@ def test_nobody_is_reached_in_private_networks_or_twice_at_once(world: World) ->
         Contact(*public(3), node.id),
         asker.contact,
     ):
-        args = replies.args_reach(contact)
+        args = requests.args_reach(contact)
         assert asking(asker, node, args) == replies.reach_reply(False)
     gevent.sleep(60)
     target = world.peer(at=public(3))
-    made = [asking(asker, node, replies.args_reach(target.contact)) for _ in range(30)]
+    made = [asking(asker, node, requests.args_reach(target.contact)) for _ in range(30)]
     assert made.count(replies.reach_reply(True)) <= 14
     gevent.sleep(5)
     assert len(target._arrived) <= 14
@@ -258,7 +258,7 @@ def test_a_forged_sender_has_nobody_reached(world: World) -> None:
     node = world.node(at=public(0))
     known(world, node, 1)
     target, stranger = world.peer(at=public(3)), world.peer(at=public(4))
-    stranger.request(node.contact.endpoint, call(b"reach", replies.args_reach(target.contact)))
+    stranger.request(node.contact.endpoint, call(b"reach", requests.args_reach(target.contact)))
     gevent.sleep(10)
     assert not target._arrived.queue
     assert node.stats()["held"] == {"no proof": 1}

@@ -4,12 +4,12 @@ import gevent
 import pytest
 
 from kademlua import Node, NodeClosed, Params, sha1
-from kademlua.core.wire import packets, replies
+from kademlua.core.wire import packets, replies, requests
 from tests.replication.test_replicator import FEW, KEY, by_distance, hand_in, holders, stores
 from tests.support.peers import asked_of, hermit, pong_only
 from tests.support.world import World
 
-FAREWELL = packets.encode_call(b"leave", replies.args_leave(True), False)
+FAREWELL = packets.encode_call(b"leave", requests.args_leave(True), False)
 
 
 def settled(world: World, count: int = 10) -> list[Node]:
@@ -116,7 +116,7 @@ def test_it_takes_no_longer_than_it_may(world: World) -> None:
     peer.serve(pong_only)
     node.ping(peer.contact)
     for number in range(200):
-        args = replies.args_store(sha1(f"{number}"), b"1:v", False, 3000)
+        args = requests.args_store(sha1(f"{number}"), b"1:v", False, 3000)
         owner.ask(node.contact.endpoint, packets.encode_call(b"store", args, False))
     began = world.now
     node.close()
@@ -152,10 +152,10 @@ def test_while_it_leaves_it_takes_no_more(world: World) -> None:
     hand_in(asker, node, 3000)
     leaving = gevent.spawn(node.close)
     gevent.sleep(0.1)
-    store = packets.encode_call(b"store", replies.args_store(KEY, b"1:w", False, 60), False)
+    store = packets.encode_call(b"store", requests.args_store(KEY, b"1:w", False, 60), False)
     answer = asker.ask(node.contact.endpoint, store)
     assert replies.read_store(packets.decode_values(answer.payload)) == replies.LEAVING
-    find = packets.encode_call(b"findvalue", replies.args_findvalue(KEY, 9), False)
+    find = packets.encode_call(b"findvalue", requests.args_findvalue(KEY, 9), False)
     values = packets.decode_values(asker.ask(node.contact.endpoint, find).payload)
     assert replies.read_retval(values) == [b"v"]
     leaving.join()

@@ -5,7 +5,7 @@ import pytest
 
 from kademlua import Contact, Node, Params, sha1
 from kademlua.core.ids import to_int
-from kademlua.core.wire import packets, replies
+from kademlua.core.wire import packets, replies, requests
 from tests.replication.test_replicator import FEW, KEY, by_distance, hand_in, holders, stores
 from tests.support.peers import Peer, asked_of, hermit
 from tests.support.world import World
@@ -63,7 +63,7 @@ def test_where_nothing_is_missing_nobody_is_told(world: World) -> None:
 def lacks(peer: Peer, node: Node, *lacking: bytes, cache: Contact | None = None) -> int:
     """Tell a node that these lack the key; how many it will give it to."""
     contacts = [Contact("192.0.2.1", 1, each) for each in lacking]
-    args = replies.args_lacks(KEY, contacts, cache)
+    args = requests.args_lacks(KEY, contacts, cache)
     answer = peer.ask(node.contact.endpoint, packets.encode_call(b"lacks", args, False))
     [count] = packets.decode_values(answer.payload)
     assert isinstance(count, int)
@@ -181,5 +181,5 @@ def test_of_what_ends_soon_no_more_is_given_than_remains(world: World) -> None:
 
 def test_what_is_no_contact_raises(world: World) -> None:
     node, _, _ = with_caches(world)
-    request = packets.encode_call(b"lacks", replies.args_lacks(sha1("k"), []) + b"3:abc", False)
+    request = packets.encode_call(b"lacks", requests.args_lacks(sha1("k"), []) + b"3:abc", False)
     assert world.peer().ask(node.contact.endpoint, request).call == packets.RPC_RAISED

@@ -7,7 +7,7 @@ import pytest
 
 from kademlua import Contact, Node, Params, sha1
 from kademlua.core.ids import to_int
-from kademlua.core.wire import packets, replies
+from kademlua.core.wire import packets, replies, requests
 from tests.support.peers import Peer, asked_of, hermit
 from tests.support.world import World
 
@@ -110,7 +110,7 @@ def test_who_is_not_among_the_closest_hands_on_and_lets_go(world: World) -> None
     nodes = world.network(10, params=FEW)
     ordered = by_distance(nodes)
     far, peer = ordered[-1], world.peer()
-    args = replies.args_store(KEY, b"1:v", False, 7200)
+    args = requests.args_store(KEY, b"1:v", False, 7200)
     peer.ask(far.contact.endpoint, packets.encode_call(b"store", args, False))
     peer.close()
     gevent.sleep(1200)
@@ -140,7 +140,7 @@ def test_who_is_to_replace_it_must_have_it_first(world: World) -> None:
 
 
 def hand_in(peer: Peer, node: Node, ttl: int, owner: Contact | None = None) -> None:
-    args = replies.args_store(KEY, b"1:v", False, ttl, owner)
+    args = requests.args_store(KEY, b"1:v", False, ttl, owner)
     answer = peer.ask(node.contact.endpoint, packets.encode_call(b"store", args, False))
     assert answer.payload == replies.STORED
 
@@ -192,7 +192,7 @@ def test_one_that_is_given_a_value_cannot_take_it_away(world: World) -> None:
         node.ping(liar.contact)
     gevent.sleep(100)
     for node in before:
-        args = replies.args_lacks(KEY, [liar.contact])
+        args = requests.args_lacks(KEY, [liar.contact])
         world.peer().ask(node.contact.endpoint, packets.encode_call(b"lacks", args, False))
     gevent.sleep(TICK)
     assert "store" in asked_of(liar)

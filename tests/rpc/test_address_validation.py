@@ -9,7 +9,7 @@ from kademlua import Contact, Node, Params, sha1
 from kademlua.core.ids import from_int, to_int
 from kademlua.core.security.validated_addresses import VERIFIED_FOR
 from kademlua.core.wire import packets as protocol
-from kademlua.core.wire import replies
+from kademlua.core.wire import replies, requests
 from kademlua.core.wire.packets import Request, Response
 from tests.support.peers import Peer, hermit, pong_only
 from tests.support.world import ONE_WAY, ROUND_TRIP, World
@@ -155,7 +155,7 @@ def stored(node: Node) -> int:
 
 
 def store(key: bytes = KEY, token: bytes = b"", value: bytes = b"1:v") -> bytes:
-    return call(b"store", replies.args_store(key, value, False, 60, token=token))
+    return call(b"store", requests.args_store(key, value, False, 60, token=token))
 
 
 def test_a_store_waits_for_an_answer_to_a_ping(world: World) -> None:
@@ -228,7 +228,7 @@ def test_a_remove_needs_the_same(world: World) -> None:
     gevent.sleep(VERIFIED_FOR + 1)
     node.datastore.put(KEY, owner.contact, b"1:v", now=world.now, expires=world.now + 9_999)
     owner.serve(lambda request: None)
-    remove = call(b"remove", replies.args_remove(KEY, 60))
+    remove = call(b"remove", requests.args_remove(KEY, 60))
     owner.request(node.contact.endpoint, remove)
     gevent.sleep(5)
     assert stored(node) == 1
@@ -237,7 +237,7 @@ def test_a_remove_needs_the_same(world: World) -> None:
     token = token_of(owner, node)
     answers.append(
         owner.ask(
-            node.contact.endpoint, call(b"remove", replies.args_remove(KEY, 60, token))
+            node.contact.endpoint, call(b"remove", requests.args_remove(KEY, 60, token))
         ).payload
     )
     assert answers == [replies.TAKEN_AWAY]

@@ -9,8 +9,9 @@ import gevent
 import pytest
 
 from kademlua.core.ids import sha1
+from kademlua.shell.node_views import prompt
 from kademlua.shell.shell import Shell
-from kademlua.terminal.text import one_line, pretty, printable, prompt
+from kademlua.terminal.text import one_line, pretty, printable
 from tests.support.world import ROUND_TRIP
 
 

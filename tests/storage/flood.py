@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from kademlua.core.contact import Endpoint
-from kademlua.core.wire import packets, replies
+from kademlua.core.wire import packets, replies, requests
 
 WINDOW = 256
 """Stores that wait for their acknowledgement."""
@@ -57,7 +57,7 @@ class Flood:
     def _send(self) -> None:
         self._sent += 1
         key, rpc_id = os.urandom(20), b"%08x" % self._sent
-        args = replies.args_store(key, self.value_of(key), False, 86_400)
+        args = requests.args_store(key, self.value_of(key), False, 86_400)
         datagram = packets.encode_request(
             self._id, rpc_id, packets.encode_call(b"store", args, False)
         )
@@ -77,7 +77,7 @@ class Flood:
                 self._sent += 1
                 rpc_id = b"%08x" % self._sent
                 asked[rpc_id] = key
-                call = packets.encode_call(b"findvalue", replies.args_findvalue(key, 1), False)
+                call = packets.encode_call(b"findvalue", requests.args_findvalue(key, 1), False)
                 self._socket.send(packets.encode_request(self._id, rpc_id, call))
             while asked and select.select([self._socket], [], [], _PATIENCE)[0]:
                 for packet in self._packets():

@@ -10,11 +10,11 @@ import pytest
 from kademlua import StoreFailed
 from kademlua.core.params import Params
 from kademlua.core.values.memory_store import DataStore
-from kademlua.core.wire import packets, replies
+from kademlua.core.wire import packets, replies, requests
 from tests.support.world import World
 
 KEY = b"k" * 20
-STORE = packets.encode_call(b"store", replies.args_store(KEY, b"1:a", False, 60), False)
+STORE = packets.encode_call(b"store", requests.args_store(KEY, b"1:a", False, 60), False)
 
 
 class SlowStore(DataStore):

@@ -11,10 +11,10 @@ import pytest
 from kademlua import Params
 from kademlua.core.contact import Contact
 from kademlua.core.errors import StorageError
+from kademlua.core.results import Publication
 from kademlua.storage import integrity_check
 from kademlua.storage import node_state as state
 from kademlua.storage.node_state import NodeState
-from kademlua.values.publisher import Publication
 from tests.support.world import World
 
 KEY, OTHER = b"k" * 20, b"o" * 20

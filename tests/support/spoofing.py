@@ -8,7 +8,7 @@ import struct
 import sys
 
 from kademlua.core.contact import Endpoint
-from kademlua.core.wire import packets, replies
+from kademlua.core.wire import packets, requests
 
 _PKTINFO = 8
 """Linux' IP_PKTINFO: which of this machine's addresses a datagram is sent from, or came to."""
@@ -77,5 +77,5 @@ def any_request(rng: random.Random) -> bytes:
 
 def find_node(rng: random.Random) -> bytes:
     """The request that costs most for its bytes."""
-    payload = packets.encode_call(b"findnode", replies.args_key(rng.randbytes(20)), False)
+    payload = packets.encode_call(b"findnode", requests.args_key(rng.randbytes(20)), False)
     return packets.encode_request(rng.randbytes(20), rng.randbytes(8), payload)

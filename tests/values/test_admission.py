@@ -26,7 +26,7 @@ from kademlua import (
 )
 from kademlua.core.values import records
 from kademlua.core.values.records import SignedRecord
-from kademlua.core.wire import packets, replies
+from kademlua.core.wire import packets, replies, requests
 from kademlua.crypto import signing
 from kademlua.simulation.clock.loop import virtual_now
 from kademlua.storage.lmdb_store import DiskStore
@@ -54,7 +54,7 @@ def forged(seq: int) -> SignedRecord:
 
 def store(peer: Peer, node: Node, encoded: bytes, key: bytes = KEY, **how: Any) -> str:
     """Have a peer store; the reason of a refusal, or nothing."""
-    args = replies.args_store(key, encoded, False, how.pop("ttl", 3600), **how)
+    args = requests.args_store(key, encoded, False, how.pop("ttl", 3600), **how)
     answer = peer.ask(node.contact.endpoint, packets.encode_call(b"store", args, False))
     return "" if answer.payload == TAKEN else answer.payload.partition(b":")[2][:-1].decode()
 
@@ -195,7 +195,7 @@ def test_anybody_may_hand_it_on(world: World) -> None:
 def test_whoever_brought_it_cannot_take_it_away(world: World) -> None:
     """Nor keep others from handing it on."""
     node, peer, another = world.alice, world.peer(), world.peer()
-    remove = packets.encode_call(b"remove", replies.args_remove(KEY, 3600), False)
+    remove = packets.encode_call(b"remove", requests.args_remove(KEY, 3600), False)
     assert peer.ask(node.contact.endpoint, remove).payload == replies.NOTHING_THERE
     assert store(another, node, b"5:plain", owner=peer.contact) == "removed by its owner"
     assert store(another, node, signed(1).encoded, owner=peer.contact) == ""

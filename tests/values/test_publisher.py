@@ -6,7 +6,7 @@ import gevent
 import pytest
 
 from kademlua import Node, Params, Publication, StorageError, StoreFailed, sha1
-from kademlua.core.wire import packets, replies
+from kademlua.core.wire import packets, replies, requests
 from tests.replication.test_replicator import TICK, by_distance, holders
 from tests.support.world import World
 
@@ -146,14 +146,14 @@ def test_replication_does_not_bring_it_back(world: World) -> None:
 
 def test_nobody_removes_the_value_of_another(world: World) -> None:
     node, owner, thief = world.alice, world.peer(), world.peer()
-    store = packets.encode_call(b"store", replies.args_store(KEY, b"1:v", False, 60), False)
-    remove = packets.encode_call(b"remove", replies.args_remove(KEY, 60), False)
+    store = packets.encode_call(b"store", requests.args_store(KEY, b"1:v", False, 60), False)
+    remove = packets.encode_call(b"remove", requests.args_remove(KEY, 60), False)
     owner.ask(node.contact.endpoint, store)
     assert thief.ask(node.contact.endpoint, remove).payload == replies.NOTHING_THERE
     assert node.datastore.entries(KEY)
     assert owner.ask(node.contact.endpoint, remove).payload == replies.TAKEN_AWAY
     assert not node.datastore.entries(KEY)
-    handed_on = replies.args_store(KEY, b"1:v", False, 60, owner.contact)
+    handed_on = requests.args_store(KEY, b"1:v", False, 60, owner.contact)
     answer = thief.ask(node.contact.endpoint, packets.encode_call(b"store", handed_on, False))
     assert replies.read_store(packets.decode_values(answer.payload)) == replies.REMOVED
     gevent.sleep(61)  # the tombstone ends with the value

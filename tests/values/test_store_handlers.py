@@ -4,7 +4,7 @@ import gevent
 import pytest
 
 from kademlua import Contact, Params, sha1
-from kademlua.core.wire import packets, replies
+from kademlua.core.wire import packets, replies, requests
 from tests.support.peers import Peer
 from tests.support.world import World
 
@@ -21,7 +21,7 @@ def store(peer: Peer, node: object, args: bytes) -> bytes:
 
 def test_a_value_lives_as_long_as_its_owner_says(world: World) -> None:
     node, peer = world.alice, world.peer()
-    assert store(peer, node, replies.args_store(KEY, b"1:v", False, 30)) == TAKEN
+    assert store(peer, node, requests.args_store(KEY, b"1:v", False, 30)) == TAKEN
     [(owner, entry)] = node.datastore.entries(KEY)
     assert owner == peer.contact
     assert entry.is_direct
@@ -43,7 +43,7 @@ def test_who_says_nothing_gets_the_default(world: World, args: bytes) -> None:
 
 def test_a_time_to_live_is_cut(world: World) -> None:
     node, peer = world.node(params=Params(max_ttl=100)), world.peer()
-    store(peer, node, replies.args_store(KEY, b"1:v", False, 10**12))
+    store(peer, node, requests.args_store(KEY, b"1:v", False, 10**12))
     [(_, entry)] = node.datastore.entries(KEY)
     assert entry.expires - entry.given == pytest.approx(100)
 
@@ -59,8 +59,8 @@ def test_what_makes_no_sense_raises(world: World, args: bytes) -> None:
 
 def test_what_is_handed_on_stays_its_owners(world: World) -> None:
     node, peer, another = world.alice, world.peer(), world.peer()
-    store(peer, node, replies.args_store(KEY, b"1:v", False, 30, OTHER))
-    store(another, node, replies.args_store(KEY, b"1:v", False, 40, OTHER))
+    store(peer, node, requests.args_store(KEY, b"1:v", False, 30, OTHER))
+    store(another, node, requests.args_store(KEY, b"1:v", False, 40, OTHER))
     [(owner, entry)] = node.datastore.entries(KEY)
     assert owner == OTHER
     assert not entry.is_direct
@@ -69,16 +69,16 @@ def test_what_is_handed_on_stays_its_owners(world: World) -> None:
 
 def test_what_is_handed_on_replaces_nothing_that_its_owner_stored(world: World) -> None:
     node, owner, peer = world.alice, world.peer(), world.peer()
-    store(owner, node, replies.args_store(KEY, b"3:new", False, 30))
+    store(owner, node, requests.args_store(KEY, b"3:new", False, 30))
     [(_, before)] = node.datastore.entries(KEY)
     gevent.sleep(10)
-    args = replies.args_store(KEY, b"3:old", False, 3000, owner.contact)
+    args = requests.args_store(KEY, b"3:old", False, 3000, owner.contact)
     assert store(peer, node, args) == TAKEN
     [(_, after)] = node.datastore.entries(KEY)
     assert (after.encoded, after.expires, after.is_direct) == (b"3:new", before.expires, True)
     assert after.given > before.given
     # The other way round the owner's word counts.
-    store(owner, node, replies.args_store(KEY, b"5:newer", False, 5))
+    store(owner, node, requests.args_store(KEY, b"5:newer", False, 5))
     [(_, last)] = node.datastore.entries(KEY)
     assert last.encoded == b"5:newer"
     assert last.expires - last.given == pytest.approx(5)

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import ID_BITS, to_int
-from kademlua.core.routing.diversity import CrowdLimits, Places, Spread
+from kademlua.core.lookup.shortlist_slots import Places
+from kademlua.core.routing.diversity import CrowdLimits, Spread
 
 _FRESH, _ASKED, _LATE, _LOST, _ANSWERED, _FAILED, _TAKEN = range(7)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 
 from kademlua.core.contact import Contact
-from kademlua.core.values.memory_store import address_of
+from kademlua.core.values.store import address_of
 
 _LIMIT = 65_536
 _OF_ONE = 4

@@ -7,9 +7,9 @@ import shlex
 from typing import Any
 
 import kademlua
+from kademlua.core.durations import duration_text
 from kademlua.simulation.report.metrics import Result, Verdict, judge
 from kademlua.simulation.scenario.scenario import FIGURES, OF_THE_RUN, SECONDS, SHARE
-from kademlua.simulation.scenario.toml_table import duration_text
 
 
 def as_text(result: Result) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 
+from kademlua.core.durations import duration_text
 from kademlua.core.params import Params
-from kademlua.simulation.scenario.toml_table import duration_text
 
 LATENCIES = ("constant", "lognormal", "coordinates")
 ACTIONS = ("vanish", "partition", "heal", "pause")

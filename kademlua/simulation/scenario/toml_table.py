@@ -8,44 +8,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from kademlua.core.durations import _LONGEST, duration, duration_text
 from kademlua.core.errors import KademluaError
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 _PER_SECOND = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*s")
-_LONGEST = 366 * 86_400.0
 
 
 class ScenarioError(KademluaError):
     """A scenario that can't be: the message names file and key, and says what is wrong."""
-
-
-def duration(value: object) -> float:
-    """Seconds of a number, or of text such as ``100ms``, ``1.5s``, ``10m``, ``1h``.
-
-    ValueError with the rest of a sentence ("must be …") for anything else.
-    """
-    seconds: float | None = None
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = float(value)
-    elif isinstance(value, str):
-        match = _DURATION.fullmatch(value.strip())
-        if match is not None:
-            seconds = float(match[1]) * _UNITS[match[2]]
-    if seconds is None or math.isnan(seconds):
-        raise ValueError(f'must be seconds, or text like "100ms", "10m", "1h", not {value!r:.60}')
-    if not 0 <= seconds <= _LONGEST:
-        raise ValueError(f"must be 0 to 366d, not {value!r:.60}")
-    return seconds
-
-
-def duration_text(seconds: float) -> str:
-    """The shortest text of a duration that ``duration`` reads as the same."""
-    for unit in ("d", "h", "m", "s", "ms"):
-        count = seconds / _UNITS[unit]
-        if count >= 1 and count == round(count):
-            return f"{round(count)}{unit}"
-    return f"{seconds:g}s"
 
 
 class Table:

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import from_int
+from kademlua.core.lookup.shortlist_slots import Places
 from kademlua.core.params import Params
 from kademlua.core.routing.bep42 import bound_id
-from kademlua.core.routing.diversity import CrowdLimits, NetworkCounts, Places, Spread
+from kademlua.core.routing.diversity import CrowdLimits, NetworkCounts, Spread
 
 LIMITS = CrowdLimits.of(Params())
 STRICT = CrowdLimits.of(Params(private_apart=False))

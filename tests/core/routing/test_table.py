@@ -12,8 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from kademlua.core.contact import Contact
 from kademlua.core.ids import from_int, to_int
 from kademlua.core.params import Params
+from kademlua.core.routing.bucket import KBucket
 from kademlua.core.routing.diversity import CrowdLimits, Spread
-from kademlua.core.routing.table import KBucket, RoutingTable
+from kademlua.core.routing.table import RoutingTable
 from tests.core.strategies import make_contact
 
 TOP = 1 << 159

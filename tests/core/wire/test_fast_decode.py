@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kademlua.core.errors import WireError
-from kademlua.core.wire import bencoding, fast_decode, packets, replies
+from kademlua.core.wire import bencoding, fast_decode, packets
+from kademlua.core.wire import requests as core_requests
 
 KEY = bytes(range(20))
 
@@ -36,17 +37,17 @@ def requests() -> list[bytes]:
     for name, args in [
         (b"ping", b""),
         (b"getsocket", b""),
-        (b"findnode", replies.args_key(KEY)),
-        (b"findvalue", replies.args_key(KEY)),
-        (b"findvalue", replies.args_findvalue(KEY, 4096)),
+        (b"findnode", core_requests.args_key(KEY)),
+        (b"findvalue", core_requests.args_key(KEY)),
+        (b"findvalue", core_requests.args_findvalue(KEY, 4096)),
     ]:
         found.append(b"d4:name%d:%b4:argsl%bee" % (len(name), name, args))
         found += [packets.encode_call(name, args, read_only) for read_only in (False, True)]
     for value in (b"", b"v", b"x" * 100, b"7:nothing"):
-        args = replies.args_store(KEY, bencoding.encode(value), False, 86_400)
+        args = core_requests.args_store(KEY, bencoding.encode(value), False, 86_400)
         found.append(packets.encode_call(b"store", args, False))
         for token in (b"t" * 8, b"i1e8:abc", b"eeeeeeee"):
-            args = replies.args_store(KEY, bencoding.encode(value), False, 60, token=token)
+            args = core_requests.args_store(KEY, bencoding.encode(value), False, 60, token=token)
             found.append(packets.encode_call(b"store", args, False))
         found.append(b"d4:name5:store4:argsl20:%b%bee" % (KEY, bencoding.encode(value)))
     return found

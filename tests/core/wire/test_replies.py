@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kademlua.core.contact import Contact, ContactPool
 from kademlua.core.errors import WireError
-from kademlua.core.wire import bencoding, packets, replies
+from kademlua.core.wire import bencoding, packets, replies, requests
 from tests.core.strategies import contacts, contacts_v4, contacts_v6, ids, make_contact, values
 
 KEY = b"k" * 20
@@ -39,14 +39,14 @@ def test_fixed_answers():
 
 
 def test_arguments():
-    assert replies.args_key(KEY) == b"20:" + KEY
-    assert replies.args_findvalue(KEY, 50) == b"20:" + KEY + b"i50e"
-    assert replies.args_store(KEY, b"5:hello", False, 60) == b"20:" + KEY + b"5:helloi0e0:i60e"
-    assert replies.args_store(KEY, b"li7ee", True, 1) == b"20:" + KEY + b"li7eei1e0:i1e"
-    handed_on = replies.args_store(KEY, b"i7e", False, 9, FOUR)
+    assert requests.args_key(KEY) == b"20:" + KEY
+    assert requests.args_findvalue(KEY, 50) == b"20:" + KEY + b"i50e"
+    assert requests.args_store(KEY, b"5:hello", False, 60) == b"20:" + KEY + b"5:helloi0e0:i60e"
+    assert requests.args_store(KEY, b"li7ee", True, 1) == b"20:" + KEY + b"li7eei1e0:i1e"
+    handed_on = requests.args_store(KEY, b"i7e", False, 9, FOUR)
     assert handed_on == b"20:" + KEY + b"i7ei0e0:i9ed5:owner26:" + FOUR.packed + b"e"
-    assert replies.args_any(["a", 1, [b"b"]]) == b"1:ai1el1:be"
-    assert replies.args_any([]) == b""
+    assert requests.args_any(["a", 1, [b"b"]]) == b"1:ai1el1:be"
+    assert requests.args_any([]) == b""
 
 
 def test_findnode_answer_of_1_0():
@@ -153,7 +153,7 @@ def test_a_value_nested_as_deeply_as_can_be_is_read_from_an_answer():
     ):
         assert replies.read_retval(bencoding.decode(answer)) == [value]
     bencoding.decode(
-        packets.encode_call(b"store", replies.args_store(KEY, encoded, True, 60), True)
+        packets.encode_call(b"store", requests.args_store(KEY, encoded, True, 60), True)
     )
 
 

@@ -14,7 +14,7 @@ from kademlua.core.contact import Contact, ContactPool, Endpoint
 from kademlua.core.errors import WireError
 from kademlua.core.ids import ID_BITS, random_id, to_int
 from kademlua.core.routing.table import RoutingTable
-from kademlua.core.wire import packets, replies
+from kademlua.core.wire import packets, replies, requests
 from kademlua.core.wire.packets import Response
 from kademlua.simulation.clock.loop import run_virtual
 from kademlua.simulation.network import addresses
@@ -104,13 +104,13 @@ class Liar:
         return packets.decode_values(packet.payload)
 
     def contacts(self, name: str = "findvalue") -> list[Contact]:
-        args = replies.args_key(KEY) if name == "findnode" else replies.args_findvalue(KEY, 3)
+        args = requests.args_key(KEY) if name == "findnode" else requests.args_findvalue(KEY, 3)
         values = self.ask(name, args)
         assert values is not None
         return replies.read_findnode(values, ContactPool(), (True, True))
 
     def values(self) -> list[object]:
-        values = self.ask("findvalue", replies.args_findvalue(KEY, 3))
+        values = self.ask("findvalue", requests.args_findvalue(KEY, 3))
         assert values is not None
         return replies.read_retval(values)
 
@@ -121,7 +121,7 @@ def test_pings_are_answered_by_the_node_and_stores_acknowledged_and_not_kept(
 ) -> None:
     liar = Liar(behaviour)
     assert liar.ask("ping", b"") is None
-    assert liar.ask("store", replies.args_store(KEY, b"1:v", False, 60)) == [1]
+    assert liar.ask("store", requests.args_store(KEY, b"1:v", False, 60)) == [1]
 
 
 @pytest.mark.parametrize("name", ["findnode", "findvalue"])
@@ -161,8 +161,8 @@ def test_deny_and_forge_lead_to_the_key() -> None:
 
 def test_swallow_does_the_rest_as_it_should() -> None:
     liar = Liar("swallow")
-    assert liar.ask("findnode", replies.args_key(KEY)) is None
-    assert liar.ask("findvalue", replies.args_findvalue(KEY, 3)) is None
+    assert liar.ask("findnode", requests.args_key(KEY)) is None
+    assert liar.ask("findvalue", requests.args_findvalue(KEY, 3)) is None
 
 
 # Where they are.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kademlua.core.durations import duration, duration_text
 from kademlua.core.params import Params
 from kademlua.simulation.scenario import loader
 from kademlua.simulation.scenario.scenario import (
@@ -20,7 +21,7 @@ from kademlua.simulation.scenario.scenario import (
     Sybils,
     Workload,
 )
-from kademlua.simulation.scenario.toml_table import ScenarioError, duration, duration_text
+from kademlua.simulation.scenario.toml_table import ScenarioError
 from tests.support.programs import ROOT
 
 MINIMAL = """
