@@ -8,6 +8,7 @@ from struct import Struct
 
 from kademlua.core.errors import WireError
 from kademlua.core.ids import ID_BYTES
+from kademlua.core.reasons import DropReason
 
 Endpoint = tuple[str, int]
 """An IP address in its canonical text and a UDP port."""
@@ -67,13 +68,13 @@ class Contact:
             addr = socket.inet_ntoa(raw)
         elif len(raw) == 16:
             if raw.startswith(_MAPPED):  # IPv4 has a packed form of its own
-                raise WireError("bad contact")
+                raise WireError(DropReason.BAD_CONTACT)
             addr = socket.inet_ntop(socket.AF_INET6, raw)
         else:
-            raise WireError("bad contact")
+            raise WireError(DropReason.BAD_CONTACT)
         port = int.from_bytes(packed[-2:], "big")
         if port == 0:
-            raise WireError("bad contact")
+            raise WireError(DropReason.BAD_CONTACT)
         contact = cls.__new__(cls)
         contact._fill(packed[:ID_BYTES], addr, raw, port)
         return contact
@@ -148,7 +149,7 @@ class ContactPool:
         WireError where a rest remains or one is bad.
         """
         if len(packed) % size:
-            raise WireError("bad contact")
+            raise WireError(DropReason.BAD_CONTACT)
         young = self._young
         pieces = (_PIECES_V4 if size == PACKED_V4 else _PIECES_V6).iter_unpack
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kademlua.core.reasons import DropReason
+
 
 class KademluaError(Exception):
     """Whatever Kademlua raises on purpose is one of these."""
@@ -14,7 +16,7 @@ class WireError(KademluaError):
     a stranger's bytes goes into it.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: DropReason) -> None:
         super().__init__(reason)
         self.reason = reason
 

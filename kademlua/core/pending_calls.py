@@ -13,6 +13,7 @@ from typing import Any
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import KademluaError, TooManyCalls
+from kademlua.core.reasons import MatchFailure
 
 _LATE = (1.0, 2.5)
 """After so many times its patience a call is said to be late: then it is sent once more, and
@@ -102,15 +103,15 @@ class Calls:
         if call.due < self._next:
             self._next = call.due
 
-    def match(self, rpc_id: bytes, endpoint: Endpoint, sender_id: bytes) -> Call | str:
+    def match(self, rpc_id: bytes, endpoint: Endpoint, sender_id: bytes) -> Call | MatchFailure:
         """Take out the call that a response answers; else the reason why it counts for none."""
         call = self._by_rpc_id.get(rpc_id)
         if call is None:
-            return "unasked response"
+            return MatchFailure.UNEXPECTED
         if call.endpoint != endpoint:
-            return "response from elsewhere"
+            return MatchFailure.OTHER_ENDPOINT
         if call.contact is not None and call.contact.id != sender_id:
-            return "response of another id"
+            return MatchFailure.OTHER_ID
         del self._by_rpc_id[rpc_id]
         return call
 

@@ -19,9 +19,10 @@ from gevent.event import AsyncResult
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import KademluaError, NodeClosed
 from kademlua.core.pending_calls import Call
+from kademlua.core.reasons import Purpose
 from kademlua.core.security.validated_addresses import VERIFIED_FOR
 from kademlua.core.wire import replies
-from kademlua.core.wire.packets import UNBOUNDED, Request
+from kademlua.core.wire.packets import Request
 from kademlua.rpc.address_validation import Strangers
 from kademlua.rpc.client import Caller
 from kademlua.rpc.timeouts import Patience
@@ -101,7 +102,7 @@ class LivelinessManager:
         """A request came in: its sender lives, or is a stranger to look at."""
         if self._originals or not request.version:
             self._note_version(request, endpoint)
-        if request.room != UNBOUNDED:
+        if not request.is_validated:
             self._asked_by_stranger(request, endpoint)
             return
         peer = self._table.heard(request.sender_id, endpoint, now)
@@ -161,7 +162,7 @@ class LivelinessManager:
     def _note_version(self, request: Request, endpoint: Endpoint) -> None:
         # Nobody shall say so in the name of another, nor fill the memory with names.
         peer = self._table.get(request.sender_id)
-        if request.room == UNBOUNDED and (peer is None or peer.contact.endpoint == endpoint):
+        if request.is_validated and (peer is None or peer.contact.endpoint == endpoint):
             if request.version:
                 self._originals.pop(request.sender_id, None)
             else:
@@ -328,7 +329,7 @@ class LivelinessManager:
 
         try:
             self._caller.send(contact.endpoint, contact, self._caller.ping, done, timeout=timeout)
-            self._context.stats.caused["probe"] += 1
+            self._context.stats.caused[Purpose.PROBE] += 1
         except KademluaError as error:
             self._give_up(probe, error)
 

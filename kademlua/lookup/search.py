@@ -16,6 +16,7 @@ from kademlua.core.errors import KademluaError, NodeClosed, RpcTimeout, WireErro
 from kademlua.core.lookup.disjoint_paths import Paths
 from kademlua.core.lookup.lookup import Lookup
 from kademlua.core.pending_calls import Call
+from kademlua.core.reasons import Purpose
 from kademlua.core.wire import replies
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.rpc.client import Caller
@@ -42,7 +43,7 @@ class Search:
         args: bytes,
         read: Reader,
         *,
-        cause: str,
+        cause: Purpose,
         k: int | None = None,
         alpha: int | None = None,
         is_sparing: bool = False,

@@ -13,6 +13,7 @@ from kademlua.core.contact import Contact
 from kademlua.core.ids import random_id, to_int
 from kademlua.core.lookup.disjoint_paths import Paths
 from kademlua.core.lookup.lookup import Lookup
+from kademlua.core.reasons import Purpose
 from kademlua.core.routing.diversity import Spread
 from kademlua.core.routing.size_estimate import SizeEstimate
 from kademlua.core.values.record_filter import Sieve
@@ -45,7 +46,7 @@ class Operations:
         count: int | None = None,
         *,
         paths: int = 1,
-        cause: str = "find_node",
+        cause: Purpose = Purpose.FIND_NODE,
     ) -> Lookup | Paths:
         """Look up the closest live contacts; blocks this greenlet until it is done.
 
@@ -62,7 +63,7 @@ class Operations:
         count: int | None = None,
         *,
         paths: int = 1,
-        cause: str,
+        cause: Purpose,
     ) -> Search:
         """As ``find_node``; the search has the write tokens, too, that it was given."""
         args = requests.args_key(target)
@@ -74,7 +75,7 @@ class Operations:
         return search
 
     def find_some(
-        self, wanted: Sequence[tuple[bytes, Callable[[Lookup], bool]]], cause: str
+        self, wanted: Sequence[tuple[bytes, Callable[[Lookup], bool]]], cause: Purpose
     ) -> None:
         """Look up several targets at once, each with one query at a time and only until its
         function says that enough have answered; blocks and raises as ``find_node`` does."""
@@ -83,7 +84,9 @@ class Operations:
             search.wait()
             self._sample(target, search.lookup)
 
-    def _search_some(self, target: bytes, until: Callable[[Lookup], bool], cause: str) -> Search:
+    def _search_some(
+        self, target: bytes, until: Callable[[Lookup], bool], cause: Purpose
+    ) -> Search:
         args = requests.args_key(target)
         search = self._search(
             target, "findnode", args, self._read_contacts, cause=cause, alpha=1, until=until
@@ -96,7 +99,7 @@ class Operations:
         """See at so many random places how near the nodes are to each other: some four queries
         each. Blocks and raises as ``find_node`` does."""
         rng = self._context.rng
-        self.find_some([(random_id(rng), _has_nearest) for _ in range(count)], "settle")
+        self.find_some([(random_id(rng), _has_nearest) for _ in range(count)], Purpose.MAINTAIN)
 
     def _read_contacts(self, contact: Contact, values: list[Any]) -> list[Contact]:
         if values and type(values[0]) is list:
@@ -142,7 +145,7 @@ class Operations:
             "findvalue",
             args,
             finding.read,
-            cause="find_value",
+            cause=Purpose.FIND_VALUE,
             alpha=alpha,
             is_sparing=is_sparing,
             paths=paths,

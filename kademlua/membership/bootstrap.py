@@ -14,6 +14,7 @@ from kademlua.core.contact import Contact, Endpoint, canonical_address
 from kademlua.core.errors import KademluaError, WireError
 from kademlua.core.lookup.lookup import Lookup
 from kademlua.core.pending_calls import Call
+from kademlua.core.reasons import Purpose
 from kademlua.core.routing.bucket import KBucket
 from kademlua.core.wire import replies, requests
 from kademlua.liveliness.manager import FOOTHOLD, LivelinessManager
@@ -87,7 +88,7 @@ class Bootstrap:
         are joining just now have asked it, and know more of them."""
         table, k = self._context.table, self._context.params.k
         for number in range(_LOOKS):
-            found = self._operations.find_node(table.own_id, seeds, cause="join").closest()
+            found = self._operations.find_node(table.own_id, seeds, cause=Purpose.JOIN).closest()
             if len(found) >= k or (number > 0 and len(table) <= len(found)):
                 break
 
@@ -100,19 +101,19 @@ class Bootstrap:
                 for index, bucket in enumerate(self._context.table.buckets[:-1])
                 if not _has_foothold(bucket)
             ],
-            "join",
+            Purpose.JOIN,
         )
 
     def look_around(self) -> None:
         """See the neighbours: look up the own id, ping those heard of and not asked."""
-        found = self._operations.find_node(self._context.id, cause="settle")
+        found = self._operations.find_node(self._context.id, cause=Purpose.MAINTAIN)
         for neighbour in found.unasked():
             self._liveliness.probe(neighbour)
 
     def refresh(self, before: float) -> None:
         """Look up a random id in each far bucket in which nothing was since ``before``."""
         while (index := self._stale(before, even_full=True)) is not None:
-            self._operations.find_node(self._id_in(index), cause="refresh")
+            self._operations.find_node(self._id_in(index), cause=Purpose.REFRESH)
 
     def fill(self, before: float) -> bool:
         """Look up a random id in one far bucket that has room, and in which nothing was since
@@ -120,7 +121,7 @@ class Bootstrap:
         index = self._stale(before, even_full=False)
         if index is None:
             return False
-        self._operations.find_node(self._id_in(index), cause="settle")
+        self._operations.find_node(self._id_in(index), cause=Purpose.MAINTAIN)
         return True
 
     def _stale(self, before: float, *, even_full: bool) -> int | None:
@@ -145,7 +146,7 @@ class Bootstrap:
         as one that was cut off."""
         seeds = self._ask_around(self._within_reach(endpoints))
         if seeds is not None:
-            self._operations.find_node(self._context.id, seeds, cause="join")
+            self._operations.find_node(self._context.id, seeds, cause=Purpose.JOIN)
 
     def _ask_around(self, endpoints: Sequence[Endpoint]) -> list[Contact] | None:
         """Findnode of the own id at these addresses: the contacts in the first answer, or
@@ -167,7 +168,7 @@ class Bootstrap:
 
         question = self._caller.question("findnode", requests.args_key(self._context.id))
         patience = self._context.params.rpc_timeout / 3
-        self._context.stats.caused["join"] += len(endpoints)
+        self._context.stats.caused[Purpose.JOIN] += len(endpoints)
         for endpoint in endpoints:
             # One lost datagram shall not cost a whole try: it is sent once more.
             self._caller.send(

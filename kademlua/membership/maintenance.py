@@ -14,6 +14,7 @@ from gevent.event import Event
 
 from kademlua.core.contact import Endpoint
 from kademlua.core.errors import KademluaError, NodeClosed
+from kademlua.core.reasons import Purpose
 from kademlua.core.values.tombstones import Tombstones
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.lookup.service import Operations
@@ -212,7 +213,7 @@ class Maintenance:
         """Refresh the buckets in which nothing was looked up for the interval."""
         before = now - self._jittered(self._params.refresh_interval)
         if self._table.buckets[-1].looked_up < before:
-            self._operations.find_node(self._table.own_id, cause="refresh")
+            self._operations.find_node(self._table.own_id, cause=Purpose.REFRESH)
         self._bootstrap.refresh(before)
 
     def _jittered(self, seconds: float) -> float:

@@ -14,11 +14,12 @@ from typing import Any
 from kademlua.core.contact import Contact, Endpoint, format_endpoint, is_private
 from kademlua.core.errors import KademluaError, NodeClosed, RpcRefused, WireError
 from kademlua.core.pending_calls import Call
+from kademlua.core.reasons import DropReason, Purpose
 from kademlua.core.security.own_address import NETWORKS, OwnAddress, Reachability
 from kademlua.core.security.rate_limit import TokenBucket
 from kademlua.core.security.subnets import network_of
 from kademlua.core.wire import replies, requests
-from kademlua.core.wire.packets import UNBOUNDED, Request
+from kademlua.core.wire.packets import Request
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.rpc.client import Caller
 from kademlua.runtime.context import Context
@@ -165,7 +166,7 @@ class Reach:
         timeout: float | None = None,
     ) -> None:
         self._caller.send(to.endpoint, to, self._caller.question(name, args), done, timeout=timeout)
-        self._context.stats.caused["reach"] += 1
+        self._context.stats.caused[Purpose.REACH] += 1
 
     def _seen(self, call: Call, result: list[Any] | KademluaError) -> None:
         """A contact told at which address it sees this node."""
@@ -178,7 +179,7 @@ class Reach:
         except WireError as error:
             self._caller.note_bad_answer(error)
         except ValueError:
-            self._caller.note_bad_answer(WireError("bad response"))
+            self._caller.note_bad_answer(WireError(DropReason.BAD_RESPONSE))
         address, former = self._votes.elected(now), self._standing.address
         if address is not None and address != former:
             self._standing.address = address
@@ -193,7 +194,7 @@ class Reach:
         if self._asked_at is not None and not self._came:
             self._came = True
             # Who answered in the last ten minutes is verified: what opens a NAT went there.
-            if request.room == UNBOUNDED or self._context.table.get(request.sender_id):
+            if request.is_validated or self._context.table.get(request.sender_id):
                 self._reachability.is_undecided()
             else:
                 self._was_reached = True

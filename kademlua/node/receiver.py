@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from kademlua.core.contact import Endpoint
 from kademlua.core.errors import WireError
+from kademlua.core.reasons import DropReason
 from kademlua.core.wire import packets
-from kademlua.core.wire.packets import CALL_AT, REQUEST, UNBOUNDED, Response
+from kademlua.core.wire.packets import CALL_AT, REQUEST, Response
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.rpc.address_validation import Strangers
 from kademlua.rpc.client import Caller
@@ -38,18 +39,19 @@ class Receiver:
         size = len(datagram)
         stats.bytes_in += size
         now = context.clock()
-        room = UNBOUNDED
+        is_validated, budget = True, 0
         if size > CALL_AT and datagram[CALL_AT] == REQUEST:
             # Before anything is parsed: what is too much shall cost as little as can be.
-            room = self._strangers.room_for(size, endpoint, now)
-            if not room:
+            is_validated = self._strangers.verified.has(endpoint, now)
+            budget = self._strangers.room_for(size, endpoint, now, is_verified=is_validated)
+            if not budget:
                 return
         try:
             packet = packets.decode(datagram)
             if packet.sender_id == context.id:
-                raise WireError("own id")
+                raise WireError(DropReason.OWN_ID)
             if endpoint[1] == 0:  # no contact can have it, and nothing can be sent there
-                raise WireError("port 0")
+                raise WireError(DropReason.PORT_ZERO)
         except WireError as error:
             stats.dropped[error.reason] += 1
             return
@@ -60,6 +62,6 @@ class Receiver:
                 self._strangers.verified.note(call.contact.endpoint, now)
                 self._caller.finish(call, packet)
         else:
-            packet.room = room
+            packet.is_validated, packet.reply_budget = is_validated, budget
             self._handlers.serve(packet, endpoint)
             self._liveliness.asked(packet, endpoint, now)

@@ -13,8 +13,9 @@ from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import KademluaError, RpcRefused
 from kademlua.core.ids import to_int
 from kademlua.core.pending_calls import Call
+from kademlua.core.reasons import Purpose
 from kademlua.core.wire import replies, requests
-from kademlua.core.wire.packets import UNBOUNDED, Request
+from kademlua.core.wire.packets import Request
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.replication.transfer import HandingOn
 from kademlua.rpc.client import Caller
@@ -120,7 +121,7 @@ class Leaving:
         try:
             for contact in list(self._table):
                 self._caller.send(contact.endpoint, contact, question, _wait_for_nobody)
-                self._context.stats.caused["leave"] += 1
+                self._context.stats.caused[Purpose.LEAVE] += 1
         except KademluaError as error:  # more than may be in flight: they will notice
             self._context.log.info("no farewell to all: %s", error)
 
@@ -130,7 +131,7 @@ class Leaving:
         if type(has_handed_over) is not int:
             raise RpcRefused("whether all was handed over is a number")
         sender = self._context.sender(request.sender_id, endpoint)
-        if request.room == UNBOUNDED:  # a stranger draws one ping, as with any request
+        if request.is_validated:  # a stranger draws one ping, as with any request
             self._liveliness.said_farewell(sender, has_handed_over == 1)
         return replies.FAREWELL
 

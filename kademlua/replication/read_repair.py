@@ -13,6 +13,7 @@ from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import KademluaError, RpcRefused, WireError
 from kademlua.core.ids import ID_BYTES, is_id, to_int
 from kademlua.core.pending_calls import Call
+from kademlua.core.reasons import Purpose
 from kademlua.core.wire import replies, requests
 from kademlua.core.wire.packets import Request
 from kademlua.liveliness.manager import LivelinessManager
@@ -97,7 +98,7 @@ class Mending:
         try:
             question = self._caller.question("lacks", args)
             self._caller.send(holder.endpoint, holder, question, _do_nothing)
-            self._context.stats.caused["mend"] += 1
+            self._context.stats.caused[Purpose.READ_REPAIR] += 1
         except KademluaError as error:
             self._context.log.info("a holder could not be told who lacks a value: %s", error)
 

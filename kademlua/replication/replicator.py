@@ -16,6 +16,7 @@ import gevent
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import to_int
+from kademlua.core.reasons import Purpose
 from kademlua.core.values.store import Entry
 from kademlua.lookup.service import Operations
 from kademlua.replication.transfer import HandingOn
@@ -262,7 +263,9 @@ class Replication:
         nearest = self._table.closest(key, replicas)
         if self._is_holder(key, nearest):
             # As in a store: the nearer half know who the farther half are.
-            lookup = self._operations.find_node(key, count=(replicas + 1) // 2, cause="replicate")
+            lookup = self._operations.find_node(
+                key, count=(replicas + 1) // 2, cause=Purpose.REPLICATE
+            )
             nearest = lookup.known(2 * replicas)
         if self._is_holder(key, nearest):
             self._handing.give(key, nearest[: replicas - 1], nearest[replicas - 1 :])

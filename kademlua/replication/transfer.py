@@ -9,6 +9,7 @@ import gevent
 
 from kademlua.core.contact import Contact
 from kademlua.core.errors import RecordStale
+from kademlua.core.reasons import Purpose
 from kademlua.core.results import StoreReport
 from kademlua.core.values import records
 from kademlua.core.values.store import Entry
@@ -125,7 +126,7 @@ class HandingOn:
             question = self._caller.question("store", args)
             placement = Placement(self._caller, self._liveliness, question, report)
             placement.run(list(to), list(spares))
-            self._context.stats.caused["replicate"] += placement.sent
+            self._context.stats.caused[Purpose.REPLICATE] += placement.sent
             self._context.stats.handed_on += len(report.acknowledged)
         return report
 

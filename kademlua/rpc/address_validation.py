@@ -13,11 +13,12 @@ from typing import Any
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import KademluaError, NodeClosed, RpcTimeout
 from kademlua.core.pending_calls import Call
+from kademlua.core.reasons import DeferralOutcome, Purpose
 from kademlua.core.security.rate_limit import TokenBucket, TokenBuckets
 from kademlua.core.security.subnets import is_near, network_of
 from kademlua.core.security.validated_addresses import Verified
 from kademlua.core.security.write_tokens import Tokens
-from kademlua.core.wire.packets import HEADER_BYTES, UNBOUNDED, Request
+from kademlua.core.wire.packets import HEADER_BYTES, MAX_DATAGRAM, Request
 from kademlua.rpc.client import Caller
 from kademlua.runtime.context import Context
 
@@ -65,24 +66,23 @@ class Strangers:
 
     # Whether, and with how much, a request is answered.
 
-    def room_for(self, size: int, endpoint: Endpoint, now: float) -> int:
+    def room_for(self, size: int, endpoint: Endpoint, now: float, *, is_verified: bool) -> int:
         """How many bytes the answer to a request of ``size`` bytes may have; 0 where there are
         too many requests, which is counted."""
-        is_verified = self.verified.has(endpoint, now)
         if not self._is_free(endpoint):
             reason = self._reason(self._requests, endpoint, is_verified, now)
             if reason is not None:
                 self._stats.throttled[reason] += 1
                 return 0
         if is_verified:
-            return UNBOUNDED
+            return MAX_DATAGRAM
         return AMPLIFICATION * size - self._ping_bytes()  # it may be pinged besides
 
     def is_one_store_more(self, request: Request, endpoint: Endpoint) -> bool:
         """Whether one store, or remove, more is taken from here; where not, it is counted."""
         if self._is_free(endpoint):
             return True
-        is_verified, now = request.room == UNBOUNDED, self._context.clock()
+        is_verified, now = request.is_validated, self._context.clock()
         reason = self._reason(self._stores, endpoint, is_verified, now)
         if reason is None:
             return True
@@ -109,7 +109,7 @@ class Strangers:
     def token_for(self, request: Request, endpoint: Endpoint, key: bytes) -> bytes:
         """What the sender may show when he stores under a key; empty where he needs nothing,
         or could not read it."""
-        if request.room == UNBOUNDED or not request.version:
+        if request.is_validated or not request.version:
             return b""
         return self.tokens.give(endpoint, request.sender_id, key, self._context.clock())
 
@@ -121,14 +121,14 @@ class Strangers:
         ):
             return False
         self.verified.note(endpoint, now)
-        request.room = UNBOUNDED
+        request.mark_validated()
         return True
 
     # Who has to answer a ping first.
 
     def size_of(self, request: Request) -> int:
         """About how many bytes an unverified sender's request takes in memory."""
-        size = (request.room + self._ping_bytes()) // AMPLIFICATION
+        size = (request.reply_budget + self._ping_bytes()) // AMPLIFICATION
         return size if all(type(arg) is not list for arg in request.args) else _LOOSE * size
 
     def hold(self, request: Request, endpoint: Endpoint, size: int, serve: Serve) -> None:
@@ -144,14 +144,16 @@ class Strangers:
         if waiting is None and not is_too_large:
             waiting = self._begin(contact)
         if waiting is None or is_too_large or len(waiting.serves) >= _AT_ONE:
-            self._stats.held["no room"] += 1
+            self._stats.held[DeferralOutcome.NO_SPACE] += 1
             return
         waiting.serves[request.rpc_id] = size, serve
         self._held_count += 1
         self._held_bytes += size
         # The oldest give way: with a flood of forged ones, those last who answer soonest.
         while self._held_count > self._context.params.max_held or self._held_bytes > _HELD_BYTES:
-            self._stats.held["no room"] += len(self._take_out(next(iter(self._held))))
+            self._stats.held[DeferralOutcome.NO_SPACE] += len(
+                self._take_out(next(iter(self._held)))
+            )
 
     def _begin(self, contact: Contact) -> _Waiting | None:
         """Ping a stranger, so that he can prove his address, if there is room for it."""
@@ -170,11 +172,11 @@ class Strangers:
         except KademluaError:
             return
         waiting.pings += 1
-        self._stats.caused["probe"] += 1
+        self._stats.caused[Purpose.PROBE] += 1
 
     def prove(self, request: Request, endpoint: Endpoint) -> None:
         """Ping the sender where he would get more if he had proved his address."""
-        if request.room == UNBOUNDED:
+        if request.is_validated:
             return
         contact = Contact(*endpoint, request.sender_id)
         if contact not in self._held:
@@ -192,10 +194,10 @@ class Strangers:
         if isinstance(result, (RpcTimeout, NodeClosed)):
             waiting.pings -= 1
             if not waiting.pings:
-                self._stats.held["no proof"] += len(self._take_out(call.contact))
+                self._stats.held[DeferralOutcome.NO_PROOF] += len(self._take_out(call.contact))
             return
         for serve in self._take_out(call.contact):
-            self._stats.held["served"] += 1
+            self._stats.held[DeferralOutcome.SERVED] += 1
             serve()
 
     def _take_out(self, contact: Contact) -> list[Serve]:

@@ -16,6 +16,7 @@ from gevent.event import AsyncResult
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import KademluaError, NodeClosed, RpcFailed, RpcTimeout, WireError
 from kademlua.core.pending_calls import Call, Calls
+from kademlua.core.reasons import DropReason, Purpose
 from kademlua.core.wire import packets
 from kademlua.core.wire.packets import Response
 from kademlua.runtime.context import Context
@@ -124,7 +125,7 @@ class Caller:
         stats.bytes_out += len(datagram)
         # What the system does not take is lost as on the way: the deadline covers it.
         if not self._send(datagram, endpoint):
-            stats.dropped["not sent"] += 1
+            stats.dropped[DropReason.NOT_SENT] += 1
 
     def call(
         self,
@@ -145,7 +146,7 @@ class Caller:
             ended.set(result)
 
         call = self.send(endpoint, contact, self.question(name, args), done, timeout=timeout)
-        self._stats.caused["call"] += 1
+        self._stats.caused[Purpose.CALL] += 1
         try:
             result = ended.get()
         finally:

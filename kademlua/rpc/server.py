@@ -12,9 +12,10 @@ from gevent.pool import Pool
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import RpcRefused
 from kademlua.core.ids import is_id, to_int
+from kademlua.core.reasons import DropReason
 from kademlua.core.values.tombstones import Tombstones
 from kademlua.core.wire import packets, replies, requests
-from kademlua.core.wire.packets import HEADER_BYTES, UNBOUNDED, Request
+from kademlua.core.wire.packets import HEADER_BYTES, Request
 from kademlua.rpc.address_validation import Strangers
 from kademlua.runtime.context import Context
 from kademlua.values.store_handlers import Holder
@@ -120,14 +121,14 @@ class Handlers:
         strangers = self._strangers
         if not strangers.is_one_store_more(request, endpoint):
             return
-        if request.room == UNBOUNDED or strangers.shows(
+        if request.is_validated or strangers.shows(
             request, endpoint, _argument(request, 0), _argument(request, _TOKEN_AT[request.name])
         ):
             self._answer(request, endpoint, handler)
             return
 
         def serve() -> None:
-            request.room = UNBOUNDED
+            request.mark_validated()
             self._answer(request, endpoint, handler)
 
         strangers.hold(request, endpoint, strangers.size_of(request), serve)
@@ -136,11 +137,11 @@ class Handlers:
         """Answer in a greenlet of its own, if one may be had: strangers get half of them."""
         if self._greenlets is None:
             self._greenlets = Pool(self._params.max_handlers)
-        spared = 0 if request.room == UNBOUNDED else self._params.max_handlers // 2
+        spared = 0 if request.is_validated else self._params.max_handlers // 2
         if self._greenlets.free_count() > spared:
             self._greenlets.spawn(self._answer, request, endpoint, handler)
         else:
-            self._stats.dropped["busy"] += 1
+            self._stats.dropped[DropReason.BUSY] += 1
 
     def _answer(self, request: Request, endpoint: Endpoint, handler: _Handler) -> None:
         try:
@@ -154,7 +155,7 @@ class Handlers:
             self._context.log.info("the RPC %r raised", request.name[:60], exc_info=True)
             self._send_error(request, endpoint, packets.RPC_RAISED)
         else:
-            if len(datagram) <= request.room:
+            if len(datagram) <= request.reply_budget:
                 self._send(datagram, endpoint)
             else:  # so many bytes go to nobody who has not shown that he is there
                 self._strangers.hold(
@@ -171,7 +172,7 @@ class Handlers:
         self._stats.packets_out += 1
         self._stats.bytes_out += len(datagram)
         if not self._context.transport.send(datagram, endpoint):
-            self._stats.dropped["not sent"] += 1
+            self._stats.dropped[DropReason.NOT_SENT] += 1
 
     # The protocol's own; each returns a payload.
 
@@ -198,7 +199,7 @@ class Handlers:
 
     def _room(self, request: Request) -> int:
         """Bytes that the payload of an answer may have."""
-        return min(request.room, self._params.max_answer_bytes) - HEADER_BYTES
+        return min(request.reply_budget, self._params.max_answer_bytes) - HEADER_BYTES
 
     def _nearest_of(
         self, contacts: list[Contact], key: bytes, version: int, room: int

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from hmac import compare_digest
 
 from kademlua.core.contact import Endpoint
+from kademlua.core.reasons import DropReason
 from kademlua.core.security.network_key import TAG_BYTES, Tagger
 from kademlua.core.security.replay_protection import (
     NO_TRAILER,
@@ -99,21 +100,21 @@ class KeyedTransport:
     def _receive(self, datagram: bytes, endpoint: Endpoint) -> None:
         """Let a datagram in, or not; called by the event loop's greenlet."""
         if len(datagram) < _SHORTEST:
-            self._dropped["short"] += 1
+            self._dropped[DropReason.SHORT] += 1
             return
         body, its_tag = datagram[:-TAG_BYTES], datagram[-TAG_BYTES:]
         tag = self._begin_tag()
         tag.update(body)
         is_right = compare_digest(tag.digest(), its_tag)
         if not is_right and not self._tagger.is_by_another(body, its_tag):
-            self._dropped["bad tag"] += 1
+            self._dropped[DropReason.BAD_MAC] += 1
             return
         call = body[CALL_AT]
         if call == REQUEST:
             reason = self._why_not(endpoint, body)
             if reason is not None:
                 self._dropped[reason] += 1
-                if reason == "unproven":
+                if reason is DropReason.UNPROVEN:
                     self._challenge(body, endpoint)
                 return
         elif call == CHALLENGE:
@@ -135,7 +136,7 @@ class KeyedTransport:
         may = len(ticket) == TICKET_BYTES and self._repeats.may(rpc_id, ticket)
         request = self.in_flight(rpc_id, endpoint) if may else None
         if request is None:
-            self._dropped["unasked challenge"] += 1
+            self._dropped[DropReason.UNEXPECTED_CHALLENGE] += 1
             return
         self._repeats.note(rpc_id, ticket)
         self._sessions.take(endpoint, ticket)

@@ -9,6 +9,7 @@ import gevent
 from gevent.event import AsyncResult
 
 from kademlua.core.errors import StorageError, StoreFailed
+from kademlua.core.reasons import Purpose
 from kademlua.core.results import Publication, SavedPublications, StoreReport
 from kademlua.runtime.context import Context
 from kademlua.runtime.worker_pool import Crew
@@ -131,7 +132,7 @@ class Publications:
 
     def _store(self, publication: Publication) -> StoreReport:
         key, encoded, ttl = publication
-        return self._storing.store(key, encoded, ttl, overwrite=False, cause="publish")
+        return self._storing.store(key, encoded, ttl, overwrite=False, cause=Purpose.PUBLISH)
 
     def _plan(self, publication: Publication) -> None:
         seconds = min(publication.ttl / 2, self._params.republish_interval)

@@ -7,6 +7,7 @@ from gevent.event import AsyncResult
 from kademlua.core.contact import Contact
 from kademlua.core.errors import RecordRefused, StoreFailed, StoreRefused
 from kademlua.core.ids import to_int
+from kademlua.core.reasons import Purpose
 from kademlua.core.results import StoreReport
 from kademlua.core.values.tombstones import Tombstones
 from kademlua.core.wire import replies, requests
@@ -47,7 +48,7 @@ class Storing:
         *,
         overwrite: bool = False,
         swaps: int | None = None,
-        cause: str = "store",
+        cause: Purpose = Purpose.STORE,
     ) -> StoreReport:
         """Store a bencoded value on the ``replicas`` nodes closest to its key, for so many
         seconds; with ``swaps``, in place of the signed record of that sequence number.
@@ -90,7 +91,7 @@ class Storing:
         Twice as many are told as should hold it: some may not have let go yet. Raises
         StoreFailed where nobody answered.
         """
-        search = self._operations.search_nodes(key, cause="remove")
+        search = self._operations.search_nodes(key, cause=Purpose.REMOVE)
         found = search.lookup.known(2 * self._params.replicas)
         report = StoreReport()
         own = self._context.contact
@@ -105,7 +106,7 @@ class Storing:
             self._caller, self._liveliness, question, report, replies.read_remove, shown
         )
         placement.run(found, [])
-        self._context.stats.caused["remove"] += placement.sent
+        self._context.stats.caused[Purpose.REMOVE] += placement.sent
         if found and not report.acknowledged:
             raise StoreFailed(report.why_failed("removed the value"), report)
         return report

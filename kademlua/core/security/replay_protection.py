@@ -12,6 +12,7 @@ from itertools import islice
 from struct import Struct
 
 from kademlua.core.contact import Endpoint
+from kademlua.core.reasons import DropReason
 
 TICKET_BYTES = 8
 TRAILER = Struct("!8sQ")
@@ -61,7 +62,7 @@ class Session:
         self.newest = self.mark = counter
         self.missing = _ALL_BELOW
 
-    def why_not(self, counter: int) -> str | None:
+    def why_not(self, counter: int) -> DropReason | None:
         """Take in a counter that came with the ticket; the reason where it can't be new."""
         left_out = counter - self.newest - 1
         if left_out >= 0:
@@ -72,7 +73,7 @@ class Session:
             return None
         below = self.mark - counter
         if self.newest - counter >= WINDOW or below < 0 or not self.missing >> below & 1:
-            return "replayed"
+            return DropReason.REPLAYED
         self.missing ^= 1 << below
         return None
 
@@ -96,7 +97,7 @@ class Sessions:
 
     # Requests that come in.
 
-    def why_not(self, endpoint: Endpoint, request: bytes) -> str | None:
+    def why_not(self, endpoint: Endpoint, request: bytes) -> DropReason | None:
         """Take in a request that ends with ticket and counter: None where it is a new one;
         ``replayed`` where it came before; ``unproven`` where that can't be told: challenge it."""
         ticket, counter = _trailer_of(request, -TRAILER.size)
@@ -110,10 +111,10 @@ class Sessions:
 
     def _why_not_begun(
         self, session: Session | None, endpoint: Endpoint, ticket: bytes, counter: int
-    ) -> str | None:
+    ) -> DropReason | None:
         """The same of a ticket that the endpoint has not shown yet: a challenge's, if new."""
         if ticket != self.ticket(endpoint):
-            return "unproven"
+            return DropReason.UNPROVEN
         session = session or self._begin(endpoint)
         session.begin_at(ticket, counter)
         session.proven = ticket

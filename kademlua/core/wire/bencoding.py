@@ -12,6 +12,7 @@ from typing import Any
 import bencoder
 
 from kademlua.core.errors import WireError
+from kademlua.core.reasons import DropReason
 
 MAX_DEPTH = 64
 """Lists and dictionaries within each other. The extension recurses on the C stack, and
@@ -45,7 +46,7 @@ def decode(data: bytes) -> Any:
             return value
     except (bencoder.BTFailure, ValueError, OverflowError):
         pass
-    raise WireError("not bencoded")
+    raise WireError(DropReason.NOT_BENCODED)
 
 
 def _walk(data: bytes) -> None:
@@ -54,7 +55,7 @@ def _walk(data: bytes) -> None:
     while position < len(data):
         token = _TOKEN.match(data, position)
         if token is None:
-            raise WireError("not bencoded")
+            raise WireError(DropReason.NOT_BENCODED)
         position = token.end()
         length, _number, opening, end = token.groups()
         if length is not None:
@@ -62,7 +63,7 @@ def _walk(data: bytes) -> None:
         elif opening is not None:
             depth += 1
             if depth > MAX_DEPTH:
-                raise WireError("nested too deeply")
+                raise WireError(DropReason.NESTED_TOO_DEEPLY)
         elif end is not None:
             depth -= 1
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from kademlua.core.errors import WireError
 from kademlua.core.ids import ID_BYTES
+from kademlua.core.reasons import DropReason
 from kademlua.core.wire import bencoding, fast_decode
 
 VERSION = 1
@@ -30,6 +31,7 @@ RPC_ID_BYTES = 8
 _HEADER = struct.Struct("!B20s8sBH")
 MAX_PAYLOAD = 65_507 - _HEADER.size
 """What fits a UDP datagram on IPv4: 65,475 bytes."""
+MAX_DATAGRAM = MAX_PAYLOAD + _HEADER.size
 _SHORT_HEADER = struct.Struct("!B20s8sB")
 HEADER_BYTES = _HEADER.size
 SHORTEST = _SHORT_HEADER.size
@@ -37,14 +39,15 @@ SHORTEST = _SHORT_HEADER.size
 CALL_AT = SHORTEST - 1
 """Where the call byte stands."""
 RPC_ID_AT = CALL_AT - RPC_ID_BYTES
-UNBOUNDED = MAX_PAYLOAD + _HEADER.size
-"""The room of an answer to a sender whose address is verified."""
 
 
 class Request:
     """A peer's question: who asks, under which rpc id, for what."""
 
-    __slots__ = ("args", "name", "read_only", "room", "rpc_id", "sender_id", "version")
+    __slots__ = (
+        "args", "is_validated", "name", "read_only", "reply_budget", "rpc_id", "sender_id",
+        "version",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -63,9 +66,15 @@ class Request:
         """The minor version that the sender speaks: 0 where it does not say."""
         self.read_only = read_only
         """The sender is a client: it is not to enter routing tables."""
-        self.room = UNBOUNDED
-        """Bytes that a datagram in answer may have: few where the sender's address may be
-        forged."""
+        self.is_validated = True
+        """Whether the sender has proved that it receives packets at its address."""
+        self.reply_budget = MAX_DATAGRAM
+        """Bytes that a reply may have: few while the sender's address may be forged."""
+
+    def mark_validated(self) -> None:
+        """Record that the sender receives packets at its address."""
+        self.is_validated = True
+        self.reply_budget = MAX_DATAGRAM
 
 
 class Response:
@@ -88,11 +97,11 @@ def decode(datagram: bytes) -> Request | Response:
         return _decode_short(datagram)
     version, sender_id, rpc_id, call, length = _HEADER.unpack_from(datagram)
     if version != VERSION:
-        raise WireError("other version")
+        raise WireError(DropReason.OTHER_VERSION)
     end = _HEADER.size + length
     if call == REQUEST or call == RESPONSE:
         if end > size:
-            raise WireError("cut")
+            raise WireError(DropReason.TRUNCATED)
         payload = datagram[_HEADER.size : end]
         if call == RESPONSE:
             return Response(sender_id, rpc_id, call, payload)
@@ -103,13 +112,13 @@ def decode(datagram: bytes) -> Request | Response:
 def _decode_short(datagram: bytes) -> Response:
     """An error response, which ends behind the call byte."""
     if len(datagram) < _SHORT_HEADER.size:
-        raise WireError("short")
+        raise WireError(DropReason.SHORT)
     version, sender_id, rpc_id, call = _SHORT_HEADER.unpack_from(datagram)
     if version != VERSION:
-        raise WireError("other version")
+        raise WireError(DropReason.OTHER_VERSION)
     if call == NO_SUCH_RPC or call == RPC_RAISED:
         return Response(sender_id, rpc_id, call, b"")
-    raise WireError("short" if call in (REQUEST, RESPONSE) else "unknown call")
+    raise WireError(DropReason.SHORT if call in (REQUEST, RESPONSE) else DropReason.UNKNOWN_TYPE)
 
 
 def _decode_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> Request:
@@ -119,10 +128,10 @@ def _decode_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> Request:
         return Request(sender_id, rpc_id, shape.name, read, shape.version, shape.read_only)
     body = bencoding.decode(payload)
     if type(body) is not dict:
-        raise WireError("bad request")
+        raise WireError(DropReason.BAD_REQUEST)
     name, args = body.get(b"name"), body.get(b"args")
     if type(name) is not bytes or type(args) is not list:
-        raise WireError("bad request")
+        raise WireError(DropReason.BAD_REQUEST)
     version = body.get(b"v", 0)
     return Request(
         sender_id,
@@ -141,7 +150,7 @@ def decode_values(payload: bytes) -> list[Any]:
         return known
     values: list[Any] = bencoding.decode(payload)
     if type(values) is not list:
-        raise WireError("bad response")
+        raise WireError(DropReason.BAD_RESPONSE)
     return values
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from kademlua.core.contact import PACKED_V4, PACKED_V6, Contact, ContactPool, join_listed
 from kademlua.core.errors import WireError
 from kademlua.core.ids import ID_BYTES
+from kademlua.core.reasons import DropReason
 from kademlua.core.wire import bencoding
 
 PONG = b"li5ee"
@@ -139,7 +140,7 @@ def read_findnode(values: list[Any], pool: ContactPool, reach: Reach) -> list[Co
         return _read_closest(first, pool, reach)
     if type(first) is list:
         return _read_listed(first, pool, reach)
-    raise WireError("bad response")
+    raise WireError(DropReason.BAD_RESPONSE)
 
 
 def read_retval(values: list[Any]) -> list[Any]:
@@ -149,7 +150,7 @@ def read_retval(values: list[Any]) -> list[Any]:
         found = first.get(b"retval", [])
         if type(found) is list:
             return found
-    raise WireError("bad response")
+    raise WireError(DropReason.BAD_RESPONSE)
 
 
 def read_more(values: list[Any]) -> int:
@@ -168,7 +169,7 @@ def read_token(values: list[Any]) -> bytes:
 def read_store(values: list[Any]) -> str | None:
     """None where a value was stored, else why not."""
     if not values or type(values[0]) is not int:
-        raise WireError("bad response")
+        raise WireError(DropReason.BAD_RESPONSE)
     if values[0] == 1:
         return None
     if len(values) > 1 and type(values[1]) is bytes:
@@ -179,7 +180,7 @@ def read_store(values: list[Any]) -> str | None:
 def read_remove(values: list[Any]) -> str | None:
     """None: whoever answers a remove with a number has the value no more."""
     if not values or type(values[0]) is not int:
-        raise WireError("bad response")
+        raise WireError(DropReason.BAD_RESPONSE)
     return None
 
 
@@ -203,7 +204,7 @@ def is_client(payload: bytes) -> bool:
 def read_contact(packed: Any, pool: ContactPool) -> Contact:
     """A single packed contact."""
     if type(packed) is not bytes:
-        raise WireError("bad contact")
+        raise WireError(DropReason.BAD_CONTACT)
     return pool.unpack(packed)
 
 
@@ -214,7 +215,7 @@ def read_getsocket(values: list[Any]) -> tuple[str, int]:
         addr, port = first.get(b"addr"), first.get(b"port")
         if type(addr) is bytes and type(port) is int and len(addr) <= 64 and 0 < port < 65536:
             return addr.decode(errors="replace"), port
-    raise WireError("bad response")
+    raise WireError(DropReason.BAD_RESPONSE)
 
 
 def _read_closest(answer: dict[bytes, Any], pool: ContactPool, reach: Reach) -> list[Contact]:
@@ -227,7 +228,7 @@ def _read_closest(answer: dict[bytes, Any], pool: ContactPool, reach: Reach) -> 
         (answer.get(b"closest6", b""), PACKED_V6, reach[1]),
     ):
         if type(packed) is not bytes:
-            raise WireError("bad response")
+            raise WireError(DropReason.BAD_RESPONSE)
         if packed and is_reached:
             contacts += pool.unpack_all(packed[: MAX_CONTACTS * size], size)
     return contacts
@@ -237,16 +238,16 @@ def _read_listed(listed: list[Any], pool: ContactPool, reach: Reach) -> list[Con
     contacts = []
     for item in listed[:MAX_CONTACTS]:
         if type(item) is not list or len(item) < 3:
-            raise WireError("bad contact")
+            raise WireError(DropReason.BAD_CONTACT)
         addr, port, node_id = item[:3]
         if type(addr) is not bytes or type(port) is not int or type(node_id) is not bytes:
-            raise WireError("bad contact")
+            raise WireError(DropReason.BAD_CONTACT)
         if len(addr) > 64 or len(node_id) != ID_BYTES:
-            raise WireError("bad contact")
+            raise WireError(DropReason.BAD_CONTACT)
         try:
             contact = pool.contact(addr.decode("ascii"), port, node_id)
         except ValueError:  # UnicodeDecodeError is one too
-            raise WireError("bad contact") from None
+            raise WireError(DropReason.BAD_CONTACT) from None
         if reach[contact.is_ipv6]:
             contacts.append(contact)
     return contacts

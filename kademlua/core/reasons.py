@@ -1,0 +1,65 @@
+"""Why a packet, a response, a store or a call is counted as it is: one enumeration each.
+
+Members are strings, since statistics, metrics and refusals show them as they stand here.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class DropReason(StrEnum):
+    """Why a datagram is dropped (``Stats.dropped``)."""
+
+    SHORT = "short"
+    TRUNCATED = "cut"
+    OTHER_VERSION = "other version"
+    UNKNOWN_TYPE = "unknown call"
+    NOT_BENCODED = "not bencoded"
+    NESTED_TOO_DEEPLY = "nested too deeply"
+    BAD_REQUEST = "bad request"
+    BAD_RESPONSE = "bad response"
+    BAD_CONTACT = "bad contact"
+    OWN_ID = "own id"
+    PORT_ZERO = "port 0"
+    BUSY = "busy"
+    NOT_SENT = "not sent"
+    BAD_MAC = "bad tag"
+    UNPROVEN = "unproven"
+    REPLAYED = "replayed"
+    UNEXPECTED_CHALLENGE = "unasked challenge"
+
+
+class MatchFailure(StrEnum):
+    """Why a response belongs to no call in flight; also counted in ``Stats.dropped``."""
+
+    UNEXPECTED = "unasked response"
+    OTHER_ENDPOINT = "response from elsewhere"
+    OTHER_ID = "response of another id"
+
+
+class DeferralOutcome(StrEnum):
+    """What became of a request that waited for a proof of its sender's address."""
+
+    SERVED = "served"
+    NO_SPACE = "no room"
+    NO_PROOF = "no proof"
+
+
+class Purpose(StrEnum):
+    """What a call to another node is for (``Stats.caused``)."""
+
+    FIND_NODE = "find_node"
+    FIND_VALUE = "find_value"
+    STORE = "store"
+    REMOVE = "remove"
+    CALL = "call"
+    PUBLISH = "publish"
+    REPLICATE = "replicate"
+    READ_REPAIR = "mend"
+    LEAVE = "leave"
+    JOIN = "join"
+    MAINTAIN = "settle"
+    REFRESH = "refresh"
+    PROBE = "probe"
+    REACH = "reach"

@@ -1,0 +1,34 @@
+"""The RPCs of the protocol: their names, who may call them, and where their write token is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """One RPC of the protocol."""
+
+    name: str
+    needs_validation: bool = False
+    """Whether only a sender with a validated address is served."""
+    token_argument: int | None = None
+    """The index of the argument that may hold a write token; None if there is none."""
+
+
+RPCS = {
+    rpc.name.encode(): rpc
+    for rpc in (
+        Rpc("ping"),
+        Rpc("findnode"),
+        Rpc("findvalue"),
+        Rpc("store", needs_validation=True, token_argument=3),
+        Rpc("getsocket"),
+        Rpc("remove", needs_validation=True, token_argument=2),
+        Rpc("leave"),
+        Rpc("lacks", needs_validation=True),
+        Rpc("reach", needs_validation=True),
+        Rpc("reached"),
+    )
+}
+"""By the name that a request carries."""
