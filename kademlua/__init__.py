@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 from kademlua.core.contact import Contact, ContactPool, Endpoint
 from kademlua.core.errors import (
-    CryptoMissing,
+    BadArguments,
+    CasMismatch,
+    CryptoUnavailable,
     KademluaError,
     KeyFileError,
     NodeClosed,
@@ -26,18 +28,16 @@ from kademlua.core.errors import (
     RecordRefused,
     RecordStale,
     RpcFailed,
-    RpcRefused,
     RpcTimeout,
     StorageError,
     StoreFailed,
     StoreRefused,
-    SwapRefused,
     TooManyCalls,
     WireError,
 )
 from kademlua.core.ids import sha1
 from kademlua.core.params import Params
-from kademlua.core.results import Answer, Publication, Recorded, SavedPublications, StoreReport
+from kademlua.core.results import Answer, Publication, PublicationStore, PutResult, StoreReport
 from kademlua.core.values.records import SignedRecord
 from kademlua.crypto.key_files import read_network_key
 from kademlua.crypto.signing import Signer, SigningKey
@@ -53,23 +53,25 @@ __version__ = "0.1.0"
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 # Loaded when they are asked for: a gevent program does without asyncio.
-_HOSTS = {"AsyncNode": "async_node", "ThreadedNode": "threaded_node"}
+_BRIDGES = {"AsyncNode": "async_node", "ThreadedNode": "threaded_node"}
 
 
 def __getattr__(name: str) -> type[AsyncNode] | type[ThreadedNode]:
-    if name not in _HOSTS:
+    if name not in _BRIDGES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"kademlua.bridges.{_HOSTS[name]}")
-    host: type[AsyncNode] | type[ThreadedNode] = getattr(module, name)
-    return host
+    module = importlib.import_module(f"kademlua.bridges.{_BRIDGES[name]}")
+    bridge: type[AsyncNode] | type[ThreadedNode] = getattr(module, name)
+    return bridge
 
 
 __all__ = [
     "Answer",
     "AsyncNode",
+    "BadArguments",
+    "CasMismatch",
     "Contact",
     "ContactPool",
-    "CryptoMissing",
+    "CryptoUnavailable",
     "Endpoint",
     "KademluaError",
     "KeyFileError",
@@ -80,15 +82,14 @@ __all__ = [
     "ParamsError",
     "Pong",
     "Publication",
+    "PublicationStore",
+    "PutResult",
     "RecordExpired",
     "RecordForged",
     "RecordRefused",
     "RecordStale",
-    "Recorded",
     "RpcFailed",
-    "RpcRefused",
     "RpcTimeout",
-    "SavedPublications",
     "SignedRecord",
     "Signer",
     "SigningKey",
@@ -96,7 +97,6 @@ __all__ = [
     "StoreFailed",
     "StoreRefused",
     "StoreReport",
-    "SwapRefused",
     "ThreadedNode",
     "TooManyCalls",
     "WireError",

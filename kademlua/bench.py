@@ -20,14 +20,14 @@ from kademlua.core.params import Params
 from kademlua.node.node import Node
 
 VALUE_BYTES = 100
-_JOINING = 8
+_JOIN_CONCURRENCY = 8
 
 Progress = Callable[[str, int, int], None]
 """Told of a phase's name, how much of it is done, and how much there is."""
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
+class PhaseResult:
     """What one part of the workload took. Times are those of single operations; the CPU is
     that of the whole process, which plays all nodes, divided by the operations."""
 
@@ -41,7 +41,7 @@ class Phase:
 
 
 @dataclass(slots=True)
-class Result:
+class BenchResult:
     """The figures of one run."""
 
     nodes: int
@@ -51,27 +51,27 @@ class Result:
     joined_cpu_s: float = 0.0
     kb_per_node: float = 0.0
     """Growth of the process's resident memory by a node at rest, in units of 1,000 bytes."""
-    phases: list[Phase] = field(default_factory=list)
+    phases: list[PhaseResult] = field(default_factory=list)
 
 
 def run(
     nodes: int,
     operations: int,
     *,
-    at_once: int = 32,
+    concurrency: int = 32,
     replicas: int = 20,
     seed: int = 1,
     progress: Progress = lambda name, done, total: None,
-) -> Result:
+) -> BenchResult:
     """Bring up ``nodes`` nodes, add and find ``operations`` values one at a time, and as many
-    again ``at_once`` at a time. Raises KademluaError where the nodes do not join."""
-    result = Result(nodes, replicas)
-    network = _bring_up(nodes, Params(replicas=replicas), result, progress)
+    again ``concurrency`` at a time. Raises KademluaError where the nodes do not join."""
+    result = BenchResult(nodes, replicas)
+    network = _start_network(nodes, Params(replicas=replicas), result, progress)
     try:
         rng = random.Random(seed)
         result.phases = [
             phase
-            for count in (1, at_once)
+            for count in (1, concurrency)
             for phase in _add_and_find(network, operations, count, rng, progress)
         ]
     finally:
@@ -80,11 +80,13 @@ def run(
     return result
 
 
-def _bring_up(count: int, params: Params, result: Result, progress: Progress) -> list[Node]:
+def _start_network(
+    count: int, params: Params, result: BenchResult, progress: Progress
+) -> list[Node]:
     """Nodes that have joined one network, in the result how long that took."""
     pool = ContactPool()
     gc.collect()
-    memory, cpu, began = _resident_bytes(), time.process_time(), time.perf_counter()
+    memory, cpu, started_at = _resident_bytes(), time.process_time(), time.perf_counter()
     first = Node(params=params, pool=pool)
     network = [first]
     try:
@@ -99,14 +101,14 @@ def _bring_up(count: int, params: Params, result: Result, progress: Progress) ->
             progress("join", len(network), count)
 
         # A few at a time: all at once would be a peak of memory that no node at rest has.
-        Pool(_JOINING).map(join, range(count - 1))
+        Pool(_JOIN_CONCURRENCY).map(join, range(count - 1))
         if not all(node.joined for node in network):
             raise KademluaError("a node did not join")
     except BaseException:
         for node in network:
             node.close(hand_over=False)
         raise
-    result.joined_s = time.perf_counter() - began
+    result.joined_s = time.perf_counter() - started_at
     result.joined_cpu_s = time.process_time() - cpu
     gevent.sleep(0.5)  # probes that were owed
     gc.collect()
@@ -115,16 +117,16 @@ def _bring_up(count: int, params: Params, result: Result, progress: Progress) ->
 
 
 def _add_and_find(
-    network: list[Node], operations: int, at_once: int, rng: random.Random, progress: Progress
-) -> list[Phase]:
+    network: list[Node], operations: int, concurrency: int, rng: random.Random, progress: Progress
+) -> list[PhaseResult]:
     """Add values from random nodes, then find each from another random node."""
     jobs = []
-    for number in range(operations):
+    for index in range(operations):
         writer = rng.choice(network)
         reader = rng.choice(network)
         while reader is writer and len(network) > 1:
             reader = rng.choice(network)
-        jobs.append((sha1(f"{at_once} {number}"), rng.randbytes(VALUE_BYTES), writer, reader))
+        jobs.append((sha1(f"{concurrency} {index}"), rng.randbytes(VALUE_BYTES), writer, reader))
 
     def add(number: int) -> bool:
         key, value, writer, _ = jobs[number]
@@ -134,9 +136,9 @@ def _add_and_find(
         key, value, _, reader = jobs[number]
         return any(value in answer.values for answer in reader.find_value(key))
 
-    suffix = "" if at_once == 1 else f", {at_once} at a time"
+    suffix = "" if concurrency == 1 else f", {concurrency} at a time"
     return [
-        _measure(name + suffix, operation, operations, at_once, progress)
+        _measure(name + suffix, operation, operations, concurrency, progress)
         for name, operation in (("add", add), ("find", find))
     ]
 
@@ -145,13 +147,13 @@ def _measure(
     name: str,
     operation: Callable[[int], bool],
     count: int,
-    at_once: int,
+    concurrency: int,
     progress: Progress,
-) -> Phase:
+) -> PhaseResult:
     times: list[float] = []
     succeeded: set[int] = set()
 
-    def one(number: int) -> None:
+    def run_one(number: int) -> None:
         began = time.perf_counter()
         try:
             if operation(number):
@@ -163,24 +165,24 @@ def _measure(
             progress(name, len(times), count)
 
     gc.collect()
-    cpu, began = time.process_time(), time.perf_counter()
-    if at_once == 1:
+    cpu, started_at = time.process_time(), time.perf_counter()
+    if concurrency == 1:
         for number in range(count):
-            one(number)
+            run_one(number)
     else:
-        workers = Pool(at_once)
+        workers = Pool(concurrency)
         for number in range(count):
-            workers.spawn(one, number)
+            workers.spawn(run_one, number)
         workers.join()
-    wall, cpu = time.perf_counter() - began, time.process_time() - cpu
+    elapsed, cpu = time.perf_counter() - started_at, time.process_time() - cpu
     times.sort()
-    return Phase(
+    return PhaseResult(
         name=name,
         operations=count,
         succeeded=len(succeeded),
         p50_ms=1000 * times[count // 2],
         p99_ms=1000 * times[min(count - 1, count * 99 // 100)],
-        per_second=count / wall,
+        per_second=count / elapsed,
         cpu_ms=1000 * cpu / count,
     )
 

@@ -25,38 +25,38 @@ from kademlua.node.node import Node
 
 logger = logging.getLogger(__name__)
 
-SERVICE = "_kademlua._udp.local."
-PAUSE = 10.0
+SERVICE_TYPE = "_kademlua._udp.local."
+JOIN_INTERVAL = 10.0
 """Seconds between two times of meeting those who were found."""
-_AT_ONCE = 8
+_MAX_PER_ROUND = 8
 """Nodes met at a time."""
-_WAITING = 256
+_MAX_QUEUED = 256
 """Addresses that wait for their turn; of more, the oldest are left out: on a link with so many
 nodes, those that were met know the others."""
-_ANSWER_MS = 3_000
-_LONGEST_LABEL = 64
+_RESOLVE_TIMEOUT_MS = 3_000
+_MAX_LABEL_CHARS = 64
 
 
-class Discovery:
+class MdnsDiscovery:
     """While entered, the node is announced, and meets whom it hears of."""
 
     def __init__(self, node: Node, labels: Sequence[str] = ("",)) -> None:
         """``labels`` tell networks on one link apart. The first one is announced; nodes of
         other ones than these are left alone."""
-        if any(len(label) > _LONGEST_LABEL for label in labels):
-            raise ValueError(f"a label has at most {_LONGEST_LABEL} characters")
+        if any(len(label) > _MAX_LABEL_CHARS for label in labels):
+            raise ValueError(f"a label has at most {_MAX_LABEL_CHARS} characters")
         self._node = node
         self._labels = labels
-        self._found: deque[Endpoint] = deque(maxlen=_WAITING)
-        self._heard = Event()
+        self._queue: deque[Endpoint] = deque(maxlen=_MAX_QUEUED)
+        self._found_event = Event()
         hub = gevent.get_hub()
         self._pool = hub.threadpool
         self._wake = hub.loop.async_()
         self._zeroconf: zeroconf.Zeroconf | None = None
         self._greenlet: Greenlet[..., None] | None = None
 
-    def __enter__(self) -> Discovery:
-        self._wake.start(self._heard.set)
+    def __enter__(self) -> MdnsDiscovery:
+        self._wake.start(self._found_event.set)
         self._greenlet = gevent.spawn(self._run)
         return self
 
@@ -77,38 +77,38 @@ class Discovery:
 
     def _run(self) -> None:
         try:
-            self._zeroconf = self._pool.apply(self._open)
+            self._zeroconf = self._pool.apply(self._open_zeroconf)
             self._pool.apply(self._announce, (self._zeroconf,))
         except (OSError, zeroconf.Error) as error:
             logger.warning("nodes on this link can't be discovered: %s", error)
             return
         while True:
-            self._heard.wait()
-            self._heard.clear()
-            self._meet()
-            gevent.sleep(PAUSE)
-            if self._found:
-                self._heard.set()
+            self._found_event.wait()
+            self._found_event.clear()
+            self._add_found_peers()
+            gevent.sleep(JOIN_INTERVAL)
+            if self._queue:
+                self._found_event.set()
 
-    def _meet(self) -> None:
-        strangers: list[Endpoint] = []
-        known = {contact.endpoint for contact in self._node.table}
-        while self._found and len(strangers) < _AT_ONCE:
-            endpoint = self._found.popleft()
-            if endpoint not in known and endpoint not in strangers:
-                strangers.append(endpoint)
-        if not strangers:
+    def _add_found_peers(self) -> None:
+        new_endpoints: list[Endpoint] = []
+        known_endpoints = {contact.endpoint for contact in self._node.table}
+        while self._queue and len(new_endpoints) < _MAX_PER_ROUND:
+            endpoint = self._queue.popleft()
+            if endpoint not in known_endpoints and endpoint not in new_endpoints:
+                new_endpoints.append(endpoint)
+        if not new_endpoints:
             return
-        logger.info("new on this link: %s", ", ".join(map(format_endpoint, strangers)))
+        logger.info("new on this link: %s", ", ".join(map(format_endpoint, new_endpoints)))
         try:
-            self._node.meet(strangers)
+            self._node.add_peers(new_endpoints)
         except KademluaError as error:
             logger.info("could not meet them: %s", error)
 
     # In threads.
 
-    def _open(self) -> zeroconf.Zeroconf:
-        host = self._node.local[0]
+    def _open_zeroconf(self) -> zeroconf.Zeroconf:
+        host = self._node.local_endpoint[0]
         if ipaddress.ip_address(host).is_unspecified:
             found = zeroconf.Zeroconf(ip_version=zeroconf.IPVersion.All)
         else:
@@ -116,39 +116,39 @@ class Discovery:
         return found
 
     def _announce(self, daemon: zeroconf.Zeroconf) -> None:
-        host, port = self._node.local
+        host, port = self._node.local_endpoint
         daemon.register_service(
             zeroconf.ServiceInfo(
-                SERVICE,
-                self._name,
-                parsed_addresses=own_addresses(host),
+                SERVICE_TYPE,
+                self._service_name,
+                parsed_addresses=announced_addresses(host),
                 port=port,
                 properties={"net": self._labels[0]},
             )
         )
-        zeroconf.ServiceBrowser(daemon, SERVICE, handlers=[self._heard_of])
+        zeroconf.ServiceBrowser(daemon, SERVICE_TYPE, handlers=[self._on_service_change])
 
     @property
-    def _name(self) -> str:
-        return f"{self._node.id.hex()}.{SERVICE}"
+    def _service_name(self) -> str:
+        return f"{self._node.id.hex()}.{SERVICE_TYPE}"
 
-    def _heard_of(
+    def _on_service_change(
         self,
         zeroconf: zeroconf.Zeroconf,
         service_type: str,
         name: str,
         state_change: zeroconf.ServiceStateChange,
     ) -> None:
-        if state_change.name == "Removed" or name == self._name:
+        if state_change.name == "Removed" or name == self._service_name:
             return
-        info = zeroconf.get_service_info(service_type, name, _ANSWER_MS)
+        info = zeroconf.get_service_info(service_type, name, _RESOLVE_TIMEOUT_MS)
         if info is not None:
-            for endpoint in endpoints_of(info, self._labels):
-                self._found.append(endpoint)
+            for endpoint in service_endpoints(info, self._labels):
+                self._queue.append(endpoint)
                 self._wake.send()
 
 
-def endpoints_of(info: Any, labels: Sequence[str]) -> list[Endpoint]:
+def service_endpoints(info: Any, labels: Sequence[str]) -> list[Endpoint]:
     """Where an announced node is; nowhere where it is of a network with another label.
 
     ``info`` is a ``zeroconf.ServiceInfo``, as a stranger wrote it.
@@ -157,7 +157,7 @@ def endpoints_of(info: Any, labels: Sequence[str]) -> list[Endpoint]:
     if label not in [each.encode() for each in labels] or not info.port:
         return []
     found = []
-    for addr in info.parsed_addresses()[:_AT_ONCE]:
+    for addr in info.parsed_addresses()[:_MAX_PER_ROUND]:
         try:
             found.append((canonical_address(addr)[0], info.port))
         except ValueError:  # with a scope, which stands for nothing elsewhere
@@ -165,18 +165,18 @@ def endpoints_of(info: Any, labels: Sequence[str]) -> list[Endpoint]:
     return found
 
 
-def own_addresses(host: str) -> list[str]:
+def announced_addresses(host: str) -> list[str]:
     """The addresses to announce of a node that listens on ``host``: where that is all of this
     machine's, those of its networks."""
     if not ipaddress.ip_address(host).is_unspecified:
         return [host]
     found = []
     for adapter in ifaddr.get_adapters():
-        for each in adapter.ips:
-            text = each.ip if isinstance(each.ip, str) else each.ip[0]
+        for adapter_ip in adapter.ips:
+            text = adapter_ip.ip if isinstance(adapter_ip.ip, str) else adapter_ip.ip[0]
             addr = ipaddress.ip_address(text.partition("%")[0])
             # Of IPv6, those of the link mean nothing without the name of the interface.
-            reached = addr.version == 4 or (host == "::" and not addr.is_link_local)
-            if reached and not addr.is_loopback:
+            is_routable = addr.version == 4 or (host == "::" and not addr.is_link_local)
+            if is_routable and not addr.is_loopback:
                 found.append(str(addr))
     return found

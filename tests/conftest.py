@@ -9,7 +9,7 @@ from hypothesis import settings
 
 from kademlua import ContactPool, Node, Params
 from kademlua.runtime.transport import UdpTransport
-from tests.support.peers import Peer
+from tests.support.peers import ScriptedPeer
 from tests.support.world import World
 
 # No example is timed; in CI every run tries the same examples.
@@ -17,7 +17,9 @@ settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
-QUICK = Params(rpc_timeout=1, bootstrap_retry=0.05, bootstrap_retry_max=0.2, settle_interval=0.2)
+QUICK_PARAMS = Params(
+    rpc_timeout=1, bootstrap_retry=0.05, bootstrap_retry_max=0.2, maintenance_interval=0.2
+)
 """For tests in which something has to time out."""
 
 
@@ -49,7 +51,7 @@ def make_node() -> Iterator[Callable[..., Node]]:
     nodes = []
 
     def make(**settings: object) -> Node:
-        node = Node(**{"params": QUICK} | settings)  # type: ignore[arg-type]
+        node = Node(**{"params": QUICK_PARAMS} | settings)  # type: ignore[arg-type]
         nodes.append(node)
         node.start()
         return node
@@ -76,12 +78,12 @@ def make_network(make_node: Callable[..., Node]) -> Callable[..., list[Node]]:
 
 
 @pytest.fixture
-def make_peer() -> Iterator[Callable[..., Peer]]:
+def make_peer() -> Iterator[Callable[..., ScriptedPeer]]:
     """Make a peer of which a test plays every byte, closed at the end."""
     peers = []
 
-    def make(node_id: bytes | None = None, host: str = "127.0.0.1") -> Peer:
-        peers.append(Peer(UdpTransport(host, 0, Params()), node_id or os.urandom(20)))
+    def make(node_id: bytes | None = None, host: str = "127.0.0.1") -> ScriptedPeer:
+        peers.append(ScriptedPeer(UdpTransport(host, 0, Params()), node_id or os.urandom(20)))
         return peers[-1]
 
     yield make

@@ -11,7 +11,7 @@ from kademlua.cli.bench import bench as command
 def test_every_operation_is_counted_and_succeeds() -> None:
     told = []
     result = bench.run(
-        10, 60, at_once=8, replicas=5, progress=lambda name, done, total: told.append(name)
+        10, 60, concurrency=8, replicas=5, progress=lambda name, done, total: told.append(name)
     )
     assert [phase.name for phase in result.phases] == [
         "add",

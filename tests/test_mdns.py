@@ -12,7 +12,7 @@ import sys
 import pytest
 from zeroconf import ServiceInfo
 
-from kademlua.mdns import SERVICE, endpoints_of, own_addresses
+from kademlua.mdns import SERVICE_TYPE, announced_addresses, service_endpoints
 from tests.support.programs import ROOT
 
 NAMESPACE = ["unshare", "--net"]
@@ -36,7 +36,7 @@ with ExitStack() as stack:
         node.start()
         stack.callback(node.close)
     for node, label in zip(nodes, ["new old", "old new", "new", "other"]):
-        stack.enter_context(mdns.Discovery(node, label.split()))
+        stack.enter_context(mdns.MdnsDiscovery(node, label.split()))
     until = time.monotonic() + 30
     while time.monotonic() < until and any(len(node.table) < 2 for node in nodes[:3]):
         gevent.sleep(0.05)
@@ -69,8 +69,8 @@ def test_nodes_on_a_link_find_each_other() -> None:
 
 def info(label: str, port: int, *addresses: str) -> ServiceInfo:
     return ServiceInfo(
-        SERVICE,
-        f"{40 * '0'}.{SERVICE}",
+        SERVICE_TYPE,
+        f"{40 * '0'}.{SERVICE_TYPE}",
         addresses=[
             socket.inet_pton(socket.AF_INET6 if ":" in each else socket.AF_INET, each)
             for each in addresses
@@ -82,22 +82,25 @@ def info(label: str, port: int, *addresses: str) -> ServiceInfo:
 
 def test_who_is_announced() -> None:
     announced = info("home", 8001, "192.0.2.7", "2001:db8::7")
-    assert endpoints_of(announced, ["work", "home"]) == [("192.0.2.7", 8001), ("2001:db8::7", 8001)]
-    assert endpoints_of(announced, [""]) == []
-    assert endpoints_of(announced, ["away"]) == []
+    assert service_endpoints(announced, ["work", "home"]) == [
+        ("192.0.2.7", 8001),
+        ("2001:db8::7", 8001),
+    ]
+    assert service_endpoints(announced, [""]) == []
+    assert service_endpoints(announced, ["away"]) == []
 
 
 @pytest.mark.parametrize("announced", [info("", 0, "192.0.2.7"), info("", 8001)])
 def test_an_announcement_of_nobody(announced: ServiceInfo) -> None:
-    assert endpoints_of(announced, [""]) == []
+    assert service_endpoints(announced, [""]) == []
 
 
 def test_an_announcement_of_a_crowd_is_cut() -> None:
     crowd = info("", 8001, *(f"192.0.2.{n}" for n in range(1, 200)))
-    assert len(endpoints_of(crowd, [""])) == 8
+    assert len(service_endpoints(crowd, [""])) == 8
 
 
 def test_what_is_announced_of_one_address() -> None:
-    assert own_addresses("127.0.0.1") == ["127.0.0.1"]
-    assert "127.0.0.1" not in own_addresses("0.0.0.0")
-    assert not any(":" in each for each in own_addresses("0.0.0.0"))
+    assert announced_addresses("127.0.0.1") == ["127.0.0.1"]
+    assert "127.0.0.1" not in announced_addresses("0.0.0.0")
+    assert not any(":" in each for each in announced_addresses("0.0.0.0"))

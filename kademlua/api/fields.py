@@ -14,136 +14,138 @@ from typing import Any
 from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError
 from kademlua.core.ids import from_hex
-from kademlua.core.json_codec import contact_json
+from kademlua.core.json_codec import contact_to_json
 from kademlua.core.results import StoreReport
 from kademlua.core.wire import bencoding, replies
-from kademlua.storage.export_format import Held
+from kademlua.storage.export_format import StoredValue
 
 
 class BadRequest(KademluaError):
     """A request makes no sense; the message names the field."""
 
 
-def packed_value(value: Any) -> str:
+def value_to_base64(value: Any) -> str:
     """A value as it stands in JSON; TypeError for what bencoding has no form for."""
-    return packed_bytes(replies.encode_value(value))
+    return bytes_to_base64(replies.encode_value(value))
 
 
-def packed_bytes(encoded: bytes) -> str:
+def bytes_to_base64(encoded: bytes) -> str:
     """A value that is bencoded already, as it stands in JSON."""
     return base64.b64encode(encoded).decode()
 
 
-def unpacked_value(text: str) -> Any:
-    """The value that ``packed_value`` was given; ValueError or WireError for anything else."""
+def value_from_base64(text: str) -> Any:
+    """The value that ``value_to_base64`` was given; ValueError or WireError for anything else."""
     return bencoding.decode(base64.b64decode(text, validate=True))
 
 
-def report_json(key: bytes, report: StoreReport) -> dict[str, Any]:
+def report_to_json(key: bytes, report: StoreReport) -> dict[str, Any]:
     """What became of a store: the contacts that took it, refused it, or did not answer."""
     return {
         "key": key.hex(),
-        "stored": [contact_json(each) for each in report.acknowledged],
-        "refused": [contact_json(each) | {"reason": reason} for each, reason in report.refused],
-        "silent": [contact_json(each) for each in report.silent],
+        "stored": [contact_to_json(each) for each in report.acknowledged],
+        "refused": [contact_to_json(each) | {"reason": reason} for each, reason in report.refused],
+        "silent": [contact_to_json(each) for each in report.timed_out],
     }
 
 
-def held_json(held: Held) -> dict[str, Any]:
+def stored_value_to_json(stored_value: StoredValue) -> dict[str, Any]:
     """A value that is kept, with whose it is."""
     return {
-        "key": held.key.hex(),
-        "owner": contact_json(held.owner),
-        "value": packed_bytes(held.encoded),
-        "direct": held.is_direct,
-        "left": round(held.left, 6),
+        "key": stored_value.key.hex(),
+        "owner": contact_to_json(stored_value.owner),
+        "value": bytes_to_base64(stored_value.encoded),
+        "direct": stored_value.from_owner,
+        "left": round(stored_value.remaining_seconds, 6),
     }
 
 
 class Fields:
-    """The fields of one request. Each is read once; ``end`` complains of those that nobody
-    asked for. All raise BadRequest."""
+    """The fields of one request. Each is read once; ``reject_unknown`` complains of those that
+    nobody asked for. All raise BadRequest."""
 
-    def __init__(self, given: Mapping[str, Any]) -> None:
-        self._left = dict(given)
+    def __init__(self, raw_fields: Mapping[str, Any]) -> None:
+        self._unread = dict(raw_fields)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._left
+        return name in self._unread
 
-    def end(self) -> None:
+    def reject_unknown(self) -> None:
         """There are no others."""
-        for name in self._left:
+        for name in self._unread:
             raise BadRequest(f"there is no field {name!r:.40} here")
 
     def key(self) -> bytes:
         """The field ``key``: 20 bytes."""
-        return _id("key", self._needed("key"))
+        return _parse_id("key", self._require("key"))
 
     def value(self) -> Any:
         """The field ``value``: int, bytes, list or dict."""
-        return _decoded(self._needed("value"))[1]
+        return _decode_value(self._require("value"))[1]
 
     def seconds(self, name: str) -> float | None:
         """A time; None where it is left out."""
-        given = self._left.pop(name, None)
-        return None if given is None else _seconds(name, given)
+        raw = self._unread.pop(name, None)
+        return None if raw is None else _parse_seconds(name, raw)
 
     def count(self, name: str, default: int) -> int:
         """A number from 1 on."""
-        given = self._left.pop(name, default)
-        if type(given) is not int or not 1 <= given < 1 << 63:
-            raise BadRequest(f"{name!r} is a number from 1 on, not {given!r:.40}")
-        return given
+        raw = self._unread.pop(name, default)
+        if type(raw) is not int or not 1 <= raw < 1 << 63:
+            raise BadRequest(f"{name!r} is a number from 1 on, not {raw!r:.40}")
+        return raw
 
     def flag(self, name: str) -> bool:
         """True or false, which it is where it is left out."""
-        given = self._left.pop(name, False)
-        if type(given) is not bool:
-            raise BadRequest(f"{name!r} is true or false, not {given!r:.40}")
-        return given
+        raw = self._unread.pop(name, False)
+        if type(raw) is not bool:
+            raise BadRequest(f"{name!r} is true or false, not {raw!r:.40}")
+        return raw
 
     def text(self, name: str) -> str:
         """A text."""
-        return _text(name, self._needed(name))
+        return _parse_text(name, self._require(name))
 
-    def contacts_address(self) -> tuple[str, int]:
+    def endpoint(self) -> tuple[str, int]:
         """The fields ``address`` and ``port``, as a contact has them; the address is an IP
         address."""
-        address = _text("address", self._needed("address"))
+        address = _parse_text("address", self._require("address"))
         try:
-            return Contact(address, _port(self._needed("port")), bytes(20)).endpoint
+            return Contact(address, _parse_port(self._require("port")), bytes(20)).endpoint
         except ValueError as error:
             raise BadRequest(f"no address: {error}") from None
 
-    def held(self) -> list[Held]:
-        """The field ``values``: what ``held_json`` makes."""
-        rows = self._needed("values")
+    def stored_values(self) -> list[StoredValue]:
+        """The field ``values``: what ``stored_value_to_json`` makes."""
+        rows = self._require("values")
         if not isinstance(rows, list):
             raise BadRequest(f"'values' is a list, not {rows!r:.40}")
-        return [held_of_json(row) for row in rows]
+        return [stored_value_from_json(row) for row in rows]
 
-    def _needed(self, name: str) -> Any:
+    def _require(self, name: str) -> Any:
         try:
-            return self._left.pop(name)
+            return self._unread.pop(name)
         except KeyError:
             raise BadRequest(f"the field {name!r} is missing") from None
 
 
-def held_of_json(row: Any) -> Held:
-    """What ``held_json`` was given; BadRequest for anything else."""
+def stored_value_from_json(row: Any) -> StoredValue:
+    """What ``stored_value_to_json`` was given; BadRequest for anything else."""
     if not isinstance(row, dict):
         raise BadRequest(f"a value that is kept is an object, not {row!r:.40}")
     try:
         owner = row["owner"]
         contact = Contact(
-            _text("address", owner["address"]), _port(owner["port"]), _id("id", owner["id"])
+            _parse_text("address", owner["address"]),
+            _parse_port(owner["port"]),
+            _parse_id("id", owner["id"]),
         )
-        return Held(
-            _id("key", row["key"]),
+        return StoredValue(
+            _parse_id("key", row["key"]),
             contact,
-            _decoded(row["value"])[0],
+            _decode_value(row["value"])[0],
             row["direct"] is True,
-            _seconds("left", row["left"]),
+            _parse_seconds("left", row["left"]),
         )
     except KeyError as error:
         raise BadRequest(f"the field {error} is missing") from None
@@ -151,39 +153,39 @@ def held_of_json(row: Any) -> Held:
         raise BadRequest(f"no owner: {error!s:.80}") from None
 
 
-def _id(name: str, given: Any) -> bytes:
+def _parse_id(name: str, raw: Any) -> bytes:
     try:
-        return from_hex(_text(name, given))
+        return from_hex(_parse_text(name, raw))
     except ValueError:
-        raise BadRequest(f"{name!r} is 40 hex digits, not {given!r:.60}") from None
+        raise BadRequest(f"{name!r} is 40 hex digits, not {raw!r:.60}") from None
 
 
-def _decoded(given: Any) -> tuple[bytes, Any]:
+def _decode_value(raw: Any) -> tuple[bytes, Any]:
     """A value bencoded, and as it is."""
     try:
-        encoded = base64.b64decode(_text("value", given), validate=True)
+        encoded = base64.b64decode(_parse_text("value", raw), validate=True)
         return encoded, bencoding.decode(encoded)
     except (ValueError, KademluaError) as error:
         raise BadRequest(f"'value' is bencoded and in base64: {error}") from None
 
 
-def _text(name: str, given: Any) -> str:
-    if not isinstance(given, str):
-        raise BadRequest(f"{name!r} is a text, not {given!r:.40}")
-    return given
+def _parse_text(name: str, raw: Any) -> str:
+    if not isinstance(raw, str):
+        raise BadRequest(f"{name!r} is a text, not {raw!r:.40}")
+    return raw
 
 
-def _port(given: Any) -> int:
-    if type(given) is not int:
-        raise BadRequest(f"'port' is a number, not {given!r:.40}")
-    return given
+def _parse_port(raw: Any) -> int:
+    if type(raw) is not int:
+        raise BadRequest(f"'port' is a number, not {raw!r:.40}")
+    return raw
 
 
-def _seconds(name: str, given: Any) -> float:
-    if isinstance(given, bool) or not isinstance(given, int | float):
-        raise BadRequest(f"{name!r} is a number of seconds, not {given!r:.40}")
+def _parse_seconds(name: str, raw: Any) -> float:
+    if isinstance(raw, bool) or not isinstance(raw, int | float):
+        raise BadRequest(f"{name!r} is a number of seconds, not {raw!r:.40}")
     try:
-        seconds = float(given)
+        seconds = float(raw)
     except OverflowError:
         seconds = math.inf
     if not math.isfinite(seconds):

@@ -10,14 +10,14 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from kademlua.bridges.base import Awaits, HostedNode
-from kademlua.bridges.thread_call import Call, idle
+from kademlua.bridges.base import AwaitableCalls, BridgedNode
+from kademlua.bridges.thread_call import ThreadCall, no_op_call
 from kademlua.core.errors import NodeClosed
 
-_Done = Callable[[Call], None]
+_DoneCallback = Callable[[ThreadCall], None]
 
 
-class AsyncNode(HostedNode, Awaits):
+class AsyncNode(BridgedNode, AwaitableCalls):
     """A node in a thread of its own. Its operations are coroutines, and may be awaited many
     at once; what is cancelled ends in the node, too.
 
@@ -29,7 +29,7 @@ class AsyncNode(HostedNode, Awaits):
     """
 
     _loop: asyncio.AbstractEventLoop | None = None
-    _ended: deque[tuple[Call, asyncio.Future[Any]]]
+    _finished: deque[tuple[ThreadCall, asyncio.Future[Any]]]
 
     async def __aenter__(self) -> AsyncNode:
         """Start, and wait for the first try to join."""
@@ -49,35 +49,39 @@ class AsyncNode(HostedNode, Awaits):
     ) -> None:
         await self.close()
 
-    async def _hand_over(
+    async def _submit(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         self._thread.check_process()
         return await self._wait(
-            self._thread.submit, partial(Call, function, (self._node, *args), kwargs)
+            self._thread.submit, partial(ThreadCall, function, (self._node, *args), kwargs)
         )
 
-    async def _finish(
+    async def _shutdown(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         if self._thread.is_forked:
             return
         with suppress(NodeClosed):  # by another one's close
-            await self._hand_over(function, args, kwargs)
-        await self._wait(self._thread.end, idle)
+            await self._submit(function, args, kwargs)
+        await self._wait(self._thread.stop, no_op_call)
         self._thread.join()
 
-    async def _wait(self, hand: Callable[[Call], None], make: Callable[[_Done], Call]) -> Any:
+    async def _wait(
+        self,
+        schedule: Callable[[ThreadCall], None],
+        make_call: Callable[[_DoneCallback], ThreadCall],
+    ) -> Any:
         """Make a call, hand it to the thread, and wait until it has ended; its result."""
         loop = asyncio.get_running_loop()
         if self._loop is None:
-            self._loop, self._ended = loop, deque()
+            self._loop, self._finished = loop, deque()
         elif self._loop is not loop:
             raise RuntimeError("an AsyncNode belongs to the loop in which it was first used")
         future: asyncio.Future[Any] = loop.create_future()
-        call = make(partial(self._tell, loop, future))
+        call = make_call(partial(self._on_call_done, loop, future))
         try:
-            hand(call)
+            schedule(call)
             return await future
         except (asyncio.CancelledError, GeneratorExit):
             self._thread.cancel(call)
@@ -85,27 +89,27 @@ class AsyncNode(HostedNode, Awaits):
         finally:
             del future, call  # no circle with the traceback of an error
 
-    def _tell(
-        self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], call: Call
+    def _on_call_done(
+        self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], call: ThreadCall
     ) -> None:
         """In the thread: the call has ended. The loop is woken once for all that end meanwhile."""
-        is_first = not self._ended
-        self._ended.append((call, future))
+        is_first = not self._finished
+        self._finished.append((call, future))
         if is_first:
             try:
-                loop.call_soon_threadsafe(self._take)
+                loop.call_soon_threadsafe(self._resolve_futures)
             except RuntimeError:  # the loop is closed, and nobody waits
-                self._ended.clear()
+                self._finished.clear()
 
-    def _take(self) -> None:
+    def _resolve_futures(self) -> None:
         """In the loop: hand on what has ended."""
-        ended = self._ended
-        while ended:
-            call, future = ended[0]
+        finished = self._finished
+        while finished:
+            call, future = finished[0]
             if not future.done():
-                value, error = call.take()
+                value, error = call.pop_outcome()
                 if error is None:
                     future.set_result(value)
                 else:
                     future.set_exception(error)
-            ended.popleft()  # only now: while there is one, nobody wakes the loop again
+            finished.popleft()  # only now: while there is one, nobody wakes the loop again

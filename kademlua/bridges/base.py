@@ -19,71 +19,73 @@ _R = TypeVar("_R")
 _R_co = TypeVar("_R_co", covariant=True)
 
 
-class Blocks:
+class BlockingCalls:
     """Marks a host of which an operation blocks and returns its result."""
 
 
-class Awaits:
+class AwaitableCalls:
     """Marks a host of which an operation is a coroutine."""
 
 
-class Operation(Generic[_P, _R_co]):
+class BridgedMethod(Generic[_P, _R_co]):
     """What type checkers see of an operation; at run time it is a function."""
 
     @overload
-    def __get__(self, host: None, kind: type) -> Callable[..., Any]: ...
+    def __get__(self, bridge: None, kind: type) -> Callable[..., Any]: ...
     @overload
-    def __get__(self, host: Blocks, kind: type) -> Callable[_P, _R_co]: ...
+    def __get__(self, bridge: BlockingCalls, kind: type) -> Callable[_P, _R_co]: ...
     @overload
-    def __get__(self, host: Awaits, kind: type) -> Callable[_P, Coroutine[Any, Any, _R_co]]: ...
-    def __get__(self, host: object, kind: type) -> Callable[..., Any]:
+    def __get__(
+        self, bridge: AwaitableCalls, kind: type
+    ) -> Callable[_P, Coroutine[Any, Any, _R_co]]: ...
+    def __get__(self, bridge: object, kind: type) -> Callable[..., Any]:
         """The operation of one host."""
         raise NotImplementedError
 
 
-def operation(
-    function: Callable[Concatenate[Node, _P], _R], *, is_last: bool = False
-) -> Operation[_P, _R]:
+def bridged(
+    method: Callable[Concatenate[Node, _P], _R], *, closes: bool = False
+) -> BridgedMethod[_P, _R]:
     """A method of ``Node`` as one of its hosts: made in its thread, waited for as they do.
 
     After the last one the thread ends.
     """
 
-    @functools.wraps(function)
-    def handed_over(host: HostedNode, /, *args: Any, **kwargs: Any) -> Any:
-        hand_over = host._finish if is_last else host._hand_over
-        return hand_over(function, args, kwargs)
+    @functools.wraps(method)
+    def call_in_thread(bridge: BridgedNode, /, *args: Any, **kwargs: Any) -> Any:
+        submit = bridge._shutdown if closes else bridge._submit
+        return submit(method, args, kwargs)
 
-    handed_over.__qualname__ = f"HostedNode.{function.__name__}"
-    return cast("Operation[_P, _R]", handed_over)
+    call_in_thread.__qualname__ = f"BridgedNode.{method.__name__}"
+    return cast("BridgedMethod[_P, _R]", call_in_thread)
 
 
-def _made_as(
-    maker: Callable[Concatenate[Node, _P], None],
+def _with_signature_of(
+    source: Callable[Concatenate[Node, _P], None],
 ) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, _P], None]]:
     """Give ``__init__`` the arguments of another."""
 
     def decorate(init: Callable[..., None]) -> Callable[Concatenate[Any, _P], None]:
-        return functools.wraps(maker)(init)
+        return functools.wraps(source)(init)
 
     return decorate
 
 
-class HostedNode:
+class BridgedNode:
     """A node and its thread."""
 
-    @_made_as(Node.__init__)
+    @_with_signature_of(Node.__init__)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._node = Node(*args, **kwargs)
         self._thread = HubThread(f"kademlua-{self._node.id.hex()[:8]}", self._node.close)
 
-    def _hand_over(
+    def _submit(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """Have ``function(node, *args, **kwargs)`` called in the thread; its result."""
         raise NotImplementedError
 
-    def _finish(
+    def _shutdown(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """The same, and then end the thread, and wait until it is gone. In a forked child there
@@ -107,9 +109,9 @@ class HostedNode:
         return self._node.contact
 
     @property
-    def local(self) -> Endpoint:
+    def local_endpoint(self) -> Endpoint:
         """The address and port that it is bound to."""
-        return self._node.local
+        return self._node.local_endpoint
 
     @property
     def reachable(self) -> bool | None:
@@ -134,29 +136,29 @@ class HostedNode:
 
     # What it does: one line for each method of Node.
 
-    start = operation(Node.start)
-    close = operation(Node.close, is_last=True)
-    wait_joined = operation(Node.wait_joined)
-    wait_closed = operation(Node.wait_closed)
-    stats = operation(Node.stats)
-    network_size = operation(Node.network_size)
-    call = operation(Node.call)
-    ping = operation(Node.ping)
-    is_alive = operation(Node.is_alive)
-    register = operation(Node.register)
-    meet = operation(Node.meet)
-    find_node = operation(Node.find_node)
-    find_value = operation(Node.find_value)
-    add = operation(Node.add)
-    overwrite = operation(Node.overwrite)
-    publish = operation(Node.publish)
-    unpublish = operation(Node.unpublish)
-    published = operation(Node.published)
-    remove = operation(Node.remove)
-    store = operation(Node.store)
-    put_immutable = operation(Node.put_immutable)
-    get_immutable = operation(Node.get_immutable)
-    put_signed = operation(Node.put_signed)
-    get_signed = operation(Node.get_signed)
-    observe = operation(Node.observe)
-    unobserve = operation(Node.unobserve)
+    start = bridged(Node.start)
+    close = bridged(Node.close, closes=True)
+    wait_joined = bridged(Node.wait_joined)
+    wait_closed = bridged(Node.wait_closed)
+    stats = bridged(Node.stats)
+    network_size = bridged(Node.network_size)
+    call = bridged(Node.call)
+    ping = bridged(Node.ping)
+    is_alive = bridged(Node.is_alive)
+    register = bridged(Node.register)
+    add_peers = bridged(Node.add_peers)
+    find_node = bridged(Node.find_node)
+    find_value = bridged(Node.find_value)
+    add = bridged(Node.add)
+    overwrite = bridged(Node.overwrite)
+    publish = bridged(Node.publish)
+    unpublish = bridged(Node.unpublish)
+    published = bridged(Node.published)
+    remove = bridged(Node.remove)
+    store = bridged(Node.store)
+    put_immutable = bridged(Node.put_immutable)
+    get_immutable = bridged(Node.get_immutable)
+    put_signed = bridged(Node.put_signed)
+    get_signed = bridged(Node.get_signed)
+    observe = bridged(Node.observe)
+    unobserve = bridged(Node.unobserve)

@@ -10,25 +10,25 @@ from gevent import Greenlet, GreenletExit
 from kademlua.core.errors import NodeClosed
 
 
-class Call:
+class ThreadCall:
     """A function to be called in the thread, and then what came of it."""
 
-    __slots__ = ("_args", "_error", "_function", "_kwargs", "_value", "done", "greenlet")
+    __slots__ = ("_args", "_error", "_function", "_kwargs", "_value", "greenlet", "on_done")
 
     def __init__(
         self,
         function: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        done: Callable[[Call], object],
+        on_done: Callable[[ThreadCall], object],
     ) -> None:
-        """``done`` is called when the call has ended; in the thread, so it must not block."""
-        self._function, self._args, self._kwargs, self.done = function, args, kwargs, done
+        """``on_done`` is called when the call has ended; in the thread, so it must not block."""
+        self._function, self._args, self._kwargs, self.on_done = function, args, kwargs, on_done
         self._value: Any = None
         self._error: BaseException | None = None
         self.greenlet: Greenlet[..., Any] | None = None
 
-    def make(self) -> None:
+    def run(self) -> None:
         """Call the function, and tell."""
         try:
             self._value = self._function(*self._args, **self._kwargs)
@@ -36,27 +36,27 @@ class Call:
             self._error = NodeClosed("the node is closed")
         except BaseException as error:  # whatever it is, it is the caller's
             self._error = error
-        self.done(self)
+        self.on_done(self)
 
     def fail(self, error: BaseException) -> None:
         """End without having been made."""
         self._error = error
-        self.done(self)
+        self.on_done(self)
 
-    def take(self) -> tuple[Any, BaseException | None]:
+    def pop_outcome(self) -> tuple[Any, BaseException | None]:
         """What it returned, and what it raised; once: the error's traceback knows this call."""
         error, self._error = self._error, None
         return self._value, error
 
 
-def nobody(_: Call) -> None:
+def ignore(_: ThreadCall) -> None:
     """Whom to tell of a call for which nobody waits."""
 
 
-def idle(done: Callable[[Call], object]) -> Call:
+def no_op_call(on_done: Callable[[ThreadCall], object]) -> ThreadCall:
     """A call of nothing: it only tells when it would be its turn."""
-    return Call(_nothing, (), {}, done)
+    return ThreadCall(_no_op, (), {}, on_done)
 
 
-def _nothing() -> None:
+def _no_op() -> None:
     pass

@@ -13,13 +13,13 @@ import gevent
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Waiter
 
-from kademlua.bridges.base import Blocks, HostedNode
+from kademlua.bridges.base import BlockingCalls, BridgedNode
 from kademlua.bridges.hub_thread import allocate_lock
-from kademlua.bridges.thread_call import Call, idle, nobody
+from kademlua.bridges.thread_call import ThreadCall, ignore, no_op_call
 from kademlua.core.errors import NodeClosed
 
 
-class ThreadedNode(HostedNode, Blocks):
+class ThreadedNode(BridgedNode, BlockingCalls):
     """A node in a thread of its own. Its calls block the thread that makes them, and may be
     made from many at once; in a thread in which gevent is at work only the greenlet.
 
@@ -47,38 +47,40 @@ class ThreadedNode(HostedNode, Blocks):
     ) -> None:
         self.close()
 
-    def _hand_over(
+    def _submit(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         thread = self._thread
         thread.check_process()
         if thread.is_current:  # one of the node's RPC functions
             return function(self._node, *args, **kwargs)
-        return self._wait(thread.submit, Call(function, (self._node, *args), kwargs, nobody))
+        return self._wait(thread.submit, ThreadCall(function, (self._node, *args), kwargs, ignore))
 
-    def _finish(
+    def _shutdown(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         thread = self._thread
         if thread.is_forked:
             return
         if thread.is_current:  # it can't wait for itself
-            call = Call(function, (self._node, *args), kwargs, lambda _: thread.end(idle(nobody)))
+            call = ThreadCall(
+                function, (self._node, *args), kwargs, lambda _: thread.stop(no_op_call(ignore))
+            )
             thread.submit(call)
             return
         with suppress(NodeClosed):  # by another one's close
-            self._hand_over(function, args, kwargs)
-        self._wait(thread.end, idle(nobody))
+            self._submit(function, args, kwargs)
+        self._wait(thread.stop, no_op_call(ignore))
         thread.join()
 
-    def _wait(self, hand: Callable[[Call], None], call: Call) -> Any:
+    def _wait(self, schedule: Callable[[ThreadCall], None], call: ThreadCall) -> Any:
         """Hand a call to the thread, and wait until it has ended; its result."""
         hub = get_hub_if_exists()
         if hub is None or hub.loop is None:
-            self._block(hand, call)
+            self._block_thread(schedule, call)
         else:
-            self._switch(hub, hand, call)
-        value, error = call.take()
+            self._block_greenlet(hub, schedule, call)
+        value, error = call.pop_outcome()
         if error is None:
             return value
         try:
@@ -86,29 +88,31 @@ class ThreadedNode(HostedNode, Blocks):
         finally:
             del error  # no circle with its traceback
 
-    def _block(self, hand: Callable[[Call], None], call: Call) -> None:
+    def _block_thread(self, schedule: Callable[[ThreadCall], None], call: ThreadCall) -> None:
         """Block this thread until the call has ended."""
-        ended = allocate_lock()
-        ended.acquire()
-        call.done = lambda _: ended.release()
+        done_lock = allocate_lock()
+        done_lock.acquire()
+        call.on_done = lambda _: done_lock.release()
         try:
-            hand(call)
-            ended.acquire()
+            schedule(call)
+            done_lock.acquire()
         except BaseException:  # of a signal's handler
             self._thread.cancel(call)
             raise
 
-    def _switch(self, hub: gevent.hub.Hub, hand: Callable[[Call], None], call: Call) -> None:
+    def _block_greenlet(
+        self, hub: gevent.hub.Hub, schedule: Callable[[ThreadCall], None], call: ThreadCall
+    ) -> None:
         """Block this greenlet only."""
         waiter: Waiter[None] = Waiter(hub)
         watcher = hub.loop.async_()
         watcher.start(waiter.switch, None)
-        call.done = lambda _: watcher.send()
+        call.on_done = lambda _: watcher.send()
         try:
-            hand(call)
+            schedule(call)
             waiter.get()
         except BaseException:  # a gevent.Timeout, a kill
-            call.done = nobody
+            call.on_done = ignore
             self._thread.cancel(call)
             raise
         finally:

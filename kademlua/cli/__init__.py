@@ -34,7 +34,7 @@ _COMMANDS = {
 
 @click.group(
     cls=CommandGroup,
-    commands_at=_COMMANDS,
+    import_paths=_COMMANDS,
     invoke_without_command=True,
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -34,7 +34,7 @@ def is_loopback(addr: str) -> bool:
     return ipaddress.ip_address(addr).is_loopback
 
 
-def own_hosts(targets: list[str]) -> list[str]:
+def bind_hosts(targets: list[str]) -> list[str]:
     """Addresses to bind a client to so that it reaches ``targets``, the best one first.
 
     On the loopback interface where that is enough, so that nobody else can talk to it.

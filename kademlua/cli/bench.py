@@ -40,10 +40,10 @@ def bench(
         result = benchmark.run(
             nodes,
             operations,
-            at_once=at_once,
+            concurrency=at_once,
             replicas=replicas,
             seed=seed,
-            progress=_progress if sys.stderr.isatty() else lambda name, done, total: None,
+            progress=_show_progress if sys.stderr.isatty() else lambda name, done, total: None,
         )
     except (KademluaError, OSError) as error:
         raise click.ClickException(str(error)) from None
@@ -53,14 +53,14 @@ def bench(
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(result), indent=2))
     else:
-        click.echo(_text(result))
+        click.echo(_format_result(result))
 
 
-def _progress(name: str, done: int, total: int) -> None:
+def _show_progress(name: str, done: int, total: int) -> None:
     click.echo(f"\r\033[K{name}: {done} of {total}", nl=False, err=True)
 
 
-def _text(result: benchmark.Result) -> str:
+def _format_result(result: benchmark.BenchResult) -> str:
     lines = [
         f"{result.nodes} nodes joined in {result.joined_s:.2f} s "
         f"({result.joined_cpu_s:.2f} s of CPU), {result.kb_per_node:.0f} kB a node at rest",

@@ -12,27 +12,27 @@ from typing import Any
 
 import click
 
-from kademlua.api.fields import packed_value, unpacked_value
+from kademlua.api.fields import value_from_base64, value_to_base64
 from kademlua.cli.addresses import resolve
-from kademlua.cli.connect import asked, daemon, through_daemon
-from kademlua.cli.ephemeral_client import ping_once
+from kademlua.cli.connect import connect, daemon_options, open_api
+from kademlua.cli.ephemeral_client import ping_until_reply
 from kademlua.cli.lookup_tree import lookup_tree
 from kademlua.cli.options import (
     endpoint,
     hex_option,
     json_option,
-    key_of,
+    key_from_text,
     network_key_option,
     ttl_option,
-    value_of,
+    value_from_text,
     via_option,
 )
-from kademlua.cli.output import print_json, report_text, value_text, write_raw
+from kademlua.cli.output import format_report, print_json, value_text, write_raw
 from kademlua.control.client import RequestFailed
 from kademlua.core.contact import Endpoint, format_endpoint
-from kademlua.core.json_codec import contact_json, value_json
+from kademlua.core.json_codec import contact_to_json, value_to_json
 
-_DEFAULT_ANSWERS = 3
+_DEFAULT_MAX_NODES = 3
 
 
 @click.command()
@@ -42,7 +42,7 @@ _DEFAULT_ANSWERS = 3
 @network_key_option
 @hex_option
 @ttl_option
-@through_daemon(always=False)
+@daemon_options(required=False)
 @json_option
 def add(
     key: str,
@@ -69,14 +69,14 @@ def add(
         kademlua add --via 192.0.2.7:8001 temperature -- -5
         kademlua add --port 8001 greeting "hello from this node"
     """
-    target = key_of(key, is_hex=is_hex)
-    content = packed_value(value_of(value))
-    with asked(via, network_keys, socket) as ask:
-        report = ask("add", key=target.hex(), value=content, ttl=ttl)
+    target = key_from_text(key, is_hex=is_hex)
+    content = value_to_base64(value_from_text(value))
+    with open_api(via, network_keys, socket) as call:
+        report = call("add", key=target.hex(), value=content, ttl=ttl)
     if as_json:
         print_json(report)
     else:
-        click.echo(report_text(report, "stored"))
+        click.echo(format_report(report, "stored"))
 
 
 @click.command()
@@ -88,13 +88,13 @@ def add(
     "--answers",
     type=click.IntRange(min=1),
     metavar="N",
-    help=f"Be content with the values of N nodes.  [default: {_DEFAULT_ANSWERS}]",
+    help=f"Be content with the values of N nodes.  [default: {_DEFAULT_MAX_NODES}]",
 )
 @click.option("--all", "ask_all", is_flag=True, help="Ask all nodes that may have values.")
 @click.option(
     "--raw", is_flag=True, help="Write the value's bytes as they are; there must be just one."
 )
-@through_daemon(always=False)
+@daemon_options(required=False)
 @json_option
 def find(
     key: str,
@@ -122,13 +122,13 @@ def find(
         raise click.UsageError("--all and --answers exclude each other.")
     if raw and as_json:
         raise click.UsageError("--raw and --json exclude each other.")
-    target = key_of(key, is_hex=is_hex)
-    wanted = sys.maxsize if ask_all else answers or _DEFAULT_ANSWERS
-    with asked(via, network_keys, socket) as ask:
-        found = ask("find", key=target.hex(), answers=wanted)["answers"]
-    for answer in found:
-        answer["values"] = list(map(unpacked_value, answer["values"]))
-    values = _distinct([value for answer in found for value in answer["values"]])
+    target = key_from_text(key, is_hex=is_hex)
+    max_nodes = sys.maxsize if ask_all else answers or _DEFAULT_MAX_NODES
+    with open_api(via, network_keys, socket) as call:
+        results = call("find", key=target.hex(), answers=max_nodes)["answers"]
+    for result in results:
+        result["values"] = list(map(value_from_base64, result["values"]))
+    values = _unique([value for answer in results for value in answer["values"]])
     if not values:
         raise click.ClickException(f"no value found for {key}")
     if raw:
@@ -136,9 +136,11 @@ def find(
             raise click.ClickException(f"there are {len(values)} values, and --raw writes one")
         write_raw(values[0])
     elif as_json:
-        for answer in found:
-            answer["values"] = list(map(value_json, answer["values"]))
-        print_json({"key": target.hex(), "values": list(map(value_json, values)), "answers": found})
+        for result in results:
+            result["values"] = list(map(value_to_json, result["values"]))
+        print_json(
+            {"key": target.hex(), "values": list(map(value_to_json, values)), "answers": results}
+        )
     else:
         click.echo("\n".join(map(value_text, values)))
 
@@ -151,7 +153,7 @@ def find(
 @click.option(
     "--trace", "is_traced", is_flag=True, help="Draw the way there: whom it asked, and when."
 )
-@through_daemon(always=False)
+@daemon_options(required=False)
 @json_option
 def lookup(
     key: str,
@@ -175,9 +177,9 @@ def lookup(
         kademlua lookup --trace greeting                as a client sees it
         kademlua lookup --trace --port 8001 greeting    as the node on port 8001 does
     """
-    target = key_of(key, is_hex=is_hex)
-    with asked(via, network_keys, socket) as ask:
-        found = ask("lookup", key=target.hex(), trace=is_traced or None)
+    target = key_from_text(key, is_hex=is_hex)
+    with open_api(via, network_keys, socket) as call:
+        found = call("lookup", key=target.hex(), trace=is_traced or None)
     if not found["nodes"]:
         raise click.ClickException(f"no node found near {key}")
     if as_json:
@@ -191,7 +193,7 @@ def lookup(
 @click.command()
 @click.argument("address", metavar="HOST:PORT", type=endpoint)
 @network_key_option
-@through_daemon(always=False)
+@daemon_options(required=False)
 @json_option
 def ping(
     address: Endpoint, network_keys: tuple[bytes, ...], socket: Path | None, as_json: bool
@@ -203,39 +205,43 @@ def ping(
         kademlua ping 127.0.0.1:8001
         kademlua ping [::1]:8001
     """
-    told = _ping_by(socket, address) if socket is not None else _ping(address, network_keys)
+    reply = (
+        _ping_from_daemon(socket, address)
+        if socket is not None
+        else _ping_from_client(address, network_keys)
+    )
     if as_json:
-        print_json(told)
+        print_json(reply)
     else:
-        click.echo(f"{_contact_text(told)}  {told['seconds'] * 1000:.1f} ms")
+        click.echo(f"{_contact_text(reply)}  {reply['seconds'] * 1000:.1f} ms")
 
 
-def _ping(address: Endpoint, network_keys: tuple[bytes, ...]) -> dict[str, Any]:
-    contact, seconds = ping_once(address, network_keys)
-    return contact_json(contact) | {"seconds": round(seconds, 6)}
+def _ping_from_client(address: Endpoint, network_keys: tuple[bytes, ...]) -> dict[str, Any]:
+    contact, seconds = ping_until_reply(address, network_keys)
+    return contact_to_json(contact) | {"seconds": round(seconds, 6)}
 
 
-def _ping_by(socket: Path, address: Endpoint) -> dict[str, Any]:
+def _ping_from_daemon(socket: Path, address: Endpoint) -> dict[str, Any]:
     """Have a running node ping, once at each address, until somebody answers."""
     host, port = address
     reason = "nobody answers"
-    with daemon(socket) as node:
+    with connect(socket) as node:
         for addr in resolve(host):
             try:
-                return node.do("ping", address=addr, port=port)
+                return node.call("ping", address=addr, port=port)
             except RequestFailed as error:
                 reason = str(error)
     raise click.ClickException(f"{format_endpoint(address)}: {reason}")
 
 
-def _distinct(values: list[Any]) -> list[Any]:
+def _unique(values: list[Any]) -> list[Any]:
     """The values without repetitions, in their order."""
     found = []
     seen = set()
     for value in values:
-        mark = repr(value)  # lists and dictionaries have no hash
-        if mark not in seen:
-            seen.add(mark)
+        fingerprint = repr(value)  # lists and dictionaries have no hash
+        if fingerprint not in seen:
+            seen.add(fingerprint)
             found.append(value)
     return found
 

@@ -11,32 +11,32 @@ from typing import Any, NoReturn
 import click
 
 from kademlua.core.errors import KademluaError
-from kademlua.terminal.text import one_line
+from kademlua.terminal.text import to_one_line
 
 
 class CommandGroup(click.Group):
     """Imports a command's module only where the command is called or listed, so that
     ``kademlua ping`` need not wait for the swarm's code."""
 
-    def __init__(self, *args: Any, commands_at: Mapping[str, str], **options: Any) -> None:
-        """``commands_at`` has the commands by name, as ``module:variable``, in the order in
+    def __init__(self, *args: Any, import_paths: Mapping[str, str], **options: Any) -> None:
+        """``import_paths`` has the commands by name, as ``module:variable``, in the order in
         which they are listed."""
         super().__init__(*args, **options)
-        self._commands_at = commands_at
+        self._import_paths = import_paths
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of the commands, in the order given."""
-        return list(self._commands_at)
+        return list(self._import_paths)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a name; None where there is none."""
-        at = self._commands_at.get(cmd_name)
-        if at is None:
+        import_path = self._import_paths.get(cmd_name)
+        if import_path is None:
             return None
-        module, _, variable = at.partition(":")
+        module, _, variable = import_path.partition(":")
         command = getattr(importlib.import_module(module), variable)
         assert isinstance(command, click.Command)
-        _name_in_environment(command, cmd_name)
+        _set_envvars(command, cmd_name)
         return command
 
     def main(  # type: ignore[override]  # the last overload is all there is of it
@@ -45,30 +45,32 @@ class CommandGroup(click.Group):
         """Run the command line and exit; whatever goes wrong is one line and a status."""
         if not standalone_mode:
             return super().main(args, standalone_mode=False, **options)
-        _fill_standard_streams()
+        _reopen_closed_stdio()
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):  # whatever a terminal or a log can't show
                 stream.reconfigure(errors="backslashreplace")
         try:
             status = super().main(args, standalone_mode=False, **options)
         except click.UsageError as error:
-            said = error.format_message()
+            message = error.format_message()
             if error.ctx:
-                said = f"{said.removesuffix('.')}. Try '{error.ctx.command_path} --help'."
-            _fail(said, error.exit_code)
+                message = f"{message.removesuffix('.')}. Try '{error.ctx.command_path} --help'."
+            _exit_with_error(message, error.exit_code)
         except click.ClickException as error:
-            _fail(error.format_message(), error.exit_code)
+            _exit_with_error(error.format_message(), error.exit_code)
         except click.Abort:  # ^C
             os.write(2, b"\n")
             sys.exit(130)
         except KademluaError as error:
-            _fail(str(error), 1)
+            _exit_with_error(str(error), 1)
         except OSError as error:
-            _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
+            _exit_with_error(
+                f"{error.filename}: {error.strerror}" if error.filename else str(error), 1
+            )
         sys.exit(status if isinstance(status, int) else 0)
 
 
-def _name_in_environment(command: click.Command, name: str) -> None:
+def _set_envvars(command: click.Command, name: str) -> None:
     """Let each option come from the environment, too: ``KADEMLUA_NODE_LOG_FILE`` is
     ``--log-file`` of ``kademlua node``."""
     for option in command.params:
@@ -79,7 +81,7 @@ def _name_in_environment(command: click.Command, name: str) -> None:
                 option.envvar = words.replace("-", "_").upper()
 
 
-def _fill_standard_streams() -> None:
+def _reopen_closed_stdio() -> None:
     """Put the null device where a standard stream was closed before we began (``>&-``), so
     that no socket gets its number."""
     for fd, (name, mode) in enumerate([("stdin", "r"), ("stdout", "w"), ("stderr", "w")]):
@@ -91,6 +93,6 @@ def _fill_standard_streams() -> None:
             setattr(sys, name, os.fdopen(fd, mode, closefd=False))
 
 
-def _fail(message: str, status: int) -> NoReturn:
-    click.echo(f"Error: {one_line(message)}", err=True)
+def _exit_with_error(message: str, status: int) -> NoReturn:
+    click.echo(f"Error: {to_one_line(message)}", err=True)
     sys.exit(status)

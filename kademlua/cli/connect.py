@@ -10,20 +10,20 @@ from typing import Any, TypeVar
 
 import click
 
-from kademlua.api.operations import Operations
-from kademlua.cli.data_dirs import directory_of
-from kademlua.cli.ephemeral_client import client, gone_at_interrupt, progress
+from kademlua.api.operations import NodeApi
+from kademlua.cli.data_dirs import default_data_dir
+from kademlua.cli.ephemeral_client import ephemeral_node, exit_on_sigint, show_progress
 from kademlua.cli.options import CONTROL_PORT
 from kademlua.control.client import ControlClient
-from kademlua.control.unix_socket import NAME
+from kademlua.control.unix_socket import SOCKET_NAME
 from kademlua.core.contact import Endpoint
 
 _R = TypeVar("_R")
 
-Ask = Callable[..., dict[str, Any]]
-"""Does an operation by its name and fields: of ``Operations``, wherever these are."""
+ApiCall = Callable[..., dict[str, Any]]
+"""Does an operation by its name and fields: of ``NodeApi``, wherever these are."""
 
-_OPTIONS = [
+_DAEMON_OPTIONS = [
     click.option(
         "--data",
         type=click.Path(file_okay=False, path_type=Path),
@@ -45,10 +45,10 @@ _OPTIONS = [
 ]
 
 
-def through_daemon(*, always: bool) -> Callable[[Callable[..., _R]], Callable[..., _R]]:
+def daemon_options(*, required: bool) -> Callable[[Callable[..., _R]], Callable[..., _R]]:
     """Options that name a running node; the command gets the path of its control socket as
     ``socket``. Where none of them is given that is the node on port 8001, or else None where
-    not ``always``."""
+    not ``required``."""
 
     def decorate(function: Callable[..., _R]) -> Callable[..., _R]:
         @functools.wraps(function)
@@ -56,11 +56,11 @@ def through_daemon(*, always: bool) -> Callable[[Callable[..., _R]], Callable[..
             *args: Any, data: Path | None, port: int | None, control: Path | None, **options: Any
         ) -> _R:
             socket = None
-            if always or data is not None or port is not None or control is not None:
-                socket = control or (data or directory_of(port or CONTROL_PORT)) / NAME
+            if required or data is not None or port is not None or control is not None:
+                socket = control or (data or default_data_dir(port or CONTROL_PORT)) / SOCKET_NAME
             return function(*args, socket=socket, **options)
 
-        for option in reversed(_OPTIONS):
+        for option in reversed(_DAEMON_OPTIONS):
             command = option(command)
         return command
 
@@ -68,35 +68,35 @@ def through_daemon(*, always: bool) -> Callable[[Callable[..., _R]], Callable[..
 
 
 @contextmanager
-def daemon(socket: Path) -> Iterator[ControlClient]:
+def connect(socket: Path) -> Iterator[ControlClient]:
     """A connection to the node at a control socket; ControlError where none runs."""
-    with connected(socket) as running, progress("asking the node"):
-        yield running
+    with connect_quiet(socket) as client, show_progress("asking the node"):
+        yield client
 
 
 @contextmanager
-def connected(socket: Path) -> Iterator[ControlClient]:
+def connect_quiet(socket: Path) -> Iterator[ControlClient]:
     """The same for a command that writes as it goes, and shows no progress."""
-    with gone_at_interrupt(), ControlClient(socket) as running:
-        yield running
+    with exit_on_sigint(), ControlClient(socket) as client:
+        yield client
 
 
 @contextmanager
-def asked(
+def open_api(
     via: Endpoint | None, network_keys: Sequence[bytes], socket: Path | None
-) -> Iterator[Ask]:
+) -> Iterator[ApiCall]:
     """Whom to ask: the running node at a control socket, or else a client of our own that joins
     by the node at ``via``, by default that on port 8001."""
     if socket is not None:
         if via is not None:
             raise click.UsageError("--via is for a client, not for a running node.")
-        with daemon(socket) as running:
-            yield running.do
+        with connect(socket) as control_client:
+            yield control_client.call
         return
-    with client(via, network_keys) as node:
-        operations = Operations(node)
+    with ephemeral_node(via, network_keys) as node:
+        operations = NodeApi(node)
 
-        def ask(name: str, **fields: Any) -> dict[str, Any]:
-            return operations.do(name, {k: v for k, v in fields.items() if v is not None})
+        def call(name: str, **fields: Any) -> dict[str, Any]:
+            return operations.call(name, {k: v for k, v in fields.items() if v is not None})
 
-        yield ask
+        yield call

@@ -10,19 +10,19 @@ from typing import Any
 
 import click
 
-from kademlua.api.fields import packed_value, unpacked_value
-from kademlua.cli.connect import connected, daemon, through_daemon
+from kademlua.api.fields import value_from_base64, value_to_base64
+from kademlua.cli.connect import connect, connect_quiet, daemon_options
 from kademlua.cli.options import (
     hex_option,
     json_lines_option,
     json_option,
-    key_of,
+    key_from_text,
     ttl_option,
-    value_of,
+    value_from_text,
 )
-from kademlua.cli.output import brief_text, print_json, report_text
+from kademlua.cli.output import format_report, print_json, value_summary
 from kademlua.core.contact import format_endpoint
-from kademlua.core.json_codec import value_json
+from kademlua.core.json_codec import value_to_json
 
 
 @click.command(short_help="Store a value, and keep it alive.")
@@ -30,7 +30,7 @@ from kademlua.core.json_codec import value_json
 @click.argument("value")
 @hex_option
 @ttl_option
-@through_daemon(always=True)
+@daemon_options(required=True)
 @json_option
 def publish(
     key: str, value: str, is_hex: bool, ttl: float | None, socket: Path, as_json: bool
@@ -45,20 +45,20 @@ def publish(
         kademlua publish greeting "hello world"
         kademlua publish --port 8002 --ttl 30m service "192.0.2.7:80"
     """
-    target = key_of(key, is_hex=is_hex)
-    content = packed_value(value_of(value))
-    with daemon(socket) as node:
-        report = node.do("publish", key=target.hex(), value=content, ttl=ttl)
+    target = key_from_text(key, is_hex=is_hex)
+    content = value_to_base64(value_from_text(value))
+    with connect(socket) as node:
+        report = node.call("publish", key=target.hex(), value=content, ttl=ttl)
     if as_json:
         print_json(report)
     else:
-        click.echo(report_text(report, "published"))
+        click.echo(format_report(report, "published"))
 
 
 @click.command(short_help="Let a published value end with its time.")
 @click.argument("key")
 @hex_option
-@through_daemon(always=True)
+@daemon_options(required=True)
 @json_option
 def unpublish(key: str, is_hex: bool, socket: Path, as_json: bool) -> None:
     """Store the value that a running node publishes under KEY no more: it ends with its time to
@@ -68,19 +68,19 @@ def unpublish(key: str, is_hex: bool, socket: Path, as_json: bool) -> None:
     Example:
         kademlua unpublish greeting
     """
-    target = key_of(key, is_hex=is_hex)
-    with daemon(socket) as node:
-        told = node.do("unpublish", key=target.hex())
+    target = key_from_text(key, is_hex=is_hex)
+    with connect(socket) as node:
+        reply = node.call("unpublish", key=target.hex())
     if as_json:
-        print_json(told)
-    elif not told["was_published"]:
+        print_json(reply)
+    elif not reply["was_published"]:
         raise click.ClickException(f"the node publishes nothing under {key}")
 
 
 @click.command(short_help="Take a node's own value away.")
 @click.argument("key")
 @hex_option
-@through_daemon(always=True)
+@daemon_options(required=True)
 @json_option
 def remove(key: str, is_hex: bool, socket: Path, as_json: bool) -> None:
     """Take the value of a running node under KEY away from all who hold it; it is not published
@@ -90,17 +90,17 @@ def remove(key: str, is_hex: bool, socket: Path, as_json: bool) -> None:
     Example:
         kademlua remove greeting
     """
-    target = key_of(key, is_hex=is_hex)
-    with daemon(socket) as node:
-        report = node.do("remove", key=target.hex())
+    target = key_from_text(key, is_hex=is_hex)
+    with connect(socket) as node:
+        report = node.call("remove", key=target.hex())
     if as_json:
         print_json(report)
     else:
-        click.echo(report_text(report, "removed"))
+        click.echo(format_report(report, "removed"))
 
 
 @click.command(short_help="Show what a node publishes.")
-@through_daemon(always=True)
+@daemon_options(required=True)
 @json_lines_option
 def published(socket: Path, as_json: bool) -> None:
     """Show what a running node publishes, by default the one on port 8001: a line for each value,
@@ -111,15 +111,15 @@ def published(socket: Path, as_json: bool) -> None:
         kademlua published
         kademlua published --json | jq -r .key
     """
-    with connected(socket) as node:
-        for row in node.rows("published"):
+    with connect_quiet(socket) as node:
+        for row in node.stream("published"):
             click.echo(_row_json(row) if as_json else _published_text(row))
 
 
 @click.command(short_help="Show what a node keeps for the network.")
 @click.argument("key", required=False)
 @hex_option
-@through_daemon(always=True)
+@daemon_options(required=True)
 @json_lines_option
 def stored(key: str | None, is_hex: bool, socket: Path, as_json: bool) -> None:
     """Show the values that a running node keeps for the network, by default the one on port 8001;
@@ -132,9 +132,9 @@ def stored(key: str | None, is_hex: bool, socket: Path, as_json: bool) -> None:
         kademlua stored greeting
         kademlua stored --json | jq -r .key | sort | uniq -c
     """
-    target = key_of(key, is_hex=is_hex).hex() if key is not None else None
-    with connected(socket) as node:
-        rows = node.rows("stored", key=target)
+    target = key_from_text(key, is_hex=is_hex).hex() if key is not None else None
+    with connect_quiet(socket) as node:
+        rows = node.stream("stored", key=target)
         first = next(rows, None)
         for row in chain([] if first is None else [first], rows):
             click.echo(_row_json(row) if as_json else _stored_text(row))
@@ -143,14 +143,14 @@ def stored(key: str | None, is_hex: bool, socket: Path, as_json: bool) -> None:
 
 
 def _row_json(row: dict[str, Any]) -> str:
-    return json.dumps(row | {"value": value_json(unpacked_value(row["value"]))})
+    return json.dumps(row | {"value": value_to_json(value_from_base64(row["value"]))})
 
 
 def _published_text(row: dict[str, Any]) -> str:
-    return f"{row['key']}  {row['ttl']:>8.0f} s  {brief_text(unpacked_value(row['value']))}"
+    return f"{row['key']}  {row['ttl']:>8.0f} s  {value_summary(value_from_base64(row['value']))}"
 
 
 def _stored_text(row: dict[str, Any]) -> str:
     owner = format_endpoint((row["owner"]["address"], row["owner"]["port"]))
-    value = brief_text(unpacked_value(row["value"]))
+    value = value_summary(value_from_base64(row["value"]))
     return f"{row['key']}  {owner:21}  {row['left']:>8.0f} s  {value}"

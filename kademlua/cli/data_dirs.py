@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_HOW = "pip install 'kademlua[disk]' brings it"
+_INSTALL_HINT = "pip install 'kademlua[disk]' brings it"
 
 
-def is_lmdb_there() -> bool:
+def has_lmdb() -> bool:
     """Whether anything can be kept on disk."""
     return importlib.util.find_spec("lmdb") is not None
 
 
 def require_lmdb() -> None:
     """One line and the end where lmdb is missing."""
-    if not is_lmdb_there():
-        raise click.ClickException(f"to keep data on disk takes lmdb; {_HOW}")
+    if not has_lmdb():
+        raise click.ClickException(f"to keep data on disk takes lmdb; {_INSTALL_HINT}")
 
 
 def open_state(path: Path, params: Params, *, in_background: bool = True) -> NodeState:
@@ -41,24 +41,26 @@ def open_state(path: Path, params: Params, *, in_background: bool = True) -> Nod
     return NodeState(path, params, in_background=in_background)
 
 
-def directory_of(port: int) -> Path:
+def default_data_dir(port: int) -> Path:
     """Where the node on a port keeps its data unless told otherwise, by the platform's
     convention."""
     if sys.platform == "darwin":
         base = Path.home() / "Library" / "Application Support"
     else:
-        named = os.environ.get("XDG_DATA_HOME", "")
+        configured = os.environ.get("XDG_DATA_HOME", "")
         # By the convention, one that is not absolute does not count.
-        base = Path(named) if Path(named).is_absolute() else Path.home() / ".local" / "share"
+        base = (
+            Path(configured) if Path(configured).is_absolute() else Path.home() / ".local" / "share"
+        )
     return base / "kademlua" / str(port)
 
 
-def path_of_node(port: int, path: Path | None) -> Path | None:
+def data_dir_for_node(port: int, path: Path | None) -> Path | None:
     """Where the node to be run keeps its data; None where nothing is to be kept: by a node on
     any free port, unless it was told where, and where lmdb is missing."""
     if path is None and port == 0:
         return None
-    if path is None and not is_lmdb_there():
-        logger.warning("nothing is kept when this node ends, for want of lmdb; %s", _HOW)
+    if path is None and not has_lmdb():
+        logger.warning("nothing is kept when this node ends, for want of lmdb; %s", _INSTALL_HINT)
         return None
-    return path or directory_of(port)
+    return path or default_data_dir(port)

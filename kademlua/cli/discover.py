@@ -23,11 +23,11 @@ def require_zeroconf() -> None:
 
 def discovery(node: Node, network_keys: Sequence[bytes]) -> AbstractContextManager[object]:
     """What announces a node and finds others of its network, while it is entered."""
-    from kademlua.mdns import Discovery
+    from kademlua.mdns import MdnsDiscovery
 
     # It logs each network without multicast with a traceback, where one line says all.
     logging.getLogger("zeroconf").addFilter(_without_traceback)
-    return Discovery(node, [_label(key) for key in network_keys] or [""])
+    return MdnsDiscovery(node, [_network_label(key) for key in network_keys] or [""])
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
@@ -35,6 +35,6 @@ def _without_traceback(record: logging.LogRecord) -> bool:
     return True
 
 
-def _label(network_key: bytes) -> str:
+def _network_label(network_key: bytes) -> str:
     """By what nodes of a private network know each other, and which tells nothing of its key."""
     return hashlib.blake2b(b"kademlua discovery", key=network_key, digest_size=8).hexdigest()

@@ -11,26 +11,26 @@ from contextlib import contextmanager
 import click
 import gevent
 
-from kademlua.cli.addresses import is_loopback, own_hosts, resolve
+from kademlua.cli.addresses import bind_hosts, is_loopback, resolve
 from kademlua.cli.options import CONTROL_PORT
 from kademlua.core.contact import ContactPool, Endpoint, format_endpoint
 from kademlua.core.errors import KademluaError, RpcTimeout
 from kademlua.core.params import Params
 from kademlua.core.wire import replies
-from kademlua.lookup.search import PADDED_V6
+from kademlua.lookup.search import PADDED_REQUEST_BYTES_IPV6
 from kademlua.node.node import Node, Pong
 
-_PATIENCE = 3.0
+_CONTACT_TIMEOUT = 3.0
 """Seconds for the first contact: two tries, since a datagram may be lost."""
 _PING_TIMEOUT = 1.0
-_PADDING = bytes(PADDED_V6)
+_PADDING = bytes(PADDED_REQUEST_BYTES_IPV6)
 """An argument that nobody reads: strangers are told of as many contacts as three times what they
 sent has room for."""
 _PARAMS = Params(bootstrap_retry=0.01)
 
 
 @contextmanager
-def client(via: Endpoint | None, network_keys: Sequence[bytes] = ()) -> Iterator[Node]:
+def ephemeral_node(via: Endpoint | None, network_keys: Sequence[bytes] = ()) -> Iterator[Node]:
     """A read-only node that has joined by the node at ``via``, by default that on port 8001.
 
     It is bound to the loopback interface where ``via`` and those that it tells of are on it, so
@@ -38,71 +38,73 @@ def client(via: Endpoint | None, network_keys: Sequence[bytes] = ()) -> Iterator
     """
     via = via or ("127.0.0.1", CONTROL_PORT)
     targets = resolve(via[0])
-    with _joined_client(targets, via, network_keys) as node:
-        others = _outside(node, targets, via[1]) if is_loopback(node.contact.addr) else []
-        if not others:
+    with _joined_node(targets, via, network_keys) as node:
+        non_loopback = (
+            _non_loopback_addresses(node, targets, via[1]) if is_loopback(node.contact.addr) else []
+        )
+        if not non_loopback:
             yield node
             return
-    with _joined_client([*targets, *others], via, network_keys) as node:
+    with _joined_node([*targets, *non_loopback], via, network_keys) as node:
         yield node
 
 
 @contextmanager
-def _joined_client(
+def _joined_node(
     targets: list[str], via: Endpoint, network_keys: Sequence[bytes]
 ) -> Iterator[Node]:
-    where = format_endpoint(via)
-    started = _started_client(targets, [via], network_keys)
-    with started as node, progress(f"asking {where}"):
-        if not node.wait_joined(_PATIENCE):
-            raise click.ClickException(f"nobody answers at {where}")
+    address = format_endpoint(via)
+    started = _started_node(targets, [via], network_keys)
+    with started as node, show_progress(f"asking {address}"):
+        if not node.wait_joined(_CONTACT_TIMEOUT):
+            raise click.ClickException(f"nobody answers at {address}")
         yield node
 
 
-def _outside(node: Node, targets: list[str], port: int) -> list[str]:
+def _non_loopback_addresses(node: Node, targets: list[str], port: int) -> list[str]:
     """The addresses beyond the loopback interface that the node at ``targets`` knows, of those
     that are nearest to our id: from that interface they can't be reached."""
     for addr in targets:
         try:
-            told = node.call((addr, port), "findnode", node.id, _PADDING, timeout=_PING_TIMEOUT)
-            contacts = replies.read_findnode(told, ContactPool(), (True, True))
+            reply = node.call((addr, port), "findnode", node.id, _PADDING, timeout=_PING_TIMEOUT)
+            contacts = replies.decode_findnode_reply(reply, ContactPool(), (True, True))
         except KademluaError:
             continue
         return [each.addr for each in contacts if not is_loopback(each.addr)]
     return []
 
 
-def ping_once(to: Endpoint, network_keys: Sequence[bytes] = ()) -> Pong:
+def ping_until_reply(endpoint: Endpoint, network_keys: Sequence[bytes] = ()) -> Pong:
     """Ping until the first answer, with some patience.
 
     click.ClickException where there is none.
     """
-    where = format_endpoint(to)
-    targets = resolve(to[0])
-    with _started_client(targets, [], network_keys) as node, progress(f"asking {where}"):
-        until = time.monotonic() + _PATIENCE
-        reached = [addr for addr in targets if ":" not in addr or node.contact.is_ipv6]
+    address = format_endpoint(endpoint)
+    targets = resolve(endpoint[0])
+    with _started_node(targets, [], network_keys) as node, show_progress(f"asking {address}"):
+        deadline = time.monotonic() + _CONTACT_TIMEOUT
+        reachable = [addr for addr in targets if ":" not in addr or node.contact.is_ipv6]
         error: KademluaError | None = None
-        while time.monotonic() < until:
-            for addr in reached:
+        while time.monotonic() < deadline:
+            for addr in reachable:
                 try:
-                    return node.ping((addr, to[1]), timeout=_PING_TIMEOUT)
+                    return node.ping((addr, endpoint[1]), timeout=_PING_TIMEOUT)
                 except RpcTimeout:
                     error = None
                 except KademluaError as reason:  # it answers, with nonsense
                     error = reason
             if error is not None:
-                raise click.ClickException(f"{where}: {error}")
-    raise click.ClickException(f"nobody answers at {where}")
+                raise click.ClickException(f"{address}: {error}")
+    raise click.ClickException(f"nobody answers at {address}")
 
 
 @contextmanager
-def _started_client(
+def _started_node(
     targets: list[str], bootstrap: list[Endpoint], network_keys: Sequence[bytes]
 ) -> Iterator[Node]:
     """A read-only node, started, that reaches the addresses in ``targets``."""
-    with gone_at_interrupt():
-        node = _started(own_hosts(targets), bootstrap, network_keys)
+    with exit_on_sigint():
+        node = _start_on_first_usable(bind_hosts(targets), bootstrap, network_keys)
         try:
             yield node
         finally:
@@ -110,16 +112,18 @@ def _started_client(
 
 
 @contextmanager
-def gone_at_interrupt() -> Iterator[None]:
+def exit_on_sigint() -> Iterator[None]:
     """Let ^C end the process at once: there is nothing to tidy up."""
-    former = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    previous_handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, former)
+        signal.signal(signal.SIGINT, previous_handler)
 
 
-def _started(hosts: list[str], bootstrap: list[Endpoint], network_keys: Sequence[bytes]) -> Node:
+def _start_on_first_usable(
+    hosts: list[str], bootstrap: list[Endpoint], network_keys: Sequence[bytes]
+) -> Node:
     reason = "no usable address"
     for host in hosts:
         node = Node(
@@ -140,15 +144,15 @@ def _started(hosts: list[str], bootstrap: list[Endpoint], network_keys: Sequence
 
 
 @contextmanager
-def progress(text: str) -> Iterator[None]:
+def show_progress(text: str) -> Iterator[None]:
     """Show what is going on, on a terminal, once it has taken over a second."""
     if not sys.stderr.isatty():
         yield
         return
-    shown = gevent.spawn_later(1.0, click.echo, f"{text} …", err=True, nl=False)
+    delayed = gevent.spawn_later(1.0, click.echo, f"{text} …", err=True, nl=False)
     try:
         yield
     finally:
-        if shown.ready():
+        if delayed.ready():
             click.echo("\r\x1b[K", err=True, nl=False)
-        shown.kill()
+        delayed.kill()

@@ -10,26 +10,26 @@ from typing import IO
 
 import click
 
-from kademlua.api.fields import held_json, held_of_json
+from kademlua.api.fields import stored_value_from_json, stored_value_to_json
 from kademlua.cli.config import load_params
-from kademlua.cli.data_dirs import directory_of, open_state
-from kademlua.cli.logs import start_log
+from kademlua.cli.data_dirs import default_data_dir, open_state
+from kademlua.cli.logs import configure_logging
 from kademlua.cli.options import CONTROL_PORT
 from kademlua.control.client import ControlClient
-from kademlua.control.unix_socket import NAME, ControlError
+from kademlua.control.unix_socket import SOCKET_NAME, ControlError
 from kademlua.core.params import Params
 from kademlua.storage.export_format import (
-    Held,
-    Imported,
-    held_of,
+    ImportResult,
+    StoredValue,
     import_lines,
-    lines_of,
-    read_lines,
+    parse_json_lines,
+    stored_values,
+    to_json_lines,
 )
 
-_BATCH = 32_768
+_BATCH_BYTES = 32_768
 """Bytes of values in one request, about."""
-_OVERHEAD = 300
+_OVERHEAD_BYTES = 300
 """Bytes of what stands around a value."""
 
 _data_option = click.option(
@@ -60,35 +60,35 @@ def export_values(file: IO[str], data: Path | None, port: int) -> None:
         kademlua export values.jsonl --port 8001
         kademlua export - --data DIR | gzip > values.jsonl.gz
     """
-    path = data or directory_of(port)
+    path = data or default_data_dir(port)
     if not path.is_dir():
         raise click.ClickException(f"no data at {path}")
     count = -1
-    with _values(path) as values:
-        for count, line in enumerate(lines_of(values)):  # noqa: B007  # counts them
+    with _open_values(path) as values:
+        for count, line in enumerate(to_json_lines(values)):  # noqa: B007  # counts them
             file.write(line + "\n")
     click.echo(f"{count:,} values exported", err=True)
 
 
 @contextmanager
-def _values(path: Path) -> Iterator[Iterable[Held]]:
-    running = _running(path)
-    if running is not None:
-        with running:
-            yield map(held_of_json, running.rows("stored"))
+def _open_values(path: Path) -> Iterator[Iterable[StoredValue]]:
+    client = _connect_if_running(path)
+    if client is not None:
+        with client:
+            yield map(stored_value_from_json, client.stream("stored"))
         return
-    start_log("warning", None)  # for what is said of damaged files
+    configure_logging("warning", None)  # for what is said of damaged files
     state = open_state(path, Params(), in_background=False)
     try:
-        yield held_of(state.store, state.store.keys(), time.monotonic)
+        yield stored_values(state.store, state.store.keys(), time.monotonic)
     finally:
         state.close()
 
 
-def _running(path: Path) -> ControlClient | None:
+def _connect_if_running(path: Path) -> ControlClient | None:
     """The node that has a directory; None where none answers."""
     try:
-        return ControlClient(path / NAME)
+        return ControlClient(path / SOCKET_NAME)
     except ControlError:
         return None
 
@@ -113,44 +113,44 @@ def import_values(file: IO[str], data: Path | None, port: int, config: Path | No
         zcat values.jsonl.gz | kademlua import - --data DIR
     """
     params = load_params(config) if config is not None else Params()
-    path = data or directory_of(port)
-    running = _running(path)
-    if running is not None:
-        with running:
-            result = _import_by(running, read_lines(file))
+    path = data or default_data_dir(port)
+    client = _connect_if_running(path)
+    if client is not None:
+        with client:
+            result = _import_through_daemon(client, parse_json_lines(file))
     else:
-        start_log("warning", None)
+        configure_logging("warning", None)
         state = open_state(path, params, in_background=False)
         try:
             result = import_lines(state.store, file)
         finally:
             state.close()
-    ended = f", {result.ended:,} had ended" if result.ended else ""
-    click.echo(f"{result.taken:,} values imported{ended}", err=True)
+    expired = f", {result.expired:,} had ended" if result.expired else ""
+    click.echo(f"{result.imported:,} values imported{expired}", err=True)
     if result.refused:
         reasons = ", ".join(f"{count:,} × {why}" for why, count in sorted(result.refused.items()))
         raise click.ClickException(f"refused: {reasons}")
 
 
-def _import_by(running: ControlClient, values: Iterable[Held]) -> Imported:
+def _import_through_daemon(client: ControlClient, values: Iterable[StoredValue]) -> ImportResult:
     """Have a running node take values, some at a time."""
-    result = Imported()
-    batch: list[Held] = []
+    result = ImportResult()
+    batch: list[StoredValue] = []
     size = 0
-    for held in values:
-        if batch and size + len(held.encoded) > _BATCH:
-            _send(running, batch, result)
+    for value in values:
+        if batch and size + len(value.encoded) > _BATCH_BYTES:
+            _send_batch(client, batch, result)
             batch, size = [], 0
-        batch.append(held)
-        size += len(held.encoded) + _OVERHEAD
+        batch.append(value)
+        size += len(value.encoded) + _OVERHEAD_BYTES
     if batch:
-        _send(running, batch, result)
+        _send_batch(client, batch, result)
     return result
 
 
-def _send(running: ControlClient, batch: list[Held], result: Imported) -> None:
-    told = running.do("import", values=[held_json(held) for held in batch])
-    result.taken += told["taken"]
-    result.ended += told["ended"]
-    for reason, count in told["refused"].items():
-        result.refuse(reason, count)
+def _send_batch(client: ControlClient, batch: list[StoredValue], result: ImportResult) -> None:
+    reply = client.call("import", values=[stored_value_to_json(held) for held in batch])
+    result.imported += reply["taken"]
+    result.expired += reply["ended"]
+    for reason, count in reply["refused"].items():
+        result.count_refused(reason, count)

@@ -15,19 +15,19 @@ from kademlua.core.contact import Endpoint, format_endpoint, parse_endpoint
 from kademlua.node.node import Node
 
 if TYPE_CHECKING:
-    from kademlua.swarm.event_hub import Watch
+    from kademlua.swarm.event_hub import EventHub
 
 
-class HttpChoice(NamedTuple):
+class HttpOptions(NamedTuple):
     """What the options say."""
 
     listen: Endpoint | None
     token_file: Path | None
-    names: tuple[str, ...]
+    host_names: tuple[str, ...]
 
     def check(self) -> None:
         """click.UsageError for options that do not go together."""
-        if self.listen is None and (self.token_file is not None or self.names):
+        if self.listen is None and (self.token_file is not None or self.host_names):
             raise click.UsageError("--http-token and --http-name go with --http.")
 
 
@@ -50,7 +50,7 @@ def http_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--http",
-            type=_listen,
+            type=_listen_endpoint,
             metavar="ADDR:PORT",
             help="Answer HTTP there, too: an API, metrics, events.  [default: do not]",
         ),
@@ -61,47 +61,53 @@ def http_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def start_http(
     node: Node,
-    choice: HttpChoice,
-    data: Path | None,
-    at_end: ExitStack,
-    watch: Watch | None = None,
+    options: HttpOptions,
+    data_dir: Path | None,
+    exit_stack: ExitStack,
+    event_hub: EventHub | None = None,
 ) -> str | None:
-    """Begin to answer HTTP beside a node until the end, if that was asked for; ``data`` is where
-    the token is kept, if data is kept at all; ``watch`` is that of a swarm to be shown, too.
-    Returns where it does so, for people.
+    """Begin to answer HTTP beside a node until the end, if that was asked for; ``data_dir`` is
+    where the token is kept, if data is kept at all; ``event_hub`` is that of a swarm to be shown,
+    too. Returns where it does so, for people.
 
     One line and the end where that can't be done.
     """
-    if choice.listen is None:
+    if options.listen is None:
         return None
     for module in ("falcon", "prometheus_client"):
         if importlib.util.find_spec(module) is None:
             raise click.ClickException(
                 f"HTTP takes {module}; pip install 'kademlua[http]' brings it"
             )
-    from kademlua.http.bearer_token import FILE_NAME, runtime_file, token_in
+    from kademlua.http.bearer_token import TOKEN_FILE_NAME, load_or_create_token, runtime_token_path
     from kademlua.http.service import HttpService
 
-    host, port = choice.listen
+    host, port = options.listen
     address = (resolve(host)[0], port)
-    path = choice.token_file
+    path = options.token_file
     if path is None:
-        if data is None:
-            path = runtime_file(node.contact.port)
-            at_end.callback(path.unlink, missing_ok=True)
+        if data_dir is None:
+            path = runtime_token_path(node.contact.port)
+            exit_stack.callback(path.unlink, missing_ok=True)
         else:
-            path = data / FILE_NAME
-    service = HttpService(node, address, token_in(path), names=choice.names, watch=watch)
+            path = data_dir / TOKEN_FILE_NAME
+    service = HttpService(
+        node,
+        address,
+        load_or_create_token(path),
+        host_names=options.host_names,
+        event_hub=event_hub,
+    )
     try:
         service.start()
     except OSError as error:
         where = format_endpoint(address)
         raise click.ClickException(f"can't listen on {where}: {error.strerror}") from None
-    at_end.callback(service.close)
-    return f"http://{format_endpoint(service.local)}/, token in {path}"
+    exit_stack.callback(service.close)
+    return f"http://{format_endpoint(service.local_endpoint)}/, token in {path}"
 
 
-def _listen(text: str) -> Endpoint:
+def _listen_endpoint(text: str) -> Endpoint:
     """``ADDR:PORT``, of which the port may be 0 for a free one."""
     try:
         if text.endswith(":0"):

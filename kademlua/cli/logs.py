@@ -16,10 +16,10 @@ LEVELS = ["debug", "info", "warning", "error", "critical"]
 FORMATS = ["text", "json"]
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-_FORMAT_OF_NODE = "%(asctime)s %(levelname)s %(short)s %(name)s: %(message)s"
+_FORMAT_WITH_NODE = "%(asctime)s %(levelname)s %(short)s %(name)s: %(message)s"
 
 
-class ByNode(logging.Filter):
+class NodeIdFilter(logging.Filter):
     """Gives all records of a process the id of its only node."""
 
     def __init__(self, node_id: bytes) -> None:
@@ -52,7 +52,7 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(fields, ensure_ascii=False)
 
 
-class FileHandler(logging.handlers.WatchedFileHandler):
+class ReopenableFileHandler(logging.handlers.WatchedFileHandler):
     """Opens its file anew when that was moved away (by logrotate, say), or when told to."""
 
     def reopen(self) -> None:
@@ -66,7 +66,7 @@ class FileHandler(logging.handlers.WatchedFileHandler):
             self.release()
 
 
-class LineHandler(logging.Handler):
+class CallbackHandler(logging.Handler):
     """Hands each record, as text, to a function that shows it."""
 
     def __init__(self, show: Callable[[str], None]) -> None:
@@ -82,29 +82,31 @@ class LineHandler(logging.Handler):
             self.handleError(record)
 
 
-def start_log(level: str, file: Path | None, form: str = "text") -> LineHandler | FileHandler:
+def configure_logging(
+    level: str, file: Path | None, log_format: str = "text"
+) -> CallbackHandler | ReopenableFileHandler:
     """Log to a file, or else to the standard error output, by the handler returned.
 
-    ``form`` is one of ``FORMATS``. click.ClickException where the file can't be opened.
+    ``log_format`` is one of ``FORMATS``. click.ClickException where the file can't be opened.
     """
-    handler: LineHandler | FileHandler
+    handler: CallbackHandler | ReopenableFileHandler
     if file is None:
-        handler = LineHandler(_to_stderr)
+        handler = CallbackHandler(_to_stderr)
     else:
         try:
-            handler = FileHandler(file, encoding="utf-8")
+            handler = ReopenableFileHandler(file, encoding="utf-8")
         except OSError as error:
             raise click.ClickException(f"can't write {file}: {error.strerror}") from None
-    handler.setFormatter(JsonFormatter() if form == "json" else logging.Formatter(_FORMAT))
+    handler.setFormatter(JsonFormatter() if log_format == "json" else logging.Formatter(_FORMAT))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     return handler
 
 
-def name_node(handler: logging.Handler, node_id: bytes) -> None:
+def add_node_id(handler: logging.Handler, node_id: bytes) -> None:
     """From now on, say in each line of a log which node it is of."""
-    handler.addFilter(ByNode(node_id))
+    handler.addFilter(NodeIdFilter(node_id))
     if not isinstance(handler.formatter, JsonFormatter):
-        handler.setFormatter(logging.Formatter(_FORMAT_OF_NODE))
+        handler.setFormatter(logging.Formatter(_FORMAT_WITH_NODE))
 
 
 def _to_stderr(text: str) -> None:

@@ -6,42 +6,42 @@ from collections.abc import Iterator
 from typing import Any
 
 from kademlua.core.contact import format_endpoint
-from kademlua.terminal.tree import branches
+from kademlua.terminal.tree import render_tree
 
-_DIGITS = 10
+_ID_DIGITS = 10
 """Of an id, as many as tell nodes apart."""
 
 
 def lookup_tree(found: dict[str, Any]) -> Iterator[str]:
     """The lines that show what the operation ``lookup`` gave, with its trace."""
     trace, queries = found["trace"], found["trace"]["queries"]
-    places = {node["id"]: place for place, node in enumerate(found["nodes"], 1)}
-    below: dict[str | None, list[dict[str, Any]]] = {}
+    ranks = {node["id"]: place for place, node in enumerate(found["nodes"], 1)}
+    children: dict[str | None, list[dict[str, Any]]] = {}
     for query in queries:
-        below.setdefault(query["teller"], []).append(query)
-    hops = next((each["hop"] for each in queries if places.get(each["id"]) == 1), 0)
+        children.setdefault(query["teller"], []).append(query)
+    hops = next((each["hop"] for each in queries if ranks.get(each["id"]) == 1), 0)
     yield (
-        f"lookup of {found['key'][:_DIGITS]} by {_address(trace['node'])}:"
-        f" {_ms(trace['seconds'])}, {_counted(len(queries), 'query', 'queries')},"
-        f" {_counted(hops, 'hop', 'hops')} to the closest, {len(places)} found"
+        f"lookup of {found['key'][:_ID_DIGITS]} by {_address(trace['node'])}:"
+        f" {_ms(trace['seconds'])}, {_plural(len(queries), 'query', 'queries')},"
+        f" {_plural(hops, 'hop', 'hops')} to the closest, {len(ranks)} found"
     )
-    yield from branches(
-        below.get(None, []),
-        lambda query: below.get(query["id"], []),
-        lambda query: _said(query, places.get(query["id"]), trace["seconds"]),
+    yield from render_tree(
+        children.get(None, []),
+        lambda query: children.get(query["id"], []),
+        lambda query: _label(query, ranks.get(query["id"]), trace["seconds"]),
     )
 
 
-def _said(query: dict[str, Any], place: int | None, end: float) -> str:
-    began = f"{query['id'][:_DIGITS]}  {_address(query)}  +{_ms(query['asked'])}"
+def _label(query: dict[str, Any], rank: int | None, lookup_seconds: float) -> str:
+    prefix = f"{query['id'][:_ID_DIGITS]}  {_address(query)}  +{_ms(query['asked'])}"
     if query["fate"] == "left":
-        return f"{began}  no answer in {_ms(end - query['asked'])}"
-    took = _ms(query["ended"] - query["asked"])
+        return f"{prefix}  no answer in {_ms(lookup_seconds - query['asked'])}"
+    duration = _ms(query["ended"] - query["asked"])
     if query["fate"] == "failed":
-        return f"{began}  failed after {took}"
-    rank = f"  #{place}" if place is not None else ""
-    told = f"told of {query['told']}" + (f", {query['new']} new" if query["new"] else "")
-    return f"{began} → +{_ms(query['ended'])}  took {took}, {told}{rank}"
+        return f"{prefix}  failed after {duration}"
+    rank_text = f"  #{rank}" if rank is not None else ""
+    contact_counts = f"told of {query['told']}" + (f", {query['new']} new" if query["new"] else "")
+    return f"{prefix} → +{_ms(query['ended'])}  took {duration}, {contact_counts}{rank_text}"
 
 
 def _address(contact: dict[str, Any]) -> str:
@@ -52,5 +52,5 @@ def _ms(seconds: float) -> str:
     return f"{1000 * seconds:.1f} ms"
 
 
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
+def _plural(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"

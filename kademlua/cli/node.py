@@ -12,15 +12,22 @@ import click
 
 from kademlua.cli.addresses import is_loopback, resolve
 from kademlua.cli.config import load_params
-from kademlua.cli.data_dirs import open_state, path_of_node
+from kademlua.cli.data_dirs import data_dir_for_node, open_state
 from kademlua.cli.discover import discovery, require_zeroconf
-from kademlua.cli.http import HttpChoice, http_options, start_http
-from kademlua.cli.logs import FORMATS, LEVELS, FileHandler, LineHandler, name_node, start_log
+from kademlua.cli.http import HttpOptions, http_options, start_http
+from kademlua.cli.logs import (
+    FORMATS,
+    LEVELS,
+    CallbackHandler,
+    ReopenableFileHandler,
+    add_node_id,
+    configure_logging,
+)
 from kademlua.cli.options import CONTROL_PORT, endpoint, network_key_option, node_id
-from kademlua.cli.sd_notify import Notifier
-from kademlua.cli.signals import Serving
+from kademlua.cli.sd_notify import SystemdNotifier
+from kademlua.cli.signals import SignalHandler
 from kademlua.control.server import ControlServer
-from kademlua.control.unix_socket import NAME, ControlError
+from kademlua.control.unix_socket import SOCKET_NAME, ControlError
 from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.core.params import Params
 from kademlua.node.node import Node
@@ -153,8 +160,8 @@ def node(
         raise click.UsageError("--bootstrap and --no-bootstrap exclude each other.")
     if data is not None and memory:
         raise click.UsageError("--data and --memory exclude each other.")
-    over_http = HttpChoice(http, http_token, http_name)
-    over_http.check()
+    http_settings = HttpOptions(http, http_token, http_name)
+    http_settings.check()
     params = load_params(config) if config is not None else Params()
     host = resolve(host.removeprefix("[").removesuffix("]"))[0]
     if discover:
@@ -162,54 +169,58 @@ def node(
     if not bootstrap and not no_bootstrap and not discover:
         bootstrap = _default_bootstrap(host, port)
     if with_shell is None:
-        with_shell = _sits_at_terminal()
-    is_beside_prompt = with_shell and _sits_at_terminal() and log_file is None
-    level = log_level or ("warning" if is_beside_prompt else "info")
-    log = start_log(level, log_file, log_format)
-    with ExitStack() as at_end:
-        path = None if memory else path_of_node(port, data)
+        with_shell = _is_interactive()
+    shares_terminal = with_shell and _is_interactive() and log_file is None
+    level = log_level or ("warning" if shares_terminal else "info")
+    log_handler = configure_logging(level, log_file, log_format)
+    with ExitStack() as exit_stack:
+        path = None if memory else data_dir_for_node(port, data)
         state = open_state(path, params) if path is not None else None
         if state is not None:
-            at_end.callback(state.close)
-        kademlua_node = _node(port, host, own_id, bootstrap, params, network_keys, state)
-        if not is_beside_prompt:
-            name_node(log, kademlua_node.id)
+            exit_stack.callback(state.close)
+        kademlua_node = _create_node(port, host, own_id, bootstrap, params, network_keys, state)
+        if not shares_terminal:
+            add_node_id(log_handler, kademlua_node.id)
         try:
             kademlua_node.start()
         except OSError as error:
-            where = format_endpoint((host, port))
-            raise click.ClickException(f"can't listen on {where}: {error.strerror}") from None
+            address = format_endpoint((host, port))
+            raise click.ClickException(f"can't listen on {address}: {error.strerror}") from None
         if state is not None:
-            state.attend(kademlua_node)
-            at_end.callback(state.save_contacts_of, kademlua_node)
-        http_line = start_http(kademlua_node, over_http, path, at_end)
-        reopen = log.reopen if isinstance(log, FileHandler) and not with_shell else None
-        serving = at_end.enter_context(
-            Serving(
-                kademlua_node.close, lambda: kademlua_node.close(hand_over=False), reopen=reopen
+            state.start_autosave(kademlua_node)
+            exit_stack.callback(state.save_table, kademlua_node)
+        http_line = start_http(kademlua_node, http_settings, path, exit_stack)
+        reopen = (
+            log_handler.reopen
+            if isinstance(log_handler, ReopenableFileHandler) and not with_shell
+            else None
+        )
+        signal_handler = exit_stack.enter_context(
+            SignalHandler(
+                kademlua_node.close, lambda: kademlua_node.close(hand_over=False), on_hangup=reopen
             )
         )
-        server = _control_server(kademlua_node, state, control)
+        server = _start_control_server(kademlua_node, state, control)
         if server is not None:
-            at_end.callback(server.close)
-            serving.break_off = server.break_off
-        where = format_endpoint(kademlua_node.contact.endpoint)
-        click.echo(f"kademlua node {kademlua_node.id.hex()} listening on {where}")
+            exit_stack.callback(server.close)
+            signal_handler.interrupt_shells = server.interrupt
+        address = format_endpoint(kademlua_node.contact.endpoint)
+        click.echo(f"kademlua node {kademlua_node.id.hex()} listening on {address}")
         if http_line is not None:
             click.echo(http_line)
-        if is_loopback(host) and bootstrap and all(map(_is_elsewhere, bootstrap)):
+        if is_loopback(host) and bootstrap and all(map(_is_off_host, bootstrap)):
             logger.warning("%s reaches this machine only; --host 0.0.0.0 is for more", host)
         shell = Shell(kademlua_node) if with_shell else None
-        if shell is not None and isinstance(log, LineHandler):
-            log.show = shell.notice
+        if shell is not None and isinstance(log_handler, CallbackHandler):
+            log_handler.show = shell.print_above_prompt
         if discover:
-            at_end.enter_context(discovery(kademlua_node, network_keys))
-        with Notifier(kademlua_node):
-            serving.wait(shell)
+            exit_stack.enter_context(discovery(kademlua_node, network_keys))
+        with SystemdNotifier(kademlua_node):
+            signal_handler.wait(shell)
     logger.info("ended")
 
 
-def _node(
+def _create_node(
     port: int,
     host: str,
     own_id: bytes | None,
@@ -223,31 +234,33 @@ def _node(
         return Node(
             port, host, id=own_id, bootstrap=bootstrap, params=params, network_keys=network_keys
         )
-    known = [contact.endpoint for contact in state.contacts]
+    cached_endpoints = [contact.endpoint for contact in state.contacts]
     kademlua_node = Node(
         port,
         host,
         id=own_id or state.id,
         bootstrap=bootstrap,
-        known=known,
+        known=cached_endpoints,
         params=params,
         network_keys=network_keys,
         store=state.store,
         publications=state.publications,
     )
-    state.keep_id(kademlua_node.id)
+    state.persist_id(kademlua_node.id)
     return kademlua_node
 
 
-def _control_server(
+def _start_control_server(
     kademlua_node: Node, state: NodeState | None, path: Path | None
 ) -> ControlServer | None:
     """The control socket, answering; ControlError where it can't be where it was told to be."""
-    at = path if path is not None else state.path / NAME if state is not None else None
-    if at is None:
+    socket_path = (
+        path if path is not None else state.path / SOCKET_NAME if state is not None else None
+    )
+    if socket_path is None:
         return None
     try:
-        server = ControlServer(kademlua_node, at)
+        server = ControlServer(kademlua_node, socket_path)
     except ControlError as error:
         if path is not None:
             raise
@@ -264,14 +277,14 @@ def _default_bootstrap(host: str, port: int) -> tuple[Endpoint, ...]:
     return (("::1" if ":" in host and host != "::" else "127.0.0.1", CONTROL_PORT),)
 
 
-def _sits_at_terminal() -> bool:
+def _is_interactive() -> bool:
     """Whether a person can type here: not so for a job in the background (``kademlua node
     8001 &``), which the system would stop when it reads."""
     stdin = sys.stdin
     return stdin is not None and stdin.isatty() and is_foreground(stdin.fileno())
 
 
-def _is_elsewhere(endpoint: Endpoint) -> bool:
+def _is_off_host(endpoint: Endpoint) -> bool:
     """Whether an address is clearly not one that the loopback interface reaches."""
     try:
         return not is_loopback(endpoint[0])

@@ -10,7 +10,7 @@ import click
 
 from kademlua.core import ids
 from kademlua.core.contact import Endpoint, parse_endpoint
-from kademlua.core.durations import duration
+from kademlua.core.durations import parse_duration
 from kademlua.core.errors import KeyFileError
 from kademlua.core.security.network_key import MAX_KEYS
 from kademlua.crypto.key_files import read_network_key
@@ -30,7 +30,7 @@ def endpoint(text: str) -> Endpoint:
 def seconds(text: str) -> float:
     """A time as an option's type: seconds, or text such as ``90s``, ``12h``."""
     try:
-        return duration(float(text) if text.replace(".", "", 1).isdigit() else text)
+        return parse_duration(float(text) if text.replace(".", "", 1).isdigit() else text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 
@@ -43,7 +43,7 @@ def node_id(text: str) -> bytes:
         raise click.BadParameter(str(error)) from None
 
 
-def key_of(text: str, *, is_hex: bool) -> bytes:
+def key_from_text(text: str, *, is_hex: bool) -> bytes:
     """The id of a key as typed: its hash, or with ``--hex`` what the digits say.
 
     click.BadParameter where they are none.
@@ -56,7 +56,7 @@ def key_of(text: str, *, is_hex: bool) -> bytes:
         raise click.BadParameter(str(error), param_hint="'KEY'") from None
 
 
-def value_of(text: str) -> bytes:
+def value_from_text(text: str) -> bytes:
     """A value as typed; with ``-`` what comes by the standard input."""
     return sys.stdin.buffer.read() if text == "-" else os.fsencode(text)
 

@@ -7,32 +7,32 @@ from typing import Any
 
 import click
 
-from kademlua.core.json_codec import bytes_text, value_json
-from kademlua.terminal.text import one_line, printable
+from kademlua.core.json_codec import bytes_to_text, value_to_json
+from kademlua.terminal.text import escape_unprintable, to_one_line
 
-_BRIEF = 60
+_SUMMARY_CHARS = 60
 
 
 def value_text(value: Any) -> str:
     """A value for people: UTF-8 as the text that it is, other bytes as 0x and hex digits,
     the rest as JSON."""
     if isinstance(value, bytes):
-        return printable(bytes_text(value), keep="\n\t")
-    return json.dumps(value_json(value))
+        return escape_unprintable(bytes_to_text(value), allowed="\n\t")
+    return json.dumps(value_to_json(value))
 
 
-def brief_text(value: Any) -> str:
+def value_summary(value: Any) -> str:
     """A value as the beginning of one line."""
-    text = one_line(value_text(value))
-    return text if len(text) <= _BRIEF else text[: _BRIEF - 2] + " …"
+    text = to_one_line(value_text(value))
+    return text if len(text) <= _SUMMARY_CHARS else text[: _SUMMARY_CHARS - 2] + " …"
 
 
-def report_text(report: dict[str, Any], done: str) -> str:
+def format_report(report: dict[str, Any], verb: str) -> str:
     """What became of a store, as ``Operations`` tells it, in one line."""
     count = len(report["stored"])
     others = [f"{len(report['refused'])} refused"] if report["refused"] else []
     others += [f"{len(report['silent'])} did not answer"] if report["silent"] else []
-    return "; ".join([f"{done} on {count} node{'s' * (count != 1)}", *others])
+    return "; ".join([f"{verb} on {count} node{'s' * (count != 1)}", *others])
 
 
 def print_json(value: Any) -> None:

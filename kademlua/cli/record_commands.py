@@ -8,20 +8,20 @@ import time
 
 import click
 
-from kademlua.api.fields import report_json
-from kademlua.cli.ephemeral_client import client
+from kademlua.api.fields import report_to_json
+from kademlua.cli.ephemeral_client import ephemeral_node
 from kademlua.cli.options import json_option, network_key_option, seconds, via_option
-from kademlua.cli.output import print_json, report_text, value_text, write_raw
+from kademlua.cli.output import format_report, print_json, value_text, write_raw
 from kademlua.core.contact import Endpoint
 from kademlua.core.ids import ID_BYTES
-from kademlua.core.json_codec import value_json
+from kademlua.core.json_codec import value_to_json
 from kademlua.core.values.records import PUBLIC_KEY_BYTES, SignedRecord
 from kademlua.crypto.signing import SigningKey
 
 _ONLY_SIGNED = "is for signed records: give --sign FILE too."
 
 
-def _key(text: str) -> bytes:
+def _record_key(text: str) -> bytes:
     """What ``put`` showed, as an argument's type: 40 hex digits, or the 64 of a public key."""
     try:
         key = bytes.fromhex(text)
@@ -82,18 +82,18 @@ def put(
         kademlua put --sign my.key "hello world"
         kademlua put --sign my.key --salt portrait --ttl 30d - < portrait.jpg
     """
-    given = {"--salt": salt, "--seq": seq, "--cas": cas, "--expires": expires}
-    for name, each in given.items():
+    signed_options = {"--salt": salt, "--seq": seq, "--cas": cas, "--expires": expires}
+    for name, each in signed_options.items():
         if each is not None and key_file is None:
             raise click.UsageError(f"{name} {_ONLY_SIGNED}")
     signer = None if key_file is None else SigningKey.load(key_file)
     content = sys.stdin.buffer.read() if value == "-" else os.fsencode(value)
-    with client(via, network_keys) as node:
+    with ephemeral_node(via, network_keys) as node:
         try:
             if signer is None:
-                recorded = node.put_immutable(content, ttl=ttl)
+                put_result = node.put_immutable(content, ttl=ttl)
             else:
-                recorded = node.put_signed(
+                put_result = node.put_signed(
                     content,
                     signer,
                     salt=os.fsencode(salt or ""),
@@ -104,17 +104,17 @@ def put(
                 )
         except ValueError as error:  # too large, or a number out of range
             raise click.ClickException(str(error)) from None
-    report = report_json(recorded.key, recorded.report)
-    shown = recorded.key if signer is None else signer.public_key
+    report = report_to_json(put_result.key, put_result.report)
+    printed_key = put_result.key if signer is None else signer.public_key
     if as_json:
-        about = {} if recorded.signed is None else _signed_json(recorded.signed)
-        print_json(report | about)
+        details = {} if put_result.signed_record is None else _signed_json(put_result.signed_record)
+        print_json(report | details)
     else:
-        click.echo(f"{shown.hex()}  {report_text(report, 'stored')}")
+        click.echo(f"{printed_key.hex()}  {format_report(report, 'stored')}")
 
 
 @click.command(short_help="Show the record of KEY.")
-@click.argument("key", type=_key)
+@click.argument("key", type=_record_key)
 @via_option
 @network_key_option
 @click.option("--salt", metavar="TEXT", help="The salt of a signed record, where it has one.")
@@ -143,15 +143,15 @@ def get(
     is_signed = len(key) == PUBLIC_KEY_BYTES
     if salt is not None and not is_signed:
         raise click.UsageError("--salt goes with a public key.")
-    about: dict[str, object] = {"key": key.hex()}
-    with client(via, network_keys) as node:
+    details: dict[str, object] = {"key": key.hex()}
+    with ephemeral_node(via, network_keys) as node:
         try:
             if is_signed:
                 record = node.get_signed(key, os.fsencode(salt or ""))
                 if record is None:
                     raise KeyError
                 value = record.value
-                about = {"key": record.key.hex()} | _signed_json(record)
+                details = {"key": record.key.hex()} | _signed_json(record)
             else:
                 value = node.get_immutable(key)
         except KeyError:
@@ -161,7 +161,7 @@ def get(
     if raw:
         write_raw(value)
     elif as_json:
-        print_json(about | {"value": value_json(value)})
+        print_json(details | {"value": value_to_json(value)})
     else:
         click.echo(value_text(value))
 
@@ -169,7 +169,7 @@ def get(
 def _signed_json(record: SignedRecord) -> dict[str, object]:
     return {
         "public_key": record.public_key.hex(),
-        "salt": value_json(record.salt),
+        "salt": value_to_json(record.salt),
         "seq": record.seq,
-        "expires": record.expires,
+        "expires": record.expires_at,
     }

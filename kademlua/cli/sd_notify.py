@@ -16,40 +16,40 @@ from kademlua.node.node import Node
 
 logger = logging.getLogger(__name__)
 
-_STATUS_EVERY = 30.0
+_STATUS_SECONDS = 30.0
 
 
-class Notifier:
+class SystemdNotifier:
     """Tells a service manager of a node, where there is one; else it does nothing."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._address = _address(os.environ.get("NOTIFY_SOCKET", ""))
-        self._pause = min(_watchdog_seconds() / 2, _STATUS_EVERY)
+        self._address = _socket_address(os.environ.get("NOTIFY_SOCKET", ""))
+        self._interval = min(_watchdog_seconds() / 2, _STATUS_SECONDS)
         self._greenlet: Greenlet[..., None] | None = None
 
-    def __enter__(self) -> Notifier:
+    def __enter__(self) -> SystemdNotifier:
         if self._address:
-            self._say("READY=1", self._status())
-            self._greenlet = gevent.spawn(self._go_on)
+            self._send("READY=1", self._status())
+            self._greenlet = gevent.spawn(self._run_heartbeat)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._greenlet is not None:
             self._greenlet.kill()
-            self._say("STOPPING=1")
+            self._send("STOPPING=1")
 
-    def _go_on(self) -> None:
+    def _run_heartbeat(self) -> None:
         # That this greenlet has its turns is what the watchdog wants to know.
         while True:
-            gevent.sleep(self._pause)
-            self._say("WATCHDOG=1", self._status())
+            gevent.sleep(self._interval)
+            self._send("WATCHDOG=1", self._status())
 
     def _status(self) -> str:
         joined = "joined" if self._node.joined else "not joined yet"
         return f"STATUS={joined}, {len(self._node.table)} contacts"
 
-    def _say(self, *lines: str) -> None:
+    def _send(self, *lines: str) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
             channel.setblocking(False)
             try:
@@ -58,7 +58,7 @@ class Notifier:
                 logger.warning("the service manager can't be told: %s", error.strerror)
 
 
-def _address(name: str) -> str:
+def _socket_address(name: str) -> str:
     """What to send to; a name that begins with ``@`` is one without a file."""
     return "\0" + name[1:] if name.startswith("@") else name
 

@@ -11,26 +11,26 @@ import click
 import gevent
 from gevent import Greenlet
 
-from kademlua.cli.connect import through_daemon
-from kademlua.cli.signals import Serving
+from kademlua.cli.connect import daemon_options
+from kademlua.cli.signals import SignalHandler
 from kademlua.control.client import ControlClient
 from kademlua.core.errors import KademluaError
-from kademlua.shell.line_reader import open_lines
+from kademlua.shell.line_reader import open_reader
 
-_PATIENCE = 3.0
+_INTERRUPT_TIMEOUT = 3.0
 """Seconds after which an expression should be broken off."""
 
 
-class AttachedShell:
+class RemoteShellClient:
     """The near end of a shell: lines are read here, and evaluated in the node's process."""
 
     def __init__(self, client: ControlClient) -> None:
         self._client = client
         self._names: dict[str, Any] = {}
-        self._lines = open_lines(self._names)
-        self._asking: Greenlet[..., None] | None = None
+        self._reader = open_reader(self._names)
+        self._prompt_greenlet: Greenlet[..., None] | None = None
         self._is_evaluating = False
-        self._prompts = 0
+        self._prompt_count = 0
         self._loop = gevent.get_hub().loop
         self.failure: str | None = None
         """Why it ended, where nobody wanted it to."""
@@ -38,7 +38,7 @@ class AttachedShell:
     @property
     def interactive(self) -> bool:
         """Whether a person sits at a terminal."""
-        return self._lines.interactive
+        return self._reader.interactive
 
     def run(self) -> bool:
         """Converse until the end of input, ``exit`` or the node's end; True."""
@@ -50,7 +50,7 @@ class AttachedShell:
                 if message.get("id") == number:
                     if "ok" in message:
                         return True
-                    self._take(message["part"])
+                    self._handle_part(message["part"])
         except BrokenPipeError:  # nobody reads what it says
             return True
         except KademluaError as error:
@@ -65,41 +65,40 @@ class AttachedShell:
         if not self._is_evaluating:
             return False
         self._is_evaluating = False
-        self._loop.run_callback_threadsafe(gevent.spawn, self._break_off, self._prompts)
+        self._loop.run_callback_threadsafe(gevent.spawn, self._interrupt_remote, self._prompt_count)
         return True
 
-    def _break_off(self, prompts: int) -> None:
+    def _interrupt_remote(self, prompt_count: int) -> None:
         self._send("interrupt")
-        gevent.sleep(_PATIENCE)
-        if self._prompts == prompts and self._client.process:
-            self._lines.notice(
-                "the node does nothing else meanwhile;"
-                f" kill -INT {self._client.process} breaks it off"
+        gevent.sleep(_INTERRUPT_TIMEOUT)
+        if self._prompt_count == prompt_count and self._client.pid:
+            self._reader.print_above_prompt(
+                f"the node does nothing else meanwhile; kill -INT {self._client.pid} breaks it off"
             )
 
     def close(self) -> None:
         """Give the terminal back as it was; idempotent."""
-        if self._asking is not None:
-            self._asking.kill(block=False)
-            self._asking = None
-        self._lines.close()
+        if self._prompt_greenlet is not None:
+            self._prompt_greenlet.kill(block=False)
+            self._prompt_greenlet = None
+        self._reader.close()
 
-    def _take(self, part: dict[str, Any]) -> None:
+    def _handle_part(self, part: dict[str, Any]) -> None:
         if "out" in part:
             sys.stdout.write(part["out"])
             sys.stdout.flush()
         elif "note" in part:
-            self._lines.notice(part["note"])
+            self._reader.print_above_prompt(part["note"])
         elif "prompt" in part:
             self._is_evaluating = False
-            self._prompts += 1
+            self._prompt_count += 1
             # Beside this greenlet, which sees when the node ends.
-            self._asking = gevent.spawn(self._ask, part["prompt"])
+            self._prompt_greenlet = gevent.spawn(self._read_line, part["prompt"])
         elif "names" in part:
             self._names.update(dict.fromkeys(part["names"]))
 
-    def _ask(self, prompt: str) -> None:
-        line = self._lines.read(prompt)
+    def _read_line(self, prompt: str) -> None:
+        line = self._reader.read(prompt)
         self._is_evaluating = line is not None
         self._send("line", text=line)
 
@@ -111,7 +110,7 @@ class AttachedShell:
 
 
 @click.command()
-@through_daemon(always=True)
+@daemon_options(required=True)
 def shell(socket: Path) -> None:
     """Attach a shell to a running node, by default the one on port 8001.
 
@@ -127,8 +126,8 @@ def shell(socket: Path) -> None:
         echo 'stats' | kademlua shell
     """
     with ControlClient(socket) as client:
-        attached = AttachedShell(client)
-        with Serving(client.close, client.close) as serving:
-            serving.wait(attached)
-    if attached.failure is not None:
-        raise click.ClickException(attached.failure)
+        remote_shell = RemoteShellClient(client)
+        with SignalHandler(client.close, client.close) as signal_handler:
+            signal_handler.wait(remote_shell)
+    if remote_shell.failure is not None:
+        raise click.ClickException(remote_shell.failure)

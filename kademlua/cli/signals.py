@@ -14,7 +14,7 @@ from gevent.event import Event
 logger = logging.getLogger(__name__)
 
 
-class Conversation(Protocol):
+class InteractiveShell(Protocol):
     """A shell, or what stands for one."""
 
     @property
@@ -31,7 +31,7 @@ class Conversation(Protocol):
         """Give the terminal back; idempotent."""
 
 
-class Serving:
+class SignalHandler:
     """While entered, ^C, SIGTERM and the terminal's end make ``wait`` return; at the exit ``close``
     is called.
 
@@ -45,27 +45,29 @@ class Serving:
 
     def __init__(
         self,
-        close: Callable[[], None],
-        hurry: Callable[[], None],
-        reopen: Callable[[], None] | None = None,
+        on_stop: Callable[[], None],
+        on_second_stop: Callable[[], None],
+        on_hangup: Callable[[], None] | None = None,
     ) -> None:
-        """``reopen`` is what SIGHUP does, instead of the end."""
-        self._close = close
-        self._hurry = hurry
-        self._reopen = reopen
-        self._shell: Conversation | None = None
-        self._ended = Event()
-        self.break_off: Callable[[], None] = _nothing
+        """``on_hangup`` is what SIGHUP does, instead of the end."""
+        self._on_stop = on_stop
+        self._on_second_stop = on_second_stop
+        self._on_hangup = on_hangup
+        self._shell: InteractiveShell | None = None
+        self._stop_requested = Event()
+        self.interrupt_shells: Callable[[], None] = _no_op
         """Called at each signal; may raise KeyboardInterrupt in what never yields."""
         self._is_closing = False
         self._loop = gevent.get_hub().loop
-        self._former: dict[signal.Signals, Any] = {}
+        self._previous_handlers: dict[signal.Signals, Any] = {}
 
-    def __enter__(self) -> Serving:
-        handlers = {signal.SIGINT: self._interrupt, signal.SIGTERM: self._end}
+    def __enter__(self) -> SignalHandler:
+        handlers = {signal.SIGINT: self._handle_interrupt, signal.SIGTERM: self._handle_terminate}
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # no nohup
-            handlers[signal.SIGHUP] = self._hang_up
-        self._former = {number: signal.signal(number, do) for number, do in handlers.items()}
+            handlers[signal.SIGHUP] = self._handle_hangup
+        self._previous_handlers = {
+            number: signal.signal(number, do) for number, do in handlers.items()
+        }
         return self
 
     def __exit__(
@@ -75,50 +77,52 @@ class Serving:
         trace: TracebackType | None,
     ) -> None:
         self._is_closing = True
-        self._close()
-        for number, handler in self._former.items():
+        self._on_stop()
+        for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
 
-    def wait(self, shell: Conversation | None) -> None:
+    def wait(self, shell: InteractiveShell | None) -> None:
         """Block until the end, and let a shell run meanwhile; its user may end it, too."""
         if shell is None:
-            self._ended.wait()
+            self._stop_requested.wait()
             return
         self._shell = shell
-        runner = gevent.spawn(self._converse, shell)
+        runner = gevent.spawn(self._run_shell, shell)
         try:
-            self._ended.wait()
+            self._stop_requested.wait()
         finally:
             runner.kill()
             shell.close()
 
-    def _converse(self, shell: Conversation) -> None:
+    def _run_shell(self, shell: InteractiveShell) -> None:
         try:
-            ends = shell.run()
+            is_end = shell.run()
         except Exception:
             logger.exception("the shell broke down")
-            ends = shell.interactive
-        if ends:
-            self._ended.set()
+            is_end = shell.interactive
+        if is_end:
+            self._stop_requested.set()
 
-    def _end(self, _number: int, _frame: FrameType | None) -> None:
-        self._loop.run_callback_threadsafe(self._hurry if self._is_closing else self._ended.set)
+    def _handle_terminate(self, _number: int, _frame: FrameType | None) -> None:
+        self._loop.run_callback_threadsafe(
+            self._on_second_stop if self._is_closing else self._stop_requested.set
+        )
         if self._shell is not None and not self._is_closing:
             self._shell.interrupt()
-        self.break_off()
+        self.interrupt_shells()
 
-    def _hang_up(self, number: int, frame: FrameType | None) -> None:
-        if self._reopen is None:
-            self._end(number, frame)
+    def _handle_hangup(self, number: int, frame: FrameType | None) -> None:
+        if self._on_hangup is None:
+            self._handle_terminate(number, frame)
         else:
-            self._loop.run_callback_threadsafe(self._reopen)
+            self._loop.run_callback_threadsafe(self._on_hangup)
 
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        self.break_off()
+    def _handle_interrupt(self, number: int, frame: FrameType | None) -> None:
+        self.interrupt_shells()
         shell = None if self._is_closing else self._shell
         if shell is None or not shell.interactive or not shell.interrupt():
-            self._end(number, frame)
+            self._handle_terminate(number, frame)
 
 
-def _nothing() -> None:
+def _no_op() -> None:
     pass

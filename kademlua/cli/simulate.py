@@ -11,30 +11,30 @@ import click
 
 from kademlua.cli.options import seconds
 from kademlua.simulation.report import formatting, plot
-from kademlua.simulation.report.metrics import Result
+from kademlua.simulation.report.metrics import RunResult
 from kademlua.simulation.runner import run
 from kademlua.simulation.scenario import loader
 from kademlua.simulation.scenario.scenario import Scenario
 from kademlua.simulation.scenario.toml_table import ScenarioError
 
-_SHORTEST = 1.0
+_MIN_SECONDS = 1.0
 
 
-def _seconds(text: str) -> float:
-    given = seconds(text)
-    if given < _SHORTEST:
+def _duration(text: str) -> float:
+    duration = seconds(text)
+    if duration < _MIN_SECONDS:
         raise click.BadParameter(f"must be 1s or more, not {text!r}")
-    return given
+    return duration
 
 
-@click.command(epilog=f"Scenarios: {', '.join(loader.names())}.")
+@click.command(epilog=f"Scenarios: {', '.join(loader.scenario_names())}.")
 @click.argument("name", metavar="SCENARIO")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of all chance.")
 @click.option("--nodes", type=click.IntRange(2, 100_000), help="Instead of the scenario's number.")
 @click.option(
     "--for",
     "seconds",
-    type=_seconds,
+    type=_duration,
     metavar="DURATION",
     help="Measure so long instead, such as 90s, 10m or 1h of virtual time.",
 )
@@ -84,59 +84,59 @@ def simulate(
     # Thousands of nodes complain of what the scenario does to them; defects are errors.
     logging.getLogger("kademlua").setLevel(logging.ERROR)
     try:
-        planned = loader.load(loader.find(name)).changed(nodes, seconds)
+        scenario = loader.load(loader.scenario_path(name)).scaled(nodes, seconds)
     except ScenarioError as error:
         raise click.UsageError(str(error)) from None
     if plot_to is not None:
-        plot.check(plot_to)
+        plot.check_path(plot_to)
     for path in (json_to, trace_to):
         if path is not None and not path.parent.is_dir():
             raise click.ClickException(f"{path.parent}: no such directory")
-    result = _run(planned, seed, trace_to)
+    result = _run(scenario, seed, trace_to)
     _write(result, json_to, plot_to)
-    _judge(context, result, formatting.replay_command(name, seed, nodes, seconds))
+    _exit_if_failed(context, result, formatting.replay_command(name, seed, nodes, seconds))
 
 
-def _run(planned: Scenario, seed: int, trace_to: Path | None) -> Result:
+def _run(scenario: Scenario, seed: int, trace_path: Path | None) -> RunResult:
     """Run it, with a progress bar in virtual time where somebody looks."""
     if not sys.stderr.isatty():
-        return run(planned, seed, trace_to=trace_to)
-    total = round(planned.ends)
+        return run(scenario, seed, trace_path=trace_path)
+    total = round(scenario.measure_end)
 
     def virtual_time(now: float | None) -> str:
         return f"{round(now or 0):,} of {total:,} virtual seconds"
 
     with click.progressbar(
-        length=total, label=planned.name, file=sys.stderr, item_show_func=virtual_time
+        length=total, label=scenario.name, file=sys.stderr, item_show_func=virtual_time
     ) as bar:
         return run(
-            planned,
+            scenario,
             seed,
-            progress=lambda now, _: bar.update(round(now) - bar.pos, now),
-            trace_to=trace_to,
+            on_progress=lambda now, _: bar.update(round(now) - bar.pos, now),
+            trace_path=trace_path,
         )
 
 
-def _write(result: Result, json_to: Path | None, plot_to: Path | None) -> None:
-    is_dash = json_to == Path("-")
-    if json_to is not None:
-        text = json.dumps(formatting.as_json(result), indent=2)
+def _write(result: RunResult, json_path: Path | None, plot_path: Path | None) -> None:
+    is_dash = json_path == Path("-")
+    if json_path is not None:
+        text = json.dumps(formatting.to_json(result), indent=2)
         if is_dash:
             click.echo(text)
         else:
-            json_to.write_text(text + "\n")
+            json_path.write_text(text + "\n")
     if not is_dash:
-        click.echo(formatting.as_text(result))
-    if plot_to is not None:
-        plot.draw(result, plot_to)
+        click.echo(formatting.format_text(result))
+    if plot_path is not None:
+        plot.draw(result, plot_path)
 
 
-def _judge(context: click.Context, result: Result, command: str) -> None:
+def _exit_if_failed(context: click.Context, result: RunResult, command: str) -> None:
     """Exit with 1 where a demand was missed or a node failed, with the way to see it again."""
-    missed = [formatting.verdict_text(verdict) for verdict in formatting.missed(result)]
-    raised = result.packets["raised"]
-    if raised:
-        missed.append(f"{raised} packets made a node raise an exception")
-    if missed:
-        click.echo("\n".join([*missed, f"again: {command}"]), err=True)
+    failures = [formatting.requirement_text(verdict) for verdict in formatting.failed(result)]
+    handler_errors = result.packets["raised"]
+    if handler_errors:
+        failures.append(f"{handler_errors} packets made a node raise an exception")
+    if failures:
+        click.echo("\n".join([*failures, f"again: {command}"]), err=True)
         context.exit(1)

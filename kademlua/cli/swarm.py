@@ -8,14 +8,14 @@ import click
 
 from kademlua.cli.addresses import resolve
 from kademlua.cli.data_dirs import require_lmdb
-from kademlua.cli.http import HttpChoice, http_options
+from kademlua.cli.http import HttpOptions, http_options
 from kademlua.cli.options import endpoint, network_key_option
 from kademlua.cli.options import seconds as duration
-from kademlua.cli.swarm_runner import Wishes, run_swarm
+from kademlua.cli.swarm_runner import SwarmOptions, run_swarm
 from kademlua.core.contact import Endpoint
 from kademlua.swarm import resource_limits
 from kademlua.swarm.plan import FIRST_PORT, Plan, PlanError, control_endpoint
-from kademlua.swarm.signals import Life
+from kademlua.swarm.signals import SignalGuard
 
 
 @click.command()
@@ -108,39 +108,39 @@ def swarm(
         kademlua swarm 100 --http 127.0.0.1:8080 --churn 2m
         kademlua swarm 100 --first-port 9003   in the network of another swarm
     """
-    over_http = HttpChoice(http, http_token, http_name)
-    over_http.check()
+    http_settings = HttpOptions(http, http_token, http_name)
+    http_settings.check()
     host = resolve(host.removeprefix("[").removesuffix("]"))[0]
     if data is not None:
         require_lmdb()
     try:
         plan = Plan(
-            count=count,
-            workers=workers or resource_limits.processors(),
+            node_count=count,
+            worker_count=workers or resource_limits.cpu_count(),
             host=host,
             first_port=first_port,
-            bootstrap=_reachable(bootstrap, host) if bootstrap else control_endpoint(host),
+            bootstrap=_resolve_bootstrap(bootstrap, host) if bootstrap else control_endpoint(host),
             network_keys=network_keys,
             data_dir=str(data.absolute()) if data is not None else "",
         )
     except PlanError as error:
         raise click.UsageError(str(error)) from None
-    wishes = Wishes(
+    options = SwarmOptions(
         log_dir=log_dir,
         shell=shell,
         seconds=seconds,
         verbose=verbose,
-        http=over_http,
+        http=http_settings,
         churn=churn,
     )
-    life = Life()
-    failure = life.lead(lambda: run_swarm(plan, wishes, life))
+    signal_guard = SignalGuard()
+    failure = signal_guard.run(lambda: run_swarm(plan, options, signal_guard))
     if failure:
         raise click.ClickException(failure)
 
 
-def _reachable(bootstrap: Endpoint, host: str) -> Endpoint:
+def _resolve_bootstrap(bootstrap: Endpoint, host: str) -> Endpoint:
     """The bootstrap address, its host resolved, if possible to one that ``host`` reaches."""
     found = resolve(bootstrap[0])
-    fitting = [addr for addr in found if (":" in addr) == (":" in host)]
-    return (fitting or found)[0], bootstrap[1]
+    same_family = [addr for addr in found if (":" in addr) == (":" in host)]
+    return (same_family or found)[0], bootstrap[1]

@@ -16,169 +16,175 @@ import gevent
 from gevent.pool import Pool
 
 from kademlua.api.fields import BadRequest, Fields
-from kademlua.api.operations import Operations
-from kademlua.control.json_lines import BadLine, LineStream, message_of
-from kademlua.control.remote_shell import Guest
+from kademlua.api.operations import NodeApi
+from kademlua.control.json_lines import InvalidLine, JsonLineStream, parse_message
+from kademlua.control.remote_shell import RemoteShell
 from kademlua.core.errors import KademluaError
 from kademlua.node.node import Node
 
 logger = logging.getLogger(__name__)
 
-_IN_FLIGHT = 32
+_MAX_CONCURRENT = 32
 """Requests that are worked on at once; the next line is read when one of them is done."""
-_OPERATION_TIME = 60.0
-_IDLE_TIME = 300.0
-_LONGEST_ID = 64
-_TURN = 16
+_OPERATION_TIMEOUT = 60.0
+_IDLE_TIMEOUT = 300.0
+_MAX_ID_CHARS = 64
+_YIELD_EVERY = 16
 """Lines that are read before others have their turn."""
-_ROWS = 64
+_ROWS_PER_MESSAGE = 64
 """Rows in one message."""
 
-Number = int | str | None
+RequestId = int | str | None
 """The id of a request."""
 
 
-class Session:
+class ControlConnection:
     """Serves one client until it is gone, or says what is no request at all."""
 
-    def __init__(self, stream: LineStream, node: Node, operations: Operations) -> None:
+    def __init__(self, stream: JsonLineStream, node: Node, node_api: NodeApi) -> None:
         self._stream = stream
         self._node = node
-        self._operations = operations
-        self._at_work = Pool(_IN_FLIGHT)
-        self._guest: Guest | None = None
+        self._node_api = node_api
+        self._workers = Pool(_MAX_CONCURRENT)
+        self._remote_shell: RemoteShell | None = None
 
     def run(self) -> None:
         """Block until the connection has ended; raises nothing."""
         try:
-            self._read()
+            self._read_requests()
             # Who has only closed one half still reads the answers.
-            if self._guest is None:
-                self._at_work.join()
-        except BadLine as error:  # what follows can't be told from it
-            self._say(None, error=str(error))
+            if self._remote_shell is None:
+                self._workers.join()
+        except InvalidLine as error:  # what follows can't be told from it
+            self._send_error(None, error=str(error))
         except OSError:
             pass
         finally:
-            if self._guest is not None:
-                self._guest.close()
-            self._at_work.kill(block=False)
+            if self._remote_shell is not None:
+                self._remote_shell.close()
+            self._workers.kill(block=False)
             self._stream.close()
 
-    def break_off(self) -> None:
-        """See ``ControlServer.break_off``."""
-        if self._guest is not None:
-            self._guest.break_off()
+    def interrupt(self) -> None:
+        """See ``ControlServer.interrupt``."""
+        if self._remote_shell is not None:
+            self._remote_shell.interrupt()
 
-    def _read(self) -> None:
-        for number in itertools.count():
-            if number % _TURN == _TURN - 1:  # many lines may be here already
+    def _read_requests(self) -> None:
+        for line_count in itertools.count():
+            if line_count % _YIELD_EVERY == _YIELD_EVERY - 1:  # many lines may be here already
                 gevent.sleep(0)
             try:
-                line = self._stream.read(_IDLE_TIME)
+                line = self._stream.read(_IDLE_TIMEOUT)
             except TimeoutError:
-                if len(self._at_work):
+                if len(self._workers):
                     continue
-                raise BadLine(f"no request for {_IDLE_TIME:.0f} s") from None
+                raise InvalidLine(f"no request for {_IDLE_TIMEOUT:.0f} s") from None
             if line is None:
                 return
             if line.strip():
-                self._take(line)
+                self._dispatch(line)
 
-    def _take(self, line: bytes) -> None:
-        number: Number = None
+    def _dispatch(self, line: bytes) -> None:
+        request_id: RequestId = None
         try:
-            message = message_of(line)
-            number = _number(message.pop("id", None))
+            message = parse_message(line)
+            request_id = _parse_request_id(message.pop("id", None))
             name = message.pop("do", None)
             if not isinstance(name, str):
                 raise BadRequest("the field 'do' names an operation")
-        except (BadLine, BadRequest) as error:
-            self._say(number, error=str(error))
+        except (InvalidLine, BadRequest) as error:
+            self._send_error(request_id, error=str(error))
             return
         if name in ("shell", "line", "interrupt"):  # in their order, and at once
-            self._serve_guest(number, name, Fields(message))
+            self._handle_shell(request_id, name, Fields(message))
         else:
-            request = self._send_rows if self._operations.is_stream(name) else self._do
-            self._at_work.spawn(self._answer, number, lambda: request(number, name, message))
+            execute = self._stream_rows if self._node_api.is_stream(name) else self._call
+            self._workers.spawn(
+                self._execute_and_reply, request_id, lambda: execute(request_id, name, message)
+            )
 
-    def _serve_guest(self, number: Number, name: str, fields: Fields) -> None:
-        if name == "shell" and self._guest is None:
+    def _handle_shell(self, request_id: RequestId, name: str, fields: Fields) -> None:
+        if name == "shell" and self._remote_shell is None:
             try:
-                self._guest = Guest(
+                self._remote_shell = RemoteShell(
                     self._node,
                     fields,
-                    lambda part: self._stream.write({"id": number, "part": part}),
+                    lambda part: self._stream.write({"id": request_id, "part": part}),
                 )
             except BadRequest as error:
-                self._say(number, error=str(error))
+                self._send_error(request_id, error=str(error))
             else:
-                self._at_work.spawn(self._answer, number, self._see_guest_off)
+                self._workers.spawn(self._execute_and_reply, request_id, self._wait_shell)
         else:
-            self._answer(number, lambda: self._tell_guest(name, fields))
+            self._execute_and_reply(request_id, lambda: self._call_shell(name, fields))
 
-    def _do(self, _: Number, name: str, given: dict[str, Any]) -> dict[str, Any]:
-        too_long = KademluaError(f"{name} took over {_OPERATION_TIME:.0f} s")
-        with gevent.Timeout(_OPERATION_TIME, too_long):
-            return self._operations.do(name, given)
+    def _call(self, _: RequestId, name: str, raw_fields: dict[str, Any]) -> dict[str, Any]:
+        too_long = KademluaError(f"{name} took over {_OPERATION_TIMEOUT:.0f} s")
+        with gevent.Timeout(_OPERATION_TIMEOUT, too_long):
+            return self._node_api.call(name, raw_fields)
 
-    def _send_rows(self, number: Number, name: str, given: dict[str, Any]) -> dict[str, Any]:
+    def _stream_rows(
+        self, request_id: RequestId, name: str, raw_fields: dict[str, Any]
+    ) -> dict[str, Any]:
         count = 0
         rows: list[dict[str, Any]] = []
-        for row in self._operations.rows(name, given):
+        for row in self._node_api.stream(name, raw_fields):
             rows.append(row)
             count += 1
-            if len(rows) == _ROWS:
-                self._stream.write({"id": number, "part": {"rows": rows}})
+            if len(rows) == _ROWS_PER_MESSAGE:
+                self._stream.write({"id": request_id, "part": {"rows": rows}})
                 rows = []
                 gevent.sleep(0)  # others have their turn between
         if rows:
-            self._stream.write({"id": number, "part": {"rows": rows}})
+            self._stream.write({"id": request_id, "part": {"rows": rows}})
         return {"count": count}
 
-    def _see_guest_off(self) -> dict[str, Any]:
-        if self._guest is not None:
-            self._guest.wait()
-            self._guest = None
+    def _wait_shell(self) -> dict[str, Any]:
+        if self._remote_shell is not None:
+            self._remote_shell.wait()
+            self._remote_shell = None
         return {}
 
-    def _tell_guest(self, name: str, fields: Fields) -> dict[str, Any]:
-        if self._guest is None:
+    def _call_shell(self, name: str, fields: Fields) -> dict[str, Any]:
+        if self._remote_shell is None:
             raise BadRequest("this connection has no shell")
         if name == "line":
-            return self._guest.line(fields)
+            return self._remote_shell.handle_line(fields)
         if name == "interrupt":
-            return self._guest.interrupt(fields)
+            return self._remote_shell.handle_interrupt(fields)
         raise BadRequest("this connection has a shell already")
 
-    def _answer(self, number: Number, request: Callable[[], dict[str, Any]]) -> None:
+    def _execute_and_reply(
+        self, request_id: RequestId, execute: Callable[[], dict[str, Any]]
+    ) -> None:
         """Do a request and say what came of it; raises nothing."""
         try:
             try:
-                result = request()
+                result = execute()
             except KademluaError as error:
-                self._say(number, error=str(error))
+                self._send_error(request_id, error=str(error))
             except BrokenPipeError:
                 pass
             except Exception as error:
                 logger.exception("a request at the control socket failed")
-                self._say(number, error=f"a defect of the node: {type(error).__name__}")
+                self._send_error(request_id, error=f"a defect of the node: {type(error).__name__}")
             else:
-                self._stream.write({"id": number, "ok": result})
+                self._stream.write({"id": request_id, "ok": result})
         except BrokenPipeError:
             pass  # the client is gone
 
-    def _say(self, number: Number, *, error: str) -> None:
+    def _send_error(self, request_id: RequestId, *, error: str) -> None:
         try:
-            self._stream.write({"id": number, "error": error})
+            self._stream.write({"id": request_id, "error": error})
         except BrokenPipeError:
             pass
 
 
-def _number(given: Any) -> Number:
+def _parse_request_id(raw: Any) -> RequestId:
     """The id of a request, which comes back with its answer."""
-    if given is None or (type(given) is int and given.bit_length() <= 64):
-        return given
-    if isinstance(given, str) and len(given) <= _LONGEST_ID:
-        return given
+    if raw is None or (type(raw) is int and raw.bit_length() <= 64):
+        return raw
+    if isinstance(raw, str) and len(raw) <= _MAX_ID_CHARS:
+        return raw
     raise BadRequest("the field 'id' is a number or a short text")

@@ -10,67 +10,67 @@ from typing import Any
 from gevent import Timeout, socket
 from gevent.lock import RLock
 
-_CHUNK = 65_536
-_LINE_TIME = 10.0
+_CHUNK_BYTES = 65_536
+_LINE_TIMEOUT = 10.0
 """Seconds in which a line that was begun has to end."""
-_WRITE_TIME = 120.0
+_WRITE_TIMEOUT = 120.0
 """Seconds that the other side may let us wait before it takes more."""
 
 
-class BadLine(Exception):
+class InvalidLine(Exception):
     """What came is no message: too long, too slow, or no JSON object."""
 
 
-class LineStream:
+class JsonLineStream:
     """One connection. Any greenlet may write; one reads."""
 
-    def __init__(self, sock: socket.socket, longest: int) -> None:
-        """``longest`` is how many bytes a line that comes in may have."""
+    def __init__(self, sock: socket.socket, max_line_bytes: int) -> None:
+        """``max_line_bytes`` is how many bytes a line that comes in may have."""
         self._sock = sock
-        self._longest = longest
-        self._rest = bytearray()
-        self._writing = RLock()
+        self._max_line_bytes = max_line_bytes
+        self._buffer = bytearray()
+        self._write_lock = RLock()
 
-    def read(self, patience: float | None = None) -> bytes | None:
+    def read(self, timeout: float | None = None) -> bytes | None:
         """The next line, without its end; None after the last.
 
         BadLine where it is too long or, once begun, comes too slowly; TimeoutError where none
-        begins in ``patience`` seconds; another OSError where the connection breaks.
+        begins in ``timeout`` seconds; another OSError where the connection breaks.
         """
-        seen = 0
-        until = time.monotonic() + _LINE_TIME
-        while (end := self._rest.find(b"\n", seen)) < 0:
-            seen = len(self._rest)
-            if seen > self._longest:
+        scanned = 0
+        deadline = time.monotonic() + _LINE_TIMEOUT
+        while (end := self._buffer.find(b"\n", scanned)) < 0:
+            scanned = len(self._buffer)
+            if scanned > self._max_line_bytes:
                 break
-            if not seen:
-                chunk = self._receive(patience)
-                until = time.monotonic() + _LINE_TIME
+            if not scanned:
+                chunk = self._receive(timeout)
+                deadline = time.monotonic() + _LINE_TIMEOUT
             else:
                 try:
-                    chunk = self._receive(max(until - time.monotonic(), 0.001))
+                    chunk = self._receive(max(deadline - time.monotonic(), 0.001))
                 except TimeoutError:
-                    raise BadLine("the line does not end") from None
+                    raise InvalidLine("the line does not end") from None
             if not chunk:
-                last, self._rest = bytes(self._rest), bytearray()
+                last, self._buffer = bytes(self._buffer), bytearray()
                 return last or None
-            self._rest += chunk
-        if end > self._longest or end < 0:
-            raise BadLine(f"the line has over {self._longest:,} bytes")
-        line = bytes(self._rest[:end])
-        del self._rest[: end + 1]
+            self._buffer += chunk
+        if end > self._max_line_bytes or end < 0:
+            raise InvalidLine(f"the line has over {self._max_line_bytes:,} bytes")
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
         return line
 
-    def _receive(self, patience: float | None) -> bytes:
-        with Timeout(patience, TimeoutError("nothing came")):
-            return self._sock.recv(_CHUNK)
+    def _receive(self, timeout: float | None) -> bytes:
+        with Timeout(timeout, TimeoutError("nothing came")):
+            return self._sock.recv(_CHUNK_BYTES)
 
     def write(self, message: Mapping[str, Any]) -> None:
         """Send one message; BrokenPipeError where nobody takes it."""
         line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
-        with self._writing:
+        with self._write_lock:
             try:
-                with Timeout(_WRITE_TIME, TimeoutError("nobody reads")):
+                with Timeout(_WRITE_TIMEOUT, TimeoutError("nobody reads")):
                     self._sock.sendall(line)
             except BaseException as error:  # half a line may be gone: nothing can follow it
                 self.close()
@@ -83,16 +83,16 @@ class LineStream:
         self._sock.close()
 
 
-def message_of(line: bytes) -> dict[str, Any]:
+def parse_message(line: bytes) -> dict[str, Any]:
     """The object that a line is; BadLine for anything else."""
     try:
-        message = json.loads(line, parse_constant=_no_constant)
+        message = json.loads(line, parse_constant=_reject_constant)
     except (ValueError, RecursionError):
-        raise BadLine("the line is not JSON") from None
+        raise InvalidLine("the line is not JSON") from None
     if not isinstance(message, dict):
-        raise BadLine("the line is no JSON object")
+        raise InvalidLine("the line is no JSON object")
     return message
 
 
-def _no_constant(name: str) -> None:
+def _reject_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")

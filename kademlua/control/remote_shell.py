@@ -16,13 +16,13 @@ from kademlua.shell.shell import Shell
 
 logger = logging.getLogger(__name__)
 
-_AHEAD = 64
+_MAX_QUEUED_LINES = 64
 """Lines that may come before they are asked for."""
-_PIECE = 65_536
+_CHUNK_CHARS = 65_536
 """Characters of output in one message."""
 
 
-class Guest:
+class RemoteShell:
     """One shell session. What it has to say goes out as parts: ``names`` that may be completed,
     ``prompt`` when it waits for a line, ``out`` for text, ``note`` for what is beside the text."""
 
@@ -31,9 +31,9 @@ class Guest:
         raises BrokenPipeError."""
         width = fields.count("width", 100)
         output = _Output(send)
-        self._lines = _GuestLines(send, output, interactive=fields.flag("interactive"))
-        fields.end()
-        shell = Shell(node, lines=self._lines, output=output, width=width, is_guest=True)
+        self._reader = _RemoteLineReader(send, output, interactive=fields.flag("interactive"))
+        fields.reject_unknown()
+        shell = Shell(node, reader=self._reader, output=output, width=width, is_remote=True)
         self._shell = shell
         send({"names": sorted(shell.names)})
         self._runner: Greenlet[..., None] = spawn(self._run)
@@ -42,20 +42,20 @@ class Guest:
         """Block until the session has ended."""
         self._runner.join()
 
-    def line(self, fields: Fields) -> dict[str, Any]:
+    def handle_line(self, fields: Fields) -> dict[str, Any]:
         """Take a line, the field ``text``; the last one was before where there is no text."""
         text = fields.text("text") if "text" in fields else None
-        fields.end()
-        self._lines.take(text)
+        fields.reject_unknown()
+        self._reader.put_line(text)
         return {}
 
-    def interrupt(self, fields: Fields) -> dict[str, Any]:
+    def handle_interrupt(self, fields: Fields) -> dict[str, Any]:
         """Break off the evaluation that is going on; whether there was one."""
-        fields.end()
+        fields.reject_unknown()
         return {"interrupted": self._shell.interrupt()}
 
-    def break_off(self) -> None:
-        """See ``ControlServer.break_off``."""
+    def interrupt(self) -> None:
+        """See ``ControlServer.interrupt``."""
         if getcurrent() is self._runner:
             self._shell.interrupt()
 
@@ -91,11 +91,11 @@ class _Output(io.StringIO):
     def flush(self) -> None:
         text = "".join(self._parts)
         self._parts.clear()
-        for begin in range(0, len(text), _PIECE):
-            self._send({"out": text[begin : begin + _PIECE]})
+        for start in range(0, len(text), _CHUNK_CHARS):
+            self._send({"out": text[start : start + _CHUNK_CHARS]})
 
 
-class _GuestLines:
+class _RemoteLineReader:
     """The lines that a guest types."""
 
     def __init__(
@@ -104,20 +104,20 @@ class _GuestLines:
         self.interactive = interactive
         self._send = send
         self._output = output
-        self._typed: Queue[str | None] = Queue(_AHEAD)
+        self._queue: Queue[str | None] = Queue(_MAX_QUEUED_LINES)
 
-    def take(self, line: str | None) -> None:
+    def put_line(self, line: str | None) -> None:
         try:
-            self._typed.put_nowait(line)
+            self._queue.put_nowait(line)
         except Full:
-            raise BadRequest(f"{_AHEAD} lines are waiting already") from None
+            raise BadRequest(f"{_MAX_QUEUED_LINES} lines are waiting already") from None
 
     def read(self, prompt: str) -> str | None:
         self._output.flush()
         self._send({"prompt": prompt})
-        return self._typed.get()
+        return self._queue.get()
 
-    def notice(self, text: str) -> None:
+    def print_above_prompt(self, text: str) -> None:
         self._output.flush()
         self._send({"note": text})
 

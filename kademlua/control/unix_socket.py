@@ -15,16 +15,16 @@ from gevent import socket
 
 from kademlua.core.errors import KademluaError
 
-NAME = "control.sock"
+SOCKET_NAME = "control.sock"
 """Its name in a data directory."""
-_LONGEST = 107 if sys.platform == "linux" else 103
+_MAX_PATH_BYTES = 107 if sys.platform == "linux" else 103
 """Bytes of a path that fit into a socket's address."""
-_BY_DESCRIPTOR = "/proc/self/fd"
+_FD_DIRECTORY = "/proc/self/fd"
 """Where Linux has what is open."""
 _BACKLOG = 64
 _CREDENTIALS = struct.Struct("3i")
 """Process, user and group, as Linux gives them."""
-_CONNECT_TIME = 10.0
+_CONNECT_TIMEOUT = 10.0
 """Seconds; it takes longer only where the process accepts nobody any more."""
 
 
@@ -32,27 +32,27 @@ class ControlError(KademluaError):
     """There is no control socket, or there can't be one; the message is one line."""
 
 
-class Place:
+class UnixListener:
     """A socket that this process listens on, and its file."""
 
     def __init__(self, path: Path) -> None:
         """Listen at a path, where only this user may connect. The socket of a process that is
         gone gives way; ControlError where one is listening, or nothing can be there."""
         self.path = path
-        _require_free(path)
-        new = path.with_name(path.name + ".new")
+        _check_free(path)
+        temporary_path = path.with_name(path.name + ".new")
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            new.unlink(missing_ok=True)
-            former = os.umask(0o177)  # it is born with its mode
+            temporary_path.unlink(missing_ok=True)
+            previous_umask = os.umask(0o177)  # it is born with its mode
             try:
-                with _short(new) as name:
+                with _short_path(temporary_path) as name:
                     self.socket.bind(name)
             finally:
-                os.umask(former)
+                os.umask(previous_umask)
             self.socket.listen(_BACKLOG)
-            self._identity = _identity(new)
-            new.rename(path)  # whoever finds it is heard
+            self._identity = _identity(temporary_path)
+            temporary_path.rename(path)  # whoever finds it is heard
         except (OSError, ControlError) as error:
             self.socket.close()
             reason = getattr(error, "strerror", None) or error
@@ -73,8 +73,8 @@ def connect(path: Path) -> socket.socket:
     path is too long for this system."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with _short(path) as name:
-            sock.settimeout(_CONNECT_TIME)
+        with _short_path(path) as name:
+            sock.settimeout(_CONNECT_TIMEOUT)
             sock.connect(name)
             sock.settimeout(None)
     except BaseException:
@@ -83,18 +83,18 @@ def connect(path: Path) -> socket.socket:
     return sock
 
 
-def peer_of(sock: socket.socket) -> tuple[int, int | None]:
+def peer_credentials(sock: socket.socket) -> tuple[int, int | None]:
     """Process and user at the other end of a connection; 0 and None where the system does not
     say."""
-    kind = getattr(socket, "SO_PEERCRED", None)
-    if kind is None:
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
         return 0, None
-    packed = sock.getsockopt(socket.SOL_SOCKET, kind, _CREDENTIALS.size)
-    process, user, _ = _CREDENTIALS.unpack(packed)
-    return process, user
+    credentials = sock.getsockopt(socket.SOL_SOCKET, option, _CREDENTIALS.size)
+    pid, uid, _ = _CREDENTIALS.unpack(credentials)
+    return pid, uid
 
 
-def _require_free(path: Path) -> None:
+def _check_free(path: Path) -> None:
     """ControlError where something is at a path that may not be replaced."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
@@ -110,23 +110,23 @@ def _require_free(path: Path) -> None:
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    found = path.lstat()
-    return found.st_dev, found.st_ino
+    status = path.lstat()
+    return status.st_dev, status.st_ino
 
 
 @contextmanager
-def _short(path: Path) -> Iterator[str]:
+def _short_path(path: Path) -> Iterator[str]:
     """A name for a path that fits into a socket's address: itself, or by way of a file
     descriptor of its directory, for as long as this is entered."""
-    if len(os.fsencode(path)) <= _LONGEST:
+    if len(os.fsencode(path)) <= _MAX_PATH_BYTES:
         yield str(path)
         return
-    if not os.path.isdir(_BY_DESCRIPTOR):
+    if not os.path.isdir(_FD_DIRECTORY):
         raise ControlError("the path is too long for a socket")
     fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        name = f"{_BY_DESCRIPTOR}/{fd}/{path.name}"
-        if len(os.fsencode(name)) > _LONGEST:
+        name = f"{_FD_DIRECTORY}/{fd}/{path.name}"
+        if len(os.fsencode(name)) > _MAX_PATH_BYTES:
             raise ControlError("the name is too long for a socket")
         yield name
     finally:

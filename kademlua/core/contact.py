@@ -13,11 +13,11 @@ from kademlua.core.reasons import DropReason
 Endpoint = tuple[str, int]
 """An IP address in its canonical text and a UDP port."""
 
-PACKED_V4 = ID_BYTES + 4 + 2
-PACKED_V6 = ID_BYTES + 16 + 2
-_PIECES_V4 = Struct(f"{PACKED_V4}s")
-_PIECES_V6 = Struct(f"{PACKED_V6}s")
-_MAPPED = b"\0" * 10 + b"\xff\xff"
+COMPACT_V4_BYTES = ID_BYTES + 4 + 2
+COMPACT_V6_BYTES = ID_BYTES + 16 + 2
+_COMPACT_V4 = Struct(f"{COMPACT_V4_BYTES}s")
+_COMPACT_V6 = Struct(f"{COMPACT_V6_BYTES}s")
+_IPV4_MAPPED_PREFIX = b"\0" * 10 + b"\xff\xff"
 """An IPv4 address in IPv6's clothes begins so."""
 _LOOPBACK = bytes(15) + b"\x01"
 
@@ -25,22 +25,22 @@ _LOOPBACK = bytes(15) + b"\x01"
 class Contact:
     """A node's address, port and id; equal where all three are equal.
 
-    ``packed`` is the contact on the wire of version 1.1 (id, address, port), and
-    ``listed`` the bencoded list ``[addr, port, id]`` of version 1.0. Both stand ready
+    ``compact`` is the contact on the wire of version 1.1 (id, address, port), and
+    ``encoded_v10`` the bencoded list ``[addr, port, id]`` of version 1.0. Both stand ready
     because replies are joined from them.
     """
 
-    __slots__ = ("endpoint", "id", "is_private", "listed", "number", "packed")
+    __slots__ = ("compact", "encoded_v10", "endpoint", "id", "id_int", "is_private")
 
     id: bytes
     """20 bytes."""
-    number: int
+    id_int: int
     """The id as a number, for distances."""
     endpoint: Endpoint
     is_private: bool
     """Whether the address is one of loopback, of a private network or of a single link."""
-    packed: bytes
-    listed: bytes
+    compact: bytes
+    encoded_v10: bytes
 
     def __init__(self, addr: str, port: int, node_id: bytes) -> None:
         """Raise ValueError for what is no IP address, no port (1 to 65535) or no id."""
@@ -48,35 +48,35 @@ class Contact:
             raise ValueError(f"a port is 1 to 65535, not {port}")
         if len(node_id) != ID_BYTES:
             raise ValueError(f"an id has {ID_BYTES} bytes, not {len(node_id)}")
-        addr, raw = canonical_address(addr)
-        self._fill(node_id, addr, raw, port)
+        addr, address_bytes = canonical_address(addr)
+        self._fill(node_id, addr, address_bytes, port)
 
-    def _fill(self, node_id: bytes, addr: str, raw: bytes, port: int) -> None:
+    def _fill(self, node_id: bytes, addr: str, address_bytes: bytes, port: int) -> None:
         self.id = node_id
-        self.number = int.from_bytes(node_id, "big")
+        self.id_int = int.from_bytes(node_id, "big")
         self.endpoint = (addr, port)
-        self.is_private = is_private(raw)
-        self.packed = node_id + raw + port.to_bytes(2, "big")
-        text = addr.encode()
-        self.listed = b"l%d:%bi%de20:%be" % (len(text), text, port, node_id)
+        self.is_private = is_private(address_bytes)
+        self.compact = node_id + address_bytes + port.to_bytes(2, "big")
+        encoded_addr = addr.encode()
+        self.encoded_v10 = b"l%d:%bi%de20:%be" % (len(encoded_addr), encoded_addr, port, node_id)
 
     @classmethod
-    def unpack(cls, packed: bytes) -> Contact:
+    def from_compact(cls, compact: bytes) -> Contact:
         """The contact of 26 (IPv4) or 38 (IPv6) bytes; WireError for anything else."""
-        raw = packed[ID_BYTES:-2]
-        if len(raw) == 4:
-            addr = socket.inet_ntoa(raw)
-        elif len(raw) == 16:
-            if raw.startswith(_MAPPED):  # IPv4 has a packed form of its own
+        address_bytes = compact[ID_BYTES:-2]
+        if len(address_bytes) == 4:
+            addr = socket.inet_ntoa(address_bytes)
+        elif len(address_bytes) == 16:
+            if address_bytes.startswith(_IPV4_MAPPED_PREFIX):  # IPv4 has a packed form of its own
                 raise WireError(DropReason.BAD_CONTACT)
-            addr = socket.inet_ntop(socket.AF_INET6, raw)
+            addr = socket.inet_ntop(socket.AF_INET6, address_bytes)
         else:
             raise WireError(DropReason.BAD_CONTACT)
-        port = int.from_bytes(packed[-2:], "big")
+        port = int.from_bytes(compact[-2:], "big")
         if port == 0:
             raise WireError(DropReason.BAD_CONTACT)
         contact = cls.__new__(cls)
-        contact._fill(packed[:ID_BYTES], addr, raw, port)
+        contact._fill(compact[:ID_BYTES], addr, address_bytes, port)
         return contact
 
     @property
@@ -90,26 +90,26 @@ class Contact:
         return self.endpoint[1]
 
     @property
-    def raw(self) -> bytes:
+    def address_bytes(self) -> bytes:
         """Its address as 4 or 16 bytes."""
-        return self.packed[ID_BYTES:-2]
+        return self.compact[ID_BYTES:-2]
 
     @property
-    def network(self) -> bytes:
+    def diversity_prefix(self) -> bytes:
         """The network of its address: an IPv4 /24 as 3 bytes, an IPv6 /48 as 6."""
-        packed = self.packed
-        return packed[ID_BYTES : ID_BYTES + (3 if len(packed) == PACKED_V4 else 6)]
+        compact = self.compact
+        return compact[ID_BYTES : ID_BYTES + (3 if len(compact) == COMPACT_V4_BYTES else 6)]
 
     @property
     def is_ipv6(self) -> bool:
         """Whether the address is one of IPv6: a 1.0 peer is never told of it."""
-        return len(self.packed) == PACKED_V6
+        return len(self.compact) == COMPACT_V6_BYTES
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Contact) and self.packed == other.packed
+        return isinstance(other, Contact) and self.compact == other.compact
 
     def __hash__(self) -> int:
-        return hash(self.packed)
+        return hash(self.compact)
 
     def __repr__(self) -> str:
         return f"<Contact {format_endpoint(self.endpoint)} {self.id.hex()}>"
@@ -133,44 +133,48 @@ class ContactPool:
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    def unpack(self, packed: bytes) -> Contact:
+    def from_compact(self, compact: bytes) -> Contact:
         """The shared contact of packed bytes; WireError where they are none."""
-        contact = self._young.get(packed)
-        return contact if contact is not None else self._add(packed, None)
+        contact = self._young.get(compact)
+        return contact if contact is not None else self._add(compact, None)
 
-    def contact(self, addr: str, port: int, node_id: bytes) -> Contact:
+    def intern(self, addr: str, port: int, node_id: bytes) -> Contact:
         """The shared contact; ValueError as ``Contact`` raises it."""
         contact = Contact(addr, port, node_id)
-        return self._young.get(contact.packed) or self._add(contact.packed, contact)
+        return self._young.get(contact.compact) or self._add(contact.compact, contact)
 
-    def unpack_all(self, packed: bytes, size: int) -> list[Contact]:
-        """The contacts of ``size`` bytes each, 26 or 38, that stand in a row in ``packed``.
+    def from_compact_list(self, compact: bytes, size: int) -> list[Contact]:
+        """The contacts of ``size`` bytes each, 26 or 38, that stand in a row in ``compact``.
 
         WireError where a rest remains or one is bad.
         """
-        if len(packed) % size:
+        if len(compact) % size:
             raise WireError(DropReason.BAD_CONTACT)
         young = self._young
-        pieces = (_PIECES_V4 if size == PACKED_V4 else _PIECES_V6).iter_unpack
+        iter_pieces = (_COMPACT_V4 if size == COMPACT_V4_BYTES else _COMPACT_V6).iter_unpack
         try:
-            return [young[piece] for (piece,) in pieces(packed)]  # nearly always
+            return [young[piece] for (piece,) in iter_pieces(compact)]  # nearly always
         except KeyError:
-            return [self.unpack(piece) for (piece,) in pieces(packed)]
+            return [self.from_compact(piece) for (piece,) in iter_pieces(compact)]
 
-    def _add(self, packed: bytes, contact: Contact | None) -> Contact:
-        known = self._old.pop(packed, None) or contact or Contact.unpack(packed)
+    def _add(self, compact: bytes, contact: Contact | None) -> Contact:
+        interned = self._old.pop(compact, None) or contact or Contact.from_compact(compact)
         if len(self._young) >= self._limit:
             self._old, self._young = self._young, {}
-        self._young[known.packed] = known
-        return known
+        self._young[interned.compact] = interned
+        return interned
 
 
-def is_private(raw: bytes) -> bool:
+def is_private(address_bytes: bytes) -> bool:
     """Whether an address (4 or 16 bytes) is one of loopback, of a private network (RFC 1918,
     4193), behind a carrier's NAT (6598) or of a single link (3927, 4291)."""
-    first, second = raw[0], raw[1]
-    if len(raw) == 16:
-        return first & 0xFE == 0xFC or (first == 0xFE and second & 0xC0 == 0x80) or raw == _LOOPBACK
+    first, second = address_bytes[0], address_bytes[1]
+    if len(address_bytes) == 16:
+        return (
+            first & 0xFE == 0xFC
+            or (first == 0xFE and second & 0xC0 == 0x80)
+            or address_bytes == _LOOPBACK
+        )
     if first in (10, 127):
         return True
     if first == 192 or first == 169:
@@ -186,12 +190,12 @@ def canonical_address(addr: str) -> tuple[str, bytes]:
     """
     family = socket.AF_INET6 if ":" in addr else socket.AF_INET
     try:
-        raw = socket.inet_pton(family, addr)
+        address_bytes = socket.inet_pton(family, addr)
     except (OSError, ValueError, UnicodeError):
         raise ValueError(f"not an IP address: {addr[:60]!r}") from None
-    if raw.startswith(_MAPPED):
-        family, raw = socket.AF_INET, raw[12:]
-    return socket.inet_ntop(family, raw), raw
+    if address_bytes.startswith(_IPV4_MAPPED_PREFIX):
+        family, address_bytes = socket.AF_INET, address_bytes[12:]
+    return socket.inet_ntop(family, address_bytes), address_bytes
 
 
 def format_endpoint(endpoint: Endpoint) -> str:
@@ -217,6 +221,8 @@ def parse_endpoint(text: str) -> Endpoint:
     return host, int(digits)
 
 
-def join_listed(contacts: Iterable[Contact]) -> bytes:
+def encode_v10_contacts(contacts: Iterable[Contact]) -> bytes:
     """Contacts as the bencoded list of version 1.0, which never names an IPv6 one."""
-    return b"l%be" % b"".join([c.listed for c in contacts if len(c.packed) == PACKED_V4])
+    return b"l%be" % b"".join(
+        [c.encoded_v10 for c in contacts if len(c.compact) == COMPACT_V4_BYTES]
+    )

@@ -11,10 +11,10 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 
 
-_LONGEST = 366 * 86_400.0
+_MAX_SECONDS = 366 * 86_400.0
 
 
-def duration(value: object) -> float:
+def parse_duration(value: object) -> float:
     """Seconds of a number, or of text such as ``100ms``, ``1.5s``, ``10m``, ``1h``.
 
     ValueError with the rest of a sentence ("must be …") for anything else.
@@ -28,13 +28,13 @@ def duration(value: object) -> float:
             seconds = float(match[1]) * _UNITS[match[2]]
     if seconds is None or math.isnan(seconds):
         raise ValueError(f'must be seconds, or text like "100ms", "10m", "1h", not {value!r:.60}')
-    if not 0 <= seconds <= _LONGEST:
+    if not 0 <= seconds <= _MAX_SECONDS:
         raise ValueError(f"must be 0 to 366d, not {value!r:.60}")
     return seconds
 
 
-def duration_text(seconds: float) -> str:
-    """The shortest text of a duration that ``duration`` reads as the same."""
+def format_duration(seconds: float) -> str:
+    """The shortest text of a duration that ``parse_duration`` reads as the same."""
     for unit in ("d", "h", "m", "s", "ms"):
         count = seconds / _UNITS[unit]
         if count >= 1 and count == round(count):

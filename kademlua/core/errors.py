@@ -35,7 +35,7 @@ class RpcFailed(KademluaError):
         self.code = code
 
 
-class RpcRefused(KademluaError):
+class BadArguments(KademluaError):
     """A handler raises it to answer 131 with intent: the arguments make no sense."""
 
 
@@ -67,43 +67,43 @@ class RecordRefused(KademluaError):
     to be stored.
     """
 
-    usual = "record refused"
+    default_reason = "record refused"
     """The reason where none is given."""
 
     def __init__(self, reason: str = "", report: object = None) -> None:
-        super().__init__(reason or self.usual)
-        self.reason = reason or self.usual
+        super().__init__(reason or self.default_reason)
+        self.reason = reason or self.default_reason
         self.report = report
 
 
 class RecordForged(RecordRefused):
     """It is not what the key stands for: another's, signed by nobody, or against the rules."""
 
-    usual = "forged record"
+    default_reason = "forged record"
 
 
 class RecordExpired(RecordRefused):
     """The time that its signer set is over."""
 
-    usual = "expired record"
+    default_reason = "expired record"
 
 
 class RecordStale(RecordRefused):
     """There is one with this sequence number, or with a higher one."""
 
-    usual = "stale record"
+    default_reason = "stale record"
 
 
-class SwapRefused(RecordRefused):
+class CasMismatch(RecordRefused):
     """Compare and swap: the sequence number that was to be replaced is not the one there."""
 
-    usual = "not the sequence number to be replaced"
+    default_reason = "not the sequence number to be replaced"
 
 
-class CryptoMissing(RecordRefused):
+class CryptoUnavailable(RecordRefused):
     """Signatures need the library ``cryptography``, which is not installed here."""
 
-    usual = "signatures can't be verified here"
+    default_reason = "signatures can't be verified here"
 
     def __str__(self) -> str:
         return "signatures need the extra crypto: pip install 'kademlua[crypto]'"

@@ -6,11 +6,11 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate
 
-ROUND_TRIPS = (
+RTT_BOUNDS = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
 )  # fmt: skip
-LOOKUPS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-QUERIES = (1, 2, 3, 5, 8, 13, 20, 30, 50, 100)
+LOOKUP_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+QUERY_BOUNDS = (1, 2, 3, 5, 8, 13, 20, 30, 50, 100)
 
 
 class Histogram:
@@ -24,7 +24,7 @@ class Histogram:
         """By bucket; what is over the last bound comes last."""
         self.total = 0.0
 
-    def note(self, value: float) -> None:
+    def observe(self, value: float) -> None:
         """Count a value: 0.1 µs."""
         self.counts[bisect_left(self._bounds, value)] += 1
         self.total += value
@@ -34,41 +34,41 @@ class Histogram:
         """How many there were."""
         return sum(self.counts)
 
-    def buckets(self) -> list[tuple[float, int]]:
+    def cumulative_buckets(self) -> list[tuple[float, int]]:
         """Upper bounds, the last one infinite, and how many were no larger."""
         bounds = [*self._bounds, float("inf")]
         return list(zip(bounds, accumulate(self.counts), strict=True))
 
 
-class Timings:
+class LatencyHistograms:
     """Histograms of one node; times in seconds."""
 
-    __slots__ = ("lookups", "queries", "round_trips")
+    __slots__ = ("lookup_queries", "lookup_times", "rtts")
 
     def __init__(self) -> None:
-        self.round_trips: dict[str, Histogram] = {}
+        self.rtts: dict[str, Histogram] = {}
         """From a call to its answer, by RPC."""
-        self.lookups: dict[str, Histogram] = {}
+        self.lookup_times: dict[str, Histogram] = {}
         """From a lookup's beginning to its end, by RPC; those that upkeep has run side by side
         are left out."""
-        self.queries: dict[str, Histogram] = {}
+        self.lookup_queries: dict[str, Histogram] = {}
         """Calls that such a lookup took, by RPC."""
 
-    def round_trip(self, name: str, seconds: float) -> None:
+    def observe_rtt(self, name: str, seconds: float) -> None:
         """An RPC was answered after so long."""
         try:
-            histogram = self.round_trips[name]
+            histogram = self.rtts[name]
         except KeyError:
-            histogram = self.round_trips[name] = Histogram(ROUND_TRIPS)
+            histogram = self.rtts[name] = Histogram(RTT_BOUNDS)
         # As Histogram.note: the one call that this saves is a third of the whole.
-        histogram.counts[bisect_left(ROUND_TRIPS, seconds)] += 1
+        histogram.counts[bisect_left(RTT_BOUNDS, seconds)] += 1
         histogram.total += seconds
 
-    def lookup(self, name: str, seconds: float, queries: int) -> None:
+    def observe_lookup(self, name: str, seconds: float, queries: int) -> None:
         """A lookup by an RPC took so long, and so many calls."""
-        histogram = self.lookups.get(name)
+        histogram = self.lookup_times.get(name)
         if histogram is None:
-            histogram = self.lookups[name] = Histogram(LOOKUPS)
-            self.queries[name] = Histogram(QUERIES)
-        histogram.note(seconds)
-        self.queries[name].note(queries)
+            histogram = self.lookup_times[name] = Histogram(LOOKUP_BOUNDS)
+            self.lookup_queries[name] = Histogram(QUERY_BOUNDS)
+        histogram.observe(seconds)
+        self.lookup_queries[name].observe(queries)

@@ -34,9 +34,9 @@ def to_int(node_id: bytes) -> int:
     return int.from_bytes(node_id, "big")
 
 
-def from_int(number: int) -> bytes:
-    """The 20 bytes of ``number``; OverflowError where it has more than 160 bits."""
-    return number.to_bytes(ID_BYTES, "big")
+def from_int(id_int: int) -> bytes:
+    """The 20 bytes of ``id_int``; OverflowError where it has more than 160 bits."""
+    return id_int.to_bytes(ID_BYTES, "big")
 
 
 def xor(a: bytes, b: bytes) -> bytes:
@@ -57,9 +57,9 @@ def bucket_number(a: bytes, b: bytes) -> int:
     return distance(a, b).bit_length() - 1
 
 
-def random_in_bucket(node_id: bytes, number: int, rng: random.Random) -> bytes:
-    """A random id whose ``bucket_number`` to ``node_id`` is ``number`` (0 to 159)."""
-    offset = 1 << number | rng.getrandbits(number) if number else 1
+def random_in_bucket(node_id: bytes, bucket: int, rng: random.Random) -> bytes:
+    """A random id whose ``bucket_number`` to ``node_id`` is ``bucket`` (0 to 159)."""
+    offset = 1 << bucket | rng.getrandbits(bucket) if bucket else 1
     return from_int(to_int(node_id) ^ offset)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from kademlua.core.contact import Contact
 
 
-def value_json(value: Any) -> Any:
+def value_to_json(value: Any) -> Any:
     """A value for ``json.dumps``: UTF-8 becomes text, other bytes ``{"hex": digits}``."""
     if isinstance(value, bytes):
         try:
@@ -15,18 +15,18 @@ def value_json(value: Any) -> Any:
         except UnicodeDecodeError:
             return {"hex": value.hex()}
     if isinstance(value, list):
-        return [value_json(each) for each in value]
+        return [value_to_json(each) for each in value]
     if isinstance(value, dict):
-        return {bytes_text(key): value_json(each) for key, each in value.items()}
+        return {bytes_to_text(key): value_to_json(each) for key, each in value.items()}
     return value
 
 
-def contact_json(contact: Contact) -> dict[str, Any]:
+def contact_to_json(contact: Contact) -> dict[str, Any]:
     """A contact for ``json.dumps``."""
     return {"id": contact.id.hex(), "address": contact.addr, "port": contact.port}
 
 
-def bytes_text(value: bytes) -> str:
+def bytes_to_text(value: bytes) -> str:
     """UTF-8 as text, other bytes as 0x and hex digits."""
     try:
         return value.decode()

@@ -36,7 +36,7 @@ class Params:
     # Calls.
     rpc_timeout: float = _bounded(1.5, 0.01, 60)
     """How long a call waits for its answer, and a first probe on an unknown path."""
-    min_patience: float = _bounded(0.005, 0.001, 60)
+    min_rto: float = _bounded(0.005, 0.001, 60)
     """The least time before a lookup looks elsewhere: no measured round trip makes it
     less patient than this. It costs a packet where the answer was on its way."""
     max_calls: int = _bounded(8_192, 1, 1_000_000)
@@ -45,15 +45,15 @@ class Params:
     """Requests at once in blocking handlers; one more is dropped and counted."""
 
     # Liveliness.
-    fresh_for: float = _bounded(300, 0.1, 86_400)
+    freshness_window: float = _bounded(300, 0.1, 86_400)
     """Weak liveliness: heard from within so many seconds, a contact counts as alive."""
-    dead_for: float = _bounded(120, 0, 86_400)
+    dead_quarantine: float = _bounded(120, 0, 86_400)
     """A contact that was found dead is not asked again in so many seconds, whoever tells of
     it, unless it is heard from."""
     probe_tries: int = _bounded(3, 1, 10)
     """Strong liveliness: pings, each twice as patient as the one before, until a contact
     is dead."""
-    min_probe_patience: float = _bounded(0.05, 0.001, 60)
+    min_probe_rto: float = _bounded(0.05, 0.001, 60)
     """The least time for the first of these pings: who is only busy shall not count as dead."""
     probe_rate: float = _bounded(100, 0.1, 100_000)
     """Probes that may begin in a second, those of strangers included."""
@@ -61,19 +61,19 @@ class Params:
     """Probes under way or waiting; further strangers are passed over."""
 
     # Strangers and floods.
-    requests_per_source: float = _bounded(1_000, 1, 10_000_000)
+    request_rate_per_subnet: float = _bounded(1_000, 1, 10_000_000)
     """Requests answered in a second to one IPv4 /24 or IPv6 /64; twice as many at once."""
-    stores_per_source: float = _bounded(100, 1, 10_000_000)
+    store_rate_per_subnet: float = _bounded(100, 1, 10_000_000)
     """Stores and removes of these."""
-    requests_of_strangers: float = _bounded(2_000, 1, 10_000_000)
+    unvalidated_request_rate: float = _bounded(2_000, 1, 10_000_000)
     """Requests answered in a second to all whose address is not verified, together."""
-    stores_of_strangers: float = _bounded(500, 1, 10_000_000)
+    unvalidated_store_rate: float = _bounded(500, 1, 10_000_000)
     """Stores and removes of these."""
-    private_apart: bool = True
+    exempt_private: bool = True
     """Loopback and private addresses are apart: each endpoint is a source by itself, with twenty
     times the bound of one, and the four bounds above hold for it only while the node is behind
     with its work; and they are no crowd, however many of them are of one network."""
-    max_held: int = _bounded(256, 1, 100_000)
+    max_deferred: int = _bounded(256, 1, 100_000)
     """Requests held back until their senders have proved their address, and pings sent for
     that in a second."""
 
@@ -82,19 +82,19 @@ class Params:
     else it only says so."""
 
     # Crowds. A network is an IPv4 /24 or an IPv6 /48.
-    crowd_bucket: int = _bounded(2, 1, 1_000_000)
+    subnet_limit_bucket: int = _bounded(2, 1, 1_000_000)
     """Contacts of one network in a bucket of the routing table."""
-    crowd_table: int = _bounded(10, 1, 1_000_000)
+    subnet_limit_table: int = _bounded(10, 1, 1_000_000)
     """Contacts of one network in the whole routing table."""
-    crowd_lookup: int = _bounded(3, 1, 1_000_000)
+    subnet_limit_lookup: int = _bounded(3, 1, 1_000_000)
     """Contacts of one network in the shortlist of a lookup."""
-    crowd_density: float = _bounded(4, 2, 1e9)
+    max_id_density: float = _bounded(4, 2, 1e9)
     """How many times as near to each other as in a network of this size contacts may be on
     average; who is too many is passed over, in lookups and in the table next to the own id."""
-    bound_ids: bool = False
+    bep42_ids: bool = False
     """Whether only contacts whose ids are bound to their addresses (BEP 42) enter the table and
     lookups, loopback and private addresses apart. All nodes of a network must agree on it."""
-    paths: int = _bounded(1, 1, 16)
+    disjoint_paths: int = _bounded(1, 1, 16)
     """Disjoint paths on which finds and stores seek their nodes, where the program does not
     say; 1: one lookup."""
 
@@ -111,9 +111,9 @@ class Params:
     republish_interval: float = _bounded(21_600, 1, 31_536_000)
     """A published value is stored anew by its owner after so long, or after half of its time to
     live, whichever is sooner."""
-    replication_rate: int = _bounded(65_536, 100, 1 << 30)
+    replication_bytes_per_second: int = _bounded(65_536, 100, 1 << 30)
     """Bytes a second that replication sends at most; a short burst may be faster."""
-    leave_timeout: float = _bounded(5, 0, 3_600)
+    handover_timeout: float = _bounded(5, 0, 3_600)
     """How long a node that ends goes on to hand over what it holds."""
     cache_ttl: float = _bounded(0, 0, 3_600)
     """How long a value that was found is cached by the nearest node asked that lacked it, beside
@@ -132,7 +132,7 @@ class Params:
     max_bytes_per_address: int = _bounded(33_554_432, 0, 1 << 50)
     """Bytes of values whose owners have one IP address (of IPv6 the network's half of it);
     further ones are refused."""
-    max_answer_bytes: int = _bounded(1_200, 600, 60_000)
+    max_reply_bytes: int = _bounded(1_200, 600, 60_000)
     """Bytes of a datagram that answers a findnode or findvalue, and so of one that passes
     everywhere unfragmented; one value alone may be larger."""
     overwrite_drops_others: bool = False
@@ -142,7 +142,7 @@ class Params:
     # Upkeep.
     refresh_interval: float = _bounded(3_600, 1, 604_800)
     """A bucket in which nothing was looked up for so long is refreshed."""
-    settle_interval: float = _bounded(10, 0.1, 86_400)
+    maintenance_interval: float = _bounded(10, 0.1, 86_400)
     """The least time between two looks around after the network was seen to grow."""
     bootstrap_retry: float = _bounded(1, 0.01, 3_600)
     """The wait after a bootstrap that nobody answered; it doubles each time."""
@@ -150,9 +150,9 @@ class Params:
     """The longest wait between two tries to bootstrap."""
 
     # Transport.
-    batch: int = _bounded(64, 1, 10_000)
+    receive_batch: int = _bounded(64, 1, 10_000)
     """Datagrams that the event loop takes before it lets others run."""
-    socket_buffer: int = _bounded(1_048_576, 4_096, 1 << 30)
+    receive_buffer_bytes: int = _bounded(1_048_576, 4_096, 1 << 30)
     """Receive buffer asked of the system for the UDP socket."""
 
     def __post_init__(self) -> None:
@@ -162,20 +162,20 @@ class Params:
             raise ParamsError("bootstrap_retry_max: must not be below bootstrap_retry")
 
     @classmethod
-    def from_mapping(cls, given: Mapping[str, object]) -> Params:
+    def from_mapping(cls, mapping: Mapping[str, object]) -> Params:
         """Params with the fields of a mapping, such as a TOML table, put in their place."""
-        known = {spec.name for spec in dataclasses.fields(cls)}
-        for name in given:
-            if name not in known:
+        field_names = {spec.name for spec in dataclasses.fields(cls)}
+        for name in mapping:
+            if name not in field_names:
                 raise ParamsError(f"{name}: no such parameter")
-        return cls(**given)  # type: ignore[arg-type]  # __post_init__ checks the types
+        return cls(**mapping)  # type: ignore[arg-type]  # __post_init__ checks the types
 
     def replace(self, **changes: object) -> Params:
         """A copy with some fields changed, checked like a new one."""
         return Params.from_mapping(dataclasses.asdict(self) | changes)
 
     @classmethod
-    def original(cls) -> Params:
+    def v10(cls) -> Params:
         """The manners of the 2009 program: values live 120 s, overwriting drops all."""
         return cls(ttl=120, overwrite_drops_others=True)
 
@@ -185,8 +185,8 @@ def _check(spec: dataclasses.Field[Any], value: object) -> None:
     kinds: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,)}
     kind = str(spec.type)
     if not isinstance(value, kinds[kind]) or (kind != "bool" and isinstance(value, bool)):
-        wanted = {"int": "a whole number", "float": "a number", "bool": "true or false"}[kind]
-        raise ParamsError(f"{spec.name}: must be {wanted}, not {value!r:.60}")
+        expected = {"int": "a whole number", "float": "a number", "bool": "true or false"}[kind]
+        raise ParamsError(f"{spec.name}: must be {expected}, not {value!r:.60}")
     if kind != "bool":
         low, high = spec.metadata["low"], spec.metadata["high"]
         assert isinstance(value, (int, float))

@@ -12,9 +12,9 @@ class DropReason(StrEnum):
     """Why a datagram is dropped (``Stats.dropped``)."""
 
     SHORT = "short"
-    TRUNCATED = "cut"
-    OTHER_VERSION = "other version"
-    UNKNOWN_TYPE = "unknown call"
+    TRUNCATED = "truncated"
+    OTHER_VERSION = "unknown version"
+    UNKNOWN_TYPE = "unknown packet type"
     NOT_BENCODED = "not bencoded"
     NESTED_TOO_DEEPLY = "nested too deeply"
     BAD_REQUEST = "bad request"
@@ -27,15 +27,15 @@ class DropReason(StrEnum):
     BAD_MAC = "bad tag"
     UNPROVEN = "unproven"
     REPLAYED = "replayed"
-    UNEXPECTED_CHALLENGE = "unasked challenge"
+    UNEXPECTED_CHALLENGE = "unexpected challenge"
 
 
 class MatchFailure(StrEnum):
     """Why a response belongs to no call in flight; also counted in ``Stats.dropped``."""
 
-    UNEXPECTED = "unasked response"
-    OTHER_ENDPOINT = "response from elsewhere"
-    OTHER_ID = "response of another id"
+    UNEXPECTED = "unexpected response"
+    OTHER_ENDPOINT = "response from another endpoint"
+    OTHER_ID = "response from another id"
 
 
 class DeferralOutcome(StrEnum):
@@ -47,7 +47,7 @@ class DeferralOutcome(StrEnum):
 
 
 class Purpose(StrEnum):
-    """What a call to another node is for (``Stats.caused``)."""
+    """What a call to another node is for (``Stats.calls_by_purpose``)."""
 
     FIND_NODE = "find_node"
     FIND_VALUE = "find_value"
@@ -56,10 +56,10 @@ class Purpose(StrEnum):
     CALL = "call"
     PUBLISH = "publish"
     REPLICATE = "replicate"
-    READ_REPAIR = "mend"
+    READ_REPAIR = "read_repair"
     LEAVE = "leave"
     JOIN = "join"
-    MAINTAIN = "settle"
+    MAINTAIN = "maintain"
     REFRESH = "refresh"
     PROBE = "probe"
     REACH = "reach"

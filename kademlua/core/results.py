@@ -18,19 +18,19 @@ class StoreReport:
     acknowledged: list[Contact] = field(default_factory=list)
     refused: list[tuple[Contact, str]] = field(default_factory=list)
     """Who would not take it, with the reason given."""
-    silent: list[Contact] = field(default_factory=list)
+    timed_out: list[Contact] = field(default_factory=list)
     """Who did not answer in time."""
 
-    def why_failed(self, what: str = "took the value") -> str:
+    def failure_summary(self, action: str = "took the value") -> str:
         """Why nobody took it, or too few did, in one line."""
         reasons = sorted({reason for _, reason in self.refused})
         parts = [f"{len(self.refused)} refused ({'; '.join(reasons)})"] if reasons else []
-        if self.silent:
-            parts.append(f"{len(self.silent)} did not answer")
+        if self.timed_out:
+            parts.append(f"{len(self.timed_out)} did not answer")
         count = len(self.acknowledged)
-        took = f"only {count} node{'s' * (count > 1)}" if count else "no node"
-        nobody = "no other was found" if count else "none was found"
-        return f"{took} {what}: " + (", ".join(parts) or nobody)
+        accepted_by = f"only {count} node{'s' * (count > 1)}" if count else "no node"
+        no_contacts = "no other was found" if count else "none was found"
+        return f"{accepted_by} {action}: " + (", ".join(parts) or no_contacts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,12 @@ class Answer:
     """Its values of the key: int, bytes, list or dict with bytes as keys."""
 
 
-class Recorded(NamedTuple):
+class PutResult(NamedTuple):
     """A record that was put: its key, and what became of it at each node."""
 
     key: bytes
     report: StoreReport
-    signed: SignedRecord | None = None
+    signed_record: SignedRecord | None = None
     """What was stored, where it is a signed one."""
 
 
@@ -56,7 +56,7 @@ class Pong(NamedTuple):
     """An answer to a ping: who answered, and after how many seconds."""
 
     contact: Contact
-    seconds: float
+    rtt: float
 
 
 class Publication(NamedTuple):
@@ -74,7 +74,7 @@ class Publication(NamedTuple):
         return replies.decode_value(self.encoded)
 
 
-class SavedPublications(Protocol):
+class PublicationStore(Protocol):
     """Where publications outlast their process."""
 
     def __iter__(self) -> Iterator[Publication]:
@@ -86,6 +86,6 @@ class SavedPublications(Protocol):
     def remove(self, key: bytes) -> bool:
         """Keep it no longer; whether it was kept."""
 
-    def kept(self, callback: Callable[[str | None], None]) -> None:
+    def when_durable(self, callback: Callable[[str | None], None]) -> None:
         """Call back once all changes so far outlive the process, with None; or with the
         reason why they can't."""

@@ -9,115 +9,109 @@ class Stats:
     """What a node counted since it began. ``snapshot()`` is for people and scripts."""
 
     __slots__ = (
-        "answered",
         "bytes_in",
         "bytes_out",
-        "calls",
-        "caused",
-        "disbelieved",
+        "calls_by_purpose",
+        "calls_by_rpc",
+        "cancelled_by_rpc",
+        "deferred",
         "dropped",
-        "errors_by",
-        "failed_by",
-        "given_up",
-        "handed_on",
-        "held",
-        "let_go",
+        "errors_out_by_rpc",
+        "failures_by_rpc",
         "packets_in",
         "packets_out",
-        "refused",
-        "repeated",
-        "requests",
-        "started",
-        "throttled",
-        "timed_out",
+        "rate_limited",
+        "refused_stores",
+        "rejected_records",
+        "released",
+        "replicated",
+        "replies",
+        "requests_by_rpc",
+        "retransmitted",
+        "started_at",
+        "timeouts_by_rpc",
     )
 
     def __init__(self, now: float) -> None:
-        self.started = now
+        self.started_at = now
         self.packets_in = 0
         self.packets_out = 0
         self.bytes_in = 0
         self.bytes_out = 0
-        self.answered = 0
+        self.replies = 0
         """Calls of ours that were answered."""
-        self.repeated = 0
+        self.retransmitted = 0
         """Requests of ours sent a second time, since the answer was late."""
-        self.timed_out: Counter[str] = Counter()
+        self.timeouts_by_rpc: Counter[str] = Counter()
         """Calls of ours by RPC that nobody answered in time."""
-        self.failed_by: Counter[str] = Counter()
+        self.failures_by_rpc: Counter[str] = Counter()
         """Calls of ours by RPC answered with 130 or 131, or with something unreadable."""
-        self.given_up: Counter[str] = Counter()
+        self.cancelled_by_rpc: Counter[str] = Counter()
         """Calls of ours by RPC whose caller waited no longer."""
-        self.errors_by: Counter[str] = Counter()
+        self.errors_out_by_rpc: Counter[str] = Counter()
         """Requests by RPC that we answered with 130 or 131; those of no RPC that we have are
         "unknown"."""
-        self.handed_on = 0
+        self.replicated = 0
         """Values that others took of those that we handed on."""
-        self.let_go = 0
+        self.released = 0
         """Values that we let go since nearer nodes hold them."""
-        self.calls: Counter[str] = Counter()
+        self.calls_by_rpc: Counter[str] = Counter()
         """Calls of ours by RPC."""
-        self.requests: Counter[str] = Counter()
+        self.requests_by_rpc: Counter[str] = Counter()
         """Requests served by RPC."""
-        self.caused: Counter[str] = Counter()
+        self.calls_by_purpose: Counter[str] = Counter()
         """Calls of ours by what they were for: find_node, find_value, store, remove and call,
         which the program asked for; publish, replicate, mend and leave, which keep values;
         join, settle, refresh and probe, which keep the routing table; reach, which is for how
         others see this node, or another."""
         self.dropped: Counter[str] = Counter()
         """Datagrams dropped, by reason. A reply that is late, comes twice, or was never
-        asked for is an "unasked response"."""
+        asked for is an "unexpected response"."""
 
-        self.throttled: Counter[str] = Counter()
+        self.rate_limited: Counter[str] = Counter()
         """Requests not answered since there were too many of them, by the bound they met."""
-        self.held: Counter[str] = Counter()
+        self.deferred: Counter[str] = Counter()
         """Requests whose answer had to wait for a proof of their sender's address, by what
         became of them."""
-        self.refused: Counter[str] = Counter()
+        self.refused_stores: Counter[str] = Counter()
         """Stores that we refused, by reason."""
-        self.disbelieved: Counter[str] = Counter()
+        self.rejected_records: Counter[str] = Counter()
         """Records that we found and did not believe, by reason."""
 
     @property
     def timeouts(self) -> int:
         """Calls of ours that nobody answered in time."""
-        return self.timed_out.total()
+        return self.timeouts_by_rpc.total()
 
     @property
-    def failed(self) -> int:
+    def failures(self) -> int:
         """Calls of ours answered with 130 or 131, or with something unreadable."""
-        return self.failed_by.total()
+        return self.failures_by_rpc.total()
 
     @property
     def errors_out(self) -> int:
         """Requests that we answered with 130 or 131."""
-        return self.errors_by.total()
+        return self.errors_out_by_rpc.total()
 
     def snapshot(self, now: float) -> dict[str, object]:
-        """All of it as plain values; ``seconds`` is the time since the node began."""
+        """Return all counters as plain values.
+
+        ``seconds`` is the time since the node started; ``timeouts``, ``failures`` and
+        ``errors_out`` are the sums of the counters by RPC.
+        """
+        counters = {name: getattr(self, name) for name in self.__slots__ if name != "started_at"}
         return {
-            "seconds": round(now - self.started, 3),
-            "packets_in": self.packets_in,
-            "packets_out": self.packets_out,
-            "bytes_in": self.bytes_in,
-            "bytes_out": self.bytes_out,
-            "calls": dict(self.calls),
-            "caused": dict(self.caused),
-            "answered": self.answered,
-            "repeated": self.repeated,
+            "seconds": round(now - self.started_at, 3),
             "timeouts": self.timeouts,
-            "timed_out": dict(self.timed_out),
-            "given_up": dict(self.given_up),
-            "failed": self.failed,
-            "failed_by": dict(self.failed_by),
-            "requests": dict(self.requests),
+            "failures": self.failures,
             "errors_out": self.errors_out,
-            "errors_by": dict(self.errors_by),
-            "refused": dict(self.refused),
-            "disbelieved": dict(self.disbelieved),
-            "dropped": dict(self.dropped),
-            "throttled": dict(self.throttled),
-            "held": dict(self.held),
-            "handed_on": self.handed_on,
-            "let_go": self.let_go,
+            **{
+                name: _plain(value) if isinstance(value, Counter) else value
+                for name, value in counters.items()
+            },
         }
+
+
+def _plain(counts: Counter[str]) -> dict[str, int]:
+    """Return counts by plain strings: members of enumerations would be shown by name."""
+    return {str(key): count for key, count in counts.items()}

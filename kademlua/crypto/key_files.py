@@ -10,10 +10,10 @@ from pathlib import Path
 from kademlua.core.errors import KeyFileError
 from kademlua.core.security import network_key
 
-_SIGNING = b"signing-key"
+_SIGNING_KEY_PREFIX = b"signing-key"
 """What the file of a signing key begins with, so that no other is taken for one."""
-_KEY_DIGITS = re.compile(rb"[0-9a-fA-F]{64}")
-_SIGNING_BYTES = len(_SIGNING) + 66
+_HEX_KEY = re.compile(rb"[0-9a-fA-F]{64}")
+_SIGNING_FILE_BYTES = len(_SIGNING_KEY_PREFIX) + 66
 
 
 def read_network_key(path: str | Path) -> bytes:
@@ -23,7 +23,7 @@ def read_network_key(path: str | Path) -> bytes:
     can't be read, is none, or may be read or written by others than its owner.
     """
     try:
-        return network_key.read_key(read_private(path, network_key.TEXT_BYTES + 1))
+        return network_key.parse_key(read_private_file(path, network_key.MAX_KEY_TEXT_BYTES + 1))
     except OSError as error:
         raise KeyFileError(f"{path}: {error.strerror}") from None
     except ValueError as error:
@@ -35,36 +35,36 @@ def write_network_key(path: str | Path, key: bytes) -> None:
 
     KeyFileError where it can't be written, or is there: no key is ever overwritten.
     """
-    _write_key(path, network_key.key_text(key))
+    _write_key(path, network_key.format_key(key))
 
 
 def read_signing_key(path: str | Path) -> bytes:
     """The 32 bytes of a signing key in its file; KeyFileError as ``read_network_key``."""
     try:
-        text = read_private(path, _SIGNING_BYTES + 1)
+        text = read_private_file(path, _SIGNING_FILE_BYTES + 1)
     except OSError as error:
         raise KeyFileError(f"{path}: {error.strerror}") from None
     except ValueError as error:
         raise KeyFileError(f"{path}: {error}") from None
-    kind, _, digits = text.rstrip(b"\n").partition(b" ")
-    if kind != _SIGNING or not _KEY_DIGITS.fullmatch(digits):
+    prefix, _, digits = text.rstrip(b"\n").partition(b" ")
+    if prefix != _SIGNING_KEY_PREFIX or not _HEX_KEY.fullmatch(digits):
         raise KeyFileError(f"{path}: not the file of a signing key")
     return bytes.fromhex(digits.decode())
 
 
 def write_signing_key(path: str | Path, secret: bytes) -> None:
     """Make the file of a signing key as ``write_network_key`` does."""
-    _write_key(path, b"%b %b\n" % (_SIGNING, secret.hex().encode()))
+    _write_key(path, b"%b %b\n" % (_SIGNING_KEY_PREFIX, secret.hex().encode()))
 
 
 def _write_key(path: str | Path, text: bytes) -> None:
     try:
-        write_private(path, text)
+        create_private_file(path, text)
     except OSError as error:
         raise KeyFileError(f"{path}: {error.strerror}") from None
 
 
-def write_private(path: str | Path, data: bytes) -> None:
+def create_private_file(path: str | Path, data: bytes) -> None:
     """Make a file that only its owner can read; OSError where it can't be, or is there."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -75,7 +75,7 @@ def write_private(path: str | Path, data: bytes) -> None:
         raise
 
 
-def read_private(path: str | Path, most: int) -> bytes:
+def read_private_file(path: str | Path, max_bytes: int) -> bytes:
     """Up to so many bytes of a file; ValueError where it is not its owner's alone, OSError where
     it can't be read."""
     # A pipe that nobody writes to must not keep us.
@@ -86,9 +86,11 @@ def read_private(path: str | Path, most: int) -> bytes:
         if not stat.S_ISREG(mode):
             raise ValueError("not a file")
         # What another user wrote for this one, as Kubernetes does, is read by way of a group.
-        is_own = status.st_uid == os.geteuid()
-        others = stat.S_IMODE(mode) & (0o066 if is_own else 0o026)
-        if others:
-            what = "read" if others & 0o044 else "write"
-            raise ValueError(f"others can {what} it (mode {stat.S_IMODE(mode):04o}): chmod 600 it")
-        return file.read(most)
+        is_owned_by_user = status.st_uid == os.geteuid()
+        forbidden_bits = stat.S_IMODE(mode) & (0o066 if is_owned_by_user else 0o026)
+        if forbidden_bits:
+            access = "read" if forbidden_bits & 0o044 else "write"
+            raise ValueError(
+                f"others can {access} it (mode {stat.S_IMODE(mode):04o}): chmod 600 it"
+            )
+        return file.read(max_bytes)

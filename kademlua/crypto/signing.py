@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from kademlua.core.errors import CryptoMissing
+from kademlua.core.errors import CryptoUnavailable
 from kademlua.crypto import key_files
 
 SECRET_BYTES = 32
@@ -81,7 +81,7 @@ def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:
     return True
 
 
-def require() -> None:
+def require_crypto() -> None:
     """CryptoMissing, with what to do about it, where signatures can't be made or verified."""
     _ed25519()
 
@@ -90,9 +90,9 @@ def _ed25519() -> Any:
     try:
         return import_module("cryptography.hazmat.primitives.asymmetric.ed25519")
     except ImportError:
-        raise CryptoMissing from None
+        raise CryptoUnavailable from None
 
 
 def _invalid_signature() -> type[Exception]:
-    kind: type[Exception] = import_module("cryptography.exceptions").InvalidSignature
-    return kind
+    error_class: type[Exception] = import_module("cryptography.exceptions").InvalidSignature
+    return error_class

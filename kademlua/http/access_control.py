@@ -9,13 +9,13 @@ from collections.abc import Iterable
 
 import falcon
 
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(?::[0-9]*)?")
-_SAFE = {"GET", "HEAD", "OPTIONS"}
-PUBLIC = ("/", "/healthz", "/readyz")
+_HOST_PATTERN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(?::[0-9]*)?")
+_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+PUBLIC_PATHS = ("/", "/healthz", "/readyz")
 """The page, which tells nothing of the node, and what probes ask that have no token."""
 
 
-class Guard:
+class AccessControl:
     """Middleware: the Host and Origin fields, and the token.
 
     A web page of a stranger can make a browser ask whatever it likes of a node on the same
@@ -23,54 +23,57 @@ class Guard:
     then the request bears that name, and is refused.
     """
 
-    def __init__(self, token: str, *, is_open: bool, names: Iterable[str] = ()) -> None:
-        """Who ``is_open`` lets everybody read; else all takes the token. ``names`` are host names
-        by which the node may be reached, besides localhost and all IP addresses."""
+    def __init__(
+        self, token: str, *, allow_anonymous_reads: bool, host_names: Iterable[str] = ()
+    ) -> None:
+        """Who ``allow_anonymous_reads`` lets everybody read; else all takes the token.
+        ``host_names`` are host names by which the node may be reached, besides localhost and all
+        IP addresses."""
         self._token = token.encode()
-        self.is_open = is_open
-        self._names = {"localhost", *(name.lower() for name in names)}
+        self.allow_anonymous_reads = allow_anonymous_reads
+        self._host_names = {"localhost", *(name.lower() for name in host_names)}
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Let a request pass, or raise the error that answers it."""
         host = req.env.get("HTTP_HOST", "")
-        if not self._is_ours(host):
+        if not self._is_known_host(host):
             raise falcon.HTTPError(
                 falcon.HTTP_421, description="this node is not known by the name in Host"
             )
         origin = req.env.get("HTTP_ORIGIN")
-        if origin is not None and not _is_same(origin, host):
+        if origin is not None and not _is_same_origin(origin, host):
             raise falcon.HTTPForbidden(description="a page from elsewhere may not ask this node")
         if req.env.get("HTTP_SEC_FETCH_SITE") == "cross-site" and req.path != "/":
             raise falcon.HTTPForbidden(description="a page from elsewhere may not ask this node")
-        is_public = req.path in PUBLIC or req.path.startswith("/page/")
-        is_free = req.method in _SAFE and (self.is_open or is_public)
-        if not is_free and not self._is_authorized(req):
+        is_public = req.path in PUBLIC_PATHS or req.path.startswith("/page/")
+        needs_no_token = req.method in _SAFE_METHODS and (self.allow_anonymous_reads or is_public)
+        if not needs_no_token and not self._is_authorized(req):
             raise falcon.HTTPUnauthorized(
                 description="this takes the token, as Authorization: Bearer TOKEN",
                 challenges=["Bearer"],
             )
 
-    def _is_ours(self, host: str) -> bool:
+    def _is_known_host(self, host: str) -> bool:
         """Whether a Host field names this node: an IP address can't be rebound."""
-        found = _HOST.fullmatch(host)
+        found = _HOST_PATTERN.fullmatch(host)
         if found is None:
             return False
         name = found[1].strip("[]").lower()
-        return name in self._names or _is_address(name)
+        return name in self._host_names or _is_ip_address(name)
 
     def _is_authorized(self, req: falcon.Request) -> bool:
-        kind, _, given = req.env.get("HTTP_AUTHORIZATION", "").partition(" ")
-        is_token = hmac.compare_digest(given.strip().encode(), self._token)
-        return is_token and kind.lower() == "bearer"
+        scheme, _, credentials = req.env.get("HTTP_AUTHORIZATION", "").partition(" ")
+        is_match = hmac.compare_digest(credentials.strip().encode(), self._token)
+        return is_match and scheme.lower() == "bearer"
 
 
-def _is_same(origin: str, host: str) -> bool:
+def _is_same_origin(origin: str, host: str) -> bool:
     """Whether a page's origin is what its request was sent to."""
     scheme, _, rest = origin.partition("://")
     return scheme in ("http", "https") and rest.lower() == host.lower()
 
 
-def _is_address(name: str) -> bool:
+def _is_ip_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name)
     except ValueError:

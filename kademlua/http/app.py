@@ -9,22 +9,31 @@ from typing import Any
 import falcon
 
 from kademlua.core.errors import KademluaError, NodeClosed, NotJoined, StoreFailed, TooManyCalls
-from kademlua.http.access_control import Guard
-from kademlua.http.event_stream import Events
-from kademlua.http.health import Health, Metrics, Ready
+from kademlua.http.access_control import AccessControl
+from kademlua.http.event_stream import EventsResource
+from kademlua.http.health import HealthResource, MetricsResource, ReadyResource
 from kademlua.http.metrics import NodeMetrics
-from kademlua.http.node_resources import Contacts, Lookup, Stats, Stored
+from kademlua.http.node_resources import (
+    ContactsResource,
+    LookupResource,
+    StatsResource,
+    StoredResource,
+)
 from kademlua.http.openapi import document
 from kademlua.http.openapi.helpers import PROBLEM
-from kademlua.http.static_page import add_pages
-from kademlua.http.swarm_resources import SwarmChange, SwarmEvents, SwarmNodes
-from kademlua.http.value_resources import Publications, Published, Values
+from kademlua.http.static_page import add_page_routes
+from kademlua.http.swarm_resources import (
+    SwarmChangeResource,
+    SwarmEventsResource,
+    SwarmNodesResource,
+)
+from kademlua.http.value_resources import PublicationResource, PublicationsResource, ValueResource
 from kademlua.node.node import Node
-from kademlua.swarm.event_hub import Watch
+from kademlua.swarm.event_hub import EventHub
 
 logger = logging.getLogger(__name__)
 
-_STATUS = (
+_STATUS_BY_ERROR = (
     (NotJoined, falcon.HTTP_503),
     (NodeClosed, falcon.HTTP_503),
     (TooManyCalls, falcon.HTTP_503),
@@ -33,33 +42,40 @@ _STATUS = (
 
 
 def make_app(
-    node: Node, guard: Guard, metrics: NodeMetrics, watch: Watch | None = None
+    node: Node,
+    access_control: AccessControl,
+    metrics: NodeMetrics,
+    event_hub: EventHub | None = None,
 ) -> falcon.App[Any, Any]:
-    """The application, to be served from the node's hub; with ``watch``, a swarm's, too."""
-    app = falcon.App(middleware=[guard])
+    """The application, to be served from the node's hub; with ``event_hub``, a swarm's, too."""
+    app = falcon.App(middleware=[access_control])
     app.req_options.strip_url_path_trailing_slash = False
     app.set_error_serializer(_serialize)
-    app.add_error_handler(KademluaError, _failed)
-    app.add_error_handler(Exception, _broke_down)
-    add_pages(app, "swarm" if watch is not None else "node")
-    app.add_route("/healthz", Health(node))
-    app.add_route("/readyz", Ready(node))
-    app.add_route("/metrics", Metrics(metrics))
-    app.add_route("/v1/values/{key:path}", Values(node))
-    app.add_route("/v1/published", Publications(node))
-    app.add_route("/v1/published/{key:path}", Published(node))
-    app.add_route("/v1/lookup/{key:path}", Lookup(node))
-    app.add_route("/v1/contacts", Contacts(node))
-    app.add_route("/v1/stored", Stored(node))
-    app.add_route("/v1/stats", Stats(node))
-    app.add_route("/v1/events", Events(node))
-    described = document.document(node.params, is_open=guard.is_open, swarm=watch is not None)
-    app.add_route("/v1/openapi.json", document.Document(described))
-    if watch is not None:
-        app.add_route("/v1/swarm", SwarmNodes(watch))
-        app.add_route("/v1/swarm/events", SwarmEvents(watch))
-        app.add_route("/v1/swarm/kill", SwarmChange(watch.members.kill))
-        app.add_route("/v1/swarm/join", SwarmChange(watch.members.join))
+    app.add_error_handler(KademluaError, _handle_node_error)
+    app.add_error_handler(Exception, _handle_unexpected_error)
+    add_page_routes(app, "swarm" if event_hub is not None else "node")
+    app.add_route("/healthz", HealthResource(node))
+    app.add_route("/readyz", ReadyResource(node))
+    app.add_route("/metrics", MetricsResource(metrics))
+    app.add_route("/v1/values/{key:path}", ValueResource(node))
+    app.add_route("/v1/published", PublicationsResource(node))
+    app.add_route("/v1/published/{key:path}", PublicationResource(node))
+    app.add_route("/v1/lookup/{key:path}", LookupResource(node))
+    app.add_route("/v1/contacts", ContactsResource(node))
+    app.add_route("/v1/stored", StoredResource(node))
+    app.add_route("/v1/stats", StatsResource(node))
+    app.add_route("/v1/events", EventsResource(node))
+    description = document.build_document(
+        node.params,
+        allow_anonymous_reads=access_control.allow_anonymous_reads,
+        swarm=event_hub is not None,
+    )
+    app.add_route("/v1/openapi.json", document.DocumentResource(description))
+    if event_hub is not None:
+        app.add_route("/v1/swarm", SwarmNodesResource(event_hub))
+        app.add_route("/v1/swarm/events", SwarmEventsResource(event_hub))
+        app.add_route("/v1/swarm/kill", SwarmChangeResource(event_hub.members.kill))
+        app.add_route("/v1/swarm/join", SwarmChangeResource(event_hub.members.start))
     return app
 
 
@@ -72,17 +88,17 @@ def _serialize(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPErr
     resp.data = json.dumps(problem).encode()
 
 
-def _failed(
+def _handle_node_error(
     req: falcon.Request, resp: falcon.Response, error: KademluaError, params: dict[str, Any]
 ) -> None:
     """What the network or the node could not do."""
-    for kind, status in _STATUS:
-        if isinstance(error, kind):
+    for error_class, status in _STATUS_BY_ERROR:
+        if isinstance(error, error_class):
             raise falcon.HTTPError(status, description=str(error))
-    _broke_down(req, resp, error, params)
+    _handle_unexpected_error(req, resp, error, params)
 
 
-def _broke_down(
+def _handle_unexpected_error(
     req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]
 ) -> None:
     if isinstance(error, (falcon.HTTPError, falcon.HTTPStatus)):

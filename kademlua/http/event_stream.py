@@ -11,85 +11,85 @@ import falcon
 import gevent
 
 from kademlua.core.contact import Contact
-from kademlua.core.json_codec import contact_json
-from kademlua.http.pagination import number
+from kademlua.core.json_codec import contact_to_json
+from kademlua.http.pagination import int_param
 from kademlua.node.node import Node
-from kademlua.runtime.lookup_events import LookupEvents
+from kademlua.runtime.lookup_events import LookupEventEmitter
 from kademlua.runtime.observers import LookupObserver, Observer
 
-KINDS = ("lookup", "contact", "value", "stats")
+EVENT_KINDS = ("lookup", "contact", "value", "stats")
 MAX_STREAMS = 16
-_TURN = 0.1
+_POLL_INTERVAL = 0.1
 """Seconds between two looks at what happened."""
-_STATS_EVERY = 10
+_STATS_EVERY_POLLS = 10
 """Turns."""
-_QUEUE = 2_000
+_MAX_QUEUED = 2_000
 """Events that wait for one client, at most."""
-_PER_SECOND = 200
+_MAX_PER_SECOND = 200
 """Contacts and values that are told in a second; of more the number."""
 
 
-class Events:
+class EventsResource:
     """What happens, as it happens."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._open = 0
+        self._stream_count = 0
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """A stream that goes on until the client ends it."""
-        asked = req.get_param("kinds")
-        kinds = set(asked.split(",") if asked is not None else KINDS)
-        if not kinds <= set(KINDS):
-            raise falcon.HTTPInvalidParam(f"there is {', '.join(KINDS)}", "kinds")
-        lookups = number(req, "lookups", 10, 100)
-        if self._open >= MAX_STREAMS:
+        requested = req.get_param("kinds")
+        kinds = set(requested.split(",") if requested is not None else EVENT_KINDS)
+        if not kinds <= set(EVENT_KINDS):
+            raise falcon.HTTPInvalidParam(f"there is {', '.join(EVENT_KINDS)}", "kinds")
+        max_lookups = int_param(req, "lookups", 10, 100)
+        if self._stream_count >= MAX_STREAMS:
             raise falcon.HTTPServiceUnavailable(description="too many listen already")
         resp.content_type = "text/event-stream"
         resp.cache_control = ["no-store"]
         if req.method == "GET":
-            resp.stream = self._frames(_Listener(kinds, lookups))
-            req.env["kademlua.lasts"]()
+            resp.stream = self._stream(_EventQueue(kinds, max_lookups))
+            req.env["kademlua.mark_streaming"]()
 
     def on_head(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Only the head of it."""
         self.on_get(req, resp)
 
-    def _frames(self, listener: _Listener) -> Iterator[bytes]:
+    def _stream(self, event_queue: _EventQueue) -> Iterator[bytes]:
         """All that the listener hears, some at a time; ends with the node."""
         node = self._node
-        self._open += 1
-        node.observe(listener)
+        self._stream_count += 1
+        node.observe(event_queue)
         try:
             yield b"retry: 2000\n\n"
-            turn = 0
+            poll = 0
             while not node.closed:
-                if turn % _STATS_EVERY == 0:
-                    listener.renew(node)
-                frames = listener.take()
+                if poll % _STATS_EVERY_POLLS == 0:
+                    event_queue.start_second(node)
+                frames = event_queue.drain()
                 if frames:
                     yield frames
-                elif turn % 100 == 0:  # so that it shows when nobody listens any more
+                elif poll % 100 == 0:  # so that it shows when nobody listens any more
                     yield b": still here\n\n"
-                turn += 1
-                gevent.sleep(_TURN)
+                poll += 1
+                gevent.sleep(_POLL_INTERVAL)
         finally:
-            node.unobserve(listener)
-            self._open -= 1
+            node.unobserve(event_queue)
+            self._stream_count -= 1
 
 
-class _Listener(Observer):
+class _EventQueue(Observer):
     """Writes down, within bounds, what one client wants to hear."""
 
-    def __init__(self, kinds: set[str], lookups: int) -> None:
+    def __init__(self, kinds: set[str], lookups_per_second: int) -> None:
         self._kinds = kinds
-        self._lookups_per_second = self._lookups_left = lookups
-        self._others_left = _PER_SECOND
-        self._numbers = 0
+        self._lookups_per_second = self._lookups_left = lookups_per_second
+        self._others_left = _MAX_PER_SECOND
+        self._last_lookup_id = 0
         self._skipped = 0
         self._queue: deque[tuple[str, dict[str, Any]]] = deque()
 
-    def take(self) -> bytes:
+    def drain(self) -> bytes:
         """The frames of all that was written down since the last time."""
         frames = b"".join(
             b"event: %b\ndata: %b\n\n" % (name.encode(), json.dumps(data).encode())
@@ -98,21 +98,23 @@ class _Listener(Observer):
         self._queue.clear()
         return frames
 
-    def renew(self, node: Node) -> None:
+    def start_second(self, node: Node) -> None:
         """Another second has begun: tell the counters, and what was not told before."""
         self._lookups_left = self._lookups_per_second
-        self._others_left = _PER_SECOND
+        self._others_left = _MAX_PER_SECOND
         if "stats" in self._kinds:
-            self.note("stats", node.stats() | {"joined": node.joined, "skipped": self._skipped})
+            self.add("stats", node.stats() | {"joined": node.joined, "skipped": self._skipped})
 
-    def note(self, name: str, data: dict[str, Any]) -> None:
+    def add(self, event: str, data: dict[str, Any]) -> None:
         """Write an event down, if it still fits."""
-        if len(self._queue) < _QUEUE:
-            self._queue.append((name, data))
+        if len(self._queue) < _MAX_QUEUED:
+            self._queue.append((event, data))
         else:
             self._skipped += 1
 
-    def lookup_began(self, name: str, target: bytes, cause: str) -> LookupObserver | None:
+    def on_lookup_started(
+        self, rpc_name: str, target: bytes, purpose: str
+    ) -> LookupObserver | None:
         """Some lookups in a second are told, from their beginning to their end."""
         if "lookup" not in self._kinds:
             return None
@@ -120,28 +122,28 @@ class _Listener(Observer):
             self._skipped += 1
             return None
         self._lookups_left -= 1
-        self._numbers += 1
-        events = LookupEvents(self.note, self._numbers)
-        events.begin(name, target, cause)
+        self._last_lookup_id += 1
+        events = LookupEventEmitter(self.add, self._last_lookup_id)
+        events.start(rpc_name, target, purpose)
         return events
 
-    def contact_entered(self, contact: Contact) -> None:
+    def on_contact_added(self, contact: Contact) -> None:
         """It is told."""
-        if self._may_tell("contact"):
-            self.note("contact-entered", contact_json(contact))
+        if self._acquire_slot("contact"):
+            self.add("contact-entered", contact_to_json(contact))
 
-    def contact_left(self, contact: Contact) -> None:
+    def on_contact_removed(self, contact: Contact) -> None:
         """It is told."""
-        if self._may_tell("contact"):
-            self.note("contact-left", contact_json(contact))
+        if self._acquire_slot("contact"):
+            self.add("contact-left", contact_to_json(contact))
 
-    def value_stored(self, key: bytes, owner: Contact, size: int) -> None:
+    def on_value_stored(self, key: bytes, owner: Contact, size: int) -> None:
         """It is told."""
-        if self._may_tell("value"):
-            owner_json = contact_json(owner)
-            self.note("value-stored", {"key": key.hex(), "owner": owner_json, "bytes": size})
+        if self._acquire_slot("value"):
+            owner_json = contact_to_json(owner)
+            self.add("value-stored", {"key": key.hex(), "owner": owner_json, "bytes": size})
 
-    def _may_tell(self, kind: str) -> bool:
+    def _acquire_slot(self, kind: str) -> bool:
         """Whether this kind is wanted, and there is room for one more in this second."""
         if kind not in self._kinds:
             return False

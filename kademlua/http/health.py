@@ -8,7 +8,7 @@ from kademlua.http.metrics import CONTENT_TYPE, NodeMetrics
 from kademlua.node.node import Node
 
 
-class Health:
+class HealthResource:
     """The loop turns: who gets an answer knows it."""
 
     def __init__(self, node: Node) -> None:
@@ -16,12 +16,12 @@ class Health:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """200 while the node runs, else 503."""
-        _say(resp, "ok" if not self._node.closed else "closed", is_well=not self._node.closed)
+        _send_status(resp, "ok" if not self._node.closed else "closed", ok=not self._node.closed)
 
     on_head = on_get
 
 
-class Ready:
+class ReadyResource:
     """The node is in a network."""
 
     def __init__(self, node: Node) -> None:
@@ -30,12 +30,12 @@ class Ready:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """200 once the node has joined, else 503."""
         is_joined = self._node.joined
-        _say(resp, "joined" if is_joined else "not joined", is_well=is_joined)
+        _send_status(resp, "joined" if is_joined else "not joined", ok=is_joined)
 
     on_head = on_get
 
 
-class Metrics:
+class MetricsResource:
     """What Prometheus scrapes."""
 
     def __init__(self, metrics: NodeMetrics) -> None:
@@ -44,12 +44,12 @@ class Metrics:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """All metrics in Prometheus' text format."""
         resp.content_type = CONTENT_TYPE
-        resp.data = self._metrics.text()
+        resp.data = self._metrics.render()
 
     on_head = on_get
 
 
-def _say(resp: falcon.Response, word: str, *, is_well: bool) -> None:
-    resp.status = falcon.HTTP_200 if is_well else falcon.HTTP_503
+def _send_status(resp: falcon.Response, text: str, *, ok: bool) -> None:
+    resp.status = falcon.HTTP_200 if ok else falcon.HTTP_503
     resp.content_type = "text/plain; charset=utf-8"
-    resp.data = word.encode() + b"\n"
+    resp.data = text.encode() + b"\n"

@@ -17,7 +17,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE
 from prometheus_client.registry import Collector
 
 from kademlua.core.histograms import Histogram
-from kademlua.http.samplers import HopSamples, LoopLag
+from kademlua.http.samplers import HopSampler, LoopLagSampler
 from kademlua.node.node import Node
 
 __all__ = ["CONTENT_TYPE", "NodeMetrics"]
@@ -26,12 +26,12 @@ __all__ = ["CONTENT_TYPE", "NodeMetrics"]
 class NodeMetrics(Collector):
     """What a node counted, its table and store, and what was seen since ``start``."""
 
-    def __init__(self, node: Node, http: Callable[[], Mapping[str, int]]) -> None:
-        """``http`` gives the counts of the HTTP server, by name."""
+    def __init__(self, node: Node, http_counts: Callable[[], Mapping[str, int]]) -> None:
+        """``http_counts`` gives the counts of the HTTP server, by name."""
         self._node = node
-        self._http = http
-        self._hops = HopSamples(node)
-        self._lag = LoopLag(self._hops.watch_next)
+        self._http_counts = http_counts
+        self._hop_sampler = HopSampler(node)
+        self._loop_lag_sampler = LoopLagSampler(self._hop_sampler.sample_next)
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -39,14 +39,14 @@ class NodeMetrics(Collector):
     def start(self) -> None:
         """Begin to watch the node."""
         self._node.timings()
-        self._lag.start()
+        self._loop_lag_sampler.start()
 
     def close(self) -> None:
         """Watch it no more; idempotent."""
-        self._lag.close()
-        self._hops.close()
+        self._loop_lag_sampler.close()
+        self._hop_sampler.close()
 
-    def text(self) -> bytes:
+    def render(self) -> bytes:
         """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
@@ -57,13 +57,13 @@ class NodeMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """All metrics, as they are now."""
         stats = self._node.stats()
-        yield from self._wire(stats)
-        yield from self._calls(stats)
-        yield from self._histograms()
-        yield from self._state(stats)
-        yield from self._server()
+        yield from self._packet_metrics(stats)
+        yield from self._call_metrics(stats)
+        yield from self._latency_metrics()
+        yield from self._state_metrics(stats)
+        yield from self._http_metrics()
 
-    def _wire(self, stats: Mapping[str, Any]) -> Iterator[Metric]:
+    def _packet_metrics(self, stats: Mapping[str, Any]) -> Iterator[Metric]:
         yield _counter(
             "packets", "Datagrams.", "direction",
             {"in": stats["packets_in"], "out": stats["packets_out"]},
@@ -74,72 +74,91 @@ class NodeMetrics(Collector):
         )  # fmt: skip
         yield _counter("dropped", "What was dropped, by reason.", "reason", stats["dropped"])
         yield _counter(
-            "throttled", "Requests dropped since there were too many.", "bound", stats["throttled"]
+            "rate_limited",
+            "Requests dropped by a rate limit.",
+            "limit",
+            stats["rate_limited"],
         )
-        yield _counter("held", "Requests that waited for a proof of address.", "end", stats["held"])
-        yield _counter("requests", "Requests of others served.", "rpc", stats["requests"])
+        yield _counter(
+            "deferred", "Requests deferred for address validation.", "outcome", stats["deferred"]
+        )
+        yield _counter("requests", "Requests of others served.", "rpc", stats["requests_by_rpc"])
         yield _counter(
             "request_errors", "Requests of others answered with an error.", "rpc",
-            stats["errors_by"],
+            stats["errors_out_by_rpc"],
         )  # fmt: skip
-        yield _counter("refused_stores", "Stores of others refused.", "reason", stats["refused"])
+        yield _counter(
+            "refused_stores", "Stores of others refused.", "reason", stats["refused_stores"]
+        )
 
-    def _calls(self, stats: Mapping[str, Any]) -> Iterator[Metric]:
-        yield _counter("calls", "Calls of this node to others, sent.", "rpc", stats["calls"])
+    def _call_metrics(self, stats: Mapping[str, Any]) -> Iterator[Metric]:
+        yield _counter("calls", "Calls of this node to others, sent.", "rpc", stats["calls_by_rpc"])
         results = CounterMetricFamily(
             "kademlua_call_results", "How calls of this node ended.", labels=["rpc", "result"]
         )
-        ends = {"failed": "failed_by", "timeout": "timed_out", "given up": "given_up"}
+        stats_key_by_result = {
+            "failed": "failures_by_rpc",
+            "timeout": "timeouts_by_rpc",
+            "cancelled": "cancelled_by_rpc",
+        }
         in_flight = self._node.calls_in_flight()
-        for rpc, answered in stats["calls"].items():
+        for rpc, replied_count in stats["calls_by_rpc"].items():
             # What is counted of an answered call is its beginning; the rest happens seldom.
-            answered -= in_flight.get(rpc, 0)
-            for result, name in ends.items():
-                count = stats[name].get(rpc, 0)
-                answered -= count
+            replied_count -= in_flight.get(rpc, 0)
+            for result, stats_key in stats_key_by_result.items():
+                count = stats[stats_key].get(rpc, 0)
+                replied_count -= count
                 results.add_metric([rpc, result], count)
-            results.add_metric([rpc, "answered"], answered)
+            results.add_metric([rpc, "answered"], replied_count)
         yield results
-        yield _counter("caused_calls", "Calls by what they were for.", "cause", stats["caused"])
         yield _counter(
-            "handed_on_values", "Values that others took of those handed on.", None,
-            stats["handed_on"],
+            "calls_by_purpose", "Calls by purpose.", "purpose", stats["calls_by_purpose"]
+        )
+        yield _counter(
+            "replicated_values", "Values that other nodes took from this one.", None,
+            stats["replicated"],
         )  # fmt: skip
         yield _counter(
-            "let_go_values", "Values let go since nearer nodes hold them.", None, stats["let_go"]
+            "released_values",
+            "Values released because closer nodes hold them.",
+            None,
+            stats["released"],
         )
         yield _gauge("published_values", "Values published.", None, len(self._node.published()))
-        yield _counter("repeated_calls", "Calls sent again, being late.", None, stats["repeated"])
+        yield _counter(
+            "retransmitted_calls", "Calls sent a second time.", None, stats["retransmitted"]
+        )
 
-    def _histograms(self) -> Iterator[Metric]:
-        timings = self._node.timings()
-        yield _histograms(
-            "round_trip_seconds", "From a call to its answer.", "rpc", timings.round_trips
+    def _latency_metrics(self) -> Iterator[Metric]:
+        histograms = self._node.timings()
+        yield _histogram("round_trip_seconds", "From a call to its answer.", "rpc", histograms.rtts)
+        yield _histogram(
+            "lookup_seconds",
+            "From a lookup's beginning to its end.",
+            "rpc",
+            histograms.lookup_times,
         )
-        yield _histograms(
-            "lookup_seconds", "From a lookup's beginning to its end.", "rpc", timings.lookups
-        )
-        yield _histograms("lookup_queries", "Queries of a lookup.", "rpc", timings.queries)
-        yield _histograms(
+        yield _histogram("lookup_queries", "Queries of a lookup.", "rpc", histograms.lookup_queries)
+        yield _histogram(
             "lookup_hops",
             "Nodes on the way to the nearest that answered, of ten lookups a second at most.",
             None,
-            {"": self._hops.histogram},
+            {"": self._hop_sampler.histogram},
         )
-        yield _histograms(
+        yield _histogram(
             "event_loop_lag_seconds",
             "How late the event loop was, ten times a second.",
             None,
-            {"": self._lag.histogram},
+            {"": self._loop_lag_sampler.histogram},
         )
 
-    def _state(self, stats: Mapping[str, float]) -> Iterator[Metric]:
+    def _state_metrics(self, stats: Mapping[str, float]) -> Iterator[Metric]:
         node = self._node
         info = GaugeMetricFamily("kademlua_node_info", "Who it is.", labels=["id"])
         info.add_metric([node.id.hex()], 1)
         yield info
         yield _gauge("joined", "Whether the node is in a network.", None, int(node.joined))
-        yield _gauge("contacts", "Contacts by state.", "state", self._contacts())
+        yield _gauge("contacts", "Contacts by state.", "state", self._contact_counts())
         yield _gauge("stored_values", "Values kept for the network.", None, stats["values"])
         yield _gauge(
             "stored_bytes", "Bytes of these values, bencoded.", None, node.datastore.stored_bytes
@@ -149,16 +168,18 @@ class NodeMetrics(Collector):
             "network_size", "About how many nodes the network has.", None, stats["network_size"]
         )
 
-    def _contacts(self) -> dict[str, int]:
+    def _contact_counts(self) -> dict[str, int]:
         """Those in the table heard from lately and not, and those that wait for a place."""
         node = self._node
-        since = node.now - node.params.fresh_for
-        fresh = sum(peer.heard > since for peer in map(node.table.get, _ids(node)) if peer)
-        waiting = sum(len(bucket.replacements) for bucket in node.table.buckets)
-        return {"fresh": fresh, "silent": len(node.table) - fresh, "waiting": waiting}
+        fresh_since = node.now - node.params.freshness_window
+        fresh = sum(
+            peer.last_seen > fresh_since for peer in map(node.table.get, _contact_ids(node)) if peer
+        )
+        replacement_count = sum(len(bucket.replacements) for bucket in node.table.buckets)
+        return {"fresh": fresh, "silent": len(node.table) - fresh, "waiting": replacement_count}
 
-    def _server(self) -> Iterator[Metric]:
-        counts = self._http()
+    def _http_metrics(self) -> Iterator[Metric]:
+        counts = self._http_counts()
         yield _gauge("http_connections", "Open connections.", None, counts["connections"])
         yield _counter(
             "http_ended_connections", "Connections ended for being slow, or too many.", None,
@@ -170,27 +191,27 @@ class NodeMetrics(Collector):
         )  # fmt: skip
 
 
-def _ids(node: Node) -> Iterator[bytes]:
+def _contact_ids(node: Node) -> Iterator[bytes]:
     return (contact.id for contact in node.table)
 
 
 def _counter(
-    name: str, text: str, label: str | None, counts: Mapping[str, int] | float
+    name: str, help_text: str, label: str | None, counts: Mapping[str, int] | float
 ) -> CounterMetricFamily:
-    family = CounterMetricFamily(f"kademlua_{name}", text, labels=[label] if label else [])
-    _fill(family, counts)
+    family = CounterMetricFamily(f"kademlua_{name}", help_text, labels=[label] if label else [])
+    _add_samples(family, counts)
     return family
 
 
 def _gauge(
-    name: str, text: str, label: str | None, counts: Mapping[str, int] | float
+    name: str, help_text: str, label: str | None, counts: Mapping[str, int] | float
 ) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(f"kademlua_{name}", text, labels=[label] if label else [])
-    _fill(family, counts)
+    family = GaugeMetricFamily(f"kademlua_{name}", help_text, labels=[label] if label else [])
+    _add_samples(family, counts)
     return family
 
 
-def _fill(
+def _add_samples(
     family: CounterMetricFamily | GaugeMetricFamily, counts: Mapping[str, int] | float
 ) -> None:
     if isinstance(counts, Mapping):
@@ -200,15 +221,15 @@ def _fill(
         family.add_metric([], counts)
 
 
-def _histograms(
-    name: str, text: str, label: str | None, by_label: Mapping[str, Histogram]
+def _histogram(
+    name: str, help_text: str, label: str | None, by_label: Mapping[str, Histogram]
 ) -> HistogramMetricFamily:
-    family = HistogramMetricFamily(f"kademlua_{name}", text, labels=[label] if label else [])
+    family = HistogramMetricFamily(f"kademlua_{name}", help_text, labels=[label] if label else [])
     for value, histogram in by_label.items():
-        buckets = [(_bound_name(bound), float(n)) for bound, n in histogram.buckets()]
+        buckets = [(_bound_label(bound), float(n)) for bound, n in histogram.cumulative_buckets()]
         family.add_metric([value] if label else [], buckets, histogram.total)
     return family
 
 
-def _bound_name(bound: float) -> str:
+def _bound_label(bound: float) -> str:
     return "+Inf" if bound == math.inf else f"{bound:g}"

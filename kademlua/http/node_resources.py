@@ -9,13 +9,19 @@ from typing import Any
 import falcon
 import gevent
 
-from kademlua.core.json_codec import contact_json
-from kademlua.http.pagination import AT_ONCE, MAX_LISTED, after, first_keys, number
-from kademlua.http.value_codec import key_of
+from kademlua.core.json_codec import contact_to_json
+from kademlua.http.pagination import (
+    MAX_PAGE_SIZE,
+    YIELD_EVERY,
+    int_param,
+    page_of_keys,
+    parse_cursor,
+)
+from kademlua.http.value_codec import key_from_path
 from kademlua.node.node import Node
 
 
-class Lookup:
+class LookupResource:
     """The contacts closest to a key."""
 
     def __init__(self, node: Node) -> None:
@@ -23,21 +29,21 @@ class Lookup:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, key: str) -> None:
         """Look them up in the network, the nearest first."""
-        target = key_of(req, "/v1/lookup/")
-        began = self._node.now
+        target = key_from_path(req, "/v1/lookup/")
+        started_at = self._node.now
         found = self._node.find_node(target)
         resp.data = json.dumps(
             {
                 "target": target.hex(),
-                "seconds": round(self._node.now - began, 6),
-                "contacts": [contact_json(contact) for contact in found],
+                "seconds": round(self._node.now - started_at, 6),
+                "contacts": [contact_to_json(contact) for contact in found],
             }
         ).encode()
 
     on_head = on_get
 
 
-class Contacts:
+class ContactsResource:
     """The routing table."""
 
     def __init__(self, node: Node) -> None:
@@ -47,7 +53,7 @@ class Contacts:
         """All contacts, bucket by bucket, the farthest first."""
         resp.data = json.dumps(
             {
-                "node": contact_json(self._node.contact),
+                "node": contact_to_json(self._node.contact),
                 "buckets": [
                     {
                         "index": index,
@@ -66,63 +72,61 @@ class Contacts:
         for index, bucket in enumerate(node.table.buckets):
             listed = []
             for contact in bucket.contacts.values():
-                peer = node.table.get(contact.id)
-                assert peer is not None
-                silent = max(now - peer.heard, 0.0)
+                entry = node.table.get(contact.id)
+                assert entry is not None
+                idle_seconds = max(now - entry.last_seen, 0.0)
                 listed.append(
-                    contact_json(contact)
+                    contact_to_json(contact)
                     | {
-                        "silent_seconds": round(silent, 3),
-                        "is_fresh": silent < node.params.fresh_for,
-                        "round_trip_seconds": (
-                            round(peer.smoothed, 6) if peer.smoothed >= 0 else None
-                        ),
+                        "silent_seconds": round(idle_seconds, 3),
+                        "is_fresh": idle_seconds < node.params.freshness_window,
+                        "round_trip_seconds": (round(entry.srtt, 6) if entry.srtt >= 0 else None),
                     }
                 )
             yield index, listed
 
 
-class Stored:
+class StoredResource:
     """The values that the node keeps for the network."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """How many there are, and some keys in order, from ``after`` on."""
-        count, last = number(req, "limit", 50, MAX_LISTED), after(req)
+        """How many there are, and some keys in order, from ``parse_cursor`` on."""
+        limit, cursor = int_param(req, "limit", 50, MAX_PAGE_SIZE), parse_cursor(req)
         store = self._node.datastore
-        keys = first_keys(store.keys(), last, count + 1)
+        keys = page_of_keys(store.keys(), cursor, limit + 1)
         resp.data = json.dumps(
             {
                 "values": len(store),
                 "bytes": store.stored_bytes,
-                "keys": list(self._described(keys[:count])),
-                "next": keys[count - 1].hex() if len(keys) > count else None,
+                "keys": list(self._describe(keys[:limit])),
+                "next": keys[limit - 1].hex() if len(keys) > limit else None,
             }
         ).encode()
 
     on_head = on_get
 
-    def _described(self, keys: list[bytes]) -> Iterator[dict[str, Any]]:
-        seen = 0
+    def _describe(self, keys: list[bytes]) -> Iterator[dict[str, Any]]:
+        entry_count = 0
         for key in keys:
             entries = self._node.datastore.entries(key)
             now = self._node.now
-            ends = max((entry.expires for _, entry in entries), default=now)
+            expires_at = max((entry.expires_at for _, entry in entries), default=now)
             yield {
                 "key": key.hex(),
                 "values": len(entries),
                 "bytes": sum(len(entry.encoded) for _, entry in entries),
-                "ends_in_seconds": round(max(ends - now, 0.0), 3),
+                "ends_in_seconds": round(max(expires_at - now, 0.0), 3),
             }
-            seen += len(entries)
-            if seen > AT_ONCE:
-                seen = 0
+            entry_count += len(entries)
+            if entry_count > YIELD_EVERY:
+                entry_count = 0
                 gevent.sleep(0)
 
 
-class Stats:
+class StatsResource:
     """The node's counters."""
 
     def __init__(self, node: Node) -> None:
@@ -131,7 +135,7 @@ class Stats:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """What ``Node.stats`` says, and who it is."""
         node = self._node
-        stats = {"node": contact_json(node.contact), "joined": node.joined} | node.stats()
+        stats = {"node": contact_to_json(node.contact), "joined": node.joined} | node.stats()
         resp.data = json.dumps(stats).encode()
 
     on_head = on_get

@@ -6,15 +6,15 @@ import ipaddress
 from collections.abc import Iterable
 
 from kademlua.core.contact import Endpoint
-from kademlua.http.access_control import Guard
+from kademlua.http.access_control import AccessControl
 from kademlua.http.app import make_app
 from kademlua.http.metrics import NodeMetrics
 from kademlua.http.server.server import HttpServer
 from kademlua.node.node import Node
-from kademlua.swarm.event_hub import Watch
+from kademlua.swarm.event_hub import EventHub
 
-_ROOM = 1_024
-_WIDEST = 6
+_BODY_OVERHEAD_BYTES = 1_024
+_MAX_JSON_EXPANSION = 6
 """Bytes that JSON takes for one of a value, at most."""
 
 
@@ -31,21 +31,28 @@ class HttpService:
         listen: Endpoint,
         token: str,
         *,
-        names: Iterable[str] = (),
-        watch: Watch | None = None,
+        host_names: Iterable[str] = (),
+        event_hub: EventHub | None = None,
     ) -> None:
         """Nothing is opened before ``start``.
 
         ``listen`` is an IP address of this machine and a port, 0 for a free one. Whatever changes
         the node's state takes the ``token``; where the address is not a loopback one, so does all
-        else. ``names`` are host names by which the node may be asked, besides localhost and its
-        addresses. With the ``watch`` of a swarm, that is shown, too.
+        else. ``host_names`` are host names by which the node may be asked, besides localhost and
+        its addresses. With the ``event_hub`` of a swarm, that is shown, too.
         """
-        is_open = ipaddress.ip_address(listen[0]).is_loopback
+        allow_anonymous_reads = ipaddress.ip_address(listen[0]).is_loopback
         self._metrics = NodeMetrics(node, self.counts)
-        app = make_app(node, Guard(token, is_open=is_open, names=names), self._metrics, watch)
-        max_body = _WIDEST * node.params.max_value_bytes + _ROOM
-        self._server = HttpServer(listen, app, max_body)
+        app = make_app(
+            node,
+            AccessControl(
+                token, allow_anonymous_reads=allow_anonymous_reads, host_names=host_names
+            ),
+            self._metrics,
+            event_hub,
+        )
+        max_body_bytes = _MAX_JSON_EXPANSION * node.params.max_value_bytes + _BODY_OVERHEAD_BYTES
+        self._server = HttpServer(listen, app, max_body_bytes)
 
     def start(self) -> None:
         """Bind and begin to answer; OSError where the port is in use."""
@@ -58,9 +65,9 @@ class HttpService:
         self._server.close()
 
     @property
-    def local(self) -> Endpoint:
+    def local_endpoint(self) -> Endpoint:
         """Where it listens."""
-        return self._server.local
+        return self._server.local_endpoint
 
     def counts(self) -> dict[str, int]:
         """Those of ``HttpServer``."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import falcon
 
-POLICY = "; ".join(
+CONTENT_SECURITY_POLICY = "; ".join(
     [
         "default-src 'none'",
         *(f"{kind}-src 'self'" for kind in ("script", "style", "connect", "img")),
@@ -18,14 +18,14 @@ POLICY = "; ".join(
 )
 """All that the page may load is of the node itself (Content Security Policy, level 3)."""
 
-_TYPES = {
+_CONTENT_TYPES = {
     "css": "text/css; charset=utf-8",
     "html": "text/html; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
 _HEADERS = {
-    "Content-Security-Policy": POLICY,
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -33,49 +33,49 @@ _HEADERS = {
 }
 
 
-class Page:
+class PageResource:
     """The page itself, of a ``node`` or of a ``swarm``."""
 
-    def __init__(self, of: str) -> None:
+    def __init__(self, kind: str) -> None:
         text = (files("kademlua.http") / "page" / "index.html").read_bytes()
-        self._text = text.replace(b'data-of="node"', b'data-of="%b"' % of.encode())
+        self._text = text.replace(b'data-of="node"', b'data-of="%b"' % kind.encode())
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The page, for a browser."""
-        _answer(resp, "html", self._text)
+        _send_asset(resp, "html", self._text)
 
     on_head = on_get
 
 
-class PageParts:
+class PageAssetsResource:
     """Its scripts, style and picture."""
 
     def __init__(self) -> None:
         directory = files("kademlua.http") / "page"
-        self._parts = {
+        self._assets = {
             part.name: part.read_bytes()
             for part in directory.iterdir()
-            if part.name.rpartition(".")[2] in _TYPES and part.name != "index.html"
+            if part.name.rpartition(".")[2] in _CONTENT_TYPES and part.name != "index.html"
         }
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """One of them by its name."""
-        text = self._parts.get(name)
+        text = self._assets.get(name)
         if text is None:
             raise falcon.HTTPNotFound(description="there is no such part")
-        _answer(resp, name.rpartition(".")[2], text)
+        _send_asset(resp, name.rpartition(".")[2], text)
 
     on_head = on_get
 
 
-def add_pages(app: falcon.App[Any, Any], of: str) -> None:
+def add_page_routes(app: falcon.App[Any, Any], kind: str) -> None:
     """Let an application show the page."""
-    app.add_route("/", Page(of))
-    app.add_route("/page/{name}", PageParts())
+    app.add_route("/", PageResource(kind))
+    app.add_route("/page/{name}", PageAssetsResource())
 
 
-def _answer(resp: falcon.Response, kind: str, text: bytes) -> None:
-    resp.content_type = _TYPES[kind]
+def _send_asset(resp: falcon.Response, extension: str, content: bytes) -> None:
+    resp.content_type = _CONTENT_TYPES[extension]
     resp.set_headers(_HEADERS)
     resp.cache_control = ["no-cache"]
-    resp.data = text
+    resp.data = content

@@ -11,36 +11,36 @@ import falcon
 import gevent
 
 from kademlua.http.event_stream import MAX_STREAMS
-from kademlua.swarm.event_hub import Watch
+from kademlua.swarm.event_hub import EventHub
 from kademlua.swarm.members import Member, SwarmRefusal
 
-_TURN = 0.1
+_POLL_INTERVAL = 0.1
 """Seconds between two looks at what happened."""
-_QUEUE = 5_000
+_MAX_QUEUED = 5_000
 """Events that wait for one client, at most."""
-_AT_ONCE = 500
+_YIELD_EVERY = 500
 """Nodes that are written in a turn of the loop: some 2 ms."""
 
 
-class SwarmNodes:
+class SwarmNodesResource:
     """All nodes."""
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+    def __init__(self, event_hub: EventHub) -> None:
+        self._event_hub = event_hub
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Who is there."""
-        nodes = self._watch.nodes_json()
+        nodes = self._event_hub.nodes_json()
         parts = []
-        for begin in range(0, len(nodes), _AT_ONCE):
-            parts.append(json.dumps(nodes[begin : begin + _AT_ONCE])[1:-1])
+        for start in range(0, len(nodes), _YIELD_EVERY):
+            parts.append(json.dumps(nodes[start : start + _YIELD_EVERY])[1:-1])
             gevent.sleep(0)
         resp.data = f'{{"nodes": [{", ".join(parts)}]}}'.encode()
 
     on_head = on_get
 
 
-class SwarmChange:
+class SwarmChangeResource:
     """A node dies, or comes."""
 
     def __init__(self, change: Callable[[], Member]) -> None:
@@ -55,53 +55,53 @@ class SwarmChange:
         resp.data = json.dumps(member.json()).encode()
 
 
-class SwarmEvents:
+class SwarmEventsResource:
     """What happens among the nodes, as it happens."""
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
-        self._open = 0
+    def __init__(self, event_hub: EventHub) -> None:
+        self._event_hub = event_hub
+        self._stream_count = 0
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """A stream that goes on until the client ends it."""
-        if self._open >= MAX_STREAMS:
+        if self._stream_count >= MAX_STREAMS:
             raise falcon.HTTPServiceUnavailable(description="too many listen already")
         resp.content_type = "text/event-stream"
         resp.cache_control = ["no-store"]
         if req.method == "GET":
-            resp.stream = self._frames()
-            req.env["kademlua.lasts"]()
+            resp.stream = self._stream()
+            req.env["kademlua.mark_streaming"]()
 
     def on_head(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Only the head of it."""
         self.on_get(req, resp)
 
-    def _frames(self) -> Iterator[bytes]:
-        listener = _Listener()
-        self._open += 1
-        self._watch.listen(listener)
+    def _stream(self) -> Iterator[bytes]:
+        event_queue = _SwarmEventQueue()
+        self._stream_count += 1
+        self._event_hub.subscribe(event_queue)
         try:
             yield b"retry: 2000\n\n"
             while True:  # each second there is something to write, so that its end shows
-                frames = listener.take()
+                frames = event_queue.drain()
                 if frames:
                     yield frames
-                gevent.sleep(_TURN)
+                gevent.sleep(_POLL_INTERVAL)
         finally:
-            self._watch.unlisten(listener)
-            self._open -= 1
+            self._event_hub.unsubscribe(event_queue)
+            self._stream_count -= 1
 
 
-class _Listener:
+class _SwarmEventQueue:
     """Writes down, within bounds, what one client is to hear."""
 
     def __init__(self) -> None:
         self._queue: deque[bytes] = deque()
         self._skipped = 0
 
-    def hear(self, name: str, data: dict[str, Any]) -> None:
+    def on_event(self, name: str, data: dict[str, Any]) -> None:
         """Write an event down, if it still fits."""
-        if len(self._queue) >= _QUEUE:
+        if len(self._queue) >= _MAX_QUEUED:
             self._skipped += 1
             return
         if name == "swarm":
@@ -109,7 +109,7 @@ class _Listener:
             self._skipped = 0
         self._queue.append(f"event: {name}\ndata: {json.dumps(data)}\n\n".encode())
 
-    def take(self) -> bytes:
+    def drain(self) -> bytes:
         """The frames of all that was written down since the last time."""
         frames = b"".join(self._queue)
         self._queue.clear()

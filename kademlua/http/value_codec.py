@@ -15,7 +15,7 @@ TEXT = "text/plain"
 _MAX_DEPTH = 32
 
 
-def value_of(body: bytes, content_type: str) -> Any:
+def decode_body(body: bytes, content_type: str) -> Any:
     """The value in a request's body: JSON by its content type, else the bytes as they are.
 
     A falcon.HTTPError for another content type, for what is no JSON, and for what can't be a value
@@ -33,7 +33,7 @@ def value_of(body: bytes, content_type: str) -> Any:
 
 
 def _from_json(value: Any, depth: int) -> Any:
-    """A value as the network has it; what ``value_json`` makes of bytes is bytes again."""
+    """A value as the network has it; what ``value_to_json`` makes of bytes is bytes again."""
     if depth == 0:
         raise ValueError("it is nested too deeply")
     if isinstance(value, str):
@@ -49,13 +49,13 @@ def _from_json(value: Any, depth: int) -> Any:
     raise ValueError("a value is text, whole numbers, lists and objects of them")
 
 
-def key_of(req: falcon.Request, prefix: str) -> bytes:
+def key_from_path(req: falcon.Request, prefix: str) -> bytes:
     """The 20 bytes of the key in a path, behind ``prefix``: its hash, or with ``?hex=true`` what
     the digits say. A falcon.HTTPError where they are none."""
-    raw: bytes = req.env["PATH_INFO"].encode("latin-1")[len(prefix) :]
+    raw_key: bytes = req.env["PATH_INFO"].encode("latin-1")[len(prefix) :]
     if not req.get_param_as_bool("hex"):
-        return ids.sha1(raw)
+        return ids.sha1(raw_key)
     try:
-        return ids.from_hex(raw.decode("latin-1"))
+        return ids.from_hex(raw_key.decode("latin-1"))
     except ValueError as error:
         raise falcon.HTTPNotFound(description=f"{error}, as hex=true says") from None

@@ -13,189 +13,195 @@ from gevent.event import AsyncResult
 
 from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError, NodeClosed, RpcTimeout, WireError
-from kademlua.core.lookup.disjoint_paths import Paths
+from kademlua.core.lookup.disjoint_paths import DisjointLookup
 from kademlua.core.lookup.lookup import Lookup
-from kademlua.core.pending_calls import Call
+from kademlua.core.pending_calls import PendingCall
 from kademlua.core.reasons import Purpose
 from kademlua.core.wire import replies
 from kademlua.liveliness.manager import LivelinessManager
-from kademlua.rpc.client import Caller
+from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
-from kademlua.runtime.observers import WatchedLookup
+from kademlua.runtime.observers import ObservedLookup
 
-PADDED = 240
+PADDED_REQUEST_BYTES = 240
 """Bytes of a question to one who may not know our address: enough for k contacts in answer."""
-PADDED_V6 = 304
-Reader = Callable[[Contact, list[Any]], list[Contact]]
+PADDED_REQUEST_BYTES_IPV6 = 304
+ReplyReader = Callable[[Contact, list[Any]], list[Contact]]
 """Given who answered and what, returns the contacts in the answer; or raises WireError."""
 
 
-class Search:
+class NetworkLookup:
     """A lookup of ``target`` by the RPC ``name`` with ``args`` (bencoded, in a row)."""
 
     def __init__(
         self,
         context: Context,
-        caller: Caller,
+        client: RpcClient,
         liveliness: LivelinessManager,
         target: bytes,
-        name: str,
+        rpc_name: str,
         args: bytes,
-        read: Reader,
+        read_reply: ReplyReader,
         *,
-        cause: Purpose,
+        purpose: Purpose,
         k: int | None = None,
         alpha: int | None = None,
-        is_sparing: bool = False,
-        until: Callable[[Lookup], bool] | None = None,
-        paths: int = 1,
+        saves_queries: bool = False,
+        stop_when: Callable[[Lookup], bool] | None = None,
+        path_count: int = 1,
     ) -> None:
-        """``cause`` is one of ``Stats.caused``. ``k``, ``alpha``, ``is_sparing`` and ``until`` are
-        those of ``Lookup``, the first two by default of ``Params``. On several disjoint
-        ``paths`` there is no ``until``."""
+        """``purpose`` is one of ``Stats.calls_by_purpose``. ``k``, ``alpha``, ``saves_queries``
+        and ``stop_when`` are those of ``Lookup``, the first two by default of ``Params``. On
+        several disjoint ``path_count`` there is no ``stop_when``."""
         params = context.params
         k = k or params.k
         self._table = context.table
         self._stats = context.stats
-        self._cause = cause
+        self._purpose = purpose
         self._clock = context.clock
-        self._timings = context.observers.timings
-        self._caller = caller
+        self._histograms = context.observers.latency_histograms
+        self._client = client
         self._liveliness = liveliness
         self._target = target
-        self._known = max(params.k, k)
-        self._question = caller.question(name, args)
-        self.tokens: dict[Contact, bytes] = {}
+        self._seed_count = max(params.k, k)
+        self._request = client.encode(rpc_name, args)
+        self.write_tokens: dict[Contact, bytes] = {}
         """The tokens in the answers, by who gave them."""
-        self._read = read
+        self._read_reply = read_reply
         self._error: Exception | None = None
-        self._ended: AsyncResult[None] = AsyncResult()
-        self._watched: WatchedLookup | None = None
-        if context.observers.all:
-            self._watched = context.observers.watching(context.clock, name, target, cause)
-        how: dict[str, Any] = {
-            "own_id": self._table.own_id,
+        self._finished: AsyncResult[None] = AsyncResult()
+        self._observed: ObservedLookup | None = None
+        if context.observers.registered:
+            self._observed = context.observers.begin_lookup(
+                context.clock, rpc_name, target, purpose
+            )
+        options: dict[str, Any] = {
+            "local_id": self._table.local_id,
             "k": k,
             "alpha": alpha or params.alpha,
-            "ask": self._ask,
-            "finished": self._ended.set if self._watched is None else self._end_watched,
-            "is_sparing": is_sparing,
-            "limits": context.limits,
-            "spread": self._table.spread,
-            "others": self._others,
+            "query": self._query,
+            "on_finished": self._finished.set if self._observed is None else self._finish_observed,
+            "saves_queries": saves_queries,
+            "limits": context.diversity_limits,
+            "density": self._table.density,
+            "fallback_contacts": self._fallback_contacts,
         }
-        self.lookup: Lookup | Paths
-        if paths == 1:
-            self.lookup = Lookup(target, until=until, **how)
+        self.lookup: Lookup | DisjointLookup
+        if path_count == 1:
+            self.lookup = Lookup(target, stop_when=stop_when, **options)
         else:
-            self.lookup = Paths(paths, target, **how)
+            self.lookup = DisjointLookup(path_count, target, **options)
 
     def run(self, seeds: Iterable[Contact]) -> None:
         """Do it, blocking this greenlet; raises what made it impossible."""
-        timings = self._timings
-        if timings is None:
+        histograms = self._histograms
+        if histograms is None:
             self.start(seeds)
             self.wait()
         else:
-            began = self._clock()
+            started_at = self._clock()
             self.start(seeds)
             self.wait()
-            timings.lookup(self._question.name, self._clock() - began, self.lookup.queries)
+            histograms.observe_lookup(
+                self._request.name, self._clock() - started_at, self.lookup.queries
+            )
 
     def start(self, seeds: Iterable[Contact] = ()) -> None:
         """Send the first queries, to the nearest of these and of the table's contacts."""
-        known = self._living([*seeds, *self._table.closest(self._target, self._known)])
-        if self._watched is not None:
-            self._watched.seeded(known)
-        self.lookup.start(known)
+        initial = self._without_dead([*seeds, *self._table.closest(self._target, self._seed_count)])
+        if self._observed is not None:
+            self._observed.on_seeded(initial)
+        self.lookup.start(initial)
 
     def wait(self) -> None:
         """Block this greenlet until the end; raises what made the lookup impossible."""
         try:
-            self._ended.get()
+            self._finished.get()
         finally:
             self.lookup.stop()  # where the greenlet was killed or timed out: ask no further
-            self._stats.caused[self._cause] += self.lookup.queries
-            del self._read  # it may well hold this search
+            self._stats.calls_by_purpose[self._purpose] += self.lookup.queries
+            del self._read_reply  # it may well hold this search
         if self._error is not None:
             raise self._error
 
-    def _others(self) -> list[Contact]:
+    def _fallback_contacts(self) -> list[Contact]:
         """Contacts of the table beyond those with which it began."""
-        return self._living(self._table.closest(self._target, 3 * self._known)[self._known :])
+        return self._without_dead(
+            self._table.closest(self._target, 3 * self._seed_count)[self._seed_count :]
+        )
 
-    def _ask(self, contact: Contact) -> None:
-        if self._watched is not None:
-            self._watched.queried(contact)
-        patience = self._liveliness.patience.with_contact(contact)
+    def _query(self, contact: Contact) -> None:
+        if self._observed is not None:
+            self._observed.on_query(contact)
+        rto = self._liveliness.rto_estimator.rto_for(contact)
         try:
-            self._caller.send(
+            self._client.send(
                 contact.endpoint,
                 contact,
-                self._question,
-                self._done,
-                timeout=self._liveliness.patience.until_over(patience),
-                late=self._late,
-                patience=patience,
-                least=self._least(contact),
+                self._request,
+                self._on_done,
+                timeout=self._liveliness.rto_estimator.timeout_for(rto),
+                on_late=self._on_late,
+                rto=rto,
+                min_bytes=self._padding(contact),
             )
         except KademluaError as error:
-            self._give_up(error)
+            self._abort(error)
 
-    def _least(self, contact: Contact) -> int:
-        if self._liveliness.is_known_by(contact):
+    def _padding(self, contact: Contact) -> int:
+        if self._liveliness.is_validated_at(contact):
             return 0
-        return PADDED_V6 if contact.is_ipv6 else PADDED
+        return PADDED_REQUEST_BYTES_IPV6 if contact.is_ipv6 else PADDED_REQUEST_BYTES
 
-    def _done(self, call: Call, result: list[Any] | KademluaError) -> None:
+    def _on_done(self, call: PendingCall, result: list[Any] | KademluaError) -> None:
         contact = call.contact
         assert contact is not None
         if isinstance(result, list):
-            if self.lookup.done:
+            if self.lookup.is_finished:
                 return
             try:
-                if self._watched is not None:
-                    self._watched.answering(contact)
-                told = self._living(self._read(contact, result))
-                if self._watched is not None:
-                    self._watched.answered(told)
-                if token := replies.read_token(result):
-                    self.tokens[contact] = token
-                self.lookup.answered(contact, told)
+                if self._observed is not None:
+                    self._observed.on_reply_received(contact)
+                contacts = self._without_dead(self._read_reply(contact, result))
+                if self._observed is not None:
+                    self._observed.on_reply_decoded(contacts)
+                if token := replies.decode_token(result):
+                    self.write_tokens[contact] = token
+                self.lookup.on_reply(contact, contacts)
             except WireError as error:
-                self._caller.note_bad_answer(error)
-                self._failed(contact)
+                self._client.count_malformed_reply(error)
+                self._on_failure(contact)
             except Exception as error:  # a defect: whoever waits is to learn of it
-                self._give_up(error)
+                self._abort(error)
             return
         if isinstance(result, RpcTimeout):
-            self._liveliness.unanswered(contact)
+            self._liveliness.on_timeout(contact)
         elif isinstance(result, NodeClosed):
-            self._give_up(result)
-        self._failed(contact)
+            self._abort(result)
+        self._on_failure(contact)
 
-    def _living(self, contacts: list[Contact]) -> list[Contact]:
+    def _without_dead(self, contacts: list[Contact]) -> list[Contact]:
         """Contacts without those that were found dead lately."""
-        if not self._liveliness.knows_dead:
+        if not self._liveliness.has_dead:
             return contacts
         is_dead = self._liveliness.is_dead
         return [contact for contact in contacts if not is_dead(contact)]
 
-    def _late(self, call: Call) -> None:
+    def _on_late(self, call: PendingCall) -> None:
         assert call.contact is not None
-        self._liveliness.patience.late()
-        self.lookup.late(call.contact)
+        self._liveliness.rto_estimator.on_late()
+        self.lookup.on_late(call.contact)
 
-    def _failed(self, contact: Contact) -> None:
-        if self._watched is not None and not self.lookup.done:
-            self._watched.failed(contact)
-        self.lookup.failed(contact)
+    def _on_failure(self, contact: Contact) -> None:
+        if self._observed is not None and not self.lookup.is_finished:
+            self._observed.on_failure(contact)
+        self.lookup.on_failure(contact)
 
-    def _end_watched(self) -> None:
-        assert self._watched is not None
-        self._watched.ended(self.lookup.queries)
-        self._ended.set()
+    def _finish_observed(self) -> None:
+        assert self._observed is not None
+        self._observed.on_finished(self.lookup.queries)
+        self._finished.set()
 
-    def _give_up(self, error: Exception) -> None:
+    def _abort(self, error: Exception) -> None:
         self._error = error
         self.lookup.stop()

@@ -11,33 +11,33 @@ from typing import Any
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import random_id, to_int
-from kademlua.core.lookup.disjoint_paths import Paths
+from kademlua.core.lookup.disjoint_paths import DisjointLookup
 from kademlua.core.lookup.lookup import Lookup
 from kademlua.core.reasons import Purpose
-from kademlua.core.routing.diversity import Spread
-from kademlua.core.routing.size_estimate import SizeEstimate
-from kademlua.core.values.record_filter import Sieve
+from kademlua.core.routing.diversity import IdDensity
+from kademlua.core.routing.size_estimate import NetworkSizeEstimator
+from kademlua.core.values.record_filter import RecordFilter
 from kademlua.core.wire import replies, requests
 from kademlua.crypto import signing
 from kademlua.liveliness.manager import LivelinessManager
-from kademlua.lookup.search import Reader, Search
-from kademlua.lookup.value_search import Finding
-from kademlua.rpc.client import Caller
+from kademlua.lookup.search import NetworkLookup, ReplyReader
+from kademlua.lookup.value_search import ValueSearch
+from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 
 
-class Operations:
+class LookupService:
     """The lookups of one node and what is built from them."""
 
-    def __init__(self, context: Context, caller: Caller, liveliness: LivelinessManager) -> None:
+    def __init__(self, context: Context, client: RpcClient, liveliness: LivelinessManager) -> None:
         self._context = context
-        self._caller = caller
+        self._client = client
         self._liveliness = liveliness
         self._table = context.table
         self._store = context.store
         self._params = context.params
         self._clock = context.clock
-        self.estimate = SizeEstimate()
+        self.size_estimator = NetworkSizeEstimator()
 
     def find_node(
         self,
@@ -45,158 +45,189 @@ class Operations:
         seeds: Iterable[Contact] = (),
         count: int | None = None,
         *,
-        paths: int = 1,
-        cause: Purpose = Purpose.FIND_NODE,
-    ) -> Lookup | Paths:
+        path_count: int = 1,
+        purpose: Purpose = Purpose.FIND_NODE,
+    ) -> Lookup | DisjointLookup:
         """Look up the closest live contacts; blocks this greenlet until it is done.
 
         ``seeds`` are contacts to begin with besides the routing table's; ``count`` is how many
-        to find, by default ``Params.k``, ``paths`` on how many disjoint ones; ``cause`` is one
-        of ``Stats.caused``. Raises NodeClosed and TooManyCalls.
+        to find, by default ``Params.k``, ``path_count`` on how many disjoint ones; ``purpose`` is
+        one of ``Stats.calls_by_purpose``. Raises NodeClosed and TooManyCalls.
         """
-        return self.search_nodes(target, seeds, count, paths=paths, cause=cause).lookup
+        return self.run_node_lookup(
+            target, seeds, count, path_count=path_count, purpose=purpose
+        ).lookup
 
-    def search_nodes(
+    def run_node_lookup(
         self,
         target: bytes,
         seeds: Iterable[Contact] = (),
         count: int | None = None,
         *,
-        paths: int = 1,
-        cause: Purpose,
-    ) -> Search:
+        path_count: int = 1,
+        purpose: Purpose,
+    ) -> NetworkLookup:
         """As ``find_node``; the search has the write tokens, too, that it was given."""
-        args = requests.args_key(target)
-        read = self._read_contacts
-        how = {"cause": cause, "k": count, "paths": paths}
-        search = self._search(target, "findnode", args, read, **how)
-        search.run(seeds)
-        self._took(target, search.lookup)
-        return search
+        args = requests.encode_key_args(target)
+        read_reply = self._read_findnode_reply
+        options = {"purpose": purpose, "k": count, "path_count": path_count}
+        network_lookup = self._new_lookup(target, "findnode", args, read_reply, **options)
+        network_lookup.run(seeds)
+        self._record_completed(target, network_lookup.lookup)
+        return network_lookup
 
-    def find_some(
-        self, wanted: Sequence[tuple[bytes, Callable[[Lookup], bool]]], cause: Purpose
+    def find_until(
+        self, targets: Sequence[tuple[bytes, Callable[[Lookup], bool]]], purpose: Purpose
     ) -> None:
         """Look up several targets at once, each with one query at a time and only until its
         function says that enough have answered; blocks and raises as ``find_node`` does."""
-        searches = [(target, self._search_some(target, until, cause)) for target, until in wanted]
-        for target, search in searches:
-            search.wait()
-            self._sample(target, search.lookup)
+        network_lookups = [
+            (target, self._start_until(target, until, purpose)) for target, until in targets
+        ]
+        for target, network_lookup in network_lookups:
+            network_lookup.wait()
+            self._add_size_sample(target, network_lookup.lookup)
 
-    def _search_some(
-        self, target: bytes, until: Callable[[Lookup], bool], cause: Purpose
-    ) -> Search:
-        args = requests.args_key(target)
-        search = self._search(
-            target, "findnode", args, self._read_contacts, cause=cause, alpha=1, until=until
+    def _start_until(
+        self, target: bytes, stop_when: Callable[[Lookup], bool], purpose: Purpose
+    ) -> NetworkLookup:
+        args = requests.encode_key_args(target)
+        network_lookup = self._new_lookup(
+            target,
+            "findnode",
+            args,
+            self._read_findnode_reply,
+            purpose=purpose,
+            alpha=1,
+            stop_when=stop_when,
         )
-        search.lookup.narrow(1)
-        search.start()
-        return search
+        network_lookup.lookup.limit_concurrency(1)
+        network_lookup.start()
+        return network_lookup
 
-    def sample_size(self, count: int) -> None:
+    def sample_density(self, sample_count: int) -> None:
         """See at so many random places how near the nodes are to each other: some four queries
         each. Blocks and raises as ``find_node`` does."""
         rng = self._context.rng
-        self.find_some([(random_id(rng), _has_nearest) for _ in range(count)], Purpose.MAINTAIN)
+        self.find_until(
+            [(random_id(rng), _has_nearest) for _ in range(sample_count)], Purpose.MAINTAIN
+        )
 
-    def _read_contacts(self, contact: Contact, values: list[Any]) -> list[Contact]:
+    def _read_findnode_reply(self, contact: Contact, values: list[Any]) -> list[Contact]:
         if values and type(values[0]) is list:
-            self._liveliness.note_original(contact.id)
-        return replies.read_findnode(values, self._context.pool, self._context.reach)
+            self._liveliness.mark_v10(contact.id)
+        return replies.decode_findnode_reply(
+            values, self._context.pool, self._context.address_families
+        )
 
-    def sieve(self, key: bytes, **how: Any) -> Sieve:
-        """What checks the records that are found for a key; ``how`` as ``Sieve`` has it."""
-        return Sieve(key, verify=signing.verify, wall=self._context.wall, **how)
+    def record_filter(self, key: bytes, **options: Any) -> RecordFilter:
+        """What checks the records that are found for a key; ``options`` as ``RecordFilter`` has
+        it."""
+        return RecordFilter(
+            key, verify=signing.verify, wall_clock=self._context.wall_clock, **options
+        )
 
     def find_value(
         self,
         key: bytes,
-        answers: int,
-        per_node: int,
+        max_nodes: int,
+        max_values_per_node: int,
         quorum: int = 1,
-        sieve: Sieve | None = None,
-        paths: int = 1,
-    ) -> Finding:
-        """Find what up to ``answers`` nodes have under a key, up to ``per_node`` of each.
+        record_filter: RecordFilter | None = None,
+        path_count: int = 1,
+    ) -> ValueSearch:
+        """Find what up to ``max_nodes`` nodes have under a key, up to ``max_values_per_node`` of
+        each.
 
         Ends with as many answers as asked for, and ``quorum`` of them with a value in common;
-        where there are fewer, when the k closest, on each of so many disjoint ``paths``, have
+        where there are fewer, when the k closest, on each of so many disjoint ``path_count``, have
         said what they have. A node of which nothing passes the sieve counts as one that has
         nothing.
         """
-        sieve = sieve or self.sieve(key)
-        finding = Finding(self._context, key, answers, per_node, quorum, sieve)
-        local = self._store.get(key, per_node, self._clock())
+        record_filter = record_filter or self.record_filter(key)
+        value_search = ValueSearch(
+            self._context, key, max_nodes, max_values_per_node, quorum, record_filter
+        )
+        local = self._store.get(key, max_values_per_node, self._clock())
         if local:
             values = [replies.decode_value(each) for each in local]
-            finding.take(self._context.contact, values)
-            if not finding.left:
-                return finding
-        args = requests.args_findvalue(key, per_node)
+            value_search.add(self._context.local_contact, values)
+            if not value_search.wanted:
+                return value_search
+        args = requests.encode_findvalue_args(key, max_values_per_node)
         # As many in flight as answers are wanted, and one more where one may be late: further
         # ones seldom pay. And no haste at the end where round trips are short.
-        spare = 0 if self._liveliness.is_sure else 1
-        alpha = min(self._params.alpha, finding.left + spare)
-        is_sparing = self._liveliness.patience.is_swift
-        search = self._search(
+        extra = 0 if self._liveliness.is_network_stable else 1
+        alpha = min(self._params.alpha, value_search.wanted + extra)
+        saves_queries = self._liveliness.rto_estimator.is_low_latency
+        network_lookup = self._new_lookup(
             key,
             "findvalue",
             args,
-            finding.read,
-            cause=Purpose.FIND_VALUE,
+            value_search.read_reply,
+            purpose=Purpose.FIND_VALUE,
             alpha=alpha,
-            is_sparing=is_sparing,
-            paths=paths,
+            saves_queries=saves_queries,
+            path_count=path_count,
         )
-        finding.lookup = search.lookup
-        search.run(())
-        if finding.left:
-            self._took(key, search.lookup)
-        finding.take_pages(self._caller)
-        if sieve.refused:
-            self._context.stats.disbelieved.update(sieve.refused)
-        return finding
+        value_search.lookup = network_lookup.lookup
+        network_lookup.run(())
+        if value_search.wanted:
+            self._record_completed(key, network_lookup.lookup)
+        value_search.fetch_truncated(self._client)
+        if record_filter.rejected:
+            self._context.stats.rejected_records.update(record_filter.rejected)
+        return value_search
 
     def network_size(self) -> int:
         """About how many nodes the network has, from what recent lookups met."""
-        own, k = to_int(self._context.id), self._params.k
-        known = [contact.number for contact in self._table.closest(self._context.id, k)]
-        if self._context.is_client and len(self.estimate):
-            known = []  # a client does not know its neighbours
-        since = self._clock() - self._params.refresh_interval
-        return self.estimate.nodes(own, known, k, since)
+        local_int, k = to_int(self._context.id), self._params.k
+        neighbours = [contact.id_int for contact in self._table.closest(self._context.id, k)]
+        if self._context.is_client and len(self.size_estimator):
+            neighbours = []  # a client does not know its neighbours
+        not_before = self._clock() - self._params.refresh_interval
+        return self.size_estimator.estimate(local_int, neighbours, k, not_before)
 
-    def gauge(self) -> None:
+    def update_density(self) -> None:
         """See anew how near to each other ids may be before they count as a crowd."""
-        nodes = self.estimate.usual(self._clock() - self._params.refresh_interval)
-        if nodes is None:
-            self._table.spread = None
+        network_size = self.size_estimator.median(self._clock() - self._params.refresh_interval)
+        if network_size is None:
+            self._table.density = None
             return
-        nearest = self._table.closest(self._context.id, self._params.k)
-        neighbours = self.estimate.around(to_int(self._context.id), [c.number for c in nearest])
-        self._table.spread = Spread(nodes, self._params.crowd_density, neighbours)
+        closest = self._table.closest(self._context.id, self._params.k)
+        neighbours = self.size_estimator.from_neighbours(
+            to_int(self._context.id), [c.id_int for c in closest]
+        )
+        self._table.density = IdDensity(network_size, self._params.max_id_density, neighbours)
 
-    def _search(self, target: bytes, name: str, args: bytes, read: Reader, **how: Any) -> Search:
-        return Search(
-            self._context, self._caller, self._liveliness, target, name, args, read, **how
+    def _new_lookup(
+        self, target: bytes, rpc_name: str, args: bytes, read_reply: ReplyReader, **options: Any
+    ) -> NetworkLookup:
+        return NetworkLookup(
+            self._context,
+            self._client,
+            self._liveliness,
+            target,
+            rpc_name,
+            args,
+            read_reply,
+            **options,
         )
 
-    def _took(self, target: bytes, lookup: Lookup | Paths) -> None:
+    def _record_completed(self, target: bytes, lookup: Lookup | DisjointLookup) -> None:
         """A lookup went all the way: its bucket is fresh, its result tells of the size."""
         if lookup.k >= self._params.k:  # a narrower one does not meet the whole bucket
-            self._table.looked_up(target, self._clock())
-        self._sample(target, lookup)
+            self._table.mark_refreshed(target, self._clock())
+        self._add_size_sample(target, lookup)
 
-    def _sample(self, target: bytes, lookup: Lookup | Paths) -> None:
+    def _add_size_sample(self, target: bytes, lookup: Lookup | DisjointLookup) -> None:
         # The neighbours themselves count once already, as they stand in the table.
         if target != self._context.id:
-            known = lookup.known(self._params.k)
-            if len(known) == self._params.k:
-                numbers = [contact.number for contact in known]
-                self.estimate.sample(self._clock(), to_int(target), numbers)
+            closest = lookup.candidates(self._params.k)
+            if len(closest) == self._params.k:
+                numbers = [contact.id_int for contact in closest]
+                self.size_estimator.add_sample(self._clock(), to_int(target), numbers)
 
 
 def _has_nearest(lookup: Lookup) -> bool:
-    return lookup.has_nearest
+    return lookup.has_nearest_replied

@@ -10,71 +10,73 @@ from gevent.pool import Pool
 from kademlua.core.contact import Contact
 from kademlua.core.errors import RpcFailed, RpcTimeout, WireError
 from kademlua.core.wire import replies, requests
-from kademlua.rpc.client import Caller
+from kademlua.rpc.client import RpcClient
 
-_AT_ONCE = 4
+_CONCURRENCY = 4
 """Pages of one node asked for at a time."""
-_TRIES = 3
-_MOST = 65_536
+_MAX_TRIES = 3
+_MAX_VALUES = 65_536
 """Values that a node may say it has more of."""
-_LONGEST = 30.0
+_MAX_SECONDS = 30.0
 """Seconds after which no further page of one node is asked for: a liar gives them one by one."""
 
 
-def rest_of(
-    caller: Caller,
+def fetch_remaining(
+    client: RpcClient,
     contact: Contact,
     key: bytes,
     count: int,
-    more: int,
+    remaining: int,
     clock: Callable[[], float],
 ) -> list[Any]:
-    """The ``more`` values that follow behind the first ``count`` of a contact, as many as it still
-    has and gives in half a minute; blocks this greenlet. Who falls silent or talks nonsense has
-    no more. Raises TooManyCalls and NodeClosed."""
-    step = max(1, count)
-    end = count + min(more, _MOST)
-    starts = range(count, end, step)
-    ask = _Pages(caller, contact, key, clock)
-    found = Pool(_AT_ONCE).map(lambda start: ask.between(start, min(start + step, end)), starts)
-    return [value for values in found for value in values]
+    """The ``remaining`` values that follow behind the first ``count`` of a contact, as many as it
+    still has and gives in half a minute; blocks this greenlet. Who falls silent or talks nonsense
+    has no more. Raises TooManyCalls and NodeClosed."""
+    page_size = max(1, count)
+    end = count + min(remaining, _MAX_VALUES)
+    starts = range(count, end, page_size)
+    fetcher = _PageFetcher(client, contact, key, clock)
+    pages = Pool(_CONCURRENCY).map(
+        lambda start: fetcher.fetch_range(start, min(start + page_size, end)), starts
+    )
+    return [value for values in pages for value in values]
 
 
-class _Pages:
+class _PageFetcher:
     """Asks one contact for what it has of a key."""
 
     def __init__(
-        self, caller: Caller, contact: Contact, key: bytes, clock: Callable[[], float]
+        self, client: RpcClient, contact: Contact, key: bytes, clock: Callable[[], float]
     ) -> None:
-        self._caller = caller
+        self._client = client
         self._contact = contact
         self._key = key
         self._clock = clock
-        self._until = clock() + _LONGEST
-        self._is_over = False
+        self._deadline = clock() + _MAX_SECONDS
+        self._is_stopped = False
 
-    def between(self, start: int, end: int) -> list[Any]:
+    def fetch_range(self, start: int, end: int) -> list[Any]:
         """The values from one place to another, in as many pages as it takes."""
         values: list[Any] = []
-        while start + len(values) < end and not self._is_over:
-            page = self._ask(end - start - len(values), start + len(values))
+        while start + len(values) < end and not self._is_stopped:
+            page = self._fetch_page(end - start - len(values), start + len(values))
             if not page:
                 break
             values += page[: end - start - len(values)]
-            if self._clock() > self._until:
-                self._is_over = True
+            if self._clock() > self._deadline:
+                self._is_stopped = True
         return values
 
-    def _ask(self, howmany: int, skip: int) -> list[Any]:
-        args = requests.args_findvalue(self._key, howmany, skip)
+    def _fetch_page(self, limit: int, offset: int) -> list[Any]:
+        args = requests.encode_findvalue_args(self._key, limit, offset)
         contact = self._contact
-        for _ in range(_TRIES):
+        for _ in range(_MAX_TRIES):
             try:
-                _, result = self._caller.call(contact.endpoint, contact, "findvalue", args)
-                return replies.read_retval(result)
+                _, result = self._client.call(contact.endpoint, contact, "findvalue", args)
+                return replies.decode_retval(result)
             except RpcTimeout:
                 continue
             except (RpcFailed, WireError):
                 break
-        self._is_over = True
+        self._is_stopped = True
         return []

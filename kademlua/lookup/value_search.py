@@ -6,99 +6,117 @@ from typing import Any
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import to_int
-from kademlua.core.lookup.disjoint_paths import Paths
+from kademlua.core.lookup.disjoint_paths import DisjointLookup
 from kademlua.core.lookup.lookup import Lookup
 from kademlua.core.results import Answer
-from kademlua.core.values.record_filter import Sieve
+from kademlua.core.values.record_filter import RecordFilter
 from kademlua.core.wire import replies
-from kademlua.lookup.value_pages import rest_of
-from kademlua.rpc.client import Caller
+from kademlua.lookup.value_pages import fetch_remaining
+from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 
 
-class Finding:
+class ValueSearch:
     """Ends its lookup once ``answers`` nodes have answered with values, one of which at
     least ``quorum`` of them have."""
 
     __slots__ = (
-        "_answers", "_context", "_cut", "_found", "_lacking", "_per_node", "_quorum", "_votes",
-        "key", "lookup", "sieve",
+        "_context",
+        "_max_nodes",
+        "_max_values_per_node",
+        "_quorum",
+        "_results",
+        "_truncated",
+        "_votes",
+        "_without_value",
+        "key",
+        "lookup",
+        "record_filter",
     )  # fmt: skip
 
-    lookup: Lookup | Paths
+    lookup: Lookup | DisjointLookup
 
     def __init__(
         self,
         context: Context,
         key: bytes,
-        answers: int,
-        per_node: int,
+        max_nodes: int,
+        max_values_per_node: int,
         quorum: int,
-        sieve: Sieve,
+        record_filter: RecordFilter,
     ) -> None:
         self.key = key
-        self.sieve = sieve
+        self.record_filter = record_filter
         self._context = context
-        self._answers = max(answers, quorum)
-        self._per_node = per_node
+        self._max_nodes = max(max_nodes, quorum)
+        self._max_values_per_node = max_values_per_node
         self._quorum = quorum
         self._votes: dict[bytes, int] = {}
         """Nodes that have a value, by its bytes; counted only for a quorum."""
-        self._found: list[Answer] = []
-        self._lacking: list[Contact] = []
-        self._cut: list[tuple[Answer, int, int]] = []
+        self._results: list[Answer] = []
+        self._without_value: list[Contact] = []
+        self._truncated: list[tuple[Answer, int, int]] = []
         """Answers that had so many values, and say that so many more are there."""
 
     @property
-    def left(self) -> int:
+    def wanted(self) -> int:
         """How many further answers are wanted; 0 where there are enough."""
-        left = self._answers - len(self._found)
-        if left <= 0 and self._quorum > 1:
-            best = max(self._votes.values(), default=0)
-            return max(0, self._quorum - best)
-        return max(0, left)
+        wanted = self._max_nodes - len(self._results)
+        if wanted <= 0 and self._quorum > 1:
+            best_vote = max(self._votes.values(), default=0)
+            return max(0, self._quorum - best_vote)
+        return max(0, wanted)
 
-    def take(self, contact: Contact, values: list[Any]) -> bool:
+    def add(self, contact: Contact, values: list[Any]) -> bool:
         """One more node says that it has these; whether any of them are to be believed."""
-        values = self.sieve.sift(values)[: self._per_node]
+        values = self.record_filter.filter(values)[: self._max_values_per_node]
         if not values:
             return False
-        self._found.append(Answer(contact, values))
+        self._results.append(Answer(contact, values))
         if self._quorum > 1:  # a node that says a thing twice has said it once
             self._vote({replies.encode_value(each) for each in values})
         return True
 
-    def read(self, contact: Contact, values: list[Any]) -> list[Contact]:
+    def read_reply(self, contact: Contact, values: list[Any]) -> list[Contact]:
         """The contacts in an answer; what else it says is noted. WireError for nonsense."""
-        retval = replies.read_retval(values)
-        if not retval:
-            self._lacking.append(contact)
-        elif self.left:
-            if not self.take(contact, retval):
-                self._lacking.append(contact)
-            elif (more := min(replies.read_more(values), self._per_node - len(retval))) > 0:
-                self._cut.append((self._found[-1], len(retval), more))
-            left = self.left
-            if not left:
+        found_values = replies.decode_retval(values)
+        if not found_values:
+            self._without_value.append(contact)
+        elif self.wanted:
+            if not self.add(contact, found_values):
+                self._without_value.append(contact)
+            elif (
+                remaining := min(
+                    replies.decode_remaining(values), self._max_values_per_node - len(found_values)
+                )
+            ) > 0:
+                self._truncated.append((self._results[-1], len(found_values), remaining))
+            wanted = self.wanted
+            if not wanted:
                 self.lookup.stop()
                 return []
-            self.lookup.narrow(left)
-        return replies.read_findnode(values, self._context.pool, self._context.reach)
+            self.lookup.limit_concurrency(wanted)
+        return replies.decode_findnode_reply(
+            values, self._context.pool, self._context.address_families
+        )
 
-    def take_pages(self, caller: Caller) -> None:
-        """Fetch what did not fit into the answers; blocks, and raises as ``rest_of`` does."""
+    def fetch_truncated(self, client: RpcClient) -> None:
+        """Fetch what did not fit into the answers; blocks, and raises as ``fetch_remaining``
+        does."""
         clock = self._context.clock
-        for answer, count, more in self._cut:
-            rest = self.sieve.sift(rest_of(caller, answer.contact, self.key, count, more, clock))
+        for answer, count, remaining in self._truncated:
+            remaining_values = self.record_filter.filter(
+                fetch_remaining(client, answer.contact, self.key, count, remaining, clock)
+            )
             if self._quorum > 1:
-                said = {replies.encode_value(each) for each in answer.values}
-                self._vote({replies.encode_value(each) for each in rest} - said)
-            answer.values.extend(rest)
+                known_values = {replies.encode_value(each) for each in answer.values}
+                self._vote({replies.encode_value(each) for each in remaining_values} - known_values)
+            answer.values.extend(remaining_values)
 
-    def result(self) -> list[Answer]:
+    def results(self) -> list[Answer]:
         """The answers, without values that fewer than ``quorum`` nodes have, and without what
         a record turned out to stand against."""
-        found = [answer for answer in self._found if self.sieve.still_shown(answer.values)]
+        found = [answer for answer in self._results if self.record_filter.is_current(answer.values)]
         if self._quorum <= 1:
             return found
         answers = []
@@ -120,18 +138,18 @@ class Finding:
     @property
     def holders(self) -> list[Contact]:
         """Who has values."""
-        return [answer.contact for answer in self._found]
+        return [answer.contact for answer in self._results]
 
-    def lacking(self) -> list[Contact]:
+    def missing_replicas(self) -> list[Contact]:
         """Who has none, and is nearer to the key than one who has; nearest first."""
-        if not self._lacking or not self._found:
+        if not self._without_value or not self._results:
             return []
-        target = to_int(self.key)
-        farthest = max(answer.contact.number ^ target for answer in self._found)
-        nearer = [each for each in self._lacking if each.number ^ target < farthest]
-        return sorted(nearer, key=lambda each: each.number ^ target)
+        target_int = to_int(self.key)
+        farthest = max(answer.contact.id_int ^ target_int for answer in self._results)
+        nearer = [each for each in self._without_value if each.id_int ^ target_int < farthest]
+        return sorted(nearer, key=lambda each: each.id_int ^ target_int)
 
-    def met_last(self) -> Contact | None:
+    def cache_candidate(self) -> Contact | None:
         """The nearest to the key of those on the way that have no values."""
-        target = to_int(self.key)
-        return min(self._lacking, key=lambda each: each.number ^ target, default=None)
+        target_int = to_int(self.key)
+        return min(self._without_value, key=lambda each: each.id_int ^ target_int, default=None)

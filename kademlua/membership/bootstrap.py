@@ -13,21 +13,21 @@ from kademlua.core import ids
 from kademlua.core.contact import Contact, Endpoint, canonical_address
 from kademlua.core.errors import KademluaError, WireError
 from kademlua.core.lookup.lookup import Lookup
-from kademlua.core.pending_calls import Call
+from kademlua.core.pending_calls import PendingCall
 from kademlua.core.reasons import Purpose
 from kademlua.core.routing.bucket import KBucket
 from kademlua.core.wire import replies, requests
-from kademlua.liveliness.manager import FOOTHOLD, LivelinessManager
-from kademlua.lookup.search import PADDED, PADDED_V6
-from kademlua.lookup.service import Operations
-from kademlua.rpc.client import Caller
+from kademlua.liveliness.manager import MIN_BUCKET_FILL, LivelinessManager
+from kademlua.lookup.search import PADDED_REQUEST_BYTES, PADDED_REQUEST_BYTES_IPV6
+from kademlua.lookup.service import LookupService
+from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 
-_KNOWN_AT_ONCE = 16
+_CACHED_BATCH = 16
 """Contacts of a former life that are asked at a time."""
-_KNOWN = 64
+_MAX_CACHED = 64
 """Addresses that are kept of those this node was told of as it ran."""
-_LOOKS = 4
+_MAX_SELF_LOOKUPS = 4
 """Lookups of the own id in one join, at most."""
 
 
@@ -38,27 +38,27 @@ class Bootstrap:
         self,
         endpoints: Sequence[Endpoint],
         context: Context,
-        caller: Caller,
+        client: RpcClient,
         liveliness: LivelinessManager,
-        operations: Operations,
-        known: Sequence[Endpoint] = (),
+        lookups: LookupService,
+        cached_endpoints: Sequence[Endpoint] = (),
     ) -> None:
-        """``known`` are asked like the bootstrap addresses; but a node without any of those
-        is in no need of an answer."""
-        self._known = list(known)
+        """``cached_endpoints`` are asked like the bootstrap addresses; but a node without any of
+        those is in no need of an answer."""
+        self._cached_endpoints = list(cached_endpoints)
         self._endpoints = list(endpoints)
         self._context = context
-        self._caller = caller
+        self._client = client
         self._liveliness = liveliness
-        self._operations = operations
+        self._lookups = lookups
 
     @property
-    def is_wanted(self) -> bool:
+    def has_endpoints(self) -> bool:
         """Whether there is anybody to bootstrap from."""
-        return bool(self._endpoints or self._known)
+        return bool(self._endpoints or self._cached_endpoints)
 
     @property
-    def is_needed(self) -> bool:
+    def is_required(self) -> bool:
         """Whether without an answer there is no network: it was told where one is."""
         return bool(self._endpoints)
 
@@ -68,132 +68,141 @@ class Bootstrap:
         Findnode of the own id at the bootstrap addresses, lookup of the own id, and a foothold
         in each far bucket. A client only makes its first contacts.
         """
-        known = self._within_reach(self._known)
-        seeds = self._ask_around([*self._resolve(), *known[:_KNOWN_AT_ONCE]])
-        while seeds is None and (known := known[_KNOWN_AT_ONCE:]):
-            seeds = self._ask_around(known[:_KNOWN_AT_ONCE])
+        cached = self._sendable(self._cached_endpoints)
+        seeds = self._query_endpoints([*self._resolve(), *cached[:_CACHED_BATCH]])
+        while seeds is None and (cached := cached[_CACHED_BATCH:]):
+            seeds = self._query_endpoints(cached[:_CACHED_BATCH])
         if seeds is None:
             return False
         if self._context.is_client:
             for seed in seeds:
                 self._liveliness.probe(seed)
             return True
-        self._look(seeds)
-        self._gain_footholds()
+        self._find_self(seeds)
+        self._seed_far_buckets()
         return True
 
-    def _look(self, seeds: list[Contact]) -> None:
+    def _find_self(self, seeds: list[Contact]) -> None:
         """Look up the own id; where it finds fewer than k, once more at least. Meanwhile those
         that were asked have pinged this node, and know it when it has joined; and others who
         are joining just now have asked it, and know more of them."""
         table, k = self._context.table, self._context.params.k
-        for number in range(_LOOKS):
-            found = self._operations.find_node(table.own_id, seeds, cause=Purpose.JOIN).closest()
+        for number in range(_MAX_SELF_LOOKUPS):
+            found = self._lookups.find_node(table.local_id, seeds, purpose=Purpose.JOIN).closest()
             if len(found) >= k or (number > 0 and len(table) <= len(found)):
                 break
 
-    def _gain_footholds(self) -> None:
+    def _seed_far_buckets(self) -> None:
         """Look up an id in each far bucket until it has some contacts. The rest of them, and
         who joined at the same time, come with upkeep: a join costs a fifth so."""
-        self._operations.find_some(
+        self._lookups.find_until(
             [
-                (self._id_in(index), partial(_has_foothold, bucket))
+                (self._random_id_in(index), partial(_is_filled, bucket))
                 for index, bucket in enumerate(self._context.table.buckets[:-1])
-                if not _has_foothold(bucket)
+                if not _is_filled(bucket)
             ],
             Purpose.JOIN,
         )
 
-    def look_around(self) -> None:
+    def refresh_neighbourhood(self) -> None:
         """See the neighbours: look up the own id, ping those heard of and not asked."""
-        found = self._operations.find_node(self._context.id, cause=Purpose.MAINTAIN)
-        for neighbour in found.unasked():
+        found = self._lookups.find_node(self._context.id, purpose=Purpose.MAINTAIN)
+        for neighbour in found.unqueried():
             self._liveliness.probe(neighbour)
 
-    def refresh(self, before: float) -> None:
+    def refresh_buckets(self, before: float) -> None:
         """Look up a random id in each far bucket in which nothing was since ``before``."""
-        while (index := self._stale(before, even_full=True)) is not None:
-            self._operations.find_node(self._id_in(index), cause=Purpose.REFRESH)
+        while (index := self._stale_bucket(before, include_full=True)) is not None:
+            self._lookups.find_node(self._random_id_in(index), purpose=Purpose.REFRESH)
 
-    def fill(self, before: float) -> bool:
+    def fill_bucket(self, before: float) -> bool:
         """Look up a random id in one far bucket that has room, and in which nothing was since
         ``before``; whether there was one."""
-        index = self._stale(before, even_full=False)
+        index = self._stale_bucket(before, include_full=False)
         if index is None:
             return False
-        self._operations.find_node(self._id_in(index), cause=Purpose.MAINTAIN)
+        self._lookups.find_node(self._random_id_in(index), purpose=Purpose.MAINTAIN)
         return True
 
-    def _stale(self, before: float, *, even_full: bool) -> int | None:
+    def _stale_bucket(self, before: float, *, include_full: bool) -> int | None:
         """The first far bucket in which nothing was looked up since ``before``."""
         table = self._context.table
         # The last bucket is the neighbourhood, which the lookup of the own id covers.
         for index, bucket in enumerate(table.buckets[:-1]):
-            if bucket.looked_up <= before and (even_full or table.has_room_in(index)):
+            if bucket.refreshed_at <= before and (include_full or table.has_space_in(index)):
                 return index
         return None
 
-    def _id_in(self, index: int) -> bytes:
-        number = ids.ID_BITS - 1 - index
-        return ids.random_in_bucket(self._context.id, number, self._context.rng)
+    def _random_id_in(self, index: int) -> bytes:
+        bucket = ids.ID_BITS - 1 - index
+        return ids.random_in_bucket(self._context.id, bucket, self._context.rng)
 
-    def learn(self, endpoints: Sequence[Endpoint]) -> None:
+    def add_cached(self, endpoints: Sequence[Endpoint]) -> None:
         """Ask these, too, when joining is tried again."""
-        self._known = list(dict.fromkeys([*endpoints, *self._known]))[:_KNOWN]
+        self._cached_endpoints = list(dict.fromkeys([*endpoints, *self._cached_endpoints]))[
+            :_MAX_CACHED
+        ]
 
-    def meet(self, endpoints: Sequence[Endpoint]) -> None:
+    def join_via(self, endpoints: Sequence[Endpoint]) -> None:
         """Look up the own id by way of these, who may know another part of the network, such
         as one that was cut off."""
-        seeds = self._ask_around(self._within_reach(endpoints))
+        seeds = self._query_endpoints(self._sendable(endpoints))
         if seeds is not None:
-            self._operations.find_node(self._context.id, seeds, cause=Purpose.JOIN)
+            self._lookups.find_node(self._context.id, seeds, purpose=Purpose.JOIN)
 
-    def _ask_around(self, endpoints: Sequence[Endpoint]) -> list[Contact] | None:
+    def _query_endpoints(self, endpoints: Sequence[Endpoint]) -> list[Contact] | None:
         """Findnode of the own id at these addresses: the contacts in the first answer, or
         None where nobody answered."""
-        first: AsyncResult[list[Contact] | None] = AsyncResult()
-        left = len(endpoints)
+        first_reply: AsyncResult[list[Contact] | None] = AsyncResult()
+        outstanding = len(endpoints)
 
-        def done(_: Call, result: list[Any] | KademluaError) -> None:
-            nonlocal left
-            left -= 1
+        def on_done(_: PendingCall, result: list[Any] | KademluaError) -> None:
+            nonlocal outstanding
+            outstanding -= 1
             try:
                 if isinstance(result, list):
-                    pool, reach = self._context.pool, self._context.reach
-                    first.set(replies.read_findnode(result, pool, reach))
+                    pool, reach = self._context.pool, self._context.address_families
+                    first_reply.set(replies.decode_findnode_reply(result, pool, reach))
             except WireError as error:
-                self._caller.note_bad_answer(error)
-            if left == 0 and not first.ready():
-                first.set(None)
+                self._client.count_malformed_reply(error)
+            if outstanding == 0 and not first_reply.ready():
+                first_reply.set(None)
 
-        question = self._caller.question("findnode", requests.args_key(self._context.id))
-        patience = self._context.params.rpc_timeout / 3
-        self._context.stats.caused[Purpose.JOIN] += len(endpoints)
+        request = self._client.encode("findnode", requests.encode_key_args(self._context.id))
+        rto = self._context.params.rpc_timeout / 3
+        self._context.stats.calls_by_purpose[Purpose.JOIN] += len(endpoints)
         for endpoint in endpoints:
             # One lost datagram shall not cost a whole try: it is sent once more.
-            self._caller.send(
+            self._client.send(
                 endpoint,
                 None,
-                question,
-                done,
-                late=_wait_on,
-                patience=patience,
-                least=PADDED_V6 if ":" in endpoint[0] else PADDED,
+                request,
+                on_done,
+                on_late=_ignore_late,
+                rto=rto,
+                min_bytes=PADDED_REQUEST_BYTES_IPV6 if ":" in endpoint[0] else PADDED_REQUEST_BYTES,
             )
-        return first.get() if endpoints else None
+        return first_reply.get() if endpoints else None
 
     def _resolve(self) -> list[Endpoint]:
         """The bootstrap addresses; names are asked for anew at each try."""
-        return self._within_reach(
-            [(addr, port) for host, port in self._endpoints for addr in self._addresses_of(host)]
+        return self._sendable(
+            [(addr, port) for host, port in self._endpoints for addr in self._resolve_host(host)]
         )
 
-    def _within_reach(self, endpoints: Sequence[Endpoint]) -> list[Endpoint]:
+    def _sendable(self, endpoints: Sequence[Endpoint]) -> list[Endpoint]:
         """Those that it can send to, each once, without its own."""
-        reach, own = self._context.reach, self._context.transport.local
-        return [each for each in dict.fromkeys(endpoints) if reach[":" in each[0]] and each != own]
+        families, local_endpoint = (
+            self._context.address_families,
+            self._context.transport.local_endpoint,
+        )
+        return [
+            each
+            for each in dict.fromkeys(endpoints)
+            if families[":" in each[0]] and each != local_endpoint
+        ]
 
-    def _addresses_of(self, host: str) -> list[str]:
+    def _resolve_host(self, host: str) -> list[str]:
         """The IP addresses of a host; none where its name can't be resolved now."""
         try:
             return [canonical_address(host)[0]]
@@ -207,9 +216,9 @@ class Bootstrap:
         return [canonical_address(str(row[4][0]))[0] for row in rows if "%" not in str(row[4][0])]
 
 
-def _has_foothold(bucket: KBucket, _: Lookup | None = None) -> bool:
-    return len(bucket.contacts) >= FOOTHOLD
+def _is_filled(bucket: KBucket, _: Lookup | None = None) -> bool:
+    return len(bucket.contacts) >= MIN_BUCKET_FILL
 
 
-def _wait_on(_: Call) -> None:
+def _ignore_late(_: PendingCall) -> None:
     """A late answer at the bootstrap is waited for."""

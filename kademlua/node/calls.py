@@ -9,13 +9,13 @@ from kademlua.core.results import Pong
 from kademlua.core.wire import requests
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.node.node_view import NodeView
-from kademlua.rpc.server import Handlers, RpcFunction
+from kademlua.rpc.server import RpcFunction, RpcServer
 
 
 class NodeCalls(NodeView):
     """The part of ``Node`` that is for single RPCs."""
 
-    _handlers: Handlers
+    _handlers: RpcServer
     _liveliness: LivelinessManager
 
     def call(
@@ -27,7 +27,7 @@ class NodeCalls(NodeView):
         WireError, TooManyCalls, NodeClosed; TypeError and ValueError for arguments that
         can't be sent.
         """
-        return self._call(to, name, requests.args_any(args), timeout)[1]
+        return self._call(to, name, requests.encode_any_args(args), timeout)[1]
 
     def ping(self, to: Contact | Endpoint, timeout: float | None = None) -> Pong:
         """Ping once: who answers there, and the round trip. Raises as ``call`` does."""

@@ -14,35 +14,35 @@ from kademlua.core import ids
 from kademlua.core.contact import ContactPool, Endpoint, canonical_address
 from kademlua.core.errors import NodeClosed
 from kademlua.core.params import Params
-from kademlua.core.results import Pong, SavedPublications
-from kademlua.core.routing.bep42 import new_id
-from kademlua.core.routing.diversity import CrowdLimits
+from kademlua.core.results import Pong, PublicationStore
+from kademlua.core.routing.bep42 import generate_id
+from kademlua.core.routing.diversity import DiversityLimits
 from kademlua.core.routing.table import RoutingTable
 from kademlua.core.stats import Stats
-from kademlua.core.values.memory_store import DataStore
+from kademlua.core.values.memory_store import MemoryStore
 from kademlua.core.values.store import Store
 from kademlua.core.values.tombstones import Tombstones
 from kademlua.liveliness.manager import LivelinessManager
-from kademlua.lookup.service import Operations
+from kademlua.lookup.service import LookupService
 from kademlua.membership.bootstrap import Bootstrap
 from kademlua.membership.maintenance import Maintenance
-from kademlua.membership.reachability import Reach
+from kademlua.membership.reachability import ReachabilityProber
 from kademlua.node.node_records import NodeRecords
 from kademlua.node.receiver import Receiver
 from kademlua.node.records import Recording
-from kademlua.replication.handover import Leaving
-from kademlua.replication.read_repair import Mending
-from kademlua.replication.replicator import Replication
-from kademlua.replication.transfer import HandingOn
-from kademlua.rpc.address_validation import Strangers
-from kademlua.rpc.client import Caller
-from kademlua.rpc.server import Handlers
-from kademlua.runtime.context import Context, Standing
-from kademlua.runtime.observers import Observers
-from kademlua.runtime.private_transport import KeyedTransport
+from kademlua.replication.handover import Handover
+from kademlua.replication.read_repair import ReadRepair
+from kademlua.replication.replicator import Replicator
+from kademlua.replication.transfer import ValueTransfer
+from kademlua.rpc.address_validation import AddressValidator
+from kademlua.rpc.client import RpcClient
+from kademlua.rpc.server import RpcServer
+from kademlua.runtime.context import Context, NodeStatus
+from kademlua.runtime.observers import ObserverSet
+from kademlua.runtime.private_transport import PrivateTransport
 from kademlua.runtime.transport import Transport, UdpTransport
-from kademlua.values.publisher import Publications
-from kademlua.values.writer import Storing
+from kademlua.values.publisher import Republisher
+from kademlua.values.writer import ValueWriter
 
 __all__ = ["Node", "Pong"]
 
@@ -72,12 +72,12 @@ class Node(NodeRecords):
         read_only: bool = False,
         network_keys: Sequence[bytes] = (),
         clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        wall_clock: Callable[[], float] = time.time,
         rng: random.Random | None = None,
         transport: Transport | None = None,
         store: Store | None = None,
         pool: ContactPool | None = None,
-        publications: SavedPublications | None = None,
+        publications: PublicationStore | None = None,
     ) -> None:
         """Nothing is opened before ``start``.
 
@@ -86,10 +86,10 @@ class Node(NodeRecords):
         (host, port) of nodes to join by; hosts may be names. ``known`` are addresses from
         a former life, asked in the same way, but not needed. A ``read_only`` node asks and
         is kept out of everybody's tables. With ``network_keys`` (32 bytes each) it hears only
-        who has one of them; the first one tags what it sends. ``clock`` gives seconds, ``wall``
-        those since 1970, ``rng`` all chance (by default the system's cryptographic source).
-        Nodes of one process may share a ``pool``, which saves memory. ``publications`` is where
-        they outlast it. ValueError for a bad host, port, id or key.
+        who has one of them; the first one tags what it sends. ``clock`` gives seconds,
+        ``wall_clock`` those since 1970, ``rng`` all chance (by default the system's cryptographic
+        source). Nodes of one process may share a ``pool``, which saves memory. ``publications`` is
+        where they outlast it. ValueError for a bad host, port, id or key.
         """
         if id is not None and not ids.is_id(id):
             raise ValueError(f"an id is {ids.ID_BYTES} bytes, not {id!r:.60}")
@@ -97,40 +97,40 @@ class Node(NodeRecords):
             raise ValueError(f"a port is 0 to 65535, not {port}")
         params = params or Params()
         rng = rng or _SYSTEM_RNG
-        own_id = id or new_id(host, rng, binds=params.bound_ids)
-        limits = CrowdLimits.of(params)
+        own_id = id or generate_id(host, rng, bep42=params.bep42_ids)
+        limits = DiversityLimits.from_params(params)
         stats = Stats(clock())
         transport = transport or UdpTransport(host, port, params)
         keyed = None
         if network_keys:
-            keyed = transport = KeyedTransport(transport, network_keys, stats.dropped, rng)
+            keyed = transport = PrivateTransport(transport, network_keys, stats.dropped, rng)
         log = logging.LoggerAdapter(logger, {"node": own_id})
         self._context = context = Context(
             id=own_id,
             read_only=read_only,
-            standing=Standing(is_client=read_only),
+            status=NodeStatus(is_client=read_only),
             params=params,
             clock=clock,
-            wall=wall,
+            wall_clock=wall_clock,
             rng=rng,
             transport=transport,
             pool=pool if pool is not None else ContactPool(),
             table=RoutingTable(own_id, params.k, clock(), limits),
-            limits=limits,
-            store=store if store is not None else DataStore(params),
+            diversity_limits=limits,
+            store=store if store is not None else MemoryStore(params),
             stats=stats,
-            observers=Observers(log),
+            observers=ObserverSet(log),
             log=log,
         )
-        self._caller = Caller(context)
+        self._caller = RpcClient(context)
         if keyed is not None:
-            keyed.in_flight = self._caller.in_flight
+            keyed.restart_call = self._caller.restart_call
         self._tombstones = Tombstones()
-        self._strangers = Strangers(context, self._caller)
-        self._handlers = Handlers(context, self._strangers, self._tombstones)
+        self._strangers = AddressValidator(context, self._caller)
+        self._handlers = RpcServer(context, self._strangers, self._tombstones)
         self._liveliness = LivelinessManager(context, self._caller, self._strangers)
-        self._operations = Operations(context, self._caller, self._liveliness)
-        self._storing = Storing(
+        self._operations = LookupService(context, self._caller, self._liveliness)
+        self._storing = ValueWriter(
             context, self._caller, self._liveliness, self._operations, self._tombstones
         )
         bootstrapper = Bootstrap(
@@ -141,17 +141,19 @@ class Node(NodeRecords):
             self._operations,
             list(known),
         )
-        handing = HandingOn(context, self._caller, self._liveliness, self._tombstones)
-        replication = Replication(context, self._operations, handing)
-        self._mending = Mending(context, self._caller, self._liveliness, handing, replication)
+        handing = ValueTransfer(context, self._caller, self._liveliness, self._tombstones)
+        replication = Replicator(context, self._operations, handing)
+        self._mending = ReadRepair(context, self._caller, self._liveliness, handing, replication)
         self._recording = Recording(context, self._operations, self._storing, self._mending)
-        self._leaving = Leaving(context, self._caller, self._liveliness, handing)
-        self._handlers.answer(b"lacks", self._mending.lacks)
-        self._handlers.answer(b"leave", self._leaving.farewell)
-        reach = Reach(context, self._caller, self._liveliness, self._handlers.answer_later)
-        self._handlers.answer(b"reach", reach.reach)
-        self._handlers.answer(b"reached", reach.reached)
-        self._publications = Publications(context, self._storing, publications)
+        self._leaving = Handover(context, self._caller, self._liveliness, handing)
+        self._handlers.add_builtin(b"lacks", self._mending.handle_lacks)
+        self._handlers.add_builtin(b"leave", self._leaving.handle_leave)
+        reach = ReachabilityProber(
+            context, self._caller, self._liveliness, self._handlers.reply_later
+        )
+        self._handlers.add_builtin(b"reach", reach.handle_reach)
+        self._handlers.add_builtin(b"reached", reach.handle_reached)
+        self._publications = Republisher(context, self._storing, publications)
         self._maintenance = Maintenance(
             context,
             bootstrapper,
@@ -187,22 +189,22 @@ class Node(NodeRecords):
     def close(self, *, hand_over: bool = True) -> None:
         """Stop, free everything, and end with NodeClosed whatever waits; idempotent.
 
-        Before, for ``Params.leave_timeout`` at most, the values that would fall under their
+        Before, for ``Params.handover_timeout`` at most, the values that would fall under their
         replicas are handed over, and those in the routing table are told to forget this node.
         With ``hand_over`` false it is gone at once and without a word, also where another
         greenlet's ``close`` still hands over.
         """
         if self._ends:
             if not hand_over:
-                self._leaving.cut()
+                self._leaving.abort()
             return
         self._ends = True
         self._maintenance.close()
         self._mending.close()
         try:
             if hand_over and self._started and not self._context.read_only:
-                self._handlers.holder.leave()
-                self._leaving.leave()
+                self._handlers.store_handlers.refuse_new()
+                self._leaving.run()
         finally:
             self._liveliness.close()
             self._handlers.close()
@@ -237,7 +239,7 @@ class Node(NodeRecords):
         if not self._started:
             raise NodeClosed("the node is not started")
         if timeout is None:
-            self._maintenance.tried.wait()
+            self._maintenance.first_attempt_done.wait()
         else:
             self._maintenance.joined.wait(timeout)
         return self.joined
@@ -246,7 +248,7 @@ class Node(NodeRecords):
         """Block until ``close`` has come to its end."""
         self._closed.wait()
 
-    def meet(self, endpoints: Iterable[Endpoint]) -> None:
+    def add_peers(self, endpoints: Iterable[Endpoint]) -> None:
         """Be told of other nodes: (IP address, port) as in ``bootstrap``, but while it runs.
 
         Who has not joined tries by them at once; who has looks its neighbourhood up by way
@@ -255,4 +257,4 @@ class Node(NodeRecords):
         """
         self._require_open()
         known = [(canonical_address(addr)[0], port) for addr, port in endpoints]
-        self._maintenance.meet(known)
+        self._maintenance.add_peers(known)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from kademlua.core.results import Recorded
+from kademlua.core.results import PutResult
 from kademlua.core.values.records import SignedRecord
-from kademlua.core.values.validation import checked_key, checked_ttl
+from kademlua.core.values.validation import validate_key, validate_ttl
 from kademlua.crypto.signing import Signer
 from kademlua.node.records import Recording
 from kademlua.node.values import NodeValues
@@ -18,12 +18,12 @@ class NodeRecords(NodeValues):
 
     _recording: Recording
 
-    def put_immutable(self, value: Any, *, ttl: float | None = None) -> Recorded:
-        """Store a value under the SHA-1 of its bencoding, which ``Recorded.key`` tells.
+    def put_immutable(self, value: Any, *, ttl: float | None = None) -> PutResult:
+        """Store a value under the SHA-1 of its bencoding, which ``PutResult.key`` tells.
 
         Whoever finds it there can tell that it is the one. Raises as ``add`` does.
         """
-        seconds = checked_ttl(ttl, self.params)
+        seconds = validate_ttl(ttl, self.params)
         self._require_joined()
         return self._recording.put_immutable(value, seconds)
 
@@ -31,7 +31,7 @@ class NodeRecords(NodeValues):
         """The value whose bencoding has this SHA-1; KeyError where no node has it. ``paths`` as
         in ``find_value``. Raises as ``add`` does."""
         self._require_joined()
-        return self._recording.get_immutable(checked_key(key), paths)
+        return self._recording.get_immutable(validate_key(key), paths)
 
     def put_signed(
         self,
@@ -43,7 +43,7 @@ class NodeRecords(NodeValues):
         cas: int | None = None,
         ttl: float | None = None,
         expires: float | None = None,
-    ) -> Recorded:
+    ) -> PutResult:
         """Store a signed record, in place of those of this key with lower sequence numbers.
 
         ``signer`` is a SigningKey or the like; ``salt``, up to 64 bytes, tells its records
@@ -55,7 +55,7 @@ class NodeRecords(NodeValues):
         Raises, where more nodes said so than took it, RecordStale, SwapRefused or
         RecordExpired; CryptoMissing; and as ``add`` does.
         """
-        seconds = None if ttl is None else checked_ttl(ttl, self.params)
+        seconds = None if ttl is None else validate_ttl(ttl, self.params)
         self._require_joined()
         return self._recording.put_signed(
             value,

@@ -8,13 +8,13 @@ from gevent.event import Event
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import NodeClosed, NotJoined
-from kademlua.core.histograms import Timings
+from kademlua.core.histograms import LatencyHistograms
 from kademlua.core.params import Params
 from kademlua.core.routing.table import RoutingTable
 from kademlua.core.values.store import Store
-from kademlua.lookup.service import Operations
+from kademlua.lookup.service import LookupService
 from kademlua.membership.maintenance import Maintenance
-from kademlua.rpc.client import Caller
+from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 from kademlua.runtime.observers import Observer
 
@@ -23,8 +23,8 @@ class NodeView:
     """The part of ``Node`` that asks nobody."""
 
     _context: Context
-    _caller: Caller
-    _operations: Operations
+    _caller: RpcClient
+    _operations: LookupService
     _maintenance: Maintenance
     _started: bool
     _ends: bool
@@ -58,21 +58,21 @@ class NodeView:
         Where it is bound to all addresses (``0.0.0.0``, ``::``) it is the one at which others
         see it, as soon as several networks have told it.
         """
-        own, seen = self._context.contact, self._context.standing.address
-        if seen is None or any(own.raw):
+        own, seen = self._context.local_contact, self._context.status.external_address
+        if seen is None or any(own.address_bytes):
             return own
-        return self._context.pool.contact(*seen, own.id)
+        return self._context.pool.intern(*seen, own.id)
 
     @property
-    def local(self) -> Endpoint:
+    def local_endpoint(self) -> Endpoint:
         """The address and port that it is bound to."""
-        return self._context.transport.local
+        return self._context.transport.local_endpoint
 
     @property
     def reachable(self) -> bool | None:
         """Whether others reach it unasked, as several attempts have shown; None while that is
         not known, or does not matter: among private addresses, and for a client."""
-        return self._context.standing.reachable
+        return self._context.status.reachable
 
     @property
     def params(self) -> Params:
@@ -108,27 +108,27 @@ class NodeView:
         """About how many nodes the network has, this one included."""
         return self._operations.network_size()
 
-    def timings(self) -> Timings:
+    def timings(self) -> LatencyHistograms:
         """Histograms of round trips and lookups, counted from the first time on that this is
         called: it makes a find by 1 µs dearer."""
         observers = self._context.observers
-        if observers.timings is None:
-            observers.timings = Timings()
-        return observers.timings
+        if observers.latency_histograms is None:
+            observers.latency_histograms = LatencyHistograms()
+        return observers.latency_histograms
 
     def observe(self, observer: Observer) -> None:
         """From now on tell an observer of what happens; while there is one, each call of ours
         costs some microseconds more."""
         observers = self._context.observers
-        observers.all = (*observers.all, observer)
-        self._context.table.changed = observers.table_changed
+        observers.registered = (*observers.registered, observer)
+        self._context.table.on_change = observers.notify_table_change
 
     def unobserve(self, observer: Observer) -> None:
         """Tell an observer no more; one that is not there does not matter."""
         observers = self._context.observers
-        observers.all = tuple(each for each in observers.all if each is not observer)
-        if not observers.all:
-            self._context.table.changed = None
+        observers.registered = tuple(each for each in observers.registered if each is not observer)
+        if not observers.registered:
+            self._context.table.on_change = None
 
     def _require_open(self) -> None:
         if self._ends or not self._started:

@@ -6,11 +6,11 @@ from kademlua.core.contact import Endpoint
 from kademlua.core.errors import WireError
 from kademlua.core.reasons import DropReason
 from kademlua.core.wire import packets
-from kademlua.core.wire.packets import CALL_AT, REQUEST, Response
+from kademlua.core.wire.packets import REQUEST, TYPE_OFFSET, Response
 from kademlua.liveliness.manager import LivelinessManager
-from kademlua.rpc.address_validation import Strangers
-from kademlua.rpc.client import Caller
-from kademlua.rpc.server import Handlers
+from kademlua.rpc.address_validation import AddressValidator
+from kademlua.rpc.client import RpcClient
+from kademlua.rpc.server import RpcServer
 from kademlua.runtime.context import Context
 
 
@@ -20,9 +20,9 @@ class Receiver:
     def __init__(
         self,
         context: Context,
-        caller: Caller,
-        strangers: Strangers,
-        handlers: Handlers,
+        caller: RpcClient,
+        strangers: AddressValidator,
+        handlers: RpcServer,
         liveliness: LivelinessManager,
     ) -> None:
         self._context = context
@@ -40,10 +40,12 @@ class Receiver:
         stats.bytes_in += size
         now = context.clock()
         is_validated, budget = True, 0
-        if size > CALL_AT and datagram[CALL_AT] == REQUEST:
+        if size > TYPE_OFFSET and datagram[TYPE_OFFSET] == REQUEST:
             # Before anything is parsed: what is too much shall cost as little as can be.
-            is_validated = self._strangers.verified.has(endpoint, now)
-            budget = self._strangers.room_for(size, endpoint, now, is_verified=is_validated)
+            is_validated = self._strangers.validated_addresses.is_validated(endpoint, now)
+            budget = self._strangers.grant_reply_budget(
+                size, endpoint, now, is_validated=is_validated
+            )
             if not budget:
                 return
         try:
@@ -56,12 +58,12 @@ class Receiver:
             stats.dropped[error.reason] += 1
             return
         if isinstance(packet, Response):
-            call = self._caller.response(packet, endpoint, now)
+            call = self._caller.match(packet, endpoint, now)
             if call is not None and call.contact is not None:
-                self._liveliness.answered(call, packet.payload, now)
-                self._strangers.verified.note(call.contact.endpoint, now)
-                self._caller.finish(call, packet)
+                self._liveliness.on_reply(call, packet.payload, now)
+                self._strangers.validated_addresses.mark(call.contact.endpoint, now)
+                self._caller.complete(call, packet)
         else:
             packet.is_validated, packet.reply_budget = is_validated, budget
-            self._handlers.serve(packet, endpoint)
-            self._liveliness.asked(packet, endpoint, now)
+            self._handlers.dispatch(packet, endpoint)
+            self._liveliness.on_request(packet, endpoint, now)

@@ -7,26 +7,26 @@ import sys
 from typing import Any
 
 from kademlua.core.errors import (
+    CasMismatch,
     RecordExpired,
     RecordRefused,
     RecordStale,
     StoreFailed,
-    SwapRefused,
 )
-from kademlua.core.results import Recorded, StoreReport
+from kademlua.core.results import PutResult, StoreReport
 from kademlua.core.values import records
-from kademlua.core.values.record_filter import Sieve
+from kademlua.core.values.record_filter import RecordFilter
 from kademlua.core.values.records import SignedRecord
 from kademlua.core.wire import replies
 from kademlua.crypto import signing
 from kademlua.crypto.signing import Signer
-from kademlua.lookup.service import Operations
-from kademlua.replication.read_repair import Mending
+from kademlua.lookup.service import LookupService
+from kademlua.replication.read_repair import ReadRepair
 from kademlua.runtime.context import Context
-from kademlua.values.writer import Storing
+from kademlua.values.writer import ValueWriter
 
 _PER_NODE = 4_096
-_OWN_ERRORS: tuple[type[RecordRefused], ...] = (SwapRefused, RecordStale, RecordExpired)
+_OWN_ERRORS: tuple[type[RecordRefused], ...] = (CasMismatch, RecordStale, RecordExpired)
 
 
 class Recording:
@@ -35,18 +35,18 @@ class Recording:
     __slots__ = ("_context", "_mending", "_operations", "_storing")
 
     def __init__(
-        self, context: Context, operations: Operations, storing: Storing, mending: Mending
+        self, context: Context, operations: LookupService, storing: ValueWriter, mending: ReadRepair
     ) -> None:
         self._context = context
         self._operations = operations
         self._storing = storing
         self._mending = mending
 
-    def put_immutable(self, value: Any, ttl: int) -> Recorded:
-        """Store a value under the SHA-1 of itself; raises as ``Storing.store`` does."""
+    def put_immutable(self, value: Any, ttl: int) -> PutResult:
+        """Store a value under the SHA-1 of itself; raises as ``ValueWriter.store`` does."""
         encoded = self._fitting(replies.encode_value(value))
         key = records.immutable_key(encoded)
-        return Recorded(key, self._storing.store(key, encoded, ttl))
+        return PutResult(key, self._storing.store(key, encoded, ttl))
 
     def put_signed(
         self,
@@ -58,7 +58,7 @@ class Recording:
         swaps: int | None,
         ttl: int | None,
         expires: int | None,
-    ) -> Recorded:
+    ) -> PutResult:
         """Sign a value and store it; without ``seq`` under the number after the one there."""
         _require_bytes(salt)
         encoded = records.encode_value(value)
@@ -77,16 +77,16 @@ class Recording:
         record = SignedRecord(public_key, salt, seq, expires, signature, encoded)
         self._fitting(record.encoded)
         try:
-            report = self._storing.store(record.key, record.encoded, ttl, swaps=swaps)
+            report = self._storing.store(record.key, record.encoded, ttl, cas=swaps)
         except StoreFailed as failed:
             _raise_own_error(failed.report)
             raise
         _raise_own_error(report)
-        return Recorded(record.key, report, record)
+        return PutResult(record.key, report, record)
 
     def get_immutable(self, key: bytes, paths: int | None = None) -> Any:
         """The value whose SHA-1 is the key; KeyError where nobody has it."""
-        sieve = self._operations.sieve(key, only_records=True)
+        sieve = self._operations.record_filter(key, only_records=True)
         self._find(key, 1, sieve, paths)
         if sieve.immutable is None:
             raise KeyError(key)
@@ -104,9 +104,9 @@ class Recording:
         """The newest record that is found; raises the error of one that is not believed where
         there is no other."""
         sieve = self._find_signed(public_key, salt, answers or sys.maxsize, least_seq, paths)
-        if sieve.signed is None and sieve.error is not None:
-            raise sieve.error
-        return sieve.signed
+        if sieve.signed_record is None and sieve.rejection is not None:
+            raise sieve.rejection
+        return sieve.signed_record
 
     def _find_signed(
         self,
@@ -115,31 +115,33 @@ class Recording:
         answers: int,
         least_seq: int,
         paths: int | None = None,
-    ) -> Sieve:
-        signing.require()
+    ) -> RecordFilter:
+        signing.require_crypto()
         _require_bytes(public_key, salt)
         if len(public_key) != records.PUBLIC_KEY_BYTES:
             raise ValueError(f"a public key has {records.PUBLIC_KEY_BYTES} bytes")
         if len(salt) > records.MAX_SALT_BYTES:
             raise ValueError(f"salt over {records.MAX_SALT_BYTES} bytes")
         key = records.signed_key(public_key, salt)
-        sieve = self._operations.sieve(key, only_records=True, least_seq=least_seq)
+        sieve = self._operations.record_filter(key, only_records=True, min_seq=least_seq)
         self._find(key, answers, sieve, paths)
         return sieve
 
-    def _find(self, key: bytes, answers: int, sieve: Sieve, paths: int | None) -> None:
-        paths = paths or self._context.params.paths
-        finding = self._operations.find_value(key, answers, _PER_NODE, sieve=sieve, paths=paths)
-        self._mending.follow(finding)
+    def _find(self, key: bytes, answers: int, sieve: RecordFilter, paths: int | None) -> None:
+        paths = paths or self._context.params.disjoint_paths
+        finding = self._operations.find_value(
+            key, answers, _PER_NODE, record_filter=sieve, path_count=paths
+        )
+        self._mending.after_find(finding)
 
     def _next_seq(self, public_key: bytes, salt: bytes) -> int:
         """One more than the number of the newest record, be that expired or not; else 1."""
-        newest = self._find_signed(public_key, salt, sys.maxsize, 0).newest_seq
+        newest = self._find_signed(public_key, salt, sys.maxsize, 0).highest_seq
         return 1 if newest is None else newest + 1
 
     def _until(self, expires: int) -> int:
         """A time to live that lasts until an end; RecordExpired where that is over."""
-        remains = math.ceil(expires - self._context.wall())
+        remains = math.ceil(expires - self._context.wall_clock())
         if remains <= 0:
             raise RecordExpired
         return min(remains, self._context.params.max_ttl)
@@ -162,6 +164,6 @@ def _raise_own_error(report: object) -> None:
     raise it."""
     assert isinstance(report, StoreReport)
     for kind in _OWN_ERRORS:
-        count = sum(reason == kind.usual for _, reason in report.refused)
+        count = sum(reason == kind.default_reason for _, reason in report.refused)
         if count > len(report.acknowledged):
             raise kind(report=report)

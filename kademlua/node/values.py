@@ -6,25 +6,25 @@ from typing import Any
 
 from kademlua.core.contact import Contact
 from kademlua.core.results import Answer, Publication, StoreReport
-from kademlua.core.values.record_filter import Accept
-from kademlua.core.values.validation import checked_key, checked_ttl, checked_value
+from kademlua.core.values.record_filter import ValueFilter
+from kademlua.core.values.validation import validate_key, validate_ttl, validate_value
 from kademlua.node.calls import NodeCalls
-from kademlua.replication.read_repair import Mending
-from kademlua.values.publisher import Publications
-from kademlua.values.writer import Storing
+from kademlua.replication.read_repair import ReadRepair
+from kademlua.values.publisher import Republisher
+from kademlua.values.writer import ValueWriter
 
 
 class NodeValues(NodeCalls):
     """The part of ``Node`` that is for plain values, each of an owner."""
 
-    _mending: Mending
-    _publications: Publications
-    _storing: Storing
+    _mending: ReadRepair
+    _publications: Republisher
+    _storing: ValueWriter
 
     def find_node(self, target: bytes) -> list[Contact]:
         """The k live contacts closest to an id, nearest first. Raises as ``add`` does."""
         self._require_joined()
-        return self._operations.find_node(checked_key(target)).closest()
+        return self._operations.find_node(validate_key(target)).closest()
 
     def find_value(
         self,
@@ -33,7 +33,7 @@ class NodeValues(NodeCalls):
         per_node: int = 4096,
         *,
         quorum: int = 1,
-        accept: Accept | None = None,
+        accept: ValueFilter | None = None,
         paths: int | None = None,
     ) -> list[Answer]:
         """The values of a key, from up to ``answers`` nodes, up to ``per_node`` of each.
@@ -41,16 +41,16 @@ class NodeValues(NodeCalls):
         With a ``quorum`` only values that at least so many nodes have, and the search goes on
         until there is one. ``accept`` is given the plain values of an answer and returns those
         that are to be believed; a node without any counts as one that has none. With
-        ``paths``, by default ``Params.paths``, nodes are sought on so many disjoint paths. An
-        empty list where the k closest nodes have none. Holders that were seen to lack it are
-        given it in the background. Raises as ``add`` does.
+        ``paths``, by default ``Params.disjoint_paths``, nodes are sought on so many disjoint
+        paths. An empty list where the k closest nodes have none. Holders that were seen to lack it
+        are given it in the background. Raises as ``add`` does.
         """
         self._require_joined()
-        paths = paths or self.params.paths
-        sieve = self._operations.sieve(checked_key(key), accept=accept)
+        paths = paths or self.params.disjoint_paths
+        sieve = self._operations.record_filter(validate_key(key), value_filter=accept)
         finding = self._operations.find_value(key, answers, per_node, quorum, sieve, paths)
-        self._mending.follow(finding)
-        return finding.result()
+        self._mending.after_find(finding)
+        return finding.results()
 
     def add(self, key: bytes, value: Any, *, ttl: float | None = None) -> StoreReport:
         """Store this node's value of a key, beside those of others; its former one goes.
@@ -85,11 +85,11 @@ class NodeValues(NodeCalls):
 
     def unpublish(self, key: bytes) -> bool:
         """Let a published value end with its time; whether it was published."""
-        return self._publications.unpublish(checked_key(key))
+        return self._publications.unpublish(validate_key(key))
 
     def published(self) -> list[Publication]:
         """What this node publishes."""
-        return self._publications.all()
+        return self._publications.publications()
 
     def remove(self, key: bytes) -> StoreReport:
         """Take this node's own value of a key away from all who hold it; it is not published
@@ -98,9 +98,9 @@ class NodeValues(NodeCalls):
         Raises StoreFailed where nobody answered, and otherwise as ``add`` does.
         """
         self._require_joined()
-        self._publications.unpublish(checked_key(key))
-        return self._storing.remove(key, checked_ttl(None, self.params))
+        self._publications.unpublish(validate_key(key))
+        return self._storing.remove(key, validate_ttl(None, self.params))
 
     def _publication(self, key: bytes, value: Any, ttl: float | None) -> Publication:
-        encoded = checked_value(value, self.params)
-        return Publication(checked_key(key), encoded, checked_ttl(ttl, self.params))
+        encoded = validate_value(value, self.params)
+        return Publication(validate_key(key), encoded, validate_ttl(ttl, self.params))

@@ -10,171 +10,178 @@ from __future__ import annotations
 from typing import Any
 
 from kademlua.core.contact import Contact, Endpoint
-from kademlua.core.errors import KademluaError, RpcRefused, WireError
+from kademlua.core.errors import BadArguments, KademluaError, WireError
 from kademlua.core.ids import ID_BYTES, is_id, to_int
-from kademlua.core.pending_calls import Call
+from kademlua.core.pending_calls import PendingCall
 from kademlua.core.reasons import Purpose
 from kademlua.core.wire import replies, requests
 from kademlua.core.wire.packets import Request
 from kademlua.liveliness.manager import LivelinessManager
-from kademlua.lookup.value_search import Finding
-from kademlua.replication.replicator import Replication
-from kademlua.replication.transfer import HandingOn
-from kademlua.rpc.client import Caller
+from kademlua.lookup.value_search import ValueSearch
+from kademlua.replication.replicator import Replicator
+from kademlua.replication.transfer import ValueTransfer
+from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
-from kademlua.runtime.worker_pool import Crew
+from kademlua.runtime.worker_pool import WorkerPool
 
-_AGAIN = 300.0
+_REPEAT_AFTER = 300.0
 """Seconds in which one is not given the same again, whoever says that it lacks it."""
-_REMEMBERED = 4_096
-_BUSY = 256
+_MAX_REMEMBERED = 4_096
+_MAX_PENDING = 256
 """Keys that wait to be given to others, beyond which strangers' words add none."""
-_CACHES = 64
+_MAX_CACHES = 64
 """Caches that may wait to be given what they asked for; the others do without."""
 
 
-class Mending:
+class ReadRepair:
     """What one node does about values that are missing where they should be."""
 
     __slots__ = (
         "_caches",
-        "_caller",
+        "_client",
         "_context",
-        "_crew",
-        "_given",
-        "_handing",
         "_liveliness",
-        "_own",
+        "_local_int",
         "_params",
-        "_replication",
+        "_replicator",
+        "_scheduled_at",
+        "_transfer",
+        "_workers",
     )
 
     def __init__(
         self,
         context: Context,
-        caller: Caller,
+        client: RpcClient,
         liveliness: LivelinessManager,
-        handing: HandingOn,
-        replication: Replication,
+        transfer: ValueTransfer,
+        replicator: Replicator,
     ) -> None:
         self._context = context
-        self._caller = caller
+        self._client = client
         self._liveliness = liveliness
-        self._handing = handing
-        self._replication = replication
+        self._transfer = transfer
+        self._replicator = replicator
         self._params = context.params
-        self._own = to_int(context.id)
-        self._given: dict[tuple[bytes, int], float] = {}
+        self._local_int = to_int(context.id)
+        self._scheduled_at: dict[tuple[bytes, int], float] = {}
         """When who was given which key for somebody's word, the last one last."""
         self._caches: dict[tuple[bytes, Contact], float] = {}
         """Who waits to cache which key, and for how long."""
-        self._crew = Crew(1, self._cache_next, context.log)
+        self._workers = WorkerPool(1, self._cache_next, context.log)
 
     def close(self) -> None:
         """End what is under way; idempotent."""
-        self._crew.close()
+        self._workers.close()
 
     # The reader.
 
-    def follow(self, finding: Finding) -> None:
+    def after_find(self, value_search: ValueSearch) -> None:
         """Tell a holder who lacks what was found; does not block."""
-        lacking = finding.lacking()
-        cache = finding.met_last() if self._params.cache_ttl else None
-        if not lacking and cache is None:
+        missing = value_search.missing_replicas()
+        cache = value_search.cache_candidate() if self._params.cache_ttl else None
+        if not missing and cache is None:
             return
-        if cache in lacking:
+        if cache in missing:
             cache = None
-        own = self._context.contact
-        for holder in finding.holders:
-            if holder == own:
-                self._give(finding.key, {each.id for each in lacking}, cache)
-            elif self._liveliness.is_original(holder):
+        local_contact = self._context.local_contact
+        for holder in value_search.holders:
+            if holder == local_contact:
+                self._schedule(value_search.key, {each.id for each in missing}, cache)
+            elif self._liveliness.is_v10(holder):
                 continue
             else:
-                self._tell(holder, requests.args_lacks(finding.key, lacking, cache))
+                self._send_lacks(
+                    holder, requests.encode_lacks_args(value_search.key, missing, cache)
+                )
             return
 
-    def _tell(self, holder: Contact, args: bytes) -> None:
+    def _send_lacks(self, holder: Contact, args: bytes) -> None:
         try:
-            question = self._caller.question("lacks", args)
-            self._caller.send(holder.endpoint, holder, question, _do_nothing)
-            self._context.stats.caused[Purpose.READ_REPAIR] += 1
+            request = self._client.encode("lacks", args)
+            self._client.send(holder.endpoint, holder, request, _ignore_reply)
+            self._context.stats.calls_by_purpose[Purpose.READ_REPAIR] += 1
         except KademluaError as error:
             self._context.log.info("a holder could not be told who lacks a value: %s", error)
 
     # The holder.
 
-    def lacks(self, request: Request, endpoint: Endpoint) -> bytes:
+    def handle_lacks(self, request: Request, endpoint: Endpoint) -> bytes:
         """The RPC lacks: its sender says that these do not have what they should."""
         args = request.args
-        key, lacking = args[0] if args else None, args[1] if len(args) > 1 else None
-        if type(key) is not bytes or not is_id(key) or type(lacking) is not bytes:
-            raise RpcRefused("lacks needs a key and ids")
-        lacking = lacking[: self._params.replicas * ID_BYTES]
-        ends = range(ID_BYTES, len(lacking) + 1, ID_BYTES)
+        key, packed_ids = args[0] if args else None, args[1] if len(args) > 1 else None
+        if type(key) is not bytes or not is_id(key) or type(packed_ids) is not bytes:
+            raise BadArguments("lacks needs a key and ids")
+        packed_ids = packed_ids[: self._params.replicas * ID_BYTES]
+        ends = range(ID_BYTES, len(packed_ids) + 1, ID_BYTES)
         cache = None
         if len(args) > 2 and self._params.cache_ttl:
             try:
-                cache = replies.read_contact(args[2], self._context.pool)
+                cache = replies.decode_contact(args[2], self._context.pool)
             except WireError as error:
-                raise RpcRefused(str(error)) from None
-        node_ids = {lacking[end - ID_BYTES : end] for end in ends}
-        return replies.lacks_reply(self._give(key, node_ids, cache))
+                raise BadArguments(str(error)) from None
+        node_ids = {packed_ids[end - ID_BYTES : end] for end in ends}
+        return replies.encode_lacks_reply(self._schedule(key, node_ids, cache))
 
-    def _give(self, key: bytes, node_ids: set[bytes], cache: Contact | None) -> int:
+    def _schedule(self, key: bytes, node_ids: set[bytes], cache: Contact | None) -> int:
         """See to it that these are given a key, as far as they should hold it; how many."""
-        if len(self._replication.gifts) >= _BUSY or not self._handing.living(key):
+        if len(
+            self._replicator.pending_transfers
+        ) >= _MAX_PENDING or not self._transfer.live_entries(key):
             return 0
-        nearest = self._other_holders(key)
-        wanted = [each for each in nearest if each.id in node_ids and self._is_due(key, each)]
-        if wanted:
-            self._replication.give(key, wanted)
-        if cache is not None and cache not in nearest and len(self._caches) < _CACHES:
-            seconds = self._cache_seconds(key, nearest, cache)
-            if seconds >= 1 and self._is_due(key, cache):
-                self._caches[key, cache] = seconds
-                self._crew.wake(1)
-        return len(wanted)
+        nearest = self._other_replicas(key)
+        recipients = [each for each in nearest if each.id in node_ids and self._claim(key, each)]
+        if recipients:
+            self._replicator.enqueue(key, recipients)
+        if cache is not None and cache not in nearest and len(self._caches) < _MAX_CACHES:
+            ttl = self._cache_ttl(key, nearest, cache)
+            if ttl >= 1 and self._claim(key, cache):
+                self._caches[key, cache] = ttl
+                self._workers.notify(1)
+        return len(recipients)
 
-    def _other_holders(self, key: bytes) -> list[Contact]:
+    def _other_replicas(self, key: bytes) -> list[Contact]:
         """Who should hold a key beside this node, or in its stead; nearest first."""
-        replicas, target = self._params.replicas, to_int(key)
+        replicas, target_int = self._params.replicas, to_int(key)
         nearest = self._context.table.closest(key, replicas)
-        if len(nearest) == replicas and self._own ^ target < nearest[-1].number ^ target:
+        if (
+            len(nearest) == replicas
+            and self._local_int ^ target_int < nearest[-1].id_int ^ target_int
+        ):
             nearest.pop()
         return nearest
 
-    def _is_due(self, key: bytes, contact: Contact) -> bool:
+    def _claim(self, key: bytes, contact: Contact) -> bool:
         """Whether this one was not given it just now."""
-        now, which = self._context.clock(), (key, contact.number)
-        if now - self._given.get(which, -_AGAIN) < _AGAIN:
+        now, key_and_node = self._context.clock(), (key, contact.id_int)
+        if now - self._scheduled_at.get(key_and_node, -_REPEAT_AFTER) < _REPEAT_AFTER:
             return False
-        self._given.pop(which, None)
-        if len(self._given) >= _REMEMBERED:
-            del self._given[next(iter(self._given))]
-        self._given[which] = now
+        self._scheduled_at.pop(key_and_node, None)
+        if len(self._scheduled_at) >= _MAX_REMEMBERED:
+            del self._scheduled_at[next(iter(self._scheduled_at))]
+        self._scheduled_at[key_and_node] = now
         return True
 
     # Caches.
 
-    def _cache_seconds(self, key: bytes, nearest: list[Contact], cache: Contact) -> float:
+    def _cache_ttl(self, key: bytes, nearest: list[Contact], cache: Contact) -> float:
         """How long a value may be cached there: with each doubling of the distance, beginning
         with that of the farthest holder, half as long."""
-        target = to_int(key)
-        radius = nearest[-1].number ^ target if nearest else self._own ^ target
-        doublings = (cache.number ^ target).bit_length() - radius.bit_length()
+        target_int = to_int(key)
+        radius = nearest[-1].id_int ^ target_int if nearest else self._local_int ^ target_int
+        doublings = (cache.id_int ^ target_int).bit_length() - radius.bit_length()
         return self._params.cache_ttl * 0.5 ** max(doublings, 0)
 
     def _cache_next(self) -> bool:
         if not self._caches:
             return False
-        (key, cache), seconds = next(iter(self._caches.items()))
+        (key, cache), ttl = next(iter(self._caches.items()))
         del self._caches[key, cache]
         # Anybody may name anybody: nothing is sent to who does not answer under this id.
         if self._liveliness.is_fresh(cache) or self._liveliness.is_alive(cache):
-            self._handing.give(key, [cache], at_most=seconds)
+            self._transfer.push(key, [cache], max_ttl=ttl)
         return True
 
 
-def _do_nothing(_: Call, result: list[Any] | KademluaError) -> None:
+def _ignore_reply(_: PendingCall, result: list[Any] | KademluaError) -> None:
     """Whether the holder sees to it is its affair."""

@@ -12,30 +12,30 @@ from kademlua.core.errors import RecordStale
 from kademlua.core.reasons import Purpose
 from kademlua.core.results import StoreReport
 from kademlua.core.values import records
-from kademlua.core.values.store import Entry
+from kademlua.core.values.store import StoreEntry
 from kademlua.core.values.tombstones import Tombstones
 from kademlua.core.wire import replies, requests
 from kademlua.liveliness.manager import LivelinessManager
-from kademlua.rpc.client import Caller
+from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
-from kademlua.values.fan_out import Placement
+from kademlua.values.fan_out import FanOut
 
-_BURST = 0.5
+_BURST_SECONDS = 0.5
 """Seconds' worth of bytes that may go at once."""
-_AROUND = 60
+_STORE_OVERHEAD = 60
 """Bytes around the payload of a store and its answer."""
 
 
-class HandingOn:
+class ValueTransfer:
     """Gives others what this node holds, each value under its owner and for what remains of
-    its time; no faster than ``Params.replication_rate``."""
+    its time; no faster than ``Params.replication_bytes_per_second``."""
 
     __slots__ = (
-        "_caller",
+        "_client",
         "_clock",
         "_context",
-        "_free_at",
         "_liveliness",
+        "_next_send_at",
         "_store",
         "_tombstones",
     )
@@ -43,97 +43,99 @@ class HandingOn:
     def __init__(
         self,
         context: Context,
-        caller: Caller,
+        client: RpcClient,
         liveliness: LivelinessManager,
         tombstones: Tombstones,
     ) -> None:
         self._context = context
-        self._caller = caller
+        self._client = client
         self._liveliness = liveliness
         self._tombstones = tombstones
         self._store = context.store
         self._clock = context.clock
-        self._free_at = self._clock()
+        self._next_send_at = self._clock()
 
-    def living(self, key: bytes) -> list[tuple[Contact, Entry]]:
+    def live_entries(self, key: bytes) -> list[tuple[Contact, StoreEntry]]:
         """The values of a key that have a second left to live."""
-        least = self._clock() + 1
-        return [each for each in self._store.entries(key) if each[1].expires > least]
+        min_expires_at = self._clock() + 1
+        return [each for each in self._store.entries(key) if each[1].expires_at > min_expires_at]
 
-    def give(
+    def push(
         self,
         key: bytes,
-        to: Sequence[Contact],
-        spares: Sequence[Contact] = (),
+        recipients: Sequence[Contact],
+        fallbacks: Sequence[Contact] = (),
         *,
-        is_paced: bool = True,
-        at_most: float = math.inf,
+        is_rate_limited: bool = True,
+        max_ttl: float = math.inf,
     ) -> set[Contact]:
         """Hand on all values of a key, blocking this greenlet; who has all of them now.
 
-        Each is given the seconds that remain to it, but ``at_most`` so many.
-        Who is silent is replaced by one of the ``spares``. Where most of those who answer say
+        Each is given the seconds that remain to it, but ``max_ttl`` so many.
+        Who is silent is replaced by one of the ``fallbacks``. Where most of those who answer say
         that the owner removed a value, and at least half of all who should hold it answered, it is
         gone here, too. Raises NodeClosed.
         """
         holders: set[Contact] | None = None
-        for owner, entry in self.living(key):
-            if is_paced:
-                self._wait_for((len(entry.encoded) + 2 * _AROUND) * len(to))
-            report = self._give_one(key, owner, entry, to, spares, at_most)
-            took = set(report.acknowledged)
+        for owner, entry in self.live_entries(key):
+            if is_rate_limited:
+                self._throttle((len(entry.encoded) + 2 * _STORE_OVERHEAD) * len(recipients))
+            report = self._push_one(key, owner, entry, recipients, fallbacks, max_ttl)
+            accepted = set(report.acknowledged)
             if records.is_record(key, entry.encoded):  # nobody can take it away
-                took.update(each for each, reason in report.refused if reason == RecordStale.usual)
-                holders = took if holders is None else holders & took
+                accepted.update(
+                    each for each, reason in report.refused if reason == RecordStale.default_reason
+                )
+                holders = accepted if holders is None else holders & accepted
                 continue
-            removed = sum(reason == replies.REMOVED for _, reason in report.refused)
-            if removed > len(took) and self._are_many(removed + len(took)):
+            removed = sum(reason == replies.REASON_REMOVED for _, reason in report.refused)
+            if removed > len(accepted) and self._is_enough_evidence(removed + len(accepted)):
                 self._store.remove(key, owner)
-                self._tombstones.put(key, owner, entry.expires)
+                self._tombstones.put(key, owner, entry.expires_at)
                 continue
-            holders = took if holders is None else holders & took
-        return set(to) if holders is None else holders
+            holders = accepted if holders is None else holders & accepted
+        return set(recipients) if holders is None else holders
 
-    def _are_many(self, count: int) -> bool:
+    def _is_enough_evidence(self, count: int) -> bool:
         """Whether so many are half of those who should hold a value beside this node: whoever
         comes to be given it alone shall not have it removed by his word alone."""
-        others = min(self._context.params.replicas - 1, len(self._context.table))
-        return 2 * count >= others
+        other_replicas = min(self._context.params.replicas - 1, len(self._context.table))
+        return 2 * count >= other_replicas
 
-    def _give_one(
+    def _push_one(
         self,
         key: bytes,
         owner: Contact,
-        entry: Entry,
-        to: Sequence[Contact],
-        spares: Sequence[Contact],
-        at_most: float,
+        entry: StoreEntry,
+        recipients: Sequence[Contact],
+        fallbacks: Sequence[Contact],
+        max_ttl: float,
     ) -> StoreReport:
         # As the owner's it takes the place of what its owner stored: so it is not to live shorter,
         # nor to be what somebody else said was ours.
-        is_own = owner == self._context.contact and entry.is_direct and at_most == math.inf
-        if not is_own:  # 1.0 would keep it as ours
-            is_original = self._liveliness.is_original
-            to = [contact for contact in to if not is_original(contact)]
-            spares = [contact for contact in spares if not is_original(contact)]
+        as_owner = owner == self._context.local_contact and entry.from_owner and max_ttl == math.inf
+        if not as_owner:  # 1.0 would keep it as ours
+            is_v10 = self._liveliness.is_v10
+            recipients = [contact for contact in recipients if not is_v10(contact)]
+            fallbacks = [contact for contact in fallbacks if not is_v10(contact)]
         report = StoreReport()
         # The seconds are rounded down: to hand on must never make them more.
-        remains = int(min(entry.expires - self._clock(), at_most))
-        if to and remains > 0:
-            args = requests.args_store(
-                key, entry.encoded, False, remains, None if is_own else owner
+        ttl = int(min(entry.expires_at - self._clock(), max_ttl))
+        if recipients and ttl > 0:
+            args = requests.encode_store_args(
+                key, entry.encoded, False, ttl, None if as_owner else owner
             )
-            question = self._caller.question("store", args)
-            placement = Placement(self._caller, self._liveliness, question, report)
-            placement.run(list(to), list(spares))
-            self._context.stats.caused[Purpose.REPLICATE] += placement.sent
-            self._context.stats.handed_on += len(report.acknowledged)
+            request = self._client.encode("store", args)
+            fan_out = FanOut(self._client, self._liveliness, request, report)
+            fan_out.run(list(recipients), list(fallbacks))
+            self._context.stats.calls_by_purpose[Purpose.REPLICATE] += fan_out.sent_count
+            self._context.stats.replicated += len(report.acknowledged)
         return report
 
-    def _wait_for(self, count: int) -> None:
+    def _throttle(self, byte_count: int) -> None:
         """Sleep until so many bytes may be sent."""
         now = self._clock()
-        seconds = count / self._context.params.replication_rate
-        self._free_at = max(self._free_at, now - _BURST) + seconds
-        if self._free_at > now:
-            gevent.sleep(self._free_at - now)
+        seconds = byte_count / self._context.params.replication_bytes_per_second
+        self._next_send_at = max(self._next_send_at, now - _BURST_SECONDS) + seconds
+        if self._next_send_at > now:
+            gevent.sleep(self._next_send_at - now)

@@ -5,21 +5,21 @@ from __future__ import annotations
 import math
 
 from kademlua.core.contact import Contact
-from kademlua.core.pending_calls import Call
-from kademlua.core.routing.rtt import RoundTrip
+from kademlua.core.pending_calls import PendingCall
+from kademlua.core.routing.rtt import RttEstimator
 from kademlua.runtime.context import Context
 
-_TOLERANCE = 4
+_TIMEOUT_RTOS = 4
 """A call is over when its answer has taken so many times what makes it late."""
-_LEAST = 0.1
+_MIN_TIMEOUT = 0.1
 """And not before so many seconds: a busy machine is not a dead one."""
-_SWIFT = 0.02
+_LOW_LATENCY_RTT = 0.02
 """A round trip of fewer seconds is short."""
-_CALM = 10
+_STABLE_AFTER = 10
 """Seconds for which a late answer is thought of."""
 
 
-class Patience:
+class RtoEstimator:
     """What one node knows of the time that answers take."""
 
     def __init__(self, context: Context) -> None:
@@ -27,55 +27,59 @@ class Patience:
         self._params = context.params
         self._clock = context.clock
         self._observers = context.observers
-        self._overall = RoundTrip()
-        self._late_at = -math.inf
-        self._stretch = 1.0
+        self._overall_rtt = RttEstimator()
+        self._last_late_at = -math.inf
+        self._load_factor = 1.0
         """How many times longer than usual answers take just now: where this machine or its
         line is busy, that is so of all contacts, and those not heard from lately show it late."""
 
-    def measured(self, call: Call, contact: Contact, now: float) -> None:
+    def on_reply(self, call: PendingCall, contact: Contact, now: float) -> None:
         """A call of ours was answered by this contact."""
-        peer = self._table.get(contact.id)
-        path: RoundTrip = self._overall if peer is None or peer.contact != contact else peer
-        seconds = now - call.sent
-        if call.reminders and seconds - call.patience > path.smoothed / 2:
-            seconds -= call.patience  # it seems to be the answer to the repetition
-        self._overall.sample(seconds)
-        timings = self._observers.timings
-        if timings is not None:
-            timings.round_trip(call.name, seconds)
-        if path is not self._overall:
-            if path.smoothed > 0:
-                stretch = self._stretch
-                self._stretch += (min(seconds / path.smoothed, 2 * stretch + 1) - stretch) / 8
-            path.sample(seconds)
+        entry = self._table.get(contact.id)
+        estimator: RttEstimator = (
+            self._overall_rtt if entry is None or entry.contact != contact else entry
+        )
+        rtt = now - call.sent_at
+        if call.late_count and rtt - call.rto > estimator.srtt / 2:
+            rtt -= call.rto  # it seems to be the answer to the repetition
+        self._overall_rtt.add_sample(rtt)
+        histograms = self._observers.latency_histograms
+        if histograms is not None:
+            histograms.observe_rtt(call.name, rtt)
+        if estimator is not self._overall_rtt:
+            if estimator.srtt > 0:
+                load_factor = self._load_factor
+                self._load_factor += (
+                    min(rtt / estimator.srtt, 2 * load_factor + 1) - load_factor
+                ) / 8
+            estimator.add_sample(rtt)
 
-    def late(self) -> None:
+    def on_late(self) -> None:
         """An answer is late."""
-        self._late_at = self._clock()
+        self._last_late_at = self._clock()
 
-    def with_contact(self, contact: Contact, least: float | None = None) -> float:
-        """Seconds after which an answer of this contact counts as late; never under ``least``,
-        by default ``Params.min_patience``.
+    def rto_for(self, contact: Contact, min_rto: float | None = None) -> float:
+        """Seconds after which an answer of this contact counts as late; never under ``min_rto``,
+        by default ``Params.min_rto``.
 
         From its own round trips where they are known, else from all paths together.
         """
-        peer = self._table.get(contact.id)
-        path: RoundTrip = self._overall if peer is None or peer.smoothed < 0 else peer
+        entry = self._table.get(contact.id)
+        estimator: RttEstimator = self._overall_rtt if entry is None or entry.srtt < 0 else entry
         params = self._params
-        patience = path.patience(least or params.min_patience, params.rpc_timeout)
-        return min(max(1.0, self._stretch) * patience, params.rpc_timeout)
+        rto = estimator.rto(min_rto or params.min_rto, params.rpc_timeout)
+        return min(max(1.0, self._load_factor) * rto, params.rpc_timeout)
 
-    def until_over(self, patience: float) -> float:
-        """Seconds after which a call is over whose answer is late after ``patience``."""
-        return min(max(_TOLERANCE * patience, _LEAST), self._params.rpc_timeout)
+    def timeout_for(self, rto: float) -> float:
+        """Seconds after which a call is over whose answer is late after ``rto``."""
+        return min(max(_TIMEOUT_RTOS * rto, _MIN_TIMEOUT), self._params.rpc_timeout)
 
     @property
-    def is_swift(self) -> bool:
+    def is_low_latency(self) -> bool:
         """Whether round trips are so short that to wait for one costs less than a question."""
-        return 0 <= self._overall.smoothed < _SWIFT
+        return 0 <= self._overall_rtt.srtt < _LOW_LATENCY_RTT
 
     @property
-    def is_calm(self) -> bool:
+    def is_stable(self) -> bool:
         """Whether they are short, and no answer was late lately."""
-        return self.is_swift and self._clock() - self._late_at > _CALM
+        return self.is_low_latency and self._clock() - self._last_late_at > _STABLE_AFTER

@@ -9,23 +9,23 @@ from dataclasses import dataclass
 
 from kademlua.core.contact import Contact, ContactPool, Endpoint
 from kademlua.core.params import Params
-from kademlua.core.routing.diversity import CrowdLimits
+from kademlua.core.routing.diversity import DiversityLimits
 from kademlua.core.routing.table import RoutingTable
 from kademlua.core.stats import Stats
 from kademlua.core.values.store import Store
-from kademlua.runtime.observers import Observers
+from kademlua.runtime.observers import ObserverSet
 from kademlua.runtime.transport import Transport
 
 
 @dataclass(slots=True)
-class Standing:
+class NodeStatus:
     """How a node stands towards the others, as far as it has learnt that."""
 
     is_client: bool
     """Whether it tells others to keep it out of their tables."""
     reachable: bool | None = None
     """Whether others reach it unasked; None while it is not known."""
-    address: Endpoint | None = None
+    external_address: Endpoint | None = None
     """Where others see it."""
 
 
@@ -36,43 +36,43 @@ class Context:
     id: bytes
     read_only: bool
     """Whether it was made a client; ``is_client`` tells whether it is one now."""
-    standing: Standing
+    status: NodeStatus
     params: Params
     clock: Callable[[], float]
     """Seconds, from any beginning, never backwards."""
-    wall: Callable[[], float]
+    wall_clock: Callable[[], float]
     """Seconds since 1970: only the ends that are signed into records go by it."""
     rng: random.Random
     """All chance, rpc ids included: by default the system's cryptographic source."""
     transport: Transport
     pool: ContactPool
     table: RoutingTable
-    limits: CrowdLimits
+    diversity_limits: DiversityLimits
     store: Store
     stats: Stats
-    observers: Observers
+    observers: ObserverSet
     log: logging.LoggerAdapter[logging.Logger]
     """Records made by it have the id as ``node``, so that logs can be told apart."""
 
     @property
-    def contact(self) -> Contact:
+    def local_contact(self) -> Contact:
         """This node as a contact, at the address that it is bound to; ValueError before it is
         bound to a port. It never changes: by it the node knows its own values."""
-        return self.pool.contact(*self.transport.local, self.id)
+        return self.pool.intern(*self.transport.local_endpoint, self.id)
 
     @property
     def is_client(self) -> bool:
         """Whether this node is to be kept out of tables, by choice or since nobody reaches it."""
-        return self.standing.is_client
+        return self.status.is_client
 
-    def sender(self, node_id: bytes, endpoint: Endpoint) -> Contact:
+    def contact_for(self, node_id: bytes, endpoint: Endpoint) -> Contact:
         """Whoever sent a request, as a contact."""
-        peer = self.table.get(node_id)
-        if peer is not None and peer.contact.endpoint == endpoint:  # saves 3 µs
-            return peer.contact
-        return self.pool.contact(*endpoint, node_id)
+        entry = self.table.get(node_id)
+        if entry is not None and entry.contact.endpoint == endpoint:  # saves 3 µs
+            return entry.contact
+        return self.pool.intern(*endpoint, node_id)
 
     @property
-    def reach(self) -> tuple[bool, bool]:
+    def address_families(self) -> tuple[bool, bool]:
         """Whether it can send to IPv4, and to IPv6."""
-        return self.transport.reaches_v4, self.transport.reaches_v6
+        return self.transport.supports_ipv4, self.transport.supports_ipv6

@@ -11,7 +11,7 @@ from gevent.event import AsyncResult
 class Durable(Protocol):
     """A store that reports when its changes are durable."""
 
-    def kept(self, callback: Callable[[str | None], None]) -> None:
+    def when_durable(self, callback: Callable[[str | None], None]) -> None:
         """Call back with None, or with the reason why the changes were lost."""
 
 
@@ -21,5 +21,5 @@ def wait_durable(store: Durable) -> str | None:
     Return None, or the reason why they were lost.
     """
     result: AsyncResult[str | None] = AsyncResult()
-    store.kept(result.set)
+    store.when_durable(result.set)
     return result.get()

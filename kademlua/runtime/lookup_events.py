@@ -7,38 +7,41 @@ from collections.abc import Callable
 from typing import Any
 
 from kademlua.core.contact import Contact
-from kademlua.core.json_codec import contact_json
+from kademlua.core.json_codec import contact_to_json
 from kademlua.runtime.observers import LookupObserver
 
 
-class LookupEvents(LookupObserver):
+class LookupEventEmitter(LookupObserver):
     """One lookup as events, each with a name and what JSON has."""
 
-    def __init__(self, note: Callable[[str, dict[str, Any]], None], number: int | str) -> None:
-        """``note`` takes the events, in all of which ``number`` is ``lookup``."""
-        self._tell = note
-        self._number = number
-        self._began = time.monotonic()
+    def __init__(self, sink: Callable[[str, dict[str, Any]], None], lookup_id: int | str) -> None:
+        """``sink`` takes the events, in all of which ``lookup_id`` is ``lookup``."""
+        self._sink = sink
+        self._lookup_id = lookup_id
+        self._started_at = time.monotonic()
 
-    def begin(self, name: str, target: bytes, cause: str, **more: Any) -> None:
+    def start(self, rpc_name: str, target: bytes, purpose: str, **extra_fields: Any) -> None:
         """Tell that it begins."""
-        self._note("lookup-began", {"target": target.hex(), "rpc": name, "cause": cause} | more)
+        self._emit(
+            "lookup-began",
+            {"target": target.hex(), "rpc": rpc_name, "cause": purpose} | extra_fields,
+        )
 
-    def _note(self, name: str, data: dict[str, Any]) -> None:
-        self._tell(name, {"lookup": self._number} | data)
+    def _emit(self, event: str, data: dict[str, Any]) -> None:
+        self._sink(event, {"lookup": self._lookup_id} | data)
 
-    def seeded(self, contacts: list[Contact]) -> None:
-        self._note("lookup-seeded", {"contacts": [each.id.hex() for each in contacts]})
+    def on_seeded(self, contacts: list[Contact]) -> None:
+        self._emit("lookup-seeded", {"contacts": [each.id.hex() for each in contacts]})
 
-    def queried(self, contact: Contact) -> None:
-        self._note("lookup-queried", {"contact": contact_json(contact)})
+    def on_query(self, contact: Contact) -> None:
+        self._emit("lookup-queried", {"contact": contact_to_json(contact)})
 
-    def answered(self, contact: Contact, told: list[Contact]) -> None:
-        ids = [each.id.hex() for each in told]
-        self._note("lookup-answered", {"contact": contact_json(contact), "told": ids})
+    def on_reply(self, contact: Contact, contacts: list[Contact]) -> None:
+        ids = [each.id.hex() for each in contacts]
+        self._emit("lookup-answered", {"contact": contact_to_json(contact), "told": ids})
 
-    def failed(self, contact: Contact) -> None:
-        self._note("lookup-failed", {"contact": contact_json(contact)})
+    def on_failure(self, contact: Contact) -> None:
+        self._emit("lookup-failed", {"contact": contact_to_json(contact)})
 
-    def ended(self) -> None:
-        self._note("lookup-ended", {"seconds": round(time.monotonic() - self._began, 6)})
+    def on_finished(self) -> None:
+        self._emit("lookup-ended", {"seconds": round(time.monotonic() - self._started_at, 6)})

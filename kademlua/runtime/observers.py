@@ -10,25 +10,25 @@ from collections.abc import Callable
 from typing import Any
 
 from kademlua.core.contact import Contact
-from kademlua.core.histograms import Timings
+from kademlua.core.histograms import LatencyHistograms
 
 
 class LookupObserver:
     """Watches one lookup. Its methods are called as things happen; none may block."""
 
-    def seeded(self, contacts: list[Contact]) -> None:
+    def on_seeded(self, contacts: list[Contact]) -> None:
         """It begins with these contacts, the nearest that are known."""
 
-    def queried(self, contact: Contact) -> None:
+    def on_query(self, contact: Contact) -> None:
         """A query goes out."""
 
-    def answered(self, contact: Contact, told: list[Contact]) -> None:
+    def on_reply(self, contact: Contact, contacts: list[Contact]) -> None:
         """An answer came in, and told of these contacts, those found dead lately left out."""
 
-    def failed(self, contact: Contact) -> None:
+    def on_failure(self, contact: Contact) -> None:
         """No answer came in time, or nonsense."""
 
-    def ended(self) -> None:
+    def on_finished(self) -> None:
         """The lookup is over."""
 
 
@@ -39,127 +39,141 @@ class Observer:
     one raises is logged and goes no further.
     """
 
-    def lookup_began(self, name: str, target: bytes, cause: str) -> LookupObserver | None:
-        """A lookup of an id begins, by the RPC ``name``; return who is to watch it, if anybody.
+    def on_lookup_started(
+        self, rpc_name: str, target: bytes, purpose: str
+    ) -> LookupObserver | None:
+        """A lookup of an id begins, by the RPC ``rpc_name``; return who is to watch it, if anybody.
 
-        ``cause`` is what it is for, one of ``Stats.caused``.
+        ``purpose`` is what it is for, one of ``Stats.calls_by_purpose``.
         """
         return None
 
-    def lookup_ended(self, name: str, cause: str, seconds: float, queries: int) -> None:
+    def on_lookup_finished(self, rpc_name: str, purpose: str, seconds: float, queries: int) -> None:
         """A lookup is over that took so many seconds and queries."""
 
-    def contact_entered(self, contact: Contact) -> None:
+    def on_contact_added(self, contact: Contact) -> None:
         """A contact has a place in the routing table now."""
 
-    def contact_left(self, contact: Contact) -> None:
+    def on_contact_removed(self, contact: Contact) -> None:
         """A contact lost its place: it is dead, or its endpoint has another id now."""
 
-    def value_stored(self, key: bytes, owner: Contact, size: int) -> None:
+    def on_value_stored(self, key: bytes, owner: Contact, size: int) -> None:
         """This node keeps a value of so many bytes now, bencoded."""
 
 
-class Observers:
+class ObserverSet:
     """Those who watch one node."""
 
-    __slots__ = ("_log", "all", "timings")
+    __slots__ = ("_log", "latency_histograms", "registered")
 
     def __init__(self, log: logging.LoggerAdapter[logging.Logger]) -> None:
-        self.all: tuple[Observer, ...] = ()
-        self.timings: Timings | None = None
+        self.registered: tuple[Observer, ...] = ()
+        self.latency_histograms: LatencyHistograms | None = None
         """Histograms, where somebody wants them. (As an observer they would cost a find 9 µs,
         so 1.)"""
         self._log = log
 
-    def watching(
-        self, clock: Callable[[], float], name: str, target: bytes, cause: str
-    ) -> WatchedLookup | None:
+    def begin_lookup(
+        self, clock: Callable[[], float], rpc_name: str, target: bytes, purpose: str
+    ) -> ObservedLookup | None:
         """A lookup begins: those who watch it; None where nobody wants to hear more of it, which
         spares a find 7 µs."""
-        chosen = []
-        wants_end = False
-        for each in self.all:
-            observer = self.guarded(each.lookup_began, name, target, cause)
-            if observer is not None:
-                chosen.append(observer)
-            wants_end = wants_end or type(each).lookup_ended is not Observer.lookup_ended
-        if not chosen and not wants_end:
+        lookup_observers = []
+        wants_finish = False
+        for observer in self.registered:
+            lookup_observer = self.notify(observer.on_lookup_started, rpc_name, target, purpose)
+            if lookup_observer is not None:
+                lookup_observers.append(lookup_observer)
+            wants_finish = (
+                wants_finish or type(observer).on_lookup_finished is not Observer.on_lookup_finished
+            )
+        if not lookup_observers and not wants_finish:
             return None
-        return WatchedLookup(self, clock, name, cause, chosen)
+        return ObservedLookup(self, clock, rpc_name, purpose, lookup_observers)
 
-    def table_changed(self, contact: Contact, is_in: bool) -> None:
+    def notify_table_change(self, contact: Contact, is_added: bool) -> None:
         """Tell all of a contact that entered or left."""
-        for observer in self.all:
-            self.guarded(observer.contact_entered if is_in else observer.contact_left, contact)
+        for observer in self.registered:
+            self.notify(
+                observer.on_contact_added if is_added else observer.on_contact_removed, contact
+            )
 
-    def value_stored(self, key: bytes, owner: Contact, size: int) -> None:
+    def notify_value_stored(self, key: bytes, owner: Contact, size: int) -> None:
         """Tell all of a value that is kept."""
-        for observer in self.all:
-            self.guarded(observer.value_stored, key, owner, size)
+        for observer in self.registered:
+            self.notify(observer.on_value_stored, key, owner, size)
 
-    def guarded(self, tell: Callable[..., Any], *args: object) -> Any:
+    def notify(self, callback: Callable[..., Any], *args: object) -> Any:
         """What an observer returns; None where it raised. Its defects are its own."""
         try:
-            return tell(*args)
+            return callback(*args)
         except Exception:
             self._log.exception("an observer failed")
             return None
 
 
-class WatchedLookup:
+class ObservedLookup:
     """One lookup and those who watch it."""
 
-    __slots__ = ("_answering", "_began", "_cause", "_clock", "_name", "_observers", "_watching")
+    __slots__ = (
+        "_clock",
+        "_lookup_observers",
+        "_observer_set",
+        "_purpose",
+        "_replying_contact",
+        "_rpc_name",
+        "_started_at",
+    )
 
     def __init__(
         self,
-        observers: Observers,
+        observer_set: ObserverSet,
         clock: Callable[[], float],
-        name: str,
-        cause: str,
-        watching: list[LookupObserver],
+        rpc_name: str,
+        purpose: str,
+        lookup_observers: list[LookupObserver],
     ) -> None:
-        self._observers = observers
+        self._observer_set = observer_set
         self._clock = clock
-        self._name = name
-        self._cause = cause
-        self._began = clock()
-        self._answering: Contact | None = None
-        self._watching = watching
+        self._rpc_name = rpc_name
+        self._purpose = purpose
+        self._started_at = clock()
+        self._replying_contact: Contact | None = None
+        self._lookup_observers = lookup_observers
 
-    def seeded(self, contacts: list[Contact]) -> None:
+    def on_seeded(self, contacts: list[Contact]) -> None:
         """Tell of the contacts that it begins with."""
-        for each in self._watching:
-            self._observers.guarded(each.seeded, contacts)
+        for each in self._lookup_observers:
+            self._observer_set.notify(each.on_seeded, contacts)
 
-    def queried(self, contact: Contact) -> None:
+    def on_query(self, contact: Contact) -> None:
         """Tell of a query."""
-        for each in self._watching:
-            self._observers.guarded(each.queried, contact)
+        for each in self._lookup_observers:
+            self._observer_set.notify(each.on_query, contact)
 
-    def answering(self, contact: Contact) -> None:
+    def on_reply_received(self, contact: Contact) -> None:
         """An answer is being read: that may end the lookup before it is said what it told."""
-        self._answering = contact
+        self._replying_contact = contact
 
-    def answered(self, told: list[Contact]) -> None:
+    def on_reply_decoded(self, contacts: list[Contact]) -> None:
         """Tell of the answer, where that was not done yet."""
-        contact, self._answering = self._answering, None
+        contact, self._replying_contact = self._replying_contact, None
         if contact is not None:
-            for each in self._watching:
-                self._observers.guarded(each.answered, contact, told)
+            for each in self._lookup_observers:
+                self._observer_set.notify(each.on_reply, contact, contacts)
 
-    def failed(self, contact: Contact) -> None:
+    def on_failure(self, contact: Contact) -> None:
         """Tell of a query without an answer."""
-        for each in self._watching:
-            self._observers.guarded(each.failed, contact)
+        for each in self._lookup_observers:
+            self._observer_set.notify(each.on_failure, contact)
 
-    def ended(self, queries: int) -> None:
+    def on_finished(self, queries: int) -> None:
         """Tell all of the end."""
-        self.answered([])
-        for each in self._watching:
-            self._observers.guarded(each.ended)
-        seconds = self._clock() - self._began
-        for observer in self._observers.all:
-            self._observers.guarded(
-                observer.lookup_ended, self._name, self._cause, seconds, queries
+        self.on_reply_decoded([])
+        for each in self._lookup_observers:
+            self._observer_set.notify(each.on_finished)
+        seconds = self._clock() - self._started_at
+        for observer in self._observer_set.registered:
+            self._observer_set.notify(
+                observer.on_lookup_finished, self._rpc_name, self._purpose, seconds, queries
             )

@@ -10,26 +10,32 @@ from hmac import compare_digest
 
 from kademlua.core.contact import Endpoint
 from kademlua.core.reasons import DropReason
-from kademlua.core.security.network_key import TAG_BYTES, Tagger
+from kademlua.core.security.network_key import MAC_BYTES, MacSigner
 from kademlua.core.security.replay_protection import (
     NO_TRAILER,
     TICKET_BYTES,
     TRAILER,
-    Repeats,
-    Sessions,
+    ChallengeRetries,
+    SessionTable,
 )
-from kademlua.core.wire.packets import CALL_AT, CHALLENGE, REQUEST, RPC_ID_AT, SHORTEST
-from kademlua.runtime.transport import Receiver, Transport
+from kademlua.core.wire.packets import (
+    CHALLENGE,
+    MIN_PACKET_BYTES,
+    REQUEST,
+    RPC_ID_OFFSET,
+    TYPE_OFFSET,
+)
+from kademlua.runtime.transport import DatagramHandler, Transport
 
-InFlight = Callable[[bytes, Endpoint], "bytes | None"]
+RestartCall = Callable[[bytes, Endpoint], "bytes | None"]
 """The datagram of the call in flight with this rpc id to that endpoint, to be sent again."""
 
-_SHORTEST = SHORTEST + TAG_BYTES
-_IS_CHALLENGE = bytes([CHALLENGE])
+_MIN_DATAGRAM_BYTES = MIN_PACKET_BYTES + MAC_BYTES
+_CHALLENGE_BYTE = bytes([CHALLENGE])
 _pack_trailer = TRAILER.pack
 
 
-class KeyedTransport:
+class PrivateTransport:
     """A transport around another one, for nodes that have the network's key."""
 
     def __init__(
@@ -43,41 +49,41 @@ class KeyedTransport:
         by its reason. TypeError and ValueError for what is no key."""
         self._transport = transport
         self._dropped = dropped
-        self._tagger = Tagger(keys)
-        self._sessions = Sessions(rng)
-        self._repeats = Repeats()
-        self.in_flight: InFlight = lambda rpc_id, endpoint: None
+        self._mac_signer = MacSigner(keys)
+        self._sessions = SessionTable(rng)
+        self._challenge_retries = ChallengeRetries()
+        self.restart_call: RestartCall = lambda rpc_id, endpoint: None
         """Asked for the request that a challenge belongs to; to be set before ``start``."""
         # Tags are made here and not in the tagger, trailers not in the session: each function
         # called for each datagram would cost half a per cent of an RPC.
-        self._begin_tag = self._tagger.begin
-        self._session = self._sessions.get
-        self._why_not = self._sessions.why_not
-        self._emit = transport.send
+        self._new_mac = self._mac_signer.new_mac
+        self._get_session = self._sessions.get
+        self._refusal_reason = self._sessions.check
+        self._send_raw = transport.send
 
     @property
-    def local(self) -> Endpoint:
+    def local_endpoint(self) -> Endpoint:
         """Where it is bound, once started."""
-        return self._transport.local
+        return self._transport.local_endpoint
 
     @property
-    def is_behind(self) -> bool:
+    def is_backlogged(self) -> bool:
         """Whether more comes in than is taken."""
-        return self._transport.is_behind
+        return self._transport.is_backlogged
 
     @property
-    def reaches_v4(self) -> bool:
+    def supports_ipv4(self) -> bool:
         """Whether it can send to IPv4 addresses."""
-        return self._transport.reaches_v4
+        return self._transport.supports_ipv4
 
     @property
-    def reaches_v6(self) -> bool:
+    def supports_ipv6(self) -> bool:
         """Whether it can send to IPv6 addresses."""
-        return self._transport.reaches_v6
+        return self._transport.supports_ipv6
 
-    def start(self, receive: Receiver) -> None:
+    def start(self, receive: DatagramHandler) -> None:
         """Bind and begin to hand on datagrams without their tags; OSError where that fails."""
-        self._hand_on = receive
+        self._deliver = receive
         self._transport.start(self._receive)
 
     def close(self) -> None:
@@ -86,58 +92,60 @@ class KeyedTransport:
 
     def send(self, datagram: bytes, endpoint: Endpoint) -> bool:
         """Tag and send, or drop; False where the system would not take it."""
-        if datagram[CALL_AT] == REQUEST:
-            session = self._session(endpoint)
+        if datagram[TYPE_OFFSET] == REQUEST:
+            session = self._get_session(endpoint)
             if session is None:
                 datagram += NO_TRAILER
             else:
-                session.counter = counter = session.counter + 1
-                datagram += _pack_trailer(session.ours, counter)
-        tag = self._begin_tag()
-        tag.update(datagram)
-        return self._emit(datagram + tag.digest(), endpoint)
+                session.outgoing_counter = counter = session.outgoing_counter + 1
+                datagram += _pack_trailer(session.outgoing_ticket, counter)
+        mac = self._new_mac()
+        mac.update(datagram)
+        return self._send_raw(datagram + mac.digest(), endpoint)
 
     def _receive(self, datagram: bytes, endpoint: Endpoint) -> None:
         """Let a datagram in, or not; called by the event loop's greenlet."""
-        if len(datagram) < _SHORTEST:
+        if len(datagram) < _MIN_DATAGRAM_BYTES:
             self._dropped[DropReason.SHORT] += 1
             return
-        body, its_tag = datagram[:-TAG_BYTES], datagram[-TAG_BYTES:]
-        tag = self._begin_tag()
-        tag.update(body)
-        is_right = compare_digest(tag.digest(), its_tag)
-        if not is_right and not self._tagger.is_by_another(body, its_tag):
+        body, received_mac = datagram[:-MAC_BYTES], datagram[-MAC_BYTES:]
+        mac = self._new_mac()
+        mac.update(body)
+        is_valid = compare_digest(mac.digest(), received_mac)
+        if not is_valid and not self._mac_signer.is_by_other_key(body, received_mac):
             self._dropped[DropReason.BAD_MAC] += 1
             return
-        call = body[CALL_AT]
-        if call == REQUEST:
-            reason = self._why_not(endpoint, body)
+        packet_type = body[TYPE_OFFSET]
+        if packet_type == REQUEST:
+            reason = self._refusal_reason(endpoint, body)
             if reason is not None:
                 self._dropped[reason] += 1
                 if reason is DropReason.UNPROVEN:
-                    self._challenge(body, endpoint)
+                    self._send_challenge(body, endpoint)
                 return
-        elif call == CHALLENGE:
-            self._challenged(body, endpoint)
+        elif packet_type == CHALLENGE:
+            self._on_challenge(body, endpoint)
             return
         # That a response is no recorded one, its rpc id says, which is used once and can't be
         # guessed.
-        self._hand_on(body, endpoint)
+        self._deliver(body, endpoint)
 
-    def _challenge(self, request: bytes, endpoint: Endpoint) -> None:
+    def _send_challenge(self, request: bytes, endpoint: Endpoint) -> None:
         """Answer a request that may be a recorded one with a ticket to be shown."""
-        body = request[:CALL_AT] + _IS_CHALLENGE + self._sessions.ticket(endpoint)
+        body = request[:TYPE_OFFSET] + _CHALLENGE_BYTE + self._sessions.ticket_for(endpoint)
         if len(body) < len(request):  # never more than came
-            self._emit(self._tagger.tagged(body), endpoint)
+            self._send_raw(self._mac_signer.append_mac(body), endpoint)
 
-    def _challenged(self, body: bytes, endpoint: Endpoint) -> None:
+    def _on_challenge(self, body: bytes, endpoint: Endpoint) -> None:
         """A request of ours needs a ticket: repeat it with that."""
-        rpc_id, ticket = body[RPC_ID_AT:CALL_AT], body[SHORTEST:]
-        may = len(ticket) == TICKET_BYTES and self._repeats.may(rpc_id, ticket)
-        request = self.in_flight(rpc_id, endpoint) if may else None
+        rpc_id, ticket = body[RPC_ID_OFFSET:TYPE_OFFSET], body[MIN_PACKET_BYTES:]
+        is_allowed = len(ticket) == TICKET_BYTES and self._challenge_retries.is_allowed(
+            rpc_id, ticket
+        )
+        request = self.restart_call(rpc_id, endpoint) if is_allowed else None
         if request is None:
             self._dropped[DropReason.UNEXPECTED_CHALLENGE] += 1
             return
-        self._repeats.note(rpc_id, ticket)
-        self._sessions.take(endpoint, ticket)
+        self._challenge_retries.record(rpc_id, ticket)
+        self._sessions.adopt_ticket(endpoint, ticket)
         self.send(request, endpoint)

@@ -11,7 +11,7 @@ from gevent import Greenlet
 from kademlua.core.errors import KademluaError, NodeClosed
 
 
-class Crew:
+class WorkerPool:
     """Calls ``work``, which does one thing and says whether there was one, in some greenlets
     at a time."""
 
@@ -19,23 +19,26 @@ class Crew:
         "_closed",
         "_greenlets",
         "_log",
-        "_size",
-        "_work",
+        "_max_greenlets",
+        "_run_one",
     )
 
     def __init__(
-        self, size: int, work: Callable[[], bool], log: logging.LoggerAdapter[logging.Logger]
+        self,
+        max_greenlets: int,
+        run_one: Callable[[], bool],
+        log: logging.LoggerAdapter[logging.Logger],
     ) -> None:
-        self._size = size
-        self._work = work
+        self._max_greenlets = max_greenlets
+        self._run_one = run_one
         self._log = log
         self._greenlets: list[Greenlet[..., None]] = []
         self._closed = False
 
-    def wake(self, waiting: int) -> None:
+    def notify(self, pending_count: int) -> None:
         """There are so many things to do."""
         if not self._closed:
-            for _ in range(min(waiting, self._size) - len(self._greenlets)):
+            for _ in range(min(pending_count, self._max_greenlets) - len(self._greenlets)):
                 self._greenlets.append(gevent.spawn(self._run))
 
     def close(self) -> None:
@@ -47,7 +50,7 @@ class Crew:
 
     def _run(self) -> None:
         try:
-            while not self._closed and self._work():
+            while not self._closed and self._run_one():
                 pass
         except NodeClosed:
             pass

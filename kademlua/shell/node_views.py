@@ -6,39 +6,39 @@ import time
 
 from kademlua.core.contact import format_endpoint
 from kademlua.core.ids import ID_BITS
-from kademlua.core.routing.bucket import Peer
+from kademlua.core.routing.bucket import TableEntry
 from kademlua.node.node import Node
-from kademlua.terminal.text import Text, memory_kb
+from kademlua.terminal.text import VerbatimText, resident_kb
 
 
-def prompt(node: Node) -> str:
+def prompt_text(node: Node) -> str:
     """``20~40 |  496 > ``: contacts in the table, estimated nodes of the network, kB."""
-    return f"{len(node.table)}~{node.network_size()} | {memory_kb():4} > "
+    return f"{len(node.table)}~{node.network_size()} | {resident_kb():4} > "
 
 
-def routing_text(node: Node) -> Text:
+def routing_text(node: Node) -> VerbatimText:
     """The routing table of a node: its buckets, the far ones first, and who is in them."""
     table = node.table
     now = time.monotonic()
-    lines = [f"own id {node.id.hex()}, {_counted(len(table), 'contact')}"]
+    lines = [f"own id {node.id.hex()}, {_pluralize(len(table), 'contact')}"]
     for index, bucket in enumerate(table.buckets):
         number = ID_BITS - 1 - index
         is_last = index == len(table.buckets) - 1
         name = f"buckets {number} to 0" if is_last else f"bucket {number}"
-        waiting = f", {len(bucket.replacements)} waiting" if bucket.replacements else ""
-        lines.append(f"{name}: {_counted(len(bucket.contacts), 'contact')}{waiting}")
+        replacements = f", {len(bucket.replacements)} waiting" if bucket.replacements else ""
+        lines.append(f"{name}: {_pluralize(len(bucket.contacts), 'contact')}{replacements}")
         for contact in bucket.contacts.values():
-            peer = table.get(contact.id)
-            lines.append(_peer_line(peer, now) if peer is not None else f"  {contact}")
-    return Text("\n".join(lines))
+            entry = table.get(contact.id)
+            lines.append(_entry_line(entry, now) if entry is not None else f"  {contact}")
+    return VerbatimText("\n".join(lines))
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
+def _pluralize(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
-def _peer_line(peer: Peer, now: float) -> str:
-    where = format_endpoint(peer.contact.endpoint)
-    trip = f"{peer.smoothed * 1000:.1f} ms" if peer.smoothed >= 0 else ""
-    heard = f"{max(now - peer.heard, 0):.0f} s ago"
-    return f"  {peer.contact.id.hex()}  {where:21}  {heard:>10}  {trip:>9}".rstrip()
+def _entry_line(entry: TableEntry, now: float) -> str:
+    endpoint = format_endpoint(entry.contact.endpoint)
+    rtt = f"{entry.srtt * 1000:.1f} ms" if entry.srtt >= 0 else ""
+    last_seen = f"{max(now - entry.last_seen, 0):.0f} s ago"
+    return f"  {entry.contact.id.hex()}  {endpoint:21}  {last_seen:>10}  {rtt:>9}".rstrip()

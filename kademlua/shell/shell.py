@@ -17,12 +17,12 @@ import gevent
 from greenlet import greenlet
 
 from kademlua.node.node import Node
-from kademlua.shell.commands import Command, Leave, ShellCommands
-from kademlua.shell.line_reader import Lines, open_lines
-from kademlua.shell.node_views import prompt
-from kademlua.terminal.text import one_line, pretty
+from kademlua.shell.commands import ExitShell, ShellCommand, ShellCommands
+from kademlua.shell.line_reader import LineReader, open_reader
+from kademlua.shell.node_views import prompt_text
+from kademlua.terminal.text import pretty_format, to_one_line
 
-_PATIENCE = 2.0
+_JOIN_TIMEOUT = 2.0
 """Seconds that the first prompt waits for the node to join: with whom it joined is news."""
 
 
@@ -33,30 +33,30 @@ class Shell:
         self,
         node: Node,
         *,
-        lines: Lines | None = None,
+        reader: LineReader | None = None,
         output: TextIO | None = None,
         width: int | None = None,
-        is_guest: bool = False,
+        is_remote: bool = False,
     ) -> None:
         """By default on the standard input and output, and as wide as the terminal. A guest's
         end does not end the node. Close it, or run it to its end."""
         self._node = node
         self._output = output or sys.stdout
         self._width = width
-        self._end_ends = "the shell" if is_guest else "the node"
+        self._exit_target = "the shell" if is_remote else "the node"
         self._namespace = ShellCommands(
-            node, self._write, width=width, is_guest=is_guest
+            node, self._write, width=width, is_remote=is_remote
         ).namespace()
-        if is_guest:  # Python's own writes where this process does
+        if is_remote:  # Python's own writes where this process does
             self._namespace["print"] = functools.partial(print, file=self._output)
-        self._lines = lines or open_lines(self._namespace)
+        self._reader = reader or open_reader(self._namespace)
         self._runner: greenlet | None = None
         self._is_evaluating = False
 
     @property
     def interactive(self) -> bool:
         """Whether a person sits at a terminal."""
-        return self._lines.interactive
+        return self._reader.interactive
 
     @property
     def names(self) -> list[str]:
@@ -72,27 +72,27 @@ class Shell:
         self._runner = gevent.getcurrent()
         try:
             if self.interactive:
-                self._node.wait_joined(_PATIENCE)
-                self._write(f"Type help for the commands, ^D to end {self._end_ends}.")
+                self._node.wait_joined(_JOIN_TIMEOUT)
+                self._write(f"Type help for the commands, ^D to end {self._exit_target}.")
             while True:
-                line = self._lines.read(prompt(self._node))
+                line = self._reader.read(prompt_text(self._node))
                 if line is None:
                     return self.interactive
                 self._evaluate(line.strip())
         except BrokenPipeError:  # nobody reads what it says
             return self.interactive
-        except (Leave, KeyboardInterrupt):  # or it came when an evaluation had just ended
+        except (ExitShell, KeyboardInterrupt):  # or it came when an evaluation had just ended
             return True
         finally:
             self.close()
 
     def close(self) -> None:
         """Give the terminal back as it was; idempotent."""
-        self._lines.close()
+        self._reader.close()
 
-    def notice(self, text: str) -> None:
+    def print_above_prompt(self, text: str) -> None:
         """Show a line that nobody asked for, such as one of the log, beside the prompt."""
-        self._lines.notice(text)
+        self._reader.print_above_prompt(text)
 
     def interrupt(self) -> bool:
         """Break off the evaluation that is going on; False where there is none.
@@ -113,36 +113,38 @@ class Shell:
         try:
             self._is_evaluating = True
             try:
-                self._show(self._value(line))
+                self._show(self._eval(line))
             finally:
                 self._is_evaluating = False
-        except (Leave, SystemExit):
-            raise Leave from None
+        except (ExitShell, SystemExit):
+            raise ExitShell from None
         except BrokenPipeError:
             raise
         except KeyboardInterrupt:
-            self._lines.notice("interrupted")
+            self._reader.print_above_prompt("interrupted")
         except Exception as error:
-            self._lines.notice(_told(error))
+            self._reader.print_above_prompt(_error_line(error))
 
-    def _value(self, line: str) -> Any:
+    def _eval(self, line: str) -> Any:
         """The value of an expression; None of any other statement."""
-        code = _compiled(line)
+        code = _compile(line)
         if code is None:
             return None
         value = eval(code, self._namespace)
-        return value() if isinstance(value, Command) and value.bare else value
+        return (
+            value() if isinstance(value, ShellCommand) and value.callable_without_parens else value
+        )
 
     def _show(self, value: Any) -> None:
         if value is not None:
-            self._write(pretty(value, self._width))
+            self._write(pretty_format(value, self._width))
 
     def _write(self, text: str) -> None:
         self._output.write(text + "\n")
         self._output.flush()
 
 
-def _compiled(line: str) -> CodeType | None:
+def _compile(line: str) -> CodeType | None:
     """The code of an expression or a statement; None of an empty line or a comment."""
     if not line or line.startswith("#"):
         return None
@@ -152,8 +154,8 @@ def _compiled(line: str) -> CodeType | None:
         return compile(line, "<shell>", "exec")
 
 
-def _told(error: Exception) -> str:
+def _error_line(error: Exception) -> str:
     """An error in one line."""
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     name = type(error).__name__
-    return one_line(f"{name}: {text}") if text else name
+    return to_one_line(f"{name}: {text}") if text else name

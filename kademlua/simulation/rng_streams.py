@@ -10,7 +10,7 @@ import hashlib
 import random
 
 
-class Streams:
+class RngStreams:
     """All chance of one run."""
 
     def __init__(self, seed: int) -> None:
@@ -18,9 +18,9 @@ class Streams:
 
     def stream(self, *names: str | int) -> random.Random:
         """The stream of this name, from its beginning: ``stream("node", 7)``."""
-        return random.Random(self.number(*names))
+        return random.Random(self.seed_for(*names))
 
-    def number(self, *names: str | int) -> int:
+    def seed_for(self, *names: str | int) -> int:
         """One number of 64 bits for this name, where a whole stream would be too much."""
         # repr tells 1 from "1", and ("a", "b") from ("ab",).
         text = repr((self.seed, *names)).encode()

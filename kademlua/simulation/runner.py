@@ -13,26 +13,31 @@ from pathlib import Path
 import gevent
 
 from kademlua.simulation.clock.loop import run_virtual, virtual_now
-from kademlua.simulation.network.latency import Constant, Coordinates, Latency, LogNormal
-from kademlua.simulation.network.network import Conditions, VirtualNetwork
-from kademlua.simulation.nodes.placement_audit import Held, look
-from kademlua.simulation.nodes.population import Member, Population
+from kademlua.simulation.network.latency import (
+    ConstantLatency,
+    CoordinateLatency,
+    LatencyModel,
+    LogNormalLatency,
+)
+from kademlua.simulation.network.network import NetworkConditions, VirtualNetwork
+from kademlua.simulation.nodes.placement_audit import PlacementStats, audit
+from kademlua.simulation.nodes.population import Population, PopulationMember
 from kademlua.simulation.nodes.workload import Workload
 from kademlua.simulation.report import packet_trace
-from kademlua.simulation.report.metrics import Machine, Result, Sample
-from kademlua.simulation.rng_streams import Streams
-from kademlua.simulation.scenario.scenario import Event, Scenario
+from kademlua.simulation.report.metrics import MachineUsage, NetworkSample, RunResult
+from kademlua.simulation.rng_streams import RngStreams
+from kademlua.simulation.scenario.scenario import Scenario, ScenarioEvent
 
-_SAMPLES = 60
+_SAMPLE_COUNT = 60
 """Looks at the network's state while measuring."""
-_HOLDINGS_EVERY = 4
+_AUDIT_EVERY = 4
 """Of these, one in so many also at what is stored where, which takes much longer."""
-_LOOKED_AT = 100
+_SAMPLED_NODES = 100
 """Nodes whose tables are looked at each time."""
-_STEPS = 200
+_PROGRESS_STEPS = 200
 """How often progress is told of."""
 
-Progress = Callable[[float, float], None]
+ProgressCallback = Callable[[float, float], None]
 """Told of the virtual seconds that are over, and of how many there will be."""
 
 
@@ -40,63 +45,73 @@ def run(
     scenario: Scenario,
     seed: int,
     *,
-    progress: Progress = lambda now, end: None,
-    trace_to: Path | None = None,
-) -> Result:
+    on_progress: ProgressCallback = lambda now, end: None,
+    trace_path: Path | None = None,
+) -> RunResult:
     """Run a scenario; the result is the same for the same seed but for ``machine``.
 
-    With ``trace_to`` each packet is written there as a line of JSON. OSError where that
+    With ``trace_path`` each packet is written there as a line of JSON. OSError where that
     can't be.
     """
-    with _less_garbage_collection(), packet_trace.writing(trace_to) as writer:
-        return run_virtual(lambda: _Run(scenario, seed, progress, writer).result())
+    with _relaxed_garbage_collection(), packet_trace.open_writer(trace_path) as writer:
+        return run_virtual(lambda: _SimulationRun(scenario, seed, on_progress, writer).run())
 
 
-class _Run:
+class _SimulationRun:
     """One run, on virtual time."""
 
     def __init__(
-        self, scenario: Scenario, seed: int, progress: Progress, writer: packet_trace.Writer | None
+        self,
+        scenario: Scenario,
+        seed: int,
+        on_progress: ProgressCallback,
+        writer: packet_trace.TraceWriter | None,
     ) -> None:
         self._scenario = scenario
         self._seed = seed
-        self._progress = progress
-        self._streams = streams = Streams(seed)
-        self._network = VirtualNetwork(streams, _latency(scenario, streams), _conditions(scenario))
+        self._on_progress = on_progress
+        self._streams = streams = RngStreams(seed)
+        self._network = VirtualNetwork(
+            streams, _latency_model(scenario, streams), _conditions(scenario)
+        )
         self._population = Population(scenario, streams, self._network)
         self._workload = Workload(scenario, streams, self._population)
-        self._held = Held()
-        self._samples: list[Sample] = []
-        self._chance = streams.stream("samples")
+        self._placement = PlacementStats()
+        self._samples: list[NetworkSample] = []
+        self._rng = streams.stream("samples")
         self._node_seconds = 0.0
-        self._before: tuple[dict[str, int], ...] = ({}, {}, {})
+        self._traffic_at_start: tuple[dict[str, int], ...] = ({}, {}, {})
         if writer is not None:
-            self._population.traffic.listener = writer.sent
-            self._network.observe(writer.packet)
-            self._workload.listen(writer.operation)
+            self._population.traffic.on_sent = writer.record_sent
+            self._network.set_observer(writer.write_packet)
+            self._workload.add_listener(writer.write_operation)
 
-    def result(self) -> Result:
+    def run(self) -> RunResult:
         """Do it all; blocks until the end."""
         scenario, population = self._scenario, self._population
-        began, cpu = time.perf_counter(), time.process_time()
-        ticking = gevent.spawn(self._tell_progress)
-        population.join_all()
-        joining = time.perf_counter() - began
+        wall_start, cpu_start = time.perf_counter(), time.process_time()
+        progress_greenlet = gevent.spawn(self._report_progress)
+        population.start_all()
+        joining_seconds = time.perf_counter() - wall_start
         gevent.sleep(scenario.settle)
         if scenario.sybils is not None:
-            population.let_sybils_in(scenario.sybils)
+            population.add_sybils(scenario.sybils)
         self._workload.warm_up()
         population.start_churn()
         traffic = population.traffic
-        self._before = (dict(traffic.requests), dict(traffic.bytes), dict(traffic.causes))
-        gevent.spawn(self._look_at_state)
+        self._traffic_at_start = (
+            dict(traffic.requests_by_rpc),
+            dict(traffic.bytes_by_rpc),
+            dict(traffic.bytes_by_purpose),
+        )
+        gevent.spawn(self._sample_periodically)
         for event in sorted(scenario.events, key=lambda each: each.at):
-            gevent.spawn_later(event.at, self._befall, event)
+            gevent.spawn_later(event.at, self._apply_event, event)
         self._workload.run()
-        ticking.kill()
-        wall = time.perf_counter() - began
+        progress_greenlet.kill()
+        wall_seconds = time.perf_counter() - wall_start
         network = self._network
-        return Result(
+        return RunResult(
             scenario=scenario,
             seed=self._seed,
             fingerprint=network.fingerprint(),
@@ -109,24 +124,24 @@ class _Run:
                 "sent": network.sent,
                 "delivered": network.delivered,
                 **{f"lost: {reason}": count for reason, count in sorted(network.lost.items())},
-                "raised": network.raised,
+                "raised": network.handler_errors,
             },
-            machine=Machine(
-                wall_seconds=wall,
-                cpu_seconds=time.process_time() - cpu,
-                joining_wall_seconds=joining,
-                packets_a_wall_second=network.delivered / wall,
-                memory_mb=_peak_memory() / 1e6,
+            machine=MachineUsage(
+                wall_seconds=wall_seconds,
+                cpu_seconds=time.process_time() - cpu_start,
+                joining_wall_seconds=joining_seconds,
+                packets_a_wall_second=network.delivered / wall_seconds,
+                memory_mb=_peak_memory_bytes() / 1e6,
             ),
         )
 
-    def _tell_progress(self) -> None:
-        end = self._scenario.ends
+    def _report_progress(self) -> None:
+        end = self._scenario.measure_end
         while True:
-            self._progress(min(virtual_now(), end), end)
-            gevent.sleep(end / _STEPS)
+            self._on_progress(min(virtual_now(), end), end)
+            gevent.sleep(end / _PROGRESS_STEPS)
 
-    def _befall(self, event: Event) -> None:
+    def _apply_event(self, event: ScenarioEvent) -> None:
         population = self._population
         if event.action == "vanish":
             population.vanish(event.share)
@@ -135,73 +150,83 @@ class _Run:
         elif event.action == "heal":
             population.heal()
         else:
-            population.pause(event.share, event.lasts)
+            population.pause(event.share, event.duration)
 
-    def _look_at_state(self) -> None:
-        step = self._scenario.duration / _SAMPLES
-        for number in range(_SAMPLES + 1):
-            gevent.sleep(max(0.0, self._scenario.begins + number * step - virtual_now()))
+    def _sample_periodically(self) -> None:
+        interval = self._scenario.duration / _SAMPLE_COUNT
+        for number in range(_SAMPLE_COUNT + 1):
+            gevent.sleep(max(0.0, self._scenario.measure_start + number * interval - virtual_now()))
             if number:
-                self._node_seconds += step * len(self._population.living)
-            if number % _HOLDINGS_EVERY == 0:
-                self._look_at_holdings()
-            self._samples.append(self._sample(number * step))
+                self._node_seconds += interval * len(self._population.live_members)
+            if number % _AUDIT_EVERY == 0:
+                self._audit_placement()
+            self._samples.append(self._take_sample(number * interval))
 
-    def _sample(self, at: float) -> Sample:
+    def _take_sample(self, at: float) -> NetworkSample:
         population = self._population
-        living = sorted(population.living, key=lambda each: each.number)
-        chosen = self._chance.sample(living, min(_LOOKED_AT, len(living)))
-        contacts = dead = known = near = hostile = 0
+        live = sorted(population.live_members, key=lambda each: each.number)
+        chosen = self._rng.sample(live, min(_SAMPLED_NODES, len(live)))
+        contacts = dead = known = neighbours = hostile = 0
         for member in chosen:
             node = member.node
             assert node is not None
             table = node.table
             contacts += len(table)
-            dead += sum(not population.is_up(contact) for contact in table)
-            hostile += sum(contact in population.gang for contact in table)
-            truth = self._neighbours(member)
-            near += len(truth)
-            known += sum(table.get(each.to_bytes(20, "big")) is not None for each in truth)
-        requests, sent, causes = self._before
+            dead += sum(not population.is_running(contact) for contact in table)
+            hostile += sum(contact in population.attackers for contact in table)
+            true_neighbours = self._true_neighbours(member)
+            neighbours += len(true_neighbours)
+            known += sum(
+                table.get(each.to_bytes(20, "big")) is not None for each in true_neighbours
+            )
+        requests_at_start, bytes_at_start, purposes_at_start = self._traffic_at_start
         traffic = population.traffic
-        return Sample(
+        return NetworkSample(
             at=at,
-            nodes=len(living),
-            came=population.came,
-            left=population.left,
+            nodes=len(live),
+            arrivals=population.arrivals,
+            departures=population.departures,
             dead_contacts=dead / max(contacts, 1),
-            neighbours=known / max(near, 1),
+            neighbours=known / max(neighbours, 1),
             hostile_contacts=hostile / max(contacts, 1),
             hostile_near_key=population.hostile_near_key(),
             contacts=contacts / max(len(chosen), 1),
-            requests={kind: n - requests.get(kind, 0) for kind, n in traffic.requests.items()},
-            bytes={kind: n - sent.get(kind, 0) for kind, n in traffic.bytes.items()},
-            causes={cause: n - causes.get(cause, 0) for cause, n in traffic.causes.items()},
-            held=self._held,
+            requests_by_rpc={
+                kind: n - requests_at_start.get(kind, 0)
+                for kind, n in traffic.requests_by_rpc.items()
+            },
+            bytes_by_rpc={
+                kind: n - bytes_at_start.get(kind, 0) for kind, n in traffic.bytes_by_rpc.items()
+            },
+            bytes_by_purpose={
+                cause: n - purposes_at_start.get(cause, 0)
+                for cause, n in traffic.bytes_by_purpose.items()
+            },
+            placement=self._placement,
         )
 
-    def _look_at_holdings(self) -> None:
+    def _audit_placement(self) -> None:
         if self._scenario.has_values:
-            self._held = look(self._population, self._workload.values, self._chance)
+            self._placement = audit(self._population, self._workload.values, self._rng)
 
-    def _neighbours(self, member: Member) -> list[int]:
+    def _true_neighbours(self, member: PopulationMember) -> list[int]:
         k = self._scenario.params.k
         return self._population.closest(member.id, member, virtual_now(), k)
 
 
-def _latency(scenario: Scenario, streams: Streams) -> Latency:
+def _latency_model(scenario: Scenario, streams: RngStreams) -> LatencyModel:
     network = scenario.network
     one_way = network.round_trip / 2
     if network.latency == "constant":
-        return Constant(one_way)
+        return ConstantLatency(one_way)
     if network.latency == "lognormal":
-        return LogNormal(streams, one_way, network.sigma)
-    return Coordinates(streams, one_way, access=min(0.005, one_way / 10))
+        return LogNormalLatency(streams, one_way, network.sigma)
+    return CoordinateLatency(streams, one_way, access_delay=min(0.005, one_way / 10))
 
 
-def _conditions(scenario: Scenario) -> Conditions:
+def _conditions(scenario: Scenario) -> NetworkConditions:
     network = scenario.network
-    return Conditions(
+    return NetworkConditions(
         loss=network.loss,
         duplication=network.duplication,
         reordering=network.reordering,
@@ -213,7 +238,7 @@ def _conditions(scenario: Scenario) -> Conditions:
 
 
 @contextmanager
-def _less_garbage_collection() -> Iterator[None]:
+def _relaxed_garbage_collection() -> Iterator[None]:
     """Thousands of nodes are much to look through, and little of it is garbage in cycles."""
     thresholds = gc.get_threshold()
     gc.collect()
@@ -225,7 +250,7 @@ def _less_garbage_collection() -> Iterator[None]:
         gc.collect()
 
 
-def _peak_memory() -> float:
+def _peak_memory_bytes() -> float:
     """Bytes of the process's memory at its peak."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -16,82 +16,90 @@ from kademlua.core.values.store import Store
 from kademlua.core.wire.bencoding import decode
 
 if TYPE_CHECKING:
-    from kademlua.storage.lmdb_store import DiskStore
+    from kademlua.storage.lmdb_store import LmdbStore
 
-FORMAT = "kademlua values"
-VERSION = 1
-_GROUP = 1_000
+EXPORT_FORMAT = "kademlua values"
+EXPORT_VERSION = 1
+_VALUES_PER_COMMIT = 1_000
 """Values in one commit."""
 
 
-class Held(NamedTuple):
+class StoredValue(NamedTuple):
     """A value that a node keeps for its owner."""
 
     key: bytes
     owner: Contact
     encoded: bytes
     """The value, bencoded."""
-    is_direct: bool
+    from_owner: bool
     """Whether its owner stored it here, or another holder handed it on."""
-    left: float
+    remaining_seconds: float
     """Seconds that it has to live; it has ended where that is no more than 0."""
 
 
-class Imported:
+class ImportResult:
     """What came of an import, so far."""
 
     def __init__(self) -> None:
-        self.taken = 0
-        self.ended = 0
+        self.imported = 0
+        self.expired = 0
         """Those whose life was over already."""
         self.refused: dict[str, int] = {}
         """Those over a bound, by reason."""
 
-    def refuse(self, reason: str, count: int = 1) -> None:
+    def count_refused(self, reason: str, count: int = 1) -> None:
         """Count some that were not taken."""
         self.refused[reason] = self.refused.get(reason, 0) + count
 
 
-def held_of(store: Store, keys: Iterable[bytes], clock: Callable[[], float]) -> Iterator[Held]:
+def stored_values(
+    store: Store, keys: Iterable[bytes], clock: Callable[[], float]
+) -> Iterator[StoredValue]:
     """The values of these keys that live."""
     for key in keys:
         for owner, entry in store.entries(key):
-            left = entry.expires - clock()
-            if left > 0:
-                yield Held(key, owner, entry.encoded, entry.is_direct, left)
+            remaining_seconds = entry.expires_at - clock()
+            if remaining_seconds > 0:
+                yield StoredValue(key, owner, entry.encoded, entry.from_owner, remaining_seconds)
 
 
-def put(store: Store, held: Held, now: float, result: Imported) -> None:
+def import_value(store: Store, stored_value: StoredValue, now: float, result: ImportResult) -> None:
     """Put a value into a store, and count what came of it; it is kept when the store says so."""
-    key, owner, encoded, is_direct, left = held
-    if left <= 0:
-        result.ended += 1
+    key, owner, encoded, from_owner, remaining_seconds = stored_value
+    if remaining_seconds <= 0:
+        result.expired += 1
         return
     try:
-        store.put(key, owner, encoded, now=now, expires=now + left, is_direct=is_direct)
+        store.put(
+            key, owner, encoded, now=now, expires_at=now + remaining_seconds, from_owner=from_owner
+        )
     except StoreRefused as refusal:
-        result.refuse(refusal.reason)
+        result.count_refused(refusal.reason)
     else:
-        result.taken += 1
+        result.imported += 1
 
 
-def lines_of(rows: Iterable[Held], wall: Callable[[], float] = time.time) -> Iterator[str]:
+def to_json_lines(
+    values: Iterable[StoredValue], wall_clock: Callable[[], float] = time.time
+) -> Iterator[str]:
     """A line that names the format, and one for each value."""
-    yield json.dumps({"format": FORMAT, "version": VERSION})
-    for key, owner, encoded, is_direct, left in rows:
+    yield json.dumps({"format": EXPORT_FORMAT, "version": EXPORT_VERSION})
+    for key, owner, encoded, from_owner, remaining_seconds in values:
         yield json.dumps(
             {
                 "key": key.hex(),
                 "owner": {"id": owner.id.hex(), "address": owner.addr, "port": owner.port},
-                "ends": round(wall() + left, 6),
-                "direct": is_direct,
+                "ends": round(wall_clock() + remaining_seconds, 6),
+                "direct": from_owner,
                 "value": base64.b64encode(encoded).decode(),
             }
         )
 
 
-def read_lines(lines: Iterable[str], wall: Callable[[], float] = time.time) -> Iterator[Held]:
-    """What ``lines_of`` made lines of. StorageError, with the number of the line, at the first
+def parse_json_lines(
+    lines: Iterable[str], wall_clock: Callable[[], float] = time.time
+) -> Iterator[StoredValue]:
+    """What ``to_json_lines`` made lines of. StorageError, with the number of the line, at the first
     one that is none of those."""
     for number, line in enumerate(lines, 1):
         try:
@@ -99,7 +107,7 @@ def read_lines(lines: Iterable[str], wall: Callable[[], float] = time.time) -> I
             if number == 1:
                 _check_format(fields)
                 continue
-            held = _held(fields, wall())
+            stored_value = _parse_value(fields, wall_clock())
         except (
             KeyError,
             TypeError,
@@ -108,48 +116,48 @@ def read_lines(lines: Iterable[str], wall: Callable[[], float] = time.time) -> I
             binascii.Error,
             RecursionError,
         ) as error:
-            what = "is no line of an export" if number > 1 else "does not begin an export"
-            raise StorageError(f"line {number} {what}: {error!r:.80}") from None
-        yield held
+            problem = "is no line of an export" if number > 1 else "does not begin an export"
+            raise StorageError(f"line {number} {problem}: {error!r:.80}") from None
+        yield stored_value
 
 
 def import_lines(
-    store: DiskStore, lines: Iterable[str], *, clock: Callable[[], float] = time.monotonic
-) -> Imported:
-    """Put what ``lines_of`` made into a store; raises as ``read_lines`` does, and what stands
-    before the line has been taken."""
-    result = Imported()
-    for held in read_lines(lines):
-        put(store, held, clock(), result)
-        if result.taken % _GROUP == 0:
-            _keep(store)
-    _keep(store)
+    store: LmdbStore, lines: Iterable[str], *, clock: Callable[[], float] = time.monotonic
+) -> ImportResult:
+    """Put what ``to_json_lines`` made into a store; raises as ``parse_json_lines`` does, and what
+    stands before the line has been taken."""
+    result = ImportResult()
+    for stored_value in parse_json_lines(lines):
+        import_value(store, stored_value, clock(), result)
+        if result.imported % _VALUES_PER_COMMIT == 0:
+            _wait_durable(store)
+    _wait_durable(store)
     return result
 
 
 def _check_format(fields: dict[str, Any]) -> None:
-    if fields["format"] != FORMAT:
+    if fields["format"] != EXPORT_FORMAT:
         raise ValueError(fields["format"])
-    if not 1 <= fields["version"] <= VERSION:
-        raise ValueError(f"version {fields['version']}, this Kademlua reads up to {VERSION}")
+    if not 1 <= fields["version"] <= EXPORT_VERSION:
+        raise ValueError(f"version {fields['version']}, this Kademlua reads up to {EXPORT_VERSION}")
 
 
-def _held(fields: dict[str, Any], now_wall: float) -> Held:
+def _parse_value(fields: dict[str, Any], wall_now: float) -> StoredValue:
     owner = fields["owner"]
     encoded = base64.b64decode(fields["value"], validate=True)
     decode(encoded)
-    return Held(
+    return StoredValue(
         from_hex(fields["key"]),
         Contact(owner["address"], owner["port"], from_hex(owner["id"])),
         encoded,
         fields["direct"] is True,
-        float(fields["ends"]) - now_wall,
+        float(fields["ends"]) - wall_now,
     )
 
 
-def _keep(store: DiskStore) -> None:
-    said: list[str | None] = []
-    store.kept(said.append)
+def _wait_durable(store: LmdbStore) -> None:
+    reasons: list[str | None] = []
+    store.when_durable(reasons.append)
     store.flush()
-    if said != [None]:
-        raise StorageError(f"the values can't be kept: {said[0]}")
+    if reasons != [None]:
+        raise StorageError(f"the values can't be kept: {reasons[0]}")

@@ -15,68 +15,72 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-_PATIENCE = 2.0
+_CHECK_TIMEOUT = 2.0
 """Seconds that a walk may take: of a file larger than it gets through in these, what it saw
 counts for the rest."""
-_CANNOT = 3
+_EXIT_NO_LMDB = 3
 # A compacting copy visits each page of each tree.
-_WALK = f"""
+_CHECK_SCRIPT = f"""
 import os, sys
 try:
     import lmdb
 except ImportError:
-    sys.exit({_CANNOT})
+    sys.exit({_EXIT_NO_LMDB})
 env = lmdb.open(sys.argv[1], subdir=False, lock=False, readonly=True, max_dbs=8)
 with open(os.devnull, "wb") as sink:
     env.copyfd(sink.fileno(), compact=True)
 """
 
 
-def why_broken(path: Path) -> str | None:
+def find_corruption(path: Path) -> str | None:
     """Walk a file; what is wrong with it, or None."""
-    command = [sys.executable, "-I", "-c", _WALK, str(path)]
+    command = [sys.executable, "-I", "-c", _CHECK_SCRIPT, str(path)]
     try:
-        done = subprocess.run(
-            command, capture_output=True, stdin=subprocess.DEVNULL, timeout=_PATIENCE, check=False
+        process = subprocess.run(
+            command,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_CHECK_TIMEOUT,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         logger.info("%s is large; not all of it was checked", path)
         return None
     except OSError:  # no process to be had: LMDB's own care has to do
         return None
-    if done.returncode in (0, _CANNOT):
+    if process.returncode in (0, _EXIT_NO_LMDB):
         return None
-    lines = done.stderr.decode(errors="replace").strip().splitlines()
+    lines = process.stderr.decode(errors="replace").strip().splitlines()
     return lines[-1].rpartition(": ")[2] if lines else "its pages are not what they should be"
 
 
-def note_left(note: Path, paths: Iterable[Path]) -> None:
+def write_clean_marker(marker: Path, paths: Iterable[Path]) -> None:
     """Write down how these files are, at a clean end."""
-    files = {path.name: mark for path in paths if (mark := _mark(path)) is not None}
+    files = {path.name: mark for path in paths if (mark := _fingerprint(path)) is not None}
     try:
-        note.write_text(json.dumps({"version": 1, "files": files}) + "\n")
+        marker.write_text(json.dumps({"version": 1, "files": files}) + "\n")
     except OSError:  # a full disk: the next start has a look instead
         pass
 
 
-def take_left(note: Path) -> dict[str, object]:
+def consume_clean_marker(marker: Path) -> dict[str, object]:
     """What was written down, which counts only once."""
     try:
-        text = note.read_text()
-        note.unlink()
+        text = marker.read_text()
+        marker.unlink()
         files = json.loads(text)["files"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return files if isinstance(files, dict) else {}
 
 
-def is_as_left(path: Path, left: dict[str, object]) -> bool:
+def is_clean(path: Path, clean_files: dict[str, object]) -> bool:
     """Whether a file is new, or as it was at the clean end."""
-    mark = _mark(path)
-    return mark is None or mark[0] == 0 or left.get(path.name) == mark
+    fingerprint = _fingerprint(path)
+    return fingerprint is None or fingerprint[0] == 0 or clean_files.get(path.name) == fingerprint
 
 
-def _mark(path: Path) -> list[int] | None:
+def _fingerprint(path: Path) -> list[int] | None:
     try:
         status = path.stat()
     except OSError:

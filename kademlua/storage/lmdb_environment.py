@@ -20,32 +20,32 @@ from kademlua.core.errors import StorageError
 Cursor: TypeAlias = "lmdb.Cursor[bytes]"
 Transaction: TypeAlias = "lmdb.Transaction[bytes]"
 
-_FIRST_MAP = 1 << 26
+_INITIAL_MAP_BYTES = 1 << 26
 _META_PAGES = 2
-_FORMAT = b"format"
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FORMAT_KEY = b"format"
+_DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 
 
-class DamagedFile(StorageError):
+class CorruptFile(StorageError):
     """The file is none of ours, or broken; ``path`` is where it is."""
 
-    def __init__(self, path: Path, why: str) -> None:
-        super().__init__(f"{path}: {why}")
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
         self.path = path
-        self.why = why
+        self.reason = reason
 
 
-class Environment:
+class LmdbEnvironment:
     """The named databases of one file."""
 
-    def __init__(self, path: Path, kind: str, version: int, names: Sequence[str]) -> None:
+    def __init__(self, path: Path, kind: str, version: int, db_names: Sequence[str]) -> None:
         """Open or make the file; DamagedFile where it is broken or foreign, StorageError where
         it is of a newer version or can't be opened.
 
         ``kind`` is what it says of itself, so that one file is not taken for another.
         """
         self.path = path
-        self._names = names
+        self._db_names = db_names
         self._label = b"kademlua %b " % kind.encode()
         self._version = version
         self._open()
@@ -53,7 +53,7 @@ class Environment:
     def _open(self) -> None:
         path = str(self.path)
         size = self.path.stat().st_size if self.path.exists() else 0
-        map_size = _FIRST_MAP
+        map_size = _INITIAL_MAP_BYTES
         while map_size < 2 * size:
             map_size *= 2
         try:
@@ -64,16 +64,16 @@ class Environment:
                 mode=0o600,
                 lock=False,
                 readahead=False,  # keys are hashes: what is beside a row is never asked next
-                max_dbs=len(self._names) + 1,
+                max_dbs=len(self._db_names) + 1,
             )
         except (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.CorruptedError) as error:
-            raise DamagedFile(self.path, _words(error)) from None
+            raise CorruptFile(self.path, _message(error)) from None
         except lmdb.Error as error:
-            raise StorageError(f"can't open {self.path}: {_words(error)}") from None
+            raise StorageError(f"can't open {self.path}: {_message(error)}") from None
         try:
             self._check_size(size)
             self._open_databases()
-            self.renew()
+            self.refresh_snapshot()
         except BaseException:
             self._env.close()
             raise
@@ -83,33 +83,35 @@ class Environment:
         pages = self._env.info()["last_pgno"] + 1
         page = self._env.stat()["psize"]
         if size and size < pages * page:
-            raise DamagedFile(self.path, f"{pages * page - size:,} bytes are missing at its end")
+            raise CorruptFile(self.path, f"{pages * page - size:,} bytes are missing at its end")
 
     def _open_databases(self) -> None:
         self._databases: dict[str, lmdb._Database] = {}
         try:
             with self._env.begin() as txn:
                 is_new = txn.stat()["entries"] == 0
-                label = None if is_new else txn.get(_FORMAT)
+                label = None if is_new else txn.get(_FORMAT_KEY)
             if not is_new:
                 self._check_label(label)
             # A handle from a transaction that only reads would end with it.
             with self._env.begin(write=True) as txn:
-                for name in self._names:
-                    self._databases[name] = self._env.open_db(name.encode(), txn=txn, create=is_new)
+                for db_name in self._db_names:
+                    self._databases[db_name] = self._env.open_db(
+                        db_name.encode(), txn=txn, create=is_new
+                    )
                 if is_new:
-                    txn.put(_FORMAT, self._label + b"%d" % self._version)
+                    txn.put(_FORMAT_KEY, self._label + b"%d" % self._version)
         except (lmdb.CorruptedError, lmdb.NotFoundError, lmdb.IncompatibleError) as error:
-            raise DamagedFile(self.path, _words(error)) from None
+            raise CorruptFile(self.path, _message(error)) from None
         except (lmdb.PageNotFoundError, lmdb.BadDbiError, lmdb.BadTxnError) as error:
-            raise DamagedFile(self.path, _words(error)) from None
+            raise CorruptFile(self.path, _message(error)) from None
         except lmdb.Error as error:
-            raise StorageError(f"can't open {self.path}: {_words(error)}") from None
+            raise StorageError(f"can't open {self.path}: {_message(error)}") from None
 
     def _check_label(self, label: bytes | None) -> None:
         digits = (label or b"").removeprefix(self._label)
         if label is None or digits == label or not digits.isdigit():
-            raise DamagedFile(self.path, "not a file of Kademlua's, or of another kind")
+            raise CorruptFile(self.path, "not a file of Kademlua's, or of another kind")
         if int(digits) > self._version:
             raise StorageError(
                 f"{self.path} has format {int(digits)}, this Kademlua reads up to {self._version}"
@@ -117,7 +119,7 @@ class Environment:
 
     # Reading: what the last commit left.
 
-    def renew(self) -> None:
+    def refresh_snapshot(self) -> None:
         """See what was committed since."""
         self._snapshot: Transaction = self._env.begin()
         self.cursors: dict[str, Cursor] = {
@@ -125,19 +127,21 @@ class Environment:
         }
         """One by database; it holds no place from one use to the next."""
 
-    def get(self, name: str, row: bytes) -> bytes | None:
+    def get(self, db_name: str, row_key: bytes) -> bytes | None:
         """What stands in a row."""
-        return self._snapshot.get(row, db=self._databases[name])
+        return self._snapshot.get(row_key, db=self._databases[db_name])
 
     # Writing.
 
-    def begin(self, fill: Callable[[Transaction, dict[str, lmdb._Database]], None]) -> Transaction:
-        """A transaction that ``fill`` wrote its rows into, ready to be committed; where the
-        map is too small it grows, and ``fill`` is called again."""
+    def prepare(
+        self, write: Callable[[Transaction, dict[str, lmdb._Database]], None]
+    ) -> Transaction:
+        """A transaction that ``write`` wrote its rows into, ready to be committed; where the
+        map is too small it grows, and ``write`` is called again."""
         while True:
             txn: Transaction = self._env.begin(write=True)
             try:
-                fill(txn, self._databases)
+                write(txn, self._databases)
             except lmdb.MapFullError:
                 txn.abort()
                 self.grow()
@@ -147,41 +151,41 @@ class Environment:
             else:
                 return txn
 
-    def release(self) -> None:
-        """Let go of the snapshot, before it grows too old; ``renew`` takes a new one."""
+    def drop_snapshot(self) -> None:
+        """Let go of the snapshot, before it grows too old; ``refresh_snapshot`` takes a new one."""
         self._snapshot.abort()
 
     def grow(self) -> None:
         """Double the map; while nobody writes."""
-        self.release()
+        self.drop_snapshot()
         self._env.set_mapsize(2 * self._env.info()["map_size"])
-        self.renew()
+        self.refresh_snapshot()
 
     def reopen(self) -> None:
         """Begin anew with what was committed, after LMDB gave up on the file."""
-        self.release()
+        self.drop_snapshot()
         self._env.close()
         self._open()
 
     def close(self) -> None:
         """Close the file; what was not committed is gone."""
-        self.release()
+        self.drop_snapshot()
         self._env.close()
 
 
-def _words(error: lmdb.Error) -> str:
+def _message(error: lmdb.Error) -> str:
     """LMDB's words without the name of its function."""
     return str(error).rpartition(": ")[2] or type(error).__name__
 
 
-def why_lost(path: Path, error: Exception) -> str:
+def failure_reason(path: Path, error: Exception) -> str:
     """Why a commit failed, in words that may go to a peer."""
     try:
-        room = os.statvfs(path.parent)
+        filesystem = os.statvfs(path.parent)
         # LMDB calls a write cut short by a full disk an I/O error.
-        is_full = room.f_bavail * room.f_frsize < 1 << 20
+        is_full = filesystem.f_bavail * filesystem.f_frsize < 1 << 20
     except OSError:
         is_full = False
-    if is_full or any(os.strerror(code) in str(error) for code in _FULL):
+    if is_full or any(os.strerror(code) in str(error) for code in _DISK_FULL_ERRNOS):
         return "the disk is full"
     return "the disk can't be written"

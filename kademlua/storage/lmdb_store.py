@@ -14,38 +14,39 @@ from pathlib import Path
 from kademlua.core.contact import Contact
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.params import Params
-from kademlua.core.values.store import ONE_ENTRY, Entry, address_of, check_bounds
-from kademlua.storage.group_commit import Ledger
-from kademlua.storage.lmdb_environment import Environment
+from kademlua.core.values.store import ENTRY_UNIT, StoreEntry, check_quotas, quota_key
+from kademlua.storage.group_commit import WriteBuffer
+from kademlua.storage.lmdb_environment import LmdbEnvironment
 from kademlua.storage.row_format import (
-    VERSION,
-    Counts,
-    Record,
-    encoded_size,
-    end_row,
-    micros,
+    FORMAT_VERSION,
+    StoreCounts,
+    ValueRow,
+    expiry_row_key,
     pack_counts,
-    pack_number,
-    pack_record,
-    read_counts,
-    read_end_row,
-    read_number,
-    read_record,
+    pack_usage,
+    pack_value_row,
+    split_expiry_row_key,
+    to_microseconds,
+    unpack_counts,
+    unpack_usage,
+    unpack_value_row,
+    value_size,
 )
 
-_COUNTS = b"counts"
-_NODE_ID = b"id"
+_COUNTS_KEY = b"counts"
+_NODE_ID_KEY = b"id"
 _NEVER = 1 << 64
-_SWEEP = 5_000
+_EXPIRY_BATCH = 5_000
 """Values forgotten in one go, at most: after a long sleep it may be millions that ended."""
-_SWEEP_BESIDE = 100
+_EXPIRY_BATCH_ON_PUT = 100
 """The same, beside a store."""
-_KEYS = 1_000
+_KEYS_PER_READ = 1_000
 """Keys that are read at a time."""
 
 
-class DiskStore:
-    """One value per owner and key, bounded like a ``DataStore``; ``kept`` once committed."""
+class LmdbStore:
+    """One value per owner and key, bounded like a ``MemoryStore``; ``when_durable`` once
+    committed."""
 
     is_durable = True
 
@@ -55,43 +56,45 @@ class DiskStore:
         params: Params,
         *,
         clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        wall_clock: Callable[[], float] = time.time,
         in_background: bool = True,
     ) -> None:
-        """Open or make the file; raises as ``Environment`` does.
+        """Open or make the file; raises as ``LmdbEnvironment`` does.
 
-        ``clock`` is that of the node, ``wall`` gives seconds since 1970. Without
-        ``in_background``, nothing is committed but by ``kept``, ``flush`` and ``close``.
+        ``clock`` is that of the node, ``wall_clock`` gives seconds since 1970. Without
+        ``in_background``, nothing is committed but by ``when_durable``, ``flush`` and ``close``.
         """
-        names = ("values", "ends", "addresses", "meta")
-        environment = Environment(path, "values", VERSION, names)
+        db_names = ("values", "ends", "addresses", "meta")
+        environment = LmdbEnvironment(path, "values", FORMAT_VERSION, db_names)
         self._environment = environment
-        self._ledger = ledger = Ledger(
-            environment, grouped="values", group_bytes=ID_BYTES, in_background=in_background
+        self._write_buffer = write_buffer = WriteBuffer(
+            environment, prefix_db="values", prefix_bytes=ID_BYTES, in_background=in_background
         )
-        ledger.before_commit = self._note_counts
-        ledger.after_commit = self._committed
+        write_buffer.before_commit = self._persist_counts
+        write_buffer.after_commit = self._on_commit
         self._params = params
         self._clock = clock
-        self._read_counts()
+        self._load_counts()
         # Where the clock was set back, time went on from where it was: no life grows longer.
-        self._offset = max(wall(), self._counts_latest / 1e6) - clock()
+        self._wall_offset = max(wall_clock(), self._latest_us / 1e6) - clock()
 
-    def _read_counts(self) -> None:
-        counts = read_counts(self._environment.get("meta", _COUNTS))
-        self._entries, self._bytes, self._order, self._counts_latest = counts
-        self._find_due()
+    def _load_counts(self) -> None:
+        counts = unpack_counts(self._environment.get("meta", _COUNTS_KEY))
+        self._entry_count, self._stored_bytes, self._sequence, self._latest_us = counts
+        self._refresh_next_expiry()
 
-    def _find_due(self) -> None:
+    def _refresh_next_expiry(self) -> None:
         """The earliest end there may be, in µs, and where in ``ends`` to begin next time."""
-        self._swept = b""
+        self._scan_from = b""
         cursor = self._environment.cursors["ends"]
-        self._due_on_disk = read_end_row(cursor.key())[0] if cursor.first() else _NEVER
-        self._due_pending = min(
+        self._next_expiry_on_disk = (
+            split_expiry_row_key(cursor.key())[0] if cursor.first() else _NEVER
+        )
+        self._next_expiry_pending = min(
             (
-                read_end_row(row)[0]
-                for batch in self._ledger.batches
-                for row, data in batch.rows.get("ends", {}).items()
+                split_expiry_row_key(row)[0]
+                for batch in self._write_buffer.batches
+                for row, data in batch.changes.get("ends", {}).items()
                 if data is not None
             ),
             default=_NEVER,
@@ -99,47 +102,47 @@ class DiskStore:
 
     # Its life.
 
-    def kept(self, callback: Callable[[str | None], None]) -> None:
+    def when_durable(self, callback: Callable[[str | None], None]) -> None:
         """Call back once all that was put so far is committed, or lost: then with the reason."""
-        self._ledger.kept(callback)
+        self._write_buffer.when_durable(callback)
 
     def flush(self) -> None:
         """Block until all that was put so far is committed or lost."""
-        self._ledger.flush()
+        self._write_buffer.flush()
 
     def close(self) -> None:
         """Commit what is left and close the file."""
-        self._ledger.close()
+        self._write_buffer.close()
 
-    def _note_counts(self) -> None:
-        self._counts_latest = max(self._counts_latest, self._micros(self._clock()))
-        counts = Counts(self._entries, self._bytes, self._order, self._counts_latest)
-        self._ledger.put("meta", _COUNTS, pack_counts(counts))
+    def _persist_counts(self) -> None:
+        self._latest_us = max(self._latest_us, self._to_wall_us(self._clock()))
+        counts = StoreCounts(self._entry_count, self._stored_bytes, self._sequence, self._latest_us)
+        self._write_buffer.put("meta", _COUNTS_KEY, pack_counts(counts))
 
-    def _committed(self, is_well: bool) -> None:
-        if is_well:
-            self._find_due()
+    def _on_commit(self, succeeded: bool) -> None:
+        if succeeded:
+            self._refresh_next_expiry()
         else:
-            self._read_counts()
+            self._load_counts()
 
     @property
     def node_id(self) -> bytes | None:
         """The id of the node whose store it is, where it was told."""
-        return self._ledger.get("meta", _NODE_ID)
+        return self._write_buffer.get("meta", _NODE_ID_KEY)
 
     @node_id.setter
     def node_id(self, node_id: bytes) -> None:
-        self._ledger.put("meta", _NODE_ID, node_id)
+        self._write_buffer.put("meta", _NODE_ID_KEY, node_id)
 
     # What a node asks of a store.
 
     def __len__(self) -> int:
-        return self._entries
+        return self._entry_count
 
     @property
     def stored_bytes(self) -> int:
         """Bytes of all values, bencoded."""
-        return self._bytes
+        return self._stored_bytes
 
     def put(
         self,
@@ -148,210 +151,218 @@ class DiskStore:
         encoded: bytes,
         *,
         now: float,
-        expires: float,
+        expires_at: float,
         overwrite: bool = False,
-        is_direct: bool = True,
+        from_owner: bool = True,
     ) -> None:
-        """As ``DataStore.put``; it counts as kept only when ``kept`` says so."""
-        time_now, ends = self._micros(now), self._micros(expires)
-        if time_now >= self._due_on_disk or time_now >= self._due_pending:
-            self._sweep(time_now, _SWEEP_BESIDE)
-        row = key + owner.packed
-        data = self._ledger.get("values", row)
-        former = read_record(row, data) if data is not None else None
-        if former is not None and not is_direct and (former.is_direct or former.ends >= ends):
-            renewed = former._replace(given=time_now)
-            self._ledger.put("values", row, pack_record(row, renewed))
+        """As ``MemoryStore.put``; it counts as kept only when ``when_durable`` says so."""
+        now_us, expires_at_us = self._to_wall_us(now), self._to_wall_us(expires_at)
+        if now_us >= self._next_expiry_on_disk or now_us >= self._next_expiry_pending:
+            self._expire_batch(now_us, _EXPIRY_BATCH_ON_PUT)
+        row_key = key + owner.compact
+        data = self._write_buffer.get("values", row_key)
+        previous = unpack_value_row(row_key, data) if data is not None else None
+        if (
+            previous is not None
+            and not from_owner
+            and (previous.from_owner or previous.expires_at_us >= expires_at_us)
+        ):
+            refreshed = previous._replace(received_at_us=now_us)
+            self._write_buffer.put("values", row_key, pack_value_row(row_key, refreshed))
             return
-        leaving = {} if data is None else {row: data}
+        replaced = {} if data is None else {row_key: data}
         if overwrite and self._params.overwrite_drops_others:
-            leaving = self._ledger.group(key)
-        address = address_of(owner)
-        check_bounds(
+            replaced = self._write_buffer.rows_with_prefix(key)
+        address = quota_key(owner)
+        check_quotas(
             self._params,
             len(encoded),
-            self._entries - len(leaving),
-            self._ledger.count_group(key) - len(leaving),
-            self._bytes - sum(map(encoded_size, leaving.values())),
-            read_number(self._ledger.get("addresses", address))
+            self._entry_count - len(replaced),
+            self._write_buffer.count_prefix(key) - len(replaced),
+            self._stored_bytes - sum(map(value_size, replaced.values())),
+            unpack_usage(self._write_buffer.get("addresses", address))
             - sum(
-                encoded_size(each) + ONE_ENTRY
-                for gone, each in leaving.items()
-                if address_of_row(gone) == address
+                value_size(each) + ENTRY_UNIT
+                for gone, each in replaced.items()
+                if quota_key_of_row(gone) == address
             ),
         )
-        for gone, each in leaving.items():
-            self._drop(gone, each)
-        self._order += 1
-        record = Record(self._order, ends, time_now, is_direct, encoded)
-        self._ledger.put("values", row, pack_record(row, record))
-        self._ledger.put("ends", end_row(ends, row), b"")
-        self._due_pending = min(self._due_pending, ends)
-        self._count(row, 1, len(encoded))
+        for replaced_key, each in replaced.items():
+            self._delete_row(replaced_key, each)
+        self._sequence += 1
+        value_row = ValueRow(self._sequence, expires_at_us, now_us, from_owner, encoded)
+        self._write_buffer.put("values", row_key, pack_value_row(row_key, value_row))
+        self._write_buffer.put("ends", expiry_row_key(expires_at_us, row_key), b"")
+        self._next_expiry_pending = min(self._next_expiry_pending, expires_at_us)
+        self._adjust_counts(row_key, 1, len(encoded))
 
-    def get(self, key: bytes, howmany: int, now: float) -> list[bytes]:
-        """Up to ``howmany`` bencoded values of a key, the owner that stored last first."""
-        if howmany <= 0:
+    def get(self, key: bytes, limit: int, now: float) -> list[bytes]:
+        """Up to ``limit`` bencoded values of a key, the owner that stored last first."""
+        if limit <= 0:
             return []
-        rows = self._ledger.group(key)
+        rows = self._write_buffer.rows_with_prefix(key)
         if not rows:
             return []
-        time_now = self._micros(now)
-        living = []
-        for row, data in rows.items():
-            record = read_record(row, data)
-            if record is None:
-                self._drop(row, data)
-            elif record.ends > time_now:
-                living.append(record)
-        if len(living) > 1:
-            living.sort(reverse=True)
-        return [record.encoded for record in living[:howmany]]
+        now_us = self._to_wall_us(now)
+        live_rows = []
+        for row_key, data in rows.items():
+            value_row = unpack_value_row(row_key, data)
+            if value_row is None:
+                self._delete_row(row_key, data)
+            elif value_row.expires_at_us > now_us:
+                live_rows.append(value_row)
+        if len(live_rows) > 1:
+            live_rows.sort(reverse=True)
+        return [record.encoded for record in live_rows[:limit]]
 
-    def entries(self, key: bytes) -> list[tuple[Contact, Entry]]:
+    def entries(self, key: bytes) -> list[tuple[Contact, StoreEntry]]:
         """All values of a key with their owners; those over, but not yet gone, too."""
         return [
             (
-                Contact.unpack(row[ID_BYTES:]),
-                Entry(
+                Contact.from_compact(row[ID_BYTES:]),
+                StoreEntry(
                     record.encoded,
-                    self._seconds(record.ends),
-                    record.is_direct,
-                    self._seconds(record.given),
+                    self._to_clock_seconds(record.expires_at_us),
+                    record.from_owner,
+                    self._to_clock_seconds(record.received_at_us),
                 ),
             )
-            for row, record in sorted(self._records(key), key=lambda each: each[1].order)
+            for row, record in sorted(self._value_rows(key), key=lambda each: each[1].sequence)
         ]
 
     def keys(self) -> Iterator[bytes]:
         """The keys under which something is stored; those that come or go meanwhile may be
         among them or not."""
-        last = b""
-        while found := self._keys_after(last):
+        last_key = b""
+        while found := self._keys_after(last_key):
             yield from found
-            last = found[-1]
+            last_key = found[-1]
 
     def remove(self, key: bytes, owner: Contact) -> bool:
         """Forget an owner's value; whether there was one."""
-        row = key + owner.packed
-        data = self._ledger.get("values", row)
+        row_key = key + owner.compact
+        data = self._write_buffer.get("values", row_key)
         if data is None:
             return False
-        self._drop(row, data)
+        self._delete_row(row_key, data)
         return True
 
     def expire(self, now: float) -> int:
         """Forget what has ended by ``now``, up to some thousand; how many values that were."""
-        return self._sweep(self._micros(now), _SWEEP)
+        return self._expire_batch(self._to_wall_us(now), _EXPIRY_BATCH)
 
     def next_expiry(self) -> float | None:
         """The earliest time at which ``expire`` may have something to do."""
-        due = min(self._due_on_disk, self._due_pending)
-        return None if due == _NEVER else self._seconds(due)
+        next_us = min(self._next_expiry_on_disk, self._next_expiry_pending)
+        return None if next_us == _NEVER else self._to_clock_seconds(next_us)
 
     # Within.
 
-    def _micros(self, now: float) -> int:
-        when = (now + self._offset) * 1e6
-        return int(when + 0.5) if 0 <= when < 1e18 else micros(when / 1e6)
+    def _to_wall_us(self, now: float) -> int:
+        wall_us = (now + self._wall_offset) * 1e6
+        return int(wall_us + 0.5) if 0 <= wall_us < 1e18 else to_microseconds(wall_us / 1e6)
 
-    def _seconds(self, when: int) -> float:
-        return when / 1e6 - self._offset
+    def _to_clock_seconds(self, wall_us: int) -> float:
+        return wall_us / 1e6 - self._wall_offset
 
-    def _records(self, key: bytes) -> list[tuple[bytes, Record]]:
+    def _value_rows(self, key: bytes) -> list[tuple[bytes, ValueRow]]:
         """The records of a key; one that is damaged goes."""
         found = []
-        for row, data in self._ledger.group(key).items():
-            record = read_record(row, data)
-            if record is not None:
-                found.append((row, record))
+        for row_key, data in self._write_buffer.rows_with_prefix(key).items():
+            value_row = unpack_value_row(row_key, data)
+            if value_row is not None:
+                found.append((row_key, value_row))
             else:
-                self._drop(row, data)
+                self._delete_row(row_key, data)
         return found
 
-    def _keys_after(self, last: bytes) -> list[bytes]:
+    def _keys_after(self, after_key: bytes) -> list[bytes]:
         """Some keys, sorted, beginning behind the last one; none where there are no more."""
         found: set[bytes] = set()
-        group = last
+        last_read = after_key
         cursor = self._environment.cursors["values"]
-        while len(found) < _KEYS:
+        while len(found) < _KEYS_PER_READ:
             # No row of a key is as long as this, and none of the next key comes before it.
-            if not cursor.set_range(group + b"\xff" * 64 if group else b""):
+            if not cursor.set_range(last_read + b"\xff" * 64 if last_read else b""):
                 break
-            group = cursor.key()[:ID_BYTES]
-            found.add(group)
-        is_all = len(found) < _KEYS
-        for batch in self._ledger.batches:
-            for key in batch.groups:
-                if key > last and (is_all or key <= group):
+            last_read = cursor.key()[:ID_BYTES]
+            found.add(last_read)
+        is_complete = len(found) < _KEYS_PER_READ
+        for batch in self._write_buffer.batches:
+            for key in batch.row_keys_by_prefix:
+                if key > after_key and (is_complete or key <= last_read):
                     found.add(key)
-        changed = set().union(*(batch.groups for batch in self._ledger.batches))
-        there = [key for key in found if key not in changed or self._ledger.count_group(key)]
-        if not there and not is_all:
-            return self._keys_after(group)
-        return sorted(there)
+        changed_keys = set().union(
+            *(batch.row_keys_by_prefix for batch in self._write_buffer.batches)
+        )
+        existing = [
+            key for key in found if key not in changed_keys or self._write_buffer.count_prefix(key)
+        ]
+        if not existing and not is_complete:
+            return self._keys_after(last_read)
+        return sorted(existing)
 
-    def _sweep(self, time_now: int, most: int) -> int:
-        """Forget what has ended, up to ``most`` values of those on disk."""
-        gone = rows = 0
-        if self._due_pending <= time_now:
-            gone += self._sweep_pending(time_now)
+    def _expire_batch(self, now_us: int, max_rows: int) -> int:
+        """Forget what has ended, up to ``max_rows`` values of those on disk."""
+        expired_count = scanned_count = 0
+        if self._next_expiry_pending <= now_us:
+            expired_count += self._expire_pending(now_us)
         cursor = self._environment.cursors["ends"]
-        while self._due_on_disk <= time_now and rows < most:
-            rows += 1
-            if not cursor.set_range(self._swept):
-                self._due_on_disk = _NEVER
+        while self._next_expiry_on_disk <= now_us and scanned_count < max_rows:
+            scanned_count += 1
+            if not cursor.set_range(self._scan_from):
+                self._next_expiry_on_disk = _NEVER
                 break
-            row = cursor.key()
-            self._due_on_disk = read_end_row(row)[0]
-            if self._due_on_disk <= time_now:
-                gone += self._end(row)
-                self._swept = row + b"\0"
-        return gone
+            row_key = cursor.key()
+            self._next_expiry_on_disk = split_expiry_row_key(row_key)[0]
+            if self._next_expiry_on_disk <= now_us:
+                expired_count += self._expire_row(row_key)
+                self._scan_from = row_key + b"\0"
+        return expired_count
 
-    def _sweep_pending(self, time_now: int) -> int:
-        gone = 0
-        due = _NEVER
-        for batch in list(self._ledger.batches):
-            for row, data in list(batch.rows.get("ends", {}).items()):
-                if data is None or self._ledger.get("ends", row) is None:
+    def _expire_pending(self, now_us: int) -> int:
+        expired_count = 0
+        next_us = _NEVER
+        for batch in list(self._write_buffer.batches):
+            for row_key, data in list(batch.changes.get("ends", {}).items()):
+                if data is None or self._write_buffer.get("ends", row_key) is None:
                     continue
-                ends, _ = read_end_row(row)
-                if ends <= time_now:
-                    gone += self._end(row)
+                expires_at_us, _ = split_expiry_row_key(row_key)
+                if expires_at_us <= now_us:
+                    expired_count += self._expire_row(row_key)
                 else:
-                    due = min(due, ends)
-        self._due_pending = due
-        return gone
+                    next_us = min(next_us, expires_at_us)
+        self._next_expiry_pending = next_us
+        return expired_count
 
-    def _end(self, row: bytes) -> int:
+    def _expire_row(self, row_key: bytes) -> int:
         """A row of ``ends`` is due: forget its value, unless that has another end by now."""
-        ends, value_row = read_end_row(row)
-        data = self._ledger.get("values", value_row)
-        record = read_record(value_row, data) if data is not None else None
-        if data is None or (record is not None and record.ends != ends):
-            self._ledger.put("ends", row, None)
+        expires_at_us, value_row_key = split_expiry_row_key(row_key)
+        data = self._write_buffer.get("values", value_row_key)
+        value_row = unpack_value_row(value_row_key, data) if data is not None else None
+        if data is None or (value_row is not None and value_row.expires_at_us != expires_at_us):
+            self._write_buffer.put("ends", row_key, None)
             return 0
-        self._drop(value_row, data)
-        self._ledger.put("ends", row, None)
+        self._delete_row(value_row_key, data)
+        self._write_buffer.put("ends", row_key, None)
         return 1
 
-    def _drop(self, row: bytes, data: bytes) -> None:
-        record = read_record(row, data)
-        if record is not None:
-            self._ledger.put("ends", end_row(record.ends, row), None)
-        self._ledger.put("values", row, None)
-        self._count(row, -1, -encoded_size(data))
+    def _delete_row(self, row_key: bytes, data: bytes) -> None:
+        value_row = unpack_value_row(row_key, data)
+        if value_row is not None:
+            self._write_buffer.put("ends", expiry_row_key(value_row.expires_at_us, row_key), None)
+        self._write_buffer.put("values", row_key, None)
+        self._adjust_counts(row_key, -1, -value_size(data))
 
-    def _count(self, row: bytes, entries: int, stored: int) -> None:
-        self._entries += entries
-        self._bytes += stored
-        address = address_of_row(row)
-        number = read_number(self._ledger.get("addresses", address))
-        number += entries * ONE_ENTRY + stored
-        self._ledger.put("addresses", address, pack_number(number) if number > 0 else None)
+    def _adjust_counts(self, row_key: bytes, entries: int, stored_bytes: int) -> None:
+        self._entry_count += entries
+        self._stored_bytes += stored_bytes
+        address = quota_key_of_row(row_key)
+        usage = unpack_usage(self._write_buffer.get("addresses", address))
+        usage += entries * ENTRY_UNIT + stored_bytes
+        self._write_buffer.put("addresses", address, pack_usage(usage) if usage > 0 else None)
 
 
-def address_of_row(row: bytes) -> bytes:
+def quota_key_of_row(row_key: bytes) -> bytes:
     """The address of the owner in a row of ``values``."""
-    return row[2 * ID_BYTES : -2][:8]
+    return row_key[2 * ID_BYTES : -2][:8]

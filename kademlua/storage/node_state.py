@@ -18,19 +18,19 @@ from kademlua.core.ids import is_id
 from kademlua.core.params import Params
 from kademlua.node.node import Node
 from kademlua.storage.data_directory import DataDirectory
-from kademlua.storage.group_commit import Ledger
-from kademlua.storage.lmdb_environment import Environment
-from kademlua.storage.lmdb_store import DiskStore
-from kademlua.storage.publication_store import Publications
-from kademlua.storage.row_format import VERSION
+from kademlua.storage.group_commit import WriteBuffer
+from kademlua.storage.lmdb_environment import LmdbEnvironment
+from kademlua.storage.lmdb_store import LmdbStore
+from kademlua.storage.publication_store import LmdbPublicationStore
+from kademlua.storage.row_format import FORMAT_VERSION
 
 logger = logging.getLogger(__name__)
 
-SAVE_EVERY = 180.0
+AUTOSAVE_INTERVAL = 180.0
 """Seconds between two times of saving the contacts."""
-_CONTACTS = 64
+_MAX_SAVED_CONTACTS = 64
 """Contacts that are saved, at most."""
-_ID = b"id"
+_ID_KEY = b"id"
 
 
 class NodeState:
@@ -42,61 +42,61 @@ class NodeState:
         params: Params,
         *,
         clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        wall_clock: Callable[[], float] = time.time,
         in_background: bool = True,
-        is_wary: bool = True,
+        verify_unclean: bool = True,
     ) -> None:
         """Open or make the directory; StorageError where that can't be, or another process has
         it. What is damaged in it is moved aside, with a warning in the log; where not
-        ``is_wary``, only what shows at once."""
+        ``verify_unclean``, only what shows at once."""
         self.path = path
         """The directory."""
         with ExitStack() as undo:
-            directory = DataDirectory(path, is_wary=is_wary)
+            directory = DataDirectory(path, verify_unclean=verify_unclean)
             undo.callback(directory.close)
             self.store = directory.open(
                 "values.lmdb",
-                lambda at: DiskStore(
-                    at, params, clock=clock, wall=wall, in_background=in_background
+                lambda at: LmdbStore(
+                    at, params, clock=clock, wall_clock=wall_clock, in_background=in_background
                 ),
                 "the values of others",
             )
             """The values that the node keeps for the network."""
             undo.callback(self.store.close)
-            self._ledger = Ledger(
+            self._write_buffer = WriteBuffer(
                 directory.open(
                     "node.lmdb",
-                    lambda at: Environment(
-                        at, "node", VERSION, ("meta", "contacts", "publications")
+                    lambda at: LmdbEnvironment(
+                        at, "node", FORMAT_VERSION, ("meta", "contacts", "publications")
                     ),
                     "its contacts and publications",
                 ),
                 in_background=in_background,
             )
-            undo.callback(self._ledger.close)
-            self.publications = Publications(self._ledger)
+            undo.callback(self._write_buffer.close)
+            self.publications = LmdbPublicationStore(self._write_buffer)
             """What the node publishes."""
-            self._end = undo.pop_all()
-        self._saver: Greenlet[..., None] | None = None
+            self._cleanup = undo.pop_all()
+        self._autosaver: Greenlet[..., None] | None = None
 
     @property
     def id(self) -> bytes | None:
         """The node's id; None before it has one. It stands in both files, so that none of them
         takes it along when it breaks."""
-        for found in (self._ledger.get("meta", _ID), self.store.node_id):
-            if found is not None and is_id(found):
-                return found
+        for saved_id in (self._write_buffer.get("meta", _ID_KEY), self.store.node_id):
+            if saved_id is not None and is_id(saved_id):
+                return saved_id
         return None
 
-    def keep_id(self, node_id: bytes) -> None:
+    def persist_id(self, node_id: bytes) -> None:
         """Be this node from now on; StorageError where that can't be kept."""
         failures: list[str | None] = []
-        if self._ledger.get("meta", _ID) != node_id:
-            self._ledger.put("meta", _ID, node_id)
-            self._ledger.kept(failures.append)
+        if self._write_buffer.get("meta", _ID_KEY) != node_id:
+            self._write_buffer.put("meta", _ID_KEY, node_id)
+            self._write_buffer.when_durable(failures.append)
         if self.store.node_id != node_id:
             self.store.node_id = node_id
-            self.store.kept(failures.append)
+            self.store.when_durable(failures.append)
         self.flush()
         for reason in failures:
             if reason is not None:
@@ -108,11 +108,11 @@ class NodeState:
     def contacts(self) -> list[Contact]:
         """The contacts that were saved, the one heard from last first."""
         found = []
-        for _, data in sorted(self._ledger.rows("contacts").items()):
-            packed = data[4:]
+        for _, data in sorted(self._write_buffer.all_rows("contacts").items()):
+            compact = data[4:]
             try:
-                if data[:4] == _checksum(packed):
-                    found.append(Contact.unpack(packed))
+                if data[:4] == _checksum(compact):
+                    found.append(Contact.from_compact(compact))
             except WireError:
                 pass
         return found
@@ -120,44 +120,44 @@ class NodeState:
     def save_contacts(self, contacts: Iterable[Contact]) -> None:
         """Keep these contacts, in place of those saved before; of many the first ones."""
         rows = {
-            number.to_bytes(2, "big"): _checksum(contact.packed) + contact.packed
-            for number, contact in zip(range(_CONTACTS), contacts, strict=False)
+            number.to_bytes(2, "big"): _checksum(contact.compact) + contact.compact
+            for number, contact in zip(range(_MAX_SAVED_CONTACTS), contacts, strict=False)
         }
-        former = self._ledger.rows("contacts")
-        for row in former.keys() | rows.keys():
-            if former.get(row) != rows.get(row):
-                self._ledger.put("contacts", row, rows.get(row))
+        previous = self._write_buffer.all_rows("contacts")
+        for row_key in previous.keys() | rows.keys():
+            if previous.get(row_key) != rows.get(row_key):
+                self._write_buffer.put("contacts", row_key, rows.get(row_key))
 
-    def save_contacts_of(self, node: Node) -> None:
+    def save_table(self, node: Node) -> None:
         """Keep the contacts in a node's table; where it knows none, those of before stay."""
         table = node.table
-        contacts = sorted(table, key=lambda each: -getattr(table.get(each.id), "heard", 0.0))
+        contacts = sorted(table, key=lambda each: -getattr(table.get(each.id), "last_seen", 0.0))
         if contacts:
             self.save_contacts(contacts)
 
-    def attend(self, node: Node) -> None:
+    def start_autosave(self, node: Node) -> None:
         """From now on until ``close``, save the node's contacts every now and then."""
-        self._saver = gevent.spawn(self._save_now_and_then, node)
+        self._autosaver = gevent.spawn(self._run_autosave, node)
 
-    def _save_now_and_then(self, node: Node) -> None:
+    def _run_autosave(self, node: Node) -> None:
         while True:
-            gevent.sleep(SAVE_EVERY)
-            self.save_contacts_of(node)
+            gevent.sleep(AUTOSAVE_INTERVAL)
+            self.save_table(node)
 
     # The end.
 
     def flush(self) -> None:
         """Block until everything so far is on disk or lost."""
-        self._ledger.flush()
+        self._write_buffer.flush()
         self.store.flush()
 
     def close(self) -> None:
         """Put on disk what is not there yet, and let others have the directory. Idempotent."""
-        if self._saver is not None:
-            self._saver.kill()
-            self._saver = None
-        self._end.close()
+        if self._autosaver is not None:
+            self._autosaver.kill()
+            self._autosaver = None
+        self._cleanup.close()
 
 
-def _checksum(packed: bytes) -> bytes:
-    return crc32(packed).to_bytes(4, "big")
+def _checksum(compact: bytes) -> bytes:
+    return crc32(compact).to_bytes(4, "big")

@@ -9,33 +9,35 @@ import gevent
 
 from kademlua.swarm.members import Members, SwarmRefusal
 
-_AWAY = 0.1
+_DOWNTIME_RATIO = 0.1
 """How long a dead node stays away on average, as a share of the median of a session."""
-_IDLE = 1.0
+_IDLE_SECONDS = 1.0
 
 
-def churn(members: Members, median: float) -> None:
-    """Let nodes die so that half of all sessions last longer than ``median`` seconds; after each
-    another comes. Never returns.
+def run_churn(members: Members, median_seconds: float) -> None:
+    """Let nodes die so that half of all sessions last longer than ``median_seconds`` seconds;
+    after each another comes. Never returns.
 
     Sessions are exponential, so it is the same which of the nodes dies next.
     """
     rng = random.SystemRandom()
     while True:
-        living = members.joined
-        if living == 0:
-            gevent.sleep(_IDLE)
+        joined_count = members.joined_count
+        if joined_count == 0:
+            gevent.sleep(_IDLE_SECONDS)
             continue
-        gevent.sleep(rng.expovariate(living * math.log(2) / median))
+        gevent.sleep(rng.expovariate(joined_count * math.log(2) / median_seconds))
         try:
             members.kill()
         except SwarmRefusal:
             continue
-        gevent.spawn_later(rng.expovariate(1 / (_AWAY * median)), _come, members)
+        gevent.spawn_later(
+            rng.expovariate(1 / (_DOWNTIME_RATIO * median_seconds)), _start_one, members
+        )
 
 
-def _come(members: Members) -> None:
+def _start_one(members: Members) -> None:
     try:
-        members.join()
+        members.start()
     except SwarmRefusal:  # somebody else was quicker
         pass

@@ -10,54 +10,58 @@ import gevent
 from gevent import Greenlet
 
 from kademlua.node.node import Node
-from kademlua.swarm.event_recorder import Teller
+from kademlua.swarm.event_recorder import EventRecorder
 from kademlua.swarm.members import Members
-from kademlua.swarm.plan import Command, Report
+from kademlua.swarm.plan import WorkerCommand, WorkerReport
 
-TOLD_PER_SECOND = 24
+MAX_REPORTED_PER_SECOND = 24
 """Lookups of the workers' nodes that are told, at most."""
-MADE_PER_SECOND = 2.0
+GENERATED_PER_SECOND = 2.0
 """Lookups that these nodes make so that there is something to see, while somebody listens."""
-_CONTROL_TOLD = 20
+_MAX_CONTROL_REPORTED_PER_SECOND = 20
 """Lookups of the launcher's own node that are told in a second, at most."""
-_TURN = 0.1
-_TURNS_PER_SECOND = 10
+_TICK_SECONDS = 0.1
+_TICKS_PER_SECOND = 10
 
 
-class Listener(Protocol):
+class Subscriber(Protocol):
     """Who is told what happens."""
 
-    def hear(self, name: str, data: dict[str, Any]) -> None:
+    def on_event(self, name: str, data: dict[str, Any]) -> None:
         """An event; must not block."""
 
 
-class Watch:
+class EventHub:
     """What happens in a swarm; while nobody listens, the workers tell only who comes and goes."""
 
     def __init__(
-        self, members: Members, workers: int, tell: Callable[[int, Command], None]
+        self,
+        members: Members,
+        worker_count: int,
+        send_command: Callable[[int, WorkerCommand], None],
     ) -> None:
-        """``tell`` sends a command to the worker of a number, of which there are ``workers``."""
+        """``send_command`` sends a command to the worker of a number, of which there are
+        ``worker_count``."""
         self.members = members
         """The workers' nodes."""
-        self._workers = workers
-        self._tell = tell
-        self._listeners: dict[Listener, None] = {}
-        self._control: Node | None = None
-        self._teller = Teller()
+        self._worker_count = worker_count
+        self._send_command = send_command
+        self._subscribers: dict[Subscriber, None] = {}
+        self._control_node: Node | None = None
+        self._recorder = EventRecorder()
         self._totals: dict[str, dict[str, int]] = {}
-        self._former: dict[str, dict[str, int]] = {}
-        self._pump: Greenlet[[], None] | None = None
+        self._previous_totals: dict[str, dict[str, int]] = {}
+        self._greenlet: Greenlet[[], None] | None = None
 
-    def add_control(self, node: Node) -> None:
+    def set_control_node(self, node: Node) -> None:
         """The launcher has a node of its own."""
-        self._control = node
-        self._teller.attend(node)
+        self._control_node = node
+        self._recorder.add_node(node)
 
     def nodes_json(self) -> list[dict[str, Any]]:
         """All nodes, for ``json.dumps``."""
         found = [each.json() for each in self.members.all]
-        node = self._control
+        node = self._control_node
         if node is not None:
             found.append(
                 {
@@ -69,92 +73,97 @@ class Watch:
             )
         return found
 
-    def heard(self, worker: int, report: Report) -> None:
+    def on_report(self, worker_index: int, report: WorkerReport) -> None:
         """A worker, by its number from 0, has told something."""
         for name, data in report.events:
             if name.startswith("node-"):
-                member = self.members.moved(name, data["port"])
+                member = self.members.on_worker_event(name, data["port"])
                 if member is not None:
-                    self._say(name, member.json())
+                    self._publish(name, member.json())
             else:
-                self._say_lookup(f"{worker}", name, data)
+                self._publish_lookup(f"{worker_index}", name, data)
         if report.totals:
-            self._totals[f"{worker}"] = report.totals
+            self._totals[f"{worker_index}"] = report.totals
 
-    def worker_began(self, worker: int) -> None:
+    def on_worker_started(self, worker_index: int) -> None:
         """A worker can be told now."""
-        if self._pump is not None:
-            self._tell(worker, self._wish())
+        if self._greenlet is not None:
+            self._send_command(worker_index, self._watch_command())
 
-    def listen(self, listener: Listener) -> None:
+    def subscribe(self, subscriber: Subscriber) -> None:
         """Tell somebody of what happens from now on."""
-        self._listeners[listener] = None
-        if self._pump is None:
-            self._tell_all(self._wish())
-            self._teller.watch(_CONTROL_TOLD)
-            self._totals, self._former = {}, {}
-            self._pump = gevent.spawn(self._run)
+        self._subscribers[subscriber] = None
+        if self._greenlet is None:
+            self._broadcast(self._watch_command())
+            self._recorder.start(_MAX_CONTROL_REPORTED_PER_SECOND)
+            self._totals, self._previous_totals = {}, {}
+            self._greenlet = gevent.spawn(self._run)
 
-    def unlisten(self, listener: Listener) -> None:
+    def unsubscribe(self, subscriber: Subscriber) -> None:
         """Tell it no more; after the last one the nodes are not watched any longer."""
-        self._listeners.pop(listener, None)
-        if not self._listeners:
+        self._subscribers.pop(subscriber, None)
+        if not self._subscribers:
             self.close()
 
     @property
-    def is_heard(self) -> bool:
+    def has_subscribers(self) -> bool:
         """Whether anybody listens."""
-        return bool(self._listeners)
+        return bool(self._subscribers)
 
     def close(self) -> None:
         """Watch no more; idempotent."""
-        if self._pump is not None:
-            self._pump.kill(block=False)
-            self._pump = None
-            self._teller.unwatch()
-            self._tell_all(Command(do="unwatch"))
+        if self._greenlet is not None:
+            self._greenlet.kill(block=False)
+            self._greenlet = None
+            self._recorder.stop()
+            self._broadcast(WorkerCommand(action="unwatch"))
 
-    def _wish(self) -> Command:
+    def _watch_command(self) -> WorkerCommand:
         """What each worker is to tell and do."""
-        told, made = -(-TOLD_PER_SECOND // self._workers), MADE_PER_SECOND / self._workers
-        return Command(do="watch", told=told, made=made)
+        max_reported, generated = (
+            -(-MAX_REPORTED_PER_SECOND // self._worker_count),
+            GENERATED_PER_SECOND / self._worker_count,
+        )
+        return WorkerCommand(
+            action="watch", max_reported_per_second=max_reported, generated_per_second=generated
+        )
 
-    def _tell_all(self, command: Command) -> None:
-        for worker in range(self._workers):
-            self._tell(worker, command)
+    def _broadcast(self, command: WorkerCommand) -> None:
+        for worker_index in range(self._worker_count):
+            self._send_command(worker_index, command)
 
-    def _say(self, name: str, data: dict[str, Any]) -> None:
-        for each in list(self._listeners):
-            each.hear(name, data)
+    def _publish(self, name: str, data: dict[str, Any]) -> None:
+        for each in list(self._subscribers):
+            each.on_event(name, data)
 
-    def _say_lookup(self, teller: str, name: str, data: dict[str, Any]) -> None:
+    def _publish_lookup(self, source: str, name: str, data: dict[str, Any]) -> None:
         """Tell of a lookup; each teller counts its own."""
-        self._say(name, data | {"lookup": f"{teller}-{data['lookup']}"})
+        self._publish(name, data | {"lookup": f"{source}-{data['lookup']}"})
 
     def _run(self) -> None:
-        turn = 0
+        tick = 0
         while True:
-            gevent.sleep(_TURN)
-            turn += 1
-            for name, data in self._teller.take():
-                self._say_lookup("control", name, data)
-            if turn % _TURNS_PER_SECOND == 0:
-                self._totals["control"] = self._teller.totals()
-                self._say("swarm", self._summary())
+            gevent.sleep(_TICK_SECONDS)
+            tick += 1
+            for name, data in self._recorder.drain():
+                self._publish_lookup("control", name, data)
+            if tick % _TICKS_PER_SECOND == 0:
+                self._totals["control"] = self._recorder.collect_totals()
+                self._publish("swarm", self._summary())
 
     def _summary(self) -> dict[str, int]:
         """What was counted in the last second, and what there is."""
-        told = Counter(packets_in=0, packets_out=0, lookups=0, skipped=0, values=0)
-        for teller, totals in self._totals.items():
-            former = self._former.get(teller, totals)
-            told.update({name: totals[name] - former[name] for name in totals})
-            told["values"] += former["values"]
-        self._former = dict(self._totals)
-        members, control = self.members, self._control
+        counts = Counter(packets_in=0, packets_out=0, lookups=0, skipped=0, values=0)
+        for source, totals in self._totals.items():
+            previous = self._previous_totals.get(source, totals)
+            counts.update({name: totals[name] - previous[name] for name in totals})
+            counts["values"] += previous["values"]
+        self._previous_totals = dict(self._totals)
+        members, control = self.members, self._control_node
         return {
-            **told,
+            **counts,
             "nodes": len(members.all) + (control is not None),
-            "joined": members.joined + (control is not None and control.joined),
-            "died": members.died,
-            "came": members.came,
+            "joined": members.joined_count + (control is not None and control.joined),
+            "died": members.deaths,
+            "came": members.arrivals,
         }

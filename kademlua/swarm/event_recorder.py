@@ -10,151 +10,155 @@ import gevent
 
 from kademlua.core.contact import Contact
 from kademlua.node.node import Node
-from kademlua.runtime.lookup_events import LookupEvents
+from kademlua.runtime.lookup_events import LookupEventEmitter
 from kademlua.runtime.observers import LookupObserver, Observer
-from kademlua.swarm.plan import Event
+from kademlua.swarm.plan import SwarmEvent
 
-_QUEUE = 5_000
+_MAX_QUEUED = 5_000
 """Events that wait to be taken, at most."""
-_AT_ONCE = 50
+_YIELD_EVERY = 50
 """Nodes whose counters are read in a turn of the loop: each takes some 20 µs."""
-_ASKED = ("find_node", "find_value", "store", "remove")
+_USER_PURPOSES = ("find_node", "find_value", "store", "remove")
 """Causes of lookups that a program asked for; all others are upkeep."""
-_KEPT_FREE = 0.7
+_RESERVED_SHARE = 0.7
 """The share of those told in a second that upkeep leaves to others."""
-_COUNTED = ("packets_in", "packets_out")
+_COUNTERS = ("packets_in", "packets_out")
 
 
-class Teller:
+class EventRecorder:
     """Writes down what happens among nodes; lookups only while it watches."""
 
     def __init__(self) -> None:
         self.skipped = 0
         """Events and lookups that were not written down."""
-        self._queue: deque[Event] = deque()
-        self._ears: dict[Node, _Ear] = {}
-        self._told = self._left = 0
-        self._numbers = 0
-        self._lookups = 0
-        self._gone: Counter[str] = Counter()
-        self._watches = False
+        self._queue: deque[SwarmEvent] = deque()
+        self._observers: dict[Node, _NodeObserver] = {}
+        self._max_per_second = self._remaining = 0
+        self._last_lookup_id = 0
+        self._lookup_count = 0
+        self._removed_totals: Counter[str] = Counter()
+        self._is_recording = False
 
     # The nodes.
 
-    def attend(self, node: Node) -> None:
+    def add_node(self, node: Node) -> None:
         """A node is there."""
-        self._ears[node] = _Ear(self, node.id.hex())
-        if self._watches:
-            node.observe(self._ears[node])
+        self._observers[node] = _NodeObserver(self, node.id.hex())
+        if self._is_recording:
+            node.observe(self._observers[node])
 
-    def leave(self, node: Node) -> None:
+    def remove_node(self, node: Node) -> None:
         """A node is about to go; what it counted stays."""
-        ear = self._ears.pop(node, None)
-        if ear is not None:
-            node.unobserve(ear)
+        observer = self._observers.pop(node, None)
+        if observer is not None:
+            node.unobserve(observer)
             stats = node.stats()
-            self._gone.update({name: stats[name] for name in _COUNTED})
+            self._removed_totals.update({name: stats[name] for name in _COUNTERS})
 
-    def watch(self, told: int) -> None:
+    def start(self, max_per_second: int) -> None:
         """Tell of lookups from now on, of so many a second at most."""
-        self._told = self._left = told
-        if not self._watches:
-            self._watches = True
-            for node, ear in self._ears.items():
-                node.observe(ear)
+        self._max_per_second = self._remaining = max_per_second
+        if not self._is_recording:
+            self._is_recording = True
+            for node, observer in self._observers.items():
+                node.observe(observer)
 
-    def unwatch(self) -> None:
+    def stop(self) -> None:
         """Tell of no more lookups: the nodes cost what they cost before."""
-        self._watches = False
-        for node, ear in self._ears.items():
-            node.unobserve(ear)
+        self._is_recording = False
+        for node, observer in self._observers.items():
+            node.unobserve(observer)
 
     @property
-    def watches(self) -> bool:
+    def is_recording(self) -> bool:
         """Whether it tells of lookups."""
-        return self._watches
+        return self._is_recording
 
     # What is told.
 
-    def announce(self, name: str, data: dict[str, Any]) -> None:
+    def record_always(self, name: str, data: dict[str, Any]) -> None:
         """Write an event down that must not be lost."""
         self._queue.append((name, data))
 
-    def note(self, name: str, data: dict[str, Any]) -> None:
+    def record(self, name: str, data: dict[str, Any]) -> None:
         """Write an event down, if it still fits."""
-        if len(self._queue) < _QUEUE:
+        if len(self._queue) < _MAX_QUEUED:
             self._queue.append((name, data))
         else:
             self.skipped += 1
 
-    def take(self) -> list[Event]:
+    def drain(self) -> list[SwarmEvent]:
         """All that was written down since the last time."""
-        taken = list(self._queue)
+        events = list(self._queue)
         self._queue.clear()
-        return taken
+        return events
 
-    def totals(self) -> dict[str, int]:
+    def collect_totals(self) -> dict[str, int]:
         """Packets, lookups and values of all the nodes, counted since the first one began, and
         another second begins for lookups. Gives way to others now and then."""
-        self._left = self._told
-        sums = Counter(self._gone)
+        self._remaining = self._max_per_second
+        sums = Counter(self._removed_totals)
         values = 0
-        for number, node in enumerate(list(self._ears), 1):
-            if number % _AT_ONCE == 0:
+        for number, node in enumerate(list(self._observers), 1):
+            if number % _YIELD_EVERY == 0:
                 gevent.sleep(0)
-            if node in self._ears:
+            if node in self._observers:
                 stats = node.stats()
-                sums.update({name: stats[name] for name in _COUNTED})
+                sums.update({name: stats[name] for name in _COUNTERS})
                 values += len(node.datastore)
         return {
-            **{name: sums[name] for name in _COUNTED},
-            "lookups": self._lookups,
+            **{name: sums[name] for name in _COUNTERS},
+            "lookups": self._lookup_count,
             "values": values,
             "skipped": self.skipped,
         }
 
-    def lookup_began(
-        self, origin: str, name: str, target: bytes, cause: str
+    def observe_lookup(
+        self, node_id: str, rpc_name: str, target: bytes, purpose: str
     ) -> LookupObserver | None:
-        """Who is to watch a lookup of the node ``origin``, if it is told at all."""
-        self._lookups += 1
-        if self._left <= (0 if cause in _ASKED else self._told * _KEPT_FREE):
+        """Who is to watch a lookup of the node ``node_id``, if it is told at all."""
+        self._lookup_count += 1
+        if self._remaining <= (
+            0 if purpose in _USER_PURPOSES else self._max_per_second * _RESERVED_SHARE
+        ):
             self.skipped += 1
             return None
-        self._left -= 1
-        self._numbers += 1
-        events = _Lookup(self.note, self._numbers)
-        events.begin(name, target, cause, node=origin)
+        self._remaining -= 1
+        self._last_lookup_id += 1
+        events = _LookupRecorder(self.record, self._last_lookup_id)
+        events.start(rpc_name, target, purpose, node=node_id)
         return events
 
 
-class _Ear(Observer):
+class _NodeObserver(Observer):
     """Watches one node for a teller."""
 
-    def __init__(self, teller: Teller, node_id: str) -> None:
-        self._teller = teller
+    def __init__(self, recorder: EventRecorder, node_id: str) -> None:
+        self._recorder = recorder
         self._node_id = node_id
 
-    def lookup_began(self, name: str, target: bytes, cause: str) -> LookupObserver | None:
+    def on_lookup_started(
+        self, rpc_name: str, target: bytes, purpose: str
+    ) -> LookupObserver | None:
         """Told within bounds."""
-        return self._teller.lookup_began(self._node_id, name, target, cause)
+        return self._recorder.observe_lookup(self._node_id, rpc_name, target, purpose)
 
 
-class _Lookup(LookupEvents):
+class _LookupRecorder(LookupEventEmitter):
     """Tells of each node once only, by whom it was named first: a tenth of the text."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._named: set[int] = set()
+        self._seen_ids: set[int] = set()
 
-    def seeded(self, contacts: list[Contact]) -> None:
-        self._named.update(each.number for each in contacts)
+    def on_seeded(self, contacts: list[Contact]) -> None:
+        self._seen_ids.update(each.id_int for each in contacts)
 
-    def answered(self, contact: Contact, told: list[Contact]) -> None:
-        super().answered(contact, list(self._unnamed(told)))
+    def on_reply(self, contact: Contact, contacts: list[Contact]) -> None:
+        super().on_reply(contact, list(self._first_seen(contacts)))
 
-    def _unnamed(self, told: list[Contact]) -> Iterable[Contact]:
-        for each in told:
-            if each.number not in self._named:
-                self._named.add(each.number)
+    def _first_seen(self, contacts: list[Contact]) -> Iterable[Contact]:
+        for each in contacts:
+            if each.id_int not in self._seen_ids:
+                self._seen_ids.add(each.id_int)
                 yield each

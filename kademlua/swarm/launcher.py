@@ -12,13 +12,13 @@ from gevent import Greenlet
 from gevent.event import Event
 
 from kademlua.core.errors import KademluaError
-from kademlua.swarm.churn import churn
-from kademlua.swarm.event_hub import Watch
+from kademlua.swarm.churn import run_churn
+from kademlua.swarm.event_hub import EventHub
 from kademlua.swarm.members import Members
-from kademlua.swarm.plan import Command, Order, Plan
+from kademlua.swarm.plan import Plan, WorkerCommand, WorkerConfig
 from kademlua.swarm.worker_process import WorkerProcess
 
-_PATIENCE = 1.0
+_SHUTDOWN_SECONDS = 1.0
 """Seconds that workers have to end by themselves."""
 
 
@@ -37,37 +37,37 @@ class Swarm:
     def __init__(self, plan: Plan, log_dir: Path) -> None:
         self._plan = plan
         self._log_dir = log_dir
-        self._watchers: list[Greenlet[..., None]] = []
+        self._greenlets: list[Greenlet[..., None]] = []
         self._changed = Event()
         self._error = ""
-        self._stopped = False
+        self._is_stopped = False
         self.workers: list[WorkerProcess] = []
         """The worker processes, once started."""
-        self.members = Members(plan, self._tell)
+        self.members = Members(plan, self._send_command)
         """Their nodes."""
-        self.watch = Watch(self.members, len(plan.shares), self._tell)
+        self.event_hub = EventHub(self.members, len(plan.worker_ports), self._send_command)
         """For those who want to know what happens among them."""
 
     def start(self) -> None:
         """Start the workers; returns at once. SwarmError where that fails."""
         plan = self._plan
-        for number, share in enumerate(plan.shares, 1):
-            order = Order(
+        for number, ports in enumerate(plan.worker_ports, 1):
+            config = WorkerConfig(
                 host=plan.host,
-                first_port=share.start,
-                count=len(share),
+                first_port=ports.start,
+                node_count=len(ports),
                 bootstrap=plan.bootstrap,
                 log_dir=str(self._log_dir),
                 network_keys=plan.network_keys,
                 data_dir=plan.data_dir,
             )
             try:
-                worker = WorkerProcess(number, order)
+                worker = WorkerProcess(number, config)
             except OSError as error:
                 raise SwarmError(f"can't start worker {number}: {error}") from None
             self.workers.append(worker)
-            self.watch.worker_began(number - 1)
-            self._watchers.append(gevent.spawn(self._watch, worker))
+            self.event_hub.on_worker_started(number - 1)
+            self._greenlets.append(gevent.spawn(self._follow, worker))
 
     def __enter__(self) -> Swarm:
         try:
@@ -81,25 +81,25 @@ class Swarm:
         self.close()
 
     @property
-    def joined(self) -> int:
+    def joined_count(self) -> int:
         """How many nodes have joined."""
-        return sum(worker.joined for worker in self.workers)
+        return sum(worker.joined_count for worker in self.workers)
 
     def wait_joined(
         self,
-        progress: Callable[[int], None] = lambda joined: None,
+        on_progress: Callable[[int], None] = lambda joined: None,
         timeout: float | None = None,
     ) -> bool:
         """Block until all nodes have joined; False where ``timeout`` seconds brought no
         further one. Raises SwarmError where a worker fails or ends.
 
-        ``progress`` is told of each new number of joined nodes.
+        ``on_progress`` is told of each new number of joined nodes.
         """
         while True:
             self._changed.clear()
-            self._check()
-            progress(self.joined)
-            if self.joined == self._plan.count:
+            self._raise_on_error()
+            on_progress(self.joined_count)
+            if self.joined_count == self._plan.node_count:
                 return True
             if not self._changed.wait(timeout):
                 return False
@@ -107,60 +107,60 @@ class Swarm:
     def wait(self, seconds: float | None = None) -> None:
         """Block for so many seconds, or for good, or until ``stop``; SwarmError as soon as a
         worker ends."""
-        end = time.monotonic() + (math.inf if seconds is None else seconds)
-        while not self._stopped:
+        deadline = time.monotonic() + (math.inf if seconds is None else seconds)
+        while not self._is_stopped:
             self._changed.clear()
-            self._check()
-            left = end - time.monotonic()
-            if left <= 0:
+            self._raise_on_error()
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
                 return
-            self._changed.wait(None if left == math.inf else left)
+            self._changed.wait(None if remaining == math.inf else remaining)
 
     def stop(self) -> None:
         """Let whoever is in ``wait`` go on; never blocks."""
-        self._stopped = True
+        self._is_stopped = True
         self._changed.set()
 
     def close(self) -> None:
         """End all workers; returns when none of their processes is left. Idempotent."""
-        gevent.killall(self._watchers)
-        self.watch.close()
+        gevent.killall(self._greenlets)
+        self.event_hub.close()
         for worker in self.workers:
-            worker.ask_to_end()
-        end = time.monotonic() + _PATIENCE
+            worker.close_input()
+        deadline = time.monotonic() + _SHUTDOWN_SECONDS
         for worker in self.workers:
-            if not worker.wait(end - time.monotonic()):
+            if not worker.wait(deadline - time.monotonic()):
                 worker.kill()
         for worker in self.workers:
-            worker.wait(_PATIENCE)
+            worker.wait(_SHUTDOWN_SECONDS)
             worker.close()
 
-    def churn(self, median: float) -> None:
+    def start_churn(self, median_seconds: float) -> None:
         """From now on let nodes die and others come; half of their sessions last longer than
-        ``median`` seconds."""
-        self._watchers.append(gevent.spawn(churn, self.members, median))
+        ``median_seconds`` seconds."""
+        self._greenlets.append(gevent.spawn(run_churn, self.members, median_seconds))
 
-    def _tell(self, worker: int, command: Command) -> None:
-        if worker < len(self.workers):
-            self.workers[worker].tell(command)
+    def _send_command(self, worker_index: int, command: WorkerCommand) -> None:
+        if worker_index < len(self.workers):
+            self.workers[worker_index].send(command)
 
-    def _check(self) -> None:
+    def _raise_on_error(self) -> None:
         if self._error:
             raise SwarmError(self._error)
 
-    def _watch(self, worker: WorkerProcess) -> None:
+    def _follow(self, worker: WorkerProcess) -> None:
         """Follow one worker to its end, which is a failure: only ``close`` ends one well."""
         for report in worker.reports():
             if report.error:
-                self._fail(report.error)
-            self.watch.heard(worker.number - 1, report)
+                self._set_error(report.error)
+            self.event_hub.on_report(worker.number - 1, report)
             self._changed.set()
-        worker.wait(_PATIENCE)
-        why = f"{worker} {worker.end}"
-        if worker.has_complained:
-            why += f"; {worker.log} may say why"
-        self._fail(why)
+        worker.wait(_SHUTDOWN_SECONDS)
+        reason = f"{worker} {worker.exit_description}"
+        if worker.has_log_output:
+            reason += f"; {worker.log_path} may say why"
+        self._set_error(reason)
 
-    def _fail(self, why: str) -> None:
-        self._error = self._error or why
+    def _set_error(self, reason: str) -> None:
+        self._error = self._error or reason
         self._changed.set()

@@ -9,7 +9,7 @@ import logging
 from pathlib import Path
 
 
-class NodeLogs(logging.Handler):
+class NodeLogHandler(logging.Handler):
     """Writes each record to ``NAME.log`` of the node that made it.
 
     No file stays open: ten thousand nodes have ten thousand sockets, and a limit to keep;
@@ -23,7 +23,7 @@ class NodeLogs(logging.Handler):
         self._directory = directory
         self._paths: dict[bytes, str] = {}
 
-    def begin(self, node_id: bytes, name: str) -> None:
+    def create_log(self, node_id: bytes, name: str) -> None:
         """Begin a node's file, empty; OSError where it can't be written."""
         path = str(self._directory / f"{name}.log")
         with open(path, "w"):
@@ -43,7 +43,7 @@ class NodeLogs(logging.Handler):
             self.handleError(record)
 
 
-class OfNoNode(logging.Filter):
+class NoNodeFilter(logging.Filter):
     """Passes the records that no node made."""
 
     def filter(self, record: logging.LogRecord) -> bool:

@@ -17,10 +17,10 @@ CONTROL_PORT = 8001
 FIRST_PORT = 8003
 
 LAST_PORT = 65_535
-Event: TypeAlias = tuple[str, dict[str, Any]]
+SwarmEvent: TypeAlias = tuple[str, dict[str, Any]]
 """What happened: a name, and what JSON has."""
 
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+_LOOPBACK_OF_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class PlanError(KademluaError, ValueError):
@@ -34,7 +34,7 @@ def node_id(port: int) -> bytes:
 
 def control_endpoint(host: str) -> Endpoint:
     """Where the control node of a swarm on ``host`` is looked for, unless told otherwise."""
-    return _ANY.get(host, host), CONTROL_PORT
+    return _LOOPBACK_OF_ANY.get(host, host), CONTROL_PORT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +45,8 @@ class Plan:
     a node of the network to join.
     """
 
-    count: int
-    workers: int
+    node_count: int
+    worker_count: int
     host: str = "127.0.0.1"
     first_port: int = FIRST_PORT
     bootstrap: Endpoint = ("127.0.0.1", CONTROL_PORT)
@@ -55,21 +55,21 @@ class Plan:
     network_keys: tuple[bytes, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        if self.count < 1 or self.workers < 1 or not 0 < self.first_port <= LAST_PORT:
+        if self.node_count < 1 or self.worker_count < 1 or not 0 < self.first_port <= LAST_PORT:
             raise PlanError("a swarm has at least one node, one worker and one port")
         try:
             host, addr = (canonical_address(each)[0] for each in (self.host, self.bootstrap[0]))
         except ValueError as error:
             raise PlanError(str(error)) from None
         if self.ports.stop - 1 > LAST_PORT:
-            fit = LAST_PORT - self.first_port + 1
+            capacity = LAST_PORT - self.first_port + 1
             raise PlanError(
-                f"{self.count:,} nodes from port {self.first_port} on would go beyond port"
-                f" {LAST_PORT:,}: {fit:,} fit"
+                f"{self.node_count:,} nodes from port {self.first_port} on would go beyond port"
+                f" {LAST_PORT:,}: {capacity:,} fit"
             )
         if host != "::" and (":" in host) != (":" in addr):
             raise PlanError(f"nodes on {host} can't reach {addr}: one is IPv4, the other IPv6")
-        if self.bootstrap[1] in self.ports and addr in (host, _ANY.get(host)):
+        if self.bootstrap[1] in self.ports and addr in (host, _LOOPBACK_OF_ANY.get(host)):
             raise PlanError(
                 f"port {self.bootstrap[1]} of the bootstrap address is one of the swarm's own:"
                 f" {self.ports.start} to {self.ports.stop - 1}"
@@ -78,7 +78,7 @@ class Plan:
     @property
     def ports(self) -> range:
         """The ports of all nodes."""
-        return range(self.first_port, self.first_port + self.count)
+        return range(self.first_port, self.first_port + self.node_count)
 
     @property
     def files_per_node(self) -> int:
@@ -87,23 +87,26 @@ class Plan:
         return 6 if self.data_dir else 1
 
     @property
-    def shares(self) -> list[range]:
+    def worker_ports(self) -> list[range]:
         """The ports of each worker: neighbours in a row, as many for each but for one.
 
         There are never more workers than nodes.
         """
-        workers = min(self.workers, self.count)
-        bounds = [self.first_port + self.count * each // workers for each in range(workers + 1)]
+        worker_count = min(self.worker_count, self.node_count)
+        bounds = [
+            self.first_port + self.node_count * each // worker_count
+            for each in range(worker_count + 1)
+        ]
         return [range(low, high) for low, high in itertools.pairwise(bounds)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class WorkerConfig:
     """What one worker is told: its first line of input."""
 
     host: str
     first_port: int
-    count: int
+    node_count: int
     bootstrap: Endpoint
     log_dir: str
     data_dir: str = ""
@@ -116,7 +119,7 @@ class Order:
         return json.dumps(fields).encode() + b"\n"
 
     @classmethod
-    def from_line(cls, line: bytes) -> Order:
+    def from_line(cls, line: bytes) -> WorkerConfig:
         """The order in a line of JSON from the launcher."""
         fields = json.loads(line)
         host, port = fields.pop("bootstrap")
@@ -125,13 +128,13 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class WorkerReport:
     """What a worker tells: how many of its nodes have joined, or why it can't go on; and
     where somebody listens, what happens among them."""
 
-    joined: int = 0
+    joined_count: int = 0
     error: str = ""
-    events: list[Event] = field(default_factory=list)
+    events: list[SwarmEvent] = field(default_factory=list)
     """Which nodes came and went, and their lookups, if wanted."""
     totals: dict[str, int] = field(default_factory=dict)
     """Counters of all its nodes together since it began, each second, if wanted."""
@@ -141,7 +144,7 @@ class Report:
         return json.dumps(dataclasses.asdict(self)).encode() + b"\n"
 
     @classmethod
-    def from_line(cls, line: bytes) -> Report:
+    def from_line(cls, line: bytes) -> WorkerReport:
         """The report in a line of JSON from a worker."""
         fields = json.loads(line)
         events = [(name, data) for name, data in fields.pop("events")]
@@ -149,15 +152,15 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class WorkerCommand:
     """What a worker is told while it runs: a line of its input after the first."""
 
-    do: Literal["kill", "join", "watch", "unwatch"]
+    action: Literal["kill", "join", "watch", "unwatch"]
     port: int = 0
     """Which node is to be killed, or to come."""
-    told: int = 0
+    max_reported_per_second: int = 0
     """Lookups to tell of in a second, at most."""
-    made: float = 0.0
+    generated_per_second: float = 0.0
     """Lookups to make in a second, about."""
 
     def to_line(self) -> bytes:
@@ -165,13 +168,13 @@ class Command:
         return json.dumps(dataclasses.asdict(self)).encode() + b"\n"
 
     @classmethod
-    def from_line(cls, line: bytes) -> Command:
+    def from_line(cls, line: bytes) -> WorkerCommand:
         """The command in a line of JSON from the launcher."""
         return cls(**json.loads(line))
 
 
-def in_words(ports: Sequence[int]) -> str:
+def format_ports(ports: Sequence[int]) -> str:
     """``port 8003``, ``ports 8003, 8004``, ``ports 8003, 8004, 8005 and 97 more``."""
     shown = ", ".join(map(str, ports[:3]))
-    more = f" and {len(ports) - 3} more" if len(ports) > 3 else ""
-    return f"port{'s' * (len(ports) > 1)} {shown}{more}"
+    rest = f" and {len(ports) - 3} more" if len(ports) > 3 else ""
+    return f"port{'s' * (len(ports) > 1)} {shown}{rest}"

@@ -20,86 +20,90 @@ from typing import NoReturn, TypeAlias
 import gevent
 from gevent.fileobject import FileObjectPosix
 
-from kademlua.swarm.logs import NodeLogs, OfNoNode
-from kademlua.swarm.plan import Command, Order, Report, node_id
+from kademlua.swarm.logs import NodeLogHandler, NoNodeFilter
+from kademlua.swarm.plan import WorkerCommand, WorkerConfig, WorkerReport, node_id
 from kademlua.swarm.worker_nodes import WorkerNodes
 
 logger = logging.getLogger("kademlua.swarm.worker")  # not __main__
 
-_Source: TypeAlias = "FileObjectPosix[io.BufferedReader, bytes]"
-_Sink: TypeAlias = "FileObjectPosix[io.FileIO, bytes]"
+_InputFile: TypeAlias = "FileObjectPosix[io.BufferedReader, bytes]"
+_OutputFile: TypeAlias = "FileObjectPosix[io.FileIO, bytes]"
 
-_REPORT_EVERY = 0.05
+_REPORT_SECONDS = 0.05
 
 
 def main() -> NoReturn:
     """Do what the order says until the input ends."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    source = FileObjectPosix(sys.stdin.fileno(), "rb", close=False)
-    sink = FileObjectPosix(os.dup(1), "wb", 0)
+    input_file = FileObjectPosix(sys.stdin.fileno(), "rb", close=False)
+    output_file = FileObjectPosix(os.dup(1), "wb", 0)
     os.dup2(2, 1)  # whatever prints in here, it shall not end up among the reports
-    line = source.readline()
+    line = input_file.readline()
     if not line:
-        _end(0)
-    order = Order.from_line(line)
+        _exit(0)
+    config = WorkerConfig.from_line(line)
     try:
-        logs = _set_up_logging(order)
+        log_handler = _set_up_logging(config)
     except OSError as error:
-        _fail(sink, f"can't write {error.filename}: {error.strerror}")
-    nodes = WorkerNodes(order, logs)
-    gevent.spawn(_follow, source, nodes)
-    gevent.spawn(nodes.run)
-    _report(sink, nodes)
+        _exit_with_error(output_file, f"can't write {error.filename}: {error.strerror}")
+    nodes = WorkerNodes(config, log_handler)
+    gevent.spawn(_handle_commands, input_file, nodes)
+    gevent.spawn(nodes.start_all)
+    _send_reports(output_file, nodes)
 
 
-def _report(sink: _Sink, nodes: WorkerNodes) -> NoReturn:
+def _send_reports(output_file: _OutputFile, nodes: WorkerNodes) -> NoReturn:
     """Tell the launcher what there is to tell; never while there is nothing."""
-    told, counted = 0, time.monotonic()
+    reported_count, counted_at = 0, time.monotonic()
     while True:
-        if not nodes.teller.watches:
-            nodes.news.wait()
-        nodes.news.clear()
-        gevent.sleep(_REPORT_EVERY)
+        if not nodes.recorder.is_recording:
+            nodes.report_needed.wait()
+        nodes.report_needed.clear()
+        gevent.sleep(_REPORT_SECONDS)
         if nodes.error:
-            _fail(sink, nodes.error)
+            _exit_with_error(output_file, nodes.error)
         totals: dict[str, int] = {}
-        if nodes.teller.watches and time.monotonic() - counted >= 1:
-            counted = time.monotonic()
-            totals = nodes.teller.totals()
-        events = nodes.teller.take()
-        if events or totals or nodes.joined != told:
-            told = nodes.joined
-            sink.write(Report(joined=nodes.joined, events=events, totals=totals).to_line())
+        if nodes.recorder.is_recording and time.monotonic() - counted_at >= 1:
+            counted_at = time.monotonic()
+            totals = nodes.recorder.collect_totals()
+        events = nodes.recorder.drain()
+        if events or totals or nodes.joined_count != reported_count:
+            reported_count = nodes.joined_count
+            output_file.write(
+                WorkerReport(
+                    joined_count=nodes.joined_count, events=events, totals=totals
+                ).to_line()
+            )
 
 
-def _set_up_logging(order: Order) -> NodeLogs:
+def _set_up_logging(config: WorkerConfig) -> NodeLogHandler:
     """Each node's records to its file, all others to standard error (the worker's file)."""
-    rest = logging.StreamHandler()
-    rest.addFilter(OfNoNode())
-    nodes = NodeLogs(Path(order.log_dir))
-    for port in range(order.first_port, order.first_port + order.count):
-        nodes.begin(node_id(port), str(port))
-    logging.basicConfig(level=logging.INFO, handlers=[nodes, rest])
-    return nodes
+    stderr_handler = logging.StreamHandler()
+    stderr_handler.addFilter(NoNodeFilter())
+    node_handler = NodeLogHandler(Path(config.log_dir))
+    for port in range(config.first_port, config.first_port + config.node_count):
+        node_handler.create_log(node_id(port), str(port))
+    logging.basicConfig(level=logging.INFO, handlers=[node_handler, stderr_handler])
+    return node_handler
 
 
-def _follow(source: _Source, nodes: WorkerNodes) -> None:
+def _handle_commands(input_file: _InputFile, nodes: WorkerNodes) -> None:
     """Do what the launcher says until it says no more."""
-    for line in source:
+    for line in input_file:
         try:
-            nodes.obey(Command.from_line(line))
+            nodes.handle(WorkerCommand.from_line(line))
         except Exception:
             logger.exception("a command failed")
-    _end(0)
+    _exit(0)
 
 
-def _fail(sink: _Sink, why: str) -> NoReturn:
-    sink.write(Report(error=why).to_line())
-    _end(1)
+def _exit_with_error(output_file: _OutputFile, reason: str) -> NoReturn:
+    output_file.write(WorkerReport(error=reason).to_line())
+    _exit(1)
 
 
-def _end(code: int) -> NoReturn:
+def _exit(code: int) -> NoReturn:
     """End at once. The whole swarm ends: nobody is left to whom a node could say good-bye,
     and to take thousands of nodes apart one by one would take seconds."""
     sys.stderr.flush()

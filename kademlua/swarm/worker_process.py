@@ -17,23 +17,23 @@ import gevent
 from gevent.fileobject import FileObjectPosix
 
 import kademlua
-from kademlua.swarm.plan import Command, Order, Report
+from kademlua.swarm.plan import WorkerCommand, WorkerConfig, WorkerReport
 
-_LOOK_EVERY = 0.01
+_POLL_SECONDS = 0.01
 
 
 class WorkerProcess:
     """One worker process, started."""
 
-    def __init__(self, number: int, order: Order) -> None:
+    def __init__(self, number: int, config: WorkerConfig) -> None:
         """Start it; OSError where that fails. ``number`` counts from 1 and names it."""
         self.number = number
-        self.order = order
-        self.joined = 0
+        self.config = config
+        self.joined_count = 0
         """How many of its nodes have joined, as last reported."""
-        self.log = Path(order.log_dir) / f"worker-{number}.log"
+        self.log_path = Path(config.log_dir) / f"worker-{number}.log"
         """What belongs to no single node, and the traceback where it breaks."""
-        with open(self.log, "wb") as log:
+        with open(self.log_path, "wb") as log:
             # Not gevent's Popen, which watches SIGCHLD in the hub: the pipe's end tells us
             # as much. ^C is the launcher's alone, from before the worker's first line on.
             self._popen = subprocess.Popen(
@@ -46,7 +46,7 @@ class WorkerProcess:
             )
         assert self._popen.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it is dead already: reports() ends
-            self._popen.stdin.write(order.to_line())
+            self._popen.stdin.write(config.to_line())
             self._popen.stdin.flush()
 
     @property
@@ -54,16 +54,16 @@ class WorkerProcess:
         """The process's id."""
         return self._popen.pid
 
-    def reports(self) -> Iterator[Report]:
+    def reports(self) -> Iterator[WorkerReport]:
         """What it tells, as it comes, until it ends; blocks this greenlet only."""
         assert self._popen.stdout is not None
-        with FileObjectPosix(self._popen.stdout.fileno(), "rb", close=False) as source:
-            for line in source:
-                report = Report.from_line(line)
-                self.joined = max(self.joined, report.joined)
+        with FileObjectPosix(self._popen.stdout.fileno(), "rb", close=False) as output_file:
+            for line in output_file:
+                report = WorkerReport.from_line(line)
+                self.joined_count = max(self.joined_count, report.joined_count)
                 yield report
 
-    def tell(self, command: Command) -> None:
+    def send(self, command: WorkerCommand) -> None:
         """Send it a command; one that has ended hears nothing."""
         assert self._popen.stdin is not None
         if not self._popen.stdin.closed:
@@ -71,7 +71,7 @@ class WorkerProcess:
                 self._popen.stdin.write(command.to_line())
                 self._popen.stdin.flush()
 
-    def ask_to_end(self) -> None:
+    def close_input(self) -> None:
         """Close its input, upon which it ends."""
         assert self._popen.stdin is not None
         with contextlib.suppress(BrokenPipeError):
@@ -83,29 +83,29 @@ class WorkerProcess:
 
     def wait(self, timeout: float) -> bool:
         """Block this greenlet until the process is gone; whether it is."""
-        end = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout
         while self._popen.poll() is None:
-            if time.monotonic() >= end:
+            if time.monotonic() >= deadline:
                 return False
-            gevent.sleep(_LOOK_EVERY)
+            gevent.sleep(_POLL_SECONDS)
         return True
 
     def close(self) -> None:
         """Free the pipes; when it has ended."""
-        self.ask_to_end()
+        self.close_input()
         assert self._popen.stdout is not None
         self._popen.stdout.close()
 
     @property
-    def has_complained(self) -> bool:
+    def has_log_output(self) -> bool:
         """Whether there is anything in its log."""
         try:
-            return self.log.stat().st_size > 0
+            return self.log_path.stat().st_size > 0
         except OSError:
             return False
 
     @property
-    def end(self) -> str:
+    def exit_description(self) -> str:
         """How it ended, in words."""
         code = self._popen.returncode
         if code is not None and code < 0:
@@ -116,7 +116,7 @@ class WorkerProcess:
         return f"ended with status {code}"
 
     def __str__(self) -> str:
-        first, last = self.order.first_port, self.order.first_port + self.order.count - 1
+        first, last = self.config.first_port, self.config.first_port + self.config.node_count - 1
         return f"worker {self.number} (process {self.pid}, ports {first} to {last})"
 
 
@@ -138,6 +138,6 @@ def _environment() -> dict[str, str]:
     if site.ENABLE_USER_SITE:
         installed.add(site.getusersitepackages())
     if root not in {os.path.realpath(path) for path in installed}:
-        before = environment.get("PYTHONPATH")
-        environment["PYTHONPATH"] = f"{root}{os.pathsep}{before}" if before else root
+        previous = environment.get("PYTHONPATH")
+        environment["PYTHONPATH"] = f"{root}{os.pathsep}{previous}" if previous else root
     return environment

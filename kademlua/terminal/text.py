@@ -8,41 +8,41 @@ import shutil
 from typing import Any
 
 
-class Text(str):
+class VerbatimText(str):
     """Text that is shown as it stands, where a ``str`` is shown with its quotes."""
 
     __slots__ = ()
 
 
-def printable(text: str, keep: str = "") -> str:
-    """``text`` with whatever could steer a terminal made visible, but for those in ``keep``.
+def escape_unprintable(text: str, allowed: str = "") -> str:
+    """``text`` with whatever could steer a terminal made visible, but for those in ``allowed``.
 
     Much of what is shown was written by strangers.
     """
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c in keep else _visible(c) for c in text)
+    return "".join(c if c.isprintable() or c in allowed else _escape(c) for c in text)
 
 
-def _visible(char: str) -> str:
+def _escape(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
 
 
-def one_line(text: str) -> str:
+def to_one_line(text: str) -> str:
     """``text`` as one printable line."""
-    return printable(" ".join(text.split()))
+    return escape_unprintable(" ".join(text.split()))
 
 
-def pretty(value: Any, width: int | None = None) -> str:
+def pretty_format(value: Any, width: int | None = None) -> str:
     """A value of the shell as text, over as many lines as it needs; ``width`` is that of the
     terminal, by default of this process's own."""
-    if isinstance(value, Text):
+    if isinstance(value, VerbatimText):
         return value
     columns = width or shutil.get_terminal_size((100, 24)).columns
     return pprint.pformat(value, width=max(columns - 1, 40), sort_dicts=False)
 
 
-def memory_kb() -> int:
+def resident_kb() -> int:
     """Memory that this process holds, in kB; 0 where the system does not say."""
     try:
         with open("/proc/self/statm", "rb") as file:

@@ -8,15 +8,17 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-def branches(
+def render_tree(
     roots: Sequence[_T],
-    below: Callable[[_T], Sequence[_T]],
-    said: Callable[[_T], str],
+    children: Callable[[_T], Sequence[_T]],
+    label: Callable[[_T], str],
     indent: str = "",
 ) -> Iterator[str]:
-    """A line for each of ``roots`` and, indented under it, for each of those ``below`` it, which
-    is asked once. ``said`` is what stands there of one."""
-    for place, each in enumerate(roots, 1):
-        is_last = place == len(roots)
-        yield f"{indent}{'└─' if is_last else '├─'} {said(each)}"
-        yield from branches(below(each), below, said, indent + ("   " if is_last else "│  "))
+    """A line for each of ``roots`` and, indented under it, for each of those ``children`` it, which
+    is asked once. ``label`` is what stands there of one."""
+    for position, node in enumerate(roots, 1):
+        is_last = position == len(roots)
+        yield f"{indent}{'└─' if is_last else '├─'} {label(node)}"
+        yield from render_tree(
+            children(node), children, label, indent + ("   " if is_last else "│  ")
+        )

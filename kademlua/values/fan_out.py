@@ -9,102 +9,103 @@ from gevent.event import AsyncResult
 
 from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError, NodeClosed, RpcTimeout, TooManyCalls, WireError
-from kademlua.core.pending_calls import Call
+from kademlua.core.pending_calls import PendingCall
 from kademlua.core.results import StoreReport
 from kademlua.core.wire import replies
 from kademlua.liveliness.manager import LivelinessManager
-from kademlua.rpc.client import Caller, Question
+from kademlua.rpc.client import EncodedRequest, RpcClient
 
 
-class Placement:
+class FanOut:
     """Sends one store, or remove, to all holders at once; who is silent is replaced by the
     next nearest."""
 
     def __init__(
         self,
-        caller: Caller,
+        client: RpcClient,
         liveliness: LivelinessManager,
-        question: Question,
+        request: EncodedRequest,
         report: StoreReport,
-        read: Callable[[list[Any]], str | None] = replies.read_store,
-        shown: Mapping[Contact, Question] | None = None,
+        read_refusal: Callable[[list[Any]], str | None] = replies.decode_store_reply,
+        tokened_requests: Mapping[Contact, EncodedRequest] | None = None,
     ) -> None:
-        """What becomes of it goes into ``report``; ``read`` says why an answer is a refusal,
-        or None. ``shown`` are the questions to those who gave a token, with it."""
-        self._read = read
-        self._shown = shown or {}
-        self._caller = caller
+        """What becomes of it goes into ``report``; ``read_refusal`` says why an answer is a
+        refusal, or None. ``tokened_requests`` are the questions to those who gave a token, with
+        it."""
+        self._read_refusal = read_refusal
+        self._tokened_requests = tokened_requests or {}
+        self._client = client
         self._liveliness = liveliness
-        self._question = question
+        self._request = request
         self._report = report
-        self._spares: list[Contact] = []
-        self._left = 0
-        self.sent = 0
+        self._fallbacks: list[Contact] = []
+        self._outstanding = 0
+        self.sent_count = 0
         """Nodes that were told."""
-        self._ended: AsyncResult[None] = AsyncResult()
+        self._finished: AsyncResult[None] = AsyncResult()
 
-    def run(self, holders: list[Contact], spares: list[Contact]) -> None:
+    def run(self, recipients: list[Contact], fallbacks: list[Contact]) -> None:
         """Block this greenlet until each has said its word or counts as silent; NodeClosed."""
-        self._spares = spares[::-1]
-        for holder in holders:
-            self._send(holder)
-        if self._left:
-            self._ended.get()
+        self._fallbacks = fallbacks[::-1]
+        for recipient in recipients:
+            self._send(recipient)
+        if self._outstanding:
+            self._finished.get()
 
-    def _send(self, holder: Contact) -> None:
-        patience = self._liveliness.patience.with_contact(holder)
-        question = self._shown.get(holder)
-        if question is None:
-            question = self._question
-            if not self._liveliness.is_known_by(holder):
-                patience *= 2  # it may want to ping us before it answers
+    def _send(self, recipient: Contact) -> None:
+        rto = self._liveliness.rto_estimator.rto_for(recipient)
+        request = self._tokened_requests.get(recipient)
+        if request is None:
+            request = self._request
+            if not self._liveliness.is_validated_at(recipient):
+                rto *= 2  # it may want to ping us before it answers
         try:
-            self._caller.send(
-                holder.endpoint,
-                holder,
-                question,
-                self._done,
-                timeout=self._liveliness.patience.until_over(patience),
-                late=_wait_on,
-                patience=patience,
+            self._client.send(
+                recipient.endpoint,
+                recipient,
+                request,
+                self._on_done,
+                timeout=self._liveliness.rto_estimator.timeout_for(rto),
+                on_late=_ignore_late,
+                rto=rto,
             )
         except TooManyCalls as error:  # the others are on their way
-            self._report.refused.append((holder, str(error)))
+            self._report.refused.append((recipient, str(error)))
         else:
-            self._left += 1
-            self.sent += 1
+            self._outstanding += 1
+            self.sent_count += 1
 
-    def _done(self, call: Call, result: list[Any] | KademluaError) -> None:
+    def _on_done(self, call: PendingCall, result: list[Any] | KademluaError) -> None:
         contact = call.contact
         assert contact is not None
-        self._left -= 1
+        self._outstanding -= 1
         if isinstance(result, NodeClosed):
-            self._ended.set_exception(result)
+            self._finished.set_exception(result)
             return
         if isinstance(result, RpcTimeout):
-            self._report.silent.append(contact)
-            self._liveliness.unanswered(contact)
-            if self._spares:
-                self._send(self._spares.pop())
+            self._report.timed_out.append(contact)
+            self._liveliness.on_timeout(contact)
+            if self._fallbacks:
+                self._send(self._fallbacks.pop())
         else:
-            reason = self._refusal(result)
+            reason = self._refusal_reason(result)
             if reason is None:
                 self._report.acknowledged.append(contact)
             else:
                 self._report.refused.append((contact, reason))
-        if self._left == 0:
-            self._ended.set(None)
+        if self._outstanding == 0:
+            self._finished.set(None)
 
-    def _refusal(self, result: list[Any] | KademluaError) -> str | None:
+    def _refusal_reason(self, result: list[Any] | KademluaError) -> str | None:
         """Why a store was not acknowledged; None where it was."""
         if isinstance(result, KademluaError):
             return str(result)
         try:
-            return self._read(result)
+            return self._read_refusal(result)
         except WireError as error:
-            self._caller.note_bad_answer(error)
+            self._client.count_malformed_reply(error)
             return str(error)
 
 
-def _wait_on(_: Call) -> None:
+def _ignore_late(_: PendingCall) -> None:
     """A store is sent once more when its answer is late; a third would be too much."""

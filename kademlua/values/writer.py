@@ -12,31 +12,31 @@ from kademlua.core.results import StoreReport
 from kademlua.core.values.tombstones import Tombstones
 from kademlua.core.wire import replies, requests
 from kademlua.liveliness.manager import LivelinessManager
-from kademlua.lookup.service import Operations
-from kademlua.rpc.client import Caller, Question
+from kademlua.lookup.service import LookupService
+from kademlua.rpc.client import EncodedRequest, RpcClient
 from kademlua.runtime.context import Context
-from kademlua.values.admission import Keeping, remove
-from kademlua.values.fan_out import Placement
+from kademlua.values.admission import AdmissionPolicy, remove_with_tombstone
+from kademlua.values.fan_out import FanOut
 
 
-class Storing:
+class ValueWriter:
     """The stores of one node, and their opposite."""
 
     def __init__(
         self,
         context: Context,
-        caller: Caller,
+        client: RpcClient,
         liveliness: LivelinessManager,
-        operations: Operations,
+        lookups: LookupService,
         tombstones: Tombstones,
     ) -> None:
         self._context = context
-        self._caller = caller
+        self._client = client
         self._liveliness = liveliness
-        self._operations = operations
+        self._lookups = lookups
         self._tombstones = tombstones
         self._store = context.store
-        self._keeping = Keeping(context)
+        self._admission = AdmissionPolicy(context)
         self._params = context.params
         self._clock = context.clock
 
@@ -47,11 +47,11 @@ class Storing:
         ttl: int,
         *,
         overwrite: bool = False,
-        swaps: int | None = None,
-        cause: Purpose = Purpose.STORE,
+        cas: int | None = None,
+        purpose: Purpose = Purpose.STORE,
     ) -> StoreReport:
         """Store a bencoded value on the ``replicas`` nodes closest to its key, for so many
-        seconds; with ``swaps``, in place of the signed record of that sequence number.
+        seconds; with ``cas``, in place of the signed record of that sequence number.
 
         This node is one of them where it is that close. Raises StoreFailed where fewer than
         ``write_quorum`` took it.
@@ -59,30 +59,35 @@ class Storing:
         replicas = self._params.replicas
         # The nearest know who the farther ones are. To ask these costs as much as that they
         # ping us before they take the value, and some know us already.
-        count, paths = (2 * replicas + 4) // 5, self._params.paths
-        search = self._operations.search_nodes(key, count=count, paths=paths, cause=cause)
-        candidates = search.lookup.known(2 * replicas)
-        report = StoreReport()
-        wanted = replicas
-        if not self._context.is_client and self._is_holder(key, candidates):
-            wanted -= 1
-            self._store_here(key, encoded, ttl, overwrite, swaps, report)
-
-        def question(token: bytes) -> Question:
-            args = requests.args_store(key, encoded, overwrite, ttl, swaps=swaps, token=token)
-            return self._caller.question("store", args)
-
-        placement = Placement(
-            self._caller,
-            self._liveliness,
-            question(b""),
-            report,
-            shown={contact: question(token) for contact, token in search.tokens.items()},
+        count, path_count = (2 * replicas + 4) // 5, self._params.disjoint_paths
+        network_lookup = self._lookups.run_node_lookup(
+            key, count=count, path_count=path_count, purpose=purpose
         )
-        placement.run(candidates[:wanted], candidates[wanted:])
-        self._context.stats.caused[cause] += placement.sent
+        candidates = network_lookup.lookup.candidates(2 * replicas)
+        report = StoreReport()
+        remote_count = replicas
+        if not self._context.is_client and self._is_replica(key, candidates):
+            remote_count -= 1
+            self._store_locally(key, encoded, ttl, overwrite, cas, report)
+
+        def encode_store(token: bytes) -> EncodedRequest:
+            args = requests.encode_store_args(key, encoded, overwrite, ttl, cas=cas, token=token)
+            return self._client.encode("store", args)
+
+        fan_out = FanOut(
+            self._client,
+            self._liveliness,
+            encode_store(b""),
+            report,
+            tokened_requests={
+                contact: encode_store(token)
+                for contact, token in network_lookup.write_tokens.items()
+            },
+        )
+        fan_out.run(candidates[:remote_count], candidates[remote_count:])
+        self._context.stats.calls_by_purpose[purpose] += fan_out.sent_count
         if len(report.acknowledged) < self._params.write_quorum:
-            raise StoreFailed(report.why_failed(), report)
+            raise StoreFailed(report.failure_summary(), report)
         return report
 
     def remove(self, key: bytes, ttl: int) -> StoreReport:
@@ -91,64 +96,77 @@ class Storing:
         Twice as many are told as should hold it: some may not have let go yet. Raises
         StoreFailed where nobody answered.
         """
-        search = self._operations.search_nodes(key, cause=Purpose.REMOVE)
-        found = search.lookup.known(2 * self._params.replicas)
+        network_lookup = self._lookups.run_node_lookup(key, purpose=Purpose.REMOVE)
+        recipients = network_lookup.lookup.candidates(2 * self._params.replicas)
         report = StoreReport()
-        own = self._context.contact
-        if remove(self._store, self._tombstones, key, own, self._clock() + ttl):
-            report.acknowledged.append(own)
-        question = self._caller.question("remove", requests.args_remove(key, ttl))
-        shown = {
-            contact: self._caller.question("remove", requests.args_remove(key, ttl, token))
-            for contact, token in search.tokens.items()
+        local_contact = self._context.local_contact
+        if remove_with_tombstone(
+            self._store, self._tombstones, key, local_contact, self._clock() + ttl
+        ):
+            report.acknowledged.append(local_contact)
+        request = self._client.encode("remove", requests.encode_remove_args(key, ttl))
+        tokened_requests = {
+            contact: self._client.encode("remove", requests.encode_remove_args(key, ttl, token))
+            for contact, token in network_lookup.write_tokens.items()
         }
-        placement = Placement(
-            self._caller, self._liveliness, question, report, replies.read_remove, shown
+        fan_out = FanOut(
+            self._client,
+            self._liveliness,
+            request,
+            report,
+            replies.decode_remove_reply,
+            tokened_requests,
         )
-        placement.run(found, [])
-        self._context.stats.caused[Purpose.REMOVE] += placement.sent
-        if found and not report.acknowledged:
-            raise StoreFailed(report.why_failed("removed the value"), report)
+        fan_out.run(recipients, [])
+        self._context.stats.calls_by_purpose[Purpose.REMOVE] += fan_out.sent_count
+        if recipients and not report.acknowledged:
+            raise StoreFailed(report.failure_summary("removed the value"), report)
         return report
 
-    def _is_holder(self, key: bytes, candidates: list[Contact]) -> bool:
+    def _is_replica(self, key: bytes, candidates: list[Contact]) -> bool:
         """Whether this node is among the ``replicas`` closest, given the others."""
         if len(candidates) < self._params.replicas:
             return True
-        number = to_int(key)
+        target_int = to_int(key)
         last = candidates[self._params.replicas - 1]
-        return to_int(self._context.id) ^ number < last.number ^ number
+        return to_int(self._context.id) ^ target_int < last.id_int ^ target_int
 
-    def _store_here(
+    def _store_locally(
         self,
         key: bytes,
         encoded: bytes,
         ttl: int,
         overwrite: bool,
-        swaps: int | None,
+        cas: int | None,
         report: StoreReport,
     ) -> None:
         now = self._clock()
-        expires = now + ttl
-        own = self._context.contact
-        self._tombstones.lift(key, own)
+        expires_at = now + ttl
+        local_contact = self._context.local_contact
+        self._tombstones.remove(key, local_contact)
         try:
-            self._keeping.put(
-                key, own, encoded, now=now, expires=expires, overwrite=overwrite, swaps=swaps
+            self._admission.admit(
+                key,
+                local_contact,
+                encoded,
+                now=now,
+                expires_at=expires_at,
+                overwrite=overwrite,
+                cas=cas,
             )
-            if self._context.observers.all:
-                self._context.observers.value_stored(key, own, len(encoded))
-            self._await_kept()
+            if self._context.observers.registered:
+                self._context.observers.notify_value_stored(key, local_contact, len(encoded))
+            self._wait_durable()
         except (StoreRefused, RecordRefused) as refusal:
-            report.refused.append((own, refusal.reason))
+            report.refused.append((local_contact, refusal.reason))
         else:
-            report.acknowledged.append(own)
+            report.acknowledged.append(local_contact)
 
-    def _await_kept(self) -> None:
+    def _wait_durable(self) -> None:
         """Block this greenlet until the own store has on disk what it took; StoreRefused."""
         if self._store.is_durable:
-            said: AsyncResult[str | None] = AsyncResult()
-            self._store.kept(said.set)
-            reason = said.get()
+            failure: AsyncResult[str | None] = AsyncResult()
+            self._store.when_durable(failure.set)
+            reason = failure.get()
             if reason is not None:
                 raise StoreRefused(reason)

@@ -11,19 +11,19 @@ from kademlua import Contact
 from kademlua.api.fields import (
     BadRequest,
     Fields,
-    held_json,
-    held_of_json,
-    packed_value,
-    unpacked_value,
+    stored_value_from_json,
+    stored_value_to_json,
+    value_from_base64,
+    value_to_base64,
 )
-from kademlua.storage.export_format import Held
+from kademlua.storage.export_format import StoredValue
 
 VALUES = st.recursive(
     st.integers(-(10**40), 10**40) | st.binary(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.binary(), inner, max_size=4),
     max_leaves=12,
 )
-HELD = Held(bytes(20), Contact("192.0.2.1", 8001, b"i" * 20), b"5:value", False, 12.5)
+HELD = StoredValue(bytes(20), Contact("192.0.2.1", 8001, b"i" * 20), b"5:value", False, 12.5)
 
 
 def through_json(value):
@@ -32,12 +32,12 @@ def through_json(value):
 
 @given(VALUES)
 def test_a_value_comes_back_as_it_was(value):
-    assert unpacked_value(through_json(packed_value(value))) == value
-    assert Fields({"value": packed_value(value)}).value() == value
+    assert value_from_base64(through_json(value_to_base64(value))) == value
+    assert Fields({"value": value_to_base64(value)}).value() == value
 
 
 def test_a_value_that_is_kept_comes_back_as_it_was():
-    assert held_of_json(through_json(held_json(HELD))) == HELD
+    assert stored_value_from_json(through_json(stored_value_to_json(HELD))) == HELD
 
 
 @pytest.mark.parametrize(
@@ -56,15 +56,19 @@ def test_a_value_that_is_kept_comes_back_as_it_was():
         (lambda fields: fields.count("n", 1), {"n": 0}, "'n' is a number from 1 on"),
         (lambda fields: fields.count("n", 1), {"n": 1.5}, "'n' is a number from 1 on"),
         (lambda fields: fields.flag("f"), {"f": 1}, "'f' is true or false"),
-        (Fields.contacts_address, {"address": "no host", "port": 1}, "no address"),
-        (Fields.contacts_address, {"address": "::1", "port": "1"}, "'port' is a number"),
-        (Fields.contacts_address, {"address": "::1", "port": 0}, "a port is 1 to 65535"),
-        (Fields.held, {"values": 3}, "'values' is a list"),
-        (Fields.held, {"values": [3]}, "an object"),
-        (Fields.held, {"values": [held_json(HELD) | {"owner": 3}]}, "no owner"),
-        (Fields.held, {"values": [held_json(HELD) | {"left": None}]}, "'left' is a number"),
-        (Fields.held, {"values": [{"key": "00" * 20}]}, "'owner' is missing"),
-        (Fields.end, {"colour": 1}, "no field 'colour'"),
+        (Fields.endpoint, {"address": "no host", "port": 1}, "no address"),
+        (Fields.endpoint, {"address": "::1", "port": "1"}, "'port' is a number"),
+        (Fields.endpoint, {"address": "::1", "port": 0}, "a port is 1 to 65535"),
+        (Fields.stored_values, {"values": 3}, "'values' is a list"),
+        (Fields.stored_values, {"values": [3]}, "an object"),
+        (Fields.stored_values, {"values": [stored_value_to_json(HELD) | {"owner": 3}]}, "no owner"),
+        (
+            Fields.stored_values,
+            {"values": [stored_value_to_json(HELD) | {"left": None}]},
+            "'left' is a number",
+        ),
+        (Fields.stored_values, {"values": [{"key": "00" * 20}]}, "'owner' is missing"),
+        (Fields.reject_unknown, {"colour": 1}, "no field 'colour'"),
     ],
 )
 def test_what_is_wrong_is_named(read, given, complaint):
@@ -78,4 +82,4 @@ def test_what_is_left_out():
     assert fields.count("answers", 3) == 3
     assert fields.flag("overwrite") is False
     assert "key" not in fields
-    fields.end()
+    fields.reject_unknown()

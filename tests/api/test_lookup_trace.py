@@ -9,18 +9,18 @@ import gevent
 import pytest
 
 from kademlua import Node, Params, sha1
-from kademlua.api.operations import Operations
+from kademlua.api.operations import NodeApi
 from kademlua.core.errors import NotJoined
-from kademlua.core.json_codec import contact_json
+from kademlua.core.json_codec import contact_to_json
 from kademlua.simulation.clock.loop import virtual_now
-from tests.support.world import ROUND_TRIP, SILENT, World
+from tests.support.world import RTT, UNUSED_ENDPOINT, World
 
 KEY = sha1("key").hex()
 
 
 def looked_up(node: Node, **fields: Any) -> dict[str, Any]:
     """What the operation gives."""
-    return Operations(node, clock=virtual_now).do("lookup", {"key": KEY, **fields})
+    return NodeApi(node, clock=virtual_now).call("lookup", {"key": KEY, **fields})
 
 
 def test_the_way_of_a_lookup(world: World) -> None:
@@ -29,7 +29,7 @@ def test_the_way_of_a_lookup(world: World) -> None:
     assert client.wait_joined(5)
     found = looked_up(client, trace=True)
     trace = found["trace"]
-    assert trace["node"] == contact_json(client.contact)
+    assert trace["node"] == contact_to_json(client.contact)
     queries = {each["id"]: each for each in trace["queries"]}
     assert len(queries) == len(trace["queries"])
     assert all(a["asked"] <= b["asked"] for a, b in pairwise(trace["queries"]))
@@ -43,7 +43,7 @@ def test_the_way_of_a_lookup(world: World) -> None:
             assert query["hop"] == teller["hop"] + 1
             assert teller["ended"] <= query["asked"]
         if query["fate"] == "answered":
-            assert query["ended"] - query["asked"] == pytest.approx(ROUND_TRIP, abs=1e-5)
+            assert query["ended"] - query["asked"] == pytest.approx(RTT, abs=1e-5)
             assert 0 <= query["new"] <= query["told"] <= 4
     assert all(queries[each["id"]]["fate"] == "answered" for each in found["nodes"])
     assert trace["seconds"] == max(each["ended"] or 0 for each in trace["queries"])
@@ -61,7 +61,7 @@ def test_one_who_is_gone_failed(world: World) -> None:
     found = looked_up(alice, trace=True)
     fates = {each["id"]: each["fate"] for each in found["trace"]["queries"]}
     assert fates[bob.id.hex()] in ("failed", "left")
-    assert found["nodes"] == [contact_json(carol.contact)]
+    assert found["nodes"] == [contact_to_json(carol.contact)]
 
 
 def test_lookups_at_the_same_time_are_kept_apart(world: World) -> None:
@@ -76,7 +76,7 @@ def test_lookups_at_the_same_time_are_kept_apart(world: World) -> None:
 
 
 def test_nobody_watches_afterwards(world: World) -> None:
-    alice = world.node(SILENT)
+    alice = world.node(UNUSED_ENDPOINT)
     with pytest.raises(NotJoined):
         looked_up(alice, trace=True)
-    assert alice._context.observers.all == ()
+    assert alice._context.observers.registered == ()

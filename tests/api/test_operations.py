@@ -7,83 +7,83 @@ import pytest
 
 import kademlua
 from kademlua import NotJoined, Params, RpcTimeout, sha1
-from kademlua.api.fields import BadRequest, held_json, packed_value, unpacked_value
-from kademlua.api.operations import Operations
+from kademlua.api.fields import BadRequest, stored_value_to_json, value_from_base64, value_to_base64
+from kademlua.api.operations import NodeApi
 from kademlua.core.errors import StorageError
-from kademlua.core.json_codec import contact_json
+from kademlua.core.json_codec import contact_to_json
 from kademlua.simulation.clock.loop import virtual_now
-from kademlua.storage.export_format import Held
-from tests.support.world import SILENT
+from kademlua.storage.export_format import StoredValue
+from tests.support.world import UNUSED_ENDPOINT
 
 KEY = sha1("key").hex()
-VALUE = packed_value(b"value")
+VALUE = value_to_base64(b"value")
 
 
 def operations(node):
-    return Operations(node, clock=virtual_now)
+    return NodeApi(node, clock=virtual_now)
 
 
 def test_a_value_is_added_found_and_stored(world):
     alice, bob = world.network(2)
     one, two = operations(alice), operations(bob)
-    report = one.do("add", {"key": KEY, "value": packed_value({b"a": [1]}), "ttl": 60})
+    report = one.call("add", {"key": KEY, "value": value_to_base64({b"a": [1]}), "ttl": 60})
     assert (report["key"], len(report["stored"])) == (KEY, 2)
     assert report["refused"] == report["silent"] == []
-    (answer,) = two.do("find", {"key": KEY, "answers": 1})["answers"]
-    assert [unpacked_value(each) for each in answer["values"]] == [{b"a": [1]}]
-    (row,) = two.rows("stored", {})
-    assert row["owner"] == contact_json(alice.contact)
-    assert (row["key"], row["value"], row["direct"]) == (KEY, packed_value({b"a": [1]}), True)
+    (answer,) = two.call("find", {"key": KEY, "answers": 1})["answers"]
+    assert [value_from_base64(each) for each in answer["values"]] == [{b"a": [1]}]
+    (row,) = two.stream("stored", {})
+    assert row["owner"] == contact_to_json(alice.contact)
+    assert (row["key"], row["value"], row["direct"]) == (KEY, value_to_base64({b"a": [1]}), True)
     assert 59 < row["left"] < 60
-    assert list(two.rows("stored", {"key": KEY})) != []
-    assert list(two.rows("stored", {"key": "00" * 20})) == []
+    assert list(two.stream("stored", {"key": KEY})) != []
+    assert list(two.stream("stored", {"key": "00" * 20})) == []
     gevent.sleep(60)
-    assert list(two.rows("stored", {})) == []
+    assert list(two.stream("stored", {})) == []
 
 
 def test_a_value_is_published_and_removed(world):
     alice, bob = world.network(2)
     one, two = operations(alice), operations(bob)
-    assert len(one.do("publish", {"key": KEY, "value": VALUE, "ttl": 60})["stored"]) == 2
-    assert list(one.rows("published", {})) == [{"key": KEY, "value": VALUE, "ttl": 60}]
+    assert len(one.call("publish", {"key": KEY, "value": VALUE, "ttl": 60})["stored"]) == 2
+    assert list(one.stream("published", {})) == [{"key": KEY, "value": VALUE, "ttl": 60}]
     gevent.sleep(300)
-    assert len(list(two.rows("stored", {}))) == 1
-    assert one.do("unpublish", {"key": KEY}) == {"key": KEY, "was_published": True}
-    assert one.do("unpublish", {"key": KEY}) == {"key": KEY, "was_published": False}
-    assert len(one.do("remove", {"key": KEY})["stored"]) == 2
-    assert list(two.rows("stored", {})) == []
+    assert len(list(two.stream("stored", {}))) == 1
+    assert one.call("unpublish", {"key": KEY}) == {"key": KEY, "was_published": True}
+    assert one.call("unpublish", {"key": KEY}) == {"key": KEY, "was_published": False}
+    assert len(one.call("remove", {"key": KEY})["stored"]) == 2
+    assert list(two.stream("stored", {})) == []
 
 
 def test_the_network_is_asked(world):
     alice, bob = world.network(2)
     one = operations(alice)
-    assert one.do("lookup", {"key": KEY})["nodes"] == [contact_json(bob.contact)]
-    told = one.do("ping", {"address": bob.contact.addr, "port": bob.contact.port})
-    assert told == contact_json(bob.contact) | {"seconds": pytest.approx(0.1)}
+    assert one.call("lookup", {"key": KEY})["nodes"] == [contact_to_json(bob.contact)]
+    told = one.call("ping", {"address": bob.contact.addr, "port": bob.contact.port})
+    assert told == contact_to_json(bob.contact) | {"seconds": pytest.approx(0.1)}
     with pytest.raises(RpcTimeout):
-        one.do("ping", dict(zip(("address", "port"), SILENT, strict=True)))
+        one.call("ping", dict(zip(("address", "port"), UNUSED_ENDPOINT, strict=True)))
 
 
 def test_the_node_is_described(world):
     alice, bob = world.network(2)
     gevent.sleep(5)
     one = operations(alice)
-    (contact,) = one.do("contacts", {})["contacts"]
-    assert contact.items() >= contact_json(bob.contact).items()
+    (contact,) = one.call("contacts", {})["contacts"]
+    assert contact.items() >= contact_to_json(bob.contact).items()
     assert 4 <= contact["heard_ago"] <= 6
     assert 0 <= contact["bucket"] <= 159
     assert contact["round_trip"] == pytest.approx(0.1)
-    assert one.do("stats", {})["contacts"] == 1
+    assert one.call("stats", {})["contacts"] == 1
     nothing: dict = {"round_trips": {}, "lookups": {}, "queries": {}}
-    assert one.do("timings", {}) == nothing  # it begins to count
-    one.do("lookup", {"key": KEY})
-    timings = one.do("timings", {})
+    assert one.call("timings", {}) == nothing  # it begins to count
+    one.call("lookup", {"key": KEY})
+    timings = one.call("timings", {})
     for name, total in [("round_trips", 0.1), ("lookups", 0.1), ("queries", 1)]:
         histogram = timings[name]["findnode"]
         assert len(histogram["counts"]) == len(histogram["bounds"]) + 1
         assert sum(histogram["counts"]) == 1
         assert histogram["total"] == pytest.approx(total, abs=1e-5)
-    assert one.do("node", {}) == contact_json(alice.contact) | {
+    assert one.call("node", {}) == contact_to_json(alice.contact) | {
         "joined": True,
         "process": os.getpid(),
         "version": kademlua.__version__,
@@ -93,21 +93,23 @@ def test_the_node_is_described(world):
 def test_values_are_imported(world):
     alice = world.node(params=Params(max_entries=2))
     rows = [
-        held_json(Held(bytes([number] * 20), world.bob.contact, b"1:v", False, left))
+        stored_value_to_json(
+            StoredValue(bytes([number] * 20), world.bob.contact, b"1:v", False, left)
+        )
         for number, left in enumerate([10.0, 0.0, 10.0, 10.0])
     ]
     one = operations(alice)
-    told = one.do("import", {"values": rows})
+    told = one.call("import", {"values": rows})
     assert told == {"taken": 2, "ended": 1, "refused": {"no room for more values": 1}}
-    assert list(one.rows("stored", {})) == [rows[0], rows[2]]
+    assert list(one.stream("stored", {})) == [rows[0], rows[2]]
 
 
 def test_what_can_t_be_kept_is_not_imported(world, monkeypatch):
     one = operations(world.alice)
     store = world.alice.datastore
-    monkeypatch.setattr(store, "kept", lambda callback: callback("the disk is full"))
+    monkeypatch.setattr(store, "when_durable", lambda callback: callback("the disk is full"))
     with pytest.raises(StorageError, match="can't be kept: the disk is full"):
-        one.do("import", {"values": []})
+        one.call("import", {"values": []})
 
 
 def test_what_can_t_be(world):
@@ -119,19 +121,19 @@ def test_what_can_t_be(world):
         ("find", {"key": KEY, "answers": 0}, "'answers' is a number"),
         ("stats", {"key": KEY}, "no field 'key'"),
         ("add", {"key": KEY, "value": VALUE, "ttl": -1}, "a time to live is"),
-        ("add", {"key": KEY, "value": packed_value(bytes(20_000))}, "at most 15,000 bytes"),
+        ("add", {"key": KEY, "value": value_to_base64(bytes(20_000))}, "at most 15,000 bytes"),
     ]:
         with pytest.raises(BadRequest, match=complaint):
-            one.do(name, given)
+            one.call(name, given)
     with pytest.raises(BadRequest, match="no operation 'add'"):
-        one.rows("add", {})
+        one.stream("add", {})
     with pytest.raises(BadRequest, match="'key' is 40 hex digits"):
-        one.rows("stored", {"key": "x"})
+        one.stream("stored", {"key": "x"})
     assert set(one.names) >= {"add", "stored"}
 
 
 def test_an_operation_waits_for_the_first_try_to_join(world):
     late = operations(world.node(world.alice))
-    assert late.do("lookup", {"key": KEY})["nodes"] == [contact_json(world.alice.contact)]
+    assert late.call("lookup", {"key": KEY})["nodes"] == [contact_to_json(world.alice.contact)]
     with pytest.raises(NotJoined):
-        operations(world.node(SILENT)).do("lookup", {"key": KEY})
+        operations(world.node(UNUSED_ENDPOINT)).call("lookup", {"key": KEY})

@@ -101,7 +101,7 @@ def _check(sock: socket.socket, node: NodeServer, packet: bytes) -> None:
     sock.sendto(packet, ("127.0.0.1", node.port))
     answer = protocol.decode(sock.recv(65_536))
     sock.settimeout(None)
-    if not isinstance(answer, Response) or answer.call != protocol.RESPONSE:
+    if not isinstance(answer, Response) or answer.packet_type != protocol.RESPONSE:
         raise RuntimeError("the node did not answer as it should")
 
 

@@ -15,8 +15,8 @@ _NEVER = 86_400
 
 PARAMS = Params(
     # Nothing but the requests: no upkeep in between, no bound of the store.
-    fresh_for=_NEVER,
-    settle_interval=_NEVER,
+    freshness_window=_NEVER,
+    maintenance_interval=_NEVER,
     refresh_interval=_NEVER,
     max_entries=10_000_000,
     max_stored_bytes=1 << 40,

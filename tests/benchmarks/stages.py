@@ -16,7 +16,7 @@ from kademlua.core.ids import random_id
 from kademlua.core.wire import packets as protocol
 from kademlua.core.wire import replies as payloads
 from kademlua.core.wire.packets import Response
-from kademlua.runtime.transport import Receiver
+from kademlua.runtime.transport import DatagramHandler
 from tests.benchmarks.packets import ASKER, RPCS, VERSIONS, neighbour_ids, requests_for
 from tests.benchmarks.serving import PARAMS
 from tests.benchmarks.table import markdown
@@ -51,16 +51,16 @@ class Stages:
 class _Silence:
     """A transport to which datagrams are handed by hand, and which keeps the last answer."""
 
-    reaches_v4 = True
-    reaches_v6 = False
-    is_behind = False
+    supports_ipv4 = True
+    supports_ipv6 = False
+    is_backlogged = False
 
     def __init__(self) -> None:
-        self.local: Endpoint = ("127.0.0.1", 1)
-        self.receive: Receiver = lambda datagram, endpoint: None
+        self.local_endpoint: Endpoint = ("127.0.0.1", 1)
+        self.receive: DatagramHandler = lambda datagram, endpoint: None
         self.sent = b""
 
-    def start(self, receive: Receiver) -> None:
+    def start(self, receive: DatagramHandler) -> None:
         self.receive = receive
 
     def send(self, datagram: bytes, endpoint: Endpoint) -> bool:
@@ -83,8 +83,8 @@ def measure_stages(requests: int, seed: int) -> list[Stages]:
             for number, node_id in enumerate(neighbour_ids(node.id, rng))
         ]
         for contact in contacts:
-            node.table.answered(contact, time.monotonic())
-            node._strangers.verified.note(contact.endpoint, time.monotonic())
+            node.table.on_reply(contact, time.monotonic())
+            node._strangers.validated_addresses.mark(contact.endpoint, time.monotonic())
         keys = [random_id(rng) for _ in range(requests)]
         return [
             _stages_of(rpc, version, node, transport, contacts[ASKER], keys, rng)
@@ -130,15 +130,15 @@ def _stages_of(
 def _said(rpc: str, answer: bytes, pool: ContactPool) -> _Said:
     """What an answer says, to be encoded once more."""
     packet = protocol.decode(answer)
-    if not isinstance(packet, Response) or packet.call != protocol.RESPONSE:
+    if not isinstance(packet, Response) or packet.packet_type != protocol.RESPONSE:
         raise RuntimeError(f"{rpc}: the node did not answer as it should")
     if rpc not in ("findnode", "findvalue"):
         return [], []
     returned = protocol.decode_values(packet.payload)
-    contacts = payloads.read_findnode(returned, pool, (True, True))
+    contacts = payloads.decode_findnode_reply(returned, pool, (True, True))
     if rpc == "findnode":
         return contacts, []
-    return contacts, [payloads.encode_value(value) for value in payloads.read_retval(returned)]
+    return contacts, [payloads.encode_value(value) for value in payloads.decode_retval(returned)]
 
 
 def _store_stage(rpc: str, node: Node, sender: Contact, keys: Sequence[bytes]) -> float:
@@ -149,7 +149,7 @@ def _store_stage(rpc: str, node: Node, sender: Contact, keys: Sequence[bytes]) -
     if rpc == "store":
         value, expires = store.get(keys[0], 1, now)[0], now + node.params.ttl
         return _timed(
-            lambda key: store.put(key, sender, value, now=now, expires=expires, overwrite=False),
+            lambda key: store.put(key, sender, value, now=now, expires_at=expires, overwrite=False),
             keys,
         )
     return 0.0
@@ -160,9 +160,9 @@ def _encoder(rpc: str, version: int, own_id: bytes) -> Callable[[_Said], bytes]:
     rpc_id = bytes(protocol.RPC_ID_BYTES)
     replies: dict[str, Callable[[_Said], bytes]] = {
         "ping": lambda said: payloads.PONG,
-        "store": lambda said: payloads.STORED,
-        "findnode": lambda said: payloads.findnode_reply(said[0], version),
-        "findvalue": lambda said: payloads.findvalue_reply(*said, version),
+        "store": lambda said: payloads.STORE_OK,
+        "findnode": lambda said: payloads.encode_findnode_reply(said[0], version),
+        "findvalue": lambda said: payloads.encode_findvalue_reply(*said, version),
     }
     reply = replies[rpc]
     return lambda said: protocol.encode_response(own_id, rpc_id, reply(said))

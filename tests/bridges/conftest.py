@@ -10,9 +10,9 @@ import pytest
 
 from kademlua import ThreadedNode
 from kademlua.core.contact import Endpoint
-from tests.conftest import QUICK
+from tests.conftest import QUICK_PARAMS
 
-Left = tuple[list[str], int]
+LeakCounts = tuple[list[str], int]
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def make_threaded() -> Iterator[Callable[..., ThreadedNode]]:
     nodes = []
 
     def make(**settings: Any) -> ThreadedNode:
-        node = ThreadedNode(**{"params": QUICK} | settings)
+        node = ThreadedNode(**{"params": QUICK_PARAMS} | settings)
         nodes.append(node)
         node.start()
         node.wait_joined()
@@ -47,10 +47,10 @@ def in_thread() -> Iterator[Callable[..., Any]]:
 
 
 @pytest.fixture
-def left() -> Callable[[], Left]:
+def left() -> Callable[[], LeakCounts]:
     """Count what a closed node must not leave: threads by name, and open files."""
 
-    def count() -> Left:
+    def count() -> LeakCounts:
         threads = [each.name for each in threading.enumerate() if "kademlua" in each.name]
         return threads, len(os.listdir("/proc/self/fd"))
 

@@ -8,8 +8,8 @@ import pytest
 
 from kademlua import AsyncNode, NodeClosed, NotJoined, RpcTimeout, ThreadedNode, sha1
 from kademlua.core.contact import Endpoint
-from tests.bridges.conftest import Left
-from tests.conftest import QUICK
+from tests.bridges.conftest import LeakCounts
+from tests.conftest import QUICK_PARAMS
 
 KEY = sha1("key")
 SILENT = ("127.0.0.1", 9)
@@ -77,14 +77,14 @@ def test_two_nodes_of_one_loop() -> None:
 
 def test_errors_are_the_callers() -> None:
     async def main() -> None:
-        async with AsyncNode(params=QUICK) as alone:
+        async with AsyncNode(params=QUICK_PARAMS) as alone:
             with pytest.raises(ValueError, match="a key has"):
                 await alone.find_value(b"short")
             with pytest.raises(TypeError):
                 await alone.add(KEY, None)
             with pytest.raises(RpcTimeout):
                 await alone.ping(SILENT, timeout=0.02)
-        outside = AsyncNode(params=QUICK, bootstrap=[SILENT])
+        outside = AsyncNode(params=QUICK_PARAMS, bootstrap=[SILENT])
         await outside.start()
         with pytest.raises(NotJoined):
             await outside.find_value(KEY)
@@ -146,7 +146,7 @@ class TestCancelling:
 
         run(main)
 
-    def test_while_it_joins(self, left: Callable[[], Left]) -> None:
+    def test_while_it_joins(self, left: Callable[[], LeakCounts]) -> None:
         async def enter() -> None:
             async with AsyncNode(bootstrap=[SILENT]):
                 pytest.fail("it waits for the first try to join")
@@ -180,7 +180,7 @@ class TestClosing:
 
         run(main)
 
-    def test_nothing_is_left_behind(self, first: Endpoint, left: Callable[[], Left]) -> None:
+    def test_nothing_is_left_behind(self, first: Endpoint, left: Callable[[], LeakCounts]) -> None:
         async def main() -> None:
             async with AsyncNode(bootstrap=[first], read_only=True) as node:
                 await node.find_value(KEY)
@@ -191,7 +191,9 @@ class TestClosing:
             run(main)
         assert left() == before
 
-    def test_a_port_in_use_is_an_oserror(self, first: Endpoint, left: Callable[[], Left]) -> None:
+    def test_a_port_in_use_is_an_oserror(
+        self, first: Endpoint, left: Callable[[], LeakCounts]
+    ) -> None:
         async def main() -> None:
             with pytest.raises(OSError, match="in use"):
                 async with AsyncNode(port=first[1]):
@@ -201,7 +203,7 @@ class TestClosing:
         run(main)
         assert left()[0] == before[0]
 
-    def test_a_loop_that_went_away_is_not_missed(self, left: Callable[[], Left]) -> None:
+    def test_a_loop_that_went_away_is_not_missed(self, left: Callable[[], LeakCounts]) -> None:
         """Neither awaited nor cancelled: when the call ends, its loop is closed."""
         node = AsyncNode()
         loop = asyncio.new_event_loop()
@@ -215,7 +217,7 @@ class TestClosing:
                 await node.stats()
 
         run(elsewhere)
-        node._thread._end_at_exit()
+        node._thread._stop_at_exit()
         assert left()[0] == []
         asking._log_destroy_pending = False  # type: ignore[attr-defined]
 

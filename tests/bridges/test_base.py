@@ -6,7 +6,7 @@ import pytest
 
 import kademlua
 from kademlua import AsyncNode, Node, ThreadedNode
-from kademlua.bridges.base import HostedNode
+from kademlua.bridges.base import BridgedNode
 
 NOT_SHARED = {"calls_in_flight", "datastore", "now", "table", "timings"}
 """What is of the node's thread, where no other may look while it changes."""
@@ -28,7 +28,7 @@ def test_each_public_operation_of_node_is_there_and_nothing_else(host: type) -> 
 def test_it_is_the_same_in_both_and_defined_once(name: str, host: type) -> None:
     assert name not in vars(host)
     mine, theirs = getattr(host, name), getattr(Node, name)
-    assert mine is getattr(HostedNode, name)
+    assert mine is getattr(BridgedNode, name)
     assert mine.__doc__ == theirs.__doc__
     assert isinstance(mine, property) == isinstance(theirs, property)
     if not isinstance(theirs, property):

@@ -9,7 +9,7 @@ import pytest
 
 from kademlua import NodeClosed
 from kademlua.bridges.hub_thread import HubThread
-from kademlua.bridges.thread_call import Call, idle, nobody
+from kademlua.bridges.thread_call import ThreadCall, ignore, no_op_call
 
 
 class Caller:
@@ -25,15 +25,17 @@ class Caller:
         return value
 
     def end(self) -> None:
-        self.told(self.thread.end, lambda: None)
+        self.told(self.thread.stop, lambda: None)
         self.thread.join()
 
-    def told(self, hand: Callable[[Call], None], function: Callable[..., Any], *args: Any) -> Any:
+    def told(
+        self, hand: Callable[[ThreadCall], None], function: Callable[..., Any], *args: Any
+    ) -> Any:
         ended = threading.Event()
-        call = Call(function, args, {}, lambda _: ended.set())
+        call = ThreadCall(function, args, {}, lambda _: ended.set())
         hand(call)
         assert ended.wait(10), "nobody told of the end"
-        return call.take()
+        return call.pop_outcome()
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def test_all_calls_are_made_in_one_thread(caller: Caller, closed: list[int]) -> 
 
 def test_one_that_waits_keeps_none_waiting(caller: Caller) -> None:
     done: list[str] = []
-    caller.thread.submit(Call(gevent.sleep, (60,), {}, lambda _: done.append("slow")))
+    caller.thread.submit(ThreadCall(gevent.sleep, (60,), {}, lambda _: done.append("slow")))
     assert caller(lambda: "quick") == "quick"
     assert done == []
 
@@ -85,7 +87,7 @@ def test_what_is_cancelled_ends(caller: Caller) -> None:
         finally:
             ended.set()
 
-    call = Call(wait, (), {}, nobody)
+    call = ThreadCall(wait, (), {}, ignore)
     caller.thread.submit(call)
     caller(gevent.sleep, 0.01)  # it has begun
     caller.thread.cancel(call)
@@ -96,7 +98,7 @@ def test_what_is_cancelled_before_it_began_never_does(caller: Caller) -> None:
     begun: list[int] = []
 
     def hold_up_and_cancel() -> None:
-        call = Call(begun.append, (1,), {}, nobody)
+        call = ThreadCall(begun.append, (1,), {}, ignore)
         caller.thread.submit(call)
         caller.thread.cancel(call)
 
@@ -107,7 +109,9 @@ def test_what_is_cancelled_before_it_began_never_does(caller: Caller) -> None:
 
 def test_a_call_that_does_not_end_by_itself_is_ended(caller: Caller) -> None:
     outcome: list[Any] = []
-    caller.thread.submit(Call(gevent.sleep, (60,), {}, lambda call: outcome.append(call.take())))
+    caller.thread.submit(
+        ThreadCall(gevent.sleep, (60,), {}, lambda call: outcome.append(call.pop_outcome()))
+    )
     caller.end()
     assert isinstance(outcome[0][1], NodeClosed)
 
@@ -147,8 +151,8 @@ def test_a_thread_that_could_not_begin_is_tried_again(
 
 
 def test_an_idle_call_only_tells() -> None:
-    told: list[Call] = []
-    call = idle(told.append)
-    call.make()
+    told: list[ThreadCall] = []
+    call = no_op_call(told.append)
+    call.run()
     assert told == [call]
-    assert call.take() == (None, None)
+    assert call.pop_outcome() == (None, None)

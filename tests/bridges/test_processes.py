@@ -6,7 +6,7 @@ from textwrap import dedent
 
 import pytest
 
-from tests.support.programs import ROOT, STRICT
+from tests.support.programs import ROOT, STRICT_WARNINGS
 
 STARTED = """
     import asyncio, gc, os, sys, threading, time
@@ -25,7 +25,7 @@ STARTED = """
 def run(program: str, *, code: int = 0) -> tuple[str, str]:
     """Run a program in which warnings are errors: what it wrote to stdout and stderr."""
     done = subprocess.run(
-        [sys.executable, "-X", "dev", *STRICT, "-c", dedent(program)],
+        [sys.executable, "-X", "dev", *STRICT_WARNINGS, "-c", dedent(program)],
         capture_output=True,
         text=True,
         timeout=40,

@@ -12,8 +12,8 @@ import pytest
 
 from kademlua import NodeClosed, NotJoined, RpcTimeout, ThreadedNode, sha1
 from kademlua.core.contact import Contact, Endpoint
-from tests.bridges.conftest import Left
-from tests.conftest import QUICK
+from tests.bridges.conftest import LeakCounts
+from tests.conftest import QUICK_PARAMS
 
 Make = Callable[..., ThreadedNode]
 InThread = Callable[..., Any]
@@ -66,7 +66,7 @@ def test_many_threads_at_once(first: Endpoint, make_threaded: Make) -> None:
 
 def test_errors_are_the_callers(make_threaded: Make, in_thread: InThread) -> None:
     alone = make_threaded()
-    outside = make_threaded(bootstrap=[SILENT], params=QUICK.replace(rpc_timeout=0.05))
+    outside = make_threaded(bootstrap=[SILENT], params=QUICK_PARAMS.replace(rpc_timeout=0.05))
 
     def check() -> None:
         with pytest.raises(NotJoined):
@@ -105,7 +105,7 @@ def test_close_ends_what_waits(make_threaded: Make, in_thread: InThread) -> None
     assert in_thread(node.stats)["calls_in_flight"] == 0
 
 
-def test_one_that_was_never_started(in_thread: InThread, left: Callable[[], Left]) -> None:
+def test_one_that_was_never_started(in_thread: InThread, left: Callable[[], LeakCounts]) -> None:
     before = left()
     node = ThreadedNode()
     with pytest.raises(NodeClosed, match="not started"):
@@ -115,7 +115,9 @@ def test_one_that_was_never_started(in_thread: InThread, left: Callable[[], Left
     assert left() == before
 
 
-def test_nothing_is_left_behind(first: Endpoint, in_thread: InThread, left: Callable[[], Left]):
+def test_nothing_is_left_behind(
+    first: Endpoint, in_thread: InThread, left: Callable[[], LeakCounts]
+):
     def visit() -> None:
         with ThreadedNode(bootstrap=[first], read_only=True) as node:
             node.find_value(KEY)
@@ -212,7 +214,7 @@ class TestRpcsOfTheProgram:
         server.register("keep", keep, blocking=True)
         assert caller.call(server.contact, "keep", b"mine") == [1]
 
-    def test_they_may_close_it(self, make_threaded: Make, left: Callable[[], Left]) -> None:
+    def test_they_may_close_it(self, make_threaded: Make, left: Callable[[], LeakCounts]) -> None:
         server, caller = make_threaded(), make_threaded()
         server.register("bye", lambda sender: server.close(), blocking=True)
         assert caller.call(server.contact, "bye") == []  # it ends after that answer

@@ -18,7 +18,7 @@ import pytest
 
 from tests.support.programs import ROOT
 
-PATIENCE = 40.0
+TIMEOUT = 40.0
 
 
 class Output:
@@ -31,24 +31,24 @@ class Output:
 
     def expect(self, pattern: str) -> re.Match[str]:
         """The next match behind the former one; waits for it with patience."""
-        until = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while True:
             match = re.compile(pattern, re.MULTILINE).search(self.text, self._position)
             if match is not None:
                 self._position = match.end()
                 return match
-            if not self._read(until):
+            if not self._read(deadline):
                 raise AssertionError(f"no {pattern!r} in {self.text[self._position :]!r}")
 
-    def rest(self) -> str:
+    def read_rest(self) -> str:
         """All that comes until the end, and what no match has used yet."""
-        until = time.monotonic() + PATIENCE
-        while self._read(until):
+        deadline = time.monotonic() + TIMEOUT
+        while self._read(deadline):
             pass
         return self.text[self._position :]
 
-    def _read(self, until: float) -> bool:
-        ready, _, _ = select.select([self._fd], [], [], max(until - time.monotonic(), 0))
+    def _read(self, deadline: float) -> bool:
+        ready, _, _ = select.select([self._fd], [], [], max(deadline - time.monotonic(), 0))
         if not ready:
             raise AssertionError(f"nothing more came after {self.text!r}")
         try:
@@ -79,7 +79,7 @@ class Process:
         self.popen.stdin.close()
 
     def wait(self) -> int:
-        return self.popen.wait(PATIENCE)
+        return self.popen.wait(TIMEOUT)
 
 
 class Terminal:
@@ -104,9 +104,9 @@ class Terminal:
         os.write(self.fd, text.encode())
 
     def wait(self) -> int:
-        return self.popen.wait(PATIENCE)
+        return self.popen.wait(TIMEOUT)
 
-    def echoes(self) -> bool:
+    def has_echo(self) -> bool:
         """Whether the terminal is as a shell leaves it, not as a line editor sets it."""
         return bool(termios.tcgetattr(self.slave)[3] & termios.ECHO)
 
@@ -135,7 +135,7 @@ class Launcher:
             [sys.executable, *args],
             input=stdin,
             capture_output=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             env=self.env,
             cwd=self.home,
         )

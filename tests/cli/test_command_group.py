@@ -88,7 +88,7 @@ def test_wrong_use_is_one_line_that_names_it_and_status_2(args, word):
 
 
 def group_that_raises(error: BaseException) -> CommandGroup:
-    @click.group(cls=CommandGroup, commands_at={})
+    @click.group(cls=CommandGroup, import_paths={})
     def group() -> None:
         raise error
 

@@ -172,7 +172,7 @@ def test_on_a_terminal(launch, daemon):
     terminal.out.expect("interrupted\n.* > ")
     terminal.type("\x04")
     assert terminal.wait() == 0
-    assert terminal.echoes()
+    assert terminal.has_echo()
     assert daemon.popen.poll() is None
 
 
@@ -182,7 +182,7 @@ def test_the_node_dies_while_one_types(launch, daemon):
     daemon.popen.kill()
     terminal.out.expect("Error: the node has ended\n")
     assert terminal.wait() == 1
-    assert terminal.echoes()
+    assert terminal.has_echo()
 
 
 def test_an_expression_that_never_yields_is_broken_off_by_a_signal(launch, daemon):

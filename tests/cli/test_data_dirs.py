@@ -16,7 +16,7 @@ pytest.importorskip("lmdb", reason="of the extra disk")
 def ended(process):
     process.popen.send_signal(signal.SIGTERM)
     assert process.wait() == 0
-    return process.err.rest()
+    return process.err.read_rest()
 
 
 def id_of(process):
@@ -193,7 +193,7 @@ def test_what_is_published_is_published_again_after_a_restart(launch):
     args = ("node", "0", "--shell", "--data", "data", "--bootstrap", other)
     process = launch.start(*args)
     process.type('publish(sha1("k"), "v", ttl=3600)\n')
-    process.out.expect(r"silent=\[\]")
+    process.out.expect(r"timed_out=\[\]")
     ended(process)
     again = launch.start(*args)
     again.type("published()\n")

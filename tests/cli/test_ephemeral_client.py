@@ -19,7 +19,7 @@ def network(make_network: Callable[..., list[Node]]) -> Node:
 
 
 def test_a_client_stays_on_the_loopback_interface_where_the_network_does(network: Node) -> None:
-    with ephemeral_client.client(network.contact.endpoint) as node:
+    with ephemeral_client.ephemeral_node(network.contact.endpoint) as node:
         assert node.contact.addr == "127.0.0.1"
 
 
@@ -28,8 +28,10 @@ def test_all_of_whom_its_first_contact_tells_are_looked_at(
 ) -> None:
     via = network.contact.endpoint
     monkeypatch.setattr(ephemeral_client, "is_loopback", lambda addr: False)
-    with ephemeral_client._joined_client([via[0]], via, ()) as node:  # a stranger still
-        assert ephemeral_client._outside(node, [via[0]], via[1]) == ["127.0.0.1"] * 20
+    with ephemeral_client._joined_node([via[0]], via, ()) as node:  # a stranger still
+        assert (
+            ephemeral_client._non_loopback_addresses(node, [via[0]], via[1]) == ["127.0.0.1"] * 20
+        )
 
 
 @pytest.mark.parametrize("command", ["add key value", "find key", "lookup key", "put value"])

@@ -37,7 +37,7 @@ def test_it_says_where_and_where_the_token_is(launch):
     assert json.loads(found.stdout)["values"] or found.returncode == 0
     process.popen.send_signal(signal.SIGTERM)
     assert process.wait() == 0
-    assert "Traceback" not in process.err.rest()
+    assert "Traceback" not in process.err.read_rest()
     assert not path.exists()
 
 

@@ -43,8 +43,8 @@ def test_signals_end_it_cleanly(launch, number):
     process, _ = launch.node()
     process.popen.send_signal(number)
     assert process.wait() == 0
-    assert process.out.rest() == ""
-    log = process.err.rest()
+    assert process.out.read_rest() == ""
+    log = process.err.read_rest()
     assert "Traceback" not in log
     assert log.endswith("ended\n")
 
@@ -53,7 +53,7 @@ def test_signals_end_it_while_it_bootstraps(launch):
     process, _ = launch.node("--bootstrap", f"127.0.0.1:{free_port()}")
     process.popen.send_signal(signal.SIGTERM)
     assert process.wait() == 0
-    assert "Traceback" not in process.err.rest()
+    assert "Traceback" not in process.err.read_rest()
 
 
 def test_a_port_in_use_is_one_line(launch, failed):
@@ -127,14 +127,14 @@ def test_log_file_and_level(launch, tmp_path):
     process, _ = launch.node("--bootstrap", address, "--log-file", str(path))
     process.popen.send_signal(signal.SIGTERM)
     assert process.wait() == 0
-    assert process.err.rest() == ""
+    assert process.err.read_rest() == ""
     assert path.read_text().startswith("before\n")
     assert path.read_text().endswith("ended\n")
 
     process, _ = launch.node("--log-level", "WARNING")
     process.popen.send_signal(signal.SIGTERM)
     assert process.wait() == 0
-    assert process.err.rest() == ""
+    assert process.err.read_rest() == ""
 
 
 def test_a_log_file_that_can_t_be_written(launch, tmp_path, failed):
@@ -158,7 +158,7 @@ def test_a_reader_that_leaves_is_no_error(launch):
     process.end_input()
     process.popen.send_signal(signal.SIGTERM)
     assert process.wait() == 0
-    assert "Traceback" not in process.err.rest()
+    assert "Traceback" not in process.err.read_rest()
 
 
 def test_who_is_told_to_end_says_farewell(launch):

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from kademlua.cli.addresses import own_hosts
+from kademlua.cli.addresses import bind_hosts
 from kademlua.cli.output import value_text
-from kademlua.core.json_codec import value_json
+from kademlua.core.json_codec import value_to_json
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,8 @@ from kademlua.core.json_codec import value_json
 )
 def test_values_as_text_and_as_json(value, text, as_json):
     assert value_text(value) == text
-    assert value_json(value) == as_json
-    assert json.loads(json.dumps(value_json(value))) == as_json
+    assert value_to_json(value) == as_json
+    assert json.loads(json.dumps(value_to_json(value))) == as_json
 
 
 @pytest.mark.parametrize(
@@ -48,4 +48,4 @@ def test_values_as_text_and_as_json(value, text, as_json):
     ],
 )
 def test_a_client_binds_to_no_more_than_it_needs(targets, hosts):
-    assert own_hosts(targets) == hosts
+    assert bind_hosts(targets) == hosts

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import PATIENCE, Launcher
+from tests.cli.conftest import TIMEOUT, Launcher
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def manager(tmp_path: Path, launch: Launcher) -> Iterator[Callable[[], dict[str,
     path = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.bind(str(path))
-        channel.settimeout(PATIENCE)
+        channel.settimeout(TIMEOUT)
         launch.env |= {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "100000"}
         yield lambda: dict(line.split("=", 1) for line in channel.recv(4096).decode().split("\n"))
 

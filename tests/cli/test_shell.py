@@ -65,7 +65,7 @@ def test_end_of_input_ends_the_node(launch):
     terminal = at_prompt(launch)
     terminal.type("\x04")
     assert terminal.wait() == 0
-    assert terminal.echoes()
+    assert terminal.has_echo()
 
 
 def test_exit_ends_the_node(launch):
@@ -78,10 +78,10 @@ def test_interrupt_at_the_prompt_ends_the_node_and_restores_the_terminal(launch)
     terminal = at_prompt(launch)
     terminal.type("half a li")
     terminal.out.expect("half a li")
-    assert not terminal.echoes()
+    assert not terminal.has_echo()
     terminal.type("\x03")
     assert terminal.wait() == 0
-    assert terminal.echoes()
+    assert terminal.has_echo()
     assert "Traceback" not in terminal.out.text
 
 
@@ -89,7 +89,7 @@ def test_sigterm_at_the_prompt_restores_the_terminal(launch):
     terminal = at_prompt(launch)
     terminal.popen.send_signal(signal.SIGTERM)
     assert terminal.wait() == 0
-    assert terminal.echoes()
+    assert terminal.has_echo()
 
 
 def test_interrupt_breaks_off_what_computes_for_ever(launch):

@@ -14,16 +14,16 @@ from kademlua import Node
 from kademlua.control.server import ControlServer
 from kademlua.control.unix_socket import connect
 
-PATIENCE = 20.0
+TIMEOUT = 20.0
 
 
-class Raw:
+class RawClient:
     """A client of which a test plays every byte."""
 
     def __init__(self, path: Path) -> None:
         self.sock = connect(path)
-        self.sock.settimeout(PATIENCE)
-        self._rest = b""
+        self.sock.settimeout(TIMEOUT)
+        self._buffer = b""
 
     def send(self, *lines: Any) -> None:
         """Send bytes as they are, anything else as lines of JSON."""
@@ -36,21 +36,21 @@ class Raw:
 
     def receive(self) -> Any:
         """The next message; None at the end."""
-        while b"\n" not in self._rest:
+        while b"\n" not in self._buffer:
             chunk = self.sock.recv(65_536)
             if not chunk:
-                assert self._rest == b""
+                assert self._buffer == b""
                 return None
-            self._rest += chunk
-        line, _, self._rest = self._rest.partition(b"\n")
+            self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
         return json.loads(line)
 
-    def ask(self, **fields: Any) -> Any:
+    def request(self, **fields: Any) -> Any:
         """What comes of a request, which is the next message."""
         self.send(fields)
         return self.receive()
 
-    def until(self, key: str) -> list[dict[str, Any]]:
+    def receive_until(self, key: str) -> list[dict[str, Any]]:
         """The messages up to the first that has this key, itself or in its part."""
         found = []
         while True:
@@ -82,12 +82,12 @@ def server(node: Node, tmp_path: Path) -> Iterator[ControlServer]:
 
 
 @pytest.fixture
-def raw(server: ControlServer) -> Iterator[Callable[[], Raw]]:
+def raw(server: ControlServer) -> Iterator[Callable[[], RawClient]]:
     """Connects clients, closed at the end."""
     clients = []
 
-    def connected() -> Raw:
-        clients.append(Raw(server.path))
+    def connected() -> RawClient:
+        clients.append(RawClient(server.path))
         return clients[-1]
 
     yield connected

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kademlua import Node, Params
-from kademlua.api.fields import packed_value
-from kademlua.api.operations import Operations
-from kademlua.control.connection import Session
-from kademlua.control.json_lines import LineStream
+from kademlua.api.fields import value_to_base64
+from kademlua.api.operations import NodeApi
+from kademlua.control.connection import ControlConnection
+from kademlua.control.json_lines import JsonLineStream
 
 PATIENCE = 20.0
 LONGEST = 4_096
@@ -37,7 +37,7 @@ CONTACT = st.fixed_dictionaries(
         "port": st.integers(-1, 70_000),
     }
 )
-VALUE = st.sampled_from([packed_value(b"v"), packed_value([1, {b"a": b""}]), "", "bDFl", "="])
+VALUE = st.sampled_from([value_to_base64(b"v"), value_to_base64([1, {b"a": b""}]), "", "bDFl", "="])
 HELD = st.fixed_dictionaries(
     {
         "key": KEYS | JSON,
@@ -95,7 +95,7 @@ def defects():
 def session(node):
     """The client's end of a connection."""
     ours, theirs = socket.socketpair()
-    session = Session(LineStream(theirs, LONGEST), node, Operations(node))
+    session = ControlConnection(JsonLineStream(theirs, LONGEST), node, NodeApi(node))
     serving = gevent.spawn(session.run)
     ours.settimeout(PATIENCE)
     try:
@@ -104,7 +104,7 @@ def session(node):
         ours.close()
         serving.get(timeout=PATIENCE)  # raises what it raised
         with gevent.Timeout(PATIENCE):
-            session._at_work.join()
+            session._workers.join()
 
 
 def answers(sock):

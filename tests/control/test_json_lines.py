@@ -4,13 +4,13 @@ import gevent
 import pytest
 from gevent import socket
 
-from kademlua.control.json_lines import BadLine, LineStream, message_of
+from kademlua.control.json_lines import InvalidLine, JsonLineStream, parse_message
 
 
 @pytest.fixture
 def pair():
     ours, theirs = socket.socketpair()
-    yield LineStream(ours, 100), theirs
+    yield JsonLineStream(ours, 100), theirs
     ours.close()
     theirs.close()
 
@@ -32,7 +32,7 @@ def test_a_line_that_is_too_long(pair, tail):
     stream, other = pair
     other.sendall(b"x" * 100 + b"\n" + b"x" * 101 + tail)
     assert stream.read() == b"x" * 100
-    with pytest.raises(BadLine, match="over 100 bytes"):
+    with pytest.raises(InvalidLine, match="over 100 bytes"):
         stream.read()
 
 
@@ -45,8 +45,8 @@ def test_patience(pair):
 def test_messages_of_several_greenlets_do_not_mix(pair):
     stream, other = pair
     writers = [gevent.spawn(stream.write, {"text": letter * 300_000}) for letter in "abc"]
-    found = LineStream(other, 1_000_000)
-    texts = sorted(message_of(found.read())["text"] for _ in writers)
+    found = JsonLineStream(other, 1_000_000)
+    texts = sorted(parse_message(found.read())["text"] for _ in writers)
     assert texts == [letter * 300_000 for letter in "abc"]
 
 
@@ -73,5 +73,5 @@ def test_nothing_follows_half_a_message(pair, error):
 
 @pytest.mark.parametrize("line", [b"", b"{", b"[]", b"1", b"NaN", b'{"a":Infinity}', b"\xff"])
 def test_what_is_no_message(line):
-    with pytest.raises(BadLine):
-        message_of(line)
+    with pytest.raises(InvalidLine):
+        parse_message(line)

@@ -7,13 +7,13 @@ import pytest
 def begun(client, **fields):
     """A shell that waits for its first line, and what was said before."""
     client.send({"id": 1, "do": "shell"} | fields)
-    return client.until("prompt")
+    return client.receive_until("prompt")
 
 
 def typed(client, line):
     """What is said to a line, without prompt and receipt."""
     client.send({"id": 2, "do": "line", "text": line})
-    said = [message for message in client.until("prompt") if message["id"] == 1]
+    said = [message for message in client.receive_until("prompt") if message["id"] == 1]
     return [message["part"] for message in said[:-1]]
 
 
@@ -58,7 +58,7 @@ def test_its_end_is_not_that_of_the_node(raw, node, line):
     client = raw()
     begun(client)
     client.send({"id": 2, "do": "line", "text": line} if line else {"id": 2, "do": "line"})
-    assert {"id": 1, "ok": {}} in client.until("ok") + client.until("ok")
+    assert {"id": 1, "ok": {}} in client.receive_until("ok") + client.receive_until("ok")
     assert node.joined
     begun(client)  # another one
     assert typed(client, "1") == [{"out": "1\n"}]
@@ -68,15 +68,15 @@ def test_an_evaluation_is_broken_off(raw):
     client = raw()
     begun(client)
     client.send({"id": 2, "do": "line", "text": "import gevent"})
-    client.until("prompt")
+    client.receive_until("prompt")
     client.send({"id": 3, "do": "line", "text": "gevent.sleep(3600)"})
-    client.until("ok")
+    client.receive_until("ok")
     gevent.sleep(0.05)
     client.send({"id": 4, "do": "interrupt"})
-    said = client.until("prompt")
+    said = client.receive_until("prompt")
     assert {"id": 4, "ok": {"interrupted": True}} in said
     assert {"id": 1, "part": {"note": "interrupted"}} in said
-    assert client.ask(id=5, do="interrupt") == {"id": 5, "ok": {"interrupted": False}}
+    assert client.request(id=5, do="interrupt") == {"id": 5, "ok": {"interrupted": False}}
 
 
 @pytest.mark.parametrize("line", ["raise KeyboardInterrupt", "raise gevent.GreenletExit"])
@@ -85,18 +85,18 @@ def test_whatever_an_expression_raises_the_node_lives(raw, node, line):
     begun(client)
     typed(client, "import gevent")
     client.send({"id": 2, "do": "line", "text": line})
-    client.until("ok")
-    assert "ok" in raw().ask(do="node")
+    client.receive_until("ok")
+    assert "ok" in raw().request(do="node")
 
 
 def test_a_guest_who_goes_leaves_nothing_running(raw, server):
     client = raw()
     begun(client)
     client.send({"id": 2, "do": "line", "text": "import gevent"})
-    client.until("prompt")
+    client.receive_until("prompt")
     client.send({"id": 3, "do": "line", "text": "gevent.sleep(3600)"})
-    client.until("ok")
-    runner = next(iter(server._sessions))._guest._runner
+    client.receive_until("ok")
+    runner = next(iter(server._connections))._remote_shell._runner
     client.close()
     runner.join(10)
     assert runner.dead
@@ -105,10 +105,10 @@ def test_a_guest_who_goes_leaves_nothing_running(raw, server):
 def test_one_shell_a_connection_and_so_many_lines_ahead(raw):
     client = raw()
     begun(client)
-    assert client.ask(id=2, do="shell")["error"] == "this connection has a shell already"
+    assert client.request(id=2, do="shell")["error"] == "this connection has a shell already"
     typed(client, "import gevent")
     client.send(*({"id": n, "do": "line", "text": "gevent.sleep(3600)"} for n in range(100)))
-    told = [client.until("error")[-1]]
+    told = [client.receive_until("error")[-1]]
     assert "lines are waiting already" in told[0]["error"]
 
 

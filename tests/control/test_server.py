@@ -4,28 +4,28 @@ import gevent
 import pytest
 
 from kademlua import sha1
-from kademlua.api.fields import packed_value
+from kademlua.api.fields import value_to_base64
 from kademlua.control import connection, json_lines
-from kademlua.control.client import ControlClient, NodeGone, RequestFailed
-from kademlua.control.server import CONNECTIONS
+from kademlua.control.client import ControlClient, NodeUnavailable, RequestFailed
+from kademlua.control.server import MAX_CONNECTIONS
 from kademlua.control.unix_socket import ControlError
-from tests.control.conftest import PATIENCE
+from tests.control.conftest import TIMEOUT
 
 KEY = sha1("key").hex()
-VALUE = packed_value(b"value")
+VALUE = value_to_base64(b"value")
 
 
 def test_requests_are_answered(raw, node):
     client = raw()
-    assert client.ask(id=1, do="node")["ok"]["id"] == node.id.hex()
-    told = client.ask(id="two", do="add", key=KEY, value=VALUE)
+    assert client.request(id=1, do="node")["ok"]["id"] == node.id.hex()
+    told = client.request(id="two", do="add", key=KEY, value=VALUE)
     assert (told["id"], len(told["ok"]["stored"])) == ("two", 1)
-    assert client.ask(do="unpublish", key=KEY) == {
+    assert client.request(do="unpublish", key=KEY) == {
         "id": None,
         "ok": {"key": KEY, "was_published": False},
     }
     client.send({"id": 3, "do": "stored"})
-    rows, end = client.until("ok")
+    rows, end = client.receive_until("ok")
     assert [row["key"] for row in rows["part"]["rows"]] == [KEY]
     assert end == {"id": 3, "ok": {"count": 1}}
 
@@ -35,7 +35,7 @@ def test_many_rows_come_in_parts(raw, node):
         node.add(sha1(str(number)), b"v")
     client = raw()
     client.send({"id": 1, "do": "stored"})
-    *parts, end = client.until("ok")
+    *parts, end = client.receive_until("ok")
     assert [len(part["part"]["rows"]) for part in parts] == [64, 64, 22]
     assert end["ok"] == {"count": 150}
 
@@ -44,7 +44,7 @@ def test_a_long_request_keeps_no_other_waiting(raw, node, monkeypatch):
     monkeypatch.setattr(node, "find_value", lambda *args: gevent.sleep(3600))
     client = raw()
     client.send(*({"id": number, "do": "find", "key": KEY} for number in range(9)))
-    assert client.ask(id=9, do="node")["id"] == 9
+    assert client.request(id=9, do="node")["id"] == 9
 
 
 def test_so_many_are_worked_on_at_once(raw, node, monkeypatch):
@@ -59,25 +59,25 @@ def test_so_many_are_worked_on_at_once(raw, node, monkeypatch):
     client, other = raw(), raw()
     client.send(*({"id": number, "do": "find", "key": KEY} for number in range(100)))
     for _ in range(10):
-        assert "ok" in other.ask(do="node")
-    assert len(begun) == connection._IN_FLIGHT
+        assert "ok" in other.request(do="node")
+    assert len(begun) == connection._MAX_CONCURRENT
     gate.set()
     assert sorted(client.receive()["id"] for _ in range(100)) == list(range(100))
 
 
 def test_an_operation_has_its_time(raw, node, monkeypatch):
-    monkeypatch.setattr(connection, "_OPERATION_TIME", 0.05)
+    monkeypatch.setattr(connection, "_OPERATION_TIMEOUT", 0.05)
     monkeypatch.setattr(node, "find_value", lambda *args: gevent.sleep(3600))
-    assert raw().ask(id=1, do="find", key=KEY) == {"id": 1, "error": "find took over 0 s"}
+    assert raw().request(id=1, do="find", key=KEY) == {"id": 1, "error": "find took over 0 s"}
 
 
 def test_a_defect_is_told_and_the_node_lives_on(raw, node, monkeypatch, caplog):
     monkeypatch.setattr(node, "find_value", lambda *args: 1 / 0)
     client = raw()
-    told = client.ask(id=1, do="find", key=KEY)
+    told = client.request(id=1, do="find", key=KEY)
     assert told == {"id": 1, "error": "a defect of the node: ZeroDivisionError"}
     assert "a request at the control socket failed" in caplog.text
-    assert "ok" in client.ask(do="node")
+    assert "ok" in client.request(do="node")
 
 
 def test_who_closes_one_half_still_gets_the_answers(raw):
@@ -112,14 +112,14 @@ def test_what_is_no_request_is_told_and_the_next_one_is_answered(raw, line, erro
     told = client.receive()
     assert told["id"] is None
     assert error in told["error"]
-    assert "ok" in client.ask(do="node")
+    assert "ok" in client.request(do="node")
 
 
 def test_a_line_that_is_too_long_ends_the_connection(raw, server):
     client = raw()
     with pytest.raises(OSError, match=r"peer|pipe"):  # it is not read to its end
         client.send(b"x" * 65_536 * 1_000)
-    assert "ok" in raw().ask(do="node")
+    assert "ok" in raw().request(do="node")
     other = raw()
     longest = 4 * 15_000 + 65_536
     other.send(b"x" * (longest + 1) + b"\n")
@@ -145,7 +145,7 @@ def test_a_flood_of_lines_leaves_others_their_turn(raw):
 
 
 def test_half_a_line_ends_the_connection(raw, monkeypatch):
-    monkeypatch.setattr(json_lines, "_LINE_TIME", 0.2)
+    monkeypatch.setattr(json_lines, "_LINE_TIMEOUT", 0.2)
     client = raw()
     client.send(b'{"id":1,')
 
@@ -159,38 +159,38 @@ def test_half_a_line_ends_the_connection(raw, monkeypatch):
 
     trickling = gevent.spawn(trickle)
     assert client.receive()["error"] == "the line does not end"
-    trickling.get(timeout=PATIENCE)
+    trickling.get(timeout=TIMEOUT)
 
 
 def test_who_asks_nothing_is_sent_away(raw, node, monkeypatch):
-    monkeypatch.setattr(connection, "_IDLE_TIME", 0.05)
+    monkeypatch.setattr(connection, "_IDLE_TIMEOUT", 0.05)
     assert "no request for" in raw().receive()["error"]
     busy = raw()
     monkeypatch.setattr(node, "find_value", lambda *args: gevent.sleep(0.3) or [])
-    assert busy.ask(id=1, do="find", key=KEY)["ok"]["answers"] == []
+    assert busy.request(id=1, do="find", key=KEY)["ok"]["answers"] == []
 
 
 def test_who_reads_nothing_is_sent_away(raw, node, server, monkeypatch):
-    monkeypatch.setattr(json_lines, "_WRITE_TIME", 0.1)
+    monkeypatch.setattr(json_lines, "_WRITE_TIMEOUT", 0.1)
     for number in range(100):
         node.add(sha1(str(number)), bytes(10_000))
     client = raw()
     client.send(*({"id": number, "do": "stored"} for number in range(20)))
     with gevent.Timeout(10):
-        while server.clients:
+        while server.client_count:
             gevent.sleep(0.05)
 
 
 def test_so_many_clients_at_once(raw):
-    clients = [raw() for _ in range(CONNECTIONS)]
+    clients = [raw() for _ in range(MAX_CONNECTIONS)]
     for client in clients:
-        assert "ok" in client.ask(do="node")
+        assert "ok" in client.request(do="node")
     late = raw()
-    assert late.receive() == {"id": None, "error": f"{CONNECTIONS} clients are here already"}
+    assert late.receive() == {"id": None, "error": f"{MAX_CONNECTIONS} clients are here already"}
     assert late.receive() is None
     clients[0].close()
     with gevent.Timeout(10):
-        while "error" in raw().ask(do="node"):
+        while "error" in raw().request(do="node"):
             gevent.sleep(0.05)
 
 
@@ -199,21 +199,21 @@ def test_so_many_clients_at_once(raw):
 
 def test_a_client(server, node):
     with ControlClient(server.path) as client:
-        assert list(client.rows("published")) == []
-        client.do("add", key=KEY, value=VALUE, ttl=None)
-        assert [row["value"] for row in client.rows("stored")] == [VALUE]
-        assert list(client.rows("stored", key="00" * 20)) == []
+        assert list(client.stream("published")) == []
+        client.call("add", key=KEY, value=VALUE, ttl=None)
+        assert [row["value"] for row in client.stream("stored")] == [VALUE]
+        assert list(client.stream("stored", key="00" * 20)) == []
         with pytest.raises(RequestFailed, match="no operation 'nothing'"):
-            client.do("nothing")
-        assert client.do("node")["id"] == node.id.hex()
+            client.call("nothing")
+        assert client.call("node")["id"] == node.id.hex()
 
 
 def test_a_client_whose_node_ends(server):
     client = ControlClient(server.path)
-    assert client.do("node")
+    assert client.call("node")
     server.close()
-    with pytest.raises(NodeGone, match="the node has ended"):
-        client.do("node")
+    with pytest.raises(NodeUnavailable, match="the node has ended"):
+        client.call("node")
     client.close()
     with pytest.raises(ControlError, match="no node runs there"):
         ControlClient(server.path)
@@ -223,11 +223,11 @@ def test_a_client_whose_node_hangs(server, node, monkeypatch):
     monkeypatch.setattr(node, "find_value", lambda *args: gevent.sleep(3600))
     with ControlClient(server.path) as client:
         client.send("find", key=KEY)
-        with pytest.raises(NodeGone, match="the node does not answer"):
+        with pytest.raises(NodeUnavailable, match="the node does not answer"):
             client.receive(0.05)
-    client = ControlClient(server.path, patience=0.05)
-    with client, pytest.raises(NodeGone, match="the node does not answer"):
-        client.do("find", key=KEY)
+    client = ControlClient(server.path, timeout=0.05)
+    with client, pytest.raises(NodeUnavailable, match="the node does not answer"):
+        client.call("find", key=KEY)
 
 
 def test_a_client_of_something_else(tmp_path):

@@ -7,20 +7,20 @@ import stat
 import pytest
 
 from kademlua.control import unix_socket
-from kademlua.control.unix_socket import ControlError, Place, connect, peer_of
+from kademlua.control.unix_socket import ControlError, UnixListener, connect, peer_credentials
 
 
 def test_only_this_user_may_connect(tmp_path):
     former = os.umask(0)
     try:
-        here = Place(tmp_path / "socket")
+        here = UnixListener(tmp_path / "socket")
         assert os.umask(0) == 0  # as it was
     finally:
         os.umask(former)
     assert stat.S_IMODE((tmp_path / "socket").stat().st_mode) == 0o600
     assert os.listdir(tmp_path) == ["socket"]
     with connect(tmp_path / "socket") as sock:
-        process, user = peer_of(sock)
+        process, user = peer_credentials(sock)
     assert process in (0, os.getpid())
     assert user in (None, os.geteuid())
     here.close()
@@ -32,16 +32,16 @@ def test_the_socket_of_a_process_that_is_gone_gives_way(tmp_path):
     for left in (path, tmp_path / "socket.new"):  # killed at any instant
         with socket.socket(socket.AF_UNIX) as gone:
             gone.bind(str(left))
-    here = Place(path)
+    here = UnixListener(path)
     connect(path).close()
     assert os.listdir(tmp_path) == ["socket"]
     here.close()
 
 
 def test_a_process_that_listens_does_not(tmp_path):
-    here = Place(tmp_path / "socket")
+    here = UnixListener(tmp_path / "socket")
     with pytest.raises(ControlError, match="socket is in use by another process"):
-        Place(tmp_path / "socket")
+        UnixListener(tmp_path / "socket")
     connect(tmp_path / "socket").close()
     here.close()
 
@@ -49,15 +49,15 @@ def test_a_process_that_listens_does_not(tmp_path):
 def test_nothing_else_gives_way(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(ControlError, match="something else is there"):
-        Place(tmp_path / "file")
+        UnixListener(tmp_path / "file")
     assert (tmp_path / "file").read_text() == "mine"
     with pytest.raises(ControlError, match="No such file or directory"):
-        Place(tmp_path / "missing" / "socket")
+        UnixListener(tmp_path / "missing" / "socket")
 
 
 def test_the_file_of_another_is_left_at_the_end(tmp_path):
     path = tmp_path / "socket"
-    here = Place(path)
+    here = UnixListener(path)
     path.unlink()
     path.write_text("another's")
     here.close()
@@ -68,19 +68,19 @@ def test_paths_that_are_too_long_for_a_socket(tmp_path):
     deep = tmp_path / ("d" * 100) / ("e" * 100)
     deep.mkdir(parents=True)
     before = len(os.listdir("/proc/self/fd"))
-    here = Place(deep / "socket")
+    here = UnixListener(deep / "socket")
     connect(deep / "socket").close()
     here.close()
     assert os.listdir(deep) == []
     with pytest.raises(ControlError, match="the name is too long for a socket"):
-        Place(deep / ("n" * 100))
+        UnixListener(deep / ("n" * 100))
     with pytest.raises(ControlError, match="the name is too long for a socket"):
         connect(deep / ("n" * 110))
     assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_where_there_is_no_way_around(tmp_path, monkeypatch):
-    monkeypatch.setattr(unix_socket, "_LONGEST", 10)
-    monkeypatch.setattr(unix_socket, "_BY_DESCRIPTOR", str(tmp_path / "none"))
+    monkeypatch.setattr(unix_socket, "_MAX_PATH_BYTES", 10)
+    monkeypatch.setattr(unix_socket, "_FD_DIRECTORY", str(tmp_path / "none"))
     with pytest.raises(ControlError, match="the path is too long for a socket"):
-        Place(tmp_path / "socket")
+        UnixListener(tmp_path / "socket")

@@ -9,13 +9,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kademlua.core.contact import (
-    PACKED_V4,
-    PACKED_V6,
+    COMPACT_V4_BYTES,
+    COMPACT_V6_BYTES,
     Contact,
     ContactPool,
     canonical_address,
+    encode_v10_contacts,
     format_endpoint,
-    join_listed,
     parse_endpoint,
 )
 from kademlua.core.errors import WireError
@@ -26,26 +26,26 @@ ID = bytes(range(20))
 
 def test_packed_bytes_of_ipv4():
     contact = Contact("127.0.0.1", 8001, ID)
-    assert contact.packed == ID + b"\x7f\x00\x00\x01" + b"\x1f\x41"
-    assert len(contact.packed) == PACKED_V4 == 26
+    assert contact.compact == ID + b"\x7f\x00\x00\x01" + b"\x1f\x41"
+    assert len(contact.compact) == COMPACT_V4_BYTES == 26
     assert not contact.is_ipv6
 
 
 def test_packed_bytes_of_ipv6():
     contact = Contact("::1", 8001, ID)
-    assert contact.packed == ID + bytes(15) + b"\x01" + b"\x1f\x41"
-    assert len(contact.packed) == PACKED_V6 == 38
+    assert contact.compact == ID + bytes(15) + b"\x01" + b"\x1f\x41"
+    assert len(contact.compact) == COMPACT_V6_BYTES == 38
     assert contact.is_ipv6
 
 
 def test_listed_as_version_1_0_lists_it():
-    assert Contact("127.0.0.1", 8001, ID).listed == b"l9:127.0.0.1i8001e20:" + ID + b"e"
+    assert Contact("127.0.0.1", 8001, ID).encoded_v10 == b"l9:127.0.0.1i8001e20:" + ID + b"e"
 
 
 def test_an_ipv6_contact_is_never_listed():
     four, six = Contact("127.0.0.1", 1, ID), Contact("::1", 1, ID)
-    assert join_listed([six, four, six]) == b"l" + four.listed + b"e"
-    assert join_listed([six]) == b"le"
+    assert encode_v10_contacts([six, four, six]) == b"l" + four.encoded_v10 + b"e"
+    assert encode_v10_contacts([six]) == b"le"
 
 
 @given(contacts)
@@ -55,23 +55,23 @@ def test_an_ipv6_contact_is_never_listed():
 @example(Contact("::fffe:1.2.3.4", 1, ID))
 @example(Contact("::", 65535, bytes(20)))
 def test_packed_there_and_back(contact):
-    again = Contact.unpack(contact.packed)
+    again = Contact.from_compact(contact.compact)
     assert again == contact
     assert (again.addr, again.port, again.id) == (contact.addr, contact.port, contact.id)
-    assert (again.endpoint, again.listed, again.number) == (
+    assert (again.endpoint, again.encoded_v10, again.id_int) == (
         contact.endpoint,
-        contact.listed,
-        contact.number,
+        contact.encoded_v10,
+        contact.id_int,
     )
 
 
 @given(st.binary(max_size=60) | st.binary(min_size=26, max_size=26) | st.binary(min_size=38))
 def test_unpacking_any_bytes_gives_their_contact_or_a_wire_error(packed):
     try:
-        contact = Contact.unpack(packed)
+        contact = Contact.from_compact(packed)
     except WireError:
         return
-    assert contact.packed == packed
+    assert contact.compact == packed
     assert Contact(contact.addr, contact.port, contact.id) == contact
 
 
@@ -90,7 +90,7 @@ def test_unpacking_any_bytes_gives_their_contact_or_a_wire_error(packed):
 )
 def test_bad_packed_bytes(packed):
     with pytest.raises(WireError):
-        Contact.unpack(packed)
+        Contact.from_compact(packed)
 
 
 @given(contacts, contacts)
@@ -107,7 +107,7 @@ def test_each_part_counts_for_equality():
     assert one != Contact("10.0.0.2", 1, ID)
     assert one != Contact("10.0.0.1", 2, ID)
     assert one != Contact("10.0.0.1", 1, bytes(20))
-    assert one != one.packed
+    assert one != one.compact
 
 
 def test_one_address_has_one_text():
@@ -155,35 +155,35 @@ class TestPool:
     @given(contacts)
     def test_equal_contacts_are_one_object(self, contact):
         pool = ContactPool()
-        one = pool.unpack(contact.packed)
+        one = pool.from_compact(contact.compact)
         assert one == contact
-        assert pool.unpack(bytes(contact.packed)) is one
-        assert pool.contact(contact.addr, contact.port, contact.id) is one
+        assert pool.from_compact(bytes(contact.compact)) is one
+        assert pool.intern(contact.addr, contact.port, contact.id) is one
 
     @given(st.lists(contacts_v4, max_size=5), st.lists(contacts_v6, max_size=5))
     def test_unpacks_rows(self, four, six):
         pool = ContactPool()
-        assert pool.unpack_all(b"".join(c.packed for c in four), PACKED_V4) == four
-        assert pool.unpack_all(b"".join(c.packed for c in six), PACKED_V6) == six
+        assert pool.from_compact_list(b"".join(c.compact for c in four), COMPACT_V4_BYTES) == four
+        assert pool.from_compact_list(b"".join(c.compact for c in six), COMPACT_V6_BYTES) == six
 
     @pytest.mark.parametrize("packed", [bytes(27), b"x" * 25, ID + b"\x01\x01\x01\x01\0\0"])
     def test_bad_rows(self, packed):
         with pytest.raises(WireError):
-            ContactPool().unpack_all(packed, PACKED_V4)
+            ContactPool().from_compact_list(packed, COMPACT_V4_BYTES)
 
     def test_bad_contacts(self):
         with pytest.raises(ValueError, match="not an IP address"):
-            ContactPool().contact("nowhere", 1, ID)
+            ContactPool().intern("nowhere", 1, ID)
         with pytest.raises(WireError):
-            ContactPool().unpack(b"nothing")
+            ContactPool().from_compact(b"nothing")
 
     def test_is_bounded_and_keeps_what_is_in_use(self):
         pool = ContactPool(limit=10)
-        dear = pool.unpack(make_contact(0).packed)
+        dear = pool.from_compact(make_contact(0).compact)
         for number in range(1, 1000):
             contact = make_contact(number)
-            assert pool.unpack(contact.packed) == contact
-            assert pool.unpack(dear.packed) is dear
+            assert pool.from_compact(contact.compact) == contact
+            assert pool.from_compact(dear.compact) is dear
             assert len(pool) <= 20
 
 
@@ -236,4 +236,4 @@ class TestEndpoints:
 
 @given(ids)
 def test_number_is_the_id_for_distances(node_id):
-    assert Contact("1.2.3.4", 1, node_id).number == int(node_id.hex(), 16)
+    assert Contact("1.2.3.4", 1, node_id).id_int == int(node_id.hex(), 16)

@@ -20,7 +20,7 @@ def test_the_defaults_are_those_of_the_paper():
 
 
 def test_the_original_keeps_values_for_two_minutes_and_overwrites_them_all():
-    original = Params.original()
+    original = Params.v10()
     assert original.ttl == 120
     assert original.overwrite_drops_others
     assert not Params().overwrite_drops_others

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import TooManyCalls
-from kademlua.core.pending_calls import Call, Calls
+from kademlua.core.pending_calls import PendingCall, PendingCalls
 from tests.core.strategies import make_contact
 
 PEER = make_contact(1, addr="127.0.0.1", port=8001)
@@ -29,15 +29,15 @@ def make_call(
     deadline: float = 1.5,
     has_late: bool = True,
     patience: float = 0.0,
-) -> Call:
+) -> PendingCall:
     late = never if has_late else None
-    return Call(rpc_id, endpoint, contact, "ping", 0.0, deadline, never, late, patience)
+    return PendingCall(rpc_id, endpoint, contact, "ping", 0.0, deadline, never, late, patience)
 
 
-def table_with(*calls: Call) -> Calls:
-    table = Calls(100)
+def table_with(*calls: PendingCall) -> PendingCalls:
+    table = PendingCalls(100)
     for call in calls:
-        table.begin(call)
+        table.add(call)
     return table
 
 
@@ -47,17 +47,17 @@ def test_a_reply_is_matched_once():
     assert len(table) == 1
     assert table.match(call.rpc_id, PEER.endpoint, PEER.id) is call
     assert len(table) == 0
-    assert table.match(call.rpc_id, PEER.endpoint, PEER.id) == "unasked response"
+    assert table.match(call.rpc_id, PEER.endpoint, PEER.id) == "unexpected response"
 
 
 @pytest.mark.parametrize(
     ("rpc_id", "endpoint", "sender_id", "reason"),
     [
-        (b"rpcid-13", PEER.endpoint, PEER.id, "unasked response"),
-        (b"rpcid-12", ("127.0.0.2", 8001), PEER.id, "response from elsewhere"),
-        (b"rpcid-12", ("127.0.0.1", 8002), PEER.id, "response from elsewhere"),
-        (b"rpcid-12", ("::1", 8001), PEER.id, "response from elsewhere"),
-        (b"rpcid-12", PEER.endpoint, STRANGER.id, "response of another id"),
+        (b"rpcid-13", PEER.endpoint, PEER.id, "unexpected response"),
+        (b"rpcid-12", ("127.0.0.2", 8001), PEER.id, "response from another endpoint"),
+        (b"rpcid-12", ("127.0.0.1", 8002), PEER.id, "response from another endpoint"),
+        (b"rpcid-12", ("::1", 8001), PEER.id, "response from another endpoint"),
+        (b"rpcid-12", PEER.endpoint, STRANGER.id, "response from another id"),
     ],
 )
 def test_rpc_id_address_port_and_id_must_agree(rpc_id, endpoint, sender_id, reason):
@@ -72,22 +72,22 @@ def test_rpc_id_address_port_and_id_must_agree(rpc_id, endpoint, sender_id, reas
 def test_any_id_may_answer_where_none_is_known():
     call = make_call(contact=None)
     table = table_with(call)
-    assert table.match(call.rpc_id, STRANGER.endpoint, PEER.id) == "response from elsewhere"
+    assert table.match(call.rpc_id, STRANGER.endpoint, PEER.id) == "response from another endpoint"
     assert table.match(call.rpc_id, PEER.endpoint, STRANGER.id) is call
 
 
 def test_the_limit():
-    table = Calls(2)
+    table = PendingCalls(2)
     first, second, third = (make_call(bytes([number]) * 8) for number in range(3))
-    table.begin(first)
-    table.begin(second)
+    table.add(first)
+    table.add(second)
     with pytest.raises(TooManyCalls):
-        table.begin(third)
+        table.add(third)
     assert len(table) == 2
-    assert table.match(third.rpc_id, PEER.endpoint, PEER.id) == "unasked response"
+    assert table.match(third.rpc_id, PEER.endpoint, PEER.id) == "unexpected response"
     table.cancel(first)
-    table.begin(third)
-    assert table.overdue(9.0) == [(second, True), (third, True)]
+    table.add(third)
+    assert table.pop_due(9.0) == [(second, True), (third, True)]
 
 
 def test_a_cancelled_call_is_over():
@@ -96,8 +96,8 @@ def test_a_cancelled_call_is_over():
     table.cancel(call)
     table.cancel(call)
     assert len(table) == 0
-    assert table.overdue(9.0) == []
-    assert table.match(call.rpc_id, PEER.endpoint, PEER.id) == "unasked response"
+    assert table.pop_due(9.0) == []
+    assert table.match(call.rpc_id, PEER.endpoint, PEER.id) == "unexpected response"
 
 
 def test_drained_calls_are_over():
@@ -107,18 +107,18 @@ def test_drained_calls_are_over():
     assert table.drain() == calls[1:]
     assert len(table) == 0
     assert table.next_due() is None
-    assert table.overdue(9.0) == table.drain() == []
+    assert table.pop_due(9.0) == table.drain() == []
 
 
 def test_deadlines():
     late, soon = make_call(b"l" * 8, deadline=3.0), make_call(b"s" * 8, deadline=1.0)
     table = table_with(late, soon)
     assert table.next_due() == 1.0
-    assert table.overdue(0.999) == []
-    assert table.overdue(1.0) == [(soon, True)]
-    assert table.match(soon.rpc_id, PEER.endpoint, PEER.id) == "unasked response"
+    assert table.pop_due(0.999) == []
+    assert table.pop_due(1.0) == [(soon, True)]
+    assert table.match(soon.rpc_id, PEER.endpoint, PEER.id) == "unexpected response"
     assert table.next_due() == 3.0
-    assert table.overdue(99.0) == [(late, True)]
+    assert table.pop_due(99.0) == [(late, True)]
     assert table.next_due() is None
 
 
@@ -126,49 +126,49 @@ def test_late_twice_and_over_at_the_deadline():
     call = make_call(deadline=1.5, patience=0.2)
     table = table_with(call)
     assert table.next_due() == 0.2
-    assert table.overdue(0.1) == []
-    assert table.overdue(0.2) == [(call, False)]
-    assert call.reminders == 1
-    assert table.overdue(0.49) == []
-    assert table.overdue(0.5) == [(call, False)]
-    assert call.reminders == 2
-    assert table.overdue(1.4) == []
+    assert table.pop_due(0.1) == []
+    assert table.pop_due(0.2) == [(call, False)]
+    assert call.late_count == 1
+    assert table.pop_due(0.49) == []
+    assert table.pop_due(0.5) == [(call, False)]
+    assert call.late_count == 2
+    assert table.pop_due(1.4) == []
     assert table.next_due() == 1.5
-    assert table.overdue(1.5) == [(call, True)]
+    assert table.pop_due(1.5) == [(call, True)]
     assert len(table) == 0
 
 
 def test_a_late_answer_counts():
     call = make_call(patience=0.2)
     table = table_with(call)
-    table.overdue(0.5)
+    table.pop_due(0.5)
     assert table.match(call.rpc_id, PEER.endpoint, PEER.id) is call
-    assert table.overdue(9.0) == []
+    assert table.pop_due(9.0) == []
 
 
 def test_late_is_told_only_to_those_who_asked_and_never_behind_the_deadline():
     indifferent = make_call(b"i" * 8, has_late=False, patience=0.2)
     patient = make_call(b"p" * 8, patience=7.0)
     table = table_with(indifferent, patient)
-    assert table.overdue(1.4) == []
-    assert table.overdue(1.5) == [(indifferent, True), (patient, True)]
+    assert table.pop_due(1.4) == []
+    assert table.pop_due(1.5) == [(indifferent, True), (patient, True)]
 
 
 def test_a_rpc_id_that_is_used_again_is_the_newer_call():
     first, second = make_call(deadline=1.0), make_call(deadline=2.0)
     table = table_with(first)
     table.match(first.rpc_id, PEER.endpoint, PEER.id)
-    table.begin(second)
-    assert table.overdue(1.0) == []  # the row of the first one is still there
-    assert table.overdue(2.0) == [(second, True)]
+    table.add(second)
+    assert table.pop_due(1.0) == []  # the row of the first one is still there
+    assert table.pop_due(2.0) == [(second, True)]
 
 
 def test_who_looks_seldom_hears_only_of_the_end():
     call = make_call(deadline=1.5, patience=0.2)
     table = table_with(call)
-    assert table.overdue(0.6) == [(call, False)]
+    assert table.pop_due(0.6) == [(call, False)]
     assert table.next_due() == 0.5  # the second time is over already: at the next look
-    assert table.overdue(9.0) == [(call, True)]
+    assert table.pop_due(9.0) == [(call, True)]
 
 
 @given(
@@ -179,15 +179,15 @@ def test_who_looks_seldom_hears_only_of_the_end():
     st.lists(st.integers(1, 20), min_size=10, max_size=20),
 )
 def test_each_call_is_late_at_most_twice_and_over_once_in_the_order_of_time(plans, steps):
-    table = Calls(1000)
+    table = PendingCalls(1000)
     calls = {}
     for number, (late_at, deadline, end) in enumerate(plans):
         call = make_call(
             number.to_bytes(8, "big"), deadline=float(deadline), patience=float(late_at)
         )
-        table.begin(call)
+        table.add(call)
         calls[call] = (float(late_at), end)
-    seen: list[tuple[float, Call, bool]] = []
+    seen: list[tuple[float, PendingCall, bool]] = []
     ended = set()
     now = 0.0
     for step in [*steps, 1000]:
@@ -203,7 +203,7 @@ def test_each_call_is_late_at_most_twice_and_over_once_in_the_order_of_time(plan
         open_calls = [c for c in calls if c not in ended]
         assert due is not None or not open_calls
         now += step
-        for call, is_over in table.overdue(now):
+        for call, is_over in table.pop_due(now):
             assert call not in ended
             told = sum(told_call is call for _, told_call, _ in seen)
             when = call.deadline if is_over else (1, 2.5)[told] * calls[call][0]
@@ -225,12 +225,12 @@ def test_each_call_is_late_at_most_twice_and_over_once_in_the_order_of_time(plan
 def test_a_call_that_is_begun_again_has_its_time_from_then_on():
     call = make_call(deadline=0.4, patience=0.1)
     table = table_with(call)
-    assert table.begun_again(call.rpc_id, PEER.endpoint, 0.09, 1.5) is call
-    assert table.overdue(0.15) == []
-    assert table.overdue(0.2) == [(call, False)]
-    assert table.overdue(0.35) == [(call, False)]
-    assert table.overdue(0.45) == []
-    assert table.overdue(0.5) == [(call, True)]
+    assert table.restart(call.rpc_id, PEER.endpoint, 0.09, 1.5) is call
+    assert table.pop_due(0.15) == []
+    assert table.pop_due(0.2) == [(call, False)]
+    assert table.pop_due(0.35) == [(call, False)]
+    assert table.pop_due(0.45) == []
+    assert table.pop_due(0.5) == [(call, True)]
 
 
 @pytest.mark.parametrize(
@@ -240,17 +240,17 @@ def test_a_call_that_is_begun_again_has_its_time_from_then_on():
 def test_no_deadline_is_put_off_by_more_than_there_is_room_for(deadline, longest, over):
     call = make_call(deadline=deadline, has_late=False)
     table = table_with(call)
-    assert table.begun_again(call.rpc_id, PEER.endpoint, 0.1, longest) is call
-    assert call.sent == 0.1
-    assert table.overdue(over - 0.001) == []
-    assert table.overdue(over + 0.001) == [(call, True)]
+    assert table.restart(call.rpc_id, PEER.endpoint, 0.1, longest) is call
+    assert call.sent_at == 0.1
+    assert table.pop_due(over - 0.001) == []
+    assert table.pop_due(over + 0.001) == [(call, True)]
 
 
 def test_what_is_not_in_flight_there_is_not_begun_again():
     call = make_call()
     table = table_with(call)
-    assert table.begun_again(b"rpcid-13", PEER.endpoint, 0.1, 1.5) is None
-    assert table.begun_again(call.rpc_id, STRANGER.endpoint, 0.1, 1.5) is None
-    assert call.sent == 0.0
+    assert table.restart(b"rpcid-13", PEER.endpoint, 0.1, 1.5) is None
+    assert table.restart(call.rpc_id, STRANGER.endpoint, 0.1, 1.5) is None
+    assert call.sent_at == 0.0
     table.cancel(call)
-    assert table.begun_again(call.rpc_id, PEER.endpoint, 0.1, 1.5) is None
+    assert table.restart(call.rpc_id, PEER.endpoint, 0.1, 1.5) is None

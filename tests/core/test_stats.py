@@ -9,7 +9,7 @@ from kademlua.core.stats import Stats
 
 def test_a_snapshot_holds_every_counter():
     stats = Stats(100.0)
-    counters = [name for name in Stats.__slots__ if name != "started"]
+    counters = [name for name in Stats.__slots__ if name != "started_at"]
     for number, name in enumerate(counters, 1):
         if isinstance(getattr(stats, name), int):
             setattr(stats, name, number)
@@ -21,7 +21,11 @@ def test_a_snapshot_holds_every_counter():
         name: number if isinstance(getattr(stats, name), int) else {"x": number}
         for number, name in enumerate(counters, 1)
     }
-    sums = {"timeouts": "timed_out", "failed": "failed_by", "errors_out": "errors_by"}
+    sums = {
+        "timeouts": "timeouts_by_rpc",
+        "failures": "failures_by_rpc",
+        "errors_out": "errors_out_by_rpc",
+    }
     for name, parts in sums.items():
         assert snapshot.pop(name) == sum(numbers[parts].values())
     assert snapshot == numbers
@@ -33,11 +37,11 @@ def test_a_snapshot_is_plain_and_does_not_change_any_more():
     snapshot = stats.snapshot(1.0)
     before = json.dumps(snapshot)
     stats.dropped["short"] += 1
-    stats.calls["ping"] += 1
+    stats.calls_by_rpc["ping"] += 1
     assert json.dumps(snapshot) == before
 
 
 def test_stats_of_two_nodes_are_apart():
     one, other = Stats(0.0), Stats(0.0)
-    one.calls["ping"] += 1
-    assert not other.calls
+    one.calls_by_rpc["ping"] += 1
+    assert not other.calls_by_rpc

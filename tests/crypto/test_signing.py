@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kademlua import CryptoMissing, KeyFileError, SigningKey
+from kademlua import CryptoUnavailable, KeyFileError, SigningKey
 from kademlua.crypto import signing
 
 # RFC 8032, section 7.1, test 2.
@@ -96,6 +96,10 @@ def test_what_is_no_file(tmp_path: Path) -> None:
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric.ed25519", None)
-    for use in (signing.require, SigningKey.generate, lambda: signing.verify(PUBLIC, b"", b"")):
-        with pytest.raises(CryptoMissing, match=r"pip install 'kademlua\[crypto\]'"):
+    for use in (
+        signing.require_crypto,
+        SigningKey.generate,
+        lambda: signing.verify(PUBLIC, b"", b""),
+    ):
+        with pytest.raises(CryptoUnavailable, match=r"pip install 'kademlua\[crypto\]'"):
             use()

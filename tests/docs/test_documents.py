@@ -16,16 +16,17 @@ from pathlib import Path
 import pytest
 
 from kademlua import Contact, ContactPool, Node, Params
-from kademlua.api.operations import Operations
+from kademlua.api.operations import NodeApi
 from kademlua.core import params
 from kademlua.core.errors import RecordRefused, WireError
-from kademlua.core.security.replay_protection import Sessions
+from kademlua.core.reasons import DropReason, MatchFailure
+from kademlua.core.security.replay_protection import SessionTable
 from kademlua.core.values import records
 from kademlua.core.wire import bencoding, packets, replies, requests
-from kademlua.runtime.private_transport import KeyedTransport
-from kademlua.values.admission import HAS_RECORD
+from kademlua.runtime.private_transport import PrivateTransport
+from kademlua.values.admission import REASON_HAS_RECORD
 from tests.core.values.test_records import HELLO, SALTED
-from tests.support.programs import ROOT, STRICT, environment, network
+from tests.support.programs import ROOT, STRICT_WARNINGS, bootstrap_process, environment
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
@@ -52,10 +53,10 @@ def test_program(program, output, tmp_path):
     if "::1" in program and not _has_ipv6():
         pytest.skip("no IPv6 on this machine")
     # One each: a node that is gone would be in the next one's way until it counts as dead.
-    with network() if "8001" in program else nullcontext() as port:
+    with bootstrap_process() if "8001" in program else nullcontext() as port:
         program = program.replace("8001", str(port)).replace("port=8003", "port=0")
         done = subprocess.run(
-            [sys.executable, "-P", *STRICT, "-c", program],
+            [sys.executable, "-P", *STRICT_WARNINGS, "-c", program],
             capture_output=True,
             text=True,
             cwd=tmp_path,
@@ -92,7 +93,7 @@ COUNTER = 0x0123456789ABCDEF
 
 
 def payload(name, args=b"", read_only=False):
-    return packets.encode_call(name, args, read_only)
+    return packets.encode_request_payload(name, args, read_only)
 
 
 def keyed_examples():
@@ -100,17 +101,17 @@ def keyed_examples():
     and the caller counts from our counter."""
     caller, callee = _Wire(), _Wire()
     keys, caller_at, callee_at = [NETWORK_KEY], ("192.0.2.7", 8007), ("192.0.2.1", 8003)
-    asks = KeyedTransport(caller, keys, Counter(), random.Random(1))
-    answers = KeyedTransport(callee, keys, Counter(), random.Random(2))
-    asks.in_flight = lambda rpc_id, endpoint: request
+    asks = PrivateTransport(caller, keys, Counter(), random.Random(1))
+    answers = PrivateTransport(callee, keys, Counter(), random.Random(2))
+    asks.restart_call = lambda rpc_id, endpoint: request
     received = []
     for each in (asks, answers):
         each.start(lambda body, endpoint: received.append(body))
     request = packets.encode_request(CALLER, RPC_ID, payload(b"ping"))
     asks.send(request, callee_at)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Sessions, "ticket", lambda self, endpoint: TICKET)
-        patch.setattr(Sessions, "_chance", lambda self: COUNTER - 1)
+        patch.setattr(SessionTable, "ticket_for", lambda self, endpoint: TICKET)
+        patch.setattr(SessionTable, "_random_counter", lambda self: COUNTER - 1)
         callee.receive(caller.sent[0], caller_at)
         caller.receive(callee.sent[0], callee_at)
         callee.receive(caller.sent[1], caller_at)
@@ -143,33 +144,35 @@ EXAMPLES = {
     "ping-request-1.0": packets.encode_request(CALLER, RPC_ID, b"d4:name4:ping4:argslee"),
     "ping-response": packets.encode_response(CALLEE, RPC_ID, replies.PONG),
     "error-130": packets.encode_error(CALLEE, RPC_ID, packets.NO_SUCH_RPC),
-    "findnode-response-payload-token": replies.findnode_reply([V4], 1, b"a-token!"),
-    "findvalue-page-payload": replies.findvalue_reply([], [b"5:hello"], 1, b"", 7),
+    "findnode-response-payload-token": replies.encode_findnode_reply([V4], 1, b"a-token!"),
+    "findvalue-page-payload": replies.encode_findvalue_reply([], [b"5:hello"], 1, b"", 7),
     "store-token-payload": payload(
-        b"store", requests.args_store(KEY, b"5:hello", False, 3600, token=b"a-token!")
+        b"store", requests.encode_store_args(KEY, b"5:hello", False, 3600, token=b"a-token!")
     ),
     "ping-payload-ro": payload(b"ping", read_only=True),
-    "findnode-request-payload": payload(b"findnode", requests.args_key(KEY)),
-    "findnode-response-payload-1.0": replies.findnode_reply([V4, V6], 0),
-    "findnode-response-payload-1.1": replies.findnode_reply([V4, V6], 1),
-    "findvalue-request-payload": payload(b"findvalue", requests.args_findvalue(KEY, 4096)),
-    "findvalue-response-payload-1.0": replies.findvalue_reply([V4], VALUES, 0),
-    "findvalue-response-payload-1.1": replies.findvalue_reply([V4], VALUES, 1),
-    "store-request-payload": payload(b"store", requests.args_store(KEY, VALUES[0], False, 3600)),
-    "store-handed-on-payload": payload(
-        b"store", requests.args_store(KEY, VALUES[0], False, 1800, V4)
+    "findnode-request-payload": payload(b"findnode", requests.encode_key_args(KEY)),
+    "findnode-response-payload-1.0": replies.encode_findnode_reply([V4, V6], 0),
+    "findnode-response-payload-1.1": replies.encode_findnode_reply([V4, V6], 1),
+    "findvalue-request-payload": payload(b"findvalue", requests.encode_findvalue_args(KEY, 4096)),
+    "findvalue-response-payload-1.0": replies.encode_findvalue_reply([V4], VALUES, 0),
+    "findvalue-response-payload-1.1": replies.encode_findvalue_reply([V4], VALUES, 1),
+    "store-request-payload": payload(
+        b"store", requests.encode_store_args(KEY, VALUES[0], False, 3600)
     ),
-    "store-response-payload": replies.STORED,
-    "store-refused-payload": replies.refused_reply("no room for more values"),
-    "remove-request-payload": payload(b"remove", requests.args_remove(KEY, 3600)),
+    "store-handed-on-payload": payload(
+        b"store", requests.encode_store_args(KEY, VALUES[0], False, 1800, V4)
+    ),
+    "store-response-payload": replies.STORE_OK,
+    "store-refused-payload": replies.encode_refused_reply("no room for more values"),
+    "remove-request-payload": payload(b"remove", requests.encode_remove_args(KEY, 3600)),
     "signed-bytes": SALTED.signed_bytes,
     "signed-bytes-exp": records.signed_bytes(b"foobar", 1, 1_900_000_000, HELLO),
     "signed-record": SALTED.encoded,
-    "leave-request-payload": payload(b"leave", requests.args_leave(True)),
-    "lacks-request-payload": payload(b"lacks", requests.args_lacks(KEY, [V4, V6])),
-    "reach-request-payload": payload(b"reach", requests.args_reach(V4)),
+    "leave-request-payload": payload(b"leave", requests.encode_leave_args(True)),
+    "lacks-request-payload": payload(b"lacks", requests.encode_lacks_args(KEY, [V4, V6])),
+    "reach-request-payload": payload(b"reach", requests.encode_reach_args(V4)),
     "ping-response-payload-ro": replies.CLIENT_PONG,
-    "getsocket-response-payload": replies.getsocket_reply("192.0.2.7", 8007),
+    "getsocket-response-payload": replies.encode_getsocket_reply("192.0.2.7", 8007),
 } | keyed_examples()
 
 
@@ -235,12 +238,12 @@ def read(name):
         ("remove-request-payload", b"remove", [KEY, 3600], 1, False),
         ("leave-request-payload", b"leave", [1], 1, False),
         ("lacks-request-payload", b"lacks", [KEY, V4.id + V6.id], 1, False),
-        ("reach-request-payload", b"reach", [V4.packed], 1, False),
+        ("reach-request-payload", b"reach", [V4.compact], 1, False),
         ("store-request-payload", b"store", [KEY, b"hello", 0, b"", 3600], 1, False),
         (
             "store-handed-on-payload",
             b"store",
-            [KEY, b"hello", 0, b"", 1800, {b"owner": V4.packed}],
+            [KEY, b"hello", 0, b"", 1800, {b"owner": V4.compact}],
             1,
             False,
         ),
@@ -263,7 +266,7 @@ def test_request_decodes(name, rpc, args, version, read_only):
 def test_response_decodes(name, call):
     response = packets.decode(read(name))
     assert isinstance(response, packets.Response)
-    assert (response.sender_id, response.rpc_id, response.call) == (CALLEE, RPC_ID, call)
+    assert (response.sender_id, response.rpc_id, response.packet_type) == (CALLEE, RPC_ID, call)
 
 
 def test_sizes_in_words():
@@ -284,18 +287,18 @@ def test_sizes_in_words():
 )
 def test_found_decodes(name, contacts, values):
     answer = packets.decode_values(read(name))
-    assert replies.read_findnode(answer, ContactPool(), (True, True)) == contacts
+    assert replies.decode_findnode_reply(answer, ContactPool(), (True, True)) == contacts
     if values is not None:
-        assert replies.read_retval(answer) == values
+        assert replies.decode_retval(answer) == values
 
 
 def test_store_and_getsocket_decode():
     decode = packets.decode_values
-    assert replies.read_store(decode(read("store-response-payload"))) is None
+    assert replies.decode_store_reply(decode(read("store-response-payload"))) is None
     refused = decode(read("store-refused-payload"))
-    assert replies.read_store(refused) == "no room for more values"
+    assert replies.decode_store_reply(refused) == "no room for more values"
     socket_seen = decode(read("getsocket-response-payload"))
-    assert replies.read_getsocket(socket_seen) == ("192.0.2.7", 8007)
+    assert replies.decode_getsocket_reply(socket_seen) == ("192.0.2.7", 8007)
 
 
 def test_answers_to_bad_keys():
@@ -330,20 +333,9 @@ def test_bencoding_table():
 
 
 def test_every_reason_of_a_drop_is_in_the_table():
-    said = {row[0].strip("`") for row in table_after(PROTOCOL, "| counted as | what came |")}
-    sources = (ROOT / "kademlua").rglob("*.py")
-    code = "\n".join(path.read_text() for path in sources)
-    raised = re.findall(r"WireError\((.+?)\)(?:$| from)", code, re.M)
-    counted = re.findall(r"dropped\[(\".+?\")\]", code)
-    # What Calls.match returns is counted under that word.
-    unmatched = re.findall(r'return ("(?:unasked|response) .+")$', code, re.M)
-    # What Sessions.why_not returns.
-    unmatched += re.findall(r'return ("(?:unproven|replayed)")$', code, re.M)
-    reasons = {
-        word for source in raised + counted + unmatched for word in re.findall(r'"(.+?)"', source)
-    }
-    # A bad contact makes the answer that holds it a bad response.
-    assert said == reasons - {"bad contact"}
+    documented = {row[0].strip("`") for row in table_after(PROTOCOL, "| counted as | what came |")}
+    # A bad contact makes the reply that holds it a bad response.
+    assert documented == {*DropReason, *MatchFailure} - {DropReason.BAD_CONTACT}
 
 
 def test_reasons_of_refused_stores():
@@ -357,8 +349,8 @@ def test_reasons_of_refused_stores():
     code = (ROOT / "kademlua/core/values/records.py").read_text()
     forged = re.findall(r'RecordForged\(f?"(.+?)"\)', code)
     reasons |= {each.replace("{MAX_SALT_BYTES}", str(records.MAX_SALT_BYTES)) for each in forged}
-    reasons |= {kind.usual for kind in RecordRefused.__subclasses__()}
-    assert said == reasons | {replies.REMOVED, replies.LEAVING, HAS_RECORD}
+    reasons |= {kind.default_reason for kind in RecordRefused.__subclasses__()}
+    assert said == reasons | {replies.REASON_REMOVED, replies.REASON_LEAVING, REASON_HAS_RECORD}
 
 
 # The parameters.
@@ -389,7 +381,7 @@ def test_table_of_params():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_params_that_are_named_exist(page):
-    names = set(re.findall(r"Params\.([a-z_]+)", page.read_text()))
+    names = set(re.findall(r"Params\.([a-z_0-9]+)", page.read_text()))
     assert {name for name in names if not hasattr(Params, name)} == set()
 
 
@@ -408,7 +400,7 @@ def test_every_package_is_named_in_the_design():
 def test_every_operation_of_the_control_socket_is_in_the_table():
     shown = re.findall(r"^\| `([a-z]+)` \|", (DOCS / "control.md").read_text(), re.M)
     with Node() as node:
-        names = Operations(node).names
+        names = NodeApi(node).names
     assert sorted(shown) == sorted([*names, "shell", "line", "interrupt"])
 
 

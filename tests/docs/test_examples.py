@@ -15,8 +15,8 @@ from typing import IO
 
 import pytest
 
-from tests.support.peers import until
-from tests.support.programs import ROOT, environment, network
+from tests.support.peers import wait_until
+from tests.support.programs import ROOT, bootstrap_process, environment
 
 EXAMPLES = ROOT / "docs/examples"
 PATIENCE = 20.0
@@ -76,7 +76,7 @@ def finished(*command: object) -> str:
 @pytest.fixture
 def bootstrap() -> Iterator[str]:
     """Where a node of another process is."""
-    with network() as port:
+    with bootstrap_process() as port:
         yield f"127.0.0.1:{port}"
 
 
@@ -125,7 +125,7 @@ class TestRegistry:
             # It withdraws in good order; the first one is cut off, and forgotten in time.
             assert finished(*command, "find", "web") == "192.0.2.1:80\n"
             first.kill()
-        until(lambda: finished(*command, "find", "web") == "", PATIENCE)
+        wait_until(lambda: finished(*command, "find", "web") == "", PATIENCE)
 
     def test_values_of_strangers_are_passed_over(self) -> None:
         registry = loaded("registry")
@@ -150,7 +150,9 @@ class TestWebCache:
             assert computed.startswith("99991, says worker")
             # Which worker is asked is the system's choice.
             answers = [get(port, path)]
-            until(lambda: answers.append(get(port, path)) or len(workers(answers)) == 2, PATIENCE)
+            wait_until(
+                lambda: answers.append(get(port, path)) or len(workers(answers)) == 2, PATIENCE
+            )
             assert {(cache, body) for _, cache, body in answers} == {("hit", computed)}
             first, second = workers(answers)
             os.kill(int(first), signal.SIGKILL)

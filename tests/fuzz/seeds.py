@@ -28,25 +28,25 @@ def datagrams() -> Iterator[bytes]:
     calls = {
         b"ping": b"",
         b"getsocket": b"",
-        b"findnode": requests.args_key(KEY),
-        b"findvalue": requests.args_findvalue(KEY, 4096),
-        b"store": requests.args_store(KEY, b"5:hello", False, 3600),
-        b"remove": requests.args_remove(KEY, 60),
-        b"leave": requests.args_leave(True),
-        b"lacks": requests.args_lacks(KEY, [V4, V6]),
+        b"findnode": requests.encode_key_args(KEY),
+        b"findvalue": requests.encode_findvalue_args(KEY, 4096),
+        b"store": requests.encode_store_args(KEY, b"5:hello", False, 3600),
+        b"remove": requests.encode_remove_args(KEY, 60),
+        b"leave": requests.encode_leave_args(True),
+        b"lacks": requests.encode_lacks_args(KEY, [V4, V6]),
     }
     for name, args in calls.items():
         for read_only in (False, True):
-            payload = packets.encode_call(name, args, read_only)
+            payload = packets.encode_request_payload(name, args, read_only)
             yield packets.encode_request(b"s" * 20, b"rpc-id-8", payload)
     for reply in (
         replies.PONG,
-        replies.STORED,
-        replies.refused_reply("no room"),
-        replies.findnode_reply([V4, V6], 1),
-        replies.findvalue_reply([V4], [b"5:hello"], 1),
-        replies.findvalue_reply([V4], [b"5:hello"], 0),
-        replies.getsocket_reply("192.0.2.7", 8003),
+        replies.STORE_OK,
+        replies.encode_refused_reply("no room"),
+        replies.encode_findnode_reply([V4, V6], 1),
+        replies.encode_findvalue_reply([V4], [b"5:hello"], 1),
+        replies.encode_findvalue_reply([V4], [b"5:hello"], 0),
+        replies.encode_getsocket_reply("192.0.2.7", 8003),
     ):
         yield packets.encode_response(b"s" * 20, b"rpc-id-8", reply)
     yield packets.encode_error(b"s" * 20, b"rpc-id-8", packets.NO_SUCH_RPC)

@@ -17,23 +17,23 @@ import gevent
 from gevent import socket
 
 from kademlua import Node, Params
-from kademlua.api.operations import Operations
+from kademlua.api.operations import NodeApi
 from kademlua.cli.config import load_params
-from kademlua.control.connection import Session
-from kademlua.control.json_lines import LineStream
+from kademlua.control.connection import ControlConnection
+from kademlua.control.json_lines import JsonLineStream
 from kademlua.core.contact import ContactPool, Endpoint
-from kademlua.core.errors import RpcRefused, WireError
+from kademlua.core.errors import BadArguments, WireError
 from kademlua.core.wire import bencoding, packets, replies
 from kademlua.core.wire.packets import REQUEST
 from kademlua.simulation.scenario import loader
 from kademlua.simulation.scenario.toml_table import ScenarioError
 
 _READERS: list[Callable[[list[Any]], object]] = [
-    lambda values: replies.read_findnode(values, ContactPool(), (True, True)),
-    replies.read_retval,
-    replies.read_store,
-    replies.read_remove,
-    replies.read_getsocket,
+    lambda values: replies.decode_findnode_reply(values, ContactPool(), (True, True)),
+    replies.decode_retval,
+    replies.decode_store_reply,
+    replies.decode_remove_reply,
+    replies.decode_getsocket_reply,
 ]
 _RPC_ID = slice(21, 29)
 _CALL = 29
@@ -62,9 +62,9 @@ def bencoded(data: bytes) -> None:
 class _Nowhere:
     """A transport to nobody, which knows what was sent last."""
 
-    local: Endpoint = ("192.0.2.1", 4000)
-    reaches_v4 = reaches_v6 = True
-    is_behind = False
+    local_endpoint: Endpoint = ("192.0.2.1", 4000)
+    supports_ipv4 = supports_ipv6 = True
+    is_backlogged = False
 
     def __init__(self) -> None:
         self.sent: list[tuple[bytes, Endpoint]] = []
@@ -140,7 +140,7 @@ class NodeTarget:
         with gevent.Timeout(0.05, False):
             try:
                 self._node.find_value(b"k" * 20)
-            except (RpcRefused, WireError):
+            except (BadArguments, WireError):
                 pass
 
     @property
@@ -155,7 +155,7 @@ class ControlTarget:
     def __init__(self) -> None:
         self._node = Node(transport=_Nowhere(), rng=random.Random(1), id=b"\x55" * 20)
         self._node.start()
-        self._operations = Operations(self._node)
+        self._operations = NodeApi(self._node)
 
     def close(self) -> None:
         """End its node."""
@@ -163,7 +163,7 @@ class ControlTarget:
 
     def __call__(self, data: bytes) -> None:
         ours, theirs = socket.socketpair()
-        session = Session(LineStream(ours, 65_536), self._node, self._operations)
+        session = ControlConnection(JsonLineStream(ours, 65_536), self._node, self._operations)
         runner = gevent.spawn(session.run)
         try:
             theirs.sendall(data[:60_000])
@@ -193,7 +193,7 @@ def scenario(data: bytes) -> None:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError):
         return
     try:
-        loader.read(values, "fuzz", "fuzz")
+        loader.parse(values, "fuzz", "fuzz")
     except ScenarioError:
         pass
 

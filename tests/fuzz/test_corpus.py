@@ -40,7 +40,7 @@ def test_the_node_takes_the_corpus_for_what_it_is() -> None:
                 target(data)
         assert isinstance(target, NodeTarget)
         counts = target.counts
-    assert counts["requests"].keys() >= {"ping", "findnode", "findvalue", "store", "remove"}
+    assert counts["requests_by_rpc"].keys() >= {"ping", "findnode", "findvalue", "store", "remove"}
     assert sum(counts["dropped"].values()) < counts["packets_in"] / 2
 
 

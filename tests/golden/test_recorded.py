@@ -59,7 +59,7 @@ class Recorded:
     @property
     def contacts(self) -> set[Contact]:
         """Those that the response names."""
-        return set(replies.read_findnode(self.values, ContactPool(), (True, True)))
+        return set(replies.decode_findnode_reply(self.values, ContactPool(), (True, True)))
 
 
 def recorded(name: str) -> list[Recorded]:
@@ -132,8 +132,8 @@ def test_a_recorded_response_is_read_and_written(case):
     packet, asked = case.answered, case.asked
     assert packet.rpc_id == asked.rpc_id
     assert packet.sender_id != asked.sender_id
-    if packet.call != 129:
-        again = packets.encode_error(packet.sender_id, packet.rpc_id, packet.call)
+    if packet.packet_type != 129:
+        again = packets.encode_error(packet.sender_id, packet.rpc_id, packet.packet_type)
         assert again == case.response
         return
     again = packets.encode_response(packet.sender_id, packet.rpc_id, packet.payload)
@@ -144,7 +144,7 @@ def test_a_recorded_response_is_read_and_written(case):
 @each(EXCHANGES, "findnode", "findvalue")
 def test_recorded_contacts_are_written_as_the_original_wrote_them(case):
     for contact in case.contacts:
-        assert contact.listed in case.response
+        assert contact.encoded_v10 in case.response
 
 
 @each(UNANSWERED)
@@ -203,7 +203,7 @@ def peer() -> Iterator[Peer]:
 @pytest.fixture
 def original(peer: Peer) -> Iterator[Node]:
     """A node as that which was recorded: its id and manners, and it knows its peer."""
-    node = Node(id=ANSWERS[0].answered.sender_id, params=Params.original())
+    node = Node(id=ANSWERS[0].answered.sender_id, params=Params.v10())
     node.start()
     node.ping(peer.contact)
     assert peer.contact in node.table
@@ -239,10 +239,10 @@ def test_what_the_original_did_not_answer_stays_unanswered(case, original, peer)
 class Wire:
     """A transport without a network: what the node sends goes to a function of the test."""
 
-    reaches_v4, reaches_v6, is_behind = True, False, False
+    supports_ipv4, supports_ipv6, is_backlogged = True, False, False
 
     def __init__(self, local: Endpoint) -> None:
-        self.local = local
+        self.local_endpoint = local
         self.sent: list[tuple[bytes, Endpoint]] = []
         self.on_send: Callable[[bytes, Endpoint], None] = lambda *_: None
         self.receive: Callable[[bytes, Endpoint], None] = lambda *_: None
@@ -261,7 +261,7 @@ class Wire:
 
 def wired(world: World, node_id: bytes, local: Endpoint) -> tuple[Node, Wire]:
     wire = Wire(local)
-    return world.node(id=node_id, params=Params.original(), transport=wire), wire
+    return world.node(id=node_id, params=Params.v10(), transport=wire), wire
 
 
 ALL_CONTACTS = sorted(
@@ -276,13 +276,15 @@ def test_a_node_set_up_alike_gives_an_answer_of_the_recorded_form(case, world):
     node, wire = wired(world, answered.sender_id, case.callee)
     if case.rpc in ("findnode", "findvalue"):
         for contact in case.contacts:
-            node.table.answered(contact, 0.0)
+            node.table.on_reply(contact, 0.0)
     if case.rpc == "findnode":  # the caller is known as well, and not told of itself
-        node.table.answered(Contact(*case.caller, asked.sender_id), 0.0)
+        node.table.on_reply(Contact(*case.caller, asked.sender_id), 0.0)
     if case.rpc == "findvalue":
         set_up_findvalue(node, case)
 
-    node._strangers.verified.note(case.caller, world.now)  # it has answered a ping before
+    node._strangers.validated_addresses.mark(
+        case.caller, world.now
+    )  # it has answered a ping before
     wire.receive(case.request, case.caller)
     (response, to), *probes = wire.sent
     assert all(packets.decode(probe).name == b"ping" for probe, _ in probes)  # of a stranger
@@ -310,11 +312,11 @@ def set_up_findvalue(node: Node, case: Recorded) -> None:
     for number, value in enumerate(case.values[0].get(b"retval", [])):
         owner = Contact("127.0.0.1", 9000 + number, node.id)
         encoded = replies.encode_value(value)
-        node.datastore.put(key, owner, encoded, now=0.0, expires=1e9, overwrite=False)
+        node.datastore.put(key, owner, encoded, now=0.0, expires_at=1e9, overwrite=False)
     own = bucket_number(node.id, key)
     for contact in ALL_CONTACTS:
         if bucket_number(contact.id, key) > own:
-            node.table.answered(contact, 0.0)
+            node.table.on_reply(contact, 0.0)
 
 
 # A node calls, and a peer answers as it was recorded.
@@ -324,10 +326,10 @@ def set_up_findvalue(node: Node, case: Recorded) -> None:
 def test_a_node_understands_the_recorded_response(case, make_peer_of):
     """On real sockets: the same call gets the recorded bytes, but for its rpc id."""
     node, callee = make_peer_of(case)
-    if case.answered.call != 129:
+    if case.answered.packet_type != 129:
         with pytest.raises(RpcFailed) as failure:
             node.call(callee, case.rpc, *case.asked.args)
-        assert failure.value.code == case.answered.call
+        assert failure.value.code == case.answered.packet_type
         return
     values = node.call(callee, case.rpc, *case.asked.args)
     assert values == case.values
@@ -336,9 +338,9 @@ def test_a_node_understands_the_recorded_response(case, make_peer_of):
         assert node.ping(callee).contact == callee
         assert node.is_alive(callee, strong=True)
     elif case.rpc == "store":
-        assert (replies.read_store(values) is None) == (values == [1])
+        assert (replies.decode_store_reply(values) is None) == (values == [1])
     elif case.rpc == "getsocket":
-        assert replies.read_getsocket(values) == case.caller
+        assert replies.decode_getsocket_reply(values) == case.caller
 
 
 @pytest.fixture
@@ -366,7 +368,7 @@ def make_peer_of() -> Iterator[Callable[[Recorded], tuple[Node, Contact]]]:
                     sock.sendto(response, source)
 
         server = gevent.spawn(run)
-        node = Node(id=case.asked.sender_id, params=Params.original())
+        node = Node(id=case.asked.sender_id, params=Params.v10())
         node.start()
         ends.extend([node.close, server.kill, sock.close])
         return node, Contact(*sock.getsockname(), case.answered.sender_id)
@@ -390,7 +392,7 @@ def test_a_lookup_goes_on_with_the_recorded_contacts(case, world):
             gevent.spawn(wire.receive, response, endpoint)
 
     wire.on_send = on_send
-    node.table.answered(callee, 0.0)
+    node.table.on_reply(callee, 0.0)
     if case.rpc == "findnode":
         assert node.find_node(asked.args[0]) == [callee]
         wanted = []

@@ -37,18 +37,18 @@ class Reply:
         return json.loads(self.body)
 
 
-class Client:
+class HttpClient:
     """Asks one server; each request on a connection of its own."""
 
     def __init__(self, service: HttpService) -> None:
         self.service = service
-        self.port = service.local[1]
+        self.port = service.local_endpoint[1]
 
     def connect(self) -> gevent.socket.socket:
         """A connection, on which a test sends every byte."""
         return gevent.socket.create_connection(("127.0.0.1", self.port), timeout=20)
 
-    def ask(
+    def request(
         self,
         method: str,
         path: str,
@@ -72,10 +72,10 @@ class Client:
             connection.close()
 
     def get(self, path: str, **headers: str) -> Reply:
-        return self.ask("GET", path, **headers)
+        return self.request("GET", path, **headers)
 
     def post(self, path: str, body: bytes, kind: str = "text/plain") -> Reply:
-        return self.ask("POST", path, body, token=TOKEN, Content_Type=kind)
+        return self.request("POST", path, body, token=TOKEN, Content_Type=kind)
 
     def raw(self, request: bytes) -> bytes:
         """Send these bytes; all that comes back until the server hangs up."""
@@ -85,22 +85,22 @@ class Client:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., Client]]:
+def serve() -> Iterator[Callable[..., HttpClient]]:
     """Answer HTTP beside a node, until the test's end."""
     services = []
 
-    def make(node: Node, host: str = "127.0.0.1", **settings: Any) -> Client:
+    def make(node: Node, host: str = "127.0.0.1", **settings: Any) -> HttpClient:
         service = HttpService(node, (host, 0), TOKEN, **settings)
         services.append(service)
         service.start()
-        return Client(service)
+        return HttpClient(service)
 
     yield make
     for service in services:
         service.close()
 
 
-ShowSwarm = Callable[[int], AbstractContextManager[Client]]
+ShowSwarm = Callable[[int], AbstractContextManager[HttpClient]]
 
 
 @pytest.fixture
@@ -109,27 +109,29 @@ def show_swarm(tmp_path: Path) -> ShowSwarm:
     ``client.swarm`` is it."""
 
     @contextmanager
-    def show(count: int) -> Iterator[Client]:
+    def show(count: int) -> Iterator[HttpClient]:
         first = free_ports(count + 2)
-        plan = Plan(count=count, workers=2, first_port=first + 2, bootstrap=("127.0.0.1", first))
-        with ExitStack() as at_end:
-            node = at_end.enter_context(control_node(plan, tmp_path))
-            running = Swarm(plan, tmp_path)
-            running.watch.add_control(node)
-            service = HttpService(node, ("127.0.0.1", 0), TOKEN, watch=running.watch)
+        plan = Plan(
+            node_count=count, worker_count=2, first_port=first + 2, bootstrap=("127.0.0.1", first)
+        )
+        with ExitStack() as exit_stack:
+            node = exit_stack.enter_context(control_node(plan, tmp_path))
+            swarm = Swarm(plan, tmp_path)
+            swarm.event_hub.set_control_node(node)
+            service = HttpService(node, ("127.0.0.1", 0), TOKEN, event_hub=swarm.event_hub)
             service.start()
-            at_end.callback(service.close)
-            at_end.enter_context(running)
-            assert running.wait_joined(timeout=30)
-            client = Client(service)
-            client.swarm = running  # type: ignore[attr-defined]
+            exit_stack.callback(service.close)
+            exit_stack.enter_context(swarm)
+            assert swarm.wait_joined(timeout=30)
+            client = HttpClient(service)
+            client.swarm = swarm  # type: ignore[attr-defined]
             yield client
 
     return show
 
 
 @pytest.fixture
-def client(make_network: Callable[..., list[Node]], serve: Callable[..., Client]) -> Client:
+def client(make_network: Callable[..., list[Node]], serve: Callable[..., HttpClient]) -> HttpClient:
     """HTTP beside one of three nodes; ``client.node`` is it."""
     nodes = make_network(3)
     made = serve(nodes[1])

@@ -184,7 +184,7 @@ def pings(node: kademlua.Node, port: int) -> str:
     times, lost = [], 0
     for _ in range(1_000):
         try:
-            times.append(node.ping(("127.0.0.1", port)).seconds * 1e3)
+            times.append(node.ping(("127.0.0.1", port)).rtt * 1e3)
         except TimeoutError:
             lost += 1
         gevent.sleep(0.001)

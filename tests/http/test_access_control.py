@@ -30,7 +30,7 @@ def test_without_a_host_it_is_refused(client):
 
 
 def test_a_name_that_it_was_told_is_its_own(make_node, serve):
-    client = serve(make_node(), names=["node.example.org"])
+    client = serve(make_node(), host_names=["node.example.org"])
     assert client.get("/healthz", Host="node.example.org:1").status == 200
     assert client.get("/healthz", Host="example.org").status == 421
 
@@ -52,7 +52,7 @@ def test_what_a_page_elsewhere_embeds_is_refused(client):
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "NONSENSE"])
 def test_what_may_change_something_takes_the_token(client, method):
     for path in ("/v1/values/key", "/v1/stats", "/nowhere"):
-        refused = client.ask(method, path)
+        refused = client.request(method, path)
         assert refused.status == 401
         assert refused.headers["www-authenticate"] == "Bearer"
     assert not len(client.node.datastore)
@@ -64,13 +64,13 @@ def test_what_may_change_something_takes_the_token(client, method):
      "Bearer \xfc", f"Bearer {TOKEN.upper()}"],
 )  # fmt: skip
 def test_only_the_token_itself_opens(client, given):
-    assert client.ask("POST", "/v1/values/key", b"x", Authorization=given).status == 401
+    assert client.request("POST", "/v1/values/key", b"x", Authorization=given).status == 401
 
 
 def test_the_token_opens(client):
     for word in ("Bearer", "bearer", "BEARER"):
         given = f"{word} {TOKEN}"
-        assert client.ask("POST", "/v1/values/key", b"x", Authorization=given).status == 200
+        assert client.request("POST", "/v1/values/key", b"x", Authorization=given).status == 200
 
 
 def test_elsewhere_than_on_loopback_all_that_tells_of_the_node_takes_the_token(make_node, serve):
@@ -78,7 +78,7 @@ def test_elsewhere_than_on_loopback_all_that_tells_of_the_node_takes_the_token(m
     paths = ("/metrics", "/v1/stats", "/v1/openapi.json", "/nowhere")
     for path in paths:
         assert client.get(path).status == 401
-    assert [client.ask("GET", path, token=TOKEN).status for path in paths] == [200] * 3 + [404]
+    assert [client.request("GET", path, token=TOKEN).status for path in paths] == [200] * 3 + [404]
     for path in ("/", "/page/main.js", "/healthz", "/readyz"):
         assert client.get(path).status == 200
-    assert client.ask("POST", "/healthz").status == 401
+    assert client.request("POST", "/healthz").status == 401

@@ -13,7 +13,7 @@ import pytest
 
 from kademlua import sha1
 from kademlua.http.event_stream import MAX_STREAMS
-from tests.http.conftest import Client
+from tests.http.conftest import HttpClient
 
 _EVENT = re.compile(rb"event: (\S+)\ndata: (.*)\n\n")
 
@@ -45,7 +45,7 @@ class Stream:
 
 
 @contextmanager
-def listening(client: Client, query: str = "") -> Iterator[Stream]:
+def listening(client: HttpClient, query: str = "") -> Iterator[Stream]:
     with client.connect() as sock:
         sock.sendall(f"GET /v1/events{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         stream = Stream(sock)
@@ -106,11 +106,11 @@ def test_of_many_lookups_some_are_told_and_the_rest_counted(client):
 
 def test_who_hangs_up_is_not_observed_for_any_longer(client):
     watching = client.node._context.observers
-    before = len(watching.all)
+    before = len(watching.registered)
     with listening(client):
-        assert len(watching.all) == before + 1
+        assert len(watching.registered) == before + 1
     with gevent.Timeout(10):
-        while len(watching.all) > before:
+        while len(watching.registered) > before:
             client.node.find_node(sha1("x"))
             gevent.sleep(0.05)
 
@@ -129,7 +129,7 @@ def test_other_wishes_are_400(client, query):
 
 
 def test_the_head_alone_is_no_stream(client):
-    assert client.ask("HEAD", "/v1/events").headers["content-type"] == "text/event-stream"
+    assert client.request("HEAD", "/v1/events").headers["content-type"] == "text/event-stream"
 
 
 def test_a_stream_ends_with_its_node(client):

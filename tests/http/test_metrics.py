@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from kademlua import Node, sha1
-from kademlua.http.samplers import HopSamples
+from kademlua.http.samplers import HopSampler
 
 
 def scrape(client) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -31,10 +31,10 @@ def test_they_are_what_the_node_counted(client):
     stats = node.stats()
     assert found["kademlua_packets_total", ("in",)] == stats["packets_in"]
     assert found["kademlua_traffic_bytes_total", ("out",)] == stats["bytes_out"]
-    for rpc, count in stats["calls"].items():
+    for rpc, count in stats["calls_by_rpc"].items():
         assert found["kademlua_calls_total", (rpc,)] == count
-    for cause, count in stats["caused"].items():
-        assert found["kademlua_caused_calls_total", (cause,)] == count
+    for cause, count in stats["calls_by_purpose"].items():
+        assert found["kademlua_calls_by_purpose_total", (cause,)] == count
     assert found["kademlua_stored_values", ()] == 1
     assert found["kademlua_stored_bytes", ()] == 7
     assert found["kademlua_contacts", ("fresh",)] == 2
@@ -60,9 +60,9 @@ def test_calls_end_as_they_ended(client):
     assert results["timeout", "getsocket"] == 1
     assert results["failed", "nonsense"] == 1
     assert results["answered", "nonsense"] == 0
-    assert results["given up", "impatient"] == 1
+    assert results["cancelled", "impatient"] == 1
     stats = node.stats()
-    assert sum(results.values()) + stats["calls_in_flight"] == sum(stats["calls"].values())
+    assert sum(results.values()) + stats["calls_in_flight"] == sum(stats["calls_by_rpc"].values())
 
 
 def test_times_and_hops_are_histograms(client):
@@ -83,18 +83,18 @@ def test_times_and_hops_are_histograms(client):
 
 def test_hops_are_counted_from_teller_to_told(make_network):
     nodes = make_network(4)
-    samples = HopSamples(nodes[0])
-    samples.watch_next()
-    watched = samples.lookup_began("findnode", nodes[3].id, "find_node")
+    samples = HopSampler(nodes[0])
+    samples.sample_next()
+    watched = samples.on_lookup_started("findnode", nodes[3].id, "find_node")
     assert watched is not None
     first, second, third, last = (node.contact for node in nodes)
-    watched.seeded([first])
-    watched.answered(first, [second, third])
-    watched.answered(second, [last])
-    watched.answered(last, [])
-    watched.ended()
+    watched.on_seeded([first])
+    watched.on_reply(first, [second, third])
+    watched.on_reply(second, [last])
+    watched.on_reply(last, [])
+    watched.on_finished()
     assert (samples.histogram.count, samples.histogram.total) == (1, 3)
-    assert not nodes[0]._context.observers.all
+    assert not nodes[0]._context.observers.registered
 
 
 def test_hostile_requests_are_counted(client):
@@ -106,13 +106,13 @@ def test_hostile_requests_are_counted(client):
 
 def test_the_node_is_watched_only_while_it_is_served(make_node, serve):
     node: Node = make_node()
-    assert node._context.observers.timings is None
+    assert node._context.observers.latency_histograms is None
     client = serve(node)
     gevent.sleep(0.25)
-    assert node._context.observers.all
+    assert node._context.observers.registered
     client.service.close()
-    assert not node._context.observers.all
-    assert node.table.changed is None
+    assert not node._context.observers.registered
+    assert node.table.on_change is None
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")

@@ -8,7 +8,7 @@ import pytest
 
 from kademlua import Node
 from tests.http.browser import CHROMIUM, DRIVER, Browser, Keys
-from tests.http.conftest import TOKEN, Client, ShowSwarm
+from tests.http.conftest import TOKEN, HttpClient, ShowSwarm
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None or DRIVER is None, reason="chromium or chromedriver is not installed"
@@ -38,20 +38,22 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def network(make_network: Callable[..., list[Node]], serve: Callable[..., Client]) -> Client:
+def network(
+    make_network: Callable[..., list[Node]], serve: Callable[..., HttpClient]
+) -> HttpClient:
     nodes = make_network(8)
     client = serve(nodes[3])
     client.node = nodes[3]  # type: ignore[attr-defined]
     return client
 
 
-def url_of(client: Client) -> str:
+def url_of(client: HttpClient) -> str:
     return f"http://127.0.0.1:{client.port}/"
 
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [360, 1200])
-def test_a_node_is_shown(browser: Browser, network: Client, width: int, dark: bool) -> None:
+def test_a_node_is_shown(browser: Browser, network: HttpClient, width: int, dark: bool) -> None:
     browser.show(url_of(network), width=width, dark=dark)
     browser.until('document.getElementById("health-text").textContent === "well"')
     assert network.node.id.hex() in browser.text("#who")  # type: ignore[attr-defined]
@@ -70,7 +72,7 @@ def test_a_node_is_shown(browser: Browser, network: Client, width: int, dark: bo
     assert browser.complaints() == []
 
 
-def test_the_keyboard_is_enough_to_add_and_find(browser: Browser, network: Client) -> None:
+def test_the_keyboard_is_enough_to_add_and_find(browser: Browser, network: HttpClient) -> None:
     browser.show(url_of(network))
     browser.tab_to("#key")
     browser.press("greeting", Keys.TAB, "hello", Keys.TAB, TOKEN, Keys.TAB, Keys.TAB, Keys.ENTER)
@@ -85,7 +87,7 @@ def test_the_keyboard_is_enough_to_add_and_find(browser: Browser, network: Clien
     assert browser.complaints() == []
 
 
-def test_without_the_token_nothing_is_added(browser: Browser, network: Client) -> None:
+def test_without_the_token_nothing_is_added(browser: Browser, network: HttpClient) -> None:
     browser.show(url_of(network))
     browser.js("sessionStorage.clear()")
     browser.js('document.getElementById("token").value = ""')

@@ -7,13 +7,13 @@ import re
 
 import gevent
 
-from tests.http.conftest import TOKEN, Client, ShowSwarm
+from tests.http.conftest import TOKEN, HttpClient, ShowSwarm
 from tests.swarm.conftest import eventually
 
 _EVENT = re.compile(rb"event: (\S+)\ndata: (\{[^\n]*\})\n\n")
 
 
-def events_until(client: Client, wanted: set[str]) -> list[tuple[str, dict]]:  # type: ignore[type-arg]
+def events_until(client: HttpClient, wanted: set[str]) -> list[tuple[str, dict]]:  # type: ignore[type-arg]
     """What the stream tells, until all names that are wanted were there."""
     with client.connect() as sock:
         sock.sendall(b"GET /v1/swarm/events HTTP/1.0\r\nHost: localhost\r\n\r\n")
@@ -43,32 +43,32 @@ def test_all_nodes_and_what_happens_among_them(show_swarm: ShowSwarm) -> None:
                 assert (data["nodes"], data["joined"]) == (7, 7)
         numbers = [data["lookup"] for name, data in events if name == "lookup-began"]
         assert len(set(numbers)) == len(numbers)
-        assert eventually(lambda: not client.swarm.watch.is_heard)  # type: ignore[attr-defined]
+        assert eventually(lambda: not client.swarm.event_hub.has_subscribers)  # type: ignore[attr-defined]
 
 
 def test_a_node_dies_and_another_comes(show_swarm: ShowSwarm) -> None:
     with show_swarm(4) as client:
         members = client.swarm.members  # type: ignore[attr-defined]
-        assert client.ask("POST", "/v1/swarm/kill").status == 401
-        killed = client.ask("POST", "/v1/swarm/kill", b"", token=TOKEN)
+        assert client.request("POST", "/v1/swarm/kill").status == 401
+        killed = client.request("POST", "/v1/swarm/kill", b"", token=TOKEN)
         assert killed.status == 200
-        assert eventually(lambda: members.died == 1)
+        assert eventually(lambda: members.deaths == 1)
         nodes = client.get("/v1/swarm").json["nodes"]
         assert killed.json["id"] not in {each["id"] for each in nodes}
-        came = client.ask("POST", "/v1/swarm/join", b"", token=TOKEN)
+        came = client.request("POST", "/v1/swarm/join", b"", token=TOKEN)
         assert came.json == killed.json | {"joined": False}  # at the port that is free
-        assert eventually(lambda: members.came == 1)
-        one_more = client.ask("POST", "/v1/swarm/join", b"", token=TOKEN)
+        assert eventually(lambda: members.arrivals == 1)
+        one_more = client.request("POST", "/v1/swarm/join", b"", token=TOKEN)
         assert one_more.json["port"] not in {each["port"] for each in nodes}
-        assert eventually(lambda: members.joined == 5)
+        assert eventually(lambda: members.joined_count == 5)
         found = client.get("/v1/lookup/anything").json["contacts"]
         assert one_more.json["port"] in {each["port"] for each in found}
 
 
 def test_nobody_is_left_to_kill(show_swarm: ShowSwarm) -> None:
     with show_swarm(1) as client:
-        assert client.ask("POST", "/v1/swarm/kill", b"", token=TOKEN).status == 200
-        refused = client.ask("POST", "/v1/swarm/kill", b"", token=TOKEN)
+        assert client.request("POST", "/v1/swarm/kill", b"", token=TOKEN).status == 200
+        refused = client.request("POST", "/v1/swarm/kill", b"", token=TOKEN)
         assert refused.status == 409
         assert "no node" in refused.json["detail"]
 

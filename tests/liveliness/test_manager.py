@@ -6,11 +6,17 @@ import pytest
 from kademlua import Node, Params, RpcTimeout
 from kademlua.core.ids import from_int, to_int
 from kademlua.core.wire import packets
-from tests.support.peers import Peer, asked_of, lonely, pong, pong_only
-from tests.support.world import GRAIN, ONE_WAY, ROUND_TRIP, World, after
+from tests.support.peers import (
+    ScriptedPeer,
+    always_pong,
+    empty_v10_peer,
+    ping_only_peer,
+    requests_served,
+)
+from tests.support.world import ONE_WAY, RTT, TIMER_SLACK, World, approx_time
 
-PING = packets.encode_call(b"ping", b"", False)
-NO_UPKEEP = Params(settle_interval=86_400)
+PING = packets.encode_request_payload(b"ping", b"", False)
+NO_UPKEEP = Params(maintenance_interval=86_400)
 """For tests in which hours pass and a node shall do nothing by itself."""
 
 
@@ -21,11 +27,11 @@ def in_far_bucket(node_id: bytes, number: int) -> bytes:
 
 def test_weak_is_heard_from_lately(world: World) -> None:
     node, peer = world.node(params=NO_UPKEEP), world.peer()
-    peer.serve(pong)
+    peer.serve(always_pong)
     assert not node._liveliness.is_fresh(peer.contact)
     node.ping(peer.contact)
     assert node.is_alive(peer.contact)
-    gevent.sleep(node.params.fresh_for - 0.001)
+    gevent.sleep(node.params.freshness_window - 0.001)
     assert node.is_alive(peer.contact)
     assert len(peer.requests) == 1  # nobody was asked for that
     gevent.sleep(0.002)
@@ -40,11 +46,11 @@ def test_strong_asks_always_and_three_times(world: World) -> None:
     node.ping(peer.contact)
     assert node.is_alive(peer.contact, strong=True)  # the third of three tries is answered
     assert len(peer.requests) == 4
-    began, patience = world.now, node._liveliness.patience.with_contact(peer.contact)
+    began, patience = world.now, node._liveliness.rto_estimator.rto_for(peer.contact)
     assert not node.is_alive(peer.contact, strong=True)
     # Each try is twice as patient as the one before, and up to a tenth more.
-    assert 7 * patience <= world.now - began <= 1.1 * 7 * patience + 3 * GRAIN
-    assert asked_of(peer) == 7 * ["ping"]
+    assert 7 * patience <= world.now - began <= 1.1 * 7 * patience + 3 * TIMER_SLACK
+    assert requests_served(peer) == 7 * ["ping"]
     assert peer.contact not in node.table
 
 
@@ -52,29 +58,29 @@ def test_any_answer_is_a_sign_of_life(world: World) -> None:
     peer = world.peer()
     peer.serve(lambda request: b"no bencoding")
     assert world.alice.is_alive(peer.contact, strong=True)
-    assert world.now == pytest.approx(ROUND_TRIP)
+    assert world.now == pytest.approx(RTT)
 
 
 def test_those_who_wait_for_one_contact_share_its_probe(world: World) -> None:
     node, peer = world.alice, world.peer()
     waiting = [gevent.spawn(node.is_alive, peer.contact, strong=True) for _ in range(20)]
     gevent.sleep(1)
-    peer.serve(pong)
+    peer.serve(always_pong)
     gevent.joinall(waiting)
     assert world.now == pytest.approx(1 + ONE_WAY)
     assert all(greenlet.value for greenlet in waiting)
-    assert asked_of(peer) == ["ping"]
+    assert requests_served(peer) == ["ping"]
 
 
 def test_a_sender_that_answers_a_ping_enters(world: World) -> None:
     node, peer = world.alice, world.peer()
-    peer.serve(pong)
+    peer.serve(always_pong)
     peer.request(node.contact.endpoint, PING)
     gevent.sleep(3 * ONE_WAY - 0.001)
     assert peer.contact not in node.table
     gevent.sleep(0.002)
     assert peer.contact in node.table
-    assert asked_of(peer) == ["ping"]
+    assert requests_served(peer) == ["ping"]
 
 
 def test_strangers_are_probed_at_a_bounded_rate_and_number(world: World) -> None:
@@ -84,23 +90,23 @@ def test_strangers_are_probed_at_a_bounded_rate_and_number(world: World) -> None
         stranger = from_int(to_int(peer.id) ^ number)
         peer.send(packets.encode_request(stranger, b"%08d" % number, PING), node.contact.endpoint)
     gevent.sleep(ONE_WAY + 0.01)
-    assert node.stats()["calls"] == {"ping": 10}  # a second's worth is sent at once
+    assert node.stats()["calls_by_rpc"] == {"ping": 10}  # a second's worth is sent at once
     assert len(node._liveliness._probes) == 20
     gevent.sleep(0.5)
-    assert node.stats()["calls"] == {"ping": 15}
-    assert peer.is_served_by(node.contact.endpoint)
+    assert node.stats()["calls_by_rpc"] == {"ping": 15}
+    assert peer.ping_succeeds(node.contact.endpoint)
     gevent.sleep(2)
-    assert node.stats()["calls"] == {"ping": 20}
+    assert node.stats()["calls_by_rpc"] == {"ping": 20}
 
 
-def full(world: World) -> tuple[Node, list[Peer]]:
+def full(world: World) -> tuple[Node, list[ScriptedPeer]]:
     """A node with a full far bucket of two, a third contact for it, and one near by (so that
     the far bucket is not the own one, which would split)."""
     node = world.node(params=NO_UPKEEP.replace(k=2))
     peers = [world.peer(node_id=in_far_bucket(node.id, number)) for number in range(3)]
     peers.append(world.peer(node_id=from_int(to_int(node.id) ^ 1)))
     for peer in peers:
-        peer.serve(pong)
+        peer.serve(always_pong)
     for peer in (peers[3], peers[0], peers[1]):
         node.ping(peer.contact)
     return node, peers
@@ -119,7 +125,7 @@ def test_a_full_bucket_keeps_the_living(world: World) -> None:
     node, peers = full(world)
     gevent.sleep(1000)  # weakly, they count as dead now
     node.ping(peers[2].contact)
-    gevent.sleep(ROUND_TRIP + 0.001)
+    gevent.sleep(RTT + 0.001)
     assert not node._liveliness._probes
     assert [len(peer.requests) for peer in peers] == [2, 1, 1, 1]  # the least recently seen
     assert {contact.id for contact in node.table} == {peers[n].id for n in (0, 1, 3)}
@@ -130,12 +136,12 @@ def test_the_dead_make_room_for_the_waiting(world: World) -> None:
     peers[0].close()
     gevent.sleep(1000)
     node.ping(peers[2].contact)
-    patience = node._liveliness.patience.with_contact(peers[0].contact)
+    patience = node._liveliness.rto_estimator.rto_for(peers[0].contact)
     gevent.sleep(7 * patience)
     assert peers[0].contact in node.table
-    gevent.sleep(0.1 * 7 * patience + 3 * GRAIN + 0.001)
+    gevent.sleep(0.1 * 7 * patience + 3 * TIMER_SLACK + 0.001)
     assert {contact.id for contact in node.table} == {peers[n].id for n in (1, 2, 3)}
-    gevent.sleep(ROUND_TRIP)
+    gevent.sleep(RTT)
     assert len(peers[2].requests) == 2  # made sure of as it moved up
 
 
@@ -153,14 +159,14 @@ def test_who_takes_the_place_of_one_that_changed_is_made_sure_of(world: World) -
 
 def test_a_contact_that_times_out_is_made_sure_of(world: World) -> None:
     node, peer = world.alice, world.peer()
-    peer.serve(pong_only)
+    peer.serve(ping_only_peer)
     node.ping(peer.contact)
-    began, patience = world.now, node._liveliness.patience.with_contact(peer.contact)
+    began, patience = world.now, node._liveliness.rto_estimator.rto_for(peer.contact)
     assert node.find_node(node.id) == []
-    assert world.now - began == after(4 * patience)
-    gevent.sleep(ROUND_TRIP + 0.001)
+    assert world.now - began == approx_time(4 * patience)
+    gevent.sleep(RTT + 0.001)
     # The query was repeated once; then the contact was asked whether it lives at all.
-    assert asked_of(peer) == ["ping", "findnode", "findnode", "ping"]
+    assert requests_served(peer) == ["ping", "findnode", "findnode", "ping"]
     assert not node._liveliness._probes
     assert peer.contact in node.table
 
@@ -168,15 +174,17 @@ def test_a_contact_that_times_out_is_made_sure_of(world: World) -> None:
 def test_the_dead_are_remembered_until_they_are_heard_from(world: World) -> None:
     node, teller, dead = world.alice, world.peer(), world.peer()
     teller.serve(
-        lambda request: b"li5ee" if request.name == b"ping" else b"ll%bee" % dead.contact.listed
+        lambda request: (
+            b"li5ee" if request.name == b"ping" else b"ll%bee" % dead.contact.encoded_v10
+        )
     )
     node.ping(teller.contact)
     assert not node.is_alive(dead.contact, strong=True)
-    asked, began = node.stats()["calls"], world.now
+    asked, began = node.stats()["calls_by_rpc"], world.now
     assert node.find_node(dead.id) == [teller.contact]  # it tells of the dead one, in vain
-    assert node.stats()["calls"] == asked | {"findnode": 1}
-    assert world.now - began == pytest.approx(ROUND_TRIP)
-    dead.serve(lonely)
+    assert node.stats()["calls_by_rpc"] == asked | {"findnode": 1}
+    assert world.now - began == pytest.approx(RTT)
+    dead.serve(empty_v10_peer)
     dead.request(node.contact.endpoint, PING)
     gevent.sleep(3 * ONE_WAY + 0.001)
     assert dead.contact in node.table
@@ -186,12 +194,14 @@ def test_the_dead_are_remembered_until_they_are_heard_from(world: World) -> None
 def test_the_dead_are_asked_again_when_they_have_been_dead_for_long(world: World) -> None:
     node, teller, dead = world.node(params=NO_UPKEEP), world.peer(), world.peer()
     teller.serve(
-        lambda request: b"li5ee" if request.name == b"ping" else b"ll%bee" % dead.contact.listed
+        lambda request: (
+            b"li5ee" if request.name == b"ping" else b"ll%bee" % dead.contact.encoded_v10
+        )
     )
     node.ping(teller.contact)
     assert not node.is_alive(dead.contact, strong=True)
-    dead.serve(lonely)
-    gevent.sleep(node.params.dead_for - 1)
+    dead.serve(empty_v10_peer)
+    gevent.sleep(node.params.dead_quarantine - 1)
     assert node.find_node(dead.id) == [teller.contact]
     gevent.sleep(1)
     assert node.find_node(dead.id) == [dead.contact, teller.contact]
@@ -201,16 +211,16 @@ def test_silent_contacts_are_questioned_by_and_by(world: World) -> None:
     node = world.alice
     peers = [world.peer() for _ in range(5)]
     for peer in peers:
-        peer.serve(lonely)
+        peer.serve(empty_v10_peer)
         node.ping(peer.contact)
     gevent.sleep(20)  # it has looked around for the last time
     asked = [len(peer.requests) for peer in peers]
     peers[0].close()
-    gevent.sleep(node.params.fresh_for - 40)
+    gevent.sleep(node.params.freshness_window - 40)
     assert [len(peer.requests) for peer in peers] == asked
     gevent.sleep(40 + 5 * 12 + 2)  # one in each round of upkeep, all in five
     assert {contact.id for contact in node.table} == {peer.id for peer in peers[1:]}
-    assert all(asked_of(peer).count("ping") > 1 for peer in peers[1:])
+    assert all(requests_served(peer).count("ping") > 1 for peer in peers[1:])
 
 
 def test_the_dead_are_asked_again_and_their_network_met(world: World) -> None:
@@ -218,7 +228,7 @@ def test_the_dead_are_asked_again_and_their_network_met(world: World) -> None:
     one, two = world.network(6), world.network(6)
     for node in one:
         for other in two[:3]:
-            node._liveliness._note_dead(other.contact)
+            node._liveliness._mark_dead(other.contact)
     gevent.sleep(30)
     assert all(len(node.table) == 11 for node in [*one, *two])
     one[0].add(b"k" * 20, b"v")
@@ -246,23 +256,23 @@ def test_versions_are_not_noted_of_those_who_may_not_be_there(world: World) -> N
         request = packets.encode_request(stranger, b"%08d" % number, b"d4:name4:ping4:argslee")
         forger.send(request, node.contact.endpoint)
     gevent.sleep(1)
-    peer.serve(pong)
+    peer.serve(always_pong)
     node.ping(peer.contact)
     peer.request(node.contact.endpoint, b"d4:name4:ping4:argslee")
     gevent.sleep(1)
-    assert node._liveliness.is_original(peer.contact)
-    assert len(node._liveliness._originals) == 1
+    assert node._liveliness.is_v10(peer.contact)
+    assert len(node._liveliness._v10_ids) == 1
     # Nor does one who is there speak for another.
-    forger.serve(pong)
+    forger.serve(always_pong)
     node.ping(forger.contact)
     forger.send(packets.encode_request(peer.id, b"other-id", PING), node.contact.endpoint)
     gevent.sleep(1)
-    assert node._liveliness.is_original(peer.contact)
+    assert node._liveliness.is_v10(peer.contact)
 
 
 def test_strangers_do_not_keep_contacts_from_being_asked(world: World) -> None:
     node, peer, forger = world.node(params=NO_UPKEEP), world.peer(), world.peer()
-    peer.serve(pong)
+    peer.serve(always_pong)
     node.ping(peer.contact)
     peer.serve(lambda request: None)
     for number in range(1_000):
@@ -270,6 +280,6 @@ def test_strangers_do_not_keep_contacts_from_being_asked(world: World) -> None:
         request = packets.encode_request(stranger, b"%08d" % number, PING)
         forger.send(request, node.contact.endpoint)
     gevent.sleep(ONE_WAY + 0.01)
-    node._liveliness.unanswered(peer.contact)
+    node._liveliness.on_timeout(peer.contact)
     gevent.sleep(30)
     assert peer.contact not in node.table

@@ -9,8 +9,8 @@ from kademlua import Contact, Params, StoreFailed, sha1
 from kademlua.core.ids import from_int, xor
 from kademlua.core.wire import replies
 from kademlua.core.wire.packets import Request
-from tests.support.peers import lonely, pong
-from tests.support.world import GRAIN, ROUND_TRIP, World
+from tests.support.peers import always_pong, empty_v10_peer
+from tests.support.world import RTT, TIMER_SLACK, World
 
 KEY = sha1("key")
 
@@ -73,7 +73,7 @@ def test_an_add_is_a_lookup_and_a_store(world: World) -> None:
     gevent.sleep(30)
     began = world.now
     assert len(nodes[2].add(KEY, b"v").acknowledged) == 10
-    assert world.now - began == pytest.approx(3 * ROUND_TRIP)
+    assert world.now - began == pytest.approx(3 * RTT)
     began = world.now
     assert len(nodes[7].find_value(KEY, answers=1)) == 1
     assert world.now == began  # it has it itself
@@ -85,7 +85,7 @@ def test_values_vanish_with_their_time_to_live(world: World) -> None:
     nodes[0].add(KEY, b"v")
     gevent.sleep(began + 100 - world.now - 0.001)
     assert nodes[1].find_value(KEY)
-    gevent.sleep(began + 100 + 3 * ROUND_TRIP - world.now)
+    gevent.sleep(began + 100 + 3 * RTT - world.now)
     assert not nodes[1].find_value(KEY)
     gevent.sleep(12)
     assert all(len(node.datastore) == 0 for node in nodes)
@@ -95,20 +95,20 @@ def test_a_refused_store_says_why(world: World) -> None:
     nodes = world.network(3, params=Params(max_entries=0))
     with pytest.raises(StoreFailed, match=r"3 refused \(no room for more values"):
         nodes[0].add(KEY, b"v")
-    assert nodes[1].stats()["refused"] == {"no room for more values": 1}
+    assert nodes[1].stats()["refused_stores"] == {"no room for more values": 1}
 
 
 def test_the_report_tells_of_each_holder(world: World) -> None:
     node, good, deaf = world.alice, world.bob, world.peer()
-    deaf.serve(lambda request: None if request.name == b"store" else lonely(request))
+    deaf.serve(lambda request: None if request.name == b"store" else empty_v10_peer(request))
     for peer in (good.contact, deaf.contact):
         node.ping(peer)
     began = world.now
     report = node.add(KEY, b"v")
     assert set(report.acknowledged) == {node.contact, good.contact}
-    assert report.silent == [deaf.contact]
+    assert report.timed_out == [deaf.contact]
     assert report.refused == []
-    assert world.now - began <= ROUND_TRIP + node.params.rpc_timeout + GRAIN + 1e-9
+    assert world.now - began <= RTT + node.params.rpc_timeout + TIMER_SLACK + 1e-9
 
 
 @pytest.mark.parametrize("value", [None, 1.5, True, [None], {1: 2}, {b"a": 1, "b": 2}, object()])
@@ -200,15 +200,15 @@ def test_a_forged_value_does_not_end_a_find(world: World) -> None:
 def teller(value: bytes) -> Callable[[Request], bytes]:
     def answer(request: Request) -> bytes:
         if request.name == b"findvalue":
-            return replies.findvalue_reply([], [value], request.version)
-        return pong(request)
+            return replies.encode_findvalue_reply([], [value], request.version)
+        return always_pong(request)
 
     return answer
 
 
 @pytest.mark.parametrize("paths", [2, 4, 16])
 def test_values_are_found_and_stored_on_several_paths(world: World, paths: int) -> None:
-    nodes = world.network(30, params=Params(paths=paths))
+    nodes = world.network(30, params=Params(disjoint_paths=paths))
     report = nodes[3].add(KEY, b"v")
     assert len(report.acknowledged) == 20
     for node in nodes:
@@ -231,15 +231,15 @@ def test_a_liar_costs_a_find_time_but_not_one_on_several_paths(world: World, pat
     assert node.find_value(KEY, 1, accept=genuine, paths=paths)
     took = world.now - began
     if paths == 1:
-        assert took > 3 * ROUND_TRIP
+        assert took > 3 * RTT
     else:
-        assert took == pytest.approx(2 * ROUND_TRIP)
+        assert took == pytest.approx(2 * RTT)
 
 
 def guide_to(contacts: list[Contact]) -> Callable[[Request], bytes]:
     def answer(request: Request) -> bytes:
         if request.name == b"findvalue":
-            return replies.findvalue_reply(contacts, [], request.version)
-        return pong(request)
+            return replies.encode_findvalue_reply(contacts, [], request.version)
+        return always_pong(request)
 
     return answer

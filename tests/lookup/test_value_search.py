@@ -8,9 +8,9 @@ import pytest
 from kademlua import Contact, Node, sha1
 from kademlua.core.wire import packets, replies
 from kademlua.core.wire.packets import Request
-from kademlua.lookup.value_search import Finding
+from kademlua.lookup.value_search import ValueSearch
 from kademlua.runtime.context import Context
-from tests.support.peers import Peer, asked_of, hermit
+from tests.support.peers import ScriptedPeer, empty_v11_peer, requests_served
 from tests.support.world import World
 
 KEY = sha1("key")
@@ -22,13 +22,13 @@ def telling(*values: Any) -> Any:
 
     def answer(request: Request) -> bytes:
         if request.name == b"findvalue":
-            return replies.findvalue_reply([], encoded, 1)
+            return replies.encode_findvalue_reply([], encoded, 1)
         return b"li5ee" if request.name == b"ping" else b"ld7:closest0:ee"
 
     return answer
 
 
-def knowing(world: World, *told: Any) -> tuple[Node, list[Peer]]:
+def knowing(world: World, *told: Any) -> tuple[Node, list[ScriptedPeer]]:
     """A node that knows one peer for each list of values, the nearest to the key first."""
     node, peers = world.alice, []
     for number, values in enumerate(told):
@@ -58,7 +58,7 @@ def test_the_search_goes_on_until_there_is_a_quorum(world: World) -> None:
     node, peers = knowing(world, [b"a"], [b"b"], [b"c"], [b"d"], [b"e"], [b"a"], [b"f"])
     answers = node.find_value(KEY, answers=1, quorum=2)
     assert [each.contact for each in answers] == [peers[0].contact, peers[5].contact]
-    assert "findvalue" not in asked_of(peers[6])
+    assert "findvalue" not in requests_served(peers[6])
 
 
 def test_values_of_any_form_are_compared(world: World) -> None:
@@ -95,26 +95,28 @@ def test_who_lacks_it(
         return Contact("192.0.2.1", 1, distance.to_bytes(20, "big"))
 
     context: Context = world.alice._context
-    finding = Finding(context, bytes(20), 9, 9, 1, world.alice._operations.sieve(bytes(20)))
+    finding = ValueSearch(
+        context, bytes(20), 9, 9, 1, world.alice._operations.record_filter(bytes(20))
+    )
     for distance in holders:
-        finding.take(at(distance), [b"v"])
+        finding.add(at(distance), [b"v"])
     for distance in empty:
-        assert finding.read(at(distance), [{b"closest": b""}]) == []
-    assert finding.lacking() == [at(distance) for distance in lacking]
-    assert finding.met_last() == (at(min(empty)) if empty else None)
+        assert finding.read_reply(at(distance), [{b"closest": b""}]) == []
+    assert finding.missing_replicas() == [at(distance) for distance in lacking]
+    assert finding.cache_candidate() == (at(min(empty)) if empty else None)
 
 
 def test_a_find_does_not_wait_for_pages_without_end(world: World) -> None:
     """A liar says that it has thousands of values more, and gives one of them each second."""
     node, liar = world.alice, world.peer(KEY)
-    page = replies.findvalue_reply([], [b"1:v"], 1, more=4095)
+    page = replies.encode_findvalue_reply([], [b"1:v"], 1, remaining=4095)
 
     def answer(request: Request) -> bytes | None:
         if request.name == b"findvalue" and len(request.args) > 2:
             late = packets.encode_response(liar.id, request.rpc_id, page)
             gevent.spawn_later(1, liar.send, late, node.contact.endpoint)
             return None
-        return page if request.name == b"findvalue" else hermit(request)
+        return page if request.name == b"findvalue" else empty_v11_peer(request)
 
     liar.serve(answer)
     node.ping(liar.contact)

@@ -4,7 +4,7 @@ import gevent
 import pytest
 
 from kademlua import NotJoined
-from tests.support.world import GRAIN, ROUND_TRIP, SILENT, World, after
+from tests.support.world import RTT, TIMER_SLACK, UNUSED_ENDPOINT, World, approx_time
 
 KEY = b"k" * 20
 
@@ -15,10 +15,10 @@ def test_a_node_without_bootstrap_addresses_is_its_own_network(world: World) -> 
 
 
 def test_one_of_several_bootstrap_nodes_suffices(world: World) -> None:
-    node = world.node(SILENT, world.alice, ("fd00::1", 9))
+    node = world.node(UNUSED_ENDPOINT, world.alice, ("fd00::1", 9))
     assert node.wait_joined()
     # Findnode there, then lookups in which that one is asked again.
-    assert world.now <= 3 * ROUND_TRIP + 1e-9
+    assert world.now <= 3 * RTT + 1e-9
 
 
 def test_a_dead_bootstrap_node_is_waited_for(
@@ -27,14 +27,14 @@ def test_a_dead_bootstrap_node_is_waited_for(
     later = ("10.0.9.9", 4000)
     node = world.node(later)
     assert not node.wait_joined()
-    assert world.now == after(node.params.rpc_timeout)
+    assert world.now == approx_time(node.params.rpc_timeout)
     with pytest.raises(NotJoined):
         node.add(KEY, b"v")
     # Tries begin after 1, 2 and 4 seconds more, with a fifth of jitter.
-    gevent.sleep(1.2 * (1 + 2 + 4) + 2 * (1.5 + GRAIN))
-    assert node.stats()["calls"] == {"findnode": 4}
+    gevent.sleep(1.2 * (1 + 2 + 4) + 2 * (1.5 + TIMER_SLACK))
+    assert node.stats()["calls_by_rpc"] == {"findnode": 4}
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    world.node(at=later)
+    world.node(endpoint=later)
     began = world.now
     assert node.wait_joined(1.2 * 16 + 2)
     assert world.now - began <= 1.2 * 16 + 2
@@ -50,7 +50,7 @@ def test_a_node_that_lost_all_joins_again(world: World) -> None:
     assert len(node.table) == 0
     gevent.sleep(30)
     assert not node.joined
-    again = world.node(at=first.contact.endpoint)
+    again = world.node(endpoint=first.contact.endpoint)
     gevent.sleep(1.2 * 32 + 2)
     assert node.joined
     assert again.contact in node.table
@@ -71,27 +71,27 @@ def test_a_client_is_in_nobodys_table(world: World) -> None:
 def test_two_networks_meet_by_one_address(world: World) -> None:
     here, there = world.network(8), world.network(8)
     assert not any(each.contact in here[1].table for each in there)
-    here[3].meet([there[5].contact.endpoint])
+    here[3].add_peers([there[5].contact.endpoint])
     gevent.sleep(60)
     for node in [*here, *there]:
         assert len(node.table) == 15
 
 
 def test_who_waits_for_a_bootstrap_node_joins_by_those_it_is_told_of(world: World) -> None:
-    node = world.node(SILENT)
+    node = world.node(UNUSED_ENDPOINT)
     assert not node.wait_joined()
     gevent.sleep(100)  # by now it tries once in a minute or so
     began = world.now
-    node.meet([SILENT, world.alice.contact.endpoint])
+    node.add_peers([UNUSED_ENDPOINT, world.alice.contact.endpoint])
     assert node.wait_joined(10)
-    assert world.now - began <= 4 * ROUND_TRIP
+    assert world.now - began <= 4 * RTT
     assert world.alice.contact in node.table
 
 
 def test_to_meet_nobody_changes_nothing(world: World) -> None:
     nodes = world.network(3)
-    nodes[0].meet([SILENT, nodes[0].contact.endpoint])
-    nodes[0].meet([])
+    nodes[0].add_peers([UNUSED_ENDPOINT, nodes[0].contact.endpoint])
+    nodes[0].add_peers([])
     assert len(nodes[0].table) == 2
     with pytest.raises(ValueError, match="example"):
-        nodes[0].meet([("example.org", 1)])
+        nodes[0].add_peers([("example.org", 1)])

@@ -3,7 +3,7 @@
 import gevent
 
 from kademlua import Params, sha1
-from tests.support.peers import asked_of, lonely
+from tests.support.peers import empty_v10_peer, requests_served
 from tests.support.world import World
 
 ROUND = 12
@@ -14,9 +14,9 @@ def test_a_network_that_grows_is_looked_at_anew(world: World) -> None:
     nodes = world.network(19)
     first = nodes[0]
     # It never joined anybody: what it looks up, it does for the growth that it sees.
-    assert "findnode" not in first.stats()["calls"]
+    assert "findnode" not in first.stats()["calls_by_rpc"]
     gevent.sleep(ROUND)
-    assert first.stats()["calls"]["findnode"] > 0
+    assert first.stats()["calls_by_rpc"]["findnode"] > 0
     assert all(len(node.table) == 18 for node in nodes)
     assert first.network_size() == 19
 
@@ -24,19 +24,21 @@ def test_a_network_that_grows_is_looked_at_anew(world: World) -> None:
 def test_a_network_at_rest_is_left_alone(world: World) -> None:
     first, second = world.network(2)
     gevent.sleep(2 * ROUND)
-    before = first.stats()["calls"], second.stats()["calls"]
+    before = first.stats()["calls_by_rpc"], second.stats()["calls_by_rpc"]
     gevent.sleep(200)  # less than what counts as silence
-    assert (first.stats()["calls"], second.stats()["calls"]) == before
+    assert (first.stats()["calls_by_rpc"], second.stats()["calls_by_rpc"]) == before
 
 
 def test_buckets_are_refreshed_after_a_while(world: World) -> None:
     node, peer = world.alice, world.peer()
-    peer.serve(lonely)
+    peer.serve(empty_v10_peer)
     node.ping(peer.contact)
     gevent.sleep(ROUND)
-    assert asked_of(peer) == ["ping", "findnode"]
+    assert requests_served(peer) == ["ping", "findnode"]
     gevent.sleep(0.8 * 3600 - world.now)  # the jitter's earliest
-    assert set(asked_of(peer)[2:]) == {"ping"}  # whether it lives is asked every five minutes
+    assert set(requests_served(peer)[2:]) == {
+        "ping"
+    }  # whether it lives is asked every five minutes
     gevent.sleep(1.2 * 3600 + 900 - world.now)  # it looks every quarter of the interval
     refreshes = [request for request in peer.requests[2:] if request.name == b"findnode"]
     assert [request.args for request in refreshes] == [[node.id]]
@@ -58,6 +60,6 @@ def test_a_defect_in_a_round_does_not_end_upkeep(world: World) -> None:
         rounds.append(world.now)
         raise RuntimeError("a defect")
 
-    world.alice._maintenance._look_after = fail  # type: ignore[method-assign]
+    world.alice._maintenance._tick = fail  # type: ignore[method-assign]
     gevent.sleep(3 * ROUND)
     assert len(rounds) >= 3

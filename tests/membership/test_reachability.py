@@ -9,8 +9,8 @@ from kademlua import Contact, Node, Params, sha1
 from kademlua.core.wire import packets, replies, requests
 from kademlua.core.wire.packets import Request, Response
 from kademlua.simulation.network import addresses
-from kademlua.simulation.network.conditions import Conditions
-from tests.support.peers import Peer, lonely
+from kademlua.simulation.network.conditions import NetworkConditions
+from tests.support.peers import ScriptedPeer, empty_v10_peer
 from tests.support.world import World
 
 MANY = 60
@@ -23,21 +23,21 @@ NAT = 60.0
 
 
 def public(number: int) -> tuple[str, int]:
-    return addresses.public(number), 4000
+    return addresses.public_address(number), 4000
 
 
 def open_network(world: World, count: int = MANY) -> list[Node]:
     """Nodes at public addresses, each in a network of its own."""
-    first = world.node(at=public(0), params=FEW)
-    others = [world.node(first, at=public(n), params=FEW) for n in range(1, count)]
+    first = world.node(endpoint=public(0), params=FEW)
+    others = [world.node(first, endpoint=public(n), params=FEW) for n in range(1, count)]
     assert all(node.wait_joined(30) for node in others)
     gevent.sleep(30)
     return [first, *others]
 
 
 def behind_nat(world: World, first: Node, params: Params = FEW) -> Node:
-    world.net.behind_nat(public(1000), NAT)
-    node = world.node(first, at=public(1000), params=params)
+    world.net.enable_nat(public(1000), NAT)
+    node = world.node(first, endpoint=public(1000), params=params)
     assert node.wait_joined(30)
     return node
 
@@ -47,7 +47,7 @@ def known_by(node: Node, others: list[Node]) -> int:
 
 
 def asked(node: Node, name: str) -> int:
-    count: int = node.stats()["calls"].get(name, 0)
+    count: int = node.stats()["calls_by_rpc"].get(name, 0)
     return count
 
 
@@ -60,16 +60,16 @@ def test_who_is_reached_stays_a_contact_and_learns_its_address(
     assert sum(node.reachable is True for node in nodes) >= 0.9 * MANY
     assert not any(node._context.is_client for node in nodes)
     for node in nodes:
-        assert node._context.standing.address == node.contact.endpoint
+        assert node._context.status.external_address == node.contact.endpoint
     assert not caplog.records
 
 
 def test_it_costs_a_few_packets_an_hour(world: World) -> None:
     nodes = open_network(world)
     gevent.sleep(SOON)
-    before = sum(node.stats()["caused"]["reach"] for node in nodes)
+    before = sum(node.stats()["calls_by_purpose"]["reach"] for node in nodes)
     gevent.sleep(3_600)
-    calls = sum(node.stats()["caused"]["reach"] for node in nodes) - before
+    calls = sum(node.stats()["calls_by_purpose"]["reach"] for node in nodes) - before
     assert 0 < calls / MANY < 25  # those for others included; fewer where more are unknown
 
 
@@ -91,7 +91,7 @@ def test_behind_nat_it_becomes_a_client_and_returns(
     node.add(sha1("key"), b"value")  # a client has all it needs
     assert nodes[7].find_value(sha1("key"))[0].values == [b"value"]
 
-    world.net.without_nat(public(1000))
+    world.net.disable_nat(public(1000))
     gevent.sleep(2 * SOON)
     assert node.reachable is True
     assert not node._context.is_client
@@ -116,7 +116,7 @@ def test_a_network_in_which_all_know_each_other_tells_nothing(world: World) -> N
 
 def test_lost_packets_are_no_nat(world: World) -> None:
     nodes = open_network(world, 40)
-    world.net.conditions = Conditions(loss=0.05)
+    world.net.conditions = NetworkConditions(loss=0.05)
     for _ in range(8):
         gevent.sleep(900)
         assert all(node.reachable is not False for node in nodes)
@@ -127,13 +127,13 @@ def test_among_private_addresses_nobody_asks(world: World) -> None:
     nodes = world.network(30, params=FEW)
     gevent.sleep(7_200)
     for node in nodes:
-        assert not {"reach", "reached", "getsocket"} & node.stats()["calls"].keys()
+        assert not {"reach", "reached", "getsocket"} & node.stats()["calls_by_rpc"].keys()
         assert node.reachable is None
 
 
 def test_a_client_by_choice_does_not_ask(world: World) -> None:
     nodes = open_network(world, 20)
-    client = world.node(nodes[0], at=public(1000), params=FEW, read_only=True)
+    client = world.node(nodes[0], endpoint=public(1000), params=FEW, read_only=True)
     gevent.sleep(SOON)
     assert client.reachable is None
     assert not asked(client, "reach")
@@ -141,93 +141,93 @@ def test_a_client_by_choice_does_not_ask(world: World) -> None:
 
 def test_bound_to_all_addresses_it_has_the_one_that_others_see(world: World) -> None:
     node = world.alice
-    node._context.transport.local = ("0.0.0.0", 4000)  # type: ignore[misc]
-    assert node.contact.endpoint == node.local == ("0.0.0.0", 4000)
-    node._context.standing.address = ("203.0.113.7", 4001)
+    node._context.transport.local_endpoint = ("0.0.0.0", 4000)  # type: ignore[misc]
+    assert node.contact.endpoint == node.local_endpoint == ("0.0.0.0", 4000)
+    node._context.status.external_address = ("203.0.113.7", 4001)
     assert node.contact == Contact("203.0.113.7", 4001, node.id)
-    assert node.local == ("0.0.0.0", 4000)
+    assert node.local_endpoint == ("0.0.0.0", 4000)
     # By the address that never changes it knows its own values.
-    assert node._context.contact.endpoint == node.local
-    owner = node._handlers.holder._owner(node.contact.packed)
-    assert owner == node._context.contact
-    node._context.transport.local = ("10.0.0.1", 4000)  # type: ignore[misc]
+    assert node._context.local_contact.endpoint == node.local_endpoint
+    owner = node._handlers.store_handlers._parse_owner(node.contact.compact)
+    assert owner == node._context.local_contact
+    node._context.transport.local_endpoint = ("10.0.0.1", 4000)  # type: ignore[misc]
     assert node.contact.endpoint == ("10.0.0.1", 4000)
 
 
 def test_helpers_that_lie_about_addresses_are_outvoted(world: World) -> None:
-    node = world.node(at=public(0))
+    node = world.node(endpoint=public(0))
     for number in range(1, 7):
         is_liar = number % 3 == 0
 
         def answer(request: Request, is_liar: bool = is_liar) -> bytes:
             if request.name == b"getsocket":
-                return replies.getsocket_reply(*(("192.0.2.1", 1) if is_liar else public(0)))
-            return lonely(request)
+                return replies.encode_getsocket_reply(*(("192.0.2.1", 1) if is_liar else public(0)))
+            return empty_v10_peer(request)
 
-        peer = world.peer(at=public(number))
+        peer = world.peer(endpoint=public(number))
         peer.serve(answer)
         node.ping(peer.contact)
     gevent.sleep(SOON)
-    assert node._context.standing.address == public(0)
+    assert node._context.status.external_address == public(0)
 
 
 @pytest.mark.parametrize("answer", [b"le", b"li1ee", b"ldee", b"ld4:addr2:xx4:porti1eee"])
 def test_nonsense_from_a_helper_is_counted(world: World, answer: bytes) -> None:
-    node, peer = world.node(at=public(0)), world.peer(at=public(1))
-    peer.serve(lambda request: answer if request.name == b"getsocket" else lonely(request))
+    node, peer = world.node(endpoint=public(0)), world.peer(endpoint=public(1))
+    peer.serve(lambda request: answer if request.name == b"getsocket" else empty_v10_peer(request))
     node.ping(peer.contact)
     gevent.sleep(SOON)
     assert node.stats()["dropped"]["bad response"] >= 1
-    assert node._context.standing.address is None
+    assert node._context.status.external_address is None
 
 
 # What is done for others.
 
 
 def call(name: bytes, args: bytes = b"", *, read_only: bool = False) -> bytes:
-    return packets.encode_call(name, args, read_only)
+    return packets.encode_request_payload(name, args, read_only)
 
 
-def known(world: World, node: Node, number: int) -> Peer:
+def known(world: World, node: Node, number: int) -> ScriptedPeer:
     """A peer in the table of a node."""
-    peer = world.peer(at=public(number))
-    peer.serve(lonely)
+    peer = world.peer(endpoint=public(number))
+    peer.serve(empty_v10_peer)
     node.ping(peer.contact)
-    peer._answer = None
+    peer._responder = None
     return peer
 
 
-def asking(peer: Peer, node: Node, args: bytes) -> bytes:
-    return peer.ask(node.contact.endpoint, call(b"reach", args)).payload
+def asking(peer: ScriptedPeer, node: Node, args: bytes) -> bytes:
+    return peer.call(node.contact.endpoint, call(b"reach", args)).payload
 
 
 def test_a_helper_asks_another_and_tells_what_that_one_says(world: World) -> None:
-    node = world.node(at=public(0))
+    node = world.node(endpoint=public(0))
     asker, other = known(world, node, 1), known(world, node, 2)
     asker.request(node.contact.endpoint, call(b"reach"))
     request = other.receive()
     assert isinstance(request, Request)
-    assert (request.name, request.args) == (b"reach", [asker.contact.packed])
-    said = packets.encode_response(other.id, request.rpc_id, replies.reach_reply(True))
+    assert (request.name, request.args) == (b"reach", [asker.contact.compact])
+    said = packets.encode_response(other.id, request.rpc_id, replies.encode_reach_reply(True))
     other.send(said, node.contact.endpoint)
     answer = asker.receive()
     assert isinstance(answer, Response)
-    assert replies.read_reach(packets.decode_values(answer.payload))
+    assert replies.decode_reach_reply(packets.decode_values(answer.payload))
 
 
 def test_a_helper_that_knows_nobody_else_says_so(world: World) -> None:
-    node = world.node(at=public(0))
+    node = world.node(endpoint=public(0))
     asker = known(world, node, 1)
-    assert asking(asker, node, b"") == replies.reach_reply(False)
+    assert asking(asker, node, b"") == replies.encode_reach_reply(False)
 
 
 def test_one_short_datagram_goes_to_who_is_to_be_reached(world: World) -> None:
-    node = world.node(at=public(0))
-    asker, target = known(world, node, 1), world.peer(at=public(3))
-    args = requests.args_reach(target.contact)
-    assert asking(asker, node, args) == replies.reach_reply(True)
+    node = world.node(endpoint=public(0))
+    asker, target = known(world, node, 1), world.peer(endpoint=public(3))
+    args = requests.encode_reach_args(target.contact)
+    assert asking(asker, node, args) == replies.encode_reach_reply(True)
     gevent.sleep(10)
-    [(datagram, _)] = target._arrived.queue
+    [(datagram, _)] = target._received.queue
     assert len(datagram) <= len(packets.encode_request(asker.id, b"rpc-id-8", call(b"reach", args)))
     request = packets.decode(datagram)
     assert isinstance(request, Request)
@@ -235,7 +235,7 @@ def test_one_short_datagram_goes_to_who_is_to_be_reached(world: World) -> None:
 
 
 def test_nobody_is_reached_in_private_networks_or_twice_at_once(world: World) -> None:
-    node = world.node(at=public(0))
+    node = world.node(endpoint=public(0))
     asker = known(world, node, 1)
     for contact in (
         Contact("10.0.0.9", 80, sha1("x")),
@@ -244,37 +244,39 @@ def test_nobody_is_reached_in_private_networks_or_twice_at_once(world: World) ->
         Contact(*public(3), node.id),
         asker.contact,
     ):
-        args = requests.args_reach(contact)
-        assert asking(asker, node, args) == replies.reach_reply(False)
+        args = requests.encode_reach_args(contact)
+        assert asking(asker, node, args) == replies.encode_reach_reply(False)
     gevent.sleep(60)
-    target = world.peer(at=public(3))
-    made = [asking(asker, node, requests.args_reach(target.contact)) for _ in range(30)]
-    assert made.count(replies.reach_reply(True)) <= 14
+    target = world.peer(endpoint=public(3))
+    made = [asking(asker, node, requests.encode_reach_args(target.contact)) for _ in range(30)]
+    assert made.count(replies.encode_reach_reply(True)) <= 14
     gevent.sleep(5)
-    assert len(target._arrived) <= 14
+    assert len(target._received) <= 14
 
 
 def test_a_forged_sender_has_nobody_reached(world: World) -> None:
-    node = world.node(at=public(0))
+    node = world.node(endpoint=public(0))
     known(world, node, 1)
-    target, stranger = world.peer(at=public(3)), world.peer(at=public(4))
-    stranger.request(node.contact.endpoint, call(b"reach", requests.args_reach(target.contact)))
+    target, stranger = world.peer(endpoint=public(3)), world.peer(endpoint=public(4))
+    stranger.request(
+        node.contact.endpoint, call(b"reach", requests.encode_reach_args(target.contact))
+    )
     gevent.sleep(10)
-    assert not target._arrived.queue
-    assert node.stats()["held"] == {"no proof": 1}
+    assert not target._received.queue
+    assert node.stats()["deferred"] == {"no proof": 1}
 
 
 def test_bad_arguments_are_refused(world: World) -> None:
-    node = world.node(at=public(0))
+    node = world.node(endpoint=public(0))
     asker = known(world, node, 1)
     for args in (b"le", b"i1e", b"3:abc", b"de"):
-        packet = asker.ask(node.contact.endpoint, call(b"reach", args))
-        assert packet.call == packets.RPC_RAISED
+        packet = asker.call(node.contact.endpoint, call(b"reach", args))
+        assert packet.packet_type == packets.RPC_RAISED
 
 
 def test_reached_is_ignored_where_nobody_asked_for_it(world: World) -> None:
-    node, peer = world.node(at=public(0)), world.peer(at=public(1))
-    assert peer.ask(node.contact.endpoint, call(b"reached")).payload == replies.REACHED
+    node, peer = world.node(endpoint=public(0)), world.peer(endpoint=public(1))
+    assert peer.call(node.contact.endpoint, call(b"reached")).payload == replies.REACHED_OK
     assert node.reachable is None
 
 
@@ -284,7 +286,7 @@ def test_reached_is_ignored_where_nobody_asked_for_it(world: World) -> None:
 def test_a_contact_that_says_it_is_a_client_leaves_the_table(world: World) -> None:
     node = world.alice
     peer = world.peer()
-    peer.serve(lonely)
+    peer.serve(empty_v10_peer)
     node.ping(peer.contact)
     assert peer.contact in node.table
     peer.serve(lambda request: replies.CLIENT_PONG)
@@ -298,7 +300,7 @@ def test_a_contact_that_says_it_is_a_client_leaves_the_table(world: World) -> No
 def test_a_forged_word_makes_nobody_a_client(world: World) -> None:
     node = world.alice
     peer = world.peer()
-    peer.serve(lonely)
+    peer.serve(empty_v10_peer)
     node.ping(peer.contact)
     peer.request(node.contact.endpoint, call(b"ping", read_only=True))  # it answers as before
     gevent.sleep(5)
@@ -308,8 +310,8 @@ def test_a_forged_word_makes_nobody_a_client(world: World) -> None:
 def test_only_a_caller_of_1_1_is_told_of_a_client(world: World) -> None:
     client, peer = world.node(read_only=True), world.peer()
     at = client.contact.endpoint
-    assert peer.ask(at, call(b"ping")).payload == replies.CLIENT_PONG
-    assert peer.ask(at, b"d4:name4:ping4:argslee").payload == replies.PONG
+    assert peer.call(at, call(b"ping")).payload == replies.CLIENT_PONG
+    assert peer.call(at, b"d4:name4:ping4:argslee").payload == replies.PONG
 
 
 @pytest.mark.parametrize(
@@ -326,4 +328,4 @@ def test_only_a_caller_of_1_1_is_told_of_a_client(world: World) -> None:
     ],
 )
 def test_who_says_that_it_is_a_client(payload: bytes, is_client: bool) -> None:
-    assert replies.is_client(payload) is is_client
+    assert replies.is_client_pong(payload) is is_client

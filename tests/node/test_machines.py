@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.machines import Lab, Machine, machines, why_not
-from tests.support.peers import until
+from tests.support.machines import Lab, Machine, machines, skip_reason
+from tests.support.peers import wait_until
 
-REASON = why_not()
+REASON = skip_reason()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 # So that the dead count as dead, and the silent are asked again, within seconds.
-HASTY = "settle_interval = 1\nrpc_timeout = 0.5\n"
+HASTY = "maintenance_interval = 1\nrpc_timeout = 0.5\n"
 PATIENCE = 40.0
 
 
@@ -24,7 +24,7 @@ def config(home: Path) -> list[str]:
 
 def network(lab: Lab, count: int, home: Path) -> list[tuple[Machine, str]]:
     """Machines with a node each, on port 8001, which have joined."""
-    hosts = [lab.host() for _ in range(count)]
+    hosts = [lab.add_host() for _ in range(count)]
     for number, (machine, address) in enumerate(hosts):
         args = ["8001", "--host", address, *config(home)]
         if number:
@@ -54,10 +54,10 @@ def test_what_one_machine_stores_another_finds(tmp_path: Path) -> None:
 def test_a_client_of_the_own_machine_s_node_reaches_the_others(tmp_path: Path) -> None:
     """By default it asks at 127.0.0.1, from where they can't be reached."""
     with machines() as lab:
-        first, address = lab.host()
+        first, address = lab.add_host()
         args = ["8001", "--host", "0.0.0.0", *config(tmp_path)]
         first.node(*args, "--no-bootstrap", home=tmp_path)
-        others = [lab.host() for _ in range(2)]
+        others = [lab.add_host() for _ in range(2)]
         for machine, _ in others:
             _, log = machine.node(*args, "--bootstrap", f"{address}:8001", home=tmp_path)
             log.expect("joined")
@@ -77,15 +77,15 @@ def test_a_machine_that_was_cut_off_comes_back(tmp_path: Path) -> None:
         assert find(*hosts[1], "while", tmp_path) == "it was gone\n"
         assert find(*hosts[3], "while", tmp_path) == ""
         lab.plug(4)
-        until(lambda: find(*hosts[3], "while", tmp_path) == "it was gone\n", PATIENCE)
-        until(lambda: find(*hosts[1], "alone", tmp_path) == "over there\n", PATIENCE)
+        wait_until(lambda: find(*hosts[3], "while", tmp_path) == "it was gone\n", PATIENCE)
+        wait_until(lambda: find(*hosts[1], "alone", tmp_path) == "over there\n", PATIENCE)
 
 
-@pytest.mark.skipif(bool(why_not("iptables")), reason=f"{why_not('iptables')}")
+@pytest.mark.skipif(bool(skip_reason("iptables")), reason=f"{skip_reason('iptables')}")
 def test_a_node_behind_nat_uses_the_network(tmp_path: Path) -> None:
     with machines() as lab:
         hosts = network(lab, 3, tmp_path)
-        hidden = lab.behind_nat()
+        hidden = lab.add_nat_host()
         args = ["--bootstrap", f"{hosts[0][1]}:8001", *config(tmp_path)]
         _, log = hidden.node("8001", "--host", "0.0.0.0", *args, home=tmp_path)
         log.expect("joined")

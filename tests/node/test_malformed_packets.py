@@ -35,10 +35,10 @@ DROPPED = {
     "empty": (b"", "short"),
     "cut in the header": (packet()[:29], "short"),
     "no length": (packet()[:30], "short"),
-    "cut in the payload": (packet(payload=b"d4:name", length=22), "cut"),
-    "version 2": (packet(version=2), "other version"),
-    "short of version 2": (packet(version=2)[:30], "other version"),
-    "call 7": (packet(call=7), "unknown call"),
+    "cut in the payload": (packet(payload=b"d4:name", length=22), "truncated"),
+    "version 2": (packet(version=2), "unknown version"),
+    "short of version 2": (packet(version=2)[:30], "unknown version"),
+    "call 7": (packet(call=7), "unknown packet type"),
     "no payload": (packet(), "not bencoded"),
     "not bencoded": (packet(payload=b"\xff" * 40), "not bencoded"),
     "60,000 lists": (packet(payload=b"l" * 60_000), "nested too deeply"),
@@ -54,8 +54,8 @@ DROPPED = {
     "a name of the wrong type": (bodied(name=[b"ping"]), "bad request"),
     "no arguments": (packet(payload=b"d4:name4:pinge"), "bad request"),
     "arguments of the wrong type": (bodied(args={}), "bad request"),
-    "a response nobody asked for": (packet(call=129, payload=b"li5ee"), "unasked response"),
-    "an error nobody asked for": (packet(call=131)[:30], "unasked response"),
+    "a response nobody asked for": (packet(call=129, payload=b"li5ee"), "unexpected response"),
+    "an error nobody asked for": (packet(call=131)[:30], "unexpected response"),
 }
 
 
@@ -65,7 +65,7 @@ def test_dropped_and_counted(name: str, world: World) -> None:
     node, peer = world.alice, world.peer()
     for _ in range(3):
         peer.send(datagram, node.contact.endpoint)
-    assert peer.is_served_by(node.contact.endpoint)
+    assert peer.ping_succeeds(node.contact.endpoint)
     assert node.stats()["dropped"] == {reason: 3}
 
 
@@ -101,19 +101,19 @@ ANSWERED = {
 def test_answered_as_the_original_would(name: str, world: World) -> None:
     body, call, payload = ANSWERED[name]
     node, peer = world.alice, world.peer()
-    response = peer.ask(node.contact.endpoint, bodied(**body)[32:])
-    assert (response.call, response.payload) == (call, payload)
+    response = peer.call(node.contact.endpoint, bodied(**body)[32:])
+    assert (response.packet_type, response.payload) == (call, payload)
     assert not node.stats()["dropped"]
 
 
 def test_a_spoofed_or_silent_sender_enters_no_table(world: World) -> None:
     node, peer = world.alice, world.peer()
     for one in [world.peer() for _ in range(10)]:
-        one.request(node.contact.endpoint, protocol.encode_call(b"ping", b"", False))
-    assert peer.is_served_by(node.contact.endpoint)
+        one.request(node.contact.endpoint, protocol.encode_request_payload(b"ping", b"", False))
+    assert peer.ping_succeeds(node.contact.endpoint)
     gevent.sleep(5)
     assert not node._liveliness._probes
-    assert node.stats()["calls"]["ping"] == 11  # each was asked once
+    assert node.stats()["calls_by_rpc"]["ping"] == 11  # each was asked once
     assert {contact.id for contact in node.table} <= {peer.id}
 
 
@@ -157,10 +157,12 @@ def test_twenty_thousand_mutated_datagrams(world: World, caplog: pytest.LogCaptu
     for _ in range(200):
         for _ in range(100):
             peer.send(mutate(rng, packets), target.contact.endpoint)
-        assert peer.is_served_by(target.contact.endpoint)
+        assert peer.ping_succeeds(target.contact.endpoint)
     stats = target.stats()
     assert stats["packets_in"] > 20_000
-    assert {"not bencoded", "bad request", "cut", "unasked response"} <= set(stats["dropped"])
+    assert {"not bencoded", "bad request", "truncated", "unexpected response"} <= set(
+        stats["dropped"]
+    )
     # No handler and no reader stumbled in a way that nobody had thought of.
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
     assert len(target.datastore) <= 500
@@ -173,7 +175,7 @@ def test_twenty_thousand_mutated_datagrams(world: World, caplog: pytest.LogCaptu
 def test_a_response_packet_needs_no_length_for_an_error() -> None:
     decoded = protocol.decode(packet(call=130)[:30])
     assert isinstance(decoded, Response)
-    assert decoded.call == 130
+    assert decoded.packet_type == 130
 
 
 def test_contacts_are_addresses_and_never_names() -> None:

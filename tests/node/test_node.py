@@ -4,14 +4,14 @@ import gevent
 import pytest
 
 from kademlua import Contact, Node, NodeClosed, Params, sha1
-from tests.support.peers import asked_of, lonely, pong
-from tests.support.world import SILENT, World
+from tests.support.peers import always_pong, empty_v10_peer, requests_served
+from tests.support.world import UNUSED_ENDPOINT, World
 
 KEY = sha1("key")
 
 
 def test_the_example_of_the_readme(world: World) -> None:
-    with world.unstarted(world.alice) as node:
+    with world.unstarted_node(world.alice) as node:
         node.add(KEY, b"value")
         answers = node.find_value(KEY)
         assert {answer.contact.id for answer in answers} == {world.alice.id, node.id}
@@ -29,7 +29,7 @@ def test_bad_settings_are_named() -> None:
 
 
 def test_start_and_close_are_idempotent(world: World) -> None:
-    node = world.unstarted()
+    node = world.unstarted_node()
     node.start()
     node.start()
     assert world.alice.ping(node.contact.endpoint).contact == node.contact
@@ -40,7 +40,7 @@ def test_start_and_close_are_idempotent(world: World) -> None:
 
 
 def test_a_closed_or_unstarted_node_does_nothing(world: World) -> None:
-    node = world.unstarted()
+    node = world.unstarted_node()
     with pytest.raises(NodeClosed):
         node.add(KEY, b"v")
     with pytest.raises(NodeClosed):
@@ -50,8 +50,8 @@ def test_a_closed_or_unstarted_node_does_nothing(world: World) -> None:
         lambda: node.add(KEY, b"v"),
         lambda: node.find_value(KEY),
         lambda: node.find_node(KEY),
-        lambda: node.ping(SILENT),
-        lambda: node.is_alive(Contact(*SILENT, KEY)),
+        lambda: node.ping(UNUSED_ENDPOINT),
+        lambda: node.is_alive(Contact(*UNUSED_ENDPOINT, KEY)),
     ):
         with pytest.raises(NodeClosed):
             act()
@@ -60,7 +60,7 @@ def test_a_closed_or_unstarted_node_does_nothing(world: World) -> None:
 def test_closing_ends_whatever_waits(world: World) -> None:
     peer, patient = world.peer(), Params(rpc_timeout=60)
     node = world.node(params=patient)
-    peer.serve(pong)
+    peer.serve(always_pong)
     node.ping(peer.contact)
     peer.serve(lambda request: None)
     joining = world.node(peer.contact.endpoint, params=patient)
@@ -68,7 +68,7 @@ def test_closing_ends_whatever_waits(world: World) -> None:
         gevent.spawn(node.call, peer.contact, "findnode", KEY),
         gevent.spawn(node.find_value, KEY),
         gevent.spawn(node.add, KEY, b"v"),
-        gevent.spawn(node.is_alive, Contact(*SILENT, KEY), strong=True),
+        gevent.spawn(node.is_alive, Contact(*UNUSED_ENDPOINT, KEY), strong=True),
     ]
     join = gevent.spawn(joining.wait_joined)
     gevent.sleep(0.1)
@@ -93,11 +93,11 @@ def test_whoever_waits_for_the_end_is_woken_by_it(world: World) -> None:
 
 def test_closing_while_storing_is_no_report(world: World) -> None:
     node, peer = world.node(params=Params(rpc_timeout=60)), world.peer()
-    peer.serve(lambda request: None if request.name == b"store" else lonely(request))
+    peer.serve(lambda request: None if request.name == b"store" else empty_v10_peer(request))
     node.ping(peer.contact)
     adding = gevent.spawn(node.add, KEY, b"v")
     gevent.sleep(0.3)
-    assert asked_of(peer)[-1] == "store"
+    assert requests_served(peer)[-1] == "store"
     node.close()
     with pytest.raises(NodeClosed):
         adding.get()
@@ -105,7 +105,7 @@ def test_closing_while_storing_is_no_report(world: World) -> None:
 
 
 def test_an_interrupted_beginning_leaves_nothing_open(world: World) -> None:
-    node = world.unstarted(SILENT)
+    node = world.unstarted_node(UNUSED_ENDPOINT)
     with gevent.Timeout(0.05, False), node:
         pytest.fail("nobody answered")
     assert world.now == 0.05

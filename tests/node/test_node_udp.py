@@ -9,11 +9,11 @@ import gevent
 import pytest
 
 from kademlua import Node, NodeClosed, RpcTimeout, sha1
-from tests.support.peers import Peer, until
+from tests.support.peers import ScriptedPeer, wait_until
 
 Make = Callable[..., Node]
 MakeNetwork = Callable[..., list[Node]]
-MakePeer = Callable[..., Peer]
+MakePeer = Callable[..., ScriptedPeer]
 
 KEY = sha1("key")
 SILENT = ("127.0.0.1", 9)
@@ -118,7 +118,7 @@ class TestIPv6:
         six = make_node(host="::1", bootstrap=[("::1", port)])
         assert four.wait_joined()
         assert six.wait_joined()
-        until(lambda: len(both.table) == 2)
+        wait_until(lambda: len(both.table) == 2)
         assert {contact.addr for contact in both.table} == {"127.0.0.1", "::1"}
         # Neither is told of contacts that it can't send to.
         assert [contact.addr for contact in four.find_node(six.id)] == ["127.0.0.1"]
@@ -131,14 +131,14 @@ def test_a_1_0_peer_is_never_told_of_ipv6(make_node: Make, make_peer: MakePeer) 
     port = node.contact.port
     six = make_node(host="::1", bootstrap=[("::1", port)])
     four = make_node(bootstrap=[("127.0.0.1", port)])
-    until(lambda: len(node.table) == 2)
+    wait_until(lambda: len(node.table) == 2)
     peer = make_peer()
     to = ("127.0.0.1", port)
     for name in (b"findnode", b"findvalue"):
         # Near to the IPv6 node, so that 1.0's findvalue would list it.
         body = {"name": name, "args": [six.id]}
-        answer = peer.ask(to, bencoder.bencode(body))
+        answer = peer.call(to, bencoder.bencode(body))
         assert six.id not in answer.payload
-        modern = peer.ask(to, bencoder.bencode(body | {"v": 1}))
-        assert six.contact.packed in modern.payload
-    assert four.id in peer.ask(to, bencoder.bencode(body | {"name": b"findnode"})).payload
+        modern = peer.call(to, bencoder.bencode(body | {"v": 1}))
+        assert six.contact.compact in modern.payload
+    assert four.id in peer.call(to, bencoder.bencode(body | {"name": b"findnode"})).payload

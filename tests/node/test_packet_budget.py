@@ -56,7 +56,7 @@ def cost_of(world: World, nodes: list[Node], operation: Callable[[int], object])
 
 
 def calls_of(nodes: list[Node]) -> int:
-    return sum(sum(node.stats()["calls"].values()) for node in nodes)
+    return sum(sum(node.stats()["calls_by_rpc"].values()) for node in nodes)
 
 
 @contextmanager

@@ -7,20 +7,20 @@ import pytest
 from kademlua import Node, RpcTimeout, WireError, sha1
 from kademlua.core.wire import packets
 from kademlua.core.wire.packets import Request
-from tests.support.peers import Peer
-from tests.support.world import ONE_WAY, World, after
+from tests.support.peers import ScriptedPeer
+from tests.support.world import ONE_WAY, World, approx_time
 
 KEY = sha1("key")
 
 
-def begin(node: Node, peer: Peer) -> tuple[gevent.Greenlet, Request]:
+def begin(node: Node, peer: ScriptedPeer) -> tuple[gevent.Greenlet, Request]:
     caller = gevent.spawn(node.call, peer.contact, "ping")
     request = peer.receive()
     assert isinstance(request, Request)
     return caller, request
 
 
-def end(node: Node, peer: Peer, caller: gevent.Greenlet, request: Request) -> None:
+def end(node: Node, peer: ScriptedPeer, caller: gevent.Greenlet, request: Request) -> None:
     """The right answer still counts, and counts once."""
     assert not caller.ready()
     right = packets.encode_response(peer.id, request.rpc_id, b"li5ee")
@@ -32,12 +32,16 @@ def end(node: Node, peer: Peer, caller: gevent.Greenlet, request: Request) -> No
 @pytest.mark.parametrize("elsewhere", [("10.0.0.9", 4000), ("10.0.0.2", 4001)])
 def test_a_response_from_elsewhere(world: World, elsewhere: tuple[str, int]) -> None:
     """From another address, or another port of the right one."""
-    node, peer, liar = world.alice, world.peer(at=("10.0.0.2", 4000)), world.peer(at=elsewhere)
+    node, peer, liar = (
+        world.alice,
+        world.peer(endpoint=("10.0.0.2", 4000)),
+        world.peer(endpoint=elsewhere),
+    )
     caller, request = begin(node, peer)
     liar.send(packets.encode_response(peer.id, request.rpc_id, b"li6ee"), node.contact.endpoint)
-    assert liar.is_served_by(node.contact.endpoint)
+    assert liar.ping_succeeds(node.contact.endpoint)
     end(node, peer, caller, request)
-    assert node.stats()["dropped"] == {"response from elsewhere": 1}
+    assert node.stats()["dropped"] == {"response from another endpoint": 1}
 
 
 def test_a_response_of_another_id(world: World) -> None:
@@ -46,7 +50,7 @@ def test_a_response_of_another_id(world: World) -> None:
     peer.send(packets.encode_response(b"x" * 20, request.rpc_id, b"li6ee"), node.contact.endpoint)
     gevent.sleep(2 * ONE_WAY)
     end(node, peer, caller, request)
-    assert node.stats()["dropped"] == {"response of another id": 1}
+    assert node.stats()["dropped"] == {"response from another id": 1}
 
 
 def test_a_response_that_is_late_or_comes_twice(world: World) -> None:
@@ -55,11 +59,11 @@ def test_a_response_that_is_late_or_comes_twice(world: World) -> None:
     late = peer.receive()
     with pytest.raises(RpcTimeout):
         caller.get()
-    assert world.now == after(0.5)
+    assert world.now == approx_time(0.5)
     peer.send(packets.encode_response(peer.id, late.rpc_id, b"li5ee"), node.contact.endpoint)
     end(node, peer, *begin(node, peer))
     gevent.sleep(2 * ONE_WAY)
-    assert node.stats()["dropped"] == {"unasked response": 2}
+    assert node.stats()["dropped"] == {"unexpected response": 2}
 
 
 @pytest.mark.parametrize("payload", [b"", b"i5e", b"x", b"l" * 70 + b"e" * 70])
@@ -101,7 +105,7 @@ def test_a_lookup_passes_over_nonsense(world: World, answer: list[object]) -> No
 def test_its_own_id_from_elsewhere_is_dropped(world: World) -> None:
     node = world.alice
     mirror = world.peer(node_id=node.id)
-    mirror.request(node.contact.endpoint, packets.encode_call(b"ping", b"", False))
+    mirror.request(node.contact.endpoint, packets.encode_request_payload(b"ping", b"", False))
     gevent.sleep(2 * ONE_WAY)
     assert node.stats()["dropped"] == {"own id": 1}
     assert len(node.table) == 0

@@ -9,7 +9,8 @@ import gevent
 import pytest
 
 from kademlua import (
-    CryptoMissing,
+    CasMismatch,
+    CryptoUnavailable,
     Node,
     Params,
     RecordExpired,
@@ -18,7 +19,6 @@ from kademlua import (
     SignedRecord,
     SigningKey,
     StoreFailed,
-    SwapRefused,
     sha1,
 )
 from kademlua.core.values import records
@@ -26,25 +26,27 @@ from kademlua.core.wire import replies
 from kademlua.core.wire.packets import Request
 from kademlua.crypto import signing
 from tests.replication.test_replicator import FEW, by_distance, vanish
-from tests.support.peers import Peer
+from tests.support.peers import ScriptedPeer
 from tests.support.world import World
 from tests.values.test_admission import KEY, SIGNER, forged, kept, signed
 
 
-def liar(world: World, *values: bytes, key: bytes = KEY, takes: bytes = replies.STORED) -> Peer:
+def liar(
+    world: World, *values: bytes, key: bytes = KEY, takes: bytes = replies.STORE_OK
+) -> ScriptedPeer:
     """The nearest of all to a key: answers with these values and swallows stores."""
     answers = {
         b"ping": replies.PONG,
-        b"findvalue": replies.findvalue_reply([], list(values), 1),
+        b"findvalue": replies.encode_findvalue_reply([], list(values), 1),
         b"store": takes,
     }
-    number = len(world._ends)
+    number = len(world._cleanups)
     peer = world.peer(key[:-1] + bytes([key[-1] ^ number]))
     peer.serve(lambda request: answers.get(request.name, b"ld7:closest0:ee"))
     return peer
 
 
-def reader(world: World, nodes: list[Node], *liars: Peer) -> Node:
+def reader(world: World, nodes: list[Node], *liars: ScriptedPeer) -> Node:
     """A node that knows of the liars, and keeps nothing itself."""
     known = [each.contact.endpoint for each in liars]
     node = world.node(nodes[0], *known, read_only=True)
@@ -84,13 +86,13 @@ def test_a_signed_record(world: World) -> None:
     nodes = world.network(5)
     recorded = nodes[0].put_signed({"a": 1}, SIGNER, salt=b"profile")
     record = nodes[4].get_signed(SIGNER.public_key, b"profile")
-    assert record == recorded.signed
+    assert record == recorded.signed_record
     assert record is not None
     assert (record.value, record.seq, record.salt) == ({b"a": 1}, 1, b"profile")
     assert record.key == recorded.key
     assert nodes[4].get_signed(SIGNER.public_key) is None
     # Another one writes the next, without having to know the number.
-    assert nodes[3].put_signed(b"second", SIGNER, salt=b"profile").signed.seq == 2  # type: ignore[union-attr]
+    assert nodes[3].put_signed(b"second", SIGNER, salt=b"profile").signed_record.seq == 2  # type: ignore[union-attr]
     assert nodes[2].get_signed(SIGNER.public_key, b"profile").value == b"second"  # type: ignore[union-attr]
     assert all(len(node.datastore) == 1 for node in nodes)
 
@@ -109,7 +111,7 @@ def test_of_two_who_swap_one_wins(world: World) -> None:
     nodes = world.network(5)
     nodes[0].put_signed(b"0", SIGNER, seq=1)
     nodes[1].put_signed(b"a", SIGNER, seq=2, cas=1)
-    with pytest.raises(SwapRefused):
+    with pytest.raises(CasMismatch):
         nodes[2].put_signed(b"b", SIGNER, seq=3, cas=1)
     assert nodes[3].get_signed(SIGNER.public_key).value == b"a"  # type: ignore[union-attr]
 
@@ -117,7 +119,7 @@ def test_of_two_who_swap_one_wins(world: World) -> None:
 def test_a_few_who_refuse_do_not_make_it_fail(world: World) -> None:
     """Nor do they, where they lie."""
     nodes = world.network(5)
-    liars = [liar(world, takes=replies.refused_reply("stale record")) for _ in range(2)]
+    liars = [liar(world, takes=replies.encode_refused_reply("stale record")) for _ in range(2)]
     node = reader(world, nodes, *liars)
     report = node.put_signed(b"v", SIGNER).report
     assert (len(report.acknowledged), len(report.refused)) == (5, 2)
@@ -127,7 +129,7 @@ def test_an_end_that_is_signed(world: World) -> None:
     nodes = world.network(3)
     nodes[0].put_signed(b"v", SIGNER, expires=world.now + 100)
     [(_, entry)] = nodes[1].datastore.entries(KEY)
-    assert 98 < entry.expires - world.now <= 100
+    assert 98 < entry.expires_at - world.now <= 100
     gevent.sleep(101)
     assert nodes[1].get_signed(SIGNER.public_key) is None
     with pytest.raises(RecordExpired):
@@ -159,20 +161,22 @@ def test_liars_are_not_believed(
     else:
         with pytest.raises(error):
             node.get_signed(SIGNER.public_key)
-    record = nodes[0].put_signed(b"true", SIGNER, seq=7).signed
+    record = nodes[0].put_signed(b"true", SIGNER, seq=7).signed_record
     for answers in (None, 1, 3):
         assert node.get_signed(SIGNER.public_key, answers=answers) == record
     shown = [each.values for each in node.find_value(KEY, answers=99)]
     assert record is not None
     assert shown == [[replies.decode_value(record.encoded)]] * 5
     if error is not None:
-        assert set(node.stats()["disbelieved"]) <= {
+        assert set(node.stats()["rejected_records"]) <= {
             "forged record",
             "record of another key",
             "expired record",
         }
-        assert node.stats()["disbelieved"]
-    assert node.put_signed(b"next", SIGNER).signed.seq == (100 if error is RecordExpired else 8)  # type: ignore[union-attr]
+        assert node.stats()["rejected_records"]
+    assert node.put_signed(b"next", SIGNER).signed_record.seq == (
+        100 if error is RecordExpired else 8
+    )  # type: ignore[union-attr]
 
 
 def test_a_stale_one_is_not_shown(world: World) -> None:
@@ -246,8 +250,8 @@ def test_without_the_extra(world: World, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric.ed25519", None)
     assert nodes[1].get_immutable(nodes[0].put_immutable(b"v").key) == b"v"
     assert nodes[2].find_value(KEY) == []  # what can't be checked is not shown
-    assert nodes[2].stats()["disbelieved"] == {"signatures can't be verified here": 1 + 2}
-    with pytest.raises(CryptoMissing):
+    assert nodes[2].stats()["rejected_records"] == {"signatures can't be verified here": 1 + 2}
+    with pytest.raises(CryptoUnavailable):
         nodes[1].get_signed(SIGNER.public_key)
 
     class Elsewhere:
@@ -267,7 +271,7 @@ def test_without_the_extra(world: World, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_replication_hands_them_on(world: World) -> None:
     nodes = world.network(8, params=FEW)
-    record = nodes[0].put_signed(b"v", SIGNER, ttl=5000).signed
+    record = nodes[0].put_signed(b"v", SIGNER, ttl=5000).signed_record
     assert record is not None
     key = nodes[0].put_immutable(b"i", ttl=5000).key
     gevent.sleep(70)
@@ -298,10 +302,12 @@ def test_who_has_a_newer_one_has_it(world: World) -> None:
     forgotten by saying that its owner removed it."""
     node = world.alice
     node.put_signed(b"v", SIGNER, seq=1)
-    newer = liar(world, takes=replies.refused_reply("stale record"))
-    others = [liar(world, takes=replies.refused_reply(replies.REMOVED)) for _ in range(3)]
+    newer = liar(world, takes=replies.encode_refused_reply("stale record"))
+    others = [
+        liar(world, takes=replies.encode_refused_reply(replies.REASON_REMOVED)) for _ in range(3)
+    ]
     to = [peer.contact for peer in (newer, *others)]
-    assert node._mending._handing.give(KEY, to) == {newer.contact}
+    assert node._mending._transfer.push(KEY, to) == {newer.contact}
     assert len(kept(node)) == 1
 
 
@@ -318,14 +324,14 @@ def test_a_peer_of_1_0_keeps_them_unknowingly(world: World) -> None:
         if request.name == b"store":
             held.append(replies.encode_value(request.args[1]))
         if request.name == b"findvalue":
-            return replies.findvalue_reply([], held, 0)
-        answers = {b"ping": replies.PONG, b"store": replies.STORED}
+            return replies.encode_findvalue_reply([], held, 0)
+        answers = {b"ping": replies.PONG, b"store": replies.STORE_OK}
         return answers.get(request.name, b"llee")
 
     peer = world.peer(KEY)
     peer.serve(original)
     node = reader(world, nodes, peer)
-    record = node.put_signed(b"v", SIGNER, seq=1).signed
+    record = node.put_signed(b"v", SIGNER, seq=1).signed_record
     assert record is not None
     assert held == [b"4:junk", record.encoded]
     for each in nodes:

@@ -11,10 +11,10 @@ import pytest
 
 from kademlua import Contact, Node, Params, sha1
 from tests.benchmarks.measuring import resident_bytes
-from tests.support.peers import until
-from tests.support.spoofing import IS_POSSIBLE, Spoofer, any_request, source
+from tests.support.peers import wait_until
+from tests.support.spoofing import IS_SUPPORTED, Spoofer, random_request, spoofed_address
 
-pytestmark = pytest.mark.skipif(not IS_POSSIBLE, reason="sources are chosen by Linux' IP_PKTINFO")
+pytestmark = pytest.mark.skipif(not IS_SUPPORTED, reason="sources are chosen by Linux' IP_PKTINFO")
 
 DATAGRAMS = 100_000
 WARM_UP = 20_000
@@ -23,23 +23,23 @@ WARM_UP = 20_000
 
 def test_a_hundred_thousand_forged_sources_get_nothing() -> None:
     rng = random.Random(1)
-    with Node(params=Params(settle_interval=86_400)) as node:
+    with Node(params=Params(maintenance_interval=86_400)) as node:
         known = {
             Contact("127.0.0.3", 1 + number, sha1(f"contact {number}")) for number in range(60)
         }
         for contact in known:
-            node.table.answered(contact, node._context.clock())
+            node.table.on_reply(contact, node._context.clock())
         spoofer = Spoofer(node.contact.endpoint)
         sent: dict[str, int] = {}
         drawn: Counter[str] = Counter()
         memory = []
         try:
             for number in range(DATAGRAMS):
-                datagram, addr = any_request(rng), source(number)
+                datagram, addr = random_request(rng), spoofed_address(number)
                 sent[addr] = len(datagram)
                 spoofer.send(datagram, addr)
                 if number % 50 == 49:
-                    until(lambda sent=number: node._context.stats.packets_in > sent)
+                    wait_until(lambda sent=number: node._context.stats.packets_in > sent)
                     for to, size in spoofer.received():
                         drawn[to] += size
                 if number == WARM_UP:

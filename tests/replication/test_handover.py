@@ -6,10 +6,10 @@ import pytest
 from kademlua import Node, NodeClosed, Params, sha1
 from kademlua.core.wire import packets, replies, requests
 from tests.replication.test_replicator import FEW, KEY, by_distance, hand_in, holders, stores
-from tests.support.peers import asked_of, hermit, pong_only
+from tests.support.peers import empty_v11_peer, ping_only_peer, requests_served
 from tests.support.world import World
 
-FAREWELL = packets.encode_call(b"leave", requests.args_leave(True), False)
+FAREWELL = packets.encode_request_payload(b"leave", requests.encode_leave_args(True), False)
 
 
 def settled(world: World, count: int = 10) -> list[Node]:
@@ -30,7 +30,7 @@ def test_who_takes_its_place_is_given_the_value_before_it_is_gone(world: World) 
     assert stores(nodes) - before == 1
     [(owner, entry)] = ordered[4].datastore.entries(KEY)
     assert owner == nodes[0].contact
-    assert entry.expires - world.now < 1000
+    assert entry.expires_at - world.now < 1000
 
 
 def test_the_last_copies_are_not_lost(world: World) -> None:
@@ -64,7 +64,7 @@ def test_after_a_handover_nobody_gives_the_same_again(world: World) -> None:
 
 
 def test_who_had_no_time_to_hand_over_is_one_who_died(world: World) -> None:
-    hasty = FEW.replace(leave_timeout=0)
+    hasty = FEW.replace(handover_timeout=0)
     nodes = world.network(10, params=hasty)
     gevent.sleep(70)
     nodes[0].add(KEY, b"v")
@@ -77,20 +77,20 @@ def test_who_had_no_time_to_hand_over_is_one_who_died(world: World) -> None:
 
 def test_without_hand_over_it_is_gone_without_a_word(world: World) -> None:
     node, peer = world.alice, world.peer()
-    peer.serve(hermit)
+    peer.serve(empty_v11_peer)
     node.ping(peer.contact)
     hand_in(world.peer(), node, 3000)
     began = world.now
     node.close(hand_over=False)
     gevent.sleep(1)
     assert world.now - began == 1
-    assert "leave" not in asked_of(peer)
-    assert "store" not in asked_of(peer)
+    assert "leave" not in requests_served(peer)
+    assert "store" not in requests_served(peer)
 
 
 def test_who_holds_nothing_only_says_farewell(world: World) -> None:
     node, peer = world.alice, world.peer()
-    peer.serve(hermit)
+    peer.serve(empty_v11_peer)
     node.ping(peer.contact)
     began = world.now
     node.close()
@@ -102,22 +102,22 @@ def test_who_holds_nothing_only_says_farewell(world: World) -> None:
 
 def test_a_client_says_nothing(world: World) -> None:
     node, peer = world.node(read_only=True), world.peer()
-    peer.serve(hermit)
+    peer.serve(empty_v11_peer)
     node.ping(peer.contact)
     node.close()
     gevent.sleep(1)
-    assert asked_of(peer) == ["ping"]
+    assert requests_served(peer) == ["ping"]
 
 
 def test_it_takes_no_longer_than_it_may(world: World) -> None:
     """Of those who should take the values nobody does."""
-    node = world.node(params=Params(leave_timeout=1))
+    node = world.node(params=Params(handover_timeout=1))
     peer, owner = world.peer(KEY), world.peer()
-    peer.serve(pong_only)
+    peer.serve(ping_only_peer)
     node.ping(peer.contact)
     for number in range(200):
-        args = requests.args_store(sha1(f"{number}"), b"1:v", False, 3000)
-        owner.ask(node.contact.endpoint, packets.encode_call(b"store", args, False))
+        args = requests.encode_store_args(sha1(f"{number}"), b"1:v", False, 3000)
+        owner.call(node.contact.endpoint, packets.encode_request_payload(b"store", args, False))
     began = world.now
     node.close()
     assert world.now - began == pytest.approx(1)
@@ -128,7 +128,7 @@ def test_it_takes_no_longer_than_it_may(world: World) -> None:
 
 def test_a_second_close_cuts_it_short(world: World) -> None:
     node, peer = world.alice, world.peer(KEY)
-    peer.serve(pong_only)
+    peer.serve(ping_only_peer)
     node.ping(peer.contact)
     hand_in(world.peer(), node, 3000)
     leaving = gevent.spawn(node.close)
@@ -147,17 +147,23 @@ def test_a_second_close_cuts_it_short(world: World) -> None:
 def test_while_it_leaves_it_takes_no_more(world: World) -> None:
     """What it would acknowledge now it could not hand over; but it still answers."""
     node, peer, asker = world.alice, world.peer(KEY), world.peer()
-    peer.serve(pong_only)
+    peer.serve(ping_only_peer)
     node.ping(peer.contact)
     hand_in(asker, node, 3000)
     leaving = gevent.spawn(node.close)
     gevent.sleep(0.1)
-    store = packets.encode_call(b"store", requests.args_store(KEY, b"1:w", False, 60), False)
-    answer = asker.ask(node.contact.endpoint, store)
-    assert replies.read_store(packets.decode_values(answer.payload)) == replies.LEAVING
-    find = packets.encode_call(b"findvalue", requests.args_findvalue(KEY, 9), False)
-    values = packets.decode_values(asker.ask(node.contact.endpoint, find).payload)
-    assert replies.read_retval(values) == [b"v"]
+    store = packets.encode_request_payload(
+        b"store", requests.encode_store_args(KEY, b"1:w", False, 60), False
+    )
+    answer = asker.call(node.contact.endpoint, store)
+    assert (
+        replies.decode_store_reply(packets.decode_values(answer.payload)) == replies.REASON_LEAVING
+    )
+    find = packets.encode_request_payload(
+        b"findvalue", requests.encode_findvalue_args(KEY, 9), False
+    )
+    values = packets.decode_values(asker.call(node.contact.endpoint, find).payload)
+    assert replies.decode_retval(values) == [b"v"]
     leaving.join()
 
 
@@ -166,33 +172,33 @@ def test_while_it_leaves_it_takes_no_more(world: World) -> None:
 
 def test_nobody_is_forgotten_for_another_s_word(world: World) -> None:
     node, peer = world.alice, world.peer()
-    peer.serve(hermit)
+    peer.serve(empty_v11_peer)
     node.ping(peer.contact)
     # In its name and from its address, as whoever forges addresses can send it.
     peer.request(node.contact.endpoint, FAREWELL)
     gevent.sleep(5)
     assert peer.contact in node.table
-    assert asked_of(peer)[1:] == ["ping"]
+    assert requests_served(peer)[1:] == ["ping"]
 
 
 def test_a_farewell_from_elsewhere_does_nothing(world: World) -> None:
     node, peer = world.alice, world.peer()
-    peer.serve(hermit)
+    peer.serve(empty_v11_peer)
     node.ping(peer.contact)
     other = world.peer(peer.id)  # its id, another address
-    other.serve(hermit)
+    other.serve(empty_v11_peer)
     other.request(node.contact.endpoint, FAREWELL)
     world.peer().request(node.contact.endpoint, FAREWELL)
     gevent.sleep(5)
     assert peer.contact in node.table
-    assert asked_of(peer) == ["ping"]
+    assert requests_served(peer) == ["ping"]
 
 
 @pytest.mark.parametrize("args", [b"1:x", b"le"])
 def test_a_farewell_that_makes_no_sense_raises(world: World, args: bytes) -> None:
-    request = packets.encode_call(b"leave", args, False)
-    answer = world.peer().ask(world.alice.contact.endpoint, request)
-    assert answer.call == packets.RPC_RAISED
+    request = packets.encode_request_payload(b"leave", args, False)
+    answer = world.peer().call(world.alice.contact.endpoint, request)
+    assert answer.packet_type == packets.RPC_RAISED
 
 
 def test_who_comes_back_is_known_again(world: World) -> None:
@@ -200,7 +206,7 @@ def test_who_comes_back_is_known_again(world: World) -> None:
     leaver = nodes[4]
     leaver.close()
     gevent.sleep(2)
-    again = world.node(nodes[0], at=leaver.contact.endpoint, id=leaver.id, params=FEW)
+    again = world.node(nodes[0], endpoint=leaver.contact.endpoint, id=leaver.id, params=FEW)
     again.wait_joined()
     gevent.sleep(40)
     others = [node for node in nodes if node is not leaver]

@@ -7,7 +7,7 @@ from kademlua import Contact, Node, Params, sha1
 from kademlua.core.ids import to_int
 from kademlua.core.wire import packets, replies, requests
 from tests.replication.test_replicator import FEW, KEY, by_distance, hand_in, holders, stores
-from tests.support.peers import Peer, asked_of, hermit
+from tests.support.peers import ScriptedPeer, empty_v11_peer, requests_served
 from tests.support.world import World
 
 
@@ -25,7 +25,7 @@ def lose(node: Node) -> None:
 
 
 def calls(nodes: list[Node], name: str) -> int:
-    return sum(node.stats()["calls"].get(name, 0) for node in nodes)
+    return sum(node.stats()["calls_by_rpc"].get(name, 0) for node in nodes)
 
 
 def test_a_holder_that_lacks_it_is_given_it(world: World) -> None:
@@ -38,8 +38,8 @@ def test_a_holder_that_lacks_it_is_given_it(world: World) -> None:
     gevent.sleep(2)
     assert holders(nodes) == nodes[:4]
     [(again, entry)] = nodes[1].datastore.entries(KEY)
-    assert (again, entry.is_direct) == (owner, owner == nodes[1].contact)
-    assert entry.expires <= nodes[0].datastore.entries(KEY)[0][1].expires
+    assert (again, entry.from_owner) == (owner, owner == nodes[1].contact)
+    assert entry.expires_at <= nodes[0].datastore.entries(KEY)[0][1].expires_at
     assert stores(nodes) - before == 1
     assert calls(nodes, "lacks") == 1
 
@@ -60,11 +60,11 @@ def test_where_nothing_is_missing_nobody_is_told(world: World) -> None:
     assert calls(nodes, "lacks") == 0
 
 
-def lacks(peer: Peer, node: Node, *lacking: bytes, cache: Contact | None = None) -> int:
+def lacks(peer: ScriptedPeer, node: Node, *lacking: bytes, cache: Contact | None = None) -> int:
     """Tell a node that these lack the key; how many it will give it to."""
     contacts = [Contact("192.0.2.1", 1, each) for each in lacking]
-    args = requests.args_lacks(KEY, contacts, cache)
-    answer = peer.ask(node.contact.endpoint, packets.encode_call(b"lacks", args, False))
+    args = requests.encode_lacks_args(KEY, contacts, cache)
+    answer = peer.call(node.contact.endpoint, packets.encode_request_payload(b"lacks", args, False))
     [count] = packets.decode_values(answer.payload)
     assert isinstance(count, int)
     return count
@@ -89,7 +89,7 @@ def test_the_same_is_not_given_again_soon(world: World) -> None:
 
 def test_a_flood_of_words_does_not_fill_the_queue(world: World) -> None:
     nodes, peer = network(world), world.peer()
-    gifts = nodes[0]._maintenance._replication.gifts
+    gifts = nodes[0]._maintenance._replicator.pending_transfers
     for number in range(256):
         gifts[sha1(f"{number}")] = {}
     assert lacks(peer, nodes[0], nodes[1].id) == 0
@@ -99,9 +99,9 @@ def test_a_flood_of_words_does_not_fill_the_queue(world: World) -> None:
 
 @pytest.mark.parametrize("args", [b"", b"20:" + KEY, b"20:" + KEY + b"i1e", b"3:key20:" + KEY])
 def test_what_makes_no_sense_raises(world: World, args: bytes) -> None:
-    request = packets.encode_call(b"lacks", args, False)
-    answer = world.peer().ask(world.alice.contact.endpoint, request)
-    assert answer.call == packets.RPC_RAISED
+    request = packets.encode_request_payload(b"lacks", args, False)
+    answer = world.peer().call(world.alice.contact.endpoint, request)
+    assert answer.packet_type == packets.RPC_RAISED
 
 
 # Caches.
@@ -109,7 +109,7 @@ def test_what_makes_no_sense_raises(world: World, args: bytes) -> None:
 
 def test_nothing_is_cached_unless_it_is_wanted(world: World) -> None:
     nodes, peer = network(world), world.peer()
-    peer.serve(hermit)
+    peer.serve(empty_v11_peer)
     lacks(world.peer(), nodes[0], cache=peer.contact)
     gevent.sleep(20)
     assert peer.requests == []
@@ -117,13 +117,13 @@ def test_nothing_is_cached_unless_it_is_wanted(world: World) -> None:
     assert holders(nodes) == nodes[:4]
 
 
-def with_caches(world: World) -> tuple[Node, Peer, Peer]:
+def with_caches(world: World) -> tuple[Node, ScriptedPeer, ScriptedPeer]:
     """A node that holds a value, the one that would take its place, and one farther."""
     params = Params(replicas=1, cache_ttl=400)
     node = world.node(params=params, id=at_distance(1 << 99))
     holder, far = world.peer(at_distance(1 << 100)), world.peer(at_distance(1 << 102))
     for peer in (holder, far):
-        peer.serve(hermit)
+        peer.serve(empty_v11_peer)
     hand_in(world.peer(), node, 3000)
     node.ping(holder.contact)
     gevent.sleep(15)
@@ -138,7 +138,7 @@ def test_a_cache_is_given_less_time_the_farther_it_is(world: World) -> None:
     node, _, far = with_caches(world)
     assert lacks(world.peer(), node, cache=far.contact) == 0
     gevent.sleep(5)
-    assert asked_of(far) == ["ping", "store"]  # nothing is sent to who does not answer
+    assert requests_served(far) == ["ping", "store"]  # nothing is sent to who does not answer
     store = far.requests[-1]
     assert store.args[4] == 50  # eight times as far as the last holder
     assert set(store.args[5]) == {b"owner"}
@@ -149,7 +149,7 @@ def test_a_cache_that_does_not_answer_is_sent_nothing(world: World) -> None:
     far.serve(lambda request: None)
     lacks(world.peer(), node, cache=far.contact)
     gevent.sleep(20)
-    assert set(asked_of(far)) == {"ping"}
+    assert set(requests_served(far)) == {"ping"}
 
 
 def test_the_nearest_that_lacked_it_caches_it(world: World) -> None:
@@ -157,9 +157,9 @@ def test_the_nearest_that_lacked_it_caches_it(world: World) -> None:
     node, near, far = with_caches(world)
     far.serve(
         lambda request: (
-            hermit(request)
+            empty_v11_peer(request)
             if request.name in (b"ping", b"store")
-            else replies.findnode_reply([node.contact], 1)
+            else replies.encode_findnode_reply([node.contact], 1)
         )
     )
     reader = world.node(far.contact.endpoint, params=Params(replicas=1, cache_ttl=400))
@@ -167,8 +167,8 @@ def test_the_nearest_that_lacked_it_caches_it(world: World) -> None:
     reader.table.remove(node.contact)
     assert reader.find_value(KEY, answers=1)[0].values == [b"v"]
     gevent.sleep(5)
-    assert "store" in asked_of(near)
-    assert "store" not in asked_of(far)
+    assert "store" in requests_served(near)
+    assert "store" not in requests_served(far)
 
 
 def test_of_what_ends_soon_no_more_is_given_than_remains(world: World) -> None:
@@ -181,5 +181,7 @@ def test_of_what_ends_soon_no_more_is_given_than_remains(world: World) -> None:
 
 def test_what_is_no_contact_raises(world: World) -> None:
     node, _, _ = with_caches(world)
-    request = packets.encode_call(b"lacks", requests.args_lacks(sha1("k"), []) + b"3:abc", False)
-    assert world.peer().ask(node.contact.endpoint, request).call == packets.RPC_RAISED
+    request = packets.encode_request_payload(
+        b"lacks", requests.encode_lacks_args(sha1("k"), []) + b"3:abc", False
+    )
+    assert world.peer().call(node.contact.endpoint, request).packet_type == packets.RPC_RAISED

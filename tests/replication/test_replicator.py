@@ -8,7 +8,7 @@ import pytest
 from kademlua import Contact, Node, Params, sha1
 from kademlua.core.ids import to_int
 from kademlua.core.wire import packets, replies, requests
-from tests.support.peers import Peer, asked_of, hermit
+from tests.support.peers import ScriptedPeer, empty_v11_peer, requests_served
 from tests.support.world import World
 
 KEY = sha1("key")
@@ -36,7 +36,7 @@ def vanish(world: World, node: Node) -> None:
 
 
 def stores(nodes: list[Node]) -> int:
-    return sum(node.stats()["calls"].get("store", 0) for node in nodes)
+    return sum(node.stats()["calls_by_rpc"].get("store", 0) for node in nodes)
 
 
 def test_who_becomes_one_of_the_closest_is_given_it_once(world: World) -> None:
@@ -49,8 +49,8 @@ def test_who_becomes_one_of_the_closest_is_given_it_once(world: World) -> None:
     newcomer.wait_joined()
     gevent.sleep(2 * TICK)
     [(owner, entry)] = newcomer.datastore.entries(KEY)
-    assert (owner, entry.encoded, entry.is_direct) == (nodes[0].contact, b"1:v", False)
-    assert 900 < entry.expires - world.now < 1000 - 70
+    assert (owner, entry.encoded, entry.from_owner) == (nodes[0].contact, b"1:v", False)
+    assert 900 < entry.expires_at - world.now < 1000 - 70
     assert stores(nodes) - before == 1
 
 
@@ -110,8 +110,8 @@ def test_who_is_not_among_the_closest_hands_on_and_lets_go(world: World) -> None
     nodes = world.network(10, params=FEW)
     ordered = by_distance(nodes)
     far, peer = ordered[-1], world.peer()
-    args = requests.args_store(KEY, b"1:v", False, 7200)
-    peer.ask(far.contact.endpoint, packets.encode_call(b"store", args, False))
+    args = requests.encode_store_args(KEY, b"1:v", False, 7200)
+    peer.call(far.contact.endpoint, packets.encode_request_payload(b"store", args, False))
     peer.close()
     gevent.sleep(1200)
     assert far not in holders(nodes)
@@ -121,33 +121,35 @@ def test_who_is_not_among_the_closest_hands_on_and_lets_go(world: World) -> None
     for node in ordered[:4]:
         [(owner, entry)] = node.datastore.entries(KEY)
         assert owner == peer.contact
-        assert not entry.is_direct
+        assert not entry.from_owner
 
 
 def test_who_is_to_replace_it_must_have_it_first(world: World) -> None:
     node = world.node(params=Params(replicas=1, replicate_interval=600))
     unwilling = world.peer(KEY[:10] + b"x" * 10)
-    refuses = replies.refused_reply("no room for more values")
-    unwilling.serve(lambda request: refuses if request.name == b"store" else hermit(request))
+    refuses = replies.encode_refused_reply("no room for more values")
+    unwilling.serve(
+        lambda request: refuses if request.name == b"store" else empty_v11_peer(request)
+    )
     hand_in(world.peer(), node, 3000)
     node.ping(unwilling.contact)
     gevent.sleep(900)
-    assert "store" in asked_of(unwilling)
+    assert "store" in requests_served(unwilling)
     assert node.datastore.entries(KEY)
-    unwilling.serve(hermit)
+    unwilling.serve(empty_v11_peer)
     gevent.sleep(400)
     assert not node.datastore.entries(KEY)
 
 
-def hand_in(peer: Peer, node: Node, ttl: int, owner: Contact | None = None) -> None:
-    args = requests.args_store(KEY, b"1:v", False, ttl, owner)
-    answer = peer.ask(node.contact.endpoint, packets.encode_call(b"store", args, False))
-    assert answer.payload == replies.STORED
+def hand_in(peer: ScriptedPeer, node: Node, ttl: int, owner: Contact | None = None) -> None:
+    args = requests.encode_store_args(KEY, b"1:v", False, ttl, owner)
+    answer = peer.call(node.contact.endpoint, packets.encode_request_payload(b"store", args, False))
+    assert answer.payload == replies.STORE_OK
 
 
 def test_what_is_handed_on_is_the_owners_with_what_remains(world: World) -> None:
     node, receiver, owner = world.alice, world.peer(KEY), world.peer()
-    receiver.serve(hermit)
+    receiver.serve(empty_v11_peer)
     hand_in(owner, node, 1000)
     gevent.sleep(100)
     node.ping(receiver.contact)
@@ -155,13 +157,13 @@ def test_what_is_handed_on_is_the_owners_with_what_remains(world: World) -> None
     [store] = [request for request in receiver.requests if request.name == b"store"]
     key, value, overwrite, token, ttl, fields = store.args
     assert (key, value, overwrite, token) == (KEY, b"v", 0, b"")
-    assert fields == {b"owner": owner.contact.packed}
+    assert fields == {b"owner": owner.contact.compact}
     assert 1000 - 100 - TICK - 1 <= ttl <= 900
 
 
 def test_what_is_its_own_it_stores_as_the_owner(world: World) -> None:
     node, receiver = world.alice, world.peer(KEY)
-    receiver.serve(hermit)
+    receiver.serve(empty_v11_peer)
     node.add(KEY, b"v", ttl=1000)
     node.ping(receiver.contact)
     gevent.sleep(TICK)
@@ -172,12 +174,12 @@ def test_what_is_its_own_it_stores_as_the_owner(world: World) -> None:
 def test_what_others_bring_in_its_name_it_does_not_store_as_the_owner(world: World) -> None:
     """Else anybody could replace its values at those who had them from itself."""
     node, receiver = world.alice, world.peer(KEY)
-    receiver.serve(hermit)
+    receiver.serve(empty_v11_peer)
     hand_in(world.peer(), node, 1000, node.contact)
     node.ping(receiver.contact)
     gevent.sleep(TICK)
     [store] = [request for request in receiver.requests if request.name == b"store"]
-    assert store.args[5] == {b"owner": node.contact.packed}
+    assert store.args[5] == {b"owner": node.contact.compact}
 
 
 def test_one_that_is_given_a_value_cannot_take_it_away(world: World) -> None:
@@ -186,16 +188,18 @@ def test_one_that_is_given_a_value_cannot_take_it_away(world: World) -> None:
     nodes[0].add(KEY, b"v")
     before = holders(nodes)
     liar = world.peer(KEY)
-    removed = replies.refused_reply(replies.REMOVED)
-    liar.serve(lambda request: removed if request.name == b"store" else hermit(request))
+    removed = replies.encode_refused_reply(replies.REASON_REMOVED)
+    liar.serve(lambda request: removed if request.name == b"store" else empty_v11_peer(request))
     for node in before:
         node.ping(liar.contact)
     gevent.sleep(100)
     for node in before:
-        args = requests.args_lacks(KEY, [liar.contact])
-        world.peer().ask(node.contact.endpoint, packets.encode_call(b"lacks", args, False))
+        args = requests.encode_lacks_args(KEY, [liar.contact])
+        world.peer().call(
+            node.contact.endpoint, packets.encode_request_payload(b"lacks", args, False)
+        )
     gevent.sleep(TICK)
-    assert "store" in asked_of(liar)
+    assert "store" in requests_served(liar)
     assert holders(nodes) == before
 
 
@@ -205,7 +209,7 @@ def test_a_peer_of_1_0_is_handed_only_what_is_ours(world: World, is_known_by: st
     node, receiver = world.alice, world.peer(KEY)
     if is_known_by == "request":
         ping = b"d4:name4:ping4:argslee"
-        receiver.ask(node.contact.endpoint, ping)
+        receiver.call(node.contact.endpoint, ping)
     receiver.serve(
         lambda request: {b"store": b"li1ee", b"ping": b"li5ee"}.get(request.name, b"llee")
     )
@@ -228,7 +232,7 @@ def test_time_never_grows_on_the_way(world: World) -> None:
         at = KEY[:number] + bytes([KEY[number] ^ 128]) + KEY[number + 1 :]
         nodes.append(world.node(nodes[-1], id=at, params=Params(replicas=2)))
         gevent.sleep(20)
-        ends += [entry.expires - began for _, entry in nodes[-1].datastore.entries(KEY)]
+        ends += [entry.expires_at - began for _, entry in nodes[-1].datastore.entries(KEY)]
     assert len(ends) >= 8
     assert max(ends) <= 300.1
     assert min(ends) > 285
@@ -240,12 +244,12 @@ def test_a_node_without_values_gives_no_thought_to_it(world: World) -> None:
     vanish(world, nodes[3])
     gevent.sleep(300)
     assert stores(nodes) == 0
-    assert all(not node._maintenance._replication._recent for node in nodes)
+    assert all(not node._maintenance._replicator._added_at for node in nodes)
 
 
 def test_bytes_are_paced(world: World) -> None:
     """A hundred large values for a newcomer take the time that they may take."""
-    params = Params(replication_rate=20_000)
+    params = Params(replication_bytes_per_second=20_000)
     node = world.node(params=params)
     for number in range(100):
         node.add(sha1(f"key {number}"), bytes(2_000), ttl=3000)

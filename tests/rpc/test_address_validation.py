@@ -7,34 +7,34 @@ import pytest
 
 from kademlua import Contact, Node, Params, sha1
 from kademlua.core.ids import from_int, to_int
-from kademlua.core.security.validated_addresses import VERIFIED_FOR
+from kademlua.core.security.validated_addresses import VALIDATION_LIFETIME
 from kademlua.core.wire import packets as protocol
 from kademlua.core.wire import replies, requests
 from kademlua.core.wire.packets import Request, Response
-from tests.support.peers import Peer, hermit, pong_only
-from tests.support.world import ONE_WAY, ROUND_TRIP, World
+from tests.support.peers import ScriptedPeer, empty_v11_peer, ping_only_peer
+from tests.support.world import ONE_WAY, RTT, World
 
 KEY = sha1("key")
-PING = protocol.encode_call(b"ping", b"", False)
-ADDRESS_OF_ALL = Params(private_apart=False)
+PING = protocol.encode_request_payload(b"ping", b"", False)
+ADDRESS_OF_ALL = Params(exempt_private=False)
 """Private addresses, which the virtual network has, count as those of the open internet."""
 
 
 def call(name: bytes, args: bytes, version: int = 1) -> bytes:
     """A request's payload in either version."""
     if version:
-        return protocol.encode_call(name, args, False)
+        return protocol.encode_request_payload(name, args, False)
     return b"d4:name%d:%b4:argsl%bee" % (len(name), name, args)
 
 
-def drawn(world: World, node: Node, datagram: bytes) -> list[bytes]:
+def packets_sent_to(world: World, node: Node, datagram: bytes) -> list[bytes]:
     """All that a node sends to a silent address from which one datagram came."""
     victim = world.peer()
     victim.send(datagram, node.contact.endpoint)
     gevent.sleep(10)
     packets = []
-    while not victim._arrived.empty():
-        packets.append(victim._arrived.get()[0])
+    while not victim._received.empty():
+        packets.append(victim._received.get()[0])
     return packets
 
 
@@ -43,20 +43,20 @@ def request(payload: bytes, padding: int = 0, number: int = 0) -> bytes:
     return protocol.encode_request(node_id, b"rpc-id-8", payload) + b"\0" * padding
 
 
-def knowing(world: World, count: int = 60, **settings: object) -> Node:
+def populated_node(world: World, count: int = 60, **settings: object) -> Node:
     """A node that has many contacts and values."""
     node = world.node(**settings)
     for number in range(count):
         contact = Contact("10.9.0.1", 1 + number, sha1(f"contact {number}"))
-        node.table.answered(contact, node._context.clock())
+        node.table.on_reply(contact, node._context.clock())
     for number in range(30):
         owner = Contact("10.9.0.2", 1 + number, sha1(f"owner {number}"))
         encoded = replies.encode_value(b"v" * (100 if number else 3000))
-        node.datastore.put(KEY, owner, encoded, now=0.0, expires=1e9)
+        node.datastore.put(KEY, owner, encoded, now=0.0, expires_at=1e9)
     return node
 
 
-def questions() -> list[bytes]:
+def all_requests() -> list[bytes]:
     """Payloads of every RPC in both versions, and of some that are none."""
     found = [b"", b"le", b"de", b"d4:argsle4:name0:e", b"\xff" * 50]
     for version in (0, 1):
@@ -78,23 +78,23 @@ def questions() -> list[bytes]:
 
 @pytest.mark.parametrize("padding", [0, 1, 40, 129, 600])
 def test_no_datagram_draws_more_than_three_times_its_bytes(world: World, padding: int) -> None:
-    node = knowing(world)
+    node = populated_node(world)
     node.register("big", lambda sender: b"x" * 30_000)
     node.register("slow", lambda sender: b"x" * 5_000, blocking=True)
     answered = 0
-    for number, payload in enumerate(questions()):
+    for number, payload in enumerate(all_requests()):
         datagram = request(payload, padding, number)
-        packets = drawn(world, node, datagram)
+        packets = packets_sent_to(world, node, datagram)
         assert sum(map(len, packets)) <= 3 * len(datagram), payload
         answered += bool(packets)
     assert answered >= 40
     assert all(contact.addr == "10.9.0.1" for contact in node.table)
     assert len(node.datastore) == 30
-    assert not node._strangers._held
+    assert not node._strangers._pending
 
 
 def test_garbage_and_responses_draw_nothing(world: World) -> None:
-    node = knowing(world)
+    node = populated_node(world)
     for datagram in (
         b"",
         b"x",
@@ -105,46 +105,46 @@ def test_garbage_and_responses_draw_nothing(world: World) -> None:
         protocol.encode_response(sha1("x"), b"rpc-id-8", b"li5ee"),
         protocol.encode_error(sha1("x"), b"rpc-id-8", 130),
     ):
-        assert drawn(world, node, datagram) == []
+        assert packets_sent_to(world, node, datagram) == []
 
 
 def test_who_pads_gets_all_and_who_does_not_the_nearest(world: World) -> None:
-    node = knowing(world)
+    node = populated_node(world)
     payload = call(b"findnode", b"20:" + KEY)
     all_of_them = node.table.closest(KEY, 20)
     for least, count in ((0, 5), (240, 20)):
         datagram = request(payload, number=least).ljust(least, b"\0")
-        packets = map(protocol.decode, drawn(world, node, datagram))
+        packets = map(protocol.decode, packets_sent_to(world, node, datagram))
         [answer] = [packet for packet in packets if isinstance(packet, Response)]
         values = protocol.decode_values(answer.payload)
-        told = replies.read_findnode(values, node._context.pool, (True, True))
+        told = replies.decode_findnode_reply(values, node._context.pool, (True, True))
         assert set(told) == set(all_of_them[:count])
-        assert len(replies.read_token(values)) == 8
+        assert len(replies.decode_token(values)) == 8
 
 
 def test_a_1_0_peer_gets_more_once_it_has_answered_a_ping(world: World) -> None:
-    node, peer = knowing(world), world.peer()
+    node, peer = populated_node(world), world.peer()
     payload = call(b"findnode", b"20:" + KEY, 0)
 
     def told() -> int:
-        answer = peer.ask(node.contact.endpoint, payload)
+        answer = peer.call(node.contact.endpoint, payload)
         return len(protocol.decode_values(answer.payload)[0])
 
     assert told() == 3
-    gevent.sleep(ROUND_TRIP)
-    peer.is_served_by(node.contact.endpoint)  # and answers what came meanwhile
-    gevent.sleep(ROUND_TRIP)
+    gevent.sleep(RTT)
+    peer.ping_succeeds(node.contact.endpoint)  # and answers what came meanwhile
+    gevent.sleep(RTT)
     assert told() == 20
 
 
 def test_a_value_too_large_for_a_stranger_waits_for_his_proof(world: World) -> None:
-    node, peer = knowing(world), world.peer()
+    node, peer = populated_node(world), world.peer()
     payload = call(b"findvalue", b"20:" + KEY + b"i1e")
     began = world.now
-    answer = peer.ask(node.contact.endpoint, payload)
-    assert world.now == pytest.approx(began + 2 * ROUND_TRIP)
-    assert len(replies.read_retval(protocol.decode_values(answer.payload))[0]) == 100
-    assert node.stats()["held"] == {"served": 1}
+    answer = peer.call(node.contact.endpoint, payload)
+    assert world.now == pytest.approx(began + 2 * RTT)
+    assert len(replies.decode_retval(protocol.decode_values(answer.payload))[0]) == 100
+    assert node.stats()["deferred"] == {"served": 1}
 
 
 # Stores.
@@ -155,7 +155,7 @@ def stored(node: Node) -> int:
 
 
 def store(key: bytes = KEY, token: bytes = b"", value: bytes = b"1:v") -> bytes:
-    return call(b"store", requests.args_store(key, value, False, 60, token=token))
+    return call(b"store", requests.encode_store_args(key, value, False, 60, token=token))
 
 
 def test_a_store_waits_for_an_answer_to_a_ping(world: World) -> None:
@@ -166,14 +166,14 @@ def test_a_store_waits_for_an_answer_to_a_ping(world: World) -> None:
     assert isinstance(ping, Request)
     assert ping.name == b"ping"
     assert stored(node) == 0
-    assert peer._arrived.empty()
+    assert peer._received.empty()
     peer.send(protocol.encode_response(peer.id, ping.rpc_id, b"li5ee"), node.contact.endpoint)
     answer = peer.receive()
     assert isinstance(answer, Response)
-    assert (answer.rpc_id, answer.payload) == (rpc_id, replies.STORED)
+    assert (answer.rpc_id, answer.payload) == (rpc_id, replies.STORE_OK)
     assert [owner for owner, _ in node.datastore.entries(KEY)] == [peer.contact]
     peer.request(node.contact.endpoint, store())  # it is known now
-    assert peer.receive().payload == replies.STORED  # type: ignore[union-attr]
+    assert peer.receive().payload == replies.STORE_OK  # type: ignore[union-attr]
 
 
 def test_a_store_of_who_never_answers_is_forgotten(world: World) -> None:
@@ -181,24 +181,24 @@ def test_a_store_of_who_never_answers_is_forgotten(world: World) -> None:
     peer.request(node.contact.endpoint, store())
     gevent.sleep(5)
     assert stored(node) == 0
-    assert node.stats()["held"] == {"no proof": 1}
-    assert peer._arrived.qsize() == 1
+    assert node.stats()["deferred"] == {"no proof": 1}
+    assert peer._received.qsize() == 1
 
 
-def token_of(peer: Peer, node: Node, key: bytes = KEY) -> bytes:
+def token_of(peer: ScriptedPeer, node: Node, key: bytes = KEY) -> bytes:
     """The token in the answer to a findnode."""
     peer.request(node.contact.endpoint, call(b"findnode", b"20:" + key))
     while True:
         packet = peer.receive()
         if isinstance(packet, Response):
-            return replies.read_token(protocol.decode_values(packet.payload))
+            return replies.decode_token(protocol.decode_values(packet.payload))
 
 
 @pytest.mark.parametrize("name", [b"findnode", b"findvalue"])
 def test_a_token_is_as_good_as_an_answer(world: World, name: bytes) -> None:
     node, peer = world.alice, world.peer()
-    answer = peer.ask(node.contact.endpoint, call(name, b"20:" + KEY))
-    token = replies.read_token(protocol.decode_values(answer.payload))
+    answer = peer.call(node.contact.endpoint, call(name, b"20:" + KEY))
+    token = replies.decode_token(protocol.decode_values(answer.payload))
     another = world.peer()
     another.request(node.contact.endpoint, store(token=token))  # it is not his
     gevent.sleep(1)
@@ -206,7 +206,7 @@ def test_a_token_is_as_good_as_an_answer(world: World, name: bytes) -> None:
     mute = world.peer()
     token = token_of(mute, node)
     mute.request(node.contact.endpoint, store(token=token))
-    gevent.sleep(ROUND_TRIP)
+    gevent.sleep(RTT)
     assert stored(node) == 1
 
 
@@ -214,46 +214,46 @@ def test_a_token_is_of_one_key_and_shows_the_address_once_for_all(world: World) 
     node, peer = world.alice, world.peer()
     token = token_of(peer, node)
     peer.request(node.contact.endpoint, store(sha1("another"), token))
-    gevent.sleep(ROUND_TRIP)
+    gevent.sleep(RTT)
     assert stored(node) == 0
     peer.request(node.contact.endpoint, store(KEY, token))
     peer.request(node.contact.endpoint, store(sha1("a third")))
-    gevent.sleep(ROUND_TRIP)
+    gevent.sleep(RTT)
     assert stored(node) == 2
 
 
 def test_a_remove_needs_the_same(world: World) -> None:
     node, owner = world.alice, world.peer()
-    owner.ask(node.contact.endpoint, store())
-    gevent.sleep(VERIFIED_FOR + 1)
-    node.datastore.put(KEY, owner.contact, b"1:v", now=world.now, expires=world.now + 9_999)
+    owner.call(node.contact.endpoint, store())
+    gevent.sleep(VALIDATION_LIFETIME + 1)
+    node.datastore.put(KEY, owner.contact, b"1:v", now=world.now, expires_at=world.now + 9_999)
     owner.serve(lambda request: None)
-    remove = call(b"remove", requests.args_remove(KEY, 60))
+    remove = call(b"remove", requests.encode_remove_args(KEY, 60))
     owner.request(node.contact.endpoint, remove)
     gevent.sleep(5)
     assert stored(node) == 1
     answers: list[bytes] = []
-    owner._answer = None
+    owner._responder = None
     token = token_of(owner, node)
     answers.append(
-        owner.ask(
-            node.contact.endpoint, call(b"remove", requests.args_remove(KEY, 60, token))
+        owner.call(
+            node.contact.endpoint, call(b"remove", requests.encode_remove_args(KEY, 60, token))
         ).payload
     )
-    assert answers == [replies.TAKEN_AWAY]
+    assert answers == [replies.REMOVE_OK]
     assert stored(node) == 0
 
 
 def test_what_waits_is_bounded_and_the_latest_stay(world: World) -> None:
-    node = world.node(params=Params(max_held=10))
+    node = world.node(params=Params(max_deferred=10))
     peers = [world.peer() for _ in range(30)]
     for peer in peers:
         peer.request(node.contact.endpoint, store())
         gevent.sleep(0.11)  # a ping each
-    assert node._strangers._held_count == 10
-    assert node.stats()["held"]["no room"] >= 15
+    assert node._strangers._deferred_count == 10
+    assert node.stats()["deferred"]["no room"] >= 15
     for peer in peers:
-        peer.serve(pong_only)
+        peer.serve(ping_only_peer)
     gevent.sleep(1)
     owners = {owner for owner, _ in node.datastore.entries(KEY)}
     assert owners
@@ -267,8 +267,8 @@ def test_what_waits_is_bounded_in_bytes(world: World) -> None:
             node.contact.endpoint, store(sha1(str(number)), value=b"14000:" + b"v" * 14_000)
         )
     gevent.sleep(ONE_WAY)
-    assert node._strangers._held_bytes <= 1 << 18
-    assert node._strangers._held_count == 18
+    assert node._strangers._deferred_bytes <= 1 << 18
+    assert node._strangers._deferred_count == 18
 
 
 def test_what_is_too_large_to_wait_pushes_nobody_out(world: World) -> None:
@@ -277,8 +277,8 @@ def test_what_is_too_large_to_wait_pushes_nobody_out(world: World) -> None:
     pusher.request(node.contact.endpoint, store(sha1("one")))
     pusher.request(node.contact.endpoint, store(sha1("two"), value=b"l%be" % (b"0:" * 10_000)))
     gevent.sleep(ONE_WAY + 0.01)
-    assert node._strangers._held_count == 2
-    assert node.stats()["held"] == {"no room": 1}
+    assert node._strangers._deferred_count == 2
+    assert node.stats()["deferred"] == {"no room": 1}
 
 
 def test_a_store_sent_once_more_has_its_ping_sent_once_more(world: World) -> None:
@@ -286,10 +286,10 @@ def test_a_store_sent_once_more_has_its_ping_sent_once_more(world: World) -> Non
     for _ in range(2):
         peer.send(protocol.encode_request(peer.id, b"same-one", store()), node.contact.endpoint)
         gevent.sleep(1)
-    assert peer._arrived.qsize() == 2
-    peer.serve(hermit)
+    assert peer._received.qsize() == 2
+    peer.serve(empty_v11_peer)
     gevent.sleep(1)
-    assert node.stats()["held"] == {"served": 1}
+    assert node.stats()["deferred"] == {"served": 1}
     assert stored(node) == 1
 
 
@@ -308,61 +308,61 @@ def test_nodes_store_without_a_word_where_they_are_known(world: World) -> None:
 
 
 def test_one_source_is_held_to_its_bounds_and_others_are_served(world: World) -> None:
-    params = ADDRESS_OF_ALL.replace(requests_per_source=10)
+    params = ADDRESS_OF_ALL.replace(request_rate_per_subnet=10)
     node = world.node(params=params)
-    flood = world.peer(at=("198.51.100.1", 4000))
-    neighbour = world.peer(at=("198.51.100.2", 4000))  # of the same /24
-    other = world.peer(at=("203.0.113.1", 4000))
+    flood = world.peer(endpoint=("198.51.100.1", 4000))
+    neighbour = world.peer(endpoint=("198.51.100.2", 4000))  # of the same /24
+    other = world.peer(endpoint=("203.0.113.1", 4000))
     for _ in range(100):
         flood.request(node.contact.endpoint, PING)
-    gevent.sleep(ROUND_TRIP)
-    assert node.stats()["requests"] == {"ping": 20}
-    assert node.stats()["throttled"] == {"requests of one source": 80}
+    gevent.sleep(RTT)
+    assert node.stats()["requests_by_rpc"] == {"ping": 20}
+    assert node.stats()["rate_limited"] == {"requests of one source": 80}
     neighbour.request(node.contact.endpoint, PING)
-    gevent.sleep(ROUND_TRIP)
-    assert node.stats()["requests"]["ping"] <= 22
-    assert other.is_served_by(node.contact.endpoint)
+    gevent.sleep(RTT)
+    assert node.stats()["requests_by_rpc"]["ping"] <= 22
+    assert other.ping_succeeds(node.contact.endpoint)
     gevent.sleep(2)  # nobody is banned
-    assert flood.is_served_by(node.contact.endpoint)
+    assert flood.ping_succeeds(node.contact.endpoint)
 
 
 def test_strangers_together_are_held_to_a_bound_and_the_known_are_served(world: World) -> None:
-    node = world.node(params=ADDRESS_OF_ALL.replace(requests_of_strangers=10))
-    known = world.peer(at=("203.0.113.1", 4000))
-    assert known.is_served_by(node.contact.endpoint)
-    known.is_served_by(node.contact.endpoint)
+    node = world.node(params=ADDRESS_OF_ALL.replace(unvalidated_request_rate=10))
+    known = world.peer(endpoint=("203.0.113.1", 4000))
+    assert known.ping_succeeds(node.contact.endpoint)
+    known.ping_succeeds(node.contact.endpoint)
     gevent.sleep(10)
     for number in range(200):
-        world.peer(at=(f"198.51.{number}.1", 4000)).request(node.contact.endpoint, PING)
+        world.peer(endpoint=(f"198.51.{number}.1", 4000)).request(node.contact.endpoint, PING)
     for _ in range(20):
-        assert known.is_served_by(node.contact.endpoint)
-    assert node.stats()["throttled"] == {"requests of strangers": 180}
+        assert known.ping_succeeds(node.contact.endpoint)
+    assert node.stats()["rate_limited"] == {"requests of strangers": 180}
 
 
 def test_stores_have_bounds_of_their_own(world: World) -> None:
-    node = world.node(params=ADDRESS_OF_ALL.replace(stores_per_source=5))
-    peer = world.peer(at=("198.51.100.1", 4000))
+    node = world.node(params=ADDRESS_OF_ALL.replace(store_rate_per_subnet=5))
+    peer = world.peer(endpoint=("198.51.100.1", 4000))
     token = token_of(peer, node)
     for _ in range(50):
         peer.request(node.contact.endpoint, store(token=token))
-    gevent.sleep(ROUND_TRIP)
+    gevent.sleep(RTT)
     stats = node.stats()
-    assert stats["throttled"] == {"stores of one source": 40}
-    assert peer.is_served_by(node.contact.endpoint)
+    assert stats["rate_limited"] == {"stores of one source": 40}
+    assert peer.ping_succeeds(node.contact.endpoint)
 
 
 def test_near_sources_are_bounded_only_while_the_node_is_behind(world: World) -> None:
-    node, peer = world.node(params=Params(requests_per_source=10)), world.peer()
+    node, peer = world.node(params=Params(request_rate_per_subnet=10)), world.peer()
     for _ in range(100):
         peer.request(node.contact.endpoint, PING)
-    gevent.sleep(ROUND_TRIP)
-    assert node.stats()["requests"] == {"ping": 100}
-    node._context.transport.is_behind = True
-    another = world.peer(at=(peer.contact.addr, 5000))
+    gevent.sleep(RTT)
+    assert node.stats()["requests_by_rpc"] == {"ping": 100}
+    node._context.transport.is_backlogged = True
+    another = world.peer(endpoint=(peer.contact.addr, 5000))
     for _ in range(500):
         peer.request(node.contact.endpoint, PING)
-    assert another.is_served_by(node.contact.endpoint)  # an endpoint is a source
-    assert node.stats()["throttled"] == {"requests of one source": 100}
+    assert another.ping_succeeds(node.contact.endpoint)  # an endpoint is a source
+    assert node.stats()["rate_limited"] == {"requests of one source": 100}
 
 
 # Who is verified.
@@ -370,32 +370,32 @@ def test_near_sources_are_bounded_only_while_the_node_is_behind(world: World) ->
 
 def test_an_endpoint_that_answers_under_another_id_loses_its_place(world: World) -> None:
     node, peer = world.alice, world.peer()
-    peer.serve(hermit)
+    peer.serve(empty_v11_peer)
     node.ping(peer.contact)
     assert peer.contact in node.table
     peer.id = sha1("another")
     gevent.spawn(node.is_alive, peer.contact, strong=True)
-    gevent.sleep(ROUND_TRIP + 0.01)
+    gevent.sleep(RTT + 0.01)
     assert peer.contact not in node.table
     gevent.sleep(20)
 
 
 def test_contacts_that_only_ask_are_asked_now_and_then(world: World) -> None:
     """So that those in the table, of whom others are told, are all verified."""
-    node, peer = world.node(params=Params(settle_interval=86_400)), world.peer()
-    peer.serve(hermit)
+    node, peer = world.node(params=Params(maintenance_interval=86_400)), world.peer()
+    peer.serve(empty_v11_peer)
     node.ping(peer.contact)
     for _ in range(40):
         gevent.sleep(60)
         peer.request(node.contact.endpoint, PING)
         gevent.sleep(1)
-        assert node._strangers.verified.has(peer.contact.endpoint, world.now)
+        assert node._strangers.validated_addresses.is_validated(peer.contact.endpoint, world.now)
     assert len(peer.requests) <= 6
 
 
 def test_a_spoofer_does_not_keep_the_dead_in_the_table(world: World) -> None:
-    node, peer = world.node(params=Params(settle_interval=10)), world.peer()
-    peer.serve(hermit)
+    node, peer = world.node(params=Params(maintenance_interval=10)), world.peer()
+    peer.serve(empty_v11_peer)
     node.ping(peer.contact)
     peer.serve(lambda request: None)  # dead, but somebody sends in its name
     for _ in range(70):
@@ -410,11 +410,11 @@ def test_a_spoofer_does_not_keep_the_dead_in_the_table(world: World) -> None:
 def test_nor_does_one_in_the_name_of_a_contact_that_has_long_not_answered(
     world: World, name: bytes, version: int, read_only: bool
 ) -> None:
-    node = knowing(world, params=Params(settle_interval=86_400), read_only=read_only)
+    node = populated_node(world, params=Params(maintenance_interval=86_400), read_only=read_only)
     peer = world.peer()
-    peer.serve(hermit)
+    peer.serve(empty_v11_peer)
     node.ping(peer.contact)
-    gevent.sleep(VERIFIED_FOR + 10)
+    gevent.sleep(VALIDATION_LIFETIME + 10)
     assert peer.contact in node.table
     before = node.stats()["bytes_out"]
     peer.serve(lambda request: None)

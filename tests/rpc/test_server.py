@@ -6,9 +6,9 @@ import gevent
 import gevent.event
 import pytest
 
-from kademlua import Contact, Params, RpcFailed, RpcRefused, RpcTimeout, sha1
+from kademlua import BadArguments, Contact, Params, RpcFailed, RpcTimeout, sha1
 from kademlua.core.wire import packets, replies
-from tests.support.world import ROUND_TRIP, World, after
+from tests.support.world import RTT, World, approx_time
 
 KEY = sha1("key")
 
@@ -27,7 +27,7 @@ def test_failures(world: World) -> None:
     node, other = world.alice, world.bob
 
     def refuse(sender: object) -> None:
-        raise RpcRefused("no")
+        raise BadArguments("no")
 
     other.register("refuse", refuse)
     other.register("bad result", lambda sender: 1.5)
@@ -55,7 +55,7 @@ def test_a_blocking_handler_takes_its_time(world: World) -> None:
 
     world.bob.register("slow", slow, blocking=True)
     assert world.alice.call(world.bob.contact, "slow", 20, timeout=30) == [20]
-    assert world.now == pytest.approx(20 + ROUND_TRIP)
+    assert world.now == pytest.approx(20 + RTT)
 
 
 def test_a_blocking_handler_blocks_nobody_else(world: World) -> None:
@@ -65,8 +65,8 @@ def test_a_blocking_handler_blocks_nobody_else(world: World) -> None:
     other.register("wait", lambda sender: go.wait() and 7, blocking=True)
     callers = [gevent.spawn(node.call, other.contact, "wait", timeout=30) for _ in range(2)]
     gevent.sleep(1)
-    assert other.stats()["requests"]["wait"] == 2
-    assert node.ping(other.contact).seconds == pytest.approx(ROUND_TRIP)
+    assert other.stats()["requests_by_rpc"]["wait"] == 2
+    assert node.ping(other.contact).rtt == pytest.approx(RTT)
     with pytest.raises(RpcTimeout):  # a third one is over the bound
         node.call(other.contact, "wait")
     assert other.stats()["dropped"] == {"busy": 1}
@@ -81,9 +81,9 @@ def test_a_handler_may_close_its_node(world: World, blocking: bool) -> None:
     other.register("bye", lambda sender: other.close(), blocking=blocking)
     with pytest.raises(RpcTimeout):
         node.call(other.contact, "bye")
-    assert world.now == after(node.params.rpc_timeout)
+    assert world.now == approx_time(node.params.rpc_timeout)
     assert not other.joined
-    again = world.node(at=other.contact.endpoint)  # its address is free again
+    again = world.node(endpoint=other.contact.endpoint)  # its address is free again
     assert node.ping(other.contact.endpoint).contact == again.contact
 
 
@@ -91,14 +91,14 @@ def test_megabytes_of_one_key_are_not_gathered_to_send_a_page(world: World) -> N
     node, peer = world.alice, world.peer()
     for number in range(600):
         owner = Contact("192.0.2.1", 1 + number, peer.id)
-        node.datastore.put(KEY, owner, replies.encode_value(b"v" * 9_000), now=0, expires=1e9)
-    question = packets.encode_call(b"findvalue", b"20:" + KEY + b"i4096e", False)
-    peer.is_served_by(node.contact.endpoint)
+        node.datastore.put(KEY, owner, replies.encode_value(b"v" * 9_000), now=0, expires_at=1e9)
+    question = packets.encode_request_payload(b"findvalue", b"20:" + KEY + b"i4096e", False)
+    peer.ping_succeeds(node.contact.endpoint)
     tracemalloc.start()
     try:
-        answer = peer.ask(node.contact.endpoint, question)
+        answer = peer.call(node.contact.endpoint, question)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert replies.read_more(packets.decode_values(answer.payload)) == 599
+    assert replies.decode_remaining(packets.decode_values(answer.payload)) == 599
     assert peak < 500_000

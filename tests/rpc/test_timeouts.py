@@ -3,80 +3,80 @@
 import pytest
 
 from kademlua import Contact, Params
-from kademlua.core.pending_calls import Call
-from kademlua.rpc.timeouts import Patience
-from tests.support.peers import pong
-from tests.support.world import ROUND_TRIP, World
+from kademlua.core.pending_calls import PendingCall
+from kademlua.rpc.timeouts import RtoEstimator
+from tests.support.peers import always_pong
+from tests.support.world import RTT, World
 
 UNKNOWN = Contact("10.9.9.9", 9, b"x" * 20)
 
 
-def measure(patience: Patience, contact: Contact, seconds: float, now: float = 1000.0) -> None:
+def measure(patience: RtoEstimator, contact: Contact, seconds: float, now: float = 1000.0) -> None:
     """Let a patience see an answer that took so long."""
     sent = now - seconds
-    call = Call(b"rpc-id-8", contact.endpoint, contact, "ping", sent, now, lambda *_: None)
-    patience.measured(call, contact, now)
+    call = PendingCall(b"rpc-id-8", contact.endpoint, contact, "ping", sent, now, lambda *_: None)
+    patience.on_reply(call, contact, now)
 
 
 def test_round_trips_are_smoothed_and_make_patience(world: World) -> None:
     node, peer = world.node(params=Params(rpc_timeout=5)), world.peer()
-    patience = node._liveliness.patience
-    assert patience.with_contact(UNKNOWN) == 5
-    peer.serve(pong)
+    patience = node._liveliness.rto_estimator
+    assert patience.rto_for(UNKNOWN) == 5
+    peer.serve(always_pong)
     node.ping(peer.contact)
     # One sample says little of the next: its deviation is taken for half of it.
-    assert patience.with_contact(peer.contact) == pytest.approx(2 * ROUND_TRIP)
+    assert patience.rto_for(peer.contact) == pytest.approx(2 * RTT)
     for _ in range(20):
         node.ping(peer.contact)
     record = node.table.get(peer.id)
     assert record is not None
-    assert record.smoothed == pytest.approx(ROUND_TRIP)
-    assert patience.with_contact(peer.contact) == pytest.approx(ROUND_TRIP, rel=0.01)
+    assert record.srtt == pytest.approx(RTT)
+    assert patience.rto_for(peer.contact) == pytest.approx(RTT, rel=0.01)
     # An unknown path is as patient as all paths together would have it.
-    assert patience.with_contact(UNKNOWN) == pytest.approx(ROUND_TRIP, rel=0.01)
+    assert patience.rto_for(UNKNOWN) == pytest.approx(RTT, rel=0.01)
 
 
 def test_while_all_answers_are_slow_nobody_is_pressed(world: World) -> None:
     node, seldom, often = world.alice, world.peer(), world.peer()
     for peer in (seldom, often):
-        peer.serve(pong)
+        peer.serve(always_pong)
         for _ in range(30):
             node.ping(peer.contact)
-    patience = node._liveliness.patience
-    usual = patience.with_contact(seldom.contact)
+    patience = node._liveliness.rto_estimator
+    usual = patience.rto_for(seldom.contact)
     for _ in range(4):  # one contact shows it
-        measure(patience, often.contact, 5 * ROUND_TRIP)
-    assert patience.with_contact(seldom.contact) > 1.5 * usual
+        measure(patience, often.contact, 5 * RTT)
+    assert patience.rto_for(seldom.contact) > 1.5 * usual
     for _ in range(200):  # and once that is what is usual, it is over
-        measure(patience, often.contact, 5 * ROUND_TRIP)
-    assert patience.with_contact(seldom.contact) == pytest.approx(usual, rel=0.05)
+        measure(patience, often.contact, 5 * RTT)
+    assert patience.rto_for(seldom.contact) == pytest.approx(usual, rel=0.05)
 
 
 def test_one_slow_answer_is_no_slow_network(world: World) -> None:
     node, peer = world.alice, world.peer()
-    peer.serve(pong)
+    peer.serve(always_pong)
     for _ in range(30):
         node.ping(peer.contact)
-    patience = node._liveliness.patience
-    usual = patience.with_contact(UNKNOWN)
-    measure(patience, peer.contact, 1000 * ROUND_TRIP)
-    assert patience._stretch <= 1.5
-    measure(patience, peer.contact, ROUND_TRIP)
-    assert patience.with_contact(UNKNOWN) >= usual
+    patience = node._liveliness.rto_estimator
+    usual = patience.rto_for(UNKNOWN)
+    measure(patience, peer.contact, 1000 * RTT)
+    assert patience._load_factor <= 1.5
+    measure(patience, peer.contact, RTT)
+    assert patience.rto_for(UNKNOWN) >= usual
 
 
 @pytest.mark.parametrize(("round_trip", "swift"), [(0.001, True), (0.1, False)])
 def test_a_short_round_trip_is_swift_and_calm_until_an_answer_is_late(
     world: World, round_trip: float, swift: bool
 ) -> None:
-    patience = Patience(world.alice._context)
-    assert not patience.is_swift  # nothing is known yet
+    patience = RtoEstimator(world.alice._context)
+    assert not patience.is_low_latency  # nothing is known yet
     measure(patience, UNKNOWN, round_trip)
-    assert (patience.is_swift, patience.is_calm) == (swift, swift)
-    patience.late()
-    assert (patience.is_swift, patience.is_calm) == (swift, False)
+    assert (patience.is_low_latency, patience.is_stable) == (swift, swift)
+    patience.on_late()
+    assert (patience.is_low_latency, patience.is_stable) == (swift, False)
 
 
 def test_a_call_is_over_neither_soon_nor_after_the_timeout(world: World) -> None:
-    patience = world.node(params=Params(rpc_timeout=1.5))._liveliness.patience
-    assert [patience.until_over(each) for each in (0.001, 0.2, 1.0)] == [0.1, 0.8, 1.5]
+    patience = world.node(params=Params(rpc_timeout=1.5))._liveliness.rto_estimator
+    assert [patience.timeout_for(each) for each in (0.001, 0.2, 1.0)] == [0.1, 0.8, 1.5]

@@ -15,32 +15,32 @@ class Recorder(Observer, LookupObserver):
     def __init__(self) -> None:
         self.heard: list[tuple[object, ...]] = []
 
-    def lookup_began(self, name: str, target: bytes, cause: str) -> LookupObserver:
-        self.heard.append(("began", name, target, cause))
+    def on_lookup_started(self, rpc_name: str, target: bytes, purpose: str) -> LookupObserver:
+        self.heard.append(("began", rpc_name, target, purpose))
         return self
 
-    def queried(self, contact: Contact) -> None:
+    def on_query(self, contact: Contact) -> None:
         self.heard.append(("queried", contact))
 
-    def answered(self, contact: Contact, told: list[Contact]) -> None:
-        self.heard.append(("answered", contact, len(told)))
+    def on_reply(self, contact: Contact, contacts: list[Contact]) -> None:
+        self.heard.append(("answered", contact, len(contacts)))
 
-    def failed(self, contact: Contact) -> None:
+    def on_failure(self, contact: Contact) -> None:
         self.heard.append(("failed", contact))
 
-    def ended(self) -> None:
+    def on_finished(self) -> None:
         self.heard.append(("ended",))
 
-    def lookup_ended(self, name: str, cause: str, seconds: float, queries: int) -> None:
-        self.heard.append(("over", name, cause, seconds, queries))
+    def on_lookup_finished(self, rpc_name: str, purpose: str, seconds: float, queries: int) -> None:
+        self.heard.append(("over", rpc_name, purpose, seconds, queries))
 
-    def contact_entered(self, contact: Contact) -> None:
+    def on_contact_added(self, contact: Contact) -> None:
         self.heard.append(("entered", contact))
 
-    def contact_left(self, contact: Contact) -> None:
+    def on_contact_removed(self, contact: Contact) -> None:
         self.heard.append(("left", contact))
 
-    def value_stored(self, key: bytes, owner: Contact, size: int) -> None:
+    def on_value_stored(self, key: bytes, owner: Contact, size: int) -> None:
         self.heard.append(("stored", key, owner, size))
 
     def of(self, *kinds: str) -> list[tuple[object, ...]]:
@@ -102,10 +102,14 @@ def test_stored_values_are_told(world: World) -> None:
 
 def test_an_observer_that_raises_hurts_nobody(world: World) -> None:
     class Broken(Observer):
-        def lookup_began(self, name: str, target: bytes, cause: str) -> LookupObserver | None:
+        def on_lookup_started(
+            self, rpc_name: str, target: bytes, purpose: str
+        ) -> LookupObserver | None:
             raise RuntimeError
 
-        def lookup_ended(self, name: str, cause: str, seconds: float, queries: int) -> None:
+        def on_lookup_finished(
+            self, rpc_name: str, purpose: str, seconds: float, queries: int
+        ) -> None:
             raise RuntimeError
 
     nodes = world.network(3)
@@ -119,13 +123,15 @@ def test_who_wants_only_the_ends_is_told_them(world: World) -> None:
     ends = []
 
     class Ends(Observer):
-        def lookup_ended(self, name: str, cause: str, seconds: float, queries: int) -> None:
-            ends.append((name, cause, queries))
+        def on_lookup_finished(
+            self, rpc_name: str, purpose: str, seconds: float, queries: int
+        ) -> None:
+            ends.append((rpc_name, purpose, queries))
 
     nodes = world.network(3)
     observers = nodes[1]._context.observers
     nodes[1].observe(Observer())
-    assert observers.watching(nodes[1]._context.clock, "findnode", bytes(20), "call") is None
+    assert observers.begin_lookup(nodes[1]._context.clock, "findnode", bytes(20), "call") is None
     nodes[1].observe(Ends())
     nodes[1].find_node(sha1("somewhere"))
     assert ends == [("findnode", "find_node", 2)]
@@ -139,7 +145,7 @@ def test_who_watches_no_more_is_told_no_more(world: World) -> None:
     assert not recorder.heard
     assert other.heard
     nodes[1].unobserve(other)
-    assert nodes[1].table.changed is None
+    assert nodes[1].table.on_change is None
     nodes[1].unobserve(other)
 
 
@@ -153,20 +159,20 @@ def test_every_call_has_a_cause(world: World) -> None:
     gevent.sleep(300)
     for node in nodes:
         stats = node.stats()
-        assert sum(stats["caused"].values()) == sum(stats["calls"].values())
-    assert nodes[3].stats()["caused"]["store"] > 4
-    assert nodes[5].stats()["caused"]["call"] == 1
+        assert sum(stats["calls_by_purpose"].values()) == sum(stats["calls_by_rpc"].values())
+    assert nodes[3].stats()["calls_by_purpose"]["store"] > 4
+    assert nodes[5].stats()["calls_by_purpose"]["call"] == 1
 
 
 def test_timings_are_counted_once_they_are_asked_for(world: World) -> None:
     nodes = world.network(3)
     nodes[1].find_node(sha1("before"))
     timings = nodes[1].timings()
-    assert not timings.lookups
+    assert not timings.lookup_times
     nodes[1].find_node(sha1("after"))
     nodes[1].ping(nodes[2].contact)
     assert nodes[1].timings() is timings
-    assert timings.lookups["findnode"].count == 1
-    assert timings.queries["findnode"].total == 2
-    assert timings.round_trips["ping"].count == 1
-    assert 0.1 <= timings.round_trips["ping"].total < 0.2
+    assert timings.lookup_times["findnode"].count == 1
+    assert timings.lookup_queries["findnode"].total == 2
+    assert timings.rtts["ping"].count == 1
+    assert 0.1 <= timings.rtts["ping"].total < 0.2

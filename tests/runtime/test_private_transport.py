@@ -11,15 +11,15 @@ import pytest
 
 from kademlua import Node, Params, RpcFailed, RpcTimeout, sha1
 from kademlua.core.contact import Endpoint
-from kademlua.core.security.network_key import TAG_BYTES, Tagger
-from kademlua.core.security.replay_protection import MAX_REPEATS, NO_TRAILER, TICKET_BYTES, TRAILER
+from kademlua.core.security.network_key import MAC_BYTES, MacSigner
+from kademlua.core.security.replay_protection import MAX_RETRIES, NO_TRAILER, TICKET_BYTES, TRAILER
 from kademlua.core.wire import packets
 from kademlua.runtime.transport import Transport
-from kademlua.simulation.network.conditions import Conditions
-from tests.support.world import ROUND_TRIP, World
+from kademlua.simulation.network.conditions import NetworkConditions
+from tests.support.world import RTT, World
 
 OLD, NEW = b"o" * 32, b"n" * 32
-PING = packets.encode_call(b"ping", b"", False)
+PING = packets.encode_request_payload(b"ping", b"", False)
 PONG = b"li5ee"
 
 
@@ -30,7 +30,7 @@ def keyed(world: World, *known: Node, key: bytes = OLD, **settings: Any) -> Node
 def spoofable(world: World, at: Endpoint) -> tuple[Node, Transport]:
     """A node, and its way out, by which the test can send from its address."""
     transport = world.net.transport(*at)
-    return keyed(world, at=at, transport=transport), transport
+    return keyed(world, endpoint=at, transport=transport), transport
 
 
 class Record:
@@ -38,7 +38,7 @@ class Record:
 
     def __init__(self, world: World) -> None:
         self.all: list[tuple[Endpoint, Endpoint, bytes]] = []
-        world.net.observe(self._take)
+        world.net.set_observer(self._take)
 
     def _take(self, at: float, source: Endpoint, to: Endpoint, datagram: bytes, fate: str) -> None:
         if fate == "delivered":
@@ -59,7 +59,7 @@ def dropped(node: Node) -> dict[str, int]:
 
 
 def requests(node: Node) -> int:
-    return sum(node.stats()["requests"].values())
+    return sum(node.stats()["requests_by_rpc"].values())
 
 
 # Who is heard.
@@ -125,7 +125,9 @@ def test_two_networks_do_not_hear_each_other(world: World) -> None:
         b"x" * 500,
         packets.encode_request(b"i" * 20, b"rpc-id-8", PING),
         packets.encode_request(b"i" * 20, b"rpc-id-8", PING) + bytes(32),
-        Tagger([NEW]).tagged(packets.encode_request(b"i" * 20, b"rpc-id-8", PING) + NO_TRAILER),
+        MacSigner([NEW]).append_mac(
+            packets.encode_request(b"i" * 20, b"rpc-id-8", PING) + NO_TRAILER
+        ),
     ],
 )
 def test_what_has_no_tag_is_dropped_unread(world: World, datagram: bytes) -> None:
@@ -149,7 +151,7 @@ def test_what_has_no_tag_is_dropped_unread(world: World, datagram: bytes) -> Non
 def test_nonsense_with_a_right_tag_is_dropped(world: World, body: bytes) -> None:
     node, peer = keyed(world), world.peer()
     record = Record(world)
-    datagram = Tagger([OLD]).tagged(body)
+    datagram = MacSigner([OLD]).append_mac(body)
     peer.send(datagram, node.contact.endpoint)
     gevent.sleep(1)
     assert sum(dropped(node).values()) == 1
@@ -162,11 +164,11 @@ def test_nonsense_with_a_right_tag_is_dropped(world: World, body: bytes) -> None
 
 def test_the_first_request_takes_one_round_trip_more(world: World) -> None:
     alice, bob = keyed(world), keyed(world)
-    assert alice.ping(bob.contact).seconds == pytest.approx(2 * ROUND_TRIP)
+    assert alice.ping(bob.contact).rtt == pytest.approx(2 * RTT)
     assert dropped(bob) == {"unproven": 1}
     for _ in range(3):
-        assert alice.ping(bob.contact).seconds == pytest.approx(ROUND_TRIP)
-        assert bob.ping(alice.contact).seconds == pytest.approx(ROUND_TRIP)
+        assert alice.ping(bob.contact).rtt == pytest.approx(RTT)
+        assert bob.ping(alice.contact).rtt == pytest.approx(RTT)
     assert dropped(bob) == {"unproven": 1}
     assert dropped(alice) == {}
 
@@ -176,8 +178,8 @@ def test_many_first_requests_at_once_are_all_answered(world: World) -> None:
     pings = [gevent.spawn(alice.ping, bob.contact) for _ in range(100)]
     pings += [gevent.spawn(bob.ping, alice.contact) for _ in range(100)]
     gevent.joinall(pings, raise_error=True)
-    assert alice.stats()["answered"] >= 100
-    assert max(ping.value.seconds for ping in pings) <= 3 * ROUND_TRIP + 0.01
+    assert alice.stats()["replies"] >= 100
+    assert max(ping.value.rtt for ping in pings) <= 3 * RTT + 0.01
 
 
 def test_recorded_datagrams_are_dropped_and_counted(world: World) -> None:
@@ -198,7 +200,7 @@ def test_recorded_datagrams_are_dropped_and_counted(world: World) -> None:
     assert requests(bob) == counted
     # The first one showed no ticket: it is challenged once more, which nobody asked for.
     assert dropped(bob) == {"unproven": 2, "replayed": len(recorded) - 1}
-    assert dropped(alice) == {"unasked challenge": 1}
+    assert dropped(alice) == {"unexpected challenge": 1}
 
 
 def test_recorded_answers_and_challenges_are_dropped(world: World) -> None:
@@ -212,8 +214,8 @@ def test_recorded_answers_and_challenges_are_dropped(world: World) -> None:
     for datagram in (*answers, challenge, challenge):
         way_out.send(datagram, alice.contact.endpoint)
     gevent.sleep(1)
-    assert dropped(alice) == {"unasked response": 10, "unasked challenge": 2}
-    assert alice.ping(bob.contact).seconds == pytest.approx(ROUND_TRIP)
+    assert dropped(alice) == {"unexpected response": 10, "unexpected challenge": 2}
+    assert alice.ping(bob.contact).rtt == pytest.approx(RTT)
 
 
 def test_a_recorded_request_is_worth_nothing_elsewhere(world: World) -> None:
@@ -243,13 +245,13 @@ def test_a_recorded_request_is_worth_nothing_elsewhere(world: World) -> None:
 
 def test_what_was_recorded_before_a_restart_is_worth_nothing_after_it(world: World) -> None:
     alice, way_out = spoofable(world, ("10.1.0.1", 4000))
-    bob = keyed(world, at=("10.1.0.2", 4000))
+    bob = keyed(world, endpoint=("10.1.0.2", 4000))
     record = Record(world)
     for _ in range(5):
         alice.ping(bob.contact)
     recorded = record.of_call(packets.REQUEST, alice)
     bob.close(hand_over=False)
-    bob = keyed(world, at=("10.1.0.2", 4000))
+    bob = keyed(world, endpoint=("10.1.0.2", 4000))
     for datagram in recorded:
         way_out.send(datagram, bob.contact.endpoint)
     gevent.sleep(1)
@@ -260,16 +262,16 @@ def test_what_was_recorded_before_a_restart_is_worth_nothing_after_it(world: Wor
 @pytest.mark.parametrize("asks_first", ["who stayed", "who restarted"])
 def test_a_restarted_peer_recovers(world: World, asks_first: str) -> None:
     alice, at = keyed(world), ("10.1.0.2", 4000)
-    bob = keyed(world, at=at)
+    bob = keyed(world, endpoint=at)
     alice.ping(bob.contact)
     bob.ping(alice.contact)
     bob.close(hand_over=False)
-    bob = keyed(world, at=at)
+    bob = keyed(world, endpoint=at)
     pairs = [(alice, bob), (bob, alice)]
     for asker, asked in pairs if asks_first == "who stayed" else pairs[::-1]:
-        assert asker.ping(asked.contact).seconds == pytest.approx(2 * ROUND_TRIP)
+        assert asker.ping(asked.contact).rtt == pytest.approx(2 * RTT)
     for asker, asked in pairs:
-        assert asker.ping(asked.contact).seconds == pytest.approx(ROUND_TRIP)
+        assert asker.ping(asked.contact).rtt == pytest.approx(RTT)
 
 
 def test_a_challenge_that_is_sent_again_and_again_does_not_keep_a_request_going(
@@ -277,21 +279,21 @@ def test_a_challenge_that_is_sent_again_and_again_does_not_keep_a_request_going(
 ) -> None:
     """With new tickets, too, which a peer gives who was sent the request as often."""
     alice, peer = keyed(world), world.peer()
-    tagger = Tagger([OLD])
+    tagger = MacSigner([OLD])
     caller = gevent.spawn(alice.call, peer.contact.endpoint, "ping")
     request = peer.receive()
     for number in range(20):
         body = packets.encode_error(peer.id, request.rpc_id, packets.CHALLENGE)
         body += b"%08d" % (number // 2)
-        peer.send(tagger.tagged(body), alice.contact.endpoint)
-    gevent.sleep(ROUND_TRIP + 0.01)
+        peer.send(tagger.append_mac(body), alice.contact.endpoint)
+    gevent.sleep(RTT + 0.01)
     sent = alice.stats()["packets_out"]
-    assert dropped(alice) == {"unasked challenge": 20 - MAX_REPEATS}
-    repeated = [peer.receive() for _ in range(MAX_REPEATS)]
+    assert dropped(alice) == {"unexpected challenge": 20 - MAX_RETRIES}
+    repeated = [peer.receive() for _ in range(MAX_RETRIES)]
     assert {packet.rpc_id for packet in repeated} == {request.rpc_id}
     assert sent == 1
     peer.send(
-        tagger.tagged(packets.encode_response(peer.id, request.rpc_id, PONG)),
+        tagger.append_mac(packets.encode_response(peer.id, request.rpc_id, PONG)),
         alice.contact.endpoint,
     )
     assert caller.get() == [5]
@@ -307,9 +309,9 @@ def test_a_challenge_counts_only_for_what_was_asked_there(world: World, what: st
     ticket = b"t" * sizes.get(what, TICKET_BYTES)
     body = packets.encode_error(peer.id, rpc_id, packets.CHALLENGE) + ticket
     sender = other if what == "elsewhere" else peer
-    sender.send(Tagger([OLD]).tagged(body), alice.contact.endpoint)
-    gevent.sleep(ROUND_TRIP)
-    assert dropped(alice) == {"unasked challenge": 1}
+    sender.send(MacSigner([OLD]).append_mac(body), alice.contact.endpoint)
+    gevent.sleep(RTT)
+    assert dropped(alice) == {"unexpected challenge": 1}
     caller.kill()
 
 
@@ -319,10 +321,10 @@ def test_a_challenge_gives_the_answer_its_time_anew(world: World) -> None:
     gevent.sleep(300)
     late = world.node(network[0], network_keys=[OLD])
     assert late.wait_joined(30)
-    repeated = late.stats()["repeated"]
+    repeated = late.stats()["retransmitted"]
     for number in range(20):
         late.find_node(sha1(f"{number}"))
-    assert late.stats()["repeated"] == repeated == 0
+    assert late.stats()["retransmitted"] == repeated == 0
 
 
 # A network as it is.
@@ -331,14 +333,14 @@ def test_a_challenge_gives_the_answer_its_time_anew(world: World) -> None:
 @pytest.mark.parametrize(
     "conditions",
     [
-        Conditions(loss=0.1),
-        Conditions(reordering=0.3, jitter=0.02),
-        Conditions(duplication=0.3),
-        Conditions(loss=0.05, reordering=0.2, duplication=0.1, jitter=0.01),
+        NetworkConditions(loss=0.1),
+        NetworkConditions(reordering=0.3, jitter=0.02),
+        NetworkConditions(duplication=0.3),
+        NetworkConditions(loss=0.05, reordering=0.2, duplication=0.1, jitter=0.01),
     ],
     ids=["loss", "reordered", "twice", "all"],
 )
-def test_a_bad_network_is_lived_with(world: World, conditions: Conditions) -> None:
+def test_a_bad_network_is_lived_with(world: World, conditions: NetworkConditions) -> None:
     world.net.conditions = conditions
     nodes = world.network(20, network_keys=[OLD], params=Params(replicas=8))
     for number in range(30):
@@ -353,19 +355,19 @@ def test_a_bad_network_is_lived_with(world: World, conditions: Conditions) -> No
         assert dropped(node).keys() <= {
             "unproven",
             "replayed",
-            "unasked challenge",
-            "unasked response",
+            "unexpected challenge",
+            "unexpected response",
         }
 
 
 def test_what_comes_twice_is_served_once(world: World) -> None:
     alice, bob = keyed(world), keyed(world)
     alice.ping(bob.contact)
-    world.net.conditions = Conditions(duplication=1.0)
+    world.net.conditions = NetworkConditions(duplication=1.0)
     for _ in range(20):
         alice.ping(bob.contact)
     gevent.sleep(1)
-    assert bob.stats()["requests"] == {"ping": 21}
+    assert bob.stats()["requests_by_rpc"] == {"ping": 21}
     assert dropped(bob)["replayed"] == 20
 
 
@@ -378,7 +380,7 @@ def test_a_key_is_exchanged_without_an_outage(world: World) -> None:
     places = [(f"10.2.0.{number}", 4000) for number in range(1, 11)]
     ids = [sha1(f"node {number}") for number in range(10)]
     nodes = [
-        world.node(*places[:number][:1], at=at, id=ids[number], network_keys=[OLD])
+        world.node(*places[:number][:1], endpoint=at, id=ids[number], network_keys=[OLD])
         for number, at in enumerate(places)
     ]
     assert all(node.wait_joined(30) for node in nodes[1:])
@@ -388,7 +390,7 @@ def test_a_key_is_exchanged_without_an_outage(world: World) -> None:
         for number, at in enumerate(places):
             nodes[number].close()
             others = [each for each in places if each != at]
-            nodes[number] = world.node(*others[:3], at=at, id=ids[number], network_keys=keys)
+            nodes[number] = world.node(*others[:3], endpoint=at, id=ids[number], network_keys=keys)
             assert nodes[number].wait_joined(30)
             key = sha1(f"key {kept}")
             report = nodes[(number + 3) % 10].add(key, kept)
@@ -403,11 +405,11 @@ def test_a_key_is_exchanged_without_an_outage(world: World) -> None:
 
 def test_too_many_keys_or_none_that_is_one(world: World) -> None:
     with pytest.raises(ValueError, match="32 bytes, not 5"):
-        world.unstarted(network_keys=[b"short"])
+        world.unstarted_node(network_keys=[b"short"])
     with pytest.raises(TypeError, match="32 bytes, not str"):
-        world.unstarted(network_keys=["k" * 32])
+        world.unstarted_node(network_keys=["k" * 32])
     with pytest.raises(ValueError, match="1 to 4 network keys, not 5"):
-        world.unstarted(network_keys=[bytes([number]) * 32 for number in range(5)])
+        world.unstarted_node(network_keys=[bytes([number]) * 32 for number in range(5)])
 
 
 # On sockets.
@@ -443,4 +445,4 @@ def test_large_packets(make_node: Callable[..., Node], size: int) -> None:
 
 
 def test_the_trailer_and_the_tag_are_what_the_document_says() -> None:
-    assert (TRAILER.size, TICKET_BYTES, TAG_BYTES) == (16, 8, 16)
+    assert (TRAILER.size, TICKET_BYTES, MAC_BYTES) == (16, 8, 16)

@@ -9,7 +9,7 @@ from gevent import socket
 from kademlua import Params
 from kademlua.core.contact import Endpoint
 from kademlua.runtime.transport import UdpTransport
-from tests.support.peers import until
+from tests.support.peers import wait_until
 
 Received = list[tuple[bytes, Endpoint]]
 Open = Callable[..., tuple[UdpTransport, Received]]
@@ -36,30 +36,30 @@ def open_transport() -> Iterator[Open]:
 def test_datagrams_arrive_with_their_source(open_transport: Open, host: str) -> None:
     one, _ = open_transport(host)
     two, received = open_transport(host)
-    assert one.send(b"x", two.local)
-    assert one.send(b"", two.local)
-    until(lambda: len(received) == 2)
-    assert received == [(b"x", one.local), (b"", one.local)]
-    assert one.local[0] == host
+    assert one.send(b"x", two.local_endpoint)
+    assert one.send(b"", two.local_endpoint)
+    wait_until(lambda: len(received) == 2)
+    assert received == [(b"x", one.local_endpoint), (b"", one.local_endpoint)]
+    assert one.local_endpoint[0] == host
 
 
 def test_on_both_families_ipv4_is_plain_ipv4(open_transport: Open) -> None:
     both, received = open_transport("::")
     four, answers = open_transport()
-    port = both.local[1]
+    port = both.local_endpoint[1]
     four.send(b"question", ("127.0.0.1", port))
-    until(lambda: received)
-    assert received == [(b"question", four.local)]
-    assert both.send(b"answer", four.local)
-    until(lambda: answers)
+    wait_until(lambda: received)
+    assert received == [(b"question", four.local_endpoint)]
+    assert both.send(b"answer", four.local_endpoint)
+    wait_until(lambda: answers)
     assert answers == [(b"answer", ("127.0.0.1", port))]
-    assert (both.reaches_v4, both.reaches_v6) == (True, True)
-    assert (four.reaches_v4, four.reaches_v6) == (True, False)
+    assert (both.supports_ipv4, both.supports_ipv6) == (True, True)
+    assert (four.supports_ipv4, four.supports_ipv6) == (True, False)
 
 
 def test_more_than_a_batch_arrives_and_lets_others_run(open_transport: Open) -> None:
     one, _ = open_transport()
-    two, received = open_transport(batch=8)
+    two, received = open_transport(receive_batch=8)
     turns = []
 
     def others() -> None:
@@ -69,8 +69,8 @@ def test_more_than_a_batch_arrives_and_lets_others_run(open_transport: Open) -> 
 
     gevent.spawn(others)
     for number in range(100):
-        assert one.send(b"%d" % number, two.local)
-    until(lambda: len(received) == 100)
+        assert one.send(b"%d" % number, two.local_endpoint)
+    wait_until(lambda: len(received) == 100)
     assert [int(datagram) for datagram, _ in received] == list(range(100))
     # Between two turns of the others there was never more than a batch.
     assert max(b - a for a, b in zip(turns, [*turns[1:], 100], strict=True)) <= 8
@@ -87,8 +87,8 @@ def test_a_receiver_that_fails_costs_one_datagram(caplog: pytest.LogCaptureFixtu
     transport = UdpTransport("127.0.0.1", 0, Params())
     transport.start(receive)
     for datagram in (b"a", b"bad", b"b"):
-        transport.send(datagram, transport.local)
-    until(lambda: len(got) == 2)
+        transport.send(datagram, transport.local_endpoint)
+    wait_until(lambda: len(got) == 2)
     transport.close()
     assert [record.message for record in caplog.records] == ["a datagram could not be handled"]
 
@@ -97,7 +97,7 @@ def test_a_receiver_that_fails_costs_one_datagram(caplog: pytest.LogCaptureFixtu
 def test_what_the_system_refuses_is_told(open_transport: Open, endpoint: Endpoint) -> None:
     transport, _ = open_transport()
     assert not transport.send(b"x", endpoint)
-    assert not transport.send(bytes(70_000), transport.local)
+    assert not transport.send(bytes(70_000), transport.local_endpoint)
 
 
 def test_a_closed_one_sends_nothing_and_frees_its_port(open_transport: Open) -> None:
@@ -106,7 +106,7 @@ def test_a_closed_one_sends_nothing_and_frees_its_port(open_transport: Open) -> 
     transport.close()
     assert not transport.send(b"x", ("127.0.0.1", 9))
     again = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    again.bind(transport.local)
+    again.bind(transport.local_endpoint)
     again.close()
 
 

@@ -7,14 +7,14 @@ import pytest
 from kademlua.simulation.report import formatting
 from kademlua.simulation.runner import run
 from kademlua.simulation.scenario import loader
-from kademlua.simulation.scenario.scenario import Event, Workload
+from kademlua.simulation.scenario.scenario import ScenarioEvent, WorkloadSettings
 
 
 def in_small(name):
     """A score of nodes, a minute and a half; events where they still fit in."""
-    scenario = loader.load(loader.find(name))
+    scenario = loader.load(loader.scenario_path(name))
     work = dataclasses.replace(
-        Workload(values=10, warm_up=10.0, finds=20, lookups=20),
+        WorkloadSettings(values=10, warm_up=10.0, finds=20, lookups=20),
         records=scenario.workload.records,
         paths=scenario.workload.paths,
     )
@@ -25,44 +25,44 @@ def in_small(name):
     ]
     churn = scenario.churn and dataclasses.replace(scenario.churn, median=60.0, away=10.0)
     return dataclasses.replace(
-        scenario.changed(nodes=20, duration=90.0),
+        scenario.scaled(nodes=20, duration=90.0),
         join=10.0,
         settle=10.0,
         workload=work,
         events=tuple(events),
         churn=churn,
         sybils=sybils,
-        demands=(),
+        requirements=(),
     )
 
 
-@pytest.mark.parametrize("name", loader.names())
+@pytest.mark.parametrize("name", loader.scenario_names())
 def test_in_small(name):
     result = run(in_small(name), 1)
     assert result.packets["raised"] == result.unfinished == 0
     lookups = [each for each in result.operations if each.kind == "lookup"]
     assert len(lookups) + result.abandoned >= 20
-    assert result.figures["recall"] > 0.6
-    assert result.figures["finds"] > 0.6
-    assert formatting.as_text(result)
+    assert result.metrics["recall"] > 0.6
+    assert result.metrics["finds"] > 0.6
+    assert formatting.format_text(result)
 
 
 def test_pause_in_small():
     scenario = in_small("quiet")
-    pause = Event(at=10.0, action="pause", share=0.3, lasts=30.0)
+    pause = ScenarioEvent(at=10.0, action="pause", share=0.3, duration=30.0)
     result = run(dataclasses.replace(scenario, events=(pause,)), 1)
     assert result.packets["lost: paused"] > 0
-    assert result.figures["finds"] == 1
+    assert result.metrics["finds"] == 1
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3_600)
-@pytest.mark.parametrize("name", loader.names())
+@pytest.mark.parametrize("name", loader.scenario_names())
 def test_in_full(name):
-    scenario = loader.load(loader.find(name))
+    scenario = loader.load(loader.scenario_path(name))
     if name == "churn-day":  # as it stands it takes hours
-        scenario = scenario.changed(nodes=200)
+        scenario = scenario.scaled(nodes=200)
     result = run(scenario, 1)
     assert result.packets["raised"] == result.unfinished == 0
-    missed = [formatting.verdict_text(verdict) for verdict in formatting.missed(result)]
-    assert not missed, "\n".join([*missed, formatting.as_text(result)])
+    missed = [formatting.requirement_text(verdict) for verdict in formatting.failed(result)]
+    assert not missed, "\n".join([*missed, formatting.format_text(result)])

@@ -5,12 +5,12 @@ import os
 
 import gevent
 
-from kademlua.shell.line_reader import PlainLines, history_path
+from kademlua.shell.line_reader import PipeReader, history_path
 
 
 def test_plain_lines_come_as_they_are_written():
     read_fd, write_fd = os.pipe()
-    lines = PlainLines(read_fd, None)
+    lines = PipeReader(read_fd, None)
     got = []
 
     def read_all():
@@ -40,7 +40,7 @@ def test_plain_lines_write_prompts_where_told():
     os.write(write_fd, b"one\n")
     os.close(write_fd)
     prompts = io.StringIO()
-    lines = PlainLines(read_fd, prompts)
+    lines = PipeReader(read_fd, prompts)
     assert [lines.read("> "), lines.read("> ")] == ["one", None]
     os.close(read_fd)
     assert prompts.getvalue() == "> > "
@@ -51,7 +51,7 @@ def test_plain_lines_of_a_file(tmp_path):
     path = tmp_path / "commands"
     path.write_text("one\ntwo")
     with path.open("rb") as file:
-        lines = PlainLines(file.fileno(), None)
+        lines = PipeReader(file.fileno(), None)
         assert [lines.read(""), lines.read(""), lines.read("")] == ["one", "two", None]
 
 

@@ -9,13 +9,13 @@ import gevent
 import pytest
 
 from kademlua.core.ids import sha1
-from kademlua.shell.node_views import prompt
+from kademlua.shell.node_views import prompt_text
 from kademlua.shell.shell import Shell
-from kademlua.terminal.text import one_line, pretty, printable
-from tests.support.world import ROUND_TRIP
+from kademlua.terminal.text import escape_unprintable, pretty_format, to_one_line
+from tests.support.world import RTT
 
 
-class TypedLines:
+class TypedLineReader:
     """Lines of a test, and what it is told."""
 
     def __init__(self, lines, *, interactive=False):
@@ -29,7 +29,7 @@ class TypedLines:
         self.prompts.append(prompt)
         return self._lines.pop(0) if self._lines else None
 
-    def notice(self, text):
+    def print_above_prompt(self, text):
         self.told.append(text)
 
     def close(self):
@@ -40,9 +40,9 @@ class Session:
     """What came of some lines."""
 
     def __init__(self, node, *lines, interactive=False):
-        self.lines = TypedLines(lines, interactive=interactive)
+        self.lines = TypedLineReader(lines, interactive=interactive)
         output = io.StringIO()
-        self.ends_node = Shell(node, lines=self.lines, output=output).run()
+        self.ends_node = Shell(node, reader=self.lines, output=output).run()
         self.text = output.getvalue()
         self.told = self.lines.told
 
@@ -66,7 +66,7 @@ def test_records(world):
         node,
         "key = SigningKey(bytes(32))",
         "getimmutable(putimmutable('value').key)",
-        "[putsigned(text, key, salt=b's').signed.seq for text in ('one', 'two')]",
+        "[putsigned(text, key, salt=b's').signed_record.seq for text in ('one', 'two')]",
         "getsigned(key.public_key, b's').value",
         "getsigned(key.public_key)",
     )
@@ -84,7 +84,7 @@ def test_add_overwrite_and_find(world):
     session = Session(
         node,
         'add(sha1("key"), "old").refused',
-        'overwrite(sha1("key"), "new").silent',
+        'overwrite(sha1("key"), "new").timed_out',
         'findvalue(sha1("key"))[0].values',
         'findvalue(sha1("key"), 1)[0].values',
         "node.datastore",
@@ -233,15 +233,15 @@ def test_an_output_that_nobody_reads_ends_the_session(world):
         def flush(self):
             raise BrokenPipeError
 
-    lines = TypedLines(["1", "2"])
-    assert Shell(node, lines=lines, output=Broken()).run() is False
+    lines = TypedLineReader(["1", "2"])
+    assert Shell(node, reader=lines, output=Broken()).run() is False
     assert lines.closed
     assert len(lines.prompts) == 1
 
 
 def test_the_prompt(world):
     node = world.alice
-    text = prompt(node)
+    text = prompt_text(node)
     left, right = text.split("|")
     assert left == "0~1 "
     assert right.startswith(" ")
@@ -257,17 +257,17 @@ def test_the_node_serves_while_a_command_waits(world):
         "import gevent",
         f"g = gevent.spawn(node.ping, {other.contact.endpoint})",
         "g.get().contact.port",
-        f"round(ping({other.contact.endpoint}).seconds, 6)",
+        f"round(ping({other.contact.endpoint}).rtt, 6)",
     )
-    assert session.text == f"{other.contact.port}\n{ROUND_TRIP}\n"
-    assert world.now == pytest.approx(2 * ROUND_TRIP)
+    assert session.text == f"{other.contact.port}\n{RTT}\n"
+    assert world.now == pytest.approx(2 * RTT)
 
 
 def test_interrupt_breaks_off_what_waits(world):
     node = world.alice
-    lines = TypedLines(["import gevent", "gevent.sleep(10**6)", "6 * 7"])
+    lines = TypedLineReader(["import gevent", "gevent.sleep(10**6)", "6 * 7"])
     output = io.StringIO()
-    shell = Shell(node, lines=lines, output=output)
+    shell = Shell(node, reader=lines, output=output)
     assert not shell.interrupt()
     runner = gevent.spawn(shell.run)
     while len(lines.prompts) < 2:
@@ -281,9 +281,9 @@ def test_interrupt_breaks_off_what_waits(world):
 
 def test_interrupt_breaks_off_what_computes(world):
     node = world.alice
-    lines = TypedLines(["import os, signal", "os.kill(os.getpid(), signal.SIGUSR1)", "6 * 7"])
+    lines = TypedLineReader(["import os, signal", "os.kill(os.getpid(), signal.SIGUSR1)", "6 * 7"])
     output = io.StringIO()
-    shell = Shell(node, lines=lines, output=output)
+    shell = Shell(node, reader=lines, output=output)
     former = signal.signal(signal.SIGUSR1, lambda number, frame: shell.interrupt())
     try:
         shell.run()
@@ -294,7 +294,7 @@ def test_interrupt_breaks_off_what_computes(world):
 
 
 def test_text_that_could_steer_a_terminal_is_made_visible():
-    assert printable("plain, grün") == "plain, grün"
-    assert printable("a\tb\n\x1b[2J", keep="\n") == "a\\tb\n\\x1b[2J"
-    assert one_line(" a\n  b\x07 ") == "a b\\x07"
-    assert pretty("text") == "'text'"
+    assert escape_unprintable("plain, grün") == "plain, grün"
+    assert escape_unprintable("a\tb\n\x1b[2J", allowed="\n") == "a\\tb\n\\x1b[2J"
+    assert to_one_line(" a\n  b\x07 ") == "a b\\x07"
+    assert pretty_format("text") == "'text'"

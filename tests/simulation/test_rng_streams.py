@@ -1,8 +1,8 @@
-from kademlua.simulation.rng_streams import Streams
+from kademlua.simulation.rng_streams import RngStreams
 
 
 def draw(seed: int, *names: str | int) -> list[float]:
-    stream = Streams(seed).stream(*names)
+    stream = RngStreams(seed).stream(*names)
     return [stream.random() for _ in range(5)]
 
 
@@ -24,7 +24,7 @@ def test_streams_of_other_names_or_seeds_differ():
 
 
 def test_what_one_stream_draws_changes_nothing_for_another():
-    streams = Streams(1)
+    streams = RngStreams(1)
     churn = streams.stream("churn")
     churn.random()
     other = streams.stream("workload")
@@ -33,4 +33,4 @@ def test_what_one_stream_draws_changes_nothing_for_another():
 
 
 def test_the_numbers_are_those_of_every_machine():
-    assert Streams(1).number("node", 7) == 12004588706597138295
+    assert RngStreams(1).seed_for("node", 7) == 12004588706597138295

@@ -13,7 +13,7 @@ from kademlua.simulation.nodes.workload import recall
 from kademlua.simulation.report import formatting
 from kademlua.simulation.runner import run
 from kademlua.simulation.scenario import loader
-from kademlua.simulation.scenario.scenario import Workload
+from kademlua.simulation.scenario.scenario import WorkloadSettings
 from tests.simulation.small import SMALL
 from tests.support.programs import ROOT
 
@@ -25,21 +25,21 @@ def quiet():
 
 def small(name, nodes=30, seconds=20.0, **work):
     """A scenario that comes with the program, in small."""
-    scenario = loader.load(loader.find(name)).changed(nodes, seconds)
-    work = Workload(**{"values": 20, "warm_up": 10.0, "finds": 30, "lookups": 30} | work)
+    scenario = loader.load(loader.scenario_path(name)).scaled(nodes, seconds)
+    work = WorkloadSettings(**{"values": 20, "warm_up": 10.0, "finds": 30, "lookups": 30} | work)
     return dataclasses.replace(scenario, join=10.0, settle=10.0, workload=work)
 
 
 def of_the_seed(result):
     """All figures but those of the machine, as bytes."""
-    told = formatting.as_json(result)
+    told = formatting.to_json(result)
     del told["machine"]
     told["demands"] = [each for each in told["demands"] if "wall" not in each["demand"]]
     return json.dumps(told)
 
 
 def test_quiet_is_quiet(quiet):
-    figures = quiet.figures
+    figures = quiet.metrics
     assert figures["finds"] == 1
     assert figures["recall"] > 0.98
     assert figures["dead_contacts"] == 0
@@ -49,7 +49,7 @@ def test_quiet_is_quiet(quiet):
     assert quiet.abandoned == quiet.unfinished == quiet.packets["raised"] == 0
     lookups = [each for each in quiet.operations if each.kind == "lookup"]
     assert len(lookups) == 30
-    assert all(each.rpcs >= 20 for each in lookups)
+    assert all(each.query_count >= 20 for each in lookups)
     assert quiet.packets["sent"] > quiet.packets["delivered"] > 0
     assert quiet.samples[0].nodes == quiet.samples[-1].nodes == 30
     assert quiet.node_seconds == pytest.approx(30 * 20)
@@ -68,8 +68,8 @@ def test_watching_changes_nothing(quiet, tmp_path):
     traced = run(
         small("quiet"),
         1,
-        progress=lambda now, end: seen.append((now, end)),
-        trace_to=tmp_path / "trace",
+        on_progress=lambda now, end: seen.append((now, end)),
+        trace_path=tmp_path / "trace",
     )
     assert of_the_seed(traced) == of_the_seed(quiet)
     assert len(seen) > 100
@@ -93,7 +93,7 @@ def test_same_in_other_processes(tmp_path):
         outputs.append(json.loads(figures.read_text()))
         del outputs[-1]["machine"]
     assert outputs[0] == outputs[1]
-    assert outputs[0]["samples"][-1]["left"] > 0
+    assert outputs[0]["samples"][-1]["departures"] > 0
 
 
 def test_half_vanishes():
@@ -104,7 +104,7 @@ def test_half_vanishes():
     assert {sample.nodes for sample in after} == {15}
     assert before[-1].dead_contacts == 0
     assert after[0].dead_contacts > 0.1
-    assert result.figure("finds", 0, 59) == 1
+    assert result.metric("finds", 0, 59) == 1
 
 
 def test_events_and_windows(tmp_path):
@@ -137,11 +137,11 @@ def test_events_and_windows(tmp_path):
         """
     )
     result = run(loader.load(path), 1)
-    crossing = [each for each in result.operations if each.crosses]
+    crossing = [each for each in result.operations if each.crosses_partition]
     assert crossing
-    assert all(each.begun >= 40 for each in crossing)
-    assert result.figures["crossing_finds"] is not None
-    assert result.figures["adds"] == 1
+    assert all(each.started_at >= 40 for each in crossing)
+    assert result.metrics["crossing_finds"] is not None
+    assert result.metrics["adds"] == 1
     reasons = {name.removeprefix("lost: ") for name in result.packets}
     assert {"cut", "paused"} <= reasons
 

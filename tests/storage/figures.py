@@ -74,7 +74,7 @@ def start(directory: Path, values: int) -> None:
     for number in range(values):
         owner = Contact("192.0.2.1", 1 + number % 60_000, os.urandom(20))
         encoded = b"100:" + os.urandom(100)
-        state.store.put(os.urandom(20), owner, encoded, now=now, expires=now + _DAY)
+        state.store.put(os.urandom(20), owner, encoded, now=now, expires_at=now + _DAY)
         if number % 20_000 == 0:
             state.flush()
     state.close()

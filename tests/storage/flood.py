@@ -57,9 +57,9 @@ class Flood:
     def _send(self) -> None:
         self._sent += 1
         key, rpc_id = os.urandom(20), b"%08x" % self._sent
-        args = requests.args_store(key, self.value_of(key), False, 86_400)
+        args = requests.encode_store_args(key, self.value_of(key), False, 86_400)
         datagram = packets.encode_request(
-            self._id, rpc_id, packets.encode_call(b"store", args, False)
+            self._id, rpc_id, packets.encode_request_payload(b"store", args, False)
         )
         try:
             self._socket.send(datagram)
@@ -77,7 +77,9 @@ class Flood:
                 self._sent += 1
                 rpc_id = b"%08x" % self._sent
                 asked[rpc_id] = key
-                call = packets.encode_call(b"findvalue", requests.args_findvalue(key, 1), False)
+                call = packets.encode_request_payload(
+                    b"findvalue", requests.encode_findvalue_args(key, 1), False
+                )
                 self._socket.send(packets.encode_request(self._id, rpc_id, call))
             while asked and select.select([self._socket], [], [], _PATIENCE)[0]:
                 for packet in self._packets():
@@ -106,7 +108,7 @@ class Flood:
             key = self._waiting.pop(packet.rpc_id, None)
             if key is None:
                 continue
-            reason = replies.read_store(packets.decode_values(packet.payload))
+            reason = replies.decode_store_reply(packets.decode_values(packet.payload))
             if reason is None:
                 self.acknowledged[key] = self.value_of(key)
             else:

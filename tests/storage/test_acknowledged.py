@@ -9,15 +9,17 @@ import pytest
 
 from kademlua import StoreFailed
 from kademlua.core.params import Params
-from kademlua.core.values.memory_store import DataStore
+from kademlua.core.values.memory_store import MemoryStore
 from kademlua.core.wire import packets, replies, requests
 from tests.support.world import World
 
 KEY = b"k" * 20
-STORE = packets.encode_call(b"store", requests.args_store(KEY, b"1:a", False, 60), False)
+STORE = packets.encode_request_payload(
+    b"store", requests.encode_store_args(KEY, b"1:a", False, 60), False
+)
 
 
-class SlowStore(DataStore):
+class SlowStore(MemoryStore):
     """Keeps what it is given when the test says so."""
 
     is_durable = True
@@ -26,32 +28,32 @@ class SlowStore(DataStore):
         super().__init__(Params())
         self.waiting: list[Callable[[str | None], None]] = []
 
-    def kept(self, callback: Callable[[str | None], None]) -> None:
+    def when_durable(self, callback: Callable[[str | None], None]) -> None:
         self.waiting.append(callback)
 
 
 def test_the_answer_waits_for_the_commit(world: World) -> None:
     store = SlowStore()
     node, peer = world.node(store=store), world.peer()
-    assert peer.is_served_by(node.contact.endpoint)
-    assert peer.is_served_by(node.contact.endpoint)  # and has answered a ping: it may store
+    assert peer.ping_succeeds(node.contact.endpoint)
+    assert peer.ping_succeeds(node.contact.endpoint)  # and has answered a ping: it may store
     rpc_id = peer.request(node.contact.endpoint, STORE)
-    assert peer.is_served_by(node.contact.endpoint)  # and nothing else was answered
+    assert peer.ping_succeeds(node.contact.endpoint)  # and nothing else was answered
     assert store.get(KEY, 1, world.now) == [b"1:a"]
     store.waiting.pop()(None)
     response: Any = peer.receive()
     while response.rpc_id != rpc_id:
         response = peer.receive()
-    assert response.payload == replies.STORED
+    assert response.payload == replies.STORE_OK
 
 
 def test_what_can_t_be_kept_is_refused_and_counted(world: World) -> None:
     store = SlowStore()
     node, other = world.node(store=store), world.node(read_only=True)
     other.ping(node.contact)
-    store.kept = lambda callback: callback("the disk is full")  # type: ignore[method-assign]
+    store.when_durable = lambda callback: callback("the disk is full")  # type: ignore[method-assign]
     with pytest.raises(StoreFailed, match="the disk is full"):
         other.add(KEY, b"a")
-    assert node.stats()["refused"] == {"the disk is full": 1}
+    assert node.stats()["refused_stores"] == {"the disk is full": 1}
     with pytest.raises(StoreFailed, match="the disk is full"):
         node.add(KEY, b"b")

@@ -14,8 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from kademlua.core.contact import Contact
 from kademlua.core.errors import StoreRefused
 from kademlua.core.params import Params
-from kademlua.core.values.memory_store import DataStore
-from kademlua.storage.lmdb_store import DiskStore
+from kademlua.core.values.memory_store import MemoryStore
+from kademlua.storage.lmdb_store import LmdbStore
 
 KEYS = [b"k" * 20, b"o" * 20, b"\xff" * 20]
 OWNERS = [
@@ -34,7 +34,7 @@ class BothStores(RuleBasedStateMachine):
         self.directory = Path(tempfile.mkdtemp(prefix="kademlua-test-"))
         self.began = 1_000_000
         self.now = 0
-        self.store: DiskStore | None = None
+        self.store: LmdbStore | None = None
 
     @initialize(
         drops=st.booleans(),
@@ -62,20 +62,20 @@ class BothStores(RuleBasedStateMachine):
             max_entries_per_address=by_address,
             max_value_bytes=10,
         )
-        self.memory = DataStore(self.params)
+        self.memory = MemoryStore(self.params)
         self.open()
 
     def open(self) -> None:
-        self.store = DiskStore(
+        self.store = LmdbStore(
             self.directory / "values",
             self.params,
             clock=lambda: self.now,
-            wall=lambda: self.began + self.now,
+            wall_clock=lambda: self.began + self.now,
             in_background=False,
         )
 
     @property
-    def disk(self) -> DiskStore:
+    def disk(self) -> LmdbStore:
         assert self.store is not None
         return self.store
 
@@ -90,7 +90,7 @@ class BothStores(RuleBasedStateMachine):
         size=st.integers(1, 11),
         life=st.integers(0, 20),
         overwrite=st.booleans(),
-        is_direct=st.booleans(),
+        from_owner=st.booleans(),
         repeats=st.sampled_from([1, 1, 1, 30]),
     )
     def put(self, key: bytes, owner: Any, size: int, life: int, repeats: int, **how: bool) -> None:
@@ -100,7 +100,7 @@ class BothStores(RuleBasedStateMachine):
             refusals = []
             for store in (self.memory, self.disk):
                 try:
-                    store.put(key, owner, encoded, now=self.now, expires=expires, **how)
+                    store.put(key, owner, encoded, now=self.now, expires_at=expires, **how)
                 except StoreRefused as refusal:
                     refusals.append(refusal.reason)
             assert len(set(refusals)) * 2 == len(refusals)
@@ -130,7 +130,7 @@ class BothStores(RuleBasedStateMachine):
     @rule()
     def keep(self) -> None:
         said: list[str | None] = []
-        self.disk.kept(said.append)
+        self.disk.when_durable(said.append)
         assert said == [None]
 
     @rule()
@@ -147,7 +147,7 @@ class BothStores(RuleBasedStateMachine):
         assert list(self.disk.keys()) == sorted(self.memory.keys())
         for key in KEYS:
             assert self.disk.entries(key) == self.memory.entries(key)
-        ends = [entry.expires for key in KEYS for _, entry in self.memory.entries(key)]
+        ends = [entry.expires_at for key in KEYS for _, entry in self.memory.entries(key)]
         due = self.disk.next_expiry()
         if ends:
             assert due is not None

@@ -16,8 +16,8 @@ from kademlua.core.contact import Contact
 from kademlua.core.errors import StorageError
 from kademlua.core.params import Params
 from kademlua.storage import group_commit, lmdb_environment
-from kademlua.storage.lmdb_environment import DamagedFile, Environment
-from kademlua.storage.lmdb_store import DiskStore
+from kademlua.storage.lmdb_environment import CorruptFile, LmdbEnvironment
+from kademlua.storage.lmdb_store import LmdbStore
 
 KEY, OTHER = b"k" * 20, b"o" * 20
 ANNA = Contact("192.0.2.1", 1, b"A" * 20)
@@ -29,7 +29,7 @@ ROOMY = Params(
     max_bytes_per_address=1 << 40,
 )
 
-Open = Callable[..., DiskStore]
+Open = Callable[..., LmdbStore]
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ def open_store(tmp_path: Path) -> Iterator[Open]:
     """Opens the store in the test's directory; the clock stands still at 0."""
     stores = []
 
-    def opened(wall: float = 1e9, **how: Any) -> DiskStore:
+    def opened(wall: float = 1e9, **how: Any) -> LmdbStore:
         how = {"in_background": False, "clock": lambda: 0.0} | how
-        stores.append(DiskStore(tmp_path / "values", ROOMY, wall=lambda: wall, **how))
+        stores.append(LmdbStore(tmp_path / "values", ROOMY, wall_clock=lambda: wall, **how))
         return stores[-1]
 
     yield opened
@@ -50,8 +50,8 @@ def open_store(tmp_path: Path) -> Iterator[Open]:
             pass  # the test closed it
 
 
-def put(store: DiskStore, key: bytes = KEY, value: bytes = b"1:a", expires: float = 100.0) -> None:
-    store.put(key, ANNA, value, now=0.0, expires=expires)
+def put(store: LmdbStore, key: bytes = KEY, value: bytes = b"1:a", expires: float = 100.0) -> None:
+    store.put(key, ANNA, value, now=0.0, expires_at=expires)
 
 
 def test_what_is_left_of_a_life_outlives_the_process(open_store: Open) -> None:
@@ -79,28 +79,28 @@ def test_a_clock_that_was_set_back_lengthens_no_life(open_store: Open) -> None:
 
 def test_a_newer_format_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    Environment(path, "values", 2, ["values"]).close()
+    LmdbEnvironment(path, "values", 2, ["values"]).close()
     before = path.read_bytes()
     with pytest.raises(StorageError, match="format 2, this Kademlua reads up to 1") as caught:
-        Environment(path, "values", 1, ["values"])
-    assert not isinstance(caught.value, DamagedFile)
+        LmdbEnvironment(path, "values", 1, ["values"])
+    assert not isinstance(caught.value, CorruptFile)
     assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("kind", ["node", "value"])
 def test_a_file_of_another_kind_is_foreign(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "file"
-    Environment(path, "values", 1, ["values"]).close()
-    with pytest.raises(DamagedFile, match="another kind"):
-        Environment(path, kind, 1, ["values"])
+    LmdbEnvironment(path, "values", 1, ["values"]).close()
+    with pytest.raises(CorruptFile, match="another kind"):
+        LmdbEnvironment(path, kind, 1, ["values"])
 
 
 def test_an_lmdb_file_of_somebody_else_is_foreign(tmp_path: Path) -> None:
     path = tmp_path / "file"
     with lmdb.open(str(path), subdir=False) as env, env.begin(write=True) as txn:
         txn.put(b"theirs", b"1")
-    with pytest.raises(DamagedFile, match="not a file of Kademlua's"):
-        Environment(path, "values", 1, ["values"])
+    with pytest.raises(CorruptFile, match="not a file of Kademlua's"):
+        LmdbEnvironment(path, "values", 1, ["values"])
 
 
 def test_a_record_that_is_damaged_is_dropped(open_store: Open, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_record_that_is_damaged_is_dropped(open_store: Open, tmp_path: Path) -
 
 
 def test_the_map_grows(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lmdb_environment, "_FIRST_MAP", 1 << 16)
+    monkeypatch.setattr(lmdb_environment, "_INITIAL_MAP_BYTES", 1 << 16)
     store = open_store()
     rng = random.Random(1)
     keys = [rng.randbytes(20) for _ in range(3_000)]
@@ -144,7 +144,7 @@ def test_many_that_ended_go_in_steps(open_store: Open) -> None:
     for _ in range(6_000):
         put(store, rng.randbytes(20))
     store.flush()
-    store.put(KEY, BERT, b"1:b", now=100.0, expires=500.0)
+    store.put(KEY, BERT, b"1:b", now=100.0, expires_at=500.0)
     assert len(store) == 5_901
     assert store.expire(100.0) == 5_000
     assert store.expire(100.0) == 900
@@ -162,7 +162,7 @@ class Disk:
         self.errors: list[Exception] = []
         self.go = gevent.event.Event()
         self.commits = 0
-        monkeypatch.setattr(group_commit, "off_the_loop", self.commit)
+        monkeypatch.setattr(group_commit, "commit_in_thread", self.commit)
 
     def commit(self, commit: Callable[[], None]) -> None:
         self.go.wait()
@@ -182,10 +182,10 @@ def test_commits_are_grouped_and_said_afterwards(open_store: Open, disk: Disk) -
     said: list[Any] = []
     for number in range(10):
         put(store, bytes([number]) * 20)
-        store.kept(said.append)
+        store.when_durable(said.append)
     gevent.sleep(0)  # the commit is under way
     put(store, OTHER)
-    store.kept(lambda reason: said.append("later"))
+    store.when_durable(lambda reason: said.append("later"))
     assert said == []
     assert len(store) == 11
     assert store.get(OTHER, 1, 0.0) == [b"1:a"]
@@ -194,7 +194,7 @@ def test_commits_are_grouped_and_said_afterwards(open_store: Open, disk: Disk) -
     store.flush()
     assert said == [None] * 10 + ["later"]
     assert disk.commits == 2
-    store.kept(said.append)
+    store.when_durable(said.append)
     assert said[-1] is None
 
 
@@ -207,10 +207,10 @@ def test_a_commit_that_fails_takes_with_it_what_came_after(open_store: Open, dis
     said: list[Any] = []
     put(store, value=b"1:y")
     put(store, OTHER)
-    store.kept(said.append)
+    store.when_durable(said.append)
     gevent.sleep(0)
     put(store, OTHER, value=b"1:z")
-    store.kept(said.append)
+    store.when_durable(said.append)
     disk.errors.append(lmdb.DiskError("mdb_txn_commit: No space left on device"))
     disk.go.set()
     store.flush()
@@ -219,7 +219,7 @@ def test_a_commit_that_fails_takes_with_it_what_came_after(open_store: Open, dis
     assert (len(store), store.stored_bytes, list(store.keys())) == (1, 3, [KEY])
     assert store.expire(100.0) == 1
     put(store, OTHER)
-    store.kept(said.append)
+    store.when_durable(said.append)
     store.flush()
     assert said[-1] is None
 
@@ -232,11 +232,11 @@ def test_when_lmdb_gives_up_the_file_is_opened_anew(open_store: Open, disk: Disk
     disk.errors.append(lmdb.PanicError("mdb_txn_begin: MDB_PANIC"))
     put(store, OTHER)
     said: list[Any] = []
-    store.kept(said.append)
+    store.when_durable(said.append)
     store.flush()
     assert said == ["the disk can't be written"]
     put(store, OTHER)
-    store.kept(said.append)
+    store.when_durable(said.append)
     store.flush()
     assert said[-1] is None
     assert list(store.keys()) == [KEY, OTHER]
@@ -246,7 +246,7 @@ def test_one_who_raises_keeps_nobody_else_from_hearing(open_store: Open) -> None
     store = open_store(in_background=True)
     said: list[Any] = []
     put(store)
-    store.kept(lambda reason: 1 // 0)
-    store.kept(said.append)
+    store.when_durable(lambda reason: 1 // 0)
+    store.when_durable(said.append)
     store.flush()
     assert said == [None]

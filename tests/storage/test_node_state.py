@@ -28,7 +28,7 @@ def test_all_of_it_is_there_again(tmp_path: Path) -> None:
     first = opened(tmp_path / "a" / "b")
     assert first.id is None
     assert first.contacts == []
-    first.keep_id(b"i" * 20)
+    first.persist_id(b"i" * 20)
     contacts = [Contact(f"192.0.2.{n}", n, bytes([n]) * 20) for n in range(1, 100)]
     first.save_contacts(contacts)
     first.save_contacts(contacts[50:])
@@ -49,7 +49,7 @@ def test_all_of_it_is_there_again(tmp_path: Path) -> None:
     assert not again.publications.remove(KEY)
     assert again.publications.get(KEY) is None
     said: list[Any] = []
-    again.publications.kept(said.append)
+    again.publications.when_durable(said.append)
     assert said == [None]
     assert len(again.publications) == 1
     again.close()
@@ -76,8 +76,8 @@ def test_contacts_are_saved_now_and_then(world: World, tmp_path: Path) -> None:
 
     node_state = opened(tmp_path)
     node, other = world.network(2)
-    node_state.attend(node)
-    gevent.sleep(state.SAVE_EVERY + 1)
+    node_state.start_autosave(node)
+    gevent.sleep(state.AUTOSAVE_INTERVAL + 1)
     assert node_state.contacts == [other.contact]
     other.close()
     gevent.sleep(1_000)  # and where nobody is left, those of before stay
@@ -108,7 +108,7 @@ def test_a_clean_end_spares_the_walk(tmp_path: Path, monkeypatch: pytest.MonkeyP
         walked.append(path.name)
         return None
 
-    monkeypatch.setattr(integrity_check, "why_broken", walk)
+    monkeypatch.setattr(integrity_check, "find_corruption", walk)
     opened(tmp_path).close()
     opened(tmp_path).close()
     assert walked == []
@@ -127,9 +127,9 @@ def test_an_id_that_can_t_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(node_state._ledger._environment, "begin", fail)
+    monkeypatch.setattr(node_state._write_buffer._environment, "prepare", fail)
     with pytest.raises(StorageError, match="id: the disk is full"):
-        node_state.keep_id(KEY)
+        node_state.persist_id(KEY)
     monkeypatch.undo()
     node_state.close()
 

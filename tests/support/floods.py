@@ -18,74 +18,79 @@ from gevent.socket import wait_read
 
 from kademlua import Node, Params, sha1
 from kademlua.core.contact import Endpoint
-from tests.support.spoofing import Spoofer, find_node, source
+from tests.support.spoofing import Spoofer, findnode_request, spoofed_address
 
-VALUES = 50
-UNBOUND = Params(private_apart=False, **dict.fromkeys(
-    ("requests_per_source", "requests_of_strangers"), 10_000_000))  # fmt: skip
+VALUE_COUNT = 50
+UNLIMITED = Params(exempt_private=False, **dict.fromkeys(
+    ("request_rate_per_subnet", "unvalidated_request_rate"), 10_000_000))  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Figures:
+class FloodResult:
     """What an honest peer saw, and what the node took in meanwhile."""
 
-    found: float
+    found_share: float
     """Part of the finds that found."""
     p50: float
     """Seconds."""
     p99: float
-    finds: int
-    arrived: float
+    find_count: int
+    arrivals_per_second: float
     """Datagrams a second."""
-    throttled: float
+    throttled_per_second: float
     """Of these."""
-    cpu: float
+    cpu_share: float
     """Seconds of CPU that the node had in a second."""
 
 
 def capacity(seconds: float = 2.0) -> tuple[float, float]:
     """Requests that a node serves in a second, with all bounds off: on this machine as busy as
     it is now, and in a second of CPU."""
-    with _Served(UNBOUND) as node:
+    with _NodeProcess(UNLIMITED) as node:
         flood = _flood(node.endpoint, 1_000_000, seconds, 1)
-        before = node.stats()
+        stats_before = node.stats()
         time.sleep(seconds)
-        after = node.stats()
+        stats_after = node.stats()
         flood.wait()
-    served = sum(after["requests"].values()) - sum(before["requests"].values())
-    took = after["seconds"] - before["seconds"], after["cpu"] - before["cpu"]
-    return served / took[0], served / took[1]
+    served = sum(stats_after["requests_by_rpc"].values()) - sum(
+        stats_before["requests_by_rpc"].values()
+    )
+    elapsed = (
+        stats_after["seconds"] - stats_before["seconds"],
+        stats_after["cpu"] - stats_before["cpu"],
+    )
+    return served / elapsed[0], served / elapsed[1]
 
 
-def under_flood(rate: float, sources: int, seconds: float = 4.0) -> Figures:
+def under_flood(rate: float, sources: int, seconds: float = 4.0) -> FloodResult:
     """Flood a node so fast from so many sources, and find values there all the while."""
-    with _Served(Params()) as served, Node(bootstrap=[served.endpoint]) as peer:
-        keys = [sha1(f"key {number}") for number in range(VALUES)]
+    with _NodeProcess(Params()) as served, Node(bootstrap=[served.endpoint]) as peer:
+        keys = [sha1(f"key {number}") for number in range(VALUE_COUNT)]
         for key in keys:
             peer.add(key, b"value")
             peer.datastore.remove(key, peer.contact)  # to be found there only
         flood = _flood(served.endpoint, rate, seconds + 1, sources)
         gevent.sleep(0.5)
-        before, times, found = served.stats(), [], 0
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            began = time.perf_counter()
+        stats_before, times, found = served.stats(), [], 0
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            started_at = time.perf_counter()
             found += bool(peer.find_value(random.choice(keys), answers=1))
-            times.append(time.perf_counter() - began)
+            times.append(time.perf_counter() - started_at)
             gevent.sleep(0.002)
-        after = served.stats()
+        stats_after = served.stats()
         flood.kill()
         flood.wait()
     times.sort()
-    took = after["seconds"] - before["seconds"]
-    return Figures(
-        found=found / len(times),
+    elapsed = stats_after["seconds"] - stats_before["seconds"]
+    return FloodResult(
+        found_share=found / len(times),
         p50=times[len(times) // 2],
         p99=times[len(times) * 99 // 100],
-        finds=len(times),
-        arrived=(after["packets_in"] - before["packets_in"]) / took,
-        throttled=sum(after["throttled"].values()) / took,
-        cpu=(after["cpu"] - before["cpu"]) / took,
+        find_count=len(times),
+        arrivals_per_second=(stats_after["packets_in"] - stats_before["packets_in"]) / elapsed,
+        throttled_per_second=sum(stats_after["rate_limited"].values()) / elapsed,
+        cpu_share=(stats_after["cpu"] - stats_before["cpu"]) / elapsed,
     )
 
 
@@ -96,20 +101,20 @@ def _flood(to: Endpoint, rate: float, seconds: float, sources: int) -> subproces
     )
 
 
-class _Served:
+class _NodeProcess:
     """A node in a process of its own; a line on its input is answered with its counters."""
 
     def __init__(self, params: Params) -> None:
-        apart = str(int(params.private_apart))
+        exempt_private = str(int(params.exempt_private))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.floods", "serve", apart],
+            [sys.executable, "-m", "tests.support.floods", "serve", exempt_private],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.endpoint = ("127.0.0.1", int(self._line()))
+        self.endpoint = ("127.0.0.1", int(self._read_line()))
 
-    def __enter__(self) -> _Served:
+    def __enter__(self) -> _NodeProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -120,17 +125,17 @@ class _Served:
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
-        found: dict[str, Any] = json.loads(self._line())
+        found: dict[str, Any] = json.loads(self._read_line())
         return found
 
-    def _line(self) -> str:
+    def _read_line(self) -> str:
         assert self._process.stdout is not None
         wait_read(self._process.stdout.fileno())
         return self._process.stdout.readline()
 
 
-def _serve(apart: str) -> None:
-    with Node(params=Params() if apart == "1" else UNBOUND) as node:
+def _serve(exempt_private: str) -> None:
+    with Node(params=Params() if exempt_private == "1" else UNLIMITED) as node:
         print(node.contact.port, flush=True)
         while True:
             wait_read(0)
@@ -142,8 +147,8 @@ def _serve(apart: str) -> None:
 def _send_flood(addr: str, port: str, rate: str, seconds: str, sources: str) -> None:
     rng = random.Random(1)
     spoofer = Spoofer((addr, int(port)))
-    packets = [find_node(rng) for _ in range(2_000)]
-    addresses = [source(number) for number in range(int(sources))]
+    packets = [findnode_request(rng) for _ in range(2_000)]
+    addresses = [spoofed_address(number) for number in range(int(sources))]
     began = time.monotonic()
     end, sent = began + float(seconds), 0
     while (now := time.monotonic()) < end:

@@ -21,7 +21,7 @@ NETWORK = "10.77.0"
 SWITCH = "switch0"
 
 
-def why_not(*programs: str) -> str | None:
+def skip_reason(*programs: str) -> str | None:
     """Why there can be no machines here, or none with these programs."""
     missing = [each for each in ("unshare", "nsenter", "ip", *programs) if not shutil.which(each)]
     if missing:
@@ -36,15 +36,15 @@ def why_not(*programs: str) -> str | None:
 class Machine:
     """A network namespace, held by a process that sleeps."""
 
-    def __init__(self, at_end: ExitStack, inside: Machine | None = None) -> None:
+    def __init__(self, exit_stack: ExitStack, parent: Machine | None = None) -> None:
         sleeper = ["unshare", "--net", "sleep", "1000"]
-        self._at_end = at_end
+        self._exit_stack = exit_stack
         # A pipe tells when the namespace is there: echo comes after unshare.
         popen = subprocess.Popen(
-            [*(inside.prefix if inside else []), *sleeper[:2], "sh", "-c", "echo; exec sleep 1000"],
+            [*(parent.prefix if parent else []), *sleeper[:2], "sh", "-c", "echo; exec sleep 1000"],
             stdout=subprocess.PIPE,
         )
-        at_end.callback(_end, popen)
+        exit_stack.callback(_kill, popen)
         assert popen.stdout is not None
         popen.stdout.readline()
         self.pid = popen.pid
@@ -82,7 +82,7 @@ class Machine:
             cwd=home,
             env=_environment(home),
         )
-        self._at_end.callback(_end, popen)
+        self._exit_stack.callback(_kill, popen)
         process = Process(popen)
         process.out.expect("listening on")
         return process, process.err
@@ -91,26 +91,26 @@ class Machine:
 class Lab(Machine):
     """The machine with the switch, to which the others are plugged."""
 
-    def __init__(self, at_end: ExitStack) -> None:
-        super().__init__(at_end)
-        self._hosts = 0
+    def __init__(self, exit_stack: ExitStack) -> None:
+        super().__init__(exit_stack)
+        self._host_count = 0
         self.run("ip", "link", "add", SWITCH, "type", "bridge")
         self.run("ip", "link", "set", SWITCH, "up")
 
-    def host(self) -> tuple[Machine, str]:
+    def add_host(self) -> tuple[Machine, str]:
         """A machine at the switch, and its address."""
-        self._hosts += 1
-        address = f"{NETWORK}.{self._hosts}"
-        machine = Machine(self._at_end, self)
-        wire(self, f"port{self._hosts}", machine, f"{address}/24")
-        self.run("ip", "link", "set", f"port{self._hosts}", "master", SWITCH)
+        self._host_count += 1
+        address = f"{NETWORK}.{self._host_count}"
+        machine = Machine(self._exit_stack, self)
+        connect(self, f"port{self._host_count}", machine, f"{address}/24")
+        self.run("ip", "link", "set", f"port{self._host_count}", "master", SWITCH)
         return machine, address
 
-    def behind_nat(self) -> Machine:
+    def add_nat_host(self) -> Machine:
         """A machine that reaches the switch through a router, which hides its address."""
-        router, _ = self.host()
-        inner = Machine(self._at_end, self)
-        wire(router, "inner0", inner, "192.168.7.2/24")
+        router, _ = self.add_host()
+        inner = Machine(self._exit_stack, self)
+        connect(router, "inner0", inner, "192.168.7.2/24")
         router.run("ip", "addr", "add", "192.168.7.1/24", "dev", "inner0")
         inner.run("ip", "route", "add", "default", "via", "192.168.7.1")
         router.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
@@ -127,27 +127,27 @@ class Lab(Machine):
         self.run("ip", "link", "set", f"port{number}", "up")
 
 
-def wire(here: Machine, name: str, there: Machine, address: str) -> None:
+def connect(machine: Machine, name: str, other: Machine, address: str) -> None:
     """A wire from one machine to another, where it ends as ``eth0`` with an address."""
-    peer = ["peer", "name", "eth0", "netns", str(there.pid)]
-    here.run("ip", "link", "add", name, "type", "veth", *peer)
-    here.run("ip", "link", "set", name, "up")
-    there.run("ip", "addr", "add", address, "dev", "eth0")
-    there.run("ip", "link", "set", "eth0", "up")
+    peer = ["peer", "name", "eth0", "netns", str(other.pid)]
+    machine.run("ip", "link", "add", name, "type", "veth", *peer)
+    machine.run("ip", "link", "set", name, "up")
+    other.run("ip", "addr", "add", address, "dev", "eth0")
+    other.run("ip", "link", "set", "eth0", "up")
 
 
 @contextmanager
 def machines() -> Iterator[Lab]:
     """A switch, and room for machines at it."""
-    with ExitStack() as at_end:
-        yield Lab(at_end)
+    with ExitStack() as exit_stack:
+        yield Lab(exit_stack)
 
 
 def _environment(home: Path) -> dict[str, str]:
     return os.environ | {"HOME": str(home), "PYTHONPATH": str(ROOT)}
 
 
-def _end(popen: subprocess.Popen[bytes]) -> None:
+def _kill(popen: subprocess.Popen[bytes]) -> None:
     popen.kill()
     popen.wait()
     for stream in (popen.stdout, popen.stderr):

@@ -12,7 +12,7 @@ from kademlua.core.wire.packets import Request, Response
 from kademlua.runtime.transport import Transport
 
 
-class Peer:
+class ScriptedPeer:
     """Sends and receives datagrams, on UDP or a virtual network; ``serve`` lets it answer by
     itself."""
 
@@ -21,11 +21,11 @@ class Peer:
         self.requests: list[Request] = []
         """Those that came while it served."""
         self._transport = transport
-        self._arrived: Queue[tuple[bytes, Endpoint]] = Queue()
-        self._answer: Callable[[Request], bytes | None] | None = None
-        self._asked = 0
-        transport.start(self._take)
-        self.contact = Contact(*transport.local, node_id)
+        self._received: Queue[tuple[bytes, Endpoint]] = Queue()
+        self._responder: Callable[[Request], bytes | None] | None = None
+        self._request_count = 0
+        transport.start(self._on_datagram)
+        self.contact = Contact(*transport.local_endpoint, node_id)
 
     def send(self, datagram: bytes, to: Endpoint) -> None:
         assert self._transport.send(datagram, to)
@@ -33,16 +33,16 @@ class Peer:
     def receive(self) -> Request | Response:
         """The next packet; fails the test after 10 s."""
         with gevent.Timeout(10, AssertionError("no packet came")):
-            return packets.decode(self._arrived.get()[0])
+            return packets.decode(self._received.get()[0])
 
     def request(self, to: Endpoint, payload: bytes) -> bytes:
         """Send a request with this payload; its rpc id."""
-        self._asked += 1
-        rpc_id = b"%08d" % self._asked
+        self._request_count += 1
+        rpc_id = b"%08d" % self._request_count
         self.send(packets.encode_request(self.id, rpc_id, payload), to)
         return rpc_id
 
-    def ask(self, to: Endpoint, payload: bytes) -> Response:
+    def call(self, to: Endpoint, payload: bytes) -> Response:
         """Send a request and wait for its response, answering pings meanwhile."""
         rpc_id = self.request(to, payload)
         while True:
@@ -52,59 +52,61 @@ class Peer:
             if isinstance(packet, Request) and packet.name == b"ping":
                 self.send(packets.encode_response(self.id, packet.rpc_id, b"li5ee"), to)
 
-    def is_served_by(self, to: Endpoint) -> bool:
+    def ping_succeeds(self, to: Endpoint) -> bool:
         """Whether a ping is answered there: what was sent before it has been handled."""
-        return self.ask(to, packets.encode_call(b"ping", b"", False)).payload == b"li5ee"
+        return (
+            self.call(to, packets.encode_request_payload(b"ping", b"", False)).payload == b"li5ee"
+        )
 
-    def serve(self, answer: Callable[[Request], bytes | None]) -> None:
+    def serve(self, responder: Callable[[Request], bytes | None]) -> None:
         """From now on, and what came before: answer each request with a payload, or not at
         all where it is None."""
-        self._answer = answer
-        while not self._arrived.empty():
-            self._take(*self._arrived.get())
+        self._responder = responder
+        while not self._received.empty():
+            self._on_datagram(*self._received.get())
 
     def close(self) -> None:
         self._transport.close()
 
-    def _take(self, datagram: bytes, source: Endpoint) -> None:
-        if self._answer is None:
-            self._arrived.put((datagram, source))
+    def _on_datagram(self, datagram: bytes, source: Endpoint) -> None:
+        if self._responder is None:
+            self._received.put((datagram, source))
             return
         packet = packets.decode(datagram)
         if isinstance(packet, Request):
             self.requests.append(packet)
-            payload = self._answer(packet)
+            payload = self._responder(packet)
             if payload is not None:
                 self.send(packets.encode_response(self.id, packet.rpc_id, payload), source)
 
 
-def pong(request: Request) -> bytes:
+def always_pong(request: Request) -> bytes:
     """An answer to whatever it is, right for a ping."""
     return b"li5ee"
 
 
-def lonely(request: Request) -> bytes:
+def empty_v10_peer(request: Request) -> bytes:
     """The answers of one who knows nobody and keeps nothing."""
     return b"li5ee" if request.name == b"ping" else b"llee"
 
 
-def hermit(request: Request) -> bytes:
+def empty_v11_peer(request: Request) -> bytes:
     """The answers of one of version 1.1 who knows nobody, and takes every value."""
-    answers = {b"ping": b"li5ee", b"store": b"li1ee"}
-    return answers.get(request.name, b"ld7:closest0:ee")
+    payloads = {b"ping": b"li5ee", b"store": b"li1ee"}
+    return payloads.get(request.name, b"ld7:closest0:ee")
 
 
-def pong_only(request: Request) -> bytes | None:
+def ping_only_peer(request: Request) -> bytes | None:
     """No answer but to a ping."""
     return b"li5ee" if request.name == b"ping" else None
 
 
-def asked_of(peer: Peer) -> list[str]:
+def requests_served(peer: ScriptedPeer) -> list[str]:
     """What a peer was asked while it served."""
     return [request.name.decode() for request in peer.requests]
 
 
-def until(condition: Callable[[], object], seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
     """On sockets: let others run until a condition holds; fails the test where it never does."""
     with gevent.Timeout(seconds, AssertionError("the condition never held")):
         while not condition():

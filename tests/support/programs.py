@@ -11,12 +11,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 # From Python 3.12 on each fork in a program with threads warns that the child has none of them.
-STRICT = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
+STRICT_WARNINGS = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
 """Options by which warnings are errors."""
 
 
 @contextmanager
-def network() -> Iterator[int]:
+def bootstrap_process() -> Iterator[int]:
     """The port of a node of another process, to which a program may join."""
     code = (
         "import gevent.os, kademlua\n"

@@ -12,7 +12,7 @@ from kademlua.core.wire import packets, requests
 
 _PKTINFO = 8
 """Linux' IP_PKTINFO: which of this machine's addresses a datagram is sent from, or came to."""
-IS_POSSIBLE = sys.platform == "linux"
+IS_SUPPORTED = sys.platform == "linux"
 
 
 class Spoofer:
@@ -46,13 +46,13 @@ class Spoofer:
         self._socket.close()
 
 
-def source(number: int) -> str:
+def spoofed_address(number: int) -> str:
     """The address of this number, one of 16 million."""
     number += 0x7F010001
     return socket.inet_ntoa(struct.pack("!I", number))
 
 
-def any_request(rng: random.Random) -> bytes:
+def random_request(rng: random.Random) -> bytes:
     """A request of any RPC and version, of a random id, padded or not."""
     key = b"20:" + rng.randbytes(20)
     name, args = rng.choice(
@@ -68,14 +68,16 @@ def any_request(rng: random.Random) -> bytes:
         ]
     )
     if rng.random() < 0.5:
-        payload = packets.encode_call(name, args, rng.random() < 0.1)
+        payload = packets.encode_request_payload(name, args, rng.random() < 0.1)
     else:
         payload = b"d4:name%d:%b4:argsl%bee" % (len(name), name, args)
     padding = rng.choice([0, 0, rng.randrange(300)])
     return packets.encode_request(rng.randbytes(20), rng.randbytes(8), payload) + bytes(padding)
 
 
-def find_node(rng: random.Random) -> bytes:
+def findnode_request(rng: random.Random) -> bytes:
     """The request that costs most for its bytes."""
-    payload = packets.encode_call(b"findnode", requests.args_key(rng.randbytes(20)), False)
+    payload = packets.encode_request_payload(
+        b"findnode", requests.encode_key_args(rng.randbytes(20)), False
+    )
     return packets.encode_request(rng.randbytes(20), rng.randbytes(8), payload)

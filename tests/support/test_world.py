@@ -13,14 +13,14 @@ from kademlua import RpcTimeout
 from kademlua.core.wire import packets
 from kademlua.simulation.clock.loop import Deadlock
 from tests.support.programs import ROOT
-from tests.support.world import GRAIN, ONE_WAY, ROUND_TRIP, SILENT, World, after
+from tests.support.world import ONE_WAY, RTT, TIMER_SLACK, UNUSED_ENDPOINT, World, approx_time
 
 
 def test_alice_and_bob(world: World) -> None:
     assert world.now == 0
     pong = world.alice.ping(world.bob.contact)
     assert pong.contact == world.bob.contact
-    assert pong.seconds == world.now == pytest.approx(ROUND_TRIP)
+    assert pong.rtt == world.now == pytest.approx(RTT)
 
 
 def test_a_network(world: World) -> None:
@@ -43,9 +43,9 @@ def test_a_cut_network_heals(world: World) -> None:
     began = world.now
     with pytest.raises(RpcTimeout):
         bob.ping(alice.contact)
-    assert world.now - began == after(1.5)
+    assert world.now - began == approx_time(1.5)
     world.net.heal()
-    assert bob.ping(alice.contact).seconds == pytest.approx(0.1)
+    assert bob.ping(alice.contact).rtt == pytest.approx(0.1)
 
 
 def test_the_documents_example_is_this_one() -> None:
@@ -60,13 +60,13 @@ def test_a_peer_speaks_when_it_is_told_to(world: World) -> None:
     gevent.sleep(1 - world.now)
     answer = packets.encode_response(peer.id, request.rpc_id, b"li5ee")
     peer.send(answer, world.alice.contact.endpoint)
-    assert caller.get().seconds == world.now == pytest.approx(1 + ONE_WAY)
+    assert caller.get().rtt == world.now == pytest.approx(1 + ONE_WAY)
 
 
 def test_nobody_answers_where_nobody_is(world: World) -> None:
     with pytest.raises(RpcTimeout):
-        world.alice.ping(SILENT, timeout=7)
-    assert 7 <= world.now <= 7 + GRAIN + 1e-9
+        world.alice.ping(UNUSED_ENDPOINT, timeout=7)
+    assert 7 <= world.now <= 7 + TIMER_SLACK + 1e-9
 
 
 def run(test: Callable[[World], object]) -> None:

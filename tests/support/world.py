@@ -18,34 +18,34 @@ from kademlua.core.contact import Endpoint
 from kademlua.core.ids import random_id
 from kademlua.simulation.clock import leaked_greenlets
 from kademlua.simulation.clock.loop import run_virtual, virtual_loop, virtual_now
-from kademlua.simulation.network.latency import Constant
+from kademlua.simulation.network.latency import ConstantLatency
 from kademlua.simulation.network.network import VirtualNetwork
-from kademlua.simulation.rng_streams import Streams
-from tests.support.peers import Peer
+from kademlua.simulation.rng_streams import RngStreams
+from tests.support.peers import ScriptedPeer
 
 ONE_WAY = 0.05
 """Seconds that each packet takes."""
-ROUND_TRIP = 2 * ONE_WAY
-GRAIN = 0.005
+RTT = 2 * ONE_WAY
+TIMER_SLACK = 0.005
 """Seconds by which a node may be late to see that a call's time is over."""
-SILENT: Endpoint = ("10.255.0.1", 9)
+UNUSED_ENDPOINT: Endpoint = ("10.255.0.1", 9)
 """Where nobody is."""
 
 
-def after(seconds: float, timers: int = 1) -> Any:
+def approx_time(seconds: float, timers: int = 1) -> Any:
     """What a time is equal to at which so many of a node's timers went off, one after the
     other: never too soon, and each with a grain of delay at most."""
-    return pytest.approx(seconds + timers * GRAIN / 2, abs=timers * GRAIN / 2 + 1e-9)
+    return pytest.approx(seconds + timers * TIMER_SLACK / 2, abs=timers * TIMER_SLACK / 2 + 1e-9)
 
 
 class World:
     """To be used inside of ``run`` only."""
 
     def __init__(self, seed: int = 1) -> None:
-        self._streams = Streams(seed)
+        self._streams = RngStreams(seed)
         self._pool = ContactPool()
-        self._ends: list[Callable[[], None]] = []
-        self.net = VirtualNetwork(self._streams, Constant(ONE_WAY))
+        self._cleanups: list[Callable[[], None]] = []
+        self.net = VirtualNetwork(self._streams, ConstantLatency(ONE_WAY))
         """For what befalls packets: its conditions, partitions, pauses, NAT."""
 
     def run(self, test: Callable[[], object]) -> None:
@@ -56,7 +56,7 @@ class World:
                 test()
             finally:
                 self._close()
-            self._check()
+            self._check_leaks()
 
         # The greenlets that are left are sought among all objects: here among the test's own,
         # which saves 30 ms.
@@ -78,29 +78,31 @@ class World:
         """Another that knows nobody, nor does anybody know it."""
         return self.node()
 
-    def node(self, *known: Node | Endpoint, at: Endpoint | None = None, **settings: Any) -> Node:
-        """A node that is started, and told of these; ``at`` an address of one's choice."""
-        node = self.unstarted(*known, at=at, **settings)
+    def node(
+        self, *bootstrap: Node | Endpoint, endpoint: Endpoint | None = None, **settings: Any
+    ) -> Node:
+        """A node that is started, and told of these; ``endpoint`` an address of one's choice."""
+        node = self.unstarted_node(*bootstrap, endpoint=endpoint, **settings)
         node.start()
         return node
 
-    def unstarted(
-        self, *known: Node | Endpoint, at: Endpoint | None = None, **settings: Any
+    def unstarted_node(
+        self, *bootstrap: Node | Endpoint, endpoint: Endpoint | None = None, **settings: Any
     ) -> Node:
         """The same, not started yet."""
-        at = at or self._address()
-        ours: dict[str, Any] = {
+        endpoint = endpoint or self._next_endpoint()
+        defaults: dict[str, Any] = {
             "bootstrap": [
-                each.contact.endpoint if isinstance(each, Node) else each for each in known
+                each.contact.endpoint if isinstance(each, Node) else each for each in bootstrap
             ],
             "clock": virtual_now,
-            "wall": virtual_now,
-            "rng": self._streams.stream("node", len(self._ends)),
-            "transport": self.net.transport(*at),
+            "wall_clock": virtual_now,
+            "rng": self._streams.stream("node", len(self._cleanups)),
+            "transport": self.net.transport(*endpoint),
             "pool": self._pool,
         }
-        node = Node(at[1], at[0], **ours | settings)
-        self._ends.append(partial(node.close, hand_over=False))
+        node = Node(endpoint[1], endpoint[0], **defaults | settings)
+        self._cleanups.append(partial(node.close, hand_over=False))
         return node
 
     def network(self, count: int, **settings: Any) -> list[Node]:
@@ -110,11 +112,11 @@ class World:
         assert all(node.wait_joined(30) for node in others)
         return [first, *others]
 
-    def peer(self, node_id: bytes | None = None, at: Endpoint | None = None) -> Peer:
+    def peer(self, node_id: bytes | None = None, endpoint: Endpoint | None = None) -> ScriptedPeer:
         """A peer that is no node: the test plays every byte."""
-        node_id = node_id or random_id(self._streams.stream("peer", len(self._ends)))
-        peer = Peer(self.net.transport(*(at or self._address())), node_id)
-        self._ends.append(peer.close)
+        node_id = node_id or random_id(self._streams.stream("peer", len(self._cleanups)))
+        peer = ScriptedPeer(self.net.transport(*(endpoint or self._next_endpoint())), node_id)
+        self._cleanups.append(peer.close)
         return peer
 
     # Time.
@@ -126,18 +128,18 @@ class World:
 
     # The end.
 
-    def _address(self) -> Endpoint:
-        number = len(self._ends) + 1
+    def _next_endpoint(self) -> Endpoint:
+        number = len(self._cleanups) + 1
         return f"10.0.{number >> 8}.{number & 255}", 4000
 
     def _close(self) -> None:
-        for end in self._ends:
-            end()
+        for cleanup in self._cleanups:
+            cleanup()
 
-    def _check(self) -> None:
+    def _check_leaks(self) -> None:
         gevent.sleep(1)  # who waited for a node learns of its end; packets under way arrive
-        left = leaked_greenlets.places(gevent.get_hub())
-        assert not left, "greenlets are left behind:\n" + "\n".join(left)
+        leaked = leaked_greenlets.locations(gevent.get_hub())
+        assert not leaked, "greenlets are left behind:\n" + "\n".join(leaked)
         loop = virtual_loop()
         assert not loop.activecnt, f"timers are left behind: {loop!r}"
-        assert not self.net.raised, "a node or peer raised at a packet: see the log"
+        assert not self.net.handler_errors, "a node or peer raised at a packet: see the log"

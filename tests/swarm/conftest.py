@@ -15,26 +15,26 @@ from pathlib import Path
 import gevent
 import pytest
 
-from kademlua.swarm.resource_limits import is_free
+from kademlua.swarm.resource_limits import is_bindable
 from tests.support.programs import ROOT
 
-PATIENCE = 40.0
+TIMEOUT = 40.0
 
 
 def free_ports(count: int) -> int:
     """The first of so many free ports in a row, outside of those that systems give away."""
     for _ in range(1_000):
         first = random.randrange(20_000, 32_000 - count)
-        if all(is_free(("127.0.0.1", port)) for port in range(first, first + count)):
+        if all(is_bindable(("127.0.0.1", port)) for port in range(first, first + count)):
             return first
     raise AssertionError("no free ports")
 
 
-def eventually(is_so: Callable[[], bool]) -> bool:
+def eventually(condition: Callable[[], bool]) -> bool:
     """Whether it is so in the end; waits for it with patience."""
-    until = time.monotonic() + PATIENCE
-    while not is_so():
-        if time.monotonic() > until:
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        if time.monotonic() > deadline:
             return False
         gevent.sleep(0.02)
     return True
@@ -49,19 +49,24 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
-class Launched:
+class SwarmProcess:
     """``kademlua swarm``, running: a control port, and the nodes' ports behind it."""
 
     def __init__(self, directory: Path, count: int, *args: str, stderr: int | None = None) -> None:
-        self.control = free_ports(count + 2)
-        self.first = self.control + 2
-        self.logs = directory / "log"
-        self._out = directory / "out"
-        self._err = directory / "err"
+        self.control_port = free_ports(count + 2)
+        self.first_port = self.control_port + 2
+        self.log_dir = directory / "log"
+        self._stdout_path = directory / "out"
+        self._stderr_path = directory / "err"
         command = [sys.executable, "-P", "-m", "kademlua", "swarm", str(count)]
-        command += ["--first-port", str(self.first), "--bootstrap", f"127.0.0.1:{self.control}"]
-        command += ["--log-dir", str(self.logs), *args]
-        with self._out.open("wb") as out, self._err.open("wb") as err:
+        command += [
+            "--first-port",
+            str(self.first_port),
+            "--bootstrap",
+            f"127.0.0.1:{self.control_port}",
+        ]
+        command += ["--log-dir", str(self.log_dir), *args]
+        with self._stdout_path.open("wb") as out, self._stderr_path.open("wb") as err:
             self.popen = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -74,33 +79,35 @@ class Launched:
 
     @property
     def out(self) -> str:
-        return self._out.read_text()
+        return self._stdout_path.read_text()
 
     @property
     def err(self) -> str:
-        return self._err.read_text()
+        return self._stderr_path.read_text()
 
     @property
-    def workers(self) -> list[int]:
+    def worker_pids(self) -> list[int]:
         pid = self.popen.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return [int(child) for child in children]
 
-    def shows(self, pattern: str) -> bool:
+    def wait_for_output(self, pattern: str) -> bool:
         """Whether a line of its output matches, in the end."""
 
-        def is_so() -> bool:
+        def has_matched_or_ended() -> bool:
             text = self.out + self.err
             return bool(re.search(pattern, text, re.MULTILINE)) or self.popen.poll() is not None
 
-        return eventually(is_so) and bool(re.search(pattern, self.out + self.err, re.MULTILINE))
+        return eventually(has_matched_or_ended) and bool(
+            re.search(pattern, self.out + self.err, re.MULTILINE)
+        )
 
-    def has_joined(self) -> bool:
-        return self.shows(r"^\d+ nodes? joined in \d+\.\d s$")
+    def wait_joined(self) -> bool:
+        return self.wait_for_output(r"^\d+ nodes? joined in \d+\.\d s$")
 
-    def end(self) -> int:
+    def wait(self) -> int:
         """Wait for its end: its status."""
-        return self.popen.wait(PATIENCE)
+        return self.popen.wait(TIMEOUT)
 
     def kill(self) -> None:
         try:
@@ -113,14 +120,14 @@ class Launched:
 
 
 @pytest.fixture
-def launch(tmp_path: Path) -> Iterator[Callable[..., Launched]]:
+def launch(tmp_path: Path) -> Iterator[Callable[..., SwarmProcess]]:
     """Launch a swarm, in the folder ``0``, the next one in ``1``; killed at the test's end."""
-    launched: list[Launched] = []
+    launched: list[SwarmProcess] = []
 
-    def start(count: int, *args: str, stderr: int | None = None) -> Launched:
+    def start(count: int, *args: str, stderr: int | None = None) -> SwarmProcess:
         directory = tmp_path / str(len(launched))
         directory.mkdir(exist_ok=True)
-        launched.append(Launched(directory, count, *args, stderr=stderr))
+        launched.append(SwarmProcess(directory, count, *args, stderr=stderr))
         return launched[-1]
 
     yield start
@@ -129,13 +136,13 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Launched]]:
 
 
 @pytest.fixture
-def launch_joined(launch: Callable[..., Launched]) -> Callable[..., Launched]:
+def launch_joined(launch: Callable[..., SwarmProcess]) -> Callable[..., SwarmProcess]:
     """Launch a swarm and wait until it has joined; again where somebody took its ports."""
 
-    def start(count: int, *args: str, stderr: int | None = None) -> Launched:
+    def start(count: int, *args: str, stderr: int | None = None) -> SwarmProcess:
         for _ in range(5):
             launched = launch(count, *args, stderr=stderr)
-            if launched.has_joined():
+            if launched.wait_joined():
                 return launched
             assert "in use" in launched.err or "can't listen" in launched.err, launched.err
         raise AssertionError("no luck with ports")

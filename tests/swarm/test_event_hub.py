@@ -8,16 +8,16 @@ import gevent
 import pytest
 
 from kademlua.swarm import churn as churning
-from kademlua.swarm.event_hub import Watch
+from kademlua.swarm.event_hub import EventHub
 from kademlua.swarm.members import Members, SwarmRefusal
-from kademlua.swarm.plan import Command, Plan, Report
+from kademlua.swarm.plan import Plan, WorkerCommand, WorkerReport
 
 
 class Ears:
     def __init__(self) -> None:
         self.heard: list[tuple[str, dict[str, Any]]] = []
 
-    def hear(self, name: str, data: dict[str, Any]) -> None:
+    def on_event(self, name: str, data: dict[str, Any]) -> None:
         self.heard.append((name, data))
 
 
@@ -25,47 +25,47 @@ class Told:
     """Members whose workers do at once what they are told, and a watch over them."""
 
     def __init__(self, count: int = 4, **settings: Any) -> None:
-        self.commands: list[tuple[int, Command]] = []
-        self.members = Members(Plan(count=count, workers=2, **settings), self.tell)
-        self.watch = Watch(self.members, 2, self.tell)
+        self.commands: list[tuple[int, WorkerCommand]] = []
+        self.members = Members(Plan(node_count=count, worker_count=2, **settings), self.tell)
+        self.watch = EventHub(self.members, 2, self.tell)
         for member in self.members.all:
-            self.members.moved("node-joined", member.port)
+            self.members.on_worker_event("node-joined", member.port)
 
-    def tell(self, worker: int, command: Command) -> None:
+    def tell(self, worker: int, command: WorkerCommand) -> None:
         self.commands.append((worker, command))
-        for name in {"kill": ["node-ended"], "join": ["node-joined"]}.get(command.do, []):
-            self.watch.heard(worker, Report(events=[(name, {"port": command.port})]))
+        for name in {"kill": ["node-ended"], "join": ["node-joined"]}.get(command.action, []):
+            self.watch.on_report(worker, WorkerReport(events=[(name, {"port": command.port})]))
 
 
 def fill(members: Members) -> None:
     while True:
-        members.join()
+        members.start()
 
 
 def test_one_dies_and_comes_back_at_its_worker() -> None:
     told = Told()
     killed = told.members.kill()
-    assert told.members.joined == 3
-    assert (told.members.died, told.members.came) == (1, 0)
-    came = told.members.join()
-    assert (came.port, came.worker) == (killed.port, killed.worker)
-    assert [worker for worker, _ in told.commands] == [killed.worker] * 2
-    assert (told.members.joined, told.members.came) == (4, 1)
+    assert told.members.joined_count == 3
+    assert (told.members.deaths, told.members.arrivals) == (1, 0)
+    came = told.members.start()
+    assert (came.port, came.worker_index) == (killed.port, killed.worker_index)
+    assert [worker for worker, _ in told.commands] == [killed.worker_index] * 2
+    assert (told.members.joined_count, told.members.arrivals) == (4, 1)
 
 
 def test_more_come_on_further_ports_but_not_without_end() -> None:
     told = Told(first_port=8000, bootstrap=("127.0.0.1", 8005))
-    assert [told.members.join().port for _ in range(3)] == [8004, 8006, 8007]
+    assert [told.members.start().port for _ in range(3)] == [8004, 8006, 8007]
     with pytest.raises(SwarmRefusal, match="no more"):
         fill(told.members)
-    assert told.members.joined < 100
+    assert told.members.joined_count < 100
     told.members.kill()
-    told.members.join()
+    told.members.start()
 
 
 def test_there_is_no_port_behind_the_last() -> None:
     with pytest.raises(SwarmRefusal):
-        Told(first_port=65_532).members.join()
+        Told(first_port=65_532).members.start()
 
 
 def test_all_can_die_but_no_more() -> None:
@@ -78,27 +78,29 @@ def test_all_can_die_but_no_more() -> None:
 def test_workers_are_told_to_watch_by_the_first_and_to_stop_by_the_last() -> None:
     told = Told()
     one, two = Ears(), Ears()
-    told.watch.listen(one)
-    told.watch.listen(two)
-    assert [(worker, each.do) for worker, each in told.commands] == [(0, "watch"), (1, "watch")]
-    told.watch.worker_began(1)
+    told.watch.subscribe(one)
+    told.watch.subscribe(two)
+    assert [(worker, each.action) for worker, each in told.commands] == [(0, "watch"), (1, "watch")]
+    told.watch.on_worker_started(1)
     assert told.commands[-1] == told.commands[1]
-    told.watch.unlisten(one)
+    told.watch.unsubscribe(one)
     assert len(told.commands) == 3
-    told.watch.unlisten(two)
-    assert [(worker, each.do) for worker, each in told.commands[3:]] == [
+    told.watch.unsubscribe(two)
+    assert [(worker, each.action) for worker, each in told.commands[3:]] == [
         (0, "unwatch"),
         (1, "unwatch"),
     ]
-    assert not told.watch.is_heard
+    assert not told.watch.has_subscribers
 
 
 def test_lookups_of_two_workers_are_told_apart() -> None:
     told = Told()
     ears = Ears()
-    told.watch.listen(ears)
+    told.watch.subscribe(ears)
     for worker in (0, 1):
-        told.watch.heard(worker, Report(events=[("lookup-began", {"lookup": 1, "node": "x"})]))
+        told.watch.on_report(
+            worker, WorkerReport(events=[("lookup-began", {"lookup": 1, "node": "x"})])
+        )
     assert ears.heard == [
         ("lookup-began", {"lookup": "0-1", "node": "x"}),
         ("lookup-began", {"lookup": "1-1", "node": "x"}),
@@ -109,12 +111,12 @@ def test_lookups_of_two_workers_are_told_apart() -> None:
 def test_totals_are_those_of_the_last_second() -> None:
     told = Told()
     ears = Ears()
-    told.watch.listen(ears)
+    told.watch.subscribe(ears)
 
     def summary(**totals: int) -> dict[str, Any]:
         everything = dict.fromkeys(("packets_in", "packets_out", "lookups", "skipped"), 0)
         for worker in (0, 1):
-            told.watch.heard(worker, Report(totals=everything | {"values": 0} | totals))
+            told.watch.on_report(worker, WorkerReport(totals=everything | {"values": 0} | totals))
         ears.heard.clear()
         with gevent.Timeout(10):
             while not any(name == "swarm" for name, _ in ears.heard):
@@ -130,10 +132,10 @@ def test_totals_are_those_of_the_last_second() -> None:
 
 def test_with_churn_they_die_and_come() -> None:
     told = Told(count=20)
-    greenlet = gevent.spawn(churning.churn, told.members, 0.2)
+    greenlet = gevent.spawn(churning.run_churn, told.members, 0.2)
     with gevent.Timeout(20):
-        while told.members.came < 20:
+        while told.members.arrivals < 20:
             gevent.sleep(0.01)
     greenlet.kill()
-    assert told.members.died >= 20
-    assert told.members.joined >= 10
+    assert told.members.deaths >= 20
+    assert told.members.joined_count >= 10

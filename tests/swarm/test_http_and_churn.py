@@ -13,14 +13,14 @@ from typing import Any
 import gevent
 import pytest
 
-from tests.swarm.conftest import Launched, eventually
+from tests.swarm.conftest import SwarmProcess, eventually
 
 pytest.importorskip("falcon", reason="of the extra http")
 
-Launch = Callable[..., Launched]
+Launch = Callable[..., SwarmProcess]
 
 
-def get(swarm: Launched, path: str) -> Any:
+def get(swarm: SwarmProcess, path: str) -> Any:
     url = re.search(r"^(http://\S+)/, token in \S+$", swarm.err, re.MULTILINE)
     assert url is not None
     ask = gevent.get_hub().threadpool.apply
@@ -31,17 +31,17 @@ def get(swarm: Launched, path: str) -> Any:
 def test_nodes_die_and_come_by_themselves(launch_joined: Launch) -> None:
     swarm = launch_joined(12, "--workers", "2", "--http", "127.0.0.1:0", "--churn", "1s")
     first = {each["port"] for each in get(swarm, "/v1/swarm")["nodes"]}
-    assert swarm.control in first
+    assert swarm.control_port in first
 
     def has_changed() -> bool:
-        again = list(swarm.logs.glob("2*.log")) + list(swarm.logs.glob("3*.log"))
+        again = list(swarm.log_dir.glob("2*.log")) + list(swarm.log_dir.glob("3*.log"))
         return sum(path.read_text().count(" on port ") for path in again) > 2 * 12
 
     assert eventually(has_changed)
     assert len(get(swarm, "/v1/swarm")["nodes"]) > 4
-    assert not any(path.stat().st_size for path in swarm.logs.glob("worker-*.log"))
+    assert not any(path.stat().st_size for path in swarm.log_dir.glob("worker-*.log"))
     swarm.popen.send_signal(signal.SIGINT)
-    assert swarm.end() == 0
+    assert swarm.wait() == 0
     assert "Traceback" not in swarm.err
 
 
@@ -49,21 +49,21 @@ def test_data_is_kept_of_nodes_that_die(launch_joined: Launch) -> None:
     """Each comes back into its own directory, which must be free again."""
     pytest.importorskip("lmdb", reason="of the extra disk")
     swarm = launch_joined(4, "--workers", "1", "--data", "data", "--churn", "1s")
-    logs = swarm.logs.glob(f"{swarm.first}.log")
+    logs = swarm.log_dir.glob(f"{swarm.first_port}.log")
     (log,) = logs
     assert eventually(lambda: log.read_text().count("kademlua.node: joined") > 1)
-    assert not any(path.stat().st_size for path in swarm.logs.glob("worker-*.log"))
+    assert not any(path.stat().st_size for path in swarm.log_dir.glob("worker-*.log"))
 
 
 def test_the_port_for_http_is_taken(launch: Launch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         where = f"127.0.0.1:{taken.getsockname()[1]}"
         swarm = launch(2, "--http", where)
-        assert swarm.end() == 1
+        assert swarm.wait() == 1
     assert swarm.err.splitlines()[1:] == [f"Error: can't listen on {where}: Address already in use"]
     assert swarm.out == ""
 
 
 @pytest.mark.parametrize("wrong", [("--http-name", "here"), ("--churn", "soon")])
 def test_wrong_use(launch: Launch, wrong: tuple[str, str]) -> None:
-    assert launch(1, *wrong).end() == 2
+    assert launch(1, *wrong).wait() == 2

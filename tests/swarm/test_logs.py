@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from kademlua import Node
-from kademlua.swarm.logs import NodeLogs, OfNoNode
+from kademlua.swarm.logs import NodeLogHandler, NoNodeFilter
 
 logger = logging.getLogger("kademlua")
 
 
 @pytest.fixture
-def handler(tmp_path: Path) -> Iterator[NodeLogs]:
-    handler = NodeLogs(tmp_path)
+def handler(tmp_path: Path) -> Iterator[NodeLogHandler]:
+    handler = NodeLogHandler(tmp_path)
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -25,11 +25,11 @@ def lines(path: Path) -> list[str]:
     return [line.partition(": ")[2] for line in path.read_text().splitlines()]
 
 
-def test_a_record_goes_to_the_node_that_made_it(handler: NodeLogs, tmp_path: Path) -> None:
+def test_a_record_goes_to_the_node_that_made_it(handler: NodeLogHandler, tmp_path: Path) -> None:
     with Node() as first:
         nodes = [Node(bootstrap=[first.contact.endpoint]) for _ in range(3)]
         for number, node in enumerate(nodes):
-            handler.begin(node.id, str(number))
+            handler.create_log(node.id, str(number))
             with node:
                 pass
     logger.info("nobody's")
@@ -39,17 +39,19 @@ def test_a_record_goes_to_the_node_that_made_it(handler: NodeLogs, tmp_path: Pat
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_a_log_begins_empty(handler: NodeLogs, tmp_path: Path) -> None:
+def test_a_log_begins_empty(handler: NodeLogHandler, tmp_path: Path) -> None:
     (tmp_path / "8003.log").write_text("of yesterday\n")
-    handler.begin(b"i" * 20, "8003")
+    handler.create_log(b"i" * 20, "8003")
     assert (tmp_path / "8003.log").read_text() == ""
 
 
-def test_a_log_that_cannot_be_written_costs_its_records(handler: NodeLogs, tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_written_costs_its_records(
+    handler: NodeLogHandler, tmp_path: Path
+) -> None:
     (tmp_path / "8003.log").mkdir()
     with pytest.raises(IsADirectoryError):
-        handler.begin(b"i" * 20, "8003")
-    handler.begin(b"j" * 20, "8004")
+        handler.create_log(b"i" * 20, "8003")
+    handler.create_log(b"j" * 20, "8004")
     (tmp_path / "8004.log").unlink()
     (tmp_path / "8004.log").mkdir()
     logger.info("is lost, and nothing else", extra={"node": b"j" * 20})
@@ -57,6 +59,6 @@ def test_a_log_that_cannot_be_written_costs_its_records(handler: NodeLogs, tmp_p
 
 def test_the_rest_is_of_no_node() -> None:
     record = logging.LogRecord("name", logging.INFO, "path", 1, "text", (), None)
-    assert OfNoNode().filter(record)
+    assert NoNodeFilter().filter(record)
     record.node = b"i" * 20
-    assert not OfNoNode().filter(record)
+    assert not NoNodeFilter().filter(record)

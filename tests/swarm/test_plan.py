@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 
 from kademlua import sha1
 from kademlua.swarm.plan import (
-    Command,
-    Order,
     Plan,
     PlanError,
-    Report,
+    WorkerCommand,
+    WorkerConfig,
+    WorkerReport,
     control_endpoint,
-    in_words,
+    format_ports,
     node_id,
 )
 
@@ -25,8 +25,8 @@ PORTS = st.integers(8_003, 40_000)
 def test_every_port_is_in_one_share_and_shares_are_even(
     count: int, workers: int, first: int
 ) -> None:
-    plan = Plan(count=count, workers=workers, first_port=first)
-    shares = plan.shares
+    plan = Plan(node_count=count, worker_count=workers, first_port=first)
+    shares = plan.worker_ports
     assert [port for share in shares for port in share] == list(plan.ports)
     assert len(plan.ports) == count
     assert len(shares) == min(workers, count)
@@ -42,10 +42,10 @@ def test_ids_are_the_hashes_of_ports() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"count": 0}, "at least one node"),
-        ({"workers": 0}, "at least one node"),
+        ({"node_count": 0}, "at least one node"),
+        ({"worker_count": 0}, "at least one node"),
         ({"first_port": 0}, "at least one node"),
-        ({"first_port": 65_500, "count": 37}, "beyond port 65,535: 36 fit"),
+        ({"first_port": 65_500, "node_count": 37}, "beyond port 65,535: 36 fit"),
         ({"host": "nowhere"}, "not an IP address"),
         ({"bootstrap": ("nowhere", 1)}, "not an IP address"),
         ({"bootstrap": ("::1", 8001)}, "one is IPv4, the other IPv6"),
@@ -56,13 +56,13 @@ def test_ids_are_the_hashes_of_ports() -> None:
 )
 def test_a_swarm_that_cannot_be(changes: dict[str, object], says: str) -> None:
     with pytest.raises(PlanError, match=says):
-        Plan(**{"count": 10, "workers": 2} | changes)  # type: ignore[arg-type]
+        Plan(**{"node_count": 10, "worker_count": 2} | changes)  # type: ignore[arg-type]
 
 
 def test_a_swarm_that_just_fits() -> None:
-    assert Plan(count=36, workers=1, first_port=65_500).ports[-1] == 65_535
-    Plan(count=10, workers=1, host="::", bootstrap=("127.0.0.1", 8001))
-    Plan(count=10, workers=1, host="127.0.0.1", bootstrap=("127.0.0.2", 8003))
+    assert Plan(node_count=36, worker_count=1, first_port=65_500).ports[-1] == 65_535
+    Plan(node_count=10, worker_count=1, host="::", bootstrap=("127.0.0.1", 8001))
+    Plan(node_count=10, worker_count=1, host="127.0.0.1", bootstrap=("127.0.0.2", 8003))
 
 
 @pytest.mark.parametrize(
@@ -77,38 +77,42 @@ def test_where_the_control_node_is(host: str, addr: str) -> None:
 def test_orders_travel_as_one_line(
     host: str, first: int, count: int, log_dir: str, keys: list[bytes]
 ) -> None:
-    order = Order(
+    order = WorkerConfig(
         host=host,
         first_port=first,
-        count=count,
+        node_count=count,
         bootstrap=(host, first),
         log_dir=log_dir,
         network_keys=tuple(keys),
     )
     line = order.to_line()
     assert line.index(b"\n") == len(line) - 1
-    assert Order.from_line(line) == order
+    assert WorkerConfig.from_line(line) == order
     assert "network_keys" not in repr(order)
 
 
 @given(COUNTS, st.text())
 def test_reports_travel_as_one_line(joined: int, error: str) -> None:
     events = [("node-joined", {"port": joined}), (error, {})]
-    report = Report(joined=joined, error=error, events=events, totals={"values": joined})
+    report = WorkerReport(
+        joined_count=joined, error=error, events=events, totals={"values": joined}
+    )
     line = report.to_line()
     assert line.index(b"\n") == len(line) - 1
-    assert Report.from_line(line) == report
+    assert WorkerReport.from_line(line) == report
 
 
 @given(st.sampled_from(["kill", "join", "watch", "unwatch"]), PORTS, COUNTS)
 def test_commands_travel_as_one_line(do: Any, port: int, told: int) -> None:
-    command = Command(do=do, port=port, told=told, made=told / 7)
+    command = WorkerCommand(
+        action=do, port=port, max_reported_per_second=told, generated_per_second=told / 7
+    )
     line = command.to_line()
     assert line.index(b"\n") == len(line) - 1
-    assert Command.from_line(line) == command
+    assert WorkerCommand.from_line(line) == command
 
 
 def test_ports_in_words() -> None:
-    assert in_words([1]) == "port 1"
-    assert in_words([1, 2, 3]) == "ports 1, 2, 3"
-    assert in_words(range(1, 10)) == "ports 1, 2, 3 and 6 more"
+    assert format_ports([1]) == "port 1"
+    assert format_ports([1, 2, 3]) == "ports 1, 2, 3"
+    assert format_ports(range(1, 10)) == "ports 1, 2, 3 and 6 more"

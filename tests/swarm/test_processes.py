@@ -13,51 +13,53 @@ from kademlua import Node, Params, RpcTimeout, sha1
 from kademlua.crypto.key_files import write_network_key
 from kademlua.swarm.launcher import Swarm
 from kademlua.swarm.plan import Plan
-from tests.support.peers import until
+from tests.support.peers import wait_until
 from tests.support.programs import ROOT
-from tests.swarm.conftest import Launched, eventually, free_ports, is_alive
+from tests.swarm.conftest import SwarmProcess, eventually, free_ports, is_alive
 
-Launch = Callable[..., Launched]
+Launch = Callable[..., SwarmProcess]
 
 
 def test_a_swarm_joins_and_keeps_values(launch_joined: Launch) -> None:
     swarm = launch_joined(12, "--workers", "3", "--verbose")
-    ports = range(swarm.first, swarm.first + 12)
+    ports = range(swarm.first_port, swarm.first_port + 12)
     *listed, summary = swarm.out.splitlines()
     assert listed == [f"{port} : {sha1(str(port)).hex()}" for port in ports]
     assert summary.startswith("12 nodes joined in ")
-    assert len(swarm.workers) == 3
-    control = f"control node {sha1(str(swarm.control)).hex()} on 127.0.0.1:{swarm.control}\n"
+    assert len(swarm.worker_pids) == 3
+    control = (
+        f"control node {sha1(str(swarm.control_port)).hex()} on 127.0.0.1:{swarm.control_port}\n"
+    )
     assert swarm.err == control
     with Node(bootstrap=[("127.0.0.1", ports[5])], read_only=True) as client:
         report = client.add(sha1("key"), b"value")
         holders = {contact.port for contact in report.acknowledged}
-        assert holders == {swarm.control, *ports}
+        assert holders == {swarm.control_port, *ports}
         for contact in report.acknowledged:
             assert contact.id == sha1(str(contact.port))
         assert client.find_value(sha1("key"))[0].values == [b"value"]
-    for port in (swarm.control, *ports):
-        log = (swarm.logs / f"{port}.log").read_text()
-        assert port == swarm.control or f"{sha1(str(port)).hex()} on port {port}" in log
-        assert port == swarm.control or "kademlua.node: joined" in log
-    assert not any(path.stat().st_size for path in swarm.logs.glob("worker-*.log"))
+    for port in (swarm.control_port, *ports):
+        log = (swarm.log_dir / f"{port}.log").read_text()
+        assert port == swarm.control_port or f"{sha1(str(port)).hex()} on port {port}" in log
+        assert port == swarm.control_port or "kademlua.node: joined" in log
+    assert not any(path.stat().st_size for path in swarm.log_dir.glob("worker-*.log"))
     swarm.popen.terminate()
-    assert swarm.end() == 0
+    assert swarm.wait() == 0
 
 
 def test_a_swarm_with_a_network_key(launch_joined: Launch, tmp_path: Path) -> None:
     key = b"k" * 32
     write_network_key(tmp_path / "key", key)
     swarm = launch_joined(6, "--workers", "2", "--network-key", str(tmp_path / "key"))
-    bootstrap = [("127.0.0.1", swarm.first)]
+    bootstrap = [("127.0.0.1", swarm.first_port)]
     with Node(bootstrap=bootstrap, read_only=True, network_keys=[key]) as client:
         assert len(client.add(sha1("key"), b"value").acknowledged) == 7
     with Node(read_only=True) as stranger, pytest.raises(RpcTimeout):
         stranger.ping(bootstrap[0])
     # The workers learn it by a pipe: it shows nowhere.
-    for pid in (swarm.popen.pid, *swarm.workers):
+    for pid in (swarm.popen.pid, *swarm.worker_pids):
         assert key.hex() not in Path(f"/proc/{pid}/cmdline").read_text()
-    for path in swarm.logs.iterdir():
+    for path in swarm.log_dir.iterdir():
         assert key.hex() not in path.read_text()
 
 
@@ -66,31 +68,31 @@ def test_data_of_each_node_in_a_directory_of_its_own(launch_joined: Launch, tmp_
     from kademlua.storage.node_state import NodeState
 
     swarm = launch_joined(3, "--workers", "2", "--data", str(tmp_path / "data"))
-    with Node(bootstrap=[("127.0.0.1", swarm.control)], read_only=True) as client:
+    with Node(bootstrap=[("127.0.0.1", swarm.control_port)], read_only=True) as client:
         assert len(client.add(sha1("key"), b"value").acknowledged) == 4
     swarm.popen.terminate()
-    assert swarm.end() == 0
-    for port in (swarm.control, *range(swarm.first, swarm.first + 3)):
+    assert swarm.wait() == 0
+    for port in (swarm.control_port, *range(swarm.first_port, swarm.first_port + 3)):
         state = NodeState(tmp_path / "data" / str(port), Params(), in_background=False)
         assert state.id == sha1(str(port))
         assert state.store.stored_bytes == len(b"5:value")
-        assert len(state.contacts) >= (port != swarm.control)
+        assert len(state.contacts) >= (port != swarm.control_port)
         state.close()
 
 
 def test_for_some_time(launch_joined: Launch) -> None:
     swarm = launch_joined(1, "--for", "0.1")
-    assert swarm.end() == 0
+    assert swarm.wait() == 0
     assert swarm.out.startswith("1 node joined in ")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_the_group_ends_all(launch_joined: Launch, number: int) -> None:
     swarm = launch_joined(4, "--workers", "2")
-    workers = swarm.workers
+    workers = swarm.worker_pids
     assert len(workers) == 2
     os.killpg(swarm.popen.pid, number)
-    assert swarm.end() == 0
+    assert swarm.wait() == 0
     assert not any(map(is_alive, workers))
     assert "Traceback" not in swarm.err
     assert len(swarm.err.splitlines()) == 1
@@ -98,12 +100,12 @@ def test_a_signal_to_the_group_ends_all(launch_joined: Launch, number: int) -> N
 
 def test_interrupted_while_it_joins(launch: Launch) -> None:
     swarm = launch(300, "--workers", "2")
-    assert swarm.shows("^control node")
-    assert eventually(lambda: len(swarm.workers) == 2)
-    workers = swarm.workers
+    assert swarm.wait_for_output("^control node")
+    assert eventually(lambda: len(swarm.worker_pids) == 2)
+    workers = swarm.worker_pids
     os.killpg(swarm.popen.pid, signal.SIGINT)
     os.killpg(swarm.popen.pid, signal.SIGINT)
-    assert swarm.end() == 0
+    assert swarm.wait() == 0
     assert not any(map(is_alive, workers))
     assert swarm.out == ""
     assert len(swarm.err.splitlines()) == 1
@@ -111,19 +113,19 @@ def test_interrupted_while_it_joins(launch: Launch) -> None:
 
 def test_workers_end_when_the_launcher_is_killed(launch_joined: Launch) -> None:
     swarm = launch_joined(4, "--workers", "2")
-    workers = swarm.workers
+    workers = swarm.worker_pids
     swarm.popen.kill()
-    assert swarm.end() == -signal.SIGKILL
+    assert swarm.wait() == -signal.SIGKILL
     assert eventually(lambda: not any(map(is_alive, workers)))
 
 
 def test_a_worker_that_dies_ends_all(launch_joined: Launch) -> None:
     swarm = launch_joined(6, "--workers", "3")
-    workers = swarm.workers
+    workers = swarm.worker_pids
     os.kill(workers[1], signal.SIGKILL)
-    assert swarm.end() == 1
+    assert swarm.wait() == 1
     assert not any(map(is_alive, workers))
-    first = swarm.first + 2
+    first = swarm.first_port + 2
     assert swarm.err.splitlines()[1:] == [
         f"Error: worker 2 (process {workers[1]}, ports {first} to {first + 1}) was ended by SIGKILL"
     ]
@@ -131,18 +133,18 @@ def test_a_worker_that_dies_ends_all(launch_joined: Launch) -> None:
 
 def test_two_swarms_in_one_network(launch_joined: Launch) -> None:
     one = launch_joined(5, "--workers", "1")
-    two = launch_joined(5, "--workers", "1", "--bootstrap", f"127.0.0.1:{one.control}")
+    two = launch_joined(5, "--workers", "1", "--bootstrap", f"127.0.0.1:{one.control_port}")
     assert two.err == ""
-    with Node(bootstrap=[("127.0.0.1", two.first)], read_only=True) as client:
+    with Node(bootstrap=[("127.0.0.1", two.first_port)], read_only=True) as client:
         ports = {contact.port for contact in client.find_node(sha1("anything"))}
-    assert {one.control, one.first, two.first} <= ports
+    assert {one.control_port, one.first_port, two.first_port} <= ports
 
 
 def test_ports_in_use(launch_joined: Launch, launch: Launch) -> None:
     one = launch_joined(3)
-    two = launch(4, "--first-port", str(one.first - 1))
-    assert two.end() == 1
-    ports = ", ".join(str(one.first + each) for each in range(3))
+    two = launch(4, "--first-port", str(one.first_port - 1))
+    assert two.wait() == 1
+    ports = ", ".join(str(one.first_port + each) for each in range(3))
     assert two.err == f"Error: ports {ports} of 127.0.0.1: in use by another program\n"
     assert two.out == ""
 
@@ -152,20 +154,20 @@ def test_the_control_nodes_shell(launch_joined: Launch) -> None:
     assert swarm.popen.stdin is not None
     swarm.popen.stdin.write(b'add(sha1("key"), "value")\nfindvalue(sha1("key"))\nexit\n')
     swarm.popen.stdin.flush()
-    assert swarm.end() == 0
+    assert swarm.wait() == 0
     assert "value" in swarm.out
     assert "Traceback" not in swarm.err
 
 
 def test_a_shell_where_somebody_has_the_control_node(launch_joined: Launch) -> None:
     one = launch_joined(3)
-    at = f"127.0.0.1:{one.control}"
+    at = f"127.0.0.1:{one.control_port}"
     two = launch_joined(3, "--bootstrap", at, "--shell")
-    assert two.shows(rf"a node answers on {at}; the shell's is on port \d+")
+    assert two.wait_for_output(rf"a node answers on {at}; the shell's is on port \d+")
     assert two.popen.stdin is not None
     two.popen.stdin.write(b"1 + 2\nexit\n")
     two.popen.stdin.flush()
-    assert two.end() == 0
+    assert two.wait() == 0
     assert "\n3\n" in two.out
 
 
@@ -199,7 +201,7 @@ def test_wrong_uses(tmp_path: Path, args: list[str], status: int, says: str) -> 
 
 def test_nobody_answers_elsewhere(launch: Launch) -> None:
     swarm = launch(2, "--bootstrap", "192.0.2.1:8001")
-    assert swarm.end() == 1
+    assert swarm.wait() == 1
     assert swarm.err == (
         "Error: nobody answers at 192.0.2.1:8001, which is no address of this machine;"
         " from 127.0.0.1 only this machine is reached: --host 0.0.0.0 is for more\n"
@@ -210,14 +212,14 @@ def test_a_stray_module_in_the_working_directory(launch_joined: Launch, tmp_path
     (tmp_path / "0").mkdir()
     for name in ("click", "gevent", "kademlua", "json"):
         (tmp_path / "0" / f"{name}.py").write_text("raise SystemExit('stray')")
-    assert launch_joined(2, "--for", "0").end() == 0
+    assert launch_joined(2, "--for", "0").wait() == 0
 
 
 def test_a_progress_bar_on_a_terminal(launch_joined: Launch) -> None:
     ours, theirs = pty.openpty()
     try:
         swarm = launch_joined(20, "--for", "0", stderr=theirs)
-        assert swarm.end() == 0
+        assert swarm.wait() == 0
         shown = os.read(ours, 65_536).decode()
     finally:
         os.close(ours)
@@ -229,7 +231,9 @@ def test_a_progress_bar_on_a_terminal(launch_joined: Launch) -> None:
 
 def test_half_of_a_hundred_killed_and_all_values_found(tmp_path: Path) -> None:
     first = free_ports(101)
-    plan = Plan(count=100, workers=4, first_port=first + 1, bootstrap=("127.0.0.1", first))
+    plan = Plan(
+        node_count=100, worker_count=4, first_port=first + 1, bootstrap=("127.0.0.1", first)
+    )
     keys = {sha1(f"key {number}"): b"%d" % number for number in range(200)}
     with (
         Node(first, id=sha1(str(first))),
@@ -239,7 +243,7 @@ def test_half_of_a_hundred_killed_and_all_values_found(tmp_path: Path) -> None:
         assert swarm.wait_joined(timeout=30)
         for key, value in keys.items():
             # Where the machine is busy, some may not have answered in time.
-            until(lambda key=key, value=value: len(client.add(key, value).acknowledged) >= 19)
+            wait_until(lambda key=key, value=value: len(client.add(key, value).acknowledged) >= 19)
         # Only wait() ends a swarm that has lost workers; here nobody waits.
         for worker in swarm.workers[:2]:
             worker.kill()

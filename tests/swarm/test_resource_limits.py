@@ -5,7 +5,7 @@ import pytest
 
 from kademlua.swarm import resource_limits
 from kademlua.swarm.plan import Plan
-from kademlua.swarm.resource_limits import LimitError
+from kademlua.swarm.resource_limits import ResourceLimitError
 from tests.swarm.conftest import free_ports
 
 
@@ -40,14 +40,14 @@ def test_open_files_are_raised_as_far_as_needed(
     resources: Resources, after: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _stand_in(resources, monkeypatch)
-    resource_limits.raise_open_files(Plan(count=2_000, workers=2))
+    resource_limits.raise_open_file_limit(Plan(node_count=2_000, worker_count=2))
     assert resources.limit == after
 
 
 def test_too_few_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
     _stand_in(Resources(256, 512), monkeypatch)
-    with pytest.raises(LimitError) as raised:
-        resource_limits.raise_open_files(Plan(count=2_000, workers=2))
+    with pytest.raises(ResourceLimitError) as raised:
+        resource_limits.raise_open_file_limit(Plan(node_count=2_000, worker_count=2))
     assert str(raised.value) == (
         "2,000 nodes in 2 workers need 1,064 open files each, and 512 are allowed:"
         " 896 nodes would fit; set `ulimit -n 1064`, or take more --workers"
@@ -56,9 +56,9 @@ def test_too_few_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_as_many_as_would_fit_do_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     _stand_in(Resources(256, 512), monkeypatch)
-    resource_limits.raise_open_files(Plan(count=896, workers=2))
-    with pytest.raises(LimitError):
-        resource_limits.raise_open_files(Plan(count=897, workers=2))
+    resource_limits.raise_open_file_limit(Plan(node_count=896, worker_count=2))
+    with pytest.raises(ResourceLimitError):
+        resource_limits.raise_open_file_limit(Plan(node_count=897, worker_count=2))
 
 
 def _stand_in(resources: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,20 +68,20 @@ def _stand_in(resources: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_ports_in_use_are_named() -> None:
     first = free_ports(4)
-    plan = Plan(count=4, workers=1, first_port=first)
+    plan = Plan(node_count=4, worker_count=1, first_port=first)
     resource_limits.check_ports(plan)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", first + 2))
-        with pytest.raises(LimitError, match=rf"^port {first + 2} of 127\.0\.0\.1: in use"):
+        with pytest.raises(ResourceLimitError, match=rf"^port {first + 2} of 127\.0\.0\.1: in use"):
             resource_limits.check_ports(plan)
 
 
 def test_an_address_of_another_machine() -> None:
-    with pytest.raises(LimitError, match=r"can't listen on 192\.0\.2\.1"):
-        resource_limits.check_ports(Plan(count=4, workers=1, host="192.0.2.1"))
-    assert not resource_limits.is_local("192.0.2.1")
-    assert resource_limits.is_local("127.0.0.1")
+    with pytest.raises(ResourceLimitError, match=r"can't listen on 192\.0\.2\.1"):
+        resource_limits.check_ports(Plan(node_count=4, worker_count=1, host="192.0.2.1"))
+    assert not resource_limits.is_local_address("192.0.2.1")
+    assert resource_limits.is_local_address("127.0.0.1")
 
 
 def test_processors() -> None:
-    assert resource_limits.processors() >= 1
+    assert resource_limits.cpu_count() >= 1

@@ -29,14 +29,14 @@ from kademlua.core.values.records import SignedRecord
 from kademlua.core.wire import packets, replies, requests
 from kademlua.crypto import signing
 from kademlua.simulation.clock.loop import virtual_now
-from kademlua.storage.lmdb_store import DiskStore
-from kademlua.values.admission import Keeping
-from tests.support.peers import Peer
+from kademlua.storage.lmdb_store import LmdbStore
+from kademlua.values.admission import AdmissionPolicy
+from tests.support.peers import ScriptedPeer
 from tests.support.world import World
 
 SIGNER = SigningKey(bytes(range(32)))
 KEY = records.signed_key(SIGNER.public_key, b"")
-TAKEN = replies.STORED
+TAKEN = replies.STORE_OK
 
 
 def signed(
@@ -52,10 +52,10 @@ def forged(seq: int) -> SignedRecord:
     return SignedRecord(SIGNER.public_key, b"", seq, None, signature, b"4:evil")
 
 
-def store(peer: Peer, node: Node, encoded: bytes, key: bytes = KEY, **how: Any) -> str:
+def store(peer: ScriptedPeer, node: Node, encoded: bytes, key: bytes = KEY, **how: Any) -> str:
     """Have a peer store; the reason of a refusal, or nothing."""
-    args = requests.args_store(key, encoded, False, how.pop("ttl", 3600), **how)
-    answer = peer.ask(node.contact.endpoint, packets.encode_call(b"store", args, False))
+    args = requests.encode_store_args(key, encoded, False, how.pop("ttl", 3600), **how)
+    answer = peer.call(node.contact.endpoint, packets.encode_request_payload(b"store", args, False))
     return "" if answer.payload == TAKEN else answer.payload.partition(b":")[2][:-1].decode()
 
 
@@ -77,7 +77,7 @@ def test_a_stale_record(world: World, seq: int) -> None:
     assert store(world.peer(), node, signed(seq, b"other").encoded) == "stale record"
     assert store(peer, node, signed(seq, b"other").encoded) == "stale record"
     assert kept(node) == [signed(5).encoded]
-    assert node.stats()["refused"] == {"stale record": 2}
+    assert node.stats()["refused_stores"] == {"stale record": 2}
 
 
 @pytest.mark.parametrize(
@@ -132,21 +132,21 @@ def test_after_its_end_the_key_is_free_again(world: World) -> None:
 
 def test_compare_and_swap(world: World) -> None:
     node, peer = world.alice, world.peer()
-    assert store(peer, node, signed(3).encoded, swaps=99) == ""  # there is nothing to compare
+    assert store(peer, node, signed(3).encoded, cas=99) == ""  # there is nothing to compare
     refused = "not the sequence number to be replaced"
-    assert store(peer, node, signed(5).encoded, swaps=2) == refused
-    assert store(peer, node, signed(5).encoded, swaps=4) == refused
-    assert store(peer, node, signed(5).encoded, swaps=3) == ""
+    assert store(peer, node, signed(5).encoded, cas=2) == refused
+    assert store(peer, node, signed(5).encoded, cas=4) == refused
+    assert store(peer, node, signed(5).encoded, cas=3) == ""
     # A store is sent once more when the answer is late.
-    assert store(peer, node, signed(5).encoded, swaps=3) == ""
+    assert store(peer, node, signed(5).encoded, cas=3) == ""
     assert kept(node) == [signed(5).encoded]
 
 
 @pytest.mark.parametrize("swaps", [b"3:cas1:x", b"3:casle"])
 def test_a_swap_of_no_number(world: World, swaps: bytes) -> None:
     args = b"20:%b%bi0e0:i9ed%be" % (KEY, signed(1).encoded, swaps)
-    call = packets.encode_call(b"store", args, False)
-    assert world.peer().ask(world.alice.contact.endpoint, call).call == packets.RPC_RAISED
+    call = packets.encode_request_payload(b"store", args, False)
+    assert world.peer().call(world.alice.contact.endpoint, call).packet_type == packets.RPC_RAISED
 
 
 def test_an_end_that_is_signed(world: World) -> None:
@@ -167,10 +167,10 @@ def test_who_brings_it_again_makes_it_last_and_nobody_ends_it_sooner(world: Worl
     store(two, node, signed(1).encoded, ttl=1)
     store(one, node, signed(1).encoded, ttl=1)
     [(_, second)] = node.datastore.entries(KEY)
-    assert second.expires == first.expires
+    assert second.expires_at == first.expires_at
     store(two, node, signed(1).encoded, ttl=500)
     [(still, third)] = node.datastore.entries(KEY)
-    assert third.expires - third.given == pytest.approx(500)
+    assert third.expires_at - third.received_at == pytest.approx(500)
     assert (owner, still) == (one.contact, one.contact)
 
 
@@ -195,11 +195,13 @@ def test_anybody_may_hand_it_on(world: World) -> None:
 def test_whoever_brought_it_cannot_take_it_away(world: World) -> None:
     """Nor keep others from handing it on."""
     node, peer, another = world.alice, world.peer(), world.peer()
-    remove = packets.encode_call(b"remove", requests.args_remove(KEY, 3600), False)
-    assert peer.ask(node.contact.endpoint, remove).payload == replies.NOTHING_THERE
+    remove = packets.encode_request_payload(
+        b"remove", requests.encode_remove_args(KEY, 3600), False
+    )
+    assert peer.call(node.contact.endpoint, remove).payload == replies.REMOVE_NOT_FOUND
     assert store(another, node, b"5:plain", owner=peer.contact) == "removed by its owner"
     assert store(another, node, signed(1).encoded, owner=peer.contact) == ""
-    assert peer.ask(node.contact.endpoint, remove).payload == replies.NOTHING_THERE
+    assert peer.call(node.contact.endpoint, remove).payload == replies.REMOVE_NOT_FOUND
     assert kept(node) == [signed(1).encoded]
     assert store(another, node, signed(2).encoded, owner=peer.contact) == ""
 
@@ -208,12 +210,12 @@ def test_it_is_kept_on_disk_as_any_value(world: World, tmp_path: Path) -> None:
     """A store that outlives its process knows the record again, and holds to it."""
     record = signed(5, b"v" * 100, expires=5_000)
 
-    def opened() -> tuple[DiskStore, Callable[[bytes], None]]:
-        times = {"clock": virtual_now, "wall": virtual_now}
-        disk = DiskStore(tmp_path / "values", Params(), in_background=False, **times)
+    def opened() -> tuple[LmdbStore, Callable[[bytes], None]]:
+        times = {"clock": virtual_now, "wall_clock": virtual_now}
+        disk = LmdbStore(tmp_path / "values", Params(), in_background=False, **times)
         node = world.node(store=disk)
-        put = partial(Keeping(node._context).put, KEY, node.contact)
-        return disk, lambda encoded: put(encoded, now=world.now, expires=9_000)
+        put = partial(AdmissionPolicy(node._context).admit, KEY, node.contact)
+        return disk, lambda encoded: put(encoded, now=world.now, expires_at=9_000)
 
     disk, put = opened()
     put(b"4:junk")
@@ -226,7 +228,7 @@ def test_it_is_kept_on_disk_as_any_value(world: World, tmp_path: Path) -> None:
         put(b"5:plain")
     [(_, entry)] = disk.entries(KEY)
     assert entry.encoded == record.encoded
-    assert entry.expires == pytest.approx(5_000)
+    assert entry.expires_at == pytest.approx(5_000)
     disk.close()
 
 
@@ -246,8 +248,8 @@ _BROUGHT = st.lists(
 def test_whatever_comes_the_newest_genuine_one_is_kept(
     brought: list[tuple[str, int, int, bool]],
 ) -> None:
-    node = Node(port=1, clock=lambda: 0.0, wall=lambda: 0.0)
-    keeping = Keeping(node._context)
+    node = Node(port=1, clock=lambda: 0.0, wall_clock=lambda: 0.0)
+    keeping = AdmissionPolicy(node._context)
     newest = -1
     for kind, seq, number, is_direct in brought:
         encoded = {
@@ -259,7 +261,7 @@ def test_whatever_comes_the_newest_genuine_one_is_kept(
         }[kind]
         owner = Contact("192.0.2.1", number, bytes([number]) * 20)
         try:
-            keeping.put(KEY, owner, encoded, now=0, expires=9, is_direct=is_direct)
+            keeping.admit(KEY, owner, encoded, now=0, expires_at=9, from_owner=is_direct)
         except (StoreRefused, RecordRefused):
             assert kind != "plain" or newest >= 0
             assert kind != "genuine" or seq < newest

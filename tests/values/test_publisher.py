@@ -31,7 +31,7 @@ class Saved:
     def remove(self, key: bytes) -> bool:
         return self.rows.pop(key, None) is not None
 
-    def kept(self, callback: Callable[[str | None], None]) -> None:
+    def when_durable(self, callback: Callable[[str | None], None]) -> None:
         gevent.spawn_later(0.1, callback, self.fails or None)
 
 
@@ -54,9 +54,9 @@ def test_it_is_stored_again_after_half_of_its_time(world: World) -> None:
     gevent.sleep(2 * TICK)
     nodes[0].publish(KEY, b"v", ttl=1000)
     gevent.sleep(400 - TICK)
-    assert nodes[0].stats()["calls"]["store"] == 1
+    assert nodes[0].stats()["calls_by_rpc"]["store"] == 1
     gevent.sleep(100 + 2 * TICK)
-    assert nodes[0].stats()["calls"]["store"] == 2
+    assert nodes[0].stats()["calls_by_rpc"]["store"] == 2
 
 
 @pytest.mark.parametrize("ttl", [2, 7, 30])
@@ -146,32 +146,42 @@ def test_replication_does_not_bring_it_back(world: World) -> None:
 
 def test_nobody_removes_the_value_of_another(world: World) -> None:
     node, owner, thief = world.alice, world.peer(), world.peer()
-    store = packets.encode_call(b"store", requests.args_store(KEY, b"1:v", False, 60), False)
-    remove = packets.encode_call(b"remove", requests.args_remove(KEY, 60), False)
-    owner.ask(node.contact.endpoint, store)
-    assert thief.ask(node.contact.endpoint, remove).payload == replies.NOTHING_THERE
+    store = packets.encode_request_payload(
+        b"store", requests.encode_store_args(KEY, b"1:v", False, 60), False
+    )
+    remove = packets.encode_request_payload(b"remove", requests.encode_remove_args(KEY, 60), False)
+    owner.call(node.contact.endpoint, store)
+    assert thief.call(node.contact.endpoint, remove).payload == replies.REMOVE_NOT_FOUND
     assert node.datastore.entries(KEY)
-    assert owner.ask(node.contact.endpoint, remove).payload == replies.TAKEN_AWAY
+    assert owner.call(node.contact.endpoint, remove).payload == replies.REMOVE_OK
     assert not node.datastore.entries(KEY)
-    handed_on = requests.args_store(KEY, b"1:v", False, 60, owner.contact)
-    answer = thief.ask(node.contact.endpoint, packets.encode_call(b"store", handed_on, False))
-    assert replies.read_store(packets.decode_values(answer.payload)) == replies.REMOVED
+    handed_on = requests.encode_store_args(KEY, b"1:v", False, 60, owner.contact)
+    answer = thief.call(
+        node.contact.endpoint, packets.encode_request_payload(b"store", handed_on, False)
+    )
+    assert (
+        replies.decode_store_reply(packets.decode_values(answer.payload)) == replies.REASON_REMOVED
+    )
     gevent.sleep(61)  # the tombstone ends with the value
-    answer = thief.ask(node.contact.endpoint, packets.encode_call(b"store", handed_on, False))
-    assert answer.payload == replies.STORED
+    answer = thief.call(
+        node.contact.endpoint, packets.encode_request_payload(b"store", handed_on, False)
+    )
+    assert answer.payload == replies.STORE_OK
 
 
 @pytest.mark.parametrize("args", [b"", b"i1e", b"20:" + KEY + b"i-1e", b"20:" + KEY + b"1:x"])
 def test_a_remove_that_makes_no_sense_raises(world: World, args: bytes) -> None:
-    request = packets.encode_call(b"remove", args, False)
-    assert world.peer().ask(world.alice.contact.endpoint, request).call == packets.RPC_RAISED
+    request = packets.encode_request_payload(b"remove", args, False)
+    assert (
+        world.peer().call(world.alice.contact.endpoint, request).packet_type == packets.RPC_RAISED
+    )
 
 
 def test_a_liar_alone_takes_nothing_away(world: World) -> None:
     """One who says that the owner removed the value is believed only with most of the others."""
     nodes = world.network(6, params=FEW)
     liar = world.peer(KEY[:19] + b"x")
-    removed = replies.refused_reply(replies.REMOVED)
+    removed = replies.encode_refused_reply(replies.REASON_REMOVED)
     liar.serve(
         lambda request: (
             removed

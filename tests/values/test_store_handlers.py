@@ -5,27 +5,27 @@ import pytest
 
 from kademlua import Contact, Params, sha1
 from kademlua.core.wire import packets, replies, requests
-from tests.support.peers import Peer
+from tests.support.peers import ScriptedPeer
 from tests.support.world import World
 
 KEY = sha1("key")
 OTHER = Contact("192.0.2.9", 4000, b"o" * 20)
-TAKEN = replies.STORED
+TAKEN = replies.STORE_OK
 
 
-def store(peer: Peer, node: object, args: bytes) -> bytes:
+def store(peer: ScriptedPeer, node: object, args: bytes) -> bytes:
     """Have a peer store; the payload of the answer, or its call where that is an error."""
-    answer = peer.ask(node.contact.endpoint, packets.encode_call(b"store", args, False))  # type: ignore[attr-defined]
-    return answer.payload or b"%d" % answer.call
+    answer = peer.call(node.contact.endpoint, packets.encode_request_payload(b"store", args, False))  # type: ignore[attr-defined]
+    return answer.payload or b"%d" % answer.packet_type
 
 
 def test_a_value_lives_as_long_as_its_owner_says(world: World) -> None:
     node, peer = world.alice, world.peer()
-    assert store(peer, node, requests.args_store(KEY, b"1:v", False, 30)) == TAKEN
+    assert store(peer, node, requests.encode_store_args(KEY, b"1:v", False, 30)) == TAKEN
     [(owner, entry)] = node.datastore.entries(KEY)
     assert owner == peer.contact
-    assert entry.is_direct
-    assert entry.expires - entry.given == pytest.approx(30)
+    assert entry.from_owner
+    assert entry.expires_at - entry.received_at == pytest.approx(30)
     gevent.sleep(29)
     assert node.find_value(KEY)
     gevent.sleep(1)
@@ -38,14 +38,14 @@ def test_who_says_nothing_gets_the_default(world: World, args: bytes) -> None:
     node, peer = world.node(params=Params(ttl=77)), world.peer()
     assert store(peer, node, b"20:" + KEY + b"1:v" + args) == TAKEN
     [(_, entry)] = node.datastore.entries(KEY)
-    assert entry.expires - entry.given == pytest.approx(77)
+    assert entry.expires_at - entry.received_at == pytest.approx(77)
 
 
 def test_a_time_to_live_is_cut(world: World) -> None:
     node, peer = world.node(params=Params(max_ttl=100)), world.peer()
-    store(peer, node, requests.args_store(KEY, b"1:v", False, 10**12))
+    store(peer, node, requests.encode_store_args(KEY, b"1:v", False, 10**12))
     [(_, entry)] = node.datastore.entries(KEY)
-    assert entry.expires - entry.given == pytest.approx(100)
+    assert entry.expires_at - entry.received_at == pytest.approx(100)
 
 
 @pytest.mark.parametrize(
@@ -59,29 +59,33 @@ def test_what_makes_no_sense_raises(world: World, args: bytes) -> None:
 
 def test_what_is_handed_on_stays_its_owners(world: World) -> None:
     node, peer, another = world.alice, world.peer(), world.peer()
-    store(peer, node, requests.args_store(KEY, b"1:v", False, 30, OTHER))
-    store(another, node, requests.args_store(KEY, b"1:v", False, 40, OTHER))
+    store(peer, node, requests.encode_store_args(KEY, b"1:v", False, 30, OTHER))
+    store(another, node, requests.encode_store_args(KEY, b"1:v", False, 40, OTHER))
     [(owner, entry)] = node.datastore.entries(KEY)
     assert owner == OTHER
-    assert not entry.is_direct
-    assert entry.expires - entry.given == pytest.approx(40)
+    assert not entry.from_owner
+    assert entry.expires_at - entry.received_at == pytest.approx(40)
 
 
 def test_what_is_handed_on_replaces_nothing_that_its_owner_stored(world: World) -> None:
     node, owner, peer = world.alice, world.peer(), world.peer()
-    store(owner, node, requests.args_store(KEY, b"3:new", False, 30))
+    store(owner, node, requests.encode_store_args(KEY, b"3:new", False, 30))
     [(_, before)] = node.datastore.entries(KEY)
     gevent.sleep(10)
-    args = requests.args_store(KEY, b"3:old", False, 3000, owner.contact)
+    args = requests.encode_store_args(KEY, b"3:old", False, 3000, owner.contact)
     assert store(peer, node, args) == TAKEN
     [(_, after)] = node.datastore.entries(KEY)
-    assert (after.encoded, after.expires, after.is_direct) == (b"3:new", before.expires, True)
-    assert after.given > before.given
+    assert (after.encoded, after.expires_at, after.from_owner) == (
+        b"3:new",
+        before.expires_at,
+        True,
+    )
+    assert after.received_at > before.received_at
     # The other way round the owner's word counts.
-    store(owner, node, requests.args_store(KEY, b"5:newer", False, 5))
+    store(owner, node, requests.encode_store_args(KEY, b"5:newer", False, 5))
     [(_, last)] = node.datastore.entries(KEY)
     assert last.encoded == b"5:newer"
-    assert last.expires - last.given == pytest.approx(5)
+    assert last.expires_at - last.received_at == pytest.approx(5)
 
 
 def test_the_owner_says_how_long(world: World) -> None:

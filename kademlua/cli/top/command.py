@@ -14,16 +14,16 @@ from types import FrameType
 
 import click
 
-from kademlua.cli.connect import through_daemon
-from kademlua.cli.top.model import Figures, Sampler
+from kademlua.cli.connect import daemon_options
+from kademlua.cli.top.model import Sampler, TopModel
 from kademlua.cli.top.screen import Screen
-from kademlua.cli.top.view import painted, view
+from kademlua.cli.top.view import build_rows, render
 from kademlua.control.client import ControlClient
 
-_PATIENCE = 10.0
+_REPLY_TIMEOUT = 10.0
 """Seconds for an answer of the node."""
-_END_KEYS = {"q", "Q", "\x04"}
-_WIDTH = 80
+_QUIT_KEYS = {"q", "Q", "\x04"}
+_DEFAULT_WIDTH = 80
 """Of a view that is no terminal's."""
 
 
@@ -42,7 +42,7 @@ _WIDTH = 80
     metavar="N",
     help="End after N views.  [default: 1 where the output is no terminal, else at q]",
 )
-@through_daemon(always=True)
+@daemon_options(required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, a line for each view, until ^C.")
 def top(interval: float, count: int | None, socket: Path, as_json: bool) -> None:
     """Show what a running node does, by default the one on port 8001: traffic, calls by RPC and
@@ -57,43 +57,43 @@ def top(interval: float, count: int | None, socket: Path, as_json: bool) -> None
         kademlua top --data /var/lib/kademlua --interval 5
         kademlua top --json | jq .packets.in
     """
-    with _ended_by_signals(), ControlClient(socket, patience=_PATIENCE) as node:
-        sampler = Sampler(node.do)
+    with _exit_on_signals(), ControlClient(socket, timeout=_REPLY_TIMEOUT) as node:
+        sampler = Sampler(node.call)
         if as_json:
-            for figures in _looks(sampler, interval, count):
-                click.echo(json.dumps(figures))
+            for model in _samples(sampler, interval, count):
+                click.echo(json.dumps(model))
                 sys.stdout.flush()
-        elif Screen.is_possible():
+        elif Screen.is_supported():
             with Screen() as screen:
                 _draw(screen, sampler, interval, count)
         else:
-            for figures in _looks(sampler, interval, count or 1):
-                rows = view(figures, _WIDTH)
-                click.echo("\n".join(painted(rows, 10 * _WIDTH, len(rows), bold=False)))
+            for model in _samples(sampler, interval, count or 1):
+                rows = build_rows(model, _DEFAULT_WIDTH)
+                click.echo("\n".join(render(rows, 10 * _DEFAULT_WIDTH, len(rows), bold=False)))
 
 
-def _looks(sampler: Sampler, interval: float, count: int | None) -> Iterator[Figures]:
+def _samples(sampler: Sampler, interval: float, count: int | None) -> Iterator[TopModel]:
     """The figures of one interval after the other."""
-    sampler.look()
+    sampler.sample()
     for _ in itertools.count() if count is None else range(count):
         time.sleep(interval)
-        yield sampler.look()
+        yield sampler.sample()
 
 
 def _draw(screen: Screen, sampler: Sampler, interval: float, count: int | None) -> None:
     """Draw until a key says that it is enough; anew when the window has another size."""
     for _ in itertools.count() if count is None else range(count):
-        figures = sampler.look()
-        until = time.monotonic() + interval
-        while (left := until - time.monotonic()) > 0:
+        model = sampler.sample()
+        deadline = time.monotonic() + interval
+        while (remaining := deadline - time.monotonic()) > 0:
             width, height = screen.size
-            screen.draw(painted(view(figures, width), width, height))
-            if _END_KEYS & set(screen.wait(left)):
+            screen.draw(render(build_rows(model, width), width, height))
+            if _QUIT_KEYS & set(screen.wait(remaining)):
                 return
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def _exit_on_signals() -> Iterator[None]:
     """Let ^C end the process well, and other signals with their status, but tidied up.
 
     By SystemExit: gevent's hub shows a traceback of KeyboardInterrupt.
@@ -103,10 +103,10 @@ def _ended_by_signals() -> Iterator[None]:
         sys.exit(0 if number == signal.SIGINT else 128 + number)
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    heard = [each for each in numbers if signal.getsignal(each) is not signal.SIG_IGN]
-    former = {number: signal.signal(number, end) for number in heard}
+    handled = [each for each in numbers if signal.getsignal(each) is not signal.SIG_IGN]
+    previous_handlers = {number: signal.signal(number, end) for number in handled}
     try:
         yield
     finally:
-        for number, handler in former.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)

@@ -12,12 +12,12 @@ from typing import Any
 _WINDOW = 60.0
 """Seconds of which the latencies are: those of one second would be of too few calls."""
 
-Figures = dict[str, Any]
-"""See ``figures``."""
+TopModel = dict[str, Any]
+"""See ``build_model``."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class NodeSample:
     """What the operations of the same names said of a node at one time."""
 
     node: dict[str, Any]
@@ -31,48 +31,48 @@ class Sample:
         return float(self.stats["seconds"])
 
 
-def sample(ask: Callable[[str], dict[str, Any]]) -> Sample:
-    """Ask a node; raises what ``ask`` does."""
-    contacts = ask("contacts")["contacts"]
-    return Sample(ask("node"), ask("stats"), contacts, ask("timings"))
+def take_sample(call: Callable[[str], dict[str, Any]]) -> NodeSample:
+    """Ask a node; raises what ``call`` does."""
+    contacts = call("contacts")["contacts"]
+    return NodeSample(call("node"), call("stats"), contacts, call("timings"))
 
 
 class Sampler:
     """Looks at a node again and again."""
 
-    def __init__(self, ask: Callable[[str], dict[str, Any]]) -> None:
-        self._ask = ask
-        self._samples: deque[Sample] = deque()
+    def __init__(self, call: Callable[[str], dict[str, Any]]) -> None:
+        self._call = call
+        self._samples: deque[NodeSample] = deque()
 
-    def look(self) -> Figures:
+    def sample(self) -> TopModel:
         """The figures since the last look; the first time, those since the node began."""
-        now = sample(self._ask)
-        before = self._samples[-1] if self._samples else None
+        now = take_sample(self._call)
+        previous = self._samples[-1] if self._samples else None
         self._samples.append(now)
         while len(self._samples) > 2 and now.seconds - self._samples[0].seconds > _WINDOW:
             self._samples.popleft()
-        return figures(before, now, self._samples[0])
+        return build_model(previous, now, self._samples[0])
 
 
-def figures(before: Sample | None, now: Sample, first: Sample) -> Figures:
-    """What a node did between two looks, or since it began where ``before`` is None, as JSON.
+def build_model(previous: NodeSample | None, now: NodeSample, first: NodeSample) -> TopModel:
+    """What a node did between two looks, or since it began where ``previous`` is None, as JSON.
 
     Rates (``…_rate`` and what stands under ``packets`` and ``bytes``) are per second, over
     ``over`` seconds; latencies, in seconds, are those since ``first``, ``window`` seconds ago,
     null where there was none.
     """
     stats = now.stats
-    over = now.seconds - (before.seconds if before is not None else 0.0)
+    elapsed = now.seconds - (previous.seconds if previous is not None else 0.0)
 
     def rates(name: str) -> dict[str, float]:
-        old = before.stats[name] if before is not None else {}
-        return {key: _rate(count - old.get(key, 0), over) for key, count in stats[name].items()}
+        old = previous.stats[name] if previous is not None else {}
+        return {key: _rate(count - old.get(key, 0), elapsed) for key, count in stats[name].items()}
 
     def rate(name: str) -> float:
-        old = before.stats[name] if before is not None else 0
-        return _rate(stats[name] - old, over)
+        old = previous.stats[name] if previous is not None else 0
+        return _rate(stats[name] - old, elapsed)
 
-    def counted(name: str) -> dict[str, dict[str, float]]:
+    def rates_and_totals(name: str) -> dict[str, dict[str, float]]:
         changed = rates(name)
         return {
             key: {"rate": changed[key], "total": total}
@@ -82,7 +82,7 @@ def figures(before: Sample | None, now: Sample, first: Sample) -> Figures:
     return {
         "node": now.node,
         "seconds": now.seconds,
-        "over": round(over, 3),
+        "over": round(elapsed, 3),
         "window": round(now.seconds - first.seconds, 3),
         "packets": {"in": rate("packets_in"), "out": rate("packets_out")},
         "bytes": {"in": rate("bytes_in"), "out": rate("bytes_out")},
@@ -90,32 +90,34 @@ def figures(before: Sample | None, now: Sample, first: Sample) -> Figures:
         "values": stats["values"],
         "network_size": stats["network_size"],
         "calls_in_flight": stats["calls_in_flight"],
-        "handed_on_rate": rate("handed_on"),
-        "let_go_rate": rate("let_go"),
-        "rpcs": _rpcs(rates, _since(first, now, "round_trips")),
-        "lookups": _lookups(_since(first, now, "lookups"), _since(first, now, "queries")),
-        "caused": counted("caused"),
-        "dropped": counted("dropped"),
-        "throttled": counted("throttled"),
-        "held": counted("held"),
-        "refused": counted("refused"),
+        "replicated_rate": rate("replicated"),
+        "released_rate": rate("released"),
+        "rpcs": _rpcs(rates, _histograms_since(first, now, "round_trips")),
+        "lookups": _lookups(
+            _histograms_since(first, now, "lookups"), _histograms_since(first, now, "queries")
+        ),
+        "calls_by_purpose": rates_and_totals("calls_by_purpose"),
+        "dropped": rates_and_totals("dropped"),
+        "rate_limited": rates_and_totals("rate_limited"),
+        "deferred": rates_and_totals("deferred"),
+        "refused_stores": rates_and_totals("refused_stores"),
         "buckets": _buckets(now.contacts),
     }
 
 
-def quantile(histogram: Mapping[str, Any], part: float) -> float | None:
+def quantile(histogram: Mapping[str, Any], q: float) -> float | None:
     """Under which value a part of what was counted is, as near as the buckets tell: even spread
     is taken for granted in each; the last bound where it is over that. None where there is
     nothing."""
     counts = histogram["counts"]
     bounds = [0.0, *histogram["bounds"]]
-    wanted = part * sum(counts)
-    for place, upto in enumerate(accumulate(counts)):
-        if counts[place] and upto >= wanted:
+    target = q * sum(counts)
+    for place, cumulative in enumerate(accumulate(counts)):
+        if counts[place] and cumulative >= target:
             if place == len(bounds) - 1:
                 break
             low, high = bounds[place], bounds[place + 1]
-            return float(high - (high - low) * (upto - wanted) / counts[place])
+            return float(high - (high - low) * (cumulative - target) / counts[place])
     return float(bounds[-1]) if any(counts) else None
 
 
@@ -123,7 +125,7 @@ def _rate(count: float, seconds: float) -> float:
     return round(count / seconds, 3) if seconds > 0 else 0.0
 
 
-def _since(first: Sample, now: Sample, name: str) -> dict[str, dict[str, Any]]:
+def _histograms_since(first: NodeSample, now: NodeSample, name: str) -> dict[str, dict[str, Any]]:
     """The histograms of what came after ``first``."""
     found = {}
     for key, histogram in now.timings[name].items():
@@ -149,11 +151,11 @@ def _rpcs(
     rates: Callable[[str], dict[str, float]], round_trips: dict[str, dict[str, Any]]
 ) -> dict[str, dict[str, float | None]]:
     columns = {
-        "served_rate": rates("requests"),
-        "errors_rate": rates("errors_by"),
-        "called_rate": rates("calls"),
-        "timeout_rate": rates("timed_out"),
-        "failed_rate": rates("failed_by"),
+        "served_rate": rates("requests_by_rpc"),
+        "errors_rate": rates("errors_out_by_rpc"),
+        "called_rate": rates("calls_by_rpc"),
+        "timeout_rate": rates("timeouts_by_rpc"),
+        "failed_rate": rates("failures_by_rpc"),
     }
     names = sorted({name for column in columns.values() for name in column})
     found: dict[str, dict[str, float | None]] = {}

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from types import FrameType, TracebackType
 from typing import Any
 
-_SLICE = 0.1
+_RESIZE_POLL_SECONDS = 0.1
 """Seconds after which it is seen that the window has another size."""
-_BEGIN = "\x1b[?1049h\x1b[?25l"
+_ENTER_SEQUENCE = "\x1b[?1049h\x1b[?25l"
 """The other screen, which leaves the first one as it is; no cursor."""
-_END = "\x1b[?25h\x1b[?1049l"
+_LEAVE_SEQUENCE = "\x1b[?25h\x1b[?1049l"
 
 
 class Screen:
@@ -25,20 +25,20 @@ class Screen:
     standard input, if that is a terminal, too. ^Z stops the process as ever."""
 
     def __init__(self) -> None:
-        self._out = sys.stdout.fileno()
-        self._keys = sys.stdin.fileno()
-        self._former: list[Any] | None = None
-        self._handler: Any = None
-        self._drawn_at: tuple[int, int] | None = None
+        self._output_fd = sys.stdout.fileno()
+        self._input_fd = sys.stdin.fileno()
+        self._saved_attributes: list[Any] | None = None
+        self._previous_handler: Any = None
+        self._drawn_size: tuple[int, int] | None = None
 
     @staticmethod
-    def is_possible() -> bool:
+    def is_supported() -> bool:
         """Whether the standard output is a terminal that can be drawn on."""
         return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
     def __enter__(self) -> Screen:
-        self._begin()
-        self._handler = signal.signal(signal.SIGTSTP, self._stop)
+        self._enter()
+        self._previous_handler = signal.signal(signal.SIGTSTP, self._handle_stop)
         return self
 
     def __exit__(
@@ -47,57 +47,57 @@ class Screen:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        signal.signal(signal.SIGTSTP, self._handler)
-        self._end()
+        signal.signal(signal.SIGTSTP, self._previous_handler)
+        self._leave()
 
     @property
     def size(self) -> tuple[int, int]:
         """Columns and lines, as they are now."""
-        columns, lines = os.get_terminal_size(self._out)
+        columns, lines = os.get_terminal_size(self._output_fd)
         return columns or 80, lines or 24
 
     def draw(self, lines: Sequence[str]) -> None:
         """Show these lines, which have to fit, and nothing else."""
-        self._drawn_at = self.size
+        self._drawn_size = self.size
         # A line is cleared before it is written: after one that is full, its last character went.
-        shown = "".join(f"\x1b[{row};1H\x1b[2K{line}" for row, line in enumerate(lines, 1))
-        rest = f"\x1b[{len(lines) + 1};1H\x1b[J" if len(lines) < self._drawn_at[1] else ""
-        self._write(shown + rest)
+        text = "".join(f"\x1b[{row};1H\x1b[2K{line}" for row, line in enumerate(lines, 1))
+        clear_below = f"\x1b[{len(lines) + 1};1H\x1b[J" if len(lines) < self._drawn_size[1] else ""
+        self._write(text + clear_below)
 
     def wait(self, seconds: float) -> str:
         """The keys that are typed; nothing where none is in this time, or the picture no longer
         fits. ^D where there is no terminal any more."""
-        until = time.monotonic() + seconds
-        keys = [self._keys] if self._former is not None else []
-        while (left := until - time.monotonic()) > 0 and self._drawn_at == self.size:
-            if select.select(keys, [], [], min(left, _SLICE))[0]:
-                return os.read(self._keys, 64).decode(errors="replace") or "\x04"
+        deadline = time.monotonic() + seconds
+        keys = [self._input_fd] if self._saved_attributes is not None else []
+        while (remaining := deadline - time.monotonic()) > 0 and self._drawn_size == self.size:
+            if select.select(keys, [], [], min(remaining, _RESIZE_POLL_SECONDS))[0]:
+                return os.read(self._input_fd, 64).decode(errors="replace") or "\x04"
         return ""
 
-    def _begin(self) -> None:
-        if os.isatty(self._keys):
-            self._former = termios.tcgetattr(self._keys)
-            tty.setcbreak(self._keys)
-        self._write(_BEGIN)
+    def _enter(self) -> None:
+        if os.isatty(self._input_fd):
+            self._saved_attributes = termios.tcgetattr(self._input_fd)
+            tty.setcbreak(self._input_fd)
+        self._write(_ENTER_SEQUENCE)
 
-    def _end(self) -> None:
+    def _leave(self) -> None:
         try:
-            self._write(_END)
-            if self._former is not None:
-                termios.tcsetattr(self._keys, termios.TCSADRAIN, self._former)
+            self._write(_LEAVE_SEQUENCE)
+            if self._saved_attributes is not None:
+                termios.tcsetattr(self._input_fd, termios.TCSADRAIN, self._saved_attributes)
         except (OSError, termios.error):
             pass  # the terminal is gone
 
-    def _stop(self, number: int, _frame: FrameType | None) -> None:
+    def _handle_stop(self, number: int, _frame: FrameType | None) -> None:
         """^Z: give the terminal back, stop, and draw anew when it goes on."""
-        self._end()
+        self._leave()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
-        signal.signal(number, self._stop)
-        self._begin()
-        self._drawn_at = None
+        signal.signal(number, self._handle_stop)
+        self._enter()
+        self._drawn_size = None
 
     def _write(self, text: str) -> None:
         data = text.encode(errors="replace")
         while data:
-            data = data[os.write(self._out, data) :]
+            data = data[os.write(self._output_fd, data) :]

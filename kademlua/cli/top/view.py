@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from kademlua.cli.top.model import Figures
+from kademlua.cli.top.model import TopModel
 from kademlua.core.contact import format_endpoint
-from kademlua.terminal.text import printable
+from kademlua.terminal.text import escape_unprintable
 
-_WIDE = 76
+_TWO_COLUMN_WIDTH = 76
 """Columns from which on the table stands beside the rest."""
-_LEFT = 38
-_BAR = 10
+_LEFT_WIDTH = 38
+_BAR_WIDTH = 10
 
 Row = list[str]
 """What stands beside each other in a line; a ``Heading`` stands out."""
@@ -27,19 +27,19 @@ class Heading(str):
     __slots__ = ()
 
 
-def painted(rows: Sequence[Row], width: int, height: int, *, bold: bool = True) -> list[str]:
+def render(rows: Sequence[Row], width: int, height: int, *, bold: bool = True) -> list[str]:
     """Rows as lines of at most ``width`` characters, and of them at most ``height``; the last one
     says how many more there are."""
     if len(rows) > height > 1:
-        cut = len(rows) - height + 1
-        rows = [*rows[: height - 1], [f"… {cut} more line{'s' * (cut != 1)}"]]
-    return [_painted(row, width, bold=bold) for row in rows[: max(height, 0)]]
+        hidden = len(rows) - height + 1
+        rows = [*rows[: height - 1], [f"… {hidden} more line{'s' * (hidden != 1)}"]]
+    return [_render_row(row, width, bold=bold) for row in rows[: max(height, 0)]]
 
 
-def _painted(row: Row, width: int, *, bold: bool) -> str:
+def _render_row(row: Row, width: int, *, bold: bool) -> str:
     parts = []
     for place, cell in enumerate(row):
-        text = printable(cell)[:width]
+        text = escape_unprintable(cell)[:width]
         width -= len(text)
         if place == len(row) - 1:
             text = text.rstrip()
@@ -47,121 +47,127 @@ def _painted(row: Row, width: int, *, bold: bool) -> str:
     return "".join(parts)
 
 
-def view(figures: Figures, width: int) -> list[Row]:
+def build_rows(model: TopModel, width: int) -> list[Row]:
     """The whole view, for a terminal of so many columns."""
-    left = [*_caused(figures), [""], *_counted("dropped", figures)]
-    for name in ("throttled", "held", "refused"):
-        if figures[name]:
-            left += [[""], *_counted(name, figures)]
-    table = _table(figures)
-    below = _beside(left, table) if width >= _WIDE else [*left, [""], *table]
-    return [*_head(figures), *_rpcs(figures), *_lookups(figures), [""], *below]
+    left = [*_purpose_rows(model), [""], *_counter_rows("dropped", model)]
+    for name in ("rate_limited", "deferred", "refused_stores"):
+        if model[name]:
+            left += [[""], *_counter_rows(name, model)]
+    table = _bucket_rows(model)
+    below = _side_by_side(left, table) if width >= _TWO_COLUMN_WIDTH else [*left, [""], *table]
+    return [*_header_rows(model), *_rpc_rows(model), *_lookup_rows(model), [""], *below]
 
 
-def _beside(left: list[Row], right: list[Row]) -> list[Row]:
+def _side_by_side(left: list[Row], right: list[Row]) -> list[Row]:
     rows = []
     for one, other in zip_longest(left, right):
-        padding = [] if other is None else [" " * (_LEFT + 2 - sum(map(len, one or [])))]
+        padding = [] if other is None else [" " * (_LEFT_WIDTH + 2 - sum(map(len, one or [])))]
         rows.append([*(one or []), *padding, *(other or [])])
     return rows
 
 
-def _head(figures: Figures) -> list[Row]:
-    node = figures["node"]
+def _header_rows(model: TopModel) -> list[Row]:
+    node = model["node"]
     state = "joined" if node["joined"] else "not joined"
     address = format_endpoint((node["address"], node["port"]))
-    since = f"last {figures['over']:.1f} s" if figures["window"] else "since it began"
-    handed_on, let_go = _number(figures["handed_on_rate"]), _number(figures["let_go_rate"])
+    since = f"last {model['over']:.1f} s" if model["window"] else "since it began"
+    handed_on, let_go = (
+        _format_number(model["replicated_rate"]),
+        _format_number(model["released_rate"]),
+    )
     return [
-        [Heading(f"{address}  {state}, up {_clock_text(figures['seconds'])}"), f"  {node['id']}"],
+        [Heading(f"{address}  {state}, up {_format_uptime(model['seconds'])}"), f"  {node['id']}"],
         [
-            f"about {_counted_text(figures['network_size'], 'node')},"
-            f" {_counted_text(figures['contacts'], 'contact')},"
-            f" {_counted_text(figures['calls_in_flight'], 'call')} in flight"
+            f"about {_plural(model['network_size'], 'node')},"
+            f" {_plural(model['contacts'], 'contact')},"
+            f" {_plural(model['calls_in_flight'], 'call')} in flight"
         ],
         [
-            f"{_counted_text(figures['values'], 'value')},"
+            f"{_plural(model['values'], 'value')},"
             f" {handed_on} values/s handed on, {let_go} values/s let go"
         ],
-        [f"in {_traffic(figures, 'in')}   out {_traffic(figures, 'out')}   {since}"],
+        [f"in {_traffic(model, 'in')}   out {_traffic(model, 'out')}   {since}"],
     ]
 
 
-def _traffic(figures: Figures, way: str) -> str:
-    return f"{_number(figures['packets'][way])} packets/s, {figures['bytes'][way] / 1000:,.1f} kB/s"
+def _traffic(model: TopModel, direction: str) -> str:
+    packets, kilobytes = model["packets"][direction], model["bytes"][direction] / 1000
+    return f"{_format_number(packets)} packets/s, {kilobytes:,.1f} kB/s"
 
 
-def _rpcs(figures: Figures) -> list[Row]:
+def _rpc_rows(model: TopModel) -> list[Row]:
     titles = "".join(f"{title:>10}" for title in ("served/s", "errors/s", "called/s", "timeout/s"))
     rows: list[Row] = [[Heading(f"{'RPC':12}{titles}{'failed/s':>10}{'p50':>9}{'p99':>9}")]]
     columns = ("served_rate", "errors_rate", "called_rate", "timeout_rate", "failed_rate")
-    for name, rpc in figures["rpcs"].items():
-        rates = "".join(f"{_number(rpc[column]):>10}" for column in columns)
-        rows.append([f"{name:11.11} {rates}{_latencies(rpc)}"])
+    for name, rpc in model["rpcs"].items():
+        rates = "".join(f"{_format_number(rpc[column]):>10}" for column in columns)
+        rows.append([f"{name:11.11} {rates}{_latency_cells(rpc)}"])
     return rows
 
 
-def _lookups(figures: Figures) -> list[Row]:
-    if not figures["lookups"]:
+def _lookup_rows(model: TopModel) -> list[Row]:
+    if not model["lookups"]:
         return []
-    count = f"in {figures['window']:.0f} s"
+    count = f"in {model['window']:.0f} s"
     rows: list[Row] = [[Heading(f"{'lookups by':12}{count:>10}{'queries':>10}")]]
-    for name, lookup in figures["lookups"].items():
+    for name, lookup in model["lookups"].items():
         queries = "-" if lookup["queries"] is None else f"{lookup['queries']:.1f}"
-        row = f"{name:11.11} {_number(lookup['count']):>10}{queries:>10}"
-        rows.append([f"{row:62}{_latencies(lookup)}"])
+        row = f"{name:11.11} {_format_number(lookup['count']):>10}{queries:>10}"
+        rows.append([f"{row:62}{_latency_cells(lookup)}"])
     return rows
 
 
-def _latencies(of: dict[str, Any]) -> str:
-    return f"{_time(of['p50']):>9}{_time(of['p99']):>9}"
+def _latency_cells(percentiles: dict[str, Any]) -> str:
+    return f"{_format_seconds(percentiles['p50']):>9}{_format_seconds(percentiles['p99']):>9}"
 
 
-_CAUSES = (
+_PURPOSE_GROUPS = (
     ("find_node", "find_value", "store", "remove", "call"),
-    ("publish", "replicate", "mend", "leave"),
-    ("join", "settle", "refresh", "probe", "reach"),
+    ("publish", "replicate", "read_repair", "leave"),
+    ("join", "maintain", "refresh", "probe", "reach"),
 )
 """What the program asks for, what keeps values, what keeps the routing table."""
 
 
-def _caused(figures: Figures) -> list[Row]:
-    caused = figures["caused"]
-    known = [name for group in _CAUSES for name in group]
+def _purpose_rows(model: TopModel) -> list[Row]:
+    by_purpose = model["calls_by_purpose"]
+    known = [name for group in _PURPOSE_GROUPS for name in group]
     names = [
-        *(each for each in known if each in caused),
-        *(each for each in caused if each not in known),
+        *(each for each in known if each in by_purpose),
+        *(each for each in by_purpose if each not in known),
     ]
-    return [_titles("calls for"), *(_row(name, caused[name]) for name in names)]
+    return [_title_row("calls for"), *(_counter_row(name, by_purpose[name]) for name in names)]
 
 
-def _counted(name: str, figures: Figures) -> list[Row]:
-    found = figures[name]
-    rows = [_row(reason, found[reason]) for reason in found]
-    return [_titles(name), *(rows or [["nothing"]])]
+def _counter_rows(name: str, model: TopModel) -> list[Row]:
+    found = model[name]
+    rows = [_counter_row(reason, found[reason]) for reason in found]
+    return [_title_row(name), *(rows or [["nothing"]])]
 
 
-def _titles(name: str) -> Row:
+def _title_row(name: str) -> Row:
     return [Heading(f"{name:20}{'/s':>8}{'total':>10}")]
 
 
-def _row(name: str, counted: dict[str, float]) -> Row:
-    return [f"{name:19.19} {_number(counted['rate']):>8}{_number(counted['total']):>10}"]
+def _counter_row(name: str, counter: dict[str, float]) -> Row:
+    return [
+        f"{name:19.19} {_format_number(counter['rate']):>8}{_format_number(counter['total']):>10}"
+    ]
 
 
-def _table(figures: Figures) -> list[Row]:
-    buckets = figures["buckets"]
-    most = max((each["contacts"] for each in buckets), default=1)
+def _bucket_rows(model: TopModel) -> list[Row]:
+    buckets = model["buckets"]
+    max_contacts = max((each["contacts"] for each in buckets), default=1)
     rows: list[Row] = [[Heading(f"{'bucket':>6}  {'contacts':14}{'heard':>8}{'trip':>9}")]]
     for each in buckets:
-        bar = "█" * max(round(_BAR * each["contacts"] / most), 1)
-        heard = "-" if each["heard_ago"] is None else f"{each['heard_ago']:.0f} s"
-        trip = _time(each["round_trip"])
-        rows.append([f"{each['bucket']:>6}  {each['contacts']:<3} {bar:10}{heard:>8}{trip:>9}"])
+        bar = "█" * max(round(_BAR_WIDTH * each["contacts"] / max_contacts), 1)
+        last_seen = "-" if each["heard_ago"] is None else f"{each['heard_ago']:.0f} s"
+        rtt = _format_seconds(each["round_trip"])
+        rows.append([f"{each['bucket']:>6}  {each['contacts']:<3} {bar:10}{last_seen:>8}{rtt:>9}"])
     return rows if buckets else [*rows, ["  nobody"]]
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     """As short as it can be: 0, 0.04, 3.2, 1,234, 56 M."""
     if value >= 10_000_000:
         return f"{value / 1_000_000:,.0f} M"
@@ -170,17 +176,17 @@ def _number(value: float) -> str:
     return f"{value:.1f}" if value >= 1 else f"{value:.2f}"
 
 
-def _time(seconds: float | None) -> str:
+def _format_seconds(seconds: float | None) -> str:
     if seconds is None:
         return "-"
     return f"{seconds:.2f} s" if seconds >= 1 else f"{1000 * seconds:.1f} ms"
 
 
-def _clock_text(seconds: float) -> str:
+def _format_uptime(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}"
 
 
-def _counted_text(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"

@@ -13,84 +13,92 @@ from functools import partial
 from kademlua.core.contact import Contact
 from kademlua.core.ids import to_int
 from kademlua.core.lookup.lookup import Lookup
-from kademlua.core.routing.diversity import CrowdLimits, Spread
+from kademlua.core.routing.diversity import DiversityLimits, IdDensity
 
 
-class Paths:
+class DisjointLookup:
     """So many lookups of one target, to be handled like a single one.
 
     The contacts that it begins with are dealt out in turn, the nearest first. It is finished
     when all lookups are.
     """
 
-    __slots__ = ("_finished", "_left", "_lookups", "_of", "_target", "done", "k")
+    __slots__ = (
+        "_claimed_by",
+        "_lookups",
+        "_on_finished",
+        "_target",
+        "_unfinished",
+        "is_finished",
+        "k",
+    )
 
     def __init__(
         self,
-        count: int,
+        path_count: int,
         target: bytes,
         *,
-        own_id: bytes,
+        local_id: bytes,
         k: int,
         alpha: int,
-        ask: Callable[[Contact], None],
-        finished: Callable[[], None],
-        is_sparing: bool = False,
-        limits: CrowdLimits | None = None,
-        spread: Spread | None = None,
-        others: Callable[[], Iterable[Contact]] | None = None,
+        query: Callable[[Contact], None],
+        on_finished: Callable[[], None],
+        saves_queries: bool = False,
+        limits: DiversityLimits | None = None,
+        density: IdDensity | None = None,
+        fallback_contacts: Callable[[], Iterable[Contact]] | None = None,
     ) -> None:
         """``alpha`` calls in flight are shared by the lookups, at least one to each; all else
         is as in ``Lookup``."""
         self.k = k
-        self.done = False
+        self.is_finished = False
         self._target = to_int(target)
-        self._finished = finished
-        self._of: dict[bytes, Lookup] = {}
+        self._on_finished = on_finished
+        self._claimed_by: dict[bytes, Lookup] = {}
         """The lookup that asked a node, by its id."""
-        self._left = count
+        self._unfinished = path_count
         self._lookups: list[Lookup] = []
-        for _ in range(count):
+        for _ in range(path_count):
             lookup = Lookup(
                 target,
-                own_id=own_id,
+                local_id=local_id,
                 k=k,
-                alpha=-(-alpha // count),
-                ask=ask,
-                finished=self._one_finished,
-                is_sparing=is_sparing,
+                alpha=-(-alpha // path_count),
+                query=query,
+                on_finished=self._on_path_finished,
+                saves_queries=saves_queries,
                 limits=limits,
-                spread=spread,
-                take=partial(self._take, len(self._lookups)),
-                sharing=count,
-                others=others,
+                density=density,
+                claim=partial(self._claim, len(self._lookups)),
+                path_count=path_count,
+                fallback_contacts=fallback_contacts,
             )
             self._lookups.append(lookup)
 
     def start(self, seeds: Iterable[Contact]) -> None:
         """Begin with these contacts, dealt out to the paths by distance."""
         target = self._target
-        dealt = sorted(set(seeds), key=lambda contact: contact.number ^ target)
-        count = len(self._lookups)
-        for number, lookup in enumerate(self._lookups):
-            lookup.start(dealt[number::count])
+        ordered_seeds = sorted(set(seeds), key=lambda contact: contact.id_int ^ target)
+        path_count = len(self._lookups)
+        for index, lookup in enumerate(self._lookups):
+            lookup.start(ordered_seeds[index::path_count])
 
-    def answered(self, contact: Contact, closer: Iterable[Contact]) -> None:
+    def on_reply(self, contact: Contact, closer: Iterable[Contact]) -> None:
         """As in ``Lookup``."""
-        self._of[contact.id].answered(contact, closer)
+        self._claimed_by[contact.id].on_reply(contact, closer)
 
-    def failed(self, contact: Contact) -> None:
+    def on_failure(self, contact: Contact) -> None:
         """As in ``Lookup``."""
-        self._of[contact.id].failed(contact)
+        self._claimed_by[contact.id].on_failure(contact)
 
-    def late(self, contact: Contact) -> None:
+    def on_late(self, contact: Contact) -> None:
         """As in ``Lookup``."""
-        self._of[contact.id].late(contact)
+        self._claimed_by[contact.id].on_late(contact)
 
-    def narrow(self, limit: int) -> None:
+    def limit_concurrency(self, limit: int) -> None:
         """As in ``Lookup``, in all; but each path goes on."""
         for lookup in self._lookups:
-            lookup.narrow(max(1, limit // len(self._lookups)))
+            lookup.limit_concurrency(max(1, limit // len(self._lookups)))
 
     def stop(self) -> None:
         """End now, all of them."""
@@ -104,36 +112,41 @@ class Paths:
 
     def closest(self) -> list[Contact]:
         """The contacts nearest to the target that answered on any path, up to k."""
-        return self._nearest(self.k, [lookup.closest() for lookup in self._lookups])
+        return self._merge(self.k, [lookup.closest() for lookup in self._lookups])
 
-    def unasked(self) -> list[Contact]:
+    def unqueried(self) -> list[Contact]:
         """The nearest contacts that no path asked, up to k."""
-        return self._nearest(
-            self.k, [self._of_its_own(each, each.unasked()) for each in self._lookups]
+        return self._merge(
+            self.k,
+            [self._without_claimed_elsewhere(each, each.unqueried()) for each in self._lookups],
         )
 
-    def known(self, count: int) -> list[Contact]:
+    def candidates(self, count: int) -> list[Contact]:
         """The nearest contacts that answered or were only heard of, up to so many."""
-        return self._nearest(
-            count, [self._of_its_own(each, each.known(count)) for each in self._lookups]
+        return self._merge(
+            count,
+            [
+                self._without_claimed_elsewhere(each, each.candidates(count))
+                for each in self._lookups
+            ],
         )
 
-    def _of_its_own(self, lookup: Lookup, contacts: list[Contact]) -> list[Contact]:
+    def _without_claimed_elsewhere(self, lookup: Lookup, contacts: list[Contact]) -> list[Contact]:
         """Without those that another path asked, which knows better what became of them."""
-        return [each for each in contacts if self._of.get(each.id, lookup) is lookup]
+        return [each for each in contacts if self._claimed_by.get(each.id, lookup) is lookup]
 
-    def _nearest(self, count: int, found: list[list[Contact]]) -> list[Contact]:
-        each_once = {contact.id: contact for some in found for contact in some}
-        return sorted(each_once.values(), key=lambda each: each.number ^ self._target)[:count]
+    def _merge(self, count: int, results: list[list[Contact]]) -> list[Contact]:
+        unique = {contact.id: contact for some in results for contact in some}
+        return sorted(unique.values(), key=lambda each: each.id_int ^ self._target)[:count]
 
-    def _take(self, number: int, contact: Contact) -> bool:
-        lookup = self._lookups[number]
-        return self._of.setdefault(contact.id, lookup) is lookup
+    def _claim(self, index: int, contact: Contact) -> bool:
+        lookup = self._lookups[index]
+        return self._claimed_by.setdefault(contact.id, lookup) is lookup
 
-    def _one_finished(self) -> None:
-        self._left -= 1
-        if self._left == 0:
-            self.done = True
-            finished = self._finished
-            del self._finished  # whoever is behind it mostly holds this: a circle
-            finished()
+    def _on_path_finished(self) -> None:
+        self._unfinished -= 1
+        if self._unfinished == 0:
+            self.is_finished = True
+            on_finished = self._on_finished
+            del self._on_finished  # whoever is behind it mostly holds this: a circle
+            on_finished()

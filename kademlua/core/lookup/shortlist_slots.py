@@ -3,58 +3,58 @@
 from __future__ import annotations
 
 from kademlua.core.contact import Contact, Endpoint
-from kademlua.core.routing.diversity import CrowdLimits
+from kademlua.core.routing.diversity import DiversityLimits
 
-_WAITING = 8
+_MAX_QUEUED = 8
 """Contacts that wait for one place."""
 
 
-class Places:
+class ShortlistSlots:
     """The places in one shortlist: one of each endpoint, few of each network.
 
     Others wait until a holder is found dead: it shall not help a liar to tell of dead ones
     where those live that it wants to hide.
     """
 
-    __slots__ = ("_limits", "_networks", "_waiting", "endpoints", "exempts_private")
+    __slots__ = ("_count_by_prefix", "_limits", "_queued", "endpoints", "exempts_private")
 
-    def __init__(self, limits: CrowdLimits | None) -> None:
+    def __init__(self, limits: DiversityLimits | None) -> None:
         self._limits = limits
-        self.exempts_private = limits is None or not limits.counts_private
+        self.exempts_private = limits is None or not limits.limits_private
         """Whether a private contact has a place wherever its endpoint has."""
         self.endpoints: set[Endpoint] = set()
         """Those that have a place."""
-        self._networks: dict[bytes, int] = {}
-        self._waiting: dict[bytes | Endpoint, list[Contact]] = {}
+        self._count_by_prefix: dict[bytes, int] = {}
+        self._queued: dict[bytes | Endpoint, list[Contact]] = {}
 
-    def take(self, contact: Contact) -> bool:
+    def admit(self, contact: Contact) -> bool:
         """Whether a contact gets a place; where it does not, it waits."""
         endpoint, limits = contact.endpoint, self._limits
         if endpoint in self.endpoints:
-            self._wait(endpoint, contact)
+            self._enqueue(endpoint, contact)
             return False
-        if limits is not None and limits.concerns(contact):
-            network = contact.network
-            if not limits.is_bound(contact):
+        if limits is not None and limits.applies_to(contact):
+            prefix = contact.diversity_prefix
+            if not limits.has_valid_id(contact):
                 return False
-            count = self._networks.get(network, 0)
-            if count >= limits.lookup:
-                self._wait(network, contact)
+            count = self._count_by_prefix.get(prefix, 0)
+            if count >= limits.per_lookup:
+                self._enqueue(prefix, contact)
                 return False
-            self._networks[network] = count + 1
+            self._count_by_prefix[prefix] = count + 1
         self.endpoints.add(endpoint)
         return True
 
-    def give_up(self, contact: Contact) -> list[Contact]:
+    def release(self, contact: Contact) -> list[Contact]:
         """Give the place of one who had one to others: those who waited for it."""
         self.endpoints.discard(contact.endpoint)
-        network, limits = contact.network, self._limits
-        if limits is not None and limits.concerns(contact):
-            self._networks[network] -= 1
-        waiting = self._waiting
-        return waiting.pop(contact.endpoint, []) + waiting.pop(network, []) if waiting else []
+        prefix, limits = contact.diversity_prefix, self._limits
+        if limits is not None and limits.applies_to(contact):
+            self._count_by_prefix[prefix] -= 1
+        queued = self._queued
+        return queued.pop(contact.endpoint, []) + queued.pop(prefix, []) if queued else []
 
-    def _wait(self, place: bytes | Endpoint, contact: Contact) -> None:
-        waiting = self._waiting.setdefault(place, [])
-        if len(waiting) < _WAITING and contact not in waiting:
-            waiting.append(contact)
+    def _enqueue(self, slot: bytes | Endpoint, contact: Contact) -> None:
+        queued = self._queued.setdefault(slot, [])
+        if len(queued) < _MAX_QUEUED and contact not in queued:
+            queued.append(contact)

@@ -18,48 +18,48 @@ _POLYNOMIAL = 0x82F63B78
 """Castagnoli's, reflected."""
 
 
-def _remainder(byte: int) -> int:
+def _crc_of_byte(byte: int) -> int:
     for _ in range(8):
         byte = byte >> 1 ^ (_POLYNOMIAL if byte & 1 else 0)
     return byte
 
 
-_TABLE = tuple(_remainder(byte) for byte in range(256))
+_CRC_TABLE = tuple(_crc_of_byte(byte) for byte in range(256))
 
 
 def crc32c(data: bytes) -> int:
     """The CRC-32C of some bytes (RFC 3720, appendix B.4)."""
-    value = 0xFFFFFFFF
+    crc = 0xFFFFFFFF
     for byte in data:
-        value = value >> 8 ^ _TABLE[(value ^ byte) & 0xFF]
-    return value ^ 0xFFFFFFFF
+        crc = crc >> 8 ^ _CRC_TABLE[(crc ^ byte) & 0xFF]
+    return crc ^ 0xFFFFFFFF
 
 
-def bound_id(raw: bytes, rng: random.Random, last: int | None = None) -> bytes:
-    """A random id for an address of 4 or 16 bytes; ``last`` is its last byte."""
-    last = rng.randrange(256) if last is None else last
-    head = _prefix(raw, last) << 3 | rng.getrandbits(3)
-    return head.to_bytes(3, "big") + rng.randbytes(ID_BYTES - 4) + bytes([last])
+def bep42_id(address_bytes: bytes, rng: random.Random, last_byte: int | None = None) -> bytes:
+    """A random id for an address of 4 or 16 bytes; ``last_byte`` is its last byte."""
+    last_byte = rng.randrange(256) if last_byte is None else last_byte
+    first_bits = _first_21_bits(address_bytes, last_byte) << 3 | rng.getrandbits(3)
+    return first_bits.to_bytes(3, "big") + rng.randbytes(ID_BYTES - 4) + bytes([last_byte])
 
 
-def new_id(host: str, rng: random.Random, *, binds: bool) -> bytes:
-    """A random id for a node of an IP address; with ``binds`` one that is bound to it, where it
+def generate_id(host: str, rng: random.Random, *, bep42: bool) -> bytes:
+    """A random id for a node of an IP address; with ``bep42`` one that is bound to it, where it
     is a public one. ValueError for a host name."""
-    if binds:
-        raw = canonical_address(host)[1]
-        if any(raw) and not is_private(raw):
-            return bound_id(raw, rng)
+    if bep42:
+        address_bytes = canonical_address(host)[1]
+        if any(address_bytes) and not is_private(address_bytes):
+            return bep42_id(address_bytes, rng)
     return random_id(rng)
 
 
-def is_bound(node_id: bytes, raw: bytes) -> bool:
+def is_bep42_id(node_id: bytes, address_bytes: bytes) -> bool:
     """Whether an id may be had with an address of 4 or 16 bytes."""
-    return int.from_bytes(node_id[:3], "big") >> 3 == _prefix(raw, node_id[-1])
+    return int.from_bytes(node_id[:3], "big") >> 3 == _first_21_bits(address_bytes, node_id[-1])
 
 
-def _prefix(raw: bytes, last: int) -> int:
+def _first_21_bits(address_bytes: bytes, last_byte: int) -> int:
     """The 21 bits with which an id begins."""
-    mask = _MASK_V4 if len(raw) == 4 else _MASK_V6
-    masked = bytearray(byte & bits for byte, bits in zip(raw, mask, strict=False))
-    masked[0] |= (last & 7) << 5
+    mask = _MASK_V4 if len(address_bytes) == 4 else _MASK_V6
+    masked = bytearray(byte & bits for byte, bits in zip(address_bytes, mask, strict=False))
+    masked[0] |= (last_byte & 7) << 5
     return crc32c(bytes(masked)) >> 11

@@ -15,86 +15,92 @@ from kademlua.core.ids import ID_BITS
 from kademlua.core.params import Params
 from kademlua.core.routing import bep42
 
-_SPACE = 1 << ID_BITS
-_RARE = 3.0
+_ID_SPACE = 1 << ID_BITS
+_SPARSE_SIGMAS = 3.0
 """Standard deviations: in a hundred places there is one where nodes are farther apart by chance."""
-_SURELY = 0.8
+_NEIGHBOUR_WEIGHT = 0.8
 """Of what the neighbours tell, which is not exact."""
-_GROWTH = 4
+_MAX_GROWTH = 4
 """How many times as large as places tell it a network may have become since."""
-_SLACK = 4
+_DENSITY_SLACK = 4
 """By chance alone one place in a hundred thousand has more than four times the nodes that
 are to be expected there, and four."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CrowdLimits:
+class DiversityLimits:
     """How many contacts of one network are taken."""
 
-    bucket: int
-    table: int
-    lookup: int
-    counts_private: bool
+    per_bucket: int
+    per_table: int
+    per_lookup: int
+    limits_private: bool
     """Whether loopback and private addresses are limited as well."""
-    binds: bool
+    requires_bep42: bool
     """Whether ids must be bound to the addresses."""
 
     @classmethod
-    def of(cls, params: Params) -> CrowdLimits:
+    def from_params(cls, params: Params) -> DiversityLimits:
         """Those of a node's parameters."""
         return cls(
-            bucket=params.crowd_bucket,
-            table=params.crowd_table,
-            lookup=params.crowd_lookup,
-            counts_private=not params.private_apart,
-            binds=params.bound_ids,
+            per_bucket=params.subnet_limit_bucket,
+            per_table=params.subnet_limit_table,
+            per_lookup=params.subnet_limit_lookup,
+            limits_private=not params.exempt_private,
+            requires_bep42=params.bep42_ids,
         )
 
-    def concerns(self, contact: Contact) -> bool:
+    def applies_to(self, contact: Contact) -> bool:
         """Whether a contact's network is counted at all."""
-        return self.counts_private or not contact.is_private
+        return self.limits_private or not contact.is_private
 
-    def is_bound(self, contact: Contact) -> bool:
+    def has_valid_id(self, contact: Contact) -> bool:
         """Whether a contact has an id that it may have."""
-        return not self.binds or contact.is_private or bep42.is_bound(contact.id, contact.raw)
+        return (
+            not self.requires_bep42
+            or contact.is_private
+            or bep42.is_bep42_id(contact.id, contact.address_bytes)
+        )
 
 
-class Spread:
+class IdDensity:
     """How near to each other ids may be, and how far apart."""
 
-    __slots__ = ("_most", "_nodes")
+    __slots__ = ("_max_nodes", "_min_nodes")
 
-    def __init__(self, nodes: int, times: float, neighbours: int = 0) -> None:
-        """Up to so many ``times`` as dense as so many nodes are on average. ``neighbours`` is
-        the number of nodes as those around the own id tell it: these are known by themselves
+    def __init__(self, network_size: int, max_ratio: float, local_estimate: int = 0) -> None:
+        """Up to so many ``max_ratio`` as dense as so many nodes are on average. ``local_estimate``
+        is the number of nodes as those around the own id tell it: these are known by themselves
         and not by hearsay, so a gang that tells of itself only does not make them fewer. And
         they tell it soonest where a network grows; but not of more than four times as many, or
         a gang around this node would have all others let in.
         """
-        self._nodes = max(nodes, int(_SURELY * neighbours))
-        self._most = max(1, int(min(max(nodes, neighbours), _GROWTH * nodes) * times))
+        self._min_nodes = max(network_size, int(_NEIGHBOUR_WEIGHT * local_estimate))
+        self._max_nodes = max(
+            1, int(min(max(network_size, local_estimate), _MAX_GROWTH * network_size) * max_ratio)
+        )
 
-    def farthest(self, count: int, sharing: int) -> int:
+    def max_kth_distance(self, k: int, path_count: int) -> int:
         """How far away the last of the nearest so many is, at most; where those nearest are
-        dealt out to ``sharing`` searches, the last of one of them."""
-        mean = sharing * count * _SPACE // self._nodes
-        return int(mean * (1 + _RARE / count**0.5))
+        dealt out to ``path_count`` searches, the last of one of them."""
+        mean = path_count * k * _ID_SPACE // self._min_nodes
+        return int(mean * (1 + _SPARSE_SIGMAS / k**0.5))
 
     @property
-    def vicinity(self) -> int:
+    def expected_gap(self) -> int:
         """A distance within which it is unlikely that there is even one node."""
-        return _SPACE // self._most
+        return _ID_SPACE // self._max_nodes
 
-    def within(self, distance: int) -> int:
+    def max_within(self, distance: int) -> int:
         """How many nodes may be nearer than a distance, at most."""
-        return _SLACK + self._most * distance // _SPACE
+        return _DENSITY_SLACK + self._max_nodes * distance // _ID_SPACE
 
-    def least(self, nearer: int) -> int:
+    def min_distance(self, nearer_count: int) -> int:
         """How far away one is, at least, with so many others nearer."""
-        return max(0, nearer - _SLACK + 1) * _SPACE // self._most
+        return max(0, nearer_count - _DENSITY_SLACK + 1) * _ID_SPACE // self._max_nodes
 
 
-class NetworkCounts:
+class PrefixCounts:
     """How many contacts of each network are held, kept as they come and go."""
 
     __slots__ = ("_counts",)
@@ -102,18 +108,18 @@ class NetworkCounts:
     def __init__(self) -> None:
         self._counts: dict[bytes, int] = {}
 
-    def count(self, network: bytes) -> int:
+    def count(self, prefix: bytes) -> int:
         """How many there are."""
-        return self._counts.get(network, 0)
+        return self._counts.get(prefix, 0)
 
-    def add(self, network: bytes) -> None:
+    def add(self, prefix: bytes) -> None:
         """One more."""
-        self._counts[network] = self._counts.get(network, 0) + 1
+        self._counts[prefix] = self._counts.get(prefix, 0) + 1
 
-    def remove(self, network: bytes) -> None:
+    def remove(self, prefix: bytes) -> None:
         """One of them went."""
-        left = self._counts[network] - 1
-        if left:
-            self._counts[network] = left
+        remaining = self._counts[prefix] - 1
+        if remaining:
+            self._counts[prefix] = remaining
         else:
-            del self._counts[network]
+            del self._counts[prefix]

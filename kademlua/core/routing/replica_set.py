@@ -14,7 +14,7 @@ def is_replica(own: int, target: int, closest: Sequence[Contact], replicas: int)
     """Return whether the node with id ``own`` is among the ``replicas`` closest to ``target``."""
     if len(closest) < replicas:
         return True
-    return own ^ target < closest[replicas - 1].number ^ target
+    return own ^ target < closest[replicas - 1].id_int ^ target
 
 
 def other_replicas(

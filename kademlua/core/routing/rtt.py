@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 
-class RoundTrip:
+class RttEstimator:
     """What is known of the time that a path takes; -1 until the first sample."""
 
-    __slots__ = ("deviation", "smoothed")
+    __slots__ = ("rttvar", "srtt")
 
     def __init__(self) -> None:
-        self.smoothed = -1.0
+        self.srtt = -1.0
         """Seconds."""
-        self.deviation = 0.0
+        self.rttvar = 0.0
 
-    def sample(self, seconds: float) -> None:
+    def add_sample(self, seconds: float) -> None:
         """Take in one measured round trip."""
-        smoothed = self.smoothed
-        if smoothed < 0:
-            self.smoothed = seconds
-            self.deviation = seconds / 2
+        srtt = self.srtt
+        if srtt < 0:
+            self.srtt = seconds
+            self.rttvar = seconds / 2
             return
-        error = seconds - smoothed
-        self.smoothed = smoothed + error / 8
-        self.deviation += (abs(error) - self.deviation) / 4
+        error = seconds - srtt
+        self.srtt = srtt + error / 8
+        self.rttvar += (abs(error) - self.rttvar) / 4
 
-    def patience(self, least: float, most: float) -> float:
-        """How long an answer may take before it is late: ``most`` while unknown.
+    def rto(self, minimum: float, maximum: float) -> float:
+        """How long an answer may take before it is late: ``maximum`` while unknown.
 
         Two deviations and not TCP's four: what follows is one more packet, not a stall.
         """
-        if self.smoothed < 0:
-            return most
-        return min(max(self.smoothed + 2 * self.deviation, least), most)
+        if self.srtt < 0:
+            return maximum
+        return min(max(self.srtt + 2 * self.rttvar, minimum), maximum)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from kademlua.core.ids import ID_BITS
 
-_SPACE = 1 << ID_BITS
-_LAST = 16
-_FEW = 4
+_ID_SPACE = 1 << ID_BITS
+_MAX_SAMPLES = 16
+_MIN_SAMPLES = 4
 """Places by which it is not known yet what is usual."""
 
 
-class SizeEstimate:
+class NetworkSizeEstimator:
     """Pools the densities that lookups met.
 
     Ids are spread evenly, so the n-th nearest node to any point lies about n / N of the id
@@ -26,51 +26,51 @@ class SizeEstimate:
     def __len__(self) -> int:
         return len(self._samples)
 
-    def clear(self) -> None:
+    def reset(self) -> None:
         """Forget all samples: they are of another time."""
         self._samples.clear()
 
-    def sample(self, now: float, target: int, numbers: list[int]) -> None:
+    def add_sample(self, now: float, target: int, nearest: list[int]) -> None:
         """Take in a lookup's result: the ids nearest to ``target``, nearest first. Of one place
         only the last counts."""
-        if len(numbers) >= 2:
+        if len(nearest) >= 2:
             if any(place == target for _, place, _, _ in self._samples):
                 self._samples = [each for each in self._samples if each[1] != target]
-            self._samples.append((now, target, len(numbers) - 1, numbers[-1] ^ target))
-            del self._samples[:-_LAST]
+            self._samples.append((now, target, len(nearest) - 1, nearest[-1] ^ target))
+            del self._samples[:-_MAX_SAMPLES]
 
-    def nodes(self, own: int, known: list[int], k: int, since: float) -> int:
+    def estimate(self, local_int: int, nearest: list[int], k: int, not_before: float) -> int:
         """Nodes in the network, this one included.
 
-        ``known`` are the ids nearest to ``own`` in the routing table now, up to k of
-        them, or none where the neighbours are not known; ``since`` is the time before which
+        ``nearest`` are the ids nearest to ``local_int`` in the routing table now, up to k of
+        them, or none where the neighbours are not known; ``not_before`` is the time before which
         a lookup's result is too old to count.
         """
         count = volume = 0
-        if len(known) == k:
-            count, volume = k - 1, known[-1] ^ own
-        elif known or not self._samples:
-            return len(known) + 1
-        for when, _, nearer, distance in self._samples:
-            if when >= since:
-                count += nearer
+        if len(nearest) == k:
+            count, volume = k - 1, nearest[-1] ^ local_int
+        elif nearest or not self._samples:
+            return len(nearest) + 1
+        for sampled_at, _, nearer_count, distance in self._samples:
+            if sampled_at >= not_before:
+                count += nearer_count
                 volume += distance
-        return max(round(count * _SPACE / max(volume, 1)) + 1, len(known) + 1)
+        return max(round(count * _ID_SPACE / max(volume, 1)) + 1, len(nearest) + 1)
 
     @staticmethod
-    def around(own: int, known: list[int]) -> int:
-        """Nodes in the network as those nearest to ``own`` tell it, nearest first; 0 of fewer
+    def from_neighbours(local_int: int, nearest: list[int]) -> int:
+        """Nodes in the network as those nearest to ``local_int`` tell it, nearest first; 0 of fewer
         than two."""
-        if len(known) < 2:
+        if len(nearest) < 2:
             return 0
-        return (len(known) - 1) * _SPACE // max(known[-1] ^ own, 1)
+        return (len(nearest) - 1) * _ID_SPACE // max(nearest[-1] ^ local_int, 1)
 
-    def usual(self, since: float) -> int | None:
+    def median(self, not_before: float) -> int | None:
         """Nodes in the network as the median of the places tells them: crowds at fewer than
         half of the places don't matter. None where too few were seen since a time."""
         sizes = sorted(
-            nearer * _SPACE // max(distance, 1)
+            nearer * _ID_SPACE // max(distance, 1)
             for when, _, nearer, distance in self._samples
-            if when >= since
+            if when >= not_before
         )
-        return sizes[len(sizes) // 2] + 1 if len(sizes) >= _FEW else None
+        return sizes[len(sizes) // 2] + 1 if len(sizes) >= _MIN_SAMPLES else None

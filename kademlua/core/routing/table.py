@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.ids import ID_BITS, to_int
-from kademlua.core.routing.bucket import KBucket, Peer
-from kademlua.core.routing.diversity import CrowdLimits, NetworkCounts, Spread
+from kademlua.core.routing.bucket import KBucket, TableEntry
+from kademlua.core.routing.diversity import DiversityLimits, IdDensity, PrefixCounts
 
 
 class RoutingTable:
@@ -20,219 +20,231 @@ class RoutingTable:
 
     Buckets are counted by the bits that their contacts share with the own id. Only the
     last one, which holds the own id, splits. Of one network there are no more contacts than
-    ``limits`` say; nor more next to each other than ``spread`` allows, once that is known.
+    ``limits`` say; nor more next to each other than ``density`` allows, once that is known.
     """
 
     __slots__ = (
-        "_by_endpoint", "_by_id", "_came", "_gone", "_k", "_limits", "_networks", "_own", "buckets",
-        "changed", "own_id", "spread",
+        "_added",
+        "_by_endpoint",
+        "_by_id",
+        "_k",
+        "_limits",
+        "_local_int",
+        "_prefix_counts",
+        "_removed",
+        "buckets",
+        "density",
+        "local_id",
+        "on_change",
     )  # fmt: skip
 
     def __init__(
-        self, own_id: bytes, k: int, now: float, limits: CrowdLimits | None = None
+        self, local_id: bytes, k: int, now: float, limits: DiversityLimits | None = None
     ) -> None:
-        self.own_id = own_id
-        self._own = to_int(own_id)
+        self.local_id = local_id
+        self._local_int = to_int(local_id)
         self._k = k
-        self._by_id: dict[bytes, Peer] = {}
-        self._by_endpoint: dict[Endpoint, Peer] = {}
+        self._by_id: dict[bytes, TableEntry] = {}
+        self._by_endpoint: dict[Endpoint, TableEntry] = {}
         self.buckets = [KBucket(now)]
         self._limits = limits
-        self._networks = NetworkCounts()
-        self.spread: Spread | None = None
-        self.changed: Callable[[Contact, bool], None] | None = None
+        self._prefix_counts = PrefixCounts()
+        self.density: IdDensity | None = None
+        self.on_change: Callable[[Contact, bool], None] | None = None
         """Told of each contact that enters (True) or leaves; must not raise."""
         # Lists, though one is looked for in them at times: dictionaries would be 2 kB a node.
-        self._came: list[Contact] = []
-        self._gone: list[Contact] = []
+        self._added: list[Contact] = []
+        self._removed: list[Contact] = []
 
     def __len__(self) -> int:
         return len(self._by_id)
 
     def __iter__(self) -> Iterator[Contact]:
-        for peer in self._by_id.values():
-            yield peer.contact
+        for entry in self._by_id.values():
+            yield entry.contact
 
     def __contains__(self, contact: Contact) -> bool:
-        peer = self._by_id.get(contact.id)
-        return peer is not None and peer.contact == contact
+        entry = self._by_id.get(contact.id)
+        return entry is not None and entry.contact == contact
 
-    def get(self, node_id: bytes) -> Peer | None:
+    def get(self, node_id: bytes) -> TableEntry | None:
         """The peer of an id, where it is in the table."""
         return self._by_id.get(node_id)
 
-    def at(self, endpoint: Endpoint) -> Peer | None:
+    def get_by_endpoint(self, endpoint: Endpoint) -> TableEntry | None:
         """The peer at an endpoint, where there is one in the table."""
         return self._by_endpoint.get(endpoint)
 
-    def bucket_of(self, number: int) -> int:
+    def bucket_index(self, id_int: int) -> int:
         """The index of the bucket in which the id of a number belongs."""
-        shared = ID_BITS - (number ^ self._own).bit_length()
+        shared = ID_BITS - (id_int ^ self._local_int).bit_length()
         return min(shared, len(self.buckets) - 1)
 
-    def heard(self, node_id: bytes, endpoint: Endpoint, now: float) -> Peer | None:
+    def touch(self, node_id: bytes, endpoint: Endpoint, now: float) -> TableEntry | None:
         """Note that a packet came from here: from whom, or None where that is no peer of the
         table."""
-        peer = self._by_id.get(node_id)
-        if peer is None or peer.contact.endpoint != endpoint:
+        entry = self._by_id.get(node_id)
+        if entry is None or entry.contact.endpoint != endpoint:
             return None
-        peer.heard = now
-        contact = peer.contact
-        number = contact.number
-        contacts = self.buckets[self.bucket_of(number)].contacts
-        del contacts[number]  # and in again: a dictionary keeps the order of entry
-        contacts[number] = contact
-        return peer
+        entry.last_seen = now
+        contact = entry.contact
+        id_int = contact.id_int
+        contacts = self.buckets[self.bucket_index(id_int)].contacts
+        del contacts[id_int]  # and in again: a dictionary keeps the order of entry
+        contacts[id_int] = contact
+        return entry
 
-    def has_room_for(self, node_id: bytes) -> bool:
+    def has_space_for(self, node_id: bytes) -> bool:
         """Whether a contact of this id would get a place if it answered a probe."""
-        if node_id == self.own_id or node_id in self._by_id:
+        if node_id == self.local_id or node_id in self._by_id:
             return False
-        number = to_int(node_id)
-        if not self.has_room_in(self.bucket_of(number)):
+        id_int = to_int(node_id)
+        if not self.has_space_in(self.bucket_index(id_int)):
             return False
-        return self.spread is None or not self._is_dense(number, self.spread)
+        return self.density is None or not self._is_dense(id_int, self.density)
 
-    def seeks(self, node_id: bytes, enough: int) -> bool:
+    def is_wanted(self, node_id: bytes, min_contacts: int) -> bool:
         """Whether a contact of this id is worth a probe: it would get a place, and be among
-        the neighbours or in a bucket of fewer than ``enough``."""
-        if not self.has_room_for(node_id):
+        the neighbours or in a bucket of fewer than ``min_contacts``."""
+        if not self.has_space_for(node_id):
             return False
-        index = self.bucket_of(to_int(node_id))
-        if len(self.buckets[index].contacts) < enough:
+        index = self.bucket_index(to_int(node_id))
+        if len(self.buckets[index].contacts) < min_contacts:
             return True
         # Who is nearer than a whole bucket is among the k nearest, or nearly.
         return sum(len(bucket.contacts) for bucket in self.buckets[index + 1 :]) < self._k
 
-    def has_room_in(self, index: int) -> bool:
+    def has_space_in(self, index: int) -> bool:
         """Whether a bucket has a place, or is the own one, which makes room by splitting."""
         return index == len(self.buckets) - 1 or len(self.buckets[index].contacts) < self._k
 
-    def admits(self, contact: Contact) -> bool:
+    def can_admit(self, contact: Contact) -> bool:
         """Whether a contact may be in the table: its id is one that it may have, there are
         fewer of its network than there may be, in its bucket and in the table, and fewer next
         to it."""
         limits = self._limits
-        if limits is not None and (not limits.is_bound(contact) or self._is_crowded(contact)):
+        if limits is not None and (
+            not limits.has_valid_id(contact) or self._is_over_prefix_limit(contact)
+        ):
             return False
-        return self.spread is None or not self._is_dense(contact.number, self.spread)
+        return self.density is None or not self._is_dense(contact.id_int, self.density)
 
-    def _is_crowded(self, contact: Contact) -> bool:
+    def _is_over_prefix_limit(self, contact: Contact) -> bool:
         limits = self._limits
-        if limits is None or not limits.concerns(contact):
+        if limits is None or not limits.applies_to(contact):
             return False
-        network = contact.network
-        count = self._networks.count(network)
-        if count < min(limits.bucket, limits.table):
+        prefix = contact.diversity_prefix
+        count = self._prefix_counts.count(prefix)
+        if count < min(limits.per_bucket, limits.per_table):
             return False
-        if count >= limits.table:
+        if count >= limits.per_table:
             return True
-        contacts = self.buckets[self.bucket_of(contact.number)].contacts.values()
-        return sum(each.network == network for each in contacts) >= limits.bucket
+        contacts = self.buckets[self.bucket_index(contact.id_int)].contacts.values()
+        return sum(each.diversity_prefix == prefix for each in contacts) >= limits.per_bucket
 
-    def _is_dense(self, number: int, spread: Spread) -> bool:
+    def _is_dense(self, id_int: int, density: IdDensity) -> bool:
         """Whether as many as can be have ids next to this one."""
-        near = spread.vicinity
-        index = self.bucket_of(number)
+        gap = density.expected_gap
+        index = self.bucket_index(id_int)
         # Others next to it share its bucket, but for those around the own id.
-        last = len(self.buckets) if number ^ self._own < 2 * near else index + 1
+        last = len(self.buckets) if id_int ^ self._local_int < 2 * gap else index + 1
         found = 0
         for bucket in self.buckets[index:last]:
             for each in bucket.contacts:
-                if each ^ number < near:
+                if each ^ id_int < gap:
                     found += 1
-        return found >= spread.within(near)
+        return found >= density.max_within(gap)
 
-    def answered(self, contact: Contact, now: float) -> Contact | None:
+    def on_reply(self, contact: Contact, now: float) -> Contact | None:
         """Note that ``contact`` answered an RPC of ours: it may enter.
 
         Where its id or its endpoint is held by another contact, or its bucket is full, it
         waits, and the contact that stands in its way is returned: a candidate for a probe
         (who is dead is to be ``remove``\\ d).
         """
-        peer = self.heard(contact.id, contact.endpoint, now)
-        if peer is not None:
-            peer.answered = now
+        entry = self.touch(contact.id, contact.endpoint, now)
+        if entry is not None:
+            entry.last_replied = now
             return None
-        if contact.id == self.own_id:
+        if contact.id == self.local_id:
             return None
-        twin = self._by_id.get(contact.id)
-        if twin is not None:  # the same id at another address: the first one has the right
-            self._wait(self.buckets[self.bucket_of(contact.number)], contact)
-            return twin.contact
-        former = self._by_endpoint.get(contact.endpoint)
-        if former is None:
-            return self._enter(contact, now)
+        same_id = self._by_id.get(contact.id)
+        if same_id is not None:  # the same id at another address: the first one has the right
+            self._add_replacement(self.buckets[self.bucket_index(contact.id_int)], contact)
+            return same_id.contact
+        replaced = self._by_endpoint.get(contact.endpoint)
+        if replaced is None:
+            return self._try_insert(contact, now)
         # The endpoint itself just said that it has another id now.
-        self._take_out(former)
-        in_the_way = self._enter(contact, now)
-        bucket = self.buckets[self.bucket_of(former.contact.number)]
+        self._delete(replaced)
+        blocking = self._try_insert(contact, now)
+        bucket = self.buckets[self.bucket_index(replaced.contact.id_int)]
         if len(bucket.contacts) < self._k:
-            self._move_up(bucket, former.heard, but=contact.endpoint)
-        return in_the_way
+            self._promote(bucket, replaced.last_seen, exclude=contact.endpoint)
+        return blocking
 
-    def _enter(self, contact: Contact, now: float) -> Contact | None:
-        if not self.admits(contact):
+    def _try_insert(self, contact: Contact, now: float) -> Contact | None:
+        if not self.can_admit(contact):
             return None
         while True:
-            index = self.bucket_of(contact.number)
+            index = self.bucket_index(contact.id_int)
             bucket = self.buckets[index]
             if len(bucket.contacts) < self._k:
-                self._place(bucket, Peer(contact, now))
+                self._insert(bucket, TableEntry(contact, now))
                 return None
             if index < len(self.buckets) - 1 or len(self.buckets) == ID_BITS:
                 break
             self._split()
-        self._wait(bucket, contact)
+        self._add_replacement(bucket, contact)
         return next(iter(bucket.contacts.values()))
 
-    def _wait(self, bucket: KBucket, contact: Contact) -> None:
-        waiting = bucket.replacements
-        waiting.pop(contact.number, None)
-        if len(waiting) >= self._k:
-            del waiting[next(iter(waiting))]
-        waiting[contact.number] = contact
+    def _add_replacement(self, bucket: KBucket, contact: Contact) -> None:
+        replacements = bucket.replacements
+        replacements.pop(contact.id_int, None)
+        if len(replacements) >= self._k:
+            del replacements[next(iter(replacements))]
+        replacements[contact.id_int] = contact
 
-    def _place(self, bucket: KBucket, peer: Peer) -> None:
-        contact = peer.contact
-        bucket.contacts[contact.number] = contact
-        bucket.replacements.pop(contact.number, None)
-        self._by_id[contact.id] = peer
-        self._by_endpoint[contact.endpoint] = peer
+    def _insert(self, bucket: KBucket, entry: TableEntry) -> None:
+        contact = entry.contact
+        bucket.contacts[contact.id_int] = contact
+        bucket.replacements.pop(contact.id_int, None)
+        self._by_id[contact.id] = entry
+        self._by_endpoint[contact.endpoint] = entry
         if self._limits is not None:
-            self._networks.add(contact.network)
-        if self.changed is not None:
-            self.changed(contact, True)
-        if contact in self._gone:
-            self._gone.remove(contact)
+            self._prefix_counts.add(contact.diversity_prefix)
+        if self.on_change is not None:
+            self.on_change(contact, True)
+        if contact in self._removed:
+            self._removed.remove(contact)
         else:
-            self._came.append(contact)
+            self._added.append(contact)
 
-    def take_changes(self) -> tuple[dict[int, Contact], dict[int, Contact]]:
+    def drain_changes(self) -> tuple[dict[int, Contact], dict[int, Contact]]:
         """Who came into the table and who went since this was last asked, by number."""
-        came = {contact.number: contact for contact in self._came}
-        gone = {contact.number: contact for contact in self._gone}
-        self._came.clear()
-        self._gone.clear()
-        return came, gone
+        added = {contact.id_int: contact for contact in self._added}
+        removed = {contact.id_int: contact for contact in self._removed}
+        self._added.clear()
+        self._removed.clear()
+        return added, removed
 
-    def forget(self, contact: Contact) -> Contact | None:
+    def remove_departed(self, contact: Contact) -> Contact | None:
         """As ``remove``, of one that handed over what it held: it does not count as one who
         went, after whom others would have to look."""
-        successor = self.remove(contact)
-        if contact in self._gone:
-            self._gone.remove(contact)
-        return successor
+        promoted = self.remove(contact)
+        if contact in self._removed:
+            self._removed.remove(contact)
+        return promoted
 
     def _split(self) -> None:
         """Part the own bucket: what shares one bit more moves on to a new own bucket."""
         last = self.buckets[-1]
-        new = KBucket(last.looked_up)
+        new = KBucket(last.refreshed_at)
         self.buckets.append(new)
         index = len(self.buckets) - 1
-        for number in [n for n in last.contacts if self.bucket_of(n) == index]:
+        for number in [n for n in last.contacts if self.bucket_index(n) == index]:
             new.contacts[number] = last.contacts.pop(number)
-        for number in [n for n in last.replacements if self.bucket_of(n) == index]:
+        for number in [n for n in last.replacements if self.bucket_index(n) == index]:
             new.replacements[number] = last.replacements.pop(number)
 
     def remove(self, contact: Contact, now: float | None = None) -> Contact | None:
@@ -241,110 +253,111 @@ class RoutingTable:
         Returns the contact that moved up. It answered once, some time ago: with ``now``
         it enters as heard from at that time.
         """
-        bucket = self.buckets[self.bucket_of(contact.number)]
-        if bucket.replacements.get(contact.number) == contact:
-            del bucket.replacements[contact.number]
-        peer = self._by_id.get(contact.id)
-        if peer is None or peer.contact != contact:
+        bucket = self.buckets[self.bucket_index(contact.id_int)]
+        if bucket.replacements.get(contact.id_int) == contact:
+            del bucket.replacements[contact.id_int]
+        entry = self._by_id.get(contact.id)
+        if entry is None or entry.contact != contact:
             return None
-        self._take_out(peer)
-        return self._move_up(bucket, peer.heard if now is None else now)
+        self._delete(entry)
+        return self._promote(bucket, entry.last_seen if now is None else now)
 
-    def _take_out(self, peer: Peer) -> None:
-        contact = peer.contact
+    def _delete(self, entry: TableEntry) -> None:
+        contact = entry.contact
         del self._by_id[contact.id]
         del self._by_endpoint[contact.endpoint]
-        del self.buckets[self.bucket_of(contact.number)].contacts[contact.number]
+        del self.buckets[self.bucket_index(contact.id_int)].contacts[contact.id_int]
         if self._limits is not None:
-            self._networks.remove(contact.network)
-        if self.changed is not None:
-            self.changed(contact, False)
-        if contact in self._came:
-            self._came.remove(contact)
+            self._prefix_counts.remove(contact.diversity_prefix)
+        if self.on_change is not None:
+            self.on_change(contact, False)
+        if contact in self._added:
+            self._added.remove(contact)
         else:
-            self._gone.append(contact)
+            self._removed.append(contact)
 
-    def _move_up(
-        self, bucket: KBucket, heard: float, but: Endpoint | None = None
+    def _promote(
+        self, bucket: KBucket, last_seen: float, exclude: Endpoint | None = None
     ) -> Contact | None:
         """Give a free place to the best of those that wait and whose id and endpoint nobody
         in the table has; to none of a crowd, nor to one at an endpoint that just said it has
         another id."""
-        waiting = bucket.replacements
-        while waiting:
-            _, successor = waiting.popitem()
-            endpoint = successor.endpoint
-            if endpoint == but or not self.admits(successor):
+        replacements = bucket.replacements
+        while replacements:
+            _, promoted = replacements.popitem()
+            endpoint = promoted.endpoint
+            if endpoint == exclude or not self.can_admit(promoted):
                 continue
-            if successor.id not in self._by_id and endpoint not in self._by_endpoint:
-                peer = Peer(successor, heard)
-                peer.answered = -math.inf  # it did once, but that time was not kept
-                self._place(bucket, peer)
-                return successor
+            if promoted.id not in self._by_id and endpoint not in self._by_endpoint:
+                entry = TableEntry(promoted, last_seen)
+                entry.last_replied = -math.inf  # it did once, but that time was not kept
+                self._insert(bucket, entry)
+                return promoted
         return None
 
-    def closest(self, target: bytes, count: int, but: bytes = b"") -> list[Contact]:
+    def closest(self, target: bytes, count: int, exclude: bytes = b"") -> list[Contact]:
         """Exactly the ``count`` contacts nearest to ``target``, nearest first.
 
-        ``but`` is an id that is left out, such as the asker's own.
+        ``exclude`` is an id that is left out, such as the asker's own.
         """
-        number = to_int(target)
+        target_int = to_int(target)
         found: list[Contact] = []
-        for group in self._groups(number, but):
-            found += [group[each] for each in sorted(group, key=number.__xor__)]
+        for group in self._buckets_by_distance(target_int, exclude):
+            found += [group[each] for each in sorted(group, key=target_int.__xor__)]
             if len(found) >= count:
                 return found[:count]
         return found
 
-    def nearest(self, target: bytes, count: int, but: bytes = b"") -> list[Contact]:
+    def closest_unsorted(self, target: bytes, count: int, exclude: bytes = b"") -> list[Contact]:
         """The same contacts as ``closest``, in any order: mostly without sorting."""
-        number = to_int(target)
+        target_int = to_int(target)
         found: list[Contact] = []
-        for group in self._groups(number, but):
-            room = count - len(found)
-            if len(group) > room:
-                return found + [group[n] for n in sorted(group, key=number.__xor__)[:room]]
+        for group in self._buckets_by_distance(target_int, exclude):
+            remaining = count - len(found)
+            if len(group) > remaining:
+                return found + [group[n] for n in sorted(group, key=target_int.__xor__)[:remaining]]
             found += group.values()
         return found
 
-    def _groups(self, number: int, but: bytes) -> Iterator[dict[int, Contact]]:
-        """The buckets' contacts, each bucket as a whole nearer to ``number`` than the next.
+    def _buckets_by_distance(self, target_int: int, exclude: bytes) -> Iterator[dict[int, Contact]]:
+        """The buckets' contacts, each bucket as a whole nearer to ``target_int`` than the next.
 
         Where the number differs from the own id in a bucket's bit, it shares that bit with
         the bucket's contacts, so they are nearer than all of later buckets; else farther.
         """
         buckets, last = self.buckets, len(self.buckets) - 1
-        distance, left_out = number ^ self._own, to_int(but) if but else -1
+        distance, excluded_int = target_int ^ self._local_int, to_int(exclude) if exclude else -1
         first = min(ID_BITS - distance.bit_length(), last)
         for index in range(first, last):
             if distance >> (ID_BITS - 1 - index) & 1:
-                yield _without(buckets[index].contacts, left_out)
-        yield _without(buckets[last].contacts, left_out)
+                yield _without_id(buckets[index].contacts, excluded_int)
+        yield _without_id(buckets[last].contacts, excluded_int)
         for index in range(last - 1, -1, -1):
             if not distance >> (ID_BITS - 1 - index) & 1:
-                yield _without(buckets[index].contacts, left_out)
+                yield _without_id(buckets[index].contacts, excluded_int)
 
-    def silent(self, before: float, count: int, grace: float = 0.0) -> list[Contact]:
+    def stale(self, before: float, count: int, slack: float = 0.0) -> list[Contact]:
         """Up to ``count`` contacts not heard from since ``before``, the longest silent first.
 
-        Those that asked us last, and did not answer, are to be asked some seconds of ``grace``
+        Those that asked us last, and did not answer, are to be asked some seconds of ``slack``
         earlier, the others later: so two that know each other take turns, and each has shown
         the other now and then that it is where it seems to be.
         """
-        silent = [
+        entries = [
             peer
             for peer in self._by_id.values()
-            if peer.heard < (before - grace if peer.answered >= peer.heard else before + grace)
+            if peer.last_seen
+            < (before - slack if peer.last_replied >= peer.last_seen else before + slack)
         ]
-        silent.sort(key=lambda peer: peer.heard)
-        return [peer.contact for peer in silent[:count]]
+        entries.sort(key=lambda peer: peer.last_seen)
+        return [peer.contact for peer in entries[:count]]
 
-    def looked_up(self, target: bytes, now: float) -> None:
+    def mark_refreshed(self, target: bytes, now: float) -> None:
         """Note a lookup of ``target``, so that its bucket needs no refresh for a while."""
-        self.buckets[self.bucket_of(to_int(target))].looked_up = now
+        self.buckets[self.bucket_index(to_int(target))].refreshed_at = now
 
 
-def _without(group: dict[int, Contact], number: int) -> dict[int, Contact]:
-    if number not in group:
+def _without_id(group: dict[int, Contact], id_int: int) -> dict[int, Contact]:
+    if id_int not in group:
         return group
-    return {each: contact for each, contact in group.items() if each != number}
+    return {each: contact for each, contact in group.items() if each != id_int}

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections import Counter
 
 from kademlua.core.contact import Endpoint, canonical_address
-from kademlua.core.security.subnets import network_of
+from kademlua.core.security.subnets import subnet_of
 
-NETWORKS = 3
+MIN_SUBNETS = 3
 """Votes of so many networks are needed, at least."""
-VALID_FOR = 3_600.0
+VOTE_LIFETIME = 3_600.0
 """Seconds for which a vote counts."""
-SURE = 8
+FAILURES_REQUIRED = 8
 """So many attempts to reach this node have to fail, more than were undecided."""
-_LIMIT = 32
+_MAX_VOTES = 32
 """Votes that are remembered."""
 
 
-class OwnAddress:
+class ExternalAddressVotes:
     """The votes on the own endpoint; each network (IPv4 /24, IPv6 /64) has one."""
 
     __slots__ = ("_votes",)
@@ -30,7 +30,7 @@ class OwnAddress:
         self._votes: dict[str | bytes, tuple[Endpoint, float]] = {}
         """By the voter's network, the last one last."""
 
-    def vote(self, voter: str, addr: str, port: int, now: float) -> None:
+    def add(self, voter: str, addr: str, port: int, now: float) -> None:
         """Somebody at the address ``voter`` saw us there; his network's former vote is void.
 
         ValueError for what is no IP address. One of the other family than the voter's does not
@@ -39,22 +39,22 @@ class OwnAddress:
         addr = canonical_address(addr)[0]
         if (":" in addr) != (":" in voter):
             return
-        network = network_of(voter)
-        self._votes.pop(network, None)
-        if len(self._votes) >= _LIMIT:
+        subnet = subnet_of(voter)
+        self._votes.pop(subnet, None)
+        if len(self._votes) >= _MAX_VOTES:
             del self._votes[next(iter(self._votes))]
-        self._votes[network] = (addr, port), now
+        self._votes[subnet] = (addr, port), now
 
-    def elected(self, now: float) -> Endpoint | None:
-        """What more than half name, of ``NETWORKS`` networks or more that voted lately; IPv4
+    def consensus(self, now: float) -> Endpoint | None:
+        """What more than half name, of ``MIN_SUBNETS`` networks or more that voted lately; IPv4
         comes first. None where nothing is."""
         for is_ipv6 in (False, True):
             seen = Counter(
                 endpoint
                 for endpoint, at in self._votes.values()
-                if now - at <= VALID_FOR and (":" in endpoint[0]) == is_ipv6
+                if now - at <= VOTE_LIFETIME and (":" in endpoint[0]) == is_ipv6
             )
-            if seen.total() >= NETWORKS:
+            if seen.total() >= MIN_SUBNETS:
                 endpoint, count = seen.most_common(1)[0]
                 if 2 * count > seen.total():
                     return endpoint
@@ -64,25 +64,25 @@ class OwnAddress:
 class Reachability:
     """Whether this node is reached unasked, from attempts that others made at its request."""
 
-    __slots__ = ("_failures", "verdict")
+    __slots__ = ("_failures", "is_reachable")
 
     def __init__(self) -> None:
         self._failures = 0
-        self.verdict: bool | None = None
+        self.is_reachable: bool | None = None
         """None until it is clear."""
 
-    def failed(self) -> None:
+    def record_failure(self) -> None:
         """An attempt was made, and nothing came."""
-        self._failures = min(self._failures + 1, SURE)
-        if self._failures == SURE:
-            self.verdict = False
+        self._failures = min(self._failures + 1, FAILURES_REQUIRED)
+        if self._failures == FAILURES_REQUIRED:
+            self.is_reachable = False
 
-    def was_reached(self) -> None:
+    def record_success(self) -> None:
         """Somebody got through to whom nothing had been sent."""
         self._failures = 0
-        self.verdict = True
+        self.is_reachable = True
 
-    def is_undecided(self) -> None:
+    def record_inconclusive(self) -> None:
         """Somebody got through for whom a NAT might have been open."""
-        if self.verdict is not False:
+        if self.is_reachable is not False:
             self._failures = max(self._failures - 1, 0)

@@ -9,58 +9,58 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 
-class TokenBucket:
+class RateLimiter:
     """``rate`` tokens a second, ``burst`` of them at most."""
 
-    __slots__ = ("_full_at", "_slack", "_step")
+    __slots__ = ("_interval", "_tat", "_tolerance")
 
     def __init__(self, rate: float, burst: float) -> None:
-        self._step = 1 / rate
-        self._slack = (burst - 1) / rate + 1e-9
-        self._full_at = 0.0
+        self._interval = 1 / rate
+        self._tolerance = (burst - 1) / rate + 1e-9
+        self._tat = 0.0
 
-    def take(self, now: float) -> bool:
+    def try_acquire(self, now: float) -> bool:
         """Take one token; False where there is none."""
-        full_at = max(self._full_at, now)
-        if full_at - now > self._slack:
+        tat = max(self._tat, now)
+        if tat - now > self._tolerance:
             return False
-        self._full_at = full_at + self._step
+        self._tat = tat + self._interval
         return True
 
 
-class TokenBuckets:
+class KeyedRateLimiter:
     """A bucket for each source, of ``limit`` sources at most."""
 
-    __slots__ = ("_full_at", "_limit", "_slack", "_step")
+    __slots__ = ("_interval", "_max_sources", "_tat", "_tolerance")
 
-    def __init__(self, rate: float, burst: float, limit: int) -> None:
-        self._step = 1 / rate
-        self._slack = (burst - 1) / rate + 1e-9
-        self._limit = limit
-        self._full_at: dict[Hashable, float] = {}
+    def __init__(self, rate: float, burst: float, max_sources: int) -> None:
+        self._interval = 1 / rate
+        self._tolerance = (burst - 1) / rate + 1e-9
+        self._max_sources = max_sources
+        self._tat: dict[Hashable, float] = {}
 
     def __len__(self) -> int:
-        return len(self._full_at)
+        return len(self._tat)
 
-    def take(self, source: Hashable, now: float) -> bool:
+    def try_acquire(self, source: Hashable, now: float) -> bool:
         """Take one token of this source's; False where there is none."""
-        full_at = self._full_at.get(source)
-        if full_at is None:
-            if len(self._full_at) >= self._limit:
-                self._make_room(now)
-            full_at = now
-        elif full_at < now:
-            full_at = now
-        if full_at - now > self._slack:
+        tat = self._tat.get(source)
+        if tat is None:
+            if len(self._tat) >= self._max_sources:
+                self._evict(now)
+            tat = now
+        elif tat < now:
+            tat = now
+        if tat - now > self._tolerance:
             return False
-        self._full_at[source] = full_at + self._step
+        self._tat[source] = tat + self._interval
         return True
 
-    def _make_room(self, now: float) -> None:
+    def _evict(self, now: float) -> None:
         """Forget the full ones, which are as good as new; if need be the fuller half of the
         others: who has taken the most is remembered."""
-        left = {source: at for source, at in self._full_at.items() if at > now}
-        if len(left) > self._limit // 2:
-            rows = sorted(left.items(), key=lambda row: row[1])
-            left = dict(rows[len(rows) - self._limit // 2 :])
-        self._full_at = left
+        remaining = {source: at for source, at in self._tat.items() if at > now}
+        if len(remaining) > self._max_sources // 2:
+            rows = sorted(remaining.items(), key=lambda row: row[1])
+            remaining = dict(rows[len(rows) - self._max_sources // 2 :])
+        self._tat = remaining

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kademlua.core.contact import canonical_address
 
-_NEAR = (
+_PRIVATE_PREFIXES = (
     "127.",
     "10.",
     "192.168.",
@@ -18,15 +18,15 @@ _NEAR = (
 4291)."""
 
 
-def is_near(addr: str) -> bool:
+def is_private_address(addr: str) -> bool:
     """Whether an address, in its canonical text, is loopback, private or link-local: many nodes
     may well stand behind one such network."""
-    return addr.startswith(_NEAR) or addr == "::1"
+    return addr.startswith(_PRIVATE_PREFIXES) or addr == "::1"
 
 
-def network_of(addr: str, bits6: int = 64) -> str | bytes:
+def subnet_of(addr: str, ipv6_bits: int = 64) -> str | bytes:
     """What an address shares with those of its network: of IPv4 its /24, of IPv6 so many bits,
     in whole bytes."""
     if ":" not in addr:
         return addr[: addr.rindex(".")]
-    return canonical_address(addr)[1][: bits6 // 8]
+    return canonical_address(addr)[1][: ipv6_bits // 8]

@@ -9,50 +9,52 @@ from __future__ import annotations
 from kademlua.core.contact import Endpoint
 from kademlua.core.routing.table import RoutingTable
 
-VERIFIED_FOR = 600.0
+VALIDATION_LIFETIME = 600.0
 """Seconds."""
-_SWEEP_EVERY = 300.0
-LIMIT = 16_384
+_SWEEP_INTERVAL = 300.0
+MAX_ENDPOINTS = 16_384
 """Endpoints outside of the table that are remembered; beyond that the older half is forgotten."""
 
 
-class Verified:
+class ValidatedAddresses:
     """The endpoints that were verified in the last ten minutes: the routing table's, which knows
     when each peer answered, and others."""
 
-    __slots__ = ("_at", "_limit", "_sweep_at", "_table")
+    __slots__ = ("_limit", "_next_sweep_at", "_table", "_validated_at")
 
-    def __init__(self, table: RoutingTable, limit: int = LIMIT) -> None:
+    def __init__(self, table: RoutingTable, limit: int = MAX_ENDPOINTS) -> None:
         self._table = table
-        self._at: dict[Endpoint, float] = {}
+        self._validated_at: dict[Endpoint, float] = {}
         self._limit = limit
-        self._sweep_at = 0.0
+        self._next_sweep_at = 0.0
 
     def __len__(self) -> int:
         """How many are remembered that are not the table's."""
-        return len(self._at)
+        return len(self._validated_at)
 
-    def note(self, endpoint: Endpoint, now: float) -> None:
+    def mark(self, endpoint: Endpoint, now: float) -> None:
         """This endpoint just proved itself. Where it did so by an answer, the table is to be
         told before."""
-        peer = self._table.at(endpoint)
-        if peer is not None and peer.answered == now:
+        entry = self._table.get_by_endpoint(endpoint)
+        if entry is not None and entry.last_replied == now:
             return
-        if now >= self._sweep_at or len(self._at) >= self._limit:
+        if now >= self._next_sweep_at or len(self._validated_at) >= self._limit:
             self._sweep(now)
-        self._at[endpoint] = now
+        self._validated_at[endpoint] = now
 
-    def has(self, endpoint: Endpoint, now: float) -> bool:
+    def is_validated(self, endpoint: Endpoint, now: float) -> bool:
         """Whether an endpoint proved itself lately."""
-        peer = self._table.at(endpoint)
-        if peer is not None and now - peer.answered <= VERIFIED_FOR:
+        entry = self._table.get_by_endpoint(endpoint)
+        if entry is not None and now - entry.last_replied <= VALIDATION_LIFETIME:
             return True
-        at = self._at.get(endpoint)
-        return at is not None and now - at <= VERIFIED_FOR
+        validated_at = self._validated_at.get(endpoint)
+        return validated_at is not None and now - validated_at <= VALIDATION_LIFETIME
 
     def _sweep(self, now: float) -> None:
-        self._sweep_at = now + _SWEEP_EVERY
-        self._at = {each: at for each, at in self._at.items() if now - at <= VERIFIED_FOR}
-        if len(self._at) >= self._limit:
-            rows = sorted(self._at.items(), key=lambda row: row[1])
-            self._at = dict(rows[len(rows) // 2 :])
+        self._next_sweep_at = now + _SWEEP_INTERVAL
+        self._validated_at = {
+            each: at for each, at in self._validated_at.items() if now - at <= VALIDATION_LIFETIME
+        }
+        if len(self._validated_at) >= self._limit:
+            rows = sorted(self._validated_at.items(), key=lambda row: row[1])
+            self._validated_at = dict(rows[len(rows) // 2 :])

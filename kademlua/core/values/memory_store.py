@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 
 from kademlua.core.contact import Contact
 from kademlua.core.params import Params
-from kademlua.core.values.store import ONE_ENTRY, Entry, address_of, check_bounds
+from kademlua.core.values.store import ENTRY_UNIT, StoreEntry, check_quotas, quota_key
 
 
-class DataStore:
+class MemoryStore:
     """One value per owner and key, of any bencoded form.
 
     Bounded in entries and bytes, also per key, value and owner's address; a store over a
@@ -21,40 +21,40 @@ class DataStore:
 
     def __init__(self, params: Params) -> None:
         self._params = params
-        self._keys: dict[bytes, dict[Contact, Entry]] = {}
-        self._entries = 0
-        self._bytes = 0
-        self._addresses: dict[bytes, int] = {}
+        self._by_key: dict[bytes, dict[Contact, StoreEntry]] = {}
+        self._entry_count = 0
+        self._stored_bytes = 0
+        self._usage_by_address: dict[bytes, int] = {}
         """Values and bytes by owner's address."""
         # (expires, tie-breaker, key, owner). What was replaced or dropped leaves its row
         # behind; `_compact` bounds them.
-        self._ends: list[tuple[float, int, bytes, Contact]] = []
-        self._rows = 0
+        self._expiry_heap: list[tuple[float, int, bytes, Contact]] = []
+        self._row_count = 0
 
     def __len__(self) -> int:
-        return self._entries
+        return self._entry_count
 
     @property
     def stored_bytes(self) -> int:
         """Bytes of all values, bencoded."""
-        return self._bytes
+        return self._stored_bytes
 
     def keys(self) -> Iterator[bytes]:
         """The keys under which something is stored, as they were when this was called."""
-        return iter(list(self._keys))
+        return iter(list(self._by_key))
 
-    def entries(self, key: bytes) -> list[tuple[Contact, Entry]]:
+    def entries(self, key: bytes) -> list[tuple[Contact, StoreEntry]]:
         """All values of a key with their owners; those over, but not yet gone, too."""
-        return list(self._keys.get(key, {}).items())
+        return list(self._by_key.get(key, {}).items())
 
     def remove(self, key: bytes, owner: Contact) -> bool:
         """Forget an owner's value; whether there was one."""
-        if owner not in self._keys.get(key, {}):
+        if owner not in self._by_key.get(key, {}):
             return False
         self._drop(key, owner)
         return True
 
-    def kept(self, callback: Callable[[str | None], None]) -> None:
+    def when_durable(self, callback: Callable[[str | None], None]) -> None:
         """Call back at once: nothing here outlives the process."""
         callback(None)
 
@@ -65,107 +65,113 @@ class DataStore:
         encoded: bytes,
         *,
         now: float,
-        expires: float,
+        expires_at: float,
         overwrite: bool = False,
-        is_direct: bool = True,
+        from_owner: bool = True,
     ) -> None:
-        """Keep a bencoded value of an owner's until ``expires``; StoreRefused if over a bound.
+        """Keep a bencoded value of an owner's until ``expires_at``; StoreRefused if over a bound.
 
         An owner's former value of the key is replaced; but one that was handed on (not
-        ``is_direct``) replaces only one that was handed on, too, and ends earlier. With
+        ``from_owner``) replaces only one that was handed on, too, and ends earlier. With
         ``overwrite``, other owners' go too where ``Params.overwrite_drops_others`` says so.
         """
-        if self._ends and self._ends[0][0] <= now:
+        if self._expiry_heap and self._expiry_heap[0][0] <= now:
             self.expire(now)
-        owners = self._keys.get(key, {})
-        former = owners.get(owner) if owners else None  # to hash a contact is not for nothing
-        if former is not None and not is_direct and (former.is_direct or former.expires >= expires):
-            owners[owner] = former._replace(given=now)
+        owners = self._by_key.get(key, {})
+        previous = owners.get(owner) if owners else None  # to hash a contact is not for nothing
+        if (
+            previous is not None
+            and not from_owner
+            and (previous.from_owner or previous.expires_at >= expires_at)
+        ):
+            owners[owner] = previous._replace(received_at=now)
             return
-        leaving = {} if former is None else {owner: former}
+        replaced = {} if previous is None else {owner: previous}
         if overwrite and self._params.overwrite_drops_others:
-            leaving = owners
-        address = address_of(owner)
-        self._check_bounds(encoded, owners, leaving, address)
-        for each in list(leaving):
+            replaced = owners
+        address = quota_key(owner)
+        self._check_quotas(encoded, owners, replaced, address)
+        for each in list(replaced):
             self._drop(key, each)
-        self._keys.setdefault(key, {})[owner] = Entry(encoded, expires, is_direct, now)
-        self._entries += 1
-        self._bytes += len(encoded)
-        self._addresses[address] = self._addresses.get(address, 0) + len(encoded) + ONE_ENTRY
-        self._rows += 1
-        heapq.heappush(self._ends, (expires, self._rows, key, owner))
-        if len(self._ends) > 2 * self._entries + 64:
+        self._by_key.setdefault(key, {})[owner] = StoreEntry(encoded, expires_at, from_owner, now)
+        self._entry_count += 1
+        self._stored_bytes += len(encoded)
+        self._usage_by_address[address] = (
+            self._usage_by_address.get(address, 0) + len(encoded) + ENTRY_UNIT
+        )
+        self._row_count += 1
+        heapq.heappush(self._expiry_heap, (expires_at, self._row_count, key, owner))
+        if len(self._expiry_heap) > 2 * self._entry_count + 64:
             self._compact()
 
-    def _check_bounds(
+    def _check_quotas(
         self,
         encoded: bytes,
-        owners: dict[Contact, Entry],
-        leaving: dict[Contact, Entry],
+        owners: dict[Contact, StoreEntry],
+        replaced: dict[Contact, StoreEntry],
         address: bytes,
     ) -> None:
-        entries, of_key, stored = self._entries, len(owners), self._bytes
-        of_address = self._addresses.get(address, 0)
-        if leaving:
-            entries -= len(leaving)
-            of_key -= len(leaving)
-            for each, entry in leaving.items():
-                stored -= len(entry.encoded)
-                if address_of(each) == address:
-                    of_address -= len(entry.encoded) + ONE_ENTRY
-        check_bounds(self._params, len(encoded), entries, of_key, stored, of_address)
+        entries, key_entries, stored_bytes = self._entry_count, len(owners), self._stored_bytes
+        address_usage = self._usage_by_address.get(address, 0)
+        if replaced:
+            entries -= len(replaced)
+            key_entries -= len(replaced)
+            for each, entry in replaced.items():
+                stored_bytes -= len(entry.encoded)
+                if quota_key(each) == address:
+                    address_usage -= len(entry.encoded) + ENTRY_UNIT
+        check_quotas(self._params, len(encoded), entries, key_entries, stored_bytes, address_usage)
 
-    def get(self, key: bytes, howmany: int, now: float) -> list[bytes]:
-        """Up to ``howmany`` bencoded values of a key, the owner that stored last first."""
-        owners = self._keys.get(key)
-        if owners is None or howmany <= 0:
+    def get(self, key: bytes, limit: int, now: float) -> list[bytes]:
+        """Up to ``limit`` bencoded values of a key, the owner that stored last first."""
+        owners = self._by_key.get(key)
+        if owners is None or limit <= 0:
             return []
         found = []
         for entry in reversed(owners.values()):
-            if entry.expires > now:
+            if entry.expires_at > now:
                 found.append(entry.encoded)
-                if len(found) == howmany:
+                if len(found) == limit:
                     break
         return found
 
     def expire(self, now: float) -> int:
         """Forget what has ended by ``now``; how many values that were."""
-        ends, gone = self._ends, 0
-        while ends and ends[0][0] <= now:
-            expires, _, key, owner = heapq.heappop(ends)
-            entry = self._keys.get(key, {}).get(owner)
-            if entry is not None and entry.expires == expires:
+        heap, expired_count = self._expiry_heap, 0
+        while heap and heap[0][0] <= now:
+            expires_at, _, key, owner = heapq.heappop(heap)
+            entry = self._by_key.get(key, {}).get(owner)
+            if entry is not None and entry.expires_at == expires_at:
                 self._drop(key, owner)
-                gone += 1
-        return gone
+                expired_count += 1
+        return expired_count
 
     def next_expiry(self) -> float | None:
         """The earliest time at which ``expire`` may have something to do."""
-        return self._ends[0][0] if self._ends else None
+        return self._expiry_heap[0][0] if self._expiry_heap else None
 
     def _drop(self, key: bytes, owner: Contact) -> None:
-        owners = self._keys[key]
+        owners = self._by_key[key]
         size = len(owners.pop(owner).encoded)
-        self._bytes -= size
-        self._entries -= 1
-        address = address_of(owner)
-        self._addresses[address] -= size + ONE_ENTRY
-        if not self._addresses[address]:
-            del self._addresses[address]
+        self._stored_bytes -= size
+        self._entry_count -= 1
+        address = quota_key(owner)
+        self._usage_by_address[address] -= size + ENTRY_UNIT
+        if not self._usage_by_address[address]:
+            del self._usage_by_address[address]
         if not owners:
-            del self._keys[key]
+            del self._by_key[key]
 
     def _compact(self) -> None:
         """Build the heap anew once most of its rows are of values long replaced."""
         rows = [
-            (entry.expires, number, key, owner)
+            (entry.expires_at, number, key, owner)
             for number, (key, owner, entry) in enumerate(
                 (key, owner, entry)
-                for key, owners in self._keys.items()
+                for key, owners in self._by_key.items()
                 for owner, entry in owners.items()
             )
         ]
         heapq.heapify(rows)
-        self._ends = rows
-        self._rows = len(rows)
+        self._expiry_heap = rows
+        self._row_count = len(rows)

@@ -12,99 +12,99 @@ from typing import Any
 
 from kademlua.core.errors import RecordExpired, RecordRefused, RecordStale
 from kademlua.core.values import records
-from kademlua.core.values.records import SignedRecord, Verify
+from kademlua.core.values.records import SignedRecord, VerifySignature
 from kademlua.core.wire import bencoding
 
-Accept = Callable[[list[Any]], list[Any]]
+ValueFilter = Callable[[list[Any]], list[Any]]
 """Given the plain values in one answer, returns those that are to be believed."""
 
 _MAX_CHECKED = 8
 """Records looked at in one answer: an honest one has one, and each costs some 70 µs."""
 
 
-class Sieve:
+class RecordFilter:
     """What is believed of the answers to one findvalue."""
 
     def __init__(
         self,
         key: bytes,
         *,
-        verify: Verify,
-        wall: Callable[[], float],
+        verify: VerifySignature,
+        wall_clock: Callable[[], float],
         only_records: bool = False,
-        least_seq: int = 0,
-        accept: Accept | None = None,
+        min_seq: int = 0,
+        value_filter: ValueFilter | None = None,
     ) -> None:
-        """``wall`` gives seconds since 1970. With ``only_records`` plain values do not pass; a
-        signed record with a sequence number below ``least_seq`` is stale. Of the plain
-        values those pass that ``accept`` leaves."""
+        """``wall_clock`` gives seconds since 1970. With ``only_records`` plain values do not pass;
+        a signed record with a sequence number below ``min_seq`` is stale. Of the plain
+        values those pass that ``value_filter`` leaves."""
         self._key = key
         self._verify = verify
-        self._wall = wall
+        self._wall_clock = wall_clock
         self._only_records = only_records
-        self._least_seq = least_seq
-        self._accept = accept
+        self._min_seq = min_seq
+        self._value_filter = value_filter
         self._verdicts: dict[bytes, SignedRecord | RecordRefused] = {}
         """By the record's bytes."""
-        self.signed: SignedRecord | None = None
+        self.signed_record: SignedRecord | None = None
         """The newest of the genuine signed records."""
         self.immutable: bytes | None = None
         """The immutable record, bencoded."""
-        self.newest_seq: int | None = None
+        self.highest_seq: int | None = None
         """The highest sequence number that was signed, of an expired record too."""
-        self.refused: Counter[str] = Counter()
+        self.rejected: Counter[str] = Counter()
         """How many records did not pass, by reason."""
-        self.error: RecordRefused | None = None
+        self.rejection: RecordRefused | None = None
         """Why one of them did not; where one had expired or was stale, that."""
 
     @property
     def has_record(self) -> bool:
         """Whether a genuine record of the key was found."""
-        return self.signed is not None or self.immutable is not None
+        return self.signed_record is not None or self.immutable is not None
 
-    def sift(self, values: list[Any]) -> list[Any]:
+    def filter(self, values: list[Any]) -> list[Any]:
         """The values of one answer that may be shown: the record, or the plain ones."""
         plain: list[Any] = []
         found: Any = None
         newest: SignedRecord | None = None
         count = 0
         for value in values:
-            encoded = _encoded(value)
+            encoded = _encode(value)
             if records.is_immutable(self._key, encoded):
                 self.immutable = encoded
                 return [value]
             if not isinstance(value, dict) or b"sig" not in value:
                 plain.append(value)
                 continue
-            record = records.read_signed(encoded)
+            record = records.parse_signed(encoded)
             if record is None:
                 plain.append(value)
                 continue
             count += 1
-            if count > _MAX_CHECKED or not self._is_believed(encoded, record):
+            if count > _MAX_CHECKED or not self._check_cached(encoded, record):
                 continue
-            if newest is None or _rank(record) > _rank(newest):
+            if newest is None or _precedence(record) > _precedence(newest):
                 newest, found = record, value
         if newest is not None:
-            if self.signed is None or _rank(newest) > _rank(self.signed):
-                self.signed = newest
+            if self.signed_record is None or _precedence(newest) > _precedence(self.signed_record):
+                self.signed_record = newest
             return [found]
         if self._only_records:
             return []
-        return plain if self._accept is None else self._accept(plain)
+        return plain if self._value_filter is None else self._value_filter(plain)
 
-    def still_shown(self, values: list[Any]) -> bool:
+    def is_current(self, values: list[Any]) -> bool:
         """Whether what passed the sieve is still to be shown, now that all answers are here:
         neither a plain value beside a record nor a stale record is."""
         if not self.has_record:
             return True
-        encoded = _encoded(values[0])
+        encoded = _encode(values[0])
         if self.immutable is not None:
             return encoded == self.immutable
-        assert self.signed is not None
-        return encoded == self.signed.encoded
+        assert self.signed_record is not None
+        return encoded == self.signed_record.encoded
 
-    def _is_believed(self, encoded: bytes, record: SignedRecord) -> bool:
+    def _check_cached(self, encoded: bytes, record: SignedRecord) -> bool:
         verdict = self._verdicts.get(encoded)
         if verdict is None:
             try:
@@ -112,31 +112,31 @@ class Sieve:
                 verdict = record
             except RecordRefused as refusal:
                 verdict = refusal
-                if self.error is None or isinstance(refusal, (RecordExpired, RecordStale)):
-                    self.error = refusal
+                if self.rejection is None or isinstance(refusal, (RecordExpired, RecordStale)):
+                    self.rejection = refusal
             self._verdicts[encoded] = verdict
         if isinstance(verdict, RecordRefused):
-            self.refused[verdict.reason] += 1
+            self.rejected[verdict.reason] += 1
             return False
         return True
 
     def _check(self, record: SignedRecord) -> None:
-        records.check_place(record, self._key)
+        records.check_key(record, self._key)
         records.check_signature(record, self._verify)
-        self.newest_seq = max(record.seq, self.newest_seq or 0)
-        if record.expires is not None and record.expires <= self._wall():
+        self.highest_seq = max(record.seq, self.highest_seq or 0)
+        if record.expires_at is not None and record.expires_at <= self._wall_clock():
             raise RecordExpired
-        if record.seq < self._least_seq:
+        if record.seq < self._min_seq:
             raise RecordStale
 
 
-def _encoded(value: Any) -> bytes:
+def _encode(value: Any) -> bytes:
     if type(value) is bytes:  # what most values are
         return b"%d:%b" % (len(value), value)
     return bencoding.encode(value)
 
 
-def _rank(record: SignedRecord) -> tuple[int, bytes]:
+def _precedence(record: SignedRecord) -> tuple[int, bytes]:
     """Of two records, the one that counts; where a signer used a number twice, everybody is to
     choose the same."""
     return record.seq, record.encoded_value

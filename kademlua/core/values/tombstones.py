@@ -8,60 +8,60 @@ from __future__ import annotations
 from collections import Counter
 
 from kademlua.core.contact import Contact
-from kademlua.core.values.store import address_of
+from kademlua.core.values.store import quota_key
 
-_LIMIT = 65_536
-_OF_ONE = 4
+_MAX_TOMBSTONES = 65_536
+_ADDRESS_SHARE = 4
 """One address has this part of all at most: removes without end shall not undo those of others."""
 
-Row = tuple[bytes, Contact]
+TombstoneKey = tuple[bytes, Contact]
 """A key, and the owner who removed its value."""
 
 
 class Tombstones:
     """When the tombstone of a key and owner ends; bounded, the oldest goes first."""
 
-    __slots__ = ("_addresses", "_limit", "ends")
+    __slots__ = ("_count_by_address", "_limit", "expirations")
 
-    def __init__(self, limit: int = _LIMIT) -> None:
+    def __init__(self, limit: int = _MAX_TOMBSTONES) -> None:
         self._limit = limit
-        self._addresses: Counter[bytes] = Counter()
+        self._count_by_address: Counter[bytes] = Counter()
         """How many there are of each owner's address."""
-        self.ends: dict[Row, float] = {}
+        self.expirations: dict[TombstoneKey, float] = {}
         """By key and owner; to look whether there are any."""
 
     def __len__(self) -> int:
-        return len(self.ends)
+        return len(self.expirations)
 
-    def put(self, key: bytes, owner: Contact, ends: float) -> None:
+    def put(self, key: bytes, owner: Contact, expires_at: float) -> None:
         """Let an owner's value not be handed on to us before a time; in vain where its address
         has too many tombstones."""
-        self.lift(key, owner)
-        address = address_of(owner)
-        if self._addresses[address] >= self._limit // _OF_ONE:
+        self.remove(key, owner)
+        address = quota_key(owner)
+        if self._count_by_address[address] >= self._limit // _ADDRESS_SHARE:
             return
-        if len(self.ends) >= self._limit:
-            self.lift(*next(iter(self.ends)))
-        self.ends[key, owner] = ends
-        self._addresses[address] += 1
+        if len(self.expirations) >= self._limit:
+            self.remove(*next(iter(self.expirations)))
+        self.expirations[key, owner] = expires_at
+        self._count_by_address[address] += 1
 
-    def end(self, key: bytes, owner: Contact, now: float) -> float | None:
+    def get_expiry(self, key: bytes, owner: Contact, now: float) -> float | None:
         """When the tombstone of this value ends; None where there is none any more."""
-        ends = self.ends.get((key, owner))
-        return None if ends is None or ends <= now else ends
+        expires_at = self.expirations.get((key, owner))
+        return None if expires_at is None or expires_at <= now else expires_at
 
-    def lift(self, key: bytes, owner: Contact) -> None:
+    def remove(self, key: bytes, owner: Contact) -> None:
         """The owner stored the value anew."""
-        if self.ends.pop((key, owner), None) is not None:
-            self._forget(owner)
+        if self.expirations.pop((key, owner), None) is not None:
+            self._uncount_address(owner)
 
     def expire(self, now: float) -> None:
         """Forget those that have ended."""
-        for key, owner in [row for row, ends in self.ends.items() if ends <= now]:
-            self.lift(key, owner)
+        for key, owner in [row for row, ends in self.expirations.items() if ends <= now]:
+            self.remove(key, owner)
 
-    def _forget(self, owner: Contact) -> None:
-        address = address_of(owner)
-        self._addresses[address] -= 1
-        if not self._addresses[address]:
-            del self._addresses[address]
+    def _uncount_address(self, owner: Contact) -> None:
+        address = quota_key(owner)
+        self._count_by_address[address] -= 1
+        if not self._count_by_address[address]:
+            del self._count_by_address[address]

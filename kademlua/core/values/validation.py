@@ -10,7 +10,7 @@ from kademlua.core.params import Params
 from kademlua.core.wire import replies
 
 
-def checked_key(key: object) -> bytes:
+def validate_key(key: object) -> bytes:
     """A key or id of 20 bytes; TypeError or ValueError where it is none."""
     if not isinstance(key, bytes):
         raise TypeError(f"a key is {ids.ID_BYTES} bytes (sha1(text) makes one), not {key!r:.60}")
@@ -19,7 +19,7 @@ def checked_key(key: object) -> bytes:
     return key
 
 
-def checked_value(value: Any, params: Params) -> bytes:
+def validate_value(value: Any, params: Params) -> bytes:
     """A value, bencoded; TypeError for what has no such form, ValueError for one too large."""
     encoded = replies.encode_value(value)
     if len(encoded) > params.max_value_bytes:
@@ -27,7 +27,7 @@ def checked_value(value: Any, params: Params) -> bytes:
     return encoded
 
 
-def checked_ttl(ttl: object, params: Params) -> int:
+def validate_ttl(ttl: object, params: Params) -> int:
     """A time to live as it is sent: whole seconds, rounded up; of None, ``Params.ttl``.
 
     TypeError for what is no number, ValueError for one that is out of bounds.

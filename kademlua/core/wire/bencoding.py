@@ -24,7 +24,7 @@ Bencodable = int | bytes | str | list[Any] | tuple[Any, ...] | dict[Any, Any]
 _TOKEN = re.compile(rb"([0-9]{1,9}):|(i-?[0-9]+e)|([ld])|(e)")
 
 # As a key, "-4:" sends the extension backwards, and "d-4:" into recursion without end.
-_BACKWARDS = re.compile(rb"-[0-9_]+\s*:")
+_NEGATIVE_LENGTH = re.compile(rb"-[0-9_]+\s*:")
 
 
 def decode(data: bytes) -> Any:
@@ -36,8 +36,8 @@ def decode(data: bytes) -> Any:
     """
     # A count is the cheap upper bound of the depth; only above it is the data walked, or
     # where it may hold a negative length.
-    if data.count(b"l") + data.count(b"d") > MAX_DEPTH or _BACKWARDS.search(data):
-        _walk(data)
+    if data.count(b"l") + data.count(b"d") > MAX_DEPTH or _NEGATIVE_LENGTH.search(data):
+        _check_structure(data)
     try:
         value = bencoder.bdecode(data)
         # Encoded anew, what was read has the length of what was given. Where the
@@ -49,7 +49,7 @@ def decode(data: bytes) -> Any:
     raise WireError(DropReason.NOT_BENCODED)
 
 
-def _walk(data: bytes) -> None:
+def _check_structure(data: bytes) -> None:
     """Raise WireError where ``data`` is nested too deeply, or clearly is no bencoding."""
     position = depth = 0
     while position < len(data):
@@ -68,18 +68,18 @@ def _walk(data: bytes) -> None:
             depth -= 1
 
 
-def encode(value: Bencodable, inside: int = 0) -> bytes:
+def encode(value: Bencodable, outer_depth: int = 0) -> bytes:
     """``value`` bencoded, keys sorted; ``str`` as UTF-8.
 
     TypeError for what bencoding has no form for: None, floats, booleans, other objects,
     keys that are not all bytes or all text; and for nesting deeper than 64, where the value
-    is to stand ``inside`` so many lists and dictionaries.
+    is to stand ``outer_depth`` so many lists and dictionaries.
     """
-    encoded: bytes = bencoder.bencode(_prepared(value, inside))
+    encoded: bytes = bencoder.bencode(_normalize(value, outer_depth))
     return encoded
 
 
-def _prepared(value: object, depth: int) -> object:
+def _normalize(value: object, depth: int) -> object:
     """``value`` as the extension writes it right: it gives the length of text in
     characters, not in bytes."""
     kind = type(value)
@@ -93,8 +93,8 @@ def _prepared(value: object, depth: int) -> object:
         raise TypeError(f"nested deeper than {MAX_DEPTH}")
     depth += 1
     if not isinstance(value, dict):
-        return [_prepared(item, depth) for item in value]
+        return [_normalize(item, depth) for item in value]
     kinds = {type(key) for key in value}
     if not (kinds <= {bytes} or kinds <= {str}):
         raise TypeError("the keys of a bencoded dictionary are all bytes or all text")
-    return {_prepared(key, depth): _prepared(item, depth) for key, item in value.items()}
+    return {_normalize(key, depth): _normalize(item, depth) for key, item in value.items()}

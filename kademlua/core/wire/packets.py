@@ -17,7 +17,7 @@ from kademlua.core.wire import bencoding, fast_decode
 
 VERSION = 1
 """The version in the header."""
-MINOR = 1
+MINOR_VERSION = 1
 """What this implementation says in a request's ``v``."""
 
 REQUEST = 1
@@ -29,16 +29,16 @@ CHALLENGE = 132
 
 RPC_ID_BYTES = 8
 _HEADER = struct.Struct("!B20s8sBH")
-MAX_PAYLOAD = 65_507 - _HEADER.size
+MAX_PAYLOAD_BYTES = 65_507 - _HEADER.size
 """What fits a UDP datagram on IPv4: 65,475 bytes."""
-MAX_DATAGRAM = MAX_PAYLOAD + _HEADER.size
-_SHORT_HEADER = struct.Struct("!B20s8sB")
+MAX_DATAGRAM = MAX_PAYLOAD_BYTES + _HEADER.size
+_ERROR_HEADER = struct.Struct("!B20s8sB")
 HEADER_BYTES = _HEADER.size
-SHORTEST = _SHORT_HEADER.size
+MIN_PACKET_BYTES = _ERROR_HEADER.size
 """Bytes of an error response, which ends behind the call byte."""
-CALL_AT = SHORTEST - 1
+TYPE_OFFSET = MIN_PACKET_BYTES - 1
 """Where the call byte stands."""
-RPC_ID_AT = CALL_AT - RPC_ID_BYTES
+RPC_ID_OFFSET = TYPE_OFFSET - RPC_ID_BYTES
 
 
 class Request:
@@ -80,12 +80,12 @@ class Request:
 class Response:
     """A peer's answer; its payload is read once it is known what was asked."""
 
-    __slots__ = ("call", "payload", "rpc_id", "sender_id")
+    __slots__ = ("packet_type", "payload", "rpc_id", "sender_id")
 
-    def __init__(self, sender_id: bytes, rpc_id: bytes, call: int, payload: bytes) -> None:
+    def __init__(self, sender_id: bytes, rpc_id: bytes, packet_type: int, payload: bytes) -> None:
         self.sender_id = sender_id
         self.rpc_id = rpc_id
-        self.call = call
+        self.packet_type = packet_type
         """129, or 130 and 131 for errors."""
         self.payload = payload
 
@@ -94,38 +94,42 @@ def decode(datagram: bytes) -> Request | Response:
     """The packet in a datagram; WireError with its reason where there is none."""
     size = len(datagram)
     if size < _HEADER.size:
-        return _decode_short(datagram)
-    version, sender_id, rpc_id, call, length = _HEADER.unpack_from(datagram)
+        return _decode_error(datagram)
+    version, sender_id, rpc_id, packet_type, length = _HEADER.unpack_from(datagram)
     if version != VERSION:
         raise WireError(DropReason.OTHER_VERSION)
     end = _HEADER.size + length
-    if call == REQUEST or call == RESPONSE:
+    if packet_type == REQUEST or packet_type == RESPONSE:
         if end > size:
             raise WireError(DropReason.TRUNCATED)
         payload = datagram[_HEADER.size : end]
-        if call == RESPONSE:
-            return Response(sender_id, rpc_id, call, payload)
+        if packet_type == RESPONSE:
+            return Response(sender_id, rpc_id, packet_type, payload)
         return _decode_request(sender_id, rpc_id, payload)
-    return _decode_short(datagram)
+    return _decode_error(datagram)
 
 
-def _decode_short(datagram: bytes) -> Response:
+def _decode_error(datagram: bytes) -> Response:
     """An error response, which ends behind the call byte."""
-    if len(datagram) < _SHORT_HEADER.size:
+    if len(datagram) < _ERROR_HEADER.size:
         raise WireError(DropReason.SHORT)
-    version, sender_id, rpc_id, call = _SHORT_HEADER.unpack_from(datagram)
+    version, sender_id, rpc_id, packet_type = _ERROR_HEADER.unpack_from(datagram)
     if version != VERSION:
         raise WireError(DropReason.OTHER_VERSION)
-    if call == NO_SUCH_RPC or call == RPC_RAISED:
-        return Response(sender_id, rpc_id, call, b"")
-    raise WireError(DropReason.SHORT if call in (REQUEST, RESPONSE) else DropReason.UNKNOWN_TYPE)
+    if packet_type == NO_SUCH_RPC or packet_type == RPC_RAISED:
+        return Response(sender_id, rpc_id, packet_type, b"")
+    raise WireError(
+        DropReason.SHORT if packet_type in (REQUEST, RESPONSE) else DropReason.UNKNOWN_TYPE
+    )
 
 
 def _decode_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> Request:
-    known = fast_decode.read_request(payload)
-    if known is not None:
-        shape, read = known
-        return Request(sender_id, rpc_id, shape.name, read, shape.version, shape.read_only)
+    fast = fast_decode.decode_request(payload)
+    if fast is not None:
+        template, fast_args = fast
+        return Request(
+            sender_id, rpc_id, template.name, fast_args, template.version, template.read_only
+        )
     body = bencoding.decode(payload)
     if type(body) is not dict:
         raise WireError(DropReason.BAD_REQUEST)
@@ -145,9 +149,9 @@ def _decode_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> Request:
 
 def decode_values(payload: bytes) -> list[Any]:
     """A response's return values; WireError where the payload is no list."""
-    known = fast_decode.read_values(payload)
-    if known is not None:
-        return known
+    fast = fast_decode.decode_values(payload)
+    if fast is not None:
+        return fast
     values: list[Any] = bencoding.decode(payload)
     if type(values) is not list:
         raise WireError(DropReason.BAD_RESPONSE)
@@ -164,24 +168,30 @@ def encode_response(sender_id: bytes, rpc_id: bytes, payload: bytes) -> bytes:
     return _encode(sender_id, rpc_id, RESPONSE, payload)
 
 
-def _encode(sender_id: bytes, rpc_id: bytes, call: int, payload: bytes) -> bytes:
-    if len(payload) > MAX_PAYLOAD:
-        raise ValueError(f"a payload has at most {MAX_PAYLOAD:,} bytes, not {len(payload):,}")
-    return _HEADER.pack(VERSION, sender_id, rpc_id, call, len(payload)) + payload
+def _encode(sender_id: bytes, rpc_id: bytes, packet_type: int, payload: bytes) -> bytes:
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise ValueError(f"a payload has at most {MAX_PAYLOAD_BYTES:,} bytes, not {len(payload):,}")
+    return _HEADER.pack(VERSION, sender_id, rpc_id, packet_type, len(payload)) + payload
 
 
 def encode_error(sender_id: bytes, rpc_id: bytes, code: int) -> bytes:
     """The datagram of an error response, 130 or 131."""
-    return _SHORT_HEADER.pack(VERSION, sender_id, rpc_id, code)
+    return _ERROR_HEADER.pack(VERSION, sender_id, rpc_id, code)
 
 
-def encode_call(name: bytes, args: bytes, read_only: bool) -> bytes:
+def encode_request_payload(name: bytes, args: bytes, read_only: bool) -> bytes:
     """A request's payload: its RPC, its arguments (bencoded, in a row), what we speak.
 
     The keys are sorted, as bencoding wants them; the original reads any order.
     """
-    client = b"2:roi1e" if read_only else b""
-    return b"d4:argsl%be4:name%d:%b%b1:vi%dee" % (args, len(name), name, client, MINOR)
+    client_field = b"2:roi1e" if read_only else b""
+    return b"d4:argsl%be4:name%d:%b%b1:vi%dee" % (
+        args,
+        len(name),
+        name,
+        client_field,
+        MINOR_VERSION,
+    )
 
 
 assert _HEADER.size == 1 + ID_BYTES + RPC_ID_BYTES + 1 + 2

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from kademlua.core.contact import PACKED_V4, PACKED_V6, Contact, ContactPool, join_listed
+from kademlua.core.contact import (
+    COMPACT_V4_BYTES,
+    COMPACT_V6_BYTES,
+    Contact,
+    ContactPool,
+    encode_v10_contacts,
+)
 from kademlua.core.errors import WireError
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.reasons import DropReason
@@ -17,21 +23,21 @@ from kademlua.core.wire import bencoding
 PONG = b"li5ee"
 CLIENT_PONG = b"li5ed2:roi1eee"
 """What a client answers to a ping of 1.1."""
-REACHED = b"le"
-STORED = b"li1ee"
-TAKEN_AWAY = b"li1ee"
-NOTHING_THERE = b"li0ee"
-FAREWELL = b"le"
+REACHED_OK = b"le"
+STORE_OK = b"li1ee"
+REMOVE_OK = b"li1ee"
+REMOVE_NOT_FOUND = b"li0ee"
+LEAVE_OK = b"le"
 BAD_KEY_FINDNODE = b"li0ee"
 BAD_KEY_FINDVALUE = b"llee"
 BAD_KEY_STORE = b"li0ee"
 
-REMOVED = "removed by its owner"
+REASON_REMOVED = "removed by its owner"
 """Why a value that is handed on is refused: its owner took it away."""
-LEAVING = "is leaving"
+REASON_LEAVING = "is leaving"
 """Why a node that ends refuses a value."""
 
-Reach = tuple[bool, bool]
+AddressFamilies = tuple[bool, bool]
 """Whether contacts of IPv4, and of IPv6, are of use to whoever reads an answer."""
 
 MAX_CONTACTS = 64
@@ -46,7 +52,7 @@ def encode_value(value: Any) -> bytes:
     """A value bencoded; TypeError for what bencoding has no form for, or over 61 levels."""
     if type(value) is bytes:  # most are; it saves 0.6 µs
         return b"%d:%b" % (len(value), value)
-    return bencoding.encode(value, inside=3)  # as it stands in an answer to findvalue
+    return bencoding.encode(value, outer_depth=3)  # as it stands in an answer to findvalue
 
 
 def decode_value(encoded: bytes) -> Any:
@@ -54,96 +60,104 @@ def decode_value(encoded: bytes) -> Any:
     return bencoding.decode(encoded)
 
 
-def findnode_reply(contacts: list[Contact], version: int, token: bytes = b"") -> bytes:
+def encode_findnode_reply(contacts: list[Contact], version: int, token: bytes = b"") -> bytes:
     """The return value of findnode, in the form that the caller's version reads."""
     if version == 0:
-        return b"l%be" % join_listed(contacts)
-    return b"ld%b%bee" % (_closest(contacts), _token(token))
+        return b"l%be" % encode_v10_contacts(contacts)
+    return b"ld%b%bee" % (_encode_closest(contacts), _encode_token(token))
 
 
-def findvalue_reply(
+def encode_findvalue_reply(
     contacts: list[Contact],
     values: list[bytes],
     version: int,
     token: bytes = b"",
-    more: int = 0,
+    remaining: int = 0,
 ) -> bytes:
-    """The return value of findvalue; ``values`` are bencoded, and so many ``more`` are there."""
+    """The return value of findvalue; ``values`` are bencoded, and so many ``remaining`` are
+    there."""
     if version == 0:
-        found = b"6:retvall%be" % b"".join(values) if values else b""
-        return b"ld7:closest%b%bee" % (join_listed(contacts), found)
+        retval_field = b"6:retvall%be" % b"".join(values) if values else b""
+        return b"ld7:closest%b%bee" % (encode_v10_contacts(contacts), retval_field)
     if not values:
-        return b"ld%b%bee" % (_closest(contacts), _token(token))
-    left = b"4:morei%de" % more if more else b""
+        return b"ld%b%bee" % (_encode_closest(contacts), _encode_token(token))
+    remaining_field = b"4:morei%de" % remaining if remaining else b""
     retval = b"".join(values)
-    return b"ld%b%b6:retvall%be%bee" % (_closest(contacts), left, retval, _token(token))
+    return b"ld%b%b6:retvall%be%bee" % (
+        _encode_closest(contacts),
+        remaining_field,
+        retval,
+        _encode_token(token),
+    )
 
 
-def _token(token: bytes) -> bytes:
+def _encode_token(token: bytes) -> bytes:
     return b"5:token%d:%b" % (len(token), token) if token else b""
 
 
-AROUND_FINDVALUE = 96
+FINDVALUE_OVERHEAD_BYTES = 96
 """An answer to findvalue has at most so many bytes around its contacts and values."""
 
 
-def bytes_of(contacts: list[Contact], version: int) -> int:
+def encoded_size(contacts: list[Contact], version: int) -> int:
     """How many bytes contacts have in an answer to a version."""
     if version:
-        return sum([len(contact.packed) for contact in contacts])
-    return sum([len(contact.listed) for contact in contacts])
+        return sum([len(contact.compact) for contact in contacts])
+    return sum([len(contact.encoded_v10) for contact in contacts])
 
 
-def fitting(contacts: list[Contact], version: int, room: int) -> list[Contact]:
+def take_fitting(contacts: list[Contact], version: int, max_bytes: int) -> list[Contact]:
     """As many contacts from the front as have so many bytes in an answer to a version."""
     for count, contact in enumerate(contacts):
-        room -= len(contact.packed) if version else len(contact.listed)
-        if room < 0:
+        max_bytes -= len(contact.compact) if version else len(contact.encoded_v10)
+        if max_bytes < 0:
             return contacts[:count]
     return contacts
 
 
-def refused_reply(reason: str) -> bytes:
+def encode_refused_reply(reason: str) -> bytes:
     """The return values of a refused store: 0, and the reason where 1.0 does not look."""
     text = reason.encode()
     return b"li0e%d:%be" % (len(text), text)
 
 
-def lacks_reply(count: int) -> bytes:
+def encode_lacks_reply(count: int) -> bytes:
     """The return value of lacks: how many will be given the values."""
     return b"li%dee" % count
 
 
-def reach_reply(is_made: bool) -> bytes:
+def encode_reach_reply(is_attempted: bool) -> bytes:
     """The return value of reach: whether an attempt is made."""
-    return b"li%dee" % is_made
+    return b"li%dee" % is_attempted
 
 
-def getsocket_reply(addr: str, port: int) -> bytes:
+def encode_getsocket_reply(addr: str, port: int) -> bytes:
     """The return value of getsocket."""
     text = addr.encode()
     return b"ld4:addr%d:%b4:porti%deee" % (len(text), text, port)
 
 
-def _closest(contacts: list[Contact]) -> bytes:
-    v4 = b"".join([c.packed for c in contacts if len(c.packed) == PACKED_V4])
-    if len(v4) == PACKED_V4 * len(contacts):
+def _encode_closest(contacts: list[Contact]) -> bytes:
+    v4 = b"".join([c.compact for c in contacts if len(c.compact) == COMPACT_V4_BYTES])
+    if len(v4) == COMPACT_V4_BYTES * len(contacts):
         return b"7:closest%d:%b" % (len(v4), v4)
-    v6 = b"".join([c.packed for c in contacts if len(c.packed) == PACKED_V6])
+    v6 = b"".join([c.compact for c in contacts if len(c.compact) == COMPACT_V6_BYTES])
     return b"7:closest%d:%b8:closest6%d:%b" % (len(v4), v4, len(v6), v6)
 
 
-def read_findnode(values: list[Any], pool: ContactPool, reach: Reach) -> list[Contact]:
+def decode_findnode_reply(
+    values: list[Any], pool: ContactPool, families: AddressFamilies
+) -> list[Contact]:
     """The contacts in an answer to findnode or findvalue, of either version."""
     first = values[0] if values else None
     if type(first) is dict:
-        return _read_closest(first, pool, reach)
+        return _decode_closest(first, pool, families)
     if type(first) is list:
-        return _read_listed(first, pool, reach)
+        return _decode_v10_contacts(first, pool, families)
     raise WireError(DropReason.BAD_RESPONSE)
 
 
-def read_retval(values: list[Any]) -> list[Any]:
+def decode_retval(values: list[Any]) -> list[Any]:
     """The values in an answer to findvalue; its contacts are read as those of findnode."""
     first = values[0] if values else None
     if type(first) is dict:
@@ -153,20 +167,20 @@ def read_retval(values: list[Any]) -> list[Any]:
     raise WireError(DropReason.BAD_RESPONSE)
 
 
-def read_more(values: list[Any]) -> int:
+def decode_remaining(values: list[Any]) -> int:
     """How many values follow behind those in an answer to findvalue."""
-    more = values[0].get(b"more", 0)
-    return more if type(more) is int and more > 0 else 0
+    remaining = values[0].get(b"more", 0)
+    return remaining if type(remaining) is int and remaining > 0 else 0
 
 
-def read_token(values: list[Any]) -> bytes:
+def decode_token(values: list[Any]) -> bytes:
     """The token in an answer to findnode or findvalue; empty where there is none."""
     first = values[0] if values else None
     token = first.get(b"token", b"") if type(first) is dict else b""
     return token if type(token) is bytes and len(token) <= MAX_TOKEN_BYTES else b""
 
 
-def read_store(values: list[Any]) -> str | None:
+def decode_store_reply(values: list[Any]) -> str | None:
     """None where a value was stored, else why not."""
     if not values or type(values[0]) is not int:
         raise WireError(DropReason.BAD_RESPONSE)
@@ -177,19 +191,19 @@ def read_store(values: list[Any]) -> str | None:
     return "refused without a reason"
 
 
-def read_remove(values: list[Any]) -> str | None:
+def decode_remove_reply(values: list[Any]) -> str | None:
     """None: whoever answers a remove with a number has the value no more."""
     if not values or type(values[0]) is not int:
         raise WireError(DropReason.BAD_RESPONSE)
     return None
 
 
-def read_reach(values: list[Any]) -> bool:
+def decode_reach_reply(values: list[Any]) -> bool:
     """Whether the callee said that an attempt is made to reach us."""
     return bool(values) and values[0] == 1
 
 
-def is_client(payload: bytes) -> bool:
+def is_client_pong(payload: bytes) -> bool:
     """Whether the payload of an answer to a ping says that a client sent it."""
     if payload in (PONG, CLIENT_PONG):
         return payload == CLIENT_PONG
@@ -197,18 +211,18 @@ def is_client(payload: bytes) -> bool:
         values = bencoding.decode(payload)
     except WireError:
         return False
-    more = values[1] if type(values) is list and len(values) > 1 else None
-    return type(more) is dict and more.get(b"ro") == 1
+    extras = values[1] if type(values) is list and len(values) > 1 else None
+    return type(extras) is dict and extras.get(b"ro") == 1
 
 
-def read_contact(packed: Any, pool: ContactPool) -> Contact:
+def decode_contact(compact: Any, pool: ContactPool) -> Contact:
     """A single packed contact."""
-    if type(packed) is not bytes:
+    if type(compact) is not bytes:
         raise WireError(DropReason.BAD_CONTACT)
-    return pool.unpack(packed)
+    return pool.from_compact(compact)
 
 
-def read_getsocket(values: list[Any]) -> tuple[str, int]:
+def decode_getsocket_reply(values: list[Any]) -> tuple[str, int]:
     """Our own address and port as the peer saw them; text of the peer's, not checked."""
     first = values[0] if values else None
     if type(first) is dict:
@@ -218,23 +232,27 @@ def read_getsocket(values: list[Any]) -> tuple[str, int]:
     raise WireError(DropReason.BAD_RESPONSE)
 
 
-def _read_closest(answer: dict[bytes, Any], pool: ContactPool, reach: Reach) -> list[Contact]:
-    closest = answer.get(b"closest", b"")
+def _decode_closest(
+    reply: dict[bytes, Any], pool: ContactPool, families: AddressFamilies
+) -> list[Contact]:
+    closest = reply.get(b"closest", b"")
     if type(closest) is list:
-        return _read_listed(closest, pool, reach)
+        return _decode_v10_contacts(closest, pool, families)
     contacts: list[Contact] = []
-    for packed, size, is_reached in (
-        (closest, PACKED_V4, reach[0]),
-        (answer.get(b"closest6", b""), PACKED_V6, reach[1]),
+    for compact, size, is_supported in (
+        (closest, COMPACT_V4_BYTES, families[0]),
+        (reply.get(b"closest6", b""), COMPACT_V6_BYTES, families[1]),
     ):
-        if type(packed) is not bytes:
+        if type(compact) is not bytes:
             raise WireError(DropReason.BAD_RESPONSE)
-        if packed and is_reached:
-            contacts += pool.unpack_all(packed[: MAX_CONTACTS * size], size)
+        if compact and is_supported:
+            contacts += pool.from_compact_list(compact[: MAX_CONTACTS * size], size)
     return contacts
 
 
-def _read_listed(listed: list[Any], pool: ContactPool, reach: Reach) -> list[Contact]:
+def _decode_v10_contacts(
+    listed: list[Any], pool: ContactPool, families: AddressFamilies
+) -> list[Contact]:
     contacts = []
     for item in listed[:MAX_CONTACTS]:
         if type(item) is not list or len(item) < 3:
@@ -245,9 +263,9 @@ def _read_listed(listed: list[Any], pool: ContactPool, reach: Reach) -> list[Con
         if len(addr) > 64 or len(node_id) != ID_BYTES:
             raise WireError(DropReason.BAD_CONTACT)
         try:
-            contact = pool.contact(addr.decode("ascii"), port, node_id)
+            contact = pool.intern(addr.decode("ascii"), port, node_id)
         except ValueError:  # UnicodeDecodeError is one too
             raise WireError(DropReason.BAD_CONTACT) from None
-        if reach[contact.is_ipv6]:
+        if families[contact.is_ipv6]:
             contacts.append(contact)
     return contacts

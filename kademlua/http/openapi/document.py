@@ -9,23 +9,29 @@ from typing import Any
 import falcon
 
 from kademlua.core.params import Params
-from kademlua.http.access_control import PUBLIC
-from kademlua.http.event_stream import KINDS
+from kademlua.http.access_control import PUBLIC_PATHS
+from kademlua.http.event_stream import EVENT_KINDS
 from kademlua.http.openapi import schemas
-from kademlua.http.openapi.helpers import flag, number, operation, parameter, ref
-from kademlua.http.pagination import MAX_LISTED
+from kademlua.http.openapi.helpers import (
+    bool_parameter,
+    int_parameter,
+    operation,
+    parameter,
+    schema_ref,
+)
+from kademlua.http.pagination import MAX_PAGE_SIZE
 from kademlua.http.value_codec import BYTES, JSON
-from kademlua.http.value_resources import MAX_ANSWERS, MAX_PER_NODE
+from kademlua.http.value_resources import MAX_NODES, MAX_VALUES_PER_NODE
 
-_STORING = (404, 411, 413, 415, 422, 502, 503)
+_STORE_ERRORS = (404, 411, 413, 415, 422, 502, 503)
 
 
-class Document:
+class DocumentResource:
     """The description, made once."""
 
-    def __init__(self, described: dict[str, Any]) -> None:
-        """What ``document`` makes."""
-        self._text = json.dumps(described).encode()
+    def __init__(self, description: dict[str, Any]) -> None:
+        """What ``build_document`` makes."""
+        self._text = json.dumps(description).encode()
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """All of it."""
@@ -34,16 +40,20 @@ class Document:
     on_head = on_get
 
 
-def document(params: Params, *, is_open: bool, swarm: bool = False) -> dict[str, Any]:
-    """The description as a dictionary; where not ``is_open``, all takes the token. With ``swarm``
-    it is that of a swarm, by way of one of its nodes."""
-    paths = _watching() | _values(params) | _published(params) | _knowledge()
+def build_document(
+    params: Params, *, allow_anonymous_reads: bool, swarm: bool = False
+) -> dict[str, Any]:
+    """The description as a dictionary; where not ``allow_anonymous_reads``, all takes the token.
+    With ``swarm`` it is that of a swarm, by way of one of its nodes."""
+    paths = _monitoring_paths() | _value_paths(params) | _publication_paths(params) | _node_paths()
     if swarm:
-        paths |= _swarm()
+        paths |= _swarm_paths()
     for path, operations in paths.items():
-        for method, described in operations.items():
-            if method != "parameters" and (method != "get" or not (is_open or path in PUBLIC)):
-                described["security"] = [{"token": []}]
+        for method, operation_description in operations.items():
+            if method != "parameters" and (
+                method != "get" or not (allow_anonymous_reads or path in PUBLIC_PATHS)
+            ):
+                operation_description["security"] = [{"token": []}]
     return {
         "openapi": "3.1.0",
         "info": {
@@ -73,89 +83,97 @@ def _version() -> str:
         return "0"
 
 
-def _watching() -> dict[str, Any]:
-    words = {"text/plain": {"schema": {"type": "string"}}}
+def _monitoring_paths() -> dict[str, Any]:
+    plain_text = {"text/plain": {"schema": {"type": "string"}}}
     return {
-        "/healthz": {"get": operation("Whether the loop turns.", words, (503,), plain=True)},
-        "/readyz": {"get": operation("Whether the node has joined.", words, (503,), plain=True)},
-        "/metrics": {"get": operation("Metrics for Prometheus.", words)},
+        "/healthz": {
+            "get": operation("Whether the loop turns.", plain_text, (503,), is_plain=True)
+        },
+        "/readyz": {
+            "get": operation("Whether the node has joined.", plain_text, (503,), is_plain=True)
+        },
+        "/metrics": {"get": operation("Metrics for Prometheus.", plain_text)},
         "/v1/openapi.json": {
             "get": operation("This description.", {JSON: {"schema": {"type": "object"}}})
         },
     }
 
 
-def _values(params: Params) -> dict[str, Any]:
-    found = {JSON: ref("Found"), BYTES: {"schema": {"type": "string", "format": "binary"}}}
+def _value_paths(params: Params) -> dict[str, Any]:
+    results = {JSON: schema_ref("Found"), BYTES: {"schema": {"type": "string", "format": "binary"}}}
     return {
         "/v1/values/{key}": {
-            "parameters": [_KEY, _HEX],
+            "parameters": [_KEY_PARAMETER, _HEX_PARAMETER],
             "get": operation(
                 "Find the values of a key.",
-                found,
+                results,
                 (404, 406, 503),
                 parameters=[
-                    number("answers", 3, MAX_ANSWERS, "Nodes whose values are wanted."),
-                    number("per_node", 100, MAX_PER_NODE, "Values wanted of each."),
+                    int_parameter("answers", 3, MAX_NODES, "Nodes whose values are wanted."),
+                    int_parameter("per_node", 100, MAX_VALUES_PER_NODE, "Values wanted of each."),
                 ],
             ),
             "post": operation(
                 "Add this node's value of a key, in place of its former one.",
-                {JSON: ref("Report")},
-                _STORING,
+                {JSON: schema_ref("Report")},
+                _STORE_ERRORS,
                 parameters=[
-                    _ttl(params),
-                    flag("overwrite", "Ask the holders to drop other owners' values, too."),
+                    _ttl_parameter(params),
+                    bool_parameter(
+                        "overwrite", "Ask the holders to drop other owners' values, too."
+                    ),
                 ],
-                body=True,
+                has_body=True,
             ),
             "delete": operation(
                 "Take this node's value of a key away from all who hold it.",
-                {JSON: ref("Report")},
+                {JSON: schema_ref("Report")},
                 (404, 411, 413, 502, 503),
             ),
         },
         "/v1/lookup/{key}": {
-            "parameters": [_KEY, _HEX],
+            "parameters": [_KEY_PARAMETER, _HEX_PARAMETER],
             "get": operation(
-                "Look up the nodes closest to a key.", {JSON: ref("Looked")}, (404, 503)
+                "Look up the nodes closest to a key.", {JSON: schema_ref("Looked")}, (404, 503)
             ),
         },
     }
 
 
-def _published(params: Params) -> dict[str, Any]:
+def _publication_paths(params: Params) -> dict[str, Any]:
     return {
         "/v1/published": {
             "get": operation(
-                "What the node publishes.", {JSON: ref("Publications")}, parameters=_PAGE
+                "What the node publishes.",
+                {JSON: schema_ref("Publications")},
+                parameters=_PAGE_PARAMETERS,
             )
         },
         "/v1/published/{key}": {
-            "parameters": [_KEY, _HEX],
+            "parameters": [_KEY_PARAMETER, _HEX_PARAMETER],
             "put": operation(
                 "Store a value, and keep it alive while this node lives.",
-                {JSON: ref("Report")},
-                _STORING,
-                parameters=[_ttl(params)],
-                body=True,
+                {JSON: schema_ref("Report")},
+                _STORE_ERRORS,
+                parameters=[_ttl_parameter(params)],
+                has_body=True,
             ),
             "delete": operation("Let a published value end with its time.", None, (404, 411, 413)),
         },
     }
 
 
-def _knowledge() -> dict[str, Any]:
+def _node_paths() -> dict[str, Any]:
     return {
-        "/v1/contacts": {"get": operation("The routing table.", {JSON: ref("Contacts")})},
+        "/v1/contacts": {"get": operation("The routing table.", {JSON: schema_ref("Contacts")})},
         "/v1/stored": {
             "get": operation(
                 "The values that the node keeps for the network.",
-                {JSON: ref("Stored")},
-                parameters=_PAGE,
+                {JSON: schema_ref("Stored")},
+                parameters=_PAGE_PARAMETERS,
             )
         },
-        "/v1/stats": {"get": operation("The node's counters.", {JSON: ref("Stats")})},
+        "/v1/stats": {"get": operation("The node's counters.", {JSON: schema_ref("Stats")})},
         "/v1/events": {
             "get": operation(
                 "What happens, as it happens: server-sent events.",
@@ -164,45 +182,45 @@ def _knowledge() -> dict[str, Any]:
                 parameters=[
                     parameter(
                         "kinds",
-                        {"type": "array", "items": {"enum": list(KINDS)}, "minItems": 1},
+                        {"type": "array", "items": {"enum": list(EVENT_KINDS)}, "minItems": 1},
                         "What is told.",
                         style="form",
                         explode=False,
                     ),
-                    number("lookups", 10, 100, "Lookups told in a second, at most."),
+                    int_parameter("lookups", 10, 100, "Lookups told in a second, at most."),
                 ],
             )
         },
     }
 
 
-def _swarm() -> dict[str, Any]:
-    member, taken = {JSON: ref("Member")}, (404, 409, 411, 413)
+def _swarm_paths() -> dict[str, Any]:
+    member, errors = {JSON: schema_ref("Member")}, (404, 409, 411, 413)
     stream = {"text/event-stream": {"schema": {"type": "string"}}}
     return {
-        "/v1/swarm": {"get": operation("All nodes.", {JSON: ref("Swarm")})},
+        "/v1/swarm": {"get": operation("All nodes.", {JSON: schema_ref("Swarm")})},
         "/v1/swarm/events": {
             "get": operation("What happens among them: server-sent events.", stream, (503,))
         },
-        "/v1/swarm/kill": {"post": operation("Kill a node, any of them.", member, taken)},
-        "/v1/swarm/join": {"post": operation("Have a node come.", member, taken)},
+        "/v1/swarm/kill": {"post": operation("Kill a node, any of them.", member, errors)},
+        "/v1/swarm/join": {"post": operation("Have a node come.", member, errors)},
     }
 
 
-def _ttl(params: Params) -> dict[str, Any]:
+def _ttl_parameter(params: Params) -> dict[str, Any]:
     schema = {"type": "integer", "minimum": 1, "maximum": int(params.max_ttl)}
     return parameter("ttl", schema, f"Seconds that it lives; {params.ttl:.0f} unless said.")
 
 
-_KEY = {
+_KEY_PARAMETER = {
     "name": "key",
     "in": "path",
     "required": True,
     "schema": {"type": "string"},
     "description": "Text, of which the SHA-1 is the key; may have slashes, and be empty.",
 }
-_HEX = flag("hex", "The path has the 40 hex digits of the key itself.")
-_PAGE = [
-    number("limit", 50, MAX_LISTED, "Keys in one answer."),
+_HEX_PARAMETER = bool_parameter("hex", "The path has the 40 hex digits of the key itself.")
+_PAGE_PARAMETERS = [
+    int_parameter("limit", 50, MAX_PAGE_SIZE, "Keys in one answer."),
     parameter("after", schemas.ID, "Only keys behind this one."),
 ]

@@ -8,7 +8,7 @@ from typing import Any
 from kademlua.http.value_codec import BYTES, JSON, TEXT
 
 PROBLEM = "application/problem+json"
-_WORDS = {
+_STATUS_DESCRIPTIONS = {
     400: "A parameter, or the request itself, is wrong.",
     401: "This takes the token.",
     403: "A page from elsewhere asked.",
@@ -23,10 +23,10 @@ _WORDS = {
     502: "No node took it.",
     503: "The node is not joined, too busy, or about to end.",
 }
-_ALWAYS = (400, 401, 403, 421)
+_COMMON_ERRORS = (400, 401, 403, 421)
 
 
-def ref(name: str) -> dict[str, Any]:
+def schema_ref(name: str) -> dict[str, Any]:
     """A body of the form of this name."""
     return {"schema": {"$ref": f"#/components/schemas/{name}"}}
 
@@ -37,45 +37,59 @@ def operation(
     errors: Iterable[int] = (),
     *,
     parameters: Iterable[dict[str, Any]] = (),
-    body: bool = False,
-    plain: bool = False,
+    has_body: bool = False,
+    is_plain: bool = False,
 ) -> dict[str, Any]:
-    """One method of a path; without ``content`` its answer is empty, and where ``plain``, an
+    """One method of a path; without ``content`` its answer is empty, and where ``is_plain``, an
     error's body is as that of success."""
     responses: dict[str, Any] = {"204": {"description": "Done."}}
     if content is not None:
         responses = {"200": {"description": "Done.", "content": content}}
-    for status in sorted({*_ALWAYS, *errors}):
-        responses[str(status)] = {"description": _WORDS[status], "content": _problem()}
-    if plain:
-        responses["503"] = {"description": "It is not so.", "content": content}
-    described: dict[str, Any] = {"summary": summary, "responses": responses}
-    if parameters:
-        described["parameters"] = list(parameters)
-    if body:
-        raw = {"schema": {"type": "string", "format": "binary"}}
-        described["requestBody"] = {
-            "required": True,
-            "content": {JSON: ref("Value"), BYTES: raw, TEXT: {"schema": {"type": "string"}}},
+    for status in sorted({*_COMMON_ERRORS, *errors}):
+        responses[str(status)] = {
+            "description": _STATUS_DESCRIPTIONS[status],
+            "content": _problem_content(),
         }
-    return described
+    if is_plain:
+        responses["503"] = {"description": "It is not so.", "content": content}
+    description: dict[str, Any] = {"summary": summary, "responses": responses}
+    if parameters:
+        description["parameters"] = list(parameters)
+    if has_body:
+        raw = {"schema": {"type": "string", "format": "binary"}}
+        description["requestBody"] = {
+            "required": True,
+            "content": {
+                JSON: schema_ref("Value"),
+                BYTES: raw,
+                TEXT: {"schema": {"type": "string"}},
+            },
+        }
+    return description
 
 
-def _problem() -> dict[str, Any]:
-    return {PROBLEM: ref("Problem")}
+def _problem_content() -> dict[str, Any]:
+    return {PROBLEM: schema_ref("Problem")}
 
 
-def parameter(name: str, schema: dict[str, Any], text: str, **more: Any) -> dict[str, Any]:
+def parameter(
+    name: str, schema: dict[str, Any], description: str, **extra_fields: Any
+) -> dict[str, Any]:
     """A parameter in the query."""
-    return {"name": name, "in": "query", "schema": schema, "description": text} | more
+    return {
+        "name": name,
+        "in": "query",
+        "schema": schema,
+        "description": description,
+    } | extra_fields
 
 
-def number(name: str, default: int, most: int, text: str) -> dict[str, Any]:
+def int_parameter(name: str, default: int, maximum: int, description: str) -> dict[str, Any]:
     """A whole number from 1 on in the query."""
-    schema = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
-    return parameter(name, schema, text)
+    schema = {"type": "integer", "minimum": 1, "maximum": maximum, "default": default}
+    return parameter(name, schema, description)
 
 
-def flag(name: str, text: str) -> dict[str, Any]:
+def bool_parameter(name: str, description: str) -> dict[str, Any]:
     """True or false in the query; false unless said."""
-    return parameter(name, {"type": "boolean", "default": False}, text)
+    return parameter(name, {"type": "boolean", "default": False}, description)

@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 
-def _object(properties: dict[str, Any], *, more: Any = False) -> dict[str, Any]:
-    """An object that has all of these properties, and others only as ``more`` says."""
+def _object_schema(properties: dict[str, Any], *, additional: Any = False) -> dict[str, Any]:
+    """An object that has all of these properties, and others only as ``additional`` says."""
     return {
         "type": "object",
         "properties": properties,
         "required": list(properties),
-        "additionalProperties": more,
+        "additionalProperties": additional,
     }
 
 
-def _list(items: Any) -> dict[str, Any]:
+def _list_schema(items: Any) -> dict[str, Any]:
     return {"type": "array", "items": items}
 
 
-def _ref(name: str) -> dict[str, Any]:
+def _schema_ref(name: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
@@ -28,15 +28,15 @@ _COUNT = {"type": "integer", "minimum": 0}
 _SECONDS = {"type": "number", "minimum": 0}
 _COUNTS = {"type": "object", "additionalProperties": _COUNT}
 _TEXT = {"type": "string"}
-_WHERE = {
+_CONTACT_FIELDS = {
     "id": ID,
     "address": _TEXT,
     "port": {"type": "integer", "minimum": 1, "maximum": 65535},
 }
-_MEMBER = _object(
+_MEMBER = _object_schema(
     {
         "id": ID,
-        "port": _WHERE["port"],
+        "port": _CONTACT_FIELDS["port"],
         "joined": {"type": "boolean"},
         "is_control": {"type": "boolean"},
     }
@@ -49,37 +49,48 @@ SCHEMAS: dict[str, Any] = {
         "oneOf": [
             _TEXT,
             {"type": "integer"},
-            _list(_ref("Value")),
-            {"type": "object", "additionalProperties": _ref("Value")},
+            _list_schema(_schema_ref("Value")),
+            {"type": "object", "additionalProperties": _schema_ref("Value")},
         ],
     },
-    "Contact": _object(_WHERE),
-    "Problem": _object({"title": _TEXT, "status": {"type": "integer"}}, more=_TEXT),
-    "Found": _object(
+    "Contact": _object_schema(_CONTACT_FIELDS),
+    "Problem": _object_schema({"title": _TEXT, "status": {"type": "integer"}}, additional=_TEXT),
+    "Found": _object_schema(
         {
             "key": ID,
-            "answers": _list(_object({"contact": _ref("Contact"), "values": _list(_ref("Value"))})),
+            "answers": _list_schema(
+                _object_schema(
+                    {
+                        "contact": _schema_ref("Contact"),
+                        "values": _list_schema(_schema_ref("Value")),
+                    }
+                )
+            ),
         }
     ),
-    "Report": _object(
+    "Report": _object_schema(
         {
             "key": ID,
-            "acknowledged": _list(_ref("Contact")),
-            "refused": _list(_object({"contact": _ref("Contact"), "reason": _TEXT})),
-            "silent": _list(_ref("Contact")),
+            "acknowledged": _list_schema(_schema_ref("Contact")),
+            "refused": _list_schema(
+                _object_schema({"contact": _schema_ref("Contact"), "reason": _TEXT})
+            ),
+            "silent": _list_schema(_schema_ref("Contact")),
         }
     ),
-    "Looked": _object({"target": ID, "seconds": _SECONDS, "contacts": _list(_ref("Contact"))}),
-    "Contacts": _object(
+    "Looked": _object_schema(
+        {"target": ID, "seconds": _SECONDS, "contacts": _list_schema(_schema_ref("Contact"))}
+    ),
+    "Contacts": _object_schema(
         {
-            "node": _ref("Contact"),
-            "buckets": _list(
-                _object(
+            "node": _schema_ref("Contact"),
+            "buckets": _list_schema(
+                _object_schema(
                     {
                         "index": _COUNT,
-                        "contacts": _list(
-                            _object(
-                                _WHERE
+                        "contacts": _list_schema(
+                            _object_schema(
+                                _CONTACT_FIELDS
                                 | {
                                     "silent_seconds": _SECONDS,
                                     "is_fresh": {"type": "boolean"},
@@ -93,27 +104,29 @@ SCHEMAS: dict[str, Any] = {
             ),
         }
     ),
-    "Stored": _object(
+    "Stored": _object_schema(
         {
             "values": _COUNT,
             "bytes": _COUNT,
-            "keys": _list(
-                _object({"key": ID, "values": _COUNT, "bytes": _COUNT, "ends_in_seconds": _SECONDS})
+            "keys": _list_schema(
+                _object_schema(
+                    {"key": ID, "values": _COUNT, "bytes": _COUNT, "ends_in_seconds": _SECONDS}
+                )
             ),
             "next": {"anyOf": [ID, {"type": "null"}]},
         }
     ),
-    "Publications": _object(
+    "Publications": _object_schema(
         {
-            "published": _list(_object({"key": ID, "bytes": _COUNT, "ttl": _COUNT})),
+            "published": _list_schema(_object_schema({"key": ID, "bytes": _COUNT, "ttl": _COUNT})),
             "next": {"anyOf": [ID, {"type": "null"}]},
         }
     ),
     "Member": _MEMBER,
-    "Swarm": _object({"nodes": _list(_ref("Member"))}),
-    "Stats": _object(
+    "Swarm": _object_schema({"nodes": _list_schema(_schema_ref("Member"))}),
+    "Stats": _object_schema(
         {
-            "node": _ref("Contact"),
+            "node": _schema_ref("Contact"),
             "joined": {"type": "boolean"},
             "seconds": _SECONDS,
             "calls": _COUNTS,
@@ -122,6 +135,6 @@ SCHEMAS: dict[str, Any] = {
             "contacts": _COUNT,
             "values": _COUNT,
         },
-        more={"anyOf": [{"type": "number"}, _COUNTS]},
+        additional={"anyOf": [{"type": "number"}, _COUNTS]},
     ),
 }

@@ -6,14 +6,21 @@ import re
 from collections.abc import Iterator
 from typing import Protocol
 
-MAX_HEAD = 16_384
+MAX_HEAD_BYTES = 16_384
 """Bytes of all header fields together, at most."""
 MAX_FIELDS = 64
-_FIELD = re.compile(
+_FIELD_PATTERN = re.compile(
     rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*\r?\n"
 )
-_REQUEST_LINE = re.compile(r"[A-Z]{1,20} [!-~]+ HTTP/1\.[01]\r?\n")
-_ONCE = {"authorization", "content-length", "content-type", "host", "origin", "transfer-encoding"}
+_REQUEST_LINE_PATTERN = re.compile(r"[A-Z]{1,20} [!-~]+ HTTP/1\.[01]\r?\n")
+_SINGLETON_FIELDS = {
+    "authorization",
+    "content-length",
+    "content-type",
+    "host",
+    "origin",
+    "transfer-encoding",
+}
 """Fields of which two make a request ambiguous."""
 
 
@@ -25,37 +32,37 @@ class RequestRefused(ValueError):
         self.status = status
 
 
-class Lines(Protocol):
+class LineSource(Protocol):
     """Where lines are read from."""
 
     def readline(self, size: int = -1, /) -> bytes: ...
 
 
-class Head(dict[str, str]):
+class RequestHead(dict[str, str]):
     """Header fields by name in small letters; has what gevent's server asks of a message."""
 
     status = ""
 
     @classmethod
-    def read(cls, lines: Lines) -> Head:
+    def read(cls, source: LineSource) -> RequestHead:
         """The fields up to the empty line; RequestRefused for what is too long or no field."""
-        head, left = cls(), MAX_HEAD
+        head, remaining = cls(), MAX_HEAD_BYTES
         for _ in range(MAX_FIELDS + 1):
-            line = lines.readline(left)
+            line = source.readline(remaining)
             if line in (b"\r\n", b"\n"):
                 return head
-            left -= len(line)
-            if left <= 0:
+            remaining -= len(line)
+            if remaining <= 0:
                 break
-            field = _FIELD.fullmatch(line)
+            field = _FIELD_PATTERN.fullmatch(line)
             if field is None:
                 raise RequestRefused("400 Bad Request")
-            head._enter(field[1].decode().lower(), field[2].decode("latin-1"))
+            head._add_field(field[1].decode().lower(), field[2].decode("latin-1"))
         raise RequestRefused("431 Request Header Fields Too Large")
 
-    def _enter(self, name: str, value: str) -> None:
+    def _add_field(self, name: str, value: str) -> None:
         if name in self:
-            if name in _ONCE:
+            if name in _SINGLETON_FIELDS:
                 raise RequestRefused("400 Bad Request")
             value = f"{self[name]}, {value}"
         self[name] = value
@@ -95,5 +102,5 @@ class Head(dict[str, str]):
 
 def check_request_line(line: str) -> None:
     """RequestRefused for what is no request of HTTP/1.0 or 1.1."""
-    if _REQUEST_LINE.fullmatch(line) is None:
+    if _REQUEST_LINE_PATTERN.fullmatch(line) is None:
         raise RequestRefused("400 Bad Request")

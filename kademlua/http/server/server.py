@@ -11,15 +11,15 @@ import gevent
 from gevent.pywsgi import LoggingLogAdapter, WSGIHandler, WSGIServer
 
 from kademlua.core.contact import Endpoint
-from kademlua.http.server.connection_limits import Connections
-from kademlua.http.server.request_head import Head, RequestRefused, check_request_line
-from kademlua.http.server.work_limiter import Turnstile
+from kademlua.http.server.connection_limits import ConnectionLimiter
+from kademlua.http.server.request_head import RequestHead, RequestRefused, check_request_line
+from kademlua.http.server.work_limiter import WorkLimiter
 
 logger = logging.getLogger(__name__)
 
-_ACCEPTED_AT_ONCE = 4
+_ACCEPTS_PER_TURN = 4
 """Connections taken in a turn of the loop: each takes 50 µs."""
-_MAX_LINE = 8_192
+_MAX_LINE_BYTES = 8_192
 
 
 class _Handler(WSGIHandler):
@@ -30,7 +30,7 @@ class _Handler(WSGIHandler):
     def handle(self) -> None:
         """Answer requests until the client or this side has enough."""
         connections = self.server.connections
-        if not connections.enter(self):
+        if not connections.admit(self):
             self.socket.close()
             return
         try:
@@ -40,9 +40,9 @@ class _Handler(WSGIHandler):
         except OSError:  # the client is gone
             pass
         finally:
-            connections.leave(self)
+            connections.remove(self)
 
-    def hang_up(self) -> None:
+    def abort(self) -> None:
         """End the connection; who reads or writes finds its end."""
         try:
             self.socket.shutdown(socket.SHUT_RDWR)
@@ -50,25 +50,25 @@ class _Handler(WSGIHandler):
             pass
 
     def handle_one_request(self) -> Any:
-        self.server.connections.waits(self)
+        self.server.connections.set_idle(self)
         return super().handle_one_request()
 
     def read_requestline(self) -> str:
         self.rfile.peek(1)  # wait for the client
-        self.server.turnstile.enter()
-        return self.rfile.readline(_MAX_LINE).decode("latin-1")
+        self.server.work_limiter.acquire()
+        return self.rfile.readline(_MAX_LINE_BYTES).decode("latin-1")
 
     def read_request(self, raw_requestline: str) -> Any:
         check_request_line(raw_requestline)
         super().read_request(raw_requestline)
         self._body = self._read_body()
-        self.server.connections.works(self)
+        self.server.connections.set_busy(self)
         return True
 
     def _read_body(self) -> bytes:
         """The whole body, while the client can still be hung up on for being slow."""
         head: Any = self.headers
-        length = head.body_length(self.server.max_body)
+        length = head.body_length(self.server.max_body_bytes)
         self.content_length = 0  # nothing is left to be read by gevent's server
         if length == 0:
             return b""
@@ -80,23 +80,23 @@ class _Handler(WSGIHandler):
         return body
 
     def MessageClass(self, fp: Any, *_: object) -> Any:  # noqa: N802
-        return Head.read(fp)
+        return RequestHead.read(fp)
 
     def get_environ(self) -> dict[str, Any]:
         environ = super().get_environ()
         environ["wsgi.input"] = BytesIO(self._body)
-        environ["kademlua.lasts"] = self._lasts
+        environ["kademlua.mark_streaming"] = self._mark_streaming
         return environ
 
-    def _lasts(self) -> None:
-        self.server.connections.lasts(self)
+    def _mark_streaming(self) -> None:
+        self.server.connections.set_streaming(self)
 
     def _connection_upgrade_requested(self) -> bool:
         return False
 
     def _handle_client_error(self, ex: Exception) -> tuple[str, bytes]:
         status = ex.status if isinstance(ex, RequestRefused) else "400 Bad Request"
-        self.server.refused += 1
+        self.server.malformed += 1
         head = f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         return status[:3], head.encode()
 
@@ -108,9 +108,9 @@ class _Handler(WSGIHandler):
 class _Server(WSGIServer):
     """gevent's, with what its handlers share."""
 
-    max_accept = _ACCEPTED_AT_ONCE
+    max_accept = _ACCEPTS_PER_TURN
 
-    def __init__(self, listener: Any, application: Any, max_body: int) -> None:
+    def __init__(self, listener: Any, application: Any, max_body_bytes: int) -> None:
         super().__init__(
             listener,
             application,
@@ -119,23 +119,23 @@ class _Server(WSGIServer):
             handler_class=_Handler,
             environ={"SERVER_NAME": "localhost"},  # else it asks the resolver
         )
-        self.connections = Connections()
-        self.turnstile = Turnstile()
-        self.max_body = max_body
-        self.refused = 0
+        self.connections = ConnectionLimiter()
+        self.work_limiter = WorkLimiter()
+        self.max_body_bytes = max_body_bytes
+        self.malformed = 0
         """Requests that were none."""
 
 
 class HttpServer:
     """Serves a WSGI application from the hub of whoever starts it."""
 
-    def __init__(self, listen: Endpoint, application: Any, max_body: int) -> None:
+    def __init__(self, listen: Endpoint, application: Any, max_body_bytes: int) -> None:
         """``listen`` is an IP address of this machine and a port, 0 for a free one; a body has
-        ``max_body`` bytes at most."""
+        ``max_body_bytes`` bytes at most."""
         family = socket.AF_INET6 if ":" in listen[0] else socket.AF_INET
         self._listener = gevent.socket.socket(family, socket.SOCK_STREAM)
         self._listen = listen
-        self._server = _Server(self._listener, application, max_body)
+        self._server = _Server(self._listener, application, max_body_bytes)
 
     def start(self) -> None:
         """Bind and begin to answer; OSError where the port is in use."""
@@ -153,11 +153,11 @@ class HttpServer:
     def close(self) -> None:
         """Stop, and end all connections; idempotent."""
         self._server.connections.close()
-        self._server.turnstile.close()
+        self._server.work_limiter.close()
         self._server.stop(timeout=1)
 
     @property
-    def local(self) -> Endpoint:
+    def local_endpoint(self) -> Endpoint:
         """Where it listens."""
         host, port = self._listener.getsockname()[:2]
         return host, port
@@ -168,6 +168,6 @@ class HttpServer:
         connections = self._server.connections
         return {
             "connections": len(connections),
-            "ended_early": connections.ended_early,
-            "malformed": self._server.refused,
+            "ended_early": connections.aborted,
+            "malformed": self._server.malformed,
         }

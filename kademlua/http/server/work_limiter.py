@@ -11,11 +11,11 @@ from typing import Any
 import gevent
 from gevent.hub import Waiter
 
-BUDGET = 0.0005
+TIME_BUDGET = 0.0005
 """Seconds in each turn of the loop; whoever is let in last may take longer."""
 
 
-class Turnstile:
+class WorkLimiter:
     """Whoever has work to do passes it first, and waits here while others work.
 
     The loop alone would let all go on whose sockets are ready, a hundred at once, before it looks
@@ -24,39 +24,39 @@ class Turnstile:
     """
 
     def __init__(
-        self, budget: float = BUDGET, clock: Callable[[], float] = time.perf_counter
+        self, budget: float = TIME_BUDGET, clock: Callable[[], float] = time.perf_counter
     ) -> None:
         self._budget = budget
         self._clock = clock
-        self._waiting: deque[Waiter[None]] = deque()
+        self._waiters: deque[Waiter[None]] = deque()
         self._watchers: tuple[Any, ...] = ()
         self._is_armed = False
-        self._is_open = False
+        self._is_closed = False
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiters)
 
-    def enter(self) -> None:
+    def acquire(self) -> None:
         """Block this greenlet until it may work: in the next turn of the loop at the earliest."""
-        if self._is_open:
+        if self._is_closed:
             return
         waiter: Waiter[None] = Waiter()
-        self._waiting.append(waiter)
+        self._waiters.append(waiter)
         if not self._is_armed:
             self._arm()
         try:
             waiter.get()
         except BaseException:  # killed
-            if waiter in self._waiting:
-                self._waiting.remove(waiter)
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
             raise
 
     def close(self) -> None:
         """From now on nobody waits, and who does is let through; idempotent."""
-        self._is_open = True
+        self._is_closed = True
         self._budget = math.inf
         if not self._is_armed:
-            self._let_go()
+            self._release_watchers()
 
     def _arm(self) -> None:
         """See to it that the next turn of the loop comes at once, and comes by here."""
@@ -65,30 +65,30 @@ class Turnstile:
             # sockets, nor a timer, which goes off after a millisecond at the earliest.
             loop = gevent.get_hub().loop
             self._watchers = loop.check(), loop.idle()
-        each_turn, at_once = self._watchers
-        each_turn.start(self._turn)
-        at_once.start(_nothing)
+        check, idle = self._watchers
+        check.start(self._run_waiters)
+        idle.start(_no_op)
         self._is_armed = True
 
-    def _turn(self) -> None:
+    def _run_waiters(self) -> None:
         """Let some through, one after the other. Runs in the hub, which each gives back to when
         it waits for something."""
-        until = self._clock() + self._budget
-        while self._waiting:
-            self._waiting.popleft().switch(None)
-            if self._clock() >= until:
+        deadline = self._clock() + self._budget
+        while self._waiters:
+            self._waiters.popleft().switch(None)
+            if self._clock() >= deadline:
                 return
         for watcher in self._watchers:
             watcher.stop()
         self._is_armed = False
-        if self._is_open:
-            self._let_go()
+        if self._is_closed:
+            self._release_watchers()
 
-    def _let_go(self) -> None:
+    def _release_watchers(self) -> None:
         for watcher in self._watchers:
             watcher.close()
         self._watchers = ()
 
 
-def _nothing() -> None:
+def _no_op() -> None:
     """A loop that has something to do when it is idle does not sleep."""

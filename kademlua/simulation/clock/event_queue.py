@@ -12,19 +12,19 @@ from typing import Any
 import gevent
 from gevent.exceptions import HubDestroyed
 
-from kademlua.simulation.clock.watchers import Callback, Entry, Hook, Timer
+from kademlua.simulation.clock.watchers import Callback, LoopHook, QueueEntry, Timer
 
 logger = logging.getLogger(__name__)
 
-_PRIORITY = 1 << 60
+_PRIORITY_STEP = 1 << 60
 """What one priority less adds to an event's number in the order of events."""
 _MAX_STALE = 1_000
-_MAX_ROUNDS = 100_000
+_MAX_ROUNDS_PER_INSTANT = 100_000
 """Rounds without a step of the clock after which somebody spins: in the world time passes
 while he spins, so it passes here."""
 
 
-class Turns:
+class EventQueue:
     """A heap of events and a row of callbacks, done in turns as libev does them.
 
     First the callbacks, until there are none; then all events of the nearest time, higher
@@ -37,15 +37,15 @@ class Turns:
         self.time = 0.0
         """Virtual seconds; to be read only."""
         self._callbacks: deque[Callback] = deque()
-        self._heap: list[Entry] = []
-        self._number = 0
-        self._weak = 0
+        self._heap: list[QueueEntry] = []
+        self._last_number = 0
+        self._unreferenced = 0
         """Entries that keep nobody waiting: stale ones, and those of timers without ref."""
         self._rounds = 0
-        self._prepare: list[Hook] = []
-        self._check: list[Hook] = []
-        self._idle: list[Hook] = []
-        self._is_broken = False
+        self._prepare_hooks: list[LoopHook] = []
+        self._check_hooks: list[LoopHook] = []
+        self._idle_hooks: list[LoopHook] = []
+        self._is_stopped = False
         self._has_warned = False
 
     def schedule(self, delay: float, function: Callable[..., object], *args: Any) -> None:
@@ -53,23 +53,23 @@ class Turns:
 
         It can't be taken back, and must not block. The delay must not be negative.
         """
-        self._number = number = self._number + 1
+        self._last_number = number = self._last_number + 1
         heappush(self._heap, (self.time + delay, number, function, args))
 
-    def enter(self, timer: Timer, delay: float) -> Entry:
+    def push(self, timer: Timer, delay: float) -> QueueEntry:
         """Put a timer into the heap."""
-        self._number += 1
-        order = self._number - timer.priority * _PRIORITY
-        entry: Entry = (self.time + delay if delay > 0 else self.time, order, None, timer)
+        self._last_number += 1
+        order = self._last_number - timer.priority * _PRIORITY_STEP
+        entry: QueueEntry = (self.time + delay if delay > 0 else self.time, order, None, timer)
         heappush(self._heap, entry)
         if not timer.ref:
-            self._weak += 1
+            self._unreferenced += 1
         return entry
 
-    def leave(self, timer: Timer) -> None:
+    def mark_stale(self, timer: Timer) -> None:
         """A timer's entry in the heap has become stale."""
         if timer.ref:
-            self._weak += 1
+            self._unreferenced += 1
 
     def run_callback(self, function: Callable[..., object], *args: Any) -> Callback:
         """Call a function in the hub before time goes on."""
@@ -81,28 +81,28 @@ class Turns:
         """Turn until nothing is left that anybody could wait for, or ``break_``."""
         heap = self._heap
         callbacks = self._callbacks
-        self._is_broken = False
-        while not self._is_broken:
-            if self._prepare:
-                self._run_hooks(self._prepare)
+        self._is_stopped = False
+        while not self._is_stopped:
+            if self._prepare_hooks:
+                self._run_hooks(self._prepare_hooks)
             if callbacks:
                 self._run_callbacks()
-            if self._check or self._idle:
-                self._run_hooks(self._check)
-                if self._idle and not callbacks and not (heap and heap[0][0] <= self.time):
-                    self._run_hooks(self._idle)
+            if self._check_hooks or self._idle_hooks:
+                self._run_hooks(self._check_hooks)
+                if self._idle_hooks and not callbacks and not (heap and heap[0][0] <= self.time):
+                    self._run_hooks(self._idle_hooks)
                     continue
-            weak = self._weak
-            if len(heap) <= weak:
+            unreferenced = self._unreferenced
+            if len(heap) <= unreferenced:
                 if callbacks:
                     continue
                 return
-            if weak > _MAX_STALE and 2 * weak > len(heap):
-                self._sweep()
+            if unreferenced > _MAX_STALE and 2 * unreferenced > len(heap):
+                self._remove_stale()
             entry = heappop(heap)
             at, _, function, args = entry
             if function is None and args.entry is not entry:
-                self._weak -= 1
+                self._unreferenced -= 1
                 continue
             if heap and heap[0][0] <= at:
                 self._run_batch(entry)
@@ -110,30 +110,30 @@ class Turns:
                 if at > self.time:
                     self.time = at
                     self._rounds = 0
-                elif self._is_spinning() and heap:
+                elif self._detect_livelock() and heap:
                     self.time = heap[0][0]
                 try:
                     if function is not None:
                         function(*args)
                     else:
                         if not args.ref:
-                            self._weak -= 1
+                            self._unreferenced -= 1
                         args.fire()
                 except BaseException:
-                    self._report(args)
+                    self._report_error(args)
             if once or nowait:
                 return
 
     def break_(self, how: int | None = None) -> None:
         """Let ``run`` end after this turn."""
-        self._is_broken = True
+        self._is_stopped = True
 
     def destroy(self) -> None:
         """Forget everything that was to happen."""
-        self._is_broken = True
+        self._is_stopped = True
         self._callbacks.clear()
         self._heap.clear()
-        self._weak = 0
+        self._unreferenced = 0
 
     def handle_error(self, context: object, kind: Any, error: Any, trace: Any) -> None:
         """Hand an error to the hub."""
@@ -143,9 +143,9 @@ class Turns:
     @property
     def activecnt(self) -> int:
         """How much is still to happen."""
-        return len(self._heap) - self._weak + len(self._callbacks)
+        return len(self._heap) - self._unreferenced + len(self._callbacks)
 
-    def _run_batch(self, entry: Entry) -> None:
+    def _run_batch(self, entry: QueueEntry) -> None:
         """Several events of one time: this, and all that are in the heap by now."""
         heap = self._heap
         at = entry[0]
@@ -158,7 +158,7 @@ class Turns:
         if at > self.time:
             self.time = at
             self._rounds = 0
-        elif self._is_spinning() and heap:
+        elif self._detect_livelock() and heap:
             self.time = heap[0][0]
         for entry in batch:
             _, _, function, args = entry
@@ -166,13 +166,13 @@ class Turns:
                 if function is not None:
                     function(*args)
                 elif args.entry is not entry:  # another of the batch stopped it
-                    self._weak -= 1
+                    self._unreferenced -= 1
                 else:
                     if not args.ref:
-                        self._weak -= 1
+                        self._unreferenced -= 1
                     args.fire()
             except BaseException:
-                self._report(args)
+                self._report_error(args)
 
     def _run_callbacks(self) -> None:
         """All callbacks, and those that they cause."""
@@ -187,24 +187,24 @@ class Turns:
                 try:
                     function(*args)
                 except BaseException:
-                    self._report(callback)
+                    self._report_error(callback)
                 finally:
                     callback.args = None
-            if self._is_spinning():
+            if self._detect_livelock():
                 return
 
-    def _run_hooks(self, hooks: list[Hook]) -> None:
+    def _run_hooks(self, hooks: list[LoopHook]) -> None:
         for hook in list(hooks):
             if hook.callback is not None and hook.args is not None:
                 try:
                     hook.callback(*hook.args)
                 except BaseException:
-                    self._report(hook)
+                    self._report_error(hook)
 
-    def _is_spinning(self) -> bool:
+    def _detect_livelock(self) -> bool:
         """Whether very much has been done since the clock last stepped."""
         self._rounds += 1
-        if self._rounds < _MAX_ROUNDS:
+        if self._rounds < _MAX_ROUNDS_PER_INSTANT:
             return False
         self._rounds = 0
         if not self._has_warned:
@@ -212,14 +212,14 @@ class Turns:
             logger.warning("somebody spins at %s s of virtual time", self.time)
         return True
 
-    def _sweep(self) -> None:
+    def _remove_stale(self) -> None:
         """Take the stale entries out of the heap."""
         heap = self._heap
         heap[:] = [entry for entry in heap if entry[2] is not None or entry[3].entry is entry]
         heapify(heap)
-        self._weak = sum(entry[2] is None and not entry[3].ref for entry in heap)
+        self._unreferenced = sum(entry[2] is None and not entry[3].ref for entry in heap)
 
-    def _report(self, context: object) -> None:
+    def _report_error(self, context: object) -> None:
         """Called from an except clause: what a callback raised goes to the hub, which
         prints it and goes on. What is meant for the program (an interrupt, a test's time
         limit) goes to the main function."""

@@ -16,52 +16,52 @@ from gevent.hub import Hub
 logger = logging.getLogger(__name__)
 
 # Files of gevent's compiled modules call themselves src/gevent/….
-_NOT_THEIRS = (os.path.dirname(gevent.__file__), os.path.dirname(__file__), "src/gevent")
-_MAX_PLACES = 20
-_PATIENCE = 1.0
+_LIBRARY_PREFIXES = (os.path.dirname(gevent.__file__), os.path.dirname(__file__), "src/gevent")
+_MAX_LOCATIONS = 20
+_KILL_TIMEOUT = 1.0
 """Virtual seconds that killed greenlets have for their last words."""
 
 
 def describe(hub: Hub, error: BaseException) -> str:
     """A line for each place where greenlets wait; ``error`` is what ended the main one."""
-    lines = [f"  the main function: {_place_of_error(error)}", *places(hub)]
-    if len(lines) > _MAX_PLACES:
-        lines[_MAX_PLACES:] = [f"  and some at {len(lines) - _MAX_PLACES} more places"]
+    lines = [f"  the main function: {_error_location(error)}", *locations(hub)]
+    if len(lines) > _MAX_LOCATIONS:
+        lines[_MAX_LOCATIONS:] = [f"  and some at {len(lines) - _MAX_LOCATIONS} more places"]
     return "\n".join(lines)
 
 
-def places(hub: Hub) -> list[str]:
+def locations(hub: Hub) -> list[str]:
     """A line for each place where greenlets wait."""
     found: Counter[str] = Counter()
-    for each in _greenlets(hub):
+    for each in _live_greenlets(hub):
         function = getattr(getattr(each, "_run", None), "__qualname__", None)
-        place = _place(each.gr_frame) if each else "not begun yet"
-        found[place + (f" (spawned for {function})" if function else "")] += 1
+        location = _frame_location(each.gr_frame) if each else "not begun yet"
+        found[location + (f" (spawned for {function})" if function else "")] += 1
     return [
         f"  {'a greenlet' if count == 1 else f'{count:,} greenlets'}: {place}"
         for place, count in sorted(found.items(), key=lambda item: (-item[1], item[0]))
     ]
 
 
-def end(hub: Hub) -> None:
+def kill_all(hub: Hub) -> None:
     """Kill them, wait until they have ended, and destroy the hub."""
     if hub.dead:  # an interrupt in the midst of the loop: nothing can run any more
         hub.loop.destroy()
         return
-    left = _greenlets(hub)
-    if left:
-        logger.debug("%d greenlets are left and get killed", len(left))
+    remaining = _live_greenlets(hub)
+    if remaining:
+        logger.debug("%d greenlets are left and get killed", len(remaining))
         try:
-            gevent.killall(left, block=True, timeout=_PATIENCE)
+            gevent.killall(remaining, block=True, timeout=_KILL_TIMEOUT)
         except gevent.Timeout:
             pass
-        stubborn = sum(not each.dead for each in left)
+        stubborn = sum(not each.dead for each in remaining)
         if stubborn:
             logger.warning("%d greenlets would not end", stubborn)
     hub.destroy()
 
 
-def _greenlets(hub: Hub) -> list[greenlet.greenlet]:
+def _live_greenlets(hub: Hub) -> list[greenlet.greenlet]:
     """Those that have not ended; without the one that the hub was made in."""
     return [
         each
@@ -70,31 +70,31 @@ def _greenlets(hub: Hub) -> list[greenlet.greenlet]:
     ]
 
 
-def _place_of_error(error: BaseException) -> str:
+def _error_location(error: BaseException) -> str:
     """The innermost line that is not gevent's on an error's way."""
     found = "in gevent"
     trace: TracebackType | None = error.__traceback__
     while trace is not None:
-        if _is_theirs(trace.tb_frame):
-            found = _format(trace.tb_frame, trace.tb_lineno)
+        if _is_user_frame(trace.tb_frame):
+            found = _format_location(trace.tb_frame, trace.tb_lineno)
         trace = trace.tb_next
     return found
 
 
-def _place(frame: FrameType | None) -> str:
+def _frame_location(frame: FrameType | None) -> str:
     """The innermost line that is not gevent's on a greenlet's stack."""
     while frame is not None:
-        if _is_theirs(frame):
-            return _format(frame, frame.f_lineno)
+        if _is_user_frame(frame):
+            return _format_location(frame, frame.f_lineno)
         frame = frame.f_back
     return "in gevent"
 
 
-def _is_theirs(frame: FrameType) -> bool:
-    return not frame.f_code.co_filename.startswith(_NOT_THEIRS)
+def _is_user_frame(frame: FrameType) -> bool:
+    return not frame.f_code.co_filename.startswith(_LIBRARY_PREFIXES)
 
 
-def _format(frame: FrameType, line: int) -> str:
+def _format_location(frame: FrameType, line: int) -> str:
     file = frame.f_code.co_filename
     text = linecache.getline(file, line).strip()
     return f"{file}:{line} in {frame.f_code.co_qualname}" + (f": {text}" if text else "")

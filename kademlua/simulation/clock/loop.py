@@ -20,8 +20,8 @@ from gevent.hub import Hub
 
 from kademlua.core.errors import KademluaError
 from kademlua.simulation.clock import leaked_greenlets
-from kademlua.simulation.clock.event_queue import Turns
-from kademlua.simulation.clock.watchers import Callback, Hook, Timer
+from kademlua.simulation.clock.event_queue import EventQueue
+from kademlua.simulation.clock.watchers import Callback, LoopHook, Timer
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ class Deadlock(KademluaError):
     wait."""
 
 
-class VirtualLoop(Turns):
+class VirtualLoop(EventQueue):
     """A loop for ``gevent.hub.Hub(loop=...)``, as ``gevent._interfaces.ILoop`` wants it.
 
     Its time begins at 0.
@@ -51,7 +51,7 @@ class VirtualLoop(Turns):
 
     def __init__(self) -> None:
         super().__init__()
-        self._thread = get_ident()
+        self._thread_id = get_ident()
 
     def now(self) -> float:
         """The virtual time in seconds."""
@@ -70,22 +70,22 @@ class VirtualLoop(Turns):
         """A watcher that fires after so many seconds."""
         return Timer(self, after, repeat, ref, priority)
 
-    def prepare(self, ref: bool = True, priority: int | None = None) -> Hook:
+    def prepare(self, ref: bool = True, priority: int | None = None) -> LoopHook:
         """A watcher that fires before each turn's callbacks."""
-        return Hook(self._prepare, ref, priority)
+        return LoopHook(self._prepare_hooks, ref, priority)
 
-    def check(self, ref: bool = True, priority: int | None = None) -> Hook:
+    def check(self, ref: bool = True, priority: int | None = None) -> LoopHook:
         """A watcher that fires before each turn's timers."""
-        return Hook(self._check, ref, priority)
+        return LoopHook(self._check_hooks, ref, priority)
 
-    def idle(self, ref: bool = True, priority: int | None = None) -> Hook:
+    def idle(self, ref: bool = True, priority: int | None = None) -> LoopHook:
         """A watcher that fires while nothing else is left to do at this time."""
-        return Hook(self._idle, ref, priority)
+        return LoopHook(self._idle_hooks, ref, priority)
 
     def run_callback_threadsafe(self, function: Callable[..., object], *args: Any) -> Callback:
         """As ``run_callback``; RealIOError from another thread, whose callbacks would come
         at any time."""
-        if get_ident() != self._thread:
+        if get_ident() != self._thread_id:
             _refuse("a callback from another thread")
         return self.run_callback(function, *args)
 
@@ -166,7 +166,7 @@ def run_virtual(main: Callable[[], T]) -> T:
     ``main`` raises comes out; Deadlock where it waits for what can't come. Greenlets that
     are left at its end are killed.
     """
-    former = get_hub_if_exists()
+    previous_hub = get_hub_if_exists()
     loop = VirtualLoop()
     hub = Hub(loop=cast(Any, loop))
     set_hub(hub)
@@ -181,10 +181,10 @@ def run_virtual(main: Callable[[], T]) -> T:
         ) from error
     finally:
         try:
-            leaked_greenlets.end(hub)
+            leaked_greenlets.kill_all(hub)
         finally:
-            set_hub(cast(Hub, former))
+            set_hub(cast(Hub, previous_hub))
 
 
-def _refuse(what: str) -> NoReturn:
-    raise RealIOError(f"code on virtual time asked for {what}: the real world is not there")
+def _refuse(request: str) -> NoReturn:
+    raise RealIOError(f"code on virtual time asked for {request}: the real world is not there")

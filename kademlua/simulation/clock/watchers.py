@@ -10,18 +10,18 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-Entry = tuple[float, int, "Callable[..., object] | None", Any]
+QueueEntry = tuple[float, int, "Callable[..., object] | None", Any]
 """What stands in a loop's heap: when, in which order among those of the same time, the
 function to call and its arguments; or None and the timer to fire."""
 
 
-class Agenda(Protocol):
+class TimerQueue(Protocol):
     """What a timer needs of its loop."""
 
-    def enter(self, timer: Timer, delay: float) -> Entry:
+    def push(self, timer: Timer, delay: float) -> QueueEntry:
         """Put a timer into the heap."""
 
-    def leave(self, timer: Timer) -> None:
+    def mark_stale(self, timer: Timer) -> None:
         """A timer's entry in the heap has become stale."""
 
 
@@ -87,18 +87,18 @@ class Watcher:
 class Timer(Watcher):
     """Calls its callback when so many virtual seconds are over, and then at each repeat."""
 
-    __slots__ = ("_after", "_agenda", "_repeat", "entry", "pending")
+    __slots__ = ("_after", "_queue", "_repeat", "entry", "pending")
 
     def __init__(
-        self, agenda: Agenda, after: float, repeat: float, ref: bool, priority: int | None
+        self, queue: TimerQueue, after: float, repeat: float, ref: bool, priority: int | None
     ) -> None:
         if repeat < 0:
             raise ValueError(f"repeat must be positive or zero: {repeat!r}")
         super().__init__(ref, priority)
-        self._agenda = agenda
+        self._queue = queue
         self._after = after
         self._repeat = repeat
-        self.entry: Entry | None = None
+        self.entry: QueueEntry | None = None
         """Its place in the loop's heap while it runs; any other entry of it is stale."""
         self.pending = False
         """Whether its time has come, and others that were due with it are still before it."""
@@ -117,28 +117,28 @@ class Timer(Watcher):
             raise TypeError(f"Expected callable, not {callback!r}")
         self.callback, self.args = callback, args
         if self.entry is None:
-            self.entry = self._agenda.enter(self, self._after)
+            self.entry = self._queue.push(self, self._after)
 
     def again(self, callback: Callable[..., object], *args: Any, update: bool = True) -> None:
         """Begin anew with the whole repeat before it; without a repeat, stop."""
         self.stop()
         if self._repeat:
             self.callback, self.args = callback, args
-            self.entry = self._agenda.enter(self, self._repeat)
+            self.entry = self._queue.push(self, self._repeat)
 
     def stop(self) -> None:
         """End to watch; ``start`` may begin anew."""
         if self.entry is not None:
             self.entry = None
             self.pending = False
-            self._agenda.leave(self)
+            self._queue.mark_stale(self)
         self.callback = self.args = None
 
     def fire(self) -> None:
         """Its time has come: called by the loop, which has taken the entry out."""
         callback, args = self.callback, self.args
         self.pending = False
-        self.entry = self._agenda.enter(self, self._repeat) if self._repeat else None
+        self.entry = self._queue.push(self, self._repeat) if self._repeat else None
         assert callback is not None
         assert args is not None
         try:
@@ -148,31 +148,31 @@ class Timer(Watcher):
                 self.callback = self.args = None
 
 
-class Hook(Watcher):
+class LoopHook(Watcher):
     """Calls its callback at one point of each turn of the loop: prepare, check or idle."""
 
-    __slots__ = ("_place",)
+    __slots__ = ("_hooks",)
 
-    def __init__(self, place: list[Hook], ref: bool, priority: int | None) -> None:
+    def __init__(self, hooks: list[LoopHook], ref: bool, priority: int | None) -> None:
         super().__init__(ref, priority)
-        self._place = place
+        self._hooks = hooks
 
     @property
     def active(self) -> bool:
         """Whether it watches."""
-        return self in self._place
+        return self in self._hooks
 
     def start(self, callback: Callable[..., object], *args: Any) -> None:
         """Begin to watch."""
         if not callable(callback):
             raise TypeError(f"Expected callable, not {callback!r}")
         self.callback, self.args = callback, args
-        if self not in self._place:
-            self._place.append(self)
-            self._place.sort(key=lambda hook: -hook.priority)
+        if self not in self._hooks:
+            self._hooks.append(self)
+            self._hooks.sort(key=lambda hook: -hook.priority)
 
     def stop(self) -> None:
         """End to watch; ``start`` may begin anew."""
-        if self in self._place:
-            self._place.remove(self)
+        if self in self._hooks:
+            self._hooks.remove(self)
         self.callback = self.args = None

@@ -8,48 +8,48 @@ from collections.abc import Callable
 from kademlua.core.ids import ID_BITS
 
 
-class Census:
+class IdIndex:
     """The ids of living nodes in order; the true closest ones of any target."""
 
     def __init__(self) -> None:
-        self._numbers: list[int] = []
+        self._ids: list[int] = []
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return len(self._ids)
 
-    def add(self, number: int) -> None:
+    def add(self, id_int: int) -> None:
         """A node with this id lives now."""
-        insort(self._numbers, number)
+        insort(self._ids, id_int)
 
-    def remove(self, number: int) -> None:
+    def remove(self, id_int: int) -> None:
         """It lives no more."""
-        at = bisect_left(self._numbers, number)
-        assert self._numbers[at] == number
-        del self._numbers[at]
+        index = bisect_left(self._ids, id_int)
+        assert self._ids[index] == id_int
+        del self._ids[index]
 
-    def closest(self, target: int, count: int, wanted: Callable[[int], bool]) -> list[int]:
-        """Exactly the ``count`` nearest to ``target`` among those ``wanted``, nearest first.
+    def closest(self, target: int, count: int, predicate: Callable[[int], bool]) -> list[int]:
+        """Exactly the ``count`` nearest to ``target`` among those ``predicate``, nearest first.
 
         Ids that share a prefix with the target stand in a row, and are nearer than all
         others: so the smallest such row that has enough is all that need be looked at.
         """
-        numbers = self._numbers
+        ids = self._ids
         # Half as much again as wanted, so that one look is mostly enough.
-        least = count + count // 2
-        bits = max(0, len(numbers).bit_length() - least.bit_length() + 2)
+        min_candidates = count + count // 2
+        bits = max(0, len(ids).bit_length() - min_candidates.bit_length() + 2)
         while True:
-            low, high = self._row(target, bits)
-            while high - low < min(least, len(numbers)):
+            low, high = self._prefix_range(target, bits)
+            while high - low < min(min_candidates, len(ids)):
                 bits -= 1
-                low, high = self._row(target, bits)
-            found = [number for number in numbers[low:high] if wanted(number)]
-            if len(found) >= count or high - low == len(numbers):
+                low, high = self._prefix_range(target, bits)
+            found = [number for number in ids[low:high] if predicate(number)]
+            if len(found) >= count or high - low == len(ids):
                 return sorted(found, key=target.__xor__)[:count]
-            least *= 2
+            min_candidates *= 2
 
-    def _row(self, target: int, shared: int) -> tuple[int, int]:
+    def _prefix_range(self, target: int, shared_bits: int) -> tuple[int, int]:
         """Where those stand that share so many bits with the target."""
-        loose = ID_BITS - shared
-        first = target >> loose << loose
-        numbers = self._numbers
-        return bisect_left(numbers, first), bisect_left(numbers, first + (1 << loose))
+        free_bits = ID_BITS - shared_bits
+        first = target >> free_bits << free_bits
+        ids = self._ids
+        return bisect_left(ids, first), bisect_left(ids, first + (1 << free_bits))

@@ -15,31 +15,34 @@ from struct import Struct
 
 from kademlua.core.contact import Endpoint, canonical_address
 from kademlua.simulation.clock.loop import VirtualLoop, virtual_loop
-from kademlua.simulation.network.conditions import MAX_UDP, Conditions
-from kademlua.simulation.network.latency import Latency
+from kademlua.simulation.network.conditions import MAX_UDP_PAYLOAD, NetworkConditions
+from kademlua.simulation.network.latency import LatencyModel
 from kademlua.simulation.network.links import Link, VirtualTransport
-from kademlua.simulation.rng_streams import Streams
+from kademlua.simulation.rng_streams import RngStreams
 
-__all__ = ["Conditions", "Observer", "VirtualNetwork"]
+__all__ = ["NetworkConditions", "PacketObserver", "VirtualNetwork"]
 
 logger = logging.getLogger(__name__)
 
-Observer = Callable[[float, Endpoint, Endpoint, bytes, str], None]
+PacketObserver = Callable[[float, Endpoint, Endpoint, bytes, str], None]
 """Called with the time, source, destination, datagram and its fate: ``delivered``, or the
 reason for which it was lost."""
 
-_HEADERS = 28
+_HEADER_BYTES = 28
 """Bytes of IP and UDP headers, which need their share of a line's bandwidth."""
-_PRINTED = 512
+_MAX_UNHASHED = 512
 """Pieces that are collected for the fingerprint until they are hashed together."""
-_print_head = Struct("<dIII").pack
+_pack_header = Struct("<dIII").pack
 
 
 class VirtualNetwork:
     """All nodes' network. To be used on virtual time only."""
 
     def __init__(
-        self, streams: Streams, latency: Latency, conditions: Conditions | None = None
+        self,
+        streams: RngStreams,
+        latency: LatencyModel,
+        conditions: NetworkConditions | None = None,
     ) -> None:
         """``conditions`` can be exchanged while it runs, by assigning others."""
         self.sent = 0
@@ -50,29 +53,29 @@ class VirtualNetwork:
         """Packets that did not arrive, by reason: ``loss``, ``too large``, ``nobody`` (no
         node was ever there), ``closed`` (none is there any more), ``cut`` (by a partition),
         ``paused``, ``nat``, ``queue``."""
-        self.raised = 0
+        self.handler_errors = 0
         """Packets at which a node raised an exception, which is logged."""
         self._streams = streams
         self._one_way = latency.one_way
         self._links: dict[Endpoint, Link] = {}
         self._groups: dict[Endpoint, int] = {}
-        self._observer: Observer | None = None
+        self._observer: PacketObserver | None = None
         self._hash = hashlib.blake2b(digest_size=16)
-        self._print: list[bytes] = []
+        self._unhashed: list[bytes] = []
         self._loop: VirtualLoop | None = None
-        self.conditions = conditions or Conditions()
+        self.conditions = conditions or NetworkConditions()
 
     @property
-    def conditions(self) -> Conditions:
+    def conditions(self) -> NetworkConditions:
         """What befalls packets that are sent from now on."""
         return self._conditions
 
     @conditions.setter
-    def conditions(self, conditions: Conditions) -> None:
+    def conditions(self, conditions: NetworkConditions) -> None:
         self._conditions = conditions
         self._max_packet = conditions.max_packet
         self._bandwidth = conditions.bandwidth
-        self._has_chance = bool(
+        self._is_lossy = bool(
             conditions.loss or conditions.duplication or conditions.reordering or conditions.jitter
         )
 
@@ -106,30 +109,30 @@ class VirtualNetwork:
     def pause(self, endpoint: Endpoint) -> None:
         """Put a laptop to sleep: what comes to it meanwhile is lost, and what it sends.
         Its node does not notice; its timers run."""
-        self._link(endpoint).pause(True)
+        self._link(endpoint).set_paused(True)
 
     def resume(self, endpoint: Endpoint) -> None:
         """Wake it up."""
-        self._link(endpoint).pause(False)
+        self._link(endpoint).set_paused(False)
 
-    def behind_nat(self, endpoint: Endpoint, seconds: float = 60.0) -> None:
+    def enable_nat(self, endpoint: Endpoint, timeout: float = 60.0) -> None:
         """From now on only they reach it to whom it sent within so many seconds: port and
         address count, and only what it sends keeps the way open. Its address stays."""
-        self._link(endpoint).put_behind_nat(seconds)
+        self._link(endpoint).enable_nat(timeout)
 
-    def without_nat(self, endpoint: Endpoint) -> None:
+    def disable_nat(self, endpoint: Endpoint) -> None:
         """From now on everybody reaches it."""
-        self._link(endpoint).take_from_nat()
+        self._link(endpoint).disable_nat()
 
     # What is seen of it.
 
-    def observe(self, callback: Observer | None) -> None:
+    def set_observer(self, callback: PacketObserver | None) -> None:
         """Call this with each packet's fate; None: nothing, which costs nothing."""
         self._observer = callback
 
     def fingerprint(self) -> str:
         """A hash of every packet delivered so far: when, from where, to where, its bytes."""
-        self._hash_print()
+        self._hash_pending()
         return self._hash.hexdigest()
 
     # A packet's way.
@@ -147,27 +150,27 @@ class VirtualNetwork:
         assert loop is not None
         self.sent += 1
         target = self._links.get(endpoint)
-        if source.is_odd and not source.goes_out(endpoint, loop.time):
-            self._lose(source, endpoint, datagram, "paused")
+        if source.has_restrictions and not source.allow_outgoing(endpoint, loop.time):
+            self._drop(source, endpoint, datagram, "paused")
         elif len(datagram) > self._max_packet:
-            self._lose(source, endpoint, datagram, "too large")
-            return len(datagram) <= MAX_UDP
+            self._drop(source, endpoint, datagram, "too large")
+            return len(datagram) <= MAX_UDP_PAYLOAD
         elif target is None:
-            self._lose(source, endpoint, datagram, "nobody")
+            self._drop(source, endpoint, datagram, "nobody")
             return (":" in endpoint[0]) == (":" in source.endpoint[0]) and 0 < endpoint[1] < 65536
         elif source.group != target.group:
-            self._lose(source, endpoint, datagram, "cut")
+            self._drop(source, endpoint, datagram, "cut")
         else:
             delay = self._one_way(source.endpoint, endpoint)
-            if self._has_chance:
-                self._chance(loop, delay, source, target, datagram)
+            if self._is_lossy:
+                self._send_lossy(loop, delay, source, target, datagram)
             elif self._bandwidth:
-                self._line_out(loop, delay, source, target, datagram)
+                self._send_uplink(loop, delay, source, target, datagram)
             else:
-                loop.schedule(delay, self._arrive, source, target, datagram)
+                loop.schedule(delay, self._deliver, source, target, datagram)
         return True
 
-    def _chance(
+    def _send_lossy(
         self, loop: VirtualLoop, delay: float, source: Link, target: Link, datagram: bytes
     ) -> None:
         """Roll the dice. Each packet takes four numbers of its sender's stream, whatever
@@ -179,91 +182,91 @@ class VirtualNetwork:
         random = rng.random
         loss, duplication, reordering, jitter = random(), random(), random(), random()
         if loss < conditions.loss:
-            self._lose(source, target.endpoint, datagram, "loss")
+            self._drop(source, target.endpoint, datagram, "loss")
             return
-        late = delay
+        arrival_delay = delay
         if conditions.jitter:
-            late -= conditions.jitter * math.log(1 - jitter)
+            arrival_delay -= conditions.jitter * math.log(1 - jitter)
         if reordering < conditions.reordering:
-            late += 2 * delay * (reordering / conditions.reordering)
+            arrival_delay += 2 * delay * (reordering / conditions.reordering)
         if self._bandwidth:
-            late = self._line_out(loop, late, source, target, datagram)
+            arrival_delay = self._send_uplink(loop, arrival_delay, source, target, datagram)
         else:
-            loop.schedule(late, self._arrive, source, target, datagram)
+            loop.schedule(arrival_delay, self._deliver, source, target, datagram)
         # The copy is made on the way, behind the sender's line.
-        if duplication < conditions.duplication and late >= 0:
-            late += delay * (duplication / conditions.duplication)
-            arrive = self._line_in if self._bandwidth else self._arrive
-            loop.schedule(late, arrive, source, target, datagram)
+        if duplication < conditions.duplication and arrival_delay >= 0:
+            arrival_delay += delay * (duplication / conditions.duplication)
+            arrive = self._receive_downlink if self._bandwidth else self._deliver
+            loop.schedule(arrival_delay, arrive, source, target, datagram)
 
-    def _line_out(
+    def _send_uplink(
         self, loop: VirtualLoop, delay: float, source: Link, target: Link, datagram: bytes
     ) -> float:
         """Through the sender's line; the seconds until it is at the receiver's line, or -1
         where it was lost."""
         now = loop.time
-        wait = max(0.0, source.backlog_out - now)
-        if self._is_full(wait, datagram):
-            self._lose(source, target.endpoint, datagram, "queue")
+        wait = max(0.0, source.uplink_free_at - now)
+        if self._is_queue_full(wait, datagram):
+            self._drop(source, target.endpoint, datagram, "queue")
             return -1
-        wait += (len(datagram) + _HEADERS) / self._bandwidth
-        source.backlog_out = now + wait
+        wait += (len(datagram) + _HEADER_BYTES) / self._bandwidth
+        source.uplink_free_at = now + wait
         delay += wait
-        loop.schedule(delay, self._line_in, source, target, datagram)
+        loop.schedule(delay, self._receive_downlink, source, target, datagram)
         return delay
 
-    def _line_in(self, source: Link, target: Link, datagram: bytes) -> None:
+    def _receive_downlink(self, source: Link, target: Link, datagram: bytes) -> None:
         """Through the receiver's line."""
         loop = self._loop
         assert loop is not None
         if not self._bandwidth:  # the limit fell while it was on its way
-            self._arrive(source, target, datagram)
+            self._deliver(source, target, datagram)
             return
-        wait = max(0.0, target.backlog_in - loop.time)
-        if self._is_full(wait, datagram):
-            self._lose(source, target.endpoint, datagram, "queue")
+        wait = max(0.0, target.downlink_free_at - loop.time)
+        if self._is_queue_full(wait, datagram):
+            self._drop(source, target.endpoint, datagram, "queue")
             return
-        wait += (len(datagram) + _HEADERS) / self._bandwidth
-        target.backlog_in = loop.time + wait
-        loop.schedule(wait, self._arrive, source, target, datagram)
+        wait += (len(datagram) + _HEADER_BYTES) / self._bandwidth
+        target.downlink_free_at = loop.time + wait
+        loop.schedule(wait, self._deliver, source, target, datagram)
 
-    def _is_full(self, wait: float, datagram: bytes) -> bool:
+    def _is_queue_full(self, wait: float, datagram: bytes) -> bool:
         queue = self._conditions.queue
-        return bool(queue) and wait * self._bandwidth + len(datagram) + _HEADERS > queue
+        return bool(queue) and wait * self._bandwidth + len(datagram) + _HEADER_BYTES > queue
 
-    def _arrive(self, source: Link, target: Link, datagram: bytes) -> None:
+    def _deliver(self, source: Link, target: Link, datagram: bytes) -> None:
         loop = self._loop
         assert loop is not None
         receive = target.receive
         if receive is None:
-            self._lose(source, target.endpoint, datagram, "closed")
+            self._drop(source, target.endpoint, datagram, "closed")
             return
         now = loop.time
-        if target.is_odd:
-            reason = target.why_shut(source.endpoint, now)
+        if target.has_restrictions:
+            reason = target.drop_reason(source.endpoint, now)
             if reason is not None:
-                self._lose(source, target.endpoint, datagram, reason)
+                self._drop(source, target.endpoint, datagram, reason)
                 return
         self.delivered += 1
-        printed = self._print
-        printed.append(_print_head(now, source.number, target.number, len(datagram)))
-        printed.append(datagram)
-        if len(printed) >= _PRINTED:
-            self._hash_print()
+        unhashed = self._unhashed
+        unhashed.append(_pack_header(now, source.index, target.index, len(datagram)))
+        unhashed.append(datagram)
+        if len(unhashed) >= _MAX_UNHASHED:
+            self._hash_pending()
         if self._observer is not None:
             self._observer(now, source.endpoint, target.endpoint, datagram, "delivered")
         try:
             receive(datagram, source.endpoint)
         except Exception:  # as on a socket: it costs one datagram
-            self.raised += 1
+            self.handler_errors += 1
             logger.exception("a datagram could not be handled")
 
-    def _lose(self, source: Link, endpoint: Endpoint, datagram: bytes, reason: str) -> None:
+    def _drop(self, source: Link, endpoint: Endpoint, datagram: bytes, reason: str) -> None:
         self.lost[reason] += 1
         if self._observer is not None:
             assert self._loop is not None
             self._observer(self._loop.time, source.endpoint, endpoint, datagram, reason)
 
-    def _hash_print(self) -> None:
-        self._hash.update(b"".join(self._print))
-        self._print.clear()
+    def _hash_pending(self) -> None:
+        self._hash.update(b"".join(self._unhashed))
+        self._unhashed.clear()

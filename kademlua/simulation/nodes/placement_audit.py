@@ -10,25 +10,25 @@ from random import Random
 from kademlua.simulation.clock.loop import virtual_now
 from kademlua.simulation.nodes.population import Population
 
-_LOOKED_AT = 100
+_SAMPLED_VALUES = 100
 """Values whose true holders are looked for each time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class WorkloadValue:
     """A value of the workload."""
 
     key: bytes
     value: bytes
-    side: int | None
+    partition_side: int | None
     """The side on which it was added, during a partition."""
-    born: float
+    added_at: float
     """When it was about to be added."""
     ttl: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class PlacementStats:
     """What became of the values that should live at one moment."""
 
     kept: float = 1.0
@@ -45,49 +45,51 @@ class Held:
     """By how many seconds a copy ends too late, at most; 0 where none does."""
 
 
-def look(population: Population, values: Iterable[Value], chance: Random) -> Held:
+def audit(population: Population, values: Iterable[WorkloadValue], rng: Random) -> PlacementStats:
     """See what the living hold now."""
     now = virtual_now()
-    ends: dict[bytes, list[float]] = {}
-    count = 0
-    for member in population.living:
+    expiries: dict[bytes, list[float]] = {}
+    value_count = 0
+    for member in population.live_members:
         assert member.node is not None
         store = member.node.datastore
-        count += len(store)
+        value_count += len(store)
         keys = store.keys()
         for key in keys:
-            ends.setdefault(key, []).extend(entry.expires for _, entry in store.entries(key))
-    late = max(
-        (end - each.born - each.ttl for each in values for end in ends.get(each.key, ())),
+            expiries.setdefault(key, []).extend(entry.expires_at for _, entry in store.entries(key))
+    max_late = max(
+        (end - each.added_at - each.ttl for each in values for end in expiries.get(each.key, ())),
         default=0.0,
     )
-    due = [each for each in values if now < each.born + 0.99 * each.ttl]
-    held = [[end for end in ends.get(each.key, ()) if end > now] for each in due]
-    early = max(
+    expected = [each for each in values if now < each.added_at + 0.99 * each.ttl]
+    live_expiries = [[end for end in expiries.get(each.key, ()) if end > now] for each in expected]
+    max_early = max(
         (
-            (each.born + each.ttl - max(copies)) / each.ttl
-            for each, copies in zip(due, held, strict=True)
+            (each.added_at + each.ttl - max(copies)) / each.ttl
+            for each, copies in zip(expected, live_expiries, strict=True)
             if copies
         ),
         default=0.0,
     )
-    return Held(
-        kept=sum(map(bool, held)) / len(due) if due else 1.0,
-        holders=sum(map(len, held)) / len(due) if due else 0.0,
-        placed=_placed(population, chance.sample(due, min(_LOOKED_AT, len(due)))),
-        values_a_node=count / max(len(population.living), 1),
-        early_end=max(early, 0.0),
-        late_end=max(late, 0.0),
+    return PlacementStats(
+        kept=sum(map(bool, live_expiries)) / len(expected) if expected else 1.0,
+        holders=sum(map(len, live_expiries)) / len(expected) if expected else 0.0,
+        placed=_correctly_placed_share(
+            population, rng.sample(expected, min(_SAMPLED_VALUES, len(expected)))
+        ),
+        values_a_node=value_count / max(len(population.live_members), 1),
+        early_end=max(max_early, 0.0),
+        late_end=max(max_late, 0.0),
     )
 
 
-def _placed(population: Population, values: list[Value]) -> float:
-    wanted = found = 0
+def _correctly_placed_share(population: Population, values: list[WorkloadValue]) -> float:
+    expected = found = 0
     for each in values:
-        members = population.holders(each.key)
-        wanted += len(members)
+        members = population.expected_replicas(each.key)
+        expected += len(members)
         found += sum(
             bool(member.node is not None and member.node.datastore.entries(each.key))
             for member in members
         )
-    return found / wanted if wanted else math.nan
+    return found / expected if expected else math.nan

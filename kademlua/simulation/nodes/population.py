@@ -13,30 +13,47 @@ from kademlua.node.node import Node
 from kademlua.runtime.transport import Transport
 from kademlua.simulation.clock.loop import virtual_now
 from kademlua.simulation.network import addresses
-from kademlua.simulation.network.adversaries import Gang, HostileTransport, Sybil, near
-from kademlua.simulation.network.id_index import Census
+from kademlua.simulation.network.adversaries import Attackers, HostileTransport, Sybil, id_near
+from kademlua.simulation.network.id_index import IdIndex
 from kademlua.simulation.network.network import VirtualNetwork
-from kademlua.simulation.network.traffic_tap import Tap, Traffic
-from kademlua.simulation.rng_streams import Streams
-from kademlua.simulation.scenario.scenario import Scenario, Sybils
+from kademlua.simulation.network.traffic_tap import TrafficCounter, TrafficTap
+from kademlua.simulation.rng_streams import RngStreams
+from kademlua.simulation.scenario.scenario import Scenario, SybilSettings
 
 _PORT = 4000
-_PESTERED = 40
+_FLOODED_NODES = 40
 """Honest nodes next to the key that a sybil pings, and others."""
-_PESTERED_EVERY = 60.0
-_JOIN_LOOK = 1.0
+_FLOOD_INTERVAL = 60.0
+_JOIN_POLL_SECONDS = 1.0
 
 
-class Member:
+class PopulationMember:
     """One who is in the population: its id and address are its own for all its lives."""
 
     __slots__ = (
-        "at", "behaviour", "endpoint", "id", "is_paused", "is_public", "joined", "lives", "node",
-        "number", "side", "stays", "tap",
+        "behaviour",
+        "endpoint",
+        "id",
+        "incarnation",
+        "is_paused",
+        "is_permanent",
+        "is_public",
+        "joined_at",
+        "live_index",
+        "node",
+        "number",
+        "partition_side",
+        "tap",
     )  # fmt: skip
 
     def __init__(
-        self, number: int, node_id: bytes, endpoint: Endpoint, *, is_public: bool, stays: bool
+        self,
+        number: int,
+        node_id: bytes,
+        endpoint: Endpoint,
+        *,
+        is_public: bool,
+        is_permanent: bool,
     ) -> None:
         self.number = number
         self.id = node_id
@@ -45,16 +62,16 @@ class Member:
         """What a hostile one does."""
         self.is_public = is_public
         self.is_paused = False
-        self.stays = stays
-        self.side = 0
+        self.is_permanent = is_permanent
+        self.partition_side = 0
         """On which side it is, or was, of the last partition."""
-        self.lives = 0
+        self.incarnation = 0
         self.node: Node | None = None
         """While it runs."""
-        self.tap: Tap | None = None
-        self.joined = math.inf
+        self.tap: TrafficTap | None = None
+        self.joined_at = math.inf
         """When it joined in this life."""
-        self.at = -1
+        self.live_index = -1
         """Its place in the list of those who live."""
 
 
@@ -62,295 +79,315 @@ class Population:
     """All members of one simulated network. Chance comes from a stream per concern and
     member, so that one more of them leaves the others as they are."""
 
-    def __init__(self, scenario: Scenario, streams: Streams, network: VirtualNetwork) -> None:
+    def __init__(self, scenario: Scenario, streams: RngStreams, network: VirtualNetwork) -> None:
         self._scenario = scenario
         self._streams = streams
         self._network = network
         self._pool = ContactPool(max(32_768, 2 * scenario.nodes))
-        self._bootstraps = streams.stream("bootstrap")
-        self._events = streams.stream("events")
-        self._churns = False
-        self._members: list[Member] = []
-        self._running: dict[bytes, Member] = {}
-        self._by_number: dict[int, Member] = {}
-        self.traffic = Traffic()
+        self._bootstrap_rng = streams.stream("bootstrap")
+        self._event_rng = streams.stream("events")
+        self._is_churning = False
+        self._members: list[PopulationMember] = []
+        self._running_by_id: dict[bytes, PopulationMember] = {}
+        self._by_id_int: dict[int, PopulationMember] = {}
+        self.traffic = TrafficCounter()
         """Of the honest nodes."""
-        self._hostile_traffic = Traffic()
-        self.gang = Gang(self._pool)
-        self.target = streams.stream("target").randbytes(20)
+        self._hostile_traffic = TrafficCounter()
+        self.attackers = Attackers(self._pool)
+        self.attacked_key = streams.stream("target").randbytes(20)
         """The key next to which sybils are."""
-        self.census = Census()
-        self.living: list[Member] = []
+        self.live_ids = IdIndex()
+        self.live_members: list[PopulationMember] = []
         """Who has joined and not left, in no order that means anything; honest ones only."""
-        self.is_parted = False
-        self.came = self.left = 0
+        self.is_partitioned = False
+        self.arrivals = self.departures = 0
         """Comings and goings since churn began."""
 
     # Coming.
 
-    def join_all(self) -> None:
+    def start_all(self) -> None:
         """Bring up all nodes, one after the other; blocks until the last was started."""
         count = self._scenario.nodes
-        began = virtual_now()
+        started_at = virtual_now()
         for number in range(count):
-            gevent.sleep(max(0.0, began + number * self._scenario.join / count - virtual_now()))
-            self._bring_up(self._new_member())
+            gevent.sleep(
+                max(0.0, started_at + number * self._scenario.join / count - virtual_now())
+            )
+            self._start(self._new_member())
             if number == 0:
                 gevent.sleep(0)
-        gevent.sleep(max(0.0, began + self._scenario.join - virtual_now()))
+        gevent.sleep(max(0.0, started_at + self._scenario.join - virtual_now()))
 
-    def _new_member(self) -> Member:
+    def _new_member(self) -> PopulationMember:
         number, scenario = len(self._members), self._scenario
-        chance = self._streams.stream("member", number)
-        node_id = random_id(chance)
-        is_public = chance.random() >= scenario.network.nat or number == 0
-        stays = scenario.churn is None or chance.random() < scenario.churn.stays
-        address = addresses.public if scenario.is_open else addresses.private
+        rng = self._streams.stream("member", number)
+        node_id = random_id(rng)
+        is_public = rng.random() >= scenario.network.nat or number == 0
+        is_permanent = scenario.churn is None or rng.random() < scenario.churn.stays
+        address = (
+            addresses.public_address
+            if scenario.uses_public_addresses
+            else addresses.private_address
+        )
         endpoint = (address(number), _PORT)
-        member = Member(number, node_id, endpoint, is_public=is_public, stays=stays)
+        member = PopulationMember(
+            number, node_id, endpoint, is_public=is_public, is_permanent=is_permanent
+        )
         hostile = scenario.hostile
-        if number and chance.random() < hostile.share:  # who is asked first is honest
-            member.behaviour = chance.choice(hostile.behaviours)
-        return self._enrol(member, chance)
+        if number and rng.random() < hostile.share:  # who is asked first is honest
+            member.behaviour = rng.choice(hostile.behaviours)
+        return self._register(member, rng)
 
-    def _enrol(self, member: Member, chance: random.Random) -> Member:
-        if self.is_parted:
-            member.side = chance.randrange(2)
+    def _register(self, member: PopulationMember, rng: random.Random) -> PopulationMember:
+        if self.is_partitioned:
+            member.partition_side = rng.randrange(2)
         self._members.append(member)
-        self._by_number[to_int(member.id)] = member
+        self._by_id_int[to_int(member.id)] = member
         return member
 
-    def let_sybils_in(self, sybils: Sybils) -> None:
+    def add_sybils(self, sybils: SybilSettings) -> None:
         """Bring up the sybils; blocks until the last was started."""
-        began = virtual_now()
+        started_at = virtual_now()
         for number in range(sybils.count):
-            gevent.sleep(max(0.0, began + number * sybils.join / sybils.count - virtual_now()))
-            self._let_sybil_in(sybils, number)
-        gevent.sleep(max(0.0, began + sybils.join - virtual_now()))
+            gevent.sleep(max(0.0, started_at + number * sybils.join / sybils.count - virtual_now()))
+            self._add_sybil(sybils, number)
+        gevent.sleep(max(0.0, started_at + sybils.join - virtual_now()))
 
-    def _let_sybil_in(self, sybils: Sybils, number: int) -> None:
-        chance = self._streams.stream("sybil", number)
-        endpoint = addresses.of_network(number % sybils.networks, number // sybils.networks)
-        node_id = near(self.target, sybils.bits, chance)
-        member = Member(len(self._members), node_id, endpoint, is_public=True, stays=True)
-        member.behaviour = chance.choice(sybils.behaviours)
-        self._enrol(member, chance)
-        self._running[node_id] = member
-        self.gang.admit(node_id, endpoint)
-        gevent.spawn(self._pester, Sybil(self._hostile_transport(member, chance), chance), chance)
+    def _add_sybil(self, sybils: SybilSettings, number: int) -> None:
+        rng = self._streams.stream("sybil", number)
+        endpoint = addresses.address_in_subnet(number % sybils.networks, number // sybils.networks)
+        node_id = id_near(self.attacked_key, sybils.bits, rng)
+        member = PopulationMember(
+            len(self._members), node_id, endpoint, is_public=True, is_permanent=True
+        )
+        member.behaviour = rng.choice(sybils.behaviours)
+        self._register(member, rng)
+        self._running_by_id[node_id] = member
+        self.attackers.add(node_id, endpoint)
+        gevent.spawn(
+            self._flood_periodically, Sybil(self._hostile_transport(member, rng), rng), rng
+        )
 
-    def _pester(self, sybil: Sybil, chance: random.Random) -> None:
+    def _flood_periodically(self, sybil: Sybil, rng: random.Random) -> None:
         """Have the honest ones next to the key, and some others, look at it every minute."""
         while True:
-            numbers = self.census.closest(to_int(self.target), _PESTERED, lambda _: True)
-            others = [self._by_number[number] for number in numbers]
-            others += chance.sample(self.living, min(_PESTERED, len(self.living)))
-            sybil.pester([other.endpoint for other in others])
-            gevent.sleep(_PESTERED_EVERY)
+            ids = self.live_ids.closest(to_int(self.attacked_key), _FLOODED_NODES, lambda _: True)
+            others = [self._by_id_int[number] for number in ids]
+            others += rng.sample(self.live_members, min(_FLOODED_NODES, len(self.live_members)))
+            sybil.flood([other.endpoint for other in others])
+            gevent.sleep(_FLOOD_INTERVAL)
 
-    def _hostile_transport(self, member: Member, chance: random.Random) -> HostileTransport:
-        member.tap = Tap(self._network.transport(*member.endpoint), self._hostile_traffic)
-        return HostileTransport(member.tap, member.behaviour, self.gang, member.id, chance)
+    def _hostile_transport(self, member: PopulationMember, rng: random.Random) -> HostileTransport:
+        member.tap = TrafficTap(self._network.transport(*member.endpoint), self._hostile_traffic)
+        return HostileTransport(member.tap, member.behaviour, self.attackers, member.id, rng)
 
-    def _bring_up(self, member: Member) -> None:
+    def _start(self, member: PopulationMember) -> None:
         """Start a member's node; it counts as living when it has joined."""
-        member.lives += 1
+        member.incarnation += 1
         if not member.is_public:
-            self._network.behind_nat(member.endpoint, seconds=self._scenario.network.nat_seconds)
-        if self.is_parted:
-            self._part()
+            self._network.enable_nat(member.endpoint, timeout=self._scenario.network.nat_seconds)
+        if self.is_partitioned:
+            self._apply_partition()
         transport: Transport
         if member.behaviour:
-            chance = self._streams.stream("hostile", member.number, member.lives)
-            transport = self._hostile_transport(member, chance)
+            rng = self._streams.stream("hostile", member.number, member.incarnation)
+            transport = self._hostile_transport(member, rng)
         else:
-            transport = member.tap = Tap(self._network.transport(*member.endpoint), self.traffic)
+            transport = member.tap = TrafficTap(
+                self._network.transport(*member.endpoint), self.traffic
+            )
         member.node = Node(
             member.endpoint[1],
             member.endpoint[0],
             id=member.id,
-            bootstrap=self._acquaintances(member),
+            bootstrap=self._bootstrap_endpoints(member),
             params=self._scenario.params,
             clock=virtual_now,
-            wall=virtual_now,
-            rng=self._streams.stream("node", member.number, member.lives),
+            wall_clock=virtual_now,
+            rng=self._streams.stream("node", member.number, member.incarnation),
             transport=transport,
             pool=self._pool,
         )
         if isinstance(transport, HostileTransport):
             transport.table = member.node.table
-        self._running[member.id] = member
+        self._running_by_id[member.id] = member
         member.node.start()
         gevent.spawn(self._await_join, member, member.node)
 
-    def _acquaintances(self, member: Member) -> list[Endpoint]:
+    def _bootstrap_endpoints(self, member: PopulationMember) -> list[Endpoint]:
         """Living nodes that anybody can reach, for a newcomer to begin with."""
-        known: dict[Endpoint, None] = {}
+        chosen: dict[Endpoint, None] = {}
         wanted = self._scenario.bootstraps
-        if not self.living:  # the first ones all know the very first
+        if not self.live_members:  # the first ones all know the very first
             first = self._members[0]
             return [first.endpoint] if first is not member else []
         for _ in range(20 * wanted):
-            other = self._bootstraps.choice(self.living)
-            if other.is_public and other is not member and self.are_linked(member, other):
-                known[other.endpoint] = None
-                if len(known) == wanted:
+            other = self._bootstrap_rng.choice(self.live_members)
+            if other.is_public and other is not member and self.are_connected(member, other):
+                chosen[other.endpoint] = None
+                if len(chosen) == wanted:
                     break
-        return list(known)
+        return list(chosen)
 
-    def _await_join(self, member: Member, node: Node) -> None:
+    def _await_join(self, member: PopulationMember, node: Node) -> None:
         node.wait_joined()
         while not node.joined:
             if member.node is not node:
                 return
-            gevent.sleep(_JOIN_LOOK)
-        member.joined = virtual_now()
+            gevent.sleep(_JOIN_POLL_SECONDS)
+        member.joined_at = virtual_now()
         if member.behaviour:
-            self.gang.admit(member.id, member.endpoint)
+            self.attackers.add(member.id, member.endpoint)
             return
-        member.at = len(self.living)
-        self.living.append(member)
-        self.census.add(to_int(member.id))
-        if self._churns:
-            self.came += 1
-            self._plan_departure(member)
+        member.live_index = len(self.live_members)
+        self.live_members.append(member)
+        self.live_ids.add(to_int(member.id))
+        if self._is_churning:
+            self.arrivals += 1
+            self._schedule_departure(member)
 
     # Going.
 
     def start_churn(self) -> None:
         """From now on members leave, return and are replaced."""
         if self._scenario.churn is not None:
-            self._churns = True
-            for member in sorted(self.living, key=lambda each: each.number):
-                self._plan_departure(member)
+            self._is_churning = True
+            for member in sorted(self.live_members, key=lambda each: each.number):
+                self._schedule_departure(member)
 
-    def _plan_departure(self, member: Member) -> None:
+    def _schedule_departure(self, member: PopulationMember) -> None:
         churn, node = self._scenario.churn, member.node
-        if member.stays or churn is None or node is None:
+        if member.is_permanent or churn is None or node is None:
             return
-        chance = self._streams.stream("session", member.number, member.lives)
+        rng = self._streams.stream("session", member.number, member.incarnation)
         # Weibull by inversion; with shape 1 it is the exponential distribution.
         scale = churn.median / math.log(2) ** (1 / churn.shape)
-        seconds = scale * (-math.log(1 - chance.random())) ** (1 / churn.shape)
-        gevent.spawn_later(seconds, self._depart, member, node, chance)
+        seconds = scale * (-math.log(1 - rng.random())) ** (1 / churn.shape)
+        gevent.spawn_later(seconds, self._depart, member, node, rng)
 
-    def _depart(self, member: Member, node: Node, chance: random.Random) -> None:
+    def _depart(self, member: PopulationMember, node: Node, rng: random.Random) -> None:
         churn = self._scenario.churn
         if member.node is not node or churn is None:
             return  # something else took it first
-        self.remove(member, graceful=chance.random() < churn.graceful)
-        if chance.random() < churn.returns:
-            away = chance.expovariate(1 / churn.away) if churn.away else 0.0
-            gevent.spawn_later(away, self._bring_up, member)
+        self.remove(member, graceful=rng.random() < churn.graceful)
+        if rng.random() < churn.returns:
+            downtime = rng.expovariate(1 / churn.away) if churn.away else 0.0
+            gevent.spawn_later(downtime, self._start, member)
         else:
-            self._bring_up(self._new_member())
+            self._start(self._new_member())
 
-    def remove(self, member: Member, *, graceful: bool = False) -> None:
+    def remove(self, member: PopulationMember, *, graceful: bool = False) -> None:
         """End a member's node: in order, or without a word."""
         node, tap = member.node, member.tap
         assert node is not None
         assert tap is not None
         member.node = member.tap = None
-        member.joined = math.inf
-        self.left += 1
-        del self._running[member.id]
-        if member.at >= 0:
-            self.census.remove(to_int(member.id))
-            last = self.living.pop()
+        member.joined_at = math.inf
+        self.departures += 1
+        del self._running_by_id[member.id]
+        if member.live_index >= 0:
+            self.live_ids.remove(to_int(member.id))
+            last = self.live_members.pop()
             if last is not member:
-                self.living[member.at] = last
-                last.at = member.at
-            member.at = -1
+                self.live_members[member.live_index] = last
+                last.live_index = member.live_index
+            member.live_index = -1
         if graceful:
             gevent.spawn(node.close)
         else:
-            tap.cut()
+            tap.disconnect()
             node.close(hand_over=False)
 
     # What befalls many at once.
 
     def vanish(self, share: float) -> None:
         """A share of the living is gone without a word, at one moment."""
-        for member in self._some(share):
+        for member in self._pick_live_members(share):
             self.remove(member)
 
     def pause(self, share: float, seconds: float) -> None:
         """A share of the living hears and says nothing for so long."""
-        for member in self._some(share):
+        for member in self._pick_live_members(share):
             member.is_paused = True
             self._network.pause(member.endpoint)
             gevent.spawn_later(seconds, self._resume, member)
 
-    def _resume(self, member: Member) -> None:
+    def _resume(self, member: PopulationMember) -> None:
         member.is_paused = False
         self._network.resume(member.endpoint)
 
     def partition(self, share: float) -> None:
         """Part the network in two; the first side has this share of the living."""
-        chosen = {member.number for member in self._some(share)}
+        chosen = {member.number for member in self._pick_live_members(share)}
         for member in self._members:
-            member.side = 0 if member.number in chosen else 1
-        self.is_parted = True
-        self._part()
+            member.partition_side = 0 if member.number in chosen else 1
+        self.is_partitioned = True
+        self._apply_partition()
 
     def heal(self) -> None:
         """One network again."""
-        self.is_parted = False
+        self.is_partitioned = False
         self._network.heal()
 
-    def _part(self) -> None:
+    def _apply_partition(self) -> None:
         self._network.partition(
-            [{each.endpoint for each in self._members if each.side == side} for side in (0, 1)]
+            [
+                {each.endpoint for each in self._members if each.partition_side == side}
+                for side in (0, 1)
+            ]
         )
 
-    def _some(self, share: float) -> list[Member]:
-        members = sorted(self.living, key=lambda each: each.number)
-        return self._events.sample(members, round(share * len(members)))
+    def _pick_live_members(self, share: float) -> list[PopulationMember]:
+        members = sorted(self.live_members, key=lambda each: each.number)
+        return self._event_rng.sample(members, round(share * len(members)))
 
     # What is true.
 
-    def are_linked(self, one: Member, other: Member) -> bool:
+    def are_connected(self, one: PopulationMember, other: PopulationMember) -> bool:
         """Whether no partition stands between two."""
-        return not self.is_parted or one.side == other.side
+        return not self.is_partitioned or one.partition_side == other.partition_side
 
-    def closest(self, target: bytes, seeker: Member, since: float, count: int) -> list[int]:
-        """The nodes that a lookup by ``seeker`` should find: the nearest to the target of
-        those that joined before ``since``, live, and can be reached by anybody on its side."""
-        members = self._by_number
+    def closest(
+        self, target: bytes, searcher: PopulationMember, joined_before: float, count: int
+    ) -> list[int]:
+        """The nodes that a lookup by ``searcher`` should find: the nearest to the target of
+        those that joined before ``joined_before``, live, and can be reached by anybody on its
+        side."""
+        members = self._by_id_int
 
         def is_wanted(number: int) -> bool:
             member = members[number]
             return (
-                member.joined < since
+                member.joined_at < joined_before
                 and member.is_public
                 and not member.is_paused
-                and member is not seeker
-                and self.are_linked(member, seeker)
+                and member is not searcher
+                and self.are_connected(member, searcher)
             )
 
-        return self.census.closest(to_int(target), count, is_wanted)
+        return self.live_ids.closest(to_int(target), count, is_wanted)
 
     def hostile_near_key(self) -> float:
         """The share of hostile ones among the contacts next to the key that the honest nodes
         next to it would tell of."""
-        if not len(self.gang):
+        if not len(self.attackers):
             return 0.0
         k = self._scenario.params.k
-        told: list[Contact] = []
-        for number in self.census.closest(to_int(self.target), k, lambda _: True):
-            node = self._by_number[number].node
+        contacts: list[Contact] = []
+        for number in self.live_ids.closest(to_int(self.attacked_key), k, lambda _: True):
+            node = self._by_id_int[number].node
             if node is not None:
-                told += node.table.closest(self.target, k)
-        return sum(contact in self.gang for contact in told) / max(len(told), 1)
+                contacts += node.table.closest(self.attacked_key, k)
+        return sum(contact in self.attackers for contact in contacts) / max(len(contacts), 1)
 
-    def holders(self, key: bytes) -> list[Member]:
+    def expected_replicas(self, key: bytes) -> list[PopulationMember]:
         """Who should hold a value now: the living that are the closest to its key."""
-        numbers = self.census.closest(
+        ids = self.live_ids.closest(
             to_int(key), self._scenario.params.replicas, lambda number: True
         )
-        return [self._by_number[number] for number in numbers]
+        return [self._by_id_int[number] for number in ids]
 
-    def is_up(self, contact: Contact) -> bool:
+    def is_running(self, contact: Contact) -> bool:
         """Whether the node that a contact names runs, joined or not."""
-        member = self._running.get(contact.id)
+        member = self._running_by_id.get(contact.id)
         return member is not None and member.endpoint == contact.endpoint

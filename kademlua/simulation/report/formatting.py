@@ -7,39 +7,43 @@ import shlex
 from typing import Any
 
 import kademlua
-from kademlua.core.durations import duration_text
-from kademlua.simulation.report.metrics import Result, Verdict, judge
-from kademlua.simulation.scenario.scenario import FIGURES, OF_THE_RUN, SECONDS, SHARE
+from kademlua.core.durations import format_duration
+from kademlua.simulation.report.metrics import RequirementResult, RunResult, evaluate
+from kademlua.simulation.scenario.scenario import MACHINE_METRICS, METRICS, SECONDS, SHARE
 
 
-def as_text(result: Result) -> str:
+def format_text(result: RunResult) -> str:
     """The report for people."""
     scenario, machine = result.scenario, result.machine
     first, last = result.samples[0], result.samples[-1]
     lines = [
-        f"{scenario.title}: {scenario.shows}",
-        f"{scenario.nodes:,} nodes, {duration_text(scenario.duration)} measured, "
+        f"{scenario.title}: {scenario.description}",
+        f"{scenario.nodes:,} nodes, {format_duration(scenario.duration)} measured, "
         f"seed {result.seed}",
         "",
         f"{'':22}{'ok':>16}{'p50':>10}{'p90':>10}{'p99':>10}",
     ]
     for name, kind in (("lookups", "lookup"), ("finds", "find")):
-        done = [each for each in result.operations if each.kind == kind and each.begun >= 0]
-        if done:
-            ok = f"{sum(each.ok for each in done)}/{len(done)}"
-            cells = [shown(f"{kind}_p{p}", result.figure(f"{kind}_p{p}")) for p in (50, 90, 99)]
+        finished = [
+            each for each in result.operations if each.kind == kind and each.started_at >= 0
+        ]
+        if finished:
+            ok = f"{sum(each.ok for each in finished)}/{len(finished)}"
+            cells = [
+                format_metric(f"{kind}_p{p}", result.metric(f"{kind}_p{p}")) for p in (50, 90, 99)
+            ]
             lines.append(f"{name:22}{ok:>16}" + "".join(f"{cell:>10}" for cell in cells))
-    cells = [shown(f"hops_p{p}", result.figures[f"hops_p{p}"]) for p in (50, 90, 99)]
+    cells = [format_metric(f"hops_p{p}", result.metrics[f"hops_p{p}"]) for p in (50, 90, 99)]
     lines.append(f"{'hops of lookups':38}" + "".join(f"{cell:>10}" for cell in cells))
     lines += [
         "",
         *_rows(
-            ("queries a lookup", _one(result, "rpcs_a_lookup")),
-            ("recall of the k closest", _one(result, "recall")),
-            ("finds that found", _one(result, "finds")),
-            ("finds over the old border", _one(result, "crossing_finds")),
-            *_paths(result),
-            ("adds taken", _one(result, "adds")),
+            ("queries a lookup", _metric_text(result, "rpcs_a_lookup")),
+            ("recall of the k closest", _metric_text(result, "recall")),
+            ("finds that found", _metric_text(result, "finds")),
+            ("finds over the old border", _metric_text(result, "crossing_finds")),
+            *_path_rows(result),
+            ("adds taken", _metric_text(result, "adds")),
             ("given up with their node", f"{result.abandoned:,}" if result.abandoned else None),
             ("not ended", f"{result.unfinished:,}" if result.unfinished else None),
         ),
@@ -48,25 +52,27 @@ def as_text(result: Result) -> str:
             ("nodes", f"{first.nodes:,} at first, {last.nodes:,} at last"),
             (
                 "came and went",
-                f"{last.came:,} and {last.left:,}" if last.came or last.left else None,
+                f"{last.arrivals:,} and {last.departures:,}"
+                if last.arrivals or last.departures
+                else None,
             ),
             ("contacts in a table", f"{last.contacts:.0f}"),
-            ("dead among them", _one(result, "dead_contacts")),
-            ("true neighbours known", _one(result, "neighbours")),
-            *_hostile(result),
+            ("dead among them", _metric_text(result, "dead_contacts")),
+            ("true neighbours known", _metric_text(result, "neighbours")),
+            *_hostile_rows(result),
         ),
-        *_values(result),
+        *_value_rows(result),
         "",
         f"{'a node and second':26}{'RPCs':>12}{'bytes':>12}",
     ]
-    traffic = result.traffic()
+    traffic = result.rpc_rates()
     lines += [f"  {kind:24}{rpcs:12.4f}{size:12.1f}" for kind, (rpcs, size) in traffic.items()]
     rpcs, size = (sum(each[n] for each in traffic.values()) for n in (0, 1))
     lines += [
         f"  {'in all':24}{rpcs:12.4f}{size:12.1f}",
         "",
         f"{'the same bytes by cause':38}",
-        *(f"  {cause:36}{size:12.1f}" for cause, size in result.causes().items()),
+        *(f"  {cause:36}{size:12.1f}" for cause, size in result.purpose_rates().items()),
         "",
         "packets: "
         + ", ".join(f"{count:,} {name}" for name, count in result.packets.items() if count),
@@ -75,62 +81,63 @@ def as_text(result: Result) -> str:
         f"{machine.packets_a_wall_second:,.0f} packets a second, {machine.memory_mb:,.0f} MB",
         f"fingerprint {result.fingerprint}",
     ]
-    verdicts = judge(result)
-    if verdicts:
-        lines += ["", "demanded:", *(f"  {verdict_text(verdict)}" for verdict in verdicts)]
+    outcomes = evaluate(result)
+    if outcomes:
+        lines += ["", "demanded:", *(f"  {requirement_text(verdict)}" for verdict in outcomes)]
     return "\n".join(lines)
 
 
-def _paths(result: Result) -> list[tuple[str, str | None]]:
+def _path_rows(result: RunResult) -> list[tuple[str, str | None]]:
     """What finds on several paths came to, where there were any."""
     if result.scenario.workload.paths == 1:
         return []
     return [
-        ("on one path", _one(result, "finds_one_path")),
-        (f"on {result.scenario.workload.paths} paths", _one(result, "finds_many_paths")),
-        ("their latency, times", _ratio(result.figures["paths_latency"])),
+        ("on one path", _metric_text(result, "finds_one_path")),
+        (f"on {result.scenario.workload.paths} paths", _metric_text(result, "finds_many_paths")),
+        ("their latency, times", _format_ratio(result.metrics["paths_latency"])),
     ]
 
 
-def _hostile(result: Result) -> list[tuple[str, str | None]]:
+def _hostile_rows(result: RunResult) -> list[tuple[str, str | None]]:
     """Who is in the tables, where there are hostile nodes."""
-    if not result.scenario.has_enemies:
+    if not result.scenario.has_adversaries:
         return []
     return [
-        ("hostile among them", _one(result, "hostile_contacts")),
-        ("hostile, told of at the key", _one(result, "hostile_near_key")),
+        ("hostile among them", _metric_text(result, "hostile_contacts")),
+        ("hostile, told of at the key", _metric_text(result, "hostile_near_key")),
     ]
 
 
-def _ratio(value: float | None) -> str | None:
+def _format_ratio(value: float | None) -> str | None:
     return None if value is None else f"{value:.2f}"
 
 
-def _values(result: Result) -> list[str]:
+def _value_rows(result: RunResult) -> list[str]:
     """What became of the values, where there were any."""
     if not result.scenario.has_values:
         return []
     return [
         "",
         *_rows(
-            ("values kept", _one(result, "kept")),
-            ("held by those who should", _one(result, "placed")),
-            ("holders of a value", _one(result, "holders")),
-            ("values a node", _one(result, "values_a_node")),
-            ("ended too early, at most", _one(result, "early_end")),
-            ("ended too late, at most", _one(result, "late_end")),
+            ("values kept", _metric_text(result, "kept")),
+            ("held by those who should", _metric_text(result, "placed")),
+            ("holders of a value", _metric_text(result, "holders")),
+            ("values a node", _metric_text(result, "values_a_node")),
+            ("ended too early, at most", _metric_text(result, "early_end")),
+            ("ended too late, at most", _metric_text(result, "late_end")),
         ),
     ]
 
 
-def verdict_text(verdict: Verdict) -> str:
+def requirement_text(outcome: RequirementResult) -> str:
     """A demand and what became of it, in a line."""
-    figure = verdict.demand.figure
-    word = "met   " if verdict.is_met else "MISSED"
-    return f"{word} {verdict.demand.text}: {shown(figure, verdict.value) or 'nothing to measure'}"
+    metric = outcome.requirement.metric
+    word = "met   " if outcome.is_met else "MISSED"
+    measured = format_metric(metric, outcome.value) or "nothing to measure"
+    return f"{word} {outcome.requirement.text}: {measured}"
 
 
-def as_json(result: Result) -> dict[str, Any]:
+def to_json(result: RunResult) -> dict[str, Any]:
     """All figures; everything but ``machine`` and what is demanded of it is the same for the
     same seed."""
     scenario = result.scenario
@@ -141,12 +148,12 @@ def as_json(result: Result) -> dict[str, Any]:
         "nodes": scenario.nodes,
         "seconds": scenario.duration,
         "fingerprint": result.fingerprint,
-        "figures": result.figures,
+        "figures": result.metrics,
         "traffic": {
             kind: {"rpcs_a_node_second": rpcs, "bytes_a_node_second": size}
-            for kind, (rpcs, size) in result.traffic().items()
+            for kind, (rpcs, size) in result.rpc_rates().items()
         },
-        "causes": result.causes(),
+        "causes": result.purpose_rates(),
         "packets": result.packets,
         "abandoned": result.abandoned,
         "unfinished": result.unfinished,
@@ -154,20 +161,20 @@ def as_json(result: Result) -> dict[str, Any]:
         "samples": [dataclasses.asdict(sample) for sample in result.samples],
         "demands": [
             {
-                "demand": each.demand.text,
-                "figure": each.demand.figure,
+                "demand": each.requirement.text,
+                "figure": each.requirement.metric,
                 "value": each.value,
                 "met": each.is_met,
             }
-            for each in judge(result)
+            for each in evaluate(result)
         ],
         "machine": dataclasses.asdict(result.machine),
     }
 
 
-def missed(result: Result) -> list[Verdict]:
+def failed(result: RunResult) -> list[RequirementResult]:
     """The demands that were not met."""
-    return [verdict for verdict in judge(result) if not verdict.is_met]
+    return [verdict for verdict in evaluate(result) if not verdict.is_met]
 
 
 def replay_command(name: str, seed: int, nodes: int | None, seconds: float | None) -> str:
@@ -176,35 +183,35 @@ def replay_command(name: str, seed: int, nodes: int | None, seconds: float | Non
     if nodes is not None:
         words += ["--nodes", str(nodes)]
     if seconds is not None:
-        words += ["--for", duration_text(seconds)]
+        words += ["--for", format_duration(seconds)]
     return shlex.join(words)
 
 
-def shown(figure: str, value: float | None) -> str:
+def format_metric(metric: str, value: float | None) -> str:
     """A figure as people read it; nothing where there is none."""
     if value is None:
         return ""
-    kind = FIGURES.get(figure)
+    kind = METRICS.get(metric)
     if kind == SECONDS:
-        return f"{value:,.1f} s" if figure in OF_THE_RUN else f"{1000 * value:,.0f} ms"
+        return f"{value:,.1f} s" if metric in MACHINE_METRICS else f"{1000 * value:,.0f} ms"
     if kind == SHARE:
         return f"{100 * value:.2f} %"
     return f"{value:,.0f}" if value == round(value) or value >= 1000 else f"{value:,.1f}"
 
 
-def _one(result: Result, figure: str) -> str | None:
-    return shown(figure, result.figures[figure]) or None
+def _metric_text(result: RunResult, metric: str) -> str | None:
+    return format_metric(metric, result.metrics[metric]) or None
 
 
 def _rows(*rows: tuple[str, str | None]) -> list[str]:
     return [f"{name:28}{value:>10}" for name, value in rows if value is not None]
 
 
-def _failures(result: Result) -> dict[str, int]:
+def _failures(result: RunResult) -> dict[str, int]:
     """Why operations failed, and how often."""
     found: dict[str, int] = {}
     for operation in result.operations:
         if not operation.ok:
-            reason = f"{operation.kind}: {operation.why}"
+            reason = f"{operation.kind}: {operation.failure_reason}"
             found[reason] = found.get(reason, 0) + 1
     return dict(sorted(found.items()))

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from kademlua.core.errors import KademluaError
-from kademlua.terminal.tree import branches
+from kademlua.terminal.tree import render_tree
 
-_MARK = '"operation":'
-_QUERIES = ("findnode", "findvalue")
+_OPERATION_MARK = '"operation":'
+_LOOKUP_RPCS = ("findnode", "findvalue")
 
 
 class TraceError(KademluaError):
@@ -20,52 +20,52 @@ class TraceError(KademluaError):
 
 
 @dataclass(slots=True)
-class Query:
+class TracedQuery:
     """One query of a lookup; times are seconds since the lookup began."""
 
-    to: str
-    sent: float
+    address: str
+    sent_at: float
     """The first time; nodes repeat a query that may be lost."""
-    times: set[float] = field(default_factory=set)
-    fate: str = "no answer"
-    answered: float | None = None
-    told: list[str] = field(default_factory=list)
-    values: int = 0
+    send_times: set[float] = field(default_factory=set)
+    status: str = "no answer"
+    replied_at: float | None = None
+    contacts: list[str] = field(default_factory=list)
+    value_count: int = 0
     parent: str = ""
     """Who told of this node first; empty where the own table did."""
 
 
 @dataclass(slots=True)
-class Told:
+class TracedOperation:
     """An operation as the trace tells of it, begun and ended."""
 
     number: int
     kind: str
     node: str
     key: str
-    begun: float
+    started_at: float
     seeds: list[str]
     """Whom the own table named."""
-    ended: float | None = None
+    ended_at: float | None = None
     outcome: dict[str, Any] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
         """How long it took; -1 where it did not end."""
-        return -1.0 if self.ended is None else self.ended - self.begun
+        return -1.0 if self.ended_at is None else self.ended_at - self.started_at
 
 
-def operations(path: Path) -> dict[int, Told]:
+def read_operations(path: Path) -> dict[int, TracedOperation]:
     """All operations in a trace. TraceError where it is none."""
-    found: dict[int, Told] = {}
-    for line in _lines(path):
-        if _MARK not in line:
+    found: dict[int, TracedOperation] = {}
+    for line in _read_lines(path):
+        if _OPERATION_MARK not in line:
             continue
         entry = _parse(path, line)
         try:
             number = entry["operation"]
             if number not in found:
-                found[number] = Told(
+                found[number] = TracedOperation(
                     number,
                     entry["kind"],
                     entry["node"],
@@ -74,16 +74,16 @@ def operations(path: Path) -> dict[int, Told]:
                     entry["seeds"],
                 )
             else:
-                found[number].ended = float(entry["t"])
+                found[number].ended_at = float(entry["t"])
                 found[number].outcome = entry
         except (KeyError, TypeError, ValueError):
             raise TraceError(f"{path}: no trace of kademlua simulate") from None
     return found
 
 
-def choose(path: Path, number: int | None) -> tuple[Told, int]:
+def select_operation(path: Path, number: int | None) -> tuple[TracedOperation, int]:
     """The operation of a number, or else the slowest one; and how many there are."""
-    found = operations(path)
+    found = read_operations(path)
     if not found:
         raise TraceError(f"{path}: there is no lookup in it")
     if number is None:
@@ -93,89 +93,91 @@ def choose(path: Path, number: int | None) -> tuple[Told, int]:
     return found[number], len(found)
 
 
-def queries(path: Path, told: Told) -> list[Query]:
+def read_queries(path: Path, operation: TracedOperation) -> list[TracedQuery]:
     """The queries of a lookup, in the order in which they were sent."""
-    by_rpc: dict[str, Query] = {}
-    for line in _lines(path):
-        if told.node not in line or _MARK in line:
+    by_rpc: dict[str, TracedQuery] = {}
+    for line in _read_lines(path):
+        if operation.node not in line or _OPERATION_MARK in line:
             continue
         entry = _parse(path, line)
-        if told.ended is not None and entry["sent"] > told.ended:
+        if operation.ended_at is not None and entry["sent"] > operation.ended_at:
             continue
-        if _is_query(entry, told):
-            query = by_rpc.setdefault(entry["rpc"], Query(entry["to"], entry["sent"] - told.begun))
-            _take_sending(query, entry, told)
-        elif entry.get("rpc") in by_rpc and entry["from"] != told.node:
-            _take_answer(by_rpc[entry["rpc"]], entry, told)
-    ordered = sorted(by_rpc.values(), key=lambda each: each.sent)
-    _find_parents(ordered, told.seeds)
+        if _is_query(entry, operation):
+            query = by_rpc.setdefault(
+                entry["rpc"], TracedQuery(entry["to"], entry["sent"] - operation.started_at)
+            )
+            _record_send(query, entry, operation)
+        elif entry.get("rpc") in by_rpc and entry["from"] != operation.node:
+            _record_reply(by_rpc[entry["rpc"]], entry, operation)
+    ordered = sorted(by_rpc.values(), key=lambda each: each.sent_at)
+    _find_parents(ordered, operation.seeds)
     return ordered
 
 
-def _is_query(entry: dict[str, Any], told: Told) -> bool:
+def _is_query(entry: dict[str, Any], operation: TracedOperation) -> bool:
     return (
-        entry["from"] == told.node
-        and entry.get("name") in _QUERIES
-        and entry.get("key") == told.key
-        and entry["sent"] >= told.begun
+        entry["from"] == operation.node
+        and entry.get("name") in _LOOKUP_RPCS
+        and entry.get("key") == operation.key
+        and entry["sent"] >= operation.started_at
     )
 
 
-def _take_sending(query: Query, entry: dict[str, Any], told: Told) -> None:
-    sent = entry["sent"] - told.begun
-    query.sent = min(query.sent, sent)
-    query.times.add(sent)  # a copy that the network made was sent no second time
+def _record_send(query: TracedQuery, entry: dict[str, Any], operation: TracedOperation) -> None:
+    sent_at = entry["sent"] - operation.started_at
+    query.sent_at = min(query.sent_at, sent_at)
+    query.send_times.add(sent_at)  # a copy that the network made was sent no second time
     if entry["fate"] != "delivered":
-        query.fate = f"lost on the way there ({entry['fate']})"
-    elif query.answered is None:
-        query.fate = "no answer"
+        query.status = f"lost on the way there ({entry['fate']})"
+    elif query.replied_at is None:
+        query.status = "no answer"
 
 
-def _take_answer(query: Query, entry: dict[str, Any], told: Told) -> None:
+def _record_reply(query: TracedQuery, entry: dict[str, Any], operation: TracedOperation) -> None:
     if entry["fate"] != "delivered":
-        query.fate = f"answer lost ({entry['fate']})"
-    elif query.answered is None:
-        query.answered = entry["t"] - told.begun
-        query.fate = "answered"
-        query.told = entry.get("closest", [])
-        query.values = entry.get("values", 0)
+        query.status = f"answer lost ({entry['fate']})"
+    elif query.replied_at is None:
+        query.replied_at = entry["t"] - operation.started_at
+        query.status = "answered"
+        query.contacts = entry.get("closest", [])
+        query.value_count = entry.get("values", 0)
 
 
-def _find_parents(ordered: list[Query], seeds: list[str]) -> None:
+def _find_parents(ordered: list[TracedQuery], seeds: list[str]) -> None:
     """The first to tell of a node, before it was asked, is why it was."""
     known = set(seeds)
-    asked = {query.to: query for query in reversed(ordered) if query.to not in known}
-    answered = [query for query in ordered if query.answered is not None]
-    for teller in sorted(answered, key=lambda each: each.answered or 0.0):
-        for name in teller.told:
-            query = asked.get(name)
+    by_address = {query.address: query for query in reversed(ordered) if query.address not in known}
+    replied = [query for query in ordered if query.replied_at is not None]
+    for source in sorted(replied, key=lambda each: each.replied_at or 0.0):
+        for name in source.contacts:
+            query = by_address.get(name)
             if (
                 query is not None
                 and not query.parent
-                and teller.answered is not None
-                and teller.answered <= query.sent + 1e-6
+                and source.replied_at is not None
+                and source.replied_at <= query.sent_at + 1e-6
             ):
-                query.parent = teller.to
+                query.parent = source.address
 
 
-def tree(path: Path, number: int | None) -> Iterator[str]:
+def render(path: Path, number: int | None) -> Iterator[str]:
     """The lines that show one lookup: the one of a number, or else the slowest."""
-    told, count = choose(path, number)
-    asked = queries(path, told)
-    yield _heading(told, len(asked))
-    children: dict[str, list[Query]] = {}
-    for query in asked:
+    operation, count = select_operation(path, number)
+    traced = read_queries(path, operation)
+    yield _heading(operation, len(traced))
+    children: dict[str, list[TracedQuery]] = {}
+    for query in traced:
         children.setdefault(query.parent, []).append(query)
     # Popped: whoever is asked twice has one place.
     roots = children.pop("", [])
-    yield from branches(roots, lambda query: children.pop(query.to, []), _said)
+    yield from render_tree(roots, lambda query: children.pop(query.address, []), _label)
     if number is None and count > 1:
         yield f"The slowest of {count:,}; --lookup N shows another."
 
 
-def _heading(told: Told, count: int) -> str:
-    outcome = told.outcome
-    words = [f"{told.seconds:.3f} s" if told.ended is not None else "not ended"]
+def _heading(operation: TracedOperation, count: int) -> str:
+    outcome = operation.outcome
+    words = [f"{operation.seconds:.3f} s" if operation.ended_at is not None else "not ended"]
     words.append(f"{count} queries")
     if outcome.get("hops"):
         words.append(f"{outcome['hops']} hops")
@@ -184,23 +186,25 @@ def _heading(told: Told, count: int) -> str:
     if outcome.get("why"):
         words.append(str(outcome["why"]))
     return (
-        f"{told.kind} {told.number} by {told.node} of {told.key}, "
-        f"begun at {told.begun:.3f} s: {', '.join(words)}"
+        f"{operation.kind} {operation.number} by {operation.node} of {operation.key}, "
+        f"begun at {operation.started_at:.3f} s: {', '.join(words)}"
     )
 
 
-def _said(query: Query) -> str:
-    when = f"{query.to}  +{query.sent:.3f}"
-    if len(query.times) > 1:
-        when += f" ({len(query.times)} times)"
-    if query.answered is None:
-        return f"{when}  {query.fate}"
-    told = f"told of {len(query.told)}" + (f", has {query.values} values" if query.values else "")
-    took = 1000 * (query.answered - query.sent)
-    return f"{when} → +{query.answered:.3f}  {took:.0f} ms, {told}"
+def _label(query: TracedQuery) -> str:
+    text = f"{query.address}  +{query.sent_at:.3f}"
+    if len(query.send_times) > 1:
+        text += f" ({len(query.send_times)} times)"
+    if query.replied_at is None:
+        return f"{text}  {query.status}"
+    counts = f"told of {len(query.contacts)}" + (
+        f", has {query.value_count} values" if query.value_count else ""
+    )
+    milliseconds = 1000 * (query.replied_at - query.sent_at)
+    return f"{text} → +{query.replied_at:.3f}  {milliseconds:.0f} ms, {counts}"
 
 
-def _lines(path: Path) -> Iterator[str]:
+def _read_lines(path: Path) -> Iterator[str]:
     try:
         with path.open(encoding="utf-8") as file:
             yield from file

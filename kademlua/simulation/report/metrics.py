@@ -7,28 +7,28 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from kademlua.simulation.nodes.placement_audit import Held
-from kademlua.simulation.nodes.workload import Operation
+from kademlua.simulation.nodes.placement_audit import PlacementStats
+from kademlua.simulation.nodes.workload import WorkloadOperation
 from kademlua.simulation.scenario.scenario import (
-    FIGURES,
-    OF_STATE,
-    OF_THE_RUN,
-    OF_VALUES,
-    Demand,
+    MACHINE_METRICS,
+    METRICS,
+    PLACEMENT_METRICS,
+    STATE_METRICS,
+    Requirement,
     Scenario,
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class NetworkSample:
     """The state of the network at one moment."""
 
     at: float
     """Seconds since measuring began."""
     nodes: int
     """Who had joined and lived."""
-    came: int
-    left: int
+    arrivals: int
+    departures: int
     dead_contacts: float
     """The share of contacts in tables whose node was gone."""
     neighbours: float
@@ -39,17 +39,17 @@ class Sample:
     """The same of what those next to the sybils' key tell of when asked for it."""
     contacts: float
     """Contacts in a table, on average."""
-    requests: dict[str, int]
+    requests_by_rpc: dict[str, int]
     """Sent by all nodes since measuring began, by RPC."""
-    bytes: dict[str, int]
+    bytes_by_rpc: dict[str, int]
     """The same of bytes, answers included."""
-    causes: dict[str, int] = field(default_factory=dict)
+    bytes_by_purpose: dict[str, int] = field(default_factory=dict)
     """The same of bytes, by what they were sent for."""
-    held: Held = field(default_factory=Held)
+    placement: PlacementStats = field(default_factory=PlacementStats)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
+class MachineUsage:
     """What the run took of this machine: differs from run to run."""
 
     wall_seconds: float
@@ -62,107 +62,115 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class RunResult:
     """All that is known of one run."""
 
     scenario: Scenario
     seed: int
     fingerprint: str
-    operations: list[Operation]
+    operations: list[WorkloadOperation]
     abandoned: int
     unfinished: int
-    samples: list[Sample]
+    samples: list[NetworkSample]
     node_seconds: float
     """Living nodes times seconds, while measuring."""
     packets: dict[str, int]
     """Sent, delivered and lost in the whole run."""
-    machine: Machine
-    figures: dict[str, float | None] = field(init=False)
+    machine: MachineUsage
+    metrics: dict[str, float | None] = field(init=False)
     """By name, over the whole measured time; None where there is nothing to tell."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "figures", self._all_figures())
+        object.__setattr__(self, "metrics", self._compute_metrics())
 
-    def figure(self, name: str, begin: float = 0.0, end: float = math.inf) -> float | None:
+    def metric(self, name: str, start: float = 0.0, end: float = math.inf) -> float | None:
         """One figure over a part of the measured time."""
-        if name in OF_THE_RUN:
+        if name in MACHINE_METRICS:
             return float(getattr(self.machine, name))
-        if name in OF_STATE or name in OF_VALUES:
-            return self._state(name, begin, end)
+        if name in STATE_METRICS or name in PLACEMENT_METRICS:
+            return self._state_metric(name, start, end)
         if name == "upkeep_bytes":
-            causes = self.causes()
-            return sum(causes.values()) - causes.get("users", 0.0) if causes else None
+            by_purpose = self.purpose_rates()
+            return sum(by_purpose.values()) - by_purpose.get("users", 0.0) if by_purpose else None
         kinds = {"adds": "add", "finds": "find", "crossing_finds": "find", "find": "find"}
         kinds |= dict.fromkeys(("finds_one_path", "finds_many_paths", "paths_latency"), "find")
         kind = kinds.get(name) or kinds.get(name.split("_p")[0], "lookup")
-        done = [each for each in self.operations if each.kind == kind and begin <= each.begun < end]
+        operations = [
+            each for each in self.operations if each.kind == kind and start <= each.started_at < end
+        ]
         if name in ("adds", "finds"):
-            return share(each.ok for each in done)
+            return fraction_true(each.ok for each in operations)
         if name in ("finds_one_path", "finds_many_paths"):
-            return share(each.ok for each in done if (each.paths > 1) == (name[6] == "m"))
+            return fraction_true(
+                each.ok for each in operations if (each.path_count > 1) == (name[6] == "m")
+            )
         if name == "paths_latency":
-            one, many = ([e.seconds for e in done if e.ok and (e.paths > 1) == m] for m in (0, 1))
+            one, many = (
+                [e.seconds for e in operations if e.ok and (e.path_count > 1) == m] for m in (0, 1)
+            )
             return fmean(many) / fmean(one) if many and any(one) else None
         if name == "crossing_finds":
-            return share(each.ok for each in done if each.crosses)
-        done = [each for each in done if each.ok]
-        if not done:
+            return fraction_true(each.ok for each in operations if each.crosses_partition)
+        operations = [each for each in operations if each.ok]
+        if not operations:
             return None
         if name == "recall":
-            return fmean(each.recall for each in done)
+            return fmean(each.recall for each in operations)
         if name == "rpcs_a_lookup":
-            return fmean(each.rpcs for each in done)
+            return fmean(each.query_count for each in operations)
         what, _, percent = name.rpartition("_p")
-        values = [each.hops if what == "hops" else each.seconds for each in done]
+        values = [each.hops if what == "hops" else each.seconds for each in operations]
         return percentile(values, int(percent))
 
-    def _state(self, name: str, begin: float, end: float) -> float | None:
+    def _state_metric(self, name: str, start: float, end: float) -> float | None:
         """The last look in that time; of ends that are wrong, the worst."""
-        samples = [each for each in self.samples if begin <= each.at <= end]
+        samples = [each for each in self.samples if start <= each.at <= end]
         if not samples:
             return None
-        if name in OF_STATE:
+        if name in STATE_METRICS:
             return float(getattr(samples[-1], name))
         if not self.scenario.has_values:
             return None
         if name in ("early_end", "late_end"):
-            return max(float(getattr(each.held, name)) for each in samples)
-        return float(getattr(samples[-1].held, name))
+            return max(float(getattr(each.placement, name)) for each in samples)
+        return float(getattr(samples[-1].placement, name))
 
-    def _all_figures(self) -> dict[str, float | None]:
-        figures = {name: self.figure(name) for name in FIGURES if name not in OF_THE_RUN}
+    def _compute_metrics(self) -> dict[str, float | None]:
+        metrics = {name: self.metric(name) for name in METRICS if name not in MACHINE_METRICS}
         last = self.samples[-1] if self.samples else None
         if last is not None and self.node_seconds:
-            figures["rpcs_a_node_second"] = sum(last.requests.values()) / self.node_seconds
-            figures["bytes_a_node_second"] = sum(last.bytes.values()) / self.node_seconds
-        return figures
+            metrics["rpcs_a_node_second"] = sum(last.requests_by_rpc.values()) / self.node_seconds
+            metrics["bytes_a_node_second"] = sum(last.bytes_by_rpc.values()) / self.node_seconds
+        return metrics
 
-    def causes(self) -> dict[str, float]:
+    def purpose_rates(self) -> dict[str, float]:
         """Bytes a node and second, by what they were sent for."""
         if not self.samples or not self.node_seconds:
             return {}
-        causes = self.samples[-1].causes
-        return {cause: causes[cause] / self.node_seconds for cause in sorted(causes)}
+        bytes_by_purpose = self.samples[-1].bytes_by_purpose
+        return {
+            cause: bytes_by_purpose[cause] / self.node_seconds for cause in sorted(bytes_by_purpose)
+        }
 
-    def traffic(self) -> dict[str, tuple[float, float]]:
+    def rpc_rates(self) -> dict[str, tuple[float, float]]:
         """Requests, and bytes with the answers, a node and second, by RPC."""
         if not self.samples or not self.node_seconds:
             return {}
         last = self.samples[-1]
         return {
             kind: (
-                last.requests.get(kind, 0) / self.node_seconds,
-                last.bytes.get(kind, 0) / self.node_seconds,
+                last.requests_by_rpc.get(kind, 0) / self.node_seconds,
+                last.bytes_by_rpc.get(kind, 0) / self.node_seconds,
             )
-            for kind in sorted(last.bytes)
+            for kind in sorted(last.bytes_by_rpc)
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RequirementResult:
     """A demand, and what the run came to."""
 
-    demand: Demand
+    requirement: Requirement
     value: float | None
     """None where nothing was there to measure, which does not count as met."""
 
@@ -171,16 +179,16 @@ class Verdict:
         """Whether the figure lies within its bounds."""
         if self.value is None:
             return False
-        low = -math.inf if self.demand.at_least is None else self.demand.at_least
-        high = math.inf if self.demand.at_most is None else self.demand.at_most
+        low = -math.inf if self.requirement.at_least is None else self.requirement.at_least
+        high = math.inf if self.requirement.at_most is None else self.requirement.at_most
         return low <= self.value <= high
 
 
-def judge(result: Result) -> list[Verdict]:
+def evaluate(result: RunResult) -> list[RequirementResult]:
     """What became of each of the scenario's demands."""
     return [
-        Verdict(demand, result.figure(demand.figure, demand.begin, demand.end))
-        for demand in result.scenario.demands
+        RequirementResult(demand, result.metric(demand.metric, demand.start, demand.end))
+        for demand in result.scenario.requirements
     ]
 
 
@@ -190,7 +198,7 @@ def percentile(values: Sequence[float], percent: int) -> float:
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
-def share(hits: Iterable[bool]) -> float | None:
+def fraction_true(flags: Iterable[bool]) -> float | None:
     """How many of all are true; None of nothing."""
-    all_of_them = list(hits)
-    return sum(all_of_them) / len(all_of_them) if all_of_them else None
+    values = list(flags)
+    return sum(values) / len(values) if values else None

@@ -27,43 +27,45 @@ from kademlua.core.errors import WireError
 from kademlua.core.wire import packets, replies
 from kademlua.core.wire.packets import Request
 from kademlua.simulation.clock.loop import virtual_now
-from kademlua.simulation.nodes.population import Member
-from kademlua.simulation.nodes.workload import Operation, seeds
+from kademlua.simulation.nodes.population import PopulationMember
+from kademlua.simulation.nodes.workload import WorkloadOperation, lookup_seeds
 
-_REMEMBERED = 100_000
+_MAX_REMEMBERED = 100_000
 
 
-class Writer:
+class TraceWriter:
     """Writes the lines of one run."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
         self._pool = ContactPool()
         # When packets on their way were sent; those that were lost before are forgotten in turn.
-        self._young: dict[bytes, float] = {}
-        self._old: dict[bytes, float] = {}
+        self._recent: dict[bytes, float] = {}
+        self._older: dict[bytes, float] = {}
 
-    def sent(self, datagram: bytes) -> None:
+    def record_sent(self, datagram: bytes) -> None:
         """A packet that a node sends now."""
-        if len(self._young) >= _REMEMBERED:
-            self._old, self._young = self._young, {}
-        self._young[datagram] = virtual_now()
+        if len(self._recent) >= _MAX_REMEMBERED:
+            self._older, self._recent = self._recent, {}
+        self._recent[datagram] = virtual_now()
 
-    def packet(
-        self, now: float, source: Endpoint, destination: Endpoint, datagram: bytes, fate: str
+    def write_packet(
+        self, now: float, source: Endpoint, destination: Endpoint, datagram: bytes, outcome: str
     ) -> None:
         """A packet, as the network tells of it."""
         line: dict[str, Any] = {
             "t": round(now, 6),
-            "sent": round(self._young.get(datagram) or self._old.get(datagram, now), 6),
+            "sent": round(self._recent.get(datagram) or self._older.get(datagram, now), 6),
             "from": format_endpoint(source),
             "to": format_endpoint(destination),
-            "fate": fate,
+            "fate": outcome,
             "bytes": len(datagram),
         }
-        self._write(line | self._contents(datagram))
+        self._write_line(line | self._describe(datagram))
 
-    def operation(self, operation: Operation, member: Member, key: bytes) -> None:
+    def write_operation(
+        self, operation: WorkloadOperation, member: PopulationMember, key: bytes
+    ) -> None:
         """An operation that begins or ends."""
         line: dict[str, Any] = {
             "t": round(virtual_now(), 6),
@@ -72,49 +74,49 @@ class Writer:
             "node": format_endpoint(member.endpoint),
             "key": key.hex(),
         }
-        if math.isnan(operation.ended):
+        if math.isnan(operation.ended_at):
             assert member.node is not None
-            line["seeds"] = [format_endpoint(each) for each in seeds(member.node, key)]
+            line["seeds"] = [format_endpoint(each) for each in lookup_seeds(member.node, key)]
         else:
-            line |= {"ok": operation.ok, "hops": operation.hops, "rpcs": operation.rpcs}
-            if operation.why:
-                line["why"] = operation.why
+            line |= {"ok": operation.ok, "hops": operation.hops, "rpcs": operation.query_count}
+            if operation.failure_reason:
+                line["why"] = operation.failure_reason
             if not math.isnan(operation.recall):
                 line["recall"] = round(operation.recall, 4)
-        self._write(line)
+        self._write_line(line)
 
-    def _contents(self, datagram: bytes) -> dict[str, Any]:
+    def _describe(self, datagram: bytes) -> dict[str, Any]:
         try:
             packet = packets.decode(datagram)
             if isinstance(packet, Request):
-                said: dict[str, Any] = {"rpc": packet.rpc_id.hex(), "call": packets.REQUEST}
-                said["name"] = packet.name.decode("ascii", "replace")
+                fields: dict[str, Any] = {"rpc": packet.rpc_id.hex(), "call": packets.REQUEST}
+                fields["name"] = packet.name.decode("ascii", "replace")
                 if packet.args and type(packet.args[0]) is bytes:
-                    said["key"] = packet.args[0].hex()
-                return said
-            said = {"rpc": packet.rpc_id.hex(), "call": packet.call}
+                    fields["key"] = packet.args[0].hex()
+                return fields
+            fields = {"rpc": packet.rpc_id.hex(), "call": packet.packet_type}
             values = packets.decode_values(packet.payload) if packet.payload else []
         except WireError as error:
             return {"bad": error.reason}
         if values and isinstance(values[0], (dict, list)):
             try:
-                contacts = replies.read_findnode(values, self._pool, (True, True))
+                contacts = replies.decode_findnode_reply(values, self._pool, (True, True))
             except WireError:
-                return said
-            said["closest"] = [format_endpoint(contact.endpoint) for contact in contacts]
+                return fields
+            fields["closest"] = [format_endpoint(contact.endpoint) for contact in contacts]
             if isinstance(values[0], dict) and values[0].get(b"retval"):
-                said["values"] = len(values[0][b"retval"])
-        return said
+                fields["values"] = len(values[0][b"retval"])
+        return fields
 
-    def _write(self, line: dict[str, Any]) -> None:
+    def _write_line(self, line: dict[str, Any]) -> None:
         self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
 
 
 @contextmanager
-def writing(path: Path | None) -> Iterator[Writer | None]:
+def open_writer(path: Path | None) -> Iterator[TraceWriter | None]:
     """A writer to a file, closed at the end; None where there is no file."""
     if path is None:
         yield None
         return
     with path.open("w", encoding="utf-8") as file:
-        yield Writer(file)
+        yield TraceWriter(file)

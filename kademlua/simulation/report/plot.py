@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from kademlua.core.errors import KademluaError
-from kademlua.simulation.report.metrics import Result, percentile
+from kademlua.simulation.report.metrics import RunResult, percentile
 
-_PARTS = 60
+_BIN_COUNT = 60
 SUFFIXES = (".svg", ".png")
 
 
@@ -18,7 +18,7 @@ class PlotError(KademluaError):
     """A picture can't be made."""
 
 
-def check(path: Path) -> None:
+def check_path(path: Path) -> None:
     """Raise PlotError unless a picture can be written there: better before a run than after."""
     if path.suffix.lower() not in SUFFIXES:
         raise PlotError(f"{path}: a plot's name ends in {' or '.join(SUFFIXES)}")
@@ -27,7 +27,7 @@ def check(path: Path) -> None:
     _matplotlib()
 
 
-def draw(result: Result, path: Path) -> None:
+def draw(result: RunResult, path: Path) -> None:
     """Write the picture, SVG or PNG as the name says. PlotError where that can't be."""
     figure = _matplotlib()(figsize=(9, 10), layout="constrained")
     latency, success, traffic = figure.subplots(3, 1, sharex=True)
@@ -45,43 +45,45 @@ def draw(result: Result, path: Path) -> None:
         raise PlotError(f"{path}: {error.strerror}") from None
 
 
-def _draw_latency(axes: Any, result: Result) -> None:
-    width = result.scenario.duration / _PARTS
-    parts: list[list[float]] = [[] for _ in range(_PARTS)]
+def _draw_latency(axes: Any, result: RunResult) -> None:
+    bin_seconds = result.scenario.duration / _BIN_COUNT
+    bins: list[list[float]] = [[] for _ in range(_BIN_COUNT)]
     for each in result.operations:
-        if each.kind == "lookup" and each.ok and each.begun >= 0:
-            parts[min(_PARTS - 1, int(each.begun / width))].append(each.seconds)
-    middles = [(number + 0.5) * width / 60 for number, part in enumerate(parts) if part]
+        if each.kind == "lookup" and each.ok and each.started_at >= 0:
+            bins[min(_BIN_COUNT - 1, int(each.started_at / bin_seconds))].append(each.seconds)
+    midpoints = [(number + 0.5) * bin_seconds / 60 for number, part in enumerate(bins) if part]
     for percent in (50, 90, 99):
-        values = [percentile(part, percent) for part in parts if part]
-        axes.plot(middles, values, label=f"P{percent}")
+        values = [percentile(part, percent) for part in bins if part]
+        axes.plot(midpoints, values, label=f"P{percent}")
     axes.set_ylabel("lookups, virtual s")
     axes.set_ylim(bottom=0)
     axes.legend(loc="upper right")
 
 
-def _draw_success(axes: Any, result: Result) -> None:
+def _draw_success(axes: Any, result: RunResult) -> None:
     minutes = [sample.at / 60 for sample in result.samples]
-    beneath = axes.twinx()
-    beneath.fill_between(
+    node_axes = axes.twinx()
+    node_axes.fill_between(
         minutes, [sample.nodes for sample in result.samples], color="tab:grey", alpha=0.25
     )
-    gone = [b.left - a.left for a, b in pairwise(result.samples)]
-    beneath.bar(minutes[1:], gone, width=0.8 * minutes[-1] / _PARTS, color="tab:red", alpha=0.4)
-    beneath.set_ylabel("nodes, and departures (red)")
-    beneath.set_ylim(bottom=0)
-    axes.set_zorder(beneath.get_zorder() + 1)
+    departures = [b.departures - a.departures for a, b in pairwise(result.samples)]
+    node_axes.bar(
+        minutes[1:], departures, width=0.8 * minutes[-1] / _BIN_COUNT, color="tab:red", alpha=0.4
+    )
+    node_axes.set_ylabel("nodes, and departures (red)")
+    node_axes.set_ylim(bottom=0)
+    axes.set_zorder(node_axes.get_zorder() + 1)
     axes.patch.set_visible(False)
-    width = result.scenario.duration / _PARTS
+    bin_seconds = result.scenario.duration / _BIN_COUNT
     for kind, label in (("find", "finds that found"), ("lookup", "recall of lookups")):
-        parts: list[list[float]] = [[] for _ in range(_PARTS)]
+        bins: list[list[float]] = [[] for _ in range(_BIN_COUNT)]
         for each in result.operations:
-            if each.kind == kind and each.begun >= 0 and (each.ok or kind == "find"):
+            if each.kind == kind and each.started_at >= 0 and (each.ok or kind == "find"):
                 value = float(each.ok) if kind == "find" else each.recall
-                parts[min(_PARTS - 1, int(each.begun / width))].append(value)
+                bins[min(_BIN_COUNT - 1, int(each.started_at / bin_seconds))].append(value)
         points = [
-            ((number + 0.5) * width / 60, sum(part) / len(part))
-            for number, part in enumerate(parts)
+            ((number + 0.5) * bin_seconds / 60, sum(part) / len(part))
+            for number, part in enumerate(bins)
             if part
         ]
         axes.plot([x for x, _ in points], [y for _, y in points], label=label)
@@ -91,12 +93,14 @@ def _draw_success(axes: Any, result: Result) -> None:
     axes.legend(loc="center right")
 
 
-def _draw_traffic(axes: Any, result: Result) -> None:
+def _draw_traffic(axes: Any, result: RunResult) -> None:
     minutes = [sample.at / 60 for sample in result.samples]
-    kinds = sorted({kind for sample in result.samples for kind in sample.bytes})
+    kinds = sorted({kind for sample in result.samples for kind in sample.bytes_by_rpc})
     rates = [
         [
-            (b.bytes.get(kind, 0) - a.bytes.get(kind, 0)) / (b.at - a.at) / max(b.nodes, 1)
+            (b.bytes_by_rpc.get(kind, 0) - a.bytes_by_rpc.get(kind, 0))
+            / (b.at - a.at)
+            / max(b.nodes, 1)
             for a, b in pairwise(result.samples)
         ]
         for kind in kinds

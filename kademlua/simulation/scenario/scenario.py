@@ -8,17 +8,17 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 
-from kademlua.core.durations import duration_text
+from kademlua.core.durations import format_duration
 from kademlua.core.params import Params
 
 LATENCIES = ("constant", "lognormal", "coordinates")
 ACTIONS = ("vanish", "partition", "heal", "pause")
 BEHAVIOURS = ("collude", "garbage", "dead", "deny", "swallow", "forge")
 """What hostile nodes do; ``hostile.HostileTransport`` says what each is."""
-BEHAVIOURS_OF_SYBILS = ("collude", "garbage", "dead")
+SYBIL_BEHAVIOURS = ("collude", "garbage", "dead")
 
 SECONDS, SHARE, NUMBER = "seconds", "share", "number"
-FIGURES = {
+METRICS = {
     "lookup_p50": SECONDS,
     "lookup_p90": SECONDS,
     "lookup_p99": SECONDS,
@@ -52,14 +52,14 @@ FIGURES = {
     "memory_mb": NUMBER,
 }
 """What a demand may be about, and how its bound is written."""
-OF_STATE = ("dead_contacts", "neighbours", "hostile_contacts", "hostile_near_key")
-OF_VALUES = ("kept", "placed", "holders", "values_a_node", "early_end", "late_end")
-OF_THE_RUN = ("packets_a_wall_second", "wall_seconds", "memory_mb")
+STATE_METRICS = ("dead_contacts", "neighbours", "hostile_contacts", "hostile_near_key")
+PLACEMENT_METRICS = ("kept", "placed", "holders", "values_a_node", "early_end", "late_end")
+MACHINE_METRICS = ("packets_a_wall_second", "wall_seconds", "memory_mb")
 """Figures of the machine: they are of the whole run, and differ from run to run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Churn:
+class ChurnSettings:
     """How long nodes stay, how they go, and whether they come back."""
 
     sessions: str = "exponential"
@@ -79,7 +79,7 @@ class Churn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hostile:
+class HostileSettings:
     """Nodes among the others that lie; in a scenario with any, addresses are public ones."""
 
     share: float = 0.0
@@ -88,7 +88,7 @@ class Hostile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sybils:
+class SybilSettings:
     """Hostile nodes beside the others, with ids next to one key: that of all values and finds,
     but for its last 64 bits."""
 
@@ -103,7 +103,7 @@ class Sybils:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
+class NetworkSettings:
     """What the network does to packets."""
 
     latency: str = "coordinates"
@@ -127,19 +127,19 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class ScenarioEvent:
     """What befalls the network, so many seconds after measuring has begun."""
 
     at: float
     action: str
     share: float = 0.0
     """Of the living nodes: who vanish, are paused, or are on the first side."""
-    lasts: float = 0.0
+    duration: float = 0.0
     """How long those paused are paused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workload:
+class WorkloadSettings:
     """What the nodes are asked to do, spread evenly over the time."""
 
     values: int = 0
@@ -161,23 +161,26 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Demand:
+class Requirement:
     """A figure and its bound, in a part of the measured time."""
 
-    figure: str
+    metric: str
     at_least: float | None = None
     at_most: float | None = None
-    begin: float = 0.0
+    start: float = 0.0
     end: float
 
     @property
     def text(self) -> str:
         """The demand in words, for reports."""
         bounds = ((">=", self.at_least), ("<=", self.at_most))
-        said = " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
-        if self.figure in OF_THE_RUN:
-            return f"{self.figure} {said}"
-        return f"{self.figure} {said} from {duration_text(self.begin)} to {duration_text(self.end)}"
+        bounds_text = " and ".join(
+            f"{sign} {bound:g}" for sign, bound in bounds if bound is not None
+        )
+        if self.metric in MACHINE_METRICS:
+            return f"{self.metric} {bounds_text}"
+        start, end = format_duration(self.start), format_duration(self.end)
+        return f"{self.metric} {bounds_text} from {start} to {end}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +191,7 @@ class Scenario:
 
     name: str
     title: str
-    shows: str
+    description: str
     duration: float
     nodes: int
     join: float
@@ -197,24 +200,24 @@ class Scenario:
     """Seconds of quiet after that."""
     bootstraps: int = 3
     """Living nodes that a newcomer is told of."""
-    churn: Churn | None = None
-    hostile: Hostile = field(default_factory=Hostile)
-    sybils: Sybils | None = None
-    network: Network = field(default_factory=Network)
-    workload: Workload = field(default_factory=Workload)
-    events: tuple[Event, ...] = ()
+    churn: ChurnSettings | None = None
+    hostile: HostileSettings = field(default_factory=HostileSettings)
+    sybils: SybilSettings | None = None
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    workload: WorkloadSettings = field(default_factory=WorkloadSettings)
+    events: tuple[ScenarioEvent, ...] = ()
     params: Params = field(default_factory=Params)
-    demands: tuple[Demand, ...] = ()
+    requirements: tuple[Requirement, ...] = ()
 
     @property
-    def has_enemies(self) -> bool:
+    def has_adversaries(self) -> bool:
         """Whether there are hostile nodes."""
         return self.hostile.share > 0 or self.sybils is not None
 
     @property
-    def is_open(self) -> bool:
+    def uses_public_addresses(self) -> bool:
         """Whether its addresses are public ones."""
-        return self.has_enemies or self.network.nat > 0
+        return self.has_adversaries or self.network.nat > 0
 
     @property
     def has_values(self) -> bool:
@@ -223,17 +226,17 @@ class Scenario:
         return bool(work.values or work.values_a_node or work.adds)
 
     @property
-    def begins(self) -> float:
+    def measure_start(self) -> float:
         """The virtual time at which measuring begins."""
         sybils = self.sybils.join if self.sybils else 0.0
         return self.join + self.settle + sybils + self.workload.warm_up
 
     @property
-    def ends(self) -> float:
+    def measure_end(self) -> float:
         """The virtual time at which it ends."""
-        return self.begins + self.duration
+        return self.measure_start + self.duration
 
-    def changed(self, nodes: int | None = None, duration: float | None = None) -> Scenario:
+    def scaled(self, nodes: int | None = None, duration: float | None = None) -> Scenario:
         """The same with another number of nodes, or measured for another time: amounts of
         work change with the time, what lies beyond it falls away."""
         scenario = self if nodes is None else dataclasses.replace(self, nodes=nodes)
@@ -251,9 +254,9 @@ class Scenario:
                 lookups=round(work.lookups * ratio),
             ),
             events=tuple(event for event in scenario.events if event.at < duration),
-            demands=tuple(
+            requirements=tuple(
                 dataclasses.replace(each, end=min(each.end, duration))
-                for each in scenario.demands
-                if each.begin < duration
+                for each in scenario.requirements
+                if each.start < duration
             ),
         )

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from kademlua.core.durations import _LONGEST, duration, duration_text
+from kademlua.core.durations import _MAX_SECONDS, format_duration, parse_duration
 from kademlua.core.errors import KademluaError
 
 _PER_SECOND = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*s")
@@ -18,7 +18,7 @@ class ScenarioError(KademluaError):
     """A scenario that can't be: the message names file and key, and says what is wrong."""
 
 
-class Table:
+class TomlTable:
     """One table of a TOML file; every ``take`` is a key that may be there."""
 
     def __init__(self, values: object, source: str, path: str = "") -> None:
@@ -27,119 +27,126 @@ class Table:
         self._path = path
         if not isinstance(values, Mapping):
             raise ScenarioError(f"{source}: {path.rstrip('.')}: must be a table")
-        self._left: dict[str, object] = dict(values)
-        self._known: list[str] = []
+        self._values: dict[str, object] = dict(values)
+        self._known_keys: list[str] = []
 
-    def fail(self, key: str, what: str) -> ScenarioError:
+    def error(self, key: str, message: str) -> ScenarioError:
         """The error to raise about one key."""
-        return ScenarioError(f"{self._source}: {self._path}{key}: {what}")
+        return ScenarioError(f"{self._source}: {self._path}{key}: {message}")
 
     def has(self, key: str) -> bool:
         """Whether a key was given."""
-        return key in self._left
+        return key in self._values
 
-    def end(self) -> None:
+    def finish(self) -> None:
         """Raise for the first key that nobody took."""
-        for key in self._left:
-            if key not in self._known:
-                near = difflib.get_close_matches(key, self._known, 1)
-                hint = f", did you mean {near[0]}?" if near else ""
-                raise self.fail(key, f"no such key{hint}")
+        for key in self._values:
+            if key not in self._known_keys:
+                suggestions = difflib.get_close_matches(key, self._known_keys, 1)
+                hint = f", did you mean {suggestions[0]}?" if suggestions else ""
+                raise self.error(key, f"no such key{hint}")
 
     def text(self, key: str, default: str | None = None, one_of: tuple[str, ...] = ()) -> str:
         """A text; required where there is no default."""
-        value = self._take(key, default)
+        value = self._get(key, default)
         if not isinstance(value, str) or not value.strip():
-            raise self.fail(key, f"must be text, not {value!r:.60}")
+            raise self.error(key, f"must be text, not {value!r:.60}")
         if one_of and value not in one_of:
-            raise self.fail(key, f"must be {' or '.join(one_of)}, not {value!r:.60}")
+            raise self.error(key, f"must be {' or '.join(one_of)}, not {value!r:.60}")
         return value.strip()
 
-    def texts(self, key: str, default: tuple[str, ...], one_of: tuple[str, ...]) -> tuple[str, ...]:
+    def text_list(
+        self, key: str, default: tuple[str, ...], one_of: tuple[str, ...]
+    ) -> tuple[str, ...]:
         """A list of some of these texts."""
-        values = self._take(key, list(default))
+        values = self._get(key, list(default))
         if not isinstance(values, list) or not all(value in one_of for value in values):
-            raise self.fail(key, f"must be a list of {', '.join(one_of)}, not {values!r:.60}")
+            raise self.error(key, f"must be a list of {', '.join(one_of)}, not {values!r:.60}")
         return tuple(values)
 
-    def count(self, key: str, default: int | None, low: int, high: int) -> int:
+    def integer(self, key: str, default: int | None, low: int, high: int) -> int:
         """A whole number within bounds."""
-        return self._whole(key, self._take(key, default), low, high)
+        return self._check_integer(key, self._get(key, default), low, high)
 
     def number(self, key: str, default: float | None, low: float, high: float) -> float:
         """A number within bounds."""
-        value = self._take(key, default)
+        value = self._get(key, default)
         if not isinstance(value, (int, float)) or isinstance(value, bool):
-            raise self.fail(key, f"must be a number, not {value!r:.60}")
+            raise self.error(key, f"must be a number, not {value!r:.60}")
         if math.isnan(value) or not low <= value <= high:
-            raise self.fail(key, f"must be {low:,g} to {high:,g}, not {value!r:.60}")
+            raise self.error(key, f"must be {low:,g} to {high:,g}, not {value!r:.60}")
         return float(value)
 
-    def share(self, key: str, default: float | None = None) -> float:
+    def fraction(self, key: str, default: float | None = None) -> float:
         """A part of one."""
         return self.number(key, default, 0.0, 1.0)
 
     def seconds(
-        self, key: str, default: float | None = None, *, low: float = 0.0, high: float = _LONGEST
+        self,
+        key: str,
+        default: float | None = None,
+        *,
+        low: float = 0.0,
+        high: float = _MAX_SECONDS,
     ) -> float:
         """A duration."""
-        value = self._take(key, default)
+        value = self._get(key, default)
         try:
-            seconds = duration(value)
+            seconds = parse_duration(value)
         except ValueError as error:
-            raise self.fail(key, str(error)) from None
+            raise self.error(key, str(error)) from None
         if not low <= seconds <= high:
-            bounds = f"{duration_text(low) if low else 0} to {duration_text(high)}"
-            raise self.fail(key, f"must be {bounds}, not {value!r:.60}")
+            bounds = f"{format_duration(low) if low else 0} to {format_duration(high)}"
+            raise self.error(key, f"must be {bounds}, not {value!r:.60}")
         return seconds
 
-    def amount(self, key: str, seconds: float) -> int:
+    def integer_or_rate(self, key: str, seconds: float) -> int:
         """A whole number, or so many a second (``5/s``) for as long as ``seconds``."""
-        value = self._take(key, 0)
+        value = self._get(key, 0)
         if isinstance(value, str):
             match = _PER_SECOND.fullmatch(value.strip())
             if match is None:
-                raise self.fail(key, f'must be a whole number or like "5/s", not {value!r:.60}')
+                raise self.error(key, f'must be a whole number or like "5/s", not {value!r:.60}')
             value = round(float(match[1]) * seconds)
-        return self._whole(key, value, 0, 10_000_000)
+        return self._check_integer(key, value, 0, 10_000_000)
 
-    def flag(self, key: str) -> bool:
+    def boolean(self, key: str) -> bool:
         """True or false; false where it is not there."""
-        value = self._take(key, False)
+        value = self._get(key, False)
         if not isinstance(value, bool):
-            raise self.fail(key, f"must be true or false, not {value!r:.60}")
+            raise self.error(key, f"must be true or false, not {value!r:.60}")
         return value
 
-    def table(self, key: str) -> Table:
+    def table(self, key: str) -> TomlTable:
         """A table in this one; an empty one where it is not there."""
-        return Table(self._take(key, {}), self._source, f"{self._path}{key}.")
+        return TomlTable(self._get(key, {}), self._source, f"{self._path}{key}.")
 
-    def tables(self, key: str) -> list[Table]:
+    def tables(self, key: str) -> list[TomlTable]:
         """The tables of an array of tables, ``[[key]]``."""
-        values = self._take(key, [])
+        values = self._get(key, [])
         if not isinstance(values, list):
-            raise self.fail(key, f"must be written as [[{key}]]")
+            raise self.error(key, f"must be written as [[{key}]]")
         return [
-            Table(each, self._source, f"{self._path}{key}[{number}].")
+            TomlTable(each, self._source, f"{self._path}{key}[{number}].")
             for number, each in enumerate(values, start=1)
         ]
 
-    def rest(self) -> dict[str, object]:
+    def unchecked_values(self) -> dict[str, object]:
         """All keys as they stand, for a reader that checks them itself."""
-        self._known.extend(self._left)
-        return dict(self._left)
+        self._known_keys.extend(self._values)
+        return dict(self._values)
 
-    def _whole(self, key: str, value: object, low: int, high: int) -> int:
+    def _check_integer(self, key: str, value: object, low: int, high: int) -> int:
         if not isinstance(value, int) or isinstance(value, bool):
-            raise self.fail(key, f"must be a whole number, not {value!r:.60}")
+            raise self.error(key, f"must be a whole number, not {value!r:.60}")
         if not low <= value <= high:
-            raise self.fail(key, f"must be {low:,} to {high:,}, not {value:,}")
+            raise self.error(key, f"must be {low:,} to {high:,}, not {value:,}")
         return value
 
-    def _take(self, key: str, default: Any) -> object:
-        self._known.append(key)
-        if key in self._left:
-            return self._left[key]
+    def _get(self, key: str, default: Any) -> object:
+        self._known_keys.append(key)
+        if key in self._values:
+            return self._values[key]
         if default is None:
-            raise self.fail(key, "is missing")
+            raise self.error(key, "is missing")
         return default

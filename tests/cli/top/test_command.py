@@ -35,7 +35,7 @@ def test_it_redraws_in_place_and_leaves_the_terminal_as_it_was(
     terminal = launch.terminal(*ARGS, "--interval", "0.2")
     former = termios.tcgetattr(terminal.slave)
     terminal.out.expect(BEGIN)
-    assert not terminal.echoes()
+    assert not terminal.has_echo()
     for _ in range(3):
         terminal.out.expect(r"\x1b\[1;1H\x1b\[2K\x1b\[1m127.0.0.1:\d+ .* up 0:00:\d\d")
         terminal.out.expect("RPC +served/s")
@@ -61,7 +61,7 @@ def test_a_signal_ends_it_tidily(
         os.kill(terminal.popen.pid, number)
     terminal.out.expect(END)
     assert terminal.wait() == status
-    assert terminal.echoes()
+    assert terminal.has_echo()
     assert "Traceback" not in terminal.out.text
 
 
@@ -83,7 +83,7 @@ def test_a_node_that_goes_away_ends_it_with_one_line(launch: Launcher, daemon: P
     daemon.popen.kill()
     terminal.out.expect(END + r"Error: the node has ended\n\Z")
     assert terminal.wait() == 1
-    assert terminal.echoes()
+    assert terminal.has_echo()
 
 
 def test_where_it_can_t_draw_it_prints_one_view(launch: Launcher, daemon: Process) -> None:
@@ -110,7 +110,7 @@ def test_json_goes_on_until_it_is_ended(launch: Launcher, daemon: Process) -> No
     assert told["node"]["process"] == daemon.popen.pid
     process.popen.send_signal(signal.SIGINT)
     assert process.wait() == 0
-    assert process.err.rest() == ""
+    assert process.err.read_rest() == ""
     done = launch.run(*ARGS, "--json", "--interval", "0.1", "--count", "2")
     assert (done.returncode, done.stdout.count(b"\n")) == (0, 2)
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kademlua.api.operations import Operations
-from kademlua.cli.top.model import Sample, Sampler, figures, quantile
+from kademlua.api.operations import NodeApi
+from kademlua.cli.top.model import NodeSample, Sampler, build_model, quantile
 from kademlua.simulation.clock.loop import virtual_now
-from tests.support.world import ROUND_TRIP, World
+from tests.support.world import RTT, World
 
 BOUNDS = [0.001, 0.01, 0.1]
 
@@ -22,22 +22,32 @@ def histogram(*counts: int, total: float = 0.0) -> dict[str, Any]:
     return {"bounds": BOUNDS, "counts": list(counts), "total": total}
 
 
-def made(seconds: float, *, contacts: list[dict[str, Any]] | None = None, **more: Any) -> Sample:
+def made(
+    seconds: float, *, contacts: list[dict[str, Any]] | None = None, **more: Any
+) -> NodeSample:
     """What a node says that has counted nothing but ``more``."""
-    numbers = ("packets_in", "packets_out", "bytes_in", "bytes_out", "handed_on", "let_go")
+    numbers = ("packets_in", "packets_out", "bytes_in", "bytes_out", "replicated", "released")
     others = ("contacts", "values", "network_size", "calls_in_flight")
-    by_name = ("requests", "errors_by", "calls", "timed_out", "failed_by", "caused", "dropped")
+    by_name = (
+        "requests_by_rpc",
+        "errors_out_by_rpc",
+        "calls_by_rpc",
+        "timeouts_by_rpc",
+        "failures_by_rpc",
+        "calls_by_purpose",
+        "dropped",
+    )
     timings = {"round_trips": {}, "lookups": {}, "queries": {}} | more.pop("timings", {})
     stats: dict[str, Any] = dict.fromkeys((*numbers, *others), 0)
-    stats |= {name: {} for name in (*by_name, "throttled", "held", "refused")}
+    stats |= {name: {} for name in (*by_name, "rate_limited", "deferred", "refused_stores")}
     node = {"id": "ab" * 20, "address": "127.0.0.1", "port": 8001, "joined": True}
-    return Sample(node, stats | {"seconds": seconds} | more, contacts or [], timings)
+    return NodeSample(node, stats | {"seconds": seconds} | more, contacts or [], timings)
 
 
 def test_rates_are_those_between_two_looks() -> None:
-    before = made(10, packets_in=100, calls={"ping": 5}, dropped={"junk": 1})
-    now = made(12, packets_in=300, calls={"ping": 5, "store": 3}, dropped={"junk": 2})
-    told = figures(before, now, before)
+    before = made(10, packets_in=100, calls_by_rpc={"ping": 5}, dropped={"junk": 1})
+    now = made(12, packets_in=300, calls_by_rpc={"ping": 5, "store": 3}, dropped={"junk": 2})
+    told = build_model(before, now, before)
     assert (told["over"], told["window"]) == (2, 2)
     assert told["packets"] == {"in": 100, "out": 0}
     assert told["rpcs"]["store"]["called_rate"] == 1.5
@@ -46,18 +56,18 @@ def test_rates_are_those_between_two_looks() -> None:
 
 
 def test_the_first_ones_are_those_since_the_node_began() -> None:
-    now = made(100, bytes_out=1000, caused={"probe": 50}, requests={"ping": 200})
-    told = figures(None, now, now)
+    now = made(100, bytes_out=1000, calls_by_purpose={"probe": 50}, requests_by_rpc={"ping": 200})
+    told = build_model(None, now, now)
     assert (told["over"], told["window"]) == (100, 0)
     assert told["bytes"]["out"] == 10
-    assert told["caused"] == {"probe": {"rate": 0.5, "total": 50}}
+    assert told["calls_by_purpose"] == {"probe": {"rate": 0.5, "total": 50}}
     assert told["rpcs"]["ping"]["served_rate"] == 2
     assert told["rpcs"]["ping"]["p50"] is None
 
 
 def test_a_node_that_has_just_begun() -> None:
     now = made(0, packets_in=3)
-    assert figures(None, now, now)["packets"]["in"] == 0
+    assert build_model(None, now, now)["packets"]["in"] == 0
 
 
 def test_latencies_are_those_of_the_window() -> None:
@@ -66,7 +76,9 @@ def test_latencies_are_those_of_the_window() -> None:
     queries = {"findnode": {"bounds": [1, 2], "counts": [0, 0, 4], "total": 10}}
     lookups = {"findnode": histogram(0, 4, 0, 0, total=0.02)}
     timings = {"round_trips": trips, "lookups": lookups, "queries": queries}
-    told = figures(first, made(60, calls={"ping": 110, "store": 4}, timings=timings), first)
+    told = build_model(
+        first, made(60, calls_by_rpc={"ping": 110, "store": 4}, timings=timings), first
+    )
     assert told["rpcs"]["ping"]["p50"] == pytest.approx(0.0005)
     assert told["rpcs"]["store"]["p50"] == pytest.approx(0.0055)
     assert told["lookups"]["findnode"].items() >= {"count": 4, "queries": 2.5}.items()
@@ -76,7 +88,7 @@ def test_the_table_by_bucket() -> None:
     rows = [(159, 5, 0.1), (158, 1, None), (159, 7, 0.3), (159, None, None)]
     contacts = [dict(zip(("bucket", "heard_ago", "round_trip"), row, strict=True)) for row in rows]
     now = made(1, contacts=contacts)
-    assert figures(None, now, now)["buckets"] == [
+    assert build_model(None, now, now)["buckets"] == [
         {"bucket": 159, "contacts": 3, "heard_ago": 7, "round_trip": 0.2},
         {"bucket": 158, "contacts": 1, "heard_ago": 1, "round_trip": None},
     ]
@@ -102,19 +114,19 @@ def test_a_quantile_lies_in_its_bucket(counts: list[int], part: float) -> None:
 
 def test_a_node_is_looked_at(world: World) -> None:
     alice, bob = world.network(2)
-    operations = Operations(alice, clock=virtual_now)
-    sampler = Sampler(lambda name: operations.do(name, {}))
-    assert sampler.look()["contacts"] == 1
+    operations = NodeApi(alice, clock=virtual_now)
+    sampler = Sampler(lambda name: operations.call(name, {}))
+    assert sampler.sample()["contacts"] == 1
     began = virtual_now()
     for _ in range(5):
         alice.ping(bob.contact)
-    told = json.loads(json.dumps(sampler.look()))
+    told = json.loads(json.dumps(sampler.sample()))
     assert told["over"] == pytest.approx(virtual_now() - began, abs=0.002)
     ping = told["rpcs"]["ping"]
-    assert ping["called_rate"] == pytest.approx(1 / ROUND_TRIP, rel=0.2)
-    assert ping["p50"] == pytest.approx(ROUND_TRIP, abs=0.15)
+    assert ping["called_rate"] == pytest.approx(1 / RTT, rel=0.2)
+    assert ping["p50"] == pytest.approx(RTT, abs=0.15)
     assert [each["contacts"] for each in told["buckets"]] == [1]
     for seconds in (50, 50, 100):
         gevent.sleep(seconds)
-        told = sampler.look()
+        told = sampler.sample()
         assert told["window"] == pytest.approx(max(seconds, 50), abs=1)

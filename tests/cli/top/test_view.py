@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kademlua.cli.top.view import Heading, painted, view
+from kademlua.cli.top.view import Heading, build_rows, render
 
 RATES = {"served_rate": 1234.5, "errors_rate": 0.0, "called_rate": 2.25, "timeout_rate": 0.04}
 FIGURES: dict[str, Any] = {
@@ -23,19 +23,19 @@ FIGURES: dict[str, Any] = {
     "values": 1,
     "network_size": 1040,
     "calls_in_flight": 3,
-    "handed_on_rate": 5.0,
-    "let_go_rate": 0.0,
+    "replicated_rate": 5.0,
+    "released_rate": 0.0,
     "rpcs": {"findnode": RATES | {"failed_rate": 0.0, "p50": 0.0012, "p99": 1.5}},
     "lookups": {"findnode": {"count": 70, "queries": 10.2, "p50": None, "p99": None}},
-    "caused": {
-        "settle": {"rate": 0.0, "total": 20},
+    "calls_by_purpose": {
+        "maintain": {"rate": 0.0, "total": 20},
         "odd": {"rate": 0.0, "total": 56_000_000},
         "store": {"rate": 892.0, "total": 29199},
     },
-    "dropped": {"unasked response": {"rate": 20.9, "total": 646}},
-    "throttled": {},
-    "held": {},
-    "refused": {},
+    "dropped": {"unexpected response": {"rate": 20.9, "total": 646}},
+    "rate_limited": {},
+    "deferred": {},
+    "refused_stores": {},
     "buckets": [
         {"bucket": 159, "contacts": 20, "heard_ago": 12.4, "round_trip": 0.0026},
         {"bucket": 158, "contacts": 1, "heard_ago": None, "round_trip": None},
@@ -44,7 +44,7 @@ FIGURES: dict[str, Any] = {
 
 
 def shown(width: int = 80, height: int = 100, **more: Any) -> list[str]:
-    return painted(view(FIGURES | more, width), width, height, bold=False)
+    return render(build_rows(FIGURES | more, width), width, height, bold=False)
 
 
 def test_the_whole_view() -> None:
@@ -60,11 +60,11 @@ def test_the_whole_view() -> None:
         "",
         "calls for                 /s     total  bucket  contacts         heard     trip",
         "store                    892    29,199     159  20  ██████████    12 s   2.6 ms",
-        "settle                     0        20     158  1   █                -        -",
+        "maintain                   0        20     158  1   █                -        -",
         "odd                        0      56 M",
         "",
         "dropped                   /s     total",
-        "unasked response        20.9       646",
+        "unexpected response     20.9       646",
     ]
 
 
@@ -77,7 +77,14 @@ def test_in_a_narrow_window_the_table_stands_below() -> None:
 
 
 def test_a_node_at_rest() -> None:
-    empty = {"lookups": {}, "caused": {}, "dropped": {}, "buckets": [], "window": 0.0, "rpcs": {}}
+    empty = {
+        "lookups": {},
+        "calls_by_purpose": {},
+        "dropped": {},
+        "buckets": [],
+        "window": 0.0,
+        "rpcs": {},
+    }
     lines = shown(75, **empty, over=3723.4, packets={"in": 0.0, "out": 0.04})
     assert lines[3] == "in 0 packets/s, 150.3 kB/s   out 0.04 packets/s, 0.8 kB/s   since it began"
     assert lines[4:] == [
@@ -94,8 +101,8 @@ def test_a_node_at_rest() -> None:
 
 
 def test_what_is_refused_is_shown_where_there_is_any() -> None:
-    lines = shown(60, refused={"no room for more values": {"rate": 1.0, "total": 5}})
-    place = lines.index("refused                   /s     total")
+    lines = shown(60, refused_stores={"no room for more values": {"rate": 1.0, "total": 5}})
+    place = lines.index("refused_stores            /s     total")
     assert lines[place + 1] == "no room for more va        1         5"
 
 
@@ -107,12 +114,12 @@ def test_of_what_is_cut_off_it_says_how_much(height: int, last: str) -> None:
 
 @given(st.integers(1, 200), st.integers(1, 60))
 def test_it_fits_into_every_window(width: int, height: int) -> None:
-    lines = painted(view(FIGURES, width), width, height)
+    lines = render(build_rows(FIGURES, width), width, height)
     assert 0 < len(lines) <= height
     assert all(len(click.unstyle(line)) <= width for line in lines)
 
 
 def test_headings_stand_out_and_nothing_steers_the_terminal() -> None:
     rows = [[Heading("one"), "  two\x1b[2J"]]
-    assert painted(rows, 80, 1) == ["\x1b[1mone\x1b[0m  two\\x1b[2J"]
-    assert painted(rows, 4, 1) == ["\x1b[1mone\x1b[0m"]
+    assert render(rows, 80, 1) == ["\x1b[1mone\x1b[0m  two\\x1b[2J"]
+    assert render(rows, 4, 1) == ["\x1b[1mone\x1b[0m"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import from_int
-from kademlua.core.lookup.disjoint_paths import Paths
+from kademlua.core.lookup.disjoint_paths import DisjointLookup
 from kademlua.core.routing.table import RoutingTable
 from tests.core.strategies import make_contact
 
@@ -23,14 +23,14 @@ class Search:
         self.asked: list[Contact] = []
         self.flying: list[Contact] = []
         self.finished = 0
-        self.paths = Paths(
+        self.paths = DisjointLookup(
             count,
             from_int(target),
-            own_id=from_int(999),
+            local_id=from_int(999),
             k=k,
             alpha=alpha,
-            ask=self._ask,
-            finished=self._finished,
+            query=self._ask,
+            on_finished=self._finished,
         )
 
     def _ask(self, contact: Contact) -> None:
@@ -40,15 +40,15 @@ class Search:
 
     def _finished(self) -> None:
         self.finished += 1
-        assert self.paths.done
+        assert self.paths.is_finished
 
     def answer(self, contact: Contact, closer: Iterable[Contact] = ()) -> None:
         self.flying.remove(contact)
-        self.paths.answered(contact, closer)
+        self.paths.on_reply(contact, closer)
 
 
 def numbers(contacts: Iterable[Contact]) -> list[int]:
-    return [contact.number for contact in contacts]
+    return [contact.id_int for contact in contacts]
 
 
 def of(*ids: int) -> list[Contact]:
@@ -87,12 +87,12 @@ def test_what_is_known_leaves_out_who_failed_on_another_path() -> None:
     search = Search(0, 2, k=2, alpha=2)
     search.paths.start(of(50, 60))
     search.answer(make_contact(50), of(5))
-    search.paths.failed(make_contact(5))
+    search.paths.on_failure(make_contact(5))
     search.answer(make_contact(60), of(5, 7))
     search.answer(make_contact(7))
-    assert 5 not in numbers(search.paths.known(10))
-    assert 7 in numbers(search.paths.known(10))
-    assert 5 not in numbers(search.paths.unasked())
+    assert 5 not in numbers(search.paths.candidates(10))
+    assert 7 in numbers(search.paths.candidates(10))
+    assert 5 not in numbers(search.paths.unqueried())
 
 
 def test_finished_once_when_all_paths_are() -> None:
@@ -142,7 +142,7 @@ def test_finds_the_closest_that_live_through_tables_of_nodes(
     for contact in contacts:
         table = tables[contact] = RoutingTable(contact.id, 8, 0.0)
         for other in rng.sample(contacts, len(contacts)):
-            table.answered(other, 0.0)
+            table.on_reply(other, 0.0)
     target = rng.getrandbits(160)
     search = Search(target, count, k=8)
     search.paths.start(rng.sample(contacts, 20))
@@ -150,10 +150,10 @@ def test_finds_the_closest_that_live_through_tables_of_nodes(
         contact = rng.choice(search.flying)
         if contact in dead:
             search.flying.remove(contact)
-            search.paths.failed(contact)
+            search.paths.on_failure(contact)
         else:
             search.answer(contact, tables[contact].closest(from_int(target), 8))
-    live = sorted(set(contacts) - dead, key=lambda each: each.number ^ target)
+    live = sorted(set(contacts) - dead, key=lambda each: each.id_int ^ target)
     found = search.paths.closest()
     assert found[0] == live[0]
     assert len(set(found) & set(live[:8])) >= 7

@@ -14,7 +14,7 @@ from kademlua.core.contact import Contact
 from kademlua.core.ids import from_int
 from kademlua.core.lookup.lookup import Lookup
 from kademlua.core.params import Params
-from kademlua.core.routing.diversity import CrowdLimits, Spread
+from kademlua.core.routing.diversity import DiversityLimits, IdDensity
 from kademlua.core.routing.table import RoutingTable
 from tests.core.strategies import make_contact
 
@@ -34,39 +34,39 @@ class Search:
         self.alpha = alpha
         self.lookup = Lookup(
             from_int(target),
-            own_id=from_int(own),
+            local_id=from_int(own),
             k=k,
             alpha=alpha,
-            ask=self._ask,
-            finished=self._finished,
+            query=self._ask,
+            on_finished=self._finished,
         )
 
     def _ask(self, contact: Contact) -> None:
         assert self.finished == 0
-        assert contact.number != self.own
+        assert contact.id_int != self.own
         assert contact.id not in {known.id for known in self.asked}
         self.asked.append(contact)
         self.flying.append(contact)
-        is_on_its_way = self.lookup._is_open
+        is_on_its_way = self.lookup._can_widen
         assert len(self.flying) <= (self.alpha if is_on_its_way else max(self.alpha, self.lookup.k))
         assert self.lookup.queries == len(self.asked)
 
     def _finished(self) -> None:
         self.finished += 1
-        assert self.lookup.done
+        assert self.lookup.is_finished
 
     def answer(self, contact: Contact, closer: Iterable[Contact] = ()) -> None:
         self._take(contact)
-        self.lookup.answered(contact, closer)
+        self.lookup.on_reply(contact, closer)
 
     def fail(self, contact: Contact) -> None:
         self._take(contact)
-        self.lookup.failed(contact)
+        self.lookup.on_failure(contact)
 
     def delay(self, contact: Contact) -> None:
         self._take(contact)
         self.late.append(contact)
-        self.lookup.late(contact)
+        self.lookup.on_late(contact)
 
     def _take(self, contact: Contact) -> None:
         (self.flying if contact in self.flying else self.late).remove(contact)
@@ -88,7 +88,7 @@ class Search:
 
 
 def nearest(contacts: Iterable[Contact], target: int, count: int) -> list[Contact]:
-    return sorted(contacts, key=lambda contact: contact.number ^ target)[:count]
+    return sorted(contacts, key=lambda contact: contact.id_int ^ target)[:count]
 
 
 def contacts_of(rng: random.Random, count: int) -> list[Contact]:
@@ -133,8 +133,8 @@ def test_finds_exactly_the_closest_that_live(seed, size, k, alpha, dying, slowne
     else:
         # The slow may be passed over, where others stand in for them; nobody else may.
         assert len(found) == min(k, len(live))
-        worst = found[-1].number ^ target if found else 0
-        passed = {c for c in live - set(found) if c.number ^ target < worst}
+        worst = found[-1].id_int ^ target if found else 0
+        passed = {c for c in live - set(found) if c.id_int ^ target < worst}
         assert passed <= slow
 
 
@@ -147,7 +147,7 @@ def test_finds_the_closest_through_tables_of_nodes(k):
     for contact in contacts:
         table = tables[contact] = RoutingTable(contact.id, k, 0.0)
         for other in rng.sample(contacts, len(contacts)):
-            table.answered(other, 0.0)
+            table.on_reply(other, 0.0)
 
     def tell_closest(target: bytes, contact: Contact) -> list[Contact]:
         return tables[contact].closest(target, k)
@@ -173,21 +173,21 @@ def test_answers_may_come_at_once():
     finished = []
 
     def ask(contact: Contact) -> None:
-        if contact.number & 1:
-            lookup.failed(contact)
+        if contact.id_int & 1:
+            lookup.on_failure(contact)
         else:
-            lookup.answered(contact, contacts)
+            lookup.on_reply(contact, contacts)
 
     lookup = Lookup(
         from_int(target),
-        own_id=bytes(20),
+        local_id=bytes(20),
         k=8,
         alpha=3,
-        ask=ask,
-        finished=lambda: finished.append(lookup.closest()),
+        query=ask,
+        on_finished=lambda: finished.append(lookup.closest()),
     )
     lookup.start(contacts[:10])
-    even = [contact for contact in contacts if not contact.number & 1]
+    even = [contact for contact in contacts if not contact.id_int & 1]
     assert finished == [nearest(even, target, 8)]
 
 
@@ -201,7 +201,7 @@ def search_of(numbers: Iterable[int], *, k: int = 3, alpha: int = 2, own: int = 
 
 
 def numbers(contacts: Iterable[Contact]) -> list[int]:
-    return [contact.number for contact in contacts]
+    return [contact.id_int for contact in contacts]
 
 
 def test_the_nearest_are_asked_first_and_alpha_at_a_time():
@@ -224,7 +224,7 @@ def test_a_nearer_one_goes_ahead():
     search.answer(make_contact(4))
     assert search.finished == 1
     assert numbers(search.lookup.closest()) == [1, 2, 4, 5]
-    assert numbers(search.lookup.unasked()) == [9]
+    assert numbers(search.lookup.unqueried()) == [9]
 
 
 def test_who_fell_behind_the_k_nearest_is_not_waited_for():
@@ -243,7 +243,7 @@ def test_ends_when_the_k_nearest_have_answered_and_asks_nobody_else():
         search.answer(make_contact(number))
     assert search.finished == 1
     assert numbers(search.asked) == [1, 2, 3]
-    assert numbers(search.lookup.unasked()) == [4, 5]
+    assert numbers(search.lookup.unqueried()) == [4, 5]
 
 
 def test_the_next_stands_in_for_a_dead_one():
@@ -277,7 +277,7 @@ def test_nobody_is_known():
     search = search_of([])
     assert search.finished == 1
     assert search.asked == []
-    assert search.lookup.closest() == search.lookup.unasked() == []
+    assert search.lookup.closest() == search.lookup.unqueried() == []
 
 
 def test_the_own_id_is_neither_asked_nor_found():
@@ -305,7 +305,7 @@ def test_who_is_late_twice_is_not_waited_for_while_others_stand_in():
     for number in (2, 3, 4):
         search.answer(make_contact(number))
     assert search.finished == 0
-    search.lookup.late(make_contact(1))
+    search.lookup.on_late(make_contact(1))
     assert search.finished == 1
     assert numbers(search.lookup.closest()) == [2, 3, 4]
 
@@ -327,7 +327,7 @@ def test_the_late_are_waited_for_where_nobody_stands_in():
 def test_late_twice_gives_no_second_slot():
     search = search_of([1, 2, 3, 4, 5], k=5, alpha=2)
     search.delay(make_contact(1))
-    search.lookup.late(make_contact(1))
+    search.lookup.on_late(make_contact(1))
     assert numbers(search.asked) == [1, 2, 3]
 
 
@@ -338,9 +338,9 @@ def test_a_second_answer_changes_nothing(again):
     asked = list(search.asked)
     for _ in range(3):
         if again == "answered":
-            search.lookup.answered(make_contact(1), [make_contact(6)])
+            search.lookup.on_reply(make_contact(1), [make_contact(6)])
         else:
-            search.lookup.failed(make_contact(1))
+            search.lookup.on_failure(make_contact(1))
     assert search.asked == asked
     assert numbers(search.lookup.closest()) == [1]
 
@@ -348,9 +348,9 @@ def test_a_second_answer_changes_nothing(again):
 def test_an_answer_of_someone_who_was_not_asked_changes_nothing():
     search = search_of([1, 2, 3, 4, 5], k=4, alpha=2)
     for stranger in (make_contact(4), make_contact(77)):
-        search.lookup.answered(stranger, [make_contact(6)])
-        search.lookup.failed(stranger)
-        search.lookup.late(stranger)
+        search.lookup.on_reply(stranger, [make_contact(6)])
+        search.lookup.on_failure(stranger)
+        search.lookup.on_late(stranger)
     assert numbers(search.asked) == [1, 2]
     assert search.lookup.closest() == []
 
@@ -368,7 +368,7 @@ def test_stop():
     search.answer(make_contact(1))
     search.lookup.stop()
     assert search.finished == 1
-    assert search.lookup.done
+    assert search.lookup.is_finished
     asked = list(search.asked)
     search.answer(make_contact(2), [make_contact(0)])
     search.delay(make_contact(3))
@@ -389,11 +389,11 @@ def test_stop_from_within_ask():
 
     lookup = Lookup(
         bytes(20),
-        own_id=b"o" * 20,
+        local_id=b"o" * 20,
         k=3,
         alpha=3,
-        ask=ask,
-        finished=lambda: finished.append(True),
+        query=ask,
+        on_finished=lambda: finished.append(True),
     )
     lookup.start([make_contact(number) for number in (1, 2, 3)])
     assert numbers(asked) == [1]
@@ -427,7 +427,7 @@ def test_thousands_of_made_up_contacts_end_as_well():
         closer = [make_contact((1 << bits) + rng.getrandbits(bits)) for _ in range(64)]
         search.answer(search.flying[0], closer)
         assert search.lookup.queries <= 200
-        assert len(search.lookup.unasked()) <= 3
+        assert len(search.lookup.unqueried()) <= 3
     assert search.finished == 1
 
 
@@ -435,15 +435,15 @@ def test_who_was_crowded_out_while_in_flight_keeps_no_slot():
     """Some far contact is silent; many nearer ones became known meanwhile."""
     asked: list[Contact] = []
     lookup = Lookup(
-        bytes(20), own_id=b"o" * 20, k=4, alpha=3, ask=asked.append, finished=lambda: None
+        bytes(20), local_id=b"o" * 20, k=4, alpha=3, query=asked.append, on_finished=lambda: None
     )
     lookup.start([make_contact((1 << 159) + number) for number in range(3)])
     assert len(asked) == 3
-    lookup.answered(asked[0], [make_contact(number) for number in range(1, 200)])
+    lookup.on_reply(asked[0], [make_contact(number) for number in range(1, 200)])
     assert numbers(asked[3:]) == [1, 2, 3]
     for contact in asked[1:3]:  # in the end they are silent; their slots are long given on
-        lookup.late(contact)
-        lookup.failed(contact)
+        lookup.on_late(contact)
+        lookup.on_failure(contact)
     assert len(asked) == 6
 
 
@@ -464,7 +464,7 @@ def test_an_answer_that_tells_of_nobody_nearer_brings_the_last_step():
 
 def test_a_narrow_one_takes_no_last_step():
     search = search_of(range(1, 9), k=6, alpha=3)
-    search.lookup.narrow(2)
+    search.lookup.limit_concurrency(2)
     search.answer(make_contact(1))
     assert numbers(search.asked) == [1, 2, 3]
     search.answer(make_contact(2))
@@ -492,14 +492,14 @@ def guarded(
     search = Search(0, k=k, alpha=100, own=999)
     search.lookup = Lookup(
         bytes(20),
-        own_id=from_int(999),
+        local_id=from_int(999),
         k=k,
         alpha=100,
-        ask=search._ask,
-        finished=search._finished,
-        limits=CrowdLimits.of(Params()),
-        spread=Spread(nodes, 4) if nodes else None,
-        others=others,
+        query=search._ask,
+        on_finished=search._finished,
+        limits=DiversityLimits.from_params(Params()),
+        density=IdDensity(nodes, 4) if nodes else None,
+        fallback_contacts=others,
     )
     search.lookup.start(contacts)
     return search
@@ -542,7 +542,7 @@ def test_those_next_to_each_other_are_passed_over():
     honest = evenly(1_000, 20)
     search = guarded([*crowd, *honest], k=20, nodes=1_000)
     assert numbers(search.asked) == numbers([*crowd[:4], *honest[:16]])
-    assert search.lookup.known(40) == [*honest[16:]]
+    assert search.lookup.candidates(40) == [*honest[16:]]
     for contact in list(search.flying):
         search.answer(contact, crowd)
     assert search.finished == 1
@@ -571,7 +571,7 @@ def test_a_network_four_times_as_large_as_thought_is_seen_all_the_same():
 
 def test_where_the_nearest_are_too_far_apart_others_are_asked_as_well():
     """A gang tells of itself only; somebody who is farther away knows who is nearer."""
-    gang = [make_contact(each.number * 5) for each in evenly(1_000, 4)]
+    gang = [make_contact(each.id_int * 5) for each in evenly(1_000, 4)]
     witness, honest = make_contact(1 << 159), evenly(1_000, 4)
     search = guarded([*gang, witness], nodes=1_000)
     assert search.asked == [*gang, witness]
@@ -586,7 +586,7 @@ def test_where_the_nearest_are_too_far_apart_others_are_asked_as_well():
 
 
 def test_thirty_others_and_no_more():
-    gang = [make_contact(each.number * 5) for each in evenly(1_000, 4)]
+    gang = [make_contact(each.id_int * 5) for each in evenly(1_000, 4)]
     others = [make_contact((1 << 159) + number) for number in range(50)]
     search = guarded([*gang, *others], nodes=1_000)
     for contact in [*gang, *others]:
@@ -606,7 +606,7 @@ def test_where_they_are_as_near_as_they_should_be_nobody_else_is():
 
 
 def test_where_only_a_gang_is_known_those_farther_away_are_asked():
-    gang = [make_contact(each.number * 5) for each in evenly(1_000, 6)]
+    gang = [make_contact(each.id_int * 5) for each in evenly(1_000, 6)]
     witness, honest = make_contact(1 << 159), evenly(1_000, 4)
     search = guarded(gang, nodes=1_000, others=lambda: [witness])
     for contact in gang:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kademlua.core.routing.bep42 import bound_id, crc32c, is_bound
+from kademlua.core.routing.bep42 import bep42_id, crc32c, is_bep42_id
 
 VECTORS = {
     "124.31.75.21": (1, "5fbfbf"),
@@ -33,29 +33,29 @@ def test_vectors(addr: str) -> None:
     last, head = VECTORS[addr]
     node_id = bytes.fromhex(head) + bytes(16) + bytes([last])
     raw = socket.inet_aton(addr)
-    assert is_bound(node_id, raw)
-    ours = bound_id(raw, random.Random(1), last)
+    assert is_bep42_id(node_id, raw)
+    ours = bep42_id(raw, random.Random(1), last)
     assert ours[:2] == node_id[:2]
     assert ours[2] >> 3 == node_id[2] >> 3
     assert ours[-1] == last
     others = [socket.inet_aton(other) for other in VECTORS if other != addr]
-    assert not any(is_bound(node_id, other) for other in others)
+    assert not any(is_bep42_id(node_id, other) for other in others)
 
 
 @given(raw=addresses, seed=st.integers(0, 1 << 32))
 def test_an_id_made_for_an_address_is_bound_to_it(raw: bytes, seed: int) -> None:
-    node_id = bound_id(raw, random.Random(seed))
+    node_id = bep42_id(raw, random.Random(seed))
     assert len(node_id) == 20
-    assert is_bound(node_id, raw)
+    assert is_bep42_id(node_id, raw)
 
 
 @given(raw=addresses, bit=st.integers(0, 20), seed=st.integers(0, 1 << 32))
 def test_another_of_the_first_21_bits_is_not(raw: bytes, bit: int, seed: int) -> None:
-    number = int.from_bytes(bound_id(raw, random.Random(seed)), "big") ^ 1 << 159 - bit
-    assert not is_bound(number.to_bytes(20, "big"), raw)
+    number = int.from_bytes(bep42_id(raw, random.Random(seed)), "big") ^ 1 << 159 - bit
+    assert not is_bep42_id(number.to_bytes(20, "big"), raw)
 
 
 def test_an_address_has_eight_places() -> None:
     rng = random.Random(2)
     raw = socket.inet_aton("198.51.100.7")
-    assert len({int.from_bytes(bound_id(raw, rng)[:3], "big") >> 3 for _ in range(500)}) == 8
+    assert len({int.from_bytes(bep42_id(raw, rng)[:3], "big") >> 3 for _ in range(500)}) == 8

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import from_int
-from kademlua.core.lookup.shortlist_slots import Places
+from kademlua.core.lookup.shortlist_slots import ShortlistSlots
 from kademlua.core.params import Params
-from kademlua.core.routing.bep42 import bound_id
-from kademlua.core.routing.diversity import CrowdLimits, NetworkCounts, Spread
+from kademlua.core.routing.bep42 import bep42_id
+from kademlua.core.routing.diversity import DiversityLimits, IdDensity, PrefixCounts
 
-LIMITS = CrowdLimits.of(Params())
-STRICT = CrowdLimits.of(Params(private_apart=False))
+LIMITS = DiversityLimits.from_params(Params())
+STRICT = DiversityLimits.from_params(Params(exempt_private=False))
 
 
 def contact(addr: str, port: int = 1, number: int = 0) -> Contact:
@@ -50,15 +50,19 @@ def test_public(addr: str) -> None:
 
 
 def test_a_network_is_a_24_or_a_48() -> None:
-    assert contact("192.0.2.1").network == contact("192.0.2.255").network == bytes([192, 0, 2])
-    assert contact("192.0.3.1").network != contact("192.0.2.1").network
+    assert (
+        contact("192.0.2.1").diversity_prefix
+        == contact("192.0.2.255").diversity_prefix
+        == bytes([192, 0, 2])
+    )
+    assert contact("192.0.3.1").diversity_prefix != contact("192.0.2.1").diversity_prefix
     one, other = contact("2001:db8:7:1::1"), contact("2001:db8:7:ffff::2")
-    assert one.network == other.network == bytes.fromhex("20010db80007")
-    assert contact("2001:db8:8::1").network != one.network
+    assert one.diversity_prefix == other.diversity_prefix == bytes.fromhex("20010db80007")
+    assert contact("2001:db8:8::1").diversity_prefix != one.diversity_prefix
 
 
 def test_counts_go_back_to_nothing() -> None:
-    counts = NetworkCounts()
+    counts = PrefixCounts()
     counts.add(b"a")
     counts.add(b"a")
     counts.remove(b"a")
@@ -77,67 +81,67 @@ def crowd(count: int, addr: str = "192.0.2.{}") -> list[Contact]:
 
 
 def test_three_of_a_network() -> None:
-    places = Places(LIMITS)
-    assert [places.take(each) for each in crowd(5)] == [True, True, True, False, False]
-    assert places.take(contact("192.0.3.1"))
+    places = ShortlistSlots(LIMITS)
+    assert [places.admit(each) for each in crowd(5)] == [True, True, True, False, False]
+    assert places.admit(contact("192.0.3.1"))
 
 
 def test_private_ones_have_places_without_number_unless_they_count() -> None:
     private = crowd(20, "10.0.0.{}")
-    places, strict = Places(LIMITS), Places(STRICT)
-    assert all(places.take(each) for each in private)
-    assert sum(strict.take(each) for each in private) == 3
+    places, strict = ShortlistSlots(LIMITS), ShortlistSlots(STRICT)
+    assert all(places.admit(each) for each in private)
+    assert sum(strict.admit(each) for each in private) == 3
 
 
 def test_one_id_of_an_endpoint_on_loopback_too() -> None:
-    places = Places(None)
+    places = ShortlistSlots(None)
     first, second = contact("127.0.0.1", number=1), contact("127.0.0.1", number=2)
-    assert places.take(first)
-    assert not places.take(second)
-    assert places.give_up(first) == [second]
-    assert places.take(second)
+    assert places.admit(first)
+    assert not places.admit(second)
+    assert places.release(first) == [second]
+    assert places.admit(second)
 
 
 def test_who_waits_gets_the_place_of_a_dead_one() -> None:
     """So it does not help to tell of dead ones in the network of somebody who lives."""
-    places = Places(LIMITS)
+    places = ShortlistSlots(LIMITS)
     *dead, living = crowd(4)
-    assert [places.take(each) for each in (*dead, living, living)] == [True] * 3 + [False] * 2
-    assert places.give_up(dead[0]) == [living]
-    assert places.take(living)
-    assert places.give_up(dead[1]) == []
+    assert [places.admit(each) for each in (*dead, living, living)] == [True] * 3 + [False] * 2
+    assert places.release(dead[0]) == [living]
+    assert places.admit(living)
+    assert places.release(dead[1]) == []
 
 
 def test_who_waits_is_bounded() -> None:
-    places = Places(LIMITS)
+    places = ShortlistSlots(LIMITS)
     many = crowd(100)
     for each in many:
-        places.take(each)
-    assert places.give_up(many[0]) == many[3:11]
+        places.admit(each)
+    assert places.release(many[0]) == many[3:11]
 
 
 def test_an_id_that_is_not_of_its_address_has_no_place() -> None:
-    bound = CrowdLimits.of(Params(bound_ids=True))
+    bound = DiversityLimits.from_params(Params(bep42_ids=True))
     addr, rng = "198.51.100.7", random.Random(1)
-    own = Contact(addr, 1, bound_id(contact(addr).raw, rng))
-    assert Places(bound).take(own)
-    assert not Places(bound).take(contact(addr))
-    assert Places(bound).take(contact("127.0.0.1"))
+    own = Contact(addr, 1, bep42_id(contact(addr).address_bytes, rng))
+    assert ShortlistSlots(bound).admit(own)
+    assert not ShortlistSlots(bound).admit(contact(addr))
+    assert ShortlistSlots(bound).admit(contact("127.0.0.1"))
 
 
 @given(data=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.booleans()), max_size=60))
 def test_never_more_than_the_limits_say(data: list[tuple[int, int, bool]]) -> None:
-    places, inside = Places(LIMITS), []
+    places, inside = ShortlistSlots(LIMITS), []
     for network, host, comes in data:
         one = contact(f"192.0.{network}.{host + 1}", number=1 + len(data) * network + host)
-        if comes and one not in inside and places.take(one):
+        if comes and one not in inside and places.admit(one):
             inside.append(one)
         elif not comes and one in inside:
             inside.remove(one)
-            inside += [each for each in places.give_up(one) if places.take(each)]
+            inside += [each for each in places.release(one) if places.admit(each)]
         assert len({each.endpoint for each in inside}) == len(inside)
         for number in range(4):
-            assert sum(each.network[2] == number for each in inside) <= 3
+            assert sum(each.diversity_prefix[2] == number for each in inside) <= 3
 
 
 # Density.
@@ -149,32 +153,32 @@ def test_evenly_spread_ids_are_no_crowd(seed: int, nodes: int) -> None:
     """By chance one is too many now and then, but hardly ever two."""
     rng = random.Random(seed)
     distances = sorted(rng.getrandbits(160) for _ in range(nodes))[:20]
-    spread = Spread(nodes, 4)
-    assert sum(each < spread.least(nearer) for nearer, each in enumerate(distances)) <= 2
+    spread = IdDensity(nodes, 4)
+    assert sum(each < spread.min_distance(nearer) for nearer, each in enumerate(distances)) <= 2
 
 
 @given(nearer=st.integers(0, 200), nodes=st.integers(1, 10**9), times=st.sampled_from([2, 4, 1e9]))
 def test_both_ways_to_say_it_agree(nearer: int, nodes: int, times: float) -> None:
-    spread = Spread(nodes, times)
-    least = spread.least(nearer)
-    assert nearer < spread.within(least + (1 << 100)) or least == 0
-    assert least == 0 or spread.within(least - (1 << 100)) <= nearer
+    spread = IdDensity(nodes, times)
+    least = spread.min_distance(nearer)
+    assert nearer < spread.max_within(least + (1 << 100)) or least == 0
+    assert least == 0 or spread.max_within(least - (1 << 100)) <= nearer
 
 
 def test_ids_next_to_each_other_are_a_crowd_but_for_four() -> None:
-    spread = Spread(1_000, 4)
-    assert [spread.least(nearer) for nearer in range(4)] == [0] * 4
-    assert spread.least(4) > 1 << 140
+    spread = IdDensity(1_000, 4)
+    assert [spread.min_distance(nearer) for nearer in range(4)] == [0] * 4
+    assert spread.min_distance(4) > 1 << 140
 
 
 def test_how_far_apart_ids_may_be() -> None:
     """Seldom are they farther; and as far as that where half of the nodes are hidden."""
-    spread, rng = Spread(1_000, 4), random.Random(7)
+    spread, rng = IdDensity(1_000, 4), random.Random(7)
     far = [0, 0]
     for _ in range(400):
         distances = sorted(rng.getrandbits(160) for _ in range(1_000))
-        far[0] += distances[19] > spread.farthest(20, 1)
-        far[1] += distances[::2][19] > spread.farthest(20, 1)
+        far[0] += distances[19] > spread.max_kth_distance(20, 1)
+        far[1] += distances[::2][19] > spread.max_kth_distance(20, 1)
     assert far[0] < 0.03 * 400
     assert far[1] > 0.7 * 400
-    assert spread.farthest(20, 4) == pytest.approx(4 * spread.farthest(20, 1))
+    assert spread.max_kth_distance(20, 4) == pytest.approx(4 * spread.max_kth_distance(20, 1))

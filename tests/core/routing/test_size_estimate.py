@@ -7,7 +7,7 @@ import statistics
 
 import pytest
 
-from kademlua.core.routing.size_estimate import SizeEstimate
+from kademlua.core.routing.size_estimate import NetworkSizeEstimator
 
 K = 20
 
@@ -20,11 +20,11 @@ def estimate(rng: random.Random, size: int, lookups: int) -> int:
     """What one node of a network makes of its table and so many perfect lookups."""
     ids = [rng.getrandbits(160) for _ in range(size)]
     own = ids.pop()
-    sizes = SizeEstimate()
+    sizes = NetworkSizeEstimator()
     for _ in range(lookups):
         target = rng.getrandbits(160)
-        sizes.sample(10.0, target, nearest(ids, target))
-    return sizes.nodes(own, nearest(ids, own), K, since=0.0)
+        sizes.add_sample(10.0, target, nearest(ids, target))
+    return sizes.estimate(own, nearest(ids, own), K, not_before=0.0)
 
 
 @pytest.mark.parametrize("size", [100, 1000])
@@ -51,43 +51,45 @@ def test_a_small_network_is_counted(size):
 def test_no_fewer_than_are_known():
     """All nodes at the far end: the density says little, the table more."""
     known = [(1 << 159) + number for number in range(K)]
-    assert SizeEstimate().nodes(0, known, K, since=0.0) >= K + 1
+    assert NetworkSizeEstimator().estimate(0, known, K, not_before=0.0) >= K + 1
 
 
 def test_old_lookups_do_not_count():
     rng = random.Random(1)
-    sizes = SizeEstimate()
+    sizes = NetworkSizeEstimator()
     few = [rng.getrandbits(160) for _ in range(100)]
     many = [rng.getrandbits(160) for _ in range(10_000)]
     for _ in range(8):
         target = rng.getrandbits(160)
-        sizes.sample(10.0, target, nearest(few, target))
+        sizes.add_sample(10.0, target, nearest(few, target))
     own = rng.getrandbits(160)
-    alone = SizeEstimate().nodes(own, nearest(many, own), K, since=0.0)
-    assert sizes.nodes(own, nearest(many, own), K, since=11.0) == alone
-    assert sizes.nodes(own, nearest(many, own), K, since=10.0) < alone / 4
+    alone = NetworkSizeEstimator().estimate(own, nearest(many, own), K, not_before=0.0)
+    assert sizes.estimate(own, nearest(many, own), K, not_before=11.0) == alone
+    assert sizes.estimate(own, nearest(many, own), K, not_before=10.0) < alone / 4
 
 
 def test_the_newest_lookups_push_out_the_oldest():
     rng = random.Random(2)
-    sizes = SizeEstimate()
+    sizes = NetworkSizeEstimator()
     few = [rng.getrandbits(160) for _ in range(100)]
     many = [rng.getrandbits(160) for _ in range(10_000)]
     for ids in (few, many):  # the network grew
         for _ in range(16):
             target = rng.getrandbits(160)
-            sizes.sample(10.0, target, nearest(ids, target))
+            sizes.add_sample(10.0, target, nearest(ids, target))
     own = rng.getrandbits(160)
-    assert 7_500 < sizes.nodes(own, nearest(many, own), K, since=0.0) < 12_500
+    assert 7_500 < sizes.estimate(own, nearest(many, own), K, not_before=0.0) < 12_500
 
 
 def test_lookups_that_found_too_little_say_nothing():
-    sizes = SizeEstimate()
-    sizes.sample(0.0, 0, [])
-    sizes.sample(0.0, 0, [7])
+    sizes = NetworkSizeEstimator()
+    sizes.add_sample(0.0, 0, [])
+    sizes.add_sample(0.0, 0, [7])
     known = [(number + 1) << 140 for number in range(K)]
-    assert sizes.nodes(0, known, K, since=0.0) == SizeEstimate().nodes(0, known, K, since=0.0)
+    assert sizes.estimate(0, known, K, not_before=0.0) == NetworkSizeEstimator().estimate(
+        0, known, K, not_before=0.0
+    )
 
 
 def test_an_absurd_neighbour_does_no_harm():
-    assert SizeEstimate().nodes(5, [5] * K, K, since=0.0) > K
+    assert NetworkSizeEstimator().estimate(5, [5] * K, K, not_before=0.0) > K

@@ -13,7 +13,7 @@ from kademlua.core.contact import Contact
 from kademlua.core.ids import from_int, to_int
 from kademlua.core.params import Params
 from kademlua.core.routing.bucket import KBucket
-from kademlua.core.routing.diversity import CrowdLimits, Spread
+from kademlua.core.routing.diversity import DiversityLimits, IdDensity
 from kademlua.core.routing.table import RoutingTable
 from tests.core.strategies import make_contact
 
@@ -32,7 +32,7 @@ def waiting(bucket: KBucket) -> list[Contact]:
 
 
 def nearest(contacts: list[Contact], target: int, count: int) -> list[Contact]:
-    return sorted(contacts, key=lambda contact: contact.number ^ target)[:count]
+    return sorted(contacts, key=lambda contact: contact.id_int ^ target)[:count]
 
 
 def far(number: int) -> Contact:
@@ -43,7 +43,7 @@ def far(number: int) -> Contact:
 def table_with(contacts: list[Contact], k: int = 3) -> RoutingTable:
     table = RoutingTable(OWN, k, 0.0)
     for now, contact in enumerate(contacts):
-        table.answered(contact, float(now))
+        table.on_reply(contact, float(now))
     return table
 
 
@@ -95,13 +95,13 @@ def test_closest_is_exact(network):
     (own_id, contacts, rng), k = network.build(), network.k
     table = RoutingTable(own_id, k, 0.0)
     for contact in contacts:
-        table.answered(contact, 0.0)
+        table.on_reply(contact, 0.0)
     inside = list(table)
     assert len(inside) == len(table) == len(set(inside))
     own = to_int(own_id)
     targets = [own, own ^ 1, own ^ TOP, rng.getrandbits(160), own ^ rng.getrandbits(30)]
     targets += [own ^ rng.getrandbits(rng.randrange(1, 161)) for _ in range(8)]
-    targets += [contact.number for contact in rng.sample(inside, min(3, len(inside)))]
+    targets += [contact.id_int for contact in rng.sample(inside, min(3, len(inside)))]
     for target in targets:
         for count in (1, k, 20, 64, len(inside) + 1):
             found = table.closest(from_int(target), count)
@@ -118,10 +118,10 @@ def test_the_neighbourhood_is_known_in_full_and_far_buckets_are_filled(network):
     (own_id, contacts, _), k = network.build(), network.k
     table = RoutingTable(own_id, k, 0.0)
     for contact in contacts:
-        table.answered(contact, 0.0)
+        table.on_reply(contact, 0.0)
     ranges: list[list[Contact]] = [[] for _ in table.buckets]
     for contact in contacts:
-        shared = 160 - (contact.number ^ to_int(own_id)).bit_length()
+        shared = 160 - (contact.id_int ^ to_int(own_id)).bit_length()
         ranges[min(shared, len(ranges) - 1)].append(contact)
     assert set(held(table.buckets[-1])) == set(ranges[-1])
     for bucket, known in zip(table.buckets, ranges, strict=True):
@@ -142,12 +142,12 @@ def test_only_the_own_bucket_splits():
     assert len(table) == 3
     assert len(table.buckets) == 2  # parted once, while the far half was in the own one
     for number in range(1, 4):  # ids 1, 2, 3: the nearest there are
-        table.answered(make_contact(number), 0.0)
+        table.on_reply(make_contact(number), 0.0)
     assert len(table.buckets) == 2
-    table.answered(make_contact(4), 0.0)
+    table.on_reply(make_contact(4), 0.0)
     assert len(table) == 7
     assert all(make_contact(number) in table for number in range(1, 5))
-    table.answered(far(50), 0.0)
+    table.on_reply(far(50), 0.0)
     assert far(50) not in table
 
 
@@ -155,31 +155,31 @@ def test_a_table_can_part_down_to_the_last_bit():
     table = RoutingTable(OWN, 1, 0.0)
     contacts = [make_contact(1 << bit) for bit in range(160)]
     for contact in contacts:
-        table.answered(contact, 0.0)
+        table.on_reply(contact, 0.0)
     assert len(table) == 160
     assert table.closest(OWN, 200) == contacts
-    table.answered(make_contact((1 << 159) + 1), 0.0)
-    table.answered(make_contact(0b11), 0.0)
+    table.on_reply(make_contact((1 << 159) + 1), 0.0)
+    table.on_reply(make_contact(0b11), 0.0)
     assert len(table) == 160
 
 
 def test_room():
     table = full_table()
-    assert not table.has_room_for(far(99).id)
-    assert table.has_room_for(make_contact(2).id)
-    assert not table.has_room_for(OWN)
-    assert not table.has_room_for(make_contact(1).id)  # is in already
-    assert [table.has_room_in(index) for index in range(2)] == [False, True]
+    assert not table.has_space_for(far(99).id)
+    assert table.has_space_for(make_contact(2).id)
+    assert not table.has_space_for(OWN)
+    assert not table.has_space_for(make_contact(1).id)  # is in already
+    assert [table.has_space_in(index) for index in range(2)] == [False, True]
 
 
 def test_a_split_keeps_the_time_of_the_lookup():
     table = RoutingTable(OWN, 1, 5.0)
-    table.looked_up(OWN, 7.0)
-    table.answered(far(0), 8.0)
-    table.answered(make_contact(1), 9.0)
-    assert [bucket.looked_up for bucket in table.buckets] == [7.0, 7.0]
-    table.looked_up(far(5).id, 10.0)
-    assert [bucket.looked_up for bucket in table.buckets] == [10.0, 7.0]
+    table.mark_refreshed(OWN, 7.0)
+    table.on_reply(far(0), 8.0)
+    table.on_reply(make_contact(1), 9.0)
+    assert [bucket.refreshed_at for bucket in table.buckets] == [7.0, 7.0]
+    table.mark_refreshed(far(5).id, 10.0)
+    assert [bucket.refreshed_at for bucket in table.buckets] == [10.0, 7.0]
 
 
 # Order, and who waits.
@@ -189,27 +189,27 @@ def test_least_recently_seen_first():
     table = full_table()
     a, b, c = (far(number) for number in range(3))
     assert held(table.buckets[0]) == [a, b, c]
-    assert table.heard(a.id, a.endpoint, 10.0)
+    assert table.touch(a.id, a.endpoint, 10.0)
     assert held(table.buckets[0]) == [b, c, a]
-    table.answered(b, 11.0)
+    table.on_reply(b, 11.0)
     assert held(table.buckets[0]) == [c, a, b]
     peer = table.get(a.id)
     assert peer is not None
-    assert peer.heard == 10.0
+    assert peer.last_seen == 10.0
 
 
 def test_a_newcomer_to_a_full_bucket_waits_and_points_to_the_least_recently_seen():
     table = full_table()
-    table.heard(far(0).id, far(0).endpoint, 9.0)
-    assert table.answered(far(3), 10.0) == far(1)
+    table.touch(far(0).id, far(0).endpoint, 9.0)
+    assert table.on_reply(far(3), 10.0) == far(1)
     assert far(3) not in table
     assert waiting(table.buckets[0]) == [far(3)]
 
 
 def test_nothing_is_in_the_way_where_there_is_room():
     table = RoutingTable(OWN, 3, 0.0)
-    assert table.answered(far(0), 1.0) is None
-    assert table.answered(far(0), 2.0) is None
+    assert table.on_reply(far(0), 1.0) is None
+    assert table.on_reply(far(0), 2.0) is None
     assert list(table) == [far(0)]
 
 
@@ -217,28 +217,28 @@ def test_a_packet_from_elsewhere_is_not_the_contact():
     table = full_table()
     before = held(table.buckets[0])
     a, b = before[:2]
-    assert not table.heard(a.id, b.endpoint, 10.0)
-    assert not table.heard(a.id, (a.addr, a.port % 65535 + 1), 10.0)
-    assert not table.heard(far(77).id, far(77).endpoint, 10.0)
+    assert not table.touch(a.id, b.endpoint, 10.0)
+    assert not table.touch(a.id, (a.addr, a.port % 65535 + 1), 10.0)
+    assert not table.touch(far(77).id, far(77).endpoint, 10.0)
     assert held(table.buckets[0]) == before
-    assert table.get(a.id).heard == 0.0  # type: ignore[union-attr]
+    assert table.get(a.id).last_seen == 0.0  # type: ignore[union-attr]
 
 
 def test_the_replacement_cache_keeps_the_most_recently_seen():
     table = full_table(k=3)
     for number in range(3, 9):
-        table.answered(far(number), 10.0)
+        table.on_reply(far(number), 10.0)
     assert waiting(table.buckets[0]) == [far(6), far(7), far(8)]
-    table.answered(far(7), 11.0)  # seen again: the best now
+    table.on_reply(far(7), 11.0)  # seen again: the best now
     assert waiting(table.buckets[0]) == [far(6), far(8), far(7)]
-    table.answered(far(9), 12.0)
+    table.on_reply(far(9), 12.0)
     assert waiting(table.buckets[0]) == [far(8), far(7), far(9)]
 
 
 def test_the_best_replacement_moves_up_when_a_contact_dies():
     table = full_table()
     for number in range(3, 6):
-        table.answered(far(number), 10.0)
+        table.on_reply(far(number), 10.0)
     assert table.remove(far(0)) == far(5)
     assert far(0) not in table
     assert far(5) in table
@@ -246,23 +246,23 @@ def test_the_best_replacement_moves_up_when_a_contact_dies():
     assert table.remove(far(1)) == far(4)
     assert table.remove(far(2)) == far(3)
     assert table.remove(far(3)) is None
-    assert sorted(held(table.buckets[0]), key=lambda c: c.number) == [far(4), far(5)]
+    assert sorted(held(table.buckets[0]), key=lambda c: c.id_int) == [far(4), far(5)]
 
 
 def test_who_moved_up_was_not_heard_from_just_now():
     table = full_table()
-    table.answered(far(3), 10.0)
+    table.on_reply(far(3), 10.0)
     table.remove(far(0))  # heard from at 0
-    assert table.get(far(3).id).heard == 0.0  # type: ignore[union-attr]
-    table.answered(far(4), 10.0)
+    assert table.get(far(3).id).last_seen == 0.0  # type: ignore[union-attr]
+    table.on_reply(far(4), 10.0)
     table.remove(far(1), 11.0)
-    assert table.get(far(4).id).heard == 11.0  # type: ignore[union-attr]
+    assert table.get(far(4).id).last_seen == 11.0  # type: ignore[union-attr]
 
 
 def test_who_is_not_in_the_table_is_not_removed():
     table = full_table()
     before = list(table)
-    table.answered(far(3), 10.0)
+    table.on_reply(far(3), 10.0)
     assert table.remove(far(77)) is None
     elsewhere = Contact("10.9.9.9", 9, far(0).id)
     assert table.remove(elsewhere) is None
@@ -271,8 +271,8 @@ def test_who_is_not_in_the_table_is_not_removed():
 
 def test_a_dead_contact_stops_waiting():
     table = full_table()
-    table.answered(far(3), 10.0)
-    table.answered(far(4), 11.0)
+    table.on_reply(far(3), 10.0)
+    table.on_reply(far(4), 11.0)
     assert table.remove(far(4)) is None
     assert waiting(table.buckets[0]) == [far(3)]
     assert table.remove(far(0)) == far(3)
@@ -285,7 +285,7 @@ def test_one_id_at_two_addresses_the_first_has_the_right():
     table = full_table()
     first = far(0)
     twin = Contact("10.9.9.9", 9, first.id)
-    assert table.answered(twin, 10.0) == first
+    assert table.on_reply(twin, 10.0) == first
     assert first in table
     assert twin not in table
     assert len(table) == 4
@@ -299,8 +299,8 @@ def test_a_twin_takes_no_place_while_the_first_lives():
     table = full_table()
     first = far(0)
     twin = Contact("10.9.9.9", 9, first.id)
-    table.answered(far(5), 9.0)
-    table.answered(twin, 10.0)
+    table.on_reply(far(5), 9.0)
+    table.on_reply(twin, 10.0)
     assert table.remove(far(1)) == far(5)
     assert first in table
     assert table.closest(first.id, 1) == [first]
@@ -309,7 +309,7 @@ def test_a_twin_takes_no_place_while_the_first_lives():
 def test_an_endpoint_with_a_new_id_gives_up_the_old_one():
     table = full_table()
     reborn = Contact(*far(0).endpoint, from_int(0b100))
-    assert table.answered(reborn, 10.0) is None
+    assert table.on_reply(reborn, 10.0) is None
     assert reborn in table
     assert far(0) not in table
     assert len(table) == 4
@@ -317,13 +317,13 @@ def test_an_endpoint_with_a_new_id_gives_up_the_old_one():
 
 def test_as_an_endpoint_takes_a_new_id_the_old_place_goes_to_the_best_waiting():
     table = full_table()
-    table.answered(far(3), 9.0)
-    table.answered(Contact(*far(0).endpoint, from_int(0b100)), 10.0)
+    table.on_reply(far(3), 9.0)
+    table.on_reply(Contact(*far(0).endpoint, from_int(0b100)), 10.0)
     assert far(3) in table
     # In the same bucket the new id takes the place itself.
-    table.answered(far(4), 11.0)
+    table.on_reply(far(4), 11.0)
     reborn = Contact(*far(1).endpoint, far(9).id)
-    assert table.answered(reborn, 12.0) is None
+    assert table.on_reply(reborn, 12.0) is None
     assert reborn in table
     assert far(4) not in table
 
@@ -333,8 +333,8 @@ def test_an_endpoint_that_goes_to_and_fro_between_two_ids_has_one_place():
     one, other = far(0), Contact(*far(0).endpoint, far(9).id)
     for now in range(10, 20):
         for contact in (other, one):
-            table.answered(contact, float(now))
-            table.answered(far(3), float(now))
+            table.on_reply(contact, float(now))
+            table.on_reply(far(3), float(now))
             table.remove(far(3))
             assert contact in table
             assert len({c.endpoint for c in table}) == len(table) == 4
@@ -342,10 +342,10 @@ def test_an_endpoint_that_goes_to_and_fro_between_two_ids_has_one_place():
 
 def test_who_waits_does_not_move_up_once_its_endpoint_has_another_id():
     table = full_table()
-    table.answered(far(3), 9.0)
-    table.answered(far(4), 10.0)
+    table.on_reply(far(3), 9.0)
+    table.on_reply(far(4), 10.0)
     reborn = Contact(*far(4).endpoint, from_int(0b100))
-    table.answered(reborn, 11.0)
+    table.on_reply(reborn, 11.0)
     assert table.remove(far(0)) == far(3)
     assert reborn in table
     assert far(4) not in table
@@ -353,9 +353,9 @@ def test_who_waits_does_not_move_up_once_its_endpoint_has_another_id():
 
 def test_the_own_id_is_refused():
     table = RoutingTable(OWN, 3, 0.0)
-    assert table.answered(make_contact(0), 1.0) is None
+    assert table.on_reply(make_contact(0), 1.0) is None
     assert len(table) == 0
-    assert not table.heard(OWN, make_contact(0).endpoint, 1.0)
+    assert not table.touch(OWN, make_contact(0).endpoint, 1.0)
     assert table.remove(make_contact(0)) is None
 
 
@@ -366,27 +366,27 @@ def test_a_former_id_does_not_move_up_at_an_endpoint_that_has_a_new_one() -> Non
         return Contact("127.0.0.1", port, from_int((1 << bit) ^ low))
 
     for number, contact in enumerate([at(159, 0, 1), at(159, 1, 3), at(158, 0, 4), at(158, 1, 2)]):
-        assert table.answered(contact, float(number)) is None
+        assert table.on_reply(contact, float(number)) is None
     former, latest = at(158, 2, 2), at(159, 2, 2)
-    table.buckets[table.bucket_of(former.number)].replacements[former.number] = former
-    assert table.answered(latest, 9.0) == at(159, 0, 1)  # full: it waits
+    table.buckets[table.bucket_index(former.id_int)].replacements[former.id_int] = former
+    assert table.on_reply(latest, 9.0) == at(159, 0, 1)  # full: it waits
     assert former not in table
     assert not any(contact.endpoint == latest.endpoint for contact in table)
 
 
 # Crowds.
 
-CROWDS = CrowdLimits.of(Params(crowd_table=5))
+CROWDS = DiversityLimits.from_params(Params(subnet_limit_table=5))
 
 
 def test_two_of_a_network_in_a_bucket_and_so_many_in_the_table():
-    table = RoutingTable(bytes(20), 20, 0.0, CrowdLimits.of(Params()))
+    table = RoutingTable(bytes(20), 20, 0.0, DiversityLimits.from_params(Params()))
     for bit in range(159, 149, -1):
         for host in range(4):
             number = (1 << bit) + host
-            table.answered(Contact(f"192.0.2.{bit}", host + 1, from_int(number)), 0.0)
-        table.answered(make_contact((1 << bit) + 9), 0.0)
-    ours = [contact for contact in table if contact.network == bytes([192, 0, 2])]
+            table.on_reply(Contact(f"192.0.2.{bit}", host + 1, from_int(number)), 0.0)
+        table.on_reply(make_contact((1 << bit) + 9), 0.0)
+    ours = [contact for contact in table if contact.diversity_prefix == bytes([192, 0, 2])]
     assert len(table) - len(ours) == 10
     for bucket in table.buckets[:-1]:
         assert len(bucket.contacts) <= 3
@@ -394,48 +394,51 @@ def test_two_of_a_network_in_a_bucket_and_so_many_in_the_table():
 
 
 def test_nobody_of_a_crowd_waits_for_a_place_of_others():
-    table = RoutingTable(bytes(20), 20, 0.0, CrowdLimits.of(Params()))
+    table = RoutingTable(bytes(20), 20, 0.0, DiversityLimits.from_params(Params()))
     first, second, third = (
         Contact(f"192.0.2.{host}", 1, from_int((1 << 159) + host)) for host in (1, 2, 3)
     )
     for contact in (first, second, third):
-        assert table.answered(contact, 0.0) is None
+        assert table.on_reply(contact, 0.0) is None
     assert list(table) == [first, second]
-    assert not table.admits(third)
+    assert not table.can_admit(third)
     table.remove(first)
-    assert table.admits(third)
-    table.answered(third, 1.0)
+    assert table.can_admit(third)
+    table.on_reply(third, 1.0)
     assert list(table) == [second, third]
 
 
 def test_private_addresses_are_no_crowd_unless_they_count():
-    for limits, count in ((CROWDS, 8), (CrowdLimits.of(Params(private_apart=False)), 2)):
+    for limits, count in (
+        (CROWDS, 8),
+        (DiversityLimits.from_params(Params(exempt_private=False)), 2),
+    ):
         table = RoutingTable(bytes(20), 20, 0.0, limits)
         for host in range(8):
-            table.answered(Contact("127.0.0.1", host + 1, from_int((1 << 159) + host)), 0.0)
+            table.on_reply(Contact("127.0.0.1", host + 1, from_int((1 << 159) + host)), 0.0)
         assert len(table) == count
 
 
 def test_evenly_spread_ones_are_all_taken():
     plain, wary = RoutingTable(bytes(20), 20, 0.0), RoutingTable(bytes(20), 20, 0.0)
-    wary.spread = Spread(1_000, 4)
+    wary.density = IdDensity(1_000, 4)
     rng = random.Random(3)
     for _ in range(1_000):
         contact = make_contact(rng.getrandbits(160))
         for table in (plain, wary):
-            table.answered(contact, 0.0)
+            table.on_reply(contact, 0.0)
     assert list(wary) == list(plain)
 
 
 def test_few_next_to_the_own_id_where_it_is_known_how_many_there_can_be():
     table = RoutingTable(bytes(20), 20, 0.0)
-    table.spread = Spread(1_000, 4)
+    table.density = IdDensity(1_000, 4)
     for number in range(1, 200):
-        table.answered(make_contact(number), 0.0)
+        table.on_reply(make_contact(number), 0.0)
     assert len(table) == 4
-    assert not table.has_room_for(from_int(7))
+    assert not table.has_space_for(from_int(7))
     far = make_contact(1 << 159)
-    table.answered(far, 0.0)
+    table.on_reply(far, 0.0)
     assert far in table
 
 
@@ -444,12 +447,12 @@ def test_few_in_one_place_near_the_own_id():
     that this node tells of when asked for it."""
     table = RoutingTable(bytes(20), 20, 0.0)
     for number in range(40):
-        table.answered(make_contact(number << 154), 0.0)
-    table.spread = Spread(1_000, 4)
+        table.on_reply(make_contact(number << 154), 0.0)
+    table.density = IdDensity(1_000, 4)
     place = 1 << 149
     for number in range(100):
-        table.answered(make_contact(place + number), 0.0)
-    assert sum(contact.number >> 149 == 1 for contact in table) == 4
+        table.on_reply(make_contact(place + number), 0.0)
+    assert sum(contact.id_int >> 149 == 1 for contact in table) == 4
     assert len(table) > 20
 
 
@@ -481,9 +484,9 @@ class TableMachine(RuleBasedStateMachine):
         before = set(table)
         holder = table.get(contact.id)
         twin = holder.contact if holder is not None and holder.contact != contact else None
-        had_room = table.has_room_for(contact.id)
+        had_room = table.has_space_for(contact.id)
         self.now += 1
-        in_the_way = table.answered(contact, self.now)
+        in_the_way = table.on_reply(contact, self.now)
         after = set(table)
         self.note_entries(before)
         if contact in before:
@@ -495,7 +498,7 @@ class TableMachine(RuleBasedStateMachine):
             assert in_the_way is None
             assert contact in before or had_room or any(c.endpoint[1] == port for c in before)
         else:
-            bucket = table.buckets[table.bucket_of(contact.number)]
+            bucket = table.buckets[table.bucket_index(contact.id_int)]
             assert len(held(bucket)) == self.k
             assert held(bucket)[0] == in_the_way
             assert waiting(bucket)[-1] == contact
@@ -510,7 +513,7 @@ class TableMachine(RuleBasedStateMachine):
         contact = self.contact(bit, low, port)
         before = list(self.table)
         self.now += 1
-        peer = self.table.heard(contact.id, contact.endpoint, self.now)
+        peer = self.table.touch(contact.id, contact.endpoint, self.now)
         assert (peer is not None) == (contact in before)
         assert list(self.table) == before
         if contact in before:
@@ -533,7 +536,7 @@ class TableMachine(RuleBasedStateMachine):
     def remove(self, contact: Contact) -> None:
         table = self.table
         before = set(table)
-        bucket = table.buckets[table.bucket_of(contact.number)]
+        bucket = table.buckets[table.bucket_index(contact.id_int)]
         taken = {c.id for c in before - {contact}} | {c.endpoint for c in before - {contact}}
         able = [
             c
@@ -575,7 +578,7 @@ class TableMachine(RuleBasedStateMachine):
             assert len(waiting(bucket)) <= self.k
             assert held(bucket) == sorted(held(bucket), key=self.seen.__getitem__)
             for contact in held(bucket) + waiting(bucket):
-                shared = 160 - (contact.number ^ self.own).bit_length()
+                shared = 160 - (contact.id_int ^ self.own).bit_length()
                 assert shared == index or (shared > index == len(table.buckets) - 1)
             for contact in waiting(bucket):
                 assert contact not in table
@@ -600,8 +603,8 @@ class CrowdedMachine(RuleBasedStateMachine):
         contact = Contact(f"192.0.{network}.{host}", bit, from_int(number))
         self.now += 1
         is_there, before = contact in self.table, len(self.table)
-        is_admitted = self.table.admits(contact)
-        self.table.answered(contact, self.now)
+        is_admitted = self.table.can_admit(contact)
+        self.table.on_reply(contact, self.now)
         if not is_there and not is_admitted:
             assert contact not in self.table
             assert len(self.table) <= before
@@ -616,12 +619,12 @@ class CrowdedMachine(RuleBasedStateMachine):
     def holds(self) -> None:
         if not hasattr(self, "table"):
             return
-        for network in {contact.network for contact in self.table}:
-            inside = [contact for contact in self.table if contact.network == network]
-            assert len(inside) <= CROWDS.table
-            assert self.table._networks.count(network) == len(inside)
+        for network in {contact.diversity_prefix for contact in self.table}:
+            inside = [contact for contact in self.table if contact.diversity_prefix == network]
+            assert len(inside) <= CROWDS.per_table
+            assert self.table._prefix_counts.count(network) == len(inside)
             for bucket in self.table.buckets:
-                assert sum(c.network == network for c in held(bucket)) <= CROWDS.bucket
+                assert sum(c.diversity_prefix == network for c in held(bucket)) <= CROWDS.per_bucket
 
 
 TestCrowded = CrowdedMachine.TestCase

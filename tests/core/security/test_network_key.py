@@ -11,34 +11,34 @@ from hypothesis import strategies as st
 
 from kademlua.core.security.network_key import (
     KEY_BYTES,
+    MAC_BYTES,
     MAX_KEYS,
-    TAG_BYTES,
-    Tagger,
-    key_text,
-    read_key,
+    MacSigner,
+    format_key,
+    parse_key,
 )
 
 OLD, NEW = bytes(range(32)), bytes(range(100, 132))
 keys = st.binary(min_size=KEY_BYTES, max_size=KEY_BYTES)
 
 
-def is_let_in(tagger: Tagger, datagram: bytes) -> bool:
+def is_let_in(tagger: MacSigner, datagram: bytes) -> bool:
     """What the transport does, which has the tag by the first key made in place."""
-    body, tag = datagram[:-TAG_BYTES], datagram[-TAG_BYTES:]
-    return tagger.tagged(body) == datagram or tagger.is_by_another(body, tag)
+    body, tag = datagram[:-MAC_BYTES], datagram[-MAC_BYTES:]
+    return tagger.append_mac(body) == datagram or tagger.is_by_other_key(body, tag)
 
 
 @given(keys)
 def test_a_text_is_read_as_it_was_written(key: bytes) -> None:
-    assert read_key(key_text(key)) == key
-    assert read_key(key.hex().upper().encode()) == key
-    assert read_key(key.hex().encode() + b"\r\n") == key
+    assert parse_key(format_key(key)) == key
+    assert parse_key(key.hex().upper().encode()) == key
+    assert parse_key(key.hex().encode() + b"\r\n") == key
 
 
 @given(st.binary(max_size=80))
 def test_any_other_text_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError, match="64 hex digits in one line"):
-        read_key(text)
+        parse_key(text)
 
 
 @pytest.mark.parametrize(
@@ -57,20 +57,20 @@ def test_any_other_text_is_refused(text: bytes) -> None:
 )
 def test_a_refusal_does_not_tell_what_was_there(text: bytes) -> None:
     with pytest.raises(ValueError, match="hex digits") as caught:
-        read_key(text)
+        parse_key(text)
     assert str(caught.value) == "a network key is 64 hex digits in one line"
 
 
 @given(keys, st.binary(max_size=2_000))
 def test_a_tag_is_keyed_blake2b_of_all_before_it(key: bytes, body: bytes) -> None:
     tag = hashlib.blake2b(body, key=key, digest_size=16).digest()
-    assert Tagger([key]).tagged(body) == body + tag
+    assert MacSigner([key]).append_mac(body) == body + tag
 
 
 @given(st.binary(max_size=300), st.data())
 def test_no_changed_datagram_is_let_in(body: bytes, data: st.DataObject) -> None:
-    tagger = Tagger([OLD, NEW])
-    datagram = bytearray(tagger.tagged(body))
+    tagger = MacSigner([OLD, NEW])
+    datagram = bytearray(tagger.append_mac(body))
     at = data.draw(st.integers(0, len(datagram) - 1))
     datagram[at] ^= data.draw(st.integers(1, 255))
     assert not is_let_in(tagger, bytes(datagram))
@@ -78,16 +78,16 @@ def test_no_changed_datagram_is_let_in(body: bytes, data: st.DataObject) -> None
 
 
 def test_the_first_key_tags_and_all_are_heard() -> None:
-    old, new, both = Tagger([OLD]), Tagger([NEW]), Tagger([NEW, OLD])
-    assert both.tagged(b"body") == new.tagged(b"body") != old.tagged(b"body")
-    assert is_let_in(both, old.tagged(b"body"))
-    assert is_let_in(both, new.tagged(b"body"))
-    assert not is_let_in(old, new.tagged(b"body"))
+    old, new, both = MacSigner([OLD]), MacSigner([NEW]), MacSigner([NEW, OLD])
+    assert both.append_mac(b"body") == new.append_mac(b"body") != old.append_mac(b"body")
+    assert is_let_in(both, old.append_mac(b"body"))
+    assert is_let_in(both, new.append_mac(b"body"))
+    assert not is_let_in(old, new.append_mac(b"body"))
 
 
 def test_a_key_that_is_named_twice_counts_once() -> None:
-    tagger = Tagger([OLD, OLD, OLD, NEW, NEW])
-    assert is_let_in(tagger, Tagger([NEW]).tagged(b"body"))
+    tagger = MacSigner([OLD, OLD, OLD, NEW, NEW])
+    assert is_let_in(tagger, MacSigner([NEW]).append_mac(b"body"))
 
 
 @pytest.mark.parametrize(
@@ -104,4 +104,4 @@ def test_a_key_that_is_named_twice_counts_once() -> None:
 )
 def test_what_is_no_key_is_refused(bad: list[Any], error: type[Exception]) -> None:
     with pytest.raises(error, match="network key"):
-        Tagger(bad)
+        MacSigner(bad)

@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kademlua.core.security.rate_limit import TokenBucket, TokenBuckets
+from kademlua.core.security.rate_limit import KeyedRateLimiter, RateLimiter
 
 
-def taken(bucket: TokenBucket, now: float, tries: int) -> int:
-    return sum(bucket.take(now) for _ in range(tries))
+def taken(bucket: RateLimiter, now: float, tries: int) -> int:
+    return sum(bucket.try_acquire(now) for _ in range(tries))
 
 
 def test_a_burst_and_then_the_rate() -> None:
-    bucket = TokenBucket(rate=10, burst=25)
+    bucket = RateLimiter(rate=10, burst=25)
     assert taken(bucket, 1000.0, 100) == 25
     assert taken(bucket, 1000.05, 100) == 0
     assert taken(bucket, 1000.1, 100) == 1
@@ -28,7 +28,7 @@ def test_a_burst_and_then_the_rate() -> None:
 def test_never_more_than_burst_and_rate_allow(
     rate: float, burst: float, steps: list[tuple[float, int]]
 ) -> None:
-    bucket, now, count = TokenBucket(rate, burst), 0.0, 0
+    bucket, now, count = RateLimiter(rate, burst), 0.0, 0
     for pause, tries in steps:
         now += pause
         count += taken(bucket, now, tries)
@@ -36,26 +36,26 @@ def test_never_more_than_burst_and_rate_allow(
 
 
 def test_sources_do_not_touch_each_other() -> None:
-    buckets = TokenBuckets(rate=1, burst=3, limit=100)
-    assert [buckets.take("a", 0.0) for _ in range(5)] == [True] * 3 + [False] * 2
-    assert buckets.take("b", 0.0)
-    assert buckets.take("a", 1.0)
+    buckets = KeyedRateLimiter(rate=1, burst=3, max_sources=100)
+    assert [buckets.try_acquire("a", 0.0) for _ in range(5)] == [True] * 3 + [False] * 2
+    assert buckets.try_acquire("b", 0.0)
+    assert buckets.try_acquire("a", 1.0)
 
 
 def test_who_has_taken_most_is_remembered_in_bounded_memory() -> None:
-    buckets = TokenBuckets(rate=1, burst=10, limit=64)
-    while buckets.take("flood", 0.0):
+    buckets = KeyedRateLimiter(rate=1, burst=10, max_sources=64)
+    while buckets.try_acquire("flood", 0.0):
         pass
     for number in range(10_000):
-        assert buckets.take(number, 0.0)
+        assert buckets.try_acquire(number, 0.0)
         assert len(buckets) <= 64
-    assert not buckets.take("flood", 0.5)
+    assert not buckets.try_acquire("flood", 0.5)
 
 
 @pytest.mark.parametrize("seconds", [20, 2_000])
 def test_full_buckets_need_no_memory(seconds: float) -> None:
-    buckets = TokenBuckets(rate=1, burst=10, limit=64)
+    buckets = KeyedRateLimiter(rate=1, burst=10, max_sources=64)
     for number in range(64):
-        buckets.take(number, 0.0)
-    buckets.take("one more", seconds)
+        buckets.try_acquire(number, 0.0)
+    buckets.try_acquire("one more", seconds)
     assert len(buckets) == 1

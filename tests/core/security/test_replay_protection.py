@@ -10,40 +10,40 @@ from hypothesis import strategies as st
 
 from kademlua.core.contact import Endpoint
 from kademlua.core.security.replay_protection import (
-    MAX_CHALLENGED,
-    MAX_REPEATS,
+    MAX_RETRIES,
+    MAX_TRACKED_RETRIES,
     NO_TICKET,
     NO_TRAILER,
     TRAILER,
     WINDOW,
-    Repeats,
-    Sessions,
+    ChallengeRetries,
+    SessionTable,
 )
 
 ALICE, BOB = ("192.0.2.1", 4000), ("192.0.2.2", 4000)
 Trailer = bytes
 
 
-def make(seed: int = 1, **settings: int) -> Sessions:
-    return Sessions(random.Random(seed), **settings)
+def make(seed: int = 1, **settings: int) -> SessionTable:
+    return SessionTable(random.Random(seed), **settings)
 
 
-def sent(sessions: Sessions, to: Endpoint) -> Trailer:
+def sent(sessions: SessionTable, to: Endpoint) -> Trailer:
     """The trailer of the next request, made as the transport makes it."""
     session = sessions.get(to)
     if session is None:
         return NO_TRAILER
-    session.counter += 1
-    return TRAILER.pack(session.ours, session.counter)
+    session.outgoing_counter += 1
+    return TRAILER.pack(session.outgoing_ticket, session.outgoing_counter)
 
 
-def introduced(alice: Sessions, bob: Sessions) -> list[Trailer]:
+def introduced(alice: SessionTable, bob: SessionTable) -> list[Trailer]:
     """Alice asks Bob for the first time: what she sent, of which the last was taken."""
     first = sent(alice, BOB)
-    assert bob.why_not(ALICE, first) == "unproven"
-    alice.take(BOB, bob.ticket(ALICE))
+    assert bob.check(ALICE, first) == "unproven"
+    alice.adopt_ticket(BOB, bob.ticket_for(ALICE))
     second = sent(alice, BOB)
-    assert bob.why_not(ALICE, second) is None
+    assert bob.check(ALICE, second) is None
     return [first, second]
 
 
@@ -51,27 +51,27 @@ def test_a_stranger_is_challenged_once() -> None:
     alice, bob = make(1), make(2)
     introduced(alice, bob)
     for _ in range(100):
-        assert bob.why_not(ALICE, sent(alice, BOB)) is None
+        assert bob.check(ALICE, sent(alice, BOB)) is None
 
 
 def test_who_was_challenged_need_not_challenge() -> None:
     alice, bob = make(1), make(2)
     introduced(alice, bob)
     for _ in range(100):
-        assert alice.why_not(BOB, sent(bob, ALICE)) is None
-        assert bob.why_not(ALICE, sent(alice, BOB)) is None
+        assert alice.check(BOB, sent(bob, ALICE)) is None
+        assert bob.check(ALICE, sent(alice, BOB)) is None
 
 
 def test_both_may_begin_at_once() -> None:
     alice, bob = make(1), make(2)
-    assert bob.why_not(ALICE, sent(alice, BOB)) == "unproven"
-    assert alice.why_not(BOB, sent(bob, ALICE)) == "unproven"
-    for_alice, for_bob = bob.ticket(ALICE), alice.ticket(BOB)
-    alice.take(BOB, for_alice)
-    bob.take(ALICE, for_bob)
+    assert bob.check(ALICE, sent(alice, BOB)) == "unproven"
+    assert alice.check(BOB, sent(bob, ALICE)) == "unproven"
+    for_alice, for_bob = bob.ticket_for(ALICE), alice.ticket_for(BOB)
+    alice.adopt_ticket(BOB, for_alice)
+    bob.adopt_ticket(ALICE, for_bob)
     for _ in range(3):
-        assert bob.why_not(ALICE, sent(alice, BOB)) is None
-        assert alice.why_not(BOB, sent(bob, ALICE)) is None
+        assert bob.check(ALICE, sent(alice, BOB)) is None
+        assert alice.check(BOB, sent(bob, ALICE)) is None
 
 
 def test_nothing_that_was_taken_is_taken_again() -> None:
@@ -79,10 +79,10 @@ def test_nothing_that_was_taken_is_taken_again() -> None:
     recorded = introduced(alice, bob)
     for _ in range(3 * WINDOW):
         recorded.append(sent(alice, BOB))
-        assert bob.why_not(ALICE, recorded[-1]) is None
-    assert bob.why_not(ALICE, recorded[0]) == "unproven"  # shows no ticket
+        assert bob.check(ALICE, recorded[-1]) is None
+    assert bob.check(ALICE, recorded[0]) == "unproven"  # shows no ticket
     for each in recorded[1:]:
-        assert bob.why_not(ALICE, each) == "replayed"
+        assert bob.check(ALICE, each) == "replayed"
 
 
 def test_what_goes_to_one_is_nothing_to_another() -> None:
@@ -90,9 +90,9 @@ def test_what_goes_to_one_is_nothing_to_another() -> None:
     recorded = introduced(alice, bob) + introduced(alice, carol)[1:]
     recorded += [sent(alice, BOB)]
     for each in recorded[:2]:
-        assert carol.why_not(ALICE, each) == "unproven"
-    assert bob.why_not(BOB, recorded[-1]) == "unproven"  # from elsewhere
-    assert alice.why_not(BOB, recorded[-1]) == "unproven"  # back to who sent it
+        assert carol.check(ALICE, each) == "unproven"
+    assert bob.check(BOB, recorded[-1]) == "unproven"  # from elsewhere
+    assert alice.check(BOB, recorded[-1]) == "unproven"  # back to who sent it
 
 
 @given(st.permutations(range(WINDOW)), st.integers(1, 5))
@@ -100,10 +100,10 @@ def test_any_order_within_the_window_is_taken(order: list[int], times: int) -> N
     alice, bob = make(1), make(2)
     introduced(alice, bob)
     requests = [sent(alice, BOB) for _ in range(WINDOW)]
-    assert [bob.why_not(ALICE, requests[each]) for each in order] == [None] * WINDOW
+    assert [bob.check(ALICE, requests[each]) for each in order] == [None] * WINDOW
     for each in order * times:
-        assert bob.why_not(ALICE, requests[each]) == "replayed"
-    assert bob.why_not(ALICE, sent(alice, BOB)) is None
+        assert bob.check(ALICE, requests[each]) == "replayed"
+    assert bob.check(ALICE, sent(alice, BOB)) is None
 
 
 @pytest.mark.parametrize(("later", "reason"), [(WINDOW - 1, None), (WINDOW, "replayed")])
@@ -112,8 +112,8 @@ def test_what_comes_too_late_is_not_taken(later: int, reason: str | None) -> Non
     introduced(alice, bob)
     late = sent(alice, BOB)
     for _ in range(later):
-        assert bob.why_not(ALICE, sent(alice, BOB)) is None
-    assert bob.why_not(ALICE, late) == reason
+        assert bob.check(ALICE, sent(alice, BOB)) is None
+    assert bob.check(ALICE, late) == reason
 
 
 @given(st.lists(st.integers(0, 3 * WINDOW), max_size=200), st.integers(0, 3 * WINDOW))
@@ -122,12 +122,12 @@ def test_each_is_taken_once_at_most_and_the_new_ones_always(
 ) -> None:
     """Against a model: what came is remembered for good, and the highest that came."""
     alice, bob = make(1), make(2)
-    assert bob.why_not(ALICE, sent(alice, BOB)) == "unproven"
-    alice.take(BOB, bob.ticket(ALICE))
+    assert bob.check(ALICE, sent(alice, BOB)) == "unproven"
+    alice.adopt_ticket(BOB, bob.ticket_for(ALICE))
     requests = [sent(alice, BOB) for _ in range(3 * WINDOW + 1)]
     came, newest = set(), -1
     for each in [first, *arriving]:
-        taken = bob.why_not(ALICE, requests[each]) is None
+        taken = bob.check(ALICE, requests[each]) is None
         assert taken == (each not in came and (each > newest or newest - each < WINDOW))
         came.add(each)
         newest = max(newest, each)
@@ -138,12 +138,12 @@ def test_whatever_happens_nothing_is_taken_twice_and_two_tries_do(steps: list[st
     """Alice and Bob ask each other; either forgets everything now and then; who listens sends
     all that was ever sent once more."""
     rng = random.Random(1)
-    parties: dict[Endpoint, Sessions] = {ALICE: make(1), BOB: make(2)}
+    parties: dict[Endpoint, SessionTable] = {ALICE: make(1), BOB: make(2)}
     recorded: list[tuple[Endpoint, Endpoint, Trailer]] = []
     taken: set[tuple[Endpoint, Endpoint, Trailer]] = set()
 
     def deliver(source: Endpoint, to: Endpoint, request: Trailer) -> str | None:
-        reason = parties[to].why_not(source, request)
+        reason = parties[to].check(source, request)
         if reason is None:
             assert (source, to, request) not in taken
             taken.add((source, to, request))
@@ -157,7 +157,7 @@ def test_whatever_happens_nothing_is_taken_twice_and_two_tries_do(steps: list[st
             if reason is None:
                 return
             assert reason == "unproven"
-            parties[source].take(to, parties[to].ticket(source))
+            parties[source].adopt_ticket(to, parties[to].ticket_for(source))
         raise AssertionError("a challenge that was met did not help")
 
     for step in steps:
@@ -178,9 +178,9 @@ def test_a_challenge_takes_no_memory() -> None:
     tickets = set()
     for port in range(1, 5_000):
         stranger = ("192.0.2.9", port)
-        assert bob.why_not(stranger, NO_TRAILER) == "unproven"
-        tickets.add(bob.ticket(stranger))
-        assert bob.ticket(stranger) == bob.ticket(stranger)
+        assert bob.check(stranger, NO_TRAILER) == "unproven"
+        tickets.add(bob.ticket_for(stranger))
+        assert bob.ticket_for(stranger) == bob.ticket_for(stranger)
     assert len(tickets) == 4_999
     assert NO_TICKET not in tickets
     assert len(bob) == 0
@@ -191,11 +191,11 @@ def test_sessions_are_bounded_and_who_was_forgotten_is_challenged_anew() -> None
     recorded = {}
     for port in range(1, 100):
         peer = ("192.0.2.9", port)
-        assert bob.why_not(peer, NO_TRAILER) == "unproven"
-        recorded[peer] = TRAILER.pack(bob.ticket(peer), 7)
-        assert bob.why_not(peer, recorded[peer]) is None
+        assert bob.check(peer, NO_TRAILER) == "unproven"
+        recorded[peer] = TRAILER.pack(bob.ticket_for(peer), 7)
+        assert bob.check(peer, recorded[peer]) is None
         assert len(bob) <= 10
-    reasons = [bob.why_not(*each) for each in recorded.items()]
+    reasons = [bob.check(*each) for each in recorded.items()]
     assert set(reasons[:-10]) == {"unproven"}
     assert reasons[-1] == "replayed"
     assert None not in reasons
@@ -205,7 +205,7 @@ def test_counters_begin_at_chance() -> None:
     counters = set()
     for seed in range(20):
         alice = make(seed)
-        alice.take(BOB, b"8 bytes.")
+        alice.adopt_ticket(BOB, b"8 bytes.")
         ticket, counter = TRAILER.unpack(sent(alice, BOB))
         assert ticket == b"8 bytes."
         assert counter < 1 << 62
@@ -214,19 +214,19 @@ def test_counters_begin_at_chance() -> None:
 
 
 def test_a_request_is_repeated_once_for_a_ticket_and_a_few_times_at_most() -> None:
-    repeats = Repeats()
-    for number in range(MAX_REPEATS):
+    repeats = ChallengeRetries()
+    for number in range(MAX_RETRIES):
         ticket = b"ticket-%d" % number
-        assert repeats.may(b"rpc-id-8", ticket)
-        repeats.note(b"rpc-id-8", ticket)
-        assert not repeats.may(b"rpc-id-8", ticket)
-    assert not repeats.may(b"rpc-id-8", b"ticket-x")
-    assert repeats.may(b"rpc-id-9", b"ticket-0")
+        assert repeats.is_allowed(b"rpc-id-8", ticket)
+        repeats.record(b"rpc-id-8", ticket)
+        assert not repeats.is_allowed(b"rpc-id-8", ticket)
+    assert not repeats.is_allowed(b"rpc-id-8", b"ticket-x")
+    assert repeats.is_allowed(b"rpc-id-9", b"ticket-0")
 
 
 def test_what_is_noted_of_repeats_is_bounded() -> None:
-    repeats = Repeats()
-    for number in range(10 * MAX_CHALLENGED):
-        repeats.note(b"%08d" % number, b"ticket-8")
-    assert len(repeats) == MAX_CHALLENGED
-    assert not repeats.may(b"%08d" % (10 * MAX_CHALLENGED - 1), b"ticket-8")
+    repeats = ChallengeRetries()
+    for number in range(10 * MAX_TRACKED_RETRIES):
+        repeats.record(b"%08d" % number, b"ticket-8")
+    assert len(repeats) == MAX_TRACKED_RETRIES
+    assert not repeats.is_allowed(b"%08d" % (10 * MAX_TRACKED_RETRIES - 1), b"ticket-8")

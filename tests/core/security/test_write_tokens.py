@@ -4,22 +4,22 @@ import random
 
 import pytest
 
-from kademlua.core.security.write_tokens import ROTATE_EVERY, TOKEN_BYTES, Tokens
+from kademlua.core.security.write_tokens import ROTATION_INTERVAL, TOKEN_BYTES, WriteTokens
 
 HOME = ("192.0.2.1", 4000)
 ID, KEY = b"i" * 20, b"k" * 20
 
 
 @pytest.fixture
-def tokens() -> Tokens:
-    return Tokens(random.Random(1))
+def tokens() -> WriteTokens:
+    return WriteTokens(random.Random(1))
 
 
-def test_a_token_is_taken_from_whom_it_was_given_to(tokens: Tokens) -> None:
-    token = tokens.give(HOME, ID, KEY, 1000.0)
+def test_a_token_is_taken_from_whom_it_was_given_to(tokens: WriteTokens) -> None:
+    token = tokens.issue(HOME, ID, KEY, 1000.0)
     assert len(token) == TOKEN_BYTES
-    assert tokens.accepts(token, HOME, ID, KEY, 1000.0)
-    assert token == tokens.give(HOME, ID, KEY, 1000.0 + ROTATE_EVERY - 1)
+    assert tokens.verify(token, HOME, ID, KEY, 1000.0)
+    assert token == tokens.issue(HOME, ID, KEY, 1000.0 + ROTATION_INTERVAL - 1)
 
 
 @pytest.mark.parametrize(
@@ -33,43 +33,43 @@ def test_a_token_is_taken_from_whom_it_was_given_to(tokens: Tokens) -> None:
     ],
 )
 def test_from_nobody_else(
-    tokens: Tokens, endpoint: tuple[str, int], node_id: bytes, key: bytes
+    tokens: WriteTokens, endpoint: tuple[str, int], node_id: bytes, key: bytes
 ) -> None:
-    token = tokens.give(HOME, ID, KEY, 0.0)
-    assert not tokens.accepts(token, endpoint, node_id, key, 0.0)
+    token = tokens.issue(HOME, ID, KEY, 0.0)
+    assert not tokens.verify(token, endpoint, node_id, key, 0.0)
 
 
 @pytest.mark.parametrize("token", [b"", b"x" * 7, b"x" * 8, b"x" * 9, 5, [b"x" * 8], None])
-def test_what_is_no_token(tokens: Tokens, token: object) -> None:
-    assert not tokens.accepts(token, HOME, ID, KEY, 0.0)
+def test_what_is_no_token(tokens: WriteTokens, token: object) -> None:
+    assert not tokens.verify(token, HOME, ID, KEY, 0.0)
 
 
-def test_a_cut_or_changed_token_is_none(tokens: Tokens) -> None:
-    token = tokens.give(HOME, ID, KEY, 0.0)
-    assert not tokens.accepts(token[:-1], HOME, ID, KEY, 0.0)
-    assert not tokens.accepts(bytes([token[0] ^ 1]) + token[1:], HOME, ID, KEY, 0.0)
+def test_a_cut_or_changed_token_is_none(tokens: WriteTokens) -> None:
+    token = tokens.issue(HOME, ID, KEY, 0.0)
+    assert not tokens.verify(token[:-1], HOME, ID, KEY, 0.0)
+    assert not tokens.verify(bytes([token[0] ^ 1]) + token[1:], HOME, ID, KEY, 0.0)
 
 
 @pytest.mark.parametrize("begin", [0.0, 1e6])
 @pytest.mark.parametrize("given", range(0, 300, 37))
 def test_valid_for_five_minutes_at_least_and_ten_at_most(
-    tokens: Tokens, begin: float, given: int
+    tokens: WriteTokens, begin: float, given: int
 ) -> None:
-    tokens.give(HOME, ID, KEY, begin)
-    token = tokens.give(HOME, ID, KEY, begin + given)
-    after = begin + given + ROTATE_EVERY
-    assert tokens.accepts(token, HOME, ID, KEY, after)
-    assert not tokens.accepts(token, HOME, ID, KEY, after + ROTATE_EVERY)
+    tokens.issue(HOME, ID, KEY, begin)
+    token = tokens.issue(HOME, ID, KEY, begin + given)
+    after = begin + given + ROTATION_INTERVAL
+    assert tokens.verify(token, HOME, ID, KEY, after)
+    assert not tokens.verify(token, HOME, ID, KEY, after + ROTATION_INTERVAL)
 
 
-def test_after_a_long_rest_nothing_old_is_valid(tokens: Tokens) -> None:
-    token = tokens.give(HOME, ID, KEY, 0.0)
-    assert not tokens.accepts(token, HOME, ID, KEY, 1e6)
-    fresh = tokens.give(HOME, ID, KEY, 1e6)
+def test_after_a_long_rest_nothing_old_is_valid(tokens: WriteTokens) -> None:
+    token = tokens.issue(HOME, ID, KEY, 0.0)
+    assert not tokens.verify(token, HOME, ID, KEY, 1e6)
+    fresh = tokens.issue(HOME, ID, KEY, 1e6)
     assert fresh != token
-    assert tokens.accepts(fresh, HOME, ID, KEY, 1e6 + 1)
+    assert tokens.verify(fresh, HOME, ID, KEY, 1e6 + 1)
 
 
 def test_two_nodes_give_different_ones() -> None:
-    one, other = (Tokens(random.Random(seed)).give(HOME, ID, KEY, 0.0) for seed in (1, 2))
+    one, other = (WriteTokens(random.Random(seed)).issue(HOME, ID, KEY, 0.0) for seed in (1, 2))
     assert one != other

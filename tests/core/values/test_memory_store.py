@@ -14,19 +14,19 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from kademlua.core.contact import Contact
 from kademlua.core.errors import StoreRefused
 from kademlua.core.params import Params
-from kademlua.core.values.memory_store import DataStore
+from kademlua.core.values.memory_store import MemoryStore
 from tests.core.strategies import make_contact
 
 KEY, OTHER = b"k" * 20, b"o" * 20
 ANNA, BERT, CARL = (make_contact(number) for number in (1, 2, 3))
 
 
-def store_of(**params: Any) -> DataStore:
-    return DataStore(Params(**params))
+def store_of(**params: Any) -> MemoryStore:
+    return MemoryStore(Params(**params))
 
 
 def put(
-    store: DataStore,
+    store: MemoryStore,
     owner: Any,
     encoded: bytes,
     *,
@@ -35,7 +35,7 @@ def put(
     expires: float = 100.0,
     overwrite: bool = False,
 ) -> None:
-    store.put(key, owner, encoded, now=now, expires=expires, overwrite=overwrite)
+    store.put(key, owner, encoded, now=now, expires_at=expires, overwrite=overwrite)
 
 
 def test_one_value_per_owner_and_key():
@@ -54,7 +54,7 @@ def test_one_value_per_owner_and_key():
 def test_what_is_handed_on_takes_no_direct_ones_place():
     store = store_of()
     put(store, ANNA, b"1:a", expires=50.0)
-    store.put(KEY, ANNA, b"1:b", now=7.0, expires=90.0, is_direct=False)
+    store.put(KEY, ANNA, b"1:b", now=7.0, expires_at=90.0, from_owner=False)
     ((owner, entry),) = store.entries(KEY)
     assert (owner, entry) == (ANNA, (b"1:a", 50.0, True, 7.0))
     put(store, ANNA, b"1:c", now=8.0, expires=20.0)  # the owner's own word always counts
@@ -64,7 +64,7 @@ def test_what_is_handed_on_takes_no_direct_ones_place():
 def test_of_two_handed_on_the_later_to_end_stays():
     store = store_of()
     for now, value, expires in ((1.0, b"1:a", 50.0), (2.0, b"1:b", 40.0), (3.0, b"1:c", 60.0)):
-        store.put(KEY, ANNA, value, now=now, expires=expires, is_direct=False)
+        store.put(KEY, ANNA, value, now=now, expires_at=expires, from_owner=False)
     assert store.entries(KEY) == [(ANNA, (b"1:c", 60.0, False, 3.0))]
     put(store, ANNA, b"1:d", now=4.0, expires=10.0)
     assert store.entries(KEY) == [(ANNA, (b"1:d", 10.0, True, 4.0))]
@@ -84,7 +84,7 @@ def test_remove():
 
 def test_memory_keeps_at_once():
     said: list[str | None] = []
-    store_of().kept(said.append)
+    store_of().when_durable(said.append)
     assert said == [None]
 
 
@@ -282,7 +282,7 @@ class StoreMachine(RuleBasedStateMachine):
             max_entries_per_address=by_address,
             max_value_bytes=10,
         )
-        self.store = DataStore(self.params)
+        self.store = MemoryStore(self.params)
         # By key and owner, in the order of their stores.
         self.model: dict[tuple[bytes, Any], _Row] = {}
         self.now = 0.0
@@ -328,7 +328,7 @@ class StoreMachine(RuleBasedStateMachine):
         )
         with contextlib.nullcontext() if may else pytest.raises(StoreRefused):
             self.store.put(
-                key, owner, encoded, now=self.now, expires=self.now + life, overwrite=overwrite
+                key, owner, encoded, now=self.now, expires_at=self.now + life, overwrite=overwrite
             )
         if may:
             self.model = after

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kademlua import RecordExpired, RecordForged, RecordStale, SigningKey
 from kademlua.core.values import records
-from kademlua.core.values.record_filter import Sieve
+from kademlua.core.values.record_filter import RecordFilter
 from kademlua.core.values.records import SignedRecord
 from kademlua.core.wire import bencoding
 from kademlua.crypto.signing import verify
@@ -40,17 +40,17 @@ def found(record: SignedRecord) -> object:
     return bencoding.decode(record.encoded)
 
 
-def make(check: Callable[[bytes, bytes, bytes], bool] = verify, **how: object) -> Sieve:
-    return Sieve(KEY, verify=check, wall=lambda: NOW, **how)  # type: ignore[arg-type]
+def make(check: Callable[[bytes, bytes, bytes], bool] = verify, **how: object) -> RecordFilter:
+    return RecordFilter(KEY, verify=check, wall_clock=lambda: NOW, **how)  # type: ignore[arg-type]
 
 
 @given(st.lists(strategies.values, max_size=5))
 def test_plain_values_pass_where_there_is_no_record(values: list[object]) -> None:
     sieve = make()
-    assert sieve.sift(values) == values
+    assert sieve.filter(values) == values
     assert not sieve.has_record
-    assert not sieve.refused
-    assert all(sieve.still_shown(each) for each in [values] if values)
+    assert not sieve.rejected
+    assert all(sieve.is_current(each) for each in [values] if values)
 
 
 @given(st.lists(strategies.values, max_size=5), st.randoms())
@@ -60,32 +60,32 @@ def test_a_record_is_shown_alone_wherever_it_stands(
     value = found(signed())
     mixed = [*values, value, found(forged())]
     rng.shuffle(mixed)
-    assert make().sift(mixed) == [value]
+    assert make().filter(mixed) == [value]
 
 
 def test_an_immutable_record_is_shown_alone() -> None:
     value = [b"some", {b"list": 1}]
     encoded = bencoding.encode(value)
-    sieve = Sieve(records.immutable_key(encoded), verify=verify, wall=lambda: NOW)
-    assert sieve.sift([b"junk", value, 5]) == [value]
+    sieve = RecordFilter(records.immutable_key(encoded), verify=verify, wall_clock=lambda: NOW)
+    assert sieve.filter([b"junk", value, 5]) == [value]
     assert sieve.immutable == encoded
-    assert not sieve.still_shown([b"junk"])
+    assert not sieve.is_current([b"junk"])
 
 
 def test_the_highest_number_counts() -> None:
     sieve = make()
-    assert sieve.sift([found(signed(2, b"old")), found(signed(3, b"new"))]) == [
+    assert sieve.filter([found(signed(2, b"old")), found(signed(3, b"new"))]) == [
         found(signed(3, b"new"))
     ]
-    sieve.sift([found(signed(1, b"older"))])
-    assert sieve.signed == signed(3, b"new")
-    assert not sieve.still_shown([found(signed(1, b"older"))])
-    assert sieve.still_shown([found(signed(3, b"new"))])
+    sieve.filter([found(signed(1, b"older"))])
+    assert sieve.signed_record == signed(3, b"new")
+    assert not sieve.is_current([found(signed(1, b"older"))])
+    assert sieve.is_current([found(signed(3, b"new"))])
 
 
 def test_two_of_a_number_are_told_apart_alike_by_all() -> None:
     pair = [found(signed(1, b"a")), found(signed(1, b"b"))]
-    assert make().sift(pair) == make().sift(pair[::-1])
+    assert make().filter(pair) == make().filter(pair[::-1])
 
 
 @pytest.mark.parametrize(
@@ -99,17 +99,17 @@ def test_two_of_a_number_are_told_apart_alike_by_all() -> None:
 def test_one_that_is_not_believed_is_never_shown(
     record: SignedRecord, error: type[Exception]
 ) -> None:
-    sieve = make(least_seq=5)
-    assert sieve.sift([found(record), b"plain"]) == [b"plain"]
-    assert type(sieve.error) is error
-    assert sieve.refused == {error.usual: 1}  # type: ignore[attr-defined]
-    assert make(least_seq=5, only_records=True).sift([found(record), b"plain"]) == []
+    sieve = make(min_seq=5)
+    assert sieve.filter([found(record), b"plain"]) == [b"plain"]
+    assert type(sieve.rejection) is error
+    assert sieve.rejected == {error.default_reason: 1}  # type: ignore[attr-defined]
+    assert make(min_seq=5, only_records=True).filter([found(record), b"plain"]) == []
 
 
 def test_an_expired_one_still_tells_its_number() -> None:
     sieve = make()
-    sieve.sift([found(signed(7, expires=NOW - 1)), found(forged(99))])
-    assert (sieve.newest_seq, sieve.signed) == (7, None)
+    sieve.filter([found(signed(7, expires=NOW - 1)), found(forged(99))])
+    assert (sieve.highest_seq, sieve.signed_record) == (7, None)
 
 
 def test_each_is_verified_once() -> None:
@@ -121,9 +121,9 @@ def test_each_is_verified_once() -> None:
 
     sieve = make(count)
     for _ in range(20):
-        sieve.sift([found(forged()), found(signed())])
+        sieve.filter([found(forged()), found(signed())])
     assert len(asked) == 2
-    assert sieve.refused == {"forged record": 20}
+    assert sieve.rejected == {"forged record": 20}
 
 
 def test_what_one_answer_may_cost_is_bounded() -> None:
@@ -135,5 +135,5 @@ def test_what_one_answer_may_cost_is_bounded() -> None:
 
     sieve = make(count)
     flood = [found(forged(seq, os.urandom(4))) for seq in range(400)]
-    assert sieve.sift(flood) == []
+    assert sieve.filter(flood) == []
     assert len(asked) == 8

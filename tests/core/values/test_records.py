@@ -27,7 +27,7 @@ SALTED_SIGNATURE = bytes.fromhex(
 PLAIN = SignedRecord(PUBLIC_KEY, b"", 1, None, SIGNATURE, HELLO)
 SALTED = SignedRecord(PUBLIC_KEY, b"foobar", 1, None, SALTED_SIGNATURE, HELLO)
 
-numbers = st.integers(0, records.MAX_NUMBER)
+numbers = st.integers(0, records.MAX_INT64)
 signed_records = st.builds(
     SignedRecord,
     st.binary(min_size=32, max_size=32),
@@ -54,7 +54,7 @@ signed_records = st.builds(
 def test_vectors_of_signed_records(record: SignedRecord, key: str, signed: bytes) -> None:
     assert record.key.hex() == key
     assert record.signed_bytes == signed
-    records.check_place(record, bytes.fromhex(key))
+    records.check_key(record, bytes.fromhex(key))
     records.check_signature(record, verify)
 
 
@@ -91,7 +91,7 @@ def test_an_end_is_signed_in_its_place() -> None:
 @given(signed_records)
 def test_what_is_signed_is_the_dictionary_of_these_entries(record: SignedRecord) -> None:
     """So no two records have the same bytes to be signed."""
-    entries = {b"salt": record.salt or None, b"seq": record.seq, b"exp": record.expires}
+    entries = {b"salt": record.salt or None, b"seq": record.seq, b"exp": record.expires_at}
     fields = {key: value for key, value in entries.items() if value is not None}
     fields[b"v"] = record.value
     assert b"d%be" % record.signed_bytes == bencoding.encode(fields)
@@ -99,15 +99,15 @@ def test_what_is_signed_is_the_dictionary_of_these_entries(record: SignedRecord)
 
 @given(signed_records)
 def test_a_record_is_read_as_it_was_written(record: SignedRecord) -> None:
-    assert records.read_signed(record.encoded) == record
+    assert records.parse_signed(record.encoded) == record
     assert bencoding.encode(bencoding.decode(record.encoded)) == record.encoded
     assert records.is_record(record.key, record.encoded)
-    records.check_place(record, record.key)
+    records.check_key(record, record.key)
 
 
 @given(strategies.values)
 def test_another_value_is_no_record(value: object) -> None:
-    assert records.read_signed(bencoding.encode(value)) is None  # type: ignore[arg-type]
+    assert records.parse_signed(bencoding.encode(value)) is None  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_another_value_is_no_record(value: object) -> None:
 def test_what_is_nearly_a_record_is_none(change: dict[bytes, object]) -> None:
     fields = bencoding.decode(PLAIN.encoded) | change
     fields = {key: value for key, value in fields.items() if value is not None}
-    assert records.read_signed(bencoding.encode(fields)) is None
+    assert records.parse_signed(bencoding.encode(fields)) is None
 
 
 @pytest.mark.parametrize(
@@ -144,9 +144,9 @@ def test_what_is_nearly_a_record_is_none(change: dict[bytes, object]) -> None:
 def test_fields_that_nobody_writes(salt: bytes, seq: int, expires: int | None, why: str) -> None:
     record = SignedRecord(PUBLIC_KEY, salt, seq, expires, SIGNATURE, HELLO)
     with pytest.raises(RecordForged, match=why):
-        records.check_place(record, record.key)
+        records.check_key(record, record.key)
 
 
 def test_a_record_of_another_key() -> None:
     with pytest.raises(RecordForged, match="record of another key"):
-        records.check_place(PLAIN, SALTED.key)
+        records.check_key(PLAIN, SALTED.key)

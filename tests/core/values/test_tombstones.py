@@ -12,11 +12,11 @@ KEY = b"k" * 20
 def test_a_tombstone_stands_until_its_end_or_the_next_store() -> None:
     tombstones = Tombstones()
     tombstones.put(KEY, OWNER, 10)
-    assert tombstones.end(KEY, OWNER, 9) == 10
-    assert tombstones.end(KEY, OWNER, 10) is None
-    assert tombstones.end(KEY, FLOODER, 9) is None
-    tombstones.lift(KEY, OWNER)
-    assert tombstones.end(KEY, OWNER, 9) is None
+    assert tombstones.get_expiry(KEY, OWNER, 9) == 10
+    assert tombstones.get_expiry(KEY, OWNER, 10) is None
+    assert tombstones.get_expiry(KEY, FLOODER, 9) is None
+    tombstones.remove(KEY, OWNER)
+    assert tombstones.get_expiry(KEY, OWNER, 9) is None
 
 
 def test_one_address_does_not_push_out_those_of_others() -> None:
@@ -25,7 +25,7 @@ def test_one_address_does_not_push_out_those_of_others() -> None:
     for number in range(1_000):
         another = Contact(FLOODER.addr, 1 + number % 7, from_int(number % 5))
         tombstones.put(from_int(number), another, 1_000)
-    assert tombstones.end(KEY, OWNER, 9) == 10
+    assert tombstones.get_expiry(KEY, OWNER, 9) == 10
     assert len(tombstones) == 26
 
 
@@ -35,14 +35,14 @@ def test_what_ended_or_was_lifted_makes_room() -> None:
         tombstones.put(from_int(number), OWNER, number)
     assert len(tombstones) == 2
     tombstones.put(from_int(1), OWNER, 20)  # once more, which takes no further place
-    assert tombstones.end(from_int(1), OWNER, 19) == 20
+    assert tombstones.get_expiry(from_int(1), OWNER, 19) == 20
     tombstones.expire(0)
     tombstones.put(from_int(3), OWNER, 20)
-    assert tombstones.end(from_int(3), OWNER, 19) == 20
-    tombstones.lift(from_int(3), OWNER)
-    tombstones.lift(from_int(3), OWNER)
+    assert tombstones.get_expiry(from_int(3), OWNER, 19) == 20
+    tombstones.remove(from_int(3), OWNER)
+    tombstones.remove(from_int(3), OWNER)
     tombstones.put(from_int(4), OWNER, 20)
-    assert tombstones.end(from_int(4), OWNER, 19) == 20
+    assert tombstones.get_expiry(from_int(4), OWNER, 19) == 20
     assert len(tombstones) == 2
 
 
@@ -51,5 +51,5 @@ def test_of_all_together_the_oldest_goes() -> None:
     for number in range(20):
         tombstones.put(KEY, Contact(f"192.0.2.{number}", 1, b"o" * 20), 10)
     assert len(tombstones) == 8
-    assert tombstones.end(KEY, Contact("192.0.2.19", 1, b"o" * 20), 9) == 10
-    assert tombstones.end(KEY, Contact("192.0.2.11", 1, b"o" * 20), 9) is None
+    assert tombstones.get_expiry(KEY, Contact("192.0.2.19", 1, b"o" * 20), 9) == 10
+    assert tombstones.get_expiry(KEY, Contact("192.0.2.11", 1, b"o" * 20), 9) is None

@@ -24,7 +24,7 @@ def by_the_judge(payload: bytes) -> tuple[object, ...] | None:
 
 
 def by_shortcut(payload: bytes) -> tuple[object, ...] | None:
-    known = fast_decode.read_request(payload)
+    known = fast_decode.decode_request(payload)
     if known is None:
         return None
     shape, args = known
@@ -37,18 +37,22 @@ def requests() -> list[bytes]:
     for name, args in [
         (b"ping", b""),
         (b"getsocket", b""),
-        (b"findnode", core_requests.args_key(KEY)),
-        (b"findvalue", core_requests.args_key(KEY)),
-        (b"findvalue", core_requests.args_findvalue(KEY, 4096)),
+        (b"findnode", core_requests.encode_key_args(KEY)),
+        (b"findvalue", core_requests.encode_key_args(KEY)),
+        (b"findvalue", core_requests.encode_findvalue_args(KEY, 4096)),
     ]:
         found.append(b"d4:name%d:%b4:argsl%bee" % (len(name), name, args))
-        found += [packets.encode_call(name, args, read_only) for read_only in (False, True)]
+        found += [
+            packets.encode_request_payload(name, args, read_only) for read_only in (False, True)
+        ]
     for value in (b"", b"v", b"x" * 100, b"7:nothing"):
-        args = core_requests.args_store(KEY, bencoding.encode(value), False, 86_400)
-        found.append(packets.encode_call(b"store", args, False))
+        args = core_requests.encode_store_args(KEY, bencoding.encode(value), False, 86_400)
+        found.append(packets.encode_request_payload(b"store", args, False))
         for token in (b"t" * 8, b"i1e8:abc", b"eeeeeeee"):
-            args = core_requests.args_store(KEY, bencoding.encode(value), False, 60, token=token)
-            found.append(packets.encode_call(b"store", args, False))
+            args = core_requests.encode_store_args(
+                KEY, bencoding.encode(value), False, 60, token=token
+            )
+            found.append(packets.encode_request_payload(b"store", args, False))
         found.append(b"d4:name5:store4:argsl20:%b%bee" % (KEY, bencoding.encode(value)))
     return found
 
@@ -89,29 +93,29 @@ def test_any_key_is_read_alike(key):
 def test_values_are_read_alike_or_left_to_the_judge(values, data):
     payload = bencoding.encode(values)
     if values in ([5], [1]) or (isinstance(values[0], dict) and len(values[0]) == 1):
-        assert fast_decode.read_values(payload) == values
+        assert fast_decode.decode_values(payload) == values
     if isinstance(values[0], dict) and b"token" in values[0]:
-        assert fast_decode.read_values(payload) == values
+        assert fast_decode.decode_values(payload) == values
     at = data.draw(st.integers(0, min(len(payload), 20)) | st.integers(0, len(payload)))
     other = data.draw(st.binary(max_size=3))
     changed = payload[:at] + other + payload[at + data.draw(st.integers(0, 3)) :]
-    read = fast_decode.read_values(changed)
+    read = fast_decode.decode_values(changed)
     if read is not None:
         assert read == bencoding.decode(changed)
 
 
 @pytest.mark.parametrize("value", [b"i7e", b"le", b"1:", b"01:v", b"2:v", b"0:v", b"-1:v"])
 def test_a_store_of_anything_but_one_string_is_left_to_the_judge(value):
-    payload = packets.encode_call(b"store", b"20:%b%bi0e0:i60e" % (KEY, value), False)
-    assert fast_decode.read_request(payload) is None
+    payload = packets.encode_request_payload(b"store", b"20:%b%bi0e0:i60e" % (KEY, value), False)
+    assert fast_decode.decode_request(payload) is None
 
 
 @pytest.mark.parametrize("ttl", [b"", b"-1", b"01", b"1_0", b"9" * 13, b"1ei2", b"6e0:i6"])
 def test_a_store_of_an_unusual_time_to_live_is_left_to_the_judge(ttl):
-    payload = packets.encode_call(b"store", b"20:%b1:vi0e0:i%be" % (KEY, ttl), False)
-    assert fast_decode.read_request(payload) is None
+    payload = packets.encode_request_payload(b"store", b"20:%b1:vi0e0:i%be" % (KEY, ttl), False)
+    assert fast_decode.decode_request(payload) is None
 
 
 @pytest.mark.parametrize("payload", [b"ld7:closest:ee", b"ld7:closest", b"ld7:closest03:abcee"])
 def test_broken_values_are_left_to_the_judge(payload):
-    assert fast_decode.read_values(payload) is None
+    assert fast_decode.decode_values(payload) is None

@@ -61,17 +61,19 @@ def test_the_largest_payload_fits_a_udp_datagram():
 
 
 def test_a_call_says_what_it_speaks():
-    assert packets.encode_call(b"ping", b"", False) == b"d4:argsle4:name4:ping1:vi1ee"
+    assert packets.encode_request_payload(b"ping", b"", False) == b"d4:argsle4:name4:ping1:vi1ee"
 
 
 def test_a_client_says_that_it_is_one():
-    assert packets.encode_call(b"ping", b"i7e", True) == (b"d4:argsli7ee4:name4:ping2:roi1e1:vi1ee")
+    assert packets.encode_request_payload(b"ping", b"i7e", True) == (
+        b"d4:argsli7ee4:name4:ping2:roi1e1:vi1ee"
+    )
 
 
 @given(st.binary(max_size=30), st.lists(values, max_size=3), st.booleans(), ids, rpc_ids)
 def test_a_request_there_and_back(name, args, read_only, sender_id, rpc_id):
     encoded = b"".join(map(bencoding.encode, args))
-    payload = packets.encode_call(name, encoded, read_only)
+    payload = packets.encode_request_payload(name, encoded, read_only)
     # Sorted keys, as bencoding wants them: written anew nothing changes.
     assert bencoding.encode(bencoding.decode(payload)) == payload
     packet = packets.decode(packets.encode_request(sender_id, rpc_id, payload))
@@ -86,7 +88,7 @@ def test_a_response_there_and_back(sender_id, rpc_id, returned):
     payload = bencoding.encode(returned)
     packet = packets.decode(packets.encode_response(sender_id, rpc_id, payload))
     assert isinstance(packet, Response)
-    assert (packet.sender_id, packet.rpc_id, packet.call) == (sender_id, rpc_id, 129)
+    assert (packet.sender_id, packet.rpc_id, packet.packet_type) == (sender_id, rpc_id, 129)
     assert packets.decode_values(packet.payload) == returned
 
 
@@ -96,7 +98,7 @@ def test_an_error_there_and_back_whatever_is_behind_it(code, behind):
     packet = packets.decode(packets.encode_error(ID, RPC_ID, code) + behind)
     assert isinstance(packet, Response)
     assert (packet.sender_id, packet.rpc_id) == (ID, RPC_ID)
-    assert (packet.call, packet.payload) == (code, b"")
+    assert (packet.packet_type, packet.payload) == (code, b"")
 
 
 # The bytes that come in.
@@ -116,7 +118,7 @@ def test_any_payload_behind_a_good_header_parses_or_raises_a_wire_error(payload,
     datagram = HEADER + bytes([call]) + len(payload).to_bytes(2, "big") + payload
     with contextlib.suppress(WireError):
         packet = packets.decode(datagram)
-        if isinstance(packet, Response) and packet.call == 129:
+        if isinstance(packet, Response) and packet.packet_type == 129:
             assert packet.payload == payload
             assert isinstance(packets.decode_values(packet.payload), list)
 
@@ -143,21 +145,21 @@ def test_a_cut_payload(call):
     whole = HEADER + bytes([call]) + b"\x00\x16d4:name4:ping4:argslee"
     packets.decode(whole)
     for length in range(32, len(whole)):
-        with pytest.raises(WireError, match="cut"):
+        with pytest.raises(WireError, match="truncated"):
             packets.decode(whole[:length])
 
 
 @pytest.mark.parametrize("version", [0, 2, 3, 255])
 @pytest.mark.parametrize("rest", [b"\x01\x00\x02de", b"\x81\x00\x02le", b"\x82"])
 def test_another_version_in_the_header(version, rest):
-    with pytest.raises(WireError, match="other version"):
+    with pytest.raises(WireError, match="unknown version"):
         packets.decode(bytes([version]) + HEADER[1:] + rest)
 
 
 @pytest.mark.parametrize("call", sorted(set(range(256)) - {1, 129, 130, 131}))
 def test_unknown_calls(call):
     for behind in (b"", b"\x00\x02le"):
-        with pytest.raises(WireError, match="unknown call"):
+        with pytest.raises(WireError, match="unknown packet type"):
             packets.decode(HEADER + bytes([call]) + behind)
 
 

@@ -23,8 +23,8 @@ mixed = st.lists(contacts, max_size=8)
 bytes_values = st.lists(values.map(bencoding.encode), max_size=4)
 
 
-def read_contacts(payload: bytes, reach: replies.Reach = BOTH) -> list[Contact]:
-    return replies.read_findnode(bencoding.decode(payload), ContactPool(), reach)
+def read_contacts(payload: bytes, reach: replies.AddressFamilies = BOTH) -> list[Contact]:
+    return replies.decode_findnode_reply(bencoding.decode(payload), ContactPool(), reach)
 
 
 # What goes out, to the byte.
@@ -32,66 +32,68 @@ def read_contacts(payload: bytes, reach: replies.Reach = BOTH) -> list[Contact]:
 
 def test_fixed_answers():
     assert replies.PONG == b"li5ee"
-    assert replies.STORED == b"li1ee"
+    assert replies.STORE_OK == b"li1ee"
     assert replies.BAD_KEY_FINDNODE == b"li0ee"
     assert replies.BAD_KEY_STORE == b"li0ee"
     assert replies.BAD_KEY_FINDVALUE == b"llee"  # one return value, an empty list
 
 
 def test_arguments():
-    assert requests.args_key(KEY) == b"20:" + KEY
-    assert requests.args_findvalue(KEY, 50) == b"20:" + KEY + b"i50e"
-    assert requests.args_store(KEY, b"5:hello", False, 60) == b"20:" + KEY + b"5:helloi0e0:i60e"
-    assert requests.args_store(KEY, b"li7ee", True, 1) == b"20:" + KEY + b"li7eei1e0:i1e"
-    handed_on = requests.args_store(KEY, b"i7e", False, 9, FOUR)
-    assert handed_on == b"20:" + KEY + b"i7ei0e0:i9ed5:owner26:" + FOUR.packed + b"e"
-    assert requests.args_any(["a", 1, [b"b"]]) == b"1:ai1el1:be"
-    assert requests.args_any([]) == b""
+    assert requests.encode_key_args(KEY) == b"20:" + KEY
+    assert requests.encode_findvalue_args(KEY, 50) == b"20:" + KEY + b"i50e"
+    assert (
+        requests.encode_store_args(KEY, b"5:hello", False, 60) == b"20:" + KEY + b"5:helloi0e0:i60e"
+    )
+    assert requests.encode_store_args(KEY, b"li7ee", True, 1) == b"20:" + KEY + b"li7eei1e0:i1e"
+    handed_on = requests.encode_store_args(KEY, b"i7e", False, 9, FOUR)
+    assert handed_on == b"20:" + KEY + b"i7ei0e0:i9ed5:owner26:" + FOUR.compact + b"e"
+    assert requests.encode_any_args(["a", 1, [b"b"]]) == b"1:ai1el1:be"
+    assert requests.encode_any_args([]) == b""
 
 
 def test_findnode_answer_of_1_0():
-    assert replies.findnode_reply([FOUR], 0) == b"ll" + FOUR.listed + b"ee"
-    assert replies.findnode_reply([], 0) == b"llee"
+    assert replies.encode_findnode_reply([FOUR], 0) == b"ll" + FOUR.encoded_v10 + b"ee"
+    assert replies.encode_findnode_reply([], 0) == b"llee"
 
 
 def test_findnode_answer_of_1_1():
-    assert replies.findnode_reply([FOUR, FOUR], 1) == (
-        b"ld7:closest52:" + FOUR.packed + FOUR.packed + b"ee"
+    assert replies.encode_findnode_reply([FOUR, FOUR], 1) == (
+        b"ld7:closest52:" + FOUR.compact + FOUR.compact + b"ee"
     )
-    assert replies.findnode_reply([SIX, FOUR], 1) == (
-        b"ld7:closest26:" + FOUR.packed + b"8:closest638:" + SIX.packed + b"ee"
+    assert replies.encode_findnode_reply([SIX, FOUR], 1) == (
+        b"ld7:closest26:" + FOUR.compact + b"8:closest638:" + SIX.compact + b"ee"
     )
-    assert replies.findnode_reply([], 1) == b"ld7:closest0:ee"
+    assert replies.encode_findnode_reply([], 1) == b"ld7:closest0:ee"
 
 
 def test_findvalue_answer_of_1_0():
-    assert replies.findvalue_reply([FOUR], [b"1:a", b"i7e"], 0) == (
-        b"ld7:closestl" + FOUR.listed + b"e6:retvall1:ai7eeee"
+    assert replies.encode_findvalue_reply([FOUR], [b"1:a", b"i7e"], 0) == (
+        b"ld7:closestl" + FOUR.encoded_v10 + b"e6:retvall1:ai7eeee"
     )
-    assert replies.findvalue_reply([], [], 0) == b"ld7:closestleee"
+    assert replies.encode_findvalue_reply([], [], 0) == b"ld7:closestleee"
 
 
 def test_findvalue_answer_of_1_1():
-    assert replies.findvalue_reply([SIX], [b"1:a"], 1) == (
-        b"ld7:closest0:8:closest638:" + SIX.packed + b"6:retvall1:aeee"
+    assert replies.encode_findvalue_reply([SIX], [b"1:a"], 1) == (
+        b"ld7:closest0:8:closest638:" + SIX.compact + b"6:retvall1:aeee"
     )
 
 
 def test_refusal_says_0_and_why():
-    assert replies.refused_reply("no room") == b"li0e7:no roome"
+    assert replies.encode_refused_reply("no room") == b"li0e7:no roome"
 
 
 def test_getsocket_answer():
-    assert replies.getsocket_reply("::1", 9555) == b"ld4:addr3:::14:porti9555eee"
+    assert replies.encode_getsocket_reply("::1", 9555) == b"ld4:addr3:::14:porti9555eee"
 
 
 @given(mixed, bytes_values, st.sampled_from([0, 1, 2]))
 def test_all_that_is_written_is_canonical_bencoding(contacts, found, version):
     for payload in (
-        replies.findnode_reply(contacts, version),
-        replies.findvalue_reply(contacts, found, version),
-        replies.refused_reply("why"),
-        replies.getsocket_reply("127.0.0.1", 1),
+        replies.encode_findnode_reply(contacts, version),
+        replies.encode_findvalue_reply(contacts, found, version),
+        replies.encode_refused_reply("why"),
+        replies.encode_getsocket_reply("127.0.0.1", 1),
     ):
         assert bencoding.encode(bencoding.decode(payload)) == payload
 
@@ -102,26 +104,26 @@ def test_all_that_is_written_is_canonical_bencoding(contacts, found, version):
 @given(mixed, bytes_values, st.integers(1, 3))
 def test_answers_of_1_1_carry_all_contacts(contacts, found, version):
     expected = sorted(contacts, key=lambda contact: contact.is_ipv6)  # IPv4 first, else as given
-    assert read_contacts(replies.findnode_reply(contacts, version)) == expected
-    payload = replies.findvalue_reply(contacts, found, version)
+    assert read_contacts(replies.encode_findnode_reply(contacts, version)) == expected
+    payload = replies.encode_findvalue_reply(contacts, found, version)
     assert read_contacts(payload) == expected
-    assert replies.read_retval(bencoding.decode(payload)) == [bencoding.decode(v) for v in found]
+    assert replies.decode_retval(bencoding.decode(payload)) == [bencoding.decode(v) for v in found]
 
 
 @given(mixed, bytes_values)
 def test_answers_to_1_0_never_hold_an_ipv6_contact(contacts, found):
     expected = [contact for contact in contacts if not contact.is_ipv6]
-    assert read_contacts(replies.findnode_reply(contacts, 0)) == expected
-    payload = replies.findvalue_reply(contacts, found, 0)
+    assert read_contacts(replies.encode_findnode_reply(contacts, 0)) == expected
+    payload = replies.encode_findvalue_reply(contacts, found, 0)
     assert read_contacts(payload) == expected
-    assert replies.read_retval(bencoding.decode(payload)) == [bencoding.decode(v) for v in found]
+    assert replies.decode_retval(bencoding.decode(payload)) == [bencoding.decode(v) for v in found]
     for address in (contact.addr.encode() for contact in contacts if contact.is_ipv6):
-        assert b"%d:%b" % (len(address), address) not in replies.findnode_reply(contacts, 0)
+        assert b"%d:%b" % (len(address), address) not in replies.encode_findnode_reply(contacts, 0)
 
 
 @given(mixed, st.sampled_from([0, 1]))
 def test_contacts_out_of_reach_are_left_out(contacts, version):
-    payload = replies.findnode_reply(contacts, version)
+    payload = replies.encode_findnode_reply(contacts, version)
     assert not any(c.is_ipv6 for c in read_contacts(payload, (True, False)))
     assert all(c.is_ipv6 for c in read_contacts(payload, (False, True)))
     assert read_contacts(payload, (False, False)) == []
@@ -129,8 +131,8 @@ def test_contacts_out_of_reach_are_left_out(contacts, version):
 
 def test_an_ipv6_contact_in_a_list_is_read_where_it_can_be_reached():
     listed = [[[b"::1", 8002, b"b" * 20]]]
-    assert replies.read_findnode(listed, ContactPool(), BOTH) == [SIX]
-    assert replies.read_findnode(listed, ContactPool(), (True, False)) == []
+    assert replies.decode_findnode_reply(listed, ContactPool(), BOTH) == [SIX]
+    assert replies.decode_findnode_reply(listed, ContactPool(), (True, False)) == []
 
 
 @given(values)
@@ -148,41 +150,45 @@ def test_a_value_nested_as_deeply_as_can_be_is_read_from_an_answer():
         value = [value]
     assert encoded == b"l" * 61 + b"e" * 61
     for answer in (
-        replies.findvalue_reply([FOUR], [encoded], 0),
-        replies.findvalue_reply([FOUR], [encoded], 1),
+        replies.encode_findvalue_reply([FOUR], [encoded], 0),
+        replies.encode_findvalue_reply([FOUR], [encoded], 1),
     ):
-        assert replies.read_retval(bencoding.decode(answer)) == [value]
+        assert replies.decode_retval(bencoding.decode(answer)) == [value]
     bencoding.decode(
-        packets.encode_call(b"store", requests.args_store(KEY, encoded, True, 60), True)
+        packets.encode_request_payload(
+            b"store", requests.encode_store_args(KEY, encoded, True, 60), True
+        )
     )
 
 
 def test_getsocket_there_and_back():
-    values = bencoding.decode(replies.getsocket_reply("::1", 9555))
-    assert replies.read_getsocket(values) == ("::1", 9555)
+    values = bencoding.decode(replies.encode_getsocket_reply("::1", 9555))
+    assert replies.decode_getsocket_reply(values) == ("::1", 9555)
 
 
 def test_store_answers():
-    assert replies.read_store([1]) is None
-    assert replies.read_store([1, b"extra"]) is None
-    assert replies.read_store([0]) == "refused without a reason"
-    assert replies.read_store([0, 7]) == "refused without a reason"
-    assert replies.read_store([0, b"no room"]) == "no room"
-    assert replies.read_store(bencoding.decode(replies.refused_reply("why"))) == "why"
+    assert replies.decode_store_reply([1]) is None
+    assert replies.decode_store_reply([1, b"extra"]) is None
+    assert replies.decode_store_reply([0]) == "refused without a reason"
+    assert replies.decode_store_reply([0, 7]) == "refused without a reason"
+    assert replies.decode_store_reply([0, b"no room"]) == "no room"
+    assert (
+        replies.decode_store_reply(bencoding.decode(replies.encode_refused_reply("why"))) == "why"
+    )
 
 
 def test_a_long_or_strange_reason_does_no_harm():
-    reason = replies.read_store([0, b"\xff\n" * 10_000])
+    reason = replies.decode_store_reply([0, b"\xff\n" * 10_000])
     assert isinstance(reason, str)
     assert len(reason) <= 200
 
 
 def test_contacts_are_those_of_the_pool():
     pool = ContactPool()
-    known = pool.contact(FOUR.addr, FOUR.port, FOUR.id)
+    known = pool.intern(FOUR.addr, FOUR.port, FOUR.id)
     for version in (0, 1):
-        answer = bencoding.decode(replies.findnode_reply([FOUR], version))
-        (read,) = replies.read_findnode(answer, pool, BOTH)
+        answer = bencoding.decode(replies.encode_findnode_reply([FOUR], version))
+        (read,) = replies.decode_findnode_reply(answer, pool, BOTH)
         assert read is known
 
 
@@ -194,16 +200,16 @@ def test_extra_return_values_keys_and_fields_are_ignored():
     for answer in (
         [[listed], b"more"],
         [{b"closest": [listed], b"more": 1}, 5],
-        [{b"closest": FOUR.packed, b"more": 1}],
+        [{b"closest": FOUR.compact, b"more": 1}],
     ):
-        assert replies.read_findnode(answer, ContactPool(), BOTH) == [FOUR]
-    assert replies.read_retval([{b"retval": [1], b"token": b"t"}, 5]) == [1]
-    assert replies.read_getsocket([{b"addr": b"a", b"port": 1, b"more": 1}, 5]) == ("a", 1)
+        assert replies.decode_findnode_reply(answer, ContactPool(), BOTH) == [FOUR]
+    assert replies.decode_retval([{b"retval": [1], b"token": b"t"}, 5]) == [1]
+    assert replies.decode_getsocket_reply([{b"addr": b"a", b"port": 1, b"more": 1}, 5]) == ("a", 1)
 
 
 def test_a_findvalue_answer_without_values_or_contacts():
-    assert replies.read_retval([{b"closest": []}]) == []
-    assert replies.read_findnode([{b"retval": [1]}], ContactPool(), BOTH) == []
+    assert replies.decode_retval([{b"closest": []}]) == []
+    assert replies.decode_findnode_reply([{b"retval": [1]}], ContactPool(), BOTH) == []
 
 
 # What liars may send.
@@ -235,7 +241,7 @@ def test_a_findvalue_answer_without_values_or_contacts():
 def test_bad_listed_contacts(contact):
     for answer in ([[contact]], [{b"closest": [contact]}]):
         with pytest.raises(WireError):
-            replies.read_findnode(answer, ContactPool(), BOTH)
+            replies.decode_findnode_reply(answer, ContactPool(), BOTH)
 
 
 @pytest.mark.parametrize(
@@ -243,41 +249,41 @@ def test_bad_listed_contacts(contact):
     [
         {b"closest": 1},
         {b"closest": {}},
-        {b"closest": FOUR.packed[:-1]},
-        {b"closest": FOUR.packed + b"x"},
-        {b"closest": FOUR.packed, b"closest6": 1},
-        {b"closest": b"", b"closest6": SIX.packed + b"x"},
-        {b"closest": SIX.packed},
-        {b"closest6": FOUR.packed},
-        {b"closest": FOUR.packed[:-2] + b"\0\0"},
+        {b"closest": FOUR.compact[:-1]},
+        {b"closest": FOUR.compact + b"x"},
+        {b"closest": FOUR.compact, b"closest6": 1},
+        {b"closest": b"", b"closest6": SIX.compact + b"x"},
+        {b"closest": SIX.compact},
+        {b"closest6": FOUR.compact},
+        {b"closest": FOUR.compact[:-2] + b"\0\0"},
         {b"closest6": KEY + bytes(10) + b"\xff\xff\x7f\0\0\x01" + b"\0\x01"},
     ],
     ids=str,
 )
 def test_bad_packed_contacts(answer):
     with pytest.raises(WireError):
-        replies.read_findnode([answer], ContactPool(), BOTH)
+        replies.decode_findnode_reply([answer], ContactPool(), BOTH)
 
 
 def test_only_so_many_contacts_are_taken_from_one_answer():
     many = [make_contact(number) for number in range(2000)]
     for version in (0, 1):
-        read = read_contacts(replies.findnode_reply(many, version))
+        read = read_contacts(replies.encode_findnode_reply(many, version))
         assert read == many[: replies.MAX_CONTACTS]
         # Not less than an honest node with the largest k may send.
-        assert read_contacts(replies.findnode_reply(many[:64], version)) == many[:64]
+        assert read_contacts(replies.encode_findnode_reply(many[:64], version)) == many[:64]
 
 
 @pytest.mark.parametrize("answer", [[], [1], [b"x"], [{b"retval": 1}], [{b"retval": {}}], [[]]])
 def test_bad_values(answer):
     with pytest.raises(WireError):
-        replies.read_retval(answer)
+        replies.decode_retval(answer)
 
 
 @pytest.mark.parametrize("answer", [[], [b"1"], [[1]], [{}]])
 def test_bad_store_answers(answer):
     with pytest.raises(WireError):
-        replies.read_store(answer)
+        replies.decode_store_reply(answer)
 
 
 @pytest.mark.parametrize(
@@ -296,7 +302,7 @@ def test_bad_store_answers(answer):
 )
 def test_bad_getsocket_answers(answer):
     with pytest.raises(WireError):
-        replies.read_getsocket(answer)
+        replies.decode_getsocket_reply(answer)
 
 
 # Any structure at all, biased towards those that look right.
@@ -306,8 +312,8 @@ raw_contacts = st.tuples(
     ids | values,
 ).map(list)
 packed = st.one_of(
-    st.lists(contacts_v4.map(lambda c: c.packed), max_size=3).map(b"".join),
-    st.lists(contacts_v6.map(lambda c: c.packed), max_size=3).map(b"".join),
+    st.lists(contacts_v4.map(lambda c: c.compact), max_size=3).map(b"".join),
+    st.lists(contacts_v6.map(lambda c: c.compact), max_size=3).map(b"".join),
     st.integers(0, 4).flatmap(lambda n: st.binary(min_size=26 * n, max_size=26 * n)),
 )
 listed = st.lists(raw_contacts | values, max_size=3)
@@ -327,10 +333,10 @@ anything = st.lists(answers | listed | values, max_size=3)
 @given(anything, st.tuples(st.booleans(), st.booleans()))
 def test_readers_raise_nothing_but_wire_errors(returned: list[Any], reach):
     for read in (
-        lambda: replies.read_findnode(returned, ContactPool(), reach),
-        lambda: replies.read_retval(returned),
-        lambda: replies.read_store(returned),
-        lambda: replies.read_getsocket(returned),
+        lambda: replies.decode_findnode_reply(returned, ContactPool(), reach),
+        lambda: replies.decode_retval(returned),
+        lambda: replies.decode_store_reply(returned),
+        lambda: replies.decode_getsocket_reply(returned),
     ):
         with contextlib.suppress(WireError):
             read()

@@ -12,7 +12,7 @@ import gevent
 import pytest
 
 from kademlua import Params, sha1
-from kademlua.http.openapi.document import document
+from kademlua.http.openapi.document import build_document
 from tests.http.conftest import TOKEN
 
 _ST = shutil.which("schemathesis", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
@@ -21,7 +21,7 @@ _ST = shutil.which("schemathesis", path=f"{Path(sys.executable).parent}:{os.envi
 def test_every_path_is_described_and_answers(client):
     client.node.add(sha1("key"), b"value")
     described = client.get("/v1/openapi.json").json
-    assert described == document(Params(), is_open=True)
+    assert described == build_document(Params(), allow_anonymous_reads=True)
     for path, operations in described["paths"].items():
         if path == "/v1/events":
             continue
@@ -37,7 +37,9 @@ def test_what_takes_the_token_says_so():
     def unlocked(*, is_open: bool) -> set[str]:
         return {
             f"{method} {path}"
-            for path, operations in document(Params(), is_open=is_open)["paths"].items()
+            for path, operations in build_document(Params(), allow_anonymous_reads=is_open)[
+                "paths"
+            ].items()
             for method, operation in operations.items()
             if method != "parameters" and "security" not in operation
         }
@@ -47,7 +49,7 @@ def test_what_takes_the_token_says_so():
 
 
 def test_references_lead_somewhere():
-    described = document(Params(), is_open=True)
+    described = build_document(Params(), allow_anonymous_reads=True)
     schemas = described["components"]["schemas"]
     text = str(described)
     for part in text.split("#/components/schemas/")[1:]:
@@ -55,8 +57,8 @@ def test_references_lead_somewhere():
 
 
 def test_a_swarm_has_more_paths():
-    more = document(Params(), is_open=True, swarm=True)["paths"]
-    alone = document(Params(), is_open=True)["paths"]
+    more = build_document(Params(), allow_anonymous_reads=True, swarm=True)["paths"]
+    alone = build_document(Params(), allow_anonymous_reads=True)["paths"]
     swarm = {"/v1/swarm", "/v1/swarm/events", "/v1/swarm/kill", "/v1/swarm/join"}
     assert more.keys() - alone.keys() == swarm
     assert "security" in more["/v1/swarm/kill"]["post"]

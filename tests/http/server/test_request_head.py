@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kademlua.http.server.request_head import (
-    MAX_HEAD,
-    Head,
+    MAX_HEAD_BYTES,
+    RequestHead,
     RequestRefused,
     check_request_line,
 )
 
 
-def read(text: bytes) -> Head:
-    return Head.read(BytesIO(text))
+def read(text: bytes) -> RequestHead:
+    return RequestHead.read(BytesIO(text))
 
 
 def status_of(text: bytes) -> str:
@@ -59,8 +59,8 @@ def test_what_is_no_head_is_refused(text):
 @pytest.mark.parametrize(
     "text",
     [
-        b"A: " + b"x" * MAX_HEAD,
-        b"A: " + b"x" * MAX_HEAD + b"\r\n\r\n",
+        b"A: " + b"x" * MAX_HEAD_BYTES,
+        b"A: " + b"x" * MAX_HEAD_BYTES + b"\r\n\r\n",
         b"".join(b"A%d: x\r\n" % number for number in range(100)) + b"\r\n",
         b"A: xxxxxxxx\r\n" * 10_000 + b"\r\n",
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gevent
 import pytest
 
-from kademlua.http.server.work_limiter import Turnstile
+from kademlua.http.server.work_limiter import WorkLimiter
 
 
 class Clock:
@@ -32,12 +32,12 @@ def counted():
 
 
 def test_all_pass_in_their_order(counted):
-    turnstile = Turnstile(budget=2.5, clock=Clock(1.0))
+    turnstile = WorkLimiter(budget=2.5, clock=Clock(1.0))
     order: list[int] = []
     at: list[int] = []
 
     def work(number: int) -> None:
-        turnstile.enter()
+        turnstile.acquire()
         order.append(number)
         at.append(counted[0])
 
@@ -50,19 +50,19 @@ def test_all_pass_in_their_order(counted):
 
 
 def test_one_that_was_killed_is_not_waited_for():
-    turnstile = Turnstile()
-    greenlet = gevent.spawn(turnstile.enter)
+    turnstile = WorkLimiter()
+    greenlet = gevent.spawn(turnstile.acquire)
     gevent.sleep(0)
     greenlet.kill()
     assert len(turnstile) == 0
-    gevent.spawn(turnstile.enter).join(timeout=5)
+    gevent.spawn(turnstile.acquire).join(timeout=5)
     assert len(turnstile) == 0
     turnstile.close()
 
 
 def test_the_end_lets_all_through():
-    turnstile = Turnstile(budget=0.0, clock=Clock(1.0))
-    waiting = [gevent.spawn(turnstile.enter) for _ in range(5)]
+    turnstile = WorkLimiter(budget=0.0, clock=Clock(1.0))
+    waiting = [gevent.spawn(turnstile.acquire) for _ in range(5)]
     gevent.sleep(0)
     gevent.spawn(turnstile.close)
     assert len(gevent.joinall(waiting, timeout=5)) == 5
@@ -70,8 +70,8 @@ def test_the_end_lets_all_through():
 
 
 def test_while_nobody_waits_the_loop_sleeps(counted):
-    turnstile = Turnstile()
-    turnstile_user = gevent.spawn(turnstile.enter)
+    turnstile = WorkLimiter()
+    turnstile_user = gevent.spawn(turnstile.acquire)
     turnstile_user.join()
     before = counted[0]
     gevent.sleep(0.05)

@@ -600,7 +600,7 @@ def test_an_interrupt_ends_it(where, capfd):
         elif where == "greenlet":
             gevent.spawn(interrupt)
         else:
-            loop._is_spinning = interrupt
+            loop._detect_livelock = interrupt
         gevent.spawn(gevent.sleep, 5)
         gevent.sleep(9)
 

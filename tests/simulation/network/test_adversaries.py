@@ -18,31 +18,34 @@ from kademlua.core.wire import packets, replies, requests
 from kademlua.core.wire.packets import Response
 from kademlua.simulation.clock.loop import run_virtual
 from kademlua.simulation.network import addresses
-from kademlua.simulation.network.adversaries import Gang, HostileTransport, near
-from kademlua.simulation.network.latency import Constant
+from kademlua.simulation.network.adversaries import Attackers, HostileTransport, id_near
+from kademlua.simulation.network.latency import ConstantLatency
 from kademlua.simulation.network.network import VirtualNetwork
 from kademlua.simulation.nodes.population import Population
-from kademlua.simulation.rng_streams import Streams
+from kademlua.simulation.rng_streams import RngStreams
 from kademlua.simulation.runner import run
 from kademlua.simulation.scenario.scenario import (
     BEHAVIOURS,
-    Hostile,
-    Network,
+    HostileSettings,
+    NetworkSettings,
     Scenario,
-    Sybils,
-    Workload,
+    SybilSettings,
+    WorkloadSettings,
 )
 
 KEY = random_id(random.Random(1))
 ASKER: Endpoint = ("192.0.2.1", 4000)
 NO_LIMITS = Params(
-    crowd_bucket=1_000_000, crowd_table=1_000_000, crowd_lookup=1_000_000, crowd_density=1e9
+    subnet_limit_bucket=1_000_000,
+    subnet_limit_table=1_000_000,
+    subnet_limit_lookup=1_000_000,
+    max_id_density=1e9,
 )
 
 
 def planned(**changes: object) -> Scenario:
     plain: dict[str, object] = {
-        "name": "n", "title": "t", "shows": "s", "duration": 60.0, "nodes": 20,
+        "name": "n", "title": "t", "description": "s", "duration": 60.0, "nodes": 20,
         "join": 10.0, "settle": 60.0,
     }  # fmt: skip
     return Scenario(**plain | changes)  # type: ignore[arg-type]
@@ -54,8 +57,8 @@ def planned(**changes: object) -> Scenario:
 class Wire:
     """A transport that keeps what is sent."""
 
-    local: Endpoint = ("192.0.2.9", 4000)
-    reaches_v4, reaches_v6, is_behind = True, False, False
+    local_endpoint: Endpoint = ("192.0.2.9", 4000)
+    supports_ipv4, supports_ipv6, is_backlogged = True, False, False
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []
@@ -77,20 +80,20 @@ class Liar:
     def __init__(self, behaviour: str) -> None:
         rng = random.Random(2)
         pool = ContactPool()
-        self.gang = Gang(pool)
+        self.gang = Attackers(pool)
         for number in range(40):
-            self.gang.admit(random_id(rng), addresses.of_network(number, 0))
+            self.gang.add(random_id(rng), addresses.address_in_subnet(number, 0))
         self.wire = Wire()
         self.transport = HostileTransport(self.wire, behaviour, self.gang, random_id(rng), rng)
         self.handed_on: list[bytes] = []
         self.transport.start(lambda datagram, endpoint: self.handed_on.append(datagram))
         table = self.transport.table = RoutingTable(self.transport.id, 20, 0.0)
         for number in range(40):
-            table.answered(Contact(addresses.public(number), 4000, random_id(rng)), 0.0)
+            table.on_reply(Contact(addresses.public_address(number), 4000, random_id(rng)), 0.0)
 
     def ask(self, name: str, args: bytes) -> list[object] | None:
         """The values of its answer; None where the node behind it is to answer."""
-        payload = packets.encode_call(name.encode(), args, False)
+        payload = packets.encode_request_payload(name.encode(), args, False)
         datagram = packets.encode_request(random_id(random.Random(3)), bytes(8), payload)
         self.wire.sent.clear()
         self.handed_on.clear()
@@ -104,15 +107,19 @@ class Liar:
         return packets.decode_values(packet.payload)
 
     def contacts(self, name: str = "findvalue") -> list[Contact]:
-        args = requests.args_key(KEY) if name == "findnode" else requests.args_findvalue(KEY, 3)
+        args = (
+            requests.encode_key_args(KEY)
+            if name == "findnode"
+            else requests.encode_findvalue_args(KEY, 3)
+        )
         values = self.ask(name, args)
         assert values is not None
-        return replies.read_findnode(values, ContactPool(), (True, True))
+        return replies.decode_findnode_reply(values, ContactPool(), (True, True))
 
     def values(self) -> list[object]:
-        values = self.ask("findvalue", requests.args_findvalue(KEY, 3))
+        values = self.ask("findvalue", requests.encode_findvalue_args(KEY, 3))
         assert values is not None
-        return replies.read_retval(values)
+        return replies.decode_retval(values)
 
 
 @pytest.mark.parametrize("behaviour", BEHAVIOURS)
@@ -121,7 +128,7 @@ def test_pings_are_answered_by_the_node_and_stores_acknowledged_and_not_kept(
 ) -> None:
     liar = Liar(behaviour)
     assert liar.ask("ping", b"") is None
-    assert liar.ask("store", requests.args_store(KEY, b"1:v", False, 60)) == [1]
+    assert liar.ask("store", requests.encode_store_args(KEY, b"1:v", False, 60)) == [1]
 
 
 @pytest.mark.parametrize("name", ["findnode", "findvalue"])
@@ -136,7 +143,7 @@ def test_collude(name: str) -> None:
 def test_dead(name: str) -> None:
     contacts = Liar("dead").contacts(name)
     assert len(contacts) == 20
-    assert all(contact.number ^ to_int(KEY) < 1 << ID_BITS - 24 for contact in contacts)
+    assert all(contact.id_int ^ to_int(KEY) < 1 << ID_BITS - 24 for contact in contacts)
 
 
 def test_garbage_is_refused_or_false() -> None:
@@ -161,21 +168,21 @@ def test_deny_and_forge_lead_to_the_key() -> None:
 
 def test_swallow_does_the_rest_as_it_should() -> None:
     liar = Liar("swallow")
-    assert liar.ask("findnode", requests.args_key(KEY)) is None
-    assert liar.ask("findvalue", requests.args_findvalue(KEY, 3)) is None
+    assert liar.ask("findnode", requests.encode_key_args(KEY)) is None
+    assert liar.ask("findvalue", requests.encode_findvalue_args(KEY, 3)) is None
 
 
 # Where they are.
 
 
 def test_public_addresses_are_public_and_have_networks_of_their_own() -> None:
-    found = [addresses.public(number) for number in range(30_000)]
+    found = [addresses.public_address(number) for number in range(30_000)]
     assert all(ip_address(addr).is_global for addr in found)
     assert len({addr.rpartition(".")[0] for addr in found}) == len(found)
 
 
 def test_sybils_share_networks_and_have_endpoints_of_their_own() -> None:
-    found = [addresses.of_network(number % 3, number // 3) for number in range(3_000)]
+    found = [addresses.address_in_subnet(number % 3, number // 3) for number in range(3_000)]
     assert len(set(found)) == 3_000
     assert len({addr.rpartition(".")[0] for addr, _ in found}) == 3
     assert all(ip_address(addr).is_global for addr, _ in found)
@@ -184,7 +191,7 @@ def test_sybils_share_networks_and_have_endpoints_of_their_own() -> None:
 def test_an_id_near_a_key() -> None:
     rng = random.Random(1)
     for bits in (0, 8, 96):
-        assert to_int(near(KEY, bits, rng)) ^ to_int(KEY) < 1 << ID_BITS - bits
+        assert to_int(id_near(KEY, bits, rng)) ^ to_int(KEY) < 1 << ID_BITS - bits
 
 
 # Among the others.
@@ -194,12 +201,12 @@ def populated(scenario: Scenario) -> Population:
     """The population of a scenario when all have joined and settled."""
 
     def main() -> Population:
-        streams = Streams(1)
-        population = Population(scenario, streams, VirtualNetwork(streams, Constant(0.05)))
-        population.join_all()
+        streams = RngStreams(1)
+        population = Population(scenario, streams, VirtualNetwork(streams, ConstantLatency(0.05)))
+        population.start_all()
         gevent.sleep(scenario.settle)
         if scenario.sybils is not None:
-            population.let_sybils_in(scenario.sybils)
+            population.add_sybils(scenario.sybils)
         return population
 
     found = run_virtual(main)
@@ -208,42 +215,44 @@ def populated(scenario: Scenario) -> Population:
 
 
 def test_the_hostile_are_in_tables_and_not_among_the_living() -> None:
-    population = populated(planned(nodes=40, hostile=Hostile(share=0.3)))
-    assert 5 <= len(population.gang) <= 20
-    assert len(population.living) == 40 - len(population.gang) == len(population.census)
-    assert not any(member.behaviour for member in population.living)
-    nodes = [member.node for member in population.living if member.node is not None]
-    known = [contact in population.gang for node in nodes for contact in node.table]
+    population = populated(planned(nodes=40, hostile=HostileSettings(share=0.3)))
+    assert 5 <= len(population.attackers) <= 20
+    assert (
+        len(population.live_members) == 40 - len(population.attackers) == len(population.live_ids)
+    )
+    assert not any(member.behaviour for member in population.live_members)
+    nodes = [member.node for member in population.live_members if member.node is not None]
+    known = [contact in population.attackers for node in nodes for contact in node.table]
     assert 0.1 < sum(known) / len(known) < 0.5
 
 
 def test_one_that_is_hostile_leaves_the_others_as_they_are() -> None:
-    some = populated(planned(hostile=Hostile(share=0.3)))
-    none = populated(planned(hostile=Hostile(share=0.01)))
-    ids = {member.id for member in none.living}
-    assert {member.id for member in some.living} < ids
+    some = populated(planned(hostile=HostileSettings(share=0.3)))
+    none = populated(planned(hostile=HostileSettings(share=0.01)))
+    ids = {member.id for member in none.live_members}
+    assert {member.id for member in some.live_members} < ids
 
 
 def test_few_sybils_get_into_tables() -> None:
-    sybils = Sybils(count=60, networks=1, join=20.0)
+    sybils = SybilSettings(count=60, networks=1, join=20.0)
     population = populated(planned(nodes=30, sybils=sybils))
-    assert len(population.gang) == 60
-    for member in population.living:
+    assert len(population.attackers) == 60
+    for member in population.live_members:
         assert member.node is not None
-        assert sum(contact in population.gang for contact in member.node.table) <= 2
+        assert sum(contact in population.attackers for contact in member.node.table) <= 2
     assert 0 < population.hostile_near_key() < 0.2
 
 
 # What stands against them.
 
-WORK = Workload(values=20, warm_up=20.0, finds=60, records=True, paths=4)
+WORK = WorkloadSettings(values=20, warm_up=20.0, finds=60, records=True, paths=4)
 
 
 def test_records_are_found_where_a_third_is_hostile() -> None:
-    result = run(planned(nodes=50, hostile=Hostile(share=0.3), workload=WORK), 1)
+    result = run(planned(nodes=50, hostile=HostileSettings(share=0.3), workload=WORK), 1)
     assert result.packets["raised"] == result.unfinished == 0
-    assert result.figures["finds_many_paths"] == 1
-    finds = result.figures["finds_one_path"]
+    assert result.metrics["finds_many_paths"] == 1
+    finds = result.metrics["finds_one_path"]
     assert finds is not None
     assert finds > 0.9
     shares = [sample.hostile_contacts for sample in result.samples]
@@ -254,12 +263,12 @@ def eclipsed(networks: int, params: Params) -> float:
     """The share of finds that find where a key is surrounded."""
     scenario = planned(
         nodes=60,
-        sybils=Sybils(count=120, networks=networks, join=20.0),
-        network=Network(latency="constant"),
+        sybils=SybilSettings(count=120, networks=networks, join=20.0),
+        network=NetworkSettings(latency="constant"),
         workload=dataclasses.replace(WORK, paths=1),
         params=params,
     )
-    finds = run(scenario, 1).figures["finds"]
+    finds = run(scenario, 1).metrics["finds"]
     assert finds is not None
     return finds
 
@@ -270,8 +279,14 @@ def test_an_eclipse_takes_all_values_from_who_does_not_look(networks: int) -> No
 
 
 def test_an_eclipse_from_one_network_fails_by_its_network() -> None:
-    assert eclipsed(1, NO_LIMITS.replace(crowd_lookup=3, crowd_bucket=2, crowd_table=10)) == 1
+    assert (
+        eclipsed(
+            1,
+            NO_LIMITS.replace(subnet_limit_lookup=3, subnet_limit_bucket=2, subnet_limit_table=10),
+        )
+        == 1
+    )
 
 
 def test_an_eclipse_from_many_networks_fails_by_its_density() -> None:
-    assert eclipsed(40, NO_LIMITS.replace(crowd_density=4)) > 0.95
+    assert eclipsed(40, NO_LIMITS.replace(max_id_density=4)) > 0.95

@@ -3,22 +3,22 @@ from statistics import median, quantiles
 
 import pytest
 
-from kademlua.simulation.network.latency import Constant, Coordinates, LogNormal
-from kademlua.simulation.rng_streams import Streams
+from kademlua.simulation.network.latency import ConstantLatency, CoordinateLatency, LogNormalLatency
+from kademlua.simulation.rng_streams import RngStreams
 
 ENDPOINTS = [(f"10.0.{index >> 8}.{index & 255}", 8000 + index % 3) for index in range(300)]
 PAIRS = [random.Random(index).sample(ENDPOINTS, 2) for index in range(5_000)]
 
 MODELS = {
-    "constant": lambda streams: Constant(0.05),
-    "log-normal": lambda streams: LogNormal(streams, 0.05, 0.5),
-    "coordinates": lambda streams: Coordinates(streams, 0.05),
+    "constant": lambda streams: ConstantLatency(0.05),
+    "log-normal": lambda streams: LogNormalLatency(streams, 0.05, 0.5),
+    "coordinates": lambda streams: CoordinateLatency(streams, 0.05),
 }
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_pair_has_one_latency_both_ways_whoever_was_asked_for_before(name):
-    one, other = MODELS[name](Streams(1)), MODELS[name](Streams(1))
+    one, other = MODELS[name](RngStreams(1)), MODELS[name](RngStreams(1))
     asked = {(a, b): one.one_way(a, b) for a, b in PAIRS}
     for a, b in reversed(PAIRS):
         assert other.one_way(b, a) == other.one_way(a, b) == asked[a, b] > 0
@@ -26,32 +26,32 @@ def test_a_pair_has_one_latency_both_ways_whoever_was_asked_for_before(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_median_is_the_one_asked_for(name):
-    model = MODELS[name](Streams(1))
+    model = MODELS[name](RngStreams(1))
     assert median(model.one_way(a, b) for a, b in PAIRS) == pytest.approx(0.05, rel=0.1)
 
 
 @pytest.mark.parametrize("name", ["log-normal", "coordinates"])
 def test_another_seed_gives_others(name):
-    one, other = MODELS[name](Streams(1)), MODELS[name](Streams(2))
+    one, other = MODELS[name](RngStreams(1)), MODELS[name](RngStreams(2))
     assert sum(one.one_way(a, b) == other.one_way(a, b) for a, b in PAIRS) < 10
 
 
 def test_log_normal_has_the_spread_asked_for():
-    model = LogNormal(Streams(1), 0.05, 0.5)
+    model = LogNormalLatency(RngStreams(1), 0.05, 0.5)
     cuts = quantiles((model.one_way(a, b) for a, b in PAIRS), n=100)
     assert cuts[83] == pytest.approx(0.05 * 2.718**0.5, rel=0.05)  # one sigma up
     assert cuts[15] == pytest.approx(0.05 / 2.718**0.5, rel=0.05)
-    assert LogNormal(Streams(1), 0.05, 0).one_way(*PAIRS[0]) == 0.05
+    assert LogNormalLatency(RngStreams(1), 0.05, 0).one_way(*PAIRS[0]) == 0.05
 
 
 def test_log_normal_latencies_of_one_node_are_independent():
-    model = LogNormal(Streams(1), 0.05, 0.5)
+    model = LogNormalLatency(RngStreams(1), 0.05, 0.5)
     seen = {model.one_way(ENDPOINTS[0], other) for other in ENDPOINTS[1:]}
     assert len(seen) > 280
 
 
 def test_coordinates_know_near_and_far_and_no_short_cuts():
-    model = Coordinates(Streams(1), 0.05)
+    model = CoordinateLatency(RngStreams(1), 0.05)
     cuts = quantiles((model.one_way(a, b) for a, b in PAIRS), n=10)
     assert cuts[0] < 0.03 < 0.07 < cuts[-1]
     choice = random.Random(1)
@@ -63,12 +63,12 @@ def test_coordinates_know_near_and_far_and_no_short_cuts():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Constant(-1),
-        lambda: Constant(float("nan")),
-        lambda: LogNormal(Streams(1), -0.05, 1),
-        lambda: LogNormal(Streams(1), 0.05, -1),
-        lambda: Coordinates(Streams(1), 0.05, access=0.03),
-        lambda: Coordinates(Streams(1), float("inf")),
+        lambda: ConstantLatency(-1),
+        lambda: ConstantLatency(float("nan")),
+        lambda: LogNormalLatency(RngStreams(1), -0.05, 1),
+        lambda: LogNormalLatency(RngStreams(1), 0.05, -1),
+        lambda: CoordinateLatency(RngStreams(1), 0.05, access_delay=0.03),
+        lambda: CoordinateLatency(RngStreams(1), float("inf")),
     ],
 )
 def test_what_can_be_no_latency_is_refused(make):

@@ -10,9 +10,9 @@ from kademlua import ContactPool, Node
 from kademlua.core.errors import KademluaError
 from kademlua.core.ids import sha1
 from kademlua.simulation.clock.loop import run_virtual, virtual_now
-from kademlua.simulation.network.latency import Constant, LogNormal
-from kademlua.simulation.network.network import Conditions, VirtualNetwork
-from kademlua.simulation.rng_streams import Streams
+from kademlua.simulation.network.latency import ConstantLatency, LogNormalLatency
+from kademlua.simulation.network.network import NetworkConditions, VirtualNetwork
+from kademlua.simulation.rng_streams import RngStreams
 
 A, B, C = ("10.0.0.1", 8001), ("10.0.0.2", 8002), ("10.0.0.3", 8003)
 
@@ -39,7 +39,9 @@ def on_virtual_time(**conditions):
 
     def decorate(test):
         def run():
-            network = VirtualNetwork(Streams(1), Constant(0.05), Conditions(**conditions))
+            network = VirtualNetwork(
+                RngStreams(1), ConstantLatency(0.05), NetworkConditions(**conditions)
+            )
             run_virtual(lambda: test(network))
 
         run.__name__ = test.__name__
@@ -85,11 +87,11 @@ def test_what_reaches_nobody_is_lost_and_counted(network):
 @on_virtual_time()
 def test_a_transport_keeps_the_contract(network):
     a = network.transport(*A)
-    assert a.local == A
-    assert (a.reaches_v4, a.reaches_v6) == (True, False)
+    assert a.local_endpoint == A
+    assert (a.supports_ipv4, a.supports_ipv6) == (True, False)
     other = network.transport("::0001", 8001)
-    assert other.local == ("::1", 8001)
-    assert (other.reaches_v4, other.reaches_v6) == (False, True)
+    assert other.local_endpoint == ("::1", 8001)
+    assert (other.supports_ipv4, other.supports_ipv6) == (False, True)
     assert not a.send(b"x", B)  # as on a socket, it does not raise
     a.start(print)
     a.start(print)
@@ -109,7 +111,7 @@ def test_a_transport_keeps_the_contract(network):
 
 def test_it_is_to_be_used_on_virtual_time():
     with pytest.raises(KademluaError, match="run_virtual"):
-        VirtualNetwork(Streams(1), Constant(0.05)).transport(*A)
+        VirtualNetwork(RngStreams(1), ConstantLatency(0.05)).transport(*A)
 
 
 @on_virtual_time()
@@ -122,18 +124,18 @@ def test_a_receiver_that_raises_costs_one_datagram(network):
     a.send(b"x", B)
     a.send(b"y", B)
     gevent.sleep(1)
-    assert (network.delivered, network.raised) == (2, 2)
+    assert (network.delivered, network.handler_errors) == (2, 2)
 
 
 @on_virtual_time()
 def test_an_observer_sees_every_fate(network):
     seen = []
-    network.observe(lambda *what: seen.append(what))
+    network.set_observer(lambda *what: seen.append(what))
     a, _ = End(network, A), End(network, B)
     a.send(b"x", B)
     a.send(b"y", C)
     gevent.sleep(1)
-    network.observe(None)
+    network.set_observer(None)
     a.send(b"z", B)
     gevent.sleep(1)
     assert seen == [(0, A, C, b"y", "nobody"), (0.05, A, B, b"x", "delivered")]
@@ -147,7 +149,9 @@ def fates(packets=2_000, also=0, **conditions):
     may send, too."""
 
     def main():
-        network = VirtualNetwork(Streams(1), Constant(0.05), Conditions(**conditions))
+        network = VirtualNetwork(
+            RngStreams(1), ConstantLatency(0.05), NetworkConditions(**conditions)
+        )
         a, b = End(network, A), End(network, B)
         others = [End(network, ("10.1.0.0", 9000 + number)) for number in range(also)]
         for number in range(packets):
@@ -229,7 +233,7 @@ def test_bandwidth_spaces_packets_out(network):
     b.send(bytes(72), C)
     gevent.sleep(5)
     assert [now for now, _, _ in c.received] == pytest.approx([5.25, 5.35])
-    network.conditions = Conditions()
+    network.conditions = NetworkConditions()
     a.send(bytes(72), C)
     gevent.sleep(5)
     assert c.received[-1][0] == pytest.approx(10.05)
@@ -266,7 +270,7 @@ def test_a_full_queue_loses_packets(network):
 )
 def test_impossible_conditions_are_named(bad):
     with pytest.raises(ValueError, match=next(iter(bad)) + ": must be"):
-        Conditions(**bad)
+        NetworkConditions(**bad)
 
 
 # What happens to it.
@@ -278,7 +282,13 @@ def test_a_partition_cuts_until_it_heals(network):
     network.partition([{A}, {B, C}])
     c = End(network, C)  # comes later, into its group
     stranger, another = End(network, ("10.0.0.8", 1)), End(network, ("10.0.0.9", 1))
-    for end, to in [(a, B), (b, A), (b, C), (stranger, A), (stranger, another.transport.local)]:
+    for end, to in [
+        (a, B),
+        (b, A),
+        (b, C),
+        (stranger, A),
+        (stranger, another.transport.local_endpoint),
+    ]:
         end.send(b"x", to)
     gevent.sleep(1)
     assert (a.datagrams, b.datagrams, c.datagrams) == ([], [], [b"x"])
@@ -309,7 +319,7 @@ def test_a_paused_node_hears_nothing_and_is_not_heard(network):
 @on_virtual_time()
 def test_nat_lets_in_only_whom_it_sent_to_lately(network):
     a, b, c = End(network, A), End(network, B), End(network, C)
-    network.behind_nat(B, seconds=30)
+    network.enable_nat(B, timeout=30)
     a.send(b"unasked", B)
     gevent.sleep(1)
     b.send(b"hello", A)
@@ -334,11 +344,11 @@ def test_nat_lets_in_only_whom_it_sent_to_lately(network):
 @on_virtual_time()
 def test_nat_forgets_old_ways(network):
     b = End(network, B)
-    network.behind_nat(B, seconds=10)
+    network.enable_nat(B, timeout=10)
     for number in range(5_000):
         b.send(b"x", ("10.9.0.1", 1 + number))
         gevent.sleep(0.1)
-    assert len(network._links[B].nat) <= 1_024
+    assert len(network._links[B].nat_mappings) <= 1_024
 
 
 # Real nodes.
@@ -348,9 +358,11 @@ def nodes_at_work(seed, count=50, latency=0.05, loss=0.02):
     """Join, add and find among real nodes: the network, afterwards."""
 
     def main():
-        streams = Streams(seed)
+        streams = RngStreams(seed)
         network = VirtualNetwork(
-            streams, LogNormal(streams, latency, 0.4), Conditions(loss=loss, jitter=0.002)
+            streams,
+            LogNormalLatency(streams, latency, 0.4),
+            NetworkConditions(loss=loss, jitter=0.002),
         )
         pool = ContactPool()
         nodes = []
@@ -374,7 +386,7 @@ def nodes_at_work(seed, count=50, latency=0.05, loss=0.02):
             assert choose(nodes).find_value(key, 1)[0].values == [key]
         for node in nodes:
             node.close()
-        assert network.raised == 0
+        assert network.handler_errors == 0
         return network
 
     return run_virtual(main)
@@ -400,18 +412,18 @@ def test_nodes_join_add_and_find_and_a_seed_gives_one_fingerprint():
 
 def test_a_call_to_a_paused_node_times_out_on_virtual_time():
     def main():
-        network = VirtualNetwork(Streams(1), Constant(0.05))
+        network = VirtualNetwork(RngStreams(1), ConstantLatency(0.05))
         alice, bob = (
             Node(
                 transport=network.transport(*endpoint),
                 clock=virtual_now,
-                rng=Streams(1).stream(*endpoint),
+                rng=RngStreams(1).stream(*endpoint),
             )
             for endpoint in (A, B)
         )
         alice.start()
         bob.start()
-        assert alice.ping(B).seconds == pytest.approx(0.1)
+        assert alice.ping(B).rtt == pytest.approx(0.1)
         network.pause(B)
         began = virtual_now()
         with pytest.raises(TimeoutError):

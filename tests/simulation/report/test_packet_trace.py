@@ -15,7 +15,7 @@ def traced(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trace")
     path = folder / "small.toml"
     path.write_text(SMALL)
-    result = run(loader.load(path), 3, trace_to=folder / "trace.jsonl")
+    result = run(loader.load(path), 3, trace_path=folder / "trace.jsonl")
     lines = [json.loads(line) for line in (folder / "trace.jsonl").read_text().splitlines()]
     return result, folder / "trace.jsonl", lines
 
@@ -36,9 +36,9 @@ def test_each_packet_has_a_line(traced):
 
 def test_operations_agree_with_the_result(traced):
     result, path, _ = traced
-    told = lookup_tree.operations(path)
+    told = lookup_tree.read_operations(path)
     assert len(told) == 5 + 20 + 20
-    ended = {number: each for number, each in told.items() if each.ended is not None}
+    ended = {number: each for number, each in told.items() if each.ended_at is not None}
     assert set(ended) == {each.number for each in result.operations}
     for operation in result.operations:
         each = told[operation.number]
@@ -50,19 +50,19 @@ def test_operations_agree_with_the_result(traced):
 def test_queries_agree_with_the_result(traced):
     result, path, _ = traced
     for operation in [each for each in result.operations if each.kind == "lookup"][:5]:
-        told, _ = lookup_tree.choose(path, operation.number)
-        queries = lookup_tree.queries(path, told)
-        sent = sum(len(query.times) for query in queries)
+        told, _ = lookup_tree.select_operation(path, operation.number)
+        queries = lookup_tree.read_queries(path, told)
+        sent = sum(len(query.send_times) for query in queries)
         # A repetition that its first sending overtakes looks like a copy of the network's.
-        assert len(queries) <= sent <= operation.rpcs <= 2 * len(queries)
-        assert all(query.sent >= 0 for query in queries)
-        assert sum(query.answered is not None for query in queries) >= 5
+        assert len(queries) <= sent <= operation.query_count <= 2 * len(queries)
+        assert all(query.sent_at >= 0 for query in queries)
+        assert sum(query.replied_at is not None for query in queries) >= 5
 
 
 def test_tree_of_the_slowest(traced):
     result, path, _ = traced
     slowest = max(result.operations, key=lambda each: each.seconds)
-    lines = list(lookup_tree.tree(path, None))
+    lines = list(lookup_tree.render(path, None))
     assert lines[0].startswith(f"{slowest.kind} {slowest.number} by 10.0.0.")
     assert lines[-1] == f"The slowest of {5 + 20 + 20}; --lookup N shows another."
     branches = lines[1:-1]
@@ -114,7 +114,7 @@ def test_tree_by_hand(tmp_path):
         answer(10.3, "e:1", "04", fate="loss"),
         end(recall=0.95, why="because"),
     )
-    assert list(lookup_tree.tree(path, 4)) == [
+    assert list(lookup_tree.render(path, 4)) == [
         "lookup 4 by a:1 of 00ff, begun at 10.000 s: 0.500 s, 4 queries, 2 hops, recall 95 %, "
         "because",
         "├─ b:1  +0.000 → +0.100  100 ms, told of 3",
@@ -125,7 +125,7 @@ def test_tree_by_hand(tmp_path):
 
 
 def test_not_ended(tmp_path):
-    lines = list(lookup_tree.tree(write(tmp_path / "trace", begin()), None))
+    lines = list(lookup_tree.render(write(tmp_path / "trace", begin()), None))
     assert lines == ["lookup 4 by a:1 of 00ff, begun at 10.000 s: not ended, 0 queries"]
 
 
@@ -136,15 +136,15 @@ def test_no_trace(tmp_path, text):
     path = tmp_path / "trace"
     path.write_text(text)
     with pytest.raises(lookup_tree.TraceError):
-        list(lookup_tree.tree(path, None))
+        list(lookup_tree.render(path, None))
 
 
 def test_no_file_and_no_lookup(tmp_path):
     with pytest.raises(lookup_tree.TraceError, match="No such file"):
-        list(lookup_tree.tree(tmp_path / "none", None))
+        list(lookup_tree.render(tmp_path / "none", None))
     path = write(tmp_path / "trace", begin(), end())
     with pytest.raises(lookup_tree.TraceError, match="no lookup 5; there are 4 to 4"):
-        list(lookup_tree.tree(path, 5))
+        list(lookup_tree.render(path, 5))
     (tmp_path / "binary").write_bytes(b"\xff\xfe\n")
     with pytest.raises(lookup_tree.TraceError, match="no trace"):
-        list(lookup_tree.tree(tmp_path / "binary", None))
+        list(lookup_tree.render(tmp_path / "binary", None))

@@ -5,15 +5,15 @@ import tomllib
 
 import pytest
 
-from kademlua.simulation.nodes.workload import Operation
+from kademlua.simulation.nodes.workload import WorkloadOperation
 from kademlua.simulation.report import formatting, plot
 from kademlua.simulation.report.metrics import (
-    Machine,
-    Result,
-    Sample,
-    judge,
+    MachineUsage,
+    NetworkSample,
+    RunResult,
+    evaluate,
+    fraction_true,
     percentile,
-    share,
 )
 from kademlua.simulation.scenario import loader
 
@@ -30,25 +30,38 @@ finds = 4
 
 
 def sample(at, **changes):
-    plain = {"at": at, "nodes": 10, "came": 0, "left": 0, "dead_contacts": 0.0, "neighbours": 1.0}
+    plain = {
+        "at": at,
+        "nodes": 10,
+        "arrivals": 0,
+        "departures": 0,
+        "dead_contacts": 0.0,
+        "neighbours": 1.0,
+    }
     plain |= {
         "contacts": 9.0,
-        "requests": {"ping": int(at)},
-        "bytes": {"ping": 60 * int(at)},
+        "requests_by_rpc": {"ping": int(at)},
+        "bytes_by_rpc": {"ping": 60 * int(at)},
         "hostile_contacts": 0.0,
         "hostile_near_key": 0.0,
     }
-    return Sample(**plain | changes)
+    return NetworkSample(**plain | changes)
 
 
 def operation(number, kind, begun, seconds, **changes):
-    plain = {"number": number, "kind": kind, "begun": begun, "ended": begun + seconds, "ok": True}
-    return Operation(**plain | changes)
+    plain = {
+        "number": number,
+        "kind": kind,
+        "started_at": begun,
+        "ended_at": begun + seconds,
+        "ok": True,
+    }
+    return WorkloadOperation(**plain | changes)
 
 
 def result(demands="", operations=(), **changes):
     plain = {
-        "scenario": loader.read(tomllib.loads(SCENARIO + demands), "name", "name.toml"),
+        "scenario": loader.parse(tomllib.loads(SCENARIO + demands), "name", "name.toml"),
         "seed": 7,
         "fingerprint": "f00d",
         "operations": list(operations),
@@ -57,7 +70,7 @@ def result(demands="", operations=(), **changes):
         "samples": [sample(0.0), sample(50.0, dead_contacts=0.5), sample(100.0)],
         "node_seconds": 1000.0,
         "packets": {"sent": 2, "delivered": 1, "lost: loss": 1, "raised": 0},
-        "machine": Machine(
+        "machine": MachineUsage(
             wall_seconds=2.0,
             cpu_seconds=1.5,
             joining_wall_seconds=1.0,
@@ -65,11 +78,11 @@ def result(demands="", operations=(), **changes):
             memory_mb=50.0,
         ),
     }
-    return Result(**plain | changes)
+    return RunResult(**plain | changes)
 
 
 LOOKUPS = [
-    operation(n, "lookup", n, n / 10, hops=n % 3 + 1, rpcs=20 + n, recall=1 - n / 100)
+    operation(n, "lookup", n, n / 10, hops=n % 3 + 1, query_count=20 + n, recall=1 - n / 100)
     for n in range(11)
 ]
 
@@ -83,41 +96,43 @@ def test_percentile(values, percent, expected):
 
 
 def test_share():
-    assert share([]) is None
-    assert share([True, False]) == 0.5
+    assert fraction_true([]) is None
+    assert fraction_true([True, False]) == 0.5
 
 
 def test_figures():
     told = result(operations=LOOKUPS)
-    assert told.figures["lookup_p50"] == pytest.approx(0.5)
-    assert told.figures["lookup_p99"] == pytest.approx(1.0)
-    assert told.figures["hops_p50"] == 2
-    assert told.figures["rpcs_a_lookup"] == 25
-    assert told.figures["recall"] == pytest.approx(0.95)
-    assert told.figures["finds"] is None
-    assert told.figures["find_p99"] is None
-    assert told.figures["rpcs_a_node_second"] == pytest.approx(0.1)
-    assert told.figures["bytes_a_node_second"] == pytest.approx(6)
-    assert told.traffic() == {"ping": (0.1, 6.0)}
+    assert told.metrics["lookup_p50"] == pytest.approx(0.5)
+    assert told.metrics["lookup_p99"] == pytest.approx(1.0)
+    assert told.metrics["hops_p50"] == 2
+    assert told.metrics["rpcs_a_lookup"] == 25
+    assert told.metrics["recall"] == pytest.approx(0.95)
+    assert told.metrics["finds"] is None
+    assert told.metrics["find_p99"] is None
+    assert told.metrics["rpcs_a_node_second"] == pytest.approx(0.1)
+    assert told.metrics["bytes_a_node_second"] == pytest.approx(6)
+    assert told.rpc_rates() == {"ping": (0.1, 6.0)}
 
 
 def test_figures_of_a_window():
-    finds = [operation(n, "find", 10.0 * n, 0.1, ok=n != 3, crosses=n > 1) for n in range(5)]
+    finds = [
+        operation(n, "find", 10.0 * n, 0.1, ok=n != 3, crosses_partition=n > 1) for n in range(5)
+    ]
     told = result(operations=[*finds, operation(9, "add", -5.0, 1)])
-    assert told.figure("finds") == 0.8
-    assert told.figure("finds", 30, 40) == 0
-    assert told.figure("finds", 31) == 1
-    assert told.figure("crossing_finds") == pytest.approx(2 / 3)
-    assert told.figure("adds") is None  # what was added before measuring does not count
-    assert told.figure("dead_contacts", 0, 60) == 0.5
-    assert told.figure("dead_contacts") == 0
-    assert told.figure("dead_contacts", 51, 60) is None
-    assert told.figure("wall_seconds", 51, 60) == 2
+    assert told.metric("finds") == 0.8
+    assert told.metric("finds", 30, 40) == 0
+    assert told.metric("finds", 31) == 1
+    assert told.metric("crossing_finds") == pytest.approx(2 / 3)
+    assert told.metric("adds") is None  # what was added before measuring does not count
+    assert told.metric("dead_contacts", 0, 60) == 0.5
+    assert told.metric("dead_contacts") == 0
+    assert told.metric("dead_contacts", 51, 60) is None
+    assert told.metric("wall_seconds", 51, 60) == 2
 
 
 def test_failed_lookups_have_no_latency():
     told = result(operations=[*LOOKUPS, operation(12, "lookup", 1.0, 99.0, ok=False)])
-    assert told.figures["lookup_p99"] == pytest.approx(1.0)
+    assert told.metrics["lookup_p99"] == pytest.approx(1.0)
 
 
 DEMANDS = """
@@ -138,27 +153,27 @@ at_most = 3
 
 def test_demands():
     told = result(DEMANDS, LOOKUPS)
-    assert [verdict.is_met for verdict in judge(told)] == [True, False, False, True]
-    assert [formatting.verdict_text(each) for each in formatting.missed(told)] == [
+    assert [verdict.is_met for verdict in evaluate(told)] == [True, False, False, True]
+    assert [formatting.requirement_text(each) for each in formatting.failed(told)] == [
         "MISSED recall >= 0.99 from 0s to 100s: 95.00 %",
         "MISSED finds >= 0.5 from 0s to 100s: nothing to measure",
     ]
 
 
 def test_text():
-    text = formatting.as_text(result(DEMANDS, LOOKUPS))
+    text = formatting.format_text(result(DEMANDS, LOOKUPS))
     assert "T: S" in text
     assert "10 nodes, 100s measured, seed 7" in text
     assert "lookups                          11/11    500 ms    900 ms  1,000 ms" in text
     assert "fingerprint f00d" in text
     assert "MISSED recall" in text
     assert "over the old border" not in text
-    assert formatting.as_text(result())  # nothing was done
+    assert formatting.format_text(result())  # nothing was done
 
 
 def test_json():
-    failed = operation(12, "find", 1.0, 1.0, ok=False, why="not found")
-    told = json.loads(json.dumps(formatting.as_json(result(DEMANDS, [*LOOKUPS, failed, failed]))))
+    failed = operation(12, "find", 1.0, 1.0, ok=False, failure_reason="not found")
+    told = json.loads(json.dumps(formatting.to_json(result(DEMANDS, [*LOOKUPS, failed, failed]))))
     assert told["fingerprint"] == "f00d"
     assert told["figures"]["finds"] == 0
     assert told["failures"] == {"find: not found": 2}
@@ -179,21 +194,21 @@ def test_plot_without_matplotlib(monkeypatch, tmp_path):
 
     monkeypatch.setattr(plot.importlib, "import_module", refuse)
     with pytest.raises(plot.PlotError, match=r"pip install 'kademlua\[plot\]'"):
-        plot.check(tmp_path / "x.svg")
+        plot.check_path(tmp_path / "x.svg")
 
 
 def test_plot_that_cannot_be(tmp_path):
     with pytest.raises(plot.PlotError, match=r"ends in \.svg or \.png"):
-        plot.check(tmp_path / "x.jpeg")
+        plot.check_path(tmp_path / "x.jpeg")
     with pytest.raises(plot.PlotError, match="no such directory"):
-        plot.check(tmp_path / "none" / "x.svg")
+        plot.check_path(tmp_path / "none" / "x.svg")
 
 
 @pytest.mark.parametrize("suffix", ["svg", "PNG"])
 def test_plot(tmp_path, suffix):
     pytest.importorskip("matplotlib")
     path = tmp_path / f"x.{suffix}"
-    plot.check(path)
+    plot.check_path(path)
     finds = [operation(n, "find", 10.0 * n, 0.1, ok=n != 3) for n in range(5)]
     plot.draw(result(operations=[*LOOKUPS, *finds]), path)
     assert path.read_bytes()[:5] in (b"<?xml", b"\x89PNG\r")

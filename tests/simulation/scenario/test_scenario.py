@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from kademlua.core.durations import duration, duration_text
+from kademlua.core.durations import format_duration, parse_duration
 from kademlua.core.params import Params
 from kademlua.simulation.scenario import loader
 from kademlua.simulation.scenario.scenario import (
     ACTIONS,
     BEHAVIOURS,
-    FIGURES,
-    Churn,
-    Demand,
-    Hostile,
-    Network,
-    Sybils,
-    Workload,
+    METRICS,
+    ChurnSettings,
+    HostileSettings,
+    NetworkSettings,
+    Requirement,
+    SybilSettings,
+    WorkloadSettings,
 )
 from kademlua.simulation.scenario.toml_table import ScenarioError
 from tests.support.programs import ROOT
@@ -34,7 +34,7 @@ nodes = 10
 
 
 def read(text):
-    return loader.read(tomllib.loads(text), "name", "file.toml")
+    return loader.parse(tomllib.loads(text), "name", "file.toml")
 
 
 def complaint(text):
@@ -53,7 +53,7 @@ def complaint(text):
     [(5, 5), (0.5, 0.5), ("100ms", 0.1), ("1.5s", 1.5), ("10m", 600), ("2 h", 7200), ("1d", 86400)],
 )
 def test_durations(text, seconds):
-    assert duration(text) == pytest.approx(seconds)
+    assert parse_duration(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ def test_durations(text, seconds):
 )
 def test_bad_durations(text):
     with pytest.raises(ValueError, match="must be"):
-        duration(text)
+        parse_duration(text)
 
 
 @pytest.mark.parametrize("seconds", [0, 0.05, 0.1, 1, 90, 600, 3600, 5400, 86400])
 def test_durations_there_and_back(seconds):
-    assert duration(duration_text(seconds)) == pytest.approx(seconds)
+    assert parse_duration(format_duration(seconds)) == pytest.approx(seconds)
 
 
 # Hostile nodes.
@@ -92,22 +92,22 @@ def test_hostile_nodes_and_sybils():
         paths = 4
         """
     )
-    assert scenario.hostile == Hostile(share=0.2, behaviours=("deny", "dead"))
-    assert scenario.sybils == Sybils(
+    assert scenario.hostile == HostileSettings(share=0.2, behaviours=("deny", "dead"))
+    assert scenario.sybils == SybilSettings(
         count=30, networks=3, bits=12, join=30.0, behaviours=("garbage",)
     )
     assert (scenario.workload.records, scenario.workload.paths) == (True, 4)
-    assert scenario.has_enemies
-    assert scenario.is_open
-    assert scenario.begins == 210
+    assert scenario.has_adversaries
+    assert scenario.uses_public_addresses
+    assert scenario.measure_start == 210
 
 
 def test_without_them():
     scenario = read(MINIMAL)
-    assert not scenario.has_enemies
-    assert not scenario.is_open
-    assert read(MINIMAL + "[network]\nnat = 0.1\n").is_open
-    assert (scenario.hostile, scenario.sybils) == (Hostile(), None)
+    assert not scenario.has_adversaries
+    assert not scenario.uses_public_addresses
+    assert read(MINIMAL + "[network]\nnat = 0.1\n").uses_public_addresses
+    assert (scenario.hostile, scenario.sybils) == (HostileSettings(), None)
     assert read(MINIMAL + "[population.hostile]").hostile.behaviours == BEHAVIOURS
 
 
@@ -159,7 +159,7 @@ def test_minimal():
     assert (scenario.name, scenario.nodes, scenario.duration) == ("name", 10, 120)
     assert scenario.churn is None
     assert scenario.params == Params()
-    assert (scenario.begins, scenario.ends) == (180, 300)
+    assert (scenario.measure_start, scenario.measure_end) == (180, 300)
 
 
 def test_all_of_it():
@@ -230,8 +230,10 @@ def test_all_of_it():
     assert scenario.workload.lookups == 240
     assert [event.action for event in scenario.events] == ["partition", "heal", "pause", "vanish"]
     assert scenario.params.k == 8
-    assert scenario.demands[0] == Demand(figure="lookup_p99", at_most=0.5, begin=30, end=120)
-    assert scenario.demands[1].text == "recall >= 0.5 and <= 1 from 0s to 2m"
+    assert scenario.requirements[0] == Requirement(
+        metric="lookup_p99", at_most=0.5, start=30, end=120
+    )
+    assert scenario.requirements[1].text == "recall >= 0.5 and <= 1 from 0s to 2m"
 
 
 @pytest.mark.parametrize(
@@ -325,19 +327,19 @@ def test_changed():
         from = 60
         """
     )
-    shorter = scenario.changed(nodes=20, duration=30)
+    shorter = scenario.scaled(nodes=20, duration=30)
     assert (shorter.nodes, shorter.duration) == (20, 30)
     assert (shorter.workload.finds, shorter.workload.values) == (25, 5)
     assert [event.at for event in shorter.events] == [10]
-    assert [(demand.begin, demand.end) for demand in shorter.demands] == [(0, 30)]
-    assert scenario.changed() == scenario
+    assert [(demand.start, demand.end) for demand in shorter.requirements] == [(0, 30)]
+    assert scenario.scaled() == scenario
 
 
 # Those that come with the program.
 
 
 def test_names():
-    assert loader.names() == [
+    assert loader.scenario_names() == [
         "churn-day",
         "churn-hour",
         "churn-ten-minutes",
@@ -358,21 +360,21 @@ def test_names():
         "ten-thousand",
         "thirds-vanish",
     ]
-    assert loader.PLACE.resolve() == ROOT / "swarm" / "scenarios"
+    assert loader.SCENARIO_DIR.resolve() == ROOT / "swarm" / "scenarios"
 
 
-@pytest.mark.parametrize("name", loader.names())
+@pytest.mark.parametrize("name", loader.scenario_names())
 def test_each_can_be_loaded_and_opens_with_what_it_shows(name):
-    path = loader.find(name)
+    path = loader.scenario_path(name)
     assert path.read_text().startswith("# Shows: ")
     assert loader.load(path).name == name
 
 
 def test_find():
-    assert loader.find("swarm/x.toml") == Path("swarm/x.toml")
-    assert loader.find("x.toml") == Path("x.toml")
+    assert loader.scenario_path("swarm/x.toml") == Path("swarm/x.toml")
+    assert loader.scenario_path("x.toml") == Path("x.toml")
     with pytest.raises(ScenarioError, match="no scenario 'quite'; there are churn-day"):
-        loader.find("quite")
+        loader.scenario_path("quite")
 
 
 # The document.
@@ -388,18 +390,18 @@ def test_the_example_is_a_scenario_and_shows_the_defaults():
     assert example.workload == plain.workload
     assert (example.join, example.settle, example.bootstraps) == (60, 60, 3)
     assert (plain.join, plain.settle, plain.bootstraps) == (60, 60, 3)
-    assert example.churn == Churn(median=3600.0)
-    assert example.hostile == Hostile()
-    assert example.sybils == Sybils(count=1000)
+    assert example.churn == ChurnSettings(median=3600.0)
+    assert example.hostile == HostileSettings()
+    assert example.sybils == SybilSettings(count=1000)
     assert {event.action for event in example.events} == set(ACTIONS)
 
 
 TABLES = {
-    "churn": Churn,
-    "hostile": Hostile,
-    "sybils": Sybils,
-    "network": Network,
-    "workload": Workload,
+    "churn": ChurnSettings,
+    "hostile": HostileSettings,
+    "sybils": SybilSettings,
+    "network": NetworkSettings,
+    "workload": WorkloadSettings,
 }
 
 
@@ -417,4 +419,4 @@ def test_every_figure_is_in_the_document():
     for row in rows.splitlines()[2:]:
         names = re.findall(r"`([a-z0-9_]+)`", row.split("|")[1])
         said |= {name if name[0] != "_" else names[0].rpartition("_")[0] + name for name in names}
-    assert said == set(FIGURES)
+    assert said == set(METRICS)
