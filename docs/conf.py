@@ -9,7 +9,7 @@ author = "The Kademlua authors"
 copyright = author
 version = release = kademlua.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click"]
 exclude_patterns = ["examples/**"]
 myst_heading_anchors = 3
 nitpicky = False

@@ -37,11 +37,19 @@ from kademlua.core.errors import (
 )
 from kademlua.core.ids import sha1
 from kademlua.core.params import Params
-from kademlua.core.results import Answer, Publication, PublicationStore, PutResult, StoreReport
+from kademlua.core.results import (
+    Answer,
+    Pong,
+    Publication,
+    PublicationStore,
+    PutResult,
+    StoreReport,
+)
 from kademlua.core.values.records import SignedRecord
 from kademlua.crypto.key_files import read_network_key
 from kademlua.crypto.signing import Signer, SigningKey
-from kademlua.node.node import Node, Pong
+from kademlua.node.node import Node
+from kademlua.node.options import NodeOptions
 
 if TYPE_CHECKING:
     from kademlua.bridges.async_node import AsyncNode
@@ -77,6 +85,7 @@ __all__ = [
     "KeyFileError",
     "Node",
     "NodeClosed",
+    "NodeOptions",
     "NotJoined",
     "Params",
     "ParamsError",

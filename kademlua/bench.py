@@ -18,6 +18,7 @@ from kademlua.core.errors import KademluaError
 from kademlua.core.ids import sha1
 from kademlua.core.params import Params
 from kademlua.node.node import Node
+from kademlua.node.options import NodeOptions
 
 VALUE_BYTES = 100
 _JOIN_CONCURRENCY = 8
@@ -87,14 +88,14 @@ def _start_network(
     pool = ContactPool()
     gc.collect()
     memory, cpu, started_at = _resident_bytes(), time.process_time(), time.perf_counter()
-    first = Node(params=params, pool=pool)
+    first = Node(params=params, options=NodeOptions(contact_pool=pool))
     network = [first]
     try:
         first.start()
         bootstrap = [first.contact.endpoint]
 
         def join(_: int) -> None:
-            node = Node(params=params, pool=pool, bootstrap=bootstrap)
+            node = Node(params=params, bootstrap=bootstrap, options=NodeOptions(contact_pool=pool))
             network.append(node)
             node.start()
             node.wait_joined()

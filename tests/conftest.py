@@ -10,7 +10,7 @@ from hypothesis import settings
 from kademlua import ContactPool, Node, Params
 from kademlua.runtime.transport import UdpTransport
 from tests.support.peers import ScriptedPeer
-from tests.support.world import World
+from tests.support.world import World, node_arguments
 
 # No example is timed; in CI every run tries the same examples.
 settings.register_profile("here", deadline=None)
@@ -51,7 +51,7 @@ def make_node() -> Iterator[Callable[..., Node]]:
     nodes = []
 
     def make(**settings: object) -> Node:
-        node = Node(**{"params": QUICK_PARAMS} | settings)  # type: ignore[arg-type]
+        node = Node(**node_arguments({"params": QUICK_PARAMS} | settings))
         nodes.append(node)
         node.start()
         return node
@@ -66,7 +66,7 @@ def make_network(make_node: Callable[..., Node]) -> Callable[..., list[Node]]:
     """Make a network of so many nodes, all joined."""
 
     def make(count: int, **settings: object) -> list[Node]:
-        settings = {"pool": ContactPool(), "params": Params()} | settings
+        settings = {"contact_pool": ContactPool(), "params": Params()} | settings
         first = make_node(**settings)
         others = [
             make_node(bootstrap=[first.contact.endpoint], **settings) for _ in range(count - 1)

@@ -31,7 +31,7 @@ class Cache:
     def get(self, name: str) -> bytes | None:
         """What any of the workers computed, the newest."""
         try:
-            answers = self._node.find_value(key_of(name), answers=1)
+            answers = self._node.find_value(key_of(name), max_nodes=1)
         except kademlua.KademluaError:
             return None
         values = (value for answer in answers for value in answer.values)

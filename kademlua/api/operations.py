@@ -98,7 +98,8 @@ class NodeApi:
         fields.reject_unknown()
         self._node.wait_joined()
         with _as_bad_request():
-            return report_to_json(key, self._node.store(key, value, ttl=ttl, overwrite=overwrite))
+            store = self._node.overwrite if overwrite else self._node.add
+            return report_to_json(key, store(key, value, ttl=ttl))
 
     def _publish(self, fields: Fields) -> dict[str, Any]:
         """``key``, ``value``, ``ttl`` → what became of it."""

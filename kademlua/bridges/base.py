@@ -96,42 +96,43 @@ class BridgedNode:
 
     @property
     def id(self) -> bytes:
-        """Its 20 bytes."""
+        """The node's id, 20 bytes."""
         return self._node.id
 
     @property
     def contact(self) -> Contact:
-        """Its address, port and id; ValueError while it has port 0 and is not started.
+        """The node's address, port and id; ValueError before a node with port 0 is started.
 
-        Where it is bound to all addresses (``0.0.0.0``, ``::``) it is the one at which others
-        see it, as soon as several networks have told it.
+        A node that is bound to all addresses shows the address that several networks see.
         """
         return self._node.contact
 
     @property
     def local_endpoint(self) -> Endpoint:
-        """The address and port that it is bound to."""
+        """The address and port to which the node is bound."""
         return self._node.local_endpoint
 
     @property
     def reachable(self) -> bool | None:
-        """Whether others reach it unasked, as several attempts have shown; None while that is
-        not known, or does not matter: among private addresses, and for a client."""
+        """Whether other nodes can reach this one without being contacted first.
+
+        None while that is unknown, among private addresses, and for a client.
+        """
         return self._node.reachable
 
     @property
     def params(self) -> Params:
-        """Its parameters."""
+        """The node's parameters."""
         return self._node.params
 
     @property
     def closed(self) -> bool:
-        """Whether ``close`` was called."""
+        """Whether ``close`` has finished."""
         return self._node.closed
 
     @property
     def joined(self) -> bool:
-        """Whether the node is in a network; one without bootstrap addresses always is."""
+        """Whether the node is part of a network; always true without bootstrap addresses."""
         return self._node.joined
 
     # What it does: one line for each method of Node.
@@ -155,7 +156,6 @@ class BridgedNode:
     unpublish = bridged(Node.unpublish)
     published = bridged(Node.published)
     remove = bridged(Node.remove)
-    store = bridged(Node.store)
     put_immutable = bridged(Node.put_immutable)
     get_immutable = bridged(Node.get_immutable)
     put_signed = bridged(Node.put_signed)

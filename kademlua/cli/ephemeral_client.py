@@ -16,9 +16,11 @@ from kademlua.cli.options import CONTROL_PORT
 from kademlua.core.contact import ContactPool, Endpoint, format_endpoint
 from kademlua.core.errors import KademluaError, RpcTimeout
 from kademlua.core.params import Params
+from kademlua.core.results import Pong
 from kademlua.core.wire import replies
 from kademlua.lookup.search import PADDED_REQUEST_BYTES_IPV6
-from kademlua.node.node import Node, Pong
+from kademlua.node.node import Node
+from kademlua.node.options import NodeOptions
 
 _CONTACT_TIMEOUT = 3.0
 """Seconds for the first contact: two tries, since a datagram may be lost."""
@@ -132,7 +134,7 @@ def _start_on_first_usable(
             bootstrap=bootstrap,
             read_only=True,
             params=_PARAMS,
-            network_keys=network_keys,
+            options=NodeOptions(network_keys=network_keys),
         )
         try:
             node.start()

@@ -31,6 +31,7 @@ from kademlua.control.unix_socket import SOCKET_NAME, ControlError
 from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.core.params import Params
 from kademlua.node.node import Node
+from kademlua.node.options import NodeOptions
 from kademlua.shell.line_reader import is_foreground
 from kademlua.shell.shell import Shell
 
@@ -232,19 +233,25 @@ def _create_node(
     """The node, not started; the same as before where there is something of it."""
     if state is None:
         return Node(
-            port, host, id=own_id, bootstrap=bootstrap, params=params, network_keys=network_keys
+            port,
+            host,
+            bootstrap=bootstrap,
+            params=params,
+            options=NodeOptions(id=own_id, network_keys=network_keys),
         )
     cached_endpoints = [contact.endpoint for contact in state.contacts]
     kademlua_node = Node(
         port,
         host,
-        id=own_id or state.id,
         bootstrap=bootstrap,
-        known=cached_endpoints,
         params=params,
-        network_keys=network_keys,
-        store=state.store,
-        publications=state.publications,
+        options=NodeOptions(
+            id=own_id or state.id,
+            cached_endpoints=cached_endpoints,
+            network_keys=network_keys,
+            store=state.store,
+            publication_store=state.publications,
+        ),
     )
     state.persist_id(kademlua_node.id)
     return kademlua_node

@@ -62,7 +62,8 @@ class ValueResource:
         target = key_from_path(req, _VALUES_PATH)
         overwrite = req.get_param_as_bool("overwrite", default=False)
         value, ttl = value_from_body(req, self._node.params), ttl_from_query(req, self._node.params)
-        report = self._node.store(target, value, ttl=ttl, overwrite=overwrite)
+        store = self._node.overwrite if overwrite else self._node.add
+        report = store(target, value, ttl=ttl)
         resp.data = json.dumps(report_to_json(target, report)).encode()
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, key: str) -> None:

@@ -84,7 +84,6 @@ class LivelinessManager:
         self._allowance_at = self._clock()
         self._greenlet: Greenlet[..., None] | None = None
         self._closed = False
-        client.on_id_changed = self.evict
 
     def close(self) -> None:
         """End the greenlet; whoever waits for a probe gets NodeClosed. Idempotent."""

@@ -6,7 +6,7 @@ Its greenlet lives while it has something to do; between, a timer of the loop wa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import gevent
 from gevent import Greenlet
@@ -22,6 +22,7 @@ from kademlua.membership.bootstrap import Bootstrap
 from kademlua.membership.reachability import ReachabilityProber
 from kademlua.replication.replicator import Replicator
 from kademlua.runtime.context import Context
+from kademlua.runtime.timer import Timer
 from kademlua.values.publisher import Republisher
 
 _JITTER = 0.2
@@ -35,27 +36,30 @@ _SIZE_SAMPLES = 8
 """Places by which the network's size is estimated."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upkeep:
+    """The parts of a node that its maintenance drives."""
+
+    bootstrap: Bootstrap
+    lookups: LookupService
+    liveliness: LivelinessManager
+    replicator: Replicator
+    republisher: Republisher
+    tombstones: Tombstones
+    reachability: ReachabilityProber
+
+
 class Maintenance:
     """Keeps one node in its network."""
 
-    def __init__(
-        self,
-        context: Context,
-        bootstrap: Bootstrap,
-        lookups: LookupService,
-        liveliness: LivelinessManager,
-        replicator: Replicator,
-        republisher: Republisher,
-        tombstones: Tombstones,
-        reachability: ReachabilityProber,
-    ) -> None:
-        self._reachability = reachability
-        self._bootstrap = bootstrap
-        self._replicator = replicator
-        self._republisher = republisher
-        self._tombstones = tombstones
-        self._liveliness = liveliness
-        self._lookups = lookups
+    def __init__(self, context: Context, upkeep: Upkeep) -> None:
+        self._reachability = upkeep.reachability
+        self._bootstrap = upkeep.bootstrap
+        self._replicator = upkeep.replicator
+        self._republisher = upkeep.republisher
+        self._tombstones = upkeep.tombstones
+        self._liveliness = upkeep.liveliness
+        self._lookups = upkeep.lookups
         self._table = context.table
         self._store = context.store
         self._params = context.params
@@ -63,7 +67,7 @@ class Maintenance:
         self._rng = context.rng
         self._log = context.log
         self._greenlet: Greenlet[..., None] | None = None
-        self._timer: Any = None
+        self._timer = Timer(self._on_timer)
         self._closed = False
         self._size_at_refresh = 0
         """Contacts in the table when this node last looked around."""
@@ -88,10 +92,7 @@ class Maintenance:
     def close(self) -> None:
         """End what is under way, and let go of whoever waits for the join. Idempotent."""
         self._closed = True
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-            self._timer = None
+        self._timer.stop()
         if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
             self._greenlet.kill()
         self._replicator.close()
@@ -123,13 +124,9 @@ class Maintenance:
         if not self._closed:
             params = self._params
             wait = params.maintenance_interval if self.joined.is_set() else params.bootstrap_retry
-            self._timer = gevent.get_hub().loop.timer(self._jittered(wait))
-            self._timer.start(self._on_timer)
+            self._timer.start(self._jittered(wait))
 
     def _on_timer(self) -> None:
-        self._timer.stop()
-        self._timer.close()
-        self._timer = None
         self._greenlet = gevent.spawn(self._run)
 
     def _join(self) -> None:
@@ -167,9 +164,7 @@ class Maintenance:
         self._replicator.tick(now)
         self._republisher.tick(now)
         self._rejoin_recovered(now)
-        self._reachability.tick(now)
-        if self._reachability.became_reachable:  # those around it are to know it again
-            self._reachability.became_reachable = False
+        if self._reachability.tick(now):  # the neighbours have to learn of this node again
             self._size_at_refresh = 0
         if len(self._table) > 2 * self._size_at_refresh:
             self._refresh_neighbourhood(now)

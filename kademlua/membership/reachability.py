@@ -45,6 +45,7 @@ class ReachabilityProber:
     __slots__ = (
         "_address_votes",
         "_attempt_started_at",
+        "_became_reachable",
         "_began",
         "_client",
         "_context",
@@ -59,7 +60,6 @@ class ReachabilityProber:
         "_status",
         "_undecided_delay",
         "_was_reached",
-        "became_reachable",
     )
 
     def __init__(
@@ -86,14 +86,20 @@ class ReachabilityProber:
         self._is_dial_promised = self._is_dial_received = self._was_reached = False
         """Whether one said that it is made; whether it came; whether one of this row came
         unasked."""
-        self.became_reachable = False
-        """Whether it was a client and is none any more; whoever asks after it clears it."""
+        self._became_reachable = False
 
     # For this node.
 
-    def tick(self, now: float) -> None:
-        """See what came of the last attempt, and ask for another where one is due. Does not
-        block."""
+    def tick(self, now: float) -> bool:
+        """Evaluate the last attempt, and start another if one is due. Does not block.
+
+        Return whether this node was a client and became reachable since the last call.
+        """
+        self._run_attempts(now)
+        became_reachable, self._became_reachable = self._became_reachable, False
+        return became_reachable
+
+    def _run_attempts(self, now: float) -> None:
         if self._context.read_only:  # nobody is to reach it
             return
         if self._attempt_started_at is not None:
@@ -217,7 +223,7 @@ class ReachabilityProber:
         status.reachable = verdict
         if verdict:
             context.log.info("others reach this node")
-            self.became_reachable = status.is_client
+            self._became_reachable = status.is_client
             status.is_client = False
         elif not context.params.client_if_unreachable:
             context.log.warning("nobody reaches this node unasked (NAT, firewall?)")

@@ -1,4 +1,4 @@
-"""NodeCalls: single RPCs, to another node and by others."""
+"""Calls: single RPCs to another node, and RPCs that the program answers."""
 
 from __future__ import annotations
 
@@ -8,55 +8,88 @@ from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.results import Pong
 from kademlua.core.wire import requests
 from kademlua.liveliness.manager import LivelinessManager
-from kademlua.node.node_view import NodeView
+from kademlua.node.lifecycle import Lifecycle
+from kademlua.rpc.client import RpcClient
 from kademlua.rpc.server import RpcFunction, RpcServer
+from kademlua.runtime.context import Context
 
 
-class NodeCalls(NodeView):
-    """The part of ``Node`` that is for single RPCs."""
+class Calls:
+    """The part of a node that deals with single RPCs."""
 
-    _handlers: RpcServer
-    _liveliness: LivelinessManager
+    __slots__ = ("_client", "_context", "_lifecycle", "_liveliness", "_server")
+
+    def __init__(
+        self,
+        *,
+        context: Context,
+        lifecycle: Lifecycle,
+        client: RpcClient,
+        server: RpcServer,
+        liveliness: LivelinessManager,
+    ) -> None:
+        self._context = context
+        self._lifecycle = lifecycle
+        self._client = client
+        self._server = server
+        self._liveliness = liveliness
 
     def call(
         self, to: Contact | Endpoint, name: str, *args: Any, timeout: float | None = None
     ) -> list[Any]:
-        """Call an RPC and block until its answer: the list of its return values.
+        """Call an RPC of another node and return its return values.
 
-        Arguments are ints, bytes, text, lists and dicts. Raises RpcTimeout, RpcFailed,
-        WireError, TooManyCalls, NodeClosed; TypeError and ValueError for arguments that
-        can't be sent.
+        Blocks this greenlet until the reply, at most ``timeout`` seconds, default
+        ``Params.rpc_timeout``. Arguments are ints, bytes, text, lists and dicts.
+
+        Raises:
+            RpcTimeout: no reply in time.
+            RpcFailed: the peer answered with an error.
+            WireError: the reply is malformed.
+            TooManyCalls: ``Params.max_calls`` calls are in flight.
+            NodeClosed: this node is not running.
+            TypeError, ValueError: the arguments cannot be encoded.
         """
         return self._call(to, name, requests.encode_any_args(args), timeout)[1]
 
     def ping(self, to: Contact | Endpoint, timeout: float | None = None) -> Pong:
-        """Ping once: who answers there, and the round trip. Raises as ``call`` does."""
-        began = self._context.clock()
+        """Ping a node once and return its contact and the round-trip time.
+
+        Raises:
+            RpcTimeout, RpcFailed, WireError, TooManyCalls, NodeClosed: see ``call``.
+        """
+        started_at = self._context.clock()
         contact, _ = self._call(to, "ping", b"", timeout)
-        return Pong(contact, self._context.clock() - began)
+        return Pong(contact, self._context.clock() - started_at)
 
     def is_alive(self, contact: Contact, *, strong: bool = False) -> bool:
-        """Whether a contact lives: heard from lately, or else (always, with ``strong``)
-        answering a ping now, in three tries."""
+        """Return whether a contact is alive.
+
+        A packet within ``Params.freshness_window`` seconds is enough. Otherwise, and always
+        with ``strong``, the node pings the contact, up to three times.
+        """
         if not strong and self._liveliness.is_fresh(contact):
             return True
-        self._require_open()
+        self._lifecycle.require_open()
         return self._liveliness.is_alive(contact)
 
     def register(self, name: str, function: RpcFunction, *, blocking: bool = False) -> None:
         """Answer the RPC ``name`` with ``function(sender, *args)``.
 
-        ``sender`` is a Contact. A tuple goes back as several return values, None as none.
-        A function that waits for anything must be ``blocking``: it gets a greenlet of its
-        own. Whatever it raises is answered with 131. ValueError for a name that is taken,
-        TypeError for a coroutine function.
+        ``sender`` is a Contact. The reply holds what the function returns: a tuple as several
+        values, None as none. An exception is answered with error 131. A function that waits
+        must be ``blocking``; it then runs in a greenlet of its own.
+
+        Raises:
+            ValueError: the name is in use.
+            TypeError: the function is a coroutine function.
         """
-        self._handlers.register(name, function, blocking=blocking)
+        self._server.register(name, function, blocking=blocking)
 
     def _call(
         self, to: Contact | Endpoint, name: str, args: bytes, timeout: float | None
     ) -> tuple[Contact, list[Any]]:
-        self._require_open()
+        self._lifecycle.require_open()
         if isinstance(to, Contact):
-            return self._caller.call(to.endpoint, to, name, args, timeout)
-        return self._caller.call(to, None, name, args, timeout)
+            return self._client.call(to.endpoint, to, name, args, timeout)
+        return self._client.call(to, None, name, args, timeout)

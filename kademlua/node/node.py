@@ -1,60 +1,33 @@
-"""Node: everything put together, and what a program does with it."""
+"""Node: the public interface of one node. Each operation is one line, explained where it leads."""
 
 from __future__ import annotations
 
-import logging
-import random
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from types import TracebackType
-
-from gevent.event import Event
+from typing import Any
 
 from kademlua.core import ids
-from kademlua.core.contact import ContactPool, Endpoint, canonical_address
+from kademlua.core.contact import Contact, Endpoint, canonical_address
 from kademlua.core.errors import NodeClosed
+from kademlua.core.histograms import LatencyHistograms
 from kademlua.core.params import Params
-from kademlua.core.results import Pong, PublicationStore
-from kademlua.core.routing.bep42 import generate_id
-from kademlua.core.routing.diversity import DiversityLimits
 from kademlua.core.routing.table import RoutingTable
-from kademlua.core.stats import Stats
-from kademlua.core.values.memory_store import MemoryStore
 from kademlua.core.values.store import Store
-from kademlua.core.values.tombstones import Tombstones
-from kademlua.liveliness.manager import LivelinessManager
-from kademlua.lookup.service import LookupService
-from kademlua.membership.bootstrap import Bootstrap
-from kademlua.membership.maintenance import Maintenance
-from kademlua.membership.reachability import ReachabilityProber
-from kademlua.node.node_records import NodeRecords
-from kademlua.node.receiver import Receiver
-from kademlua.node.records import Recording
-from kademlua.replication.handover import Handover
-from kademlua.replication.read_repair import ReadRepair
-from kademlua.replication.replicator import Replicator
-from kademlua.replication.transfer import ValueTransfer
-from kademlua.rpc.address_validation import AddressValidator
-from kademlua.rpc.client import RpcClient
-from kademlua.rpc.server import RpcServer
-from kademlua.runtime.context import Context, NodeStatus
-from kademlua.runtime.observers import ObserverSet
-from kademlua.runtime.private_transport import PrivateTransport
-from kademlua.runtime.transport import Transport, UdpTransport
-from kademlua.values.publisher import Republisher
-from kademlua.values.writer import ValueWriter
-
-__all__ = ["Node", "Pong"]
-
-logger = logging.getLogger("kademlua.node")
-
-# It has no state; but each instance would carry 2.5 kB as if it had.
-_SYSTEM_RNG = random.SystemRandom()
+from kademlua.node.calls import Calls
+from kademlua.node.delegation import delegate
+from kademlua.node.lifecycle import Lifecycle, NodeState
+from kademlua.node.options import NodeOptions
+from kademlua.node.records import Records
+from kademlua.node.services import build_context, build_services
+from kademlua.node.values import Values
+from kademlua.runtime.observers import Observer
 
 
-class Node(NodeRecords):
-    """A node of the network. Its calls block only the greenlet that makes them, and may be
-    made from many at once.
+class Node:
+    """One node of the network.
+
+    Its operations block only the greenlet that calls them. Many greenlets may call them at
+    the same time.
 
     >>> with Node(bootstrap=[("127.0.0.1", 8001)]) as node:
     ...     node.add(sha1("key"), b"value")
@@ -65,159 +38,110 @@ class Node(NodeRecords):
         port: int = 0,
         host: str = "127.0.0.1",
         *,
-        id: bytes | None = None,
         bootstrap: Iterable[Endpoint] = (),
-        known: Iterable[Endpoint] = (),
         params: Params | None = None,
         read_only: bool = False,
-        network_keys: Sequence[bytes] = (),
-        clock: Callable[[], float] = time.monotonic,
-        wall_clock: Callable[[], float] = time.time,
-        rng: random.Random | None = None,
-        transport: Transport | None = None,
-        store: Store | None = None,
-        pool: ContactPool | None = None,
-        publications: PublicationStore | None = None,
+        options: NodeOptions | None = None,
     ) -> None:
-        """Nothing is opened before ``start``.
+        """Prepare a node; ``start`` opens its socket.
 
-        ``port`` 0 takes a free one; ``host`` is an IP address of this machine, ``::`` for
-        IPv4 and IPv6. ``id`` has 20 bytes and is random otherwise. ``bootstrap`` lists
-        (host, port) of nodes to join by; hosts may be names. ``known`` are addresses from
-        a former life, asked in the same way, but not needed. A ``read_only`` node asks and
-        is kept out of everybody's tables. With ``network_keys`` (32 bytes each) it hears only
-        who has one of them; the first one tags what it sends. ``clock`` gives seconds,
-        ``wall_clock`` those since 1970, ``rng`` all chance (by default the system's cryptographic
-        source). Nodes of one process may share a ``pool``, which saves memory. ``publications`` is
-        where they outlast it. ValueError for a bad host, port, id or key.
+        Args:
+            port: The UDP port; 0 for a free one.
+            host: An IP address of this machine; ``::`` for all, IPv4 and IPv6.
+            bootstrap: Nodes through which to join, as (host name or address, port).
+            params: Parameters of the protocol; default ``Params()``.
+            read_only: Whether the node is a client: it stores nothing for others and asks to
+                be kept out of routing tables.
+            options: Identity, network keys, stores and environment.
+
+        Raises:
+            ValueError: the host, port, id or a key is invalid.
         """
-        if id is not None and not ids.is_id(id):
-            raise ValueError(f"an id is {ids.ID_BYTES} bytes, not {id!r:.60}")
+        params, options = params or Params(), options or NodeOptions()
+        if options.id is not None and not ids.is_id(options.id):
+            raise ValueError(f"an id is {ids.ID_BYTES} bytes, not {options.id!r:.60}")
         if not 0 <= port < 65536:
             raise ValueError(f"a port is 0 to 65535, not {port}")
-        params = params or Params()
-        rng = rng or _SYSTEM_RNG
-        own_id = id or generate_id(host, rng, bep42=params.bep42_ids)
-        limits = DiversityLimits.from_params(params)
-        stats = Stats(clock())
-        transport = transport or UdpTransport(host, port, params)
-        keyed = None
-        if network_keys:
-            keyed = transport = PrivateTransport(transport, network_keys, stats.dropped, rng)
-        log = logging.LoggerAdapter(logger, {"node": own_id})
-        self._context = context = Context(
-            id=own_id,
-            read_only=read_only,
-            status=NodeStatus(is_client=read_only),
-            params=params,
-            clock=clock,
-            wall_clock=wall_clock,
-            rng=rng,
-            transport=transport,
-            pool=pool if pool is not None else ContactPool(),
-            table=RoutingTable(own_id, params.k, clock(), limits),
-            diversity_limits=limits,
-            store=store if store is not None else MemoryStore(params),
-            stats=stats,
-            observers=ObserverSet(log),
-            log=log,
+        context, pending = build_context((host, port), params, options, read_only=read_only)
+        parts = build_services(context, pending, list(bootstrap), options)
+        self._context = context
+        self.services = parts
+        """The parts of the node, for tests and tools; not a stable interface."""
+        self._lifecycle = lifecycle = Lifecycle(context, parts.maintenance)
+        self._values = Values(
+            context=context,
+            lifecycle=lifecycle,
+            lookups=parts.lookups,
+            writer=parts.writer,
+            republisher=parts.republisher,
+            read_repair=parts.read_repair,
         )
-        self._caller = RpcClient(context)
-        if keyed is not None:
-            keyed.restart_call = self._caller.restart_call
-        self._tombstones = Tombstones()
-        self._strangers = AddressValidator(context, self._caller)
-        self._handlers = RpcServer(context, self._strangers, self._tombstones)
-        self._liveliness = LivelinessManager(context, self._caller, self._strangers)
-        self._operations = LookupService(context, self._caller, self._liveliness)
-        self._storing = ValueWriter(
-            context, self._caller, self._liveliness, self._operations, self._tombstones
+        self._records = Records(
+            context=context,
+            lifecycle=lifecycle,
+            lookups=parts.lookups,
+            writer=parts.writer,
+            read_repair=parts.read_repair,
         )
-        bootstrapper = Bootstrap(
-            list(bootstrap),
-            context,
-            self._caller,
-            self._liveliness,
-            self._operations,
-            list(known),
+        self._calls = Calls(
+            context=context,
+            lifecycle=lifecycle,
+            client=parts.client,
+            server=parts.server,
+            liveliness=parts.liveliness,
         )
-        handing = ValueTransfer(context, self._caller, self._liveliness, self._tombstones)
-        replication = Replicator(context, self._operations, handing)
-        self._mending = ReadRepair(context, self._caller, self._liveliness, handing, replication)
-        self._recording = Recording(context, self._operations, self._storing, self._mending)
-        self._leaving = Handover(context, self._caller, self._liveliness, handing)
-        self._handlers.add_builtin(b"lacks", self._mending.handle_lacks)
-        self._handlers.add_builtin(b"leave", self._leaving.handle_leave)
-        reach = ReachabilityProber(
-            context, self._caller, self._liveliness, self._handlers.reply_later
-        )
-        self._handlers.add_builtin(b"reach", reach.handle_reach)
-        self._handlers.add_builtin(b"reached", reach.handle_reached)
-        self._publications = Republisher(context, self._storing, publications)
-        self._maintenance = Maintenance(
-            context,
-            bootstrapper,
-            self._operations,
-            self._liveliness,
-            replication,
-            self._publications,
-            self._tombstones,
-            reach,
-        )
-        self._started = False
-        self._ends = False
-        self._closed = Event()
 
-    # Beginning and end.
+    # Lifecycle
 
     def start(self) -> None:
-        """Bind and begin to answer; returns at once, joining goes on by itself.
+        """Bind the socket and answer requests; joining continues in the background. Idempotent.
 
-        Idempotent. OSError where the port is in use, NodeClosed for a node that was closed.
+        Raises:
+            OSError: the port is in use.
+            NodeClosed: the node was closed.
         """
-        if self._ends:
+        if self._lifecycle.state is NodeState.CLOSING:
             raise NodeClosed("a closed node does not start again")
-        if self._started:
+        if self._lifecycle.state is NodeState.RUNNING:
             return
-        receiver = Receiver(
-            self._context, self._caller, self._strangers, self._handlers, self._liveliness
-        )
-        self._context.transport.start(receiver.receive)
-        self._started = True
-        self._maintenance.start()
+        self._context.transport.start(self.services.router.receive)
+        self._lifecycle.state = NodeState.RUNNING
+        self.services.maintenance.start()
 
     def close(self, *, hand_over: bool = True) -> None:
-        """Stop, free everything, and end with NodeClosed whatever waits; idempotent.
+        """Stop the node, free everything and end all waiting calls with NodeClosed. Idempotent.
 
-        Before, for ``Params.handover_timeout`` at most, the values that would fall under their
-        replicas are handed over, and those in the routing table are told to forget this node.
-        With ``hand_over`` false it is gone at once and without a word, also where another
-        greenlet's ``close`` still hands over.
+        Before that, for at most ``Params.handover_timeout`` seconds, the node hands over the
+        values that would have too few replicas, and sends a leave notice to its contacts.
+        Without ``hand_over`` it stops immediately; this also cuts short a handover that
+        another greenlet has started.
         """
-        if self._ends:
+        parts, lifecycle = self.services, self._lifecycle
+        if lifecycle.state is NodeState.CLOSING:
             if not hand_over:
-                self._leaving.abort()
+                parts.handover.abort()
             return
-        self._ends = True
-        self._maintenance.close()
-        self._mending.close()
+        was_running = lifecycle.state is NodeState.RUNNING
+        lifecycle.state = NodeState.CLOSING
+        parts.maintenance.close()
+        parts.read_repair.close()
         try:
-            if hand_over and self._started and not self._context.read_only:
-                self._handlers.store_handlers.refuse_new()
-                self._leaving.run()
+            if hand_over and was_running and not self._context.read_only:
+                parts.store_handlers.refuse_new()
+                parts.handover.run()
         finally:
-            self._liveliness.close()
-            self._handlers.close()
-            self._caller.close()
+            parts.liveliness.close()
+            parts.server.close()
+            parts.client.close()
             self._context.transport.close()
-            self._closed.set()
+            lifecycle.closed.set()
 
     def __enter__(self) -> Node:
-        """Start, and wait for the first try to join."""
+        """Start, and wait until the first attempt to join has ended."""
         self.start()
         try:
             self.wait_joined()
-        except BaseException:  # __exit__ is not called where this raises
+        except BaseException:  # __exit__ is not called after an exception here
             self.close()
             raise
         return self
@@ -231,30 +155,152 @@ class Node(NodeRecords):
         self.close()
 
     def wait_joined(self, timeout: float | None = None) -> bool:
-        """Block until the node has joined; whether it has.
+        """Block until the node has joined, and return whether it has.
 
-        Without ``timeout`` until its first try has ended, well or not; with it, as long as
-        it goes on trying in so many seconds. NodeClosed for a node that was not started.
+        Without ``timeout``, wait until the first attempt has ended, whatever its outcome.
+
+        Raises:
+            NodeClosed: the node was not started.
         """
-        if not self._started:
+        if self._lifecycle.state is NodeState.NEW:
             raise NodeClosed("the node is not started")
         if timeout is None:
-            self._maintenance.first_attempt_done.wait()
+            self.services.maintenance.first_attempt_done.wait()
         else:
-            self._maintenance.joined.wait(timeout)
+            self.services.maintenance.joined.wait(timeout)
         return self.joined
 
     def wait_closed(self) -> None:
-        """Block until ``close`` has come to its end."""
-        self._closed.wait()
+        """Block until ``close`` has finished."""
+        self._lifecycle.closed.wait()
 
     def add_peers(self, endpoints: Iterable[Endpoint]) -> None:
-        """Be told of other nodes: (IP address, port) as in ``bootstrap``, but while it runs.
+        """Contact further nodes, given as (IP address, port).
 
-        Who has not joined tries by them at once; who has looks its neighbourhood up by way
-        of them, so that two networks become one. Blocks meanwhile. ValueError for what is no
-        IP address, NodeClosed, TooManyCalls.
+        A node that has not joined tries to join through them. A node that has joined looks up
+        its neighbourhood through them, so that two networks become one. Blocks meanwhile.
+
+        Raises:
+            ValueError: an address is not an IP address.
+            NodeClosed, TooManyCalls: see ``add``.
         """
-        self._require_open()
-        known = [(canonical_address(addr)[0], port) for addr, port in endpoints]
-        self._maintenance.add_peers(known)
+        self._lifecycle.require_open()
+        addresses = [(canonical_address(addr)[0], port) for addr, port in endpoints]
+        self.services.maintenance.add_peers(addresses)
+
+    # State
+
+    @property
+    def id(self) -> bytes:
+        """The node's id, 20 bytes."""
+        return self._context.id
+
+    @property
+    def contact(self) -> Contact:
+        """The node's address, port and id; ValueError before a node with port 0 is started.
+
+        A node that is bound to all addresses shows the address that several networks see.
+        """
+        local, external = self._context.local_contact, self._context.status.external_address
+        if external is None or any(local.address_bytes):
+            return local
+        return self._context.pool.intern(*external, local.id)
+
+    @property
+    def local_endpoint(self) -> Endpoint:
+        """The address and port to which the node is bound."""
+        return self._context.transport.local_endpoint
+
+    @property
+    def joined(self) -> bool:
+        """Whether the node is part of a network; always true without bootstrap addresses."""
+        return self._lifecycle.joined
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` has finished."""
+        return self._lifecycle.closed.is_set()
+
+    @property
+    def reachable(self) -> bool | None:
+        """Whether other nodes can reach this one without being contacted first.
+
+        None while that is unknown, among private addresses, and for a client.
+        """
+        return self._context.status.reachable
+
+    @property
+    def now(self) -> float:
+        """The time of the node's clock, by which its table and store measure."""
+        return self._context.clock()
+
+    @property
+    def params(self) -> Params:
+        """The node's parameters."""
+        return self._context.params
+
+    @property
+    def table(self) -> RoutingTable:
+        """The routing table, for reading."""
+        return self._context.table
+
+    @property
+    def datastore(self) -> Store:
+        """The values that the node keeps for the network."""
+        return self._context.store
+
+    def stats(self) -> dict[str, Any]:
+        """Return all counters, the numbers of contacts and values, and the network size."""
+        context = self._context
+        return context.stats.snapshot(context.clock()) | {
+            "contacts": len(context.table),
+            "values": len(context.store),
+            "calls_in_flight": len(self.services.client),
+            "network_size": self.network_size(),
+            "reachable": self.reachable,
+        }
+
+    def calls_in_flight(self) -> dict[str, int]:
+        """Return the number of calls without a reply yet, by RPC."""
+        return dict(self.services.client.in_flight_by_rpc())
+
+    def network_size(self) -> int:
+        """Return an estimate of the number of nodes in the network, including this one."""
+        return self.services.lookups.network_size()
+
+    def timings(self) -> LatencyHistograms:
+        """Return histograms of round trips and lookups, collected since the first call."""
+        observers = self._context.observers
+        if observers.latency_histograms is None:
+            observers.latency_histograms = LatencyHistograms()
+        return observers.latency_histograms
+
+    def observe(self, observer: Observer) -> None:
+        """Notify an observer of events from now on; each call then costs some microseconds."""
+        self._context.observers.add(observer)
+        self._context.table.on_change = self._context.observers.notify_table_change
+
+    def unobserve(self, observer: Observer) -> None:
+        """Stop notifying an observer; an unknown one is ignored."""
+        self._context.observers.discard(observer)
+        if not self._context.observers.registered:
+            self._context.table.on_change = None
+
+    # Operations: their arguments, documentation and checks are in the part named.
+
+    find_node = delegate("_values", Values.find_node)
+    find_value = delegate("_values", Values.find_value)
+    add = delegate("_values", Values.add)
+    overwrite = delegate("_values", Values.overwrite)
+    publish = delegate("_values", Values.publish)
+    unpublish = delegate("_values", Values.unpublish)
+    published = delegate("_values", Values.published)
+    remove = delegate("_values", Values.remove)
+    put_immutable = delegate("_records", Records.put_immutable)
+    get_immutable = delegate("_records", Records.get_immutable)
+    put_signed = delegate("_records", Records.put_signed)
+    get_signed = delegate("_records", Records.get_signed)
+    call = delegate("_calls", Calls.call)
+    ping = delegate("_calls", Calls.ping)
+    is_alive = delegate("_calls", Calls.is_alive)
+    register = delegate("_calls", Calls.register)

@@ -1,4 +1,4 @@
-"""Recording: records that prove themselves, put into the network and got from it."""
+"""Records: values that prove themselves, immutable or signed, in the network."""
 
 from __future__ import annotations
 
@@ -17,103 +17,163 @@ from kademlua.core.results import PutResult, StoreReport
 from kademlua.core.values import records
 from kademlua.core.values.record_filter import RecordFilter
 from kademlua.core.values.records import SignedRecord
+from kademlua.core.values.validation import validate_key, validate_ttl
 from kademlua.core.wire import replies
 from kademlua.crypto import signing
 from kademlua.crypto.signing import Signer
 from kademlua.lookup.service import LookupService
+from kademlua.node.lifecycle import Lifecycle
 from kademlua.replication.read_repair import ReadRepair
 from kademlua.runtime.context import Context
 from kademlua.values.writer import ValueWriter
 
-_PER_NODE = 4_096
-_OWN_ERRORS: tuple[type[RecordRefused], ...] = (CasMismatch, RecordStale, RecordExpired)
+_MAX_VALUES_PER_NODE = 4_096
+_REFUSALS: tuple[type[RecordRefused], ...] = (CasMismatch, RecordStale, RecordExpired)
+"""Errors that a majority of holders can cause."""
 
 
-class Recording:
-    """The records of one node's program."""
+class Records:
+    """The part of a node that deals with immutable and signed records (BEP 44)."""
 
-    __slots__ = ("_context", "_mending", "_operations", "_storing")
+    __slots__ = ("_context", "_lifecycle", "_lookups", "_params", "_read_repair", "_writer")
 
     def __init__(
-        self, context: Context, operations: LookupService, storing: ValueWriter, mending: ReadRepair
+        self,
+        *,
+        context: Context,
+        lifecycle: Lifecycle,
+        lookups: LookupService,
+        writer: ValueWriter,
+        read_repair: ReadRepair,
     ) -> None:
         self._context = context
-        self._operations = operations
-        self._storing = storing
-        self._mending = mending
+        self._params = context.params
+        self._lifecycle = lifecycle
+        self._lookups = lookups
+        self._writer = writer
+        self._read_repair = read_repair
 
-    def put_immutable(self, value: Any, ttl: int) -> PutResult:
-        """Store a value under the SHA-1 of itself; raises as ``ValueWriter.store`` does."""
-        encoded = self._fitting(replies.encode_value(value))
+    def put_immutable(self, value: Any, *, ttl: float | None = None) -> PutResult:
+        """Store a value under the SHA-1 of its bencoding, which is ``PutResult.key``.
+
+        The key proves the value to each reader. Holders keep it for ``ttl`` seconds, default
+        ``Params.ttl``.
+
+        Raises:
+            StoreFailed, NotJoined, TooManyCalls, NodeClosed, TypeError, ValueError: see
+                ``add``.
+        """
+        ttl_seconds = validate_ttl(ttl, self._params)
+        self._lifecycle.require_joined()
+        encoded = self._check_size(replies.encode_value(value))
         key = records.immutable_key(encoded)
-        return PutResult(key, self._storing.store(key, encoded, ttl))
+        return PutResult(key, self._writer.store(key, encoded, ttl_seconds))
+
+    def get_immutable(self, key: bytes, *, paths: int | None = None) -> Any:
+        """Return the value whose bencoding has this SHA-1.
+
+        ``paths`` is the number of disjoint paths, default ``Params.disjoint_paths``.
+
+        Raises:
+            KeyError: no node has the value.
+            NotJoined, TooManyCalls, NodeClosed, TypeError, ValueError: see ``add``.
+        """
+        self._lifecycle.require_joined()
+        record_filter = self._lookups.record_filter(validate_key(key), only_records=True)
+        self._find(key, 1, record_filter, paths)
+        if record_filter.immutable is None:
+            raise KeyError(key)
+        return replies.decode_value(record_filter.immutable)
 
     def put_signed(
         self,
         value: Any,
         signer: Signer,
         *,
-        salt: bytes,
-        seq: int | None,
-        swaps: int | None,
-        ttl: int | None,
-        expires: int | None,
+        salt: bytes = b"",
+        seq: int | None = None,
+        cas: int | None = None,
+        ttl: float | None = None,
+        expires: float | None = None,
     ) -> PutResult:
-        """Sign a value and store it; without ``seq`` under the number after the one there."""
+        """Sign and store a record; it replaces those with lower sequence numbers.
+
+        Args:
+            signer: A SigningKey, or another object with its methods.
+            salt: Up to 64 bytes that distinguish the records of one key.
+            seq: The sequence number; default one more than the highest that is found.
+            cas: If given, holders store the record only in place of this sequence number.
+            ttl: Seconds that holders keep the record; default until ``expires``.
+            expires: Seconds since 1970, signed. No node shows the record afterwards.
+
+        Raises:
+            RecordStale, CasMismatch, RecordExpired: more nodes refused than stored it.
+            CryptoUnavailable: ``cryptography`` is not installed.
+            StoreFailed, NotJoined, TooManyCalls, NodeClosed, TypeError, ValueError: see
+                ``add``.
+        """
+        ttl_seconds = None if ttl is None else validate_ttl(ttl, self._params)
+        self._lifecycle.require_joined()
         _require_bytes(salt)
         encoded = records.encode_value(value)
-        public_key = signer.public_key
-        if expires is not None:
-            ttl = ttl or self._until(expires)
-        if ttl is None:
-            ttl = int(min(self._context.params.ttl, self._context.params.max_ttl)) or 1
+        expires_at = None if expires is None else math.floor(expires)
+        if ttl_seconds is None:
+            ttl_seconds = self._ttl_until(expires_at)
         try:
-            records.check_fields(salt, seq or 0, expires)
+            records.check_fields(salt, seq or 0, expires_at)
         except RecordRefused as error:
             raise ValueError(str(error)) from None
         if seq is None:
-            seq = self._next_seq(public_key, salt)
-        signature = signer.sign(records.signed_bytes(salt, seq, expires, encoded))
-        record = SignedRecord(public_key, salt, seq, expires, signature, encoded)
-        self._fitting(record.encoded)
-        try:
-            report = self._storing.store(record.key, record.encoded, ttl, cas=swaps)
-        except StoreFailed as failed:
-            _raise_own_error(failed.report)
-            raise
-        _raise_own_error(report)
-        return PutResult(record.key, report, record)
-
-    def get_immutable(self, key: bytes, paths: int | None = None) -> Any:
-        """The value whose SHA-1 is the key; KeyError where nobody has it."""
-        sieve = self._operations.record_filter(key, only_records=True)
-        self._find(key, 1, sieve, paths)
-        if sieve.immutable is None:
-            raise KeyError(key)
-        return replies.decode_value(sieve.immutable)
+            seq = self._next_seq(signer.public_key, salt)
+        signature = signer.sign(records.signed_bytes(salt, seq, expires_at, encoded))
+        record = SignedRecord(signer.public_key, salt, seq, expires_at, signature, encoded)
+        self._check_size(record.encoded)
+        return PutResult(record.key, self._store(record, ttl_seconds, cas), record)
 
     def get_signed(
         self,
         public_key: bytes,
-        salt: bytes,
+        salt: bytes = b"",
         *,
-        answers: int | None,
-        least_seq: int,
+        max_nodes: int | None = None,
+        min_seq: int = 0,
         paths: int | None = None,
     ) -> SignedRecord | None:
-        """The newest record that is found; raises the error of one that is not believed where
-        there is no other."""
-        sieve = self._find_signed(public_key, salt, answers or sys.maxsize, least_seq, paths)
-        if sieve.signed_record is None and sieve.rejection is not None:
-            raise sieve.rejection
-        return sieve.signed_record
+        """Return the newest record of a public key and a salt; None if there is none.
+
+        Args:
+            max_nodes: Stop after this many nodes returned a genuine record; default all of
+                the k closest nodes.
+            min_seq: Reject records with a lower sequence number as stale.
+            paths: The number of disjoint paths, default ``Params.disjoint_paths``; 4 is a
+                good number in a hostile network.
+
+        Raises:
+            RecordForged, RecordExpired, RecordStale: all records that were found are rejected.
+            CryptoUnavailable: ``cryptography`` is not installed.
+            NotJoined, TooManyCalls, NodeClosed, TypeError, ValueError: see ``add``.
+        """
+        self._lifecycle.require_joined()
+        found = self._find_signed(public_key, salt, max_nodes or sys.maxsize, min_seq, paths)
+        if found.signed_record is None and found.rejection is not None:
+            raise found.rejection
+        return found.signed_record
+
+    def _store(self, record: SignedRecord, ttl: int, cas: int | None) -> StoreReport:
+        try:
+            report = self._writer.store(record.key, record.encoded, ttl, cas=cas)
+        except StoreFailed as failed:
+            _raise_common_refusal(failed.report)
+            raise
+        _raise_common_refusal(report)
+        return report
 
     def _find_signed(
         self,
         public_key: bytes,
         salt: bytes,
-        answers: int,
-        least_seq: int,
+        max_nodes: int,
+        min_seq: int,
         paths: int | None = None,
     ) -> RecordFilter:
         signing.require_crypto()
@@ -123,47 +183,53 @@ class Recording:
         if len(salt) > records.MAX_SALT_BYTES:
             raise ValueError(f"salt over {records.MAX_SALT_BYTES} bytes")
         key = records.signed_key(public_key, salt)
-        sieve = self._operations.record_filter(key, only_records=True, min_seq=least_seq)
-        self._find(key, answers, sieve, paths)
-        return sieve
+        record_filter = self._lookups.record_filter(key, only_records=True, min_seq=min_seq)
+        self._find(key, max_nodes, record_filter, paths)
+        return record_filter
 
-    def _find(self, key: bytes, answers: int, sieve: RecordFilter, paths: int | None) -> None:
-        paths = paths or self._context.params.disjoint_paths
-        finding = self._operations.find_value(
-            key, answers, _PER_NODE, record_filter=sieve, path_count=paths
+    def _find(
+        self, key: bytes, max_nodes: int, record_filter: RecordFilter, paths: int | None
+    ) -> None:
+        search = self._lookups.find_value(
+            key,
+            max_nodes,
+            _MAX_VALUES_PER_NODE,
+            record_filter=record_filter,
+            path_count=paths or self._params.disjoint_paths,
         )
-        self._mending.after_find(finding)
+        self._read_repair.after_find(search)
 
     def _next_seq(self, public_key: bytes, salt: bytes) -> int:
-        """One more than the number of the newest record, be that expired or not; else 1."""
-        newest = self._find_signed(public_key, salt, sys.maxsize, 0).highest_seq
-        return 1 if newest is None else newest + 1
+        """Return one more than the highest sequence number found, expired or not; else 1."""
+        highest = self._find_signed(public_key, salt, sys.maxsize, 0).highest_seq
+        return 1 if highest is None else highest + 1
 
-    def _until(self, expires: int) -> int:
-        """A time to live that lasts until an end; RecordExpired where that is over."""
-        remains = math.ceil(expires - self._context.wall_clock())
-        if remains <= 0:
+    def _ttl_until(self, expires_at: int | None) -> int:
+        """Return the TTL of a record that has none: until it expires, or the default."""
+        if expires_at is None:
+            return int(min(self._params.ttl, self._params.max_ttl)) or 1
+        remaining = math.ceil(expires_at - self._context.wall_clock())
+        if remaining <= 0:
             raise RecordExpired
-        return min(remains, self._context.params.max_ttl)
+        return min(remaining, self._params.max_ttl)
 
-    def _fitting(self, encoded: bytes) -> bytes:
-        bound = self._context.params.max_value_bytes
-        if len(encoded) > bound:
-            raise ValueError(f"a record has at most {bound:,} bytes, bencoded")
+    def _check_size(self, encoded: bytes) -> bytes:
+        limit = self._params.max_value_bytes
+        if len(encoded) > limit:
+            raise ValueError(f"a record has at most {limit:,} bytes, bencoded")
         return encoded
 
 
-def _require_bytes(*given: object) -> None:
-    for each in given:
-        if not isinstance(each, bytes):
-            raise TypeError(f"public keys and salts are bytes, not {each!r:.60}")
+def _require_bytes(*values: object) -> None:
+    for value in values:
+        if not isinstance(value, bytes):
+            raise TypeError(f"public keys and salts are bytes, not {value!r:.60}")
 
 
-def _raise_own_error(report: object) -> None:
-    """Where more nodes refused a record than took it, and have an error of its own for that,
-    raise it."""
+def _raise_common_refusal(report: object) -> None:
+    """Raise the error of a refusal that more nodes gave than stored the record."""
     assert isinstance(report, StoreReport)
-    for kind in _OWN_ERRORS:
+    for kind in _REFUSALS:
         count = sum(reason == kind.default_reason for _, reason in report.refused)
         if count > len(report.acknowledged):
             raise kind(report=report)

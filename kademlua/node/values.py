@@ -1,4 +1,4 @@
-"""NodeValues: what a node finds, stores and publishes in the network."""
+"""Values: what a node finds, stores and publishes in the network."""
 
 from __future__ import annotations
 
@@ -8,99 +8,144 @@ from kademlua.core.contact import Contact
 from kademlua.core.results import Answer, Publication, StoreReport
 from kademlua.core.values.record_filter import ValueFilter
 from kademlua.core.values.validation import validate_key, validate_ttl, validate_value
-from kademlua.node.calls import NodeCalls
+from kademlua.lookup.service import LookupService
+from kademlua.node.lifecycle import Lifecycle
 from kademlua.replication.read_repair import ReadRepair
+from kademlua.runtime.context import Context
 from kademlua.values.publisher import Republisher
 from kademlua.values.writer import ValueWriter
 
 
-class NodeValues(NodeCalls):
-    """The part of ``Node`` that is for plain values, each of an owner."""
+class Values:
+    """The part of a node that deals with plain values, one per key and owner."""
 
-    _mending: ReadRepair
-    _publications: Republisher
-    _storing: ValueWriter
+    __slots__ = ("_lifecycle", "_lookups", "_params", "_read_repair", "_republisher", "_writer")
+
+    def __init__(
+        self,
+        *,
+        context: Context,
+        lifecycle: Lifecycle,
+        lookups: LookupService,
+        writer: ValueWriter,
+        republisher: Republisher,
+        read_repair: ReadRepair,
+    ) -> None:
+        self._params = context.params
+        self._lifecycle = lifecycle
+        self._lookups = lookups
+        self._writer = writer
+        self._republisher = republisher
+        self._read_repair = read_repair
 
     def find_node(self, target: bytes) -> list[Contact]:
-        """The k live contacts closest to an id, nearest first. Raises as ``add`` does."""
-        self._require_joined()
-        return self._operations.find_node(validate_key(target)).closest()
+        """Look up the k live contacts closest to an id, and return them, nearest first.
+
+        Raises:
+            NotJoined, TooManyCalls, NodeClosed, TypeError, ValueError: see ``add``.
+        """
+        self._lifecycle.require_joined()
+        return self._lookups.find_node(validate_key(target)).closest()
 
     def find_value(
         self,
         key: bytes,
-        answers: int = 3,
-        per_node: int = 4096,
+        max_nodes: int = 3,
+        max_values_per_node: int = 4096,
         *,
         quorum: int = 1,
-        accept: ValueFilter | None = None,
+        value_filter: ValueFilter | None = None,
         paths: int | None = None,
     ) -> list[Answer]:
-        """The values of a key, from up to ``answers`` nodes, up to ``per_node`` of each.
+        """Look up the values of a key; return an empty list if the k closest nodes have none.
 
-        With a ``quorum`` only values that at least so many nodes have, and the search goes on
-        until there is one. ``accept`` is given the plain values of an answer and returns those
-        that are to be believed; a node without any counts as one that has none. With
-        ``paths``, by default ``Params.disjoint_paths``, nodes are sought on so many disjoint
-        paths. An empty list where the k closest nodes have none. Holders that were seen to lack it
-        are given it in the background. Raises as ``add`` does.
+        Nodes that should hold the key and do not are repaired in the background.
+
+        Args:
+            max_nodes: Stop after this many nodes returned values.
+            max_values_per_node: Accept at most this many values from each node.
+            quorum: Return only values that this many nodes have; the lookup goes on until
+                there is one.
+            value_filter: Called with the plain values of a node; returns the accepted ones. A
+                node without any counts as one that has none.
+            paths: The number of disjoint paths, default ``Params.disjoint_paths``.
+
+        Raises:
+            NotJoined, TooManyCalls, NodeClosed, TypeError, ValueError: see ``add``.
         """
-        self._require_joined()
-        paths = paths or self.params.disjoint_paths
-        sieve = self._operations.record_filter(validate_key(key), value_filter=accept)
-        finding = self._operations.find_value(key, answers, per_node, quorum, sieve, paths)
-        self._mending.after_find(finding)
-        return finding.results()
+        self._lifecycle.require_joined()
+        paths = paths or self._params.disjoint_paths
+        record_filter = self._lookups.record_filter(validate_key(key), value_filter=value_filter)
+        search = self._lookups.find_value(
+            key, max_nodes, max_values_per_node, quorum, record_filter, paths
+        )
+        self._read_repair.after_find(search)
+        return search.results()
 
     def add(self, key: bytes, value: Any, *, ttl: float | None = None) -> StoreReport:
-        """Store this node's value of a key, beside those of others; its former one goes.
+        """Store this node's value of a key next to those of other owners.
 
-        The value is an int, bytes, text, list or dict. It lives for ``ttl`` seconds, by
-        default ``Params.ttl``. Raises StoreFailed where fewer than ``Params.write_quorum``
-        took it, NotJoined, TooManyCalls, NodeClosed, and TypeError or ValueError for a bad
-        key, value or ttl.
+        The value replaces an earlier one of this node. It is an int, bytes, text, list or
+        dict, and lives for ``ttl`` seconds, default ``Params.ttl``.
+
+        Raises:
+            StoreFailed: fewer than ``Params.write_quorum`` nodes stored the value.
+            NotJoined: no node answers at the bootstrap addresses.
+            TooManyCalls: ``Params.max_calls`` calls are in flight.
+            NodeClosed: this node is not running.
+            TypeError, ValueError: the key, value or ttl is invalid.
         """
-        return self.store(key, value, ttl=ttl)
+        return self._store(key, value, ttl, overwrite=False)
 
     def overwrite(self, key: bytes, value: Any, *, ttl: float | None = None) -> StoreReport:
-        """As ``add``; and where the holders' ``Params`` allow it, other owners' values of
-        the key go too."""
-        return self.store(key, value, ttl=ttl, overwrite=True)
+        """Store a value like ``add``, and remove the values of other owners.
 
-    def store(
-        self, key: bytes, value: Any, *, ttl: float | None = None, overwrite: bool = False
-    ) -> StoreReport:
-        """``add``, or ``overwrite``, as the last argument says."""
-        publication = self._publication(key, value, ttl)
-        self._require_joined()
-        return self._storing.store(*publication, overwrite=overwrite)
+        A holder removes them only if its ``Params.overwrite_drops_others`` is set.
+
+        Raises:
+            StoreFailed, NotJoined, TooManyCalls, NodeClosed, TypeError, ValueError: see ``add``.
+        """
+        return self._store(key, value, ttl, overwrite=True)
 
     def publish(self, key: bytes, value: Any, *, ttl: float | None = None) -> StoreReport:
-        """Store a value and keep it alive until ``unpublish``, while this node lives: it is
-        stored again before ``ttl`` is over. Raises as ``add`` does; then it is not published.
+        """Store a value and store it again before its ``ttl`` ends, until ``unpublish``.
+
+        Published values live as long as their node, across restarts if it has a data directory.
+
+        Raises:
+            StoreFailed, NotJoined, TooManyCalls, NodeClosed, TypeError, ValueError: see ``add``;
+                the value is not published then.
         """
         publication = self._publication(key, value, ttl)
-        self._require_joined()
-        return self._publications.publish(publication)
+        self._lifecycle.require_joined()
+        return self._republisher.publish(publication)
 
     def unpublish(self, key: bytes) -> bool:
-        """Let a published value end with its time; whether it was published."""
-        return self._publications.unpublish(validate_key(key))
+        """Stop publishing a key; its value expires at its TTL. Return whether it was published."""
+        return self._republisher.unpublish(validate_key(key))
 
     def published(self) -> list[Publication]:
-        """What this node publishes."""
-        return self._publications.publications()
+        """Return what this node publishes."""
+        return self._republisher.publications()
 
     def remove(self, key: bytes) -> StoreReport:
-        """Take this node's own value of a key away from all who hold it; it is not published
-        any more, either. Those that could not be reached learn it when they hand it on.
+        """Remove this node's value of a key from all holders, and stop publishing it.
 
-        Raises StoreFailed where nobody answered, and otherwise as ``add`` does.
+        Holders that cannot be reached learn of the removal when they replicate the value.
+
+        Raises:
+            StoreFailed: no holder answered.
+            NotJoined, TooManyCalls, NodeClosed, TypeError, ValueError: see ``add``.
         """
-        self._require_joined()
-        self._publications.unpublish(validate_key(key))
-        return self._storing.remove(key, validate_ttl(None, self.params))
+        self._lifecycle.require_joined()
+        self._republisher.unpublish(validate_key(key))
+        return self._writer.remove(key, validate_ttl(None, self._params))
+
+    def _store(self, key: bytes, value: Any, ttl: float | None, *, overwrite: bool) -> StoreReport:
+        publication = self._publication(key, value, ttl)
+        self._lifecycle.require_joined()
+        return self._writer.store(*publication, overwrite=overwrite)
 
     def _publication(self, key: bytes, value: Any, ttl: float | None) -> Publication:
-        encoded = validate_value(value, self.params)
-        return Publication(validate_key(key), encoded, validate_ttl(ttl, self.params))
+        encoded = validate_value(value, self._params)
+        return Publication(validate_key(key), encoded, validate_ttl(ttl, self._params))

@@ -10,16 +10,16 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import gevent
 from gevent.event import AsyncResult
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import KademluaError, NodeClosed, RpcFailed, RpcTimeout, WireError
 from kademlua.core.pending_calls import PendingCall, PendingCalls
-from kademlua.core.reasons import DropReason, Purpose
+from kademlua.core.reasons import DropReason, MatchFailure, Purpose
 from kademlua.core.wire import packets
 from kademlua.core.wire.packets import Response
 from kademlua.runtime.context import Context
+from kademlua.runtime.timer import Timer
 
 ReplyCallback = Callable[[PendingCall, "list[Any] | KademluaError"], None]
 
@@ -41,8 +41,9 @@ class EncodedRequest(NamedTuple):
 class RpcClient:
     """The calls of one node."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, pending: PendingCalls) -> None:
         self._context = context
+        self._pending = pending
         self._clock = context.clock
         self._stats = context.stats
         self._send_datagram = context.transport.send
@@ -51,12 +52,9 @@ class RpcClient:
             EncodedRequest("ping", packets.encode_request_payload(b"ping", b"", is_client))
             for is_client in (False, True)
         ]
-        self._pending = PendingCalls(context.params.max_calls)
-        self._timer: Any = None
+        self._timer = Timer(self._on_timer)
         self._timer_at = 0.0
         self._closed = False
-        self.on_id_changed: Callable[[Contact], None] | None = None
-        """Called with a contact in whose place another id answered."""
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -110,7 +108,7 @@ class RpcClient:
         self._pending.add(call)
         self._stats.calls_by_rpc[name] += 1
         self._transmit(datagram, endpoint)
-        if self._timer is None or call.due_at + _TIMER_SLACK < self._timer_at:
+        if not self._timer.is_running or call.due_at + _TIMER_SLACK < self._timer_at:
             self._arm(now)
         return call
 
@@ -160,29 +158,20 @@ class RpcClient:
         assert result is not None
         return call.contact, result
 
-    def match(self, packet: Response, endpoint: Endpoint, now: float) -> PendingCall | None:
-        """Take in a response: the call that it belongs to, or None where it is dropped.
+    def match(self, packet: Response, endpoint: Endpoint) -> PendingCall | MatchFailure:
+        """Return the call that a response answers, or why there is none.
 
-        The call's ``complete`` is left to whoever notes first that its contact lives.
+        The call is no longer pending; ``complete`` delivers its result.
         """
         call = self._pending.match(packet.rpc_id, endpoint, packet.sender_id)
-        if isinstance(call, str):
-            self._stats.dropped[call] += 1
-            if call == "response from another id" and self.on_id_changed is not None:
-                pending_call = self._pending.get(packet.rpc_id)
-                if pending_call is not None and pending_call.contact is not None:
-                    self.on_id_changed(pending_call.contact)
-            return None
-        if call.contact is None:
+        if not isinstance(call, MatchFailure) and call.contact is None:
             call.contact = self._context.pool.intern(*endpoint, packet.sender_id)
         return call
 
-    def restart_call(self, rpc_id: bytes, endpoint: Endpoint) -> bytes | None:
-        """The datagram of a call in flight to that endpoint, which is sent again now: its
-        answer will take as long from here. None where there is no such call."""
-        max_timeout = self._context.params.rpc_timeout
-        call = self._pending.restart(rpc_id, endpoint, self._clock(), max_timeout)
-        return None if call is None else call.datagram
+    def expected_contact(self, rpc_id: bytes) -> Contact | None:
+        """Return the contact that should answer a call in flight; None if any may answer."""
+        call = self._pending.get(rpc_id)
+        return None if call is None else call.contact
 
     def complete(self, call: PendingCall, packet: Response) -> None:
         """Read the answer and hand it to whoever waits."""
@@ -208,33 +197,23 @@ class RpcClient:
     def close(self) -> None:
         """End every call with NodeClosed; idempotent."""
         self._closed = True
-        self._disarm()
+        self._timer.stop()
         for call in self._pending.drain():
             call.on_done(call, NodeClosed("the node is closed"))
 
     def _arm(self, now: float) -> None:
-        """See to it that the timer goes off for the earliest deadline."""
+        """Set the timer for the earliest deadline."""
         wake_at = self._pending.next_due()
         if wake_at is None or self._closed:
-            self._disarm()
-            return
-        if self._timer is not None:
-            if self._timer_at <= wake_at + _TIMER_SLACK:
-                return
-            self._disarm()
-        self._timer_at = wake_at + _TIMER_SLACK
-        self._timer = gevent.get_hub().loop.timer(max(self._timer_at - now, 0.0))
-        self._timer.start(self._on_timer)
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
             self._timer.stop()
-            self._timer.close()
-            self._timer = None
+            return
+        if self._timer.is_running and self._timer_at <= wake_at + _TIMER_SLACK:
+            return
+        self._timer_at = wake_at + _TIMER_SLACK
+        self._timer.start(max(self._timer_at - now, 0.0))
 
     def _on_timer(self) -> None:
         """The timer went off: tell whose time has come. Runs in the hub, must not block."""
-        self._disarm()
         for call, is_expired in self._pending.pop_due(self._clock()):
             try:
                 if is_expired:

@@ -73,6 +73,14 @@ class ObserverSet:
         so 1.)"""
         self._log = log
 
+    def add(self, observer: Observer) -> None:
+        """Notify an observer from now on."""
+        self.registered = (*self.registered, observer)
+
+    def discard(self, observer: Observer) -> None:
+        """Stop notifying an observer; ignore an unknown one."""
+        self.registered = tuple(each for each in self.registered if each is not observer)
+
     def begin_lookup(
         self, clock: Callable[[], float], rpc_name: str, target: bytes, purpose: str
     ) -> ObservedLookup | None:

@@ -44,6 +44,7 @@ class PrivateTransport:
         keys: Sequence[bytes],
         dropped: Counter[str],
         rng: random.Random,
+        restart_call: RestartCall,
     ) -> None:
         """The first key tags, all are accepted. What is not let in is counted in ``dropped``
         by its reason. TypeError and ValueError for what is no key."""
@@ -52,8 +53,7 @@ class PrivateTransport:
         self._mac_signer = MacSigner(keys)
         self._sessions = SessionTable(rng)
         self._challenge_retries = ChallengeRetries()
-        self.restart_call: RestartCall = lambda rpc_id, endpoint: None
-        """Asked for the request that a challenge belongs to; to be set before ``start``."""
+        self._restart_call = restart_call
         # Tags are made here and not in the tagger, trailers not in the session: each function
         # called for each datagram would cost half a per cent of an RPC.
         self._new_mac = self._mac_signer.new_mac
@@ -142,7 +142,7 @@ class PrivateTransport:
         is_allowed = len(ticket) == TICKET_BYTES and self._challenge_retries.is_allowed(
             rpc_id, ticket
         )
-        request = self.restart_call(rpc_id, endpoint) if is_allowed else None
+        request = self._restart_call(rpc_id, endpoint) if is_allowed else None
         if request is None:
             self._dropped[DropReason.UNEXPECTED_CHALLENGE] += 1
             return

@@ -11,10 +11,10 @@ import gevent.socket
 
 from kademlua.core import ids
 from kademlua.core.contact import Contact, Endpoint, canonical_address, parse_endpoint
-from kademlua.core.results import Answer, PutResult, StoreReport
+from kademlua.core.results import Answer, Pong, PutResult, StoreReport
 from kademlua.core.values.records import SignedRecord
 from kademlua.crypto.signing import Signer, SigningKey
-from kademlua.node.node import Node, Pong
+from kademlua.node.node import Node
 from kademlua.shell.node_views import routing_text
 from kademlua.terminal.text import VerbatimText, pretty_format, resident_kb
 

@@ -12,6 +12,7 @@ from kademlua.core.contact import format_endpoint
 from kademlua.core.errors import KademluaError, RpcFailed
 from kademlua.core.params import Params
 from kademlua.node.node import Node
+from kademlua.node.options import NodeOptions
 from kademlua.swarm.launcher import SwarmError
 from kademlua.swarm.logs import NodeLogHandler
 from kademlua.swarm.plan import Plan, node_id
@@ -27,7 +28,9 @@ def is_bootstrap_answering(plan: Plan) -> bool:
     """
     if is_bindable(plan.bootstrap):
         return False
-    with Node(0, plan.host, read_only=True, network_keys=plan.network_keys) as node:
+    with Node(
+        0, plan.host, read_only=True, options=NodeOptions(network_keys=plan.network_keys)
+    ) as node:
         for _ in range(_PING_ATTEMPTS):
             try:
                 node.ping(plan.bootstrap)
@@ -61,7 +64,11 @@ def control_node(plan: Plan, log_dir: Path) -> Iterator[Node]:
             exit_stack.callback(state.close)
             state.persist_id(node_id(port))
             store = state.store
-        node = Node(port, addr, id=node_id(port), store=store, network_keys=plan.network_keys)
+        node = Node(
+            port,
+            addr,
+            options=NodeOptions(id=node_id(port), store=store, network_keys=plan.network_keys),
+        )
         exit_stack.enter_context(_running(node, str(port), log_dir, error_prefix))
         yield node
 
@@ -69,7 +76,12 @@ def control_node(plan: Plan, log_dir: Path) -> Iterator[Node]:
 @contextmanager
 def joined_node(plan: Plan, log_dir: Path) -> Iterator[Node]:
     """A node for the shell, on a free port, where somebody else has the control node."""
-    node = Node(0, plan.host, bootstrap=[plan.bootstrap], network_keys=plan.network_keys)
+    node = Node(
+        0,
+        plan.host,
+        bootstrap=[plan.bootstrap],
+        options=NodeOptions(network_keys=plan.network_keys),
+    )
     with _running(node, "shell", log_dir, f"no node for the shell on {plan.host}"):
         node.wait_joined()
         yield node

@@ -15,6 +15,7 @@ from kademlua.core.contact import ContactPool, format_endpoint
 from kademlua.core.errors import KademluaError
 from kademlua.core.params import Params
 from kademlua.node.node import Node
+from kademlua.node.options import NodeOptions
 from kademlua.swarm.event_recorder import EventRecorder
 from kademlua.swarm.logs import NodeLogHandler
 from kademlua.swarm.plan import WorkerCommand, WorkerConfig, node_id
@@ -106,15 +107,19 @@ class WorkerNodes:
         node = Node(
             port,
             config.host,
-            id=node_id(port),
             bootstrap=[config.bootstrap],
             params=self._params,
-            network_keys=config.network_keys,
-            rng=self._rng,
-            pool=self._pool,
-            store=state.store if state is not None else None,
-            publications=state.publications if state is not None else None,
-            known=[each.endpoint for each in state.contacts] if state is not None else (),
+            options=NodeOptions(
+                id=node_id(port),
+                network_keys=config.network_keys,
+                rng=self._rng,
+                contact_pool=self._pool,
+                store=state.store if state is not None else None,
+                publication_store=state.publications if state is not None else None,
+                cached_endpoints=[each.endpoint for each in state.contacts]
+                if state is not None
+                else (),
+            ),
         )
         try:
             node.start()

@@ -79,4 +79,4 @@ def test_nobody_watches_afterwards(world: World) -> None:
     alice = world.node(UNUSED_ENDPOINT)
     with pytest.raises(NotJoined):
         looked_up(alice, trace=True)
-    assert alice._context.observers.registered == ()
+    assert alice.services.context.observers.registered == ()

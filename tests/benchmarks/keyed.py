@@ -13,7 +13,7 @@ from typing import Any
 
 import gevent
 
-from kademlua import Contact, Node
+from kademlua import Contact, Node, NodeOptions
 from kademlua.core.ids import random_id
 from tests.benchmarks.packets import RPCS, neighbour_ids
 from tests.benchmarks.serving import PARAMS
@@ -72,8 +72,8 @@ def _one_round(cost: Cost, plain: Pair, keyed: Pair, keys: Sequence[bytes]) -> N
 
 def _pair(rng: random.Random, network_keys: Sequence[bytes]) -> Pair:
     """Two nodes on loopback, of which the second has a full table."""
-    asker = Node(id=random_id(rng), params=PARAMS, network_keys=network_keys)
-    asked = Node(id=random_id(rng), params=PARAMS, network_keys=network_keys)
+    asker = Node(params=PARAMS, options=NodeOptions(id=random_id(rng), network_keys=network_keys))
+    asked = Node(params=PARAMS, options=NodeOptions(id=random_id(rng), network_keys=network_keys))
     for node in (asker, asked):
         node.start()
     for number, node_id in enumerate(neighbour_ids(asked.id, rng)):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import gevent
 from gevent.pool import Pool
 
-from kademlua import ContactPool, KademluaError, Node, Params
+from kademlua import ContactPool, KademluaError, Node, NodeOptions, Params
 from tests.benchmarks.measuring import Job, Kind, Recorder
 
 _JOINING = 8
@@ -27,13 +27,17 @@ class KademluaNetwork:
 
     def bring_up(self, count: int) -> None:
         """Start nodes and return when all have joined."""
-        first = Node(params=self._params, pool=self._pool)
+        first = Node(params=self._params, options=NodeOptions(contact_pool=self._pool))
         first.start()
         self._nodes.append(first)
         bootstrap = [first.contact.endpoint]
 
         def join(_: int) -> None:
-            node = Node(params=self._params, pool=self._pool, bootstrap=bootstrap)
+            node = Node(
+                params=self._params,
+                bootstrap=bootstrap,
+                options=NodeOptions(contact_pool=self._pool),
+            )
             self._nodes.append(node)
             node.start()
             node.wait_joined()
@@ -91,5 +95,5 @@ class KademluaNetwork:
         return bool(self._nodes[job.writer].add(job.key, job.value).acknowledged)
 
     def _get(self, job: Job) -> bool:
-        answers = self._nodes[job.reader].find_value(job.key, answers=1)
+        answers = self._nodes[job.reader].find_value(job.key, max_nodes=1)
         return any(job.value in answer.values for answer in answers)

@@ -9,7 +9,7 @@ import sys
 
 from gevent.socket import wait_read
 
-from kademlua import Node, Params
+from kademlua import Node, NodeOptions, Params
 
 _NEVER = 86_400
 
@@ -25,7 +25,7 @@ PARAMS = Params(
 
 def serve(node_id: bytes) -> None:
     """Print the port; then answer each line of the input with one of JSON, until it ends."""
-    with Node(id=node_id, params=PARAMS) as node:
+    with Node(params=PARAMS, options=NodeOptions(id=node_id)) as node:
         print(node.contact.port, flush=True)
         while True:
             wait_read(0)

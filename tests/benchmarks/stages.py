@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TypeVar
 
-from kademlua import Contact, ContactPool, Node
+from kademlua import Contact, ContactPool, Node, NodeOptions
 from kademlua.core.contact import Endpoint
 from kademlua.core.ids import random_id
 from kademlua.core.wire import packets as protocol
@@ -75,7 +75,7 @@ def measure_stages(requests: int, seed: int) -> list[Stages]:
     """The stages of every RPC in both versions."""
     rng = random.Random(seed)
     transport = _Silence()
-    node = Node(id=random_id(rng), params=PARAMS, transport=transport)
+    node = Node(params=PARAMS, options=NodeOptions(id=random_id(rng), transport=transport))
     node.start()
     try:
         contacts = [
@@ -84,7 +84,7 @@ def measure_stages(requests: int, seed: int) -> list[Stages]:
         ]
         for contact in contacts:
             node.table.on_reply(contact, time.monotonic())
-            node._strangers.validated_addresses.mark(contact.endpoint, time.monotonic())
+            node.services.validator.validated_addresses.mark(contact.endpoint, time.monotonic())
         keys = [random_id(rng) for _ in range(requests)]
         return [
             _stages_of(rpc, version, node, transport, contacts[ASKER], keys, rng)

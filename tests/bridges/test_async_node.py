@@ -60,7 +60,7 @@ def test_many_at_once(first: Endpoint) -> None:
         async with AsyncNode(bootstrap=[first]) as node:
             reports = await asyncio.gather(*(node.add(key, key) for key in keys))
             assert all(report.acknowledged for report in reports)
-            found = await asyncio.gather(*(node.find_value(key, answers=1) for key in keys))
+            found = await asyncio.gather(*(node.find_value(key, max_nodes=1) for key in keys))
             assert [answers[0].values for answers in found] == [[key] for key in keys]
 
     run(main)

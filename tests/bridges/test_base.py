@@ -48,7 +48,9 @@ def test_it_is_made_as_a_node_is(host: type) -> None:
 @both
 def test_what_it_is_can_be_read_before_it_starts(host: type) -> None:
     params = kademlua.Params(k=8)
-    node = host(id=b"i" * 20, params=params, port=8001, host="192.0.2.1")
+    node = host(
+        params=params, port=8001, host="192.0.2.1", options=kademlua.NodeOptions(id=b"i" * 20)
+    )
     assert (node.id, node.params, node.joined) == (b"i" * 20, params, False)
     assert node.contact.endpoint == ("192.0.2.1", 8001)
 

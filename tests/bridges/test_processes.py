@@ -96,7 +96,7 @@ def test_a_forked_child_makes_its_own() -> None:
     bootstrap = [node.contact.endpoint]
     if child := os.fork():
         print("child ended with", os.waitpid(child, 0)[1])
-        print(node.find_value(KEY, answers=1)[0].values)
+        print(node.find_value(KEY, max_nodes=1)[0].values)
         sys.exit()
     try:
         node.stats()
@@ -142,7 +142,7 @@ PATCHED = f"""
     def use(number):
         with kademlua.ThreadedNode(bootstrap=[node.contact.endpoint]) as other:
             other.add(kademlua.sha1(str(number)), number)
-            return other.find_value(kademlua.sha1(str(number)), answers=1)[0].values
+            return other.find_value(kademlua.sha1(str(number)), max_nodes=1)[0].values
 """
 
 

@@ -60,7 +60,7 @@ def test_many_threads_at_once(first: Endpoint, make_threaded: Make) -> None:
     keys = [sha1(f"key {number}") for number in range(100)]
     with ThreadPoolExecutor(8) as pool:
         assert all(report.acknowledged for report in pool.map(node.add, keys, keys))
-        found = list(pool.map(lambda key: node.find_value(key, answers=1), keys))
+        found = list(pool.map(lambda key: node.find_value(key, max_nodes=1), keys))
     assert [answers[0].values for answers in found] == [[key] for key in keys]
 
 

@@ -8,7 +8,7 @@ from kademlua import Answer, AsyncNode, Contact, Node, Params, StoreReport, Thre
 
 def blocking(node: ThreadedNode, key: bytes) -> None:
     assert_type(node.add(key, b"value"), StoreReport)
-    assert_type(node.find_value(key, answers=1), list[Answer])
+    assert_type(node.find_value(key, max_nodes=1), list[Answer])
     assert_type(node.find_node(key), list[Contact])
     assert_type(node.wait_joined(1.5), bool)
     assert_type(node.id, bytes)
@@ -21,7 +21,7 @@ def blocking(node: ThreadedNode, key: bytes) -> None:
 
 async def awaited(node: AsyncNode, key: bytes) -> None:
     assert_type(await node.add(key, b"value"), StoreReport)
-    assert_type(await node.find_value(key, answers=1), list[Answer])
+    assert_type(await node.find_value(key, max_nodes=1), list[Answer])
     finding = assert_type(node.find_node(key), Coroutine[Any, Any, list[Contact]])
     await finding
     assert_type(node.joined, bool)

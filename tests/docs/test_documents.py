@@ -101,13 +101,12 @@ def keyed_examples():
     and the caller counts from our counter."""
     caller, callee = _Wire(), _Wire()
     keys, caller_at, callee_at = [NETWORK_KEY], ("192.0.2.7", 8007), ("192.0.2.1", 8003)
-    asks = PrivateTransport(caller, keys, Counter(), random.Random(1))
-    answers = PrivateTransport(callee, keys, Counter(), random.Random(2))
-    asks.restart_call = lambda rpc_id, endpoint: request
+    request = packets.encode_request(CALLER, RPC_ID, payload(b"ping"))
+    asks = PrivateTransport(caller, keys, Counter(), random.Random(1), lambda *_: request)
+    answers = PrivateTransport(callee, keys, Counter(), random.Random(2), lambda *_: None)
     received = []
     for each in (asks, answers):
         each.start(lambda body, endpoint: received.append(body))
-    request = packets.encode_request(CALLER, RPC_ID, payload(b"ping"))
     asks.send(request, callee_at)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SessionTable, "ticket_for", lambda self, endpoint: TICKET)

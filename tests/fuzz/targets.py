@@ -16,7 +16,7 @@ import click
 import gevent
 from gevent import socket
 
-from kademlua import Node, Params
+from kademlua import Node, NodeOptions, Params
 from kademlua.api.operations import NodeApi
 from kademlua.cli.config import load_params
 from kademlua.control.connection import ControlConnection
@@ -93,10 +93,12 @@ class NodeTarget:
         params = Params(max_entries=512, max_stored_bytes=1 << 20)
         self._node = Node(
             params=params,
-            transport=self._transport,
-            clock=lambda: self._now,
-            rng=random.Random(1),
-            id=b"\x55" * 20,
+            options=NodeOptions(
+                transport=self._transport,
+                clock=lambda: self._now,
+                rng=random.Random(1),
+                id=b"\x55" * 20,
+            ),
         )
         self._node.start()
         self._hub: Any = gevent.get_hub()
@@ -153,7 +155,9 @@ class ControlTarget:
     """A client of the control socket: lines are answered, whatever they are."""
 
     def __init__(self) -> None:
-        self._node = Node(transport=_Nowhere(), rng=random.Random(1), id=b"\x55" * 20)
+        self._node = Node(
+            options=NodeOptions(transport=_Nowhere(), rng=random.Random(1), id=b"\x55" * 20)
+        )
         self._node.start()
         self._operations = NodeApi(self._node)
 

@@ -17,7 +17,7 @@ import pytest
 from gevent import socket
 from gevent.queue import Queue
 
-from kademlua import Contact, Node, Params, RpcFailed, WireError
+from kademlua import Contact, Node, NodeOptions, Params, RpcFailed, WireError
 from kademlua.core.contact import ContactPool, Endpoint, parse_endpoint
 from kademlua.core.ids import bucket_number
 from kademlua.core.wire import bencoding, packets, replies
@@ -203,7 +203,7 @@ def peer() -> Iterator[Peer]:
 @pytest.fixture
 def original(peer: Peer) -> Iterator[Node]:
     """A node as that which was recorded: its id and manners, and it knows its peer."""
-    node = Node(id=ANSWERS[0].answered.sender_id, params=Params.v10())
+    node = Node(params=Params.v10(), options=NodeOptions(id=ANSWERS[0].answered.sender_id))
     node.start()
     node.ping(peer.contact)
     assert peer.contact in node.table
@@ -282,7 +282,7 @@ def test_a_node_set_up_alike_gives_an_answer_of_the_recorded_form(case, world):
     if case.rpc == "findvalue":
         set_up_findvalue(node, case)
 
-    node._strangers.validated_addresses.mark(
+    node.services.validator.validated_addresses.mark(
         case.caller, world.now
     )  # it has answered a ping before
     wire.receive(case.request, case.caller)
@@ -368,7 +368,7 @@ def make_peer_of() -> Iterator[Callable[[Recorded], tuple[Node, Contact]]]:
                     sock.sendto(response, source)
 
         server = gevent.spawn(run)
-        node = Node(id=case.asked.sender_id, params=Params.v10())
+        node = Node(params=Params.v10(), options=NodeOptions(id=case.asked.sender_id))
         node.start()
         ends.extend([node.close, server.kill, sock.close])
         return node, Contact(*sock.getsockname(), case.answered.sender_id)
@@ -398,7 +398,7 @@ def test_a_lookup_goes_on_with_the_recorded_contacts(case, world):
         wanted = []
     else:
         wanted = case.values[0].get(b"retval", [])
-        answers = node.find_value(asked.args[0], answers=20, per_node=asked.args[1])
+        answers = node.find_value(asked.args[0], max_nodes=20, max_values_per_node=asked.args[1])
         assert [(answer.contact, answer.values) for answer in answers] == (
             [(callee, wanted)] if wanted else []
         )

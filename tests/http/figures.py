@@ -29,9 +29,10 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _NETWORK = """
 import kademlua
 pool = kademlua.ContactPool()
-first = kademlua.Node(pool=pool)
+first = kademlua.Node(options=kademlua.NodeOptions(contact_pool=pool))
 first.start()
-nodes = [kademlua.Node(bootstrap=[first.contact.endpoint], pool=pool) for _ in range(60)]
+options = kademlua.NodeOptions(contact_pool=pool)
+nodes = [kademlua.Node(bootstrap=[first.contact.endpoint], options=options) for _ in range(60)]
 for node in nodes:
     node.start()
 assert all(node.wait_joined(30) for node in nodes)

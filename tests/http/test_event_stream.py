@@ -105,7 +105,7 @@ def test_of_many_lookups_some_are_told_and_the_rest_counted(client):
 
 
 def test_who_hangs_up_is_not_observed_for_any_longer(client):
-    watching = client.node._context.observers
+    watching = client.node.services.context.observers
     before = len(watching.registered)
     with listening(client):
         assert len(watching.registered) == before + 1

@@ -94,7 +94,7 @@ def test_hops_are_counted_from_teller_to_told(make_network):
     watched.on_reply(last, [])
     watched.on_finished()
     assert (samples.histogram.count, samples.histogram.total) == (1, 3)
-    assert not nodes[0]._context.observers.registered
+    assert not nodes[0].services.context.observers.registered
 
 
 def test_hostile_requests_are_counted(client):
@@ -106,12 +106,12 @@ def test_hostile_requests_are_counted(client):
 
 def test_the_node_is_watched_only_while_it_is_served(make_node, serve):
     node: Node = make_node()
-    assert node._context.observers.latency_histograms is None
+    assert node.services.context.observers.latency_histograms is None
     client = serve(node)
     gevent.sleep(0.25)
-    assert node._context.observers.registered
+    assert node.services.context.observers.registered
     client.service.close()
-    assert not node._context.observers.registered
+    assert not node.services.context.observers.registered
     assert node.table.on_change is None
 
 

@@ -28,14 +28,14 @@ def in_far_bucket(node_id: bytes, number: int) -> bytes:
 def test_weak_is_heard_from_lately(world: World) -> None:
     node, peer = world.node(params=NO_UPKEEP), world.peer()
     peer.serve(always_pong)
-    assert not node._liveliness.is_fresh(peer.contact)
+    assert not node.services.liveliness.is_fresh(peer.contact)
     node.ping(peer.contact)
     assert node.is_alive(peer.contact)
     gevent.sleep(node.params.freshness_window - 0.001)
     assert node.is_alive(peer.contact)
     assert len(peer.requests) == 1  # nobody was asked for that
     gevent.sleep(0.002)
-    assert not node._liveliness.is_fresh(peer.contact)
+    assert not node.services.liveliness.is_fresh(peer.contact)
     assert node.is_alive(peer.contact)
     assert len(peer.requests) == 2
 
@@ -46,7 +46,7 @@ def test_strong_asks_always_and_three_times(world: World) -> None:
     node.ping(peer.contact)
     assert node.is_alive(peer.contact, strong=True)  # the third of three tries is answered
     assert len(peer.requests) == 4
-    began, patience = world.now, node._liveliness.rto_estimator.rto_for(peer.contact)
+    began, patience = world.now, node.services.liveliness.rto_estimator.rto_for(peer.contact)
     assert not node.is_alive(peer.contact, strong=True)
     # Each try is twice as patient as the one before, and up to a tenth more.
     assert 7 * patience <= world.now - began <= 1.1 * 7 * patience + 3 * TIMER_SLACK
@@ -91,7 +91,7 @@ def test_strangers_are_probed_at_a_bounded_rate_and_number(world: World) -> None
         peer.send(packets.encode_request(stranger, b"%08d" % number, PING), node.contact.endpoint)
     gevent.sleep(ONE_WAY + 0.01)
     assert node.stats()["calls_by_rpc"] == {"ping": 10}  # a second's worth is sent at once
-    assert len(node._liveliness._probes) == 20
+    assert len(node.services.liveliness._probes) == 20
     gevent.sleep(0.5)
     assert node.stats()["calls_by_rpc"] == {"ping": 15}
     assert peer.ping_succeeds(node.contact.endpoint)
@@ -115,7 +115,7 @@ def full(world: World) -> tuple[Node, list[ScriptedPeer]]:
 def test_a_full_bucket_of_fresh_contacts_bothers_nobody(world: World) -> None:
     node, peers = full(world)
     node.ping(peers[2].contact)
-    assert not node._liveliness._probes
+    assert not node.services.liveliness._probes
     gevent.sleep(10)
     assert [len(peer.requests) for peer in peers] == [1, 1, 1, 1]
     assert peers[2].contact not in node.table
@@ -126,7 +126,7 @@ def test_a_full_bucket_keeps_the_living(world: World) -> None:
     gevent.sleep(1000)  # weakly, they count as dead now
     node.ping(peers[2].contact)
     gevent.sleep(RTT + 0.001)
-    assert not node._liveliness._probes
+    assert not node.services.liveliness._probes
     assert [len(peer.requests) for peer in peers] == [2, 1, 1, 1]  # the least recently seen
     assert {contact.id for contact in node.table} == {peers[n].id for n in (0, 1, 3)}
 
@@ -136,7 +136,7 @@ def test_the_dead_make_room_for_the_waiting(world: World) -> None:
     peers[0].close()
     gevent.sleep(1000)
     node.ping(peers[2].contact)
-    patience = node._liveliness.rto_estimator.rto_for(peers[0].contact)
+    patience = node.services.liveliness.rto_estimator.rto_for(peers[0].contact)
     gevent.sleep(7 * patience)
     assert peers[0].contact in node.table
     gevent.sleep(0.1 * 7 * patience + 3 * TIMER_SLACK + 0.001)
@@ -161,13 +161,13 @@ def test_a_contact_that_times_out_is_made_sure_of(world: World) -> None:
     node, peer = world.alice, world.peer()
     peer.serve(ping_only_peer)
     node.ping(peer.contact)
-    began, patience = world.now, node._liveliness.rto_estimator.rto_for(peer.contact)
+    began, patience = world.now, node.services.liveliness.rto_estimator.rto_for(peer.contact)
     assert node.find_node(node.id) == []
     assert world.now - began == approx_time(4 * patience)
     gevent.sleep(RTT + 0.001)
     # The query was repeated once; then the contact was asked whether it lives at all.
     assert requests_served(peer) == ["ping", "findnode", "findnode", "ping"]
-    assert not node._liveliness._probes
+    assert not node.services.liveliness._probes
     assert peer.contact in node.table
 
 
@@ -228,7 +228,7 @@ def test_the_dead_are_asked_again_and_their_network_met(world: World) -> None:
     one, two = world.network(6), world.network(6)
     for node in one:
         for other in two[:3]:
-            node._liveliness._mark_dead(other.contact)
+            node.services.liveliness._mark_dead(other.contact)
     gevent.sleep(30)
     assert all(len(node.table) == 11 for node in [*one, *two])
     one[0].add(b"k" * 20, b"v")
@@ -260,14 +260,14 @@ def test_versions_are_not_noted_of_those_who_may_not_be_there(world: World) -> N
     node.ping(peer.contact)
     peer.request(node.contact.endpoint, b"d4:name4:ping4:argslee")
     gevent.sleep(1)
-    assert node._liveliness.is_v10(peer.contact)
-    assert len(node._liveliness._v10_ids) == 1
+    assert node.services.liveliness.is_v10(peer.contact)
+    assert len(node.services.liveliness._v10_ids) == 1
     # Nor does one who is there speak for another.
     forger.serve(always_pong)
     node.ping(forger.contact)
     forger.send(packets.encode_request(peer.id, b"other-id", PING), node.contact.endpoint)
     gevent.sleep(1)
-    assert node._liveliness.is_v10(peer.contact)
+    assert node.services.liveliness.is_v10(peer.contact)
 
 
 def test_strangers_do_not_keep_contacts_from_being_asked(world: World) -> None:
@@ -280,6 +280,6 @@ def test_strangers_do_not_keep_contacts_from_being_asked(world: World) -> None:
         request = packets.encode_request(stranger, b"%08d" % number, PING)
         forger.send(request, node.contact.endpoint)
     gevent.sleep(ONE_WAY + 0.01)
-    node._liveliness.on_timeout(peer.contact)
+    node.services.liveliness.on_timeout(peer.contact)
     gevent.sleep(30)
     assert peer.contact not in node.table

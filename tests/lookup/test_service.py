@@ -55,8 +55,10 @@ def test_per_node_bounds_the_values_of_one_answer(world: World) -> None:
     nodes = world.network(5)
     for node in nodes:
         node.add(KEY, node.id)
-    assert all(len(answer.values) == 2 for answer in nodes[0].find_value(KEY, per_node=2))
-    assert len(nodes[0].find_value(KEY, answers=2)) == 2
+    assert all(
+        len(answer.values) == 2 for answer in nodes[0].find_value(KEY, max_values_per_node=2)
+    )
+    assert len(nodes[0].find_value(KEY, max_nodes=2)) == 2
 
 
 def test_a_lone_node_keeps_values_itself(world: World) -> None:
@@ -75,7 +77,7 @@ def test_an_add_is_a_lookup_and_a_store(world: World) -> None:
     assert len(nodes[2].add(KEY, b"v").acknowledged) == 10
     assert world.now - began == pytest.approx(3 * RTT)
     began = world.now
-    assert len(nodes[7].find_value(KEY, answers=1)) == 1
+    assert len(nodes[7].find_value(KEY, max_nodes=1)) == 1
     assert world.now == began  # it has it itself
 
 
@@ -162,7 +164,7 @@ def test_a_hundred_nodes_and_a_thousand_keys(world: World) -> None:
         node.close()
     survivors = nodes[::2]
     for number in range(1000):
-        answers = survivors[number % 50].find_value(sha1(f"key {number}"), answers=1)
+        answers = survivors[number % 50].find_value(sha1(f"key {number}"), max_nodes=1)
         assert answers[0].values == [b"value %d" % number]
 
 
@@ -176,10 +178,10 @@ def genuine(values: list[object]) -> list[object]:
 def test_what_is_not_accepted_counts_as_nothing(world: World) -> None:
     one, two, three = world.network(3)
     one.add(KEY, b"forged")
-    assert three.find_value(KEY, accept=genuine) == []
+    assert three.find_value(KEY, value_filter=genuine) == []
     two.add(KEY, b"genuine")
     for node in (one, two, three):
-        answers = node.find_value(KEY, accept=genuine)
+        answers = node.find_value(KEY, value_filter=genuine)
         assert answers
         assert all(answer.values == [b"genuine"] for answer in answers)
 
@@ -193,7 +195,7 @@ def test_a_forged_value_does_not_end_a_find(world: World) -> None:
         peer.serve(teller(value))
         node.ping(peer.contact)
     for paths in (1, 3):
-        answers = node.find_value(KEY, 1, accept=genuine, paths=paths)
+        answers = node.find_value(KEY, 1, value_filter=genuine, paths=paths)
         assert [answer.contact for answer in answers] == [honest.contact]
 
 
@@ -228,7 +230,7 @@ def test_a_liar_costs_a_find_time_but_not_one_on_several_paths(world: World, pat
     for peer in (liar, guide):
         node.ping(peer.contact)
     began = world.now
-    assert node.find_value(KEY, 1, accept=genuine, paths=paths)
+    assert node.find_value(KEY, 1, value_filter=genuine, paths=paths)
     took = world.now - began
     if paths == 1:
         assert took > 3 * RTT

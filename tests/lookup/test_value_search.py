@@ -56,7 +56,7 @@ def test_what_fewer_say_is_left_out(world: World) -> None:
 
 def test_the_search_goes_on_until_there_is_a_quorum(world: World) -> None:
     node, peers = knowing(world, [b"a"], [b"b"], [b"c"], [b"d"], [b"e"], [b"a"], [b"f"])
-    answers = node.find_value(KEY, answers=1, quorum=2)
+    answers = node.find_value(KEY, max_nodes=1, quorum=2)
     assert [each.contact for each in answers] == [peers[0].contact, peers[5].contact]
     assert "findvalue" not in requests_served(peers[6])
 
@@ -94,9 +94,9 @@ def test_who_lacks_it(
     def at(distance: int) -> Contact:
         return Contact("192.0.2.1", 1, distance.to_bytes(20, "big"))
 
-    context: Context = world.alice._context
+    context: Context = world.alice.services.context
     finding = ValueSearch(
-        context, bytes(20), 9, 9, 1, world.alice._operations.record_filter(bytes(20))
+        context, bytes(20), 9, 9, 1, world.alice.services.lookups.record_filter(bytes(20))
     )
     for distance in holders:
         finding.add(at(distance), [b"v"])

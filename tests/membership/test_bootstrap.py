@@ -64,7 +64,7 @@ def test_a_client_is_in_nobodys_table(world: World) -> None:
     assert client.find_value(KEY)
     assert len(client.datastore) == 0
     gevent.sleep(30)
-    assert not any(len(node._liveliness._probes) for node in nodes)
+    assert not any(len(node.services.liveliness._probes) for node in nodes)
     assert not any(client.contact in node.table for node in nodes)
 
 

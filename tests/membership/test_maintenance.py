@@ -60,6 +60,6 @@ def test_a_defect_in_a_round_does_not_end_upkeep(world: World) -> None:
         rounds.append(world.now)
         raise RuntimeError("a defect")
 
-    world.alice._maintenance._tick = fail  # type: ignore[method-assign]
+    world.alice.services.maintenance._tick = fail  # type: ignore[method-assign]
     gevent.sleep(3 * ROUND)
     assert len(rounds) >= 3

@@ -58,9 +58,9 @@ def test_who_is_reached_stays_a_contact_and_learns_its_address(
     gevent.sleep(SOON)
     assert all(node.reachable is not False for node in nodes)
     assert sum(node.reachable is True for node in nodes) >= 0.9 * MANY
-    assert not any(node._context.is_client for node in nodes)
+    assert not any(node.services.context.is_client for node in nodes)
     for node in nodes:
-        assert node._context.status.external_address == node.contact.endpoint
+        assert node.services.context.status.external_address == node.contact.endpoint
     assert not caplog.records
 
 
@@ -94,7 +94,7 @@ def test_behind_nat_it_becomes_a_client_and_returns(
     world.net.disable_nat(public(1000))
     gevent.sleep(2 * SOON)
     assert node.reachable is True
-    assert not node._context.is_client
+    assert not node.services.context.is_client
     assert known_by(node, nodes) > 0
     assert len(caplog.records) == 1
 
@@ -104,7 +104,7 @@ def test_who_knows_better_is_only_told(world: World, caplog: pytest.LogCaptureFi
     node = behind_nat(world, nodes[0], FEW.replace(client_if_unreachable=False))
     gevent.sleep(2 * SOON)
     assert node.reachable is False
-    assert not node._context.is_client
+    assert not node.services.context.is_client
     assert len(caplog.records) == 1
 
 
@@ -141,16 +141,16 @@ def test_a_client_by_choice_does_not_ask(world: World) -> None:
 
 def test_bound_to_all_addresses_it_has_the_one_that_others_see(world: World) -> None:
     node = world.alice
-    node._context.transport.local_endpoint = ("0.0.0.0", 4000)  # type: ignore[misc]
+    node.services.context.transport.local_endpoint = ("0.0.0.0", 4000)  # type: ignore[misc]
     assert node.contact.endpoint == node.local_endpoint == ("0.0.0.0", 4000)
-    node._context.status.external_address = ("203.0.113.7", 4001)
+    node.services.context.status.external_address = ("203.0.113.7", 4001)
     assert node.contact == Contact("203.0.113.7", 4001, node.id)
     assert node.local_endpoint == ("0.0.0.0", 4000)
     # By the address that never changes it knows its own values.
-    assert node._context.local_contact.endpoint == node.local_endpoint
-    owner = node._handlers.store_handlers._parse_owner(node.contact.compact)
-    assert owner == node._context.local_contact
-    node._context.transport.local_endpoint = ("10.0.0.1", 4000)  # type: ignore[misc]
+    assert node.services.context.local_contact.endpoint == node.local_endpoint
+    owner = node.services.store_handlers._parse_owner(node.contact.compact)
+    assert owner == node.services.context.local_contact
+    node.services.context.transport.local_endpoint = ("10.0.0.1", 4000)  # type: ignore[misc]
     assert node.contact.endpoint == ("10.0.0.1", 4000)
 
 
@@ -168,7 +168,7 @@ def test_helpers_that_lie_about_addresses_are_outvoted(world: World) -> None:
         peer.serve(answer)
         node.ping(peer.contact)
     gevent.sleep(SOON)
-    assert node._context.status.external_address == public(0)
+    assert node.services.context.status.external_address == public(0)
 
 
 @pytest.mark.parametrize("answer", [b"le", b"li1ee", b"ldee", b"ld4:addr2:xx4:porti1eee"])
@@ -178,7 +178,7 @@ def test_nonsense_from_a_helper_is_counted(world: World, answer: bytes) -> None:
     node.ping(peer.contact)
     gevent.sleep(SOON)
     assert node.stats()["dropped"]["bad response"] >= 1
-    assert node._context.status.external_address is None
+    assert node.services.context.status.external_address is None
 
 
 # What is done for others.

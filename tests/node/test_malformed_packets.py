@@ -112,7 +112,7 @@ def test_a_spoofed_or_silent_sender_enters_no_table(world: World) -> None:
         one.request(node.contact.endpoint, protocol.encode_request_payload(b"ping", b"", False))
     assert peer.ping_succeeds(node.contact.endpoint)
     gevent.sleep(5)
-    assert not node._liveliness._probes
+    assert not node.services.liveliness._probes
     assert node.stats()["calls_by_rpc"]["ping"] == 11  # each was asked once
     assert {contact.id for contact in node.table} <= {peer.id}
 

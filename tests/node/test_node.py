@@ -3,7 +3,7 @@
 import gevent
 import pytest
 
-from kademlua import Contact, Node, NodeClosed, Params, sha1
+from kademlua import Contact, Node, NodeClosed, NodeOptions, Params, sha1
 from tests.support.peers import always_pong, empty_v10_peer, requests_served
 from tests.support.world import UNUSED_ENDPOINT, World
 
@@ -23,7 +23,7 @@ def test_bad_settings_are_named() -> None:
         with pytest.raises(ValueError, match="port"):
             Node(port=port)
     with pytest.raises(ValueError, match="20 bytes"):
-        Node(id=b"short")
+        Node(options=NodeOptions(id=b"short"))
     with pytest.raises(ValueError, match="IP address"):
         Node(host="localhost")
 

@@ -75,7 +75,7 @@ def test_an_immutable_record_among_liars(world: World) -> None:
     liars = [liar(world, b"5:false", b"4:junk", key=key) for _ in range(3)]
     node = reader(world, nodes, *liars)
     assert node.get_immutable(key) == b"true"
-    assert [each.values for each in node.find_value(key, answers=20)] == [[b"true"]] * 5
+    assert [each.values for each in node.find_value(key, max_nodes=20)] == [[b"true"]] * 5
     assert all(b"findvalue" in {each.name for each in peer.requests} for peer in liars)
 
 
@@ -163,8 +163,8 @@ def test_liars_are_not_believed(
             node.get_signed(SIGNER.public_key)
     record = nodes[0].put_signed(b"true", SIGNER, seq=7).signed_record
     for answers in (None, 1, 3):
-        assert node.get_signed(SIGNER.public_key, answers=answers) == record
-    shown = [each.values for each in node.find_value(KEY, answers=99)]
+        assert node.get_signed(SIGNER.public_key, max_nodes=answers) == record
+    shown = [each.values for each in node.find_value(KEY, max_nodes=99)]
     assert record is not None
     assert shown == [[replies.decode_value(record.encoded)]] * 5
     if error is not None:
@@ -184,11 +184,11 @@ def test_a_stale_one_is_not_shown(world: World) -> None:
     node = reader(world, nodes, *[liar(world, signed(3, b"old").encoded) for _ in range(6)])
     nodes[0].put_signed(b"new", SIGNER, seq=4)
     assert node.get_signed(SIGNER.public_key).value == b"new"  # type: ignore[union-attr]
-    shown = [value for answer in node.find_value(KEY, answers=99) for value in answer.values]
+    shown = [value for answer in node.find_value(KEY, max_nodes=99) for value in answer.values]
     assert [value[b"seq"] for value in shown] == [4] * 5
     # Who knows of a newer one is not content with what there is.
     with pytest.raises(RecordStale):
-        node.get_signed(SIGNER.public_key, least_seq=5)
+        node.get_signed(SIGNER.public_key, min_seq=5)
 
 
 def test_each_find_verifies_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +205,7 @@ def test_each_find_verifies_once(world: World, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(signing, "verify", count)
     for find in (
         lambda: client.get_signed(SIGNER.public_key),
-        lambda: client.find_value(KEY, answers=10),
+        lambda: client.find_value(KEY, max_nodes=10),
         lambda: nodes[1].get_signed(SIGNER.public_key),
     ):
         asked.clear()
@@ -307,7 +307,7 @@ def test_who_has_a_newer_one_has_it(world: World) -> None:
         liar(world, takes=replies.encode_refused_reply(replies.REASON_REMOVED)) for _ in range(3)
     ]
     to = [peer.contact for peer in (newer, *others)]
-    assert node._mending._transfer.push(KEY, to) == {newer.contact}
+    assert node.services.read_repair._transfer.push(KEY, to) == {newer.contact}
     assert len(kept(node)) == 1
 
 

@@ -28,7 +28,7 @@ def test_a_hundred_thousand_forged_sources_get_nothing() -> None:
             Contact("127.0.0.3", 1 + number, sha1(f"contact {number}")) for number in range(60)
         }
         for contact in known:
-            node.table.on_reply(contact, node._context.clock())
+            node.table.on_reply(contact, node.services.context.clock())
         spoofer = Spoofer(node.contact.endpoint)
         sent: dict[str, int] = {}
         drawn: Counter[str] = Counter()
@@ -39,7 +39,7 @@ def test_a_hundred_thousand_forged_sources_get_nothing() -> None:
                 sent[addr] = len(datagram)
                 spoofer.send(datagram, addr)
                 if number % 50 == 49:
-                    wait_until(lambda sent=number: node._context.stats.packets_in > sent)
+                    wait_until(lambda sent=number: node.services.context.stats.packets_in > sent)
                     for to, size in spoofer.received():
                         drawn[to] += size
                 if number == WARM_UP:
@@ -54,7 +54,7 @@ def test_a_hundred_thousand_forged_sources_get_nothing() -> None:
         assert stats["packets_in"] >= 0.99 * DATAGRAMS
         assert set(node.table) <= known
         assert len(node.datastore) == 0
-        assert not node._tombstones
+        assert not node.services.tombstones
         assert sum(drawn.values()) > 0
         worst = max(size / sent[addr] for addr, size in drawn.items())
         assert worst <= 3

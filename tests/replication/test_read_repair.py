@@ -89,7 +89,7 @@ def test_the_same_is_not_given_again_soon(world: World) -> None:
 
 def test_a_flood_of_words_does_not_fill_the_queue(world: World) -> None:
     nodes, peer = network(world), world.peer()
-    gifts = nodes[0]._maintenance._replicator.pending_transfers
+    gifts = nodes[0].services.maintenance._replicator.pending_transfers
     for number in range(256):
         gifts[sha1(f"{number}")] = {}
     assert lacks(peer, nodes[0], nodes[1].id) == 0
@@ -165,7 +165,7 @@ def test_the_nearest_that_lacked_it_caches_it(world: World) -> None:
     reader = world.node(far.contact.endpoint, params=Params(replicas=1, cache_ttl=400))
     reader.wait_joined()
     reader.table.remove(node.contact)
-    assert reader.find_value(KEY, answers=1)[0].values == [b"v"]
+    assert reader.find_value(KEY, max_nodes=1)[0].values == [b"v"]
     gevent.sleep(5)
     assert "store" in requests_served(near)
     assert "store" not in requests_served(far)

@@ -244,7 +244,7 @@ def test_a_node_without_values_gives_no_thought_to_it(world: World) -> None:
     vanish(world, nodes[3])
     gevent.sleep(300)
     assert stores(nodes) == 0
-    assert all(not node._maintenance._replicator._added_at for node in nodes)
+    assert all(not node.services.maintenance._replicator._added_at for node in nodes)
 
 
 def test_bytes_are_paced(world: World) -> None:

@@ -48,7 +48,7 @@ def populated_node(world: World, count: int = 60, **settings: object) -> Node:
     node = world.node(**settings)
     for number in range(count):
         contact = Contact("10.9.0.1", 1 + number, sha1(f"contact {number}"))
-        node.table.on_reply(contact, node._context.clock())
+        node.table.on_reply(contact, node.services.context.clock())
     for number in range(30):
         owner = Contact("10.9.0.2", 1 + number, sha1(f"owner {number}"))
         encoded = replies.encode_value(b"v" * (100 if number else 3000))
@@ -90,7 +90,7 @@ def test_no_datagram_draws_more_than_three_times_its_bytes(world: World, padding
     assert answered >= 40
     assert all(contact.addr == "10.9.0.1" for contact in node.table)
     assert len(node.datastore) == 30
-    assert not node._strangers._pending
+    assert not node.services.validator._pending
 
 
 def test_garbage_and_responses_draw_nothing(world: World) -> None:
@@ -117,7 +117,7 @@ def test_who_pads_gets_all_and_who_does_not_the_nearest(world: World) -> None:
         packets = map(protocol.decode, packets_sent_to(world, node, datagram))
         [answer] = [packet for packet in packets if isinstance(packet, Response)]
         values = protocol.decode_values(answer.payload)
-        told = replies.decode_findnode_reply(values, node._context.pool, (True, True))
+        told = replies.decode_findnode_reply(values, node.services.context.pool, (True, True))
         assert set(told) == set(all_of_them[:count])
         assert len(replies.decode_token(values)) == 8
 
@@ -250,7 +250,7 @@ def test_what_waits_is_bounded_and_the_latest_stay(world: World) -> None:
     for peer in peers:
         peer.request(node.contact.endpoint, store())
         gevent.sleep(0.11)  # a ping each
-    assert node._strangers._deferred_count == 10
+    assert node.services.validator._deferred_count == 10
     assert node.stats()["deferred"]["no room"] >= 15
     for peer in peers:
         peer.serve(ping_only_peer)
@@ -267,8 +267,8 @@ def test_what_waits_is_bounded_in_bytes(world: World) -> None:
             node.contact.endpoint, store(sha1(str(number)), value=b"14000:" + b"v" * 14_000)
         )
     gevent.sleep(ONE_WAY)
-    assert node._strangers._deferred_bytes <= 1 << 18
-    assert node._strangers._deferred_count == 18
+    assert node.services.validator._deferred_bytes <= 1 << 18
+    assert node.services.validator._deferred_count == 18
 
 
 def test_what_is_too_large_to_wait_pushes_nobody_out(world: World) -> None:
@@ -277,7 +277,7 @@ def test_what_is_too_large_to_wait_pushes_nobody_out(world: World) -> None:
     pusher.request(node.contact.endpoint, store(sha1("one")))
     pusher.request(node.contact.endpoint, store(sha1("two"), value=b"l%be" % (b"0:" * 10_000)))
     gevent.sleep(ONE_WAY + 0.01)
-    assert node._strangers._deferred_count == 2
+    assert node.services.validator._deferred_count == 2
     assert node.stats()["deferred"] == {"no room": 1}
 
 
@@ -357,7 +357,7 @@ def test_near_sources_are_bounded_only_while_the_node_is_behind(world: World) ->
         peer.request(node.contact.endpoint, PING)
     gevent.sleep(RTT)
     assert node.stats()["requests_by_rpc"] == {"ping": 100}
-    node._context.transport.is_backlogged = True
+    node.services.context.transport.is_backlogged = True
     another = world.peer(endpoint=(peer.contact.addr, 5000))
     for _ in range(500):
         peer.request(node.contact.endpoint, PING)
@@ -389,7 +389,9 @@ def test_contacts_that_only_ask_are_asked_now_and_then(world: World) -> None:
         gevent.sleep(60)
         peer.request(node.contact.endpoint, PING)
         gevent.sleep(1)
-        assert node._strangers.validated_addresses.is_validated(peer.contact.endpoint, world.now)
+        assert node.services.validator.validated_addresses.is_validated(
+            peer.contact.endpoint, world.now
+        )
     assert len(peer.requests) <= 6
 
 

@@ -36,9 +36,9 @@ def test_failures(world: World) -> None:
         with pytest.raises(RpcFailed) as caught:
             node.call(other.contact, name)
         assert caught.value.code == code
-    with pytest.raises(ValueError, match="answered already"):
+    with pytest.raises(ValueError, match="registered already"):
         other.register("refuse", refuse)
-    with pytest.raises(ValueError, match="answered already"):
+    with pytest.raises(ValueError, match="registered already"):
         other.register("ping", refuse)
 
     async def later(sender: object) -> None:

@@ -20,7 +20,7 @@ def measure(patience: RtoEstimator, contact: Contact, seconds: float, now: float
 
 def test_round_trips_are_smoothed_and_make_patience(world: World) -> None:
     node, peer = world.node(params=Params(rpc_timeout=5)), world.peer()
-    patience = node._liveliness.rto_estimator
+    patience = node.services.liveliness.rto_estimator
     assert patience.rto_for(UNKNOWN) == 5
     peer.serve(always_pong)
     node.ping(peer.contact)
@@ -42,7 +42,7 @@ def test_while_all_answers_are_slow_nobody_is_pressed(world: World) -> None:
         peer.serve(always_pong)
         for _ in range(30):
             node.ping(peer.contact)
-    patience = node._liveliness.rto_estimator
+    patience = node.services.liveliness.rto_estimator
     usual = patience.rto_for(seldom.contact)
     for _ in range(4):  # one contact shows it
         measure(patience, often.contact, 5 * RTT)
@@ -57,7 +57,7 @@ def test_one_slow_answer_is_no_slow_network(world: World) -> None:
     peer.serve(always_pong)
     for _ in range(30):
         node.ping(peer.contact)
-    patience = node._liveliness.rto_estimator
+    patience = node.services.liveliness.rto_estimator
     usual = patience.rto_for(UNKNOWN)
     measure(patience, peer.contact, 1000 * RTT)
     assert patience._load_factor <= 1.5
@@ -69,7 +69,7 @@ def test_one_slow_answer_is_no_slow_network(world: World) -> None:
 def test_a_short_round_trip_is_swift_and_calm_until_an_answer_is_late(
     world: World, round_trip: float, swift: bool
 ) -> None:
-    patience = RtoEstimator(world.alice._context)
+    patience = RtoEstimator(world.alice.services.context)
     assert not patience.is_low_latency  # nothing is known yet
     measure(patience, UNKNOWN, round_trip)
     assert (patience.is_low_latency, patience.is_stable) == (swift, swift)
@@ -78,5 +78,5 @@ def test_a_short_round_trip_is_swift_and_calm_until_an_answer_is_late(
 
 
 def test_a_call_is_over_neither_soon_nor_after_the_timeout(world: World) -> None:
-    patience = world.node(params=Params(rpc_timeout=1.5))._liveliness.rto_estimator
+    patience = world.node(params=Params(rpc_timeout=1.5)).services.liveliness.rto_estimator
     assert [patience.timeout_for(each) for each in (0.001, 0.2, 1.0)] == [0.1, 0.8, 1.5]

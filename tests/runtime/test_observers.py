@@ -129,9 +129,12 @@ def test_who_wants_only_the_ends_is_told_them(world: World) -> None:
             ends.append((rpc_name, purpose, queries))
 
     nodes = world.network(3)
-    observers = nodes[1]._context.observers
+    observers = nodes[1].services.context.observers
     nodes[1].observe(Observer())
-    assert observers.begin_lookup(nodes[1]._context.clock, "findnode", bytes(20), "call") is None
+    assert (
+        observers.begin_lookup(nodes[1].services.context.clock, "findnode", bytes(20), "call")
+        is None
+    )
     nodes[1].observe(Ends())
     nodes[1].find_node(sha1("somewhere"))
     assert ends == [("findnode", "find_node", 2)]

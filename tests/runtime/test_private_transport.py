@@ -79,7 +79,7 @@ def test_a_network_with_a_key_keeps_values(world: World) -> None:
         report = nodes[number].add(sha1(f"key {number}"), number)
         assert len(report.acknowledged) == 20
     for number in range(20):
-        found = nodes[-number].find_value(sha1(f"key {number}"), answers=1)
+        found = nodes[-number].find_value(sha1(f"key {number}"), max_nodes=1)
         assert found[0].values == [number]
     assert sum(node.stats()["timeouts"] for node in nodes) == 0
 
@@ -111,7 +111,7 @@ def test_two_networks_do_not_hear_each_other(world: World) -> None:
         members = {node.id for node in network}
         for node in network:
             assert {contact.id for contact in node.table} <= members
-            assert [a.values for a in node.find_value(sha1("key"), answers=1)] == [[value]]
+            assert [a.values for a in node.find_value(sha1("key"), max_nodes=1)] == [[value]]
     assert not theirs[0].joined
 
 
@@ -347,7 +347,7 @@ def test_a_bad_network_is_lived_with(world: World, conditions: NetworkConditions
         nodes[number % 20].add(sha1(f"key {number}"), number)
     found = 0
     for number in range(30):
-        answers = nodes[(number + 7) % 20].find_value(sha1(f"key {number}"), answers=1)
+        answers = nodes[(number + 7) % 20].find_value(sha1(f"key {number}"), max_nodes=1)
         found += bool(answers) and answers[0].values == [number]
     assert found == 30
     for node in nodes:
@@ -396,7 +396,7 @@ def test_a_key_is_exchanged_without_an_outage(world: World) -> None:
             report = nodes[(number + 3) % 10].add(key, kept)
             assert len(report.acknowledged) == 10
             for asker in (number, (number + 1) % 10, (number + 6) % 10):
-                assert nodes[asker].find_value(key, answers=1)[0].values == [kept]
+                assert nodes[asker].find_value(key, max_nodes=1)[0].values == [kept]
             kept += 1
     with pytest.raises(RpcTimeout):
         keyed(world, key=OLD).ping(nodes[0].contact)
@@ -434,7 +434,7 @@ def test_garbage_to_a_socket_gets_nothing(make_node: Callable[..., Node]) -> Non
 def test_a_network_on_sockets(make_network: Callable[..., list[Node]]) -> None:
     nodes = make_network(8, network_keys=[NEW, OLD])
     nodes[3].add(sha1("key"), b"value")
-    assert nodes[5].find_value(sha1("key"), answers=1)[0].values == [b"value"]
+    assert nodes[5].find_value(sha1("key"), max_nodes=1)[0].values == [b"value"]
 
 
 @pytest.mark.parametrize("size", [1_000, 60_000])

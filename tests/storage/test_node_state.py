@@ -89,14 +89,14 @@ def test_contacts_are_saved_now_and_then(world: World, tmp_path: Path) -> None:
 def test_known_contacts_are_asked_like_bootstrap_addresses(world: World) -> None:
     network = world.network(5)
     gone = [("10.255.0.1", port) for port in range(1, 21)]
-    node = world.node(known=[*gone, network[3].contact.endpoint])
+    node = world.node(cached_endpoints=[*gone, network[3].contact.endpoint])
     assert node.wait_joined()
     assert len(node.table) == 5
     assert not node.stats()["timeouts"] > 20
 
 
 def test_who_finds_nobody_of_those_it_knew_is_on_its_own(world: World) -> None:
-    node = world.node(known=[("10.255.0.1", 9)])
+    node = world.node(cached_endpoints=[("10.255.0.1", 9)])
     assert node.wait_joined()
     assert len(node.add(KEY, b"a").acknowledged) == 1
 

@@ -75,7 +75,7 @@ def under_flood(rate: float, sources: int, seconds: float = 4.0) -> FloodResult:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             started_at = time.perf_counter()
-            found += bool(peer.find_value(random.choice(keys), answers=1))
+            found += bool(peer.find_value(random.choice(keys), max_nodes=1))
             times.append(time.perf_counter() - started_at)
             gevent.sleep(0.002)
         stats_after = served.stats()

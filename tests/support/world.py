@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from dataclasses import fields
 from functools import cached_property, partial
 from typing import Any
 
 import gevent
 import pytest
 
-from kademlua import ContactPool, Node
+from kademlua import ContactPool, Node, NodeOptions
 from kademlua.core.contact import Endpoint
 from kademlua.core.ids import random_id
 from kademlua.simulation.clock import leaked_greenlets
@@ -36,6 +37,14 @@ def approx_time(seconds: float, timers: int = 1) -> Any:
     """What a time is equal to at which so many of a node's timers went off, one after the
     other: never too soon, and each with a grain of delay at most."""
     return pytest.approx(seconds + timers * TIMER_SLACK / 2, abs=timers * TIMER_SLACK / 2 + 1e-9)
+
+
+def node_arguments(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of ``Node`` for settings by name: options go into NodeOptions."""
+    names = {field.name for field in fields(NodeOptions)}
+    options = {name: value for name, value in settings.items() if name in names}
+    others = {name: value for name, value in settings.items() if name not in names}
+    return others | {"options": NodeOptions(**options)}
 
 
 class World:
@@ -99,9 +108,9 @@ class World:
             "wall_clock": virtual_now,
             "rng": self._streams.stream("node", len(self._cleanups)),
             "transport": self.net.transport(*endpoint),
-            "pool": self._pool,
+            "contact_pool": self._pool,
         }
-        node = Node(endpoint[1], endpoint[0], **defaults | settings)
+        node = Node(endpoint[1], endpoint[0], **node_arguments(defaults | settings))
         self._cleanups.append(partial(node.close, hand_over=False))
         return node
 

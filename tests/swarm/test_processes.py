@@ -9,7 +9,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from kademlua import Node, Params, RpcTimeout, sha1
+from kademlua import Node, NodeOptions, Params, RpcTimeout, sha1
 from kademlua.crypto.key_files import write_network_key
 from kademlua.swarm.launcher import Swarm
 from kademlua.swarm.plan import Plan
@@ -52,7 +52,9 @@ def test_a_swarm_with_a_network_key(launch_joined: Launch, tmp_path: Path) -> No
     write_network_key(tmp_path / "key", key)
     swarm = launch_joined(6, "--workers", "2", "--network-key", str(tmp_path / "key"))
     bootstrap = [("127.0.0.1", swarm.first_port)]
-    with Node(bootstrap=bootstrap, read_only=True, network_keys=[key]) as client:
+    with Node(
+        bootstrap=bootstrap, read_only=True, options=NodeOptions(network_keys=[key])
+    ) as client:
         assert len(client.add(sha1("key"), b"value").acknowledged) == 7
     with Node(read_only=True) as stranger, pytest.raises(RpcTimeout):
         stranger.ping(bootstrap[0])
@@ -236,7 +238,7 @@ def test_half_of_a_hundred_killed_and_all_values_found(tmp_path: Path) -> None:
     )
     keys = {sha1(f"key {number}"): b"%d" % number for number in range(200)}
     with (
-        Node(first, id=sha1(str(first))),
+        Node(first, options=NodeOptions(id=sha1(str(first)))),
         Swarm(plan, tmp_path) as swarm,
         Node(bootstrap=[("127.0.0.1", first)], read_only=True) as client,
     ):

@@ -28,6 +28,7 @@ from kademlua.core.values import records
 from kademlua.core.values.records import SignedRecord
 from kademlua.core.wire import packets, replies, requests
 from kademlua.crypto import signing
+from kademlua.node.options import NodeOptions
 from kademlua.simulation.clock.loop import virtual_now
 from kademlua.storage.lmdb_store import LmdbStore
 from kademlua.values.admission import AdmissionPolicy
@@ -214,7 +215,7 @@ def test_it_is_kept_on_disk_as_any_value(world: World, tmp_path: Path) -> None:
         times = {"clock": virtual_now, "wall_clock": virtual_now}
         disk = LmdbStore(tmp_path / "values", Params(), in_background=False, **times)
         node = world.node(store=disk)
-        put = partial(AdmissionPolicy(node._context).admit, KEY, node.contact)
+        put = partial(AdmissionPolicy(node.services.context).admit, KEY, node.contact)
         return disk, lambda encoded: put(encoded, now=world.now, expires_at=9_000)
 
     disk, put = opened()
@@ -248,8 +249,8 @@ _BROUGHT = st.lists(
 def test_whatever_comes_the_newest_genuine_one_is_kept(
     brought: list[tuple[str, int, int, bool]],
 ) -> None:
-    node = Node(port=1, clock=lambda: 0.0, wall_clock=lambda: 0.0)
-    keeping = AdmissionPolicy(node._context)
+    node = Node(port=1, options=NodeOptions(clock=lambda: 0.0, wall_clock=lambda: 0.0))
+    keeping = AdmissionPolicy(node.services.context)
     newest = -1
     for kind, seq, number, is_direct in brought:
         encoded = {

@@ -75,13 +75,13 @@ def test_a_short_life_is_renewed_in_time(world: World, ttl: int) -> None:
 
 def test_publications_outlast_their_process(world: World) -> None:
     nodes, saved = world.network(5), Saved()
-    node = world.node(nodes[0], publications=saved)
+    node = world.node(nodes[0], publication_store=saved)
     node.wait_joined()
     node.publish(KEY, b"v", ttl=100)
     node.close()
     gevent.sleep(200)
     assert not holders(nodes)
-    again = world.node(nodes[0], publications=saved, id=node.id)
+    again = world.node(nodes[0], publication_store=saved, id=node.id)
     again.wait_joined()
     gevent.sleep(TICK)
     assert len(holders(nodes)) == 5
@@ -91,7 +91,7 @@ def test_publications_outlast_their_process(world: World) -> None:
 
 def test_what_can_t_be_noted_for_the_next_start_is_not_published(world: World) -> None:
     nodes, saved = world.network(3), Saved()
-    node = world.node(nodes[0], publications=saved)
+    node = world.node(nodes[0], publication_store=saved)
     node.wait_joined()
     saved.fails = "the disk is full"
     with pytest.raises(StorageError, match="what is published can't be kept: the disk is full"):
@@ -123,7 +123,7 @@ def test_a_removed_value_is_gone_from_all(world: World) -> None:
     for node in nodes:
         assert [owner for owner, _ in node.datastore.entries(KEY)] in ([], [nodes[1].contact])
     gevent.sleep(3 * 3600)
-    assert {answer.values[0] for answer in nodes[2].find_value(KEY, answers=9)} == {b"other"}
+    assert {answer.values[0] for answer in nodes[2].find_value(KEY, max_nodes=9)} == {b"other"}
 
 
 def test_replication_does_not_bring_it_back(world: World) -> None:

@@ -10,6 +10,7 @@ import gevent
 from kademlua.core.contact import Contact, ContactPool, Endpoint
 from kademlua.core.ids import random_id, to_int
 from kademlua.node.node import Node
+from kademlua.node.options import NodeOptions
 from kademlua.runtime.transport import Transport
 from kademlua.simulation.clock.loop import virtual_now
 from kademlua.simulation.network import addresses
@@ -199,14 +200,16 @@ class Population:
         member.node = Node(
             member.endpoint[1],
             member.endpoint[0],
-            id=member.id,
             bootstrap=self._bootstrap_endpoints(member),
             params=self._scenario.params,
-            clock=virtual_now,
-            wall_clock=virtual_now,
-            rng=self._streams.stream("node", member.number, member.incarnation),
-            transport=transport,
-            pool=self._pool,
+            options=NodeOptions(
+                id=member.id,
+                clock=virtual_now,
+                wall_clock=virtual_now,
+                rng=self._streams.stream("node", member.number, member.incarnation),
+                transport=transport,
+                contact_pool=self._pool,
+            ),
         )
         if isinstance(transport, HostileTransport):
             transport.table = member.node.table

@@ -170,7 +170,9 @@ class Workload:
                 wanted.partition_side is not None and wanted.partition_side != reader.partition_side
             )
             if settings.records:
-                results = node.find_value(wanted.key, 1, accept=keep_genuine, paths=path_count)
+                results = node.find_value(
+                    wanted.key, 1, value_filter=keep_genuine, paths=path_count
+                )
             else:
                 results = node.find_value(wanted.key, paths=path_count)
             operation.ok = any(wanted.value in answer.values for answer in results)

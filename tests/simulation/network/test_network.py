@@ -6,7 +6,7 @@ import sys
 import gevent
 import pytest
 
-from kademlua import ContactPool, Node
+from kademlua import ContactPool, Node, NodeOptions
 from kademlua.core.errors import KademluaError
 from kademlua.core.ids import sha1
 from kademlua.simulation.clock.loop import run_virtual, virtual_now
@@ -368,11 +368,13 @@ def nodes_at_work(seed, count=50, latency=0.05, loss=0.02):
         nodes = []
         for number in range(count):
             node = Node(
-                transport=network.transport(f"10.0.{number >> 8}.{number & 255}", 8000),
-                clock=virtual_now,
-                rng=streams.stream("node", number),
-                pool=pool,
                 bootstrap=[nodes[0].contact.endpoint] if nodes else [],
+                options=NodeOptions(
+                    transport=network.transport(f"10.0.{number >> 8}.{number & 255}", 8000),
+                    clock=virtual_now,
+                    rng=streams.stream("node", number),
+                    contact_pool=pool,
+                ),
             )
             node.start()
             nodes.append(node)
@@ -415,9 +417,11 @@ def test_a_call_to_a_paused_node_times_out_on_virtual_time():
         network = VirtualNetwork(RngStreams(1), ConstantLatency(0.05))
         alice, bob = (
             Node(
-                transport=network.transport(*endpoint),
-                clock=virtual_now,
-                rng=RngStreams(1).stream(*endpoint),
+                options=NodeOptions(
+                    transport=network.transport(*endpoint),
+                    clock=virtual_now,
+                    rng=RngStreams(1).stream(*endpoint),
+                )
             )
             for endpoint in (A, B)
         )

@@ -1,0 +1,176 @@
+"""The assembly of a node: every part is built here, once, from the parts it needs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from kademlua.core.contact import ContactPool, Endpoint
+from kademlua.core.params import Params
+from kademlua.core.pending_calls import PendingCalls
+from kademlua.core.routing.bep42 import generate_id
+from kademlua.core.routing.diversity import DiversityLimits
+from kademlua.core.routing.table import RoutingTable
+from kademlua.core.stats import Stats
+from kademlua.core.values.memory_store import MemoryStore
+from kademlua.core.values.tombstones import Tombstones
+from kademlua.liveliness.manager import LivelinessManager
+from kademlua.lookup.service import LookupService
+from kademlua.membership.bootstrap import Bootstrap
+from kademlua.membership.maintenance import Maintenance, Upkeep
+from kademlua.membership.reachability import ReachabilityProber
+from kademlua.node.options import NodeOptions
+from kademlua.node.receiver import DatagramRouter
+from kademlua.replication.handover import Handover
+from kademlua.replication.read_repair import ReadRepair
+from kademlua.replication.replicator import Replicator
+from kademlua.replication.transfer import ValueTransfer
+from kademlua.rpc.address_validation import AddressValidator
+from kademlua.rpc.client import RpcClient
+from kademlua.rpc.queries import QueryHandlers
+from kademlua.rpc.server import RpcServer
+from kademlua.runtime.context import Context, NodeStatus
+from kademlua.runtime.observers import ObserverSet
+from kademlua.runtime.private_transport import PrivateTransport
+from kademlua.runtime.transport import Transport, UdpTransport
+from kademlua.values.publisher import Republisher
+from kademlua.values.store_handlers import StoreHandlers
+from kademlua.values.writer import ValueWriter
+
+# One name for all nodes, independent of where this file is: users filter logs by it.
+_logger = logging.getLogger("kademlua.node")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The parts of one node that ``Node`` and its operations use."""
+
+    context: Context
+    client: RpcClient
+    validator: AddressValidator
+    server: RpcServer
+    router: DatagramRouter
+    liveliness: LivelinessManager
+    lookups: LookupService
+    tombstones: Tombstones
+    writer: ValueWriter
+    store_handlers: StoreHandlers
+    read_repair: ReadRepair
+    handover: Handover
+    republisher: Republisher
+    maintenance: Maintenance
+
+
+def build_context(
+    local: Endpoint, params: Params, options: NodeOptions, *, read_only: bool
+) -> tuple[Context, PendingCalls]:
+    """Build what all parts of a node share, and the table of its calls in flight."""
+    host, port = local
+    rng, clock = options.rng, options.clock
+    node_id = options.id or generate_id(host, rng, bep42=params.bep42_ids)
+    stats = Stats(clock())
+    pending = PendingCalls(params.max_calls)
+    transport: Transport = options.transport or UdpTransport(host, port, params)
+    if options.network_keys:
+        restart_call = partial(_restart_call, pending, clock, params.rpc_timeout)
+        transport = PrivateTransport(
+            transport, options.network_keys, stats.dropped, rng, restart_call
+        )
+    limits = DiversityLimits.from_params(params)
+    log = logging.LoggerAdapter(_logger, {"node": node_id})
+    context = Context(
+        id=node_id,
+        read_only=read_only,
+        status=NodeStatus(is_client=read_only),
+        params=params,
+        clock=clock,
+        wall_clock=options.wall_clock,
+        rng=rng,
+        transport=transport,
+        pool=options.contact_pool if options.contact_pool is not None else ContactPool(),
+        table=RoutingTable(node_id, params.k, clock(), limits),
+        diversity_limits=limits,
+        store=options.store if options.store is not None else MemoryStore(params),
+        stats=stats,
+        observers=ObserverSet(log),
+        log=log,
+    )
+    return context, pending
+
+
+def build_services(
+    context: Context, pending: PendingCalls, bootstrap: Sequence[Endpoint], options: NodeOptions
+) -> Services:
+    """Build the parts of a node, and register the RPC handlers of each subsystem."""
+    tombstones = Tombstones()
+    client = RpcClient(context, pending)
+    validator = AddressValidator(context, client)
+    server = RpcServer(context, validator)
+    liveliness = LivelinessManager(context, client, validator)
+    lookups = LookupService(context, client, liveliness)
+    writer = ValueWriter(context, client, liveliness, lookups, tombstones)
+    bootstrapper = Bootstrap(
+        bootstrap, context, client, liveliness, lookups, options.cached_endpoints
+    )
+    transfer = ValueTransfer(context, client, liveliness, tombstones)
+    replicator = Replicator(context, lookups, transfer)
+    read_repair = ReadRepair(context, client, liveliness, transfer, replicator)
+    handover = Handover(context, client, liveliness, transfer)
+    reachability = ReachabilityProber(context, client, liveliness, server.reply_later)
+    republisher = Republisher(context, writer, options.publication_store)
+    store_handlers = StoreHandlers(context, tombstones, server.reply_later)
+
+    server.add_handlers(QueryHandlers(context, validator).handlers)
+    server.add_handlers(
+        {
+            b"store": store_handlers.handle_store,
+            b"remove": store_handlers.handle_remove,
+            b"lacks": read_repair.handle_lacks,
+            b"leave": handover.handle_leave,
+            b"reach": reachability.handle_reach,
+            b"reached": reachability.handle_reached,
+        }
+    )
+
+    upkeep = Upkeep(
+        bootstrap=bootstrapper,
+        lookups=lookups,
+        liveliness=liveliness,
+        replicator=replicator,
+        republisher=republisher,
+        tombstones=tombstones,
+        reachability=reachability,
+    )
+    router = DatagramRouter(
+        context=context, client=client, validator=validator, server=server, liveliness=liveliness
+    )
+    return Services(
+        context=context,
+        client=client,
+        validator=validator,
+        server=server,
+        router=router,
+        liveliness=liveliness,
+        lookups=lookups,
+        tombstones=tombstones,
+        writer=writer,
+        store_handlers=store_handlers,
+        read_repair=read_repair,
+        handover=handover,
+        republisher=republisher,
+        maintenance=Maintenance(context, upkeep),
+    )
+
+
+def _restart_call(
+    pending: PendingCalls,
+    clock: Callable[[], float],
+    rpc_timeout: float,
+    rpc_id: bytes,
+    endpoint: Endpoint,
+) -> bytes | None:
+    """Return the datagram of a call in flight, whose time starts again; None if there is none."""
+    call = pending.restart(rpc_id, endpoint, clock(), rpc_timeout)
+    return None if call is None else call.datagram
