@@ -103,7 +103,7 @@ class BridgedNode:
     def contact(self) -> Contact:
         """The node's address, port and id; ValueError before a node with port 0 is started.
 
-        A node that is bound to all addresses shows the address that several networks see.
+        A node bound to all addresses shows the address that several networks see.
         """
         return self._node.contact
 

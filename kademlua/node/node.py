@@ -111,10 +111,9 @@ class Node:
     def close(self, *, hand_over: bool = True) -> None:
         """Stop the node, free everything and end all waiting calls with NodeClosed. Idempotent.
 
-        Before that, for at most ``Params.handover_timeout`` seconds, the node hands over the
-        values that would have too few replicas, and sends a leave notice to its contacts.
-        Without ``hand_over`` it stops immediately; this also cuts short a handover that
-        another greenlet has started.
+        First it hands over values that would have too few replicas, for at most
+        ``Params.handover_timeout`` seconds, and sends a leave notice to its contacts. Without
+        ``hand_over`` it stops immediately; this also ends the handover of another greenlet.
         """
         parts, lifecycle = self.services, self._lifecycle
         if lifecycle.state is NodeState.CLOSING:
@@ -177,8 +176,8 @@ class Node:
     def add_peers(self, endpoints: Iterable[Endpoint]) -> None:
         """Contact further nodes, given as (IP address, port).
 
-        A node that has not joined tries to join through them. A node that has joined looks up
-        its neighbourhood through them, so that two networks become one. Blocks meanwhile.
+        The node joins through them, or looks up its neighbourhood through them, so that two
+        networks become one. Blocks meanwhile.
 
         Raises:
             ValueError: an address is not an IP address.
@@ -199,7 +198,7 @@ class Node:
     def contact(self) -> Contact:
         """The node's address, port and id; ValueError before a node with port 0 is started.
 
-        A node that is bound to all addresses shows the address that several networks see.
+        A node bound to all addresses shows the address that several networks see.
         """
         local, external = self._context.local_contact, self._context.status.external_address
         if external is None or any(local.address_bytes):
