@@ -177,11 +177,12 @@ class Maintenance:
     def _rejoin_recovered(self, now: float) -> None:
         """Several who were taken for dead live: perhaps the network was cut, and is not any
         more; then they know whom this node does not."""
-        recovered = self._liveliness.recovered
-        if len(recovered) >= _DEAD_PROBES and now - self._rejoined_at >= _REJOIN_INTERVAL:
+        if now - self._rejoined_at < _REJOIN_INTERVAL:
+            return
+        if recovered := self._liveliness.drain_recovered(_DEAD_PROBES):
             self._rejoined_at = now
             self._bootstrap.join_via([contact.endpoint for contact in recovered])
-            recovered.clear()
+            self._liveliness.drain_recovered()  # the join covers those that replied meanwhile
             self._replicator.reschedule_all()
 
     def _refresh_neighbourhood(self, now: float) -> None:

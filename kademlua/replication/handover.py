@@ -132,7 +132,7 @@ class Handover:
             raise BadArguments("whether all was handed over is a number")
         sender = self._context.contact_for(request.sender_id, endpoint)
         if request.is_validated:  # a stranger draws one ping, as with any request
-            self._liveliness.on_leave(sender, has_handed_over == 1)
+            self._liveliness.on_leave(sender, has_handed_over=has_handed_over == 1)
         return replies.LEAVE_OK
 
 
