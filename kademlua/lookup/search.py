@@ -7,7 +7,8 @@ it all and is woken once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from gevent.event import AsyncResult
 
@@ -30,67 +31,83 @@ ReplyReader = Callable[[Contact, list[Any]], list[Contact]]
 """Given who answered and what, returns the contacts in the answer; or raises WireError."""
 
 
+class LookupQuery(NamedTuple):
+    """The request that a lookup sends to each contact, and the function that reads a reply."""
+
+    target: bytes
+    rpc_name: str
+    args: bytes
+    """The RPC's arguments, bencoded one after another."""
+    read_reply: ReplyReader
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchOptions:
+    """How a lookup proceeds. ``saves_queries`` and ``stop_when`` are those of ``Lookup``."""
+
+    purpose: Purpose
+    """The entry of ``Stats.calls_by_purpose`` that counts the queries."""
+    k: int | None = None
+    """Contacts to find, default ``Params.k``."""
+    alpha: int | None = None
+    """Queries in flight, default ``Params.alpha``."""
+    saves_queries: bool = False
+    stop_when: Callable[[Lookup], bool] | None = None
+    """Ignored on several paths."""
+    path_count: int = 1
+    """Disjoint paths."""
+
+
 class NetworkLookup:
-    """A lookup of ``target`` by the RPC ``name`` with ``args`` (bencoded, in a row)."""
+    """One lookup, whose queries are RPC calls of one node."""
 
     def __init__(
         self,
         context: Context,
         client: RpcClient,
         liveliness: LivelinessManager,
-        target: bytes,
-        rpc_name: str,
-        args: bytes,
-        read_reply: ReplyReader,
-        *,
-        purpose: Purpose,
-        k: int | None = None,
-        alpha: int | None = None,
-        saves_queries: bool = False,
-        stop_when: Callable[[Lookup], bool] | None = None,
-        path_count: int = 1,
+        query: LookupQuery,
+        options: SearchOptions,
     ) -> None:
-        """``purpose`` is one of ``Stats.calls_by_purpose``. ``k``, ``alpha``, ``saves_queries``
-        and ``stop_when`` are those of ``Lookup``, the first two by default of ``Params``. On
-        several disjoint ``path_count`` there is no ``stop_when``."""
+        target = query.target
         params = context.params
-        k = k or params.k
+        k = options.k or params.k
         self._table = context.table
         self._stats = context.stats
-        self._purpose = purpose
+        self._purpose = options.purpose
         self._clock = context.clock
         self._histograms = context.observers.latency_histograms
         self._client = client
         self._liveliness = liveliness
         self._target = target
         self._seed_count = max(params.k, k)
-        self._request = client.encode(rpc_name, args)
+        self._request = client.encode(query.rpc_name, query.args)
         self.write_tokens: dict[Contact, bytes] = {}
         """The tokens in the answers, by who gave them."""
-        self._read_reply = read_reply
+        self._read_reply = query.read_reply
         self._error: Exception | None = None
         self._finished: AsyncResult[None] = AsyncResult()
         self._observed: ObservedLookup | None = None
         if context.observers.registered:
             self._observed = context.observers.begin_lookup(
-                context.clock, rpc_name, target, purpose
+                context.clock, query.rpc_name, target, options.purpose
             )
-        options: dict[str, Any] = {
+        lookup_options: dict[str, Any] = {
             "local_id": self._table.local_id,
             "k": k,
-            "alpha": alpha or params.alpha,
+            "alpha": options.alpha or params.alpha,
             "query": self._query,
             "on_finished": self._finished.set if self._observed is None else self._finish_observed,
-            "saves_queries": saves_queries,
+            "saves_queries": options.saves_queries,
             "limits": context.diversity_limits,
             "density": self._table.density,
             "fallback_contacts": self._fallback_contacts,
         }
         self.lookup: Lookup | DisjointLookup
-        if path_count == 1:
-            self.lookup = Lookup(target, stop_when=stop_when, **options)
+        if options.path_count == 1:
+            self.lookup = Lookup(target, stop_when=options.stop_when, **lookup_options)
         else:
-            self.lookup = DisjointLookup(path_count, target, **options)
+            self.lookup = DisjointLookup(options.path_count, target, **lookup_options)
 
     def run(self, seeds: Iterable[Contact]) -> None:
         """Do it, blocking this greenlet; raises what made it impossible."""

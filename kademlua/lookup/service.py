@@ -16,11 +16,11 @@ from kademlua.core.lookup.lookup import Lookup
 from kademlua.core.reasons import Purpose
 from kademlua.core.routing.diversity import IdDensity
 from kademlua.core.routing.size_estimate import NetworkSizeEstimator
-from kademlua.core.values.record_filter import RecordFilter
+from kademlua.core.values.record_filter import RecordFilter, ValueFilter
 from kademlua.core.wire import replies, requests
 from kademlua.crypto import signing
 from kademlua.liveliness.manager import LivelinessManager
-from kademlua.lookup.search import NetworkLookup, ReplyReader
+from kademlua.lookup.search import LookupQuery, NetworkLookup, SearchOptions
 from kademlua.lookup.value_search import ValueSearch
 from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
@@ -68,10 +68,8 @@ class LookupService:
         purpose: Purpose,
     ) -> NetworkLookup:
         """As ``find_node``; the search has the write tokens, too, that it was given."""
-        args = requests.encode_key_args(target)
-        read_reply = self._read_findnode_reply
-        options = {"purpose": purpose, "k": count, "path_count": path_count}
-        network_lookup = self._new_lookup(target, "findnode", args, read_reply, **options)
+        options = SearchOptions(purpose=purpose, k=count, path_count=path_count)
+        network_lookup = self._new_lookup(self._findnode_query(target), options)
         network_lookup.run(seeds)
         self._record_completed(target, network_lookup.lookup)
         return network_lookup
@@ -91,16 +89,8 @@ class LookupService:
     def _start_until(
         self, target: bytes, stop_when: Callable[[Lookup], bool], purpose: Purpose
     ) -> NetworkLookup:
-        args = requests.encode_key_args(target)
-        network_lookup = self._new_lookup(
-            target,
-            "findnode",
-            args,
-            self._read_findnode_reply,
-            purpose=purpose,
-            alpha=1,
-            stop_when=stop_when,
-        )
+        options = SearchOptions(purpose=purpose, alpha=1, stop_when=stop_when)
+        network_lookup = self._new_lookup(self._findnode_query(target), options)
         network_lookup.lookup.limit_concurrency(1)
         network_lookup.start()
         return network_lookup
@@ -120,11 +110,23 @@ class LookupService:
             values, self._context.pool, self._context.address_families
         )
 
-    def record_filter(self, key: bytes, **options: Any) -> RecordFilter:
-        """What checks the records that are found for a key; ``options`` as ``RecordFilter`` has
-        it."""
+    def record_filter(
+        self,
+        key: bytes,
+        *,
+        only_records: bool = False,
+        min_seq: int = 0,
+        value_filter: ValueFilter | None = None,
+    ) -> RecordFilter:
+        """Return a filter for the values found under a key, with the options of
+        ``RecordFilter``."""
         return RecordFilter(
-            key, verify=signing.verify, wall_clock=self._context.wall_clock, **options
+            key,
+            verify=signing.verify,
+            wall_clock=self._context.wall_clock,
+            only_records=only_records,
+            min_seq=min_seq,
+            value_filter=value_filter,
         )
 
     def find_value(
@@ -159,17 +161,14 @@ class LookupService:
         # ones seldom pay. And no haste at the end where round trips are short.
         extra = 0 if self._liveliness.is_network_stable else 1
         alpha = min(self._params.alpha, value_search.wanted + extra)
-        saves_queries = self._liveliness.rto_estimator.is_low_latency
-        network_lookup = self._new_lookup(
-            key,
-            "findvalue",
-            args,
-            value_search.read_reply,
+        options = SearchOptions(
             purpose=Purpose.FIND_VALUE,
             alpha=alpha,
-            saves_queries=saves_queries,
+            saves_queries=self._liveliness.rto_estimator.is_low_latency,
             path_count=path_count,
         )
+        query = LookupQuery(key, "findvalue", args, value_search.read_reply)
+        network_lookup = self._new_lookup(query, options)
         value_search.lookup = network_lookup.lookup
         network_lookup.run(())
         if value_search.wanted:
@@ -200,19 +199,12 @@ class LookupService:
         )
         self._table.density = IdDensity(network_size, self._params.max_id_density, neighbours)
 
-    def _new_lookup(
-        self, target: bytes, rpc_name: str, args: bytes, read_reply: ReplyReader, **options: Any
-    ) -> NetworkLookup:
-        return NetworkLookup(
-            self._context,
-            self._client,
-            self._liveliness,
-            target,
-            rpc_name,
-            args,
-            read_reply,
-            **options,
-        )
+    def _findnode_query(self, target: bytes) -> LookupQuery:
+        args = requests.encode_key_args(target)
+        return LookupQuery(target, "findnode", args, self._read_findnode_reply)
+
+    def _new_lookup(self, query: LookupQuery, options: SearchOptions) -> NetworkLookup:
+        return NetworkLookup(self._context, self._client, self._liveliness, query, options)
 
     def _record_completed(self, target: bytes, lookup: Lookup | DisjointLookup) -> None:
         """A lookup went all the way: its bucket is fresh, its result tells of the size."""

@@ -7,6 +7,7 @@ from kademlua.core.ids import to_int
 from kademlua.core.reasons import Purpose
 from kademlua.core.results import StoreReport
 from kademlua.core.routing.replica_set import is_replica
+from kademlua.core.values.store import StoreEntry
 from kademlua.core.values.tombstones import Tombstones
 from kademlua.core.wire import replies, requests
 from kademlua.liveliness.manager import LivelinessManager
@@ -69,7 +70,7 @@ class ValueWriter:
         is_holder = is_replica(local_int, to_int(key), candidates, replicas)
         if is_holder and not self._context.is_client:
             remote_count -= 1
-            self._store_locally(key, encoded, ttl, overwrite, cas, report)
+            self._store_locally(key, encoded, ttl, report, overwrite=overwrite, cas=cas)
 
         def encode_store(token: bytes) -> EncodedRequest:
             args = requests.encode_store_args(key, encoded, overwrite, ttl, cas=cas, token=token)
@@ -129,21 +130,19 @@ class ValueWriter:
         key: bytes,
         encoded: bytes,
         ttl: int,
+        report: StoreReport,
+        *,
         overwrite: bool,
         cas: int | None,
-        report: StoreReport,
     ) -> None:
         now = self._clock()
-        expires_at = now + ttl
         local_contact = self._context.local_contact
         self._tombstones.remove(key, local_contact)
         try:
             self._admission.admit(
                 key,
                 local_contact,
-                encoded,
-                now=now,
-                expires_at=expires_at,
+                StoreEntry(encoded, now + ttl, received_at=now),
                 overwrite=overwrite,
                 cas=cas,
             )
