@@ -120,8 +120,8 @@ class Handover:
         nearest = self._table.closest(key, replicas + _MAX_FALLBACKS)
         is_v10 = self._liveliness.is_v10  # they would store the value as owned by this node
         nearest = [contact for contact in nearest if not is_v10(contact)]
-        is_table_large = len(nearest) >= replicas
-        if is_table_large and is_replica(self._local_int, to_int(key), nearest, replicas):
+        is_holder = is_replica(self._local_int, to_int(key), nearest, replicas)
+        if is_holder and len(nearest) >= replicas:
             return nearest[replicas - 1 :]
         return nearest[: 1 + _MAX_FALLBACKS]
 

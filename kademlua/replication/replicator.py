@@ -41,9 +41,9 @@ _RECENT_WINDOW = 180
 """Seconds for which a new contact may lack values because their sender died."""
 _NEIGHBOUR_COUNT = 8
 """Neighbours compared first; for most keys one of them is closer than this node."""
-_CATASTROPHE_WINDOW = 60
+_MASS_FAILURE_WINDOW = 60
 """Seconds within which the deaths of half of the neighbours count as a mass failure."""
-_CATASTROPHE_SPREAD = 300
+_MASS_FAILURE_SPREAD = 300
 """Seconds over which replication is spread after a mass failure."""
 _MAX_PENDING = 32_768
 """Upper limit of queued keys; further keys stay due."""
@@ -118,11 +118,11 @@ class Replicator:
             if now - self._joined_at >= _PROBATION:
                 self._enqueue_changes(added, removed, now)
         is_rescheduling = (
-            now - self._rescheduled_at < 2 * _CATASTROPHE_SPREAD
+            now - self._rescheduled_at < 2 * _MASS_FAILURE_SPREAD
             and self._rescheduled_at > self._started_at
         )
         scan_interval = (
-            _CATASTROPHE_SPREAD / 20
+            _MASS_FAILURE_SPREAD / 20
             if is_rescheduling
             else self._params.replicate_interval / _SCANS_PER_INTERVAL
         )
@@ -139,7 +139,7 @@ class Replicator:
         """Make all keys due soon, after a large change of the network."""
         now = self._clock()
         if (
-            now - self._rescheduled_at > 2 * _CATASTROPHE_SPREAD
+            now - self._rescheduled_at > 2 * _MASS_FAILURE_SPREAD
             or self._rescheduled_at == self._started_at
         ):
             self._rescheduled_at = now
@@ -161,7 +161,7 @@ class Replicator:
             k = self._params.k
             neighbours = self._table.closest(self._table.local_id, k)
             radius = neighbours[-1].id_int ^ self._local_int if len(neighbours) == k else 1 << 160
-            self._death_times = [at for at in self._death_times if now - at < _CATASTROPHE_WINDOW]
+            self._death_times = [at for at in self._death_times if now - at < _MASS_FAILURE_WINDOW]
             self._death_times += [now for number in removed if number ^ self._local_int < radius]
             if 2 * len(self._death_times) >= k:
                 self.reschedule_all()
@@ -235,11 +235,11 @@ class Replicator:
                 continue
             fraction = ((self._local_int ^ to_int(key)) & 0xFFFF) / 0x10000
             wait = interval * (1 - _JITTER + 2 * _JITTER * fraction)
-            if not self._is_among_closest(key):
+            if not self._is_replica(key, self._table.closest(key, self._params.replicas)):
                 wait *= _RELEASE_AFTER
             due_at = last_replicated + wait
             if last_replicated < self._rescheduled_at and self._rescheduled_at > self._started_at:
-                due_at = min(due_at, self._rescheduled_at + _CATASTROPHE_SPREAD * (0.2 + fraction))
+                due_at = min(due_at, self._rescheduled_at + _MASS_FAILURE_SPREAD * (0.2 + fraction))
             if due_at <= now and len(self._due_keys) < _MAX_PENDING:
                 self._due_keys.setdefault(key, last_replicated)
         self._replicated_at = replicated_at
@@ -249,12 +249,8 @@ class Replicator:
         received_at = min(entry.received_at for _, entry in entries)
         return max(received_at, self._replicated_at.get(key, 0.0), self._started_at)
 
-    def _is_among_closest(self, key: bytes) -> bool:
-        """Return whether this node is a replica of a key according to its table."""
-        nearest = self._table.closest(key, self._params.replicas)
-        return self._is_replica(key, nearest)
-
     def _is_replica(self, key: bytes, nearest: list[Contact]) -> bool:
+        """Return whether this node should hold a key, given the other contacts."""
         return is_replica(self._local_int, to_int(key), nearest, self._params.replicas)
 
     # Transfers by the workers.
