@@ -259,7 +259,7 @@ class VirtualNetwork:
             receive(datagram, source.endpoint)
         except Exception:  # as on a socket: it costs one datagram
             self.handler_errors += 1
-            logger.exception("a datagram could not be handled")
+            logger.exception("processing a datagram failed")
 
     def _drop(self, source: Link, endpoint: Endpoint, datagram: bytes, reason: str) -> None:
         self.lost[reason] += 1
