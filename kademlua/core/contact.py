@@ -13,6 +13,8 @@ from kademlua.core.reasons import DropReason
 Endpoint = tuple[str, int]
 """An IP address in its canonical text and a UDP port."""
 
+SUBNET_BYTES = {4: 3, 16: 6}
+"""Bytes of an address, 4 or 16, that name its subnet: an IPv4 /24, an IPv6 /48."""
 COMPACT_V4_BYTES = ID_BYTES + 4 + 2
 COMPACT_V6_BYTES = ID_BYTES + 16 + 2
 _COMPACT_V4 = Struct(f"{COMPACT_V4_BYTES}s")
@@ -96,9 +98,9 @@ class Contact:
 
     @property
     def diversity_prefix(self) -> bytes:
-        """The network of its address: an IPv4 /24 as 3 bytes, an IPv6 /48 as 6."""
+        """The subnet of the address, an IPv4 /24 or an IPv6 /48: see ``SUBNET_BYTES``."""
         compact = self.compact
-        return compact[ID_BYTES : ID_BYTES + (3 if len(compact) == COMPACT_V4_BYTES else 6)]
+        return compact[ID_BYTES : ID_BYTES + SUBNET_BYTES[len(compact) - ID_BYTES - 2]]
 
     @property
     def is_ipv6(self) -> bool:

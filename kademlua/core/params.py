@@ -62,7 +62,7 @@ class Params:
 
     # Strangers and floods.
     request_rate_per_subnet: float = _bounded(1_000, 1, 10_000_000)
-    """Requests answered in a second to one IPv4 /24 or IPv6 /64; twice as many at once."""
+    """Requests answered in a second to one IPv4 /24 or IPv6 /48; twice as many at once."""
     store_rate_per_subnet: float = _bounded(100, 1, 10_000_000)
     """Stores and removes of these."""
     unvalidated_request_rate: float = _bounded(2_000, 1, 10_000_000)

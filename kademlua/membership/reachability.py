@@ -78,7 +78,7 @@ class ReachabilityProber:
         self._dial_back_limiter = RateLimiter(_DIAL_BACK_RATE, _DIAL_BACK_BURST)
         self._next_at = context.clock()
         self._undecided_delay = _RECHECK_UNDECIDED
-        self._helper_subnets: list[str | bytes] = []
+        self._helper_subnets: list[bytes] = []
         """Subnets of the helpers in this series."""
         self._attempt_started_at: float | None = None
         """When the current attempt started; None if there is none."""
@@ -136,7 +136,7 @@ class ReachabilityProber:
         return self._was_reached or self._status.reachable is False
 
     def _pick_helper(
-        self, excluded_subnets: list[str | bytes], requester: Contact | None = None
+        self, excluded_subnets: list[bytes], requester: Contact | None = None
     ) -> Contact | None:
         """Return a random live contact outside these subnets.
 

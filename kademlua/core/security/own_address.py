@@ -22,7 +22,7 @@ _MAX_VOTES = 32
 
 
 class ExternalAddressVotes:
-    """The votes on the own endpoint; each network (IPv4 /24, IPv6 /64) has one."""
+    """The votes on the own endpoint; each network (IPv4 /24, IPv6 /48) has one."""
 
     __slots__ = ("_votes",)
 
