@@ -14,7 +14,6 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import gevent
-from gevent.event import AsyncResult
 
 import kademlua
 from kademlua.api.fields import (
@@ -32,6 +31,7 @@ from kademlua.core.errors import StorageError
 from kademlua.core.histograms import Histogram
 from kademlua.core.json_codec import contact_to_json
 from kademlua.node.node import Node
+from kademlua.runtime.durability import wait_durable
 from kademlua.storage.export_format import ImportResult, import_value, stored_values
 
 _YIELD_EVERY = 64
@@ -166,9 +166,7 @@ class NodeApi:
             if index % _YIELD_EVERY == _YIELD_EVERY - 1:
                 gevent.sleep(0)
             import_value(store, stored_value, self._clock(), result)
-        durability: AsyncResult[str | None] = AsyncResult()
-        store.when_durable(durability.set)
-        reason = durability.get()
+        reason = wait_durable(store)
         if reason is not None:
             raise StorageError(f"the values can't be kept: {reason}")
         return {"taken": result.imported, "ended": result.expired, "refused": result.refused}

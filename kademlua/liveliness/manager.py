@@ -1,104 +1,71 @@
-"""The liveliness manager: who is alive, and the greenlet that finds out.
+"""The liveliness manager: what a node knows about which contacts are alive.
 
-The greenlet lives while there is somebody to probe: at rest it would cost each node 9 kB.
+Weak liveliness: the contact is in the table and sent a packet within
+``Params.freshness_window``. Strong liveliness: it answers a ping now.
 
-Weak: heard from lately. Strong: answers a ping now. It keeps the routing table true: who
-answers enters, who is dead leaves, strangers with a place to be had are asked whether they
-are there. Probes are paced, bounded, and shared by all who wait for the same contact.
+The manager keeps the routing table current. Contacts that reply enter it, dead contacts
+leave it, and unknown senders are pinged if their k-bucket has a free slot for them
+(Maymounkov and Mazières 2002, section 2.2).
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
-
-import gevent
-from gevent import Greenlet
-from gevent.event import AsyncResult
 
 from kademlua.core.contact import Contact, Endpoint
-from kademlua.core.errors import KademluaError, NodeClosed
 from kademlua.core.pending_calls import PendingCall
-from kademlua.core.reasons import Purpose
 from kademlua.core.security.validated_addresses import VALIDATION_LIFETIME
 from kademlua.core.wire import replies
 from kademlua.core.wire.packets import Request
+from kademlua.liveliness.probes import ProbeQueue
 from kademlua.rpc.address_validation import AddressValidator
 from kademlua.rpc.client import RpcClient
 from kademlua.rpc.timeouts import RtoEstimator
 from kademlua.runtime.context import Context
 
 MIN_BUCKET_FILL = 4
-"""Contacts that a far bucket should have soon; those beyond come with the lookups."""
-_JITTER = 0.1
+"""Contacts that a far k-bucket collects from unknown senders; lookups add the others."""
 _REVALIDATE_AFTER = 0.95 * VALIDATION_LIFETIME
-"""Who asks and has not answered for so many seconds is pinged: a request proves nothing."""
+"""Seconds since its last reply after which a requesting contact is pinged. A request itself
+proves nothing, because its source address may be forged."""
 _VALIDATED_AT_PEER_FOR = 0.9 * VALIDATION_LIFETIME
-"""Seconds for which a contact that we answered is taken to know this node's address."""
+"""Seconds since the last reply to a contact for which it counts this node as validated."""
 _STAGGER = 0.05
-"""Part of the time after which a contact is pinged by which the one of two goes first."""
+"""Part of the stale time by which the first of two contacts pings earlier, so that two nodes
+do not ping each other at the same time."""
 _MAX_DEAD = 256
 _MAX_RECOVERED = 8
 _MAX_V10_IDS = 4_096
 _LEAVE_TRIES = 2
-"""Pings to one who said farewell, until it counts as gone."""
-_THROTTLE_SLEEP = 0.05
-"""Seconds that the greenlet sleeps when it has used up what it may send."""
-
-
-class _Probe:
-    """A contact being pinged until it answers or counts as dead."""
-
-    __slots__ = ("attempt", "contact", "has_handed_over", "result", "tries")
-
-    def __init__(self, contact: Contact, tries: int) -> None:
-        self.contact = contact
-        self.tries = tries
-        self.attempt = 0
-        self.has_handed_over = False
-        """It said so, in a farewell."""
-        self.result: AsyncResult[bool] | None = None
+"""Pings to a contact that announced its departure, until it counts as dead."""
 
 
 class LivelinessManager:
-    """Keeps one node's routing table true."""
+    """Updates the routing table of one node from packets, timeouts and probes."""
 
     def __init__(self, context: Context, client: RpcClient, validator: AddressValidator) -> None:
         self._context = context
         self._validator = validator
-        self._client = client
         self._table = context.table
         self._params = context.params
         self._clock = context.clock
         self.rto_estimator = RtoEstimator(context)
-        self._probes: dict[Contact, _Probe] = {}
-        self._queue: dict[Contact, _Probe] = {}
+        self._probes = ProbeQueue(context, client, self.rto_estimator, self._mark_dead)
         self._dead_since: dict[Contact, float] = {}
-        """When contacts were found dead, those of late, the last one last."""
+        """Time of death of the contacts that died last, oldest first."""
         self._v10_ids: dict[bytes, None] = {}
-        """Ids of some that speak version 1.0."""
-        self.recovered: list[Contact] = []
-        """Some contacts that had been found dead and were heard from again; whoever asks
-        after them clears it."""
-        self._send_allowance = self._params.probe_rate
-        self._allowance_at = self._clock()
-        self._greenlet: Greenlet[..., None] | None = None
-        self._closed = False
+        """Ids of nodes that speak protocol version 1.0."""
+        self._recovered: list[Contact] = []
+        """Contacts that counted as dead and replied since the last ``drain_recovered``."""
 
     def close(self) -> None:
-        """End the greenlet; whoever waits for a probe gets NodeClosed. Idempotent."""
-        self._closed = True
-        if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
-            self._greenlet.kill()
-        self._greenlet = None
-        self._queue.clear()
-        for probe in list(self._probes.values()):
-            self._fail_probe(probe, NodeClosed("the node is closed"))
+        """Stop probing. Callers that wait for a probe get NodeClosed. Idempotent."""
+        self._probes.close()
 
-    # What the packet's way reports; nothing of this blocks.
+    # Reports from the packet path. These methods never block.
 
     def on_request(self, request: Request, endpoint: Endpoint, now: float) -> None:
-        """A request came in: its sender lives, or is a stranger to look at."""
+        """Record a request: refresh its sender, or consider the sender for the table."""
         if self._v10_ids or not request.version:
             self._record_version(request, endpoint)
         if not request.is_validated:
@@ -107,59 +74,59 @@ class LivelinessManager:
         entry = self._table.touch(request.sender_id, endpoint, now)
         if entry is not None:
             entry.last_served = now
-            # That it is a client now its answer has to say: a request may be forged.
+            # The flag "read only" may be forged; the reply to a ping tells the truth.
             if now - entry.last_replied > _REVALIDATE_AFTER or request.read_only:
-                self._enqueue(entry.contact, self._params.probe_tries)
+                self._probes.add(entry.contact, self._params.probe_tries)
             return
         self._consider_sender(request, endpoint)
 
     def _on_unvalidated_request(self, request: Request, endpoint: Endpoint) -> None:
-        """The same of one who may not be there: whoever it is, it is pinged once at most."""
+        """Ping the sender, which may be forged, at most once."""
         entry = self._table.get(request.sender_id)
         if entry is None or entry.contact.endpoint != endpoint:
             self._consider_sender(request, endpoint)
         elif not self._validator.is_validating(entry.contact):
-            self._enqueue(entry.contact, tries=1)
+            self._probes.add(entry.contact, tries=1)
 
     def _consider_sender(self, request: Request, endpoint: Endpoint) -> None:
-        """Ping the sender of a request where it might get a place in the table."""
+        """Ping the sender of a request if the table may admit it."""
         if request.read_only:
             return
         is_wanted = self._table.is_wanted(request.sender_id, MIN_BUCKET_FILL)
         if self._dead_since or is_wanted:
-            # Not of the pool, which strangers shall not fill.
+            # Not from the contact pool: unknown senders must not fill it.
             contact = Contact(*endpoint, request.sender_id)
             if self._validator.is_validating(contact):
                 return
             if (is_wanted and self._table.can_admit(contact)) or contact in self._dead_since:
-                self._enqueue(contact, tries=1)  # its answer takes it from among the dead
+                self._probes.add(contact, tries=1)
 
     def on_reply(self, call: PendingCall, payload: bytes, now: float) -> None:
-        """A call of ours was answered: its contact lives, and may enter the table, unless it
-        says that it is a client."""
+        """Record a reply: its contact is alive and, unless it is a client, may enter the table."""
         contact = call.contact
         assert contact is not None
-        if call.name == "ping":  # to a stranger, perhaps, who is none any more
+        if call.name == "ping":
             if payload != replies.PONG and replies.is_client_pong(payload):
                 self._exclude_client(contact)
                 return
+            # A pinged contact may come from outside the pool; its reply proves that it is real.
             contact = call.contact = self._context.pool.from_compact(contact.compact)
         if self._dead_since and contact in self._dead_since:
             del self._dead_since[contact]
-            if len(self.recovered) < _MAX_RECOVERED:
-                self.recovered.append(contact)
+            if len(self._recovered) < _MAX_RECOVERED:
+                self._recovered.append(contact)
         eviction_candidate = self._table.on_reply(contact, now)
         self.rto_estimator.on_reply(call, contact, now)
         if eviction_candidate is not None and not self.is_fresh(eviction_candidate):
-            self._enqueue(eviction_candidate, self._params.probe_tries)
+            self._probes.add(eviction_candidate, self._params.probe_tries)
 
     def _exclude_client(self, client: Contact) -> None:
-        """It lives, but not for tables."""
+        """Remove a live client from the routing table."""
         self._dead_since.pop(client, None)
         self.evict(client)
 
     def _record_version(self, request: Request, endpoint: Endpoint) -> None:
-        # Nobody shall say so in the name of another, nor fill the memory with names.
+        # Forged senders must neither change the version of another node nor fill the memory.
         entry = self._table.get(request.sender_id)
         if request.is_validated and (entry is None or entry.contact.endpoint == endpoint):
             if request.version:
@@ -168,35 +135,49 @@ class LivelinessManager:
                 self.mark_v10(request.sender_id)
 
     def evict(self, contact: Contact) -> None:
-        """A contact said that it is not there any more, or not for tables: another id answered in
-        its place, or it is a client."""
+        """Remove a contact that is a client, or whose endpoint replied under another id."""
         promoted = self._table.remove(contact)
-        if promoted is not None:  # it answered once, but that was a while ago
-            self._enqueue(promoted, self._params.probe_tries)
+        if promoted is not None:  # its last reply may be old
+            self._probes.add(promoted, self._params.probe_tries)
 
     def mark_v10(self, node_id: bytes) -> None:
-        """A node showed that it speaks version 1.0."""
+        """Record that a node speaks protocol version 1.0."""
         if len(self._v10_ids) < _MAX_V10_IDS:
             self._v10_ids[node_id] = None
 
-    def on_leave(self, contact: Contact, has_handed_over: bool) -> None:
-        """A contact says that it leaves. Anybody can say so in its name: it is asked, and
-        forgotten only if it is silent."""
+    def on_leave(self, contact: Contact, *, has_handed_over: bool) -> None:
+        """Probe a contact that announced its departure.
+
+        The announcement may be forged, so the contact is removed only if it does not reply.
+        """
         entry = self._table.get(contact.id)
         if entry is not None and entry.contact == contact:
-            probe = self._enqueue(contact, _LEAVE_TRIES)
+            probe = self._probes.add(contact, _LEAVE_TRIES)
             if probe is not None:
                 probe.has_handed_over = has_handed_over
 
     def on_timeout(self, contact: Contact) -> None:
-        """A contact let a call of ours time out: make sure of it."""
-        self._enqueue(contact, self._params.probe_tries)
+        """Probe a contact after a call to it timed out."""
+        self._probes.add(contact, self._params.probe_tries)
+
+    def _mark_dead(self, contact: Contact) -> None:
+        self._dead_since.pop(contact, None)
+        if len(self._dead_since) >= _MAX_DEAD:
+            del self._dead_since[next(iter(self._dead_since))]
+        self._dead_since[contact] = self._clock()
+
+    # Probes on request.
+
+    def probe(self, contact: Contact) -> None:
+        """Queue one ping to a contact; if it replies, it may enter the table."""
+        self._probes.add(contact, tries=1)
 
     def probe_stale(self, interval: float) -> None:
-        """Probe contacts that have long been silent, the longest silent first: as many as
-        make the round of them in time, if called every so many seconds.
+        """Probe the contacts that were silent longest; to be called every ``interval`` seconds.
 
-        Long is ``freshness_window``; where many have died lately, down to a fifth of it.
+        A contact is stale after ``freshness_window`` seconds without a packet. The time falls to
+        a fifth if many contacts died recently. The number of probes per call suffices to
+        reach the whole table in half of that time.
         """
         now, freshness_window = self._clock(), self._params.freshness_window
         recent_deaths = sum(now - died < freshness_window for died in self._dead_since.values())
@@ -205,56 +186,69 @@ class LivelinessManager:
         )
         count = math.ceil(min(1.0, 2 * interval / stale_after) * len(self._table))
         for contact in self._table.stale(now - stale_after, count, _STAGGER * stale_after):
-            self._enqueue(contact, self._params.probe_tries)
+            self._probes.add(contact, self._params.probe_tries)
 
     def reprobe_dead(self, count: int) -> None:
-        """Probe some of those found dead: they may have been cut off only, and the rest of
-        the network with them."""
+        """Probe ``count`` random dead contacts, which a network partition may have cut off."""
         dead = list(self._dead_since)
         for contact in self._context.rng.sample(dead, min(count, len(dead))):
-            self._enqueue(contact, tries=1)
+            self._probes.add(contact, tries=1)
 
-    # What others want to know.
+    def is_alive(self, contact: Contact) -> bool:
+        """Return whether a contact answers a ping now (strong liveliness); block until known.
+
+        Raises:
+            NodeClosed: The node is closed, or was closed meanwhile.
+            TooManyCalls: Too many calls are in flight.
+        """
+        return self._probes.wait(contact)
+
+    # Knowledge about contacts.
+
+    def drain_recovered(self, minimum: int = 0) -> list[Contact]:
+        """Return and forget the contacts that replied after they counted as dead.
+
+        If there are fewer than ``minimum``, return an empty list and keep them.
+        """
+        if len(self._recovered) < minimum:
+            return []
+        recovered, self._recovered = self._recovered, []
+        return recovered
 
     def is_v10(self, contact: Contact) -> bool:
-        """Whether a contact is known to speak version 1.0."""
+        """Return whether a contact is known to speak protocol version 1.0."""
         return contact.id in self._v10_ids
 
     def is_fresh(self, contact: Contact) -> bool:
-        """Weak liveliness: in the table, and heard from within ``Params.freshness_window``."""
+        """Return whether a contact is in the table and recently sent a packet (weak liveliness).
+
+        Recently means within ``Params.freshness_window`` seconds.
+        """
         entry = self._table.get(contact.id)
         if entry is None or entry.contact != contact:
             return False
         return self._clock() - entry.last_seen < self._params.freshness_window
 
     def is_validated_at(self, contact: Contact) -> bool:
-        """Whether our address is likely to be verified at a contact: we answered it lately."""
+        """Return whether a contact probably holds this node's address as validated.
+
+        That follows from a recent reply to a request of the contact.
+        """
         entry = self._table.get(contact.id)
         if entry is None or entry.contact != contact:
             return False
         return self._clock() - entry.last_served < _VALIDATED_AT_PEER_FOR
 
-    def is_alive(self, contact: Contact) -> bool:
-        """Strong liveliness: ping the contact, blocking this greenlet until it is clear.
-
-        Raises NodeClosed, and TooManyCalls where as many probes wait as may.
-        """
-        if self._closed:
-            raise NodeClosed("the node is closed")
-        probe = self._enqueue(contact, self._params.probe_tries, is_bounded=False)
-        assert probe is not None
-        if probe.result is None:
-            probe.result = AsyncResult()
-        return bool(probe.result.get())
-
     @property
     def has_dead(self) -> bool:
-        """Whether ``is_dead`` is true of anybody at all."""
+        """True if any contact is remembered as dead."""
         return bool(self._dead_since)
 
     def is_dead(self, contact: Contact) -> bool:
-        """Whether a contact was found dead lately, so that others who still tell of it do
-        not cost a lookup its time again."""
+        """Return whether a contact died within ``Params.dead_quarantine`` seconds.
+
+        Lookups skip such contacts, which other nodes may still return.
+        """
         died_at = self._dead_since.get(contact)
         if died_at is None:
             return False
@@ -262,108 +256,5 @@ class LivelinessManager:
 
     @property
     def is_network_stable(self) -> bool:
-        """Whether round trips are short, no answer was late lately, and nobody died."""
+        """True if round trips are short, no reply was late recently and no contact died."""
         return not self._dead_since and self.rto_estimator.is_stable
-
-    # Probing.
-
-    def probe(self, contact: Contact) -> None:
-        """Ping a contact when there is time for it; if it answers, it may enter the table."""
-        self._enqueue(contact, tries=1)
-
-    def _enqueue(self, contact: Contact, tries: int, *, is_bounded: bool = True) -> _Probe | None:
-        probe = self._probes.get(contact)
-        if probe is not None:
-            probe.tries = max(probe.tries, tries)
-            return probe
-        if self._closed:
-            return None
-        is_full = is_bounded and len(self._probes) >= self._params.max_probes
-        if is_full and contact not in self._table:  # strangers shall not keep out who is known
-            return None
-        probe = _Probe(contact, tries)
-        self._probes[contact] = probe
-        if not self._queue and self._acquire_send_slot():
-            self._send_ping(probe)  # a greenlet for it would cost as much as the ping
-            return probe
-        self._queue[contact] = probe
-        if self._greenlet is None:
-            self._greenlet = gevent.spawn(self._run)
-        return probe
-
-    def _run(self) -> None:
-        """Send the probes that wait, as fast as they may go, and end."""
-        try:
-            while self._queue:
-                if not self._acquire_send_slot():
-                    gevent.sleep(_THROTTLE_SLEEP)
-                    continue
-                contact = next(iter(self._queue))
-                self._send_ping(self._queue.pop(contact))
-        finally:
-            self._greenlet = None
-
-    def _acquire_send_slot(self) -> bool:
-        """Take one probe off the allowance, which fills by ``probe_rate`` in a second."""
-        now, rate = self._clock(), self._params.probe_rate
-        self._send_allowance = min(rate, self._send_allowance + (now - self._allowance_at) * rate)
-        self._allowance_at = now
-        # The slack is for rates under one, and for rounding.
-        if self._send_allowance < min(1.0, rate) - 1e-6:
-            return False
-        self._send_allowance -= 1
-        return True
-
-    def _send_ping(self, probe: _Probe) -> None:
-        contact = probe.contact
-        min_rto = self._params.min_probe_rto
-        timeout = self.rto_estimator.rto_for(contact, min_rto) * 2**probe.attempt
-        timeout *= 1 + _JITTER * self._context.rng.random()
-
-        def on_done(_: PendingCall, result: list[Any] | KademluaError) -> None:
-            if isinstance(result, TimeoutError):
-                self._on_ping_timeout(probe)
-            elif isinstance(result, NodeClosed):
-                self._fail_probe(probe, result)
-            else:  # even an error is an answer
-                self._finish_probe(probe, True)
-
-        try:
-            self._client.send(
-                contact.endpoint, contact, self._client.ping_request, on_done, timeout=timeout
-            )
-            self._context.stats.calls_by_purpose[Purpose.PROBE] += 1
-        except KademluaError as error:
-            self._fail_probe(probe, error)
-
-    def _on_ping_timeout(self, probe: _Probe) -> None:
-        probe.attempt += 1
-        if probe.attempt < probe.tries:
-            self._send_ping(probe)
-            return
-        promoted = None
-        if probe.tries > 1:
-            remove_entry = (
-                self._table.remove_departed if probe.has_handed_over else self._table.remove
-            )
-            promoted = remove_entry(probe.contact)
-            self._mark_dead(probe.contact)
-        self._finish_probe(probe, False)
-        if promoted is not None:  # it answered once, but that was a while ago
-            self._enqueue(promoted, self._params.probe_tries)
-
-    def _mark_dead(self, contact: Contact) -> None:
-        self._dead_since.pop(contact, None)
-        if len(self._dead_since) >= _MAX_DEAD:
-            del self._dead_since[next(iter(self._dead_since))]
-        self._dead_since[contact] = self._clock()
-
-    def _finish_probe(self, probe: _Probe, is_alive: bool) -> None:
-        self._probes.pop(probe.contact, None)
-        if probe.result is not None:
-            probe.result.set(is_alive)
-
-    def _fail_probe(self, probe: _Probe, error: KademluaError) -> None:
-        self._probes.pop(probe.contact, None)
-        if probe.result is not None:
-            probe.result.set_exception(error)

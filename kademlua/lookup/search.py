@@ -1,13 +1,14 @@
-"""One lookup on the wire: its queries are calls of one RPC, read by one function.
+"""A lookup on the network: sends the queries that the pure ``Lookup`` asks for.
 
-The next query goes out as soon as an answer comes in; the greenlet that asked sleeps through
-it all and is woken once.
+Callbacks in the hub process replies and send the next queries. The caller's greenlet sleeps
+until the lookup ends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from gevent.event import AsyncResult
 
@@ -24,76 +25,100 @@ from kademlua.runtime.context import Context
 from kademlua.runtime.observers import ObservedLookup
 
 PADDED_REQUEST_BYTES = 240
-"""Bytes of a question to one who may not know our address: enough for k contacts in answer."""
+"""Minimum bytes of a request to a peer that may not have validated this node's address.
+
+Within the amplification limit, the reply then has space for k contacts (RFC 9000, section 8.1).
+"""
 PADDED_REQUEST_BYTES_IPV6 = 304
 ReplyReader = Callable[[Contact, list[Any]], list[Contact]]
-"""Given who answered and what, returns the contacts in the answer; or raises WireError."""
+"""Takes a contact and its reply; returns the contacts in the reply or raises WireError."""
+
+
+class LookupQuery(NamedTuple):
+    """The request that a lookup sends to each contact, and the function that reads a reply."""
+
+    target: bytes
+    rpc_name: str
+    args: bytes
+    """The RPC's arguments, bencoded one after another."""
+    read_reply: ReplyReader
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchOptions:
+    """How a lookup proceeds. ``saves_queries`` and ``stop_when`` are those of ``Lookup``."""
+
+    purpose: Purpose
+    """The entry of ``Stats.calls_by_purpose`` that counts the queries."""
+    k: int | None = None
+    """Contacts to find, default ``Params.k``."""
+    alpha: int | None = None
+    """Queries in flight, default ``Params.alpha``."""
+    saves_queries: bool = False
+    stop_when: Callable[[Lookup], bool] | None = None
+    """Ignored on several paths."""
+    path_count: int = 1
+    """Disjoint paths."""
 
 
 class NetworkLookup:
-    """A lookup of ``target`` by the RPC ``name`` with ``args`` (bencoded, in a row)."""
+    """One lookup, whose queries are RPC calls of one node."""
 
     def __init__(
         self,
         context: Context,
         client: RpcClient,
         liveliness: LivelinessManager,
-        target: bytes,
-        rpc_name: str,
-        args: bytes,
-        read_reply: ReplyReader,
-        *,
-        purpose: Purpose,
-        k: int | None = None,
-        alpha: int | None = None,
-        saves_queries: bool = False,
-        stop_when: Callable[[Lookup], bool] | None = None,
-        path_count: int = 1,
+        query: LookupQuery,
+        options: SearchOptions,
     ) -> None:
-        """``purpose`` is one of ``Stats.calls_by_purpose``. ``k``, ``alpha``, ``saves_queries``
-        and ``stop_when`` are those of ``Lookup``, the first two by default of ``Params``. On
-        several disjoint ``path_count`` there is no ``stop_when``."""
-        params = context.params
-        k = k or params.k
+        k = context.params.k
+        self._context = context
         self._table = context.table
         self._stats = context.stats
-        self._purpose = purpose
+        self._purpose = options.purpose
         self._clock = context.clock
         self._histograms = context.observers.latency_histograms
         self._client = client
         self._liveliness = liveliness
-        self._target = target
-        self._seed_count = max(params.k, k)
-        self._request = client.encode(rpc_name, args)
+        self._target = query.target
+        self._seed_count = max(k, options.k or k)
+        self._request = client.encode(query.rpc_name, query.args)
         self.write_tokens: dict[Contact, bytes] = {}
-        """The tokens in the answers, by who gave them."""
-        self._read_reply = read_reply
+        """Write tokens received in replies, by contact."""
+        self._read_reply = query.read_reply
         self._error: Exception | None = None
         self._finished: AsyncResult[None] = AsyncResult()
         self._observed: ObservedLookup | None = None
         if context.observers.registered:
             self._observed = context.observers.begin_lookup(
-                context.clock, rpc_name, target, purpose
+                context.clock, query.rpc_name, query.target, options.purpose
             )
-        options: dict[str, Any] = {
+        self.lookup = self._create_lookup(query.target, options)
+
+    def _create_lookup(self, target: bytes, options: SearchOptions) -> Lookup | DisjointLookup:
+        lookup_options: dict[str, Any] = {
             "local_id": self._table.local_id,
-            "k": k,
-            "alpha": alpha or params.alpha,
+            "k": options.k or self._context.params.k,
+            "alpha": options.alpha or self._context.params.alpha,
             "query": self._query,
             "on_finished": self._finished.set if self._observed is None else self._finish_observed,
-            "saves_queries": saves_queries,
-            "limits": context.diversity_limits,
+            "saves_queries": options.saves_queries,
+            "limits": self._context.diversity_limits,
             "density": self._table.density,
             "fallback_contacts": self._fallback_contacts,
         }
-        self.lookup: Lookup | DisjointLookup
-        if path_count == 1:
-            self.lookup = Lookup(target, stop_when=stop_when, **options)
-        else:
-            self.lookup = DisjointLookup(path_count, target, **options)
+        if options.path_count == 1:
+            return Lookup(target, stop_when=options.stop_when, **lookup_options)
+        return DisjointLookup(options.path_count, target, **lookup_options)
 
     def run(self, seeds: Iterable[Contact]) -> None:
-        """Do it, blocking this greenlet; raises what made it impossible."""
+        """Perform the lookup and block this greenlet until it ends.
+
+        Raises:
+            NodeClosed: The node is closed.
+            TooManyCalls: Too many calls are in flight.
+        """
         histograms = self._histograms
         if histograms is None:
             self.start(seeds)
@@ -107,25 +132,25 @@ class NetworkLookup:
             )
 
     def start(self, seeds: Iterable[Contact] = ()) -> None:
-        """Send the first queries, to the nearest of these and of the table's contacts."""
+        """Send the first queries, to the closest of ``seeds`` and of the table's contacts."""
         initial = self._without_dead([*seeds, *self._table.closest(self._target, self._seed_count)])
         if self._observed is not None:
             self._observed.on_seeded(initial)
         self.lookup.start(initial)
 
     def wait(self) -> None:
-        """Block this greenlet until the end; raises what made the lookup impossible."""
+        """Block this greenlet until the lookup ends; raise the errors of ``run``."""
         try:
             self._finished.get()
         finally:
-            self.lookup.stop()  # where the greenlet was killed or timed out: ask no further
+            self.lookup.stop()  # in case the greenlet was killed or timed out
             self._stats.calls_by_purpose[self._purpose] += self.lookup.queries
-            del self._read_reply  # it may well hold this search
+            del self._read_reply  # breaks a reference cycle with the caller's search
         if self._error is not None:
             raise self._error
 
     def _fallback_contacts(self) -> list[Contact]:
-        """Contacts of the table beyond those with which it began."""
+        """Return table contacts farther away than those that started the lookup."""
         return self._without_dead(
             self._table.closest(self._target, 3 * self._seed_count)[self._seed_count :]
         )
@@ -171,7 +196,7 @@ class NetworkLookup:
             except WireError as error:
                 self._client.count_malformed_reply(error)
                 self._on_failure(contact)
-            except Exception as error:  # a defect: whoever waits is to learn of it
+            except Exception as error:  # a defect: raise it in the waiting greenlet
                 self._abort(error)
             return
         if isinstance(result, RpcTimeout):
@@ -181,7 +206,7 @@ class NetworkLookup:
         self._on_failure(contact)
 
     def _without_dead(self, contacts: list[Contact]) -> list[Contact]:
-        """Contacts without those that were found dead lately."""
+        """Return the contacts that are not marked as dead."""
         if not self._liveliness.has_dead:
             return contacts
         is_dead = self._liveliness.is_dead

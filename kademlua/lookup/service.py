@@ -1,7 +1,6 @@
-"""What a node looks for: nodes, values, and how large the network is.
+"""The lookups of a node: for nodes, for values and for the size of the network.
 
-Each is a lookup whose next query goes out as soon as an answer comes in; the greenlet that
-asked sleeps through it and is woken once.
+See Maymounkov and Mazières 2002, section 2.3.
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ from kademlua.core.lookup.lookup import Lookup
 from kademlua.core.reasons import Purpose
 from kademlua.core.routing.diversity import IdDensity
 from kademlua.core.routing.size_estimate import NetworkSizeEstimator
-from kademlua.core.values.record_filter import RecordFilter
+from kademlua.core.values.record_filter import RecordFilter, ValueFilter
 from kademlua.core.wire import replies, requests
 from kademlua.crypto import signing
 from kademlua.liveliness.manager import LivelinessManager
-from kademlua.lookup.search import NetworkLookup, ReplyReader
+from kademlua.lookup.search import LookupQuery, NetworkLookup, SearchOptions
 from kademlua.lookup.value_search import ValueSearch
 from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 
 
 class LookupService:
-    """The lookups of one node and what is built from them."""
+    """Starts the lookups of one node and samples the network size from their results."""
 
     def __init__(self, context: Context, client: RpcClient, liveliness: LivelinessManager) -> None:
         self._context = context
@@ -48,11 +47,17 @@ class LookupService:
         path_count: int = 1,
         purpose: Purpose = Purpose.FIND_NODE,
     ) -> Lookup | DisjointLookup:
-        """Look up the closest live contacts; blocks this greenlet until it is done.
+        """Look up the live contacts closest to ``target`` and block until the lookup ends.
 
-        ``seeds`` are contacts to begin with besides the routing table's; ``count`` is how many
-        to find, by default ``Params.k``, ``path_count`` on how many disjoint ones; ``purpose`` is
-        one of ``Stats.calls_by_purpose``. Raises NodeClosed and TooManyCalls.
+        Args:
+            seeds: Contacts to start with, in addition to those of the routing table.
+            count: Contacts to find, default ``Params.k``.
+            path_count: Disjoint paths.
+            purpose: The entry of ``Stats.calls_by_purpose`` that counts the queries.
+
+        Raises:
+            NodeClosed: The node is closed.
+            TooManyCalls: Too many calls are in flight.
         """
         return self.run_node_lookup(
             target, seeds, count, path_count=path_count, purpose=purpose
@@ -67,11 +72,9 @@ class LookupService:
         path_count: int = 1,
         purpose: Purpose,
     ) -> NetworkLookup:
-        """As ``find_node``; the search has the write tokens, too, that it was given."""
-        args = requests.encode_key_args(target)
-        read_reply = self._read_findnode_reply
-        options = {"purpose": purpose, "k": count, "path_count": path_count}
-        network_lookup = self._new_lookup(target, "findnode", args, read_reply, **options)
+        """Look up nodes like ``find_node``; the result also holds the received write tokens."""
+        options = SearchOptions(purpose=purpose, k=count, path_count=path_count)
+        network_lookup = self._new_lookup(self._findnode_query(target), options)
         network_lookup.run(seeds)
         self._record_completed(target, network_lookup.lookup)
         return network_lookup
@@ -79,8 +82,11 @@ class LookupService:
     def find_until(
         self, targets: Sequence[tuple[bytes, Callable[[Lookup], bool]]], purpose: Purpose
     ) -> None:
-        """Look up several targets at once, each with one query at a time and only until its
-        function says that enough have answered; blocks and raises as ``find_node`` does."""
+        """Look up several targets concurrently, each with one query in flight.
+
+        Each lookup stops when the function given with its target returns True. Block until all
+        end, and raise the errors of ``find_node``.
+        """
         network_lookups = [
             (target, self._start_until(target, until, purpose)) for target, until in targets
         ]
@@ -91,23 +97,17 @@ class LookupService:
     def _start_until(
         self, target: bytes, stop_when: Callable[[Lookup], bool], purpose: Purpose
     ) -> NetworkLookup:
-        args = requests.encode_key_args(target)
-        network_lookup = self._new_lookup(
-            target,
-            "findnode",
-            args,
-            self._read_findnode_reply,
-            purpose=purpose,
-            alpha=1,
-            stop_when=stop_when,
-        )
+        options = SearchOptions(purpose=purpose, alpha=1, stop_when=stop_when)
+        network_lookup = self._new_lookup(self._findnode_query(target), options)
         network_lookup.lookup.limit_concurrency(1)
         network_lookup.start()
         return network_lookup
 
     def sample_density(self, sample_count: int) -> None:
-        """See at so many random places how near the nodes are to each other: some four queries
-        each. Blocks and raises as ``find_node`` does."""
+        """Measure the density of ids around ``sample_count`` random targets.
+
+        Block until all lookups end, and raise the errors of ``find_node``.
+        """
         rng = self._context.rng
         self.find_until(
             [(random_id(rng), _has_nearest) for _ in range(sample_count)], Purpose.MAINTAIN
@@ -120,11 +120,23 @@ class LookupService:
             values, self._context.pool, self._context.address_families
         )
 
-    def record_filter(self, key: bytes, **options: Any) -> RecordFilter:
-        """What checks the records that are found for a key; ``options`` as ``RecordFilter`` has
-        it."""
+    def record_filter(
+        self,
+        key: bytes,
+        *,
+        only_records: bool = False,
+        min_seq: int = 0,
+        value_filter: ValueFilter | None = None,
+    ) -> RecordFilter:
+        """Return a filter for the values found under a key, with the options of
+        ``RecordFilter``."""
         return RecordFilter(
-            key, verify=signing.verify, wall_clock=self._context.wall_clock, **options
+            key,
+            verify=signing.verify,
+            wall_clock=self._context.wall_clock,
+            only_records=only_records,
+            min_seq=min_seq,
+            value_filter=value_filter,
         )
 
     def find_value(
@@ -136,13 +148,16 @@ class LookupService:
         record_filter: RecordFilter | None = None,
         path_count: int = 1,
     ) -> ValueSearch:
-        """Find what up to ``max_nodes`` nodes have under a key, up to ``max_values_per_node`` of
-        each.
+        """Find the values of a key on up to ``max_nodes`` nodes.
 
-        Ends with as many answers as asked for, and ``quorum`` of them with a value in common;
-        where there are fewer, when the k closest, on each of so many disjoint ``path_count``, have
-        said what they have. A node of which nothing passes the sieve counts as one that has
-        nothing.
+        The search ends when ``max_nodes`` nodes returned values and one value was returned by
+        ``quorum`` of them. Otherwise it ends when the k closest nodes replied, on each of
+        ``path_count`` disjoint paths. A node counts as having no value if ``record_filter``
+        rejects all of its values.
+
+        Raises:
+            NodeClosed: The node is closed.
+            TooManyCalls: Too many calls are in flight.
         """
         record_filter = record_filter or self.record_filter(key)
         value_search = ValueSearch(
@@ -155,21 +170,17 @@ class LookupService:
             if not value_search.wanted:
                 return value_search
         args = requests.encode_findvalue_args(key, max_values_per_node)
-        # As many in flight as answers are wanted, and one more where one may be late: further
-        # ones seldom pay. And no haste at the end where round trips are short.
+        # One query in flight for each wanted answer, and one more if a reply may be late.
         extra = 0 if self._liveliness.is_network_stable else 1
         alpha = min(self._params.alpha, value_search.wanted + extra)
-        saves_queries = self._liveliness.rto_estimator.is_low_latency
-        network_lookup = self._new_lookup(
-            key,
-            "findvalue",
-            args,
-            value_search.read_reply,
+        options = SearchOptions(
             purpose=Purpose.FIND_VALUE,
             alpha=alpha,
-            saves_queries=saves_queries,
+            saves_queries=self._liveliness.rto_estimator.is_low_latency,
             path_count=path_count,
         )
+        query = LookupQuery(key, "findvalue", args, value_search.read_reply)
+        network_lookup = self._new_lookup(query, options)
         value_search.lookup = network_lookup.lookup
         network_lookup.run(())
         if value_search.wanted:
@@ -180,16 +191,16 @@ class LookupService:
         return value_search
 
     def network_size(self) -> int:
-        """About how many nodes the network has, from what recent lookups met."""
+        """Return an estimate of the number of nodes, from recent lookups and the routing table."""
         local_int, k = to_int(self._context.id), self._params.k
         neighbours = [contact.id_int for contact in self._table.closest(self._context.id, k)]
         if self._context.is_client and len(self.size_estimator):
-            neighbours = []  # a client does not know its neighbours
+            neighbours = []  # no node keeps a client in its table, so it sees few neighbours
         not_before = self._clock() - self._params.refresh_interval
         return self.size_estimator.estimate(local_int, neighbours, k, not_before)
 
     def update_density(self) -> None:
-        """See anew how near to each other ids may be before they count as a crowd."""
+        """Update the id density above which the routing table suspects a Sybil attack."""
         network_size = self.size_estimator.median(self._clock() - self._params.refresh_interval)
         if network_size is None:
             self._table.density = None
@@ -200,28 +211,21 @@ class LookupService:
         )
         self._table.density = IdDensity(network_size, self._params.max_id_density, neighbours)
 
-    def _new_lookup(
-        self, target: bytes, rpc_name: str, args: bytes, read_reply: ReplyReader, **options: Any
-    ) -> NetworkLookup:
-        return NetworkLookup(
-            self._context,
-            self._client,
-            self._liveliness,
-            target,
-            rpc_name,
-            args,
-            read_reply,
-            **options,
-        )
+    def _findnode_query(self, target: bytes) -> LookupQuery:
+        args = requests.encode_key_args(target)
+        return LookupQuery(target, "findnode", args, self._read_findnode_reply)
+
+    def _new_lookup(self, query: LookupQuery, options: SearchOptions) -> NetworkLookup:
+        return NetworkLookup(self._context, self._client, self._liveliness, query, options)
 
     def _record_completed(self, target: bytes, lookup: Lookup | DisjointLookup) -> None:
-        """A lookup went all the way: its bucket is fresh, its result tells of the size."""
-        if lookup.k >= self._params.k:  # a narrower one does not meet the whole bucket
+        """Mark the target's k-bucket as refreshed and add a sample of the network size."""
+        if lookup.k >= self._params.k:  # a smaller k does not cover the whole k-bucket
             self._table.mark_refreshed(target, self._clock())
         self._add_size_sample(target, lookup)
 
     def _add_size_sample(self, target: bytes, lookup: Lookup | DisjointLookup) -> None:
-        # The neighbours themselves count once already, as they stand in the table.
+        # The node's own neighbours are counted from the routing table.
         if target != self._context.id:
             closest = lookup.candidates(self._params.k)
             if len(closest) == self._params.k:

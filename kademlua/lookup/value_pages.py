@@ -1,4 +1,4 @@
-"""Pages: the values of one node that did not fit into its answer to a findvalue."""
+"""Fetching the values that did not fit into one findvalue reply, page by page."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from kademlua.core.wire import replies, requests
 from kademlua.rpc.client import RpcClient
 
 _CONCURRENCY = 4
-"""Pages of one node asked for at a time."""
+"""Pages requested from one node concurrently."""
 _MAX_TRIES = 3
 _MAX_VALUES = 65_536
-"""Values that a node may say it has more of."""
+"""Upper limit of the number of further values that a node may announce."""
 _MAX_SECONDS = 30.0
-"""Seconds after which no further page of one node is asked for: a liar gives them one by one."""
+"""Seconds after which no further page is requested from a node, which may send them slowly."""
 
 
 def fetch_remaining(
@@ -29,9 +29,15 @@ def fetch_remaining(
     remaining: int,
     clock: Callable[[], float],
 ) -> list[Any]:
-    """The ``remaining`` values that follow behind the first ``count`` of a contact, as many as it
-    still has and gives in half a minute; blocks this greenlet. Who falls silent or talks nonsense
-    has no more. Raises TooManyCalls and NodeClosed."""
+    """Return up to ``remaining`` values that follow the first ``count`` of a contact.
+
+    Block for at most about 30 seconds. Stop early if the contact times out or its reply is
+    malformed.
+
+    Raises:
+        NodeClosed: The node is closed.
+        TooManyCalls: Too many calls are in flight.
+    """
     page_size = max(1, count)
     end = count + min(remaining, _MAX_VALUES)
     starts = range(count, end, page_size)
@@ -43,7 +49,7 @@ def fetch_remaining(
 
 
 class _PageFetcher:
-    """Asks one contact for what it has of a key."""
+    """Requests pages of the values of one key from one contact."""
 
     def __init__(
         self, client: RpcClient, contact: Contact, key: bytes, clock: Callable[[], float]
@@ -56,7 +62,7 @@ class _PageFetcher:
         self._is_stopped = False
 
     def fetch_range(self, start: int, end: int) -> list[Any]:
-        """The values from one place to another, in as many pages as it takes."""
+        """Return the values from index ``start`` to ``end``, in as many pages as necessary."""
         values: list[Any] = []
         while start + len(values) < end and not self._is_stopped:
             page = self._fetch_page(end - start - len(values), start + len(values))

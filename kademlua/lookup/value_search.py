@@ -1,4 +1,4 @@
-"""Finding: the answers to one find_value as they come in, and who should have had one."""
+"""Collecting the answers to one find_value, and finding the replicas that lack the value."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ from kademlua.runtime.context import Context
 
 
 class ValueSearch:
-    """Ends its lookup once ``answers`` nodes have answered with values, one of which at
-    least ``quorum`` of them have."""
+    """The answers of one value lookup.
+
+    Stops the lookup when ``max_nodes`` nodes returned values and at least ``quorum`` of them
+    returned the same value.
+    """
 
     __slots__ = (
         "_context",
@@ -52,15 +55,15 @@ class ValueSearch:
         self._max_values_per_node = max_values_per_node
         self._quorum = quorum
         self._votes: dict[bytes, int] = {}
-        """Nodes that have a value, by its bytes; counted only for a quorum."""
+        """Number of nodes that returned a value, by its bytes; only counted for a quorum."""
         self._results: list[Answer] = []
         self._without_value: list[Contact] = []
         self._truncated: list[tuple[Answer, int, int]] = []
-        """Answers that had so many values, and say that so many more are there."""
+        """Incomplete answers, with the numbers of received and of further values."""
 
     @property
     def wanted(self) -> int:
-        """How many further answers are wanted; 0 where there are enough."""
+        """Number of further answers wanted, 0 if there are enough."""
         wanted = self._max_nodes - len(self._results)
         if wanted <= 0 and self._quorum > 1:
             best_vote = max(self._votes.values(), default=0)
@@ -68,17 +71,21 @@ class ValueSearch:
         return max(0, wanted)
 
     def add(self, contact: Contact, values: list[Any]) -> bool:
-        """One more node says that it has these; whether any of them are to be believed."""
+        """Add the values of a node; return False if the record filter rejects all of them."""
         values = self.record_filter.filter(values)[: self._max_values_per_node]
         if not values:
             return False
         self._results.append(Answer(contact, values))
-        if self._quorum > 1:  # a node that says a thing twice has said it once
+        if self._quorum > 1:  # a set, since a repeated value counts once
             self._vote({replies.encode_value(each) for each in values})
         return True
 
     def read_reply(self, contact: Contact, values: list[Any]) -> list[Contact]:
-        """The contacts in an answer; what else it says is noted. WireError for nonsense."""
+        """Record the values in a reply and return its contacts.
+
+        Raises:
+            WireError: The reply is malformed.
+        """
         found_values = replies.decode_retval(values)
         if not found_values:
             self._without_value.append(contact)
@@ -101,8 +108,12 @@ class ValueSearch:
         )
 
     def fetch_truncated(self, client: RpcClient) -> None:
-        """Fetch what did not fit into the answers; blocks, and raises as ``fetch_remaining``
-        does."""
+        """Fetch the values that did not fit into the replies, and block until done.
+
+        Raises:
+            NodeClosed: The node is closed.
+            TooManyCalls: Too many calls are in flight.
+        """
         clock = self._context.clock
         for answer, count, remaining in self._truncated:
             remaining_values = self.record_filter.filter(
@@ -114,8 +125,10 @@ class ValueSearch:
             answer.values.extend(remaining_values)
 
     def results(self) -> list[Answer]:
-        """The answers, without values that fewer than ``quorum`` nodes have, and without what
-        a record turned out to stand against."""
+        """Return the answers without superseded records and without unconfirmed values.
+
+        A value is unconfirmed if fewer than ``quorum`` nodes returned it.
+        """
         found = [answer for answer in self._results if self.record_filter.is_current(answer.values)]
         if self._quorum <= 1:
             return found
@@ -133,15 +146,15 @@ class ValueSearch:
     def _is_confirmed(self, value: Any) -> bool:
         return self._votes.get(replies.encode_value(value), 0) >= self._quorum
 
-    # Who should have had it.
+    # Holders and replicas without the value, for read repair and caching.
 
     @property
     def holders(self) -> list[Contact]:
-        """Who has values."""
+        """Nodes that returned values."""
         return [answer.contact for answer in self._results]
 
     def missing_replicas(self) -> list[Contact]:
-        """Who has none, and is nearer to the key than one who has; nearest first."""
+        """Return the nodes without the value that are closer to the key than a holder, in order."""
         if not self._without_value or not self._results:
             return []
         target_int = to_int(self.key)
@@ -150,6 +163,6 @@ class ValueSearch:
         return sorted(nearer, key=lambda each: each.id_int ^ target_int)
 
     def cache_candidate(self) -> Contact | None:
-        """The nearest to the key of those on the way that have no values."""
+        """Return the closest queried node without the value, or None."""
         target_int = to_int(self.key)
         return min(self._without_value, key=lambda each: each.id_int ^ target_int, default=None)

@@ -180,11 +180,12 @@ class Maintenance:
         Several of them may mean that the network was partitioned; they then know nodes that this
         one does not.
         """
-        recovered = self._liveliness.recovered
-        if len(recovered) >= _DEAD_PROBES and now - self._rejoined_at >= _REJOIN_INTERVAL:
+        if now - self._rejoined_at < _REJOIN_INTERVAL:
+            return
+        if recovered := self._liveliness.drain_recovered(_DEAD_PROBES):
             self._rejoined_at = now
             self._bootstrap.join_via([contact.endpoint for contact in recovered])
-            recovered.clear()
+            self._liveliness.drain_recovered()  # the join covers those that replied meanwhile
             self._replicator.reschedule_all()
 
     def _refresh_neighbourhood(self, now: float) -> None:

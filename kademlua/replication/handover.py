@@ -14,6 +14,7 @@ from kademlua.core.errors import BadArguments, KademluaError
 from kademlua.core.ids import to_int
 from kademlua.core.pending_calls import PendingCall
 from kademlua.core.reasons import Purpose
+from kademlua.core.routing.replica_set import is_replica
 from kademlua.core.wire import replies, requests
 from kademlua.core.wire.packets import Request
 from kademlua.liveliness.manager import LivelinessManager
@@ -110,10 +111,9 @@ class Handover:
         nearest = self._table.closest(key, replicas + _MAX_FALLBACKS)
         is_v10 = self._liveliness.is_v10  # they would keep it as this node's
         nearest = [contact for contact in nearest if not is_v10(contact)]
-        if len(nearest) >= replicas:
-            target_int = to_int(key)
-            if self._local_int ^ target_int < nearest[replicas - 1].id_int ^ target_int:
-                return nearest[replicas - 1 :]
+        others_suffice = len(nearest) >= replicas
+        if others_suffice and is_replica(self._local_int, to_int(key), nearest, replicas):
+            return nearest[replicas - 1 :]
         return nearest[: 1 + _MAX_FALLBACKS]
 
     def _send_leave_notices(self, has_handed_over: bool) -> None:
@@ -132,7 +132,7 @@ class Handover:
             raise BadArguments("whether all was handed over is a number")
         sender = self._context.contact_for(request.sender_id, endpoint)
         if request.is_validated:  # a stranger draws one ping, as with any request
-            self._liveliness.on_leave(sender, has_handed_over == 1)
+            self._liveliness.on_leave(sender, has_handed_over=has_handed_over == 1)
         return replies.LEAVE_OK
 
 

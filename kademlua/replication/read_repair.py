@@ -14,6 +14,7 @@ from kademlua.core.errors import BadArguments, KademluaError, WireError
 from kademlua.core.ids import ID_BYTES, is_id, to_int
 from kademlua.core.pending_calls import PendingCall
 from kademlua.core.reasons import Purpose
+from kademlua.core.routing.replica_set import other_replicas
 from kademlua.core.wire import replies, requests
 from kademlua.core.wire.packets import Request
 from kademlua.liveliness.manager import LivelinessManager
@@ -142,14 +143,9 @@ class ReadRepair:
 
     def _other_replicas(self, key: bytes) -> list[Contact]:
         """Who should hold a key beside this node, or in its stead; nearest first."""
-        replicas, target_int = self._params.replicas, to_int(key)
-        nearest = self._context.table.closest(key, replicas)
-        if (
-            len(nearest) == replicas
-            and self._local_int ^ target_int < nearest[-1].id_int ^ target_int
-        ):
-            nearest.pop()
-        return nearest
+        replicas = self._params.replicas
+        closest = self._context.table.closest(key, replicas)
+        return other_replicas(self._local_int, to_int(key), closest, replicas)
 
     def _claim(self, key: bytes, contact: Contact) -> bool:
         """Whether this one was not given it just now."""

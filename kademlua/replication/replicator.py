@@ -17,6 +17,7 @@ import gevent
 from kademlua.core.contact import Contact
 from kademlua.core.ids import to_int
 from kademlua.core.reasons import Purpose
+from kademlua.core.routing.replica_set import is_replica
 from kademlua.core.values.store import StoreEntry
 from kademlua.lookup.service import LookupService
 from kademlua.replication.transfer import ValueTransfer
@@ -250,11 +251,7 @@ class Replicator:
         return self._is_replica(key, nearest)
 
     def _is_replica(self, key: bytes, nearest: list[Contact]) -> bool:
-        replicas = self._params.replicas
-        if len(nearest) < replicas:
-            return True
-        target_int = to_int(key)
-        return self._local_int ^ target_int < nearest[replicas - 1].id_int ^ target_int
+        return is_replica(self._local_int, to_int(key), nearest, self._params.replicas)
 
     # Giving.
 

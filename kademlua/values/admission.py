@@ -37,12 +37,9 @@ class AdmissionPolicy:
         self,
         key: bytes,
         owner: Contact,
-        encoded: bytes,
+        new: StoreEntry,
         *,
-        now: float,
-        expires_at: float,
         overwrite: bool = False,
-        from_owner: bool = True,
         cas: int | None = None,
     ) -> None:
         """Keep a bencoded value as ``Store.put`` does, or a record by the rules of records.
@@ -51,6 +48,7 @@ class AdmissionPolicy:
         only one with just this number. Raises StoreRefused, or what kind of RecordRefused
         it is.
         """
+        encoded, expires_at, from_owner, now = new
         signed = records.parse_signed(encoded)
         if signed is None and not records.is_immutable(key, encoded):
             found = self._store.get(key, 1, now)

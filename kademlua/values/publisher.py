@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
-
-import gevent
-from gevent.event import AsyncResult
 
 from kademlua.core.errors import StorageError, StoreFailed
 from kademlua.core.reasons import Purpose
 from kademlua.core.results import Publication, PublicationStore, StoreReport
 from kademlua.runtime.context import Context
+from kademlua.runtime.durability import wait_durable
+from kademlua.runtime.timer import Timer
 from kademlua.runtime.worker_pool import WorkerPool
 from kademlua.values.writer import ValueWriter
 
@@ -52,7 +50,7 @@ class Republisher:
         self._by_key: dict[bytes, Publication] = {}
         self._due_at: dict[bytes, float] = {}
         self._queue: dict[bytes, None] = {}
-        self._timer: Any = None
+        self._timer = Timer(self._on_timer)
         self._timer_at = math.inf
         self._is_closed = False
         self._workers = WorkerPool(_CONCURRENCY, self._publish_next, context.log)
@@ -66,7 +64,7 @@ class Republisher:
     def close(self) -> None:
         """End what is under way; idempotent."""
         self._workers.close()
-        self._disarm()
+        self._timer.stop()
         self._is_closed = True
 
     def publications(self) -> list[Publication]:
@@ -86,7 +84,7 @@ class Republisher:
         """Block this greenlet until a publication outlives the process."""
         if self._publication_store is not None:
             self._publication_store.put(*publication)
-            reason = _wait_durable(self._publication_store)
+            reason = wait_durable(self._publication_store)
             if reason is not None:
                 raise StorageError(f"what is published can't be kept: {reason}")
 
@@ -97,7 +95,7 @@ class Republisher:
             return False
         if self._publication_store is not None:
             self._publication_store.remove(key)
-            reason = _wait_durable(self._publication_store)
+            reason = wait_durable(self._publication_store)
             if reason is not None:
                 self._context.log.warning("at the next start it is published again: %s", reason)
         return True
@@ -152,25 +150,9 @@ class Republisher:
             or due_at >= self._timer_at
         ):
             return
-        self._disarm()
         self._timer_at = due_at
-        self._timer = gevent.get_hub().loop.timer(max(wait, _MIN_TIMER_WAIT))
-        self._timer.start(self._on_timer)
+        self._timer.start(max(wait, _MIN_TIMER_WAIT))
 
     def _on_timer(self) -> None:
-        self._disarm()
-        self.tick(self._clock())
-
-    def _disarm(self) -> None:
         self._timer_at = math.inf
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-            self._timer = None
-
-
-def _wait_durable(publication_store: PublicationStore) -> str | None:
-    """Block this greenlet until all changes outlive the process, or can't, for this reason."""
-    failure: AsyncResult[str | None] = AsyncResult()
-    publication_store.when_durable(failure.set)
-    return failure.get()
+        self.tick(self._clock())

@@ -9,6 +9,7 @@ from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import BadArguments, RecordRefused, StoreRefused, WireError
 from kademlua.core.ids import ID_BYTES, is_id
 from kademlua.core.values import records
+from kademlua.core.values.store import StoreEntry
 from kademlua.core.values.tombstones import Tombstones
 from kademlua.core.wire import replies
 from kademlua.core.wire.packets import Request
@@ -76,11 +77,8 @@ class StoreHandlers:
             self._admission.admit(
                 key,
                 owner,
-                encoded,
-                now=now,
-                expires_at=now + ttl,
+                StoreEntry(encoded, now + ttl, from_owner, received_at=now),
                 overwrite=overwrite != 0,
-                from_owner=from_owner,
                 cas=cas,
             )
         except (StoreRefused, RecordRefused) as refusal:

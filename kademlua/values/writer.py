@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from gevent.event import AsyncResult
-
-from kademlua.core.contact import Contact
 from kademlua.core.errors import RecordRefused, StoreFailed, StoreRefused
 from kademlua.core.ids import to_int
 from kademlua.core.reasons import Purpose
 from kademlua.core.results import StoreReport
+from kademlua.core.routing.replica_set import is_replica
+from kademlua.core.values.store import StoreEntry
 from kademlua.core.values.tombstones import Tombstones
 from kademlua.core.wire import replies, requests
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.lookup.service import LookupService
 from kademlua.rpc.client import EncodedRequest, RpcClient
 from kademlua.runtime.context import Context
+from kademlua.runtime.durability import wait_durable
 from kademlua.values.admission import AdmissionPolicy, remove_with_tombstone
 from kademlua.values.fan_out import FanOut
 
@@ -66,9 +66,11 @@ class ValueWriter:
         candidates = network_lookup.lookup.candidates(2 * replicas)
         report = StoreReport()
         remote_count = replicas
-        if not self._context.is_client and self._is_replica(key, candidates):
+        local_int = to_int(self._context.id)
+        is_holder = is_replica(local_int, to_int(key), candidates, replicas)
+        if is_holder and not self._context.is_client:
             remote_count -= 1
-            self._store_locally(key, encoded, ttl, overwrite, cas, report)
+            self._store_locally(key, encoded, ttl, report, overwrite=overwrite, cas=cas)
 
         def encode_store(token: bytes) -> EncodedRequest:
             args = requests.encode_store_args(key, encoded, overwrite, ttl, cas=cas, token=token)
@@ -123,50 +125,32 @@ class ValueWriter:
             raise StoreFailed(report.failure_summary("removed the value"), report)
         return report
 
-    def _is_replica(self, key: bytes, candidates: list[Contact]) -> bool:
-        """Whether this node is among the ``replicas`` closest, given the others."""
-        if len(candidates) < self._params.replicas:
-            return True
-        target_int = to_int(key)
-        last = candidates[self._params.replicas - 1]
-        return to_int(self._context.id) ^ target_int < last.id_int ^ target_int
-
     def _store_locally(
         self,
         key: bytes,
         encoded: bytes,
         ttl: int,
+        report: StoreReport,
+        *,
         overwrite: bool,
         cas: int | None,
-        report: StoreReport,
     ) -> None:
         now = self._clock()
-        expires_at = now + ttl
         local_contact = self._context.local_contact
         self._tombstones.remove(key, local_contact)
         try:
             self._admission.admit(
                 key,
                 local_contact,
-                encoded,
-                now=now,
-                expires_at=expires_at,
+                StoreEntry(encoded, now + ttl, received_at=now),
                 overwrite=overwrite,
                 cas=cas,
             )
             if self._context.observers.registered:
                 self._context.observers.notify_value_stored(key, local_contact, len(encoded))
-            self._wait_durable()
+            if self._store.is_durable and (reason := wait_durable(self._store)) is not None:
+                raise StoreRefused(reason)
         except (StoreRefused, RecordRefused) as refusal:
             report.refused.append((local_contact, refusal.reason))
         else:
             report.acknowledged.append(local_contact)
-
-    def _wait_durable(self) -> None:
-        """Block this greenlet until the own store has on disk what it took; StoreRefused."""
-        if self._store.is_durable:
-            failure: AsyncResult[str | None] = AsyncResult()
-            self._store.when_durable(failure.set)
-            reason = failure.get()
-            if reason is not None:
-                raise StoreRefused(reason)

@@ -26,6 +26,7 @@ from kademlua import (
 )
 from kademlua.core.values import records
 from kademlua.core.values.records import SignedRecord
+from kademlua.core.values.store import StoreEntry
 from kademlua.core.wire import packets, replies, requests
 from kademlua.crypto import signing
 from kademlua.node.options import NodeOptions
@@ -216,7 +217,7 @@ def test_it_is_kept_on_disk_as_any_value(world: World, tmp_path: Path) -> None:
         disk = LmdbStore(tmp_path / "values", Params(), in_background=False, **times)
         node = world.node(store=disk)
         put = partial(AdmissionPolicy(node.services.context).admit, KEY, node.contact)
-        return disk, lambda encoded: put(encoded, now=world.now, expires_at=9_000)
+        return disk, lambda encoded: put(StoreEntry(encoded, 9_000, received_at=world.now))
 
     disk, put = opened()
     put(b"4:junk")
@@ -262,7 +263,7 @@ def test_whatever_comes_the_newest_genuine_one_is_kept(
         }[kind]
         owner = Contact("192.0.2.1", number, bytes([number]) * 20)
         try:
-            keeping.admit(KEY, owner, encoded, now=0, expires_at=9, from_owner=is_direct)
+            keeping.admit(KEY, owner, StoreEntry(encoded, 9, is_direct))
         except (StoreRefused, RecordRefused):
             assert kind != "plain" or newest >= 0
             assert kind != "genuine" or seq < newest
