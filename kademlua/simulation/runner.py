@@ -20,8 +20,9 @@ from kademlua.simulation.network.latency import (
     LogNormalLatency,
 )
 from kademlua.simulation.network.network import NetworkConditions, VirtualNetwork
+from kademlua.simulation.nodes.member import PopulationMember
 from kademlua.simulation.nodes.placement_audit import PlacementStats, audit
-from kademlua.simulation.nodes.population import Population, PopulationMember
+from kademlua.simulation.nodes.population import Population
 from kademlua.simulation.nodes.workload import Workload
 from kademlua.simulation.report import packet_trace
 from kademlua.simulation.report.metrics import MachineUsage, NetworkSample, RunResult

@@ -68,19 +68,19 @@ class VirtualLoop(EventQueue):
         self, after: float, repeat: float = 0.0, ref: bool = True, priority: int | None = None
     ) -> Timer:
         """A watcher that fires after so many seconds."""
-        return Timer(self, after, repeat, ref, priority)
+        return Timer(self, after, repeat, ref=ref, priority=priority)
 
     def prepare(self, ref: bool = True, priority: int | None = None) -> LoopHook:
         """A watcher that fires before each turn's callbacks."""
-        return LoopHook(self._prepare_hooks, ref, priority)
+        return LoopHook(self._prepare_hooks, ref=ref, priority=priority)
 
     def check(self, ref: bool = True, priority: int | None = None) -> LoopHook:
         """A watcher that fires before each turn's timers."""
-        return LoopHook(self._check_hooks, ref, priority)
+        return LoopHook(self._check_hooks, ref=ref, priority=priority)
 
     def idle(self, ref: bool = True, priority: int | None = None) -> LoopHook:
         """A watcher that fires while nothing else is left to do at this time."""
-        return LoopHook(self._idle_hooks, ref, priority)
+        return LoopHook(self._idle_hooks, ref=ref, priority=priority)
 
     def run_callback_threadsafe(self, function: Callable[..., object], *args: Any) -> Callback:
         """As ``run_callback``; RealIOError from another thread, whose callbacks would come

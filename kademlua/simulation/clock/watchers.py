@@ -55,7 +55,7 @@ class Watcher:
 
     __slots__ = ("args", "callback", "priority", "ref")
 
-    def __init__(self, ref: bool, priority: int | None) -> None:
+    def __init__(self, *, ref: bool, priority: int | None) -> None:
         self.ref = ref
         self.priority = priority or 0
         self.callback: Callable[..., object] | None = None
@@ -90,11 +90,11 @@ class Timer(Watcher):
     __slots__ = ("_after", "_queue", "_repeat", "entry", "pending")
 
     def __init__(
-        self, queue: TimerQueue, after: float, repeat: float, ref: bool, priority: int | None
+        self, queue: TimerQueue, after: float, repeat: float, *, ref: bool, priority: int | None
     ) -> None:
         if repeat < 0:
             raise ValueError(f"repeat must be positive or zero: {repeat!r}")
-        super().__init__(ref, priority)
+        super().__init__(ref=ref, priority=priority)
         self._queue = queue
         self._after = after
         self._repeat = repeat
@@ -153,8 +153,8 @@ class LoopHook(Watcher):
 
     __slots__ = ("_hooks",)
 
-    def __init__(self, hooks: list[LoopHook], ref: bool, priority: int | None) -> None:
-        super().__init__(ref, priority)
+    def __init__(self, hooks: list[LoopHook], *, ref: bool, priority: int | None) -> None:
+        super().__init__(ref=ref, priority=priority)
         self._hooks = hooks
 
     @property

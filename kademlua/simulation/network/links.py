@@ -49,7 +49,7 @@ class Link:
         """Behind NAT: to whom it sent, and when."""
         self.nat_timeout = 0.0
 
-    def set_paused(self, is_paused: bool) -> None:
+    def set_paused(self, *, is_paused: bool) -> None:
         """Cut it off, or let it on again."""
         self.is_paused = is_paused
         self.has_restrictions = is_paused or self.nat_mappings is not None

@@ -109,11 +109,11 @@ class VirtualNetwork:
     def pause(self, endpoint: Endpoint) -> None:
         """Put a laptop to sleep: what comes to it meanwhile is lost, and what it sends.
         Its node does not notice; its timers run."""
-        self._link(endpoint).set_paused(True)
+        self._link(endpoint).set_paused(is_paused=True)
 
     def resume(self, endpoint: Endpoint) -> None:
         """Wake it up."""
-        self._link(endpoint).set_paused(False)
+        self._link(endpoint).set_paused(is_paused=False)
 
     def enable_nat(self, endpoint: Endpoint, timeout: float = 60.0) -> None:
         """From now on only they reach it to whom it sent within so many seconds: port and

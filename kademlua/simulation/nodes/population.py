@@ -17,6 +17,8 @@ from kademlua.simulation.network.adversaries import Attackers, HostileTransport,
 from kademlua.simulation.network.id_index import IdIndex
 from kademlua.simulation.network.network import VirtualNetwork
 from kademlua.simulation.network.traffic_tap import TrafficCounter, TrafficTap
+from kademlua.simulation.nodes.churn import Churn
+from kademlua.simulation.nodes.member import PopulationMember
 from kademlua.simulation.rng_streams import RngStreams
 from kademlua.simulation.scenario.scenario import Scenario, SybilSettings
 
@@ -25,54 +27,6 @@ _FLOODED_NODES = 40
 """Honest nodes next to the key that a sybil pings, and others."""
 _FLOOD_INTERVAL = 60.0
 _JOIN_POLL_SECONDS = 1.0
-
-
-class PopulationMember:
-    """One who is in the population: its id and address are its own for all its lives."""
-
-    __slots__ = (
-        "behaviour",
-        "endpoint",
-        "id",
-        "incarnation",
-        "is_paused",
-        "is_permanent",
-        "is_public",
-        "joined_at",
-        "live_index",
-        "node",
-        "number",
-        "partition_side",
-        "tap",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        number: int,
-        node_id: bytes,
-        endpoint: Endpoint,
-        *,
-        is_public: bool,
-        is_permanent: bool,
-    ) -> None:
-        self.number = number
-        self.id = node_id
-        self.endpoint = endpoint
-        self.behaviour = ""
-        """What a hostile one does."""
-        self.is_public = is_public
-        self.is_paused = False
-        self.is_permanent = is_permanent
-        self.partition_side = 0
-        """On which side it is, or was, of the last partition."""
-        self.incarnation = 0
-        self.node: Node | None = None
-        """While it runs."""
-        self.tap: TrafficTap | None = None
-        self.joined_at = math.inf
-        """When it joined in this life."""
-        self.live_index = -1
-        """Its place in the list of those who live."""
 
 
 class Population:
@@ -86,7 +40,7 @@ class Population:
         self._pool = ContactPool(max(32_768, 2 * scenario.nodes))
         self._bootstrap_rng = streams.stream("bootstrap")
         self._event_rng = streams.stream("events")
-        self._is_churning = False
+        self._churn: Churn | None = None
         self._members: list[PopulationMember] = []
         self._running_by_id: dict[bytes, PopulationMember] = {}
         self._by_id_int: dict[int, PopulationMember] = {}
@@ -113,10 +67,14 @@ class Population:
             gevent.sleep(
                 max(0.0, started_at + number * self._scenario.join / count - virtual_now())
             )
-            self._start(self._new_member())
+            self.start_new_member()
             if number == 0:
                 gevent.sleep(0)
         gevent.sleep(max(0.0, started_at + self._scenario.join - virtual_now()))
+
+    def start_new_member(self) -> None:
+        """Create the next member and start its node."""
+        self.start(self._new_member())
 
     def _new_member(self) -> PopulationMember:
         number, scenario = len(self._members), self._scenario
@@ -181,7 +139,7 @@ class Population:
         member.tap = TrafficTap(self._network.transport(*member.endpoint), self._hostile_traffic)
         return HostileTransport(member.tap, member.behaviour, self.attackers, member.id, rng)
 
-    def _start(self, member: PopulationMember) -> None:
+    def start(self, member: PopulationMember) -> None:
         """Start a member's node; it counts as living when it has joined."""
         member.incarnation += 1
         if not member.is_public:
@@ -242,39 +200,18 @@ class Population:
         member.live_index = len(self.live_members)
         self.live_members.append(member)
         self.live_ids.add(to_int(member.id))
-        if self._is_churning:
+        if self._churn is not None:
             self.arrivals += 1
-            self._schedule_departure(member)
+            self._churn.schedule_departure(member)
 
     # Going.
 
     def start_churn(self) -> None:
         """From now on members leave, return and are replaced."""
         if self._scenario.churn is not None:
-            self._is_churning = True
+            self._churn = Churn(self._scenario.churn, self._streams, self)
             for member in sorted(self.live_members, key=lambda each: each.number):
-                self._schedule_departure(member)
-
-    def _schedule_departure(self, member: PopulationMember) -> None:
-        churn, node = self._scenario.churn, member.node
-        if member.is_permanent or churn is None or node is None:
-            return
-        rng = self._streams.stream("session", member.number, member.incarnation)
-        # Weibull by inversion; with shape 1 it is the exponential distribution.
-        scale = churn.median / math.log(2) ** (1 / churn.shape)
-        seconds = scale * (-math.log(1 - rng.random())) ** (1 / churn.shape)
-        gevent.spawn_later(seconds, self._depart, member, node, rng)
-
-    def _depart(self, member: PopulationMember, node: Node, rng: random.Random) -> None:
-        churn = self._scenario.churn
-        if member.node is not node or churn is None:
-            return  # something else took it first
-        self.remove(member, graceful=rng.random() < churn.graceful)
-        if rng.random() < churn.returns:
-            downtime = rng.expovariate(1 / churn.away) if churn.away else 0.0
-            gevent.spawn_later(downtime, self._start, member)
-        else:
-            self._start(self._new_member())
+                self._churn.schedule_departure(member)
 
     def remove(self, member: PopulationMember, *, graceful: bool = False) -> None:
         """End a member's node: in order, or without a word."""

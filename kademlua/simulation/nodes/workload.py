@@ -18,8 +18,9 @@ from kademlua.core.ids import to_int
 from kademlua.node.node import Node
 from kademlua.simulation.clock.loop import virtual_now
 from kademlua.simulation.network.traffic_tap import LookupWatch
+from kademlua.simulation.nodes.member import PopulationMember
 from kademlua.simulation.nodes.placement_audit import WorkloadValue
-from kademlua.simulation.nodes.population import Population, PopulationMember
+from kademlua.simulation.nodes.population import Population
 from kademlua.simulation.rng_streams import RngStreams
 from kademlua.simulation.scenario.scenario import Scenario
 
