@@ -159,6 +159,11 @@ def virtual_now() -> float:
         return virtual_loop().time
 
 
+def sleep_until(time: float) -> None:
+    """Sleep until a virtual time; yield once if it has passed."""
+    gevent.sleep(max(0.0, time - virtual_now()))
+
+
 def run_virtual(main: Callable[[], T]) -> T:
     """Run a function on virtual time, and the greenlets that it spawns; its result.
 

@@ -34,8 +34,8 @@ class PopulationMember:
         node_id: bytes,
         endpoint: Endpoint,
         *,
-        is_public: bool,
-        is_permanent: bool,
+        is_public: bool = True,
+        is_permanent: bool = True,
     ) -> None:
         self.number = number
         self.id = node_id

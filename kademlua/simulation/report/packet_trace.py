@@ -28,7 +28,7 @@ from kademlua.core.wire import packets, replies
 from kademlua.core.wire.packets import Request
 from kademlua.simulation.clock.loop import virtual_now
 from kademlua.simulation.nodes.member import PopulationMember
-from kademlua.simulation.nodes.workload import WorkloadOperation, lookup_seeds
+from kademlua.simulation.nodes.operation import WorkloadOperation, lookup_seeds
 
 _MAX_REMEMBERED = 100_000
 
