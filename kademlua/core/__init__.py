@@ -1,5 +1,4 @@
-"""The pure heart of Kademlua: no gevent, no socket, no clock, no global chance.
+"""The pure core of Kademlua: no gevent, sockets, clock or global random.
 
-Whatever here depends on time or chance is handed ``now`` and ``rng``. Modules
-above this floor may import from it; it imports nothing from them.
+Code that depends on time or random numbers takes ``now`` and ``rng`` as arguments.
 """

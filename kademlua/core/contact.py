@@ -1,4 +1,4 @@
-"""Contact: where a node is reached and who it is, immutable and shared."""
+"""Contact: the address, port and id of a node, immutable and shared."""
 
 from __future__ import annotations
 
@@ -11,39 +11,40 @@ from kademlua.core.ids import ID_BYTES
 from kademlua.core.reasons import DropReason
 
 Endpoint = tuple[str, int]
-"""An IP address in its canonical text and a UDP port."""
+"""An IP address in canonical text, and a UDP port."""
 
+SUBNET_BYTES = {4: 3, 16: 6}
+"""Bytes of an address, 4 or 16, that name its subnet: an IPv4 /24, an IPv6 /48."""
 COMPACT_V4_BYTES = ID_BYTES + 4 + 2
 COMPACT_V6_BYTES = ID_BYTES + 16 + 2
 _COMPACT_V4 = Struct(f"{COMPACT_V4_BYTES}s")
 _COMPACT_V6 = Struct(f"{COMPACT_V6_BYTES}s")
 _IPV4_MAPPED_PREFIX = b"\0" * 10 + b"\xff\xff"
-"""An IPv4 address in IPv6's clothes begins so."""
+"""The first bytes of an IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2)."""
 _LOOPBACK = bytes(15) + b"\x01"
 
 
 class Contact:
-    """A node's address, port and id; equal where all three are equal.
+    """A node's address, port and id. Contacts are equal if all three are.
 
-    ``compact`` is the contact on the wire of version 1.1 (id, address, port), and
-    ``encoded_v10`` the bencoded list ``[addr, port, id]`` of version 1.0. Both stand ready
-    because replies are joined from them.
+    ``compact`` is the contact as version 1.1 sends it (id, address, port), ``encoded_v10`` the
+    bencoded list ``[addr, port, id]`` of version 1.0. Both are stored, since replies join them.
     """
 
     __slots__ = ("compact", "encoded_v10", "endpoint", "id", "id_int", "is_private")
 
     id: bytes
-    """20 bytes."""
+    """The node's id, 20 bytes."""
     id_int: int
-    """The id as a number, for distances."""
+    """The id as an integer, for distances."""
     endpoint: Endpoint
     is_private: bool
-    """Whether the address is one of loopback, of a private network or of a single link."""
+    """Whether the address is private: see ``is_private``."""
     compact: bytes
     encoded_v10: bytes
 
     def __init__(self, addr: str, port: int, node_id: bytes) -> None:
-        """Raise ValueError for what is no IP address, no port (1 to 65535) or no id."""
+        """Raise ValueError for an invalid IP address, port (1 to 65535) or id."""
         if not 0 < port < 65536:
             raise ValueError(f"a port is 1 to 65535, not {port}")
         if len(node_id) != ID_BYTES:
@@ -62,12 +63,12 @@ class Contact:
 
     @classmethod
     def from_compact(cls, compact: bytes) -> Contact:
-        """The contact of 26 (IPv4) or 38 (IPv6) bytes; WireError for anything else."""
+        """Return the contact of 26 (IPv4) or 38 (IPv6) bytes; WireError for anything else."""
         address_bytes = compact[ID_BYTES:-2]
         if len(address_bytes) == 4:
             addr = socket.inet_ntoa(address_bytes)
         elif len(address_bytes) == 16:
-            if address_bytes.startswith(_IPV4_MAPPED_PREFIX):  # IPv4 has a packed form of its own
+            if address_bytes.startswith(_IPV4_MAPPED_PREFIX):  # must be sent as 26 bytes
                 raise WireError(DropReason.BAD_CONTACT)
             addr = socket.inet_ntop(socket.AF_INET6, address_bytes)
         else:
@@ -81,7 +82,7 @@ class Contact:
 
     @property
     def addr(self) -> str:
-        """The IP address in its canonical text."""
+        """The IP address in canonical text."""
         return self.endpoint[0]
 
     @property
@@ -91,18 +92,18 @@ class Contact:
 
     @property
     def address_bytes(self) -> bytes:
-        """Its address as 4 or 16 bytes."""
+        """The address as 4 or 16 bytes."""
         return self.compact[ID_BYTES:-2]
 
     @property
     def diversity_prefix(self) -> bytes:
-        """The network of its address: an IPv4 /24 as 3 bytes, an IPv6 /48 as 6."""
+        """The subnet of the address, an IPv4 /24 or an IPv6 /48: see ``SUBNET_BYTES``."""
         compact = self.compact
-        return compact[ID_BYTES : ID_BYTES + (3 if len(compact) == COMPACT_V4_BYTES else 6)]
+        return compact[ID_BYTES : ID_BYTES + SUBNET_BYTES[len(compact) - ID_BYTES - 2]]
 
     @property
     def is_ipv6(self) -> bool:
-        """Whether the address is one of IPv6: a 1.0 peer is never told of it."""
+        """Whether the address is an IPv6 address; 1.0 peers cannot read those."""
         return len(self.compact) == COMPACT_V6_BYTES
 
     def __eq__(self, other: object) -> bool:
@@ -116,11 +117,10 @@ class Contact:
 
 
 class ContactPool:
-    """Contacts by their packed bytes, so that equal ones are one object.
+    """Interns contacts, so that equal ones are one object.
 
-    A table of a hundred contacts in each of a thousand nodes of one process would be a
-    hundred thousand objects; shared, they are a thousand. Bounded without bookkeeping:
-    when the young generation is full, the old one is forgotten.
+    Thousands of nodes in one process know the same contacts. The size is bounded without
+    bookkeeping: when the young generation is full, the old one is dropped.
     """
 
     __slots__ = ("_limit", "_old", "_young")
@@ -134,26 +134,26 @@ class ContactPool:
         return len(self._young) + len(self._old)
 
     def from_compact(self, compact: bytes) -> Contact:
-        """The shared contact of packed bytes; WireError where they are none."""
+        """Return the interned contact of compact bytes; WireError if they are invalid."""
         contact = self._young.get(compact)
         return contact if contact is not None else self._add(compact, None)
 
     def intern(self, addr: str, port: int, node_id: bytes) -> Contact:
-        """The shared contact; ValueError as ``Contact`` raises it."""
+        """Return the interned contact; ValueError as for ``Contact``."""
         contact = Contact(addr, port, node_id)
         return self._young.get(contact.compact) or self._add(contact.compact, contact)
 
     def from_compact_list(self, compact: bytes, size: int) -> list[Contact]:
-        """The contacts of ``size`` bytes each, 26 or 38, that stand in a row in ``compact``.
+        """Return the contacts of ``size`` bytes each (26 or 38), concatenated in ``compact``.
 
-        WireError where a rest remains or one is bad.
+        WireError if bytes are left over or a contact is invalid.
         """
         if len(compact) % size:
             raise WireError(DropReason.BAD_CONTACT)
         young = self._young
         iter_pieces = (_COMPACT_V4 if size == COMPACT_V4_BYTES else _COMPACT_V6).iter_unpack
         try:
-            return [young[piece] for (piece,) in iter_pieces(compact)]  # nearly always
+            return [young[piece] for (piece,) in iter_pieces(compact)]  # the usual case
         except KeyError:
             return [self.from_compact(piece) for (piece,) in iter_pieces(compact)]
 
@@ -166,8 +166,11 @@ class ContactPool:
 
 
 def is_private(address_bytes: bytes) -> bool:
-    """Whether an address (4 or 16 bytes) is one of loopback, of a private network (RFC 1918,
-    4193), behind a carrier's NAT (6598) or of a single link (3927, 4291)."""
+    """Return whether an address (4 or 16 bytes) is not on the open internet.
+
+    These are loopback, private (RFC 1918, 4193), link-local (RFC 3927, 4291) and carrier-grade NAT
+    addresses (RFC 6598).
+    """
     first, second = address_bytes[0], address_bytes[1]
     if len(address_bytes) == 16:
         return (
@@ -183,10 +186,10 @@ def is_private(address_bytes: bytes) -> bool:
 
 
 def canonical_address(addr: str) -> tuple[str, bytes]:
-    """An IP address in the one text that names it, and its 4 or 16 bytes.
+    """Return an IP address in canonical text, and its 4 or 16 bytes.
 
-    An IPv4 address in IPv6's clothes (``::ffff:127.0.0.1``) becomes plain IPv4.
-    ValueError for a host name or anything else.
+    An IPv4-mapped address (``::ffff:127.0.0.1``) becomes IPv4. ValueError for a host name or
+    anything else.
     """
     family = socket.AF_INET6 if ":" in addr else socket.AF_INET
     try:
@@ -199,15 +202,15 @@ def canonical_address(addr: str) -> tuple[str, bytes]:
 
 
 def format_endpoint(endpoint: Endpoint) -> str:
-    """``127.0.0.1:8001``, ``[::1]:8001``."""
+    """Format an endpoint as ``127.0.0.1:8001`` or ``[::1]:8001``."""
     addr, port = endpoint
     return f"[{addr}]:{port}" if ":" in addr else f"{addr}:{port}"
 
 
 def parse_endpoint(text: str) -> Endpoint:
-    """The address and port of ``HOST:PORT``; the host may be a name or ``[::1]``.
+    """Return the host and port of ``HOST:PORT``; the host may be a name or ``[::1]``.
 
-    ValueError with one clear line otherwise. Names are not resolved here.
+    Names are not resolved. ValueError, in one line, for anything else.
     """
     host, colon, digits = text.strip().rpartition(":")
     if host.startswith("[") and host.endswith("]"):
@@ -222,7 +225,7 @@ def parse_endpoint(text: str) -> Endpoint:
 
 
 def encode_v10_contacts(contacts: Iterable[Contact]) -> bytes:
-    """Contacts as the bencoded list of version 1.0, which never names an IPv6 one."""
+    """Return contacts as the bencoded list of version 1.0, without IPv6 ones."""
     return b"l%be" % b"".join(
         [c.encoded_v10 for c in contacts if len(c.compact) == COMPACT_V4_BYTES]
     )

@@ -15,7 +15,7 @@ _MAX_SECONDS = 366 * 86_400.0
 
 
 def parse_duration(value: object) -> float:
-    """Seconds of a number, or of text such as ``100ms``, ``1.5s``, ``10m``, ``1h``.
+    """Return the seconds of a number, or of text such as ``100ms``, ``1.5s``, ``10m``, ``1h``.
 
     ValueError with the rest of a sentence ("must be …") for anything else.
     """
@@ -34,7 +34,7 @@ def parse_duration(value: object) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest text of a duration that ``parse_duration`` reads as the same."""
+    """Return the shortest text that ``parse_duration`` reads as the same duration."""
     for unit in ("d", "h", "m", "s", "ms"):
         count = seconds / _UNITS[unit]
         if count >= 1 and count == round(count):

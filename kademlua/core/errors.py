@@ -1,4 +1,4 @@
-"""The errors of Kademlua: one family, so that ``except KademluaError`` is enough."""
+"""The errors of Kademlua; ``except KademluaError`` catches all of them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from kademlua.core.reasons import DropReason
 
 
 class KademluaError(Exception):
-    """Whatever Kademlua raises on purpose is one of these."""
+    """The base of all errors that Kademlua raises on purpose."""
 
 
 class WireError(KademluaError):
-    """The peer's fault: bytes that are no packet of this protocol.
+    """A peer sent bytes that are no packet of this protocol.
 
-    ``reason`` is a short, fixed word under which the packet is counted; no part of
-    a stranger's bytes goes into it.
+    ``reason`` is the word under which the packet is counted; it contains no bytes of the peer.
     """
 
     def __init__(self, reason: DropReason) -> None:
@@ -22,11 +21,11 @@ class WireError(KademluaError):
 
 
 class RpcTimeout(KademluaError, TimeoutError):
-    """A call's deadline passed without an answer."""
+    """No reply arrived before the deadline of a call."""
 
 
 class RpcFailed(KademluaError):
-    """The peer answered that it can't: ``code`` 130, it has no such RPC; 131, it raised."""
+    """The peer replied with an error: 130, it has no such RPC, or 131, the RPC raised an error."""
 
     def __init__(self, code: int) -> None:
         super().__init__(
@@ -36,15 +35,15 @@ class RpcFailed(KademluaError):
 
 
 class BadArguments(KademluaError):
-    """A handler raises it to answer 131 with intent: the arguments make no sense."""
+    """Raised by a handler to answer with error 131: the arguments are invalid."""
 
 
 class TooManyCalls(KademluaError):
-    """So many calls are in flight that one more is not begun (``Params.max_calls``)."""
+    """``Params.max_calls`` calls are in flight."""
 
 
 class StoreRefused(KademluaError):
-    """A value is not taken; ``reason`` says why, in words that go to the peer."""
+    """A value is refused; ``reason`` is text that is sent to the peer."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -52,8 +51,10 @@ class StoreRefused(KademluaError):
 
 
 class StoreFailed(KademluaError):
-    """Fewer nodes than ``Params.write_quorum`` took the value, mostly none at all; the message
-    says what became of the attempts, ``report`` (a StoreReport) at each node."""
+    """Fewer nodes than ``Params.write_quorum`` stored the value.
+
+    ``report`` is the StoreReport, with the result at each node.
+    """
 
     def __init__(self, message: str, report: object = None) -> None:
         super().__init__(message)
@@ -61,14 +62,13 @@ class StoreFailed(KademluaError):
 
 
 class RecordRefused(KademluaError):
-    """A record that proves itself is not taken, or not believed.
+    """A record is refused by a holder, or rejected by a reader.
 
-    ``reason`` says why, in words that go to the peer; ``report`` is the StoreReport where it was
-    to be stored.
+    ``reason`` is text that is sent to the peer; ``report`` the StoreReport of a failed store.
     """
 
     default_reason = "record refused"
-    """The reason where none is given."""
+    """The reason if none is given."""
 
     def __init__(self, reason: str = "", report: object = None) -> None:
         super().__init__(reason or self.default_reason)
@@ -77,31 +77,31 @@ class RecordRefused(KademluaError):
 
 
 class RecordForged(RecordRefused):
-    """It is not what the key stands for: another's, signed by nobody, or against the rules."""
+    """The record does not prove that it belongs to its key."""
 
     default_reason = "forged record"
 
 
 class RecordExpired(RecordRefused):
-    """The time that its signer set is over."""
+    """The record has passed the expiry time that its signer set."""
 
     default_reason = "expired record"
 
 
 class RecordStale(RecordRefused):
-    """There is one with this sequence number, or with a higher one."""
+    """The holder has a record with this or a higher sequence number."""
 
     default_reason = "stale record"
 
 
 class CasMismatch(RecordRefused):
-    """Compare and swap: the sequence number that was to be replaced is not the one there."""
+    """Compare and swap: the holder's record has another sequence number than the expected one."""
 
     default_reason = "not the sequence number to be replaced"
 
 
 class CryptoUnavailable(RecordRefused):
-    """Signatures need the library ``cryptography``, which is not installed here."""
+    """Signatures need the library ``cryptography``, which is not installed."""
 
     default_reason = "signatures can't be verified here"
 
@@ -110,7 +110,7 @@ class CryptoUnavailable(RecordRefused):
 
 
 class NotJoined(KademluaError):
-    """Nobody answered at the bootstrap addresses, so there is no network to ask."""
+    """No node answered at the bootstrap addresses, so there is no network to use."""
 
 
 class ParamsError(KademluaError, ValueError):
@@ -118,12 +118,12 @@ class ParamsError(KademluaError, ValueError):
 
 
 class KeyFileError(KademluaError):
-    """A key's file can't be used; the message names it, and says nothing of the key."""
+    """A key file cannot be used; the message names the file and shows nothing of the key."""
 
 
 class StorageError(KademluaError):
-    """A data directory can't be used; the message is one line and names the file."""
+    """A data directory cannot be used; the message is one line and names the file."""
 
 
 class NodeClosed(KademluaError):
-    """The node was closed: what waited for it ends, and nothing new begins."""
+    """The node is closed: waiting operations end, and new ones do not start."""

@@ -1,7 +1,7 @@
-"""160-bit ids: made, compared, shown.
+"""160-bit ids and their distances.
 
-An id travels as 20 bytes; arithmetic is done on the same number as an ``int``, most
-significant byte first (Maymounkov and Mazières 2002, section 2.1).
+An id is sent as 20 bytes, most significant byte first. Arithmetic uses the same number as an int
+(Maymounkov and Mazières 2002, section 2.1).
 """
 
 from __future__ import annotations
@@ -14,62 +14,62 @@ ID_BITS = 160
 
 
 def sha1(text: str | bytes) -> bytes:
-    """The id of a text key: SHA-1 of its bytes (UTF-8 for a ``str``), 20 bytes."""
+    """Return the id of a text key: the SHA-1 of its bytes (UTF-8 for ``str``), 20 bytes."""
     raw = text.encode() if isinstance(text, str) else text
     return hashlib.sha1(raw, usedforsecurity=False).digest()
 
 
 def random_id(rng: random.Random) -> bytes:
-    """20 bytes from ``rng``, each id as likely as any other."""
+    """Return a uniformly distributed id."""
     return rng.randbytes(ID_BYTES)
 
 
 def is_id(value: object) -> bool:
-    """Whether ``value`` is ``bytes`` of an id's length."""
+    """Return whether ``value`` is ``bytes`` of an id's length."""
     return type(value) is bytes and len(value) == ID_BYTES
 
 
 def to_int(node_id: bytes) -> int:
-    """The number whose big-endian bytes are ``node_id``."""
+    """Return an id as an integer."""
     return int.from_bytes(node_id, "big")
 
 
 def from_int(id_int: int) -> bytes:
-    """The 20 bytes of ``id_int``; OverflowError where it has more than 160 bits."""
+    """Return the id of an integer; OverflowError if it has more than 160 bits."""
     return id_int.to_bytes(ID_BYTES, "big")
 
 
 def xor(a: bytes, b: bytes) -> bytes:
-    """The distance of two ids as 20 bytes."""
+    """Return the distance of two ids as 20 bytes."""
     return from_int(to_int(a) ^ to_int(b))
 
 
 def distance(a: bytes, b: bytes) -> int:
-    """The distance of two ids as a number, 0 to 2**160 - 1."""
+    """Return the distance of two ids as an integer, 0 to 2**160 - 1."""
     return to_int(a) ^ to_int(b)
 
 
 def bucket_number(a: bytes, b: bytes) -> int:
-    """The position of the highest bit in which two ids differ: 159 far, 0 next door.
+    """Return the position of the highest bit in which two ids differ: 159 is far, 0 is nearest.
 
-    -1 where they are equal. The original's ``getbucketno``.
+    Return -1 for equal ids. The original calls this ``getbucketno``.
     """
     return distance(a, b).bit_length() - 1
 
 
 def random_in_bucket(node_id: bytes, bucket: int, rng: random.Random) -> bytes:
-    """A random id whose ``bucket_number`` to ``node_id`` is ``bucket`` (0 to 159)."""
+    """Return a random id whose ``bucket_number`` to ``node_id`` is ``bucket`` (0 to 159)."""
     offset = 1 << bucket | rng.getrandbits(bucket) if bucket else 1
     return from_int(to_int(node_id) ^ offset)
 
 
 def to_hex(node_id: bytes) -> str:
-    """40 lower-case hex digits."""
+    """Return an id as 40 lower-case hex digits."""
     return node_id.hex()
 
 
 def from_hex(text: str) -> bytes:
-    """The id that 40 hex digits name; ValueError with one clear line otherwise."""
+    """Return the id of 40 hex digits; ValueError, in one line, for anything else."""
     if len(text) != 2 * ID_BYTES or not all(digit in "0123456789abcdefABCDEF" for digit in text):
         raise ValueError(f"an id is 40 hex digits, not {text[:60]!r}")
     return bytes.fromhex(text)

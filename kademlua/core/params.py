@@ -1,4 +1,4 @@
-"""Params: everything about a node that can be set, in one frozen, checked dataclass."""
+"""Params: all parameters of a node, in one frozen dataclass that checks them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kademlua.core.errors import ParamsError
 
 
 def _bounded(default: float, low: float, high: float) -> Any:
-    """A field's default with the bounds that it is held to."""
+    """Return a field with a default and the range that its values must have."""
     return field(default=default, metadata={"low": low, "high": high})
 
 
@@ -20,106 +20,102 @@ def _bounded(default: float, low: float, high: float) -> Any:
 class Params:
     """A node's parameters. Times are in seconds, sizes in bytes.
 
-    ``Params(k=8)`` or ``Params.from_mapping({"k": 8})`` raise ParamsError, naming the
-    field, for what is of the wrong type or out of range. The letters k and alpha are those
-    of the Kademlia paper.
+    ``Params(k=8)`` and ``Params.from_mapping({"k": 8})`` raise ParamsError, which names the field,
+    for a value of the wrong type or out of range. k and alpha are those of the Kademlia paper.
     """
 
-    # The network's constants: nodes of one network should agree on them.
+    # Constants of the network, on which its nodes should agree
     k: int = _bounded(20, 1, 64)
-    """Contacts in a k-bucket, and in the answer to a findnode."""
+    """Contacts in a k-bucket and in a findnode reply."""
     alpha: int = _bounded(3, 1, 100)
-    """Calls that a lookup keeps in flight."""
+    """Queries that a lookup keeps in flight."""
     replicas: int = _bounded(20, 1, 1_000)
-    """Nodes on which a value is stored: the closest ones to its key."""
+    """Nodes that store a value: the closest ones to its key."""
 
-    # Calls.
+    # Calls
     rpc_timeout: float = _bounded(1.5, 0.01, 60)
-    """How long a call waits for its answer, and a first probe on an unknown path."""
+    """Seconds until a call without a reply fails; also the first RTO of an unknown path."""
     min_rto: float = _bounded(0.005, 0.001, 60)
-    """The least time before a lookup looks elsewhere: no measured round trip makes it
-    less patient than this. It costs a packet where the answer was on its way."""
+    """Lower bound of the RTO in lookups and stores, in seconds."""
     max_calls: int = _bounded(8_192, 1, 1_000_000)
-    """Calls in flight at once; one more raises TooManyCalls."""
+    """Calls in flight; further ones raise TooManyCalls."""
     max_handlers: int = _bounded(256, 1, 100_000)
-    """Requests at once in blocking handlers; one more is dropped and counted."""
+    """Requests in blocking handlers; further ones are dropped and counted."""
 
-    # Liveliness.
+    # Liveliness
     freshness_window: float = _bounded(300, 0.1, 86_400)
-    """Weak liveliness: heard from within so many seconds, a contact counts as alive."""
+    """Seconds after a packet during which a contact counts as alive (weak liveliness)."""
     dead_quarantine: float = _bounded(120, 0, 86_400)
-    """A contact that was found dead is not asked again in so many seconds, whoever tells of
-    it, unless it is heard from."""
+    """Seconds during which a dead contact is not queried, unless it sends a packet."""
     probe_tries: int = _bounded(3, 1, 10)
-    """Strong liveliness: pings, each twice as patient as the one before, until a contact
-    is dead."""
+    """Pings, each with twice the timeout of the one before, until a contact is dead (strong
+    liveliness)."""
     min_probe_rto: float = _bounded(0.05, 0.001, 60)
-    """The least time for the first of these pings: who is only busy shall not count as dead."""
+    """Lower bound of the first of these timeouts, in seconds: a busy node is not dead."""
     probe_rate: float = _bounded(100, 0.1, 100_000)
-    """Probes that may begin in a second, those of strangers included."""
+    """Probes per second, including those of unvalidated peers."""
     max_probes: int = _bounded(256, 1, 100_000)
-    """Probes under way or waiting; further strangers are passed over."""
+    """Probes in flight or queued; further unknown peers are ignored."""
 
-    # Strangers and floods.
+    # Rate limits and unvalidated peers
     request_rate_per_subnet: float = _bounded(1_000, 1, 10_000_000)
-    """Requests answered in a second to one IPv4 /24 or IPv6 /64; twice as many at once."""
+    """Requests per second that one subnet (IPv4 /24, IPv6 /48) may send; twice as many in a
+    burst."""
     store_rate_per_subnet: float = _bounded(100, 1, 10_000_000)
-    """Stores and removes of these."""
+    """Stores and removes per second of one subnet."""
     unvalidated_request_rate: float = _bounded(2_000, 1, 10_000_000)
-    """Requests answered in a second to all whose address is not verified, together."""
+    """Requests per second of all unvalidated senders together."""
     unvalidated_store_rate: float = _bounded(500, 1, 10_000_000)
-    """Stores and removes of these."""
+    """Stores and removes per second of all unvalidated senders together."""
     exempt_private: bool = True
-    """Loopback and private addresses are apart: each endpoint is a source by itself, with twenty
-    times the bound of one, and the four bounds above hold for it only while the node is behind
-    with its work; and they are no crowd, however many of them are of one network."""
+    """Whether loopback and private addresses are exempt from subnet limits. Rate limits then apply
+    to each of their endpoints, with twenty times the rate, and only while the node has a
+    backlog."""
     max_deferred: int = _bounded(256, 1, 100_000)
-    """Requests held back until their senders have proved their address, and pings sent for
-    that in a second."""
+    """Requests that wait until their senders' addresses are validated, and pings per second for
+    that."""
 
     client_if_unreachable: bool = True
-    """Whether a node that nobody reaches unasked (behind NAT) becomes a client until that changes;
-    else it only says so."""
+    """Whether a node that peers cannot reach (NAT) becomes a client until that changes; otherwise
+    it only logs a warning."""
 
-    # Crowds. A network is an IPv4 /24 or an IPv6 /48.
+    # Sybil limits
     subnet_limit_bucket: int = _bounded(2, 1, 1_000_000)
-    """Contacts of one network in a bucket of the routing table."""
+    """Contacts of one subnet in a bucket of the routing table."""
     subnet_limit_table: int = _bounded(10, 1, 1_000_000)
-    """Contacts of one network in the whole routing table."""
+    """Contacts of one subnet in the routing table."""
     subnet_limit_lookup: int = _bounded(3, 1, 1_000_000)
-    """Contacts of one network in the shortlist of a lookup."""
+    """Contacts of one subnet in the shortlist of a lookup."""
     max_id_density: float = _bounded(4, 2, 1e9)
-    """How many times as near to each other as in a network of this size contacts may be on
-    average; who is too many is passed over, in lookups and in the table next to the own id."""
+    """Highest density of ids, as a multiple of the average of a network of this size. Denser
+    contacts (a Sybil cluster) are ignored in lookups and near the own id."""
     bep42_ids: bool = False
-    """Whether only contacts whose ids are bound to their addresses (BEP 42) enter the table and
-    lookups, loopback and private addresses apart. All nodes of a network must agree on it."""
+    """Whether contacts must have ids that fit their addresses (BEP 42), except private ones. All
+    nodes of a network must agree on it."""
     disjoint_paths: int = _bounded(1, 1, 16)
-    """Disjoint paths on which finds and stores seek their nodes, where the program does not
-    say; 1: one lookup."""
+    """Disjoint paths of lookups and stores, unless the caller says otherwise."""
 
-    # Values.
+    # Values
     ttl: float = _bounded(86_400, 1, 31_536_000)
-    """How long a value lives where its owner does not say."""
+    """Seconds that a value lives if its owner sets no TTL."""
     max_ttl: int = _bounded(2_592_000, 1, 31_536_000)
-    """The longest time to live that is granted; longer ones are cut to it."""
+    """Longest TTL that is granted, in seconds; longer ones are reduced to it."""
     write_quorum: int = _bounded(1, 1, 1_000)
-    """Nodes that must take a value; with fewer the store fails, and says so."""
+    """Nodes that must store a value; with fewer, the operation raises StoreFailed."""
     replicate_interval: float = _bounded(3_600, 1, 604_800)
-    """Each value is handed on anew to those that should hold it, by one of its holders, once in
-    so long."""
+    """Seconds after which one of the holders of a value replicates it to the others."""
     republish_interval: float = _bounded(21_600, 1, 31_536_000)
-    """A published value is stored anew by its owner after so long, or after half of its time to
-    live, whichever is sooner."""
+    """Seconds after which an owner stores a published value again; half of its TTL if that is
+    less."""
     replication_bytes_per_second: int = _bounded(65_536, 100, 1 << 30)
-    """Bytes a second that replication sends at most; a short burst may be faster."""
+    """Bytes per second that replication sends; a short burst may be faster."""
     handover_timeout: float = _bounded(5, 0, 3_600)
-    """How long a node that ends goes on to hand over what it holds."""
+    """Seconds that a closing node may spend on handing over its values."""
     cache_ttl: float = _bounded(0, 0, 3_600)
-    """How long a value that was found is cached by the nearest node asked that lacked it, beside
-    those that should hold it; half as long with each doubling of its distance. 0: never."""
+    """Seconds that the closest queried node without a value may cache it; half as long for each
+    doubling of its distance. 0: no caching."""
     max_value_bytes: int = _bounded(15_000, 1, 60_000)
-    """The largest value, bencoded. The original can't receive packets over 16,384."""
+    """Size of a value, bencoded. The original cannot receive packets over 16,384 bytes."""
     max_entries: int = _bounded(65_536, 0, 1_000_000_000)
     """Values that a node keeps for others; further ones are refused."""
     max_entries_per_key: int = _bounded(1_024, 1, 1_000_000_000)
@@ -127,33 +123,31 @@ class Params:
     max_stored_bytes: int = _bounded(67_108_864, 0, 1 << 50)
     """Bytes of all values that a node keeps; further ones are refused."""
     max_entries_per_address: int = _bounded(32_768, 0, 10**9)
-    """Values whose owners have one IP address (of IPv6 the network's half of it); further ones
-    are refused."""
+    """Values of owners with one IP address (of IPv6: one /64); further ones are refused."""
     max_bytes_per_address: int = _bounded(33_554_432, 0, 1 << 50)
-    """Bytes of values whose owners have one IP address (of IPv6 the network's half of it);
-    further ones are refused."""
+    """Bytes of values of owners with one IP address (of IPv6: one /64); further ones are
+    refused."""
     max_reply_bytes: int = _bounded(1_200, 600, 60_000)
-    """Bytes of a datagram that answers a findnode or findvalue, and so of one that passes
-    everywhere unfragmented; one value alone may be larger."""
+    """Size of a findnode or findvalue reply, so that it passes unfragmented; a single value may be
+    larger."""
     overwrite_drops_others: bool = False
-    """Whether an overwriting store drops other owners' values of the key too, as the
-    original always did."""
+    """Whether an overwriting store removes other owners' values of the key, as in the original."""
 
-    # Upkeep.
+    # Maintenance
     refresh_interval: float = _bounded(3_600, 1, 604_800)
-    """A bucket in which nothing was looked up for so long is refreshed."""
+    """Seconds without a lookup after which a bucket is refreshed."""
     maintenance_interval: float = _bounded(10, 0.1, 86_400)
-    """The least time between two looks around after the network was seen to grow."""
+    """Seconds between two rounds of maintenance."""
     bootstrap_retry: float = _bounded(1, 0.01, 3_600)
-    """The wait after a bootstrap that nobody answered; it doubles each time."""
+    """Seconds after a failed attempt to join; doubled after each attempt."""
     bootstrap_retry_max: float = _bounded(60, 0.01, 86_400)
-    """The longest wait between two tries to bootstrap."""
+    """Longest time between two attempts to join, in seconds."""
 
-    # Transport.
+    # Transport
     receive_batch: int = _bounded(64, 1, 10_000)
-    """Datagrams that the event loop takes before it lets others run."""
+    """Datagrams that the event loop processes before other greenlets run."""
     receive_buffer_bytes: int = _bounded(1_048_576, 4_096, 1 << 30)
-    """Receive buffer asked of the system for the UDP socket."""
+    """Receive buffer requested for the UDP socket."""
 
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):
@@ -163,7 +157,7 @@ class Params:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object]) -> Params:
-        """Params with the fields of a mapping, such as a TOML table, put in their place."""
+        """Return parameters with the fields of a mapping, such as a TOML table."""
         field_names = {spec.name for spec in dataclasses.fields(cls)}
         for name in mapping:
             if name not in field_names:
@@ -171,17 +165,18 @@ class Params:
         return cls(**mapping)  # type: ignore[arg-type]  # __post_init__ checks the types
 
     def replace(self, **changes: object) -> Params:
-        """A copy with some fields changed, checked like a new one."""
+        """Return a copy with some fields changed, checked like new parameters."""
         return Params.from_mapping(dataclasses.asdict(self) | changes)
 
     @classmethod
     def v10(cls) -> Params:
-        """The manners of the 2009 program: values live 120 s, overwriting drops all."""
+        """Return parameters with the behaviour of the 2009 program: values live 120 s, overwriting
+        drops all."""
         return cls(ttl=120, overwrite_drops_others=True)
 
 
 def _check(spec: dataclasses.Field[Any], value: object) -> None:
-    """Raise ParamsError unless ``value`` has the field's type and lies in its bounds."""
+    """Raise ParamsError unless ``value`` has the field's type and is in its range."""
     kinds: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,)}
     kind = str(spec.type)
     if not isinstance(value, kinds[kind]) or (kind != "bool" and isinstance(value, bool)):

@@ -1,8 +1,7 @@
-"""The table of calls in flight: rpc id to call, and when to stop waiting.
+"""The table of calls in flight: finds the call of a response, and the calls that are due.
 
-A call may have a patience, after which its answer is late for this path: whoever waits is
-told so then, and once more later, and may look elsewhere. The answer still counts
-until the deadline, at which the call is over.
+A call with an RTO is reported as late after it, and once more later, so that its caller can
+retransmit or try another node. A reply counts until the deadline, when the call fails.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from kademlua.core.errors import KademluaError, TooManyCalls
 from kademlua.core.reasons import MatchFailure
 
 _LATE_AFTER_RTOS = (1.0, 2.5)
-"""After so many times its patience a call is said to be late: then it is sent once more, and
-then its answer to the repetition should have been there."""
+"""Multiples of the RTO after which a call is late: it is then retransmitted, and then its
+retransmission should have been answered."""
 
 
 class PendingCall:
-    """One RPC of ours under way. ``on_done`` is called once, with its values or its error."""
+    """One call in flight. ``on_done`` is called once, with the return values or an error."""
 
     __slots__ = (
         "contact",
@@ -54,29 +53,29 @@ class PendingCall:
         self.rpc_id = rpc_id
         self.endpoint = endpoint
         self.contact = contact
-        """Whose id must answer; None until the answer where that is not known."""
+        """The contact whose id must answer; None if any may, until it does."""
         self.name = name
         self.sent_at = sent_at
         self.deadline = deadline
         self.on_done = on_done
         self.on_late = on_late
-        """Called when the answer is late, and when it is very late; it may still come."""
+        """Called each time the call is late; the reply may still come."""
         self.rto = rto
         self.late_count = 0
-        """How often it was said to be late."""
+        """How often the call was late."""
         self.datagram = datagram
-        """What was sent, to be sent once more when the answer is late."""
+        """The datagram, for retransmission."""
         self.due_at = deadline
-        """When next to look after it."""
+        """When the call must be looked at next."""
         if on_late is not None and rto > 0:
             self.due_at = min(deadline, sent_at + rto)
 
 
 class PendingCalls:
-    """Calls in flight, bounded; matched by all that a reply must show.
+    """Calls in flight, limited in number.
 
-    There is no queue of deadlines: nearly all calls are answered long before theirs, so those
-    few that are in flight when the earliest comes are looked through.
+    There is no queue of deadlines: nearly all calls are answered long before, so the few that are
+    in flight at the earliest deadline are scanned.
     """
 
     __slots__ = ("_by_rpc_id", "_limit", "_next_due_at")
@@ -85,18 +84,17 @@ class PendingCalls:
         self._limit = limit
         self._by_rpc_id: dict[bytes, PendingCall] = {}
         self._next_due_at = math.inf
-        """When the earliest of all that were in flight at the last look, or began since, is
-        due; it may have ended."""
+        """The earliest ``due_at`` since the last scan; its call may have ended."""
 
     def __len__(self) -> int:
         return len(self._by_rpc_id)
 
     def rpc_names(self) -> Iterator[str]:
-        """The RPC of each."""
+        """Return the RPC of each call."""
         return (call.name for call in self._by_rpc_id.values())
 
     def add(self, call: PendingCall) -> None:
-        """Enter a call; TooManyCalls at the limit."""
+        """Add a call; TooManyCalls at the limit."""
         if len(self._by_rpc_id) >= self._limit:
             raise TooManyCalls(f"{self._limit} calls are in flight")
         self._by_rpc_id[call.rpc_id] = call
@@ -106,7 +104,7 @@ class PendingCalls:
     def match(
         self, rpc_id: bytes, endpoint: Endpoint, sender_id: bytes
     ) -> PendingCall | MatchFailure:
-        """Take out the call that a response answers; else the reason why it counts for none."""
+        """Remove and return the call that a response answers, or return why there is none."""
         call = self._by_rpc_id.get(rpc_id)
         if call is None:
             return MatchFailure.UNEXPECTED
@@ -118,14 +116,16 @@ class PendingCalls:
         return call
 
     def get(self, rpc_id: bytes) -> PendingCall | None:
-        """The call of an rpc id, where one is in flight."""
+        """Return the call with an rpc id; None if there is none."""
         return self._by_rpc_id.get(rpc_id)
 
     def restart(
         self, rpc_id: bytes, endpoint: Endpoint, now: float, max_timeout: float
     ) -> PendingCall | None:
-        """The call in flight to that endpoint, whose times count from now on; None where there
-        is none. No deadline of over ``max_timeout`` seconds is put off."""
+        """Return the call in flight to an endpoint, with its times counted from now.
+
+        Return None if there is none. The deadline is moved only within ``max_timeout`` seconds.
+        """
         call = self._by_rpc_id.get(rpc_id)
         if call is None or call.endpoint != endpoint:
             return None
@@ -138,16 +138,18 @@ class PendingCalls:
         return call
 
     def cancel(self, call: PendingCall) -> bool:
-        """Forget a call: its answer will count as unasked; whether it was still in flight."""
+        """Remove a call, and return whether it was in flight. Its response will be unexpected."""
         return self._by_rpc_id.pop(call.rpc_id, None) is not None
 
     def next_due(self) -> float | None:
-        """When ``pop_due`` has something to say at the earliest."""
+        """Return when ``pop_due`` may have something to return; None without calls."""
         return self._next_due_at if self._by_rpc_id else None
 
     def pop_due(self, now: float) -> list[tuple[PendingCall, bool]]:
-        """The calls whose time came, in its order; with True those that are over, taken out;
-        with False those that are late only. Who looks seldom hears only the last of it."""
+        """Return the calls that are due, in order, each with whether it has expired.
+
+        Expired calls are removed; the others are late.
+        """
         if now < self._next_due_at:
             return []
         due = [call for call in self._by_rpc_id.values() if call.due_at <= now]
@@ -165,7 +167,7 @@ class PendingCalls:
         return result
 
     def drain(self) -> list[PendingCall]:
-        """Take out all calls."""
+        """Remove and return all calls."""
         calls = list(self._by_rpc_id.values())
         self._by_rpc_id.clear()
         self._next_due_at = math.inf
@@ -173,7 +175,7 @@ class PendingCalls:
 
 
 def _next_due(call: PendingCall) -> float:
-    """When next to look after a call that was just said to be late."""
+    """Return when a call that was just late must be looked at next."""
     if call.late_count < len(_LATE_AFTER_RTOS):
         return min(call.deadline, call.sent_at + call.rto * _LATE_AFTER_RTOS[call.late_count])
     return call.deadline

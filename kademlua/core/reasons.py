@@ -1,6 +1,6 @@
-"""Why a packet, a response, a store or a call is counted as it is: one enumeration each.
+"""The reasons by which packets, responses, deferred requests and calls are counted.
 
-Members are strings, since statistics, metrics and refusals show them as they stand here.
+Members are strings: statistics and metrics show them as they are.
 """
 
 from __future__ import annotations

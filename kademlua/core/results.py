@@ -1,4 +1,4 @@
-"""What the operations of a node return."""
+"""The results of a node's operations."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from kademlua.core.wire import replies
 
 @dataclass(frozen=True, slots=True)
 class StoreReport:
-    """What became of a store at each of the nodes that should hold the value."""
+    """The result of a store or remove at each node."""
 
     acknowledged: list[Contact] = field(default_factory=list)
     refused: list[tuple[Contact, str]] = field(default_factory=list)
-    """Who would not take it, with the reason given."""
+    """The nodes that refused, with their reasons."""
     timed_out: list[Contact] = field(default_factory=list)
-    """Who did not answer in time."""
+    """The nodes that did not reply in time."""
 
     def failure_summary(self, action: str = "took the value") -> str:
-        """Why nobody took it, or too few did, in one line."""
+        """Return why too few nodes performed the action, in one line."""
         reasons = sorted({reason for _, reason in self.refused})
         parts = [f"{len(self.refused)} refused ({'; '.join(reasons)})"] if reasons else []
         if self.timed_out:
@@ -35,57 +35,57 @@ class StoreReport:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one node had to say to a ``find_value``."""
+    """The values that one node returned."""
 
     contact: Contact
-    """Who it was."""
+    """The node."""
     values: list[Any]
-    """Its values of the key: int, bytes, list or dict with bytes as keys."""
+    """Its values of the key: int, bytes, list, or dict with bytes as keys."""
 
 
 class PutResult(NamedTuple):
-    """A record that was put: its key, and what became of it at each node."""
+    """A stored record: its key, and the result at each node."""
 
     key: bytes
     report: StoreReport
     signed_record: SignedRecord | None = None
-    """What was stored, where it is a signed one."""
+    """The record, if it is a signed one."""
 
 
 class Pong(NamedTuple):
-    """An answer to a ping: who answered, and after how many seconds."""
+    """The reply to a ping: the callee, and the round-trip time in seconds."""
 
     contact: Contact
     rtt: float
 
 
 class Publication(NamedTuple):
-    """A value that is published."""
+    """A published value."""
 
     key: bytes
     encoded: bytes
     """The value, bencoded."""
     ttl: int
-    """Seconds that it lives after each store."""
+    """Seconds that the value lives after each store."""
 
     @property
     def value(self) -> Any:
-        """The value as it is found."""
+        """The value as readers find it."""
         return replies.decode_value(self.encoded)
 
 
 class PublicationStore(Protocol):
-    """Where publications outlast their process."""
+    """Stores publications so that they survive the process."""
 
     def __iter__(self) -> Iterator[Publication]:
-        """Those that are kept, asked for once, when the node starts."""
+        """Return the stored publications; called once, when the node starts."""
 
     def put(self, key: bytes, encoded: bytes, ttl: int) -> None:
-        """Keep one, in place of the former one of its key."""
+        """Store a publication; it replaces that of the same key."""
 
     def remove(self, key: bytes) -> bool:
-        """Keep it no longer; whether it was kept."""
+        """Remove a publication, and return whether there was one."""
 
     def when_durable(self, callback: Callable[[str | None], None]) -> None:
-        """Call back once all changes so far outlive the process, with None; or with the
-        reason why they can't."""
+        """Call back with None when all changes are durable, or with the reason why they were
+        lost."""

@@ -1,4 +1,4 @@
-"""Plain counters: an integer addition on the hot path, a dictionary on demand."""
+"""Counters of one node: plain integers, and a dictionary on demand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 
 
 class Stats:
-    """What a node counted since it began. ``snapshot()`` is for people and scripts."""
+    """All counters since the node started."""
 
     __slots__ = (
         "bytes_in",
@@ -39,58 +39,54 @@ class Stats:
         self.bytes_in = 0
         self.bytes_out = 0
         self.replies = 0
-        """Calls of ours that were answered."""
+        """Calls of this node with a reply."""
         self.retransmitted = 0
-        """Requests of ours sent a second time, since the answer was late."""
+        """Requests sent a second time because the reply was late."""
         self.timeouts_by_rpc: Counter[str] = Counter()
-        """Calls of ours by RPC that nobody answered in time."""
+        """Calls of this node without a reply in time."""
         self.failures_by_rpc: Counter[str] = Counter()
-        """Calls of ours by RPC answered with 130 or 131, or with something unreadable."""
+        """Calls of this node answered with an error, 130 or 131, or with a malformed reply."""
         self.cancelled_by_rpc: Counter[str] = Counter()
-        """Calls of ours by RPC whose caller waited no longer."""
+        """Calls of this node whose caller stopped waiting."""
         self.errors_out_by_rpc: Counter[str] = Counter()
-        """Requests by RPC that we answered with 130 or 131; those of no RPC that we have are
-        "unknown"."""
+        """Requests that this node answered with an error; "unknown" for RPCs that it does not
+        have."""
         self.replicated = 0
-        """Values that others took of those that we handed on."""
+        """Values that other nodes accepted from this one."""
         self.released = 0
-        """Values that we let go since nearer nodes hold them."""
+        """Values that this node released because closer nodes hold them."""
         self.calls_by_rpc: Counter[str] = Counter()
-        """Calls of ours by RPC."""
+        """Calls of this node."""
         self.requests_by_rpc: Counter[str] = Counter()
-        """Requests served by RPC."""
+        """Requests that this node served."""
         self.calls_by_purpose: Counter[str] = Counter()
-        """Calls of ours by what they were for: find_node, find_value, store, remove and call,
-        which the program asked for; publish, replicate, mend and leave, which keep values;
-        join, settle, refresh and probe, which keep the routing table; reach, which is for how
-        others see this node, or another."""
+        """Calls of this node by ``Purpose``."""
         self.dropped: Counter[str] = Counter()
-        """Datagrams dropped, by reason. A reply that is late, comes twice, or was never
-        asked for is an "unexpected response"."""
+        """Dropped datagrams, by DropReason or MatchFailure. A late or repeated reply is an
+        "unexpected response"."""
 
         self.rate_limited: Counter[str] = Counter()
-        """Requests not answered since there were too many of them, by the bound they met."""
+        """Requests dropped by a rate limit, by the limit."""
         self.deferred: Counter[str] = Counter()
-        """Requests whose answer had to wait for a proof of their sender's address, by what
-        became of them."""
+        """Requests that waited for the validation of their sender's address, by outcome."""
         self.refused_stores: Counter[str] = Counter()
-        """Stores that we refused, by reason."""
+        """Stores that this node refused, by reason."""
         self.rejected_records: Counter[str] = Counter()
-        """Records that we found and did not believe, by reason."""
+        """Records that this node found and rejected, by reason."""
 
     @property
     def timeouts(self) -> int:
-        """Calls of ours that nobody answered in time."""
+        """The number of calls without a reply in time."""
         return self.timeouts_by_rpc.total()
 
     @property
     def failures(self) -> int:
-        """Calls of ours answered with 130 or 131, or with something unreadable."""
+        """The number of calls that failed with an error or a malformed reply."""
         return self.failures_by_rpc.total()
 
     @property
     def errors_out(self) -> int:
-        """Requests that we answered with 130 or 131."""
+        """The number of requests that this node answered with an error."""
         return self.errors_out_by_rpc.total()
 
     def snapshot(self, now: float) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Files with keys: made for their owner only, and refused where others could read them."""
+"""Key files: created for their owner only, and refused if other users could read them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from kademlua.core.errors import KeyFileError
 from kademlua.core.security import network_key
 
 _SIGNING_KEY_PREFIX = b"signing-key"
-"""What the file of a signing key begins with, so that no other is taken for one."""
+"""First word of a signing key file, so that no other file is read as one."""
 _HEX_KEY = re.compile(rb"[0-9a-fA-F]{64}")
 _SIGNING_FILE_BYTES = len(_SIGNING_KEY_PREFIX) + 66
 
 
 def read_network_key(path: str | Path) -> bytes:
-    """The 32 bytes of a network's key in its file, of 64 hex digits in one line.
+    """Return the 32-byte network key in a file of 64 hex digits.
 
-    KeyFileError, in one line that names the file and tells nothing of what is in it, where it
-    can't be read, is none, or may be read or written by others than its owner.
+    KeyFileError, which names the file but shows nothing of its contents, if the file cannot be
+    read, holds no key, or is accessible to other users.
     """
     try:
         return network_key.parse_key(read_private_file(path, network_key.MAX_KEY_TEXT_BYTES + 1))
@@ -31,15 +31,15 @@ def read_network_key(path: str | Path) -> bytes:
 
 
 def write_network_key(path: str | Path, key: bytes) -> None:
-    """Make the file of a network's key, which only its owner can read.
+    """Create the file of a network key, readable only by its owner.
 
-    KeyFileError where it can't be written, or is there: no key is ever overwritten.
+    KeyFileError if the file exists or cannot be written: no key is ever overwritten.
     """
     _write_key(path, network_key.format_key(key))
 
 
 def read_signing_key(path: str | Path) -> bytes:
-    """The 32 bytes of a signing key in its file; KeyFileError as ``read_network_key``."""
+    """Return the 32-byte signing key in a file; KeyFileError as for ``read_network_key``."""
     try:
         text = read_private_file(path, _SIGNING_FILE_BYTES + 1)
     except OSError as error:
@@ -53,7 +53,7 @@ def read_signing_key(path: str | Path) -> bytes:
 
 
 def write_signing_key(path: str | Path, secret: bytes) -> None:
-    """Make the file of a signing key as ``write_network_key`` does."""
+    """Create the file of a signing key, like ``write_network_key``."""
     _write_key(path, b"%b %b\n" % (_SIGNING_KEY_PREFIX, secret.hex().encode()))
 
 
@@ -65,27 +65,29 @@ def _write_key(path: str | Path, text: bytes) -> None:
 
 
 def create_private_file(path: str | Path, data: bytes) -> None:
-    """Make a file that only its owner can read; OSError where it can't be, or is there."""
+    """Create a file readable only by its owner; OSError if it exists or cannot be created."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(data)
     except OSError:
-        os.unlink(path)  # half a key is none
+        os.unlink(path)  # do not leave half a key
         raise
 
 
 def read_private_file(path: str | Path, max_bytes: int) -> bytes:
-    """Up to so many bytes of a file; ValueError where it is not its owner's alone, OSError where
-    it can't be read."""
-    # A pipe that nobody writes to must not keep us.
+    """Return at most ``max_bytes`` of a file.
+
+    ValueError if other users can access it, OSError if it cannot be read.
+    """
+    # O_NONBLOCK: a pipe without a writer must not block the node.
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(fd, "rb") as file:
-        status = os.fstat(fd)  # of the very file that is read
+        status = os.fstat(fd)  # of the file that is open, not of its path
         mode = status.st_mode
         if not stat.S_ISREG(mode):
             raise ValueError("not a file")
-        # What another user wrote for this one, as Kubernetes does, is read by way of a group.
+        # Kubernetes writes secrets as another user, and grants access through a group.
         is_owned_by_user = status.st_uid == os.geteuid()
         forbidden_bits = stat.S_IMODE(mode) & (0o066 if is_owned_by_user else 0o026)
         if forbidden_bits:

@@ -1,6 +1,6 @@
-"""Signatures: the only module that imports ``cryptography``, and that when it is used.
+"""Signatures: the only module that imports ``cryptography``, and only when it is used.
 
-Without the library (the extra ``crypto``) everything else works; here CryptoMissing is raised.
+Without the extra ``crypto``, everything else works, and this module raises CryptoUnavailable.
 """
 
 from __future__ import annotations
@@ -17,22 +17,24 @@ SECRET_BYTES = 32
 
 
 class Signer(Protocol):
-    """Whoever can sign: a SigningKey, or something that keeps its secret elsewhere."""
+    """An object that signs: a SigningKey, or one that keeps its secret elsewhere."""
 
     @property
     def public_key(self) -> bytes:
-        """32 bytes of ed25519."""
+        """The ed25519 public key, 32 bytes."""
 
     def sign(self, message: bytes) -> bytes:
-        """The signature of a message, 64 bytes."""
+        """Return the 64-byte signature of a message."""
 
 
 class SigningKey:
     """An ed25519 key (RFC 8032) that signs records."""
 
     def __init__(self, secret: bytes) -> None:
-        """``secret`` is the private key, 32 bytes. TypeError and ValueError for what is none,
-        CryptoMissing without the extra."""
+        """Use a 32-byte private key.
+
+        TypeError or ValueError for an invalid key, CryptoUnavailable without the extra.
+        """
         if not isinstance(secret, bytes):
             raise TypeError(f"a signing key is {SECRET_BYTES} bytes, not {type(secret).__name__}")
         if len(secret) != SECRET_BYTES:
@@ -46,33 +48,34 @@ class SigningKey:
 
     @classmethod
     def generate(cls) -> SigningKey:
-        """A new one, from the system's cryptographic source."""
+        """Return a new key from the system's cryptographic source."""
         return cls(os.urandom(SECRET_BYTES))
 
     @classmethod
     def load(cls, path: str | Path) -> SigningKey:
-        """Of a file that ``save`` or ``kademlua keygen`` wrote; KeyFileError where it can't be
-        read, is none, or others can use it."""
+        """Return the key in a file that ``save`` or ``kademlua keygen`` wrote.
+
+        KeyFileError if the file cannot be read, holds no key, or is accessible to other users.
+        """
         return cls(key_files.read_signing_key(path))
 
     def save(self, path: str | Path) -> None:
-        """Into a new file that nobody else can read; KeyFileError where there is one already,
-        or it can't be written."""
+        """Write the key to a new file, readable only by its owner; KeyFileError if that fails."""
         key_files.write_signing_key(path, self._secret)
 
     @property
     def public_key(self) -> bytes:
-        """32 bytes, for everybody to know."""
+        """The public key, 32 bytes."""
         return self._public_key
 
     def sign(self, message: bytes) -> bytes:
-        """The signature of a message, 64 bytes."""
+        """Return the 64-byte signature of a message."""
         signature: bytes = self._key.sign(message)
         return signature
 
 
 def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:
-    """Whether a signature is that of a message; CryptoMissing without the extra."""
+    """Return whether a signature is valid for a message; CryptoUnavailable without the extra."""
     ed25519 = _ed25519()
     try:
         ed25519.Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
@@ -82,7 +85,7 @@ def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:
 
 
 def require_crypto() -> None:
-    """CryptoMissing, with what to do about it, where signatures can't be made or verified."""
+    """Raise CryptoUnavailable, with what to install, if signatures are not available."""
     _ed25519()
 
 

@@ -1,1 +1,1 @@
-"""Joining a network, staying in it and being reachable."""
+"""Joining a network, staying in it, and learning whether peers can reach this node."""

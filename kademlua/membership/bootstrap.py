@@ -1,4 +1,4 @@
-"""Joining a network: from a few addresses to a routing table that is good everywhere."""
+"""Joining a network: from a few addresses to a filled routing table."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 
 _CACHED_BATCH = 16
-"""Contacts of a former life that are asked at a time."""
+"""Contacts of an earlier run that are queried together."""
 _MAX_CACHED = 64
-"""Addresses that are kept of those this node was told of as it ran."""
+"""Addresses of peers, learned while running, that are remembered."""
 _MAX_SELF_LOOKUPS = 4
-"""Lookups of the own id in one join, at most."""
+"""Lookups of the own id in one join."""
 
 
 class Bootstrap:
-    """Takes one node into the network that lies behind its bootstrap addresses."""
+    """Joins one node to the network of its bootstrap addresses."""
 
     def __init__(
         self,
@@ -43,8 +43,11 @@ class Bootstrap:
         lookups: LookupService,
         cached_endpoints: Sequence[Endpoint] = (),
     ) -> None:
-        """``cached_endpoints`` are asked like the bootstrap addresses; but a node without any of
-        those is in no need of an answer."""
+        """Prepare to join.
+
+        The node queries ``cached_endpoints`` like bootstrap addresses, but needs no reply from
+        them.
+        """
         self._cached_endpoints = list(cached_endpoints)
         self._endpoints = list(endpoints)
         self._context = context
@@ -54,19 +57,19 @@ class Bootstrap:
 
     @property
     def has_endpoints(self) -> bool:
-        """Whether there is anybody to bootstrap from."""
+        """Whether there is an address to join through."""
         return bool(self._endpoints or self._cached_endpoints)
 
     @property
     def is_required(self) -> bool:
-        """Whether without an answer there is no network: it was told where one is."""
+        """Whether the node must get a reply to be joined: it was given bootstrap addresses."""
         return bool(self._endpoints)
 
     def join(self) -> bool:
-        """Try once, blocking this greenlet; whether somebody answered.
+        """Try once to join, and return whether a node replied. Blocks this greenlet.
 
-        Findnode of the own id at the bootstrap addresses, lookup of the own id, and a foothold
-        in each far bucket. A client only makes its first contacts.
+        The node sends findnode to the bootstrap addresses, looks up its own id, and fills each far
+        bucket a little. A client only makes its first contacts.
         """
         cached = self._sendable(self._cached_endpoints)
         seeds = self._query_endpoints([*self._resolve(), *cached[:_CACHED_BATCH]])
@@ -83,9 +86,11 @@ class Bootstrap:
         return True
 
     def _find_self(self, seeds: list[Contact]) -> None:
-        """Look up the own id; where it finds fewer than k, once more at least. Meanwhile those
-        that were asked have pinged this node, and know it when it has joined; and others who
-        are joining just now have asked it, and know more of them."""
+        """Look up the own id, at least twice if it finds fewer than k contacts.
+
+        In the meantime the queried nodes have pinged this one, and know it; nodes that join at the
+        same time have queried it.
+        """
         table, k = self._context.table, self._context.params.k
         for number in range(_MAX_SELF_LOOKUPS):
             found = self._lookups.find_node(table.local_id, seeds, purpose=Purpose.JOIN).closest()
@@ -93,8 +98,8 @@ class Bootstrap:
                 break
 
     def _seed_far_buckets(self) -> None:
-        """Look up an id in each far bucket until it has some contacts. The rest of them, and
-        who joined at the same time, come with upkeep: a join costs a fifth so."""
+        """Look up an id in each far bucket until it has some contacts. Maintenance finds the
+        rest."""
         self._lookups.find_until(
             [
                 (self._random_id_in(index), partial(_is_filled, bucket))
@@ -105,19 +110,21 @@ class Bootstrap:
         )
 
     def refresh_neighbourhood(self) -> None:
-        """See the neighbours: look up the own id, ping those heard of and not asked."""
+        """Look up the own id, and ping the contacts that were found but not queried."""
         found = self._lookups.find_node(self._context.id, purpose=Purpose.MAINTAIN)
         for neighbour in found.unqueried():
             self._liveliness.probe(neighbour)
 
     def refresh_buckets(self, before: float) -> None:
-        """Look up a random id in each far bucket in which nothing was since ``before``."""
+        """Look up a random id in each far bucket without a lookup since ``before``."""
         while (index := self._stale_bucket(before, include_full=True)) is not None:
             self._lookups.find_node(self._random_id_in(index), purpose=Purpose.REFRESH)
 
     def fill_bucket(self, before: float) -> bool:
-        """Look up a random id in one far bucket that has room, and in which nothing was since
-        ``before``; whether there was one."""
+        """Look up a random id in one far bucket with space and without a lookup since ``before``.
+
+        Return whether there was one.
+        """
         index = self._stale_bucket(before, include_full=False)
         if index is None:
             return False
@@ -125,7 +132,7 @@ class Bootstrap:
         return True
 
     def _stale_bucket(self, before: float, *, include_full: bool) -> int | None:
-        """The first far bucket in which nothing was looked up since ``before``."""
+        """Return the first far bucket without a lookup since ``before``; None if there is none."""
         table = self._context.table
         # The last bucket is the neighbourhood, which the lookup of the own id covers.
         for index, bucket in enumerate(table.buckets[:-1]):
@@ -138,21 +145,22 @@ class Bootstrap:
         return ids.random_in_bucket(self._context.id, bucket, self._context.rng)
 
     def add_cached(self, endpoints: Sequence[Endpoint]) -> None:
-        """Ask these, too, when joining is tried again."""
+        """Query these addresses too at the next attempt to join."""
         self._cached_endpoints = list(dict.fromkeys([*endpoints, *self._cached_endpoints]))[
             :_MAX_CACHED
         ]
 
     def join_via(self, endpoints: Sequence[Endpoint]) -> None:
-        """Look up the own id by way of these, who may know another part of the network, such
-        as one that was cut off."""
+        """Look up the own id through these nodes, which may know another part of the network."""
         seeds = self._query_endpoints(self._sendable(endpoints))
         if seeds is not None:
             self._lookups.find_node(self._context.id, seeds, purpose=Purpose.JOIN)
 
     def _query_endpoints(self, endpoints: Sequence[Endpoint]) -> list[Contact] | None:
-        """Findnode of the own id at these addresses: the contacts in the first answer, or
-        None where nobody answered."""
+        """Send findnode for the own id to these addresses.
+
+        Return the contacts in the first reply, or None without a reply.
+        """
         first_reply: AsyncResult[list[Contact] | None] = AsyncResult()
         outstanding = len(endpoints)
 
@@ -172,7 +180,7 @@ class Bootstrap:
         rto = self._context.params.rpc_timeout / 3
         self._context.stats.calls_by_purpose[Purpose.JOIN] += len(endpoints)
         for endpoint in endpoints:
-            # One lost datagram shall not cost a whole try: it is sent once more.
+            # Retransmitted once: a lost datagram should not cost a whole attempt.
             self._client.send(
                 endpoint,
                 None,
@@ -185,13 +193,13 @@ class Bootstrap:
         return first_reply.get() if endpoints else None
 
     def _resolve(self) -> list[Endpoint]:
-        """The bootstrap addresses; names are asked for anew at each try."""
+        """Return the bootstrap addresses; host names are resolved at each attempt."""
         return self._sendable(
             [(addr, port) for host, port in self._endpoints for addr in self._resolve_host(host)]
         )
 
     def _sendable(self, endpoints: Sequence[Endpoint]) -> list[Endpoint]:
-        """Those that it can send to, each once, without its own."""
+        """Return the endpoints to which the node can send, each once, without its own."""
         families, local_endpoint = (
             self._context.address_families,
             self._context.transport.local_endpoint,
@@ -203,7 +211,7 @@ class Bootstrap:
         ]
 
     def _resolve_host(self, host: str) -> list[str]:
-        """The IP addresses of a host; none where its name can't be resolved now."""
+        """Return the IP addresses of a host; none if its name cannot be resolved now."""
         try:
             return [canonical_address(host)[0]]
         except ValueError:

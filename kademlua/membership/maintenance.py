@@ -1,6 +1,6 @@
-"""Upkeep: joining and joining again, refresh, expiry, replication; what is due, and doing it.
+"""Maintenance: joining, refreshing and expiring, at regular intervals.
 
-Its greenlet lives while it has something to do; between, a timer of the loop waits.
+Its greenlet exists only while it works; in between, a timer of the event loop waits.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from kademlua.values.publisher import Republisher
 
 _JITTER = 0.2
 _DEAD_PROBES = 2
-"""Contacts found dead that are asked again in each round."""
+"""Dead contacts that are probed again in each round."""
 _REJOIN_INTERVAL = 60.0
 """Seconds between two times of looking up the own id by way of revived contacts, at least."""
 _FAR_FILL_INTERVAL = 60.0
@@ -70,19 +70,19 @@ class Maintenance:
         self._timer = Timer(self._on_timer)
         self._closed = False
         self._size_at_refresh = 0
-        """Contacts in the table when this node last looked around."""
+        """Contacts in the table when the neighbourhood was last refreshed."""
         self._rejoined_at = self._clock() - _REJOIN_INTERVAL
         self._neighbourhood_refreshed_at = self._far_filled_at = self._clock()
         self._buckets_refreshed_at = self._clock()
         self._endpoints_added = Event()
         """Set when there are more addresses to try."""
         self.joined = Event()
-        """Set while the node is in a network, or was never told of one."""
+        """Set while the node is part of a network, or has no bootstrap address."""
         self.first_attempt_done = Event()
-        """Set once the first try to bootstrap has ended, well or not."""
+        """Set when the first attempt to join has ended, whatever its outcome."""
 
     def start(self) -> None:
-        """Begin: bootstrap first, then a round of upkeep every now and then."""
+        """Join first, then run a round of maintenance at each interval."""
         if not self._bootstrap.has_endpoints:
             self.joined.set()
             self.first_attempt_done.set()
@@ -90,7 +90,7 @@ class Maintenance:
         self._greenlet = gevent.spawn(self._run)
 
     def close(self) -> None:
-        """End what is under way, and let go of whoever waits for the join. Idempotent."""
+        """Stop, and release everything that waits for the join; idempotent."""
         self._closed = True
         self._timer.stop()
         if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
@@ -98,10 +98,10 @@ class Maintenance:
         self._replicator.close()
         self._republisher.close()
         self.first_attempt_done.set()
-        self.joined.set()  # who waits finds the node closed
+        self.joined.set()  # waiting callers find the node closed
 
     def add_peers(self, endpoints: Sequence[Endpoint]) -> None:
-        """Make use of others who were heard of: by them see more of the network, or join."""
+        """Learn of more nodes: join through them, or look up the own id through them."""
         self._bootstrap.add_cached(endpoints)
         if self.joined.is_set():
             self._bootstrap.join_via(endpoints)
@@ -109,7 +109,7 @@ class Maintenance:
             self._endpoints_added.set()
 
     def _run(self) -> None:
-        """What is due now; then set the timer for the next time."""
+        """Do what is due, then set the timer."""
         try:
             if not self.joined.is_set():
                 self._join()
@@ -117,10 +117,10 @@ class Maintenance:
                 self._tick()
         except NodeClosed:
             return
-        except KademluaError as error:  # too busy just now: the next round does it
-            self._log.info("upkeep put off: %s", error)
-        except Exception:  # a defect must not end a node's upkeep for good
-            self._log.exception("upkeep failed")
+        except KademluaError as error:  # too many calls in flight: the next round retries
+            self._log.info("maintenance postponed: %s", error)
+        except Exception:  # a defect must not end maintenance for good
+            self._log.exception("maintenance failed")
         if not self._closed:
             params = self._params
             wait = params.maintenance_interval if self.joined.is_set() else params.bootstrap_retry
@@ -130,20 +130,20 @@ class Maintenance:
         self._greenlet = gevent.spawn(self._run)
 
     def _join(self) -> None:
-        """Bootstrap until somebody answers, with growing patience."""
+        """Try to join until a node replies, with increasing delays."""
         wait = self._params.bootstrap_retry
         has_warned = False
         while not self._bootstrap.join():
             self.first_attempt_done.set()
             if not self._bootstrap.is_required:
-                break  # nobody is left of those it knew: it is on its own, as when it began
+                break  # no cached contact replied: the node is alone, as when it started
             if not has_warned:
-                self._log.warning("nobody answers at the bootstrap addresses; still trying")
+                self._log.warning("no node answers at the bootstrap addresses; still trying")
                 has_warned = True
             self._endpoints_added.wait(self._jittered(wait))
             self._endpoints_added.clear()
             wait = min(2 * wait, self._params.bootstrap_retry_max)
-        # Others were joining beside it, unseen: the first round of upkeep looks around.
+        # Other nodes may have joined at the same time: the first round looks for them.
         self._size_at_refresh = 0
         self._replicator.on_joined()
         self.joined.set()
@@ -151,7 +151,7 @@ class Maintenance:
         self._log.info("joined, %d contacts", len(self._table))
 
     def _tick(self) -> None:
-        """One round of upkeep."""
+        """Run one round of maintenance."""
         now = self._clock()
         self._store.expire(now)
         self._tombstones.expire(now)
@@ -175,8 +175,11 @@ class Maintenance:
             self._refresh_buckets(now)
 
     def _rejoin_recovered(self, now: float) -> None:
-        """Several who were taken for dead live: perhaps the network was cut, and is not any
-        more; then they know whom this node does not."""
+        """Look up the own id through dead contacts that recovered.
+
+        Several of them may mean that the network was partitioned; they then know nodes that this
+        one does not.
+        """
         if now - self._rejoined_at < _REJOIN_INTERVAL:
             return
         if recovered := self._liveliness.drain_recovered(_DEAD_PROBES):
@@ -186,16 +189,15 @@ class Maintenance:
             self._replicator.reschedule_all()
 
     def _refresh_neighbourhood(self, now: float) -> None:
-        """The network grew a lot since this node last saw it: see it anew."""
-        if self._size_at_refresh:  # what it was told since the join is of today
+        """Look up the neighbours again, since the network has grown."""
+        if self._size_at_refresh:  # older samples are out of date
             self._lookups.size_estimator.reset()
         self._bootstrap.refresh_neighbourhood()
         self._size_at_refresh = len(self._table)
         self._neighbourhood_refreshed_at = now
 
     def _fill_far_buckets(self, now: float) -> None:
-        """See how large a network is that grew, at some places at once, then at one more in each
-        round; and fill its far buckets, one a minute, since those beside it do the same."""
+        """Sample the size of a grown network, and fill one far bucket per minute."""
         if len(self._table) <= self._params.k:
             return
         samples = len(self._lookups.size_estimator)
@@ -206,12 +208,12 @@ class Maintenance:
             self._bootstrap.fill_bucket(self._neighbourhood_refreshed_at)
 
     def _refresh_buckets(self, now: float) -> None:
-        """Refresh the buckets in which nothing was looked up for the interval."""
+        """Refresh the buckets without a lookup for ``Params.refresh_interval`` seconds."""
         before = now - self._jittered(self._params.refresh_interval)
         if self._table.buckets[-1].refreshed_at < before:
             self._lookups.find_node(self._table.local_id, purpose=Purpose.REFRESH)
         self._bootstrap.refresh_buckets(before)
 
     def _jittered(self, seconds: float) -> float:
-        """Somewhat less or more, so that nodes begun together do not act together."""
+        """Return a duration up to a fifth longer or shorter: nodes should not act in step."""
         return seconds * (1 - _JITTER + 2 * _JITTER * self._rng.random())

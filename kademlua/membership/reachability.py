@@ -1,9 +1,9 @@
-"""Reach: what others see of this node. At which address, and whether it is reached unasked.
+"""Reachability: the node's external address, and whether peers can reach it.
 
-A node asks a contact (B), which asks another one (C), which sends it a datagram: where that
-comes from somebody to whom nothing was sent for ten minutes, no NAT is in the way. (STUN, RFC
-5389, and AutoNAT of libp2p ask in a similar manner.) A node that is not reached becomes a client:
-as a contact it would cost all others their time.
+The node asks a contact for a dial-back. The contact asks a third node, which sends a datagram. If
+it arrives from an address to which this node has sent nothing for ten minutes, no NAT blocks
+incoming packets (compare STUN, RFC 5389, and AutoNAT of libp2p). An unreachable node becomes a
+client: as a contact it would only cost its peers time.
 """
 
 from __future__ import annotations
@@ -27,26 +27,25 @@ from kademlua.runtime.context import Context
 ReplyLater = Callable[[Request, Endpoint, bytes], None]
 
 _ATTEMPT_TIMEOUT = 6.0
-"""Seconds in which an attempt has come or failed."""
+"""Seconds until a dial-back counts as failed."""
 _MAX_HELPERS = 8
-"""Contacts asked in a row, at most."""
+"""Contacts asked in one series of attempts."""
 _RECHECK_REACHED = 1_800.0
 _RECHECK_UNREACHED = 300.0
 _RECHECK_UNDECIDED = 60.0
-"""Seconds until others are asked again: where this node was reached, where it is a client since
-it was not, and where it is not clear; the last doubles each time, up to the first."""
+"""Seconds until the next series of attempts: after success, as an unreachable client, and while the
+result is unclear. The last one doubles each time, up to the first."""
 _DIAL_BACK_RATE, _DIAL_BACK_BURST = 1.0, 10
-"""Attempts made for others in a second, and at once."""
+"""Dial-backs for other nodes, per second and in one burst."""
 
 
 class ReachabilityProber:
-    """Learns how one node stands, by a few packets now and then; and helps others to learn it."""
+    """Tests the reachability of one node, and helps other nodes to test theirs."""
 
     __slots__ = (
         "_address_votes",
         "_attempt_started_at",
         "_became_reachable",
-        "_began",
         "_client",
         "_context",
         "_dial_back_limiter",
@@ -79,16 +78,16 @@ class ReachabilityProber:
         self._dial_back_limiter = RateLimiter(_DIAL_BACK_RATE, _DIAL_BACK_BURST)
         self._next_at = context.clock()
         self._undecided_delay = _RECHECK_UNDECIDED
-        self._helper_subnets: list[str | bytes] = []
-        """The networks of those that were asked in this row."""
+        self._helper_subnets: list[bytes] = []
+        """Subnets of the helpers in this series."""
         self._attempt_started_at: float | None = None
-        """When an attempt was asked for of which it is not clear yet what came."""
+        """When the current attempt started; None if there is none."""
         self._is_dial_promised = self._is_dial_received = self._was_reached = False
-        """Whether one said that it is made; whether it came; whether one of this row came
-        unasked."""
+        """Whether the helper promised a dial-back, whether it arrived, and whether one arrived in
+        this series."""
         self._became_reachable = False
 
-    # For this node.
+    # For this node
 
     def tick(self, now: float) -> bool:
         """Evaluate the last attempt, and start another if one is due. Does not block.
@@ -100,7 +99,7 @@ class ReachabilityProber:
         return became_reachable
 
     def _run_attempts(self, now: float) -> None:
-        if self._context.read_only:  # nobody is to reach it
+        if self._context.read_only:  # a client is not reached by design
             return
         if self._attempt_started_at is not None:
             if now - self._attempt_started_at < _ATTEMPT_TIMEOUT:
@@ -122,7 +121,7 @@ class ReachabilityProber:
         self._was_reached = False
 
     def _next_delay(self) -> float:
-        """How long to let others alone after a row of attempts."""
+        """Return the seconds until the next series of attempts."""
         if not self._helper_subnets:
             return _RECHECK_UNDECIDED
         if not self._is_decided:
@@ -133,14 +132,16 @@ class ReachabilityProber:
 
     @property
     def _is_decided(self) -> bool:
-        """Whether this row of attempts needs no further ones."""
+        """Whether this series needs no further attempt."""
         return self._was_reached or self._status.reachable is False
 
     def _pick_helper(
-        self, excluded_subnets: list[str | bytes], requester: Contact | None = None
+        self, excluded_subnets: list[bytes], requester: Contact | None = None
     ) -> Contact | None:
-        """Any contact that lives and is not of these networks; to reach ``requester``, one that
-        speaks 1.1 and has an address of the same family."""
+        """Return a random live contact outside these subnets.
+
+        For a dial-back to ``requester``, it speaks 1.1 and has an address of the same family.
+        """
         is_fresh, is_v10 = self._liveliness.is_fresh, self._liveliness.is_v10
         found = [
             each
@@ -154,7 +155,7 @@ class ReachabilityProber:
         return self._context.rng.choice(found) if found else None
 
     def _is_public(self, contact: Contact) -> bool:
-        """Whether it stands on the open internet: of others nothing is asked or told here."""
+        """Return whether a contact is on the open internet: only such contacts take part."""
         return not (self._context.params.exempt_private and is_private(contact.address_bytes))
 
     def _query_helper(self, helper: Contact, now: float) -> None:
@@ -181,7 +182,7 @@ class ReachabilityProber:
         self._context.stats.calls_by_purpose[Purpose.REACH] += 1
 
     def _on_getsocket_reply(self, call: PendingCall, result: list[Any] | KademluaError) -> None:
-        """A contact told at which address it sees this node."""
+        """Count a contact's vote on this node's external address."""
         if not isinstance(result, list):
             return
         now = self._context.clock()
@@ -215,32 +216,32 @@ class ReachabilityProber:
         return replies.REACHED_OK
 
     def _apply_verdict(self) -> None:
-        """Act on a verdict that is new."""
+        """Act on a changed verdict."""
         verdict, status = self._reachability.is_reachable, self._status
         if verdict == status.reachable:
             return
         context = self._context
         status.reachable = verdict
         if verdict:
-            context.log.info("others reach this node")
+            context.log.info("peers can reach this node")
             self._became_reachable = status.is_client
             status.is_client = False
         elif not context.params.client_if_unreachable:
-            context.log.warning("nobody reaches this node unasked (NAT, firewall?)")
+            context.log.warning("peers cannot reach this node (NAT or firewall?)")
         else:
             context.log.warning(
-                "nobody reaches this node unasked (NAT, firewall?): a client until that changes"
+                "peers cannot reach this node (NAT or firewall?); it is a client until that changes"
             )
             status.is_client = True
-            for contact in context.table:  # they hear it from the pings
+            for contact in context.table:  # they learn it from the pings
                 self._liveliness.probe(contact)
 
-    # For others.
+    # For other nodes
 
     def handle_reach(self, request: Request, endpoint: Endpoint) -> bytes | None:
-        """The RPC reach: have its sender reached by another, or reach the one that it names.
+        """Handle the RPC reach: arrange a dial-back to its sender, or make the one it names.
 
-        Costs the one to be reached a datagram that is shorter than what was sent here.
+        It costs the named node a datagram that is shorter than the request.
         """
         if not self._dial_back_limiter.try_acquire(self._context.clock()):
             return replies.encode_reach_reply(False)

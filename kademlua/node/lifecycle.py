@@ -47,4 +47,4 @@ class Lifecycle:
         """Raise NodeClosed unless the node is running, NotJoined unless it knows a contact."""
         self.require_open()
         if not self.joined and not len(self._context.table):
-            raise NotJoined("nobody answers at the bootstrap addresses")
+            raise NotJoined("no node answers at the bootstrap addresses")

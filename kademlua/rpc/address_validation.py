@@ -1,8 +1,8 @@
-"""Strangers: how much is done for senders whose address may be forged.
+"""Address validation: how much a node does for senders whose address may be forged.
 
-Nothing that a stranger sends may cost a third party more than three times its bytes (RFC 9000,
-section 8.1), or this node more than a bounded share of its time and memory. So answers to
-strangers are short, or wait until a ping has been answered; and so do their stores.
+A UDP source address proves nothing. Until a peer has answered a ping, or shown a write token, a
+reply to it stays below the amplification limit (RFC 9000, section 8.1), and its stores wait.
+Rate limits bound the time and memory that all such peers together may take.
 """
 
 from __future__ import annotations
@@ -23,28 +23,30 @@ from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 
 AMPLIFICATION_LIMIT = 3
-"""An unverified sender gets at most so many bytes for each of his."""
+"""Bytes that an unvalidated sender gets for each byte that it sent."""
 _BURST_SECONDS = 2
-"""Seconds' worth that may come at once."""
+"""Seconds of the permitted rate that may arrive together."""
 _PRIVATE_FACTOR = 20
-"""A loopback or private endpoint has so many times the bound of a source, while bounds hold for
-it at all: whoever loads a node of his own shall not have to wait for it."""
+"""Rate limit of a loopback or private endpoint, as a multiple of a subnet's.
+
+It applies only while the node has a backlog: the owner of a machine may load it.
+"""
 _MAX_SUBNETS = 2_048
-"""Sources whose buckets are remembered."""
+"""Subnets whose rate is remembered."""
 _MAX_PER_ENDPOINT = 16
-"""Requests of one endpoint that may wait for its answer to a ping."""
+"""Deferred requests of one endpoint."""
 _MAX_PINGS = 3
-"""Pings to one endpoint under way; each was drawn by a datagram of its own."""
+"""Pings in flight to one endpoint; each was caused by a datagram from it."""
 _MAX_DEFERRED_BYTES = 1 << 18
-"""Of all requests that wait."""
+"""Bytes of all deferred requests together."""
 _DECODED_FACTOR = 16
-"""A value that is no byte string takes so many times its bytes in memory."""
+"""Memory of a decoded list or dictionary, as a multiple of its encoded size."""
 
 Resume = Callable[[], object]
 
 
 class AddressValidator:
-    """Keeps one node from serving strangers at the cost of others."""
+    """The validation of peers' addresses for one node."""
 
     def __init__(self, context: Context, client: RpcClient) -> None:
         params = context.params
@@ -61,18 +63,20 @@ class AddressValidator:
         )
         self._ping_limiter = RateLimiter(params.max_deferred, params.max_deferred)
         self._pending: dict[Contact, _PendingValidation] = {}
-        """What waits for whose answer to a ping."""
+        """Validations in progress, by contact."""
         self._deferred_count = self._deferred_bytes = 0
         self.validated_addresses = ValidatedAddresses(context.table)
         self.write_tokens = WriteTokens(context.rng)
 
-    # Whether, and with how much, a request is answered.
+    # Reply budgets and rate limits
 
     def grant_reply_budget(
         self, size: int, endpoint: Endpoint, now: float, *, is_validated: bool
     ) -> int:
-        """How many bytes the answer to a request of ``size`` bytes may have; 0 where there are
-        too many requests, which is counted."""
+        """Return the bytes that a reply to a request of ``size`` bytes may have.
+
+        Return 0, and count the request, if it exceeds a rate limit.
+        """
         if not self._is_exempt(endpoint):
             exceeded = self._charge(self._request_limits, endpoint, is_validated, now)
             if exceeded is not None:
@@ -80,10 +84,10 @@ class AddressValidator:
                 return 0
         if is_validated:
             return MAX_DATAGRAM
-        return AMPLIFICATION_LIMIT * size - self._ping_bytes()  # it may be pinged besides
+        return AMPLIFICATION_LIMIT * size - self._ping_bytes()  # a ping to the sender counts too
 
     def allow_write(self, request: Request, endpoint: Endpoint) -> bool:
-        """Whether one store, or remove, more is taken from here; where not, it is counted."""
+        """Return whether a store or remove is within the rate limits; count it if not."""
         if self._is_exempt(endpoint):
             return True
         is_validated, now = request.is_validated, self._context.clock()
@@ -97,7 +101,7 @@ class AddressValidator:
         return HEADER_BYTES + len(self._client.ping_request.payload)
 
     def _is_exempt(self, endpoint: Endpoint) -> bool:
-        """Whether no bound holds for this source just now."""
+        """Return whether no rate limit applies to this endpoint now."""
         return (
             self._exempt_private
             and not self._transport.is_backlogged
@@ -112,11 +116,10 @@ class AddressValidator:
             return limits.charge(limits.private_limiter, endpoint, is_validated, now)
         return limits.charge(limits.subnet_limiter, subnet_of(addr), is_validated, now)
 
-    # Tokens.
+    # Write tokens
 
     def issue_token(self, request: Request, endpoint: Endpoint, key: bytes) -> bytes:
-        """What the sender may show when he stores under a key; empty where he needs nothing,
-        or could not read it."""
+        """Return a write token for a key, or nothing if the sender needs none or cannot read it."""
         if request.is_validated or not request.version:
             return b""
         return self.write_tokens.issue(endpoint, request.sender_id, key, self._context.clock())
@@ -124,7 +127,8 @@ class AddressValidator:
     def accept_token(
         self, request: Request, endpoint: Endpoint, key: object, token: object
     ) -> bool:
-        """Whether the sender shows a token for a key: then his address is verified."""
+        """Return whether a token is valid for this sender and key; mark the address validated if
+        so."""
         now = self._context.clock()
         if type(key) is not bytes or not self.write_tokens.verify(
             token, endpoint, request.sender_id, key, now
@@ -134,25 +138,28 @@ class AddressValidator:
         request.mark_validated()
         return True
 
-    # Who has to answer a ping first.
+    # Deferred requests
 
     def memory_size(self, request: Request) -> int:
-        """About how many bytes an unverified sender's request takes in memory."""
+        """Return roughly how many bytes of memory a request takes."""
         size = (request.reply_budget + self._ping_bytes()) // AMPLIFICATION_LIMIT
         return (
             size if all(type(arg) is not list for arg in request.args) else _DECODED_FACTOR * size
         )
 
     def defer(self, request: Request, endpoint: Endpoint, size: int, resume: Resume) -> None:
-        """Call ``resume`` once the sender has answered a ping, unless it takes too long, or too
-        much waits already; ``size`` is how many bytes wait. It must not block."""
+        """Call ``resume``, which must not block, once the sender has answered a ping.
+
+        The request is dropped if the ping times out, or if too many requests wait; ``size`` is its
+        memory in bytes.
+        """
         contact = Contact(*endpoint, request.sender_id)
         pending = self._pending.get(contact)
         if pending is not None and request.rpc_id in pending.deferred:
-            if pending.pings_in_flight < _MAX_PINGS:  # sent once more: perhaps our ping was lost
+            if pending.pings_in_flight < _MAX_PINGS:  # retransmitted: the ping may be lost
                 self._send_ping(contact, pending)
             return
-        is_too_large = size > _MAX_DEFERRED_BYTES  # all others would give way to it, and it as well
+        is_too_large = size > _MAX_DEFERRED_BYTES  # it would evict all others and itself
         if pending is None and not is_too_large:
             pending = self._start_validation(contact)
         if pending is None or is_too_large or len(pending.deferred) >= _MAX_PER_ENDPOINT:
@@ -161,7 +168,7 @@ class AddressValidator:
         pending.deferred[request.rpc_id] = size, resume
         self._deferred_count += 1
         self._deferred_bytes += size
-        # The oldest give way: with a flood of forged ones, those last who answer soonest.
+        # Evict the oldest: in a flood of forged requests, peers that answer quickly remain.
         while (
             self._deferred_count > self._context.params.max_deferred
             or self._deferred_bytes > _MAX_DEFERRED_BYTES
@@ -171,7 +178,7 @@ class AddressValidator:
             )
 
     def _start_validation(self, contact: Contact) -> _PendingValidation | None:
-        """Ping a stranger, so that he can prove his address, if there is room for it."""
+        """Ping an unvalidated contact; return None if the ping could not be sent."""
         pending = _PendingValidation()
         self._send_ping(contact, pending)
         if not pending.pings_in_flight:
@@ -190,7 +197,7 @@ class AddressValidator:
         self._stats.calls_by_purpose[Purpose.PROBE] += 1
 
     def request_validation(self, request: Request, endpoint: Endpoint) -> None:
-        """Ping the sender where he would get more if he had proved his address."""
+        """Ping the sender if its address is not validated yet."""
         if request.is_validated:
             return
         contact = Contact(*endpoint, request.sender_id)
@@ -198,13 +205,13 @@ class AddressValidator:
             self._start_validation(contact)
 
     def is_validating(self, contact: Contact) -> bool:
-        """Whether a stranger was pinged just now."""
+        """Return whether a ping to validate this contact is in flight."""
         return contact in self._pending
 
     def _on_pong(self, call: PendingCall, result: list[Any] | KademluaError) -> None:
         assert call.contact is not None
         pending = self._pending.get(call.contact)
-        if pending is None:  # another ping was answered before, or there was no room
+        if pending is None:  # answered before, or evicted
             return
         if isinstance(result, (RpcTimeout, NodeClosed)):
             pending.pings_in_flight -= 1
@@ -221,23 +228,22 @@ class AddressValidator:
         deferred = self._pending.pop(contact).deferred.values()
         self._deferred_count -= len(deferred)
         self._deferred_bytes -= sum(size for size, _ in deferred)
-        return [serve for _, serve in deferred]
+        return [resume for _, resume in deferred]
 
 
 class _PendingValidation:
-    """What waits for the answer of one contact to a ping."""
+    """The requests that wait for one contact's pong."""
 
     __slots__ = ("deferred", "pings_in_flight")
 
     def __init__(self) -> None:
         self.pings_in_flight = 0
-        """Those under way."""
         self.deferred: dict[bytes, tuple[int, Resume]] = {}
-        """By rpc id: its bytes, and what is to be done."""
+        """By rpc id: size in bytes, and the function that serves the request."""
 
 
 class _RateLimits:
-    """What one source, and all strangers together, may ask for in a second."""
+    """Rate limits for one subnet and for all unvalidated senders together, per second."""
 
     def __init__(self, operation: str, rate_per_subnet: float, unvalidated_rate: float) -> None:
         self.subnet_limiter = KeyedRateLimiter(
@@ -253,7 +259,7 @@ class _RateLimits:
     def charge(
         self, limiter: KeyedRateLimiter, source: Hashable, is_validated: bool, now: float
     ) -> str | None:
-        """Take one; which bound is in the way, or None."""
+        """Count one request; return the name of the limit that it exceeds, or None."""
         if not limiter.try_acquire(source, now):
             return self._limit_names[0]
         if not is_validated and not self._unvalidated_limiter.try_acquire(now):

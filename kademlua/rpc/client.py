@@ -1,7 +1,7 @@
-"""The RPCs of a node to others: sent, matched with their answers, ended in time.
+"""The RPC client: sends requests, matches responses with calls, and ends calls in time.
 
-A caller may wait in its greenlet (``call``) or hand in functions (``send``), which the
-event loop's greenlet calls as the answer comes. One timer serves all deadlines.
+A greenlet may wait for a reply (``call``), or pass functions (``send``) that the event loop's
+greenlet calls when the reply arrives. One timer serves all deadlines.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from kademlua.runtime.timer import Timer
 ReplyCallback = Callable[[PendingCall, "list[Any] | KademluaError"], None]
 
 _TIMER_SLACK = 0.005
-"""Seconds by which a deadline may be overrun, so that the timer serves many at once."""
+"""Seconds by which a deadline may be exceeded, so that one timer event serves several calls."""
 
 
 _RPC_ID_BATCH = 32
-"""Rpc ids taken at once from the source of chance: to ask the system for each costs 0.6 µs."""
+"""Rpc ids drawn together: each request to the system's random source costs time."""
 
 
 class EncodedRequest(NamedTuple):
-    """A RPC and its arguments as they are sent: made once for all who are asked the same."""
+    """An RPC and its arguments as a payload, encoded once for all recipients."""
 
     name: str
     payload: bytes
 
 
 class RpcClient:
-    """The calls of one node."""
+    """The calls of one node to others."""
 
     def __init__(self, context: Context, pending: PendingCalls) -> None:
         self._context = context
@@ -60,17 +60,17 @@ class RpcClient:
         return len(self._pending)
 
     def in_flight_by_rpc(self) -> Counter[str]:
-        """Calls not ended yet, by RPC."""
+        """Return the number of calls in flight, by RPC."""
         return Counter(self._pending.rpc_names())
 
     def encode(self, name: str, args: bytes) -> EncodedRequest:
-        """A question to be sent; ``args`` are bencoded, in a row."""
+        """Encode a request; ``args`` are bencoded values, concatenated."""
         payload = packets.encode_request_payload(name.encode(), args, self._context.is_client)
         return EncodedRequest(name, payload)
 
     @property
     def ping_request(self) -> EncodedRequest:
-        """The question ping, which is made once."""
+        """The encoded ping."""
         return self._ping_requests[self._context.is_client]
 
     def send(
@@ -85,13 +85,23 @@ class RpcClient:
         rto: float = 0.0,
         min_bytes: int = 0,
     ) -> PendingCall:
-        """Send a request; ``on_done`` is called once with the values or the error.
+        """Send a request and call ``on_done`` once, with the return values or an error.
 
-        Without ``contact`` any id may answer. The datagram is padded to ``min_bytes`` bytes: who
-        does not know our address answers with three times as many at most. With ``on_late``, the
-        request is sent once more after ``rto`` seconds, and ``on_late`` is called then and
-        once more later. Nothing of this may block. Raises TooManyCalls and NodeClosed, and
-        ValueError where it does not fit a packet.
+        Args:
+            contact: The contact whose id must answer; with None, any id may.
+            timeout: Seconds until the call fails, default ``Params.rpc_timeout``.
+            on_late: Called when the request is retransmitted after ``rto`` seconds, and once more
+                later. Without it nothing is retransmitted.
+            min_bytes: The datagram is padded to this size: a peer that has not validated this
+            node's
+                address replies with at most three times as many bytes.
+
+        No callback may block.
+
+        Raises:
+            TooManyCalls: ``Params.max_calls`` calls are in flight.
+            NodeClosed: the node is closed.
+            ValueError: the request does not fit a packet.
         """
         if self._closed:
             raise NodeClosed("the node is closed")
@@ -123,7 +133,7 @@ class RpcClient:
         stats = self._stats
         stats.packets_out += 1
         stats.bytes_out += len(datagram)
-        # What the system does not take is lost as on the way: the deadline covers it.
+        # A datagram that the system refuses counts as lost: the deadline covers it.
         if not self._send_datagram(datagram, endpoint):
             stats.dropped[DropReason.NOT_SENT] += 1
 
@@ -135,10 +145,12 @@ class RpcClient:
         args: bytes,
         timeout: float | None = None,
     ) -> tuple[Contact, list[Any]]:
-        """Send a request and block this greenlet until its end: who answered, and what.
+        """Send a request, block this greenlet until the reply, and return the callee and its
+        values.
 
-        Raises RpcTimeout, RpcFailed, WireError (an unreadable answer), TooManyCalls,
-        NodeClosed.
+        Raises:
+            RpcTimeout, RpcFailed, TooManyCalls, NodeClosed: as named.
+            WireError: the reply is malformed.
         """
         outcome: AsyncResult[list[Any] | KademluaError] = AsyncResult()
 
@@ -174,7 +186,7 @@ class RpcClient:
         return None if call is None else call.contact
 
     def complete(self, call: PendingCall, packet: Response) -> None:
-        """Read the answer and hand it to whoever waits."""
+        """Decode the reply to a call and deliver it."""
         result: list[Any] | KademluaError
         if packet.packet_type == packets.RESPONSE:
             try:
@@ -191,7 +203,7 @@ class RpcClient:
         call.on_done(call, result)
 
     def count_malformed_reply(self, error: WireError) -> None:
-        """Count an answer that was bencoded, and not what the RPC returns."""
+        """Count a reply that is bencoded but not what the RPC returns."""
         self._stats.dropped[error.reason] += 1
 
     def close(self) -> None:
@@ -213,17 +225,17 @@ class RpcClient:
         self._timer.start(max(self._timer_at - now, 0.0))
 
     def _on_timer(self) -> None:
-        """The timer went off: tell whose time has come. Runs in the hub, must not block."""
+        """Retransmit or end the calls that are due. Runs in the hub and must not block."""
         for call, is_expired in self._pending.pop_due(self._clock()):
             try:
                 if is_expired:
                     self._stats.timeouts_by_rpc[call.name] += 1
-                    call.on_done(call, RpcTimeout(f"no answer to {call.name}"))
+                    call.on_done(call, RpcTimeout(f"no reply to {call.name}"))
                 elif call.on_late is not None:
                     if call.late_count == 1:
                         self._stats.retransmitted += 1
                         self._transmit(call.datagram, call.endpoint)
                     call.on_late(call)
-            except Exception:  # one waiter's defect must not cost the others their end
-                self._context.log.exception("the end of a call could not be handled")
+            except Exception:  # a defect in one callback must not affect other calls
+                self._context.log.exception("a callback of a call failed")
         self._arm(self._clock())

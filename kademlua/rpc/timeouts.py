@@ -1,4 +1,4 @@
-"""Patience: how long a node waits for whom, learnt from the round trips of its calls."""
+"""Retransmission timeouts, learned from the round trips of a node's calls (RFC 6298)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from kademlua.core.routing.rtt import RttEstimator
 from kademlua.runtime.context import Context
 
 _TIMEOUT_RTOS = 4
-"""A call is over when its answer has taken so many times what makes it late."""
+"""A call fails after this multiple of its RTO,"""
 _MIN_TIMEOUT = 0.1
-"""And not before so many seconds: a busy machine is not a dead one."""
+"""but not within this many seconds: a busy machine is not a dead one."""
 _LOW_LATENCY_RTT = 0.02
-"""A round trip of fewer seconds is short."""
+"""Round trips below this many seconds count as short."""
 _STABLE_AFTER = 10
-"""Seconds for which a late answer is thought of."""
+"""Seconds without a late reply until the network counts as stable again."""
 
 
 class RtoEstimator:
-    """What one node knows of the time that answers take."""
+    """Round-trip estimates of one node, per contact and overall."""
 
     def __init__(self, context: Context) -> None:
         self._table = context.table
@@ -30,18 +30,21 @@ class RtoEstimator:
         self._overall_rtt = RttEstimator()
         self._last_late_at = -math.inf
         self._load_factor = 1.0
-        """How many times longer than usual answers take just now: where this machine or its
-        line is busy, that is so of all contacts, and those not heard from lately show it late."""
+        """How much longer replies take than usual at present.
+
+        A busy machine or link delays the replies of all contacts, including those whose own
+        estimate is old.
+        """
 
     def on_reply(self, call: PendingCall, contact: Contact, now: float) -> None:
-        """A call of ours was answered by this contact."""
+        """Record the round trip of a call."""
         entry = self._table.get(contact.id)
         estimator: RttEstimator = (
             self._overall_rtt if entry is None or entry.contact != contact else entry
         )
         rtt = now - call.sent_at
         if call.late_count and rtt - call.rto > estimator.srtt / 2:
-            rtt -= call.rto  # it seems to be the answer to the repetition
+            rtt -= call.rto  # probably the reply to the retransmission
         self._overall_rtt.add_sample(rtt)
         histograms = self._observers.latency_histograms
         if histograms is not None:
@@ -55,14 +58,14 @@ class RtoEstimator:
             estimator.add_sample(rtt)
 
     def on_late(self) -> None:
-        """An answer is late."""
+        """Record that a reply is late."""
         self._last_late_at = self._clock()
 
     def rto_for(self, contact: Contact, min_rto: float | None = None) -> float:
-        """Seconds after which an answer of this contact counts as late; never under ``min_rto``,
-        by default ``Params.min_rto``.
+        """Return the seconds after which a reply of this contact is late.
 
-        From its own round trips where they are known, else from all paths together.
+        At least ``min_rto``, default ``Params.min_rto``. The estimate is the contact's own if
+        there is one, else the overall estimate.
         """
         entry = self._table.get(contact.id)
         estimator: RttEstimator = self._overall_rtt if entry is None or entry.srtt < 0 else entry
@@ -71,15 +74,15 @@ class RtoEstimator:
         return min(max(1.0, self._load_factor) * rto, params.rpc_timeout)
 
     def timeout_for(self, rto: float) -> float:
-        """Seconds after which a call is over whose answer is late after ``rto``."""
+        """Return the seconds after which a call with this RTO fails."""
         return min(max(_TIMEOUT_RTOS * rto, _MIN_TIMEOUT), self._params.rpc_timeout)
 
     @property
     def is_low_latency(self) -> bool:
-        """Whether round trips are so short that to wait for one costs less than a question."""
+        """Whether a round trip is so short that waiting for it costs less than another query."""
         return 0 <= self._overall_rtt.srtt < _LOW_LATENCY_RTT
 
     @property
     def is_stable(self) -> bool:
-        """Whether they are short, and no answer was late lately."""
+        """Whether round trips are short and no reply was late recently."""
         return self.is_low_latency and self._clock() - self._last_late_at > _STABLE_AFTER

@@ -1,4 +1,4 @@
-"""What all parts of one node share: who it is, its table and store, time, chance, the wire."""
+"""Context: what all parts of one node share."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ from kademlua.runtime.transport import Transport
 
 @dataclass(slots=True)
 class NodeStatus:
-    """How a node stands towards the others, as far as it has learnt that."""
+    """What the node knows about its own reachability."""
 
     is_client: bool
-    """Whether it tells others to keep it out of their tables."""
+    """Whether the node asks peers to keep it out of their routing tables."""
     reachable: bool | None = None
-    """Whether others reach it unasked; None while it is not known."""
+    """Whether peers can reach the node without being contacted first; None while unknown."""
     external_address: Endpoint | None = None
-    """Where others see it."""
+    """The node's address as peers see it; None while unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """One per node, handed to each of its parts; the parts hold no globals."""
+    """The environment and state of one node. Its parts keep no globals."""
 
     id: bytes
     read_only: bool
-    """Whether it was made a client; ``is_client`` tells whether it is one now."""
+    """Whether the node was created as a client; ``is_client`` tells whether it is one now."""
     status: NodeStatus
     params: Params
     clock: Callable[[], float]
-    """Seconds, from any beginning, never backwards."""
+    """Monotonic seconds."""
     wall_clock: Callable[[], float]
-    """Seconds since 1970: only the ends that are signed into records go by it."""
+    """Seconds since 1970; only the expiry times in signed records use it."""
     rng: random.Random
-    """All chance, rpc ids included: by default the system's cryptographic source."""
+    """The source of all random numbers, rpc ids included."""
     transport: Transport
     pool: ContactPool
     table: RoutingTable
@@ -52,27 +52,33 @@ class Context:
     stats: Stats
     observers: ObserverSet
     log: logging.LoggerAdapter[logging.Logger]
-    """Records made by it have the id as ``node``, so that logs can be told apart."""
+    """Its records carry the node's id as ``node``."""
 
     @property
     def local_contact(self) -> Contact:
-        """This node as a contact, at the address that it is bound to; ValueError before it is
-        bound to a port. It never changes: by it the node knows its own values."""
+        """This node as a contact, at the address to which it is bound.
+
+        It never changes: the node recognizes its own values by it. ValueError before the node is
+        bound.
+        """
         return self.pool.intern(*self.transport.local_endpoint, self.id)
 
     @property
     def is_client(self) -> bool:
-        """Whether this node is to be kept out of tables, by choice or since nobody reaches it."""
+        """Whether peers should keep this node out of tables, by choice or because it is
+        unreachable."""
         return self.status.is_client
 
     def contact_for(self, node_id: bytes, endpoint: Endpoint) -> Contact:
-        """Whoever sent a request, as a contact."""
+        """Return the sender of a request as a contact."""
         entry = self.table.get(node_id)
-        if entry is not None and entry.contact.endpoint == endpoint:  # saves 3 µs
+        if (
+            entry is not None and entry.contact.endpoint == endpoint
+        ):  # the usual case, and cheaper than interning
             return entry.contact
         return self.pool.intern(*endpoint, node_id)
 
     @property
     def address_families(self) -> tuple[bool, bool]:
-        """Whether it can send to IPv4, and to IPv6."""
+        """Whether the node can send to IPv4, and to IPv6."""
         return self.transport.supports_ipv4, self.transport.supports_ipv6

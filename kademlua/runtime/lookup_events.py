@@ -1,4 +1,4 @@
-"""How a lookup goes, as events of JSON."""
+"""The steps of a lookup as JSON events."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Observers: whoever watches a node at work. While there is none, nobody pays for it.
-
-The node's parts ask whether there is one before they say anything: 20 ns.
-"""
+"""Observers of a node. A node that has none pays nothing for them."""
 
 from __future__ import annotations
 
@@ -14,63 +11,61 @@ from kademlua.core.histograms import LatencyHistograms
 
 
 class LookupObserver:
-    """Watches one lookup. Its methods are called as things happen; none may block."""
+    """Observes one lookup. Its methods must not block."""
 
     def on_seeded(self, contacts: list[Contact]) -> None:
-        """It begins with these contacts, the nearest that are known."""
+        """The lookup starts with these contacts, the closest that are known."""
 
     def on_query(self, contact: Contact) -> None:
-        """A query goes out."""
+        """A query is sent."""
 
     def on_reply(self, contact: Contact, contacts: list[Contact]) -> None:
-        """An answer came in, and told of these contacts, those found dead lately left out."""
+        """A reply arrived with these contacts, without those that are known to be dead."""
 
     def on_failure(self, contact: Contact) -> None:
-        """No answer came in time, or nonsense."""
+        """No reply came in time, or a malformed one."""
 
     def on_finished(self) -> None:
-        """The lookup is over."""
+        """The lookup has finished."""
 
 
 class Observer:
-    """Watches one node (``Node.observe``): override what is of interest.
+    """Observes one node (``Node.observe``); override the methods of interest.
 
-    The methods are called in the event loop's greenlet as things happen. None may block; what
-    one raises is logged and goes no further.
+    The event loop's greenlet calls them. They must not block; an exception is logged and ignored.
     """
 
     def on_lookup_started(
         self, rpc_name: str, target: bytes, purpose: str
     ) -> LookupObserver | None:
-        """A lookup of an id begins, by the RPC ``rpc_name``; return who is to watch it, if anybody.
+        """A lookup starts; return an observer for it, or None.
 
-        ``purpose`` is what it is for, one of ``Stats.calls_by_purpose``.
+        ``rpc_name`` is the RPC it uses, ``purpose`` a member of ``Purpose``.
         """
         return None
 
     def on_lookup_finished(self, rpc_name: str, purpose: str, seconds: float, queries: int) -> None:
-        """A lookup is over that took so many seconds and queries."""
+        """A lookup has finished, after this time and number of queries."""
 
     def on_contact_added(self, contact: Contact) -> None:
-        """A contact has a place in the routing table now."""
+        """A contact entered the routing table."""
 
     def on_contact_removed(self, contact: Contact) -> None:
-        """A contact lost its place: it is dead, or its endpoint has another id now."""
+        """A contact left the routing table: it is dead, or its endpoint has another id."""
 
     def on_value_stored(self, key: bytes, owner: Contact, size: int) -> None:
-        """This node keeps a value of so many bytes now, bencoded."""
+        """This node stored a value of ``size`` bytes, bencoded."""
 
 
 class ObserverSet:
-    """Those who watch one node."""
+    """The observers of one node."""
 
     __slots__ = ("_log", "latency_histograms", "registered")
 
     def __init__(self, log: logging.LoggerAdapter[logging.Logger]) -> None:
         self.registered: tuple[Observer, ...] = ()
         self.latency_histograms: LatencyHistograms | None = None
-        """Histograms, where somebody wants them. (As an observer they would cost a find 9 µs,
-        so 1.)"""
+        """Latency histograms; None until they are requested."""
         self._log = log
 
     def add(self, observer: Observer) -> None:
@@ -84,8 +79,7 @@ class ObserverSet:
     def begin_lookup(
         self, clock: Callable[[], float], rpc_name: str, target: bytes, purpose: str
     ) -> ObservedLookup | None:
-        """A lookup begins: those who watch it; None where nobody wants to hear more of it, which
-        spares a find 7 µs."""
+        """Notify observers of a lookup; return None if none wants to observe it further."""
         lookup_observers = []
         wants_finish = False
         for observer in self.registered:
@@ -100,19 +94,19 @@ class ObserverSet:
         return ObservedLookup(self, clock, rpc_name, purpose, lookup_observers)
 
     def notify_table_change(self, contact: Contact, is_added: bool) -> None:
-        """Tell all of a contact that entered or left."""
+        """Notify observers that a contact entered or left the table."""
         for observer in self.registered:
             self.notify(
                 observer.on_contact_added if is_added else observer.on_contact_removed, contact
             )
 
     def notify_value_stored(self, key: bytes, owner: Contact, size: int) -> None:
-        """Tell all of a value that is kept."""
+        """Notify observers of a stored value."""
         for observer in self.registered:
             self.notify(observer.on_value_stored, key, owner, size)
 
     def notify(self, callback: Callable[..., Any], *args: object) -> Any:
-        """What an observer returns; None where it raised. Its defects are its own."""
+        """Call an observer and return its result; log an exception and return None."""
         try:
             return callback(*args)
         except Exception:
@@ -121,7 +115,7 @@ class ObserverSet:
 
 
 class ObservedLookup:
-    """One lookup and those who watch it."""
+    """One lookup and its observers."""
 
     __slots__ = (
         "_clock",
@@ -150,33 +144,33 @@ class ObservedLookup:
         self._lookup_observers = lookup_observers
 
     def on_seeded(self, contacts: list[Contact]) -> None:
-        """Tell of the contacts that it begins with."""
+        """Report the first contacts."""
         for each in self._lookup_observers:
             self._observer_set.notify(each.on_seeded, contacts)
 
     def on_query(self, contact: Contact) -> None:
-        """Tell of a query."""
+        """Report a query."""
         for each in self._lookup_observers:
             self._observer_set.notify(each.on_query, contact)
 
     def on_reply_received(self, contact: Contact) -> None:
-        """An answer is being read: that may end the lookup before it is said what it told."""
+        """Remember the sender: decoding the reply may end the lookup."""
         self._replying_contact = contact
 
     def on_reply_decoded(self, contacts: list[Contact]) -> None:
-        """Tell of the answer, where that was not done yet."""
+        """Report the reply unless it was reported."""
         contact, self._replying_contact = self._replying_contact, None
         if contact is not None:
             for each in self._lookup_observers:
                 self._observer_set.notify(each.on_reply, contact, contacts)
 
     def on_failure(self, contact: Contact) -> None:
-        """Tell of a query without an answer."""
+        """Report a query without a reply."""
         for each in self._lookup_observers:
             self._observer_set.notify(each.on_failure, contact)
 
     def on_finished(self, queries: int) -> None:
-        """Tell all of the end."""
+        """Report the end to all observers."""
         self.on_reply_decoded([])
         for each in self._lookup_observers:
             self._observer_set.notify(each.on_finished)

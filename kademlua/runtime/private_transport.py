@@ -1,5 +1,8 @@
-"""The transport of a private network: adds the tag to what goes out, and lets in only what
-has it. The rest of the node knows of it only that a request may have to be sent again."""
+"""PrivateTransport: the transport of a private network.
+
+It adds a MAC to each outgoing datagram and passes on only those with a valid one. The rest of the
+node notices it only when a challenge makes a request be sent again.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,8 @@ from kademlua.core.wire.packets import (
 from kademlua.runtime.transport import DatagramHandler, Transport
 
 RestartCall = Callable[[bytes, Endpoint], "bytes | None"]
-"""The datagram of the call in flight with this rpc id to that endpoint, to be sent again."""
+"""Returns the datagram of a call in flight to an endpoint, to be sent again; None if there is
+none."""
 
 _MIN_DATAGRAM_BYTES = MIN_PACKET_BYTES + MAC_BYTES
 _CHALLENGE_BYTE = bytes([CHALLENGE])
@@ -36,7 +40,7 @@ _pack_trailer = TRAILER.pack
 
 
 class PrivateTransport:
-    """A transport around another one, for nodes that have the network's key."""
+    """A transport around another one, for nodes that have a network key."""
 
     def __init__(
         self,
@@ -46,16 +50,23 @@ class PrivateTransport:
         rng: random.Random,
         restart_call: RestartCall,
     ) -> None:
-        """The first key tags, all are accepted. What is not let in is counted in ``dropped``
-        by its reason. TypeError and ValueError for what is no key."""
+        """Wrap a transport.
+
+        Args:
+            keys: All are accepted; the first one signs.
+            dropped: Counts rejected datagrams by reason.
+            restart_call: Finds the request to which a challenge belongs.
+
+        TypeError or ValueError for an invalid key.
+        """
         self._transport = transport
         self._dropped = dropped
         self._mac_signer = MacSigner(keys)
         self._sessions = SessionTable(rng)
         self._challenge_retries = ChallengeRetries()
         self._restart_call = restart_call
-        # Tags are made here and not in the tagger, trailers not in the session: each function
-        # called for each datagram would cost half a per cent of an RPC.
+        # MACs and trailers are made here rather than in functions of their own, which would
+        # be called for each datagram.
         self._new_mac = self._mac_signer.new_mac
         self._get_session = self._sessions.get
         self._refusal_reason = self._sessions.check
@@ -63,26 +74,26 @@ class PrivateTransport:
 
     @property
     def local_endpoint(self) -> Endpoint:
-        """Where it is bound, once started."""
+        """The address and port of the socket, once started."""
         return self._transport.local_endpoint
 
     @property
     def is_backlogged(self) -> bool:
-        """Whether more comes in than is taken."""
+        """Whether datagrams arrive faster than the node processes them."""
         return self._transport.is_backlogged
 
     @property
     def supports_ipv4(self) -> bool:
-        """Whether it can send to IPv4 addresses."""
+        """Whether the transport can send to IPv4 addresses."""
         return self._transport.supports_ipv4
 
     @property
     def supports_ipv6(self) -> bool:
-        """Whether it can send to IPv6 addresses."""
+        """Whether the transport can send to IPv6 addresses."""
         return self._transport.supports_ipv6
 
     def start(self, receive: DatagramHandler) -> None:
-        """Bind and begin to hand on datagrams without their tags; OSError where that fails."""
+        """Bind, and pass on datagrams without their MACs; OSError if that fails."""
         self._deliver = receive
         self._transport.start(self._receive)
 
@@ -91,7 +102,7 @@ class PrivateTransport:
         self._transport.close()
 
     def send(self, datagram: bytes, endpoint: Endpoint) -> bool:
-        """Tag and send, or drop; False where the system would not take it."""
+        """Sign and send or drop a datagram; return False if the system refused it."""
         if datagram[TYPE_OFFSET] == REQUEST:
             session = self._get_session(endpoint)
             if session is None:
@@ -104,7 +115,7 @@ class PrivateTransport:
         return self._send_raw(datagram + mac.digest(), endpoint)
 
     def _receive(self, datagram: bytes, endpoint: Endpoint) -> None:
-        """Let a datagram in, or not; called by the event loop's greenlet."""
+        """Accept or reject a datagram; called by the event loop's greenlet."""
         if len(datagram) < _MIN_DATAGRAM_BYTES:
             self._dropped[DropReason.SHORT] += 1
             return
@@ -126,14 +137,14 @@ class PrivateTransport:
         elif packet_type == CHALLENGE:
             self._on_challenge(body, endpoint)
             return
-        # That a response is no recorded one, its rpc id says, which is used once and can't be
+        # A recorded response cannot match a call: its rpc id is used once and cannot be
         # guessed.
         self._deliver(body, endpoint)
 
     def _send_challenge(self, request: bytes, endpoint: Endpoint) -> None:
         """Answer a request that may be a recorded one with a ticket to be shown."""
         body = request[:TYPE_OFFSET] + _CHALLENGE_BYTE + self._sessions.ticket_for(endpoint)
-        if len(body) < len(request):  # never more than came
+        if len(body) < len(request):  # the amplification limit
             self._send_raw(self._mac_signer.append_mac(body), endpoint)
 
     def _on_challenge(self, body: bytes, endpoint: Endpoint) -> None:

@@ -1,7 +1,6 @@
-"""The UDP event loop: one greenlet that drains a raw socket in batches.
+"""The UDP event loop: one greenlet that reads a socket in batches.
 
-A greenlet per datagram costs four times as much, a wait per datagram twice; so the loop
-takes what is there, up to a batch, hands each datagram on, and only then lets others run.
+The loop passes each datagram of a batch to the node, and only then lets other greenlets run.
 """
 
 from __future__ import annotations
@@ -25,48 +24,49 @@ logger = logging.getLogger(__name__)
 DatagramHandler = Callable[[bytes, Endpoint], None]
 
 _SO_MEMINFO = 55
-"""Linux' SO_MEMINFO: the bytes in the receive buffer, and eight more numbers."""
+"""SO_MEMINFO of Linux: the bytes in the receive buffer, and eight more numbers."""
 _BACKLOG_BYTES = 65_536
-"""A node is behind when so many bytes wait there: some 85 datagrams, a millisecond or two."""
+"""A node is backlogged when this many bytes wait: about 85 datagrams."""
 _MEMINFO = struct.Struct("=I")
 _EVENT_READ = 1
 _MAX_DATAGRAM = 65_536
 
 
 class Transport(Protocol):
-    """What carries a node's datagrams. Nothing here but ``start`` may raise or block."""
+    """Carries a node's datagrams. Only ``start`` may raise; nothing may block."""
 
     @property
     def local_endpoint(self) -> Endpoint:
-        """Where it is bound, once started."""
+        """The address and port of the socket, once started."""
 
     @property
     def is_backlogged(self) -> bool:
-        """Whether more comes in than is taken."""
+        """Whether datagrams arrive faster than the node processes them."""
 
     def start(self, receive: DatagramHandler) -> None:
-        """Bind and begin to hand datagrams to ``receive``; OSError where that fails."""
+        """Bind, and pass datagrams to ``receive``; OSError if that fails."""
 
     def send(self, datagram: bytes, endpoint: Endpoint) -> bool:
-        """Send or drop; False where the system would not take it."""
+        """Send or drop a datagram; return False if the system refused it."""
 
     @property
     def supports_ipv4(self) -> bool:
-        """Whether it can send to IPv4 addresses."""
+        """Whether the transport can send to IPv4 addresses."""
 
     @property
     def supports_ipv6(self) -> bool:
-        """Whether it can send to IPv6 addresses."""
+        """Whether the transport can send to IPv6 addresses."""
 
     def close(self) -> None:
         """Stop and free everything; idempotent."""
 
 
 class UdpTransport:
-    """A UDP socket on an IPv4 or IPv6 address, or on ``::``, which is both."""
+    """A UDP socket on an IPv4 or IPv6 address, or on ``::`` for both."""
 
     def __init__(self, host: str, port: int, params: Params) -> None:
-        """ValueError where ``host`` is no IP address; port 0 takes a free one."""
+        """Prepare the socket; port 0 chooses a free port. ValueError if ``host`` is no IP
+        address."""
         self.local_endpoint: Endpoint = (canonical_address(host)[0], port)
         self.is_backlogged = False
         self._params = params
@@ -76,7 +76,7 @@ class UdpTransport:
         self._greenlet: Greenlet[..., None] | None = None
 
     def start(self, receive: DatagramHandler) -> None:
-        """Bind the socket and spawn the event loop; OSError where the port is in use."""
+        """Bind the socket and spawn the event loop; OSError if the port is in use."""
         if self._socket is not None:
             return
         family = socket.AF_INET6 if self._is_ipv6 else socket.AF_INET
@@ -95,25 +95,25 @@ class UdpTransport:
         self._greenlet = gevent.spawn(self._run, sock, receive)
 
     def send(self, datagram: bytes, endpoint: Endpoint) -> bool:
-        """Send or drop; False where the system would not take it."""
+        """Send or drop a datagram; return False if the system refused it."""
         if self._socket is None:
             return False
         try:
             self._socket.sendto(
                 datagram, self._to_sockaddr(endpoint) if self._is_ipv6 else endpoint
             )
-        except OSError:  # buffer full, no route, a port or an address that can't be
+        except OSError:  # buffer full, no route, invalid address
             return False
         return True
 
     @property
     def supports_ipv4(self) -> bool:
-        """Whether it can send to IPv4 addresses."""
+        """Whether the transport can send to IPv4 addresses."""
         return self._is_dual or not self._is_ipv6
 
     @property
     def supports_ipv6(self) -> bool:
-        """Whether it can send to IPv6 addresses."""
+        """Whether the transport can send to IPv6 addresses."""
         return self._is_ipv6
 
     def close(self) -> None:
@@ -122,15 +122,15 @@ class UdpTransport:
         if sock is None:
             return
         greenlet, self._greenlet = self._greenlet, None
-        # From inside of the loop (a handler that closes its node) it ends by itself.
+        # A handler that closes its node runs in the loop, which then ends by itself.
         if greenlet is not None and greenlet is not gevent.getcurrent():
             greenlet.kill()
         sock.close()
 
     def _run(self, sock: socket.socket, receive: DatagramHandler) -> None:
-        # The watcher stays as it is: to start and stop it for each wait, as hub.wait does,
-        # costs 1.5 µs a datagram. It goes off in each turn of the loop while something waits,
-        # so others have run before a full batch is followed by the next.
+        # The watcher stays active: hub.wait would start and stop it for each datagram. It
+        # fires in each iteration of the loop while data waits, so other greenlets have run
+        # before a full batch is followed by the next.
         hub = gevent.get_hub()
         loop = hub.loop
         readable = loop.io(sock.fileno(), _EVENT_READ)
@@ -140,8 +140,8 @@ class UdpTransport:
             while self._socket is sock:
                 hub.switch()
                 previous_iteration, iteration = iteration, loop.iteration
-                # To find the socket empty costs as much as to find a datagram. So the second
-                # one is looked for only when the loop says, in its next turn, that it is there.
+                # Finding the socket empty costs as much as reading a datagram. So the loop
+                # looks for a second one only if the watcher fires again immediately.
                 max_datagrams = (
                     self._params.receive_batch if iteration == previous_iteration + 1 else 1
                 )
@@ -152,7 +152,7 @@ class UdpTransport:
             readable.close()
 
     def _drain(self, sock: socket.socket, receive: DatagramHandler, max_datagrams: int) -> bool:
-        """Hand on what has arrived, so many datagrams at most; whether there were so many."""
+        """Process at most ``max_datagrams``; return whether there were that many."""
         recvfrom = sock.recvfrom
         for _ in range(max_datagrams):
             try:
@@ -160,15 +160,15 @@ class UdpTransport:
             except BlockingIOError:
                 return False
             except OSError as error:
-                # A peer's port that is closed shows up here on some systems.
+                # Some systems report a peer's closed port here.
                 is_open = self._socket is sock
                 if is_open and error.errno not in (errno.ECONNREFUSED, errno.ECONNRESET):
                     logger.warning("receiving failed: %s", error)
                 return False
             try:
                 receive(datagram, self._from_sockaddr(source) if self._is_ipv6 else source)
-            except Exception:  # a defect of ours must cost one datagram, not the node
-                logger.exception("a datagram could not be handled")
+            except Exception:  # a defect must cost one datagram, not the node
+                logger.exception("processing a datagram failed")
         return True
 
     def _to_sockaddr(self, endpoint: Endpoint) -> Endpoint:
@@ -181,7 +181,7 @@ class UdpTransport:
 
 
 def _has_backlog(sock: socket.socket) -> bool:
-    """Whether much waits in a socket's receive buffer; False where the system does not tell."""
+    """Return whether many bytes wait in the receive buffer; False if the system does not tell."""
     if not sys.platform.startswith("linux"):
         return False
     try:

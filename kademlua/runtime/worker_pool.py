@@ -1,4 +1,4 @@
-"""Crew: a few greenlets that live while there is work, and cost nothing at rest."""
+"""WorkerPool: a few greenlets that exist only while there is work."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from kademlua.core.errors import KademluaError, NodeClosed
 
 
 class WorkerPool:
-    """Calls ``work``, which does one thing and says whether there was one, in some greenlets
-    at a time."""
+    """Calls ``run_one`` from several greenlets until it returns False.
+
+    ``run_one`` processes one item and returns whether there was one.
+    """
 
     __slots__ = (
         "_closed",
@@ -36,13 +38,13 @@ class WorkerPool:
         self._closed = False
 
     def notify(self, pending_count: int) -> None:
-        """There are so many things to do."""
+        """Start greenlets for this many pending items, up to the maximum."""
         if not self._closed:
             for _ in range(min(pending_count, self._max_greenlets) - len(self._greenlets)):
                 self._greenlets.append(gevent.spawn(self._run))
 
     def close(self) -> None:
-        """End what is under way; idempotent."""
+        """End all greenlets; idempotent."""
         self._closed = True
         for greenlet in list(self._greenlets):
             if greenlet is not gevent.getcurrent():
@@ -54,10 +56,10 @@ class WorkerPool:
                 pass
         except NodeClosed:
             pass
-        except KademluaError as error:  # too busy just now: what is due stays due
-            self._log.info("upkeep of values put off: %s", error)
-        except Exception:  # a defect must not end the upkeep of values for good
-            self._log.exception("upkeep of values failed")
+        except KademluaError as error:  # too many calls in flight: the work stays due
+            self._log.info("replication postponed: %s", error)
+        except Exception:  # a defect must not end replication for good
+            self._log.exception("replication failed")
         finally:
             self._greenlets[:] = [
                 each for each in self._greenlets if each is not gevent.getcurrent()

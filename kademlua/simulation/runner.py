@@ -12,7 +12,7 @@ from pathlib import Path
 
 import gevent
 
-from kademlua.simulation.clock.loop import run_virtual, virtual_now
+from kademlua.simulation.clock.loop import run_virtual, sleep_until, virtual_now
 from kademlua.simulation.network.latency import (
     ConstantLatency,
     CoordinateLatency,
@@ -20,8 +20,10 @@ from kademlua.simulation.network.latency import (
     LogNormalLatency,
 )
 from kademlua.simulation.network.network import NetworkConditions, VirtualNetwork
+from kademlua.simulation.nodes.member import PopulationMember
 from kademlua.simulation.nodes.placement_audit import PlacementStats, audit
-from kademlua.simulation.nodes.population import Population, PopulationMember
+from kademlua.simulation.nodes.population import Population
+from kademlua.simulation.nodes.sybils import start_sybils
 from kademlua.simulation.nodes.workload import Workload
 from kademlua.simulation.report import packet_trace
 from kademlua.simulation.report.metrics import MachineUsage, NetworkSample, RunResult
@@ -95,7 +97,7 @@ class _SimulationRun:
         joining_seconds = time.perf_counter() - wall_start
         gevent.sleep(scenario.settle)
         if scenario.sybils is not None:
-            population.add_sybils(scenario.sybils)
+            start_sybils(scenario.sybils, self._streams, population)
         self._workload.warm_up()
         population.start_churn()
         traffic = population.traffic
@@ -155,7 +157,7 @@ class _SimulationRun:
     def _sample_periodically(self) -> None:
         interval = self._scenario.duration / _SAMPLE_COUNT
         for number in range(_SAMPLE_COUNT + 1):
-            gevent.sleep(max(0.0, self._scenario.measure_start + number * interval - virtual_now()))
+            sleep_until(self._scenario.measure_start + number * interval)
             if number:
                 self._node_seconds += interval * len(self._population.live_members)
             if number % _AUDIT_EVERY == 0:

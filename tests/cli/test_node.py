@@ -84,7 +84,7 @@ def test_a_dead_bootstrap_node_is_told_once_and_then_joined(launch, tmp_path):
     config = tmp_path / "quick.toml"
     config.write_text("rpc_timeout = 0.05\nbootstrap_retry = 0.05\nbootstrap_retry_max = 0.05\n")
     waiting, _ = launch.node("--bootstrap", f"127.0.0.1:{port}", "--config", str(config))
-    waiting.err.expect("WARNING .*nobody answers at the bootstrap addresses")
+    waiting.err.expect("WARNING .*no node answers at the bootstrap addresses")
     late = launch.start("node", str(port), "--no-bootstrap", "--no-shell")
     late.out.expect("listening")
     before_joining = waiting.err.expect(r"(?s)(.*?)joined")[1]

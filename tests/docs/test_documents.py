@@ -388,7 +388,7 @@ def test_params_that_are_named_exist(page):
 
 
 def test_every_package_is_named_in_the_design():
-    structure = DESIGN.partition("## A packet's way in")[0]
+    structure = DESIGN.partition("## An incoming store")[0]
     for path in (ROOT / "kademlua").iterdir():
         if path.suffix == ".py" and path.name != "__init__.py":
             assert f"`{path.name}`" in structure, path

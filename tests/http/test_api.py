@@ -25,7 +25,7 @@ def test_a_node_that_nobody_answers_is_not_ready(make_node, serve):
     assert client.get("/readyz").status == 503
     found = client.get("/v1/values/key")
     assert found.status == 503
-    assert found.json["detail"] == "nobody answers at the bootstrap addresses"
+    assert found.json["detail"] == "no node answers at the bootstrap addresses"
 
 
 def test_what_is_added_is_found(client):

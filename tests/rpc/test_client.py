@@ -55,7 +55,7 @@ def test_an_error_is_raised_with_its_code(world: World, code: int) -> None:
 
 def test_silence_is_a_timeout(world: World) -> None:
     node, peer = world.alice, world.peer()
-    with pytest.raises(RpcTimeout, match="no answer to ping"):
+    with pytest.raises(RpcTimeout, match="no reply to ping"):
         node.ping(peer.contact)
     assert world.now == approx_time(node.params.rpc_timeout)
     with pytest.raises(TimeoutError):  # it is one of those too

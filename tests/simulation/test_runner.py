@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from kademlua.core.contact import Contact
-from kademlua.simulation.nodes.workload import recall
+from kademlua.simulation.nodes.operation import recall
 from kademlua.simulation.report import formatting
 from kademlua.simulation.runner import run
 from kademlua.simulation.scenario import loader

@@ -1,8 +1,7 @@
-"""Paths: one search on several ways that have no node in common.
+"""DisjointLookup: one lookup over several disjoint paths.
 
-Each way is a lookup with a shortlist of its own, so that a liar leads only the one astray on
-which it was asked; what they share is who was asked (Baumgart and Mies 2007, S/Kademlia,
-section 4.4).
+Each path has a shortlist of its own, so a malicious node misleads only the path that queried it. A
+node is queried on one path only (Baumgart and Mies 2007, S/Kademlia, section 4.4).
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from kademlua.core.routing.diversity import DiversityLimits, IdDensity
 
 
 class DisjointLookup:
-    """So many lookups of one target, to be handled like a single one.
+    """Several lookups of one target, with the interface of a single one.
 
-    The contacts that it begins with are dealt out in turn, the nearest first. It is finished
-    when all lookups are.
+    The first contacts are dealt to the paths, nearest first. The lookup is finished when all of its
+    paths are.
     """
 
     __slots__ = (
@@ -55,7 +54,7 @@ class DisjointLookup:
         self._target = to_int(target)
         self._on_finished = on_finished
         self._claimed_by: dict[bytes, Lookup] = {}
-        """The lookup that asked a node, by its id."""
+        """The path that queried a node, by the node's id."""
         self._unfinished = path_count
         self._lookups: list[Lookup] = []
         for _ in range(path_count):
@@ -76,7 +75,7 @@ class DisjointLookup:
             self._lookups.append(lookup)
 
     def start(self, seeds: Iterable[Contact]) -> None:
-        """Begin with these contacts, dealt out to the paths by distance."""
+        """Start with these contacts, dealt to the paths by distance."""
         target = self._target
         ordered_seeds = sorted(set(seeds), key=lambda contact: contact.id_int ^ target)
         path_count = len(self._lookups)
@@ -84,45 +83,45 @@ class DisjointLookup:
             lookup.start(ordered_seeds[index::path_count])
 
     def on_reply(self, contact: Contact, closer: Iterable[Contact]) -> None:
-        """As in ``Lookup``."""
+        """See ``Lookup``."""
         self._claimed_by[contact.id].on_reply(contact, closer)
 
     def on_failure(self, contact: Contact) -> None:
-        """As in ``Lookup``."""
+        """See ``Lookup``."""
         self._claimed_by[contact.id].on_failure(contact)
 
     def on_late(self, contact: Contact) -> None:
-        """As in ``Lookup``."""
+        """See ``Lookup``."""
         self._claimed_by[contact.id].on_late(contact)
 
     def limit_concurrency(self, limit: int) -> None:
-        """As in ``Lookup``, in all; but each path goes on."""
+        """See ``Lookup``; the limit is shared, but each path goes on."""
         for lookup in self._lookups:
             lookup.limit_concurrency(max(1, limit // len(self._lookups)))
 
     def stop(self) -> None:
-        """End now, all of them."""
+        """End all paths."""
         for lookup in self._lookups:
             lookup.stop()
 
     @property
     def queries(self) -> int:
-        """Contacts asked so far."""
+        """The number of queries so far."""
         return sum(lookup.queries for lookup in self._lookups)
 
     def closest(self) -> list[Contact]:
-        """The contacts nearest to the target that answered on any path, up to k."""
+        """Return the closest contacts that replied on any path, up to k."""
         return self._merge(self.k, [lookup.closest() for lookup in self._lookups])
 
     def unqueried(self) -> list[Contact]:
-        """The nearest contacts that no path asked, up to k."""
+        """Return the closest contacts that no path queried, up to k."""
         return self._merge(
             self.k,
             [self._without_claimed_elsewhere(each, each.unqueried()) for each in self._lookups],
         )
 
     def candidates(self, count: int) -> list[Contact]:
-        """The nearest contacts that answered or were only heard of, up to so many."""
+        """Return the closest contacts that replied or were not queried, up to ``count``."""
         return self._merge(
             count,
             [
@@ -132,7 +131,7 @@ class DisjointLookup:
         )
 
     def _without_claimed_elsewhere(self, lookup: Lookup, contacts: list[Contact]) -> list[Contact]:
-        """Without those that another path asked, which knows better what became of them."""
+        """Return the contacts that no other path has queried."""
         return [each for each in contacts if self._claimed_by.get(each.id, lookup) is lookup]
 
     def _merge(self, count: int, results: list[list[Contact]]) -> list[Contact]:
@@ -148,5 +147,5 @@ class DisjointLookup:
         if self._unfinished == 0:
             self.is_finished = True
             on_finished = self._on_finished
-            del self._on_finished  # whoever is behind it mostly holds this: a circle
+            del self._on_finished  # its owner refers to this lookup: break the cycle
             on_finished()

@@ -1,8 +1,7 @@
-"""Lookup: the shortlist of one lookup, whom to ask next, and when it is done.
+"""Lookup: the shortlist of an iterative lookup, the next contact to query, and when to stop.
 
-It is handed a function that asks a contact and told what came of it. There are no rounds:
-each answer, error or lateness at once frees a slot, and the next contact is asked
-(Maymounkov and Mazières 2002, section 2.3).
+It calls a function to send a query, and is told the result. There are no rounds: each reply,
+failure or late reply frees a slot for the next query (Maymounkov and Mazières 2002, section 2.3).
 """
 
 from __future__ import annotations
@@ -19,31 +18,28 @@ _FRESH, _ASKED, _LATE, _LOST, _ANSWERED, _FAILED, _TAKEN = range(7)
 
 _INFINITE_DISTANCE = 1 << ID_BITS
 _SHORTLIST_FACTOR = 16
-"""The shortlist holds at most so many times k contacts."""
+"""Length of the shortlist, as a multiple of k."""
 _QUERY_FACTOR = 32
-"""A lookup asks at most so many times k contacts: who leads it on forever, in vain."""
+"""Queries of a lookup, as a multiple of k: a malicious node could name contacts forever."""
 _MAX_EXTRA_QUERIES = 30
-"""Contacts beyond the k nearest that may be asked: the rest of what one gang tells of, and a
-score of others."""
+"""Queries beyond the k closest contacts, if these look like a Sybil cluster."""
 
 
 class Lookup:
-    """The search for the ``k`` live contacts closest to ``target``.
+    """The search for the k live contacts closest to a target.
 
-    ``alpha`` are asked at a time on the way there. Once an answer told of nobody nearer, all
-    of the k closest are asked at once: they have to be anyway, and it saves round trips. With
-    ``saves_queries`` only once the nearest itself told so: what is sought may end the lookup
-    before.
+    On the way there, ``alpha`` queries are in flight. After a reply without a closer contact, all
+    of the k closest are queried together, since they have to be anyway; with ``saves_queries`` only
+    after such a reply of the closest contact, because a value may end the lookup earlier.
 
-    ``ask(contact)`` must not block, and must lead to one of ``on_reply`` and ``on_failure``
-    later, with at most two ``on_late`` before. ``finished()`` is called once: when the k
-    closest have answered (those not counted that are dead, or late for the second time),
-    when nobody is left to ask, when an answer makes ``until(self)`` true, or on ``stop``.
+    ``query(contact)`` must not block. It must lead to ``on_reply`` or ``on_failure``, after at
+    most two calls of ``on_late``. ``on_finished()`` is called once: when the k closest have
+    replied (without those that failed or were late twice), when no contact is left, when
+    ``stop_when(self)`` is true after a reply, or on ``stop``.
 
-    The shortlist has one id of an endpoint, and no more contacts of a network than ``limits``
-    say. Where ids are nearer to each other than ``spread`` allows, those too many are passed
-    over: neither asked nor found. Where the k closest are farther apart than it says, some
-    others are asked before it is finished.
+    The shortlist has one contact per endpoint, and few per subnet (``limits``). Contacts that are
+    denser than ``density`` allows are ignored. If the k closest are farther apart than it allows,
+    other contacts are hidden, and further ones are queried.
     """
 
     __slots__ = (
@@ -95,19 +91,19 @@ class Lookup:
         self.k = k
         self.is_finished = False
         self.queries = 0
-        """Contacts asked so far."""
+        """The number of queries so far."""
         self._target = to_int(target)
         self._local_id = local_id
         self._concurrency = alpha
-        """Calls that may be in flight now."""
+        """Queries that may be in flight."""
         self._in_flight = 0
         self._can_widen = True
-        """Whether the last step, in which more may be in flight, can still come."""
+        """Whether the last step, with more queries in flight, may still come."""
         self._saves_queries = saves_queries
         self._stop_when = stop_when
         self._query = query
         self._on_finished = on_finished
-        # Distances to the target in order; who is that far away, and what became of it.
+        # Sorted distances to the target; contacts and states by distance.
         # (Plain dictionaries: an object per candidate doubles the garbage collector's work.)
         self._shortlist: list[int] = []
         self._contacts: dict[int, Contact] = {}
@@ -115,24 +111,24 @@ class Lookup:
         self._slots = ShortlistSlots(limits)
         self._density = density
         self._dense_threshold = 0 if density is None else density.min_distance(k // 2)
-        """Where one with half of k others nearer is nearer than this, there is a crowd; 0 where
-        that is known."""
+        """If k // 2 contacts are closer than this, there is a Sybil cluster; 0 once that is
+        known."""
         self._is_dense = False
         self._sparse_threshold = (
             _INFINITE_DISTANCE if density is None else density.max_kth_distance(k, path_count)
         )
-        """Where the last of the k nearest is farther away than this, others are hidden."""
+        """If the k-th contact is farther than this, other contacts are hidden."""
         self._extra_queries_left = _MAX_EXTRA_QUERIES
         self._fallback_contacts = fallback_contacts
         self._claim = claim
 
     def start(self, seeds: Iterable[Contact]) -> None:
-        """Begin with these contacts; finishes at once where there are none."""
+        """Start with these contacts; without any, the lookup is finished."""
         self._add(seeds)
         self._advance()
 
     def on_reply(self, contact: Contact, closer: Iterable[Contact]) -> None:
-        """``contact`` answered, and told of other contacts."""
+        """Process a reply of ``contact`` with other contacts."""
         if self._settle(contact, _ANSWERED):
             nearest = self._shortlist[0]
             self._add(closer)
@@ -147,30 +143,28 @@ class Lookup:
             self._advance()
 
     def on_failure(self, contact: Contact) -> None:
-        """``contact`` is dead, or answered with nonsense."""
+        """Process a timeout or a malformed reply of ``contact``."""
         if self._settle(contact, _FAILED):
             self._add(self._slots.release(contact))
             self._advance()
 
     def on_late(self, contact: Contact) -> None:
-        """``contact`` is slower than it should be: its slot is given to another, and at
-        the second time it is not waited for any more."""
+        """Give the slot of a late contact to another; the second time, stop waiting for it."""
         is_second = self._states.get(contact.id_int ^ self._target) == _LATE
         if self._settle(contact, _LOST if is_second else _LATE):
             self._advance()
 
     def limit_concurrency(self, limit: int) -> None:
-        """From now on have at most ``limit`` calls in flight: what is sought is being found
-        on the way, and needs no more."""
+        """Keep at most ``limit`` queries in flight from now on."""
         self._can_widen = False
         self._concurrency = min(limit, self._concurrency)
 
     def stop(self) -> None:
-        """End now: what was sought is found, or the lookup is given up."""
+        """Finish now."""
         if not self.is_finished:
             self.is_finished = True
             on_finished = self._on_finished
-            # Whoever is behind these mostly holds this lookup: a circle for the collector.
+            # Their owners refer to this lookup: break the reference cycles.
             del (
                 self._query,
                 self._on_finished,
@@ -181,20 +175,20 @@ class Lookup:
             on_finished()
 
     def closest(self) -> list[Contact]:
-        """The contacts nearest to the target that answered, nearest first, up to k."""
+        """Return the closest contacts that replied, nearest first, up to k."""
         return self._closest_in_states(self.k, _ANSWERED)
 
     def unqueried(self) -> list[Contact]:
-        """The nearest contacts that were heard of but not asked, up to k."""
+        """Return the closest contacts that were not queried, up to k."""
         return self._closest_in_states(self.k, _FRESH)
 
     @property
     def has_nearest_replied(self) -> bool:
-        """Whether the nearest of all that were heard of has answered."""
+        """Whether the closest contact of the shortlist has replied."""
         return bool(self._shortlist) and self._states[self._shortlist[0]] == _ANSWERED
 
     def candidates(self, count: int) -> list[Contact]:
-        """The nearest contacts that answered or were only heard of, up to so many."""
+        """Return the closest contacts that replied or were not queried, up to ``count``."""
         return self._closest_in_states(count, _ANSWERED, _FRESH)
 
     def _closest_in_states(self, count: int, *accepted: int) -> list[Contact]:
@@ -203,8 +197,10 @@ class Lookup:
         return [contacts[each] for each in shortlist if states[each] in accepted][:count]
 
     def _without_dense(self) -> list[int]:
-        """The shortlist without those not asked who are too near to each other. Who is dead
-        counts, too: it is easy to tell of dead ones."""
+        """Return the shortlist without unqueried contacts that are too dense.
+
+        Failed contacts count: it is easy to name dead ones.
+        """
         density, states = self._density, self._states
         assert density is not None
         kept: list[int] = []
@@ -216,7 +212,7 @@ class Lookup:
         return kept
 
     def _settle(self, contact: Contact, state: int) -> bool:
-        """Note what became of a query; False where it does not matter any more."""
+        """Record the result of a query; return False if it no longer matters."""
         distance = contact.id_int ^ self._target
         previous = self._states.get(distance)
         if self.is_finished or previous not in (_ASKED, _LATE, _LOST):
@@ -234,18 +230,18 @@ class Lookup:
             distance = contact.id_int ^ target
             if distance not in states and contact.id != local_id:
                 if exempts_private and contact.is_private and contact.endpoint not in endpoints:
-                    endpoints.add(contact.endpoint)  # as ``take`` does: saves 0.1 µs
+                    endpoints.add(contact.endpoint)  # ``admit``, inlined for the usual case
                 elif not slots.admit(contact):
                     continue
                 states[distance] = _FRESH
                 by_distance[distance] = contact
                 insort(shortlist, distance)
-        # Liars could make it long; the farthest were not asked, or long ago.
+        # Malicious replies could make it long; the farthest entries matter least.
         while len(shortlist) > _SHORTLIST_FACTOR * self.k:
             farthest = shortlist.pop()
             state = states.pop(farthest)
             if state == _ASKED:
-                self._in_flight -= 1  # what it answers will not matter
+                self._in_flight -= 1  # its reply will not matter
             contact = self._contacts.pop(farthest)
             if state != _FAILED:
                 self._slots.release(contact)
@@ -256,8 +252,10 @@ class Lookup:
                 self._dense_threshold = 0
 
     def _advance(self) -> None:
-        """Ask the nearest contacts not asked yet while slots are free; see whether all is
-        done. ``ask`` may come back here at once, so the state is right at each call."""
+        """Query the next contacts while slots are free, and finish if nothing is left.
+
+        ``query`` may call back immediately, so the state is consistent before each call.
+        """
         while not self.is_finished:
             distance = self._next_to_query()
             if distance is None:
@@ -274,8 +272,8 @@ class Lookup:
             self._query(self._contacts[distance])
 
     def _next_to_query(self) -> int | None:
-        """Whom to ask now, by distance, among the k nearest neither late nor dead."""
-        # A late contact is looked past but waited for; a lost one is waited for only while
+        """Return the distance of the next contact to query; None if there is none now."""
+        # The lookup goes past a slow contact but waits for it. It waits for a lost one only if
         # there are fewer than k others.
         live_count, waiting, is_sparse = 0, False, False
         states = self._states
@@ -291,7 +289,7 @@ class Lookup:
             if state == _ASKED or state == _ANSWERED:
                 live_count += 1
                 if live_count >= self.k:
-                    # So far apart? They may all be one gang: ask others what they know.
+                    # So sparse? They may all be one cluster: query further contacts.
                     is_sparse = distance >= self._sparse_threshold and self._extra_queries_left > 0
                     if not is_sparse:
                         break

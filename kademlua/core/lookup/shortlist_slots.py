@@ -6,14 +6,14 @@ from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.routing.diversity import DiversityLimits
 
 _MAX_QUEUED = 8
-"""Contacts that wait for one place."""
+"""Contacts that wait for one slot."""
 
 
 class ShortlistSlots:
-    """The places in one shortlist: one of each endpoint, few of each network.
+    """The slots of one shortlist: one per endpoint, few per subnet.
 
-    Others wait until a holder is found dead: it shall not help a liar to tell of dead ones
-    where those live that it wants to hide.
+    Further contacts wait until a holder of a slot fails. Otherwise an attacker could hide live
+    nodes by naming dead ones.
     """
 
     __slots__ = ("_count_by_prefix", "_limits", "_queued", "endpoints", "exempts_private")
@@ -21,14 +21,14 @@ class ShortlistSlots:
     def __init__(self, limits: DiversityLimits | None) -> None:
         self._limits = limits
         self.exempts_private = limits is None or not limits.limits_private
-        """Whether a private contact has a place wherever its endpoint has."""
+        """Whether a private contact needs only a free endpoint."""
         self.endpoints: set[Endpoint] = set()
-        """Those that have a place."""
+        """The endpoints with a slot."""
         self._count_by_prefix: dict[bytes, int] = {}
         self._queued: dict[bytes | Endpoint, list[Contact]] = {}
 
     def admit(self, contact: Contact) -> bool:
-        """Whether a contact gets a place; where it does not, it waits."""
+        """Give a contact a slot and return True, or let it wait and return False."""
         endpoint, limits = contact.endpoint, self._limits
         if endpoint in self.endpoints:
             self._enqueue(endpoint, contact)
@@ -46,7 +46,7 @@ class ShortlistSlots:
         return True
 
     def release(self, contact: Contact) -> list[Contact]:
-        """Give the place of one who had one to others: those who waited for it."""
+        """Free a contact's slot, and return the contacts that waited for it."""
         self.endpoints.discard(contact.endpoint)
         prefix, limits = contact.diversity_prefix, self._limits
         if limits is not None and limits.applies_to(contact):

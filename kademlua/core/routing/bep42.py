@@ -1,8 +1,8 @@
-"""Binding: ids that can only be had with an address (BEP 42).
+"""Ids that are derived from IP addresses (BEP 42).
 
-The first 21 bits of an id come from a CRC-32C over parts of the address and three bits of
-chance, which the id's last byte tells. So whoever has one address has eight places in the id
-space, and not those that it wants.
+The first 21 bits of an id come from a CRC-32C of parts of the address and three random bits, which
+the last byte of the id contains. An owner of one address can choose among eight places in the id
+space.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from kademlua.core.ids import ID_BYTES, random_id
 _MASK_V4 = bytes.fromhex("030f3fff")
 _MASK_V6 = bytes.fromhex("0103070f1f3f7fff")
 _POLYNOMIAL = 0x82F63B78
-"""Castagnoli's, reflected."""
+"""The Castagnoli polynomial, reflected."""
 
 
 def _crc_of_byte(byte: int) -> int:
@@ -28,7 +28,7 @@ _CRC_TABLE = tuple(_crc_of_byte(byte) for byte in range(256))
 
 
 def crc32c(data: bytes) -> int:
-    """The CRC-32C of some bytes (RFC 3720, appendix B.4)."""
+    """Return the CRC-32C of bytes (RFC 3720, appendix B.4)."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc = crc >> 8 ^ _CRC_TABLE[(crc ^ byte) & 0xFF]
@@ -36,15 +36,17 @@ def crc32c(data: bytes) -> int:
 
 
 def bep42_id(address_bytes: bytes, rng: random.Random, last_byte: int | None = None) -> bytes:
-    """A random id for an address of 4 or 16 bytes; ``last_byte`` is its last byte."""
+    """Return a random id for an address of 4 or 16 bytes; ``last_byte`` is its last byte."""
     last_byte = rng.randrange(256) if last_byte is None else last_byte
     first_bits = _first_21_bits(address_bytes, last_byte) << 3 | rng.getrandbits(3)
     return first_bits.to_bytes(3, "big") + rng.randbytes(ID_BYTES - 4) + bytes([last_byte])
 
 
 def generate_id(host: str, rng: random.Random, *, bep42: bool) -> bytes:
-    """A random id for a node of an IP address; with ``bep42`` one that is bound to it, where it
-    is a public one. ValueError for a host name."""
+    """Return a random id for a node at an IP address; ValueError for a host name.
+
+    With ``bep42`` it is derived from the address, if that is public.
+    """
     if bep42:
         address_bytes = canonical_address(host)[1]
         if any(address_bytes) and not is_private(address_bytes):
@@ -53,12 +55,12 @@ def generate_id(host: str, rng: random.Random, *, bep42: bool) -> bytes:
 
 
 def is_bep42_id(node_id: bytes, address_bytes: bytes) -> bool:
-    """Whether an id may be had with an address of 4 or 16 bytes."""
+    """Return whether an id may belong to an address of 4 or 16 bytes."""
     return int.from_bytes(node_id[:3], "big") >> 3 == _first_21_bits(address_bytes, node_id[-1])
 
 
 def _first_21_bits(address_bytes: bytes, last_byte: int) -> int:
-    """The 21 bits with which an id begins."""
+    """Return the first 21 bits of an id."""
     mask = _MASK_V4 if len(address_bytes) == 4 else _MASK_V6
     masked = bytearray(byte & bits for byte, bits in zip(address_bytes, mask, strict=False))
     masked[0] |= (last_byte & 7) << 5

@@ -9,7 +9,7 @@ from kademlua.core.routing.rtt import RttEstimator
 
 
 class TableEntry(RttEstimator):
-    """A contact in the table, when it was last heard from, and how far away it is."""
+    """A contact in the table, with the times of its packets and its round-trip time."""
 
     __slots__ = ("contact", "last_replied", "last_seen", "last_served")
 
@@ -18,20 +18,20 @@ class TableEntry(RttEstimator):
         self.contact = contact
         self.last_seen = now
         self.last_replied = now
-        """When it last answered: a request that seems to be its own can be forged."""
+        """When it last replied to this node. A request with its id may be forged."""
         self.last_served = -math.inf
-        """When it was last answered by us: since then we are no stranger to it."""
+        """When this node last replied to it, and so proved its own address."""
 
 
 class KBucket:
-    """Up to k contacts by id number, least recently seen first, and who waits for a place."""
+    """At most k contacts by id, least recently seen first, and a replacement cache."""
 
     __slots__ = ("contacts", "refreshed_at", "replacements")
 
     def __init__(self, now: float) -> None:
         self.contacts: dict[int, Contact] = {}
         self.replacements: dict[int, Contact] = {}
-        """The replacement cache: contacts that answered while the bucket was full, the
-        most recently seen last."""
+        """The replacement cache: contacts that replied while the bucket was full, most recent
+        last."""
         self.refreshed_at = now
-        """When an id of this bucket was last looked up."""
+        """When an id in this bucket was last looked up."""

@@ -1,9 +1,8 @@
-"""Crowds: who has many addresses of one network, or many ids in one place, counts for few.
+"""Limits against Sybil clusters: contacts of one subnet, and ids that are too close together.
 
-A network is an IPv4 /24 or an IPv6 /48: about what one operator rents at a time. Ids cost
-nothing at all; but honest ones are spread evenly, so that more of them in one place than a
-network of that size can have are a crowd (Cholez, Chrisment and Festor 2010 detect attacks on
-KAD by it).
+A subnet is an IPv4 /24 or an IPv6 /48, roughly what one operator rents together. Ids cost nothing,
+but honest ones are evenly distributed: more of them in one place than the size of the network
+allows indicate an attack (Cholez, Chrisment and Festor 2010, on KAD).
 """
 
 from __future__ import annotations
@@ -17,31 +16,30 @@ from kademlua.core.routing import bep42
 
 _ID_SPACE = 1 << ID_BITS
 _SPARSE_SIGMAS = 3.0
-"""Standard deviations: in a hundred places there is one where nodes are farther apart by chance."""
+"""Standard deviations. One honest place in a hundred is sparser by chance."""
 _NEIGHBOUR_WEIGHT = 0.8
-"""Of what the neighbours tell, which is not exact."""
+"""Weight of the estimate from the own neighbours, which is less exact."""
 _MAX_GROWTH = 4
-"""How many times as large as places tell it a network may have become since."""
+"""Factor by which a network may have grown since its size was sampled."""
 _DENSITY_SLACK = 4
-"""By chance alone one place in a hundred thousand has more than four times the nodes that
-are to be expected there, and four."""
+"""Nodes beyond the expected number. One place in 100,000 has more by chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiversityLimits:
-    """How many contacts of one network are taken."""
+    """How many contacts of one subnet are accepted."""
 
     per_bucket: int
     per_table: int
     per_lookup: int
     limits_private: bool
-    """Whether loopback and private addresses are limited as well."""
+    """Whether loopback and private addresses are limited too."""
     requires_bep42: bool
-    """Whether ids must be bound to the addresses."""
+    """Whether ids must be derived from addresses (BEP 42)."""
 
     @classmethod
     def from_params(cls, params: Params) -> DiversityLimits:
-        """Those of a node's parameters."""
+        """Return the limits in a node's parameters."""
         return cls(
             per_bucket=params.subnet_limit_bucket,
             per_table=params.subnet_limit_table,
@@ -51,11 +49,11 @@ class DiversityLimits:
         )
 
     def applies_to(self, contact: Contact) -> bool:
-        """Whether a contact's network is counted at all."""
+        """Return whether a contact's subnet is limited."""
         return self.limits_private or not contact.is_private
 
     def has_valid_id(self, contact: Contact) -> bool:
-        """Whether a contact has an id that it may have."""
+        """Return whether a contact's id is allowed for its address."""
         return (
             not self.requires_bep42
             or contact.is_private
@@ -64,16 +62,17 @@ class DiversityLimits:
 
 
 class IdDensity:
-    """How near to each other ids may be, and how far apart."""
+    """Bounds for the distances between ids in a network of known size."""
 
     __slots__ = ("_max_nodes", "_min_nodes")
 
     def __init__(self, network_size: int, max_ratio: float, local_estimate: int = 0) -> None:
-        """Up to so many ``max_ratio`` as dense as so many nodes are on average. ``local_estimate``
-        is the number of nodes as those around the own id tell it: these are known by themselves
-        and not by hearsay, so a gang that tells of itself only does not make them fewer. And
-        they tell it soonest where a network grows; but not of more than four times as many, or
-        a gang around this node would have all others let in.
+        """Allow up to ``max_ratio`` times the average density of ``network_size`` nodes.
+
+        ``local_estimate`` is the size according to the own neighbours. This node knows them
+        itself, so a Sybil cluster that reports only its own nodes does not make them fewer. They
+        also notice first that a network grows. It counts for at most four times the size, or a
+        cluster around this node would raise the limit for all others.
         """
         self._min_nodes = max(network_size, int(_NEIGHBOUR_WEIGHT * local_estimate))
         self._max_nodes = max(
@@ -81,27 +80,29 @@ class IdDensity:
         )
 
     def max_kth_distance(self, k: int, path_count: int) -> int:
-        """How far away the last of the nearest so many is, at most; where those nearest are
-        dealt out to ``path_count`` searches, the last of one of them."""
+        """Return the largest plausible distance of the k-th nearest node.
+
+        With several paths, each finds every ``path_count``-th node.
+        """
         mean = path_count * k * _ID_SPACE // self._min_nodes
         return int(mean * (1 + _SPARSE_SIGMAS / k**0.5))
 
     @property
     def expected_gap(self) -> int:
-        """A distance within which it is unlikely that there is even one node."""
+        """A distance within which even one node is unlikely."""
         return _ID_SPACE // self._max_nodes
 
     def max_within(self, distance: int) -> int:
-        """How many nodes may be nearer than a distance, at most."""
+        """Return how many nodes may be closer than a distance."""
         return _DENSITY_SLACK + self._max_nodes * distance // _ID_SPACE
 
     def min_distance(self, nearer_count: int) -> int:
-        """How far away one is, at least, with so many others nearer."""
+        """Return how far a node must be if ``nearer_count`` others are nearer."""
         return max(0, nearer_count - _DENSITY_SLACK + 1) * _ID_SPACE // self._max_nodes
 
 
 class PrefixCounts:
-    """How many contacts of each network are held, kept as they come and go."""
+    """The number of contacts in each subnet."""
 
     __slots__ = ("_counts",)
 
@@ -109,15 +110,15 @@ class PrefixCounts:
         self._counts: dict[bytes, int] = {}
 
     def count(self, prefix: bytes) -> int:
-        """How many there are."""
+        """Return the number of contacts in a subnet."""
         return self._counts.get(prefix, 0)
 
     def add(self, prefix: bytes) -> None:
-        """One more."""
+        """Count one more contact."""
         self._counts[prefix] = self._counts.get(prefix, 0) + 1
 
     def remove(self, prefix: bytes) -> None:
-        """One of them went."""
+        """Count one contact less."""
         remaining = self._counts[prefix] - 1
         if remaining:
             self._counts[prefix] = remaining

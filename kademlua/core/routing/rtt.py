@@ -1,20 +1,20 @@
-"""Round-trip times, smoothed with their deviation as TCP does it (RFC 6298)."""
+"""Round-trip time estimation (RFC 6298)."""
 
 from __future__ import annotations
 
 
 class RttEstimator:
-    """What is known of the time that a path takes; -1 until the first sample."""
+    """The smoothed round-trip time of a path and its variation; -1 before the first sample."""
 
     __slots__ = ("rttvar", "srtt")
 
     def __init__(self) -> None:
         self.srtt = -1.0
-        """Seconds."""
+        """Smoothed round-trip time in seconds."""
         self.rttvar = 0.0
 
     def add_sample(self, seconds: float) -> None:
-        """Take in one measured round trip."""
+        """Add a measured round trip."""
         srtt = self.srtt
         if srtt < 0:
             self.srtt = seconds
@@ -25,9 +25,9 @@ class RttEstimator:
         self.rttvar += (abs(error) - self.rttvar) / 4
 
     def rto(self, minimum: float, maximum: float) -> float:
-        """How long an answer may take before it is late: ``maximum`` while unknown.
+        """Return the retransmission timeout; ``maximum`` before the first sample.
 
-        Two deviations and not TCP's four: what follows is one more packet, not a stall.
+        It adds two deviations, not four as in TCP: a retransmission costs one packet, not a stall.
         """
         if self.srtt < 0:
             return maximum

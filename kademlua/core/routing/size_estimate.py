@@ -1,4 +1,4 @@
-"""An estimate of the network's size, from how near the nearest contacts are."""
+"""An estimate of the network's size from the distances of the closest contacts."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from kademlua.core.ids import ID_BITS
 _ID_SPACE = 1 << ID_BITS
 _MAX_SAMPLES = 16
 _MIN_SAMPLES = 4
-"""Places by which it is not known yet what is usual."""
+"""Lookups that are needed for a median."""
 
 
 class NetworkSizeEstimator:
-    """Pools the densities that lookups met.
+    """Combines the densities that lookups found.
 
-    Ids are spread evenly, so the n-th nearest node to any point lies about n / N of the id
-    space away. One lookup's k nearest tell N within some 22 % (one standard deviation, k
-    = 20); the last sixteen, pooled, within 6 %.
+    Ids are evenly distributed, so the n-th nearest node to any point is about n / N of the id space
+    away. The 20 nearest of one lookup give N within 22 % (one standard deviation), those of sixteen
+    lookups within 6 %.
     """
 
     __slots__ = ("_samples",)
@@ -27,12 +27,14 @@ class NetworkSizeEstimator:
         return len(self._samples)
 
     def reset(self) -> None:
-        """Forget all samples: they are of another time."""
+        """Forget all samples."""
         self._samples.clear()
 
     def add_sample(self, now: float, target: int, nearest: list[int]) -> None:
-        """Take in a lookup's result: the ids nearest to ``target``, nearest first. Of one place
-        only the last counts."""
+        """Add the result of a lookup: the ids nearest to ``target``, nearest first.
+
+        Only the last result of one place counts.
+        """
         if len(nearest) >= 2:
             if any(place == target for _, place, _, _ in self._samples):
                 self._samples = [each for each in self._samples if each[1] != target]
@@ -40,11 +42,12 @@ class NetworkSizeEstimator:
             del self._samples[:-_MAX_SAMPLES]
 
     def estimate(self, local_int: int, nearest: list[int], k: int, not_before: float) -> int:
-        """Nodes in the network, this one included.
+        """Return the estimated number of nodes, including this one.
 
-        ``nearest`` are the ids nearest to ``local_int`` in the routing table now, up to k of
-        them, or none where the neighbours are not known; ``not_before`` is the time before which
-        a lookup's result is too old to count.
+        Args:
+            nearest: The ids nearest to ``local_int`` in the table, up to k; none if the neighbours
+                are unknown.
+            not_before: Older lookups do not count.
         """
         count = volume = 0
         if len(nearest) == k:
@@ -59,15 +62,20 @@ class NetworkSizeEstimator:
 
     @staticmethod
     def from_neighbours(local_int: int, nearest: list[int]) -> int:
-        """Nodes in the network as those nearest to ``local_int`` tell it, nearest first; 0 of fewer
-        than two."""
+        """Return the estimate from the ids nearest to ``local_int``, nearest first.
+
+        Return 0 for fewer than two ids.
+        """
         if len(nearest) < 2:
             return 0
         return (len(nearest) - 1) * _ID_SPACE // max(nearest[-1] ^ local_int, 1)
 
     def median(self, not_before: float) -> int | None:
-        """Nodes in the network as the median of the places tells them: crowds at fewer than
-        half of the places don't matter. None where too few were seen since a time."""
+        """Return the median estimate of all places, which a minority of Sybil clusters cannot
+        change.
+
+        Return None if there are too few recent lookups.
+        """
         sizes = sorted(
             nearer * _ID_SPACE // max(distance, 1)
             for when, _, nearer, distance in self._samples

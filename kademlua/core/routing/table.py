@@ -1,7 +1,7 @@
-"""The routing table: k-buckets by distance, exact closest contacts, replacements.
+"""The routing table: k-buckets by distance, exact closest contacts, replacement caches.
 
-It holds contacts that answered, decides who stays and who waits, and sends nothing: whoever
-keeps it is told whom to probe (Maymounkov and Mazières 2002, sections 2.2 to 2.4).
+It holds contacts that replied, and decides which ones stay. It sends nothing: it returns the
+contacts that its owner should probe (Maymounkov and Mazières 2002, sections 2.2 to 2.4).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from kademlua.core.routing.diversity import DiversityLimits, IdDensity, PrefixCo
 class RoutingTable:
     """The contacts of one node.
 
-    Buckets are counted by the bits that their contacts share with the own id. Only the
-    last one, which holds the own id, splits. Of one network there are no more contacts than
-    ``limits`` say; nor more next to each other than ``density`` allows, once that is known.
+    A bucket's index is the number of leading bits that its contacts share with the own id. Only the
+    last bucket, which holds the own id, splits. ``limits`` bounds the contacts of one subnet,
+    ``density`` those with ids close together, once the size of the network is known.
     """
 
     __slots__ = (
@@ -51,8 +51,8 @@ class RoutingTable:
         self._prefix_counts = PrefixCounts()
         self.density: IdDensity | None = None
         self.on_change: Callable[[Contact, bool], None] | None = None
-        """Told of each contact that enters (True) or leaves; must not raise."""
-        # Lists, though one is looked for in them at times: dictionaries would be 2 kB a node.
+        """Called with each contact that enters (True) or leaves (False); must not raise."""
+        # Lists, although they are searched: dictionaries would take 2 kB per node.
         self._added: list[Contact] = []
         self._removed: list[Contact] = []
 
@@ -68,21 +68,20 @@ class RoutingTable:
         return entry is not None and entry.contact == contact
 
     def get(self, node_id: bytes) -> TableEntry | None:
-        """The peer of an id, where it is in the table."""
+        """Return the entry of an id; None if it is not in the table."""
         return self._by_id.get(node_id)
 
     def get_by_endpoint(self, endpoint: Endpoint) -> TableEntry | None:
-        """The peer at an endpoint, where there is one in the table."""
+        """Return the entry at an endpoint; None if it is not in the table."""
         return self._by_endpoint.get(endpoint)
 
     def bucket_index(self, id_int: int) -> int:
-        """The index of the bucket in which the id of a number belongs."""
+        """Return the index of the bucket for an id."""
         shared = ID_BITS - (id_int ^ self._local_int).bit_length()
         return min(shared, len(self.buckets) - 1)
 
     def touch(self, node_id: bytes, endpoint: Endpoint, now: float) -> TableEntry | None:
-        """Note that a packet came from here: from whom, or None where that is no peer of the
-        table."""
+        """Record a packet of a contact, and return its entry; None if it is not in the table."""
         entry = self._by_id.get(node_id)
         if entry is None or entry.contact.endpoint != endpoint:
             return None
@@ -90,12 +89,12 @@ class RoutingTable:
         contact = entry.contact
         id_int = contact.id_int
         contacts = self.buckets[self.bucket_index(id_int)].contacts
-        del contacts[id_int]  # and in again: a dictionary keeps the order of entry
+        del contacts[id_int]  # a dictionary keeps the order of insertion
         contacts[id_int] = contact
         return entry
 
     def has_space_for(self, node_id: bytes) -> bool:
-        """Whether a contact of this id would get a place if it answered a probe."""
+        """Return whether a contact with this id could enter after replying to a probe."""
         if node_id == self.local_id or node_id in self._by_id:
             return False
         id_int = to_int(node_id)
@@ -104,24 +103,25 @@ class RoutingTable:
         return self.density is None or not self._is_dense(id_int, self.density)
 
     def is_wanted(self, node_id: bytes, min_contacts: int) -> bool:
-        """Whether a contact of this id is worth a probe: it would get a place, and be among
-        the neighbours or in a bucket of fewer than ``min_contacts``."""
+        """Return whether a contact with this id is worth a probe.
+
+        It must be able to enter, and be among the neighbours or in a bucket of fewer than
+        ``min_contacts``.
+        """
         if not self.has_space_for(node_id):
             return False
         index = self.bucket_index(to_int(node_id))
         if len(self.buckets[index].contacts) < min_contacts:
             return True
-        # Who is nearer than a whole bucket is among the k nearest, or nearly.
+        # A contact with fewer than k closer ones is a neighbour.
         return sum(len(bucket.contacts) for bucket in self.buckets[index + 1 :]) < self._k
 
     def has_space_in(self, index: int) -> bool:
-        """Whether a bucket has a place, or is the own one, which makes room by splitting."""
+        """Return whether a bucket has space, or can make it by splitting."""
         return index == len(self.buckets) - 1 or len(self.buckets[index].contacts) < self._k
 
     def can_admit(self, contact: Contact) -> bool:
-        """Whether a contact may be in the table: its id is one that it may have, there are
-        fewer of its network than there may be, in its bucket and in the table, and fewer next
-        to it."""
+        """Return whether a contact's id, subnet and density allow it in the table."""
         limits = self._limits
         if limits is not None and (
             not limits.has_valid_id(contact) or self._is_over_prefix_limit(contact)
@@ -143,10 +143,10 @@ class RoutingTable:
         return sum(each.diversity_prefix == prefix for each in contacts) >= limits.per_bucket
 
     def _is_dense(self, id_int: int, density: IdDensity) -> bool:
-        """Whether as many as can be have ids next to this one."""
+        """Return whether the ids next to this one are as dense as is allowed."""
         gap = density.expected_gap
         index = self.bucket_index(id_int)
-        # Others next to it share its bucket, but for those around the own id.
+        # Ids next to it are in the same bucket, except around the own id.
         last = len(self.buckets) if id_int ^ self._local_int < 2 * gap else index + 1
         found = 0
         for bucket in self.buckets[index:last]:
@@ -156,11 +156,10 @@ class RoutingTable:
         return found >= density.max_within(gap)
 
     def on_reply(self, contact: Contact, now: float) -> Contact | None:
-        """Note that ``contact`` answered an RPC of ours: it may enter.
+        """Record a reply of ``contact``, which may then enter the table.
 
-        Where its id or its endpoint is held by another contact, or its bucket is full, it
-        waits, and the contact that stands in its way is returned: a candidate for a probe
-        (who is dead is to be ``remove``\\ d).
+        If its id or endpoint is taken, or its bucket is full, it goes to the replacement cache. The
+        contact in its way is returned, as a candidate for a probe.
         """
         entry = self.touch(contact.id, contact.endpoint, now)
         if entry is not None:
@@ -169,13 +168,13 @@ class RoutingTable:
         if contact.id == self.local_id:
             return None
         same_id = self._by_id.get(contact.id)
-        if same_id is not None:  # the same id at another address: the first one has the right
+        if same_id is not None:  # the same id at another address: the first one stays
             self._add_replacement(self.buckets[self.bucket_index(contact.id_int)], contact)
             return same_id.contact
         replaced = self._by_endpoint.get(contact.endpoint)
         if replaced is None:
             return self._try_insert(contact, now)
-        # The endpoint itself just said that it has another id now.
+        # The endpoint now has another id, as it just replied.
         self._delete(replaced)
         blocking = self._try_insert(contact, now)
         bucket = self.buckets[self.bucket_index(replaced.contact.id_int)]
@@ -221,7 +220,7 @@ class RoutingTable:
             self._added.append(contact)
 
     def drain_changes(self) -> tuple[dict[int, Contact], dict[int, Contact]]:
-        """Who came into the table and who went since this was last asked, by number."""
+        """Return the contacts that entered and that left since the last call, by id."""
         added = {contact.id_int: contact for contact in self._added}
         removed = {contact.id_int: contact for contact in self._removed}
         self._added.clear()
@@ -229,15 +228,18 @@ class RoutingTable:
         return added, removed
 
     def remove_departed(self, contact: Contact) -> Contact | None:
-        """As ``remove``, of one that handed over what it held: it does not count as one who
-        went, after whom others would have to look."""
+        """Remove a contact that handed over its values.
+
+        Unlike with ``remove``, its departure is not reported by ``drain_changes``, so nothing is
+        replicated because of it.
+        """
         promoted = self.remove(contact)
         if contact in self._removed:
             self._removed.remove(contact)
         return promoted
 
     def _split(self) -> None:
-        """Part the own bucket: what shares one bit more moves on to a new own bucket."""
+        """Split the last bucket: contacts that share one more bit move to a new one."""
         last = self.buckets[-1]
         new = KBucket(last.refreshed_at)
         self.buckets.append(new)
@@ -248,10 +250,10 @@ class RoutingTable:
             new.replacements[number] = last.replacements.pop(number)
 
     def remove(self, contact: Contact, now: float | None = None) -> Contact | None:
-        """Take a dead contact out; the best of the replacement cache moves up.
+        """Remove a dead contact, and return the replacement that was promoted; None if there is
+        none.
 
-        Returns the contact that moved up. It answered once, some time ago: with ``now``
-        it enters as heard from at that time.
+        The replacement replied some time ago. With ``now``, it enters as if seen then.
         """
         bucket = self.buckets[self.bucket_index(contact.id_int)]
         if bucket.replacements.get(contact.id_int) == contact:
@@ -279,9 +281,11 @@ class RoutingTable:
     def _promote(
         self, bucket: KBucket, last_seen: float, exclude: Endpoint | None = None
     ) -> Contact | None:
-        """Give a free place to the best of those that wait and whose id and endpoint nobody
-        in the table has; to none of a crowd, nor to one at an endpoint that just said it has
-        another id."""
+        """Move the most recent usable replacement into the bucket, and return it.
+
+        Its id and endpoint must be free, and the limits must allow it. ``exclude`` is an endpoint
+        that just reported another id.
+        """
         replacements = bucket.replacements
         while replacements:
             _, promoted = replacements.popitem()
@@ -290,15 +294,15 @@ class RoutingTable:
                 continue
             if promoted.id not in self._by_id and endpoint not in self._by_endpoint:
                 entry = TableEntry(promoted, last_seen)
-                entry.last_replied = -math.inf  # it did once, but that time was not kept
+                entry.last_replied = -math.inf  # the time of its reply is not known
                 self._insert(bucket, entry)
                 return promoted
         return None
 
     def closest(self, target: bytes, count: int, exclude: bytes = b"") -> list[Contact]:
-        """Exactly the ``count`` contacts nearest to ``target``, nearest first.
+        """Return exactly the ``count`` contacts closest to ``target``, nearest first.
 
-        ``exclude`` is an id that is left out, such as the asker's own.
+        ``exclude`` is an id to leave out, such as the caller's.
         """
         target_int = to_int(target)
         found: list[Contact] = []
@@ -309,7 +313,7 @@ class RoutingTable:
         return found
 
     def closest_unsorted(self, target: bytes, count: int, exclude: bytes = b"") -> list[Contact]:
-        """The same contacts as ``closest``, in any order: mostly without sorting."""
+        """Return the contacts of ``closest`` in any order, mostly without sorting."""
         target_int = to_int(target)
         found: list[Contact] = []
         for group in self._buckets_by_distance(target_int, exclude):
@@ -320,10 +324,11 @@ class RoutingTable:
         return found
 
     def _buckets_by_distance(self, target_int: int, exclude: bytes) -> Iterator[dict[int, Contact]]:
-        """The buckets' contacts, each bucket as a whole nearer to ``target_int`` than the next.
+        """Yield buckets so that each one is entirely closer to ``target_int`` than the next.
 
-        Where the number differs from the own id in a bucket's bit, it shares that bit with
-        the bucket's contacts, so they are nearer than all of later buckets; else farther.
+        If the target differs from the own id in a bucket's bit, it shares that bit with the
+        bucket's contacts, which are then closer than those of all later buckets; otherwise they
+        are farther.
         """
         buckets, last = self.buckets, len(self.buckets) - 1
         distance, excluded_int = target_int ^ self._local_int, to_int(exclude) if exclude else -1
@@ -337,11 +342,10 @@ class RoutingTable:
                 yield _without_id(buckets[index].contacts, excluded_int)
 
     def stale(self, before: float, count: int, slack: float = 0.0) -> list[Contact]:
-        """Up to ``count`` contacts not heard from since ``before``, the longest silent first.
+        """Return up to ``count`` contacts not seen since ``before``, oldest first.
 
-        Those that asked us last, and did not answer, are to be asked some seconds of ``slack``
-        earlier, the others later: so two that know each other take turns, and each has shown
-        the other now and then that it is where it seems to be.
+        Contacts that sent the last request, and no reply, are returned ``slack`` seconds earlier.
+        So two nodes that know each other take turns, and both replace forged requests by replies.
         """
         entries = [
             peer
@@ -353,7 +357,7 @@ class RoutingTable:
         return [peer.contact for peer in entries[:count]]
 
     def mark_refreshed(self, target: bytes, now: float) -> None:
-        """Note a lookup of ``target``, so that its bucket needs no refresh for a while."""
+        """Record a lookup of ``target``, so that its bucket needs no refresh for a while."""
         self.buckets[self.bucket_index(to_int(target))].refreshed_at = now
 
 

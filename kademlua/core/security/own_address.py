@@ -1,7 +1,7 @@
-"""The own address as others see it, and whether they reach it: judged from what they say.
+"""The node's external address and reachability, judged from what its peers report.
 
-Nothing here believes a single one of them. An address counts when most of several networks
-name it, a node as out of reach when several attempts in a row to reach it came to nothing.
+No single peer is believed. An address counts if most of several subnets name it. The node counts
+as unreachable if several attempts in a row to reach it fail.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from kademlua.core.contact import Endpoint, canonical_address
 from kademlua.core.security.subnets import subnet_of
 
 MIN_SUBNETS = 3
-"""Votes of so many networks are needed, at least."""
+"""Subnets that must vote."""
 VOTE_LIFETIME = 3_600.0
 """Seconds for which a vote counts."""
 FAILURES_REQUIRED = 8
-"""So many attempts to reach this node have to fail, more than were undecided."""
+"""Failed attempts to reach this node, more than inconclusive ones, until it is unreachable."""
 _MAX_VOTES = 32
 """Votes that are remembered."""
 
 
 class ExternalAddressVotes:
-    """The votes on the own endpoint; each network (IPv4 /24, IPv6 /64) has one."""
+    """Votes on the node's external endpoint, one per subnet (IPv4 /24, IPv6 /48)."""
 
     __slots__ = ("_votes",)
 
     def __init__(self) -> None:
         self._votes: dict[str | bytes, tuple[Endpoint, float]] = {}
-        """By the voter's network, the last one last."""
+        """By the voter's subnet, the last vote last."""
 
     def add(self, voter: str, addr: str, port: int, now: float) -> None:
-        """Somebody at the address ``voter`` saw us there; his network's former vote is void.
+        """Count the vote of a peer at the address ``voter``; it replaces that of the same subnet.
 
-        ValueError for what is no IP address. One of the other family than the voter's does not
-        count: he can't have seen it.
+        An address of the other family is ignored: the peer cannot have seen it. ValueError if it
+        is no IP address.
         """
         addr = canonical_address(addr)[0]
         if (":" in addr) != (":" in voter):
@@ -46,8 +46,10 @@ class ExternalAddressVotes:
         self._votes[subnet] = (addr, port), now
 
     def consensus(self, now: float) -> Endpoint | None:
-        """What more than half name, of ``MIN_SUBNETS`` networks or more that voted lately; IPv4
-        comes first. None where nothing is."""
+        """Return the endpoint that more than half of at least ``MIN_SUBNETS`` subnets name.
+
+        IPv4 takes precedence. None if there is no such endpoint.
+        """
         for is_ipv6 in (False, True):
             seen = Counter(
                 endpoint
@@ -62,27 +64,27 @@ class ExternalAddressVotes:
 
 
 class Reachability:
-    """Whether this node is reached unasked, from attempts that others made at its request."""
+    """Whether peers can reach this node, from attempts that they made at its request."""
 
     __slots__ = ("_failures", "is_reachable")
 
     def __init__(self) -> None:
         self._failures = 0
         self.is_reachable: bool | None = None
-        """None until it is clear."""
+        """None until it is known."""
 
     def record_failure(self) -> None:
-        """An attempt was made, and nothing came."""
+        """Record an attempt from which nothing arrived."""
         self._failures = min(self._failures + 1, FAILURES_REQUIRED)
         if self._failures == FAILURES_REQUIRED:
             self.is_reachable = False
 
     def record_success(self) -> None:
-        """Somebody got through to whom nothing had been sent."""
+        """Record a packet of a node to which nothing had been sent."""
         self._failures = 0
         self.is_reachable = True
 
     def record_inconclusive(self) -> None:
-        """Somebody got through for whom a NAT might have been open."""
+        """Record a packet of a node for which a NAT may have been open."""
         if self.is_reachable is not False:
             self._failures = max(self._failures - 1, 0)

@@ -1,7 +1,7 @@
-"""Token buckets: how many of something may happen in a second, overall or by source.
+"""Rate limiters: operations per second, in total or by source.
 
-A bucket is one number: the time at which it will be full again. (The generic cell rate
-algorithm, ITU-T I.371; it counts as a bucket of tokens does.)
+The state of a limiter is one number, the time at which it will be full again (generic cell rate
+algorithm, ITU-T I.371, which is equivalent to a token bucket).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Hashable
 
 
 class RateLimiter:
-    """``rate`` tokens a second, ``burst`` of them at most."""
+    """Allows ``rate`` operations per second, and bursts of ``burst``."""
 
     __slots__ = ("_interval", "_tat", "_tolerance")
 
@@ -20,7 +20,7 @@ class RateLimiter:
         self._tat = 0.0
 
     def try_acquire(self, now: float) -> bool:
-        """Take one token; False where there is none."""
+        """Count an operation and return True, or return False if the limit is reached."""
         tat = max(self._tat, now)
         if tat - now > self._tolerance:
             return False
@@ -29,7 +29,7 @@ class RateLimiter:
 
 
 class KeyedRateLimiter:
-    """A bucket for each source, of ``limit`` sources at most."""
+    """A limiter for each source, with memory for ``limit`` sources."""
 
     __slots__ = ("_interval", "_max_sources", "_tat", "_tolerance")
 
@@ -43,7 +43,7 @@ class KeyedRateLimiter:
         return len(self._tat)
 
     def try_acquire(self, source: Hashable, now: float) -> bool:
-        """Take one token of this source's; False where there is none."""
+        """Count an operation of a source and return True, or return False at its limit."""
         tat = self._tat.get(source)
         if tat is None:
             if len(self._tat) >= self._max_sources:
@@ -57,8 +57,8 @@ class KeyedRateLimiter:
         return True
 
     def _evict(self, now: float) -> None:
-        """Forget the full ones, which are as good as new; if need be the fuller half of the
-        others: who has taken the most is remembered."""
+        """Forget full limiters, which are as good as new, and if necessary the fuller half of the
+        rest."""
         remaining = {source: at for source, at in self._tat.items() if at > now}
         if len(remaining) > self._max_sources // 2:
             rows = sorted(remaining.items(), key=lambda row: row[1])

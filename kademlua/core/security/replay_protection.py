@@ -1,7 +1,7 @@
-"""What tells a new request of a private network from a recorded one: tickets and counters.
+"""Replay protection of private networks: tickets and counters in requests.
 
-``docs/protocol.md`` says why it holds. All state is of one node, bounded, and gone when it
-ends.
+``docs/protocol.md`` explains why it holds. All state belongs to one node, is bounded, and ends with
+the node.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from kademlua.core.reasons import DropReason
 
 TICKET_BYTES = 8
 TRAILER = Struct("!8sQ")
-"""What a request has between its payload and its tag: ticket and counter."""
+"""Ticket and counter, between the payload of a request and its MAC."""
 NO_TICKET = bytes(TICKET_BYTES)
 NO_TRAILER = bytes(TRAILER.size)
-"""What a request ends with that goes to a peer of which no ticket is known."""
+"""The trailer of a request to a peer whose ticket is unknown."""
 
 MAX_SESSIONS = 2_048
 WINDOW = 64
-"""Requests of one peer among which one may be late."""
+"""How many requests of one peer a request may be late."""
 MAX_RETRIES = 3
-"""Of one request. Each takes another ticket, so a recorded challenge brings forth none."""
+"""Retries of one request. Each takes another ticket, so a recorded challenge causes none."""
 MAX_TRACKED_RETRIES = 256
-"""Requests of which it is remembered that they were repeated."""
+"""Requests whose retries are remembered."""
 
 _ALL_MISSING = (1 << WINDOW) - 2
-"""As a session's ``missing``: of the window only the mark itself came."""
+"""``window_missing`` of a new window: only its top has arrived."""
 _SECRET_BYTES = 32
 _unpack_trailer = TRAILER.unpack_from
 
 
 class Session:
-    """What a node and one peer have shown each other."""
+    """The tickets and counters between a node and one peer."""
 
     __slots__ = (
         "expected_ticket",
@@ -50,31 +50,32 @@ class Session:
 
     def __init__(self) -> None:
         self.expected_ticket = b""
-        """The ticket that the peer's requests have to show; empty where there is none yet."""
+        """The ticket that the peer's requests must carry; empty if there is none yet."""
         self.last_proven_ticket = b""
-        """The last ticket of a challenge of ours that it showed: what the next is made of."""
+        """The last ticket of a challenge that the peer has shown; the next one is derived from
+        it."""
         self.highest_counter = 0
-        """The highest counter that came with the ticket."""
+        """The highest counter that arrived with the ticket."""
         self.window_top = 0
-        """The highest one when some were last left out; from there to the newest all came."""
+        """The highest counter when some were last skipped; all later ones have arrived."""
         self.window_missing = 0
-        """Bit n: the counter n below the mark did not come yet."""
+        """Bit n: the counter n below the top has not arrived."""
         self.outgoing_ticket = NO_TICKET
-        """The ticket that our requests show the peer."""
+        """The ticket in this node's requests to the peer."""
         self.outgoing_counter = 0
-        """That of our last request."""
+        """The counter of the last request to the peer."""
 
     def start_window(self, ticket: bytes, counter: int) -> None:
-        """Want this ticket from now on, which came with this counter first."""
+        """Expect this ticket from now on; ``counter`` came with it first."""
         self.expected_ticket = ticket
         self.highest_counter = self.window_top = counter
         self.window_missing = _ALL_MISSING
 
     def check_counter(self, counter: int) -> DropReason | None:
-        """Take in a counter that came with the ticket; the reason where it can't be new."""
+        """Record a counter that came with the ticket; return why it cannot be new, or None."""
         skipped = counter - self.highest_counter - 1
         if skipped >= 0:
-            # So late that they are out of the window, none is waited for.
+            # Counters below the window no longer count as missing.
             missing = self.window_missing << min(counter - self.window_top, WINDOW)
             self.window_missing = (missing | (2 << min(skipped, WINDOW)) - 2) & _ALL_MISSING
             self.highest_counter = self.window_top = counter
@@ -91,32 +92,34 @@ class Session:
 
 
 class SessionTable:
-    """The sessions of a node by the peers' endpoints. Only who has a key can begin one."""
+    """The sessions of a node by endpoint. Only a peer with a network key can start one."""
 
     __slots__ = ("_by_endpoint", "_limit", "_rng", "_secret", "get")
 
     def __init__(self, rng: random.Random, limit: int = MAX_SESSIONS) -> None:
-        """``rng`` must not be guessed: all tickets come of it."""
+        """Create an empty table; all tickets depend on ``rng``, which must be unpredictable."""
         self._rng = rng
         self._limit = limit
         self._by_endpoint: dict[Endpoint, Session] = {}
         self.get = self._by_endpoint.get
-        """The session with an endpoint, or None."""
+        """Returns the session with an endpoint, or None."""
         self._secret = rng.randbytes(_SECRET_BYTES)
 
     def __len__(self) -> int:
         return len(self._by_endpoint)
 
-    # Requests that come in.
+    # Incoming requests
 
     def check(self, endpoint: Endpoint, request: bytes) -> DropReason | None:
-        """Take in a request that ends with ticket and counter: None where it is a new one;
-        ``replayed`` where it came before; ``unproven`` where that can't be told: challenge it."""
+        """Check the ticket and counter at the end of a request; return None if it is new.
+
+        Return REPLAYED if it arrived before, UNPROVEN if that is unknown and a challenge is due.
+        """
         ticket, counter = _unpack_trailer(request, -TRAILER.size)
         session = self.get(endpoint)
         if session is None or ticket != session.expected_ticket:
             return self._check_new_ticket(session, endpoint, ticket, counter)
-        if counter == session.highest_counter + 1:  # nearly always
+        if counter == session.highest_counter + 1:  # the usual case
             session.highest_counter = counter
             return None
         return session.check_counter(counter)
@@ -124,7 +127,7 @@ class SessionTable:
     def _check_new_ticket(
         self, session: Session | None, endpoint: Endpoint, ticket: bytes, counter: int
     ) -> DropReason | None:
-        """The same of a ticket that the endpoint has not shown yet: a challenge's, if new."""
+        """Check a ticket that the endpoint has not shown yet: it must be that of a challenge."""
         if ticket != self.ticket_for(endpoint):
             return DropReason.UNPROVEN
         session = session or self._add(endpoint)
@@ -138,20 +141,20 @@ class SessionTable:
         return None
 
     def ticket_for(self, endpoint: Endpoint) -> bytes:
-        """The ticket that the next challenge to an endpoint gives it.
+        """Return the ticket of the next challenge to an endpoint.
 
-        It stays the same until it is shown, so a challenge takes no memory; and none comes
-        twice: what it is made of has changed by then.
+        It stays the same until it is shown, so a challenge takes no memory. It never repeats,
+        since it depends on the last one that was shown.
         """
         session = self.get(endpoint)
         previous = session.last_proven_ticket if session is not None else b""
         material = b"%b %b %d" % (previous, endpoint[0].encode(), endpoint[1])
         return hashlib.blake2b(material, key=self._secret, digest_size=TICKET_BYTES).digest()
 
-    # Requests that go out.
+    # Outgoing requests
 
     def adopt_ticket(self, endpoint: Endpoint, ticket: bytes) -> None:
-        """Show this ticket from now on, as a challenge from there says."""
+        """Use the ticket of a challenge in requests to an endpoint from now on."""
         session = self.get(endpoint) or self._add(endpoint)
         if session.outgoing_ticket == NO_TICKET:
             session.outgoing_counter = self._random_counter()
@@ -160,8 +163,7 @@ class SessionTable:
             session.expected_ticket = _ticket_of_counter(session.outgoing_counter + 1)
 
     def _random_counter(self) -> int:
-        """What to count from: from chance, since the next one is a ticket for the peer; of 62
-        bits, so that it never ends."""
+        """Return a random first counter. It has 62 bits, so that it never overflows."""
         return int.from_bytes(self._rng.randbytes(8)) >> 2
 
     def _add(self, endpoint: Endpoint) -> Session:
@@ -175,7 +177,7 @@ class SessionTable:
 
 
 class ChallengeRetries:
-    """Which tickets the requests in flight were repeated with: each once, and a few at most."""
+    """The tickets with which requests in flight were retried: each once, and a few at most."""
 
     __slots__ = ("_by_rpc_id",)
 
@@ -186,12 +188,12 @@ class ChallengeRetries:
         return len(self._by_rpc_id)
 
     def is_allowed(self, rpc_id: bytes, ticket: bytes) -> bool:
-        """Whether a request may be repeated with a ticket."""
+        """Return whether a request may be retried with a ticket."""
         tickets = self._by_rpc_id.get(rpc_id, ())
         return ticket not in tickets and len(tickets) < MAX_RETRIES
 
     def record(self, rpc_id: bytes, ticket: bytes) -> None:
-        """It is repeated with that."""
+        """Record a retry."""
         by_rpc_id = self._by_rpc_id
         if rpc_id not in by_rpc_id and len(by_rpc_id) >= MAX_TRACKED_RETRIES:
             del by_rpc_id[next(iter(by_rpc_id))]

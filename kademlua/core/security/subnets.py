@@ -1,32 +1,31 @@
-"""Networks: which addresses belong together, and which are not of the open internet."""
+"""Addresses by text: which are private, and which belong to one subnet.
+
+A flood of packets asks for the same few addresses again and again, so results are cached.
+"""
 
 from __future__ import annotations
 
-from kademlua.core.contact import canonical_address
+from functools import lru_cache
 
-_PRIVATE_PREFIXES = (
-    "127.",
-    "10.",
-    "192.168.",
-    "169.254.",
-    *(f"172.{second}." for second in range(16, 32)),
-    "fc",
-    "fd",
-    "fe80:",
-)
-"""How the texts of loopback, private and link-local addresses begin (RFC 1918, 3927, 4193,
-4291)."""
+from kademlua.core.contact import SUBNET_BYTES, canonical_address, is_private
+
+_CACHED_ADDRESSES = 4096
 
 
+@lru_cache(_CACHED_ADDRESSES)
 def is_private_address(addr: str) -> bool:
-    """Whether an address, in its canonical text, is loopback, private or link-local: many nodes
-    may well stand behind one such network."""
-    return addr.startswith(_PRIVATE_PREFIXES) or addr == "::1"
+    """Return whether an address is loopback, private, link-local or behind a carrier's NAT.
+
+    The definition is that of ``is_private``.
+    """
+    return is_private(canonical_address(addr)[1])
 
 
-def subnet_of(addr: str, ipv6_bits: int = 64) -> str | bytes:
-    """What an address shares with those of its network: of IPv4 its /24, of IPv6 so many bits,
-    in whole bytes."""
-    if ":" not in addr:
-        return addr[: addr.rindex(".")]
-    return canonical_address(addr)[1][: ipv6_bits // 8]
+@lru_cache(_CACHED_ADDRESSES)
+def subnet_of(addr: str) -> bytes:
+    """Return the subnet of an address: an IPv4 /24 as 3 bytes, an IPv6 /48 as 6.
+
+    A /48 is what one site gets (RFC 6177): limits for a /64 could be evaded 65,536 times.
+    """
+    address_bytes = canonical_address(addr)[1]
+    return address_bytes[: SUBNET_BYTES[len(address_bytes)]]

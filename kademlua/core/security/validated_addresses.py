@@ -1,7 +1,7 @@
-"""Verified addresses: from where somebody has shown lately that he receives what is sent there.
+"""Validated addresses: endpoints that recently proved to receive what is sent to them.
 
-The source of a datagram can be forged. Who answers with a number that was sent to him alone
-is there (RFC 9000, section 8, calls it address validation).
+The source of a datagram can be forged. A peer that returns a number sent only to it is there (RFC
+9000, section 8: address validation).
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from kademlua.core.contact import Endpoint
 from kademlua.core.routing.table import RoutingTable
 
 VALIDATION_LIFETIME = 600.0
-"""Seconds."""
+"""Seconds for which an address stays validated."""
 _SWEEP_INTERVAL = 300.0
 MAX_ENDPOINTS = 16_384
-"""Endpoints outside of the table that are remembered; beyond that the older half is forgotten."""
+"""Endpoints outside the table that are remembered; beyond that, the older half is forgotten."""
 
 
 class ValidatedAddresses:
-    """The endpoints that were verified in the last ten minutes: the routing table's, which knows
-    when each peer answered, and others."""
+    """The endpoints validated in the last ten minutes.
+
+    For contacts in the routing table, it uses the time of their last reply.
+    """
 
     __slots__ = ("_limit", "_next_sweep_at", "_table", "_validated_at")
 
@@ -29,12 +31,11 @@ class ValidatedAddresses:
         self._next_sweep_at = 0.0
 
     def __len__(self) -> int:
-        """How many are remembered that are not the table's."""
+        """Return the number of endpoints outside the table."""
         return len(self._validated_at)
 
     def mark(self, endpoint: Endpoint, now: float) -> None:
-        """This endpoint just proved itself. Where it did so by an answer, the table is to be
-        told before."""
+        """Mark an endpoint as validated. Update the routing table first if it replied."""
         entry = self._table.get_by_endpoint(endpoint)
         if entry is not None and entry.last_replied == now:
             return
@@ -43,7 +44,7 @@ class ValidatedAddresses:
         self._validated_at[endpoint] = now
 
     def is_validated(self, endpoint: Endpoint, now: float) -> bool:
-        """Whether an endpoint proved itself lately."""
+        """Return whether an endpoint was validated recently."""
         entry = self._table.get_by_endpoint(endpoint)
         if entry is not None and now - entry.last_replied <= VALIDATION_LIFETIME:
             return True

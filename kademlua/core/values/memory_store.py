@@ -1,4 +1,4 @@
-"""The data store in memory: values by key and owner, bounded, with an end to each."""
+"""MemoryStore: values in memory by key and owner, with quotas and expiry."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from kademlua.core.values.store import ENTRY_UNIT, StoreEntry, check_quotas, quo
 class MemoryStore:
     """One value per owner and key, of any bencoded form.
 
-    Bounded in entries and bytes, also per key, value and owner's address; a store over a
-    bound is refused with the reason, and what is there stays.
+    Quotas limit entries and bytes, in total and per key, value and owner's address. A store over a
+    quota is refused; nothing is evicted.
     """
 
     is_durable = False
@@ -25,8 +25,8 @@ class MemoryStore:
         self._entry_count = 0
         self._stored_bytes = 0
         self._usage_by_address: dict[bytes, int] = {}
-        """Values and bytes by owner's address."""
-        # (expires, tie-breaker, key, owner). What was replaced or dropped leaves its row
+        """Entries and bytes by owner's address."""
+        # (expires, tie-breaker, key, owner). Replaced and dropped values leave their rows
         # behind; `_compact` bounds them.
         self._expiry_heap: list[tuple[float, int, bytes, Contact]] = []
         self._row_count = 0
@@ -36,26 +36,26 @@ class MemoryStore:
 
     @property
     def stored_bytes(self) -> int:
-        """Bytes of all values, bencoded."""
+        """The bytes of all values, bencoded."""
         return self._stored_bytes
 
     def keys(self) -> Iterator[bytes]:
-        """The keys under which something is stored, as they were when this was called."""
+        """Return the keys that have values now."""
         return iter(list(self._by_key))
 
     def entries(self, key: bytes) -> list[tuple[Contact, StoreEntry]]:
-        """All values of a key with their owners; those over, but not yet gone, too."""
+        """Return all values of a key with their owners, including expired ones not yet removed."""
         return list(self._by_key.get(key, {}).items())
 
     def remove(self, key: bytes, owner: Contact) -> bool:
-        """Forget an owner's value; whether there was one."""
+        """Remove an owner's value, and return whether there was one."""
         if owner not in self._by_key.get(key, {}):
             return False
         self._drop(key, owner)
         return True
 
     def when_durable(self, callback: Callable[[str | None], None]) -> None:
-        """Call back at once: nothing here outlives the process."""
+        """Call back immediately: nothing here survives the process."""
         callback(None)
 
     def put(
@@ -69,16 +69,11 @@ class MemoryStore:
         overwrite: bool = False,
         from_owner: bool = True,
     ) -> None:
-        """Keep a bencoded value of an owner's until ``expires_at``; StoreRefused if over a bound.
-
-        An owner's former value of the key is replaced; but one that was handed on (not
-        ``from_owner``) replaces only one that was handed on, too, and ends earlier. With
-        ``overwrite``, other owners' go too where ``Params.overwrite_drops_others`` says so.
-        """
+        """Store a bencoded value until ``expires_at``; see ``Store.put``."""
         if self._expiry_heap and self._expiry_heap[0][0] <= now:
             self.expire(now)
         owners = self._by_key.get(key, {})
-        previous = owners.get(owner) if owners else None  # to hash a contact is not for nothing
+        previous = owners.get(owner) if owners else None  # avoids hashing the contact
         if (
             previous is not None
             and not from_owner
@@ -123,7 +118,7 @@ class MemoryStore:
         check_quotas(self._params, len(encoded), entries, key_entries, stored_bytes, address_usage)
 
     def get(self, key: bytes, limit: int, now: float) -> list[bytes]:
-        """Up to ``limit`` bencoded values of a key, the owner that stored last first."""
+        """Return up to ``limit`` bencoded values of a key, most recent first."""
         owners = self._by_key.get(key)
         if owners is None or limit <= 0:
             return []
@@ -136,7 +131,7 @@ class MemoryStore:
         return found
 
     def expire(self, now: float) -> int:
-        """Forget what has ended by ``now``; how many values that were."""
+        """Remove expired values, and return their number."""
         heap, expired_count = self._expiry_heap, 0
         while heap and heap[0][0] <= now:
             expires_at, _, key, owner = heapq.heappop(heap)
@@ -147,7 +142,7 @@ class MemoryStore:
         return expired_count
 
     def next_expiry(self) -> float | None:
-        """The earliest time at which ``expire`` may have something to do."""
+        """Return the earliest time at which ``expire`` may find something; None without values."""
         return self._expiry_heap[0][0] if self._expiry_heap else None
 
     def _drop(self, key: bytes, owner: Contact) -> None:
@@ -163,7 +158,7 @@ class MemoryStore:
             del self._by_key[key]
 
     def _compact(self) -> None:
-        """Build the heap anew once most of its rows are of values long replaced."""
+        """Rebuild the heap when most of its rows are obsolete."""
         rows = [
             (entry.expires_at, number, key, owner)
             for number, (key, owner, entry) in enumerate(

@@ -1,7 +1,6 @@
-"""Sieve: which of the values that are found for a key may be shown.
+"""RecordFilter: which of the values that a lookup finds may be shown.
 
-Records are checked, and whatever stands beside a genuine one goes. Each is verified once, however
-many nodes have it.
+It checks records, each once, and removes everything next to a genuine one.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ from kademlua.core.values.records import SignedRecord, VerifySignature
 from kademlua.core.wire import bencoding
 
 ValueFilter = Callable[[list[Any]], list[Any]]
-"""Given the plain values in one answer, returns those that are to be believed."""
+"""Takes the plain values in one reply, and returns the accepted ones."""
 
 _MAX_CHECKED = 8
-"""Records looked at in one answer: an honest one has one, and each costs some 70 µs."""
+"""Records checked in one reply. An honest reply has one, and each costs a signature check."""
 
 
 class RecordFilter:
-    """What is believed of the answers to one findvalue."""
+    """The accepted values of the replies to one findvalue."""
 
     def __init__(
         self,
@@ -35,9 +34,14 @@ class RecordFilter:
         min_seq: int = 0,
         value_filter: ValueFilter | None = None,
     ) -> None:
-        """``wall_clock`` gives seconds since 1970. With ``only_records`` plain values do not pass;
-        a signed record with a sequence number below ``min_seq`` is stale. Of the plain
-        values those pass that ``value_filter`` leaves."""
+        """Prepare to filter the values of a key.
+
+        Args:
+            wall_clock: Returns seconds since 1970.
+            only_records: Reject plain values.
+            min_seq: Signed records with a lower sequence number are stale.
+            value_filter: Chooses among the plain values of a reply.
+        """
         self._key = key
         self._verify = verify
         self._wall_clock = wall_clock
@@ -45,25 +49,25 @@ class RecordFilter:
         self._min_seq = min_seq
         self._value_filter = value_filter
         self._verdicts: dict[bytes, SignedRecord | RecordRefused] = {}
-        """By the record's bytes."""
+        """Results of checks, by the record's bytes."""
         self.signed_record: SignedRecord | None = None
-        """The newest of the genuine signed records."""
+        """The newest genuine signed record."""
         self.immutable: bytes | None = None
         """The immutable record, bencoded."""
         self.highest_seq: int | None = None
-        """The highest sequence number that was signed, of an expired record too."""
+        """The highest sequence number that was signed, even if its record has expired."""
         self.rejected: Counter[str] = Counter()
-        """How many records did not pass, by reason."""
+        """The number of rejected records, by reason."""
         self.rejection: RecordRefused | None = None
-        """Why one of them did not; where one had expired or was stale, that."""
+        """Why a record was rejected; expiry and staleness take precedence."""
 
     @property
     def has_record(self) -> bool:
-        """Whether a genuine record of the key was found."""
+        """Whether a genuine record was found."""
         return self.signed_record is not None or self.immutable is not None
 
     def filter(self, values: list[Any]) -> list[Any]:
-        """The values of one answer that may be shown: the record, or the plain ones."""
+        """Return the accepted values of one reply: the record, or the plain values."""
         plain: list[Any] = []
         found: Any = None
         newest: SignedRecord | None = None
@@ -94,8 +98,10 @@ class RecordFilter:
         return plain if self._value_filter is None else self._value_filter(plain)
 
     def is_current(self, values: list[Any]) -> bool:
-        """Whether what passed the sieve is still to be shown, now that all answers are here:
-        neither a plain value beside a record nor a stale record is."""
+        """Return whether accepted values still hold after all replies.
+
+        A plain value next to a record and a stale record do not.
+        """
         if not self.has_record:
             return True
         encoded = _encode(values[0])
@@ -131,12 +137,11 @@ class RecordFilter:
 
 
 def _encode(value: Any) -> bytes:
-    if type(value) is bytes:  # what most values are
+    if type(value) is bytes:  # the usual case
         return b"%d:%b" % (len(value), value)
     return bencoding.encode(value)
 
 
 def _precedence(record: SignedRecord) -> tuple[int, bytes]:
-    """Of two records, the one that counts; where a signer used a number twice, everybody is to
-    choose the same."""
+    """Return a sort key for records, so that all readers choose the same one of equal ``seq``."""
     return record.seq, record.encoded_value

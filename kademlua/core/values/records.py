@@ -1,9 +1,9 @@
-"""Records that prove themselves: whoever has one can tell that it belongs to its key.
+"""Records: values that prove that they belong to their key (BEP 44).
 
-*Immutable*: the key is the SHA-1 of the bencoded value; it is stored as that value. *Signed*: the
-key is the SHA-1 of an ed25519 public key and a salt; it is stored as a dictionary of ``k``,
-``salt``, ``seq``, ``exp``, ``sig`` and ``v``. Both are what BEP 44 defines, but for ``exp``, an end
-that the signature covers. How they travel stands in ``docs/protocol.md``.
+*Immutable*: the key is the SHA-1 of the bencoded value. *Signed*: the key is the SHA-1 of an
+ed25519 public key and a salt; the value is a dictionary of ``k``, ``salt``, ``seq``, ``exp``,
+``sig`` and ``v``. ``exp``, a signed expiry time, is an addition to BEP 44. See
+``docs/protocol.md``.
 """
 
 from __future__ import annotations
@@ -21,37 +21,39 @@ PUBLIC_KEY_BYTES = 32
 SIGNATURE_BYTES = 64
 MAX_SALT_BYTES = 64
 MAX_INT64 = (1 << 63) - 1
-"""The highest sequence number, and the latest end: what BEP 44 takes for 64 bits."""
+"""The highest sequence number and the latest expiry time."""
 _REQUIRED_FIELDS = frozenset((b"k", b"seq", b"sig", b"v"))
 _ALLOWED_FIELDS = _REQUIRED_FIELDS | {b"salt", b"exp"}
 _sha1 = hashlib.sha1
 _VALUE_DEPTH = 4
-"""A record's value stands so deep in an answer to findvalue."""
+"""The nesting around a record's value in a findvalue reply."""
 
 VerifySignature = Callable[[bytes, bytes, bytes], bool]
-"""Whether, under a public key, a signature is that of a message; CryptoMissing where that can't
-be told."""
+"""Returns whether a signature is valid, from a public key, a signature and a message.
+
+CryptoUnavailable if signatures cannot be verified.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class SignedRecord:
-    """A signed record, be it genuine or not."""
+    """A signed record, genuine or not."""
 
     public_key: bytes
-    """32 bytes."""
+    """The ed25519 public key, 32 bytes."""
     salt: bytes
-    """Tells the records of one public key apart; may be empty."""
+    """Distinguishes the records of one public key; may be empty."""
     seq: int
-    """Of two records of a key, the one with the higher number counts."""
+    """The sequence number; the record with the highest one counts."""
     expires_at: int | None
-    """The end that the signer set, in seconds since 1970; None where there is none."""
+    """The expiry time that the signer set, in seconds since 1970; None for none."""
     signature: bytes
     encoded_value: bytes
     """The value, bencoded."""
 
     @property
     def key(self) -> bytes:
-        """Where it is stored."""
+        """The key of the record."""
         return signed_key(self.public_key, self.salt)
 
     @property
@@ -61,7 +63,7 @@ class SignedRecord:
 
     @property
     def encoded(self) -> bytes:
-        """The dictionary as which it is stored, bencoded."""
+        """The dictionary that is stored, bencoded."""
         expiry_field = b"" if self.expires_at is None else b"3:expi%de" % self.expires_at
         salt_field = b"4:salt%d:%b" % (len(self.salt), self.salt) if self.salt else b""
         return b"d%b1:k32:%b%b3:seqi%de3:sig64:%b1:v%be" % (
@@ -75,35 +77,37 @@ class SignedRecord:
 
     @property
     def signed_bytes(self) -> bytes:
-        """What the signature is of."""
+        """The bytes that the signature covers."""
         return signed_bytes(self.salt, self.seq, self.expires_at, self.encoded_value)
 
 
 def immutable_key(encoded: bytes) -> bytes:
-    """The key of an immutable record, given its value bencoded."""
+    """Return the key of an immutable record from its bencoded value."""
     return sha1(encoded)
 
 
 def signed_key(public_key: bytes, salt: bytes) -> bytes:
-    """The key of the signed records of a public key and a salt."""
+    """Return the key of the signed records of a public key and a salt."""
     return sha1(public_key + salt)
 
 
 def signed_bytes(salt: bytes, seq: int, expires_at: int | None, encoded_value: bytes) -> bytes:
-    """What is signed: the entries exp, salt, seq and v as they stand in a dictionary, without
-    those that are not there. Without ``exp`` these are BEP 44's bytes."""
+    """Return the bytes to sign: the entries exp, salt, seq and v, as in a dictionary.
+
+    Missing entries are left out. Without ``exp`` these are the bytes of BEP 44.
+    """
     expiry_field = b"" if expires_at is None else b"3:expi%de" % expires_at
     salt_field = b"4:salt%d:%b" % (len(salt), salt) if salt else b""
     return b"%b%b3:seqi%de1:v%b" % (expiry_field, salt_field, seq, encoded_value)
 
 
 def encode_value(value: Any) -> bytes:
-    """A signed record's value bencoded; TypeError for what has no form, or over 60 levels."""
+    """Encode the value of a signed record; TypeError if it has no form or more than 60 levels."""
     return bencoding.encode(value, outer_depth=_VALUE_DEPTH)
 
 
 def check_fields(salt: bytes, seq: int, expires_at: int | None) -> None:
-    """RecordForged where no honest signer writes this."""
+    """Raise RecordForged if no honest signer writes these fields."""
     if len(salt) > MAX_SALT_BYTES:
         raise RecordForged(f"salt over {MAX_SALT_BYTES} bytes")
     if not 0 <= seq <= MAX_INT64:
@@ -113,8 +117,9 @@ def check_fields(salt: bytes, seq: int, expires_at: int | None) -> None:
 
 
 def parse_signed(encoded: bytes) -> SignedRecord | None:
-    """The signed record that a bencoded value is, keys sorted; None where it has not the form."""
-    # Its first key is either exp or k; most other values need not be decoded for this.
+    """Return the signed record in a bencoded value, with sorted keys; None if it has another
+    form."""
+    # The first key is exp or k, so most other values need not be decoded.
     if not encoded.startswith((b"d1:k32:", b"d3:expi")):
         return None
     fields = bencoding.decode(encoded)
@@ -137,23 +142,23 @@ def parse_signed(encoded: bytes) -> SignedRecord | None:
 
 
 def check_key(record: SignedRecord, key: bytes) -> None:
-    """RecordForged where a record can't be one of this key, whoever signed it."""
+    """Raise RecordForged if a record cannot belong to this key."""
     check_fields(record.salt, record.seq, record.expires_at)
     if record.key != key:
         raise RecordForged("record of another key")
 
 
 def check_signature(record: SignedRecord, verify: VerifySignature) -> None:
-    """RecordForged where the signature is not that of the public key's owner."""
+    """Raise RecordForged if the signature is not by the public key."""
     if not verify(record.public_key, record.signature, record.signed_bytes):
         raise RecordForged
 
 
 def is_immutable(key: bytes, encoded: bytes) -> bool:
-    """Whether a value is the immutable record of a key."""
+    """Return whether a value is the immutable record of a key."""
     return _sha1(encoded, usedforsecurity=False).digest() == key
 
 
 def is_record(key: bytes, encoded: bytes) -> bool:
-    """Whether a value that was checked before is a record of the key, not a plain value."""
+    """Return whether a value that was checked before is a record of the key."""
     return is_immutable(key, encoded) or parse_signed(encoded) is not None

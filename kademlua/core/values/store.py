@@ -11,30 +11,29 @@ from kademlua.core.ids import ID_BYTES
 from kademlua.core.params import Params
 
 ENTRY_UNIT = 1 << 64
-"""What a value adds to the count of its owner's address besides its bytes: both bounds are
-kept by one number."""
+"""One entry in an address's usage, which holds entries and bytes in one number."""
 
 
 _BYTES_MASK = ENTRY_UNIT - 1
 
 
 class StoreEntry(NamedTuple):
-    """A stored value: bencoded bytes, the time at which it vanishes, and how it came."""
+    """A stored value: bencoded bytes, its expiry time, and how it arrived."""
 
     encoded: bytes
     expires_at: float
     from_owner: bool = True
-    """Whether its owner stored it here, or another holder handed it on."""
+    """Whether the owner stored it here; otherwise another holder transferred it."""
     received_at: float = 0.0
-    """When this node was last given it, by whomever."""
+    """When this node last received it."""
 
 
 class Store(Protocol):
-    """What a node asks of a store; one on disk has the same."""
+    """What a node requires of a store, in memory or on disk."""
 
     @property
     def is_durable(self) -> bool:
-        """Whether anything outlives the process, so that ``when_durable`` is worth waiting for."""
+        """Whether values survive the process, so that ``when_durable`` has to wait."""
 
     def put(
         self,
@@ -47,52 +46,60 @@ class Store(Protocol):
         overwrite: bool = False,
         from_owner: bool = True,
     ) -> None:
-        """Keep a bencoded value, in place of the owner's former one; or StoreRefused.
+        """Store a bencoded value; it replaces the owner's earlier one.
 
-        One that was handed on (not ``from_owner``) takes the place only of one that was handed
-        on, too, and ends earlier; else the former stays, and is noted as given anew.
+        A transferred value (not ``from_owner``) replaces only a transferred one that expires
+        earlier; otherwise the earlier one stays, and is marked as received now. With
+        ``overwrite``, other owners' values are removed if ``Params.overwrite_drops_others`` is set.
+
+        Raises:
+            StoreRefused: a quota is reached.
         """
 
     def when_durable(self, callback: Callable[[str | None], None]) -> None:
-        """Call back once all that was put so far would outlive this process, with None; or
-        with the reason why it can't be kept. At once where nothing outlives it."""
+        """Call back with None when all changes are durable, or with the reason why they were
+        lost."""
 
     def get(self, key: bytes, limit: int, now: float) -> list[bytes]:
-        """Up to ``limit`` bencoded values of a key, the owner that stored last first."""
+        """Return up to ``limit`` bencoded values of a key, most recent first."""
 
     def entries(self, key: bytes) -> list[tuple[Contact, StoreEntry]]:
-        """All values of a key with their owners; those over, but not yet gone, too."""
+        """Return all values of a key with their owners, including expired ones not yet removed."""
 
     def keys(self) -> Iterator[bytes]:
-        """The keys under which something is stored, as they were when this was called."""
+        """Return the keys that have values now."""
 
     def remove(self, key: bytes, owner: Contact) -> bool:
-        """Forget an owner's value; whether there was one."""
+        """Remove an owner's value, and return whether there was one."""
 
     def expire(self, now: float) -> int:
-        """Forget what has ended by ``now``; how many values that were."""
+        """Remove expired values, and return their number."""
 
     def next_expiry(self) -> float | None:
-        """The earliest time at which ``expire`` may have something to do."""
+        """Return the earliest time at which ``expire`` may find something; None without values."""
 
     def __len__(self) -> int: ...
 
     @property
     def stored_bytes(self) -> int:
-        """Bytes of all values, bencoded."""
+        """The bytes of all values, bencoded."""
 
 
 def quota_key(owner: Contact) -> bytes:
-    """What stands for an owner's address when its bytes are counted: of IPv6 the network's
-    half, since whoever has one address there has as many as it likes."""
+    """Return what stands for an owner's address in quotas: an IPv4 address, or an IPv6 /64.
+
+    An IPv6 host can use any address of its /64.
+    """
     return owner.compact[ID_BYTES:-2][:8]
 
 
 def check_quotas(
     params: Params, size: int, entries: int, key_entries: int, stored_bytes: int, address_usage: int
 ) -> None:
-    """StoreRefused where there is no room for a value of ``size`` bytes beside so many entries,
-    so many of its key, so many bytes, and what its owner's address has (``ENTRY_UNIT``)."""
+    """Raise StoreRefused if a value of ``size`` bytes exceeds a quota.
+
+    ``address_usage`` is what the owner's address has, in ``ENTRY_UNIT`` and bytes.
+    """
     if size > params.max_value_bytes:
         raise StoreRefused(f"value over {params.max_value_bytes} bytes")
     if entries >= params.max_entries:

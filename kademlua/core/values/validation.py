@@ -1,4 +1,4 @@
-"""What programs hand in, checked and made ready for the wire."""
+"""Validation of what programs pass to a node."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kademlua.core.wire import replies
 
 
 def validate_key(key: object) -> bytes:
-    """A key or id of 20 bytes; TypeError or ValueError where it is none."""
+    """Return a key or id of 20 bytes; TypeError or ValueError for anything else."""
     if not isinstance(key, bytes):
         raise TypeError(f"a key is {ids.ID_BYTES} bytes (sha1(text) makes one), not {key!r:.60}")
     if len(key) != ids.ID_BYTES:
@@ -20,7 +20,7 @@ def validate_key(key: object) -> bytes:
 
 
 def validate_value(value: Any, params: Params) -> bytes:
-    """A value, bencoded; TypeError for what has no such form, ValueError for one too large."""
+    """Return a value bencoded; TypeError if it has no such form, ValueError if it is too large."""
     encoded = replies.encode_value(value)
     if len(encoded) > params.max_value_bytes:
         raise ValueError(f"a value has at most {params.max_value_bytes:,} bytes, bencoded")
@@ -28,9 +28,9 @@ def validate_value(value: Any, params: Params) -> bytes:
 
 
 def validate_ttl(ttl: object, params: Params) -> int:
-    """A time to live as it is sent: whole seconds, rounded up; of None, ``Params.ttl``.
+    """Return a TTL in whole seconds, rounded up; ``Params.ttl`` for None.
 
-    TypeError for what is no number, ValueError for one that is out of bounds.
+    TypeError if it is no number, ValueError if it is out of range.
     """
     if ttl is None:
         return max(1, int(min(params.ttl, params.max_ttl)))

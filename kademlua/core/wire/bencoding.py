@@ -1,7 +1,7 @@
-"""Bencoding, the one file that imports ``bencoder`` (the distribution bencoder.pyx).
+"""Bencoding: the only file that imports ``bencoder`` (the distribution bencoder.pyx).
 
-The extension is quick and trusts its input: what it must not be shown, and what it
-lets pass though it is no bencoding, is kept from it here.
+The extension is fast and trusts its input. This module keeps from it what it must not see, and
+rejects invalid input that it accepts.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from kademlua.core.errors import WireError
 from kademlua.core.reasons import DropReason
 
 MAX_DEPTH = 64
-"""Lists and dictionaries within each other. The extension recurses on the C stack, and
-some ten thousand levels end the process."""
+"""Nesting of lists and dictionaries. The extension recurses on the C stack; about ten thousand
+levels crash the process."""
 
 Bencodable = int | bytes | str | list[Any] | tuple[Any, ...] | dict[Any, Any]
 
@@ -28,11 +28,12 @@ _NEGATIVE_LENGTH = re.compile(rb"-[0-9_]+\s*:")
 
 
 def decode(data: bytes) -> Any:
-    """The value of ``data``: int, bytes, list or dict with bytes as keys.
+    """Decode one bencoded value: int, bytes, list, or dict with bytes as keys.
 
-    Keys need not be sorted (the original does not sort them) but must not repeat. Raises
-    WireError for anything else that is not exactly one bencoded value, and for what is
-    nested deeper than 64.
+    Keys may be unsorted, as in the original, but not repeated.
+
+    Raises:
+        WireError: the data is anything else, or nested more than 64 levels deep.
     """
     # A count is the cheap upper bound of the depth; only above it is the data walked, or
     # where it may hold a negative length.
@@ -50,7 +51,7 @@ def decode(data: bytes) -> Any:
 
 
 def _check_structure(data: bytes) -> None:
-    """Raise WireError where ``data`` is nested too deeply, or clearly is no bencoding."""
+    """Raise WireError if the data is nested too deeply, or is clearly not bencoded."""
     position = depth = 0
     while position < len(data):
         token = _TOKEN.match(data, position)
@@ -69,19 +70,21 @@ def _check_structure(data: bytes) -> None:
 
 
 def encode(value: Bencodable, outer_depth: int = 0) -> bytes:
-    """``value`` bencoded, keys sorted; ``str`` as UTF-8.
+    """Encode a value with sorted keys; ``str`` as UTF-8.
 
-    TypeError for what bencoding has no form for: None, floats, booleans, other objects,
-    keys that are not all bytes or all text; and for nesting deeper than 64, where the value
-    is to stand ``outer_depth`` so many lists and dictionaries.
+    Raises:
+        TypeError: the value has no bencoded form (None, floats, booleans, other objects, mixed
+            keys), or exceeds 64 levels inside ``outer_depth`` further ones.
     """
     encoded: bytes = bencoder.bencode(_normalize(value, outer_depth))
     return encoded
 
 
 def _normalize(value: object, depth: int) -> object:
-    """``value`` as the extension writes it right: it gives the length of text in
-    characters, not in bytes."""
+    """Return a value in the form that the extension encodes correctly.
+
+    The extension measures text in characters, not bytes.
+    """
     kind = type(value)
     if kind is bytes or kind is int:
         return value

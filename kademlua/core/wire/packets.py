@@ -1,8 +1,8 @@
-"""Packets: the 32 bytes ahead of a payload, requests and responses.
+"""Packets: the 32-byte header, requests and responses.
 
-Layout, network byte order: version (1) · sender's id (20) · rpc id (8) · call (1) ·
-payload length (2) · payload. ``docs/protocol.md`` says it to the byte. What is inside of
-payloads, RPC by RPC, is in ``payloads``. Any bytes either parse here or raise WireError.
+Header in network byte order: version (1) · sender id (20) · rpc id (8) · type (1) · payload length
+(2). See ``docs/protocol.md``. Payloads are in ``requests`` and ``replies``. Any bytes either
+decode or raise WireError.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from kademlua.core.wire import bencoding, fast_decode
 VERSION = 1
 """The version in the header."""
 MINOR_VERSION = 1
-"""What this implementation says in a request's ``v``."""
+"""The version that requests of this implementation announce in ``v``."""
 
 REQUEST = 1
 RESPONSE = 129
 NO_SUCH_RPC = 130
 RPC_RAISED = 131
 CHALLENGE = 132
-"""In a private network only: the request needs a ticket. ``keyed.py`` keeps it to itself."""
+"""In a private network: the request needs a ticket. Only ``PrivateTransport`` handles it."""
 
 RPC_ID_BYTES = 8
 _HEADER = struct.Struct("!B20s8sBH")
 MAX_PAYLOAD_BYTES = 65_507 - _HEADER.size
-"""What fits a UDP datagram on IPv4: 65,475 bytes."""
+"""The payload of the largest UDP datagram on IPv4: 65,475 bytes."""
 MAX_DATAGRAM = MAX_PAYLOAD_BYTES + _HEADER.size
 _ERROR_HEADER = struct.Struct("!B20s8sB")
 HEADER_BYTES = _HEADER.size
 MIN_PACKET_BYTES = _ERROR_HEADER.size
-"""Bytes of an error response, which ends behind the call byte."""
+"""The size of an error response, which ends with the type."""
 TYPE_OFFSET = MIN_PACKET_BYTES - 1
-"""Where the call byte stands."""
+"""The offset of the type."""
 RPC_ID_OFFSET = TYPE_OFFSET - RPC_ID_BYTES
 
 
 class Request:
-    """A peer's question: who asks, under which rpc id, for what."""
+    """A request: its sender, rpc id, RPC and arguments."""
 
     __slots__ = (
         "args", "is_validated", "name", "read_only", "reply_budget", "rpc_id", "sender_id",
@@ -63,9 +63,9 @@ class Request:
         self.name = name
         self.args = args
         self.version = version
-        """The minor version that the sender speaks: 0 where it does not say."""
+        """The minor version of the sender; 0 if it does not say."""
         self.read_only = read_only
-        """The sender is a client: it is not to enter routing tables."""
+        """Whether the sender is a client, which does not belong into routing tables."""
         self.is_validated = True
         """Whether the sender has proved that it receives packets at its address."""
         self.reply_budget = MAX_DATAGRAM
@@ -78,7 +78,7 @@ class Request:
 
 
 class Response:
-    """A peer's answer; its payload is read once it is known what was asked."""
+    """A response; its payload is decoded once its call is known."""
 
     __slots__ = ("packet_type", "payload", "rpc_id", "sender_id")
 
@@ -91,7 +91,7 @@ class Response:
 
 
 def decode(datagram: bytes) -> Request | Response:
-    """The packet in a datagram; WireError with its reason where there is none."""
+    """Decode the packet in a datagram; WireError with its reason if there is none."""
     size = len(datagram)
     if size < _HEADER.size:
         return _decode_error(datagram)
@@ -110,7 +110,7 @@ def decode(datagram: bytes) -> Request | Response:
 
 
 def _decode_error(datagram: bytes) -> Response:
-    """An error response, which ends behind the call byte."""
+    """Decode an error response, which ends with the type."""
     if len(datagram) < _ERROR_HEADER.size:
         raise WireError(DropReason.SHORT)
     version, sender_id, rpc_id, packet_type = _ERROR_HEADER.unpack_from(datagram)
@@ -148,7 +148,7 @@ def _decode_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> Request:
 
 
 def decode_values(payload: bytes) -> list[Any]:
-    """A response's return values; WireError where the payload is no list."""
+    """Decode the return values of a response; WireError if the payload is no list."""
     fast = fast_decode.decode_values(payload)
     if fast is not None:
         return fast
@@ -159,12 +159,12 @@ def decode_values(payload: bytes) -> list[Any]:
 
 
 def encode_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> bytes:
-    """A request's datagram; ValueError where the payload is over 65,475 bytes."""
+    """Encode a request; ValueError if the payload exceeds 65,475 bytes."""
     return _encode(sender_id, rpc_id, REQUEST, payload)
 
 
 def encode_response(sender_id: bytes, rpc_id: bytes, payload: bytes) -> bytes:
-    """A response's datagram; ValueError where the payload is over 65,475 bytes."""
+    """Encode a response; ValueError if the payload exceeds 65,475 bytes."""
     return _encode(sender_id, rpc_id, RESPONSE, payload)
 
 
@@ -175,14 +175,14 @@ def _encode(sender_id: bytes, rpc_id: bytes, packet_type: int, payload: bytes) -
 
 
 def encode_error(sender_id: bytes, rpc_id: bytes, code: int) -> bytes:
-    """The datagram of an error response, 130 or 131."""
+    """Encode an error response, 130 or 131."""
     return _ERROR_HEADER.pack(VERSION, sender_id, rpc_id, code)
 
 
 def encode_request_payload(name: bytes, args: bytes, read_only: bool) -> bytes:
-    """A request's payload: its RPC, its arguments (bencoded, in a row), what we speak.
+    """Encode the payload of a request: its RPC, its encoded arguments, and the minor version.
 
-    The keys are sorted, as bencoding wants them; the original reads any order.
+    Bencoding requires sorted keys; the original reads any order.
     """
     client_field = b"2:roi1e" if read_only else b""
     return b"d4:argsl%be4:name%d:%b%b1:vi%dee" % (

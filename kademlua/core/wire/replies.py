@@ -1,7 +1,7 @@
-"""What is inside of payloads, RPC by RPC: arguments and return values, 1.0 and 1.1.
+"""Replies: the return values of each RPC, encoded and decoded, in versions 1.0 and 1.1.
 
-Writers join bytes that stand ready. Readers take decoded return values and raise
-WireError for whatever does not have the RPC's form, so that no caller looks twice.
+Decoders take decoded return values, and raise WireError if these do not have the form of the
+RPC.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from kademlua.core.wire import bencoding
 
 PONG = b"li5ee"
 CLIENT_PONG = b"li5ed2:roi1eee"
-"""What a client answers to a ping of 1.1."""
+"""A client's reply to a 1.1 ping."""
 REACHED_OK = b"le"
 STORE_OK = b"li1ee"
 REMOVE_OK = b"li1ee"
@@ -33,35 +33,35 @@ BAD_KEY_FINDVALUE = b"llee"
 BAD_KEY_STORE = b"li0ee"
 
 REASON_REMOVED = "removed by its owner"
-"""Why a value that is handed on is refused: its owner took it away."""
+"""Refusal of a transferred value that its owner has removed."""
 REASON_LEAVING = "is leaving"
-"""Why a node that ends refuses a value."""
+"""Refusal of a node that is shutting down."""
 
 AddressFamilies = tuple[bool, bool]
-"""Whether contacts of IPv4, and of IPv6, are of use to whoever reads an answer."""
+"""Whether the reader of a reply can use IPv4 contacts, and IPv6 ones."""
 
 MAX_CONTACTS = 64
-"""Contacts taken from one answer: no honest one holds more, a liar may send thousands."""
+"""Contacts read from one reply; an honest one has no more."""
 
 
 MAX_TOKEN_BYTES = 64
-"""A token of others may be so long."""
+"""Size of another node's write token."""
 
 
 def encode_value(value: Any) -> bytes:
-    """A value bencoded; TypeError for what bencoding has no form for, or over 61 levels."""
-    if type(value) is bytes:  # most are; it saves 0.6 µs
+    """Encode a value; TypeError if it has no bencoded form or more than 61 levels."""
+    if type(value) is bytes:  # the usual case
         return b"%d:%b" % (len(value), value)
-    return bencoding.encode(value, outer_depth=3)  # as it stands in an answer to findvalue
+    return bencoding.encode(value, outer_depth=3)  # the levels around it in a findvalue reply
 
 
 def decode_value(encoded: bytes) -> Any:
-    """The value that ``encode_value`` made bytes of."""
+    """Decode what ``encode_value`` returned."""
     return bencoding.decode(encoded)
 
 
 def encode_findnode_reply(contacts: list[Contact], version: int, token: bytes = b"") -> bytes:
-    """The return value of findnode, in the form that the caller's version reads."""
+    """Encode the return value of findnode for a caller's version."""
     if version == 0:
         return b"l%be" % encode_v10_contacts(contacts)
     return b"ld%b%bee" % (_encode_closest(contacts), _encode_token(token))
@@ -74,8 +74,10 @@ def encode_findvalue_reply(
     token: bytes = b"",
     remaining: int = 0,
 ) -> bytes:
-    """The return value of findvalue; ``values`` are bencoded, and so many ``remaining`` are
-    there."""
+    """Encode the return value of findvalue.
+
+    ``values`` are bencoded; ``remaining`` is the number of values that did not fit.
+    """
     if version == 0:
         retval_field = b"6:retvall%be" % b"".join(values) if values else b""
         return b"ld7:closest%b%bee" % (encode_v10_contacts(contacts), retval_field)
@@ -96,18 +98,18 @@ def _encode_token(token: bytes) -> bytes:
 
 
 FINDVALUE_OVERHEAD_BYTES = 96
-"""An answer to findvalue has at most so many bytes around its contacts and values."""
+"""Bytes of a findvalue reply around its contacts and values, at most."""
 
 
 def encoded_size(contacts: list[Contact], version: int) -> int:
-    """How many bytes contacts have in an answer to a version."""
+    """Return the size of contacts in a reply of a version."""
     if version:
         return sum([len(contact.compact) for contact in contacts])
     return sum([len(contact.encoded_v10) for contact in contacts])
 
 
 def take_fitting(contacts: list[Contact], version: int, max_bytes: int) -> list[Contact]:
-    """As many contacts from the front as have so many bytes in an answer to a version."""
+    """Return the contacts from the front that take at most ``max_bytes`` in a reply."""
     for count, contact in enumerate(contacts):
         max_bytes -= len(contact.compact) if version else len(contact.encoded_v10)
         if max_bytes < 0:
@@ -116,23 +118,23 @@ def take_fitting(contacts: list[Contact], version: int, max_bytes: int) -> list[
 
 
 def encode_refused_reply(reason: str) -> bytes:
-    """The return values of a refused store: 0, and the reason where 1.0 does not look."""
+    """Encode the return values of a refused store: 0, and the reason, which 1.0 ignores."""
     text = reason.encode()
     return b"li0e%d:%be" % (len(text), text)
 
 
 def encode_lacks_reply(count: int) -> bytes:
-    """The return value of lacks: how many will be given the values."""
+    """Encode the return value of lacks: the number of nodes that will get the values."""
     return b"li%dee" % count
 
 
 def encode_reach_reply(is_attempted: bool) -> bytes:
-    """The return value of reach: whether an attempt is made."""
+    """Encode the return value of reach: whether a dial-back is attempted."""
     return b"li%dee" % is_attempted
 
 
 def encode_getsocket_reply(addr: str, port: int) -> bytes:
-    """The return value of getsocket."""
+    """Encode the return value of getsocket."""
     text = addr.encode()
     return b"ld4:addr%d:%b4:porti%deee" % (len(text), text, port)
 
@@ -148,7 +150,7 @@ def _encode_closest(contacts: list[Contact]) -> bytes:
 def decode_findnode_reply(
     values: list[Any], pool: ContactPool, families: AddressFamilies
 ) -> list[Contact]:
-    """The contacts in an answer to findnode or findvalue, of either version."""
+    """Decode the contacts in a findnode or findvalue reply of either version."""
     first = values[0] if values else None
     if type(first) is dict:
         return _decode_closest(first, pool, families)
@@ -158,7 +160,7 @@ def decode_findnode_reply(
 
 
 def decode_retval(values: list[Any]) -> list[Any]:
-    """The values in an answer to findvalue; its contacts are read as those of findnode."""
+    """Decode the values in a findvalue reply; ``decode_findnode_reply`` decodes its contacts."""
     first = values[0] if values else None
     if type(first) is dict:
         found = first.get(b"retval", [])
@@ -168,20 +170,20 @@ def decode_retval(values: list[Any]) -> list[Any]:
 
 
 def decode_remaining(values: list[Any]) -> int:
-    """How many values follow behind those in an answer to findvalue."""
+    """Return how many values follow those in a findvalue reply."""
     remaining = values[0].get(b"more", 0)
     return remaining if type(remaining) is int and remaining > 0 else 0
 
 
 def decode_token(values: list[Any]) -> bytes:
-    """The token in an answer to findnode or findvalue; empty where there is none."""
+    """Return the write token in a findnode or findvalue reply; empty if there is none."""
     first = values[0] if values else None
     token = first.get(b"token", b"") if type(first) is dict else b""
     return token if type(token) is bytes and len(token) <= MAX_TOKEN_BYTES else b""
 
 
 def decode_store_reply(values: list[Any]) -> str | None:
-    """None where a value was stored, else why not."""
+    """Return None if the value was stored, else the reason of the refusal."""
     if not values or type(values[0]) is not int:
         raise WireError(DropReason.BAD_RESPONSE)
     if values[0] == 1:
@@ -192,19 +194,19 @@ def decode_store_reply(values: list[Any]) -> str | None:
 
 
 def decode_remove_reply(values: list[Any]) -> str | None:
-    """None: whoever answers a remove with a number has the value no more."""
+    """Return None: a node that replies to a remove with a number no longer has the value."""
     if not values or type(values[0]) is not int:
         raise WireError(DropReason.BAD_RESPONSE)
     return None
 
 
 def decode_reach_reply(values: list[Any]) -> bool:
-    """Whether the callee said that an attempt is made to reach us."""
+    """Return whether the callee attempts a dial-back."""
     return bool(values) and values[0] == 1
 
 
 def is_client_pong(payload: bytes) -> bool:
-    """Whether the payload of an answer to a ping says that a client sent it."""
+    """Return whether the payload of a pong comes from a client."""
     if payload in (PONG, CLIENT_PONG):
         return payload == CLIENT_PONG
     try:
@@ -216,14 +218,14 @@ def is_client_pong(payload: bytes) -> bool:
 
 
 def decode_contact(compact: Any, pool: ContactPool) -> Contact:
-    """A single packed contact."""
+    """Decode a single compact contact."""
     if type(compact) is not bytes:
         raise WireError(DropReason.BAD_CONTACT)
     return pool.from_compact(compact)
 
 
 def decode_getsocket_reply(values: list[Any]) -> tuple[str, int]:
-    """Our own address and port as the peer saw them; text of the peer's, not checked."""
+    """Decode this node's address and port as the peer sees them; the text is not validated."""
     first = values[0] if values else None
     if type(first) is dict:
         addr, port = first.get(b"addr"), first.get(b"port")

@@ -1,4 +1,4 @@
-"""The arguments of each RPC, encoded."""
+"""The encoded arguments of each RPC."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from kademlua.core.wire import bencoding
 
 
 def encode_key_args(key: bytes) -> bytes:
-    """The arguments of findnode."""
+    """Encode the arguments of findnode."""
     return b"20:" + key
 
 
 def encode_findvalue_args(key: bytes, limit: int, offset: int = 0) -> bytes:
-    """The arguments of findvalue; ``offset`` values are passed over, which were there before."""
+    """Encode the arguments of findvalue; the first ``offset`` values are skipped."""
     offset_field = b"i%de" % offset if offset else b""
     return b"20:%bi%de%b" % (key, limit, offset_field)
 
@@ -29,9 +29,15 @@ def encode_store_args(
     cas: int | None = None,
     token: bytes = b"",
 ) -> bytes:
-    """The arguments of store; ``encoded`` is the bencoded value, ``ttl`` how many seconds it
-    has. With ``owner`` it is handed on for this one; with ``cas`` it is to replace only the
-    signed record of that sequence number; ``token`` is what the holder gave."""
+    """Encode the arguments of store.
+
+    Args:
+        encoded: The bencoded value.
+        ttl: Seconds that the value lives.
+        owner: The owner of a transferred value; None for the sender's own.
+        cas: Store only in place of the signed record with this sequence number.
+        token: The holder's write token.
+    """
     fields = b"" if cas is None else b"3:casi%de" % cas
     if owner is not None:
         fields += b"5:owner%d:%b" % (len(owner.compact), owner.compact)
@@ -42,21 +48,20 @@ def encode_store_args(
 
 
 def encode_remove_args(key: bytes, ttl: int, token: bytes = b"") -> bytes:
-    """The arguments of remove; ``ttl`` is how many seconds the value may still have, ``token``
-    what the holder gave."""
+    """Encode the arguments of remove; ``ttl`` is the longest time that the value may still live."""
     token_field = b"%d:%b" % (len(token), token) if token else b""
     return b"20:%bi%de%b" % (key, ttl, token_field)
 
 
 def encode_leave_args(is_handed_over: bool) -> bytes:
-    """The arguments of leave."""
+    """Encode the arguments of leave."""
     return b"i%de" % is_handed_over
 
 
 def encode_lacks_args(
     key: bytes, missing: Sequence[Contact], cache_candidate: Contact | None = None
 ) -> bytes:
-    """The arguments of lacks: who should hold a key and does not; who may cache it."""
+    """Encode the arguments of lacks: nodes that should hold a key, and one that may cache it."""
     missing_ids = b"".join([contact.id for contact in missing])
     candidate_field = (
         b"%d:%b" % (len(cache_candidate.compact), cache_candidate.compact)
@@ -67,10 +72,10 @@ def encode_lacks_args(
 
 
 def encode_reach_args(contact: Contact) -> bytes:
-    """The arguments of reach, where it names who is to be reached."""
+    """Encode the arguments of reach, if it names the node to dial back."""
     return b"%d:%b" % (len(contact.compact), contact.compact)
 
 
 def encode_any_args(args: Sequence[Any]) -> bytes:
-    """The arguments of any other RPC; TypeError for what can't be bencoded."""
+    """Encode the arguments of any other RPC; TypeError if a value cannot be bencoded."""
     return b"".join([bencoding.encode(arg) for arg in args])

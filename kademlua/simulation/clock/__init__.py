@@ -1,1 +1,1 @@
-"""Virtual time: the event loop of a simulation."""
+"""Virtual time: an event loop for gevent whose clock jumps from event to event."""

@@ -1,4 +1,4 @@
-"""The turns of virtual time: what is to happen when, in which order, and the clock's steps."""
+"""The event queue of virtual time: it orders events and advances the clock."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from kademlua.simulation.clock.watchers import Callback, LoopHook, QueueEntry, T
 logger = logging.getLogger(__name__)
 
 _PRIORITY_STEP = 1 << 60
-"""What one priority less adds to an event's number in the order of events."""
+"""Added to an event's order number for each step of lower priority."""
 _MAX_STALE = 1_000
 _MAX_ROUNDS_PER_INSTANT = 100_000
-"""Rounds without a step of the clock after which somebody spins: in the world time passes
-while he spins, so it passes here."""
+"""Rounds at one virtual time after which the clock steps anyway. Real time would pass while a
+greenlet busy-waits."""
 
 
 class EventQueue:
-    """A heap of events and a row of callbacks, done in turns as libev does them.
+    """A heap of events and a queue of callbacks, processed in the order of libev.
 
-    First the callbacks, until there are none; then all events of the nearest time, higher
-    priorities first, but none that they add: what they cause is for the next turn.
+    A turn runs all callbacks, including those they add. Then it runs all events of the next
+    time, higher priorities first. Events that these add run in the next turn.
     """
 
     def __init__(self) -> None:
         self.error_handler: Any = None
         """The hub, while it runs."""
         self.time = 0.0
-        """Virtual seconds; to be read only."""
+        """Virtual seconds since the start; read-only for callers."""
         self._callbacks: deque[Callback] = deque()
         self._heap: list[QueueEntry] = []
         self._last_number = 0
         self._unreferenced = 0
-        """Entries that keep nobody waiting: stale ones, and those of timers without ref."""
+        """Entries that do not keep the loop running: stale ones, and timers without ref."""
         self._rounds = 0
         self._prepare_hooks: list[LoopHook] = []
         self._check_hooks: list[LoopHook] = []
@@ -49,15 +49,15 @@ class EventQueue:
         self._has_warned = False
 
     def schedule(self, delay: float, function: Callable[..., object], *args: Any) -> None:
-        """Call a function in the hub after ``delay`` seconds: the cheapest there is.
+        """Call a function in the hub after ``delay`` seconds, 0 or more.
 
-        It can't be taken back, and must not block. The delay must not be negative.
+        The call cannot be cancelled, and the function must not block.
         """
         self._last_number = number = self._last_number + 1
         heappush(self._heap, (self.time + delay, number, function, args))
 
     def push(self, timer: Timer, delay: float) -> QueueEntry:
-        """Put a timer into the heap."""
+        """Add a timer to the heap."""
         self._last_number += 1
         order = self._last_number - timer.priority * _PRIORITY_STEP
         entry: QueueEntry = (self.time + delay if delay > 0 else self.time, order, None, timer)
@@ -67,18 +67,18 @@ class EventQueue:
         return entry
 
     def mark_stale(self, timer: Timer) -> None:
-        """A timer's entry in the heap has become stale."""
+        """Count a timer's heap entry as stale."""
         if timer.ref:
             self._unreferenced += 1
 
     def run_callback(self, function: Callable[..., object], *args: Any) -> Callback:
-        """Call a function in the hub before time goes on."""
+        """Call a function in the hub at the current virtual time."""
         callback = Callback(function, args)
         self._callbacks.append(callback)
         return callback
 
     def run(self, nowait: bool = False, once: bool = False) -> None:
-        """Turn until nothing is left that anybody could wait for, or ``break_``."""
+        """Process events until no referenced ones are left, or until ``break_``."""
         heap = self._heap
         callbacks = self._callbacks
         self._is_stopped = False
@@ -125,28 +125,28 @@ class EventQueue:
                 return
 
     def break_(self, how: int | None = None) -> None:
-        """Let ``run`` end after this turn."""
+        """End ``run`` after this turn."""
         self._is_stopped = True
 
     def destroy(self) -> None:
-        """Forget everything that was to happen."""
+        """Discard all events and callbacks."""
         self._is_stopped = True
         self._callbacks.clear()
         self._heap.clear()
         self._unreferenced = 0
 
     def handle_error(self, context: object, kind: Any, error: Any, trace: Any) -> None:
-        """Hand an error to the hub."""
+        """Pass an error to the hub."""
         handler = self.error_handler
         getattr(handler, "handle_error", handler)(context, kind, error, trace)
 
     @property
     def activecnt(self) -> int:
-        """How much is still to happen."""
+        """The number of pending events and callbacks that keep the loop running."""
         return len(self._heap) - self._unreferenced + len(self._callbacks)
 
     def _run_batch(self, entry: QueueEntry) -> None:
-        """Several events of one time: this, and all that are in the heap by now."""
+        """Run this event and all others of its time that are in the heap now."""
         heap = self._heap
         at = entry[0]
         batch = [entry]
@@ -175,7 +175,7 @@ class EventQueue:
                 self._report_error(args)
 
     def _run_callbacks(self) -> None:
-        """All callbacks, and those that they cause."""
+        """Run all callbacks, including those they add."""
         callbacks = self._callbacks
         while callbacks:
             for _ in range(len(callbacks)):
@@ -202,29 +202,30 @@ class EventQueue:
                     self._report_error(hook)
 
     def _detect_livelock(self) -> bool:
-        """Whether very much has been done since the clock last stepped."""
+        """Count a round; log once and return True after too many without a clock step."""
         self._rounds += 1
         if self._rounds < _MAX_ROUNDS_PER_INSTANT:
             return False
         self._rounds = 0
         if not self._has_warned:
             self._has_warned = True
-            logger.warning("somebody spins at %s s of virtual time", self.time)
+            logger.warning("a greenlet busy-waits at %s s of virtual time", self.time)
         return True
 
     def _remove_stale(self) -> None:
-        """Take the stale entries out of the heap."""
+        """Remove the stale entries from the heap."""
         heap = self._heap
         heap[:] = [entry for entry in heap if entry[2] is not None or entry[3].entry is entry]
         heapify(heap)
         self._unreferenced = sum(entry[2] is None and not entry[3].ref for entry in heap)
 
     def _report_error(self, context: object) -> None:
-        """Called from an except clause: what a callback raised goes to the hub, which
-        prints it and goes on. What is meant for the program (an interrupt, a test's time
-        limit) goes to the main function."""
+        """Report the exception being handled to the hub, which prints it and continues.
+
+        Exceptions for the program (an interrupt, a test's time limit) go to the main function.
+        """
         kind, error, trace = sys.exc_info()
         if kind is None or issubclass(kind, HubDestroyed):
-            raise  # the hub ends, and its loop with it
+            raise  # the hub is being destroyed, and its loop with it
         is_for_main = not issubclass(kind, (Exception, gevent.GreenletExit))
         self.handle_error(None if is_for_main else context, kind, error, trace)

@@ -1,4 +1,4 @@
-"""The greenlets of one hub that have not ended: where they wait, and their end."""
+"""Finds, describes and kills the greenlets of a hub that have not ended."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from gevent.hub import Hub
 
 logger = logging.getLogger(__name__)
 
-# Files of gevent's compiled modules call themselves src/gevent/….
+# Code objects of gevent's compiled modules name files below src/gevent/.
 _LIBRARY_PREFIXES = (os.path.dirname(gevent.__file__), os.path.dirname(__file__), "src/gevent")
 _MAX_LOCATIONS = 20
 _KILL_TIMEOUT = 1.0
-"""Virtual seconds that killed greenlets have for their last words."""
+"""Virtual seconds that killed greenlets have to clean up."""
 
 
 def describe(hub: Hub, error: BaseException) -> str:
-    """A line for each place where greenlets wait; ``error`` is what ended the main one."""
+    """Return a line per place where greenlets wait; ``error`` ended the main greenlet."""
     lines = [f"  the main function: {_error_location(error)}", *locations(hub)]
     if len(lines) > _MAX_LOCATIONS:
-        lines[_MAX_LOCATIONS:] = [f"  and some at {len(lines) - _MAX_LOCATIONS} more places"]
+        lines[_MAX_LOCATIONS:] = [f"  greenlets at {len(lines) - _MAX_LOCATIONS} more places"]
     return "\n".join(lines)
 
 
 def locations(hub: Hub) -> list[str]:
-    """A line for each place where greenlets wait."""
+    """Return a line per place where greenlets wait, most greenlets first."""
     found: Counter[str] = Counter()
     for each in _live_greenlets(hub):
         function = getattr(getattr(each, "_run", None), "__qualname__", None)
-        location = _frame_location(each.gr_frame) if each else "not begun yet"
+        location = _frame_location(each.gr_frame) if each else "not started"
         found[location + (f" (spawned for {function})" if function else "")] += 1
     return [
         f"  {'a greenlet' if count == 1 else f'{count:,} greenlets'}: {place}"
@@ -44,25 +44,25 @@ def locations(hub: Hub) -> list[str]:
 
 
 def kill_all(hub: Hub) -> None:
-    """Kill them, wait until they have ended, and destroy the hub."""
-    if hub.dead:  # an interrupt in the midst of the loop: nothing can run any more
+    """Kill the hub's greenlets, wait until they have ended, and destroy the hub."""
+    if hub.dead:  # interrupted inside the loop: no greenlet can run
         hub.loop.destroy()
         return
     remaining = _live_greenlets(hub)
     if remaining:
-        logger.debug("%d greenlets are left and get killed", len(remaining))
+        logger.debug("killing %d remaining greenlets", len(remaining))
         try:
             gevent.killall(remaining, block=True, timeout=_KILL_TIMEOUT)
         except gevent.Timeout:
             pass
         stubborn = sum(not each.dead for each in remaining)
         if stubborn:
-            logger.warning("%d greenlets would not end", stubborn)
+            logger.warning("%d greenlets did not end when killed", stubborn)
     hub.destroy()
 
 
 def _live_greenlets(hub: Hub) -> list[greenlet.greenlet]:
-    """Those that have not ended; without the one that the hub was made in."""
+    """Return the greenlets that have not ended, except the one that created the hub."""
     return [
         each
         for each in gc.get_objects()
@@ -71,7 +71,7 @@ def _live_greenlets(hub: Hub) -> list[greenlet.greenlet]:
 
 
 def _error_location(error: BaseException) -> str:
-    """The innermost line that is not gevent's on an error's way."""
+    """Return the innermost line outside gevent in an error's traceback."""
     found = "in gevent"
     trace: TracebackType | None = error.__traceback__
     while trace is not None:
@@ -82,7 +82,7 @@ def _error_location(error: BaseException) -> str:
 
 
 def _frame_location(frame: FrameType | None) -> str:
-    """The innermost line that is not gevent's on a greenlet's stack."""
+    """Return the innermost line outside gevent on a greenlet's stack."""
     while frame is not None:
         if _is_user_frame(frame):
             return _format_location(frame, frame.f_lineno)

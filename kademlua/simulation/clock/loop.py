@@ -1,7 +1,7 @@
-"""Virtual time: an event loop for gevent's hub whose clock jumps to the next event.
+"""An event loop for gevent's hub whose clock jumps to the next event.
 
-Ordinary code with its sleeps, events, queues and timeouts runs in it unchanged, as fast as
-the machine can, and always in the same order:
+Ordinary gevent code with sleeps, events, queues and timeouts runs unchanged. It runs as fast as
+the machine allows, and always in the same order:
 
 >>> run_virtual(lambda: (gevent.sleep(86_400), virtual_now())[1])
 86400.0
@@ -27,19 +27,15 @@ T = TypeVar("T")
 
 
 class RealIOError(KademluaError):
-    """Code on virtual time asked for something of the real world."""
+    """Code on virtual time requested real I/O, a signal, a thread or a process."""
 
 
 class Deadlock(KademluaError):
-    """Nothing is left to happen, and the main function waits; the message says where all
-    wait."""
+    """No event is left and the main function waits; the message lists all waiting greenlets."""
 
 
 class VirtualLoop(EventQueue):
-    """A loop for ``gevent.hub.Hub(loop=...)``, as ``gevent._interfaces.ILoop`` wants it.
-
-    Its time begins at 0.
-    """
+    """A loop for ``gevent.hub.Hub(loop=...)`` that implements ``gevent._interfaces.ILoop``."""
 
     default = False
     approx_timer_resolution = 1e-6
@@ -54,86 +50,89 @@ class VirtualLoop(EventQueue):
         self._thread_id = get_ident()
 
     def now(self) -> float:
-        """The virtual time in seconds."""
+        """Return the virtual time in seconds; it starts at 0."""
         return self.time
 
     def update_now(self) -> None:
-        """Nothing: the clock steps by itself."""
+        """Do nothing: virtual time advances with the events."""
 
     update = update_now
 
-    # What there is on virtual time.
+    # Supported on virtual time.
 
     def timer(
         self, after: float, repeat: float = 0.0, ref: bool = True, priority: int | None = None
     ) -> Timer:
-        """A watcher that fires after so many seconds."""
-        return Timer(self, after, repeat, ref, priority)
+        """Return a watcher that fires after ``after`` seconds, then every ``repeat`` seconds."""
+        return Timer(self, after, repeat, ref=ref, priority=priority)
 
     def prepare(self, ref: bool = True, priority: int | None = None) -> LoopHook:
-        """A watcher that fires before each turn's callbacks."""
-        return LoopHook(self._prepare_hooks, ref, priority)
+        """Return a watcher that fires before each turn's callbacks."""
+        return LoopHook(self._prepare_hooks, ref=ref, priority=priority)
 
     def check(self, ref: bool = True, priority: int | None = None) -> LoopHook:
-        """A watcher that fires before each turn's timers."""
-        return LoopHook(self._check_hooks, ref, priority)
+        """Return a watcher that fires before each turn's timers."""
+        return LoopHook(self._check_hooks, ref=ref, priority=priority)
 
     def idle(self, ref: bool = True, priority: int | None = None) -> LoopHook:
-        """A watcher that fires while nothing else is left to do at this time."""
-        return LoopHook(self._idle_hooks, ref, priority)
+        """Return a watcher that fires when no other work is left at the current time."""
+        return LoopHook(self._idle_hooks, ref=ref, priority=priority)
 
     def run_callback_threadsafe(self, function: Callable[..., object], *args: Any) -> Callback:
-        """As ``run_callback``; RealIOError from another thread, whose callbacks would come
-        at any time."""
+        """Call a function in the hub, as ``run_callback`` does.
+
+        Raises:
+            RealIOError: called from another thread, whose timing is not reproducible.
+        """
         if get_ident() != self._thread_id:
             _refuse("a callback from another thread")
         return self.run_callback(function, *args)
 
-    # The real world, which is not there.
+    # Not supported: real I/O would not be reproducible.
 
     def io(
         self, fd: object, events: int, ref: bool = True, priority: int | None = None
     ) -> NoReturn:
-        """RealIOError."""
+        """Raise RealIOError."""
         _refuse("I/O on a file or socket")
 
     def signal(self, signum: int, ref: bool = True, priority: int | None = None) -> NoReturn:
-        """RealIOError."""
+        """Raise RealIOError."""
         _refuse("a signal")
 
     def fork(self, ref: bool = True, priority: int | None = None) -> NoReturn:
-        """RealIOError."""
-        _refuse("a fork or a pool of threads (which the look-up of a host's name uses)")
+        """Raise RealIOError."""
+        _refuse("a fork or a thread pool (which resolving a host name uses)")
 
     def async_(self, ref: bool = True, priority: int | None = None) -> NoReturn:
-        """RealIOError."""
+        """Raise RealIOError."""
         _refuse("a call from another thread")
 
     def child(self, pid: int, trace: int = 0, ref: bool = True) -> NoReturn:
-        """RealIOError."""
+        """Raise RealIOError."""
         _refuse("a child process")
 
     def stat(
         self, path: str, interval: float = 0.0, ref: bool = True, priority: int | None = None
     ) -> NoReturn:
-        """RealIOError."""
+        """Raise RealIOError."""
         _refuse("the file system")
 
     def closing_fd(self, fd: object) -> bool:
-        """False: nobody watches a file here."""
+        """Return False: no watcher uses a file descriptor."""
         return False
 
     def fileno(self) -> None:
-        """None: it has no file."""
+        """Return None: the loop has no file descriptor."""
 
     def install_sigchld(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def reinit(self) -> None:
-        """Nothing: a fork shares no descriptor with it."""
+        """Do nothing: a fork shares no descriptor with this loop."""
 
     def verify(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def _format(self) -> str:
         return f"virtual time={self.time} events={self.activecnt}"
@@ -143,28 +142,38 @@ class VirtualLoop(EventQueue):
 
 
 def virtual_loop() -> VirtualLoop:
-    """The loop that this thread runs on; KademluaError where its time is not virtual."""
+    """Return the loop of this thread.
+
+    Raises:
+        KademluaError: the thread does not run on virtual time.
+    """
     hub = get_hub_if_exists()
     loop: object = None if hub is None else hub.loop
     if not isinstance(loop, VirtualLoop):
-        raise KademluaError("there is no virtual time here: call this inside of run_virtual")
+        raise KademluaError("no virtual time: call this inside run_virtual")
     return loop
 
 
 def virtual_now() -> float:
-    """The virtual time in seconds, which began at 0: a clock for nodes."""
+    """Return the virtual time in seconds, from 0: a clock for nodes."""
     try:
         return gevent.get_hub().loop.time  # type: ignore[attr-defined, no-any-return]
     except AttributeError:
         return virtual_loop().time
 
 
-def run_virtual(main: Callable[[], T]) -> T:
-    """Run a function on virtual time, and the greenlets that it spawns; its result.
+def sleep_until(time: float) -> None:
+    """Sleep until a virtual time; yield once if it has passed."""
+    gevent.sleep(max(0.0, time - virtual_now()))
 
-    The hub that this thread had stands still meanwhile, and is back afterwards. Whatever
-    ``main`` raises comes out; Deadlock where it waits for what can't come. Greenlets that
-    are left at its end are killed.
+
+def run_virtual(main: Callable[[], T]) -> T:
+    """Run a function and the greenlets that it spawns on virtual time; return its result.
+
+    The thread's previous hub is suspended meanwhile. Greenlets left at the end are killed.
+
+    Raises:
+        Deadlock: ``main`` waits, and no event is left. Exceptions of ``main`` propagate.
     """
     previous_hub = get_hub_if_exists()
     loop = VirtualLoop()
@@ -176,7 +185,7 @@ def run_virtual(main: Callable[[], T]) -> T:
         if hub not in error.args:
             raise
         raise Deadlock(
-            f"nothing is left to happen at {loop.time} s of virtual time, and these wait:\n"
+            f"no event is left at {loop.time} s of virtual time, and these greenlets wait:\n"
             + leaked_greenlets.describe(hub, error)
         ) from error
     finally:
@@ -187,4 +196,4 @@ def run_virtual(main: Callable[[], T]) -> T:
 
 
 def _refuse(request: str) -> NoReturn:
-    raise RealIOError(f"code on virtual time asked for {request}: the real world is not there")
+    raise RealIOError(f"code on virtual time requested {request}; a simulation has no real I/O")

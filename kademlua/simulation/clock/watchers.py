@@ -1,7 +1,7 @@
-"""What a loop of virtual time hands out: callbacks, timers, and hooks of the loop's turn.
+"""Callbacks, timers and loop hooks of virtual time.
 
-They follow ``ICallback`` and ``IWatcher`` of ``gevent._interfaces``, and libev where those
-leave something open.
+They implement ``ICallback`` and ``IWatcher`` of ``gevent._interfaces``. Where these leave
+behaviour open, they follow libev.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 QueueEntry = tuple[float, int, "Callable[..., object] | None", Any]
-"""What stands in a loop's heap: when, in which order among those of the same time, the
-function to call and its arguments; or None and the timer to fire."""
+"""A heap entry: time, order among equal times, and the function to call with its arguments.
+For a timer the function is None, and the timer takes the place of the arguments."""
 
 
 class TimerQueue(Protocol):
-    """What a timer needs of its loop."""
+    """The operations of a loop that a timer uses."""
 
     def push(self, timer: Timer, delay: float) -> QueueEntry:
-        """Put a timer into the heap."""
+        """Add a timer to the heap."""
 
     def mark_stale(self, timer: Timer) -> None:
-        """A timer's entry in the heap has become stale."""
+        """Count a timer's heap entry as stale."""
 
 
 class Callback:
-    """A function to be called in the loop's next turn."""
+    """A function to call in the loop's next turn."""
 
     __slots__ = ("args", "callback")
 
@@ -35,41 +35,41 @@ class Callback:
         self.args: tuple[Any, ...] | None = args
 
     def stop(self) -> None:
-        """Let it not be called, where it still waits."""
+        """Cancel the call if it is still pending."""
         self.callback = self.args = None
 
     close = stop
 
     @property
     def pending(self) -> bool:
-        """Whether it still waits to be called."""
+        """Whether the call is still pending."""
         return self.callback is not None
 
     def __bool__(self) -> bool:
-        """Whether it waits or is running: gevent asks before it schedules another."""
+        """Return whether the call is pending or running; gevent checks before a new one."""
         return self.args is not None
 
 
 class Watcher:
-    """What all watchers have in common."""
+    """The common part of all watchers."""
 
     __slots__ = ("args", "callback", "priority", "ref")
 
-    def __init__(self, ref: bool, priority: int | None) -> None:
+    def __init__(self, *, ref: bool, priority: int | None) -> None:
         self.ref = ref
         self.priority = priority or 0
         self.callback: Callable[..., object] | None = None
         self.args: tuple[Any, ...] | None = None
 
     pending = False
-    """Whether its event has come and its callback is yet to be called."""
+    """Whether the event has occurred and the callback is still to be called."""
 
     def stop(self) -> None:
-        """End to watch; ``start`` may begin anew."""
+        """Stop watching; ``start`` may be called again."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Stop for good."""
+        """Stop permanently."""
         self.stop()
 
     def __enter__(self) -> Self:
@@ -85,33 +85,33 @@ class Watcher:
 
 
 class Timer(Watcher):
-    """Calls its callback when so many virtual seconds are over, and then at each repeat."""
+    """Calls its callback after ``after`` virtual seconds, and then every ``repeat`` seconds."""
 
     __slots__ = ("_after", "_queue", "_repeat", "entry", "pending")
 
     def __init__(
-        self, queue: TimerQueue, after: float, repeat: float, ref: bool, priority: int | None
+        self, queue: TimerQueue, after: float, repeat: float, *, ref: bool, priority: int | None
     ) -> None:
         if repeat < 0:
             raise ValueError(f"repeat must be positive or zero: {repeat!r}")
-        super().__init__(ref, priority)
+        super().__init__(ref=ref, priority=priority)
         self._queue = queue
         self._after = after
         self._repeat = repeat
         self.entry: QueueEntry | None = None
-        """Its place in the loop's heap while it runs; any other entry of it is stale."""
+        """The valid heap entry while the timer runs; all its other entries are stale."""
         self.pending = False
-        """Whether its time has come, and others that were due with it are still before it."""
+        """Whether the timer is due and waits for other events of the same time."""
 
     @property
     def active(self) -> bool:
-        """Whether it runs; as in libev, one that is pending does so only to repeat."""
+        """Whether the timer runs; as in libev, a pending timer is active only if it repeats."""
         return self.entry is not None and (self._repeat > 0 or not self.pending)
 
     def start(self, callback: Callable[..., object], *args: Any, update: bool = True) -> None:
-        """Begin; does nothing to one that runs but to exchange its callback.
+        """Start the timer; if it runs, only replace its callback.
 
-        ``update`` asks to look at the clock first, which virtual time needs not.
+        ``update`` has no effect, because virtual time is always current.
         """
         if not callable(callback):
             raise TypeError(f"Expected callable, not {callback!r}")
@@ -120,14 +120,14 @@ class Timer(Watcher):
             self.entry = self._queue.push(self, self._after)
 
     def again(self, callback: Callable[..., object], *args: Any, update: bool = True) -> None:
-        """Begin anew with the whole repeat before it; without a repeat, stop."""
+        """Restart the timer with the full repeat interval; stop it if it does not repeat."""
         self.stop()
         if self._repeat:
             self.callback, self.args = callback, args
             self.entry = self._queue.push(self, self._repeat)
 
     def stop(self) -> None:
-        """End to watch; ``start`` may begin anew."""
+        """Stop watching; ``start`` may be called again."""
         if self.entry is not None:
             self.entry = None
             self.pending = False
@@ -135,7 +135,7 @@ class Timer(Watcher):
         self.callback = self.args = None
 
     def fire(self) -> None:
-        """Its time has come: called by the loop, which has taken the entry out."""
+        """Call the callback; the loop calls this after it removed the entry."""
         callback, args = self.callback, self.args
         self.pending = False
         self.entry = self._queue.push(self, self._repeat) if self._repeat else None
@@ -153,17 +153,17 @@ class LoopHook(Watcher):
 
     __slots__ = ("_hooks",)
 
-    def __init__(self, hooks: list[LoopHook], ref: bool, priority: int | None) -> None:
-        super().__init__(ref, priority)
+    def __init__(self, hooks: list[LoopHook], *, ref: bool, priority: int | None) -> None:
+        super().__init__(ref=ref, priority=priority)
         self._hooks = hooks
 
     @property
     def active(self) -> bool:
-        """Whether it watches."""
+        """Whether the hook is registered with its loop."""
         return self in self._hooks
 
     def start(self, callback: Callable[..., object], *args: Any) -> None:
-        """Begin to watch."""
+        """Register the hook."""
         if not callable(callback):
             raise TypeError(f"Expected callable, not {callback!r}")
         self.callback, self.args = callback, args
@@ -172,7 +172,7 @@ class LoopHook(Watcher):
             self._hooks.sort(key=lambda hook: -hook.priority)
 
     def stop(self) -> None:
-        """End to watch; ``start`` may begin anew."""
+        """Stop watching; ``start`` may be called again."""
         if self in self._hooks:
             self._hooks.remove(self)
         self.callback = self.args = None

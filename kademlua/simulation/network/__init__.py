@@ -1,1 +1,1 @@
-"""The virtual network: links, latency, conditions and adversaries."""
+"""The virtual network: links, latency, packet loss and adversaries."""

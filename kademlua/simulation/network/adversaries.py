@@ -1,8 +1,8 @@
-"""Hostile nodes: they answer pings, and lie about all else.
+"""Hostile nodes: they answer pings and lie about everything else.
 
-Those among the others run a node, so that they get into tables like them; what it is asked for
-contacts and values does not get that far. Sybils do without, and have themselves looked at by
-those whom they are after. All know of each other, at once and for nothing.
+A hostile member runs a real node and so enters routing tables, but its transport answers
+requests for contacts and values itself. A Sybil (Douceur, "The Sybil Attack", 2002) has no node;
+it pings its victims until they insert it. All hostile nodes know each other without any packet.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from kademlua.simulation.network import addresses
 from kademlua.simulation.network.id_index import IdIndex
 
 _REPLY_CONTACTS = 20
-"""Contacts in an answer: as many as honest ones have."""
+"""Contacts in a reply, as many as an honest node returns."""
 _FAKE_ID_BITS = 24
-"""That a made-up id shares with what is sought: nearer than any honest one."""
+"""Bits that an invented id shares with the target; closer than any honest node."""
 _FORGED_VALUE = b"forged"
 _TYPE_OFFSET = packets.RPC_ID_BYTES + 21
 _LOOKUP_RPCS = (b"findnode", b"findvalue")
@@ -45,28 +45,28 @@ class Attackers:
         return len(self._contacts)
 
     def add(self, node_id: bytes, endpoint: Endpoint) -> None:
-        """One more is one of them."""
+        """Add a hostile node."""
         contact = self._pool.intern(*endpoint, node_id)
         self._contacts[contact.id_int] = contact
         self._id_index.add(contact.id_int)
 
     def closest(self, target: bytes) -> list[Contact]:
-        """Those of them that are nearest to what is sought."""
-        ids = self._id_index.closest(to_int(target), _REPLY_CONTACTS, lambda _: True)
+        """Return the hostile contacts closest to the target."""
+        ids = self._id_index.closest(to_int(target), _REPLY_CONTACTS)
         return [self._contacts[number] for number in ids]
 
     def record_requester(self, endpoint: Endpoint) -> None:
-        """One of them was asked something from there: there is somebody to be abused."""
+        """Remember the sender of a request as a possible victim."""
         if len(self._requesters) < 1000:
             self._requesters[endpoint] = None
 
     def pick_victims(self, rng: random.Random, count: int) -> list[Endpoint]:
-        """Some of those who asked anything."""
+        """Return up to ``count`` random senders of requests."""
         return rng.sample(list(self._requesters), min(count, len(self._requesters)))
 
 
 class HostileTransport:
-    """The transport of a hostile node, which answers before the node can."""
+    """The transport of a hostile node; it answers requests before the node sees them."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class HostileTransport:
         self.supports_ipv6 = inner.supports_ipv6
         self.is_backlogged = False
         self.table: RoutingTable | None = None
-        """That of the node behind it, where there is one."""
+        """The routing table of the node behind this transport; None for a Sybil."""
         self._inner = inner
         self._attackers = attackers
         self.id = node_id
@@ -97,16 +97,16 @@ class HostileTransport:
         }[behaviour]
 
     def start(self, receive: DatagramHandler) -> None:
-        """Begin to answer, and to hand on what is not answered here."""
+        """Answer requests, and pass other datagrams to ``receive``."""
         self._receive = receive
         self._inner.start(self._on_datagram)
 
     def send(self, datagram: bytes, endpoint: Endpoint) -> bool:
-        """Send or drop."""
+        """Send a datagram, or drop it."""
         return self._inner.send(datagram, endpoint)
 
     def close(self) -> None:
-        """Stop; idempotent."""
+        """Stop sending and receiving; idempotent."""
         self._inner.close()
 
     def _on_datagram(self, datagram: bytes, endpoint: Endpoint) -> None:
@@ -115,7 +115,7 @@ class HostileTransport:
                 request = packets.decode(datagram)
             except WireError:
                 return
-            if isinstance(request, Request) and request.name == b"reach":  # it reaches nobody
+            if isinstance(request, Request) and request.name == b"reach":  # no probe is sent
                 self._send_reply(request, replies.encode_reach_reply(True), endpoint)
                 return
             if self.table is None and isinstance(request, Request) and not request.args:
@@ -133,14 +133,14 @@ class HostileTransport:
     def _send_reply(self, request: Request, payload: bytes, endpoint: Endpoint) -> None:
         self.send(packets.encode_response(self.id, request.rpc_id, payload), endpoint)
 
-    # What it has to say. All acknowledge what they are to store, and keep nothing.
+    # Behaviours. All acknowledge stores and keep nothing.
 
     def _collude(self, request: Request, key: bytes) -> bytes | None:
-        """Tell of the gang only."""
+        """Return hostile contacts only."""
         return self._encode_reply(request, self._attackers.closest(key))
 
     def _dead(self, request: Request, key: bytes) -> bytes | None:
-        """Tell of contacts next to the key that are not there."""
+        """Return contacts near the key that do not exist."""
         rng = self._rng
         return self._encode_reply(
             request,
@@ -151,7 +151,7 @@ class HostileTransport:
         )
 
     def _garbage(self, request: Request, key: bytes) -> bytes | None:
-        """Answer with what is none, or name others by ids that are not theirs."""
+        """Return malformed replies, or real addresses under invented ids."""
         if request.name not in _LOOKUP_RPCS:
             return replies.STORE_OK
         rng = self._rng
@@ -166,15 +166,15 @@ class HostileTransport:
         return self._encode_reply(request, [Contact(*each, _fake_id(key, rng)) for each in others])
 
     def _deny(self, request: Request, key: bytes) -> bytes | None:
-        """Lead to the key, and know of no value."""
+        """Return true contacts but no values."""
         return self._encode_reply(request, self._closest_known(key))
 
     def _swallow(self, request: Request, key: bytes) -> bytes | None:
-        """Do all as it should, but keep nothing."""
+        """Answer lookups as the node does, and acknowledge stores without keeping values."""
         return None if request.name in _LOOKUP_RPCS else replies.STORE_OK
 
     def _forge(self, request: Request, key: bytes) -> bytes | None:
-        """Lead to the key, and show a value that nobody stored."""
+        """Return true contacts and a value that was never stored."""
         return self._encode_reply(
             request, self._closest_known(key), [b"%d:%b" % (len(_FORGED_VALUE), _FORGED_VALUE)]
         )
@@ -194,7 +194,7 @@ class HostileTransport:
 
 
 def id_near(key: bytes, shared_bits: int, rng: random.Random) -> bytes:
-    """A random id that shares so many bits with a key."""
+    """Return a random id that shares at least ``shared_bits`` with a key."""
     return from_int(to_int(key) ^ rng.getrandbits(160 - shared_bits))
 
 
@@ -203,7 +203,7 @@ def _fake_id(key: bytes, rng: random.Random) -> bytes:
 
 
 class Sybil:
-    """One with an id next to the key that the gang is after."""
+    """A hostile identity with an id near the attacked key and no node."""
 
     def __init__(self, transport: HostileTransport, rng: random.Random) -> None:
         self._transport = transport
@@ -211,7 +211,7 @@ class Sybil:
         transport.start(lambda datagram, endpoint: None)
 
     def flood(self, endpoints: list[Endpoint]) -> None:
-        """Ping others, so that they look whether there is a place for it."""
+        """Ping nodes, so that they consider this Sybil for their routing tables."""
         payload = packets.encode_request_payload(b"ping", b"", False)
         for endpoint in endpoints:
             rpc_id = self._rng.randbytes(packets.RPC_ID_BYTES)

@@ -1,4 +1,4 @@
-"""The conditions of a virtual network: what befalls packets on their way."""
+"""The conditions of a virtual network: loss, delay and limits."""
 
 from __future__ import annotations
 
@@ -6,30 +6,31 @@ import math
 from dataclasses import dataclass
 
 MAX_UDP_PAYLOAD = 65_507
-"""The longest datagram that there is."""
+"""The largest payload of a UDP datagram, in bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkConditions:
-    """What befalls packets, the same for all; times in seconds. ValueError where one can't be.
+    """The conditions for all packets. Probabilities are 0 to 1 and apply per packet.
 
-    Chances are from 0 to 1, each for itself and for each packet.
+    Raises:
+        ValueError: a value is out of range.
     """
 
     loss: float = 0.0
-    """The chance that it never arrives."""
+    """The probability that a packet is lost."""
     duplication: float = 0.0
-    """The chance that it arrives a second time, up to another latency later."""
+    """The probability that a packet arrives twice, the copy up to one latency later."""
     reordering: float = 0.0
-    """The chance that it is held back for up to another two latencies, and overtaken."""
+    """The probability of an additional delay of up to two latencies."""
     jitter: float = 0.0
-    """The mean of what each takes longer than the pair's latency; exponential."""
+    """The mean of the additional exponential delay, in seconds."""
     max_packet: int = MAX_UDP_PAYLOAD
-    """The longest datagram in bytes that gets through."""
+    """The largest datagram that the network delivers, in bytes."""
     bandwidth: float = 0.0
-    """Bytes a second of each node's line, in each direction; 0: no limit."""
+    """Bytes per second of each node's link, in each direction; 0: no limit."""
     queue: int = 0
-    """Bytes that wait at most for each direction of a line; 0: no limit."""
+    """The queue limit of each direction of a link, in bytes; 0: no limit."""
 
     def __post_init__(self) -> None:
         for name in ("loss", "duplication", "reordering"):

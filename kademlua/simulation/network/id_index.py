@@ -1,4 +1,4 @@
-"""Census: who lives, by id, and so what a lookup should find."""
+"""An exact index of node ids, to compare lookups with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kademlua.core.ids import ID_BITS
 
 
 class IdIndex:
-    """The ids of living nodes in order; the true closest ones of any target."""
+    """A sorted list of node ids that finds the closest ones to any target."""
 
     def __init__(self) -> None:
         self._ids: list[int] = []
@@ -18,23 +18,25 @@ class IdIndex:
         return len(self._ids)
 
     def add(self, id_int: int) -> None:
-        """A node with this id lives now."""
+        """Add the id of a node that joined."""
         insort(self._ids, id_int)
 
     def remove(self, id_int: int) -> None:
-        """It lives no more."""
+        """Remove the id of a node that left."""
         index = bisect_left(self._ids, id_int)
         assert self._ids[index] == id_int
         del self._ids[index]
 
-    def closest(self, target: int, count: int, predicate: Callable[[int], bool]) -> list[int]:
-        """Exactly the ``count`` nearest to ``target`` among those ``predicate``, nearest first.
+    def closest(
+        self, target: int, count: int, predicate: Callable[[int], bool] = lambda _: True
+    ) -> list[int]:
+        """Return the ``count`` ids closest to ``target`` that satisfy ``predicate``, in order.
 
-        Ids that share a prefix with the target stand in a row, and are nearer than all
-        others: so the smallest such row that has enough is all that need be looked at.
+        Ids that share a prefix with the target are adjacent, and closer than all others. So
+        the smallest such range with enough ids contains the result.
         """
         ids = self._ids
-        # Half as much again as wanted, so that one look is mostly enough.
+        # 50 % more than wanted: mostly enough for one pass, although the predicate rejects some.
         min_candidates = count + count // 2
         bits = max(0, len(ids).bit_length() - min_candidates.bit_length() + 2)
         while True:
@@ -48,7 +50,7 @@ class IdIndex:
             min_candidates *= 2
 
     def _prefix_range(self, target: int, shared_bits: int) -> tuple[int, int]:
-        """Where those stand that share so many bits with the target."""
+        """Return the index range of the ids that share ``shared_bits`` with the target."""
         free_bits = ID_BITS - shared_bits
         first = target >> free_bits << free_bits
         ids = self._ids

@@ -1,7 +1,6 @@
-"""Latencies: how long a packet takes from one address to another, by a model.
+"""Latency models: the delay between two addresses.
 
-A pair's latency stays the same, and is the same both ways; what changes from packet to
-packet is the network's jitter.
+The latency of a pair is constant and symmetric. The network's jitter varies per packet.
 """
 
 from __future__ import annotations
@@ -17,36 +16,32 @@ _QUANTILES = 1 << 14
 _MASK = (1 << 64) - 1
 _HASH_MULTIPLIER = 0x9E3779B97F4A7C15
 _MEDIAN_DISTANCE = 0.5120
-"""The median distance of two points in a square of side 1."""
+"""The median distance of two random points in a unit square."""
 
 
 class LatencyModel(Protocol):
     """A model of latencies."""
 
     def one_way(self, a: Endpoint, b: Endpoint) -> float:
-        """Seconds from one to the other."""
+        """Return the one-way latency in seconds."""
 
 
 class ConstantLatency:
-    """The same between any two."""
+    """The same latency for all pairs."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = _require_non_negative("seconds", seconds)
 
     def one_way(self, a: Endpoint, b: Endpoint) -> float:
-        """Seconds from one to the other."""
+        """Return the one-way latency in seconds."""
         return self.seconds
 
 
 class LogNormalLatency:
-    """Each pair for itself, log-normally distributed: most near the median, some far off.
-
-    Three near each other mean nothing here: the triangle inequality does not hold.
-    """
+    """An independent log-normal latency per pair; the triangle inequality does not hold."""
 
     def __init__(self, streams: RngStreams, median: float, sigma: float) -> None:
-        """``median`` in seconds one way; ``sigma`` is that of the logarithm, 0.5 a usual
-        and 1 a wide spread."""
+        """Use a one-way ``median`` in seconds; ``sigma`` is the deviation of the logarithm."""
         _require_non_negative("median", median)
         _require_non_negative("sigma", sigma)
         normal = NormalDist(0, sigma) if sigma else None
@@ -58,13 +53,13 @@ class LogNormalLatency:
         self._endpoint_seeds: dict[Endpoint, int] = {}
 
     def one_way(self, a: Endpoint, b: Endpoint) -> float:
-        """Seconds from one to the other."""
+        """Return the one-way latency in seconds."""
         seeds = self._endpoint_seeds
         try:
             mixed = seeds[a] ^ seeds[b]
         except KeyError:
             mixed = self._endpoint_seed(a) ^ self._endpoint_seed(b)
-        # A multiplicative hash of the pair picks the quantile: nothing is kept per pair.
+        # A multiplicative hash of the pair selects the quantile, so no state per pair is needed.
         return self._seconds[((mixed * _HASH_MULTIPLIER) & _MASK) >> 50]
 
     def _endpoint_seed(self, endpoint: Endpoint) -> int:
@@ -74,15 +69,21 @@ class LogNormalLatency:
 
 
 class CoordinateLatency:
-    """Points in a square, and an access delay at each: there are near and far, whoever is
-    near to a near one is near, and a detour is never much shorter than the direct way."""
+    """The distance of points in a square, plus an access delay at each.
+
+    As on the Internet, the neighbours of a close node are close, and detours are hardly ever
+    shorter than the direct path.
+    """
 
     def __init__(
         self, streams: RngStreams, median: float, access_delay: float = 0.005, sigma: float = 0.5
     ) -> None:
-        """``median`` in seconds one way, of all pairs. ``access_delay`` is the median delay of
-        one access line, which every packet meets twice, and ``sigma`` its spread (of the
-        logarithm)."""
+        """Create a model with a one-way ``median`` over all pairs, in seconds.
+
+        Args:
+            access_delay: median delay of one access link in seconds; a packet crosses two.
+            sigma: deviation of the logarithm of the access delay.
+        """
         _require_non_negative("median", median)
         _require_non_negative("access", access_delay)
         _require_non_negative("sigma", sigma)
@@ -95,7 +96,7 @@ class CoordinateLatency:
         self._points: dict[Endpoint, tuple[float, float, float]] = {}
 
     def one_way(self, a: Endpoint, b: Endpoint) -> float:
-        """Seconds from one to the other."""
+        """Return the one-way latency in seconds."""
         points = self._points
         try:
             x, y, access = points[a]
@@ -105,11 +106,11 @@ class CoordinateLatency:
             other_x, other_y, other_access = self._point_of(b)
         x -= other_x
         y -= other_y
-        # sqrt is rounded the same everywhere, which hypot is not.
+        # sqrt is rounded identically on all platforms; hypot is not.
         return access + other_access + math.sqrt(x * x + y * y)
 
     def _point_of(self, endpoint: Endpoint) -> tuple[float, float, float]:
-        """Where it lies, in seconds, and its access delay."""
+        """Return the coordinates of an endpoint and its access delay, all in seconds."""
         if endpoint not in self._points:
             rng = self._streams.stream("latency", *endpoint)
             self._points[endpoint] = (

@@ -1,4 +1,4 @@
-"""One address of the virtual network: its state there, and the transport that a node gets."""
+"""One address of the virtual network: its link state, and the transport of its node."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MAX_NAT_MAPPINGS = 1_024
 
 
 class Link:
-    """An address and what holds for it, whether a node is there or not."""
+    """The state of an address, with or without a node."""
 
     __slots__ = (
         "downlink_free_at",
@@ -32,41 +32,41 @@ class Link:
     def __init__(self, endpoint: Endpoint, index: int, group: int) -> None:
         self.endpoint = endpoint
         self.index = index
-        """For the fingerprint: which of the network's addresses it is."""
+        """The number of the address in the fingerprint."""
         self.group = group
-        """Which part of a partition it is in."""
+        """The group in the current partition; 0: none."""
         self.receive: DatagramHandler | None = None
-        """The node that is there now."""
+        """The receiver of the node at this address; None without one."""
         self.rng: random.Random | None = None
-        """The chances of its packets, where conditions leave them any."""
+        """The random stream for packets sent from here; created on first use."""
         self.uplink_free_at = 0.0
-        """When its line out is free again."""
+        """Virtual time at which the uplink has sent its queue."""
         self.downlink_free_at = 0.0
         self.has_restrictions = False
-        """Whether it is paused or behind NAT: one look for both."""
+        """Whether the link is paused or behind NAT; one check per packet covers both."""
         self.is_paused = False
         self.nat_mappings: dict[Endpoint, float] | None = None
-        """Behind NAT: to whom it sent, and when."""
+        """Behind NAT: the destinations and the times of the last packets to them."""
         self.nat_timeout = 0.0
 
-    def set_paused(self, is_paused: bool) -> None:
-        """Cut it off, or let it on again."""
+    def set_paused(self, *, is_paused: bool) -> None:
+        """Disconnect or reconnect the link."""
         self.is_paused = is_paused
         self.has_restrictions = is_paused or self.nat_mappings is not None
 
     def enable_nat(self, timeout: float) -> None:
-        """From now on only they reach it to whom it sent within so many seconds."""
+        """Accept packets only from endpoints sent to within ``timeout`` seconds."""
         self.nat_mappings = {}
         self.nat_timeout = timeout
         self.has_restrictions = True
 
     def disable_nat(self) -> None:
-        """From now on everybody reaches it."""
+        """Accept packets from all endpoints."""
         self.nat_mappings = None
         self.has_restrictions = self.is_paused
 
     def allow_outgoing(self, destination: Endpoint, now: float) -> bool:
-        """For an odd one: whether its packet leaves; NAT remembers where to."""
+        """Return whether a restricted link sends a packet; open its NAT mapping."""
         if self.is_paused:
             return False
         mappings = self.nat_mappings
@@ -79,7 +79,7 @@ class Link:
         return True
 
     def drop_reason(self, source: Endpoint, now: float) -> str | None:
-        """For an odd one: why a packet does not get in; None where it does."""
+        """Return why a restricted link drops an incoming packet; None if it accepts it."""
         if self.is_paused:
             return "paused"
         if self.nat_mappings is not None:
@@ -90,7 +90,7 @@ class Link:
 
 
 class VirtualTransport:
-    """What carries a node's datagrams on a virtual network."""
+    """A node's transport on a virtual network."""
 
     def __init__(self, link: Link, send: Callable[[Link, bytes, Endpoint], bool]) -> None:
         self.local_endpoint = link.endpoint
@@ -102,7 +102,11 @@ class VirtualTransport:
         self._is_open = False
 
     def start(self, receive: DatagramHandler) -> None:
-        """Begin to hand datagrams to ``receive``; OSError where another is open here."""
+        """Pass incoming datagrams to ``receive``.
+
+        Raises:
+            OSError: another transport is open at this address.
+        """
         if self._is_open:
             return
         if self._link.receive is not None:
@@ -111,11 +115,11 @@ class VirtualTransport:
         self._is_open = True
 
     def send(self, datagram: bytes, endpoint: Endpoint) -> bool:
-        """Send or drop; False where a system would not take it."""
+        """Send or drop a datagram; return False if a socket would refuse it."""
         return self._is_open and self._send(self._link, datagram, endpoint)
 
     def close(self) -> None:
-        """Stop; idempotent. What is on its way here gets lost."""
+        """Close the transport; idempotent. Packets in flight to it are lost."""
         if self._is_open:
             self._is_open = False
             self._link.receive = None

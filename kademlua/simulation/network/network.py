@@ -1,7 +1,6 @@
-"""The virtual network: takes a node's datagrams, and delivers their bytes some time later.
+"""The virtual network: delivers or drops the datagrams of simulated nodes.
 
-Or does not. Each packet is one entry in the heap of the virtual loop: no greenlet, no
-timer, no copy.
+Each packet is one entry in the heap of the virtual loop, without a greenlet, timer or copy.
 """
 
 from __future__ import annotations
@@ -25,18 +24,17 @@ __all__ = ["NetworkConditions", "PacketObserver", "VirtualNetwork"]
 logger = logging.getLogger(__name__)
 
 PacketObserver = Callable[[float, Endpoint, Endpoint, bytes, str], None]
-"""Called with the time, source, destination, datagram and its fate: ``delivered``, or the
-reason for which it was lost."""
+"""Called with time, source, destination, datagram, and ``delivered`` or the loss reason."""
 
 _HEADER_BYTES = 28
-"""Bytes of IP and UDP headers, which need their share of a line's bandwidth."""
+"""Bytes of the IPv4 and UDP headers, which count towards the bandwidth."""
 _MAX_UNHASHED = 512
-"""Pieces that are collected for the fingerprint until they are hashed together."""
+"""Pieces of the fingerprint that are collected before they are hashed."""
 _pack_header = Struct("<dIII").pack
 
 
 class VirtualNetwork:
-    """All nodes' network. To be used on virtual time only."""
+    """A network of virtual links; usable on virtual time only."""
 
     def __init__(
         self,
@@ -44,17 +42,17 @@ class VirtualNetwork:
         latency: LatencyModel,
         conditions: NetworkConditions | None = None,
     ) -> None:
-        """``conditions`` can be exchanged while it runs, by assigning others."""
+        """Create a network; assign ``conditions`` to change them while it runs."""
         self.sent = 0
-        """Packets that nodes sent."""
+        """Packets sent by nodes."""
         self.delivered = 0
-        """Packets that arrived; those that came twice count twice."""
+        """Packets that arrived; duplicates count twice."""
         self.lost: Counter[str] = Counter()
-        """Packets that did not arrive, by reason: ``loss``, ``too large``, ``nobody`` (no
-        node was ever there), ``closed`` (none is there any more), ``cut`` (by a partition),
-        ``paused``, ``nat``, ``queue``."""
+        """Lost packets by reason: ``loss``, ``too large``, ``nobody`` (the address was never
+        used), ``closed`` (its node stopped), ``cut`` (partition), ``paused``, ``nat``,
+        ``queue``."""
         self.handler_errors = 0
-        """Packets at which a node raised an exception, which is logged."""
+        """Packets whose receiver raised an exception, which is logged."""
         self._streams = streams
         self._one_way = latency.one_way
         self._links: dict[Endpoint, Link] = {}
@@ -67,7 +65,7 @@ class VirtualNetwork:
 
     @property
     def conditions(self) -> NetworkConditions:
-        """What befalls packets that are sent from now on."""
+        """The conditions for packets sent from now on."""
         return self._conditions
 
     @conditions.setter
@@ -80,19 +78,26 @@ class VirtualNetwork:
         )
 
     def transport(self, addr: str, port: int) -> VirtualTransport:
-        """A transport for the node at this address. ValueError where it can't be one."""
+        """Return a transport for the node at an address.
+
+        Raises:
+            ValueError: the address or port is invalid.
+        """
         addr = canonical_address(addr)[0]
         if not 0 < port < 65536:
-            raise ValueError(f"a port is 1 to 65535, not {port}")
+            raise ValueError(f"port must be 1 to 65535, not {port}")
         self._loop = virtual_loop()
         return VirtualTransport(self._link((addr, port)), self._send)
 
-    # What happens to it.
-
     def partition(self, groups: list[set[Endpoint]]) -> None:
-        """Cut it into groups between which nothing passes; whoever is in none of them is in
-        one group with all such, those included who come later. ValueError where somebody is
-        in two. Replaces the partition that was."""
+        """Divide the network into groups between which no packet passes.
+
+        Endpoints in none of ``groups`` form another group, which later endpoints join. The
+        new partition replaces the previous one.
+
+        Raises:
+            ValueError: an endpoint is in two groups.
+        """
         found: dict[Endpoint, int] = {}
         for number, group in enumerate(groups, start=1):
             for endpoint in group:
@@ -107,35 +112,33 @@ class VirtualNetwork:
         self.partition([])
 
     def pause(self, endpoint: Endpoint) -> None:
-        """Put a laptop to sleep: what comes to it meanwhile is lost, and what it sends.
-        Its node does not notice; its timers run."""
-        self._link(endpoint).set_paused(True)
+        """Drop all packets from and to an endpoint; the timers of its node continue."""
+        self._link(endpoint).set_paused(is_paused=True)
 
     def resume(self, endpoint: Endpoint) -> None:
-        """Wake it up."""
-        self._link(endpoint).set_paused(False)
+        """End a pause."""
+        self._link(endpoint).set_paused(is_paused=False)
 
     def enable_nat(self, endpoint: Endpoint, timeout: float = 60.0) -> None:
-        """From now on only they reach it to whom it sent within so many seconds: port and
-        address count, and only what it sends keeps the way open. Its address stays."""
+        """Deliver to the endpoint only from endpoints it sent to within ``timeout`` seconds.
+
+        This is address- and port-dependent filtering (RFC 4787, section 5). Only outgoing
+        packets refresh a mapping, and the endpoint's own address does not change.
+        """
         self._link(endpoint).enable_nat(timeout)
 
     def disable_nat(self, endpoint: Endpoint) -> None:
-        """From now on everybody reaches it."""
+        """Deliver to the endpoint from all endpoints again."""
         self._link(endpoint).disable_nat()
 
-    # What is seen of it.
-
     def set_observer(self, callback: PacketObserver | None) -> None:
-        """Call this with each packet's fate; None: nothing, which costs nothing."""
+        """Call ``callback`` for each delivered or lost packet; None: stop."""
         self._observer = callback
 
     def fingerprint(self) -> str:
-        """A hash of every packet delivered so far: when, from where, to where, its bytes."""
+        """Return a hash of all delivered packets: time, source, destination and bytes."""
         self._hash_pending()
         return self._hash.hexdigest()
-
-    # A packet's way.
 
     def _link(self, endpoint: Endpoint) -> Link:
         link = self._links.get(endpoint)
@@ -145,7 +148,7 @@ class VirtualNetwork:
         return link
 
     def _send(self, source: Link, datagram: bytes, endpoint: Endpoint) -> bool:
-        """Send or drop; False where a system would not take it."""
+        """Send or drop a datagram; return False if a socket would refuse it."""
         loop = self._loop
         assert loop is not None
         self.sent += 1
@@ -173,8 +176,11 @@ class VirtualNetwork:
     def _send_lossy(
         self, loop: VirtualLoop, delay: float, source: Link, target: Link, datagram: bytes
     ) -> None:
-        """Roll the dice. Each packet takes four numbers of its sender's stream, whatever
-        the conditions: so the same packets get lost with jitter and without."""
+        """Apply random conditions to a packet.
+
+        Each packet draws four numbers from its sender's stream under all conditions. So the
+        same packets are lost with and without jitter.
+        """
         conditions = self._conditions
         rng = source.rng
         if rng is None:
@@ -193,7 +199,7 @@ class VirtualNetwork:
             arrival_delay = self._send_uplink(loop, arrival_delay, source, target, datagram)
         else:
             loop.schedule(arrival_delay, self._deliver, source, target, datagram)
-        # The copy is made on the way, behind the sender's line.
+        # The packet is duplicated in the network, after the sender's uplink.
         if duplication < conditions.duplication and arrival_delay >= 0:
             arrival_delay += delay * (duplication / conditions.duplication)
             arrive = self._receive_downlink if self._bandwidth else self._deliver
@@ -202,8 +208,10 @@ class VirtualNetwork:
     def _send_uplink(
         self, loop: VirtualLoop, delay: float, source: Link, target: Link, datagram: bytes
     ) -> float:
-        """Through the sender's line; the seconds until it is at the receiver's line, or -1
-        where it was lost."""
+        """Queue a packet on the sender's uplink.
+
+        Return the seconds until it reaches the receiver's downlink, or -1 if it was dropped.
+        """
         now = loop.time
         wait = max(0.0, source.uplink_free_at - now)
         if self._is_queue_full(wait, datagram):
@@ -216,10 +224,10 @@ class VirtualNetwork:
         return delay
 
     def _receive_downlink(self, source: Link, target: Link, datagram: bytes) -> None:
-        """Through the receiver's line."""
+        """Queue a packet on the receiver's downlink."""
         loop = self._loop
         assert loop is not None
-        if not self._bandwidth:  # the limit fell while it was on its way
+        if not self._bandwidth:  # the limit was removed while the packet was in flight
             self._deliver(source, target, datagram)
             return
         wait = max(0.0, target.downlink_free_at - loop.time)
@@ -257,9 +265,9 @@ class VirtualNetwork:
             self._observer(now, source.endpoint, target.endpoint, datagram, "delivered")
         try:
             receive(datagram, source.endpoint)
-        except Exception:  # as on a socket: it costs one datagram
+        except Exception:  # as on a socket, only this datagram is lost
             self.handler_errors += 1
-            logger.exception("a datagram could not be handled")
+            logger.exception("processing a datagram failed")
 
     def _drop(self, source: Link, endpoint: Endpoint, datagram: bytes, reason: str) -> None:
         self.lost[reason] += 1

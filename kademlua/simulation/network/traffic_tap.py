@@ -1,7 +1,4 @@
-"""Tap: a transport that looks at what passes, for the figures that no node can tell.
-
-The traffic by kind, and of single lookups the path that their queries took.
-"""
+"""A transport wrapper that counts traffic by RPC and follows the queries of single lookups."""
 
 from __future__ import annotations
 
@@ -17,32 +14,35 @@ _SENDER_ID = slice(1, 1 + ID_BYTES)
 _RPC_ID = slice(1 + ID_BYTES, 1 + ID_BYTES + packets.RPC_ID_BYTES)
 _TYPE_OFFSET = _RPC_ID.stop
 _TARGET = slice(43, 43 + ID_BYTES)
-"""Where the first argument of our own requests stands, if it is an id."""
+"""The position of the first argument in requests of this implementation, if it is an id."""
 _NAME_KEY = b"4:name"
 _LOOKUP_RPCS = ("findnode", "findvalue")
 _MAX_REMEMBERED = 100_000
 
 
 class TrafficCounter:
-    """What all nodes sent, by kind of RPC; an answer is of its question's kind."""
+    """Traffic sent by a group of nodes, by RPC; a reply counts for the RPC of its request."""
 
     def __init__(self) -> None:
         self.requests_by_rpc: Counter[str] = Counter()
         self.bytes_by_rpc: Counter[str] = Counter()
-        """Of requests and answers, payloads of UDP."""
+        """UDP payload bytes of requests and replies."""
         self.bytes_by_purpose: Counter[str] = Counter()
-        """The same bytes, by what they were sent for."""
+        """The same bytes by purpose."""
         self.value_keys: set[bytes] = set()
-        """The keys of values: to look one up is upkeep of values, if nobody wants to know."""
+        """Keys of values; a lookup of one that no user requested counts as replication."""
         self._rpc_names: dict[bytes, str] = {}
-        # Kind and cause of requests by rpc id; those that nobody answers are forgotten in turn.
+        # RPC and purpose by RPC id; two generations bound the memory of unanswered requests.
         self._recent: dict[bytes, tuple[str, str]] = {}
         self._older: dict[bytes, tuple[str, str]] = {}
         self.on_sent: Callable[[bytes], None] | None = None
-        """Told of each datagram as it is sent."""
+        """Called with each datagram as it is sent."""
 
     def count(self, datagram: bytes, user_targets: Container[bytes] = ()) -> str:
-        """Count a datagram that a node sends, of which users want to know some ids; its kind."""
+        """Count a datagram as it is sent, and return its RPC.
+
+        ``user_targets`` are the ids that users look up at the moment.
+        """
         if self.on_sent is not None:
             self.on_sent(datagram)
         rpc_id = datagram[_RPC_ID]
@@ -73,7 +73,7 @@ class TrafficCounter:
         return rpc
 
     def _rpc_name(self, piece: bytes) -> str:
-        """The name at the beginning of a piece such as ``8:findnode1:vi``."""
+        """Return the name at the beginning of a piece such as ``8:findnode1:vi``."""
         name = self._rpc_names.get(piece)
         if name is None:
             digits, _, rest = piece.partition(b":")
@@ -84,23 +84,25 @@ class TrafficCounter:
 
 
 class LookupWatch:
-    """One lookup, as its packets tell of it."""
+    """The queries and replies of one lookup."""
 
     __slots__ = ("_replies", "_seeds", "query_count")
 
     def __init__(self, seeds: Iterable[Endpoint]) -> None:
         self.query_count = 0
-        """Queries sent."""
+        """The number of queries sent."""
         self._seeds = set(seeds)
         self._replies: list[tuple[Endpoint, bytes]] = []
 
     def on_reply(self, endpoint: Endpoint, datagram: bytes) -> None:
-        """An answer to one of its queries has come."""
+        """Record the reply to a query."""
         self._replies.append((endpoint, datagram))
 
     def hops(self, contact: Contact) -> int:
-        """How many queries, one after the other, it took until a node was reached: 1 for whom
-        the own table named, 2 for whom one of those told of first."""
+        """Return the number of sequential queries until a contact was reached.
+
+        1: the contact was in the node's own routing table; 2: such a contact returned it.
+        """
         hops, replies = 1, self._replies
         while contact.endpoint not in self._seeds:
             compact = contact.compact
@@ -116,7 +118,7 @@ class LookupWatch:
 
 
 class TrafficTap:
-    """The transport of one node, watched."""
+    """A node's transport that counts packets and watches lookups."""
 
     __slots__ = (
         "_count_sent",
@@ -145,12 +147,12 @@ class TrafficTap:
         self.is_disconnected = False
 
     def start(self, receive: DatagramHandler) -> None:
-        """Begin to hand datagrams to ``receive``."""
+        """Pass incoming datagrams to ``receive``."""
         self._receive = receive
         self._inner.start(self._on_datagram)
 
     def send(self, datagram: bytes, endpoint: Endpoint) -> bool:
-        """Send or drop."""
+        """Send or drop a datagram."""
         if self.is_disconnected:
             return False
         rpc = self._count_sent(datagram, self._watches)
@@ -162,21 +164,21 @@ class TrafficTap:
         return self._send(datagram, endpoint)
 
     def close(self) -> None:
-        """Stop; idempotent."""
+        """Close the transport; idempotent."""
         self._inner.close()
 
     def disconnect(self) -> None:
-        """Vanish: from now on nothing goes in or out, whatever the node does."""
+        """Drop all further packets in both directions, as if the process had died."""
         self.is_disconnected = True
         self._inner.close()
 
     def watch_lookup(self, target: bytes, seeds: Iterable[Endpoint]) -> LookupWatch:
-        """Watch a lookup of ``target`` that is about to begin, with these it knows."""
+        """Watch a lookup of ``target`` that is about to begin with the contacts ``seeds``."""
         watch = self._watches[target] = LookupWatch(seeds)
         return watch
 
     def unwatch_lookup(self, target: bytes) -> None:
-        """That lookup has ended."""
+        """Stop watching the lookup of ``target``."""
         watch = self._watches.pop(target, None)
         self._pending_queries = {
             key: each for key, each in self._pending_queries.items() if each[0] is not watch

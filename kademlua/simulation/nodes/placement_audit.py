@@ -1,4 +1,4 @@
-"""Holdings: which of the workload's values are held, by whom, and until when."""
+"""An audit of the stored values: which nodes hold them, and until when."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from kademlua.simulation.clock.loop import virtual_now
 from kademlua.simulation.nodes.population import Population
 
 _SAMPLED_VALUES = 100
-"""Values whose true holders are looked for each time."""
+"""Values whose placement each audit checks."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkloadValue:
-    """A value of the workload."""
+    """A value that the workload added."""
 
     key: bytes
     value: bytes
     partition_side: int | None
-    """The side on which it was added, during a partition."""
+    """The writer's side if the value was added during a partition, else None."""
     added_at: float
-    """When it was about to be added."""
+    """Virtual time just before the add."""
     ttl: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacementStats:
-    """What became of the values that should live at one moment."""
+    """How the unexpired values are stored at one moment."""
 
     kept: float = 1.0
-    """The share of them that at least one living node holds."""
+    """The share of values that at least one live node holds."""
     holders: float = 0.0
-    """Living nodes that hold one, on average."""
+    """Mean number of live nodes that hold a value."""
     placed: float = 1.0
-    """The share of the true closest nodes that hold what they should."""
+    """The share of the true closest nodes that hold the values they should hold."""
     values_a_node: float = 0.0
-    """What a living node holds, on average."""
+    """Mean number of values per live node."""
     early_end: float = 0.0
-    """By what part of its time to live the last copy of a value ends too early, at most."""
+    """The largest share of its TTL by which the last copy of a value expires too early."""
     late_end: float = 0.0
-    """By how many seconds a copy ends too late, at most; 0 where none does."""
+    """The largest number of seconds by which a copy expires too late."""
 
 
 def audit(population: Population, values: Iterable[WorkloadValue], rng: Random) -> PlacementStats:
-    """See what the living hold now."""
+    """Compare what the live nodes hold now with what they should hold."""
     now = virtual_now()
     expiries: dict[bytes, list[float]] = {}
     value_count = 0

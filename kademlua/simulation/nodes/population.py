@@ -1,4 +1,4 @@
-"""Population: the nodes, how they come and go, and who lives just now."""
+"""The simulated nodes: their joins, their departures, and the true state of the network."""
 
 from __future__ import annotations
 
@@ -12,73 +12,27 @@ from kademlua.core.ids import random_id, to_int
 from kademlua.node.node import Node
 from kademlua.node.options import NodeOptions
 from kademlua.runtime.transport import Transport
-from kademlua.simulation.clock.loop import virtual_now
-from kademlua.simulation.network import addresses
-from kademlua.simulation.network.adversaries import Attackers, HostileTransport, Sybil, id_near
+from kademlua.simulation.clock.loop import sleep_until, virtual_now
+from kademlua.simulation.network.addresses import private_address, public_address
+from kademlua.simulation.network.adversaries import Attackers, HostileTransport
 from kademlua.simulation.network.id_index import IdIndex
 from kademlua.simulation.network.network import VirtualNetwork
 from kademlua.simulation.network.traffic_tap import TrafficCounter, TrafficTap
+from kademlua.simulation.nodes.churn import Churn
+from kademlua.simulation.nodes.member import PopulationMember
 from kademlua.simulation.rng_streams import RngStreams
-from kademlua.simulation.scenario.scenario import Scenario, SybilSettings
+from kademlua.simulation.scenario.scenario import Scenario
 
 _PORT = 4000
-_FLOODED_NODES = 40
-"""Honest nodes next to the key that a sybil pings, and others."""
-_FLOOD_INTERVAL = 60.0
 _JOIN_POLL_SECONDS = 1.0
 
 
-class PopulationMember:
-    """One who is in the population: its id and address are its own for all its lives."""
-
-    __slots__ = (
-        "behaviour",
-        "endpoint",
-        "id",
-        "incarnation",
-        "is_paused",
-        "is_permanent",
-        "is_public",
-        "joined_at",
-        "live_index",
-        "node",
-        "number",
-        "partition_side",
-        "tap",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        number: int,
-        node_id: bytes,
-        endpoint: Endpoint,
-        *,
-        is_public: bool,
-        is_permanent: bool,
-    ) -> None:
-        self.number = number
-        self.id = node_id
-        self.endpoint = endpoint
-        self.behaviour = ""
-        """What a hostile one does."""
-        self.is_public = is_public
-        self.is_paused = False
-        self.is_permanent = is_permanent
-        self.partition_side = 0
-        """On which side it is, or was, of the last partition."""
-        self.incarnation = 0
-        self.node: Node | None = None
-        """While it runs."""
-        self.tap: TrafficTap | None = None
-        self.joined_at = math.inf
-        """When it joined in this life."""
-        self.live_index = -1
-        """Its place in the list of those who live."""
-
-
 class Population:
-    """All members of one simulated network. Chance comes from a stream per concern and
-    member, so that one more of them leaves the others as they are."""
+    """All members of one simulated network.
+
+    Each concern of each member draws from its own random stream, so one more member does not
+    change the others.
+    """
 
     def __init__(self, scenario: Scenario, streams: RngStreams, network: VirtualNetwork) -> None:
         self._scenario = scenario
@@ -87,37 +41,37 @@ class Population:
         self._pool = ContactPool(max(32_768, 2 * scenario.nodes))
         self._bootstrap_rng = streams.stream("bootstrap")
         self._event_rng = streams.stream("events")
-        self._is_churning = False
+        self._churn: Churn | None = None
         self._members: list[PopulationMember] = []
         self._running_by_id: dict[bytes, PopulationMember] = {}
         self._by_id_int: dict[int, PopulationMember] = {}
         self.traffic = TrafficCounter()
-        """Of the honest nodes."""
+        """The traffic of the honest nodes."""
         self._hostile_traffic = TrafficCounter()
         self.attackers = Attackers(self._pool)
         self.attacked_key = streams.stream("target").randbytes(20)
-        """The key next to which sybils are."""
+        """The key that Sybils surround."""
         self.live_ids = IdIndex()
         self.live_members: list[PopulationMember] = []
-        """Who has joined and not left, in no order that means anything; honest ones only."""
+        """Honest members that have joined and not left, in arbitrary order."""
         self.is_partitioned = False
         self.arrivals = self.departures = 0
-        """Comings and goings since churn began."""
-
-    # Coming.
+        """Joins since churn began, and departures since the start."""
 
     def start_all(self) -> None:
-        """Bring up all nodes, one after the other; blocks until the last was started."""
+        """Start all nodes, spread over the scenario's ``join`` seconds, and block meanwhile."""
         count = self._scenario.nodes
         started_at = virtual_now()
         for number in range(count):
-            gevent.sleep(
-                max(0.0, started_at + number * self._scenario.join / count - virtual_now())
-            )
-            self._start(self._new_member())
+            sleep_until(started_at + number * self._scenario.join / count)
+            self.start_new_member()
             if number == 0:
                 gevent.sleep(0)
-        gevent.sleep(max(0.0, started_at + self._scenario.join - virtual_now()))
+        sleep_until(started_at + self._scenario.join)
+
+    def start_new_member(self) -> None:
+        """Create the next member and start its node."""
+        self.start(self._new_member())
 
     def _new_member(self) -> PopulationMember:
         number, scenario = len(self._members), self._scenario
@@ -125,19 +79,26 @@ class Population:
         node_id = random_id(rng)
         is_public = rng.random() >= scenario.network.nat or number == 0
         is_permanent = scenario.churn is None or rng.random() < scenario.churn.stays
-        address = (
-            addresses.public_address
-            if scenario.uses_public_addresses
-            else addresses.private_address
-        )
+        address = public_address if scenario.uses_public_addresses else private_address
         endpoint = (address(number), _PORT)
         member = PopulationMember(
             number, node_id, endpoint, is_public=is_public, is_permanent=is_permanent
         )
         hostile = scenario.hostile
-        if number and rng.random() < hostile.share:  # who is asked first is honest
+        if number and rng.random() < hostile.share:  # the first bootstrap node is honest
             member.behaviour = rng.choice(hostile.behaviours)
         return self._register(member, rng)
+
+    def add_sybil(
+        self, node_id: bytes, endpoint: Endpoint, rng: random.Random, behaviours: tuple[str, ...]
+    ) -> HostileTransport:
+        """Add a hostile member without a node, and return its transport."""
+        member = PopulationMember(len(self._members), node_id, endpoint)
+        member.behaviour = rng.choice(behaviours)
+        self._register(member, rng)
+        self._running_by_id[node_id] = member
+        self.attackers.add(node_id, endpoint)
+        return self._hostile_transport(member, rng)
 
     def _register(self, member: PopulationMember, rng: random.Random) -> PopulationMember:
         if self.is_partitioned:
@@ -146,44 +107,12 @@ class Population:
         self._by_id_int[to_int(member.id)] = member
         return member
 
-    def add_sybils(self, sybils: SybilSettings) -> None:
-        """Bring up the sybils; blocks until the last was started."""
-        started_at = virtual_now()
-        for number in range(sybils.count):
-            gevent.sleep(max(0.0, started_at + number * sybils.join / sybils.count - virtual_now()))
-            self._add_sybil(sybils, number)
-        gevent.sleep(max(0.0, started_at + sybils.join - virtual_now()))
-
-    def _add_sybil(self, sybils: SybilSettings, number: int) -> None:
-        rng = self._streams.stream("sybil", number)
-        endpoint = addresses.address_in_subnet(number % sybils.networks, number // sybils.networks)
-        node_id = id_near(self.attacked_key, sybils.bits, rng)
-        member = PopulationMember(
-            len(self._members), node_id, endpoint, is_public=True, is_permanent=True
-        )
-        member.behaviour = rng.choice(sybils.behaviours)
-        self._register(member, rng)
-        self._running_by_id[node_id] = member
-        self.attackers.add(node_id, endpoint)
-        gevent.spawn(
-            self._flood_periodically, Sybil(self._hostile_transport(member, rng), rng), rng
-        )
-
-    def _flood_periodically(self, sybil: Sybil, rng: random.Random) -> None:
-        """Have the honest ones next to the key, and some others, look at it every minute."""
-        while True:
-            ids = self.live_ids.closest(to_int(self.attacked_key), _FLOODED_NODES, lambda _: True)
-            others = [self._by_id_int[number] for number in ids]
-            others += rng.sample(self.live_members, min(_FLOODED_NODES, len(self.live_members)))
-            sybil.flood([other.endpoint for other in others])
-            gevent.sleep(_FLOOD_INTERVAL)
-
     def _hostile_transport(self, member: PopulationMember, rng: random.Random) -> HostileTransport:
         member.tap = TrafficTap(self._network.transport(*member.endpoint), self._hostile_traffic)
         return HostileTransport(member.tap, member.behaviour, self.attackers, member.id, rng)
 
-    def _start(self, member: PopulationMember) -> None:
-        """Start a member's node; it counts as living when it has joined."""
+    def start(self, member: PopulationMember) -> None:
+        """Start a member's node; the member counts as live once the node has joined."""
         member.incarnation += 1
         if not member.is_public:
             self._network.enable_nat(member.endpoint, timeout=self._scenario.network.nat_seconds)
@@ -218,10 +147,10 @@ class Population:
         gevent.spawn(self._await_join, member, member.node)
 
     def _bootstrap_endpoints(self, member: PopulationMember) -> list[Endpoint]:
-        """Living nodes that anybody can reach, for a newcomer to begin with."""
+        """Pick publicly reachable live nodes for a new node to bootstrap from."""
         chosen: dict[Endpoint, None] = {}
         wanted = self._scenario.bootstraps
-        if not self.live_members:  # the first ones all know the very first
+        if not self.live_members:  # until one has joined, all bootstrap from the first
             first = self._members[0]
             return [first.endpoint] if first is not member else []
         for _ in range(20 * wanted):
@@ -245,42 +174,19 @@ class Population:
         member.live_index = len(self.live_members)
         self.live_members.append(member)
         self.live_ids.add(to_int(member.id))
-        if self._is_churning:
+        if self._churn is not None:
             self.arrivals += 1
-            self._schedule_departure(member)
-
-    # Going.
+            self._churn.schedule_departure(member)
 
     def start_churn(self) -> None:
-        """From now on members leave, return and are replaced."""
+        """Start departures, returns and replacements, if the scenario has churn."""
         if self._scenario.churn is not None:
-            self._is_churning = True
+            self._churn = Churn(self._scenario.churn, self._streams, self)
             for member in sorted(self.live_members, key=lambda each: each.number):
-                self._schedule_departure(member)
-
-    def _schedule_departure(self, member: PopulationMember) -> None:
-        churn, node = self._scenario.churn, member.node
-        if member.is_permanent or churn is None or node is None:
-            return
-        rng = self._streams.stream("session", member.number, member.incarnation)
-        # Weibull by inversion; with shape 1 it is the exponential distribution.
-        scale = churn.median / math.log(2) ** (1 / churn.shape)
-        seconds = scale * (-math.log(1 - rng.random())) ** (1 / churn.shape)
-        gevent.spawn_later(seconds, self._depart, member, node, rng)
-
-    def _depart(self, member: PopulationMember, node: Node, rng: random.Random) -> None:
-        churn = self._scenario.churn
-        if member.node is not node or churn is None:
-            return  # something else took it first
-        self.remove(member, graceful=rng.random() < churn.graceful)
-        if rng.random() < churn.returns:
-            downtime = rng.expovariate(1 / churn.away) if churn.away else 0.0
-            gevent.spawn_later(downtime, self._start, member)
-        else:
-            self._start(self._new_member())
+                self._churn.schedule_departure(member)
 
     def remove(self, member: PopulationMember, *, graceful: bool = False) -> None:
-        """End a member's node: in order, or without a word."""
+        """Stop a member's node: with a handover if ``graceful``, else without any packet."""
         node, tap = member.node, member.tap
         assert node is not None
         assert tap is not None
@@ -301,15 +207,13 @@ class Population:
             tap.disconnect()
             node.close(hand_over=False)
 
-    # What befalls many at once.
-
     def vanish(self, share: float) -> None:
-        """A share of the living is gone without a word, at one moment."""
+        """Stop a share of the live nodes at the same moment, without any packet."""
         for member in self._pick_live_members(share):
             self.remove(member)
 
     def pause(self, share: float, seconds: float) -> None:
-        """A share of the living hears and says nothing for so long."""
+        """Cut a share of the live nodes off the network for ``seconds``."""
         for member in self._pick_live_members(share):
             member.is_paused = True
             self._network.pause(member.endpoint)
@@ -320,7 +224,7 @@ class Population:
         self._network.resume(member.endpoint)
 
     def partition(self, share: float) -> None:
-        """Part the network in two; the first side has this share of the living."""
+        """Divide the network in two; ``share`` of the live nodes form the first side."""
         chosen = {member.number for member in self._pick_live_members(share)}
         for member in self._members:
             member.partition_side = 0 if member.number in chosen else 1
@@ -328,34 +232,37 @@ class Population:
         self._apply_partition()
 
     def heal(self) -> None:
-        """One network again."""
+        """End the partition."""
         self.is_partitioned = False
         self._network.heal()
 
     def _apply_partition(self) -> None:
-        self._network.partition(
-            [
-                {each.endpoint for each in self._members if each.partition_side == side}
-                for side in (0, 1)
-            ]
-        )
+        sides: list[set[Endpoint]] = [set(), set()]
+        for member in self._members:
+            sides[member.partition_side].add(member.endpoint)
+        self._network.partition(sides)
 
     def _pick_live_members(self, share: float) -> list[PopulationMember]:
         members = sorted(self.live_members, key=lambda each: each.number)
         return self._event_rng.sample(members, round(share * len(members)))
 
-    # What is true.
-
     def are_connected(self, one: PopulationMember, other: PopulationMember) -> bool:
-        """Whether no partition stands between two."""
+        """Return whether no partition separates two members."""
         return not self.is_partitioned or one.partition_side == other.partition_side
+
+    def live_near(self, target: bytes, count: int) -> list[PopulationMember]:
+        """Return the ``count`` live members closest to the target."""
+        ids = self.live_ids.closest(to_int(target), count)
+        return [self._by_id_int[number] for number in ids]
 
     def closest(
         self, target: bytes, searcher: PopulationMember, joined_before: float, count: int
     ) -> list[int]:
-        """The nodes that a lookup by ``searcher`` should find: the nearest to the target of
-        those that joined before ``joined_before``, live, and can be reached by anybody on its
-        side."""
+        """Return the ids that a lookup by ``searcher`` should find.
+
+        These are the closest live public nodes on the searcher's side that joined before
+        ``joined_before``.
+        """
         members = self._by_id_int
 
         def is_wanted(number: int) -> bool:
@@ -371,26 +278,21 @@ class Population:
         return self.live_ids.closest(to_int(target), count, is_wanted)
 
     def hostile_near_key(self) -> float:
-        """The share of hostile ones among the contacts next to the key that the honest nodes
-        next to it would tell of."""
+        """Return the hostile share of the contacts that honest nodes near the key return."""
         if not len(self.attackers):
             return 0.0
         k = self._scenario.params.k
         contacts: list[Contact] = []
-        for number in self.live_ids.closest(to_int(self.attacked_key), k, lambda _: True):
-            node = self._by_id_int[number].node
-            if node is not None:
-                contacts += node.table.closest(self.attacked_key, k)
+        for member in self.live_near(self.attacked_key, k):
+            if member.node is not None:
+                contacts += member.node.table.closest(self.attacked_key, k)
         return sum(contact in self.attackers for contact in contacts) / max(len(contacts), 1)
 
     def expected_replicas(self, key: bytes) -> list[PopulationMember]:
-        """Who should hold a value now: the living that are the closest to its key."""
-        ids = self.live_ids.closest(
-            to_int(key), self._scenario.params.replicas, lambda number: True
-        )
-        return [self._by_id_int[number] for number in ids]
+        """Return the live nodes closest to a key, which should hold its values."""
+        return self.live_near(key, self._scenario.params.replicas)
 
     def is_running(self, contact: Contact) -> bool:
-        """Whether the node that a contact names runs, joined or not."""
+        """Return whether the contact's node runs, joined or not."""
         member = self._running_by_id.get(contact.id)
         return member is not None and member.endpoint == contact.endpoint

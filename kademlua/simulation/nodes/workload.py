@@ -1,76 +1,47 @@
-"""Workload: what the nodes of a simulation are asked to do, and what came of it."""
+"""The workload: adds, finds and lookups on the simulated nodes, and their results."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import gevent
 from gevent.event import Event
 
-from kademlua.core.contact import Contact, Endpoint
+from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError
 from kademlua.core.ids import to_int
 from kademlua.node.node import Node
-from kademlua.simulation.clock.loop import virtual_now
+from kademlua.simulation.clock.loop import sleep_until, virtual_now
 from kademlua.simulation.network.traffic_tap import LookupWatch
+from kademlua.simulation.nodes.member import PopulationMember
+from kademlua.simulation.nodes.operation import (
+    OperationListener,
+    WorkloadOperation,
+    lookup_seeds,
+    recall,
+)
 from kademlua.simulation.nodes.placement_audit import WorkloadValue
-from kademlua.simulation.nodes.population import Population, PopulationMember
+from kademlua.simulation.nodes.population import Population
 from kademlua.simulation.rng_streams import RngStreams
 from kademlua.simulation.scenario.scenario import Scenario
 
 _TAG_BYTES = 16
 _FINISH_SECONDS = 120.0
-"""Virtual seconds after the end in which what was begun may come to its end."""
-
-
-@dataclass(slots=True)
-class WorkloadOperation:
-    """One add, find or lookup."""
-
-    number: int
-    kind: str
-    started_at: float
-    """Seconds since measuring began; adds of the warm-up have it below zero."""
-    ended_at: float = math.nan
-    ok: bool = False
-    """The value was found, or taken by somebody, or the lookup came to an end."""
-    failure_reason: str = ""
-    """Why not."""
-    hops: int = 0
-    """Queries one after the other on the way to the nearest node, or to the value."""
-    query_count: int = 0
-    """Queries in all; stores of an add are not among them."""
-    recall: float = math.nan
-    """Of lookups: the share of the true k closest that was found."""
-    path_count: int = 1
-    """Of finds: on how many disjoint ones."""
-    crosses_partition: bool = False
-    """A find on one side of a former partition of a value that was added on the other."""
-
-    @property
-    def seconds(self) -> float:
-        """Its virtual latency."""
-        return self.ended_at - self.started_at
-
-
-OperationListener = Callable[[WorkloadOperation, PopulationMember, bytes], None]
-"""Told of each operation when it begins and when it ends."""
+"""Virtual seconds after the end in which pending operations may finish."""
 
 
 class Workload:
-    """Drives the nodes; ``operations`` are those that came to an end, in that order."""
+    """Drives the nodes of a population and records what their operations achieve."""
 
     def __init__(self, scenario: Scenario, streams: RngStreams, population: Population) -> None:
         self._scenario = scenario
         self._streams = streams
         self._population = population
         self.values: list[WorkloadValue] = []
-        """Those that were taken."""
+        """The values whose add was acknowledged."""
         self._values_to_find: list[WorkloadValue] = []
         self._operation_count = self._find_count = 0
         self._secret = streams.stream("secret").randbytes(32)
@@ -79,23 +50,24 @@ class Workload:
         self._idle.set()
         self._listeners: list[OperationListener] = []
         self.operations: list[WorkloadOperation] = []
+        """Finished operations, in the order of their ends."""
         self.abandoned = 0
-        """Operations whose own node went away under them."""
+        """Operations whose own node stopped before they ended."""
 
     def add_listener(self, listener: OperationListener) -> None:
-        """Have each operation told to ``listener``, when it begins and when it ends."""
+        """Call ``listener`` when an operation begins and when it ends."""
         self._listeners.append(listener)
 
     def warm_up(self) -> None:
-        """Add the values that are there from the beginning; blocks for the warm-up."""
+        """Add the initial values; block for the ``warm_up`` seconds."""
         settings = self._scenario.workload
         started_at = virtual_now()
         values = settings.values + round(settings.values_a_node * self._scenario.nodes)
         self._start_paced("values", self._start_add, values, settings.warm_up)
-        gevent.sleep(max(0.0, started_at + settings.warm_up - virtual_now()))
+        sleep_until(started_at + settings.warm_up)
 
     def run(self) -> None:
-        """Do all that is measured; blocks for the duration and until all has ended."""
+        """Run the measured operations; block until all end, at most 120 s after the duration."""
         settings, seconds = self._scenario.workload, self._scenario.duration
         schedules = [
             gevent.spawn(self._start_paced, kind, operation, count, seconds)
@@ -105,24 +77,23 @@ class Workload:
                 ("lookups", self._start_lookup, settings.lookups),
             )
         ]
-        gevent.sleep(max(0.0, self._scenario.measure_end - virtual_now()))
+        sleep_until(self._scenario.measure_end)
         gevent.joinall(schedules)
         self._idle.wait(_FINISH_SECONDS)
 
     @property
     def unfinished(self) -> int:
-        """Operations that did not come to an end."""
+        """The number of operations that have not ended."""
         return self._pending_count
 
     def _start_paced(
         self, name: str, start: Callable[[random.Random], None], count: int, seconds: float
     ) -> None:
-        """Begin ``count`` operations, spread over so many seconds, somewhat unevenly."""
+        """Start ``count`` operations, one at a random moment of each ``seconds / count``."""
         rng = self._streams.stream("workload", name)
         started_at = virtual_now()
         for number in range(count):
-            due = started_at + (number + rng.random()) * seconds / count
-            gevent.sleep(max(0.0, due - virtual_now()))
+            sleep_until(started_at + (number + rng.random()) * seconds / count)
             start(rng)
 
     def _start_add(self, rng: random.Random) -> None:
@@ -184,7 +155,7 @@ class Workload:
         self._spawn_operation("find", reader, wanted.key, execute)
 
     def _tag(self, key: bytes, value: bytes) -> bytes:
-        """What stands for the signature of a record."""
+        """Return the keyed hash that stands for a record's signature."""
         return hashlib.blake2b(key + value, key=self._secret, digest_size=_TAG_BYTES).digest()
 
     def _is_genuine(self, key: bytes, value: object) -> bool:
@@ -209,7 +180,7 @@ class Workload:
             if found:
                 operation.hops = watch.hops(found[0])
             else:
-                operation.failure_reason = "nobody found"
+                operation.failure_reason = "no node found"
 
         self._spawn_operation("lookup", searcher, target, execute)
 
@@ -262,7 +233,7 @@ class Workload:
             listener(operation, member, key)
 
     def _pick_live_member(self, rng: random.Random) -> PopulationMember | None:
-        """Any living node that is awake."""
+        """Return a random live member that is not paused; None if there seems to be none."""
         live = self._population.live_members
         for _ in range(100):
             member = rng.choice(live) if live else None
@@ -271,8 +242,10 @@ class Workload:
         return None
 
     def _next_value(self, rng: random.Random, reader: PopulationMember) -> WorkloadValue | None:
-        """One after the other in an order of chance, so that each has its turn; but none that
-        was added beyond a border that stands now, or whose time is over."""
+        """Return the next value to find; all values take turns in random order.
+
+        Skip values that expired or that were added on the other side of the current partition.
+        """
         now = virtual_now()
         is_partitioned = self._population.is_partitioned
         for _ in range(len(self.values)):
@@ -288,28 +261,5 @@ class Workload:
 
 
 def _hops_to(watch: LookupWatch, contact: Contact, node: Node) -> int:
-    """How deep a lookup met a node; 0 for the node itself, which needs no query."""
+    """Return the hops to a contact; 0 for the node itself, which needs no query."""
     return 0 if contact.id == node.id else watch.hops(contact)
-
-
-def lookup_seeds(node: Node, key: bytes) -> list[Endpoint]:
-    """Whom a node's lookup of a key begins with."""
-    return [contact.endpoint for contact in node.table.closest(key, node.params.k)]
-
-
-def recall(target: int, found: list[Contact], true_closest: list[int], k: int) -> float:
-    """The share of the truly closest that a lookup found.
-
-    Who is farther than all of k that were found is not missed: among those may be ones that
-    live and count as unreachable, such as nodes behind NAT that this one knows.
-    """
-    if not true_closest:
-        return 1.0
-    found_ids = {contact.id_int for contact in found}
-    farthest = max((number ^ target for number in found_ids), default=0)
-    is_full = len(found_ids) >= k
-    missed = sum(
-        number not in found_ids and not (is_full and number ^ target > farthest)
-        for number in true_closest
-    )
-    return 1 - missed / len(true_closest)

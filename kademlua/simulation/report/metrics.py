@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
+from kademlua.simulation.nodes.operation import WorkloadOperation
 from kademlua.simulation.nodes.placement_audit import PlacementStats
-from kademlua.simulation.nodes.workload import WorkloadOperation
 from kademlua.simulation.scenario.scenario import (
     MACHINE_METRICS,
     METRICS,

@@ -27,8 +27,8 @@ from kademlua.core.errors import WireError
 from kademlua.core.wire import packets, replies
 from kademlua.core.wire.packets import Request
 from kademlua.simulation.clock.loop import virtual_now
-from kademlua.simulation.nodes.population import PopulationMember
-from kademlua.simulation.nodes.workload import WorkloadOperation, lookup_seeds
+from kademlua.simulation.nodes.member import PopulationMember
+from kademlua.simulation.nodes.operation import WorkloadOperation, lookup_seeds
 
 _MAX_REMEMBERED = 100_000
 

@@ -391,7 +391,7 @@ def test_a_timer_without_ref_does_not_keep_the_loop_alive():
         run_virtual(main)
 
 
-def test_whoever_spins_forever_lets_time_pass_and_is_told_of(caplog):
+def test_busy_waiting_greenlet_lets_time_pass_and_is_logged(caplog):
     def main():
         loop = virtual_loop()
         timer = loop.timer(0)
@@ -405,7 +405,7 @@ def test_whoever_spins_forever_lets_time_pass_and_is_told_of(caplog):
         return virtual_now()
 
     assert run_virtual(main) == 1
-    assert caplog.messages == ["somebody spins at 0.0 s of virtual time"]
+    assert caplog.messages == ["a greenlet busy-waits at 0.0 s of virtual time"]
 
 
 # The interface.
@@ -434,7 +434,9 @@ def test_the_loop_has_gevents_interface():
     ],
 )
 def test_the_real_world_is_refused(ask):
-    with pytest.raises(RealIOError, match=r"on virtual time asked for .*: the real world"):
+    with pytest.raises(
+        RealIOError, match=r"on virtual time requested .*; a simulation has no real I/O"
+    ):
         run_virtual(ask)
 
 
@@ -548,7 +550,7 @@ def test_a_greenlet_that_will_not_end_is_reported(caplog):
         gevent.sleep(1)
 
     run_virtual(main)
-    assert "1 greenlets would not end" in caplog.text
+    assert "1 greenlets did not end when killed" in caplog.text
 
 
 def test_a_deadlock_says_who_waits_and_where():
@@ -564,7 +566,7 @@ def test_a_deadlock_says_who_waits_and_where():
     with pytest.raises(Deadlock) as caught:
         run_virtual(main)
     text = str(caught.value)
-    assert "nothing is left to happen at 12.5 s of virtual time" in text
+    assert "no event is left at 12.5 s of virtual time" in text
     main_line, readers_line = text.splitlines()[1:]
     assert main_line.startswith("  the main function: " + __file__)
     assert main_line.endswith(": AsyncResult().get()  # nobody sets")

@@ -22,6 +22,7 @@ from kademlua.simulation.network.adversaries import Attackers, HostileTransport,
 from kademlua.simulation.network.latency import ConstantLatency
 from kademlua.simulation.network.network import VirtualNetwork
 from kademlua.simulation.nodes.population import Population
+from kademlua.simulation.nodes.sybils import start_sybils
 from kademlua.simulation.rng_streams import RngStreams
 from kademlua.simulation.runner import run
 from kademlua.simulation.scenario.scenario import (
@@ -206,7 +207,7 @@ def populated(scenario: Scenario) -> Population:
         population.start_all()
         gevent.sleep(scenario.settle)
         if scenario.sybils is not None:
-            population.add_sybils(scenario.sybils)
+            start_sybils(scenario.sybils, streams, population)
         return population
 
     found = run_virtual(main)

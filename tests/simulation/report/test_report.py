@@ -5,7 +5,7 @@ import tomllib
 
 import pytest
 
-from kademlua.simulation.nodes.workload import WorkloadOperation
+from kademlua.simulation.nodes.operation import WorkloadOperation
 from kademlua.simulation.report import formatting, plot
 from kademlua.simulation.report.metrics import (
     MachineUsage,
