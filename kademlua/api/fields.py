@@ -6,7 +6,6 @@ comes back as it went in; a time is in seconds.
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -14,50 +13,13 @@ from typing import Any
 from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError
 from kademlua.core.ids import from_hex
-from kademlua.core.json_codec import contact_to_json
-from kademlua.core.results import StoreReport
-from kademlua.core.wire import bencoding, replies
+from kademlua.core.json_codec import value_from_json
+from kademlua.core.wire import replies
 from kademlua.storage.export_format import StoredValue
 
 
 class BadRequest(KademluaError):
     """A request makes no sense; the message names the field."""
-
-
-def value_to_base64(value: Any) -> str:
-    """A value as it stands in JSON; TypeError for what bencoding has no form for."""
-    return bytes_to_base64(replies.encode_value(value))
-
-
-def bytes_to_base64(encoded: bytes) -> str:
-    """A value that is bencoded already, as it stands in JSON."""
-    return base64.b64encode(encoded).decode()
-
-
-def value_from_base64(text: str) -> Any:
-    """The value that ``value_to_base64`` was given; ValueError or WireError for anything else."""
-    return bencoding.decode(base64.b64decode(text, validate=True))
-
-
-def report_to_json(key: bytes, report: StoreReport) -> dict[str, Any]:
-    """What became of a store: the contacts that took it, refused it, or did not answer."""
-    return {
-        "key": key.hex(),
-        "stored": [contact_to_json(each) for each in report.acknowledged],
-        "refused": [contact_to_json(each) | {"reason": reason} for each, reason in report.refused],
-        "silent": [contact_to_json(each) for each in report.timed_out],
-    }
-
-
-def stored_value_to_json(stored_value: StoredValue) -> dict[str, Any]:
-    """A value that is kept, with whose it is."""
-    return {
-        "key": stored_value.key.hex(),
-        "owner": contact_to_json(stored_value.owner),
-        "value": bytes_to_base64(stored_value.encoded),
-        "direct": stored_value.from_owner,
-        "left": round(stored_value.remaining_seconds, 6),
-    }
 
 
 class Fields:
@@ -81,7 +43,7 @@ class Fields:
 
     def value(self) -> Any:
         """The field ``value``: int, bytes, list or dict."""
-        return _decode_value(self._require("value"))[1]
+        return _parse_value(self._require("value"))
 
     def seconds(self, name: str) -> float | None:
         """A time; None where it is left out."""
@@ -143,9 +105,9 @@ def stored_value_from_json(row: Any) -> StoredValue:
         return StoredValue(
             _parse_id("key", row["key"]),
             contact,
-            _decode_value(row["value"])[0],
-            row["direct"] is True,
-            _parse_seconds("left", row["left"]),
+            replies.encode_value(_parse_value(row["value"])),
+            row["from_owner"] is True,
+            _parse_seconds("remaining_seconds", row["remaining_seconds"]),
         )
     except KeyError as error:
         raise BadRequest(f"the field {error} is missing") from None
@@ -160,13 +122,11 @@ def _parse_id(name: str, raw: Any) -> bytes:
         raise BadRequest(f"{name!r} is 40 hex digits, not {raw!r:.60}") from None
 
 
-def _decode_value(raw: Any) -> tuple[bytes, Any]:
-    """A value bencoded, and as it is."""
+def _parse_value(raw: Any) -> Any:
     try:
-        encoded = base64.b64decode(_parse_text("value", raw), validate=True)
-        return encoded, bencoding.decode(encoded)
-    except (ValueError, KademluaError) as error:
-        raise BadRequest(f"'value' is bencoded and in base64: {error}") from None
+        return value_from_json(raw)
+    except ValueError as error:
+        raise BadRequest(f"'value' is invalid: {error}") from None
 
 
 def _parse_text(name: str, raw: Any) -> str:

@@ -20,17 +20,20 @@ import kademlua
 from kademlua.api.fields import (
     BadRequest,
     Fields,
-    bytes_to_base64,
+)
+from kademlua.api.json_form import (
+    answers_to_json,
+    contact_details_to_json,
+    lookup_to_json,
+    ping_to_json,
     report_to_json,
     stored_value_to_json,
-    value_to_base64,
 )
 from kademlua.api.lookup_trace import trace_lookup
-from kademlua.core import ids
-from kademlua.core.contact import Contact
 from kademlua.core.errors import StorageError
 from kademlua.core.histograms import Histogram
-from kademlua.core.json_codec import contact_to_json
+from kademlua.core.json_codec import contact_to_json, value_to_json
+from kademlua.core.wire import bencoding
 from kademlua.node.node import Node
 from kademlua.storage.export_format import ImportResult, import_value, stored_values
 
@@ -119,7 +122,11 @@ class NodeApi:
         """What this node publishes."""
         fields.reject_unknown()
         return (
-            {"key": each.key.hex(), "value": bytes_to_base64(each.encoded), "ttl": each.ttl}
+            {
+                "key": each.key.hex(),
+                "value": value_to_json(bencoding.decode(each.encoded)),
+                "ttl": each.ttl,
+            }
             for each in self._node.published()
         )
 
@@ -139,16 +146,7 @@ class NodeApi:
         )
         fields.reject_unknown()
         self._node.wait_joined()
-        return {
-            "key": key.hex(),
-            "answers": [
-                {
-                    "node": contact_to_json(answer.contact),
-                    "values": [value_to_base64(value) for value in answer.values],
-                }
-                for answer in self._node.find_value(key, max_nodes, max_values)
-            ],
-        }
+        return answers_to_json(key, self._node.find_value(key, max_nodes, max_values))
 
     def _stored(self, fields: Fields) -> Iterator[dict[str, Any]]:
         """What this node keeps, of all keys or of ``key``."""
@@ -171,7 +169,7 @@ class NodeApi:
         reason = durability.get()
         if reason is not None:
             raise StorageError(f"the values can't be kept: {reason}")
-        return {"taken": result.imported, "ended": result.expired, "refused": result.refused}
+        return {"imported": result.imported, "expired": result.expired, "refused": result.refused}
 
     # The network, and the node itself.
 
@@ -181,8 +179,9 @@ class NodeApi:
         fields.reject_unknown()
         self._node.wait_joined()
         with trace_lookup(self._node, self._clock) if is_traced else nullcontext() as trace:
+            started_at = self._clock()
             found = self._node.find_node(key)
-        result = {"key": key.hex(), "nodes": [contact_to_json(each) for each in found]}
+        result = lookup_to_json(key, found, self._clock() - started_at)
         return result if trace is None else result | {"trace": trace.to_json()}
 
     def _ping(self, fields: Fields) -> dict[str, Any]:
@@ -190,7 +189,7 @@ class NodeApi:
         endpoint = fields.endpoint()
         fields.reject_unknown()
         contact, seconds = self._node.ping(endpoint)
-        return contact_to_json(contact) | {"seconds": round(seconds, 6)}
+        return ping_to_json(contact, seconds)
 
     def _contacts(self, fields: Fields) -> dict[str, Any]:
         """→ who is in the routing table, bucket by bucket, the far ones first."""
@@ -198,23 +197,11 @@ class NodeApi:
         buckets = self._node.table.buckets
         return {
             "contacts": [
-                self._contact_info(contact)
+                contact_details_to_json(self._node, contact, self._clock())
                 for bucket in buckets
                 for contact in bucket.contacts.values()
             ]
         }
-
-    def _contact_info(self, contact: Contact) -> dict[str, Any]:
-        entry = self._node.table.get(contact.id)
-        info = contact_to_json(contact) | {
-            "bucket": ids.bucket_number(self._node.id, contact.id),
-            "heard_ago": None,
-            "round_trip": None,
-        }
-        if entry is not None:
-            info["heard_ago"] = round(max(self._clock() - entry.last_seen, 0), 3)
-            info["round_trip"] = round(entry.srtt, 6) if entry.srtt >= 0 else None
-        return info
 
     def _stats(self, fields: Fields) -> dict[str, Any]:
         """→ what the node counted since it began."""

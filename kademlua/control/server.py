@@ -33,8 +33,8 @@ class ControlServer:
         """Listens at once and answers from ``start`` on; ControlError where it can't be there."""
         self._node = node
         self._node_api = node_api or NodeApi(node)
-        # A value is a third longer in base64, and up to four values stand in a line.
-        self._max_line_bytes = 4 * node.params.max_value_bytes + _LINE_OVERHEAD_BYTES
+        # JSON is up to six times as long as bencoding; a line holds up to four values.
+        self._max_line_bytes = 24 * node.params.max_value_bytes + _LINE_OVERHEAD_BYTES
         self._connections: dict[ControlConnection, None] = {}
         self._listener = UnixListener(path)
         self._pool = Pool(MAX_CONNECTIONS + _MAX_REJECTING)

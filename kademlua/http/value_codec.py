@@ -8,11 +8,11 @@ from typing import Any
 import falcon
 
 from kademlua.core import ids
+from kademlua.core.json_codec import value_from_json
 
 JSON = "application/json"
 BYTES = "application/octet-stream"
 TEXT = "text/plain"
-_MAX_DEPTH = 32
 
 
 def decode_body(body: bytes, content_type: str) -> Any:
@@ -27,26 +27,9 @@ def decode_body(body: bytes, content_type: str) -> Any:
     if kind != JSON:
         raise falcon.HTTPUnsupportedMediaType(description=f"send {JSON}, {BYTES} or {TEXT}")
     try:
-        return _from_json(json.loads(body), _MAX_DEPTH)
+        return value_from_json(json.loads(body))
     except (ValueError, RecursionError) as error:
         raise falcon.HTTPUnprocessableEntity(description=f"no value: {str(error)[:200]}") from None
-
-
-def _from_json(value: Any, depth: int) -> Any:
-    """A value as the network has it; what ``value_to_json`` makes of bytes is bytes again."""
-    if depth == 0:
-        raise ValueError("it is nested too deeply")
-    if isinstance(value, str):
-        return value.encode()  # half a surrogate raises, which is a ValueError
-    if isinstance(value, list):
-        return [_from_json(each, depth - 1) for each in value]
-    if isinstance(value, dict):
-        if value.keys() == {"hex"} and isinstance(value["hex"], str):
-            return bytes.fromhex(value["hex"])
-        return {key.encode(): _from_json(each, depth - 1) for key, each in value.items()}
-    if type(value) is int:
-        return value
-    raise ValueError("a value is text, whole numbers, lists and objects of them")
 
 
 def key_from_path(req: falcon.Request, prefix: str) -> bytes:

@@ -7,9 +7,9 @@ from typing import Any
 
 import falcon
 
-from kademlua.core.json_codec import contact_to_json, value_to_json
+from kademlua.api.json_form import answers_to_json, report_to_json
 from kademlua.core.params import Params
-from kademlua.core.results import Answer, StoreReport
+from kademlua.core.results import Answer
 from kademlua.core.values.validation import validate_value
 from kademlua.http.pagination import MAX_PAGE_SIZE, int_param, page_of_keys, parse_cursor
 from kademlua.http.value_codec import BYTES, JSON, decode_body, key_from_path
@@ -42,18 +42,7 @@ class ValueResource:
             resp.content_type = BYTES
             resp.data = _first_bytes(results)
         else:
-            resp.data = json.dumps(
-                {
-                    "key": target.hex(),
-                    "answers": [
-                        {
-                            "contact": contact_to_json(answer.contact),
-                            "values": value_to_json(answer.values),
-                        }
-                        for answer in results
-                    ],
-                }
-            ).encode()
+            resp.data = json.dumps(answers_to_json(target, results)).encode()
 
     on_head = on_get
 
@@ -133,19 +122,6 @@ def value_from_body(req: falcon.Request, params: Params) -> Any:
 def ttl_from_query(req: falcon.Request, params: Params) -> int | None:
     """How many seconds a value is to live, where the query says so."""
     return req.get_param_as_int("ttl", min_value=1, max_value=int(params.max_ttl))
-
-
-def report_to_json(key: bytes, report: StoreReport) -> dict[str, Any]:
-    """What became of a store, for ``json.dumps``."""
-    return {
-        "key": key.hex(),
-        "acknowledged": [contact_to_json(contact) for contact in report.acknowledged],
-        "refused": [
-            {"contact": contact_to_json(contact), "reason": reason}
-            for contact, reason in report.refused
-        ],
-        "silent": [contact_to_json(contact) for contact in report.timed_out],
-    }
 
 
 def _first_bytes(results: list[Answer]) -> bytes:

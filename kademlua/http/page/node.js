@@ -37,14 +37,14 @@ export function showNode(page) {
       const line = body.rows[at] ?? newRow(body);
       const fresh = row.contacts.filter((each) => each.is_fresh).length;
       const [index, bar, freshCell, waiting] = line.cells;
-      index.textContent = row.index;
+      index.textContent = row.bucket;
       const meter = bar.firstChild;
       meter.max = Math.max(20, row.contacts.length);
       meter.value = row.contacts.length;
       meter.textContent = row.contacts.length;
       meter.title = `${row.contacts.length} contacts`;
       freshCell.textContent = `${fresh} of ${row.contacts.length}`;
-      waiting.textContent = row.waiting;
+      waiting.textContent = row.replacements;
     });
   }
 
