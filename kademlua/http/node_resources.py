@@ -1,4 +1,4 @@
-"""What a node knows, to look at: contacts, stored values, counters; and lookups."""
+"""HTTP resources for contacts, stored values, counters and lookups."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class LookupResource:
         self._node = node
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, key: str) -> None:
-        """Look them up in the network, the nearest first."""
+        """Send the closest contacts to a key, the closest first."""
         target = key_from_path(req, "/v1/lookup/")
         started_at = self._node.now
         found = self._node.find_node(target)
@@ -47,7 +47,7 @@ class ContactsResource:
         self._node = node
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """All contacts, bucket by bucket, the farthest first."""
+        """Send all contacts by bucket, the farthest bucket first."""
         resp.data = json.dumps(
             {
                 "node": contact_to_json(self._node.contact),
@@ -69,13 +69,13 @@ class ContactsResource:
 
 
 class StoredResource:
-    """The values that the node keeps for the network."""
+    """The values that the node stores."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """How many there are, and some keys in order, from ``parse_cursor`` on."""
+        """Send the totals and one page of keys in order."""
         limit, cursor = int_param(req, "limit", 50, MAX_PAGE_SIZE), parse_cursor(req)
         store = self._node.datastore
         keys = page_of_keys(store.keys(), cursor, limit + 1)
@@ -115,7 +115,7 @@ class StatsResource:
         self._node = node
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """What ``Node.stats`` says, and who it is."""
+        """Send ``Node.stats`` with the node's contact."""
         node = self._node
         stats = {"node": contact_to_json(node.contact), "joined": node.joined} | node.stats()
         resp.data = json.dumps(stats).encode()

@@ -1,4 +1,4 @@
-"""Values and keys on their way between HTTP and the network."""
+"""Values in request bodies and keys in request paths."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ TEXT = "text/plain"
 
 
 def decode_body(body: bytes, content_type: str) -> Any:
-    """The value in a request's body: JSON by its content type, else the bytes as they are.
+    """Return the value of a request body: JSON by its content type, else the raw bytes.
 
-    A falcon.HTTPError for another content type, for what is no JSON, and for what can't be a value
-    of the network, which has no fractions, no truth values and no null.
+    Raises:
+        falcon.HTTPError: The content type is unknown, or the body is not a valid value.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind in (BYTES, TEXT):
@@ -33,8 +33,11 @@ def decode_body(body: bytes, content_type: str) -> Any:
 
 
 def key_from_path(req: falcon.Request, prefix: str) -> bytes:
-    """The 20 bytes of the key in a path, behind ``prefix``: its hash, or with ``?hex=true`` what
-    the digits say. A falcon.HTTPError where they are none."""
+    """Return the key after ``prefix`` in a path: its SHA-1, or with ``?hex=true`` its 40 digits.
+
+    Raises:
+        falcon.HTTPNotFound: ``hex`` is true and the path does not have 40 hex digits.
+    """
     raw_key: bytes = req.env["PATH_INFO"].encode("latin-1")[len(prefix) :]
     if not req.get_param_as_bool("hex"):
         return ids.sha1(raw_key)
