@@ -1,4 +1,4 @@
-"""The forms of JSON: what goes in comes out, and what is wrong is named."""
+"""Validation of request fields, and lossless JSON."""
 
 import json
 
@@ -29,12 +29,12 @@ def through_json(value):
 
 
 @given(VALUES)
-def test_a_value_comes_back_as_it_was(value):
+def test_value_survives_json(value):
     assert value_from_json(through_json(value_to_json(value))) == value
     assert Fields({"value": value_to_json(value)}).value() == value
 
 
-def test_a_value_that_is_kept_comes_back_as_it_was():
+def test_stored_value_survives_json():
     assert stored_value_from_json(through_json(stored_value_to_json(HELD))) == HELD
 
 
@@ -73,12 +73,12 @@ def test_a_value_that_is_kept_comes_back_as_it_was():
         (Fields.reject_unknown, {"colour": 1}, "no field 'colour'"),
     ],
 )
-def test_what_is_wrong_is_named(read, given, complaint):
+def test_invalid_field_is_named(read, given, complaint):
     with pytest.raises(BadRequest, match=complaint):
         read(Fields(given))
 
 
-def test_what_is_left_out():
+def test_optional_fields_have_defaults():
     fields = Fields({})
     assert fields.seconds("ttl") is None
     assert fields.count("answers", 3) == 3

@@ -49,7 +49,7 @@ def test_the_way_of_a_lookup(world: World) -> None:
     assert trace["seconds"] == max(each["ended"] or 0 for each in trace["queries"])
 
 
-def test_without_being_asked_to_it_traces_nothing(world: World) -> None:
+def test_lookup_without_trace_returns_no_trace(world: World) -> None:
     alice, _ = world.network(2)
     assert looked_up(alice).keys() == {"key", "seconds", "contacts"}
     assert looked_up(alice, trace=False).keys() == {"key", "seconds", "contacts"}

@@ -55,7 +55,7 @@ def test_a_value_is_published_and_removed(world):
     assert list(two.stream("stored", {})) == []
 
 
-def test_the_network_is_asked(world):
+def test_lookup_and_ping_query_the_network(world):
     alice, bob = world.network(2)
     one = operations(alice)
     assert one.call("lookup", {"key": KEY})["contacts"] == [contact_to_json(bob.contact)]
@@ -65,7 +65,7 @@ def test_the_network_is_asked(world):
         one.call("ping", dict(zip(("address", "port"), UNUSED_ENDPOINT, strict=True)))
 
 
-def test_the_node_is_described(world):
+def test_node_contacts_stats_and_timings_are_reported(world):
     alice, bob = world.network(2)
     gevent.sleep(5)
     one = operations(alice)
@@ -105,7 +105,7 @@ def test_values_are_imported(world):
     assert list(one.stream("stored", {})) == [rows[0], rows[2]]
 
 
-def test_what_can_t_be_kept_is_not_imported(world, monkeypatch):
+def test_import_fails_if_the_store_cannot_persist(world, monkeypatch):
     one = operations(world.alice)
     store = world.alice.datastore
     monkeypatch.setattr(store, "when_durable", lambda callback: callback("the disk is full"))
@@ -113,7 +113,7 @@ def test_what_can_t_be_kept_is_not_imported(world, monkeypatch):
         one.call("import", {"values": []})
 
 
-def test_what_can_t_be(world):
+def test_invalid_requests_are_rejected(world):
     one = operations(world.alice)
     for name, given, complaint in [
         ("nothing", {}, "no operation 'nothing'"),
@@ -133,7 +133,7 @@ def test_what_can_t_be(world):
     assert set(one.names) >= {"add", "stored"}
 
 
-def test_an_operation_waits_for_the_first_try_to_join(world):
+def test_operation_waits_for_the_first_join_attempt(world):
     late = operations(world.node(world.alice))
     assert late.call("lookup", {"key": KEY})["contacts"] == [contact_to_json(world.alice.contact)]
     with pytest.raises(NotJoined):

@@ -19,7 +19,7 @@ def test_it_says_how_it_is(client):
     assert client.get("/readyz").status == 503
 
 
-def test_a_node_that_nobody_answers_is_not_ready(make_node, serve):
+def test_node_without_peers_is_not_ready(make_node, serve):
     client = serve(make_node(bootstrap=[("127.0.0.1", 9)]))
     assert client.get("/healthz").status == 200
     assert client.get("/readyz").status == 503
@@ -28,7 +28,7 @@ def test_a_node_that_nobody_answers_is_not_ready(make_node, serve):
     assert found.json["detail"] == "no node answers at the bootstrap addresses"
 
 
-def test_what_is_added_is_found(client):
+def test_added_value_is_found(client):
     added = client.post("/v1/values/greeting", b"hello")
     assert added.status == 200
     assert added.json["key"] == sha1("greeting").hex()
@@ -66,7 +66,7 @@ def test_json_is_a_value(client, sent, stored):
     [b"1.5", b"null", b"true", b"{", b"", b"\xff", b'{"hex": "f"}', b'"\\ud800"', b"[" * 9_000,
      b"[" * 62 + b"]" * 62, b"9" * 5_000, b"NaN"],
 )  # fmt: skip
-def test_what_is_no_value_is_refused(client, sent):
+def test_invalid_json_value_is_refused(client, sent):
     refused = client.post("/v1/values/key", sent, "application/json")
     assert refused.status == 422
     assert refused.headers["content-type"] == "application/problem+json"
@@ -81,7 +81,7 @@ def test_bytes_are_any_bytes(client):
     assert found.json["answers"][0]["values"] == [{"hex": value.hex()}]
 
 
-def test_what_is_no_bytes_has_no_such_form(client):
+def test_unavailable_representation_is_not_acceptable(client):
     client.post("/v1/values/key", b"[1]", "application/json")
     assert client.get("/v1/values/key", Accept="application/octet-stream").status == 406
     assert client.get("/v1/values/key", Accept="image/png").status == 406
@@ -123,7 +123,7 @@ def test_a_path_may_have_the_digits_of_a_key(client):
     assert client.get("/v1/values/nonsense?hex=true").status == 404
 
 
-def test_what_is_removed_is_gone(client):
+def test_removed_value_is_gone(client):
     client.post("/v1/values/key", b"value")
     removed = client.request("DELETE", "/v1/values/key", token=TOKEN)
     assert removed.status == 200
@@ -132,7 +132,7 @@ def test_what_is_removed_is_gone(client):
     assert client.request("DELETE", "/v1/values/key").status == 401
 
 
-def test_a_value_lives_as_long_as_it_is_told(client):
+def test_value_lives_for_its_ttl(client):
     assert client.post("/v1/values/key?ttl=100", b"value").status == 200
     (stored,) = client.get("/v1/stored").json["keys"]
     assert 90 < stored["remaining_seconds"] <= 100
@@ -140,7 +140,7 @@ def test_a_value_lives_as_long_as_it_is_told(client):
         assert client.post(f"/v1/values/key?ttl={ttl}", b"value").status == 400
 
 
-def test_what_is_published_is_listed_until_it_is_not(client):
+def test_published_value_is_listed_until_unpublished(client):
     for name in ("a", "b", "c"):
         kind = {"Content_Type": "text/plain"}
         done = client.request("PUT", f"/v1/published/{name}?ttl=600", b"value", token=TOKEN, **kind)
@@ -172,7 +172,7 @@ def test_parameters_out_of_range_are_400(client, query):
     assert refused.headers["content-type"] == "application/problem+json"
 
 
-def test_a_lookup_tells_the_closest(client):
+def test_lookup_returns_the_closest_contacts(client):
     found = client.get("/v1/lookup/somewhere").json
     assert found["key"] == sha1("somewhere").hex()
     assert [each["id"] for each in found["contacts"]] == [

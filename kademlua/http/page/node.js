@@ -22,7 +22,7 @@ export function showNode(page) {
       describe(nodes.size - 1);
       buckets(table.buckets);
     } catch (error) {
-      page.health("ill", error.status === 401 ? "give the token to see this node" : "no answer");
+      page.health("ill", error.status === 401 ? "enter the token to see this node" : "no answer");
     }
   }
 
@@ -73,9 +73,9 @@ export function showNode(page) {
       dropped: dropped.toLocaleString(),
       "up for": duration(now.seconds),
     });
-    if (!now.joined) page.health("ill", "not joined: nobody answers at the bootstrap addresses");
-    else if (now.contacts === 0) page.health("poor", "alone: it knows nobody");
-    else page.health("well", "well");
+    if (!now.joined) page.health("ill", "not joined: no bootstrap node replied");
+    else if (now.contacts === 0) page.health("poor", "no contacts");
+    else page.health("well", "healthy");
   }
 
   function heard(name, data) {
