@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from kademlua.api.fields import value_from_base64, value_to_base64
+from kademlua.api.json_form import ping_to_json
 from kademlua.cli.addresses import resolve
 from kademlua.cli.connect import connect, daemon_options, open_api
 from kademlua.cli.ephemeral_client import ping_until_reply
@@ -30,7 +30,7 @@ from kademlua.cli.options import (
 from kademlua.cli.output import format_report, print_json, value_text, write_raw
 from kademlua.control.client import RequestFailed
 from kademlua.core.contact import Endpoint, format_endpoint
-from kademlua.core.json_codec import contact_to_json, value_to_json
+from kademlua.core.json_codec import value_from_json, value_to_json
 
 _DEFAULT_MAX_NODES = 3
 
@@ -70,7 +70,7 @@ def add(
         kademlua add --port 8001 greeting "hello from this node"
     """
     target = key_from_text(key, is_hex=is_hex)
-    content = value_to_base64(value_from_text(value))
+    content = value_to_json(value_from_text(value))
     with open_api(via, network_keys, socket) as call:
         report = call("add", key=target.hex(), value=content, ttl=ttl)
     if as_json:
@@ -127,7 +127,7 @@ def find(
     with open_api(via, network_keys, socket) as call:
         results = call("find", key=target.hex(), answers=max_nodes)["answers"]
     for result in results:
-        result["values"] = list(map(value_from_base64, result["values"]))
+        result["values"] = list(map(value_from_json, result["values"]))
     values = _unique([value for answer in results for value in answer["values"]])
     if not values:
         raise click.ClickException(f"no value found for {key}")
@@ -180,14 +180,14 @@ def lookup(
     target = key_from_text(key, is_hex=is_hex)
     with open_api(via, network_keys, socket) as call:
         found = call("lookup", key=target.hex(), trace=is_traced or None)
-    if not found["nodes"]:
+    if not found["contacts"]:
         raise click.ClickException(f"no node found near {key}")
     if as_json:
         print_json(found)
     elif is_traced:
         click.echo("\n".join(lookup_tree(found)))
     else:
-        click.echo("\n".join(map(_contact_text, found["nodes"])))
+        click.echo("\n".join(map(_contact_text, found["contacts"])))
 
 
 @click.command()
@@ -213,12 +213,12 @@ def ping(
     if as_json:
         print_json(reply)
     else:
-        click.echo(f"{_contact_text(reply)}  {reply['seconds'] * 1000:.1f} ms")
+        click.echo(f"{_contact_text(reply)}  {reply['rtt_seconds'] * 1000:.1f} ms")
 
 
 def _ping_from_client(address: Endpoint, network_keys: tuple[bytes, ...]) -> dict[str, Any]:
     contact, seconds = ping_until_reply(address, network_keys)
-    return contact_to_json(contact) | {"seconds": round(seconds, 6)}
+    return ping_to_json(contact, seconds)
 
 
 def _ping_from_daemon(socket: Path, address: Endpoint) -> dict[str, Any]:

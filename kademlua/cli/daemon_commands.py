@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from kademlua.api.fields import value_from_base64, value_to_base64
 from kademlua.cli.connect import connect, connect_quiet, daemon_options
 from kademlua.cli.options import (
     hex_option,
@@ -22,7 +21,7 @@ from kademlua.cli.options import (
 )
 from kademlua.cli.output import format_report, print_json, value_summary
 from kademlua.core.contact import format_endpoint
-from kademlua.core.json_codec import value_to_json
+from kademlua.core.json_codec import value_from_json, value_to_json
 
 
 @click.command(short_help="Store a value, and keep it alive.")
@@ -46,7 +45,7 @@ def publish(
         kademlua publish --port 8002 --ttl 30m service "192.0.2.7:80"
     """
     target = key_from_text(key, is_hex=is_hex)
-    content = value_to_base64(value_from_text(value))
+    content = value_to_json(value_from_text(value))
     with connect(socket) as node:
         report = node.call("publish", key=target.hex(), value=content, ttl=ttl)
     if as_json:
@@ -143,14 +142,14 @@ def stored(key: str | None, is_hex: bool, socket: Path, as_json: bool) -> None:
 
 
 def _row_json(row: dict[str, Any]) -> str:
-    return json.dumps(row | {"value": value_to_json(value_from_base64(row["value"]))})
+    return json.dumps(row)
 
 
 def _published_text(row: dict[str, Any]) -> str:
-    return f"{row['key']}  {row['ttl']:>8.0f} s  {value_summary(value_from_base64(row['value']))}"
+    return f"{row['key']}  {row['ttl']:>8.0f} s  {value_summary(value_from_json(row['value']))}"
 
 
 def _stored_text(row: dict[str, Any]) -> str:
     owner = format_endpoint((row["owner"]["address"], row["owner"]["port"]))
-    value = value_summary(value_from_base64(row["value"]))
-    return f"{row['key']}  {owner:21}  {row['left']:>8.0f} s  {value}"
+    value = value_summary(value_from_json(row["value"]))
+    return f"{row['key']}  {owner:21}  {row['remaining_seconds']:>8.0f} s  {value}"

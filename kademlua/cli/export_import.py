@@ -10,7 +10,8 @@ from typing import IO
 
 import click
 
-from kademlua.api.fields import stored_value_from_json, stored_value_to_json
+from kademlua.api.fields import stored_value_from_json
+from kademlua.api.json_form import stored_value_to_json
 from kademlua.cli.config import load_params
 from kademlua.cli.data_dirs import default_data_dir, open_state
 from kademlua.cli.logs import configure_logging
@@ -150,7 +151,7 @@ def _import_through_daemon(client: ControlClient, values: Iterable[StoredValue])
 
 def _send_batch(client: ControlClient, batch: list[StoredValue], result: ImportResult) -> None:
     reply = client.call("import", values=[stored_value_to_json(held) for held in batch])
-    result.imported += reply["taken"]
-    result.expired += reply["ended"]
+    result.imported += reply["imported"]
+    result.expired += reply["expired"]
     for reason, count in reply["refused"].items():
         result.count_refused(reason, count)

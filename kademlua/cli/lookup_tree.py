@@ -15,7 +15,7 @@ _ID_DIGITS = 10
 def lookup_tree(found: dict[str, Any]) -> Iterator[str]:
     """The lines that show what the operation ``lookup`` gave, with its trace."""
     trace, queries = found["trace"], found["trace"]["queries"]
-    ranks = {node["id"]: place for place, node in enumerate(found["nodes"], 1)}
+    ranks = {node["id"]: place for place, node in enumerate(found["contacts"], 1)}
     children: dict[str | None, list[dict[str, Any]]] = {}
     for query in queries:
         children.setdefault(query["teller"], []).append(query)

@@ -29,9 +29,9 @@ def value_summary(value: Any) -> str:
 
 def format_report(report: dict[str, Any], verb: str) -> str:
     """What became of a store, as ``Operations`` tells it, in one line."""
-    count = len(report["stored"])
+    count = len(report["acknowledged"])
     others = [f"{len(report['refused'])} refused"] if report["refused"] else []
-    others += [f"{len(report['silent'])} did not answer"] if report["silent"] else []
+    others += [f"{len(report['timed_out'])} did not answer"] if report["timed_out"] else []
     return "; ".join([f"{verb} on {count} node{'s' * (count != 1)}", *others])
 
 

@@ -8,7 +8,7 @@ import time
 
 import click
 
-from kademlua.api.fields import report_to_json
+from kademlua.api.json_form import report_to_json
 from kademlua.cli.ephemeral_client import ephemeral_node
 from kademlua.cli.options import json_option, network_key_option, seconds, via_option
 from kademlua.cli.output import format_report, print_json, value_text, write_raw

@@ -82,13 +82,15 @@ def test_json(launch, network):
     key = sha1("key").hex()
     stored = json.loads(launch.run("add", "key", "v", "--via", network, "--json").stdout)
     assert stored["key"] == key
-    assert len(stored["stored"]) == 3
-    assert stored["refused"] == stored["silent"] == []
+    assert len(stored["acknowledged"]) == 3
+    assert stored["refused"] == stored["timed_out"] == []
     found = json.loads(launch.run("find", "key", "--via", network, "--json").stdout)
     assert (found["key"], found["values"]) == (key, ["v"])
     assert [each["values"] for each in found["answers"]] == [["v"]] * 3
     looked = json.loads(launch.run("lookup", "key", "--via", network, "--json").stdout)
-    assert looked["nodes"] == sorted(stored["stored"], key=lambda each: distance(key, each["id"]))
+    assert looked["contacts"] == sorted(
+        stored["acknowledged"], key=lambda each: distance(key, each["id"])
+    )
 
 
 def distance(a: str, b: str) -> int:
@@ -109,7 +111,7 @@ def test_ping(launch, network):
     )
     pong = json.loads(launch.run("ping", network, "--json").stdout)
     assert f"{pong['address']}:{pong['port']}" == network
-    assert pong["seconds"] >= 0
+    assert pong["rtt_seconds"] >= 0
 
 
 def test_a_host_may_be_a_name(launch, network):

@@ -64,7 +64,7 @@ def test_the_owner_of_a_value_is_the_node(launch, daemon):
     row = json.loads(launch.run("stored", "--json", "--control", "sock").stdout)
     own_id = daemon.out.text.split()[2]
     assert (row["key"], row["owner"]["id"], row["value"]) == (KEY, own_id, {"hex": content.hex()})
-    assert 86_000 < row["left"] <= 86_400
+    assert 86_000 < row["remaining_seconds"] <= 86_400
     launch.run("add", "key", "another", "--control", "sock")  # in place of the former
     assert launch.run("find", "key", "--control", "sock").stdout == b"another\n"
 
@@ -89,7 +89,7 @@ def test_a_lookup_of_the_node_is_traced(launch, daemon):
     assert line.endswith(" #1")
     done = launch.run("lookup", "key", "--trace", "--control", "sock", "--json")
     told = json.loads(done.stdout)
-    assert told["trace"]["queries"][0]["id"] == told["nodes"][0]["id"]
+    assert told["trace"]["queries"][0]["id"] == told["contacts"][0]["id"]
 
 
 def port_of(process):

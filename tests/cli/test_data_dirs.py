@@ -48,7 +48,7 @@ def test_it_is_back_in_the_network_without_its_bootstrap_node(launch):
     mine, mine_address = launch.node("--bootstrap", address, "--data", "data")
     mine.err.expect("joined, ")
     done = launch.run("lookup", "x", "--via", mine_address, "--json")
-    assert len(json.loads(done.stdout)["nodes"]) == 2
+    assert len(json.loads(done.stdout)["contacts"]) == 2
     assert launch.run("ping", other_address).returncode == 0
 
 

@@ -29,7 +29,7 @@ def test_a_tree() -> None:
         query("dd", 0.1001, "aa", 2),
     ]
     trace = {"node": contact("ee"), "seconds": 0.15, "queries": queries}
-    found = {"key": "0f" * 20, "nodes": [contact("cc"), contact("aa")], "trace": trace}
+    found = {"key": "0f" * 20, "contacts": [contact("cc"), contact("aa")], "trace": trace}
     assert list(lookup_tree(found)) == [
         "lookup of 0f0f0f0f0f by 127.0.0.1:238: 150.0 ms, 4 queries,"
         " 2 hops to the closest, 2 found",
@@ -43,5 +43,5 @@ def test_a_tree() -> None:
 def test_a_small_one() -> None:
     queries = [query("aa", 0.0, None, 1, ended=0.1, fate="answered")]
     trace = {"node": contact("ee"), "seconds": 0.1, "queries": queries}
-    found = {"key": "0f" * 20, "nodes": [contact("aa")], "trace": trace}
+    found = {"key": "0f" * 20, "contacts": [contact("aa")], "trace": trace}
     assert "1 query, 1 hop to the closest, 1 found" in next(lookup_tree(found))

@@ -76,7 +76,7 @@ def test_two_nodes_meet_by_bootstrap(launch):
     other, _ = launch.node("--bootstrap", address)
     other.err.expect("joined, 1 contacts")
     done = launch.run("lookup", "x", "--via", address, "--json")
-    assert len(json.loads(done.stdout)["nodes"]) == 2
+    assert len(json.loads(done.stdout)["contacts"]) == 2
 
 
 def test_a_dead_bootstrap_node_is_told_once_and_then_joined(launch, tmp_path):

@@ -186,11 +186,12 @@ def _buckets(contacts: list[dict[str, Any]]) -> list[dict[str, Any]]:
         {
             "bucket": number,
             "contacts": len(members),
-            "heard_ago": max(
-                (m["heard_ago"] for m in members if m["heard_ago"] is not None), default=None
+            "last_seen_seconds": max(
+                (m["last_seen_seconds"] for m in members if m["last_seen_seconds"] is not None),
+                default=None,
             ),
-            "round_trip": _median(
-                [m["round_trip"] for m in members if m["round_trip"] is not None]
+            "rtt_seconds": _median(
+                [m["rtt_seconds"] for m in members if m["rtt_seconds"] is not None]
             ),
         }
         for number, members in sorted(by_number.items(), reverse=True)

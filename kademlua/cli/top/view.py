@@ -161,8 +161,10 @@ def _bucket_rows(model: TopModel) -> list[Row]:
     rows: list[Row] = [[Heading(f"{'bucket':>6}  {'contacts':14}{'heard':>8}{'trip':>9}")]]
     for each in buckets:
         bar = "█" * max(round(_BAR_WIDTH * each["contacts"] / max_contacts), 1)
-        last_seen = "-" if each["heard_ago"] is None else f"{each['heard_ago']:.0f} s"
-        rtt = _format_seconds(each["round_trip"])
+        last_seen = (
+            "-" if each["last_seen_seconds"] is None else f"{each['last_seen_seconds']:.0f} s"
+        )
+        rtt = _format_seconds(each["rtt_seconds"])
         rows.append([f"{each['bucket']:>6}  {each['contacts']:<3} {bar:10}{last_seen:>8}{rtt:>9}"])
     return rows if buckets else [*rows, ["  nobody"]]
 

@@ -86,11 +86,13 @@ def test_latencies_are_those_of_the_window() -> None:
 
 def test_the_table_by_bucket() -> None:
     rows = [(159, 5, 0.1), (158, 1, None), (159, 7, 0.3), (159, None, None)]
-    contacts = [dict(zip(("bucket", "heard_ago", "round_trip"), row, strict=True)) for row in rows]
+    contacts = [
+        dict(zip(("bucket", "last_seen_seconds", "rtt_seconds"), row, strict=True)) for row in rows
+    ]
     now = made(1, contacts=contacts)
     assert build_model(None, now, now)["buckets"] == [
-        {"bucket": 159, "contacts": 3, "heard_ago": 7, "round_trip": 0.2},
-        {"bucket": 158, "contacts": 1, "heard_ago": 1, "round_trip": None},
+        {"bucket": 159, "contacts": 3, "last_seen_seconds": 7, "rtt_seconds": 0.2},
+        {"bucket": 158, "contacts": 1, "last_seen_seconds": 1, "rtt_seconds": None},
     ]
 
 

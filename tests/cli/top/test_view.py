@@ -37,8 +37,8 @@ FIGURES: dict[str, Any] = {
     "deferred": {},
     "refused_stores": {},
     "buckets": [
-        {"bucket": 159, "contacts": 20, "heard_ago": 12.4, "round_trip": 0.0026},
-        {"bucket": 158, "contacts": 1, "heard_ago": None, "round_trip": None},
+        {"bucket": 159, "contacts": 20, "last_seen_seconds": 12.4, "rtt_seconds": 0.0026},
+        {"bucket": 158, "contacts": 1, "last_seen_seconds": None, "rtt_seconds": None},
     ],
 }
 
