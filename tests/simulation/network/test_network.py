@@ -281,13 +281,13 @@ def test_partition_separates_groups_until_it_heals(network):
     a, b = End(network, A), End(network, B)
     network.partition([{A}, {B, C}])
     c = End(network, C)  # created later, but in its group
-    stranger, another = End(network, ("10.0.0.8", 1)), End(network, ("10.0.0.9", 1))
+    ungrouped, another = End(network, ("10.0.0.8", 1)), End(network, ("10.0.0.9", 1))
     for end, to in [
         (a, B),
         (b, A),
         (b, C),
-        (stranger, A),
-        (stranger, another.transport.local_endpoint),
+        (ungrouped, A),
+        (ungrouped, another.transport.local_endpoint),
     ]:
         end.send(b"x", to)
     gevent.sleep(1)
