@@ -211,7 +211,7 @@ class NodeApi:
         }
         if entry is not None:
             info["heard_ago"] = round(max(self._clock() - entry.last_seen, 0), 3)
-            info["round_trip"] = round(entry.srtt, 6) if entry.srtt >= 0 else None
+            info["round_trip"] = round(entry.rtt.srtt, 6) if entry.rtt.srtt >= 0 else None
         return info
 
     def _stats(self, fields: Fields) -> dict[str, Any]:

@@ -80,7 +80,9 @@ class ContactsResource:
                     | {
                         "silent_seconds": round(idle_seconds, 3),
                         "is_fresh": idle_seconds < node.params.freshness_window,
-                        "round_trip_seconds": (round(entry.srtt, 6) if entry.srtt >= 0 else None),
+                        "round_trip_seconds": (
+                            round(entry.rtt.srtt, 6) if entry.rtt.srtt >= 0 else None
+                        ),
                     }
                 )
             yield index, listed

@@ -10,14 +10,14 @@ from kademlua.core.ids import ID_BITS
 from kademlua.core.routing.rtt import RttEstimator
 
 
-class TableEntry(RttEstimator):
+class TableEntry:
     """A contact in the table, with the times of its packets and its round-trip time."""
 
-    __slots__ = ("contact", "last_replied", "last_seen", "last_served")
+    __slots__ = ("contact", "last_replied", "last_seen", "last_served", "rtt")
 
     def __init__(self, contact: Contact, now: float) -> None:
-        super().__init__()
         self.contact = contact
+        self.rtt = RttEstimator()
         self.last_seen = now
         self.last_replied = now
         """When it last replied to this node. A request with its id may be forged."""

@@ -149,8 +149,7 @@ class RoutingTable:
         replaced = self._by_endpoint.get(contact.endpoint)
         if replaced is None:
             return self._try_insert(contact, now)
-        # The endpoint now has another id, as it just replied.
-        self._delete(replaced)
+        self._delete(replaced)  # the endpoint has just replied with another id
         blocking = self._try_insert(contact, now)
         bucket = self.buckets[self.bucket_index(replaced.contact.id_int)]
         if len(bucket.contacts) < self._k:
