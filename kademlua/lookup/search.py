@@ -15,6 +15,7 @@ from gevent.event import AsyncResult
 from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError, NodeClosed, RpcTimeout, WireError
 from kademlua.core.lookup.disjoint_paths import DisjointLookup
+from kademlua.core.lookup.input import LookupInput
 from kademlua.core.lookup.lookup import Lookup
 from kademlua.core.pending_calls import PendingCall
 from kademlua.core.reasons import Purpose
@@ -97,20 +98,23 @@ class NetworkLookup:
         self.lookup = self._create_lookup(query.target, options)
 
     def _create_lookup(self, target: bytes, options: SearchOptions) -> Lookup | DisjointLookup:
-        lookup_options: dict[str, Any] = {
-            "local_id": self._table.local_id,
-            "k": options.k or self._context.params.k,
-            "alpha": options.alpha or self._context.params.alpha,
-            "query": self._query,
-            "on_finished": self._finished.set if self._observed is None else self._finish_observed,
-            "saves_queries": options.saves_queries,
-            "limits": self._context.diversity_limits,
-            "density": self._table.density,
-            "fallback_contacts": self._fallback_contacts,
-        }
+        on_finished = self._finished.set if self._observed is None else self._finish_observed
+        lookup_input = LookupInput(
+            target=target,
+            local_id=self._table.local_id,
+            k=options.k or self._context.params.k,
+            alpha=options.alpha or self._context.params.alpha,
+            saves_queries=options.saves_queries,
+            stop_when=options.stop_when,
+            limits=self._context.diversity_limits,
+            density=self._table.density,
+            fallback_contacts=self._fallback_contacts,
+        )
         if options.path_count == 1:
-            return Lookup(target, stop_when=options.stop_when, **lookup_options)
-        return DisjointLookup(options.path_count, target, **lookup_options)
+            return Lookup(lookup_input, query=self._query, on_finished=on_finished)
+        return DisjointLookup(
+            options.path_count, lookup_input, query=self._query, on_finished=on_finished
+        )
 
     def run(self, seeds: Iterable[Contact]) -> None:
         """Perform the lookup and block this greenlet until it ends.

@@ -39,9 +39,7 @@ class RtoEstimator:
     def on_reply(self, call: PendingCall, contact: Contact, now: float) -> None:
         """Record the round trip of a call."""
         entry = self._table.get(contact.id)
-        estimator: RttEstimator = (
-            self._overall_rtt if entry is None or entry.contact != contact else entry
-        )
+        estimator = self._overall_rtt if entry is None or entry.contact != contact else entry.rtt
         rtt = now - call.sent_at
         if call.late_count and rtt - call.rto > estimator.srtt / 2:
             rtt -= call.rto  # probably the reply to the retransmission
@@ -68,7 +66,7 @@ class RtoEstimator:
         there is one, else the overall estimate.
         """
         entry = self._table.get(contact.id)
-        estimator: RttEstimator = self._overall_rtt if entry is None or entry.srtt < 0 else entry
+        estimator = self._overall_rtt if entry is None or entry.rtt.srtt < 0 else entry.rtt
         params = self._params
         rto = estimator.rto(min_rto or params.min_rto, params.rpc_timeout)
         return min(max(1.0, self._load_factor) * rto, params.rpc_timeout)

@@ -39,6 +39,6 @@ def _pluralize(count: int, noun: str) -> str:
 
 def _entry_line(entry: TableEntry, now: float) -> str:
     endpoint = format_endpoint(entry.contact.endpoint)
-    rtt = f"{entry.srtt * 1000:.1f} ms" if entry.srtt >= 0 else ""
+    rtt = f"{entry.rtt.srtt * 1000:.1f} ms" if entry.rtt.srtt >= 0 else ""
     last_seen = f"{max(now - entry.last_seen, 0):.0f} s ago"
     return f"  {entry.contact.id.hex()}  {endpoint:21}  {last_seen:>10}  {rtt:>9}".rstrip()

@@ -30,7 +30,7 @@ def test_round_trips_are_smoothed_and_make_patience(world: World) -> None:
         node.ping(peer.contact)
     record = node.table.get(peer.id)
     assert record is not None
-    assert record.srtt == pytest.approx(RTT)
+    assert record.rtt.srtt == pytest.approx(RTT)
     assert patience.rto_for(peer.contact) == pytest.approx(RTT, rel=0.01)
     # An unknown path is as patient as all paths together would have it.
     assert patience.rto_for(UNKNOWN) == pytest.approx(RTT, rel=0.01)

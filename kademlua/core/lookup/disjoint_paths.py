@@ -7,12 +7,13 @@ node is queried on one path only (Baumgart and Mies 2007, S/Kademlia, section 4.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import to_int
+from kademlua.core.lookup.input import LookupInput
 from kademlua.core.lookup.lookup import Lookup
-from kademlua.core.routing.diversity import DiversityLimits, IdDensity
 
 
 class DisjointLookup:
@@ -35,43 +36,29 @@ class DisjointLookup:
     def __init__(
         self,
         path_count: int,
-        target: bytes,
+        lookup_input: LookupInput,
         *,
-        local_id: bytes,
-        k: int,
-        alpha: int,
         query: Callable[[Contact], None],
         on_finished: Callable[[], None],
-        saves_queries: bool = False,
-        limits: DiversityLimits | None = None,
-        density: IdDensity | None = None,
-        fallback_contacts: Callable[[], Iterable[Contact]] | None = None,
     ) -> None:
-        """``alpha`` calls in flight are shared by the lookups, at least one to each; all else
-        is as in ``Lookup``."""
-        self.k = k
+        """Divide ``alpha`` among the paths, at least one query in flight for each."""
+        self.k = lookup_input.k
         self.is_finished = False
-        self._target = to_int(target)
+        self._target = to_int(lookup_input.target)
         self._on_finished = on_finished
         self._claimed_by: dict[bytes, Lookup] = {}
         """The path that queried a node, by the node's id."""
         self._unfinished = path_count
         self._lookups: list[Lookup] = []
         for _ in range(path_count):
-            lookup = Lookup(
-                target,
-                local_id=local_id,
-                k=k,
-                alpha=-(-alpha // path_count),
-                query=query,
-                on_finished=self._on_path_finished,
-                saves_queries=saves_queries,
-                limits=limits,
-                density=density,
+            path_input = replace(
+                lookup_input,
+                alpha=-(-lookup_input.alpha // path_count),
+                stop_when=None,
                 claim=partial(self._claim, len(self._lookups)),
                 path_count=path_count,
-                fallback_contacts=fallback_contacts,
             )
+            lookup = Lookup(path_input, query=query, on_finished=self._on_path_finished)
             self._lookups.append(lookup)
 
     def start(self, seeds: Iterable[Contact]) -> None:

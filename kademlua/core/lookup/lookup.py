@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import ID_BITS, to_int
+from kademlua.core.lookup.input import LookupInput
+from kademlua.core.lookup.query_state import QueryState
 from kademlua.core.lookup.shortlist_slots import ShortlistSlots
-from kademlua.core.routing.diversity import DiversityLimits, IdDensity
 
-_FRESH, _ASKED, _LATE, _LOST, _ANSWERED, _FAILED, _TAKEN = range(7)
+# Module constants are read faster than members of a class; both are in the inner loop.
+_UNQUERIED, _QUERIED, _SLOW, _LOST, _REPLIED, _FAILED, _CLAIMED = QueryState
 
 _INFINITE_DISTANCE = 1 << ID_BITS
 _SHORTLIST_FACTOR = 16
@@ -70,57 +72,38 @@ class Lookup:
 
     def __init__(
         self,
-        target: bytes,
+        lookup_input: LookupInput,
         *,
-        local_id: bytes,
-        k: int,
-        alpha: int,
         query: Callable[[Contact], None],
         on_finished: Callable[[], None],
-        saves_queries: bool = False,
-        stop_when: Callable[[Lookup], bool] | None = None,
-        limits: DiversityLimits | None = None,
-        density: IdDensity | None = None,
-        claim: Callable[[Contact], bool] | None = None,
-        path_count: int = 1,
-        fallback_contacts: Callable[[], Iterable[Contact]] | None = None,
     ) -> None:
-        """``fallback_contacts()`` gives contacts farther away, for where a gang hides those that
-        are near. ``claim(contact)`` is asked before a contact is, and is false where another of the
-        ``path_count`` lookups of this target has taken it."""
-        self.k = k
+        self.k = lookup_input.k
         self.is_finished = False
         self.queries = 0
         """The number of queries so far."""
-        self._target = to_int(target)
-        self._local_id = local_id
-        self._concurrency = alpha
+        self._target = to_int(lookup_input.target)
+        self._local_id = lookup_input.local_id
+        self._concurrency = lookup_input.alpha
         """Queries that may be in flight."""
         self._in_flight = 0
         self._can_widen = True
         """Whether the last step, with more queries in flight, may still come."""
-        self._saves_queries = saves_queries
-        self._stop_when = stop_when
+        self._saves_queries = lookup_input.saves_queries
+        self._stop_when = lookup_input.stop_when
         self._query = query
         self._on_finished = on_finished
         # Sorted distances to the target; contacts and states by distance.
         # (Plain dictionaries: an object per candidate doubles the garbage collector's work.)
         self._shortlist: list[int] = []
         self._contacts: dict[int, Contact] = {}
-        self._states: dict[int, int] = {}
-        self._slots = ShortlistSlots(limits)
-        self._density = density
-        self._dense_threshold = 0 if density is None else density.min_distance(k // 2)
-        """If k // 2 contacts are closer than this, there is a Sybil cluster; 0 once that is
-        known."""
+        self._states: dict[int, QueryState] = {}
+        self._slots = ShortlistSlots(lookup_input.limits)
+        self._density = lookup_input.density
         self._is_dense = False
-        self._sparse_threshold = (
-            _INFINITE_DISTANCE if density is None else density.max_kth_distance(k, path_count)
-        )
-        """If the k-th contact is farther than this, other contacts are hidden."""
+        self._dense_threshold, self._sparse_threshold = _density_thresholds(lookup_input)
         self._extra_queries_left = _MAX_EXTRA_QUERIES
-        self._fallback_contacts = fallback_contacts
-        self._claim = claim
+        self._fallback_contacts = lookup_input.fallback_contacts
+        self._claim = lookup_input.claim
 
     def start(self, seeds: Iterable[Contact]) -> None:
         """Start with these contacts; without any, the lookup is finished."""
@@ -129,7 +112,7 @@ class Lookup:
 
     def on_reply(self, contact: Contact, closer: Iterable[Contact]) -> None:
         """Process a reply of ``contact`` with other contacts."""
-        if self._settle(contact, _ANSWERED):
+        if self._settle(contact, _REPLIED):
             nearest = self._shortlist[0]
             self._add(closer)
             has_no_nearer = self._shortlist[0] == nearest
@@ -150,8 +133,8 @@ class Lookup:
 
     def on_late(self, contact: Contact) -> None:
         """Give the slot of a late contact to another; the second time, stop waiting for it."""
-        is_second = self._states.get(contact.id_int ^ self._target) == _LATE
-        if self._settle(contact, _LOST if is_second else _LATE):
+        is_second = self._states.get(contact.id_int ^ self._target) is _SLOW
+        if self._settle(contact, _LOST if is_second else _SLOW):
             self._advance()
 
     def limit_concurrency(self, limit: int) -> None:
@@ -176,20 +159,20 @@ class Lookup:
 
     def closest(self) -> list[Contact]:
         """Return the closest contacts that replied, nearest first, up to k."""
-        return self._closest_in_states(self.k, _ANSWERED)
+        return self._closest_in_states(self.k, _REPLIED)
 
     def unqueried(self) -> list[Contact]:
         """Return the closest contacts that were not queried, up to k."""
-        return self._closest_in_states(self.k, _FRESH)
+        return self._closest_in_states(self.k, _UNQUERIED)
 
     @property
     def has_nearest_replied(self) -> bool:
         """Whether the closest contact of the shortlist has replied."""
-        return bool(self._shortlist) and self._states[self._shortlist[0]] == _ANSWERED
+        return bool(self._shortlist) and self._states[self._shortlist[0]] is _REPLIED
 
     def candidates(self, count: int) -> list[Contact]:
         """Return the closest contacts that replied or were not queried, up to ``count``."""
-        return self._closest_in_states(count, _ANSWERED, _FRESH)
+        return self._closest_in_states(count, _REPLIED, _UNQUERIED)
 
     def _closest_in_states(self, count: int, *accepted: int) -> list[Contact]:
         states, contacts = self._states, self._contacts
@@ -206,18 +189,18 @@ class Lookup:
         kept: list[int] = []
         min_distance = density.min_distance(0)
         for distance in self._shortlist:
-            if states[distance] != _FRESH or distance >= min_distance:
+            if states[distance] is not _UNQUERIED or distance >= min_distance:
                 kept.append(distance)
                 min_distance = density.min_distance(len(kept))
         return kept
 
-    def _settle(self, contact: Contact, state: int) -> bool:
+    def _settle(self, contact: Contact, state: QueryState) -> bool:
         """Record the result of a query; return False if it no longer matters."""
         distance = contact.id_int ^ self._target
         previous = self._states.get(distance)
-        if self.is_finished or previous not in (_ASKED, _LATE, _LOST):
+        if self.is_finished or previous not in (_QUERIED, _SLOW, _LOST):
             return False
-        if previous == _ASKED:
+        if previous is _QUERIED:
             self._in_flight -= 1
         self._states[distance] = state
         return True
@@ -233,17 +216,17 @@ class Lookup:
                     endpoints.add(contact.endpoint)  # ``admit``, inlined for the usual case
                 elif not slots.admit(contact):
                     continue
-                states[distance] = _FRESH
+                states[distance] = _UNQUERIED
                 by_distance[distance] = contact
                 insort(shortlist, distance)
         # Malicious replies could make it long; the farthest entries matter least.
         while len(shortlist) > _SHORTLIST_FACTOR * self.k:
             farthest = shortlist.pop()
             state = states.pop(farthest)
-            if state == _ASKED:
+            if state is _QUERIED:
                 self._in_flight -= 1  # its reply will not matter
             contact = self._contacts.pop(farthest)
-            if state != _FAILED:
+            if state is not _FAILED:
                 self._slots.release(contact)
         if self._dense_threshold:
             half = self.k // 2
@@ -264,9 +247,9 @@ class Lookup:
                 self.stop()
                 return
             if self._claim is not None and not self._claim(self._contacts[distance]):
-                self._states[distance] = _TAKEN
+                self._states[distance] = _CLAIMED
                 continue
-            self._states[distance] = _ASKED
+            self._states[distance] = _QUERIED
             self._in_flight += 1
             self.queries += 1
             self._query(self._contacts[distance])
@@ -279,14 +262,14 @@ class Lookup:
         states = self._states
         for distance in self._without_dense() if self._is_dense else self._shortlist:
             state = states[distance]
-            if state == _FRESH:
+            if state is _UNQUERIED:
                 if self._in_flight >= self._concurrency:
                     return None
                 self._extra_queries_left -= live_count >= self.k
                 return distance
-            if state == _ASKED or state == _LATE:
+            if state is _QUERIED or state is _SLOW:
                 waiting = True
-            if state == _ASKED or state == _ANSWERED:
+            if state is _QUERIED or state is _REPLIED:
                 live_count += 1
                 if live_count >= self.k:
                     # So sparse? They may all be one cluster: query further contacts.
@@ -302,3 +285,15 @@ class Lookup:
         if live_count >= self.k or _LOST not in states.values():
             self.stop()
         return None
+
+
+def _density_thresholds(lookup_input: LookupInput) -> tuple[int, int]:
+    """Return the distances that reveal a Sybil cluster.
+
+    If k // 2 contacts are closer than the first, they are a cluster. If the k-th contact is
+    farther than the second, other contacts are hidden.
+    """
+    k, density = lookup_input.k, lookup_input.density
+    if density is None:
+        return 0, _INFINITE_DISTANCE
+    return density.min_distance(k // 2), density.max_kth_distance(k, lookup_input.path_count)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 
 from kademlua.core.contact import Contact
+from kademlua.core.ids import ID_BITS
 from kademlua.core.routing.rtt import RttEstimator
 
 
-class TableEntry(RttEstimator):
+class TableEntry:
     """A contact in the table, with the times of its packets and its round-trip time."""
 
-    __slots__ = ("contact", "last_replied", "last_seen", "last_served")
+    __slots__ = ("contact", "last_replied", "last_seen", "last_served", "rtt")
 
     def __init__(self, contact: Contact, now: float) -> None:
-        super().__init__()
         self.contact = contact
+        self.rtt = RttEstimator()
         self.last_seen = now
         self.last_replied = now
         """When it last replied to this node. A request with its id may be forged."""
@@ -35,3 +37,36 @@ class KBucket:
         last."""
         self.refreshed_at = now
         """When an id in this bucket was last looked up."""
+
+    def add_replacement(self, contact: Contact, limit: int) -> None:
+        """Add a contact to the replacement cache; at the limit, it replaces the oldest one."""
+        replacements = self.replacements
+        replacements.pop(contact.id_int, None)
+        if len(replacements) >= limit:
+            del replacements[next(iter(replacements))]
+        replacements[contact.id_int] = contact
+
+
+def groups_by_distance(
+    buckets: Sequence[KBucket], local_int: int, target_int: int, excluded_int: int
+) -> Iterator[dict[int, Contact]]:
+    """Yield the contacts of each bucket, so that each group is closer to the target than the next.
+
+    If the target differs from the own id in a bucket's bit, it shares that bit with the bucket's
+    contacts, which are then closer than those of all later buckets; otherwise they are farther.
+    """
+    last, distance = len(buckets) - 1, target_int ^ local_int
+    first = min(ID_BITS - distance.bit_length(), last)
+    for index in range(first, last):
+        if distance >> (ID_BITS - 1 - index) & 1:
+            yield _without_id(buckets[index].contacts, excluded_int)
+    yield _without_id(buckets[last].contacts, excluded_int)
+    for index in range(last - 1, -1, -1):
+        if not distance >> (ID_BITS - 1 - index) & 1:
+            yield _without_id(buckets[index].contacts, excluded_int)
+
+
+def _without_id(group: dict[int, Contact], id_int: int) -> dict[int, Contact]:
+    if id_int not in group:
+        return group
+    return {each: contact for each, contact in group.items() if each != id_int}

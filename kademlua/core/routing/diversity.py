@@ -7,6 +7,7 @@ allows indicate an attack (Cholez, Chrisment and Festor 2010, on KAD).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kademlua.core.contact import Contact
@@ -52,6 +53,20 @@ class DiversityLimits:
         """Return whether a contact's subnet is limited."""
         return self.limits_private or not contact.is_private
 
+    def is_subnet_full(
+        self, contact: Contact, table_count: int, bucket_contacts: Iterable[Contact]
+    ) -> bool:
+        """Return whether the table or the bucket has the most contacts of a contact's subnet.
+
+        ``table_count`` is the number of the subnet's contacts in the table.
+        """
+        if not self.applies_to(contact) or table_count < min(self.per_bucket, self.per_table):
+            return False
+        if table_count >= self.per_table:
+            return True
+        prefix = contact.diversity_prefix
+        return sum(each.diversity_prefix == prefix for each in bucket_contacts) >= self.per_bucket
+
     def has_valid_id(self, contact: Contact) -> bool:
         """Return whether a contact's id is allowed for its address."""
         return (
@@ -95,6 +110,16 @@ class IdDensity:
     def max_within(self, distance: int) -> int:
         """Return how many nodes may be closer than a distance."""
         return _DENSITY_SLACK + self._max_nodes * distance // _ID_SPACE
+
+    def is_dense(self, id_int: int, groups: Iterable[Iterable[int]]) -> bool:
+        """Return whether these ids, next to ``id_int``, are already as dense as is allowed."""
+        gap = self.expected_gap
+        found = 0
+        for group in groups:
+            for each in group:
+                if each ^ id_int < gap:
+                    found += 1
+        return found >= self.max_within(gap)
 
     def min_distance(self, nearer_count: int) -> int:
         """Return how far a node must be if ``nearer_count`` others are nearer."""

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.ids import ID_BITS, to_int
-from kademlua.core.routing.bucket import KBucket, TableEntry
+from kademlua.core.routing.bucket import KBucket, TableEntry, groups_by_distance
+from kademlua.core.routing.changes import TableChanges
 from kademlua.core.routing.diversity import DiversityLimits, IdDensity, PrefixCounts
 
 
@@ -24,18 +25,8 @@ class RoutingTable:
     """
 
     __slots__ = (
-        "_added",
-        "_by_endpoint",
-        "_by_id",
-        "_k",
-        "_limits",
-        "_local_int",
-        "_prefix_counts",
-        "_removed",
-        "buckets",
-        "density",
-        "local_id",
-        "on_change",
+        "_by_endpoint", "_by_id", "_changes", "_k", "_limits", "_local_int", "_prefix_counts",
+        "buckets", "density", "local_id", "on_change",
     )  # fmt: skip
 
     def __init__(
@@ -52,9 +43,7 @@ class RoutingTable:
         self.density: IdDensity | None = None
         self.on_change: Callable[[Contact, bool], None] | None = None
         """Called with each contact that enters (True) or leaves (False); must not raise."""
-        # Lists, although they are searched: dictionaries would take 2 kB per node.
-        self._added: list[Contact] = []
-        self._removed: list[Contact] = []
+        self._changes = TableChanges()
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -124,36 +113,22 @@ class RoutingTable:
         """Return whether a contact's id, subnet and density allow it in the table."""
         limits = self._limits
         if limits is not None and (
-            not limits.has_valid_id(contact) or self._is_over_prefix_limit(contact)
+            not limits.has_valid_id(contact) or self._is_subnet_full(contact, limits)
         ):
             return False
         return self.density is None or not self._is_dense(contact.id_int, self.density)
 
-    def _is_over_prefix_limit(self, contact: Contact) -> bool:
-        limits = self._limits
-        if limits is None or not limits.applies_to(contact):
-            return False
-        prefix = contact.diversity_prefix
-        count = self._prefix_counts.count(prefix)
-        if count < min(limits.per_bucket, limits.per_table):
-            return False
-        if count >= limits.per_table:
-            return True
-        contacts = self.buckets[self.bucket_index(contact.id_int)].contacts.values()
-        return sum(each.diversity_prefix == prefix for each in contacts) >= limits.per_bucket
+    def _is_subnet_full(self, contact: Contact, limits: DiversityLimits) -> bool:
+        bucket = self.buckets[self.bucket_index(contact.id_int)]
+        count = self._prefix_counts.count(contact.diversity_prefix)
+        return limits.is_subnet_full(contact, count, bucket.contacts.values())
 
     def _is_dense(self, id_int: int, density: IdDensity) -> bool:
-        """Return whether the ids next to this one are as dense as is allowed."""
-        gap = density.expected_gap
         index = self.bucket_index(id_int)
         # Ids next to it are in the same bucket, except around the own id.
-        last = len(self.buckets) if id_int ^ self._local_int < 2 * gap else index + 1
-        found = 0
-        for bucket in self.buckets[index:last]:
-            for each in bucket.contacts:
-                if each ^ id_int < gap:
-                    found += 1
-        return found >= density.max_within(gap)
+        is_near = id_int ^ self._local_int < 2 * density.expected_gap
+        last = len(self.buckets) if is_near else index + 1
+        return density.is_dense(id_int, [bucket.contacts for bucket in self.buckets[index:last]])
 
     def on_reply(self, contact: Contact, now: float) -> Contact | None:
         """Record a reply of ``contact``, which may then enter the table.
@@ -169,13 +144,12 @@ class RoutingTable:
             return None
         same_id = self._by_id.get(contact.id)
         if same_id is not None:  # the same id at another address: the first one stays
-            self._add_replacement(self.buckets[self.bucket_index(contact.id_int)], contact)
+            self.buckets[self.bucket_index(contact.id_int)].add_replacement(contact, self._k)
             return same_id.contact
         replaced = self._by_endpoint.get(contact.endpoint)
         if replaced is None:
             return self._try_insert(contact, now)
-        # The endpoint now has another id, as it just replied.
-        self._delete(replaced)
+        self._delete(replaced)  # the endpoint has just replied with another id
         blocking = self._try_insert(contact, now)
         bucket = self.buckets[self.bucket_index(replaced.contact.id_int)]
         if len(bucket.contacts) < self._k:
@@ -194,15 +168,8 @@ class RoutingTable:
             if index < len(self.buckets) - 1 or len(self.buckets) == ID_BITS:
                 break
             self._split()
-        self._add_replacement(bucket, contact)
+        bucket.add_replacement(contact, self._k)
         return next(iter(bucket.contacts.values()))
-
-    def _add_replacement(self, bucket: KBucket, contact: Contact) -> None:
-        replacements = bucket.replacements
-        replacements.pop(contact.id_int, None)
-        if len(replacements) >= self._k:
-            del replacements[next(iter(replacements))]
-        replacements[contact.id_int] = contact
 
     def _insert(self, bucket: KBucket, entry: TableEntry) -> None:
         contact = entry.contact
@@ -214,28 +181,19 @@ class RoutingTable:
             self._prefix_counts.add(contact.diversity_prefix)
         if self.on_change is not None:
             self.on_change(contact, True)
-        if contact in self._removed:
-            self._removed.remove(contact)
-        else:
-            self._added.append(contact)
+        self._changes.on_entered(contact)
 
     def drain_changes(self) -> tuple[dict[int, Contact], dict[int, Contact]]:
         """Return the contacts that entered and that left since the last call, by id."""
-        added = {contact.id_int: contact for contact in self._added}
-        removed = {contact.id_int: contact for contact in self._removed}
-        self._added.clear()
-        self._removed.clear()
-        return added, removed
+        return self._changes.drain()
 
     def remove_departed(self, contact: Contact) -> Contact | None:
         """Remove a contact that handed over its values.
 
-        Unlike with ``remove``, its departure is not reported by ``drain_changes``, so nothing is
-        replicated because of it.
+        ``drain_changes`` does not report it, so nothing is replicated because of it.
         """
         promoted = self.remove(contact)
-        if contact in self._removed:
-            self._removed.remove(contact)
+        self._changes.forget_removed(contact)
         return promoted
 
     def _split(self) -> None:
@@ -250,10 +208,9 @@ class RoutingTable:
             new.replacements[number] = last.replacements.pop(number)
 
     def remove(self, contact: Contact, now: float | None = None) -> Contact | None:
-        """Remove a dead contact, and return the replacement that was promoted; None if there is
-        none.
+        """Remove a dead contact, and return the promoted replacement; None if there is none.
 
-        The replacement replied some time ago. With ``now``, it enters as if seen then.
+        With ``now``, the replacement enters as if seen then.
         """
         bucket = self.buckets[self.bucket_index(contact.id_int)]
         if bucket.replacements.get(contact.id_int) == contact:
@@ -273,10 +230,7 @@ class RoutingTable:
             self._prefix_counts.remove(contact.diversity_prefix)
         if self.on_change is not None:
             self.on_change(contact, False)
-        if contact in self._added:
-            self._added.remove(contact)
-        else:
-            self._removed.append(contact)
+        self._changes.on_left(contact)
 
     def _promote(
         self, bucket: KBucket, last_seen: float, exclude: Endpoint | None = None
@@ -306,7 +260,7 @@ class RoutingTable:
         """
         target_int = to_int(target)
         found: list[Contact] = []
-        for group in self._buckets_by_distance(target_int, exclude):
+        for group in self._groups_by_distance(target_int, exclude):
             found += [group[each] for each in sorted(group, key=target_int.__xor__)]
             if len(found) >= count:
                 return found[:count]
@@ -316,52 +270,31 @@ class RoutingTable:
         """Return the contacts of ``closest`` in any order, mostly without sorting."""
         target_int = to_int(target)
         found: list[Contact] = []
-        for group in self._buckets_by_distance(target_int, exclude):
+        for group in self._groups_by_distance(target_int, exclude):
             remaining = count - len(found)
             if len(group) > remaining:
                 return found + [group[n] for n in sorted(group, key=target_int.__xor__)[:remaining]]
             found += group.values()
         return found
 
-    def _buckets_by_distance(self, target_int: int, exclude: bytes) -> Iterator[dict[int, Contact]]:
-        """Yield buckets so that each one is entirely closer to ``target_int`` than the next.
-
-        If the target differs from the own id in a bucket's bit, it shares that bit with the
-        bucket's contacts, which are then closer than those of all later buckets; otherwise they
-        are farther.
-        """
-        buckets, last = self.buckets, len(self.buckets) - 1
-        distance, excluded_int = target_int ^ self._local_int, to_int(exclude) if exclude else -1
-        first = min(ID_BITS - distance.bit_length(), last)
-        for index in range(first, last):
-            if distance >> (ID_BITS - 1 - index) & 1:
-                yield _without_id(buckets[index].contacts, excluded_int)
-        yield _without_id(buckets[last].contacts, excluded_int)
-        for index in range(last - 1, -1, -1):
-            if not distance >> (ID_BITS - 1 - index) & 1:
-                yield _without_id(buckets[index].contacts, excluded_int)
+    def _groups_by_distance(self, target_int: int, exclude: bytes) -> Iterator[dict[int, Contact]]:
+        excluded_int = to_int(exclude) if exclude else -1
+        return groups_by_distance(self.buckets, self._local_int, target_int, excluded_int)
 
     def stale(self, before: float, count: int, slack: float = 0.0) -> list[Contact]:
         """Return up to ``count`` contacts not seen since ``before``, oldest first.
 
-        Contacts that sent the last request, and no reply, are returned ``slack`` seconds earlier.
-        So two nodes that know each other take turns, and both replace forged requests by replies.
+        Contacts whose last packet was a request are returned ``slack`` seconds earlier, so that
+        two nodes take turns, and both replace forged requests by replies.
         """
         entries = [
-            peer
-            for peer in self._by_id.values()
-            if peer.last_seen
-            < (before - slack if peer.last_replied >= peer.last_seen else before + slack)
+            each
+            for each in self._by_id.values()
+            if each.last_seen < before + (-slack if each.last_replied >= each.last_seen else slack)
         ]
-        entries.sort(key=lambda peer: peer.last_seen)
-        return [peer.contact for peer in entries[:count]]
+        entries.sort(key=lambda each: each.last_seen)
+        return [each.contact for each in entries[:count]]
 
     def mark_refreshed(self, target: bytes, now: float) -> None:
         """Record a lookup of ``target``, so that its bucket needs no refresh for a while."""
         self.buckets[self.bucket_index(to_int(target))].refreshed_at = now
-
-
-def _without_id(group: dict[int, Contact], id_int: int) -> dict[int, Contact]:
-    if id_int not in group:
-        return group
-    return {each: contact for each, contact in group.items() if each != id_int}

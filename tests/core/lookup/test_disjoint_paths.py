@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kademlua.core.contact import Contact
 from kademlua.core.ids import from_int
 from kademlua.core.lookup.disjoint_paths import DisjointLookup
+from kademlua.core.lookup.input import LookupInput
 from kademlua.core.routing.table import RoutingTable
 from tests.core.strategies import make_contact
 
@@ -25,10 +26,7 @@ class Search:
         self.finished = 0
         self.paths = DisjointLookup(
             count,
-            from_int(target),
-            local_id=from_int(999),
-            k=k,
-            alpha=alpha,
+            LookupInput(target=from_int(target), local_id=from_int(999), k=k, alpha=alpha),
             query=self._ask,
             on_finished=self._finished,
         )

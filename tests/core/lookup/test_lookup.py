@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import from_int
+from kademlua.core.lookup.input import LookupInput
 from kademlua.core.lookup.lookup import Lookup
 from kademlua.core.params import Params
 from kademlua.core.routing.diversity import DiversityLimits, IdDensity
@@ -33,10 +34,7 @@ class Search:
         self.own = own
         self.alpha = alpha
         self.lookup = Lookup(
-            from_int(target),
-            local_id=from_int(own),
-            k=k,
-            alpha=alpha,
+            LookupInput(target=from_int(target), local_id=from_int(own), k=k, alpha=alpha),
             query=self._ask,
             on_finished=self._finished,
         )
@@ -179,10 +177,7 @@ def test_answers_may_come_at_once():
             lookup.on_reply(contact, contacts)
 
     lookup = Lookup(
-        from_int(target),
-        local_id=bytes(20),
-        k=8,
-        alpha=3,
+        LookupInput(target=from_int(target), local_id=bytes(20), k=8, alpha=3),
         query=ask,
         on_finished=lambda: finished.append(lookup.closest()),
     )
@@ -388,10 +383,7 @@ def test_stop_from_within_ask():
         lookup.stop()
 
     lookup = Lookup(
-        bytes(20),
-        local_id=b"o" * 20,
-        k=3,
-        alpha=3,
+        LookupInput(target=bytes(20), local_id=b"o" * 20, k=3, alpha=3),
         query=ask,
         on_finished=lambda: finished.append(True),
     )
@@ -435,7 +427,9 @@ def test_who_was_crowded_out_while_in_flight_keeps_no_slot():
     """Some far contact is silent; many nearer ones became known meanwhile."""
     asked: list[Contact] = []
     lookup = Lookup(
-        bytes(20), local_id=b"o" * 20, k=4, alpha=3, query=asked.append, on_finished=lambda: None
+        LookupInput(target=bytes(20), local_id=b"o" * 20, k=4, alpha=3),
+        query=asked.append,
+        on_finished=lambda: None,
     )
     lookup.start([make_contact((1 << 159) + number) for number in range(3)])
     assert len(asked) == 3
@@ -491,15 +485,17 @@ def guarded(
     """A search that takes few of a network, and few next to each other among so many nodes."""
     search = Search(0, k=k, alpha=100, own=999)
     search.lookup = Lookup(
-        bytes(20),
-        local_id=from_int(999),
-        k=k,
-        alpha=100,
+        LookupInput(
+            target=bytes(20),
+            local_id=from_int(999),
+            k=k,
+            alpha=100,
+            limits=DiversityLimits.from_params(Params()),
+            density=IdDensity(nodes, 4) if nodes else None,
+            fallback_contacts=others,
+        ),
         query=search._ask,
         on_finished=search._finished,
-        limits=DiversityLimits.from_params(Params()),
-        density=IdDensity(nodes, 4) if nodes else None,
-        fallback_contacts=others,
     )
     search.lookup.start(contacts)
     return search

@@ -1,0 +1,40 @@
+"""LookupInput: the target, limits and hooks of one lookup."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kademlua.core.contact import Contact
+from kademlua.core.routing.diversity import DiversityLimits, IdDensity
+
+if TYPE_CHECKING:
+    from kademlua.core.lookup.lookup import Lookup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookupInput:
+    """What a lookup searches, and within which limits."""
+
+    target: bytes
+    local_id: bytes
+    """The id of this node, which is never queried."""
+    k: int
+    """Contacts to find."""
+    alpha: int
+    """Queries in flight."""
+    saves_queries: bool = False
+    """Whether to widen the lookup only after the closest contact has replied."""
+    stop_when: Callable[[Lookup], bool] | None = None
+    """Called after each reply; the lookup ends when it returns True. Ignored on several paths."""
+    limits: DiversityLimits | None = None
+    """Limits for contacts of one subnet; None for no limits."""
+    density: IdDensity | None = None
+    """Bounds for the distances between ids; None while the size of the network is unknown."""
+    claim: Callable[[Contact], bool] | None = None
+    """Called before each query; False if another path has queried the contact."""
+    path_count: int = 1
+    """Disjoint paths, of which this lookup is one."""
+    fallback_contacts: Callable[[], Iterable[Contact]] | None = None
+    """Returns contacts farther away, used if a Sybil cluster hides the closer ones."""

@@ -1,0 +1,46 @@
+"""TableChanges: the contacts that entered and left a routing table."""
+
+from __future__ import annotations
+
+from kademlua.core.contact import Contact
+
+
+class TableChanges:
+    """The contacts that entered and left since the last call of ``drain``.
+
+    A contact that left and entered again, or the reverse, is no change.
+    """
+
+    __slots__ = ("_added", "_removed")
+
+    def __init__(self) -> None:
+        # Lists, although they are searched: dictionaries would take 2 kB per node.
+        self._added: list[Contact] = []
+        self._removed: list[Contact] = []
+
+    def on_entered(self, contact: Contact) -> None:
+        """Record that a contact entered."""
+        if contact in self._removed:
+            self._removed.remove(contact)
+        else:
+            self._added.append(contact)
+
+    def on_left(self, contact: Contact) -> None:
+        """Record that a contact left."""
+        if contact in self._added:
+            self._added.remove(contact)
+        else:
+            self._removed.append(contact)
+
+    def forget_removed(self, contact: Contact) -> None:
+        """Do not report that a contact left."""
+        if contact in self._removed:
+            self._removed.remove(contact)
+
+    def drain(self) -> tuple[dict[int, Contact], dict[int, Contact]]:
+        """Return the contacts that entered and that left, by id, and forget them."""
+        added = {contact.id_int: contact for contact in self._added}
+        removed = {contact.id_int: contact for contact in self._removed}
+        self._added.clear()
+        self._removed.clear()
+        return added, removed
