@@ -1,4 +1,4 @@
-"""What ``kademlua swarm`` does: nodes, a control node, a shell and HTTP, until the end."""
+"""The run of ``kademlua swarm``: nodes, control node, shell and HTTP."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from kademlua.swarm.signals import SignalGuard
 logger = logging.getLogger(__name__)
 
 _STALL_SECONDS = 10.0
-"""Seconds without a further node joined after which to say so."""
+"""Seconds without another joined node until a message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SwarmOptions:
-    """The options that are not of the plan."""
+    """The options that are not part of the plan."""
 
     log_dir: Path
     shell: bool
@@ -41,7 +41,11 @@ class SwarmOptions:
 
 
 def run_swarm(plan: Plan, options: SwarmOptions, signal_guard: SignalGuard) -> None:
-    """The whole life of a swarm; raises KademluaError where it can't begin or go on."""
+    """Run a swarm to its end.
+
+    Raises:
+        KademluaError: the swarm cannot start or continue.
+    """
     resource_limits.raise_open_file_limit(plan)
     _make_log_dir(options.log_dir)
     resource_limits.check_ports(plan)
@@ -70,13 +74,16 @@ def _make_log_dir(log_dir: Path) -> None:
     try:
         log_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SwarmError(f"can't make {log_dir}: {error.strerror}") from None
+        raise SwarmError(f"can't create {log_dir}: {error.strerror}") from None
 
 
 @contextmanager
 def _bootstrap_node(plan: Plan, options: SwarmOptions) -> Iterator[Node | None]:
-    """See to it that there is a node to bootstrap from; yields one of our own, if there is one:
-    where others have the first, that is for the shell and HTTP, if wanted."""
+    """Start a control node unless a node answers at the bootstrap address.
+
+    Yield the node for the shell and HTTP: the control node, a joined node, or None if neither
+    is needed.
+    """
     address = format_endpoint(plan.bootstrap)
     if not control_node.is_bootstrap_answering(plan):
         with control_node.control_node(plan, options.log_dir) as node:
@@ -85,7 +92,7 @@ def _bootstrap_node(plan: Plan, options: SwarmOptions) -> Iterator[Node | None]:
     elif options.shell or options.http.listen is not None:
         with control_node.joined_node(plan, options.log_dir) as node:
             port = node.contact.port
-            owner = "the shell's" if options.shell else "that of HTTP"
+            owner = "the shell node" if options.shell else "the HTTP node"
             click.echo(f"a node answers on {address}; {owner} is on port {port}", err=True)
             yield node
     else:
@@ -95,20 +102,20 @@ def _bootstrap_node(plan: Plan, options: SwarmOptions) -> Iterator[Node | None]:
 def _start_http(
     node: Node | None, plan: Plan, swarm: Swarm, options: SwarmOptions, exit_stack: ExitStack
 ) -> None:
-    """Answer HTTP until the end, if that was asked for; it begins before the nodes do."""
+    """Serve HTTP if requested; it starts before the nodes."""
     if node is None or options.http.listen is None:
         return
     swarm.event_hub.set_control_node(node)
     data = Path(plan.data_dir) if plan.data_dir else None
     try:
         line = start_http(node, options.http, data, exit_stack, swarm.event_hub)
-    except click.ClickException as error:  # not to be raised from a greenlet
+    except click.ClickException as error:  # the greenlet reports KademluaErrors only
         raise SwarmError(error.message) from None
     click.echo(line, err=True)
 
 
 def _join_with_progress(plan: Plan, swarm: Swarm) -> None:
-    """Wait until all have joined, with a progress bar where somebody looks."""
+    """Wait until all nodes have joined; on a terminal, show a progress bar."""
     if not sys.stderr.isatty():
         _wait_joined(plan, swarm, lambda joined: None)
         return
@@ -126,7 +133,7 @@ def _wait_joined(plan: Plan, swarm: Swarm, on_progress: Callable[[int], None]) -
 
 
 def _run_shell(node: Node, swarm: Swarm, seconds: float | None, signal_guard: SignalGuard) -> None:
-    """Show the shell beside the swarm's life, which its user may end, too."""
+    """Run the shell during ``swarm.wait``; its ``exit`` ends the swarm."""
     shell = Shell(node)
     signal_guard.shell = shell
 
@@ -134,7 +141,7 @@ def _run_shell(node: Node, swarm: Swarm, seconds: float | None, signal_guard: Si
         try:
             is_end = shell.run()
         except Exception:
-            logger.exception("the shell broke down")
+            logger.exception("the shell failed")
             is_end = shell.interactive
         if is_end:
             swarm.stop()

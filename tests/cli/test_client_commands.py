@@ -142,10 +142,10 @@ def test_where_nobody_answers(launch):
     for client in clients:
         assert client.wait() == 1
         assert client.out.read_rest() == ""
-        assert client.err.read_rest() == f"Error: nobody answers at {address}\n"
+        assert client.err.read_rest() == f"Error: no reply from {address}\n"
     # On a terminal, it says after a second what it is about.
     terminal.out.expect(f"\\Aasking {re.escape(address)} …")
-    terminal.out.expect(f"\\r\x1b\\[KError: nobody answers at {re.escape(address)}\n")
+    terminal.out.expect(f"\\r\x1b\\[KError: no reply from {re.escape(address)}\n")
     assert terminal.wait() == 1
 
 

@@ -43,9 +43,9 @@ def test_a_published_value_from_its_beginning_to_its_end(launch, failed):
     assert launch.run("stored", "key", "--data", "data").stdout.endswith(b" s  the value\n")
     done = launch.run("unpublish", "key", "--data", "data")
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
-    assert "nothing under key" in failed(launch.run("unpublish", "key", "--data", "data"), 1)
+    assert "no value under key" in failed(launch.run("unpublish", "key", "--data", "data"), 1)
     assert launch.run("remove", "key", "--data", "data").stdout == b"removed on 1 node\n"
-    assert "keeps nothing of key" in failed(launch.run("stored", "key", "--data", "data"), 1)
+    assert "stores no value of key" in failed(launch.run("stored", "key", "--data", "data"), 1)
     assert launch.run("stored", "--data", "data").stdout == b""
 
 

@@ -64,7 +64,7 @@ def test_a_token_of_ones_own(launch):
     ("args", "status", "word"),
     [
         (["--http", "nonsense"], 2, "expected HOST:PORT"),
-        (["--http-name", "x"], 2, "go with --http"),
+        (["--http-name", "x"], 2, "require --http"),
         (["--http", "192.0.2.1:8080"], 1, "can't listen on 192.0.2.1:8080"),
         (["--http", "127.0.0.1:0", "--http-token", "/proc/version"], 1, "others can read"),
     ],

@@ -17,7 +17,10 @@ def key(launch):
 
 def test_a_key_is_made_for_its_owner(launch):
     done = launch.run("keygen", "--network")
-    assert done.stdout == b"a new network key is in network.key; whoever has it is in the network\n"
+    assert (
+        done.stdout
+        == b"wrote a new network key to network.key; copy it to each node of the network\n"
+    )
     assert (done.returncode, done.stderr) == (0, b"")
     path = launch.home / "network.key"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -54,11 +57,11 @@ def test_clients_with_the_key_are_answered(launch, failed, key):
 
 def test_clients_without_the_key_are_not(launch, failed, key):
     _, address = launch.node("--network-key", key)
-    nobody = f"Error: nobody answers at {address}\n"
-    assert failed(launch.run("ping", address), 1) == nobody
+    no_reply = f"Error: no reply from {address}\n"
+    assert failed(launch.run("ping", address), 1) == no_reply
     assert launch.run("keygen", "--network", "other.key").returncode == 0
     done = launch.run("find", "greeting", "--via", address, "--network-key", "other.key")
-    assert failed(done, 1) == nobody
+    assert failed(done, 1) == no_reply
 
 
 def test_several_keys_are_heard_and_the_first_one_sends(launch, failed, key):
@@ -101,4 +104,4 @@ def test_a_file_that_others_can_read_is_refused(launch, failed, key):
 
 def test_too_many_keys_are_refused(launch, failed, key):
     done = launch.run("node", "0", *("--network-key", key) * 5)
-    assert "5 keys are too many; 4 may be named" in failed(done, 2)
+    assert "5 network keys given; the maximum is 4" in failed(done, 2)

@@ -87,4 +87,4 @@ def test_sighup_ends_a_node_without_a_log_file(launch: Launcher) -> None:
 def test_discovery_without_zeroconf_is_one_line(launch: Launcher, failed) -> None:
     code = "import sys; sys.modules['zeroconf'] = None; from kademlua.cli import main; main()"
     line = failed(launch.python(code, "node", "0", "--memory", "--discover"), 1)
-    assert line == "Error: --discover takes zeroconf; pip install 'kademlua[discover]' brings it\n"
+    assert line == "Error: zeroconf is not installed; run: pip install 'kademlua[discover]'\n"

@@ -165,7 +165,7 @@ def test_a_shell_where_somebody_has_the_control_node(launch_joined: Launch) -> N
     one = launch_joined(3)
     at = f"127.0.0.1:{one.control_port}"
     two = launch_joined(3, "--bootstrap", at, "--shell")
-    assert two.wait_for_output(rf"a node answers on {at}; the shell's is on port \d+")
+    assert two.wait_for_output(rf"a node answers on {at}; the shell node is on port \d+")
     assert two.popen.stdin is not None
     two.popen.stdin.write(b"1 + 2\nexit\n")
     two.popen.stdin.flush()
@@ -183,7 +183,7 @@ def test_a_shell_where_somebody_has_the_control_node(launch_joined: Launch) -> N
         (["5", "--bootstrap", "127.0.0.1:8004"], 2, "one of the swarm's own"),
         (["5", "--host", "::1", "--bootstrap", "127.0.0.1:8004"], 2, "IPv6"),
         (["5", "--host", "192.0.2.1"], 1, "can't listen on 192.0.2.1"),
-        (["5", "--log-dir", "/dev/null/log"], 1, "can't make /dev/null/log"),
+        (["5", "--log-dir", "/dev/null/log"], 1, "can't create /dev/null/log"),
     ],
 )
 def test_wrong_uses(tmp_path: Path, args: list[str], status: int, says: str) -> None:
