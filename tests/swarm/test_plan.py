@@ -42,9 +42,9 @@ def test_ids_are_the_hashes_of_ports() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"node_count": 0}, "at least one node"),
-        ({"worker_count": 0}, "at least one node"),
-        ({"first_port": 0}, "at least one node"),
+        ({"node_count": 0}, "needs at least one node"),
+        ({"worker_count": 0}, "needs at least one node"),
+        ({"first_port": 0}, "needs at least one node"),
         ({"first_port": 65_500, "node_count": 37}, "beyond port 65,535: 36 fit"),
         ({"host": "nowhere"}, "not an IP address"),
         ({"bootstrap": ("nowhere", 1)}, "not an IP address"),

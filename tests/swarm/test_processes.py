@@ -129,7 +129,7 @@ def test_a_worker_that_dies_ends_all(launch_joined: Launch) -> None:
     assert not any(map(is_alive, workers))
     first = swarm.first_port + 2
     assert swarm.err.splitlines()[1:] == [
-        f"Error: worker 2 (process {workers[1]}, ports {first} to {first + 1}) was ended by SIGKILL"
+        f"Error: worker 2 (process {workers[1]}, ports {first} to {first + 1}) was killed by SIGKILL"
     ]
 
 
@@ -205,8 +205,8 @@ def test_nobody_answers_elsewhere(launch: Launch) -> None:
     swarm = launch(2, "--bootstrap", "192.0.2.1:8001")
     assert swarm.wait() == 1
     assert swarm.err == (
-        "Error: nobody answers at 192.0.2.1:8001, which is no address of this machine;"
-        " from 127.0.0.1 only this machine is reached: --host 0.0.0.0 is for more\n"
+        "Error: no reply from 192.0.2.1:8001, which is not an address of this machine;"
+        " 127.0.0.1 reaches only this machine: use --host 0.0.0.0\n"
     )
 
 

@@ -49,8 +49,8 @@ def test_too_few_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ResourceLimitError) as raised:
         resource_limits.raise_open_file_limit(Plan(node_count=2_000, worker_count=2))
     assert str(raised.value) == (
-        "2,000 nodes in 2 workers need 1,064 open files each, and 512 are allowed:"
-        " 896 nodes would fit; set `ulimit -n 1064`, or take more --workers"
+        "2,000 nodes in 2 workers need 1,064 open files each, but the limit is 512,"
+        " enough for 896 nodes; run `ulimit -n 1064`, or use more --workers"
     )
 
 
