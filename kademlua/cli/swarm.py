@@ -5,17 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import gevent
+from gevent import GreenletExit
 
 from kademlua.cli.addresses import resolve
 from kademlua.cli.data_dirs import require_lmdb
 from kademlua.cli.http import HttpOptions, http_options
 from kademlua.cli.options import endpoint, network_key_option
 from kademlua.cli.options import seconds as duration
+from kademlua.cli.signals import SignalHandler
 from kademlua.cli.swarm_runner import SwarmOptions, run_swarm
 from kademlua.core.contact import Endpoint
+from kademlua.core.errors import KademluaError
 from kademlua.swarm import resource_limits
 from kademlua.swarm.plan import FIRST_PORT, Plan, PlanError, control_endpoint
-from kademlua.swarm.signals import SignalGuard
 
 
 @click.command()
@@ -133,10 +136,29 @@ def swarm(
         http=http_settings,
         churn=churn,
     )
-    signal_guard = SignalGuard()
-    failure = signal_guard.run(lambda: run_swarm(plan, options, signal_guard))
+    failure = _run_until_signal(plan, options)
     if failure:
         raise click.ClickException(failure)
+
+
+def _run_until_signal(plan: Plan, options: SwarmOptions) -> str:
+    """Run a swarm to its end or a signal; return the message of a KademluaError, or ""."""
+
+    def run() -> str | GreenletExit:  # a killed greenlet returns GreenletExit
+        try:
+            run_swarm(plan, options, signals)
+        except KademluaError as error:  # gevent would print a traceback
+            return str(error)
+        finally:
+            signals.stop()
+        return ""
+
+    # A second signal must not interrupt the orderly end.
+    with SignalHandler(lambda: runner.kill(), lambda: None) as signals:
+        runner = gevent.spawn(run)
+        signals.wait()
+    result = runner.get()
+    return result if isinstance(result, str) else ""
 
 
 def _resolve_bootstrap(bootstrap: Endpoint, host: str) -> Endpoint:

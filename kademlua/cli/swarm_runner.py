@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,18 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import gevent
 
 from kademlua.cli.http import HttpOptions, start_http
+from kademlua.cli.signals import SignalHandler
 from kademlua.core.contact import format_endpoint
 from kademlua.node.node import Node
 from kademlua.shell.shell import Shell
 from kademlua.swarm import control_node, resource_limits
 from kademlua.swarm.launcher import Swarm, SwarmError
 from kademlua.swarm.plan import Plan, node_id
-from kademlua.swarm.signals import SignalGuard
-
-logger = logging.getLogger(__name__)
 
 _STALL_SECONDS = 10.0
 """Seconds without another joined node until a message."""
@@ -40,7 +36,7 @@ class SwarmOptions:
     churn: float | None
 
 
-def run_swarm(plan: Plan, options: SwarmOptions, signal_guard: SignalGuard) -> None:
+def run_swarm(plan: Plan, options: SwarmOptions, signals: SignalHandler) -> None:
     """Run a swarm to its end.
 
     Raises:
@@ -67,7 +63,8 @@ def run_swarm(plan: Plan, options: SwarmOptions, signal_guard: SignalGuard) -> N
             if node is None or not options.shell:
                 swarm.wait(options.seconds)
             else:
-                _run_shell(node, swarm, options.seconds, signal_guard)
+                with signals.attached(Shell(node)):
+                    swarm.wait(options.seconds)
 
 
 def _make_log_dir(log_dir: Path) -> None:
@@ -130,25 +127,3 @@ def _wait_joined(plan: Plan, swarm: Swarm, on_progress: Callable[[int], None]) -
             f" {format_endpoint(plan.bootstrap)} answer?",
             err=True,
         )
-
-
-def _run_shell(node: Node, swarm: Swarm, seconds: float | None, signal_guard: SignalGuard) -> None:
-    """Run the shell during ``swarm.wait``; its ``exit`` ends the swarm."""
-    shell = Shell(node)
-    signal_guard.shell = shell
-
-    def run_until_end() -> None:
-        try:
-            is_end = shell.run()
-        except Exception:
-            logger.exception("the shell failed")
-            is_end = shell.interactive
-        if is_end:
-            swarm.stop()
-
-    runner = gevent.spawn(run_until_end)
-    try:
-        swarm.wait(seconds)
-    finally:
-        runner.kill()
-        shell.close()

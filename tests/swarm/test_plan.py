@@ -45,7 +45,7 @@ def test_ids_are_the_hashes_of_ports() -> None:
         ({"node_count": 0}, "needs at least one node"),
         ({"worker_count": 0}, "needs at least one node"),
         ({"first_port": 0}, "needs at least one node"),
-        ({"first_port": 65_500, "node_count": 37}, "beyond port 65,535: 36 fit"),
+        ({"first_port": 65_500, "node_count": 37}, "exceed port 65,535: 36 fit"),
         ({"host": "nowhere"}, "not an IP address"),
         ({"bootstrap": ("nowhere", 1)}, "not an IP address"),
         ({"bootstrap": ("::1", 8001)}, "one is IPv4, the other IPv6"),

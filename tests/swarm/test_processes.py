@@ -129,7 +129,8 @@ def test_a_worker_that_dies_ends_all(launch_joined: Launch) -> None:
     assert not any(map(is_alive, workers))
     first = swarm.first_port + 2
     assert swarm.err.splitlines()[1:] == [
-        f"Error: worker 2 (process {workers[1]}, ports {first} to {first + 1}) was killed by SIGKILL"
+        f"Error: worker 2 (process {workers[1]}, ports {first} to {first + 1})"
+        " was killed by SIGKILL"
     ]
 
 
@@ -176,7 +177,7 @@ def test_a_shell_where_somebody_has_the_control_node(launch_joined: Launch) -> N
 @pytest.mark.parametrize(
     ("args", "status", "says"),
     [
-        (["65000"], 2, "beyond port 65,535"),
+        (["65000"], 2, "exceed port 65,535"),
         (["0"], 2, "COUNT"),
         (["5", "--workers", "0"], 2, "--workers"),
         (["5", "--bootstrap", "nonsense"], 2, "HOST:PORT"),
