@@ -36,7 +36,7 @@ def test_a_key_is_not_overwritten(launch, failed, key):
     assert (launch.home / key).read_text() == before
 
 
-def test_a_network_key_is_for_one_thing(launch, key, failed):
+def test_network_key_is_no_signing_key(launch, key, failed):
     assert "exclude" in failed(launch.run("keygen", "--network", "--public", "some.key"), 2)
     assert "signing key" in failed(launch.run("keygen", "--public", key), 1)
     launch.run("keygen", "signing.key")
@@ -64,7 +64,7 @@ def test_clients_without_the_key_are_not(launch, failed, key):
     assert failed(done, 1) == no_reply
 
 
-def test_several_keys_are_heard_and_the_first_one_sends(launch, failed, key):
+def test_all_keys_are_accepted_and_first_one_sends(launch, failed, key):
     launch.run("keygen", "--network", "new.key")
     _, address = launch.node("--network-key", key, "--network-key", "new.key")
     ping = ("ping", address, "--network-key")
@@ -85,7 +85,7 @@ def test_several_keys_are_heard_and_the_first_one_sends(launch, failed, key):
         ("ping", "[::1]:1"),
     ],
 )
-def test_a_file_that_is_no_key_is_one_line(launch, failed, command):
+def test_invalid_key_file_is_reported(launch, failed, command):
     path = launch.home / "bad.key"
     path.write_text("my secret\n")
     path.chmod(0o600)
@@ -94,7 +94,7 @@ def test_a_file_that_is_no_key_is_one_line(launch, failed, command):
     assert "secret" not in error
 
 
-def test_a_file_that_others_can_read_is_refused(launch, failed, key):
+def test_key_file_readable_by_others_is_refused(launch, failed, key):
     (launch.home / key).chmod(0o644)
     error = failed(launch.run("node", "0", "--network-key", key), 2)
     assert f"{key}: others can read it (mode 0644): chmod 600 it" in error

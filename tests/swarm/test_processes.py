@@ -82,7 +82,7 @@ def test_data_of_each_node_in_a_directory_of_its_own(launch_joined: Launch, tmp_
         state.close()
 
 
-def test_for_some_time(launch_joined: Launch) -> None:
+def test_swarm_ends_after_given_seconds(launch_joined: Launch) -> None:
     swarm = launch_joined(1, "--for", "0.1")
     assert swarm.wait() == 0
     assert swarm.out.startswith("1 node joined in ")
@@ -100,7 +100,7 @@ def test_a_signal_to_the_group_ends_all(launch_joined: Launch, number: int) -> N
     assert len(swarm.err.splitlines()) == 1
 
 
-def test_interrupted_while_it_joins(launch: Launch) -> None:
+def test_interrupt_ends_joining_swarm(launch: Launch) -> None:
     swarm = launch(300, "--workers", "2")
     assert swarm.wait_for_output("^control node")
     assert eventually(lambda: len(swarm.worker_pids) == 2)
@@ -121,7 +121,7 @@ def test_workers_end_when_the_launcher_is_killed(launch_joined: Launch) -> None:
     assert eventually(lambda: not any(map(is_alive, workers)))
 
 
-def test_a_worker_that_dies_ends_all(launch_joined: Launch) -> None:
+def test_dead_worker_ends_swarm(launch_joined: Launch) -> None:
     swarm = launch_joined(6, "--workers", "3")
     workers = swarm.worker_pids
     os.kill(workers[1], signal.SIGKILL)
@@ -162,7 +162,7 @@ def test_the_control_nodes_shell(launch_joined: Launch) -> None:
     assert "Traceback" not in swarm.err
 
 
-def test_a_shell_where_somebody_has_the_control_node(launch_joined: Launch) -> None:
+def test_shell_runs_on_joined_node_next_to_other_control_node(launch_joined: Launch) -> None:
     one = launch_joined(3)
     at = f"127.0.0.1:{one.control_port}"
     two = launch_joined(3, "--bootstrap", at, "--shell")
@@ -202,7 +202,7 @@ def test_wrong_uses(tmp_path: Path, args: list[str], status: int, says: str) -> 
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_nobody_answers_elsewhere(launch: Launch) -> None:
+def test_unanswered_remote_bootstrap_is_reported(launch: Launch) -> None:
     swarm = launch(2, "--bootstrap", "192.0.2.1:8001")
     assert swarm.wait() == 1
     assert swarm.err == (

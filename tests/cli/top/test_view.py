@@ -68,7 +68,7 @@ def test_the_whole_view() -> None:
     ]
 
 
-def test_in_a_narrow_window_the_table_stands_below() -> None:
+def test_narrow_window_stacks_tables() -> None:
     lines = shown(60)
     assert "bucket  contacts          seen      RTT" in lines
     assert lines.index("dropped                   /s     total") < lines.index(
@@ -76,7 +76,7 @@ def test_in_a_narrow_window_the_table_stands_below() -> None:
     )
 
 
-def test_a_node_at_rest() -> None:
+def test_view_of_idle_node() -> None:
     empty = {
         "lookups": {},
         "calls_by_purpose": {},
@@ -100,26 +100,26 @@ def test_a_node_at_rest() -> None:
     ]
 
 
-def test_what_is_refused_is_shown_where_there_is_any() -> None:
+def test_refused_stores_are_shown_if_any() -> None:
     lines = shown(60, refused_stores={"no room for more values": {"rate": 1.0, "total": 5}})
     place = lines.index("refused_stores            /s     total")
     assert lines[place + 1] == "no room for more va        1         5"
 
 
 @pytest.mark.parametrize(("height", "last"), [(10, "… 7 more lines"), (15, "… 2 more lines")])
-def test_of_what_is_cut_off_it_says_how_much(height: int, last: str) -> None:
+def test_cut_rows_are_counted(height: int, last: str) -> None:
     lines = shown(height=height)
     assert (len(lines), lines[-1]) == (height, last)
 
 
 @given(st.integers(1, 200), st.integers(1, 60))
-def test_it_fits_into_every_window(width: int, height: int) -> None:
+def test_view_fits_every_window(width: int, height: int) -> None:
     lines = render(build_rows(FIGURES, width), width, height)
     assert 0 < len(lines) <= height
     assert all(len(click.unstyle(line)) <= width for line in lines)
 
 
-def test_headings_stand_out_and_nothing_steers_the_terminal() -> None:
+def test_headings_are_bold_and_control_characters_escaped() -> None:
     rows = [[Heading("one"), "  two\x1b[2J"]]
     assert render(rows, 80, 1) == ["\x1b[1mone\x1b[0m  two\\x1b[2J"]
     assert render(rows, 4, 1) == ["\x1b[1mone\x1b[0m"]
