@@ -170,7 +170,7 @@ def test_ending_node_sends_leave(launch):
     second.popen.send_signal(signal.SIGTERM)
     assert second.wait() == 0
     contacts = 1
-    while contacts:  # until it is forgotten: long before anybody would have missed it
+    while contacts:  # the leave message removes the contact, before a probe could
         first.type('"contacts", stats()["contacts"]\n')
         contacts = int(first.out.expect(r"\('contacts', (\d+)\)\n")[1])
     assert launch.run("find", "k", "--via", address).stdout == b"v\n"
