@@ -259,11 +259,7 @@ def _create_node(
 def _start_control_server(
     kademlua_node: Node, state: NodeState | None, path: Path | None
 ) -> ControlServer | None:
-    """Start the control server; only log a failure at the default path.
-
-    Raises:
-        ControlError: the given ``path`` is unusable.
-    """
+    """Start the control server; raise ControlError for an unusable ``path``, if given."""
     socket_path = (
         path if path is not None else state.path / SOCKET_NAME if state is not None else None
     )
