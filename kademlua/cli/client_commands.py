@@ -1,7 +1,7 @@
-"""``kademlua add``, ``find``, ``lookup``, ``ping``: asked of a network.
+"""``kademlua add``, ``find``, ``lookup``, ``ping``: operations on a network.
 
-By short-lived clients, read-only nodes that nobody takes into a routing table; or by a node that
-runs, where it is named.
+A short-lived read-only client asks the network; peers do not add it to their routing tables.
+With ``--port``, ``--data`` or ``--control`` a running node acts instead.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ def add(
     socket: Path | None,
     as_json: bool,
 ) -> None:
-    """Store VALUE under KEY, beside the values that others stored there.
+    """Store VALUE under KEY, next to the values of other owners.
 
-    VALUE is text; - reads it from the standard input, as bytes. Write -- before a key or a value
-    that begins with a dash.
+    VALUE is text; - reads bytes from standard input. Write -- before a key or value that begins
+    with a dash.
 
-    Its owner is a client that is gone at once, so that nobody can change it or take it away; or,
-    with --port or --data, a node that runs on this machine.
+    The owner is a client that ends immediately, so the value cannot be changed or removed later.
+    With --port or --data, the owner is a running node on this machine.
 
     \b
     Examples:
@@ -88,11 +88,11 @@ def add(
     "--answers",
     type=click.IntRange(min=1),
     metavar="N",
-    help=f"Be content with the values of N nodes.  [default: {_DEFAULT_MAX_NODES}]",
+    help=f"Stop after N nodes returned values, at least 1.  [default: {_DEFAULT_MAX_NODES}]",
 )
-@click.option("--all", "ask_all", is_flag=True, help="Ask all nodes that may have values.")
+@click.option("--all", "ask_all", is_flag=True, help="Ask all nodes that may hold values.")
 @click.option(
-    "--raw", is_flag=True, help="Write the value's bytes as they are; there must be just one."
+    "--raw", is_flag=True, help="Write the value's bytes unchanged; there must be exactly one."
 )
 @daemon_options(required=False)
 @json_option
@@ -107,10 +107,10 @@ def find(
     socket: Path | None,
     as_json: bool,
 ) -> None:
-    """Show the values of KEY, each once.
+    """Show the distinct values of KEY.
 
-    Text is shown as it is, with control characters made visible; bytes that are no UTF-8 as 0x
-    and hex digits ({"hex": "..."} in JSON), lists and dictionaries as JSON.
+    UTF-8 text is shown with control characters escaped, other bytes as 0x and hex digits
+    ({"hex": "..."} in JSON), lists and dictionaries as JSON.
 
     \b
     Examples:
@@ -133,7 +133,9 @@ def find(
         raise click.ClickException(f"no value found for {key}")
     if raw:
         if len(values) > 1:
-            raise click.ClickException(f"there are {len(values)} values, and --raw writes one")
+            raise click.ClickException(
+                f"{len(values)} values found, but --raw writes one; use --json"
+            )
         write_raw(values[0])
     elif as_json:
         for result in results:
@@ -145,14 +147,12 @@ def find(
         click.echo("\n".join(map(value_text, values)))
 
 
-@click.command(short_help="Show the nodes closest to KEY, which keep its values.")
+@click.command(short_help="Show the nodes closest to KEY.")
 @click.argument("key")
 @via_option
 @network_key_option
 @hex_option
-@click.option(
-    "--trace", "is_traced", is_flag=True, help="Draw the way there: whom it asked, and when."
-)
+@click.option("--trace", "is_traced", is_flag=True, help="Draw which nodes were queried, and when.")
 @daemon_options(required=False)
 @json_option
 def lookup(
@@ -164,18 +164,18 @@ def lookup(
     socket: Path | None,
     as_json: bool,
 ) -> None:
-    """Show the nodes whose ids are closest to KEY, the closest first: those that keep its
-    values.
+    """Show the nodes whose ids are closest to KEY, the closest first. They hold its values.
 
-    With --trace as a tree: below each node stand those that it was the first to tell of. Times are
-    those since the lookup began, until a node was asked, and until it answered. #1 is the closest.
+    --trace draws a tree: below each node are the nodes that it was the first to return. The times
+    count from the start of the lookup: when a node was queried, and when it replied. #1 is the
+    closest node.
 
     \b
     Examples:
         kademlua lookup greeting
         kademlua lookup --hex 0beec7b5ea3f0fdbc95d0dd47f3c5bc275da8a33
-        kademlua lookup --trace greeting                as a client sees it
-        kademlua lookup --trace --port 8001 greeting    as the node on port 8001 does
+        kademlua lookup --trace greeting                as seen by a client
+        kademlua lookup --trace --port 8001 greeting    as seen by the node on port 8001
     """
     target = key_from_text(key, is_hex=is_hex)
     with open_api(via, network_keys, socket) as call:
@@ -198,7 +198,7 @@ def lookup(
 def ping(
     address: Endpoint, network_keys: tuple[bytes, ...], socket: Path | None, as_json: bool
 ) -> None:
-    """Ask the node at HOST:PORT whether it is there.
+    """Ping the node at HOST:PORT, and show its id and the round trip in milliseconds.
 
     \b
     Examples:
@@ -222,9 +222,9 @@ def _ping_from_client(address: Endpoint, network_keys: tuple[bytes, ...]) -> dic
 
 
 def _ping_from_daemon(socket: Path, address: Endpoint) -> dict[str, Any]:
-    """Have a running node ping, once at each address, until somebody answers."""
+    """Let a running node ping each address once, until one replies."""
     host, port = address
-    reason = "nobody answers"
+    reason = "no reply"
     with connect(socket) as node:
         for addr in resolve(host):
             try:
@@ -235,7 +235,7 @@ def _ping_from_daemon(socket: Path, address: Endpoint) -> dict[str, Any]:
 
 
 def _unique(values: list[Any]) -> list[Any]:
-    """The values without repetitions, in their order."""
+    """Return the values without duplicates, in their order."""
     found = []
     seen = set()
     for value in values:
