@@ -75,5 +75,7 @@ def contact_details_to_json(node: Node, contact: Contact, now: float) -> dict[st
         "bucket": ids.bucket_number(node.id, contact.id),
         "last_seen_seconds": None if idle_seconds is None else round(idle_seconds, 3),
         "is_fresh": idle_seconds is not None and idle_seconds < node.params.freshness_window,
-        "rtt_seconds": round(entry.rtt.srtt, 6) if entry is not None and entry.rtt.srtt >= 0 else None,
+        "rtt_seconds": round(entry.rtt.srtt, 6)
+        if entry is not None and entry.rtt.srtt >= 0
+        else None,
     }
