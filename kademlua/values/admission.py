@@ -48,22 +48,14 @@ class AdmissionPolicy:
         only one with just this number. Raises StoreRefused, or what kind of RecordRefused
         it is.
         """
-        encoded, expires_at, from_owner, now = new
+        encoded, expires_at, _, now = new
         signed = records.parse_signed(encoded)
         if signed is None and not records.is_immutable(key, encoded):
             found = self._store.get(key, 1, now)
             # The same value once more, as is usual, need not be looked at a second time.
             if found and found[0] != encoded and records.is_record(key, found[0]):
                 raise StoreRefused(REASON_HAS_RECORD)
-            self._store.put(
-                key,
-                owner,
-                encoded,
-                now=now,
-                expires_at=expires_at,
-                overwrite=overwrite,
-                from_owner=from_owner,
-            )
+            self._store.put(key, owner, new, overwrite=overwrite)
             return
         current = self._current_record(key, now)
         if current is not None and current[1].encoded == encoded:
@@ -82,7 +74,7 @@ class AdmissionPolicy:
                 self._store.remove(key, other)
         else:
             owner = current[0]  # in its place, so that it is never gone for want of room
-        self._store.put(key, owner, encoded, now=now, expires_at=expires_at)
+        self._store.put(key, owner, StoreEntry(encoded, expires_at, received_at=now))
 
     def _current_record(self, key: bytes, now: float) -> tuple[Contact, StoreEntry] | None:
         """The record of a key that is there, with the one who brought it first."""
