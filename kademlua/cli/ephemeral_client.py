@@ -71,7 +71,7 @@ def _non_loopback_addresses(node: Node, targets: list[str], port: int) -> list[s
     for addr in targets:
         try:
             reply = node.call((addr, port), "findnode", node.id, _PADDING, timeout=_PING_TIMEOUT)
-            contacts = replies.decode_findnode_reply(reply, ContactPool(), (True, True))
+            contacts = replies.decode_findnode_reply(reply, ContactPool(), replies.ALL_FAMILIES)
         except KademluaError:
             continue
         return [each.addr for each in contacts if not is_loopback(each.addr)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from kademlua.core.contact import Contact, Endpoint
@@ -19,56 +20,35 @@ _LATE_AFTER_RTOS = (1.0, 2.5)
 retransmission should have been answered."""
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
 class PendingCall:
-    """One call in flight. ``on_done`` is called once, with the return values or an error."""
+    """One call in flight."""
 
-    __slots__ = (
-        "contact",
-        "datagram",
-        "deadline",
-        "due_at",
-        "endpoint",
-        "late_count",
-        "name",
-        "on_done",
-        "on_late",
-        "rpc_id",
-        "rto",
-        "sent_at",
-    )
+    rpc_id: bytes
+    endpoint: Endpoint
+    contact: Contact | None
+    """The contact whose id must answer; None for any id, until one does."""
+    name: str
+    """The RPC."""
+    sent_at: float
+    deadline: float
+    on_done: Callable[[PendingCall, list[Any] | KademluaError], None]
+    """Called once, with the return values or an error."""
+    on_late: Callable[[PendingCall], None] | None = None
+    """Called each time the call is late; the reply may still arrive."""
+    rto: float = 0.0
+    """Seconds after which the call is late; 0 for never."""
+    datagram: bytes = b""
+    """The datagram, for retransmission."""
+    late_count: int = field(default=0, init=False)
+    """How often the call was late."""
+    due_at: float = field(init=False)
+    """When the call is late or expires next."""
 
-    def __init__(
-        self,
-        rpc_id: bytes,
-        endpoint: Endpoint,
-        contact: Contact | None,
-        name: str,
-        sent_at: float,
-        deadline: float,
-        on_done: Callable[[PendingCall, list[Any] | KademluaError], None],
-        on_late: Callable[[PendingCall], None] | None = None,
-        rto: float = 0.0,
-        datagram: bytes = b"",
-    ) -> None:
-        self.rpc_id = rpc_id
-        self.endpoint = endpoint
-        self.contact = contact
-        """The contact whose id must answer; None if any may, until it does."""
-        self.name = name
-        self.sent_at = sent_at
-        self.deadline = deadline
-        self.on_done = on_done
-        self.on_late = on_late
-        """Called each time the call is late; the reply may still come."""
-        self.rto = rto
-        self.late_count = 0
-        """How often the call was late."""
-        self.datagram = datagram
-        """The datagram, for retransmission."""
-        self.due_at = deadline
-        """When the call must be looked at next."""
-        if on_late is not None and rto > 0:
-            self.due_at = min(deadline, sent_at + rto)
+    def __post_init__(self) -> None:
+        self.due_at = self.deadline
+        if self.on_late is not None and self.rto > 0:
+            self.due_at = min(self.deadline, self.sent_at + self.rto)
 
 
 class PendingCalls:

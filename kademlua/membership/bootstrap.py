@@ -207,7 +207,7 @@ class Bootstrap:
         return [
             each
             for each in dict.fromkeys(endpoints)
-            if families[":" in each[0]] and each != local_endpoint
+            if families.supports(is_ipv6=":" in each[0]) and each != local_endpoint
         ]
 
     def _resolve_host(self, host: str) -> list[str]:

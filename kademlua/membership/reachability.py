@@ -244,20 +244,24 @@ class ReachabilityProber:
         It costs the named node a datagram that is shorter than the request.
         """
         if not self._dial_back_limiter.try_acquire(self._context.clock()):
-            return replies.encode_reach_reply(False)
+            return replies.encode_reach_reply(is_attempted=False)
         if request.args:
-            return replies.encode_reach_reply(self._dial_back(request.args[0], request.sender_id))
+            return replies.encode_reach_reply(
+                is_attempted=self._dial_back(request.args[0], request.sender_id)
+            )
         sender = self._context.contact_for(request.sender_id, endpoint)
         helper = (
             self._pick_helper([subnet_of(sender.addr)], sender) if self._is_public(sender) else None
         )
         if helper is None:
-            return replies.encode_reach_reply(False)
+            return replies.encode_reach_reply(is_attempted=False)
 
         def on_done(_: PendingCall, result: list[Any] | KademluaError) -> None:
             if not isinstance(result, NodeClosed):
                 is_dialled = isinstance(result, list) and replies.decode_reach_reply(result)
-                self._reply_later(request, endpoint, replies.encode_reach_reply(is_dialled))
+                self._reply_later(
+                    request, endpoint, replies.encode_reach_reply(is_attempted=is_dialled)
+                )
 
         self._send(helper, "reach", requests.encode_reach_args(sender), on_done)
         return None
@@ -269,7 +273,9 @@ class ReachabilityProber:
         except WireError as error:
             raise BadArguments(str(error)) from None
         # Never into a network that only this node sees, nor to whoever asks.
-        if not self._is_public(contact) or not self._context.address_families[contact.is_ipv6]:
+        if not self._is_public(contact) or not self._context.address_families.supports(
+            is_ipv6=contact.is_ipv6
+        ):
             return False
         if contact.id in (self._context.id, requester_id):
             return False

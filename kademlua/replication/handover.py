@@ -126,7 +126,9 @@ class Handover:
         return nearest[: 1 + _MAX_FALLBACKS]
 
     def _send_leave_notices(self, *, has_handed_over: bool) -> None:
-        request = self._client.encode("leave", requests.encode_leave_args(has_handed_over))
+        request = self._client.encode(
+            "leave", requests.encode_leave_args(is_handed_over=has_handed_over)
+        )
         try:
             for contact in list(self._table):
                 self._client.send(contact.endpoint, contact, request, _ignore_reply)

@@ -132,7 +132,7 @@ class ValueTransfer:
         ttl = int(min(entry.expires_at - self._clock(), max_ttl))
         if recipients and ttl > 0:
             args = requests.encode_store_args(
-                key, entry.encoded, False, ttl, None if as_owner else owner
+                requests.StoreArguments(key, entry.encoded, ttl, owner=None if as_owner else owner)
             )
             request = self._client.encode("store", args)
             fan_out = FanOut(self._client, self._liveliness, request, report)

@@ -49,7 +49,9 @@ class RpcClient:
         self._send_datagram = context.transport.send
         self._rpc_ids = b""
         self._ping_requests = [
-            EncodedRequest("ping", packets.encode_request_payload(b"ping", b"", is_client))
+            EncodedRequest(
+                "ping", packets.encode_request_payload(b"ping", b"", read_only=is_client)
+            )
             for is_client in (False, True)
         ]
         self._timer = Timer(self._on_timer)
@@ -65,7 +67,9 @@ class RpcClient:
 
     def encode(self, name: str, args: bytes) -> EncodedRequest:
         """Encode a request; ``args`` are bencoded values, concatenated."""
-        payload = packets.encode_request_payload(name.encode(), args, self._context.is_client)
+        payload = packets.encode_request_payload(
+            name.encode(), args, read_only=self._context.is_client
+        )
         return EncodedRequest(name, payload)
 
     @property
@@ -113,7 +117,16 @@ class RpcClient:
         if len(datagram) < min_bytes:
             datagram = datagram.ljust(min_bytes, b"\0")
         call = PendingCall(
-            rpc_id, endpoint, contact, name, now, deadline, on_done, on_late, rto, datagram
+            rpc_id=rpc_id,
+            endpoint=endpoint,
+            contact=contact,
+            name=name,
+            sent_at=now,
+            deadline=deadline,
+            on_done=on_done,
+            on_late=on_late,
+            rto=rto,
+            datagram=datagram,
         )
         self._pending.add(call)
         self._stats.calls_by_rpc[name] += 1

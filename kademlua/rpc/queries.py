@@ -126,7 +126,7 @@ class QueryHandlers:
     def _closest(self, key: bytes, exclude: bytes, version: int) -> list[Contact]:
         """Return the k closest contacts that a peer of ``version`` can read, in any order."""
         k = self._params.k
-        if version == 0 and self._context.address_families[1]:  # 1.0 has no IPv6
+        if version == 0 and self._context.address_families.ipv6:  # 1.0 has no IPv6
             closest = self._table.closest(key, len(self._table), exclude)
             return [contact for contact in closest if not contact.is_ipv6][:k]
         return self._table.closest_unsorted(key, k, exclude)

@@ -13,6 +13,7 @@ from kademlua.core.routing.diversity import DiversityLimits
 from kademlua.core.routing.table import RoutingTable
 from kademlua.core.stats import Stats
 from kademlua.core.values.store import Store
+from kademlua.core.wire.replies import AddressFamilies
 from kademlua.runtime.observers import ObserverSet
 from kademlua.runtime.transport import Transport
 
@@ -79,6 +80,6 @@ class Context:
         return self.pool.intern(*endpoint, node_id)
 
     @property
-    def address_families(self) -> tuple[bool, bool]:
-        """Whether the node can send to IPv4, and to IPv6."""
-        return self.transport.supports_ipv4, self.transport.supports_ipv6
+    def address_families(self) -> AddressFamilies:
+        """The address families to which the node can send."""
+        return AddressFamilies(self.transport.supports_ipv4, self.transport.supports_ipv6)

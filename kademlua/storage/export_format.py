@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kademlua.core.contact import Contact
 from kademlua.core.errors import StorageError, StoreRefused, WireError
 from kademlua.core.ids import from_hex
-from kademlua.core.values.store import Store
+from kademlua.core.values.store import Store, StoreEntry
 from kademlua.core.wire.bencoding import decode
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ def import_value(store: Store, stored_value: StoredValue, now: float, result: Im
         return
     try:
         store.put(
-            key, owner, encoded, now=now, expires_at=now + remaining_seconds, from_owner=from_owner
+            key,
+            owner,
+            StoreEntry(encoded, now + remaining_seconds, from_owner=from_owner, received_at=now),
         )
     except StoreRefused as refusal:
         result.count_refused(refusal.reason)

@@ -14,7 +14,7 @@ from pathlib import Path
 from kademlua.core.contact import Contact
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.params import Params
-from kademlua.core.values.store import ENTRY_UNIT, StoreEntry, check_quotas, quota_key
+from kademlua.core.values.store import ENTRY_UNIT, QuotaUsage, StoreEntry, check_quotas, quota_key
 from kademlua.storage.group_commit import WriteBuffer
 from kademlua.storage.lmdb_environment import LmdbEnvironment
 from kademlua.storage.row_format import (
@@ -147,14 +147,12 @@ class LmdbStore:
         self,
         key: bytes,
         owner: Contact,
-        encoded: bytes,
+        entry: StoreEntry,
         *,
-        now: float,
-        expires_at: float,
         overwrite: bool = False,
-        from_owner: bool = True,
     ) -> None:
-        """As ``MemoryStore.put``; it counts as kept only when ``when_durable`` says so."""
+        """Store a value; see ``Store.put``. It is kept once ``when_durable`` has called back."""
+        encoded, expires_at, from_owner, now = entry
         now_us, expires_at_us = self._to_wall_us(now), self._to_wall_us(expires_at)
         if now_us >= self._next_expiry_on_disk or now_us >= self._next_expiry_pending:
             self._expire_batch(now_us, _EXPIRY_BATCH_ON_PUT)
@@ -173,19 +171,18 @@ class LmdbStore:
         if overwrite and self._params.overwrite_drops_others:
             replaced = self._write_buffer.rows_with_prefix(key)
         address = quota_key(owner)
-        check_quotas(
-            self._params,
-            len(encoded),
-            self._entry_count - len(replaced),
-            self._write_buffer.count_prefix(key) - len(replaced),
-            self._stored_bytes - sum(map(value_size, replaced.values())),
-            unpack_usage(self._write_buffer.get("addresses", address))
+        usage = QuotaUsage(
+            entries=self._entry_count - len(replaced),
+            key_entries=self._write_buffer.count_prefix(key) - len(replaced),
+            stored_bytes=self._stored_bytes - sum(map(value_size, replaced.values())),
+            address_usage=unpack_usage(self._write_buffer.get("addresses", address))
             - sum(
                 value_size(each) + ENTRY_UNIT
                 for gone, each in replaced.items()
                 if quota_key_of_row(gone) == address
             ),
         )
+        check_quotas(self._params, len(encoded), usage)
         for replaced_key, each in replaced.items():
             self._delete_row(replaced_key, each)
         self._sequence += 1

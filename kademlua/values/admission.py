@@ -52,22 +52,14 @@ class AdmissionPolicy:
             StoreRefused: The store is full, or the key has a record.
             RecordRefused: The record is invalid, expired, stale or does not match ``cas``.
         """
-        encoded, expires_at, from_owner, now = new
+        encoded, expires_at, _, now = new
         signed = records.parse_signed(encoded)
         if signed is None and not records.is_immutable(key, encoded):
             found = self._store.get(key, 1, now)
             # Most stores repeat the stored value, which needs no second check.
             if found and found[0] != encoded and records.is_record(key, found[0]):
                 raise StoreRefused(REASON_HAS_RECORD)
-            self._store.put(
-                key,
-                owner,
-                encoded,
-                now=now,
-                expires_at=expires_at,
-                overwrite=overwrite,
-                from_owner=from_owner,
-            )
+            self._store.put(key, owner, new, overwrite=overwrite)
             return
         current = self._current_record(key, now)
         if current is not None and current[1].encoded == encoded:
@@ -86,7 +78,7 @@ class AdmissionPolicy:
                 self._store.remove(key, other)
         else:
             owner = current[0]  # replaces the old record in place, so a full store keeps it
-        self._store.put(key, owner, encoded, now=now, expires_at=expires_at)
+        self._store.put(key, owner, StoreEntry(encoded, expires_at, received_at=now))
 
     def _current_record(self, key: bytes, now: float) -> tuple[Contact, StoreEntry] | None:
         """Return the stored record of a key with the contact that stored it first, or None."""

@@ -80,7 +80,11 @@ class ValueWriter:
             self._store_locally(key, encoded, ttl, report, overwrite=overwrite, cas=cas)
 
         def encode_store(token: bytes) -> EncodedRequest:
-            args = requests.encode_store_args(key, encoded, overwrite, ttl, cas=cas, token=token)
+            args = requests.encode_store_args(
+                requests.StoreArguments(
+                    key, encoded, ttl, overwrite=overwrite, cas=cas, token=token
+                )
+            )
             return self._client.encode("store", args)
 
         fan_out = FanOut(

@@ -37,11 +37,11 @@ def _payload(rpc: str, version: str, key: bytes, raw_value: bytes) -> bytes:
         return b"d4:name%d:%b4:argsl%bee" % (len(name), name, args)
     args = {
         "ping": b"",
-        "store": requests.encode_store_args(key, value, False, 86_400),
+        "store": requests.encode_store_args(requests.StoreArguments(key, value, 86_400)),
         "findnode": requests.encode_key_args(key),
         "findvalue": requests.encode_findvalue_args(key, 4096),
     }[rpc]
-    return packets.encode_request_payload(name, args, False)
+    return packets.encode_request_payload(name, args, read_only=False)
 
 
 def neighbour_ids(node_id: bytes, rng: random.Random) -> list[bytes]:

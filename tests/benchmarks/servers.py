@@ -75,7 +75,7 @@ class Neighbours:
 
     def introduce_themselves(self, port: int) -> None:
         """Each sends the node a request, so that the node looks who that is."""
-        payload = packets.encode_request_payload(b"ping", b"", False)
+        payload = packets.encode_request_payload(b"ping", b"", read_only=False)
         for sock, own_id in self._sockets.items():
             sock.sendto(packets.encode_request(own_id, bytes(8), payload), (_HOST, port))
 

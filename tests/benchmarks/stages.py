@@ -13,6 +13,7 @@ from typing import TypeVar
 from kademlua import Contact, ContactPool, Node, NodeOptions
 from kademlua.core.contact import Endpoint
 from kademlua.core.ids import random_id
+from kademlua.core.values.store import StoreEntry
 from kademlua.core.wire import packets as protocol
 from kademlua.core.wire import replies as payloads
 from kademlua.core.wire.packets import Response
@@ -135,7 +136,7 @@ def _said(rpc: str, answer: bytes, pool: ContactPool) -> _Said:
     if rpc not in ("findnode", "findvalue"):
         return [], []
     returned = protocol.decode_values(packet.payload)
-    contacts = payloads.decode_findnode_reply(returned, pool, (True, True))
+    contacts = payloads.decode_findnode_reply(returned, pool, payloads.ALL_FAMILIES)
     if rpc == "findnode":
         return contacts, []
     return contacts, [payloads.encode_value(value) for value in payloads.decode_retval(returned)]
@@ -149,7 +150,7 @@ def _store_stage(rpc: str, node: Node, sender: Contact, keys: Sequence[bytes]) -
     if rpc == "store":
         value, expires = store.get(keys[0], 1, now)[0], now + node.params.ttl
         return _timed(
-            lambda key: store.put(key, sender, value, now=now, expires_at=expires, overwrite=False),
+            lambda key: store.put(key, sender, StoreEntry(value, expires, received_at=now)),
             keys,
         )
     return 0.0

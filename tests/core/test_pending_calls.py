@@ -31,7 +31,17 @@ def make_call(
     patience: float = 0.0,
 ) -> PendingCall:
     late = never if has_late else None
-    return PendingCall(rpc_id, endpoint, contact, "ping", 0.0, deadline, never, late, patience)
+    return PendingCall(
+        rpc_id=rpc_id,
+        endpoint=endpoint,
+        contact=contact,
+        name="ping",
+        sent_at=0.0,
+        deadline=deadline,
+        on_done=never,
+        on_late=late,
+        rto=patience,
+    )
 
 
 def table_with(*calls: PendingCall) -> PendingCalls:

@@ -97,7 +97,7 @@ COUNTER = 0x0123456789ABCDEF
 
 
 def payload(name, args=b"", read_only=False):
-    return packets.encode_request_payload(name, args, read_only)
+    return packets.encode_request_payload(name, args, read_only=read_only)
 
 
 def keyed_examples():
@@ -149,7 +149,10 @@ EXAMPLES = {
     "findnode-response-payload-token": replies.encode_findnode_reply([V4], 1, b"a-token!"),
     "findvalue-page-payload": replies.encode_findvalue_reply([], [b"5:hello"], 1, b"", 7),
     "store-token-payload": payload(
-        b"store", requests.encode_store_args(KEY, b"5:hello", False, 3600, token=b"a-token!")
+        b"store",
+        requests.encode_store_args(
+            requests.StoreArguments(KEY, b"5:hello", 3600, token=b"a-token!")
+        ),
     ),
     "ping-payload-ro": payload(b"ping", read_only=True),
     "findnode-request-payload": payload(b"findnode", requests.encode_key_args(KEY)),
@@ -159,10 +162,11 @@ EXAMPLES = {
     "findvalue-response-payload-1.0": replies.encode_findvalue_reply([V4], VALUES, 0),
     "findvalue-response-payload-1.1": replies.encode_findvalue_reply([V4], VALUES, 1),
     "store-request-payload": payload(
-        b"store", requests.encode_store_args(KEY, VALUES[0], False, 3600)
+        b"store", requests.encode_store_args(requests.StoreArguments(KEY, VALUES[0], 3600))
     ),
     "store-handed-on-payload": payload(
-        b"store", requests.encode_store_args(KEY, VALUES[0], False, 1800, V4)
+        b"store",
+        requests.encode_store_args(requests.StoreArguments(KEY, VALUES[0], 1800, owner=V4)),
     ),
     "store-response-payload": replies.STORE_OK,
     "store-refused-payload": replies.encode_refused_reply("no room for more values"),
@@ -170,7 +174,7 @@ EXAMPLES = {
     "signed-bytes": SALTED.signed_bytes,
     "signed-bytes-exp": records.signed_bytes(b"foobar", 1, 1_900_000_000, HELLO),
     "signed-record": SALTED.encoded,
-    "leave-request-payload": payload(b"leave", requests.encode_leave_args(True)),
+    "leave-request-payload": payload(b"leave", requests.encode_leave_args(is_handed_over=True)),
     "lacks-request-payload": payload(b"lacks", requests.encode_lacks_args(KEY, [V4, V6])),
     "reach-request-payload": payload(b"reach", requests.encode_reach_args(V4)),
     "ping-response-payload-ro": replies.CLIENT_PONG,
@@ -289,7 +293,7 @@ def test_stated_sizes_match_examples():
 )
 def test_find_reply_decodes(name, contacts, values):
     answer = packets.decode_values(read(name))
-    assert replies.decode_findnode_reply(answer, ContactPool(), (True, True)) == contacts
+    assert replies.decode_findnode_reply(answer, ContactPool(), replies.ALL_FAMILIES) == contacts
     if values is not None:
         assert replies.decode_retval(answer) == values
 

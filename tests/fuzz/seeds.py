@@ -30,14 +30,14 @@ def datagrams() -> Iterator[bytes]:
         b"getsocket": b"",
         b"findnode": requests.encode_key_args(KEY),
         b"findvalue": requests.encode_findvalue_args(KEY, 4096),
-        b"store": requests.encode_store_args(KEY, b"5:hello", False, 3600),
+        b"store": requests.encode_store_args(requests.StoreArguments(KEY, b"5:hello", 3600)),
         b"remove": requests.encode_remove_args(KEY, 60),
-        b"leave": requests.encode_leave_args(True),
+        b"leave": requests.encode_leave_args(is_handed_over=True),
         b"lacks": requests.encode_lacks_args(KEY, [V4, V6]),
     }
     for name, args in calls.items():
         for read_only in (False, True):
-            payload = packets.encode_request_payload(name, args, read_only)
+            payload = packets.encode_request_payload(name, args, read_only=read_only)
             yield packets.encode_request(b"s" * 20, b"rpc-id-8", payload)
     for reply in (
         replies.PONG,

@@ -29,7 +29,7 @@ from kademlua.simulation.scenario import loader
 from kademlua.simulation.scenario.toml_table import ScenarioError
 
 _READERS: list[Callable[[list[Any]], object]] = [
-    lambda values: replies.decode_findnode_reply(values, ContactPool(), (True, True)),
+    lambda values: replies.decode_findnode_reply(values, ContactPool(), replies.ALL_FAMILIES),
     replies.decode_retval,
     replies.decode_store_reply,
     replies.decode_remove_reply,

@@ -20,6 +20,7 @@ from gevent.queue import Queue
 from kademlua import Contact, Node, NodeOptions, Params, RpcFailed, WireError
 from kademlua.core.contact import ContactPool, Endpoint, parse_endpoint
 from kademlua.core.ids import bucket_number
+from kademlua.core.values.store import StoreEntry
 from kademlua.core.wire import bencoding, packets, replies
 from kademlua.core.wire.packets import Request, Response
 from tests.support.world import World
@@ -59,7 +60,7 @@ class Recorded:
     @property
     def contacts(self) -> set[Contact]:
         """Those that the response names."""
-        return set(replies.decode_findnode_reply(self.values, ContactPool(), (True, True)))
+        return set(replies.decode_findnode_reply(self.values, ContactPool(), replies.ALL_FAMILIES))
 
 
 def recorded(name: str) -> list[Recorded]:
@@ -312,7 +313,7 @@ def set_up_findvalue(node: Node, case: Recorded) -> None:
     for number, value in enumerate(case.values[0].get(b"retval", [])):
         owner = Contact("127.0.0.1", 9000 + number, node.id)
         encoded = replies.encode_value(value)
-        node.datastore.put(key, owner, encoded, now=0.0, expires_at=1e9, overwrite=False)
+        node.datastore.put(key, owner, StoreEntry(encoded, 1e9, received_at=0.0))
     own = bucket_number(node.id, key)
     for contact in ALL_CONTACTS:
         if bucket_number(contact.id, key) > own:

@@ -15,7 +15,7 @@ from tests.support.peers import (
 )
 from tests.support.world import ONE_WAY, RTT, TIMER_SLACK, World, approx_time
 
-PING = packets.encode_request_payload(b"ping", b"", False)
+PING = packets.encode_request_payload(b"ping", b"", read_only=False)
 NO_UPKEEP = Params(maintenance_interval=86_400)
 """For tests in which hours pass and a node shall do nothing by itself."""
 

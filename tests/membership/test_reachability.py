@@ -185,7 +185,7 @@ def test_nonsense_from_a_helper_is_counted(world: World, answer: bytes) -> None:
 
 
 def call(name: bytes, args: bytes = b"", *, read_only: bool = False) -> bytes:
-    return packets.encode_request_payload(name, args, read_only)
+    return packets.encode_request_payload(name, args, read_only=read_only)
 
 
 def known(world: World, node: Node, number: int) -> ScriptedPeer:
@@ -208,7 +208,9 @@ def test_a_helper_asks_another_and_tells_what_that_one_says(world: World) -> Non
     request = other.receive()
     assert isinstance(request, Request)
     assert (request.name, request.args) == (b"reach", [asker.contact.compact])
-    said = packets.encode_response(other.id, request.rpc_id, replies.encode_reach_reply(True))
+    said = packets.encode_response(
+        other.id, request.rpc_id, replies.encode_reach_reply(is_attempted=True)
+    )
     other.send(said, node.contact.endpoint)
     answer = asker.receive()
     assert isinstance(answer, Response)
@@ -218,14 +220,14 @@ def test_a_helper_asks_another_and_tells_what_that_one_says(world: World) -> Non
 def test_a_helper_that_knows_nobody_else_says_so(world: World) -> None:
     node = world.node(endpoint=public(0))
     asker = known(world, node, 1)
-    assert asking(asker, node, b"") == replies.encode_reach_reply(False)
+    assert asking(asker, node, b"") == replies.encode_reach_reply(is_attempted=False)
 
 
 def test_one_short_datagram_goes_to_who_is_to_be_reached(world: World) -> None:
     node = world.node(endpoint=public(0))
     asker, target = known(world, node, 1), world.peer(endpoint=public(3))
     args = requests.encode_reach_args(target.contact)
-    assert asking(asker, node, args) == replies.encode_reach_reply(True)
+    assert asking(asker, node, args) == replies.encode_reach_reply(is_attempted=True)
     gevent.sleep(10)
     [(datagram, _)] = target._received.queue
     assert len(datagram) <= len(packets.encode_request(asker.id, b"rpc-id-8", call(b"reach", args)))
@@ -245,11 +247,11 @@ def test_nobody_is_reached_in_private_networks_or_twice_at_once(world: World) ->
         asker.contact,
     ):
         args = requests.encode_reach_args(contact)
-        assert asking(asker, node, args) == replies.encode_reach_reply(False)
+        assert asking(asker, node, args) == replies.encode_reach_reply(is_attempted=False)
     gevent.sleep(60)
     target = world.peer(endpoint=public(3))
     made = [asking(asker, node, requests.encode_reach_args(target.contact)) for _ in range(30)]
-    assert made.count(replies.encode_reach_reply(True)) <= 14
+    assert made.count(replies.encode_reach_reply(is_attempted=True)) <= 14
     gevent.sleep(5)
     assert len(target._received) <= 14
 

@@ -109,7 +109,9 @@ def test_answered_as_the_original_would(name: str, world: World) -> None:
 def test_a_spoofed_or_silent_sender_enters_no_table(world: World) -> None:
     node, peer = world.alice, world.peer()
     for one in [world.peer() for _ in range(10)]:
-        one.request(node.contact.endpoint, protocol.encode_request_payload(b"ping", b"", False))
+        one.request(
+            node.contact.endpoint, protocol.encode_request_payload(b"ping", b"", read_only=False)
+        )
     assert peer.ping_succeeds(node.contact.endpoint)
     gevent.sleep(5)
     assert not node.services.liveliness._probes

@@ -105,7 +105,9 @@ def test_a_lookup_passes_over_nonsense(world: World, answer: list[object]) -> No
 def test_its_own_id_from_elsewhere_is_dropped(world: World) -> None:
     node = world.alice
     mirror = world.peer(node_id=node.id)
-    mirror.request(node.contact.endpoint, packets.encode_request_payload(b"ping", b"", False))
+    mirror.request(
+        node.contact.endpoint, packets.encode_request_payload(b"ping", b"", read_only=False)
+    )
     gevent.sleep(2 * ONE_WAY)
     assert node.stats()["dropped"] == {"own id": 1}
     assert len(node.table) == 0

@@ -9,7 +9,9 @@ from tests.replication.test_replicator import FEW, KEY, by_distance, hand_in, ho
 from tests.support.peers import empty_v11_peer, ping_only_peer, requests_served
 from tests.support.world import World
 
-FAREWELL = packets.encode_request_payload(b"leave", requests.encode_leave_args(True), False)
+FAREWELL = packets.encode_request_payload(
+    b"leave", requests.encode_leave_args(is_handed_over=True), read_only=False
+)
 
 
 def settled(world: World, count: int = 10) -> list[Node]:
@@ -116,8 +118,10 @@ def test_it_takes_no_longer_than_it_may(world: World) -> None:
     peer.serve(ping_only_peer)
     node.ping(peer.contact)
     for number in range(200):
-        args = requests.encode_store_args(sha1(f"{number}"), b"1:v", False, 3000)
-        owner.call(node.contact.endpoint, packets.encode_request_payload(b"store", args, False))
+        args = requests.encode_store_args(requests.StoreArguments(sha1(f"{number}"), b"1:v", 3000))
+        owner.call(
+            node.contact.endpoint, packets.encode_request_payload(b"store", args, read_only=False)
+        )
     began = world.now
     node.close()
     assert world.now - began == pytest.approx(1)
@@ -153,14 +157,16 @@ def test_while_it_leaves_it_takes_no_more(world: World) -> None:
     leaving = gevent.spawn(node.close)
     gevent.sleep(0.1)
     store = packets.encode_request_payload(
-        b"store", requests.encode_store_args(KEY, b"1:w", False, 60), False
+        b"store",
+        requests.encode_store_args(requests.StoreArguments(KEY, b"1:w", 60)),
+        read_only=False,
     )
     answer = asker.call(node.contact.endpoint, store)
     assert (
         replies.decode_store_reply(packets.decode_values(answer.payload)) == replies.REASON_LEAVING
     )
     find = packets.encode_request_payload(
-        b"findvalue", requests.encode_findvalue_args(KEY, 9), False
+        b"findvalue", requests.encode_findvalue_args(KEY, 9), read_only=False
     )
     values = packets.decode_values(asker.call(node.contact.endpoint, find).payload)
     assert replies.decode_retval(values) == [b"v"]
@@ -196,7 +202,7 @@ def test_a_farewell_from_elsewhere_does_nothing(world: World) -> None:
 
 @pytest.mark.parametrize("args", [b"1:x", b"le"])
 def test_a_farewell_that_makes_no_sense_raises(world: World, args: bytes) -> None:
-    request = packets.encode_request_payload(b"leave", args, False)
+    request = packets.encode_request_payload(b"leave", args, read_only=False)
     answer = world.peer().call(world.alice.contact.endpoint, request)
     assert answer.packet_type == packets.RPC_RAISED
 

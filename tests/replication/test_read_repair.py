@@ -64,7 +64,9 @@ def lacks(peer: ScriptedPeer, node: Node, *lacking: bytes, cache: Contact | None
     """Tell a node that these lack the key; how many it will give it to."""
     contacts = [Contact("192.0.2.1", 1, each) for each in lacking]
     args = requests.encode_lacks_args(KEY, contacts, cache)
-    answer = peer.call(node.contact.endpoint, packets.encode_request_payload(b"lacks", args, False))
+    answer = peer.call(
+        node.contact.endpoint, packets.encode_request_payload(b"lacks", args, read_only=False)
+    )
     [count] = packets.decode_values(answer.payload)
     assert isinstance(count, int)
     return count
@@ -99,7 +101,7 @@ def test_a_flood_of_words_does_not_fill_the_queue(world: World) -> None:
 
 @pytest.mark.parametrize("args", [b"", b"20:" + KEY, b"20:" + KEY + b"i1e", b"3:key20:" + KEY])
 def test_what_makes_no_sense_raises(world: World, args: bytes) -> None:
-    request = packets.encode_request_payload(b"lacks", args, False)
+    request = packets.encode_request_payload(b"lacks", args, read_only=False)
     answer = world.peer().call(world.alice.contact.endpoint, request)
     assert answer.packet_type == packets.RPC_RAISED
 
@@ -182,6 +184,6 @@ def test_of_what_ends_soon_no_more_is_given_than_remains(world: World) -> None:
 def test_what_is_no_contact_raises(world: World) -> None:
     node, _, _ = with_caches(world)
     request = packets.encode_request_payload(
-        b"lacks", requests.encode_lacks_args(sha1("k"), []) + b"3:abc", False
+        b"lacks", requests.encode_lacks_args(sha1("k"), []) + b"3:abc", read_only=False
     )
     assert world.peer().call(node.contact.endpoint, request).packet_type == packets.RPC_RAISED

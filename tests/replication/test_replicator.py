@@ -110,8 +110,8 @@ def test_who_is_not_among_the_closest_hands_on_and_lets_go(world: World) -> None
     nodes = world.network(10, params=FEW)
     ordered = by_distance(nodes)
     far, peer = ordered[-1], world.peer()
-    args = requests.encode_store_args(KEY, b"1:v", False, 7200)
-    peer.call(far.contact.endpoint, packets.encode_request_payload(b"store", args, False))
+    args = requests.encode_store_args(requests.StoreArguments(KEY, b"1:v", 7200))
+    peer.call(far.contact.endpoint, packets.encode_request_payload(b"store", args, read_only=False))
     peer.close()
     gevent.sleep(1200)
     assert far not in holders(nodes)
@@ -142,8 +142,10 @@ def test_who_is_to_replace_it_must_have_it_first(world: World) -> None:
 
 
 def hand_in(peer: ScriptedPeer, node: Node, ttl: int, owner: Contact | None = None) -> None:
-    args = requests.encode_store_args(KEY, b"1:v", False, ttl, owner)
-    answer = peer.call(node.contact.endpoint, packets.encode_request_payload(b"store", args, False))
+    args = requests.encode_store_args(requests.StoreArguments(KEY, b"1:v", ttl, owner=owner))
+    answer = peer.call(
+        node.contact.endpoint, packets.encode_request_payload(b"store", args, read_only=False)
+    )
     assert answer.payload == replies.STORE_OK
 
 
@@ -196,7 +198,7 @@ def test_one_that_is_given_a_value_cannot_take_it_away(world: World) -> None:
     for node in before:
         args = requests.encode_lacks_args(KEY, [liar.contact])
         world.peer().call(
-            node.contact.endpoint, packets.encode_request_payload(b"lacks", args, False)
+            node.contact.endpoint, packets.encode_request_payload(b"lacks", args, read_only=False)
         )
     gevent.sleep(TICK)
     assert "store" in requests_served(liar)

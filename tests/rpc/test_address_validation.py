@@ -8,6 +8,7 @@ import pytest
 from kademlua import Contact, Node, Params, sha1
 from kademlua.core.ids import from_int, to_int
 from kademlua.core.security.validated_addresses import VALIDATION_LIFETIME
+from kademlua.core.values.store import StoreEntry
 from kademlua.core.wire import packets as protocol
 from kademlua.core.wire import replies, requests
 from kademlua.core.wire.packets import Request, Response
@@ -15,7 +16,7 @@ from tests.support.peers import ScriptedPeer, empty_v11_peer, ping_only_peer
 from tests.support.world import ONE_WAY, RTT, World
 
 KEY = sha1("key")
-PING = protocol.encode_request_payload(b"ping", b"", False)
+PING = protocol.encode_request_payload(b"ping", b"", read_only=False)
 ADDRESS_OF_ALL = Params(exempt_private=False)
 """Private addresses, which the virtual network has, count as those of the open internet."""
 
@@ -23,7 +24,7 @@ ADDRESS_OF_ALL = Params(exempt_private=False)
 def call(name: bytes, args: bytes, version: int = 1) -> bytes:
     """A request's payload in either version."""
     if version:
-        return protocol.encode_request_payload(name, args, False)
+        return protocol.encode_request_payload(name, args, read_only=False)
     return b"d4:name%d:%b4:argsl%bee" % (len(name), name, args)
 
 
@@ -52,7 +53,7 @@ def populated_node(world: World, count: int = 60, **settings: object) -> Node:
     for number in range(30):
         owner = Contact("10.9.0.2", 1 + number, sha1(f"owner {number}"))
         encoded = replies.encode_value(b"v" * (100 if number else 3000))
-        node.datastore.put(KEY, owner, encoded, now=0.0, expires_at=1e9)
+        node.datastore.put(KEY, owner, StoreEntry(encoded, 1e9, received_at=0.0))
     return node
 
 
@@ -117,7 +118,9 @@ def test_who_pads_gets_all_and_who_does_not_the_nearest(world: World) -> None:
         packets = map(protocol.decode, packets_sent_to(world, node, datagram))
         [answer] = [packet for packet in packets if isinstance(packet, Response)]
         values = protocol.decode_values(answer.payload)
-        told = replies.decode_findnode_reply(values, node.services.context.pool, (True, True))
+        told = replies.decode_findnode_reply(
+            values, node.services.context.pool, replies.ALL_FAMILIES
+        )
         assert set(told) == set(all_of_them[:count])
         assert len(replies.decode_token(values)) == 8
 
@@ -155,7 +158,9 @@ def stored(node: Node) -> int:
 
 
 def store(key: bytes = KEY, token: bytes = b"", value: bytes = b"1:v") -> bytes:
-    return call(b"store", requests.encode_store_args(key, value, False, 60, token=token))
+    return call(
+        b"store", requests.encode_store_args(requests.StoreArguments(key, value, 60, token=token))
+    )
 
 
 def test_a_store_waits_for_an_answer_to_a_ping(world: World) -> None:
@@ -226,7 +231,9 @@ def test_a_remove_needs_the_same(world: World) -> None:
     node, owner = world.alice, world.peer()
     owner.call(node.contact.endpoint, store())
     gevent.sleep(VALIDATION_LIFETIME + 1)
-    node.datastore.put(KEY, owner.contact, b"1:v", now=world.now, expires_at=world.now + 9_999)
+    node.datastore.put(
+        KEY, owner.contact, StoreEntry(b"1:v", world.now + 9_999, received_at=world.now)
+    )
     owner.serve(lambda request: None)
     remove = call(b"remove", requests.encode_remove_args(KEY, 60))
     owner.request(node.contact.endpoint, remove)

@@ -7,6 +7,7 @@ import gevent.event
 import pytest
 
 from kademlua import BadArguments, Contact, Params, RpcFailed, RpcTimeout, sha1
+from kademlua.core.values.store import StoreEntry
 from kademlua.core.wire import packets, replies
 from tests.support.world import RTT, World, approx_time
 
@@ -91,8 +92,12 @@ def test_megabytes_of_one_key_are_not_gathered_to_send_a_page(world: World) -> N
     node, peer = world.alice, world.peer()
     for number in range(600):
         owner = Contact("192.0.2.1", 1 + number, peer.id)
-        node.datastore.put(KEY, owner, replies.encode_value(b"v" * 9_000), now=0, expires_at=1e9)
-    question = packets.encode_request_payload(b"findvalue", b"20:" + KEY + b"i4096e", False)
+        node.datastore.put(
+            KEY, owner, StoreEntry(replies.encode_value(b"v" * 9_000), 1e9, received_at=0)
+        )
+    question = packets.encode_request_payload(
+        b"findvalue", b"20:" + KEY + b"i4096e", read_only=False
+    )
     peer.ping_succeeds(node.contact.endpoint)
     tracemalloc.start()
     try:

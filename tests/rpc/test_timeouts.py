@@ -14,7 +14,15 @@ UNKNOWN = Contact("10.9.9.9", 9, b"x" * 20)
 def measure(patience: RtoEstimator, contact: Contact, seconds: float, now: float = 1000.0) -> None:
     """Let a patience see an answer that took so long."""
     sent = now - seconds
-    call = PendingCall(b"rpc-id-8", contact.endpoint, contact, "ping", sent, now, lambda *_: None)
+    call = PendingCall(
+        rpc_id=b"rpc-id-8",
+        endpoint=contact.endpoint,
+        contact=contact,
+        name="ping",
+        sent_at=sent,
+        deadline=now,
+        on_done=lambda *_: None,
+    )
     patience.on_reply(call, contact, now)
 
 

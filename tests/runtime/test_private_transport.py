@@ -19,7 +19,7 @@ from kademlua.simulation.network.conditions import NetworkConditions
 from tests.support.world import RTT, World
 
 OLD, NEW = b"o" * 32, b"n" * 32
-PING = packets.encode_request_payload(b"ping", b"", False)
+PING = packets.encode_request_payload(b"ping", b"", read_only=False)
 PONG = b"li5ee"
 
 

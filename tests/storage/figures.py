@@ -17,6 +17,7 @@ from pathlib import Path
 
 from kademlua.core.contact import Contact
 from kademlua.core.params import Params
+from kademlua.core.values.store import StoreEntry
 from kademlua.storage.node_state import NodeState
 from tests.storage.processes import NodeProcess
 
@@ -74,7 +75,7 @@ def start(directory: Path, values: int) -> None:
     for number in range(values):
         owner = Contact("192.0.2.1", 1 + number % 60_000, os.urandom(20))
         encoded = b"100:" + os.urandom(100)
-        state.store.put(os.urandom(20), owner, encoded, now=now, expires_at=now + _DAY)
+        state.store.put(os.urandom(20), owner, StoreEntry(encoded, now + _DAY, received_at=now))
         if number % 20_000 == 0:
             state.flush()
     state.close()

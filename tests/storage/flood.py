@@ -57,9 +57,9 @@ class Flood:
     def _send(self) -> None:
         self._sent += 1
         key, rpc_id = os.urandom(20), b"%08x" % self._sent
-        args = requests.encode_store_args(key, self.value_of(key), False, 86_400)
+        args = requests.encode_store_args(requests.StoreArguments(key, self.value_of(key), 86_400))
         datagram = packets.encode_request(
-            self._id, rpc_id, packets.encode_request_payload(b"store", args, False)
+            self._id, rpc_id, packets.encode_request_payload(b"store", args, read_only=False)
         )
         try:
             self._socket.send(datagram)
@@ -78,7 +78,7 @@ class Flood:
                 rpc_id = b"%08x" % self._sent
                 asked[rpc_id] = key
                 call = packets.encode_request_payload(
-                    b"findvalue", requests.encode_findvalue_args(key, 1), False
+                    b"findvalue", requests.encode_findvalue_args(key, 1), read_only=False
                 )
                 self._socket.send(packets.encode_request(self._id, rpc_id, call))
             while asked and select.select([self._socket], [], [], _PATIENCE)[0]:

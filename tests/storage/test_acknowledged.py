@@ -15,7 +15,7 @@ from tests.support.world import World
 
 KEY = b"k" * 20
 STORE = packets.encode_request_payload(
-    b"store", requests.encode_store_args(KEY, b"1:a", False, 60), False
+    b"store", requests.encode_store_args(requests.StoreArguments(KEY, b"1:a", 60)), read_only=False
 )
 
 

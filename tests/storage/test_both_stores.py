@@ -15,6 +15,7 @@ from kademlua.core.contact import Contact
 from kademlua.core.errors import StoreRefused
 from kademlua.core.params import Params
 from kademlua.core.values.memory_store import MemoryStore
+from kademlua.core.values.store import StoreEntry
 from kademlua.storage.lmdb_store import LmdbStore
 
 KEYS = [b"k" * 20, b"o" * 20, b"\xff" * 20]
@@ -93,14 +94,25 @@ class BothStores(RuleBasedStateMachine):
         from_owner=st.booleans(),
         repeats=st.sampled_from([1, 1, 1, 30]),
     )
-    def put(self, key: bytes, owner: Any, size: int, life: int, repeats: int, **how: bool) -> None:
+    def put(
+        self,
+        key: bytes,
+        owner: Any,
+        *,
+        size: int,
+        life: int,
+        repeats: int,
+        overwrite: bool,
+        from_owner: bool,
+    ) -> None:
         for step in range(repeats):
             encoded = bytes([97 + step % 26]) * size
             expires = self.now + (life + step) % 20
+            entry = StoreEntry(encoded, expires, from_owner, received_at=self.now)
             refusals = []
             for store in (self.memory, self.disk):
                 try:
-                    store.put(key, owner, encoded, now=self.now, expires_at=expires, **how)
+                    store.put(key, owner, entry, overwrite=overwrite)
                 except StoreRefused as refusal:
                     refusals.append(refusal.reason)
             assert len(set(refusals)) * 2 == len(refusals)

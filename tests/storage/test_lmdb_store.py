@@ -15,6 +15,7 @@ import pytest
 from kademlua.core.contact import Contact
 from kademlua.core.errors import StorageError
 from kademlua.core.params import Params
+from kademlua.core.values.store import StoreEntry
 from kademlua.storage import group_commit, lmdb_environment
 from kademlua.storage.lmdb_environment import CorruptFile, LmdbEnvironment
 from kademlua.storage.lmdb_store import LmdbStore
@@ -51,7 +52,7 @@ def open_store(tmp_path: Path) -> Iterator[Open]:
 
 
 def put(store: LmdbStore, key: bytes = KEY, value: bytes = b"1:a", expires: float = 100.0) -> None:
-    store.put(key, ANNA, value, now=0.0, expires_at=expires)
+    store.put(key, ANNA, StoreEntry(value, expires, received_at=0.0))
 
 
 def test_what_is_left_of_a_life_outlives_the_process(open_store: Open) -> None:
@@ -144,7 +145,7 @@ def test_many_that_ended_go_in_steps(open_store: Open) -> None:
     for _ in range(6_000):
         put(store, rng.randbytes(20))
     store.flush()
-    store.put(KEY, BERT, b"1:b", now=100.0, expires_at=500.0)
+    store.put(KEY, BERT, StoreEntry(b"1:b", 500.0, received_at=100.0))
     assert len(store) == 5_901
     assert store.expire(100.0) == 5_000
     assert store.expire(100.0) == 900

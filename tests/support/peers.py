@@ -55,7 +55,8 @@ class ScriptedPeer:
     def ping_succeeds(self, to: Endpoint) -> bool:
         """Whether a ping is answered there: what was sent before it has been handled."""
         return (
-            self.call(to, packets.encode_request_payload(b"ping", b"", False)).payload == b"li5ee"
+            self.call(to, packets.encode_request_payload(b"ping", b"", read_only=False)).payload
+            == b"li5ee"
         )
 
     def serve(self, responder: Callable[[Request], bytes | None]) -> None:

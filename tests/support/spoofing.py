@@ -68,7 +68,7 @@ def random_request(rng: random.Random) -> bytes:
         ]
     )
     if rng.random() < 0.5:
-        payload = packets.encode_request_payload(name, args, rng.random() < 0.1)
+        payload = packets.encode_request_payload(name, args, read_only=rng.random() < 0.1)
     else:
         payload = b"d4:name%d:%b4:argsl%bee" % (len(name), name, args)
     padding = rng.choice([0, 0, rng.randrange(300)])
@@ -78,6 +78,6 @@ def random_request(rng: random.Random) -> bytes:
 def findnode_request(rng: random.Random) -> bytes:
     """The request that costs most for its bytes."""
     payload = packets.encode_request_payload(
-        b"findnode", requests.encode_key_args(rng.randbytes(20)), False
+        b"findnode", requests.encode_key_args(rng.randbytes(20)), read_only=False
     )
     return packets.encode_request(rng.randbytes(20), rng.randbytes(8), payload)

@@ -56,8 +56,12 @@ def forged(seq: int) -> SignedRecord:
 
 def store(peer: ScriptedPeer, node: Node, encoded: bytes, key: bytes = KEY, **how: Any) -> str:
     """Have a peer store; the reason of a refusal, or nothing."""
-    args = requests.encode_store_args(key, encoded, False, how.pop("ttl", 3600), **how)
-    answer = peer.call(node.contact.endpoint, packets.encode_request_payload(b"store", args, False))
+    args = requests.encode_store_args(
+        requests.StoreArguments(key, encoded, how.pop("ttl", 3600), **how)
+    )
+    answer = peer.call(
+        node.contact.endpoint, packets.encode_request_payload(b"store", args, read_only=False)
+    )
     return "" if answer.payload == TAKEN else answer.payload.partition(b":")[2][:-1].decode()
 
 
@@ -147,7 +151,7 @@ def test_compare_and_swap(world: World) -> None:
 @pytest.mark.parametrize("swaps", [b"3:cas1:x", b"3:casle"])
 def test_a_swap_of_no_number(world: World, swaps: bytes) -> None:
     args = b"20:%b%bi0e0:i9ed%be" % (KEY, signed(1).encoded, swaps)
-    call = packets.encode_request_payload(b"store", args, False)
+    call = packets.encode_request_payload(b"store", args, read_only=False)
     assert world.peer().call(world.alice.contact.endpoint, call).packet_type == packets.RPC_RAISED
 
 
@@ -198,7 +202,7 @@ def test_whoever_brought_it_cannot_take_it_away(world: World) -> None:
     """Nor keep others from handing it on."""
     node, peer, another = world.alice, world.peer(), world.peer()
     remove = packets.encode_request_payload(
-        b"remove", requests.encode_remove_args(KEY, 3600), False
+        b"remove", requests.encode_remove_args(KEY, 3600), read_only=False
     )
     assert peer.call(node.contact.endpoint, remove).payload == replies.REMOVE_NOT_FOUND
     assert store(another, node, b"5:plain", owner=peer.contact) == "removed by its owner"

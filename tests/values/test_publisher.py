@@ -147,31 +147,37 @@ def test_replication_does_not_bring_it_back(world: World) -> None:
 def test_nobody_removes_the_value_of_another(world: World) -> None:
     node, owner, thief = world.alice, world.peer(), world.peer()
     store = packets.encode_request_payload(
-        b"store", requests.encode_store_args(KEY, b"1:v", False, 60), False
+        b"store",
+        requests.encode_store_args(requests.StoreArguments(KEY, b"1:v", 60)),
+        read_only=False,
     )
-    remove = packets.encode_request_payload(b"remove", requests.encode_remove_args(KEY, 60), False)
+    remove = packets.encode_request_payload(
+        b"remove", requests.encode_remove_args(KEY, 60), read_only=False
+    )
     owner.call(node.contact.endpoint, store)
     assert thief.call(node.contact.endpoint, remove).payload == replies.REMOVE_NOT_FOUND
     assert node.datastore.entries(KEY)
     assert owner.call(node.contact.endpoint, remove).payload == replies.REMOVE_OK
     assert not node.datastore.entries(KEY)
-    handed_on = requests.encode_store_args(KEY, b"1:v", False, 60, owner.contact)
+    handed_on = requests.encode_store_args(
+        requests.StoreArguments(KEY, b"1:v", 60, owner=owner.contact)
+    )
     answer = thief.call(
-        node.contact.endpoint, packets.encode_request_payload(b"store", handed_on, False)
+        node.contact.endpoint, packets.encode_request_payload(b"store", handed_on, read_only=False)
     )
     assert (
         replies.decode_store_reply(packets.decode_values(answer.payload)) == replies.REASON_REMOVED
     )
     gevent.sleep(61)  # the tombstone ends with the value
     answer = thief.call(
-        node.contact.endpoint, packets.encode_request_payload(b"store", handed_on, False)
+        node.contact.endpoint, packets.encode_request_payload(b"store", handed_on, read_only=False)
     )
     assert answer.payload == replies.STORE_OK
 
 
 @pytest.mark.parametrize("args", [b"", b"i1e", b"20:" + KEY + b"i-1e", b"20:" + KEY + b"1:x"])
 def test_a_remove_that_makes_no_sense_raises(world: World, args: bytes) -> None:
-    request = packets.encode_request_payload(b"remove", args, False)
+    request = packets.encode_request_payload(b"remove", args, read_only=False)
     assert (
         world.peer().call(world.alice.contact.endpoint, request).packet_type == packets.RPC_RAISED
     )

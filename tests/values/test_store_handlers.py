@@ -15,13 +15,18 @@ TAKEN = replies.STORE_OK
 
 def store(peer: ScriptedPeer, node: object, args: bytes) -> bytes:
     """Have a peer store; the payload of the answer, or its call where that is an error."""
-    answer = peer.call(node.contact.endpoint, packets.encode_request_payload(b"store", args, False))  # type: ignore[attr-defined]
+    answer = peer.call(
+        node.contact.endpoint, packets.encode_request_payload(b"store", args, read_only=False)
+    )  # type: ignore[attr-defined]
     return answer.payload or b"%d" % answer.packet_type
 
 
 def test_a_value_lives_as_long_as_its_owner_says(world: World) -> None:
     node, peer = world.alice, world.peer()
-    assert store(peer, node, requests.encode_store_args(KEY, b"1:v", False, 30)) == TAKEN
+    assert (
+        store(peer, node, requests.encode_store_args(requests.StoreArguments(KEY, b"1:v", 30)))
+        == TAKEN
+    )
     [(owner, entry)] = node.datastore.entries(KEY)
     assert owner == peer.contact
     assert entry.from_owner
@@ -43,7 +48,7 @@ def test_who_says_nothing_gets_the_default(world: World, args: bytes) -> None:
 
 def test_a_time_to_live_is_cut(world: World) -> None:
     node, peer = world.node(params=Params(max_ttl=100)), world.peer()
-    store(peer, node, requests.encode_store_args(KEY, b"1:v", False, 10**12))
+    store(peer, node, requests.encode_store_args(requests.StoreArguments(KEY, b"1:v", 10**12)))
     [(_, entry)] = node.datastore.entries(KEY)
     assert entry.expires_at - entry.received_at == pytest.approx(100)
 
@@ -59,8 +64,16 @@ def test_what_makes_no_sense_raises(world: World, args: bytes) -> None:
 
 def test_what_is_handed_on_stays_its_owners(world: World) -> None:
     node, peer, another = world.alice, world.peer(), world.peer()
-    store(peer, node, requests.encode_store_args(KEY, b"1:v", False, 30, OTHER))
-    store(another, node, requests.encode_store_args(KEY, b"1:v", False, 40, OTHER))
+    store(
+        peer,
+        node,
+        requests.encode_store_args(requests.StoreArguments(KEY, b"1:v", 30, owner=OTHER)),
+    )
+    store(
+        another,
+        node,
+        requests.encode_store_args(requests.StoreArguments(KEY, b"1:v", 40, owner=OTHER)),
+    )
     [(owner, entry)] = node.datastore.entries(KEY)
     assert owner == OTHER
     assert not entry.from_owner
@@ -69,10 +82,12 @@ def test_what_is_handed_on_stays_its_owners(world: World) -> None:
 
 def test_what_is_handed_on_replaces_nothing_that_its_owner_stored(world: World) -> None:
     node, owner, peer = world.alice, world.peer(), world.peer()
-    store(owner, node, requests.encode_store_args(KEY, b"3:new", False, 30))
+    store(owner, node, requests.encode_store_args(requests.StoreArguments(KEY, b"3:new", 30)))
     [(_, before)] = node.datastore.entries(KEY)
     gevent.sleep(10)
-    args = requests.encode_store_args(KEY, b"3:old", False, 3000, owner.contact)
+    args = requests.encode_store_args(
+        requests.StoreArguments(KEY, b"3:old", 3000, owner=owner.contact)
+    )
     assert store(peer, node, args) == TAKEN
     [(_, after)] = node.datastore.entries(KEY)
     assert (after.encoded, after.expires_at, after.from_owner) == (
@@ -82,7 +97,7 @@ def test_what_is_handed_on_replaces_nothing_that_its_owner_stored(world: World) 
     )
     assert after.received_at > before.received_at
     # The other way round the owner's word counts.
-    store(owner, node, requests.encode_store_args(KEY, b"5:newer", False, 5))
+    store(owner, node, requests.encode_store_args(requests.StoreArguments(KEY, b"5:newer", 5)))
     [(_, last)] = node.datastore.entries(KEY)
     assert last.encoded == b"5:newer"
     assert last.expires_at - last.received_at == pytest.approx(5)

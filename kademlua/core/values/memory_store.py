@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from kademlua.core.contact import Contact
 from kademlua.core.params import Params
-from kademlua.core.values.store import ENTRY_UNIT, StoreEntry, check_quotas, quota_key
+from kademlua.core.values.store import ENTRY_UNIT, QuotaUsage, StoreEntry, check_quotas, quota_key
 
 
 class MemoryStore:
@@ -62,14 +62,12 @@ class MemoryStore:
         self,
         key: bytes,
         owner: Contact,
-        encoded: bytes,
+        entry: StoreEntry,
         *,
-        now: float,
-        expires_at: float,
         overwrite: bool = False,
-        from_owner: bool = True,
     ) -> None:
-        """Store a bencoded value until ``expires_at``; see ``Store.put``."""
+        """Store a value; see ``Store.put``."""
+        encoded, expires_at, from_owner, now = entry
         if self._expiry_heap and self._expiry_heap[0][0] <= now:
             self.expire(now)
         owners = self._by_key.get(key, {})
@@ -88,7 +86,7 @@ class MemoryStore:
         self._check_quotas(encoded, owners, replaced, address)
         for each in list(replaced):
             self._drop(key, each)
-        self._by_key.setdefault(key, {})[owner] = StoreEntry(encoded, expires_at, from_owner, now)
+        self._by_key.setdefault(key, {})[owner] = entry
         self._entry_count += 1
         self._stored_bytes += len(encoded)
         self._usage_by_address[address] = (
@@ -115,7 +113,8 @@ class MemoryStore:
                 stored_bytes -= len(entry.encoded)
                 if quota_key(each) == address:
                     address_usage -= len(entry.encoded) + ENTRY_UNIT
-        check_quotas(self._params, len(encoded), entries, key_entries, stored_bytes, address_usage)
+        usage = QuotaUsage(entries, key_entries, stored_bytes, address_usage)
+        check_quotas(self._params, len(encoded), usage)
 
     def get(self, key: bytes, limit: int, now: float) -> list[bytes]:
         """Return up to ``limit`` bencoded values of a key, most recent first."""

@@ -25,7 +25,7 @@ class StoreEntry(NamedTuple):
     from_owner: bool = True
     """Whether the owner stored it here; otherwise another holder transferred it."""
     received_at: float = 0.0
-    """When this node last received it."""
+    """When this node last received it, by its clock."""
 
 
 class Store(Protocol):
@@ -36,17 +36,9 @@ class Store(Protocol):
         """Whether values survive the process, so that ``when_durable`` has to wait."""
 
     def put(
-        self,
-        key: bytes,
-        owner: Contact,
-        encoded: bytes,
-        *,
-        now: float,
-        expires_at: float,
-        overwrite: bool = False,
-        from_owner: bool = True,
+        self, key: bytes, owner: Contact, entry: StoreEntry, *, overwrite: bool = False
     ) -> None:
-        """Store a bencoded value; it replaces the owner's earlier one.
+        """Store a value, received now (``entry.received_at``); it replaces the owner's earlier one.
 
         A transferred value (not ``from_owner``) replaces only a transferred one that expires
         earlier; otherwise the earlier one stays, and is marked as received now. With
@@ -93,22 +85,32 @@ def quota_key(owner: Contact) -> bytes:
     return owner.compact[ID_BYTES:-2][:8]
 
 
-def check_quotas(
-    params: Params, size: int, entries: int, key_entries: int, stored_bytes: int, address_usage: int
-) -> None:
-    """Raise StoreRefused if a value of ``size`` bytes exceeds a quota.
+class QuotaUsage(NamedTuple):
+    """What a store holds, without the values that a new one would replace."""
 
-    ``address_usage`` is what the owner's address has, in ``ENTRY_UNIT`` and bytes.
+    entries: int
+    key_entries: int
+    """Values of the new value's key."""
+    stored_bytes: int
+    address_usage: int
+    """Values of the owner's address, in ``ENTRY_UNIT`` and bytes."""
+
+
+def check_quotas(params: Params, size: int, usage: QuotaUsage) -> None:
+    """Check that a value of ``size`` bytes exceeds no quota.
+
+    Raises:
+        StoreRefused: a quota is reached.
     """
     if size > params.max_value_bytes:
         raise StoreRefused(f"value over {params.max_value_bytes} bytes")
-    if entries >= params.max_entries:
+    if usage.entries >= params.max_entries:
         raise StoreRefused("no room for more values")
-    if key_entries >= params.max_entries_per_key:
+    if usage.key_entries >= params.max_entries_per_key:
         raise StoreRefused("no room for more values of this key")
-    if stored_bytes + size > params.max_stored_bytes:
+    if usage.stored_bytes + size > params.max_stored_bytes:
         raise StoreRefused("no room for more bytes")
-    if (address_usage & _BYTES_MASK) + size > params.max_bytes_per_address:
+    if (usage.address_usage & _BYTES_MASK) + size > params.max_bytes_per_address:
         raise StoreRefused("no room for more bytes of this address")
-    if address_usage >> 64 >= params.max_entries_per_address:
+    if usage.address_usage >> 64 >= params.max_entries_per_address:
         raise StoreRefused("no room for more values of this address")

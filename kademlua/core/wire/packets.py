@@ -56,6 +56,7 @@ class Request:
         name: bytes,
         args: list[Any],
         version: int = 0,
+        *,
         read_only: bool = False,
     ) -> None:
         self.sender_id = sender_id
@@ -128,7 +129,12 @@ def _decode_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> Request:
     if fast is not None:
         template, fast_args = fast
         return Request(
-            sender_id, rpc_id, template.name, fast_args, template.version, template.read_only
+            sender_id,
+            rpc_id,
+            template.name,
+            fast_args,
+            template.version,
+            read_only=template.read_only,
         )
     body = bencoding.decode(payload)
     if type(body) is not dict:
@@ -143,7 +149,7 @@ def _decode_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> Request:
         name,
         args,
         version if type(version) is int and version > 0 else 0,
-        body.get(b"ro") == 1,
+        read_only=body.get(b"ro") == 1,
     )
 
 
@@ -179,7 +185,7 @@ def encode_error(sender_id: bytes, rpc_id: bytes, code: int) -> bytes:
     return _ERROR_HEADER.pack(VERSION, sender_id, rpc_id, code)
 
 
-def encode_request_payload(name: bytes, args: bytes, read_only: bool) -> bytes:
+def encode_request_payload(name: bytes, args: bytes, *, read_only: bool) -> bytes:
     """Encode the payload of a request: its RPC, its encoded arguments, and the minor version.
 
     Bencoding requires sorted keys; the original reads any order.

@@ -6,7 +6,7 @@ RPC.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from kademlua.core.contact import (
     COMPACT_V4_BYTES,
@@ -37,15 +37,26 @@ REASON_REMOVED = "removed by its owner"
 REASON_LEAVING = "is leaving"
 """Refusal of a node that is shutting down."""
 
-AddressFamilies = tuple[bool, bool]
-"""Whether the reader of a reply can use IPv4 contacts, and IPv6 ones."""
-
 MAX_CONTACTS = 64
 """Contacts read from one reply; an honest one has no more."""
 
 
 MAX_TOKEN_BYTES = 64
 """Size of another node's write token."""
+
+
+class AddressFamilies(NamedTuple):
+    """The address families to which a node can send."""
+
+    ipv4: bool
+    ipv6: bool
+
+    def supports(self, *, is_ipv6: bool) -> bool:
+        """Return whether the node can send to addresses of one family."""
+        return self.ipv6 if is_ipv6 else self.ipv4
+
+
+ALL_FAMILIES = AddressFamilies(ipv4=True, ipv6=True)
 
 
 def encode_value(value: Any) -> bytes:
@@ -128,7 +139,7 @@ def encode_lacks_reply(count: int) -> bytes:
     return b"li%dee" % count
 
 
-def encode_reach_reply(is_attempted: bool) -> bytes:
+def encode_reach_reply(*, is_attempted: bool) -> bytes:
     """Encode the return value of reach: whether a dial-back is attempted."""
     return b"li%dee" % is_attempted
 
@@ -242,8 +253,8 @@ def _decode_closest(
         return _decode_v10_contacts(closest, pool, families)
     contacts: list[Contact] = []
     for compact, size, is_supported in (
-        (closest, COMPACT_V4_BYTES, families[0]),
-        (reply.get(b"closest6", b""), COMPACT_V6_BYTES, families[1]),
+        (closest, COMPACT_V4_BYTES, families.ipv4),
+        (reply.get(b"closest6", b""), COMPACT_V6_BYTES, families.ipv6),
     ):
         if type(compact) is not bytes:
             raise WireError(DropReason.BAD_RESPONSE)
@@ -268,6 +279,6 @@ def _decode_v10_contacts(
             contact = pool.intern(addr.decode("ascii"), port, node_id)
         except ValueError:  # UnicodeDecodeError is one too
             raise WireError(DropReason.BAD_CONTACT) from None
-        if families[contact.is_ipv6]:
+        if families.supports(is_ipv6=contact.is_ipv6):
             contacts.append(contact)
     return contacts

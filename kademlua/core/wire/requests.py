@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from kademlua.core.contact import Contact
 from kademlua.core.wire import bencoding
@@ -20,24 +20,27 @@ def encode_findvalue_args(key: bytes, limit: int, offset: int = 0) -> bytes:
     return b"20:%bi%de%b" % (key, limit, offset_field)
 
 
-def encode_store_args(
-    key: bytes,
-    encoded: bytes,
-    overwrite: bool,
-    ttl: int,
-    owner: Contact | None = None,
-    cas: int | None = None,
-    token: bytes = b"",
-) -> bytes:
-    """Encode the arguments of store.
+class StoreArguments(NamedTuple):
+    """The arguments of store."""
 
-    Args:
-        encoded: The bencoded value.
-        ttl: Seconds that the value lives.
-        owner: The owner of a transferred value; None for the sender's own.
-        cas: Store only in place of the signed record with this sequence number.
-        token: The holder's write token.
-    """
+    key: bytes
+    encoded: bytes
+    """The bencoded value."""
+    ttl: int
+    """Seconds until the value expires."""
+    overwrite: bool = False
+    """Whether to remove other owners' values of the key, if the holder allows it."""
+    owner: Contact | None = None
+    """The owner of a transferred value; None for the sender's own."""
+    cas: int | None = None
+    """Store only in place of the signed record with this sequence number."""
+    token: bytes = b""
+    """The holder's write token."""
+
+
+def encode_store_args(arguments: StoreArguments) -> bytes:
+    """Encode the arguments of store."""
+    key, encoded, ttl, overwrite, owner, cas, token = arguments
     fields = b"" if cas is None else b"3:casi%de" % cas
     if owner is not None:
         fields += b"5:owner%d:%b" % (len(owner.compact), owner.compact)
@@ -53,7 +56,7 @@ def encode_remove_args(key: bytes, ttl: int, token: bytes = b"") -> bytes:
     return b"20:%bi%de%b" % (key, ttl, token_field)
 
 
-def encode_leave_args(is_handed_over: bool) -> bytes:
+def encode_leave_args(*, is_handed_over: bool) -> bytes:
     """Encode the arguments of leave."""
     return b"i%de" % is_handed_over
 

@@ -116,7 +116,7 @@ class HostileTransport:
             except WireError:
                 return
             if isinstance(request, Request) and request.name == b"reach":  # no probe is sent
-                self._send_reply(request, replies.encode_reach_reply(True), endpoint)
+                self._send_reply(request, replies.encode_reach_reply(is_attempted=True), endpoint)
                 return
             if self.table is None and isinstance(request, Request) and not request.args:
                 self._send_reply(request, replies.PONG, endpoint)
@@ -212,7 +212,7 @@ class Sybil:
 
     def flood(self, endpoints: list[Endpoint]) -> None:
         """Ping nodes, so that they consider this Sybil for their routing tables."""
-        payload = packets.encode_request_payload(b"ping", b"", False)
+        payload = packets.encode_request_payload(b"ping", b"", read_only=False)
         for endpoint in endpoints:
             rpc_id = self._rng.randbytes(packets.RPC_ID_BYTES)
             datagram = packets.encode_request(self._transport.id, rpc_id, payload)

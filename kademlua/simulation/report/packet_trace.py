@@ -99,7 +99,7 @@ class TraceWriter:
             return {"bad": error.reason}
         if values and isinstance(values[0], (dict, list)):
             try:
-                contacts = replies.decode_findnode_reply(values, self._pool, (True, True))
+                contacts = replies.decode_findnode_reply(values, self._pool, replies.ALL_FAMILIES)
             except WireError:
                 return fields
             fields["closest"] = [format_endpoint(contact.endpoint) for contact in contacts]

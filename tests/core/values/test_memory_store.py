@@ -15,6 +15,7 @@ from kademlua.core.contact import Contact
 from kademlua.core.errors import StoreRefused
 from kademlua.core.params import Params
 from kademlua.core.values.memory_store import MemoryStore
+from kademlua.core.values.store import StoreEntry
 from tests.core.strategies import make_contact
 
 KEY, OTHER = b"k" * 20, b"o" * 20
@@ -35,7 +36,7 @@ def put(
     expires: float = 100.0,
     overwrite: bool = False,
 ) -> None:
-    store.put(key, owner, encoded, now=now, expires_at=expires, overwrite=overwrite)
+    store.put(key, owner, StoreEntry(encoded, expires, received_at=now), overwrite=overwrite)
 
 
 def test_one_value_per_owner_and_key():
@@ -54,7 +55,7 @@ def test_one_value_per_owner_and_key():
 def test_what_is_handed_on_takes_no_direct_ones_place():
     store = store_of()
     put(store, ANNA, b"1:a", expires=50.0)
-    store.put(KEY, ANNA, b"1:b", now=7.0, expires_at=90.0, from_owner=False)
+    store.put(KEY, ANNA, StoreEntry(b"1:b", 90.0, from_owner=False, received_at=7.0))
     ((owner, entry),) = store.entries(KEY)
     assert (owner, entry) == (ANNA, (b"1:a", 50.0, True, 7.0))
     put(store, ANNA, b"1:c", now=8.0, expires=20.0)  # the owner's own word always counts
@@ -64,7 +65,7 @@ def test_what_is_handed_on_takes_no_direct_ones_place():
 def test_of_two_handed_on_the_later_to_end_stays():
     store = store_of()
     for now, value, expires in ((1.0, b"1:a", 50.0), (2.0, b"1:b", 40.0), (3.0, b"1:c", 60.0)):
-        store.put(KEY, ANNA, value, now=now, expires_at=expires, from_owner=False)
+        store.put(KEY, ANNA, StoreEntry(value, expires, from_owner=False, received_at=now))
     assert store.entries(KEY) == [(ANNA, (b"1:c", 60.0, False, 3.0))]
     put(store, ANNA, b"1:d", now=4.0, expires=10.0)
     assert store.entries(KEY) == [(ANNA, (b"1:d", 10.0, True, 4.0))]
@@ -328,7 +329,10 @@ class StoreMachine(RuleBasedStateMachine):
         )
         with contextlib.nullcontext() if may else pytest.raises(StoreRefused):
             self.store.put(
-                key, owner, encoded, now=self.now, expires_at=self.now + life, overwrite=overwrite
+                key,
+                owner,
+                StoreEntry(encoded, self.now + life, received_at=self.now),
+                overwrite=overwrite,
             )
         if may:
             self.model = after

@@ -43,16 +43,19 @@ def requests() -> list[bytes]:
     ]:
         found.append(b"d4:name%d:%b4:argsl%bee" % (len(name), name, args))
         found += [
-            packets.encode_request_payload(name, args, read_only) for read_only in (False, True)
+            packets.encode_request_payload(name, args, read_only=read_only)
+            for read_only in (False, True)
         ]
     for value in (b"", b"v", b"x" * 100, b"7:nothing"):
-        args = core_requests.encode_store_args(KEY, bencoding.encode(value), False, 86_400)
-        found.append(packets.encode_request_payload(b"store", args, False))
+        args = core_requests.encode_store_args(
+            core_requests.StoreArguments(KEY, bencoding.encode(value), 86_400)
+        )
+        found.append(packets.encode_request_payload(b"store", args, read_only=False))
         for token in (b"t" * 8, b"i1e8:abc", b"eeeeeeee"):
             args = core_requests.encode_store_args(
-                KEY, bencoding.encode(value), False, 60, token=token
+                core_requests.StoreArguments(KEY, bencoding.encode(value), 60, token=token)
             )
-            found.append(packets.encode_request_payload(b"store", args, False))
+            found.append(packets.encode_request_payload(b"store", args, read_only=False))
         found.append(b"d4:name5:store4:argsl20:%b%bee" % (KEY, bencoding.encode(value)))
     return found
 
@@ -106,13 +109,17 @@ def test_values_are_read_alike_or_left_to_the_judge(values, data):
 
 @pytest.mark.parametrize("value", [b"i7e", b"le", b"1:", b"01:v", b"2:v", b"0:v", b"-1:v"])
 def test_a_store_of_anything_but_one_string_is_left_to_the_judge(value):
-    payload = packets.encode_request_payload(b"store", b"20:%b%bi0e0:i60e" % (KEY, value), False)
+    payload = packets.encode_request_payload(
+        b"store", b"20:%b%bi0e0:i60e" % (KEY, value), read_only=False
+    )
     assert fast_decode.decode_request(payload) is None
 
 
 @pytest.mark.parametrize("ttl", [b"", b"-1", b"01", b"1_0", b"9" * 13, b"1ei2", b"6e0:i6"])
 def test_a_store_of_an_unusual_time_to_live_is_left_to_the_judge(ttl):
-    payload = packets.encode_request_payload(b"store", b"20:%b1:vi0e0:i%be" % (KEY, ttl), False)
+    payload = packets.encode_request_payload(
+        b"store", b"20:%b1:vi0e0:i%be" % (KEY, ttl), read_only=False
+    )
     assert fast_decode.decode_request(payload) is None
 
 

@@ -61,11 +61,14 @@ def test_the_largest_payload_fits_a_udp_datagram():
 
 
 def test_a_call_says_what_it_speaks():
-    assert packets.encode_request_payload(b"ping", b"", False) == b"d4:argsle4:name4:ping1:vi1ee"
+    assert (
+        packets.encode_request_payload(b"ping", b"", read_only=False)
+        == b"d4:argsle4:name4:ping1:vi1ee"
+    )
 
 
 def test_a_client_says_that_it_is_one():
-    assert packets.encode_request_payload(b"ping", b"i7e", True) == (
+    assert packets.encode_request_payload(b"ping", b"i7e", read_only=True) == (
         b"d4:argsli7ee4:name4:ping2:roi1e1:vi1ee"
     )
 
@@ -73,7 +76,7 @@ def test_a_client_says_that_it_is_one():
 @given(st.binary(max_size=30), st.lists(values, max_size=3), st.booleans(), ids, rpc_ids)
 def test_a_request_there_and_back(name, args, read_only, sender_id, rpc_id):
     encoded = b"".join(map(bencoding.encode, args))
-    payload = packets.encode_request_payload(name, encoded, read_only)
+    payload = packets.encode_request_payload(name, encoded, read_only=read_only)
     # Sorted keys, as bencoding wants them: written anew nothing changes.
     assert bencoding.encode(bencoding.decode(payload)) == payload
     packet = packets.decode(packets.encode_request(sender_id, rpc_id, payload))

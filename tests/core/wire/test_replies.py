@@ -17,7 +17,7 @@ from tests.core.strategies import contacts, contacts_v4, contacts_v6, ids, make_
 KEY = b"k" * 20
 FOUR = Contact("127.0.0.1", 8001, b"a" * 20)
 SIX = Contact("::1", 8002, b"b" * 20)
-BOTH = (True, True)
+BOTH = replies.ALL_FAMILIES
 
 mixed = st.lists(contacts, max_size=8)
 bytes_values = st.lists(values.map(bencoding.encode), max_size=4)
@@ -42,10 +42,14 @@ def test_arguments():
     assert requests.encode_key_args(KEY) == b"20:" + KEY
     assert requests.encode_findvalue_args(KEY, 50) == b"20:" + KEY + b"i50e"
     assert (
-        requests.encode_store_args(KEY, b"5:hello", False, 60) == b"20:" + KEY + b"5:helloi0e0:i60e"
+        requests.encode_store_args(requests.StoreArguments(KEY, b"5:hello", 60))
+        == b"20:" + KEY + b"5:helloi0e0:i60e"
     )
-    assert requests.encode_store_args(KEY, b"li7ee", True, 1) == b"20:" + KEY + b"li7eei1e0:i1e"
-    handed_on = requests.encode_store_args(KEY, b"i7e", False, 9, FOUR)
+    assert (
+        requests.encode_store_args(requests.StoreArguments(KEY, b"li7ee", 1, overwrite=True))
+        == b"20:" + KEY + b"li7eei1e0:i1e"
+    )
+    handed_on = requests.encode_store_args(requests.StoreArguments(KEY, b"i7e", 9, owner=FOUR))
     assert handed_on == b"20:" + KEY + b"i7ei0e0:i9ed5:owner26:" + FOUR.compact + b"e"
     assert requests.encode_any_args(["a", 1, [b"b"]]) == b"1:ai1el1:be"
     assert requests.encode_any_args([]) == b""
@@ -124,15 +128,18 @@ def test_answers_to_1_0_never_hold_an_ipv6_contact(contacts, found):
 @given(mixed, st.sampled_from([0, 1]))
 def test_contacts_out_of_reach_are_left_out(contacts, version):
     payload = replies.encode_findnode_reply(contacts, version)
-    assert not any(c.is_ipv6 for c in read_contacts(payload, (True, False)))
-    assert all(c.is_ipv6 for c in read_contacts(payload, (False, True)))
-    assert read_contacts(payload, (False, False)) == []
+    assert not any(c.is_ipv6 for c in read_contacts(payload, replies.AddressFamilies(True, False)))
+    assert all(c.is_ipv6 for c in read_contacts(payload, replies.AddressFamilies(False, True)))
+    assert read_contacts(payload, replies.AddressFamilies(False, False)) == []
 
 
 def test_an_ipv6_contact_in_a_list_is_read_where_it_can_be_reached():
     listed = [[[b"::1", 8002, b"b" * 20]]]
     assert replies.decode_findnode_reply(listed, ContactPool(), BOTH) == [SIX]
-    assert replies.decode_findnode_reply(listed, ContactPool(), (True, False)) == []
+    assert (
+        replies.decode_findnode_reply(listed, ContactPool(), replies.AddressFamilies(True, False))
+        == []
+    )
 
 
 @given(values)
@@ -156,7 +163,9 @@ def test_a_value_nested_as_deeply_as_can_be_is_read_from_an_answer():
         assert replies.decode_retval(bencoding.decode(answer)) == [value]
     bencoding.decode(
         packets.encode_request_payload(
-            b"store", requests.encode_store_args(KEY, encoded, True, 60), True
+            b"store",
+            requests.encode_store_args(requests.StoreArguments(KEY, encoded, 60, overwrite=True)),
+            read_only=True,
         )
     )
 
@@ -330,7 +339,7 @@ answers = st.fixed_dictionaries(
 anything = st.lists(answers | listed | values, max_size=3)
 
 
-@given(anything, st.tuples(st.booleans(), st.booleans()))
+@given(anything, st.builds(replies.AddressFamilies, st.booleans(), st.booleans()))
 def test_readers_raise_nothing_but_wire_errors(returned: list[Any], reach):
     for read in (
         lambda: replies.decode_findnode_reply(returned, ContactPool(), reach),

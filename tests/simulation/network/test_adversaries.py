@@ -94,7 +94,7 @@ class Liar:
 
     def ask(self, name: str, args: bytes) -> list[object] | None:
         """Return the values of the reply; None if the request is left to the real node."""
-        payload = packets.encode_request_payload(name.encode(), args, False)
+        payload = packets.encode_request_payload(name.encode(), args, read_only=False)
         datagram = packets.encode_request(random_id(random.Random(3)), bytes(8), payload)
         self.wire.sent.clear()
         self.forwarded.clear()
@@ -115,7 +115,7 @@ class Liar:
         )
         values = self.ask(name, args)
         assert values is not None
-        return replies.decode_findnode_reply(values, ContactPool(), (True, True))
+        return replies.decode_findnode_reply(values, ContactPool(), replies.ALL_FAMILIES)
 
     def values(self) -> list[object]:
         values = self.ask("findvalue", requests.encode_findvalue_args(KEY, 3))
@@ -129,7 +129,9 @@ def test_pings_reach_the_node_and_stores_are_acknowledged_but_not_kept(
 ) -> None:
     liar = Liar(behaviour)
     assert liar.ask("ping", b"") is None
-    assert liar.ask("store", requests.encode_store_args(KEY, b"1:v", False, 60)) == [1]
+    assert liar.ask(
+        "store", requests.encode_store_args(requests.StoreArguments(KEY, b"1:v", 60))
+    ) == [1]
 
 
 @pytest.mark.parametrize("name", ["findnode", "findvalue"])
