@@ -15,17 +15,16 @@ from kademlua.core.contact import Contact
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.params import Params
 from kademlua.core.values.store import ENTRY_UNIT, QuotaUsage, StoreEntry, check_quotas, quota_key
+from kademlua.storage.expiry import ExpiryIndex
 from kademlua.storage.group_commit import WriteBuffer
 from kademlua.storage.lmdb_environment import LmdbEnvironment
 from kademlua.storage.row_format import (
     FORMAT_VERSION,
     StoreCounts,
     ValueRow,
-    expiry_row_key,
     pack_counts,
     pack_usage,
     pack_value_row,
-    split_expiry_row_key,
     to_microseconds,
     unpack_counts,
     unpack_usage,
@@ -35,7 +34,6 @@ from kademlua.storage.row_format import (
 
 _COUNTS_KEY = b"counts"
 _NODE_ID_KEY = b"id"
-_NEVER = 1 << 64
 _EXPIRY_BATCH = 5_000
 """Values removed in one call: after a long pause, millions may have expired."""
 _EXPIRY_BATCH_ON_PUT = 100
@@ -72,6 +70,7 @@ class LmdbStore:
         write_buffer.after_commit = self._on_commit
         self._params = params
         self._clock = clock
+        self._expiry = ExpiryIndex(environment, write_buffer)
         self._load_counts()
         # After the clock was set back, time continues from the latest one seen.
         self._wall_offset = max(wall_clock(), self._latest_us / 1e6) - clock()
@@ -79,24 +78,6 @@ class LmdbStore:
     def _load_counts(self) -> None:
         counts = unpack_counts(self._environment.get("meta", _COUNTS_KEY))
         self._entry_count, self._stored_bytes, self._sequence, self._latest_us = counts
-        self._refresh_next_expiry()
-
-    def _refresh_next_expiry(self) -> None:
-        """Find the earliest expiry, and where in ``ends`` to start next time."""
-        self._scan_from = b""
-        cursor = self._environment.cursors["ends"]
-        self._next_expiry_on_disk = (
-            split_expiry_row_key(cursor.key())[0] if cursor.first() else _NEVER
-        )
-        self._next_expiry_pending = min(
-            (
-                split_expiry_row_key(row)[0]
-                for batch in self._write_buffer.batches
-                for row, data in batch.changes.get("ends", {}).items()
-                if data is not None
-            ),
-            default=_NEVER,
-        )
 
     # Commits and closing
 
@@ -118,19 +99,17 @@ class LmdbStore:
         self._write_buffer.put("meta", _COUNTS_KEY, pack_counts(counts))
 
     def _on_commit(self, succeeded: bool) -> None:
-        if succeeded:
-            self._refresh_next_expiry()
-        else:
+        if not succeeded:
             self._load_counts()
+        self._expiry.refresh()
 
     @property
     def node_id(self) -> bytes | None:
-        """The id of the node whose store it is, where it was told."""
+        """The id of the node that owns the store; None if it was not set."""
         return self._write_buffer.get("meta", _NODE_ID_KEY)
 
     @node_id.setter
     def node_id(self, node_id: bytes) -> None:
-        """The id of the node that owns the store; None if it was not set."""
         self._write_buffer.put("meta", _NODE_ID_KEY, node_id)
 
     # Store interface
@@ -154,7 +133,7 @@ class LmdbStore:
         """Store a value; see ``Store.put``. It is kept once ``when_durable`` has called back."""
         encoded, expires_at, from_owner, now = entry
         now_us, expires_at_us = self._to_wall_us(now), self._to_wall_us(expires_at)
-        if now_us >= self._next_expiry_on_disk or now_us >= self._next_expiry_pending:
+        if self._expiry.is_due(now_us):
             self._expire_batch(now_us, _EXPIRY_BATCH_ON_PUT)
         row_key = key + owner.compact
         data = self._write_buffer.get("values", row_key)
@@ -188,8 +167,7 @@ class LmdbStore:
         self._sequence += 1
         value_row = ValueRow(self._sequence, expires_at_us, now_us, from_owner, encoded)
         self._write_buffer.put("values", row_key, pack_value_row(row_key, value_row))
-        self._write_buffer.put("ends", expiry_row_key(expires_at_us, row_key), b"")
-        self._next_expiry_pending = min(self._next_expiry_pending, expires_at_us)
+        self._expiry.add(expires_at_us, row_key)
         self._adjust_counts(row_key, 1, len(encoded))
 
     def get(self, key: bytes, limit: int, now: float) -> list[bytes]:
@@ -248,8 +226,8 @@ class LmdbStore:
 
     def next_expiry(self) -> float | None:
         """Return the earliest time at which ``expire`` may find something; None without values."""
-        next_us = min(self._next_expiry_on_disk, self._next_expiry_pending)
-        return None if next_us == _NEVER else self._to_clock_seconds(next_us)
+        earliest_us = self._expiry.earliest
+        return None if earliest_us is None else self._to_clock_seconds(earliest_us)
 
     # Internals
 
@@ -287,65 +265,30 @@ class LmdbStore:
             for key in batch.row_keys_by_prefix:
                 if key > after_key and (is_complete or key <= last_read):
                     found.add(key)
-        changed_keys = set().union(
-            *(batch.row_keys_by_prefix for batch in self._write_buffer.batches)
-        )
-        existing = [
-            key for key in found if key not in changed_keys or self._write_buffer.count_prefix(key)
-        ]
+        buffer = self._write_buffer
+        changed = set().union(*(batch.row_keys_by_prefix for batch in buffer.batches))
+        existing = [key for key in found if key not in changed or buffer.count_prefix(key)]
         if not existing and not is_complete:
             return self._keys_after(last_read)
         return sorted(existing)
 
     def _expire_batch(self, now_us: int, max_rows: int) -> int:
-        """Remove expired values, at most ``max_rows`` of those on disk."""
-        expired_count = scanned_count = 0
-        if self._next_expiry_pending <= now_us:
-            expired_count += self._expire_pending(now_us)
-        cursor = self._environment.cursors["ends"]
-        while self._next_expiry_on_disk <= now_us and scanned_count < max_rows:
-            scanned_count += 1
-            if not cursor.set_range(self._scan_from):
-                self._next_expiry_on_disk = _NEVER
-                break
-            row_key = cursor.key()
-            self._next_expiry_on_disk = split_expiry_row_key(row_key)[0]
-            if self._next_expiry_on_disk <= now_us:
-                expired_count += self._expire_row(row_key)
-                self._scan_from = row_key + b"\0"
-        return expired_count
-
-    def _expire_pending(self, now_us: int) -> int:
+        """Remove expired values, at most ``max_rows`` of those on disk; return their number."""
         expired_count = 0
-        next_us = _NEVER
-        for batch in list(self._write_buffer.batches):
-            for row_key, data in list(batch.changes.get("ends", {}).items()):
-                if data is None or self._write_buffer.get("ends", row_key) is None:
-                    continue
-                expires_at_us, _ = split_expiry_row_key(row_key)
-                if expires_at_us <= now_us:
-                    expired_count += self._expire_row(row_key)
-                else:
-                    next_us = min(next_us, expires_at_us)
-        self._next_expiry_pending = next_us
+        for expires_at_us, row_key in self._expiry.pop_due(now_us, max_rows):
+            data = self._write_buffer.get("values", row_key)
+            if data is None:
+                continue
+            value_row = unpack_value_row(row_key, data)
+            if value_row is None or value_row.expires_at_us == expires_at_us:
+                self._delete_row(row_key, data)
+                expired_count += 1
         return expired_count
-
-    def _expire_row(self, row_key: bytes) -> int:
-        """Remove the value of a due row, unless it expires later by now."""
-        expires_at_us, value_row_key = split_expiry_row_key(row_key)
-        data = self._write_buffer.get("values", value_row_key)
-        value_row = unpack_value_row(value_row_key, data) if data is not None else None
-        if data is None or (value_row is not None and value_row.expires_at_us != expires_at_us):
-            self._write_buffer.put("ends", row_key, None)
-            return 0
-        self._delete_row(value_row_key, data)
-        self._write_buffer.put("ends", row_key, None)
-        return 1
 
     def _delete_row(self, row_key: bytes, data: bytes) -> None:
         value_row = unpack_value_row(row_key, data)
         if value_row is not None:
-            self._write_buffer.put("ends", expiry_row_key(value_row.expires_at_us, row_key), None)
+            self._expiry.remove(value_row.expires_at_us, row_key)
         self._write_buffer.put("values", row_key, None)
         self._adjust_counts(row_key, -1, -value_size(data))
 
