@@ -51,7 +51,7 @@ def test_missing_service_manager_is_harmless(
 ) -> None:
     (tmp_path / "notify").unlink()
     process, _ = launch.node()
-    process.err.expect("the service manager can't be told: No such file or directory")
+    process.err.expect("can't notify the service manager: No such file or directory")
     process.popen.terminate()
     assert process.wait() == 0
 
