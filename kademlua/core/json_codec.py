@@ -1,4 +1,4 @@
-"""What is stored in the network, and by whom, as JSON."""
+"""Stored values and contacts as JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kademlua.core.contact import Contact
 
 
 def value_to_json(value: Any) -> Any:
-    """A value for ``json.dumps``: UTF-8 becomes text, other bytes ``{"hex": digits}``."""
+    """Return a value for ``json.dumps``: UTF-8 as text, other bytes as ``{"hex": digits}``."""
     if isinstance(value, bytes):
         try:
             return value.decode()
@@ -22,12 +22,12 @@ def value_to_json(value: Any) -> Any:
 
 
 def contact_to_json(contact: Contact) -> dict[str, Any]:
-    """A contact for ``json.dumps``."""
+    """Return a contact for ``json.dumps``."""
     return {"id": contact.id.hex(), "address": contact.addr, "port": contact.port}
 
 
 def bytes_to_text(value: bytes) -> str:
-    """UTF-8 as text, other bytes as 0x and hex digits."""
+    """Return UTF-8 as text, and other bytes as 0x and hex digits."""
     try:
         return value.decode()
     except UnicodeDecodeError:

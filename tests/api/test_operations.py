@@ -120,7 +120,7 @@ def test_what_can_t_be(world):
         ("find", {}, "'key' is missing"),
         ("find", {"key": KEY, "answers": 0}, "'answers' is a number"),
         ("stats", {"key": KEY}, "no field 'key'"),
-        ("add", {"key": KEY, "value": VALUE, "ttl": -1}, "a time to live is"),
+        ("add", {"key": KEY, "value": VALUE, "ttl": -1}, "a TTL is"),
         ("add", {"key": KEY, "value": value_to_base64(bytes(20_000))}, "at most 15,000 bytes"),
     ]:
         with pytest.raises(BadRequest, match=complaint):
