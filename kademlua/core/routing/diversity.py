@@ -53,18 +53,15 @@ class DiversityLimits:
         """Return whether a contact's subnet is limited."""
         return self.limits_private or not contact.is_private
 
-    def is_subnet_full(
-        self, contact: Contact, table_count: int, bucket_contacts: Iterable[Contact]
-    ) -> bool:
-        """Return whether the table or the bucket has the most contacts of a contact's subnet.
+    def is_full(self, prefix: bytes, table_count: int, bucket_contacts: Iterable[Contact]) -> bool:
+        """Return whether the table or the bucket has the most contacts of a subnet.
 
         ``table_count`` is the number of the subnet's contacts in the table.
         """
-        if not self.applies_to(contact) or table_count < min(self.per_bucket, self.per_table):
+        if table_count < min(self.per_bucket, self.per_table):
             return False
         if table_count >= self.per_table:
             return True
-        prefix = contact.diversity_prefix
         return sum(each.diversity_prefix == prefix for each in bucket_contacts) >= self.per_bucket
 
     def has_valid_id(self, contact: Contact) -> bool:
