@@ -1,9 +1,9 @@
 # shellcheck shell=sh
-# Sourced by the scripts beside it, with $root set to the checkout (a physical path).
+# Sourced by the scripts in this directory, with $root set to the checkout (a physical path).
 #
 # kademlua_env PARTS makes sure that $root/.venv holds the project and each of PARTS ("base", or extras
-# of setup.cfg: "crypto,disk" for what a node can do, "http", "docs", "test"), and sets $python. Where the
-# stamp in .venv says that all is there, that costs one cksum; where not, bin/_setup.py installs.
+# of setup.cfg: "crypto,disk" for what a node can do, "http", "docs", "test"), and sets $python. If the
+# stamp in .venv differs, bin/_setup.py installs.
 
 say() { printf 'kademlua: %s\n' "$*" >&2; }
 
@@ -27,7 +27,7 @@ stamped() {
     done
 }
 
-# Prints the first Python that will do: $PYTHON if set, else .venv's own, else those of PATH.
+# Prints the first suitable Python: $PYTHON if set, else .venv's own, else those of PATH.
 find_python() {
     old='' bare=''
     if [ -n "${PYTHON:-}" ]; then

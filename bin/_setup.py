@@ -1,10 +1,9 @@
-"""Makes or mends the checkout's .venv; bin/_env.sh calls it when the stamp there is off.
+"""Create or update the checkout's .venv; bin/_env.sh calls it when the stamp is outdated.
 
     python -I bin/_setup.py ROOT CHECKSUM PARTS
 
-Runs under a lock of the kernel's, so that first uses at the same time wait for each other and
-a killed one leaves no lock behind. The stamp says "building" from before the first change until
-after the last, so that what a killed one leaves is made anew.
+A kernel lock makes concurrent first uses wait, and is released if the process is killed. The
+stamp says "building" during changes, so that an interrupted .venv is created again.
 """
 
 import fcntl
@@ -23,11 +22,11 @@ sys.exit(sys.version_info < (3, 11) or sys.prefix == sys.base_prefix)
 
 
 class Failed(Exception):
-    """The set-up cannot go on; says in one line why."""
+    """The setup cannot continue; the message is one line."""
 
 
 class Stamp(NamedTuple):
-    """What .venv holds: for which setup.cfg, which parts, and for a checkout at which place."""
+    """The content of .venv: checksum of setup.cfg, installed parts, path of the checkout."""
 
     checksum: str
     parts: frozenset[str]
@@ -35,7 +34,7 @@ class Stamp(NamedTuple):
 
     @classmethod
     def read(cls, path: Path) -> "Stamp | None":
-        """The stamp at path; None if there is none or it is damaged."""
+        """Read the stamp at path; return None if it is missing or damaged."""
         try:
             checksum, parts, root = path.read_text().splitlines()
         except (OSError, ValueError):
@@ -43,7 +42,7 @@ class Stamp(NamedTuple):
         return cls(checksum, frozenset(parts.split()), root)
 
     def write(self, path: Path) -> None:
-        """Put the stamp at path, wholly or not at all."""
+        """Write the stamp to path atomically."""
         new = path.with_suffix(".new")
         new.write_text(f"{self.checksum}\n{' '.join(sorted(self.parts))}\n{self.root}\n")
         new.replace(path)
@@ -61,20 +60,20 @@ class Environment:
         self.log = self.path / "install.log"
 
     def ensure(self, checksum: str, wanted: str) -> None:
-        """See that the project is installed as setup.cfg says, and the wanted parts with it."""
+        """Install the project by setup.cfg, with the wanted parts."""
         old = Stamp.read(self.stamp)
         parts = (old.parts if old else frozenset()) | {"base", *wanted.split()}
         new = Stamp(checksum, parts, str(self.root))
         works = self.works()
         if works and old == new:
-            return  # another did it while this one waited for the lock
+            return  # another process installed it meanwhile
         building = new._replace(checksum=BUILDING)
         if works and (old is None or (old.checksum != BUILDING and old.root == new.root)):
             say(f"installing what setup.cfg asks for into {self.path} ...")
             building.write(self.stamp)
             try:
                 self.install(parts)
-            except Failed:  # pip has put everything back
+            except Failed:  # pip has rolled back
                 if old:
                     old.write(self.stamp)
                 else:
@@ -93,7 +92,7 @@ class Environment:
         say("installed")
 
     def works(self) -> bool:
-        """Whether the environment's Python runs, is new enough and has pip."""
+        """Return whether the environment's Python runs, is new enough and has pip."""
         command = [str(self.python), "-I", "-c", WORKS]
         try:
             return subprocess.run(command, capture_output=True, check=False).returncode == 0
@@ -101,8 +100,8 @@ class Environment:
             return False
 
     def create(self) -> None:
-        """Make the bare environment, on the real file of the base Python: that one goes with
-        its version, while the Python behind a link may become another."""
+        """Create an empty environment on the real path of the base Python: the target of a
+        link may change its version."""
         # The name is venv's own; it differs from sys.executable in a virtual environment.
         base = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
         self.run("making the virtual environment", base, "-I", "-m", "venv", str(self.path))
@@ -115,7 +114,7 @@ class Environment:
         self.run("installing (is there a network?)", *command)
 
     def run(self, what: str, *command: str) -> None:
-        """Run a command into the log. It keeps the lock, too, should this process be killed."""
+        """Run a command, logging its output. The command inherits the lock."""
         with self.log.open("a") as log:
             code = subprocess.run(
                 command,
@@ -128,16 +127,16 @@ class Environment:
                 check=False,
             ).returncode
         if code:
-            raise Failed(f"{what} failed: {self.log} says why")
+            raise Failed(f"{what} failed; see {self.log}")
 
 
 def say(text: str) -> None:
-    """One line for the user."""
+    """Print one line to standard error."""
     print(f"kademlua: {text}", file=sys.stderr, flush=True)
 
 
 def take(lock: IO[str]) -> None:
-    """Wait until the lock is ours; it goes with the process."""
+    """Wait for the lock, which the process holds until it exits."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

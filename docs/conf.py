@@ -1,4 +1,4 @@
-"""How the documentation becomes a site and man pages; ``bin/docs`` does it, offline."""
+"""Sphinx configuration of the site and the man page; ``bin/docs`` builds both, offline."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ nitpicky = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True, "show-inheritance": False}
-# Where its public names come from is nobody's business but the code's.
+# The modules that define the public names are internal: show short names.
 autodoc_typehints_format = "short"
 
 html_theme = "alabaster"

@@ -57,10 +57,10 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# A program that sets up no logging hears nothing, as it should be with a library.
+# A library logs nothing unless the program configures logging.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
-# Loaded when they are asked for: a gevent program does without asyncio.
+# Loaded on first access, so that gevent programs do not import asyncio.
 _BRIDGES = {"AsyncNode": "async_node", "ThreadedNode": "threaded_node"}
 
 

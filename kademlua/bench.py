@@ -24,7 +24,7 @@ VALUE_BYTES = 100
 _JOIN_CONCURRENCY = 8
 
 Progress = Callable[[str, int, int], None]
-"""Told of a phase's name, how much of it is done, and how much there is."""
+"""Called with the name of a phase, the number of operations done, and their total."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
-"""Discovery: finds other nodes on the same link, and lets them find this one.
+"""Discovery of nodes on the same link by multicast DNS (RFC 6762) and DNS-SD (RFC 6763).
 
-By multicast DNS and DNS service discovery (RFC 6762, RFC 6763), of which the library zeroconf
-knows everything. It has a thread of its own; what it finds is handed to the node's hub.
+The library zeroconf does it in a thread of its own; the endpoints it finds go to the node's hub.
 """
 
 from __future__ import annotations
@@ -27,22 +26,25 @@ logger = logging.getLogger(__name__)
 
 SERVICE_TYPE = "_kademlua._udp.local."
 JOIN_INTERVAL = 10.0
-"""Seconds between two times of meeting those who were found."""
+"""Seconds between two rounds of contacting nodes that were found."""
 _MAX_PER_ROUND = 8
-"""Nodes met at a time."""
+"""Nodes contacted in one round."""
 _MAX_QUEUED = 256
-"""Addresses that wait for their turn; of more, the oldest are left out: on a link with so many
-nodes, those that were met know the others."""
+"""Addresses that wait; further ones replace the oldest. Nodes that were contacted know the
+others."""
 _RESOLVE_TIMEOUT_MS = 3_000
 _MAX_LABEL_CHARS = 64
 
 
 class MdnsDiscovery:
-    """While entered, the node is announced, and meets whom it hears of."""
+    """Announces the node and contacts others, while it is entered as a context manager."""
 
     def __init__(self, node: Node, labels: Sequence[str] = ("",)) -> None:
-        """``labels`` tell networks on one link apart. The first one is announced; nodes of
-        other ones than these are left alone."""
+        """Prepare the discovery.
+
+        ``labels`` distinguish networks on one link. The first one is announced; nodes with other
+        labels are ignored.
+        """
         if any(len(label) > _MAX_LABEL_CHARS for label in labels):
             raise ValueError(f"a label has at most {_MAX_LABEL_CHARS} characters")
         self._node = node
@@ -73,7 +75,7 @@ class MdnsDiscovery:
         self._wake.stop()
         self._wake.close()
 
-    # In the node's hub.
+    # In the node's hub
 
     def _run(self) -> None:
         try:
@@ -105,7 +107,7 @@ class MdnsDiscovery:
         except KademluaError as error:
             logger.info("could not meet them: %s", error)
 
-    # In threads.
+    # In threads
 
     def _open_zeroconf(self) -> zeroconf.Zeroconf:
         host = self._node.local_endpoint[0]
@@ -149,9 +151,9 @@ class MdnsDiscovery:
 
 
 def service_endpoints(info: Any, labels: Sequence[str]) -> list[Endpoint]:
-    """Where an announced node is; nowhere where it is of a network with another label.
+    """Return the endpoints of an announced node; none if its label differs.
 
-    ``info`` is a ``zeroconf.ServiceInfo``, as a stranger wrote it.
+    ``info`` is a ``zeroconf.ServiceInfo`` with text of another host.
     """
     label = info.properties.get(b"net") or b""
     if label not in [each.encode() for each in labels] or not info.port:
@@ -166,8 +168,10 @@ def service_endpoints(info: Any, labels: Sequence[str]) -> list[Endpoint]:
 
 
 def announced_addresses(host: str) -> list[str]:
-    """The addresses to announce of a node that listens on ``host``: where that is all of this
-    machine's, those of its networks."""
+    """Return the addresses to announce for a node that listens on ``host``.
+
+    For all addresses of this machine, these are the ones of its networks.
+    """
     if not ipaddress.ip_address(host).is_unspecified:
         return [host]
     found = []

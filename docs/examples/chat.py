@@ -1,12 +1,12 @@
-"""A chat by keys, on asyncio: whoever knows a room's name reads along and writes.
+"""A chat by keys, on asyncio: every user who knows a room's name reads and writes there.
 
     python chat.py alice garden
 
-With a node on port 8001 (``kademlua node 8001``), or another one: ``--bootstrap HOST:PORT``.
-Lines come from standard input; its end is the end.
+It joins through a node on port 8001 (``kademlua node 8001``), or at ``--bootstrap HOST:PORT``.
+It sends the lines of standard input, and ends with it.
 
-A room is a key. Each who is in it keeps one value there: a name, and the lines said last. Who
-reads sees the values of all. Nobody proves a name: it is a chat among friends.
+A room is a key. Each user stores one value there: a name, and the latest lines. A reader finds
+the values of all users. Names are not authenticated: it is a chat among friends.
 """
 
 from __future__ import annotations
@@ -20,36 +20,36 @@ from typing import Any
 
 import kademlua
 
-KEPT = 10
-"""Lines of each that stay to be read."""
-LONGEST = 200
+MAX_LINES = 10
+"""Lines of each user that can be read."""
+MAX_LENGTH = 200
 """Characters of a line."""
-PAUSE = 0.5
-"""Seconds between two looks at the room."""
+POLL_INTERVAL = 0.5
+"""Seconds between two reads of the room."""
 
 Line = tuple[int, str, str]
-"""When it was said (Unix time, ms), by whom, and what."""
+"""Time of the line (Unix time, ms), name of the user, text."""
 
 
 class Room:
-    """A room, for one who is in it."""
+    """A room, as one user sees it."""
 
     def __init__(self, node: kademlua.AsyncNode, room: str, name: str) -> None:
         self._node = node
         self._key = kademlua.sha1(f"chat: {room}")
         self._name = name
         self._said: list[tuple[int, str]] = []
-        self._seen: dict[str, int] = {name: sys.maxsize}  # nobody needs to read their own
+        self._seen: dict[str, int] = {name: sys.maxsize}  # skip the user's own lines
 
     async def say(self, text: str) -> None:
-        """Keep a line where the others look."""
+        """Store a line in the room."""
         latest = self._said[-1][0] if self._said else 0
-        when = max(int(time.time() * 1000), latest + 1)  # no two at once: who reads goes by it
-        self._said = [*self._said, (when, text[:LONGEST])][-KEPT:]
+        when = max(int(time.time() * 1000), latest + 1)  # readers order by time
+        self._said = [*self._said, (when, text[:MAX_LENGTH])][-MAX_LINES:]
         await self._node.add(self._key, {"name": self._name, "lines": self._said})
 
     async def news(self) -> list[Line]:
-        """What the others said since the last look, in the order of time."""
+        """Return the other users' new lines, in order of time."""
         lines: set[Line] = set()
         for answer in await self._node.find_value(self._key):
             for value in answer.values:
@@ -61,40 +61,42 @@ class Room:
 
 
 def lines_of(value: Any) -> Iterator[Line]:
-    """The lines in a value. Anybody may have written it: what is none is passed over."""
+    """Yield the lines in a value. Any node may have written it: skip what is malformed."""
     match value:
         case {b"name": bytes(name), b"lines": list(lines)}:
-            for line in lines[-KEPT:]:
+            for line in lines[-MAX_LINES:]:
                 match line:
                     case [int(when), bytes(text)]:
-                        yield when, shown(name), shown(text)
+                        yield when, printable(name), printable(text)
 
 
-def shown(text: bytes) -> str:
-    """Text of a stranger, without what could play tricks on a terminal."""
-    return "".join(char for char in text.decode(errors="replace")[:LONGEST] if char.isprintable())
+def printable(text: bytes) -> str:
+    """Return untrusted text without control characters for the terminal."""
+    return "".join(
+        char for char in text.decode(errors="replace")[:MAX_LENGTH] if char.isprintable()
+    )
 
 
 async def listen(room: Room) -> None:
-    """Print what the others say."""
+    """Print the lines of other users."""
     while True:
         try:
             for _, name, text in await room.news():
                 print(f"{name}: {text}", flush=True)
         except kademlua.KademluaError as error:
-            print(f"cannot hear: {error}", file=sys.stderr)
-        await asyncio.sleep(PAUSE)
+            print(f"reading the room failed: {error}", file=sys.stderr)
+        await asyncio.sleep(POLL_INTERVAL)
 
 
 async def chat(bootstrap: tuple[str, int], name: str, room_name: str) -> None:
-    """Be in a room until standard input ends."""
+    """Join a room until standard input ends."""
     typed = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(typed), sys.stdin
     )
     async with kademlua.AsyncNode(bootstrap=[bootstrap]) as node:
         if not node.joined:
-            raise SystemExit("nobody answers there")
+            raise SystemExit(f"no node answers at {bootstrap[0]}:{bootstrap[1]}; start one there")
         room = Room(node, room_name, name)
         print(f"You are in the {room_name}; ^D leaves.", flush=True)
         async with asyncio.TaskGroup() as group:
@@ -103,20 +105,20 @@ async def chat(bootstrap: tuple[str, int], name: str, room_name: str) -> None:
                 try:
                     await room.say(line.decode(errors="replace").rstrip("\n"))
                 except kademlua.KademluaError as error:
-                    print(f"nobody heard that: {error}", file=sys.stderr)
-            listening.cancel()  # a find that is under way ends with it
+                    print(f"the line was not stored: {error}", file=sys.stderr)
+            listening.cancel()  # this ends a find in progress, too
 
 
 def main() -> None:
-    """Read the command line."""
+    """Parse the command line and run the chat."""
     parser = argparse.ArgumentParser(description="A chat by keys.")
     parser.add_argument("name")
     parser.add_argument("room")
     parser.add_argument("--bootstrap", metavar="HOST:PORT", default="127.0.0.1:8001")
-    asked = parser.parse_args()
-    host, _, port = asked.bootstrap.rpartition(":")
+    options = parser.parse_args()
+    host, _, port = options.bootstrap.rpartition(":")
     try:
-        asyncio.run(chat((host, int(port)), asked.name, asked.room))
+        asyncio.run(chat((host, int(port)), options.name, options.room))
     except KeyboardInterrupt:
         sys.exit(130)
 

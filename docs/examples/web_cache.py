@@ -3,10 +3,10 @@
     gunicorn --workers 4 web_cache:app
     curl -i http://127.0.0.1:8000/largest-prime-below/2000000
 
-With a node on port 8001 (``kademlua node 8001``), or at ``CACHE_BOOTSTRAP=HOST:PORT``.
+It joins through a node on port 8001 (``kademlua node 8001``), or at ``CACHE_BOOTSTRAP=HOST:PORT``.
 
-Each worker has a node, made when the worker imports this, after the fork; so do not
-``--preload`` it. It is the same with gunicorn's workers ``sync``, ``gthread`` and ``gevent``.
+Each worker creates its node when it imports this module, after the fork. Do not use ``--preload``.
+It works with gunicorn's workers ``sync``, ``gthread`` and ``gevent``.
 """
 
 from __future__ import annotations
@@ -19,40 +19,40 @@ from typing import Any
 import kademlua
 
 TTL = 60
-"""Seconds for which a result is good."""
+"""Seconds until a result expires."""
 
 
 class Cache:
-    """Results by name. Where the network does not help, there is just nothing in it."""
+    """Results by name. A failure of the network is a cache miss."""
 
     def __init__(self, node: kademlua.ThreadedNode) -> None:
         self._node = node
 
     def get(self, name: str) -> bytes | None:
-        """What any of the workers computed, the newest."""
+        """Return the newest result of any worker, or None."""
         try:
             answers = self._node.find_value(key_of(name), max_nodes=1)
         except kademlua.KademluaError:
             return None
         values = (value for answer in answers for value in answer.values)
-        return max(filter(None, map(good, values)), default=(0, None))[1]
+        return max(filter(None, map(unexpired, values)), default=(0, None))[1]
 
     def put(self, name: str, body: bytes) -> None:
-        """Let the others have it, too."""
+        """Store a result for all workers."""
         try:
             value = {"until": int(time.time()) + TTL, "body": body}
             self._node.add(key_of(name), value, ttl=TTL)
         except kademlua.KademluaError:
-            pass  # the next one computes it again
+            pass  # the next worker computes it again
 
 
 def key_of(name: str) -> bytes:
-    """Where a result is kept."""
+    """Return the key of a result."""
     return kademlua.sha1(f"cache: {name}")
 
 
-def good(value: Any) -> tuple[int, bytes] | None:
-    """Until when a value is good, and the result in it; None for what is not, or not any more."""
+def unexpired(value: Any) -> tuple[int, bytes] | None:
+    """Return the expiry and the result in a value; None if malformed or expired."""
     now = time.time()
     match value:
         case {b"until": int(until), b"body": bytes(body)} if now < until <= now + TTL:
@@ -61,14 +61,14 @@ def good(value: Any) -> tuple[int, bytes] | None:
 
 
 def largest_prime_below(bound: int) -> int:
-    """The slow work."""
+    """Return the largest prime below a bound: the slow work."""
     return next(
         (n for n in range(bound - 1, 1, -1) if all(n % d for d in range(2, int(n**0.5) + 1))), 0
     )
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Answer a request, by WSGI."""
+    """Answer a request (WSGI)."""
     path: str = environ["PATH_INFO"]
     _, _, number = path.partition("/largest-prime-below/")
     if not number.isdecimal() or len(number) > 8:
@@ -89,7 +89,7 @@ def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable
 
 
 def joined_node() -> kademlua.ThreadedNode:
-    """This worker's node. It ends with the worker; there is nothing to be closed."""
+    """Return this worker's node. It closes when the worker exits."""
     host, _, port = os.environ.get("CACHE_BOOTSTRAP", "127.0.0.1:8001").rpartition(":")
     node = kademlua.ThreadedNode(bootstrap=[(host, int(port))])
     node.start()

@@ -1,12 +1,7 @@
-"""The forms of JSON: what a request says, checked field by field, and what an answer shows.
-
-A key or an id is 40 hex digits; a value is bencoded and in base64, so that each kind of value
-comes back as it went in; a time is in seconds.
-"""
+"""Validation of the JSON fields of a request; ``json_form`` builds the results."""
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -14,55 +9,20 @@ from typing import Any
 from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError
 from kademlua.core.ids import from_hex
-from kademlua.core.json_codec import contact_to_json
-from kademlua.core.results import StoreReport
-from kademlua.core.wire import bencoding, replies
+from kademlua.core.json_codec import value_from_json
+from kademlua.core.wire import replies
 from kademlua.storage.export_format import StoredValue
 
 
 class BadRequest(KademluaError):
-    """A request makes no sense; the message names the field."""
-
-
-def value_to_base64(value: Any) -> str:
-    """A value as it stands in JSON; TypeError for what bencoding has no form for."""
-    return bytes_to_base64(replies.encode_value(value))
-
-
-def bytes_to_base64(encoded: bytes) -> str:
-    """A value that is bencoded already, as it stands in JSON."""
-    return base64.b64encode(encoded).decode()
-
-
-def value_from_base64(text: str) -> Any:
-    """The value that ``value_to_base64`` was given; ValueError or WireError for anything else."""
-    return bencoding.decode(base64.b64decode(text, validate=True))
-
-
-def report_to_json(key: bytes, report: StoreReport) -> dict[str, Any]:
-    """What became of a store: the contacts that took it, refused it, or did not answer."""
-    return {
-        "key": key.hex(),
-        "stored": [contact_to_json(each) for each in report.acknowledged],
-        "refused": [contact_to_json(each) | {"reason": reason} for each, reason in report.refused],
-        "silent": [contact_to_json(each) for each in report.timed_out],
-    }
-
-
-def stored_value_to_json(stored_value: StoredValue) -> dict[str, Any]:
-    """A value that is kept, with whose it is."""
-    return {
-        "key": stored_value.key.hex(),
-        "owner": contact_to_json(stored_value.owner),
-        "value": bytes_to_base64(stored_value.encoded),
-        "direct": stored_value.from_owner,
-        "left": round(stored_value.remaining_seconds, 6),
-    }
+    """A request is invalid; the message names the field."""
 
 
 class Fields:
-    """The fields of one request. Each is read once; ``reject_unknown`` complains of those that
-    nobody asked for. All raise BadRequest."""
+    """The fields of one request. Each can be read once.
+
+    Every method raises BadRequest if its field is missing or invalid.
+    """
 
     def __init__(self, raw_fields: Mapping[str, Any]) -> None:
         self._unread = dict(raw_fields)
@@ -71,44 +31,43 @@ class Fields:
         return name in self._unread
 
     def reject_unknown(self) -> None:
-        """There are no others."""
+        """Raise BadRequest if a field was not read."""
         for name in self._unread:
             raise BadRequest(f"there is no field {name!r:.40} here")
 
     def key(self) -> bytes:
-        """The field ``key``: 20 bytes."""
+        """Return the field ``key``, 20 bytes."""
         return _parse_id("key", self._require("key"))
 
     def value(self) -> Any:
-        """The field ``value``: int, bytes, list or dict."""
-        return _decode_value(self._require("value"))[1]
+        """Return the field ``value``: int, bytes, list or dict."""
+        return _parse_value(self._require("value"))
 
     def seconds(self, name: str) -> float | None:
-        """A time; None where it is left out."""
+        """Return an optional duration in seconds."""
         raw = self._unread.pop(name, None)
         return None if raw is None else _parse_seconds(name, raw)
 
     def count(self, name: str, default: int) -> int:
-        """A number from 1 on."""
+        """Return an optional integer of at least 1."""
         raw = self._unread.pop(name, default)
         if type(raw) is not int or not 1 <= raw < 1 << 63:
             raise BadRequest(f"{name!r} is a number from 1 on, not {raw!r:.40}")
         return raw
 
     def flag(self, name: str) -> bool:
-        """True or false, which it is where it is left out."""
+        """Return an optional boolean, default False."""
         raw = self._unread.pop(name, False)
         if type(raw) is not bool:
             raise BadRequest(f"{name!r} is true or false, not {raw!r:.40}")
         return raw
 
     def text(self, name: str) -> str:
-        """A text."""
+        """Return a required string."""
         return _parse_text(name, self._require(name))
 
     def endpoint(self) -> tuple[str, int]:
-        """The fields ``address`` and ``port``, as a contact has them; the address is an IP
-        address."""
+        """Return the fields ``address``, an IP address, and ``port``."""
         address = _parse_text("address", self._require("address"))
         try:
             return Contact(address, _parse_port(self._require("port")), bytes(20)).endpoint
@@ -116,7 +75,7 @@ class Fields:
             raise BadRequest(f"no address: {error}") from None
 
     def stored_values(self) -> list[StoredValue]:
-        """The field ``values``: what ``stored_value_to_json`` makes."""
+        """Return the field ``values``, a list in the form of ``stored_value_to_json``."""
         rows = self._require("values")
         if not isinstance(rows, list):
             raise BadRequest(f"'values' is a list, not {rows!r:.40}")
@@ -130,7 +89,11 @@ class Fields:
 
 
 def stored_value_from_json(row: Any) -> StoredValue:
-    """What ``stored_value_to_json`` was given; BadRequest for anything else."""
+    """Return the value that ``stored_value_to_json`` converted.
+
+    Raises:
+        BadRequest: A field is missing or invalid.
+    """
     if not isinstance(row, dict):
         raise BadRequest(f"a value that is kept is an object, not {row!r:.40}")
     try:
@@ -143,9 +106,9 @@ def stored_value_from_json(row: Any) -> StoredValue:
         return StoredValue(
             _parse_id("key", row["key"]),
             contact,
-            _decode_value(row["value"])[0],
-            row["direct"] is True,
-            _parse_seconds("left", row["left"]),
+            replies.encode_value(_parse_value(row["value"])),
+            row["from_owner"] is True,
+            _parse_seconds("remaining_seconds", row["remaining_seconds"]),
         )
     except KeyError as error:
         raise BadRequest(f"the field {error} is missing") from None
@@ -160,13 +123,11 @@ def _parse_id(name: str, raw: Any) -> bytes:
         raise BadRequest(f"{name!r} is 40 hex digits, not {raw!r:.60}") from None
 
 
-def _decode_value(raw: Any) -> tuple[bytes, Any]:
-    """A value bencoded, and as it is."""
+def _parse_value(raw: Any) -> Any:
     try:
-        encoded = base64.b64decode(_parse_text("value", raw), validate=True)
-        return encoded, bencoding.decode(encoded)
-    except (ValueError, KademluaError) as error:
-        raise BadRequest(f"'value' is bencoded and in base64: {error}") from None
+        return value_from_json(raw)
+    except ValueError as error:
+        raise BadRequest(f"'value' is invalid: {error}") from None
 
 
 def _parse_text(name: str, raw: Any) -> str:

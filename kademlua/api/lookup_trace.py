@@ -1,4 +1,4 @@
-"""A lookup as its node saw it go: whom it asked, who had told of them, and when."""
+"""The trace of one lookup: the queried nodes, their referrers, and the times."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from kademlua.runtime.observers import LookupObserver, Observer
 class _Query:
     contact: Contact
     referrer_id: bytes | None
-    """The id of who told of it first; None where the own table did."""
+    """Id of the first node that returned this contact; None for the routing table."""
     hop: int
     sent_at: float
-    """Seconds since the lookup began."""
+    """Seconds since the start of the lookup."""
     finished_at: float | None = None
     outcome: str = "left"
     contact_count: int = 0
@@ -30,7 +30,7 @@ class _Query:
 
 
 class LookupTrace(LookupObserver):
-    """What one lookup did."""
+    """Records the queries of one lookup."""
 
     def __init__(self, node: Node, clock: Callable[[], float]) -> None:
         self._node = node
@@ -41,14 +41,12 @@ class LookupTrace(LookupObserver):
         self._queries: dict[bytes, _Query] = {}
 
     def to_json(self) -> dict[str, Any]:
-        """``node``, whose lookup it is, ``seconds``, and the ``queries`` in the order in which
-        they were sent.
+        """Return the ``node``, the duration in ``seconds`` and the ``queries`` in sending order.
 
-        Each has its contact, its ``teller``, an id or null, the ``hop``, from 1 on, when it was
-        ``asked`` and ``on_finished``, in seconds since the beginning, its ``fate``, and of how many
-        contacts it ``told``, and how many of them were ``new``. The fate is ``on_reply``,
-        ``on_failure``, or ``left`` where there was no answer when the
-        lookup ended.
+        Each query has a contact, its referrer ``teller`` (an id or null), its ``hop`` from 1, and
+        the times ``asked`` and ``ended`` in seconds since the start. ``told`` counts the returned
+        contacts and ``new`` the unknown ones among them. ``fate`` is ``answered``, ``failed``, or
+        ``left`` if no reply arrived before the lookup ended.
         """
         return {
             "node": contact_to_json(self._node.contact),
@@ -69,18 +67,18 @@ class LookupTrace(LookupObserver):
         }
 
     def on_seeded(self, contacts: list[Contact]) -> None:
-        """The own table tells of these."""
+        """Record the contacts from the routing table."""
         for each in contacts:
             self._referrer_ids.setdefault(each.id, None)
 
     def on_query(self, contact: Contact) -> None:
-        """A query, one hop farther than who told of its contact."""
+        """Record a query, one hop beyond the referrer of its contact."""
         referrer_id = self._referrer_ids.get(contact.id)
         hop = self._queries[referrer_id].hop + 1 if referrer_id is not None else 1
         self._queries[contact.id] = _Query(contact, referrer_id, hop, self._elapsed())
 
     def on_reply(self, contact: Contact, contacts: list[Contact]) -> None:
-        """An answer; of some contacts it is the first to tell."""
+        """Record a reply and the contacts that it returned first."""
         query = self._queries[contact.id]
         query.finished_at, query.outcome, query.contact_count = (
             self._elapsed(),
@@ -93,12 +91,12 @@ class LookupTrace(LookupObserver):
                 query.new_count += 1
 
     def on_failure(self, contact: Contact) -> None:
-        """No answer, or nonsense."""
+        """Record a timeout or an invalid reply."""
         query = self._queries[contact.id]
         query.finished_at, query.outcome = self._elapsed(), "failed"
 
     def on_finished(self) -> None:
-        """It took so long."""
+        """Record the duration of the lookup."""
         self._duration = self._elapsed()
 
     def _elapsed(self) -> float:
@@ -106,7 +104,7 @@ class LookupTrace(LookupObserver):
 
 
 class _FirstLookupTracer(Observer):
-    """Has the lookup traced that this greenlet begins, the first one."""
+    """Traces the first lookup that the current greenlet starts."""
 
     def __init__(self, trace: LookupTrace) -> None:
         self._trace: LookupTrace | None = trace
@@ -115,7 +113,7 @@ class _FirstLookupTracer(Observer):
     def on_lookup_started(
         self, rpc_name: str, target: bytes, purpose: str
     ) -> LookupObserver | None:
-        """The node may be about others at the same time."""
+        """Return the trace, but only for this greenlet: the node runs other lookups too."""
         if getcurrent() is not self._greenlet:
             return None
         trace, self._trace = self._trace, None
@@ -124,7 +122,7 @@ class _FirstLookupTracer(Observer):
 
 @contextmanager
 def trace_lookup(node: Node, clock: Callable[[], float]) -> Iterator[LookupTrace]:
-    """The trace of the lookup that this greenlet does in here; ``clock`` is the node's."""
+    """Trace the first lookup of this greenlet in the block; ``clock`` is the node's clock."""
     trace = LookupTrace(node, clock)
     tracer = _FirstLookupTracer(trace)
     node.observe(tracer)

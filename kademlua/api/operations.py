@@ -1,8 +1,8 @@
-"""The operations of a running node by name, once for all who drive it from outside.
+"""The operations of a running node by name, for the control socket and ``--json``.
 
->>> Operations(node).do("find", {"key": sha1("greeting").hex()})
+>>> NodeApi(node).call("find", {"key": sha1("greeting").hex()})
 
-What goes in and comes out are plain dictionaries, as JSON has them; ``forms`` says how.
+Arguments and results are JSON objects; ``json_form`` defines them.
 """
 
 from __future__ import annotations
@@ -19,32 +19,35 @@ import kademlua
 from kademlua.api.fields import (
     BadRequest,
     Fields,
-    bytes_to_base64,
+)
+from kademlua.api.json_form import (
+    answers_to_json,
+    contact_details_to_json,
+    lookup_to_json,
+    ping_to_json,
     report_to_json,
     stored_value_to_json,
-    value_to_base64,
 )
 from kademlua.api.lookup_trace import trace_lookup
-from kademlua.core import ids
-from kademlua.core.contact import Contact
 from kademlua.core.errors import StorageError
 from kademlua.core.histograms import Histogram
-from kademlua.core.json_codec import contact_to_json
+from kademlua.core.json_codec import contact_to_json, value_to_json
+from kademlua.core.wire import bencoding
 from kademlua.node.node import Node
 from kademlua.runtime.durability import wait_durable
 from kademlua.storage.export_format import ImportResult, import_value, stored_values
 
 _YIELD_EVERY = 64
-"""Values that are put into a store before others have their turn."""
+"""Values imported between two yields to the event loop."""
 _DEFAULT_MAX_NODES = 3
 _DEFAULT_MAX_VALUES = 4096
 
 
 class NodeApi:
-    """What can be asked of one node. Blocks the greenlet that asks."""
+    """The operations of one node. A call blocks the calling greenlet."""
 
     def __init__(self, node: Node, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """``clock`` is the node's."""
+        """Create the API; ``clock`` is the node's clock."""
         self._node = node
         self._clock = clock
         self._calls: dict[str, Callable[[Fields], dict[str, Any]]] = {
@@ -68,22 +71,31 @@ class NodeApi:
 
     @property
     def names(self) -> list[str]:
-        """All that can be asked."""
+        """The names of all operations."""
         return [*self._calls, *self._streams]
 
     def is_stream(self, name: str) -> bool:
-        """Whether an operation gives row after row: for ``stream``, and not for ``call``."""
+        """Return whether an operation yields rows, for ``stream`` instead of ``call``."""
         return name in self._streams
 
     def call(self, name: str, raw_fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Do an operation. BadRequest for what makes no sense, else the errors of Node."""
+        """Run an operation and return its result.
+
+        Raises:
+            BadRequest: The name or a field is invalid.
+            KademluaError: The node failed to run the operation.
+        """
         function = self._calls.get(name)
         if function is None:
             raise BadRequest(f"there is no operation {name!r:.40}")
         return function(Fields(raw_fields))
 
     def stream(self, name: str, raw_fields: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """What an operation finds, one by one; raises as ``call`` does, before the first."""
+        """Return an iterator over the rows of an operation.
+
+        Raises:
+            BadRequest: The name or a field is invalid.
+        """
         function = self._streams.get(name)
         if function is None:
             raise BadRequest(f"there is no operation {name!r:.40}")
@@ -92,7 +104,7 @@ class NodeApi:
     # Values.
 
     def _add(self, fields: Fields) -> dict[str, Any]:
-        """``key``, ``value``, ``ttl``, ``overwrite`` → what became of it."""
+        """``key``, ``value``, ``ttl``, ``overwrite`` → the store report."""
         key, value, ttl = fields.key(), fields.value(), fields.seconds("ttl")
         overwrite = fields.flag("overwrite")
         fields.reject_unknown()
@@ -102,7 +114,7 @@ class NodeApi:
             return report_to_json(key, store(key, value, ttl=ttl))
 
     def _publish(self, fields: Fields) -> dict[str, Any]:
-        """``key``, ``value``, ``ttl`` → what became of it."""
+        """``key``, ``value``, ``ttl`` → the store report."""
         key, value, ttl = fields.key(), fields.value(), fields.seconds("ttl")
         fields.reject_unknown()
         self._node.wait_joined()
@@ -116,15 +128,19 @@ class NodeApi:
         return {"key": key.hex(), "was_published": self._node.unpublish(key)}
 
     def _published(self, fields: Fields) -> Iterator[dict[str, Any]]:
-        """What this node publishes."""
+        """→ rows: the published values."""
         fields.reject_unknown()
         return (
-            {"key": each.key.hex(), "value": bytes_to_base64(each.encoded), "ttl": each.ttl}
+            {
+                "key": each.key.hex(),
+                "value": value_to_json(bencoding.decode(each.encoded)),
+                "ttl": each.ttl,
+            }
             for each in self._node.published()
         )
 
     def _remove(self, fields: Fields) -> dict[str, Any]:
-        """``key`` → who took it away."""
+        """``key`` → the report of the removal."""
         key = fields.key()
         fields.reject_unknown()
         self._node.wait_joined()
@@ -139,25 +155,16 @@ class NodeApi:
         )
         fields.reject_unknown()
         self._node.wait_joined()
-        return {
-            "key": key.hex(),
-            "answers": [
-                {
-                    "node": contact_to_json(answer.contact),
-                    "values": [value_to_base64(value) for value in answer.values],
-                }
-                for answer in self._node.find_value(key, max_nodes, max_values)
-            ],
-        }
+        return answers_to_json(key, self._node.find_value(key, max_nodes, max_values))
 
     def _stored(self, fields: Fields) -> Iterator[dict[str, Any]]:
-        """What this node keeps, of all keys or of ``key``."""
+        """``key`` (optional) → rows: the stored values."""
         keys = [fields.key()] if "key" in fields else self._node.datastore.keys()
         fields.reject_unknown()
         return map(stored_value_to_json, stored_values(self._node.datastore, keys, self._clock))
 
     def _import(self, fields: Fields) -> dict[str, Any]:
-        """``values``, as ``stored`` shows them → how many this node keeps from now on."""
+        """``values``, rows of ``stored`` → counts of imported, expired and refused values."""
         values = fields.stored_values()
         fields.reject_unknown()
         result = ImportResult()
@@ -169,58 +176,47 @@ class NodeApi:
         reason = wait_durable(store)
         if reason is not None:
             raise StorageError(f"the values can't be kept: {reason}")
-        return {"taken": result.imported, "ended": result.expired, "refused": result.refused}
+        return {"imported": result.imported, "expired": result.expired, "refused": result.refused}
 
     # The network, and the node itself.
 
     def _lookup(self, fields: Fields) -> dict[str, Any]:
-        """``key``, ``trace`` → the nodes closest to it; with a trace, how they were found."""
+        """``key``, ``trace`` → the closest contacts, and the optional trace."""
         key, is_traced = fields.key(), fields.flag("trace")
         fields.reject_unknown()
         self._node.wait_joined()
         with trace_lookup(self._node, self._clock) if is_traced else nullcontext() as trace:
+            started_at = self._clock()
             found = self._node.find_node(key)
-        result = {"key": key.hex(), "nodes": [contact_to_json(each) for each in found]}
+        result = lookup_to_json(key, found, self._clock() - started_at)
         return result if trace is None else result | {"trace": trace.to_json()}
 
     def _ping(self, fields: Fields) -> dict[str, Any]:
-        """``address``, ``port`` → who answers, and after how long."""
+        """``address``, ``port`` → the contact that replied, and its round-trip time."""
         endpoint = fields.endpoint()
         fields.reject_unknown()
         contact, seconds = self._node.ping(endpoint)
-        return contact_to_json(contact) | {"seconds": round(seconds, 6)}
+        return ping_to_json(contact, seconds)
 
     def _contacts(self, fields: Fields) -> dict[str, Any]:
-        """→ who is in the routing table, bucket by bucket, the far ones first."""
+        """→ the contacts of the routing table, the farthest bucket first."""
         fields.reject_unknown()
         buckets = self._node.table.buckets
         return {
             "contacts": [
-                self._contact_info(contact)
+                contact_details_to_json(self._node, contact, self._clock())
                 for bucket in buckets
                 for contact in bucket.contacts.values()
             ]
         }
 
-    def _contact_info(self, contact: Contact) -> dict[str, Any]:
-        entry = self._node.table.get(contact.id)
-        info = contact_to_json(contact) | {
-            "bucket": ids.bucket_number(self._node.id, contact.id),
-            "heard_ago": None,
-            "round_trip": None,
-        }
-        if entry is not None:
-            info["heard_ago"] = round(max(self._clock() - entry.last_seen, 0), 3)
-            info["round_trip"] = round(entry.rtt.srtt, 6) if entry.rtt.srtt >= 0 else None
-        return info
-
     def _stats(self, fields: Fields) -> dict[str, Any]:
-        """→ what the node counted since it began."""
+        """→ the counters since the node started."""
         fields.reject_unknown()
         return self._node.stats()
 
     def _timings(self, fields: Fields) -> dict[str, Any]:
-        """→ histograms of round trips and lookups, since this was first asked."""
+        """→ histograms of round trips and lookups since the first call of this operation."""
         fields.reject_unknown()
         timings = self._node.timings()
         return {
@@ -230,7 +226,7 @@ class NodeApi:
         }
 
     def _node_info(self, fields: Fields) -> dict[str, Any]:
-        """→ who the node is."""
+        """→ the node's contact, process id and version."""
         fields.reject_unknown()
         return contact_to_json(self._node.contact) | {
             "joined": self._node.joined,
@@ -240,8 +236,7 @@ class NodeApi:
 
 
 def _histograms_to_json(by_name: Mapping[str, Histogram]) -> dict[str, Any]:
-    """Histograms as JSON: how many were up to each bound and over the one before, the last how
-    many were over all, and the sum."""
+    """Return bounds, counts and totals; the last count is for values above all bounds."""
     return {
         name: {
             "bounds": [bound for bound, _ in histogram.cumulative_buckets()[:-1]],
@@ -254,7 +249,7 @@ def _histograms_to_json(by_name: Mapping[str, Histogram]) -> dict[str, Any]:
 
 @contextmanager
 def _as_bad_request() -> Iterator[None]:
-    """Make a BadRequest of what Node says of a value that is too large, or a time too long."""
+    """Convert a ValueError of Node, such as for an oversized value, to BadRequest."""
     try:
         yield
     except ValueError as error:

@@ -18,11 +18,11 @@ _DoneCallback = Callable[[ThreadCall], None]
 
 
 class AsyncNode(BridgedNode, AwaitableCalls):
-    """A node in a thread of its own. Its operations are coroutines, and may be awaited many
-    at once; what is cancelled ends in the node, too.
+    """A node in a thread of its own, for asyncio.
 
-    Arguments and operations are those of ``Node``. It belongs to the asyncio loop in which
-    it is used first.
+    Its operations are coroutines, which many tasks may await at the same time. Cancelling one also
+    ends it in the node. Arguments and operations are those of ``Node``. The node belongs to the
+    asyncio loop that uses it first.
 
     >>> async with AsyncNode(bootstrap=[("127.0.0.1", 8001)]) as node:
     ...     await node.add(sha1("key"), b"value")
@@ -36,7 +36,7 @@ class AsyncNode(BridgedNode, AwaitableCalls):
         try:
             await self.start()
             await self.wait_joined()
-        except BaseException:  # __aexit__ is not called where this raises
+        except BaseException:  # __aexit__ is not called after an exception here
             await self.close()
             raise
         return self
@@ -62,7 +62,7 @@ class AsyncNode(BridgedNode, AwaitableCalls):
     ) -> None:
         if self._thread.is_forked:
             return
-        with suppress(NodeClosed):  # by another one's close
+        with suppress(NodeClosed):  # another task closed the node
             await self._submit(function, args, kwargs)
         await self._wait(self._thread.stop, no_op_call)
         self._thread.join()
@@ -87,22 +87,22 @@ class AsyncNode(BridgedNode, AwaitableCalls):
             self._thread.cancel(call)
             raise
         finally:
-            del future, call  # no circle with the traceback of an error
+            del future, call  # break the reference cycle with the traceback
 
     def _on_call_done(
         self, loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], call: ThreadCall
     ) -> None:
-        """In the thread: the call has ended. The loop is woken once for all that end meanwhile."""
+        """Queue a finished call, in the thread, and wake the loop unless it was woken already."""
         is_first = not self._finished
         self._finished.append((call, future))
         if is_first:
             try:
                 loop.call_soon_threadsafe(self._resolve_futures)
-            except RuntimeError:  # the loop is closed, and nobody waits
+            except RuntimeError:  # the loop is closed, so nothing waits
                 self._finished.clear()
 
     def _resolve_futures(self) -> None:
-        """In the loop: hand on what has ended."""
+        """Resolve the futures of finished calls, in the loop."""
         finished = self._finished
         while finished:
             call, future = finished[0]
@@ -112,4 +112,4 @@ class AsyncNode(BridgedNode, AwaitableCalls):
                     future.set_result(value)
                 else:
                     future.set_exception(error)
-            finished.popleft()  # only now: while there is one, nobody wakes the loop again
+            finished.popleft()  # only now: a non-empty queue means the loop is awake

@@ -1,6 +1,6 @@
-"""What a node in a thread of its own offers: the operations of ``Node``, given once.
+"""BridgedNode: the operations of ``Node``, defined once for ``ThreadedNode`` and ``AsyncNode``.
 
-``ThreadedNode`` and ``AsyncNode`` have them from here, and differ in how they wait.
+The two differ in how they wait for the node's thread.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _R_co = TypeVar("_R_co", covariant=True)
 
 
 class BlockingCalls:
-    """Marks a host of which an operation blocks and returns its result."""
+    """Marks a bridge whose operations block and return their results."""
 
 
 class AwaitableCalls:
-    """Marks a host of which an operation is a coroutine."""
+    """Marks a bridge whose operations are coroutines."""
 
 
 class BridgedMethod(Generic[_P, _R_co]):
-    """What type checkers see of an operation; at run time it is a function."""
+    """The type of an operation for type checkers; at run time it is a function."""
 
     @overload
     def __get__(self, bridge: None, kind: type) -> Callable[..., Any]: ...
@@ -39,16 +39,16 @@ class BridgedMethod(Generic[_P, _R_co]):
         self, bridge: AwaitableCalls, kind: type
     ) -> Callable[_P, Coroutine[Any, Any, _R_co]]: ...
     def __get__(self, bridge: object, kind: type) -> Callable[..., Any]:
-        """The operation of one host."""
+        """Return the operation bound to a bridge."""
         raise NotImplementedError
 
 
 def bridged(
     method: Callable[Concatenate[Node, _P], _R], *, closes: bool = False
 ) -> BridgedMethod[_P, _R]:
-    """A method of ``Node`` as one of its hosts: made in its thread, waited for as they do.
+    """Return a method of ``Node`` as an operation of its bridges.
 
-    After the last one the thread ends.
+    With ``closes``, the thread ends after it.
     """
 
     @functools.wraps(method)
@@ -63,7 +63,7 @@ def bridged(
 def _with_signature_of(
     source: Callable[Concatenate[Node, _P], None],
 ) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, _P], None]]:
-    """Give ``__init__`` the arguments of another."""
+    """Give ``__init__`` the signature of another function."""
 
     def decorate(init: Callable[..., None]) -> Callable[Concatenate[Any, _P], None]:
         return functools.wraps(source)(init)
@@ -82,17 +82,17 @@ class BridgedNode:
     def _submit(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """Have ``function(node, *args, **kwargs)`` called in the thread; its result."""
+        """Call ``function(node, *args, **kwargs)`` in the thread, and return its result."""
         raise NotImplementedError
 
     def _shutdown(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """The same, and then end the thread, and wait until it is gone. In a forked child there
-        is nothing to finish."""
+        """Call a function, then end the thread and wait for its end. Does nothing in a forked
+        child."""
         raise NotImplementedError
 
-    # What it is. Nothing of this waits.
+    # State; nothing here waits
 
     @property
     def id(self) -> bytes:
@@ -135,7 +135,7 @@ class BridgedNode:
         """Whether the node is part of a network; always true without bootstrap addresses."""
         return self._node.joined
 
-    # What it does: one line for each method of Node.
+    # Operations: one line for each method of Node
 
     start = bridged(Node.start)
     close = bridged(Node.close, closes=True)

@@ -1,7 +1,7 @@
-"""A thread with a hub of its own, to which other threads hand calls.
+"""HubThread: a thread with a gevent hub, to which other threads submit calls.
 
-Threads and locks are the system's, also where the program is monkey-patched by gevent: nothing
-here patches, it only asks for what there was before.
+Threads and locks are the system's, even in a program that gevent has monkey-patched. Nothing here
+patches; it only asks for the originals.
 """
 
 from __future__ import annotations
@@ -31,34 +31,35 @@ _start_new_thread: Callable[..., int] = get_original("_thread", "start_new_threa
 _get_ident: Callable[[], int] = get_original("_thread", "get_ident")
 
 _STOP_TIMEOUT = 1.0
-"""Seconds for the calls that are under way to end, once what they wait for was closed."""
+"""Seconds for running calls to end after ``close`` was called."""
 _EXIT_TIMEOUT = 10.0
-"""Seconds for the thread to end when the interpreter does: a node may have to say farewell."""
+"""Seconds for the thread to end at interpreter exit: a node may have to hand over values."""
 
 
 class HubThread:
-    """The thread: begun by the first call, ended by ``stop`` or with the interpreter.
+    """A thread, started by the first call and ended by ``stop`` or with the interpreter.
 
-    It is a daemon: it keeps no program from ending. Calls come to it without a lock: a signal's
-    handler may interrupt one that is being handed over, and wait for another.
+    It is a daemon, so it does not keep a program alive. Submitting takes no lock: a signal handler
+    may interrupt a submission, and submit another call.
     """
 
     def __init__(self, name: str, close: Callable[[], None]) -> None:
-        """``close`` is called in the thread when it is to end, and lets go of what waits."""
+        """Prepare the thread; ``close`` is called in it at its end, and must release waiting
+        calls."""
         self._name = name
         self._close = close
         self._pid = os.getpid()
         self._ident = 0
         self._thread: threading.Thread | None = None
         self._start_lock = _allocate_rlock()
-        """For beginning."""
+        """Guards the start."""
         self._is_started = False
         self._failure: NodeClosed | None = None
-        """Why it ended of itself."""
+        """Why the thread ended by itself."""
         self._is_stopped = False
-        """Nothing more is done in it. Who leaves a job looks at this afterwards."""
+        """Whether the thread runs no more jobs. A submitter checks it after adding a job."""
         self._is_torn_down = False
-        """Nothing is left of it. Who leaves an ender looks at this afterwards."""
+        """Whether the thread has ended. A caller of ``stop`` checks it after adding a callback."""
         self._jobs: deque[tuple[Callable[[ThreadCall], object], ThreadCall]] = deque()
         self._stop_calls: deque[ThreadCall] = deque()
         self._wake: Any = None
@@ -66,38 +67,37 @@ class HubThread:
         self._running: set[ThreadCall] = set()
         self._stop_event: Event | None = None
 
-    # From any thread.
+    # From any thread
 
     @property
     def is_forked(self) -> bool:
-        """Whether this is another process, in which there is no such thread."""
+        """Whether this is a forked process, in which the thread does not exist."""
         return os.getpid() != self._pid
 
     @property
     def is_current(self) -> bool:
-        """Whether this is the thread."""
+        """Whether the caller runs in the thread."""
         return _get_ident() == self._ident
 
     def check_process(self) -> None:
-        """NodeClosed where this is a child of the process to which the thread belongs."""
+        """Raise NodeClosed in a forked child of the thread's process."""
         if self.is_forked:
             raise NodeClosed(
                 f"the node was made by process {self._pid}, before a fork: make one here"
             )
 
     def submit(self, call: ThreadCall) -> None:
-        """Have a call made in the thread; where that is over already, it is made here and now."""
+        """Run a call in the thread, or here if the thread has ended."""
         if not self._is_started:
             self._start()
         self._post(self._spawn_call, call)
 
     def cancel(self, call: ThreadCall) -> None:
-        """End a call for which nobody waits any more; returns at once."""
+        """End a call that nothing waits for; returns immediately."""
         self._post(self._kill_call, call)
 
     def stop(self, call: ThreadCall) -> None:
-        """End the thread, which has begun, and all calls in it; ``call`` is made when it is over,
-        after all else."""
+        """End the started thread and all its calls; ``call`` runs after everything else."""
         self._stop_calls.append(call)
         if self._is_torn_down:
             self._run_stop_calls()
@@ -105,25 +105,26 @@ class HubThread:
             self._post(self._set_stop_event, call)
 
     def join(self) -> None:
-        """After ``stop`` has told: wait those microseconds for the system's thread, too."""
+        """Wait for the system's thread, after ``stop`` has reported."""
         atexit.unregister(self._stop_at_exit)
         if self._thread is not None:
             self._thread.join(_STOP_TIMEOUT)
 
     def _post(self, job: Callable[[ThreadCall], object], call: ThreadCall) -> None:
-        """Leave a job."""
+        """Add a job."""
         self._jobs.append((job, call))
         wake = self._wake
         if not self._is_stopped and wake is not None:
             try:
-                wake.send()  # costs nothing where one is on its way already
-            except ValueError:  # its loop is gone meanwhile
+                wake.send()  # no effect if the hub was woken already
+            except ValueError:  # its loop has ended
                 pass
         if self._is_stopped:
             self._drain_jobs()
 
     def _drain_jobs(self) -> None:
-        """The thread does none of them any more; a closed node has its answers without it."""
+        """Run remaining jobs here, since the thread no longer does; a closed node answers without
+        it."""
         for job, call in _drain(self._jobs):
             if job != self._spawn_call:
                 continue
@@ -159,7 +160,7 @@ class HubThread:
         if stopped.acquire(timeout=_EXIT_TIMEOUT):
             self.join()
 
-    # In the thread.
+    # In the thread
 
     def _run(self) -> None:
         self._ident = _get_ident()
@@ -167,7 +168,7 @@ class HubThread:
         try:
             hub = gevent.get_hub()
             self._serve(hub)
-        except BaseException as error:  # no more files for a loop, say
+        except BaseException as error:  # for example no file descriptor for a loop
             logger.exception("a node's thread failed")
             self._failure = NodeClosed(f"the node's thread failed: {error}")
             self._close()
@@ -185,12 +186,12 @@ class HubThread:
         self._run_stop_calls()
 
     def _serve(self, hub: gevent.hub.Hub) -> None:
-        """Make calls until the end, and then see to it that they end."""
+        """Run calls until the end, then end those that remain."""
         stop_event = self._stop_event = Event()
         wake = hub.loop.async_()
         wake.start(self._run_jobs)
         self._wake = wake
-        self._run_jobs()  # who left them found nothing to wake
+        self._run_jobs()  # their submitters found no hub to wake
         stop_event.wait()
         self._close()
         gevent.joinall(
@@ -218,7 +219,7 @@ class HubThread:
     def _kill_call(self, call: ThreadCall) -> None:
         if call.greenlet is not None:
             call.greenlet.kill(block=False)
-        self._running.discard(call)  # one that did not begin yet does not get to say so
+        self._running.discard(call)  # a call that did not start cannot do it
 
     def _set_stop_event(self, _: ThreadCall) -> None:
         if self._stop_event is not None:
@@ -226,7 +227,7 @@ class HubThread:
 
 
 def _drain(items: deque[_T]) -> Iterator[_T]:
-    """Take one after the other, while others put in and take, too."""
+    """Yield and remove items, while others are added and removed."""
     while True:
         try:
             item = items.popleft()

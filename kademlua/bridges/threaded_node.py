@@ -1,4 +1,4 @@
-"""``ThreadedNode``: a node for programs with threads, or with nothing of the kind."""
+"""ThreadedNode: a node for programs with threads, or without concurrency."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import gevent
 
-# Whether gevent is at work in this thread. ``get_hub`` would answer by beginning it.
+# Tells whether gevent runs in this thread; ``get_hub`` would start it.
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Waiter
 
@@ -20,21 +20,22 @@ from kademlua.core.errors import NodeClosed
 
 
 class ThreadedNode(BridgedNode, BlockingCalls):
-    """A node in a thread of its own. Its calls block the thread that makes them, and may be
-    made from many at once; in a thread in which gevent is at work only the greenlet.
+    """A node in a thread of its own.
 
-    Arguments and operations are those of ``Node``.
+    Its operations block the thread that calls them, or only the greenlet if gevent runs in that
+    thread. Many threads may call them at the same time. Arguments and operations are those of
+    ``Node``.
 
     >>> with ThreadedNode(bootstrap=[("127.0.0.1", 8001)]) as node:
     ...     node.add(sha1("key"), b"value")
     """
 
     def __enter__(self) -> ThreadedNode:
-        """Start, and wait for the first try to join."""
+        """Start, and wait until the first attempt to join has ended."""
         try:
             self.start()
             self.wait_joined()
-        except BaseException:  # __exit__ is not called where this raises
+        except BaseException:  # __exit__ is not called after an exception here
             self.close()
             raise
         return self
@@ -62,19 +63,19 @@ class ThreadedNode(BridgedNode, BlockingCalls):
         thread = self._thread
         if thread.is_forked:
             return
-        if thread.is_current:  # it can't wait for itself
+        if thread.is_current:  # a thread cannot wait for itself
             call = ThreadCall(
                 function, (self._node, *args), kwargs, lambda _: thread.stop(no_op_call(ignore))
             )
             thread.submit(call)
             return
-        with suppress(NodeClosed):  # by another one's close
+        with suppress(NodeClosed):  # another thread closed the node
             self._submit(function, args, kwargs)
         self._wait(thread.stop, no_op_call(ignore))
         thread.join()
 
     def _wait(self, schedule: Callable[[ThreadCall], None], call: ThreadCall) -> Any:
-        """Hand a call to the thread, and wait until it has ended; its result."""
+        """Schedule a call, wait for its end and return its result."""
         hub = get_hub_if_exists()
         if hub is None or hub.loop is None:
             self._block_thread(schedule, call)
@@ -86,7 +87,7 @@ class ThreadedNode(BridgedNode, BlockingCalls):
         try:
             raise error
         finally:
-            del error  # no circle with its traceback
+            del error  # break the reference cycle with its traceback
 
     def _block_thread(self, schedule: Callable[[ThreadCall], None], call: ThreadCall) -> None:
         """Block this thread until the call has ended."""
@@ -96,14 +97,14 @@ class ThreadedNode(BridgedNode, BlockingCalls):
         try:
             schedule(call)
             done_lock.acquire()
-        except BaseException:  # of a signal's handler
+        except BaseException:  # raised by a signal handler
             self._thread.cancel(call)
             raise
 
     def _block_greenlet(
         self, hub: gevent.hub.Hub, schedule: Callable[[ThreadCall], None], call: ThreadCall
     ) -> None:
-        """Block this greenlet only."""
+        """Block only this greenlet until the call has ended."""
         waiter: Waiter[None] = Waiter(hub)
         watcher = hub.loop.async_()
         watcher.start(waiter.switch, None)

@@ -1,4 +1,4 @@
-"""The command line: ``kademlua``, a group of commands, each in the module that is named here."""
+"""The ``kademlua`` command line, and the modules of its commands."""
 
 from __future__ import annotations
 
@@ -45,21 +45,20 @@ def main(context: click.Context) -> None:
     """Kademlua, a Kademlia distributed hash table.
 
     \b
-    A network of two nodes, each in a terminal of its own:
+    Start two nodes, each in its own terminal:
         kademlua node 8001
         kademlua node 8002
-    and from a third one:
+    Store and find a value from a third terminal:
         kademlua add greeting "hello world"
         kademlua find greeting
 
     \b
-    A hundred nodes at once, and a prompt amid them:
+    Run a hundred nodes, with a shell:
         kademlua swarm 100 --shell
 
-    Options may come from the environment, too: KADEMLUA_NODE_HOST for --host of kademlua node.
+    Environment variables set options: KADEMLUA_NODE_HOST sets --host of kademlua node.
 
-    Exit status: 0 done, 1 it failed, 2 wrong use. What went wrong is one line on the standard
-    error output.
+    Exit status: 0 success, 1 failure, 2 usage error. Errors are one line on standard error.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

@@ -1,4 +1,4 @@
-"""Host names to addresses, and the address of our own from which they can be reached."""
+"""Host name resolution, and the local address from which a host is reachable."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from kademlua.core.contact import canonical_address
 
 
 def resolve(host: str) -> list[str]:
-    """The IP addresses of a host, in the system's order.
+    """Return the IP addresses of a host, in the resolver's order.
 
-    click.ClickException where its name can't be resolved.
+    Raises:
+        click.ClickException: the name cannot be resolved.
     """
     try:
         return [canonical_address(host)[0]]
@@ -30,14 +31,14 @@ def resolve(host: str) -> list[str]:
 
 
 def is_loopback(addr: str) -> bool:
-    """Whether an IP address is one of this machine alone."""
+    """Return whether an IP address is a loopback address."""
     return ipaddress.ip_address(addr).is_loopback
 
 
 def bind_hosts(targets: list[str]) -> list[str]:
-    """Addresses to bind a client to so that it reaches ``targets``, the best one first.
+    """Return addresses from which a client reaches ``targets``, the preferred one first.
 
-    On the loopback interface where that is enough, so that nobody else can talk to it.
+    Prefer loopback, so that other machines cannot reach the client.
     """
     v4 = [addr for addr in targets if ":" not in addr]
     v6 = [addr for addr in targets if ":" in addr]
@@ -45,5 +46,5 @@ def bind_hosts(targets: list[str]) -> list[str]:
     if not v6:
         return host_v4
     if v4 or not all(map(is_loopback, v6)):
-        return ["::", *host_v4]  # the second where this machine has no IPv6
+        return ["::", *host_v4]  # the second is for machines without IPv6
     return ["::1"]

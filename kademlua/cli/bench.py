@@ -1,4 +1,4 @@
-"""``kademlua bench``: the figures of a network on this machine."""
+"""``kademlua bench``: benchmark a network on this machine."""
 
 from __future__ import annotations
 
@@ -13,22 +13,45 @@ from kademlua.core.errors import KademluaError
 
 
 @click.command()
-@click.option("--nodes", type=click.IntRange(2, 10_000), default=100, show_default=True)
-@click.option("--operations", type=click.IntRange(1), default=1_000, show_default=True)
 @click.option(
-    "--at-once", type=click.IntRange(2, 1_000), default=32, show_default=True, metavar="N"
+    "--nodes",
+    type=click.IntRange(2, 10_000),
+    default=100,
+    show_default=True,
+    help="Number of nodes.",
 )
-@click.option("--replicas", type=click.IntRange(1, 1_000), default=20, show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True, help="Of which nodes add and find.")
+@click.option(
+    "--operations",
+    type=click.IntRange(1),
+    default=1_000,
+    show_default=True,
+    help="Adds, and finds, per phase.",
+)
+@click.option(
+    "--at-once",
+    type=click.IntRange(2, 1_000),
+    default=32,
+    show_default=True,
+    metavar="N",
+    help="Concurrent operations in the second half.",
+)
+@click.option(
+    "--replicas",
+    type=click.IntRange(1, 1_000),
+    default=20,
+    show_default=True,
+    help="Nodes that store each value.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed that selects the nodes.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 def bench(
     nodes: int, operations: int, at_once: int, replicas: int, seed: int, as_json: bool
 ) -> None:
     """Measure a network of nodes in this process, on loopback.
 
-    Adds values of 100 bytes from random nodes and finds each from another random node,
-    first one at a time, then N at a time. CPU is that of the whole process, which plays
-    all nodes; memory is what a node at rest adds to the process.
+    Random nodes add values of 100 bytes, and other random nodes find them: first one operation
+    at a time, then N concurrently. CPU time is that of the whole process, which runs all nodes;
+    memory is the growth of the process per idle node.
 
     \b
     Examples:
@@ -63,9 +86,9 @@ def _show_progress(name: str, done: int, total: int) -> None:
 def _format_result(result: benchmark.BenchResult) -> str:
     lines = [
         f"{result.nodes} nodes joined in {result.joined_s:.2f} s "
-        f"({result.joined_cpu_s:.2f} s of CPU), {result.kb_per_node:.0f} kB a node at rest",
+        f"({result.joined_cpu_s:.2f} s of CPU), {result.kb_per_node:.0f} kB per idle node",
         "",
-        f"{'':24}{'ok':>12}{'p50 ms':>9}{'p99 ms':>9}{'a second':>10}{'CPU ms':>9}",
+        f"{'':24}{'ok':>12}{'p50 ms':>9}{'p99 ms':>9}{'ops/s':>10}{'CPU ms':>9}",
     ]
     lines += [
         f"{phase.name:24}{f'{phase.succeeded}/{phase.operations}':>12}{phase.p50_ms:9.2f}"

@@ -1,7 +1,7 @@
-"""``kademlua add``, ``find``, ``lookup``, ``ping``: asked of a network.
+"""``kademlua add``, ``find``, ``lookup``, ``ping``: operations on a network.
 
-By short-lived clients, read-only nodes that nobody takes into a routing table; or by a node that
-runs, where it is named.
+A short-lived read-only client asks the network; peers do not add it to their routing tables.
+With ``--port``, ``--data`` or ``--control`` a running node acts instead.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from kademlua.api.fields import value_from_base64, value_to_base64
+from kademlua.api.json_form import ping_to_json
 from kademlua.cli.addresses import resolve
 from kademlua.cli.connect import connect, daemon_options, open_api
 from kademlua.cli.ephemeral_client import ping_until_reply
@@ -30,7 +30,7 @@ from kademlua.cli.options import (
 from kademlua.cli.output import format_report, print_json, value_text, write_raw
 from kademlua.control.client import RequestFailed
 from kademlua.core.contact import Endpoint, format_endpoint
-from kademlua.core.json_codec import contact_to_json, value_to_json
+from kademlua.core.json_codec import value_from_json, value_to_json
 
 _DEFAULT_MAX_NODES = 3
 
@@ -54,13 +54,13 @@ def add(
     socket: Path | None,
     as_json: bool,
 ) -> None:
-    """Store VALUE under KEY, beside the values that others stored there.
+    """Store VALUE under KEY, next to the values of other owners.
 
-    VALUE is text; - reads it from the standard input, as bytes. Write -- before a key or a value
-    that begins with a dash.
+    VALUE is text; - reads bytes from standard input. Write -- before a key or value that begins
+    with a dash.
 
-    Its owner is a client that is gone at once, so that nobody can change it or take it away; or,
-    with --port or --data, a node that runs on this machine.
+    The owner is a client that ends immediately, so the value cannot be changed or removed later.
+    With --port or --data, the owner is a running node on this machine.
 
     \b
     Examples:
@@ -70,7 +70,7 @@ def add(
         kademlua add --port 8001 greeting "hello from this node"
     """
     target = key_from_text(key, is_hex=is_hex)
-    content = value_to_base64(value_from_text(value))
+    content = value_to_json(value_from_text(value))
     with open_api(via, network_keys, socket) as call:
         report = call("add", key=target.hex(), value=content, ttl=ttl)
     if as_json:
@@ -88,11 +88,11 @@ def add(
     "--answers",
     type=click.IntRange(min=1),
     metavar="N",
-    help=f"Be content with the values of N nodes.  [default: {_DEFAULT_MAX_NODES}]",
+    help=f"Stop after N nodes returned values, at least 1.  [default: {_DEFAULT_MAX_NODES}]",
 )
-@click.option("--all", "ask_all", is_flag=True, help="Ask all nodes that may have values.")
+@click.option("--all", "ask_all", is_flag=True, help="Ask all nodes that may hold values.")
 @click.option(
-    "--raw", is_flag=True, help="Write the value's bytes as they are; there must be just one."
+    "--raw", is_flag=True, help="Write the value's bytes unchanged; there must be exactly one."
 )
 @daemon_options(required=False)
 @json_option
@@ -107,10 +107,10 @@ def find(
     socket: Path | None,
     as_json: bool,
 ) -> None:
-    """Show the values of KEY, each once.
+    """Show the distinct values of KEY.
 
-    Text is shown as it is, with control characters made visible; bytes that are no UTF-8 as 0x
-    and hex digits ({"hex": "..."} in JSON), lists and dictionaries as JSON.
+    UTF-8 text is shown with control characters escaped, other bytes as 0x and hex digits
+    ({"hex": "..."} in JSON), lists and dictionaries as JSON.
 
     \b
     Examples:
@@ -127,13 +127,15 @@ def find(
     with open_api(via, network_keys, socket) as call:
         results = call("find", key=target.hex(), answers=max_nodes)["answers"]
     for result in results:
-        result["values"] = list(map(value_from_base64, result["values"]))
+        result["values"] = list(map(value_from_json, result["values"]))
     values = _unique([value for answer in results for value in answer["values"]])
     if not values:
         raise click.ClickException(f"no value found for {key}")
     if raw:
         if len(values) > 1:
-            raise click.ClickException(f"there are {len(values)} values, and --raw writes one")
+            raise click.ClickException(
+                f"{len(values)} values found, but --raw writes one; use --json"
+            )
         write_raw(values[0])
     elif as_json:
         for result in results:
@@ -145,14 +147,12 @@ def find(
         click.echo("\n".join(map(value_text, values)))
 
 
-@click.command(short_help="Show the nodes closest to KEY, which keep its values.")
+@click.command(short_help="Show the nodes closest to KEY.")
 @click.argument("key")
 @via_option
 @network_key_option
 @hex_option
-@click.option(
-    "--trace", "is_traced", is_flag=True, help="Draw the way there: whom it asked, and when."
-)
+@click.option("--trace", "is_traced", is_flag=True, help="Draw which nodes were queried, and when.")
 @daemon_options(required=False)
 @json_option
 def lookup(
@@ -164,30 +164,30 @@ def lookup(
     socket: Path | None,
     as_json: bool,
 ) -> None:
-    """Show the nodes whose ids are closest to KEY, the closest first: those that keep its
-    values.
+    """Show the nodes whose ids are closest to KEY, the closest first. They hold its values.
 
-    With --trace as a tree: below each node stand those that it was the first to tell of. Times are
-    those since the lookup began, until a node was asked, and until it answered. #1 is the closest.
+    --trace draws a tree: below each node are the nodes that it was the first to return. The times
+    count from the start of the lookup: when a node was queried, and when it replied. #1 is the
+    closest node.
 
     \b
     Examples:
         kademlua lookup greeting
         kademlua lookup --hex 0beec7b5ea3f0fdbc95d0dd47f3c5bc275da8a33
-        kademlua lookup --trace greeting                as a client sees it
-        kademlua lookup --trace --port 8001 greeting    as the node on port 8001 does
+        kademlua lookup --trace greeting                as seen by a client
+        kademlua lookup --trace --port 8001 greeting    as seen by the node on port 8001
     """
     target = key_from_text(key, is_hex=is_hex)
     with open_api(via, network_keys, socket) as call:
         found = call("lookup", key=target.hex(), trace=is_traced or None)
-    if not found["nodes"]:
+    if not found["contacts"]:
         raise click.ClickException(f"no node found near {key}")
     if as_json:
         print_json(found)
     elif is_traced:
         click.echo("\n".join(lookup_tree(found)))
     else:
-        click.echo("\n".join(map(_contact_text, found["nodes"])))
+        click.echo("\n".join(map(_contact_text, found["contacts"])))
 
 
 @click.command()
@@ -198,7 +198,7 @@ def lookup(
 def ping(
     address: Endpoint, network_keys: tuple[bytes, ...], socket: Path | None, as_json: bool
 ) -> None:
-    """Ask the node at HOST:PORT whether it is there.
+    """Ping the node at HOST:PORT, and show its id and the round trip in milliseconds.
 
     \b
     Examples:
@@ -213,18 +213,18 @@ def ping(
     if as_json:
         print_json(reply)
     else:
-        click.echo(f"{_contact_text(reply)}  {reply['seconds'] * 1000:.1f} ms")
+        click.echo(f"{_contact_text(reply)}  {reply['rtt_seconds'] * 1000:.1f} ms")
 
 
 def _ping_from_client(address: Endpoint, network_keys: tuple[bytes, ...]) -> dict[str, Any]:
     contact, seconds = ping_until_reply(address, network_keys)
-    return contact_to_json(contact) | {"seconds": round(seconds, 6)}
+    return ping_to_json(contact, seconds)
 
 
 def _ping_from_daemon(socket: Path, address: Endpoint) -> dict[str, Any]:
-    """Have a running node ping, once at each address, until somebody answers."""
+    """Let a running node ping each address once, until one replies."""
     host, port = address
-    reason = "nobody answers"
+    reason = "no reply"
     with connect(socket) as node:
         for addr in resolve(host):
             try:
@@ -235,7 +235,7 @@ def _ping_from_daemon(socket: Path, address: Endpoint) -> dict[str, Any]:
 
 
 def _unique(values: list[Any]) -> list[Any]:
-    """The values without repetitions, in their order."""
+    """Return the values without duplicates, in their order."""
     found = []
     seen = set()
     for value in values:

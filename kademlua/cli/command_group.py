@@ -1,4 +1,4 @@
-"""CommandGroup: a click group that loads a command when it is used, and fails in one line."""
+"""A click group that imports commands lazily and reports errors on one line."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ from kademlua.terminal.text import to_one_line
 
 
 class CommandGroup(click.Group):
-    """Imports a command's module only where the command is called or listed, so that
-    ``kademlua ping`` need not wait for the swarm's code."""
+    """A group that imports a command's module only when the command is called or listed, so that
+    ``kademlua ping`` does not import the swarm's code."""
 
     def __init__(self, *args: Any, import_paths: Mapping[str, str], **options: Any) -> None:
-        """``import_paths`` has the commands by name, as ``module:variable``, in the order in
-        which they are listed."""
+        """``import_paths`` maps each command to ``module:variable``, in the order of the help."""
         super().__init__(*args, **options)
         self._import_paths = import_paths
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of the commands, in the order given."""
+        """Return the names of the commands, in the given order."""
         return list(self._import_paths)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a name; None where there is none."""
+        """Import and return a command, or return None for an unknown name."""
         import_path = self._import_paths.get(cmd_name)
         if import_path is None:
             return None
@@ -42,12 +41,12 @@ class CommandGroup(click.Group):
     def main(  # type: ignore[override]  # the last overload is all there is of it
         self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **options: Any
     ) -> Any:
-        """Run the command line and exit; whatever goes wrong is one line and a status."""
+        """Run the command line and exit; print errors on one line."""
         if not standalone_mode:
             return super().main(args, standalone_mode=False, **options)
         _reopen_closed_stdio()
         for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):  # whatever a terminal or a log can't show
+            if hasattr(stream, "reconfigure"):  # for characters that the encoding lacks
                 stream.reconfigure(errors="backslashreplace")
         try:
             status = super().main(args, standalone_mode=False, **options)
@@ -71,7 +70,7 @@ class CommandGroup(click.Group):
 
 
 def _set_envvars(command: click.Command, name: str) -> None:
-    """Let each option come from the environment, too: ``KADEMLUA_NODE_LOG_FILE`` is
+    """Name an environment variable for each option: ``KADEMLUA_NODE_LOG_FILE`` sets
     ``--log-file`` of ``kademlua node``."""
     for option in command.params:
         if isinstance(option, click.Option) and option.envvar is None:
@@ -82,13 +81,13 @@ def _set_envvars(command: click.Command, name: str) -> None:
 
 
 def _reopen_closed_stdio() -> None:
-    """Put the null device where a standard stream was closed before we began (``>&-``), so
-    that no socket gets its number."""
+    """Open the null device for standard streams closed by the parent (``>&-``), so that no
+    socket receives their descriptors."""
     for fd, (name, mode) in enumerate([("stdin", "r"), ("stdout", "w"), ("stderr", "w")]):
         try:
             os.fstat(fd)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this
+            os.open(os.devnull, os.O_RDWR)  # the lowest free descriptor, which is fd
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(fd, mode, closefd=False))
 

@@ -18,7 +18,11 @@ from kademlua.core.params import Params
 
 
 def load_params(path: Path) -> Params:
-    """The Params of a file; click.BadParameter, naming file and key, where it is wrong."""
+    """Load the Params from a file.
+
+    Raises:
+        click.BadParameter: the file is invalid; the message names file and key.
+    """
     try:
         return Params.from_mapping(tomllib.loads(path.read_bytes().decode()))
     except OSError as error:

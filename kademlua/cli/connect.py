@@ -1,4 +1,4 @@
-"""Commands that act through a running node: which one, and how to ask it."""
+"""Connections of commands to a running node or an ephemeral client."""
 
 from __future__ import annotations
 
@@ -21,34 +21,37 @@ from kademlua.core.contact import Endpoint
 _R = TypeVar("_R")
 
 ApiCall = Callable[..., dict[str, Any]]
-"""Does an operation by its name and fields: of ``NodeApi``, wherever these are."""
+"""Calls a ``NodeApi`` operation by its name and fields, locally or remotely."""
 
 _DAEMON_OPTIONS = [
     click.option(
         "--data",
         type=click.Path(file_okay=False, path_type=Path),
         metavar="DIR",
-        help="Act through the running node that has this data directory.",
+        help="Act through the running node with this data directory.",
     ),
     click.option(
         "--port",
         type=click.IntRange(1, 65535),
         metavar="PORT",
-        help="The same, by the port that names the directory where --data does not.",
+        help="Act through the running node on this port, 1 to 65535.",
     ),
     click.option(
         "--control",
         type=click.Path(path_type=Path),
         metavar="PATH",
-        help="The same, by its control socket.  [default: control.sock in the directory]",
+        help="Act through the node with this control socket."
+        "  [default: control.sock in the data directory]",
     ),
 ]
 
 
 def daemon_options(*, required: bool) -> Callable[[Callable[..., _R]], Callable[..., _R]]:
-    """Options that name a running node; the command gets the path of its control socket as
-    ``socket``. Where none of them is given that is the node on port 8001, or else None where
-    not ``required``."""
+    """Add the options that name a running node.
+
+    The command receives the path of its control socket as ``socket``. Without an option, this is
+    the socket of the node on port 8001 if ``required``, otherwise None.
+    """
 
     def decorate(function: Callable[..., _R]) -> Callable[..., _R]:
         @functools.wraps(function)
@@ -69,14 +72,18 @@ def daemon_options(*, required: bool) -> Callable[[Callable[..., _R]], Callable[
 
 @contextmanager
 def connect(socket: Path) -> Iterator[ControlClient]:
-    """A connection to the node at a control socket; ControlError where none runs."""
+    """Connect to the node at a control socket.
+
+    Raises:
+        ControlError: no node runs there.
+    """
     with connect_quiet(socket) as client, show_progress("asking the node"):
         yield client
 
 
 @contextmanager
 def connect_quiet(socket: Path) -> Iterator[ControlClient]:
-    """The same for a command that writes as it goes, and shows no progress."""
+    """Connect without progress output, for a command that streams its result."""
     with exit_on_sigint(), ControlClient(socket) as client:
         yield client
 
@@ -85,11 +92,13 @@ def connect_quiet(socket: Path) -> Iterator[ControlClient]:
 def open_api(
     via: Endpoint | None, network_keys: Sequence[bytes], socket: Path | None
 ) -> Iterator[ApiCall]:
-    """Whom to ask: the running node at a control socket, or else a client of our own that joins
-    by the node at ``via``, by default that on port 8001."""
+    """Open the API of the running node at ``socket``, or of an ephemeral client.
+
+    The client bootstraps from ``via``, by default the node on port 8001.
+    """
     if socket is not None:
         if via is not None:
-            raise click.UsageError("--via is for a client, not for a running node.")
+            raise click.UsageError("--via cannot be combined with --data, --port or --control.")
         with connect(socket) as control_client:
             yield control_client.call
         return

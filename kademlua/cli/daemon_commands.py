@@ -1,5 +1,6 @@
-"""``kademlua publish``, ``unpublish``, ``remove``, ``published``, ``stored``: what a running node
-keeps, for itself and for others."""
+"""``kademlua publish``, ``unpublish``, ``remove``, ``published``, ``stored``.
+
+They act through the control socket of a running node."""
 
 from __future__ import annotations
 
@@ -10,7 +11,6 @@ from typing import Any
 
 import click
 
-from kademlua.api.fields import value_from_base64, value_to_base64
 from kademlua.cli.connect import connect, connect_quiet, daemon_options
 from kademlua.cli.options import (
     hex_option,
@@ -22,10 +22,10 @@ from kademlua.cli.options import (
 )
 from kademlua.cli.output import format_report, print_json, value_summary
 from kademlua.core.contact import format_endpoint
-from kademlua.core.json_codec import value_to_json
+from kademlua.core.json_codec import value_from_json, value_to_json
 
 
-@click.command(short_help="Store a value, and keep it alive.")
+@click.command(short_help="Store a value, and republish it.")
 @click.argument("key")
 @click.argument("value")
 @hex_option
@@ -36,9 +36,9 @@ def publish(
     key: str, value: str, is_hex: bool, ttl: float | None, socket: Path, as_json: bool
 ) -> None:
     """Store VALUE under KEY as the value of a running node, by default the one on port 8001. The
-    node keeps it alive for as long as it runs, and after a restart, until "kademlua unpublish".
+    node republishes it, across restarts, until "kademlua unpublish" or "kademlua remove".
 
-    VALUE is text; - reads it from the standard input, as bytes.
+    VALUE is text; - reads bytes from standard input.
 
     \b
     Examples:
@@ -46,7 +46,7 @@ def publish(
         kademlua publish --port 8002 --ttl 30m service "192.0.2.7:80"
     """
     target = key_from_text(key, is_hex=is_hex)
-    content = value_to_base64(value_from_text(value))
+    content = value_to_json(value_from_text(value))
     with connect(socket) as node:
         report = node.call("publish", key=target.hex(), value=content, ttl=ttl)
     if as_json:
@@ -55,14 +55,14 @@ def publish(
         click.echo(format_report(report, "published"))
 
 
-@click.command(short_help="Let a published value end with its time.")
+@click.command(short_help="Stop republishing a value.")
 @click.argument("key")
 @hex_option
 @daemon_options(required=True)
 @json_option
 def unpublish(key: str, is_hex: bool, socket: Path, as_json: bool) -> None:
-    """Store the value that a running node publishes under KEY no more: it ends with its time to
-    live. "kademlua remove" takes it away at once.
+    """Stop republishing the value of a running node under KEY; it expires at its TTL.
+    "kademlua remove" removes it immediately.
 
     \b
     Example:
@@ -74,17 +74,17 @@ def unpublish(key: str, is_hex: bool, socket: Path, as_json: bool) -> None:
     if as_json:
         print_json(reply)
     elif not reply["was_published"]:
-        raise click.ClickException(f"the node publishes nothing under {key}")
+        raise click.ClickException(f"the node publishes no value under {key}")
 
 
-@click.command(short_help="Take a node's own value away.")
+@click.command(short_help="Remove a node's own value.")
 @click.argument("key")
 @hex_option
 @daemon_options(required=True)
 @json_option
 def remove(key: str, is_hex: bool, socket: Path, as_json: bool) -> None:
-    """Take the value of a running node under KEY away from all who hold it; it is not published
-    any more, either. Other owners' values stay.
+    """Remove the value of a running node under KEY from its replicas, and stop republishing it.
+    The values of other owners stay.
 
     \b
     Example:
@@ -99,12 +99,12 @@ def remove(key: str, is_hex: bool, socket: Path, as_json: bool) -> None:
         click.echo(format_report(report, "removed"))
 
 
-@click.command(short_help="Show what a node publishes.")
+@click.command(short_help="Show the values that a node publishes.")
 @daemon_options(required=True)
 @json_lines_option
 def published(socket: Path, as_json: bool) -> None:
-    """Show what a running node publishes, by default the one on port 8001: a line for each value,
-    with its key and its time to live.
+    """Show the values that a running node publishes, by default the one on port 8001. Each line
+    has the key, the TTL in seconds and the value.
 
     \b
     Examples:
@@ -116,15 +116,15 @@ def published(socket: Path, as_json: bool) -> None:
             click.echo(_row_json(row) if as_json else _published_text(row))
 
 
-@click.command(short_help="Show what a node keeps for the network.")
+@click.command(short_help="Show the values that a node stores for the network.")
 @click.argument("key", required=False)
 @hex_option
 @daemon_options(required=True)
 @json_lines_option
 def stored(key: str | None, is_hex: bool, socket: Path, as_json: bool) -> None:
-    """Show the values that a running node keeps for the network, by default the one on port 8001;
-    with KEY, those of that key. A line for each value: its key, its owner, how long it has to
-    live.
+    """Show the values that a running node stores for the network, by default the one on port
+    8001; with KEY, only those of that key. Each line has the key, the owner, the seconds until
+    the value expires, and the value.
 
     \b
     Examples:
@@ -139,18 +139,18 @@ def stored(key: str | None, is_hex: bool, socket: Path, as_json: bool) -> None:
         for row in chain([] if first is None else [first], rows):
             click.echo(_row_json(row) if as_json else _stored_text(row))
     if first is None and key is not None:
-        raise click.ClickException(f"the node keeps nothing of {key}")
+        raise click.ClickException(f"the node stores no value of {key}")
 
 
 def _row_json(row: dict[str, Any]) -> str:
-    return json.dumps(row | {"value": value_to_json(value_from_base64(row["value"]))})
+    return json.dumps(row)
 
 
 def _published_text(row: dict[str, Any]) -> str:
-    return f"{row['key']}  {row['ttl']:>8.0f} s  {value_summary(value_from_base64(row['value']))}"
+    return f"{row['key']}  {row['ttl']:>8.0f} s  {value_summary(value_from_json(row['value']))}"
 
 
 def _stored_text(row: dict[str, Any]) -> str:
     owner = format_endpoint((row["owner"]["address"], row["owner"]["port"]))
-    value = value_summary(value_from_base64(row["value"]))
-    return f"{row['key']}  {owner:21}  {row['left']:>8.0f} s  {value}"
+    value = value_summary(value_from_json(row["value"]))
+    return f"{row['key']}  {owner:21}  {row['remaining_seconds']:>8.0f} s  {value}"

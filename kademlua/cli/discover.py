@@ -1,4 +1,4 @@
-"""Discovery as the command line has it: of an extra that may be missing."""
+"""mDNS discovery, which needs the optional zeroconf package."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ from kademlua.node.node import Node
 
 
 def require_zeroconf() -> None:
-    """One line and the end where zeroconf is missing."""
+    """Check that zeroconf is installed.
+
+    Raises:
+        click.ClickException: it is not.
+    """
     if importlib.util.find_spec("zeroconf") is None:
         raise click.ClickException(
-            "--discover takes zeroconf; pip install 'kademlua[discover]' brings it"
+            "zeroconf is not installed; run: pip install 'kademlua[discover]'"
         )
 
 
 def discovery(node: Node, network_keys: Sequence[bytes]) -> AbstractContextManager[object]:
-    """What announces a node and finds others of its network, while it is entered."""
+    """Return a context manager that announces the node and discovers its network."""
     from kademlua.mdns import MdnsDiscovery
 
-    # It logs each network without multicast with a traceback, where one line says all.
+    # zeroconf logs a traceback for each interface without multicast; one line is enough.
     logging.getLogger("zeroconf").addFilter(_without_traceback)
     return MdnsDiscovery(node, [_network_label(key) for key in network_keys] or [""])
 
@@ -36,5 +40,5 @@ def _without_traceback(record: logging.LogRecord) -> bool:
 
 
 def _network_label(network_key: bytes) -> str:
-    """By what nodes of a private network know each other, and which tells nothing of its key."""
+    """Return a public label of a private network that does not reveal its key."""
     return hashlib.blake2b(b"kademlua discovery", key=network_key, digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""The short life of a client: join by one node, ask, and be gone."""
+"""Short-lived read-only clients: bootstrap from one node, ask, and end."""
 
 from __future__ import annotations
 
@@ -23,20 +23,23 @@ from kademlua.node.node import Node
 from kademlua.node.options import NodeOptions
 
 _CONTACT_TIMEOUT = 3.0
-"""Seconds for the first contact: two tries, since a datagram may be lost."""
+"""Seconds until the first reply: two attempts, because datagrams get lost."""
 _PING_TIMEOUT = 1.0
 _PADDING = bytes(PADDED_REQUEST_BYTES_IPV6)
-"""An argument that nobody reads: strangers are told of as many contacts as three times what they
-sent has room for."""
+"""An ignored argument: the amplification limit allows replies of three times the request to an
+unvalidated address, so a larger request returns more contacts."""
 _PARAMS = Params(bootstrap_retry=0.01)
 
 
 @contextmanager
 def ephemeral_node(via: Endpoint | None, network_keys: Sequence[bytes] = ()) -> Iterator[Node]:
-    """A read-only node that has joined by the node at ``via``, by default that on port 8001.
+    """Run a read-only node that joined through ``via``, by default the node on port 8001.
 
-    It is bound to the loopback interface where ``via`` and those that it tells of are on it, so
-    that nobody else can talk to it. click.ClickException where nobody answers there.
+    The node binds to the loopback interface if ``via`` and the contacts that it returns do, so
+    that other machines cannot reach it.
+
+    Raises:
+        click.ClickException: ``via`` does not reply.
     """
     via = via or ("127.0.0.1", CONTROL_PORT)
     targets = resolve(via[0])
@@ -59,13 +62,12 @@ def _joined_node(
     started = _started_node(targets, [via], network_keys)
     with started as node, show_progress(f"asking {address}"):
         if not node.wait_joined(_CONTACT_TIMEOUT):
-            raise click.ClickException(f"nobody answers at {address}")
+            raise click.ClickException(f"no reply from {address}")
         yield node
 
 
 def _non_loopback_addresses(node: Node, targets: list[str], port: int) -> list[str]:
-    """The addresses beyond the loopback interface that the node at ``targets`` knows, of those
-    that are nearest to our id: from that interface they can't be reached."""
+    """Return the addresses that ``targets`` returns and a loopback socket cannot reach."""
     for addr in targets:
         try:
             reply = node.call((addr, port), "findnode", node.id, _PADDING, timeout=_PING_TIMEOUT)
@@ -77,9 +79,10 @@ def _non_loopback_addresses(node: Node, targets: list[str], port: int) -> list[s
 
 
 def ping_until_reply(endpoint: Endpoint, network_keys: Sequence[bytes] = ()) -> Pong:
-    """Ping until the first answer, with some patience.
+    """Ping for up to 3 seconds, and return the first reply.
 
-    click.ClickException where there is none.
+    Raises:
+        click.ClickException: there is no reply, or only invalid ones.
     """
     address = format_endpoint(endpoint)
     targets = resolve(endpoint[0])
@@ -93,18 +96,18 @@ def ping_until_reply(endpoint: Endpoint, network_keys: Sequence[bytes] = ()) -> 
                     return node.ping((addr, endpoint[1]), timeout=_PING_TIMEOUT)
                 except RpcTimeout:
                     error = None
-                except KademluaError as reason:  # it answers, with nonsense
+                except KademluaError as reason:  # an invalid reply
                     error = reason
             if error is not None:
                 raise click.ClickException(f"{address}: {error}")
-    raise click.ClickException(f"nobody answers at {address}")
+    raise click.ClickException(f"no reply from {address}")
 
 
 @contextmanager
 def _started_node(
     targets: list[str], bootstrap: list[Endpoint], network_keys: Sequence[bytes]
 ) -> Iterator[Node]:
-    """A read-only node, started, that reaches the addresses in ``targets``."""
+    """Run a read-only node that can reach the addresses in ``targets``."""
     with exit_on_sigint():
         node = _start_on_first_usable(bind_hosts(targets), bootstrap, network_keys)
         try:
@@ -115,7 +118,7 @@ def _started_node(
 
 @contextmanager
 def exit_on_sigint() -> Iterator[None]:
-    """Let ^C end the process at once: there is nothing to tidy up."""
+    """Let ^C end the process immediately; a client has nothing to clean up."""
     previous_handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         yield
@@ -138,7 +141,7 @@ def _start_on_first_usable(
         )
         try:
             node.start()
-        except OSError as error:  # this machine has no IPv6, say
+        except OSError as error:  # for example, no IPv6 on this machine
             reason = str(error.strerror)
         else:
             return node
@@ -147,7 +150,7 @@ def _start_on_first_usable(
 
 @contextmanager
 def show_progress(text: str) -> Iterator[None]:
-    """Show what is going on, on a terminal, once it has taken over a second."""
+    """Show ``text`` on a terminal after 1 second."""
     if not sys.stderr.isatty():
         yield
         return

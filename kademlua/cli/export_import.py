@@ -1,4 +1,4 @@
-"""``kademlua export FILE``, ``kademlua import FILE``: the values of a node, running or not."""
+"""``kademlua export FILE``, ``kademlua import FILE``: the stored values of a node."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import IO
 
 import click
 
-from kademlua.api.fields import stored_value_from_json, stored_value_to_json
+from kademlua.api.fields import stored_value_from_json
+from kademlua.api.json_form import stored_value_to_json
 from kademlua.cli.config import load_params
 from kademlua.cli.data_dirs import default_data_dir, open_state
 from kademlua.cli.logs import configure_logging
@@ -28,9 +29,9 @@ from kademlua.storage.export_format import (
 )
 
 _BATCH_BYTES = 32_768
-"""Bytes of values in one request, about."""
+"""Approximate bytes of values per request."""
 _OVERHEAD_BYTES = 300
-"""Bytes of what stands around a value."""
+"""Estimated bytes that the JSON form adds to a value."""
 
 _data_option = click.option(
     "--data",
@@ -43,17 +44,17 @@ _port_option = click.option(
     type=click.IntRange(1, 65535),
     default=CONTROL_PORT,
     show_default=True,
-    help="The node's port, which names its data directory where --data does not.",
+    help="The node's port, which selects the default data directory.",
 )
 
 
-@click.command("export", short_help="Write a node's values into a file.")
+@click.command("export", short_help="Export a node's values to a file.")
 @click.argument("file", type=click.File("w", encoding="utf-8", lazy=True))
 @_data_option
 @_port_option
 def export_values(file: IO[str], data: Path | None, port: int) -> None:
-    """Write the values that a node keeps into FILE, a line of JSON each; - is the standard
-    output. They come from its data directory; where the node runs, from the node.
+    """Write the values that a node stores to FILE, one line of JSON per value; - is standard
+    output. A running node is asked; otherwise its data directory is read.
 
     \b
     Examples:
@@ -77,7 +78,7 @@ def _open_values(path: Path) -> Iterator[Iterable[StoredValue]]:
         with client:
             yield map(stored_value_from_json, client.stream("stored"))
         return
-    configure_logging("warning", None)  # for what is said of damaged files
+    configure_logging("warning", None)  # for warnings about damaged files
     state = open_state(path, Params(), in_background=False)
     try:
         yield stored_values(state.store, state.store.keys(), time.monotonic)
@@ -86,14 +87,14 @@ def _open_values(path: Path) -> Iterator[Iterable[StoredValue]]:
 
 
 def _connect_if_running(path: Path) -> ControlClient | None:
-    """The node that has a directory; None where none answers."""
+    """Connect to the node that uses a data directory; return None if none runs."""
     try:
         return ControlClient(path / SOCKET_NAME)
     except ControlError:
         return None
 
 
-@click.command("import", short_help="Read values from such a file.")
+@click.command("import", short_help="Import values from an exported file.")
 @click.argument("file", type=click.File("r", encoding="utf-8"))
 @_data_option
 @_port_option
@@ -101,11 +102,11 @@ def _connect_if_running(path: Path) -> ControlClient | None:
     "--config",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The node's configuration, for its limits; one that runs knows it already.",
+    help="The node's configuration, for its limits; ignored if the node runs.",
 )
 def import_values(file: IO[str], data: Path | None, port: int, config: Path | None) -> None:
-    """Put the values of FILE, which "kademlua export" wrote, into a data directory, which is
-    made where it is missing; - is the standard input. Where the node runs, it takes them itself.
+    """Import the values of FILE, written by "kademlua export", into a data directory; - is
+    standard input. A missing directory is created. A running node imports them itself.
 
     \b
     Examples:
@@ -125,7 +126,7 @@ def import_values(file: IO[str], data: Path | None, port: int, config: Path | No
             result = import_lines(state.store, file)
         finally:
             state.close()
-    expired = f", {result.expired:,} had ended" if result.expired else ""
+    expired = f", {result.expired:,} expired" if result.expired else ""
     click.echo(f"{result.imported:,} values imported{expired}", err=True)
     if result.refused:
         reasons = ", ".join(f"{count:,} × {why}" for why, count in sorted(result.refused.items()))
@@ -133,7 +134,7 @@ def import_values(file: IO[str], data: Path | None, port: int, config: Path | No
 
 
 def _import_through_daemon(client: ControlClient, values: Iterable[StoredValue]) -> ImportResult:
-    """Have a running node take values, some at a time."""
+    """Import values in batches through a running node."""
     result = ImportResult()
     batch: list[StoredValue] = []
     size = 0
@@ -150,7 +151,7 @@ def _import_through_daemon(client: ControlClient, values: Iterable[StoredValue])
 
 def _send_batch(client: ControlClient, batch: list[StoredValue], result: ImportResult) -> None:
     reply = client.call("import", values=[stored_value_to_json(held) for held in batch])
-    result.imported += reply["taken"]
-    result.expired += reply["ended"]
+    result.imported += reply["imported"]
+    result.expired += reply["expired"]
     for reason, count in reply["refused"].items():
         result.count_refused(reason, count)

@@ -1,4 +1,4 @@
-"""``--http`` and what goes with it."""
+"""The ``--http`` options, and the HTTP service that they start."""
 
 from __future__ import annotations
 
@@ -19,40 +19,44 @@ if TYPE_CHECKING:
 
 
 class HttpOptions(NamedTuple):
-    """What the options say."""
+    """The values of the HTTP options."""
 
     listen: Endpoint | None
     token_file: Path | None
     host_names: tuple[str, ...]
 
     def check(self) -> None:
-        """click.UsageError for options that do not go together."""
+        """Check that the options are consistent.
+
+        Raises:
+            click.UsageError: they are not.
+        """
         if self.listen is None and (self.token_file is not None or self.host_names):
-            raise click.UsageError("--http-token and --http-name go with --http.")
+            raise click.UsageError("--http-token and --http-name require --http.")
 
 
 def http_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options; it gets them as ``http``, ``http_token`` and ``http_name``."""
+    """Add the options ``http``, ``http_token`` and ``http_name`` to a command."""
     for option in (
         click.option(
             "--http-name",
             metavar="NAME",
             multiple=True,
-            help="A host name by which HTTP may be asked, besides localhost and IP addresses;"
-            " may be given several times.",
+            help="A host name to accept in HTTP requests, in addition to localhost and IP"
+            " addresses; may be repeated.",
         ),
         click.option(
             "--http-token",
             type=click.Path(dir_okay=False, path_type=Path),
             metavar="FILE",
-            help="Where the token for HTTP is, made if missing.  [default: http-token in the data"
-            " directory; without one, in the user's runtime directory]",
+            help="File of the HTTP bearer token; created if missing.  [default: http-token in the"
+            " data directory, or in the user's runtime directory with --memory]",
         ),
         click.option(
             "--http",
             type=_listen_endpoint,
             metavar="ADDR:PORT",
-            help="Answer HTTP there, too: an API, metrics, events.  [default: do not]",
+            help="Serve HTTP on this address: API, metrics and events.  [default: off]",
         ),
     ):
         command = option(command)
@@ -66,18 +70,20 @@ def start_http(
     exit_stack: ExitStack,
     event_hub: EventHub | None = None,
 ) -> str | None:
-    """Begin to answer HTTP beside a node until the end, if that was asked for; ``data_dir`` is
-    where the token is kept, if data is kept at all; ``event_hub`` is that of a swarm to be shown,
-    too. Returns where it does so, for people.
+    """Serve HTTP for a node until ``exit_stack`` closes, if ``--http`` was given.
 
-    One line and the end where that can't be done.
+    ``data_dir`` holds the token, or None without a data directory. ``event_hub`` is that of the
+    swarm to show. Return a line with the URL and the token's path.
+
+    Raises:
+        click.ClickException: a package is missing, or the address is unusable.
     """
     if options.listen is None:
         return None
     for module in ("falcon", "prometheus_client"):
         if importlib.util.find_spec(module) is None:
             raise click.ClickException(
-                f"HTTP takes {module}; pip install 'kademlua[http]' brings it"
+                f"{module} is not installed; run: pip install 'kademlua[http]'"
             )
     from kademlua.http.bearer_token import TOKEN_FILE_NAME, load_or_create_token, runtime_token_path
     from kademlua.http.service import HttpService
@@ -108,7 +114,7 @@ def start_http(
 
 
 def _listen_endpoint(text: str) -> Endpoint:
-    """``ADDR:PORT``, of which the port may be 0 for a free one."""
+    """Parse ``ADDR:PORT``; port 0 is any free port."""
     try:
         if text.endswith(":0"):
             return parse_endpoint(text[:-1] + "1")[0], 0

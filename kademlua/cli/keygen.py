@@ -1,4 +1,4 @@
-"""``kademlua keygen``: makes keys, each in a file of its own."""
+"""``kademlua keygen``: generate signing keys and network keys."""
 
 from __future__ import annotations
 
@@ -15,26 +15,23 @@ _NETWORK_FILE = Path("network.key")
 _SIGNING_FILE = Path("signing.key")
 
 
-@click.command(short_help="Make a key in a file that only its owner can read.")
+@click.command(short_help="Generate a key file that only its owner can read.")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--network",
     "is_network",
     is_flag=True,
-    help=f"The key of a private network.  [default file: {_NETWORK_FILE}]",
+    help=f"Generate the key of a private network.  [default file: {_NETWORK_FILE}]",
 )
-@click.option(
-    "--public", is_flag=True, help="Make none: show the public key of the signing key in FILE."
-)
+@click.option("--public", is_flag=True, help="Show the public key of the signing key in FILE.")
 def keygen(file: Path | None, is_network: bool, public: bool) -> None:
-    """Make a new key in FILE, which must not be there yet, and which only its owner can read.
+    """Generate a key in FILE, which must not exist; only its owner can read it.
 
-    Without options it is a key that signs records, and its public key is shown. Keep it: who has it
-    can replace your records, and without it nobody can. FILE is signing.key unless you say so.
+    The default is a signing key for records, in signing.key; its public key is shown. Keep it
+    secret and back it up: only its holder can replace your records.
 
-    A network's key keeps strangers out: give the same file to each node of the network and to
-    each client. To exchange a key, let every node name the old one and the new one for a
-    while; the first one named tags what it sends.
+    A network key excludes nodes without it: give the same file to all nodes and clients. To rotate
+    keys, start every node with the old and the new key for a while; the first key is used to send.
 
     \b
     Examples:
@@ -51,7 +48,7 @@ def keygen(file: Path | None, is_network: bool, public: bool) -> None:
     if is_network:
         path = file or _NETWORK_FILE
         write_network_key(path, secrets.token_bytes(KEY_BYTES))
-        click.echo(f"a new network key is in {path}; whoever has it is in the network")
+        click.echo(f"wrote a new network key to {path}; copy it to each node of the network")
         return
     path = file or _SIGNING_FILE
     if public:

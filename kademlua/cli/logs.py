@@ -1,4 +1,4 @@
-"""The log of a node that runs from the command line."""
+"""Logging of a node started from the command line."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _FORMAT_WITH_NODE = "%(asctime)s %(levelname)s %(short)s %(name)s: %(message)s"
 
 
 class NodeIdFilter(logging.Filter):
-    """Gives all records of a process the id of its only node."""
+    """Adds the id of the process's only node to all records."""
 
     def __init__(self, node_id: bytes) -> None:
         super().__init__()
         self._node_id = node_id
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let it pass, with the id: ``node`` whole, ``short`` its first 8 hex digits."""
+        """Set ``node`` to the id and ``short`` to its first 8 hex digits; return True."""
         record.node, record.short = self._node_id, self._node_id.hex()[:8]
         return True
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as a line of JSON: ``time`` (UTC), ``level``, ``logger``, ``node`` where one made
-    it, ``message``, and ``error`` with the traceback of an exception."""
+    """Formats a record as one line of JSON: ``time`` (UTC), ``level``, ``logger``, ``message``,
+    ``node`` if known, and ``error`` with the traceback of an exception."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, without its end."""
+        """Return the line, without a newline."""
         fields = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -53,10 +53,10 @@ class JsonFormatter(logging.Formatter):
 
 
 class ReopenableFileHandler(logging.handlers.WatchedFileHandler):
-    """Opens its file anew when that was moved away (by logrotate, say), or when told to."""
+    """Reopens its file after a rename, as by logrotate, or on request."""
 
     def reopen(self) -> None:
-        """Open the file anew. What can't be opened is told by the next record's error."""
+        """Close the file; the next record reopens it, and reports any error."""
         self.acquire()
         try:
             stream, self.stream = self.stream, None
@@ -67,12 +67,12 @@ class ReopenableFileHandler(logging.handlers.WatchedFileHandler):
 
 
 class CallbackHandler(logging.Handler):
-    """Hands each record, as text, to a function that shows it."""
+    """Passes each formatted record to a function."""
 
     def __init__(self, show: Callable[[str], None]) -> None:
         super().__init__()
         self.show = show
-        """May be put in another's place at any time."""
+        """The function; replaceable at any time."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one record."""
@@ -85,9 +85,12 @@ class CallbackHandler(logging.Handler):
 def configure_logging(
     level: str, file: Path | None, log_format: str = "text"
 ) -> CallbackHandler | ReopenableFileHandler:
-    """Log to a file, or else to the standard error output, by the handler returned.
+    """Log to a file, or to standard error if ``file`` is None; return the handler.
 
-    ``log_format`` is one of ``FORMATS``. click.ClickException where the file can't be opened.
+    ``log_format`` is one of ``FORMATS``.
+
+    Raises:
+        click.ClickException: the file cannot be opened.
     """
     handler: CallbackHandler | ReopenableFileHandler
     if file is None:
@@ -103,7 +106,7 @@ def configure_logging(
 
 
 def add_node_id(handler: logging.Handler, node_id: bytes) -> None:
-    """From now on, say in each line of a log which node it is of."""
+    """Add the node's id to each line of a log."""
     handler.addFilter(NodeIdFilter(node_id))
     if not isinstance(handler.formatter, JsonFormatter):
         handler.setFormatter(logging.Formatter(_FORMAT_WITH_NODE))

@@ -1,4 +1,4 @@
-"""A lookup with its trace, as ``kademlua lookup --trace`` draws it."""
+"""The tree that ``kademlua lookup --trace`` draws."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from kademlua.core.contact import format_endpoint
 from kademlua.terminal.tree import render_tree
 
 _ID_DIGITS = 10
-"""Of an id, as many as tell nodes apart."""
+"""Hex digits shown of an id."""
 
 
 def lookup_tree(found: dict[str, Any]) -> Iterator[str]:
-    """The lines that show what the operation ``lookup`` gave, with its trace."""
+    """Yield the lines that show a result of the ``lookup`` operation."""
     trace, queries = found["trace"], found["trace"]["queries"]
-    ranks = {node["id"]: place for place, node in enumerate(found["nodes"], 1)}
+    ranks = {node["id"]: place for place, node in enumerate(found["contacts"], 1)}
     children: dict[str | None, list[dict[str, Any]]] = {}
     for query in queries:
         children.setdefault(query["teller"], []).append(query)
@@ -35,12 +35,12 @@ def lookup_tree(found: dict[str, Any]) -> Iterator[str]:
 def _label(query: dict[str, Any], rank: int | None, lookup_seconds: float) -> str:
     prefix = f"{query['id'][:_ID_DIGITS]}  {_address(query)}  +{_ms(query['asked'])}"
     if query["fate"] == "left":
-        return f"{prefix}  no answer in {_ms(lookup_seconds - query['asked'])}"
+        return f"{prefix}  no reply in {_ms(lookup_seconds - query['asked'])}"
     duration = _ms(query["ended"] - query["asked"])
     if query["fate"] == "failed":
         return f"{prefix}  failed after {duration}"
     rank_text = f"  #{rank}" if rank is not None else ""
-    contact_counts = f"told of {query['told']}" + (f", {query['new']} new" if query["new"] else "")
+    contact_counts = f"returned {query['told']}" + (f", {query['new']} new" if query["new"] else "")
     return f"{prefix} → +{_ms(query['ended'])}  took {duration}, {contact_counts}{rank_text}"
 
 

@@ -41,51 +41,51 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-@click.command(short_help="Run a node, with its shell on a terminal.")
+@click.command(short_help="Run a node, on a terminal with a shell.")
 @click.argument("port", type=click.IntRange(0, 65535))
 @click.option(
     "--host",
     metavar="ADDR",
     default="127.0.0.1",
     show_default=True,
-    help="Address of this machine to listen on; 0.0.0.0 is all of IPv4, :: IPv4 and IPv6.",
+    help="Local address to listen on; 0.0.0.0 is all of IPv4, :: IPv4 and IPv6.",
 )
 @click.option(
     "--bootstrap",
     type=endpoint,
     metavar="HOST:PORT",
     multiple=True,
-    help="A node to join the network by; may be given several times."
+    help="A node to bootstrap from; may be repeated."
     "  [default: 127.0.0.1:8001, or [::1]:8001 from IPv6; none for PORT 8001 itself]",
 )
-@click.option("--no-bootstrap", is_flag=True, help="Begin a network of its own.")
+@click.option("--no-bootstrap", is_flag=True, help="Start a new network.")
 @click.option(
     "--discover",
     is_flag=True,
-    help="Find nodes on the same link, and be found by them; then there is no default --bootstrap.",
+    help="Discover nodes on the same LAN by mDNS; disables the default --bootstrap.",
 )
 @click.option(
     "--id",
     "own_id",
     type=node_id,
     metavar="HEX",
-    help="The node's id, 40 hex digits.  [default: that of its data, at first random]",
+    help="The node's id, 40 hex digits.  [default: the saved id, or a random one]",
 )
 @network_key_option
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Where id, contacts, values and publications are kept, so that they are there again after"
-    " a restart.  [default: PORT in the user's data directory, ~/.local/share/kademlua or so;"
+    help="Directory of id, contacts, values and publications, which survive a restart."
+    "  [default: PORT in the user's data directory, ~/.local/share/kademlua on Linux;"
     " none for PORT 0]",
 )
-@click.option("--memory", is_flag=True, help="Keep nothing.")
+@click.option("--memory", is_flag=True, help="Save nothing to disk.")
 @click.option(
     "--control",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help='The socket by which "kademlua shell", "publish" and others reach this node.'
+    help='Control socket of this node, for "kademlua shell", "publish" and others.'
     "  [default: control.sock in its data directory; none with --memory]",
 )
 @click.option(
@@ -98,26 +98,26 @@ logger = logging.getLogger(__name__)
     "--log-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Log to a file; SIGHUP opens it anew.  [default: standard error output]",
+    help="Log to a file; SIGHUP reopens it.  [default: standard error]",
 )
 @click.option(
     "--log-format",
     type=click.Choice(FORMATS, case_sensitive=False),
     default="text",
     show_default=True,
-    help="Lines for people, or of JSON.",
+    help="Format of log lines.",
 )
 @click.option(
     "--log-level",
     type=click.Choice(LEVELS, case_sensitive=False),
-    help="Log what is at least so grave.  [default: info; warning beside a shell on a terminal]",
+    help="Minimum log level.  [default: info, or warning with a shell on a terminal]",
 )
 @click.option(
     "--shell/--no-shell",
     "with_shell",
     default=None,
-    help="Read commands from the standard input. ^D and exit end the node, the end of a pipe or a"
-    " file does not.  [default: if it is a terminal]",
+    help="Read commands from standard input. ^D and exit end the node; the end of a pipe or file"
+    " does not.  [default: on if it is a terminal]",
 )
 @http_options
 def node(
@@ -140,21 +140,20 @@ def node(
     http_token: Path | None,
     http_name: tuple[str, ...],
 ) -> None:
-    """Run a node that listens on PORT (0 takes a free one), until ^C or SIGTERM.
+    """Run a node on UDP port PORT (0 is any free port), until ^C or SIGTERM.
 
-    The first line that it prints is
-    "kademlua node ID listening on ADDRESS:PORT".
+    The first line of output is "kademlua node ID listening on ADDRESS:PORT".
 
     \b
     Examples:
-        kademlua node 8001                     the first node on this machine
-        kademlua node 8002                     joins it; help at the prompt lists the commands
-        kademlua node 0 --no-shell             on any free port, as a daemon
-        kademlua node 8001 --memory            keeps nothing when it ends
+        kademlua node 8001                     start the first node
+        kademlua node 8002                     join it; "help" lists the shell commands
+        kademlua node 0 --no-shell             use any free port, without a shell
+        kademlua node 8001 --memory            save nothing to disk
         kademlua node 8001 --http 127.0.0.1:8080
         kademlua node 8001 --host :: --bootstrap dht.example.org:8001
         kademlua node 8001 --network-key network.key
-        kademlua node 8001 --host 0.0.0.0 --discover    finds its like on the same link
+        kademlua node 8001 --host 0.0.0.0 --discover    discover nodes on the LAN
         (echo 'findvalue(sha1("key"))'; echo exit) | kademlua node 0 --shell
     """
     if no_bootstrap and bootstrap:
@@ -210,7 +209,7 @@ def node(
         if http_line is not None:
             click.echo(http_line)
         if is_loopback(host) and bootstrap and all(map(_is_off_host, bootstrap)):
-            logger.warning("%s reaches this machine only; --host 0.0.0.0 is for more", host)
+            logger.warning("%s reaches only this machine; use --host 0.0.0.0 to reach others", host)
         shell = Shell(kademlua_node) if with_shell else None
         if shell is not None and isinstance(log_handler, CallbackHandler):
             log_handler.show = shell.print_above_prompt
@@ -230,7 +229,7 @@ def _create_node(
     network_keys: tuple[bytes, ...],
     state: NodeState | None,
 ) -> Node:
-    """The node, not started; the same as before where there is something of it."""
+    """Create the node, with the saved id, contacts and values of ``state`` if given."""
     if state is None:
         return Node(
             port,
@@ -260,7 +259,7 @@ def _create_node(
 def _start_control_server(
     kademlua_node: Node, state: NodeState | None, path: Path | None
 ) -> ControlServer | None:
-    """The control socket, answering; ControlError where it can't be where it was told to be."""
+    """Start the control server; raise ControlError for an unusable ``path``, if given."""
     socket_path = (
         path if path is not None else state.path / SOCKET_NAME if state is not None else None
     )
@@ -278,22 +277,22 @@ def _start_control_server(
 
 
 def _default_bootstrap(host: str, port: int) -> tuple[Endpoint, ...]:
-    """The node on the control port of this machine, unless that is the node itself."""
+    """Return the node on port 8001 of this machine, unless ``port`` is 8001."""
     if port == CONTROL_PORT:
         return ()
     return (("::1" if ":" in host and host != "::" else "127.0.0.1", CONTROL_PORT),)
 
 
 def _is_interactive() -> bool:
-    """Whether a person can type here: not so for a job in the background (``kademlua node
-    8001 &``), which the system would stop when it reads."""
+    """Return whether standard input is a terminal, and this is a foreground job. The system
+    suspends a background job (``kademlua node 8001 &``) that reads its terminal."""
     stdin = sys.stdin
     return stdin is not None and stdin.isatty() and is_foreground(stdin.fileno())
 
 
 def _is_off_host(endpoint: Endpoint) -> bool:
-    """Whether an address is clearly not one that the loopback interface reaches."""
+    """Return whether an endpoint is an IP address other than loopback."""
     try:
         return not is_loopback(endpoint[0])
-    except ValueError:  # a name: it shows when it is resolved
+    except ValueError:  # a host name, not resolved yet
         return False

@@ -1,4 +1,4 @@
-"""What several commands take: types of arguments, and options."""
+"""Argument types and options that several commands share."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from kademlua.core.security.network_key import MAX_KEYS
 from kademlua.crypto.key_files import read_network_key
 
 CONTROL_PORT = 8001
-"""Where the first node of a network on one machine is, by convention."""
+"""The conventional port of the first node on a machine."""
 
 
 def endpoint(text: str) -> Endpoint:
-    """``HOST:PORT`` as an option's type; the host may be a name, which is not resolved here."""
+    """Parse ``HOST:PORT`` without resolving the host name."""
     try:
         return parse_endpoint(text)
     except ValueError as error:
@@ -28,7 +28,7 @@ def endpoint(text: str) -> Endpoint:
 
 
 def seconds(text: str) -> float:
-    """A time as an option's type: seconds, or text such as ``90s``, ``12h``."""
+    """Parse a duration: seconds, or text such as ``90s`` or ``12h``."""
     try:
         return parse_duration(float(text) if text.replace(".", "", 1).isdigit() else text)
     except ValueError as error:
@@ -36,7 +36,7 @@ def seconds(text: str) -> float:
 
 
 def node_id(text: str) -> bytes:
-    """40 hex digits as an option's type."""
+    """Parse a node id of 40 hex digits."""
     try:
         return ids.from_hex(text)
     except ValueError as error:
@@ -44,9 +44,10 @@ def node_id(text: str) -> bytes:
 
 
 def key_from_text(text: str, *, is_hex: bool) -> bytes:
-    """The id of a key as typed: its hash, or with ``--hex`` what the digits say.
+    """Return the SHA-1 of a key, or with ``--hex`` the id that its 40 digits denote.
 
-    click.BadParameter where they are none.
+    Raises:
+        click.BadParameter: the text is not 40 hex digits.
     """
     if not is_hex:
         return ids.sha1(os.fsencode(text))
@@ -57,16 +58,16 @@ def key_from_text(text: str, *, is_hex: bool) -> bytes:
 
 
 def value_from_text(text: str) -> bytes:
-    """A value as typed; with ``-`` what comes by the standard input."""
+    """Return the bytes of a typed value; ``-`` reads standard input."""
     return sys.stdin.buffer.read() if text == "-" else os.fsencode(text)
 
 
 def _network_keys(
     context: click.Context, option: click.Parameter, paths: tuple[Path, ...]
 ) -> tuple[bytes, ...]:
-    """The keys in the files that ``--network-key`` names, in their order."""
+    """Read the keys from the files of ``--network-key``, in their order."""
     if len(paths) > MAX_KEYS:
-        raise click.BadParameter(f"{len(paths)} keys are too many; {MAX_KEYS} may be named")
+        raise click.BadParameter(f"{len(paths)} network keys given; the maximum is {MAX_KEYS}")
     try:
         return tuple(map(read_network_key, paths))
     except KeyFileError as error:
@@ -80,25 +81,25 @@ network_key_option = click.option(
     metavar="FILE",
     multiple=True,
     callback=_network_keys,
-    help="Key of a private network, made by keygen --network: nobody is heard without it. May be"
-    " given several times; all of them are heard, and the first one is used to send.",
+    help="Key of a private network, made by keygen --network; packets without it are dropped. May"
+    " be repeated: all keys are accepted, and the first one is used to send.",
 )
 via_option = click.option(
     "--via",
     type=endpoint,
     metavar="HOST:PORT",
-    help=f"A node of the network to ask.  [default: 127.0.0.1:{CONTROL_PORT}]",
+    help=f"The node to bootstrap from.  [default: 127.0.0.1:{CONTROL_PORT}]",
 )
 hex_option = click.option(
-    "--hex", "is_hex", is_flag=True, help="KEY is an id of 40 hex digits, and not hashed."
+    "--hex", "is_hex", is_flag=True, help="KEY is an id of 40 hex digits; do not hash it."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 json_lines_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON, a line for each value."
+    "--json", "as_json", is_flag=True, help="Print JSON, one line per value."
 )
 ttl_option = click.option(
     "--ttl",
     type=seconds,
     metavar="TIME",
-    help="How long it lives: seconds, or like 90s, 30m, 12h, 7d.  [default: 24h]",
+    help="Time to live: seconds, or a duration like 90s, 30m, 12h, 7d.  [default: 24h]",
 )

@@ -1,4 +1,4 @@
-"""What is stored in the network, as text; strangers wrote it. And what became of a store."""
+"""Stored values and store reports as text. Values come from untrusted peers: escape them."""
 
 from __future__ import annotations
 
@@ -14,24 +14,23 @@ _SUMMARY_CHARS = 60
 
 
 def value_text(value: Any) -> str:
-    """A value for people: UTF-8 as the text that it is, other bytes as 0x and hex digits,
-    the rest as JSON."""
+    """Return a value as readable text: UTF-8 escaped, other bytes as hex, the rest as JSON."""
     if isinstance(value, bytes):
         return escape_unprintable(bytes_to_text(value), allowed="\n\t")
     return json.dumps(value_to_json(value))
 
 
 def value_summary(value: Any) -> str:
-    """A value as the beginning of one line."""
+    """Return the first 60 characters of a value, on one line."""
     text = to_one_line(value_text(value))
     return text if len(text) <= _SUMMARY_CHARS else text[: _SUMMARY_CHARS - 2] + " …"
 
 
 def format_report(report: dict[str, Any], verb: str) -> str:
-    """What became of a store, as ``Operations`` tells it, in one line."""
-    count = len(report["stored"])
+    """Return the store report of an API operation as one line."""
+    count = len(report["acknowledged"])
     others = [f"{len(report['refused'])} refused"] if report["refused"] else []
-    others += [f"{len(report['silent'])} did not answer"] if report["silent"] else []
+    others += [f"{len(report['timed_out'])} timed out"] if report["timed_out"] else []
     return "; ".join([f"{verb} on {count} node{'s' * (count != 1)}", *others])
 
 
@@ -41,7 +40,11 @@ def print_json(value: Any) -> None:
 
 
 def write_raw(value: Any) -> None:
-    """Write a value's bytes as they are; click.ClickException where it is not of bytes."""
+    """Write a value's bytes unchanged.
+
+    Raises:
+        click.ClickException: the value is not a byte string.
+    """
     if not isinstance(value, bytes):
-        raise click.ClickException("the value is not of bytes; --json shows it")
+        raise click.ClickException("the value is not a byte string; use --json")
     click.echo(value, nl=False)

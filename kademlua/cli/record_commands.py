@@ -1,4 +1,4 @@
-"""``kademlua put``, ``kademlua get``: records that prove themselves."""
+"""``kademlua put``, ``kademlua get``: self-certifying records, as in BEP 44."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 
 import click
 
-from kademlua.api.fields import report_to_json
+from kademlua.api.json_form import report_to_json
 from kademlua.cli.ephemeral_client import ephemeral_node
 from kademlua.cli.options import json_option, network_key_option, seconds, via_option
 from kademlua.cli.output import format_report, print_json, value_text, write_raw
@@ -18,11 +18,11 @@ from kademlua.core.json_codec import value_to_json
 from kademlua.core.values.records import PUBLIC_KEY_BYTES, SignedRecord
 from kademlua.crypto.signing import SigningKey
 
-_ONLY_SIGNED = "is for signed records: give --sign FILE too."
+_ONLY_SIGNED = "applies to signed records only; add --sign FILE."
 
 
 def _record_key(text: str) -> bytes:
-    """What ``put`` showed, as an argument's type: 40 hex digits, or the 64 of a public key."""
+    """Parse the key that ``put`` showed: 40 hex digits, or a public key of 64."""
     try:
         key = bytes.fromhex(text)
     except ValueError:
@@ -34,24 +34,22 @@ def _record_key(text: str) -> bytes:
     return key
 
 
-@click.command(short_help="Store VALUE under a key that proves it.")
+@click.command(short_help="Store VALUE as an immutable or signed record.")
 @click.argument("value")
 @via_option
 @network_key_option
 @click.option(
-    "--sign", "key_file", metavar="FILE", help="Sign it with the key of kademlua keygen FILE."
+    "--sign", "key_file", metavar="FILE", help="Sign with the key in FILE, made by kademlua keygen."
 )
-@click.option("--salt", metavar="TEXT", help="Tells the records of one key apart.")
-@click.option("--seq", type=int, metavar="N", help="Its sequence number.  [default: the next]")
-@click.option("--cas", type=int, metavar="N", help="Replace only the one with the number N.")
-@click.option(
-    "--expires", type=seconds, metavar="TIME", help="Sign that it ends so long from now, like 90d."
-)
+@click.option("--salt", metavar="TEXT", help="Distinguish records of one key; at most 64 bytes.")
+@click.option("--seq", type=int, metavar="N", help="Sequence number.  [default: the next]")
+@click.option("--cas", type=int, metavar="N", help="Replace only sequence number N.")
+@click.option("--expires", type=seconds, metavar="TIME", help="Sign an expiry, like 90d from now.")
 @click.option(
     "--ttl",
     type=seconds,
     metavar="TIME",
-    help="How long nodes keep it: seconds, or like 90s, 30m, 12h, 7d.  [default: 24h]",
+    help="Time to live: seconds, or a duration like 90s, 30m, 12h, 7d.  [default: 24h]",
 )
 @json_option
 def put(
@@ -66,14 +64,13 @@ def put(
     ttl: float | None,
     as_json: bool,
 ) -> None:
-    """Store VALUE as a record that nobody can forge, and show its key.
+    """Store VALUE as an unforgeable record, and show its key.
 
-    Without --sign the record never changes: its key is the SHA-1 of the value. With --sign its key
-    is made of your public key and the salt, of up to 64 bytes; put again, the new value takes the
-    place of the old.
+    Without --sign the record is immutable: its key is the SHA-1 of the value. With --sign the key
+    is derived from your public key and the salt; another put replaces the value.
 
-    VALUE is text; - reads it from the standard input, as bytes. Write -- before a value that begins
-    with a dash. Like every value, a record ends after its time to live.
+    VALUE is text; - reads bytes from standard input. Write -- before a value that begins with a
+    dash. A record expires at its TTL, like every value.
 
     \b
     Examples:
@@ -117,8 +114,8 @@ def put(
 @click.argument("key", type=_record_key)
 @via_option
 @network_key_option
-@click.option("--salt", metavar="TEXT", help="The salt of a signed record, where it has one.")
-@click.option("--raw", is_flag=True, help="Write the value's bytes as they are.")
+@click.option("--salt", metavar="TEXT", help="The salt of a signed record, if it has one.")
+@click.option("--raw", is_flag=True, help="Write the value's bytes unchanged.")
 @json_option
 def get(
     key: bytes,
@@ -128,10 +125,10 @@ def get(
     raw: bool,
     as_json: bool,
 ) -> None:
-    """Show the record of KEY, which is what kademlua put shows: the SHA-1 of a record that never
-    changes (40 hex digits), or the public key of a signed one (64).
+    """Show the record of KEY: the SHA-1 of an immutable record (40 hex digits), or the public key
+    of a signed one (64). "kademlua put" shows this key.
 
-    Only a record that is proven to be the right one is shown; of signed ones the newest.
+    Only a verified record is shown; of signed ones the newest.
 
     \b
     Examples:
@@ -142,7 +139,7 @@ def get(
         raise click.UsageError("--raw and --json exclude each other.")
     is_signed = len(key) == PUBLIC_KEY_BYTES
     if salt is not None and not is_signed:
-        raise click.UsageError("--salt goes with a public key.")
+        raise click.UsageError("--salt requires a public key as KEY.")
     details: dict[str, object] = {"key": key.hex()}
     with ephemeral_node(via, network_keys) as node:
         try:

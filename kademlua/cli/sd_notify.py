@@ -1,6 +1,6 @@
-"""Words to the service manager: that the node listens, how it is, and that its loop turns.
+"""Readiness, status and watchdog messages to the service manager.
 
-The protocol of sd_notify(3): datagrams to the Unix socket that ``NOTIFY_SOCKET`` names.
+The protocol is sd_notify(3): datagrams to the Unix socket that ``NOTIFY_SOCKET`` names.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _STATUS_SECONDS = 30.0
 
 
 class SystemdNotifier:
-    """Tells a service manager of a node, where there is one; else it does nothing."""
+    """Reports a node to the service manager, or does nothing without ``NOTIFY_SOCKET``."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -40,7 +40,7 @@ class SystemdNotifier:
             self._send("STOPPING=1")
 
     def _run_heartbeat(self) -> None:
-        # That this greenlet has its turns is what the watchdog wants to know.
+        # The watchdog checks that the event loop runs, which this greenlet proves.
         while True:
             gevent.sleep(self._interval)
             self._send("WATCHDOG=1", self._status())
@@ -55,16 +55,16 @@ class SystemdNotifier:
             try:
                 channel.sendto("\n".join(lines).encode(), self._address)
             except OSError as error:
-                logger.warning("the service manager can't be told: %s", error.strerror)
+                logger.warning("can't notify the service manager: %s", error.strerror)
 
 
 def _socket_address(name: str) -> str:
-    """What to send to; a name that begins with ``@`` is one without a file."""
+    """Return the socket address; ``@`` marks Linux's abstract namespace."""
     return "\0" + name[1:] if name.startswith("@") else name
 
 
 def _watchdog_seconds() -> float:
-    """How often the service manager wants to hear that all is well; for ever where never."""
+    """Return the watchdog timeout in seconds, or infinity without a watchdog."""
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return float("inf")
     try:

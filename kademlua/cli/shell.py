@@ -1,4 +1,4 @@
-"""``kademlua shell``: the shell of a node that runs as a daemon, from here."""
+"""``kademlua shell``: attach a shell to a running node."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from kademlua.core.errors import KademluaError
 from kademlua.shell.line_reader import open_reader
 
 _INTERRUPT_TIMEOUT = 3.0
-"""Seconds after which an expression should be broken off."""
+"""Seconds to wait for an interrupt before showing how to force it."""
 
 
 class RemoteShellClient:
-    """The near end of a shell: lines are read here, and evaluated in the node's process."""
+    """A shell that reads lines here, and evaluates them in the node's process."""
 
     def __init__(self, client: ControlClient) -> None:
         self._client = client
@@ -33,15 +33,15 @@ class RemoteShellClient:
         self._prompt_count = 0
         self._loop = gevent.get_hub().loop
         self.failure: str | None = None
-        """Why it ended, where nobody wanted it to."""
+        """The error that ended the shell, or None."""
 
     @property
     def interactive(self) -> bool:
-        """Whether a person sits at a terminal."""
+        """True if standard input is a terminal."""
         return self._reader.interactive
 
     def run(self) -> bool:
-        """Converse until the end of input, ``exit`` or the node's end; True."""
+        """Run until end of input, ``exit`` or the node's end; return True."""
         width = shutil.get_terminal_size((100, 24)).columns
         try:
             number = self._client.send("shell", interactive=self.interactive, width=width)
@@ -51,7 +51,7 @@ class RemoteShellClient:
                     if "ok" in message:
                         return True
                     self._handle_part(message["part"])
-        except BrokenPipeError:  # nobody reads what it says
+        except BrokenPipeError:  # the reader of standard output has ended
             return True
         except KademluaError as error:
             self.failure = str(error)
@@ -60,8 +60,8 @@ class RemoteShellClient:
             self.close()
 
     def interrupt(self) -> bool:
-        """Have the node break off what it evaluates; False where it does nothing, or was told
-        already. For a handler of ``signal.signal``."""
+        """Interrupt the evaluation in the node; return False if none runs, or if it was already
+        interrupted. Safe to call from a ``signal.signal`` handler."""
         if not self._is_evaluating:
             return False
         self._is_evaluating = False
@@ -73,11 +73,11 @@ class RemoteShellClient:
         gevent.sleep(_INTERRUPT_TIMEOUT)
         if self._prompt_count == prompt_count and self._client.pid:
             self._reader.print_above_prompt(
-                f"the node does nothing else meanwhile; kill -INT {self._client.pid} breaks it off"
+                f"the expression blocks the node; run: kill -INT {self._client.pid}"
             )
 
     def close(self) -> None:
-        """Give the terminal back as it was; idempotent."""
+        """Restore the terminal; idempotent."""
         if self._prompt_greenlet is not None:
             self._prompt_greenlet.kill(block=False)
             self._prompt_greenlet = None
@@ -92,7 +92,7 @@ class RemoteShellClient:
         elif "prompt" in part:
             self._is_evaluating = False
             self._prompt_count += 1
-            # Beside this greenlet, which sees when the node ends.
+            # In its own greenlet, so that this one notices the end of the node.
             self._prompt_greenlet = gevent.spawn(self._read_line, part["prompt"])
         elif "names" in part:
             self._names.update(dict.fromkeys(part["names"]))
@@ -114,9 +114,8 @@ class RemoteShellClient:
 def shell(socket: Path) -> None:
     """Attach a shell to a running node, by default the one on port 8001.
 
-    It is the shell that "kademlua node" shows on a terminal: Python expressions, which the node
-    evaluates; help at the prompt lists the commands. ^D ends the shell, and the node goes on. ^C
-    breaks off what takes too long.
+    The node evaluates Python expressions, as in the shell of "kademlua node"; help at the prompt
+    lists the commands. ^D ends the shell, but not the node. ^C interrupts an evaluation.
 
     \b
     Examples:

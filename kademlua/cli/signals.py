@@ -1,10 +1,11 @@
-"""A node that runs until it is told to end, with or without its shell."""
+"""Signal handling of commands that run until ^C, with or without a shell."""
 
 from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Protocol
 
@@ -15,33 +16,32 @@ logger = logging.getLogger(__name__)
 
 
 class InteractiveShell(Protocol):
-    """A shell, or what stands for one."""
+    """A local or remote shell."""
 
     @property
     def interactive(self) -> bool:
-        """Whether a person sits at a terminal."""
+        """True if standard input is a terminal."""
 
     def run(self) -> bool:
-        """Block until its end; whether everything is to end."""
+        """Block until the shell ends; return whether the program should end too."""
 
     def interrupt(self) -> bool:
-        """Break off what it does; False where it does nothing."""
+        """Interrupt the running command; return False if none runs."""
 
     def close(self) -> None:
-        """Give the terminal back; idempotent."""
+        """Restore the terminal; idempotent."""
 
 
 class SignalHandler:
-    """While entered, ^C, SIGTERM and the terminal's end make ``wait`` return; at the exit ``close``
-    is called.
+    """Ends a program at SIGINT, SIGTERM and SIGHUP: ``wait`` returns, and the exit calls
+    ``on_stop``.
 
-    A ^C while the shell of a terminal does a command ends that command only. A second ^C or
-    SIGTERM meanwhile calls ``hurry``. A daemon with a log file takes the terminal's end
-    (SIGHUP) for a word to open that file anew.
+    ^C during a command of an interactive shell interrupts only that command. A second signal
+    during ``on_stop`` calls ``on_second_stop``. SIGHUP calls ``on_hangup`` instead, if given.
     """
 
-    # By Python's signals, not gevent's: those wait for the hub, to which an expression that
-    # never ends does not come back.
+    # Python's signal handlers, not gevent's: those run in the hub, to which an endless
+    # expression in the shell never returns.
 
     def __init__(
         self,
@@ -49,21 +49,20 @@ class SignalHandler:
         on_second_stop: Callable[[], None],
         on_hangup: Callable[[], None] | None = None,
     ) -> None:
-        """``on_hangup`` is what SIGHUP does, instead of the end."""
         self._on_stop = on_stop
         self._on_second_stop = on_second_stop
         self._on_hangup = on_hangup
         self._shell: InteractiveShell | None = None
         self._stop_requested = Event()
         self.interrupt_shells: Callable[[], None] = _no_op
-        """Called at each signal; may raise KeyboardInterrupt in what never yields."""
+        """Called at each signal; may raise KeyboardInterrupt in code that never yields."""
         self._is_closing = False
         self._loop = gevent.get_hub().loop
         self._previous_handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> SignalHandler:
         handlers = {signal.SIGINT: self._handle_interrupt, signal.SIGTERM: self._handle_terminate}
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # no nohup
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # not under nohup
             handlers[signal.SIGHUP] = self._handle_hangup
         self._previous_handlers = {
             number: signal.signal(number, do) for number, do in handlers.items()
@@ -81,15 +80,25 @@ class SignalHandler:
         for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
 
-    def wait(self, shell: InteractiveShell | None) -> None:
-        """Block until the end, and let a shell run meanwhile; its user may end it, too."""
+    def stop(self) -> None:
+        """Make ``wait`` return."""
+        self._stop_requested.set()
+
+    def wait(self, shell: InteractiveShell | None = None) -> None:
+        """Block until a signal, ``stop`` or the end of the shell."""
         if shell is None:
             self._stop_requested.wait()
             return
+        with self.attached(shell):
+            self._stop_requested.wait()
+
+    @contextmanager
+    def attached(self, shell: InteractiveShell) -> Iterator[None]:
+        """Run a shell while entered; its ``exit`` makes ``wait`` return."""
         self._shell = shell
         runner = gevent.spawn(self._run_shell, shell)
         try:
-            self._stop_requested.wait()
+            yield
         finally:
             runner.kill()
             shell.close()
@@ -98,7 +107,7 @@ class SignalHandler:
         try:
             is_end = shell.run()
         except Exception:
-            logger.exception("the shell broke down")
+            logger.exception("the shell failed")
             is_end = shell.interactive
         if is_end:
             self._stop_requested.set()

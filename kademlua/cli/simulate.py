@@ -1,4 +1,4 @@
-"""``kademlua simulate SCENARIO``: a whole network in this process, on virtual time."""
+"""``kademlua simulate SCENARIO``: simulate a network in virtual time."""
 
 from __future__ import annotations
 
@@ -29,35 +29,37 @@ def _duration(text: str) -> float:
 
 @click.command(epilog=f"Scenarios: {', '.join(loader.scenario_names())}.")
 @click.argument("name", metavar="SCENARIO")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of all chance.")
-@click.option("--nodes", type=click.IntRange(2, 100_000), help="Instead of the scenario's number.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Random seed.")
+@click.option(
+    "--nodes", type=click.IntRange(2, 100_000), help="Number of nodes.  [default: the scenario's]"
+)
 @click.option(
     "--for",
     "seconds",
     type=_duration,
     metavar="DURATION",
-    help="Measure so long instead, such as 90s, 10m or 1h of virtual time.",
+    help="Measured virtual time, 1s or more: 90s, 10m, 1h.  [default: the scenario's]",
 )
 @click.option(
     "--json",
     "json_to",
     type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
     metavar="FILE",
-    help="Write all figures as JSON; - writes them in place of the report.",
+    help="Write the results as JSON; - replaces the report on standard output.",
 )
 @click.option(
     "--plot",
     "plot_to",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Draw latency, success and traffic, as SVG or PNG.",
+    help="Plot latency, success rate and traffic as SVG or PNG.",
 )
 @click.option(
     "--trace",
     "trace_to",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write each packet as a line of JSON, for kademlua trace.",
+    help="Write one line of JSON per packet, for kademlua trace.",
 )
 @click.pass_context
 def simulate(
@@ -70,10 +72,10 @@ def simulate(
     plot_to: Path | None,
     trace_to: Path | None,
 ) -> None:
-    """Run SCENARIO, a network of real nodes on virtual time, and report its figures.
+    """Run SCENARIO, a network of real nodes in virtual time, and report the results.
 
-    SCENARIO is the name of one that comes with the program, or a file. The same seed gives the
-    same run, packet by packet. Exit status 1: figures that the scenario demands were missed.
+    SCENARIO is a built-in name or a TOML file. The same seed gives the same run, packet by packet.
+    Exit status 1: the results miss a requirement of the scenario.
 
     \b
     Examples:
@@ -81,7 +83,7 @@ def simulate(
         kademlua simulate half-vanishes --seed 7 --plot picture.svg
         kademlua simulate lossy-20 --nodes 100 --for 2m --trace packets.jsonl
     """
-    # Thousands of nodes complain of what the scenario does to them; defects are errors.
+    # Scenarios cause thousands of warnings by design; only errors indicate defects.
     logging.getLogger("kademlua").setLevel(logging.ERROR)
     try:
         scenario = loader.load(loader.scenario_path(name)).scaled(nodes, seconds)
@@ -98,7 +100,7 @@ def simulate(
 
 
 def _run(scenario: Scenario, seed: int, trace_path: Path | None) -> RunResult:
-    """Run it, with a progress bar in virtual time where somebody looks."""
+    """Run a scenario; on a terminal, show a progress bar in virtual time."""
     if not sys.stderr.isatty():
         return run(scenario, seed, trace_path=trace_path)
     total = round(scenario.measure_end)
@@ -132,11 +134,11 @@ def _write(result: RunResult, json_path: Path | None, plot_path: Path | None) ->
 
 
 def _exit_if_failed(context: click.Context, result: RunResult, command: str) -> None:
-    """Exit with 1 where a demand was missed or a node failed, with the way to see it again."""
+    """Exit with status 1 if a requirement was missed or a node raised an exception."""
     failures = [formatting.requirement_text(verdict) for verdict in formatting.failed(result)]
     handler_errors = result.packets["raised"]
     if handler_errors:
-        failures.append(f"{handler_errors} packets made a node raise an exception")
+        failures.append(f"{handler_errors} packets caused an exception in a node")
     if failures:
         click.echo("\n".join([*failures, f"again: {command}"]), err=True)
         context.exit(1)

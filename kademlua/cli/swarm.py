@@ -1,21 +1,24 @@
-"""``kademlua swarm COUNT``: many nodes on this machine, for as long as one likes."""
+"""``kademlua swarm COUNT``: run many nodes on this machine."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import click
+import gevent
+from gevent import GreenletExit
 
 from kademlua.cli.addresses import resolve
 from kademlua.cli.data_dirs import require_lmdb
 from kademlua.cli.http import HttpOptions, http_options
 from kademlua.cli.options import endpoint, network_key_option
 from kademlua.cli.options import seconds as duration
+from kademlua.cli.signals import SignalHandler
 from kademlua.cli.swarm_runner import SwarmOptions, run_swarm
 from kademlua.core.contact import Endpoint
+from kademlua.core.errors import KademluaError
 from kademlua.swarm import resource_limits
 from kademlua.swarm.plan import FIRST_PORT, Plan, PlanError, control_endpoint
-from kademlua.swarm.signals import SignalGuard
 
 
 @click.command()
@@ -25,13 +28,13 @@ from kademlua.swarm.signals import SignalGuard
     type=click.IntRange(1, 65_535),
     default=FIRST_PORT,
     show_default=True,
-    help="Port of the first node; the others have the ports after it.",
+    help="Port of the first node; the others use the following ports.",
 )
 @click.option(
     "--bootstrap",
     type=endpoint,
     metavar="HOST:PORT",
-    help="A node of the network to join.  [default: port 8001 of --host]",
+    help="A node to bootstrap from.  [default: port 8001 of --host]",
 )
 @click.option(
     "--host",
@@ -44,20 +47,20 @@ from kademlua.swarm.signals import SignalGuard
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Processes to spread the nodes over.  [default: one per processor]",
+    help="Number of worker processes.  [default: one per processor]",
 )
 @click.option(
     "--log-dir",
     type=click.Path(file_okay=False, path_type=Path),
     default="log",
     show_default=True,
-    help="Where each node writes its PORT.log; made if missing.",
+    help="Directory of the log files, PORT.log; created if missing.",
 )
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Where each node keeps its data, in a directory named by its port.  [default: in memory]",
+    help="Directory of the nodes' data, one subdirectory per port.  [default: in memory]",
 )
 @click.option("--shell", is_flag=True, help="Show the control node's shell.")
 @click.option(
@@ -65,14 +68,14 @@ from kademlua.swarm.signals import SignalGuard
     "seconds",
     metavar="SECONDS",
     type=click.FloatRange(min=0),
-    help="End so long after all have joined.  [default: at ^C]",
+    help="End this many seconds after all nodes joined.  [default: at ^C]",
 )
 @click.option(
     "--churn",
     type=duration,
     metavar="TIME",
-    help="Let nodes die without a word, and others come: half of them live longer than TIME,"
-    " such as 90s, 2m, 1h.  [default: all live]",
+    help="Kill nodes and start others, with this median session time, such as 90s, 2m, 1h."
+    "  [default: no churn]",
 )
 @http_options
 @click.option("--verbose", "-v", is_flag=True, help="Show each node's port and id.")
@@ -93,20 +96,20 @@ def swarm(
     http_name: tuple[str, ...],
     verbose: bool,
 ) -> None:
-    """Run COUNT nodes on this machine, with ids made of their ports.
+    """Run COUNT nodes on this machine, with ids derived from their ports.
 
-    They join the network of the node at the bootstrap address. Where nobody answers there,
-    a control node is started at it. ^C ends them all.
+    They join the network of the node at the bootstrap address. If no node replies there, a control
+    node is started at this address. ^C ends all nodes.
 
-    With --http a page shows all nodes, and lookups as they run; while somebody looks, the nodes
-    make two lookups a second of their own. Its form and its API act through the control node.
+    --http serves a page of all nodes and running lookups. While the page is open, the nodes make
+    two lookups per second. Its form and API act through the control node.
 
     \b
     Examples:
         kademlua swarm 100 --shell
         kademlua swarm 100 --http 127.0.0.1:8080
         kademlua swarm 100 --http 127.0.0.1:8080 --churn 2m
-        kademlua swarm 100 --first-port 9003   in the network of another swarm
+        kademlua swarm 100 --first-port 9003   joins the network of another swarm
     """
     http_settings = HttpOptions(http, http_token, http_name)
     http_settings.check()
@@ -133,14 +136,33 @@ def swarm(
         http=http_settings,
         churn=churn,
     )
-    signal_guard = SignalGuard()
-    failure = signal_guard.run(lambda: run_swarm(plan, options, signal_guard))
+    failure = _run_until_signal(plan, options)
     if failure:
         raise click.ClickException(failure)
 
 
+def _run_until_signal(plan: Plan, options: SwarmOptions) -> str:
+    """Run a swarm to its end or a signal; return the message of a KademluaError, or ""."""
+
+    def run() -> str | GreenletExit:  # a killed greenlet returns GreenletExit
+        try:
+            run_swarm(plan, options, signals)
+        except KademluaError as error:  # gevent would print a traceback
+            return str(error)
+        finally:
+            signals.stop()
+        return ""
+
+    # A second signal must not interrupt the orderly end.
+    with SignalHandler(lambda: runner.kill(), lambda: None) as signals:
+        runner = gevent.spawn(run)
+        signals.wait()
+    result = runner.get()
+    return result if isinstance(result, str) else ""
+
+
 def _resolve_bootstrap(bootstrap: Endpoint, host: str) -> Endpoint:
-    """The bootstrap address, its host resolved, if possible to one that ``host`` reaches."""
+    """Resolve the bootstrap host, preferably to the address family of ``host``."""
     found = resolve(bootstrap[0])
     same_family = [addr for addr in found if (":" in addr) == (":" in host)]
     return (same_family or found)[0], bootstrap[1]

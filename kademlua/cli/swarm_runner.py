@@ -1,8 +1,7 @@
-"""What ``kademlua swarm`` does: nodes, a control node, a shell and HTTP, until the end."""
+"""The run of ``kademlua swarm``: nodes, control node, shell and HTTP."""
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,26 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import gevent
 
 from kademlua.cli.http import HttpOptions, start_http
+from kademlua.cli.signals import SignalHandler
 from kademlua.core.contact import format_endpoint
 from kademlua.node.node import Node
 from kademlua.shell.shell import Shell
 from kademlua.swarm import control_node, resource_limits
 from kademlua.swarm.launcher import Swarm, SwarmError
 from kademlua.swarm.plan import Plan, node_id
-from kademlua.swarm.signals import SignalGuard
-
-logger = logging.getLogger(__name__)
 
 _STALL_SECONDS = 10.0
-"""Seconds without a further node joined after which to say so."""
+"""Seconds without another joined node until a message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SwarmOptions:
-    """The options that are not of the plan."""
+    """The options that are not part of the plan."""
 
     log_dir: Path
     shell: bool
@@ -40,8 +36,12 @@ class SwarmOptions:
     churn: float | None
 
 
-def run_swarm(plan: Plan, options: SwarmOptions, signal_guard: SignalGuard) -> None:
-    """The whole life of a swarm; raises KademluaError where it can't begin or go on."""
+def run_swarm(plan: Plan, options: SwarmOptions, signals: SignalHandler) -> None:
+    """Run a swarm to its end.
+
+    Raises:
+        KademluaError: the swarm cannot start or continue.
+    """
     resource_limits.raise_open_file_limit(plan)
     _make_log_dir(options.log_dir)
     resource_limits.check_ports(plan)
@@ -63,20 +63,24 @@ def run_swarm(plan: Plan, options: SwarmOptions, signal_guard: SignalGuard) -> N
             if node is None or not options.shell:
                 swarm.wait(options.seconds)
             else:
-                _run_shell(node, swarm, options.seconds, signal_guard)
+                with signals.attached(Shell(node)):
+                    swarm.wait(options.seconds)
 
 
 def _make_log_dir(log_dir: Path) -> None:
     try:
         log_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SwarmError(f"can't make {log_dir}: {error.strerror}") from None
+        raise SwarmError(f"can't create {log_dir}: {error.strerror}") from None
 
 
 @contextmanager
 def _bootstrap_node(plan: Plan, options: SwarmOptions) -> Iterator[Node | None]:
-    """See to it that there is a node to bootstrap from; yields one of our own, if there is one:
-    where others have the first, that is for the shell and HTTP, if wanted."""
+    """Start a control node unless a node answers at the bootstrap address.
+
+    Yield the node for the shell and HTTP: the control node, a joined node, or None if neither
+    is needed.
+    """
     address = format_endpoint(plan.bootstrap)
     if not control_node.is_bootstrap_answering(plan):
         with control_node.control_node(plan, options.log_dir) as node:
@@ -85,7 +89,7 @@ def _bootstrap_node(plan: Plan, options: SwarmOptions) -> Iterator[Node | None]:
     elif options.shell or options.http.listen is not None:
         with control_node.joined_node(plan, options.log_dir) as node:
             port = node.contact.port
-            owner = "the shell's" if options.shell else "that of HTTP"
+            owner = "the shell node" if options.shell else "the HTTP node"
             click.echo(f"a node answers on {address}; {owner} is on port {port}", err=True)
             yield node
     else:
@@ -95,20 +99,20 @@ def _bootstrap_node(plan: Plan, options: SwarmOptions) -> Iterator[Node | None]:
 def _start_http(
     node: Node | None, plan: Plan, swarm: Swarm, options: SwarmOptions, exit_stack: ExitStack
 ) -> None:
-    """Answer HTTP until the end, if that was asked for; it begins before the nodes do."""
+    """Serve HTTP if requested; it starts before the nodes."""
     if node is None or options.http.listen is None:
         return
     swarm.event_hub.set_control_node(node)
     data = Path(plan.data_dir) if plan.data_dir else None
     try:
         line = start_http(node, options.http, data, exit_stack, swarm.event_hub)
-    except click.ClickException as error:  # not to be raised from a greenlet
+    except click.ClickException as error:  # the greenlet reports KademluaErrors only
         raise SwarmError(error.message) from None
     click.echo(line, err=True)
 
 
 def _join_with_progress(plan: Plan, swarm: Swarm) -> None:
-    """Wait until all have joined, with a progress bar where somebody looks."""
+    """Wait until all nodes have joined; on a terminal, show a progress bar."""
     if not sys.stderr.isatty():
         _wait_joined(plan, swarm, lambda joined: None)
         return
@@ -123,25 +127,3 @@ def _wait_joined(plan: Plan, swarm: Swarm, on_progress: Callable[[int], None]) -
             f" {format_endpoint(plan.bootstrap)} answer?",
             err=True,
         )
-
-
-def _run_shell(node: Node, swarm: Swarm, seconds: float | None, signal_guard: SignalGuard) -> None:
-    """Show the shell beside the swarm's life, which its user may end, too."""
-    shell = Shell(node)
-    signal_guard.shell = shell
-
-    def run_until_end() -> None:
-        try:
-            is_end = shell.run()
-        except Exception:
-            logger.exception("the shell broke down")
-            is_end = shell.interactive
-        if is_end:
-            swarm.stop()
-
-    runner = gevent.spawn(run_until_end)
-    try:
-        swarm.wait(seconds)
-    finally:
-        runner.kill()
-        shell.close()

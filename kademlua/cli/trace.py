@@ -1,4 +1,4 @@
-"""``kademlua trace FILE``: one lookup of a simulation, packet by packet."""
+"""``kademlua trace FILE``: show one lookup of a simulation."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from kademlua.simulation.report import lookup_tree
     "number",
     type=click.IntRange(1),
     metavar="N",
-    help="Which add, find or lookup, counted as they began.  [default: the slowest]",
+    help="Number of the add, find or lookup, from 1 by start time.  [default: the slowest]",
 )
 def trace(file: Path, number: int | None) -> None:
-    """Print one lookup of FILE, which kademlua simulate --trace wrote, as a tree.
+    """Print one lookup of FILE, written by "kademlua simulate --trace", as a tree.
 
-    Below each node stand those that it was the first to tell of. Times are those of the
-    asking node, in seconds since the lookup began: asked, answered.
+    Below each node are the nodes that it was the first to return. Times are seconds since the
+    lookup began, on the clock of the querying node: query sent, reply received.
 
     \b
     Examples:

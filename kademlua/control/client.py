@@ -1,7 +1,7 @@
-"""The other end of a control socket, for the command line and other programs.
+"""The client of a control socket, for the command line and other programs.
 
 >>> with ControlClient(path) as client:
-...     client.do("find", key=sha1("greeting").hex())
+...     client.call("find", key=sha1("greeting").hex())
 """
 
 from __future__ import annotations
@@ -17,25 +17,28 @@ from kademlua.core.errors import KademluaError
 
 _MAX_LINE_BYTES = 1 << 28
 _REPLY_TIMEOUT = 75.0
-"""Seconds for an answer: the node gives up before."""
+"""Seconds to wait for a reply; longer than the timeout of the node."""
 _NO_SOCKET_HINT = "no node runs there, or one in memory, as a swarm's are"
 """Why there may be no socket."""
 
 
 class RequestFailed(KademluaError):
-    """The node says why it can't."""
+    """The node refused or failed the request; the message says why."""
 
 
 class NodeUnavailable(ControlError):
-    """The node has ended, or hangs."""
+    """The node exited or does not respond."""
 
 
 class ControlClient:
-    """A connection to a running node. One request at a time: for one greenlet."""
+    """A connection to a running node, for one greenlet and one request at a time."""
 
     def __init__(self, path: Path, *, timeout: float = _REPLY_TIMEOUT) -> None:
-        """``timeout`` is how many seconds to wait for an answer. ControlError where nobody
-        listens at the path."""
+        """Connect; ``timeout`` is the seconds to wait for each reply, default 75.
+
+        Raises:
+            ControlError: No node listens at the path.
+        """
         try:
             sock = connect(path)
         except (FileNotFoundError, NotADirectoryError):
@@ -50,7 +53,7 @@ class ControlClient:
         self._last_id = 0
         self._timeout = timeout
         self.pid = peer_credentials(sock)[0]
-        """The number of the node's process; 0 where the system does not say."""
+        """The process id of the node; 0 if the system does not report it."""
 
     def __enter__(self) -> ControlClient:
         return self
@@ -64,12 +67,16 @@ class ControlClient:
         self.close()
 
     def close(self) -> None:
-        """End the connection; idempotent."""
+        """Close the connection; idempotent."""
         self._stream.close()
 
     def call(self, name: str, **fields: Any) -> dict[str, Any]:
-        """Have an operation done, and wait for what comes of it: see ``Operations``. Fields that
-        are None are left out. RequestFailed where the node says no, NodeGone where it ends."""
+        """Run an operation of ``NodeApi`` and return its result; omit fields that are None.
+
+        Raises:
+            RequestFailed: The node reported an error.
+            NodeUnavailable: The node exited or did not reply in time.
+        """
         request_id = self.send(name, **fields)
         while True:
             message = self.receive(self._timeout)
@@ -78,7 +85,12 @@ class ControlClient:
                 return result
 
     def stream(self, name: str, **fields: Any) -> Iterator[dict[str, Any]]:
-        """The rows that an operation gives; raises as ``call`` does."""
+        """Yield the rows of an operation.
+
+        Raises:
+            RequestFailed: The node reported an error.
+            NodeUnavailable: The node exited or did not reply in time.
+        """
         request_id = self.send(name, **fields)
         while True:
             message = self.receive(self._timeout)
@@ -88,7 +100,7 @@ class ControlClient:
                 yield from message["part"]["rows"]
 
     def send(self, name: str, **fields: Any) -> int:
-        """Send a request without waiting; its number comes back with what is said to it."""
+        """Send a request without waiting, and return its id; replies contain the same id."""
         self._last_id += 1
         present = {field: value for field, value in fields.items() if value is not None}
         try:
@@ -98,8 +110,12 @@ class ControlClient:
         return self._last_id
 
     def receive(self, timeout: float | None = _REPLY_TIMEOUT) -> dict[str, Any]:
-        """What the node says next, to whichever request; RequestFailed where that is an error,
-        NodeGone where nothing comes any more."""
+        """Return the next message of the node, for any request.
+
+        Raises:
+            RequestFailed: The message is an error.
+            NodeUnavailable: The node exited or did not reply in time.
+        """
         try:
             line = self._stream.read(timeout)
             message = parse_message(line) if line is not None else None

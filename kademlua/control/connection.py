@@ -1,8 +1,8 @@
-"""One connection to a control socket: requests come in, and are answered as they are done.
+"""One connection to a control socket. Replies are sent in order of completion.
 
-A request is a line ``{"id": 1, "do": "find", …}`` with the operation's fields; ``id`` is a number
-or a text and comes back. The answer is ``{"id": 1, "ok": {…}}`` or ``{"id": 1, "error": "…"}``.
-Operations with much to say send ``{"id": 1, "part": {…}}`` before it.
+A request is a line ``{"id": 1, "do": "find", …}`` with the operation's fields. The reply repeats
+``id``, an integer or a string: ``{"id": 1, "ok": {…}}`` or ``{"id": 1, "error": "…"}``. Operations
+with many rows send ``{"id": 1, "part": {…}}`` first.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from kademlua.node.node import Node
 logger = logging.getLogger(__name__)
 
 _MAX_CONCURRENT = 32
-"""Requests that are worked on at once; the next line is read when one of them is done."""
+"""Maximum concurrent requests; the next line is read when one of them ends."""
 _OPERATION_TIMEOUT = 60.0
 _IDLE_TIMEOUT = 300.0
 _MAX_ID_CHARS = 64
 _YIELD_EVERY = 16
-"""Lines that are read before others have their turn."""
+"""Lines read between two yields to the event loop."""
 _ROWS_PER_MESSAGE = 64
-"""Rows in one message."""
+"""Maximum rows in one message."""
 
 RequestId = int | str | None
 """The id of a request."""
 
 
 class ControlConnection:
-    """Serves one client until it is gone, or says what is no request at all."""
+    """Serves one client until it disconnects or sends an invalid line."""
 
     def __init__(self, stream: JsonLineStream, node: Node, node_api: NodeApi) -> None:
         self._stream = stream
@@ -49,13 +49,13 @@ class ControlConnection:
         self._remote_shell: RemoteShell | None = None
 
     def run(self) -> None:
-        """Block until the connection has ended; raises nothing."""
+        """Serve until the connection ends; raises nothing."""
         try:
             self._read_requests()
-            # Who has only closed one half still reads the answers.
+            # A client that closed only its sending half still reads replies.
             if self._remote_shell is None:
                 self._workers.join()
-        except InvalidLine as error:  # what follows can't be told from it
+        except InvalidLine as error:  # the start of the next message is unknown
             self._send_error(None, error=str(error))
         except OSError:
             pass
@@ -72,7 +72,7 @@ class ControlConnection:
 
     def _read_requests(self) -> None:
         for line_count in itertools.count():
-            if line_count % _YIELD_EVERY == _YIELD_EVERY - 1:  # many lines may be here already
+            if line_count % _YIELD_EVERY == _YIELD_EVERY - 1:  # buffered lines do not block
                 gevent.sleep(0)
             try:
                 line = self._stream.read(_IDLE_TIMEOUT)
@@ -96,7 +96,7 @@ class ControlConnection:
         except (InvalidLine, BadRequest) as error:
             self._send_error(request_id, error=str(error))
             return
-        if name in ("shell", "line", "interrupt"):  # in their order, and at once
+        if name in ("shell", "line", "interrupt"):  # these must keep their order
             self._handle_shell(request_id, name, Fields(message))
         else:
             execute = self._stream_rows if self._node_api.is_stream(name) else self._call
@@ -135,7 +135,7 @@ class ControlConnection:
             if len(rows) == _ROWS_PER_MESSAGE:
                 self._stream.write({"id": request_id, "part": {"rows": rows}})
                 rows = []
-                gevent.sleep(0)  # others have their turn between
+                gevent.sleep(0)  # let other greenlets run
         if rows:
             self._stream.write({"id": request_id, "part": {"rows": rows}})
         return {"count": count}
@@ -158,7 +158,7 @@ class ControlConnection:
     def _execute_and_reply(
         self, request_id: RequestId, execute: Callable[[], dict[str, Any]]
     ) -> None:
-        """Do a request and say what came of it; raises nothing."""
+        """Run a request and send its result or error; raises nothing."""
         try:
             try:
                 result = execute()
@@ -182,7 +182,7 @@ class ControlConnection:
 
 
 def _parse_request_id(raw: Any) -> RequestId:
-    """The id of a request, which comes back with its answer."""
+    """Return the id of a request after a check of type and length."""
     if raw is None or (type(raw) is int and raw.bit_length() <= 64):
         return raw
     if isinstance(raw, str) and len(raw) <= _MAX_ID_CHARS:

@@ -1,4 +1,4 @@
-"""Messages on a control socket: a line of JSON each, bounded in length and time."""
+"""Messages on a control socket: lines of JSON, limited in length and time."""
 
 from __future__ import annotations
 
@@ -12,30 +12,32 @@ from gevent.lock import RLock
 
 _CHUNK_BYTES = 65_536
 _LINE_TIMEOUT = 10.0
-"""Seconds in which a line that was begun has to end."""
+"""Seconds from the first byte of a line to its end."""
 _WRITE_TIMEOUT = 120.0
-"""Seconds that the other side may let us wait before it takes more."""
+"""Seconds to wait for the peer to read."""
 
 
 class InvalidLine(Exception):
-    """What came is no message: too long, too slow, or no JSON object."""
+    """A line is too long, incomplete for too long, or not a JSON object."""
 
 
 class JsonLineStream:
     """One connection. Any greenlet may write; one reads."""
 
     def __init__(self, sock: socket.socket, max_line_bytes: int) -> None:
-        """``max_line_bytes`` is how many bytes a line that comes in may have."""
+        """Wrap a socket; ``max_line_bytes`` limits each received line."""
         self._sock = sock
         self._max_line_bytes = max_line_bytes
         self._buffer = bytearray()
         self._write_lock = RLock()
 
     def read(self, timeout: float | None = None) -> bytes | None:
-        """The next line, without its end; None after the last.
+        """Return the next line without its newline, or None after the last.
 
-        BadLine where it is too long or, once begun, comes too slowly; TimeoutError where none
-        begins in ``timeout`` seconds; another OSError where the connection breaks.
+        Raises:
+            InvalidLine: The line is too long, or did not end in time.
+            TimeoutError: No line started within ``timeout`` seconds.
+            OSError: The connection failed.
         """
         scanned = 0
         deadline = time.monotonic() + _LINE_TIMEOUT
@@ -66,25 +68,33 @@ class JsonLineStream:
             return self._sock.recv(_CHUNK_BYTES)
 
     def write(self, message: Mapping[str, Any]) -> None:
-        """Send one message; BrokenPipeError where nobody takes it."""
+        """Send one message.
+
+        Raises:
+            BrokenPipeError: The peer is gone or does not read.
+        """
         line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
         with self._write_lock:
             try:
                 with Timeout(_WRITE_TIMEOUT, TimeoutError("nobody reads")):
                     self._sock.sendall(line)
-            except BaseException as error:  # half a line may be gone: nothing can follow it
+            except BaseException as error:  # a partial line may have been sent
                 self.close()
                 if isinstance(error, OSError):
                     raise BrokenPipeError("nobody listens") from None
                 raise
 
     def close(self) -> None:
-        """End the connection; idempotent."""
+        """Close the connection; idempotent."""
         self._sock.close()
 
 
 def parse_message(line: bytes) -> dict[str, Any]:
-    """The object that a line is; BadLine for anything else."""
+    """Return the JSON object of a line.
+
+    Raises:
+        InvalidLine: The line is not a JSON object.
+    """
     try:
         message = json.loads(line, parse_constant=_reject_constant)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The shell of a node for a guest: who sits at the other end of a connection."""
+"""The shell of a node for the client of a control connection."""
 
 from __future__ import annotations
 
@@ -17,18 +17,25 @@ from kademlua.shell.shell import Shell
 logger = logging.getLogger(__name__)
 
 _MAX_QUEUED_LINES = 64
-"""Lines that may come before they are asked for."""
+"""Maximum lines received before the shell reads them."""
 _CHUNK_CHARS = 65_536
-"""Characters of output in one message."""
+"""Maximum characters of output in one message."""
 
 
 class RemoteShell:
-    """One shell session. What it has to say goes out as parts: ``names`` that may be completed,
-    ``prompt`` when it waits for a line, ``out`` for text, ``note`` for what is beside the text."""
+    """One shell session, which sends its output as message parts.
+
+    The parts are ``names`` for completion, ``prompt`` when it waits for a line, ``out`` for text,
+    and ``note`` for text above the prompt.
+    """
 
     def __init__(self, node: Node, fields: Fields, send: Callable[[dict[str, Any]], None]) -> None:
-        """``fields`` are ``width``, in characters, and ``interactive``; ``send`` takes a part, or
-        raises BrokenPipeError."""
+        """Start a session.
+
+        Args:
+            fields: ``width`` in characters, default 100, and ``interactive``, default false.
+            send: Sends a part, or raises BrokenPipeError.
+        """
         width = fields.count("width", 100)
         output = _Output(send)
         self._reader = _RemoteLineReader(send, output, interactive=fields.flag("interactive"))
@@ -39,18 +46,18 @@ class RemoteShell:
         self._runner: Greenlet[..., None] = spawn(self._run)
 
     def wait(self) -> None:
-        """Block until the session has ended."""
+        """Block until the session ends."""
         self._runner.join()
 
     def handle_line(self, fields: Fields) -> dict[str, Any]:
-        """Take a line, the field ``text``; the last one was before where there is no text."""
+        """Queue the line ``text``; without this field, the input ends."""
         text = fields.text("text") if "text" in fields else None
         fields.reject_unknown()
         self._reader.put_line(text)
         return {}
 
     def handle_interrupt(self, fields: Fields) -> dict[str, Any]:
-        """Break off the evaluation that is going on; whether there was one."""
+        """Interrupt the running evaluation; ``interrupted`` is false if there was none."""
         fields.reject_unknown()
         return {"interrupted": self._shell.interrupt()}
 
@@ -60,22 +67,22 @@ class RemoteShell:
             self._shell.interrupt()
 
     def close(self) -> None:
-        """End the session, and what it does; idempotent."""
+        """End the session and its evaluation; idempotent."""
         self._runner.kill(block=False)
 
     def _run(self) -> None:
         try:
             self._shell.run()
-        except KeyboardInterrupt:  # one that came late; it would end the whole node
+        except KeyboardInterrupt:  # a late interrupt must not end the node
             pass
         except BrokenPipeError:
             pass
         except Exception:
-            logger.exception("the shell of a guest broke down")
+            logger.exception("a remote shell failed")
 
 
 class _Output(io.StringIO):
-    """What the shell, and ``print``, write to: goes out line by line."""
+    """Standard output of the shell, sent line by line."""
 
     def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
         super().__init__()
@@ -96,7 +103,7 @@ class _Output(io.StringIO):
 
 
 class _RemoteLineReader:
-    """The lines that a guest types."""
+    """Reads the lines that the client sends."""
 
     def __init__(
         self, send: Callable[[dict[str, Any]], None], output: _Output, *, interactive: bool

@@ -1,4 +1,4 @@
-"""The control socket of a node: who may connect, and how many at once."""
+"""The control socket of a node: access check and connection limit."""
 
 from __future__ import annotations
 
@@ -20,21 +20,25 @@ from kademlua.node.node import Node
 logger = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 32
-"""Clients at once; further ones are told so."""
+"""Maximum concurrent clients; further clients receive an error."""
 _MAX_REJECTING = 4
-"""Clients that are being told so; yet further ones wait."""
+"""Maximum clients that receive this error concurrently."""
 _LINE_OVERHEAD_BYTES = 65_536
 
 
 class ControlServer:
-    """Listens at a path in the file system for this user, and for root."""
+    """Serves this user and root on a Unix socket."""
 
     def __init__(self, node: Node, path: Path, node_api: NodeApi | None = None) -> None:
-        """Listens at once and answers from ``start`` on; ControlError where it can't be there."""
+        """Listen immediately; ``start`` begins to serve.
+
+        Raises:
+            ControlError: The socket cannot be created.
+        """
         self._node = node
         self._node_api = node_api or NodeApi(node)
-        # A value is a third longer in base64, and up to four values stand in a line.
-        self._max_line_bytes = 4 * node.params.max_value_bytes + _LINE_OVERHEAD_BYTES
+        # JSON is up to six times as long as bencoding; a line holds up to four values.
+        self._max_line_bytes = 24 * node.params.max_value_bytes + _LINE_OVERHEAD_BYTES
         self._connections: dict[ControlConnection, None] = {}
         self._listener = UnixListener(path)
         self._pool = Pool(MAX_CONNECTIONS + _MAX_REJECTING)
@@ -42,27 +46,29 @@ class ControlServer:
 
     @property
     def path(self) -> Path:
-        """Where it listens."""
+        """The path of the socket."""
         return self._listener.path
 
     @property
     def client_count(self) -> int:
-        """How many are connected."""
+        """The number of connected clients."""
         return len(self._connections)
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Start to serve."""
         self._server.start()
 
     def close(self) -> None:
-        """End all connections, and take the socket away; idempotent."""
+        """Close all connections and remove the socket; idempotent."""
         self._server.close()
         self._pool.kill()
         self._listener.close()
 
     def interrupt(self) -> None:
-        """For a handler of ``signal.signal``: raise KeyboardInterrupt if what it came upon is a
-        guest's expression. One that never yields hears nothing else."""
+        """Raise KeyboardInterrupt if the signal interrupted a remote shell's expression.
+
+        Call this from a signal handler: an expression that never yields blocks the event loop.
+        """
         for connection in self._connections:
             connection.interrupt()
 
@@ -89,6 +95,5 @@ class ControlServer:
 
 
 def _is_same_user(sock: socket.socket) -> bool:
-    """Whether this user, or root, is at the other end: the file's mode says so already, where
-    the system heeds it."""
+    """Return whether the peer is this user or root; some systems ignore the socket's mode."""
     return peer_credentials(sock)[1] in (None, 0, os.geteuid())

@@ -1,4 +1,4 @@
-"""Where a control socket stands in the file system: how it comes there, and is found."""
+"""Creation of a control socket in the file system, and connection to it."""
 
 from __future__ import annotations
 
@@ -16,35 +16,38 @@ from gevent import socket
 from kademlua.core.errors import KademluaError
 
 SOCKET_NAME = "control.sock"
-"""Its name in a data directory."""
+"""The file name of the socket in a data directory."""
 _MAX_PATH_BYTES = 107 if sys.platform == "linux" else 103
-"""Bytes of a path that fit into a socket's address."""
+"""Maximum length of a socket path in bytes."""
 _FD_DIRECTORY = "/proc/self/fd"
-"""Where Linux has what is open."""
+"""The directory of open file descriptors on Linux."""
 _BACKLOG = 64
 _CREDENTIALS = struct.Struct("3i")
-"""Process, user and group, as Linux gives them."""
+"""Process, user and group id, as Linux reports them."""
 _CONNECT_TIMEOUT = 10.0
-"""Seconds; it takes longer only where the process accepts nobody any more."""
+"""Seconds; only a process that stopped accepting connections takes longer."""
 
 
 class ControlError(KademluaError):
-    """There is no control socket, or there can't be one; the message is one line."""
+    """A control socket is missing or cannot be created; the message is one line."""
 
 
 class UnixListener:
-    """A socket that this process listens on, and its file."""
+    """A listening socket and its file."""
 
     def __init__(self, path: Path) -> None:
-        """Listen at a path, where only this user may connect. The socket of a process that is
-        gone gives way; ControlError where one is listening, or nothing can be there."""
+        """Listen at a path with mode 0600; replace the socket of an exited process.
+
+        Raises:
+            ControlError: Another process listens there, or the socket cannot be created.
+        """
         self.path = path
         _check_free(path)
         temporary_path = path.with_name(path.name + ".new")
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             temporary_path.unlink(missing_ok=True)
-            previous_umask = os.umask(0o177)  # it is born with its mode
+            previous_umask = os.umask(0o177)  # the file must never be accessible to other users
             try:
                 with _short_path(temporary_path) as name:
                     self.socket.bind(name)
@@ -52,14 +55,14 @@ class UnixListener:
                 os.umask(previous_umask)
             self.socket.listen(_BACKLOG)
             self._identity = _identity(temporary_path)
-            temporary_path.rename(path)  # whoever finds it is heard
+            temporary_path.rename(path)  # a visible socket must already accept connections
         except (OSError, ControlError) as error:
             self.socket.close()
             reason = getattr(error, "strerror", None) or error
             raise ControlError(f"no control socket at {path}: {reason}") from None
 
     def close(self) -> None:
-        """Listen no more, and take the file away unless it is another's by now."""
+        """Close the socket, and remove its file unless another process replaced it."""
         self.socket.close()
         try:
             if _identity(self.path) == self._identity:
@@ -69,8 +72,12 @@ class UnixListener:
 
 
 def connect(path: Path) -> socket.socket:
-    """A connection to the process that listens at a path; OSError, or ControlError where the
-    path is too long for this system."""
+    """Connect to the process that listens at a path.
+
+    Raises:
+        OSError: The connection failed.
+        ControlError: The path is too long for this system.
+    """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with _short_path(path) as name:
@@ -84,8 +91,7 @@ def connect(path: Path) -> socket.socket:
 
 
 def peer_credentials(sock: socket.socket) -> tuple[int, int | None]:
-    """Process and user at the other end of a connection; 0 and None where the system does not
-    say."""
+    """Return process and user id of the peer; 0 and None if the system does not report them."""
     option = getattr(socket, "SO_PEERCRED", None)
     if option is None:
         return 0, None
@@ -95,7 +101,7 @@ def peer_credentials(sock: socket.socket) -> tuple[int, int | None]:
 
 
 def _check_free(path: Path) -> None:
-    """ControlError where something is at a path that may not be replaced."""
+    """Raise ControlError if a path exists and must not be replaced."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise ControlError(f"no control socket at {path}: something else is there")
@@ -116,8 +122,10 @@ def _identity(path: Path) -> tuple[int, int]:
 
 @contextmanager
 def _short_path(path: Path) -> Iterator[str]:
-    """A name for a path that fits into a socket's address: itself, or by way of a file
-    descriptor of its directory, for as long as this is entered."""
+    """Yield a name for the path that fits into a socket address.
+
+    A long path is named through a file descriptor of its directory, valid inside the block.
+    """
     if len(os.fsencode(path)) <= _MAX_PATH_BYTES:
         yield str(path)
         return

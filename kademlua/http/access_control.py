@@ -1,4 +1,4 @@
-"""Guard: who may ask what. It looks at each request before anything else does."""
+"""Access control, checked before each request is routed."""
 
 from __future__ import annotations
 
@@ -12,29 +12,37 @@ import falcon
 _HOST_PATTERN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(?::[0-9]*)?")
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 PUBLIC_PATHS = ("/", "/healthz", "/readyz")
-"""The page, which tells nothing of the node, and what probes ask that have no token."""
+"""Paths without a token: the static page and the health probes."""
 
 
 class AccessControl:
-    """Middleware: the Host and Origin fields, and the token.
+    """Falcon middleware that checks the Host and Origin fields and the token.
 
-    A web page of a stranger can make a browser ask whatever it likes of a node on the same
-    machine. It can't read the answer unless its own name leads to this machine (DNS rebinding);
-    then the request bears that name, and is refused.
+    A foreign web page can make a browser send requests to a node on the same machine. It can read
+    the reply only if its own name resolves to this machine (DNS rebinding). Such a request has
+    that name in Host, and is refused.
     """
 
     def __init__(
         self, token: str, *, allow_anonymous_reads: bool, host_names: Iterable[str] = ()
     ) -> None:
-        """Who ``allow_anonymous_reads`` lets everybody read; else all takes the token.
-        ``host_names`` are host names by which the node may be reached, besides localhost and all
-        IP addresses."""
+        """Create the middleware.
+
+        Args:
+            token: The bearer token.
+            allow_anonymous_reads: Allow GET, HEAD and OPTIONS without the token.
+            host_names: Accepted names in Host besides localhost and IP addresses.
+        """
         self._token = token.encode()
         self.allow_anonymous_reads = allow_anonymous_reads
         self._host_names = {"localhost", *(name.lower() for name in host_names)}
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Let a request pass, or raise the error that answers it."""
+        """Check a request.
+
+        Raises:
+            falcon.HTTPError: The request is refused.
+        """
         host = req.env.get("HTTP_HOST", "")
         if not self._is_known_host(host):
             raise falcon.HTTPError(
@@ -54,7 +62,7 @@ class AccessControl:
             )
 
     def _is_known_host(self, host: str) -> bool:
-        """Whether a Host field names this node: an IP address can't be rebound."""
+        """Return whether Host names this node; an IP address cannot be rebound."""
         found = _HOST_PATTERN.fullmatch(host)
         if found is None:
             return False
@@ -68,7 +76,7 @@ class AccessControl:
 
 
 def _is_same_origin(origin: str, host: str) -> bool:
-    """Whether a page's origin is what its request was sent to."""
+    """Return whether the origin of a page equals the host of its request."""
     scheme, _, rest = origin.partition("://")
     return scheme in ("http", "https") and rest.lower() == host.lower()
 

@@ -1,4 +1,4 @@
-"""The WSGI application of one node: what is asked by which path, and errors as JSON."""
+"""The WSGI application of one node: routes, and errors as JSON."""
 
 from __future__ import annotations
 
@@ -47,7 +47,10 @@ def make_app(
     metrics: NodeMetrics,
     event_hub: EventHub | None = None,
 ) -> falcon.App[Any, Any]:
-    """The application, to be served from the node's hub; with ``event_hub``, a swarm's, too."""
+    """Return the application; with ``event_hub``, it includes the routes of a swarm.
+
+    It must run in the node's gevent hub.
+    """
     app = falcon.App(middleware=[access_control])
     app.req_options.strip_url_path_trailing_slash = False
     app.set_error_serializer(_serialize)
@@ -80,7 +83,7 @@ def make_app(
 
 
 def _serialize(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
-    """An error as JSON (RFC 9457), whatever the client accepts."""
+    """Send an error as JSON (RFC 9457), regardless of Accept."""
     problem: dict[str, Any] = {"title": error.title, "status": error.status_code}
     if error.description:
         problem["detail"] = error.description
@@ -91,7 +94,7 @@ def _serialize(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPErr
 def _handle_node_error(
     req: falcon.Request, resp: falcon.Response, error: KademluaError, params: dict[str, Any]
 ) -> None:
-    """What the network or the node could not do."""
+    """Convert an error of the node to its HTTP status."""
     for error_class, status in _STATUS_BY_ERROR:
         if isinstance(error, error_class):
             raise falcon.HTTPError(status, description=str(error))

@@ -1,4 +1,4 @@
-"""The token that opens what changes a node's state: in a file that its owner alone can read."""
+"""The HTTP bearer token, in a file that only its owner can read."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ _MAX_FILE_BYTES = 1_024
 
 
 def load_or_create_token(path: Path) -> str:
-    """The token in a file, which is made where it is missing: mode 0600, 43 characters.
+    """Return the token in a file; create a missing file with mode 0600 and 43 characters.
 
-    KeyFileError where it can't be read or made, where others may read it, or where what is in it
-    is no token of 16 to 256 characters.
+    Raises:
+        KeyFileError: The file is unreadable, accessible to other users, or does not have a token
+            of 16 to 256 characters.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -45,14 +46,15 @@ def _parse_token(text: bytes) -> str:
 
 
 def runtime_token_path(port: int) -> Path:
-    """Where the token of a node on a port is that keeps no data.
+    """Return the token path of a node without a data directory.
 
-    KeyFileError where others may put something there.
+    Raises:
+        KeyFileError: Other users can write to the directory.
     """
     base = os.environ.get("XDG_RUNTIME_DIR", "")
     if base:
         return Path(base) / "kademlua" / f"{TOKEN_FILE_NAME}-{port}"
-    # The directory for what is temporary is everybody's; so the one in it has to be ours.
+    # Every user can write to the temporary directory: check the owner of the subdirectory.
     directory = Path(tempfile.gettempdir()) / f"kademlua-{os.getuid()}"
     try:
         directory.mkdir(mode=0o700, exist_ok=True)

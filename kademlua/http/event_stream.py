@@ -1,4 +1,4 @@
-"""The stream of events: server-sent, bounded, and no dearer however busy the node is."""
+"""A bounded stream of server-sent events."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from kademlua.runtime.observers import LookupObserver, Observer
 EVENT_KINDS = ("lookup", "contact", "value", "stats")
 MAX_STREAMS = 16
 _POLL_INTERVAL = 0.1
-"""Seconds between two looks at what happened."""
+"""Seconds between two writes of queued events."""
 _STATS_EVERY_POLLS = 10
-"""Turns."""
+"""Polls between two events with statistics."""
 _MAX_QUEUED = 2_000
-"""Events that wait for one client, at most."""
+"""Maximum queued events for one client."""
 _MAX_PER_SECOND = 200
-"""Contacts and values that are told in a second; of more the number."""
+"""Maximum contact and value events sent per second; further events are counted."""
 
 
 class EventsResource:
-    """What happens, as it happens."""
+    """The events of the node."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._stream_count = 0
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """A stream that goes on until the client ends it."""
+        """Send a stream until the client closes it."""
         requested = req.get_param("kinds")
         kinds = set(requested.split(",") if requested is not None else EVENT_KINDS)
         if not kinds <= set(EVENT_KINDS):
@@ -52,11 +52,11 @@ class EventsResource:
             req.env["kademlua.mark_streaming"]()
 
     def on_head(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Only the head of it."""
+        """Send the header fields of the stream."""
         self.on_get(req, resp)
 
     def _stream(self, event_queue: _EventQueue) -> Iterator[bytes]:
-        """All that the listener hears, some at a time; ends with the node."""
+        """Yield the queued events until the node closes."""
         node = self._node
         self._stream_count += 1
         node.observe(event_queue)
@@ -69,7 +69,7 @@ class EventsResource:
                 frames = event_queue.drain()
                 if frames:
                     yield frames
-                elif poll % 100 == 0:  # so that it shows when nobody listens any more
+                elif poll % 100 == 0:  # a write detects a closed connection
                     yield b": still here\n\n"
                 poll += 1
                 gevent.sleep(_POLL_INTERVAL)
@@ -79,7 +79,7 @@ class EventsResource:
 
 
 class _EventQueue(Observer):
-    """Writes down, within bounds, what one client wants to hear."""
+    """Queues the events that one client requested, up to a limit."""
 
     def __init__(self, kinds: set[str], lookups_per_second: int) -> None:
         self._kinds = kinds
@@ -90,7 +90,7 @@ class _EventQueue(Observer):
         self._queue: deque[tuple[str, dict[str, Any]]] = deque()
 
     def drain(self) -> bytes:
-        """The frames of all that was written down since the last time."""
+        """Return and remove the frames of all queued events."""
         frames = b"".join(
             b"event: %b\ndata: %b\n\n" % (name.encode(), json.dumps(data).encode())
             for name, data in self._queue
@@ -99,14 +99,14 @@ class _EventQueue(Observer):
         return frames
 
     def start_second(self, node: Node) -> None:
-        """Another second has begun: tell the counters, and what was not told before."""
+        """Reset the limits per second and add an event with statistics."""
         self._lookups_left = self._lookups_per_second
         self._others_left = _MAX_PER_SECOND
         if "stats" in self._kinds:
             self.add("stats", node.stats() | {"joined": node.joined, "skipped": self._skipped})
 
     def add(self, event: str, data: dict[str, Any]) -> None:
-        """Write an event down, if it still fits."""
+        """Queue an event, or count it as skipped if the queue is full."""
         if len(self._queue) < _MAX_QUEUED:
             self._queue.append((event, data))
         else:
@@ -115,7 +115,7 @@ class _EventQueue(Observer):
     def on_lookup_started(
         self, rpc_name: str, target: bytes, purpose: str
     ) -> LookupObserver | None:
-        """Some lookups in a second are told, from their beginning to their end."""
+        """Return an emitter for the lookup unless the limit per second is reached."""
         if "lookup" not in self._kinds:
             return None
         if self._lookups_left <= 0:
@@ -128,23 +128,23 @@ class _EventQueue(Observer):
         return events
 
     def on_contact_added(self, contact: Contact) -> None:
-        """It is told."""
+        """Queue an event."""
         if self._acquire_slot("contact"):
             self.add("contact-entered", contact_to_json(contact))
 
     def on_contact_removed(self, contact: Contact) -> None:
-        """It is told."""
+        """Queue an event."""
         if self._acquire_slot("contact"):
             self.add("contact-left", contact_to_json(contact))
 
     def on_value_stored(self, key: bytes, owner: Contact, size: int) -> None:
-        """It is told."""
+        """Queue an event."""
         if self._acquire_slot("value"):
             owner_json = contact_to_json(owner)
             self.add("value-stored", {"key": key.hex(), "owner": owner_json, "bytes": size})
 
     def _acquire_slot(self, kind: str) -> bool:
-        """Whether this kind is wanted, and there is room for one more in this second."""
+        """Use one event of this second's limit; return False if it is used up."""
         if kind not in self._kinds:
             return False
         self._others_left -= 1

@@ -1,4 +1,4 @@
-"""Whether the node lives and is of use, for those who watch over it; and its metrics."""
+"""HTTP resources for health, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from kademlua.node.node import Node
 
 
 class HealthResource:
-    """The loop turns: who gets an answer knows it."""
+    """Liveness: any reply proves that the event loop runs."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """200 while the node runs, else 503."""
+        """Send 200 while the node runs, else 503."""
         _send_status(resp, "ok" if not self._node.closed else "closed", ok=not self._node.closed)
 
     on_head = on_get
 
 
 class ReadyResource:
-    """The node is in a network."""
+    """Readiness: the node has joined a network."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """200 once the node has joined, else 503."""
+        """Send 200 once the node has joined, else 503."""
         is_joined = self._node.joined
         _send_status(resp, "joined" if is_joined else "not joined", ok=is_joined)
 
@@ -36,13 +36,13 @@ class ReadyResource:
 
 
 class MetricsResource:
-    """What Prometheus scrapes."""
+    """The metrics of the node."""
 
     def __init__(self, metrics: NodeMetrics) -> None:
         self._metrics = metrics
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """All metrics in Prometheus' text format."""
+        """Send all metrics in the Prometheus text format."""
         resp.content_type = CONTENT_TYPE
         resp.data = self._metrics.render()
 

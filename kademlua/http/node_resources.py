@@ -1,4 +1,4 @@
-"""What a node knows, to look at: contacts, stored values, counters; and lookups."""
+"""HTTP resources for contacts, stored values, counters and lookups."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 import falcon
 import gevent
 
+from kademlua.api.json_form import contact_details_to_json, lookup_to_json
+from kademlua.core.ids import ID_BYTES
 from kademlua.core.json_codec import contact_to_json
 from kademlua.http.pagination import (
     MAX_PAGE_SIZE,
@@ -28,17 +30,12 @@ class LookupResource:
         self._node = node
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, key: str) -> None:
-        """Look them up in the network, the nearest first."""
+        """Send the closest contacts to a key, the closest first."""
         target = key_from_path(req, "/v1/lookup/")
         started_at = self._node.now
         found = self._node.find_node(target)
-        resp.data = json.dumps(
-            {
-                "target": target.hex(),
-                "seconds": round(self._node.now - started_at, 6),
-                "contacts": [contact_to_json(contact) for contact in found],
-            }
-        ).encode()
+        seconds = self._node.now - started_at
+        resp.data = json.dumps(lookup_to_json(target, found, seconds)).encode()
 
     on_head = on_get
 
@@ -50,52 +47,35 @@ class ContactsResource:
         self._node = node
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """All contacts, bucket by bucket, the farthest first."""
+        """Send all contacts by bucket, the farthest bucket first."""
         resp.data = json.dumps(
             {
                 "node": contact_to_json(self._node.contact),
                 "buckets": [
                     {
-                        "index": index,
-                        "contacts": contacts,
-                        "waiting": len(self._node.table.buckets[index].replacements),
+                        "bucket": 8 * ID_BYTES - 1 - index,
+                        "contacts": [
+                            contact_details_to_json(self._node, contact, self._node.now)
+                            for contact in bucket.contacts.values()
+                        ],
+                        "replacements": len(bucket.replacements),
                     }
-                    for index, contacts in self._buckets()
+                    for index, bucket in enumerate(self._node.table.buckets)
                 ],
             }
         ).encode()
 
     on_head = on_get
 
-    def _buckets(self) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-        node, now = self._node, self._node.now
-        for index, bucket in enumerate(node.table.buckets):
-            listed = []
-            for contact in bucket.contacts.values():
-                entry = node.table.get(contact.id)
-                assert entry is not None
-                idle_seconds = max(now - entry.last_seen, 0.0)
-                listed.append(
-                    contact_to_json(contact)
-                    | {
-                        "silent_seconds": round(idle_seconds, 3),
-                        "is_fresh": idle_seconds < node.params.freshness_window,
-                        "round_trip_seconds": (
-                            round(entry.rtt.srtt, 6) if entry.rtt.srtt >= 0 else None
-                        ),
-                    }
-                )
-            yield index, listed
-
 
 class StoredResource:
-    """The values that the node keeps for the network."""
+    """The values that the node stores."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """How many there are, and some keys in order, from ``parse_cursor`` on."""
+        """Send the totals and one page of keys in order."""
         limit, cursor = int_param(req, "limit", 50, MAX_PAGE_SIZE), parse_cursor(req)
         store = self._node.datastore
         keys = page_of_keys(store.keys(), cursor, limit + 1)
@@ -120,7 +100,7 @@ class StoredResource:
                 "key": key.hex(),
                 "values": len(entries),
                 "bytes": sum(len(entry.encoded) for _, entry in entries),
-                "ends_in_seconds": round(max(expires_at - now, 0.0), 3),
+                "remaining_seconds": round(max(expires_at - now, 0.0), 3),
             }
             entry_count += len(entries)
             if entry_count > YIELD_EVERY:
@@ -135,7 +115,7 @@ class StatsResource:
         self._node = node
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """What ``Node.stats`` says, and who it is."""
+        """Send ``Node.stats`` with the node's contact."""
         node = self._node
         stats = {"node": contact_to_json(node.contact), "joined": node.joined} | node.stats()
         resp.data = json.dumps(stats).encode()

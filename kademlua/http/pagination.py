@@ -1,4 +1,4 @@
-"""Long lists page by page: keys in order, a bounded number at a time."""
+"""Pagination of long lists in key order."""
 
 from __future__ import annotations
 
@@ -12,18 +12,25 @@ from kademlua.core.ids import from_hex
 
 MAX_PAGE_SIZE = 200
 YIELD_EVERY = 2_000
-"""Keys looked at before others may run."""
+"""Keys examined between two yields to the event loop."""
 
 
 def int_param(req: falcon.Request, name: str, default: int, maximum: int) -> int:
-    """A whole number from 1 to ``maximum`` among the query's parameters; a falcon.HTTPError
-    else."""
+    """Return an integer query parameter from 1 to ``maximum``.
+
+    Raises:
+        falcon.HTTPError: The parameter is not such an integer.
+    """
     value = req.get_param_as_int(name, min_value=1, max_value=maximum)
     return default if value is None else value
 
 
 def parse_cursor(req: falcon.Request) -> bytes:
-    """The key after which a page begins; a falcon.HTTPError where it is none."""
+    """Return the key after which a page begins.
+
+    Raises:
+        falcon.HTTPError: ``after`` is not a key.
+    """
     cursor = req.get_param("after")
     try:
         return b"" if cursor is None else from_hex(cursor)
@@ -32,8 +39,7 @@ def parse_cursor(req: falcon.Request) -> bytes:
 
 
 def page_of_keys(keys: Iterable[bytes], cursor: bytes, limit: int) -> list[bytes]:
-    """The first keys behind ``cursor``; many are looked at bit by bit, so that the node goes on
-    meanwhile."""
+    """Return the first ``limit`` keys after ``cursor``; yield to the event loop in between."""
     smallest: list[bytes] = []
     unsorted_keys: list[bytes] = []
     for seen, key in enumerate(keys, 1):

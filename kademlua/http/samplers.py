@@ -1,4 +1,4 @@
-"""What metrics have to see as it happens: hops of lookups, and how late the loop is."""
+"""Samplers for metrics: hops of lookups, and lag of the event loop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TICK_SECONDS = 0.1
 
 
 class HopSampler(Observer):
-    """The hops of one lookup now and then: to watch all of them would be dear."""
+    """Counts the hops of single lookups; tracing all lookups would slow the node."""
 
     def __init__(self, node: Node) -> None:
         self.histogram = Histogram(HOP_BOUNDS)
@@ -29,7 +29,7 @@ class HopSampler(Observer):
         self._is_waiting = False
 
     def sample_next(self) -> None:
-        """Watch the next lookup that begins."""
+        """Observe the next lookup."""
         if not self._is_waiting:
             self._is_waiting = True
             self._node.observe(self)
@@ -37,18 +37,18 @@ class HopSampler(Observer):
     def on_lookup_started(
         self, rpc_name: str, target: bytes, purpose: str
     ) -> LookupObserver | None:
-        """Watch this one, and none after it."""
+        """Observe this lookup and no later one."""
         self.close()
         return _HopObserver(to_int(target), self.histogram)
 
     def close(self) -> None:
-        """Watch no more; idempotent."""
+        """Stop observing; idempotent."""
         self._is_waiting = False
         self._node.unobserve(self)
 
 
 class _HopObserver(LookupObserver):
-    """By way of how many nodes one lookup came as near to its target as it came."""
+    """Counts the hops from the routing table to the closest node that replied."""
 
     def __init__(self, target: int, histogram: Histogram) -> None:
         self._target = target
@@ -74,23 +74,23 @@ class _HopObserver(LookupObserver):
 
 
 class LoopLagSampler:
-    """How late the loop comes to what is due: a node's packets wait as long."""
+    """Measures the lag of the event loop, which also delays packets."""
 
     def __init__(self, on_tick: Callable[[], None]) -> None:
-        """``on_tick`` is called ten times a second."""
+        """Create a sampler that calls ``on_tick`` every 0.1 seconds."""
         self.histogram = Histogram(LAG_BOUNDS)
         self._on_tick = on_tick
         self._timer: Any = None
         self._last_tick_at = 0.0
 
     def start(self) -> None:
-        """Begin to measure."""
+        """Start to measure."""
         self._last_tick_at = time.monotonic()
         self._timer = gevent.get_hub().loop.timer(_TICK_SECONDS, _TICK_SECONDS)
         self._timer.start(self._tick)
 
     def close(self) -> None:
-        """Measure no more; idempotent."""
+        """Stop measuring; idempotent."""
         if self._timer is not None:
             self._timer.stop()
             self._timer.close()

@@ -1,4 +1,4 @@
-"""HttpService: all of HTTP beside one node, put together."""
+"""The HTTP service of one node."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from kademlua.swarm.event_hub import EventHub
 
 _BODY_OVERHEAD_BYTES = 1_024
 _MAX_JSON_EXPANSION = 6
-"""Bytes that JSON takes for one of a value, at most."""
+"""Maximum bytes of JSON per bencoded byte."""
 
 
 class HttpService:
-    """The API and the metrics of a node, in its hub.
+    """Serves the API and metrics of a node in its gevent hub.
 
     >>> service = HttpService(node, ("127.0.0.1", 8080), token="…")
     >>> service.start()
@@ -34,12 +34,15 @@ class HttpService:
         host_names: Iterable[str] = (),
         event_hub: EventHub | None = None,
     ) -> None:
-        """Nothing is opened before ``start``.
+        """Create the service; ``start`` opens the socket.
 
-        ``listen`` is an IP address of this machine and a port, 0 for a free one. Whatever changes
-        the node's state takes the ``token``; where the address is not a loopback one, so does all
-        else. ``host_names`` are host names by which the node may be asked, besides localhost and
-        its addresses. With the ``event_hub`` of a swarm, that is shown, too.
+        Args:
+            node: The node to serve.
+            listen: Local IP address and port; 0 selects a free port.
+            token: Required for changes, and for all requests unless ``listen`` is a loopback
+                address.
+            host_names: Accepted names in Host besides localhost and IP addresses.
+            event_hub: The events of a swarm to serve too.
         """
         allow_anonymous_reads = ipaddress.ip_address(listen[0]).is_loopback
         self._metrics = NodeMetrics(node, self.counts)
@@ -55,20 +58,24 @@ class HttpService:
         self._server = HttpServer(listen, app, max_body_bytes)
 
     def start(self) -> None:
-        """Bind and begin to answer; OSError where the port is in use."""
+        """Bind and start to serve.
+
+        Raises:
+            OSError: The port is in use.
+        """
         self._server.start()
         self._metrics.start()
 
     def close(self) -> None:
-        """Stop, and end all connections; idempotent."""
+        """Stop and close all connections; idempotent."""
         self._metrics.close()
         self._server.close()
 
     @property
     def local_endpoint(self) -> Endpoint:
-        """Where it listens."""
+        """The local address and port."""
         return self._server.local_endpoint
 
     def counts(self) -> dict[str, int]:
-        """Those of ``HttpServer``."""
+        """Return the counters of ``HttpServer``."""
         return self._server.counts()

@@ -1,4 +1,4 @@
-"""The page at ``/``, and its parts. They are the same for all, and tell nothing of the node."""
+"""The static page at ``/`` and its assets, which contain no data of the node."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "frame-ancestors 'none'",
     ]
 )
-"""All that the page may load is of the node itself (Content Security Policy, level 3)."""
+"""Restricts the page to resources of the node (Content Security Policy Level 3)."""
 
 _CONTENT_TYPES = {
     "css": "text/css; charset=utf-8",
@@ -34,21 +34,21 @@ _HEADERS = {
 
 
 class PageResource:
-    """The page itself, of a ``node`` or of a ``swarm``."""
+    """The page of a ``node`` or a ``swarm``."""
 
     def __init__(self, kind: str) -> None:
         text = (files("kademlua.http") / "page" / "index.html").read_bytes()
         self._text = text.replace(b'data-of="node"', b'data-of="%b"' % kind.encode())
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """The page, for a browser."""
+        """Send the page."""
         _send_asset(resp, "html", self._text)
 
     on_head = on_get
 
 
 class PageAssetsResource:
-    """Its scripts, style and picture."""
+    """The scripts, style sheet and icon of the page."""
 
     def __init__(self) -> None:
         directory = files("kademlua.http") / "page"
@@ -59,7 +59,7 @@ class PageAssetsResource:
         }
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
-        """One of them by its name."""
+        """Send an asset by name."""
         text = self._assets.get(name)
         if text is None:
             raise falcon.HTTPNotFound(description="there is no such part")
@@ -69,7 +69,7 @@ class PageAssetsResource:
 
 
 def add_page_routes(app: falcon.App[Any, Any], kind: str) -> None:
-    """Let an application show the page."""
+    """Add the routes of the page to an application."""
     app.add_route("/", PageResource(kind))
     app.add_route("/page/{name}", PageAssetsResource())
 

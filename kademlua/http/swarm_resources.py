@@ -1,4 +1,4 @@
-"""A swarm over HTTP: its nodes, what happens among them, and one that dies or comes."""
+"""HTTP resources of a swarm: its nodes, its events, and changes of its members."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from kademlua.swarm.event_hub import EventHub
 from kademlua.swarm.members import Member, SwarmRefusal
 
 _POLL_INTERVAL = 0.1
-"""Seconds between two looks at what happened."""
+"""Seconds between two writes of queued events."""
 _MAX_QUEUED = 5_000
-"""Events that wait for one client, at most."""
+"""Maximum queued events for one client."""
 _YIELD_EVERY = 500
-"""Nodes that are written in a turn of the loop: some 2 ms."""
+"""Nodes serialized between two yields to the event loop."""
 
 
 class SwarmNodesResource:
-    """All nodes."""
+    """The nodes of the swarm."""
 
     def __init__(self, event_hub: EventHub) -> None:
         self._event_hub = event_hub
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Who is there."""
+        """Send all nodes."""
         nodes = self._event_hub.nodes_json()
         parts = []
         for start in range(0, len(nodes), _YIELD_EVERY):
@@ -41,13 +41,13 @@ class SwarmNodesResource:
 
 
 class SwarmChangeResource:
-    """A node dies, or comes."""
+    """Kills or starts a node."""
 
     def __init__(self, change: Callable[[], Member]) -> None:
         self._change = change
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Have it so; who it is."""
+        """Make the change and send the member."""
         try:
             member = self._change()
         except SwarmRefusal as error:
@@ -56,14 +56,14 @@ class SwarmChangeResource:
 
 
 class SwarmEventsResource:
-    """What happens among the nodes, as it happens."""
+    """The events of all nodes."""
 
     def __init__(self, event_hub: EventHub) -> None:
         self._event_hub = event_hub
         self._stream_count = 0
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """A stream that goes on until the client ends it."""
+        """Send a stream until the client closes it."""
         if self._stream_count >= MAX_STREAMS:
             raise falcon.HTTPServiceUnavailable(description="too many listen already")
         resp.content_type = "text/event-stream"
@@ -73,7 +73,7 @@ class SwarmEventsResource:
             req.env["kademlua.mark_streaming"]()
 
     def on_head(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Only the head of it."""
+        """Send the header fields of the stream."""
         self.on_get(req, resp)
 
     def _stream(self) -> Iterator[bytes]:
@@ -82,7 +82,7 @@ class SwarmEventsResource:
         self._event_hub.subscribe(event_queue)
         try:
             yield b"retry: 2000\n\n"
-            while True:  # each second there is something to write, so that its end shows
+            while True:  # the write each second detects a closed connection
                 frames = event_queue.drain()
                 if frames:
                     yield frames
@@ -93,14 +93,14 @@ class SwarmEventsResource:
 
 
 class _SwarmEventQueue:
-    """Writes down, within bounds, what one client is to hear."""
+    """Queues events for one client, up to a limit."""
 
     def __init__(self) -> None:
         self._queue: deque[bytes] = deque()
         self._skipped = 0
 
     def on_event(self, name: str, data: dict[str, Any]) -> None:
-        """Write an event down, if it still fits."""
+        """Queue an event, or count it as skipped if the queue is full."""
         if len(self._queue) >= _MAX_QUEUED:
             self._skipped += 1
             return
@@ -110,7 +110,7 @@ class _SwarmEventQueue:
         self._queue.append(f"event: {name}\ndata: {json.dumps(data)}\n\n".encode())
 
     def drain(self) -> bytes:
-        """The frames of all that was written down since the last time."""
+        """Return and remove the frames of all queued events."""
         frames = b"".join(self._queue)
         self._queue.clear()
         return frames

@@ -1,4 +1,4 @@
-"""Values and keys on their way between HTTP and the network."""
+"""Values in request bodies and keys in request paths."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 import falcon
 
 from kademlua.core import ids
+from kademlua.core.json_codec import value_from_json
 
 JSON = "application/json"
 BYTES = "application/octet-stream"
 TEXT = "text/plain"
-_MAX_DEPTH = 32
 
 
 def decode_body(body: bytes, content_type: str) -> Any:
-    """The value in a request's body: JSON by its content type, else the bytes as they are.
+    """Return the value of a request body: JSON by its content type, else the raw bytes.
 
-    A falcon.HTTPError for another content type, for what is no JSON, and for what can't be a value
-    of the network, which has no fractions, no truth values and no null.
+    Raises:
+        falcon.HTTPError: The content type is unknown, or the body is not a valid value.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind in (BYTES, TEXT):
@@ -27,31 +27,17 @@ def decode_body(body: bytes, content_type: str) -> Any:
     if kind != JSON:
         raise falcon.HTTPUnsupportedMediaType(description=f"send {JSON}, {BYTES} or {TEXT}")
     try:
-        return _from_json(json.loads(body), _MAX_DEPTH)
+        return value_from_json(json.loads(body))
     except (ValueError, RecursionError) as error:
         raise falcon.HTTPUnprocessableEntity(description=f"no value: {str(error)[:200]}") from None
 
 
-def _from_json(value: Any, depth: int) -> Any:
-    """A value as the network has it; what ``value_to_json`` makes of bytes is bytes again."""
-    if depth == 0:
-        raise ValueError("it is nested too deeply")
-    if isinstance(value, str):
-        return value.encode()  # half a surrogate raises, which is a ValueError
-    if isinstance(value, list):
-        return [_from_json(each, depth - 1) for each in value]
-    if isinstance(value, dict):
-        if value.keys() == {"hex"} and isinstance(value["hex"], str):
-            return bytes.fromhex(value["hex"])
-        return {key.encode(): _from_json(each, depth - 1) for key, each in value.items()}
-    if type(value) is int:
-        return value
-    raise ValueError("a value is text, whole numbers, lists and objects of them")
-
-
 def key_from_path(req: falcon.Request, prefix: str) -> bytes:
-    """The 20 bytes of the key in a path, behind ``prefix``: its hash, or with ``?hex=true`` what
-    the digits say. A falcon.HTTPError where they are none."""
+    """Return the key after ``prefix`` in a path: its SHA-1, or with ``?hex=true`` its 40 digits.
+
+    Raises:
+        falcon.HTTPNotFound: ``hex`` is true and the path does not have 40 hex digits.
+    """
     raw_key: bytes = req.env["PATH_INFO"].encode("latin-1")[len(prefix) :]
     if not req.get_param_as_bool("hex"):
         return ids.sha1(raw_key)

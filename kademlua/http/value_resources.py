@@ -1,4 +1,4 @@
-"""Values over HTTP: found, added, removed, published."""
+"""HTTP resources that find, add, remove and publish values."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 import falcon
 
-from kademlua.core.json_codec import contact_to_json, value_to_json
+from kademlua.api.json_form import answers_to_json, report_to_json
 from kademlua.core.params import Params
-from kademlua.core.results import Answer, StoreReport
+from kademlua.core.results import Answer
 from kademlua.core.values.validation import validate_value
 from kademlua.http.pagination import MAX_PAGE_SIZE, int_param, page_of_keys, parse_cursor
 from kademlua.http.value_codec import BYTES, JSON, decode_body, key_from_path
@@ -28,7 +28,7 @@ class ValueResource:
         self._node = node
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, key: str) -> None:
-        """Find them: all answers as JSON, or the first value's bytes, as the client accepts."""
+        """Send all answers as JSON, or the first value's bytes, as ``Accept`` prefers."""
         target = key_from_path(req, _VALUES_PATH)
         max_nodes = int_param(req, "answers", 3, MAX_NODES)
         max_values_per_node = int_param(req, "per_node", 100, MAX_VALUES_PER_NODE)
@@ -42,23 +42,12 @@ class ValueResource:
             resp.content_type = BYTES
             resp.data = _first_bytes(results)
         else:
-            resp.data = json.dumps(
-                {
-                    "key": target.hex(),
-                    "answers": [
-                        {
-                            "contact": contact_to_json(answer.contact),
-                            "values": value_to_json(answer.values),
-                        }
-                        for answer in results
-                    ],
-                }
-            ).encode()
+            resp.data = json.dumps(answers_to_json(target, results)).encode()
 
     on_head = on_get
 
     def on_post(self, req: falcon.Request, resp: falcon.Response, key: str) -> None:
-        """Add this node's value of the key, in place of its former one."""
+        """Add this node's value of the key, and replace its previous value."""
         target = key_from_path(req, _VALUES_PATH)
         overwrite = req.get_param_as_bool("overwrite", default=False)
         value, ttl = value_from_body(req, self._node.params), ttl_from_query(req, self._node.params)
@@ -67,19 +56,19 @@ class ValueResource:
         resp.data = json.dumps(report_to_json(target, report)).encode()
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, key: str) -> None:
-        """Take this node's value of the key away from all who hold it."""
+        """Remove this node's value of the key from all replicas."""
         target = key_from_path(req, _VALUES_PATH)
         resp.data = json.dumps(report_to_json(target, self._node.remove(target))).encode()
 
 
 class PublicationsResource:
-    """What the node publishes."""
+    """The published values of the node."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """The first ones, by their keys, from ``parse_cursor`` on."""
+        """Send one page of publications in key order."""
         limit, cursor = int_param(req, "limit", 50, MAX_PAGE_SIZE), parse_cursor(req)
         published = self._node.published()
         keys = page_of_keys((each.key for each in published), cursor, limit + 1)
@@ -100,20 +89,20 @@ class PublicationsResource:
 
 
 class PublicationResource:
-    """One publication."""
+    """One published value."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
 
     def on_put(self, req: falcon.Request, resp: falcon.Response, key: str) -> None:
-        """Store a value and keep it alive while this node lives."""
+        """Store a value and republish it while this node runs."""
         target = key_from_path(req, _PUBLISHED_PATH)
         value, ttl = value_from_body(req, self._node.params), ttl_from_query(req, self._node.params)
         report = self._node.publish(target, value, ttl=ttl)
         resp.data = json.dumps(report_to_json(target, report)).encode()
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, key: str) -> None:
-        """Let a published value end with its time."""
+        """Stop republishing; the value expires at its TTL."""
         target = key_from_path(req, _PUBLISHED_PATH)
         if not self._node.unpublish(target):
             raise falcon.HTTPNotFound(description="the node publishes nothing under this key")
@@ -121,7 +110,11 @@ class PublicationResource:
 
 
 def value_from_body(req: falcon.Request, params: Params) -> Any:
-    """The value in a request's body; a falcon.HTTPError where it is none, or too large."""
+    """Return the value of a request body.
+
+    Raises:
+        falcon.HTTPError: The value is invalid or too large.
+    """
     value = decode_body(req.bounded_stream.read(), req.content_type or BYTES)
     try:
         validate_value(value, params)
@@ -131,21 +124,8 @@ def value_from_body(req: falcon.Request, params: Params) -> Any:
 
 
 def ttl_from_query(req: falcon.Request, params: Params) -> int | None:
-    """How many seconds a value is to live, where the query says so."""
+    """Return the query parameter ``ttl`` in seconds, or None."""
     return req.get_param_as_int("ttl", min_value=1, max_value=int(params.max_ttl))
-
-
-def report_to_json(key: bytes, report: StoreReport) -> dict[str, Any]:
-    """What became of a store, for ``json.dumps``."""
-    return {
-        "key": key.hex(),
-        "acknowledged": [contact_to_json(contact) for contact in report.acknowledged],
-        "refused": [
-            {"contact": contact_to_json(contact), "reason": reason}
-            for contact, reason in report.refused
-        ],
-        "silent": [contact_to_json(contact) for contact in report.timed_out],
-    }
 
 
 def _first_bytes(results: list[Answer]) -> bytes:

@@ -49,22 +49,6 @@ class ProbeQueue:
     table, and ``on_dead`` is called with it. A contact with a single try is only not admitted.
     """
 
-    __slots__ = (
-        "_allowance_at",
-        "_client",
-        "_clock",
-        "_context",
-        "_greenlet",
-        "_is_closed",
-        "_on_dead",
-        "_params",
-        "_probes",
-        "_queue",
-        "_rto_estimator",
-        "_send_allowance",
-        "_table",
-    )
-
     def __init__(
         self,
         context: Context,

@@ -1,4 +1,7 @@
-"""Leaving: what a node hands over before it ends, and its farewell to those who know it."""
+"""Handover: a node that shuts down transfers its values and announces its departure.
+
+The RPC ``leave`` tells the contacts in the routing table that the node is gone.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,13 @@ from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 
 _CONCURRENCY = 64
-"""Keys handed over at a time: there is not much time."""
+"""Keys transferred concurrently; high, because the time is limited."""
 _MAX_FALLBACKS = 4
-"""Others who may take the values in place of one that is silent."""
+"""Contacts that may replace a recipient that times out."""
 
 
 class Handover:
-    """The end of a node in good order; and what others are told of it."""
+    """Hands over the values of a leaving node, and handles the ``leave`` of peers."""
 
     __slots__ = (
         "_client",
@@ -58,22 +61,25 @@ class Handover:
         self._store = context.store
         self._local_int = to_int(context.id)
         self._finished: Event | None = None
-        """While it hands over."""
+        """Set when the handover ends; None if none is in progress."""
         self._unplaced = 0
-        """Keys that nobody took."""
+        """Number of keys that no node accepted."""
 
     def run(self) -> None:
-        """Hand over, in ``Params.handover_timeout`` at most, and say farewell; blocks so long."""
+        """Hand over the values and announce the departure.
+
+        Block this greenlet for up to ``Params.handover_timeout`` seconds.
+        """
         if len(self._table):
-            self._send_leave_notices(self._hand_over())
+            self._send_leave_notices(has_handed_over=self._hand_over())
 
     def abort(self) -> None:
-        """Hand over no more: let ``run`` come to its end now."""
+        """Stop the handover, so that ``run`` announces the departure and returns."""
         if self._finished is not None:
             self._finished.set()
 
     def _hand_over(self) -> bool:
-        """Whether everything that had to be was taken by others."""
+        """Transfer all values; return True if none is left without a new holder."""
         timeout = self._context.params.handover_timeout
         if not len(self._store) or not timeout:
             return not len(self._store)
@@ -85,10 +91,10 @@ class Handover:
         return greenlet.value is True
 
     def _push_all(self) -> bool:
-        """Give each key; whether all were taken."""
+        """Transfer each key; return True if all were accepted."""
         pool = Pool(_CONCURRENCY)
         try:
-            for key in self._store.keys():  # noqa: SIM118 - it is no dictionary
+            for key in self._store.keys():  # noqa: SIM118 - a store is no dictionary
                 pool.spawn(self._push_key, key)
             pool.join()
         finally:
@@ -105,18 +111,21 @@ class Handover:
         self._unplaced += 1
 
     def _replacements(self, key: bytes) -> list[Contact]:
-        """Who takes this node's place among the holders of a key, and who may in its stead.
-        Where all others that it knows should hold it already: one of them, to be sure."""
+        """Return the contact that replaces this node as a replica, followed by fallbacks.
+
+        If this node knows fewer than ``replicas`` contacts, or is no replica itself, all of them
+        should already hold the key; then the first is the closest contact.
+        """
         replicas = self._context.params.replicas
         nearest = self._table.closest(key, replicas + _MAX_FALLBACKS)
-        is_v10 = self._liveliness.is_v10  # they would keep it as this node's
+        is_v10 = self._liveliness.is_v10  # they would store the value as owned by this node
         nearest = [contact for contact in nearest if not is_v10(contact)]
-        others_suffice = len(nearest) >= replicas
-        if others_suffice and is_replica(self._local_int, to_int(key), nearest, replicas):
+        is_holder = is_replica(self._local_int, to_int(key), nearest, replicas)
+        if is_holder and len(nearest) >= replicas:
             return nearest[replicas - 1 :]
         return nearest[: 1 + _MAX_FALLBACKS]
 
-    def _send_leave_notices(self, has_handed_over: bool) -> None:
+    def _send_leave_notices(self, *, has_handed_over: bool) -> None:
         request = self._client.encode(
             "leave", requests.encode_leave_args(is_handed_over=has_handed_over)
         )
@@ -124,19 +133,19 @@ class Handover:
             for contact in list(self._table):
                 self._client.send(contact.endpoint, contact, request, _ignore_reply)
                 self._context.stats.calls_by_purpose[Purpose.LEAVE] += 1
-        except KademluaError as error:  # more than may be in flight: they will notice
-            self._context.log.info("no farewell to all: %s", error)
+        except KademluaError as error:  # too many calls in flight; peers will find out by probing
+            self._context.log.info("not all contacts were told that this node leaves: %s", error)
 
     def handle_leave(self, request: Request, endpoint: Endpoint) -> bytes:
-        """The RPC leave: its sender says that it ends now."""
+        """Handle leave: the sender announces that it shuts down now."""
         has_handed_over = request.args[0] if request.args else 0
         if type(has_handed_over) is not int:
             raise BadArguments("whether all was handed over is a number")
         sender = self._context.contact_for(request.sender_id, endpoint)
-        if request.is_validated:  # a stranger draws one ping, as with any request
+        if request.is_validated:  # an unvalidated sender is pinged once, as after any request
             self._liveliness.on_leave(sender, has_handed_over=has_handed_over == 1)
         return replies.LEAVE_OK
 
 
 def _ignore_reply(_: PendingCall, result: list[Any] | KademluaError) -> None:
-    """The node is gone before the answer comes."""
+    """Ignore the reply: the node is closed before it arrives."""

@@ -1,8 +1,9 @@
-"""Mending: who reads a value tells a holder of others that should hold it, and do not.
+"""Read repair: a reader reports the replicas that lack a value to a node that holds it.
 
-The reader knows neither the owner of a value nor when it ends; a holder does, and hands it on.
-The same word lets a value be cached on the way to it (Maymounkov and Mazières 2002, section
-2.3), for a time that falls with the distance.
+The report is the RPC ``lacks``. The reader knows neither the owner nor the expiry of a value;
+the holder knows both and transfers the value. The report may also name a node on the lookup path
+that caches the value (Maymounkov and Mazières 2002, section 2.3). The TTL of a cached
+value decreases with the distance to the key.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ from kademlua.runtime.context import Context
 from kademlua.runtime.worker_pool import WorkerPool
 
 _REPEAT_AFTER = 300.0
-"""Seconds in which one is not given the same again, whoever says that it lacks it."""
+"""Seconds in which a key is not sent to the same node again, whichever peer reports it."""
 _MAX_REMEMBERED = 4_096
 _MAX_PENDING = 256
-"""Keys that wait to be given to others, beyond which strangers' words add none."""
+"""Pending transfers above which reports are ignored."""
 _MAX_CACHES = 64
-"""Caches that may wait to be given what they asked for; the others do without."""
+"""Pending cache transfers above which further caches are ignored."""
 
 
 class ReadRepair:
-    """What one node does about values that are missing where they should be."""
+    """Reports missing values after reads, and handles the reports of peers."""
 
     __slots__ = (
         "_caches",
@@ -66,19 +67,19 @@ class ReadRepair:
         self._params = context.params
         self._local_int = to_int(context.id)
         self._scheduled_at: dict[tuple[bytes, int], float] = {}
-        """When who was given which key for somebody's word, the last one last."""
+        """Time of the last transfer by key and node id, oldest first."""
         self._caches: dict[tuple[bytes, Contact], float] = {}
-        """Who waits to cache which key, and for how long."""
+        """Pending cache transfers: TTL in seconds by key and contact."""
         self._workers = WorkerPool(1, self._cache_next, context.log)
 
     def close(self) -> None:
-        """End what is under way; idempotent."""
+        """Stop all transfers. Idempotent."""
         self._workers.close()
 
     # The reader.
 
     def after_find(self, value_search: ValueSearch) -> None:
-        """Tell a holder who lacks what was found; does not block."""
+        """Report missing replicas to a holder that speaks version 2; does not block."""
         missing = value_search.missing_replicas()
         cache = value_search.cache_candidate() if self._params.cache_ttl else None
         if not missing and cache is None:
@@ -103,12 +104,12 @@ class ReadRepair:
             self._client.send(holder.endpoint, holder, request, _ignore_reply)
             self._context.stats.calls_by_purpose[Purpose.READ_REPAIR] += 1
         except KademluaError as error:
-            self._context.log.info("a holder could not be told who lacks a value: %s", error)
+            self._context.log.info("missing replicas could not be reported to a holder: %s", error)
 
     # The holder.
 
     def handle_lacks(self, request: Request, endpoint: Endpoint) -> bytes:
-        """The RPC lacks: its sender says that these do not have what they should."""
+        """Handle lacks: the sender reports nodes that lack a value, and perhaps a cache."""
         args = request.args
         key, packed_ids = args[0] if args else None, args[1] if len(args) > 1 else None
         if type(key) is not bytes or not is_id(key) or type(packed_ids) is not bytes:
@@ -125,7 +126,7 @@ class ReadRepair:
         return replies.encode_lacks_reply(self._schedule(key, node_ids, cache))
 
     def _schedule(self, key: bytes, node_ids: set[bytes], cache: Contact | None) -> int:
-        """See to it that these are given a key, as far as they should hold it; how many."""
+        """Queue a key for those of the nodes that should hold it; return their number."""
         if len(
             self._replicator.pending_transfers
         ) >= _MAX_PENDING or not self._transfer.live_entries(key):
@@ -142,13 +143,13 @@ class ReadRepair:
         return len(recipients)
 
     def _other_replicas(self, key: bytes) -> list[Contact]:
-        """Who should hold a key beside this node, or in its stead; nearest first."""
+        """Return the other contacts that should hold a key, nearest first."""
         replicas = self._params.replicas
         closest = self._context.table.closest(key, replicas)
         return other_replicas(self._local_int, to_int(key), closest, replicas)
 
     def _claim(self, key: bytes, contact: Contact) -> bool:
-        """Whether this one was not given it just now."""
+        """Record and return True unless this key was sent there in the last 5 minutes."""
         now, key_and_node = self._context.clock(), (key, contact.id_int)
         if now - self._scheduled_at.get(key_and_node, -_REPEAT_AFTER) < _REPEAT_AFTER:
             return False
@@ -161,8 +162,11 @@ class ReadRepair:
     # Caches.
 
     def _cache_ttl(self, key: bytes, nearest: list[Contact], cache: Contact) -> float:
-        """How long a value may be cached there: with each doubling of the distance, beginning
-        with that of the farthest holder, half as long."""
+        """Return the TTL of a cached value in seconds.
+
+        It is ``Params.cache_ttl``, halved for each doubling of the distance beyond that of the
+        farthest replica.
+        """
         target_int = to_int(key)
         radius = nearest[-1].id_int ^ target_int if nearest else self._local_int ^ target_int
         doublings = (cache.id_int ^ target_int).bit_length() - radius.bit_length()
@@ -173,11 +177,11 @@ class ReadRepair:
             return False
         (key, cache), ttl = next(iter(self._caches.items()))
         del self._caches[key, cache]
-        # Anybody may name anybody: nothing is sent to who does not answer under this id.
+        # A report may name any address, so the cache must prove that it is alive.
         if self._liveliness.is_fresh(cache) or self._liveliness.is_alive(cache):
             self._transfer.push(key, [cache], max_ttl=ttl)
         return True
 
 
 def _ignore_reply(_: PendingCall, result: list[Any] | KademluaError) -> None:
-    """Whether the holder sees to it is its affair."""
+    """Ignore the reply: the report is best effort."""

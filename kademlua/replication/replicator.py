@@ -1,10 +1,10 @@
-"""Replication: sees to it that each value stays on the ``replicas`` closest live nodes.
+"""Replication: keeps each value on the ``replicas`` live nodes closest to its key.
 
-Most of it follows what the routing table learns: who comes near is given what it should hold,
-and when a holder dies the next nearest gets its values; of the holders that do not change, the
-one nearest to the key does it. Once in a while, a holder looks up the key and gives to all of
-them; one that was just given the value leaves that to others (Maymounkov and Mazières 2002,
-section 2.5).
+Most transfers follow changes of the routing table. A new node receives the values that it should
+hold, and when a replica dies the next closest node receives its values. The replica closest to
+the key sends them. In addition, each replica looks up its keys once per
+``Params.replicate_interval`` and sends the value to all other replicas. A node that recently
+received the value skips its turn (Maymounkov and Mazières 2002, section 2.5).
 """
 
 from __future__ import annotations
@@ -25,35 +25,38 @@ from kademlua.runtime.context import Context
 from kademlua.runtime.worker_pool import WorkerPool
 
 _JITTER = 0.2
+"""Random part by which an interval differs from ``Params.replicate_interval``."""
 _SCANS_PER_INTERVAL = 24
-"""So many times in an interval the store is looked through for what is due."""
+"""Scans of the store for due keys per ``Params.replicate_interval``."""
 _RELEASE_AFTER = 0.25
-"""Who is no longer among the closest hands on and lets go after this part of an interval."""
+"""Part of an interval after which a node that is no longer a replica releases a key."""
 _PROBATION = 60
-"""Seconds for which one who came does not count as holding anything yet, nor a node that has
-just joined as one to know who is new."""
+"""Seconds for which a new contact does not count as a holder.
+
+A node that has just joined does not react to new contacts for the same time.
+"""
 _JOIN_GRACE = 15
-"""Seconds in which a node that has joined meets those who have been there for long."""
+"""Seconds after a join in which new contacts are older members of the network."""
 _RECENT_WINDOW = 180
-"""Seconds in which one who came may have been forgotten by a giver that died."""
+"""Seconds for which a new contact may lack values because their sender died."""
 _NEIGHBOUR_COUNT = 8
-"""Neighbours by which most keys are seen to be nearer to somebody else."""
-_CATASTROPHE_WINDOW = 60
-"""Seconds in which the death of many is a catastrophe."""
-_CATASTROPHE_SPREAD = 300
-"""Seconds over which the turns are spread that are taken early, after a catastrophe."""
+"""Neighbours compared first; for most keys one of them is closer than this node."""
+_MASS_FAILURE_WINDOW = 60
+"""Seconds within which the deaths of half of the neighbours count as a mass failure."""
+_MASS_FAILURE_SPREAD = 300
+"""Seconds over which replication is spread after a mass failure."""
 _MAX_PENDING = 32_768
-"""Keys that may wait to be handed on; further ones stay due."""
+"""Upper limit of queued keys; further keys stay due."""
 _CONCURRENCY = 4
-"""Keys being handed on at a time."""
+"""Keys transferred concurrently."""
 _YIELD_EVERY = 512
-"""Keys looked at before others may run."""
+"""Keys scanned before other greenlets may run."""
 
 TableChanges = dict[int, Contact]
 
 
 class Replicator:
-    """The queue of what this node has to give, and its greenlets, which live while they give."""
+    """Decides which keys this node transfers, and transfers them in worker greenlets."""
 
     __slots__ = (
         "_added_at",
@@ -87,25 +90,25 @@ class Replicator:
         self._local_int = to_int(context.id)
         self._started_at = self._scanned_at = self._clock()
         self._rescheduled_at = self._started_at
-        """Since when all values are due anew, each in its turn."""
+        """Time at which all keys were last made due."""
         self._replicated_at: dict[bytes, float] = {}
-        """When this node itself last handed a key on to all."""
+        """Time at which this node last replicated a key to all replicas."""
         self._added_at: dict[int, float] = {}
-        """When those who came lately came, by number."""
+        """Arrival times of recent contacts, by id as a number."""
         self._death_times: list[float] = []
         self.pending_transfers: dict[bytes, dict[Contact, None]] = {}
-        """Keys, and whom they are to be given."""
+        """Recipients of queued keys."""
         self._due_keys: dict[bytes, float] = {}
-        """Keys that are due, and when they had last been handed on."""
+        """Due keys, with the time of their last replication."""
         self._workers = WorkerPool(_CONCURRENCY, self._run_next, context.log)
         self._joined_at = -math.inf
 
     def close(self) -> None:
-        """End what is under way; idempotent."""
+        """Stop all transfers. Idempotent."""
         self._workers.close()
 
     def tick(self, now: float) -> None:
-        """See what there is to give; greenlets of its own give it."""
+        """Queue the keys affected by table changes and the due keys, for worker greenlets."""
         added, removed = self._table.drain_changes()
         if not len(self._store):
             self._added_at.clear()
@@ -115,11 +118,11 @@ class Replicator:
             if now - self._joined_at >= _PROBATION:
                 self._enqueue_changes(added, removed, now)
         is_rescheduling = (
-            now - self._rescheduled_at < 2 * _CATASTROPHE_SPREAD
+            now - self._rescheduled_at < 2 * _MASS_FAILURE_SPREAD
             and self._rescheduled_at > self._started_at
         )
         scan_interval = (
-            _CATASTROPHE_SPREAD / 20
+            _MASS_FAILURE_SPREAD / 20
             if is_rescheduling
             else self._params.replicate_interval / _SCANS_PER_INTERVAL
         )
@@ -129,27 +132,27 @@ class Replicator:
         self._workers.notify(len(self.pending_transfers) + len(self._due_keys))
 
     def on_joined(self) -> None:
-        """The node has joined: all whom it meets now are new to it, and most to nobody else."""
+        """Record the time of a join; contacts met soon after it are not new to the network."""
         self._joined_at = self._clock()
 
     def reschedule_all(self) -> None:
-        """Have all values handed on soon, as if their hour had come: much has changed."""
+        """Make all keys due soon, after a large change of the network."""
         now = self._clock()
         if (
-            now - self._rescheduled_at > 2 * _CATASTROPHE_SPREAD
+            now - self._rescheduled_at > 2 * _MASS_FAILURE_SPREAD
             or self._rescheduled_at == self._started_at
         ):
             self._rescheduled_at = now
 
     def enqueue(self, key: bytes, recipients: Sequence[Contact]) -> None:
-        """Have these given a key soon."""
+        """Queue a key for transfer to the given contacts."""
         self.pending_transfers.setdefault(key, {}).update(dict.fromkeys(recipients))
         self._workers.notify(len(self.pending_transfers))
 
-    # What the table learnt.
+    # Changes of the routing table.
 
     def _record_changes(self, added: TableChanges, removed: TableChanges, now: float) -> None:
-        """Remember who came, and see whether many died at once."""
+        """Record new contacts, and reschedule all keys after a mass failure."""
         self._added_at = {n: at for n, at in self._added_at.items() if now - at < _RECENT_WINDOW}
         for number in removed:
             self._added_at.pop(number, None)
@@ -158,14 +161,16 @@ class Replicator:
             k = self._params.k
             neighbours = self._table.closest(self._table.local_id, k)
             radius = neighbours[-1].id_int ^ self._local_int if len(neighbours) == k else 1 << 160
-            self._death_times = [at for at in self._death_times if now - at < _CATASTROPHE_WINDOW]
+            self._death_times = [at for at in self._death_times if now - at < _MASS_FAILURE_WINDOW]
             self._death_times += [now for number in removed if number ^ self._local_int < radius]
             if 2 * len(self._death_times) >= k:
                 self.reschedule_all()
 
     def _enqueue_changes(self, added: TableChanges, removed: TableChanges, now: float) -> None:
-        """Queue what this node has to give since these came and those went: of the keys to
-        which it is the nearest of those who have been there for a while."""
+        """Queue keys for new contacts and for the successors of removed contacts.
+
+        Only the keys to which this node is the closest established node are considered.
+        """
         on_probation = {number for number, at in self._added_at.items() if now - at < _PROBATION}
         neighbours = self._table.closest(self._table.local_id, _NEIGHBOUR_COUNT)
         neighbour_ints = [each.id_int for each in neighbours if each.id_int not in on_probation]
@@ -196,7 +201,7 @@ class Replicator:
             if other.id_int not in on_probation:
                 return
             nearer_count += 1
-        if nearer_count < self._params.replicas:  # this node is one of them
+        if nearer_count < self._params.replicas:  # this node is a replica itself
             del others[self._params.replicas - 1 :]
         recipients = [each for each in others if each.id_int in added]
         if removed and others:
@@ -204,17 +209,16 @@ class Replicator:
             if len(others) >= self._params.replicas - 1:
                 lost_count = sum(number ^ target_int < farthest for number in removed)
                 recipients += others[len(others) - lost_count :]
-            if any(
-                number ^ target_int < local_distance for number in removed
-            ):  # it did not give any more
+            # A closer replica was responsible, and died before it sent all values.
+            if any(number ^ target_int < local_distance for number in removed):
                 recipients += [each for each in others if each.id_int in self._added_at]
         if recipients and len(self.pending_transfers) < _MAX_PENDING:
             self.pending_transfers.setdefault(key, {}).update(dict.fromkeys(recipients))
 
-    # Whose turn has come.
+    # Due keys.
 
     def _scan(self, now: float) -> None:
-        """Queue the keys that nobody handed on for long."""
+        """Queue the keys whose last replication is too long ago."""
         interval = self._params.replicate_interval
         newest_due = now - _RELEASE_AFTER * (1 - _JITTER) * interval
         replicated_at: dict[bytes, float] = {}
@@ -231,32 +235,28 @@ class Replicator:
                 continue
             fraction = ((self._local_int ^ to_int(key)) & 0xFFFF) / 0x10000
             wait = interval * (1 - _JITTER + 2 * _JITTER * fraction)
-            if not self._is_among_closest(key):
+            if not self._is_replica(key, self._table.closest(key, self._params.replicas)):
                 wait *= _RELEASE_AFTER
             due_at = last_replicated + wait
             if last_replicated < self._rescheduled_at and self._rescheduled_at > self._started_at:
-                due_at = min(due_at, self._rescheduled_at + _CATASTROPHE_SPREAD * (0.2 + fraction))
+                due_at = min(due_at, self._rescheduled_at + _MASS_FAILURE_SPREAD * (0.2 + fraction))
             if due_at <= now and len(self._due_keys) < _MAX_PENDING:
                 self._due_keys.setdefault(key, last_replicated)
         self._replicated_at = replicated_at
 
     def _last_replicated(self, key: bytes, entries: list[tuple[Contact, StoreEntry]]) -> float:
-        """When the values of a key were last handed on, to this node or by it."""
+        """Return when the values of a key were last replicated, to this node or by it."""
         received_at = min(entry.received_at for _, entry in entries)
         return max(received_at, self._replicated_at.get(key, 0.0), self._started_at)
 
-    def _is_among_closest(self, key: bytes) -> bool:
-        """Whether this node should hold a key, as far as its table knows."""
-        nearest = self._table.closest(key, self._params.replicas)
-        return self._is_replica(key, nearest)
-
     def _is_replica(self, key: bytes, nearest: list[Contact]) -> bool:
+        """Return whether this node should hold a key, given the other contacts."""
         return is_replica(self._local_int, to_int(key), nearest, self._params.replicas)
 
-    # Giving.
+    # Transfers by the workers.
 
     def _run_next(self) -> bool:
-        """Give what is next in the queue; whether there was anything."""
+        """Transfer the next queued key; return False if there is none."""
         if self.pending_transfers:
             key = next(iter(self.pending_transfers))
             self._transfer.push(key, list(self.pending_transfers.pop(key)))
@@ -268,15 +268,15 @@ class Replicator:
         return True
 
     def _run_due(self, key: bytes, last_replicated: float) -> None:
-        """Hand on to all who should hold a key; or to those who replace this node."""
+        """Replicate a key to all replicas, or release it if this node is none."""
         entries = self._transfer.live_entries(key)
         if not entries or self._last_replicated(key, entries) > last_replicated:
-            return  # over, or somebody else was first
+            return  # expired, or replicated by another node meanwhile
         self._replicated_at[key] = self._clock()
         replicas = self._params.replicas
         nearest = self._table.closest(key, replicas)
         if self._is_replica(key, nearest):
-            # As in a store: the nearer half know who the farther half are.
+            # As in a store, the closer half of the replicas returns the farther half.
             lookup = self._lookups.find_node(
                 key, count=(replicas + 1) // 2, purpose=Purpose.REPLICATE
             )
@@ -287,8 +287,10 @@ class Replicator:
             self._release(key, [nearest[0], nearest[replicas - 1]])
 
     def _release(self, key: bytes, replacements: list[Contact]) -> None:
-        """Forget the values of a key once the nearest and the one who has this node's place
-        have them."""
+        """Remove the values of a key once all replacements hold them.
+
+        The replacements are the closest replica and the farthest, which took this node's place.
+        """
         entries_before = dict(self._transfer.live_entries(key))
         if set(replacements) <= self._transfer.push(key, replacements):
             for owner, entry in self._store.entries(key):

@@ -1,4 +1,4 @@
-"""Handing on: the values of one key on their way to others who should hold them."""
+"""Transferring the values of a key to other nodes that should hold them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ from kademlua.runtime.context import Context
 from kademlua.values.fan_out import FanOut
 
 _BURST_SECONDS = 0.5
-"""Seconds' worth of bytes that may go at once."""
+"""Seconds of the rate limit that a burst may use."""
 _STORE_OVERHEAD = 60
-"""Bytes around the payload of a store and its answer."""
+"""Bytes of a store request or reply in addition to the value."""
 
 
 class ValueTransfer:
-    """Gives others what this node holds, each value under its owner and for what remains of
-    its time; no faster than ``Params.replication_bytes_per_second``."""
+    """Sends stored values to other nodes, with their owner and remaining TTL.
+
+    The rate is limited to ``Params.replication_bytes_per_second``.
+    """
 
     __slots__ = (
         "_client",
@@ -56,7 +58,7 @@ class ValueTransfer:
         self._next_send_at = self._clock()
 
     def live_entries(self, key: bytes) -> list[tuple[Contact, StoreEntry]]:
-        """The values of a key that have a second left to live."""
+        """Return the values of a key that live for at least one more second."""
         min_expires_at = self._clock() + 1
         return [each for each in self._store.entries(key) if each[1].expires_at > min_expires_at]
 
@@ -69,12 +71,17 @@ class ValueTransfer:
         is_rate_limited: bool = True,
         max_ttl: float = math.inf,
     ) -> set[Contact]:
-        """Hand on all values of a key, blocking this greenlet; who has all of them now.
+        """Send all values of a key and return the contacts that now hold all of them.
 
-        Each is given the seconds that remain to it, but ``max_ttl`` so many.
-        Who is silent is replaced by one of the ``fallbacks``. Where most of those who answer say
-        that the owner removed a value, and at least half of all who should hold it answered, it is
-        gone here, too. Raises NodeClosed.
+        Block this greenlet. Contacts that time out are replaced from ``fallbacks``. If most
+        replies say that the owner removed a value, and at least half of the other replicas
+        replied, the value is removed here, too.
+
+        Args:
+            max_ttl: Upper limit in seconds of the TTL sent, default the remaining TTL.
+
+        Raises:
+            NodeClosed: The node is closed.
         """
         holders: set[Contact] | None = None
         for owner, entry in self.live_entries(key):
@@ -82,7 +89,7 @@ class ValueTransfer:
                 self._throttle((len(entry.encoded) + 2 * _STORE_OVERHEAD) * len(recipients))
             report = self._push_one(key, owner, entry, recipients, fallbacks, max_ttl)
             accepted = set(report.acknowledged)
-            if records.is_record(key, entry.encoded):  # nobody can take it away
+            if records.is_record(key, entry.encoded):  # records cannot be removed
                 accepted.update(
                     each for each, reason in report.refused if reason == RecordStale.default_reason
                 )
@@ -97,8 +104,10 @@ class ValueTransfer:
         return set(recipients) if holders is None else holders
 
     def _is_enough_evidence(self, count: int) -> bool:
-        """Whether so many are half of those who should hold a value beside this node: whoever
-        comes to be given it alone shall not have it removed by his word alone."""
+        """Return whether ``count`` replies come from at least half of the other replicas.
+
+        A single malicious recipient must not be able to remove a value here.
+        """
         other_replicas = min(self._context.params.replicas - 1, len(self._context.table))
         return 2 * count >= other_replicas
 
@@ -111,15 +120,15 @@ class ValueTransfer:
         fallbacks: Sequence[Contact],
         max_ttl: float,
     ) -> StoreReport:
-        # As the owner's it takes the place of what its owner stored: so it is not to live shorter,
-        # nor to be what somebody else said was ours.
+        # Stored as the owner, the value replaces what the owner stored. So its TTL must not be
+        # shortened, and this node must have stored it itself.
         as_owner = owner == self._context.local_contact and entry.from_owner and max_ttl == math.inf
-        if not as_owner:  # 1.0 would keep it as ours
+        if not as_owner:  # version 1.0 would store it as owned by this node
             is_v10 = self._liveliness.is_v10
             recipients = [contact for contact in recipients if not is_v10(contact)]
             fallbacks = [contact for contact in fallbacks if not is_v10(contact)]
         report = StoreReport()
-        # The seconds are rounded down: to hand on must never make them more.
+        # Rounded down, so that replication never extends the lifetime of a value.
         ttl = int(min(entry.expires_at - self._clock(), max_ttl))
         if recipients and ttl > 0:
             args = requests.encode_store_args(
@@ -133,7 +142,7 @@ class ValueTransfer:
         return report
 
     def _throttle(self, byte_count: int) -> None:
-        """Sleep until so many bytes may be sent."""
+        """Sleep until the rate limit permits ``byte_count`` bytes."""
         now = self._clock()
         seconds = byte_count / self._context.params.replication_bytes_per_second
         self._next_send_at = max(self._next_send_at, now - _BURST_SECONDS) + seconds

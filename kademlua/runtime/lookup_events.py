@@ -12,16 +12,16 @@ from kademlua.runtime.observers import LookupObserver
 
 
 class LookupEventEmitter(LookupObserver):
-    """One lookup as events, each with a name and what JSON has."""
+    """Emits one lookup as named events with JSON data."""
 
     def __init__(self, sink: Callable[[str, dict[str, Any]], None], lookup_id: int | str) -> None:
-        """``sink`` takes the events, in all of which ``lookup_id`` is ``lookup``."""
+        """Create an emitter; ``sink`` receives each event, with ``lookup_id`` as ``lookup``."""
         self._sink = sink
         self._lookup_id = lookup_id
         self._started_at = time.monotonic()
 
     def start(self, rpc_name: str, target: bytes, purpose: str, **extra_fields: Any) -> None:
-        """Tell that it begins."""
+        """Emit the first event of the lookup."""
         self._emit(
             "lookup-began",
             {"target": target.hex(), "rpc": rpc_name, "cause": purpose} | extra_fields,

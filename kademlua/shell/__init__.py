@@ -1,1 +1,1 @@
-"""The shell of a node: ``session`` runs it; commands, input and the text that it shows."""
+"""The interactive shell of a node."""

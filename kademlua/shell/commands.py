@@ -1,4 +1,4 @@
-"""The commands of the shell: the names in its namespace, and the help on them."""
+"""The commands of the shell: the names in its namespace, and their help."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from kademlua.terminal.text import VerbatimText, pretty_format, resident_kb
 
 
 class ExitShell(Exception):
-    """The user wants to leave the shell."""
+    """Raised to leave the shell."""
 
 
 class ShellCommand:
-    """A function of the shell with the line of help on it.
+    """A function of the shell, with a line of help.
 
-    Where only its name is typed, the shell calls it if it is ``callable_without_parens``, and
-    shows the help otherwise.
+    If only its name is typed, the shell calls it if ``callable_without_parens``, else it shows the
+    help.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class ShellCommand:
 
 
 class ShellCommands:
-    """What can be typed at the prompt of one node's shell."""
+    """The commands of one node's shell."""
 
     def __init__(
         self,
@@ -61,8 +61,11 @@ class ShellCommands:
         width: int | None = None,
         is_remote: bool = False,
     ) -> None:
-        """``write`` shows a line, ``width`` is that of the terminal; a guest's ``exit`` does not
-        end the node."""
+        """Prepare the commands.
+
+        ``write`` shows a line, ``width`` is the terminal's. ``exit`` in a remote shell does not
+        stop the node.
+        """
         self._width = width
         self._node = node
         self._write = write
@@ -147,7 +150,7 @@ class ShellCommands:
         }
 
     def namespace(self) -> dict[str, Any]:
-        """The names that expressions start with."""
+        """The names that expressions can use."""
         return {
             "__name__": "kademlua",
             **self.commands,
@@ -157,7 +160,7 @@ class ShellCommands:
             "SigningKey": SigningKey,
         }
 
-    # A line that comes through a pipe may be there before the node has joined.
+    # A line from a pipe may arrive before the node has joined.
 
     def _add(self, key: bytes, value: Any, ttl: float | None = None) -> StoreReport:
         self._node.wait_joined()
@@ -263,7 +266,7 @@ def _tohex(value: bytes) -> str:
 
 
 def _resolve_address(host: str, *, is_ipv6: bool) -> str:
-    """An IP address of a host; OSError where its name can't be resolved."""
+    """Return an IP address of a host; OSError if its name cannot be resolved."""
     try:
         return canonical_address(host)[0]
     except ValueError:

@@ -1,6 +1,6 @@
-"""Where the shell's lines come from: a terminal with line editing, or a pipe or file.
+"""Sources of the shell's lines: a terminal with line editing, a pipe or a file.
 
-Either way the hub goes on while a line is awaited.
+The hub runs while a line is awaited.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ class LineReader(Protocol):
     """A source of lines."""
 
     interactive: bool
-    """Whether a person sits at the other end."""
+    """Whether a person types the lines."""
 
     def read(self, prompt: str) -> str | None:
-        """The next line, without its end, or None after the last; blocks this greenlet."""
+        """Return the next line without its end, or None at the end. Blocks this greenlet."""
 
     def print_above_prompt(self, text: str) -> None:
-        """Write a line to the standard error output without spoiling a prompt."""
+        """Write a line to standard error without disturbing a prompt."""
 
     def close(self) -> None:
-        """Leave everything as it was found; idempotent."""
+        """Restore the terminal; idempotent."""
 
 
 def open_reader(namespace: dict[str, Any]) -> LineReader:
-    """The lines of the standard input. ``namespace`` is what the tabulator key completes."""
+    """Return a reader of standard input; the tabulator key completes names of ``namespace``."""
     is_terminal = sys.stdin.isatty()
     if is_terminal and sys.stdout.isatty() and readline is not None:
         return TerminalReader(namespace, history_path())
@@ -51,14 +51,14 @@ def open_reader(namespace: dict[str, Any]) -> LineReader:
 
 
 def history_path() -> Path:
-    """Where the lines typed so far are kept, as the XDG base directories have it."""
+    """Return the path of the history, in the XDG state directory."""
     state = os.environ.get("XDG_STATE_HOME", "")
     base = state if state.startswith("/") else os.path.expanduser("~/.local/state")
     return Path(base) / "kademlua" / "history"
 
 
 def is_foreground(fd: int) -> bool:
-    """Whether ``fd`` is the terminal of this process, which may read from it just now."""
+    """Return whether ``fd`` is this process's terminal and may be read now."""
     try:
         return os.tcgetpgrp(fd) == os.getpgrp()
     except OSError:
@@ -68,12 +68,11 @@ def is_foreground(fd: int) -> bool:
 class PipeReader:
     """Lines of a pipe, a file or a terminal without line editing.
 
-    Read by ourselves: Python's own reader would have to block in a thread, which it can't
-    leave again when the process ends.
+    Python's own reader would block a thread, which could not be stopped at the end.
     """
 
     def __init__(self, fd: int, prompt_output: TextIO | None) -> None:
-        """``prompt_output`` is where prompts go; without it, there are none."""
+        """Read lines from ``fd``; prompts go to ``prompt_output``, if any."""
         self.interactive = prompt_output is not None
         self._fd = fd
         self._prompt_output = prompt_output
@@ -81,7 +80,7 @@ class PipeReader:
         self._is_at_prompt = False
 
     def read(self, prompt: str) -> str | None:
-        """The next line, without its end, or None after the last."""
+        """Return the next line without its end, or None at the end."""
         if self._prompt_output is not None:
             self._prompt_output.write(prompt)
             self._prompt_output.flush()
@@ -99,7 +98,7 @@ class PipeReader:
         return line.decode(errors="replace")
 
     def print_above_prompt(self, text: str) -> None:
-        """Write a line to the standard error output."""
+        """Write a line to standard error."""
         _write_stderr(text)
 
     def close(self) -> None:
@@ -121,18 +120,17 @@ class PipeReader:
 
 
 class TerminalReader:
-    """Lines of a terminal, with editing and history by readline, which blocks a thread of
-    the hub's pool."""
+    """Lines of a terminal, with editing and history by readline in a thread of the hub's pool."""
 
     interactive = True
 
     def __init__(self, namespace: dict[str, Any], history: Path) -> None:
-        """A history that can't be read or written is none, and no error."""
+        """Prepare the terminal; a history that cannot be read or written is ignored."""
         self._fd = sys.stdin.fileno()
         self._saved_settings = termios.tcgetattr(self._fd)
         self._history: Path | None = history
         self._prompt: str | None = None
-        """The prompt at which a line is awaited."""
+        """The prompt that waits for a line."""
         # Its switching on and off would be left half done where the process ends at a prompt.
         readline.parse_and_bind("set enable-bracketed-paste off")
         readline.parse_and_bind("tab: complete")
@@ -146,7 +144,7 @@ class TerminalReader:
             self._history = None
 
     def read(self, prompt: str) -> str | None:
-        """The next line, without its end, or None after the last."""
+        """Return the next line without its end, or None at the end."""
         length_before = readline.get_current_history_length()
         self._prompt = prompt
         line: str | None = gevent.get_hub().threadpool.apply(_read_input, (prompt,))
@@ -158,14 +156,14 @@ class TerminalReader:
         return line
 
     def print_above_prompt(self, text: str) -> None:
-        """Write a line over the prompt, and the prompt with what is typed behind it anew."""
+        """Write a line above the prompt, and show the prompt and the typed text again."""
         if self._prompt is None or not sys.stderr.isatty():
             _write_stderr(text)
         else:
             _write_stderr(f"\r\x1b[K{text}\n{self._prompt}{readline.get_line_buffer()}", end="")
 
     def close(self) -> None:
-        """Give the terminal back as it was, though the thread may still wait at a prompt."""
+        """Restore the terminal, even if the thread still waits at a prompt."""
         if self._prompt is not None:
             self._prompt = None
             _write_stderr("")
@@ -174,14 +172,14 @@ class TerminalReader:
                 termios.tcsetattr(self._fd, termios.TCSADRAIN, self._saved_settings)
 
     def _append_history(self) -> None:
-        """Add the line to the history at once: the node may be killed at any time."""
+        """Append the line to the history immediately: the node may be killed at any time."""
         if self._history is not None:
             with contextlib.suppress(OSError):
                 readline.append_history_file(1, self._history)
 
 
 def _read_input(prompt: str) -> str | None:
-    """``input`` for a thread, where an exception would be reported."""
+    """Call ``input`` in a thread, where an exception would be reported."""
     try:
         return input(prompt)
     except (EOFError, OSError):

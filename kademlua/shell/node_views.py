@@ -1,4 +1,4 @@
-"""What the shell shows of a node: its prompt and its routing table."""
+"""A node as the shell shows it: the prompt and the routing table."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from kademlua.terminal.text import VerbatimText, resident_kb
 
 
 def prompt_text(node: Node) -> str:
-    """``20~40 |  496 > ``: contacts in the table, estimated nodes of the network, kB."""
+    """Return the prompt ``20~40 |  496 > ``: contacts, estimated network size, memory in kB."""
     return f"{len(node.table)}~{node.network_size()} | {resident_kb():4} > "
 
 
 def routing_text(node: Node) -> VerbatimText:
-    """The routing table of a node: its buckets, the far ones first, and who is in them."""
+    """Return the routing table as text, farthest bucket first."""
     table = node.table
     now = time.monotonic()
     lines = [f"own id {node.id.hex()}, {_pluralize(len(table), 'contact')}"]

@@ -1,9 +1,9 @@
-"""The shell of a node: Python expressions, read from a terminal or a pipe.
+"""The shell of a node: Python expressions from a terminal or a pipe.
 
 >>> Shell(node).run()
 
-Lines are awaited while the hub goes on, and evaluated in the greenlet that runs the shell:
-the node serves on while its user thinks, and while a command waits for the network.
+The hub runs while a line is awaited, and a command waits only in the shell's greenlet. So the node
+serves others at all times.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from kademlua.shell.node_views import prompt_text
 from kademlua.terminal.text import pretty_format, to_one_line
 
 _JOIN_TIMEOUT = 2.0
-"""Seconds that the first prompt waits for the node to join: with whom it joined is news."""
+"""Seconds that the first prompt waits until the node has joined."""
 
 
 class Shell:
-    """One session. Where the process gets signals, whoever handles them may ``interrupt``."""
+    """One session of the shell."""
 
     def __init__(
         self,
@@ -38,8 +38,10 @@ class Shell:
         width: int | None = None,
         is_remote: bool = False,
     ) -> None:
-        """By default on the standard input and output, and as wide as the terminal. A guest's
-        end does not end the node. Close it, or run it to its end."""
+        """Open a session, by default on standard input and output.
+
+        A remote session does not stop the node when it ends. Run it to its end, or close it.
+        """
         self._node = node
         self._output = output or sys.stdout
         self._width = width
@@ -55,19 +57,19 @@ class Shell:
 
     @property
     def interactive(self) -> bool:
-        """Whether a person sits at a terminal."""
+        """Whether a person types at a terminal."""
         return self._reader.interactive
 
     @property
     def names(self) -> list[str]:
-        """The names that expressions may start with, besides those of Python."""
+        """The names that expressions can use, besides those of Python."""
         return [name for name in self._namespace if not name.startswith("__")]
 
     def run(self) -> bool:
-        """Read and evaluate until the end of input or ``exit``; blocks this greenlet.
+        """Read and evaluate lines until the end of input or ``exit``. Blocks this greenlet.
 
-        Returns whether the node is to end, too: asked for by ``exit``, or by the end of
-        input at a terminal.
+        Return whether the node should stop too: after ``exit``, or at the end of input at a
+        terminal.
         """
         self._runner = gevent.getcurrent()
         try:
@@ -87,18 +89,18 @@ class Shell:
             self.close()
 
     def close(self) -> None:
-        """Give the terminal back as it was; idempotent."""
+        """Restore the terminal; idempotent."""
         self._reader.close()
 
     def print_above_prompt(self, text: str) -> None:
-        """Show a line that nobody asked for, such as one of the log, beside the prompt."""
+        """Show a line above the prompt, such as a log record."""
         self._reader.print_above_prompt(text)
 
     def interrupt(self) -> bool:
-        """Break off the evaluation that is going on; False where there is none.
+        """Interrupt the current evaluation; return False if there is none.
 
-        For a handler of ``signal.signal``: in the midst of an evaluation that never
-        yields, it raises KeyboardInterrupt itself.
+        For a handler of ``signal.signal``: it raises KeyboardInterrupt itself if the evaluation
+        never yields.
         """
         if not self._is_evaluating or self._runner is None:
             return False
@@ -109,7 +111,7 @@ class Shell:
         return True
 
     def _evaluate(self, line: str) -> None:
-        """Do what a line says and show its value; a mistake of its writer ends nothing."""
+        """Execute a line and show its value; errors are shown and end nothing."""
         try:
             self._is_evaluating = True
             try:
@@ -126,7 +128,7 @@ class Shell:
             self._reader.print_above_prompt(_error_line(error))
 
     def _eval(self, line: str) -> Any:
-        """The value of an expression; None of any other statement."""
+        """Return the value of an expression; None of a statement."""
         code = _compile(line)
         if code is None:
             return None
@@ -145,7 +147,7 @@ class Shell:
 
 
 def _compile(line: str) -> CodeType | None:
-    """The code of an expression or a statement; None of an empty line or a comment."""
+    """Compile an expression or a statement; None for an empty line or a comment."""
     if not line or line.startswith("#"):
         return None
     try:
@@ -155,7 +157,7 @@ def _compile(line: str) -> CodeType | None:
 
 
 def _error_line(error: Exception) -> str:
-    """An error in one line."""
+    """Return an error as one line."""
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     name = type(error).__name__
     return to_one_line(f"{name}: {text}") if text else name

@@ -1,4 +1,1 @@
-"""Thousands of real nodes in one process, on a virtual clock and a virtual network.
-
-Nothing else of Kademlua imports this package: a node on UDP runs without it.
-"""
+"""Simulation: thousands of real nodes in one process, on virtual time and a virtual network."""

@@ -1,4 +1,4 @@
-"""Run: one scenario from its first node to its figures."""
+"""Runs a scenario from its first node to its metrics."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from kademlua.simulation.rng_streams import RngStreams
 from kademlua.simulation.scenario.scenario import Scenario, ScenarioEvent
 
 _SAMPLE_COUNT = 60
-"""Looks at the network's state while measuring."""
+"""Samples of the network's state over the measured time."""
 _AUDIT_EVERY = 4
-"""Of these, one in so many also at what is stored where, which takes much longer."""
+"""Samples per audit of the stored values, which is slower."""
 _SAMPLED_NODES = 100
-"""Nodes whose tables are looked at each time."""
+"""Nodes whose routing tables each sample inspects."""
 _PROGRESS_STEPS = 200
-"""How often progress is told of."""
+"""Calls of the progress callback per run."""
 
 ProgressCallback = Callable[[float, float], None]
-"""Told of the virtual seconds that are over, and of how many there will be."""
+"""Called with the current and the final virtual time in seconds."""
 
 
 def run(
@@ -50,10 +50,13 @@ def run(
     on_progress: ProgressCallback = lambda now, end: None,
     trace_path: Path | None = None,
 ) -> RunResult:
-    """Run a scenario; the result is the same for the same seed but for ``machine``.
+    """Run a scenario; equal seeds give equal results, except ``machine``.
 
-    With ``trace_path`` each packet is written there as a line of JSON. OSError where that
-    can't be.
+    Args:
+        trace_path: file to write each packet to, as a line of JSON.
+
+    Raises:
+        OSError: the trace cannot be written.
     """
     with _relaxed_garbage_collection(), packet_trace.open_writer(trace_path) as writer:
         return run_virtual(lambda: _SimulationRun(scenario, seed, on_progress, writer).run())
@@ -89,7 +92,7 @@ class _SimulationRun:
             self._workload.add_listener(writer.write_operation)
 
     def run(self) -> RunResult:
-        """Do it all; blocks until the end."""
+        """Run all phases of the scenario; block until the end."""
         scenario, population = self._scenario, self._population
         wall_start, cpu_start = time.perf_counter(), time.process_time()
         progress_greenlet = gevent.spawn(self._report_progress)
@@ -241,7 +244,7 @@ def _conditions(scenario: Scenario) -> NetworkConditions:
 
 @contextmanager
 def _relaxed_garbage_collection() -> Iterator[None]:
-    """Thousands of nodes are much to look through, and little of it is garbage in cycles."""
+    """Collect cyclic garbage rarely: thousands of nodes are many objects with few cycles."""
     thresholds = gc.get_threshold()
     gc.collect()
     gc.set_threshold(100_000, 20, 100)
@@ -253,6 +256,6 @@ def _relaxed_garbage_collection() -> Iterator[None]:
 
 
 def _peak_memory_bytes() -> float:
-    """Bytes of the process's memory at its peak."""
+    """Return the peak resident memory of the process in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

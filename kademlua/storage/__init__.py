@@ -1,1 +1,1 @@
-"""What outlives a node's process: its values on LMDB, its id, contacts and publications."""
+"""What survives a node's process: values in LMDB, the node's id, contacts and publications."""

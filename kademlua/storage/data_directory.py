@@ -1,4 +1,4 @@
-"""The data directory of one node: whose it is, and what is done with a file that is broken."""
+"""The data directory of one node: its lock, and the handling of damaged files."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _T = TypeVar("_T")
 
 
 class DataDirectory:
-    """A directory that is this process's alone until ``close``, or the process's end."""
+    """A directory that belongs to this process until ``close`` or its end."""
 
     def __init__(self, path: Path, *, verify_unclean: bool = True) -> None:
-        """Make it where it is missing; StorageError where it can't be used, or is in use.
+        """Create or lock the directory; StorageError if it cannot be used or is in use.
 
-        Who ``verify_unclean`` has files walked that were not left by a clean end.
+        With ``verify_unclean``, files that no clean shutdown left are checked.
         """
         self._verify_unclean = verify_unclean
         self.path = path
         try:
             path.mkdir(0o700, parents=True, exist_ok=True)
-            # Not removed at the end: who waits for it would hold a lock on a file that is gone.
+            # Never removed: a waiting process would lock a deleted file.
             self._lock_fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StorageError(f"can't use {path}: {error.strerror}") from None
@@ -50,8 +50,10 @@ class DataDirectory:
             pass
 
     def open(self, name: str, open_file: Callable[[Path], _T], contents: str) -> _T:
-        """What ``open_file`` makes of a file of the directory; a damaged or foreign one is moved
-        aside, and begun anew. ``contents`` says what is lost by that."""
+        """Open a file of the directory with ``open_file``.
+
+        A damaged or foreign file is moved aside and created again; ``contents`` names what is lost.
+        """
         path = self.path / name
         self._opened_paths.add(path)
         try:
@@ -72,13 +74,13 @@ class DataDirectory:
         return open_file(path)
 
     def close(self) -> None:
-        """Let others have it; after its files were closed."""
+        """Unlock the directory, after its files were closed."""
         integrity_check.write_clean_marker(self.path / "left", self._opened_paths)
         os.close(self._lock_fd)
 
 
 def _move_aside(path: Path) -> Path:
-    """Give a file another name beside its own; StorageError where that fails."""
+    """Rename a file within its directory; StorageError if that fails."""
     number = 1
     while (target := path.with_name(f"{path.name}.damaged-{number}")).exists():
         number += 1

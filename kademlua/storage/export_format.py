@@ -1,4 +1,4 @@
-"""Values as lines of JSON, to be taken from one node to another. Knows any store, and no lmdb."""
+"""Values as JSON lines, to move them between nodes. Independent of LMDB."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ _VALUES_PER_COMMIT = 1_000
 
 
 class StoredValue(NamedTuple):
-    """A value that a node keeps for its owner."""
+    """A value that a node stores for its owner."""
 
     key: bytes
     owner: Contact
     encoded: bytes
     """The value, bencoded."""
     from_owner: bool
-    """Whether its owner stored it here, or another holder handed it on."""
+    """Whether the owner stored it here; otherwise another holder transferred it."""
     remaining_seconds: float
-    """Seconds that it has to live; it has ended where that is no more than 0."""
+    """Seconds until it expires; it has expired at 0."""
 
 
 class ImportResult:
-    """What came of an import, so far."""
+    """The result of an import so far."""
 
     def __init__(self) -> None:
         self.imported = 0
         self.expired = 0
-        """Those whose life was over already."""
+        """The number of expired values."""
         self.refused: dict[str, int] = {}
-        """Those over a bound, by reason."""
+        """The number of values over a quota, by reason."""
 
     def count_refused(self, reason: str, count: int = 1) -> None:
-        """Count some that were not taken."""
+        """Count refused values."""
         self.refused[reason] = self.refused.get(reason, 0) + count
 
 
 def stored_values(
     store: Store, keys: Iterable[bytes], clock: Callable[[], float]
 ) -> Iterator[StoredValue]:
-    """The values of these keys that live."""
+    """Return the live values of these keys."""
     for key in keys:
         for owner, entry in store.entries(key):
             remaining_seconds = entry.expires_at - clock()
@@ -64,7 +64,7 @@ def stored_values(
 
 
 def import_value(store: Store, stored_value: StoredValue, now: float, result: ImportResult) -> None:
-    """Put a value into a store, and count what came of it; it is kept when the store says so."""
+    """Put a value into a store and count the result; it is durable when the store says so."""
     key, owner, encoded, from_owner, remaining_seconds = stored_value
     if remaining_seconds <= 0:
         result.expired += 1
@@ -84,7 +84,7 @@ def import_value(store: Store, stored_value: StoredValue, now: float, result: Im
 def to_json_lines(
     values: Iterable[StoredValue], wall_clock: Callable[[], float] = time.time
 ) -> Iterator[str]:
-    """A line that names the format, and one for each value."""
+    """Yield a line that names the format, and one for each value."""
     yield json.dumps({"format": EXPORT_FORMAT, "version": EXPORT_VERSION})
     for key, owner, encoded, from_owner, remaining_seconds in values:
         yield json.dumps(
@@ -101,8 +101,10 @@ def to_json_lines(
 def parse_json_lines(
     lines: Iterable[str], wall_clock: Callable[[], float] = time.time
 ) -> Iterator[StoredValue]:
-    """What ``to_json_lines`` made lines of. StorageError, with the number of the line, at the first
-    one that is none of those."""
+    """Yield the values in lines of ``to_json_lines``.
+
+    StorageError, with the number of the line, at the first invalid one.
+    """
     for number, line in enumerate(lines, 1):
         try:
             fields = json.loads(line)
@@ -126,8 +128,10 @@ def parse_json_lines(
 def import_lines(
     store: LmdbStore, lines: Iterable[str], *, clock: Callable[[], float] = time.monotonic
 ) -> ImportResult:
-    """Put what ``to_json_lines`` made into a store; raises as ``parse_json_lines`` does, and what
-    stands before the line has been taken."""
+    """Put the values of JSON lines into a store.
+
+    Raises StorageError as ``parse_json_lines`` does; values of earlier lines stay.
+    """
     result = ImportResult()
     for stored_value in parse_json_lines(lines):
         import_value(store, stored_value, clock(), result)

@@ -1,8 +1,8 @@
-"""Ledger: rows that are on disk, or on their way there in grouped commits.
+"""WriteBuffer: rows on disk and rows waiting for a group commit.
 
-Changes are gathered in memory, where reads see them at once. A greenlet that lives while there
-are any writes them as one transaction, and has a thread commit it, while the next ones are
-gathered: so the loop never waits for the disk, and the more comes in the larger the groups are.
+Changes are collected in memory, where reads see them. A greenlet writes all waiting changes as one
+transaction and lets a thread commit it, while further changes are collected. The loop never waits
+for the disk, and groups grow with the load.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from kademlua.storage.lmdb_environment import LmdbEnvironment, Transaction, fail
 logger = logging.getLogger(__name__)
 
 DurableCallback = Callable[[str | None], None]
-"""Told None once something is kept, or else why it can't be."""
+"""Called with None once changes are durable, or with the reason why they were lost."""
 
 
 class WriteBatch:
-    """The changes of one commit; None for a row that goes."""
+    """The changes of one commit; None deletes a row."""
 
     __slots__ = ("callbacks", "changes", "row_keys_by_prefix")
 
     def __init__(self) -> None:
         self.changes: dict[str, dict[bytes, bytes | None]] = {}
         self.row_keys_by_prefix: dict[bytes, set[bytes]] = {}
-        """The rows of the grouped database, by what they begin with."""
+        """The changed rows of the prefix database, by prefix."""
         self.callbacks: list[DurableCallback] = []
 
     def write(self, txn: Transaction, databases: dict[str, lmdb._Database]) -> None:
-        """Write all of it; sorted, as neighbours share pages."""
+        """Write all changes, sorted, since neighbouring rows share pages."""
         for db_name, rows in self.changes.items():
             database = databases[db_name]
             for row_key, data in sorted(rows.items()):
@@ -45,7 +45,7 @@ class WriteBatch:
 
 
 class WriteBuffer:
-    """The rows of one environment, as of now."""
+    """The rows of one LMDB environment, including changes that are not committed."""
 
     def __init__(
         self,
@@ -55,9 +55,10 @@ class WriteBuffer:
         prefix_bytes: int = 0,
         in_background: bool = True,
     ) -> None:
-        """The rows of the database ``prefix_db`` can be told by their first ``prefix_bytes``.
+        """Buffer changes of an environment.
 
-        Without ``in_background`` nothing is committed but by ``flush`` and ``when_durable``.
+        Rows of the database ``prefix_db`` are found by their first ``prefix_bytes``. Without
+        ``in_background``, only ``flush`` and ``when_durable`` commit.
         """
         self._environment = environment
         self._prefix_db = prefix_db
@@ -67,21 +68,19 @@ class WriteBuffer:
         self._committing: WriteBatch | None = None
         self._greenlet: Greenlet[..., None] | None = None
         self.before_commit: Callable[[], None] = _no_op
-        """Called before a batch is sealed, to add its last rows."""
+        """Called before a batch is closed, to add its last rows."""
         self.after_commit: Callable[[bool], None] = _no_op
-        """Called when what is on disk has changed, with True; or with False when all that
-        was not committed is lost."""
+        """Called with True after a commit, or with False when all uncommitted changes are lost."""
 
     @property
     def batches(self) -> Iterator[WriteBatch]:
-        """The batches not committed yet, the later one last: where both have a row, it
-        is the later one's."""
+        """Uncommitted batches, oldest first; a later one takes precedence."""
         if self._committing is not None:
             yield self._committing
         yield self._pending
 
     def get(self, db_name: str, row_key: bytes) -> bytes | None:
-        """What stands in a row."""
+        """Return the data of a row; None if there is none."""
         for batch in (self._pending, self._committing):
             if batch is not None:
                 rows = batch.changes.get(db_name)
@@ -90,7 +89,7 @@ class WriteBuffer:
         return self._environment.get(db_name, row_key)
 
     def put(self, db_name: str, row_key: bytes, data: bytes | None) -> None:
-        """Change a row, or with None drop it."""
+        """Change a row, or delete it with None."""
         batch = self._pending
         if not batch.changes and self._in_background and self._greenlet is None:
             self._greenlet = gevent.spawn(self._commit_loop)
@@ -102,14 +101,14 @@ class WriteBuffer:
             batch.row_keys_by_prefix.setdefault(row_key[: self._prefix_bytes], set()).add(row_key)
 
     def all_rows(self, db_name: str) -> dict[bytes, bytes]:
-        """All rows of a database, which should be few."""
+        """Return all rows of a small database."""
         found: dict[bytes, bytes | None] = dict(self._environment.cursors[db_name].iternext())
         for batch in self.batches:
             found |= batch.changes.get(db_name, {})
         return {row: data for row, data in found.items() if data is not None}
 
     def rows_with_prefix(self, prefix: bytes) -> dict[bytes, bytes]:
-        """All rows of the grouped database that begin so."""
+        """Return the rows of the prefix database with a prefix."""
         found: dict[bytes, bytes] = {}
         cursor = self._environment.cursors[self._prefix_db]
         has_row = cursor.set_range(prefix)
@@ -131,7 +130,7 @@ class WriteBuffer:
         return found
 
     def count_prefix(self, prefix: bytes) -> int:
-        """How many rows of the grouped database begin so; their data is not looked at."""
+        """Return the number of rows with a prefix, without reading their data."""
         cursor = self._environment.cursors[self._prefix_db]
         row_keys: set[bytes] = set()
         has_row = cursor.set_range(prefix)
@@ -168,7 +167,7 @@ class WriteBuffer:
             self._commit(_commit_inline)
 
     def close(self) -> None:
-        """Commit what is left, and close the file."""
+        """Commit the remaining changes and close the file."""
         self.flush()
         self._environment.close()
 
@@ -180,7 +179,7 @@ class WriteBuffer:
             self._greenlet = None
 
     def _commit(self, offload: Callable[[Callable[[], None]], None]) -> None:
-        """Commit one batch, the disk's part by ``offload``."""
+        """Commit one batch; ``offload`` runs the part that waits for the disk."""
         self.before_commit()
         batch, self._pending = self._pending, WriteBatch()
         self._committing = batch
@@ -197,7 +196,7 @@ class WriteBuffer:
                 except BaseException:
                     txn.abort()
                     raise
-        except Exception as error:  # whatever it is, those who wait are told
+        except Exception as error:  # any failure is reported to all callbacks
             self._fail_all(error)
         else:
             environment.drop_snapshot()
@@ -207,7 +206,7 @@ class WriteBuffer:
             _notify(batch, None)
 
     def _fail_all(self, error: Exception) -> None:
-        """Forget whatever is not on disk: what came after the batch was built on it."""
+        """Drop all uncommitted changes: later ones depend on the failed batch."""
         path = self._environment.path
         reason = failure_reason(path, error)
         logger.warning("%s: %s (%s)", path, reason, error)
@@ -224,12 +223,12 @@ def _notify(batch: WriteBatch, reason: str | None) -> None:
     for callback in batch.callbacks:
         try:
             callback(reason)
-        except Exception:  # the others wait, too
+        except Exception:  # the other callbacks must still be called
             logger.exception("what was to follow a commit failed")
 
 
 def commit_in_thread(commit: Callable[[], None]) -> None:
-    """Commit in a thread, while others run in this one."""
+    """Commit in a thread, while other greenlets run."""
     gevent.get_hub().threadpool.apply(commit)
 
 

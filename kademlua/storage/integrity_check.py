@@ -1,7 +1,7 @@
-"""Whether a file that was not left by a clean end can be walked without harm.
+"""The check of LMDB files that no clean shutdown left.
 
-LMDB believes its pages: one that somebody wrote over may end the process that reads it. So a
-file that is not as the last clean end left it is first walked by a process of its own.
+LMDB trusts its pages: a damaged one may crash the process that reads it. A file that differs from
+the state at the last clean shutdown is therefore read by a separate process first.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 _CHECK_TIMEOUT = 2.0
-"""Seconds that a walk may take: of a file larger than it gets through in these, what it saw
-counts for the rest."""
+"""Seconds for the check of a file; what it has read by then counts for the rest."""
 _EXIT_NO_LMDB = 3
 # A compacting copy visits each page of each tree.
 _CHECK_SCRIPT = f"""
@@ -33,7 +32,7 @@ with open(os.devnull, "wb") as sink:
 
 
 def find_corruption(path: Path) -> str | None:
-    """Walk a file; what is wrong with it, or None."""
+    """Read a file in a separate process; return what is wrong with it, or None."""
     command = [sys.executable, "-I", "-c", _CHECK_SCRIPT, str(path)]
     try:
         process = subprocess.run(
@@ -46,7 +45,7 @@ def find_corruption(path: Path) -> str | None:
     except subprocess.TimeoutExpired:
         logger.info("%s is large; not all of it was checked", path)
         return None
-    except OSError:  # no process to be had: LMDB's own care has to do
+    except OSError:  # no process can be started: rely on LMDB
         return None
     if process.returncode in (0, _EXIT_NO_LMDB):
         return None
@@ -55,16 +54,16 @@ def find_corruption(path: Path) -> str | None:
 
 
 def write_clean_marker(marker: Path, paths: Iterable[Path]) -> None:
-    """Write down how these files are, at a clean end."""
+    """Record the state of files at a clean shutdown."""
     files = {path.name: mark for path in paths if (mark := _fingerprint(path)) is not None}
     try:
         marker.write_text(json.dumps({"version": 1, "files": files}) + "\n")
-    except OSError:  # a full disk: the next start has a look instead
+    except OSError:  # a full disk: the next start checks the files
         pass
 
 
 def consume_clean_marker(marker: Path) -> dict[str, object]:
-    """What was written down, which counts only once."""
+    """Return the recorded state, and delete it: it counts once."""
     try:
         text = marker.read_text()
         marker.unlink()
@@ -75,7 +74,7 @@ def consume_clean_marker(marker: Path) -> dict[str, object]:
 
 
 def is_clean(path: Path, clean_files: dict[str, object]) -> bool:
-    """Whether a file is new, or as it was at the clean end."""
+    """Return whether a file is new, or unchanged since the clean shutdown."""
     fingerprint = _fingerprint(path)
     return fingerprint is None or fingerprint[0] == 0 or clean_files.get(path.name) == fingerprint
 

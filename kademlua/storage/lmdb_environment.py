@@ -1,8 +1,8 @@
-"""Environment: one LMDB file, opened with care, read by a snapshot, written by whole batches.
+"""LmdbEnvironment: one LMDB file, read through a snapshot and written in batches.
 
-It is opened without LMDB's own lock: the data directory's keeps other processes out, and
-without it a transaction may be begun in one thread and committed in another. What LMDB then
-asks for is kept here: one writer at a time, and readers never older than the last commit.
+It is opened without LMDB's lock: the data directory has one, and without it a transaction may start
+in one thread and be committed in another. This class ensures what LMDB then requires: one writer
+at a time, and no reader older than the last commit.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 
 
 class CorruptFile(StorageError):
-    """The file is none of ours, or broken; ``path`` is where it is."""
+    """The file is damaged or foreign; ``path`` is where it is."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -39,10 +39,13 @@ class LmdbEnvironment:
     """The named databases of one file."""
 
     def __init__(self, path: Path, kind: str, version: int, db_names: Sequence[str]) -> None:
-        """Open or make the file; DamagedFile where it is broken or foreign, StorageError where
-        it is of a newer version or can't be opened.
+        """Open or create the file.
 
-        ``kind`` is what it says of itself, so that one file is not taken for another.
+        ``kind`` is the content that the file declares, so that none is taken for another.
+
+        Raises:
+            CorruptFile: the file is damaged or foreign.
+            StorageError: the file has a newer version or cannot be opened.
         """
         self.path = path
         self._db_names = db_names
@@ -63,7 +66,7 @@ class LmdbEnvironment:
                 subdir=False,
                 mode=0o600,
                 lock=False,
-                readahead=False,  # keys are hashes: what is beside a row is never asked next
+                readahead=False,  # keys are hashes: neighbouring rows are not read next
                 max_dbs=len(self._db_names) + 1,
             )
         except (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.CorruptedError) as error:
@@ -79,7 +82,8 @@ class LmdbEnvironment:
             raise
 
     def _check_size(self, size: int) -> None:
-        """A file that was cut would end the process when its missing part is touched."""
+        """Raise CorruptFile if the file was truncated: reading a missing page crashes the
+        process."""
         pages = self._env.info()["last_pgno"] + 1
         page = self._env.stat()["psize"]
         if size and size < pages * page:
@@ -117,10 +121,10 @@ class LmdbEnvironment:
                 f"{self.path} has format {int(digits)}, this Kademlua reads up to {self._version}"
             )
 
-    # Reading: what the last commit left.
+    # Reading
 
     def refresh_snapshot(self) -> None:
-        """See what was committed since."""
+        """Read the state of the last commit from now on."""
         self._snapshot: Transaction = self._env.begin()
         self.cursors: dict[str, Cursor] = {
             name: self._snapshot.cursor(database) for name, database in self._databases.items()
@@ -128,16 +132,18 @@ class LmdbEnvironment:
         """One by database; it holds no place from one use to the next."""
 
     def get(self, db_name: str, row_key: bytes) -> bytes | None:
-        """What stands in a row."""
+        """Return the data of a row; None if there is none."""
         return self._snapshot.get(row_key, db=self._databases[db_name])
 
-    # Writing.
+    # Writing
 
     def prepare(
         self, write: Callable[[Transaction, dict[str, lmdb._Database]], None]
     ) -> Transaction:
-        """A transaction that ``write`` wrote its rows into, ready to be committed; where the
-        map is too small it grows, and ``write`` is called again."""
+        """Return a transaction in which ``write`` has written its rows, ready to be committed.
+
+        If the map is too small, it grows, and ``write`` is called again.
+        """
         while True:
             txn: Transaction = self._env.begin(write=True)
             try:
@@ -152,34 +158,34 @@ class LmdbEnvironment:
                 return txn
 
     def drop_snapshot(self) -> None:
-        """Let go of the snapshot, before it grows too old; ``refresh_snapshot`` takes a new one."""
+        """Release the snapshot before it grows too old; ``refresh_snapshot`` takes a new one."""
         self._snapshot.abort()
 
     def grow(self) -> None:
-        """Double the map; while nobody writes."""
+        """Double the size of the map; no transaction may be open."""
         self.drop_snapshot()
         self._env.set_mapsize(2 * self._env.info()["map_size"])
         self.refresh_snapshot()
 
     def reopen(self) -> None:
-        """Begin anew with what was committed, after LMDB gave up on the file."""
+        """Open the file again after LMDB gave up on it; uncommitted changes are lost."""
         self.drop_snapshot()
         self._env.close()
         self._open()
 
     def close(self) -> None:
-        """Close the file; what was not committed is gone."""
+        """Close the file; uncommitted changes are lost."""
         self.drop_snapshot()
         self._env.close()
 
 
 def _message(error: lmdb.Error) -> str:
-    """LMDB's words without the name of its function."""
+    """Return LMDB's message without the name of its function."""
     return str(error).rpartition(": ")[2] or type(error).__name__
 
 
 def failure_reason(path: Path, error: Exception) -> str:
-    """Why a commit failed, in words that may go to a peer."""
+    """Return why a commit failed, as text that may be sent to a peer."""
     try:
         filesystem = os.statvfs(path.parent)
         # LMDB calls a write cut short by a full disk an I/O error.

@@ -1,8 +1,8 @@
-"""DiskStore: the same store of values as the one in memory, on LMDB.
+"""LmdbStore: the value store on disk.
 
-On disk, times are µs of the wall clock, so that what is left of a life outlives the process.
-The databases: ``values`` by key and owner; ``ends``, the same rows by end of life;
-``addresses``, bytes by owner address; ``meta``, the counts of all of them.
+Times on disk are microseconds of the wall clock, so that remaining lifetimes survive the process.
+The databases: ``values`` by key and owner; ``ends``, the same rows by expiry; ``addresses``, usage
+by owner's address; ``meta``, the total counts.
 """
 
 from __future__ import annotations
@@ -37,16 +37,15 @@ _COUNTS_KEY = b"counts"
 _NODE_ID_KEY = b"id"
 _NEVER = 1 << 64
 _EXPIRY_BATCH = 5_000
-"""Values forgotten in one go, at most: after a long sleep it may be millions that ended."""
+"""Values removed in one call: after a long pause, millions may have expired."""
 _EXPIRY_BATCH_ON_PUT = 100
-"""The same, beside a store."""
+"""Values removed during a store."""
 _KEYS_PER_READ = 1_000
-"""Keys that are read at a time."""
+"""Keys read at a time."""
 
 
 class LmdbStore:
-    """One value per owner and key, bounded like a ``MemoryStore``; ``when_durable`` once
-    committed."""
+    """One value per owner and key, with the quotas of ``MemoryStore``; durable once committed."""
 
     is_durable = True
 
@@ -59,10 +58,9 @@ class LmdbStore:
         wall_clock: Callable[[], float] = time.time,
         in_background: bool = True,
     ) -> None:
-        """Open or make the file; raises as ``LmdbEnvironment`` does.
+        """Open or create the file; raises as ``LmdbEnvironment`` does.
 
-        ``clock`` is that of the node, ``wall_clock`` gives seconds since 1970. Without
-        ``in_background``, nothing is committed but by ``when_durable``, ``flush`` and ``close``.
+        Without ``in_background``, only ``when_durable``, ``flush`` and ``close`` commit.
         """
         db_names = ("values", "ends", "addresses", "meta")
         environment = LmdbEnvironment(path, "values", FORMAT_VERSION, db_names)
@@ -75,7 +73,7 @@ class LmdbStore:
         self._params = params
         self._clock = clock
         self._load_counts()
-        # Where the clock was set back, time went on from where it was: no life grows longer.
+        # After the clock was set back, time continues from the latest one seen.
         self._wall_offset = max(wall_clock(), self._latest_us / 1e6) - clock()
 
     def _load_counts(self) -> None:
@@ -84,7 +82,7 @@ class LmdbStore:
         self._refresh_next_expiry()
 
     def _refresh_next_expiry(self) -> None:
-        """The earliest end there may be, in µs, and where in ``ends`` to begin next time."""
+        """Find the earliest expiry, and where in ``ends`` to start next time."""
         self._scan_from = b""
         cursor = self._environment.cursors["ends"]
         self._next_expiry_on_disk = (
@@ -100,18 +98,18 @@ class LmdbStore:
             default=_NEVER,
         )
 
-    # Its life.
+    # Commits and closing
 
     def when_durable(self, callback: Callable[[str | None], None]) -> None:
-        """Call back once all that was put so far is committed, or lost: then with the reason."""
+        """Call back when all changes so far are committed, or lost."""
         self._write_buffer.when_durable(callback)
 
     def flush(self) -> None:
-        """Block until all that was put so far is committed or lost."""
+        """Block until all changes so far are committed or lost."""
         self._write_buffer.flush()
 
     def close(self) -> None:
-        """Commit what is left and close the file."""
+        """Commit the remaining changes and close the file."""
         self._write_buffer.close()
 
     def _persist_counts(self) -> None:
@@ -132,16 +130,17 @@ class LmdbStore:
 
     @node_id.setter
     def node_id(self, node_id: bytes) -> None:
+        """The id of the node that owns the store; None if it was not set."""
         self._write_buffer.put("meta", _NODE_ID_KEY, node_id)
 
-    # What a node asks of a store.
+    # Store interface
 
     def __len__(self) -> int:
         return self._entry_count
 
     @property
     def stored_bytes(self) -> int:
-        """Bytes of all values, bencoded."""
+        """The bytes of all values, bencoded."""
         return self._stored_bytes
 
     def put(
@@ -194,7 +193,7 @@ class LmdbStore:
         self._adjust_counts(row_key, 1, len(encoded))
 
     def get(self, key: bytes, limit: int, now: float) -> list[bytes]:
-        """Up to ``limit`` bencoded values of a key, the owner that stored last first."""
+        """Return up to ``limit`` bencoded values of a key, most recent first."""
         if limit <= 0:
             return []
         rows = self._write_buffer.rows_with_prefix(key)
@@ -213,7 +212,7 @@ class LmdbStore:
         return [record.encoded for record in live_rows[:limit]]
 
     def entries(self, key: bytes) -> list[tuple[Contact, StoreEntry]]:
-        """All values of a key with their owners; those over, but not yet gone, too."""
+        """Return all values of a key with their owners, including expired ones not yet removed."""
         return [
             (
                 Contact.from_compact(row[ID_BYTES:]),
@@ -228,15 +227,14 @@ class LmdbStore:
         ]
 
     def keys(self) -> Iterator[bytes]:
-        """The keys under which something is stored; those that come or go meanwhile may be
-        among them or not."""
+        """Yield the keys that have values; concurrent changes may or may not appear."""
         last_key = b""
         while found := self._keys_after(last_key):
             yield from found
             last_key = found[-1]
 
     def remove(self, key: bytes, owner: Contact) -> bool:
-        """Forget an owner's value; whether there was one."""
+        """Remove an owner's value, and return whether there was one."""
         row_key = key + owner.compact
         data = self._write_buffer.get("values", row_key)
         if data is None:
@@ -245,15 +243,15 @@ class LmdbStore:
         return True
 
     def expire(self, now: float) -> int:
-        """Forget what has ended by ``now``, up to some thousand; how many values that were."""
+        """Remove up to some thousand expired values, and return their number."""
         return self._expire_batch(self._to_wall_us(now), _EXPIRY_BATCH)
 
     def next_expiry(self) -> float | None:
-        """The earliest time at which ``expire`` may have something to do."""
+        """Return the earliest time at which ``expire`` may find something; None without values."""
         next_us = min(self._next_expiry_on_disk, self._next_expiry_pending)
         return None if next_us == _NEVER else self._to_clock_seconds(next_us)
 
-    # Within.
+    # Internals
 
     def _to_wall_us(self, now: float) -> int:
         wall_us = (now + self._wall_offset) * 1e6
@@ -263,7 +261,7 @@ class LmdbStore:
         return wall_us / 1e6 - self._wall_offset
 
     def _value_rows(self, key: bytes) -> list[tuple[bytes, ValueRow]]:
-        """The records of a key; one that is damaged goes."""
+        """Return the rows of a key; damaged ones are removed."""
         found = []
         for row_key, data in self._write_buffer.rows_with_prefix(key).items():
             value_row = unpack_value_row(row_key, data)
@@ -274,7 +272,7 @@ class LmdbStore:
         return found
 
     def _keys_after(self, after_key: bytes) -> list[bytes]:
-        """Some keys, sorted, beginning behind the last one; none where there are no more."""
+        """Return some keys after ``after_key``, sorted; none at the end."""
         found: set[bytes] = set()
         last_read = after_key
         cursor = self._environment.cursors["values"]
@@ -300,7 +298,7 @@ class LmdbStore:
         return sorted(existing)
 
     def _expire_batch(self, now_us: int, max_rows: int) -> int:
-        """Forget what has ended, up to ``max_rows`` values of those on disk."""
+        """Remove expired values, at most ``max_rows`` of those on disk."""
         expired_count = scanned_count = 0
         if self._next_expiry_pending <= now_us:
             expired_count += self._expire_pending(now_us)
@@ -333,7 +331,7 @@ class LmdbStore:
         return expired_count
 
     def _expire_row(self, row_key: bytes) -> int:
-        """A row of ``ends`` is due: forget its value, unless that has another end by now."""
+        """Remove the value of a due row, unless it expires later by now."""
         expires_at_us, value_row_key = split_expiry_row_key(row_key)
         data = self._write_buffer.get("values", value_row_key)
         value_row = unpack_value_row(value_row_key, data) if data is not None else None
@@ -361,5 +359,5 @@ class LmdbStore:
 
 
 def quota_key_of_row(row_key: bytes) -> bytes:
-    """The address of the owner in a row of ``values``."""
+    """Return the owner's quota key in a row of ``values``."""
     return row_key[2 * ID_BYTES : -2][:8]

@@ -34,7 +34,7 @@ _ID_KEY = b"id"
 
 
 class NodeState:
-    """Id, contacts and publications in ``node.lmdb``; the values, apart, in ``values.lmdb``."""
+    """Id, contacts and publications in ``node.lmdb``, and the values in ``values.lmdb``."""
 
     def __init__(
         self,
@@ -46,9 +46,11 @@ class NodeState:
         in_background: bool = True,
         verify_unclean: bool = True,
     ) -> None:
-        """Open or make the directory; StorageError where that can't be, or another process has
-        it. What is damaged in it is moved aside, with a warning in the log; where not
-        ``verify_unclean``, only what shows at once."""
+        """Open or create the directory.
+
+        Damaged files are moved aside, with a warning in the log; without ``verify_unclean`` only
+        obvious damage is found. StorageError if the directory cannot be used or is in use.
+        """
         self.path = path
         """The directory."""
         with ExitStack() as undo:
@@ -81,15 +83,15 @@ class NodeState:
 
     @property
     def id(self) -> bytes | None:
-        """The node's id; None before it has one. It stands in both files, so that none of them
-        takes it along when it breaks."""
+        """The node's id; None before it has one. Both files hold it, so that it survives the loss
+        of one."""
         for saved_id in (self._write_buffer.get("meta", _ID_KEY), self.store.node_id):
             if saved_id is not None and is_id(saved_id):
                 return saved_id
         return None
 
     def persist_id(self, node_id: bytes) -> None:
-        """Be this node from now on; StorageError where that can't be kept."""
+        """Store the node's id; StorageError if that fails."""
         failures: list[str | None] = []
         if self._write_buffer.get("meta", _ID_KEY) != node_id:
             self._write_buffer.put("meta", _ID_KEY, node_id)
@@ -102,11 +104,11 @@ class NodeState:
             if reason is not None:
                 raise StorageError(f"can't keep the node's id: {reason}")
 
-    # Contacts.
+    # Contacts
 
     @property
     def contacts(self) -> list[Contact]:
-        """The contacts that were saved, the one heard from last first."""
+        """The saved contacts, most recently seen first."""
         found = []
         for _, data in sorted(self._write_buffer.all_rows("contacts").items()):
             compact = data[4:]
@@ -118,7 +120,7 @@ class NodeState:
         return found
 
     def save_contacts(self, contacts: Iterable[Contact]) -> None:
-        """Keep these contacts, in place of those saved before; of many the first ones."""
+        """Save the first of these contacts, in place of those saved before."""
         rows = {
             number.to_bytes(2, "big"): _checksum(contact.compact) + contact.compact
             for number, contact in zip(range(_MAX_SAVED_CONTACTS), contacts, strict=False)
@@ -129,14 +131,14 @@ class NodeState:
                 self._write_buffer.put("contacts", row_key, rows.get(row_key))
 
     def save_table(self, node: Node) -> None:
-        """Keep the contacts in a node's table; where it knows none, those of before stay."""
+        """Save the contacts in a node's table; if it is empty, earlier ones stay."""
         table = node.table
         contacts = sorted(table, key=lambda each: -getattr(table.get(each.id), "last_seen", 0.0))
         if contacts:
             self.save_contacts(contacts)
 
     def start_autosave(self, node: Node) -> None:
-        """From now on until ``close``, save the node's contacts every now and then."""
+        """Save the node's contacts at regular intervals until ``close``."""
         self._autosaver = gevent.spawn(self._run_autosave, node)
 
     def _run_autosave(self, node: Node) -> None:
@@ -144,15 +146,15 @@ class NodeState:
             gevent.sleep(AUTOSAVE_INTERVAL)
             self.save_table(node)
 
-    # The end.
+    # Closing
 
     def flush(self) -> None:
-        """Block until everything so far is on disk or lost."""
+        """Block until all changes so far are on disk or lost."""
         self._write_buffer.flush()
         self.store.flush()
 
     def close(self) -> None:
-        """Put on disk what is not there yet, and let others have the directory. Idempotent."""
+        """Write all changes to disk and unlock the directory. Idempotent."""
         if self._autosaver is not None:
             self._autosaver.kill()
             self._autosaver = None

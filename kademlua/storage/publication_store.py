@@ -1,4 +1,4 @@
-"""What a node publishes: the values that it sees to, by key, on disk."""
+"""The published values of a node, by key, on disk."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from kademlua.storage.row_format import pack_publication, unpack_publication
 
 
 class LmdbPublicationStore:
-    """One value per key; the program takes them back with ``remove``."""
+    """One published value per key."""
 
     def __init__(self, write_buffer: WriteBuffer) -> None:
         self._write_buffer = write_buffer
 
     def __iter__(self) -> Iterator[Publication]:
-        """All of them, as they are when this is called; a damaged one is passed over."""
+        """Yield all publications; damaged ones are skipped."""
         for key, data in sorted(self._write_buffer.all_rows("publications").items()):
             found = unpack_publication(key, data)
             if found is not None:
@@ -26,23 +26,23 @@ class LmdbPublicationStore:
         return len(self._write_buffer.all_rows("publications"))
 
     def get(self, key: bytes) -> Publication | None:
-        """What is published under a key."""
+        """Return the publication of a key; None if there is none."""
         data = self._write_buffer.get("publications", key)
         found = unpack_publication(key, data) if data is not None else None
         return Publication(key, *found) if found is not None else None
 
     def put(self, key: bytes, encoded: bytes, ttl: int) -> None:
-        """Publish a bencoded value under a key, in place of the former one."""
+        """Store a publication; it replaces that of the same key."""
         self._write_buffer.put("publications", key, pack_publication(key, encoded, ttl))
 
     def remove(self, key: bytes) -> bool:
-        """Publish nothing under a key any more; whether there was anything."""
+        """Remove a publication, and return whether there was one."""
         if self._write_buffer.get("publications", key) is None:
             return False
         self._write_buffer.put("publications", key, None)
         return True
 
     def when_durable(self, callback: Callable[[str | None], None]) -> None:
-        """Call back once all changes so far outlive the process, with None; or with the
-        reason why they can't."""
+        """Call back with None when all changes are durable, or with the reason why they were
+        lost."""
         self._write_buffer.when_durable(callback)

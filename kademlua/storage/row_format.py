@@ -1,7 +1,6 @@
-"""The rows of the files on disk, to the byte. All pure.
+"""The rows on disk, to the byte; pure functions.
 
-Each record carries the version of its form, and a checksum over itself and the row that it
-stands in: LMDB has none, and a disk may lie.
+Each row has a format version and a checksum of itself and its key: LMDB has none, and disks fail.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 FORMAT_VERSION = 1
-"""The version of all forms in here; it rises when one of them changes."""
+"""The version of all formats; it rises when one of them changes."""
 
 # checksum, version, how it came, order, end, given
 _VALUE_HEADER = Struct(">IBBQQQ")
@@ -24,10 +23,10 @@ _MAX_MICROSECONDS = 10**18
 
 
 class ValueRow(NamedTuple):
-    """A stored value. Times are µs of the wall clock."""
+    """A stored value. Times are microseconds of the wall clock."""
 
     sequence: int
-    """Counts the stores: who stored last has the highest."""
+    """Counts stores: the most recent one has the highest number."""
     expires_at_us: int
     received_at_us: int
     from_owner: bool
@@ -35,22 +34,22 @@ class ValueRow(NamedTuple):
 
 
 class StoreCounts(NamedTuple):
-    """What there is, so that nobody has to look at all of it to know."""
+    """Totals of a store, so that opening it does not read all rows."""
 
     entries: int = 0
     stored_bytes: int = 0
     sequence: int = 0
     latest_us: int = 0
-    """The latest time seen, in µs: a clock that was set back does not lengthen a life."""
+    """The latest time seen: a clock that is set back does not prolong lifetimes."""
 
 
 def to_microseconds(seconds: float) -> int:
-    """Whole µs, never negative, and never beyond what 8 bytes hold."""
+    """Return whole microseconds, in the range of 8 bytes."""
     return max(int(seconds * 1e6 + 0.5), 0) if seconds < 1e12 else _MAX_MICROSECONDS
 
 
 def pack_value_row(row_key: bytes, value_row: ValueRow) -> bytes:
-    """The bytes of a record in its row."""
+    """Encode a value row."""
     sequence, expires_at_us, received_at_us, from_owner, encoded = value_row
     body = (
         _VALUE_FIELDS.pack(FORMAT_VERSION, from_owner, sequence, expires_at_us, received_at_us)
@@ -60,7 +59,7 @@ def pack_value_row(row_key: bytes, value_row: ValueRow) -> bytes:
 
 
 def unpack_value_row(row_key: bytes, data: bytes) -> ValueRow | None:
-    """The record in these bytes; None where they are damaged."""
+    """Decode a value row; None if it is damaged."""
     if len(data) < _VALUE_HEADER.size:
         return None
     checksum, version, from_owner, sequence, expires_at_us, received_at_us = (
@@ -74,48 +73,48 @@ def unpack_value_row(row_key: bytes, data: bytes) -> ValueRow | None:
 
 
 def value_size(data: bytes) -> int:
-    """How many of a record's bytes are the value's own."""
+    """Return the size of the value in an encoded row."""
     return max(len(data) - _VALUE_HEADER.size, 0)
 
 
 def expiry_row_key(expires_at_us: int, value_row_key: bytes) -> bytes:
-    """The row of the index by end of life: the earliest end comes first."""
+    """Return the key of a row in the expiry index, which sorts by time."""
     return expires_at_us.to_bytes(8, "big") + value_row_key
 
 
 def split_expiry_row_key(row_key: bytes) -> tuple[int, bytes]:
-    """The end, and the row of the value that has it."""
+    """Return the expiry and the key of the value row."""
     return int.from_bytes(row_key[:8], "big"), row_key[8:]
 
 
 def pack_counts(counts: StoreCounts) -> bytes:
-    """The bytes of the counts."""
+    """Encode the counts."""
     return _COUNTS_STRUCT.pack(*counts)
 
 
 def unpack_counts(data: bytes | None) -> StoreCounts:
-    """The counts in these bytes; none at all where there are no bytes."""
+    """Decode the counts; zeros if there are none."""
     return StoreCounts(*_COUNTS_STRUCT.unpack(data)) if data else StoreCounts()
 
 
 def pack_usage(usage: int) -> bytes:
-    """A count of values and bytes, as it stands beside an address."""
+    """Encode the usage of an address."""
     return usage.to_bytes(16, "big")
 
 
 def unpack_usage(data: bytes | None) -> int:
-    """The same, read; 0 where there is none."""
+    """Decode the usage of an address; 0 if there is none."""
     return int.from_bytes(data, "big") if data else 0
 
 
 def pack_publication(key: bytes, encoded: bytes, ttl: int) -> bytes:
-    """The bytes of what a node publishes under a key."""
+    """Encode a publication."""
     body = _PUBLICATION_FIELDS.pack(FORMAT_VERSION, to_microseconds(ttl)) + encoded
     return crc32(body, crc32(key)).to_bytes(4, "big") + body
 
 
 def unpack_publication(key: bytes, data: bytes) -> tuple[bytes, int] | None:
-    """The value and its time to live in whole seconds; None where the bytes are damaged."""
+    """Decode the value and the TTL in whole seconds; None if they are damaged."""
     if len(data) < _PUBLICATION_HEADER.size:
         return None
     checksum, version, ttl = _PUBLICATION_HEADER.unpack_from(data)

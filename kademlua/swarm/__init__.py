@@ -1,1 +1,1 @@
-"""Many nodes on one machine: worker processes with thousands of nodes each, and their launcher."""
+"""Many nodes on one machine: a launcher, and worker processes with thousands of nodes each."""

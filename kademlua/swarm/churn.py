@@ -1,4 +1,4 @@
-"""Churn: nodes that die and come by themselves, as they do in networks of people's machines."""
+"""Churn: nodes that fail and join at random, as in networks of home machines."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ import gevent
 from kademlua.swarm.members import Members, SwarmRefusal
 
 _DOWNTIME_RATIO = 0.1
-"""How long a dead node stays away on average, as a share of the median of a session."""
+"""Mean downtime, as a fraction of the median session."""
 _IDLE_SECONDS = 1.0
 
 
 def run_churn(members: Members, median_seconds: float) -> None:
-    """Let nodes die so that half of all sessions last longer than ``median_seconds`` seconds;
-    after each another comes. Never returns.
+    """Kill and start nodes, with a median session of ``median_seconds``. Never returns.
 
-    Sessions are exponential, so it is the same which of the nodes dies next.
+    Sessions are exponential, which has no memory, so any node may be the next to fail.
     """
     rng = random.SystemRandom()
     while True:
@@ -39,5 +38,5 @@ def run_churn(members: Members, median_seconds: float) -> None:
 def _start_one(members: Members) -> None:
     try:
         members.start()
-    except SwarmRefusal:  # somebody else was quicker
+    except SwarmRefusal:  # the page started a node meanwhile
         pass

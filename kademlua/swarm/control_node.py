@@ -1,4 +1,4 @@
-"""The node that a swarm bootstraps from: somebody else's, or one of our own."""
+"""The control node, from which a swarm bootstraps."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _PING_ATTEMPTS = 2
 
 
 def is_bootstrap_answering(plan: Plan) -> bool:
-    """Whether a node of the plan's network answers a ping at its bootstrap address.
+    """Return whether a node of the plan's network replies to a ping at the bootstrap address.
 
-    Where one could listen oneself nobody is, which is quicker to see than silence.
+    A bindable address has no node; this check avoids a timeout.
     """
     if is_bindable(plan.bootstrap):
         return False
@@ -44,17 +44,19 @@ def is_bootstrap_answering(plan: Plan) -> bool:
 
 @contextmanager
 def control_node(plan: Plan, log_dir: Path) -> Iterator[Node]:
-    """A control node at the plan's bootstrap address; SwarmError where it can't be there."""
+    """Run a control node at the plan's bootstrap address.
+
+    Raises:
+        SwarmError: the address is unusable.
+    """
     addr, port = plan.bootstrap
     address = format_endpoint(plan.bootstrap)
     if not is_local_address(addr):
-        error_prefix = f"nobody answers at {address}, which is no address of this machine"
+        error_prefix = f"no reply from {address}, which is not an address of this machine"
         if ipaddress.ip_address(plan.host).is_loopback:
-            error_prefix += (
-                f"; from {plan.host} only this machine is reached: --host 0.0.0.0 is for more"
-            )
+            error_prefix += f"; {plan.host} reaches only this machine: use --host 0.0.0.0"
         raise SwarmError(error_prefix)
-    error_prefix = f"nobody answers at {address}, and no node can be there"
+    error_prefix = f"no reply from {address}, and no node can start there"
     with ExitStack() as exit_stack:
         store = None
         if plan.data_dir:
@@ -75,7 +77,7 @@ def control_node(plan: Plan, log_dir: Path) -> Iterator[Node]:
 
 @contextmanager
 def joined_node(plan: Plan, log_dir: Path) -> Iterator[Node]:
-    """A node for the shell, on a free port, where somebody else has the control node."""
+    """Run a node for the shell or HTTP on a free port, next to another control node."""
     node = Node(
         0,
         plan.host,
@@ -89,7 +91,7 @@ def joined_node(plan: Plan, log_dir: Path) -> Iterator[Node]:
 
 @contextmanager
 def _running(node: Node, name: str, log_dir: Path, error_prefix: str) -> Iterator[None]:
-    """Start a node and close it after; it logs into a file of its own, as the swarm's do."""
+    """Run a node that logs to its own file."""
     logger = logging.getLogger("kademlua")
     handler = NodeLogHandler(log_dir)
     previous_level = logger.level

@@ -1,4 +1,4 @@
-"""Watch: those who listen to a swarm, and what they are told."""
+"""The events of a swarm, and their subscribers."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from kademlua.swarm.members import Members
 from kademlua.swarm.plan import WorkerCommand, WorkerReport
 
 MAX_REPORTED_PER_SECOND = 24
-"""Lookups of the workers' nodes that are told, at most."""
+"""Maximum lookups of the workers' nodes to report per second."""
 GENERATED_PER_SECOND = 2.0
-"""Lookups that these nodes make so that there is something to see, while somebody listens."""
+"""Lookups that these nodes generate per second, for display, while there are subscribers."""
 _MAX_CONTROL_REPORTED_PER_SECOND = 20
-"""Lookups of the launcher's own node that are told in a second, at most."""
+"""Maximum lookups of the launcher's own node to report per second."""
 _TICK_SECONDS = 0.1
 _TICKS_PER_SECOND = 10
 
 
 class Subscriber(Protocol):
-    """Who is told what happens."""
+    """A receiver of events."""
 
     def on_event(self, name: str, data: dict[str, Any]) -> None:
-        """An event; must not block."""
+        """Receive an event; must not block."""
 
 
 class EventHub:
-    """What happens in a swarm; while nobody listens, the workers tell only who comes and goes."""
+    """Distributes a swarm's events; without subscribers, workers report only joins and exits."""
 
     def __init__(
         self,
@@ -40,8 +40,7 @@ class EventHub:
         worker_count: int,
         send_command: Callable[[int, WorkerCommand], None],
     ) -> None:
-        """``send_command`` sends a command to the worker of a number, of which there are
-        ``worker_count``."""
+        """``send_command`` sends a command to a worker, by its index below ``worker_count``."""
         self.members = members
         """The workers' nodes."""
         self._worker_count = worker_count
@@ -54,12 +53,12 @@ class EventHub:
         self._greenlet: Greenlet[[], None] | None = None
 
     def set_control_node(self, node: Node) -> None:
-        """The launcher has a node of its own."""
+        """Add the launcher's own node."""
         self._control_node = node
         self._recorder.add_node(node)
 
     def nodes_json(self) -> list[dict[str, Any]]:
-        """All nodes, for ``json.dumps``."""
+        """Return all nodes in JSON form."""
         found = [each.json() for each in self.members.all]
         node = self._control_node
         if node is not None:
@@ -74,7 +73,7 @@ class EventHub:
         return found
 
     def on_report(self, worker_index: int, report: WorkerReport) -> None:
-        """A worker, by its number from 0, has told something."""
+        """Handle the report of a worker, by its index."""
         for name, data in report.events:
             if name.startswith("node-"):
                 member = self.members.on_worker_event(name, data["port"])
@@ -86,12 +85,12 @@ class EventHub:
             self._totals[f"{worker_index}"] = report.totals
 
     def on_worker_started(self, worker_index: int) -> None:
-        """A worker can be told now."""
+        """Send a new worker the watch command, if there are subscribers."""
         if self._greenlet is not None:
             self._send_command(worker_index, self._watch_command())
 
     def subscribe(self, subscriber: Subscriber) -> None:
-        """Tell somebody of what happens from now on."""
+        """Add a subscriber; the first one starts the recording of lookups."""
         self._subscribers[subscriber] = None
         if self._greenlet is None:
             self._broadcast(self._watch_command())
@@ -100,18 +99,18 @@ class EventHub:
             self._greenlet = gevent.spawn(self._run)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Tell it no more; after the last one the nodes are not watched any longer."""
+        """Remove a subscriber; the last one stops the recording of lookups."""
         self._subscribers.pop(subscriber, None)
         if not self._subscribers:
             self.close()
 
     @property
     def has_subscribers(self) -> bool:
-        """Whether anybody listens."""
+        """True if there is a subscriber."""
         return bool(self._subscribers)
 
     def close(self) -> None:
-        """Watch no more; idempotent."""
+        """Stop recording; idempotent."""
         if self._greenlet is not None:
             self._greenlet.kill(block=False)
             self._greenlet = None
@@ -119,7 +118,7 @@ class EventHub:
             self._broadcast(WorkerCommand(action="unwatch"))
 
     def _watch_command(self) -> WorkerCommand:
-        """What each worker is to tell and do."""
+        """Return the watch command with each worker's share of the limits."""
         max_reported, generated = (
             -(-MAX_REPORTED_PER_SECOND // self._worker_count),
             GENERATED_PER_SECOND / self._worker_count,
@@ -137,7 +136,7 @@ class EventHub:
             each.on_event(name, data)
 
     def _publish_lookup(self, source: str, name: str, data: dict[str, Any]) -> None:
-        """Tell of a lookup; each teller counts its own."""
+        """Publish a lookup event; ``source`` makes its number unique."""
         self._publish(name, data | {"lookup": f"{source}-{data['lookup']}"})
 
     def _run(self) -> None:
@@ -152,7 +151,7 @@ class EventHub:
                 self._publish("swarm", self._summary())
 
     def _summary(self) -> dict[str, int]:
-        """What was counted in the last second, and what there is."""
+        """Return the counts of the last second, and the current numbers of nodes and values."""
         counts = Counter(packets_in=0, packets_out=0, lookups=0, skipped=0, values=0)
         for source, totals in self._totals.items():
             previous = self._previous_totals.get(source, totals)

@@ -1,4 +1,4 @@
-"""Telling: what happens among the nodes of one process, within bounds, while somebody listens."""
+"""Records lookup events of the nodes of one process, at a limited rate."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from kademlua.runtime.observers import LookupObserver, Observer
 from kademlua.swarm.plan import SwarmEvent
 
 _MAX_QUEUED = 5_000
-"""Events that wait to be taken, at most."""
+"""Maximum queued events."""
 _YIELD_EVERY = 50
-"""Nodes whose counters are read in a turn of the loop: each takes some 20 µs."""
+"""Nodes whose counters are read before yielding to the event loop."""
 _USER_PURPOSES = ("find_node", "find_value", "store", "remove")
-"""Causes of lookups that a program asked for; all others are upkeep."""
+"""Purposes of lookups that a user requested; all others are maintenance."""
 _RESERVED_SHARE = 0.7
-"""The share of those told in a second that upkeep leaves to others."""
+"""Fraction of the rate reserved for user lookups."""
 _COUNTERS = ("packets_in", "packets_out")
 
 
 class EventRecorder:
-    """Writes down what happens among nodes; lookups only while it watches."""
+    """Records events of nodes; records lookups only after ``start``."""
 
     def __init__(self) -> None:
         self.skipped = 0
-        """Events and lookups that were not written down."""
+        """Number of events and lookups not recorded."""
         self._queue: deque[SwarmEvent] = deque()
         self._observers: dict[Node, _NodeObserver] = {}
         self._max_per_second = self._remaining = 0
@@ -39,16 +39,16 @@ class EventRecorder:
         self._removed_totals: Counter[str] = Counter()
         self._is_recording = False
 
-    # The nodes.
+    # Nodes.
 
     def add_node(self, node: Node) -> None:
-        """A node is there."""
+        """Add a node."""
         self._observers[node] = _NodeObserver(self, node.id.hex())
         if self._is_recording:
             node.observe(self._observers[node])
 
     def remove_node(self, node: Node) -> None:
-        """A node is about to go; what it counted stays."""
+        """Remove a node before it closes; its counts stay in the totals."""
         observer = self._observers.pop(node, None)
         if observer is not None:
             node.unobserve(observer)
@@ -56,7 +56,7 @@ class EventRecorder:
             self._removed_totals.update({name: stats[name] for name in _COUNTERS})
 
     def start(self, max_per_second: int) -> None:
-        """Tell of lookups from now on, of so many a second at most."""
+        """Record up to ``max_per_second`` lookups per second."""
         self._max_per_second = self._remaining = max_per_second
         if not self._is_recording:
             self._is_recording = True
@@ -64,38 +64,38 @@ class EventRecorder:
                 node.observe(observer)
 
     def stop(self) -> None:
-        """Tell of no more lookups: the nodes cost what they cost before."""
+        """Stop recording lookups, and remove the observers."""
         self._is_recording = False
         for node, observer in self._observers.items():
             node.unobserve(observer)
 
     @property
     def is_recording(self) -> bool:
-        """Whether it tells of lookups."""
+        """True while lookups are recorded."""
         return self._is_recording
 
-    # What is told.
+    # Events.
 
     def record_always(self, name: str, data: dict[str, Any]) -> None:
-        """Write an event down that must not be lost."""
+        """Record an event, even if the queue is full."""
         self._queue.append((name, data))
 
     def record(self, name: str, data: dict[str, Any]) -> None:
-        """Write an event down, if it still fits."""
+        """Record an event, unless the queue is full."""
         if len(self._queue) < _MAX_QUEUED:
             self._queue.append((name, data))
         else:
             self.skipped += 1
 
     def drain(self) -> list[SwarmEvent]:
-        """All that was written down since the last time."""
+        """Return and clear the queued events."""
         events = list(self._queue)
         self._queue.clear()
         return events
 
     def collect_totals(self) -> dict[str, int]:
-        """Packets, lookups and values of all the nodes, counted since the first one began, and
-        another second begins for lookups. Gives way to others now and then."""
+        """Return the packets, lookups and values of all nodes since the start, and reset the rate
+        limit of lookups. Yields to the event loop between groups of nodes."""
         self._remaining = self._max_per_second
         sums = Counter(self._removed_totals)
         values = 0
@@ -116,7 +116,7 @@ class EventRecorder:
     def observe_lookup(
         self, node_id: str, rpc_name: str, target: bytes, purpose: str
     ) -> LookupObserver | None:
-        """Who is to watch a lookup of the node ``node_id``, if it is told at all."""
+        """Return the observer of a lookup by ``node_id``, or None above the rate limit."""
         self._lookup_count += 1
         if self._remaining <= (
             0 if purpose in _USER_PURPOSES else self._max_per_second * _RESERVED_SHARE
@@ -131,7 +131,7 @@ class EventRecorder:
 
 
 class _NodeObserver(Observer):
-    """Watches one node for a teller."""
+    """Observes one node for a recorder."""
 
     def __init__(self, recorder: EventRecorder, node_id: str) -> None:
         self._recorder = recorder
@@ -140,12 +140,12 @@ class _NodeObserver(Observer):
     def on_lookup_started(
         self, rpc_name: str, target: bytes, purpose: str
     ) -> LookupObserver | None:
-        """Told within bounds."""
+        """Record the lookup within the rate limit."""
         return self._recorder.observe_lookup(self._node_id, rpc_name, target, purpose)
 
 
 class _LookupRecorder(LookupEventEmitter):
-    """Tells of each node once only, by whom it was named first: a tenth of the text."""
+    """Reports each contact only for the reply that returned it first, to keep events small."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

@@ -1,4 +1,4 @@
-"""Swarm: starts the workers, watches them, ends them."""
+"""The launcher: starts, monitors and ends the workers of a swarm."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from kademlua.swarm.plan import Plan, WorkerCommand, WorkerConfig
 from kademlua.swarm.worker_process import WorkerProcess
 
 _SHUTDOWN_SECONDS = 1.0
-"""Seconds that workers have to end by themselves."""
+"""Seconds until workers that do not exit are killed."""
 
 
 class SwarmError(KademluaError):
-    """The swarm can't begin, or not go on; the message is one line."""
+    """The swarm cannot start or continue; the message is one line."""
 
 
 class Swarm:
@@ -44,12 +44,16 @@ class Swarm:
         self.workers: list[WorkerProcess] = []
         """The worker processes, once started."""
         self.members = Members(plan, self._send_command)
-        """Their nodes."""
+        """The nodes of the workers."""
         self.event_hub = EventHub(self.members, len(plan.worker_ports), self._send_command)
-        """For those who want to know what happens among them."""
+        """The events of the nodes."""
 
     def start(self) -> None:
-        """Start the workers; returns at once. SwarmError where that fails."""
+        """Start the workers without waiting for their nodes.
+
+        Raises:
+            SwarmError: a worker cannot start.
+        """
         plan = self._plan
         for number, ports in enumerate(plan.worker_ports, 1):
             config = WorkerConfig(
@@ -82,7 +86,7 @@ class Swarm:
 
     @property
     def joined_count(self) -> int:
-        """How many nodes have joined."""
+        """Number of nodes that have joined."""
         return sum(worker.joined_count for worker in self.workers)
 
     def wait_joined(
@@ -90,10 +94,11 @@ class Swarm:
         on_progress: Callable[[int], None] = lambda joined: None,
         timeout: float | None = None,
     ) -> bool:
-        """Block until all nodes have joined; False where ``timeout`` seconds brought no
-        further one. Raises SwarmError where a worker fails or ends.
+        """Block until all nodes have joined; return False after ``timeout`` seconds without
+        progress. ``on_progress`` receives each new number of joined nodes.
 
-        ``on_progress`` is told of each new number of joined nodes.
+        Raises:
+            SwarmError: a worker failed or ended.
         """
         while True:
             self._changed.clear()
@@ -105,8 +110,11 @@ class Swarm:
                 return False
 
     def wait(self, seconds: float | None = None) -> None:
-        """Block for so many seconds, or for good, or until ``stop``; SwarmError as soon as a
-        worker ends."""
+        """Block for ``seconds`` (None: without limit) or until ``stop``.
+
+        Raises:
+            SwarmError: a worker failed or ended.
+        """
         deadline = time.monotonic() + (math.inf if seconds is None else seconds)
         while not self._is_stopped:
             self._changed.clear()
@@ -117,12 +125,12 @@ class Swarm:
             self._changed.wait(None if remaining == math.inf else remaining)
 
     def stop(self) -> None:
-        """Let whoever is in ``wait`` go on; never blocks."""
+        """Make ``wait`` return; never blocks."""
         self._is_stopped = True
         self._changed.set()
 
     def close(self) -> None:
-        """End all workers; returns when none of their processes is left. Idempotent."""
+        """End all worker processes, and wait for their exit. Idempotent."""
         gevent.killall(self._greenlets)
         self.event_hub.close()
         for worker in self.workers:
@@ -136,8 +144,7 @@ class Swarm:
             worker.close()
 
     def start_churn(self, median_seconds: float) -> None:
-        """From now on let nodes die and others come; half of their sessions last longer than
-        ``median_seconds`` seconds."""
+        """Start churn with a median session of ``median_seconds``."""
         self._greenlets.append(gevent.spawn(run_churn, self.members, median_seconds))
 
     def _send_command(self, worker_index: int, command: WorkerCommand) -> None:
@@ -149,7 +156,7 @@ class Swarm:
             raise SwarmError(self._error)
 
     def _follow(self, worker: WorkerProcess) -> None:
-        """Follow one worker to its end, which is a failure: only ``close`` ends one well."""
+        """Handle one worker's reports until it ends; an end before ``close`` is an error."""
         for report in worker.reports():
             if report.error:
                 self._set_error(report.error)
@@ -158,7 +165,7 @@ class Swarm:
         worker.wait(_SHUTDOWN_SECONDS)
         reason = f"{worker} {worker.exit_description}"
         if worker.has_log_output:
-            reason += f"; {worker.log_path} may say why"
+            reason += f"; see {worker.log_path}"
         self._set_error(reason)
 
     def _set_error(self, reason: str) -> None:

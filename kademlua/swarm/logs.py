@@ -1,6 +1,6 @@
-"""A log file per node, though thousands of nodes share a process and its loggers.
+"""One log file per node, for many nodes that share a process and its loggers.
 
-A record that a node makes says in ``record.node`` which node that is, by its id.
+``record.node`` is the id of the node that created a record.
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ from pathlib import Path
 
 
 class NodeLogHandler(logging.Handler):
-    """Writes each record to ``NAME.log`` of the node that made it.
+    """Appends each record to ``NAME.log`` of its node, and ignores records without a node.
 
-    No file stays open: ten thousand nodes have ten thousand sockets, and a limit to keep;
-    a record costs some 20 µs more that way, and is rare. Records of no node pass by, for
-    other handlers.
+    No file stays open, because the sockets of the nodes need most of the descriptors.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -24,28 +22,32 @@ class NodeLogHandler(logging.Handler):
         self._paths: dict[bytes, str] = {}
 
     def create_log(self, node_id: bytes, name: str) -> None:
-        """Begin a node's file, empty; OSError where it can't be written."""
+        """Create or truncate a node's file.
+
+        Raises:
+            OSError: the file is not writable.
+        """
         path = str(self._directory / f"{name}.log")
         with open(path, "w"):
             self._paths[node_id] = path
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record. A file that can't be written costs the record, nothing else."""
+        """Write one record; drop it if its file is not writable."""
         path = self._paths.get(getattr(record, "node", b""))
         if path is None:
             return
         try:
             with open(path, "a", encoding="utf-8") as file:
                 file.write(self.format(record) + "\n")
-        except OSError:  # a full disk: to say so for every record would fill another
+        except OSError:  # such as a full disk; a message per record would flood standard error
             pass
         except Exception:
             self.handleError(record)
 
 
 class NoNodeFilter(logging.Filter):
-    """Passes the records that no node made."""
+    """Passes records without a node."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether it is such a one."""
+        """Return whether the record has no node."""
         return not hasattr(record, "node")

@@ -1,4 +1,4 @@
-"""Members: the nodes of a swarm as its launcher knows them, and how one comes or dies."""
+"""The launcher's list of the nodes of a swarm, and how it starts and kills them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kademlua.swarm.resource_limits import SPARE_FILES
 
 
 class SwarmRefusal(KademluaError):
-    """No node can be killed, or none can come; says why."""
+    """No node can be killed or started; the message says why."""
 
 
 @dataclass(slots=True)
@@ -23,14 +23,14 @@ class Member:
 
     port: int
     worker_index: int
-    """The number of its worker, from 0."""
+    """Index of the worker."""
     joined: bool = False
     is_added_later: bool = False
-    """Whether it was not there from the beginning."""
+    """True unless the node is one of the plan's initial nodes."""
     is_stopping: bool = False
 
     def json(self) -> dict[str, Any]:
-        """What is told of it."""
+        """Return the JSON form of a node in events."""
         return {
             "id": node_id(self.port).hex(),
             "port": self.port,
@@ -40,10 +40,10 @@ class Member:
 
 
 class Members:
-    """The nodes of a plan; they die and come as the workers are told to have it."""
+    """The nodes of a plan; commands to the workers kill and start them."""
 
     def __init__(self, plan: Plan, send_command: Callable[[int, WorkerCommand], None]) -> None:
-        """``send_command`` sends a command to the worker of a number."""
+        """``send_command`` sends a command to a worker, by its index."""
         self._plan = plan
         self._send_command = send_command
         self._rng = random.SystemRandom()
@@ -51,36 +51,44 @@ class Members:
         for worker_index, ports in enumerate(plan.worker_ports):
             self._members |= {port: Member(port, worker_index) for port in ports}
         self._worker_of_free_port: dict[int, int] = {}
-        """The worker of each port whose node died."""
+        """Worker index by port, for ports whose node ended."""
         self._extra_nodes_left = SPARE_FILES // 2 // plan.files_per_node
         self._next_port = plan.ports.stop
         self.deaths = 0
-        """How many have died since the beginning."""
+        """Number of joined nodes that ended."""
         self.arrivals = 0
-        """How many have joined of those that were not there from the beginning."""
+        """Number of joined nodes that were added later."""
 
     @property
     def all(self) -> list[Member]:
-        """Those that are there, or about to come."""
+        """The running and the starting nodes."""
         return list(self._members.values())
 
     @property
     def joined_count(self) -> int:
-        """How many have joined, and live."""
+        """Number of running nodes that have joined."""
         return sum(each.joined for each in self._members.values())
 
     def kill(self) -> Member:
-        """End one of those that have joined, any of them, without a word to others."""
+        """Kill a random joined node, without handover.
+
+        Raises:
+            SwarmRefusal: no node has joined.
+        """
         candidates = [each for each in self.all if each.joined and not each.is_stopping]
         if not candidates:
-            raise SwarmRefusal("no node has joined that could be killed")
+            raise SwarmRefusal("no joined node to kill")
         chosen = self._rng.choice(candidates)
         chosen.is_stopping = True
         self._send_command(chosen.worker_index, WorkerCommand(action="kill", port=chosen.port))
         return chosen
 
     def start(self) -> Member:
-        """Have a node come: one that died, knowing nothing of before, or else one more."""
+        """Start a node at the port of one that ended, or else at a new port.
+
+        Raises:
+            SwarmRefusal: the open file limit or the port range is exhausted.
+        """
         if self._worker_of_free_port:
             port = self._rng.choice(list(self._worker_of_free_port))
             worker_index = self._worker_of_free_port.pop(port)
@@ -91,7 +99,7 @@ class Members:
         return member
 
     def on_worker_event(self, name: str, port: int) -> Member | None:
-        """A worker tells that a node has begun, joined or ended; who that is."""
+        """Handle a node's start, join or end; return the node, or None if it is unknown."""
         member = self._members.get(port)
         if member is None:
             return None
@@ -106,12 +114,12 @@ class Members:
         return member
 
     def _extra_port(self) -> int:
-        """One behind those of the plan: there are a few, as each costs a worker open files."""
+        """Return a port after those of the plan; open files limit their number."""
         port = self._next_port
         if port == self._plan.bootstrap[1]:
             port += 1
         if self._extra_nodes_left <= 0 or port > LAST_PORT:
-            raise SwarmRefusal("no more nodes fit; one that dies makes room")
+            raise SwarmRefusal("no more nodes fit; kill one first")
         self._extra_nodes_left -= 1
         self._next_port = port + 1
         return port

@@ -1,4 +1,4 @@
-"""Which node on which port in which worker, and what a worker is told of it. All pure."""
+"""The plan of a swarm, and the messages between launcher and workers. Pure."""
 
 from __future__ import annotations
 
@@ -18,31 +18,33 @@ FIRST_PORT = 8003
 
 LAST_PORT = 65_535
 SwarmEvent: TypeAlias = tuple[str, dict[str, Any]]
-"""What happened: a name, and what JSON has."""
+"""A name, and fields in JSON form."""
 
 _LOOPBACK_OF_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class PlanError(KademluaError, ValueError):
-    """A swarm that can't be: too many ports, or one of them needed twice."""
+    """An impossible plan, such as too many ports or a port used twice."""
 
 
 def node_id(port: int) -> bytes:
-    """The id of a swarm's node on a port."""
+    """Return the id of the swarm's node on a port: the SHA-1 of its digits."""
     return sha1(str(port))
 
 
 def control_endpoint(host: str) -> Endpoint:
-    """Where the control node of a swarm on ``host`` is looked for, unless told otherwise."""
+    """Return the default endpoint of the control node of a swarm on ``host``."""
     return _LOOPBACK_OF_ANY.get(host, host), CONTROL_PORT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A swarm as it shall be; raises PlanError where it can't be.
+    """The nodes and workers of a swarm.
 
-    ``host`` is an IP address of this machine, and ``bootstrap`` the IP address and port of
-    a node of the network to join.
+    ``host`` is an IP address of this machine. ``bootstrap`` is the endpoint of a node to join.
+
+    Raises:
+        PlanError: the plan is impossible.
     """
 
     node_count: int
@@ -51,12 +53,14 @@ class Plan:
     first_port: int = FIRST_PORT
     bootstrap: Endpoint = ("127.0.0.1", CONTROL_PORT)
     data_dir: str = ""
-    """Where each node keeps its data, in a directory of its port's name; nowhere if empty."""
+    """Directory of the nodes' data, one subdirectory per port; empty: in memory."""
     network_keys: tuple[bytes, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if self.node_count < 1 or self.worker_count < 1 or not 0 < self.first_port <= LAST_PORT:
-            raise PlanError("a swarm has at least one node, one worker and one port")
+            raise PlanError(
+                "a swarm needs at least one node and one worker, and a valid first port"
+            )
         try:
             host, addr = (canonical_address(each)[0] for each in (self.host, self.bootstrap[0]))
         except ValueError as error:
@@ -64,8 +68,8 @@ class Plan:
         if self.ports.stop - 1 > LAST_PORT:
             capacity = LAST_PORT - self.first_port + 1
             raise PlanError(
-                f"{self.node_count:,} nodes from port {self.first_port} on would go beyond port"
-                f" {LAST_PORT:,}: {capacity:,} fit"
+                f"{self.node_count:,} nodes from port {self.first_port} exceed port {LAST_PORT:,}:"
+                f" {capacity:,} fit"
             )
         if host != "::" and (":" in host) != (":" in addr):
             raise PlanError(f"nodes on {host} can't reach {addr}: one is IPv4, the other IPv6")
@@ -77,21 +81,19 @@ class Plan:
 
     @property
     def ports(self) -> range:
-        """The ports of all nodes."""
+        """Ports of all nodes."""
         return range(self.first_port, self.first_port + self.node_count)
 
     @property
     def files_per_node(self) -> int:
-        """Open files that a node needs: its socket, and for its data a lock and two files that
-        LMDB opens twice."""
+        """Open files per node: its socket, and for data a lock and two files that LMDB opens
+        twice."""
         return 6 if self.data_dir else 1
 
     @property
     def worker_ports(self) -> list[range]:
-        """The ports of each worker: neighbours in a row, as many for each but for one.
-
-        There are never more workers than nodes.
-        """
+        """Consecutive ports of each worker; their numbers differ by at most one. There are never
+        more workers than nodes."""
         worker_count = min(self.worker_count, self.node_count)
         bounds = [
             self.first_port + self.node_count * each // worker_count
@@ -102,7 +104,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerConfig:
-    """What one worker is told: its first line of input."""
+    """The configuration of a worker: its first line of input."""
 
     host: str
     first_port: int
@@ -113,14 +115,14 @@ class WorkerConfig:
     network_keys: tuple[bytes, ...] = field(default=(), repr=False)
 
     def to_line(self) -> bytes:
-        """One line of JSON."""
+        """Return the message as a line of JSON."""
         fields = dataclasses.asdict(self)
         fields["network_keys"] = [key.hex() for key in self.network_keys]
         return json.dumps(fields).encode() + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> WorkerConfig:
-        """The order in a line of JSON from the launcher."""
+        """Parse a line of JSON from the launcher."""
         fields = json.loads(line)
         host, port = fields.pop("bootstrap")
         network_keys = tuple(map(bytes.fromhex, fields.pop("network_keys")))
@@ -129,23 +131,22 @@ class WorkerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReport:
-    """What a worker tells: how many of its nodes have joined, or why it can't go on; and
-    where somebody listens, what happens among them."""
+    """A report of a worker: the number of joined nodes, an error, and recorded events."""
 
     joined_count: int = 0
     error: str = ""
     events: list[SwarmEvent] = field(default_factory=list)
-    """Which nodes came and went, and their lookups, if wanted."""
+    """Joins and exits of nodes, and lookups while they are recorded."""
     totals: dict[str, int] = field(default_factory=dict)
-    """Counters of all its nodes together since it began, each second, if wanted."""
+    """Sums of the nodes' counters since the start, each second while lookups are recorded."""
 
     def to_line(self) -> bytes:
-        """One line of JSON."""
+        """Return the message as a line of JSON."""
         return json.dumps(dataclasses.asdict(self)).encode() + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> WorkerReport:
-        """The report in a line of JSON from a worker."""
+        """Parse a line of JSON from a worker."""
         fields = json.loads(line)
         events = [(name, data) for name, data in fields.pop("events")]
         return cls(events=events, **fields)
@@ -153,23 +154,23 @@ class WorkerReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerCommand:
-    """What a worker is told while it runs: a line of its input after the first."""
+    """A command to a worker: a line of its input after the first."""
 
     action: Literal["kill", "join", "watch", "unwatch"]
     port: int = 0
-    """Which node is to be killed, or to come."""
+    """Port of the node to kill or start."""
     max_reported_per_second: int = 0
-    """Lookups to tell of in a second, at most."""
+    """Maximum lookups to report per second."""
     generated_per_second: float = 0.0
-    """Lookups to make in a second, about."""
+    """Mean lookups to generate per second."""
 
     def to_line(self) -> bytes:
-        """One line of JSON."""
+        """Return the message as a line of JSON."""
         return json.dumps(dataclasses.asdict(self)).encode() + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> WorkerCommand:
-        """The command in a line of JSON from the launcher."""
+        """Parse a line of JSON from the launcher."""
         return cls(**json.loads(line))
 
 

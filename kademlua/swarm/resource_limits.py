@@ -1,4 +1,4 @@
-"""What this machine allows: open files, free ports, processors."""
+"""The limits of this machine: open files, free ports, processors."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from kademlua.core.errors import KademluaError
 from kademlua.swarm.plan import Plan, format_ports
 
 SPARE_FILES = 64
-"""Open files of a worker besides its nodes' sockets: pipes, the hub's, a log, libraries."""
+"""Open files of a worker in addition to its nodes' files: pipes, event loop, log, libraries."""
 
 
 class ResourceLimitError(KademluaError):
-    """This machine can't hold the swarm; the message says what would help."""
+    """This machine cannot run the swarm; the message suggests a remedy."""
 
 
 def cpu_count() -> int:
-    """How many processors this process may use."""
+    """Return the number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):  # Linux
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def raise_open_file_limit(plan: Plan) -> None:
-    """Raise the limit of open files of this process and its children to what the plan needs.
+    """Raise the open file limit of this process and its children to what the plan needs.
 
-    Every node has a socket, and perhaps files. LimitError where the system does not allow
-    so many.
+    Raises:
+        ResourceLimitError: the system does not allow it.
     """
     needed = max(map(len, plan.worker_ports)) * plan.files_per_node + SPARE_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -37,7 +37,7 @@ def raise_open_file_limit(plan: Plan) -> None:
         return
     if hard == resource.RLIM_INFINITY or hard >= needed:
         new_limits = (needed, hard)
-    else:  # root may raise the hard limit, too
+    else:  # root may also raise the hard limit
         new_limits = (needed, needed)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, new_limits)
@@ -51,8 +51,8 @@ def _open_file_message(plan: Plan, limit: int, needed: int) -> str:
     return (
         f"{plan.node_count:,} nodes in {_plural(worker_count, 'worker')} need {needed:,} open files"
         " each,"
-        f" and {limit:,} are allowed: {_plural(capacity, 'node')} would fit;"
-        f" set `ulimit -n {needed}`, or take more --workers"
+        f" but the limit is {limit:,}, enough for {_plural(capacity, 'node')};"
+        f" run `ulimit -n {needed}`, or use more --workers"
     )
 
 
@@ -61,16 +61,17 @@ def _plural(count: int, noun: str) -> str:
 
 
 def check_ports(plan: Plan) -> None:
-    """LimitError where ports of the plan are in use, or the address is not of this machine.
+    """Check that the ports of the plan are free, to report all used ones together.
 
-    They may be taken between this and their use; to try them all first tells which ones.
+    Raises:
+        ResourceLimitError: ports are in use, or the address is not local.
     """
     used = []
     for port in plan.ports:
         try:
             _try_bind((plan.host, port))
         except PermissionError:
-            raise ResourceLimitError(f"port {port} is not for this user to listen on") from None
+            raise ResourceLimitError(f"no permission to listen on port {port}") from None
         except OSError as error:
             if not is_local_address(plan.host):
                 raise ResourceLimitError(f"can't listen on {plan.host}: {error.strerror}") from None
@@ -80,12 +81,12 @@ def check_ports(plan: Plan) -> None:
 
 
 def is_local_address(addr: str) -> bool:
-    """Whether an IP address is one of this machine."""
+    """Return whether an IP address belongs to this machine."""
     return is_bindable((addr, 0))
 
 
 def is_bindable(endpoint: Endpoint) -> bool:
-    """Whether a node could listen at an endpoint: it is of this machine, and not in use."""
+    """Return whether an endpoint is local and free."""
     try:
         _try_bind(endpoint)
     except OSError:

@@ -1,9 +1,8 @@
-"""A worker: one process with many nodes. ``python -P -m kademlua.swarm.worker``; the launcher
-starts it.
+"""A worker: one process with many nodes, which the launcher starts.
 
-Its first line of input is its Order, any further one a Command; the end of its input, however it
-comes about, is its end. It writes Reports, one a line. ^C and SIGTERM are the launcher's
-business, though a terminal or a service manager sends them to all processes.
+Its first line of input is a WorkerConfig, further lines are WorkerCommands. It writes one
+WorkerReport per line, and exits at the end of its input. It ignores ^C and SIGTERM, which
+terminals and service managers send to all processes; the launcher handles them.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ _REPORT_SECONDS = 0.05
 
 
 def main() -> NoReturn:
-    """Do what the order says until the input ends."""
+    """Run the configured nodes until the input ends."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     input_file = FileObjectPosix(sys.stdin.fileno(), "rb", close=False)
     output_file = FileObjectPosix(os.dup(1), "wb", 0)
-    os.dup2(2, 1)  # whatever prints in here, it shall not end up among the reports
+    os.dup2(2, 1)  # output of print must not mix with the reports
     line = input_file.readline()
     if not line:
         _exit(0)
@@ -54,7 +53,7 @@ def main() -> NoReturn:
 
 
 def _send_reports(output_file: _OutputFile, nodes: WorkerNodes) -> NoReturn:
-    """Tell the launcher what there is to tell; never while there is nothing."""
+    """Send reports to the launcher when there is something to report."""
     reported_count, counted_at = 0, time.monotonic()
     while True:
         if not nodes.recorder.is_recording:
@@ -78,7 +77,7 @@ def _send_reports(output_file: _OutputFile, nodes: WorkerNodes) -> NoReturn:
 
 
 def _set_up_logging(config: WorkerConfig) -> NodeLogHandler:
-    """Each node's records to its file, all others to standard error (the worker's file)."""
+    """Log each node to its file, and other records to standard error (the worker's file)."""
     stderr_handler = logging.StreamHandler()
     stderr_handler.addFilter(NoNodeFilter())
     node_handler = NodeLogHandler(Path(config.log_dir))
@@ -89,7 +88,7 @@ def _set_up_logging(config: WorkerConfig) -> NodeLogHandler:
 
 
 def _handle_commands(input_file: _InputFile, nodes: WorkerNodes) -> None:
-    """Do what the launcher says until it says no more."""
+    """Execute the launcher's commands until the input ends."""
     for line in input_file:
         try:
             nodes.handle(WorkerCommand.from_line(line))
@@ -104,8 +103,7 @@ def _exit_with_error(output_file: _OutputFile, reason: str) -> NoReturn:
 
 
 def _exit(code: int) -> NoReturn:
-    """End at once. The whole swarm ends: nobody is left to whom a node could say good-bye,
-    and to take thousands of nodes apart one by one would take seconds."""
+    """Exit immediately. The whole swarm ends, so handover and an orderly close are useless."""
     sys.stderr.flush()
     os._exit(code)
 

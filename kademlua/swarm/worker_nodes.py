@@ -1,4 +1,4 @@
-"""The nodes of one worker: they join, live, are watched, die, and others come."""
+"""The nodes of one worker."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_CONCURRENT_JOINS = 16
-"""Nodes of a worker that join at a time, at most: more only wait for the same processor."""
+"""Maximum nodes of a worker that join concurrently, as all share one processor."""
 _JOIN_LOG_SECONDS = 60.0
 
 
 class WorkerNodes:
-    """The nodes of one process: how they come to be, and what is done with them."""
+    """Starts and kills the nodes of one process, and executes commands."""
 
     def __init__(self, config: WorkerConfig, log_handler: NodeLogHandler) -> None:
         self._config = config
@@ -40,26 +40,26 @@ class WorkerNodes:
         self._params = Params()
         self._rng = random.SystemRandom()
         self._nodes: dict[int, Node] = {}
-        """Those that run, by their ports."""
+        """Running nodes by port."""
         self._states: dict[int, NodeState] = {}
         self.joined_count = 0
-        """How many of the order's nodes have joined; what became of them since does not count."""
+        """Number of configured nodes that have joined, including those killed since."""
         self.recorder = EventRecorder()
-        """What happens among its nodes."""
+        """Events of the nodes."""
         self.report_needed = Event()
-        """Set when there may be something to report."""
+        """Set when there may be something to report to the launcher."""
         self._lookup_generator: Greenlet[[float], None] | None = None
         self._joining_count = 0
         self._join_slot_freed = Event()
         self.error = ""
-        """Why it can't go on."""
+        """The reason why the worker cannot continue, or empty."""
 
     def start_all(self) -> None:
-        """Start all nodes, as many at a time as have joined before them, at most
+        """Start all nodes, each batch as large as the number of joined nodes, at most
         ``MAX_CONCURRENT_JOINS``.
 
-        So the first ones make a network that the next ones find, and none waits so long
-        for the processor that the others take it for dead.
+        The first nodes form a network for the next ones. More concurrent joins would delay
+        replies until calls time out.
         """
         first = self._config.first_port
         for port in range(first, first + self._config.node_count):
@@ -70,7 +70,7 @@ class WorkerNodes:
             gevent.spawn(self._start_initial, port)
 
     def handle(self, command: WorkerCommand) -> None:
-        """Do what the launcher wants."""
+        """Execute a command of the launcher."""
         if command.action == "kill":
             self._kill(command.port)
         elif command.action == "join":
@@ -90,7 +90,7 @@ class WorkerNodes:
         self.report_needed.set()
 
     def _start_initial(self, port: int) -> None:
-        """Start one node and wait until it has joined; runs in a greenlet of its own."""
+        """Start a configured node and wait until it has joined."""
         self.error = self.error or self._start_and_join(port)
         self.joined_count += 1
         self._joining_count -= 1
@@ -98,7 +98,7 @@ class WorkerNodes:
         self.report_needed.set()
 
     def _start_and_join(self, port: int) -> str:
-        """Start a node and wait until it has joined; why that can't be, or nothing."""
+        """Start a node and wait until it has joined; return an error message or ""."""
         config = self._config
         try:
             state = self._open_state(port)
@@ -134,7 +134,7 @@ class WorkerNodes:
         while not node.wait_joined(_JOIN_LOG_SECONDS):
             logger.info("still not joined", extra={"node": node.id})
         if state is not None:
-            # Also now: at its end a swarm has no time for it.
+            # Save now, because a swarm exits without an orderly close.
             state.save_table(node)
             state.start_autosave(node)
             self._states[port] = state
@@ -142,8 +142,7 @@ class WorkerNodes:
         return ""
 
     def _start_late(self, port: int) -> None:
-        """Start a node that comes after the others. Where that can't be, it is as if it had died:
-        the others go on."""
+        """Start a node after the initial ones. A failure counts as its end; the others continue."""
         if port not in range(
             self._config.first_port, self._config.first_port + self._config.node_count
         ):
@@ -151,11 +150,11 @@ class WorkerNodes:
         self._record_event("node-began", port)
         reason = self._start_and_join(port)
         if reason:
-            logger.warning("a node could not come: %s", reason)
+            logger.warning("can't start a node: %s", reason)
             self._record_event("node-ended", port)
 
     def _kill(self, port: int) -> None:
-        """End a node that has joined; it says good-bye to nobody."""
+        """Close a joined node without handover."""
         node = self._nodes.pop(port, None)
         if node is None:
             return
@@ -171,7 +170,7 @@ class WorkerNodes:
         self.report_needed.set()
 
     def _generate_lookups(self, per_second: float) -> None:
-        """Have nodes look up ids, any of them, about so often; it never ends."""
+        """Let random nodes look up random ids, at a mean rate. Never returns."""
         while True:
             gevent.sleep(self._rng.expovariate(per_second))
             joined = [node for node in self._nodes.values() if node.joined]
@@ -179,12 +178,12 @@ class WorkerNodes:
                 gevent.spawn(_find_node, self._rng.choice(joined), self._rng.randbytes(20))
 
     def _open_state(self, port: int) -> NodeState | None:
-        """What the node on a port keeps on disk, if anything."""
+        """Open the saved state of the node on a port, or return None without a data directory."""
         if not self._config.data_dir:
             return None
         from kademlua.storage.node_state import NodeState
 
-        # A swarm never ends cleanly, and a process for each file of each node is too much.
+        # A swarm never closes its files; verifying each file in a process is too slow.
         path = Path(self._config.data_dir) / str(port)
         state = NodeState(path, self._params, verify_unclean=False)
         state.persist_id(node_id(port))
@@ -194,5 +193,5 @@ class WorkerNodes:
 def _find_node(node: Node, target: bytes) -> None:
     try:
         node.find_node(target)
-    except KademluaError:  # it was about to end
+    except KademluaError:  # the node was closed meanwhile
         pass

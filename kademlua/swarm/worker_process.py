@@ -1,4 +1,4 @@
-"""A worker as its launcher sees it: a process, a pipe to it, a pipe from it."""
+"""The launcher's handle of a worker process."""
 
 from __future__ import annotations
 
@@ -23,19 +23,23 @@ _POLL_SECONDS = 0.01
 
 
 class WorkerProcess:
-    """One worker process, started."""
+    """A started worker process, with a pipe in each direction."""
 
     def __init__(self, number: int, config: WorkerConfig) -> None:
-        """Start it; OSError where that fails. ``number`` counts from 1 and names it."""
+        """Start the process; ``number`` counts from 1.
+
+        Raises:
+            OSError: the process or its log cannot be created.
+        """
         self.number = number
         self.config = config
         self.joined_count = 0
-        """How many of its nodes have joined, as last reported."""
+        """Number of nodes that have joined, as last reported."""
         self.log_path = Path(config.log_dir) / f"worker-{number}.log"
-        """What belongs to no single node, and the traceback where it breaks."""
+        """Log of records without a node, and of a crash's traceback."""
         with open(self.log_path, "wb") as log:
-            # Not gevent's Popen, which watches SIGCHLD in the hub: the pipe's end tells us
-            # as much. ^C is the launcher's alone, from before the worker's first line on.
+            # Not gevent's Popen, which watches SIGCHLD in the hub: the end of the pipe suffices.
+            # preexec_fn ignores ^C before the worker's first line runs.
             self._popen = subprocess.Popen(
                 [sys.executable, "-P", "-m", "kademlua.swarm.worker"],
                 stdin=subprocess.PIPE,
@@ -45,17 +49,17 @@ class WorkerProcess:
                 preexec_fn=_ignore_interrupts,
             )
         assert self._popen.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it is dead already: reports() ends
+        with contextlib.suppress(BrokenPipeError):  # it has exited: reports() ends
             self._popen.stdin.write(config.to_line())
             self._popen.stdin.flush()
 
     @property
     def pid(self) -> int:
-        """The process's id."""
+        """The process id."""
         return self._popen.pid
 
     def reports(self) -> Iterator[WorkerReport]:
-        """What it tells, as it comes, until it ends; blocks this greenlet only."""
+        """Yield reports until the process ends; blocks only this greenlet."""
         assert self._popen.stdout is not None
         with FileObjectPosix(self._popen.stdout.fileno(), "rb", close=False) as output_file:
             for line in output_file:
@@ -64,7 +68,7 @@ class WorkerProcess:
                 yield report
 
     def send(self, command: WorkerCommand) -> None:
-        """Send it a command; one that has ended hears nothing."""
+        """Send a command, unless the process has ended."""
         assert self._popen.stdin is not None
         if not self._popen.stdin.closed:
             with contextlib.suppress(BrokenPipeError):
@@ -72,17 +76,17 @@ class WorkerProcess:
                 self._popen.stdin.flush()
 
     def close_input(self) -> None:
-        """Close its input, upon which it ends."""
+        """Close the input, which makes the process exit."""
         assert self._popen.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._popen.stdin.close()
 
     def kill(self) -> None:
-        """End it now, as kill -9 does."""
+        """Kill the process with SIGKILL."""
         self._popen.kill()
 
     def wait(self, timeout: float) -> bool:
-        """Block this greenlet until the process is gone; whether it is."""
+        """Wait up to ``timeout`` seconds for the exit; return whether the process has exited."""
         deadline = time.monotonic() + timeout
         while self._popen.poll() is None:
             if time.monotonic() >= deadline:
@@ -91,14 +95,14 @@ class WorkerProcess:
         return True
 
     def close(self) -> None:
-        """Free the pipes; when it has ended."""
+        """Close the pipes, after the exit."""
         self.close_input()
         assert self._popen.stdout is not None
         self._popen.stdout.close()
 
     @property
     def has_log_output(self) -> bool:
-        """Whether there is anything in its log."""
+        """True if the log is not empty."""
         try:
             return self.log_path.stat().st_size > 0
         except OSError:
@@ -106,13 +110,13 @@ class WorkerProcess:
 
     @property
     def exit_description(self) -> str:
-        """How it ended, in words."""
+        """The exit status in words."""
         code = self._popen.returncode
         if code is not None and code < 0:
             try:
-                return f"was ended by {signal.Signals(-code).name}"
+                return f"was killed by {signal.Signals(-code).name}"
             except ValueError:
-                return f"was ended by signal {-code}"
+                return f"was killed by signal {-code}"
         return f"ended with status {code}"
 
     def __str__(self) -> str:
@@ -125,12 +129,12 @@ def _ignore_interrupts() -> None:
 
 
 def _environment() -> dict[str, str]:
-    """This process's environment, in which a worker finds the same kademlua as we have.
+    """Return an environment in which a worker imports this kademlua package.
 
-    With -P a worker does not look into its working directory, from where ours may come.
+    With -P, Python ignores the working directory, which may contain this package.
     """
     environment = dict(os.environ)
-    # What logs.py lives on; on by default.
+    # logs.py needs it; gevent sets it by default.
     environment["GEVENT_TRACK_GREENLET_TREE"] = "true"
     root = str(Path(kademlua.__file__).resolve().parent.parent)
     paths = sysconfig.get_paths()

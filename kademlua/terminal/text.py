@@ -1,4 +1,4 @@
-"""What the shell and the commands show: text for people, safe on their terminal."""
+"""Text for people, safe to show on a terminal."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ from typing import Any
 
 
 class VerbatimText(str):
-    """Text that is shown as it stands, where a ``str`` is shown with its quotes."""
+    """Text that the shell shows without quotes."""
 
     __slots__ = ()
 
 
 def escape_unprintable(text: str, allowed: str = "") -> str:
-    """``text`` with whatever could steer a terminal made visible, but for those in ``allowed``.
-
-    Much of what is shown was written by strangers.
-    """
+    """Escape all unprintable characters except ``allowed``: peers wrote much of the text."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in allowed else _escape(c) for c in text)
@@ -29,13 +26,15 @@ def _escape(char: str) -> str:
 
 
 def to_one_line(text: str) -> str:
-    """``text`` as one printable line."""
+    """Return text as one printable line."""
     return escape_unprintable(" ".join(text.split()))
 
 
 def pretty_format(value: Any, width: int | None = None) -> str:
-    """A value of the shell as text, over as many lines as it needs; ``width`` is that of the
-    terminal, by default of this process's own."""
+    """Format a value over as many lines as it needs.
+
+    ``width`` is the terminal's, default that of this process.
+    """
     if isinstance(value, VerbatimText):
         return value
     columns = width or shutil.get_terminal_size((100, 24)).columns
@@ -43,7 +42,7 @@ def pretty_format(value: Any, width: int | None = None) -> str:
 
 
 def resident_kb() -> int:
-    """Memory that this process holds, in kB; 0 where the system does not say."""
+    """Return the resident memory of this process in kB; 0 if it is unknown."""
     try:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024

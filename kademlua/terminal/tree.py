@@ -14,8 +14,10 @@ def render_tree(
     label: Callable[[_T], str],
     indent: str = "",
 ) -> Iterator[str]:
-    """A line for each of ``roots`` and, indented under it, for each of those ``children`` it, which
-    is asked once. ``label`` is what stands there of one."""
+    """Yield a line for each root and, indented below it, for each of its ``children``.
+
+    ``children`` is called once per item; ``label`` returns its text.
+    """
     for position, node in enumerate(roots, 1):
         is_last = position == len(roots)
         yield f"{indent}{'└─' if is_last else '├─'} {label(node)}"

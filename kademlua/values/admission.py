@@ -1,7 +1,7 @@
-"""Keeping: what a node takes into its store, and under which conditions.
+"""Admission: which values and records a node accepts into its store.
 
-Plain values stand beside each other, one of each owner. A record that proves itself has its key
-for itself, whoever brought it: what is there goes when it comes, and nothing gets in beside it.
+A key holds plain values, one per owner, or a single self-certifying record (see BEP 44). A
+valid record replaces the plain values of its key, and the key then refuses plain values.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from kademlua.crypto import signing
 from kademlua.runtime.context import Context
 
 REASON_HAS_RECORD = "the key has a record"
-"""Why a plain value is refused."""
+"""The refusal reason for a plain value, and for a second immutable record."""
 
 
 class AdmissionPolicy:
-    """The way into one node's store."""
+    """Checks values and records before they enter the store of one node."""
 
     __slots__ = ("_store", "_wall_clock")
 
@@ -42,24 +42,28 @@ class AdmissionPolicy:
         overwrite: bool = False,
         cas: int | None = None,
     ) -> None:
-        """Keep a bencoded value as ``Store.put`` does, or a record by the rules of records.
+        """Store a plain value or a record, or refuse it.
 
-        A signed record replaces one with a lower sequence number; where ``cas`` is given,
-        only one with just this number. Raises StoreRefused, or what kind of RecordRefused
-        it is.
+        ``new.received_at`` is the current time. ``overwrite`` affects plain values only. A
+        signed record replaces one with a lower sequence number and, if ``cas`` is given, only
+        one with exactly that number.
+
+        Raises:
+            StoreRefused: The store is full, or the key has a record.
+            RecordRefused: The record is invalid, expired, stale or does not match ``cas``.
         """
         encoded, expires_at, _, now = new
         signed = records.parse_signed(encoded)
         if signed is None and not records.is_immutable(key, encoded):
             found = self._store.get(key, 1, now)
-            # The same value once more, as is usual, need not be looked at a second time.
+            # Most stores repeat the stored value, which needs no second check.
             if found and found[0] != encoded and records.is_record(key, found[0]):
                 raise StoreRefused(REASON_HAS_RECORD)
             self._store.put(key, owner, new, overwrite=overwrite)
             return
         current = self._current_record(key, now)
         if current is not None and current[1].encoded == encoded:
-            # Who brings it again can make it last longer, but nobody can end it sooner.
+            # A repeated store may extend the lifetime of a record, but not shorten it.
             owner, entry = current
             expires_at = max(entry.expires_at, self._expiry(signed, now, expires_at))
         elif signed is not None:
@@ -68,18 +72,18 @@ class AdmissionPolicy:
             )
             expires_at = self._check_signed(signed, key, current_signed, cas, now, expires_at)
         elif current is not None:
-            raise StoreRefused(REASON_HAS_RECORD)  # another one with the same SHA-1
+            raise StoreRefused(REASON_HAS_RECORD)  # an immutable record with the same SHA-1
         if current is None:
             for other, _ in self._store.entries(key):
                 self._store.remove(key, other)
         else:
-            owner = current[0]  # in its place, so that it is never gone for want of room
+            owner = current[0]  # replaces the old record in place, so a full store keeps it
         self._store.put(key, owner, StoreEntry(encoded, expires_at, received_at=now))
 
     def _current_record(self, key: bytes, now: float) -> tuple[Contact, StoreEntry] | None:
-        """The record of a key that is there, with the one who brought it first."""
+        """Return the stored record of a key with the contact that stored it first, or None."""
         entries = self._store.entries(key)
-        if len(entries) == 1:  # else they are plain ones: a record stands alone
+        if len(entries) == 1:  # several entries are plain values, since a record is alone
             owner, entry = entries[0]
             if entry.expires_at > now and records.is_record(key, entry.encoded):
                 return owner, entry
@@ -94,8 +98,10 @@ class AdmissionPolicy:
         now: float,
         expires_at: float,
     ) -> float:
-        """When a signed record is to end that may be taken; the signature comes last, since
-        all else costs less."""
+        """Return the expiry time of an acceptable signed record, or raise RecordRefused.
+
+        The signature is checked last, because it is the most expensive check.
+        """
         records.check_key(signed, key)
         expiry = self._expiry(signed, now, expires_at)
         if expiry <= now:
@@ -109,7 +115,7 @@ class AdmissionPolicy:
         return expiry
 
     def _expiry(self, signed: SignedRecord | None, now: float, expires_at: float) -> float:
-        """When it ends by the node's clock: with its time to live, or as its signer said."""
+        """Return when a record expires by the node's clock: by its TTL or by its signed expiry."""
         if signed is None or signed.expires_at is None:
             return expires_at
         return min(expires_at, now + (signed.expires_at - self._wall_clock()))
@@ -118,9 +124,11 @@ class AdmissionPolicy:
 def remove_with_tombstone(
     store: Store, tombstones: Tombstones, key: bytes, owner: Contact, tombstone_until: float
 ) -> bool:
-    """Take an owner's value away and raise a tombstone until it would have ended, or until
-    ``tombstone_until`` if that is later; whether there was one. A record stays: it is its
-    signer's, and whoever brought it is no more than that."""
+    """Remove an owner's value and leave a tombstone; return whether there was a value.
+
+    The tombstone lasts until the value would have expired, or until ``tombstone_until`` if that
+    is later. Records are not removed: they belong to their signer, not to the storing node.
+    """
     for each, entry in store.entries(key):
         if each == owner:
             if records.is_record(key, entry.encoded):

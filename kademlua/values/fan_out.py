@@ -1,4 +1,4 @@
-"""Placement: one value on its way to those who are to hold it."""
+"""Sending one store or remove to all replicas concurrently."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from kademlua.rpc.client import EncodedRequest, RpcClient
 
 
 class FanOut:
-    """Sends one store, or remove, to all holders at once; who is silent is replaced by the
-    next nearest."""
+    """Sends one store or remove to several nodes concurrently.
+
+    Contacts that time out are replaced from ``fallbacks``.
+    """
 
     def __init__(
         self,
@@ -29,9 +31,11 @@ class FanOut:
         read_refusal: Callable[[list[Any]], str | None] = replies.decode_store_reply,
         tokened_requests: Mapping[Contact, EncodedRequest] | None = None,
     ) -> None:
-        """What becomes of it goes into ``report``; ``read_refusal`` says why an answer is a
-        refusal, or None. ``tokened_requests`` are the questions to those who gave a token, with
-        it."""
+        """Prepare to send ``request`` and to record the outcome in ``report``.
+
+        ``read_refusal`` returns the refusal reason of a reply, or None. ``tokened_requests``
+        holds the request for each contact that issued a write token.
+        """
         self._read_refusal = read_refusal
         self._tokened_requests = tokened_requests or {}
         self._client = client
@@ -41,11 +45,15 @@ class FanOut:
         self._fallbacks: list[Contact] = []
         self._outstanding = 0
         self.sent_count = 0
-        """Nodes that were told."""
+        """Number of requests sent."""
         self._finished: AsyncResult[None] = AsyncResult()
 
     def run(self, recipients: list[Contact], fallbacks: list[Contact]) -> None:
-        """Block this greenlet until each has said its word or counts as silent; NodeClosed."""
+        """Send the requests, and block this greenlet until each was answered or timed out.
+
+        Raises:
+            NodeClosed: The node is closed.
+        """
         self._fallbacks = fallbacks[::-1]
         for recipient in recipients:
             self._send(recipient)
@@ -58,7 +66,7 @@ class FanOut:
         if request is None:
             request = self._request
             if not self._liveliness.is_validated_at(recipient):
-                rto *= 2  # it may want to ping us before it answers
+                rto *= 2  # the contact may validate this address before it replies
         try:
             self._client.send(
                 recipient.endpoint,
@@ -69,7 +77,7 @@ class FanOut:
                 on_late=_ignore_late,
                 rto=rto,
             )
-        except TooManyCalls as error:  # the others are on their way
+        except TooManyCalls as error:  # requests already sent continue
             self._report.refused.append((recipient, str(error)))
         else:
             self._outstanding += 1
@@ -97,7 +105,7 @@ class FanOut:
             self._finished.set(None)
 
     def _refusal_reason(self, result: list[Any] | KademluaError) -> str | None:
-        """Why a store was not acknowledged; None where it was."""
+        """Return why a request was not acknowledged, or None if it was."""
         if isinstance(result, KademluaError):
             return str(result)
         try:
@@ -108,4 +116,4 @@ class FanOut:
 
 
 def _ignore_late(_: PendingCall) -> None:
-    """A store is sent once more when its answer is late; a third would be too much."""
+    """Do nothing: a store needs only the retransmission that this callback enables."""

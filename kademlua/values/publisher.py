@@ -1,4 +1,4 @@
-"""Publications: values that their node keeps alive for as long as it lives itself."""
+"""Republishing: a node stores its published values again before they expire."""
 
 from __future__ import annotations
 
@@ -15,14 +15,19 @@ from kademlua.values.writer import ValueWriter
 
 _CONCURRENCY = 4
 _RETRY_AFTER = 60.0
-"""Seconds after which one is stored again that failed."""
+"""Seconds until a failed store is repeated."""
 _JITTER = 0.2
+"""Random part by which the interval between two stores is shortened."""
 _MIN_TIMER_WAIT = 0.1
-"""Seconds that the timer waits at least."""
+"""Minimum seconds until the timer fires."""
 
 
 class Republisher:
-    """The values that one node publishes: stored again before they end, each in its time."""
+    """The published values of one node.
+
+    Each is stored again after half its TTL, at most after ``Params.republish_interval``. A
+    ``publication_store`` preserves publications across restarts.
+    """
 
     __slots__ = (
         "_by_key",
@@ -56,24 +61,28 @@ class Republisher:
         self._workers = WorkerPool(_CONCURRENCY, self._publish_next, context.log)
 
     def start(self) -> None:
-        """Take up what was published before; it is stored as soon as the node has joined."""
+        """Load the persistent publications; they are stored as soon as the node has joined."""
         for publication in self._publication_store or ():
             self._by_key[publication.key] = publication
             self._due_at[publication.key] = self._clock()
 
     def close(self) -> None:
-        """End what is under way; idempotent."""
+        """Stop republishing. Idempotent."""
         self._workers.close()
         self._timer.stop()
         self._is_closed = True
 
     def publications(self) -> list[Publication]:
-        """What is published now."""
+        """Return the current publications."""
         return list(self._by_key.values())
 
     def publish(self, publication: Publication) -> StoreReport:
-        """Store a value, and from now on again and again. StoreFailed or StorageError where it
-        could not be stored, or noted for the next start; then it is not published."""
+        """Store a value now and repeatedly from now on.
+
+        Raises:
+            StoreFailed: Too few nodes acknowledged the value; it is not published.
+            StorageError: The publication could not be saved; it is not published.
+        """
         report = self._store(publication)
         self._persist(publication)
         self._by_key[publication.key] = publication
@@ -81,15 +90,15 @@ class Republisher:
         return report
 
     def _persist(self, publication: Publication) -> None:
-        """Block this greenlet until a publication outlives the process."""
+        """Save a publication, and block this greenlet until it is durable."""
         if self._publication_store is not None:
             self._publication_store.put(*publication)
             reason = wait_durable(self._publication_store)
             if reason is not None:
-                raise StorageError(f"what is published can't be kept: {reason}")
+                raise StorageError(f"the publication could not be saved: {reason}")
 
     def unpublish(self, key: bytes) -> bool:
-        """Store it no more; whether it was published."""
+        """Stop republishing a value; return whether it was published."""
         self._due_at.pop(key, None)
         if self._by_key.pop(key, None) is None:
             return False
@@ -97,11 +106,15 @@ class Republisher:
             self._publication_store.remove(key)
             reason = wait_durable(self._publication_store)
             if reason is not None:
-                self._context.log.warning("at the next start it is published again: %s", reason)
+                self._context.log.warning(
+                    "the end of a publication could not be saved; "
+                    "unpublish it again after the next start: %s",
+                    reason,
+                )
         return True
 
     def tick(self, now: float) -> None:
-        """See what is due; greenlets of its own store it."""
+        """Queue the values that are due, for worker greenlets to store."""
         next_due_at = math.inf
         for key, due_at in self._due_at.items():
             if due_at <= now:
@@ -124,7 +137,7 @@ class Republisher:
             try:
                 self._store(publication)
             except StoreFailed as error:
-                self._context.log.warning("a value could not be published again: %s", error)
+                self._context.log.warning("a value could not be republished, will retry: %s", error)
             else:
                 if self._by_key.get(key) is publication:
                     self._schedule(publication)
@@ -140,7 +153,7 @@ class Republisher:
         self._due_at[publication.key] = due_at = self._clock() + seconds * jitter
         self._arm(due_at)
 
-    # A timer, for what is due sooner than a round of upkeep comes by.
+    # A timer for values that are due before the next maintenance tick.
 
     def _arm(self, due_at: float) -> None:
         wait = due_at - self._clock()

@@ -1,4 +1,4 @@
-"""The holder of values: what it answers to those who store them, and to their owners."""
+"""Handlers of the RPCs store and remove."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from kademlua.runtime.context import Context
 from kademlua.values.admission import AdmissionPolicy, remove_with_tombstone
 
 ReplyLater = Callable[[Request, Endpoint, bytes], None]
-"""Sends the answer to a request, a payload."""
+"""Sends a payload as the reply to an earlier request."""
 
 
 class StoreHandlers:
-    """Keeps values for the network; each RPC's method returns a payload, or None where its
-    answer waits for the disk."""
+    """Stores and removes values on behalf of peers.
+
+    A handler returns the payload of its reply, or None if the reply waits for the disk.
+    """
 
     __slots__ = (
         "_admission",
@@ -46,7 +48,7 @@ class StoreHandlers:
         self._clock = context.clock
 
     def handle_store(self, request: Request, endpoint: Endpoint) -> bytes | None:
-        """Keep a value: of the sender, or one that the sender hands on for its owner."""
+        """Handle store: keep a value of the sender, or one that the sender replicates."""
         args = request.args
         arg_count = len(args)
         key = args[0] if args else None
@@ -92,11 +94,11 @@ class StoreHandlers:
         return replies.STORE_OK
 
     def refuse_new(self) -> None:
-        """Take nothing any more: it could not be handed over."""
+        """Refuse stores during shutdown, when they could not be handed over."""
         self._is_leaving = True
 
     def handle_remove(self, request: Request, endpoint: Endpoint) -> bytes | None:
-        """Take the sender's value away, and don't let it come back from other holders."""
+        """Handle remove: drop the sender's value and leave a tombstone against replication."""
         args = request.args
         key = args[0] if args else None
         if type(key) is not bytes or not is_id(key):
@@ -115,7 +117,7 @@ class StoreHandlers:
         return replies.REMOVE_OK
 
     def _reply_when_durable(self, payload: bytes, request: Request, endpoint: Endpoint) -> None:
-        """Answer as soon as what was done outlives this process."""
+        """Send the reply when the change is durable."""
 
         def on_durable(reason: str | None) -> None:
             reply = payload if reason is None else self._refusal(reason)
@@ -124,20 +126,22 @@ class StoreHandlers:
         self._store.when_durable(on_durable)
 
     def _effective_ttl(self, ttl: Any) -> float:
-        """How long a value is kept that comes with this time to live."""
+        """Return the seconds for which a value with the requested TTL is kept."""
         if type(ttl) is not int or ttl < 0:
             raise BadArguments("a time to live is seconds")
         return min(ttl, self._params.max_ttl) if ttl else self._params.ttl
 
     def _is_removed(self, key: bytes, owner: Contact, encoded: bytes, now: float) -> bool:
-        """Whether a value that is handed on is one that its owner removed."""
+        """Return whether the owner removed this replicated value."""
         if self._tombstones.get_expiry(key, owner, now) is None:
             return False
-        return not records.is_record(key, encoded)  # which nobody can take away
+        return not records.is_record(key, encoded)  # records cannot be removed
 
     def _parse_options(self, options: Any) -> tuple[Contact | None, int | None]:
-        """The owner that a store names, or None where that is the sender, and the sequence
-        number that is to be replaced, where there is one."""
+        """Return the owner and the sequence number to replace, each None if not given.
+
+        Without an owner the sender owns the value.
+        """
         if type(options) is not dict:
             raise BadArguments("the fields of a store are a dictionary")
         compact_owner, cas = options.get(b"owner"), options.get(b"cas")
@@ -146,16 +150,14 @@ class StoreHandlers:
         return None if compact_owner is None else self._parse_owner(compact_owner), cas
 
     def _parse_owner(self, compact: Any) -> Contact:
-        """A contact as a store names its value's owner."""
+        """Return the contact of a value's owner."""
         try:
             owner = replies.decode_contact(compact, self._context.pool)
         except WireError as error:
             raise BadArguments(str(error)) from None
-        local_contact, external_address = (
-            self._context.local_contact,
-            self._context.status.external_address,
-        )
-        # What we ourselves own may come back under the address by which others see us.
+        local_contact = self._context.local_contact
+        external_address = self._context.status.external_address
+        # Peers may replicate this node's own values to it under its external address.
         is_local = owner.id == local_contact.id and (
             owner.port == local_contact.port or owner.endpoint == external_address
         )

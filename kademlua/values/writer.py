@@ -1,4 +1,4 @@
-"""What a node writes into the network: it stores on those nearest to a key, and removes."""
+"""Writing to the network: store a value on the nodes closest to its key, or remove it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kademlua.values.fan_out import FanOut
 
 
 class ValueWriter:
-    """The stores of one node, and their opposite."""
+    """Stores and removes values in the network for one node."""
 
     def __init__(
         self,
@@ -50,15 +50,22 @@ class ValueWriter:
         cas: int | None = None,
         purpose: Purpose = Purpose.STORE,
     ) -> StoreReport:
-        """Store a bencoded value on the ``replicas`` nodes closest to its key, for so many
-        seconds; with ``cas``, in place of the signed record of that sequence number.
+        """Store a bencoded value on the ``replicas`` nodes closest to its key.
 
-        This node is one of them where it is that close. Raises StoreFailed where fewer than
-        ``write_quorum`` took it.
+        This node may be one of them.
+
+        Args:
+            ttl: Lifetime of the value in seconds.
+            overwrite: Ask the holders to drop the plain values of other owners, too.
+            cas: Replace only the signed record with this sequence number.
+            purpose: The entry of ``Stats.calls_by_purpose`` that counts the requests.
+
+        Raises:
+            StoreFailed: Fewer than ``Params.write_quorum`` nodes acknowledged the value.
         """
         replicas = self._params.replicas
-        # The nearest know who the farther ones are. To ask these costs as much as that they
-        # ping us before they take the value, and some know us already.
+        # The closest nodes return the farther replicas. Querying those for write tokens would
+        # cost as much as their validating pings, which some of them do not need.
         count, path_count = (2 * replicas + 4) // 5, self._params.disjoint_paths
         network_lookup = self._lookups.run_node_lookup(
             key, count=count, path_count=path_count, purpose=purpose
@@ -97,10 +104,13 @@ class ValueWriter:
         return report
 
     def remove(self, key: bytes, ttl: int) -> StoreReport:
-        """Take this node's value of a key away from all who may hold it.
+        """Remove this node's value of a key from all nodes that may hold it.
 
-        Twice as many are told as should hold it: some may not have let go yet. Raises
-        StoreFailed where nobody answered.
+        The request goes to twice ``replicas`` nodes, since former replicas may still hold it.
+        ``ttl`` is the minimum lifetime of the tombstones in seconds.
+
+        Raises:
+            StoreFailed: No node acknowledged the removal.
         """
         network_lookup = self._lookups.run_node_lookup(key, purpose=Purpose.REMOVE)
         recipients = network_lookup.lookup.candidates(2 * self._params.replicas)

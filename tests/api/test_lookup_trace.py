@@ -33,7 +33,7 @@ def test_the_way_of_a_lookup(world: World) -> None:
     queries = {each["id"]: each for each in trace["queries"]}
     assert len(queries) == len(trace["queries"])
     assert all(a["asked"] <= b["asked"] for a, b in pairwise(trace["queries"]))
-    assert {each["id"] for each in found["nodes"]} <= queries.keys()
+    assert {each["id"] for each in found["contacts"]} <= queries.keys()
     assert any(each["hop"] > 1 for each in trace["queries"])
     for query in trace["queries"]:
         if query["teller"] is None:
@@ -45,14 +45,14 @@ def test_the_way_of_a_lookup(world: World) -> None:
         if query["fate"] == "answered":
             assert query["ended"] - query["asked"] == pytest.approx(RTT, abs=1e-5)
             assert 0 <= query["new"] <= query["told"] <= 4
-    assert all(queries[each["id"]]["fate"] == "answered" for each in found["nodes"])
+    assert all(queries[each["id"]]["fate"] == "answered" for each in found["contacts"])
     assert trace["seconds"] == max(each["ended"] or 0 for each in trace["queries"])
 
 
-def test_without_being_asked_to_it_traces_nothing(world: World) -> None:
+def test_lookup_without_trace_returns_no_trace(world: World) -> None:
     alice, _ = world.network(2)
-    assert looked_up(alice).keys() == {"key", "nodes"}
-    assert looked_up(alice, trace=False).keys() == {"key", "nodes"}
+    assert looked_up(alice).keys() == {"key", "seconds", "contacts"}
+    assert looked_up(alice, trace=False).keys() == {"key", "seconds", "contacts"}
 
 
 def test_one_who_is_gone_failed(world: World) -> None:
@@ -61,7 +61,7 @@ def test_one_who_is_gone_failed(world: World) -> None:
     found = looked_up(alice, trace=True)
     fates = {each["id"]: each["fate"] for each in found["trace"]["queries"]}
     assert fates[bob.id.hex()] in ("failed", "left")
-    assert found["nodes"] == [contact_to_json(carol.contact)]
+    assert found["contacts"] == [contact_to_json(carol.contact)]
 
 
 def test_lookups_at_the_same_time_are_kept_apart(world: World) -> None:

@@ -7,16 +7,17 @@ import pytest
 
 import kademlua
 from kademlua import NotJoined, Params, RpcTimeout, sha1
-from kademlua.api.fields import BadRequest, stored_value_to_json, value_from_base64, value_to_base64
+from kademlua.api.fields import BadRequest
+from kademlua.api.json_form import stored_value_to_json
 from kademlua.api.operations import NodeApi
 from kademlua.core.errors import StorageError
-from kademlua.core.json_codec import contact_to_json
+from kademlua.core.json_codec import contact_to_json, value_from_json, value_to_json
 from kademlua.simulation.clock.loop import virtual_now
 from kademlua.storage.export_format import StoredValue
 from tests.support.world import UNUSED_ENDPOINT
 
 KEY = sha1("key").hex()
-VALUE = value_to_base64(b"value")
+VALUE = value_to_json(b"value")
 
 
 def operations(node):
@@ -26,15 +27,15 @@ def operations(node):
 def test_a_value_is_added_found_and_stored(world):
     alice, bob = world.network(2)
     one, two = operations(alice), operations(bob)
-    report = one.call("add", {"key": KEY, "value": value_to_base64({b"a": [1]}), "ttl": 60})
-    assert (report["key"], len(report["stored"])) == (KEY, 2)
-    assert report["refused"] == report["silent"] == []
+    report = one.call("add", {"key": KEY, "value": value_to_json({b"a": [1]}), "ttl": 60})
+    assert (report["key"], len(report["acknowledged"])) == (KEY, 2)
+    assert report["refused"] == report["timed_out"] == []
     (answer,) = two.call("find", {"key": KEY, "answers": 1})["answers"]
-    assert [value_from_base64(each) for each in answer["values"]] == [{b"a": [1]}]
+    assert [value_from_json(each) for each in answer["values"]] == [{b"a": [1]}]
     (row,) = two.stream("stored", {})
     assert row["owner"] == contact_to_json(alice.contact)
-    assert (row["key"], row["value"], row["direct"]) == (KEY, value_to_base64({b"a": [1]}), True)
-    assert 59 < row["left"] < 60
+    assert (row["key"], row["value"], row["from_owner"]) == (KEY, value_to_json({b"a": [1]}), True)
+    assert 59 < row["remaining_seconds"] < 60
     assert list(two.stream("stored", {"key": KEY})) != []
     assert list(two.stream("stored", {"key": "00" * 20})) == []
     gevent.sleep(60)
@@ -44,35 +45,35 @@ def test_a_value_is_added_found_and_stored(world):
 def test_a_value_is_published_and_removed(world):
     alice, bob = world.network(2)
     one, two = operations(alice), operations(bob)
-    assert len(one.call("publish", {"key": KEY, "value": VALUE, "ttl": 60})["stored"]) == 2
+    assert len(one.call("publish", {"key": KEY, "value": VALUE, "ttl": 60})["acknowledged"]) == 2
     assert list(one.stream("published", {})) == [{"key": KEY, "value": VALUE, "ttl": 60}]
     gevent.sleep(300)
     assert len(list(two.stream("stored", {}))) == 1
     assert one.call("unpublish", {"key": KEY}) == {"key": KEY, "was_published": True}
     assert one.call("unpublish", {"key": KEY}) == {"key": KEY, "was_published": False}
-    assert len(one.call("remove", {"key": KEY})["stored"]) == 2
+    assert len(one.call("remove", {"key": KEY})["acknowledged"]) == 2
     assert list(two.stream("stored", {})) == []
 
 
-def test_the_network_is_asked(world):
+def test_lookup_and_ping_query_the_network(world):
     alice, bob = world.network(2)
     one = operations(alice)
-    assert one.call("lookup", {"key": KEY})["nodes"] == [contact_to_json(bob.contact)]
+    assert one.call("lookup", {"key": KEY})["contacts"] == [contact_to_json(bob.contact)]
     told = one.call("ping", {"address": bob.contact.addr, "port": bob.contact.port})
-    assert told == contact_to_json(bob.contact) | {"seconds": pytest.approx(0.1)}
+    assert told == contact_to_json(bob.contact) | {"rtt_seconds": pytest.approx(0.1)}
     with pytest.raises(RpcTimeout):
         one.call("ping", dict(zip(("address", "port"), UNUSED_ENDPOINT, strict=True)))
 
 
-def test_the_node_is_described(world):
+def test_node_contacts_stats_and_timings_are_reported(world):
     alice, bob = world.network(2)
     gevent.sleep(5)
     one = operations(alice)
     (contact,) = one.call("contacts", {})["contacts"]
     assert contact.items() >= contact_to_json(bob.contact).items()
-    assert 4 <= contact["heard_ago"] <= 6
+    assert 4 <= contact["last_seen_seconds"] <= 6
     assert 0 <= contact["bucket"] <= 159
-    assert contact["round_trip"] == pytest.approx(0.1)
+    assert contact["rtt_seconds"] == pytest.approx(0.1)
     assert one.call("stats", {})["contacts"] == 1
     nothing: dict = {"round_trips": {}, "lookups": {}, "queries": {}}
     assert one.call("timings", {}) == nothing  # it begins to count
@@ -100,11 +101,11 @@ def test_values_are_imported(world):
     ]
     one = operations(alice)
     told = one.call("import", {"values": rows})
-    assert told == {"taken": 2, "ended": 1, "refused": {"no room for more values": 1}}
+    assert told == {"imported": 2, "expired": 1, "refused": {"no room for more values": 1}}
     assert list(one.stream("stored", {})) == [rows[0], rows[2]]
 
 
-def test_what_can_t_be_kept_is_not_imported(world, monkeypatch):
+def test_import_fails_if_the_store_cannot_persist(world, monkeypatch):
     one = operations(world.alice)
     store = world.alice.datastore
     monkeypatch.setattr(store, "when_durable", lambda callback: callback("the disk is full"))
@@ -112,7 +113,7 @@ def test_what_can_t_be_kept_is_not_imported(world, monkeypatch):
         one.call("import", {"values": []})
 
 
-def test_what_can_t_be(world):
+def test_invalid_requests_are_rejected(world):
     one = operations(world.alice)
     for name, given, complaint in [
         ("nothing", {}, "no operation 'nothing'"),
@@ -121,7 +122,7 @@ def test_what_can_t_be(world):
         ("find", {"key": KEY, "answers": 0}, "'answers' is a number"),
         ("stats", {"key": KEY}, "no field 'key'"),
         ("add", {"key": KEY, "value": VALUE, "ttl": -1}, "a TTL is"),
-        ("add", {"key": KEY, "value": value_to_base64(bytes(20_000))}, "at most 15,000 bytes"),
+        ("add", {"key": KEY, "value": value_to_json(bytes(20_000))}, "at most 15,000 bytes"),
     ]:
         with pytest.raises(BadRequest, match=complaint):
             one.call(name, given)
@@ -132,8 +133,8 @@ def test_what_can_t_be(world):
     assert set(one.names) >= {"add", "stored"}
 
 
-def test_an_operation_waits_for_the_first_try_to_join(world):
+def test_operation_waits_for_the_first_join_attempt(world):
     late = operations(world.node(world.alice))
-    assert late.call("lookup", {"key": KEY})["nodes"] == [contact_to_json(world.alice.contact)]
+    assert late.call("lookup", {"key": KEY})["contacts"] == [contact_to_json(world.alice.contact)]
     with pytest.raises(NotJoined):
         operations(world.node(UNUSED_ENDPOINT)).call("lookup", {"key": KEY})

@@ -29,7 +29,7 @@ def test_add_and_find(launch, network):
     assert done.stdout == b"the value\n"
 
 
-def test_a_lookup_is_drawn(launch, network):
+def test_lookup_trace_is_drawn_as_tree(launch, network):
     done = launch.run("lookup", "key", "--trace", "--via", network)
     assert (done.returncode, done.stderr) == (0, b"")
     heading, *lines = done.stdout.decode().splitlines()
@@ -38,7 +38,7 @@ def test_a_lookup_is_drawn(launch, network):
     assert sorted(line[-2:] for line in lines) == ["#1", "#2", "#3"]
 
 
-def test_values_of_several_owners_are_each_shown_once(launch, network):
+def test_find_shows_distinct_values_of_all_owners(launch, network):
     for value in ("one", "two", "one"):
         assert launch.run("add", "key", value, "--via", network).returncode == 0
     done = launch.run("find", "key", "--all", "--via", network)
@@ -47,7 +47,7 @@ def test_values_of_several_owners_are_each_shown_once(launch, network):
     assert len(json.loads(done.stdout)["answers"]) == 1
 
 
-def test_a_value_may_live_shortly(launch, network, failed):
+def test_value_expires_at_its_ttl(launch, network, failed):
     assert launch.run("add", "key", "v", "--ttl", "1h", "--via", network).returncode == 0
     done = launch.run("add", "key", "v", "--ttl", "0", "--via", network)
     assert "a TTL is 1 to" in failed(done, 1)
@@ -55,7 +55,7 @@ def test_a_value_may_live_shortly(launch, network, failed):
     assert b"must be seconds" in done.stderr
 
 
-def test_bytes_that_are_no_text(launch, network):
+def test_non_utf8_bytes_are_shown_as_hex(launch, network):
     content = bytes(range(256))
     done = launch.run("add", "raw", "-", "--via", network, stdin=content)
     assert done.returncode == 0
@@ -65,14 +65,14 @@ def test_bytes_that_are_no_text(launch, network):
     assert found["values"] == [{"hex": content.hex()}]
 
 
-def test_arguments_that_are_no_utf8(launch, network):
+def test_non_utf8_arguments_are_accepted(launch, network):
     args = [b"\xff\xfe", b"\xf0value"]
     assert launch.run("add", *map(os.fsdecode, args), "--via", network).returncode == 0
     done = launch.run("find", os.fsdecode(args[0]), "--raw", "--via", network)
     assert done.stdout == args[1]
 
 
-def test_raw_writes_no_more_than_one_value(launch, network, failed):
+def test_raw_requires_exactly_one_value(launch, network, failed):
     for value in ("one", "two"):
         launch.run("add", "key", value, "--via", network)
     assert "2 values" in failed(launch.run("find", "key", "--raw", "--via", network), 1)
@@ -82,13 +82,15 @@ def test_json(launch, network):
     key = sha1("key").hex()
     stored = json.loads(launch.run("add", "key", "v", "--via", network, "--json").stdout)
     assert stored["key"] == key
-    assert len(stored["stored"]) == 3
-    assert stored["refused"] == stored["silent"] == []
+    assert len(stored["acknowledged"]) == 3
+    assert stored["refused"] == stored["timed_out"] == []
     found = json.loads(launch.run("find", "key", "--via", network, "--json").stdout)
     assert (found["key"], found["values"]) == (key, ["v"])
     assert [each["values"] for each in found["answers"]] == [["v"]] * 3
     looked = json.loads(launch.run("lookup", "key", "--via", network, "--json").stdout)
-    assert looked["nodes"] == sorted(stored["stored"], key=lambda each: distance(key, each["id"]))
+    assert looked["contacts"] == sorted(
+        stored["acknowledged"], key=lambda each: distance(key, each["id"])
+    )
 
 
 def distance(a: str, b: str) -> int:
@@ -109,7 +111,7 @@ def test_ping(launch, network):
     )
     pong = json.loads(launch.run("ping", network, "--json").stdout)
     assert f"{pong['address']}:{pong['port']}" == network
-    assert pong["seconds"] >= 0
+    assert pong["rtt_seconds"] >= 0
 
 
 def test_a_host_may_be_a_name(launch, network):
@@ -118,7 +120,7 @@ def test_a_host_may_be_a_name(launch, network):
     assert launch.run("add", "key", "v", "--via", named).returncode == 0
 
 
-def test_a_client_is_in_nobody_s_table(launch):
+def test_client_is_in_no_routing_table(launch):
     process = launch.start("node", "0", "--no-bootstrap", "--shell")
     address = process.out.expect(r"listening on (\S+)\n")[1]
     for _ in range(3):
@@ -127,7 +129,7 @@ def test_a_client_is_in_nobody_s_table(launch):
     process.out.expect(r"^\(0, 3\)$")
 
 
-def test_where_nobody_answers(launch):
+def test_unanswered_address_is_reported(launch):
     process, address = launch.node()
     process.popen.kill()
     process.wait()
@@ -142,30 +144,30 @@ def test_where_nobody_answers(launch):
     for client in clients:
         assert client.wait() == 1
         assert client.out.read_rest() == ""
-        assert client.err.read_rest() == f"Error: nobody answers at {address}\n"
+        assert client.err.read_rest() == f"Error: no reply from {address}\n"
     # On a terminal, it says after a second what it is about.
     terminal.out.expect(f"\\Aasking {re.escape(address)} …")
-    terminal.out.expect(f"\\r\x1b\\[KError: nobody answers at {re.escape(address)}\n")
+    terminal.out.expect(f"\\r\x1b\\[KError: no reply from {re.escape(address)}\n")
     assert terminal.wait() == 1
 
 
 @pytest.mark.parametrize("command", [["ping"], ["lookup", "k", "--via"]])
-def test_a_name_that_can_t_be_resolved(launch, failed, command):
+def test_unresolvable_name_is_reported(launch, failed, command):
     assert "no.such.invalid" in failed(launch.run(*command, "no.such.invalid:8001"), 1)
 
 
-def test_where_nothing_is_found(launch, network, failed):
+def test_missing_value_is_reported(launch, network, failed):
     line = failed(launch.run("find", "missing", "--via", network), 1)
     assert line == "Error: no value found for missing\n"
     assert "missing" in failed(launch.run("find", "missing", "--via", network, "--json"), 1)
 
 
-def test_a_value_too_large(launch, network, failed):
+def test_too_large_value_is_refused(launch, network, failed):
     done = launch.run("add", "key", "-", "--via", network, stdin=b"x" * 20_000)
     assert "15,000 bytes" in failed(done, 1)
 
 
-def test_a_reader_that_leaves_early(launch, network):
+def test_closed_output_pipe_is_no_error(launch, network):
     with launch.start("lookup", "k", "--via", network).popen as popen:
         popen.stdout.close()
         assert popen.stderr.read() == b""

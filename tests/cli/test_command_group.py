@@ -38,7 +38,7 @@ def test_version():
     assert (result.exit_code, result.output) == (0, f"kademlua {kademlua.__version__}\n")
 
 
-def test_nothing_given_shows_the_help():
+def test_no_arguments_show_help():
     result = CliRunner().invoke(main, [])
     assert result.exit_code == 2
     assert "Commands:" in result.output
@@ -77,7 +77,7 @@ def test_nothing_given_shows_the_help():
         (["ping", "127.0.0.1:99999"], "99999"),
     ],
 )
-def test_wrong_use_is_one_line_that_names_it_and_status_2(args, word):
+def test_usage_error_is_one_line_with_status_2(args, word):
     result = CliRunner().invoke(main, args)
     assert result.exit_code == 2
     assert result.output.startswith("Error: ")
@@ -111,7 +111,7 @@ def test_errors_are_one_printable_line_and_status_1(error, line):
     assert (result.exit_code, result.output) == (1, line)
 
 
-def test_a_defect_is_not_hidden():
+def test_unexpected_exception_shows_traceback():
     result = CliRunner().invoke(group_that_raises(ZeroDivisionError()), [])
     assert isinstance(result.exception, ZeroDivisionError)
 

@@ -9,7 +9,7 @@ from kademlua.cli.config import load_params
 from kademlua.core.params import Params
 
 
-def test_everything_in_params_can_be_set(tmp_path):
+def test_all_params_are_configurable(tmp_path):
     lines = []
     wanted = {}
     for spec in dataclasses.fields(Params):
@@ -49,7 +49,7 @@ def test_an_empty_file_changes_nothing(tmp_path):
         (b"k = " + b"[" * 5000, ["TOML"]),
     ],
 )
-def test_what_is_wrong_is_named_with_file_and_key(tmp_path, content, words):
+def test_config_error_names_file_and_key(tmp_path, content, words):
     path = tmp_path / "my.toml"
     path.write_bytes(content)
     with pytest.raises(click.BadParameter) as caught:
@@ -59,14 +59,14 @@ def test_what_is_wrong_is_named_with_file_and_key(tmp_path, content, words):
         assert word in str(caught.value)
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_missing_config_file_is_reported(tmp_path):
     with pytest.raises(click.BadParameter, match="No such file"):
         load_params(tmp_path / "none.toml")
     with pytest.raises(click.BadParameter, match="directory"):
         load_params(tmp_path)
 
 
-def test_a_node_runs_by_it(launch, tmp_path, failed):
+def test_node_uses_config_file(launch, tmp_path, failed):
     path = tmp_path / "good.toml"
     path.write_text("k = 7\nttl = 60")
     process = launch.start("node", "0", "--no-bootstrap", "--shell", "--config", str(path))

@@ -20,7 +20,7 @@ def daemon(launch):
     return process
 
 
-def test_a_published_value_from_its_beginning_to_its_end(launch, failed):
+def test_value_is_published_and_unpublished(launch, failed):
     pytest.importorskip("lmdb", reason="of the extra disk")
     process, _ = launch.node("--data", "data")
     done = launch.run("publish", "key", "the value", "--ttl", "2h", "--data", "data")
@@ -43,13 +43,13 @@ def test_a_published_value_from_its_beginning_to_its_end(launch, failed):
     assert launch.run("stored", "key", "--data", "data").stdout.endswith(b" s  the value\n")
     done = launch.run("unpublish", "key", "--data", "data")
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
-    assert "nothing under key" in failed(launch.run("unpublish", "key", "--data", "data"), 1)
+    assert "no value under key" in failed(launch.run("unpublish", "key", "--data", "data"), 1)
     assert launch.run("remove", "key", "--data", "data").stdout == b"removed on 1 node\n"
-    assert "keeps nothing of key" in failed(launch.run("stored", "key", "--data", "data"), 1)
+    assert "stores no value of key" in failed(launch.run("stored", "key", "--data", "data"), 1)
     assert launch.run("stored", "--data", "data").stdout == b""
 
 
-def test_the_socket_is_for_this_user_and_goes_with_the_node(launch, tmp_path, daemon):
+def test_control_socket_is_private_and_removed_at_exit(launch, tmp_path, daemon):
     assert stat.S_IMODE((tmp_path / "sock").stat().st_mode) == 0o600
     daemon.popen.send_signal(signal.SIGTERM)
     assert daemon.wait() == 0
@@ -64,12 +64,12 @@ def test_the_owner_of_a_value_is_the_node(launch, daemon):
     row = json.loads(launch.run("stored", "--json", "--control", "sock").stdout)
     own_id = daemon.out.text.split()[2]
     assert (row["key"], row["owner"]["id"], row["value"]) == (KEY, own_id, {"hex": content.hex()})
-    assert 86_000 < row["left"] <= 86_400
+    assert 86_000 < row["remaining_seconds"] <= 86_400
     launch.run("add", "key", "another", "--control", "sock")  # in place of the former
     assert launch.run("find", "key", "--control", "sock").stdout == b"another\n"
 
 
-def test_the_network_is_asked_by_the_node(launch, daemon, failed):
+def test_running_node_performs_lookups(launch, daemon, failed):
     _, address = launch.node("--bootstrap", "127.0.0.1:" + port_of(daemon))
     done = launch.run("ping", address, "--control", "sock", "--json")
     told = json.loads(done.stdout)
@@ -78,7 +78,7 @@ def test_the_network_is_asked_by_the_node(launch, daemon, failed):
     assert "--via" in failed(launch.run("find", "key", "--via", address, "--control", "sock"), 2)
 
 
-def test_a_lookup_of_the_node_is_traced(launch, daemon):
+def test_lookup_of_running_node_is_traced(launch, daemon):
     _, address = launch.node("--bootstrap", "127.0.0.1:" + port_of(daemon))
     done = launch.run("lookup", "key", "--trace", "--control", "sock")
     assert (done.returncode, done.stderr) == (0, b"")
@@ -89,14 +89,14 @@ def test_a_lookup_of_the_node_is_traced(launch, daemon):
     assert line.endswith(" #1")
     done = launch.run("lookup", "key", "--trace", "--control", "sock", "--json")
     told = json.loads(done.stdout)
-    assert told["trace"]["queries"][0]["id"] == told["nodes"][0]["id"]
+    assert told["trace"]["queries"][0]["id"] == told["contacts"][0]["id"]
 
 
 def port_of(process):
     return process.out.text.strip().rpartition(":")[2]
 
 
-def test_where_there_is_no_node(launch, tmp_path, failed):
+def test_missing_node_is_reported(launch, tmp_path, failed):
     home = str(tmp_path / ".local/share/kademlua/8001/control.sock")
     for args, where in [
         (("published",), home),
@@ -118,7 +118,7 @@ def test_wrong_use(launch, failed, tmp_path):
     assert done.returncode == 1
 
 
-def test_a_socket_that_can_t_be_in_the_directory_is_no_reason_to_end(launch, tmp_path):
+def test_unusable_default_socket_path_is_logged_only(launch, tmp_path):
     pytest.importorskip("lmdb", reason="of the extra disk")
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "control.sock").write_text("mine")
@@ -126,7 +126,7 @@ def test_a_socket_that_can_t_be_in_the_directory_is_no_reason_to_end(launch, tmp
     process.err.expect("WARNING .* no control socket at data/control.sock: something else is there")
 
 
-def test_values_come_and_go_while_the_node_runs(launch, tmp_path, failed):
+def test_running_node_exports_and_imports_values(launch, tmp_path, failed):
     pytest.importorskip("lmdb", reason="of the extra disk")
     one, _ = launch.node("--data", "one")
     for key in ("k", "l"):
@@ -176,7 +176,7 @@ def test_on_a_terminal(launch, daemon):
     assert daemon.popen.poll() is None
 
 
-def test_the_node_dies_while_one_types(launch, daemon):
+def test_node_exit_ends_attached_shell(launch, daemon):
     terminal = launch.terminal("shell", "--control", "sock")
     terminal.out.expect(" > ")
     daemon.popen.kill()
@@ -185,7 +185,7 @@ def test_the_node_dies_while_one_types(launch, daemon):
     assert terminal.has_echo()
 
 
-def test_an_expression_that_never_yields_is_broken_off_by_a_signal(launch, daemon):
+def test_signal_interrupts_endless_expression(launch, daemon):
     shell = launch.start("shell", "--control", "sock")
     shell.type("import os, sys\n")
     # Written by the node itself, from within the expression.

@@ -23,7 +23,7 @@ def id_of(process):
     return re.search(r"node ([0-9a-f]{40})", process.out.text)[1]
 
 
-def test_id_and_values_are_there_after_a_restart(launch):
+def test_id_and_values_survive_restart(launch):
     process, address = launch.node("--data", "data")
     assert launch.run("add", "k", "v", "--via", address).stdout == b"stored on 1 node\n"
     assert "Traceback" not in ended(process)
@@ -38,7 +38,7 @@ def test_id_and_values_are_there_after_a_restart(launch):
     assert id_of(launch.node("--data", "data")[0]) == given
 
 
-def test_it_is_back_in_the_network_without_its_bootstrap_node(launch):
+def test_node_rejoins_through_saved_contacts(launch):
     first, address = launch.node()
     _, other_address = launch.node("--bootstrap", address)
     mine, _ = launch.node("--bootstrap", address, "--data", "data")
@@ -48,11 +48,11 @@ def test_it_is_back_in_the_network_without_its_bootstrap_node(launch):
     mine, mine_address = launch.node("--bootstrap", address, "--data", "data")
     mine.err.expect("joined, ")
     done = launch.run("lookup", "x", "--via", mine_address, "--json")
-    assert len(json.loads(done.stdout)["nodes"]) == 2
+    assert len(json.loads(done.stdout)["contacts"]) == 2
     assert launch.run("ping", other_address).returncode == 0
 
 
-def test_who_has_no_bootstrap_node_is_on_its_own_when_nobody_is_left(launch):
+def test_first_node_starts_alone_when_all_contacts_ended(launch):
     mine, address = launch.node("--data", "data")
     other, _ = launch.node("--bootstrap", address)
     mine.err.expect("joined|listening|") and other.err.expect("joined")
@@ -61,24 +61,24 @@ def test_who_has_no_bootstrap_node_is_on_its_own_when_nobody_is_left(launch):
     ended(other)
     mine, address = launch.node("--data", "data")
     log = mine.err.expect("(?s)(.*?)joined, 0 contacts")[1]
-    assert "nobody answers" not in log
+    assert "no node answers" not in log
     assert launch.run("find", "k", "--via", address).stdout == b"v\n"
 
 
-def test_two_processes_on_one_directory(launch, failed):
+def test_data_directory_is_locked_by_one_process(launch, failed):
     process, _ = launch.node("--data", "data")
     line = failed(launch.run("node", "0", "--no-shell", "--data", "data"), 1)
     assert line == f"Error: data is in use by process {process.popen.pid}\n"
     assert launch.run("published", "--data", "data").returncode == 0  # by the first one's socket
 
 
-def test_export_of_a_node_that_runs_and_has_no_socket_there(launch, failed):
+def test_export_fails_if_running_node_has_no_socket(launch, failed):
     process, _ = launch.node("--data", "data", "--control", "elsewhere")
     line = failed(launch.run("export", "-", "--data", "data"), 1)
     assert line == f"Error: data is in use by process {process.popen.pid}\n"
 
 
-def test_a_directory_that_can_t_be(launch, failed, tmp_path):
+def test_unusable_directory_is_reported(launch, failed, tmp_path):
     (tmp_path / "file").write_text("")
     assert "file/data" in failed(launch.run("node", "0", "--data", "file/data"), 1)
     assert "exclude each other" in failed(launch.run("node", "0", "--data", "d", "--memory"), 2)
@@ -86,7 +86,7 @@ def test_a_directory_that_can_t_be(launch, failed, tmp_path):
 
 @pytest.mark.parametrize("name", ["values.lmdb", "node.lmdb"])
 @pytest.mark.parametrize("content", [b"# notes\n" * 4000, bytes(9000), "cut", "scribbled"])
-def test_a_damaged_file_is_moved_aside_and_all_else_is_kept(launch, tmp_path, name, content):
+def test_damaged_file_is_moved_and_other_data_kept(launch, tmp_path, name, content):
     process, address = launch.node("--data", "data")
     launch.run("add", "k", "v", "--via", address)
     ended(process)
@@ -106,7 +106,7 @@ def test_a_damaged_file_is_moved_aside_and_all_else_is_kept(launch, tmp_path, na
     assert found.stdout == (b"v\n" if name == "node.lmdb" else b"")
 
 
-def test_the_default_is_a_folder_by_port_in_the_users_data_directory(launch, tmp_path):
+def test_default_directory_is_named_by_port(launch, tmp_path):
     _, address = launch.node()  # on any free port: nothing is kept
     port = address.rpartition(":")[2]
     args = ("node", port, "--no-bootstrap", "--no-shell", "--host", "127.0.0.2")
@@ -151,7 +151,7 @@ def test_export_and_import(launch, tmp_path, failed):
         ('{"format": "kademlua values", "version": 1}\n{"key": 3}\n', "line 2 is no line"),
     ],
 )
-def test_what_is_no_export(launch, text, complaint):
+def test_import_of_invalid_file_is_reported(launch, text, complaint):
     done = launch.run("import", "-", "--data", "data", stdin=text.encode())
     assert complaint in done.stderr.decode()
     assert b"Traceback" not in done.stderr
@@ -172,23 +172,21 @@ WITHOUT_LMDB = "import sys; sys.modules['lmdb'] = None; from kademlua.cli import
 )
 def test_data_without_lmdb_is_one_line(launch, failed, args):
     line = failed(launch.python(WITHOUT_LMDB, *args), 1)
-    assert line == (
-        "Error: to keep data on disk takes lmdb; pip install 'kademlua[disk]' brings it\n"
-    )
+    assert line == ("Error: lmdb is not installed; run: pip install 'kademlua[disk]'\n")
 
 
-def test_without_lmdb_a_node_lives_in_memory_and_says_so(launch, tmp_path):
+def test_node_without_lmdb_stays_in_memory_and_warns(launch, tmp_path):
     _, address = launch.node()
     port = address.rpartition(":")[2]
     done = launch.python(WITHOUT_LMDB, "node", port, "--no-bootstrap")
     warning, error = done.stderr.decode().splitlines()
     assert "WARNING" in warning
-    assert "nothing is kept when this node ends, for want of lmdb" in warning
+    assert "this node saves no data because lmdb is not installed" in warning
     assert "in use" in error  # it got as far as that
     assert not (tmp_path / ".local").exists()
 
 
-def test_what_is_published_is_published_again_after_a_restart(launch):
+def test_publications_survive_restart(launch):
     _, other = launch.node()
     args = ("node", "0", "--shell", "--data", "data", "--bootstrap", other)
     process = launch.start(*args)

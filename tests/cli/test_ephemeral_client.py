@@ -18,12 +18,12 @@ def network(make_network: Callable[..., list[Node]]) -> Node:
     return make_network(22)[0]
 
 
-def test_a_client_stays_on_the_loopback_interface_where_the_network_does(network: Node) -> None:
+def test_client_of_loopback_network_binds_to_loopback(network: Node) -> None:
     with ephemeral_client.ephemeral_node(network.contact.endpoint) as node:
         assert node.contact.addr == "127.0.0.1"
 
 
-def test_all_of_whom_its_first_contact_tells_are_looked_at(
+def test_client_checks_all_contacts_of_first_reply(
     network: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     via = network.contact.endpoint
@@ -35,7 +35,7 @@ def test_all_of_whom_its_first_contact_tells_are_looked_at(
 
 
 @pytest.mark.parametrize("command", ["add key value", "find key", "lookup key", "put value"])
-def test_without_via_the_node_on_the_control_port_is_asked(
+def test_client_without_via_bootstraps_from_control_port(
     network: Node, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setattr(ephemeral_client, "CONTROL_PORT", network.contact.port)

@@ -21,7 +21,7 @@ def ask(url: str, token: str | None = None, body: bytes | None = None) -> bytes:
         return data
 
 
-def test_it_says_where_and_where_the_token_is(launch):
+def test_url_and_token_path_are_printed(launch):
     launch.env["XDG_RUNTIME_DIR"] = str(launch.home)
     process, address = launch.node("--http", "127.0.0.1:0")
     said = process.out.expect(r"^(http://127\.0\.0\.1:\d+)/, token in (\S+)\n")
@@ -41,7 +41,7 @@ def test_it_says_where_and_where_the_token_is(launch):
     assert not path.exists()
 
 
-def test_with_data_the_token_stays(launch):
+def test_token_in_data_directory_survives_restart(launch):
     data = launch.home / "data"
     for _ in range(2):
         process, _ = launch.node("--http", "127.0.0.1:0", "--data", str(data))
@@ -53,7 +53,7 @@ def test_with_data_the_token_stays(launch):
     assert Path(path).read_text() == token
 
 
-def test_a_token_of_ones_own(launch):
+def test_token_file_can_be_given(launch):
     own = launch.home / "token"
     process, _ = launch.node("--http", "127.0.0.1:0", "--http-token", str(own))
     url = process.out.expect(r"^(http://\S+)/, token in")[1]
@@ -64,7 +64,7 @@ def test_a_token_of_ones_own(launch):
     ("args", "status", "word"),
     [
         (["--http", "nonsense"], 2, "expected HOST:PORT"),
-        (["--http-name", "x"], 2, "go with --http"),
+        (["--http-name", "x"], 2, "require --http"),
         (["--http", "192.0.2.1:8080"], 1, "can't listen on 192.0.2.1:8080"),
         (["--http", "127.0.0.1:0", "--http-token", "/proc/version"], 1, "others can read"),
     ],
@@ -74,7 +74,7 @@ def test_wrong_use_is_one_line(launch, failed, args, status, word):
     assert word in failed(done, status)
 
 
-def test_without_the_extra_it_says_what_is_missing(launch, failed):
+def test_missing_http_extra_is_reported(launch, failed):
     code = (
         "import sys, importlib.util; find = importlib.util.find_spec\n"
         "importlib.util.find_spec = lambda name, *more: None if name == 'falcon' else find(name)\n"

@@ -17,7 +17,10 @@ def key(launch):
 
 def test_a_key_is_made_for_its_owner(launch):
     done = launch.run("keygen", "--network")
-    assert done.stdout == b"a new network key is in network.key; whoever has it is in the network\n"
+    assert (
+        done.stdout
+        == b"wrote a new network key to network.key; copy it to each node of the network\n"
+    )
     assert (done.returncode, done.stderr) == (0, b"")
     path = launch.home / "network.key"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -33,7 +36,7 @@ def test_a_key_is_not_overwritten(launch, failed, key):
     assert (launch.home / key).read_text() == before
 
 
-def test_a_network_key_is_for_one_thing(launch, key, failed):
+def test_network_key_is_no_signing_key(launch, key, failed):
     assert "exclude" in failed(launch.run("keygen", "--network", "--public", "some.key"), 2)
     assert "signing key" in failed(launch.run("keygen", "--public", key), 1)
     launch.run("keygen", "signing.key")
@@ -54,14 +57,14 @@ def test_clients_with_the_key_are_answered(launch, failed, key):
 
 def test_clients_without_the_key_are_not(launch, failed, key):
     _, address = launch.node("--network-key", key)
-    nobody = f"Error: nobody answers at {address}\n"
-    assert failed(launch.run("ping", address), 1) == nobody
+    no_reply = f"Error: no reply from {address}\n"
+    assert failed(launch.run("ping", address), 1) == no_reply
     assert launch.run("keygen", "--network", "other.key").returncode == 0
     done = launch.run("find", "greeting", "--via", address, "--network-key", "other.key")
-    assert failed(done, 1) == nobody
+    assert failed(done, 1) == no_reply
 
 
-def test_several_keys_are_heard_and_the_first_one_sends(launch, failed, key):
+def test_all_keys_are_accepted_and_first_one_sends(launch, failed, key):
     launch.run("keygen", "--network", "new.key")
     _, address = launch.node("--network-key", key, "--network-key", "new.key")
     ping = ("ping", address, "--network-key")
@@ -82,7 +85,7 @@ def test_several_keys_are_heard_and_the_first_one_sends(launch, failed, key):
         ("ping", "[::1]:1"),
     ],
 )
-def test_a_file_that_is_no_key_is_one_line(launch, failed, command):
+def test_invalid_key_file_is_reported(launch, failed, command):
     path = launch.home / "bad.key"
     path.write_text("my secret\n")
     path.chmod(0o600)
@@ -91,7 +94,7 @@ def test_a_file_that_is_no_key_is_one_line(launch, failed, command):
     assert "secret" not in error
 
 
-def test_a_file_that_others_can_read_is_refused(launch, failed, key):
+def test_key_file_readable_by_others_is_refused(launch, failed, key):
     (launch.home / key).chmod(0o644)
     error = failed(launch.run("node", "0", "--network-key", key), 2)
     assert f"{key}: others can read it (mode 0644): chmod 600 it" in error
@@ -101,4 +104,4 @@ def test_a_file_that_others_can_read_is_refused(launch, failed, key):
 
 def test_too_many_keys_are_refused(launch, failed, key):
     done = launch.run("node", "0", *("--network-key", key) * 5)
-    assert "5 keys are too many; 4 may be named" in failed(done, 2)
+    assert "5 network keys given; the maximum is 4" in failed(done, 2)

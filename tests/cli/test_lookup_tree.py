@@ -29,13 +29,13 @@ def test_a_tree() -> None:
         query("dd", 0.1001, "aa", 2),
     ]
     trace = {"node": contact("ee"), "seconds": 0.15, "queries": queries}
-    found = {"key": "0f" * 20, "nodes": [contact("cc"), contact("aa")], "trace": trace}
+    found = {"key": "0f" * 20, "contacts": [contact("cc"), contact("aa")], "trace": trace}
     assert list(lookup_tree(found)) == [
         "lookup of 0f0f0f0f0f by 127.0.0.1:238: 150.0 ms, 4 queries,"
         " 2 hops to the closest, 2 found",
-        "├─ aaaaaaaaaa  127.0.0.1:170  +0.0 ms → +100.0 ms  took 100.0 ms, told of 2, 2 new  #2",
-        "│  ├─ cccccccccc  127.0.0.1:204  +100.0 ms → +150.0 ms  took 50.0 ms, told of 2  #1",
-        "│  └─ dddddddddd  127.0.0.1:221  +100.1 ms  no answer in 49.9 ms",
+        "├─ aaaaaaaaaa  127.0.0.1:170  +0.0 ms → +100.0 ms  took 100.0 ms, returned 2, 2 new  #2",
+        "│  ├─ cccccccccc  127.0.0.1:204  +100.0 ms → +150.0 ms  took 50.0 ms, returned 2  #1",
+        "│  └─ dddddddddd  127.0.0.1:221  +100.1 ms  no reply in 49.9 ms",
         "└─ bbbbbbbbbb  127.0.0.1:187  +0.0 ms  failed after 1500.0 ms",
     ]
 
@@ -43,5 +43,5 @@ def test_a_tree() -> None:
 def test_a_small_one() -> None:
     queries = [query("aa", 0.0, None, 1, ended=0.1, fate="answered")]
     trace = {"node": contact("ee"), "seconds": 0.1, "queries": queries}
-    found = {"key": "0f" * 20, "nodes": [contact("aa")], "trace": trace}
+    found = {"key": "0f" * 20, "contacts": [contact("aa")], "trace": trace}
     assert "1 query, 1 hop to the closest, 1 found" in next(lookup_tree(found))

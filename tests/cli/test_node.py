@@ -30,7 +30,7 @@ def has_ipv6() -> bool:
 needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
 
 
-def test_the_first_line_says_who_listens_where(launch):
+def test_first_line_shows_id_and_address(launch):
     node_id = sha1("me").hex()
     process = launch.start("node", "0", "--no-bootstrap", "--no-shell", "--id", node_id.upper())
     port = process.out.expect(rf"\Akademlua node {node_id} listening on 127\.0\.0\.1:(\d+)\n")[1]
@@ -39,7 +39,7 @@ def test_the_first_line_says_who_listens_where(launch):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_signals_end_it_cleanly(launch, number):
+def test_signals_end_node_cleanly(launch, number):
     process, _ = launch.node()
     process.popen.send_signal(number)
     assert process.wait() == 0
@@ -49,7 +49,7 @@ def test_signals_end_it_cleanly(launch, number):
     assert log.endswith("ended\n")
 
 
-def test_signals_end_it_while_it_bootstraps(launch):
+def test_signals_end_bootstrapping_node(launch):
     process, _ = launch.node("--bootstrap", f"127.0.0.1:{free_port()}")
     process.popen.send_signal(signal.SIGTERM)
     assert process.wait() == 0
@@ -63,11 +63,11 @@ def test_a_port_in_use_is_one_line(launch, failed):
     assert "in use" in line
 
 
-def test_an_address_of_another_machine(launch, failed):
+def test_address_of_another_machine_is_refused(launch, failed):
     assert "192.0.2.1" in failed(launch.run("node", "0", "--host", "192.0.2.1"), 1)
 
 
-def test_a_host_that_is_none(launch, failed):
+def test_invalid_host_is_refused(launch, failed):
     assert "no.such.invalid" in failed(launch.run("node", "0", "--host", "no.such.invalid"), 1)
 
 
@@ -76,10 +76,10 @@ def test_two_nodes_meet_by_bootstrap(launch):
     other, _ = launch.node("--bootstrap", address)
     other.err.expect("joined, 1 contacts")
     done = launch.run("lookup", "x", "--via", address, "--json")
-    assert len(json.loads(done.stdout)["nodes"]) == 2
+    assert len(json.loads(done.stdout)["contacts"]) == 2
 
 
-def test_a_dead_bootstrap_node_is_told_once_and_then_joined(launch, tmp_path):
+def test_dead_bootstrap_node_is_logged_once_and_joined_later(launch, tmp_path):
     port = free_port()
     config = tmp_path / "quick.toml"
     config.write_text("rpc_timeout = 0.05\nbootstrap_retry = 0.05\nbootstrap_retry_max = 0.05\n")
@@ -88,10 +88,10 @@ def test_a_dead_bootstrap_node_is_told_once_and_then_joined(launch, tmp_path):
     late = launch.start("node", str(port), "--no-bootstrap", "--no-shell")
     late.out.expect("listening")
     before_joining = waiting.err.expect(r"(?s)(.*?)joined")[1]
-    assert "nobody answers" not in before_joining
+    assert "no node answers" not in before_joining
 
 
-def test_without_telling_it_joins_the_control_port(launch):
+def test_default_bootstrap_is_control_port(launch):
     help_text = re.sub(r"\s+", " ", launch.run("node", "--help").stdout.decode())
     assert "[default: 127.0.0.1:8001, or [::1]:8001 from IPv6; none for PORT 8001" in help_text
 
@@ -115,9 +115,9 @@ def test_listening_on_everything_serves_ipv4_and_ipv6(launch):
         assert launch.run("ping", f"{host}:{port}").returncode == 0
 
 
-def test_it_says_so_when_it_can_t_reach_beyond_loopback(launch):
+def test_loopback_node_with_remote_bootstrap_warns(launch):
     process, _ = launch.node("--bootstrap", "192.0.2.1:8001")
-    process.err.expect("WARNING .*127.0.0.1 reaches this machine only; --host 0.0.0.0")
+    process.err.expect("WARNING .*127.0.0.1 reaches only this machine; use --host 0.0.0.0")
 
 
 def test_log_file_and_level(launch, tmp_path):
@@ -161,7 +161,7 @@ def test_a_reader_that_leaves_is_no_error(launch):
     assert "Traceback" not in process.err.read_rest()
 
 
-def test_who_is_told_to_end_says_farewell(launch):
+def test_ending_node_sends_leave(launch):
     first = launch.start("node", "0", "--no-bootstrap", "--shell", "--memory")
     address = first.out.expect("listening on (.*)\n")[1]
     second, _ = launch.node("--bootstrap", address)
@@ -170,7 +170,7 @@ def test_who_is_told_to_end_says_farewell(launch):
     second.popen.send_signal(signal.SIGTERM)
     assert second.wait() == 0
     contacts = 1
-    while contacts:  # until it is forgotten: long before anybody would have missed it
+    while contacts:  # the leave message removes the contact, before a probe could
         first.type('"contacts", stats()["contacts"]\n')
         contacts = int(first.out.expect(r"\('contacts', (\d+)\)\n")[1])
     assert launch.run("find", "k", "--via", address).stdout == b"v\n"

@@ -23,8 +23,8 @@ from kademlua.core.json_codec import value_to_json
         ([b"a", [1]], '["a", [1]]', ["a", [1]]),
         (
             {b"a": b"\xff", b"\xfe": 1},
-            '{"a": {"hex": "ff"}, "0xfe": 1}',
-            {"a": {"hex": "ff"}, "0xfe": 1},
+            '{"items": [["a", {"hex": "ff"}], [{"hex": "fe"}, 1]]}',
+            {"items": [["a", {"hex": "ff"}], [{"hex": "fe"}, 1]]},
         ),
     ],
 )

@@ -53,7 +53,7 @@ def test_a_signed_record(launch, network, failed):
     get = ["get", public_key, "--via", network, "--salt", "portrait"]
     assert launch.run(*get).stdout == b"one\n"
     stored = json.loads(launch.run(*sign, "-", "--expires", "1h", "--json", stdin=b"\xff\0").stdout)
-    assert len(stored["stored"]) == 2
+    assert len(stored["acknowledged"]) == 2
     found = json.loads(launch.run(*get, "--json").stdout)
     assert found.pop("value") == {"hex": "ff00"}
     assert found.items() <= stored.items()

@@ -24,7 +24,9 @@ def manager(tmp_path: Path, launch: Launcher) -> Iterator[Callable[[], dict[str,
         yield lambda: dict(line.split("=", 1) for line in channel.recv(4096).decode().split("\n"))
 
 
-def test_a_node_tells_its_manager(launch: Launcher, manager: Callable[[], dict[str, str]]) -> None:
+def test_node_notifies_service_manager(
+    launch: Launcher, manager: Callable[[], dict[str, str]]
+) -> None:
     process, _ = launch.node()
     assert manager() == {"READY": "1", "STATUS": "joined, 0 contacts"}
     for _ in range(3):
@@ -44,7 +46,7 @@ def test_a_node_that_has_not_joined_says_so(
         assert manager() == {"READY": "1", "STATUS": "not joined yet, 0 contacts"}
 
 
-def test_a_manager_that_is_gone_costs_nothing(
+def test_missing_service_manager_is_harmless(
     launch: Launcher, manager: Callable[[], dict[str, str]], tmp_path: Path
 ) -> None:
     (tmp_path / "notify").unlink()
@@ -66,7 +68,7 @@ def test_a_log_of_json(launch: Launcher, tmp_path: Path) -> None:
     assert {line["node"] for line in lines if "node" in line} == {node_id}
 
 
-def test_sighup_opens_the_log_anew(launch: Launcher, tmp_path: Path) -> None:
+def test_sighup_reopens_log_file(launch: Launcher, tmp_path: Path) -> None:
     process, _ = launch.node("--log-file", "node.log")
     log = tmp_path / "node.log"
     log.rename(tmp_path / "former.log")
@@ -87,4 +89,4 @@ def test_sighup_ends_a_node_without_a_log_file(launch: Launcher) -> None:
 def test_discovery_without_zeroconf_is_one_line(launch: Launcher, failed) -> None:
     code = "import sys; sys.modules['zeroconf'] = None; from kademlua.cli import main; main()"
     line = failed(launch.python(code, "node", "0", "--memory", "--discover"), 1)
-    assert line == "Error: --discover takes zeroconf; pip install 'kademlua[discover]' brings it\n"
+    assert line == "Error: zeroconf is not installed; run: pip install 'kademlua[discover]'\n"

@@ -37,7 +37,7 @@ def test_expressions_at_a_prompt(launch):
     assert int(match[3]) > 1000
 
 
-def test_mistakes_end_nothing(launch):
+def test_shell_continues_after_errors(launch):
     terminal = at_prompt(launch)
     for typed, shown in [
         ("1 +", r"^SyntaxError: invalid syntax\n"),
@@ -92,7 +92,7 @@ def test_sigterm_at_the_prompt_restores_the_terminal(launch):
     assert terminal.has_echo()
 
 
-def test_interrupt_breaks_off_what_computes_for_ever(launch):
+def test_interrupt_ends_endless_computation(launch):
     terminal = at_prompt(launch)
     terminal.type("print('begun', flush=True) or [1 for _ in iter(int, 1)]\n")
     terminal.out.expect(r"^begun\n")
@@ -101,7 +101,7 @@ def test_interrupt_breaks_off_what_computes_for_ever(launch):
     terminal.out.expect(PROMPT)
 
 
-def test_interrupt_breaks_off_what_waits_for_ever(launch):
+def test_interrupt_ends_endless_wait(launch):
     terminal = at_prompt(launch)
     terminal.type("import gevent\n")
     terminal.out.expect(PROMPT)
@@ -114,7 +114,7 @@ def test_interrupt_breaks_off_what_waits_for_ever(launch):
     terminal.out.expect(r"^42\n")
 
 
-def test_sigterm_ends_it_amid_what_computes_for_ever(launch):
+def test_sigterm_ends_node_during_endless_computation(launch):
     process = launch.start("node", "0", "--no-bootstrap", "--shell")
     process.type("print('begun', flush=True) or [1 for _ in iter(int, 1)]\n")
     process.out.expect(r"^begun\n")
@@ -137,14 +137,14 @@ def test_history_is_kept_from_line_to_line(launch):
     terminal.out.expect(r"^'first session'\n")
 
 
-def test_a_history_that_can_t_be_had_is_harmless(launch):
+def test_unusable_history_file_is_harmless(launch):
     (launch.home / ".local").write_text("in the way")
     terminal = at_prompt(launch)
     terminal.type("2 * 21\n")
     terminal.out.expect(r"^42\n")
 
 
-def test_a_warning_leaves_the_line_that_is_being_typed(launch):
+def test_warning_preserves_typed_line(launch):
     terminal = at_prompt(launch)
     for line in [
         "import gevent, logging, os",

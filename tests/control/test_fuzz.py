@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kademlua import Node, Params
-from kademlua.api.fields import value_to_base64
 from kademlua.api.operations import NodeApi
 from kademlua.control.connection import ControlConnection
 from kademlua.control.json_lines import JsonLineStream
@@ -37,14 +36,14 @@ CONTACT = st.fixed_dictionaries(
         "port": st.integers(-1, 70_000),
     }
 )
-VALUE = st.sampled_from([value_to_base64(b"v"), value_to_base64([1, {b"a": b""}]), "", "bDFl", "="])
+VALUE = st.sampled_from(["v", [1, {"a": ""}], "", {"hex": "f"}, {"items": [1]}])
 HELD = st.fixed_dictionaries(
     {
         "key": KEYS | JSON,
         "owner": CONTACT | JSON,
         "value": VALUE | JSON,
-        "direct": st.booleans() | JSON,
-        "left": st.floats(allow_nan=False, allow_infinity=False) | JSON,
+        "from_owner": st.booleans() | JSON,
+        "remaining_seconds": st.floats(allow_nan=False, allow_infinity=False) | JSON,
     }
 )
 FIELDS = {

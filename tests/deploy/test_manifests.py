@@ -48,7 +48,7 @@ def options() -> set[str]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_what_the_environment_says_is_an_option(path: Path) -> None:
+def test_environment_variables_name_options(path: Path) -> None:
     for name in re.findall(r"KADEMLUA_NODE_\w+", path.read_text()):
         assert name in options(), name
 
@@ -60,14 +60,14 @@ def taken(args: list[str]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["LOG_LEVEL", "BOOTSTRAP", "NETWORK_KEY", "ID"])
-def test_the_environment_reaches_the_options(name: str) -> None:
+def test_environment_sets_options(name: str) -> None:
     environment = {f"KADEMLUA_NODE_{name}": "nonsense"}
     done = CliRunner().invoke(main, ["node", "0"], env=environment)
     assert done.exit_code == 2
     assert f"--{name.lower().replace('_', '-')}" in done.stderr
 
 
-def test_what_the_unit_starts() -> None:
+def test_command_of_systemd_unit_is_valid() -> None:
     command = re.search(r"^ExecStart=(\S+) (.*)$", UNIT.read_text(), re.MULTILINE)
     assert command is not None
     params = taken(command[2].replace("%i", "8001").replace("%S", "/var/lib").split())
@@ -76,14 +76,14 @@ def test_what_the_unit_starts() -> None:
     assert params["with_shell"] is False
 
 
-def test_what_the_container_starts() -> None:
+def test_command_of_container_is_valid() -> None:
     command = re.search(r"^CMD (\[.*\])$", CONTAINERFILE.read_text(), re.MULTILINE)
     assert command is not None
     assert taken(yaml.safe_load(command[1]))["port"] == 8001
 
 
 @pytest.mark.parametrize("name", ["first", "node"])
-def test_what_compose_starts(name: str) -> None:
+def test_command_of_compose_is_valid(name: str) -> None:
     service = yaml.safe_load(COMPOSE.read_text())["services"][name]
     params = taken(service["command"])
     assert params["port"] == 8001
@@ -103,18 +103,18 @@ def documents() -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("document", list(documents()), ids=lambda each: str(each["kind"]))
-def test_kubernetes_takes_it(document: dict[str, Any]) -> None:
+def test_kubernetes_accepts_manifests(document: dict[str, Any]) -> None:
     kubernetes_validate.validate(document, "1.30", strict=True)
 
 
-def test_kubernetes_would_refuse_what_is_wrong() -> None:
+def test_kubernetes_rejects_invalid_manifest() -> None:
     document = next(each for each in documents() if each["kind"] == "StatefulSet")
     document["spec"]["replicas"] = "ten"
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(document, "1.30", strict=True)
 
 
-def test_the_pods_are_those_that_the_others_mean() -> None:
+def test_selectors_match_pods() -> None:
     by_kind = {each["kind"]: each for each in documents()}
     pods = by_kind["StatefulSet"]["spec"]
     labels = pods["template"]["metadata"]["labels"].items()
@@ -130,7 +130,7 @@ def test_the_pods_are_those_that_the_others_mean() -> None:
 
 @needs("kubectl")
 @pytest.mark.parametrize("name", ["base", "private", "watched"])
-def test_kustomize_builds_it(name: str, tmp_path: Path) -> None:
+def test_kustomize_builds_manifests(name: str, tmp_path: Path) -> None:
     tree = tmp_path / "kubernetes"
     shutil.copytree(DEPLOY / "kubernetes", tree)
     (tree / "private" / "network.key").write_text("0" * 64 + "\n")
@@ -149,7 +149,7 @@ def test_kustomize_builds_it(name: str, tmp_path: Path) -> None:
 
 
 @needs("systemd-analyze")
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+def test_systemd_accepts_unit(tmp_path: Path) -> None:
     unit = tmp_path / UNIT.name
     program = shutil.which("true")
     unit.write_text(UNIT.read_text().replace("/usr/bin/kademlua", str(program)))

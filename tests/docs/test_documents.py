@@ -1,7 +1,9 @@
-"""What the documents say is so: programs run, examples are the code's bytes, links lead on."""
+"""The documents are true: programs run, examples are the code's bytes, links resolve."""
 
 import ast
+import errno
 import hashlib
+import os
 import random
 import re
 import socket
@@ -18,12 +20,14 @@ import pytest
 from kademlua import Contact, ContactPool, Node, Params
 from kademlua.api.operations import NodeApi
 from kademlua.core import params
-from kademlua.core.errors import RecordRefused, WireError
+from kademlua.core.errors import RecordRefused, StoreRefused, WireError
 from kademlua.core.reasons import DropReason, MatchFailure
 from kademlua.core.security.replay_protection import SessionTable
 from kademlua.core.values import records
+from kademlua.core.values.store import ENTRY_UNIT, check_quotas
 from kademlua.core.wire import bencoding, packets, replies, requests
 from kademlua.runtime.private_transport import PrivateTransport
+from kademlua.storage.lmdb_environment import failure_reason
 from kademlua.values.admission import REASON_HAS_RECORD
 from tests.core.values.test_records import HELLO, SALTED
 from tests.support.programs import ROOT, STRICT_WARNINGS, bootstrap_process, environment
@@ -34,7 +38,7 @@ PROTOCOL = (DOCS / "protocol.md").read_text()
 DESIGN = (DOCS / "design.md").read_text()
 EMBEDDING = (DOCS / "embedding.md").read_text()
 
-# The programs: fenced blocks of Python, each perhaps followed by its output.
+# The programs: fenced blocks of Python, each optionally followed by its output.
 
 _PROGRAM = re.compile(r"^```python\n(.*?)^```\n(?:```output\n(.*?)^```\n)?", re.M | re.S)
 
@@ -52,7 +56,7 @@ def programs():
 def test_program(program, output, tmp_path):
     if "::1" in program and not _has_ipv6():
         pytest.skip("no IPv6 on this machine")
-    # One each: a node that is gone would be in the next one's way until it counts as dead.
+    # One network for each program: the dead nodes of another one would slow it down.
     with bootstrap_process() if "8001" in program else nullcontext() as port:
         program = program.replace("8001", str(port)).replace("port=8003", "port=0")
         done = subprocess.run(
@@ -79,7 +83,7 @@ def _has_ipv6():
     return True
 
 
-# The wire: what stands in protocol.md is what the code writes, and reads.
+# The wire: the code writes and reads the examples of protocol.md.
 
 CALLER, CALLEE = b"abcdefghij0123456789", b"ABCDEFGHIJ0123456789"
 RPC_ID = b"rpc-id-8"
@@ -97,8 +101,7 @@ def payload(name, args=b"", read_only=False):
 
 
 def keyed_examples():
-    """What two transports with a key send each other, of which the challenger gives our ticket,
-    and the caller counts from our counter."""
+    """The packets of two transports with a key, with a fixed ticket and first counter."""
     caller, callee = _Wire(), _Wire()
     keys, caller_at, callee_at = [NETWORK_KEY], ("192.0.2.7", 8007), ("192.0.2.1", 8003)
     request = packets.encode_request(CALLER, RPC_ID, payload(b"ping"))
@@ -125,7 +128,7 @@ def keyed_examples():
 
 
 class _Wire:
-    """A transport that only keeps what is sent."""
+    """A transport that records the datagrams sent."""
 
     def __init__(self):
         self.sent = []
@@ -180,7 +183,7 @@ EXAMPLES = {
 
 
 def shown():
-    """The examples of the document: by name, (bytes, what is said of them) line by line."""
+    """The examples of the document: by name, (bytes, explanation) line by line."""
     blocks = re.findall(r"<!-- example: (\S+) -->\n```text\n(.*?)```", PROTOCOL, re.S)
     return {
         name: [
@@ -194,17 +197,17 @@ def shown():
 SHOWN = shown()
 
 
-def test_every_example_is_known_and_shown():
+def test_document_shows_every_example():
     assert SHOWN.keys() == EXAMPLES.keys()
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_example_is_what_the_code_encodes(name):
+def test_example_equals_encoded_bytes(name):
     assert b"".join(raw for raw, _ in SHOWN[name]) == EXAMPLES[name]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_text_beside_an_example_says_what_the_bytes_are(name):
+def test_explanation_of_example_matches_its_bytes(name):
     before = b""
     for raw, said in SHOWN[name]:
         said = said.strip()
@@ -272,7 +275,7 @@ def test_response_decodes(name, call):
     assert (response.sender_id, response.rpc_id, response.packet_type) == (CALLEE, RPC_ID, call)
 
 
-def test_sizes_in_words():
+def test_stated_sizes_match_examples():
     assert len(read("ping-request")) == 60
     assert len(read("ping-response")) == 37
     assert len(read("error-130")) == 30
@@ -288,7 +291,7 @@ def test_sizes_in_words():
         ("findvalue-response-payload-1.1", [V4], [b"hello", 42]),
     ],
 )
-def test_found_decodes(name, contacts, values):
+def test_find_reply_decodes(name, contacts, values):
     answer = packets.decode_values(read(name))
     assert replies.decode_findnode_reply(answer, ContactPool(), replies.ALL_FAMILIES) == contacts
     if values is not None:
@@ -304,7 +307,7 @@ def test_store_and_getsocket_decode():
     assert replies.decode_getsocket_reply(socket_seen) == ("192.0.2.7", 8007)
 
 
-def test_answers_to_bad_keys():
+def test_replies_to_bad_keys_match_document():
     assert replies.BAD_KEY_FINDNODE == replies.BAD_KEY_STORE == b"li0ee"
     assert replies.BAD_KEY_FINDVALUE == b"llee"
     assert "that is `li0ee`" in PROTOCOL
@@ -312,7 +315,7 @@ def test_answers_to_bad_keys():
 
 
 def table_after(text, header):
-    """The rows, cell by cell, of the table whose header row begins so."""
+    """The rows, cell by cell, of the table whose header row begins with ``header``."""
     lines = iter(text[text.index(header) :].splitlines()[2:])
     rows = []
     for line in lines:
@@ -322,7 +325,7 @@ def table_after(text, header):
     return rows
 
 
-def test_bencoding_table():
+def test_bencoding_table_matches_decoder():
     rows = table_after(PROTOCOL, "| bytes | | why |")
     assert len(rows) > 10
     for shown_bytes, verdict, _ in rows:
@@ -335,25 +338,54 @@ def test_bencoding_table():
                 bencoding.decode(raw)
 
 
-def test_every_reason_of_a_drop_is_in_the_table():
+def test_drop_table_lists_all_reasons():
     documented = {row[0].strip("`") for row in table_after(PROTOCOL, "| counted as | what came |")}
     # A bad contact makes the reply that holds it a bad response.
     assert documented == {*DropReason, *MatchFailure} - {DropReason.BAD_CONTACT}
 
 
-def test_reasons_of_refused_stores():
+def refusal(check, *args):
+    """The reason with which a check refuses a value."""
+    with pytest.raises((StoreRefused, RecordRefused)) as refused:
+        check(*args)
+    return refused.value.reason
+
+
+def quota_refusals():
+    params = Params()
+    free = {"size": 1, "entries": 0, "key_entries": 0, "stored_bytes": 0, "address_usage": 0}
+    exceeded = [
+        {"size": params.max_value_bytes + 1},
+        {"entries": params.max_entries},
+        {"key_entries": params.max_entries_per_key},
+        {"stored_bytes": params.max_stored_bytes},
+        {"address_usage": params.max_bytes_per_address},
+        {"address_usage": params.max_entries_per_address * ENTRY_UNIT},
+    ]
+    return {refusal(check_quotas, params, *(free | each).values()) for each in exceeded}
+
+
+def record_refusals():
+    salt = bytes(records.MAX_SALT_BYTES + 1)
+    return {
+        refusal(records.check_fields, salt, 1, None),
+        refusal(records.check_fields, b"", -1, None),
+        refusal(records.check_fields, b"", 1, -1),
+        refusal(records.check_key, SALTED, KEY),
+    } | {kind.default_reason for kind in RecordRefused.__subclasses__()}
+
+
+def disk_refusals(tmp_path):
+    return {
+        failure_reason(tmp_path / "values.lmdb", OSError(os.strerror(code)))
+        for code in (errno.ENOSPC, errno.EIO)
+    }
+
+
+def test_refusal_table_lists_all_reasons(tmp_path):
     said = {row[0].strip("`") for row in table_after(PROTOCOL, "| reason | bound |")}
-    code = (ROOT / "kademlua/core/values/store.py").read_text()
-    raised = re.findall(r'StoreRefused\(f?"(.+?)"\)', code)
-    code = (ROOT / "kademlua/storage/lmdb_environment.py").read_text()
-    raised += re.findall(r'return "(the disk .+?)"', code)
-    bound = str(Params().max_value_bytes)
-    reasons = {reason.replace("{params.max_value_bytes}", bound) for reason in raised}
-    code = (ROOT / "kademlua/core/values/records.py").read_text()
-    forged = re.findall(r'RecordForged\(f?"(.+?)"\)', code)
-    reasons |= {each.replace("{MAX_SALT_BYTES}", str(records.MAX_SALT_BYTES)) for each in forged}
-    reasons |= {kind.default_reason for kind in RecordRefused.__subclasses__()}
-    assert said == reasons | {replies.REASON_REMOVED, replies.REASON_LEAVING, REASON_HAS_RECORD}
+    fixed = {replies.REASON_REMOVED, replies.REASON_LEAVING, REASON_HAS_RECORD}
+    assert said == quota_refusals() | record_refusals() | disk_refusals(tmp_path) | fixed
 
 
 # The parameters.
@@ -365,25 +397,25 @@ def params_table():
     body = next(
         node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Params"
     )
-    told = {}
+    docs = {}
     for field, text in pairwise(body):
         if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
-            told[field.target.id] = " ".join(text.value.value.split())
+            docs[field.target.id] = " ".join(text.value.value.split())
     rows = ["| parameter | default | from | to | what |", "|---|---:|---:|---:|---|"]
     for spec in fields(Params):
         low, high = spec.metadata.get("low"), spec.metadata.get("high")
         bounds = ["", ""] if low is None else [f"{low:,}", f"{high:,}"]
         default = spec.default if low is None else f"{spec.default:,}"
-        rows.append(f"| {' | '.join([f'`{spec.name}`', str(default), *bounds, told[spec.name]])} |")
+        rows.append(f"| {' | '.join([f'`{spec.name}`', str(default), *bounds, docs[spec.name]])} |")
     return "\n".join(rows)
 
 
-def test_table_of_params():
+def test_params_table_matches_code():
     assert EMBEDDING.partition("<!-- params -->\n")[2].strip() == params_table()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_params_that_are_named_exist(page):
+def test_named_params_exist(page):
     names = set(re.findall(r"Params\.([a-z_0-9]+)", page.read_text()))
     assert {name for name in names if not hasattr(Params, name)} == set()
 
@@ -391,7 +423,7 @@ def test_params_that_are_named_exist(page):
 # The structure.
 
 
-def test_every_package_is_named_in_the_design():
+def test_design_names_every_package():
     structure = DESIGN.partition("## An incoming store")[0]
     for path in (ROOT / "kademlua").iterdir():
         if path.suffix == ".py" and path.name != "__init__.py":
@@ -400,7 +432,7 @@ def test_every_package_is_named_in_the_design():
             assert f"{path.name}/`" in structure, path
 
 
-def test_every_operation_of_the_control_socket_is_in_the_table():
+def test_control_table_lists_every_operation():
     shown = re.findall(r"^\| `([a-z]+)` \|", (DOCS / "control.md").read_text(), re.M)
     with Node() as node:
         names = NodeApi(node).names

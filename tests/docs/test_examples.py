@@ -20,12 +20,12 @@ from tests.support.programs import ROOT, bootstrap_process, environment
 
 EXAMPLES = ROOT / "docs/examples"
 PATIENCE = 20.0
-"""Seconds; only a failing test waits so long."""
+"""Seconds; only a failing test waits for this time."""
 
 
 @contextmanager
 def started(*command: object, **more: str) -> Iterator[subprocess.Popen[str]]:
-    """A program that runs meanwhile; killed if it does not end by itself."""
+    """A program in the background; killed if it does not end by itself."""
     with subprocess.Popen(
         [sys.executable, "-u", *map(str, command)],
         stdin=subprocess.PIPE,
@@ -60,13 +60,13 @@ def next_line(stream: IO[str] | None) -> str:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Wait for its end: with which code, and of what it complained."""
+    """Wait for its end; return the exit code and standard error."""
     assert process.stderr is not None
     return process.wait(PATIENCE), process.stderr.read()
 
 
 def finished(*command: object) -> str:
-    """The output of a program that ends by itself, well."""
+    """The output of a program that succeeds."""
     with started(*command) as process:
         out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (0, "")
@@ -75,13 +75,13 @@ def finished(*command: object) -> str:
 
 @pytest.fixture
 def bootstrap() -> Iterator[str]:
-    """Where a node of another process is."""
+    """The address of a node in another process."""
     with bootstrap_process() as port:
         yield f"127.0.0.1:{port}"
 
 
 class TestChat:
-    def test_two_talk(self, bootstrap: str) -> None:
+    def test_two_users_exchange_lines(self, bootstrap: str) -> None:
         at = ["garden", "--bootstrap", bootstrap]
         with started("chat.py", "alice", *at) as alice, started("chat.py", "bob", *at) as bob:
             assert alice.stdin is not None
@@ -97,13 +97,13 @@ class TestChat:
             bob.stdin.close()
             assert ended(alice) == ended(bob) == (0, "")
 
-    def test_ctrl_c_ends_it(self, bootstrap: str) -> None:
+    def test_ctrl_c_ends_the_chat(self, bootstrap: str) -> None:
         with started("chat.py", "alice", "garden", "--bootstrap", bootstrap) as alice:
             assert "^D" in line_of(alice)
             alice.send_signal(signal.SIGINT)
             assert ended(alice) == (130, "")
 
-    def test_values_of_strangers_are_passed_over(self) -> None:
+    def test_malformed_values_are_skipped(self) -> None:
         chat = loaded("chat")
         for value in (1, b"x", [], {}, {b"name": 1, b"lines": []}, {b"name": b"x", b"lines": b"y"}):
             assert list(chat.lines_of(value)) == []
@@ -112,22 +112,22 @@ class TestChat:
 
 
 class TestRegistry:
-    def test_a_service_is_found_as_long_as_it_is_announced(self, bootstrap: str) -> None:
+    def test_service_is_found_while_announced(self, bootstrap: str) -> None:
         command = ["registry.py", "--bootstrap", bootstrap, "--ttl", "3"]
         with started(*command, "announce", "web", "192.0.2.1:80") as first:
             with started(*command, "announce", "web", "192.0.2.2:80") as second:
                 for process in (first, second):
-                    assert "kept by" in line_of(process)
+                    assert "stored on" in line_of(process)
                 assert finished(*command, "find", "web") == "192.0.2.1:80\n192.0.2.2:80\n"
                 assert finished(*command, "find", "mail") == ""
                 second.send_signal(signal.SIGINT)
                 assert ended(second) == (0, "")
-            # It withdraws in good order; the first one is cut off, and forgotten in time.
+            # The second one withdraws; the first one is killed, and its address expires.
             assert finished(*command, "find", "web") == "192.0.2.1:80\n"
             first.kill()
         wait_until(lambda: finished(*command, "find", "web") == "", PATIENCE)
 
-    def test_values_of_strangers_are_passed_over(self) -> None:
+    def test_malformed_values_are_skipped(self) -> None:
         registry = loaded("registry")
         for value in (1, {}, [], b"\x1b[2J"):
             assert registry.address_in(value) is None
@@ -142,7 +142,7 @@ class TestWebCache:
         pytest.importorskip("gunicorn", reason="gunicorn is of the extra 'test'")
 
     @pytest.mark.parametrize("kind", ["sync", "gthread", "gevent"])
-    def test_workers_share_it_and_a_new_one_has_it_too(self, kind: str, bootstrap: str) -> None:
+    def test_workers_share_the_cache_across_restarts(self, kind: str, bootstrap: str) -> None:
         path = "/largest-prime-below/100000"
         with served(kind, bootstrap) as port:
             _, cache, computed = get(port, path)
@@ -210,7 +210,7 @@ def loaded(name: str) -> object:
     return module
 
 
-def test_the_page_shows_each_example() -> None:
+def test_page_shows_each_example() -> None:
     page = (ROOT / "docs/hosts.md").read_text()
     assert {path.name for path in EXAMPLES.glob("*.py")} == set(
         re.findall(r"\(examples/(\w+\.py)\)", page)

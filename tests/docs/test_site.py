@@ -1,4 +1,4 @@
-"""The documentation becomes a site and a man page, with nothing left to complain of."""
+"""The documentation builds a site and a man page without warnings."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build("html", tmp_path_factory.mktemp("site"))
 
 
-def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
+def test_site_loads_nothing_from_elsewhere(site: Path) -> None:
     for page in site.rglob("*.html"):
         for tag in re.findall(r"<(?:script|link|img|iframe)\b[^>]*>", page.read_text()):
             assert "//" not in tag.replace('rel="', ""), (page, tag)
 
 
-def test_every_command_is_told_of(site: Path) -> None:
+def test_site_documents_every_command(site: Path) -> None:
     text = (site / "reference" / "cli.html").read_text()
     context = main.make_context("kademlua", [], resilient_parsing=True)
     for name in main.list_commands(context):
         assert f'id="kademlua-{name}"' in text, name
 
 
-def test_every_public_name_is_told_of(site: Path) -> None:
+def test_site_documents_every_public_name(site: Path) -> None:
     text = (site / "reference" / "api.html").read_text()
     for name in kademlua.__all__:
         if name != "Endpoint":  # a name for (str, int)
@@ -54,7 +54,7 @@ def test_every_public_name_is_told_of(site: Path) -> None:
             assert f'id="kademlua.Node.{name}"' in text, name
 
 
-def test_the_man_page(tmp_path: Path) -> None:
+def test_man_page_builds(tmp_path: Path) -> None:
     text = (build("man", tmp_path) / "kademlua.1").read_text()
     assert ".TH" in text
     assert "kademlua node 8001" in text

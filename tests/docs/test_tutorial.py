@@ -1,4 +1,4 @@
-"""The tutorial is done, command by command, in a network of its own."""
+"""The commands of the tutorial work, in a network namespace of their own."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ import pytest
 from tests.support.programs import ROOT
 
 PAGE = (ROOT / "docs" / "tutorial.md").read_text()
-PATIENCE = 50.0
+TIMEOUT = 50.0
 DONE = "(done)"
 
 
 def namespace() -> list[str] | None:
-    """What runs a command where all ports are free; None where that can't be had."""
+    """A command prefix for a network namespace; None if the system has none."""
     if shutil.which("unshare") is None or shutil.which("ip") is None:
         return None
     for command in (["unshare", "--net"], ["unshare", "--user", "--map-root-user", "--net"]):
@@ -32,7 +32,7 @@ def namespace() -> list[str] | None:
 
 
 class Shell:
-    """A shell that runs one command after the other, and all that it writes."""
+    """A shell that runs commands one by one, and its output."""
 
     def __init__(self, prefix: list[str], home: Path) -> None:
         bin_ = home / "bin"
@@ -55,7 +55,7 @@ class Shell:
         self.do("ip link set lo up", [])
 
     def do(self, command: str, expected: list[str]) -> None:
-        """Run a command, and see that it writes what the page says, where ``…`` is anything."""
+        """Run a command and check its output, where ``…`` matches anything."""
         assert self.popen.stdin is not None
         self.popen.stdin.write(f"{command}\n".encode())
         is_job = command.endswith("&")
@@ -66,7 +66,7 @@ class Shell:
         lines = [".*" if line == "…" else _pattern(line) for line in expected]
         ends = "" if is_job else re.escape(DONE) + "\n"
         wanted = re.compile("".join(f"(?:{line}\n)" for line in lines) + ends, re.S)
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + TIMEOUT
         while (found := wanted.match(_without_logs(self._text))) is None:
             is_over = not is_job and f"{DONE}\n" in self._text
             if is_over or not self._read(until):
@@ -86,12 +86,12 @@ class Shell:
         assert self.popen.stdin is not None
         assert self.popen.stdout is not None
         self.popen.stdin.close()
-        self.popen.wait(PATIENCE)
+        self.popen.wait(TIMEOUT)
         self.popen.stdout.close()
 
 
 def _without_logs(text: str) -> str:
-    """Without the whole lines that a daemon logged between those of others."""
+    """Remove whole lines that a daemon logged."""
     return re.sub(r"^\d{4}-\d\d-\d\d .*\n", "", text, flags=re.M)
 
 
@@ -100,13 +100,13 @@ def _pattern(line: str) -> str:
 
 
 def steps() -> Iterator[tuple[str, str]]:
-    """The page's blocks that are done: their kind and their text."""
+    """The page's blocks that run: their kind and text."""
     for kind, text in re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.M | re.S):
         if kind != "sh":  # how to install
             yield kind, text
 
 
-def test_the_tutorial(tmp_path: Path) -> None:
+def test_tutorial_commands_work(tmp_path: Path) -> None:
     prefix = namespace()
     if prefix is None:
         pytest.skip("takes a network namespace, for the ports that it names")

@@ -55,7 +55,7 @@ def datagrams() -> Iterator[bytes]:
 LINES = [
     b'{"id": 1, "do": "stats"}',
     b'{"id": 2, "do": "find", "key": "%b"}' % KEY.hex().encode(),
-    b'{"id": 3, "do": "add", "key": "%b", "value": "NTpoZWxsbw==", "ttl": 60}' % KEY.hex().encode(),
+    b'{"id": 3, "do": "add", "key": "%b", "value": "hello", "ttl": 60}' % KEY.hex().encode(),
     b'{"id": 4, "do": "stored"}\n{"id": 5, "do": "contacts"}',
     b'{"id": 6, "do": "ping", "address": "192.0.2.7", "port": 8003}',
 ]

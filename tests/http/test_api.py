@@ -19,7 +19,7 @@ def test_it_says_how_it_is(client):
     assert client.get("/readyz").status == 503
 
 
-def test_a_node_that_nobody_answers_is_not_ready(make_node, serve):
+def test_node_without_peers_is_not_ready(make_node, serve):
     client = serve(make_node(bootstrap=[("127.0.0.1", 9)]))
     assert client.get("/healthz").status == 200
     assert client.get("/readyz").status == 503
@@ -28,7 +28,7 @@ def test_a_node_that_nobody_answers_is_not_ready(make_node, serve):
     assert found.json["detail"] == "no node answers at the bootstrap addresses"
 
 
-def test_what_is_added_is_found(client):
+def test_added_value_is_found(client):
     added = client.post("/v1/values/greeting", b"hello")
     assert added.status == 200
     assert added.json["key"] == sha1("greeting").hex()
@@ -49,6 +49,8 @@ def test_what_is_added_is_found(client):
         ("-5", -5),
         ('["a", 1, {"b": []}]', [b"a", 1, {b"b": []}]),
         ('{"hex": "ff00"}', b"\xff\x00"),
+        ('{"items": [["hex", {"hex": "ff"}]]}', {b"hex": b"\xff"}),
+        ('{"items": [[{"hex": "ff"}, 1]]}', {b"\xff": 1}),
         ('{"hex": "ff00", "more": 1}', {b"hex": b"ff00", b"more": 1}),
     ],
 )
@@ -62,9 +64,9 @@ def test_json_is_a_value(client, sent, stored):
 @pytest.mark.parametrize(
     "sent",
     [b"1.5", b"null", b"true", b"{", b"", b"\xff", b'{"hex": "f"}', b'"\\ud800"', b"[" * 9_000,
-     b"[" * 40 + b"]" * 40, b"9" * 5_000, b"NaN"],
+     b"[" * 62 + b"]" * 62, b"9" * 5_000, b"NaN"],
 )  # fmt: skip
-def test_what_is_no_value_is_refused(client, sent):
+def test_invalid_json_value_is_refused(client, sent):
     refused = client.post("/v1/values/key", sent, "application/json")
     assert refused.status == 422
     assert refused.headers["content-type"] == "application/problem+json"
@@ -79,7 +81,7 @@ def test_bytes_are_any_bytes(client):
     assert found.json["answers"][0]["values"] == [{"hex": value.hex()}]
 
 
-def test_what_is_no_bytes_has_no_such_form(client):
+def test_unavailable_representation_is_not_acceptable(client):
     client.post("/v1/values/key", b"[1]", "application/json")
     assert client.get("/v1/values/key", Accept="application/octet-stream").status == 406
     assert client.get("/v1/values/key", Accept="image/png").status == 406
@@ -121,7 +123,7 @@ def test_a_path_may_have_the_digits_of_a_key(client):
     assert client.get("/v1/values/nonsense?hex=true").status == 404
 
 
-def test_what_is_removed_is_gone(client):
+def test_removed_value_is_gone(client):
     client.post("/v1/values/key", b"value")
     removed = client.request("DELETE", "/v1/values/key", token=TOKEN)
     assert removed.status == 200
@@ -130,15 +132,15 @@ def test_what_is_removed_is_gone(client):
     assert client.request("DELETE", "/v1/values/key").status == 401
 
 
-def test_a_value_lives_as_long_as_it_is_told(client):
+def test_value_lives_for_its_ttl(client):
     assert client.post("/v1/values/key?ttl=100", b"value").status == 200
     (stored,) = client.get("/v1/stored").json["keys"]
-    assert 90 < stored["ends_in_seconds"] <= 100
+    assert 90 < stored["remaining_seconds"] <= 100
     for ttl in ("0", "-1", "1.5", "99999999", "x"):
         assert client.post(f"/v1/values/key?ttl={ttl}", b"value").status == 400
 
 
-def test_what_is_published_is_listed_until_it_is_not(client):
+def test_published_value_is_listed_until_unpublished(client):
     for name in ("a", "b", "c"):
         kind = {"Content_Type": "text/plain"}
         done = client.request("PUT", f"/v1/published/{name}?ttl=600", b"value", token=TOKEN, **kind)
@@ -170,9 +172,9 @@ def test_parameters_out_of_range_are_400(client, query):
     assert refused.headers["content-type"] == "application/problem+json"
 
 
-def test_a_lookup_tells_the_closest(client):
+def test_lookup_returns_the_closest_contacts(client):
     found = client.get("/v1/lookup/somewhere").json
-    assert found["target"] == sha1("somewhere").hex()
+    assert found["key"] == sha1("somewhere").hex()
     assert [each["id"] for each in found["contacts"]] == [
         contact.id.hex() for contact in client.node.find_node(sha1("somewhere"))
     ]
@@ -184,8 +186,8 @@ def test_contacts_are_the_table(client):
     assert found["node"]["id"] == client.node.id.hex()
     listed = [each for bucket in found["buckets"] for each in bucket["contacts"]]
     assert {each["id"] for each in listed} == {each.id.hex() for each in client.node.table}
-    assert all(each["is_fresh"] and each["silent_seconds"] < 60 for each in listed)
-    assert all(0 < each["round_trip_seconds"] < 10 for each in listed)
+    assert all(each["is_fresh"] and each["last_seen_seconds"] < 60 for each in listed)
+    assert all(0 < each["rtt_seconds"] < 10 for each in listed)
 
 
 def test_stored_keys_come_in_order_page_by_page(client):
@@ -196,7 +198,7 @@ def test_stored_keys_come_in_order_page_by_page(client):
     assert (first["values"], first["bytes"]) == (7, 7 * len(b"5:value"))
     assert [each["key"] for each in first["keys"]] == [key.hex() for key in keys[:4]]
     assert all(each["values"] == 1 and each["bytes"] == 7 for each in first["keys"])
-    assert all(0 < each["ends_in_seconds"] <= 86_400 for each in first["keys"])
+    assert all(0 < each["remaining_seconds"] <= 86_400 for each in first["keys"])
     second = client.get(f"/v1/stored?limit=4&after={first['next']}").json
     assert [each["key"] for each in second["keys"]] == [key.hex() for key in keys[4:]]
     assert second["next"] is None

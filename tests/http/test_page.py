@@ -55,7 +55,7 @@ def url_of(client: HttpClient) -> str:
 @pytest.mark.parametrize("width", [360, 1200])
 def test_a_node_is_shown(browser: Browser, network: HttpClient, width: int, dark: bool) -> None:
     browser.show(url_of(network), width=width, dark=dark)
-    browser.until('document.getElementById("health-text").textContent === "well"')
+    browser.until('document.getElementById("health-text").textContent === "healthy"')
     assert network.node.id.hex() in browser.text("#who")  # type: ignore[attr-defined]
     browser.until('document.querySelectorAll("#buckets tbody tr").length > 0')
     dots = browser.until(f"(({{ self, fresh }}) => self > 50 && fresh > 70)({DOTS})")
@@ -108,7 +108,7 @@ def test_a_swarm_is_shown_and_its_nodes_come_and_go(
         figure = "document.querySelector('[data-name={}]').textContent === '{}'".format
         there = "document.querySelector('[data-name=nodes]') && "
         browser.until(there + figure("nodes", 11))
-        browser.until('document.getElementById("health-text").textContent === "well"')
+        browser.until('document.getElementById("health-text").textContent === "healthy"')
         browser.until(f"(({{ self, fresh }}) => self > 50 && fresh > 100)({DOTS})")
         browser.until('document.querySelectorAll("#lookups li").length > 1')
         browser.until(f"({DOTS}).target")

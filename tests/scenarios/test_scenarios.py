@@ -1,4 +1,4 @@
-"""The scenarios that come with the program: in small always, in full with -m slow."""
+"""The built-in scenarios: small versions always, full versions with ``-m slow``."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from kademlua.simulation.scenario.scenario import ScenarioEvent, WorkloadSetting
 
 
 def in_small(name):
-    """A score of nodes, a minute and a half; events where they still fit in."""
+    """Return a version with 20 nodes and 90 seconds, and with all kinds of events."""
     scenario = loader.load(loader.scenario_path(name))
     work = dataclasses.replace(
         WorkloadSettings(values=10, warm_up=10.0, finds=20, lookups=20),
@@ -37,7 +37,7 @@ def in_small(name):
 
 
 @pytest.mark.parametrize("name", loader.scenario_names())
-def test_in_small(name):
+def test_small_scenario_works(name):
     result = run(in_small(name), 1)
     assert result.packets["raised"] == result.unfinished == 0
     lookups = [each for each in result.operations if each.kind == "lookup"]
@@ -47,7 +47,7 @@ def test_in_small(name):
     assert formatting.format_text(result)
 
 
-def test_pause_in_small():
+def test_finds_succeed_while_nodes_pause():
     scenario = in_small("quiet")
     pause = ScenarioEvent(at=10.0, action="pause", share=0.3, duration=30.0)
     result = run(dataclasses.replace(scenario, events=(pause,)), 1)
@@ -58,11 +58,11 @@ def test_pause_in_small():
 @pytest.mark.slow
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("name", loader.scenario_names())
-def test_in_full(name):
+def test_full_scenario_meets_its_requirements(name):
     scenario = loader.load(loader.scenario_path(name))
-    if name == "churn-day":  # as it stands it takes hours
+    if name == "churn-day":  # the full scenario takes hours
         scenario = scenario.scaled(nodes=200)
     result = run(scenario, 1)
     assert result.packets["raised"] == result.unfinished == 0
-    missed = [formatting.requirement_text(verdict) for verdict in formatting.failed(result)]
+    missed = [formatting.requirement_text(each) for each in formatting.failed(result)]
     assert not missed, "\n".join([*missed, formatting.format_text(result)])

@@ -6,11 +6,11 @@ def draw(seed: int, *names: str | int) -> list[float]:
     return [stream.random() for _ in range(5)]
 
 
-def test_a_stream_is_the_same_for_the_same_seed_and_name():
+def test_equal_seeds_and_names_give_equal_streams():
     assert draw(1, "node", 7) == draw(1, "node", 7)
 
 
-def test_streams_of_other_names_or_seeds_differ():
+def test_streams_differ_by_name_and_seed():
     drawn = [
         draw(1, "node", 7),
         draw(2, "node", 7),
@@ -23,7 +23,7 @@ def test_streams_of_other_names_or_seeds_differ():
     assert len({tuple(each) for each in drawn}) == len(drawn)
 
 
-def test_what_one_stream_draws_changes_nothing_for_another():
+def test_streams_are_independent():
     streams = RngStreams(1)
     churn = streams.stream("churn")
     churn.random()
@@ -32,5 +32,5 @@ def test_what_one_stream_draws_changes_nothing_for_another():
     assert [churn.random() for _ in range(4)] == draw(1, "churn")[1:]
 
 
-def test_the_numbers_are_those_of_every_machine():
+def test_seeds_are_equal_on_all_machines():
     assert RngStreams(1).seed_for("node", 7) == 12004588706597138295

@@ -1,4 +1,4 @@
-"""Whole runs: figures that are true, and the same ones for the same seed."""
+"""Whole runs: plausible metrics, and reproducibility."""
 
 import dataclasses
 import json
@@ -24,21 +24,21 @@ def quiet():
 
 
 def small(name, nodes=30, seconds=20.0, **work):
-    """A scenario that comes with the program, in small."""
+    """Return a small version of a built-in scenario."""
     scenario = loader.load(loader.scenario_path(name)).scaled(nodes, seconds)
     work = WorkloadSettings(**{"values": 20, "warm_up": 10.0, "finds": 30, "lookups": 30} | work)
     return dataclasses.replace(scenario, join=10.0, settle=10.0, workload=work)
 
 
 def of_the_seed(result):
-    """All figures but those of the machine, as bytes."""
-    told = formatting.to_json(result)
-    del told["machine"]
-    told["demands"] = [each for each in told["demands"] if "wall" not in each["demand"]]
-    return json.dumps(told)
+    """Return the report as JSON text, without the metrics of the machine."""
+    report = formatting.to_json(result)
+    del report["machine"]
+    report["demands"] = [each for each in report["demands"] if "wall" not in each["demand"]]
+    return json.dumps(report)
 
 
-def test_quiet_is_quiet(quiet):
+def test_quiet_network_performs_well(quiet):
     figures = quiet.metrics
     assert figures["finds"] == 1
     assert figures["recall"] > 0.98
@@ -55,15 +55,15 @@ def test_quiet_is_quiet(quiet):
     assert quiet.node_seconds == pytest.approx(30 * 20)
 
 
-def test_same_seed_same_run(quiet):
+def test_equal_seeds_give_equal_runs(quiet):
     assert of_the_seed(run(small("quiet"), 1)) == of_the_seed(quiet)
 
 
-def test_another_seed_another_run(quiet):
+def test_other_seed_gives_another_run(quiet):
     assert run(small("quiet"), 2).fingerprint != quiet.fingerprint
 
 
-def test_watching_changes_nothing(quiet, tmp_path):
+def test_trace_and_progress_do_not_change_the_run(quiet, tmp_path):
     seen = []
     traced = run(
         small("quiet"),
@@ -76,7 +76,7 @@ def test_watching_changes_nothing(quiet, tmp_path):
     assert seen == sorted(seen)
 
 
-def test_same_in_other_processes(tmp_path):
+def test_runs_are_equal_in_different_processes(tmp_path):
     path = tmp_path / "small.toml"
     path.write_text(SMALL)
     outputs = []
@@ -96,7 +96,7 @@ def test_same_in_other_processes(tmp_path):
     assert outputs[0]["samples"][-1]["departures"] > 0
 
 
-def test_half_vanishes():
+def test_vanishing_halves_the_network():
     result = run(small("half-vanishes", seconds=100.0, finds=100), 1)
     before = [sample for sample in result.samples if sample.at < 59]
     after = [sample for sample in result.samples if sample.at > 61]
@@ -107,7 +107,7 @@ def test_half_vanishes():
     assert result.metric("finds", 0, 59) == 1
 
 
-def test_events_and_windows(tmp_path):
+def test_partition_and_pause_affect_operations(tmp_path):
     path = tmp_path / "all.toml"
     path.write_text(
         """
@@ -155,7 +155,7 @@ def test_events_and_windows(tmp_path):
         ([1, 2, 3], [1, 2, 3], 1),
         ([1, 2], [1, 2, 3], 2 / 3),
         ([1, 2, 4], [1, 2, 3], 2 / 3),
-        ([1, 2, 3], [1, 2, 9], 1),  # it found one nearer, that counts as out of reach
+        ([1, 2, 3], [1, 2, 9], 1),  # found a closer node that truth omits
         ([], [1, 2, 3], 0),
         ([], [], 1),
     ],

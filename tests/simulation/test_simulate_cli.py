@@ -30,7 +30,7 @@ def kademlua(tmp_path):
     return call
 
 
-def test_report_json_trace(kademlua, tmp_path):
+def test_simulate_writes_report_json_and_trace(kademlua, tmp_path):
     done = kademlua("simulate", "small.toml", "--json", "f.json", "--trace", "t.jsonl")
     assert (done.returncode, done.stderr) == (0, "")
     figures = json.loads((tmp_path / "f.json").read_text())
@@ -42,13 +42,13 @@ def test_report_json_trace(kademlua, tmp_path):
     assert "└─ " in tree.stdout
 
 
-def test_json_in_place_of_the_report(kademlua):
+def test_json_on_stdout_replaces_the_report(kademlua):
     done = kademlua("simulate", "small.toml", "--json", "-", "--nodes", "5", "--for", "10s")
     figures = json.loads(done.stdout)
     assert (figures["nodes"], figures["seconds"]) == (5, 10)
 
 
-def test_missed_demand(kademlua, tmp_path):
+def test_missed_requirement_is_reported_with_the_replay_command(kademlua, tmp_path):
     (tmp_path / "hard.toml").write_text(SMALL.replace("10s", "1ms"))
     done = kademlua("simulate", "hard.toml", "--seed", "9", "--nodes", "6", "--for", "20s")
     assert done.returncode == 1
@@ -58,31 +58,35 @@ def test_missed_demand(kademlua, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("args", "status", "said"),
+    ("args", "status", "message"),
     [
         (["simulate"], 2, "Missing argument 'SCENARIO'"),
-        (["simulate", "quite"], 2, "no scenario 'quite'; there are churn-day, "),
+        (["simulate", "quite"], 2, "no scenario 'quite'; choose from churn-day, "),
         (["simulate", "none.toml"], 2, "none.toml: No such file or directory"),
-        (["simulate", "bad.toml"], 2, "bad.toml: network.los: no such key, did you mean loss?"),
+        (["simulate", "bad.toml"], 2, "bad.toml: network.los: unknown key, did you mean loss?"),
         (["simulate", "quiet", "--nodes", "1"], 2, "Invalid value for '--nodes'"),
         (["simulate", "quiet", "--for", "soon"], 2, "Invalid value for '--for': must be seconds"),
         (["simulate", "quiet", "--for", "0"], 2, "must be 1s or more, not '0'"),
         (["simulate", "quiet", "--json", "no/f.json"], 1, "no: no such directory"),
-        (["simulate", "quiet", "--plot", "f.gif"], 1, "f.gif: a plot's name ends in .svg or .png"),
+        (
+            ["simulate", "quiet", "--plot", "f.gif"],
+            1,
+            "f.gif: the name of a plot must end in .svg or .png",
+        ),
         (["trace", "none.jsonl"], 1, "none.jsonl: No such file or directory"),
-        (["trace", "small.toml"], 1, "small.toml: there is no lookup in it"),
+        (["trace", "small.toml"], 1, "small.toml: the trace contains no lookup"),
     ],
 )
-def test_wrong_use(kademlua, tmp_path, args, status, said):
+def test_invalid_arguments_are_explained(kademlua, tmp_path, args, status, message):
     (tmp_path / "bad.toml").write_text(SMALL.replace("loss", "los"))
     done = kademlua(*args)
     assert (done.returncode, done.stdout) == (status, "")
     assert done.stderr.startswith("Error: ")
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_scenario_of_the_checkout(kademlua):
+def test_built_in_scenario_runs_by_name(kademlua):
     done = kademlua("simulate", "ten-thousand", "--nodes", "10", "--for", "1s")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Ten thousand nodes: ")
@@ -93,7 +97,7 @@ def read_to_the_end(fd):
     try:
         while True:
             shown += os.read(fd, 4096)
-    except OSError:  # how a pseudo-terminal ends
+    except OSError:  # the other end of the pseudo-terminal was closed
         return shown.decode()
 
 

@@ -101,6 +101,6 @@ def test_a_packet_at_which_somebody_raised_fails_it(caplog: pytest.LogCaptureFix
         with pytest.raises(RpcTimeout):
             world.alice.ping(peer.contact)
 
-    with pytest.raises(AssertionError, match="raised at a packet"):
+    with pytest.raises(AssertionError, match="packet handler raised"):
         run(ask)
     assert len(caplog.records) == 1

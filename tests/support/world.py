@@ -1,6 +1,7 @@
-"""A world for one test: virtual time, a virtual network, and nodes and peers on it.
+"""The environment of a test: virtual time, a virtual network, and nodes and peers on it.
 
-The fixture ``world`` lets the whole test run in it; what is there ends with the test.
+A test that requests the fixture ``world`` runs on virtual time. Its nodes and peers are closed
+at its end.
 """
 
 from __future__ import annotations
@@ -25,17 +26,19 @@ from kademlua.simulation.rng_streams import RngStreams
 from tests.support.peers import ScriptedPeer
 
 ONE_WAY = 0.05
-"""Seconds that each packet takes."""
+"""One-way latency in seconds."""
 RTT = 2 * ONE_WAY
 TIMER_SLACK = 0.005
-"""Seconds by which a node may be late to see that a call's time is over."""
+"""Seconds by which a node may be late to notice that a call timed out."""
 UNUSED_ENDPOINT: Endpoint = ("10.255.0.1", 9)
-"""Where nobody is."""
+"""An endpoint without a node."""
 
 
 def approx_time(seconds: float, timers: int = 1) -> Any:
-    """What a time is equal to at which so many of a node's timers went off, one after the
-    other: never too soon, and each with a grain of delay at most."""
+    """Return an approximation for a time after ``timers`` sequential timers of a node.
+
+    A timer never fires early, and at most ``TIMER_SLACK`` late.
+    """
     return pytest.approx(seconds + timers * TIMER_SLACK / 2, abs=timers * TIMER_SLACK / 2 + 1e-9)
 
 
@@ -48,17 +51,17 @@ def node_arguments(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 class World:
-    """To be used inside of ``run`` only."""
+    """A virtual network with nodes and peers; usable inside ``run`` only."""
 
     def __init__(self, seed: int = 1) -> None:
         self._streams = RngStreams(seed)
         self._pool = ContactPool()
         self._cleanups: list[Callable[[], None]] = []
         self.net = VirtualNetwork(self._streams, ConstantLatency(ONE_WAY))
-        """For what befalls packets: its conditions, partitions, pauses, NAT."""
+        """The network, to set conditions, partitions, pauses and NAT."""
 
     def run(self, test: Callable[[], object]) -> None:
-        """Run a test on virtual time; fail it where nodes leave anything behind."""
+        """Run a test on virtual time; fail it if nodes leave greenlets or timers behind."""
 
         def main() -> None:
             try:
@@ -67,30 +70,29 @@ class World:
                 self._close()
             self._check_leaks()
 
-        # The greenlets that are left are sought among all objects: here among the test's own,
-        # which saves 30 ms.
+        # The search for remaining greenlets scans all objects; freezing excludes older ones.
         gc.freeze()
         try:
             run_virtual(main)
         finally:
             gc.unfreeze()
 
-    # Who is there.
+    # Nodes and peers.
 
     @cached_property
     def alice(self) -> Node:
-        """A node that knows nobody."""
+        """A node without contacts."""
         return self.node()
 
     @cached_property
     def bob(self) -> Node:
-        """Another that knows nobody, nor does anybody know it."""
+        """Another node without contacts, unknown to other nodes."""
         return self.node()
 
     def node(
         self, *bootstrap: Node | Endpoint, endpoint: Endpoint | None = None, **settings: Any
     ) -> Node:
-        """A node that is started, and told of these; ``endpoint`` an address of one's choice."""
+        """Return a started node, by default at a new endpoint."""
         node = self.unstarted_node(*bootstrap, endpoint=endpoint, **settings)
         node.start()
         return node
@@ -98,7 +100,7 @@ class World:
     def unstarted_node(
         self, *bootstrap: Node | Endpoint, endpoint: Endpoint | None = None, **settings: Any
     ) -> Node:
-        """The same, not started yet."""
+        """Return such a node, not started."""
         endpoint = endpoint or self._next_endpoint()
         defaults: dict[str, Any] = {
             "bootstrap": [
@@ -115,27 +117,23 @@ class World:
         return node
 
     def network(self, count: int, **settings: Any) -> list[Node]:
-        """So many nodes that joined at the same time, all by way of the first."""
+        """Return ``count`` nodes that joined simultaneously, all through the first."""
         first = self.node(**settings)
         others = [self.node(first, **settings) for _ in range(count - 1)]
         assert all(node.wait_joined(30) for node in others)
         return [first, *others]
 
     def peer(self, node_id: bytes | None = None, endpoint: Endpoint | None = None) -> ScriptedPeer:
-        """A peer that is no node: the test plays every byte."""
+        """Return a peer without a node; the test sends and receives its packets."""
         node_id = node_id or random_id(self._streams.stream("peer", len(self._cleanups)))
         peer = ScriptedPeer(self.net.transport(*(endpoint or self._next_endpoint())), node_id)
         self._cleanups.append(peer.close)
         return peer
 
-    # Time.
-
     @property
     def now(self) -> float:
         """Virtual seconds since the test began."""
         return virtual_now()
-
-    # The end.
 
     def _next_endpoint(self) -> Endpoint:
         number = len(self._cleanups) + 1
@@ -146,9 +144,9 @@ class World:
             cleanup()
 
     def _check_leaks(self) -> None:
-        gevent.sleep(1)  # who waited for a node learns of its end; packets under way arrive
+        gevent.sleep(1)  # waiting greenlets notice closed nodes; packets in flight arrive
         leaked = leaked_greenlets.locations(gevent.get_hub())
         assert not leaked, "greenlets are left behind:\n" + "\n".join(leaked)
         loop = virtual_loop()
         assert not loop.activecnt, f"timers are left behind: {loop!r}"
-        assert not self.net.handler_errors, "a node or peer raised at a packet: see the log"
+        assert not self.net.handler_errors, "a packet handler raised an exception: see the log"

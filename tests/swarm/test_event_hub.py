@@ -42,7 +42,7 @@ def fill(members: Members) -> None:
         members.start()
 
 
-def test_one_dies_and_comes_back_at_its_worker() -> None:
+def test_killed_node_restarts_in_same_worker() -> None:
     told = Told()
     killed = told.members.kill()
     assert told.members.joined_count == 3
@@ -53,7 +53,7 @@ def test_one_dies_and_comes_back_at_its_worker() -> None:
     assert (told.members.joined_count, told.members.arrivals) == (4, 1)
 
 
-def test_more_come_on_further_ports_but_not_without_end() -> None:
+def test_added_nodes_use_further_ports_up_to_limit() -> None:
     told = Told(first_port=8000, bootstrap=("127.0.0.1", 8005))
     assert [told.members.start().port for _ in range(3)] == [8004, 8006, 8007]
     with pytest.raises(SwarmRefusal, match="no more"):
@@ -63,19 +63,19 @@ def test_more_come_on_further_ports_but_not_without_end() -> None:
     told.members.start()
 
 
-def test_there_is_no_port_behind_the_last() -> None:
+def test_no_node_starts_beyond_last_port() -> None:
     with pytest.raises(SwarmRefusal):
         Told(first_port=65_532).members.start()
 
 
-def test_all_can_die_but_no_more() -> None:
+def test_kill_is_refused_without_nodes() -> None:
     told = Told()
     assert len({told.members.kill().port for _ in range(4)}) == 4
-    with pytest.raises(SwarmRefusal, match="no node"):
+    with pytest.raises(SwarmRefusal, match="no joined node"):
         told.members.kill()
 
 
-def test_workers_are_told_to_watch_by_the_first_and_to_stop_by_the_last() -> None:
+def test_first_subscriber_starts_and_last_stops_watching() -> None:
     told = Told()
     one, two = Ears(), Ears()
     told.watch.subscribe(one)
@@ -93,7 +93,7 @@ def test_workers_are_told_to_watch_by_the_first_and_to_stop_by_the_last() -> Non
     assert not told.watch.has_subscribers
 
 
-def test_lookups_of_two_workers_are_told_apart() -> None:
+def test_lookup_ids_of_workers_differ() -> None:
     told = Told()
     ears = Ears()
     told.watch.subscribe(ears)
@@ -130,7 +130,7 @@ def test_totals_are_those_of_the_last_second() -> None:
     told.watch.close()
 
 
-def test_with_churn_they_die_and_come() -> None:
+def test_churn_kills_and_starts_nodes() -> None:
     told = Told(count=20)
     greenlet = gevent.spawn(churning.run_churn, told.members, 0.2)
     with gevent.Timeout(20):

@@ -8,7 +8,7 @@ from kademlua import Node, sha1
 from kademlua.swarm.event_recorder import EventRecorder
 
 
-def test_lookups_are_told_while_it_watches(make_network: Callable[..., list[Node]]) -> None:
+def test_lookups_are_recorded_after_start(make_network: Callable[..., list[Node]]) -> None:
     nodes = make_network(4)
     teller = EventRecorder()
     for node in nodes[:2]:
@@ -31,7 +31,7 @@ def test_lookups_are_told_while_it_watches(make_network: Callable[..., list[Node
     assert teller.drain() == []
 
 
-def test_upkeep_leaves_room_for_what_somebody_asked_for() -> None:
+def test_maintenance_lookups_leave_capacity_for_user_lookups() -> None:
     teller = EventRecorder()
     teller.start(10)
     upkeep = [teller.observe_lookup("id", "findnode", b"t", "settle") for _ in range(20)]
@@ -44,7 +44,7 @@ def test_upkeep_leaves_room_for_what_somebody_asked_for() -> None:
     assert teller.observe_lookup("id", "findnode", b"t", "settle") is not None
 
 
-def test_what_is_written_down_has_an_end() -> None:
+def test_event_queue_is_bounded() -> None:
     teller = EventRecorder()
     for number in range(100_000):
         teller.record("x", {"number": number})
@@ -55,7 +55,7 @@ def test_what_is_written_down_has_an_end() -> None:
     assert events[-1] == ("node-joined", {"port": 1})
 
 
-def test_what_a_node_counted_stays_when_it_goes(make_network: Callable[..., list[Node]]) -> None:
+def test_totals_keep_counts_of_removed_nodes(make_network: Callable[..., list[Node]]) -> None:
     nodes = make_network(3)
     teller = EventRecorder()
     for node in nodes:

@@ -28,7 +28,7 @@ def get(swarm: SwarmProcess, path: str) -> Any:
         return json.loads(reply.read())
 
 
-def test_nodes_die_and_come_by_themselves(launch_joined: Launch) -> None:
+def test_churn_runs_in_swarm(launch_joined: Launch) -> None:
     swarm = launch_joined(12, "--workers", "2", "--http", "127.0.0.1:0", "--churn", "1s")
     first = {each["port"] for each in get(swarm, "/v1/swarm")["nodes"]}
     assert swarm.control_port in first
@@ -45,7 +45,7 @@ def test_nodes_die_and_come_by_themselves(launch_joined: Launch) -> None:
     assert "Traceback" not in swarm.err
 
 
-def test_data_is_kept_of_nodes_that_die(launch_joined: Launch) -> None:
+def test_data_of_killed_nodes_is_kept(launch_joined: Launch) -> None:
     """Each comes back into its own directory, which must be free again."""
     pytest.importorskip("lmdb", reason="of the extra disk")
     swarm = launch_joined(4, "--workers", "1", "--data", "data", "--churn", "1s")

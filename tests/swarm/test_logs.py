@@ -25,7 +25,7 @@ def lines(path: Path) -> list[str]:
     return [line.partition(": ")[2] for line in path.read_text().splitlines()]
 
 
-def test_a_record_goes_to_the_node_that_made_it(handler: NodeLogHandler, tmp_path: Path) -> None:
+def test_record_is_written_to_log_of_its_node(handler: NodeLogHandler, tmp_path: Path) -> None:
     with Node() as first:
         nodes = [Node(bootstrap=[first.contact.endpoint]) for _ in range(3)]
         for number, node in enumerate(nodes):
@@ -45,9 +45,7 @@ def test_a_log_begins_empty(handler: NodeLogHandler, tmp_path: Path) -> None:
     assert (tmp_path / "8003.log").read_text() == ""
 
 
-def test_a_log_that_cannot_be_written_costs_its_records(
-    handler: NodeLogHandler, tmp_path: Path
-) -> None:
+def test_unwritable_log_drops_its_records(handler: NodeLogHandler, tmp_path: Path) -> None:
     (tmp_path / "8003.log").mkdir()
     with pytest.raises(IsADirectoryError):
         handler.create_log(b"i" * 20, "8003")
@@ -57,7 +55,7 @@ def test_a_log_that_cannot_be_written_costs_its_records(
     logger.info("is lost, and nothing else", extra={"node": b"j" * 20})
 
 
-def test_the_rest_is_of_no_node() -> None:
+def test_records_without_node_pass_filter() -> None:
     record = logging.LogRecord("name", logging.INFO, "path", 1, "text", (), None)
     assert NoNodeFilter().filter(record)
     record.node = b"i" * 20

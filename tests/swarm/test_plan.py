@@ -42,10 +42,10 @@ def test_ids_are_the_hashes_of_ports() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"node_count": 0}, "at least one node"),
-        ({"worker_count": 0}, "at least one node"),
-        ({"first_port": 0}, "at least one node"),
-        ({"first_port": 65_500, "node_count": 37}, "beyond port 65,535: 36 fit"),
+        ({"node_count": 0}, "needs at least one node"),
+        ({"worker_count": 0}, "needs at least one node"),
+        ({"first_port": 0}, "needs at least one node"),
+        ({"first_port": 65_500, "node_count": 37}, "exceed port 65,535: 36 fit"),
         ({"host": "nowhere"}, "not an IP address"),
         ({"bootstrap": ("nowhere", 1)}, "not an IP address"),
         ({"bootstrap": ("::1", 8001)}, "one is IPv4, the other IPv6"),
@@ -54,12 +54,12 @@ def test_ids_are_the_hashes_of_ports() -> None:
         ({"host": "0.0.0.0", "bootstrap": ("127.0.0.1", 8003)}, "port 8003"),
     ],
 )
-def test_a_swarm_that_cannot_be(changes: dict[str, object], says: str) -> None:
+def test_impossible_plan_is_refused(changes: dict[str, object], says: str) -> None:
     with pytest.raises(PlanError, match=says):
         Plan(**{"node_count": 10, "worker_count": 2} | changes)  # type: ignore[arg-type]
 
 
-def test_a_swarm_that_just_fits() -> None:
+def test_plan_up_to_last_port_is_accepted() -> None:
     assert Plan(node_count=36, worker_count=1, first_port=65_500).ports[-1] == 65_535
     Plan(node_count=10, worker_count=1, host="::", bootstrap=("127.0.0.1", 8001))
     Plan(node_count=10, worker_count=1, host="127.0.0.1", bootstrap=("127.0.0.2", 8003))
@@ -69,12 +69,12 @@ def test_a_swarm_that_just_fits() -> None:
     ("host", "addr"),
     [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("::1", "::1")],
 )
-def test_where_the_control_node_is(host: str, addr: str) -> None:
+def test_default_control_endpoint(host: str, addr: str) -> None:
     assert control_endpoint(host) == (addr, 8001)
 
 
 @given(st.text(), PORTS, COUNTS, st.text(), st.lists(st.binary(min_size=32, max_size=32)))
-def test_orders_travel_as_one_line(
+def test_worker_config_is_one_line(
     host: str, first: int, count: int, log_dir: str, keys: list[bytes]
 ) -> None:
     order = WorkerConfig(
@@ -92,7 +92,7 @@ def test_orders_travel_as_one_line(
 
 
 @given(COUNTS, st.text())
-def test_reports_travel_as_one_line(joined: int, error: str) -> None:
+def test_worker_report_is_one_line(joined: int, error: str) -> None:
     events = [("node-joined", {"port": joined}), (error, {})]
     report = WorkerReport(
         joined_count=joined, error=error, events=events, totals={"values": joined}
@@ -103,7 +103,7 @@ def test_reports_travel_as_one_line(joined: int, error: str) -> None:
 
 
 @given(st.sampled_from(["kill", "join", "watch", "unwatch"]), PORTS, COUNTS)
-def test_commands_travel_as_one_line(do: Any, port: int, told: int) -> None:
+def test_worker_command_is_one_line(do: Any, port: int, told: int) -> None:
     command = WorkerCommand(
         action=do, port=port, max_reported_per_second=told, generated_per_second=told / 7
     )

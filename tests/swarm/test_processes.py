@@ -82,7 +82,7 @@ def test_data_of_each_node_in_a_directory_of_its_own(launch_joined: Launch, tmp_
         state.close()
 
 
-def test_for_some_time(launch_joined: Launch) -> None:
+def test_swarm_ends_after_given_seconds(launch_joined: Launch) -> None:
     swarm = launch_joined(1, "--for", "0.1")
     assert swarm.wait() == 0
     assert swarm.out.startswith("1 node joined in ")
@@ -100,7 +100,7 @@ def test_a_signal_to_the_group_ends_all(launch_joined: Launch, number: int) -> N
     assert len(swarm.err.splitlines()) == 1
 
 
-def test_interrupted_while_it_joins(launch: Launch) -> None:
+def test_interrupt_ends_joining_swarm(launch: Launch) -> None:
     swarm = launch(300, "--workers", "2")
     assert swarm.wait_for_output("^control node")
     assert eventually(lambda: len(swarm.worker_pids) == 2)
@@ -121,7 +121,7 @@ def test_workers_end_when_the_launcher_is_killed(launch_joined: Launch) -> None:
     assert eventually(lambda: not any(map(is_alive, workers)))
 
 
-def test_a_worker_that_dies_ends_all(launch_joined: Launch) -> None:
+def test_dead_worker_ends_swarm(launch_joined: Launch) -> None:
     swarm = launch_joined(6, "--workers", "3")
     workers = swarm.worker_pids
     os.kill(workers[1], signal.SIGKILL)
@@ -129,7 +129,8 @@ def test_a_worker_that_dies_ends_all(launch_joined: Launch) -> None:
     assert not any(map(is_alive, workers))
     first = swarm.first_port + 2
     assert swarm.err.splitlines()[1:] == [
-        f"Error: worker 2 (process {workers[1]}, ports {first} to {first + 1}) was ended by SIGKILL"
+        f"Error: worker 2 (process {workers[1]}, ports {first} to {first + 1})"
+        " was killed by SIGKILL"
     ]
 
 
@@ -161,11 +162,11 @@ def test_the_control_nodes_shell(launch_joined: Launch) -> None:
     assert "Traceback" not in swarm.err
 
 
-def test_a_shell_where_somebody_has_the_control_node(launch_joined: Launch) -> None:
+def test_shell_runs_on_joined_node_next_to_other_control_node(launch_joined: Launch) -> None:
     one = launch_joined(3)
     at = f"127.0.0.1:{one.control_port}"
     two = launch_joined(3, "--bootstrap", at, "--shell")
-    assert two.wait_for_output(rf"a node answers on {at}; the shell's is on port \d+")
+    assert two.wait_for_output(rf"a node answers on {at}; the shell node is on port \d+")
     assert two.popen.stdin is not None
     two.popen.stdin.write(b"1 + 2\nexit\n")
     two.popen.stdin.flush()
@@ -176,14 +177,14 @@ def test_a_shell_where_somebody_has_the_control_node(launch_joined: Launch) -> N
 @pytest.mark.parametrize(
     ("args", "status", "says"),
     [
-        (["65000"], 2, "beyond port 65,535"),
+        (["65000"], 2, "exceed port 65,535"),
         (["0"], 2, "COUNT"),
         (["5", "--workers", "0"], 2, "--workers"),
         (["5", "--bootstrap", "nonsense"], 2, "HOST:PORT"),
         (["5", "--bootstrap", "127.0.0.1:8004"], 2, "one of the swarm's own"),
         (["5", "--host", "::1", "--bootstrap", "127.0.0.1:8004"], 2, "IPv6"),
         (["5", "--host", "192.0.2.1"], 1, "can't listen on 192.0.2.1"),
-        (["5", "--log-dir", "/dev/null/log"], 1, "can't make /dev/null/log"),
+        (["5", "--log-dir", "/dev/null/log"], 1, "can't create /dev/null/log"),
     ],
 )
 def test_wrong_uses(tmp_path: Path, args: list[str], status: int, says: str) -> None:
@@ -201,12 +202,12 @@ def test_wrong_uses(tmp_path: Path, args: list[str], status: int, says: str) -> 
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_nobody_answers_elsewhere(launch: Launch) -> None:
+def test_unanswered_remote_bootstrap_is_reported(launch: Launch) -> None:
     swarm = launch(2, "--bootstrap", "192.0.2.1:8001")
     assert swarm.wait() == 1
     assert swarm.err == (
-        "Error: nobody answers at 192.0.2.1:8001, which is no address of this machine;"
-        " from 127.0.0.1 only this machine is reached: --host 0.0.0.0 is for more\n"
+        "Error: no reply from 192.0.2.1:8001, which is not an address of this machine;"
+        " 127.0.0.1 reaches only this machine: use --host 0.0.0.0\n"
     )
 
 

@@ -36,7 +36,7 @@ class Resources:
         (Resources(resource.RLIM_INFINITY, resource.RLIM_INFINITY), (resource.RLIM_INFINITY,) * 2),
     ],
 )
-def test_open_files_are_raised_as_far_as_needed(
+def test_open_file_limit_is_raised_as_needed(
     resources: Resources, after: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _stand_in(resources, monkeypatch)
@@ -49,12 +49,12 @@ def test_too_few_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ResourceLimitError) as raised:
         resource_limits.raise_open_file_limit(Plan(node_count=2_000, worker_count=2))
     assert str(raised.value) == (
-        "2,000 nodes in 2 workers need 1,064 open files each, and 512 are allowed:"
-        " 896 nodes would fit; set `ulimit -n 1064`, or take more --workers"
+        "2,000 nodes in 2 workers need 1,064 open files each, but the limit is 512,"
+        " enough for 896 nodes; run `ulimit -n 1064`, or use more --workers"
     )
 
 
-def test_as_many_as_would_fit_do_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_suggested_node_count_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     _stand_in(Resources(256, 512), monkeypatch)
     resource_limits.raise_open_file_limit(Plan(node_count=896, worker_count=2))
     with pytest.raises(ResourceLimitError):
@@ -76,7 +76,7 @@ def test_ports_in_use_are_named() -> None:
             resource_limits.check_ports(plan)
 
 
-def test_an_address_of_another_machine() -> None:
+def test_address_of_another_machine_is_refused() -> None:
     with pytest.raises(ResourceLimitError, match=r"can't listen on 192\.0\.2\.1"):
         resource_limits.check_ports(Plan(node_count=4, worker_count=1, host="192.0.2.1"))
     assert not resource_limits.is_local_address("192.0.2.1")

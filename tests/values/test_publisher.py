@@ -94,7 +94,7 @@ def test_what_can_t_be_noted_for_the_next_start_is_not_published(world: World) -
     node = world.node(nodes[0], publication_store=saved)
     node.wait_joined()
     saved.fails = "the disk is full"
-    with pytest.raises(StorageError, match="what is published can't be kept: the disk is full"):
+    with pytest.raises(StorageError, match="the publication could not be saved: the disk is full"):
         node.publish(KEY, b"v")
     assert node.published() == []
 

@@ -1,4 +1,4 @@
-"""``kademlua top``: a running node, looked at again and again."""
+"""``kademlua top``: watch a running node."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from kademlua.cli.top.view import build_rows, render
 from kademlua.control.client import ControlClient
 
 _REPLY_TIMEOUT = 10.0
-"""Seconds for an answer of the node."""
+"""Seconds to wait for a reply of the node."""
 _QUIT_KEYS = {"q", "Q", "\x04"}
 _DEFAULT_WIDTH = 80
-"""Of a view that is no terminal's."""
+"""Columns of plain text output."""
 
 
 @click.command(short_help="Watch a running node.")
@@ -34,22 +34,21 @@ _DEFAULT_WIDTH = 80
     default=1.0,
     show_default=True,
     metavar="SECONDS",
-    help="Time between two looks.",
+    help="Seconds between two views, 0.1 to 3600.",
 )
 @click.option(
     "--count",
     type=click.IntRange(1),
     metavar="N",
-    help="End after N views.  [default: 1 where the output is no terminal, else at q]",
+    help="End after N views.  [default: until q on a terminal, otherwise 1]",
 )
 @daemon_options(required=True)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, a line for each view, until ^C.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one line per view, until ^C.")
 def top(interval: float, count: int | None, socket: Path, as_json: bool) -> None:
-    """Show what a running node does, by default the one on port 8001: traffic, calls by RPC and
-    how long they take, what they are for, what is dropped, the routing table by bucket. q ends it.
+    """Show the activity of a running node, by default the one on port 8001: traffic, calls by RPC
+    and by purpose, latencies, dropped packets, the routing table by bucket. q quits.
 
-    Rates are those of the last interval; latencies those of the last minute, as near as the
-    buckets of their histograms tell.
+    Rates cover the last interval. Latencies cover the last minute, estimated from histograms.
 
     \b
     Examples:
@@ -73,7 +72,7 @@ def top(interval: float, count: int | None, socket: Path, as_json: bool) -> None
 
 
 def _samples(sampler: Sampler, interval: float, count: int | None) -> Iterator[TopModel]:
-    """The figures of one interval after the other."""
+    """Yield one model per interval."""
     sampler.sample()
     for _ in itertools.count() if count is None else range(count):
         time.sleep(interval)
@@ -81,7 +80,7 @@ def _samples(sampler: Sampler, interval: float, count: int | None) -> Iterator[T
 
 
 def _draw(screen: Screen, sampler: Sampler, interval: float, count: int | None) -> None:
-    """Draw until a key says that it is enough; anew when the window has another size."""
+    """Draw until q or ^D; redraw when the window is resized."""
     for _ in itertools.count() if count is None else range(count):
         model = sampler.sample()
         deadline = time.monotonic() + interval
@@ -94,9 +93,9 @@ def _draw(screen: Screen, sampler: Sampler, interval: float, count: int | None) 
 
 @contextmanager
 def _exit_on_signals() -> Iterator[None]:
-    """Let ^C end the process well, and other signals with their status, but tidied up.
+    """Exit with status 0 at ^C, and with 128 plus the number at other signals, after cleanup.
 
-    By SystemExit: gevent's hub shows a traceback of KeyboardInterrupt.
+    Raise SystemExit: gevent's hub shows a traceback of KeyboardInterrupt.
     """
 
     def end(number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""What a node does just now: the difference between two looks at its counters."""
+"""The model of ``kademlua top``: rates from two samples of a node's counters."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from statistics import median
 from typing import Any
 
 _WINDOW = 60.0
-"""Seconds of which the latencies are: those of one second would be of too few calls."""
+"""Seconds that latencies cover; one second has too few calls."""
 
 TopModel = dict[str, Any]
-"""See ``build_model``."""
+"""The JSON object that ``build_model`` returns."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeSample:
-    """What the operations of the same names said of a node at one time."""
+    """The results of the API operations of the same names at one time."""
 
     node: dict[str, Any]
     stats: dict[str, Any]
@@ -27,25 +27,25 @@ class NodeSample:
 
     @property
     def seconds(self) -> float:
-        """When that was, since the node began."""
+        """The time of the sample, in seconds since the node started."""
         return float(self.stats["seconds"])
 
 
 def take_sample(call: Callable[[str], dict[str, Any]]) -> NodeSample:
-    """Ask a node; raises what ``call`` does."""
+    """Query a node through ``call``."""
     contacts = call("contacts")["contacts"]
     return NodeSample(call("node"), call("stats"), contacts, call("timings"))
 
 
 class Sampler:
-    """Looks at a node again and again."""
+    """Samples a node repeatedly, and keeps a window of 60 seconds."""
 
     def __init__(self, call: Callable[[str], dict[str, Any]]) -> None:
         self._call = call
         self._samples: deque[NodeSample] = deque()
 
     def sample(self) -> TopModel:
-        """The figures since the last look; the first time, those since the node began."""
+        """Return the model since the previous sample, or since the node started."""
         now = take_sample(self._call)
         previous = self._samples[-1] if self._samples else None
         self._samples.append(now)
@@ -55,11 +55,10 @@ class Sampler:
 
 
 def build_model(previous: NodeSample | None, now: NodeSample, first: NodeSample) -> TopModel:
-    """What a node did between two looks, or since it began where ``previous`` is None, as JSON.
+    """Return what a node did since ``previous``, or since its start if that is None, as JSON.
 
-    Rates (``…_rate`` and what stands under ``packets`` and ``bytes``) are per second, over
-    ``over`` seconds; latencies, in seconds, are those since ``first``, ``window`` seconds ago,
-    null where there was none.
+    Rates (``…_rate``, ``packets`` and ``bytes``) are per second, over ``over`` seconds. Latencies
+    are in seconds, over the ``window`` seconds since ``first``, or null without calls.
     """
     stats = now.stats
     elapsed = now.seconds - (previous.seconds if previous is not None else 0.0)
@@ -106,9 +105,10 @@ def build_model(previous: NodeSample | None, now: NodeSample, first: NodeSample)
 
 
 def quantile(histogram: Mapping[str, Any], q: float) -> float | None:
-    """Under which value a part of what was counted is, as near as the buckets tell: even spread
-    is taken for granted in each; the last bound where it is over that. None where there is
-    nothing."""
+    """Estimate the ``q`` quantile, assuming an even spread within each bucket.
+
+    Return the last bound if the quantile exceeds it, or None for an empty histogram.
+    """
     counts = histogram["counts"]
     bounds = [0.0, *histogram["bounds"]]
     target = q * sum(counts)
@@ -126,7 +126,7 @@ def _rate(count: float, seconds: float) -> float:
 
 
 def _histograms_since(first: NodeSample, now: NodeSample, name: str) -> dict[str, dict[str, Any]]:
-    """The histograms of what came after ``first``."""
+    """Return the histograms of the events after ``first``."""
     found = {}
     for key, histogram in now.timings[name].items():
         old = first.timings[name].get(key)
@@ -168,7 +168,7 @@ def _rpcs(
 def _lookups(
     seconds: dict[str, dict[str, Any]], queries: dict[str, dict[str, Any]]
 ) -> dict[str, dict[str, float | None]]:
-    """By RPC: how many in the window, how many queries one takes, and how long."""
+    """Return count, mean queries and latencies by RPC, over the window."""
     found: dict[str, dict[str, float | None]] = {}
     for name, histogram in sorted(seconds.items()):
         count = sum(histogram["counts"])
@@ -178,7 +178,7 @@ def _lookups(
 
 
 def _buckets(contacts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The far ones first: how many contacts, the longest silence, the median round trip."""
+    """Return contacts, longest silence and median round trip by bucket, the farthest first."""
     by_number: dict[int, list[dict[str, Any]]] = {}
     for contact in contacts:
         by_number.setdefault(contact["bucket"], []).append(contact)
@@ -186,11 +186,12 @@ def _buckets(contacts: list[dict[str, Any]]) -> list[dict[str, Any]]:
         {
             "bucket": number,
             "contacts": len(members),
-            "heard_ago": max(
-                (m["heard_ago"] for m in members if m["heard_ago"] is not None), default=None
+            "last_seen_seconds": max(
+                (m["last_seen_seconds"] for m in members if m["last_seen_seconds"] is not None),
+                default=None,
             ),
-            "round_trip": _median(
-                [m["round_trip"] for m in members if m["round_trip"] is not None]
+            "rtt_seconds": _median(
+                [m["rtt_seconds"] for m in members if m["rtt_seconds"] is not None]
             ),
         }
         for number, members in sorted(by_number.items(), reverse=True)

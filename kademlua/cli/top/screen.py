@@ -1,4 +1,4 @@
-"""Screen: a terminal on which a picture is drawn again and again, and nothing stays."""
+"""The terminal's alternate screen, with keyboard input."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from types import FrameType, TracebackType
 from typing import Any
 
 _RESIZE_POLL_SECONDS = 0.1
-"""Seconds after which it is seen that the window has another size."""
+"""Seconds between checks of the window size."""
 _ENTER_SEQUENCE = "\x1b[?1049h\x1b[?25l"
-"""The other screen, which leaves the first one as it is; no cursor."""
+"""Switch to the alternate screen and hide the cursor."""
 _LEAVE_SEQUENCE = "\x1b[?25h\x1b[?1049l"
 
 
 class Screen:
-    """The terminal at the standard output, from ``with`` on to its end; keys come from the
-    standard input, if that is a terminal, too. ^Z stops the process as ever."""
+    """The alternate screen of the terminal at standard output, while entered.
+
+    Keys come from standard input if it is a terminal. ^Z suspends the process as usual.
+    """
 
     def __init__(self) -> None:
         self._output_fd = sys.stdout.fileno()
@@ -33,7 +35,7 @@ class Screen:
 
     @staticmethod
     def is_supported() -> bool:
-        """Whether the standard output is a terminal that can be drawn on."""
+        """Return whether standard output is a terminal, and TERM is not dumb."""
         return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
     def __enter__(self) -> Screen:
@@ -52,21 +54,21 @@ class Screen:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Columns and lines, as they are now."""
+        """The current columns and lines."""
         columns, lines = os.get_terminal_size(self._output_fd)
         return columns or 80, lines or 24
 
     def draw(self, lines: Sequence[str]) -> None:
-        """Show these lines, which have to fit, and nothing else."""
+        """Replace the content of the screen by lines, which must fit."""
         self._drawn_size = self.size
-        # A line is cleared before it is written: after one that is full, its last character went.
+        # Clear before writing: clearing after a full line would erase its last character.
         text = "".join(f"\x1b[{row};1H\x1b[2K{line}" for row, line in enumerate(lines, 1))
         clear_below = f"\x1b[{len(lines) + 1};1H\x1b[J" if len(lines) < self._drawn_size[1] else ""
         self._write(text + clear_below)
 
     def wait(self, seconds: float) -> str:
-        """The keys that are typed; nothing where none is in this time, or the picture no longer
-        fits. ^D where there is no terminal any more."""
+        """Return the typed keys, or "" after ``seconds`` or a resize. Return ^D if the terminal
+        is gone."""
         deadline = time.monotonic() + seconds
         keys = [self._input_fd] if self._saved_attributes is not None else []
         while (remaining := deadline - time.monotonic()) > 0 and self._drawn_size == self.size:
@@ -89,7 +91,7 @@ class Screen:
             pass  # the terminal is gone
 
     def _handle_stop(self, number: int, _frame: FrameType | None) -> None:
-        """^Z: give the terminal back, stop, and draw anew when it goes on."""
+        """Restore the terminal, suspend the process, and redraw on resume."""
         self._leave()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)

@@ -1,4 +1,4 @@
-"""The view that ``kademlua top`` shows, from a node's figures to lines of a terminal."""
+"""The view of ``kademlua top``: the model as lines of text."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from kademlua.core.contact import format_endpoint
 from kademlua.terminal.text import escape_unprintable
 
 _TWO_COLUMN_WIDTH = 76
-"""Columns from which on the table stands beside the rest."""
+"""Minimum columns for two columns of tables."""
 _LEFT_WIDTH = 38
 _BAR_WIDTH = 10
 
 Row = list[str]
-"""What stands beside each other in a line; a ``Heading`` stands out."""
+"""The cells of a line; a ``Heading`` is bold."""
 
 
 class Heading(str):
-    """Text that is shown bold."""
+    """Bold text."""
 
     __slots__ = ()
 
 
 def render(rows: Sequence[Row], width: int, height: int, *, bold: bool = True) -> list[str]:
-    """Rows as lines of at most ``width`` characters, and of them at most ``height``; the last one
-    says how many more there are."""
+    """Return at most ``height`` lines of at most ``width`` characters; if rows are cut off, the
+    last line counts them."""
     if len(rows) > height > 1:
         hidden = len(rows) - height + 1
         rows = [*rows[: height - 1], [f"… {hidden} more line{'s' * (hidden != 1)}"]]
@@ -48,7 +48,7 @@ def _render_row(row: Row, width: int, *, bold: bool) -> str:
 
 
 def build_rows(model: TopModel, width: int) -> list[Row]:
-    """The whole view, for a terminal of so many columns."""
+    """Return the rows of the view for a terminal of ``width`` columns."""
     left = [*_purpose_rows(model), [""], *_counter_rows("dropped", model)]
     for name in ("rate_limited", "deferred", "refused_stores"):
         if model[name]:
@@ -70,8 +70,8 @@ def _header_rows(model: TopModel) -> list[Row]:
     node = model["node"]
     state = "joined" if node["joined"] else "not joined"
     address = format_endpoint((node["address"], node["port"]))
-    since = f"last {model['over']:.1f} s" if model["window"] else "since it began"
-    handed_on, let_go = (
+    since = f"last {model['over']:.1f} s" if model["window"] else "since the start"
+    replicated, released = (
         _format_number(model["replicated_rate"]),
         _format_number(model["released_rate"]),
     )
@@ -84,7 +84,7 @@ def _header_rows(model: TopModel) -> list[Row]:
         ],
         [
             f"{_plural(model['values'], 'value')},"
-            f" {handed_on} values/s handed on, {let_go} values/s let go"
+            f" {replicated} values/s replicated, {released} values/s released"
         ],
         [f"in {_traffic(model, 'in')}   out {_traffic(model, 'out')}   {since}"],
     ]
@@ -126,7 +126,7 @@ _PURPOSE_GROUPS = (
     ("publish", "replicate", "read_repair", "leave"),
     ("join", "maintain", "refresh", "probe", "reach"),
 )
-"""What the program asks for, what keeps values, what keeps the routing table."""
+"""User operations, value maintenance, routing table maintenance."""
 
 
 def _purpose_rows(model: TopModel) -> list[Row]:
@@ -142,7 +142,7 @@ def _purpose_rows(model: TopModel) -> list[Row]:
 def _counter_rows(name: str, model: TopModel) -> list[Row]:
     found = model[name]
     rows = [_counter_row(reason, found[reason]) for reason in found]
-    return [_title_row(name), *(rows or [["nothing"]])]
+    return [_title_row(name), *(rows or [["none"]])]
 
 
 def _title_row(name: str) -> Row:
@@ -158,17 +158,19 @@ def _counter_row(name: str, counter: dict[str, float]) -> Row:
 def _bucket_rows(model: TopModel) -> list[Row]:
     buckets = model["buckets"]
     max_contacts = max((each["contacts"] for each in buckets), default=1)
-    rows: list[Row] = [[Heading(f"{'bucket':>6}  {'contacts':14}{'heard':>8}{'trip':>9}")]]
+    rows: list[Row] = [[Heading(f"{'bucket':>6}  {'contacts':14}{'seen':>8}{'RTT':>9}")]]
     for each in buckets:
         bar = "█" * max(round(_BAR_WIDTH * each["contacts"] / max_contacts), 1)
-        last_seen = "-" if each["heard_ago"] is None else f"{each['heard_ago']:.0f} s"
-        rtt = _format_seconds(each["round_trip"])
+        last_seen = (
+            "-" if each["last_seen_seconds"] is None else f"{each['last_seen_seconds']:.0f} s"
+        )
+        rtt = _format_seconds(each["rtt_seconds"])
         rows.append([f"{each['bucket']:>6}  {each['contacts']:<3} {bar:10}{last_seen:>8}{rtt:>9}"])
-    return rows if buckets else [*rows, ["  nobody"]]
+    return rows if buckets else [*rows, ["  none"]]
 
 
 def _format_number(value: float) -> str:
-    """As short as it can be: 0, 0.04, 3.2, 1,234, 56 M."""
+    """Return a short form: 0, 0.04, 3.2, 1,234, 56 M."""
     if value >= 10_000_000:
         return f"{value / 1_000_000:,.0f} M"
     if value == 0 or value >= 100 or value == int(value):

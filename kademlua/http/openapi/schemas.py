@@ -44,8 +44,9 @@ _MEMBER = _object_schema(
 
 SCHEMAS: dict[str, Any] = {
     "Value": {
-        "description": "Text, whole numbers, lists and objects of them;"
-        ' {"hex": digits} stands for bytes that are no UTF-8.',
+        "description": 'Text, integers, lists and objects of them. {"hex": digits} represents bytes'
+        ' that are not UTF-8. {"items": [[key, value], ...]} represents a dictionary with'
+        " such keys, or whose only key is hex or items.",
         "oneOf": [
             _TEXT,
             {"type": "integer"},
@@ -72,14 +73,12 @@ SCHEMAS: dict[str, Any] = {
         {
             "key": ID,
             "acknowledged": _list_schema(_schema_ref("Contact")),
-            "refused": _list_schema(
-                _object_schema({"contact": _schema_ref("Contact"), "reason": _TEXT})
-            ),
-            "silent": _list_schema(_schema_ref("Contact")),
+            "refused": _list_schema(_object_schema(_CONTACT_FIELDS | {"reason": _TEXT})),
+            "timed_out": _list_schema(_schema_ref("Contact")),
         }
     ),
     "Looked": _object_schema(
-        {"target": ID, "seconds": _SECONDS, "contacts": _list_schema(_schema_ref("Contact"))}
+        {"key": ID, "seconds": _SECONDS, "contacts": _list_schema(_schema_ref("Contact"))}
     ),
     "Contacts": _object_schema(
         {
@@ -87,18 +86,19 @@ SCHEMAS: dict[str, Any] = {
             "buckets": _list_schema(
                 _object_schema(
                     {
-                        "index": _COUNT,
+                        "bucket": _COUNT,
                         "contacts": _list_schema(
                             _object_schema(
                                 _CONTACT_FIELDS
                                 | {
-                                    "silent_seconds": _SECONDS,
+                                    "bucket": _COUNT,
+                                    "last_seen_seconds": {"type": ["number", "null"]},
                                     "is_fresh": {"type": "boolean"},
-                                    "round_trip_seconds": {"type": ["number", "null"]},
+                                    "rtt_seconds": {"type": ["number", "null"]},
                                 }
                             )
                         ),
-                        "waiting": _COUNT,
+                        "replacements": _COUNT,
                     }
                 )
             ),
@@ -110,7 +110,7 @@ SCHEMAS: dict[str, Any] = {
             "bytes": _COUNT,
             "keys": _list_schema(
                 _object_schema(
-                    {"key": ID, "values": _COUNT, "bytes": _COUNT, "ends_in_seconds": _SECONDS}
+                    {"key": ID, "values": _COUNT, "bytes": _COUNT, "remaining_seconds": _SECONDS}
                 )
             ),
             "next": {"anyOf": [ID, {"type": "null"}]},

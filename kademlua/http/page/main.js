@@ -76,7 +76,7 @@ $("ask-form").addEventListener("submit", async (event) => {
     answer.textContent = await { find, add, lookup: lookUp }[what](path);
   } catch (error) {
     answer.className = "wrong";
-    answer.textContent = error.status === 401 ? "This takes the token (the file http-token)." : error.message;
+    answer.textContent = error.status === 401 ? "Enter the token from the file http-token." : error.message;
   }
 });
 

@@ -22,7 +22,7 @@ export function showNode(page) {
       describe(nodes.size - 1);
       buckets(table.buckets);
     } catch (error) {
-      page.health("ill", error.status === 401 ? "give the token to see this node" : "no answer");
+      page.health("ill", error.status === 401 ? "enter the token to see this node" : "no answer");
     }
   }
 
@@ -37,14 +37,14 @@ export function showNode(page) {
       const line = body.rows[at] ?? newRow(body);
       const fresh = row.contacts.filter((each) => each.is_fresh).length;
       const [index, bar, freshCell, waiting] = line.cells;
-      index.textContent = row.index;
+      index.textContent = row.bucket;
       const meter = bar.firstChild;
       meter.max = Math.max(20, row.contacts.length);
       meter.value = row.contacts.length;
       meter.textContent = row.contacts.length;
       meter.title = `${row.contacts.length} contacts`;
       freshCell.textContent = `${fresh} of ${row.contacts.length}`;
-      waiting.textContent = row.waiting;
+      waiting.textContent = row.replacements;
     });
   }
 
@@ -73,9 +73,9 @@ export function showNode(page) {
       dropped: dropped.toLocaleString(),
       "up for": duration(now.seconds),
     });
-    if (!now.joined) page.health("ill", "not joined: nobody answers at the bootstrap addresses");
-    else if (now.contacts === 0) page.health("poor", "alone: it knows nobody");
-    else page.health("well", "well");
+    if (!now.joined) page.health("ill", "not joined: no bootstrap node replied");
+    else if (now.contacts === 0) page.health("poor", "no contacts");
+    else page.health("well", "healthy");
   }
 
   function heard(name, data) {

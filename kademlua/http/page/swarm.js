@@ -28,7 +28,7 @@ export function showSwarm(page) {
       page.ring.replace(new Map());
       swarm.nodes.forEach(node);
     } catch (error) {
-      page.health("ill", error.status === 401 ? "give the token to see this swarm" : "no answer");
+      page.health("ill", error.status === 401 ? "enter the token to see this swarm" : "no answer");
     }
   }
 
@@ -47,7 +47,7 @@ export function showSwarm(page) {
     $("ring").setAttribute("aria-label", `The ring of ids with ${now.nodes} nodes`);
     const joining = now.nodes - now.joined;
     if (joining > now.nodes / 20) page.health("poor", `${joining} still joining`);
-    else page.health("well", "well");
+    else page.health("well", "healthy");
   }
 
   function heard(name, data) {
@@ -63,9 +63,9 @@ export function showSwarm(page) {
   async function change(what) {
     try {
       const { port } = await ask(`v1/swarm/${what}`, { method: "POST" });
-      $("swarm-text").textContent = what === "kill" ? `${port} is gone, without a word` : `${port} joins`;
+      $("swarm-text").textContent = what === "kill" ? `${port} was killed` : `${port} joins`;
     } catch (error) {
-      $("swarm-text").textContent = error.status === 401 ? "This takes the token (the file http-token)." : error.message;
+      $("swarm-text").textContent = error.status === 401 ? "Enter the token from the file http-token." : error.message;
     }
   }
 

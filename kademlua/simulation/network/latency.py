@@ -71,8 +71,8 @@ class LogNormalLatency:
 class CoordinateLatency:
     """The distance of points in a square, plus an access delay at each.
 
-    As on the Internet, the neighbours of a close node are close, and detours are hardly ever
-    shorter than the direct path.
+    As on the Internet, the neighbours of a close node are close. No detour is shorter than the
+    direct path.
     """
 
     def __init__(

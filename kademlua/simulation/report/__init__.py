@@ -1,1 +1,1 @@
-"""Results of a run: metrics, text, plots and traces."""
+"""The results of a run: metrics, text, JSON, plots and packet traces."""

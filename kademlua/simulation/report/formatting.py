@@ -1,4 +1,4 @@
-"""Report: a run's result for people, and as JSON for scripts."""
+"""The result of a run as text and as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kademlua.simulation.scenario.scenario import MACHINE_METRICS, METRICS, SECO
 
 
 def format_text(result: RunResult) -> str:
-    """The report for people."""
+    """Return the report as text."""
     scenario, machine = result.scenario, result.machine
     first, last = result.samples[0], result.samples[-1]
     lines = [
@@ -38,73 +38,76 @@ def format_text(result: RunResult) -> str:
     lines += [
         "",
         *_rows(
-            ("queries a lookup", _metric_text(result, "rpcs_a_lookup")),
+            ("queries per lookup", _metric_text(result, "rpcs_a_lookup")),
             ("recall of the k closest", _metric_text(result, "recall")),
-            ("finds that found", _metric_text(result, "finds")),
-            ("finds over the old border", _metric_text(result, "crossing_finds")),
+            ("successful finds", _metric_text(result, "finds")),
+            ("finds across partition", _metric_text(result, "crossing_finds")),
             *_path_rows(result),
-            ("adds taken", _metric_text(result, "adds")),
-            ("given up with their node", f"{result.abandoned:,}" if result.abandoned else None),
-            ("not ended", f"{result.unfinished:,}" if result.unfinished else None),
+            ("successful adds", _metric_text(result, "adds")),
+            ("abandoned operations", f"{result.abandoned:,}" if result.abandoned else None),
+            ("unfinished operations", f"{result.unfinished:,}" if result.unfinished else None),
         ),
         "",
         *_rows(
-            ("nodes", f"{first.nodes:,} at first, {last.nodes:,} at last"),
+            ("nodes", f"{first.nodes:,} at the start, {last.nodes:,} at the end"),
             (
-                "came and went",
-                f"{last.arrivals:,} and {last.departures:,}"
+                "joined, left",
+                f"{last.arrivals:,}, {last.departures:,}"
                 if last.arrivals or last.departures
                 else None,
             ),
-            ("contacts in a table", f"{last.contacts:.0f}"),
-            ("dead among them", _metric_text(result, "dead_contacts")),
+            ("contacts per table", f"{last.contacts:.0f}"),
+            ("dead contacts", _metric_text(result, "dead_contacts")),
             ("true neighbours known", _metric_text(result, "neighbours")),
             *_hostile_rows(result),
         ),
         *_value_rows(result),
         "",
-        f"{'a node and second':26}{'RPCs':>12}{'bytes':>12}",
+        f"{'per node and second':26}{'RPCs':>12}{'bytes':>12}",
     ]
     traffic = result.rpc_rates()
     lines += [f"  {kind:24}{rpcs:12.4f}{size:12.1f}" for kind, (rpcs, size) in traffic.items()]
     rpcs, size = (sum(each[n] for each in traffic.values()) for n in (0, 1))
     lines += [
-        f"  {'in all':24}{rpcs:12.4f}{size:12.1f}",
+        f"  {'total':24}{rpcs:12.4f}{size:12.1f}",
         "",
-        f"{'the same bytes by cause':38}",
+        f"{'the same bytes by purpose':38}",
         *(f"  {cause:36}{size:12.1f}" for cause, size in result.purpose_rates().items()),
         "",
         "packets: "
         + ", ".join(f"{count:,} {name}" for name, count in result.packets.items() if count),
         f"this machine: {machine.wall_seconds:.1f} s, {machine.cpu_seconds:.1f} s of CPU "
-        f"({machine.joining_wall_seconds:.1f} s until all had joined), "
-        f"{machine.packets_a_wall_second:,.0f} packets a second, {machine.memory_mb:,.0f} MB",
+        f"({machine.joining_wall_seconds:.1f} s for joining), "
+        f"{machine.packets_a_wall_second:,.0f} packets/s, {machine.memory_mb:,.0f} MB",
         f"fingerprint {result.fingerprint}",
     ]
     outcomes = evaluate(result)
     if outcomes:
-        lines += ["", "demanded:", *(f"  {requirement_text(verdict)}" for verdict in outcomes)]
+        lines += ["", "requirements:", *(f"  {requirement_text(each)}" for each in outcomes)]
     return "\n".join(lines)
 
 
 def _path_rows(result: RunResult) -> list[tuple[str, str | None]]:
-    """What finds on several paths came to, where there were any."""
+    """Return the rows about finds on disjoint paths, if the scenario has any."""
     if result.scenario.workload.paths == 1:
         return []
     return [
-        ("on one path", _metric_text(result, "finds_one_path")),
-        (f"on {result.scenario.workload.paths} paths", _metric_text(result, "finds_many_paths")),
-        ("their latency, times", _format_ratio(result.metrics["paths_latency"])),
+        ("finds on one path", _metric_text(result, "finds_one_path")),
+        (
+            f"finds on {result.scenario.workload.paths} paths",
+            _metric_text(result, "finds_many_paths"),
+        ),
+        ("latency ratio of paths", _format_ratio(result.metrics["paths_latency"])),
     ]
 
 
 def _hostile_rows(result: RunResult) -> list[tuple[str, str | None]]:
-    """Who is in the tables, where there are hostile nodes."""
+    """Return the rows about hostile nodes, if the scenario has any."""
     if not result.scenario.has_adversaries:
         return []
     return [
-        ("hostile among them", _metric_text(result, "hostile_contacts")),
-        ("hostile, told of at the key", _metric_text(result, "hostile_near_key")),
+        ("hostile contacts", _metric_text(result, "hostile_contacts")),
+        ("hostile near the key", _metric_text(result, "hostile_near_key")),
     ]
 
 
@@ -113,33 +116,35 @@ def _format_ratio(value: float | None) -> str | None:
 
 
 def _value_rows(result: RunResult) -> list[str]:
-    """What became of the values, where there were any."""
+    """Return the rows about stored values, if the scenario has any."""
     if not result.scenario.has_values:
         return []
     return [
         "",
         *_rows(
             ("values kept", _metric_text(result, "kept")),
-            ("held by those who should", _metric_text(result, "placed")),
-            ("holders of a value", _metric_text(result, "holders")),
-            ("values a node", _metric_text(result, "values_a_node")),
-            ("ended too early, at most", _metric_text(result, "early_end")),
-            ("ended too late, at most", _metric_text(result, "late_end")),
+            ("held by closest nodes", _metric_text(result, "placed")),
+            ("replicas per value", _metric_text(result, "holders")),
+            ("values per node", _metric_text(result, "values_a_node")),
+            ("max. early expiry", _metric_text(result, "early_end")),
+            ("max. late expiry", _metric_text(result, "late_end")),
         ),
     ]
 
 
 def requirement_text(outcome: RequirementResult) -> str:
-    """A demand and what became of it, in a line."""
+    """Return a requirement and its result in one line."""
     metric = outcome.requirement.metric
     word = "met   " if outcome.is_met else "MISSED"
-    measured = format_metric(metric, outcome.value) or "nothing to measure"
+    measured = format_metric(metric, outcome.value) or "nothing measured"
     return f"{word} {outcome.requirement.text}: {measured}"
 
 
 def to_json(result: RunResult) -> dict[str, Any]:
-    """All figures; everything but ``machine`` and what is demanded of it is the same for the
-    same seed."""
+    """Return the report as JSON values.
+
+    Equal seeds give equal values, except ``machine`` and requirements about it.
+    """
     scenario = result.scenario
     return {
         "kademlua": kademlua.__version__,
@@ -173,12 +178,12 @@ def to_json(result: RunResult) -> dict[str, Any]:
 
 
 def failed(result: RunResult) -> list[RequirementResult]:
-    """The demands that were not met."""
-    return [verdict for verdict in evaluate(result) if not verdict.is_met]
+    """Return the requirements that were not met."""
+    return [outcome for outcome in evaluate(result) if not outcome.is_met]
 
 
 def replay_command(name: str, seed: int, nodes: int | None, seconds: float | None) -> str:
-    """The command line that does a run again."""
+    """Return the command line that repeats a run."""
     words = ["kademlua", "simulate", name, "--seed", str(seed)]
     if nodes is not None:
         words += ["--nodes", str(nodes)]
@@ -188,7 +193,7 @@ def replay_command(name: str, seed: int, nodes: int | None, seconds: float | Non
 
 
 def format_metric(metric: str, value: float | None) -> str:
-    """A figure as people read it; nothing where there is none."""
+    """Return a metric with its unit; an empty string without a value."""
     if value is None:
         return ""
     kind = METRICS.get(metric)
@@ -208,7 +213,7 @@ def _rows(*rows: tuple[str, str | None]) -> list[str]:
 
 
 def _failures(result: RunResult) -> dict[str, int]:
-    """Why operations failed, and how often."""
+    """Return the number of failed operations by reason."""
     found: dict[str, int] = {}
     for operation in result.operations:
         if not operation.ok:

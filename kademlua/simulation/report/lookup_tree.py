@@ -1,4 +1,4 @@
-"""One lookup of a trace as a tree: who told of whom, when each was asked and answered."""
+"""Shows one lookup of a trace as a tree: each query below the reply that named its contact."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOOKUP_RPCS = ("findnode", "findvalue")
 
 
 class TraceError(KademluaError):
-    """A file that is no trace, or has not what is sought."""
+    """The file is not a trace, or does not contain the lookup."""
 
 
 @dataclass(slots=True)
@@ -25,19 +25,20 @@ class TracedQuery:
 
     address: str
     sent_at: float
-    """The first time; nodes repeat a query that may be lost."""
+    """The time of the first transmission."""
     send_times: set[float] = field(default_factory=set)
-    status: str = "no answer"
+    """The times of all transmissions."""
+    status: str = "no reply"
     replied_at: float | None = None
     contacts: list[str] = field(default_factory=list)
     value_count: int = 0
     parent: str = ""
-    """Who told of this node first; empty where the own table did."""
+    """The address of the node that first returned this contact; empty: the routing table."""
 
 
 @dataclass(slots=True)
 class TracedOperation:
-    """An operation as the trace tells of it, begun and ended."""
+    """The start and end of an operation in a trace."""
 
     number: int
     kind: str
@@ -45,18 +46,22 @@ class TracedOperation:
     key: str
     started_at: float
     seeds: list[str]
-    """Whom the own table named."""
+    """Addresses of the contacts from the node's own routing table."""
     ended_at: float | None = None
     outcome: dict[str, Any] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
-        """How long it took; -1 where it did not end."""
+        """The duration in seconds; -1 if the operation did not end."""
         return -1.0 if self.ended_at is None else self.ended_at - self.started_at
 
 
 def read_operations(path: Path) -> dict[int, TracedOperation]:
-    """All operations in a trace. TraceError where it is none."""
+    """Return all operations in a trace, by number.
+
+    Raises:
+        TraceError: the file cannot be read or is not a trace.
+    """
     found: dict[int, TracedOperation] = {}
     for line in _read_lines(path):
         if _OPERATION_MARK not in line:
@@ -77,24 +82,24 @@ def read_operations(path: Path) -> dict[int, TracedOperation]:
                 found[number].ended_at = float(entry["t"])
                 found[number].outcome = entry
         except (KeyError, TypeError, ValueError):
-            raise TraceError(f"{path}: no trace of kademlua simulate") from None
+            raise TraceError(f"{path}: not a trace of kademlua simulate") from None
     return found
 
 
 def select_operation(path: Path, number: int | None) -> tuple[TracedOperation, int]:
-    """The operation of a number, or else the slowest one; and how many there are."""
+    """Return the operation with this number, or the slowest; and the count of operations."""
     found = read_operations(path)
     if not found:
-        raise TraceError(f"{path}: there is no lookup in it")
+        raise TraceError(f"{path}: the trace contains no lookup")
     if number is None:
         return max(found.values(), key=lambda each: each.seconds), len(found)
     if number not in found:
-        raise TraceError(f"{path}: no lookup {number}; there are {min(found)} to {max(found)}")
+        raise TraceError(f"{path}: no lookup {number}; choose {min(found)} to {max(found)}")
     return found[number], len(found)
 
 
 def read_queries(path: Path, operation: TracedOperation) -> list[TracedQuery]:
-    """The queries of a lookup, in the order in which they were sent."""
+    """Return the queries of a lookup in the order of their first transmission."""
     by_rpc: dict[str, TracedQuery] = {}
     for line in _read_lines(path):
         if operation.node not in line or _OPERATION_MARK in line:
@@ -126,25 +131,25 @@ def _is_query(entry: dict[str, Any], operation: TracedOperation) -> bool:
 def _record_send(query: TracedQuery, entry: dict[str, Any], operation: TracedOperation) -> None:
     sent_at = entry["sent"] - operation.started_at
     query.sent_at = min(query.sent_at, sent_at)
-    query.send_times.add(sent_at)  # a copy that the network made was sent no second time
+    query.send_times.add(sent_at)  # a duplicate by the network has the same time
     if entry["fate"] != "delivered":
-        query.status = f"lost on the way there ({entry['fate']})"
+        query.status = f"query lost ({entry['fate']})"
     elif query.replied_at is None:
-        query.status = "no answer"
+        query.status = "no reply"
 
 
 def _record_reply(query: TracedQuery, entry: dict[str, Any], operation: TracedOperation) -> None:
     if entry["fate"] != "delivered":
-        query.status = f"answer lost ({entry['fate']})"
+        query.status = f"reply lost ({entry['fate']})"
     elif query.replied_at is None:
         query.replied_at = entry["t"] - operation.started_at
-        query.status = "answered"
+        query.status = "replied"
         query.contacts = entry.get("closest", [])
         query.value_count = entry.get("values", 0)
 
 
 def _find_parents(ordered: list[TracedQuery], seeds: list[str]) -> None:
-    """The first to tell of a node, before it was asked, is why it was."""
+    """Set each query's parent: the first node that returned the contact before the query."""
     known = set(seeds)
     by_address = {query.address: query for query in reversed(ordered) if query.address not in known}
     replied = [query for query in ordered if query.replied_at is not None]
@@ -161,23 +166,23 @@ def _find_parents(ordered: list[TracedQuery], seeds: list[str]) -> None:
 
 
 def render(path: Path, number: int | None) -> Iterator[str]:
-    """The lines that show one lookup: the one of a number, or else the slowest."""
+    """Yield the lines that show the lookup with this number, or the slowest."""
     operation, count = select_operation(path, number)
     traced = read_queries(path, operation)
     yield _heading(operation, len(traced))
     children: dict[str, list[TracedQuery]] = {}
     for query in traced:
         children.setdefault(query.parent, []).append(query)
-    # Popped: whoever is asked twice has one place.
+    # Popped, so that a node queried twice has its children shown once.
     roots = children.pop("", [])
     yield from render_tree(roots, lambda query: children.pop(query.address, []), _label)
     if number is None and count > 1:
-        yield f"The slowest of {count:,}; --lookup N shows another."
+        yield f"This is the slowest of {count:,} lookups; use --lookup N for another."
 
 
 def _heading(operation: TracedOperation, count: int) -> str:
     outcome = operation.outcome
-    words = [f"{operation.seconds:.3f} s" if operation.ended_at is not None else "not ended"]
+    words = [f"{operation.seconds:.3f} s" if operation.ended_at is not None else "unfinished"]
     words.append(f"{count} queries")
     if outcome.get("hops"):
         words.append(f"{outcome['hops']} hops")
@@ -187,18 +192,18 @@ def _heading(operation: TracedOperation, count: int) -> str:
         words.append(str(outcome["why"]))
     return (
         f"{operation.kind} {operation.number} by {operation.node} of {operation.key}, "
-        f"begun at {operation.started_at:.3f} s: {', '.join(words)}"
+        f"started at {operation.started_at:.3f} s: {', '.join(words)}"
     )
 
 
 def _label(query: TracedQuery) -> str:
     text = f"{query.address}  +{query.sent_at:.3f}"
     if len(query.send_times) > 1:
-        text += f" ({len(query.send_times)} times)"
+        text += f" (sent {len(query.send_times)} times)"
     if query.replied_at is None:
         return f"{text}  {query.status}"
-    counts = f"told of {len(query.contacts)}" + (
-        f", has {query.value_count} values" if query.value_count else ""
+    counts = f"{len(query.contacts)} contacts" + (
+        f", {query.value_count} values" if query.value_count else ""
     )
     milliseconds = 1000 * (query.replied_at - query.sent_at)
     return f"{text} → +{query.replied_at:.3f}  {milliseconds:.0f} ms, {counts}"
@@ -211,7 +216,7 @@ def _read_lines(path: Path) -> Iterator[str]:
     except OSError as error:
         raise TraceError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise TraceError(f"{path}: no trace of kademlua simulate") from None
+        raise TraceError(f"{path}: not a trace of kademlua simulate") from None
 
 
 def _parse(path: Path, line: str) -> dict[str, Any]:
@@ -220,5 +225,5 @@ def _parse(path: Path, line: str) -> dict[str, Any]:
     except ValueError:
         entry = None
     if not isinstance(entry, dict) or "t" not in entry:
-        raise TraceError(f"{path}: no trace of kademlua simulate")
+        raise TraceError(f"{path}: not a trace of kademlua simulate")
     return entry

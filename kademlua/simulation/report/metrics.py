@@ -1,4 +1,4 @@
-"""Figures: what a run came to, in numbers, and what its scenario demanded."""
+"""The metrics of a run, and whether they meet the scenario's requirements."""
 
 from __future__ import annotations
 
@@ -26,44 +26,44 @@ class NetworkSample:
     at: float
     """Seconds since measuring began."""
     nodes: int
-    """Who had joined and lived."""
+    """Live honest nodes that had joined."""
     arrivals: int
     departures: int
     dead_contacts: float
-    """The share of contacts in tables whose node was gone."""
+    """The share of contacts in routing tables whose node does not run."""
     neighbours: float
-    """The share of nodes' true k nearest that their tables had."""
+    """The share of the nodes' true k closest that their routing tables contain."""
     hostile_contacts: float = 0.0
-    """The share of contacts in tables that are hostile nodes."""
+    """The share of contacts in routing tables that are hostile."""
     hostile_near_key: float = 0.0
-    """The same of what those next to the sybils' key tell of when asked for it."""
+    """The hostile share of the contacts that nodes near the attacked key return for it."""
     contacts: float
-    """Contacts in a table, on average."""
+    """Mean number of contacts per routing table."""
     requests_by_rpc: dict[str, int]
-    """Sent by all nodes since measuring began, by RPC."""
+    """Requests sent by all nodes since measuring began, by RPC."""
     bytes_by_rpc: dict[str, int]
-    """The same of bytes, answers included."""
+    """Bytes of requests and replies since measuring began, by RPC."""
     bytes_by_purpose: dict[str, int] = field(default_factory=dict)
-    """The same of bytes, by what they were sent for."""
+    """The same bytes by purpose."""
     placement: PlacementStats = field(default_factory=PlacementStats)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineUsage:
-    """What the run took of this machine: differs from run to run."""
+    """Resources that the run used; these differ between runs."""
 
     wall_seconds: float
     cpu_seconds: float
     joining_wall_seconds: float
     packets_a_wall_second: float
-    """Delivered ones."""
+    """Delivered packets per second of wall time."""
     memory_mb: float
-    """The process's peak."""
+    """Peak memory of the process, in MB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """All that is known of one run."""
+    """The complete result of one run."""
 
     scenario: Scenario
     seed: int
@@ -73,18 +73,18 @@ class RunResult:
     unfinished: int
     samples: list[NetworkSample]
     node_seconds: float
-    """Living nodes times seconds, while measuring."""
+    """The integral of live nodes over the measured time."""
     packets: dict[str, int]
-    """Sent, delivered and lost in the whole run."""
+    """Packets sent, delivered and lost in the whole run."""
     machine: MachineUsage
     metrics: dict[str, float | None] = field(init=False)
-    """By name, over the whole measured time; None where there is nothing to tell."""
+    """Metrics over the whole measured time, by name; None if nothing was measured."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metrics", self._compute_metrics())
 
     def metric(self, name: str, start: float = 0.0, end: float = math.inf) -> float | None:
-        """One figure over a part of the measured time."""
+        """Return a metric over a part of the measured time, or None without data."""
         if name in MACHINE_METRICS:
             return float(getattr(self.machine, name))
         if name in STATE_METRICS or name in PLACEMENT_METRICS:
@@ -123,7 +123,7 @@ class RunResult:
         return percentile(values, int(percent))
 
     def _state_metric(self, name: str, start: float, end: float) -> float | None:
-        """The last look in that time; of ends that are wrong, the worst."""
+        """Return a metric of the last sample in a period; the maximum for early and late ends."""
         samples = [each for each in self.samples if start <= each.at <= end]
         if not samples:
             return None
@@ -144,7 +144,7 @@ class RunResult:
         return metrics
 
     def purpose_rates(self) -> dict[str, float]:
-        """Bytes a node and second, by what they were sent for."""
+        """Return bytes per node and second, by purpose."""
         if not self.samples or not self.node_seconds:
             return {}
         bytes_by_purpose = self.samples[-1].bytes_by_purpose
@@ -153,7 +153,7 @@ class RunResult:
         }
 
     def rpc_rates(self) -> dict[str, tuple[float, float]]:
-        """Requests, and bytes with the answers, a node and second, by RPC."""
+        """Return requests, and bytes with replies, per node and second, by RPC."""
         if not self.samples or not self.node_seconds:
             return {}
         last = self.samples[-1]
@@ -168,15 +168,15 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class RequirementResult:
-    """A demand, and what the run came to."""
+    """A requirement and the measured value."""
 
     requirement: Requirement
     value: float | None
-    """None where nothing was there to measure, which does not count as met."""
+    """The measured value; None if nothing was measured, which does not meet a requirement."""
 
     @property
     def is_met(self) -> bool:
-        """Whether the figure lies within its bounds."""
+        """Whether the value lies within the bounds."""
         if self.value is None:
             return False
         low = -math.inf if self.requirement.at_least is None else self.requirement.at_least
@@ -185,20 +185,20 @@ class RequirementResult:
 
 
 def evaluate(result: RunResult) -> list[RequirementResult]:
-    """What became of each of the scenario's demands."""
+    """Evaluate each requirement of the scenario."""
     return [
-        RequirementResult(demand, result.metric(demand.metric, demand.start, demand.end))
-        for demand in result.scenario.requirements
+        RequirementResult(each, result.metric(each.metric, each.start, each.end))
+        for each in result.scenario.requirements
     ]
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """The least value that so many percent do not exceed (nearest rank)."""
+    """Return the percentile of the values by the nearest-rank method."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def fraction_true(flags: Iterable[bool]) -> float | None:
-    """How many of all are true; None of nothing."""
+    """Return the share of true flags; None without flags."""
     values = list(flags)
     return sum(values) / len(values) if values else None

@@ -1,7 +1,6 @@
-"""Trace: each packet of a run as a line of JSON.
+"""Writes a trace: each packet of a run as a line of JSON.
 
-A line is a packet, in the order in which they arrived or were lost, or the beginning or
-end of an operation of the workload:
+A line is a packet, in the order of arrival or loss, or the start or end of an operation:
 
     {"t": 61.2, "sent": 61.15, "from": "10.0.0.1:4000", "to": "10.0.0.9:4000",
      "fate": "delivered", "bytes": 88, "rpc": "5f…", "call": 1, "name": "findnode", "key": "a1…"}
@@ -10,7 +9,7 @@ end of an operation of the workload:
      "seeds": ["10.0.0.9:4000", …]}
     {"t": 61.9, "operation": 17, …, "ok": true, "hops": 3, "rpcs": 38}
 
-``tracetree`` reads them.
+``lookup_tree`` reads traces.
 """
 
 from __future__ import annotations
@@ -34,17 +33,17 @@ _MAX_REMEMBERED = 100_000
 
 
 class TraceWriter:
-    """Writes the lines of one run."""
+    """Writes the trace of one run to an open file."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
         self._pool = ContactPool()
-        # When packets on their way were sent; those that were lost before are forgotten in turn.
+        # Send times of packets in flight; two generations bound the memory of lost packets.
         self._recent: dict[bytes, float] = {}
         self._older: dict[bytes, float] = {}
 
     def record_sent(self, datagram: bytes) -> None:
-        """A packet that a node sends now."""
+        """Record the time at which a node sends a packet."""
         if len(self._recent) >= _MAX_REMEMBERED:
             self._older, self._recent = self._recent, {}
         self._recent[datagram] = virtual_now()
@@ -52,7 +51,7 @@ class TraceWriter:
     def write_packet(
         self, now: float, source: Endpoint, destination: Endpoint, datagram: bytes, outcome: str
     ) -> None:
-        """A packet, as the network tells of it."""
+        """Write the line of a packet that arrived or was lost."""
         line: dict[str, Any] = {
             "t": round(now, 6),
             "sent": round(self._recent.get(datagram) or self._older.get(datagram, now), 6),
@@ -66,7 +65,7 @@ class TraceWriter:
     def write_operation(
         self, operation: WorkloadOperation, member: PopulationMember, key: bytes
     ) -> None:
-        """An operation that begins or ends."""
+        """Write the line of an operation that begins or ends."""
         line: dict[str, Any] = {
             "t": round(virtual_now(), 6),
             "operation": operation.number,
@@ -114,7 +113,7 @@ class TraceWriter:
 
 @contextmanager
 def open_writer(path: Path | None) -> Iterator[TraceWriter | None]:
-    """A writer to a file, closed at the end; None where there is no file."""
+    """Open a trace file and close it at the end; yield None without a path."""
     if path is None:
         yield None
         return

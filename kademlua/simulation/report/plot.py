@@ -1,4 +1,4 @@
-"""Plot: a run as a picture: latency, success with the churn beneath it, traffic."""
+"""A plot of a run: latency, success together with churn, and traffic."""
 
 from __future__ import annotations
 
@@ -15,20 +15,28 @@ SUFFIXES = (".svg", ".png")
 
 
 class PlotError(KademluaError):
-    """A picture can't be made."""
+    """A plot cannot be written."""
 
 
 def check_path(path: Path) -> None:
-    """Raise PlotError unless a picture can be written there: better before a run than after."""
+    """Check before a run that a plot can be written.
+
+    Raises:
+        PlotError: the suffix, the directory or matplotlib is missing.
+    """
     if path.suffix.lower() not in SUFFIXES:
-        raise PlotError(f"{path}: a plot's name ends in {' or '.join(SUFFIXES)}")
+        raise PlotError(f"{path}: the name of a plot must end in {' or '.join(SUFFIXES)}")
     if not path.parent.is_dir():
         raise PlotError(f"{path.parent}: no such directory")
     _matplotlib()
 
 
 def draw(result: RunResult, path: Path) -> None:
-    """Write the picture, SVG or PNG as the name says. PlotError where that can't be."""
+    """Write the plot as SVG or PNG, by the suffix of ``path``.
+
+    Raises:
+        PlotError: the file cannot be written, or matplotlib is not installed.
+    """
     figure = _matplotlib()(figsize=(9, 10), layout="constrained")
     latency, success, traffic = figure.subplots(3, 1, sharex=True)
     figure.suptitle(f"{result.scenario.title} (seed {result.seed})")
@@ -75,7 +83,7 @@ def _draw_success(axes: Any, result: RunResult) -> None:
     axes.set_zorder(node_axes.get_zorder() + 1)
     axes.patch.set_visible(False)
     bin_seconds = result.scenario.duration / _BIN_COUNT
-    for kind, label in (("find", "finds that found"), ("lookup", "recall of lookups")):
+    for kind, label in (("find", "successful finds"), ("lookup", "recall of lookups")):
         bins: list[list[float]] = [[] for _ in range(_BIN_COUNT)]
         for each in result.operations:
             if each.kind == kind and each.started_at >= 0 and (each.ok or kind == "find"):
@@ -108,13 +116,11 @@ def _draw_traffic(axes: Any, result: RunResult) -> None:
     if kinds:
         axes.stackplot(minutes[1:], rates, labels=kinds)
         axes.legend(loc="upper right")
-    axes.set_ylabel("bytes a node and second")
+    axes.set_ylabel("bytes per node and second")
 
 
 def _matplotlib() -> Any:
     try:
         return importlib.import_module("matplotlib.figure").Figure
     except ImportError:
-        raise PlotError(
-            "plots need matplotlib, which is not here: pip install 'kademlua[plot]'"
-        ) from None
+        raise PlotError("matplotlib is not installed; run: pip install 'kademlua[plot]'") from None

@@ -1,1 +1,1 @@
-"""Scenario files."""
+"""Scenarios: their types, and their TOML files."""

@@ -1,4 +1,4 @@
-"""Loading: scenarios from their TOML files, checked as a whole before anything runs."""
+"""Loads scenarios from TOML files and checks them completely before a run."""
 
 from __future__ import annotations
 
@@ -27,38 +27,46 @@ from kademlua.simulation.scenario.scenario import (
 from kademlua.simulation.scenario.toml_table import ScenarioError, TomlTable
 
 SCENARIO_DIR = Path(__file__).parents[1] / "scenarios"
-"""The scenarios that come with the program: in a checkout a link to swarm/scenarios."""
+"""The directory of the built-in scenarios; in a checkout a link to swarm/scenarios."""
 
 
 def scenario_names() -> list[str]:
-    """The scenarios that come with the program."""
+    """Return the names of the built-in scenarios."""
     return sorted(path.stem for path in SCENARIO_DIR.glob("*.toml"))
 
 
 def scenario_path(name: str) -> Path:
-    """The file of a scenario: one of those that come with the program, or a path."""
+    """Return the file of a built-in scenario, or the path if ``name`` is one.
+
+    Raises:
+        ScenarioError: there is no such built-in scenario.
+    """
     path = Path(name)
     if path.suffix == ".toml" or len(path.parts) > 1:
         return path
     if name not in scenario_names():
-        raise ScenarioError(f"no scenario {name!r}; there are {', '.join(scenario_names())}")
+        raise ScenarioError(f"no scenario {name!r}; choose from {', '.join(scenario_names())}")
     return SCENARIO_DIR / f"{name}.toml"
 
 
 def load(path: Path) -> Scenario:
-    """Read and check a file. ScenarioError names the key and what is wrong with it."""
+    """Read and check a scenario file.
+
+    Raises:
+        ScenarioError: the file cannot be read, or a key is invalid.
+    """
     try:
         with path.open("rb") as file:
             values = tomllib.load(file)
     except OSError as error:
         raise ScenarioError(f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"{path}: no TOML: {error}") from None
+        raise ScenarioError(f"{path}: invalid TOML: {error}") from None
     return parse(values, path.stem, str(path))
 
 
 def parse(tables: dict[str, object], name: str, source: str) -> Scenario:
-    """The scenario in the tables of a TOML file called ``source``."""
+    """Return the scenario in TOML tables; errors name the file ``source``."""
     top = TomlTable(tables, source)
     duration = top.seconds("duration", low=1)
     population = top.table("population")
@@ -89,7 +97,7 @@ def parse(tables: dict[str, object], name: str, source: str) -> Scenario:
 def _parse_churn(table: TomlTable) -> ChurnSettings:
     sessions = table.text("sessions", "exponential", ("exponential", "weibull"))
     if sessions == "exponential" and table.has("shape"):
-        raise table.error("shape", 'is only for sessions = "weibull"')
+        raise table.error("shape", 'is allowed only with sessions = "weibull"')
     churn = ChurnSettings(
         sessions=sessions,
         median=table.seconds("median", low=1),
@@ -130,7 +138,7 @@ def _parse_behaviours(
 ) -> tuple[str, ...]:
     behaviours = table.text_list("behaviours", default, allowed)
     if not behaviours:
-        raise table.error("behaviours", "must name one at least")
+        raise table.error("behaviours", "must name at least one")
     return behaviours
 
 
@@ -138,7 +146,7 @@ def _parse_network(table: TomlTable) -> NetworkSettings:
     defaults = NetworkSettings()
     latency = table.text("latency", defaults.latency, LATENCIES)
     if latency != "lognormal" and table.has("sigma"):
-        raise table.error("sigma", 'is only for latency = "lognormal"')
+        raise table.error("sigma", 'is allowed only with latency = "lognormal"')
     network = NetworkSettings(
         latency=latency,
         round_trip=table.seconds("round_trip", defaults.round_trip, high=60),
@@ -171,7 +179,7 @@ def _parse_workload(table: TomlTable, duration: float) -> WorkloadSettings:
         paths=table.integer("paths", 1, 1, 16),
     )
     if workload.finds and not (workload.values or workload.values_a_node or workload.adds):
-        raise table.error("finds", "there is nothing to find without values or adds")
+        raise table.error("finds", "needs values or adds, else there is nothing to find")
     table.finish()
     return workload
 
@@ -180,7 +188,7 @@ def _parse_event(table: TomlTable, duration: float) -> ScenarioEvent:
     at = table.seconds("at", high=duration)
     actions = [action for action in ACTIONS if table.has(action)]
     if len(actions) != 1:
-        raise table.error("at", f"needs exactly one of {', '.join(ACTIONS)} beside it")
+        raise table.error("at", f"needs exactly one of {', '.join(ACTIONS)} in its table")
     action = actions[0]
     if action == "heal":
         if not table.boolean("heal"):
@@ -219,7 +227,7 @@ def _parse_requirement(table: TomlTable, duration: float) -> Requirement:
             high = 1.0 if METRICS[metric] == SHARE else 1e12
             bounds[key] = table.number(key, None, 0.0, high)
     if not bounds:
-        raise table.error("figure", "needs at_least or at_most beside it")
+        raise table.error("figure", "needs at_least or at_most in its table")
     start = table.seconds("from", 0.0, high=duration)
     requirement = Requirement(
         metric=metric,

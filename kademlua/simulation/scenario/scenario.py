@@ -1,6 +1,7 @@
-"""Scenario: what a simulated network is, what happens to it, and what it must reach.
+"""Scenarios: a simulated network, its events, its workload and its requirements.
 
-``loading`` reads one from TOML. docs/simulation.md says how to write one.
+``loader`` reads a scenario from TOML; docs/simulation.md describes the keys. Times are seconds,
+shares are 0 to 1.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from kademlua.core.params import Params
 LATENCIES = ("constant", "lognormal", "coordinates")
 ACTIONS = ("vanish", "partition", "heal", "pause")
 BEHAVIOURS = ("collude", "garbage", "dead", "deny", "swallow", "forge")
-"""What hostile nodes do; ``hostile.HostileTransport`` says what each is."""
+"""What hostile nodes do; ``adversaries.HostileTransport`` implements each behaviour."""
 SYBIL_BEHAVIOURS = ("collude", "garbage", "dead")
 
 SECONDS, SHARE, NUMBER = "seconds", "share", "number"
@@ -51,118 +52,122 @@ METRICS = {
     "wall_seconds": SECONDS,
     "memory_mb": NUMBER,
 }
-"""What a demand may be about, and how its bound is written."""
+"""The metrics that a requirement may bound, and the unit of the bound."""
 STATE_METRICS = ("dead_contacts", "neighbours", "hostile_contacts", "hostile_near_key")
 PLACEMENT_METRICS = ("kept", "placed", "holders", "values_a_node", "early_end", "late_end")
 MACHINE_METRICS = ("packets_a_wall_second", "wall_seconds", "memory_mb")
-"""Figures of the machine: they are of the whole run, and differ from run to run."""
+"""Metrics of the machine: they cover the whole run and differ between runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChurnSettings:
-    """How long nodes stay, how they go, and whether they come back."""
+    """How long nodes stay, how they leave, and whether they return."""
 
     sessions: str = "exponential"
     median: float = 3600.0
-    """Seconds that half of the sessions outlast."""
+    """Median session time in seconds."""
     shape: float = 1.0
-    """Of a Weibull distribution: below 1, most sessions are short and a few very long."""
+    """Weibull shape: below 1, most sessions are short and a few very long."""
     stays: float = 0.0
     """The share of nodes that never leave."""
     graceful: float = 0.0
-    """The share of departures in which a node closes in order; others vanish."""
+    """The share of departures with a handover; the other nodes vanish."""
     returns: float = 0.0
-    """The share of departures after which the same node comes back, with its id, its
-    address and an empty table. In place of the others comes a new one."""
+    """The share of departures after which the node returns with the same id and address and
+    an empty routing table. A new node replaces each of the others."""
     away: float = 600.0
-    """Seconds until then, on average."""
+    """Mean time until a return, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostileSettings:
-    """Nodes among the others that lie; in a scenario with any, addresses are public ones."""
+    """Hostile members; a scenario with any uses public addresses."""
 
     share: float = 0.0
     behaviours: tuple[str, ...] = BEHAVIOURS
-    """Each of them has one."""
+    """Each hostile node has one of these, at random."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SybilSettings:
-    """Hostile nodes beside the others, with ids next to one key: that of all values and finds,
-    but for its last 64 bits."""
+    """Additional hostile nodes around one key.
+
+    The keys of all values differ from this key only in the last 64 bits.
+    """
 
     count: int
     networks: int = 1
-    """The /24 networks in which they are."""
+    """The number of /24 networks that the Sybils share."""
     bits: int = 24
-    """That their ids share with the key."""
+    """Bits that their ids share with the key."""
     join: float = 60.0
-    """Seconds over which they come, when the others have settled."""
+    """Seconds over which the Sybils start, after ``settle``."""
     behaviours: tuple[str, ...] = ("collude",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSettings:
-    """What the network does to packets."""
+    """The latency model, conditions and NAT of the network."""
 
     latency: str = "coordinates"
     round_trip: float = 0.1
-    """Median of the round trips, in seconds, without jitter."""
+    """Median round-trip time in seconds, without jitter."""
     sigma: float = 0.5
-    """Of the log-normal model: how unlike the pairs are."""
+    """Standard deviation of the logarithm in the log-normal model."""
     jitter: float = 0.0
+    """See ``NetworkConditions`` for this and the fields up to ``max_packet``."""
     loss: float = 0.0
     duplication: float = 0.0
     reordering: float = 0.0
     bandwidth: float = 0.0
-    """Bytes a second of each node's line, in each direction; 0: no limit."""
     queue: int = 65_536
-    """Bytes that wait at most for each direction of a node's line; 0: no limit."""
     max_packet: int = 65_507
-    """The largest datagram that gets through."""
     nat: float = 0.0
-    """The share of nodes behind NAT: reached only by whom they sent to lately."""
+    """The share of nodes behind NAT."""
     nat_seconds: float = 60.0
+    """Lifetime of a NAT mapping in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioEvent:
-    """What befalls the network, so many seconds after measuring has begun."""
+    """An event during the measured time."""
 
     at: float
+    """Seconds after measuring began."""
     action: str
+    """One of ``ACTIONS``."""
     share: float = 0.0
-    """Of the living nodes: who vanish, are paused, or are on the first side."""
+    """The share of live nodes that vanish, pause, or form the first side."""
     duration: float = 0.0
-    """How long those paused are paused."""
+    """The length of a pause in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadSettings:
-    """What the nodes are asked to do, spread evenly over the time."""
+    """The operations on the nodes, spread evenly over the measured time."""
 
     values: int = 0
-    """Added before measuring begins, during ``warm_up``."""
+    """Values added during ``warm_up``."""
     values_a_node: float = 0.0
-    """The same, beside them, by the number of nodes."""
+    """Additional values per node, added during ``warm_up``."""
     ttl: float = 0.0
-    """Seconds that values live; 0: as ``Params`` says."""
+    """TTL of the values in seconds; 0: ``Params.ttl``."""
     warm_up: float = 60.0
+    """Seconds before measuring begins."""
     adds: int = 0
     finds: int = 0
     lookups: int = 0
     value_bytes: int = 100
     records: bool = False
-    """Whether values prove themselves, so that readers don't believe in others. A keyed hash
-    stands for the signature: none of the hostile nodes knows its key."""
+    """Whether values are signed and readers verify them. A keyed hash, whose key the hostile
+    nodes do not know, stands for the signature."""
     paths: int = 1
-    """Every other find goes on so many disjoint paths, where it is not 1."""
+    """Disjoint paths of every other find."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement:
-    """A figure and its bound, in a part of the measured time."""
+    """A metric and its bounds, over a part of the measured time."""
 
     metric: str
     at_least: float | None = None
@@ -172,7 +177,7 @@ class Requirement:
 
     @property
     def text(self) -> str:
-        """The demand in words, for reports."""
+        """The requirement as text, for reports."""
         bounds = ((">=", self.at_least), ("<=", self.at_most))
         bounds_text = " and ".join(
             f"{sign} {bound:g}" for sign, bound in bounds if bound is not None
@@ -185,9 +190,11 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """All of it. Times are seconds; events, demands and churn count from the moment at which
-    measuring begins: after ``join``, ``settle``, the coming of sybils, and the workload's
-    ``warm_up``."""
+    """A complete scenario.
+
+    Measuring begins after ``join``, ``settle``, the start of Sybils and the workload's
+    ``warm_up``. The times of events and requirements count from then, and churn starts then.
+    """
 
     name: str
     title: str
@@ -195,11 +202,11 @@ class Scenario:
     duration: float
     nodes: int
     join: float
-    """Seconds over which the nodes come, one after the other."""
+    """Seconds over which the nodes start, one after the other."""
     settle: float
-    """Seconds of quiet after that."""
+    """Seconds without operations after ``join``."""
     bootstraps: int = 3
-    """Living nodes that a newcomer is told of."""
+    """Bootstrap nodes of a new node."""
     churn: ChurnSettings | None = None
     hostile: HostileSettings = field(default_factory=HostileSettings)
     sybils: SybilSettings | None = None
@@ -216,12 +223,12 @@ class Scenario:
 
     @property
     def uses_public_addresses(self) -> bool:
-        """Whether its addresses are public ones."""
+        """Whether nodes have public addresses."""
         return self.has_adversaries or self.network.nat > 0
 
     @property
     def has_values(self) -> bool:
-        """Whether anything is ever added."""
+        """Whether the workload adds values."""
         work = self.workload
         return bool(work.values or work.values_a_node or work.adds)
 
@@ -233,12 +240,15 @@ class Scenario:
 
     @property
     def measure_end(self) -> float:
-        """The virtual time at which it ends."""
+        """The virtual time at which measuring ends."""
         return self.measure_start + self.duration
 
     def scaled(self, nodes: int | None = None, duration: float | None = None) -> Scenario:
-        """The same with another number of nodes, or measured for another time: amounts of
-        work change with the time, what lies beyond it falls away."""
+        """Return a copy with another number of nodes or another measured time.
+
+        The number of operations is proportional to the time. Events and requirements after
+        its end are dropped.
+        """
         scenario = self if nodes is None else dataclasses.replace(self, nodes=nodes)
         if duration is None:
             return scenario

@@ -1,4 +1,4 @@
-"""Reading TOML with care: each value taken by name, checked, and nothing left over."""
+"""A checked reader for TOML tables: values are read by name, and unknown keys are errors."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ _PER_SECOND = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*s")
 
 
 class ScenarioError(KademluaError):
-    """A scenario that can't be: the message names file and key, and says what is wrong."""
+    """An invalid scenario; the message names the file, the key and the problem."""
 
 
 class TomlTable:
-    """One table of a TOML file; every ``take`` is a key that may be there."""
+    """One table of a TOML file; reading a key makes it known to ``finish``.
+
+    All readers raise ScenarioError for a missing key without default and an invalid value.
+    """
 
     def __init__(self, values: object, source: str, path: str = "") -> None:
-        """``source`` is the file, ``path`` where in it the table stands, with its dot."""
+        """Read the table at ``path`` (with its final dot) of the file ``source``."""
         self._source = source
         self._path = path
         if not isinstance(values, Mapping):
@@ -31,23 +34,23 @@ class TomlTable:
         self._known_keys: list[str] = []
 
     def error(self, key: str, message: str) -> ScenarioError:
-        """The error to raise about one key."""
+        """Return the error to raise about a key."""
         return ScenarioError(f"{self._source}: {self._path}{key}: {message}")
 
     def has(self, key: str) -> bool:
-        """Whether a key was given."""
+        """Return whether the table contains a key."""
         return key in self._values
 
     def finish(self) -> None:
-        """Raise for the first key that nobody took."""
+        """Raise ScenarioError for the first key that was not read."""
         for key in self._values:
             if key not in self._known_keys:
                 suggestions = difflib.get_close_matches(key, self._known_keys, 1)
                 hint = f", did you mean {suggestions[0]}?" if suggestions else ""
-                raise self.error(key, f"no such key{hint}")
+                raise self.error(key, f"unknown key{hint}")
 
     def text(self, key: str, default: str | None = None, one_of: tuple[str, ...] = ()) -> str:
-        """A text; required where there is no default."""
+        """Return a string that is not blank."""
         value = self._get(key, default)
         if not isinstance(value, str) or not value.strip():
             raise self.error(key, f"must be text, not {value!r:.60}")
@@ -58,18 +61,18 @@ class TomlTable:
     def text_list(
         self, key: str, default: tuple[str, ...], one_of: tuple[str, ...]
     ) -> tuple[str, ...]:
-        """A list of some of these texts."""
+        """Return a list of strings from ``one_of``."""
         values = self._get(key, list(default))
         if not isinstance(values, list) or not all(value in one_of for value in values):
             raise self.error(key, f"must be a list of {', '.join(one_of)}, not {values!r:.60}")
         return tuple(values)
 
     def integer(self, key: str, default: int | None, low: int, high: int) -> int:
-        """A whole number within bounds."""
+        """Return an integer from ``low`` to ``high``."""
         return self._check_integer(key, self._get(key, default), low, high)
 
     def number(self, key: str, default: float | None, low: float, high: float) -> float:
-        """A number within bounds."""
+        """Return a number from ``low`` to ``high``."""
         value = self._get(key, default)
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             raise self.error(key, f"must be a number, not {value!r:.60}")
@@ -78,7 +81,7 @@ class TomlTable:
         return float(value)
 
     def fraction(self, key: str, default: float | None = None) -> float:
-        """A part of one."""
+        """Return a number from 0 to 1."""
         return self.number(key, default, 0.0, 1.0)
 
     def seconds(
@@ -89,7 +92,7 @@ class TomlTable:
         low: float = 0.0,
         high: float = _MAX_SECONDS,
     ) -> float:
-        """A duration."""
+        """Return a duration in seconds, from ``low`` to ``high``."""
         value = self._get(key, default)
         try:
             seconds = parse_duration(value)
@@ -101,7 +104,7 @@ class TomlTable:
         return seconds
 
     def integer_or_rate(self, key: str, seconds: float) -> int:
-        """A whole number, or so many a second (``5/s``) for as long as ``seconds``."""
+        """Return an integer; a rate such as ``5/s`` counts for ``seconds``."""
         value = self._get(key, 0)
         if isinstance(value, str):
             match = _PER_SECOND.fullmatch(value.strip())
@@ -111,18 +114,18 @@ class TomlTable:
         return self._check_integer(key, value, 0, 10_000_000)
 
     def boolean(self, key: str) -> bool:
-        """True or false; false where it is not there."""
+        """Return a boolean, default False."""
         value = self._get(key, False)
         if not isinstance(value, bool):
             raise self.error(key, f"must be true or false, not {value!r:.60}")
         return value
 
     def table(self, key: str) -> TomlTable:
-        """A table in this one; an empty one where it is not there."""
+        """Return a subtable, default empty."""
         return TomlTable(self._get(key, {}), self._source, f"{self._path}{key}.")
 
     def tables(self, key: str) -> list[TomlTable]:
-        """The tables of an array of tables, ``[[key]]``."""
+        """Return the tables of an array of tables, ``[[key]]``."""
         values = self._get(key, [])
         if not isinstance(values, list):
             raise self.error(key, f"must be written as [[{key}]]")
@@ -132,7 +135,7 @@ class TomlTable:
         ]
 
     def unchecked_values(self) -> dict[str, object]:
-        """All keys as they stand, for a reader that checks them itself."""
+        """Return all keys unchecked, for a reader that checks them itself."""
         self._known_keys.extend(self._values)
         return dict(self._values)
 

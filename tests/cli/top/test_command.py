@@ -29,9 +29,7 @@ def resize(terminal: Terminal, columns: int, lines: int) -> None:
     fcntl.ioctl(terminal.slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
 
-def test_it_redraws_in_place_and_leaves_the_terminal_as_it_was(
-    launch: Launcher, daemon: Process
-) -> None:
+def test_view_redraws_in_place_and_restores_terminal(launch: Launcher, daemon: Process) -> None:
     terminal = launch.terminal(*ARGS, "--interval", "0.2")
     former = termios.tcgetattr(terminal.slave)
     terminal.out.expect(BEGIN)
@@ -50,7 +48,7 @@ def test_it_redraws_in_place_and_leaves_the_terminal_as_it_was(
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
-def test_a_signal_ends_it_tidily(
+def test_signal_ends_top_and_restores_terminal(
     launch: Launcher, daemon: Process, number: signal.Signals, status: int
 ) -> None:
     terminal = launch.terminal(*ARGS)
@@ -65,7 +63,7 @@ def test_a_signal_ends_it_tidily(
     assert "Traceback" not in terminal.out.text
 
 
-def test_another_size_of_the_window_is_seen_at_once(launch: Launcher, daemon: Process) -> None:
+def test_resize_redraws_immediately(launch: Launcher, daemon: Process) -> None:
     terminal = launch.terminal(*ARGS, "--interval", "1000")
     terminal.out.expect(r"RPC +served/s +errors/s +called/s +timeout/s +failed/s +p50")
     resize(terminal, 30, 3)
@@ -77,7 +75,7 @@ def test_another_size_of_the_window_is_seen_at_once(launch: Launcher, daemon: Pr
     assert terminal.wait() == 0
 
 
-def test_a_node_that_goes_away_ends_it_with_one_line(launch: Launcher, daemon: Process) -> None:
+def test_node_exit_ends_top_with_one_line(launch: Launcher, daemon: Process) -> None:
     terminal = launch.terminal(*ARGS, "--interval", "0.2")
     terminal.out.expect("RPC +served/s")
     daemon.popen.kill()
@@ -86,7 +84,7 @@ def test_a_node_that_goes_away_ends_it_with_one_line(launch: Launcher, daemon: P
     assert terminal.has_echo()
 
 
-def test_where_it_can_t_draw_it_prints_one_view(launch: Launcher, daemon: Process) -> None:
+def test_pipe_and_dumb_terminal_get_one_plain_view(launch: Launcher, daemon: Process) -> None:
     done = launch.run(*ARGS, "--interval", "0.1")
     assert (done.returncode, done.stderr) == (0, b"")
     text = done.stdout.decode()
@@ -100,7 +98,7 @@ def test_where_it_can_t_draw_it_prints_one_view(launch: Launcher, daemon: Proces
     assert "\x1b" not in terminal.out.text
 
 
-def test_json_goes_on_until_it_is_ended(launch: Launcher, daemon: Process) -> None:
+def test_json_continues_until_interrupted(launch: Launcher, daemon: Process) -> None:
     process = launch.start(*ARGS, "--json", "--interval", "0.1")
     times = []
     for _ in range(3):
@@ -115,7 +113,7 @@ def test_json_goes_on_until_it_is_ended(launch: Launcher, daemon: Process) -> No
     assert (done.returncode, done.stdout.count(b"\n")) == (0, 2)
 
 
-def test_what_can_t_be(launch: Launcher, failed: Callable[..., str]) -> None:
+def test_invalid_use_is_reported(launch: Launcher, failed: Callable[..., str]) -> None:
     assert "no node runs there" in failed(launch.run(*ARGS), 1)
     assert "0.1<=x<=3600" in failed(launch.run(*ARGS, "--interval", "0"), 2)
     assert "--count" in failed(launch.run(*ARGS, "--count", "0"), 2)

@@ -44,7 +44,7 @@ def made(
     return NodeSample(node, stats | {"seconds": seconds} | more, contacts or [], timings)
 
 
-def test_rates_are_those_between_two_looks() -> None:
+def test_rates_cover_time_between_samples() -> None:
     before = made(10, packets_in=100, calls_by_rpc={"ping": 5}, dropped={"junk": 1})
     now = made(12, packets_in=300, calls_by_rpc={"ping": 5, "store": 3}, dropped={"junk": 2})
     told = build_model(before, now, before)
@@ -55,7 +55,7 @@ def test_rates_are_those_between_two_looks() -> None:
     assert told["dropped"] == {"junk": {"rate": 0.5, "total": 2}}
 
 
-def test_the_first_ones_are_those_since_the_node_began() -> None:
+def test_first_rates_cover_time_since_start() -> None:
     now = made(100, bytes_out=1000, calls_by_purpose={"probe": 50}, requests_by_rpc={"ping": 200})
     told = build_model(None, now, now)
     assert (told["over"], told["window"]) == (100, 0)
@@ -65,12 +65,12 @@ def test_the_first_ones_are_those_since_the_node_began() -> None:
     assert told["rpcs"]["ping"]["p50"] is None
 
 
-def test_a_node_that_has_just_begun() -> None:
+def test_model_of_new_node() -> None:
     now = made(0, packets_in=3)
     assert build_model(None, now, now)["packets"]["in"] == 0
 
 
-def test_latencies_are_those_of_the_window() -> None:
+def test_latencies_cover_window() -> None:
     first = made(0, timings={"round_trips": {"ping": histogram(0, 0, 100, 0)}})
     trips = {"ping": histogram(10, 0, 100, 0), "store": histogram(0, 4, 0, 0)}
     queries = {"findnode": {"bounds": [1, 2], "counts": [0, 0, 4], "total": 10}}
@@ -86,11 +86,13 @@ def test_latencies_are_those_of_the_window() -> None:
 
 def test_the_table_by_bucket() -> None:
     rows = [(159, 5, 0.1), (158, 1, None), (159, 7, 0.3), (159, None, None)]
-    contacts = [dict(zip(("bucket", "heard_ago", "round_trip"), row, strict=True)) for row in rows]
+    contacts = [
+        dict(zip(("bucket", "last_seen_seconds", "rtt_seconds"), row, strict=True)) for row in rows
+    ]
     now = made(1, contacts=contacts)
     assert build_model(None, now, now)["buckets"] == [
-        {"bucket": 159, "contacts": 3, "heard_ago": 7, "round_trip": 0.2},
-        {"bucket": 158, "contacts": 1, "heard_ago": 1, "round_trip": None},
+        {"bucket": 159, "contacts": 3, "last_seen_seconds": 7, "rtt_seconds": 0.2},
+        {"bucket": 158, "contacts": 1, "last_seen_seconds": 1, "rtt_seconds": None},
     ]
 
 
@@ -112,7 +114,7 @@ def test_a_quantile_lies_in_its_bucket(counts: list[int], part: float) -> None:
     assert below - 1e-6 <= part * sum(counts) <= at_most + 1e-6
 
 
-def test_a_node_is_looked_at(world: World) -> None:
+def test_sampler_queries_node(world: World) -> None:
     alice, bob = world.network(2)
     operations = NodeApi(alice, clock=virtual_now)
     sampler = Sampler(lambda name: operations.call(name, {}))

@@ -37,8 +37,8 @@ FIGURES: dict[str, Any] = {
     "deferred": {},
     "refused_stores": {},
     "buckets": [
-        {"bucket": 159, "contacts": 20, "heard_ago": 12.4, "round_trip": 0.0026},
-        {"bucket": 158, "contacts": 1, "heard_ago": None, "round_trip": None},
+        {"bucket": 159, "contacts": 20, "last_seen_seconds": 12.4, "rtt_seconds": 0.0026},
+        {"bucket": 158, "contacts": 1, "last_seen_seconds": None, "rtt_seconds": None},
     ],
 }
 
@@ -51,14 +51,14 @@ def test_the_whole_view() -> None:
     assert shown() == [
         f"127.0.0.1:8001  joined, up 1:02:03  {'ab' * 20}",
         "about 1,040 nodes, 62 contacts, 3 calls in flight",
-        "1 value, 5 values/s handed on, 0 values/s let go",
+        "1 value, 5 values/s replicated, 0 values/s released",
         "in 1,234 packets/s, 150.3 kB/s   out 8 packets/s, 0.8 kB/s   last 1.0 s",
         "RPC           served/s  errors/s  called/s timeout/s  failed/s      p50      p99",
         "findnode         1,234         0       2.2      0.04         0   1.2 ms   1.50 s",
         "lookups by     in 60 s   queries",
         "findnode            70      10.2                                      -        -",
         "",
-        "calls for                 /s     total  bucket  contacts         heard     trip",
+        "calls for                 /s     total  bucket  contacts          seen      RTT",
         "store                    892    29,199     159  20  ██████████    12 s   2.6 ms",
         "maintain                   0        20     158  1   █                -        -",
         "odd                        0      56 M",
@@ -68,15 +68,15 @@ def test_the_whole_view() -> None:
     ]
 
 
-def test_in_a_narrow_window_the_table_stands_below() -> None:
+def test_narrow_window_stacks_tables() -> None:
     lines = shown(60)
-    assert "bucket  contacts         heard     trip" in lines
+    assert "bucket  contacts          seen      RTT" in lines
     assert lines.index("dropped                   /s     total") < lines.index(
-        "bucket  contacts         heard     trip"
+        "bucket  contacts          seen      RTT"
     )
 
 
-def test_a_node_at_rest() -> None:
+def test_view_of_idle_node() -> None:
     empty = {
         "lookups": {},
         "calls_by_purpose": {},
@@ -86,40 +86,40 @@ def test_a_node_at_rest() -> None:
         "rpcs": {},
     }
     lines = shown(75, **empty, over=3723.4, packets={"in": 0.0, "out": 0.04})
-    assert lines[3] == "in 0 packets/s, 150.3 kB/s   out 0.04 packets/s, 0.8 kB/s   since it began"
+    assert lines[3] == "in 0 packets/s, 150.3 kB/s   out 0.04 packets/s, 0.8 kB/s   since the start"
     assert lines[4:] == [
         "RPC           served/s  errors/s  called/s timeout/s  failed/s      p50",
         "",
         "calls for                 /s     total",
         "",
         "dropped                   /s     total",
-        "nothing",
+        "none",
         "",
-        "bucket  contacts         heard     trip",
-        "  nobody",
+        "bucket  contacts          seen      RTT",
+        "  none",
     ]
 
 
-def test_what_is_refused_is_shown_where_there_is_any() -> None:
+def test_refused_stores_are_shown_if_any() -> None:
     lines = shown(60, refused_stores={"no room for more values": {"rate": 1.0, "total": 5}})
     place = lines.index("refused_stores            /s     total")
     assert lines[place + 1] == "no room for more va        1         5"
 
 
 @pytest.mark.parametrize(("height", "last"), [(10, "… 7 more lines"), (15, "… 2 more lines")])
-def test_of_what_is_cut_off_it_says_how_much(height: int, last: str) -> None:
+def test_cut_rows_are_counted(height: int, last: str) -> None:
     lines = shown(height=height)
     assert (len(lines), lines[-1]) == (height, last)
 
 
 @given(st.integers(1, 200), st.integers(1, 60))
-def test_it_fits_into_every_window(width: int, height: int) -> None:
+def test_view_fits_every_window(width: int, height: int) -> None:
     lines = render(build_rows(FIGURES, width), width, height)
     assert 0 < len(lines) <= height
     assert all(len(click.unstyle(line)) <= width for line in lines)
 
 
-def test_headings_stand_out_and_nothing_steers_the_terminal() -> None:
+def test_headings_are_bold_and_control_characters_escaped() -> None:
     rows = [[Heading("one"), "  two\x1b[2J"]]
     assert render(rows, 80, 1) == ["\x1b[1mone\x1b[0m  two\\x1b[2J"]
     assert render(rows, 4, 1) == ["\x1b[1mone\x1b[0m"]

@@ -1,4 +1,4 @@
-"""Hostile nodes: what each kind says, who gets into tables, and what stands against them."""
+"""Hostile nodes: their replies, their presence in routing tables, and the defences."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def planned(**changes: object) -> Scenario:
     return Scenario(**plain | changes)  # type: ignore[arg-type]
 
 
-# What they say.
+# Replies.
 
 
 class Wire:
-    """A transport that keeps what is sent."""
+    """A transport that records what is sent."""
 
     local_endpoint: Endpoint = ("192.0.2.9", 4000)
     supports_ipv4, supports_ipv6, is_backlogged = True, False, False
@@ -76,7 +76,7 @@ class Wire:
 
 
 class Liar:
-    """A hostile node, to be asked."""
+    """A hostile node, and requests to it."""
 
     def __init__(self, behaviour: str) -> None:
         rng = random.Random(2)
@@ -86,20 +86,20 @@ class Liar:
             self.gang.add(random_id(rng), addresses.address_in_subnet(number, 0))
         self.wire = Wire()
         self.transport = HostileTransport(self.wire, behaviour, self.gang, random_id(rng), rng)
-        self.handed_on: list[bytes] = []
-        self.transport.start(lambda datagram, endpoint: self.handed_on.append(datagram))
+        self.forwarded: list[bytes] = []
+        self.transport.start(lambda datagram, endpoint: self.forwarded.append(datagram))
         table = self.transport.table = RoutingTable(self.transport.id, 20, 0.0)
         for number in range(40):
             table.on_reply(Contact(addresses.public_address(number), 4000, random_id(rng)), 0.0)
 
     def ask(self, name: str, args: bytes) -> list[object] | None:
-        """The values of its answer; None where the node behind it is to answer."""
+        """Return the values of the reply; None if the request is left to the real node."""
         payload = packets.encode_request_payload(name.encode(), args, read_only=False)
         datagram = packets.encode_request(random_id(random.Random(3)), bytes(8), payload)
         self.wire.sent.clear()
-        self.handed_on.clear()
+        self.forwarded.clear()
         self.wire.receive(datagram, ASKER)
-        if self.handed_on:
+        if self.forwarded:
             assert not self.wire.sent
             return None
         packet = packets.decode(self.wire.sent[0])
@@ -124,7 +124,7 @@ class Liar:
 
 
 @pytest.mark.parametrize("behaviour", BEHAVIOURS)
-def test_pings_are_answered_by_the_node_and_stores_acknowledged_and_not_kept(
+def test_pings_reach_the_node_and_stores_are_acknowledged_but_not_kept(
     behaviour: str,
 ) -> None:
     liar = Liar(behaviour)
@@ -149,7 +149,7 @@ def test_dead(name: str) -> None:
     assert all(contact.id_int ^ to_int(KEY) < 1 << ID_BITS - 24 for contact in contacts)
 
 
-def test_garbage_is_refused_or_false() -> None:
+def test_garbage_replies_are_malformed_or_false() -> None:
     liar, refused = Liar("garbage"), 0
     for _ in range(40):
         try:
@@ -160,7 +160,7 @@ def test_garbage_is_refused_or_false() -> None:
     assert 10 < refused < 40
 
 
-def test_deny_and_forge_lead_to_the_key() -> None:
+def test_deny_and_forge_return_true_contacts() -> None:
     for behaviour in ("deny", "forge"):
         liar = Liar(behaviour)
         assert liar.transport.table is not None
@@ -169,39 +169,39 @@ def test_deny_and_forge_lead_to_the_key() -> None:
     assert Liar("forge").values() == [b"forged"]
 
 
-def test_swallow_does_the_rest_as_it_should() -> None:
+def test_swallow_leaves_lookups_to_the_node() -> None:
     liar = Liar("swallow")
     assert liar.ask("findnode", requests.encode_key_args(KEY)) is None
     assert liar.ask("findvalue", requests.encode_findvalue_args(KEY, 3)) is None
 
 
-# Where they are.
+# Addresses and ids.
 
 
-def test_public_addresses_are_public_and_have_networks_of_their_own() -> None:
+def test_public_addresses_are_public_and_in_separate_networks() -> None:
     found = [addresses.public_address(number) for number in range(30_000)]
     assert all(ip_address(addr).is_global for addr in found)
     assert len({addr.rpartition(".")[0] for addr in found}) == len(found)
 
 
-def test_sybils_share_networks_and_have_endpoints_of_their_own() -> None:
+def test_sybils_share_networks_but_not_endpoints() -> None:
     found = [addresses.address_in_subnet(number % 3, number // 3) for number in range(3_000)]
     assert len(set(found)) == 3_000
     assert len({addr.rpartition(".")[0] for addr, _ in found}) == 3
     assert all(ip_address(addr).is_global for addr, _ in found)
 
 
-def test_an_id_near_a_key() -> None:
+def test_id_near_a_key_shares_its_prefix() -> None:
     rng = random.Random(1)
     for bits in (0, 8, 96):
         assert to_int(id_near(KEY, bits, rng)) ^ to_int(KEY) < 1 << ID_BITS - bits
 
 
-# Among the others.
+# Populations.
 
 
 def populated(scenario: Scenario) -> Population:
-    """The population of a scenario when all have joined and settled."""
+    """Return the population of a scenario after all nodes have joined and settled."""
 
     def main() -> Population:
         streams = RngStreams(1)
@@ -217,7 +217,7 @@ def populated(scenario: Scenario) -> Population:
     return found
 
 
-def test_the_hostile_are_in_tables_and_not_among_the_living() -> None:
+def test_hostile_nodes_are_in_tables_but_not_in_live_members() -> None:
     population = populated(planned(nodes=40, hostile=HostileSettings(share=0.3)))
     assert 5 <= len(population.attackers) <= 20
     assert (
@@ -229,7 +229,7 @@ def test_the_hostile_are_in_tables_and_not_among_the_living() -> None:
     assert 0.1 < sum(known) / len(known) < 0.5
 
 
-def test_one_that_is_hostile_leaves_the_others_as_they_are() -> None:
+def test_hostile_nodes_do_not_change_the_ids_of_others() -> None:
     some = populated(planned(hostile=HostileSettings(share=0.3)))
     none = populated(planned(hostile=HostileSettings(share=0.01)))
     ids = {member.id for member in none.live_members}
@@ -246,12 +246,12 @@ def test_few_sybils_get_into_tables() -> None:
     assert 0 < population.hostile_near_key() < 0.2
 
 
-# What stands against them.
+# Defences.
 
 WORK = WorkloadSettings(values=20, warm_up=20.0, finds=60, records=True, paths=4)
 
 
-def test_records_are_found_where_a_third_is_hostile() -> None:
+def test_records_are_found_with_a_third_of_nodes_hostile() -> None:
     result = run(planned(nodes=50, hostile=HostileSettings(share=0.3), workload=WORK), 1)
     assert result.packets["raised"] == result.unfinished == 0
     assert result.metrics["finds_many_paths"] == 1
@@ -263,7 +263,7 @@ def test_records_are_found_where_a_third_is_hostile() -> None:
 
 
 def eclipsed(networks: int, params: Params) -> float:
-    """The share of finds that find where a key is surrounded."""
+    """Return the share of successful finds for a key that Sybils surround."""
     scenario = planned(
         nodes=60,
         sybils=SybilSettings(count=120, networks=networks, join=20.0),
@@ -277,11 +277,11 @@ def eclipsed(networks: int, params: Params) -> float:
 
 
 @pytest.mark.parametrize("networks", [1, 40])
-def test_an_eclipse_takes_all_values_from_who_does_not_look(networks: int) -> None:
+def test_eclipse_hides_all_values_without_limits(networks: int) -> None:
     assert eclipsed(networks, NO_LIMITS) < 0.1
 
 
-def test_an_eclipse_from_one_network_fails_by_its_network() -> None:
+def test_subnet_limits_defeat_an_eclipse_from_one_network() -> None:
     assert (
         eclipsed(
             1,
@@ -291,5 +291,5 @@ def test_an_eclipse_from_one_network_fails_by_its_network() -> None:
     )
 
 
-def test_an_eclipse_from_many_networks_fails_by_its_density() -> None:
+def test_density_limit_defeats_an_eclipse_from_many_networks() -> None:
     assert eclipsed(40, NO_LIMITS.replace(max_id_density=4)) > 0.95

@@ -17,7 +17,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_pair_has_one_latency_both_ways_whoever_was_asked_for_before(name):
+def test_latency_is_symmetric_and_independent_of_earlier_queries(name):
     one, other = MODELS[name](RngStreams(1)), MODELS[name](RngStreams(1))
     asked = {(a, b): one.one_way(a, b) for a, b in PAIRS}
     for a, b in reversed(PAIRS):
@@ -25,18 +25,18 @@ def test_a_pair_has_one_latency_both_ways_whoever_was_asked_for_before(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_median_is_the_one_asked_for(name):
+def test_median_is_as_configured(name):
     model = MODELS[name](RngStreams(1))
     assert median(model.one_way(a, b) for a, b in PAIRS) == pytest.approx(0.05, rel=0.1)
 
 
 @pytest.mark.parametrize("name", ["log-normal", "coordinates"])
-def test_another_seed_gives_others(name):
+def test_other_seed_gives_other_latencies(name):
     one, other = MODELS[name](RngStreams(1)), MODELS[name](RngStreams(2))
     assert sum(one.one_way(a, b) == other.one_way(a, b) for a, b in PAIRS) < 10
 
 
-def test_log_normal_has_the_spread_asked_for():
+def test_log_normal_spread_is_as_configured():
     model = LogNormalLatency(RngStreams(1), 0.05, 0.5)
     cuts = quantiles((model.one_way(a, b) for a, b in PAIRS), n=100)
     assert cuts[83] == pytest.approx(0.05 * 2.718**0.5, rel=0.05)  # one sigma up
@@ -50,7 +50,7 @@ def test_log_normal_latencies_of_one_node_are_independent():
     assert len(seen) > 280
 
 
-def test_coordinates_know_near_and_far_and_no_short_cuts():
+def test_coordinates_vary_and_satisfy_the_triangle_inequality():
     model = CoordinateLatency(RngStreams(1), 0.05)
     cuts = quantiles((model.one_way(a, b) for a, b in PAIRS), n=10)
     assert cuts[0] < 0.03 < 0.07 < cuts[-1]
@@ -71,6 +71,6 @@ def test_coordinates_know_near_and_far_and_no_short_cuts():
         lambda: CoordinateLatency(RngStreams(1), float("inf")),
     ],
 )
-def test_what_can_be_no_latency_is_refused(make):
+def test_invalid_latency_is_refused(make):
     with pytest.raises(ValueError, match=r"^(seconds|median|sigma|access): must"):
         make()

@@ -1,4 +1,4 @@
-"""The population: joining, churn, who lives, and what lookups should find."""
+"""The population: joins, churn, events, and the nodes that lookups should find."""
 
 import random
 
@@ -22,7 +22,7 @@ def planned(**changes):
 
 
 def live(work, seed=1, **changes):
-    """Run ``work(population, network)`` on virtual time when all nodes have joined."""
+    """Run ``work(population, network)`` on virtual time after all nodes have joined."""
 
     def main():
         scenario, streams = planned(**changes), RngStreams(seed)
@@ -35,31 +35,31 @@ def live(work, seed=1, **changes):
     return run_virtual(main)
 
 
-# The census.
+# The id index.
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 40, 300])
 def test_closest_is_exact(count):
     rng = random.Random(count)
     numbers = [rng.getrandbits(160) for _ in range(count)]
-    census = IdIndex()
+    index = IdIndex()
     for number in numbers:
-        census.add(number)
+        index.add(number)
     for number in numbers[::7]:
-        census.remove(number)
-    living = [number for place, number in enumerate(numbers) if place % 7]
-    assert len(census) == len(living)
+        index.remove(number)
+    remaining = [number for place, number in enumerate(numbers) if place % 7]
+    assert len(index) == len(remaining)
     for _ in range(20):
         target = rng.getrandbits(160)
         for wanted in (lambda number: True, lambda number: number % 3 == 0, lambda number: False):
-            truth = sorted(filter(wanted, living), key=target.__xor__)[:20]
-            assert census.closest(target, 20, wanted) == truth
+            truth = sorted(filter(wanted, remaining), key=target.__xor__)[:20]
+            assert index.closest(target, 20, wanted) == truth
 
 
 # Joining.
 
 
-def test_all_join_in_time():
+def test_all_nodes_join_within_the_join_time():
     def work(population, network):
         assert virtual_now() == 15
         return [member.number for member in population.live_members], population
@@ -69,7 +69,7 @@ def test_all_join_in_time():
     assert len(population.live_ids) == 20
 
 
-def test_one_more_leaves_the_others_as_they_are():
+def test_more_members_do_not_change_the_ids_of_others():
     few = live(lambda population, _: [m.id for m in sorted_living(population)])
     more = live(lambda population, _: [m.id for m in sorted_living(population)], nodes=30)
     assert more[:20] == few
@@ -83,7 +83,7 @@ def sorted_living(population):
 # Leaving.
 
 
-def test_vanishing_is_silent():
+def test_vanishing_nodes_send_no_packet():
     def work(population, network):
         before = network.sent
         population.vanish(0.5)
@@ -104,7 +104,7 @@ def test_vanishing_is_silent():
     live(work)
 
 
-def test_who_is_up():
+def test_contact_is_running_until_its_node_leaves():
     def work(population, _):
         member = population.live_members[3]
         contact = member.node.contact
@@ -117,7 +117,7 @@ def test_who_is_up():
     live(work)
 
 
-def test_churn_keeps_the_number_and_replaces_who_does_not_return():
+def test_churn_replaces_members_that_do_not_return():
     def work(population, _):
         population.start_churn()
         gevent.sleep(600)
@@ -138,7 +138,7 @@ def test_churn_keeps_the_number_and_replaces_who_does_not_return():
     assert stayed
 
 
-def test_who_returns_has_its_id_and_address():
+def test_returning_members_keep_their_identity():
     def work(population, _):
         population.start_churn()
         gevent.sleep(300)
@@ -154,7 +154,7 @@ def test_who_returns_has_its_id_and_address():
 # Partitions, NAT, pauses.
 
 
-def test_partition_and_heal():
+def test_partition_separates_members_until_it_heals():
     def work(population, network):
         population.partition(0.3)
         sides = [member.partition_side for member in sorted_living(population)]
@@ -173,7 +173,7 @@ def test_partition_and_heal():
     live(work)
 
 
-def test_nat():
+def test_nodes_behind_nat_are_not_expected_in_lookups():
     def work(population, network):
         hidden = [member for member in population.live_members if not member.is_public]
         assert 4 <= len(hidden) <= 16
@@ -185,7 +185,7 @@ def test_nat():
     live(work, network=NetworkSettings(nat=0.5))
 
 
-def test_pause():
+def test_paused_nodes_are_not_expected_in_lookups():
     def work(population, network):
         population.pause(0.25, 10.0)
         paused = [member for member in population.live_members if member.is_paused]

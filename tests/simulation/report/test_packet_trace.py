@@ -1,4 +1,4 @@
-"""Traces: lines of JSON that hold the run, and a lookup as a tree."""
+"""Traces: the lines of a run, and lookups as trees."""
 
 import json
 
@@ -36,12 +36,12 @@ def test_each_packet_has_a_line(traced):
 
 def test_operations_agree_with_the_result(traced):
     result, path, _ = traced
-    told = lookup_tree.read_operations(path)
-    assert len(told) == 5 + 20 + 20
-    ended = {number: each for number, each in told.items() if each.ended_at is not None}
+    traced = lookup_tree.read_operations(path)
+    assert len(traced) == 5 + 20 + 20
+    ended = {number: each for number, each in traced.items() if each.ended_at is not None}
     assert set(ended) == {each.number for each in result.operations}
     for operation in result.operations:
-        each = told[operation.number]
+        each = traced[operation.number]
         assert each.kind == operation.kind
         assert each.seconds == pytest.approx(operation.seconds, abs=1e-5)
         assert each.outcome["ok"] == operation.ok
@@ -50,21 +50,21 @@ def test_operations_agree_with_the_result(traced):
 def test_queries_agree_with_the_result(traced):
     result, path, _ = traced
     for operation in [each for each in result.operations if each.kind == "lookup"][:5]:
-        told, _ = lookup_tree.select_operation(path, operation.number)
-        queries = lookup_tree.read_queries(path, told)
+        selected, _ = lookup_tree.select_operation(path, operation.number)
+        queries = lookup_tree.read_queries(path, selected)
         sent = sum(len(query.send_times) for query in queries)
-        # A repetition that its first sending overtakes looks like a copy of the network's.
+        # A retransmission that the first packet overtakes looks like a duplicate.
         assert len(queries) <= sent <= operation.query_count <= 2 * len(queries)
         assert all(query.sent_at >= 0 for query in queries)
         assert sum(query.replied_at is not None for query in queries) >= 5
 
 
-def test_tree_of_the_slowest(traced):
+def test_tree_shows_the_slowest_lookup_by_default(traced):
     result, path, _ = traced
     slowest = max(result.operations, key=lambda each: each.seconds)
     lines = list(lookup_tree.render(path, None))
     assert lines[0].startswith(f"{slowest.kind} {slowest.number} by 10.0.0.")
-    assert lines[-1] == f"The slowest of {5 + 20 + 20}; --lookup N shows another."
+    assert lines[-1] == f"This is the slowest of {5 + 20 + 20} lookups; use --lookup N for another."
     branches = lines[1:-1]
     assert branches
     assert all(line.lstrip("│ ").startswith(("├─ ", "└─ ")) for line in branches)
@@ -98,10 +98,10 @@ def end(t=10.5, **more):
     return line | {"ok": True, "hops": 2, "rpcs": 4} | more
 
 
-def test_tree_by_hand(tmp_path):
+def test_tree_groups_queries_below_their_sources(tmp_path):
     path = write(
         tmp_path / "trace",
-        query(9.0, "x:1", "99"),  # before it began
+        query(9.0, "x:1", "99"),  # before the lookup began
         begin(),
         query(10.05, "b:1", "01"),
         answer(10.1, "b:1", "01", "c:1", "d:1", "e:1"),
@@ -115,36 +115,36 @@ def test_tree_by_hand(tmp_path):
         end(recall=0.95, why="because"),
     )
     assert list(lookup_tree.render(path, 4)) == [
-        "lookup 4 by a:1 of 00ff, begun at 10.000 s: 0.500 s, 4 queries, 2 hops, recall 95 %, "
+        "lookup 4 by a:1 of 00ff, started at 10.000 s: 0.500 s, 4 queries, 2 hops, recall 95 %, "
         "because",
-        "├─ b:1  +0.000 → +0.100  100 ms, told of 3",
-        "│  ├─ c:1  +0.100 → +0.200  100 ms, told of 2",
-        "│  └─ d:1  +0.110  lost on the way there (loss)",
-        "└─ e:1  +0.200 (2 times)  answer lost (loss)",
+        "├─ b:1  +0.000 → +0.100  100 ms, 3 contacts",
+        "│  ├─ c:1  +0.100 → +0.200  100 ms, 2 contacts",
+        "│  └─ d:1  +0.110  query lost (loss)",
+        "└─ e:1  +0.200 (sent 2 times)  reply lost (loss)",
     ]
 
 
-def test_not_ended(tmp_path):
+def test_unfinished_lookup_is_marked(tmp_path):
     lines = list(lookup_tree.render(write(tmp_path / "trace", begin()), None))
-    assert lines == ["lookup 4 by a:1 of 00ff, begun at 10.000 s: not ended, 0 queries"]
+    assert lines == ["lookup 4 by a:1 of 00ff, started at 10.000 s: unfinished, 0 queries"]
 
 
 @pytest.mark.parametrize(
     "text", ["no json\n", '"operation":\n', '{"operation": 1}\n', '{"t":1,"operation":{}}\n']
 )
-def test_no_trace(tmp_path, text):
+def test_file_that_is_not_a_trace_is_refused(tmp_path, text):
     path = tmp_path / "trace"
     path.write_text(text)
     with pytest.raises(lookup_tree.TraceError):
         list(lookup_tree.render(path, None))
 
 
-def test_no_file_and_no_lookup(tmp_path):
+def test_missing_file_and_lookup_are_explained(tmp_path):
     with pytest.raises(lookup_tree.TraceError, match="No such file"):
         list(lookup_tree.render(tmp_path / "none", None))
     path = write(tmp_path / "trace", begin(), end())
-    with pytest.raises(lookup_tree.TraceError, match="no lookup 5; there are 4 to 4"):
+    with pytest.raises(lookup_tree.TraceError, match="no lookup 5; choose 4 to 4"):
         list(lookup_tree.render(path, 5))
     (tmp_path / "binary").write_bytes(b"\xff\xfe\n")
-    with pytest.raises(lookup_tree.TraceError, match="no trace"):
+    with pytest.raises(lookup_tree.TraceError, match="not a trace"):
         list(lookup_tree.render(tmp_path / "binary", None))

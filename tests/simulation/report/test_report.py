@@ -1,4 +1,4 @@
-"""Figures, demands and how they are told."""
+"""Metrics, requirements, reports and plots."""
 
 import json
 import tomllib
@@ -48,12 +48,12 @@ def sample(at, **changes):
     return NetworkSample(**plain | changes)
 
 
-def operation(number, kind, begun, seconds, **changes):
+def operation(number, kind, started_at, seconds, **changes):
     plain = {
         "number": number,
         "kind": kind,
-        "started_at": begun,
-        "ended_at": begun + seconds,
+        "started_at": started_at,
+        "ended_at": started_at + seconds,
         "ok": True,
     }
     return WorkloadOperation(**plain | changes)
@@ -95,44 +95,44 @@ def test_percentile(values, percent, expected):
     assert percentile(list(values), percent) == expected
 
 
-def test_share():
+def test_fraction_true():
     assert fraction_true([]) is None
     assert fraction_true([True, False]) == 0.5
 
 
-def test_figures():
-    told = result(operations=LOOKUPS)
-    assert told.metrics["lookup_p50"] == pytest.approx(0.5)
-    assert told.metrics["lookup_p99"] == pytest.approx(1.0)
-    assert told.metrics["hops_p50"] == 2
-    assert told.metrics["rpcs_a_lookup"] == 25
-    assert told.metrics["recall"] == pytest.approx(0.95)
-    assert told.metrics["finds"] is None
-    assert told.metrics["find_p99"] is None
-    assert told.metrics["rpcs_a_node_second"] == pytest.approx(0.1)
-    assert told.metrics["bytes_a_node_second"] == pytest.approx(6)
-    assert told.rpc_rates() == {"ping": (0.1, 6.0)}
+def test_metrics_cover_the_measured_time():
+    report = result(operations=LOOKUPS)
+    assert report.metrics["lookup_p50"] == pytest.approx(0.5)
+    assert report.metrics["lookup_p99"] == pytest.approx(1.0)
+    assert report.metrics["hops_p50"] == 2
+    assert report.metrics["rpcs_a_lookup"] == 25
+    assert report.metrics["recall"] == pytest.approx(0.95)
+    assert report.metrics["finds"] is None
+    assert report.metrics["find_p99"] is None
+    assert report.metrics["rpcs_a_node_second"] == pytest.approx(0.1)
+    assert report.metrics["bytes_a_node_second"] == pytest.approx(6)
+    assert report.rpc_rates() == {"ping": (0.1, 6.0)}
 
 
-def test_figures_of_a_window():
+def test_metrics_of_a_period():
     finds = [
         operation(n, "find", 10.0 * n, 0.1, ok=n != 3, crosses_partition=n > 1) for n in range(5)
     ]
-    told = result(operations=[*finds, operation(9, "add", -5.0, 1)])
-    assert told.metric("finds") == 0.8
-    assert told.metric("finds", 30, 40) == 0
-    assert told.metric("finds", 31) == 1
-    assert told.metric("crossing_finds") == pytest.approx(2 / 3)
-    assert told.metric("adds") is None  # what was added before measuring does not count
-    assert told.metric("dead_contacts", 0, 60) == 0.5
-    assert told.metric("dead_contacts") == 0
-    assert told.metric("dead_contacts", 51, 60) is None
-    assert told.metric("wall_seconds", 51, 60) == 2
+    report = result(operations=[*finds, operation(9, "add", -5.0, 1)])
+    assert report.metric("finds") == 0.8
+    assert report.metric("finds", 30, 40) == 0
+    assert report.metric("finds", 31) == 1
+    assert report.metric("crossing_finds") == pytest.approx(2 / 3)
+    assert report.metric("adds") is None  # adds before the measured time do not count
+    assert report.metric("dead_contacts", 0, 60) == 0.5
+    assert report.metric("dead_contacts") == 0
+    assert report.metric("dead_contacts", 51, 60) is None
+    assert report.metric("wall_seconds", 51, 60) == 2
 
 
 def test_failed_lookups_have_no_latency():
-    told = result(operations=[*LOOKUPS, operation(12, "lookup", 1.0, 99.0, ok=False)])
-    assert told.metrics["lookup_p99"] == pytest.approx(1.0)
+    report = result(operations=[*LOOKUPS, operation(12, "lookup", 1.0, 99.0, ok=False)])
+    assert report.metrics["lookup_p99"] == pytest.approx(1.0)
 
 
 DEMANDS = """
@@ -151,38 +151,38 @@ at_most = 3
 """
 
 
-def test_demands():
-    told = result(DEMANDS, LOOKUPS)
-    assert [verdict.is_met for verdict in evaluate(told)] == [True, False, False, True]
-    assert [formatting.requirement_text(each) for each in formatting.failed(told)] == [
+def test_requirements_are_evaluated():
+    report = result(DEMANDS, LOOKUPS)
+    assert [verdict.is_met for verdict in evaluate(report)] == [True, False, False, True]
+    assert [formatting.requirement_text(each) for each in formatting.failed(report)] == [
         "MISSED recall >= 0.99 from 0s to 100s: 95.00 %",
-        "MISSED finds >= 0.5 from 0s to 100s: nothing to measure",
+        "MISSED finds >= 0.5 from 0s to 100s: nothing measured",
     ]
 
 
-def test_text():
+def test_text_report():
     text = formatting.format_text(result(DEMANDS, LOOKUPS))
     assert "T: S" in text
     assert "10 nodes, 100s measured, seed 7" in text
     assert "lookups                          11/11    500 ms    900 ms  1,000 ms" in text
     assert "fingerprint f00d" in text
     assert "MISSED recall" in text
-    assert "over the old border" not in text
-    assert formatting.format_text(result())  # nothing was done
+    assert "across partition" not in text
+    assert formatting.format_text(result())  # without operations
 
 
-def test_json():
+def test_json_report():
     failed = operation(12, "find", 1.0, 1.0, ok=False, failure_reason="not found")
-    told = json.loads(json.dumps(formatting.to_json(result(DEMANDS, [*LOOKUPS, failed, failed]))))
-    assert told["fingerprint"] == "f00d"
-    assert told["figures"]["finds"] == 0
-    assert told["failures"] == {"find: not found": 2}
-    assert [each["met"] for each in told["demands"]] == [True, False, False, True]
-    assert told["machine"]["wall_seconds"] == 2
-    assert len(told["samples"]) == 3
+    report = json.loads(json.dumps(formatting.to_json(result(DEMANDS, [*LOOKUPS, failed, failed]))))
+    assert report["fingerprint"] == "f00d"
+    assert report["figures"]["finds"] == 0
+    assert report["failures"] == {"find: not found": 2}
+    assert [each["met"] for each in report["demands"]] == [True, False, False, True]
+    assert report["machine"]["wall_seconds"] == 2
+    assert len(report["samples"]) == 3
 
 
-def test_replay():
+def test_replay_command():
     assert formatting.replay_command("quiet", 3, None, None) == "kademlua simulate quiet --seed 3"
     command = formatting.replay_command("my file.toml", 1, 40, 90.0)
     assert command == "kademlua simulate 'my file.toml' --seed 1 --nodes 40 --for 90s"
@@ -197,8 +197,8 @@ def test_plot_without_matplotlib(monkeypatch, tmp_path):
         plot.check_path(tmp_path / "x.svg")
 
 
-def test_plot_that_cannot_be(tmp_path):
-    with pytest.raises(plot.PlotError, match=r"ends in \.svg or \.png"):
+def test_invalid_plot_path_is_refused(tmp_path):
+    with pytest.raises(plot.PlotError, match=r"must end in \.svg or \.png"):
         plot.check_path(tmp_path / "x.jpeg")
     with pytest.raises(plot.PlotError, match="no such directory"):
         plot.check_path(tmp_path / "none" / "x.svg")

@@ -1,4 +1,4 @@
-"""Scenarios: what a file may say, and how it is told what is wrong with it."""
+"""Scenario files: valid contents, error messages, built-in scenarios and their document."""
 
 import dataclasses
 import re
@@ -37,7 +37,7 @@ def read(text):
     return loader.parse(tomllib.loads(text), "name", "file.toml")
 
 
-def complaint(text):
+def error_message(text):
     with pytest.raises(ScenarioError) as info:
         read(text)
     message = str(info.value)
@@ -52,27 +52,27 @@ def complaint(text):
     ("text", "seconds"),
     [(5, 5), (0.5, 0.5), ("100ms", 0.1), ("1.5s", 1.5), ("10m", 600), ("2 h", 7200), ("1d", 86400)],
 )
-def test_durations(text, seconds):
+def test_durations_are_parsed(text, seconds):
     assert parse_duration(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
     "text", ["", "10", "m", "-1s", "1 week", -1, True, None, float("nan"), 1e9]
 )
-def test_bad_durations(text):
+def test_invalid_durations_are_refused(text):
     with pytest.raises(ValueError, match="must be"):
         parse_duration(text)
 
 
 @pytest.mark.parametrize("seconds", [0, 0.05, 0.1, 1, 90, 600, 3600, 5400, 86400])
-def test_durations_there_and_back(seconds):
+def test_formatted_durations_parse_to_the_same_value(seconds):
     assert parse_duration(format_duration(seconds)) == pytest.approx(seconds)
 
 
 # Hostile nodes.
 
 
-def test_hostile_nodes_and_sybils():
+def test_hostile_nodes_and_sybils_are_read():
     scenario = read(
         MINIMAL
         + """
@@ -102,7 +102,7 @@ def test_hostile_nodes_and_sybils():
     assert scenario.measure_start == 210
 
 
-def test_without_them():
+def test_scenario_without_hostile_nodes():
     scenario = read(MINIMAL)
     assert not scenario.has_adversaries
     assert not scenario.uses_public_addresses
@@ -112,7 +112,7 @@ def test_without_them():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("[population.hostile]\nshare = 2", "population.hostile.share: must be 0 to 1, not 2"),
         (
@@ -120,7 +120,10 @@ def test_without_them():
             "population.hostile.behaviours: must be a list of collude, garbage, dead, deny, "
             "swallow, forge, not ['kind']",
         ),
-        ("[population.hostile]\nbehaviours = []", "population.hostile.behaviours: must name one"),
+        (
+            "[population.hostile]\nbehaviours = []",
+            "population.hostile.behaviours: must name at least one",
+        ),
         (
             '[population.hostile]\nbehaviours = "deny"',
             "population.hostile.behaviours: must be a list of",
@@ -131,7 +134,7 @@ def test_without_them():
         ),
         (
             "[population.hostile]\nsahre = 0.1",
-            "population.hostile.sahre: no such key, did you mean share?",
+            "population.hostile.sahre: unknown key, did you mean share?",
         ),
         ("[population.sybils]\nnetworks = 3", "population.sybils.count: is missing"),
         ("[population.sybils]\ncount = 0", "population.sybils.count: must be 1 to 100,000, not 0"),
@@ -147,14 +150,14 @@ def test_without_them():
         ("[workload]\nrecords = 1", "workload.records: must be true or false, not 1"),
     ],
 )
-def test_complaints_about_hostile_nodes(text, told):
-    assert complaint(MINIMAL + text).startswith(told)
+def test_invalid_hostile_settings_are_refused_by_key(text, message):
+    assert error_message(MINIMAL + text).startswith(message)
 
 
-# What a scenario holds.
+# Contents.
 
 
-def test_minimal():
+def test_minimal_scenario_has_defaults():
     scenario = read(MINIMAL)
     assert (scenario.name, scenario.nodes, scenario.duration) == ("name", 10, 120)
     assert scenario.churn is None
@@ -162,7 +165,7 @@ def test_minimal():
     assert (scenario.measure_start, scenario.measure_end) == (180, 300)
 
 
-def test_all_of_it():
+def test_full_scenario_is_read():
     scenario = read(
         MINIMAL
         + """
@@ -237,7 +240,7 @@ def test_all_of_it():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "duration: is missing"),
         (MINIMAL.replace('title = "T"', ""), "title: is missing"),
@@ -245,9 +248,9 @@ def test_all_of_it():
         (MINIMAL.replace("10", '"10"'), "population.nodes: must be a whole number, not '10'"),
         (MINIMAL.replace("10", "1"), "population.nodes: must be 2 to 100,000, not 1"),
         (MINIMAL.replace("nodes", "node"), "population.nodes: is missing"),
-        (MINIMAL + "node = 1", "population.node: no such key, did you mean nodes?"),
-        (MINIMAL + "zzz = 1", "population.zzz: no such key"),
-        ("populations = 1\n" + MINIMAL, "populations: no such key, did you mean population?"),
+        (MINIMAL + "node = 1", "population.node: unknown key, did you mean nodes?"),
+        (MINIMAL + "zzz = 1", "population.zzz: unknown key"),
+        ("populations = 1\n" + MINIMAL, "populations: unknown key, did you mean population?"),
         (MINIMAL + 'join = "soon"', "population.join: must be seconds, or text like"),
         (MINIMAL + "[population.churn]\n", "population.churn.median: is missing"),
         (
@@ -256,15 +259,18 @@ def test_all_of_it():
         ),
         (
             MINIMAL + "[population.churn]\nmedian = 60\nshape = 1",
-            'population.churn.shape: is only for sessions = "weibull"',
+            'population.churn.shape: is allowed only with sessions = "weibull"',
         ),
         (MINIMAL + "[network]\nloss = 2", "network.loss: must be 0 to 1, not 2"),
         (MINIMAL + "[network]\nloss = nan", "network.loss: must be 0 to 1, not nan"),
         (MINIMAL + "[network]\nloss = true", "network.loss: must be a number, not True"),
-        (MINIMAL + "[network]\nlos = 0", "network.los: no such key, did you mean loss?"),
-        (MINIMAL + "[network]\nsigma = 1", 'network.sigma: is only for latency = "lognormal"'),
+        (MINIMAL + "[network]\nlos = 0", "network.los: unknown key, did you mean loss?"),
+        (
+            MINIMAL + "[network]\nsigma = 1",
+            'network.sigma: is allowed only with latency = "lognormal"',
+        ),
         (MINIMAL + "[network]\nmax_packet = 65508", "network.max_packet: must be 60 to 65,507"),
-        (MINIMAL + "[workload]\nfinds = 1", "workload.finds: there is nothing to find"),
+        (MINIMAL + "[workload]\nfinds = 1", "workload.finds: needs values or adds"),
         (MINIMAL + '[workload]\nadds = "1/m"', "workload.adds: must be a whole number or like"),
         (MINIMAL + "[[event]]\nvanish = 1", "event[1].at: is missing"),
         (MINIMAL + "[[event]]\nat = 0", "event[1].at: needs exactly one of vanish, partition"),
@@ -286,26 +292,26 @@ def test_all_of_it():
         ),
     ],
 )
-def test_what_is_wrong_is_named(text, said):
-    assert complaint(text).startswith(said)
+def test_invalid_scenarios_are_refused_by_key(text, message):
+    assert error_message(text).startswith(message)
 
 
-def test_no_toml(tmp_path):
+def test_unreadable_files_are_refused(tmp_path):
     path = tmp_path / "bad.toml"
     path.write_bytes(b"title = \xff")
-    with pytest.raises(ScenarioError, match="no TOML"):
+    with pytest.raises(ScenarioError, match="invalid TOML"):
         loader.load(path)
     path.write_text("title = ")
-    with pytest.raises(ScenarioError, match="no TOML"):
+    with pytest.raises(ScenarioError, match="invalid TOML"):
         loader.load(path)
     with pytest.raises(ScenarioError, match="No such file"):
         loader.load(tmp_path / "none.toml")
 
 
-# Changing one.
+# Scaling.
 
 
-def test_changed():
+def test_scaled_scenario_keeps_events_and_requirements_within_its_time():
     scenario = read(
         MINIMAL
         + """
@@ -335,10 +341,10 @@ def test_changed():
     assert scenario.scaled() == scenario
 
 
-# Those that come with the program.
+# Built-in scenarios.
 
 
-def test_names():
+def test_built_in_scenarios_are_listed():
     assert loader.scenario_names() == [
         "churn-day",
         "churn-hour",
@@ -364,16 +370,16 @@ def test_names():
 
 
 @pytest.mark.parametrize("name", loader.scenario_names())
-def test_each_can_be_loaded_and_opens_with_what_it_shows(name):
+def test_built_in_scenario_loads_and_states_its_purpose(name):
     path = loader.scenario_path(name)
     assert path.read_text().startswith("# Shows: ")
     assert loader.load(path).name == name
 
 
-def test_find():
+def test_scenario_is_found_by_path_or_name():
     assert loader.scenario_path("swarm/x.toml") == Path("swarm/x.toml")
     assert loader.scenario_path("x.toml") == Path("x.toml")
-    with pytest.raises(ScenarioError, match="no scenario 'quite'; there are churn-day"):
+    with pytest.raises(ScenarioError, match="no scenario 'quite'; choose from churn-day"):
         loader.scenario_path("quite")
 
 
@@ -383,7 +389,7 @@ DOCUMENT = (ROOT / "docs" / "simulation.md").read_text()
 EXAMPLE = re.search(r"^```toml\n(.*?)^```", DOCUMENT, re.M | re.S)[1]
 
 
-def test_the_example_is_a_scenario_and_shows_the_defaults():
+def test_document_example_shows_the_defaults():
     example = read(EXAMPLE)
     plain = read(MINIMAL)
     assert example.network == plain.network
@@ -406,17 +412,19 @@ TABLES = {
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_the_example_has_every_key(table):
+def test_document_example_contains_every_key(table):
     values = tomllib.loads(EXAMPLE)
     given = (values | values["population"])[table]
     known = {spec.name for spec in dataclasses.fields(TABLES[table])}
-    assert set(given) == known - {"shape", "sigma"}  # which are for one model only
+    assert set(given) == known - {"shape", "sigma"}  # allowed with one model only
 
 
-def test_every_figure_is_in_the_document():
-    rows = DOCUMENT.partition("| figure | what |")[2].partition("\n\n")[0]
-    said = set()
+def test_document_describes_every_metric():
+    rows = DOCUMENT.partition("| metric | meaning |")[2].partition("\n\n")[0]
+    described = set()
     for row in rows.splitlines()[2:]:
         names = re.findall(r"`([a-z0-9_]+)`", row.split("|")[1])
-        said |= {name if name[0] != "_" else names[0].rpartition("_")[0] + name for name in names}
-    assert said == set(METRICS)
+        described |= {
+            name if name[0] != "_" else names[0].rpartition("_")[0] + name for name in names
+        }
+    assert described == set(METRICS)
