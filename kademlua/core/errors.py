@@ -110,7 +110,7 @@ class CryptoUnavailable(RecordRefused):
 
 
 class NotJoined(KademluaError):
-    """No node answered at the bootstrap addresses, so there is no network to use."""
+    """No node replied at the bootstrap addresses."""
 
 
 class ParamsError(KademluaError, ValueError):

@@ -16,8 +16,8 @@ from kademlua.core.errors import KademluaError, TooManyCalls
 from kademlua.core.reasons import MatchFailure
 
 _LATE_AFTER_RTOS = (1.0, 2.5)
-"""Multiples of the RTO after which a call is late: it is then retransmitted, and then its
-retransmission should have been answered."""
+"""Multiples of the RTO after which a call is late: first it is retransmitted, and later the
+retransmission is late too."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -21,15 +21,15 @@ class StoreReport:
     timed_out: list[Contact] = field(default_factory=list)
     """The nodes that did not reply in time."""
 
-    def failure_summary(self, action: str = "took the value") -> str:
+    def failure_summary(self, action: str = "stored the value") -> str:
         """Return why too few nodes performed the action, in one line."""
         reasons = sorted({reason for _, reason in self.refused})
         parts = [f"{len(self.refused)} refused ({'; '.join(reasons)})"] if reasons else []
         if self.timed_out:
-            parts.append(f"{len(self.timed_out)} did not answer")
+            parts.append(f"{len(self.timed_out)} did not reply")
         count = len(self.acknowledged)
         accepted_by = f"only {count} node{'s' * (count > 1)}" if count else "no node"
-        no_contacts = "no other was found" if count else "none was found"
+        no_contacts = "no other node was found" if count else "none was found"
         return f"{accepted_by} {action}: " + (", ".join(parts) or no_contacts)
 
 

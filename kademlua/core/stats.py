@@ -64,7 +64,6 @@ class Stats:
         self.dropped: Counter[str] = Counter()
         """Dropped datagrams, by DropReason or MatchFailure. A late or repeated reply is an
         "unexpected response"."""
-
         self.rate_limited: Counter[str] = Counter()
         """Requests dropped by a rate limit, by the limit."""
         self.deferred: Counter[str] = Counter()

@@ -121,7 +121,7 @@ def test_invalid_requests_are_rejected(world):
         ("find", {}, "'key' is missing"),
         ("find", {"key": KEY, "answers": 0}, "'answers' is a number"),
         ("stats", {"key": KEY}, "no field 'key'"),
-        ("add", {"key": KEY, "value": VALUE, "ttl": -1}, "a time to live is"),
+        ("add", {"key": KEY, "value": VALUE, "ttl": -1}, "a TTL is"),
         ("add", {"key": KEY, "value": value_to_json(bytes(20_000))}, "at most 15,000 bytes"),
     ]:
         with pytest.raises(BadRequest, match=complaint):

@@ -108,7 +108,9 @@ def test_what_could_not_be_stored_is_not_published(world: World) -> None:
 
 def test_too_few_replicas_fail_with_a_report(world: World) -> None:
     nodes = world.network(3, params=Params(write_quorum=4))
-    with pytest.raises(StoreFailed, match="only 3 nodes took the value: no other was found") as no:
+    with pytest.raises(
+        StoreFailed, match="only 3 nodes stored the value: no other node was found"
+    ) as no:
         nodes[0].add(KEY, b"v")
     assert len(no.value.report.acknowledged) == 3  # type: ignore[attr-defined]
 

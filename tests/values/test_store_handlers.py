@@ -114,7 +114,7 @@ def test_the_owner_says_how_long(world: World) -> None:
 
 @pytest.mark.parametrize("ttl", [0, -1, 1e12, float("nan")])
 def test_a_time_to_live_that_cannot_be(world: World, ttl: float) -> None:
-    with pytest.raises(ValueError, match="a time to live is 1 to"):
+    with pytest.raises(ValueError, match="a TTL is 1 to"):
         world.alice.add(KEY, b"v", ttl=ttl)
     with pytest.raises(TypeError):
         world.alice.add(KEY, b"v", ttl="1h")  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
 """Lookup: the shortlist of an iterative lookup, the next contact to query, and when to stop.
 
-It calls a function to send a query, and is told the result. There are no rounds: each reply,
+It calls a function to send a query; its owner reports the result. There are no rounds: each reply,
 failure or late reply frees a slot for the next query (Maymounkov and Mazières 2002, section 2.3).
 """
 
@@ -87,13 +87,13 @@ class Lookup:
         """Queries that may be in flight."""
         self._in_flight = 0
         self._can_widen = True
-        """Whether the last step, with more queries in flight, may still come."""
+        """Whether the lookup has not yet queried all of the k closest together."""
         self._saves_queries = lookup_input.saves_queries
         self._stop_when = lookup_input.stop_when
         self._query = query
         self._on_finished = on_finished
         # Sorted distances to the target; contacts and states by distance.
-        # (Plain dictionaries: an object per candidate doubles the garbage collector's work.)
+        # Plain dictionaries: an object per candidate would be more work for the garbage collector.
         self._shortlist: list[int] = []
         self._contacts: dict[int, Contact] = {}
         self._states: dict[int, QueryState] = {}
@@ -219,7 +219,7 @@ class Lookup:
                 states[distance] = _UNQUERIED
                 by_distance[distance] = contact
                 insort(shortlist, distance)
-        # Malicious replies could make it long; the farthest entries matter least.
+        # Malicious replies could make the shortlist long; the farthest entries matter least.
         while len(shortlist) > _SHORTLIST_FACTOR * self.k:
             farthest = shortlist.pop()
             state = states.pop(farthest)
@@ -272,7 +272,7 @@ class Lookup:
             if state is _QUERIED or state is _REPLIED:
                 live_count += 1
                 if live_count >= self.k:
-                    # So sparse? They may all be one cluster: query further contacts.
+                    # If sparse, they may all be one cluster: query further contacts.
                     is_sparse = distance >= self._sparse_threshold and self._extra_queries_left > 0
                     if not is_sparse:
                         break

@@ -14,7 +14,7 @@ class TableChanges:
     __slots__ = ("_added", "_removed")
 
     def __init__(self) -> None:
-        # Lists, although they are searched: dictionaries would take 2 kB per node.
+        # Lists, although they are searched: dictionaries would need 2 kB per node.
         self._added: list[Contact] = []
         self._removed: list[Contact] = []
 

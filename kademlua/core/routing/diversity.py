@@ -1,8 +1,8 @@
 """Limits against Sybil clusters: contacts of one subnet, and ids that are too close together.
 
 A subnet is an IPv4 /24 or an IPv6 /48, roughly what one operator rents together. Ids cost nothing,
-but honest ones are evenly distributed: more of them in one place than the size of the network
-allows indicate an attack (Cholez, Chrisment and Festor 2010, on KAD).
+but those of honest nodes are evenly distributed. More ids in one place than the size of the
+network allows indicate an attack (Cholez, Chrisment and Festor 2010, on KAD).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from kademlua.core.routing import bep42
 
 _ID_SPACE = 1 << ID_BITS
 _SPARSE_SIGMAS = 3.0
-"""Standard deviations. One honest place in a hundred is sparser by chance."""
+"""Standard deviations. Without an attack, one place in a hundred is sparser by chance."""
 _NEIGHBOUR_WEIGHT = 0.8
 """Weight of the estimate from the own neighbours, which is less exact."""
 _MAX_GROWTH = 4
 """Factor by which a network may have grown since its size was sampled."""
 _DENSITY_SLACK = 4
-"""Nodes beyond the expected number. One place in 100,000 has more by chance."""
+"""Nodes beyond the expected number. Without an attack, one place in 100,000 has more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,18 +53,15 @@ class DiversityLimits:
         """Return whether a contact's subnet is limited."""
         return self.limits_private or not contact.is_private
 
-    def is_subnet_full(
-        self, contact: Contact, table_count: int, bucket_contacts: Iterable[Contact]
-    ) -> bool:
-        """Return whether the table or the bucket has the most contacts of a contact's subnet.
+    def is_full(self, prefix: bytes, table_count: int, bucket_contacts: Iterable[Contact]) -> bool:
+        """Return whether the table or the bucket has the most contacts of a subnet.
 
         ``table_count`` is the number of the subnet's contacts in the table.
         """
-        if not self.applies_to(contact) or table_count < min(self.per_bucket, self.per_table):
+        if table_count < min(self.per_bucket, self.per_table):
             return False
         if table_count >= self.per_table:
             return True
-        prefix = contact.diversity_prefix
         return sum(each.diversity_prefix == prefix for each in bucket_contacts) >= self.per_bucket
 
     def has_valid_id(self, contact: Contact) -> bool:
@@ -85,9 +82,9 @@ class IdDensity:
         """Allow up to ``max_ratio`` times the average density of ``network_size`` nodes.
 
         ``local_estimate`` is the size according to the own neighbours. This node knows them
-        itself, so a Sybil cluster that reports only its own nodes does not make them fewer. They
-        also notice first that a network grows. It counts for at most four times the size, or a
-        cluster around this node would raise the limit for all others.
+        itself, so a Sybil cluster that reports only its own nodes does not lower it. It is also
+        the first to show that a network grows. It counts for at most four times the size, so
+        that a cluster around this node cannot raise the limit for all others.
         """
         self._min_nodes = max(network_size, int(_NEIGHBOUR_WEIGHT * local_estimate))
         self._max_nodes = max(

@@ -112,16 +112,16 @@ class RoutingTable:
     def can_admit(self, contact: Contact) -> bool:
         """Return whether a contact's id, subnet and density allow it in the table."""
         limits = self._limits
-        if limits is not None and (
-            not limits.has_valid_id(contact) or self._is_subnet_full(contact, limits)
-        ):
+        if limits and (not limits.has_valid_id(contact) or self._is_subnet_full(contact, limits)):
             return False
         return self.density is None or not self._is_dense(contact.id_int, self.density)
 
     def _is_subnet_full(self, contact: Contact, limits: DiversityLimits) -> bool:
+        if not limits.applies_to(contact):
+            return False
+        prefix = contact.diversity_prefix
         bucket = self.buckets[self.bucket_index(contact.id_int)]
-        count = self._prefix_counts.count(contact.diversity_prefix)
-        return limits.is_subnet_full(contact, count, bucket.contacts.values())
+        return limits.is_full(prefix, self._prefix_counts.count(prefix), bucket.contacts.values())
 
     def _is_dense(self, id_int: int, density: IdDensity) -> bool:
         index = self.bucket_index(id_int)

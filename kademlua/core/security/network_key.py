@@ -26,7 +26,7 @@ def format_key(key: bytes) -> bytes:
 
 
 def parse_key(text: bytes) -> bytes:
-    """Return the key in the content of a file; ValueError, which shows nothing of it, otherwise."""
+    """Return the key in the content of a file; ValueError, without the text, for others."""
     found = _KEY_TEXT.fullmatch(text)
     if found is None:
         raise ValueError(f"a network key is {2 * KEY_BYTES} hex digits in one line")

@@ -29,7 +29,7 @@ class RateLimiter:
 
 
 class KeyedRateLimiter:
-    """A limiter for each source, with memory for ``limit`` sources."""
+    """A limiter for each source, for at most ``max_sources`` sources."""
 
     __slots__ = ("_interval", "_max_sources", "_tat", "_tolerance")
 
@@ -57,8 +57,7 @@ class KeyedRateLimiter:
         return True
 
     def _evict(self, now: float) -> None:
-        """Forget full limiters, which are as good as new, and if necessary the fuller half of the
-        rest."""
+        """Forget full limiters, which equal new ones, and the fuller half of the rest if needed."""
         remaining = {source: at for source, at in self._tat.items() if at > now}
         if len(remaining) > self._max_sources // 2:
             rows = sorted(remaining.items(), key=lambda row: row[1])

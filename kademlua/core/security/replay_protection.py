@@ -23,7 +23,7 @@ NO_TRAILER = bytes(TRAILER.size)
 
 MAX_SESSIONS = 2_048
 WINDOW = 64
-"""How many requests of one peer a request may be late."""
+"""Requests of one peer that may overtake a request before it counts as replayed."""
 MAX_RETRIES = 3
 """Retries of one request. Each takes another ticket, so a recorded challenge causes none."""
 MAX_TRACKED_RETRIES = 256
@@ -57,7 +57,7 @@ class Session:
         self.highest_counter = 0
         """The highest counter that arrived with the ticket."""
         self.window_top = 0
-        """The highest counter when some were last skipped; all later ones have arrived."""
+        """The highest counter when counters were last skipped; all later ones have arrived."""
         self.window_missing = 0
         """Bit n: the counter n below the top has not arrived."""
         self.outgoing_ticket = NO_TICKET
@@ -66,7 +66,7 @@ class Session:
         """The counter of the last request to the peer."""
 
     def start_window(self, ticket: bytes, counter: int) -> None:
-        """Expect this ticket from now on; ``counter`` came with it first."""
+        """Expect this ticket from now on; ``counter`` arrived first with it."""
         self.expected_ticket = ticket
         self.highest_counter = self.window_top = counter
         self.window_missing = _ALL_MISSING
@@ -133,7 +133,7 @@ class SessionTable:
         session = session or self._add(endpoint)
         session.start_window(ticket, counter)
         session.last_proven_ticket = ticket
-        if session.outgoing_ticket == NO_TICKET:  # what it counts from is chance, and new to it
+        if session.outgoing_ticket == NO_TICKET:  # a random ticket, new to the peer
             session.outgoing_ticket, session.outgoing_counter = (
                 _ticket_of_counter(counter),
                 self._random_counter(),
@@ -143,7 +143,7 @@ class SessionTable:
     def ticket_for(self, endpoint: Endpoint) -> bytes:
         """Return the ticket of the next challenge to an endpoint.
 
-        It stays the same until it is shown, so a challenge takes no memory. It never repeats,
+        It stays the same until it is shown, so a challenge needs no memory. It never repeats,
         since it depends on the last one that was shown.
         """
         session = self.get(endpoint)
@@ -159,7 +159,7 @@ class SessionTable:
         if session.outgoing_ticket == NO_TICKET:
             session.outgoing_counter = self._random_counter()
         session.outgoing_ticket = ticket
-        if not session.expected_ticket:  # the peer sees that counter first, and may show it
+        if not session.expected_ticket:  # the first counter that the peer sees
             session.expected_ticket = _ticket_of_counter(session.outgoing_counter + 1)
 
     def _random_counter(self) -> int:
@@ -170,7 +170,7 @@ class SessionTable:
         if len(self._by_endpoint) >= self._limit:
             for each in list(islice(self._by_endpoint, (self._limit + 1) // 2)):
                 del self._by_endpoint[each]
-            # Of whom nothing is known any more, no ticket may be made that was there before.
+            # The dropped sessions' tickets must not be issued again.
             self._secret = self._rng.randbytes(_SECRET_BYTES)
         session = self._by_endpoint[endpoint] = Session()
         return session

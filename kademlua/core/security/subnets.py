@@ -1,6 +1,6 @@
 """Addresses by text: which are private, and which belong to one subnet.
 
-A flood of packets asks for the same few addresses again and again, so results are cached.
+Results are cached, since most packets come from few addresses.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Validated addresses: endpoints that recently proved to receive what is sent to them.
 
-The source of a datagram can be forged. A peer that returns a number sent only to it is there (RFC
-9000, section 8: address validation).
+The source of a datagram can be forged. A peer proves its address by
+returning a number that was sent only there (RFC 9000, section 8: address validation).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Write tokens: a node issues them in replies, and requires them in stores (BEP 5).
 
-A token proves that its bearer receives packets at its address. It takes no memory: it is a keyed
+A token proves that its bearer receives packets at its address. It needs no memory: it is a keyed
 hash of address, port, id and key, with a secret that changes.
 """
 

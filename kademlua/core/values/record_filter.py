@@ -1,6 +1,6 @@
-"""RecordFilter: which of the values that a lookup finds may be shown.
+"""RecordFilter: the values found by a lookup that may be returned.
 
-It checks records, each once, and removes everything next to a genuine one.
+It checks each record once, and removes all other values next to a genuine one.
 """
 
 from __future__ import annotations

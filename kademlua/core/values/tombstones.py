@@ -1,6 +1,6 @@
-"""Tombstones: which values their owners removed, until these would have expired anyway.
+"""Tombstones: marks of removed values, kept until the values would have expired.
 
-Another holder may still transfer a copy; a tombstone rejects it.
+Another holder may still transfer a copy; the tombstone rejects it.
 """
 
 from __future__ import annotations

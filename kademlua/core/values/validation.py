@@ -1,4 +1,4 @@
-"""Validation of what programs pass to a node."""
+"""Validation of the keys, values and TTLs that programs pass to a node."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def validate_ttl(ttl: object, params: Params) -> int:
     if ttl is None:
         return max(1, int(min(params.ttl, params.max_ttl)))
     if isinstance(ttl, bool) or not isinstance(ttl, (int, float)):
-        raise TypeError(f"a time to live is a number of seconds, not {ttl!r:.60}")
+        raise TypeError(f"a TTL is a number of seconds, not {ttl!r:.60}")
     if not 0 < ttl <= params.max_ttl:
-        raise ValueError(f"a time to live is 1 to {params.max_ttl:,} s, not {ttl:g}")
+        raise ValueError(f"a TTL is 1 to {params.max_ttl:,} s, not {ttl:g}")
     return math.ceil(ttl)

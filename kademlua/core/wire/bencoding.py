@@ -1,7 +1,7 @@
 """Bencoding: the only file that imports ``bencoder`` (the distribution bencoder.pyx).
 
-The extension is fast and trusts its input. This module keeps from it what it must not see, and
-rejects invalid input that it accepts.
+The extension is fast but trusts its input. This module keeps dangerous input from it, and rejects
+invalid input that it accepts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Bencodable = int | bytes | str | list[Any] | tuple[Any, ...] | dict[Any, Any]
 # One token: a length and its colon, an integer, an opening letter, an end.
 _TOKEN = re.compile(rb"([0-9]{1,9}):|(i-?[0-9]+e)|([ld])|(e)")
 
-# As a key, "-4:" sends the extension backwards, and "d-4:" into recursion without end.
+# As a key, "-4:" moves the extension backwards; "d-4:" makes it recurse without end.
 _NEGATIVE_LENGTH = re.compile(rb"-[0-9_]+\s*:")
 
 
@@ -35,14 +35,14 @@ def decode(data: bytes) -> Any:
     Raises:
         WireError: the data is anything else, or nested more than 64 levels deep.
     """
-    # A count is the cheap upper bound of the depth; only above it is the data walked, or
-    # where it may hold a negative length.
+    # The number of opening letters is an upper bound of the depth. The data is scanned only above
+    # the limit, or if it may contain a negative length.
     if data.count(b"l") + data.count(b"d") > MAX_DEPTH or _NEGATIVE_LENGTH.search(data):
         _check_structure(data)
     try:
         value = bencoder.bdecode(data)
-        # Encoded anew, what was read has the length of what was given. Where the
-        # extension was too kind it is shorter: repeated keys, "i 1e", "i1_0e", "1_0:".
+        # Invalid input that the extension accepts gets shorter when it is encoded again: repeated
+        # keys, "i 1e", "i1_0e", "1_0:".
         if len(bencoder.bencode(value)) == len(data):
             return value
     except (bencoder.BTFailure, ValueError, OverflowError):

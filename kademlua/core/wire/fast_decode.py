@@ -35,7 +35,9 @@ def _build_templates() -> dict[int, list[PayloadTemplate]]:
     for name, extra_args in (
         (b"findnode", ()),
         (b"findvalue", ()),
-        *((b"findvalue", (howmany,)) for howmany in (6, 50, 4096)),  # the original's, and ours
+        *(
+            (b"findvalue", (howmany,)) for howmany in (6, 50, 4096)
+        ),  # limits of the original and of this program
     ):
         name_field = b"4:name%d:%b" % (len(name), name)
         extra_fields = b"".join(b"i%de" % each for each in extra_args)

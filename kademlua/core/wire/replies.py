@@ -120,7 +120,7 @@ def encoded_size(contacts: list[Contact], version: int) -> int:
 
 
 def take_fitting(contacts: list[Contact], version: int, max_bytes: int) -> list[Contact]:
-    """Return the contacts from the front that take at most ``max_bytes`` in a reply."""
+    """Return the first contacts, as many as fit ``max_bytes`` in a reply."""
     for count, contact in enumerate(contacts):
         max_bytes -= len(contact.compact) if version else len(contact.encoded_v10)
         if max_bytes < 0:

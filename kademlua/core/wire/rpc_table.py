@@ -1,4 +1,4 @@
-"""The RPCs of the protocol: their names, who may call them, and where their write token is."""
+"""The RPCs of the protocol: names, required validation, and position of the write token."""
 
 from __future__ import annotations
 
