@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pytest
-from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
 from tests.support.programs import ROOT
 
@@ -21,15 +20,14 @@ def run(code: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()
 
 
-def test_contracts_of_setup_cfg_are_kept(capsys):
+def test_contracts_of_setup_cfg_are_kept():
     """setup.cfg lists the layers, and what the core and each package may import."""
-    assert lint_imports(config_filename=str(ROOT / "setup.cfg")) == EXIT_STATUS_SUCCESS, (
-        capsys.readouterr().out
-    )
+    # In a process of its own: import-linter changes the configuration of logging.
+    run("from importlinter.cli import lint_imports; assert lint_imports('setup.cfg') == 0")
 
 
 def test_package_has_at_most_26_entries():

@@ -70,7 +70,7 @@ def test_nobody_is_left_to_kill(show_swarm: ShowSwarm) -> None:
         assert client.request("POST", "/v1/swarm/kill", b"", token=TOKEN).status == 200
         refused = client.request("POST", "/v1/swarm/kill", b"", token=TOKEN)
         assert refused.status == 409
-        assert "no node" in refused.json["detail"]
+        assert "no joined node" in refused.json["detail"]
 
 
 def test_the_control_node_acts_for_the_form(show_swarm: ShowSwarm) -> None:
