@@ -34,6 +34,11 @@ def test_package_has_at_most_26_entries():
     assert len([path for path in PACKAGE.iterdir() if path.name != "__pycache__"]) <= 26
 
 
+@each_module
+def test_module_has_at_most_300_lines(path):
+    assert len(path.read_text().splitlines()) <= 300
+
+
 @pytest.mark.parametrize("path", CORE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_core_uses_only_the_type_of_random_generators(path):
     for node in ast.walk(MODULES[path]):

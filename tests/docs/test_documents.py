@@ -24,7 +24,7 @@ from kademlua.core.errors import RecordRefused, StoreRefused, WireError
 from kademlua.core.reasons import DropReason, MatchFailure
 from kademlua.core.security.replay_protection import SessionTable
 from kademlua.core.values import records
-from kademlua.core.values.store import ENTRY_UNIT, check_quotas
+from kademlua.core.values.store import ENTRY_UNIT, QuotaUsage, check_quotas
 from kademlua.core.wire import bencoding, packets, replies, requests
 from kademlua.runtime.private_transport import PrivateTransport
 from kademlua.storage.lmdb_environment import failure_reason
@@ -353,16 +353,16 @@ def refusal(check, *args):
 
 def quota_refusals():
     params = Params()
-    free = {"size": 1, "entries": 0, "key_entries": 0, "stored_bytes": 0, "address_usage": 0}
+    free = QuotaUsage(entries=0, key_entries=0, stored_bytes=0, address_usage=0)
     exceeded = [
-        {"size": params.max_value_bytes + 1},
         {"entries": params.max_entries},
         {"key_entries": params.max_entries_per_key},
         {"stored_bytes": params.max_stored_bytes},
         {"address_usage": params.max_bytes_per_address},
         {"address_usage": params.max_entries_per_address * ENTRY_UNIT},
     ]
-    return {refusal(check_quotas, params, *(free | each).values()) for each in exceeded}
+    reasons = {refusal(check_quotas, params, 1, free._replace(**each)) for each in exceeded}
+    return reasons | {refusal(check_quotas, params, params.max_value_bytes + 1, free)}
 
 
 def record_refusals():
