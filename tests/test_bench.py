@@ -8,7 +8,7 @@ from kademlua import bench
 from kademlua.cli.bench import bench as command
 
 
-def test_every_operation_is_counted_and_succeeds() -> None:
+def test_all_operations_are_counted_and_succeed() -> None:
     told = []
     result = bench.run(
         10, 60, concurrency=8, replicas=5, progress=lambda name, done, total: told.append(name)
@@ -28,7 +28,7 @@ def test_every_operation_is_counted_and_succeeds() -> None:
     assert {"join", "add", "find"} <= set(told)
 
 
-def test_the_command_in_text_and_json() -> None:
+def test_bench_command_prints_text_and_json() -> None:
     arguments = ["--nodes", "5", "--operations", "20", "--at-once", "4"]
     text = CliRunner().invoke(command, arguments)
     assert text.exit_code == 0
@@ -39,6 +39,6 @@ def test_the_command_in_text_and_json() -> None:
     assert [phase["succeeded"] for phase in figures["phases"]] == [20] * 4
 
 
-def test_wrong_use() -> None:
+def test_bench_command_rejects_invalid_arguments() -> None:
     for arguments in (["--nodes", "1"], ["--operations", "0"], ["--at-once", "x"], ["much"]):
         assert CliRunner().invoke(command, arguments).exit_code == 2

@@ -80,7 +80,7 @@ def info(label: str, port: int, *addresses: str) -> ServiceInfo:
     )
 
 
-def test_who_is_announced() -> None:
+def test_announced_nodes_with_the_same_label_are_found() -> None:
     announced = info("home", 8001, "192.0.2.7", "2001:db8::7")
     assert service_endpoints(announced, ["work", "home"]) == [
         ("192.0.2.7", 8001),
@@ -91,16 +91,16 @@ def test_who_is_announced() -> None:
 
 
 @pytest.mark.parametrize("announced", [info("", 0, "192.0.2.7"), info("", 8001)])
-def test_an_announcement_of_nobody(announced: ServiceInfo) -> None:
+def test_invalid_announcements_yield_no_endpoints(announced: ServiceInfo) -> None:
     assert service_endpoints(announced, [""]) == []
 
 
-def test_an_announcement_of_a_crowd_is_cut() -> None:
+def test_endpoints_of_one_announcement_are_limited() -> None:
     crowd = info("", 8001, *(f"192.0.2.{n}" for n in range(1, 200)))
     assert len(service_endpoints(crowd, [""])) == 8
 
 
-def test_what_is_announced_of_one_address() -> None:
+def test_only_the_bound_address_is_announced() -> None:
     assert announced_addresses("127.0.0.1") == ["127.0.0.1"]
     assert "127.0.0.1" not in announced_addresses("0.0.0.0")
     assert not any(":" in each for each in announced_addresses("0.0.0.0"))

@@ -1,6 +1,7 @@
 """``AsyncNode``, on asyncio loops."""
 
 import asyncio
+import atexit
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -41,7 +42,7 @@ async def until_waiting(node: AsyncNode, count: int) -> None:
             await asyncio.sleep(0.005)
 
 
-def test_it_joins_adds_and_finds(first: Endpoint) -> None:
+def test_node_joins_adds_and_finds(first: Endpoint) -> None:
     async def main() -> None:
         async with AsyncNode(bootstrap=[first]) as node:
             assert node.joined
@@ -54,7 +55,7 @@ def test_it_joins_adds_and_finds(first: Endpoint) -> None:
     run(main)
 
 
-def test_many_at_once(first: Endpoint) -> None:
+def test_many_calls_run_concurrently(first: Endpoint) -> None:
     async def main() -> None:
         keys = [sha1(f"key {number}") for number in range(200)]
         async with AsyncNode(bootstrap=[first]) as node:
@@ -66,7 +67,7 @@ def test_many_at_once(first: Endpoint) -> None:
     run(main)
 
 
-def test_two_nodes_of_one_loop() -> None:
+def test_two_nodes_share_a_loop() -> None:
     async def main() -> None:
         async with AsyncNode() as alice, AsyncNode(bootstrap=[alice.contact.endpoint]) as bob:
             await alice.add(KEY, b"v")
@@ -75,7 +76,7 @@ def test_two_nodes_of_one_loop() -> None:
     run(main)
 
 
-def test_errors_are_the_callers() -> None:
+def test_errors_reach_the_caller() -> None:
     async def main() -> None:
         async with AsyncNode(params=QUICK_PARAMS) as alone:
             with pytest.raises(ValueError, match="a key has"):
@@ -93,7 +94,7 @@ def test_errors_are_the_callers() -> None:
     run(main)
 
 
-def test_the_loop_goes_on_meanwhile() -> None:
+def test_loop_runs_during_a_call() -> None:
     async def main() -> int:
         turns = 0
         async with AsyncNode() as node:
@@ -108,7 +109,7 @@ def test_the_loop_goes_on_meanwhile() -> None:
 
 
 class TestCancelling:
-    def test_it_ends_the_call_in_the_node_too(self) -> None:
+    def test_cancellation_ends_the_call_in_the_node(self) -> None:
         async def main() -> None:
             async with AsyncNode() as node:
                 asking = [asyncio.ensure_future(node.ping(SILENT, timeout=60)) for _ in range(3)]
@@ -123,7 +124,7 @@ class TestCancelling:
 
         run(main)
 
-    def test_by_a_timeout(self) -> None:
+    def test_timeout_cancels_the_call(self) -> None:
         async def main() -> None:
             async with AsyncNode() as node:
                 with pytest.raises(TimeoutError):
@@ -133,7 +134,7 @@ class TestCancelling:
 
         run(main)
 
-    def test_before_the_thread_took_it(self) -> None:
+    def test_cancellation_before_the_thread_starts_the_call(self) -> None:
         async def main() -> None:
             async with AsyncNode() as node:
                 for _ in range(100):
@@ -146,7 +147,7 @@ class TestCancelling:
 
         run(main)
 
-    def test_while_it_joins(self, left: Callable[[], LeakCounts]) -> None:
+    def test_cancellation_during_join(self, left: Callable[[], LeakCounts]) -> None:
         async def enter() -> None:
             async with AsyncNode(bootstrap=[SILENT]):
                 pytest.fail("it waits for the first try to join")
@@ -161,7 +162,7 @@ class TestCancelling:
 
 
 class TestClosing:
-    def test_it_ends_what_waits(self) -> None:
+    def test_close_ends_waiting_calls(self) -> None:
         async def main() -> None:
             node = AsyncNode()
             await node.start()
@@ -180,7 +181,9 @@ class TestClosing:
 
         run(main)
 
-    def test_nothing_is_left_behind(self, first: Endpoint, left: Callable[[], LeakCounts]) -> None:
+    def test_close_leaves_no_threads_or_files(
+        self, first: Endpoint, left: Callable[[], LeakCounts]
+    ) -> None:
         async def main() -> None:
             async with AsyncNode(bootstrap=[first], read_only=True) as node:
                 await node.find_value(KEY)
@@ -191,7 +194,7 @@ class TestClosing:
             run(main)
         assert left() == before
 
-    def test_a_port_in_use_is_an_oserror(
+    def test_port_in_use_raises_oserror(
         self, first: Endpoint, left: Callable[[], LeakCounts]
     ) -> None:
         async def main() -> None:
@@ -203,8 +206,12 @@ class TestClosing:
         run(main)
         assert left()[0] == before[0]
 
-    def test_a_loop_that_went_away_is_not_missed(self, left: Callable[[], LeakCounts]) -> None:
-        """Neither awaited nor cancelled: when the call ends, its loop is closed."""
+    def test_call_ends_after_its_loop_was_closed(
+        self, left: Callable[[], LeakCounts], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The call is neither awaited nor cancelled, and its loop is closed before it ends."""
+        exit_handlers: list[Callable[[], None]] = []
+        monkeypatch.setattr(atexit, "register", exit_handlers.append)
         node = AsyncNode()
         loop = asyncio.new_event_loop()
         loop.run_until_complete(node.start())
@@ -217,12 +224,14 @@ class TestClosing:
                 await node.stats()
 
         run(elsewhere)
-        node._thread._stop_at_exit()
+        for stop_thread in exit_handlers:
+            stop_thread()
         assert left()[0] == []
+        # Private: asyncio has no public way to drop a pending task without a log record.
         asking._log_destroy_pending = False  # type: ignore[attr-defined]
 
 
-def test_its_rpcs_run_in_the_thread_of_the_node(
+def test_rpcs_run_in_the_thread_of_the_node(
     make_threaded: Callable[..., ThreadedNode],
 ) -> None:
     async def main() -> None:

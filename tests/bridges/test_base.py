@@ -19,13 +19,13 @@ def public(kind: type) -> set[str]:
 
 
 @both
-def test_each_public_operation_of_node_is_there_and_nothing_else(host: type) -> None:
+def test_bridges_have_exactly_the_public_operations_of_node(host: type) -> None:
     assert public(host) == public(Node) - NOT_SHARED
 
 
 @both
 @pytest.mark.parametrize("name", sorted(public(Node) - NOT_SHARED))
-def test_it_is_the_same_in_both_and_defined_once(name: str, host: type) -> None:
+def test_operations_are_defined_once_for_both_bridges(name: str, host: type) -> None:
     assert name not in vars(host)
     mine, theirs = getattr(host, name), getattr(Node, name)
     assert mine is getattr(BridgedNode, name)
@@ -37,7 +37,7 @@ def test_it_is_the_same_in_both_and_defined_once(name: str, host: type) -> None:
 
 
 @both
-def test_it_is_made_as_a_node_is(host: type) -> None:
+def test_bridges_have_the_constructor_of_node(host: type) -> None:
     assert inspect.signature(host) == inspect.signature(Node)
     with pytest.raises(ValueError, match="a port is"):
         host(port=-1)
@@ -46,7 +46,7 @@ def test_it_is_made_as_a_node_is(host: type) -> None:
 
 
 @both
-def test_what_it_is_can_be_read_before_it_starts(host: type) -> None:
+def test_state_is_readable_before_start(host: type) -> None:
     params = kademlua.Params(k=8)
     node = host(
         params=params, port=8001, host="192.0.2.1", options=kademlua.NodeOptions(id=b"i" * 20)
@@ -55,7 +55,7 @@ def test_what_it_is_can_be_read_before_it_starts(host: type) -> None:
     assert node.contact.endpoint == ("192.0.2.1", 8001)
 
 
-def test_the_package_has_no_other_lazy_names() -> None:
+def test_package_has_no_other_lazy_names() -> None:
     with pytest.raises(AttributeError, match="no attribute 'GreenNode'"):
         kademlua.GreenNode  # noqa: B018
     assert set(kademlua.__all__) <= set(dir(kademlua)) | {"AsyncNode", "ThreadedNode"}

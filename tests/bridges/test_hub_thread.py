@@ -52,7 +52,7 @@ def caller(closed: list[int]) -> Iterator[Caller]:
     caller.end()
 
 
-def test_all_calls_are_made_in_one_thread(caller: Caller, closed: list[int]) -> None:
+def test_all_calls_run_in_one_thread(caller: Caller, closed: list[int]) -> None:
     idents = {caller(threading.get_ident) for _ in range(5)}
     assert len(idents) == 1
     assert threading.get_ident() not in idents
@@ -60,14 +60,14 @@ def test_all_calls_are_made_in_one_thread(caller: Caller, closed: list[int]) -> 
     assert set(closed) == idents
 
 
-def test_one_that_waits_keeps_none_waiting(caller: Caller) -> None:
+def test_waiting_call_does_not_delay_others(caller: Caller) -> None:
     done: list[str] = []
     caller.thread.submit(ThreadCall(gevent.sleep, (60,), {}, lambda _: done.append("slow")))
     assert caller(lambda: "quick") == "quick"
     assert done == []
 
 
-def test_errors_are_told_and_end_nothing(caller: Caller) -> None:
+def test_errors_reach_the_caller_and_the_thread_continues(caller: Caller) -> None:
     for error in (ValueError("x"), SystemExit(1), KeyboardInterrupt()):
 
         def fail(error: BaseException = error) -> None:
@@ -78,7 +78,7 @@ def test_errors_are_told_and_end_nothing(caller: Caller) -> None:
     assert caller(lambda: 1) == 1
 
 
-def test_what_is_cancelled_ends(caller: Caller) -> None:
+def test_cancelled_call_ends(caller: Caller) -> None:
     ended = threading.Event()
 
     def wait() -> None:
@@ -94,7 +94,7 @@ def test_what_is_cancelled_ends(caller: Caller) -> None:
     assert ended.wait(10)
 
 
-def test_what_is_cancelled_before_it_began_never_does(caller: Caller) -> None:
+def test_call_cancelled_before_its_start_never_runs(caller: Caller) -> None:
     begun: list[int] = []
 
     def hold_up_and_cancel() -> None:
@@ -107,7 +107,7 @@ def test_what_is_cancelled_before_it_began_never_does(caller: Caller) -> None:
     assert begun == []
 
 
-def test_a_call_that_does_not_end_by_itself_is_ended(caller: Caller) -> None:
+def test_stop_ends_running_calls(caller: Caller) -> None:
     outcome: list[Any] = []
     caller.thread.submit(
         ThreadCall(gevent.sleep, (60,), {}, lambda call: outcome.append(call.pop_outcome()))
@@ -116,14 +116,14 @@ def test_a_call_that_does_not_end_by_itself_is_ended(caller: Caller) -> None:
     assert isinstance(outcome[0][1], NodeClosed)
 
 
-def test_after_the_end_calls_are_made_by_who_asks(caller: Caller) -> None:
+def test_calls_run_in_the_submitting_thread_after_stop(caller: Caller) -> None:
     caller(int)
     caller.end()
     assert caller(threading.get_ident) == threading.get_ident()
     caller.end()
 
 
-def test_a_thread_that_fails_says_why_to_who_waits(closed: list[int], caplog: Any) -> None:
+def test_failed_thread_fails_waiting_calls_with_its_reason(closed: list[int], caplog: Any) -> None:
     class Failing(HubThread):
         def _serve(self, hub: gevent.hub.Hub) -> None:
             raise OSError("no more files")
@@ -137,9 +137,7 @@ def test_a_thread_that_fails_says_why_to_who_waits(closed: list[int], caplog: An
     caller.end()
 
 
-def test_a_thread_that_could_not_begin_is_tried_again(
-    caller: Caller, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_thread_start_is_retried(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -150,7 +148,7 @@ def test_a_thread_that_could_not_begin_is_tried_again(
     assert caller(lambda: 1) == 1
 
 
-def test_an_idle_call_only_tells() -> None:
+def test_no_op_call_only_reports_its_end() -> None:
     told: list[ThreadCall] = []
     call = no_op_call(told.append)
     call.run()

@@ -32,7 +32,7 @@ class SlowStore(MemoryStore):
         self.waiting.append(callback)
 
 
-def test_the_answer_waits_for_the_commit(world: World) -> None:
+def test_acknowledgement_waits_for_the_commit(world: World) -> None:
     store = SlowStore()
     node, peer = world.node(store=store), world.peer()
     assert peer.ping_succeeds(node.contact.endpoint)
@@ -47,7 +47,7 @@ def test_the_answer_waits_for_the_commit(world: World) -> None:
     assert response.payload == replies.STORE_OK
 
 
-def test_what_can_t_be_kept_is_refused_and_counted(world: World) -> None:
+def test_failed_commit_refuses_the_store_and_is_counted(world: World) -> None:
     store = SlowStore()
     node, other = world.node(store=store), world.node(read_only=True)
     other.ping(node.contact)

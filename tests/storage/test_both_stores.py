@@ -47,6 +47,7 @@ class BothStores(RuleBasedStateMachine):
     )
     def begin(
         self,
+        *,
         drops: bool,
         entries: int,
         per_key: int,

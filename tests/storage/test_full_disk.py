@@ -43,7 +43,7 @@ def fill(flood: Flood) -> None:
         flood.run(100, until=time.monotonic() + 0.2)
 
 
-def test_stores_are_refused_and_taken_again(small_disk: Path, tmp_path: Path) -> None:
+def test_full_disk_refuses_stores_until_space_is_free(small_disk: Path, tmp_path: Path) -> None:
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(2_000_000))
     node = NodeProcess(small_disk / "data", beside=tmp_path)
@@ -66,7 +66,9 @@ def test_stores_are_refused_and_taken_again(small_disk: Path, tmp_path: Path) ->
         flood.close()
 
 
-def test_kill_9_at_a_full_disk(small_disk: Path, tmp_path: Path) -> None:
+def test_acknowledged_values_survive_kill_9_at_a_full_disk(
+    small_disk: Path, tmp_path: Path
+) -> None:
     acknowledged: dict[bytes, bytes] = {}
     for _ in range(4):
         node = NodeProcess(small_disk / "data", beside=tmp_path)

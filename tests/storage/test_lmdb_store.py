@@ -55,7 +55,7 @@ def put(store: LmdbStore, key: bytes = KEY, value: bytes = b"1:a", expires: floa
     store.put(key, ANNA, StoreEntry(value, expires, received_at=0.0))
 
 
-def test_what_is_left_of_a_life_outlives_the_process(open_store: Open) -> None:
+def test_remaining_lifetime_survives_a_restart(open_store: Open) -> None:
     store = open_store(wall=1e9)
     put(store, expires=100.0)
     store.close()
@@ -67,7 +67,7 @@ def test_what_is_left_of_a_life_outlives_the_process(open_store: Open) -> None:
     assert (len(store), store.stored_bytes) == (0, 0)
 
 
-def test_a_clock_that_was_set_back_lengthens_no_life(open_store: Open) -> None:
+def test_clock_set_back_does_not_prolong_lifetimes(open_store: Open) -> None:
     store = open_store(wall=1e9)
     put(store, expires=100.0)
     store.close()
@@ -78,7 +78,7 @@ def test_a_clock_that_was_set_back_lengthens_no_life(open_store: Open) -> None:
         store.close()
 
 
-def test_a_newer_format_is_left_alone(tmp_path: Path) -> None:
+def test_newer_format_is_refused_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "file"
     LmdbEnvironment(path, "values", 2, ["values"]).close()
     before = path.read_bytes()
@@ -89,14 +89,14 @@ def test_a_newer_format_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["node", "value"])
-def test_a_file_of_another_kind_is_foreign(tmp_path: Path, kind: str) -> None:
+def test_file_of_another_kind_is_corrupt(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "file"
     LmdbEnvironment(path, "values", 1, ["values"]).close()
     with pytest.raises(CorruptFile, match="another kind"):
         LmdbEnvironment(path, kind, 1, ["values"])
 
 
-def test_an_lmdb_file_of_somebody_else_is_foreign(tmp_path: Path) -> None:
+def test_lmdb_file_of_another_program_is_corrupt(tmp_path: Path) -> None:
     path = tmp_path / "file"
     with lmdb.open(str(path), subdir=False) as env, env.begin(write=True) as txn:
         txn.put(b"theirs", b"1")
@@ -104,7 +104,7 @@ def test_an_lmdb_file_of_somebody_else_is_foreign(tmp_path: Path) -> None:
         LmdbEnvironment(path, "values", 1, ["values"])
 
 
-def test_a_record_that_is_damaged_is_dropped(open_store: Open, tmp_path: Path) -> None:
+def test_damaged_row_is_removed(open_store: Open, tmp_path: Path) -> None:
     store = open_store()
     put(store, value=b"20:" + b"x" * 20)
     put(store, OTHER)
@@ -123,7 +123,7 @@ def test_a_record_that_is_damaged_is_dropped(open_store: Open, tmp_path: Path) -
     assert store.expire(100.0) == 2
 
 
-def test_the_map_grows(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_map_grows_with_the_values(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lmdb_environment, "_INITIAL_MAP_BYTES", 1 << 16)
     store = open_store()
     rng = random.Random(1)
@@ -139,7 +139,7 @@ def test_the_map_grows(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> Non
     assert all(store.get(key, 1, 0.0) for key in keys)
 
 
-def test_many_that_ended_go_in_steps(open_store: Open) -> None:
+def test_expired_values_are_removed_in_batches(open_store: Open) -> None:
     store = open_store()
     rng = random.Random(1)
     for _ in range(6_000):
@@ -178,7 +178,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     return Disk(monkeypatch)
 
 
-def test_commits_are_grouped_and_said_afterwards(open_store: Open, disk: Disk) -> None:
+def test_commits_are_grouped_and_reported_when_durable(open_store: Open, disk: Disk) -> None:
     store = open_store(in_background=True)
     said: list[Any] = []
     for number in range(10):
@@ -199,7 +199,7 @@ def test_commits_are_grouped_and_said_afterwards(open_store: Open, disk: Disk) -
     assert said[-1] is None
 
 
-def test_a_commit_that_fails_takes_with_it_what_came_after(open_store: Open, disk: Disk) -> None:
+def test_failed_commit_drops_later_changes(open_store: Open, disk: Disk) -> None:
     store = open_store(in_background=True)
     disk.go.set()
     put(store, value=b"1:x")
@@ -225,7 +225,7 @@ def test_a_commit_that_fails_takes_with_it_what_came_after(open_store: Open, dis
     assert said[-1] is None
 
 
-def test_when_lmdb_gives_up_the_file_is_opened_anew(open_store: Open, disk: Disk) -> None:
+def test_file_is_reopened_after_an_lmdb_panic(open_store: Open, disk: Disk) -> None:
     store = open_store(in_background=True)
     disk.go.set()
     put(store)
@@ -243,7 +243,7 @@ def test_when_lmdb_gives_up_the_file_is_opened_anew(open_store: Open, disk: Disk
     assert list(store.keys()) == [KEY, OTHER]
 
 
-def test_one_who_raises_keeps_nobody_else_from_hearing(open_store: Open) -> None:
+def test_failing_callback_does_not_stop_the_others(open_store: Open) -> None:
     store = open_store(in_background=True)
     said: list[Any] = []
     put(store)
