@@ -25,6 +25,7 @@ from kademlua.storage.row_format import (
     pack_counts,
     pack_usage,
     pack_value_row,
+    quota_key_of_row,
     to_microseconds,
     unpack_counts,
     unpack_usage,
@@ -174,17 +175,8 @@ class LmdbStore:
         """Return up to ``limit`` bencoded values of a key, most recent first."""
         if limit <= 0:
             return []
-        rows = self._write_buffer.rows_with_prefix(key)
-        if not rows:
-            return []
         now_us = self._to_wall_us(now)
-        live_rows = []
-        for row_key, data in rows.items():
-            value_row = unpack_value_row(row_key, data)
-            if value_row is None:
-                self._delete_row(row_key, data)
-            elif value_row.expires_at_us > now_us:
-                live_rows.append(value_row)
+        live_rows = [row for _, row in self._value_rows(key) if row.expires_at_us > now_us]
         if len(live_rows) > 1:
             live_rows.sort(reverse=True)
         return [record.encoded for record in live_rows[:limit]]
@@ -299,8 +291,3 @@ class LmdbStore:
         usage = unpack_usage(self._write_buffer.get("addresses", address))
         usage += entries * ENTRY_UNIT + stored_bytes
         self._write_buffer.put("addresses", address, pack_usage(usage) if usage > 0 else None)
-
-
-def quota_key_of_row(row_key: bytes) -> bytes:
-    """Return the owner's quota key in a row of ``values``."""
-    return row_key[2 * ID_BYTES : -2][:8]

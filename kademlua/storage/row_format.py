@@ -9,6 +9,8 @@ from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
+from kademlua.core.ids import ID_BYTES
+
 FORMAT_VERSION = 1
 """The version of all formats; it rises when one of them changes."""
 
@@ -75,6 +77,11 @@ def unpack_value_row(row_key: bytes, data: bytes) -> ValueRow | None:
 def value_size(data: bytes) -> int:
     """Return the size of the value in an encoded row."""
     return max(len(data) - _VALUE_HEADER.size, 0)
+
+
+def quota_key_of_row(row_key: bytes) -> bytes:
+    """Return the owner's quota key in a row of ``values``."""
+    return row_key[2 * ID_BYTES : -2][:8]
 
 
 def expiry_row_key(expires_at_us: int, value_row_key: bytes) -> bytes:
