@@ -64,14 +64,17 @@ class LmdbStore:
         db_names = ("values", "ends", "addresses", "meta")
         environment = LmdbEnvironment(path, "values", FORMAT_VERSION, db_names)
         self._environment = environment
-        self._write_buffer = write_buffer = WriteBuffer(
-            environment, prefix_db="values", prefix_bytes=ID_BYTES, in_background=in_background
+        self._write_buffer = WriteBuffer(
+            environment,
+            prefix_db="values",
+            prefix_bytes=ID_BYTES,
+            in_background=in_background,
+            before_commit=self._persist_counts,
+            after_commit=self._on_commit,
         )
-        write_buffer.before_commit = self._persist_counts
-        write_buffer.after_commit = self._on_commit
         self._params = params
         self._clock = clock
-        self._expiry = ExpiryIndex(environment, write_buffer)
+        self._expiry = ExpiryIndex(environment, self._write_buffer)
         self._load_counts()
         # After the clock was set back, time continues from the latest one seen.
         self._wall_offset = max(wall_clock(), self._latest_us / 1e6) - clock()
@@ -99,8 +102,8 @@ class LmdbStore:
         counts = StoreCounts(self._entry_count, self._stored_bytes, self._sequence, self._latest_us)
         self._write_buffer.put("meta", _COUNTS_KEY, pack_counts(counts))
 
-    def _on_commit(self, succeeded: bool) -> None:
-        if not succeeded:
+    def _on_commit(self, failure: str | None) -> None:
+        if failure is not None:
             self._load_counts()
         self._expiry.refresh()
 
