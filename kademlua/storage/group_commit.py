@@ -225,7 +225,7 @@ def _notify(batch: WriteBatch, reason: str | None) -> None:
         try:
             callback(reason)
         except Exception:  # the other callbacks must still be called
-            logger.exception("what was to follow a commit failed")
+            logger.exception("a callback failed after a commit")
 
 
 def commit_in_thread(commit: Callable[[], None]) -> None:

@@ -36,9 +36,9 @@ from kademlua.storage.row_format import (
 _COUNTS_KEY = b"counts"
 _NODE_ID_KEY = b"id"
 _EXPIRY_BATCH = 5_000
-"""Values removed in one call: after a long pause, millions may have expired."""
+"""Values removed in one call of ``expire``, at most."""
 _EXPIRY_BATCH_ON_PUT = 100
-"""Values removed during a store."""
+"""Values removed during a store, at most."""
 _KEYS_PER_READ = 1_000
 """Keys read at a time."""
 
@@ -57,9 +57,13 @@ class LmdbStore:
         wall_clock: Callable[[], float] = time.time,
         in_background: bool = True,
     ) -> None:
-        """Open or create the file; raises as ``LmdbEnvironment`` does.
+        """Open or create the file.
 
         Without ``in_background``, only ``when_durable``, ``flush`` and ``close`` commit.
+
+        Raises:
+            CorruptFile: the file is damaged or foreign.
+            StorageError: the file has a newer version or cannot be opened.
         """
         db_names = ("values", "ends", "addresses", "meta")
         environment = LmdbEnvironment(path, "values", FORMAT_VERSION, db_names)
@@ -216,7 +220,7 @@ class LmdbStore:
         return True
 
     def expire(self, now: float) -> int:
-        """Remove up to some thousand expired values, and return their number."""
+        """Remove expired values, at most 5,000 of those on disk, and return their number."""
         return self._expire_batch(self._to_wall_us(now), _EXPIRY_BATCH)
 
     def next_expiry(self) -> float | None:

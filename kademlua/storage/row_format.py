@@ -1,4 +1,4 @@
-"""The rows on disk, to the byte; pure functions.
+"""Byte formats of the rows on disk; pure functions.
 
 Each row has a format version and a checksum of itself and its key: LMDB has none, and disks fail.
 """
@@ -14,11 +14,11 @@ from kademlua.core.ids import ID_BYTES
 FORMAT_VERSION = 1
 """The version of all formats; it rises when one of them changes."""
 
-# checksum, version, how it came, order, end, given
+# checksum, version, from_owner, sequence, expires_at_us, received_at_us
 _VALUE_HEADER = Struct(">IBBQQQ")
 _VALUE_FIELDS = Struct(">BBQQQ")
 _COUNTS_STRUCT = Struct(">QQQQ")
-# checksum, version, time to live in µs
+# checksum, version, TTL in µs
 _PUBLICATION_HEADER = Struct(">IBQ")
 _PUBLICATION_FIELDS = Struct(">BQ")
 _MAX_MICROSECONDS = 10**18

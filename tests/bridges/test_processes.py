@@ -115,7 +115,7 @@ def test_forked_child_needs_a_node_of_its_own() -> None:
     sys.stdout.flush()
     """
     assert run(STARTED + program) == (
-        "the node was made by process PARENT, before a fork: make one here\n"
+        "the node belongs to process PARENT; after a fork, make a new node\n"
         "so is the other\n"
         "child ended with 0\n"
         "[b'from the child']\n",

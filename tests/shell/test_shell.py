@@ -159,7 +159,7 @@ def test_help_lists_each_command_with_an_example(world):
     assert Session(node, "help()").text == text
     assert Session(node, "help(sha1)").text.startswith('sha1("key")  ')
     assert Session(node, "help(3)").told == [
-        "TypeError: help is there for the commands that it lists, as in help(add)"
+        "TypeError: help takes one of the commands that it lists, as in help(add)"
     ]
 
 
@@ -181,7 +181,7 @@ def test_pprint_shows_a_value_once(world):
         ("findnode(b'short')", "ValueError: a key has 20 bytes, not 5"),
         ("add(sha1('k'), None)", "TypeError: bencoding has no form for NoneType"),
         ("xor('a', 'b')", "TypeError: an id is 20 bytes (sha1(text) makes one), not 'a'"),
-        ("tohex('a')", "TypeError: tohex takes bytes, not 'a'"),
+        ("tohex('a')", "TypeError: tohex needs bytes, not 'a'"),
         ("fromhex('a')", "ValueError: an id is 40 hex digits, not 'a'"),
         ("raise KeyboardInterrupt", "interrupted"),
     ],

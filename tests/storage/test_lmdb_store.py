@@ -100,7 +100,7 @@ def test_lmdb_file_of_another_program_is_corrupt(tmp_path: Path) -> None:
     path = tmp_path / "file"
     with lmdb.open(str(path), subdir=False) as env, env.begin(write=True) as txn:
         txn.put(b"theirs", b"1")
-    with pytest.raises(CorruptFile, match="not a file of Kademlua's"):
+    with pytest.raises(CorruptFile, match="another program wrote it"):
         LmdbEnvironment(path, "values", 1, ["values"])
 
 
