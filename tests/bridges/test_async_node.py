@@ -17,16 +17,18 @@ SILENT = ("127.0.0.1", 9)
 
 
 def run(main: Callable[[], Awaitable[Any]]) -> Any:
-    """Run a coroutine function in a loop of its own, which must not complain of anything."""
-    complaints: list[dict[str, Any]] = []
+    """Run a coroutine function in a new loop, and assert that the loop reports no errors."""
+    loop_errors: list[dict[str, Any]] = []
 
     async def bounded() -> Any:
-        asyncio.get_running_loop().set_exception_handler(lambda _, said: complaints.append(said))
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: loop_errors.append(context)
+        )
         async with asyncio.timeout(30):
             return await main()
 
     result = asyncio.run(bounded())
-    assert complaints == []
+    assert loop_errors == []
     return result
 
 
@@ -98,11 +100,11 @@ def test_loop_runs_during_a_call() -> None:
     async def main() -> int:
         turns = 0
         async with AsyncNode() as node:
-            asking = asyncio.ensure_future(node.ping(SILENT, timeout=0.2))
-            while not asking.done():
+            pinging = asyncio.ensure_future(node.ping(SILENT, timeout=0.2))
+            while not pinging.done():
                 turns += 1
                 await asyncio.sleep(0.001)
-            assert isinstance(asking.exception(), RpcTimeout)
+            assert isinstance(pinging.exception(), RpcTimeout)
         return turns
 
     assert run(main) > 20
@@ -112,13 +114,13 @@ class TestCancelling:
     def test_cancellation_ends_the_call_in_the_node(self) -> None:
         async def main() -> None:
             async with AsyncNode() as node:
-                asking = [asyncio.ensure_future(node.ping(SILENT, timeout=60)) for _ in range(3)]
+                pinging = [asyncio.ensure_future(node.ping(SILENT, timeout=60)) for _ in range(3)]
                 await until_waiting(node, 3)
-                asking[1].cancel()
+                pinging[1].cancel()
                 await until_waiting(node, 2)
-                for task in asking:
+                for task in pinging:
                     task.cancel()
-                ended = await asyncio.gather(*asking, return_exceptions=True)
+                ended = await asyncio.gather(*pinging, return_exceptions=True)
                 assert [type(each) for each in ended] == [asyncio.CancelledError] * 3
                 await until_idle(node)
 
@@ -138,19 +140,19 @@ class TestCancelling:
         async def main() -> None:
             async with AsyncNode() as node:
                 for _ in range(100):
-                    asking = asyncio.ensure_future(node.ping(SILENT, timeout=60))
+                    pinging = asyncio.ensure_future(node.ping(SILENT, timeout=60))
                     await asyncio.sleep(0)
-                    asking.cancel()
+                    pinging.cancel()
                     with pytest.raises(asyncio.CancelledError):
-                        await asking
+                        await pinging
                 await until_idle(node)
 
         run(main)
 
-    def test_cancellation_during_join(self, left: Callable[[], LeakCounts]) -> None:
+    def test_cancellation_during_join(self, leak_counts: Callable[[], LeakCounts]) -> None:
         async def enter() -> None:
             async with AsyncNode(bootstrap=[SILENT]):
-                pytest.fail("it waits for the first try to join")
+                pytest.fail("the first attempt to join did not block")
 
         async def main() -> None:
             with pytest.raises(TimeoutError):
@@ -158,7 +160,7 @@ class TestCancelling:
                     await enter()
 
         run(main)
-        assert left()[0] == []
+        assert leak_counts()[0] == []
 
 
 class TestClosing:
@@ -182,32 +184,32 @@ class TestClosing:
         run(main)
 
     def test_close_leaves_no_threads_or_files(
-        self, first: Endpoint, left: Callable[[], LeakCounts]
+        self, first: Endpoint, leak_counts: Callable[[], LeakCounts]
     ) -> None:
         async def main() -> None:
             async with AsyncNode(bootstrap=[first], read_only=True) as node:
                 await node.find_value(KEY)
 
         run(main)
-        before = left()
+        before = leak_counts()
         for _ in range(5):
             run(main)
-        assert left() == before
+        assert leak_counts() == before
 
     def test_port_in_use_raises_oserror(
-        self, first: Endpoint, left: Callable[[], LeakCounts]
+        self, first: Endpoint, leak_counts: Callable[[], LeakCounts]
     ) -> None:
         async def main() -> None:
             with pytest.raises(OSError, match="in use"):
                 async with AsyncNode(port=first[1]):
                     pass
 
-        before = left()
+        before = leak_counts()
         run(main)
-        assert left()[0] == before[0]
+        assert leak_counts()[0] == before[0]
 
     def test_call_ends_after_its_loop_was_closed(
-        self, left: Callable[[], LeakCounts], monkeypatch: pytest.MonkeyPatch
+        self, leak_counts: Callable[[], LeakCounts], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The call is neither awaited nor cancelled, and its loop is closed before it ends."""
         exit_handlers: list[Callable[[], None]] = []
@@ -215,7 +217,7 @@ class TestClosing:
         node = AsyncNode()
         loop = asyncio.new_event_loop()
         loop.run_until_complete(node.start())
-        asking = loop.create_task(node.ping(SILENT, timeout=60))
+        pinging = loop.create_task(node.ping(SILENT, timeout=60))
         loop.run_until_complete(until_waiting(node, 1))
         loop.close()
 
@@ -226,9 +228,9 @@ class TestClosing:
         run(elsewhere)
         for stop_thread in exit_handlers:
             stop_thread()
-        assert left()[0] == []
+        assert leak_counts()[0] == []
         # Private: asyncio has no public way to drop a pending task without a log record.
-        asking._log_destroy_pending = False  # type: ignore[attr-defined]
+        pinging._log_destroy_pending = False  # type: ignore[attr-defined]
 
 
 def test_rpcs_run_in_the_thread_of_the_node(

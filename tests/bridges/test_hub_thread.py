@@ -1,4 +1,4 @@
-"""The thread to which calls are handed."""
+"""HubThread: calls from other threads, their errors and their end."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -13,34 +13,34 @@ from kademlua.bridges.thread_call import ThreadCall, ignore, no_op_call
 
 
 class Caller:
-    """Hands calls to a thread, and waits for them with the system's events."""
+    """Submits calls to a thread, and waits for them."""
 
     def __init__(self, thread: HubThread) -> None:
         self.thread = thread
 
     def __call__(self, function: Callable[..., Any], *args: Any) -> Any:
-        value, error = self.told(lambda call: self.thread.submit(call), function, *args)
+        value, error = self.outcome_of(lambda call: self.thread.submit(call), function, *args)
         if error is not None:
             raise error
         return value
 
     def end(self) -> None:
-        self.told(self.thread.stop, lambda: None)
+        self.outcome_of(self.thread.stop, lambda: None)
         self.thread.join()
 
-    def told(
-        self, hand: Callable[[ThreadCall], None], function: Callable[..., Any], *args: Any
+    def outcome_of(
+        self, schedule: Callable[[ThreadCall], None], function: Callable[..., Any], *args: Any
     ) -> Any:
         ended = threading.Event()
         call = ThreadCall(function, args, {}, lambda _: ended.set())
-        hand(call)
-        assert ended.wait(10), "nobody told of the end"
+        schedule(call)
+        assert ended.wait(10), "the end of the call was not reported"
         return call.pop_outcome()
 
 
 @pytest.fixture
 def closed() -> list[int]:
-    """Where the thread says that it closed what it serves."""
+    """The idents of threads that called ``close``."""
     return []
 
 
@@ -89,22 +89,22 @@ def test_cancelled_call_ends(caller: Caller) -> None:
 
     call = ThreadCall(wait, (), {}, ignore)
     caller.thread.submit(call)
-    caller(gevent.sleep, 0.01)  # it has begun
+    caller(gevent.sleep, 0.01)  # the call has started
     caller.thread.cancel(call)
     assert ended.wait(10)
 
 
 def test_call_cancelled_before_its_start_never_runs(caller: Caller) -> None:
-    begun: list[int] = []
+    started: list[int] = []
 
-    def hold_up_and_cancel() -> None:
-        call = ThreadCall(begun.append, (1,), {}, ignore)
+    def submit_and_cancel() -> None:
+        call = ThreadCall(started.append, (1,), {}, ignore)
         caller.thread.submit(call)
         caller.thread.cancel(call)
 
-    caller(hold_up_and_cancel)
+    caller(submit_and_cancel)
     caller(gevent.sleep, 0.01)
-    assert begun == []
+    assert started == []
 
 
 def test_stop_ends_running_calls(caller: Caller) -> None:
@@ -149,8 +149,8 @@ def test_failed_thread_start_is_retried(caller: Caller, monkeypatch: pytest.Monk
 
 
 def test_no_op_call_only_reports_its_end() -> None:
-    told: list[ThreadCall] = []
-    call = no_op_call(told.append)
+    ended_calls: list[ThreadCall] = []
+    call = no_op_call(ended_calls.append)
     call.run()
-    assert told == [call]
+    assert ended_calls == [call]
     assert call.pop_outcome() == (None, None)

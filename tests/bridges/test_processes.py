@@ -1,4 +1,4 @@
-"""What only whole programs show: how they end, fork, and live with monkey-patching."""
+"""Bridges in whole programs: exit, signals, forks and monkey-patching."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ STARTED = """
 
 
 def run(program: str, *, code: int = 0) -> tuple[str, str]:
-    """Run a program in which warnings are errors: what it wrote to stdout and stderr."""
+    """Run a program with warnings as errors, and return its stdout and stderr."""
     done = subprocess.run(
         [sys.executable, "-X", "dev", *STRICT_WARNINGS, "-c", dedent(program)],
         capture_output=True,
@@ -69,7 +69,7 @@ def test_signal_ends_a_call() -> None:
 
 
 def test_signal_handler_may_call_and_close_the_node() -> None:
-    """It comes at any point of another call, and must not wait for what that one holds."""
+    """The handler interrupts other calls anywhere, and must not wait for their locks."""
     program = """
     import signal
     handled = []
@@ -105,7 +105,7 @@ def test_forked_child_needs_a_node_of_its_own() -> None:
     try:
         asyncio.run(other.stats())
     except kademlua.NodeClosed:
-        print("so is the other")
+        print("the other node is closed too")
     node.close()
     asyncio.run(other.close())
     del node, other
@@ -116,7 +116,7 @@ def test_forked_child_needs_a_node_of_its_own() -> None:
     """
     assert run(STARTED + program) == (
         "the node belongs to process PARENT; after a fork, make a new node\n"
-        "so is the other\n"
+        "the other node is closed too\n"
         "child ended with 0\n"
         "[b'from the child']\n",
         "",

@@ -22,11 +22,11 @@ KEY = sha1("key")
 SILENT = ("127.0.0.1", 9)
 
 
-def until(is_so: Callable[[], bool]) -> None:
-    """Wait, in whatever thread, at most 10 s."""
+def until(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds, at most 10 seconds."""
     end = time.monotonic() + 10
-    while not is_so():
-        assert time.monotonic() < end, "it did not become so"
+    while not condition():
+        assert time.monotonic() < end, "the condition does not hold after 10 s"
         time.sleep(0.005)
 
 
@@ -79,7 +79,7 @@ def test_errors_reach_the_caller(make_threaded: Make, in_thread: InThread) -> No
             alone.add()  # type: ignore[call-arg]
         with pytest.raises(RpcTimeout) as caught:
             alone.ping(SILENT, timeout=0.02)
-        # It shows where the call was made, and where in the node it failed.
+        # The traceback shows the call and the place of the error in the node.
         names = [entry.name for entry in caught.traceback]
         assert names[0] == "check"
         assert "ping" in names
@@ -105,39 +105,39 @@ def test_close_ends_waiting_calls(make_threaded: Make, in_thread: InThread) -> N
     assert in_thread(node.stats)["calls_in_flight"] == 0
 
 
-def test_close_without_start(in_thread: InThread, left: Callable[[], LeakCounts]) -> None:
-    before = left()
+def test_close_without_start(in_thread: InThread, leak_counts: Callable[[], LeakCounts]) -> None:
+    before = leak_counts()
     node = ThreadedNode()
     with pytest.raises(NodeClosed, match="not started"):
         in_thread(node.find_value, KEY)
     in_thread(node.close)
     ThreadedNode().close()
-    assert left() == before
+    assert leak_counts() == before
 
 
 def test_close_leaves_no_threads_or_files(
-    first: Endpoint, in_thread: InThread, left: Callable[[], LeakCounts]
+    first: Endpoint, in_thread: InThread, leak_counts: Callable[[], LeakCounts]
 ):
     def visit() -> None:
         with ThreadedNode(bootstrap=[first], read_only=True) as node:
             node.find_value(KEY)
 
-    in_thread(visit)  # what gevent itself makes once is made now
-    before = left()
+    in_thread(visit)  # gevent creates its own resources on first use
+    before = leak_counts()
     for _ in range(5):
         in_thread(visit)
-    assert left() == before
+    assert leak_counts() == before
 
 
-def test_port_in_use_raises_oserror(first: Endpoint, in_thread: InThread, left: Any) -> None:
-    def take() -> None:
+def test_port_in_use_raises_oserror(first: Endpoint, in_thread: InThread, leak_counts: Any) -> None:
+    def bind() -> None:
         with ThreadedNode(port=first[1]):
             pass
 
-    before = left()
+    before = leak_counts()
     with pytest.raises(OSError, match="in use"):
-        in_thread(take)
-    assert left() == before
+        in_thread(bind)
+    assert leak_counts() == before
 
 
 def test_many_threads_may_close_a_node(make_threaded: Make) -> None:
@@ -187,7 +187,7 @@ class TestAmongGreenlets:
         node = make_threaded()
         with gevent.Timeout(0.05, False):
             node.ping(SILENT, timeout=60)
-            pytest.fail("nobody is there to answer")
+            pytest.fail("no node should answer")
         until(lambda: in_flight(node) == 0)
 
     def test_many_calls_run_concurrently(self, first: Endpoint, make_threaded: Make) -> None:
@@ -215,18 +215,18 @@ class TestRpcsOfTheProgram:
         assert caller.call(server.contact, "keep", b"mine") == [1]
 
     def test_rpcs_may_close_the_node(
-        self, make_threaded: Make, left: Callable[[], LeakCounts]
+        self, make_threaded: Make, leak_counts: Callable[[], LeakCounts]
     ) -> None:
         server, caller = make_threaded(), make_threaded()
         server.register("bye", lambda sender: server.close(), blocking=True)
-        assert caller.call(server.contact, "bye") == []  # it ends after that answer
+        assert caller.call(server.contact, "bye") == []  # the node ends after this reply
         server.wait_closed()
         server.close()
-        assert len(left()[0]) == 1
+        assert len(leak_counts()[0]) == 1
 
 
 def test_error_leaves_no_reference_cycle(make_threaded: Make, in_thread: InThread) -> None:
-    """Else the values and frames of a failed call stay until the collector comes."""
+    """A cycle would hold values and frames of a failed call until garbage collection."""
     node = make_threaded()
 
     def fail() -> int:

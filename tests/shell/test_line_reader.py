@@ -1,4 +1,4 @@
-"""Where the shell's lines come from: pipes and files, and where its history is kept."""
+"""Line readers for pipes and files, and the path of the history."""
 
 import io
 import os
@@ -18,7 +18,7 @@ def test_pipe_lines_are_returned_unchanged():
             got.append(line)
 
     reader = gevent.spawn(read_all)
-    long = "x" * 30_000  # less than a pipe holds
+    long = "x" * 30_000  # fits into the buffer of a pipe
     for piece, so_far in [
         (b"one\ntw", ["one"]),
         (b"o\n\n", ["one", "two", ""]),

@@ -1,4 +1,4 @@
-"""The shell within this process: lines in, text out."""
+"""The shell in this process: typed lines and the text that they print."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.support.world import RTT
 
 
 class TypedLineReader:
-    """Lines of a test, and what it is told."""
+    """A reader of given lines, which records prompts and messages."""
 
     def __init__(self, lines, *, interactive=False):
         self.interactive = interactive
-        self.told = []
+        self.messages = []
         self.prompts = []
         self.closed = False
         self._lines = list(lines)
@@ -30,28 +30,28 @@ class TypedLineReader:
         return self._lines.pop(0) if self._lines else None
 
     def print_above_prompt(self, text):
-        self.told.append(text)
+        self.messages.append(text)
 
     def close(self):
         self.closed = True
 
 
 class Session:
-    """What came of some lines."""
+    """The output of a shell for some lines."""
 
     def __init__(self, node, *lines, interactive=False):
         self.lines = TypedLineReader(lines, interactive=interactive)
         output = io.StringIO()
         self.ends_node = Shell(node, reader=self.lines, output=output).run()
         self.text = output.getvalue()
-        self.told = self.lines.told
+        self.messages = self.lines.messages
 
 
 def test_values_are_shown_and_none_is_not(world):
     node = world.alice
     session = Session(node, "1 + 1", "None", "'text'", "sha1('key')[:2]", "x = 5", "x", "", "# no")
     assert session.text == "2\n'text'\nb'\\xa6/'\n5\n"
-    assert session.told == []
+    assert session.messages == []
 
 
 def test_long_values_are_shown_over_several_lines(world):
@@ -130,14 +130,14 @@ def test_ping_accepts_text_and_contacts(world):
         'ping("nonsense")',
     )
     assert session.text == f"'{other.id.hex()}'\nTrue\nTrue\n"
-    assert session.told == ["ValueError: expected HOST:PORT, not 'nonsense'"]
+    assert session.messages == ["ValueError: expected HOST:PORT, not 'nonsense'"]
 
 
 def test_ping_resolves_host_names(make_node):
     node, other = make_node(), make_node()
     session = Session(node, f'tohex(ping("localhost:{other.contact.port}").contact.id)')
     assert session.text == f"'{other.id.hex()}'\n"
-    assert session.told == []
+    assert session.messages == []
 
 
 def test_commands_without_parentheses(world):
@@ -146,7 +146,7 @@ def test_commands_without_parentheses(world):
     assert "'packets_in': 0" in session.text
     assert "objects collected" in session.text
     assert 'add(sha1("key"), "value")' in session.text
-    assert session.told == []
+    assert session.messages == []
 
 
 def test_help_lists_each_command_with_an_example(world):
@@ -158,7 +158,7 @@ def test_help_lists_each_command_with_an_example(world):
         assert f"\n  {name}" in text
     assert Session(node, "help()").text == text
     assert Session(node, "help(sha1)").text.startswith('sha1("key")  ')
-    assert Session(node, "help(3)").told == [
+    assert Session(node, "help(3)").messages == [
         "TypeError: help takes one of the commands that it lists, as in help(add)"
     ]
 
@@ -169,7 +169,7 @@ def test_pprint_shows_a_value_once(world):
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("1 +", "SyntaxError: invalid syntax"),
         ("'open", "SyntaxError: unterminated string literal (detected at line 1)"),
@@ -186,10 +186,10 @@ def test_pprint_shows_a_value_once(world):
         ("raise KeyboardInterrupt", "interrupted"),
     ],
 )
-def test_errors_are_shown_in_one_line_and_the_shell_continues(world, line, told):
+def test_errors_are_shown_in_one_line_and_the_shell_continues(world, line, message):
     node = world.alice
     session = Session(node, line, "6 * 7")
-    assert session.told == [told]
+    assert session.messages == [message]
     assert session.text == "42\n"
 
 
@@ -200,14 +200,14 @@ def test_odd_lines_do_not_end_the_shell(world, line):
     node = world.alice
     session = Session(node, line, "6 * 7")
     assert session.text.endswith("42\n")
-    assert all("\n" not in told for told in session.told)
+    assert all("\n" not in message for message in session.messages)
 
 
 def test_value_with_failing_repr_shows_an_error(world):
     node = world.alice
     lines = ["class C: __repr__ = lambda self: 1 / 0", "C()", "6 * 7"]
     session = Session(node, *lines)
-    assert session.told == ["ZeroDivisionError: division by zero"]
+    assert session.messages == ["ZeroDivisionError: division by zero"]
     assert session.text == "42\n"
 
 
@@ -275,7 +275,7 @@ def test_interrupt_ends_a_waiting_command(world):
     assert shell.interrupt()
     runner.get()
     assert world.now == 0
-    assert lines.told == ["interrupted"]
+    assert lines.messages == ["interrupted"]
     assert output.getvalue() == "42\n"
 
 
@@ -289,7 +289,7 @@ def test_interrupt_ends_a_computation(world):
         shell.run()
     finally:
         signal.signal(signal.SIGUSR1, former)
-    assert lines.told == ["interrupted"]
+    assert lines.messages == ["interrupted"]
     assert output.getvalue() == "42\n"
 
 

@@ -1,4 +1,4 @@
-"""A node's directory: id, contacts, publications."""
+"""NodeState: the id, contacts and publications in a node's directory."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def test_node_state_survives_a_restart(tmp_path: Path) -> None:
     assert again.publications.remove(KEY)
     assert not again.publications.remove(KEY)
     assert again.publications.get(KEY) is None
-    said: list[Any] = []
-    again.publications.when_durable(said.append)
-    assert said == [None]
+    reasons: list[Any] = []
+    again.publications.when_durable(reasons.append)
+    assert reasons == [None]
     assert len(again.publications) == 1
     again.close()
 
@@ -81,7 +81,7 @@ def test_contacts_are_saved_at_intervals(world: World, tmp_path: Path) -> None:
     gevent.sleep(state.AUTOSAVE_INTERVAL + 1)
     assert node_state.contacts == [other.contact]
     other.close()
-    gevent.sleep(1_000)  # and where nobody is left, those of before stay
+    gevent.sleep(1_000)  # an empty table does not replace the saved contacts
     assert len(node.table) == 0
     assert node_state.contacts == [other.contact]
     node_state.close()
@@ -89,11 +89,11 @@ def test_contacts_are_saved_at_intervals(world: World, tmp_path: Path) -> None:
 
 def test_saved_contacts_serve_as_bootstrap_addresses(world: World) -> None:
     network = world.network(5)
-    gone = [("10.255.0.1", port) for port in range(1, 21)]
-    node = world.node(cached_endpoints=[*gone, network[3].contact.endpoint])
+    dead = [("10.255.0.1", port) for port in range(1, 21)]
+    node = world.node(cached_endpoints=[*dead, network[3].contact.endpoint])
     assert node.wait_joined()
     assert len(node.table) == 5
-    assert not node.stats()["timeouts"] > 20
+    assert node.stats()["timeouts"] <= 20
 
 
 def test_node_is_not_joined_if_no_saved_contact_answers(world: World) -> None:
@@ -105,23 +105,23 @@ def test_node_is_not_joined_if_no_saved_contact_answers(world: World) -> None:
 def test_clean_shutdown_skips_the_integrity_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    walked: list[str] = []
+    checked: list[str] = []
 
-    def walk(path: Path) -> str | None:
-        walked.append(path.name)
+    def check(path: Path) -> str | None:
+        checked.append(path.name)
         return None
 
-    monkeypatch.setattr(integrity_check, "find_corruption", walk)
+    monkeypatch.setattr(integrity_check, "find_corruption", check)
     opened(tmp_path).close()
     opened(tmp_path).close()
-    assert walked == []
+    assert checked == []
     with (tmp_path / "values.lmdb").open("ab") as file:
         file.write(b"x")
     opened(tmp_path).close()
-    assert walked == ["values.lmdb"]
+    assert checked == ["values.lmdb"]
     (tmp_path / "left").write_text("[]")
     opened(tmp_path).close()
-    assert walked == ["values.lmdb", "values.lmdb", "node.lmdb"]
+    assert checked == ["values.lmdb", "values.lmdb", "node.lmdb"]
 
 
 def test_persist_id_reports_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
