@@ -40,7 +40,6 @@ _EXPIRY_BATCH = 5_000
 _EXPIRY_BATCH_ON_PUT = 100
 """Values removed during a store, at most."""
 _KEYS_PER_READ = 1_000
-"""Keys read at a time."""
 
 
 class LmdbStore:
