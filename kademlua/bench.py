@@ -1,4 +1,4 @@
-"""The benchmark: a network in one process on loopback, adds and finds, measured."""
+"""Benchmark of adds and finds in a network of nodes in one process, on loopback."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class PhaseResult:
-    """What one part of the workload took. Times are those of single operations; the CPU is
-    that of the whole process, which plays all nodes, divided by the operations."""
+    """Figures of one phase. ``p50_ms`` and ``p99_ms`` are latencies of single operations.
+
+    ``cpu_ms`` is the CPU time per operation of the process, which runs all nodes."""
 
     name: str
     operations: int
@@ -48,10 +49,10 @@ class BenchResult:
     nodes: int
     replicas: int
     joined_s: float = 0.0
-    """From the first bind until the last node had joined."""
+    """Seconds from the first bind until the last node had joined."""
     joined_cpu_s: float = 0.0
     kb_per_node: float = 0.0
-    """Growth of the process's resident memory by a node at rest, in units of 1,000 bytes."""
+    """Resident memory per idle node, in units of 1,000 bytes."""
     phases: list[PhaseResult] = field(default_factory=list)
 
 
@@ -64,8 +65,13 @@ def run(
     seed: int = 1,
     progress: Progress = lambda name, done, total: None,
 ) -> BenchResult:
-    """Bring up ``nodes`` nodes, add and find ``operations`` values one at a time, and as many
-    again ``concurrency`` at a time. Raises KademluaError where the nodes do not join."""
+    """Start ``nodes`` nodes, then add and find ``operations`` values.
+
+    All phases run twice: one operation at a time, then ``concurrency`` at a time.
+
+    Raises:
+        KademluaError: a node did not join.
+    """
     result = BenchResult(nodes, replicas)
     network = _start_network(nodes, Params(replicas=replicas), result, progress)
     try:
@@ -84,7 +90,7 @@ def run(
 def _start_network(
     count: int, params: Params, result: BenchResult, progress: Progress
 ) -> list[Node]:
-    """Nodes that have joined one network, in the result how long that took."""
+    """Return nodes that have joined one network; record the cost in ``result``."""
     pool = ContactPool()
     gc.collect()
     memory, cpu, started_at = _resident_bytes(), time.process_time(), time.perf_counter()
@@ -101,7 +107,7 @@ def _start_network(
             node.wait_joined()
             progress("join", len(network), count)
 
-        # A few at a time: all at once would be a peak of memory that no node at rest has.
+        # Joining all nodes concurrently would distort the memory figure with a peak.
         Pool(_JOIN_CONCURRENCY).map(join, range(count - 1))
         if not all(node.joined for node in network):
             raise KademluaError("a node did not join")
@@ -111,7 +117,7 @@ def _start_network(
         raise
     result.joined_s = time.perf_counter() - started_at
     result.joined_cpu_s = time.process_time() - cpu
-    gevent.sleep(0.5)  # probes that were owed
+    gevent.sleep(0.5)  # let outstanding probes finish
     gc.collect()
     result.kb_per_node = (_resident_bytes() - memory) / count / 1000
     return network
@@ -155,13 +161,13 @@ def _measure(
     succeeded: set[int] = set()
 
     def run_one(number: int) -> None:
-        began = time.perf_counter()
+        op_started_at = time.perf_counter()
         try:
             if operation(number):
                 succeeded.add(number)
         except KademluaError:
-            pass  # it shows in what succeeded
-        times.append(time.perf_counter() - began)
+            pass  # counted by its absence from succeeded
+        times.append(time.perf_counter() - op_started_at)
         if len(times) % 50 == 0:
             progress(name, len(times), count)
 
@@ -189,7 +195,7 @@ def _measure(
 
 
 def _resident_bytes() -> int:
-    """The process's resident memory now; its peak where the system does not tell."""
+    """Return the resident memory of the process; without /proc, its peak."""
     try:
         with open("/proc/self/statm") as statm:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,6 +1,6 @@
 """Discovery of nodes on the same link by multicast DNS (RFC 6762) and DNS-SD (RFC 6763).
 
-The library zeroconf does it in a thread of its own; the endpoints it finds go to the node's hub.
+The library zeroconf runs in a thread of its own; the endpoints it finds go to the node's hub.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ JOIN_INTERVAL = 10.0
 _MAX_PER_ROUND = 8
 """Nodes contacted in one round."""
 _MAX_QUEUED = 256
-"""Addresses that wait; further ones replace the oldest. Nodes that were contacted know the
-others."""
+"""Addresses that wait; further ones replace the oldest. Contacted nodes know the dropped ones."""
 _RESOLVE_TIMEOUT_MS = 3_000
 _MAX_LABEL_CHARS = 64
 
@@ -44,6 +43,9 @@ class MdnsDiscovery:
 
         ``labels`` distinguish networks on one link. The first one is announced; nodes with other
         labels are ignored.
+
+        Raises:
+            ValueError: a label is longer than 64 characters.
         """
         if any(len(label) > _MAX_LABEL_CHARS for label in labels):
             raise ValueError(f"a label has at most {_MAX_LABEL_CHARS} characters")
@@ -71,7 +73,7 @@ class MdnsDiscovery:
         if self._greenlet is not None:
             self._greenlet.kill()
         if self._zeroconf is not None:
-            self._pool.apply(self._zeroconf.close)  # with a farewell to all who listen
+            self._pool.apply(self._zeroconf.close)  # sends goodbye packets
         self._wake.stop()
         self._wake.close()
 
@@ -101,11 +103,11 @@ class MdnsDiscovery:
                 new_endpoints.append(endpoint)
         if not new_endpoints:
             return
-        logger.info("new on this link: %s", ", ".join(map(format_endpoint, new_endpoints)))
+        logger.info("found on this link: %s", ", ".join(map(format_endpoint, new_endpoints)))
         try:
             self._node.add_peers(new_endpoints)
         except KademluaError as error:
-            logger.info("could not meet them: %s", error)
+            logger.info("nodes found on this link can't be contacted: %s", error)
 
     # In threads
 
@@ -162,7 +164,7 @@ def service_endpoints(info: Any, labels: Sequence[str]) -> list[Endpoint]:
     for addr in info.parsed_addresses()[:_MAX_PER_ROUND]:
         try:
             found.append((canonical_address(addr)[0], info.port))
-        except ValueError:  # with a scope, which stands for nothing elsewhere
+        except ValueError:  # with a scope, which has no meaning on another host
             continue
     return found
 
@@ -170,7 +172,7 @@ def service_endpoints(info: Any, labels: Sequence[str]) -> list[Endpoint]:
 def announced_addresses(host: str) -> list[str]:
     """Return the addresses to announce for a node that listens on ``host``.
 
-    For all addresses of this machine, these are the ones of its networks.
+    For a wildcard address, these are the addresses of this machine's interfaces.
     """
     if not ipaddress.ip_address(host).is_unspecified:
         return [host]
@@ -179,7 +181,7 @@ def announced_addresses(host: str) -> list[str]:
         for adapter_ip in adapter.ips:
             text = adapter_ip.ip if isinstance(adapter_ip.ip, str) else adapter_ip.ip[0]
             addr = ipaddress.ip_address(text.partition("%")[0])
-            # Of IPv6, those of the link mean nothing without the name of the interface.
+            # An IPv6 link-local address is useless without the interface's name.
             is_routable = addr.version == 4 or (host == "::" and not addr.is_link_local)
             if is_routable and not addr.is_loopback:
                 found.append(str(addr))

@@ -1,4 +1,4 @@
-"""Nodes that find each other on a link, without an address; in a network of the test's own."""
+"""Discovery of nodes on one link, in a network namespace of the test."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ ip route add 224.0.0.0/4 dev lo
 exec "$@"
 """
 
-# Two networks on one link, of three nodes each; a node of another label hears nobody.
+# Three nodes share a label; the fourth has another one and discovers no node.
 PROGRAM = """
 import gevent, json, sys, time
 from contextlib import ExitStack
 from kademlua import Node, Params, sha1
 from kademlua import mdns
-mdns.PAUSE = 0.2
+mdns.JOIN_INTERVAL = 0.2
 with ExitStack() as stack:
     nodes = [Node(0, "127.0.0.1") for _ in range(4)]
     for node in nodes:
@@ -52,7 +52,7 @@ def has_namespaces() -> bool:
     return subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode == 0
 
 
-@pytest.mark.skipif(not has_namespaces(), reason="takes a network namespace, which root may make")
+@pytest.mark.skipif(not has_namespaces(), reason="needs root to create a network namespace")
 def test_nodes_on_a_link_find_each_other() -> None:
     done = subprocess.run(
         [*NAMESPACE, "sh", "-ec", SETUP, "sh", sys.executable, "-c", PROGRAM],
@@ -80,7 +80,7 @@ def info(label: str, port: int, *addresses: str) -> ServiceInfo:
     )
 
 
-def test_who_is_announced() -> None:
+def test_announced_nodes_with_the_same_label_are_found() -> None:
     announced = info("home", 8001, "192.0.2.7", "2001:db8::7")
     assert service_endpoints(announced, ["work", "home"]) == [
         ("192.0.2.7", 8001),
@@ -91,16 +91,16 @@ def test_who_is_announced() -> None:
 
 
 @pytest.mark.parametrize("announced", [info("", 0, "192.0.2.7"), info("", 8001)])
-def test_an_announcement_of_nobody(announced: ServiceInfo) -> None:
+def test_invalid_announcements_yield_no_endpoints(announced: ServiceInfo) -> None:
     assert service_endpoints(announced, [""]) == []
 
 
-def test_an_announcement_of_a_crowd_is_cut() -> None:
-    crowd = info("", 8001, *(f"192.0.2.{n}" for n in range(1, 200)))
-    assert len(service_endpoints(crowd, [""])) == 8
+def test_endpoints_of_one_announcement_are_limited() -> None:
+    many = info("", 8001, *(f"192.0.2.{n}" for n in range(1, 200)))
+    assert len(service_endpoints(many, [""])) == 8
 
 
-def test_what_is_announced_of_one_address() -> None:
+def test_only_the_bound_address_is_announced() -> None:
     assert announced_addresses("127.0.0.1") == ["127.0.0.1"]
     assert "127.0.0.1" not in announced_addresses("0.0.0.0")
     assert not any(":" in each for each in announced_addresses("0.0.0.0"))

@@ -32,7 +32,7 @@ class AsyncNode(BridgedNode, AwaitableCalls):
     _finished: deque[tuple[ThreadCall, asyncio.Future[Any]]]
 
     async def __aenter__(self) -> AsyncNode:
-        """Start, and wait for the first try to join."""
+        """Start, and wait until the first attempt to join has ended."""
         try:
             await self.start()
             await self.wait_joined()
@@ -72,7 +72,7 @@ class AsyncNode(BridgedNode, AwaitableCalls):
         schedule: Callable[[ThreadCall], None],
         make_call: Callable[[_DoneCallback], ThreadCall],
     ) -> Any:
-        """Make a call, hand it to the thread, and wait until it has ended; its result."""
+        """Make a call, schedule it in the thread, and return its result."""
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop, self._finished = loop, deque()

@@ -83,7 +83,7 @@ class HubThread:
         """Raise NodeClosed in a forked child of the thread's process."""
         if self.is_forked:
             raise NodeClosed(
-                f"the node was made by process {self._pid}, before a fork: make one here"
+                f"the node belongs to process {self._pid}; after a fork, make a new node"
             )
 
     def submit(self, call: ThreadCall) -> None:

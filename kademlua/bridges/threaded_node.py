@@ -9,7 +9,7 @@ from typing import Any
 
 import gevent
 
-# Tells whether gevent runs in this thread; ``get_hub`` would start it.
+# Returns None if gevent does not run in this thread; ``get_hub`` would start it.
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Waiter
 

@@ -74,24 +74,26 @@ class ShellCommands:
             "overwrite": ShellCommand(
                 self._overwrite,
                 'overwrite(sha1("key"), "value")',
-                "store a value; others' go where the nodes allow it",
+                "store a value, and drop those of other owners if the nodes allow it",
             ),
             "publish": ShellCommand(
                 self._publish,
                 'publish(sha1("key"), "value")',
-                "store a value, and keep it alive while this node lives",
+                "store a value, and republish it while this node runs",
             ),
             "unpublish": ShellCommand(
-                self._node.unpublish, 'unpublish(sha1("key"))', "let it end with its time"
+                self._node.unpublish,
+                'unpublish(sha1("key"))',
+                "stop republishing; the value expires at its TTL",
             ),
             "published": ShellCommand(
                 self._node.published,
                 "published()",
-                "what this node publishes",
+                "the values that this node publishes",
                 callable_without_parens=True,
             ),
             "remove": ShellCommand(
-                self._remove, 'remove(sha1("key"))', "take this node's value away from all holders"
+                self._remove, 'remove(sha1("key"))', "remove this node's value from all holders"
             ),
             "findvalue": ShellCommand(
                 self._findvalue,
@@ -107,7 +109,7 @@ class ShellCommands:
             "putsigned": ShellCommand(
                 self._putsigned,
                 'putsigned("value", SigningKey.load("my.key"))',
-                "store a value signed, in place of the one before",
+                "store a signed value, replacing the previous one",
             ),
             "getsigned": ShellCommand(
                 self._getsigned, 'getsigned(public_key, b"salt")', "the newest signed record"
@@ -116,13 +118,13 @@ class ShellCommands:
                 self._findnode, 'findnode(sha1("key"))', "the contacts closest to an id"
             ),
             "ping": ShellCommand(
-                self._ping, 'ping("127.0.0.1:8001")', "who answers at an address; or a contact"
+                self._ping, 'ping("127.0.0.1:8001")', "ping an address or a contact"
             ),
             "routing": ShellCommand(
                 self._routing, "routing", "the routing table", callable_without_parens=True
             ),
             "stats": ShellCommand(
-                self._stats, "stats", "what the node counted so far", callable_without_parens=True
+                self._stats, "stats", "the node's counters", callable_without_parens=True
             ),
             "gc": ShellCommand(
                 self._gc,
@@ -133,13 +135,18 @@ class ShellCommands:
             "sha1": ShellCommand(ids.sha1, 'sha1("key")', "the id of a text, as bytes"),
             "xor": ShellCommand(_xor, 'xor(sha1("a"), node.id)', "the distance of two ids"),
             "getbucketno": ShellCommand(
-                self._getbucketno, 'getbucketno(sha1("a"))', "the bucket of an id, 159 is far"
+                self._getbucketno,
+                'getbucketno(sha1("a"))',
+                "the bucket of an id; 159 is the farthest",
             ),
             "tohex": ShellCommand(_tohex, "tohex(node.id)", "an id as 40 hex digits"),
             "fromhex": ShellCommand(ids.from_hex, 'fromhex("0beec7b5…")', "40 hex digits as an id"),
-            "pprint": ShellCommand(self._pprint, "pprint(value)", "show a value, pretty"),
+            "pprint": ShellCommand(self._pprint, "pprint(value)", "pretty-print a value"),
             "help": ShellCommand(
-                self._help, "help", "this; help(add) on one of them", callable_without_parens=True
+                self._help,
+                "help",
+                "list the commands; help(add) explains one",
+                callable_without_parens=True,
             ),
             "exit": ShellCommand(
                 _exit,
@@ -150,7 +157,7 @@ class ShellCommands:
         }
 
     def namespace(self) -> dict[str, Any]:
-        """The names that expressions can use."""
+        """Return the names that expressions can use."""
         return {
             "__name__": "kademlua",
             **self.commands,
@@ -234,7 +241,7 @@ class ShellCommands:
         if isinstance(command, ShellCommand):
             return VerbatimText(repr(command))
         if command is not None:
-            raise TypeError("help is there for the commands that it lists, as in help(add)")
+            raise TypeError("help takes one of the commands that it lists, as in help(add)")
         width = max(len(each.usage) for each in self.commands.values())
         lines = [f"  {each.usage:{width}}  {each.summary}" for each in self.commands.values()]
         return VerbatimText(
@@ -261,7 +268,7 @@ def _xor(a: bytes, b: bytes) -> bytes:
 
 def _tohex(value: bytes) -> str:
     if not isinstance(value, bytes):
-        raise TypeError(f"tohex takes bytes, not {value!r:.60}")
+        raise TypeError(f"tohex needs bytes, not {value!r:.60}")
     return ids.to_hex(value)
 
 

@@ -115,7 +115,7 @@ class PipeReader:
                 with contextlib.closing(hub.loop.io(self._fd, _EVENT_READ)) as readable:
                     hub.wait(readable)
             return os.read(self._fd, _CHUNK_BYTES)
-        except OSError:  # a terminal that is gone, a directory: nothing more comes
+        except OSError:  # a closed terminal, or a directory: end of input
             return b""
 
 
@@ -130,8 +130,8 @@ class TerminalReader:
         self._saved_settings = termios.tcgetattr(self._fd)
         self._history: Path | None = history
         self._prompt: str | None = None
-        """The prompt that waits for a line."""
-        # Its switching on and off would be left half done where the process ends at a prompt.
+        """The prompt shown while a line is awaited; None otherwise."""
+        # If the process ended at a prompt, the terminal would stay in this mode.
         readline.parse_and_bind("set enable-bracketed-paste off")
         readline.parse_and_bind("tab: complete")
         readline.set_completer(rlcompleter.Completer(namespace).complete)
@@ -189,6 +189,6 @@ def _read_input(prompt: str) -> str | None:
 
 
 def _write_stderr(text: str, end: str = "\n") -> None:
-    with contextlib.suppress(OSError, ValueError):  # closed: nobody wants to know
+    with contextlib.suppress(OSError, ValueError):  # standard error is closed
         sys.stderr.write(text + end)
         sys.stderr.flush()

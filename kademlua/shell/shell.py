@@ -81,9 +81,9 @@ class Shell:
                 if line is None:
                     return self.interactive
                 self._evaluate(line.strip())
-        except BrokenPipeError:  # nobody reads what it says
+        except BrokenPipeError:  # the reader of the output has closed it
             return self.interactive
-        except (ExitShell, KeyboardInterrupt):  # or it came when an evaluation had just ended
+        except (ExitShell, KeyboardInterrupt):  # an interrupt may arrive just after an evaluation
             return True
         finally:
             self.close()

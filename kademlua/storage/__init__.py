@@ -1,1 +1,1 @@
-"""What survives a node's process: values in LMDB, the node's id, contacts and publications."""
+"""State on disk, in LMDB: stored values, and the node's id, contacts and publications."""

@@ -22,9 +22,12 @@ class DataDirectory:
     """A directory that belongs to this process until ``close`` or its end."""
 
     def __init__(self, path: Path, *, verify_unclean: bool = True) -> None:
-        """Create or lock the directory; StorageError if it cannot be used or is in use.
+        """Create and lock the directory.
 
-        With ``verify_unclean``, files that no clean shutdown left are checked.
+        With ``verify_unclean``, files changed since the last clean shutdown are checked.
+
+        Raises:
+            StorageError: the directory cannot be used or is in use.
         """
         self._verify_unclean = verify_unclean
         self.path = path
@@ -46,7 +49,7 @@ class DataDirectory:
         try:
             os.truncate(self._lock_fd, 0)
             os.write(self._lock_fd, b"%d\n" % os.getpid())
-        except OSError:  # a full disk: the lock holds without the number
+        except OSError:  # a full disk: the lock works without the process id
             pass
 
     def open(self, name: str, open_file: Callable[[Path], _T], contents: str) -> _T:
@@ -65,7 +68,7 @@ class DataDirectory:
         except CorruptFile as error:
             moved_to = _move_aside(path)
             logger.warning(
-                "%s is damaged (%s) and was moved to %s; %s begin anew",
+                "%s is damaged (%s) and was moved to %s; %s are lost",
                 path,
                 error.reason,
                 moved_to.name,
@@ -80,7 +83,7 @@ class DataDirectory:
 
 
 def _move_aside(path: Path) -> Path:
-    """Rename a file within its directory; StorageError if that fails."""
+    """Rename a file within its directory, and return its new path."""
     number = 1
     while (target := path.with_name(f"{path.name}.damaged-{number}")).exists():
         number += 1

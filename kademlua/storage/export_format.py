@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 EXPORT_FORMAT = "kademlua values"
 EXPORT_VERSION = 1
 _VALUES_PER_COMMIT = 1_000
-"""Values in one commit."""
 
 
 class StoredValue(NamedTuple):
@@ -34,7 +33,7 @@ class StoredValue(NamedTuple):
     from_owner: bool
     """Whether the owner stored it here; otherwise another holder transferred it."""
     remaining_seconds: float
-    """Seconds until it expires; it has expired at 0."""
+    """Seconds until it expires; expired at 0 or less."""
 
 
 class ImportResult:
@@ -55,7 +54,7 @@ class ImportResult:
 def stored_values(
     store: Store, keys: Iterable[bytes], clock: Callable[[], float]
 ) -> Iterator[StoredValue]:
-    """Return the live values of these keys."""
+    """Yield the unexpired values of these keys."""
     for key in keys:
         for owner, entry in store.entries(key):
             remaining_seconds = entry.expires_at - clock()
@@ -64,7 +63,7 @@ def stored_values(
 
 
 def import_value(store: Store, stored_value: StoredValue, now: float, result: ImportResult) -> None:
-    """Put a value into a store and count the result; it is durable when the store says so."""
+    """Put a value into a store and count the result; see ``when_durable``."""
     key, owner, encoded, from_owner, remaining_seconds = stored_value
     if remaining_seconds <= 0:
         result.expired += 1
@@ -103,7 +102,8 @@ def parse_json_lines(
 ) -> Iterator[StoredValue]:
     """Yield the values in lines of ``to_json_lines``.
 
-    StorageError, with the number of the line, at the first invalid one.
+    Raises:
+        StorageError: a line is invalid; the message has its number.
     """
     for number, line in enumerate(lines, 1):
         try:
@@ -120,7 +120,7 @@ def parse_json_lines(
             binascii.Error,
             RecursionError,
         ) as error:
-            problem = "is no line of an export" if number > 1 else "does not begin an export"
+            problem = "is not a line of an export" if number > 1 else "does not begin an export"
             raise StorageError(f"line {number} {problem}: {error!r:.80}") from None
         yield stored_value
 
@@ -130,7 +130,8 @@ def import_lines(
 ) -> ImportResult:
     """Put the values of JSON lines into a store.
 
-    Raises StorageError as ``parse_json_lines`` does; values of earlier lines stay.
+    Raises:
+        StorageError: a line is invalid, or a commit failed; values of earlier lines stay.
     """
     result = ImportResult()
     for stored_value in parse_json_lines(lines):

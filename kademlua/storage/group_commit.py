@@ -54,11 +54,14 @@ class WriteBuffer:
         prefix_db: str = "",
         prefix_bytes: int = 0,
         in_background: bool = True,
+        before_commit: Callable[[], None] = lambda: None,
+        after_commit: DurableCallback = lambda reason: None,
     ) -> None:
         """Buffer changes of an environment.
 
         Rows of the database ``prefix_db`` are found by their first ``prefix_bytes``. Without
-        ``in_background``, only ``flush`` and ``when_durable`` commit.
+        ``in_background``, only ``flush`` and ``when_durable`` commit. ``before_commit`` may add
+        rows to the batch; ``after_commit`` is called before the batch's other callbacks.
         """
         self._environment = environment
         self._prefix_db = prefix_db
@@ -67,10 +70,8 @@ class WriteBuffer:
         self._pending = WriteBatch()
         self._committing: WriteBatch | None = None
         self._greenlet: Greenlet[..., None] | None = None
-        self.before_commit: Callable[[], None] = _no_op
-        """Called before a batch is closed, to add its last rows."""
-        self.after_commit: Callable[[bool], None] = _no_op
-        """Called with True after a commit, or with False when all uncommitted changes are lost."""
+        self._before_commit = before_commit
+        self._after_commit = after_commit
 
     @property
     def batches(self) -> Iterator[WriteBatch]:
@@ -180,7 +181,7 @@ class WriteBuffer:
 
     def _commit(self, offload: Callable[[Callable[[], None]], None]) -> None:
         """Commit one batch; ``offload`` runs the part that waits for the disk."""
-        self.before_commit()
+        self._before_commit()
         batch, self._pending = self._pending, WriteBatch()
         self._committing = batch
         environment = self._environment
@@ -202,7 +203,7 @@ class WriteBuffer:
             environment.drop_snapshot()
             environment.refresh_snapshot()
             self._committing = None
-            self.after_commit(True)
+            self._after_commit(None)
             _notify(batch, None)
 
     def _fail_all(self, error: Exception) -> None:
@@ -214,7 +215,7 @@ class WriteBuffer:
         self._pending, self._committing = WriteBatch(), None
         if isinstance(error, lmdb.PanicError):
             self._environment.reopen()
-        self.after_commit(False)
+        self._after_commit(reason)
         for batch in lost:
             _notify(batch, reason)
 
@@ -224,7 +225,7 @@ def _notify(batch: WriteBatch, reason: str | None) -> None:
         try:
             callback(reason)
         except Exception:  # the other callbacks must still be called
-            logger.exception("what was to follow a commit failed")
+            logger.exception("a callback failed after a commit")
 
 
 def commit_in_thread(commit: Callable[[], None]) -> None:
@@ -234,7 +235,3 @@ def commit_in_thread(commit: Callable[[], None]) -> None:
 
 def _commit_inline(commit: Callable[[], None]) -> None:
     commit()
-
-
-def _no_op(*_: bool) -> None:
-    pass

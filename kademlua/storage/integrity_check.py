@@ -1,4 +1,4 @@
-"""The check of LMDB files that no clean shutdown left.
+"""The check of LMDB files that changed since the last clean shutdown.
 
 LMDB trusts its pages: a damaged one may crash the process that reads it. A file that differs from
 the state at the last clean shutdown is therefore read by a separate process first.
@@ -16,7 +16,7 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 _CHECK_TIMEOUT = 2.0
-"""Seconds for the check of a file; what it has read by then counts for the rest."""
+"""Seconds for the check of a file; the rest of a larger file is not checked."""
 _EXIT_NO_LMDB = 3
 # A compacting copy visits each page of each tree.
 _CHECK_SCRIPT = f"""
@@ -32,7 +32,7 @@ with open(os.devnull, "wb") as sink:
 
 
 def find_corruption(path: Path) -> str | None:
-    """Read a file in a separate process; return what is wrong with it, or None."""
+    """Read a file in a separate process; return a description of its damage, or None."""
     command = [sys.executable, "-I", "-c", _CHECK_SCRIPT, str(path)]
     try:
         process = subprocess.run(
@@ -50,7 +50,7 @@ def find_corruption(path: Path) -> str | None:
     if process.returncode in (0, _EXIT_NO_LMDB):
         return None
     lines = process.stderr.decode(errors="replace").strip().splitlines()
-    return lines[-1].rpartition(": ")[2] if lines else "its pages are not what they should be"
+    return lines[-1].rpartition(": ")[2] if lines else "its pages are invalid"
 
 
 def write_clean_marker(marker: Path, paths: Iterable[Path]) -> None:
@@ -63,7 +63,7 @@ def write_clean_marker(marker: Path, paths: Iterable[Path]) -> None:
 
 
 def consume_clean_marker(marker: Path) -> dict[str, object]:
-    """Return the recorded state, and delete it: it counts once."""
+    """Return the recorded state, and delete it: it is valid for one start."""
     try:
         text = marker.read_text()
         marker.unlink()

@@ -27,7 +27,7 @@ _DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 
 
 class CorruptFile(StorageError):
-    """The file is damaged or foreign; ``path`` is where it is."""
+    """The file ``path`` is damaged or foreign."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -41,7 +41,7 @@ class LmdbEnvironment:
     def __init__(self, path: Path, kind: str, version: int, db_names: Sequence[str]) -> None:
         """Open or create the file.
 
-        ``kind`` is the content that the file declares, so that none is taken for another.
+        ``kind`` is the content that the file declares; a file of another kind is refused.
 
         Raises:
             CorruptFile: the file is damaged or foreign.
@@ -115,7 +115,7 @@ class LmdbEnvironment:
     def _check_label(self, label: bytes | None) -> None:
         digits = (label or b"").removeprefix(self._label)
         if label is None or digits == label or not digits.isdigit():
-            raise CorruptFile(self.path, "not a file of Kademlua's, or of another kind")
+            raise CorruptFile(self.path, "it is of another kind, or another program wrote it")
         if int(digits) > self._version:
             raise StorageError(
                 f"{self.path} has format {int(digits)}, this Kademlua reads up to {self._version}"
@@ -129,7 +129,7 @@ class LmdbEnvironment:
         self.cursors: dict[str, Cursor] = {
             name: self._snapshot.cursor(database) for name, database in self._databases.items()
         }
-        """One by database; it holds no place from one use to the next."""
+        """A cursor per database. Its position is undefined between uses."""
 
     def get(self, db_name: str, row_key: bytes) -> bytes | None:
         """Return the data of a row; None if there is none."""
@@ -158,7 +158,7 @@ class LmdbEnvironment:
                 return txn
 
     def drop_snapshot(self) -> None:
-        """Release the snapshot before it grows too old; ``refresh_snapshot`` takes a new one."""
+        """Release the snapshot; ``refresh_snapshot`` opens a new one."""
         self._snapshot.abort()
 
     def grow(self) -> None:
@@ -168,7 +168,7 @@ class LmdbEnvironment:
         self.refresh_snapshot()
 
     def reopen(self) -> None:
-        """Open the file again after LMDB gave up on it; uncommitted changes are lost."""
+        """Reopen the file after an LMDB panic; uncommitted changes are lost."""
         self.drop_snapshot()
         self._env.close()
         self._open()

@@ -25,6 +25,7 @@ from kademlua.storage.row_format import (
     pack_counts,
     pack_usage,
     pack_value_row,
+    quota_key_of_row,
     to_microseconds,
     unpack_counts,
     unpack_usage,
@@ -35,11 +36,10 @@ from kademlua.storage.row_format import (
 _COUNTS_KEY = b"counts"
 _NODE_ID_KEY = b"id"
 _EXPIRY_BATCH = 5_000
-"""Values removed in one call: after a long pause, millions may have expired."""
+"""Values removed in one call of ``expire``, at most."""
 _EXPIRY_BATCH_ON_PUT = 100
-"""Values removed during a store."""
+"""Values removed during a store, at most."""
 _KEYS_PER_READ = 1_000
-"""Keys read at a time."""
 
 
 class LmdbStore:
@@ -56,21 +56,28 @@ class LmdbStore:
         wall_clock: Callable[[], float] = time.time,
         in_background: bool = True,
     ) -> None:
-        """Open or create the file; raises as ``LmdbEnvironment`` does.
+        """Open or create the file.
 
         Without ``in_background``, only ``when_durable``, ``flush`` and ``close`` commit.
+
+        Raises:
+            CorruptFile: the file is damaged or foreign.
+            StorageError: the file has a newer version or cannot be opened.
         """
         db_names = ("values", "ends", "addresses", "meta")
         environment = LmdbEnvironment(path, "values", FORMAT_VERSION, db_names)
         self._environment = environment
-        self._write_buffer = write_buffer = WriteBuffer(
-            environment, prefix_db="values", prefix_bytes=ID_BYTES, in_background=in_background
+        self._write_buffer = WriteBuffer(
+            environment,
+            prefix_db="values",
+            prefix_bytes=ID_BYTES,
+            in_background=in_background,
+            before_commit=self._persist_counts,
+            after_commit=self._on_commit,
         )
-        write_buffer.before_commit = self._persist_counts
-        write_buffer.after_commit = self._on_commit
         self._params = params
         self._clock = clock
-        self._expiry = ExpiryIndex(environment, write_buffer)
+        self._expiry = ExpiryIndex(environment, self._write_buffer)
         self._load_counts()
         # After the clock was set back, time continues from the latest one seen.
         self._wall_offset = max(wall_clock(), self._latest_us / 1e6) - clock()
@@ -98,8 +105,8 @@ class LmdbStore:
         counts = StoreCounts(self._entry_count, self._stored_bytes, self._sequence, self._latest_us)
         self._write_buffer.put("meta", _COUNTS_KEY, pack_counts(counts))
 
-    def _on_commit(self, succeeded: bool) -> None:
-        if not succeeded:
+    def _on_commit(self, failure: str | None) -> None:
+        if failure is not None:
             self._load_counts()
         self._expiry.refresh()
 
@@ -174,17 +181,8 @@ class LmdbStore:
         """Return up to ``limit`` bencoded values of a key, most recent first."""
         if limit <= 0:
             return []
-        rows = self._write_buffer.rows_with_prefix(key)
-        if not rows:
-            return []
         now_us = self._to_wall_us(now)
-        live_rows = []
-        for row_key, data in rows.items():
-            value_row = unpack_value_row(row_key, data)
-            if value_row is None:
-                self._delete_row(row_key, data)
-            elif value_row.expires_at_us > now_us:
-                live_rows.append(value_row)
+        live_rows = [row for _, row in self._value_rows(key) if row.expires_at_us > now_us]
         if len(live_rows) > 1:
             live_rows.sort(reverse=True)
         return [record.encoded for record in live_rows[:limit]]
@@ -221,7 +219,7 @@ class LmdbStore:
         return True
 
     def expire(self, now: float) -> int:
-        """Remove up to some thousand expired values, and return their number."""
+        """Remove expired values, at most 5,000 of those on disk, and return their number."""
         return self._expire_batch(self._to_wall_us(now), _EXPIRY_BATCH)
 
     def next_expiry(self) -> float | None:
@@ -299,8 +297,3 @@ class LmdbStore:
         usage = unpack_usage(self._write_buffer.get("addresses", address))
         usage += entries * ENTRY_UNIT + stored_bytes
         self._write_buffer.put("addresses", address, pack_usage(usage) if usage > 0 else None)
-
-
-def quota_key_of_row(row_key: bytes) -> bytes:
-    """Return the owner's quota key in a row of ``values``."""
-    return row_key[2 * ID_BYTES : -2][:8]

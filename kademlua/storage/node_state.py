@@ -1,4 +1,4 @@
-"""NodeState: all that a node keeps from one start to the next, in one directory."""
+"""NodeState: the state of a node that survives a restart, in one directory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from kademlua.storage.row_format import FORMAT_VERSION
 logger = logging.getLogger(__name__)
 
 AUTOSAVE_INTERVAL = 180.0
-"""Seconds between two times of saving the contacts."""
+"""Seconds between two saves of the contacts."""
 _MAX_SAVED_CONTACTS = 64
 """Contacts that are saved, at most."""
 _ID_KEY = b"id"
@@ -48,8 +48,11 @@ class NodeState:
     ) -> None:
         """Open or create the directory.
 
-        Damaged files are moved aside, with a warning in the log; without ``verify_unclean`` only
-        obvious damage is found. StorageError if the directory cannot be used or is in use.
+        Damaged files are moved aside, with a warning in the log. Without ``verify_unclean``, only
+        obvious damage is found.
+
+        Raises:
+            StorageError: the directory cannot be used or is in use.
         """
         self.path = path
         """The directory."""
@@ -61,9 +64,9 @@ class NodeState:
                 lambda at: LmdbStore(
                     at, params, clock=clock, wall_clock=wall_clock, in_background=in_background
                 ),
-                "the values of others",
+                "the stored values",
             )
-            """The values that the node keeps for the network."""
+            """The values that the node stores for the network."""
             undo.callback(self.store.close)
             self._write_buffer = WriteBuffer(
                 directory.open(
@@ -71,27 +74,30 @@ class NodeState:
                     lambda at: LmdbEnvironment(
                         at, "node", FORMAT_VERSION, ("meta", "contacts", "publications")
                     ),
-                    "its contacts and publications",
+                    "contacts and publications",
                 ),
                 in_background=in_background,
             )
             undo.callback(self._write_buffer.close)
             self.publications = LmdbPublicationStore(self._write_buffer)
-            """What the node publishes."""
+            """The values that the node publishes."""
             self._cleanup = undo.pop_all()
         self._autosaver: Greenlet[..., None] | None = None
 
     @property
     def id(self) -> bytes | None:
-        """The node's id; None before it has one. Both files hold it, so that it survives the loss
-        of one."""
+        """The node's id; None before it has one. Both files hold it in case one is lost."""
         for saved_id in (self._write_buffer.get("meta", _ID_KEY), self.store.node_id):
             if saved_id is not None and is_id(saved_id):
                 return saved_id
         return None
 
     def persist_id(self, node_id: bytes) -> None:
-        """Store the node's id; StorageError if that fails."""
+        """Store the node's id.
+
+        Raises:
+            StorageError: the id cannot be written.
+        """
         failures: list[str | None] = []
         if self._write_buffer.get("meta", _ID_KEY) != node_id:
             self._write_buffer.put("meta", _ID_KEY, node_id)
@@ -102,7 +108,7 @@ class NodeState:
         self.flush()
         for reason in failures:
             if reason is not None:
-                raise StorageError(f"can't keep the node's id: {reason}")
+                raise StorageError(f"can't store the node's id: {reason}")
 
     # Contacts
 

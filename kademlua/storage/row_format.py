@@ -1,4 +1,4 @@
-"""The rows on disk, to the byte; pure functions.
+"""Byte formats of the rows on disk; pure functions.
 
 Each row has a format version and a checksum of itself and its key: LMDB has none, and disks fail.
 """
@@ -9,14 +9,16 @@ from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
+from kademlua.core.ids import ID_BYTES
+
 FORMAT_VERSION = 1
 """The version of all formats; it rises when one of them changes."""
 
-# checksum, version, how it came, order, end, given
+# checksum, version, from_owner, sequence, expires_at_us, received_at_us
 _VALUE_HEADER = Struct(">IBBQQQ")
 _VALUE_FIELDS = Struct(">BBQQQ")
 _COUNTS_STRUCT = Struct(">QQQQ")
-# checksum, version, time to live in µs
+# checksum, version, TTL in µs
 _PUBLICATION_HEADER = Struct(">IBQ")
 _PUBLICATION_FIELDS = Struct(">BQ")
 _MAX_MICROSECONDS = 10**18
@@ -75,6 +77,11 @@ def unpack_value_row(row_key: bytes, data: bytes) -> ValueRow | None:
 def value_size(data: bytes) -> int:
     """Return the size of the value in an encoded row."""
     return max(len(data) - _VALUE_HEADER.size, 0)
+
+
+def quota_key_of_row(row_key: bytes) -> bytes:
+    """Return the owner's quota key in a row of ``values``."""
+    return row_key[2 * ID_BYTES : -2][:8]
 
 
 def expiry_row_key(expires_at_us: int, value_row_key: bytes) -> bytes:

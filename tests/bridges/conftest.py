@@ -1,4 +1,4 @@
-"""Nodes in threads, and threads in which nothing of gevent is at work."""
+"""Fixtures: nodes in threads, and threads without gevent."""
 
 import os
 import threading
@@ -17,8 +17,10 @@ LeakCounts = tuple[list[str], int]
 
 @pytest.fixture
 def make_threaded() -> Iterator[Callable[..., ThreadedNode]]:
-    """Make and start a node, and wait for its first try to join; closed at the end. ``params``
-    are quick ones by default."""
+    """Start nodes, wait for their first attempt to join, and close them after the test.
+
+    ``params`` default to ``QUICK_PARAMS``.
+    """
     nodes = []
 
     def make(**settings: Any) -> ThreadedNode:
@@ -35,20 +37,20 @@ def make_threaded() -> Iterator[Callable[..., ThreadedNode]]:
 
 @pytest.fixture
 def first(make_threaded: Callable[..., ThreadedNode]) -> Endpoint:
-    """Where others may join."""
+    """The endpoint of a node, for bootstrapping others."""
     return make_threaded().contact.endpoint
 
 
 @pytest.fixture
 def in_thread() -> Iterator[Callable[..., Any]]:
-    """Run a function in a thread without a hub (the tests' own may have one); its result."""
+    """Run a function in a thread without a gevent hub, and return its result."""
     with ThreadPoolExecutor(1) as pool:
         yield lambda function, *args: pool.submit(function, *args).result(30)
 
 
 @pytest.fixture
-def left() -> Callable[[], LeakCounts]:
-    """Count what a closed node must not leave: threads by name, and open files."""
+def leak_counts() -> Callable[[], LeakCounts]:
+    """Return the names of the nodes' threads, and the number of open files."""
 
     def count() -> LeakCounts:
         threads = [each.name for each in threading.enumerate() if "kademlua" in each.name]

@@ -1,6 +1,7 @@
 """``AsyncNode``, on asyncio loops."""
 
 import asyncio
+import atexit
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,16 +17,18 @@ SILENT = ("127.0.0.1", 9)
 
 
 def run(main: Callable[[], Awaitable[Any]]) -> Any:
-    """Run a coroutine function in a loop of its own, which must not complain of anything."""
-    complaints: list[dict[str, Any]] = []
+    """Run a coroutine function in a new loop, and assert that the loop reports no errors."""
+    loop_errors: list[dict[str, Any]] = []
 
     async def bounded() -> Any:
-        asyncio.get_running_loop().set_exception_handler(lambda _, said: complaints.append(said))
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: loop_errors.append(context)
+        )
         async with asyncio.timeout(30):
             return await main()
 
     result = asyncio.run(bounded())
-    assert complaints == []
+    assert loop_errors == []
     return result
 
 
@@ -41,7 +44,7 @@ async def until_waiting(node: AsyncNode, count: int) -> None:
             await asyncio.sleep(0.005)
 
 
-def test_it_joins_adds_and_finds(first: Endpoint) -> None:
+def test_node_joins_adds_and_finds(first: Endpoint) -> None:
     async def main() -> None:
         async with AsyncNode(bootstrap=[first]) as node:
             assert node.joined
@@ -54,7 +57,7 @@ def test_it_joins_adds_and_finds(first: Endpoint) -> None:
     run(main)
 
 
-def test_many_at_once(first: Endpoint) -> None:
+def test_many_calls_run_concurrently(first: Endpoint) -> None:
     async def main() -> None:
         keys = [sha1(f"key {number}") for number in range(200)]
         async with AsyncNode(bootstrap=[first]) as node:
@@ -66,7 +69,7 @@ def test_many_at_once(first: Endpoint) -> None:
     run(main)
 
 
-def test_two_nodes_of_one_loop() -> None:
+def test_two_nodes_share_a_loop() -> None:
     async def main() -> None:
         async with AsyncNode() as alice, AsyncNode(bootstrap=[alice.contact.endpoint]) as bob:
             await alice.add(KEY, b"v")
@@ -75,7 +78,7 @@ def test_two_nodes_of_one_loop() -> None:
     run(main)
 
 
-def test_errors_are_the_callers() -> None:
+def test_errors_reach_the_caller() -> None:
     async def main() -> None:
         async with AsyncNode(params=QUICK_PARAMS) as alone:
             with pytest.raises(ValueError, match="a key has"):
@@ -93,37 +96,37 @@ def test_errors_are_the_callers() -> None:
     run(main)
 
 
-def test_the_loop_goes_on_meanwhile() -> None:
+def test_loop_runs_during_a_call() -> None:
     async def main() -> int:
         turns = 0
         async with AsyncNode() as node:
-            asking = asyncio.ensure_future(node.ping(SILENT, timeout=0.2))
-            while not asking.done():
+            pinging = asyncio.ensure_future(node.ping(SILENT, timeout=0.2))
+            while not pinging.done():
                 turns += 1
                 await asyncio.sleep(0.001)
-            assert isinstance(asking.exception(), RpcTimeout)
+            assert isinstance(pinging.exception(), RpcTimeout)
         return turns
 
     assert run(main) > 20
 
 
 class TestCancelling:
-    def test_it_ends_the_call_in_the_node_too(self) -> None:
+    def test_cancellation_ends_the_call_in_the_node(self) -> None:
         async def main() -> None:
             async with AsyncNode() as node:
-                asking = [asyncio.ensure_future(node.ping(SILENT, timeout=60)) for _ in range(3)]
+                pinging = [asyncio.ensure_future(node.ping(SILENT, timeout=60)) for _ in range(3)]
                 await until_waiting(node, 3)
-                asking[1].cancel()
+                pinging[1].cancel()
                 await until_waiting(node, 2)
-                for task in asking:
+                for task in pinging:
                     task.cancel()
-                ended = await asyncio.gather(*asking, return_exceptions=True)
+                ended = await asyncio.gather(*pinging, return_exceptions=True)
                 assert [type(each) for each in ended] == [asyncio.CancelledError] * 3
                 await until_idle(node)
 
         run(main)
 
-    def test_by_a_timeout(self) -> None:
+    def test_timeout_cancels_the_call(self) -> None:
         async def main() -> None:
             async with AsyncNode() as node:
                 with pytest.raises(TimeoutError):
@@ -133,23 +136,23 @@ class TestCancelling:
 
         run(main)
 
-    def test_before_the_thread_took_it(self) -> None:
+    def test_cancellation_before_the_thread_starts_the_call(self) -> None:
         async def main() -> None:
             async with AsyncNode() as node:
                 for _ in range(100):
-                    asking = asyncio.ensure_future(node.ping(SILENT, timeout=60))
+                    pinging = asyncio.ensure_future(node.ping(SILENT, timeout=60))
                     await asyncio.sleep(0)
-                    asking.cancel()
+                    pinging.cancel()
                     with pytest.raises(asyncio.CancelledError):
-                        await asking
+                        await pinging
                 await until_idle(node)
 
         run(main)
 
-    def test_while_it_joins(self, left: Callable[[], LeakCounts]) -> None:
+    def test_cancellation_during_join(self, leak_counts: Callable[[], LeakCounts]) -> None:
         async def enter() -> None:
             async with AsyncNode(bootstrap=[SILENT]):
-                pytest.fail("it waits for the first try to join")
+                pytest.fail("the first attempt to join did not block")
 
         async def main() -> None:
             with pytest.raises(TimeoutError):
@@ -157,11 +160,11 @@ class TestCancelling:
                     await enter()
 
         run(main)
-        assert left()[0] == []
+        assert leak_counts()[0] == []
 
 
 class TestClosing:
-    def test_it_ends_what_waits(self) -> None:
+    def test_close_ends_waiting_calls(self) -> None:
         async def main() -> None:
             node = AsyncNode()
             await node.start()
@@ -180,35 +183,41 @@ class TestClosing:
 
         run(main)
 
-    def test_nothing_is_left_behind(self, first: Endpoint, left: Callable[[], LeakCounts]) -> None:
+    def test_close_leaves_no_threads_or_files(
+        self, first: Endpoint, leak_counts: Callable[[], LeakCounts]
+    ) -> None:
         async def main() -> None:
             async with AsyncNode(bootstrap=[first], read_only=True) as node:
                 await node.find_value(KEY)
 
         run(main)
-        before = left()
+        before = leak_counts()
         for _ in range(5):
             run(main)
-        assert left() == before
+        assert leak_counts() == before
 
-    def test_a_port_in_use_is_an_oserror(
-        self, first: Endpoint, left: Callable[[], LeakCounts]
+    def test_port_in_use_raises_oserror(
+        self, first: Endpoint, leak_counts: Callable[[], LeakCounts]
     ) -> None:
         async def main() -> None:
             with pytest.raises(OSError, match="in use"):
                 async with AsyncNode(port=first[1]):
                     pass
 
-        before = left()
+        before = leak_counts()
         run(main)
-        assert left()[0] == before[0]
+        assert leak_counts()[0] == before[0]
 
-    def test_a_loop_that_went_away_is_not_missed(self, left: Callable[[], LeakCounts]) -> None:
-        """Neither awaited nor cancelled: when the call ends, its loop is closed."""
+    def test_call_ends_after_its_loop_was_closed(
+        self, leak_counts: Callable[[], LeakCounts], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The call is neither awaited nor cancelled, and its loop is closed before it ends."""
+        exit_handlers: list[Callable[[], None]] = []
+        monkeypatch.setattr(atexit, "register", exit_handlers.append)
         node = AsyncNode()
         loop = asyncio.new_event_loop()
         loop.run_until_complete(node.start())
-        asking = loop.create_task(node.ping(SILENT, timeout=60))
+        pinging = loop.create_task(node.ping(SILENT, timeout=60))
         loop.run_until_complete(until_waiting(node, 1))
         loop.close()
 
@@ -217,12 +226,14 @@ class TestClosing:
                 await node.stats()
 
         run(elsewhere)
-        node._thread._stop_at_exit()
-        assert left()[0] == []
-        asking._log_destroy_pending = False  # type: ignore[attr-defined]
+        for stop_thread in exit_handlers:
+            stop_thread()
+        assert leak_counts()[0] == []
+        # Private: asyncio has no public way to drop a pending task without a log record.
+        pinging._log_destroy_pending = False  # type: ignore[attr-defined]
 
 
-def test_its_rpcs_run_in_the_thread_of_the_node(
+def test_rpcs_run_in_the_thread_of_the_node(
     make_threaded: Callable[..., ThreadedNode],
 ) -> None:
     async def main() -> None:

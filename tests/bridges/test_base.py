@@ -1,4 +1,4 @@
-"""One definition: what ``Node`` does, both hosts do, with the same arguments."""
+"""Both bridges have the operations of ``Node``, with the same signatures."""
 
 import inspect
 
@@ -9,9 +9,9 @@ from kademlua import AsyncNode, Node, ThreadedNode
 from kademlua.bridges.base import BridgedNode
 
 NOT_SHARED = {"calls_in_flight", "datastore", "now", "table", "timings"}
-"""What is of the node's thread, where no other may look while it changes."""
+"""Attributes of ``Node`` that only the node's thread may read."""
 
-both = pytest.mark.parametrize("host", [ThreadedNode, AsyncNode])
+both = pytest.mark.parametrize("bridge", [ThreadedNode, AsyncNode])
 
 
 def public(kind: type) -> set[str]:
@@ -19,43 +19,43 @@ def public(kind: type) -> set[str]:
 
 
 @both
-def test_each_public_operation_of_node_is_there_and_nothing_else(host: type) -> None:
-    assert public(host) == public(Node) - NOT_SHARED
+def test_bridges_have_exactly_the_public_operations_of_node(bridge: type) -> None:
+    assert public(bridge) == public(Node) - NOT_SHARED
 
 
 @both
 @pytest.mark.parametrize("name", sorted(public(Node) - NOT_SHARED))
-def test_it_is_the_same_in_both_and_defined_once(name: str, host: type) -> None:
-    assert name not in vars(host)
-    mine, theirs = getattr(host, name), getattr(Node, name)
-    assert mine is getattr(BridgedNode, name)
-    assert mine.__doc__ == theirs.__doc__
-    assert isinstance(mine, property) == isinstance(theirs, property)
-    if not isinstance(theirs, property):
-        assert inspect.signature(mine) == inspect.signature(theirs)
-        assert mine.__name__ == name
+def test_operations_are_defined_once_for_both_bridges(name: str, bridge: type) -> None:
+    assert name not in vars(bridge)
+    bridged, original = getattr(bridge, name), getattr(Node, name)
+    assert bridged is getattr(BridgedNode, name)
+    assert bridged.__doc__ == original.__doc__
+    assert isinstance(bridged, property) == isinstance(original, property)
+    if not isinstance(original, property):
+        assert inspect.signature(bridged) == inspect.signature(original)
+        assert bridged.__name__ == name
 
 
 @both
-def test_it_is_made_as_a_node_is(host: type) -> None:
-    assert inspect.signature(host) == inspect.signature(Node)
+def test_bridges_have_the_constructor_of_node(bridge: type) -> None:
+    assert inspect.signature(bridge) == inspect.signature(Node)
     with pytest.raises(ValueError, match="a port is"):
-        host(port=-1)
+        bridge(port=-1)
     with pytest.raises(TypeError):
-        host(colour="red")
+        bridge(colour="red")
 
 
 @both
-def test_what_it_is_can_be_read_before_it_starts(host: type) -> None:
+def test_state_is_readable_before_start(bridge: type) -> None:
     params = kademlua.Params(k=8)
-    node = host(
+    node = bridge(
         params=params, port=8001, host="192.0.2.1", options=kademlua.NodeOptions(id=b"i" * 20)
     )
     assert (node.id, node.params, node.joined) == (b"i" * 20, params, False)
     assert node.contact.endpoint == ("192.0.2.1", 8001)
 
 
-def test_the_package_has_no_other_lazy_names() -> None:
+def test_package_has_no_other_lazy_names() -> None:
     with pytest.raises(AttributeError, match="no attribute 'GreenNode'"):
         kademlua.GreenNode  # noqa: B018
     assert set(kademlua.__all__) <= set(dir(kademlua)) | {"AsyncNode", "ThreadedNode"}

@@ -1,4 +1,4 @@
-"""The thread to which calls are handed."""
+"""HubThread: calls from other threads, their errors and their end."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -13,34 +13,34 @@ from kademlua.bridges.thread_call import ThreadCall, ignore, no_op_call
 
 
 class Caller:
-    """Hands calls to a thread, and waits for them with the system's events."""
+    """Submits calls to a thread, and waits for them."""
 
     def __init__(self, thread: HubThread) -> None:
         self.thread = thread
 
     def __call__(self, function: Callable[..., Any], *args: Any) -> Any:
-        value, error = self.told(lambda call: self.thread.submit(call), function, *args)
+        value, error = self.outcome_of(lambda call: self.thread.submit(call), function, *args)
         if error is not None:
             raise error
         return value
 
     def end(self) -> None:
-        self.told(self.thread.stop, lambda: None)
+        self.outcome_of(self.thread.stop, lambda: None)
         self.thread.join()
 
-    def told(
-        self, hand: Callable[[ThreadCall], None], function: Callable[..., Any], *args: Any
+    def outcome_of(
+        self, schedule: Callable[[ThreadCall], None], function: Callable[..., Any], *args: Any
     ) -> Any:
         ended = threading.Event()
         call = ThreadCall(function, args, {}, lambda _: ended.set())
-        hand(call)
-        assert ended.wait(10), "nobody told of the end"
+        schedule(call)
+        assert ended.wait(10), "the end of the call was not reported"
         return call.pop_outcome()
 
 
 @pytest.fixture
 def closed() -> list[int]:
-    """Where the thread says that it closed what it serves."""
+    """The idents of threads that called ``close``."""
     return []
 
 
@@ -52,7 +52,7 @@ def caller(closed: list[int]) -> Iterator[Caller]:
     caller.end()
 
 
-def test_all_calls_are_made_in_one_thread(caller: Caller, closed: list[int]) -> None:
+def test_all_calls_run_in_one_thread(caller: Caller, closed: list[int]) -> None:
     idents = {caller(threading.get_ident) for _ in range(5)}
     assert len(idents) == 1
     assert threading.get_ident() not in idents
@@ -60,14 +60,14 @@ def test_all_calls_are_made_in_one_thread(caller: Caller, closed: list[int]) -> 
     assert set(closed) == idents
 
 
-def test_one_that_waits_keeps_none_waiting(caller: Caller) -> None:
+def test_waiting_call_does_not_delay_others(caller: Caller) -> None:
     done: list[str] = []
     caller.thread.submit(ThreadCall(gevent.sleep, (60,), {}, lambda _: done.append("slow")))
     assert caller(lambda: "quick") == "quick"
     assert done == []
 
 
-def test_errors_are_told_and_end_nothing(caller: Caller) -> None:
+def test_errors_reach_the_caller_and_the_thread_continues(caller: Caller) -> None:
     for error in (ValueError("x"), SystemExit(1), KeyboardInterrupt()):
 
         def fail(error: BaseException = error) -> None:
@@ -78,7 +78,7 @@ def test_errors_are_told_and_end_nothing(caller: Caller) -> None:
     assert caller(lambda: 1) == 1
 
 
-def test_what_is_cancelled_ends(caller: Caller) -> None:
+def test_cancelled_call_ends(caller: Caller) -> None:
     ended = threading.Event()
 
     def wait() -> None:
@@ -89,25 +89,25 @@ def test_what_is_cancelled_ends(caller: Caller) -> None:
 
     call = ThreadCall(wait, (), {}, ignore)
     caller.thread.submit(call)
-    caller(gevent.sleep, 0.01)  # it has begun
+    caller(gevent.sleep, 0.01)  # the call has started
     caller.thread.cancel(call)
     assert ended.wait(10)
 
 
-def test_what_is_cancelled_before_it_began_never_does(caller: Caller) -> None:
-    begun: list[int] = []
+def test_call_cancelled_before_its_start_never_runs(caller: Caller) -> None:
+    started: list[int] = []
 
-    def hold_up_and_cancel() -> None:
-        call = ThreadCall(begun.append, (1,), {}, ignore)
+    def submit_and_cancel() -> None:
+        call = ThreadCall(started.append, (1,), {}, ignore)
         caller.thread.submit(call)
         caller.thread.cancel(call)
 
-    caller(hold_up_and_cancel)
+    caller(submit_and_cancel)
     caller(gevent.sleep, 0.01)
-    assert begun == []
+    assert started == []
 
 
-def test_a_call_that_does_not_end_by_itself_is_ended(caller: Caller) -> None:
+def test_stop_ends_running_calls(caller: Caller) -> None:
     outcome: list[Any] = []
     caller.thread.submit(
         ThreadCall(gevent.sleep, (60,), {}, lambda call: outcome.append(call.pop_outcome()))
@@ -116,14 +116,14 @@ def test_a_call_that_does_not_end_by_itself_is_ended(caller: Caller) -> None:
     assert isinstance(outcome[0][1], NodeClosed)
 
 
-def test_after_the_end_calls_are_made_by_who_asks(caller: Caller) -> None:
+def test_calls_run_in_the_submitting_thread_after_stop(caller: Caller) -> None:
     caller(int)
     caller.end()
     assert caller(threading.get_ident) == threading.get_ident()
     caller.end()
 
 
-def test_a_thread_that_fails_says_why_to_who_waits(closed: list[int], caplog: Any) -> None:
+def test_failed_thread_fails_waiting_calls_with_its_reason(closed: list[int], caplog: Any) -> None:
     class Failing(HubThread):
         def _serve(self, hub: gevent.hub.Hub) -> None:
             raise OSError("no more files")
@@ -137,9 +137,7 @@ def test_a_thread_that_fails_says_why_to_who_waits(closed: list[int], caplog: An
     caller.end()
 
 
-def test_a_thread_that_could_not_begin_is_tried_again(
-    caller: Caller, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_thread_start_is_retried(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -150,9 +148,9 @@ def test_a_thread_that_could_not_begin_is_tried_again(
     assert caller(lambda: 1) == 1
 
 
-def test_an_idle_call_only_tells() -> None:
-    told: list[ThreadCall] = []
-    call = no_op_call(told.append)
+def test_no_op_call_only_reports_its_end() -> None:
+    ended_calls: list[ThreadCall] = []
+    call = no_op_call(ended_calls.append)
     call.run()
-    assert told == [call]
+    assert ended_calls == [call]
     assert call.pop_outcome() == (None, None)

@@ -1,4 +1,4 @@
-"""What only whole programs show: how they end, fork, and live with monkey-patching."""
+"""Bridges in whole programs: exit, signals, forks and monkey-patching."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ STARTED = """
 
 
 def run(program: str, *, code: int = 0) -> tuple[str, str]:
-    """Run a program in which warnings are errors: what it wrote to stdout and stderr."""
+    """Run a program with warnings as errors, and return its stdout and stderr."""
     done = subprocess.run(
         [sys.executable, "-X", "dev", *STRICT_WARNINGS, "-c", dedent(program)],
         capture_output=True,
@@ -49,11 +49,11 @@ def run(program: str, *, code: int = 0) -> tuple[str, str]:
         ("import atexit; atexit.register(lambda: node.close())", 0),
     ],
 )
-def test_a_program_ends_that_closes_nothing(ending: str, code: int) -> None:
+def test_program_ends_without_closing_its_node(ending: str, code: int) -> None:
     assert run(f"{STARTED}\n    {ending}", code=code) == ("", "")
 
 
-def test_a_signal_ends_a_call() -> None:
+def test_signal_ends_a_call() -> None:
     program = """
     import signal
     signal.signal(signal.SIGALRM, signal.default_int_handler)
@@ -68,8 +68,8 @@ def test_a_signal_ends_a_call() -> None:
     assert run(STARTED + program) == ("ended\n", "")
 
 
-def test_a_signals_handler_may_call_the_node_and_close_it() -> None:
-    """It comes at any point of another call, and must not wait for what that one holds."""
+def test_signal_handler_may_call_and_close_the_node() -> None:
+    """The handler interrupts other calls anywhere, and must not wait for their locks."""
     program = """
     import signal
     handled = []
@@ -89,7 +89,7 @@ def test_a_signals_handler_may_call_the_node_and_close_it() -> None:
     assert run(STARTED + program) == ("ended\n", "")
 
 
-def test_a_forked_child_makes_its_own() -> None:
+def test_forked_child_needs_a_node_of_its_own() -> None:
     program = """
     other = kademlua.AsyncNode()
     asyncio.run(other.start())
@@ -105,7 +105,7 @@ def test_a_forked_child_makes_its_own() -> None:
     try:
         asyncio.run(other.stats())
     except kademlua.NodeClosed:
-        print("so is the other")
+        print("the other node is closed too")
     node.close()
     asyncio.run(other.close())
     del node, other
@@ -115,15 +115,15 @@ def test_a_forked_child_makes_its_own() -> None:
     sys.stdout.flush()
     """
     assert run(STARTED + program) == (
-        "the node was made by process PARENT, before a fork: make one here\n"
-        "so is the other\n"
+        "the node belongs to process PARENT; after a fork, make a new node\n"
+        "the other node is closed too\n"
         "child ended with 0\n"
         "[b'from the child']\n",
         "",
     )
 
 
-def test_a_multiprocessing_child_ends() -> None:
+def test_multiprocessing_child_ends() -> None:
     program = """
     import multiprocessing
     child = multiprocessing.get_context("fork").Process(target=print, args=("child",))
@@ -147,7 +147,7 @@ PATCHED = f"""
 
 
 class TestMonkeyPatched:
-    def test_its_threads_are_greenlets_and_the_others_go_on(self) -> None:
+    def test_patched_threads_are_greenlets_that_keep_running(self) -> None:
         program = """
     turns = []
     def turn():
@@ -164,11 +164,11 @@ class TestMonkeyPatched:
         """
         assert run(PATCHED + program) == ("True\n[[0], [1], [2], [3], [4]]\n", "")
 
-    def test_a_real_thread_of_it(self) -> None:
+    def test_real_thread_of_a_patched_program(self) -> None:
         program = "print(gevent.get_hub().threadpool.apply(use, (7,)))"
         assert run(f"{PATCHED}\n    {program}") == ("[7]\n", "")
 
-    def test_asyncio_in_it(self) -> None:
+    def test_asyncio_in_a_patched_program(self) -> None:
         program = """
     async def main():
         async with kademlua.AsyncNode(bootstrap=[node.contact.endpoint]) as other:
@@ -183,7 +183,7 @@ class TestMonkeyPatched:
         """
         assert run(PATCHED + program) == ("timed out\n20\n", "")
 
-    def test_a_fork_of_it(self) -> None:
+    def test_fork_of_a_patched_program(self) -> None:
         program = """
     if child := os.fork():
         print("child ended with", os.waitpid(child, 0)[1])

@@ -22,11 +22,11 @@ KEY = sha1("key")
 SILENT = ("127.0.0.1", 9)
 
 
-def until(is_so: Callable[[], bool]) -> None:
-    """Wait, in whatever thread, at most 10 s."""
+def until(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds, at most 10 seconds."""
     end = time.monotonic() + 10
-    while not is_so():
-        assert time.monotonic() < end, "it did not become so"
+    while not condition():
+        assert time.monotonic() < end, "the condition does not hold after 10 s"
         time.sleep(0.005)
 
 
@@ -47,15 +47,15 @@ def use(bootstrap: Endpoint) -> None:
     assert not node.joined
 
 
-def test_it_joins_adds_and_finds(first: Endpoint, in_thread: InThread) -> None:
+def test_node_joins_adds_and_finds(first: Endpoint, in_thread: InThread) -> None:
     in_thread(use, first)
 
 
-def test_it_does_so_where_gevent_is_at_work(first: Endpoint) -> None:
+def test_node_joins_adds_and_finds_under_gevent(first: Endpoint) -> None:
     gevent.spawn(use, first).get(timeout=30)
 
 
-def test_many_threads_at_once(first: Endpoint, make_threaded: Make) -> None:
+def test_many_threads_share_a_node(first: Endpoint, make_threaded: Make) -> None:
     node = make_threaded(bootstrap=[first])
     keys = [sha1(f"key {number}") for number in range(100)]
     with ThreadPoolExecutor(8) as pool:
@@ -64,7 +64,7 @@ def test_many_threads_at_once(first: Endpoint, make_threaded: Make) -> None:
     assert [answers[0].values for answers in found] == [[key] for key in keys]
 
 
-def test_errors_are_the_callers(make_threaded: Make, in_thread: InThread) -> None:
+def test_errors_reach_the_caller(make_threaded: Make, in_thread: InThread) -> None:
     alone = make_threaded()
     outside = make_threaded(bootstrap=[SILENT], params=QUICK_PARAMS.replace(rpc_timeout=0.05))
 
@@ -79,7 +79,7 @@ def test_errors_are_the_callers(make_threaded: Make, in_thread: InThread) -> Non
             alone.add()  # type: ignore[call-arg]
         with pytest.raises(RpcTimeout) as caught:
             alone.ping(SILENT, timeout=0.02)
-        # It shows where the call was made, and where in the node it failed.
+        # The traceback shows the call and the place of the error in the node.
         names = [entry.name for entry in caught.traceback]
         assert names[0] == "check"
         assert "ping" in names
@@ -88,7 +88,7 @@ def test_errors_are_the_callers(make_threaded: Make, in_thread: InThread) -> Non
     check()
 
 
-def test_close_ends_what_waits(make_threaded: Make, in_thread: InThread) -> None:
+def test_close_ends_waiting_calls(make_threaded: Make, in_thread: InThread) -> None:
     node = make_threaded()
     with ThreadPoolExecutor(4) as pool:
         waiting = [pool.submit(node.ping, SILENT, timeout=60) for _ in range(3)]
@@ -105,42 +105,42 @@ def test_close_ends_what_waits(make_threaded: Make, in_thread: InThread) -> None
     assert in_thread(node.stats)["calls_in_flight"] == 0
 
 
-def test_one_that_was_never_started(in_thread: InThread, left: Callable[[], LeakCounts]) -> None:
-    before = left()
+def test_close_without_start(in_thread: InThread, leak_counts: Callable[[], LeakCounts]) -> None:
+    before = leak_counts()
     node = ThreadedNode()
     with pytest.raises(NodeClosed, match="not started"):
         in_thread(node.find_value, KEY)
     in_thread(node.close)
     ThreadedNode().close()
-    assert left() == before
+    assert leak_counts() == before
 
 
-def test_nothing_is_left_behind(
-    first: Endpoint, in_thread: InThread, left: Callable[[], LeakCounts]
+def test_close_leaves_no_threads_or_files(
+    first: Endpoint, in_thread: InThread, leak_counts: Callable[[], LeakCounts]
 ):
     def visit() -> None:
         with ThreadedNode(bootstrap=[first], read_only=True) as node:
             node.find_value(KEY)
 
-    in_thread(visit)  # what gevent itself makes once is made now
-    before = left()
+    in_thread(visit)  # gevent creates its own resources on first use
+    before = leak_counts()
     for _ in range(5):
         in_thread(visit)
-    assert left() == before
+    assert leak_counts() == before
 
 
-def test_a_port_in_use_is_an_oserror(first: Endpoint, in_thread: InThread, left: Any) -> None:
-    def take() -> None:
+def test_port_in_use_raises_oserror(first: Endpoint, in_thread: InThread, leak_counts: Any) -> None:
+    def bind() -> None:
         with ThreadedNode(port=first[1]):
             pass
 
-    before = left()
+    before = leak_counts()
     with pytest.raises(OSError, match="in use"):
-        in_thread(take)
-    assert left() == before
+        in_thread(bind)
+    assert leak_counts() == before
 
 
-def test_close_from_many_threads_at_once(make_threaded: Make) -> None:
+def test_many_threads_may_close_a_node(make_threaded: Make) -> None:
     for _ in range(10):
         node = make_threaded()
         with ThreadPoolExecutor(8) as pool:
@@ -148,7 +148,7 @@ def test_close_from_many_threads_at_once(make_threaded: Make) -> None:
             assert [each.result(10) for each in closing] == [None] * 8
 
 
-def test_calls_that_come_while_it_closes_all_end(make_threaded: Make) -> None:
+def test_calls_during_close_all_end(make_threaded: Make) -> None:
     def use_up(node: ThreadedNode) -> int:
         count = 0
         while True:
@@ -168,7 +168,7 @@ def test_calls_that_come_while_it_closes_all_end(make_threaded: Make) -> None:
 
 
 class TestAmongGreenlets:
-    def test_the_others_go_on(self, make_threaded: Make) -> None:
+    def test_other_greenlets_run_during_a_call(self, make_threaded: Make) -> None:
         node = make_threaded()
         turns = []
 
@@ -183,14 +183,14 @@ class TestAmongGreenlets:
         turning.kill()
         assert len(turns) > 20
 
-    def test_a_timeout_ends_the_call_in_the_node_too(self, make_threaded: Make) -> None:
+    def test_timeout_ends_the_call_in_the_node(self, make_threaded: Make) -> None:
         node = make_threaded()
         with gevent.Timeout(0.05, False):
             node.ping(SILENT, timeout=60)
-            pytest.fail("nobody is there to answer")
+            pytest.fail("no node should answer")
         until(lambda: in_flight(node) == 0)
 
-    def test_many_at_once(self, first: Endpoint, make_threaded: Make) -> None:
+    def test_many_calls_run_concurrently(self, first: Endpoint, make_threaded: Make) -> None:
         node = make_threaded(bootstrap=[first])
         adds = [gevent.spawn(node.add, sha1(str(number)), number) for number in range(50)]
         gevent.joinall(adds, raise_error=True, timeout=20)
@@ -198,13 +198,13 @@ class TestAmongGreenlets:
 
 
 class TestRpcsOfTheProgram:
-    def test_they_run_in_the_thread_of_the_node(self, make_threaded: Make) -> None:
+    def test_rpcs_run_in_the_thread_of_the_node(self, make_threaded: Make) -> None:
         server, caller = make_threaded(), make_threaded()
         server.register("where", lambda sender: threading.current_thread().name)
         (name,) = caller.call(server.contact, "where")
         assert name.decode() == f"kademlua-{server.id.hex()[:8]}"
 
-    def test_they_may_use_the_node(self, make_threaded: Make) -> None:
+    def test_rpcs_may_use_the_node(self, make_threaded: Make) -> None:
         server, caller = make_threaded(), make_threaded()
 
         def keep(sender: Contact, value: bytes) -> int:
@@ -214,17 +214,19 @@ class TestRpcsOfTheProgram:
         server.register("keep", keep, blocking=True)
         assert caller.call(server.contact, "keep", b"mine") == [1]
 
-    def test_they_may_close_it(self, make_threaded: Make, left: Callable[[], LeakCounts]) -> None:
+    def test_rpcs_may_close_the_node(
+        self, make_threaded: Make, leak_counts: Callable[[], LeakCounts]
+    ) -> None:
         server, caller = make_threaded(), make_threaded()
         server.register("bye", lambda sender: server.close(), blocking=True)
-        assert caller.call(server.contact, "bye") == []  # it ends after that answer
+        assert caller.call(server.contact, "bye") == []  # the node ends after this reply
         server.wait_closed()
         server.close()
-        assert len(left()[0]) == 1
+        assert len(leak_counts()[0]) == 1
 
 
-def test_an_error_leaves_no_circle(make_threaded: Make, in_thread: InThread) -> None:
-    """Else the values and frames of a failed call stay until the collector comes."""
+def test_error_leaves_no_reference_cycle(make_threaded: Make, in_thread: InThread) -> None:
+    """A cycle would hold values and frames of a failed call until garbage collection."""
     node = make_threaded()
 
     def fail() -> int:

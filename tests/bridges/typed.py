@@ -1,4 +1,4 @@
-"""What mypy has to make of the hosts' operations; it is not run, but checked with the package."""
+"""The types that mypy must infer for the bridges' operations. This file is checked, not run."""
 
 from collections.abc import Coroutine
 from typing import Any, assert_type

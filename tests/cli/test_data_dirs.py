@@ -148,7 +148,7 @@ def test_export_and_import(launch, tmp_path, failed):
         ("", "0 values imported"),
         ("hello\n", "line 1 does not begin an export"),
         ('{"format": "kademlua values", "version": 2}\n', "version 2, this Kademlua reads up to 1"),
-        ('{"format": "kademlua values", "version": 1}\n{"key": 3}\n', "line 2 is no line"),
+        ('{"format": "kademlua values", "version": 1}\n{"key": 3}\n', "line 2 is not a line"),
     ],
 )
 def test_import_of_invalid_file_is_reported(launch, text, complaint):

@@ -1,4 +1,4 @@
-"""Where the shell's lines come from: pipes and files, and where its history is kept."""
+"""Line readers for pipes and files, and the path of the history."""
 
 import io
 import os
@@ -8,7 +8,7 @@ import gevent
 from kademlua.shell.line_reader import PipeReader, history_path
 
 
-def test_plain_lines_come_as_they_are_written():
+def test_pipe_lines_are_returned_unchanged():
     read_fd, write_fd = os.pipe()
     lines = PipeReader(read_fd, None)
     got = []
@@ -18,7 +18,7 @@ def test_plain_lines_come_as_they_are_written():
             got.append(line)
 
     reader = gevent.spawn(read_all)
-    long = "x" * 30_000  # less than a pipe holds
+    long = "x" * 30_000  # fits into the buffer of a pipe
     for piece, so_far in [
         (b"one\ntw", ["one"]),
         (b"o\n\n", ["one", "two", ""]),
@@ -35,7 +35,7 @@ def test_plain_lines_come_as_they_are_written():
     assert not lines.interactive
 
 
-def test_plain_lines_write_prompts_where_told():
+def test_pipe_reader_writes_prompts_to_its_output():
     read_fd, write_fd = os.pipe()
     os.write(write_fd, b"one\n")
     os.close(write_fd)
@@ -47,7 +47,7 @@ def test_plain_lines_write_prompts_where_told():
     assert lines.interactive
 
 
-def test_plain_lines_of_a_file(tmp_path):
+def test_pipe_reader_reads_files(tmp_path):
     path = tmp_path / "commands"
     path.write_text("one\ntwo")
     with path.open("rb") as file:
@@ -55,7 +55,7 @@ def test_plain_lines_of_a_file(tmp_path):
         assert [lines.read(""), lines.read(""), lines.read("")] == ["one", "two", None]
 
 
-def test_where_the_history_is(monkeypatch):
+def test_history_path_follows_xdg(monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", "/state")
     assert str(history_path()) == "/state/kademlua/history"
     monkeypatch.setenv("XDG_STATE_HOME", "relative")

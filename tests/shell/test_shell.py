@@ -1,4 +1,4 @@
-"""The shell within this process: lines in, text out."""
+"""The shell in this process: typed lines and the text that they print."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.support.world import RTT
 
 
 class TypedLineReader:
-    """Lines of a test, and what it is told."""
+    """A reader of given lines, which records prompts and messages."""
 
     def __init__(self, lines, *, interactive=False):
         self.interactive = interactive
-        self.told = []
+        self.messages = []
         self.prompts = []
         self.closed = False
         self._lines = list(lines)
@@ -30,28 +30,28 @@ class TypedLineReader:
         return self._lines.pop(0) if self._lines else None
 
     def print_above_prompt(self, text):
-        self.told.append(text)
+        self.messages.append(text)
 
     def close(self):
         self.closed = True
 
 
 class Session:
-    """What came of some lines."""
+    """The output of a shell for some lines."""
 
     def __init__(self, node, *lines, interactive=False):
         self.lines = TypedLineReader(lines, interactive=interactive)
         output = io.StringIO()
         self.ends_node = Shell(node, reader=self.lines, output=output).run()
         self.text = output.getvalue()
-        self.told = self.lines.told
+        self.messages = self.lines.messages
 
 
 def test_values_are_shown_and_none_is_not(world):
     node = world.alice
     session = Session(node, "1 + 1", "None", "'text'", "sha1('key')[:2]", "x = 5", "x", "", "# no")
     assert session.text == "2\n'text'\nb'\\xa6/'\n5\n"
-    assert session.told == []
+    assert session.messages == []
 
 
 def test_long_values_are_shown_over_several_lines(world):
@@ -60,7 +60,7 @@ def test_long_values_are_shown_over_several_lines(world):
     assert session.text.count("\n") == 4
 
 
-def test_records(world):
+def test_shell_stores_and_finds_records(world):
     node = world.network(2)[0]
     session = Session(
         node,
@@ -73,13 +73,13 @@ def test_records(world):
     assert session.text == "b'value'\n[1, 2]\nb'two'\n"
 
 
-def test_statements_keep_what_they_define(world):
+def test_statements_define_names_for_later_lines(world):
     node = world.alice
     session = Session(node, "def double(x): return 2 * x", "double(4); y = 1", "double(y)")
     assert session.text == "2\n"
 
 
-def test_add_overwrite_and_find(world):
+def test_shell_adds_overwrites_and_finds(world):
     node = world.alice
     session = Session(
         node,
@@ -92,7 +92,7 @@ def test_add_overwrite_and_find(world):
     assert session.text.startswith("[]\n[]\n[b'new']\n[b'new']\n")
 
 
-def test_ids(world):
+def test_id_commands(world):
     node = world.alice
     session = Session(
         node,
@@ -118,7 +118,7 @@ def test_routing_lists_buckets_and_contacts(world):
     assert third.split()[:2] == [node.id.hex(), "10.0.0.1:4000"]
 
 
-def test_ping_takes_text_and_contacts(world):
+def test_ping_accepts_text_and_contacts(world):
     node, other = world.alice, world.bob
     addr, port = other.contact.endpoint
     session = Session(
@@ -130,14 +130,14 @@ def test_ping_takes_text_and_contacts(world):
         'ping("nonsense")',
     )
     assert session.text == f"'{other.id.hex()}'\nTrue\nTrue\n"
-    assert session.told == ["ValueError: expected HOST:PORT, not 'nonsense'"]
+    assert session.messages == ["ValueError: expected HOST:PORT, not 'nonsense'"]
 
 
-def test_ping_takes_names(make_node):
+def test_ping_resolves_host_names(make_node):
     node, other = make_node(), make_node()
     session = Session(node, f'tohex(ping("localhost:{other.contact.port}").contact.id)')
     assert session.text == f"'{other.id.hex()}'\n"
-    assert session.told == []
+    assert session.messages == []
 
 
 def test_commands_without_parentheses(world):
@@ -146,7 +146,7 @@ def test_commands_without_parentheses(world):
     assert "'packets_in': 0" in session.text
     assert "objects collected" in session.text
     assert 'add(sha1("key"), "value")' in session.text
-    assert session.told == []
+    assert session.messages == []
 
 
 def test_help_lists_each_command_with_an_example(world):
@@ -158,18 +158,18 @@ def test_help_lists_each_command_with_an_example(world):
         assert f"\n  {name}" in text
     assert Session(node, "help()").text == text
     assert Session(node, "help(sha1)").text.startswith('sha1("key")  ')
-    assert Session(node, "help(3)").told == [
-        "TypeError: help is there for the commands that it lists, as in help(add)"
+    assert Session(node, "help(3)").messages == [
+        "TypeError: help takes one of the commands that it lists, as in help(add)"
     ]
 
 
-def test_pprint_shows_once(world):
+def test_pprint_shows_a_value_once(world):
     node = world.alice
     assert Session(node, "pprint([1])").text == "[1]\n"
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("1 +", "SyntaxError: invalid syntax"),
         ("'open", "SyntaxError: unterminated string literal (detected at line 1)"),
@@ -181,38 +181,38 @@ def test_pprint_shows_once(world):
         ("findnode(b'short')", "ValueError: a key has 20 bytes, not 5"),
         ("add(sha1('k'), None)", "TypeError: bencoding has no form for NoneType"),
         ("xor('a', 'b')", "TypeError: an id is 20 bytes (sha1(text) makes one), not 'a'"),
-        ("tohex('a')", "TypeError: tohex takes bytes, not 'a'"),
+        ("tohex('a')", "TypeError: tohex needs bytes, not 'a'"),
         ("fromhex('a')", "ValueError: an id is 40 hex digits, not 'a'"),
         ("raise KeyboardInterrupt", "interrupted"),
     ],
 )
-def test_mistakes_are_told_in_one_line_and_end_nothing(world, line, told):
+def test_errors_are_shown_in_one_line_and_the_shell_continues(world, line, message):
     node = world.alice
     session = Session(node, line, "6 * 7")
-    assert session.told == [told]
+    assert session.messages == [message]
     assert session.text == "42\n"
 
 
 @pytest.mark.parametrize(
     "line", ["(" * 500, "-" * 100_000 + "1", "'\0'", "class C: __repr__ = None", "1 if"]
 )
-def test_odd_lines_end_nothing(world, line):
+def test_odd_lines_do_not_end_the_shell(world, line):
     node = world.alice
     session = Session(node, line, "6 * 7")
     assert session.text.endswith("42\n")
-    assert all("\n" not in told for told in session.told)
+    assert all("\n" not in message for message in session.messages)
 
 
-def test_a_value_that_can_t_be_shown(world):
+def test_value_with_failing_repr_shows_an_error(world):
     node = world.alice
     lines = ["class C: __repr__ = lambda self: 1 / 0", "C()", "6 * 7"]
     session = Session(node, *lines)
-    assert session.told == ["ZeroDivisionError: division by zero"]
+    assert session.messages == ["ZeroDivisionError: division by zero"]
     assert session.text == "42\n"
 
 
 @pytest.mark.parametrize("line", ["exit", "quit", "exit()", "quit()", "raise SystemExit"])
-def test_exit(world, line):
+def test_exit_ends_the_shell(world, line):
     node = world.alice
     session = Session(node, line, "1")
     assert session.text == ""
@@ -220,13 +220,13 @@ def test_exit(world, line):
     assert session.lines.closed
 
 
-def test_the_end_of_input_ends_the_node_on_a_terminal_only(world):
+def test_end_of_input_stops_the_node_only_at_a_terminal(world):
     node = world.alice
     assert not Session(node).ends_node
     assert Session(node, interactive=True).ends_node
 
 
-def test_an_output_that_nobody_reads_ends_the_session(world):
+def test_closed_output_ends_the_session(world):
     node = world.alice
 
     class Broken(io.StringIO):
@@ -239,7 +239,7 @@ def test_an_output_that_nobody_reads_ends_the_session(world):
     assert len(lines.prompts) == 1
 
 
-def test_the_prompt(world):
+def test_prompt_shows_contacts_size_and_memory(world):
     node = world.alice
     text = prompt_text(node)
     left, right = text.split("|")
@@ -250,7 +250,7 @@ def test_the_prompt(world):
     assert len(Session(node, "1").lines.prompts) == 2
 
 
-def test_the_node_serves_while_a_command_waits(world):
+def test_node_serves_while_a_command_waits(world):
     other = world.bob
     session = Session(
         world.alice,
@@ -263,7 +263,7 @@ def test_the_node_serves_while_a_command_waits(world):
     assert world.now == pytest.approx(2 * RTT)
 
 
-def test_interrupt_breaks_off_what_waits(world):
+def test_interrupt_ends_a_waiting_command(world):
     node = world.alice
     lines = TypedLineReader(["import gevent", "gevent.sleep(10**6)", "6 * 7"])
     output = io.StringIO()
@@ -275,11 +275,11 @@ def test_interrupt_breaks_off_what_waits(world):
     assert shell.interrupt()
     runner.get()
     assert world.now == 0
-    assert lines.told == ["interrupted"]
+    assert lines.messages == ["interrupted"]
     assert output.getvalue() == "42\n"
 
 
-def test_interrupt_breaks_off_what_computes(world):
+def test_interrupt_ends_a_computation(world):
     node = world.alice
     lines = TypedLineReader(["import os, signal", "os.kill(os.getpid(), signal.SIGUSR1)", "6 * 7"])
     output = io.StringIO()
@@ -289,11 +289,11 @@ def test_interrupt_breaks_off_what_computes(world):
         shell.run()
     finally:
         signal.signal(signal.SIGUSR1, former)
-    assert lines.told == ["interrupted"]
+    assert lines.messages == ["interrupted"]
     assert output.getvalue() == "42\n"
 
 
-def test_text_that_could_steer_a_terminal_is_made_visible():
+def test_control_characters_are_escaped():
     assert escape_unprintable("plain, grün") == "plain, grün"
     assert escape_unprintable("a\tb\n\x1b[2J", allowed="\n") == "a\\tb\n\\x1b[2J"
     assert to_one_line(" a\n  b\x07 ") == "a b\\x07"

@@ -1,9 +1,9 @@
-"""Figures of the store on disk, beside the one in memory.
+"""Figures of the store on disk, compared with the one in memory.
 
     python -m tests.storage.figures [--values 1000000] [--data DIR]
 
-Stores and finds are served to a client in a process of its own; each figure is the median of
-several rounds in which the two stores take turns.
+The node and its client are separate processes. Each figure is the median of five rounds, in which
+the two stores alternate.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from tests.storage.processes import NodeProcess
 _DAY = 86_400.0
 _ROUNDS = 5
 _STORES = 10_000
-_PROCESSOR = os.sysconf("SC_CLK_TCK")
+_CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def rates(directory: Path) -> None:
-    """Stores and finds a second, and what a find costs the node's processor."""
+    """Print stores and finds per second, and the node's CPU time per find."""
     found: dict[str, list[float]] = {}
     for number in range(_ROUNDS):
         for kind in ("disk", "memory"):
@@ -36,34 +36,35 @@ def rates(directory: Path) -> None:
             flood = node.flood()
             flood.run(_STORES // 10)
             seconds = flood.run(_STORES)
-            found.setdefault(f"stores a second, {kind}", []).append(_STORES / seconds)
+            found.setdefault(f"stores per second, {kind}", []).append(_STORES / seconds)
             keys = list(flood.acknowledged)
-            before = _processor_seconds(node.popen.pid)
-            began = time.monotonic()
+            before = _cpu_seconds(node.popen.pid)
+            started_at = time.monotonic()
             for _ in range(3):
                 assert not flood.missing(keys)
-            seconds = time.monotonic() - began
-            spent = _processor_seconds(node.popen.pid) - before
-            found.setdefault(f"finds a second, {kind}", []).append(3 * len(keys) / seconds)
-            found.setdefault(f"µs of processor a find, {kind}", []).append(
-                spent / (3 * len(keys)) * 1e6
+            seconds = time.monotonic() - started_at
+            cpu_seconds = _cpu_seconds(node.popen.pid) - before
+            found.setdefault(f"finds per second, {kind}", []).append(3 * len(keys) / seconds)
+            found.setdefault(f"µs of CPU per find, {kind}", []).append(
+                cpu_seconds / (3 * len(keys)) * 1e6
             )
             flood.close()
             node.kill()
     medians = {name: statistics.median(values) for name, values in found.items()}
     for name, value in medians.items():
         print(f"{name}: {value:,.1f}")
-    cost = "µs of processor a find, "
-    print(f"a find on disk costs {medians[cost + 'disk'] / medians[cost + 'memory']:.2f} times")
+    cost = "µs of CPU per find, "
+    ratio = medians[cost + "disk"] / medians[cost + "memory"]
+    print(f"a find on disk needs {ratio:.2f} times the CPU")
 
 
-def _processor_seconds(pid: int) -> float:
+def _cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _PROCESSOR
+    return (int(fields[11]) + int(fields[12])) / _CLOCK_TICKS
 
 
 def start(directory: Path, values: int) -> None:
-    """How long a node with many values takes to start, and its memory beside an empty one."""
+    """Print the start time and memory of a node with many values, and of an empty one."""
     params = Params(
         max_entries=1_000_000_000,
         max_entries_per_address=1_000_000_000,
@@ -92,13 +93,13 @@ def start(directory: Path, values: int) -> None:
         )
         flood.close()
         node.kill()
-    print(f"the full one over the empty one: {(memory['full'] - memory['empty']) / 1e6:.1f} MB")
+    print(f"memory of the values: {(memory['full'] - memory['empty']) / 1e6:.1f} MB")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--values", type=int, default=1_000_000)
-    parser.add_argument("--data", type=Path, help="a directory to do it in")
+    parser.add_argument("--data", type=Path, help="a directory for the data")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.data) as directory:
         rates(Path(directory))

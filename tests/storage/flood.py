@@ -1,4 +1,4 @@
-"""Stores at full speed on one node, by raw datagrams: what was acknowledged, and how fast."""
+"""Flood: a client that stores at full speed on one node, with raw datagrams."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from kademlua.core.contact import Endpoint
 from kademlua.core.wire import packets, replies, requests
 
 WINDOW = 256
-"""Stores that wait for their acknowledgement."""
-_PATIENCE = 0.5
+"""Outstanding stores, at most."""
+_TIMEOUT = 0.5
+"""Seconds without a response until requests count as lost."""
 
 
 class Flood:
-    """Sends stores of values of its own to one node."""
+    """A client of one node that records acknowledged and refused stores."""
 
     def __init__(self, to: Endpoint, size: int = 100) -> None:
         self._id = os.urandom(20)
@@ -35,24 +36,24 @@ class Flood:
         self._socket.connect(to)
 
     def value_of(self, key: bytes) -> bytes:
-        """The bencoded value that is stored under a key."""
+        """Return the bencoded value that is stored under a key."""
         return b"%d:%b" % (self._size, (key * (self._size // 20 + 1))[: self._size])
 
     def run(self, count: int, until: float = float("inf"), window: int = WINDOW) -> float:
-        """Have so many more acknowledged, or as many as are until a time; the seconds it took."""
-        began = time.monotonic()
+        """Store until ``count`` more stores are acknowledged or ``until``; return the seconds."""
+        started_at = time.monotonic()
         wanted = len(self.acknowledged) + count
-        heard = began
+        last_response = started_at
         while len(self.acknowledged) < wanted and (now := time.monotonic()) < until:
-            if now - heard > _PATIENCE:  # lost, or the node is gone
+            if now - last_response > _TIMEOUT:  # lost, or the node was killed
                 self._waiting.clear()
-                heard = now
+                last_response = now
             for _ in range(min(window - len(self._waiting), 64)):
                 self._send()
             if select.select([self._socket], [], [], 0.01)[0]:
-                heard = now
+                last_response = now
                 self._receive()
-        return time.monotonic() - began
+        return time.monotonic() - started_at
 
     def _send(self) -> None:
         self._sent += 1
@@ -68,26 +69,26 @@ class Flood:
         self._waiting[rpc_id] = key
 
     def missing(self, keys: Iterable[bytes]) -> set[bytes]:
-        """Which of the acknowledged values the node does not give back."""
-        left = set(keys)
+        """Return the keys whose acknowledged values the node does not return."""
+        remaining = set(keys)
         missing = set()
-        while left:
-            asked = {}
-            for key in itertools.islice(left, 64):
+        while remaining:
+            requested = {}
+            for key in itertools.islice(remaining, 64):
                 self._sent += 1
                 rpc_id = b"%08x" % self._sent
-                asked[rpc_id] = key
+                requested[rpc_id] = key
                 call = packets.encode_request_payload(
                     b"findvalue", requests.encode_findvalue_args(key, 1), read_only=False
                 )
                 self._socket.send(packets.encode_request(self._id, rpc_id, call))
-            while asked and select.select([self._socket], [], [], _PATIENCE)[0]:
+            while requested and select.select([self._socket], [], [], _TIMEOUT)[0]:
                 for packet in self._packets():
-                    asked_key = asked.pop(packet.rpc_id, None)
-                    if asked_key is not None:
-                        left.discard(asked_key)
-                        if self.acknowledged[asked_key] not in packet.payload:
-                            missing.add(asked_key)
+                    requested_key = requested.pop(packet.rpc_id, None)
+                    if requested_key is not None:
+                        remaining.discard(requested_key)
+                        if self.acknowledged[requested_key] not in packet.payload:
+                            missing.add(requested_key)
         return missing
 
     def _packets(self) -> Iterator[packets.Response]:
@@ -98,7 +99,7 @@ class Flood:
                 return
             if isinstance(packet, packets.Response):
                 yield packet
-            else:  # the node asks who this is, before it takes a store
+            else:  # the node validates the address before it accepts a store
                 answer = packets.encode_response(self._id, packet.rpc_id, replies.PONG)
                 with contextlib.suppress(OSError):
                     self._socket.send(answer)

@@ -1,9 +1,9 @@
-"""A node is killed again and again while it stores at full speed: what it acknowledged is there.
+"""Check that a node killed repeatedly during a flood keeps all acknowledged values.
 
     python -m tests.storage.kill --times 50
 
-Each life ends with SIGKILL at a random instant. The next one is asked for all that was
-acknowledged in the life before, the last one for everything.
+Each run ends with SIGKILL at a random instant. The next run must return the values acknowledged in
+the previous one; the last run must return all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.storage.processes import NodeProcess
 
 
 class Result(NamedTuple):
-    """What came of it."""
+    """The outcome of all runs."""
 
     kills: int
     acknowledged: int
@@ -29,17 +29,17 @@ class Result(NamedTuple):
     slowest_start: float
 
 
-def kill_again_and_again(data: Path, times: int, stores: int, rng: random.Random) -> Result:
-    """Kill a node so many times, and more until so many stores were acknowledged."""
+def kill_repeatedly(data: Path, times: int, stores: int, rng: random.Random) -> Result:
+    """Kill a node at least ``times`` times, until ``stores`` stores are acknowledged."""
     acknowledged: dict[bytes, bytes] = {}
     last: dict[bytes, bytes] = {}
     missing: set[bytes] = set()
     kills, slowest, node_id = 0, 0.0, None
-    began = time.monotonic()
+    started_at = time.monotonic()
     while True:
         node = NodeProcess(data)
         try:
-            assert node_id in (None, node.id), "it came back as somebody else"
+            assert node_id in (None, node.id), "the node has another id after the restart"
             node_id = node.id
             slowest = max(slowest, node.seconds_to_start)
             flood = node.flood()
@@ -49,10 +49,10 @@ def kill_again_and_again(data: Path, times: int, stores: int, rng: random.Random
             if is_last:
                 break
             flood.acknowledged.clear()
-            life = rng.uniform(0, 0.4)
-            killer = threading.Timer(life, node.popen.kill)
+            lifetime = rng.uniform(0, 0.4)
+            killer = threading.Timer(lifetime, node.popen.kill)
             killer.start()
-            flood.run(1_000_000, until=time.monotonic() + life + 0.02)
+            flood.run(1_000_000, until=time.monotonic() + lifetime + 0.02)
             killer.join()
             kills += 1
             last = flood.acknowledged
@@ -61,7 +61,7 @@ def kill_again_and_again(data: Path, times: int, stores: int, rng: random.Random
         finally:
             node.kill()
     flood.close()
-    return Result(kills, len(acknowledged), len(missing), time.monotonic() - began, slowest)
+    return Result(kills, len(acknowledged), len(missing), time.monotonic() - started_at, slowest)
 
 
 def main() -> None:
@@ -69,10 +69,10 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=50)
     parser.add_argument("--stores", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--data", type=Path, help="a directory to do it in")
+    parser.add_argument("--data", type=Path, help="a directory for the data")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.data) as directory:
-        result = kill_again_and_again(
+        result = kill_repeatedly(
             Path(directory) / "data", args.times, args.stores, random.Random(args.seed)
         )
     print(

@@ -1,4 +1,4 @@
-"""A node with its data directory as a process of its own."""
+"""NodeProcess: a node with its data directory in a separate process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kademlua.core.contact import Endpoint
 from tests.storage.flood import Flood
 from tests.support.programs import ROOT
 
-ROOMY = """
+HIGH_QUOTAS = """
 max_entries = 1_000_000_000
 max_stored_bytes = 1_000_000_000_000
 max_bytes_per_address = 1_000_000_000_000
@@ -22,22 +22,25 @@ max_entries_per_address = 1_000_000_000
 
 
 class NodeProcess:
-    """``kademlua node 0 --data DIR``, started, and answering."""
+    """A running ``kademlua node 0 --data DIR``."""
 
     def __init__(
         self,
         data: Path,
         *args: str,
-        config: str = ROOMY,
-        beside: Path | None = None,
+        config: str = HIGH_QUOTAS,
+        files: Path | None = None,
         in_memory: bool = False,
     ) -> None:
-        """Its configuration and log go ``beside`` the data, or into that directory."""
-        beside = beside or data.parent
-        toml = beside / "roomy.toml"
+        """Start the node; ``files`` is the directory of its configuration and log.
+
+        By default, it is the parent of ``data``.
+        """
+        files = files or data.parent
+        toml = files / "quotas.toml"
         toml.write_text(config)
-        self.log = beside / "node.log"
-        began = time.monotonic()
+        self.log = files / "node.log"
+        started_at = time.monotonic()
         self.popen = subprocess.Popen(
             [
                 *(sys.executable, "-m", "kademlua", "node", "0", "--no-shell", "--no-bootstrap"),
@@ -50,7 +53,7 @@ class NodeProcess:
         )
         assert self.popen.stdout is not None
         line = self.popen.stdout.readline()
-        self.seconds_to_start = time.monotonic() - began
+        self.seconds_to_start = time.monotonic() - started_at
         found = re.fullmatch(r"kademlua node ([0-9a-f]{40}) listening on ([0-9.]+):(\d+)\n", line)
         assert found is not None, line
         self.id = bytes.fromhex(found[1])
@@ -58,23 +61,23 @@ class NodeProcess:
 
     @property
     def anonymous_memory(self) -> int:
-        """Bytes of its memory that no file stands behind."""
+        """The anonymous memory of the process, in bytes."""
         status = Path(f"/proc/{self.popen.pid}/status").read_text()
         found = re.search(r"RssAnon:\s+(\d+) kB", status)
         assert found is not None
         return int(found[1]) * 1024
 
     def flood(self, size: int = 100) -> Flood:
-        """Something that stores at full speed on it."""
+        """Return a client that stores at full speed on the node."""
         return Flood(self.endpoint, size)
 
     def kill(self) -> None:
-        """As kill -9 does."""
+        """Kill the process with SIGKILL."""
         self.popen.kill()
         self._end()
 
     def end(self) -> int:
-        """As SIGTERM does; its exit status."""
+        """Stop the process with SIGTERM, and return its exit status."""
         self.popen.terminate()
         return self._end()
 

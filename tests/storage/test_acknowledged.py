@@ -1,4 +1,4 @@
-"""A store is acknowledged when it is kept, and refused when it can't be."""
+"""A store is acknowledged once it is durable, and refused if the commit fails."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STORE = packets.encode_request_payload(
 
 
 class SlowStore(MemoryStore):
-    """Keeps what it is given when the test says so."""
+    """A store whose values become durable when the test says so."""
 
     is_durable = True
 
@@ -32,13 +32,13 @@ class SlowStore(MemoryStore):
         self.waiting.append(callback)
 
 
-def test_the_answer_waits_for_the_commit(world: World) -> None:
+def test_acknowledgement_waits_for_the_commit(world: World) -> None:
     store = SlowStore()
     node, peer = world.node(store=store), world.peer()
     assert peer.ping_succeeds(node.contact.endpoint)
-    assert peer.ping_succeeds(node.contact.endpoint)  # and has answered a ping: it may store
+    assert peer.ping_succeeds(node.contact.endpoint)  # the peer's address is validated now
     rpc_id = peer.request(node.contact.endpoint, STORE)
-    assert peer.ping_succeeds(node.contact.endpoint)  # and nothing else was answered
+    assert peer.ping_succeeds(node.contact.endpoint)  # the store has no reply yet
     assert store.get(KEY, 1, world.now) == [b"1:a"]
     store.waiting.pop()(None)
     response: Any = peer.receive()
@@ -47,7 +47,7 @@ def test_the_answer_waits_for_the_commit(world: World) -> None:
     assert response.payload == replies.STORE_OK
 
 
-def test_what_can_t_be_kept_is_refused_and_counted(world: World) -> None:
+def test_failed_commit_refuses_the_store_and_is_counted(world: World) -> None:
     store = SlowStore()
     node, other = world.node(store=store), world.node(read_only=True)
     other.ping(node.contact)

@@ -1,4 +1,4 @@
-"""The store on disk beside the one in memory: the same operations, the same answers."""
+"""LmdbStore and MemoryStore return the same results for the same operations."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ OWNERS = [
 
 
 class BothStores(RuleBasedStateMachine):
-    """Commits and ends of the process come anywhere in between."""
+    """Random operations on both stores, with commits and restarts between them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.directory = Path(tempfile.mkdtemp(prefix="kademlua-test-"))
-        self.began = 1_000_000
+        self.wall_start = 1_000_000
         self.now = 0
         self.store: LmdbStore | None = None
 
@@ -47,6 +47,7 @@ class BothStores(RuleBasedStateMachine):
     )
     def begin(
         self,
+        *,
         drops: bool,
         entries: int,
         per_key: int,
@@ -71,7 +72,7 @@ class BothStores(RuleBasedStateMachine):
             self.directory / "values",
             self.params,
             clock=lambda: self.now,
-            wall_clock=lambda: self.began + self.now,
+            wall_clock=lambda: self.wall_start + self.now,
             in_background=False,
         )
 
@@ -130,10 +131,10 @@ class BothStores(RuleBasedStateMachine):
         assert self.memory.expire(self.now) == self.disk.expire(self.now)
         assert self.disk.expire(self.now) == 0
 
-    @rule(key=st.sampled_from(KEYS), howmany=st.integers(-1, 6))
-    def get(self, key: bytes, howmany: int) -> None:
-        found = self.disk.get(key, howmany, self.now)
-        assert found == self.memory.get(key, howmany, self.now)
+    @rule(key=st.sampled_from(KEYS), limit=st.integers(-1, 6))
+    def get(self, key: bytes, limit: int) -> None:
+        found = self.disk.get(key, limit, self.now)
+        assert found == self.memory.get(key, limit, self.now)
 
     @rule()
     def flush(self) -> None:
@@ -141,9 +142,9 @@ class BothStores(RuleBasedStateMachine):
 
     @rule()
     def keep(self) -> None:
-        said: list[str | None] = []
-        self.disk.when_durable(said.append)
-        assert said == [None]
+        reasons: list[str | None] = []
+        self.disk.when_durable(reasons.append)
+        assert reasons == [None]
 
     @rule()
     def close_and_open(self) -> None:

@@ -1,4 +1,4 @@
-"""A disk that is full: stores are refused, the node lives, nothing acknowledged is lost."""
+"""On a full disk, a node refuses stores, keeps running and loses no acknowledged value."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FULL = "the disk is full"
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 6 MB."""
+    """Mount a file system of 6 MB."""
     path = tmp_path / "disk"
     path.mkdir()
     try:
@@ -36,17 +36,17 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(flood: Flood) -> None:
-    """Store until refusals come."""
+    """Store until the node refuses stores."""
     until = time.monotonic() + 30
     while flood.refused.get(FULL, 0) < 300:
         assert time.monotonic() < until, flood.refused
         flood.run(100, until=time.monotonic() + 0.2)
 
 
-def test_stores_are_refused_and_taken_again(small_disk: Path, tmp_path: Path) -> None:
+def test_full_disk_refuses_stores_until_space_is_free(small_disk: Path, tmp_path: Path) -> None:
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(2_000_000))
-    node = NodeProcess(small_disk / "data", beside=tmp_path)
+    node = NodeProcess(small_disk / "data", files=tmp_path)
     flood = node.flood()
     try:
         fill(flood)
@@ -66,10 +66,12 @@ def test_stores_are_refused_and_taken_again(small_disk: Path, tmp_path: Path) ->
         flood.close()
 
 
-def test_kill_9_at_a_full_disk(small_disk: Path, tmp_path: Path) -> None:
+def test_acknowledged_values_survive_kill_9_at_a_full_disk(
+    small_disk: Path, tmp_path: Path
+) -> None:
     acknowledged: dict[bytes, bytes] = {}
     for _ in range(4):
-        node = NodeProcess(small_disk / "data", beside=tmp_path)
+        node = NodeProcess(small_disk / "data", files=tmp_path)
         flood = node.flood()
         try:
             flood.acknowledged = dict(acknowledged)

@@ -1,14 +1,14 @@
-"""What was acknowledged outlives any end; ``python -m tests.storage.kill`` does more of it."""
+"""Acknowledged values survive SIGKILL; ``python -m tests.storage.kill`` runs it longer."""
 
 from __future__ import annotations
 
 import random
 from pathlib import Path
 
-from tests.storage.kill import kill_again_and_again
+from tests.storage.kill import kill_repeatedly
 
 
-def test_what_was_acknowledged_outlives_kill_9(tmp_path: Path) -> None:
-    result = kill_again_and_again(tmp_path / "data", 3, 500, random.Random())
+def test_acknowledged_values_survive_kill_9(tmp_path: Path) -> None:
+    result = kill_repeatedly(tmp_path / "data", 3, 500, random.Random())
     assert result.missing == 0
     assert result.acknowledged >= 500

@@ -1,4 +1,4 @@
-"""What the store on disk has beyond the one in memory: commits, restarts, clocks, damage."""
+"""LmdbStore: commits, restarts, clocks and damaged files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from kademlua.storage.lmdb_store import LmdbStore
 KEY, OTHER = b"k" * 20, b"o" * 20
 ANNA = Contact("192.0.2.1", 1, b"A" * 20)
 BERT = Contact("192.0.2.2", 2, b"B" * 20)
-ROOMY = Params(
+HIGH_QUOTAS = Params(
     max_entries=10**9,
     max_entries_per_address=10**9,
     max_stored_bytes=1 << 40,
@@ -35,12 +35,12 @@ Open = Callable[..., LmdbStore]
 
 @pytest.fixture
 def open_store(tmp_path: Path) -> Iterator[Open]:
-    """Opens the store in the test's directory; the clock stands still at 0."""
+    """Open the store in the test's directory; its clock stands at 0."""
     stores = []
 
     def opened(wall: float = 1e9, **how: Any) -> LmdbStore:
         how = {"in_background": False, "clock": lambda: 0.0} | how
-        stores.append(LmdbStore(tmp_path / "values", ROOMY, wall_clock=lambda: wall, **how))
+        stores.append(LmdbStore(tmp_path / "values", HIGH_QUOTAS, wall_clock=lambda: wall, **how))
         return stores[-1]
 
     yield opened
@@ -55,7 +55,7 @@ def put(store: LmdbStore, key: bytes = KEY, value: bytes = b"1:a", expires: floa
     store.put(key, ANNA, StoreEntry(value, expires, received_at=0.0))
 
 
-def test_what_is_left_of_a_life_outlives_the_process(open_store: Open) -> None:
+def test_remaining_lifetime_survives_a_restart(open_store: Open) -> None:
     store = open_store(wall=1e9)
     put(store, expires=100.0)
     store.close()
@@ -67,7 +67,7 @@ def test_what_is_left_of_a_life_outlives_the_process(open_store: Open) -> None:
     assert (len(store), store.stored_bytes) == (0, 0)
 
 
-def test_a_clock_that_was_set_back_lengthens_no_life(open_store: Open) -> None:
+def test_clock_set_back_does_not_prolong_lifetimes(open_store: Open) -> None:
     store = open_store(wall=1e9)
     put(store, expires=100.0)
     store.close()
@@ -78,7 +78,7 @@ def test_a_clock_that_was_set_back_lengthens_no_life(open_store: Open) -> None:
         store.close()
 
 
-def test_a_newer_format_is_left_alone(tmp_path: Path) -> None:
+def test_newer_format_is_refused_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "file"
     LmdbEnvironment(path, "values", 2, ["values"]).close()
     before = path.read_bytes()
@@ -89,22 +89,22 @@ def test_a_newer_format_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["node", "value"])
-def test_a_file_of_another_kind_is_foreign(tmp_path: Path, kind: str) -> None:
+def test_file_of_another_kind_is_corrupt(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "file"
     LmdbEnvironment(path, "values", 1, ["values"]).close()
     with pytest.raises(CorruptFile, match="another kind"):
         LmdbEnvironment(path, kind, 1, ["values"])
 
 
-def test_an_lmdb_file_of_somebody_else_is_foreign(tmp_path: Path) -> None:
+def test_lmdb_file_of_another_program_is_corrupt(tmp_path: Path) -> None:
     path = tmp_path / "file"
     with lmdb.open(str(path), subdir=False) as env, env.begin(write=True) as txn:
-        txn.put(b"theirs", b"1")
-    with pytest.raises(CorruptFile, match="not a file of Kademlua's"):
+        txn.put(b"foreign", b"1")
+    with pytest.raises(CorruptFile, match="another program wrote it"):
         LmdbEnvironment(path, "values", 1, ["values"])
 
 
-def test_a_record_that_is_damaged_is_dropped(open_store: Open, tmp_path: Path) -> None:
+def test_damaged_row_is_removed(open_store: Open, tmp_path: Path) -> None:
     store = open_store()
     put(store, value=b"20:" + b"x" * 20)
     put(store, OTHER)
@@ -123,7 +123,7 @@ def test_a_record_that_is_damaged_is_dropped(open_store: Open, tmp_path: Path) -
     assert store.expire(100.0) == 2
 
 
-def test_the_map_grows(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_map_grows_with_the_values(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lmdb_environment, "_INITIAL_MAP_BYTES", 1 << 16)
     store = open_store()
     rng = random.Random(1)
@@ -139,7 +139,7 @@ def test_the_map_grows(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> Non
     assert all(store.get(key, 1, 0.0) for key in keys)
 
 
-def test_many_that_ended_go_in_steps(open_store: Open) -> None:
+def test_expired_values_are_removed_in_batches(open_store: Open) -> None:
     store = open_store()
     rng = random.Random(1)
     for _ in range(6_000):
@@ -153,11 +153,11 @@ def test_many_that_ended_go_in_steps(open_store: Open) -> None:
     assert list(store.keys()) == [KEY]
 
 
-# Commits.
+# Commits
 
 
 class Disk:
-    """Stands for the thread that commits; a test lets it go on, or fail."""
+    """A replacement of the committing thread, which the test can delay or fail."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.errors: list[Exception] = []
@@ -178,76 +178,76 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     return Disk(monkeypatch)
 
 
-def test_commits_are_grouped_and_said_afterwards(open_store: Open, disk: Disk) -> None:
+def test_commits_are_grouped_and_reported_when_durable(open_store: Open, disk: Disk) -> None:
     store = open_store(in_background=True)
-    said: list[Any] = []
+    reasons: list[Any] = []
     for number in range(10):
         put(store, bytes([number]) * 20)
-        store.when_durable(said.append)
-    gevent.sleep(0)  # the commit is under way
+        store.when_durable(reasons.append)
+    gevent.sleep(0)  # the commit has started
     put(store, OTHER)
-    store.when_durable(lambda reason: said.append("later"))
-    assert said == []
+    store.when_durable(lambda reason: reasons.append("later"))
+    assert reasons == []
     assert len(store) == 11
     assert store.get(OTHER, 1, 0.0) == [b"1:a"]
     assert len(list(store.keys())) == 11
     disk.go.set()
     store.flush()
-    assert said == [None] * 10 + ["later"]
+    assert reasons == [None] * 10 + ["later"]
     assert disk.commits == 2
-    store.when_durable(said.append)
-    assert said[-1] is None
+    store.when_durable(reasons.append)
+    assert reasons[-1] is None
 
 
-def test_a_commit_that_fails_takes_with_it_what_came_after(open_store: Open, disk: Disk) -> None:
+def test_failed_commit_drops_later_changes(open_store: Open, disk: Disk) -> None:
     store = open_store(in_background=True)
     disk.go.set()
     put(store, value=b"1:x")
     store.flush()
     disk.go.clear()
-    said: list[Any] = []
+    reasons: list[Any] = []
     put(store, value=b"1:y")
     put(store, OTHER)
-    store.when_durable(said.append)
+    store.when_durable(reasons.append)
     gevent.sleep(0)
     put(store, OTHER, value=b"1:z")
-    store.when_durable(said.append)
+    store.when_durable(reasons.append)
     disk.errors.append(lmdb.DiskError("mdb_txn_commit: No space left on device"))
     disk.go.set()
     store.flush()
-    assert said == ["the disk is full"] * 2
+    assert reasons == ["the disk is full"] * 2
     assert store.get(KEY, 1, 0.0) == [b"1:x"]
     assert (len(store), store.stored_bytes, list(store.keys())) == (1, 3, [KEY])
     assert store.expire(100.0) == 1
     put(store, OTHER)
-    store.when_durable(said.append)
+    store.when_durable(reasons.append)
     store.flush()
-    assert said[-1] is None
+    assert reasons[-1] is None
 
 
-def test_when_lmdb_gives_up_the_file_is_opened_anew(open_store: Open, disk: Disk) -> None:
+def test_file_is_reopened_after_an_lmdb_panic(open_store: Open, disk: Disk) -> None:
     store = open_store(in_background=True)
     disk.go.set()
     put(store)
     store.flush()
     disk.errors.append(lmdb.PanicError("mdb_txn_begin: MDB_PANIC"))
     put(store, OTHER)
-    said: list[Any] = []
-    store.when_durable(said.append)
+    reasons: list[Any] = []
+    store.when_durable(reasons.append)
     store.flush()
-    assert said == ["the disk can't be written"]
+    assert reasons == ["the disk can't be written"]
     put(store, OTHER)
-    store.when_durable(said.append)
+    store.when_durable(reasons.append)
     store.flush()
-    assert said[-1] is None
+    assert reasons[-1] is None
     assert list(store.keys()) == [KEY, OTHER]
 
 
-def test_one_who_raises_keeps_nobody_else_from_hearing(open_store: Open) -> None:
+def test_failing_callback_does_not_stop_the_others(open_store: Open) -> None:
     store = open_store(in_background=True)
-    said: list[Any] = []
+    reasons: list[Any] = []
     put(store)
     store.when_durable(lambda reason: 1 // 0)
-    store.when_durable(said.append)
+    store.when_durable(reasons.append)
     store.flush()
-    assert said == [None]
+    assert reasons == [None]

@@ -1,4 +1,4 @@
-"""A node's directory: id, contacts, publications."""
+"""NodeState: the id, contacts and publications in a node's directory."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from kademlua.core.errors import StorageError
 from kademlua.core.results import Publication
 from kademlua.storage import integrity_check
 from kademlua.storage import node_state as state
+from kademlua.storage.lmdb_environment import LmdbEnvironment
 from kademlua.storage.node_state import NodeState
 from tests.support.world import World
 
@@ -24,7 +25,7 @@ def opened(path: Path) -> NodeState:
     return NodeState(path, Params(), in_background=False)
 
 
-def test_all_of_it_is_there_again(tmp_path: Path) -> None:
+def test_node_state_survives_a_restart(tmp_path: Path) -> None:
     first = opened(tmp_path / "a" / "b")
     assert first.id is None
     assert first.contacts == []
@@ -48,14 +49,14 @@ def test_all_of_it_is_there_again(tmp_path: Path) -> None:
     assert again.publications.remove(KEY)
     assert not again.publications.remove(KEY)
     assert again.publications.get(KEY) is None
-    said: list[Any] = []
-    again.publications.when_durable(said.append)
-    assert said == [None]
+    reasons: list[Any] = []
+    again.publications.when_durable(reasons.append)
+    assert reasons == [None]
     assert len(again.publications) == 1
     again.close()
 
 
-def test_many_contacts_are_cut(tmp_path: Path) -> None:
+def test_saved_contacts_are_limited(tmp_path: Path) -> None:
     contacts = [Contact(f"192.0.2.{n}", n, bytes([n]) * 20) for n in range(1, 100)]
     node_state = opened(tmp_path)
     node_state.save_contacts(contacts)
@@ -63,7 +64,7 @@ def test_many_contacts_are_cut(tmp_path: Path) -> None:
     node_state.close()
 
 
-def test_one_process_at_a_time(tmp_path: Path) -> None:
+def test_directory_is_locked_by_one_process(tmp_path: Path) -> None:
     first = opened(tmp_path)
     with pytest.raises(StorageError, match="is in use by process"):
         opened(tmp_path)
@@ -71,7 +72,7 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     opened(tmp_path).close()
 
 
-def test_contacts_are_saved_now_and_then(world: World, tmp_path: Path) -> None:
+def test_contacts_are_saved_at_intervals(world: World, tmp_path: Path) -> None:
     import gevent
 
     node_state = opened(tmp_path)
@@ -80,61 +81,63 @@ def test_contacts_are_saved_now_and_then(world: World, tmp_path: Path) -> None:
     gevent.sleep(state.AUTOSAVE_INTERVAL + 1)
     assert node_state.contacts == [other.contact]
     other.close()
-    gevent.sleep(1_000)  # and where nobody is left, those of before stay
+    gevent.sleep(1_000)  # an empty table does not replace the saved contacts
     assert len(node.table) == 0
     assert node_state.contacts == [other.contact]
     node_state.close()
 
 
-def test_known_contacts_are_asked_like_bootstrap_addresses(world: World) -> None:
+def test_saved_contacts_serve_as_bootstrap_addresses(world: World) -> None:
     network = world.network(5)
-    gone = [("10.255.0.1", port) for port in range(1, 21)]
-    node = world.node(cached_endpoints=[*gone, network[3].contact.endpoint])
+    dead = [("10.255.0.1", port) for port in range(1, 21)]
+    node = world.node(cached_endpoints=[*dead, network[3].contact.endpoint])
     assert node.wait_joined()
     assert len(node.table) == 5
-    assert not node.stats()["timeouts"] > 20
+    assert node.stats()["timeouts"] <= 20
 
 
-def test_who_finds_nobody_of_those_it_knew_is_on_its_own(world: World) -> None:
+def test_node_is_not_joined_if_no_saved_contact_answers(world: World) -> None:
     node = world.node(cached_endpoints=[("10.255.0.1", 9)])
     assert node.wait_joined()
     assert len(node.add(KEY, b"a").acknowledged) == 1
 
 
-def test_a_clean_end_spares_the_walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    walked: list[str] = []
+def test_clean_shutdown_skips_the_integrity_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[str] = []
 
-    def walk(path: Path) -> str | None:
-        walked.append(path.name)
+    def check(path: Path) -> str | None:
+        checked.append(path.name)
         return None
 
-    monkeypatch.setattr(integrity_check, "find_corruption", walk)
+    monkeypatch.setattr(integrity_check, "find_corruption", check)
     opened(tmp_path).close()
     opened(tmp_path).close()
-    assert walked == []
+    assert checked == []
     with (tmp_path / "values.lmdb").open("ab") as file:
         file.write(b"x")
     opened(tmp_path).close()
-    assert walked == ["values.lmdb"]
+    assert checked == ["values.lmdb"]
     (tmp_path / "left").write_text("[]")
     opened(tmp_path).close()
-    assert walked == ["values.lmdb", "values.lmdb", "node.lmdb"]
+    assert checked == ["values.lmdb", "values.lmdb", "node.lmdb"]
 
 
-def test_an_id_that_can_t_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_persist_id_reports_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     node_state = opened(tmp_path)
 
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(node_state._write_buffer._environment, "prepare", fail)
+    monkeypatch.setattr(LmdbEnvironment, "prepare", fail)
     with pytest.raises(StorageError, match="id: the disk is full"):
         node_state.persist_id(KEY)
     monkeypatch.undo()
     node_state.close()
 
 
-def test_nobody_else_reads_it(tmp_path: Path) -> None:
+def test_files_are_readable_by_the_owner_only(tmp_path: Path) -> None:
     opened(tmp_path / "data").close()
     assert (tmp_path / "data").stat().st_mode & 0o077 == 0
     for file in (tmp_path / "data").glob("*.lmdb"):
