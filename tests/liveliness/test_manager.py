@@ -3,9 +3,10 @@
 import gevent
 import pytest
 
-from kademlua import Node, Params, RpcTimeout
+from kademlua import Contact, Node, Params, RpcTimeout
 from kademlua.core.ids import from_int, to_int
 from kademlua.core.wire import packets
+from tests.support.parts import mark_dead, probe_count
 from tests.support.peers import (
     ScriptedPeer,
     always_pong,
@@ -91,7 +92,7 @@ def test_strangers_are_probed_at_a_bounded_rate_and_number(world: World) -> None
         peer.send(packets.encode_request(stranger, b"%08d" % number, PING), node.contact.endpoint)
     gevent.sleep(ONE_WAY + 0.01)
     assert node.stats()["calls_by_rpc"] == {"ping": 10}  # a second's worth is sent at once
-    assert len(node.services.liveliness._probes) == 20
+    assert probe_count(node) == 20
     gevent.sleep(0.5)
     assert node.stats()["calls_by_rpc"] == {"ping": 15}
     assert peer.ping_succeeds(node.contact.endpoint)
@@ -115,7 +116,7 @@ def full(world: World) -> tuple[Node, list[ScriptedPeer]]:
 def test_a_full_bucket_of_fresh_contacts_bothers_nobody(world: World) -> None:
     node, peers = full(world)
     node.ping(peers[2].contact)
-    assert not node.services.liveliness._probes
+    assert probe_count(node) == 0
     gevent.sleep(10)
     assert [len(peer.requests) for peer in peers] == [1, 1, 1, 1]
     assert peers[2].contact not in node.table
@@ -126,7 +127,7 @@ def test_a_full_bucket_keeps_the_living(world: World) -> None:
     gevent.sleep(1000)  # weakly, they count as dead now
     node.ping(peers[2].contact)
     gevent.sleep(RTT + 0.001)
-    assert not node.services.liveliness._probes
+    assert probe_count(node) == 0
     assert [len(peer.requests) for peer in peers] == [2, 1, 1, 1]  # the least recently seen
     assert {contact.id for contact in node.table} == {peers[n].id for n in (0, 1, 3)}
 
@@ -167,7 +168,7 @@ def test_a_contact_that_times_out_is_made_sure_of(world: World) -> None:
     gevent.sleep(RTT + 0.001)
     # The query was repeated once; then the contact was asked whether it lives at all.
     assert requests_served(peer) == ["ping", "findnode", "findnode", "ping"]
-    assert not node.services.liveliness._probes
+    assert probe_count(node) == 0
     assert peer.contact in node.table
 
 
@@ -228,7 +229,7 @@ def test_the_dead_are_asked_again_and_their_network_met(world: World) -> None:
     one, two = world.network(6), world.network(6)
     for node in one:
         for other in two[:3]:
-            node.services.liveliness._mark_dead(other.contact)
+            mark_dead(node, other.contact)
     gevent.sleep(30)
     assert all(len(node.table) == 11 for node in [*one, *two])
     one[0].add(b"k" * 20, b"v")
@@ -261,7 +262,8 @@ def test_versions_are_not_noted_of_those_who_may_not_be_there(world: World) -> N
     peer.request(node.contact.endpoint, b"d4:name4:ping4:argslee")
     gevent.sleep(1)
     assert node.services.liveliness.is_v10(peer.contact)
-    assert len(node.services.liveliness._v10_ids) == 1
+    unknown = [Contact(*forger.contact.endpoint, from_int(n + 1)) for n in range(5_000)]
+    assert not any(map(node.services.liveliness.is_v10, unknown))
     # Nor does one who is there speak for another.
     forger.serve(always_pong)
     node.ping(forger.contact)

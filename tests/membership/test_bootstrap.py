@@ -4,6 +4,7 @@ import gevent
 import pytest
 
 from kademlua import NotJoined
+from tests.support.parts import probe_count
 from tests.support.world import RTT, TIMER_SLACK, UNUSED_ENDPOINT, World, approx_time
 
 KEY = b"k" * 20
@@ -64,7 +65,7 @@ def test_a_client_is_in_nobodys_table(world: World) -> None:
     assert client.find_value(KEY)
     assert len(client.datastore) == 0
     gevent.sleep(30)
-    assert not any(len(node.services.liveliness._probes) for node in nodes)
+    assert not any(probe_count(node) for node in nodes)
     assert not any(client.contact in node.table for node in nodes)
 
 

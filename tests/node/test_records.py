@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable
 
@@ -26,9 +27,12 @@ from kademlua.core.wire import replies
 from kademlua.core.wire.packets import Request
 from kademlua.crypto import signing
 from tests.replication.test_replicator import FEW, by_distance, vanish
+from tests.support.parts import value_transfer
 from tests.support.peers import ScriptedPeer
 from tests.support.world import World
 from tests.values.test_admission import KEY, SIGNER, forged, kept, signed
+
+_liar_numbers = itertools.cycle(range(1, 256))
 
 
 def liar(
@@ -40,7 +44,7 @@ def liar(
         b"findvalue": replies.encode_findvalue_reply([], list(values), 1),
         b"store": takes,
     }
-    number = len(world._cleanups)
+    number = next(_liar_numbers)
     peer = world.peer(key[:-1] + bytes([key[-1] ^ number]))
     peer.serve(lambda request: answers.get(request.name, b"ld7:closest0:ee"))
     return peer
@@ -307,7 +311,7 @@ def test_who_has_a_newer_one_has_it(world: World) -> None:
         liar(world, takes=replies.encode_refused_reply(replies.REASON_REMOVED)) for _ in range(3)
     ]
     to = [peer.contact for peer in (newer, *others)]
-    assert node.services.read_repair._transfer.push(KEY, to) == {newer.contact}
+    assert value_transfer(node).push(KEY, to) == {newer.contact}
     assert len(kept(node)) == 1
 
 

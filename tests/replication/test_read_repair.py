@@ -7,6 +7,7 @@ from kademlua import Contact, Node, Params, sha1
 from kademlua.core.ids import to_int
 from kademlua.core.wire import packets, replies, requests
 from tests.replication.test_replicator import FEW, KEY, by_distance, hand_in, holders, stores
+from tests.support.parts import replicator_of
 from tests.support.peers import ScriptedPeer, empty_v11_peer, requests_served
 from tests.support.world import World
 
@@ -91,11 +92,11 @@ def test_the_same_is_not_given_again_soon(world: World) -> None:
 
 def test_a_flood_of_words_does_not_fill_the_queue(world: World) -> None:
     nodes, peer = network(world), world.peer()
-    gifts = nodes[0].services.maintenance._replicator.pending_transfers
+    pending = replicator_of(nodes[0]).pending_transfers
     for number in range(256):
-        gifts[sha1(f"{number}")] = {}
+        pending[sha1(f"{number}")] = {}
     assert lacks(peer, nodes[0], nodes[1].id) == 0
-    gifts.clear()
+    pending.clear()
     assert lacks(peer, nodes[0], nodes[1].id) == 1
 
 

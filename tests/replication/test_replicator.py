@@ -8,6 +8,7 @@ import pytest
 from kademlua import Contact, Node, Params, sha1
 from kademlua.core.ids import to_int
 from kademlua.core.wire import packets, replies, requests
+from tests.support.parts import replicator_of
 from tests.support.peers import ScriptedPeer, empty_v11_peer, requests_served
 from tests.support.world import World
 
@@ -246,7 +247,7 @@ def test_a_node_without_values_gives_no_thought_to_it(world: World) -> None:
     vanish(world, nodes[3])
     gevent.sleep(300)
     assert stores(nodes) == 0
-    assert all(not node.services.maintenance._replicator._added_at for node in nodes)
+    assert not any(replicator_of(node).pending_transfers for node in nodes)
 
 
 def test_bytes_are_paced(world: World) -> None:

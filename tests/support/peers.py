@@ -59,6 +59,15 @@ class ScriptedPeer:
             == b"li5ee"
         )
 
+    @property
+    def unread(self) -> list[bytes]:
+        """The datagrams that arrived while the peer did not serve and that it has not received."""
+        return [datagram for datagram, _ in self._received.queue]
+
+    def stop_serving(self) -> None:
+        """Queue datagrams for ``receive`` again."""
+        self._responder = None
+
     def serve(self, responder: Callable[[Request], bytes | None]) -> None:
         """From now on, and what came before: answer each request with a payload, or not at
         all where it is None."""

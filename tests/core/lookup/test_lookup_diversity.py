@@ -1,0 +1,156 @@
+"""Lookup under Sybil attack: limits per subnet and on the density of ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from kademlua.core.contact import Contact
+from kademlua.core.ids import from_int
+from kademlua.core.lookup.input import LookupInput
+from kademlua.core.lookup.lookup import Lookup
+from kademlua.core.params import Params
+from kademlua.core.routing.diversity import DiversityLimits, IdDensity
+from tests.core.lookup.search import Search, numbers
+from tests.core.strategies import make_contact
+
+# Crowds.
+
+
+def guarded(
+    contacts: Iterable[Contact],
+    *,
+    k: int = 4,
+    nodes: int = 0,
+    others: Callable[[], list[Contact]] | None = None,
+) -> Search:
+    """A search that takes few of a network, and few next to each other among so many nodes."""
+    search = Search(0, k=k, alpha=100, local=999)
+    search.lookup = Lookup(
+        LookupInput(
+            target=bytes(20),
+            local_id=from_int(999),
+            k=k,
+            alpha=100,
+            limits=DiversityLimits.from_params(Params()),
+            density=IdDensity(nodes, 4) if nodes else None,
+            fallback_contacts=others,
+        ),
+        query=search.query,
+        on_finished=search.on_finished,
+    )
+    search.lookup.start(contacts)
+    return search
+
+
+def of_one_network(*ids: int) -> list[Contact]:
+    return [Contact(f"192.0.2.{number}", 1, from_int(number)) for number in ids]
+
+
+def test_three_of_a_network_are_asked_and_others_come_first():
+    search = guarded([*of_one_network(1, 2, 3, 4, 5), make_contact(1000)])
+    assert numbers(search.queried) == [1, 2, 3, 1000]
+
+
+def test_dead_ones_of_a_network_do_not_keep_out_who_lives():
+    dead, living = of_one_network(1, 2, 3), of_one_network(4)
+    search = guarded([*dead, *living])
+    assert search.queried == dead
+    search.fail(dead[1])
+    assert search.queried == dead + living
+
+
+def test_a_made_up_id_does_not_keep_its_endpoint():
+    fake, real = Contact("192.0.2.1", 1, from_int(5)), Contact("192.0.2.1", 1, from_int(6))
+    search = guarded([fake, real])
+    assert search.queried == [fake]
+    search.fail(fake)
+    assert search.queried == [fake, real]
+    search.reply(real)
+    assert search.lookup.closest() == [real]
+
+
+def evenly(nodes: int, count: int) -> list[Contact]:
+    """The nearest of so many nodes that are spread evenly."""
+    return [make_contact((number << 160) // nodes) for number in range(1, count + 1)]
+
+
+def test_those_next_to_each_other_are_passed_over():
+    crowd = [make_contact(number) for number in range(1, 30)]
+    honest = evenly(1_000, 20)
+    search = guarded([*crowd, *honest], k=20, nodes=1_000)
+    assert numbers(search.queried) == numbers([*crowd[:4], *honest[:16]])
+    assert search.lookup.candidates(40) == [*honest[16:]]
+    for contact in list(search.in_flight):
+        search.reply(contact, crowd)
+    assert search.finished == 1
+    assert search.lookup.closest() == [*crowd[:4], *honest[:16]]
+
+
+def test_dead_ones_next_to_each_other_are_not_all_tried():
+    crowd = [make_contact(number) for number in range(1, 30)]
+    search = guarded([*crowd, *evenly(1_000, 20)], k=20, nodes=1_000)
+    for contact in crowd[:4]:
+        search.fail(contact)
+    assert not set(search.queried) & set(crowd[4:])
+
+
+def test_evenly_spread_ones_are_all_taken():
+    honest = evenly(1_000, 30)
+    search = guarded(honest, k=20, nodes=1_000)
+    assert search.queried == honest[:20]
+
+
+def test_a_network_four_times_as_large_as_thought_is_seen_all_the_same():
+    honest = evenly(1_000, 30)
+    search = guarded(honest, k=20, nodes=250)
+    assert search.queried == honest[:20]
+
+
+def test_where_the_nearest_are_too_far_apart_others_are_asked_as_well():
+    """A gang tells of itself only; somebody who is farther away knows who is nearer."""
+    gang = [make_contact(each.id_int * 5) for each in evenly(1_000, 4)]
+    witness, honest = make_contact(1 << 159), evenly(1_000, 4)
+    search = guarded([*gang, witness], nodes=1_000)
+    assert search.queried == [*gang, witness]
+    for contact in gang:
+        search.reply(contact, gang)
+    assert search.finished == 0
+    search.reply(witness, honest)
+    for contact in list(search.in_flight):
+        search.reply(contact, honest)
+    assert search.finished == 1
+    assert search.lookup.closest() == honest
+
+
+def test_thirty_others_and_no_more():
+    gang = [make_contact(each.id_int * 5) for each in evenly(1_000, 4)]
+    others = [make_contact((1 << 159) + number) for number in range(50)]
+    search = guarded([*gang, *others], nodes=1_000)
+    for contact in [*gang, *others]:
+        if contact in search.in_flight:
+            search.reply(contact, gang)
+    assert search.finished == 1
+    assert search.queried == [*gang, *others[:30]]
+
+
+def test_where_they_are_as_near_as_they_should_be_nobody_else_is():
+    honest = evenly(1_000, 30)
+    search = guarded(honest, k=20, nodes=1_000)
+    for contact in honest[:20]:
+        search.reply(contact, honest)
+    assert search.finished == 1
+    assert search.queried == honest[:20]
+
+
+def test_where_only_a_gang_is_known_those_farther_away_are_asked():
+    gang = [make_contact(each.id_int * 5) for each in evenly(1_000, 6)]
+    witness, honest = make_contact(1 << 159), evenly(1_000, 4)
+    search = guarded(gang, nodes=1_000, others=lambda: [witness])
+    for contact in gang:
+        assert witness not in search.queried
+        search.reply(contact, gang)
+    search.reply(witness, honest)
+    for contact in honest:
+        search.reply(contact, honest)
+    assert search.finished == 1
+    assert search.lookup.closest() == honest
