@@ -26,7 +26,7 @@ def in_far_bucket(node_id: bytes, number: int) -> bytes:
     return from_int((to_int(node_id) ^ 1 << 159) + number)
 
 
-def test_weak_is_heard_from_lately(world: World) -> None:
+def test_weak_liveliness_means_a_recent_reply(world: World) -> None:
     node, peer = world.node(params=NO_UPKEEP), world.peer()
     peer.serve(always_pong)
     assert not node.services.liveliness.is_fresh(peer.contact)
@@ -41,7 +41,7 @@ def test_weak_is_heard_from_lately(world: World) -> None:
     assert len(peer.requests) == 2
 
 
-def test_strong_asks_always_and_three_times(world: World) -> None:
+def test_strong_check_always_pings_up_to_three_times(world: World) -> None:
     node, peer = world.alice, world.peer()
     peer.serve(lambda request: b"li5ee" if len(peer.requests) in (1, 4) else None)
     node.ping(peer.contact)
@@ -55,14 +55,14 @@ def test_strong_asks_always_and_three_times(world: World) -> None:
     assert peer.contact not in node.table
 
 
-def test_any_answer_is_a_sign_of_life(world: World) -> None:
+def test_any_reply_proves_liveliness(world: World) -> None:
     peer = world.peer()
     peer.serve(lambda request: b"no bencoding")
     assert world.alice.is_alive(peer.contact, strong=True)
     assert world.now == pytest.approx(RTT)
 
 
-def test_those_who_wait_for_one_contact_share_its_probe(world: World) -> None:
+def test_callers_share_one_probe_per_contact(world: World) -> None:
     node, peer = world.alice, world.peer()
     waiting = [gevent.spawn(node.is_alive, peer.contact, strong=True) for _ in range(20)]
     gevent.sleep(1)
@@ -73,7 +73,7 @@ def test_those_who_wait_for_one_contact_share_its_probe(world: World) -> None:
     assert requests_served(peer) == ["ping"]
 
 
-def test_a_sender_that_answers_a_ping_enters(world: World) -> None:
+def test_sender_that_answers_a_ping_enters_the_table(world: World) -> None:
     node, peer = world.alice, world.peer()
     peer.serve(always_pong)
     peer.request(node.contact.endpoint, PING)
@@ -84,7 +84,7 @@ def test_a_sender_that_answers_a_ping_enters(world: World) -> None:
     assert requests_served(peer) == ["ping"]
 
 
-def test_strangers_are_probed_at_a_bounded_rate_and_number(world: World) -> None:
+def test_unknown_senders_are_probed_at_a_limited_rate(world: World) -> None:
     node = world.node(params=Params(rpc_timeout=30, probe_rate=10, max_probes=20))
     peer = world.peer()
     for number in range(200):
@@ -113,7 +113,7 @@ def full(world: World) -> tuple[Node, list[ScriptedPeer]]:
     return node, peers
 
 
-def test_a_full_bucket_of_fresh_contacts_bothers_nobody(world: World) -> None:
+def test_full_bucket_of_fresh_contacts_causes_no_probe(world: World) -> None:
     node, peers = full(world)
     node.ping(peers[2].contact)
     assert probe_count(node) == 0
@@ -122,7 +122,7 @@ def test_a_full_bucket_of_fresh_contacts_bothers_nobody(world: World) -> None:
     assert peers[2].contact not in node.table
 
 
-def test_a_full_bucket_keeps_the_living(world: World) -> None:
+def test_full_bucket_keeps_live_contacts(world: World) -> None:
     node, peers = full(world)
     gevent.sleep(1000)  # weakly, they count as dead now
     node.ping(peers[2].contact)
@@ -132,7 +132,7 @@ def test_a_full_bucket_keeps_the_living(world: World) -> None:
     assert {contact.id for contact in node.table} == {peers[n].id for n in (0, 1, 3)}
 
 
-def test_the_dead_make_room_for_the_waiting(world: World) -> None:
+def test_replacement_takes_the_slot_of_a_dead_contact(world: World) -> None:
     node, peers = full(world)
     peers[0].close()
     gevent.sleep(1000)
@@ -146,7 +146,7 @@ def test_the_dead_make_room_for_the_waiting(world: World) -> None:
     assert len(peers[2].requests) == 2  # made sure of as it moved up
 
 
-def test_who_takes_the_place_of_one_that_changed_is_made_sure_of(world: World) -> None:
+def test_replacement_of_a_changed_contact_is_probed(world: World) -> None:
     node, peers = full(world)
     node.ping(peers[2].contact)
     peers[2].close()
@@ -158,7 +158,7 @@ def test_who_takes_the_place_of_one_that_changed_is_made_sure_of(world: World) -
     assert {contact.id for contact in node.table} == {peers[n].id for n in (1, 3)}
 
 
-def test_a_contact_that_times_out_is_made_sure_of(world: World) -> None:
+def test_contact_that_times_out_is_probed(world: World) -> None:
     node, peer = world.alice, world.peer()
     peer.serve(ping_only_peer)
     node.ping(peer.contact)
@@ -172,7 +172,7 @@ def test_a_contact_that_times_out_is_made_sure_of(world: World) -> None:
     assert peer.contact in node.table
 
 
-def test_the_dead_are_remembered_until_they_are_heard_from(world: World) -> None:
+def test_dead_contacts_stay_quarantined_until_they_reply(world: World) -> None:
     node, teller, dead = world.alice, world.peer(), world.peer()
     teller.serve(
         lambda request: (
@@ -192,7 +192,7 @@ def test_the_dead_are_remembered_until_they_are_heard_from(world: World) -> None
     assert dead.contact in node.find_node(dead.id)
 
 
-def test_the_dead_are_asked_again_when_they_have_been_dead_for_long(world: World) -> None:
+def test_dead_contacts_are_queried_again_after_quarantine(world: World) -> None:
     node, teller, dead = world.node(params=NO_UPKEEP), world.peer(), world.peer()
     teller.serve(
         lambda request: (
@@ -208,7 +208,7 @@ def test_the_dead_are_asked_again_when_they_have_been_dead_for_long(world: World
     assert node.find_node(dead.id) == [dead.contact, teller.contact]
 
 
-def test_silent_contacts_are_questioned_by_and_by(world: World) -> None:
+def test_silent_contacts_are_probed_over_time(world: World) -> None:
     node = world.alice
     peers = [world.peer() for _ in range(5)]
     for peer in peers:
@@ -224,7 +224,7 @@ def test_silent_contacts_are_questioned_by_and_by(world: World) -> None:
     assert all(requests_served(peer).count("ping") > 1 for peer in peers[1:])
 
 
-def test_the_dead_are_asked_again_and_their_network_met(world: World) -> None:
+def test_reprobing_dead_contacts_merges_networks(world: World) -> None:
     """Two networks whose nodes took each other for dead become one."""
     one, two = world.network(6), world.network(6)
     for node in one:
@@ -236,7 +236,7 @@ def test_the_dead_are_asked_again_and_their_network_met(world: World) -> None:
     assert two[5].find_value(b"k" * 20)
 
 
-def test_a_network_that_was_cut_becomes_one_again(world: World) -> None:
+def test_partitioned_network_merges_after_healing(world: World) -> None:
     nodes = world.network(12)
     gevent.sleep(30)
     assert all(len(node.table) == 11 for node in nodes)
@@ -248,7 +248,7 @@ def test_a_network_that_was_cut_becomes_one_again(world: World) -> None:
     assert all(len(node.table) == 11 for node in nodes)
 
 
-def test_versions_are_not_noted_of_those_who_may_not_be_there(world: World) -> None:
+def test_version_of_unvalidated_sender_is_not_recorded(world: World) -> None:
     """Forged requests would fill the memory of those that speak 1.0, who then are handed the
     values of others as if they were ours."""
     node, peer, forger = world.alice, world.peer(), world.peer()
@@ -272,7 +272,7 @@ def test_versions_are_not_noted_of_those_who_may_not_be_there(world: World) -> N
     assert node.services.liveliness.is_v10(peer.contact)
 
 
-def test_strangers_do_not_keep_contacts_from_being_asked(world: World) -> None:
+def test_unknown_senders_do_not_delay_probes_of_contacts(world: World) -> None:
     node, peer, forger = world.node(params=NO_UPKEEP), world.peer(), world.peer()
     peer.serve(always_pong)
     node.ping(peer.contact)

@@ -11,7 +11,7 @@ ROUND = 12
 """Seconds in which a node has looked after itself once, with all jitter."""
 
 
-def test_a_network_that_grows_is_looked_at_anew(world: World) -> None:
+def test_growing_network_triggers_a_neighbourhood_refresh(world: World) -> None:
     nodes = world.network(19)
     first = nodes[0]
     # It never joined anybody: what it looks up, it does for the growth that it sees.
@@ -22,7 +22,7 @@ def test_a_network_that_grows_is_looked_at_anew(world: World) -> None:
     assert first.network_size() == 19
 
 
-def test_a_network_at_rest_is_left_alone(world: World) -> None:
+def test_idle_network_causes_no_refresh(world: World) -> None:
     first, second = world.network(2)
     gevent.sleep(2 * ROUND)
     before = first.stats()["calls_by_rpc"], second.stats()["calls_by_rpc"]
@@ -45,7 +45,7 @@ def test_buckets_are_refreshed_after_a_while(world: World) -> None:
     assert [request.args for request in refreshes] == [[node.id]]
 
 
-def test_values_that_ended_leave_memory_unasked(world: World) -> None:
+def test_expired_values_are_freed_without_request(world: World) -> None:
     node = world.node(params=Params(ttl=100))
     node.add(sha1("key"), b"v")
     gevent.sleep(99)
@@ -54,7 +54,7 @@ def test_values_that_ended_leave_memory_unasked(world: World) -> None:
     assert len(node.datastore) == 0
 
 
-def test_a_defect_in_a_round_does_not_end_upkeep(
+def test_exception_in_a_round_does_not_stop_maintenance(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rounds = []

@@ -99,7 +99,7 @@ ANSWERED = {
 
 
 @pytest.mark.parametrize("name", ANSWERED)
-def test_answered_as_the_original_would(name: str, world: World) -> None:
+def test_malformed_request_is_answered_as_in_v10(name: str, world: World) -> None:
     body, call, payload = ANSWERED[name]
     node, peer = world.alice, world.peer()
     response = peer.call(node.contact.endpoint, bodied(**body)[32:])

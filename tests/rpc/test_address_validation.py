@@ -75,7 +75,7 @@ def all_requests() -> list[bytes]:
 
 
 @pytest.mark.parametrize("padding", [0, 1, 40, 129, 600])
-def test_no_datagram_draws_more_than_three_times_its_bytes(world: World, padding: int) -> None:
+def test_replies_stay_within_the_amplification_limit(world: World, padding: int) -> None:
     node = populated_node(world)
     node.register("big", lambda sender: b"x" * 30_000)
     node.register("slow", lambda sender: b"x" * 5_000, blocking=True)
@@ -91,7 +91,7 @@ def test_no_datagram_draws_more_than_three_times_its_bytes(world: World, padding
     assert node.stats()["calls_in_flight"] == 0
 
 
-def test_garbage_and_responses_draw_nothing(world: World) -> None:
+def test_garbage_and_responses_get_no_reply(world: World) -> None:
     node = populated_node(world)
     for datagram in (
         b"",
@@ -106,7 +106,7 @@ def test_garbage_and_responses_draw_nothing(world: World) -> None:
         assert packets_sent_to(world, node, datagram) == []
 
 
-def test_who_pads_gets_all_and_who_does_not_the_nearest(world: World) -> None:
+def test_unpadded_request_gets_only_the_closest_contacts(world: World) -> None:
     node = populated_node(world)
     payload = call(b"findnode", b"20:" + KEY)
     all_of_them = node.table.closest(KEY, 20)
@@ -137,7 +137,7 @@ def test_a_1_0_peer_gets_more_once_it_has_answered_a_ping(world: World) -> None:
     assert told() == 20
 
 
-def test_a_value_too_large_for_a_stranger_waits_for_his_proof(world: World) -> None:
+def test_large_value_requires_address_validation(world: World) -> None:
     node, peer = populated_node(world), world.peer()
     payload = call(b"findvalue", b"20:" + KEY + b"i1e")
     began = world.now
@@ -160,7 +160,7 @@ def store(key: bytes = KEY, token: bytes = b"", value: bytes = b"1:v") -> bytes:
     )
 
 
-def test_a_store_waits_for_an_answer_to_a_ping(world: World) -> None:
+def test_unvalidated_store_waits_for_a_pong(world: World) -> None:
     node, peer = world.alice, world.peer()
     rpc_id = peer.request(node.contact.endpoint, store())
     gevent.sleep(1)
@@ -178,7 +178,7 @@ def test_a_store_waits_for_an_answer_to_a_ping(world: World) -> None:
     assert peer.receive().payload == replies.STORE_OK  # type: ignore[union-attr]
 
 
-def test_a_store_of_who_never_answers_is_forgotten(world: World) -> None:
+def test_unvalidated_store_is_dropped_without_a_pong(world: World) -> None:
     node, peer = world.alice, world.peer()
     peer.request(node.contact.endpoint, store())
     gevent.sleep(5)
@@ -197,7 +197,7 @@ def token_of(peer: ScriptedPeer, node: Node, key: bytes = KEY) -> bytes:
 
 
 @pytest.mark.parametrize("name", [b"findnode", b"findvalue"])
-def test_a_token_is_as_good_as_an_answer(world: World, name: bytes) -> None:
+def test_write_token_validates_like_a_pong(world: World, name: bytes) -> None:
     node, peer = world.alice, world.peer()
     answer = peer.call(node.contact.endpoint, call(name, b"20:" + KEY))
     token = replies.decode_token(protocol.decode_values(answer.payload))
@@ -212,7 +212,7 @@ def test_a_token_is_as_good_as_an_answer(world: World, name: bytes) -> None:
     assert stored(node) == 1
 
 
-def test_a_token_is_of_one_key_and_shows_the_address_once_for_all(world: World) -> None:
+def test_write_token_is_for_one_key_and_validates_the_address(world: World) -> None:
     node, peer = world.alice, world.peer()
     token = token_of(peer, node)
     peer.request(node.contact.endpoint, store(sha1("another"), token))
@@ -224,7 +224,7 @@ def test_a_token_is_of_one_key_and_shows_the_address_once_for_all(world: World) 
     assert stored(node) == 2
 
 
-def test_a_remove_needs_the_same(world: World) -> None:
+def test_remove_requires_address_validation(world: World) -> None:
     node, owner = world.alice, world.peer()
     owner.call(node.contact.endpoint, store())
     gevent.sleep(VALIDATION_LIFETIME + 1)
@@ -248,7 +248,7 @@ def test_a_remove_needs_the_same(world: World) -> None:
     assert stored(node) == 0
 
 
-def test_what_waits_is_bounded_and_the_latest_stay(world: World) -> None:
+def test_deferred_requests_are_limited_and_the_latest_stay(world: World) -> None:
     node = world.node(params=Params(max_deferred=10))
     peers = [world.peer() for _ in range(30)]
     for peer in peers:
@@ -263,7 +263,7 @@ def test_what_waits_is_bounded_and_the_latest_stay(world: World) -> None:
     assert owners <= {peer.contact for peer in peers[20:]}
 
 
-def test_what_waits_is_bounded_in_bytes(world: World) -> None:
+def test_deferred_requests_are_limited_in_bytes(world: World) -> None:
     node = world.node()
     for number in range(60):
         world.peer().request(
@@ -274,7 +274,7 @@ def test_what_waits_is_bounded_in_bytes(world: World) -> None:
     assert 18 * 14_000 <= 1 << 18 < 19 * 14_000
 
 
-def test_what_is_too_large_to_wait_pushes_nobody_out(world: World) -> None:
+def test_oversized_request_evicts_no_deferred_request(world: World) -> None:
     node, waiting, pusher = world.node(), world.peer(), world.peer()
     waiting.request(node.contact.endpoint, store())
     pusher.request(node.contact.endpoint, store(sha1("one")))
@@ -287,7 +287,7 @@ def test_what_is_too_large_to_wait_pushes_nobody_out(world: World) -> None:
     assert node.stats()["deferred"] == {"no room": 1, "served": 2}
 
 
-def test_a_store_sent_once_more_has_its_ping_sent_once_more(world: World) -> None:
+def test_retransmitted_store_retransmits_the_ping(world: World) -> None:
     node, peer = world.alice, world.peer()
     for _ in range(2):
         peer.send(protocol.encode_request(peer.id, b"same-one", store()), node.contact.endpoint)
@@ -299,7 +299,7 @@ def test_a_store_sent_once_more_has_its_ping_sent_once_more(world: World) -> Non
     assert stored(node) == 1
 
 
-def test_nodes_store_without_a_word_where_they_are_known(world: World) -> None:
+def test_validated_node_stores_without_a_ping(world: World) -> None:
     nodes = world.network(30, params=Params(replicas=20))
     report = nodes[3].add(KEY, b"v")
     assert len(report.acknowledged) == 20
@@ -313,7 +313,7 @@ def test_nodes_store_without_a_word_where_they_are_known(world: World) -> None:
 # Bounds.
 
 
-def test_one_source_is_held_to_its_bounds_and_others_are_served(world: World) -> None:
+def test_source_is_rate_limited_independently(world: World) -> None:
     params = ADDRESS_OF_ALL.replace(request_rate_per_subnet=10)
     node = world.node(params=params)
     flood = world.peer(endpoint=("198.51.100.1", 4000))
@@ -332,7 +332,7 @@ def test_one_source_is_held_to_its_bounds_and_others_are_served(world: World) ->
     assert flood.ping_succeeds(node.contact.endpoint)
 
 
-def test_strangers_together_are_held_to_a_bound_and_the_known_are_served(world: World) -> None:
+def test_unvalidated_sources_share_a_rate_limit(world: World) -> None:
     node = world.node(params=ADDRESS_OF_ALL.replace(unvalidated_request_rate=10))
     known = world.peer(endpoint=("203.0.113.1", 4000))
     assert known.ping_succeeds(node.contact.endpoint)
@@ -345,7 +345,7 @@ def test_strangers_together_are_held_to_a_bound_and_the_known_are_served(world: 
     assert node.stats()["rate_limited"] == {"requests of strangers": 180}
 
 
-def test_stores_have_bounds_of_their_own(world: World) -> None:
+def test_stores_have_a_separate_rate_limit(world: World) -> None:
     node = world.node(params=ADDRESS_OF_ALL.replace(store_rate_per_subnet=5))
     peer = world.peer(endpoint=("198.51.100.1", 4000))
     token = token_of(peer, node)
@@ -357,7 +357,7 @@ def test_stores_have_bounds_of_their_own(world: World) -> None:
     assert peer.ping_succeeds(node.contact.endpoint)
 
 
-def test_near_sources_are_bounded_only_while_the_node_is_behind(world: World) -> None:
+def test_private_sources_are_limited_only_under_load(world: World) -> None:
     node, peer = world.node(params=Params(request_rate_per_subnet=10)), world.peer()
     for _ in range(100):
         peer.request(node.contact.endpoint, PING)
@@ -374,7 +374,7 @@ def test_near_sources_are_bounded_only_while_the_node_is_behind(world: World) ->
 # Who is verified.
 
 
-def test_an_endpoint_that_answers_under_another_id_loses_its_place(world: World) -> None:
+def test_endpoint_with_changed_id_loses_its_entry(world: World) -> None:
     node, peer = world.alice, world.peer()
     peer.serve(empty_v11_peer)
     node.ping(peer.contact)
@@ -386,7 +386,7 @@ def test_an_endpoint_that_answers_under_another_id_loses_its_place(world: World)
     gevent.sleep(20)
 
 
-def test_contacts_that_only_ask_are_asked_now_and_then(world: World) -> None:
+def test_contacts_that_only_send_requests_are_revalidated(world: World) -> None:
     """So that those in the table, of whom others are told, are all verified."""
     node, peer = world.node(params=Params(maintenance_interval=86_400)), world.peer()
     peer.serve(empty_v11_peer)
@@ -401,7 +401,7 @@ def test_contacts_that_only_ask_are_asked_now_and_then(world: World) -> None:
     assert len(peer.requests) <= 6
 
 
-def test_a_spoofer_does_not_keep_the_dead_in_the_table(world: World) -> None:
+def test_spoofed_requests_do_not_keep_dead_contacts(world: World) -> None:
     node, peer = world.node(params=Params(maintenance_interval=10)), world.peer()
     peer.serve(empty_v11_peer)
     node.ping(peer.contact)
@@ -415,7 +415,7 @@ def test_a_spoofer_does_not_keep_the_dead_in_the_table(world: World) -> None:
 @pytest.mark.parametrize("name", [b"ping", b"findnode", b"leave"])
 @pytest.mark.parametrize("version", [0, 1])
 @pytest.mark.parametrize("read_only", [False, True])
-def test_nor_does_one_in_the_name_of_a_contact_that_has_long_not_answered(
+def test_spoofed_contact_gets_no_amplified_reply(
     world: World, name: bytes, version: int, read_only: bool
 ) -> None:
     node = populated_node(world, params=Params(maintenance_interval=86_400), read_only=read_only)

@@ -26,7 +26,7 @@ def measure(patience: RtoEstimator, contact: Contact, seconds: float, now: float
     patience.on_reply(call, contact, now)
 
 
-def test_round_trips_are_smoothed_and_make_patience(world: World) -> None:
+def test_rto_follows_smoothed_rtt(world: World) -> None:
     node, peer = world.node(params=Params(rpc_timeout=5)), world.peer()
     patience = node.services.liveliness.rto_estimator
     assert patience.rto_for(UNKNOWN) == 5
@@ -44,7 +44,7 @@ def test_round_trips_are_smoothed_and_make_patience(world: World) -> None:
     assert patience.rto_for(UNKNOWN) == pytest.approx(RTT, rel=0.01)
 
 
-def test_while_all_answers_are_slow_nobody_is_pressed(world: World) -> None:
+def test_rto_grows_while_all_replies_are_slow(world: World) -> None:
     node, seldom, often = world.alice, world.peer(), world.peer()
     for peer in (seldom, often):
         peer.serve(always_pong)
@@ -60,7 +60,7 @@ def test_while_all_answers_are_slow_nobody_is_pressed(world: World) -> None:
     assert patience.rto_for(seldom.contact) == pytest.approx(usual, rel=0.05)
 
 
-def test_one_slow_answer_is_no_slow_network(world: World) -> None:
+def test_one_slow_reply_does_not_raise_all_rtos(world: World) -> None:
     node, peer, other = world.alice, world.peer(), world.peer()
     for each in (peer, other):
         each.serve(always_pong)
@@ -76,7 +76,7 @@ def test_one_slow_answer_is_no_slow_network(world: World) -> None:
 
 
 @pytest.mark.parametrize(("round_trip", "swift"), [(0.001, True), (0.1, False)])
-def test_a_short_round_trip_is_swift_and_calm_until_an_answer_is_late(
+def test_low_latency_is_stable_until_a_reply_is_late(
     world: World, round_trip: float, swift: bool
 ) -> None:
     patience = RtoEstimator(world.alice.services.context)
@@ -87,6 +87,6 @@ def test_a_short_round_trip_is_swift_and_calm_until_an_answer_is_late(
     assert (patience.is_low_latency, patience.is_stable) == (swift, False)
 
 
-def test_a_call_is_over_neither_soon_nor_after_the_timeout(world: World) -> None:
+def test_call_expires_between_minimum_and_timeout(world: World) -> None:
     patience = world.node(params=Params(rpc_timeout=1.5)).services.liveliness.rto_estimator
     assert [patience.timeout_for(each) for each in (0.001, 0.2, 1.0)] == [0.1, 0.8, 1.5]

@@ -16,14 +16,14 @@ from tests.core.strategies import make_contact
 # Step by step; the target is 0, so that an id is its distance. No id is 0 itself.
 
 
-def test_the_nearest_are_asked_first_and_alpha_at_a_time():
+def test_closest_contacts_are_queried_first_alpha_at_a_time():
     search = search_of([9, 5, 7, 3])
     assert numbers(search.queried) == [3, 5]
     search.reply(make_contact(5))
     assert numbers(search.queried) == [3, 5, 7]
 
 
-def test_a_nearer_one_goes_ahead():
+def test_closer_contact_is_queried_next():
     search = search_of([9, 5, 7], k=4)
     search.reply(make_contact(5), [make_contact(1), make_contact(2)])
     assert numbers(search.queried) == [5, 7, 1]
@@ -39,7 +39,7 @@ def test_a_nearer_one_goes_ahead():
     assert numbers(search.lookup.unqueried()) == [9]
 
 
-def test_who_fell_behind_the_k_nearest_is_not_waited_for():
+def test_lookup_does_not_wait_for_contact_beyond_the_k_closest():
     search = search_of([9, 5, 7], k=3)
     search.reply(make_contact(5), [make_contact(1), make_contact(2)])
     search.reply(make_contact(1))
@@ -48,7 +48,7 @@ def test_who_fell_behind_the_k_nearest_is_not_waited_for():
     assert search.finished == 1
 
 
-def test_ends_when_the_k_nearest_have_answered_and_asks_nobody_else():
+def test_lookup_ends_when_the_k_closest_have_replied():
     search = search_of([1, 2, 3, 4, 5], k=3, alpha=3)
     for number in (3, 2, 1):
         assert search.finished == 0
@@ -58,7 +58,7 @@ def test_ends_when_the_k_nearest_have_answered_and_asks_nobody_else():
     assert numbers(search.lookup.unqueried()) == [4, 5]
 
 
-def test_the_next_stands_in_for_a_dead_one():
+def test_next_contact_replaces_a_dead_one():
     search = search_of([1, 2, 3, 4], k=3, alpha=3)
     search.fail(make_contact(2))
     assert numbers(search.queried) == [1, 2, 3, 4]
@@ -68,7 +68,7 @@ def test_the_next_stands_in_for_a_dead_one():
     assert numbers(search.lookup.closest()) == [1, 3, 4]
 
 
-def test_ends_when_nobody_is_left_to_ask():
+def test_lookup_ends_when_no_contact_is_left():
     search = search_of([1, 2], k=3)
     search.reply(make_contact(1))
     assert search.finished == 0
@@ -77,7 +77,7 @@ def test_ends_when_nobody_is_left_to_ask():
     assert numbers(search.lookup.closest()) == [1]
 
 
-def test_nobody_lives():
+def test_lookup_ends_without_result_if_all_contacts_are_dead():
     search = search_of([1, 2])
     search.fail(make_contact(2))
     search.fail(make_contact(1))
@@ -85,21 +85,21 @@ def test_nobody_lives():
     assert search.lookup.closest() == []
 
 
-def test_nobody_is_known():
+def test_lookup_without_contacts_finishes_immediately():
     search = search_of([])
     assert search.finished == 1
     assert search.queried == []
     assert search.lookup.closest() == search.lookup.unqueried() == []
 
 
-def test_the_own_id_is_neither_asked_nor_found():
+def test_local_id_is_neither_queried_nor_found():
     search = search_of([7, 9], local=7)
     search.reply(make_contact(9), [make_contact(7), Contact("10.0.0.1", 1, from_int(7))])
     assert search.finished == 1
     assert numbers(search.queried) == numbers(search.lookup.closest()) == [9]
 
 
-def test_a_late_one_gives_up_its_slot_and_may_still_answer():
+def test_late_contact_frees_its_slot_and_may_still_reply():
     search = search_of([1, 2, 3, 4, 5], k=3, alpha=2)
     search.delay(make_contact(1))
     assert numbers(search.queried) == [1, 2, 3]
@@ -111,7 +111,7 @@ def test_a_late_one_gives_up_its_slot_and_may_still_answer():
     assert numbers(search.lookup.closest()) == [1, 2, 3]
 
 
-def test_who_is_late_twice_is_not_waited_for_while_others_stand_in():
+def test_contact_late_twice_is_not_awaited_if_others_replace_it():
     search = search_of([1, 2, 3, 4], k=3, alpha=2)
     search.delay(make_contact(1))
     for number in (2, 3, 4):
@@ -122,7 +122,7 @@ def test_who_is_late_twice_is_not_waited_for_while_others_stand_in():
     assert numbers(search.lookup.closest()) == [2, 3, 4]
 
 
-def test_the_late_are_waited_for_where_nobody_stands_in():
+def test_late_contact_is_awaited_if_no_other_replaces_it():
     search = search_of([1, 2], k=3)
     search.delay(make_contact(1))
     search.reply(make_contact(2))
@@ -136,7 +136,7 @@ def test_the_late_are_waited_for_where_nobody_stands_in():
     assert numbers(search.lookup.closest()) == [1, 2]
 
 
-def test_late_twice_gives_no_second_slot():
+def test_second_late_event_frees_no_second_slot():
     search = search_of([1, 2, 3, 4, 5], k=5, alpha=2)
     search.delay(make_contact(1))
     search.lookup.on_late(make_contact(1))
@@ -144,7 +144,7 @@ def test_late_twice_gives_no_second_slot():
 
 
 @pytest.mark.parametrize("again", ["answered", "failed"])
-def test_a_second_answer_changes_nothing(again):
+def test_second_reply_changes_nothing(again):
     search = search_of([1, 2, 3, 4, 5], k=4, alpha=2)
     search.reply(make_contact(1))
     queried = list(search.queried)
@@ -157,7 +157,7 @@ def test_a_second_answer_changes_nothing(again):
     assert numbers(search.lookup.closest()) == [1]
 
 
-def test_an_answer_of_someone_who_was_not_asked_changes_nothing():
+def test_reply_of_unqueried_contact_changes_nothing():
     search = search_of([1, 2, 3, 4, 5], k=4, alpha=2)
     for stranger in (make_contact(4), make_contact(77)):
         search.lookup.on_reply(stranger, [make_contact(6)])
@@ -167,7 +167,7 @@ def test_an_answer_of_someone_who_was_not_asked_changes_nothing():
     assert search.lookup.closest() == []
 
 
-def test_the_same_id_elsewhere_is_not_asked_again():
+def test_known_id_at_another_address_is_not_queried():
     search = search_of([1, 2])
     search.reply(make_contact(1), [Contact("10.0.0.1", 1, from_int(number)) for number in (1, 2)])
     search.reply(make_contact(2))
@@ -212,7 +212,7 @@ def test_stop_from_within_ask():
 # Liars.
 
 
-def test_a_liar_who_always_tells_of_nearer_ones_leads_it_on_for_so_long_only():
+def test_endless_closer_contacts_do_not_keep_lookup_running():
     search = Search(0, k=3, alpha=3, local=999)
     search.lookup.start([make_contact(1 << 159)])
     distance = 1 << 158
@@ -225,7 +225,7 @@ def test_a_liar_who_always_tells_of_nearer_ones_leads_it_on_for_so_long_only():
     assert len(search.lookup.closest()) == 3
 
 
-def test_thousands_of_made_up_contacts_end_as_well():
+def test_lookup_ends_despite_thousands_of_fake_contacts():
     search = Search(0, k=3, alpha=3, local=999)
     search.alpha = 1000  # who is crowded out of the shortlist counts no more
     search.lookup.start([make_contact(1 << 159)])
@@ -240,7 +240,7 @@ def test_thousands_of_made_up_contacts_end_as_well():
     assert search.finished == 1
 
 
-def test_who_was_crowded_out_while_in_flight_keeps_no_slot():
+def test_contact_displaced_while_in_flight_keeps_no_slot():
     """Some far contact is silent; many nearer ones became known meanwhile."""
     queried: list[Contact] = []
     lookup = Lookup(
@@ -258,14 +258,14 @@ def test_who_was_crowded_out_while_in_flight_keeps_no_slot():
     assert len(queried) == 6
 
 
-def test_once_the_nearest_has_answered_all_of_the_k_closest_are_asked_at_once():
+def test_reply_of_closest_contact_starts_queries_to_all_k_closest():
     search = search_of(range(1, 9), k=6, alpha=2)
     assert numbers(search.queried) == [1, 2]
     search.reply(make_contact(1))
     assert numbers(search.queried) == [1, 2, 3, 4, 5, 6]
 
 
-def test_an_answer_that_tells_of_nobody_nearer_brings_the_last_step():
+def test_reply_without_closer_contacts_starts_the_last_step():
     search = search_of(range(11, 19), k=6, alpha=3)
     search.reply(make_contact(12), [make_contact(10)])
     assert numbers(search.queried) == [11, 12, 13, 10]
@@ -273,7 +273,7 @@ def test_an_answer_that_tells_of_nobody_nearer_brings_the_last_step():
     assert numbers(search.queried) == [11, 12, 13, 10, 14, 15]  # the six nearest
 
 
-def test_a_narrow_one_takes_no_last_step():
+def test_lookup_with_limited_concurrency_skips_the_last_step():
     search = search_of(range(1, 9), k=6, alpha=3)
     search.lookup.limit_concurrency(2)
     search.reply(make_contact(1))
@@ -282,7 +282,7 @@ def test_a_narrow_one_takes_no_last_step():
     assert numbers(search.queried) == [1, 2, 3, 4]
 
 
-def test_on_the_way_there_it_is_alpha_at_a_time():
+def test_alpha_queries_are_in_flight_while_contacts_get_closer():
     search = search_of([1000, 1001, 1002], k=6, alpha=2)
     for number in range(1000, 900, -10):
         assert len(search.in_flight) == 2

@@ -46,12 +46,12 @@ def of_one_network(*ids: int) -> list[Contact]:
     return [Contact(f"192.0.2.{number}", 1, from_int(number)) for number in ids]
 
 
-def test_three_of_a_network_are_asked_and_others_come_first():
+def test_three_contacts_of_a_subnet_are_queried():
     search = guarded([*of_one_network(1, 2, 3, 4, 5), make_contact(1000)])
     assert numbers(search.queried) == [1, 2, 3, 1000]
 
 
-def test_dead_ones_of_a_network_do_not_keep_out_who_lives():
+def test_dead_contacts_do_not_block_live_ones_of_their_subnet():
     dead, living = of_one_network(1, 2, 3), of_one_network(4)
     search = guarded([*dead, *living])
     assert search.queried == dead
@@ -59,7 +59,7 @@ def test_dead_ones_of_a_network_do_not_keep_out_who_lives():
     assert search.queried == dead + living
 
 
-def test_a_made_up_id_does_not_keep_its_endpoint():
+def test_fake_id_does_not_block_its_endpoint():
     fake, real = Contact("192.0.2.1", 1, from_int(5)), Contact("192.0.2.1", 1, from_int(6))
     search = guarded([fake, real])
     assert search.queried == [fake]
@@ -74,7 +74,7 @@ def evenly(nodes: int, count: int) -> list[Contact]:
     return [make_contact((number << 160) // nodes) for number in range(1, count + 1)]
 
 
-def test_those_next_to_each_other_are_passed_over():
+def test_contacts_with_too_dense_ids_are_skipped():
     crowd = [make_contact(number) for number in range(1, 30)]
     honest = evenly(1_000, 20)
     search = guarded([*crowd, *honest], k=20, nodes=1_000)
@@ -86,7 +86,7 @@ def test_those_next_to_each_other_are_passed_over():
     assert search.lookup.closest() == [*crowd[:4], *honest[:16]]
 
 
-def test_dead_ones_next_to_each_other_are_not_all_tried():
+def test_dense_ids_are_skipped_after_four_have_failed():
     crowd = [make_contact(number) for number in range(1, 30)]
     search = guarded([*crowd, *evenly(1_000, 20)], k=20, nodes=1_000)
     for contact in crowd[:4]:
@@ -94,19 +94,19 @@ def test_dead_ones_next_to_each_other_are_not_all_tried():
     assert not set(search.queried) & set(crowd[4:])
 
 
-def test_evenly_spread_ones_are_all_taken():
+def test_evenly_distributed_contacts_are_all_accepted():
     honest = evenly(1_000, 30)
     search = guarded(honest, k=20, nodes=1_000)
     assert search.queried == honest[:20]
 
 
-def test_a_network_four_times_as_large_as_thought_is_seen_all_the_same():
+def test_network_four_times_the_estimate_is_still_found():
     honest = evenly(1_000, 30)
     search = guarded(honest, k=20, nodes=250)
     assert search.queried == honest[:20]
 
 
-def test_where_the_nearest_are_too_far_apart_others_are_asked_as_well():
+def test_farther_contacts_are_queried_if_closest_ids_are_sparse():
     """A gang tells of itself only; somebody who is farther away knows who is nearer."""
     gang = [make_contact(each.id_int * 5) for each in evenly(1_000, 4)]
     witness, honest = make_contact(1 << 159), evenly(1_000, 4)
@@ -122,7 +122,7 @@ def test_where_the_nearest_are_too_far_apart_others_are_asked_as_well():
     assert search.lookup.closest() == honest
 
 
-def test_thirty_others_and_no_more():
+def test_at_most_thirty_farther_contacts_are_queried():
     gang = [make_contact(each.id_int * 5) for each in evenly(1_000, 4)]
     others = [make_contact((1 << 159) + number) for number in range(50)]
     search = guarded([*gang, *others], nodes=1_000)
@@ -133,7 +133,7 @@ def test_thirty_others_and_no_more():
     assert search.queried == [*gang, *others[:30]]
 
 
-def test_where_they_are_as_near_as_they_should_be_nobody_else_is():
+def test_no_farther_contact_is_queried_if_density_is_as_expected():
     honest = evenly(1_000, 30)
     search = guarded(honest, k=20, nodes=1_000)
     for contact in honest[:20]:
@@ -142,7 +142,7 @@ def test_where_they_are_as_near_as_they_should_be_nobody_else_is():
     assert search.queried == honest[:20]
 
 
-def test_where_only_a_gang_is_known_those_farther_away_are_asked():
+def test_fallback_contacts_are_queried_if_only_sybils_are_known():
     gang = [make_contact(each.id_int * 5) for each in evenly(1_000, 6)]
     witness, honest = make_contact(1 << 159), evenly(1_000, 4)
     search = guarded(gang, nodes=1_000, others=lambda: [witness])

@@ -28,7 +28,7 @@ from tests.core.lookup.search import Search, closest_of, contacts_of
     dying=st.sampled_from([0.0, 0.2, 0.6]),
     slowness=st.sampled_from([0.0, 0.3, 1.0]),
 )
-def test_finds_exactly_the_closest_that_live(seed, size, k, alpha, dying, slowness):
+def test_finds_exactly_the_closest_live_contacts(seed, size, k, alpha, dying, slowness):
     """Each node tells of the k closest that live and are quick, and of all nearer ones."""
     rng = random.Random(seed)
     contacts = contacts_of(rng, min(size, 16 * k))  # the shortlist takes no more
@@ -60,7 +60,7 @@ def test_finds_exactly_the_closest_that_live(seed, size, k, alpha, dying, slowne
 
 
 @pytest.mark.parametrize("k", [2, 8, 20])
-def test_finds_the_closest_through_tables_of_nodes(k):
+def test_finds_closest_nodes_through_routing_tables(k):
     """Each node knows what its routing table took of all the others, and no more."""
     rng = random.Random(k)
     contacts = contacts_of(rng, 250)
@@ -86,7 +86,7 @@ def test_finds_the_closest_through_tables_of_nodes(k):
     assert exact >= 39 if k == 2 else exact == 40
 
 
-def test_answers_may_come_at_once():
+def test_replies_may_arrive_before_query_returns():
     """Without a network in between, ``ask`` comes back before it returns."""
     rng = random.Random(5)
     contacts = contacts_of(rng, 60)

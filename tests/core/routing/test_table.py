@@ -62,7 +62,7 @@ networks = st.builds(
 
 @settings(max_examples=25)
 @given(networks)
-def test_closest_is_exact(network):
+def test_closest_contacts_are_exact(network):
     (own_id, contacts, rng), k = network.build(), network.k
     table = RoutingTable(own_id, k, 0.0)
     for contact in contacts:
@@ -85,7 +85,7 @@ def test_closest_is_exact(network):
 
 @settings(max_examples=25)
 @given(networks)
-def test_the_neighbourhood_is_known_in_full_and_far_buckets_are_filled(network):
+def test_neighbourhood_is_complete_and_far_buckets_are_full(network):
     (own_id, contacts, _), k = network.build(), network.k
     table = RoutingTable(own_id, k, 0.0)
     for contact in contacts:
@@ -108,7 +108,7 @@ def test_closest_of_an_empty_table():
 # Buckets.
 
 
-def test_only_the_own_bucket_splits():
+def test_only_the_local_bucket_splits():
     table = table_with([far(number) for number in range(50)])
     assert len(table) == 3
     assert len(table.buckets) == 2  # parted once, while the far half was in the own one
@@ -122,7 +122,7 @@ def test_only_the_own_bucket_splits():
     assert far(50) not in table
 
 
-def test_a_table_can_part_down_to_the_last_bit():
+def test_table_splits_down_to_the_last_bit():
     table = RoutingTable(OWN, 1, 0.0)
     contacts = [make_contact(1 << bit) for bit in range(160)]
     for contact in contacts:
@@ -134,7 +134,7 @@ def test_a_table_can_part_down_to_the_last_bit():
     assert len(table) == 160
 
 
-def test_room():
+def test_has_space_reports_free_capacity():
     table = full_table()
     assert not table.has_space_for(far(99).id)
     assert table.has_space_for(make_contact(2).id)
@@ -143,7 +143,7 @@ def test_room():
     assert [table.has_space_in(index) for index in range(2)] == [False, True]
 
 
-def test_a_split_keeps_the_time_of_the_lookup():
+def test_split_keeps_the_last_lookup_time():
     table = RoutingTable(OWN, 1, 5.0)
     table.mark_refreshed(OWN, 7.0)
     table.on_reply(far(0), 8.0)
@@ -156,7 +156,7 @@ def test_a_split_keeps_the_time_of_the_lookup():
 # Order, and who waits.
 
 
-def test_least_recently_seen_first():
+def test_contacts_are_ordered_least_recently_seen_first():
     table = full_table()
     a, b, c = (far(number) for number in range(3))
     assert held(table.buckets[0]) == [a, b, c]
@@ -169,7 +169,7 @@ def test_least_recently_seen_first():
     assert peer.last_seen == 10.0
 
 
-def test_a_newcomer_to_a_full_bucket_waits_and_points_to_the_least_recently_seen():
+def test_new_contact_of_full_bucket_waits_and_names_eviction_candidate():
     table = full_table()
     table.touch(far(0).id, far(0).endpoint, 9.0)
     assert table.on_reply(far(3), 10.0) == far(1)
@@ -177,14 +177,14 @@ def test_a_newcomer_to_a_full_bucket_waits_and_points_to_the_least_recently_seen
     assert waiting(table.buckets[0]) == [far(3)]
 
 
-def test_nothing_is_in_the_way_where_there_is_room():
+def test_no_eviction_candidate_if_bucket_has_space():
     table = RoutingTable(OWN, 3, 0.0)
     assert table.on_reply(far(0), 1.0) is None
     assert table.on_reply(far(0), 2.0) is None
     assert list(table) == [far(0)]
 
 
-def test_a_packet_from_elsewhere_is_not_the_contact():
+def test_packet_from_another_address_does_not_refresh_contact():
     table = full_table()
     before = held(table.buckets[0])
     a, b = before[:2]
@@ -206,7 +206,7 @@ def test_the_replacement_cache_keeps_the_most_recently_seen():
     assert waiting(table.buckets[0]) == [far(8), far(7), far(9)]
 
 
-def test_the_best_replacement_moves_up_when_a_contact_dies():
+def test_best_replacement_is_promoted_when_a_contact_dies():
     table = full_table()
     for number in range(3, 6):
         table.on_reply(far(number), 10.0)
@@ -220,7 +220,7 @@ def test_the_best_replacement_moves_up_when_a_contact_dies():
     assert sorted(held(table.buckets[0]), key=lambda c: c.id_int) == [far(4), far(5)]
 
 
-def test_who_moved_up_was_not_heard_from_just_now():
+def test_promoted_contact_keeps_its_age():
     table = full_table()
     table.on_reply(far(3), 10.0)
     table.remove(far(0))  # heard from at 0
@@ -230,7 +230,7 @@ def test_who_moved_up_was_not_heard_from_just_now():
     assert table.get(far(4).id).last_seen == 11.0  # type: ignore[union-attr]
 
 
-def test_who_is_not_in_the_table_is_not_removed():
+def test_removing_unknown_contact_changes_nothing():
     table = full_table()
     before = list(table)
     table.on_reply(far(3), 10.0)
@@ -240,7 +240,7 @@ def test_who_is_not_in_the_table_is_not_removed():
     assert list(table) == before
 
 
-def test_a_dead_contact_stops_waiting():
+def test_dead_contact_leaves_the_replacement_cache():
     table = full_table()
     table.on_reply(far(3), 10.0)
     table.on_reply(far(4), 11.0)
@@ -252,7 +252,7 @@ def test_a_dead_contact_stops_waiting():
 # Twins and changed ids.
 
 
-def test_one_id_at_two_addresses_the_first_has_the_right():
+def test_first_of_two_addresses_keeps_the_id():
     table = full_table()
     first = far(0)
     twin = Contact("10.9.9.9", 9, first.id)
@@ -265,7 +265,7 @@ def test_one_id_at_two_addresses_the_first_has_the_right():
     assert twin in table
 
 
-def test_a_twin_takes_no_place_while_the_first_lives():
+def test_duplicate_id_is_not_promoted_while_the_first_is_alive():
     """Who answers under another's id must not get that other out as a third one dies."""
     table = full_table()
     first = far(0)
@@ -277,7 +277,7 @@ def test_a_twin_takes_no_place_while_the_first_lives():
     assert table.closest(first.id, 1) == [first]
 
 
-def test_an_endpoint_with_a_new_id_gives_up_the_old_one():
+def test_endpoint_with_new_id_loses_the_old_id():
     table = full_table()
     reborn = Contact(*far(0).endpoint, from_int(0b100))
     assert table.on_reply(reborn, 10.0) is None
@@ -286,7 +286,7 @@ def test_an_endpoint_with_a_new_id_gives_up_the_old_one():
     assert len(table) == 4
 
 
-def test_as_an_endpoint_takes_a_new_id_the_old_place_goes_to_the_best_waiting():
+def test_changed_id_promotes_the_best_replacement():
     table = full_table()
     table.on_reply(far(3), 9.0)
     table.on_reply(Contact(*far(0).endpoint, from_int(0b100)), 10.0)
@@ -299,7 +299,7 @@ def test_as_an_endpoint_takes_a_new_id_the_old_place_goes_to_the_best_waiting():
     assert far(4) not in table
 
 
-def test_an_endpoint_that_goes_to_and_fro_between_two_ids_has_one_place():
+def test_endpoint_alternating_between_two_ids_has_one_entry():
     table = full_table()
     one, other = far(0), Contact(*far(0).endpoint, far(9).id)
     for now in range(10, 20):
@@ -311,7 +311,7 @@ def test_an_endpoint_that_goes_to_and_fro_between_two_ids_has_one_place():
             assert len({c.endpoint for c in table}) == len(table) == 4
 
 
-def test_who_waits_does_not_move_up_once_its_endpoint_has_another_id():
+def test_waiting_contact_with_changed_id_is_not_promoted():
     table = full_table()
     table.on_reply(far(3), 9.0)
     table.on_reply(far(4), 10.0)
@@ -322,7 +322,7 @@ def test_who_waits_does_not_move_up_once_its_endpoint_has_another_id():
     assert far(4) not in table
 
 
-def test_the_own_id_is_refused():
+def test_local_id_is_refused():
     table = RoutingTable(OWN, 3, 0.0)
     assert table.on_reply(make_contact(0), 1.0) is None
     assert len(table) == 0
@@ -330,7 +330,7 @@ def test_the_own_id_is_refused():
     assert table.remove(make_contact(0)) is None
 
 
-def test_a_former_id_does_not_move_up_at_an_endpoint_that_has_a_new_one() -> None:
+def test_former_id_of_endpoint_is_not_promoted() -> None:
     table = RoutingTable(from_int(0), 2, 0.0)
 
     def at(bit: int, low: int, port: int) -> Contact:

@@ -16,7 +16,7 @@ from tests.core.strategies import make_contact
 CROWDS = DiversityLimits.from_params(Params(subnet_limit_table=5))
 
 
-def test_two_of_a_network_in_a_bucket_and_so_many_in_the_table():
+def test_subnet_is_limited_per_bucket_and_per_table():
     table = RoutingTable(bytes(20), 20, 0.0, DiversityLimits.from_params(Params()))
     for bit in range(159, 149, -1):
         for host in range(4):
@@ -30,7 +30,7 @@ def test_two_of_a_network_in_a_bucket_and_so_many_in_the_table():
     assert len(ours) <= 10
 
 
-def test_nobody_of_a_crowd_waits_for_a_place_of_others():
+def test_contact_of_full_subnet_does_not_wait():
     table = RoutingTable(bytes(20), 20, 0.0, DiversityLimits.from_params(Params()))
     first, second, third = (
         Contact(f"192.0.2.{host}", 1, from_int((1 << 159) + host)) for host in (1, 2, 3)
@@ -45,7 +45,7 @@ def test_nobody_of_a_crowd_waits_for_a_place_of_others():
     assert list(table) == [second, third]
 
 
-def test_private_addresses_are_no_crowd_unless_they_count():
+def test_private_addresses_are_exempt_unless_counted():
     for limits, count in (
         (CROWDS, 8),
         (DiversityLimits.from_params(Params(exempt_private=False)), 2),
@@ -56,7 +56,7 @@ def test_private_addresses_are_no_crowd_unless_they_count():
         assert len(table) == count
 
 
-def test_evenly_spread_ones_are_all_taken():
+def test_evenly_distributed_contacts_are_all_accepted():
     plain, wary = RoutingTable(bytes(20), 20, 0.0), RoutingTable(bytes(20), 20, 0.0)
     wary.density = IdDensity(1_000, 4)
     rng = random.Random(3)
@@ -67,7 +67,7 @@ def test_evenly_spread_ones_are_all_taken():
     assert list(wary) == list(plain)
 
 
-def test_few_next_to_the_own_id_where_it_is_known_how_many_there_can_be():
+def test_dense_ids_near_the_local_id_are_limited():
     table = RoutingTable(bytes(20), 20, 0.0)
     table.density = IdDensity(1_000, 4)
     for number in range(1, 200):
@@ -79,7 +79,7 @@ def test_few_next_to_the_own_id_where_it_is_known_how_many_there_can_be():
     assert far in table
 
 
-def test_few_in_one_place_near_the_own_id():
+def test_dense_ids_near_another_id_are_limited():
     """Sybils beside another's id fill the one bucket that has it: then those would be all
     that this node tells of when asked for it."""
     table = RoutingTable(bytes(20), 20, 0.0)

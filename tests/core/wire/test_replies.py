@@ -83,7 +83,7 @@ def test_findvalue_answer_of_1_1():
     )
 
 
-def test_refusal_says_0_and_why():
+def test_refusal_holds_0_and_the_reason():
     assert replies.encode_refused_reply("no room") == b"li0e7:no roome"
 
 
@@ -92,7 +92,7 @@ def test_getsocket_answer():
 
 
 @given(mixed, bytes_values, st.sampled_from([0, 1, 2]))
-def test_all_that_is_written_is_canonical_bencoding(contacts, found, version):
+def test_encoded_replies_are_canonical_bencoding(contacts, found, version):
     for payload in (
         replies.encode_findnode_reply(contacts, version),
         replies.encode_findvalue_reply(contacts, found, version),
@@ -126,7 +126,7 @@ def test_answers_to_1_0_never_hold_an_ipv6_contact(contacts, found):
 
 
 @given(mixed, st.sampled_from([0, 1]))
-def test_contacts_out_of_reach_are_left_out(contacts, version):
+def test_contacts_of_unreachable_families_are_omitted(contacts, version):
     payload = replies.encode_findnode_reply(contacts, version)
     assert not any(c.is_ipv6 for c in read_contacts(payload, replies.AddressFamilies(True, False)))
     assert all(c.is_ipv6 for c in read_contacts(payload, replies.AddressFamilies(False, True)))
@@ -186,7 +186,7 @@ def test_store_answers():
     )
 
 
-def test_a_long_or_strange_reason_does_no_harm():
+def test_long_or_invalid_reason_is_truncated():
     reason = replies.decode_store_reply([0, b"\xff\n" * 10_000])
     assert isinstance(reason, str)
     assert len(reason) <= 200
@@ -274,7 +274,7 @@ def test_bad_packed_contacts(answer):
         replies.decode_findnode_reply([answer], ContactPool(), BOTH)
 
 
-def test_only_so_many_contacts_are_taken_from_one_answer():
+def test_contacts_read_from_one_reply_are_limited():
     many = [make_contact(number) for number in range(2000)]
     for version in (0, 1):
         read = read_contacts(replies.encode_findnode_reply(many, version))
