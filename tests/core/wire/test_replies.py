@@ -38,23 +38,6 @@ def test_fixed_answers():
     assert replies.BAD_KEY_FINDVALUE == b"llee"  # one return value, an empty list
 
 
-def test_arguments():
-    assert requests.encode_key_args(KEY) == b"20:" + KEY
-    assert requests.encode_findvalue_args(KEY, 50) == b"20:" + KEY + b"i50e"
-    assert (
-        requests.encode_store_args(requests.StoreArguments(KEY, b"5:hello", 60))
-        == b"20:" + KEY + b"5:helloi0e0:i60e"
-    )
-    assert (
-        requests.encode_store_args(requests.StoreArguments(KEY, b"li7ee", 1, overwrite=True))
-        == b"20:" + KEY + b"li7eei1e0:i1e"
-    )
-    handed_on = requests.encode_store_args(requests.StoreArguments(KEY, b"i7e", 9, owner=FOUR))
-    assert handed_on == b"20:" + KEY + b"i7ei0e0:i9ed5:owner26:" + FOUR.compact + b"e"
-    assert requests.encode_any_args(["a", 1, [b"b"]]) == b"1:ai1el1:be"
-    assert requests.encode_any_args([]) == b""
-
-
 def test_findnode_answer_of_1_0():
     assert replies.encode_findnode_reply([FOUR], 0) == b"ll" + FOUR.encoded_v10 + b"ee"
     assert replies.encode_findnode_reply([], 0) == b"llee"
