@@ -1,4 +1,4 @@
-"""The benchmarks still run; their figures are not tested, they are read."""
+"""The benchmarks run; their figures are not checked."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""Contacts: equal, packed, listed, pooled, parsed."""
+"""Contacts: equality, packing, pooling and parsing."""
 
 from __future__ import annotations
 

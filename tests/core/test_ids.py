@@ -1,4 +1,4 @@
-"""Ids: made, compared, shown."""
+"""Node ids: creation, distance and text forms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Params: checked, frozen, with every mistake named."""
+"""Params: validation, immutability and error messages."""
 
 from __future__ import annotations
 

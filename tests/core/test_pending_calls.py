@@ -1,4 +1,4 @@
-"""The table of calls in flight: what answers what, and when it is too late."""
+"""Calls in flight: matching of replies, RTO and deadlines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counters, and their snapshot."""
+"""Counters and their snapshots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of keys: their owner's alone, and never overwritten."""
+"""Key files: private to their owner, and never overwritten."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_unwritable_path_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o620, 0o602, 0o666, 0o060])
-def test_file_of_another_user_is_refused(key_file: Path, mode: int) -> None:
+def test_file_open_to_other_users_is_refused(key_file: Path, mode: int) -> None:
     key_file.chmod(mode)
     what = "read" if mode & 0o044 else "write"
     with pytest.raises(KeyFileError) as caught:

@@ -1,4 +1,4 @@
-"""Signing keys, their files, and what is without the extra."""
+"""Signing keys, their files, and behaviour without the crypto extra."""
 
 from __future__ import annotations
 

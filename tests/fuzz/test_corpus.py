@@ -1,4 +1,4 @@
-"""What the fuzzer begins with, and what it once found, does no harm."""
+"""The seed corpus and earlier findings cause no failure."""
 
 from __future__ import annotations
 

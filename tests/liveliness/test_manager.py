@@ -1,4 +1,4 @@
-"""Who is alive: weak and strong, probes shared and paced, the dead replaced."""
+"""Liveliness: weak and strong checks, shared and paced probes, dead contacts."""
 
 import gevent
 import pytest

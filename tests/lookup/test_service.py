@@ -1,4 +1,4 @@
-"""Finding nodes and values, and storing values: what a program gets of the network."""
+"""Finding nodes and values, and storing values, through the public interface."""
 
 from collections.abc import Callable
 

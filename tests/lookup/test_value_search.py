@@ -1,4 +1,4 @@
-"""Finding: how many answers, what a quorum leaves out, who lacks what others have."""
+"""Value search: limits, quorum and missing replicas."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Joining: by whoever answers, as long as it takes, and anew when all are gone."""
+"""Bootstrapping: retries until a node replies, and again if all contacts are lost."""
 
 import gevent
 import pytest

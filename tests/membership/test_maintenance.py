@@ -1,4 +1,4 @@
-"""Upkeep: refresh of buckets, looking around in a network that grows, expiry."""
+"""Maintenance: bucket refresh, neighbourhood refresh in growing networks, and expiry."""
 
 import gevent
 import pytest

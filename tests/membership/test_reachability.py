@@ -1,4 +1,4 @@
-"""How a node is seen by others: its address, and whether they reach it unasked."""
+"""Reachability: the node's external address, and whether unsolicited packets arrive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several machines: other addresses than loopback, wires that are pulled, and NAT."""
+"""Several machines: non-loopback addresses, disconnected links and NAT."""
 
 from __future__ import annotations
 

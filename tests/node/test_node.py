@@ -1,4 +1,4 @@
-"""The node as its program sees it: its settings, its beginning, its end."""
+"""Node lifecycle: settings, start and close."""
 
 import gevent
 import pytest

@@ -1,4 +1,4 @@
-"""Nodes on real sockets and in real time: what a virtual network does not show."""
+"""Nodes on real sockets and in real time."""
 
 import gc
 import os

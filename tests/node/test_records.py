@@ -1,4 +1,4 @@
-"""Records put into a network and got from it, with holders that lie."""
+"""Records stored in and read from a network with malicious replicas."""
 
 from __future__ import annotations
 

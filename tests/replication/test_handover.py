@@ -1,4 +1,4 @@
-"""Leaving: what is handed over, who is told, and who is believed."""
+"""Handover: transferred values, leave notices and their validation."""
 
 import gevent
 import pytest
@@ -65,7 +65,7 @@ def test_handed_over_value_is_not_transferred_again(world: World) -> None:
     assert stores(nodes) - before == 1
 
 
-def test_interrupted_handover_counts_as_death(world: World) -> None:
+def test_node_without_time_for_handover_counts_as_dead(world: World) -> None:
     hasty = FEW.replace(handover_timeout=0)
     nodes = world.network(10, params=hasty)
     gevent.sleep(70)

@@ -1,4 +1,4 @@
-"""Mending: what is missing where it should be, and what is cached on the way."""
+"""Read repair of missing replicas, and caching on the lookup path."""
 
 import gevent
 import pytest

@@ -1,4 +1,4 @@
-"""Replication: who is given what, by whom, how often, and who lets go."""
+"""Replication: recipients, senders, intervals and release."""
 
 from collections import Counter
 

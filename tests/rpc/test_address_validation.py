@@ -1,4 +1,4 @@
-"""Strangers: short answers, stores that wait, bounds on what comes in; never much for little."""
+"""Unvalidated addresses: amplification limit, deferred stores and rate limits."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ ADDRESS_OF_ALL = Params(exempt_private=False)
 
 
 def call(name: bytes, args: bytes, version: int = 1) -> bytes:
-    """A request's payload in either version."""
+    """Return a request payload of either version."""
     if version:
         return protocol.encode_request_payload(name, args, read_only=False)
     return b"d4:name%d:%b4:argsl%bee" % (len(name), name, args)
 
 
 def packets_sent_to(world: World, node: Node, datagram: bytes) -> list[bytes]:
-    """All that a node sends to a silent address from which one datagram came."""
+    """Return all packets that a node sends to a silent sender of one datagram."""
     victim = world.peer()
     victim.send(datagram, node.contact.endpoint)
     gevent.sleep(10)
@@ -42,7 +42,7 @@ def request(payload: bytes, padding: int = 0, number: int = 0) -> bytes:
 
 
 def populated_node(world: World, count: int = 60, **settings: object) -> Node:
-    """A node that has many contacts and values."""
+    """Return a node with many contacts and values."""
     node = world.node(**settings)
     for number in range(count):
         contact = Contact("10.9.0.1", 1 + number, sha1(f"contact {number}"))
@@ -55,7 +55,7 @@ def populated_node(world: World, count: int = 60, **settings: object) -> Node:
 
 
 def all_requests() -> list[bytes]:
-    """Payloads of every RPC in both versions, and of some that are none."""
+    """Return payloads of every RPC in both versions, and some invalid ones."""
     found = [b"", b"le", b"de", b"d4:argsle4:name0:e", b"\xff" * 50]
     for version in (0, 1):
         for key in (KEY, sha1("other"), b"short"):
@@ -106,7 +106,7 @@ def test_garbage_and_responses_get_no_reply(world: World) -> None:
         assert packets_sent_to(world, node, datagram) == []
 
 
-def test_unpadded_request_gets_only_the_closest_contacts(world: World) -> None:
+def test_reply_to_unvalidated_sender_depends_on_padding(world: World) -> None:
     node = populated_node(world)
     payload = call(b"findnode", b"20:" + KEY)
     all_of_them = node.table.closest(KEY, 20)

@@ -1,4 +1,4 @@
-"""Calls: what is sent, what ends them, and that they block only who waits."""
+"""Outgoing calls: encoding, completion, and which greenlets they block."""
 
 import gevent
 import pytest

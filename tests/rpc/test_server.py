@@ -1,4 +1,4 @@
-"""RPCs of a program's own, answered at once or in a greenlet of their own; what an answer costs."""
+"""Custom RPC handlers, direct and in greenlets, and the cost of a reply."""
 
 import tracemalloc
 

@@ -1,4 +1,4 @@
-"""Who watches a node is told what happens, and does it no harm."""
+"""Observers receive all events and cannot harm the node."""
 
 from __future__ import annotations
 

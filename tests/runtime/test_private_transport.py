@@ -1,4 +1,4 @@
-"""Private networks: who has no key hears nothing, and what was recorded is worth nothing."""
+"""Private networks: peers without the key get no reply, and recordings are useless."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The UDP event loop: real sockets, on free ports of loopback."""
+"""UDP transport on real sockets, on free loopback ports."""
 
 from collections.abc import Callable, Iterator
 

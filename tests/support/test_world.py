@@ -1,4 +1,4 @@
-"""The world of the tests: what is in it, and that it tells of what is left behind."""
+"""The test world: its nodes and peers, and its check for leaks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a holder takes into its store: records that prove themselves, and values beside them."""
+"""Admission of records and plain values to a replica's store."""
 
 from __future__ import annotations
 

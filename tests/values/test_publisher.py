@@ -1,4 +1,4 @@
-"""Publishing and removing: values that live while their node does, and values taken away."""
+"""Published values, and removal of values."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,4 @@
-"""The holder of values: time to live, owners, and what is handed on, as others see it."""
+"""Store handlers: TTL, owners and replicated values."""
 
 import gevent
 import pytest

@@ -1,4 +1,4 @@
-"""Disjoint paths, against networks that are made up here."""
+"""Lookups on disjoint paths in simulated networks (S/Kademlia)."""
 
 from __future__ import annotations
 

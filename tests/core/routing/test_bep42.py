@@ -1,4 +1,4 @@
-"""Ids bound to addresses: what BEP 42 says, to the bit."""
+"""Ids derived from addresses (BEP 42)."""
 
 from __future__ import annotations
 

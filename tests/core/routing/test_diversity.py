@@ -1,4 +1,4 @@
-"""Crowds: networks and their counts, the places of a shortlist, ids too near to each other."""
+"""Subnet counts, shortlist slots and limits on the density of ids."""
 
 from __future__ import annotations
 
@@ -171,8 +171,8 @@ def test_four_adjacent_ids_are_accepted() -> None:
     assert spread.min_distance(4) > 1 << 140
 
 
-def test_expected_gap_depends_on_network_size() -> None:
-    """Seldom are they farther; and as far as that where half of the nodes are hidden."""
+def test_max_kth_distance_is_rarely_exceeded() -> None:
+    """The k closest exceed it rarely, and usually if half of the nodes are hidden."""
     spread, rng = IdDensity(1_000, 4), random.Random(7)
     far = [0, 0]
     for _ in range(400):

@@ -1,4 +1,4 @@
-"""Round-trip times, smoothed as RFC 6298 does it."""
+"""Smoothed round-trip times and RTO (RFC 6298)."""
 
 from __future__ import annotations
 

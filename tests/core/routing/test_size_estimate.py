@@ -1,4 +1,4 @@
-"""The estimate of the network's size, against networks whose size is known."""
+"""Estimate of the network size, in networks of known size."""
 
 from __future__ import annotations
 

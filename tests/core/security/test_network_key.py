@@ -1,4 +1,4 @@
-"""The network key: its text, and the tags made by it."""
+"""Network key: its text form and its tags."""
 
 from __future__ import annotations
 

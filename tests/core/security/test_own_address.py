@@ -1,4 +1,4 @@
-"""Votes on the own address, and the verdict on whether others reach this node."""
+"""Votes on the node's external address, and the verdict on its reachability."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Token buckets: a rate, a burst, and a bounded memory of sources."""
+"""Token buckets: rate, burst, and limited memory per source."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Tickets and counters: each request is taken once, whatever is recorded and sent again."""
+"""Replay protection: each request is accepted once, even if it was recorded and sent again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verified addresses: for ten minutes, in bounded memory."""
+"""Validated addresses: ten minutes, in limited memory."""
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.routing.table import RoutingTable

@@ -1,4 +1,4 @@
-"""Write tokens: for one sender and one key, for a while."""
+"""Write tokens: valid for one sender, one key and a limited time."""
 
 import random
 

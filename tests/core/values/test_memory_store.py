@@ -1,4 +1,4 @@
-"""The data store in memory, beside a naive model of it."""
+"""In-memory value store, compared with a simple model."""
 
 from __future__ import annotations
 

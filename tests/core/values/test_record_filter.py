@@ -1,4 +1,4 @@
-"""The sieve: which of the values that are found may be shown."""
+"""Record filter: which of the found values may be returned."""
 
 from __future__ import annotations
 

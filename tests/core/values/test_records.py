@@ -1,4 +1,4 @@
-"""Records that prove themselves: their bytes, by the test vectors of BEP 44, and their forms."""
+"""Signed and immutable records: encoding, and the test vectors of BEP 44."""
 
 from __future__ import annotations
 

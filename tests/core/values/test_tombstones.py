@@ -1,4 +1,4 @@
-"""Tombstones: bounded, also by whose they are; they end with their time."""
+"""Tombstones: expiry, and limits per address and in total."""
 
 from kademlua import Contact
 from kademlua.core.ids import from_int

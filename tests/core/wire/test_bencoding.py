@@ -1,4 +1,4 @@
-"""Bencoding: what is let in, what is refused, and that nothing kills the process."""
+"""Bencoding: valid, invalid and deeply nested data."""
 
 from __future__ import annotations
 

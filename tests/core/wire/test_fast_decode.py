@@ -1,4 +1,4 @@
-"""The shortcuts read what the general decoder reads, or nothing."""
+"""Fast decoders agree with the full decoder or decline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packets: layouts to the byte, and that any bytes parse or raise WireError."""
+"""Packet layouts, byte by byte; arbitrary bytes parse or raise WireError."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is inside of payloads: written to the byte, read without trust."""
+"""Reply payloads: exact encoding, and decoding of untrusted bytes."""
 
 from __future__ import annotations
 
