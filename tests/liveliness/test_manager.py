@@ -18,11 +18,11 @@ from tests.support.world import ONE_WAY, RTT, TIMER_SLACK, World, approx_time
 
 PING = packets.encode_request_payload(b"ping", b"", read_only=False)
 NO_UPKEEP = Params(maintenance_interval=86_400)
-"""For tests in which hours pass and a node shall do nothing by itself."""
+"""Disables maintenance, for tests in which hours pass."""
 
 
 def in_far_bucket(node_id: bytes, number: int) -> bytes:
-    """An id whose first bit differs from a node's."""
+    """Return an id whose first bit differs from a node's."""
     return from_int((to_int(node_id) ^ 1 << 159) + number)
 
 
@@ -34,7 +34,7 @@ def test_weak_liveliness_means_a_recent_reply(world: World) -> None:
     assert node.is_alive(peer.contact)
     gevent.sleep(node.params.freshness_window - 0.001)
     assert node.is_alive(peer.contact)
-    assert len(peer.requests) == 1  # nobody was asked for that
+    assert len(peer.requests) == 1  # no ping was needed
     gevent.sleep(0.002)
     assert not node.services.liveliness.is_fresh(peer.contact)
     assert node.is_alive(peer.contact)
@@ -47,10 +47,10 @@ def test_strong_check_always_pings_up_to_three_times(world: World) -> None:
     node.ping(peer.contact)
     assert node.is_alive(peer.contact, strong=True)  # the third of three tries is answered
     assert len(peer.requests) == 4
-    began, patience = world.now, node.services.liveliness.rto_estimator.rto_for(peer.contact)
+    started_at, rto = world.now, node.services.liveliness.rto_estimator.rto_for(peer.contact)
     assert not node.is_alive(peer.contact, strong=True)
-    # Each try is twice as patient as the one before, and up to a tenth more.
-    assert 7 * patience <= world.now - began <= 1.1 * 7 * patience + 3 * TIMER_SLACK
+    # Each try doubles the timeout, plus up to 10 % jitter.
+    assert 7 * rto <= world.now - started_at <= 1.1 * 7 * rto + 3 * TIMER_SLACK
     assert requests_served(peer) == 7 * ["ping"]
     assert peer.contact not in node.table
 
@@ -137,13 +137,13 @@ def test_replacement_takes_the_slot_of_a_dead_contact(world: World) -> None:
     peers[0].close()
     gevent.sleep(1000)
     node.ping(peers[2].contact)
-    patience = node.services.liveliness.rto_estimator.rto_for(peers[0].contact)
-    gevent.sleep(7 * patience)
+    rto = node.services.liveliness.rto_estimator.rto_for(peers[0].contact)
+    gevent.sleep(7 * rto)
     assert peers[0].contact in node.table
-    gevent.sleep(0.1 * 7 * patience + 3 * TIMER_SLACK + 0.001)
+    gevent.sleep(0.1 * 7 * rto + 3 * TIMER_SLACK + 0.001)
     assert {contact.id for contact in node.table} == {peers[n].id for n in (1, 2, 3)}
     gevent.sleep(RTT)
-    assert len(peers[2].requests) == 2  # made sure of as it moved up
+    assert len(peers[2].requests) == 2  # probed when promoted
 
 
 def test_replacement_of_a_changed_contact_is_probed(world: World) -> None:
@@ -162,29 +162,29 @@ def test_contact_that_times_out_is_probed(world: World) -> None:
     node, peer = world.alice, world.peer()
     peer.serve(ping_only_peer)
     node.ping(peer.contact)
-    began, patience = world.now, node.services.liveliness.rto_estimator.rto_for(peer.contact)
+    started_at, rto = world.now, node.services.liveliness.rto_estimator.rto_for(peer.contact)
     assert node.find_node(node.id) == []
-    assert world.now - began == approx_time(4 * patience)
+    assert world.now - started_at == approx_time(4 * rto)
     gevent.sleep(RTT + 0.001)
-    # The query was repeated once; then the contact was asked whether it lives at all.
+    # The query was retransmitted once; then the contact was probed.
     assert requests_served(peer) == ["ping", "findnode", "findnode", "ping"]
     assert probe_count(node) == 0
     assert peer.contact in node.table
 
 
 def test_dead_contacts_stay_quarantined_until_they_reply(world: World) -> None:
-    node, teller, dead = world.alice, world.peer(), world.peer()
-    teller.serve(
+    node, responder, dead = world.alice, world.peer(), world.peer()
+    responder.serve(
         lambda request: (
             b"li5ee" if request.name == b"ping" else b"ll%bee" % dead.contact.encoded_v10
         )
     )
-    node.ping(teller.contact)
+    node.ping(responder.contact)
     assert not node.is_alive(dead.contact, strong=True)
-    asked, began = node.stats()["calls_by_rpc"], world.now
-    assert node.find_node(dead.id) == [teller.contact]  # it tells of the dead one, in vain
+    asked, started_at = node.stats()["calls_by_rpc"], world.now
+    assert node.find_node(dead.id) == [responder.contact]  # the reported dead contact is skipped
     assert node.stats()["calls_by_rpc"] == asked | {"findnode": 1}
-    assert world.now - began == pytest.approx(RTT)
+    assert world.now - started_at == pytest.approx(RTT)
     dead.serve(empty_v10_peer)
     dead.request(node.contact.endpoint, PING)
     gevent.sleep(3 * ONE_WAY + 0.001)
@@ -193,19 +193,19 @@ def test_dead_contacts_stay_quarantined_until_they_reply(world: World) -> None:
 
 
 def test_dead_contacts_are_queried_again_after_quarantine(world: World) -> None:
-    node, teller, dead = world.node(params=NO_UPKEEP), world.peer(), world.peer()
-    teller.serve(
+    node, responder, dead = world.node(params=NO_UPKEEP), world.peer(), world.peer()
+    responder.serve(
         lambda request: (
             b"li5ee" if request.name == b"ping" else b"ll%bee" % dead.contact.encoded_v10
         )
     )
-    node.ping(teller.contact)
+    node.ping(responder.contact)
     assert not node.is_alive(dead.contact, strong=True)
     dead.serve(empty_v10_peer)
     gevent.sleep(node.params.dead_quarantine - 1)
-    assert node.find_node(dead.id) == [teller.contact]
+    assert node.find_node(dead.id) == [responder.contact]
     gevent.sleep(1)
-    assert node.find_node(dead.id) == [dead.contact, teller.contact]
+    assert node.find_node(dead.id) == [dead.contact, responder.contact]
 
 
 def test_silent_contacts_are_probed_over_time(world: World) -> None:
@@ -214,18 +214,18 @@ def test_silent_contacts_are_probed_over_time(world: World) -> None:
     for peer in peers:
         peer.serve(empty_v10_peer)
         node.ping(peer.contact)
-    gevent.sleep(20)  # it has looked around for the last time
+    gevent.sleep(20)  # the last neighbourhood refresh is over
     asked = [len(peer.requests) for peer in peers]
     peers[0].close()
     gevent.sleep(node.params.freshness_window - 40)
     assert [len(peer.requests) for peer in peers] == asked
-    gevent.sleep(40 + 5 * 12 + 2)  # one in each round of upkeep, all in five
+    gevent.sleep(40 + 5 * 12 + 2)  # one per maintenance round
     assert {contact.id for contact in node.table} == {peer.id for peer in peers[1:]}
     assert all(requests_served(peer).count("ping") > 1 for peer in peers[1:])
 
 
 def test_reprobing_dead_contacts_merges_networks(world: World) -> None:
-    """Two networks whose nodes took each other for dead become one."""
+    """Two networks whose nodes consider each other dead merge."""
     one, two = world.network(6), world.network(6)
     for node in one:
         for other in two[:3]:
@@ -249,8 +249,7 @@ def test_partitioned_network_merges_after_healing(world: World) -> None:
 
 
 def test_version_of_unvalidated_sender_is_not_recorded(world: World) -> None:
-    """Forged requests would fill the memory of those that speak 1.0, who then are handed the
-    values of others as if they were ours."""
+    """Forged requests must not fill the record of v1.0 peers."""
     node, peer, forger = world.alice, world.peer(), world.peer()
     for number in range(5_000):
         stranger = from_int(number + 1)
@@ -264,7 +263,7 @@ def test_version_of_unvalidated_sender_is_not_recorded(world: World) -> None:
     assert node.services.liveliness.is_v10(peer.contact)
     unknown = [Contact(*forger.contact.endpoint, from_int(n + 1)) for n in range(5_000)]
     assert not any(map(node.services.liveliness.is_v10, unknown))
-    # Nor does one who is there speak for another.
+    # A validated peer cannot change the version of another.
     forger.serve(always_pong)
     node.ping(forger.contact)
     forger.send(packets.encode_request(peer.id, b"other-id", PING), node.contact.endpoint)

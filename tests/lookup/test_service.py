@@ -192,14 +192,14 @@ def test_a_forged_value_does_not_end_a_find(world: World) -> None:
     forgers = [world.peer(xor(KEY, from_int(number))) for number in range(1, 6)]
     honest = world.peer(xor(KEY, from_int(1 << 150)))
     for peer, value in [*((each, b"6:forged") for each in forgers), (honest, b"7:genuine")]:
-        peer.serve(teller(value))
+        peer.serve(responder(value))
         node.ping(peer.contact)
     for paths in (1, 3):
         answers = node.find_value(KEY, 1, value_filter=genuine, paths=paths)
         assert [answer.contact for answer in answers] == [honest.contact]
 
 
-def teller(value: bytes) -> Callable[[Request], bytes]:
+def responder(value: bytes) -> Callable[[Request], bytes]:
     def answer(request: Request) -> bytes:
         if request.name == b"findvalue":
             return replies.encode_findvalue_reply([], [value], request.version)
@@ -227,7 +227,7 @@ def test_malicious_replica_does_not_delay_a_find_on_disjoint_paths(
     ids = (xor(KEY, from_int(1 << bit)) for bit in (100, 110, 120))
     liar, holder, guide = (world.peer(node_id) for node_id in ids)
     liar.serve(guide_to([Contact(f"10.9.0.{n}", 9, xor(KEY, from_int(n))) for n in range(1, 21)]))
-    holder.serve(teller(b"7:genuine"))
+    holder.serve(responder(b"7:genuine"))
     guide.serve(guide_to([holder.contact]))
     for peer in (liar, guide):
         node.ping(peer.contact)

@@ -8,7 +8,7 @@ from tests.support.peers import empty_v10_peer, requests_served
 from tests.support.world import World
 
 ROUND = 12
-"""Seconds in which a node has looked after itself once, with all jitter."""
+"""Seconds that one maintenance round takes at most, including jitter."""
 
 
 def test_growing_network_triggers_a_neighbourhood_refresh(world: World) -> None:

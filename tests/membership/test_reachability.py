@@ -14,11 +14,11 @@ from tests.support.peers import ScriptedPeer, empty_v10_peer
 from tests.support.world import World
 
 MANY = 60
-"""Nodes, of which each knows some only: others have never heard of it."""
+"""Number of nodes; each knows only some of the others."""
 FEW = Params(k=4, replicas=4)
-"""Tables that are smaller than the network."""
+"""Routing tables smaller than the network."""
 SOON = 300.0
-"""Seconds in which it is clear whether a node is reached."""
+"""Seconds until a node knows whether it is reachable."""
 NAT = 60.0
 
 
@@ -27,7 +27,7 @@ def public(number: int) -> tuple[str, int]:
 
 
 def open_network(world: World, count: int = MANY) -> list[Node]:
-    """Nodes at public addresses, each in a network of its own."""
+    """Return nodes at public addresses, each in its own subnet."""
     first = world.node(endpoint=public(0), params=FEW)
     others = [world.node(first, endpoint=public(n), params=FEW) for n in range(1, count)]
     assert all(node.wait_joined(30) for node in others)
@@ -182,7 +182,7 @@ def test_invalid_helper_reply_is_counted(world: World, answer: bytes) -> None:
     assert node.services.context.status.external_address is None
 
 
-# What is done for others.
+# Serving reach requests.
 
 
 def call(name: bytes, args: bytes = b"", *, read_only: bool = False) -> bytes:
@@ -190,7 +190,7 @@ def call(name: bytes, args: bytes = b"", *, read_only: bool = False) -> bytes:
 
 
 def known(world: World, node: Node, number: int) -> ScriptedPeer:
-    """A peer in the table of a node."""
+    """Return a peer in the table of a node."""
     peer = world.peer(endpoint=public(number))
     peer.serve(empty_v10_peer)
     node.ping(peer.contact)

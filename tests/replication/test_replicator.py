@@ -15,7 +15,7 @@ from tests.support.world import World
 KEY = sha1("key")
 OTHER = Contact("192.0.2.9", 4000, b"o" * 20)
 TICK = 13
-"""Seconds in which a node has looked after itself once, with all jitter."""
+"""Seconds that one maintenance round takes at most, including jitter."""
 FEW = Params(replicas=4)
 
 

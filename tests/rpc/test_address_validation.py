@@ -18,7 +18,7 @@ from tests.support.world import ONE_WAY, RTT, World
 KEY = sha1("key")
 PING = protocol.encode_request_payload(b"ping", b"", read_only=False)
 ADDRESS_OF_ALL = Params(exempt_private=False)
-"""Private addresses, which the virtual network has, count as those of the open internet."""
+"""Treats the private addresses of the virtual network as public."""
 
 
 def call(name: bytes, args: bytes, version: int = 1) -> bytes:
@@ -188,7 +188,7 @@ def test_unvalidated_store_is_dropped_without_a_pong(world: World) -> None:
 
 
 def token_of(peer: ScriptedPeer, node: Node, key: bytes = KEY) -> bytes:
-    """The token in the answer to a findnode."""
+    """Return the token in the reply to a findnode."""
     peer.request(node.contact.endpoint, call(b"findnode", b"20:" + key))
     while True:
         packet = peer.receive()
@@ -387,7 +387,7 @@ def test_endpoint_with_changed_id_loses_its_entry(world: World) -> None:
 
 
 def test_contacts_that_only_send_requests_are_revalidated(world: World) -> None:
-    """So that those in the table, of whom others are told, are all verified."""
+    """All contacts in the table, which replies contain, stay validated."""
     node, peer = world.node(params=Params(maintenance_interval=86_400)), world.peer()
     peer.serve(empty_v11_peer)
     node.ping(peer.contact)
@@ -405,7 +405,7 @@ def test_spoofed_requests_do_not_keep_dead_contacts(world: World) -> None:
     node, peer = world.node(params=Params(maintenance_interval=10)), world.peer()
     peer.serve(empty_v11_peer)
     node.ping(peer.contact)
-    peer.serve(lambda request: None)  # dead, but somebody sends in its name
+    peer.serve(lambda request: None)  # dead, but a spoofer sends in its name
     for _ in range(70):
         gevent.sleep(10)
         peer.request(node.contact.endpoint, PING)

@@ -104,7 +104,7 @@ def test_late_contact_frees_its_slot_and_may_still_reply():
     search.delay(make_contact(1))
     assert numbers(search.queried) == [1, 2, 3]
     search.reply(make_contact(1), [make_contact(6)])
-    assert numbers(search.queried) == [1, 2, 3]  # it has no slot to give back
+    assert numbers(search.queried) == [1, 2, 3]  # it holds no slot
     search.reply(make_contact(2))
     search.reply(make_contact(3))
     assert search.finished == 1
@@ -209,7 +209,7 @@ def test_stop_from_within_ask():
     assert finished == [True]
 
 
-# Liars.
+# Malicious contacts.
 
 
 def test_endless_closer_contacts_do_not_keep_lookup_running():
@@ -227,7 +227,7 @@ def test_endless_closer_contacts_do_not_keep_lookup_running():
 
 def test_lookup_ends_despite_thousands_of_fake_contacts():
     search = Search(0, k=3, alpha=3, local=999)
-    search.alpha = 1000  # who is crowded out of the shortlist counts no more
+    search.alpha = 1000  # contacts displaced from the shortlist do not count
     search.lookup.start([make_contact(1 << 159)])
     rng = random.Random(1)
     bits = 158
@@ -241,7 +241,7 @@ def test_lookup_ends_despite_thousands_of_fake_contacts():
 
 
 def test_contact_displaced_while_in_flight_keeps_no_slot():
-    """Some far contact is silent; many nearer ones became known meanwhile."""
+    """A far contact is silent while many closer ones become known."""
     queried: list[Contact] = []
     lookup = Lookup(
         LookupInput(target=bytes(20), local_id=b"o" * 20, k=4, alpha=3),
@@ -252,7 +252,7 @@ def test_contact_displaced_while_in_flight_keeps_no_slot():
     assert len(queried) == 3
     lookup.on_reply(queried[0], [make_contact(number) for number in range(1, 200)])
     assert numbers(queried[3:]) == [1, 2, 3]
-    for contact in queried[1:3]:  # in the end they are silent; their slots are long given on
+    for contact in queried[1:3]:  # silent; their slots were reassigned earlier
         lookup.on_late(contact)
         lookup.on_failure(contact)
     assert len(queried) == 6

@@ -13,7 +13,7 @@ from kademlua.core.routing.diversity import DiversityLimits, IdDensity
 from tests.core.lookup.search import Search, numbers
 from tests.core.strategies import make_contact
 
-# Crowds.
+# Subnet and density limits.
 
 
 def guarded(
@@ -23,7 +23,7 @@ def guarded(
     nodes: int = 0,
     others: Callable[[], list[Contact]] | None = None,
 ) -> Search:
-    """A search that takes few of a network, and few next to each other among so many nodes."""
+    """Return a search with subnet limits, and density limits for ``nodes`` nodes."""
     search = Search(0, k=k, alpha=100, local=999)
     search.lookup = Lookup(
         LookupInput(
@@ -70,7 +70,7 @@ def test_fake_id_does_not_block_its_endpoint():
 
 
 def evenly(nodes: int, count: int) -> list[Contact]:
-    """The nearest of so many nodes that are spread evenly."""
+    """Return the ``count`` closest of ``nodes`` evenly distributed contacts."""
     return [make_contact((number << 160) // nodes) for number in range(1, count + 1)]
 
 
@@ -107,7 +107,7 @@ def test_network_four_times_the_estimate_is_still_found():
 
 
 def test_farther_contacts_are_queried_if_closest_ids_are_sparse():
-    """A gang tells of itself only; somebody who is farther away knows who is nearer."""
+    """Sybils report only each other; a farther contact knows the honest nodes."""
     gang = [make_contact(each.id_int * 5) for each in evenly(1_000, 4)]
     witness, honest = make_contact(1 << 159), evenly(1_000, 4)
     search = guarded([*gang, witness], nodes=1_000)

@@ -29,9 +29,9 @@ from tests.core.lookup.search import Search, closest_of, contacts_of
     slowness=st.sampled_from([0.0, 0.3, 1.0]),
 )
 def test_finds_exactly_the_closest_live_contacts(seed, size, k, alpha, dying, slowness):
-    """Each node tells of the k closest that live and are quick, and of all nearer ones."""
+    """Each node reports the k closest live and fast contacts, and all closer ones."""
     rng = random.Random(seed)
-    contacts = contacts_of(rng, min(size, 16 * k))  # the shortlist takes no more
+    contacts = contacts_of(rng, min(size, 16 * k))  # capacity of the shortlist
     target = rng.getrandbits(160)
     dead = {contact for contact in contacts if rng.random() < dying}
     slow = {contact for contact in contacts if rng.random() < slowness}
@@ -52,7 +52,7 @@ def test_finds_exactly_the_closest_live_contacts(seed, size, k, alpha, dying, sl
     if not slow:
         assert found == closest_of(live, target, k)
     else:
-        # The slow may be passed over, where others stand in for them; nobody else may.
+        # Only slow contacts may be skipped, if others replace them.
         assert len(found) == min(k, len(live))
         worst = found[-1].id_int ^ target if found else 0
         passed = {c for c in live - set(found) if c.id_int ^ target < worst}
@@ -61,7 +61,7 @@ def test_finds_exactly_the_closest_live_contacts(seed, size, k, alpha, dying, sl
 
 @pytest.mark.parametrize("k", [2, 8, 20])
 def test_finds_closest_nodes_through_routing_tables(k):
-    """Each node knows what its routing table took of all the others, and no more."""
+    """Each node knows only the contacts in its routing table."""
     rng = random.Random(k)
     contacts = contacts_of(rng, 250)
     tables = {}
@@ -87,7 +87,7 @@ def test_finds_closest_nodes_through_routing_tables(k):
 
 
 def test_replies_may_arrive_before_query_returns():
-    """Without a network in between, ``ask`` comes back before it returns."""
+    """Without a network, replies arrive before ``query`` returns."""
     rng = random.Random(5)
     contacts = contacts_of(rng, 60)
     target = rng.getrandbits(160)

@@ -13,12 +13,12 @@ OWN = from_int(0)
 
 
 def held(bucket: KBucket) -> list[Contact]:
-    """The contacts of a bucket, least recently seen first."""
+    """Return the contacts of a bucket, least recently seen first."""
     return list(bucket.contacts.values())
 
 
 def waiting(bucket: KBucket) -> list[Contact]:
-    """Its replacement cache, the best last."""
+    """Return the replacement cache of a bucket, best last."""
     return list(bucket.replacements.values())
 
 
@@ -27,7 +27,7 @@ def closest_of(contacts: list[Contact], target: int, count: int) -> list[Contact
 
 
 def far(number: int) -> Contact:
-    """A contact that shares no bit with OWN: all of them belong into the first bucket."""
+    """Return a contact for the first bucket: its first bit differs from OWN."""
     return make_contact(TOP + number)
 
 
@@ -39,5 +39,5 @@ def table_with(contacts: list[Contact], k: int = 3) -> RoutingTable:
 
 
 def full_table(k: int = 3) -> RoutingTable:
-    """One whose first bucket is full, beside a second one."""
+    """Return a table with a full first bucket and a second bucket."""
     return table_with([far(number) for number in range(k)] + [make_contact(1)], k)

@@ -23,7 +23,7 @@ from tests.core.routing.tables import (
 )
 from tests.core.strategies import make_contact
 
-# Nearest.
+# Closest contacts.
 
 
 class Network(NamedTuple):
@@ -153,7 +153,7 @@ def test_split_keeps_the_last_lookup_time():
     assert [bucket.refreshed_at for bucket in table.buckets] == [10.0, 7.0]
 
 
-# Order, and who waits.
+# Order and replacement caches.
 
 
 def test_contacts_are_ordered_least_recently_seen_first():
@@ -249,7 +249,7 @@ def test_dead_contact_leaves_the_replacement_cache():
     assert table.remove(far(0)) == far(3)
 
 
-# Twins and changed ids.
+# Duplicate and changed ids.
 
 
 def test_first_of_two_addresses_keeps_the_id():

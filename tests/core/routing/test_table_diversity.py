@@ -11,7 +11,7 @@ from kademlua.core.routing.diversity import DiversityLimits, IdDensity
 from kademlua.core.routing.table import RoutingTable
 from tests.core.strategies import make_contact
 
-# Crowds.
+# Subnet and density limits.
 
 CROWDS = DiversityLimits.from_params(Params(subnet_limit_table=5))
 

@@ -27,7 +27,7 @@ def read_contacts(payload: bytes, reach: replies.AddressFamilies = BOTH) -> list
     return replies.decode_findnode_reply(bencoding.decode(payload), ContactPool(), reach)
 
 
-# What goes out, to the byte.
+# Exact encodings.
 
 
 def test_fixed_answers():
@@ -85,7 +85,7 @@ def test_encoded_replies_are_canonical_bencoding(contacts, found, version):
         assert bencoding.encode(bencoding.decode(payload)) == payload
 
 
-# There and back.
+# Round trips.
 
 
 @given(mixed, bytes_values, st.integers(1, 3))
@@ -184,7 +184,7 @@ def test_contacts_are_those_of_the_pool():
         assert read is known
 
 
-# What a newer version may add.
+# Extensions of newer versions.
 
 
 def test_extra_return_values_keys_and_fields_are_ignored():
@@ -204,7 +204,7 @@ def test_a_findvalue_answer_without_values_or_contacts():
     assert replies.decode_findnode_reply([{b"retval": [1]}], ContactPool(), BOTH) == []
 
 
-# What liars may send.
+# Malformed replies.
 
 
 @pytest.mark.parametrize(
