@@ -1,1 +1,1 @@
-"""Benchmarks beside other implementations; programs, not tests: ``python -m tests.benchmarks``."""
+"""Benchmarks against other implementations: ``python -m tests.benchmarks``."""

@@ -1,4 +1,4 @@
-"""The figures of the workload, their medians, and what is wanted of them."""
+"""Figures of the workload, their medians and their targets."""
 
 from __future__ import annotations
 

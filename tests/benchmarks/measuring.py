@@ -1,4 +1,4 @@
-"""What every implementation is measured with, so that all are measured alike."""
+"""Measurements shared by all implementations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network of ``kademlia``, the DHT on asyncio."""
+"""A network of ``kademlia``, the DHT on asyncio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kademlua's network."""
+"""A network of Kademlua nodes."""
 
 from __future__ import annotations
 

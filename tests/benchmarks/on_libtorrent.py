@@ -1,4 +1,4 @@
-"""The network of libtorrent's DHT: a session for each node, with nothing but the DHT on."""
+"""A network of libtorrent's DHT: one session per node, with only the DHT enabled."""
 
 from __future__ import annotations
 

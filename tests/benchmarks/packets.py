@@ -1,4 +1,4 @@
-"""The requests that a node is loaded with, and the neighbours that it has meanwhile."""
+"""Requests that load a node, and its neighbours meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rounds: every contender once a round, in turns, each in a process of its own."""
+"""Rounds: every contender once per round, each in its own process."""
 
 from __future__ import annotations
 

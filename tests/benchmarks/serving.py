@@ -1,4 +1,4 @@
-"""One node in a process of its own, which is asked on its standard input how it fares."""
+"""One node in its own process, controlled through its standard input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the time of a served request goes, stage by stage, each timed by itself in a loop."""
+"""Time per stage of a served request, each stage timed in its own loop."""
 
 from __future__ import annotations
 

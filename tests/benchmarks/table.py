@@ -1,4 +1,4 @@
-"""Results as text: a table that Markdown reads, notes, and the targets."""
+"""Results as a Markdown table, with notes and targets."""
 
 from __future__ import annotations
 

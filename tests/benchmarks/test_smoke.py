@@ -1,4 +1,4 @@
-"""The benchmarks still run; their figures are not tested, they are read."""
+"""The benchmarks run; their figures are not checked."""
 
 import importlib.util
 import json
@@ -41,7 +41,7 @@ def test_the_workload_of_a_peer(name: str, tmp_path: Path) -> None:
         assert result["phases"][phase]["succeeded"] == 5
 
 
-def test_who_is_not_installed_is_left_out_with_a_reason(
+def test_missing_peer_library_is_skipped_with_a_reason(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)

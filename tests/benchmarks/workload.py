@@ -1,4 +1,4 @@
-"""The workload, run by one implementation in a process of its own."""
+"""The workload, run by one implementation in its own process."""
 
 from __future__ import annotations
 

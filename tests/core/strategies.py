@@ -1,4 +1,4 @@
-"""What the tests of the core draw from: ids, contacts, bencodable values."""
+"""Hypothesis strategies for ids, contacts and bencodable values."""
 
 from __future__ import annotations
 

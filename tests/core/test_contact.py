@@ -1,4 +1,4 @@
-"""Contacts: equal, packed, listed, pooled, parsed."""
+"""Contacts: equality, packing, pooling and parsing."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_canonical_texts_agree_with_the_standard_library(address):
         ("1.2.3.4", 1, ID + b"\0"),
     ],
 )
-def test_what_is_no_contact(addr, port, node_id):
+def test_invalid_contact_is_refused(addr, port, node_id):
     with pytest.raises(ValueError, match="not "):
         Contact(addr, port, node_id)
 
@@ -218,7 +218,7 @@ class TestEndpoints:
             "::1",
         ],
     )
-    def test_what_is_no_endpoint(self, text):
+    def test_invalid_endpoint_is_refused(self, text):
         with pytest.raises(ValueError, match=r"PORT|a port is") as caught:
             parse_endpoint(text)
         assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Histograms: what is up to each of their bounds."""
+"""Histograms: counts up to each bound."""
 
 from __future__ import annotations
 

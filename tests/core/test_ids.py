@@ -1,4 +1,4 @@
-"""Ids: made, compared, shown."""
+"""Node ids: creation, distance and text forms."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_random_ids_come_from_the_given_rng():
 
 
 @pytest.mark.parametrize("value", [b"", bytes(19), bytes(21), "a" * 20, bytearray(20), 5, None])
-def test_what_is_no_id(value):
+def test_invalid_id_is_refused(value):
     assert not is_id(value)
 
 

@@ -1,4 +1,4 @@
-"""Params: checked, frozen, with every mistake named."""
+"""Params: validation, immutability and error messages."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_frozen_and_equal_by_value():
     assert Params(k=8) == Params(k=8) != Params(k=9)
 
 
-def test_a_long_value_is_cut_in_the_message():
+def test_long_value_is_truncated_in_the_message():
     with pytest.raises(ParamsError) as caught:
         Params(k="x" * 10_000)
     assert len(str(caught.value)) < 200

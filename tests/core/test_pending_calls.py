@@ -1,4 +1,4 @@
-"""The table of calls in flight: what answers what, and when it is too late."""
+"""Calls in flight: matching of replies, RTO and deadlines."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_the_limit():
     assert table.pop_due(9.0) == [(second, True), (third, True)]
 
 
-def test_a_cancelled_call_is_over():
+def test_cancelled_call_is_removed():
     call = make_call()
     table = table_with(call)
     table.cancel(call)
@@ -110,7 +110,7 @@ def test_a_cancelled_call_is_over():
     assert table.match(call.rpc_id, PEER.endpoint, PEER.id) == "unexpected response"
 
 
-def test_drained_calls_are_over():
+def test_drained_calls_are_removed():
     calls = [make_call(bytes([number]) * 8) for number in range(3)]
     table = table_with(*calls)
     table.match(calls[0].rpc_id, PEER.endpoint, PEER.id)
@@ -132,7 +132,7 @@ def test_deadlines():
     assert table.next_due() is None
 
 
-def test_late_twice_and_over_at_the_deadline():
+def test_call_is_late_twice_and_expires_at_its_deadline():
     call = make_call(deadline=1.5, patience=0.2)
     table = table_with(call)
     assert table.next_due() == 0.2
@@ -148,7 +148,7 @@ def test_late_twice_and_over_at_the_deadline():
     assert len(table) == 0
 
 
-def test_a_late_answer_counts():
+def test_late_reply_is_matched():
     call = make_call(patience=0.2)
     table = table_with(call)
     table.pop_due(0.5)
@@ -156,7 +156,7 @@ def test_a_late_answer_counts():
     assert table.pop_due(9.0) == []
 
 
-def test_late_is_told_only_to_those_who_asked_and_never_behind_the_deadline():
+def test_late_callback_is_optional_and_never_after_the_deadline():
     indifferent = make_call(b"i" * 8, has_late=False, patience=0.2)
     patient = make_call(b"p" * 8, patience=7.0)
     table = table_with(indifferent, patient)
@@ -164,7 +164,7 @@ def test_late_is_told_only_to_those_who_asked_and_never_behind_the_deadline():
     assert table.pop_due(1.5) == [(indifferent, True), (patient, True)]
 
 
-def test_a_rpc_id_that_is_used_again_is_the_newer_call():
+def test_reused_rpc_id_belongs_to_the_newer_call():
     first, second = make_call(deadline=1.0), make_call(deadline=2.0)
     table = table_with(first)
     table.match(first.rpc_id, PEER.endpoint, PEER.id)
@@ -173,7 +173,7 @@ def test_a_rpc_id_that_is_used_again_is_the_newer_call():
     assert table.pop_due(2.0) == [(second, True)]
 
 
-def test_who_looks_seldom_hears_only_of_the_end():
+def test_rare_polling_reports_only_expiry():
     call = make_call(deadline=1.5, patience=0.2)
     table = table_with(call)
     assert table.pop_due(0.6) == [(call, False)]
@@ -188,7 +188,7 @@ def test_who_looks_seldom_hears_only_of_the_end():
     ),
     st.lists(st.integers(1, 20), min_size=10, max_size=20),
 )
-def test_each_call_is_late_at_most_twice_and_over_once_in_the_order_of_time(plans, steps):
+def test_each_call_is_late_at_most_twice_and_expires_once_in_order(plans, steps):
     table = PendingCalls(1000)
     calls = {}
     for number, (late_at, deadline, end) in enumerate(plans):
@@ -232,7 +232,7 @@ def test_each_call_is_late_at_most_twice_and_over_once_in_the_order_of_time(plan
             assert told.count(False) <= sum(0 < n * late_at < call.deadline for n in (1, 2.5))
 
 
-def test_a_call_that_is_begun_again_has_its_time_from_then_on():
+def test_restarted_call_has_its_full_timeout():
     call = make_call(deadline=0.4, patience=0.1)
     table = table_with(call)
     assert table.restart(call.rpc_id, PEER.endpoint, 0.09, 1.5) is call
@@ -247,7 +247,7 @@ def test_a_call_that_is_begun_again_has_its_time_from_then_on():
     ("deadline", "longest", "over"),
     [(0.4, 1.5, 0.5), (1.5, 1.5, 1.5), (2.0, 1.5, 2.0), (1.45, 1.5, 1.5)],
 )
-def test_no_deadline_is_put_off_by_more_than_there_is_room_for(deadline, longest, over):
+def test_deadline_extension_is_limited(deadline, longest, over):
     call = make_call(deadline=deadline, has_late=False)
     table = table_with(call)
     assert table.restart(call.rpc_id, PEER.endpoint, 0.1, longest) is call
@@ -256,7 +256,7 @@ def test_no_deadline_is_put_off_by_more_than_there_is_room_for(deadline, longest
     assert table.pop_due(over + 0.001) == [(call, True)]
 
 
-def test_what_is_not_in_flight_there_is_not_begun_again():
+def test_only_calls_in_flight_are_restarted():
     call = make_call()
     table = table_with(call)
     assert table.restart(b"rpcid-13", PEER.endpoint, 0.1, 1.5) is None

@@ -1,4 +1,4 @@
-"""Counters, and their snapshot."""
+"""Counters and their snapshots."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_snapshot_is_plain_and_does_not_change_any_more():
     assert json.dumps(snapshot) == before
 
 
-def test_stats_of_two_nodes_are_apart():
+def test_two_nodes_have_separate_stats():
     one, other = Stats(0.0), Stats(0.0)
     one.calls_by_rpc["ping"] += 1
     assert not other.calls_by_rpc

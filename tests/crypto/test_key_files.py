@@ -1,4 +1,4 @@
-"""Files of keys: their owner's alone, and never overwritten."""
+"""Key files: private to their owner, and never overwritten."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_key_is_read_as_it_was_written(key_file: Path) -> None:
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
-def test_its_owner_alone_may_read_it(tmp_path: Path, mask: int) -> None:
+def test_key_file_is_readable_by_its_owner_only(tmp_path: Path, mask: int) -> None:
     former = os.umask(mask)
     try:
         write_network_key(tmp_path / "key", KEY)
@@ -50,7 +50,7 @@ def test_no_key_is_overwritten(key_file: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_half_a_key_is_not_left_behind(tmp_path: Path) -> None:
+def test_failed_write_leaves_no_partial_key(tmp_path: Path) -> None:
     former = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, former[1]))
@@ -63,13 +63,13 @@ def test_half_a_key_is_not_left_behind(tmp_path: Path) -> None:
     assert not (tmp_path / "key").exists()
 
 
-def test_where_no_file_can_be(tmp_path: Path) -> None:
+def test_unwritable_path_is_reported(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError, match=r"none/key: No such file or directory$"):
         write_network_key(tmp_path / "none" / "key", KEY)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o620, 0o602, 0o666, 0o060])
-def test_a_file_of_others_is_refused(key_file: Path, mode: int) -> None:
+def test_file_open_to_other_users_is_refused(key_file: Path, mode: int) -> None:
     key_file.chmod(mode)
     what = "read" if mode & 0o044 else "write"
     with pytest.raises(KeyFileError) as caught:
@@ -99,14 +99,14 @@ def test_a_file_that_another_user_wrote_for_this_one(
     "content",
     [b"", b"secret\n", b"5" * 63, b"5" * 66, b"5" * 64 + b"\nmore", b"\0" * 32, b"5" * 10_000],
 )
-def test_what_is_no_key_is_refused_and_not_told(key_file: Path, content: bytes) -> None:
+def test_invalid_key_is_refused_without_revealing_it(key_file: Path, content: bytes) -> None:
     key_file.write_bytes(content)
     with pytest.raises(KeyFileError) as caught:
         read_network_key(key_file)
     assert str(caught.value) == f"{key_file}: a network key is 64 hex digits in one line"
 
 
-def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+def test_path_that_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe", 0o600)
     with pytest.raises(KeyFileError, match=r"pipe: not a file$"):
         read_network_key(tmp_path / "pipe")

@@ -1,4 +1,4 @@
-"""Signing keys, their files, and what is without the extra."""
+"""Signing keys, their files, and behaviour without the crypto extra."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def test_a_key_signs() -> None:
     assert SECRET.hex() not in repr(key)
 
 
-def test_no_two_keys_are_the_same() -> None:
+def test_generated_keys_differ() -> None:
     assert SigningKey.generate().public_key != SigningKey.generate().public_key
 
 
 @pytest.mark.parametrize(("secret", "error"), [(b"short", ValueError), ("x" * 32, TypeError)])
-def test_what_is_no_key(secret: bytes, error: type[Exception]) -> None:
+def test_invalid_key_is_refused(secret: bytes, error: type[Exception]) -> None:
     with pytest.raises(error):
         SigningKey(secret)
 
@@ -87,7 +87,7 @@ def test_a_file_that_holds_no_key(tmp_path: Path, content: bytes) -> None:
         SigningKey.load(path)
 
 
-def test_what_is_no_file(tmp_path: Path) -> None:
+def test_path_that_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe", 0o600)
     for name, why in (("pipe", "not a file"), ("", "directory"), ("missing", "No such file")):
         with pytest.raises(KeyFileError, match=why):

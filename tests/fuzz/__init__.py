@@ -1,1 +1,1 @@
-"""Fuzzing: what strangers may send, written by a machine that looks for trouble."""
+"""Coverage-guided fuzzing of everything that untrusted peers can send."""

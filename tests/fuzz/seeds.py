@@ -1,4 +1,4 @@
-"""``python -m tests.fuzz.seeds``: write the beginnings of the corpora, from what is right."""
+"""``python -m tests.fuzz.seeds``: write the seed corpora from valid packets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the fuzzer begins with, and what it once found, does no harm."""
+"""The seed corpus and earlier findings cause no failure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_corpus(name: str) -> None:
             target(data[: len(data) // 2])
 
 
-def test_the_node_takes_the_corpus_for_what_it_is() -> None:
+def test_node_handles_the_corpus_as_expected() -> None:
     """Else the fuzzer would look at nothing but dropped packets."""
     with made("node") as target:
         for name, data in seeds.seeds():
@@ -44,7 +44,7 @@ def test_the_node_takes_the_corpus_for_what_it_is() -> None:
     assert sum(counts["dropped"].values()) < counts["packets_in"] / 2
 
 
-def test_the_corpus_has_what_is_right() -> None:
+def test_corpus_contains_valid_inputs() -> None:
     for name, data in seeds.seeds():
         if name == "scenario":  # those are edited
             continue

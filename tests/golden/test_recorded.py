@@ -149,7 +149,7 @@ def test_recorded_contacts_are_written_as_the_original_wrote_them(case):
 
 
 @each(UNANSWERED)
-def test_what_was_not_answered_is_no_request(case):
+def test_unanswered_recordings_are_invalid_requests(case):
     try:
         packet = packets.decode(case.request)
     except WireError:
@@ -226,7 +226,7 @@ def test_a_node_answers_in_the_recorded_bytes(original, peer):
 
 
 @each(UNANSWERED)
-def test_what_the_original_did_not_answer_stays_unanswered(case, original, peer):
+def test_requests_unanswered_by_v10_stay_unanswered(case, original, peer):
     peer.send(case.request, original)
     expected = peer.ping(original)
     assert peer.responses.get(timeout=10) == expected
@@ -272,7 +272,7 @@ ALL_CONTACTS = sorted(
 
 
 @each(EXCHANGES)
-def test_a_node_set_up_alike_gives_an_answer_of_the_recorded_form(case, world):
+def test_identically_configured_node_replies_in_recorded_form(case, world):
     asked, answered = case.asked, case.answered
     node, wire = wired(world, answered.sender_id, case.callee)
     if case.rpc in ("findnode", "findvalue"):

@@ -1,11 +1,12 @@
-"""Who is alive: weak and strong, probes shared and paced, the dead replaced."""
+"""Liveliness: weak and strong checks, shared and paced probes, dead contacts."""
 
 import gevent
 import pytest
 
-from kademlua import Node, Params, RpcTimeout
+from kademlua import Contact, Node, Params, RpcTimeout
 from kademlua.core.ids import from_int, to_int
 from kademlua.core.wire import packets
+from tests.support.parts import mark_dead, probe_count
 from tests.support.peers import (
     ScriptedPeer,
     always_pong,
@@ -17,15 +18,15 @@ from tests.support.world import ONE_WAY, RTT, TIMER_SLACK, World, approx_time
 
 PING = packets.encode_request_payload(b"ping", b"", read_only=False)
 NO_UPKEEP = Params(maintenance_interval=86_400)
-"""For tests in which hours pass and a node shall do nothing by itself."""
+"""Disables maintenance, for tests in which hours pass."""
 
 
 def in_far_bucket(node_id: bytes, number: int) -> bytes:
-    """An id whose first bit differs from a node's."""
+    """Return an id whose first bit differs from a node's."""
     return from_int((to_int(node_id) ^ 1 << 159) + number)
 
 
-def test_weak_is_heard_from_lately(world: World) -> None:
+def test_weak_liveliness_means_a_recent_reply(world: World) -> None:
     node, peer = world.node(params=NO_UPKEEP), world.peer()
     peer.serve(always_pong)
     assert not node.services.liveliness.is_fresh(peer.contact)
@@ -33,35 +34,35 @@ def test_weak_is_heard_from_lately(world: World) -> None:
     assert node.is_alive(peer.contact)
     gevent.sleep(node.params.freshness_window - 0.001)
     assert node.is_alive(peer.contact)
-    assert len(peer.requests) == 1  # nobody was asked for that
+    assert len(peer.requests) == 1  # no ping was needed
     gevent.sleep(0.002)
     assert not node.services.liveliness.is_fresh(peer.contact)
     assert node.is_alive(peer.contact)
     assert len(peer.requests) == 2
 
 
-def test_strong_asks_always_and_three_times(world: World) -> None:
+def test_strong_check_always_pings_up_to_three_times(world: World) -> None:
     node, peer = world.alice, world.peer()
     peer.serve(lambda request: b"li5ee" if len(peer.requests) in (1, 4) else None)
     node.ping(peer.contact)
     assert node.is_alive(peer.contact, strong=True)  # the third of three tries is answered
     assert len(peer.requests) == 4
-    began, patience = world.now, node.services.liveliness.rto_estimator.rto_for(peer.contact)
+    started_at, rto = world.now, node.services.liveliness.rto_estimator.rto_for(peer.contact)
     assert not node.is_alive(peer.contact, strong=True)
-    # Each try is twice as patient as the one before, and up to a tenth more.
-    assert 7 * patience <= world.now - began <= 1.1 * 7 * patience + 3 * TIMER_SLACK
+    # Each try doubles the timeout, plus up to 10 % jitter.
+    assert 7 * rto <= world.now - started_at <= 1.1 * 7 * rto + 3 * TIMER_SLACK
     assert requests_served(peer) == 7 * ["ping"]
     assert peer.contact not in node.table
 
 
-def test_any_answer_is_a_sign_of_life(world: World) -> None:
+def test_any_reply_proves_liveliness(world: World) -> None:
     peer = world.peer()
     peer.serve(lambda request: b"no bencoding")
     assert world.alice.is_alive(peer.contact, strong=True)
     assert world.now == pytest.approx(RTT)
 
 
-def test_those_who_wait_for_one_contact_share_its_probe(world: World) -> None:
+def test_callers_share_one_probe_per_contact(world: World) -> None:
     node, peer = world.alice, world.peer()
     waiting = [gevent.spawn(node.is_alive, peer.contact, strong=True) for _ in range(20)]
     gevent.sleep(1)
@@ -72,7 +73,7 @@ def test_those_who_wait_for_one_contact_share_its_probe(world: World) -> None:
     assert requests_served(peer) == ["ping"]
 
 
-def test_a_sender_that_answers_a_ping_enters(world: World) -> None:
+def test_sender_that_answers_a_ping_enters_the_table(world: World) -> None:
     node, peer = world.alice, world.peer()
     peer.serve(always_pong)
     peer.request(node.contact.endpoint, PING)
@@ -83,7 +84,7 @@ def test_a_sender_that_answers_a_ping_enters(world: World) -> None:
     assert requests_served(peer) == ["ping"]
 
 
-def test_strangers_are_probed_at_a_bounded_rate_and_number(world: World) -> None:
+def test_unknown_senders_are_probed_at_a_limited_rate(world: World) -> None:
     node = world.node(params=Params(rpc_timeout=30, probe_rate=10, max_probes=20))
     peer = world.peer()
     for number in range(200):
@@ -91,7 +92,7 @@ def test_strangers_are_probed_at_a_bounded_rate_and_number(world: World) -> None
         peer.send(packets.encode_request(stranger, b"%08d" % number, PING), node.contact.endpoint)
     gevent.sleep(ONE_WAY + 0.01)
     assert node.stats()["calls_by_rpc"] == {"ping": 10}  # a second's worth is sent at once
-    assert len(node.services.liveliness._probes) == 20
+    assert probe_count(node) == 20
     gevent.sleep(0.5)
     assert node.stats()["calls_by_rpc"] == {"ping": 15}
     assert peer.ping_succeeds(node.contact.endpoint)
@@ -112,40 +113,40 @@ def full(world: World) -> tuple[Node, list[ScriptedPeer]]:
     return node, peers
 
 
-def test_a_full_bucket_of_fresh_contacts_bothers_nobody(world: World) -> None:
+def test_full_bucket_of_fresh_contacts_causes_no_probe(world: World) -> None:
     node, peers = full(world)
     node.ping(peers[2].contact)
-    assert not node.services.liveliness._probes
+    assert probe_count(node) == 0
     gevent.sleep(10)
     assert [len(peer.requests) for peer in peers] == [1, 1, 1, 1]
     assert peers[2].contact not in node.table
 
 
-def test_a_full_bucket_keeps_the_living(world: World) -> None:
+def test_full_bucket_keeps_live_contacts(world: World) -> None:
     node, peers = full(world)
     gevent.sleep(1000)  # weakly, they count as dead now
     node.ping(peers[2].contact)
     gevent.sleep(RTT + 0.001)
-    assert not node.services.liveliness._probes
+    assert probe_count(node) == 0
     assert [len(peer.requests) for peer in peers] == [2, 1, 1, 1]  # the least recently seen
     assert {contact.id for contact in node.table} == {peers[n].id for n in (0, 1, 3)}
 
 
-def test_the_dead_make_room_for_the_waiting(world: World) -> None:
+def test_replacement_takes_the_slot_of_a_dead_contact(world: World) -> None:
     node, peers = full(world)
     peers[0].close()
     gevent.sleep(1000)
     node.ping(peers[2].contact)
-    patience = node.services.liveliness.rto_estimator.rto_for(peers[0].contact)
-    gevent.sleep(7 * patience)
+    rto = node.services.liveliness.rto_estimator.rto_for(peers[0].contact)
+    gevent.sleep(7 * rto)
     assert peers[0].contact in node.table
-    gevent.sleep(0.1 * 7 * patience + 3 * TIMER_SLACK + 0.001)
+    gevent.sleep(0.1 * 7 * rto + 3 * TIMER_SLACK + 0.001)
     assert {contact.id for contact in node.table} == {peers[n].id for n in (1, 2, 3)}
     gevent.sleep(RTT)
-    assert len(peers[2].requests) == 2  # made sure of as it moved up
+    assert len(peers[2].requests) == 2  # probed when promoted
 
 
-def test_who_takes_the_place_of_one_that_changed_is_made_sure_of(world: World) -> None:
+def test_replacement_of_a_changed_contact_is_probed(world: World) -> None:
     node, peers = full(world)
     node.ping(peers[2].contact)
     peers[2].close()
@@ -157,33 +158,33 @@ def test_who_takes_the_place_of_one_that_changed_is_made_sure_of(world: World) -
     assert {contact.id for contact in node.table} == {peers[n].id for n in (1, 3)}
 
 
-def test_a_contact_that_times_out_is_made_sure_of(world: World) -> None:
+def test_contact_that_times_out_is_probed(world: World) -> None:
     node, peer = world.alice, world.peer()
     peer.serve(ping_only_peer)
     node.ping(peer.contact)
-    began, patience = world.now, node.services.liveliness.rto_estimator.rto_for(peer.contact)
+    started_at, rto = world.now, node.services.liveliness.rto_estimator.rto_for(peer.contact)
     assert node.find_node(node.id) == []
-    assert world.now - began == approx_time(4 * patience)
+    assert world.now - started_at == approx_time(4 * rto)
     gevent.sleep(RTT + 0.001)
-    # The query was repeated once; then the contact was asked whether it lives at all.
+    # The query was retransmitted once; then the contact was probed.
     assert requests_served(peer) == ["ping", "findnode", "findnode", "ping"]
-    assert not node.services.liveliness._probes
+    assert probe_count(node) == 0
     assert peer.contact in node.table
 
 
-def test_the_dead_are_remembered_until_they_are_heard_from(world: World) -> None:
-    node, teller, dead = world.alice, world.peer(), world.peer()
-    teller.serve(
+def test_dead_contacts_stay_quarantined_until_they_reply(world: World) -> None:
+    node, responder, dead = world.alice, world.peer(), world.peer()
+    responder.serve(
         lambda request: (
             b"li5ee" if request.name == b"ping" else b"ll%bee" % dead.contact.encoded_v10
         )
     )
-    node.ping(teller.contact)
+    node.ping(responder.contact)
     assert not node.is_alive(dead.contact, strong=True)
-    asked, began = node.stats()["calls_by_rpc"], world.now
-    assert node.find_node(dead.id) == [teller.contact]  # it tells of the dead one, in vain
+    asked, started_at = node.stats()["calls_by_rpc"], world.now
+    assert node.find_node(dead.id) == [responder.contact]  # the reported dead contact is skipped
     assert node.stats()["calls_by_rpc"] == asked | {"findnode": 1}
-    assert world.now - began == pytest.approx(RTT)
+    assert world.now - started_at == pytest.approx(RTT)
     dead.serve(empty_v10_peer)
     dead.request(node.contact.endpoint, PING)
     gevent.sleep(3 * ONE_WAY + 0.001)
@@ -191,51 +192,51 @@ def test_the_dead_are_remembered_until_they_are_heard_from(world: World) -> None
     assert dead.contact in node.find_node(dead.id)
 
 
-def test_the_dead_are_asked_again_when_they_have_been_dead_for_long(world: World) -> None:
-    node, teller, dead = world.node(params=NO_UPKEEP), world.peer(), world.peer()
-    teller.serve(
+def test_dead_contacts_are_queried_again_after_quarantine(world: World) -> None:
+    node, responder, dead = world.node(params=NO_UPKEEP), world.peer(), world.peer()
+    responder.serve(
         lambda request: (
             b"li5ee" if request.name == b"ping" else b"ll%bee" % dead.contact.encoded_v10
         )
     )
-    node.ping(teller.contact)
+    node.ping(responder.contact)
     assert not node.is_alive(dead.contact, strong=True)
     dead.serve(empty_v10_peer)
     gevent.sleep(node.params.dead_quarantine - 1)
-    assert node.find_node(dead.id) == [teller.contact]
+    assert node.find_node(dead.id) == [responder.contact]
     gevent.sleep(1)
-    assert node.find_node(dead.id) == [dead.contact, teller.contact]
+    assert node.find_node(dead.id) == [dead.contact, responder.contact]
 
 
-def test_silent_contacts_are_questioned_by_and_by(world: World) -> None:
+def test_silent_contacts_are_probed_over_time(world: World) -> None:
     node = world.alice
     peers = [world.peer() for _ in range(5)]
     for peer in peers:
         peer.serve(empty_v10_peer)
         node.ping(peer.contact)
-    gevent.sleep(20)  # it has looked around for the last time
+    gevent.sleep(20)  # the last neighbourhood refresh is over
     asked = [len(peer.requests) for peer in peers]
     peers[0].close()
     gevent.sleep(node.params.freshness_window - 40)
     assert [len(peer.requests) for peer in peers] == asked
-    gevent.sleep(40 + 5 * 12 + 2)  # one in each round of upkeep, all in five
+    gevent.sleep(40 + 5 * 12 + 2)  # one per maintenance round
     assert {contact.id for contact in node.table} == {peer.id for peer in peers[1:]}
     assert all(requests_served(peer).count("ping") > 1 for peer in peers[1:])
 
 
-def test_the_dead_are_asked_again_and_their_network_met(world: World) -> None:
-    """Two networks whose nodes took each other for dead become one."""
+def test_reprobing_dead_contacts_merges_networks(world: World) -> None:
+    """Two networks whose nodes consider each other dead merge."""
     one, two = world.network(6), world.network(6)
     for node in one:
         for other in two[:3]:
-            node.services.liveliness._mark_dead(other.contact)
+            mark_dead(node, other.contact)
     gevent.sleep(30)
     assert all(len(node.table) == 11 for node in [*one, *two])
     one[0].add(b"k" * 20, b"v")
     assert two[5].find_value(b"k" * 20)
 
 
-def test_a_network_that_was_cut_becomes_one_again(world: World) -> None:
+def test_partitioned_network_merges_after_healing(world: World) -> None:
     nodes = world.network(12)
     gevent.sleep(30)
     assert all(len(node.table) == 11 for node in nodes)
@@ -247,9 +248,8 @@ def test_a_network_that_was_cut_becomes_one_again(world: World) -> None:
     assert all(len(node.table) == 11 for node in nodes)
 
 
-def test_versions_are_not_noted_of_those_who_may_not_be_there(world: World) -> None:
-    """Forged requests would fill the memory of those that speak 1.0, who then are handed the
-    values of others as if they were ours."""
+def test_version_of_unvalidated_sender_is_not_recorded(world: World) -> None:
+    """Forged requests must not fill the record of v1.0 peers."""
     node, peer, forger = world.alice, world.peer(), world.peer()
     for number in range(5_000):
         stranger = from_int(number + 1)
@@ -261,8 +261,9 @@ def test_versions_are_not_noted_of_those_who_may_not_be_there(world: World) -> N
     peer.request(node.contact.endpoint, b"d4:name4:ping4:argslee")
     gevent.sleep(1)
     assert node.services.liveliness.is_v10(peer.contact)
-    assert len(node.services.liveliness._v10_ids) == 1
-    # Nor does one who is there speak for another.
+    unknown = [Contact(*forger.contact.endpoint, from_int(n + 1)) for n in range(5_000)]
+    assert not any(map(node.services.liveliness.is_v10, unknown))
+    # A validated peer cannot change the version of another.
     forger.serve(always_pong)
     node.ping(forger.contact)
     forger.send(packets.encode_request(peer.id, b"other-id", PING), node.contact.endpoint)
@@ -270,7 +271,7 @@ def test_versions_are_not_noted_of_those_who_may_not_be_there(world: World) -> N
     assert node.services.liveliness.is_v10(peer.contact)
 
 
-def test_strangers_do_not_keep_contacts_from_being_asked(world: World) -> None:
+def test_unknown_senders_do_not_delay_probes_of_contacts(world: World) -> None:
     node, peer, forger = world.node(params=NO_UPKEEP), world.peer(), world.peer()
     peer.serve(always_pong)
     node.ping(peer.contact)

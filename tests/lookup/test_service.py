@@ -1,4 +1,4 @@
-"""Finding nodes and values, and storing values: what a program gets of the network."""
+"""Finding nodes and values, and storing values, through the public interface."""
 
 from collections.abc import Callable
 
@@ -51,7 +51,7 @@ def test_a_key_without_values_gives_an_empty_list(world: World) -> None:
     assert world.network(5)[3].find_value(KEY) == []
 
 
-def test_per_node_bounds_the_values_of_one_answer(world: World) -> None:
+def test_values_per_reply_are_limited(world: World) -> None:
     nodes = world.network(5)
     for node in nodes:
         node.add(KEY, node.id)
@@ -81,7 +81,7 @@ def test_an_add_is_a_lookup_and_a_store(world: World) -> None:
     assert world.now == began  # it has it itself
 
 
-def test_values_vanish_with_their_time_to_live(world: World) -> None:
+def test_values_expire_at_their_ttl(world: World) -> None:
     nodes = world.network(3, params=Params(ttl=100))
     began = world.now
     nodes[0].add(KEY, b"v")
@@ -93,14 +93,14 @@ def test_values_vanish_with_their_time_to_live(world: World) -> None:
     assert all(len(node.datastore) == 0 for node in nodes)
 
 
-def test_a_refused_store_says_why(world: World) -> None:
+def test_refused_store_reports_its_reason(world: World) -> None:
     nodes = world.network(3, params=Params(max_entries=0))
     with pytest.raises(StoreFailed, match=r"3 refused \(no room for more values"):
         nodes[0].add(KEY, b"v")
     assert nodes[1].stats()["refused_stores"] == {"no room for more values": 1}
 
 
-def test_the_report_tells_of_each_holder(world: World) -> None:
+def test_store_report_lists_each_replica(world: World) -> None:
     node, good, deaf = world.alice, world.bob, world.peer()
     deaf.serve(lambda request: None if request.name == b"store" else empty_v10_peer(request))
     for peer in (good.contact, deaf.contact):
@@ -175,7 +175,7 @@ def genuine(values: list[object]) -> list[object]:
     return [value for value in values if value == b"genuine"]
 
 
-def test_what_is_not_accepted_counts_as_nothing(world: World) -> None:
+def test_value_rejected_by_filter_does_not_count(world: World) -> None:
     one, two, three = world.network(3)
     one.add(KEY, b"forged")
     assert three.find_value(KEY, value_filter=genuine) == []
@@ -192,14 +192,14 @@ def test_a_forged_value_does_not_end_a_find(world: World) -> None:
     forgers = [world.peer(xor(KEY, from_int(number))) for number in range(1, 6)]
     honest = world.peer(xor(KEY, from_int(1 << 150)))
     for peer, value in [*((each, b"6:forged") for each in forgers), (honest, b"7:genuine")]:
-        peer.serve(teller(value))
+        peer.serve(responder(value))
         node.ping(peer.contact)
     for paths in (1, 3):
         answers = node.find_value(KEY, 1, value_filter=genuine, paths=paths)
         assert [answer.contact for answer in answers] == [honest.contact]
 
 
-def teller(value: bytes) -> Callable[[Request], bytes]:
+def responder(value: bytes) -> Callable[[Request], bytes]:
     def answer(request: Request) -> bytes:
         if request.name == b"findvalue":
             return replies.encode_findvalue_reply([], [value], request.version)
@@ -219,13 +219,15 @@ def test_values_are_found_and_stored_on_several_paths(world: World, paths: int) 
 
 
 @pytest.mark.parametrize("paths", [1, 2])
-def test_a_liar_costs_a_find_time_but_not_one_on_several_paths(world: World, paths: int) -> None:
+def test_malicious_replica_does_not_delay_a_find_on_disjoint_paths(
+    world: World, paths: int
+) -> None:
     """It is the nearest that is known, and tells of a score of dead ones next to the key."""
     node = world.alice
     ids = (xor(KEY, from_int(1 << bit)) for bit in (100, 110, 120))
     liar, holder, guide = (world.peer(node_id) for node_id in ids)
     liar.serve(guide_to([Contact(f"10.9.0.{n}", 9, xor(KEY, from_int(n))) for n in range(1, 21)]))
-    holder.serve(teller(b"7:genuine"))
+    holder.serve(responder(b"7:genuine"))
     guide.serve(guide_to([holder.contact]))
     for peer in (liar, guide):
         node.ping(peer.contact)

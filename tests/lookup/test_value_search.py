@@ -1,4 +1,4 @@
-"""Finding: how many answers, what a quorum leaves out, who lacks what others have."""
+"""Value search: limits, quorum and missing replicas."""
 
 from typing import Any
 
@@ -39,12 +39,12 @@ def knowing(world: World, *told: Any) -> tuple[Node, list[ScriptedPeer]]:
     return node, peers
 
 
-def test_without_a_quorum_one_voice_is_enough(world: World) -> None:
+def test_one_reply_suffices_without_a_quorum(world: World) -> None:
     node, _ = knowing(world, [b"lie"], [b"truth"])
     assert {answer.values[0] for answer in node.find_value(KEY)} == {b"lie", b"truth"}
 
 
-def test_what_fewer_say_is_left_out(world: World) -> None:
+def test_values_below_the_quorum_are_omitted(world: World) -> None:
     node, peers = knowing(world, [b"lie"], [b"truth", b"more"], [b"truth"], [{b"k": [1]}])
     answers = node.find_value(KEY, quorum=2)
     assert [(each.contact, each.values) for each in answers] == [
@@ -66,12 +66,12 @@ def test_values_of_any_form_are_compared(world: World) -> None:
     assert node.find_value(KEY, quorum=2)[0].values == [{b"k": [1, b"x"]}]
 
 
-def test_who_says_it_twice_has_one_voice(world: World) -> None:
+def test_replica_counts_once_for_the_quorum(world: World) -> None:
     node, _ = knowing(world, [b"lie", b"lie"])
     assert node.find_value(KEY, quorum=2) == []
 
 
-def test_the_own_store_has_a_voice(world: World) -> None:
+def test_local_store_counts_for_the_quorum(world: World) -> None:
     nodes = world.network(2)
     nodes[0].add(KEY, b"v")
     assert len(nodes[0].find_value(KEY, quorum=2)) == 2
@@ -88,7 +88,7 @@ def test_the_own_store_has_a_voice(world: World) -> None:
         ([1], [], []),
     ],
 )
-def test_who_lacks_it(
+def test_missing_replicas_are_reported(
     world: World, holders: list[int], empty: list[int], lacking: list[int]
 ) -> None:
     def at(distance: int) -> Contact:
@@ -106,7 +106,7 @@ def test_who_lacks_it(
     assert finding.cache_candidate() == (at(min(empty)) if empty else None)
 
 
-def test_a_find_does_not_wait_for_pages_without_end(world: World) -> None:
+def test_find_does_not_follow_endless_pages(world: World) -> None:
     """A liar says that it has thousands of values more, and gives one of them each second."""
     node, liar = world.alice, world.peer(KEY)
     page = replies.encode_findvalue_reply([], [b"1:v"], 1, remaining=4095)

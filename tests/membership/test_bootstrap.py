@@ -1,9 +1,10 @@
-"""Joining: by whoever answers, as long as it takes, and anew when all are gone."""
+"""Bootstrapping: retries until a node replies, and again if all contacts are lost."""
 
 import gevent
 import pytest
 
 from kademlua import NotJoined
+from tests.support.parts import probe_count
 from tests.support.world import RTT, TIMER_SLACK, UNUSED_ENDPOINT, World, approx_time
 
 KEY = b"k" * 20
@@ -21,7 +22,7 @@ def test_one_of_several_bootstrap_nodes_suffices(world: World) -> None:
     assert world.now <= 3 * RTT + 1e-9
 
 
-def test_a_dead_bootstrap_node_is_waited_for(
+def test_node_waits_for_a_dead_bootstrap_node(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     later = ("10.0.9.9", 4000)
@@ -41,7 +42,7 @@ def test_a_dead_bootstrap_node_is_waited_for(
     assert node.add(KEY, b"v").acknowledged
 
 
-def test_a_node_that_lost_all_joins_again(world: World) -> None:
+def test_node_without_contacts_joins_again(world: World) -> None:
     first = world.alice
     node = world.node(first)
     assert node.wait_joined()
@@ -56,7 +57,7 @@ def test_a_node_that_lost_all_joins_again(world: World) -> None:
     assert again.contact in node.table
 
 
-def test_a_client_is_in_nobodys_table(world: World) -> None:
+def test_client_is_in_no_table(world: World) -> None:
     nodes = world.network(5)
     client = world.node(nodes[0], read_only=True)
     assert client.wait_joined()
@@ -64,11 +65,11 @@ def test_a_client_is_in_nobodys_table(world: World) -> None:
     assert client.find_value(KEY)
     assert len(client.datastore) == 0
     gevent.sleep(30)
-    assert not any(len(node.services.liveliness._probes) for node in nodes)
+    assert not any(probe_count(node) for node in nodes)
     assert not any(client.contact in node.table for node in nodes)
 
 
-def test_two_networks_meet_by_one_address(world: World) -> None:
+def test_one_address_merges_two_networks(world: World) -> None:
     here, there = world.network(8), world.network(8)
     assert not any(each.contact in here[1].table for each in there)
     here[3].add_peers([there[5].contact.endpoint])
@@ -77,7 +78,7 @@ def test_two_networks_meet_by_one_address(world: World) -> None:
         assert len(node.table) == 15
 
 
-def test_who_waits_for_a_bootstrap_node_joins_by_those_it_is_told_of(world: World) -> None:
+def test_waiting_node_joins_through_added_peers(world: World) -> None:
     node = world.node(UNUSED_ENDPOINT)
     assert not node.wait_joined()
     gevent.sleep(100)  # by now it tries once in a minute or so
@@ -88,7 +89,7 @@ def test_who_waits_for_a_bootstrap_node_joins_by_those_it_is_told_of(world: Worl
     assert world.alice.contact in node.table
 
 
-def test_to_meet_nobody_changes_nothing(world: World) -> None:
+def test_adding_no_peers_changes_nothing(world: World) -> None:
     nodes = world.network(3)
     nodes[0].add_peers([UNUSED_ENDPOINT, nodes[0].contact.endpoint])
     nodes[0].add_peers([])

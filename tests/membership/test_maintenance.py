@@ -1,16 +1,17 @@
-"""Upkeep: refresh of buckets, looking around in a network that grows, expiry."""
+"""Maintenance: bucket refresh, neighbourhood refresh in growing networks, and expiry."""
 
 import gevent
+import pytest
 
 from kademlua import Params, sha1
 from tests.support.peers import empty_v10_peer, requests_served
 from tests.support.world import World
 
 ROUND = 12
-"""Seconds in which a node has looked after itself once, with all jitter."""
+"""Seconds that one maintenance round takes at most, including jitter."""
 
 
-def test_a_network_that_grows_is_looked_at_anew(world: World) -> None:
+def test_growing_network_triggers_a_neighbourhood_refresh(world: World) -> None:
     nodes = world.network(19)
     first = nodes[0]
     # It never joined anybody: what it looks up, it does for the growth that it sees.
@@ -21,7 +22,7 @@ def test_a_network_that_grows_is_looked_at_anew(world: World) -> None:
     assert first.network_size() == 19
 
 
-def test_a_network_at_rest_is_left_alone(world: World) -> None:
+def test_idle_network_causes_no_refresh(world: World) -> None:
     first, second = world.network(2)
     gevent.sleep(2 * ROUND)
     before = first.stats()["calls_by_rpc"], second.stats()["calls_by_rpc"]
@@ -44,7 +45,7 @@ def test_buckets_are_refreshed_after_a_while(world: World) -> None:
     assert [request.args for request in refreshes] == [[node.id]]
 
 
-def test_values_that_ended_leave_memory_unasked(world: World) -> None:
+def test_expired_values_are_freed_without_request(world: World) -> None:
     node = world.node(params=Params(ttl=100))
     node.add(sha1("key"), b"v")
     gevent.sleep(99)
@@ -53,13 +54,15 @@ def test_values_that_ended_leave_memory_unasked(world: World) -> None:
     assert len(node.datastore) == 0
 
 
-def test_a_defect_in_a_round_does_not_end_upkeep(world: World) -> None:
+def test_exception_in_a_round_does_not_stop_maintenance(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rounds = []
 
-    def fail() -> None:
+    def fail(tombstones: object, now: float) -> None:
         rounds.append(world.now)
         raise RuntimeError("a defect")
 
-    world.alice.services.maintenance._tick = fail  # type: ignore[method-assign]
+    monkeypatch.setattr(type(world.alice.services.tombstones), "expire", fail)
     gevent.sleep(3 * ROUND)
     assert len(rounds) >= 3

@@ -1,4 +1,4 @@
-"""How a node is seen by others: its address, and whether they reach it unasked."""
+"""Reachability: the node's external address, and whether unsolicited packets arrive."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.support.peers import ScriptedPeer, empty_v10_peer
 from tests.support.world import World
 
 MANY = 60
-"""Nodes, of which each knows some only: others have never heard of it."""
+"""Number of nodes; each knows only some of the others."""
 FEW = Params(k=4, replicas=4)
-"""Tables that are smaller than the network."""
+"""Routing tables smaller than the network."""
 SOON = 300.0
-"""Seconds in which it is clear whether a node is reached."""
+"""Seconds until a node knows whether it is reachable."""
 NAT = 60.0
 
 
@@ -27,7 +27,7 @@ def public(number: int) -> tuple[str, int]:
 
 
 def open_network(world: World, count: int = MANY) -> list[Node]:
-    """Nodes at public addresses, each in a network of its own."""
+    """Return nodes at public addresses, each in its own subnet."""
     first = world.node(endpoint=public(0), params=FEW)
     others = [world.node(first, endpoint=public(n), params=FEW) for n in range(1, count)]
     assert all(node.wait_joined(30) for node in others)
@@ -51,7 +51,7 @@ def asked(node: Node, name: str) -> int:
     return count
 
 
-def test_who_is_reached_stays_a_contact_and_learns_its_address(
+def test_reachable_node_stays_a_contact_and_learns_its_address(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     nodes = open_network(world)
@@ -64,7 +64,7 @@ def test_who_is_reached_stays_a_contact_and_learns_its_address(
     assert not caplog.records
 
 
-def test_it_costs_a_few_packets_an_hour(world: World) -> None:
+def test_reachability_checks_cost_few_packets_per_hour(world: World) -> None:
     nodes = open_network(world)
     gevent.sleep(SOON)
     before = sum(node.stats()["calls_by_purpose"]["reach"] for node in nodes)
@@ -73,7 +73,7 @@ def test_it_costs_a_few_packets_an_hour(world: World) -> None:
     assert 0 < calls / MANY < 25  # those for others included; fewer where more are unknown
 
 
-def test_behind_nat_it_becomes_a_client_and_returns(
+def test_node_behind_nat_becomes_a_client_and_returns(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     nodes = open_network(world)
@@ -99,7 +99,7 @@ def test_behind_nat_it_becomes_a_client_and_returns(
     assert len(caplog.records) == 1
 
 
-def test_who_knows_better_is_only_told(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_client_switch_can_be_disabled(world: World, caplog: pytest.LogCaptureFixture) -> None:
     nodes = open_network(world)
     node = behind_nat(world, nodes[0], FEW.replace(client_if_unreachable=False))
     gevent.sleep(2 * SOON)
@@ -108,7 +108,7 @@ def test_who_knows_better_is_only_told(world: World, caplog: pytest.LogCaptureFi
     assert len(caplog.records) == 1
 
 
-def test_a_network_in_which_all_know_each_other_tells_nothing(world: World) -> None:
+def test_fully_connected_network_gives_no_verdict(world: World) -> None:
     nodes = open_network(world, 5)
     gevent.sleep(7_200)
     assert all(node.reachable is not False for node in nodes)
@@ -123,7 +123,7 @@ def test_lost_packets_are_no_nat(world: World) -> None:
     assert sum(node.reachable is True for node in nodes) >= 30
 
 
-def test_among_private_addresses_nobody_asks(world: World) -> None:
+def test_nodes_at_private_addresses_send_no_reach_requests(world: World) -> None:
     nodes = world.network(30, params=FEW)
     gevent.sleep(7_200)
     for node in nodes:
@@ -131,7 +131,7 @@ def test_among_private_addresses_nobody_asks(world: World) -> None:
         assert node.reachable is None
 
 
-def test_a_client_by_choice_does_not_ask(world: World) -> None:
+def test_configured_client_sends_no_reach_requests(world: World) -> None:
     nodes = open_network(world, 20)
     client = world.node(nodes[0], endpoint=public(1000), params=FEW, read_only=True)
     gevent.sleep(SOON)
@@ -139,7 +139,7 @@ def test_a_client_by_choice_does_not_ask(world: World) -> None:
     assert not asked(client, "reach")
 
 
-def test_bound_to_all_addresses_it_has_the_one_that_others_see(world: World) -> None:
+def test_node_bound_to_all_addresses_uses_its_observed_address(world: World) -> None:
     node = world.alice
     node.services.context.transport.local_endpoint = ("0.0.0.0", 4000)  # type: ignore[misc]
     assert node.contact.endpoint == node.local_endpoint == ("0.0.0.0", 4000)
@@ -148,13 +148,14 @@ def test_bound_to_all_addresses_it_has_the_one_that_others_see(world: World) -> 
     assert node.local_endpoint == ("0.0.0.0", 4000)
     # By the address that never changes it knows its own values.
     assert node.services.context.local_contact.endpoint == node.local_endpoint
+    # Private: only the owner of a store request in the node's own name shows this.
     owner = node.services.store_handlers._parse_owner(node.contact.compact)
     assert owner == node.services.context.local_contact
     node.services.context.transport.local_endpoint = ("10.0.0.1", 4000)  # type: ignore[misc]
     assert node.contact.endpoint == ("10.0.0.1", 4000)
 
 
-def test_helpers_that_lie_about_addresses_are_outvoted(world: World) -> None:
+def test_helpers_with_false_addresses_are_outvoted(world: World) -> None:
     node = world.node(endpoint=public(0))
     for number in range(1, 7):
         is_liar = number % 3 == 0
@@ -172,7 +173,7 @@ def test_helpers_that_lie_about_addresses_are_outvoted(world: World) -> None:
 
 
 @pytest.mark.parametrize("answer", [b"le", b"li1ee", b"ldee", b"ld4:addr2:xx4:porti1eee"])
-def test_nonsense_from_a_helper_is_counted(world: World, answer: bytes) -> None:
+def test_invalid_helper_reply_is_counted(world: World, answer: bytes) -> None:
     node, peer = world.node(endpoint=public(0)), world.peer(endpoint=public(1))
     peer.serve(lambda request: answer if request.name == b"getsocket" else empty_v10_peer(request))
     node.ping(peer.contact)
@@ -181,7 +182,7 @@ def test_nonsense_from_a_helper_is_counted(world: World, answer: bytes) -> None:
     assert node.services.context.status.external_address is None
 
 
-# What is done for others.
+# Serving reach requests.
 
 
 def call(name: bytes, args: bytes = b"", *, read_only: bool = False) -> bytes:
@@ -189,11 +190,11 @@ def call(name: bytes, args: bytes = b"", *, read_only: bool = False) -> bytes:
 
 
 def known(world: World, node: Node, number: int) -> ScriptedPeer:
-    """A peer in the table of a node."""
+    """Return a peer in the table of a node."""
     peer = world.peer(endpoint=public(number))
     peer.serve(empty_v10_peer)
     node.ping(peer.contact)
-    peer._responder = None
+    peer.stop_serving()
     return peer
 
 
@@ -201,7 +202,7 @@ def asking(peer: ScriptedPeer, node: Node, args: bytes) -> bytes:
     return peer.call(node.contact.endpoint, call(b"reach", args)).payload
 
 
-def test_a_helper_asks_another_and_tells_what_that_one_says(world: World) -> None:
+def test_helper_forwards_the_request_and_its_result(world: World) -> None:
     node = world.node(endpoint=public(0))
     asker, other = known(world, node, 1), known(world, node, 2)
     asker.request(node.contact.endpoint, call(b"reach"))
@@ -217,26 +218,26 @@ def test_a_helper_asks_another_and_tells_what_that_one_says(world: World) -> Non
     assert replies.decode_reach_reply(packets.decode_values(answer.payload))
 
 
-def test_a_helper_that_knows_nobody_else_says_so(world: World) -> None:
+def test_helper_without_other_contacts_reports_no_attempt(world: World) -> None:
     node = world.node(endpoint=public(0))
     asker = known(world, node, 1)
     assert asking(asker, node, b"") == replies.encode_reach_reply(is_attempted=False)
 
 
-def test_one_short_datagram_goes_to_who_is_to_be_reached(world: World) -> None:
+def test_reach_target_gets_one_short_datagram(world: World) -> None:
     node = world.node(endpoint=public(0))
     asker, target = known(world, node, 1), world.peer(endpoint=public(3))
     args = requests.encode_reach_args(target.contact)
     assert asking(asker, node, args) == replies.encode_reach_reply(is_attempted=True)
     gevent.sleep(10)
-    [(datagram, _)] = target._received.queue
+    [datagram] = target.unread
     assert len(datagram) <= len(packets.encode_request(asker.id, b"rpc-id-8", call(b"reach", args)))
     request = packets.decode(datagram)
     assert isinstance(request, Request)
     assert (request.name, request.args) == (b"reached", [])
 
 
-def test_nobody_is_reached_in_private_networks_or_twice_at_once(world: World) -> None:
+def test_private_and_repeated_reach_targets_are_refused(world: World) -> None:
     node = world.node(endpoint=public(0))
     asker = known(world, node, 1)
     for contact in (
@@ -253,10 +254,10 @@ def test_nobody_is_reached_in_private_networks_or_twice_at_once(world: World) ->
     made = [asking(asker, node, requests.encode_reach_args(target.contact)) for _ in range(30)]
     assert made.count(replies.encode_reach_reply(is_attempted=True)) <= 14
     gevent.sleep(5)
-    assert len(target._received) <= 14
+    assert len(target.unread) <= 14
 
 
-def test_a_forged_sender_has_nobody_reached(world: World) -> None:
+def test_forged_sender_cannot_trigger_a_reach(world: World) -> None:
     node = world.node(endpoint=public(0))
     known(world, node, 1)
     target, stranger = world.peer(endpoint=public(3)), world.peer(endpoint=public(4))
@@ -264,7 +265,7 @@ def test_a_forged_sender_has_nobody_reached(world: World) -> None:
         node.contact.endpoint, call(b"reach", requests.encode_reach_args(target.contact))
     )
     gevent.sleep(10)
-    assert not target._received.queue
+    assert not target.unread
     assert node.stats()["deferred"] == {"no proof": 1}
 
 
@@ -276,7 +277,7 @@ def test_bad_arguments_are_refused(world: World) -> None:
         assert packet.packet_type == packets.RPC_RAISED
 
 
-def test_reached_is_ignored_where_nobody_asked_for_it(world: World) -> None:
+def test_unrequested_reached_is_ignored(world: World) -> None:
     node, peer = world.node(endpoint=public(0)), world.peer(endpoint=public(1))
     assert peer.call(node.contact.endpoint, call(b"reached")).payload == replies.REACHED_OK
     assert node.reachable is None
@@ -285,7 +286,7 @@ def test_reached_is_ignored_where_nobody_asked_for_it(world: World) -> None:
 # Contacts that become clients.
 
 
-def test_a_contact_that_says_it_is_a_client_leaves_the_table(world: World) -> None:
+def test_contact_that_becomes_a_client_leaves_the_table(world: World) -> None:
     node = world.alice
     peer = world.peer()
     peer.serve(empty_v10_peer)
@@ -299,7 +300,7 @@ def test_a_contact_that_says_it_is_a_client_leaves_the_table(world: World) -> No
     assert peer.contact not in node.table
 
 
-def test_a_forged_word_makes_nobody_a_client(world: World) -> None:
+def test_forged_client_flag_is_ignored(world: World) -> None:
     node = world.alice
     peer = world.peer()
     peer.serve(empty_v10_peer)
@@ -309,7 +310,7 @@ def test_a_forged_word_makes_nobody_a_client(world: World) -> None:
     assert peer.contact in node.table
 
 
-def test_only_a_caller_of_1_1_is_told_of_a_client(world: World) -> None:
+def test_client_flag_is_sent_to_v11_callers_only(world: World) -> None:
     client, peer = world.node(read_only=True), world.peer()
     at = client.contact.endpoint
     assert peer.call(at, call(b"ping")).payload == replies.CLIENT_PONG
@@ -329,5 +330,5 @@ def test_only_a_caller_of_1_1_is_told_of_a_client(world: World) -> None:
         (b"junk", False),
     ],
 )
-def test_who_says_that_it_is_a_client(payload: bytes, is_client: bool) -> None:
+def test_client_flag_of_a_pong_is_read(payload: bytes, is_client: bool) -> None:
     assert replies.is_client_pong(payload) is is_client

@@ -1,4 +1,4 @@
-"""Floods at twice what a node serves, on real sockets: an honest peer is served all the while."""
+"""Floods of twice a node's capacity, on real sockets: an honest peer is still served."""
 
 from __future__ import annotations
 

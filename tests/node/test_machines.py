@@ -1,4 +1,4 @@
-"""Several machines: other addresses than loopback, wires that are pulled, and NAT."""
+"""Several machines: non-loopback addresses, disconnected links and NAT."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def add(machine: Machine, address: str, key: str, value: str, home: Path) -> Non
     assert done.returncode == 0, done.stderr
 
 
-def test_what_one_machine_stores_another_finds(tmp_path: Path) -> None:
+def test_value_stored_on_one_machine_is_found_on_another(tmp_path: Path) -> None:
     with machines() as lab:
         hosts = network(lab, 3, tmp_path)
         add(*hosts[0], "key", "value", tmp_path)

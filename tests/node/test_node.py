@@ -1,4 +1,4 @@
-"""The node as its program sees it: its settings, its beginning, its end."""
+"""Node lifecycle: settings, start and close."""
 
 import gevent
 import pytest
@@ -57,7 +57,7 @@ def test_a_closed_or_unstarted_node_does_nothing(world: World) -> None:
             act()
 
 
-def test_closing_ends_whatever_waits(world: World) -> None:
+def test_close_ends_all_waiting_calls(world: World) -> None:
     peer, patient = world.peer(), Params(rpc_timeout=60)
     node = world.node(params=patient)
     peer.serve(always_pong)
@@ -82,7 +82,7 @@ def test_closing_ends_whatever_waits(world: World) -> None:
     assert join.value is False
 
 
-def test_whoever_waits_for_the_end_is_woken_by_it(world: World) -> None:
+def test_close_wakes_callers_of_wait_closed(world: World) -> None:
     waiting = gevent.spawn(world.alice.wait_closed)
     gevent.sleep(1000)
     assert not waiting.ready()

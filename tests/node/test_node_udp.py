@@ -1,4 +1,4 @@
-"""Nodes on real sockets and in real time: what a virtual network does not show."""
+"""Nodes on real sockets and in real time."""
 
 import gc
 import os
@@ -28,7 +28,7 @@ def test_twenty_nodes_add_and_find(make_network: MakeNetwork) -> None:
         assert all(answer.values == [key] for answer in node.find_value(key))
 
 
-def test_nothing_is_left_behind(make_peer: MakePeer) -> None:
+def test_closed_nodes_leave_nothing_behind(make_peer: MakePeer) -> None:
     def living() -> tuple[int, int, int]:
         gevent.sleep(0.01)
         gc.collect()
@@ -92,7 +92,7 @@ def test_names_among_the_bootstrap_addresses(make_node: Make) -> None:
     assert make_node(bootstrap=bootstrap).wait_joined()
 
 
-def test_a_dead_bootstrap_node_is_waited_for(make_node: Make) -> None:
+def test_node_waits_for_a_dead_bootstrap_node(make_node: Make) -> None:
     later = make_node()
     port = later.contact.port
     later.close()

@@ -91,7 +91,7 @@ def settled(world: World, count: int, replicas: int) -> list[Node]:
 
 
 @pytest.mark.parametrize(("replicas", "rpcs"), [(8, 18), (20, 36)])
-def test_an_add(world: World, replicas: int, rpcs: float) -> None:
+def test_add_stays_within_its_packet_budget(world: World, replicas: int, rpcs: float) -> None:
     nodes = settled(world, 100, replicas)
     chance = random.Random(1)
     cost = cost_of(world, nodes, lambda n: chance.choice(nodes).add(sha1(f"key {n}"), b"v" * 100))
@@ -105,7 +105,7 @@ def test_an_add(world: World, replicas: int, rpcs: float) -> None:
 
 
 @pytest.mark.parametrize(("answers", "rpcs"), [(1, 6.6), (3, 8.7)])
-def test_a_find(world: World, answers: int, rpcs: float) -> None:
+def test_find_stays_within_its_packet_budget(world: World, answers: int, rpcs: float) -> None:
     nodes = settled(world, 100, 8)
     chance = random.Random(1)
     for number in range(OPERATIONS + 1):
@@ -124,7 +124,7 @@ def test_a_find(world: World, answers: int, rpcs: float) -> None:
     assert cost.circles == 0
 
 
-def test_a_join(world: World) -> None:
+def test_join_stays_within_its_packet_budget(world: World) -> None:
     nodes = settled(world, 200, 20)
     sent = world.net.sent
     for _ in range(10):
@@ -134,7 +134,9 @@ def test_a_join(world: World) -> None:
     assert cost <= 350
 
 
-def test_rest(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_network_stays_within_its_packet_budget(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A node that nobody talks to wakes up less than once a second."""
     alone = world.alice
     gevent.sleep(60)

@@ -1,4 +1,4 @@
-"""A packet's way in: a reply counts only if rpc id, address, port and id agree."""
+"""Incoming packets: a reply counts only if rpc id, address, port and id agree."""
 
 import bencoder
 import gevent

@@ -1,7 +1,8 @@
-"""Records put into a network and got from it, with holders that lie."""
+"""Records stored in and read from a network with malicious replicas."""
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable
 
@@ -26,9 +27,12 @@ from kademlua.core.wire import replies
 from kademlua.core.wire.packets import Request
 from kademlua.crypto import signing
 from tests.replication.test_replicator import FEW, by_distance, vanish
+from tests.support.parts import value_transfer
 from tests.support.peers import ScriptedPeer
 from tests.support.world import World
 from tests.values.test_admission import KEY, SIGNER, forged, kept, signed
+
+_liar_numbers = itertools.cycle(range(1, 256))
 
 
 def liar(
@@ -40,7 +44,7 @@ def liar(
         b"findvalue": replies.encode_findvalue_reply([], list(values), 1),
         b"store": takes,
     }
-    number = len(world._cleanups)
+    number = next(_liar_numbers)
     peer = world.peer(key[:-1] + bytes([key[-1] ^ number]))
     peer.serve(lambda request: answers.get(request.name, b"ld7:closest0:ee"))
     return peer
@@ -107,7 +111,7 @@ def test_put_again_while_it_is_stale(world: World) -> None:
     assert nodes[1].get_signed(SIGNER.public_key).value == b"new"  # type: ignore[union-attr]
 
 
-def test_of_two_who_swap_one_wins(world: World) -> None:
+def test_one_of_two_concurrent_cas_succeeds(world: World) -> None:
     nodes = world.network(5)
     nodes[0].put_signed(b"0", SIGNER, seq=1)
     nodes[1].put_signed(b"a", SIGNER, seq=2, cas=1)
@@ -116,7 +120,7 @@ def test_of_two_who_swap_one_wins(world: World) -> None:
     assert nodes[3].get_signed(SIGNER.public_key).value == b"a"  # type: ignore[union-attr]
 
 
-def test_a_few_who_refuse_do_not_make_it_fail(world: World) -> None:
+def test_few_refusing_replicas_do_not_fail_a_put(world: World) -> None:
     """Nor do they, where they lie."""
     nodes = world.network(5)
     liars = [liar(world, takes=replies.encode_refused_reply("stale record")) for _ in range(2)]
@@ -149,7 +153,7 @@ def test_an_end_that_is_signed(world: World) -> None:
     ],
     ids=["forged", "another's", "expired", "flood", "odd"],
 )
-def test_liars_are_not_believed(
+def test_forged_records_are_rejected(
     world: World, values: list[bytes], error: type[Exception] | None
 ) -> None:
     """However near to the key they are, and how many."""
@@ -179,7 +183,7 @@ def test_liars_are_not_believed(
     )  # type: ignore[union-attr]
 
 
-def test_a_stale_one_is_not_shown(world: World) -> None:
+def test_stale_record_is_not_returned(world: World) -> None:
     nodes = world.network(5)
     node = reader(world, nodes, *[liar(world, signed(3, b"old").encoded) for _ in range(6)])
     nodes[0].put_signed(b"new", SIGNER, seq=4)
@@ -236,7 +240,7 @@ def test_each_find_verifies_once(world: World, monkeypatch: pytest.MonkeyPatch) 
         (lambda node: node.get_immutable(b"short"), ValueError),
     ],
 )
-def test_what_makes_no_sense(
+def test_invalid_arguments_are_refused(
     world: World, call: Callable[[Node], object], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
@@ -269,7 +273,7 @@ def test_without_the_extra(world: World, monkeypatch: pytest.MonkeyPatch) -> Non
 # Among the holders.
 
 
-def test_replication_hands_them_on(world: World) -> None:
+def test_replication_transfers_records(world: World) -> None:
     nodes = world.network(8, params=FEW)
     record = nodes[0].put_signed(b"v", SIGNER, ttl=5000).signed_record
     assert record is not None
@@ -283,7 +287,7 @@ def test_replication_hands_them_on(world: World) -> None:
         assert [kept(node, each) for node in left[:4]] == [[encoded]] * 4
 
 
-def test_a_holder_with_a_stale_one_is_put_right(world: World) -> None:
+def test_replica_with_stale_record_is_updated(world: World) -> None:
     params = Params(replicas=4, replicate_interval=600)
     nodes = by_distance(world.network(6, params=params), KEY)
     nodes[5].put_signed(b"old", SIGNER, seq=1)
@@ -297,7 +301,7 @@ def test_a_holder_with_a_stale_one_is_put_right(world: World) -> None:
     assert _values(behind)
 
 
-def test_who_has_a_newer_one_has_it(world: World) -> None:
+def test_replica_with_newer_record_counts_as_stored(world: World) -> None:
     """So that a holder pushed out with a stale one may let go; and nobody can have a record
     forgotten by saying that its owner removed it."""
     node = world.alice
@@ -307,7 +311,7 @@ def test_who_has_a_newer_one_has_it(world: World) -> None:
         liar(world, takes=replies.encode_refused_reply(replies.REASON_REMOVED)) for _ in range(3)
     ]
     to = [peer.contact for peer in (newer, *others)]
-    assert node.services.read_repair._transfer.push(KEY, to) == {newer.contact}
+    assert value_transfer(node).push(KEY, to) == {newer.contact}
     assert len(kept(node)) == 1
 
 
@@ -315,7 +319,7 @@ def _values(node: Node) -> list[dict[bytes, object]]:
     return [replies.decode_value(each) for each in kept(node)]
 
 
-def test_a_peer_of_1_0_keeps_them_unknowingly(world: World) -> None:
+def test_v10_peer_stores_records_as_plain_values(world: World) -> None:
     """It takes them for values like all others, and hands them out beside such."""
     nodes = world.network(3)
     held: list[bytes] = [b"4:junk"]

@@ -21,7 +21,7 @@ WARM_UP = 20_000
 """After so many, what is bounded is full."""
 
 
-def test_a_hundred_thousand_forged_sources_get_nothing() -> None:
+def test_hundred_thousand_forged_sources_get_no_reply() -> None:
     rng = random.Random(1)
     with Node(params=Params(maintenance_interval=86_400)) as node:
         known = {

@@ -1,4 +1,4 @@
-"""Leaving: what is handed over, who is told, and who is believed."""
+"""Handover: transferred values, leave notices and their validation."""
 
 import gevent
 import pytest
@@ -20,7 +20,7 @@ def settled(world: World, count: int = 10) -> list[Node]:
     return nodes
 
 
-def test_who_takes_its_place_is_given_the_value_before_it_is_gone(world: World) -> None:
+def test_successor_gets_the_value_before_the_node_leaves(world: World) -> None:
     nodes = settled(world)
     nodes[0].add(KEY, b"v", ttl=1000)
     ordered = by_distance(nodes)
@@ -35,7 +35,7 @@ def test_who_takes_its_place_is_given_the_value_before_it_is_gone(world: World) 
     assert entry.expires_at - world.now < 1000
 
 
-def test_the_last_copies_are_not_lost(world: World) -> None:
+def test_handover_preserves_the_last_copies(world: World) -> None:
     """All holders leave one after the other; nobody has to notice anything."""
     nodes = settled(world)
     nodes[0].add(KEY, b"v")
@@ -47,7 +47,7 @@ def test_the_last_copies_are_not_lost(world: World) -> None:
     assert holders(left)
 
 
-def test_those_who_knew_it_forget_it_at_once(world: World) -> None:
+def test_contacts_remove_a_leaving_node_immediately(world: World) -> None:
     nodes = settled(world)
     leaver = nodes[4]
     assert all(leaver.contact in node.table for node in nodes if node is not leaver)
@@ -56,7 +56,7 @@ def test_those_who_knew_it_forget_it_at_once(world: World) -> None:
     assert not any(leaver.contact in node.table for node in nodes)
 
 
-def test_after_a_handover_nobody_gives_the_same_again(world: World) -> None:
+def test_handed_over_value_is_not_transferred_again(world: World) -> None:
     nodes = settled(world)
     nodes[0].add(KEY, b"v")
     before = stores(nodes)
@@ -65,7 +65,7 @@ def test_after_a_handover_nobody_gives_the_same_again(world: World) -> None:
     assert stores(nodes) - before == 1
 
 
-def test_who_had_no_time_to_hand_over_is_one_who_died(world: World) -> None:
+def test_node_without_time_for_handover_counts_as_dead(world: World) -> None:
     hasty = FEW.replace(handover_timeout=0)
     nodes = world.network(10, params=hasty)
     gevent.sleep(70)
@@ -77,7 +77,7 @@ def test_who_had_no_time_to_hand_over_is_one_who_died(world: World) -> None:
     assert holders(nodes) == [ordered[0], *ordered[2:5]]
 
 
-def test_without_hand_over_it_is_gone_without_a_word(world: World) -> None:
+def test_close_without_handover_sends_nothing(world: World) -> None:
     node, peer = world.alice, world.peer()
     peer.serve(empty_v11_peer)
     node.ping(peer.contact)
@@ -90,7 +90,7 @@ def test_without_hand_over_it_is_gone_without_a_word(world: World) -> None:
     assert "store" not in requests_served(peer)
 
 
-def test_who_holds_nothing_only_says_farewell(world: World) -> None:
+def test_node_without_values_sends_only_leave_notices(world: World) -> None:
     node, peer = world.alice, world.peer()
     peer.serve(empty_v11_peer)
     node.ping(peer.contact)
@@ -102,7 +102,7 @@ def test_who_holds_nothing_only_says_farewell(world: World) -> None:
     assert farewell.args == [1]
 
 
-def test_a_client_says_nothing(world: World) -> None:
+def test_client_sends_no_leave_notice(world: World) -> None:
     node, peer = world.node(read_only=True), world.peer()
     peer.serve(empty_v11_peer)
     node.ping(peer.contact)
@@ -111,7 +111,7 @@ def test_a_client_says_nothing(world: World) -> None:
     assert requests_served(peer) == ["ping"]
 
 
-def test_it_takes_no_longer_than_it_may(world: World) -> None:
+def test_handover_respects_its_timeout(world: World) -> None:
     """Of those who should take the values nobody does."""
     node = world.node(params=Params(handover_timeout=1))
     peer, owner = world.peer(KEY), world.peer()
@@ -130,7 +130,7 @@ def test_it_takes_no_longer_than_it_may(world: World) -> None:
     assert farewell.args == [0]
 
 
-def test_a_second_close_cuts_it_short(world: World) -> None:
+def test_second_close_interrupts_handover(world: World) -> None:
     node, peer = world.alice, world.peer(KEY)
     peer.serve(ping_only_peer)
     node.ping(peer.contact)
@@ -148,7 +148,7 @@ def test_a_second_close_cuts_it_short(world: World) -> None:
     node.wait_closed()
 
 
-def test_while_it_leaves_it_takes_no_more(world: World) -> None:
+def test_leaving_node_refuses_stores(world: World) -> None:
     """What it would acknowledge now it could not hand over; but it still answers."""
     node, peer, asker = world.alice, world.peer(KEY), world.peer()
     peer.serve(ping_only_peer)
@@ -176,7 +176,7 @@ def test_while_it_leaves_it_takes_no_more(world: World) -> None:
 # Who is believed.
 
 
-def test_nobody_is_forgotten_for_another_s_word(world: World) -> None:
+def test_leave_notice_concerns_only_its_sender(world: World) -> None:
     node, peer = world.alice, world.peer()
     peer.serve(empty_v11_peer)
     node.ping(peer.contact)
@@ -187,7 +187,7 @@ def test_nobody_is_forgotten_for_another_s_word(world: World) -> None:
     assert requests_served(peer)[1:] == ["ping"]
 
 
-def test_a_farewell_from_elsewhere_does_nothing(world: World) -> None:
+def test_leave_notice_from_another_address_is_ignored(world: World) -> None:
     node, peer = world.alice, world.peer()
     peer.serve(empty_v11_peer)
     node.ping(peer.contact)
@@ -201,13 +201,13 @@ def test_a_farewell_from_elsewhere_does_nothing(world: World) -> None:
 
 
 @pytest.mark.parametrize("args", [b"1:x", b"le"])
-def test_a_farewell_that_makes_no_sense_raises(world: World, args: bytes) -> None:
+def test_invalid_leave_notice_is_refused(world: World, args: bytes) -> None:
     request = packets.encode_request_payload(b"leave", args, read_only=False)
     answer = world.peer().call(world.alice.contact.endpoint, request)
     assert answer.packet_type == packets.RPC_RAISED
 
 
-def test_who_comes_back_is_known_again(world: World) -> None:
+def test_returning_node_is_known_again(world: World) -> None:
     nodes = settled(world)
     leaver = nodes[4]
     leaver.close()

@@ -1,4 +1,4 @@
-"""Mending: what is missing where it should be, and what is cached on the way."""
+"""Read repair of missing replicas, and caching on the lookup path."""
 
 import gevent
 import pytest
@@ -7,6 +7,7 @@ from kademlua import Contact, Node, Params, sha1
 from kademlua.core.ids import to_int
 from kademlua.core.wire import packets, replies, requests
 from tests.replication.test_replicator import FEW, KEY, by_distance, hand_in, holders, stores
+from tests.support.parts import replicator_of
 from tests.support.peers import ScriptedPeer, empty_v11_peer, requests_served
 from tests.support.world import World
 
@@ -28,7 +29,7 @@ def calls(nodes: list[Node], name: str) -> int:
     return sum(node.stats()["calls_by_rpc"].get(name, 0) for node in nodes)
 
 
-def test_a_holder_that_lacks_it_is_given_it(world: World) -> None:
+def test_missing_replica_gets_the_value(world: World) -> None:
     nodes = network(world)
     [(owner, _)] = nodes[0].datastore.entries(KEY)
     gevent.sleep(100)
@@ -44,7 +45,7 @@ def test_a_holder_that_lacks_it_is_given_it(world: World) -> None:
     assert calls(nodes, "lacks") == 1
 
 
-def test_a_reader_that_has_it_gives_it(world: World) -> None:
+def test_reader_with_the_value_transfers_it(world: World) -> None:
     nodes = network(world)
     lose(nodes[0])
     assert nodes[1].find_value(KEY)
@@ -53,7 +54,7 @@ def test_a_reader_that_has_it_gives_it(world: World) -> None:
     assert calls(nodes, "lacks") == 0
 
 
-def test_where_nothing_is_missing_nobody_is_told(world: World) -> None:
+def test_no_lacks_request_if_nothing_is_missing(world: World) -> None:
     nodes = network(world)
     for node in nodes:
         assert node.find_value(KEY)
@@ -72,7 +73,7 @@ def lacks(peer: ScriptedPeer, node: Node, *lacking: bytes, cache: Contact | None
     return count
 
 
-def test_only_who_should_hold_it_is_given_it(world: World) -> None:
+def test_only_responsible_nodes_get_the_value(world: World) -> None:
     nodes, peer = network(world), world.peer()
     before = stores(nodes)
     assert lacks(peer, nodes[0], nodes[9].id, b"x" * 20, nodes[0].id) == 0
@@ -81,7 +82,7 @@ def test_only_who_should_hold_it_is_given_it(world: World) -> None:
     assert stores(nodes) == before
 
 
-def test_the_same_is_not_given_again_soon(world: World) -> None:
+def test_repeated_lacks_request_is_ignored_for_five_minutes(world: World) -> None:
     nodes, peer = network(world), world.peer()
     assert lacks(peer, nodes[0], nodes[1].id, nodes[2].id) == 2
     assert lacks(peer, nodes[0], nodes[1].id) == 0
@@ -89,18 +90,18 @@ def test_the_same_is_not_given_again_soon(world: World) -> None:
     assert lacks(peer, nodes[0], nodes[1].id) == 1
 
 
-def test_a_flood_of_words_does_not_fill_the_queue(world: World) -> None:
+def test_lacks_requests_do_not_overfill_the_queue(world: World) -> None:
     nodes, peer = network(world), world.peer()
-    gifts = nodes[0].services.maintenance._replicator.pending_transfers
+    pending = replicator_of(nodes[0]).pending_transfers
     for number in range(256):
-        gifts[sha1(f"{number}")] = {}
+        pending[sha1(f"{number}")] = {}
     assert lacks(peer, nodes[0], nodes[1].id) == 0
-    gifts.clear()
+    pending.clear()
     assert lacks(peer, nodes[0], nodes[1].id) == 1
 
 
 @pytest.mark.parametrize("args", [b"", b"20:" + KEY, b"20:" + KEY + b"i1e", b"3:key20:" + KEY])
-def test_what_makes_no_sense_raises(world: World, args: bytes) -> None:
+def test_invalid_arguments_are_refused(world: World, args: bytes) -> None:
     request = packets.encode_request_payload(b"lacks", args, read_only=False)
     answer = world.peer().call(world.alice.contact.endpoint, request)
     assert answer.packet_type == packets.RPC_RAISED
@@ -109,7 +110,7 @@ def test_what_makes_no_sense_raises(world: World, args: bytes) -> None:
 # Caches.
 
 
-def test_nothing_is_cached_unless_it_is_wanted(world: World) -> None:
+def test_values_are_cached_only_if_configured(world: World) -> None:
     nodes, peer = network(world), world.peer()
     peer.serve(empty_v11_peer)
     lacks(world.peer(), nodes[0], cache=peer.contact)
@@ -136,7 +137,7 @@ def at_distance(distance: int) -> bytes:
     return (to_int(KEY) ^ distance).to_bytes(20, "big")
 
 
-def test_a_cache_is_given_less_time_the_farther_it_is(world: World) -> None:
+def test_cache_ttl_shrinks_with_distance(world: World) -> None:
     node, _, far = with_caches(world)
     assert lacks(world.peer(), node, cache=far.contact) == 0
     gevent.sleep(5)
@@ -154,7 +155,7 @@ def test_a_cache_that_does_not_answer_is_sent_nothing(world: World) -> None:
     assert set(requests_served(far)) == {"ping"}
 
 
-def test_the_nearest_that_lacked_it_caches_it(world: World) -> None:
+def test_closest_node_without_the_value_caches_it(world: World) -> None:
     """As the reader sees it, in a network of which it knows one node, and this one others."""
     node, near, far = with_caches(world)
     far.serve(
@@ -173,7 +174,7 @@ def test_the_nearest_that_lacked_it_caches_it(world: World) -> None:
     assert "store" not in requests_served(far)
 
 
-def test_of_what_ends_soon_no_more_is_given_than_remains(world: World) -> None:
+def test_cached_value_keeps_its_remaining_ttl(world: World) -> None:
     node, _, far = with_caches(world)
     gevent.sleep(2970 - world.now)
     lacks(world.peer(), node, cache=far.contact)
@@ -181,7 +182,7 @@ def test_of_what_ends_soon_no_more_is_given_than_remains(world: World) -> None:
     assert far.requests[-1].args[4] < 50
 
 
-def test_what_is_no_contact_raises(world: World) -> None:
+def test_invalid_contact_is_refused(world: World) -> None:
     node, _, _ = with_caches(world)
     request = packets.encode_request_payload(
         b"lacks", requests.encode_lacks_args(sha1("k"), []) + b"3:abc", read_only=False

@@ -1,4 +1,4 @@
-"""Replication: who is given what, by whom, how often, and who lets go."""
+"""Replication: recipients, senders, intervals and release."""
 
 from collections import Counter
 
@@ -8,13 +8,14 @@ import pytest
 from kademlua import Contact, Node, Params, sha1
 from kademlua.core.ids import to_int
 from kademlua.core.wire import packets, replies, requests
+from tests.support.parts import replicator_of
 from tests.support.peers import ScriptedPeer, empty_v11_peer, requests_served
 from tests.support.world import World
 
 KEY = sha1("key")
 OTHER = Contact("192.0.2.9", 4000, b"o" * 20)
 TICK = 13
-"""Seconds in which a node has looked after itself once, with all jitter."""
+"""Seconds that one maintenance round takes at most, including jitter."""
 FEW = Params(replicas=4)
 
 
@@ -39,7 +40,7 @@ def stores(nodes: list[Node]) -> int:
     return sum(node.stats()["calls_by_rpc"].get("store", 0) for node in nodes)
 
 
-def test_who_becomes_one_of_the_closest_is_given_it_once(world: World) -> None:
+def test_new_closest_node_gets_the_value_once(world: World) -> None:
     nodes = world.network(6, params=FEW)
     nodes[0].add(KEY, b"v", ttl=1000)
     gevent.sleep(70)
@@ -54,7 +55,7 @@ def test_who_becomes_one_of_the_closest_is_given_it_once(world: World) -> None:
     assert stores(nodes) - before == 1
 
 
-def test_a_newcomer_far_away_is_given_nothing(world: World) -> None:
+def test_distant_new_node_gets_no_value(world: World) -> None:
     nodes = world.network(6, params=FEW)
     nodes[0].add(KEY, b"v")
     gevent.sleep(70)
@@ -64,7 +65,7 @@ def test_a_newcomer_far_away_is_given_nothing(world: World) -> None:
     assert stores(nodes) == before
 
 
-def test_when_a_holder_dies_the_next_nearest_gets_it_once(world: World) -> None:
+def test_next_closest_node_replaces_a_dead_replica(world: World) -> None:
     nodes = world.network(10, params=FEW)
     nodes[0].add(KEY, b"v")
     gevent.sleep(70)
@@ -78,7 +79,7 @@ def test_when_a_holder_dies_the_next_nearest_gets_it_once(world: World) -> None:
     assert stores(left) - before == 1
 
 
-def test_when_the_nearest_dies_the_next_nearest_takes_care(world: World) -> None:
+def test_next_closest_replica_replicates_if_the_closest_dies(world: World) -> None:
     nodes = world.network(10, params=FEW)
     nodes[0].add(KEY, b"v")
     gevent.sleep(70)
@@ -88,7 +89,7 @@ def test_when_the_nearest_dies_the_next_nearest_takes_care(world: World) -> None
     assert holders(ordered[1:]) == ordered[1:5]
 
 
-def test_once_an_hour_one_holder_gives_to_all(world: World) -> None:
+def test_one_replica_republishes_to_all_each_hour(world: World) -> None:
     nodes = world.network(8, params=FEW)
     gevent.sleep(2 * TICK)
     nodes[0].add(KEY, b"v")
@@ -106,7 +107,7 @@ def test_once_an_hour_one_holder_gives_to_all(world: World) -> None:
     assert 6 <= stores(nodes) - before <= 9
 
 
-def test_who_is_not_among_the_closest_hands_on_and_lets_go(world: World) -> None:
+def test_node_that_is_no_replica_transfers_and_releases(world: World) -> None:
     nodes = world.network(10, params=FEW)
     ordered = by_distance(nodes)
     far, peer = ordered[-1], world.peer()
@@ -124,7 +125,7 @@ def test_who_is_not_among_the_closest_hands_on_and_lets_go(world: World) -> None
         assert not entry.from_owner
 
 
-def test_who_is_to_replace_it_must_have_it_first(world: World) -> None:
+def test_value_is_released_only_after_transfer(world: World) -> None:
     node = world.node(params=Params(replicas=1, replicate_interval=600))
     unwilling = world.peer(KEY[:10] + b"x" * 10)
     refuses = replies.encode_refused_reply("no room for more values")
@@ -149,7 +150,7 @@ def hand_in(peer: ScriptedPeer, node: Node, ttl: int, owner: Contact | None = No
     assert answer.payload == replies.STORE_OK
 
 
-def test_what_is_handed_on_is_the_owners_with_what_remains(world: World) -> None:
+def test_replicated_value_keeps_owner_and_remaining_ttl(world: World) -> None:
     node, receiver, owner = world.alice, world.peer(KEY), world.peer()
     receiver.serve(empty_v11_peer)
     hand_in(owner, node, 1000)
@@ -163,7 +164,7 @@ def test_what_is_handed_on_is_the_owners_with_what_remains(world: World) -> None
     assert 1000 - 100 - TICK - 1 <= ttl <= 900
 
 
-def test_what_is_its_own_it_stores_as_the_owner(world: World) -> None:
+def test_own_value_is_replicated_as_a_direct_store(world: World) -> None:
     node, receiver = world.alice, world.peer(KEY)
     receiver.serve(empty_v11_peer)
     node.add(KEY, b"v", ttl=1000)
@@ -173,7 +174,7 @@ def test_what_is_its_own_it_stores_as_the_owner(world: World) -> None:
     assert len(store.args) == 5
 
 
-def test_what_others_bring_in_its_name_it_does_not_store_as_the_owner(world: World) -> None:
+def test_forged_own_value_is_not_replicated_as_direct(world: World) -> None:
     """Else anybody could replace its values at those who had them from itself."""
     node, receiver = world.alice, world.peer(KEY)
     receiver.serve(empty_v11_peer)
@@ -184,7 +185,7 @@ def test_what_others_bring_in_its_name_it_does_not_store_as_the_owner(world: Wor
     assert store.args[5] == {b"owner": node.contact.compact}
 
 
-def test_one_that_is_given_a_value_cannot_take_it_away(world: World) -> None:
+def test_replica_cannot_remove_the_value(world: World) -> None:
     """By the word that its owner did, which is believed of most of those who should hold it."""
     nodes = world.network(6, params=FEW)
     nodes[0].add(KEY, b"v")
@@ -206,7 +207,7 @@ def test_one_that_is_given_a_value_cannot_take_it_away(world: World) -> None:
 
 
 @pytest.mark.parametrize("is_known_by", ["request", "answer"])
-def test_a_peer_of_1_0_is_handed_only_what_is_ours(world: World, is_known_by: str) -> None:
+def test_v10_peer_gets_only_own_values(world: World, is_known_by: str) -> None:
     """It would keep the values of others as ours."""
     node, receiver = world.alice, world.peer(KEY)
     if is_known_by == "request":
@@ -224,7 +225,7 @@ def test_a_peer_of_1_0_is_handed_only_what_is_ours(world: World, is_known_by: st
     assert set(got) == {b"own"}
 
 
-def test_time_never_grows_on_the_way(world: World) -> None:
+def test_ttl_never_grows_in_replication(world: World) -> None:
     """A value that is handed on from one to the next, each time to a new nearest node."""
     first = world.node(params=Params(replicas=1))
     hand_in(world.peer(), first, 300)
@@ -240,13 +241,13 @@ def test_time_never_grows_on_the_way(world: World) -> None:
     assert min(ends) > 285
 
 
-def test_a_node_without_values_gives_no_thought_to_it(world: World) -> None:
+def test_node_without_values_replicates_nothing(world: World) -> None:
     nodes = world.network(5)
     gevent.sleep(30)
     vanish(world, nodes[3])
     gevent.sleep(300)
     assert stores(nodes) == 0
-    assert all(not node.services.maintenance._replicator._added_at for node in nodes)
+    assert not any(replicator_of(node).pending_transfers for node in nodes)
 
 
 def test_bytes_are_paced(world: World) -> None:

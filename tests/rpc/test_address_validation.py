@@ -1,4 +1,4 @@
-"""Strangers: short answers, stores that wait, bounds on what comes in; never much for little."""
+"""Unvalidated addresses: amplification limit, deferred stores and rate limits."""
 
 from __future__ import annotations
 
@@ -18,25 +18,22 @@ from tests.support.world import ONE_WAY, RTT, World
 KEY = sha1("key")
 PING = protocol.encode_request_payload(b"ping", b"", read_only=False)
 ADDRESS_OF_ALL = Params(exempt_private=False)
-"""Private addresses, which the virtual network has, count as those of the open internet."""
+"""Treats the private addresses of the virtual network as public."""
 
 
 def call(name: bytes, args: bytes, version: int = 1) -> bytes:
-    """A request's payload in either version."""
+    """Return a request payload of either version."""
     if version:
         return protocol.encode_request_payload(name, args, read_only=False)
     return b"d4:name%d:%b4:argsl%bee" % (len(name), name, args)
 
 
 def packets_sent_to(world: World, node: Node, datagram: bytes) -> list[bytes]:
-    """All that a node sends to a silent address from which one datagram came."""
+    """Return all packets that a node sends to a silent sender of one datagram."""
     victim = world.peer()
     victim.send(datagram, node.contact.endpoint)
     gevent.sleep(10)
-    packets = []
-    while not victim._received.empty():
-        packets.append(victim._received.get()[0])
-    return packets
+    return victim.unread
 
 
 def request(payload: bytes, padding: int = 0, number: int = 0) -> bytes:
@@ -45,7 +42,7 @@ def request(payload: bytes, padding: int = 0, number: int = 0) -> bytes:
 
 
 def populated_node(world: World, count: int = 60, **settings: object) -> Node:
-    """A node that has many contacts and values."""
+    """Return a node with many contacts and values."""
     node = world.node(**settings)
     for number in range(count):
         contact = Contact("10.9.0.1", 1 + number, sha1(f"contact {number}"))
@@ -58,7 +55,7 @@ def populated_node(world: World, count: int = 60, **settings: object) -> Node:
 
 
 def all_requests() -> list[bytes]:
-    """Payloads of every RPC in both versions, and of some that are none."""
+    """Return payloads of every RPC in both versions, and some invalid ones."""
     found = [b"", b"le", b"de", b"d4:argsle4:name0:e", b"\xff" * 50]
     for version in (0, 1):
         for key in (KEY, sha1("other"), b"short"):
@@ -78,7 +75,7 @@ def all_requests() -> list[bytes]:
 
 
 @pytest.mark.parametrize("padding", [0, 1, 40, 129, 600])
-def test_no_datagram_draws_more_than_three_times_its_bytes(world: World, padding: int) -> None:
+def test_replies_stay_within_the_amplification_limit(world: World, padding: int) -> None:
     node = populated_node(world)
     node.register("big", lambda sender: b"x" * 30_000)
     node.register("slow", lambda sender: b"x" * 5_000, blocking=True)
@@ -91,10 +88,10 @@ def test_no_datagram_draws_more_than_three_times_its_bytes(world: World, padding
     assert answered >= 40
     assert all(contact.addr == "10.9.0.1" for contact in node.table)
     assert len(node.datastore) == 30
-    assert not node.services.validator._pending
+    assert node.stats()["calls_in_flight"] == 0
 
 
-def test_garbage_and_responses_draw_nothing(world: World) -> None:
+def test_garbage_and_responses_get_no_reply(world: World) -> None:
     node = populated_node(world)
     for datagram in (
         b"",
@@ -109,7 +106,7 @@ def test_garbage_and_responses_draw_nothing(world: World) -> None:
         assert packets_sent_to(world, node, datagram) == []
 
 
-def test_who_pads_gets_all_and_who_does_not_the_nearest(world: World) -> None:
+def test_reply_to_unvalidated_sender_depends_on_padding(world: World) -> None:
     node = populated_node(world)
     payload = call(b"findnode", b"20:" + KEY)
     all_of_them = node.table.closest(KEY, 20)
@@ -140,7 +137,7 @@ def test_a_1_0_peer_gets_more_once_it_has_answered_a_ping(world: World) -> None:
     assert told() == 20
 
 
-def test_a_value_too_large_for_a_stranger_waits_for_his_proof(world: World) -> None:
+def test_large_value_requires_address_validation(world: World) -> None:
     node, peer = populated_node(world), world.peer()
     payload = call(b"findvalue", b"20:" + KEY + b"i1e")
     began = world.now
@@ -163,7 +160,7 @@ def store(key: bytes = KEY, token: bytes = b"", value: bytes = b"1:v") -> bytes:
     )
 
 
-def test_a_store_waits_for_an_answer_to_a_ping(world: World) -> None:
+def test_unvalidated_store_waits_for_a_pong(world: World) -> None:
     node, peer = world.alice, world.peer()
     rpc_id = peer.request(node.contact.endpoint, store())
     gevent.sleep(1)
@@ -171,7 +168,7 @@ def test_a_store_waits_for_an_answer_to_a_ping(world: World) -> None:
     assert isinstance(ping, Request)
     assert ping.name == b"ping"
     assert stored(node) == 0
-    assert peer._received.empty()
+    assert not peer.unread
     peer.send(protocol.encode_response(peer.id, ping.rpc_id, b"li5ee"), node.contact.endpoint)
     answer = peer.receive()
     assert isinstance(answer, Response)
@@ -181,17 +178,17 @@ def test_a_store_waits_for_an_answer_to_a_ping(world: World) -> None:
     assert peer.receive().payload == replies.STORE_OK  # type: ignore[union-attr]
 
 
-def test_a_store_of_who_never_answers_is_forgotten(world: World) -> None:
+def test_unvalidated_store_is_dropped_without_a_pong(world: World) -> None:
     node, peer = world.alice, world.peer()
     peer.request(node.contact.endpoint, store())
     gevent.sleep(5)
     assert stored(node) == 0
     assert node.stats()["deferred"] == {"no proof": 1}
-    assert peer._received.qsize() == 1
+    assert len(peer.unread) == 1
 
 
 def token_of(peer: ScriptedPeer, node: Node, key: bytes = KEY) -> bytes:
-    """The token in the answer to a findnode."""
+    """Return the token in the reply to a findnode."""
     peer.request(node.contact.endpoint, call(b"findnode", b"20:" + key))
     while True:
         packet = peer.receive()
@@ -200,7 +197,7 @@ def token_of(peer: ScriptedPeer, node: Node, key: bytes = KEY) -> bytes:
 
 
 @pytest.mark.parametrize("name", [b"findnode", b"findvalue"])
-def test_a_token_is_as_good_as_an_answer(world: World, name: bytes) -> None:
+def test_write_token_validates_like_a_pong(world: World, name: bytes) -> None:
     node, peer = world.alice, world.peer()
     answer = peer.call(node.contact.endpoint, call(name, b"20:" + KEY))
     token = replies.decode_token(protocol.decode_values(answer.payload))
@@ -215,7 +212,7 @@ def test_a_token_is_as_good_as_an_answer(world: World, name: bytes) -> None:
     assert stored(node) == 1
 
 
-def test_a_token_is_of_one_key_and_shows_the_address_once_for_all(world: World) -> None:
+def test_write_token_is_for_one_key_and_validates_the_address(world: World) -> None:
     node, peer = world.alice, world.peer()
     token = token_of(peer, node)
     peer.request(node.contact.endpoint, store(sha1("another"), token))
@@ -227,7 +224,7 @@ def test_a_token_is_of_one_key_and_shows_the_address_once_for_all(world: World) 
     assert stored(node) == 2
 
 
-def test_a_remove_needs_the_same(world: World) -> None:
+def test_remove_requires_address_validation(world: World) -> None:
     node, owner = world.alice, world.peer()
     owner.call(node.contact.endpoint, store())
     gevent.sleep(VALIDATION_LIFETIME + 1)
@@ -240,7 +237,7 @@ def test_a_remove_needs_the_same(world: World) -> None:
     gevent.sleep(5)
     assert stored(node) == 1
     answers: list[bytes] = []
-    owner._responder = None
+    owner.stop_serving()
     token = token_of(owner, node)
     answers.append(
         owner.call(
@@ -251,14 +248,13 @@ def test_a_remove_needs_the_same(world: World) -> None:
     assert stored(node) == 0
 
 
-def test_what_waits_is_bounded_and_the_latest_stay(world: World) -> None:
+def test_deferred_requests_are_limited_and_the_latest_stay(world: World) -> None:
     node = world.node(params=Params(max_deferred=10))
     peers = [world.peer() for _ in range(30)]
     for peer in peers:
         peer.request(node.contact.endpoint, store())
         gevent.sleep(0.11)  # a ping each
-    assert node.services.validator._deferred_count == 10
-    assert node.stats()["deferred"]["no room"] >= 15
+    assert node.stats()["deferred"]["no room"] == 20
     for peer in peers:
         peer.serve(ping_only_peer)
     gevent.sleep(1)
@@ -267,40 +263,43 @@ def test_what_waits_is_bounded_and_the_latest_stay(world: World) -> None:
     assert owners <= {peer.contact for peer in peers[20:]}
 
 
-def test_what_waits_is_bounded_in_bytes(world: World) -> None:
+def test_deferred_requests_are_limited_in_bytes(world: World) -> None:
     node = world.node()
     for number in range(60):
         world.peer().request(
             node.contact.endpoint, store(sha1(str(number)), value=b"14000:" + b"v" * 14_000)
         )
     gevent.sleep(ONE_WAY)
-    assert node.services.validator._deferred_bytes <= 1 << 18
-    assert node.services.validator._deferred_count == 18
+    assert node.stats()["deferred"] == {"no room": 60 - 18}
+    assert 18 * 14_000 <= 1 << 18 < 19 * 14_000
 
 
-def test_what_is_too_large_to_wait_pushes_nobody_out(world: World) -> None:
+def test_oversized_request_evicts_no_deferred_request(world: World) -> None:
     node, waiting, pusher = world.node(), world.peer(), world.peer()
     waiting.request(node.contact.endpoint, store())
     pusher.request(node.contact.endpoint, store(sha1("one")))
     pusher.request(node.contact.endpoint, store(sha1("two"), value=b"l%be" % (b"0:" * 10_000)))
     gevent.sleep(ONE_WAY + 0.01)
-    assert node.services.validator._deferred_count == 2
     assert node.stats()["deferred"] == {"no room": 1}
+    for peer in (waiting, pusher):
+        peer.serve(ping_only_peer)
+    gevent.sleep(1)
+    assert node.stats()["deferred"] == {"no room": 1, "served": 2}
 
 
-def test_a_store_sent_once_more_has_its_ping_sent_once_more(world: World) -> None:
+def test_retransmitted_store_retransmits_the_ping(world: World) -> None:
     node, peer = world.alice, world.peer()
     for _ in range(2):
         peer.send(protocol.encode_request(peer.id, b"same-one", store()), node.contact.endpoint)
         gevent.sleep(1)
-    assert peer._received.qsize() == 2
+    assert len(peer.unread) == 2
     peer.serve(empty_v11_peer)
     gevent.sleep(1)
     assert node.stats()["deferred"] == {"served": 1}
     assert stored(node) == 1
 
 
-def test_nodes_store_without_a_word_where_they_are_known(world: World) -> None:
+def test_validated_node_stores_without_a_ping(world: World) -> None:
     nodes = world.network(30, params=Params(replicas=20))
     report = nodes[3].add(KEY, b"v")
     assert len(report.acknowledged) == 20
@@ -314,7 +313,7 @@ def test_nodes_store_without_a_word_where_they_are_known(world: World) -> None:
 # Bounds.
 
 
-def test_one_source_is_held_to_its_bounds_and_others_are_served(world: World) -> None:
+def test_source_is_rate_limited_independently(world: World) -> None:
     params = ADDRESS_OF_ALL.replace(request_rate_per_subnet=10)
     node = world.node(params=params)
     flood = world.peer(endpoint=("198.51.100.1", 4000))
@@ -333,7 +332,7 @@ def test_one_source_is_held_to_its_bounds_and_others_are_served(world: World) ->
     assert flood.ping_succeeds(node.contact.endpoint)
 
 
-def test_strangers_together_are_held_to_a_bound_and_the_known_are_served(world: World) -> None:
+def test_unvalidated_sources_share_a_rate_limit(world: World) -> None:
     node = world.node(params=ADDRESS_OF_ALL.replace(unvalidated_request_rate=10))
     known = world.peer(endpoint=("203.0.113.1", 4000))
     assert known.ping_succeeds(node.contact.endpoint)
@@ -346,7 +345,7 @@ def test_strangers_together_are_held_to_a_bound_and_the_known_are_served(world: 
     assert node.stats()["rate_limited"] == {"requests of strangers": 180}
 
 
-def test_stores_have_bounds_of_their_own(world: World) -> None:
+def test_stores_have_a_separate_rate_limit(world: World) -> None:
     node = world.node(params=ADDRESS_OF_ALL.replace(store_rate_per_subnet=5))
     peer = world.peer(endpoint=("198.51.100.1", 4000))
     token = token_of(peer, node)
@@ -358,7 +357,7 @@ def test_stores_have_bounds_of_their_own(world: World) -> None:
     assert peer.ping_succeeds(node.contact.endpoint)
 
 
-def test_near_sources_are_bounded_only_while_the_node_is_behind(world: World) -> None:
+def test_private_sources_are_limited_only_under_load(world: World) -> None:
     node, peer = world.node(params=Params(request_rate_per_subnet=10)), world.peer()
     for _ in range(100):
         peer.request(node.contact.endpoint, PING)
@@ -375,7 +374,7 @@ def test_near_sources_are_bounded_only_while_the_node_is_behind(world: World) ->
 # Who is verified.
 
 
-def test_an_endpoint_that_answers_under_another_id_loses_its_place(world: World) -> None:
+def test_endpoint_with_changed_id_loses_its_entry(world: World) -> None:
     node, peer = world.alice, world.peer()
     peer.serve(empty_v11_peer)
     node.ping(peer.contact)
@@ -387,8 +386,8 @@ def test_an_endpoint_that_answers_under_another_id_loses_its_place(world: World)
     gevent.sleep(20)
 
 
-def test_contacts_that_only_ask_are_asked_now_and_then(world: World) -> None:
-    """So that those in the table, of whom others are told, are all verified."""
+def test_contacts_that_only_send_requests_are_revalidated(world: World) -> None:
+    """All contacts in the table, which replies contain, stay validated."""
     node, peer = world.node(params=Params(maintenance_interval=86_400)), world.peer()
     peer.serve(empty_v11_peer)
     node.ping(peer.contact)
@@ -402,11 +401,11 @@ def test_contacts_that_only_ask_are_asked_now_and_then(world: World) -> None:
     assert len(peer.requests) <= 6
 
 
-def test_a_spoofer_does_not_keep_the_dead_in_the_table(world: World) -> None:
+def test_spoofed_requests_do_not_keep_dead_contacts(world: World) -> None:
     node, peer = world.node(params=Params(maintenance_interval=10)), world.peer()
     peer.serve(empty_v11_peer)
     node.ping(peer.contact)
-    peer.serve(lambda request: None)  # dead, but somebody sends in its name
+    peer.serve(lambda request: None)  # dead, but a spoofer sends in its name
     for _ in range(70):
         gevent.sleep(10)
         peer.request(node.contact.endpoint, PING)
@@ -416,7 +415,7 @@ def test_a_spoofer_does_not_keep_the_dead_in_the_table(world: World) -> None:
 @pytest.mark.parametrize("name", [b"ping", b"findnode", b"leave"])
 @pytest.mark.parametrize("version", [0, 1])
 @pytest.mark.parametrize("read_only", [False, True])
-def test_nor_does_one_in_the_name_of_a_contact_that_has_long_not_answered(
+def test_spoofed_contact_gets_no_amplified_reply(
     world: World, name: bytes, version: int, read_only: bool
 ) -> None:
     node = populated_node(world, params=Params(maintenance_interval=86_400), read_only=read_only)

@@ -1,4 +1,4 @@
-"""Calls: what is sent, what ends them, and that they block only who waits."""
+"""Outgoing calls: encoding, completion, and which greenlets they block."""
 
 import gevent
 import pytest
@@ -10,7 +10,7 @@ from tests.support.peers import ping_only_peer
 from tests.support.world import RTT, TIMER_SLACK, UNUSED_ENDPOINT, World, approx_time
 
 
-def test_a_request_says_who_asks_and_what_it_speaks(world: World) -> None:
+def test_request_carries_sender_id_and_version(world: World) -> None:
     peer = world.peer()
     for read_only in (False, True):
         node = world.node(read_only=read_only)
@@ -34,7 +34,7 @@ def test_rpc_ids_do_not_repeat(world: World) -> None:
     assert len(seen) == len(peer.requests) >= 100
 
 
-def test_the_answer_ends_a_call_when_it_comes(world: World) -> None:
+def test_reply_ends_a_call(world: World) -> None:
     assert world.alice.ping(world.bob.contact).rtt == pytest.approx(RTT)
     assert world.now == pytest.approx(RTT)
     assert world.alice.stats()["calls_in_flight"] == 0
@@ -53,7 +53,7 @@ def test_an_error_is_raised_with_its_code(world: World, code: int) -> None:
     assert node.stats()["failures"] == 1
 
 
-def test_silence_is_a_timeout(world: World) -> None:
+def test_missing_reply_raises_timeout(world: World) -> None:
     node, peer = world.alice, world.peer()
     with pytest.raises(RpcTimeout, match="no reply to ping"):
         node.ping(peer.contact)
@@ -65,7 +65,7 @@ def test_silence_is_a_timeout(world: World) -> None:
     assert node.stats()["calls_in_flight"] == 0
 
 
-def test_deadlines_are_each_calls_own(world: World) -> None:
+def test_each_call_has_its_own_deadline(world: World) -> None:
     ended: list[tuple[float, float]] = []
 
     def call(timeout: float) -> None:
@@ -92,7 +92,7 @@ def test_deadlines_near_each_other_end_together(world: World) -> None:
     assert len(set(ended)) == 1
 
 
-def test_a_call_given_up_leaves_nothing(world: World) -> None:
+def test_cancelled_call_leaves_no_state(world: World) -> None:
     with gevent.Timeout(0.05, False):
         world.alice.ping(UNUSED_ENDPOINT, timeout=30)
     assert world.now == 0.05
@@ -118,7 +118,7 @@ def test_calls_in_flight_are_bounded(world: World) -> None:
     again.kill()
 
 
-def test_what_cannot_be_sent_is_said_or_lost(world: World) -> None:
+def test_send_failure_is_raised_or_lost(world: World) -> None:
     with pytest.raises(ValueError, match="65,475"):
         world.alice.call(UNUSED_ENDPOINT, "ping", bytes(65_450))
     with pytest.raises(RpcTimeout):  # the system refuses it: lost, as on the way

@@ -1,4 +1,4 @@
-"""RPCs of a program's own, answered at once or in a greenlet of their own; what an answer costs."""
+"""Custom RPC handlers, direct and in greenlets, and the cost of a reply."""
 
 import tracemalloc
 
@@ -49,7 +49,7 @@ def test_failures(world: World) -> None:
         other.register("later", later)
 
 
-def test_a_blocking_handler_takes_its_time(world: World) -> None:
+def test_blocking_handler_may_block(world: World) -> None:
     def slow(sender: object, seconds: int) -> int:
         gevent.sleep(seconds)
         return seconds
@@ -59,7 +59,7 @@ def test_a_blocking_handler_takes_its_time(world: World) -> None:
     assert world.now == pytest.approx(20 + RTT)
 
 
-def test_a_blocking_handler_blocks_nobody_else(world: World) -> None:
+def test_blocking_handler_does_not_block_others(world: World) -> None:
     node, other = world.alice, world.node(params=Params(max_handlers=2))
     other.ping(node.contact)  # it is no stranger, so it gets all of them
     go = gevent.event.Event()
@@ -88,7 +88,7 @@ def test_a_handler_may_close_its_node(world: World, blocking: bool) -> None:
     assert node.ping(other.contact.endpoint).contact == again.contact
 
 
-def test_megabytes_of_one_key_are_not_gathered_to_send_a_page(world: World) -> None:
+def test_page_reads_only_the_values_it_sends(world: World) -> None:
     node, peer = world.alice, world.peer()
     for number in range(600):
         owner = Contact("192.0.2.1", 1 + number, peer.id)

@@ -1,4 +1,4 @@
-"""How long a node waits for whom: learnt per contact, stretched while all are slow."""
+"""RTO per contact, raised while all replies are slow."""
 
 import pytest
 
@@ -11,8 +11,10 @@ from tests.support.world import RTT, World
 UNKNOWN = Contact("10.9.9.9", 9, b"x" * 20)
 
 
-def measure(patience: RtoEstimator, contact: Contact, seconds: float, now: float = 1000.0) -> None:
-    """Let a patience see an answer that took so long."""
+def measure(
+    rto_estimator: RtoEstimator, contact: Contact, seconds: float, now: float = 1000.0
+) -> None:
+    """Let a rto_estimator see an answer that took so long."""
     sent = now - seconds
     call = PendingCall(
         rpc_id=b"rpc-id-8",
@@ -23,68 +25,70 @@ def measure(patience: RtoEstimator, contact: Contact, seconds: float, now: float
         deadline=now,
         on_done=lambda *_: None,
     )
-    patience.on_reply(call, contact, now)
+    rto_estimator.on_reply(call, contact, now)
 
 
-def test_round_trips_are_smoothed_and_make_patience(world: World) -> None:
+def test_rto_follows_smoothed_rtt(world: World) -> None:
     node, peer = world.node(params=Params(rpc_timeout=5)), world.peer()
-    patience = node.services.liveliness.rto_estimator
-    assert patience.rto_for(UNKNOWN) == 5
+    rto_estimator = node.services.liveliness.rto_estimator
+    assert rto_estimator.rto_for(UNKNOWN) == 5
     peer.serve(always_pong)
     node.ping(peer.contact)
     # One sample says little of the next: its deviation is taken for half of it.
-    assert patience.rto_for(peer.contact) == pytest.approx(2 * RTT)
+    assert rto_estimator.rto_for(peer.contact) == pytest.approx(2 * RTT)
     for _ in range(20):
         node.ping(peer.contact)
     record = node.table.get(peer.id)
     assert record is not None
     assert record.rtt.srtt == pytest.approx(RTT)
-    assert patience.rto_for(peer.contact) == pytest.approx(RTT, rel=0.01)
+    assert rto_estimator.rto_for(peer.contact) == pytest.approx(RTT, rel=0.01)
     # An unknown path is as patient as all paths together would have it.
-    assert patience.rto_for(UNKNOWN) == pytest.approx(RTT, rel=0.01)
+    assert rto_estimator.rto_for(UNKNOWN) == pytest.approx(RTT, rel=0.01)
 
 
-def test_while_all_answers_are_slow_nobody_is_pressed(world: World) -> None:
+def test_rto_grows_while_all_replies_are_slow(world: World) -> None:
     node, seldom, often = world.alice, world.peer(), world.peer()
     for peer in (seldom, often):
         peer.serve(always_pong)
         for _ in range(30):
             node.ping(peer.contact)
-    patience = node.services.liveliness.rto_estimator
-    usual = patience.rto_for(seldom.contact)
+    rto_estimator = node.services.liveliness.rto_estimator
+    usual = rto_estimator.rto_for(seldom.contact)
     for _ in range(4):  # one contact shows it
-        measure(patience, often.contact, 5 * RTT)
-    assert patience.rto_for(seldom.contact) > 1.5 * usual
+        measure(rto_estimator, often.contact, 5 * RTT)
+    assert rto_estimator.rto_for(seldom.contact) > 1.5 * usual
     for _ in range(200):  # and once that is what is usual, it is over
-        measure(patience, often.contact, 5 * RTT)
-    assert patience.rto_for(seldom.contact) == pytest.approx(usual, rel=0.05)
+        measure(rto_estimator, often.contact, 5 * RTT)
+    assert rto_estimator.rto_for(seldom.contact) == pytest.approx(usual, rel=0.05)
 
 
-def test_one_slow_answer_is_no_slow_network(world: World) -> None:
-    node, peer = world.alice, world.peer()
-    peer.serve(always_pong)
-    for _ in range(30):
-        node.ping(peer.contact)
-    patience = node.services.liveliness.rto_estimator
-    usual = patience.rto_for(UNKNOWN)
-    measure(patience, peer.contact, 1000 * RTT)
-    assert patience._load_factor <= 1.5
-    measure(patience, peer.contact, RTT)
-    assert patience.rto_for(UNKNOWN) >= usual
+def test_one_slow_reply_does_not_raise_all_rtos(world: World) -> None:
+    node, peer, other = world.alice, world.peer(), world.peer()
+    for each in (peer, other):
+        each.serve(always_pong)
+        for _ in range(30):
+            node.ping(each.contact)
+    rto_estimator = node.services.liveliness.rto_estimator
+    usual = rto_estimator.rto_for(UNKNOWN)
+    usual_of_other = rto_estimator.rto_for(other.contact)
+    measure(rto_estimator, peer.contact, 1000 * RTT)
+    assert rto_estimator.rto_for(other.contact) <= 1.5 * usual_of_other
+    measure(rto_estimator, peer.contact, RTT)
+    assert rto_estimator.rto_for(UNKNOWN) >= usual
 
 
 @pytest.mark.parametrize(("round_trip", "swift"), [(0.001, True), (0.1, False)])
-def test_a_short_round_trip_is_swift_and_calm_until_an_answer_is_late(
+def test_low_latency_is_stable_until_a_reply_is_late(
     world: World, round_trip: float, swift: bool
 ) -> None:
-    patience = RtoEstimator(world.alice.services.context)
-    assert not patience.is_low_latency  # nothing is known yet
-    measure(patience, UNKNOWN, round_trip)
-    assert (patience.is_low_latency, patience.is_stable) == (swift, swift)
-    patience.on_late()
-    assert (patience.is_low_latency, patience.is_stable) == (swift, False)
+    rto_estimator = RtoEstimator(world.alice.services.context)
+    assert not rto_estimator.is_low_latency  # nothing is known yet
+    measure(rto_estimator, UNKNOWN, round_trip)
+    assert (rto_estimator.is_low_latency, rto_estimator.is_stable) == (swift, swift)
+    rto_estimator.on_late()
+    assert (rto_estimator.is_low_latency, rto_estimator.is_stable) == (swift, False)
 
 
-def test_a_call_is_over_neither_soon_nor_after_the_timeout(world: World) -> None:
-    patience = world.node(params=Params(rpc_timeout=1.5)).services.liveliness.rto_estimator
-    assert [patience.timeout_for(each) for each in (0.001, 0.2, 1.0)] == [0.1, 0.8, 1.5]
+def test_call_expires_between_minimum_and_timeout(world: World) -> None:
+    rto_estimator = world.node(params=Params(rpc_timeout=1.5)).services.liveliness.rto_estimator
+    assert [rto_estimator.timeout_for(each) for each in (0.001, 0.2, 1.0)] == [0.1, 0.8, 1.5]

@@ -1,4 +1,4 @@
-"""Who watches a node is told what happens, and does it no harm."""
+"""Observers receive all events and cannot harm the node."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def watched(node: Node) -> Recorder:
     return recorder
 
 
-def test_a_lookup_is_told_from_its_beginning_to_its_end(world: World) -> None:
+def test_lookup_is_reported_from_start_to_end(world: World) -> None:
     nodes = world.network(5)
     recorder = watched(nodes[4])
     target = sha1("somewhere")
@@ -69,7 +69,7 @@ def test_a_lookup_is_told_from_its_beginning_to_its_end(world: World) -> None:
     assert 0.1 <= seconds < 1
 
 
-def test_the_answer_that_ends_a_find_is_told_before_the_end(world: World) -> None:
+def test_final_reply_is_reported_before_the_end(world: World) -> None:
     nodes = world.network(5, params=Params(replicas=1))
     nodes[0].add(sha1("key"), b"value")
     seeker = next(node for node in nodes if not len(node.datastore))
@@ -80,7 +80,7 @@ def test_the_answer_that_ends_a_find_is_told_before_the_end(world: World) -> Non
     assert kinds.count("ended") == 1
 
 
-def test_a_query_without_an_answer_is_told(world: World) -> None:
+def test_query_without_reply_is_reported(world: World) -> None:
     nodes = world.network(3)
     recorder = watched(nodes[0])
     gone = nodes[2].contact
@@ -91,7 +91,7 @@ def test_a_query_without_an_answer_is_told(world: World) -> None:
     assert ("left", gone) in recorder.heard
 
 
-def test_stored_values_are_told(world: World) -> None:
+def test_stored_values_are_reported(world: World) -> None:
     alice = world.alice
     bob = world.node(alice)
     assert bob.wait_joined(30)
@@ -100,7 +100,7 @@ def test_stored_values_are_told(world: World) -> None:
     assert ("stored", sha1("key"), alice.contact, len(b"5:value")) in recorder.heard
 
 
-def test_an_observer_that_raises_hurts_nobody(world: World) -> None:
+def test_raising_observer_does_not_affect_others(world: World) -> None:
     class Broken(Observer):
         def on_lookup_started(
             self, rpc_name: str, target: bytes, purpose: str
@@ -119,7 +119,7 @@ def test_an_observer_that_raises_hurts_nobody(world: World) -> None:
     assert len(recorder.of("over")) == 1
 
 
-def test_who_wants_only_the_ends_is_told_them(world: World) -> None:
+def test_observer_may_receive_only_ends(world: World) -> None:
     ends = []
 
     class Ends(Observer):
@@ -140,7 +140,7 @@ def test_who_wants_only_the_ends_is_told_them(world: World) -> None:
     assert ends == [("findnode", "find_node", 2)]
 
 
-def test_who_watches_no_more_is_told_no_more(world: World) -> None:
+def test_removed_observer_receives_nothing(world: World) -> None:
     nodes = world.network(3)
     recorder, other = watched(nodes[1]), watched(nodes[1])
     nodes[1].unobserve(recorder)
@@ -152,7 +152,7 @@ def test_who_watches_no_more_is_told_no_more(world: World) -> None:
     nodes[1].unobserve(other)
 
 
-def test_every_call_has_a_cause(world: World) -> None:
+def test_every_call_has_a_purpose(world: World) -> None:
     """What upkeep and the program asked for adds up to all that was asked."""
     nodes = world.network(30, params=Params(replicas=4))
 
@@ -167,7 +167,7 @@ def test_every_call_has_a_cause(world: World) -> None:
     assert nodes[5].stats()["calls_by_purpose"]["call"] == 1
 
 
-def test_timings_are_counted_once_they_are_asked_for(world: World) -> None:
+def test_timings_are_counted_after_first_request(world: World) -> None:
     nodes = world.network(3)
     nodes[1].find_node(sha1("before"))
     timings = nodes[1].timings()

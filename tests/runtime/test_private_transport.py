@@ -1,4 +1,4 @@
-"""Private networks: who has no key hears nothing, and what was recorded is worth nothing."""
+"""Private networks: peers without the key get no reply, and recordings are useless."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_network_with_a_key_keeps_values(world: World) -> None:
 
 
 @pytest.mark.parametrize("other", [{}, {"network_keys": [NEW]}])
-def test_who_has_no_key_or_another_hears_nothing(world: World, other: dict[str, Any]) -> None:
+def test_peer_with_another_key_gets_no_reply(world: World, other: dict[str, Any]) -> None:
     alice, stranger = keyed(world), world.node(**other)
     record = Record(world)
     with pytest.raises(RpcTimeout):
@@ -130,7 +130,7 @@ def test_two_networks_do_not_hear_each_other(world: World) -> None:
         ),
     ],
 )
-def test_what_has_no_tag_is_dropped_unread(world: World, datagram: bytes) -> None:
+def test_untagged_datagram_is_dropped_unread(world: World, datagram: bytes) -> None:
     node, peer = keyed(world), world.peer()
     record = Record(world)
     peer.send(datagram, node.contact.endpoint)
@@ -148,7 +148,7 @@ def test_what_has_no_tag_is_dropped_unread(world: World, datagram: bytes) -> Non
         for rest in (b"", b"x" * 8, b"x" * 100)
     ],
 )
-def test_nonsense_with_a_right_tag_is_dropped(world: World, body: bytes) -> None:
+def test_garbage_with_valid_tag_is_dropped(world: World, body: bytes) -> None:
     node, peer = keyed(world), world.peer()
     record = Record(world)
     datagram = MacSigner([OLD]).append_mac(body)
@@ -173,7 +173,7 @@ def test_the_first_request_takes_one_round_trip_more(world: World) -> None:
     assert dropped(alice) == {}
 
 
-def test_many_first_requests_at_once_are_all_answered(world: World) -> None:
+def test_simultaneous_first_requests_are_all_answered(world: World) -> None:
     alice, bob = keyed(world), keyed(world)
     pings = [gevent.spawn(alice.ping, bob.contact) for _ in range(100)]
     pings += [gevent.spawn(bob.ping, alice.contact) for _ in range(100)]
@@ -218,7 +218,7 @@ def test_recorded_answers_and_challenges_are_dropped(world: World) -> None:
     assert alice.ping(bob.contact).rtt == pytest.approx(RTT)
 
 
-def test_a_recorded_request_is_worth_nothing_elsewhere(world: World) -> None:
+def test_recorded_request_is_refused_elsewhere(world: World) -> None:
     """From another address, or to another node, it brings forth less than itself."""
     alice, way_out = spoofable(world, ("10.1.0.1", 4000))
     bob, carol = keyed(world), keyed(world)
@@ -243,7 +243,7 @@ def test_a_recorded_request_is_worth_nothing_elsewhere(world: World) -> None:
         assert sum(map(len, record.of_call(packets.CHALLENGE, node))) < sum(map(len, recorded))
 
 
-def test_what_was_recorded_before_a_restart_is_worth_nothing_after_it(world: World) -> None:
+def test_recording_is_refused_after_a_restart(world: World) -> None:
     alice, way_out = spoofable(world, ("10.1.0.1", 4000))
     bob = keyed(world, endpoint=("10.1.0.2", 4000))
     record = Record(world)
@@ -315,7 +315,7 @@ def test_a_challenge_counts_only_for_what_was_asked_there(world: World, what: st
     caller.kill()
 
 
-def test_a_challenge_gives_the_answer_its_time_anew(world: World) -> None:
+def test_challenge_restarts_the_reply_timeout(world: World) -> None:
     """A query's patience is of one round trip; the challenge's does not count."""
     network = world.network(20, network_keys=[OLD])
     gevent.sleep(300)
@@ -340,7 +340,7 @@ def test_a_challenge_gives_the_answer_its_time_anew(world: World) -> None:
     ],
     ids=["loss", "reordered", "twice", "all"],
 )
-def test_a_bad_network_is_lived_with(world: World, conditions: NetworkConditions) -> None:
+def test_lossy_network_is_tolerated(world: World, conditions: NetworkConditions) -> None:
     world.net.conditions = conditions
     nodes = world.network(20, network_keys=[OLD], params=Params(replicas=8))
     for number in range(30):
@@ -360,7 +360,7 @@ def test_a_bad_network_is_lived_with(world: World, conditions: NetworkConditions
         }
 
 
-def test_what_comes_twice_is_served_once(world: World) -> None:
+def test_duplicate_request_is_served_once(world: World) -> None:
     alice, bob = keyed(world), keyed(world)
     alice.ping(bob.contact)
     world.net.conditions = NetworkConditions(duplication=1.0)

@@ -1,4 +1,4 @@
-"""The UDP event loop: real sockets, on free ports of loopback."""
+"""UDP transport on real sockets, on free loopback ports."""
 
 from collections.abc import Callable, Iterator
 
@@ -94,7 +94,7 @@ def test_a_receiver_that_fails_costs_one_datagram(caplog: pytest.LogCaptureFixtu
 
 
 @pytest.mark.parametrize("endpoint", [("127.0.0.1", 0), ("255.255.255.255", 1), ("::1", 1)])
-def test_what_the_system_refuses_is_told(open_transport: Open, endpoint: Endpoint) -> None:
+def test_operating_system_error_is_reported(open_transport: Open, endpoint: Endpoint) -> None:
     transport, _ = open_transport()
     assert not transport.send(b"x", endpoint)
     assert not transport.send(bytes(70_000), transport.local_endpoint)

@@ -1,4 +1,4 @@
-"""A peer that is no node: a transport of which a test plays every byte."""
+"""A scripted peer: the test sends and receives its packets."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ class ScriptedPeer:
     def __init__(self, transport: Transport, node_id: bytes) -> None:
         self.id = node_id
         self.requests: list[Request] = []
-        """Those that came while it served."""
+        """Requests received while the peer served."""
         self._transport = transport
         self._received: Queue[tuple[bytes, Endpoint]] = Queue()
         self._responder: Callable[[Request], bytes | None] | None = None
@@ -31,12 +31,12 @@ class ScriptedPeer:
         assert self._transport.send(datagram, to)
 
     def receive(self) -> Request | Response:
-        """The next packet; fails the test after 10 s."""
+        """Return the next packet; fail the test after 10 seconds."""
         with gevent.Timeout(10, AssertionError("no packet came")):
             return packets.decode(self._received.get()[0])
 
     def request(self, to: Endpoint, payload: bytes) -> bytes:
-        """Send a request with this payload; its rpc id."""
+        """Send a request with this payload; return its rpc id."""
         self._request_count += 1
         rpc_id = b"%08d" % self._request_count
         self.send(packets.encode_request(self.id, rpc_id, payload), to)
@@ -53,15 +53,23 @@ class ScriptedPeer:
                 self.send(packets.encode_response(self.id, packet.rpc_id, b"li5ee"), to)
 
     def ping_succeeds(self, to: Endpoint) -> bool:
-        """Whether a ping is answered there: what was sent before it has been handled."""
+        """Return whether a ping is answered; earlier packets have then been handled."""
         return (
             self.call(to, packets.encode_request_payload(b"ping", b"", read_only=False)).payload
             == b"li5ee"
         )
 
+    @property
+    def unread(self) -> list[bytes]:
+        """The datagrams that arrived while the peer did not serve and that it has not received."""
+        return [datagram for datagram, _ in self._received.queue]
+
+    def stop_serving(self) -> None:
+        """Queue datagrams for ``receive`` again."""
+        self._responder = None
+
     def serve(self, responder: Callable[[Request], bytes | None]) -> None:
-        """From now on, and what came before: answer each request with a payload, or not at
-        all where it is None."""
+        """Answer each request, also queued ones, with the returned payload unless it is None."""
         self._responder = responder
         while not self._received.empty():
             self._on_datagram(*self._received.get())
@@ -82,33 +90,33 @@ class ScriptedPeer:
 
 
 def always_pong(request: Request) -> bytes:
-    """An answer to whatever it is, right for a ping."""
+    """Return a pong to every request."""
     return b"li5ee"
 
 
 def empty_v10_peer(request: Request) -> bytes:
-    """The answers of one who knows nobody and keeps nothing."""
+    """Reply as a v1.0 peer without contacts or values."""
     return b"li5ee" if request.name == b"ping" else b"llee"
 
 
 def empty_v11_peer(request: Request) -> bytes:
-    """The answers of one of version 1.1 who knows nobody, and takes every value."""
+    """Reply as a v1.1 peer without contacts that accepts every store."""
     payloads = {b"ping": b"li5ee", b"store": b"li1ee"}
     return payloads.get(request.name, b"ld7:closest0:ee")
 
 
 def ping_only_peer(request: Request) -> bytes | None:
-    """No answer but to a ping."""
+    """Reply to pings only."""
     return b"li5ee" if request.name == b"ping" else None
 
 
 def requests_served(peer: ScriptedPeer) -> list[str]:
-    """What a peer was asked while it served."""
+    """Return the names of the requests that a peer received while it served."""
     return [request.name.decode() for request in peer.requests]
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
-    """On sockets: let others run until a condition holds; fails the test where it never does."""
+    """Yield to other greenlets until a condition holds; fail the test on timeout."""
     with gevent.Timeout(seconds, AssertionError("the condition never held")):
         while not condition():
             gevent.sleep(0.0005)

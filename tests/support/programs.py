@@ -1,4 +1,4 @@
-"""What programs need that the tests run."""
+"""Environment of programs that tests run."""
 
 import os
 import select

@@ -1,4 +1,4 @@
-"""Datagrams from any address of 127.0.0.0/8, by one socket: all the sources that a flood needs."""
+"""Datagrams with any source address of 127.0.0.0/8, from one socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The world of the tests: what is in it, and that it tells of what is left behind."""
+"""The test world: its nodes and peers, and its check for leaks."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_peer_speaks_when_it_is_told_to(world: World) -> None:
     assert caller.get().rtt == world.now == pytest.approx(1 + ONE_WAY)
 
 
-def test_nobody_answers_where_nobody_is(world: World) -> None:
+def test_unused_endpoint_does_not_answer(world: World) -> None:
     with pytest.raises(RpcTimeout):
         world.alice.ping(UNUSED_ENDPOINT, timeout=7)
     assert 7 <= world.now <= 7 + TIMER_SLACK + 1e-9
@@ -74,27 +74,27 @@ def run(test: Callable[[World], object]) -> None:
     world.run(lambda: test(world))
 
 
-def test_what_a_test_raises_comes_out() -> None:
+def test_exception_of_a_test_propagates() -> None:
     with pytest.raises(ZeroDivisionError):
         run(lambda world: world.alice.id and 1 / 0)
 
 
-def test_a_test_that_waits_for_what_cannot_come_fails() -> None:
+def test_test_waiting_forever_fails() -> None:
     with pytest.raises(Deadlock):
         run(lambda world: gevent.event.Event().wait())
 
 
-def test_greenlets_that_are_left_fail_it() -> None:
+def test_leaked_greenlets_fail_the_test() -> None:
     with pytest.raises(AssertionError, match=r"left behind:\n  a greenlet: .*gevent.sleep"):
         run(lambda world: gevent.spawn(lambda: gevent.sleep(9)))
 
 
-def test_timers_that_are_left_fail_it() -> None:
+def test_leaked_timers_fail_the_test() -> None:
     with pytest.raises(AssertionError, match="timers are left"):
         run(lambda world: gevent.get_hub().loop.timer(9).start(print))
 
 
-def test_a_packet_at_which_somebody_raised_fails_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_exception_in_packet_handler_fails_the_test(caplog: pytest.LogCaptureFixture) -> None:
     def ask(world: World) -> None:
         peer = world.peer()
         peer.serve(lambda request: 1 / 0)  # type: ignore[arg-type, return-value]

@@ -1,4 +1,4 @@
-"""What a holder takes into its store: records that prove themselves, and values beside them."""
+"""Admission of records and plain values to a replica's store."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def kept(node: Node, key: bytes = KEY) -> list[bytes]:
     return [entry.encoded for _, entry in node.datastore.entries(key)]
 
 
-def test_one_record_of_a_key_whoever_brings_it(world: World) -> None:
+def test_key_has_one_record_regardless_of_sender(world: World) -> None:
     node, one, two = world.alice, world.peer(), world.peer()
     assert store(one, node, signed(1).encoded) == ""
     assert store(two, node, signed(2, b"new").encoded) == ""
@@ -98,7 +98,9 @@ def test_a_stale_record(world: World, seq: int) -> None:
         (signed(1, expires=0), KEY, "expired record"),
     ],
 )
-def test_what_is_not_taken(world: World, record: SignedRecord, key: bytes, why: str) -> None:
+def test_invalid_record_is_refused(
+    world: World, record: SignedRecord, key: bytes, why: str
+) -> None:
     node, peer = world.alice, world.peer()
     gevent.sleep(1)
     assert store(peer, node, record.encoded, key) == why
@@ -107,7 +109,7 @@ def test_what_is_not_taken(world: World, record: SignedRecord, key: bytes, why: 
     assert kept(node) == [signed(1).encoded]
 
 
-def test_a_plain_value_neither_hides_nor_ousts_a_record(world: World) -> None:
+def test_plain_value_neither_hides_nor_replaces_a_record(world: World) -> None:
     node = world.node(params=Params(max_entries_per_key=30))
     for number in range(30):
         assert store(world.peer(), node, b"i%de" % number) == ""
@@ -128,7 +130,7 @@ def test_the_same_for_an_immutable_one(world: World) -> None:
     assert kept(node, key) == [b"5:hello"]
 
 
-def test_after_its_end_the_key_is_free_again(world: World) -> None:
+def test_key_is_free_after_expiry(world: World) -> None:
     node, peer = world.alice, world.peer()
     store(peer, node, signed(7).encoded, ttl=10)
     gevent.sleep(10)
@@ -149,7 +151,7 @@ def test_compare_and_swap(world: World) -> None:
 
 
 @pytest.mark.parametrize("swaps", [b"3:cas1:x", b"3:casle"])
-def test_a_swap_of_no_number(world: World, swaps: bytes) -> None:
+def test_invalid_cas_is_refused(world: World, swaps: bytes) -> None:
     args = b"20:%b%bi0e0:i9ed%be" % (KEY, signed(1).encoded, swaps)
     call = packets.encode_request_payload(b"store", args, read_only=False)
     assert world.peer().call(world.alice.contact.endpoint, call).packet_type == packets.RPC_RAISED
@@ -166,7 +168,7 @@ def test_an_end_that_is_signed(world: World) -> None:
     assert store(peer, node, signed(1, expires=50).encoded, ttl=1000) == "expired record"
 
 
-def test_who_brings_it_again_makes_it_last_and_nobody_ends_it_sooner(world: World) -> None:
+def test_repeated_store_extends_but_never_shortens_ttl(world: World) -> None:
     node, one, two = world.alice, world.peer(), world.peer()
     store(one, node, signed(1).encoded, ttl=100)
     [(owner, first)] = node.datastore.entries(KEY)
@@ -188,7 +190,7 @@ def test_an_immutable_one_lasts_in_the_same_way(world: World) -> None:
     assert kept(node, key) == [b"5:hello"]
 
 
-def test_anybody_may_hand_it_on(world: World) -> None:
+def test_any_peer_may_replicate_a_record(world: World) -> None:
     node, peer = world.alice, world.peer()
     someone = Contact("192.0.2.9", 4000, b"o" * 20)
     store(peer, node, signed(1).encoded)
@@ -198,7 +200,7 @@ def test_anybody_may_hand_it_on(world: World) -> None:
     assert kept(node) == [signed(2).encoded]
 
 
-def test_whoever_brought_it_cannot_take_it_away(world: World) -> None:
+def test_sender_of_a_record_cannot_remove_it(world: World) -> None:
     """Nor keep others from handing it on."""
     node, peer, another = world.alice, world.peer(), world.peer()
     remove = packets.encode_request_payload(
@@ -251,7 +253,7 @@ _BROUGHT = st.lists(
 
 
 @given(_BROUGHT)
-def test_whatever_comes_the_newest_genuine_one_is_kept(
+def test_newest_valid_record_is_kept(
     brought: list[tuple[str, int, int, bool]],
 ) -> None:
     node = Node(port=1, options=NodeOptions(clock=lambda: 0.0, wall_clock=lambda: 0.0))
@@ -281,7 +283,7 @@ def test_whatever_comes_the_newest_genuine_one_is_kept(
             assert all(each.startswith(b"i") for each in kept(node))
 
 
-def test_a_full_store_keeps_up_with_what_it_has(world: World) -> None:
+def test_full_store_accepts_updates(world: World) -> None:
     node = world.node(params=Params(max_entries=1))
     assert store(world.peer(), node, signed(1).encoded) == ""
     assert store(world.peer(), node, signed(2).encoded) == ""
@@ -310,7 +312,9 @@ def test_each_store_is_verified_once(world: World, monkeypatch: pytest.MonkeyPat
     assert len(asked) == 2
 
 
-def test_a_holder_without_the_extra(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replica_without_crypto_refuses_records(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric.ed25519", None)
     node, peer = world.alice, world.peer()
     assert store(peer, node, signed(1).encoded) == "signatures can't be verified here"

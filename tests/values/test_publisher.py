@@ -1,4 +1,4 @@
-"""Publishing and removing: values that live while their node does, and values taken away."""
+"""Published values, and removal of values."""
 
 from collections.abc import Callable, Iterator
 
@@ -35,7 +35,7 @@ class Saved:
         gevent.spawn_later(0.1, callback, self.fails or None)
 
 
-def test_a_published_value_lives_on(world: World) -> None:
+def test_published_value_is_renewed(world: World) -> None:
     nodes = world.network(5)
     report = nodes[0].publish(KEY, b"v", ttl=100)
     assert len(report.acknowledged) == 5
@@ -49,7 +49,7 @@ def test_a_published_value_lives_on(world: World) -> None:
     assert not holders(nodes)
 
 
-def test_it_is_stored_again_after_half_of_its_time(world: World) -> None:
+def test_published_value_is_republished_after_half_its_ttl(world: World) -> None:
     nodes = world.network(2)
     gevent.sleep(2 * TICK)
     nodes[0].publish(KEY, b"v", ttl=1000)
@@ -60,7 +60,7 @@ def test_it_is_stored_again_after_half_of_its_time(world: World) -> None:
 
 
 @pytest.mark.parametrize("ttl", [2, 7, 30])
-def test_a_short_life_is_renewed_in_time(world: World, ttl: int) -> None:
+def test_short_ttl_is_renewed_in_time(world: World, ttl: int) -> None:
     """Also where it is over before the next round of upkeep."""
     nodes = world.network(5)
     nodes[0].publish(KEY, b"v", ttl=ttl)
@@ -89,7 +89,7 @@ def test_publications_outlast_their_process(world: World) -> None:
     assert saved.rows == {}
 
 
-def test_what_can_t_be_noted_for_the_next_start_is_not_published(world: World) -> None:
+def test_publication_that_cannot_be_saved_fails(world: World) -> None:
     nodes, saved = world.network(3), Saved()
     node = world.node(nodes[0], publication_store=saved)
     node.wait_joined()
@@ -99,7 +99,7 @@ def test_what_can_t_be_noted_for_the_next_start_is_not_published(world: World) -
     assert node.published() == []
 
 
-def test_what_could_not_be_stored_is_not_published(world: World) -> None:
+def test_value_that_cannot_be_stored_is_not_published(world: World) -> None:
     node = world.node(params=Params(max_entries=0))
     with pytest.raises(StoreFailed):
         node.publish(KEY, b"v")
@@ -115,7 +115,7 @@ def test_too_few_replicas_fail_with_a_report(world: World) -> None:
     assert len(no.value.report.acknowledged) == 3  # type: ignore[attr-defined]
 
 
-def test_a_removed_value_is_gone_from_all(world: World) -> None:
+def test_removed_value_is_gone_from_all_replicas(world: World) -> None:
     nodes = world.network(10, params=FEW)
     nodes[0].publish(KEY, b"v")
     nodes[1].add(KEY, b"other")
@@ -146,7 +146,7 @@ def test_replication_does_not_bring_it_back(world: World) -> None:
     assert len(holders(nodes)) == 4
 
 
-def test_nobody_removes_the_value_of_another(world: World) -> None:
+def test_value_of_another_owner_cannot_be_removed(world: World) -> None:
     node, owner, thief = world.alice, world.peer(), world.peer()
     store = packets.encode_request_payload(
         b"store",
@@ -185,7 +185,7 @@ def test_a_remove_that_makes_no_sense_raises(world: World, args: bytes) -> None:
     )
 
 
-def test_a_liar_alone_takes_nothing_away(world: World) -> None:
+def test_malicious_node_cannot_remove_a_value(world: World) -> None:
     """One who says that the owner removed the value is believed only with most of the others."""
     nodes = world.network(6, params=FEW)
     liar = world.peer(KEY[:19] + b"x")

@@ -1,4 +1,4 @@
-"""The holder of values: time to live, owners, and what is handed on, as others see it."""
+"""Store handlers: TTL, owners and replicated values."""
 
 import gevent
 import pytest
@@ -21,7 +21,7 @@ def store(peer: ScriptedPeer, node: object, args: bytes) -> bytes:
     return answer.payload or b"%d" % answer.packet_type
 
 
-def test_a_value_lives_as_long_as_its_owner_says(world: World) -> None:
+def test_value_has_the_ttl_of_its_owner(world: World) -> None:
     node, peer = world.alice, world.peer()
     assert (
         store(peer, node, requests.encode_store_args(requests.StoreArguments(KEY, b"1:v", 30)))
@@ -38,7 +38,7 @@ def test_a_value_lives_as_long_as_its_owner_says(world: World) -> None:
 
 
 @pytest.mark.parametrize("args", [b"", b"i0e", b"i0e0:", b"i0e0:i0e", b"i0e0:i0ede"])
-def test_who_says_nothing_gets_the_default(world: World, args: bytes) -> None:
+def test_missing_ttl_gets_the_default(world: World, args: bytes) -> None:
     """As 1.0 does, which knows no time to live."""
     node, peer = world.node(params=Params(ttl=77)), world.peer()
     assert store(peer, node, b"20:" + KEY + b"1:v" + args) == TAKEN
@@ -46,7 +46,7 @@ def test_who_says_nothing_gets_the_default(world: World, args: bytes) -> None:
     assert entry.expires_at - entry.received_at == pytest.approx(77)
 
 
-def test_a_time_to_live_is_cut(world: World) -> None:
+def test_ttl_is_limited(world: World) -> None:
     node, peer = world.node(params=Params(max_ttl=100)), world.peer()
     store(peer, node, requests.encode_store_args(requests.StoreArguments(KEY, b"1:v", 10**12)))
     [(_, entry)] = node.datastore.entries(KEY)
@@ -57,12 +57,12 @@ def test_a_time_to_live_is_cut(world: World) -> None:
     "args",
     [b"i0e0:i-1e", b"i0e0:1:x", b"i0e0:i1ei0e", b"i0e0:i1ed5:owner1:xe", b"i0e0:i1ed5:owneri1ee"],
 )
-def test_what_makes_no_sense_raises(world: World, args: bytes) -> None:
+def test_invalid_arguments_are_refused(world: World, args: bytes) -> None:
     assert store(world.peer(), world.alice, b"20:" + KEY + b"1:v" + args) == b"131"
     assert len(world.alice.datastore) == 0
 
 
-def test_what_is_handed_on_stays_its_owners(world: World) -> None:
+def test_replicated_value_keeps_its_owner(world: World) -> None:
     node, peer, another = world.alice, world.peer(), world.peer()
     store(
         peer,
@@ -80,7 +80,7 @@ def test_what_is_handed_on_stays_its_owners(world: World) -> None:
     assert entry.expires_at - entry.received_at == pytest.approx(40)
 
 
-def test_what_is_handed_on_replaces_nothing_that_its_owner_stored(world: World) -> None:
+def test_replicated_value_does_not_replace_a_direct_store(world: World) -> None:
     node, owner, peer = world.alice, world.peer(), world.peer()
     store(owner, node, requests.encode_store_args(requests.StoreArguments(KEY, b"3:new", 30)))
     [(_, before)] = node.datastore.entries(KEY)
@@ -103,7 +103,7 @@ def test_what_is_handed_on_replaces_nothing_that_its_owner_stored(world: World) 
     assert last.expires_at - last.received_at == pytest.approx(5)
 
 
-def test_the_owner_says_how_long(world: World) -> None:
+def test_owner_sets_the_ttl(world: World) -> None:
     nodes = world.network(3)
     nodes[0].add(KEY, b"v", ttl=60)
     gevent.sleep(59)
@@ -113,7 +113,7 @@ def test_the_owner_says_how_long(world: World) -> None:
 
 
 @pytest.mark.parametrize("ttl", [0, -1, 1e12, float("nan")])
-def test_a_time_to_live_that_cannot_be(world: World, ttl: float) -> None:
+def test_invalid_ttl_is_refused(world: World, ttl: float) -> None:
     with pytest.raises(ValueError, match="a TTL is 1 to"):
         world.alice.add(KEY, b"v", ttl=ttl)
     with pytest.raises(TypeError):

@@ -1,4 +1,4 @@
-"""Disjoint paths, against networks that are made up here."""
+"""Lookups on disjoint paths in simulated networks (S/Kademlia)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def of(*ids: int) -> list[Contact]:
     return [make_contact(number) for number in ids]
 
 
-def test_contacts_are_dealt_out_nearest_first() -> None:
+def test_paths_share_the_initial_contacts_closest_first() -> None:
     search = Search(0, 2, alpha=2)
     search.paths.start(of(8, 2, 1, 4))
     assert numbers(search.asked) == [1, 2]
@@ -61,7 +61,7 @@ def test_contacts_are_dealt_out_nearest_first() -> None:
     assert numbers(search.asked) == [1, 2, 8]  # 4 is the other path's
 
 
-def test_nobody_is_asked_on_two_paths() -> None:
+def test_contact_is_queried_on_one_path_only() -> None:
     search = Search(0, 2, alpha=2)
     search.paths.start(of(50, 60))
     search.answer(make_contact(50), of(5, 6))
@@ -69,7 +69,7 @@ def test_nobody_is_asked_on_two_paths() -> None:
     assert numbers(search.asked) == [50, 60, 5, 7]
 
 
-def test_a_liar_leads_one_path_astray_and_not_the_others() -> None:
+def test_malicious_contact_misleads_only_its_own_path() -> None:
     """It tells of dead ones next to the target, as many as one wants."""
     search = Search(0, 2, k=4, alpha=2)
     liar, honest = of(1 << 100, 1 << 101)
@@ -81,7 +81,7 @@ def test_a_liar_leads_one_path_astray_and_not_the_others() -> None:
     assert 1000 in numbers(search.paths.closest())
 
 
-def test_what_is_known_leaves_out_who_failed_on_another_path() -> None:
+def test_known_contacts_exclude_failures_of_other_paths() -> None:
     search = Search(0, 2, k=2, alpha=2)
     search.paths.start(of(50, 60))
     search.answer(make_contact(50), of(5))
@@ -93,7 +93,7 @@ def test_what_is_known_leaves_out_who_failed_on_another_path() -> None:
     assert 5 not in numbers(search.paths.unqueried())
 
 
-def test_finished_once_when_all_paths_are() -> None:
+def test_lookup_finishes_once_when_all_paths_have_finished() -> None:
     search = Search(0, 3)
     search.paths.start(of(1, 2, 3))
     for number in (1, 2, 3):
@@ -114,7 +114,7 @@ def test_more_paths_than_contacts_and_none_at_all() -> None:
     assert empty.finished == 1
 
 
-def test_stop_ends_all() -> None:
+def test_stop_ends_all_paths() -> None:
     search = Search(0, 2)
     search.paths.start(of(1, 2))
     search.paths.stop()
@@ -130,7 +130,7 @@ def test_stop_ends_all() -> None:
     count=st.sampled_from([2, 4, 8]),
     dying=st.sampled_from([0.0, 0.3]),
 )
-def test_finds_the_closest_that_live_through_tables_of_nodes(
+def test_finds_closest_live_nodes_through_routing_tables(
     seed: int, count: int, dying: float
 ) -> None:
     rng = random.Random(seed)
@@ -158,7 +158,7 @@ def test_finds_the_closest_that_live_through_tables_of_nodes(
 
 
 @pytest.mark.parametrize("alpha", [1, 4, 6])
-def test_each_path_has_one_call_in_flight_at_least(alpha: int) -> None:
+def test_each_path_has_at_least_one_call_in_flight(alpha: int) -> None:
     search = Search(0, 3, alpha=alpha)
     search.paths.start(of(*range(100, 130)))
     assert len(search.flying) == 3 * -(-alpha // 3)

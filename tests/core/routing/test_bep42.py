@@ -1,4 +1,4 @@
-"""Ids bound to addresses: what BEP 42 says, to the bit."""
+"""Ids derived from addresses (BEP 42)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VECTORS = {
 addresses = st.binary(min_size=4, max_size=4) | st.binary(min_size=16, max_size=16)
 
 
-def test_the_check_value_of_crc32c() -> None:
+def test_crc32c_has_its_published_check_value() -> None:
     assert crc32c(b"123456789") == 0xE3069283
     assert crc32c(bytes(32)) == 0x8A9136AA  # RFC 3720, appendix B.4
 
@@ -43,19 +43,19 @@ def test_vectors(addr: str) -> None:
 
 
 @given(raw=addresses, seed=st.integers(0, 1 << 32))
-def test_an_id_made_for_an_address_is_bound_to_it(raw: bytes, seed: int) -> None:
+def test_generated_id_is_valid_for_its_address(raw: bytes, seed: int) -> None:
     node_id = bep42_id(raw, random.Random(seed))
     assert len(node_id) == 20
     assert is_bep42_id(node_id, raw)
 
 
 @given(raw=addresses, bit=st.integers(0, 20), seed=st.integers(0, 1 << 32))
-def test_another_of_the_first_21_bits_is_not(raw: bytes, bit: int, seed: int) -> None:
+def test_id_with_other_prefix_is_invalid(raw: bytes, bit: int, seed: int) -> None:
     number = int.from_bytes(bep42_id(raw, random.Random(seed)), "big") ^ 1 << 159 - bit
     assert not is_bep42_id(number.to_bytes(20, "big"), raw)
 
 
-def test_an_address_has_eight_places() -> None:
+def test_address_has_eight_valid_prefixes() -> None:
     rng = random.Random(2)
     raw = socket.inet_aton("198.51.100.7")
     assert len({int.from_bytes(bep42_id(raw, rng)[:3], "big") >> 3 for _ in range(500)}) == 8

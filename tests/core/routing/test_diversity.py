@@ -1,4 +1,4 @@
-"""Crowds: networks and their counts, the places of a shortlist, ids too near to each other."""
+"""Subnet counts, shortlist slots and limits on the density of ids."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_public(addr: str) -> None:
     assert not contact(addr).is_private
 
 
-def test_a_network_is_a_24_or_a_48() -> None:
+def test_subnet_is_an_ipv4_24_or_an_ipv6_48() -> None:
     assert (
         contact("192.0.2.1").diversity_prefix
         == contact("192.0.2.255").diversity_prefix
@@ -61,7 +61,7 @@ def test_a_network_is_a_24_or_a_48() -> None:
     assert contact("2001:db8:8::1").diversity_prefix != one.diversity_prefix
 
 
-def test_counts_go_back_to_nothing() -> None:
+def test_prefix_count_returns_to_zero() -> None:
     counts = PrefixCounts()
     counts.add(b"a")
     counts.add(b"a")
@@ -80,20 +80,20 @@ def crowd(count: int, addr: str = "192.0.2.{}") -> list[Contact]:
     return [contact(addr.format(number)) for number in range(1, count + 1)]
 
 
-def test_three_of_a_network() -> None:
+def test_lookup_accepts_three_contacts_of_a_subnet() -> None:
     places = ShortlistSlots(LIMITS)
     assert [places.admit(each) for each in crowd(5)] == [True, True, True, False, False]
     assert places.admit(contact("192.0.3.1"))
 
 
-def test_private_ones_have_places_without_number_unless_they_count() -> None:
+def test_private_addresses_are_unlimited_unless_counted() -> None:
     private = crowd(20, "10.0.0.{}")
     places, strict = ShortlistSlots(LIMITS), ShortlistSlots(STRICT)
     assert all(places.admit(each) for each in private)
     assert sum(strict.admit(each) for each in private) == 3
 
 
-def test_one_id_of_an_endpoint_on_loopback_too() -> None:
+def test_endpoint_has_one_id_even_on_loopback() -> None:
     places = ShortlistSlots(None)
     first, second = contact("127.0.0.1", number=1), contact("127.0.0.1", number=2)
     assert places.admit(first)
@@ -102,7 +102,7 @@ def test_one_id_of_an_endpoint_on_loopback_too() -> None:
     assert places.admit(second)
 
 
-def test_who_waits_gets_the_place_of_a_dead_one() -> None:
+def test_waiting_contact_replaces_a_dead_one() -> None:
     """So it does not help to tell of dead ones in the network of somebody who lives."""
     places = ShortlistSlots(LIMITS)
     *dead, living = crowd(4)
@@ -112,7 +112,7 @@ def test_who_waits_gets_the_place_of_a_dead_one() -> None:
     assert places.release(dead[1]) == []
 
 
-def test_who_waits_is_bounded() -> None:
+def test_waiting_contacts_are_limited() -> None:
     places = ShortlistSlots(LIMITS)
     many = crowd(100)
     for each in many:
@@ -120,7 +120,7 @@ def test_who_waits_is_bounded() -> None:
     assert places.release(many[0]) == many[3:11]
 
 
-def test_an_id_that_is_not_of_its_address_has_no_place() -> None:
+def test_contact_with_invalid_bep42_id_is_refused() -> None:
     bound = DiversityLimits.from_params(Params(bep42_ids=True))
     addr, rng = "198.51.100.7", random.Random(1)
     own = Contact(addr, 1, bep42_id(contact(addr).address_bytes, rng))
@@ -130,7 +130,7 @@ def test_an_id_that_is_not_of_its_address_has_no_place() -> None:
 
 
 @given(data=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.booleans()), max_size=60))
-def test_never_more_than_the_limits_say(data: list[tuple[int, int, bool]]) -> None:
+def test_limits_are_never_exceeded(data: list[tuple[int, int, bool]]) -> None:
     places, inside = ShortlistSlots(LIMITS), []
     for network, host, comes in data:
         one = contact(f"192.0.{network}.{host + 1}", number=1 + len(data) * network + host)
@@ -149,7 +149,7 @@ def test_never_more_than_the_limits_say(data: list[tuple[int, int, bool]]) -> No
 
 @settings(max_examples=50)
 @given(seed=st.integers(0, 1 << 32), nodes=st.integers(20, 3_000))
-def test_evenly_spread_ids_are_no_crowd(seed: int, nodes: int) -> None:
+def test_evenly_distributed_ids_are_not_dense(seed: int, nodes: int) -> None:
     """By chance one is too many now and then, but hardly ever two."""
     rng = random.Random(seed)
     distances = sorted(rng.getrandbits(160) for _ in range(nodes))[:20]
@@ -158,21 +158,21 @@ def test_evenly_spread_ids_are_no_crowd(seed: int, nodes: int) -> None:
 
 
 @given(nearer=st.integers(0, 200), nodes=st.integers(1, 10**9), times=st.sampled_from([2, 4, 1e9]))
-def test_both_ways_to_say_it_agree(nearer: int, nodes: int, times: float) -> None:
+def test_both_density_checks_agree(nearer: int, nodes: int, times: float) -> None:
     spread = IdDensity(nodes, times)
     least = spread.min_distance(nearer)
     assert nearer < spread.max_within(least + (1 << 100)) or least == 0
     assert least == 0 or spread.max_within(least - (1 << 100)) <= nearer
 
 
-def test_ids_next_to_each_other_are_a_crowd_but_for_four() -> None:
+def test_four_adjacent_ids_are_accepted() -> None:
     spread = IdDensity(1_000, 4)
     assert [spread.min_distance(nearer) for nearer in range(4)] == [0] * 4
     assert spread.min_distance(4) > 1 << 140
 
 
-def test_how_far_apart_ids_may_be() -> None:
-    """Seldom are they farther; and as far as that where half of the nodes are hidden."""
+def test_max_kth_distance_is_rarely_exceeded() -> None:
+    """The k closest exceed it rarely, and usually if half of the nodes are hidden."""
     spread, rng = IdDensity(1_000, 4), random.Random(7)
     far = [0, 0]
     for _ in range(400):

@@ -1,4 +1,4 @@
-"""Round-trip times, smoothed as RFC 6298 does it."""
+"""Smoothed round-trip times and RTO (RFC 6298)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from kademlua.core.routing.rtt import RttEstimator
 times = st.floats(0, 100)
 
 
-def test_an_unknown_path_gets_the_most_patience():
+def test_unknown_path_has_maximum_rto():
     assert RttEstimator().rto(0.05, 1.5) == 1.5
 
 
-def test_the_first_sample():
+def test_first_sample_sets_the_estimate():
     path = RttEstimator()
     path.add_sample(0.2)
     assert path.srtt == 0.2
@@ -23,7 +23,7 @@ def test_the_first_sample():
     assert path.rto(0.05, 1.5) == pytest.approx(0.4)
 
 
-def test_the_second_sample_weighs_an_eighth_and_a_quarter():
+def test_second_sample_has_weight_one_eighth_and_one_quarter():
     path = RttEstimator()
     path.add_sample(0.2)
     path.add_sample(0.6)
@@ -31,7 +31,7 @@ def test_the_second_sample_weighs_an_eighth_and_a_quarter():
     assert path.rttvar == pytest.approx(3 / 4 * 0.1 + 1 / 4 * 0.4)
 
 
-def test_a_steady_path_needs_little_patience_and_a_jump_restores_it():
+def test_steady_path_has_low_rto_until_rtt_jumps():
     path = RttEstimator()
     for _ in range(100):
         path.add_sample(0.1)
@@ -41,7 +41,7 @@ def test_a_steady_path_needs_little_patience_and_a_jump_restores_it():
 
 
 @given(st.lists(times, min_size=1), times, times)
-def test_patience_stays_within_its_bounds(samples, low, high):
+def test_rto_stays_within_its_limits(samples, low, high):
     path = RttEstimator()
     for each in samples:
         path.add_sample(each)

@@ -1,4 +1,4 @@
-"""The estimate of the network's size, against networks whose size is known."""
+"""Estimate of the network size, in networks of known size."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def estimate(rng: random.Random, size: int, lookups: int) -> int:
 
 
 @pytest.mark.parametrize("size", [100, 1000])
-def test_the_table_alone_tells_the_size_in_the_median(size):
+def test_table_alone_gives_the_size_in_the_median(size):
     rng = random.Random(size)
     ratios = [estimate(rng, size, 0) / size for _ in range(300)]
     assert 0.9 < statistics.median(ratios) < 1.1
@@ -36,7 +36,7 @@ def test_the_table_alone_tells_the_size_in_the_median(size):
 
 
 @pytest.mark.parametrize("size", [100, 1000])
-def test_with_lookups_it_is_within_a_quarter(size):
+def test_estimate_from_lookups_is_within_a_quarter(size):
     rng = random.Random(size)
     ratios = [estimate(rng, size, 8) / size for _ in range(200)]
     assert 0.95 < statistics.median(ratios) < 1.05
@@ -48,7 +48,7 @@ def test_a_small_network_is_counted(size):
     assert estimate(random.Random(size), size, 3) == size
 
 
-def test_no_fewer_than_are_known():
+def test_estimate_is_at_least_the_table_size():
     """All nodes at the far end: the density says little, the table more."""
     known = [(1 << 159) + number for number in range(K)]
     assert NetworkSizeEstimator().estimate(0, known, K, not_before=0.0) >= K + 1
@@ -81,7 +81,7 @@ def test_the_newest_lookups_push_out_the_oldest():
     assert 7_500 < sizes.estimate(own, nearest(many, own), K, not_before=0.0) < 12_500
 
 
-def test_lookups_that_found_too_little_say_nothing():
+def test_lookups_with_too_few_results_are_ignored():
     sizes = NetworkSizeEstimator()
     sizes.add_sample(0.0, 0, [])
     sizes.add_sample(0.0, 0, [7])

@@ -1,4 +1,4 @@
-"""The routing table: who is in, who waits, who is nearest."""
+"""Routing table: buckets, replacement caches, changed ids and the closest contacts."""
 
 from __future__ import annotations
 
@@ -7,52 +7,23 @@ from typing import NamedTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import from_int, to_int
-from kademlua.core.params import Params
-from kademlua.core.routing.bucket import KBucket
-from kademlua.core.routing.diversity import DiversityLimits, IdDensity
 from kademlua.core.routing.table import RoutingTable
+from tests.core.routing.tables import (
+    OWN,
+    TOP,
+    closest_of,
+    far,
+    full_table,
+    held,
+    table_with,
+    waiting,
+)
 from tests.core.strategies import make_contact
 
-TOP = 1 << 159
-OWN = from_int(0)
-
-
-def held(bucket: KBucket) -> list[Contact]:
-    """The contacts of a bucket, least recently seen first."""
-    return list(bucket.contacts.values())
-
-
-def waiting(bucket: KBucket) -> list[Contact]:
-    """Its replacement cache, the best last."""
-    return list(bucket.replacements.values())
-
-
-def nearest(contacts: list[Contact], target: int, count: int) -> list[Contact]:
-    return sorted(contacts, key=lambda contact: contact.id_int ^ target)[:count]
-
-
-def far(number: int) -> Contact:
-    """A contact that shares no bit with OWN: all of them belong into the first bucket."""
-    return make_contact(TOP + number)
-
-
-def table_with(contacts: list[Contact], k: int = 3) -> RoutingTable:
-    table = RoutingTable(OWN, k, 0.0)
-    for now, contact in enumerate(contacts):
-        table.on_reply(contact, float(now))
-    return table
-
-
-def full_table(k: int = 3) -> RoutingTable:
-    """One whose first bucket is full, beside a second one."""
-    return table_with([far(number) for number in range(k)] + [make_contact(1)], k)
-
-
-# Nearest.
+# Closest contacts.
 
 
 class Network(NamedTuple):
@@ -91,7 +62,7 @@ networks = st.builds(
 
 @settings(max_examples=25)
 @given(networks)
-def test_closest_is_exact(network):
+def test_closest_contacts_are_exact(network):
     (own_id, contacts, rng), k = network.build(), network.k
     table = RoutingTable(own_id, k, 0.0)
     for contact in contacts:
@@ -105,16 +76,16 @@ def test_closest_is_exact(network):
     for target in targets:
         for count in (1, k, 20, 64, len(inside) + 1):
             found = table.closest(from_int(target), count)
-            assert found == nearest(inside, target, count)
-        but = nearest(inside, target, 3)[-1]
+            assert found == closest_of(inside, target, count)
+        but = closest_of(inside, target, 3)[-1]
         rest = [contact for contact in inside if contact != but]
-        assert table.closest(from_int(target), k, but.id) == nearest(rest, target, k)
-        assert table.closest(from_int(target), k, bytes(20)) == nearest(inside, target, k)
+        assert table.closest(from_int(target), k, but.id) == closest_of(rest, target, k)
+        assert table.closest(from_int(target), k, bytes(20)) == closest_of(inside, target, k)
 
 
 @settings(max_examples=25)
 @given(networks)
-def test_the_neighbourhood_is_known_in_full_and_far_buckets_are_filled(network):
+def test_neighbourhood_is_complete_and_far_buckets_are_full(network):
     (own_id, contacts, _), k = network.build(), network.k
     table = RoutingTable(own_id, k, 0.0)
     for contact in contacts:
@@ -137,7 +108,7 @@ def test_closest_of_an_empty_table():
 # Buckets.
 
 
-def test_only_the_own_bucket_splits():
+def test_only_the_local_bucket_splits():
     table = table_with([far(number) for number in range(50)])
     assert len(table) == 3
     assert len(table.buckets) == 2  # parted once, while the far half was in the own one
@@ -151,7 +122,7 @@ def test_only_the_own_bucket_splits():
     assert far(50) not in table
 
 
-def test_a_table_can_part_down_to_the_last_bit():
+def test_table_splits_down_to_the_last_bit():
     table = RoutingTable(OWN, 1, 0.0)
     contacts = [make_contact(1 << bit) for bit in range(160)]
     for contact in contacts:
@@ -163,7 +134,7 @@ def test_a_table_can_part_down_to_the_last_bit():
     assert len(table) == 160
 
 
-def test_room():
+def test_has_space_reports_free_capacity():
     table = full_table()
     assert not table.has_space_for(far(99).id)
     assert table.has_space_for(make_contact(2).id)
@@ -172,7 +143,7 @@ def test_room():
     assert [table.has_space_in(index) for index in range(2)] == [False, True]
 
 
-def test_a_split_keeps_the_time_of_the_lookup():
+def test_split_keeps_the_last_lookup_time():
     table = RoutingTable(OWN, 1, 5.0)
     table.mark_refreshed(OWN, 7.0)
     table.on_reply(far(0), 8.0)
@@ -182,10 +153,10 @@ def test_a_split_keeps_the_time_of_the_lookup():
     assert [bucket.refreshed_at for bucket in table.buckets] == [10.0, 7.0]
 
 
-# Order, and who waits.
+# Order and replacement caches.
 
 
-def test_least_recently_seen_first():
+def test_contacts_are_ordered_least_recently_seen_first():
     table = full_table()
     a, b, c = (far(number) for number in range(3))
     assert held(table.buckets[0]) == [a, b, c]
@@ -198,7 +169,7 @@ def test_least_recently_seen_first():
     assert peer.last_seen == 10.0
 
 
-def test_a_newcomer_to_a_full_bucket_waits_and_points_to_the_least_recently_seen():
+def test_new_contact_of_full_bucket_waits_and_names_eviction_candidate():
     table = full_table()
     table.touch(far(0).id, far(0).endpoint, 9.0)
     assert table.on_reply(far(3), 10.0) == far(1)
@@ -206,14 +177,14 @@ def test_a_newcomer_to_a_full_bucket_waits_and_points_to_the_least_recently_seen
     assert waiting(table.buckets[0]) == [far(3)]
 
 
-def test_nothing_is_in_the_way_where_there_is_room():
+def test_no_eviction_candidate_if_bucket_has_space():
     table = RoutingTable(OWN, 3, 0.0)
     assert table.on_reply(far(0), 1.0) is None
     assert table.on_reply(far(0), 2.0) is None
     assert list(table) == [far(0)]
 
 
-def test_a_packet_from_elsewhere_is_not_the_contact():
+def test_packet_from_another_address_does_not_refresh_contact():
     table = full_table()
     before = held(table.buckets[0])
     a, b = before[:2]
@@ -235,7 +206,7 @@ def test_the_replacement_cache_keeps_the_most_recently_seen():
     assert waiting(table.buckets[0]) == [far(8), far(7), far(9)]
 
 
-def test_the_best_replacement_moves_up_when_a_contact_dies():
+def test_best_replacement_is_promoted_when_a_contact_dies():
     table = full_table()
     for number in range(3, 6):
         table.on_reply(far(number), 10.0)
@@ -249,7 +220,7 @@ def test_the_best_replacement_moves_up_when_a_contact_dies():
     assert sorted(held(table.buckets[0]), key=lambda c: c.id_int) == [far(4), far(5)]
 
 
-def test_who_moved_up_was_not_heard_from_just_now():
+def test_promoted_contact_keeps_its_age():
     table = full_table()
     table.on_reply(far(3), 10.0)
     table.remove(far(0))  # heard from at 0
@@ -259,7 +230,7 @@ def test_who_moved_up_was_not_heard_from_just_now():
     assert table.get(far(4).id).last_seen == 11.0  # type: ignore[union-attr]
 
 
-def test_who_is_not_in_the_table_is_not_removed():
+def test_removing_unknown_contact_changes_nothing():
     table = full_table()
     before = list(table)
     table.on_reply(far(3), 10.0)
@@ -269,7 +240,7 @@ def test_who_is_not_in_the_table_is_not_removed():
     assert list(table) == before
 
 
-def test_a_dead_contact_stops_waiting():
+def test_dead_contact_leaves_the_replacement_cache():
     table = full_table()
     table.on_reply(far(3), 10.0)
     table.on_reply(far(4), 11.0)
@@ -278,10 +249,10 @@ def test_a_dead_contact_stops_waiting():
     assert table.remove(far(0)) == far(3)
 
 
-# Twins and changed ids.
+# Duplicate and changed ids.
 
 
-def test_one_id_at_two_addresses_the_first_has_the_right():
+def test_first_of_two_addresses_keeps_the_id():
     table = full_table()
     first = far(0)
     twin = Contact("10.9.9.9", 9, first.id)
@@ -294,7 +265,7 @@ def test_one_id_at_two_addresses_the_first_has_the_right():
     assert twin in table
 
 
-def test_a_twin_takes_no_place_while_the_first_lives():
+def test_duplicate_id_is_not_promoted_while_the_first_is_alive():
     """Who answers under another's id must not get that other out as a third one dies."""
     table = full_table()
     first = far(0)
@@ -306,7 +277,7 @@ def test_a_twin_takes_no_place_while_the_first_lives():
     assert table.closest(first.id, 1) == [first]
 
 
-def test_an_endpoint_with_a_new_id_gives_up_the_old_one():
+def test_endpoint_with_new_id_loses_the_old_id():
     table = full_table()
     reborn = Contact(*far(0).endpoint, from_int(0b100))
     assert table.on_reply(reborn, 10.0) is None
@@ -315,7 +286,7 @@ def test_an_endpoint_with_a_new_id_gives_up_the_old_one():
     assert len(table) == 4
 
 
-def test_as_an_endpoint_takes_a_new_id_the_old_place_goes_to_the_best_waiting():
+def test_changed_id_promotes_the_best_replacement():
     table = full_table()
     table.on_reply(far(3), 9.0)
     table.on_reply(Contact(*far(0).endpoint, from_int(0b100)), 10.0)
@@ -328,7 +299,7 @@ def test_as_an_endpoint_takes_a_new_id_the_old_place_goes_to_the_best_waiting():
     assert far(4) not in table
 
 
-def test_an_endpoint_that_goes_to_and_fro_between_two_ids_has_one_place():
+def test_endpoint_alternating_between_two_ids_has_one_entry():
     table = full_table()
     one, other = far(0), Contact(*far(0).endpoint, far(9).id)
     for now in range(10, 20):
@@ -340,7 +311,7 @@ def test_an_endpoint_that_goes_to_and_fro_between_two_ids_has_one_place():
             assert len({c.endpoint for c in table}) == len(table) == 4
 
 
-def test_who_waits_does_not_move_up_once_its_endpoint_has_another_id():
+def test_waiting_contact_with_changed_id_is_not_promoted():
     table = full_table()
     table.on_reply(far(3), 9.0)
     table.on_reply(far(4), 10.0)
@@ -351,7 +322,7 @@ def test_who_waits_does_not_move_up_once_its_endpoint_has_another_id():
     assert far(4) not in table
 
 
-def test_the_own_id_is_refused():
+def test_local_id_is_refused():
     table = RoutingTable(OWN, 3, 0.0)
     assert table.on_reply(make_contact(0), 1.0) is None
     assert len(table) == 0
@@ -359,7 +330,7 @@ def test_the_own_id_is_refused():
     assert table.remove(make_contact(0)) is None
 
 
-def test_a_former_id_does_not_move_up_at_an_endpoint_that_has_a_new_one() -> None:
+def test_former_id_of_endpoint_is_not_promoted() -> None:
     table = RoutingTable(from_int(0), 2, 0.0)
 
     def at(bit: int, low: int, port: int) -> Contact:
@@ -372,262 +343,3 @@ def test_a_former_id_does_not_move_up_at_an_endpoint_that_has_a_new_one() -> Non
     assert table.on_reply(latest, 9.0) == at(159, 0, 1)  # full: it waits
     assert former not in table
     assert not any(contact.endpoint == latest.endpoint for contact in table)
-
-
-# Crowds.
-
-CROWDS = DiversityLimits.from_params(Params(subnet_limit_table=5))
-
-
-def test_two_of_a_network_in_a_bucket_and_so_many_in_the_table():
-    table = RoutingTable(bytes(20), 20, 0.0, DiversityLimits.from_params(Params()))
-    for bit in range(159, 149, -1):
-        for host in range(4):
-            number = (1 << bit) + host
-            table.on_reply(Contact(f"192.0.2.{bit}", host + 1, from_int(number)), 0.0)
-        table.on_reply(make_contact((1 << bit) + 9), 0.0)
-    ours = [contact for contact in table if contact.diversity_prefix == bytes([192, 0, 2])]
-    assert len(table) - len(ours) == 10
-    for bucket in table.buckets[:-1]:
-        assert len(bucket.contacts) <= 3
-    assert len(ours) <= 10
-
-
-def test_nobody_of_a_crowd_waits_for_a_place_of_others():
-    table = RoutingTable(bytes(20), 20, 0.0, DiversityLimits.from_params(Params()))
-    first, second, third = (
-        Contact(f"192.0.2.{host}", 1, from_int((1 << 159) + host)) for host in (1, 2, 3)
-    )
-    for contact in (first, second, third):
-        assert table.on_reply(contact, 0.0) is None
-    assert list(table) == [first, second]
-    assert not table.can_admit(third)
-    table.remove(first)
-    assert table.can_admit(third)
-    table.on_reply(third, 1.0)
-    assert list(table) == [second, third]
-
-
-def test_private_addresses_are_no_crowd_unless_they_count():
-    for limits, count in (
-        (CROWDS, 8),
-        (DiversityLimits.from_params(Params(exempt_private=False)), 2),
-    ):
-        table = RoutingTable(bytes(20), 20, 0.0, limits)
-        for host in range(8):
-            table.on_reply(Contact("127.0.0.1", host + 1, from_int((1 << 159) + host)), 0.0)
-        assert len(table) == count
-
-
-def test_evenly_spread_ones_are_all_taken():
-    plain, wary = RoutingTable(bytes(20), 20, 0.0), RoutingTable(bytes(20), 20, 0.0)
-    wary.density = IdDensity(1_000, 4)
-    rng = random.Random(3)
-    for _ in range(1_000):
-        contact = make_contact(rng.getrandbits(160))
-        for table in (plain, wary):
-            table.on_reply(contact, 0.0)
-    assert list(wary) == list(plain)
-
-
-def test_few_next_to_the_own_id_where_it_is_known_how_many_there_can_be():
-    table = RoutingTable(bytes(20), 20, 0.0)
-    table.density = IdDensity(1_000, 4)
-    for number in range(1, 200):
-        table.on_reply(make_contact(number), 0.0)
-    assert len(table) == 4
-    assert not table.has_space_for(from_int(7))
-    far = make_contact(1 << 159)
-    table.on_reply(far, 0.0)
-    assert far in table
-
-
-def test_few_in_one_place_near_the_own_id():
-    """Sybils beside another's id fill the one bucket that has it: then those would be all
-    that this node tells of when asked for it."""
-    table = RoutingTable(bytes(20), 20, 0.0)
-    for number in range(40):
-        table.on_reply(make_contact(number << 154), 0.0)
-    table.density = IdDensity(1_000, 4)
-    place = 1 << 149
-    for number in range(100):
-        table.on_reply(make_contact(place + number), 0.0)
-    assert sum(contact.id_int >> 149 == 1 for contact in table) == 4
-    assert len(table) > 20
-
-
-class TableMachine(RuleBasedStateMachine):
-    """Any sequence of operations, on few ids and few addresses, so that they collide."""
-
-    @initialize(own=st.integers(0, (1 << 160) - 1), k=st.integers(1, 3))
-    def begin(self, own: int, k: int) -> None:
-        self.k = k
-        self.own = own
-        self.now = 0.0
-        self.table = RoutingTable(from_int(own), k, 0.0)
-        self.seen: dict[Contact, float] = {}
-        """When each contact was last heard from or came in."""
-
-    def contact(self, bit: int, low: int, port: int) -> Contact:
-        offset = (1 << bit) ^ (low if bit > 1 else 0)
-        return Contact("127.0.0.1", port, from_int(self.own ^ offset))
-
-    def note_entries(self, before: set[Contact]) -> None:
-        for contact in set(self.table) - before:
-            self.seen[contact] = self.now
-
-    contacts = (st.sampled_from([159, 158, 1]), st.integers(0, 3), st.integers(1, 6))
-
-    @rule(bit=contacts[0], low=contacts[1], port=contacts[2])
-    def answered(self, bit: int, low: int, port: int) -> None:
-        table, contact = self.table, self.contact(bit, low, port)
-        before = set(table)
-        holder = table.get(contact.id)
-        twin = holder.contact if holder is not None and holder.contact != contact else None
-        had_room = table.has_space_for(contact.id)
-        self.now += 1
-        in_the_way = table.on_reply(contact, self.now)
-        after = set(table)
-        self.note_entries(before)
-        if contact in before:
-            self.seen[contact] = self.now
-            assert after == before
-        if twin is not None:
-            assert (in_the_way, after) == (twin, before)
-        elif contact in after:
-            assert in_the_way is None
-            assert contact in before or had_room or any(c.endpoint[1] == port for c in before)
-        else:
-            bucket = table.buckets[table.bucket_index(contact.id_int)]
-            assert len(held(bucket)) == self.k
-            assert held(bucket)[0] == in_the_way
-            assert waiting(bucket)[-1] == contact
-        if twin is None:
-            # An endpoint has the id that it said last.
-            assert not any(c.endpoint == contact.endpoint for c in after - {contact})
-        # Who was in stays in, but for a former id of the endpoint.
-        assert all(c in after or c.endpoint == contact.endpoint for c in before)
-
-    @rule(bit=contacts[0], low=contacts[1], port=contacts[2])
-    def heard(self, bit: int, low: int, port: int) -> None:
-        contact = self.contact(bit, low, port)
-        before = list(self.table)
-        self.now += 1
-        peer = self.table.touch(contact.id, contact.endpoint, self.now)
-        assert (peer is not None) == (contact in before)
-        assert list(self.table) == before
-        if contact in before:
-            self.seen[contact] = self.now
-
-    @rule(bit=contacts[0], low=contacts[1], port=contacts[2])
-    def removed(self, bit: int, low: int, port: int) -> None:
-        table, contact = self.table, self.contact(bit, low, port)
-        before = set(table)
-        self.remove(contact)
-        assert contact not in table
-        if contact not in before:
-            assert set(table) == before
-
-    @rule(data=st.data())
-    def somebody_died(self, data: st.DataObject) -> None:
-        if len(self.table):
-            self.remove(data.draw(st.sampled_from(list(self.table))))
-
-    def remove(self, contact: Contact) -> None:
-        table = self.table
-        before = set(table)
-        bucket = table.buckets[table.bucket_index(contact.id_int)]
-        taken = {c.id for c in before - {contact}} | {c.endpoint for c in before - {contact}}
-        able = [
-            c
-            for c in waiting(bucket)
-            if c.id not in taken and c.endpoint not in taken and c != contact
-        ]
-        self.now += 1
-        successor = table.remove(contact, self.now)
-        self.note_entries(before)
-        expected = able[-1] if contact in before and able else None
-        assert successor == expected
-        assert set(table) == (before - {contact}) | ({expected} if expected else set())
-
-    @rule(bit=contacts[0], low=contacts[1], count=st.integers(1, 30))
-    def closest(self, bit: int, low: int, count: int) -> None:
-        target = self.own ^ (1 << bit) ^ low
-        found = self.table.closest(from_int(target), count)
-        assert found == nearest(list(self.table), target, count)
-
-    @invariant()
-    def holds(self) -> None:
-        if not hasattr(self, "table"):
-            return
-        table = self.table
-        inside = list(table)
-        ids = {contact.id for contact in inside}
-        assert len(inside) == len(table) == len(ids) == len({c.endpoint for c in inside})
-        assert from_int(self.own) not in ids
-        for contact in inside:
-            peer = table.get(contact.id)
-            assert contact in table
-            assert peer is not None
-            assert peer.contact == contact
-        assert sorted(map(repr, inside)) == sorted(
-            repr(contact) for bucket in table.buckets for contact in held(bucket)
-        )
-        for index, bucket in enumerate(table.buckets):
-            assert len(held(bucket)) <= self.k
-            assert len(waiting(bucket)) <= self.k
-            assert held(bucket) == sorted(held(bucket), key=self.seen.__getitem__)
-            for contact in held(bucket) + waiting(bucket):
-                shared = 160 - (contact.id_int ^ self.own).bit_length()
-                assert shared == index or (shared > index == len(table.buckets) - 1)
-            for contact in waiting(bucket):
-                assert contact not in table
-
-
-class CrowdedMachine(RuleBasedStateMachine):
-    """Contacts of few networks come and go in any order."""
-
-    @initialize(own=st.integers(0, (1 << 160) - 1))
-    def begin(self, own: int) -> None:
-        self.own = own
-        self.now = 0.0
-        self.table = RoutingTable(from_int(own), 6, 0.0, CROWDS)
-
-    @rule(
-        bit=st.sampled_from([159, 158, 157, 156, 80]),
-        network=st.integers(1, 4),
-        host=st.integers(1, 200),
-    )
-    def answered(self, bit: int, network: int, host: int) -> None:
-        number = self.own ^ (1 << bit) ^ host
-        contact = Contact(f"192.0.{network}.{host}", bit, from_int(number))
-        self.now += 1
-        is_there, before = contact in self.table, len(self.table)
-        is_admitted = self.table.can_admit(contact)
-        self.table.on_reply(contact, self.now)
-        if not is_there and not is_admitted:
-            assert contact not in self.table
-            assert len(self.table) <= before
-
-    @rule(data=st.data())
-    def somebody_died(self, data: st.DataObject) -> None:
-        if len(self.table):
-            self.now += 1
-            self.table.remove(data.draw(st.sampled_from(list(self.table))), self.now)
-
-    @invariant()
-    def holds(self) -> None:
-        if not hasattr(self, "table"):
-            return
-        for network in {contact.diversity_prefix for contact in self.table}:
-            inside = [contact for contact in self.table if contact.diversity_prefix == network]
-            assert len(inside) <= CROWDS.per_table
-            assert self.table._prefix_counts.count(network) == len(inside)
-            for bucket in self.table.buckets:
-                assert sum(c.diversity_prefix == network for c in held(bucket)) <= CROWDS.per_bucket
-
-
-TestCrowded = CrowdedMachine.TestCase
-TestCrowded.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
-TestTable = TableMachine.TestCase
-TestTable.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

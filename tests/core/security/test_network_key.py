@@ -1,4 +1,4 @@
-"""The network key: its text, and the tags made by it."""
+"""Network key: its text form and its tags."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def is_let_in(tagger: MacSigner, datagram: bytes) -> bool:
 
 
 @given(keys)
-def test_a_text_is_read_as_it_was_written(key: bytes) -> None:
+def test_key_text_round_trips(key: bytes) -> None:
     assert parse_key(format_key(key)) == key
     assert parse_key(key.hex().upper().encode()) == key
     assert parse_key(key.hex().encode() + b"\r\n") == key
@@ -55,7 +55,7 @@ def test_any_other_text_is_refused(text: bytes) -> None:
         b"\xd9\xa0" * 32,  # digits, elsewhere
     ],
 )
-def test_a_refusal_does_not_tell_what_was_there(text: bytes) -> None:
+def test_error_does_not_reveal_the_key(text: bytes) -> None:
     with pytest.raises(ValueError, match="hex digits") as caught:
         parse_key(text)
     assert str(caught.value) == "a network key is 64 hex digits in one line"
@@ -68,7 +68,7 @@ def test_a_tag_is_keyed_blake2b_of_all_before_it(key: bytes, body: bytes) -> Non
 
 
 @given(st.binary(max_size=300), st.data())
-def test_no_changed_datagram_is_let_in(body: bytes, data: st.DataObject) -> None:
+def test_changed_datagram_is_rejected(body: bytes, data: st.DataObject) -> None:
     tagger = MacSigner([OLD, NEW])
     datagram = bytearray(tagger.append_mac(body))
     at = data.draw(st.integers(0, len(datagram) - 1))
@@ -77,7 +77,7 @@ def test_no_changed_datagram_is_let_in(body: bytes, data: st.DataObject) -> None
     assert not is_let_in(tagger, bytes(datagram[:at]))
 
 
-def test_the_first_key_tags_and_all_are_heard() -> None:
+def test_first_key_signs_and_all_keys_verify() -> None:
     old, new, both = MacSigner([OLD]), MacSigner([NEW]), MacSigner([NEW, OLD])
     assert both.append_mac(b"body") == new.append_mac(b"body") != old.append_mac(b"body")
     assert is_let_in(both, old.append_mac(b"body"))
@@ -102,6 +102,6 @@ def test_a_key_that_is_named_twice_counts_once() -> None:
         ([bytes([number]) * 32 for number in range(MAX_KEYS + 1)], ValueError),
     ],
 )
-def test_what_is_no_key_is_refused(bad: list[Any], error: type[Exception]) -> None:
+def test_invalid_key_is_refused(bad: list[Any], error: type[Exception]) -> None:
     with pytest.raises(error, match="network key"):
         MacSigner(bad)

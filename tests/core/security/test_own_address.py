@@ -1,4 +1,4 @@
-"""Votes on the own address, and the verdict on whether others reach this node."""
+"""Votes on the node's external address, and the verdict on its reachability."""
 
 import pytest
 
@@ -20,14 +20,14 @@ def votes(*of: tuple[str, str, int], at: float = 0.0) -> ExternalAddressVotes:
     return own
 
 
-def test_three_networks_elect() -> None:
+def test_three_subnets_decide_the_address() -> None:
     own = votes(*((f"198.51.{number}.1", *SEEN) for number in range(MIN_SUBNETS - 1)))
     assert own.consensus(0.0) is None
     own.add("198.51.100.1", *SEEN, 0.0)
     assert own.consensus(0.0) == SEEN
 
 
-def test_a_network_has_one_vote() -> None:
+def test_subnet_has_one_vote() -> None:
     own = votes(*((f"198.51.100.{number}", *SEEN) for number in range(1, 250)))
     assert own.consensus(0.0) is None
     own = votes(*((f"2001:db8::{number}", "2001:db9::1", 1) for number in range(1, 9)))
@@ -43,11 +43,11 @@ def test_more_than_half_is_needed() -> None:
     assert own.consensus(0.0) is None
 
 
-def test_another_port_for_each_is_no_address() -> None:
+def test_different_ports_give_no_address() -> None:
     assert votes(*((f"198.51.{n}.1", SEEN[0], 4000 + n) for n in range(9))).consensus(0.0) is None
 
 
-def test_votes_end_and_are_changed() -> None:
+def test_votes_expire_and_can_change() -> None:
     own = votes(*((f"198.51.{number}.1", *SEEN) for number in range(3)))
     assert own.consensus(VOTE_LIFETIME) == SEEN
     assert own.consensus(VOTE_LIFETIME + 1) is None
@@ -66,14 +66,16 @@ def test_each_family_has_votes_of_its_own() -> None:
     assert own.consensus(0.0) == SEEN
 
 
-def test_nonsense_is_no_vote_and_memory_is_bounded() -> None:
+def test_invalid_vote_is_refused_and_memory_is_limited() -> None:
     own = ExternalAddressVotes()
     for text in ("", "localhost", "1.2.3", "\ufffd"):
         with pytest.raises(ValueError, match="not an IP address"):
             own.add("198.51.100.1", text, 1, 0.0)
     for number in range(10_000):
         own.add(f"10.{number >> 8}.{number & 255}.1", *SEEN, 0.0)
-    assert len(own._votes) <= 32
+    for number in range(32):  # all earlier votes are forgotten
+        own.add(f"198.{number}.1.1", "203.0.113.99", 1, 0.0)
+    assert own.consensus(0.0) == ("203.0.113.99", 1)
 
 
 def test_several_failures_decide_and_one_success_does() -> None:

@@ -1,4 +1,4 @@
-"""Token buckets: a rate, a burst, and a bounded memory of sources."""
+"""Token buckets: rate, burst, and limited memory per source."""
 
 import pytest
 from hypothesis import given
@@ -35,14 +35,14 @@ def test_never_more_than_burst_and_rate_allow(
         assert count <= (burst + rate * now) * (1 + 1e-6) + 1e-6
 
 
-def test_sources_do_not_touch_each_other() -> None:
+def test_sources_are_limited_independently() -> None:
     buckets = KeyedRateLimiter(rate=1, burst=3, max_sources=100)
     assert [buckets.try_acquire("a", 0.0) for _ in range(5)] == [True] * 3 + [False] * 2
     assert buckets.try_acquire("b", 0.0)
     assert buckets.try_acquire("a", 1.0)
 
 
-def test_who_has_taken_most_is_remembered_in_bounded_memory() -> None:
+def test_heaviest_sources_are_remembered_in_limited_memory() -> None:
     buckets = KeyedRateLimiter(rate=1, burst=10, max_sources=64)
     while buckets.try_acquire("flood", 0.0):
         pass

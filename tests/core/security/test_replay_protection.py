@@ -1,4 +1,4 @@
-"""Tickets and counters: each request is taken once, whatever is recorded and sent again."""
+"""Replay protection: each request is accepted once, even if it was recorded and sent again."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def introduced(alice: SessionTable, bob: SessionTable) -> list[Trailer]:
     return [first, second]
 
 
-def test_a_stranger_is_challenged_once() -> None:
+def test_unknown_peer_is_challenged_once() -> None:
     alice, bob = make(1), make(2)
     introduced(alice, bob)
     for _ in range(100):
         assert bob.check(ALICE, sent(alice, BOB)) is None
 
 
-def test_who_was_challenged_need_not_challenge() -> None:
+def test_challenged_peer_need_not_challenge() -> None:
     alice, bob = make(1), make(2)
     introduced(alice, bob)
     for _ in range(100):
@@ -62,7 +62,7 @@ def test_who_was_challenged_need_not_challenge() -> None:
         assert bob.check(ALICE, sent(alice, BOB)) is None
 
 
-def test_both_may_begin_at_once() -> None:
+def test_both_peers_may_start_simultaneously() -> None:
     alice, bob = make(1), make(2)
     assert bob.check(ALICE, sent(alice, BOB)) == "unproven"
     assert alice.check(BOB, sent(bob, ALICE)) == "unproven"
@@ -74,7 +74,7 @@ def test_both_may_begin_at_once() -> None:
         assert alice.check(BOB, sent(bob, ALICE)) is None
 
 
-def test_nothing_that_was_taken_is_taken_again() -> None:
+def test_accepted_datagram_is_not_accepted_again() -> None:
     alice, bob = make(1), make(2)
     recorded = introduced(alice, bob)
     for _ in range(3 * WINDOW):
@@ -85,7 +85,7 @@ def test_nothing_that_was_taken_is_taken_again() -> None:
         assert bob.check(ALICE, each) == "replayed"
 
 
-def test_what_goes_to_one_is_nothing_to_another() -> None:
+def test_datagram_for_one_peer_is_refused_by_another() -> None:
     alice, bob, carol = make(1), make(2), make(3)
     recorded = introduced(alice, bob) + introduced(alice, carol)[1:]
     recorded += [sent(alice, BOB)]
@@ -96,7 +96,7 @@ def test_what_goes_to_one_is_nothing_to_another() -> None:
 
 
 @given(st.permutations(range(WINDOW)), st.integers(1, 5))
-def test_any_order_within_the_window_is_taken(order: list[int], times: int) -> None:
+def test_any_order_within_the_window_is_accepted(order: list[int], times: int) -> None:
     alice, bob = make(1), make(2)
     introduced(alice, bob)
     requests = [sent(alice, BOB) for _ in range(WINDOW)]
@@ -107,7 +107,7 @@ def test_any_order_within_the_window_is_taken(order: list[int], times: int) -> N
 
 
 @pytest.mark.parametrize(("later", "reason"), [(WINDOW - 1, None), (WINDOW, "replayed")])
-def test_what_comes_too_late_is_not_taken(later: int, reason: str | None) -> None:
+def test_datagram_behind_the_window_is_refused(later: int, reason: str | None) -> None:
     alice, bob = make(1), make(2)
     introduced(alice, bob)
     late = sent(alice, BOB)
@@ -117,9 +117,7 @@ def test_what_comes_too_late_is_not_taken(later: int, reason: str | None) -> Non
 
 
 @given(st.lists(st.integers(0, 3 * WINDOW), max_size=200), st.integers(0, 3 * WINDOW))
-def test_each_is_taken_once_at_most_and_the_new_ones_always(
-    arriving: list[int], first: int
-) -> None:
+def test_new_datagrams_are_accepted_exactly_once(arriving: list[int], first: int) -> None:
     """Against a model: what came is remembered for good, and the highest that came."""
     alice, bob = make(1), make(2)
     assert bob.check(ALICE, sent(alice, BOB)) == "unproven"
@@ -134,7 +132,7 @@ def test_each_is_taken_once_at_most_and_the_new_ones_always(
 
 
 @given(st.lists(st.sampled_from(["ask", "answer", "replay", "restart", "lose"]), max_size=60))
-def test_whatever_happens_nothing_is_taken_twice_and_two_tries_do(steps: list[str]) -> None:
+def test_no_datagram_is_accepted_twice_and_two_attempts_suffice(steps: list[str]) -> None:
     """Alice and Bob ask each other; either forgets everything now and then; who listens sends
     all that was ever sent once more."""
     rng = random.Random(1)
@@ -173,7 +171,7 @@ def test_whatever_happens_nothing_is_taken_twice_and_two_tries_do(steps: list[st
                 assert deliver(source, to, request) is not None
 
 
-def test_a_challenge_takes_no_memory() -> None:
+def test_challenge_allocates_no_state() -> None:
     bob = make()
     tickets = set()
     for port in range(1, 5_000):
@@ -186,7 +184,7 @@ def test_a_challenge_takes_no_memory() -> None:
     assert len(bob) == 0
 
 
-def test_sessions_are_bounded_and_who_was_forgotten_is_challenged_anew() -> None:
+def test_sessions_are_limited_and_evicted_peer_is_challenged_again() -> None:
     bob = make(limit=10)
     recorded = {}
     for port in range(1, 100):
@@ -201,7 +199,7 @@ def test_sessions_are_bounded_and_who_was_forgotten_is_challenged_anew() -> None
     assert None not in reasons
 
 
-def test_counters_begin_at_chance() -> None:
+def test_counters_start_at_random_values() -> None:
     counters = set()
     for seed in range(20):
         alice = make(seed)
@@ -224,7 +222,7 @@ def test_a_request_is_repeated_once_for_a_ticket_and_a_few_times_at_most() -> No
     assert repeats.is_allowed(b"rpc-id-9", b"ticket-0")
 
 
-def test_what_is_noted_of_repeats_is_bounded() -> None:
+def test_record_of_repeats_is_limited() -> None:
     repeats = ChallengeRetries()
     for number in range(10 * MAX_TRACKED_RETRIES):
         repeats.record(b"%08d" % number, b"ticket-8")

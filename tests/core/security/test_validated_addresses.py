@@ -1,4 +1,4 @@
-"""Verified addresses: for ten minutes, in bounded memory."""
+"""Validated addresses: ten minutes, in limited memory."""
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.routing.table import RoutingTable
@@ -19,7 +19,7 @@ def contact(endpoint: Endpoint, first: int = 0x80) -> Contact:
     return Contact(*endpoint, bytes([first]) + endpoint[1].to_bytes(19, "big"))
 
 
-def test_for_ten_minutes() -> None:
+def test_address_is_validated_for_ten_minutes() -> None:
     verified = verified_of()
     assert not verified.is_validated(HOME, 5.0)
     verified.mark(HOME, 5.0)
@@ -28,14 +28,14 @@ def test_for_ten_minutes() -> None:
     assert not verified.is_validated(("192.0.2.1", 4001), 5.0)
 
 
-def test_each_proof_begins_them_anew() -> None:
+def test_each_proof_restarts_the_lifetime() -> None:
     verified = verified_of()
     verified.mark(HOME, 0.0)
     verified.mark(HOME, 500.0)
     assert verified.is_validated(HOME, 1000.0)
 
 
-def test_what_is_over_is_forgotten() -> None:
+def test_expired_address_is_forgotten() -> None:
     verified = verified_of()
     for number in range(1000):
         verified.mark(("192.0.2.1", number), 0.0)
@@ -43,7 +43,7 @@ def test_what_is_over_is_forgotten() -> None:
     assert len(verified) == 1
 
 
-def test_bounded_and_the_latest_stay() -> None:
+def test_addresses_are_limited_and_the_latest_stay() -> None:
     verified = verified_of(limit=100)
     for number in range(10_000):
         verified.mark(("192.0.2.1", number), float(number) / 1000)
@@ -53,7 +53,7 @@ def test_bounded_and_the_latest_stay() -> None:
     )
 
 
-def test_who_answered_and_is_in_the_table_is_not_remembered_twice() -> None:
+def test_validated_contact_in_table_is_not_recorded_twice() -> None:
     table = RoutingTable(bytes(20), 20, 0.0)
     verified = ValidatedAddresses(table)
     table.on_reply(contact(HOME), 5.0)
@@ -65,7 +65,7 @@ def test_who_answered_and_is_in_the_table_is_not_remembered_twice() -> None:
     assert verified.is_validated(HOME, 100.0 + VALIDATION_LIFETIME)
 
 
-def test_who_only_asks_is_not_verified_by_that() -> None:
+def test_request_does_not_validate_its_sender() -> None:
     table = RoutingTable(bytes(20), 20, 0.0)
     verified = ValidatedAddresses(table)
     table.on_reply(contact(HOME), 5.0)
@@ -73,7 +73,7 @@ def test_who_only_asks_is_not_verified_by_that() -> None:
     assert not verified.is_validated(HOME, 5.1 + VALIDATION_LIFETIME)
 
 
-def test_who_moves_up_is_verified_by_its_own_answer_alone() -> None:
+def test_promoted_contact_is_validated_only_by_its_own_reply() -> None:
     table = RoutingTable(bytes(20), 1, 0.0)
     verified = ValidatedAddresses(table)
     first, second = contact(HOME), contact(("192.0.2.2", 4001))

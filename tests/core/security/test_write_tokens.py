@@ -1,4 +1,4 @@
-"""Write tokens: for one sender and one key, for a while."""
+"""Write tokens: valid for one sender, one key and a limited time."""
 
 import random
 
@@ -15,7 +15,7 @@ def tokens() -> WriteTokens:
     return WriteTokens(random.Random(1))
 
 
-def test_a_token_is_taken_from_whom_it_was_given_to(tokens: WriteTokens) -> None:
+def test_token_is_accepted_from_its_recipient(tokens: WriteTokens) -> None:
     token = tokens.issue(HOME, ID, KEY, 1000.0)
     assert len(token) == TOKEN_BYTES
     assert tokens.verify(token, HOME, ID, KEY, 1000.0)
@@ -32,7 +32,7 @@ def test_a_token_is_taken_from_whom_it_was_given_to(tokens: WriteTokens) -> None
         (HOME, ID, b"l" * 20),
     ],
 )
-def test_from_nobody_else(
+def test_token_is_refused_from_other_senders(
     tokens: WriteTokens, endpoint: tuple[str, int], node_id: bytes, key: bytes
 ) -> None:
     token = tokens.issue(HOME, ID, KEY, 0.0)
@@ -40,11 +40,11 @@ def test_from_nobody_else(
 
 
 @pytest.mark.parametrize("token", [b"", b"x" * 7, b"x" * 8, b"x" * 9, 5, [b"x" * 8], None])
-def test_what_is_no_token(tokens: WriteTokens, token: object) -> None:
+def test_invalid_token_is_refused(tokens: WriteTokens, token: object) -> None:
     assert not tokens.verify(token, HOME, ID, KEY, 0.0)
 
 
-def test_a_cut_or_changed_token_is_none(tokens: WriteTokens) -> None:
+def test_truncated_or_changed_token_is_refused(tokens: WriteTokens) -> None:
     token = tokens.issue(HOME, ID, KEY, 0.0)
     assert not tokens.verify(token[:-1], HOME, ID, KEY, 0.0)
     assert not tokens.verify(bytes([token[0] ^ 1]) + token[1:], HOME, ID, KEY, 0.0)
@@ -52,7 +52,7 @@ def test_a_cut_or_changed_token_is_none(tokens: WriteTokens) -> None:
 
 @pytest.mark.parametrize("begin", [0.0, 1e6])
 @pytest.mark.parametrize("given", range(0, 300, 37))
-def test_valid_for_five_minutes_at_least_and_ten_at_most(
+def test_token_is_valid_for_five_to_ten_minutes(
     tokens: WriteTokens, begin: float, given: int
 ) -> None:
     tokens.issue(HOME, ID, KEY, begin)
@@ -62,7 +62,7 @@ def test_valid_for_five_minutes_at_least_and_ten_at_most(
     assert not tokens.verify(token, HOME, ID, KEY, after + ROTATION_INTERVAL)
 
 
-def test_after_a_long_rest_nothing_old_is_valid(tokens: WriteTokens) -> None:
+def test_token_is_invalid_after_long_idle_time(tokens: WriteTokens) -> None:
     token = tokens.issue(HOME, ID, KEY, 0.0)
     assert not tokens.verify(token, HOME, ID, KEY, 1e6)
     fresh = tokens.issue(HOME, ID, KEY, 1e6)
@@ -70,6 +70,6 @@ def test_after_a_long_rest_nothing_old_is_valid(tokens: WriteTokens) -> None:
     assert tokens.verify(fresh, HOME, ID, KEY, 1e6 + 1)
 
 
-def test_two_nodes_give_different_ones() -> None:
+def test_two_nodes_issue_different_tokens() -> None:
     one, other = (WriteTokens(random.Random(seed)).issue(HOME, ID, KEY, 0.0) for seed in (1, 2))
     assert one != other

@@ -1,4 +1,4 @@
-"""The data store in memory, beside a naive model of it."""
+"""In-memory value store, compared with a simple model."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_one_value_per_owner_and_key():
     assert set(store.keys()) == {KEY, OTHER}
 
 
-def test_what_is_handed_on_takes_no_direct_ones_place():
+def test_replicated_value_does_not_replace_a_direct_one():
     store = store_of()
     put(store, ANNA, b"1:a", expires=50.0)
     store.put(KEY, ANNA, StoreEntry(b"1:b", 90.0, from_owner=False, received_at=7.0))
@@ -62,7 +62,7 @@ def test_what_is_handed_on_takes_no_direct_ones_place():
     assert store.get(KEY, 9, 8.0) == [b"1:c"]
 
 
-def test_of_two_handed_on_the_later_to_end_stays():
+def test_later_expiring_replicated_value_stays():
     store = store_of()
     for now, value, expires in ((1.0, b"1:a", 50.0), (2.0, b"1:b", 40.0), (3.0, b"1:c", 60.0)):
         store.put(KEY, ANNA, StoreEntry(value, expires, from_owner=False, received_at=now))
@@ -83,13 +83,13 @@ def test_remove():
     assert store.entries(OTHER) == []
 
 
-def test_memory_keeps_at_once():
+def test_memory_store_is_durable_immediately():
     said: list[str | None] = []
     store_of().when_durable(said.append)
     assert said == [None]
 
 
-def test_who_stored_last_comes_first():
+def test_latest_owner_comes_first():
     store = store_of()
     for owner, value in ((ANNA, b"1:a"), (BERT, b"1:b"), (CARL, b"1:c")):
         put(store, owner, value)
@@ -99,13 +99,13 @@ def test_who_stored_last_comes_first():
 
 
 @pytest.mark.parametrize("howmany", [0, -1, -(10**30)])
-def test_none_are_asked_for(howmany):
+def test_limit_of_zero_gives_no_values(howmany):
     store = store_of()
     put(store, ANNA, b"1:a")
     assert store.get(KEY, howmany, 0.0) == []
 
 
-def test_more_than_there_are_are_asked_for():
+def test_limit_above_the_count_gives_all_values():
     store = store_of()
     put(store, ANNA, b"1:a")
     assert store.get(KEY, 10**30, 0.0) == [b"1:a"]
@@ -133,7 +133,7 @@ def test_overwriting_drops_other_owners_as_the_original_did():
     assert store.get(KEY, 10, 0.0) == [b"1:a", b"1:C"]
 
 
-def test_a_value_ends_at_its_time():
+def test_value_expires_at_its_time():
     store = store_of()
     put(store, ANNA, b"1:a", expires=10.0)
     put(store, BERT, b"1:b", expires=20.0)
@@ -193,7 +193,7 @@ def test_bytes_are_counted_by_address():
     put(store, here[0], b"3:bbb", now=10.0)
 
 
-def test_a_full_store_takes_an_owners_new_value_in_place_of_the_old():
+def test_full_store_accepts_replacement_of_an_owners_value():
     store = store_of(max_entries=1, max_stored_bytes=3)
     put(store, ANNA, b"1:a")
     put(store, ANNA, b"1:A")
@@ -209,7 +209,7 @@ def test_a_refused_overwrite_drops_nothing():
     assert store.get(KEY, 10, 0.0) == [b"1:b", b"1:a"]
 
 
-def test_what_has_ended_makes_room():
+def test_expired_values_free_space():
     store = store_of(max_entries=1)
     put(store, ANNA, b"1:a", expires=10.0)
     with pytest.raises(StoreRefused):

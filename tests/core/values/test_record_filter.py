@@ -1,4 +1,4 @@
-"""The sieve: which of the values that are found may be shown."""
+"""Record filter: which of the found values may be returned."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_an_immutable_record_is_shown_alone() -> None:
     assert not sieve.is_current([b"junk"])
 
 
-def test_the_highest_number_counts() -> None:
+def test_highest_seq_wins() -> None:
     sieve = make()
     assert sieve.filter([found(signed(2, b"old")), found(signed(3, b"new"))]) == [
         found(signed(3, b"new"))
@@ -83,7 +83,7 @@ def test_the_highest_number_counts() -> None:
     assert sieve.is_current([found(signed(3, b"new"))])
 
 
-def test_two_of_a_number_are_told_apart_alike_by_all() -> None:
+def test_records_of_equal_seq_are_ordered_the_same_everywhere() -> None:
     pair = [found(signed(1, b"a")), found(signed(1, b"b"))]
     assert make().filter(pair) == make().filter(pair[::-1])
 
@@ -96,9 +96,7 @@ def test_two_of_a_number_are_told_apart_alike_by_all() -> None:
         (signed(4), RecordStale),
     ],
 )
-def test_one_that_is_not_believed_is_never_shown(
-    record: SignedRecord, error: type[Exception]
-) -> None:
+def test_rejected_record_is_never_returned(record: SignedRecord, error: type[Exception]) -> None:
     sieve = make(min_seq=5)
     assert sieve.filter([found(record), b"plain"]) == [b"plain"]
     assert type(sieve.rejection) is error
@@ -106,7 +104,7 @@ def test_one_that_is_not_believed_is_never_shown(
     assert make(min_seq=5, only_records=True).filter([found(record), b"plain"]) == []
 
 
-def test_an_expired_one_still_tells_its_number() -> None:
+def test_expired_record_still_counts_by_its_seq() -> None:
     sieve = make()
     sieve.filter([found(signed(7, expires=NOW - 1)), found(forged(99))])
     assert (sieve.highest_seq, sieve.signed_record) == (7, None)
@@ -126,7 +124,7 @@ def test_each_is_verified_once() -> None:
     assert sieve.rejected == {"forged record": 20}
 
 
-def test_what_one_answer_may_cost_is_bounded() -> None:
+def test_verification_work_per_reply_is_limited() -> None:
     asked: list[bytes] = []
 
     def count(public_key: bytes, signature: bytes, message: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Records that prove themselves: their bytes, by the test vectors of BEP 44, and their forms."""
+"""Signed and immutable records: encoding, and the test vectors of BEP 44."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_vector_of_an_immutable_record() -> None:
         SignedRecord(b"\xff" * 32, b"", 1, None, SIGNATURE, HELLO),
     ],
 )
-def test_what_was_changed_is_forged(changed: SignedRecord) -> None:
+def test_changed_record_is_forged(changed: SignedRecord) -> None:
     with pytest.raises(RecordForged, match="forged record"):
         records.check_signature(changed, verify)
 
@@ -89,7 +89,7 @@ def test_an_end_is_signed_in_its_place() -> None:
 
 
 @given(signed_records)
-def test_what_is_signed_is_the_dictionary_of_these_entries(record: SignedRecord) -> None:
+def test_signature_covers_the_dictionary_of_these_entries(record: SignedRecord) -> None:
     """So no two records have the same bytes to be signed."""
     entries = {b"salt": record.salt or None, b"seq": record.seq, b"exp": record.expires_at}
     fields = {key: value for key, value in entries.items() if value is not None}
@@ -125,7 +125,7 @@ def test_another_value_is_no_record(value: object) -> None:
         {b"v": None},
     ],
 )
-def test_what_is_nearly_a_record_is_none(change: dict[bytes, object]) -> None:
+def test_near_record_is_a_plain_value(change: dict[bytes, object]) -> None:
     fields = bencoding.decode(PLAIN.encoded) | change
     fields = {key: value for key, value in fields.items() if value is not None}
     assert records.parse_signed(bencoding.encode(fields)) is None
@@ -141,7 +141,9 @@ def test_what_is_nearly_a_record_is_none(change: dict[bytes, object]) -> None:
         (b"", 1, 1 << 63, "expiry out of range"),
     ],
 )
-def test_fields_that_nobody_writes(salt: bytes, seq: int, expires: int | None, why: str) -> None:
+def test_unknown_fields_make_no_record(
+    salt: bytes, seq: int, expires: int | None, why: str
+) -> None:
     record = SignedRecord(PUBLIC_KEY, salt, seq, expires, SIGNATURE, HELLO)
     with pytest.raises(RecordForged, match=why):
         records.check_key(record, record.key)

@@ -1,4 +1,4 @@
-"""Tombstones: bounded, also by whose they are; they end with their time."""
+"""Tombstones: expiry, and limits per address and in total."""
 
 from kademlua import Contact
 from kademlua.core.ids import from_int
@@ -9,7 +9,7 @@ FLOODER = Contact("198.51.100.1", 4000, b"f" * 20)
 KEY = b"k" * 20
 
 
-def test_a_tombstone_stands_until_its_end_or_the_next_store() -> None:
+def test_tombstone_lasts_until_expiry_or_the_next_store() -> None:
     tombstones = Tombstones()
     tombstones.put(KEY, OWNER, 10)
     assert tombstones.get_expiry(KEY, OWNER, 9) == 10
@@ -19,7 +19,7 @@ def test_a_tombstone_stands_until_its_end_or_the_next_store() -> None:
     assert tombstones.get_expiry(KEY, OWNER, 9) is None
 
 
-def test_one_address_does_not_push_out_those_of_others() -> None:
+def test_one_address_does_not_evict_tombstones_of_others() -> None:
     tombstones = Tombstones(limit=100)
     tombstones.put(KEY, OWNER, 10)
     for number in range(1_000):
@@ -29,7 +29,7 @@ def test_one_address_does_not_push_out_those_of_others() -> None:
     assert len(tombstones) == 26
 
 
-def test_what_ended_or_was_lifted_makes_room() -> None:
+def test_expired_or_cancelled_tombstone_frees_space() -> None:
     tombstones = Tombstones(limit=8)
     for number in range(3):
         tombstones.put(from_int(number), OWNER, number)
@@ -46,7 +46,7 @@ def test_what_ended_or_was_lifted_makes_room() -> None:
     assert len(tombstones) == 2
 
 
-def test_of_all_together_the_oldest_goes() -> None:
+def test_oldest_tombstone_is_evicted_at_the_total_limit() -> None:
     tombstones = Tombstones(limit=8)
     for number in range(20):
         tombstones.put(KEY, Contact(f"192.0.2.{number}", 1, b"o" * 20), 10)

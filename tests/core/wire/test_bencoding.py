@@ -1,4 +1,4 @@
-"""Bencoding: what is let in, what is refused, and that nothing kills the process."""
+"""Bencoding: valid, invalid and deeply nested data."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_mutations_decode_as_the_strict_reference_does(data):
 
 
 @given(NEAR_MISSES | mutated())
-def test_what_decodes_encodes_to_the_same_bytes_up_to_the_order_of_keys(data):
+def test_decoded_value_encodes_to_the_same_bytes_except_key_order(data):
     try:
         value = decode(data)
     except WireError:
@@ -133,7 +133,7 @@ def test_unsorted_keys_are_read_as_the_original_writes_them():
     assert decode(b"d4:name4:ping4:argslee") == {b"name": b"ping", b"args": []}
 
 
-def test_what_the_original_sends_is_read_at_any_size():
+def test_v10_encoding_is_read_at_any_size():
     long = b"x" * 60_000
     assert decode(b"60000:" + long) == long
     # Bytes that look like lists and dictionaries are none.
@@ -185,7 +185,7 @@ def test_what_the_original_sends_is_read_at_any_size():
         b"None",
     ],
 )
-def test_what_is_no_bencoding(data):
+def test_invalid_bencoding_is_refused(data):
     with pytest.raises(WireError):
         decode(data)
 
@@ -204,7 +204,7 @@ KILLERS = {
 
 
 @pytest.mark.parametrize("killer", KILLERS.values(), ids=KILLERS)
-def test_no_datagram_kills_the_process(killer):
+def test_deeply_nested_datagram_does_not_crash(killer):
     # In a thread, because greenlets and threads have less of a stack than the main one.
     code = f"""
 import threading
@@ -232,11 +232,11 @@ def nested(depth: int) -> Any:
 
 
 @pytest.mark.parametrize("depth", [MAX_DEPTH - 1, MAX_DEPTH])
-def test_nesting_up_to_the_bound_goes_both_ways(depth):
+def test_nesting_up_to_the_limit_round_trips(depth):
     assert decode(encode(nested(depth))) == nested(depth)
 
 
-def test_nesting_beyond_the_bound_goes_neither_way():
+def test_nesting_beyond_the_limit_is_refused_both_ways():
     with pytest.raises(TypeError, match="nested"):
         encode(nested(MAX_DEPTH + 1))
     with pytest.raises(TypeError, match="nested"):
@@ -289,7 +289,7 @@ def test_a_list_within_itself_is_refused():
     ],
     ids=lambda each: repr(each).partition(" at 0x")[0],
 )
-def test_what_bencoding_has_no_form_for(value):
+def test_unsupported_type_is_refused(value):
     with pytest.raises(TypeError):
         encode(value)
 

@@ -1,4 +1,4 @@
-"""The shortcuts read what the general decoder reads, or nothing."""
+"""Fast decoders agree with the full decoder or decline."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def requests() -> list[bytes]:
 
 
 @pytest.mark.parametrize("payload", requests())
-def test_the_usual_requests_take_the_shortcut(payload):
+def test_usual_requests_use_the_fast_decoder(payload):
     assert by_shortcut(payload) == by_the_judge(payload) is not None
 
 
 @given(st.sampled_from(requests()), st.data())
-def test_a_request_that_differs_anywhere_is_read_alike_or_left_to_the_judge(payload, data):
+def test_changed_request_is_read_the_same_or_left_to_the_full_decoder(payload, data):
     at = data.draw(st.integers(0, len(payload)))
     other = data.draw(st.binary(max_size=3))
     changed = payload[:at] + other + payload[at + data.draw(st.integers(0, 3)) :]
@@ -76,7 +76,7 @@ def test_a_request_that_differs_anywhere_is_read_alike_or_left_to_the_judge(payl
 
 
 @given(st.binary(min_size=20, max_size=20))
-def test_any_key_is_read_alike(key):
+def test_any_key_is_read_the_same(key):
     for payload in requests():
         changed = payload.replace(KEY, key)
         assert by_shortcut(changed) == by_the_judge(changed)
@@ -93,7 +93,7 @@ def test_any_key_is_read_alike(key):
     ),
     st.data(),
 )
-def test_values_are_read_alike_or_left_to_the_judge(values, data):
+def test_values_are_read_the_same_or_left_to_the_full_decoder(values, data):
     payload = bencoding.encode(values)
     if values in ([5], [1]) or (isinstance(values[0], dict) and len(values[0]) == 1):
         assert fast_decode.decode_values(payload) == values
@@ -108,7 +108,7 @@ def test_values_are_read_alike_or_left_to_the_judge(values, data):
 
 
 @pytest.mark.parametrize("value", [b"i7e", b"le", b"1:", b"01:v", b"2:v", b"0:v", b"-1:v"])
-def test_a_store_of_anything_but_one_string_is_left_to_the_judge(value):
+def test_store_of_other_than_one_string_is_left_to_the_full_decoder(value):
     payload = packets.encode_request_payload(
         b"store", b"20:%b%bi0e0:i60e" % (KEY, value), read_only=False
     )
@@ -116,7 +116,7 @@ def test_a_store_of_anything_but_one_string_is_left_to_the_judge(value):
 
 
 @pytest.mark.parametrize("ttl", [b"", b"-1", b"01", b"1_0", b"9" * 13, b"1ei2", b"6e0:i6"])
-def test_a_store_of_an_unusual_time_to_live_is_left_to_the_judge(ttl):
+def test_store_of_unusual_ttl_is_left_to_the_full_decoder(ttl):
     payload = packets.encode_request_payload(
         b"store", b"20:%b1:vi0e0:i%be" % (KEY, ttl), read_only=False
     )
@@ -124,5 +124,5 @@ def test_a_store_of_an_unusual_time_to_live_is_left_to_the_judge(ttl):
 
 
 @pytest.mark.parametrize("payload", [b"ld7:closest:ee", b"ld7:closest", b"ld7:closest03:abcee"])
-def test_broken_values_are_left_to_the_judge(payload):
+def test_malformed_values_are_left_to_the_full_decoder(payload):
     assert fast_decode.decode_values(payload) is None

@@ -1,4 +1,4 @@
-"""Packets: layouts to the byte, and that any bytes parse or raise WireError."""
+"""Packet layouts, byte by byte; arbitrary bytes parse or raise WireError."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_unknown_calls(call):
         b"d4:namel4:pinge4:argslee",
     ],
 )
-def test_what_is_no_request(body):
+def test_invalid_request_is_refused(body):
     with pytest.raises(WireError, match="bad request"):
         read_request(body)
 
@@ -193,7 +193,7 @@ def test_a_request_that_is_not_bencoded(body):
 
 
 @pytest.mark.parametrize("payload", [b"", b"de", b"i5e", b"1:a", b"l", b"li5e", b"li5eee"])
-def test_what_are_no_return_values(payload):
+def test_invalid_return_values_are_refused(payload):
     with pytest.raises(WireError):
         packets.decode_values(payload)
 
@@ -236,6 +236,6 @@ def test_the_version_that_a_sender_speaks(written, version):
     ("written", "read_only"),
     [(b"i0e", False), (b"i1e", True), (b"i2e", False), (b"1:1", False), (b"li1ee", False)],
 )
-def test_whether_the_sender_is_a_client(written, read_only):
+def test_client_flag_of_the_sender_is_read(written, read_only):
     body = b"d4:argsle4:name4:ping2:ro%be" % written
     assert read_request(body).read_only is read_only

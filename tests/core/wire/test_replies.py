@@ -1,4 +1,4 @@
-"""What is inside of payloads: written to the byte, read without trust."""
+"""Reply payloads: exact encoding, and decoding of untrusted bytes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_contacts(payload: bytes, reach: replies.AddressFamilies = BOTH) -> list
     return replies.decode_findnode_reply(bencoding.decode(payload), ContactPool(), reach)
 
 
-# What goes out, to the byte.
+# Exact encodings.
 
 
 def test_fixed_answers():
@@ -36,23 +36,6 @@ def test_fixed_answers():
     assert replies.BAD_KEY_FINDNODE == b"li0ee"
     assert replies.BAD_KEY_STORE == b"li0ee"
     assert replies.BAD_KEY_FINDVALUE == b"llee"  # one return value, an empty list
-
-
-def test_arguments():
-    assert requests.encode_key_args(KEY) == b"20:" + KEY
-    assert requests.encode_findvalue_args(KEY, 50) == b"20:" + KEY + b"i50e"
-    assert (
-        requests.encode_store_args(requests.StoreArguments(KEY, b"5:hello", 60))
-        == b"20:" + KEY + b"5:helloi0e0:i60e"
-    )
-    assert (
-        requests.encode_store_args(requests.StoreArguments(KEY, b"li7ee", 1, overwrite=True))
-        == b"20:" + KEY + b"li7eei1e0:i1e"
-    )
-    handed_on = requests.encode_store_args(requests.StoreArguments(KEY, b"i7e", 9, owner=FOUR))
-    assert handed_on == b"20:" + KEY + b"i7ei0e0:i9ed5:owner26:" + FOUR.compact + b"e"
-    assert requests.encode_any_args(["a", 1, [b"b"]]) == b"1:ai1el1:be"
-    assert requests.encode_any_args([]) == b""
 
 
 def test_findnode_answer_of_1_0():
@@ -83,7 +66,7 @@ def test_findvalue_answer_of_1_1():
     )
 
 
-def test_refusal_says_0_and_why():
+def test_refusal_holds_0_and_the_reason():
     assert replies.encode_refused_reply("no room") == b"li0e7:no roome"
 
 
@@ -92,7 +75,7 @@ def test_getsocket_answer():
 
 
 @given(mixed, bytes_values, st.sampled_from([0, 1, 2]))
-def test_all_that_is_written_is_canonical_bencoding(contacts, found, version):
+def test_encoded_replies_are_canonical_bencoding(contacts, found, version):
     for payload in (
         replies.encode_findnode_reply(contacts, version),
         replies.encode_findvalue_reply(contacts, found, version),
@@ -102,7 +85,7 @@ def test_all_that_is_written_is_canonical_bencoding(contacts, found, version):
         assert bencoding.encode(bencoding.decode(payload)) == payload
 
 
-# There and back.
+# Round trips.
 
 
 @given(mixed, bytes_values, st.integers(1, 3))
@@ -126,7 +109,7 @@ def test_answers_to_1_0_never_hold_an_ipv6_contact(contacts, found):
 
 
 @given(mixed, st.sampled_from([0, 1]))
-def test_contacts_out_of_reach_are_left_out(contacts, version):
+def test_contacts_of_unreachable_families_are_omitted(contacts, version):
     payload = replies.encode_findnode_reply(contacts, version)
     assert not any(c.is_ipv6 for c in read_contacts(payload, replies.AddressFamilies(True, False)))
     assert all(c.is_ipv6 for c in read_contacts(payload, replies.AddressFamilies(False, True)))
@@ -186,7 +169,7 @@ def test_store_answers():
     )
 
 
-def test_a_long_or_strange_reason_does_no_harm():
+def test_long_or_invalid_reason_is_truncated():
     reason = replies.decode_store_reply([0, b"\xff\n" * 10_000])
     assert isinstance(reason, str)
     assert len(reason) <= 200
@@ -201,7 +184,7 @@ def test_contacts_are_those_of_the_pool():
         assert read is known
 
 
-# What a newer version may add.
+# Extensions of newer versions.
 
 
 def test_extra_return_values_keys_and_fields_are_ignored():
@@ -221,7 +204,7 @@ def test_a_findvalue_answer_without_values_or_contacts():
     assert replies.decode_findnode_reply([{b"retval": [1]}], ContactPool(), BOTH) == []
 
 
-# What liars may send.
+# Malformed replies.
 
 
 @pytest.mark.parametrize(
@@ -274,7 +257,7 @@ def test_bad_packed_contacts(answer):
         replies.decode_findnode_reply([answer], ContactPool(), BOTH)
 
 
-def test_only_so_many_contacts_are_taken_from_one_answer():
+def test_contacts_read_from_one_reply_are_limited():
     many = [make_contact(number) for number in range(2000)]
     for version in (0, 1):
         read = read_contacts(replies.encode_findnode_reply(many, version))

@@ -1,0 +1,33 @@
+"""Access to parts of a node that ``Node.services`` does not expose, in one place."""
+
+from __future__ import annotations
+
+from kademlua import Contact, Node
+from kademlua.replication.replicator import Replicator
+from kademlua.replication.transfer import ValueTransfer
+
+
+def probe_count(node: Node) -> int:
+    """Return the number of contacts that a node is probing."""
+    # Private: statistics count sent pings, but not queued probes.
+    return len(node.services.liveliness._probes)
+
+
+def mark_dead(node: Node, contact: Contact) -> None:
+    """Make a node treat a contact as dead, as after a failed probe."""
+    # Private: a real failure takes an outage, which changes other parts of the node as well.
+    node.services.liveliness._mark_dead(contact)
+
+
+def replicator_of(node: Node) -> Replicator:
+    """Return the replicator of a node."""
+    # Private: only the maintenance loop uses it.
+    return node.services.maintenance._replicator
+
+
+def value_transfer(node: Node) -> ValueTransfer:
+    """Return a value transfer that uses the parts of a node."""
+    services = node.services
+    return ValueTransfer(
+        services.context, services.client, services.liveliness, services.tombstones
+    )
