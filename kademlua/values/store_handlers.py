@@ -79,7 +79,7 @@ class StoreHandlers:
             self._admission.admit(
                 key,
                 owner,
-                StoreEntry(encoded, now + ttl, from_owner, received_at=now),
+                StoreEntry(encoded, now + ttl, from_owner, now),
                 overwrite=overwrite != 0,
                 cas=cas,
             )

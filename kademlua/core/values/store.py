@@ -102,15 +102,16 @@ def check_quotas(params: Params, size: int, usage: QuotaUsage) -> None:
     Raises:
         StoreRefused: a quota is reached.
     """
+    entries, key_entries, stored_bytes, address_usage = usage
     if size > params.max_value_bytes:
         raise StoreRefused(f"value over {params.max_value_bytes} bytes")
-    if usage.entries >= params.max_entries:
+    if entries >= params.max_entries:
         raise StoreRefused("no room for more values")
-    if usage.key_entries >= params.max_entries_per_key:
+    if key_entries >= params.max_entries_per_key:
         raise StoreRefused("no room for more values of this key")
-    if usage.stored_bytes + size > params.max_stored_bytes:
+    if stored_bytes + size > params.max_stored_bytes:
         raise StoreRefused("no room for more bytes")
-    if (usage.address_usage & _BYTES_MASK) + size > params.max_bytes_per_address:
+    if (address_usage & _BYTES_MASK) + size > params.max_bytes_per_address:
         raise StoreRefused("no room for more bytes of this address")
-    if usage.address_usage >> 64 >= params.max_entries_per_address:
+    if address_usage >> 64 >= params.max_entries_per_address:
         raise StoreRefused("no room for more values of this address")
