@@ -44,7 +44,7 @@ class ControlClient:
         except (FileNotFoundError, NotADirectoryError):
             raise ControlError(f"{path} is missing: {_NO_SOCKET_HINT}") from None
         except ConnectionRefusedError:
-            raise ControlError(f"nobody listens at {path}: {_NO_SOCKET_HINT}") from None
+            raise ControlError(f"no node listens at {path}: {_NO_SOCKET_HINT}") from None
         except TimeoutError:
             raise ControlError(f"the node at {path} takes no connections") from None
         except OSError as error:

@@ -76,12 +76,12 @@ class JsonLineStream:
         line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
         with self._write_lock:
             try:
-                with Timeout(_WRITE_TIMEOUT, TimeoutError("nobody reads")):
+                with Timeout(_WRITE_TIMEOUT, TimeoutError("the peer does not read")):
                     self._sock.sendall(line)
             except BaseException as error:  # a partial line may have been sent
                 self.close()
                 if isinstance(error, OSError):
-                    raise BrokenPipeError("nobody listens") from None
+                    raise BrokenPipeError("the peer has disconnected") from None
                 raise
 
     def close(self) -> None:

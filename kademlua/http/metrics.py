@@ -1,4 +1,4 @@
-"""Metrics of one node in Prometheus' terms, made from its plain counters when asked for."""
+"""Prometheus metrics of one node, computed from its counters on request."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ __all__ = ["CONTENT_TYPE", "NodeMetrics"]
 
 
 class NodeMetrics(Collector):
-    """What a node counted, its table and store, and what was seen since ``start``."""
+    """Counters of a node, its table and store, and latencies since ``start``."""
 
     def __init__(self, node: Node, http_counts: Callable[[], Mapping[str, int]]) -> None:
-        """``http_counts`` gives the counts of the HTTP server, by name."""
+        """Prepare the metrics; ``http_counts`` returns the counters of the HTTP server by name."""
         self._node = node
         self._http_counts = http_counts
         self._hop_sampler = HopSampler(node)
@@ -37,25 +37,25 @@ class NodeMetrics(Collector):
         ProcessCollector(registry=self._registry)
 
     def start(self) -> None:
-        """Begin to watch the node."""
+        """Start to observe the node."""
         self._node.timings()
         self._loop_lag_sampler.start()
 
     def close(self) -> None:
-        """Watch it no more; idempotent."""
+        """Stop observing the node; idempotent."""
         self._loop_lag_sampler.close()
         self._hop_sampler.close()
 
     def render(self) -> bytes:
-        """All metrics in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: the registry need not gather everything to know the names."""
+        """Return nothing: the registry need not collect everything to learn the names."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """All metrics, as they are now."""
+        """Yield all metrics with their current values."""
         stats = self._node.stats()
         yield from self._packet_metrics(stats)
         yield from self._call_metrics(stats)
@@ -103,7 +103,7 @@ class NodeMetrics(Collector):
         }
         in_flight = self._node.calls_in_flight()
         for rpc, replied_count in stats["calls_by_rpc"].items():
-            # What is counted of an answered call is its beginning; the rest happens seldom.
+            # Successful calls are not counted: they are the started ones minus all others.
             replied_count -= in_flight.get(rpc, 0)
             for result, stats_key in stats_key_by_result.items():
                 count = stats[stats_key].get(rpc, 0)
@@ -169,7 +169,7 @@ class NodeMetrics(Collector):
         )
 
     def _contact_counts(self) -> dict[str, int]:
-        """Those in the table heard from lately and not, and those that wait for a place."""
+        """Return the numbers of fresh, stale and replacement contacts."""
         node = self._node
         fresh_since = node.now - node.params.freshness_window
         fresh = sum(

@@ -29,7 +29,7 @@ def test_value_is_published_and_unpublished(launch, failed):
     process.wait()
     line = failed(launch.run("published", "--data", "data"), 1)
     assert line == (
-        "Error: nobody listens at data/control.sock:"
+        "Error: no node listens at data/control.sock:"
         " no node runs there, or one in memory, as a swarm's are\n"
     )
 

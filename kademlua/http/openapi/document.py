@@ -1,4 +1,4 @@
-"""The API's description (OpenAPI 3.1): what may be asked, and what is answered."""
+"""The OpenAPI 3.1 document: paths, parameters and replies."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _STORE_ERRORS = (404, 411, 413, 415, 422, 502, 503)
 
 
 class DocumentResource:
-    """The description, made once."""
+    """The document, built once."""
 
     def __init__(self, description: dict[str, Any]) -> None:
-        """What ``build_document`` makes."""
+        """Serve what ``build_document`` returns."""
         self._text = json.dumps(description).encode()
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """All of it."""
+        """Return the document."""
         resp.data = self._text
 
     on_head = on_get
@@ -43,8 +43,11 @@ class DocumentResource:
 def build_document(
     params: Params, *, allow_anonymous_reads: bool, swarm: bool = False
 ) -> dict[str, Any]:
-    """The description as a dictionary; where not ``allow_anonymous_reads``, all takes the token.
-    With ``swarm`` it is that of a swarm, by way of one of its nodes."""
+    """Return the OpenAPI document.
+
+    Without ``allow_anonymous_reads`` all paths require the token. With ``swarm`` it describes a
+    swarm, through one of its nodes.
+    """
     paths = _monitoring_paths() | _value_paths(params) | _publication_paths(params) | _node_paths()
     if swarm:
         paths |= _swarm_paths()

@@ -1,4 +1,4 @@
-"""The pieces of the API's description: operations, parameters, answers (OpenAPI 3.1)."""
+"""Parts of the OpenAPI document: operations, parameters, replies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COMMON_ERRORS = (400, 401, 403, 421)
 
 
 def schema_ref(name: str) -> dict[str, Any]:
-    """A body of the form of this name."""
+    """Return a JSON body that refers to a schema."""
     return {"schema": {"$ref": f"#/components/schemas/{name}"}}
 
 
@@ -40,8 +40,10 @@ def operation(
     has_body: bool = False,
     is_plain: bool = False,
 ) -> dict[str, Any]:
-    """One method of a path; without ``content`` its answer is empty, and where ``is_plain``, an
-    error's body is as that of success."""
+    """Return one method of a path.
+
+    Without ``content`` its reply is empty. With ``is_plain``, errors have the same body as success.
+    """
     responses: dict[str, Any] = {"204": {"description": "Done."}}
     if content is not None:
         responses = {"200": {"description": "Done.", "content": content}}
@@ -75,7 +77,7 @@ def _problem_content() -> dict[str, Any]:
 def parameter(
     name: str, schema: dict[str, Any], description: str, **extra_fields: Any
 ) -> dict[str, Any]:
-    """A parameter in the query."""
+    """Return a query parameter."""
     return {
         "name": name,
         "in": "query",
@@ -85,11 +87,11 @@ def parameter(
 
 
 def int_parameter(name: str, default: int, maximum: int, description: str) -> dict[str, Any]:
-    """A whole number from 1 on in the query."""
+    """Return a query parameter that is an integer from 1."""
     schema = {"type": "integer", "minimum": 1, "maximum": maximum, "default": default}
     return parameter(name, schema, description)
 
 
 def bool_parameter(name: str, description: str) -> dict[str, Any]:
-    """True or false in the query; false unless said."""
+    """Return a query parameter that is true or false, default false."""
     return parameter(name, {"type": "boolean", "default": False}, description)

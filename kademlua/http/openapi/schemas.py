@@ -1,4 +1,4 @@
-"""What the API's answers look like (JSON Schema), for its description."""
+"""JSON Schemas of the API's replies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 
 def _object_schema(properties: dict[str, Any], *, additional: Any = False) -> dict[str, Any]:
-    """An object that has all of these properties, and others only as ``additional`` says."""
+    """Return the schema of an object with all of these properties, and others as ``additional``
+    says."""
     return {
         "type": "object",
         "properties": properties,

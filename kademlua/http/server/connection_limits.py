@@ -1,4 +1,4 @@
-"""Connections: so many at once, and none for longer than it may be."""
+"""Limits on connections: their number and their time."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import gevent
 
 MAX_CONNECTIONS = 128
 IDLE_TIMEOUT = 20.0
-"""For a request to be there as a whole, counted from the connection or the answer before."""
+"""Seconds until a request must be complete, from the connection or the previous reply."""
 BUSY_TIMEOUT = 60.0
-"""For the answer to be computed, and taken by the client."""
+"""Seconds to compute a reply and for the client to receive it."""
 MIN_BUSY_SECONDS = 10.0
-"""An answer in the making is not ended for another connection in so many seconds."""
+"""Seconds during which a request in progress is not aborted for a new connection."""
 _SWEEP_INTERVAL = 1.0
 
 
@@ -22,14 +22,14 @@ class Connection(Protocol):
     """A client's connection."""
 
     def abort(self) -> None:
-        """End it; whoever reads or writes finds its end. Must not block or raise."""
+        """End the connection; pending reads and writes fail. Must not block or raise."""
 
 
 class ConnectionLimiter:
-    """The open connections of one server, and what each of them is at.
+    """The open connections of one server and their states.
 
-    One that waits for its client can be ended at any time: when there are too many, it is the
-    one that waits longest. So half a request costs nobody else a place.
+    A connection that waits for its client may be aborted at any time; if there are too many, it is
+    the one that has waited longest. So incomplete requests cannot keep other clients out.
     """
 
     def __init__(
@@ -37,24 +37,24 @@ class ConnectionLimiter:
     ) -> None:
         self._limit = limit
         self._clock = clock
-        # Since when; a dictionary keeps the order of entry, so the oldest is in front.
+        # Start times; a dictionary keeps the order of insertion, so the oldest is first.
         self._idle: dict[Connection, float] = {}
         self._busy: dict[Connection, float] = {}
         self._streaming: set[Connection] = set()
         self._timer: Any = None
         self.aborted = 0
-        """Connections that were ended for being too slow, or too many."""
+        """The number of connections aborted for being slow or too many."""
 
     def __len__(self) -> int:
         return len(self._idle) + len(self._busy) + len(self._streaming)
 
     def start(self) -> None:
-        """Begin to watch the time."""
+        """Start to enforce the timeouts."""
         self._timer = gevent.get_hub().loop.timer(_SWEEP_INTERVAL, _SWEEP_INTERVAL)
         self._timer.start(self.abort_overdue)
 
     def close(self) -> None:
-        """End all of them, and watch no more; idempotent."""
+        """Abort all connections and stop; idempotent."""
         if self._timer is not None:
             self._timer.stop()
             self._timer.close()
@@ -63,7 +63,7 @@ class ConnectionLimiter:
             connection.abort()
 
     def admit(self, connection: Connection) -> bool:
-        """A connection is new; False where there is no place for it."""
+        """Add a new connection; return False if there is no space for it."""
         if len(self) >= self._limit:
             group = self._idle or self._busy
             oldest = next(iter(group), None)
@@ -75,22 +75,22 @@ class ConnectionLimiter:
         return True
 
     def set_idle(self, connection: Connection) -> None:
-        """It waits for its client's next request."""
+        """Record that the connection waits for the client's next request."""
         if self._busy.pop(connection, None) is not None:
             self._idle[connection] = self._clock()
 
     def set_busy(self, connection: Connection) -> None:
-        """A request is there, and being answered."""
+        """Record that a request is being answered."""
         if self._idle.pop(connection, None) is not None:
             self._busy[connection] = self._clock()
 
     def set_streaming(self, connection: Connection) -> None:
-        """Its answer goes on for as long as the client likes."""
+        """Record that the reply continues until the client disconnects."""
         if self._busy.pop(connection, None) is not None:
             self._streaming.add(connection)
 
     def remove(self, connection: Connection) -> None:
-        """It is over."""
+        """Remove a closed connection."""
         self._idle.pop(connection, None)
         self._busy.pop(connection, None)
         self._streaming.discard(connection)
@@ -99,7 +99,7 @@ class ConnectionLimiter:
         return self._clock() - self._busy[busy] > MIN_BUSY_SECONDS
 
     def abort_overdue(self) -> None:
-        """End those whose time is up."""
+        """Abort the connections whose time is up."""
         now = self._clock()
         for group, seconds in ((self._idle, IDLE_TIMEOUT), (self._busy, BUSY_TIMEOUT)):
             while group:

@@ -1,4 +1,4 @@
-"""Head: the header fields of a request, read with bounds and without leniency (RFC 9112)."""
+"""RequestHead: the header fields of a request, read strictly and with limits (RFC 9112)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 MAX_HEAD_BYTES = 16_384
-"""Bytes of all header fields together, at most."""
+"""Bytes of all header fields together."""
 MAX_FIELDS = 64
 _FIELD_PATTERN = re.compile(
     rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*\r?\n"
@@ -21,11 +21,11 @@ _SINGLETON_FIELDS = {
     "origin",
     "transfer-encoding",
 }
-"""Fields of which two make a request ambiguous."""
+"""Fields that make a request ambiguous if they occur twice."""
 
 
 class RequestRefused(ValueError):
-    """A request that is not read any further, and the status that it is answered with."""
+    """A request that is not read further, and the status of its reply."""
 
     def __init__(self, status: str) -> None:
         super().__init__(status)
@@ -33,19 +33,19 @@ class RequestRefused(ValueError):
 
 
 class LineSource(Protocol):
-    """Where lines are read from."""
+    """A source of lines."""
 
     def readline(self, size: int = -1, /) -> bytes: ...
 
 
 class RequestHead(dict[str, str]):
-    """Header fields by name in small letters; has what gevent's server asks of a message."""
+    """Header fields by lower-case name, with the interface that gevent's server expects."""
 
     status = ""
 
     @classmethod
     def read(cls, source: LineSource) -> RequestHead:
-        """The fields up to the empty line; RequestRefused for what is too long or no field."""
+        """Read the fields up to the empty line; RequestRefused if they are too long or invalid."""
         head, remaining = cls(), MAX_HEAD_BYTES
         for _ in range(MAX_FIELDS + 1):
             line = source.readline(remaining)
@@ -68,9 +68,9 @@ class RequestHead(dict[str, str]):
         self[name] = value
 
     def body_length(self, limit: int) -> int:
-        """Bytes of the body; RequestRefused where that is not said by a number, or too many.
+        """Return the size of the body; RequestRefused if it is unknown or over ``limit``.
 
-        A chunked body would be read byte by byte, which takes long.
+        Chunked bodies are refused: gevent would read them byte by byte.
         """
         if "transfer-encoding" in self:
             raise RequestRefused("411 Length Required")
@@ -81,10 +81,10 @@ class RequestHead(dict[str, str]):
             raise RequestRefused("413 Content Too Large")
         return int(length)
 
-    # As an email message, which is what gevent's server takes it for.
+    # The interface of an email message, which gevent's server expects.
 
     def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
-        """The value of a field."""
+        """Return the value of a field."""
         return super().get(name.lower(), default)
 
     getheader = get
@@ -101,6 +101,6 @@ class RequestHead(dict[str, str]):
 
 
 def check_request_line(line: str) -> None:
-    """RequestRefused for what is no request of HTTP/1.0 or 1.1."""
+    """Raise RequestRefused for anything but an HTTP/1.0 or 1.1 request."""
     if _REQUEST_LINE_PATTERN.fullmatch(line) is None:
         raise RequestRefused("400 Bad Request")

@@ -1,4 +1,4 @@
-"""HttpServer: gevent's WSGI server in the node's hub, with bounds to all that a client can do."""
+"""HttpServer: gevent's WSGI server in the node's hub, with limits for every client."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from kademlua.http.server.work_limiter import WorkLimiter
 logger = logging.getLogger(__name__)
 
 _ACCEPTS_PER_TURN = 4
-"""Connections taken in a turn of the loop: each takes 50 µs."""
+"""Connections accepted in one iteration of the loop."""
 _MAX_LINE_BYTES = 8_192
 
 
 class _Handler(WSGIHandler):
-    """One connection: its requests one after the other."""
+    """One connection: its requests, one after the other."""
 
     server: _Server
 
     def handle(self) -> None:
-        """Answer requests until the client or this side has enough."""
+        """Answer requests until the client or the server closes the connection."""
         connections = self.server.connections
         if not connections.admit(self):
             self.socket.close()
             return
         try:
-            # Head and body of an answer go out one after the other, and neither shall wait.
+            # Head and body of a reply are sent separately, and neither should be delayed.
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             super().handle()
-        except OSError:  # the client is gone
+        except OSError:  # the client has disconnected
             pass
         finally:
             connections.remove(self)
 
     def abort(self) -> None:
-        """End the connection; who reads or writes finds its end."""
+        """End the connection; pending reads and writes fail."""
         try:
             self.socket.shutdown(socket.SHUT_RDWR)
-        except (OSError, AttributeError):  # the client was quicker, or the handler has ended
+        except (OSError, AttributeError):  # the client has disconnected, or the handler has ended
             pass
 
     def handle_one_request(self) -> Any:
@@ -66,7 +66,7 @@ class _Handler(WSGIHandler):
         return True
 
     def _read_body(self) -> bytes:
-        """The whole body, while the client can still be hung up on for being slow."""
+        """Read the whole body, while a slow client can still be disconnected."""
         head: Any = self.headers
         length = head.body_length(self.server.max_body_bytes)
         self.content_length = 0  # nothing is left to be read by gevent's server
@@ -106,7 +106,7 @@ class _Handler(WSGIHandler):
 
 
 class _Server(WSGIServer):
-    """gevent's, with what its handlers share."""
+    """gevent's server, with the state that its handlers share."""
 
     max_accept = _ACCEPTS_PER_TURN
 
@@ -123,22 +123,25 @@ class _Server(WSGIServer):
         self.work_limiter = WorkLimiter()
         self.max_body_bytes = max_body_bytes
         self.malformed = 0
-        """Requests that were none."""
+        """The number of malformed requests."""
 
 
 class HttpServer:
-    """Serves a WSGI application from the hub of whoever starts it."""
+    """Serves a WSGI application from the hub of the caller."""
 
     def __init__(self, listen: Endpoint, application: Any, max_body_bytes: int) -> None:
-        """``listen`` is an IP address of this machine and a port, 0 for a free one; a body has
-        ``max_body_bytes`` bytes at most."""
+        """Prepare the server.
+
+        ``listen`` is an IP address of this machine and a port, 0 for a free one; ``max_body_bytes``
+        limits the body of a request.
+        """
         family = socket.AF_INET6 if ":" in listen[0] else socket.AF_INET
         self._listener = gevent.socket.socket(family, socket.SOCK_STREAM)
         self._listen = listen
         self._server = _Server(self._listener, application, max_body_bytes)
 
     def start(self) -> None:
-        """Bind and begin to answer; OSError where the port is in use."""
+        """Bind and start to answer; OSError if the port is in use."""
         listener = self._listener
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -151,20 +154,19 @@ class HttpServer:
         self._server.connections.start()
 
     def close(self) -> None:
-        """Stop, and end all connections; idempotent."""
+        """Stop, and abort all connections; idempotent."""
         self._server.connections.close()
         self._server.work_limiter.close()
         self._server.stop(timeout=1)
 
     @property
     def local_endpoint(self) -> Endpoint:
-        """Where it listens."""
+        """The address and port of the server."""
         host, port = self._listener.getsockname()[:2]
         return host, port
 
     def counts(self) -> dict[str, int]:
-        """Open connections, those that were ended for being slow or too many, and requests
-        that were none."""
+        """Return the numbers of open and aborted connections and of malformed requests."""
         connections = self._server.connections
         return {
             "connections": len(connections),

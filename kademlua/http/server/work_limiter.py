@@ -1,4 +1,4 @@
-"""Turnstile: so much work in each turn of the loop, so that datagrams never wait for long."""
+"""WorkLimiter: limits HTTP work per iteration of the loop, so that datagrams never wait long."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import gevent
 from gevent.hub import Waiter
 
 TIME_BUDGET = 0.0005
-"""Seconds in each turn of the loop; whoever is let in last may take longer."""
+"""Seconds per iteration of the loop; the last greenlet admitted may take longer."""
 
 
 class WorkLimiter:
-    """Whoever has work to do passes it first, and waits here while others work.
+    """A gate that greenlets pass before they work.
 
-    The loop alone would let all go on whose sockets are ready, a hundred at once, before it looks
-    at datagrams again. While there are no datagrams its turns follow each other at once, so that
-    nothing is lost by it.
+    The loop alone would resume all greenlets with ready sockets, perhaps a hundred, before it
+    looks at datagrams again. Without datagrams its iterations follow immediately, so nothing is
+    lost.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class WorkLimiter:
         return len(self._waiters)
 
     def acquire(self) -> None:
-        """Block this greenlet until it may work: in the next turn of the loop at the earliest."""
+        """Block this greenlet until it may work, at the earliest in the next iteration."""
         if self._is_closed:
             return
         waiter: Waiter[None] = Waiter()
@@ -52,14 +52,14 @@ class WorkLimiter:
             raise
 
     def close(self) -> None:
-        """From now on nobody waits, and who does is let through; idempotent."""
+        """Let all waiting greenlets pass, now and in future; idempotent."""
         self._is_closed = True
         self._budget = math.inf
         if not self._is_armed:
             self._release_watchers()
 
     def _arm(self) -> None:
-        """See to it that the next turn of the loop comes at once, and comes by here."""
+        """Make the next iteration of the loop start immediately, and resume waiting greenlets."""
         if not self._watchers:
             # Neither callbacks, which are run until none is left before the loop looks at
             # sockets, nor a timer, which goes off after a millisecond at the earliest.
@@ -71,8 +71,10 @@ class WorkLimiter:
         self._is_armed = True
 
     def _run_waiters(self) -> None:
-        """Let some through, one after the other. Runs in the hub, which each gives back to when
-        it waits for something."""
+        """Resume some greenlets, one after the other.
+
+        Runs in the hub, to which each greenlet returns when it waits.
+        """
         deadline = self._clock() + self._budget
         while self._waiters:
             self._waiters.popleft().switch(None)
@@ -91,4 +93,4 @@ class WorkLimiter:
 
 
 def _no_op() -> None:
-    """A loop that has something to do when it is idle does not sleep."""
+    """Do nothing: a loop with an idle watcher does not sleep."""
