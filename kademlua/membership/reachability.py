@@ -272,7 +272,7 @@ class ReachabilityProber:
             contact = replies.decode_contact(compact, self._context.pool)
         except WireError as error:
             raise BadArguments(str(error)) from None
-        # Never into a private network, nor to the requester itself.
+        # Never into a private network, nor back to the requester.
         if not self._is_public(contact) or not self._context.address_families.supports(
             is_ipv6=contact.is_ipv6
         ):

@@ -55,8 +55,8 @@ DROPPED = {
     "a name of the wrong type": (bodied(name=[b"ping"]), "bad request"),
     "no arguments": (packet(payload=b"d4:name4:pinge"), "bad request"),
     "arguments of the wrong type": (bodied(args={}), "bad request"),
-    "a response nobody asked for": (packet(call=129, payload=b"li5ee"), "unexpected response"),
-    "an error nobody asked for": (packet(call=131)[:30], "unexpected response"),
+    "an unexpected response": (packet(call=129, payload=b"li5ee"), "unexpected response"),
+    "an unexpected error response": (packet(call=131)[:30], "unexpected response"),
 }
 
 

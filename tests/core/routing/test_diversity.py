@@ -103,7 +103,7 @@ def test_endpoint_has_one_id_even_on_loopback() -> None:
 
 
 def test_waiting_contact_replaces_a_dead_one() -> None:
-    """So it does not help to tell of dead ones in the network of somebody who lives."""
+    """An attacker cannot hide live nodes by naming dead ones in their subnet."""
     places = ShortlistSlots(LIMITS)
     *dead, living = crowd(4)
     assert [places.admit(each) for each in (*dead, living, living)] == [True] * 3 + [False] * 2
