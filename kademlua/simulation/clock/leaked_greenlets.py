@@ -62,10 +62,14 @@ def kill_all(hub: Hub) -> None:
 
 
 def _live_greenlets(hub: Hub) -> list[greenlet.greenlet]:
-    """Return the greenlets that have not ended, except the one that created the hub."""
+    """Return the greenlets that have not ended, except the one that created the hub.
+
+    Only objects that refer to the hub are looked at. A reference to a greenlet of another thread,
+    held while that thread ends, can crash the interpreter.
+    """
     return [
         each
-        for each in gc.get_objects()
+        for each in gc.get_referrers(hub)
         if isinstance(each, greenlet.greenlet) and each.parent is hub and not each.dead
     ]
 
