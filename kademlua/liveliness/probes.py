@@ -18,7 +18,7 @@ from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError, NodeClosed
 from kademlua.core.pending_calls import PendingCall
 from kademlua.core.reasons import Purpose
-from kademlua.rpc.client import RpcClient
+from kademlua.rpc.client import CallOptions, RpcClient
 from kademlua.rpc.timeouts import RtoEstimator
 from kademlua.runtime.context import Context
 
@@ -162,7 +162,11 @@ class ProbeQueue:
 
         try:
             self._client.send(
-                contact.endpoint, contact, self._client.ping_request, on_done, timeout=timeout
+                contact.endpoint,
+                contact,
+                self._client.ping_request,
+                on_done,
+                CallOptions(timeout),
             )
             self._context.stats.calls_by_purpose[Purpose.PROBE] += 1
         except KademluaError as error:

@@ -21,7 +21,7 @@ from kademlua.core.pending_calls import PendingCall
 from kademlua.core.reasons import Purpose
 from kademlua.core.wire import replies
 from kademlua.liveliness.manager import LivelinessManager
-from kademlua.rpc.client import RpcClient
+from kademlua.rpc.client import CallOptions, RpcClient
 from kademlua.runtime.context import Context
 from kademlua.runtime.observers import ObservedLookup
 
@@ -163,17 +163,10 @@ class NetworkLookup:
         if self._observed is not None:
             self._observed.on_query(contact)
         rto = self._liveliness.rto_estimator.rto_for(contact)
+        timeout = self._liveliness.rto_estimator.timeout_for(rto)
+        options = CallOptions(timeout, self._on_late, rto, self._padding(contact))
         try:
-            self._client.send(
-                contact.endpoint,
-                contact,
-                self._request,
-                self._on_done,
-                timeout=self._liveliness.rto_estimator.timeout_for(rto),
-                on_late=self._on_late,
-                rto=rto,
-                min_bytes=self._padding(contact),
-            )
+            self._client.send(contact.endpoint, contact, self._request, self._on_done, options)
         except KademluaError as error:
             self._abort(error)
 

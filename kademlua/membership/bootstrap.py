@@ -20,7 +20,7 @@ from kademlua.core.wire import replies, requests
 from kademlua.liveliness.manager import MIN_BUCKET_FILL, LivelinessManager
 from kademlua.lookup.search import PADDED_REQUEST_BYTES, PADDED_REQUEST_BYTES_IPV6
 from kademlua.lookup.service import LookupService
-from kademlua.rpc.client import RpcClient
+from kademlua.rpc.client import CallOptions, RpcClient
 from kademlua.runtime.context import Context
 
 _CACHED_BATCH = 16
@@ -181,15 +181,9 @@ class Bootstrap:
         self._context.stats.calls_by_purpose[Purpose.JOIN] += len(endpoints)
         for endpoint in endpoints:
             # Retransmitted once: a lost datagram should not cost a whole attempt.
-            self._client.send(
-                endpoint,
-                None,
-                request,
-                on_done,
-                on_late=_ignore_late,
-                rto=rto,
-                min_bytes=PADDED_REQUEST_BYTES_IPV6 if ":" in endpoint[0] else PADDED_REQUEST_BYTES,
-            )
+            min_bytes = PADDED_REQUEST_BYTES_IPV6 if ":" in endpoint[0] else PADDED_REQUEST_BYTES
+            options = CallOptions(on_late=_ignore_late, rto=rto, min_bytes=min_bytes)
+            self._client.send(endpoint, None, request, on_done, options)
         return first_reply.get() if endpoints else None
 
     def _resolve(self) -> list[Endpoint]:

@@ -21,7 +21,7 @@ from kademlua.core.security.subnets import subnet_of
 from kademlua.core.wire import replies, requests
 from kademlua.core.wire.packets import Request
 from kademlua.liveliness.manager import LivelinessManager
-from kademlua.rpc.client import RpcClient
+from kademlua.rpc.client import CallOptions, RpcClient
 from kademlua.runtime.context import Context
 
 ReplyLater = Callable[[Request, Endpoint, bytes], None]
@@ -176,9 +176,8 @@ class ReachabilityProber:
         on_done: Callable[[PendingCall, list[Any] | KademluaError], None],
         timeout: float | None = None,
     ) -> None:
-        self._client.send(
-            contact.endpoint, contact, self._client.encode(name, args), on_done, timeout=timeout
-        )
+        request = self._client.encode(name, args)
+        self._client.send(contact.endpoint, contact, request, on_done, CallOptions(timeout))
         self._context.stats.calls_by_purpose[Purpose.REACH] += 1
 
     def _on_getsocket_reply(self, call: PendingCall, result: list[Any] | KademluaError) -> None:

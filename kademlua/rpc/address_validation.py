@@ -78,7 +78,7 @@ class AddressValidator:
         Return 0, and count the request, if it exceeds a rate limit.
         """
         if not self._is_exempt(endpoint):
-            exceeded = self._charge(self._request_limits, endpoint, is_validated, now)
+            exceeded = self._charge(self._request_limits, endpoint, now, is_validated=is_validated)
             if exceeded is not None:
                 self._stats.rate_limited[exceeded] += 1
                 return 0
@@ -90,8 +90,10 @@ class AddressValidator:
         """Return whether a store or remove is within the rate limits; count it if not."""
         if self._is_exempt(endpoint):
             return True
-        is_validated, now = request.is_validated, self._context.clock()
-        exceeded = self._charge(self._store_limits, endpoint, is_validated, now)
+        now = self._context.clock()
+        exceeded = self._charge(
+            self._store_limits, endpoint, now, is_validated=request.is_validated
+        )
         if exceeded is None:
             return True
         self._stats.rate_limited[exceeded] += 1
@@ -109,12 +111,12 @@ class AddressValidator:
         )
 
     def _charge(
-        self, limits: _RateLimits, endpoint: Endpoint, is_validated: bool, now: float
+        self, limits: _RateLimits, endpoint: Endpoint, now: float, *, is_validated: bool
     ) -> str | None:
         addr = endpoint[0]
         if self._exempt_private and is_private_address(addr):
-            return limits.charge(limits.private_limiter, endpoint, is_validated, now)
-        return limits.charge(limits.subnet_limiter, subnet_of(addr), is_validated, now)
+            return limits.charge(limits.private_limiter, endpoint, now, is_validated=is_validated)
+        return limits.charge(limits.subnet_limiter, subnet_of(addr), now, is_validated=is_validated)
 
     # Write tokens
 
@@ -254,10 +256,10 @@ class _RateLimits:
             private_rate, _BURST_SECONDS * private_rate, _MAX_SUBNETS
         )
         self._unvalidated_limiter = RateLimiter(unvalidated_rate, _BURST_SECONDS * unvalidated_rate)
-        self._limit_names = f"{operation} of one source", f"{operation} of strangers"
+        self._limit_names = f"{operation} of one source", f"unvalidated {operation}"
 
     def charge(
-        self, limiter: KeyedRateLimiter, source: Hashable, is_validated: bool, now: float
+        self, limiter: KeyedRateLimiter, source: Hashable, now: float, *, is_validated: bool
     ) -> str | None:
         """Count one request; return the name of the limit that it exceeds, or None."""
         if not limiter.try_acquire(source, now):

@@ -25,8 +25,6 @@ ReplyCallback = Callable[[PendingCall, "list[Any] | KademluaError"], None]
 
 _TIMER_SLACK = 0.005
 """Seconds by which a deadline may be exceeded, so that one timer event serves several calls."""
-
-
 _RPC_ID_BATCH = 32
 """Rpc ids drawn together: each request to the system's random source costs time."""
 
@@ -36,6 +34,23 @@ class EncodedRequest(NamedTuple):
 
     name: str
     payload: bytes
+
+
+class CallOptions(NamedTuple):
+    """How long a call waits, and how it treats a late reply."""
+
+    timeout: float | None = None
+    """Seconds until the call fails; None for ``Params.rpc_timeout``."""
+    on_late: Callable[[PendingCall], None] | None = None
+    """Called when the request is retransmitted after ``rto`` seconds, and once more later. Without
+    it nothing is retransmitted."""
+    rto: float = 0.0
+    min_bytes: int = 0
+    """The datagram is padded to this size: a peer that has not validated this node's address
+    replies with at most three times as many bytes."""
+
+
+_DEFAULT_OPTIONS = CallOptions()
 
 
 class RpcClient:
@@ -83,23 +98,11 @@ class RpcClient:
         contact: Contact | None,
         request: EncodedRequest,
         on_done: ReplyCallback,
-        *,
-        timeout: float | None = None,
-        on_late: Callable[[PendingCall], None] | None = None,
-        rto: float = 0.0,
-        min_bytes: int = 0,
+        options: CallOptions = _DEFAULT_OPTIONS,
     ) -> PendingCall:
         """Send a request and call ``on_done`` once, with the return values or an error.
 
-        Args:
-            contact: The contact whose id must answer; with None, any id may.
-            timeout: Seconds until the call fails, default ``Params.rpc_timeout``.
-            on_late: Called when the request is retransmitted after ``rto`` seconds, and once more
-                later. Without it nothing is retransmitted.
-            min_bytes: The datagram is padded to this size: a peer that has not validated this
-            node's
-                address replies with at most three times as many bytes.
-
+        ``contact`` is the one whose id must answer; with None, any id may.
         No callback may block.
 
         Raises:
@@ -109,6 +112,7 @@ class RpcClient:
         """
         if self._closed:
             raise NodeClosed("the node is closed")
+        timeout, on_late, rto, min_bytes = options
         now = self._clock()
         deadline = now + (self._context.params.rpc_timeout if timeout is None else timeout)
         name, payload = request
@@ -170,7 +174,8 @@ class RpcClient:
         def on_done(_: PendingCall, result: list[Any] | KademluaError) -> None:
             outcome.set(result)
 
-        call = self.send(endpoint, contact, self.encode(name, args), on_done, timeout=timeout)
+        request = self.encode(name, args)
+        call = self.send(endpoint, contact, request, on_done, CallOptions(timeout))
         self._stats.calls_by_purpose[Purpose.CALL] += 1
         try:
             result = outcome.get()

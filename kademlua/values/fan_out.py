@@ -13,7 +13,7 @@ from kademlua.core.pending_calls import PendingCall
 from kademlua.core.results import StoreReport
 from kademlua.core.wire import replies
 from kademlua.liveliness.manager import LivelinessManager
-from kademlua.rpc.client import EncodedRequest, RpcClient
+from kademlua.rpc.client import CallOptions, EncodedRequest, RpcClient
 
 
 class FanOut:
@@ -67,16 +67,10 @@ class FanOut:
             request = self._request
             if not self._liveliness.is_validated_at(recipient):
                 rto *= 2  # the contact may validate this address before it replies
+        timeout = self._liveliness.rto_estimator.timeout_for(rto)
+        options = CallOptions(timeout, _ignore_late, rto)
         try:
-            self._client.send(
-                recipient.endpoint,
-                recipient,
-                request,
-                self._on_done,
-                timeout=self._liveliness.rto_estimator.timeout_for(rto),
-                on_late=_ignore_late,
-                rto=rto,
-            )
+            self._client.send(recipient.endpoint, recipient, request, self._on_done, options)
         except TooManyCalls as error:  # requests already sent continue
             self._report.refused.append((recipient, str(error)))
         else:

@@ -342,7 +342,7 @@ def test_unvalidated_sources_share_a_rate_limit(world: World) -> None:
         world.peer(endpoint=(f"198.51.{number}.1", 4000)).request(node.contact.endpoint, PING)
     for _ in range(20):
         assert known.ping_succeeds(node.contact.endpoint)
-    assert node.stats()["rate_limited"] == {"requests of strangers": 180}
+    assert node.stats()["rate_limited"] == {"unvalidated requests": 180}
 
 
 def test_stores_have_a_separate_rate_limit(world: World) -> None:
