@@ -61,6 +61,21 @@ class StoreFailed(KademluaError):
         self.report = report
 
 
+class StaleValue(StoreRefused):
+    """The owner stored or removed a newer value; ``newest_seq`` is its sequence number."""
+
+    def __init__(self, newest_seq: int) -> None:
+        super().__init__("a newer value is stored")
+        self.newest_seq = newest_seq
+
+
+class ConflictingValue(StoreRefused):
+    """A transferred value differs from the one that is stored, and claims to be newer."""
+
+    def __init__(self) -> None:
+        super().__init__("another value of its owner is stored")
+
+
 class RecordRefused(KademluaError):
     """A record is refused by a holder, or rejected by a reader.
 

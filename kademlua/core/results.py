@@ -20,6 +20,8 @@ class StoreReport:
     """The nodes that refused, with their reasons."""
     timed_out: list[Contact] = field(default_factory=list)
     """The nodes that did not reply in time."""
+    newer_seqs: list[int] = field(default_factory=list)
+    """The sequence numbers of newer values of this node, from those that refused because of one."""
 
     def failure_summary(self, action: str = "stored the value") -> str:
         """Return why too few nodes performed the action, in one line."""
@@ -67,6 +69,8 @@ class Publication(NamedTuple):
     """The value, bencoded."""
     ttl: int
     """Seconds that the value lives after each store."""
+    seq: int = 0
+    """The sequence number of each store: a later value of this node is not replaced."""
 
     @property
     def value(self) -> Any:
@@ -80,7 +84,7 @@ class PublicationStore(Protocol):
     def __iter__(self) -> Iterator[Publication]:
         """Return the stored publications; called once, when the node starts."""
 
-    def put(self, key: bytes, encoded: bytes, ttl: int) -> None:
+    def put(self, publication: Publication) -> None:
         """Store a publication; it replaces that of the same key."""
 
     def remove(self, key: bytes) -> bool:

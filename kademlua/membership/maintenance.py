@@ -15,11 +15,11 @@ from gevent.event import Event
 from kademlua.core.contact import Endpoint
 from kademlua.core.errors import KademluaError, NodeClosed
 from kademlua.core.reasons import Purpose
-from kademlua.core.values.tombstones import Tombstones
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.lookup.service import LookupService
 from kademlua.membership.bootstrap import Bootstrap
 from kademlua.membership.reachability import ReachabilityProber
+from kademlua.replication.conflict_resolver import ConflictResolver
 from kademlua.replication.replicator import Replicator
 from kademlua.runtime.context import Context
 from kademlua.runtime.timer import Timer
@@ -45,7 +45,7 @@ class Upkeep:
     liveliness: LivelinessManager
     replicator: Replicator
     republisher: Republisher
-    tombstones: Tombstones
+    conflict_resolver: ConflictResolver
     reachability: ReachabilityProber
 
 
@@ -57,7 +57,7 @@ class Maintenance:
         self._bootstrap = upkeep.bootstrap
         self._replicator = upkeep.replicator
         self._republisher = upkeep.republisher
-        self._tombstones = upkeep.tombstones
+        self._conflict_resolver = upkeep.conflict_resolver
         self._liveliness = upkeep.liveliness
         self._lookups = upkeep.lookups
         self._table = context.table
@@ -96,6 +96,7 @@ class Maintenance:
         if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
             self._greenlet.kill()
         self._replicator.close()
+        self._conflict_resolver.close()
         self._republisher.close()
         self.first_attempt_done.set()
         self.joined.set()  # waiting callers find the node closed
@@ -154,7 +155,7 @@ class Maintenance:
         """Run one round of maintenance."""
         now = self._clock()
         self._store.expire(now)
-        self._tombstones.expire(now)
+        self._store.tombstones.expire(now)
         if len(self._table) == 0 and self._bootstrap.is_required:
             self._log.warning("all contacts are gone; bootstrapping again")
             self.joined.clear()
@@ -162,6 +163,7 @@ class Maintenance:
         self._liveliness.probe_stale(self._params.maintenance_interval)
         self._liveliness.reprobe_dead(_DEAD_PROBES)
         self._replicator.tick(now)
+        self._conflict_resolver.tick(now)
         self._republisher.tick(now)
         self._rejoin_recovered(now)
         if self._reachability.tick(now):  # the neighbours have to learn of this node again

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from kademlua.core.contact import ContactPool, Endpoint
 from kademlua.core.results import PublicationStore
 from kademlua.core.values.store import Store
+from kademlua.crypto.signing import Signer
 from kademlua.runtime.transport import Transport
+from kademlua.values.ownership import UNKNOWN_ADDRESSES, OwnAddresses
 
 # One for all nodes: it has no state, but each instance takes 2.5 kB.
 SYSTEM_RNG = random.SystemRandom()
@@ -21,7 +23,11 @@ class NodeOptions:
     """Identity, keys, stores and environment of one node; every field has a default."""
 
     id: bytes | None = None
-    """The node's id, 20 bytes; default random."""
+    """The node's id, 20 bytes; default that of ``identity``, or random."""
+    identity: Signer | None = None
+    """Proves that values are the node's own after its address changed; default none."""
+    last_addresses: OwnAddresses = UNKNOWN_ADDRESSES
+    """The node's addresses in an earlier run."""
     network_keys: Sequence[bytes] = ()
     """Keys of a private network, 32 bytes each. All are accepted; the first signs packets."""
     cached_endpoints: Sequence[Endpoint] = ()

@@ -19,6 +19,7 @@ from kademlua.core.values.record_filter import RecordFilter
 from kademlua.core.values.records import SignedRecord
 from kademlua.core.values.validation import validate_key, validate_ttl
 from kademlua.core.wire import replies
+from kademlua.core.wire.requests import StoreArguments
 from kademlua.crypto import signing
 from kademlua.crypto.signing import Signer
 from kademlua.lookup.service import LookupService
@@ -67,7 +68,7 @@ class Records:
         self._lifecycle.require_joined()
         encoded = self._check_size(replies.encode_value(value))
         key = records.immutable_key(encoded)
-        return PutResult(key, self._writer.store(key, encoded, ttl_seconds))
+        return PutResult(key, self._writer.store(StoreArguments(key, encoded, ttl_seconds)))
 
     def get_immutable(self, key: bytes, *, paths: int | None = None) -> Any:
         """Return the value whose bencoding has this SHA-1.
@@ -161,7 +162,7 @@ class Records:
 
     def _store(self, record: SignedRecord, ttl: int, cas: int | None) -> StoreReport:
         try:
-            report = self._writer.store(record.key, record.encoded, ttl, cas=cas)
+            report = self._writer.store(StoreArguments(record.key, record.encoded, ttl, cas=cas))
         except StoreFailed as failed:
             _raise_common_refusal(failed.report)
             raise

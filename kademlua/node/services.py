@@ -14,8 +14,8 @@ from kademlua.core.routing.bep42 import generate_id
 from kademlua.core.routing.diversity import DiversityLimits
 from kademlua.core.routing.table import RoutingTable
 from kademlua.core.stats import Stats
+from kademlua.core.values.conflicts import ConflictQueue
 from kademlua.core.values.memory_store import MemoryStore
-from kademlua.core.values.tombstones import Tombstones
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.lookup.service import LookupService
 from kademlua.membership.bootstrap import Bootstrap
@@ -23,6 +23,7 @@ from kademlua.membership.maintenance import Maintenance, Upkeep
 from kademlua.membership.reachability import ReachabilityProber
 from kademlua.node.options import NodeOptions
 from kademlua.node.receiver import DatagramRouter
+from kademlua.replication.conflict_resolver import ConflictResolver
 from kademlua.replication.handover import Handover
 from kademlua.replication.read_repair import ReadRepair
 from kademlua.replication.replicator import Replicator
@@ -35,6 +36,7 @@ from kademlua.runtime.context import Context, NodeStatus
 from kademlua.runtime.observers import ObserverSet
 from kademlua.runtime.private_transport import PrivateTransport
 from kademlua.runtime.transport import Transport, UdpTransport
+from kademlua.values.ownership import OwnershipProver, id_of
 from kademlua.values.publisher import Republisher
 from kademlua.values.store_handlers import StoreHandlers
 from kademlua.values.writer import ValueWriter
@@ -54,7 +56,7 @@ class Services:
     router: DatagramRouter
     liveliness: LivelinessManager
     lookups: LookupService
-    tombstones: Tombstones
+    prover: OwnershipProver
     writer: ValueWriter
     store_handlers: StoreHandlers
     read_repair: ReadRepair
@@ -69,7 +71,10 @@ def build_context(
     """Build what all parts of a node share, and the table of its calls in flight."""
     host, port = local
     rng, clock = options.rng, options.clock
-    node_id = options.id or generate_id(host, rng, bep42=params.bep42_ids)
+    if options.identity is not None:
+        node_id = id_of(options.identity)
+    else:
+        node_id = options.id or generate_id(host, rng, bep42=params.bep42_ids)
     stats = Stats(clock())
     pending = PendingCalls(params.max_calls)
     transport: Transport = options.transport or UdpTransport(host, port, params)
@@ -104,23 +109,24 @@ def build_services(
     context: Context, pending: PendingCalls, bootstrap: Sequence[Endpoint], options: NodeOptions
 ) -> Services:
     """Build the parts of a node, and register the RPC handlers of each subsystem."""
-    tombstones = Tombstones()
+    conflicts = ConflictQueue()
+    prover = OwnershipProver(context, options.identity, options.last_addresses)
     client = RpcClient(context, pending)
     validator = AddressValidator(context, client)
     server = RpcServer(context, validator)
     liveliness = LivelinessManager(context, client, validator)
     lookups = LookupService(context, client, liveliness)
-    writer = ValueWriter(context, client, liveliness, lookups, tombstones)
+    writer = ValueWriter(context, client, liveliness, lookups, prover)
     bootstrapper = Bootstrap(
         bootstrap, context, client, liveliness, lookups, options.cached_endpoints
     )
-    transfer = ValueTransfer(context, client, liveliness, tombstones)
+    transfer = ValueTransfer(context, client, liveliness)
     replicator = Replicator(context, lookups, transfer)
     read_repair = ReadRepair(context, client, liveliness, transfer, replicator)
     handover = Handover(context, client, liveliness, transfer)
     reachability = ReachabilityProber(context, client, liveliness, server.reply_later)
     republisher = Republisher(context, writer, options.publication_store)
-    store_handlers = StoreHandlers(context, tombstones, server.reply_later)
+    store_handlers = StoreHandlers(context, conflicts, server.reply_later)
 
     server.add_handlers(QueryHandlers(context, validator).handlers)
     server.add_handlers(
@@ -140,7 +146,7 @@ def build_services(
         liveliness=liveliness,
         replicator=replicator,
         republisher=republisher,
-        tombstones=tombstones,
+        conflict_resolver=ConflictResolver(context, conflicts, transfer),
         reachability=reachability,
     )
     router = DatagramRouter(
@@ -154,7 +160,7 @@ def build_services(
         router=router,
         liveliness=liveliness,
         lookups=lookups,
-        tombstones=tombstones,
+        prover=prover,
         writer=writer,
         store_handlers=store_handlers,
         read_repair=read_repair,

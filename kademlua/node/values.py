@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from kademlua.core.contact import Contact
+from kademlua.core.errors import StoreFailed
 from kademlua.core.results import Answer, Publication, StoreReport
 from kademlua.core.values.record_filter import ValueFilter
 from kademlua.core.values.validation import validate_key, validate_ttl, validate_value
+from kademlua.core.wire.requests import StoreArguments
 from kademlua.lookup.service import LookupService
 from kademlua.node.lifecycle import Lifecycle
 from kademlua.replication.read_repair import ReadRepair
@@ -118,7 +121,7 @@ class Values:
         """
         publication = self._publication(key, value, ttl)
         self._lifecycle.require_joined()
-        return self._republisher.publish(publication)
+        return self._write(publication, self._republisher.publish)
 
     def unpublish(self, key: bytes) -> bool:
         """Stop publishing a key; its value expires at its TTL. Return whether it was published."""
@@ -134,7 +137,7 @@ class Values:
         Holders that cannot be reached learn of the removal when they replicate the value.
 
         Raises:
-            StoreFailed: no holder answered.
+            StoreFailed: no holder had a value of this node.
             NotJoined, TooManyCalls, NodeClosed, TypeError, ValueError: see ``add``.
         """
         self._lifecycle.require_joined()
@@ -144,8 +147,31 @@ class Values:
     def _store(self, key: bytes, value: Any, ttl: float | None, *, overwrite: bool) -> StoreReport:
         publication = self._publication(key, value, ttl)
         self._lifecycle.require_joined()
-        return self._writer.store(*publication, overwrite=overwrite)
+
+        def store(each: Publication) -> StoreReport:
+            return self._writer.store(
+                StoreArguments(each.key, each.encoded, each.ttl, overwrite=overwrite, seq=each.seq)
+            )
+
+        report = self._write(publication, store)
+        self._republisher.unpublish(key)  # otherwise its value would come back
+        return report
 
     def _publication(self, key: bytes, value: Any, ttl: float | None) -> Publication:
         encoded = validate_value(value, self._params)
-        return Publication(validate_key(key), encoded, validate_ttl(ttl, self._params))
+        ttl_seconds = validate_ttl(ttl, self._params)
+        return Publication(validate_key(key), encoded, ttl_seconds, self._writer.next_seq())
+
+    def _write(
+        self, publication: Publication, write: Callable[[Publication], StoreReport]
+    ) -> StoreReport:
+        """Store a value; once more if the clock was set back since this node stored the last."""
+        try:
+            report = write(publication)
+        except StoreFailed as error:
+            if not isinstance(error.report, StoreReport) or not error.report.newer_seqs:
+                raise
+            report = error.report
+        if not report.newer_seqs:
+            return report
+        return write(publication._replace(seq=self._writer.next_seq(report.newer_seqs)))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 
 import gevent
 
 from kademlua.core.contact import Contact
-from kademlua.core.errors import RecordStale
+from kademlua.core.errors import RecordStale, StoreRefused
 from kademlua.core.reasons import Purpose
 from kademlua.core.results import StoreReport
 from kademlua.core.values import records
+from kademlua.core.values.conflicts import Conflict
 from kademlua.core.values.store import StoreEntry
-from kademlua.core.values.tombstones import Tombstones
+from kademlua.core.values.tombstones import Tombstone
 from kademlua.core.wire import replies, requests
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.rpc.client import RpcClient
@@ -39,7 +41,6 @@ class ValueTransfer:
         "_liveliness",
         "_next_send_at",
         "_store",
-        "_tombstones",
     )
 
     def __init__(
@@ -47,12 +48,10 @@ class ValueTransfer:
         context: Context,
         client: RpcClient,
         liveliness: LivelinessManager,
-        tombstones: Tombstones,
     ) -> None:
         self._context = context
         self._client = client
         self._liveliness = liveliness
-        self._tombstones = tombstones
         self._store = context.store
         self._clock = context.clock
         self._next_send_at = self._clock()
@@ -74,8 +73,8 @@ class ValueTransfer:
         """Send all values of a key and return the contacts that now hold all of them.
 
         Block this greenlet. Contacts that time out are replaced from ``fallbacks``. If most
-        replies say that the owner removed a value, and at least half of the other replicas
-        replied, the value is removed here, too.
+        replies say that the owner removed or replaced a value, and at least half of the other
+        replicas replied, the value is removed here, too.
 
         Args:
             max_ttl: Upper limit in seconds of the TTL sent, default the remaining TTL.
@@ -95,13 +94,44 @@ class ValueTransfer:
                 )
                 holders = accepted if holders is None else holders & accepted
                 continue
-            removed = sum(reason == replies.REASON_REMOVED for _, reason in report.refused)
-            if removed > len(accepted) and self._is_enough_evidence(removed + len(accepted)):
-                self._store.remove(key, owner)
-                self._tombstones.put(key, owner, entry.expires_at)
+            if self._remove_obsolete(key, owner, entry, report):
                 continue
             holders = accepted if holders is None else holders & accepted
         return set(recipients) if holders is None else holders
+
+    def resolve(self, conflict: Conflict, recipients: Sequence[Contact]) -> None:
+        """Send the own value of a conflict to other replicas, and take the newer one if they did.
+
+        Raises:
+            NodeClosed: The node is closed.
+        """
+        key, owner, transferred = conflict
+        entry = self._store.find(key, owner)
+        if entry is None or transferred.expires_at <= self._clock():
+            return
+        self._throttle((len(entry.encoded) + 2 * _STORE_OVERHEAD) * len(recipients))
+        report = self._push_one(key, owner, entry, recipients, (), math.inf)
+        is_obsolete = self._remove_obsolete(key, owner, entry, report)
+        if is_obsolete and 2 * report.newer_seqs.count(transferred.seq) > len(report.newer_seqs):
+            with suppress(StoreRefused):
+                self._store.put(key, owner, transferred)
+
+    def _remove_obsolete(
+        self, key: bytes, owner: Contact, entry: StoreEntry, report: StoreReport
+    ) -> bool:
+        """Remove a value if most replies say that its owner removed or replaced it."""
+        removed_count = sum(reason == replies.REASON_REMOVED for _, reason in report.refused)
+        obsolete_count = removed_count + len(report.newer_seqs)
+        accepted_count = len(report.acknowledged)
+        if obsolete_count <= accepted_count or not self._is_enough_evidence(
+            obsolete_count + accepted_count
+        ):
+            return False
+        if self._store.find(key, owner) == entry:
+            self._store.remove(key, owner)
+        if removed_count:
+            self._store.tombstones.put(key, owner, Tombstone(entry.expires_at, entry.seq))
+        return True
 
     def _is_enough_evidence(self, count: int) -> bool:
         """Return whether ``count`` replies come from at least half of the other replicas.
@@ -120,10 +150,9 @@ class ValueTransfer:
         fallbacks: Sequence[Contact],
         max_ttl: float,
     ) -> StoreReport:
-        # Stored as the owner, the value replaces what the owner stored. So its TTL must not be
-        # shortened, and this node must have stored it itself.
-        as_owner = owner == self._context.local_contact and entry.from_owner and max_ttl == math.inf
-        if not as_owner:  # version 1.0 would store it as owned by this node
+        # Version 1.0 ignores the owner, and would store the value as owned by this node.
+        is_own = owner == self._context.local_contact and entry.from_owner and max_ttl == math.inf
+        if not is_own:
             is_v10 = self._liveliness.is_v10
             recipients = [contact for contact in recipients if not is_v10(contact)]
             fallbacks = [contact for contact in fallbacks if not is_v10(contact)]
@@ -132,11 +161,11 @@ class ValueTransfer:
         ttl = int(min(entry.expires_at - self._clock(), max_ttl))
         if recipients and ttl > 0:
             args = requests.encode_store_args(
-                requests.StoreArguments(key, entry.encoded, ttl, owner=None if as_owner else owner)
+                requests.StoreArguments(key, entry.encoded, ttl, owner=owner, seq=entry.seq)
             )
             request = self._client.encode("store", args)
-            fan_out = FanOut(self._client, self._liveliness, request, report)
-            fan_out.run(list(recipients), list(fallbacks))
+            fan_out = FanOut(self._client, self._liveliness, lambda *_: request)
+            report = fan_out.run(list(recipients), list(fallbacks))
             self._context.stats.calls_by_purpose[Purpose.REPLICATE] += fan_out.sent_count
             self._context.stats.replicated += len(report.acknowledged)
         return report

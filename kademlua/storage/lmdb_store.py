@@ -2,7 +2,7 @@
 
 Times on disk are microseconds of the wall clock, so that remaining lifetimes survive the process.
 The databases: ``values`` by key and owner; ``ends``, the same rows by expiry; ``addresses``, usage
-by owner's address; ``meta``, the total counts.
+by owner's address; ``tombstones``, by key and owner; ``meta``, the total counts.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from pathlib import Path
 from kademlua.core.contact import Contact
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.params import Params
-from kademlua.core.values.store import ENTRY_UNIT, QuotaUsage, StoreEntry, check_quotas, quota_key
+from kademlua.core.values.quotas import ENTRY_UNIT, QuotaUsage, check_quotas, quota_key
+from kademlua.core.values.store import StoreEntry, is_replacement
 from kademlua.storage.expiry import ExpiryIndex
 from kademlua.storage.group_commit import WriteBuffer
 from kademlua.storage.lmdb_environment import LmdbEnvironment
+from kademlua.storage.lmdb_tombstones import LmdbTombstones
 from kademlua.storage.row_format import (
     FORMAT_VERSION,
     StoreCounts,
@@ -64,7 +66,7 @@ class LmdbStore:
             CorruptFile: the file is damaged or foreign.
             StorageError: the file has a newer version or cannot be opened.
         """
-        db_names = ("values", "ends", "addresses", "meta")
+        db_names = ("values", "ends", "addresses", "tombstones", "meta")
         environment = LmdbEnvironment(path, "values", FORMAT_VERSION, db_names)
         self._environment = environment
         self._write_buffer = WriteBuffer(
@@ -81,6 +83,8 @@ class LmdbStore:
         self._load_counts()
         # After the clock was set back, time continues from the latest one seen.
         self._wall_offset = max(wall_clock(), self._latest_us / 1e6) - clock()
+        tombstones = LmdbTombstones(self._write_buffer, self._to_wall_us)
+        self.tombstones = tombstones.load(self._to_clock_seconds)
 
     def _load_counts(self) -> None:
         counts = unpack_counts(self._environment.get("meta", _COUNTS_KEY))
@@ -138,21 +142,19 @@ class LmdbStore:
         overwrite: bool = False,
     ) -> None:
         """Store a value; see ``Store.put``. It is kept once ``when_durable`` has called back."""
-        encoded, expires_at, from_owner, now = entry
+        encoded, expires_at, from_owner, now, seq = entry
         now_us, expires_at_us = self._to_wall_us(now), self._to_wall_us(expires_at)
         if self._expiry.is_due(now_us):
             self._expire_batch(now_us, _EXPIRY_BATCH_ON_PUT)
         row_key = key + owner.compact
         data = self._write_buffer.get("values", row_key)
         previous = unpack_value_row(row_key, data) if data is not None else None
-        if (
-            previous is not None
-            and not from_owner
-            and (previous.from_owner or previous.expires_at_us >= expires_at_us)
-        ):
-            refreshed = previous._replace(received_at_us=now_us)
-            self._write_buffer.put("values", row_key, pack_value_row(row_key, refreshed))
-            return
+        if previous is not None:
+            if not is_replacement(self._to_entry(previous), entry):
+                refreshed = previous._replace(received_at_us=now_us)
+                self._write_buffer.put("values", row_key, pack_value_row(row_key, refreshed))
+                return
+            seq = seq or previous.seq
         replaced = {} if data is None else {row_key: data}
         if overwrite and self._params.overwrite_drops_others:
             replaced = self._write_buffer.rows_with_prefix(key)
@@ -172,7 +174,7 @@ class LmdbStore:
         for replaced_key, each in replaced.items():
             self._delete_row(replaced_key, each)
         self._sequence += 1
-        value_row = ValueRow(self._sequence, expires_at_us, now_us, from_owner, encoded)
+        value_row = ValueRow(self._sequence, expires_at_us, now_us, from_owner, encoded, seq)
         self._write_buffer.put("values", row_key, pack_value_row(row_key, value_row))
         self._expiry.add(expires_at_us, row_key)
         self._adjust_counts(row_key, 1, len(encoded))
@@ -190,17 +192,15 @@ class LmdbStore:
     def entries(self, key: bytes) -> list[tuple[Contact, StoreEntry]]:
         """Return all values of a key with their owners, including expired ones not yet removed."""
         return [
-            (
-                Contact.from_compact(row[ID_BYTES:]),
-                StoreEntry(
-                    record.encoded,
-                    self._to_clock_seconds(record.expires_at_us),
-                    record.from_owner,
-                    self._to_clock_seconds(record.received_at_us),
-                ),
-            )
+            (Contact.from_compact(row[ID_BYTES:]), self._to_entry(record))
             for row, record in sorted(self._value_rows(key), key=lambda each: each[1].sequence)
         ]
+
+    def find(self, key: bytes, owner: Contact) -> StoreEntry | None:
+        """Return an owner's value; None if there is none. It may have expired."""
+        row_key = key + owner.compact
+        value_row = unpack_value_row(row_key, self._write_buffer.get("values", row_key) or b"")
+        return None if value_row is None else self._to_entry(value_row)
 
     def keys(self) -> Iterator[bytes]:
         """Yield the keys that have values; concurrent changes may or may not appear."""
@@ -235,6 +235,12 @@ class LmdbStore:
 
     def _to_clock_seconds(self, wall_us: int) -> float:
         return wall_us / 1e6 - self._wall_offset
+
+    def _to_entry(self, value_row: ValueRow) -> StoreEntry:
+        _, expires_at_us, received_at_us, from_owner, encoded, seq = value_row
+        expires_at = self._to_clock_seconds(expires_at_us)
+        received_at = self._to_clock_seconds(received_at_us)
+        return StoreEntry(encoded, expires_at, from_owner, received_at, seq)
 
     def _value_rows(self, key: bytes) -> list[tuple[bytes, ValueRow]]:
         """Return the rows of a key; damaged ones are removed."""

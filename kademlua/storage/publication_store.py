@@ -31,9 +31,10 @@ class LmdbPublicationStore:
         found = unpack_publication(key, data) if data is not None else None
         return Publication(key, *found) if found is not None else None
 
-    def put(self, key: bytes, encoded: bytes, ttl: int) -> None:
+    def put(self, publication: Publication) -> None:
         """Store a publication; it replaces that of the same key."""
-        self._write_buffer.put("publications", key, pack_publication(key, encoded, ttl))
+        row = pack_publication(*publication)
+        self._write_buffer.put("publications", publication.key, row)
 
     def remove(self, key: bytes) -> bool:
         """Remove a publication, and return whether there was one."""

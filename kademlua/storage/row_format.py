@@ -11,16 +11,19 @@ from zlib import crc32
 
 from kademlua.core.ids import ID_BYTES
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """The version of all formats; it rises when one of them changes."""
 
-# checksum, version, from_owner, sequence, expires_at_us, received_at_us
-_VALUE_HEADER = Struct(">IBBQQQ")
-_VALUE_FIELDS = Struct(">BBQQQ")
+# checksum, version, from_owner, sequence, expires_at_us, received_at_us, seq
+_VALUE_HEADER = Struct(">IBBQQQQ")
+_VALUE_FIELDS = Struct(">BBQQQQ")
 _COUNTS_STRUCT = Struct(">QQQQ")
-# checksum, version, TTL in µs
-_PUBLICATION_HEADER = Struct(">IBQ")
-_PUBLICATION_FIELDS = Struct(">BQ")
+# checksum, version, TTL in µs, seq
+_PUBLICATION_HEADER = Struct(">IBQQ")
+_PUBLICATION_FIELDS = Struct(">BQQ")
+# checksum, version, expires_at_us, seq
+_TOMBSTONE_STRUCT = Struct(">IBQQ")
+_TOMBSTONE_FIELDS = Struct(">BQQ")
 _MAX_MICROSECONDS = 10**18
 
 
@@ -33,6 +36,8 @@ class ValueRow(NamedTuple):
     received_at_us: int
     from_owner: bool
     encoded: bytes
+    seq: int = 0
+    """The owner's sequence number."""
 
 
 class StoreCounts(NamedTuple):
@@ -52,9 +57,9 @@ def to_microseconds(seconds: float) -> int:
 
 def pack_value_row(row_key: bytes, value_row: ValueRow) -> bytes:
     """Encode a value row."""
-    sequence, expires_at_us, received_at_us, from_owner, encoded = value_row
+    sequence, expires_at_us, received_at_us, from_owner, encoded, seq = value_row
     body = (
-        _VALUE_FIELDS.pack(FORMAT_VERSION, from_owner, sequence, expires_at_us, received_at_us)
+        _VALUE_FIELDS.pack(FORMAT_VERSION, from_owner, sequence, expires_at_us, received_at_us, seq)
         + encoded
     )
     return crc32(body, crc32(row_key)).to_bytes(4, "big") + body
@@ -64,13 +69,13 @@ def unpack_value_row(row_key: bytes, data: bytes) -> ValueRow | None:
     """Decode a value row; None if it is damaged."""
     if len(data) < _VALUE_HEADER.size:
         return None
-    checksum, version, from_owner, sequence, expires_at_us, received_at_us = (
+    checksum, version, from_owner, sequence, expires_at_us, received_at_us, seq = (
         _VALUE_HEADER.unpack_from(data)
     )
     if version != FORMAT_VERSION or checksum != crc32(data[4:], crc32(row_key)):
         return None
     return ValueRow(
-        sequence, expires_at_us, received_at_us, from_owner == 1, data[_VALUE_HEADER.size :]
+        sequence, expires_at_us, received_at_us, from_owner == 1, data[_VALUE_HEADER.size :], seq
     )
 
 
@@ -114,17 +119,33 @@ def unpack_usage(data: bytes | None) -> int:
     return int.from_bytes(data, "big") if data else 0
 
 
-def pack_publication(key: bytes, encoded: bytes, ttl: int) -> bytes:
+def pack_publication(key: bytes, encoded: bytes, ttl: int, seq: int) -> bytes:
     """Encode a publication."""
-    body = _PUBLICATION_FIELDS.pack(FORMAT_VERSION, to_microseconds(ttl)) + encoded
+    body = _PUBLICATION_FIELDS.pack(FORMAT_VERSION, to_microseconds(ttl), seq) + encoded
     return crc32(body, crc32(key)).to_bytes(4, "big") + body
 
 
-def unpack_publication(key: bytes, data: bytes) -> tuple[bytes, int] | None:
-    """Decode the value and the TTL in whole seconds; None if they are damaged."""
+def unpack_publication(key: bytes, data: bytes) -> tuple[bytes, int, int] | None:
+    """Decode the value, the TTL in whole seconds, and the sequence number; None if damaged."""
     if len(data) < _PUBLICATION_HEADER.size:
         return None
-    checksum, version, ttl = _PUBLICATION_HEADER.unpack_from(data)
+    checksum, version, ttl, seq = _PUBLICATION_HEADER.unpack_from(data)
     if version != FORMAT_VERSION or checksum != crc32(data[4:], crc32(key)):
         return None
-    return data[_PUBLICATION_HEADER.size :], -(-ttl // 1_000_000)
+    return data[_PUBLICATION_HEADER.size :], -(-ttl // 1_000_000), seq
+
+
+def pack_tombstone(row_key: bytes, expires_at_us: int, seq: int) -> bytes:
+    """Encode a tombstone, whose row key is that of the removed value."""
+    body = _TOMBSTONE_FIELDS.pack(FORMAT_VERSION, expires_at_us, seq)
+    return crc32(body, crc32(row_key)).to_bytes(4, "big") + body
+
+
+def unpack_tombstone(row_key: bytes, data: bytes) -> tuple[int, int] | None:
+    """Decode the expiry and the sequence number; None if they are damaged."""
+    if len(data) != _TOMBSTONE_STRUCT.size:
+        return None
+    checksum, version, expires_at_us, seq = _TOMBSTONE_STRUCT.unpack(data)
+    if version != FORMAT_VERSION or checksum != crc32(data[4:], crc32(row_key)):
+        return None
+    return expires_at_us, seq

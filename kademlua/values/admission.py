@@ -11,12 +11,14 @@ from kademlua.core.errors import (
     CasMismatch,
     RecordExpired,
     RecordStale,
+    StaleValue,
     StoreRefused,
 )
 from kademlua.core.values import records
 from kademlua.core.values.records import SignedRecord
 from kademlua.core.values.store import Store, StoreEntry
-from kademlua.core.values.tombstones import Tombstones
+from kademlua.core.values.tombstones import Tombstone
+from kademlua.core.wire import replies
 from kademlua.crypto import signing
 from kademlua.runtime.context import Context
 
@@ -49,17 +51,23 @@ class AdmissionPolicy:
         one with exactly that number.
 
         Raises:
-            StoreRefused: The store is full, or the key has a record.
+            StoreRefused: The store is full, the key has a record, the owner removed this value
+                or stored a newer one.
             RecordRefused: The record is invalid, expired, stale or does not match ``cas``.
         """
-        encoded, expires_at, _, now = new
+        encoded, expires_at, _, now, _ = new
         signed = records.parse_signed(encoded)
         if signed is None and not records.is_immutable(key, encoded):
             found = self._store.get(key, 1, now)
             # Most stores repeat the stored value, which needs no second check.
             if found and found[0] != encoded and records.is_record(key, found[0]):
                 raise StoreRefused(REASON_HAS_RECORD)
+            tombstone = self._store.tombstones.get(key, owner, now)
+            if tombstone is not None:
+                self._check_tombstone(tombstone, new)
             self._store.put(key, owner, new, overwrite=overwrite)
+            if tombstone is not None:
+                self._store.tombstones.remove(key, owner)
             return
         current = self._current_record(key, now)
         if current is not None and current[1].encoded == encoded:
@@ -79,6 +87,13 @@ class AdmissionPolicy:
         else:
             owner = current[0]  # replaces the old record in place, so a full store keeps it
         self._store.put(key, owner, StoreEntry(encoded, expires_at, received_at=now))
+
+    def _check_tombstone(self, tombstone: Tombstone, new: StoreEntry) -> None:
+        """Refuse a value that its owner removed later."""
+        if not new.from_owner and tombstone.covers(new.seq):
+            raise StoreRefused(replies.REASON_REMOVED)
+        if new.seq and tombstone.covers(new.seq):
+            raise StaleValue(tombstone.seq)
 
     def _current_record(self, key: bytes, now: float) -> tuple[Contact, StoreEntry] | None:
         """Return the stored record of a key with the contact that stored it first, or None."""
@@ -122,17 +137,22 @@ class AdmissionPolicy:
 
 
 def remove_with_tombstone(
-    store: Store, tombstones: Tombstones, key: bytes, owner: Contact, tombstone_until: float
+    store: Store, key: bytes, owner: Contact, tombstone_until: float, seq: int
 ) -> bool:
     """Remove an owner's value and leave a tombstone; return whether there was a value.
 
     The tombstone lasts until the value would have expired, or until ``tombstone_until`` if that
     is later. Records are not removed: they belong to their signer, not to the storing node.
+
+    Raises:
+        StaleValue: The value is newer than the removal, whose sequence number is ``seq``.
     """
-    for each, entry in store.entries(key):
-        if each == owner:
-            if records.is_record(key, entry.encoded):
-                return False
-            tombstone_until = max(tombstone_until, entry.expires_at)
-    tombstones.put(key, owner, tombstone_until)
+    entry = store.find(key, owner)
+    if entry is not None:
+        if records.is_record(key, entry.encoded):
+            return False
+        if seq and seq < entry.seq:
+            raise StaleValue(entry.seq)
+        tombstone_until = max(tombstone_until, entry.expires_at)
+    store.tombstones.put(key, owner, Tombstone(tombstone_until, seq))
     return store.remove(key, owner)

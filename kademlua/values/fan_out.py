@@ -12,8 +12,12 @@ from kademlua.core.errors import KademluaError, NodeClosed, RpcTimeout, TooManyC
 from kademlua.core.pending_calls import PendingCall
 from kademlua.core.results import StoreReport
 from kademlua.core.wire import replies
+from kademlua.core.wire.replies import Refusal
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.rpc.client import CallOptions, EncodedRequest, RpcClient
+
+EncodeFor = Callable[[Contact, bytes], EncodedRequest]
+"""Encodes the request to a contact; the bytes are its write token, or empty."""
 
 
 class FanOut:
@@ -26,29 +30,26 @@ class FanOut:
         self,
         client: RpcClient,
         liveliness: LivelinessManager,
-        request: EncodedRequest,
-        report: StoreReport,
-        read_refusal: Callable[[list[Any]], str | None] = replies.decode_store_reply,
-        tokened_requests: Mapping[Contact, EncodedRequest] | None = None,
+        encode_for: EncodeFor,
+        *,
+        read_refusal: Callable[[list[Any]], Refusal | None] = replies.decode_store_reply,
+        write_tokens: Mapping[Contact, bytes] | None = None,
     ) -> None:
-        """Prepare to send ``request`` and to record the outcome in ``report``.
-
-        ``read_refusal`` returns the refusal reason of a reply, or None. ``tokened_requests``
-        holds the request for each contact that issued a write token.
-        """
+        """Prepare to send requests; ``read_refusal`` decodes a reply."""
+        self._encode_for = encode_for
         self._read_refusal = read_refusal
-        self._tokened_requests = tokened_requests or {}
+        self._write_tokens = write_tokens or {}
         self._client = client
         self._liveliness = liveliness
-        self._request = request
-        self._report = report
+        self.report = StoreReport()
+        """The outcome at each node."""
         self._fallbacks: list[Contact] = []
         self._outstanding = 0
         self.sent_count = 0
         """Number of requests sent."""
         self._finished: AsyncResult[None] = AsyncResult()
 
-    def run(self, recipients: list[Contact], fallbacks: list[Contact]) -> None:
+    def run(self, recipients: list[Contact], fallbacks: list[Contact]) -> StoreReport:
         """Send the requests, and block this greenlet until each was answered or timed out.
 
         Raises:
@@ -59,20 +60,20 @@ class FanOut:
             self._send(recipient)
         if self._outstanding:
             self._finished.get()
+        return self.report
 
     def _send(self, recipient: Contact) -> None:
         rto = self._liveliness.rto_estimator.rto_for(recipient)
-        request = self._tokened_requests.get(recipient)
-        if request is None:
-            request = self._request
-            if not self._liveliness.is_validated_at(recipient):
-                rto *= 2  # the contact may validate this address before it replies
+        token = self._write_tokens.get(recipient, b"")
+        if not token and not self._liveliness.is_validated_at(recipient):
+            rto *= 2  # the contact may validate this address before it replies
         timeout = self._liveliness.rto_estimator.timeout_for(rto)
         options = CallOptions(timeout, _ignore_late, rto)
+        request = self._encode_for(recipient, token)
         try:
             self._client.send(recipient.endpoint, recipient, request, self._on_done, options)
         except TooManyCalls as error:  # requests already sent continue
-            self._report.refused.append((recipient, str(error)))
+            self.report.refused.append((recipient, str(error)))
         else:
             self._outstanding += 1
             self.sent_count += 1
@@ -85,28 +86,30 @@ class FanOut:
             self._finished.set_exception(result)
             return
         if isinstance(result, RpcTimeout):
-            self._report.timed_out.append(contact)
+            self.report.timed_out.append(contact)
             self._liveliness.on_timeout(contact)
             if self._fallbacks:
                 self._send(self._fallbacks.pop())
         else:
-            reason = self._refusal_reason(result)
-            if reason is None:
-                self._report.acknowledged.append(contact)
+            refusal = self._refusal(result)
+            if refusal is None:
+                self.report.acknowledged.append(contact)
             else:
-                self._report.refused.append((contact, reason))
+                self.report.refused.append((contact, refusal.reason))
+                if refusal.newest_seq:
+                    self.report.newer_seqs.append(refusal.newest_seq)
         if self._outstanding == 0:
             self._finished.set(None)
 
-    def _refusal_reason(self, result: list[Any] | KademluaError) -> str | None:
+    def _refusal(self, result: list[Any] | KademluaError) -> Refusal | None:
         """Return why a request was not acknowledged, or None if it was."""
         if isinstance(result, KademluaError):
-            return str(result)
+            return Refusal(str(result))
         try:
             return self._read_refusal(result)
         except WireError as error:
             self._client.count_malformed_reply(error)
-            return str(error)
+            return Refusal(str(error))
 
 
 def _ignore_late(_: PendingCall) -> None:

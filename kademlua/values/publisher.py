@@ -7,6 +7,7 @@ import math
 from kademlua.core.errors import StorageError, StoreFailed
 from kademlua.core.reasons import Purpose
 from kademlua.core.results import Publication, PublicationStore, StoreReport
+from kademlua.core.wire.requests import StoreArguments
 from kademlua.runtime.context import Context
 from kademlua.runtime.durability import wait_durable
 from kademlua.runtime.timer import Timer
@@ -92,7 +93,7 @@ class Republisher:
     def _persist(self, publication: Publication) -> None:
         """Save a publication, and block this greenlet until it is durable."""
         if self._publication_store is not None:
-            self._publication_store.put(*publication)
+            self._publication_store.put(publication)
             reason = wait_durable(self._publication_store)
             if reason is not None:
                 raise StorageError(f"the publication could not be saved: {reason}")
@@ -137,15 +138,28 @@ class Republisher:
             try:
                 self._store(publication)
             except StoreFailed as error:
-                self._context.log.warning("a value could not be republished, will retry: %s", error)
+                report = error.report
+                if isinstance(report, StoreReport) and report.newer_seqs:
+                    self._end_replaced(publication)
+                else:
+                    self._context.log.warning(
+                        "a value could not be republished, will retry: %s", error
+                    )
             else:
                 if self._by_key.get(key) is publication:
                     self._schedule(publication)
         return True
 
+    def _end_replaced(self, publication: Publication) -> None:
+        """End a publication whose value this node replaced under the same key."""
+        if self._by_key.get(publication.key) is publication:
+            self._context.log.info("a published value was replaced; its publication ends")
+            self.unpublish(publication.key)
+
     def _store(self, publication: Publication) -> StoreReport:
-        key, encoded, ttl = publication
-        return self._writer.store(key, encoded, ttl, overwrite=False, purpose=Purpose.PUBLISH)
+        key, encoded, ttl, seq = publication
+        arguments = StoreArguments(key, encoded, ttl, seq=seq)
+        return self._writer.store(arguments, Purpose.PUBLISH)
 
     def _schedule(self, publication: Publication) -> None:
         seconds = min(publication.ttl / 2, self._params.republish_interval)

@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from kademlua.core.contact import Contact, Endpoint
-from kademlua.core.errors import BadArguments, RecordRefused, StoreRefused, WireError
+from kademlua.core.errors import (
+    BadArguments,
+    ConflictingValue,
+    RecordRefused,
+    StaleValue,
+    StoreRefused,
+    WireError,
+)
 from kademlua.core.ids import ID_BYTES, is_id
-from kademlua.core.values import records
+from kademlua.core.values.conflicts import Conflict, ConflictQueue
+from kademlua.core.values.sequence import MAX_SEQUENCE
 from kademlua.core.values.store import StoreEntry
-from kademlua.core.values.tombstones import Tombstones
 from kademlua.core.wire import replies
 from kademlua.core.wire.packets import Request
+from kademlua.core.wire.requests import OwnerProof
 from kademlua.runtime.context import Context
+from kademlua.values import ownership
 from kademlua.values.admission import AdmissionPolicy, remove_with_tombstone
 
 ReplyLater = Callable[[Request, Endpoint, bytes], None]
 """Sends a payload as the reply to an earlier request."""
+
+
+class _Fields(NamedTuple):
+    """The optional fields of a store or remove."""
+
+    owner: Contact | None = None
+    """The owner of a transferred value; None if the sender owns it."""
+    cas: int | None = None
+    seq: int = 0
+    proof: OwnerProof | None = None
+
+
+_NO_FIELDS = _Fields()
 
 
 class StoreHandlers:
@@ -29,17 +51,17 @@ class StoreHandlers:
     __slots__ = (
         "_admission",
         "_clock",
+        "_conflicts",
         "_context",
         "_is_leaving",
         "_params",
         "_reply_later",
         "_store",
-        "_tombstones",
     )
 
-    def __init__(self, context: Context, tombstones: Tombstones, reply_later: ReplyLater) -> None:
+    def __init__(self, context: Context, conflicts: ConflictQueue, reply_later: ReplyLater) -> None:
         self._context = context
-        self._tombstones = tombstones
+        self._conflicts = conflicts
         self._reply_later = reply_later
         self._is_leaving = False
         self._store = context.store
@@ -64,27 +86,25 @@ class StoreHandlers:
         except TypeError as error:
             raise BadArguments(str(error)) from None
         ttl = self._effective_ttl(args[4] if arg_count > 4 else 0)
-        owner, cas = self._parse_options(args[5]) if arg_count > 5 else (None, None)
+        fields = self._parse_fields(args[5]) if arg_count > 5 else _NO_FIELDS
         if self._is_leaving:
             return self._refusal(replies.REASON_LEAVING)
         now = self._clock()
-        from_owner = owner is None
-        if owner is None:
-            owner = self._context.contact_for(request.sender_id, endpoint)
-            if self._tombstones.expirations:
-                self._tombstones.remove(key, owner)
-        elif self._is_removed(key, owner, encoded, now):
-            return self._refusal(replies.REASON_REMOVED)
+        owner = fields.owner or self._context.contact_for(request.sender_id, endpoint)
+        entry = StoreEntry(encoded, now + ttl, fields.owner is None, now, fields.seq)
         try:
-            self._admission.admit(
-                key,
-                owner,
-                StoreEntry(encoded, now + ttl, from_owner, now),
-                overwrite=overwrite != 0,
-                cas=cas,
-            )
-        except (StoreRefused, RecordRefused) as refusal:
+            if fields.proof is not None:
+                self._check_former_values(key, owner, fields)
+            self._admission.admit(key, owner, entry, overwrite=overwrite != 0, cas=fields.cas)
+        except ConflictingValue as refusal:
+            self._conflicts.add(Conflict(key, owner, entry))
             return self._refusal(refusal.reason)
+        except (StoreRefused, RecordRefused) as refusal:
+            return self._refusal(
+                refusal.reason, refusal.newest_seq if isinstance(refusal, StaleValue) else 0
+            )
+        if fields.proof is not None:
+            self._remove_former_values(key, owner, fields)
         observers = self._context.observers
         if observers.registered:
             observers.notify_value_stored(key, owner, len(encoded))
@@ -103,18 +123,26 @@ class StoreHandlers:
         key = args[0] if args else None
         if type(key) is not bytes or not is_id(key):
             raise BadArguments("a remove needs a key")
-        now = self._clock()
-        tombstone_until = now + self._effective_ttl(args[1] if len(args) > 1 else 0)
+        tombstone_until = self._clock() + self._effective_ttl(args[1] if len(args) > 1 else 0)
+        fields = self._parse_fields(args[3]) if len(args) > 3 else _NO_FIELDS
         owner = self._context.contact_for(request.sender_id, endpoint)
-        is_removed = remove_with_tombstone(
-            self._store, self._tombstones, key, owner, tombstone_until
-        )
-        if not is_removed:
-            return replies.REMOVE_NOT_FOUND
+        owners = [owner]
+        if fields.proof is not None and self._is_proven(key, owner, fields):
+            owners += [
+                each for each, _ in ownership.entries_at_other_addresses(self._store, key, owner)
+            ]
+        try:
+            is_removed = [
+                remove_with_tombstone(self._store, key, each, tombstone_until, fields.seq)
+                for each in owners
+            ]
+        except StaleValue as refusal:
+            return replies.encode_refused_reply(refusal.reason, refusal.newest_seq)
+        reply = replies.REMOVE_OK if any(is_removed) else replies.REMOVE_NOT_FOUND
         if self._store.is_durable:
-            self._reply_when_durable(replies.REMOVE_OK, request, endpoint)
+            self._reply_when_durable(reply, request, endpoint)
             return None
-        return replies.REMOVE_OK
+        return reply
 
     def _reply_when_durable(self, payload: bytes, request: Request, endpoint: Endpoint) -> None:
         """Send the reply when the change is durable."""
@@ -128,26 +156,55 @@ class StoreHandlers:
     def _effective_ttl(self, ttl: Any) -> float:
         """Return the seconds for which a value with the requested TTL is kept."""
         if type(ttl) is not int or ttl < 0:
-            raise BadArguments("a time to live is seconds")
+            raise BadArguments("a TTL is a number of seconds")
         return min(ttl, self._params.max_ttl) if ttl else self._params.ttl
 
-    def _is_removed(self, key: bytes, owner: Contact, encoded: bytes, now: float) -> bool:
-        """Return whether the owner removed this replicated value."""
-        if self._tombstones.get_expiry(key, owner, now) is None:
-            return False
-        return not records.is_record(key, encoded)  # records cannot be removed
+    # Values that the owner stored from another address
 
-    def _parse_options(self, options: Any) -> tuple[Contact | None, int | None]:
-        """Return the owner and the sequence number to replace, each None if not given.
+    def _is_proven(self, key: bytes, owner: Contact, fields: _Fields) -> bool:
+        proof, holder_id = fields.proof, self._context.id
+        return proof is not None and ownership.is_proven(
+            owner.id, holder_id, key, fields.seq, proof
+        )
 
-        Without an owner the sender owns the value.
-        """
+    def _check_former_values(self, key: bytes, owner: Contact, fields: _Fields) -> None:
+        """Raise StaleValue if a proven owner has a newer value from another address."""
+        former = ownership.entries_at_other_addresses(self._store, key, owner)
+        newest_seq = max((entry.seq for _, entry in former), default=0)
+        if newest_seq > fields.seq and self._is_proven(key, owner, fields):
+            raise StaleValue(newest_seq)
+
+    def _remove_former_values(self, key: bytes, owner: Contact, fields: _Fields) -> None:
+        former = ownership.entries_at_other_addresses(self._store, key, owner)
+        if former and self._is_proven(key, owner, fields):
+            for each, entry in former:
+                remove_with_tombstone(self._store, key, each, entry.expires_at, fields.seq)
+
+    def _parse_fields(self, options: Any) -> _Fields:
+        """Return the fields of a store or remove."""
         if type(options) is not dict:
-            raise BadArguments("the fields of a store are a dictionary")
+            raise BadArguments("the fields of a store or remove are a dictionary")
+        seq = options.get(b"seq", 0)
+        if type(seq) is not int or not 0 <= seq <= MAX_SEQUENCE:
+            raise BadArguments("a sequence number is 0 to 2**63 - 1")
+        if len(options) == 1 and seq:  # the usual case
+            return _Fields(seq=seq)
         compact_owner, cas = options.get(b"owner"), options.get(b"cas")
         if cas is not None and type(cas) is not int:
-            raise BadArguments("a sequence number is a number")
-        return None if compact_owner is None else self._parse_owner(compact_owner), cas
+            raise BadArguments("the sequence number to be replaced is a number")
+        owner = None if compact_owner is None else self._parse_owner(compact_owner)
+        return _Fields(owner, cas, seq, self._parse_proof(options) if owner is None else None)
+
+    def _parse_proof(self, options: dict[bytes, Any]) -> OwnerProof | None:
+        public_key, signature = options.get(b"pk"), options.get(b"sig")
+        if (
+            type(public_key) is not bytes
+            or type(signature) is not bytes
+            or len(public_key) != ownership.PUBLIC_KEY_BYTES
+            or len(signature) != ownership.SIGNATURE_BYTES
+        ):
+            return None
+        return OwnerProof(public_key, signature)
 
     def _parse_owner(self, compact: Any) -> Contact:
         """Return the contact of a value's owner."""
@@ -163,6 +220,6 @@ class StoreHandlers:
         )
         return local_contact if is_local else owner
 
-    def _refusal(self, reason: str) -> bytes:
+    def _refusal(self, reason: str, newest_seq: int = 0) -> bytes:
         self._context.stats.refused_stores[reason] += 1
-        return replies.encode_refused_reply(reason)
+        return replies.encode_refused_reply(reason, newest_seq)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from kademlua.core.errors import RecordRefused, StoreFailed, StoreRefused
+from kademlua.core.contact import Contact
+from kademlua.core.errors import RecordRefused, StaleValue, StoreFailed, StoreRefused
 from kademlua.core.ids import to_int
 from kademlua.core.reasons import Purpose
 from kademlua.core.results import StoreReport
 from kademlua.core.routing.replica_set import is_replica
+from kademlua.core.values.sequence import SequenceNumbers
 from kademlua.core.values.store import StoreEntry
-from kademlua.core.values.tombstones import Tombstones
 from kademlua.core.wire import replies, requests
+from kademlua.core.wire.requests import RemoveArguments, StoreArguments
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.lookup.service import LookupService
 from kademlua.rpc.client import EncodedRequest, RpcClient
@@ -17,6 +19,7 @@ from kademlua.runtime.context import Context
 from kademlua.runtime.durability import wait_durable
 from kademlua.values.admission import AdmissionPolicy, remove_with_tombstone
 from kademlua.values.fan_out import FanOut
+from kademlua.values.ownership import OwnershipProver
 
 
 class ValueWriter:
@@ -28,42 +31,35 @@ class ValueWriter:
         client: RpcClient,
         liveliness: LivelinessManager,
         lookups: LookupService,
-        tombstones: Tombstones,
+        prover: OwnershipProver,
     ) -> None:
         self._context = context
         self._client = client
         self._liveliness = liveliness
         self._lookups = lookups
-        self._tombstones = tombstones
+        self._prover = prover
         self._store = context.store
         self._admission = AdmissionPolicy(context)
         self._params = context.params
-        self._clock = context.clock
+        self._sequence = SequenceNumbers()
 
-    def store(
-        self,
-        key: bytes,
-        encoded: bytes,
-        ttl: int,
-        *,
-        overwrite: bool = False,
-        cas: int | None = None,
-        purpose: Purpose = Purpose.STORE,
-    ) -> StoreReport:
-        """Store a bencoded value on the ``replicas`` nodes closest to its key.
+    def next_seq(self, newer_seqs: list[int] | None = None) -> int:
+        """Return the next sequence number, after the ones that holders have from this node."""
+        now = self._context.wall_clock()
+        for each in newer_seqs or ():
+            self._sequence.observe(each, now)
+        return self._sequence.next(now)
 
-        This node may be one of them.
+    def store(self, arguments: StoreArguments, purpose: Purpose = Purpose.STORE) -> StoreReport:
+        """Store a value on the ``replicas`` nodes closest to its key.
 
-        Args:
-            ttl: Lifetime of the value in seconds.
-            overwrite: Ask the holders to drop the plain values of other owners, too.
-            cas: Replace only the signed record with this sequence number.
-            purpose: The entry of ``Stats.calls_by_purpose`` that counts the requests.
+        This node may be one of them; if not, it drops its own older value of the key.
+        ``purpose`` is the entry of ``Stats.calls_by_purpose`` that counts the requests.
 
         Raises:
             StoreFailed: Fewer than ``Params.write_quorum`` nodes acknowledged the value.
         """
-        replicas = self._params.replicas
+        key, replicas = arguments.key, self._params.replicas
         # The closest nodes return the farther replicas. Querying those for write tokens would
         # cost as much as their validating pings, which some of them do not need.
         count, path_count = (2 * replicas + 4) // 5, self._params.disjoint_paths
@@ -71,36 +67,33 @@ class ValueWriter:
             key, count=count, path_count=path_count, purpose=purpose
         )
         candidates = network_lookup.lookup.candidates(2 * replicas)
-        report = StoreReport()
-        remote_count = replicas
-        local_int = to_int(self._context.id)
-        is_holder = is_replica(local_int, to_int(key), candidates, replicas)
-        if is_holder and not self._context.is_client:
-            remote_count -= 1
-            self._store_locally(key, encoded, ttl, report, overwrite=overwrite, cas=cas)
+        shared_request = self._encode_store(arguments)
 
-        def encode_store(token: bytes) -> EncodedRequest:
-            args = requests.encode_store_args(
-                requests.StoreArguments(
-                    key, encoded, ttl, overwrite=overwrite, cas=cas, token=token
-                )
-            )
-            return self._client.encode("store", args)
+        def encode_for(contact: Contact, token: bytes) -> EncodedRequest:
+            proof = None
+            if arguments.seq:
+                proof = self._prover.proof_after_move(contact, key, arguments.seq)
+            if not token and proof is None:
+                return shared_request
+            return self._encode_store(arguments._replace(token=token, proof=proof))
 
         fan_out = FanOut(
             self._client,
             self._liveliness,
-            encode_store(b""),
-            report,
-            tokened_requests={
-                contact: encode_store(token)
-                for contact, token in network_lookup.write_tokens.items()
-            },
+            encode_for,
+            write_tokens=network_lookup.write_tokens,
         )
-        fan_out.run(candidates[:remote_count], candidates[remote_count:])
+        is_holder = is_replica(to_int(self._context.id), to_int(key), candidates, replicas)
+        remote_count = replicas
+        if is_holder and not self._context.is_client:
+            remote_count -= 1
+            self._store_locally(arguments, fan_out.report)
+        report = fan_out.run(candidates[:remote_count], candidates[remote_count:])
         self._context.stats.calls_by_purpose[purpose] += fan_out.sent_count
         if len(report.acknowledged) < self._params.write_quorum:
             raise StoreFailed(report.failure_summary(), report)
+        if remote_count == replicas:
+            self._store.remove(key, self._context.local_contact)
         return report
 
     def remove(self, key: bytes, ttl: int) -> StoreReport:
@@ -110,61 +103,85 @@ class ValueWriter:
         ``ttl`` is the minimum lifetime of the tombstones in seconds.
 
         Raises:
-            StoreFailed: No node acknowledged the removal.
+            StoreFailed: No node had a value of this node.
         """
         network_lookup = self._lookups.run_node_lookup(key, purpose=Purpose.REMOVE)
         recipients = network_lookup.lookup.candidates(2 * self._params.replicas)
-        report = StoreReport()
-        local_contact = self._context.local_contact
-        if remove_with_tombstone(
-            self._store, self._tombstones, key, local_contact, self._clock() + ttl
-        ):
-            report.acknowledged.append(local_contact)
-        request = self._client.encode("remove", requests.encode_remove_args(key, ttl))
-        tokened_requests = {
-            contact: self._client.encode("remove", requests.encode_remove_args(key, ttl, token))
-            for contact, token in network_lookup.write_tokens.items()
-        }
-        fan_out = FanOut(
-            self._client,
-            self._liveliness,
-            request,
-            report,
-            replies.decode_remove_reply,
-            tokened_requests,
-        )
-        fan_out.run(recipients, [])
-        self._context.stats.calls_by_purpose[Purpose.REMOVE] += fan_out.sent_count
-        if recipients and not report.acknowledged:
+        seq = self.next_seq()
+        report = self._send_remove(key, ttl, seq, recipients, network_lookup.write_tokens)
+        if report.newer_seqs:  # the clock was set back since this node stored the value
+            seq = self.next_seq(report.newer_seqs)
+            report = self._send_remove(key, ttl, seq, recipients, network_lookup.write_tokens)
+        self._remove_locally(key, ttl, seq, report)
+        if not report.acknowledged:
             raise StoreFailed(report.failure_summary("removed the value"), report)
         return report
 
-    def _store_locally(
+    def _send_remove(
         self,
         key: bytes,
-        encoded: bytes,
         ttl: int,
-        report: StoreReport,
-        *,
-        overwrite: bool,
-        cas: int | None,
-    ) -> None:
-        now = self._clock()
+        seq: int,
+        recipients: list[Contact],
+        write_tokens: dict[Contact, bytes],
+    ) -> StoreReport:
+        def encode_for(contact: Contact, token: bytes) -> EncodedRequest:
+            proof = self._prover.proof(contact, key, seq)
+            arguments = RemoveArguments(key, ttl, token, seq, proof)
+            return self._client.encode("remove", requests.encode_remove_args(arguments))
+
+        fan_out = FanOut(
+            self._client,
+            self._liveliness,
+            encode_for,
+            read_refusal=replies.decode_remove_reply,
+            write_tokens=write_tokens,
+        )
+        report = fan_out.run(recipients, [])
+        self._context.stats.calls_by_purpose[Purpose.REMOVE] += fan_out.sent_count
+        return report
+
+    def _encode_store(self, arguments: StoreArguments) -> EncodedRequest:
+        return self._client.encode("store", requests.encode_store_args(arguments))
+
+    def _store_locally(self, arguments: StoreArguments, report: StoreReport) -> None:
+        now = self._context.clock()
         local_contact = self._context.local_contact
-        self._tombstones.remove(key, local_contact)
+        entry = StoreEntry(
+            arguments.encoded, now + arguments.ttl, received_at=now, seq=arguments.seq
+        )
         try:
             self._admission.admit(
-                key,
+                arguments.key,
                 local_contact,
-                StoreEntry(encoded, now + ttl, received_at=now),
-                overwrite=overwrite,
-                cas=cas,
+                entry,
+                overwrite=arguments.overwrite,
+                cas=arguments.cas,
             )
             if self._context.observers.registered:
-                self._context.observers.notify_value_stored(key, local_contact, len(encoded))
+                self._context.observers.notify_value_stored(
+                    arguments.key, local_contact, len(arguments.encoded)
+                )
             if self._store.is_durable and (reason := wait_durable(self._store)) is not None:
                 raise StoreRefused(reason)
         except (StoreRefused, RecordRefused) as refusal:
             report.refused.append((local_contact, refusal.reason))
+            if isinstance(refusal, StaleValue):
+                report.newer_seqs.append(refusal.newest_seq)
         else:
+            report.acknowledged.append(local_contact)
+
+    def _remove_locally(self, key: bytes, ttl: int, seq: int, report: StoreReport) -> None:
+        """Remove all values of this node's id, whatever its address was."""
+        local_contact = self._context.local_contact
+        own = {each for each, _ in self._store.entries(key) if each.id == self._context.id}
+        tombstone_until = self._context.clock() + ttl
+        is_removed = [
+            remove_with_tombstone(self._store, key, each, tombstone_until, seq)
+            for each in own | {local_contact}
+        ]
+        reason = wait_durable(self._store)
+        if reason is not None:
+            report.refused.append((local_contact, reason))
+        elif any(is_removed):
             report.acknowledged.append(local_contact)

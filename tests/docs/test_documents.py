@@ -24,7 +24,7 @@ from kademlua.core.errors import RecordRefused, StoreRefused, WireError
 from kademlua.core.reasons import DropReason, MatchFailure
 from kademlua.core.security.replay_protection import SessionTable
 from kademlua.core.values import records
-from kademlua.core.values.store import ENTRY_UNIT, QuotaUsage, check_quotas
+from kademlua.core.values.quotas import ENTRY_UNIT, QuotaUsage, check_quotas
 from kademlua.core.wire import bencoding, packets, replies, requests
 from kademlua.runtime.private_transport import PrivateTransport
 from kademlua.storage.lmdb_environment import failure_reason
@@ -170,7 +170,9 @@ EXAMPLES = {
     ),
     "store-response-payload": replies.STORE_OK,
     "store-refused-payload": replies.encode_refused_reply("no room for more values"),
-    "remove-request-payload": payload(b"remove", requests.encode_remove_args(KEY, 3600)),
+    "remove-request-payload": payload(
+        b"remove", requests.encode_remove_args(requests.RemoveArguments(KEY, 3600))
+    ),
     "signed-bytes": SALTED.signed_bytes,
     "signed-bytes-exp": records.signed_bytes(b"foobar", 1, 1_900_000_000, HELLO),
     "signed-record": SALTED.encoded,
@@ -302,7 +304,7 @@ def test_store_and_getsocket_decode():
     decode = packets.decode_values
     assert replies.decode_store_reply(decode(read("store-response-payload"))) is None
     refused = decode(read("store-refused-payload"))
-    assert replies.decode_store_reply(refused) == "no room for more values"
+    assert replies.decode_store_reply(refused) == ("no room for more values", 0)
     socket_seen = decode(read("getsocket-response-payload"))
     assert replies.decode_getsocket_reply(socket_seen) == ("192.0.2.7", 8007)
 

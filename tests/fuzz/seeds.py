@@ -31,7 +31,7 @@ def datagrams() -> Iterator[bytes]:
         b"findnode": requests.encode_key_args(KEY),
         b"findvalue": requests.encode_findvalue_args(KEY, 4096),
         b"store": requests.encode_store_args(requests.StoreArguments(KEY, b"5:hello", 3600)),
-        b"remove": requests.encode_remove_args(KEY, 60),
+        b"remove": requests.encode_remove_args(requests.RemoveArguments(KEY, 60)),
         b"leave": requests.encode_leave_args(is_handed_over=True),
         b"lacks": requests.encode_lacks_args(KEY, [V4, V6]),
     }

@@ -63,6 +63,6 @@ def test_exception_in_a_round_does_not_stop_maintenance(
         rounds.append(world.now)
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(type(world.alice.services.tombstones), "expire", fail)
+    monkeypatch.setattr(type(world.alice.datastore.tombstones), "expire", fail)
     gevent.sleep(3 * ROUND)
     assert len(rounds) >= 3

@@ -54,7 +54,7 @@ def test_hundred_thousand_forged_sources_get_no_reply() -> None:
         assert stats["packets_in"] >= 0.99 * DATAGRAMS
         assert set(node.table) <= known
         assert len(node.datastore) == 0
-        assert not node.services.tombstones
+        assert not node.datastore.tombstones
         assert sum(drawn.values()) > 0
         worst = max(size / sent[addr] for addr, size in drawn.items())
         assert worst <= 3

@@ -162,8 +162,9 @@ def test_leaving_node_refuses_stores(world: World) -> None:
         read_only=False,
     )
     answer = asker.call(node.contact.endpoint, store)
-    assert (
-        replies.decode_store_reply(packets.decode_values(answer.payload)) == replies.REASON_LEAVING
+    assert replies.decode_store_reply(packets.decode_values(answer.payload)) == (
+        replies.REASON_LEAVING,
+        0,
     )
     find = packets.encode_request_payload(
         b"findvalue", requests.encode_findvalue_args(KEY, 9), read_only=False

@@ -164,14 +164,15 @@ def test_replicated_value_keeps_owner_and_remaining_ttl(world: World) -> None:
     assert 1000 - 100 - TICK - 1 <= ttl <= 900
 
 
-def test_own_value_is_replicated_as_a_direct_store(world: World) -> None:
+def test_own_value_is_transferred_with_its_owner_and_sequence_number(world: World) -> None:
     node, receiver = world.alice, world.peer(KEY)
     receiver.serve(empty_v11_peer)
     node.add(KEY, b"v", ttl=1000)
     node.ping(receiver.contact)
     gevent.sleep(TICK)
+    [(_, entry)] = node.datastore.entries(KEY)
     [store] = [request for request in receiver.requests if request.name == b"store"]
-    assert len(store.args) == 5
+    assert store.args[5] == {b"owner": node.contact.compact, b"seq": entry.seq}
 
 
 def test_forged_own_value_is_not_replicated_as_direct(world: World) -> None:

@@ -232,7 +232,7 @@ def test_remove_requires_address_validation(world: World) -> None:
         KEY, owner.contact, StoreEntry(b"1:v", world.now + 9_999, received_at=world.now)
     )
     owner.serve(lambda request: None)
-    remove = call(b"remove", requests.encode_remove_args(KEY, 60))
+    remove = call(b"remove", requests.encode_remove_args(requests.RemoveArguments(KEY, 60)))
     owner.request(node.contact.endpoint, remove)
     gevent.sleep(5)
     assert stored(node) == 1
@@ -241,7 +241,8 @@ def test_remove_requires_address_validation(world: World) -> None:
     token = token_of(owner, node)
     answers.append(
         owner.call(
-            node.contact.endpoint, call(b"remove", requests.encode_remove_args(KEY, 60, token))
+            node.contact.endpoint,
+            call(b"remove", requests.encode_remove_args(requests.RemoveArguments(KEY, 60, token))),
         ).payload
     )
     assert answers == [replies.REMOVE_OK]

@@ -109,10 +109,11 @@ class Flood:
             key = self._waiting.pop(packet.rpc_id, None)
             if key is None:
                 continue
-            reason = replies.decode_store_reply(packets.decode_values(packet.payload))
-            if reason is None:
+            refusal = replies.decode_store_reply(packets.decode_values(packet.payload))
+            if refusal is None:
                 self.acknowledged[key] = self.value_of(key)
             else:
+                reason = refusal.reason
                 self.refused[reason] = self.refused.get(reason, 0) + 1
 
     def close(self) -> None:

@@ -33,9 +33,9 @@ def test_node_state_survives_a_restart(tmp_path: Path) -> None:
     contacts = [Contact(f"192.0.2.{n}", n, bytes([n]) * 20) for n in range(1, 100)]
     first.save_contacts(contacts)
     first.save_contacts(contacts[50:])
-    first.publications.put(KEY, b"1:a", 3600)
-    first.publications.put(OTHER, b"1:b", 7)
-    first.publications.put(KEY, b"1:c", 60)
+    first.publications.put(Publication(KEY, b"1:a", 3600))
+    first.publications.put(Publication(OTHER, b"1:b", 7))
+    first.publications.put(Publication(KEY, b"1:c", 60))
     first.close()
     first.close()
     again = opened(tmp_path / "a" / "b")

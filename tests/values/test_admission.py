@@ -204,7 +204,7 @@ def test_sender_of_a_record_cannot_remove_it(world: World) -> None:
     """Nor keep others from handing it on."""
     node, peer, another = world.alice, world.peer(), world.peer()
     remove = packets.encode_request_payload(
-        b"remove", requests.encode_remove_args(KEY, 3600), read_only=False
+        b"remove", requests.encode_remove_args(requests.RemoveArguments(KEY, 3600)), read_only=False
     )
     assert peer.call(node.contact.endpoint, remove).payload == replies.REMOVE_NOT_FOUND
     assert store(another, node, b"5:plain", owner=peer.contact) == "removed by its owner"

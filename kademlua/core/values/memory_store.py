@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 
 from kademlua.core.contact import Contact
 from kademlua.core.params import Params
-from kademlua.core.values.store import ENTRY_UNIT, QuotaUsage, StoreEntry, check_quotas, quota_key
+from kademlua.core.values.quotas import ENTRY_UNIT, QuotaUsage, check_quotas, quota_key
+from kademlua.core.values.store import StoreEntry, is_replacement
+from kademlua.core.values.tombstones import Tombstones
 
 
 class MemoryStore:
@@ -20,6 +22,7 @@ class MemoryStore:
     is_durable = False
 
     def __init__(self, params: Params) -> None:
+        self.tombstones = Tombstones()
         self._params = params
         self._by_key: dict[bytes, dict[Contact, StoreEntry]] = {}
         self._entry_count = 0
@@ -47,6 +50,10 @@ class MemoryStore:
         """Return all values of a key with their owners, including expired ones not yet removed."""
         return list(self._by_key.get(key, {}).items())
 
+    def find(self, key: bytes, owner: Contact) -> StoreEntry | None:
+        """Return an owner's value; None if there is none. It may have expired."""
+        return self._by_key.get(key, {}).get(owner)
+
     def remove(self, key: bytes, owner: Contact) -> bool:
         """Remove an owner's value, and return whether there was one."""
         if owner not in self._by_key.get(key, {}):
@@ -67,18 +74,17 @@ class MemoryStore:
         overwrite: bool = False,
     ) -> None:
         """Store a value; see ``Store.put``."""
-        encoded, expires_at, from_owner, now = entry
+        encoded, expires_at, _, now, seq = entry
         if self._expiry_heap and self._expiry_heap[0][0] <= now:
             self.expire(now)
         owners = self._by_key.get(key, {})
         previous = owners.get(owner) if owners else None  # avoids hashing the contact
-        if (
-            previous is not None
-            and not from_owner
-            and (previous.from_owner or previous.expires_at >= expires_at)
-        ):
-            owners[owner] = previous._replace(received_at=now)
-            return
+        if previous is not None:
+            if not is_replacement(previous, entry):
+                owners[owner] = previous._replace(received_at=now)
+                return
+            if not seq and previous.seq:
+                entry = entry._replace(seq=previous.seq)
         replaced = {} if previous is None else {owner: previous}
         if overwrite and self._params.overwrite_drops_others:
             replaced = owners

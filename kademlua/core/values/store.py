@@ -1,4 +1,4 @@
-"""Store: the interface of a value store, its entries and its quotas."""
+"""Store: the interface of a value store, its entries, and which of two values is kept."""
 
 from __future__ import annotations
 
@@ -6,15 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from kademlua.core.contact import Contact
-from kademlua.core.errors import StoreRefused
-from kademlua.core.ids import ID_BYTES
-from kademlua.core.params import Params
-
-ENTRY_UNIT = 1 << 64
-"""One entry in an address's usage, which holds entries and bytes in one number."""
-
-
-_BYTES_MASK = ENTRY_UNIT - 1
+from kademlua.core.errors import ConflictingValue, StaleValue
+from kademlua.core.values.tombstones import Tombstones
 
 
 class StoreEntry(NamedTuple):
@@ -26,6 +19,8 @@ class StoreEntry(NamedTuple):
     """Whether the owner stored it here; otherwise another holder transferred it."""
     received_at: float = 0.0
     """When this node last received it, by its clock."""
+    seq: int = 0
+    """The owner's sequence number; 0 if its version has none."""
 
 
 class Store(Protocol):
@@ -35,18 +30,24 @@ class Store(Protocol):
     def is_durable(self) -> bool:
         """Whether values survive the process, so that ``when_durable`` has to wait."""
 
+    @property
+    def tombstones(self) -> Tombstones:
+        """The marks of removed values; as durable as the values."""
+
     def put(
         self, key: bytes, owner: Contact, entry: StoreEntry, *, overwrite: bool = False
     ) -> None:
-        """Store a value, received now (``entry.received_at``); it replaces the owner's earlier one.
+        """Store a value, received now (``entry.received_at``), if ``is_replacement`` permits it.
 
-        A transferred value (not ``from_owner``) replaces only a transferred one that expires
-        earlier; otherwise the earlier one stays, and is marked as received now. With
-        ``overwrite``, other owners' values are removed if ``Params.overwrite_drops_others`` is set.
+        Otherwise the earlier value stays, and is marked as received now. With ``overwrite``,
+        other owners' values are removed if ``Params.overwrite_drops_others`` is set.
 
         Raises:
-            StoreRefused: a quota is reached.
+            StoreRefused: a quota is reached; or see ``is_replacement``.
         """
+
+    def find(self, key: bytes, owner: Contact) -> StoreEntry | None:
+        """Return an owner's value; None if there is none. It may have expired."""
 
     def when_durable(self, callback: Callable[[str | None], None]) -> None:
         """Call back with None when all changes are durable, or with the reason why they were
@@ -77,41 +78,22 @@ class Store(Protocol):
         """The bytes of all values, bencoded."""
 
 
-def quota_key(owner: Contact) -> bytes:
-    """Return what stands for an owner's address in quotas: an IPv4 address, or an IPv6 /64.
+def is_replacement(previous: StoreEntry, new: StoreEntry) -> bool:
+    """Return whether a value replaces the owner's previous one; otherwise the previous one stays.
 
-    An IPv6 host can use any address of its /64.
-    """
-    return owner.compact[ID_BYTES:-2][:8]
-
-
-class QuotaUsage(NamedTuple):
-    """What a store holds, without the values that a new one would replace."""
-
-    entries: int
-    key_entries: int
-    """Values of the new value's key."""
-    stored_bytes: int
-    address_usage: int
-    """Values of the owner's address, in ``ENTRY_UNIT`` and bytes."""
-
-
-def check_quotas(params: Params, size: int, usage: QuotaUsage) -> None:
-    """Check that a value of ``size`` bytes exceeds no quota.
+    The owner's own store replaces everything that is not newer. A transferred value replaces only
+    a transferred one: the same that expires earlier or, if the owner gave no sequence number, any
+    that expires earlier. If a transferred value is newer, the holder compares its own with those
+    of the other replicas, because the sender's word is no proof.
 
     Raises:
-        StoreRefused: a quota is reached.
+        StaleValue: the previous value is newer.
+        ConflictingValue: a transferred value claims to be newer.
     """
-    entries, key_entries, stored_bytes, address_usage = usage
-    if size > params.max_value_bytes:
-        raise StoreRefused(f"value over {params.max_value_bytes} bytes")
-    if entries >= params.max_entries:
-        raise StoreRefused("no room for more values")
-    if key_entries >= params.max_entries_per_key:
-        raise StoreRefused("no room for more values of this key")
-    if stored_bytes + size > params.max_stored_bytes:
-        raise StoreRefused("no room for more bytes")
-    if (address_usage & _BYTES_MASK) + size > params.max_bytes_per_address:
-        raise StoreRefused("no room for more bytes of this address")
-    if address_usage >> 64 >= params.max_entries_per_address:
-        raise StoreRefused("no room for more values of this address")
+    if new.seq and new.seq < previous.seq:
+        raise StaleValue(previous.seq)
+    if new.from_owner:
+        return True
+    if new.seq > previous.seq and new.encoded != previous.encoded:
+        raise ConflictingValue
+    return not previous.from_owner and new.expires_at > previous.expires_at

@@ -59,11 +59,14 @@ def _build_templates() -> dict[int, list[PayloadTemplate]]:
 
 _TEMPLATES = _build_templates()
 _STORE_TEMPLATE = PayloadTemplate(b"d4:argsl20:", b"ee4:name5:store1:vi1ee", b"store", (0,), 1)
-"""A store of a string. The value, the overwrite flag, perhaps a token, and the TTL follow the
-key."""
+"""A store of a string. The value, the overwrite flag, perhaps a token, the TTL and perhaps a
+sequence number follow the key."""
 _EMPTY_TOKEN_FIELDS = b"i0e0:i"
 _TOKEN_FIELDS_PREFIX = b"i0e8:"
 _TOKEN_BYTES = 8
+_SEQ_FIELD_PREFIX = b"ed3:seqi"
+"""What is between the digits of a TTL and those of a sequence number."""
+_MAX_SEQ_DIGITS = 19
 _REPLY_TOKEN_PREFIX = b"5:token8:"
 """The start of an 8-byte token at the end of a reply."""
 _REPLY_TOKEN_SUFFIX_BYTES = _TOKEN_BYTES + len(b"ee")
@@ -109,7 +112,15 @@ def _decode_store(payload: bytes) -> tuple[PayloadTemplate, list[Any]] | None:
             return None
     elif not payload.startswith(_EMPTY_TOKEN_FIELDS, value_end):
         return None
-    ttl = payload[ttl_start : -len(_STORE_TEMPLATE.suffix)]
+    ttl, has_seq, seq = payload[ttl_start : -len(_STORE_TEMPLATE.suffix)].partition(
+        _SEQ_FIELD_PREFIX
+    )
+    fields = []
+    if has_seq:
+        digits = seq[:-1]
+        if len(digits) > _MAX_SEQ_DIGITS or seq[-1:] != b"e" or not _is_canonical_number(digits, 0):
+            return None
+        fields.append({b"seq": int(digits)})
     if len(ttl) > 12 or not _is_canonical_number(ttl, 0):
         return None
     value, token = payload[colon + 1 : value_end], payload[token_start : ttl_start - 1]
@@ -119,6 +130,7 @@ def _decode_store(payload: bytes) -> tuple[PayloadTemplate, list[Any]] | None:
         *_STORE_TEMPLATE.extra_args,
         token,
         int(ttl),
+        *fields,
     ]
 
 

@@ -18,6 +18,7 @@ from kademlua.core.contact import (
 from kademlua.core.errors import WireError
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.reasons import DropReason
+from kademlua.core.values.sequence import MAX_SEQUENCE
 from kademlua.core.wire import bencoding
 
 PONG = b"li5ee"
@@ -34,13 +35,13 @@ BAD_KEY_STORE = b"li0ee"
 
 REASON_REMOVED = "removed by its owner"
 """Refusal of a transferred value that its owner has removed."""
+REASON_NO_VALUE = "has no value of this node"
+"""What a remove reports of a node that had nothing to remove."""
 REASON_LEAVING = "is leaving"
 """Refusal of a node that is shutting down."""
 
 MAX_CONTACTS = 64
 """Contacts read from one reply; an honest one has no more."""
-
-
 MAX_TOKEN_BYTES = 64
 """Size of another node's write token."""
 
@@ -128,10 +129,14 @@ def take_fitting(contacts: list[Contact], version: int, max_bytes: int) -> list[
     return contacts
 
 
-def encode_refused_reply(reason: str) -> bytes:
-    """Encode the return values of a refused store: 0, and the reason, which 1.0 ignores."""
+def encode_refused_reply(reason: str, newest_seq: int = 0) -> bytes:
+    """Encode the return values of a refused store: 0, and the reason, which 1.0 ignores.
+
+    ``newest_seq`` is the sequence number of the owner's newer value, if that is the reason.
+    """
     text = reason.encode()
-    return b"li0e%d:%be" % (len(text), text)
+    seq_field = b"i%de" % newest_seq if newest_seq else b""
+    return b"li0e%d:%b%be" % (len(text), text, seq_field)
 
 
 def encode_lacks_reply(count: int) -> bytes:
@@ -193,22 +198,34 @@ def decode_token(values: list[Any]) -> bytes:
     return token if type(token) is bytes and len(token) <= MAX_TOKEN_BYTES else b""
 
 
-def decode_store_reply(values: list[Any]) -> str | None:
-    """Return None if the value was stored, else the reason of the refusal."""
+class Refusal(NamedTuple):
+    """Why a holder did not store or remove a value."""
+
+    reason: str
+    newest_seq: int = 0
+    """The sequence number of the owner's newer value at the holder; 0 if there is none."""
+
+
+def decode_store_reply(values: list[Any]) -> Refusal | None:
+    """Return None if the value was stored, else why not."""
+    return _decode_write_reply(values, "refused without a reason")
+
+
+def decode_remove_reply(values: list[Any]) -> Refusal | None:
+    """Return None if a value was removed, else why not."""
+    return _decode_write_reply(values, REASON_NO_VALUE)
+
+
+def _decode_write_reply(values: list[Any], default_reason: str) -> Refusal | None:
     if not values or type(values[0]) is not int:
         raise WireError(DropReason.BAD_RESPONSE)
     if values[0] == 1:
         return None
-    if len(values) > 1 and type(values[1]) is bytes:
-        return values[1][:200].decode(errors="replace")
-    return "refused without a reason"
-
-
-def decode_remove_reply(values: list[Any]) -> str | None:
-    """Return None: a node that replies to a remove with a number no longer has the value."""
-    if not values or type(values[0]) is not int:
-        raise WireError(DropReason.BAD_RESPONSE)
-    return None
+    if len(values) == 1 or type(values[1]) is not bytes:
+        return Refusal(default_reason)
+    seq = values[2] if len(values) > 2 else 0
+    is_valid = type(seq) is int and 0 <= seq <= MAX_SEQUENCE
+    return Refusal(values[1][:200].decode(errors="replace"), seq if is_valid else 0)
 
 
 def decode_reach_reply(values: list[Any]) -> bool:

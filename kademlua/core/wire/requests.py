@@ -20,6 +20,13 @@ def encode_findvalue_args(key: bytes, limit: int, offset: int = 0) -> bytes:
     return b"20:%bi%de%b" % (key, limit, offset_field)
 
 
+class OwnerProof(NamedTuple):
+    """The public key from which the sender's id is derived, and a signature."""
+
+    public_key: bytes
+    signature: bytes
+
+
 class StoreArguments(NamedTuple):
     """The arguments of store."""
 
@@ -36,24 +43,61 @@ class StoreArguments(NamedTuple):
     """Store only in place of the signed record with this sequence number."""
     token: bytes = b""
     """The holder's write token."""
+    seq: int = 0
+    """The owner's sequence number of a plain value; 0 for none."""
+    proof: OwnerProof | None = None
+    """Shows that the sender owns values that it stored at another address."""
 
 
 def encode_store_args(arguments: StoreArguments) -> bytes:
     """Encode the arguments of store."""
-    key, encoded, ttl, overwrite, owner, cas, token = arguments
+    key, encoded, ttl, overwrite, owner, cas, token, seq, proof = arguments
     fields = b"" if cas is None else b"3:casi%de" % cas
     if owner is not None:
         fields += b"5:owner%d:%b" % (len(owner.compact), owner.compact)
+    if seq:
+        fields += _encode_version(seq, proof)
     if fields:
         fields = b"d%be" % fields
     start = b"20:%b%bi%de%d:%b" % (key, encoded, overwrite, len(token), token)
     return b"%bi%de%b" % (start, ttl, fields)
 
 
-def encode_remove_args(key: bytes, ttl: int, token: bytes = b"") -> bytes:
-    """Encode the arguments of remove; ``ttl`` is the longest time that the value may still live."""
+class RemoveArguments(NamedTuple):
+    """The arguments of remove."""
+
+    key: bytes
+    ttl: int
+    """The longest time in seconds that the value may still live at a holder."""
+    token: bytes = b""
+    """The holder's write token."""
+    seq: int = 0
+    """The sequence number of the removal; 0 for none."""
+    proof: OwnerProof | None = None
+    """Shows that the sender owns values that it stored at another address."""
+
+
+def encode_remove_args(arguments: RemoveArguments) -> bytes:
+    """Encode the arguments of remove."""
+    key, ttl, token, seq, proof = arguments
+    if seq:
+        fields = b"d%be" % _encode_version(seq, proof)
+        return b"20:%bi%de%d:%b%b" % (key, ttl, len(token), token, fields)
     token_field = b"%d:%b" % (len(token), token) if token else b""
     return b"20:%bi%de%b" % (key, ttl, token_field)
+
+
+def _encode_version(seq: int, proof: OwnerProof | None) -> bytes:
+    if proof is None:
+        return b"3:seqi%de" % seq
+    public_key, signature = proof
+    return b"2:pk%d:%b3:seqi%de3:sig%d:%b" % (
+        len(public_key),
+        public_key,
+        seq,
+        len(signature),
+        signature,
+    )
 
 
 def encode_leave_args(*, is_handed_over: bool) -> bytes:

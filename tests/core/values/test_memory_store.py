@@ -57,7 +57,7 @@ def test_replicated_value_does_not_replace_a_direct_one():
     put(store, ANNA, b"1:a", expires=50.0)
     store.put(KEY, ANNA, StoreEntry(b"1:b", 90.0, from_owner=False, received_at=7.0))
     ((owner, entry),) = store.entries(KEY)
-    assert (owner, entry) == (ANNA, (b"1:a", 50.0, True, 7.0))
+    assert (owner, entry) == (ANNA, (b"1:a", 50.0, True, 7.0, 0))
     put(store, ANNA, b"1:c", now=8.0, expires=20.0)  # the owner's own word always counts
     assert store.get(KEY, 9, 8.0) == [b"1:c"]
 
@@ -66,9 +66,9 @@ def test_later_expiring_replicated_value_stays():
     store = store_of()
     for now, value, expires in ((1.0, b"1:a", 50.0), (2.0, b"1:b", 40.0), (3.0, b"1:c", 60.0)):
         store.put(KEY, ANNA, StoreEntry(value, expires, from_owner=False, received_at=now))
-    assert store.entries(KEY) == [(ANNA, (b"1:c", 60.0, False, 3.0))]
+    assert store.entries(KEY) == [(ANNA, (b"1:c", 60.0, False, 3.0, 0))]
     put(store, ANNA, b"1:d", now=4.0, expires=10.0)
-    assert store.entries(KEY) == [(ANNA, (b"1:d", 10.0, True, 4.0))]
+    assert store.entries(KEY) == [(ANNA, (b"1:d", 10.0, True, 4.0, 0))]
 
 
 def test_remove():

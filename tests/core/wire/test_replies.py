@@ -161,18 +161,20 @@ def test_getsocket_there_and_back():
 def test_store_answers():
     assert replies.decode_store_reply([1]) is None
     assert replies.decode_store_reply([1, b"extra"]) is None
-    assert replies.decode_store_reply([0]) == "refused without a reason"
-    assert replies.decode_store_reply([0, 7]) == "refused without a reason"
-    assert replies.decode_store_reply([0, b"no room"]) == "no room"
-    assert (
-        replies.decode_store_reply(bencoding.decode(replies.encode_refused_reply("why"))) == "why"
+    assert replies.decode_store_reply([0]) == ("refused without a reason", 0)
+    assert replies.decode_store_reply([0, 7]) == ("refused without a reason", 0)
+    assert replies.decode_store_reply([0, b"no room"]) == ("no room", 0)
+    assert replies.decode_store_reply(bencoding.decode(replies.encode_refused_reply("why", 7))) == (
+        "why",
+        7,
     )
 
 
 def test_long_or_invalid_reason_is_truncated():
-    reason = replies.decode_store_reply([0, b"\xff\n" * 10_000])
-    assert isinstance(reason, str)
-    assert len(reason) <= 200
+    refusal = replies.decode_store_reply([0, b"\xff\n" * 10_000, 1 << 80])
+    assert refusal is not None
+    assert len(refusal.reason) <= 200
+    assert refusal.newest_seq == 0
 
 
 def test_contacts_are_those_of_the_pool():
