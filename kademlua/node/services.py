@@ -125,7 +125,7 @@ def build_services(
     read_repair = ReadRepair(context, client, liveliness, transfer, replicator)
     handover = Handover(context, client, liveliness, transfer)
     reachability = ReachabilityProber(context, client, liveliness, server.reply_later)
-    republisher = Republisher(context, writer, options.publication_store)
+    republisher = Republisher(context, writer, options.publication_store, is_v10=liveliness.is_v10)
     store_handlers = StoreHandlers(context, conflicts, server.reply_later)
 
     server.add_handlers(QueryHandlers(context, validator).handlers)

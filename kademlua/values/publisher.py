@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
+from kademlua.core.contact import Contact
 from kademlua.core.errors import StorageError, StoreFailed
 from kademlua.core.reasons import Purpose
 from kademlua.core.results import Publication, PublicationStore, StoreReport
@@ -15,6 +17,9 @@ from kademlua.runtime.worker_pool import WorkerPool
 from kademlua.values.writer import ValueWriter
 
 _CONCURRENCY = 4
+_V10_INTERVAL = 30.0
+"""Seconds between two stores if most holders speak version 1.0: the original forgets a value after
+at most 120 s, often earlier."""
 _RETRY_AFTER = 60.0
 """Seconds until a failed store is repeated."""
 _JITTER = 0.2
@@ -36,6 +41,7 @@ class Republisher:
         "_context",
         "_due_at",
         "_is_closed",
+        "_is_v10",
         "_params",
         "_publication_store",
         "_queue",
@@ -46,9 +52,16 @@ class Republisher:
     )
 
     def __init__(
-        self, context: Context, writer: ValueWriter, publication_store: PublicationStore | None
+        self,
+        context: Context,
+        writer: ValueWriter,
+        publication_store: PublicationStore | None,
+        *,
+        is_v10: Callable[[Contact], bool],
     ) -> None:
+        """Prepare; ``is_v10`` tells whether a contact speaks version 1.0."""
         self._context = context
+        self._is_v10 = is_v10
         self._writer = writer
         self._publication_store = publication_store
         self._clock = context.clock
@@ -87,7 +100,7 @@ class Republisher:
         report = self._store(publication)
         self._persist(publication)
         self._by_key[publication.key] = publication
-        self._schedule(publication)
+        self._schedule(publication, report)
         return report
 
     def _persist(self, publication: Publication) -> None:
@@ -136,10 +149,10 @@ class Republisher:
             self._due_at[key] = due_at = self._clock() + min(_RETRY_AFTER, publication.ttl / 2)
             self._arm(due_at)
             try:
-                self._store(publication)
+                report = self._store(publication)
             except StoreFailed as error:
-                report = error.report
-                if isinstance(report, StoreReport) and report.newer_seqs:
+                failed = error.report
+                if isinstance(failed, StoreReport) and failed.newer_seqs:
                     self._end_replaced(publication)
                 else:
                     self._context.log.warning(
@@ -147,7 +160,7 @@ class Republisher:
                     )
             else:
                 if self._by_key.get(key) is publication:
-                    self._schedule(publication)
+                    self._schedule(publication, report)
         return True
 
     def _end_replaced(self, publication: Publication) -> None:
@@ -161,8 +174,11 @@ class Republisher:
         arguments = StoreArguments(key, encoded, ttl, seq=seq)
         return self._writer.store(arguments, Purpose.PUBLISH)
 
-    def _schedule(self, publication: Publication) -> None:
+    def _schedule(self, publication: Publication, report: StoreReport) -> None:
         seconds = min(publication.ttl / 2, self._params.republish_interval)
+        others = [each for each in report.acknowledged if each.id != self._context.id]
+        if 2 * sum(map(self._is_v10, others)) > len(others):
+            seconds = min(seconds, _V10_INTERVAL)
         jitter = 1 - _JITTER * self._context.rng.random()
         self._due_at[publication.key] = due_at = self._clock() + seconds * jitter
         self._arm(due_at)

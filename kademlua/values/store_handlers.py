@@ -88,7 +88,7 @@ class StoreHandlers:
         ttl = self._effective_ttl(args[4] if arg_count > 4 else 0)
         fields = self._parse_fields(args[5]) if arg_count > 5 else _NO_FIELDS
         if self._is_leaving:
-            return self._refusal(replies.REASON_LEAVING)
+            return self._refusal(request, replies.REASON_LEAVING)
         now = self._clock()
         owner = fields.owner or self._context.contact_for(request.sender_id, endpoint)
         entry = StoreEntry(encoded, now + ttl, fields.owner is None, now, fields.seq)
@@ -98,11 +98,10 @@ class StoreHandlers:
             self._admission.admit(key, owner, entry, overwrite=overwrite != 0, cas=fields.cas)
         except ConflictingValue as refusal:
             self._conflicts.add(Conflict(key, owner, entry))
-            return self._refusal(refusal.reason)
+            return self._refusal(request, refusal.reason)
         except (StoreRefused, RecordRefused) as refusal:
-            return self._refusal(
-                refusal.reason, refusal.newest_seq if isinstance(refusal, StaleValue) else 0
-            )
+            newest_seq = refusal.newest_seq if isinstance(refusal, StaleValue) else 0
+            return self._refusal(request, refusal.reason, newest_seq)
         if fields.proof is not None:
             self._remove_former_values(key, owner, fields)
         observers = self._context.observers
@@ -148,7 +147,10 @@ class StoreHandlers:
         """Send the reply when the change is durable."""
 
         def on_durable(reason: str | None) -> None:
-            reply = payload if reason is None else self._refusal(reason)
+            reply = payload
+            if reason is not None:
+                self._context.stats.refused_stores[reason] += 1
+                reply = replies.encode_refused_reply(reason)
             self._reply_later(request, endpoint, reply)
 
         self._store.when_durable(on_durable)
@@ -220,6 +222,13 @@ class StoreHandlers:
         )
         return local_contact if is_local else owner
 
-    def _refusal(self, reason: str, newest_seq: int = 0) -> bytes:
+    def _refusal(self, request: Request, reason: str, newest_seq: int = 0) -> bytes:
+        """Count a refusal and return the reply.
+
+        Raises:
+            BadArguments: The sender speaks version 1.0, which takes any reply for success.
+        """
         self._context.stats.refused_stores[reason] += 1
+        if request.version == 0:
+            raise BadArguments(reason)
         return replies.encode_refused_reply(reason, newest_seq)

@@ -206,3 +206,16 @@ def test_malicious_node_cannot_remove_a_value(world: World) -> None:
     gevent.sleep(3 * 3600)
     assert isinstance(holders(nodes)[0], Node)
     assert len(holders(nodes)) >= 3
+
+
+def test_value_at_v10_holders_is_renewed_before_they_forget_it(world: World) -> None:
+    node, original = world.alice, world.peer()
+    original.serve(
+        lambda request: {b"ping": b"li5ee", b"findnode": b"llee", b"store": b"li1ee"}[request.name]
+    )
+    original.request(node.contact.endpoint, b"d4:name4:ping4:argslee")  # without a version
+    gevent.sleep(1)
+    node.publish(KEY, b"v", ttl=86_400)
+    gevent.sleep(600)
+    stores = [request for request in original.requests if request.name == b"store"]
+    assert len(stores) >= 600 / 31

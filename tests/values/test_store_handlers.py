@@ -118,3 +118,10 @@ def test_invalid_ttl_is_refused(world: World, ttl: float) -> None:
         world.alice.add(KEY, b"v", ttl=ttl)
     with pytest.raises(TypeError):
         world.alice.add(KEY, b"v", ttl="1h")  # type: ignore[arg-type]
+
+
+def test_v10_peer_gets_an_error_for_a_refused_store(world: World) -> None:
+    """The original takes any reply for success, but understands an error."""
+    node, peer = world.node(params=Params(max_entries=0)), world.peer()
+    request = b"d4:name5:store4:argsl20:" + KEY + b"1:vee"
+    assert peer.call(node.contact.endpoint, request).packet_type == packets.RPC_RAISED
