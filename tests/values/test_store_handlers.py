@@ -118,3 +118,13 @@ def test_invalid_ttl_is_refused(world: World, ttl: float) -> None:
         world.alice.add(KEY, b"v", ttl=ttl)
     with pytest.raises(TypeError):
         world.alice.add(KEY, b"v", ttl="1h")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [b"i-0e", b"di1e1:ae", b"l" * 62 + b"e" * 62, b"l" * 999])
+def test_value_that_no_peer_could_find_is_refused(world: World, value: bytes) -> None:
+    """The original sends such values, and waits 1.5 s if there is no reply."""
+    node, peer = world.alice, world.peer()
+    payload = b"d4:name5:store4:argsl20:" + KEY + value + b"ee"
+    answer = peer.call(node.contact.endpoint, payload)
+    assert answer.packet_type == packets.RPC_RAISED
+    assert len(node.datastore) == 0
