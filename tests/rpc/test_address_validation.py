@@ -138,12 +138,14 @@ def test_a_1_0_peer_gets_more_once_it_has_answered_a_ping(world: World) -> None:
 
 
 def test_large_value_requires_address_validation(world: World) -> None:
-    node, peer = populated_node(world), world.peer()
+    node, peer = world.alice, world.peer()
+    owner = Contact("10.9.0.2", 1, sha1("owner"))
+    node.datastore.put(KEY, owner, StoreEntry(b"200:" + b"v" * 200, 1e9))
     payload = call(b"findvalue", b"20:" + KEY + b"i1e")
     began = world.now
     answer = peer.call(node.contact.endpoint, payload)
     assert world.now == pytest.approx(began + 2 * RTT)
-    assert len(replies.decode_retval(protocol.decode_values(answer.payload))[0]) == 100
+    assert len(replies.decode_retval(protocol.decode_values(answer.payload))[0]) == 200
     assert node.stats()["deferred"] == {"served": 1}
 
 
