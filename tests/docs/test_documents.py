@@ -105,8 +105,8 @@ def keyed_examples():
     caller, callee = _Wire(), _Wire()
     keys, caller_at, callee_at = [NETWORK_KEY], ("192.0.2.7", 8007), ("192.0.2.1", 8003)
     request = packets.encode_request(CALLER, RPC_ID, payload(b"ping"))
-    asks = PrivateTransport(caller, keys, Counter(), random.Random(1), lambda *_: request)
-    answers = PrivateTransport(callee, keys, Counter(), random.Random(2), lambda *_: None)
+    asks = PrivateTransport(caller, keys, Counter(), random.Random(1), lambda *_: request, CALLER)
+    answers = PrivateTransport(callee, keys, Counter(), random.Random(2), lambda *_: None, CALLEE)
     received = []
     for each in (asks, answers):
         each.start(lambda body, endpoint: received.append(body))
