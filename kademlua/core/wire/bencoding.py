@@ -18,6 +18,9 @@ MAX_DEPTH = 64
 """Nesting of lists and dictionaries. The extension recurses on the C stack; about ten thousand
 levels crash the process."""
 
+_MAX_SPLIT_TOKENS = 4_096
+"""Tokens of a partly readable value, beyond which it is refused: each takes a microsecond."""
+
 Bencodable = int | bytes | str | list[Any] | tuple[Any, ...] | dict[Any, Any]
 
 # One token: a length and its colon, an integer, an opening letter, an end.
@@ -88,9 +91,9 @@ def _split(data: bytes) -> list[bytes]:
     parts: list[bytes] = []
     start = position = 1
     last, depth = len(data) - 1, 0
-    while position < last:
+    for _ in range(_MAX_SPLIT_TOKENS):
         token = _TOKEN.match(data, position)
-        if token is None:
+        if position >= last or token is None:
             break
         length, _number, opening, end = token.groups()
         position = token.end() + int(length or 0)

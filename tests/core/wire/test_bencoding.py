@@ -349,3 +349,10 @@ def test_any_bytes_are_readable_in_part_or_raise_a_wire_error(data, levels):
             decode_readable(data, levels)
     else:
         assert decode_readable(data, levels) == value
+
+
+def test_long_unreadable_value_is_refused_as_a_whole():
+    """To look for its readable parts would take long."""
+    assert decode_readable(b"l" + b"i1e" * 4_000 + b"i-0ee", 1) == [1] * 4_000 + [None]
+    with pytest.raises(WireError):
+        decode_readable(b"l" + b"i1e" * 5_000 + b"i-0ee", 1)
