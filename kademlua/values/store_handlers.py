@@ -66,7 +66,7 @@ class StoreHandlers:
         ttl = self._effective_ttl(args[4] if arg_count > 4 else 0)
         owner, cas = self._parse_options(args[5]) if arg_count > 5 else (None, None)
         if self._is_leaving:
-            return self._refusal(replies.REASON_LEAVING)
+            return self._refusal(request, replies.REASON_LEAVING)
         now = self._clock()
         from_owner = owner is None
         if owner is None:
@@ -74,7 +74,7 @@ class StoreHandlers:
             if self._tombstones.expirations:
                 self._tombstones.remove(key, owner)
         elif self._is_removed(key, owner, encoded, now):
-            return self._refusal(replies.REASON_REMOVED)
+            return self._refusal(request, replies.REASON_REMOVED)
         try:
             self._admission.admit(
                 key,
@@ -84,7 +84,7 @@ class StoreHandlers:
                 cas=cas,
             )
         except (StoreRefused, RecordRefused) as refusal:
-            return self._refusal(refusal.reason)
+            return self._refusal(request, refusal.reason)
         observers = self._context.observers
         if observers.registered:
             observers.notify_value_stored(key, owner, len(encoded))
@@ -120,7 +120,9 @@ class StoreHandlers:
         """Send the reply when the change is durable."""
 
         def on_durable(reason: str | None) -> None:
-            reply = payload if reason is None else self._refusal(reason)
+            if reason is not None:
+                self._context.stats.refused_stores[reason] += 1
+            reply = payload if reason is None else replies.encode_refused_reply(reason)
             self._reply_later(request, endpoint, reply)
 
         self._store.when_durable(on_durable)
@@ -163,6 +165,8 @@ class StoreHandlers:
         )
         return local_contact if is_local else owner
 
-    def _refusal(self, reason: str) -> bytes:
+    def _refusal(self, request: Request, reason: str) -> bytes:
         self._context.stats.refused_stores[reason] += 1
+        if not request.version:  # the original takes 0 for success
+            raise BadArguments(reason)
         return replies.encode_refused_reply(reason)

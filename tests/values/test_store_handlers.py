@@ -128,3 +128,13 @@ def test_value_that_no_peer_could_find_is_refused(world: World, value: bytes) ->
     answer = peer.call(node.contact.endpoint, payload)
     assert answer.packet_type == packets.RPC_RAISED
     assert len(node.datastore) == 0
+
+
+def test_refusal_is_an_error_for_a_caller_of_1_0(world: World) -> None:
+    """The original takes every return value for success."""
+    node, peer = world.node(params=Params(max_value_bytes=2)), world.peer()
+    args = b"20:" + KEY + b"1:v"
+    answer = peer.call(node.contact.endpoint, b"d4:name5:store4:argsl%bee" % args)
+    assert answer.packet_type == packets.RPC_RAISED
+    assert store(peer, node, args) == replies.encode_refused_reply("value over 2 bytes")
+    assert node.stats()["refused_stores"] == {"value over 2 bytes": 2}
