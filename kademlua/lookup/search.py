@@ -184,6 +184,8 @@ class NetworkLookup:
             try:
                 if self._observed is not None:
                     self._observed.on_reply_received(contact)
+                if replies.is_v10_form(result):
+                    self._liveliness.mark_v10(contact.id)
                 contacts = self._without_dead(self._read_reply(contact, result))
                 if self._observed is not None:
                     self._observed.on_reply_decoded(contacts)

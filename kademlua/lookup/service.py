@@ -113,9 +113,7 @@ class LookupService:
             [(random_id(rng), _has_nearest) for _ in range(sample_count)], Purpose.MAINTAIN
         )
 
-    def _read_findnode_reply(self, contact: Contact, values: list[Any]) -> list[Contact]:
-        if values and type(values[0]) is list:
-            self._liveliness.mark_v10(contact.id)
+    def _read_findnode_reply(self, _: Contact, values: list[Any]) -> list[Contact]:
         return replies.decode_findnode_reply(
             values, self._context.pool, self._context.address_families
         )

@@ -81,7 +81,7 @@ def build_context(
     if options.network_keys:
         restart_call = partial(_restart_call, pending, clock, params.rpc_timeout)
         transport = PrivateTransport(
-            transport, options.network_keys, stats.dropped, rng, restart_call
+            transport, options.network_keys, stats.dropped, rng, restart_call, node_id
         )
     limits = DiversityLimits.from_params(params)
     log = logging.LoggerAdapter(_logger, {"node": node_id})

@@ -130,7 +130,8 @@ class Handover:
             "leave", requests.encode_leave_args(is_handed_over=has_handed_over)
         )
         try:
-            for contact in list(self._table):
+            is_v10 = self._liveliness.is_v10  # they have no RPC leave
+            for contact in [each for each in self._table if not is_v10(each)]:
                 self._client.send(contact.endpoint, contact, request, _ignore_reply)
                 self._context.stats.calls_by_purpose[Purpose.LEAVE] += 1
         except KademluaError as error:  # too many calls in flight; peers will find out by probing

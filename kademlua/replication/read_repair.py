@@ -117,7 +117,7 @@ class ReadRepair:
         packed_ids = packed_ids[: self._params.replicas * ID_BYTES]
         ends = range(ID_BYTES, len(packed_ids) + 1, ID_BYTES)
         cache = None
-        if len(args) > 2 and self._params.cache_ttl:
+        if len(args) > 2:
             try:
                 cache = replies.decode_contact(args[2], self._context.pool)
             except WireError as error:
@@ -132,7 +132,11 @@ class ReadRepair:
         ) >= _MAX_PENDING or not self._transfer.live_entries(key):
             return 0
         nearest = self._other_replicas(key)
-        recipients = [each for each in nearest if each.id in node_ids and self._claim(key, each)]
+        recipients = [
+            each
+            for each in nearest
+            if each.id in node_ids and not self._liveliness.is_v10(each) and self._claim(key, each)
+        ]
         if recipients:
             self._replicator.enqueue(key, recipients)
         if cache is not None and cache not in nearest and len(self._caches) < _MAX_CACHES:

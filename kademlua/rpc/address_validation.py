@@ -33,8 +33,8 @@ It applies only while the node has a backlog: the owner of a machine may load it
 """
 _MAX_SUBNETS = 2_048
 """Subnets whose rate is remembered."""
-_MAX_PER_ENDPOINT = 16
-"""Deferred requests of one endpoint."""
+_MAX_PER_CONTACT = 128
+"""Deferred requests of one contact: the original may send a hundred stores together."""
 _MAX_PINGS = 3
 """Pings in flight to one endpoint; each was caused by a datagram from it."""
 _MAX_DEFERRED_BYTES = 1 << 18
@@ -164,7 +164,7 @@ class AddressValidator:
         is_too_large = size > _MAX_DEFERRED_BYTES  # it would evict all others and itself
         if pending is None and not is_too_large:
             pending = self._start_validation(contact)
-        if pending is None or is_too_large or len(pending.deferred) >= _MAX_PER_ENDPOINT:
+        if pending is None or is_too_large or len(pending.deferred) >= _MAX_PER_CONTACT:
             self._stats.deferred[DeferralOutcome.NO_SPACE] += 1
             return
         pending.deferred[request.rpc_id] = size, resume

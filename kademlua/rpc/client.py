@@ -207,8 +207,10 @@ class RpcClient:
         """Decode the reply to a call and deliver it."""
         result: list[Any] | KademluaError
         if packet.packet_type == packets.RESPONSE:
+            is_findvalue = call.name == "findvalue"
+            decode = packets.decode_findvalue_values if is_findvalue else packets.decode_values
             try:
-                result = packets.decode_values(packet.payload)
+                result = decode(packet.payload)
             except WireError as error:
                 self._stats.dropped[error.reason] += 1
                 result = error

@@ -82,7 +82,7 @@ class QueryHandlers:
         elif version:
             contacts = self._closest(key, request.sender_id, version)
         else:
-            contacts = self._closest_v10(key)
+            contacts = self._closest_v10(key, request.sender_id)
         token = self._validator.issue_token(request, endpoint, key)
         budget = self._reply_budget(request)
         # A key can have megabytes: they are not joined only to see that they do not fit.
@@ -92,11 +92,10 @@ class QueryHandlers:
                 return reply
         self._validator.request_validation(request, endpoint)
         budget -= replies.FINDVALUE_OVERHEAD_BYTES
-        first_bytes = len(values[0]) if values else 0
-        if budget > first_bytes:  # otherwise the first value exceeds the budget by itself
-            contacts = self._trim_to_budget(contacts, key, version, budget - first_bytes)
-            budget -= replies.encoded_size(contacts, version)
-        page = _take_page(values, budget)
+        page = values[:1] if version else _take_page(values, self._params.max_value_bytes)
+        contacts = self._trim_to_budget(contacts, key, version, budget - sum(map(len, page)))
+        if version:  # 1.0 has no further pages
+            page = _take_page(values, budget - replies.encoded_size(contacts, version))
         remaining = len(values) - len(page)
         return replies.encode_findvalue_reply(contacts, page, version, token, remaining)
 
@@ -112,15 +111,15 @@ class QueryHandlers:
         contacts.sort(key=lambda contact: contact.id_int ^ target_int)
         return replies.take_fitting(contacts, version, budget)
 
-    def _closest_v10(self, key: bytes) -> list[Contact]:
+    def _closest_v10(self, key: bytes, exclude: bytes) -> list[Contact]:
         """Return the contacts of a 1.0 findvalue reply.
 
         A 1.0 node returns contacts that are no farther from the key than itself, by bucket
-        number. The caller may be among them.
+        number. The original would query itself if the caller were among them.
         """
         target_int = to_int(key)
         bits = (self._local_int ^ target_int).bit_length()
-        closest = self._closest(key, b"", version=0)
+        closest = self._closest(key, exclude, version=0)
         return [c for c in closest if (c.id_int ^ target_int).bit_length() <= bits]
 
     def _closest(self, key: bytes, exclude: bytes, version: int) -> list[Contact]:

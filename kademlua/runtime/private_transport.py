@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from hmac import compare_digest
 
 from kademlua.core.contact import Endpoint
+from kademlua.core.ids import ID_BYTES
 from kademlua.core.reasons import DropReason
 from kademlua.core.security.network_key import MAC_BYTES, MacSigner
 from kademlua.core.security.replay_protection import (
@@ -23,10 +24,12 @@ from kademlua.core.security.replay_protection import (
 )
 from kademlua.core.wire.packets import (
     CHALLENGE,
+    HEADER_BYTES,
     MIN_PACKET_BYTES,
     REQUEST,
     RPC_ID_OFFSET,
     TYPE_OFFSET,
+    VERSION,
 )
 from kademlua.runtime.transport import DatagramHandler, Transport
 
@@ -35,6 +38,8 @@ RestartCall = Callable[[bytes, Endpoint], "bytes | None"]
 none."""
 
 _MIN_DATAGRAM_BYTES = MIN_PACKET_BYTES + MAC_BYTES
+_MIN_REQUEST_BYTES = HEADER_BYTES + TRAILER.size
+"""Size of a request without a payload, and without its MAC."""
 _CHALLENGE_BYTE = bytes([CHALLENGE])
 _pack_trailer = TRAILER.pack
 
@@ -49,6 +54,7 @@ class PrivateTransport:
         dropped: Counter[str],
         rng: random.Random,
         restart_call: RestartCall,
+        local_id: bytes,
     ) -> None:
         """Wrap a transport.
 
@@ -56,6 +62,7 @@ class PrivateTransport:
             keys: All are accepted; the first one signs.
             dropped: Counts rejected datagrams by reason.
             restart_call: Finds the request to which a challenge belongs.
+            local_id: The node's id, whose requests are dropped.
 
         TypeError or ValueError for an invalid key.
         """
@@ -65,6 +72,7 @@ class PrivateTransport:
         self._sessions = SessionTable(rng)
         self._challenge_retries = ChallengeRetries()
         self._restart_call = restart_call
+        self._local_id = local_id
         # MACs and trailers are made here rather than in functions of their own, which would
         # be called for each datagram.
         self._new_mac = self._mac_signer.new_mac
@@ -129,11 +137,12 @@ class PrivateTransport:
         packet_type = body[TYPE_OFFSET]
         if packet_type == REQUEST:
             reason = self._refusal_reason(endpoint, body)
+            if reason is DropReason.UNPROVEN:
+                reason = self._find_fault(body) or self._send_challenge(body, endpoint)
             if reason is not None:
                 self._dropped[reason] += 1
-                if reason is DropReason.UNPROVEN:
-                    self._send_challenge(body, endpoint)
                 return
+            body = body[: -TRAILER.size]
         elif packet_type == CHALLENGE:
             self._on_challenge(body, endpoint)
             return
@@ -141,11 +150,19 @@ class PrivateTransport:
         # guessed.
         self._deliver(body, endpoint)
 
-    def _send_challenge(self, request: bytes, endpoint: Endpoint) -> None:
+    def _find_fault(self, request: bytes) -> DropReason | None:
+        """Return why a request would be dropped even with a ticket; None if it would not."""
+        if len(request) < _MIN_REQUEST_BYTES:
+            return DropReason.SHORT
+        if request[0] != VERSION:
+            return DropReason.OTHER_VERSION
+        return DropReason.OWN_ID if request[1 : 1 + ID_BYTES] == self._local_id else None
+
+    def _send_challenge(self, request: bytes, endpoint: Endpoint) -> DropReason:
         """Answer a request that may be a recorded one with a ticket to be shown."""
         body = request[:TYPE_OFFSET] + _CHALLENGE_BYTE + self._sessions.ticket_for(endpoint)
-        if len(body) < len(request):  # the amplification limit
-            self._send_raw(self._mac_signer.append_mac(body), endpoint)
+        self._send_raw(self._mac_signer.append_mac(body), endpoint)
+        return DropReason.UNPROVEN
 
     def _on_challenge(self, body: bytes, endpoint: Endpoint) -> None:
         """A request of ours needs a ticket: repeat it with that."""

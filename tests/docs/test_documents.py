@@ -26,6 +26,7 @@ from kademlua.core.security.replay_protection import SessionTable
 from kademlua.core.values import records
 from kademlua.core.values.quotas import ENTRY_UNIT, QuotaUsage, check_quotas
 from kademlua.core.wire import bencoding, packets, replies, requests
+from kademlua.core.wire.rpc_table import RPCS
 from kademlua.runtime.private_transport import PrivateTransport
 from kademlua.storage.lmdb_environment import failure_reason
 from kademlua.values.admission import REASON_HAS_RECORD
@@ -34,7 +35,7 @@ from tests.support.programs import ROOT, STRICT_WARNINGS, bootstrap_process, env
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
-PROTOCOL = (DOCS / "protocol.md").read_text()
+PROTOCOL = "".join(path.read_text() for path in sorted(DOCS.glob("protocol*.md")))
 DESIGN = (DOCS / "design.md").read_text()
 EMBEDDING = (DOCS / "embedding.md").read_text()
 
@@ -83,7 +84,7 @@ def _has_ipv6():
     return True
 
 
-# The wire: the code writes and reads the examples of protocol.md.
+# The wire: the code writes and reads the examples of the protocol.
 
 CALLER, CALLEE = b"abcdefghij0123456789", b"ABCDEFGHIJ0123456789"
 RPC_ID = b"rpc-id-8"
@@ -105,8 +106,8 @@ def keyed_examples():
     caller, callee = _Wire(), _Wire()
     keys, caller_at, callee_at = [NETWORK_KEY], ("192.0.2.7", 8007), ("192.0.2.1", 8003)
     request = packets.encode_request(CALLER, RPC_ID, payload(b"ping"))
-    asks = PrivateTransport(caller, keys, Counter(), random.Random(1), lambda *_: request)
-    answers = PrivateTransport(callee, keys, Counter(), random.Random(2), lambda *_: None)
+    asks = PrivateTransport(caller, keys, Counter(), random.Random(1), lambda *_: request, CALLER)
+    answers = PrivateTransport(callee, keys, Counter(), random.Random(2), lambda *_: None, CALLEE)
     received = []
     for each in (asks, answers):
         each.start(lambda body, endpoint: received.append(body))
@@ -344,6 +345,42 @@ def test_drop_table_lists_all_reasons():
     documented = {row[0].strip("`") for row in table_after(PROTOCOL, "| counted as | what came |")}
     # A bad contact makes the reply that holds it a bad response.
     assert documented == {*DropReason, *MatchFailure} - {DropReason.BAD_CONTACT}
+
+
+def test_rpc_table_lists_all_rpcs():
+    rows = table_after(PROTOCOL, "| RPC | arguments | version |")
+    needs_validation = {row[0][1:].partition("]")[0]: row[3] for row in rows}
+    assert needs_validation.keys() == {name.decode() for name in RPCS}
+    for rpc in RPCS.values():
+        assert (needs_validation[rpc.name] == "yes") == rpc.needs_validation
+
+
+UNITS = {"": 1, "bytes": 1, "s": 1, "ms": 0.001, "d": 86_400, "KiB": 1 << 10, "MiB": 1 << 20}
+QUANTITY = r"([\d,.]*\d) ?(bytes|KiB|MiB|ms|s|d|)(?![\w.])"
+
+
+def quantities(text):
+    return {
+        float(number.replace(",", "")) * UNITS[unit] for number, unit in re.findall(QUANTITY, text)
+    }
+
+
+def test_limits_table_matches_params():
+    rows = table_after(PROTOCOL, "| of Kademlua | limit | parameter |")
+    rows += [row[::-1] for row in table_after(PROTOCOL, "| counted under `rate_limited` |")]
+    named = [(name, row) for row in rows for name in re.findall(r"Params\.(\w+)", "".join(row))]
+    assert len(named) > 15
+    for name, row in named:
+        assert getattr(Params(), name) in quantities(" ".join(row[:2])), (name, row)
+
+
+def test_stated_defaults_match_params():
+    stated = re.findall(rf"{QUANTITY} \(`Params\.(\w+)`", " ".join(PROTOCOL.split()))
+    assert len(stated) >= 6
+    for number, unit, name in stated:
+        assert getattr(Params(), name) == pytest.approx(
+            float(number.replace(",", "")) * UNITS[unit]
+        )
 
 
 def refusal(check, *args):

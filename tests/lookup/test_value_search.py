@@ -125,3 +125,17 @@ def test_find_does_not_follow_endless_pages(world: World) -> None:
     assert found.values.count(b"v") > 50
     assert world.now - began < 33
     gevent.sleep(2)
+
+
+def test_unreadable_value_of_a_v10_peer_does_not_hide_the_others(world: World) -> None:
+    node, peer = world.alice, world.peer(KEY)
+    peer.serve(
+        lambda request: (
+            b"li5ee" if request.name == b"ping" else b"ld7:closestle6:retvall1:ai-0ei7eeee"
+        )
+    )
+    node.ping(peer.contact)
+    [found] = node.find_value(KEY)
+    assert found.values == [b"a", 7]
+    assert node.stats()["dropped"] == {}
+    assert node.services.liveliness.is_v10(peer.contact)  # by the form of its contacts

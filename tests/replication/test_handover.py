@@ -218,3 +218,15 @@ def test_returning_node_is_known_again(world: World) -> None:
     gevent.sleep(40)
     others = [node for node in nodes if node is not leaver]
     assert all(again.contact in node.table for node in others)
+
+
+def test_peers_without_the_rpc_are_not_told(world: World) -> None:
+    node, old, new = world.alice, world.peer(), world.peer()
+    for peer in (old, new):
+        peer.serve(empty_v11_peer)
+        node.ping(peer.contact)
+    node.services.liveliness.mark_v10(old.id)
+    node.close()
+    gevent.sleep(1)
+    assert "leave" not in requests_served(old)
+    assert "leave" in requests_served(new)

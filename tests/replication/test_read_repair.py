@@ -100,7 +100,23 @@ def test_lacks_requests_do_not_overfill_the_queue(world: World) -> None:
     assert lacks(peer, nodes[0], nodes[1].id) == 1
 
 
-@pytest.mark.parametrize("args", [b"", b"20:" + KEY, b"20:" + KEY + b"i1e", b"3:key20:" + KEY])
+def test_v10_peer_is_not_counted_because_it_gets_nothing(world: World) -> None:
+    nodes, peer = network(world), world.peer()
+    nodes[0].services.liveliness.mark_v10(nodes[1].id)
+    assert lacks(peer, nodes[0], nodes[1].id, nodes[2].id) == 1
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        b"",
+        b"20:" + KEY,
+        b"20:" + KEY + b"i1e",
+        b"3:key20:" + KEY,
+        b"20:" + KEY + b"0:9:localhost",
+        b"20:" + KEY + b"0:i1e",
+    ],
+)
 def test_invalid_arguments_are_refused(world: World, args: bytes) -> None:
     request = packets.encode_request_payload(b"lacks", args, read_only=False)
     answer = world.peer().call(world.alice.contact.endpoint, request)

@@ -138,12 +138,14 @@ def test_a_1_0_peer_gets_more_once_it_has_answered_a_ping(world: World) -> None:
 
 
 def test_large_value_requires_address_validation(world: World) -> None:
-    node, peer = populated_node(world), world.peer()
+    node, peer = world.alice, world.peer()
+    owner = Contact("10.9.0.2", 1, sha1("owner"))
+    node.datastore.put(KEY, owner, StoreEntry(b"200:" + b"v" * 200, 1e9))
     payload = call(b"findvalue", b"20:" + KEY + b"i1e")
     began = world.now
     answer = peer.call(node.contact.endpoint, payload)
     assert world.now == pytest.approx(began + 2 * RTT)
-    assert len(replies.decode_retval(protocol.decode_values(answer.payload))[0]) == 100
+    assert len(replies.decode_retval(protocol.decode_values(answer.payload))[0]) == 200
     assert node.stats()["deferred"] == {"served": 1}
 
 
@@ -286,6 +288,18 @@ def test_oversized_request_evicts_no_deferred_request(world: World) -> None:
         peer.serve(ping_only_peer)
     gevent.sleep(1)
     assert node.stats()["deferred"] == {"no room": 1, "served": 2}
+
+
+def test_requests_of_one_contact_that_wait_are_bounded(world: World) -> None:
+    """A hundred stores together, as the original sends them, are all served."""
+    node, peer = world.alice, world.peer()
+    for number in range(130):
+        peer.request(node.contact.endpoint, store(sha1(f"{number}")))
+    gevent.sleep(0.06)
+    assert peer.ping_succeeds(node.contact.endpoint)
+    gevent.sleep(1)
+    assert sorted(node.datastore.keys()) == sorted(sha1(f"{number}") for number in range(128))
+    assert node.stats()["deferred"] == {"served": 128, "no room": 2}
 
 
 def test_retransmitted_store_retransmits_the_ping(world: World) -> None:

@@ -159,6 +159,41 @@ def test_garbage_with_valid_tag_is_dropped(world: World, body: bytes) -> None:
     assert sum(map(len, sent)) < len(datagram)
 
 
+def sent_by(record: Record, node: Node) -> list[bytes]:
+    return [datagram for source, _, datagram in record.all if source == node.contact.endpoint]
+
+
+@pytest.mark.parametrize("fault", ["unknown version", "own id", "short"])
+def test_request_that_a_ticket_would_not_help_is_not_challenged(world: World, fault: str) -> None:
+    node, peer = keyed(world), world.peer()
+    request = packets.encode_request(node.id if fault == "own id" else b"i" * 20, b"rpc-id-8", PING)
+    if fault == "unknown version":
+        request = b"\x02" + request[1:]
+    if fault == "short":
+        request = request[:31]
+    record = Record(world)
+    peer.send(MacSigner([OLD]).append_mac(request + NO_TRAILER), node.contact.endpoint)
+    gevent.sleep(1)
+    assert dropped(node) == {fault: 1}
+    assert sent_by(record, node) == []
+
+
+def test_payload_does_not_extend_into_the_trailer(world: World) -> None:
+    """A ping whose length counts the 16 bytes of ticket and counter, as a byte string."""
+    node, peer = keyed(world), world.peer()
+    tagger, to = MacSigner([OLD]), node.contact.endpoint
+    start = b"d4:name4:ping4:argsl14:"
+    request = packets.encode_request(b"i" * 20, b"rpc-id-8", start + bytes(16))
+    peer.send(tagger.append_mac(request[:-16] + NO_TRAILER), to)
+    gevent.sleep(1)
+    [challenge] = peer.unread
+    trailer = challenge[30:38] + (1 << 32).to_bytes(8)[:6] + b"ee"
+    peer.send(tagger.append_mac(request[:-16] + trailer), to)
+    gevent.sleep(1)
+    assert dropped(node) == {"unproven": 1, "truncated": 1}
+    assert requests(node) == 0
+
+
 # Replay.
 
 

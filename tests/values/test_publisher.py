@@ -148,6 +148,24 @@ def test_replication_does_not_bring_it_back(world: World) -> None:
     assert len(holders(nodes)) == 4
 
 
+def test_report_of_a_remove_shows_peers_that_have_no_such_rpc(world: World) -> None:
+    node, old = world.alice, world.peer()
+    caller = gevent.spawn(node.ping, old.contact)
+    request = old.receive()
+    old.send(packets.encode_response(old.id, request.rpc_id, b"li5ee"), node.contact.endpoint)
+    caller.get()
+    node.services.liveliness.mark_v10(old.id)
+    remover = gevent.spawn(node.remove, KEY)
+    while (request := old.receive()).name != b"remove":
+        old.send(packets.encode_response(old.id, request.rpc_id, b"llee"), node.contact.endpoint)
+    old.send(packets.encode_error(old.id, request.rpc_id, 130), node.contact.endpoint)
+    with pytest.raises(StoreFailed) as caught:
+        remover.get()
+    [(contact, reason)] = caught.value.report.refused
+    assert contact == old.contact
+    assert "130" in reason
+
+
 def test_value_of_another_owner_cannot_be_removed(world: World) -> None:
     node, owner, thief = world.alice, world.peer(), world.peer()
     store = packets.encode_request_payload(

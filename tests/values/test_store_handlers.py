@@ -120,8 +120,21 @@ def test_invalid_ttl_is_refused(world: World, ttl: float) -> None:
         world.alice.add(KEY, b"v", ttl="1h")  # type: ignore[arg-type]
 
 
-def test_v10_peer_gets_an_error_for_a_refused_store(world: World) -> None:
-    """The original takes any reply for success, but understands an error."""
-    node, peer = world.node(params=Params(max_entries=0)), world.peer()
-    request = b"d4:name5:store4:argsl20:" + KEY + b"1:vee"
-    assert peer.call(node.contact.endpoint, request).packet_type == packets.RPC_RAISED
+@pytest.mark.parametrize("value", [b"i-0e", b"di1e1:ae", b"l" * 62 + b"e" * 62, b"l" * 999])
+def test_value_that_no_peer_could_find_is_refused(world: World, value: bytes) -> None:
+    """The original sends such values, and waits 1.5 s if there is no reply."""
+    node, peer = world.alice, world.peer()
+    payload = b"d4:name5:store4:argsl20:" + KEY + value + b"ee"
+    answer = peer.call(node.contact.endpoint, payload)
+    assert answer.packet_type == packets.RPC_RAISED
+    assert len(node.datastore) == 0
+
+
+def test_refusal_is_an_error_for_a_caller_of_1_0(world: World) -> None:
+    """The original takes every return value for success."""
+    node, peer = world.node(params=Params(max_value_bytes=2)), world.peer()
+    args = b"20:" + KEY + b"1:v"
+    answer = peer.call(node.contact.endpoint, b"d4:name5:store4:argsl%bee" % args)
+    assert answer.packet_type == packets.RPC_RAISED
+    assert store(peer, node, args) == replies.encode_refused_reply("value over 2 bytes")
+    assert node.stats()["refused_stores"] == {"value over 2 bytes": 2}

@@ -1,6 +1,6 @@
 """The key of a private network: the MAC of its datagrams, and the text of its file.
 
-See ``docs/protocol.md`` for the bytes.
+See ``docs/protocol-private.md`` for the bytes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Replay protection of private networks: tickets and counters in requests.
 
-``docs/protocol.md`` explains why it holds. All state belongs to one node, is bounded, and ends with
-the node.
+``docs/protocol-private.md`` explains why it holds. All state belongs to one node, is bounded, and
+ends with the node.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 *Immutable*: the key is the SHA-1 of the bencoded value. *Signed*: the key is the SHA-1 of an
 ed25519 public key and a salt; the value is a dictionary of ``k``, ``salt``, ``seq``, ``exp``,
 ``sig`` and ``v``. ``exp``, a signed expiry time, is an addition to BEP 44. See
-``docs/protocol.md``.
+``docs/protocol-records.md``.
 """
 
 from __future__ import annotations

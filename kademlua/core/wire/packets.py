@@ -29,6 +29,10 @@ CHALLENGE = 132
 
 RPC_ID_BYTES = 8
 _HEADER = struct.Struct("!B20s8sBH")
+_V10_STORE = b"d4:name5:store4:argsl20:"
+"""The start of a store request of the original, before its key."""
+_FINDVALUE_LEVELS = 3
+"""Levels around the values in a findvalue reply: the return values, the dictionary, the list."""
 MAX_PAYLOAD_BYTES = 65_507 - _HEADER.size
 """The payload of the largest UDP datagram on IPv4: 65,475 bytes."""
 MAX_DATAGRAM = MAX_PAYLOAD_BYTES + _HEADER.size
@@ -136,7 +140,15 @@ def _decode_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> Request:
             template.version,
             read_only=template.read_only,
         )
-    body = bencoding.decode(payload)
+    try:
+        body = bencoding.decode(payload)
+    except WireError:
+        key = payload[len(_V10_STORE) : len(_V10_STORE) + ID_BYTES]
+        if len(key) == ID_BYTES and payload.startswith(_V10_STORE) and payload.endswith(b"ee"):
+            # The original encodes values that no decoder should accept. The handler refuses None;
+            # without a reply the original would take this node for a dead one.
+            return Request(sender_id, rpc_id, b"store", [key, None])
+        raise
     if type(body) is not dict:
         raise WireError(DropReason.BAD_REQUEST)
     name, args = body.get(b"name"), body.get(b"args")
@@ -162,6 +174,22 @@ def decode_values(payload: bytes) -> list[Any]:
     if type(values) is not list:
         raise WireError(DropReason.BAD_RESPONSE)
     return values
+
+
+def decode_findvalue_values(payload: bytes) -> list[Any]:
+    """Decode the return values of findvalue like ``decode_values``.
+
+    Stored values that are unreadable are left out: they do not hide the others.
+    """
+    try:
+        return decode_values(payload)
+    except WireError as error:
+        values = bencoding.decode_readable(payload, _FINDVALUE_LEVELS)
+        first: Any = values[0] if type(values) is list and values else None
+        found = first.get(b"retval") if type(first) is dict else None
+        if type(found) is not list or None in first.values():
+            raise error from None
+        return [{**first, b"retval": [each for each in found if each is not None]}]
 
 
 def encode_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> bytes:

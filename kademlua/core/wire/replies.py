@@ -175,6 +175,12 @@ def decode_findnode_reply(
     raise WireError(DropReason.BAD_RESPONSE)
 
 
+def is_v10_form(values: list[Any]) -> bool:
+    """Return whether a findnode or findvalue reply lists its contacts as version 1.0 does."""
+    first = values[0] if values else None
+    return type(first) is list or (type(first) is dict and type(first.get(b"closest")) is list)
+
+
 def decode_retval(values: list[Any]) -> list[Any]:
     """Decode the values in a findvalue reply; ``decode_findnode_reply`` decodes its contacts."""
     first = values[0] if values else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kademlua.core.errors import WireError
-from kademlua.core.wire.bencoding import MAX_DEPTH, decode, encode
+from kademlua.core.wire.bencoding import MAX_DEPTH, decode, decode_readable, encode
 from tests.core.strategies import values
 
 MAX_DIGITS = 4300  # of a number: Python's own limit, see sys.set_int_max_str_digits
@@ -316,3 +317,42 @@ def test_large_integers():
     largest = 10**MAX_DIGITS - 1
     assert decode(encode(largest)) == largest
     assert decode(b"i-%de" % 2**64) == -(2**64)
+
+
+# Values of which parts are unreadable, as the original writes some.
+
+DEEP = b"l" * (MAX_DEPTH + 1) + b"e" * (MAX_DEPTH + 1)
+
+
+@pytest.mark.parametrize("bad", [b"i-0e", b"di1e1:ae", b"d1:ai1e1:ai2ee", DEEP])
+def test_unreadable_part_leaves_its_neighbours_readable(bad):
+    assert decode_readable(b"l1:x%b1:ye" % bad, 1) == [b"x", None, b"y"]
+    assert decode_readable(b"d1:ai1e1:b%be" % bad, 1) == {b"a": 1, b"b": None}
+    assert decode_readable(b"d1:al%bi7eee" % bad, 2) == {b"a": [None, 7]}
+    assert decode_readable(b"d1:al%bi7eee" % bad, 1) == {b"a": None}
+    with pytest.raises(WireError):
+        decode_readable(bad, 0)
+
+
+def test_readable_parts_count_the_levels_around_them():
+    full = encode(nested(MAX_DEPTH - 1))
+    assert decode_readable(b"l%bi-0ee" % full, 1) == [nested(MAX_DEPTH - 1), None]
+    assert decode_readable(b"l%bi-0ee" % encode(nested(MAX_DEPTH)), 1) == [None, None]
+
+
+@given(st.binary() | NEAR_MISSES | mutated(), st.integers(0, 3))
+def test_any_bytes_are_readable_in_part_or_raise_a_wire_error(data, levels):
+    try:
+        value = decode(data)
+    except WireError:
+        with contextlib.suppress(WireError):
+            decode_readable(data, levels)
+    else:
+        assert decode_readable(data, levels) == value
+
+
+def test_long_unreadable_value_is_refused_as_a_whole():
+    """To look for its readable parts would take long."""
+    assert decode_readable(b"l" + b"i1e" * 4_000 + b"i-0ee", 1) == [1] * 4_000 + [None]
+    with pytest.raises(WireError):
+        decode_readable(b"l" + b"i1e" * 5_000 + b"i-0ee", 1)

@@ -239,3 +239,47 @@ def test_the_version_that_a_sender_speaks(written, version):
 def test_client_flag_of_the_sender_is_read(written, read_only):
     body = b"d4:argsle4:name4:ping2:ro%be" % written
     assert read_request(body).read_only is read_only
+
+
+# Values that the original encodes badly: minus zero, numbers as keys, too many levels.
+
+UNREADABLE = [b"i-0e", b"di1e1:ae", b"l" * 62 + b"e" * 62]
+
+
+@pytest.mark.parametrize("bad", UNREADABLE)
+def test_unreadable_value_in_a_reply_does_not_hide_the_others(bad):
+    payload = b"ld6:retvall5:hello%bi42ee7:closestleee" % bad
+    with pytest.raises(WireError):
+        packets.decode_values(payload)
+    assert packets.decode_findvalue_values(payload) == [{b"retval": [b"hello", 42], b"closest": []}]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"i-0e",
+        b"le e",
+        b"li-0ee",
+        b"ldi1elee",
+        b"ld6:retvali-0eee",
+        b"ld7:closesti-0e6:retvall1:aeee",  # the contacts are needed
+        b"ld6:retvall1:ai-0ee",  # cut
+    ],
+)
+def test_reply_that_is_unreadable_elsewhere_is_refused(payload):
+    with pytest.raises(WireError):
+        packets.decode_findvalue_values(payload)
+
+
+@pytest.mark.parametrize("bad", [*UNREADABLE, b"l" * 70 + b"e" * 70])
+@pytest.mark.parametrize("overwrite", [b"", b"i0e", b"i1e"])
+def test_store_of_an_unreadable_value_is_known_as_a_store(bad, overwrite):
+    """So that it is refused and not dropped: the original would wait for a reply."""
+    body = b"d4:name5:store4:argsl20:" + ID + bad + overwrite + b"ee"
+    if bad == UNREADABLE[2]:  # readable in a request, though not in a reply
+        assert read_request(body).args[0] == ID
+        return
+    request = read_request(body)
+    assert (request.name, request.version) == (b"store", 0)
+    assert request.args == [ID, None]

@@ -1,0 +1,355 @@
+"""The test vectors of ids, records, tokens, private networks and exchanges of packets.
+
+``tests/core/wire/test_vectors.py`` checks those of single packets.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kademlua import Node
+from kademlua.core import ids
+from kademlua.core.contact import Endpoint, canonical_address
+from kademlua.core.errors import RecordRefused, StoreRefused, WireError
+from kademlua.core.reasons import DropReason
+from kademlua.core.routing import bep42
+from kademlua.core.security.network_key import MacSigner
+from kademlua.core.security.replay_protection import TRAILER, Session, SessionTable
+from kademlua.core.security.write_tokens import WriteTokens
+from kademlua.core.values import records
+from kademlua.core.values.record_filter import RecordFilter
+from kademlua.core.values.records import SignedRecord
+from kademlua.core.values.store import StoreEntry
+from kademlua.core.wire import bencoding, packets, replies
+from kademlua.core.wire.packets import Request
+from kademlua.crypto.signing import SigningKey, verify
+from kademlua.runtime.private_transport import PrivateTransport
+from kademlua.values.admission import AdmissionPolicy
+from tests.support.vectors import (
+    VECTORS,
+    Vector,
+    contact_of,
+    each,
+    endpoint_of,
+    hex_bytes,
+    load,
+    value_of,
+)
+from tests.support.world import World
+
+IDS, RECORDS, TOKENS = load("ids.json"), load("records.json"), load("tokens.json")
+COUNTERS, PRIVATE, EXCHANGES = load("counters.json"), load("private.json"), load("exchanges.json")
+
+
+def of_kind(kind: str, vectors: list[Vector] = RECORDS) -> pytest.MarkDecorator:
+    return each([vector for vector in vectors if vector["kind"] == kind])
+
+
+class FixedRandom(random.Random):
+    """A source of randomness whose bytes repeat a pattern."""
+
+    pattern = b""
+
+    def randbytes(self, n: int) -> bytes:
+        return (self.pattern * n)[:n]
+
+
+def fixed_random(pattern: bytes) -> FixedRandom:
+    source = FixedRandom(1)
+    source.pattern = pattern
+    return source
+
+
+def test_readme_names_each_file() -> None:
+    readme = (VECTORS / "README.md").read_text()
+    names = {path.name for path in VECTORS.glob("*.json")}
+    assert names == set(re.findall(r"\]\((\w+\.json)\)", readme))
+
+
+# Ids.
+
+
+@each([vector for vector in IDS if "text" in vector])
+def test_key_of_text(vector: Vector) -> None:
+    assert ids.sha1(vector["text"]) == hex_bytes(vector, "key")
+
+
+@each([vector for vector in IDS if "distance" in vector])
+def test_distance(vector: Vector) -> None:
+    a, b = hex_bytes(vector, "a"), hex_bytes(vector, "b")
+    assert ids.xor(a, b) == ids.xor(b, a) == hex_bytes(vector, "distance")
+    assert ids.bucket_number(a, b) == vector["bucket"]
+
+
+@each([vector for vector in IDS if "crc32c" in vector])
+def test_id_of_address(vector: Vector) -> None:
+    node_id, address = hex_bytes(vector, "id"), canonical_address(vector["address"])[1]
+    assert f"{bep42.crc32c(hex_bytes(vector, 'hashed')):08x}" == vector["crc32c"]
+    assert bep42.is_bep42_id(node_id, address)
+    made = bep42.bep42_id(address, random.Random(1), last_byte=node_id[-1])
+    assert int.from_bytes(made[:3]) >> 3 == vector["first_21_bits"]
+    assert not bep42.is_bep42_id(bytes([node_id[0] ^ 1]) + node_id[1:], address)
+
+
+# Records.
+
+
+@of_kind("immutable")
+def test_immutable_record(vector: Vector) -> None:
+    record, key = hex_bytes(vector, "record"), hex_bytes(vector, "key")
+    assert records.encode_value(value_of(vector["value"])) == record
+    assert records.immutable_key(record) == key
+    assert records.is_immutable(key, record)
+    assert bencoding.decode(record) == value_of(vector["value"])
+
+
+@of_kind("signed")
+def test_signed_record(vector: Vector) -> None:
+    salt, seq, expires_at = hex_bytes(vector, "salt"), vector["seq"], vector["exp"]
+    value = records.encode_value(value_of(vector["value"]))
+    signer = SigningKey(hex_bytes(vector, "private_key"))
+    assert signer.public_key == hex_bytes(vector, "public_key")
+    to_sign = records.signed_bytes(salt, seq, expires_at, value)
+    assert to_sign == hex_bytes(vector, "signed_bytes")
+    signature = signer.sign(to_sign)
+    assert signature == hex_bytes(vector, "signature")
+    made = SignedRecord(signer.public_key, salt, seq, expires_at, signature, value)
+    assert made.encoded == hex_bytes(vector, "record")
+    parsed = records.parse_signed(hex_bytes(vector, "record"))
+    assert parsed == made
+    records.check_key(parsed, hex_bytes(vector, "key"))
+    records.check_signature(parsed, verify)
+
+
+def admit(world: World, vector: Vector) -> None:
+    """Store the vector's record at a node, after the one that it holds."""
+    key, owner = hex_bytes(vector, "key"), world.peer().contact
+    node = world.node(wall_clock=lambda: vector["now"])
+    policy = AdmissionPolicy(node.services.context)
+    if "stored" in vector:
+        policy.admit(key, owner, StoreEntry(hex_bytes(vector, "stored"), world.now + 60))
+    new = StoreEntry(hex_bytes(vector, "record"), world.now + 60, received_at=world.now)
+    policy.admit(key, owner, new, cas=vector.get("cas"))
+    assert node.datastore.get(key, 9, world.now) == [hex_bytes(vector, "record")]
+
+
+@of_kind("accepted")
+def test_accepted_record(vector: Vector, world: World) -> None:
+    admit(world, vector)
+
+
+@of_kind("refused")
+def test_refused_record(vector: Vector, world: World) -> None:
+    with pytest.raises((RecordRefused, StoreRefused)) as caught:
+        admit(world, vector)
+    assert caught.value.reason == vector["reason"]
+
+
+@of_kind("plain")
+def test_plain_value_that_resembles_a_record(vector: Vector, world: World) -> None:
+    assert records.parse_signed(hex_bytes(vector, "record")) is None
+    admit(world, vector)
+
+
+@of_kind("chosen")
+def test_record_that_a_reader_chooses(vector: Vector) -> None:
+    values = [bencoding.decode(bytes.fromhex(text)) for text in vector["values"]]
+    for order in (values, values[::-1]):
+        record_filter = RecordFilter(
+            hex_bytes(vector, "key"), verify=verify, wall_clock=lambda: vector["now"]
+        )
+        assert record_filter.filter(order) == [bencoding.decode(hex_bytes(vector, "chosen"))]
+
+
+# Tokens, tickets and tags.
+
+
+@of_kind("write token", TOKENS)
+def test_write_token(vector: Vector) -> None:
+    tokens = WriteTokens(fixed_random(hex_bytes(vector, "secret")))
+    sender = endpoint_of(vector), hex_bytes(vector, "id"), hex_bytes(vector, "key")
+    assert tokens.issue(*sender, now=0.0) == hex_bytes(vector, "token")
+    assert tokens.verify(hex_bytes(vector, "token"), *sender, now=599.0)
+    assert not tokens.verify(bytes(8), *sender, now=599.0)
+
+
+@of_kind("challenge ticket", TOKENS)
+def test_challenge_ticket(vector: Vector) -> None:
+    sessions = SessionTable(fixed_random(hex_bytes(vector, "secret")))
+    endpoint, previous = endpoint_of(vector), hex_bytes(vector, "previous")
+    if previous:
+        assert sessions.check(endpoint, TRAILER.pack(previous, 7)) is None
+    ticket = hex_bytes(vector, "ticket")
+    assert sessions.ticket_for(endpoint) == ticket
+    assert sessions.check(endpoint, TRAILER.pack(ticket, 1)) is None
+
+
+@of_kind("tag", TOKENS)
+def test_tag(vector: Vector) -> None:
+    body, tag = hex_bytes(vector, "hashed"), hex_bytes(vector, "tag")
+    signer = MacSigner([hex_bytes(vector, "network_key")])
+    assert signer.append_mac(body) == body + tag
+    other_first = MacSigner([bytes(32), hex_bytes(vector, "network_key")])
+    assert other_first.is_by_other_key(body, tag)
+
+
+@each(COUNTERS)
+def test_counters(vector: Vector) -> None:
+    first, *others = vector["counters"]
+    session = Session()
+    session.start_window(b"ticket-8", first["counter"])
+    accepted = [session.check_counter(row["counter"]) is None for row in others]
+    assert accepted == [row["accepted"] for row in others]
+
+
+# Private networks.
+
+
+class Wire:
+    """A transport without a network: it keeps what is sent, and delivers by hand."""
+
+    supports_ipv4, supports_ipv6, is_backlogged = True, True, False
+
+    def __init__(self, local: Endpoint) -> None:
+        self.local_endpoint = local
+        self.sent: list[tuple[bytes, Endpoint]] = []
+        self.receive: Callable[[bytes, Endpoint], None] = lambda *_: None
+
+    def start(self, receive: Callable[[bytes, Endpoint], None]) -> None:
+        self.receive = receive
+
+    def send(self, datagram: bytes, endpoint: Endpoint) -> bool:
+        self.sent.append((datagram, endpoint))
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+class Member:
+    """A node of a private network, as far as its transport."""
+
+    def __init__(self, form: Vector, keys: list[bytes]) -> None:
+        self.wire = Wire(endpoint_of(form))
+        self.dropped: Counter[str] = Counter()
+        self.received: list[bytes] = []
+        self.calls: dict[bytes, bytes] = {}
+        self.transport = PrivateTransport(
+            self.wire,
+            keys,
+            self.dropped,
+            fixed_random(hex_bytes(form, "random")),
+            lambda rpc_id, _: self.calls.get(rpc_id),
+            hex_bytes(form, "id"),
+        )
+        self.transport.start(self._receive)
+
+    def send(self, packet: bytes, to: Endpoint) -> None:
+        if packet[29] == packets.REQUEST:
+            self.calls[packet[21:29]] = packet
+        self.transport.send(packet, to)
+
+    def _receive(self, packet: bytes, _: Endpoint) -> None:
+        self.received.append(packet)
+        if packet[29] != packets.REQUEST:
+            self.calls.pop(packet[21:29], None)
+
+
+@each(PRIVATE)
+def test_private_network(vector: Vector) -> None:
+    keys = [bytes.fromhex(text) for text in vector["network_keys"]]
+    members = {name: Member(vector[name], keys) for name in ("caller", "callee")}
+    for step in vector["datagrams"]:
+        sender = members[step["from"]]
+        receiver = members["callee" if step["from"] == "caller" else "caller"]
+        datagram, packet = hex_bytes(step, "datagram"), hex_bytes(step, "packet")
+        to = receiver.wire.local_endpoint
+        if step.get("sends") == "packet":
+            sender.send(packet, to)
+        if "sends" in step:
+            assert sender.wire.sent.pop(0) == (datagram, to)
+        receiver.wire.receive(datagram, sender.wire.local_endpoint)
+        outcome = step["outcome"]
+        if outcome in {*DropReason}:
+            assert receiver.dropped.pop(outcome) == 1
+        elif outcome == "accepted":
+            assert receiver.received.pop() == packet
+            if "ticket" in step:
+                trailer = datagram[len(packet) : -16]
+                assert TRAILER.unpack(trailer) == (hex_bytes(step, "ticket"), step["counter"])
+        assert not receiver.dropped
+        assert not receiver.received
+    assert not any(member.wire.sent for member in members.values())
+
+
+# Exchanges with a whole node.
+
+NODE_ID = b"ABCDEFGHIJ0123456789"
+NODE_AT, CALLER_AT = ("198.51.100.1", 8001), ("192.0.2.7", 8007)
+CALLER_ID = b"abcdefghij0123456789"
+
+
+def node_of(world: World, vector: Vector) -> tuple[Node, Wire]:
+    """A node in the state that an exchange begins with."""
+    wire = Wire(NODE_AT)
+    node = world.node(
+        id=NODE_ID, transport=wire, rng=fixed_random(b"node-rpc"), read_only=vector["client"]
+    )
+    if vector["validated"]:
+        caller = contact_of({"id": CALLER_ID.hex(), "address": CALLER_AT[0], "port": CALLER_AT[1]})
+        node.table.on_reply(caller, world.now)
+    for form in vector["contacts"]:
+        node.table.on_reply(contact_of(form), world.now)
+    for form in vector["values"]:
+        encoded = replies.encode_value(value_of(form["value"]))
+        entry = StoreEntry(encoded, world.now + form["ttl"], received_at=world.now)
+        node.datastore.put(hex_bytes(form, "key"), contact_of(form["owner"]), entry)
+    return node, wire
+
+
+def comparable(datagram: bytes) -> Any:
+    """A packet, with contacts in order, since a reply has them in any."""
+    packet = packets.decode(datagram)
+    if isinstance(packet, Request) or packet.packet_type != packets.RESPONSE:
+        return datagram
+    values = packets.decode_values(packet.payload)
+    first = values[0] if values else None
+    if isinstance(first, list):
+        values[0] = sorted(first)
+    if isinstance(first, dict) and isinstance(first.get(b"closest"), bytes):
+        packed = first[b"closest"]
+        first[b"closest"] = sorted(packed[at : at + 26] for at in range(0, len(packed), 26))
+    return datagram[:30], len(datagram), values
+
+
+@each(EXCHANGES)
+def test_exchange(vector: Vector, world: World) -> None:
+    node, wire = node_of(world, vector)
+    for step in vector["packets"]:
+        packet = hex_bytes(step, "packet")
+        if step["from"] == "caller":
+            assert not wire.sent
+            wire.receive(packet, CALLER_AT)
+        else:
+            sent, to = wire.sent.pop(0)
+            assert comparable(sent) == comparable(packet)
+            host, _, port = step.get("to", "").rpartition(":")
+            assert to == ((host, int(port)) if host else CALLER_AT)
+    assert not wire.sent
+    dropped = vector.get("dropped")
+    assert node.stats()["dropped"] == ({dropped: 1} if dropped else {})
+
+
+@each([vector for vector in EXCHANGES if not vector.get("dropped")])
+def test_packets_of_an_exchange_decode(vector: Vector) -> None:
+    for step in vector["packets"]:
+        try:
+            packets.decode(hex_bytes(step, "packet"))
+        except WireError as error:
+            pytest.fail(str(error))
