@@ -20,7 +20,13 @@ import pytest
 from kademlua import Contact, ContactPool, Node, Params
 from kademlua.api.operations import NodeApi
 from kademlua.core import params
-from kademlua.core.errors import RecordRefused, StoreRefused, WireError
+from kademlua.core.errors import (
+    ConflictingValue,
+    RecordRefused,
+    StaleValue,
+    StoreRefused,
+    WireError,
+)
 from kademlua.core.reasons import DropReason, MatchFailure
 from kademlua.core.security.replay_protection import SessionTable
 from kademlua.core.values import records
@@ -171,6 +177,9 @@ EXAMPLES = {
     ),
     "store-response-payload": replies.STORE_OK,
     "store-refused-payload": replies.encode_refused_reply("no room for more values"),
+    "store-older-payload": replies.encode_refused_reply(
+        "a newer value is stored", 1_900_000_000_000_000
+    ),
     "remove-request-payload": payload(
         b"remove", requests.encode_remove_args(requests.RemoveArguments(KEY, 3600))
     ),
@@ -424,6 +433,7 @@ def disk_refusals(tmp_path):
 def test_refusal_table_lists_all_reasons(tmp_path):
     said = {row[0].strip("`") for row in table_after(PROTOCOL, "| reason | bound |")}
     fixed = {replies.REASON_REMOVED, replies.REASON_LEAVING, REASON_HAS_RECORD}
+    fixed |= {StaleValue(1).reason, ConflictingValue().reason}
     assert said == quota_refusals() | record_refusals() | disk_refusals(tmp_path) | fixed
 
 
