@@ -219,6 +219,27 @@ class LivelinessManager:
         """Return whether a contact is known to speak protocol version 1.0."""
         return contact.id in self._v10_ids
 
+    def alias_for(self, contact: Contact) -> bytes:
+        """Return the sender's id that a client uses for a 1.0 contact; empty for the own id.
+
+        The original enters each sender into its routing table, also a client that ends at once.
+        It ignores a sender with its own id.
+        """
+        return contact.id if self._context.is_client and self.is_v10(contact) else b""
+
+    def record_form(self, contact: Contact, *, is_v10: bool, listed: list[Contact]) -> None:
+        """Record in which form a contact listed others.
+
+        A client takes those that a 1.0 peer lists for 1.0 peers, too, until they reply.
+        """
+        if not is_v10:
+            self._v10_ids.pop(contact.id, None)
+            return
+        self.mark_v10(contact.id)
+        if self._context.is_client:
+            for each in listed:
+                self.mark_v10(each.id)
+
     def is_fresh(self, contact: Contact) -> bool:
         """Return whether a contact is in the table and recently sent a packet (weak liveliness).
 

@@ -164,7 +164,8 @@ class NetworkLookup:
             self._observed.on_query(contact)
         rto = self._liveliness.rto_estimator.rto_for(contact)
         timeout = self._liveliness.rto_estimator.timeout_for(rto)
-        options = CallOptions(timeout, self._on_late, rto, self._padding(contact))
+        alias = self._liveliness.alias_for(contact)
+        options = CallOptions(timeout, self._on_late, rto, self._padding(contact), alias)
         try:
             self._client.send(contact.endpoint, contact, self._request, self._on_done, options)
         except KademluaError as error:
@@ -184,9 +185,10 @@ class NetworkLookup:
             try:
                 if self._observed is not None:
                     self._observed.on_reply_received(contact)
-                if replies.is_v10_form(result):
-                    self._liveliness.mark_v10(contact.id)
-                contacts = self._without_dead(self._read_reply(contact, result))
+                listed = self._read_reply(contact, result)
+                is_v10 = replies.is_v10_form(result)
+                self._liveliness.record_form(contact, is_v10=is_v10, listed=listed)
+                contacts = self._without_dead(listed)
                 if self._observed is not None:
                     self._observed.on_reply_decoded(contacts)
                 if token := replies.decode_token(result):

@@ -48,6 +48,9 @@ class CallOptions(NamedTuple):
     min_bytes: int = 0
     """The datagram is padded to this size: a peer that has not validated this node's address
     replies with at most three times as many bytes."""
+    alias: bytes = b""
+    """The sender's id in the first datagram, if it is not this node's own; a retransmission has the
+    own id. See ``LivelinessManager.alias_for``."""
 
 
 _DEFAULT_OPTIONS = CallOptions()
@@ -112,7 +115,7 @@ class RpcClient:
         """
         if self._closed:
             raise NodeClosed("the node is closed")
-        timeout, on_late, rto, min_bytes = options
+        timeout, on_late, rto, min_bytes, alias = options
         now = self._clock()
         deadline = now + (self._context.params.rpc_timeout if timeout is None else timeout)
         name, payload = request
@@ -120,6 +123,7 @@ class RpcClient:
         datagram = packets.encode_request(self._context.id, rpc_id, payload)
         if len(datagram) < min_bytes:
             datagram = datagram.ljust(min_bytes, b"\0")
+        first_datagram = packets.with_sender_id(datagram, alias) if alias else datagram
         call = PendingCall(
             rpc_id=rpc_id,
             endpoint=endpoint,
@@ -134,7 +138,7 @@ class RpcClient:
         )
         self._pending.add(call)
         self._stats.calls_by_rpc[name] += 1
-        self._transmit(datagram, endpoint)
+        self._transmit(first_datagram, endpoint)
         if not self._timer.is_running or call.due_at + _TIMER_SLACK < self._timer_at:
             self._arm(now)
         return call

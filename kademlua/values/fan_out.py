@@ -68,7 +68,8 @@ class FanOut:
         if not token and not self._liveliness.is_validated_at(recipient):
             rto *= 2  # the contact may validate this address before it replies
         timeout = self._liveliness.rto_estimator.timeout_for(rto)
-        options = CallOptions(timeout, _ignore_late, rto)
+        alias = self._liveliness.alias_for(recipient)
+        options = CallOptions(timeout, _ignore_late, rto, alias=alias)
         request = self._encode_for(recipient, token)
         try:
             self._client.send(recipient.endpoint, recipient, request, self._on_done, options)

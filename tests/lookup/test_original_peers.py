@@ -1,0 +1,67 @@
+"""Clients among nodes of the original program, which never forget who sent them a request."""
+
+from __future__ import annotations
+
+from kademlua import Node, sha1
+from kademlua.core.ids import random_id
+from kademlua.simulation.rng_streams import RngStreams
+from tests.support.original import OriginalPeer
+from tests.support.world import World
+
+KEY = sha1("key")
+
+
+def three_originals(world: World) -> list[OriginalPeer]:
+    rng = RngStreams(7).stream("originals", 0)
+    peers = [
+        OriginalPeer(world.net.transport(f"10.1.0.{number}", 8001), random_id(rng))
+        for number in range(1, 4)
+    ]
+    for peer in peers:
+        peer.table |= {each.contact for each in peers if each is not peer}
+    return peers
+
+
+def client_of(world: World, peer: OriginalPeer) -> Node:
+    client = world.node(peer.contact.endpoint, read_only=True)
+    assert client.wait_joined(30)
+    return client
+
+
+def test_clients_enter_no_table_beyond_the_first_contact(
+    world: World,
+) -> None:
+    originals = three_originals(world)
+    first, *others = originals
+    for number in range(10):
+        client = client_of(world, first)
+        report = client.add(KEY, b"%d" % number)
+        assert {each.id for each in report.acknowledged} == {each.contact.id for each in originals}
+        client.close()
+    reader = client_of(world, first)
+    found = {value for answer in reader.find_value(KEY) for value in answer.values}
+    assert found == {b"%d" % number for number in range(10)}
+    known = {each.contact for each in originals}
+    assert all(peer.table == known - {peer.contact} for peer in others)
+
+
+def test_client_finds_a_1_1_node_that_an_original_lists(
+    world: World,
+) -> None:
+    """The client takes it for an original first, and its first request is not answered."""
+    originals = three_originals(world)
+    node = world.node(originals[0].contact.endpoint)
+    assert node.wait_joined(30)
+    client = client_of(world, originals[0])
+    assert node.contact in client.find_node(KEY)
+    assert node.contact in client.add(KEY, b"v").acknowledged
+    [(owner, _)] = node.datastore.entries(KEY)
+    assert owner == client.contact
+
+
+def test_node_keeps_its_own_id_among_originals(world: World) -> None:
+    originals = three_originals(world)
+    node = world.node(originals[0].contact.endpoint)
+    assert node.wait_joined(30)
+    node.add(KEY, b"v")
+    assert all(node.contact in peer.table for peer in originals)

@@ -1,0 +1,53 @@
+"""A peer that behaves like the original program, as its recorded packets and its tables show."""
+
+from __future__ import annotations
+
+from kademlua import Contact
+from kademlua.core.contact import Endpoint, encode_v10_contacts
+from kademlua.core.wire import bencoding, packets, replies
+from kademlua.core.wire.packets import Request
+from kademlua.runtime.transport import Transport
+
+
+class OriginalPeer:
+    """Answers in version 1.0, and enters each sender into its table, except one with its own id."""
+
+    def __init__(self, transport: Transport, node_id: bytes) -> None:
+        self._transport = transport
+        self._values: dict[tuple[bytes, bytes, Endpoint], bytes] = {}
+        """Bencoded values by key and owner, which is an id and an endpoint."""
+        self.table: set[Contact] = set()
+        transport.start(self._receive)
+        self.contact = Contact(*transport.local_endpoint, node_id)
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _receive(self, datagram: bytes, source: Endpoint) -> None:
+        packet = packets.decode(datagram)
+        if packet.sender_id != self.contact.id:
+            self.table.add(Contact(*source, packet.sender_id))
+        if isinstance(packet, Request):
+            payload = self._reply(packet, source)
+            response = packets.encode_response(self.contact.id, packet.rpc_id, payload)
+            self._transport.send(response, source)
+
+    def _reply(self, request: Request, source: Endpoint) -> bytes:
+        others = encode_v10_contacts(each for each in self.table if each.id != request.sender_id)
+        if request.name == b"ping":
+            return b"li5ee"
+        key = request.args[0]
+        if request.name == b"findnode":
+            return b"l%be" % others
+        if request.name == b"store":
+            encoded = replies.encode_value(request.args[1])
+            self._values[key, request.sender_id, source] = encoded
+            return b"li1ee"
+        found = [encoded for (each, *_), encoded in self._values.items() if each == key]
+        retval = b"6:retvall%be" % b"".join(found) if found else b""
+        return b"ld7:closest%b%bee" % (others, retval)
+
+    @property
+    def values(self) -> list[object]:
+        """The stored values."""
+        return [bencoding.decode(encoded) for encoded in self._values.values()]
