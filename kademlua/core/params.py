@@ -81,11 +81,11 @@ class Params:
 
     # Sybil limits
     subnet_limit_bucket: int = _bounded(2, 1, 1_000_000)
-    """Contacts of one subnet in a bucket of the routing table."""
+    """Contacts of one subnet in a bucket of the routing table, if other contacts need the slots."""
     subnet_limit_table: int = _bounded(10, 1, 1_000_000)
-    """Contacts of one subnet in the routing table."""
+    """Contacts of one subnet in the routing table, if other contacts need the slots."""
     subnet_limit_lookup: int = _bounded(3, 1, 1_000_000)
-    """Contacts of one subnet in the shortlist of a lookup."""
+    """Contacts of one subnet that a lookup queries, if there are enough others."""
     max_id_density: float = _bounded(4, 2, 1e9)
     """Highest density of ids, as a multiple of the average of a network of this size. Denser
     contacts (a Sybil cluster) are ignored in lookups and near the own id."""

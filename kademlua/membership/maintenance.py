@@ -32,6 +32,8 @@ _REJOIN_INTERVAL = 60.0
 """Seconds between two times of looking up the own id by way of revived contacts, at least."""
 _FAR_FILL_INTERVAL = 60.0
 """Seconds between two lookups in far buckets of a network that grew, at least."""
+_SMALL_NETWORK = 200
+"""Nodes below which a network usually has its nodes in few subnets on purpose."""
 _SIZE_SAMPLES = 8
 """Places by which the network's size is estimated."""
 
@@ -74,6 +76,7 @@ class Maintenance:
         self._rejoined_at = self._clock() - _REJOIN_INTERVAL
         self._neighbourhood_refreshed_at = self._far_filled_at = self._clock()
         self._buckets_refreshed_at = self._clock()
+        self._has_warned_of_limits = False
         self._endpoints_added = Event()
         """Set when there are more addresses to try."""
         self.joined = Event()
@@ -170,9 +173,24 @@ class Maintenance:
             self._refresh_neighbourhood(now)
         self._fill_far_buckets(now)
         self._lookups.update_density()
+        self._warn_of_limits()
         if now - self._buckets_refreshed_at >= self._params.refresh_interval / 4:
             self._buckets_refreshed_at = now
             self._refresh_buckets(now)
+
+    def _warn_of_limits(self) -> None:
+        """Warn once if limits against Sybil attacks keep contacts of a small network out."""
+        if self._has_warned_of_limits or not self._table.subnets.has_refused:
+            return
+        self._has_warned_of_limits = True
+        if (size := self._lookups.network_size()) < _SMALL_NETWORK:
+            self._log.warning(
+                "limits keep some nodes of a network of about %d out of the routing table; if they"
+                " are yours, use a network key, or raise subnet_limit_bucket and"
+                " subnet_limit_table%s",
+                size,
+                ", and give them ids that fit their addresses" if self._params.bep42_ids else "",
+            )
 
     def _rejoin_recovered(self, now: float) -> None:
         """Look up the own id through dead contacts that recovered.

@@ -78,7 +78,7 @@ def build_context(
         transport = PrivateTransport(
             transport, options.network_keys, stats.dropped, rng, restart_call
         )
-    limits = DiversityLimits.from_params(params)
+    limits = DiversityLimits.from_params(params, is_private_network=bool(options.network_keys))
     log = logging.LoggerAdapter(_logger, {"node": node_id})
     context = Context(
         id=node_id,

@@ -70,7 +70,7 @@ class ValueWriter:
         network_lookup = self._lookups.run_node_lookup(
             key, count=count, path_count=path_count, purpose=purpose
         )
-        candidates = network_lookup.lookup.candidates(2 * replicas)
+        candidates = network_lookup.lookup.candidates(replicas, fallback_count=replicas)
         report = StoreReport()
         remote_count = replicas
         local_int = to_int(self._context.id)
