@@ -140,7 +140,7 @@ class Params:
     """Seconds between two rounds of maintenance."""
     bootstrap_retry: float = _bounded(1, 0.01, 3_600)
     """Seconds after a failed attempt to join; doubled after each attempt."""
-    bootstrap_retry_max: float = _bounded(60, 0.01, 86_400)
+    bootstrap_retry_max: float = _bounded(20, 0.01, 86_400)
     """Longest time between two attempts to join, in seconds."""
 
     # Transport

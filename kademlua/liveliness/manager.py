@@ -215,6 +215,15 @@ class LivelinessManager:
         recovered, self._recovered = self._recovered, []
         return recovered
 
+    def drain_dead(self) -> list[Contact]:
+        """Return and forget the contacts that count as dead, the last ones first.
+
+        If all contacts are dead, the fault is probably in the own connection.
+        """
+        dead = list(reversed(self._dead_since))
+        self._dead_since.clear()
+        return dead
+
     def is_v10(self, contact: Contact) -> bool:
         """Return whether a contact is known to speak protocol version 1.0."""
         return contact.id in self._v10_ids
