@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from kademlua.core import ids
-from kademlua.core.contact import Contact, Endpoint, canonical_address
+from kademlua.core.contact import Contact, Endpoint, canonical_address, is_link_local
 from kademlua.core.lookup.lookup import Lookup
 from kademlua.core.reasons import Purpose
 from kademlua.core.routing.bucket import KBucket
@@ -181,14 +181,22 @@ class Bootstrap:
 
 
 def _split_names(endpoints: Sequence[Endpoint]) -> tuple[list[Endpoint], list[Endpoint]]:
-    """Return the endpoints with IP addresses, in canonical text, and those with host names."""
+    """Return the endpoints with IP addresses, in canonical text, and those to be resolved.
+
+    The latter are host names, and link-local addresses, which are then refused.
+    """
     numeric: list[Endpoint] = []
     names: list[Endpoint] = []
     for host, port in endpoints:
         try:
-            numeric.append((canonical_address(host)[0], port))
+            addr, address_bytes = canonical_address(host)
         except ValueError:
             names.append((host, port))
+            continue
+        if is_link_local(address_bytes):
+            names.append((host, port))
+        else:
+            numeric.append((addr, port))
     return numeric, names
 
 

@@ -9,7 +9,7 @@ import gevent.socket
 from gevent.lock import BoundedSemaphore
 from gevent.pool import Group
 
-from kademlua.core.contact import canonical_address
+from kademlua.core.contact import LINK_LOCAL_MESSAGE, canonical_address, is_link_local
 
 _CONCURRENCY = 4
 """Names resolved at the same time. Each occupies a thread of gevent's pool, as disk writes do."""
@@ -23,7 +23,7 @@ class HostResolver:
         self._waiting: dict[str, list[Callable[[list[str]], None]]] = {}
         """The functions to call, by name."""
         self._failed: set[str] = set()
-        """Names that caused a warning, and have not been resolved since."""
+        """Names that caused a warning."""
         self._greenlets = Group()
         self._slots = BoundedSemaphore(_CONCURRENCY)
 
@@ -54,11 +54,15 @@ class HostResolver:
             host.encode("idna")  # in a thread, gevent would print the traceback of its failure
             rows = gevent.socket.getaddrinfo(host, None, type=gevent.socket.SOCK_DGRAM)
         except (OSError, UnicodeError) as error:  # the latter for names that cannot be encoded
-            if host not in self._failed:
-                self._failed.add(host)
-                reason = getattr(error, "strerror", None) or "not a host name"
-                self._log.warning("bootstrap address %s: %s", host, reason)
+            self._warn(host, getattr(error, "strerror", None) or "not a host name")
             return []
-        self._failed.discard(host)
-        found = [str(row[4][0]) for row in rows if "%" not in str(row[4][0])]
-        return list(dict.fromkeys(canonical_address(addr)[0] for addr in found))
+        found = [canonical_address(str(row[4][0]).partition("%")[0]) for row in rows]
+        usable = [addr for addr, address_bytes in found if not is_link_local(address_bytes)]
+        if not usable:
+            self._warn(host, LINK_LOCAL_MESSAGE)
+        return list(dict.fromkeys(usable))
+
+    def _warn(self, host: str, reason: str) -> None:
+        if host not in self._failed:
+            self._failed.add(host)
+            self._log.warning("bootstrap address %s: %s", host, reason)
