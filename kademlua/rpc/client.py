@@ -193,10 +193,9 @@ class RpcClient:
             call.contact = self._context.pool.intern(*endpoint, packet.sender_id)
         return call
 
-    def expected_contact(self, rpc_id: bytes) -> Contact | None:
-        """Return the contact that should answer a call in flight; None if any may answer."""
-        call = self._pending.get(rpc_id)
-        return None if call is None else call.contact
+    def pending_call(self, rpc_id: bytes) -> PendingCall | None:
+        """Return the call in flight with this rpc id; None if there is none."""
+        return self._pending.get(rpc_id)
 
     def complete(self, call: PendingCall, packet: Response) -> None:
         """Decode the reply to a call and deliver it."""
