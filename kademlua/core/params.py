@@ -70,7 +70,7 @@ class Params:
     exempt_private: bool = True
     """Whether loopback and private addresses are exempt from subnet limits. Rate limits then apply
     to each of their endpoints, with twenty times the rate, and only while the node has a
-    backlog."""
+    backlog; in a private network to all endpoints."""
     max_deferred: int = _bounded(256, 1, 100_000)
     """Requests that wait until their senders' addresses are validated, and pings per second for
     that."""

@@ -37,8 +37,8 @@ class DiversityLimits:
     per_bucket: int
     per_table: int
     per_lookup: int
-    limits_public: bool
-    """Whether public addresses are limited; False in a private network."""
+    is_private_network: bool
+    """Whether the nodes share a network key: then no subnet is limited."""
     limits_private: bool
     """Whether loopback and private addresses are limited too."""
     requires_bep42: bool
@@ -54,14 +54,14 @@ class DiversityLimits:
             per_bucket=params.subnet_limit_bucket,
             per_table=params.subnet_limit_table,
             per_lookup=params.subnet_limit_lookup,
-            limits_public=not is_private_network,
+            is_private_network=is_private_network,
             limits_private=not params.exempt_private and not is_private_network,
             requires_bep42=params.bep42_ids,
         )
 
     def applies_to(self, contact: Contact) -> bool:
         """Return whether a contact's subnet is limited."""
-        return self.limits_private if contact.is_private else self.limits_public
+        return self.limits_private if contact.is_private else not self.is_private_network
 
     def rank(self, contacts: Iterable[Contact]) -> list[Contact]:
         """Return the contacts in their order, but crowded ones last.
@@ -106,7 +106,7 @@ UNLIMITED = DiversityLimits(
     per_bucket=1,
     per_table=1,
     per_lookup=1,
-    limits_public=False,
+    is_private_network=True,
     limits_private=False,
     requires_bep42=False,
 )
