@@ -18,7 +18,7 @@ import zeroconf
 from gevent import Greenlet
 from gevent.event import Event
 
-from kademlua.core.contact import Endpoint, canonical_address, format_endpoint
+from kademlua.core.contact import Endpoint, canonical_address, format_endpoint, is_link_local
 from kademlua.core.errors import KademluaError
 from kademlua.node.node import Node
 
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 SERVICE_TYPE = "_kademlua._udp.local."
 JOIN_INTERVAL = 10.0
 """Seconds between two rounds of contacting nodes that were found."""
+CHECK_INTERVAL = 10.0
+"""Seconds between two looks at the interfaces, which may appear, disappear or change."""
 _MAX_PER_ROUND = 8
 """Nodes contacted in one round."""
 _MAX_QUEUED = 256
@@ -36,7 +38,11 @@ _MAX_LABEL_CHARS = 64
 
 
 class MdnsDiscovery:
-    """Announces the node and contacts others, while it is entered as a context manager."""
+    """Announces the node and contacts others, while it is entered as a context manager.
+
+    It starts again when the addresses of this machine's interfaces change, and waits for interfaces
+    if there are none.
+    """
 
     def __init__(self, node: Node, labels: Sequence[str] = ("",)) -> None:
         """Prepare the discovery.
@@ -57,6 +63,7 @@ class MdnsDiscovery:
         self._pool = hub.threadpool
         self._wake = hub.loop.async_()
         self._zeroconf: zeroconf.Zeroconf | None = None
+        self._closed = False
         self._greenlet: Greenlet[..., None] | None = None
 
     def __enter__(self) -> MdnsDiscovery:
@@ -70,29 +77,39 @@ class MdnsDiscovery:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._closed = True
         if self._greenlet is not None:
             self._greenlet.kill()
-        if self._zeroconf is not None:
-            self._pool.apply(self._zeroconf.close)  # sends goodbye packets
+        self._close_zeroconf()
         self._wake.stop()
         self._wake.close()
 
     # In the node's hub
 
     def _run(self) -> None:
-        try:
-            self._zeroconf = self._pool.apply(self._open_zeroconf)
-            self._pool.apply(self._announce, (self._zeroconf,))
-        except (OSError, zeroconf.Error) as error:
-            logger.warning("nodes on this link can't be discovered: %s", error)
-            return
+        announced: frozenset[str] = frozenset()
+        has_warned = False
         while True:
-            self._found_event.wait()
-            self._found_event.clear()
-            self._add_found_peers()
-            gevent.sleep(JOIN_INTERVAL)
-            if self._queue:
-                self._found_event.set()
+            addresses = local_addresses()
+            if self._zeroconf is None or addresses != announced:
+                self._close_zeroconf()
+                announced = addresses
+                # A thread returns its error: gevent would print the traceback.
+                error = self._pool.apply(self._open_zeroconf)
+                if error is not None and not has_warned:
+                    logger.warning("nodes on this link can't be discovered yet: %s", error)
+                has_warned = error is not None
+            if self._found_event.wait(CHECK_INTERVAL):
+                self._found_event.clear()
+                self._add_found_peers()
+                gevent.sleep(JOIN_INTERVAL)
+                if self._queue:
+                    self._found_event.set()
+
+    def _close_zeroconf(self) -> None:
+        daemon, self._zeroconf = self._zeroconf, None
+        if daemon is not None:
+            self._pool.apply(daemon.close)  # sends goodbye packets
 
     def _add_found_peers(self) -> None:
         new_endpoints: list[Endpoint] = []
@@ -111,13 +128,26 @@ class MdnsDiscovery:
 
     # In threads
 
-    def _open_zeroconf(self) -> zeroconf.Zeroconf:
+    def _open_zeroconf(self) -> Exception | None:
+        """Announce the node and browse for others; return the error if that is impossible now."""
         host = self._node.local_endpoint[0]
-        if ipaddress.ip_address(host).is_unspecified:
-            found = zeroconf.Zeroconf(ip_version=zeroconf.IPVersion.All)
+        try:
+            if ipaddress.ip_address(host).is_unspecified:
+                daemon = zeroconf.Zeroconf(ip_version=zeroconf.IPVersion.All)
+            else:
+                daemon = zeroconf.Zeroconf(interfaces=[host])
+            try:
+                self._announce(daemon)
+            except BaseException:
+                daemon.close()
+                raise
+        except (OSError, RuntimeError, zeroconf.Error) as error:  # RuntimeError: no interface
+            return error
+        if self._closed:
+            daemon.close()
         else:
-            found = zeroconf.Zeroconf(interfaces=[host])
-        return found
+            self._zeroconf = daemon
+        return None
 
     def _announce(self, daemon: zeroconf.Zeroconf) -> None:
         host, port = self._node.local_endpoint
@@ -163,10 +193,21 @@ def service_endpoints(info: Any, labels: Sequence[str]) -> list[Endpoint]:
     found = []
     for addr in info.parsed_addresses()[:_MAX_PER_ROUND]:
         try:
-            found.append((canonical_address(addr)[0], info.port))
+            canonical, address_bytes = canonical_address(addr)
         except ValueError:  # with a scope, which has no meaning on another host
             continue
+        if not is_link_local(address_bytes):
+            found.append((canonical, info.port))
     return found
+
+
+def local_addresses() -> frozenset[str]:
+    """Return the addresses of this machine's interfaces, with the names of the interfaces."""
+    return frozenset(
+        f"{adapter.name} {adapter_ip.ip}"
+        for adapter in ifaddr.get_adapters()
+        for adapter_ip in adapter.ips
+    )
 
 
 def announced_addresses(host: str) -> list[str]:

@@ -67,6 +67,55 @@ def test_nodes_on_a_link_find_each_other() -> None:
     assert value == "value"
 
 
+LATE_NETWORK = """
+import gevent, json, logging, subprocess, sys, time
+from contextlib import ExitStack
+from kademlua import Node, mdns
+logging.basicConfig()
+logging.getLogger("zeroconf").setLevel(logging.CRITICAL)  # it logs tracebacks
+mdns.JOIN_INTERVAL = mdns.CHECK_INTERVAL = 0.2
+
+def ip(*args):
+    subprocess.run(["ip", *args], check=True)
+
+def wait_for_contacts(count):
+    until = time.monotonic() + 30
+    while time.monotonic() < until and any(len(node.table) < count for node in nodes):
+        gevent.sleep(0.05)
+    return [len(node.table) for node in nodes]
+
+with ExitStack() as stack:
+    nodes = [Node(0, "0.0.0.0") for _ in range(2)]
+    for node in nodes:
+        node.start()
+        stack.callback(node.close)
+        stack.enter_context(mdns.MdnsDiscovery(node))
+    gevent.sleep(1)
+    found = [wait_for_contacts(0)]
+    ip("link", "set", "lo", "up", "multicast", "on")
+    ip("route", "add", "224.0.0.0/4", "dev", "lo")
+    gevent.sleep(1)
+    ip("addr", "add", "192.0.2.7/24", "dev", "lo")  # loopback addresses are not announced
+    found.append(wait_for_contacts(1))
+    print(json.dumps(found))
+"""
+
+
+@pytest.mark.skipif(not has_namespaces(), reason="needs root to create a network namespace")
+def test_discovery_waits_for_interfaces_and_follows_their_changes() -> None:
+    done = subprocess.run(
+        [*NAMESPACE, sys.executable, "-c", LATE_NETWORK],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [[0, 0], [1, 1]]
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("can't be discovered yet") == 2  # once by each node
+
+
 def info(label: str, port: int, *addresses: str) -> ServiceInfo:
     return ServiceInfo(
         SERVICE_TYPE,
@@ -93,6 +142,11 @@ def test_announced_nodes_with_the_same_label_are_found() -> None:
 @pytest.mark.parametrize("announced", [info("", 0, "192.0.2.7"), info("", 8001)])
 def test_invalid_announcements_yield_no_endpoints(announced: ServiceInfo) -> None:
     assert service_endpoints(announced, [""]) == []
+
+
+def test_link_local_addresses_are_ignored() -> None:
+    announced = info("", 8001, "fe80::1", "2001:db8::7")
+    assert service_endpoints(announced, [""]) == [("2001:db8::7", 8001)]
 
 
 def test_endpoints_of_one_announcement_are_limited() -> None:

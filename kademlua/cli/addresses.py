@@ -8,26 +8,33 @@ import socket
 import click
 import gevent.socket
 
-from kademlua.core.contact import canonical_address
+from kademlua.core.contact import LINK_LOCAL_MESSAGE, canonical_address, is_link_local
 
 
 def resolve(host: str) -> list[str]:
     """Return the IP addresses of a host, in the resolver's order.
 
     Raises:
-        click.ClickException: the name cannot be resolved.
+        click.ClickException: the name cannot be resolved, or only to link-local addresses.
     """
     try:
-        return [canonical_address(host)[0]]
+        addresses = [canonical_address(host)]
     except ValueError:
-        pass
+        addresses = [canonical_address(addr) for addr in _resolve_name(host)]
+    usable = [addr for addr, address_bytes in addresses if not is_link_local(address_bytes)]
+    if not usable:
+        raise click.ClickException(f"{host}: {LINK_LOCAL_MESSAGE}")
+    return list(dict.fromkeys(usable))
+
+
+def _resolve_name(host: str) -> list[str]:
+    """Return the IP addresses of a host name, without scopes."""
     try:
         rows = gevent.socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "not a host name"
         raise click.ClickException(f"{host}: {reason}") from None
-    found = [str(row[4][0]) for row in rows]
-    return list(dict.fromkeys(canonical_address(addr)[0] for addr in found if "%" not in addr))
+    return [str(row[4][0]).partition("%")[0] for row in rows]
 
 
 def is_loopback(addr: str) -> bool:

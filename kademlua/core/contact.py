@@ -21,6 +21,7 @@ _COMPACT_V4 = Struct(f"{COMPACT_V4_BYTES}s")
 _COMPACT_V6 = Struct(f"{COMPACT_V6_BYTES}s")
 _IPV4_MAPPED_PREFIX = b"\0" * 10 + b"\xff\xff"
 """The first bytes of an IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2)."""
+LINK_LOCAL_MESSAGE = "an IPv6 link-local address has no meaning on other links; use another address"
 _LOOPBACK = bytes(15) + b"\x01"
 
 
@@ -173,16 +174,18 @@ def is_private(address_bytes: bytes) -> bool:
     """
     first, second = address_bytes[0], address_bytes[1]
     if len(address_bytes) == 16:
-        return (
-            first & 0xFE == 0xFC
-            or (first == 0xFE and second & 0xC0 == 0x80)
-            or address_bytes == _LOOPBACK
-        )
+        return first & 0xFE == 0xFC or is_link_local(address_bytes) or address_bytes == _LOOPBACK
     if first in (10, 127):
         return True
     if first == 192 or first == 169:
         return second == (168 if first == 192 else 254)
     return (first == 172 and second & 0xF0 == 16) or (first == 100 and second & 0xC0 == 64)
+
+
+def is_link_local(address_bytes: bytes) -> bool:
+    """Return whether an address (4 or 16 bytes) is an IPv6 link-local one (fe80::/10)."""
+    first, second = address_bytes[0], address_bytes[1]
+    return len(address_bytes) == 16 and first == 0xFE and second & 0xC0 == 0x80
 
 
 def canonical_address(addr: str) -> tuple[str, bytes]:

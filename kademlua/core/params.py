@@ -70,7 +70,7 @@ class Params:
     exempt_private: bool = True
     """Whether loopback and private addresses are exempt from subnet limits. Rate limits then apply
     to each of their endpoints, with twenty times the rate, and only while the node has a
-    backlog."""
+    backlog; in a private network to all endpoints."""
     max_deferred: int = _bounded(256, 1, 100_000)
     """Requests that wait until their senders' addresses are validated, and pings per second for
     that."""
@@ -81,11 +81,11 @@ class Params:
 
     # Sybil limits
     subnet_limit_bucket: int = _bounded(2, 1, 1_000_000)
-    """Contacts of one subnet in a bucket of the routing table."""
+    """Contacts of one subnet in a bucket of the routing table, if other contacts need the slots."""
     subnet_limit_table: int = _bounded(10, 1, 1_000_000)
-    """Contacts of one subnet in the routing table."""
+    """Contacts of one subnet in the routing table, if other contacts need the slots."""
     subnet_limit_lookup: int = _bounded(3, 1, 1_000_000)
-    """Contacts of one subnet in the shortlist of a lookup."""
+    """Contacts of one subnet that a lookup queries, if there are enough others."""
     max_id_density: float = _bounded(4, 2, 1e9)
     """Highest density of ids, as a multiple of the average of a network of this size. Denser
     contacts (a Sybil cluster) are ignored in lookups and near the own id."""
@@ -140,7 +140,7 @@ class Params:
     """Seconds between two rounds of maintenance."""
     bootstrap_retry: float = _bounded(1, 0.01, 3_600)
     """Seconds after a failed attempt to join; doubled after each attempt."""
-    bootstrap_retry_max: float = _bounded(60, 0.01, 86_400)
+    bootstrap_retry_max: float = _bounded(20, 0.01, 86_400)
     """Longest time between two attempts to join, in seconds."""
 
     # Transport

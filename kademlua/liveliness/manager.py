@@ -11,6 +11,7 @@ leave it, and unknown senders are pinged if their k-bucket has a free slot for t
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.pending_calls import PendingCall
@@ -43,14 +44,24 @@ _LEAVE_TRIES = 2
 class LivelinessManager:
     """Updates the routing table of one node from packets, timeouts and probes."""
 
-    def __init__(self, context: Context, client: RpcClient, validator: AddressValidator) -> None:
+    def __init__(
+        self,
+        context: Context,
+        client: RpcClient,
+        validator: AddressValidator,
+        v10_peers: Mapping[Endpoint, bytes],
+    ) -> None:
+        """Prepare; ``v10_peers`` is ``NodeOptions.v10_peers``."""
         self._context = context
+        self._v10_peers = v10_peers
         self._validator = validator
         self._table = context.table
         self._params = context.params
         self._clock = context.clock
         self.rto_estimator = RtoEstimator(context)
-        self._probes = ProbeQueue(context, client, self.rto_estimator, self._mark_dead)
+        self._probes = ProbeQueue(
+            context, client, self.rto_estimator, self._mark_dead, self.alias_for
+        )
         self._dead_since: dict[Contact, float] = {}
         """Time of death of the contacts that died last, oldest first."""
         self._v10_ids: dict[bytes, None] = {}
@@ -215,6 +226,15 @@ class LivelinessManager:
         recovered, self._recovered = self._recovered, []
         return recovered
 
+    def drain_dead(self) -> list[Contact]:
+        """Return and forget the contacts that count as dead, the last ones first.
+
+        If all contacts are dead, the fault is probably in the own connection.
+        """
+        dead = list(reversed(self._dead_since))
+        self._dead_since.clear()
+        return dead
+
     def is_v10(self, contact: Contact) -> bool:
         """Return whether a contact is known to speak protocol version 1.0."""
         return contact.id in self._v10_ids
@@ -226,6 +246,20 @@ class LivelinessManager:
         It ignores a sender with its own id.
         """
         return contact.id if self._context.is_client and self.is_v10(contact) else b""
+
+    def is_alias_refused(self, contact: Contact, result: object) -> bool:
+        """Return whether a reply shows that a contact speaks version 1.1, and record it.
+
+        A 1.1 node returns nothing to a sender with its own id.
+        """
+        if result or not self.alias_for(contact):
+            return False
+        del self._v10_ids[contact.id]
+        return True
+
+    def alias_at(self, endpoint: Endpoint) -> bytes:
+        """Return the alias for an endpoint that spoke version 1.0 in an earlier run."""
+        return self._v10_peers.get(endpoint, b"") if self._context.is_client else b""
 
     def record_form(self, contact: Contact, *, is_v10: bool, listed: list[Contact]) -> None:
         """Record in which form a contact listed others.

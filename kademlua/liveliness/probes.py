@@ -55,7 +55,10 @@ class ProbeQueue:
         client: RpcClient,
         rto_estimator: RtoEstimator,
         on_dead: Callable[[Contact], None],
+        alias_for: Callable[[Contact], bytes],
     ) -> None:
+        """Prepare; ``alias_for`` returns the sender's id to use, or empty for the own one."""
+        self._alias_for = alias_for
         self._context = context
         self._client = client
         self._rto_estimator = rto_estimator
@@ -166,7 +169,7 @@ class ProbeQueue:
                 contact,
                 self._client.ping_request,
                 on_done,
-                CallOptions(timeout),
+                CallOptions(timeout, alias=self._alias_for(contact)),
             )
             self._context.stats.calls_by_purpose[Purpose.PROBE] += 1
         except KademluaError as error:

@@ -137,10 +137,17 @@ class NetworkLookup:
 
     def start(self, seeds: Iterable[Contact] = ()) -> None:
         """Send the first queries, to the closest of ``seeds`` and of the table's contacts."""
-        initial = self._without_dead([*seeds, *self._table.closest(self._target, self._seed_count)])
+        initial = self._without_dead([*seeds, *self._closest_in_table()])
         if self._observed is not None:
             self._observed.on_seeded(initial)
         self.lookup.start(initial)
+
+    def _closest_in_table(self) -> list[Contact]:
+        """Return the closest contacts of the table, few of each subnet if there are others."""
+        if not self._table.subnets.has_crowded:
+            return self._table.closest(self._target, self._seed_count)
+        nearest_first = self._table.closest(self._target, len(self._table))
+        return self._context.diversity_limits.select(nearest_first, self._seed_count)
 
     def wait(self) -> None:
         """Block this greenlet until the lookup ends; raise the errors of ``run``."""
@@ -181,6 +188,9 @@ class NetworkLookup:
         assert contact is not None
         if isinstance(result, list):
             if self.lookup.is_finished:
+                return
+            if self._liveliness.is_alias_refused(contact, result):
+                self._query(contact)
                 return
             try:
                 if self._observed is not None:

@@ -4,31 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
-
-import gevent.socket
-from gevent.event import AsyncResult
 
 from kademlua.core import ids
-from kademlua.core.contact import Contact, Endpoint, canonical_address
-from kademlua.core.errors import KademluaError, WireError
+from kademlua.core.contact import Contact, Endpoint, canonical_address, is_link_local
 from kademlua.core.lookup.lookup import Lookup
-from kademlua.core.pending_calls import PendingCall
 from kademlua.core.reasons import Purpose
 from kademlua.core.routing.bucket import KBucket
-from kademlua.core.wire import replies, requests
 from kademlua.liveliness.manager import MIN_BUCKET_FILL, LivelinessManager
-from kademlua.lookup.search import PADDED_REQUEST_BYTES, PADDED_REQUEST_BYTES_IPV6
 from kademlua.lookup.service import LookupService
-from kademlua.rpc.client import CallOptions, RpcClient
+from kademlua.membership.host_names import HostResolver
+from kademlua.membership.seed_query import SeedQuery
+from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 
-_CACHED_BATCH = 16
-"""Contacts of an earlier run that are queried together."""
 _MAX_CACHED = 64
-"""Addresses of peers, learned while running, that are remembered."""
+"""Addresses of peers, learned earlier or while running, that are remembered."""
 _MAX_SELF_LOOKUPS = 4
 """Lookups of the own id in one join."""
+_ATTEMPT_TIMEOUT = 10.0
+"""Seconds that an attempt waits for host names at most; a later result serves the next one."""
 
 
 class Bootstrap:
@@ -48,8 +42,11 @@ class Bootstrap:
         The node queries ``cached_endpoints`` like bootstrap addresses, but needs no reply from
         them.
         """
-        self._cached_endpoints = list(cached_endpoints)
-        self._endpoints = list(endpoints)
+        self._cached_endpoints = list(cached_endpoints)[:_MAX_CACHED]
+        self._endpoints, self._names = _split_names(endpoints)
+        self._resolver = HostResolver(context.log)
+        self._query: SeedQuery | None = None
+        """The query of the attempt in progress."""
         self._context = context
         self._client = client
         self._liveliness = liveliness
@@ -58,12 +55,12 @@ class Bootstrap:
     @property
     def has_endpoints(self) -> bool:
         """Whether there is an address to join through."""
-        return bool(self._endpoints or self._cached_endpoints)
+        return self.is_required or bool(self._cached_endpoints)
 
     @property
     def is_required(self) -> bool:
         """Whether the node must get a reply to be joined: it was given bootstrap addresses."""
-        return bool(self._endpoints)
+        return bool(self._endpoints or self._names)
 
     def join(self) -> bool:
         """Try once to join, and return whether a node replied. Blocks this greenlet.
@@ -71,19 +68,41 @@ class Bootstrap:
         The node sends findnode to the bootstrap addresses, looks up its own id, and fills each far
         bucket a little. A client only makes its first contacts.
         """
-        cached = self._sendable(self._cached_endpoints)
-        seeds = self._query_endpoints([*self._resolve(), *cached[:_CACHED_BATCH]])
-        while seeds is None and (cached := cached[_CACHED_BATCH:]):
-            seeds = self._query_endpoints(cached[:_CACHED_BATCH])
+        seeds = self._query_addresses()
         if seeds is None:
             return False
+        self._join_through(seeds)
+        return True
+
+    def join_by_table(self) -> None:
+        """Join through the contacts that entered the table by themselves."""
+        self._join_through(self._context.table.closest(self._context.id, self._context.params.k))
+
+    def close(self) -> None:
+        """Stop resolving host names; idempotent."""
+        self._resolver.close()
+
+    def _join_through(self, seeds: list[Contact]) -> None:
         if self._context.is_client:
             for seed in seeds:
                 self._liveliness.probe(seed)
-            return True
+            return
         self._find_self(seeds)
         self._seed_far_buckets()
-        return True
+
+    def _query_addresses(self) -> list[Contact] | None:
+        """Query all addresses, and return the contacts of the first reply.
+
+        Names are resolved meanwhile.
+        """
+        self._query = query = SeedQuery(self._context, self._client, self._liveliness)
+        for host, port in self._names:
+            query.hold()
+            self._resolver.resolve(host, partial(_send_resolved, query, port))
+        query.send([*self._endpoints, *self._cached_endpoints])
+        seeds = query.wait(_ATTEMPT_TIMEOUT)
+        self._query = None
+        return seeds
 
     def _find_self(self, seeds: list[Contact]) -> None:
         """Look up the own id, at least twice if it finds fewer than k contacts.
@@ -145,82 +164,46 @@ class Bootstrap:
         return ids.random_in_bucket(self._context.id, bucket, self._context.rng)
 
     def add_cached(self, endpoints: Sequence[Endpoint]) -> None:
-        """Query these addresses too at the next attempt to join."""
+        """Query these addresses too, in the attempt in progress and in the next ones."""
         self._cached_endpoints = list(dict.fromkeys([*endpoints, *self._cached_endpoints]))[
             :_MAX_CACHED
         ]
+        if self._query is not None:
+            self._query.send(endpoints)
 
     def join_via(self, endpoints: Sequence[Endpoint]) -> None:
         """Look up the own id through these nodes, which may know another part of the network."""
-        seeds = self._query_endpoints(self._sendable(endpoints))
+        query = SeedQuery(self._context, self._client, self._liveliness)
+        query.send(endpoints)
+        seeds = query.wait(_ATTEMPT_TIMEOUT)
         if seeds is not None:
             self._lookups.find_node(self._context.id, seeds, purpose=Purpose.JOIN)
 
-    def _query_endpoints(self, endpoints: Sequence[Endpoint]) -> list[Contact] | None:
-        """Send findnode for the own id to these addresses.
 
-        Return the contacts in the first reply, or None without a reply.
-        """
-        first_reply: AsyncResult[list[Contact] | None] = AsyncResult()
-        outstanding = len(endpoints)
+def _split_names(endpoints: Sequence[Endpoint]) -> tuple[list[Endpoint], list[Endpoint]]:
+    """Return the endpoints with IP addresses, in canonical text, and those to be resolved.
 
-        def on_done(_: PendingCall, result: list[Any] | KademluaError) -> None:
-            nonlocal outstanding
-            outstanding -= 1
-            try:
-                if isinstance(result, list):
-                    pool, reach = self._context.pool, self._context.address_families
-                    first_reply.set(replies.decode_findnode_reply(result, pool, reach))
-            except WireError as error:
-                self._client.count_malformed_reply(error)
-            if outstanding == 0 and not first_reply.ready():
-                first_reply.set(None)
-
-        request = self._client.encode("findnode", requests.encode_key_args(self._context.id))
-        rto = self._context.params.rpc_timeout / 3
-        self._context.stats.calls_by_purpose[Purpose.JOIN] += len(endpoints)
-        for endpoint in endpoints:
-            # Retransmitted once: a lost datagram should not cost a whole attempt.
-            min_bytes = PADDED_REQUEST_BYTES_IPV6 if ":" in endpoint[0] else PADDED_REQUEST_BYTES
-            options = CallOptions(on_late=_ignore_late, rto=rto, min_bytes=min_bytes)
-            self._client.send(endpoint, None, request, on_done, options)
-        return first_reply.get() if endpoints else None
-
-    def _resolve(self) -> list[Endpoint]:
-        """Return the bootstrap addresses; host names are resolved at each attempt."""
-        return self._sendable(
-            [(addr, port) for host, port in self._endpoints for addr in self._resolve_host(host)]
-        )
-
-    def _sendable(self, endpoints: Sequence[Endpoint]) -> list[Endpoint]:
-        """Return the endpoints to which the node can send, each once, without its own."""
-        families, local_endpoint = (
-            self._context.address_families,
-            self._context.transport.local_endpoint,
-        )
-        return [
-            each
-            for each in dict.fromkeys(endpoints)
-            if families.supports(is_ipv6=":" in each[0]) and each != local_endpoint
-        ]
-
-    def _resolve_host(self, host: str) -> list[str]:
-        """Return the IP addresses of a host; none if its name cannot be resolved now."""
+    The latter are host names, and link-local addresses, which are then refused.
+    """
+    numeric: list[Endpoint] = []
+    names: list[Endpoint] = []
+    for host, port in endpoints:
         try:
-            return [canonical_address(host)[0]]
+            addr, address_bytes = canonical_address(host)
         except ValueError:
-            pass
-        try:
-            rows = gevent.socket.getaddrinfo(host, None, type=gevent.socket.SOCK_DGRAM)
-        except OSError as error:
-            self._context.log.warning("bootstrap address %s: %s", host, error)
-            return []
-        return [canonical_address(str(row[4][0]))[0] for row in rows if "%" not in str(row[4][0])]
+            names.append((host, port))
+            continue
+        if is_link_local(address_bytes):
+            names.append((host, port))
+        else:
+            numeric.append((addr, port))
+    return numeric, names
+
+
+def _send_resolved(query: SeedQuery, port: int, addresses: list[str]) -> None:
+    query.send((addr, port) for addr in addresses)
+    query.release()
 
 
 def _is_filled(bucket: KBucket, _: Lookup | None = None) -> bool:
     return len(bucket.contacts) >= MIN_BUCKET_FILL
-
-
-def _ignore_late(_: PendingCall) -> None:
-    """A late answer at the bootstrap is waited for."""

@@ -5,19 +5,17 @@ Its greenlet exists only while it works; in between, a timer of the event loop w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import gevent
 from gevent import Greenlet
-from gevent.event import Event
 
-from kademlua.core.contact import Endpoint
 from kademlua.core.errors import KademluaError, NodeClosed
 from kademlua.core.reasons import Purpose
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.lookup.service import LookupService
 from kademlua.membership.bootstrap import Bootstrap
+from kademlua.membership.joiner import Joiner
 from kademlua.membership.reachability import ReachabilityProber
 from kademlua.replication.conflict_resolver import ConflictResolver
 from kademlua.replication.replicator import Replicator
@@ -32,6 +30,8 @@ _REJOIN_INTERVAL = 60.0
 """Seconds between two times of looking up the own id by way of revived contacts, at least."""
 _FAR_FILL_INTERVAL = 60.0
 """Seconds between two lookups in far buckets of a network that grew, at least."""
+_SMALL_NETWORK = 200
+"""Nodes below which a network usually has its nodes in few subnets on purpose."""
 _SIZE_SAMPLES = 8
 """Places by which the network's size is estimated."""
 
@@ -74,20 +74,20 @@ class Maintenance:
         self._rejoined_at = self._clock() - _REJOIN_INTERVAL
         self._neighbourhood_refreshed_at = self._far_filled_at = self._clock()
         self._buckets_refreshed_at = self._clock()
-        self._endpoints_added = Event()
-        """Set when there are more addresses to try."""
-        self.joined = Event()
-        """Set while the node is part of a network, or has no bootstrap address."""
-        self.first_attempt_done = Event()
-        """Set when the first attempt to join has ended, whatever its outcome."""
+        self._has_warned_of_limits = self._has_joined_before = False
+        self.joiner = Joiner(
+            context,
+            upkeep.bootstrap,
+            upkeep.liveliness,
+            on_joined=self._on_joined,
+            jittered=self._jittered,
+        )
 
     def start(self) -> None:
-        """Join first, then run a round of maintenance at each interval."""
-        if not self._bootstrap.has_endpoints:
-            self.joined.set()
-            self.first_attempt_done.set()
+        """Join, and run a round of maintenance at each interval from now on."""
         self._republisher.start()
-        self._greenlet = gevent.spawn(self._run)
+        self._timer.start(self._params.maintenance_interval)
+        self.joiner.start()
 
     def close(self) -> None:
         """Stop, and release everything that waits for the join; idempotent."""
@@ -98,24 +98,12 @@ class Maintenance:
         self._replicator.close()
         self._conflict_resolver.close()
         self._republisher.close()
-        self.first_attempt_done.set()
-        self.joined.set()  # waiting callers find the node closed
-
-    def add_peers(self, endpoints: Sequence[Endpoint]) -> None:
-        """Learn of more nodes: join through them, or look up the own id through them."""
-        self._bootstrap.add_cached(endpoints)
-        if self.joined.is_set():
-            self._bootstrap.join_via(endpoints)
-        else:
-            self._endpoints_added.set()
+        self.joiner.close()
 
     def _run(self) -> None:
         """Do what is due, then set the timer."""
         try:
-            if not self.joined.is_set():
-                self._join()
-            else:
-                self._tick()
+            self._tick()
         except NodeClosed:
             return
         except KademluaError as error:  # too many calls in flight: the next round retries
@@ -123,42 +111,27 @@ class Maintenance:
         except Exception:  # a defect must not end maintenance for good
             self._log.exception("maintenance failed")
         if not self._closed:
-            params = self._params
-            wait = params.maintenance_interval if self.joined.is_set() else params.bootstrap_retry
-            self._timer.start(self._jittered(wait))
+            self._timer.start(self._jittered(self._params.maintenance_interval))
 
     def _on_timer(self) -> None:
         self._greenlet = gevent.spawn(self._run)
 
-    def _join(self) -> None:
-        """Try to join until a node replies, with increasing delays."""
-        wait = self._params.bootstrap_retry
-        has_warned = False
-        while not self._bootstrap.join():
-            self.first_attempt_done.set()
-            if not self._bootstrap.is_required:
-                break  # no cached contact replied: the node is alone, as when it started
-            if not has_warned:
-                self._log.warning("no node answers at the bootstrap addresses; still trying")
-                has_warned = True
-            self._endpoints_added.wait(self._jittered(wait))
-            self._endpoints_added.clear()
-            wait = min(2 * wait, self._params.bootstrap_retry_max)
+    def _on_joined(self) -> None:
+        if self._has_joined_before:  # values may have too few replicas, or none, since the outage
+            self._replicator.reschedule_all()
+        self._has_joined_before = True
         # Other nodes may have joined at the same time: the first round looks for them.
         self._size_at_refresh = 0
         self._replicator.on_joined()
-        self.joined.set()
-        self.first_attempt_done.set()
-        self._log.info("joined, %d contacts", len(self._table))
+        self._timer.start(self._jittered(self._params.maintenance_interval))
 
     def _tick(self) -> None:
-        """Run one round of maintenance."""
+        """Run one round of maintenance. Only expiry is due before the node has joined."""
         now = self._clock()
         self._store.expire(now)
         self._store.tombstones.expire(now)
-        if len(self._table) == 0 and self._bootstrap.is_required:
-            self._log.warning("all contacts are gone; bootstrapping again")
-            self.joined.clear()
+        self.joiner.check_contacts()
+        if not self.joiner.is_joined:
             return
         self._liveliness.probe_stale(self._params.maintenance_interval)
         self._liveliness.reprobe_dead(_DEAD_PROBES)
@@ -172,9 +145,24 @@ class Maintenance:
             self._refresh_neighbourhood(now)
         self._fill_far_buckets(now)
         self._lookups.update_density()
+        self._warn_of_limits()
         if now - self._buckets_refreshed_at >= self._params.refresh_interval / 4:
             self._buckets_refreshed_at = now
             self._refresh_buckets(now)
+
+    def _warn_of_limits(self) -> None:
+        """Warn once if limits against Sybil attacks keep contacts of a small network out."""
+        if self._has_warned_of_limits or not self._table.subnets.has_refused:
+            return
+        self._has_warned_of_limits = True
+        if (size := self._lookups.network_size()) < _SMALL_NETWORK:
+            self._log.warning(
+                "limits keep some nodes of a network of about %d out of the routing table; if they"
+                " are yours, use a network key, or raise subnet_limit_bucket and"
+                " subnet_limit_table%s",
+                size,
+                ", and give them ids that fit their addresses" if self._params.bep42_ids else "",
+            )
 
     def _rejoin_recovered(self, now: float) -> None:
         """Look up the own id through dead contacts that recovered.

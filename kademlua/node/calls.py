@@ -9,7 +9,7 @@ from kademlua.core.results import Pong
 from kademlua.core.wire import requests
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.node.lifecycle import Lifecycle
-from kademlua.rpc.client import RpcClient
+from kademlua.rpc.client import CallOptions, RpcClient
 from kademlua.rpc.server import RpcFunction, RpcServer
 from kademlua.runtime.context import Context
 
@@ -50,7 +50,8 @@ class Calls:
             NodeClosed: this node is not running.
             TypeError, ValueError: the arguments cannot be encoded.
         """
-        return self._call(to, name, requests.encode_any_args(args), timeout)[1]
+        options = CallOptions(timeout)
+        return self._call(to, name, requests.encode_any_args(args), options)[1]
 
     def ping(self, to: Contact | Endpoint, timeout: float | None = None) -> Pong:
         """Ping a node once and return its contact and the round-trip time.
@@ -59,7 +60,9 @@ class Calls:
             RpcTimeout, RpcFailed, WireError, TooManyCalls, NodeClosed: see ``call``.
         """
         started_at = self._context.clock()
-        contact, _ = self._call(to, "ping", b"", timeout)
+        liveliness = self._liveliness
+        alias = liveliness.alias_for(to) if isinstance(to, Contact) else liveliness.alias_at(to)
+        contact, _ = self._call(to, "ping", b"", CallOptions(timeout, alias=alias))
         return Pong(contact, self._context.clock() - started_at)
 
     def is_alive(self, contact: Contact, *, strong: bool = False) -> bool:
@@ -87,9 +90,9 @@ class Calls:
         self._server.register(name, function, blocking=blocking)
 
     def _call(
-        self, to: Contact | Endpoint, name: str, args: bytes, timeout: float | None
+        self, to: Contact | Endpoint, name: str, args: bytes, options: CallOptions
     ) -> tuple[Contact, list[Any]]:
         self._lifecycle.require_open()
         if isinstance(to, Contact):
-            return self._client.call(to.endpoint, to, name, args, timeout)
-        return self._client.call(to, None, name, args, timeout)
+            return self._client.call(to.endpoint, to, name, args, options)
+        return self._client.call(to, None, name, args, options)

@@ -7,7 +7,7 @@ from enum import Enum
 from gevent.event import Event
 
 from kademlua.core.errors import NodeClosed, NotJoined
-from kademlua.membership.maintenance import Maintenance
+from kademlua.membership.joiner import Joiner
 from kademlua.runtime.context import Context
 
 
@@ -22,11 +22,11 @@ class NodeState(Enum):
 class Lifecycle:
     """The state of one node."""
 
-    __slots__ = ("_context", "_maintenance", "closed", "state")
+    __slots__ = ("_context", "_joiner", "closed", "state")
 
-    def __init__(self, context: Context, maintenance: Maintenance) -> None:
+    def __init__(self, context: Context, joiner: Joiner) -> None:
         self._context = context
-        self._maintenance = maintenance
+        self._joiner = joiner
         self.state = NodeState.NEW
         self.closed = Event()
         """Set when ``Node.close`` has finished."""
@@ -34,7 +34,7 @@ class Lifecycle:
     @property
     def joined(self) -> bool:
         """Whether the node is part of a network."""
-        return self._maintenance.joined.is_set() and self.state is not NodeState.CLOSING
+        return self._joiner.is_joined and self.state is not NodeState.CLOSING
 
     def require_open(self) -> None:
         """Raise NodeClosed unless the node is running."""

@@ -66,7 +66,7 @@ class Node:
         self._context = context
         self.services = parts
         """The parts of the node, for tests and tools; not a stable interface."""
-        self._lifecycle = lifecycle = Lifecycle(context, parts.maintenance)
+        self._lifecycle = lifecycle = Lifecycle(context, parts.maintenance.joiner)
         self._values = Values(
             context=context,
             lifecycle=lifecycle,
@@ -158,9 +158,9 @@ class Node:
         if self._lifecycle.state is NodeState.NEW:
             raise NodeClosed("the node is not started")
         if timeout is None:
-            self.services.maintenance.first_attempt_done.wait()
+            self.services.maintenance.joiner.first_attempt_done.wait()
         else:
-            self.services.maintenance.joined.wait(timeout)
+            self.services.maintenance.joiner.wait(timeout)
         return self.joined
 
     def wait_closed(self) -> None:
@@ -179,7 +179,7 @@ class Node:
         """
         self._lifecycle.require_open()
         addresses = [(canonical_address(addr)[0], port) for addr, port in endpoints]
-        self.services.maintenance.add_peers(addresses)
+        self.services.maintenance.joiner.add_peers(addresses)
 
     # State
 

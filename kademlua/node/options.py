@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from kademlua.core.contact import ContactPool, Endpoint
 from kademlua.core.results import PublicationStore
@@ -33,6 +33,9 @@ class NodeOptions:
     cached_endpoints: Sequence[Endpoint] = ()
     """Addresses of an earlier run. The node queries them like the bootstrap addresses, but
     counts as joined without an answer."""
+    v10_peers: Mapping[Endpoint, bytes] = field(default_factory=dict)
+    """Ids of peers of version 1.0, by endpoint. A client that knows them enters no routing table
+    there: see ``LivelinessManager.alias_for``."""
     store: Store | None = None
     """Where the node keeps values of the network; default in memory."""
     publication_store: PublicationStore | None = None

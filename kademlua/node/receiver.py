@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from kademlua.core.contact import Endpoint
+from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.core.errors import WireError
 from kademlua.core.reasons import DropReason, MatchFailure
 from kademlua.core.wire import packets
-from kademlua.core.wire.packets import REQUEST, TYPE_OFFSET, Response
+from kademlua.core.wire.packets import REQUEST, TYPE_OFFSET, Request, Response
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.rpc.address_validation import AddressValidator
 from kademlua.rpc.client import RpcClient
 from kademlua.rpc.server import RpcServer
 from kademlua.runtime.context import Context
 
+_MAX_NAMESAKES = 64
+"""Addresses of nodes with the same id that are logged."""
+_NO_VALUES = b"le"
+
 
 class DatagramRouter:
-    """Receives the datagrams of one node. Nothing here blocks, spawns or formats text."""
+    """Receives the datagrams of one node. Nothing here blocks or spawns."""
 
-    __slots__ = ("_client", "_context", "_liveliness", "_server", "_validator")
+    __slots__ = ("_client", "_context", "_liveliness", "_namesakes", "_server", "_validator")
 
     def __init__(
         self,
@@ -33,6 +37,8 @@ class DatagramRouter:
         self._validator = validator
         self._server = server
         self._liveliness = liveliness
+        self._namesakes: set[Endpoint] = set()
+        """Addresses of other nodes with this node's id."""
 
     def receive(self, datagram: bytes, endpoint: Endpoint) -> None:
         """Process one datagram; called by the event loop's greenlet."""
@@ -55,6 +61,7 @@ class DatagramRouter:
         try:
             packet = packets.decode(datagram)
             if packet.sender_id == context.id:
+                self._on_own_id(packet, endpoint)
                 raise WireError(DropReason.OWN_ID)
             if endpoint[1] == 0:  # no contact has port 0, and no reply can go there
                 raise WireError(DropReason.PORT_ZERO)
@@ -68,14 +75,33 @@ class DatagramRouter:
             self._server.dispatch(packet, endpoint)
             self._liveliness.on_request(packet, endpoint, now)
 
+    def _on_own_id(self, packet: Request | Response, endpoint: Endpoint) -> None:
+        """Log another node with the same id, once for each address, and tell it."""
+        call = self._client.pending_call(packet.rpc_id)
+        if isinstance(packet, Request):
+            if call is not None:  # sent by this node, to an address of its own
+                return
+            self._server.reply_later(packet, endpoint, _NO_VALUES)  # then both of them know
+            if packet.read_only:  # a client that takes this node for one of version 1.0
+                return
+        elif call is None or call.endpoint != endpoint:  # a forged response
+            return
+        if endpoint not in self._namesakes and len(self._namesakes) < _MAX_NAMESAKES:
+            self._namesakes.add(endpoint)
+            self._context.log.warning(
+                "another node, at %s, has this node's id; they drop each other's packets until one"
+                " of them gets another id",
+                format_endpoint(endpoint),
+            )
+
     def _receive_response(self, packet: Response, endpoint: Endpoint, now: float) -> None:
         call = self._client.match(packet, endpoint)
         if isinstance(call, MatchFailure):
             self._context.stats.dropped[call] += 1
             if call is MatchFailure.OTHER_ID:
-                contact = self._client.expected_contact(packet.rpc_id)
-                if contact is not None:
-                    self._liveliness.evict(contact)
+                pending = self._client.pending_call(packet.rpc_id)
+                if pending is not None and pending.contact is not None:
+                    self._liveliness.evict(pending.contact)
         elif call.contact is not None:
             self._liveliness.on_reply(call, packet.payload, now)
             self._validator.validated_addresses.mark(call.contact.endpoint, now)

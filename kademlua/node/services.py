@@ -83,7 +83,7 @@ def build_context(
         transport = PrivateTransport(
             transport, options.network_keys, stats.dropped, rng, restart_call, node_id
         )
-    limits = DiversityLimits.from_params(params)
+    limits = DiversityLimits.from_params(params, is_private_network=bool(options.network_keys))
     log = logging.LoggerAdapter(_logger, {"node": node_id})
     context = Context(
         id=node_id,
@@ -114,7 +114,7 @@ def build_services(
     client = RpcClient(context, pending)
     validator = AddressValidator(context, client)
     server = RpcServer(context, validator)
-    liveliness = LivelinessManager(context, client, validator)
+    liveliness = LivelinessManager(context, client, validator, options.v10_peers)
     lookups = LookupService(context, client, liveliness)
     writer = ValueWriter(context, client, liveliness, lookups, prover)
     bootstrapper = Bootstrap(

@@ -280,7 +280,7 @@ class Replicator:
             lookup = self._lookups.find_node(
                 key, count=(replicas + 1) // 2, purpose=Purpose.REPLICATE
             )
-            nearest = lookup.candidates(2 * replicas)
+            nearest = lookup.candidates(replicas, fallback_count=replicas)
         if self._is_replica(key, nearest):
             self._transfer.push(key, nearest[: replicas - 1], nearest[replicas - 1 :])
         else:

@@ -27,7 +27,8 @@ AMPLIFICATION_LIMIT = 3
 _BURST_SECONDS = 2
 """Seconds of the permitted rate that may arrive together."""
 _PRIVATE_FACTOR = 20
-"""Rate limit of a loopback or private endpoint, as a multiple of a subnet's.
+"""Rate limit of a loopback or private endpoint, or of any in a private network, as a multiple of a
+subnet's.
 
 It applies only while the node has a backlog: the owner of a machine may load it.
 """
@@ -54,6 +55,7 @@ class AddressValidator:
         self._client = client
         self._stats = context.stats
         self._exempt_private = params.exempt_private
+        self._exempt_all = context.diversity_limits.is_private_network
         self._transport = context.transport
         self._request_limits = _RateLimits(
             "requests", params.request_rate_per_subnet, params.unvalidated_request_rate
@@ -107,14 +109,14 @@ class AddressValidator:
         return (
             self._exempt_private
             and not self._transport.is_backlogged
-            and is_private_address(endpoint[0])
+            and (self._exempt_all or is_private_address(endpoint[0]))
         )
 
     def _charge(
         self, limits: _RateLimits, endpoint: Endpoint, now: float, *, is_validated: bool
     ) -> str | None:
         addr = endpoint[0]
-        if self._exempt_private and is_private_address(addr):
+        if self._exempt_private and (self._exempt_all or is_private_address(addr)):
             return limits.charge(limits.private_limiter, endpoint, now, is_validated=is_validated)
         return limits.charge(limits.subnet_limiter, subnet_of(addr), now, is_validated=is_validated)
 

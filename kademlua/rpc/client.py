@@ -164,7 +164,7 @@ class RpcClient:
         contact: Contact | None,
         name: str,
         args: bytes,
-        timeout: float | None = None,
+        options: CallOptions = _DEFAULT_OPTIONS,
     ) -> tuple[Contact, list[Any]]:
         """Send a request, block this greenlet until the reply, and return the callee and its
         values.
@@ -179,7 +179,7 @@ class RpcClient:
             outcome.set(result)
 
         request = self.encode(name, args)
-        call = self.send(endpoint, contact, request, on_done, CallOptions(timeout))
+        call = self.send(endpoint, contact, request, on_done, options)
         self._stats.calls_by_purpose[Purpose.CALL] += 1
         try:
             result = outcome.get()
@@ -202,10 +202,9 @@ class RpcClient:
             call.contact = self._context.pool.intern(*endpoint, packet.sender_id)
         return call
 
-    def expected_contact(self, rpc_id: bytes) -> Contact | None:
-        """Return the contact that should answer a call in flight; None if any may answer."""
-        call = self._pending.get(rpc_id)
-        return None if call is None else call.contact
+    def pending_call(self, rpc_id: bytes) -> PendingCall | None:
+        """Return the call in flight with this rpc id; None if there is none."""
+        return self._pending.get(rpc_id)
 
     def complete(self, call: PendingCall, packet: Response) -> None:
         """Decode the reply to a call and deliver it."""

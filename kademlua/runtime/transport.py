@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import socket
 import struct
 import sys
@@ -16,8 +17,9 @@ from typing import Protocol
 import gevent
 from gevent import Greenlet
 
-from kademlua.core.contact import Endpoint, canonical_address
+from kademlua.core.contact import LINK_LOCAL_MESSAGE, Endpoint, canonical_address, is_link_local
 from kademlua.core.params import Params
+from kademlua.runtime.reply_sources import CONTROL_BYTES, ReplySources, has_several_addresses
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +32,8 @@ _BACKLOG_BYTES = 65_536
 _MEMINFO = struct.Struct("=I")
 _EVENT_READ = 1
 _MAX_DATAGRAM = 65_536
+_ADDRESS_CHECK_INTERVAL = 60.0
+"""Seconds between two counts of this machine's addresses."""
 
 
 class Transport(Protocol):
@@ -62,16 +66,30 @@ class Transport(Protocol):
 
 
 class UdpTransport:
-    """A UDP socket on an IPv4 or IPv6 address, or on ``::`` for both."""
+    """A UDP socket on an IPv4 or IPv6 address, or on ``::`` for both.
+
+    On a wildcard address of a machine with several addresses, a reply leaves from the address that
+    the peer used. Link-local IPv6 addresses are not supported.
+    """
 
     def __init__(self, host: str, port: int, params: Params) -> None:
-        """Prepare the socket; port 0 chooses a free port. ValueError if ``host`` is no IP
-        address."""
-        self.local_endpoint: Endpoint = (canonical_address(host)[0], port)
+        """Prepare the socket; port 0 chooses a free port.
+
+        Raises:
+            ValueError: ``host`` is no IP address, or a link-local one.
+        """
+        addr, address_bytes = canonical_address(host)
+        if is_link_local(address_bytes):
+            raise ValueError(f"{addr}: {LINK_LOCAL_MESSAGE}")
+        self.local_endpoint: Endpoint = (addr, port)
         self.is_backlogged = False
         self._params = params
         self._is_ipv6 = ":" in self.local_endpoint[0]
         self._is_dual = self.local_endpoint[0] == "::"
+        self._is_wildcard = not any(address_bytes)
+        self._reply_sources: ReplySources | None = None
+        """Used if the machine has several addresses."""
+        self._has_warned_of_link_local = False
         self._socket: socket.socket | None = None
         self._greenlet: Greenlet[..., None] | None = None
 
@@ -91,6 +109,8 @@ class UdpTransport:
             sock.close()
             raise
         self.local_endpoint = sock.getsockname()[:2]
+        if self._is_wildcard:
+            self._check_addresses(sock)
         self._socket = sock
         self._greenlet = gevent.spawn(self._run, sock, receive)
 
@@ -98,13 +118,31 @@ class UdpTransport:
         """Send or drop a datagram; return False if the system refused it."""
         if self._socket is None:
             return False
+        sockaddr = self._to_sockaddr(endpoint) if self._is_ipv6 else endpoint
         try:
-            self._socket.sendto(
-                datagram, self._to_sockaddr(endpoint) if self._is_ipv6 else endpoint
-            )
+            if self._reply_sources is not None:
+                self._send_from(self._reply_sources, datagram, endpoint, sockaddr)
+            else:
+                self._socket.sendto(datagram, sockaddr)
         except OSError:  # buffer full, no route, invalid address
             return False
         return True
+
+    def _send_from(
+        self, sources: ReplySources, datagram: bytes, endpoint: Endpoint, sockaddr: Endpoint
+    ) -> None:
+        """Send from the local address that the peer used last; OSError if that fails."""
+        assert self._socket is not None
+        control_data = sources.get(endpoint)
+        if control_data is not None:
+            try:
+                self._socket.sendmsg((datagram,), control_data, 0, sockaddr)
+                return
+            except BlockingIOError:
+                raise
+            except OSError:  # the address was removed
+                sources.forget(endpoint)
+        self._socket.sendto(datagram, sockaddr)
 
     @property
     def supports_ipv4(self) -> bool:
@@ -136,9 +174,13 @@ class UdpTransport:
         readable = loop.io(sock.fileno(), _EVENT_READ)
         readable.start(gevent.getcurrent().switch)
         iteration = 0
+        next_check = loop.now() + _ADDRESS_CHECK_INTERVAL if self._is_wildcard else math.inf
         try:
             while self._socket is sock:
                 hub.switch()
+                if loop.now() >= next_check:
+                    next_check = loop.now() + _ADDRESS_CHECK_INTERVAL
+                    self._check_addresses(sock)
                 previous_iteration, iteration = iteration, loop.iteration
                 # Finding the socket empty costs as much as reading a datagram. So the loop
                 # looks for a second one only if the watcher fires again immediately.
@@ -153,10 +195,13 @@ class UdpTransport:
 
     def _drain(self, sock: socket.socket, receive: DatagramHandler, max_datagrams: int) -> bool:
         """Process at most ``max_datagrams``; return whether there were that many."""
-        recvfrom = sock.recvfrom
+        recvfrom, sources = sock.recvfrom, self._reply_sources
         for _ in range(max_datagrams):
             try:
-                datagram, source = recvfrom(_MAX_DATAGRAM)
+                if sources is None:
+                    datagram, sockaddr = recvfrom(_MAX_DATAGRAM)
+                else:
+                    datagram, control_data, _, sockaddr = sock.recvmsg(_MAX_DATAGRAM, CONTROL_BYTES)
             except BlockingIOError:
                 return False
             except OSError as error:
@@ -165,18 +210,34 @@ class UdpTransport:
                 if is_open and error.errno not in (errno.ECONNREFUSED, errno.ECONNRESET):
                     logger.warning("receiving failed: %s", error)
                 return False
+            source = self._from_sockaddr(sockaddr) if self._is_ipv6 else sockaddr
+            if source is None:
+                continue
+            if sources is not None:
+                sources.record(source, control_data)
             try:
-                receive(datagram, self._from_sockaddr(source) if self._is_ipv6 else source)
+                receive(datagram, source)
             except Exception:  # a defect must cost one datagram, not the node
                 logger.exception("processing a datagram failed")
         return True
+
+    def _check_addresses(self, sock: socket.socket) -> None:
+        """Note the local address of each datagram from now on if there are several."""
+        if self._reply_sources is None and has_several_addresses():
+            self._reply_sources = ReplySources(sock)
 
     def _to_sockaddr(self, endpoint: Endpoint) -> Endpoint:
         addr, port = endpoint
         return endpoint if ":" in addr else (f"::ffff:{addr}", port)
 
-    def _from_sockaddr(self, sockaddr: tuple[str, int, int, int]) -> Endpoint:
-        addr, port = sockaddr[0], sockaddr[1]
+    def _from_sockaddr(self, sockaddr: tuple[str, int, int, int]) -> Endpoint | None:
+        """Return the source of a datagram; None for a link-local one, which has a scope."""
+        addr, port, _, scope = sockaddr
+        if scope:
+            if not self._has_warned_of_link_local:
+                self._has_warned_of_link_local = True
+                logger.warning("datagrams from %s are dropped: %s", addr, LINK_LOCAL_MESSAGE)
+            return None
         return (addr.removeprefix("::ffff:") if "." in addr else addr, port)
 
 

@@ -86,7 +86,9 @@ class FanOut:
         if isinstance(result, NodeClosed):
             self._finished.set_exception(result)
             return
-        if isinstance(result, RpcTimeout):
+        if isinstance(result, list) and self._liveliness.is_alias_refused(contact, result):
+            self._send(contact)
+        elif isinstance(result, RpcTimeout):
             self.report.timed_out.append(contact)
             self._liveliness.on_timeout(contact)
             if self._fallbacks:

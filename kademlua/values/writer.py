@@ -66,7 +66,7 @@ class ValueWriter:
         network_lookup = self._lookups.run_node_lookup(
             key, count=count, path_count=path_count, purpose=purpose
         )
-        candidates = network_lookup.lookup.candidates(2 * replicas)
+        candidates = network_lookup.lookup.candidates(replicas, fallback_count=replicas)
         shared_request = self._encode_store(arguments)
 
         def encode_for(contact: Contact, token: bytes) -> EncodedRequest:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kademlua import Node, sha1
 from kademlua.core.ids import random_id
 from kademlua.simulation.rng_streams import RngStreams
@@ -22,8 +24,8 @@ def three_originals(world: World) -> list[OriginalPeer]:
     return peers
 
 
-def client_of(world: World, peer: OriginalPeer) -> Node:
-    client = world.node(peer.contact.endpoint, read_only=True)
+def client_of(world: World, peer: OriginalPeer, **settings: Any) -> Node:
+    client = world.node(peer.contact.endpoint, read_only=True, **settings)
     assert client.wait_joined(30)
     return client
 
@@ -43,6 +45,17 @@ def test_clients_enter_no_table_beyond_the_first_contact(
     assert found == {b"%d" % number for number in range(10)}
     known = {each.contact for each in originals}
     assert all(peer.table == known - {peer.contact} for peer in others)
+
+
+def test_client_that_knows_the_first_contact_enters_no_table(world: World) -> None:
+    originals = three_originals(world)
+    first = originals[0].contact
+    client = client_of(world, originals[0], v10_peers={first.endpoint: first.id})
+    client.add(KEY, b"v")
+    client.ping(originals[1].contact)
+    client.is_alive(originals[2].contact)
+    known = {each.contact for each in originals}
+    assert all(peer.table == known - {peer.contact} for peer in originals)
 
 
 def test_client_finds_a_1_1_node_that_an_original_lists(

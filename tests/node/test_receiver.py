@@ -111,3 +111,55 @@ def test_its_own_id_from_elsewhere_is_dropped(world: World) -> None:
     gevent.sleep(2 * ONE_WAY)
     assert node.stats()["dropped"] == {"own id": 1}
     assert len(node.table) == 0
+
+
+# Two nodes with the same id.
+
+
+def namesake_warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [message for message in caplog.messages if "has this node's id" in message]
+
+
+def test_both_nodes_with_the_same_id_log_it_once(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = world.node(id=b"i" * 20)
+    two = world.node(one, id=b"i" * 20)
+    gevent.sleep(300)
+    addresses = [f"{node.contact.addr}:{node.contact.port}" for node in (two, one)]
+    assert [message.split()[3] for message in namesake_warnings(caplog)] == [
+        f"{address}," for address in addresses
+    ]
+    assert two.stats()["dropped"]["own id"] > 1
+
+
+def test_each_address_with_the_same_id_is_logged_up_to_a_limit(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = world.alice
+    ping = packets.encode_request_payload(b"ping", b"", read_only=False)
+    for number in range(1, 101):
+        peer = world.peer(node.id, endpoint=("10.9.0.1", number))
+        peer.request(node.contact.endpoint, ping)
+        peer.request(node.contact.endpoint, ping)
+    gevent.sleep(1)
+    assert len(namesake_warnings(caplog)) == 64
+
+
+def test_forged_response_with_the_own_id_is_not_logged(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    node, peer = world.alice, world.peer()
+    peer.send(packets.encode_response(node.id, b"12345678", b"le"), node.contact.endpoint)
+    gevent.sleep(1)
+    assert node.stats()["dropped"] == {"own id": 1}
+    assert not namesake_warnings(caplog)
+
+
+def test_node_that_calls_itself_logs_nothing(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = world.alice
+    with pytest.raises(RpcTimeout):
+        node.call(node.contact.endpoint, "ping")
+    assert not namesake_warnings(caplog)

@@ -372,6 +372,18 @@ def test_stores_have_a_separate_rate_limit(world: World) -> None:
     assert peer.ping_succeeds(node.contact.endpoint)
 
 
+@pytest.mark.parametrize(("keys", "is_limited"), [((), True), ((bytes(32),), False)])
+def test_private_network_limits_no_source_without_a_backlog(
+    world: World, keys: tuple[bytes, ...], *, is_limited: bool
+) -> None:
+    validator = world.node(network_keys=keys).services.validator
+    budgets = [
+        validator.grant_reply_budget(100, ("203.0.113.9", 1), world.now, is_validated=True)
+        for _ in range(3_000)
+    ]
+    assert (0 in budgets) == is_limited
+
+
 def test_private_sources_are_limited_only_under_load(world: World) -> None:
     node, peer = world.node(params=Params(request_rate_per_subnet=10)), world.peer()
     for _ in range(100):

@@ -114,3 +114,9 @@ def test_a_closed_one_sends_nothing_and_frees_its_port(open_transport: Open) -> 
 def test_it_binds_to_addresses_only(host: str) -> None:
     with pytest.raises(ValueError, match="IP address"):
         UdpTransport(host, 0, Params())
+
+
+@pytest.mark.parametrize("host", ["fe80::1", "febf::7"])
+def test_it_does_not_bind_to_link_local_addresses(host: str) -> None:
+    with pytest.raises(ValueError, match="link-local"):
+        UdpTransport(host, 0, Params())

@@ -14,6 +14,7 @@ from kademlua.core.contact import Contact
 from kademlua.core.ids import to_int
 from kademlua.core.lookup.input import LookupInput
 from kademlua.core.lookup.lookup import Lookup
+from kademlua.core.routing.diversity import UNLIMITED
 
 
 class DisjointLookup:
@@ -25,6 +26,7 @@ class DisjointLookup:
 
     __slots__ = (
         "_claimed_by",
+        "_limits",
         "_lookups",
         "_on_finished",
         "_target",
@@ -46,6 +48,7 @@ class DisjointLookup:
         self.is_finished = False
         self._target = to_int(lookup_input.target)
         self._on_finished = on_finished
+        self._limits = lookup_input.limits or UNLIMITED
         self._claimed_by: dict[bytes, Lookup] = {}
         """The path that queried a node, by the node's id."""
         self._unfinished = path_count
@@ -107,23 +110,27 @@ class DisjointLookup:
             [self._without_claimed_elsewhere(each, each.unqueried()) for each in self._lookups],
         )
 
-    def candidates(self, count: int) -> list[Contact]:
-        """Return the closest contacts that replied or were not queried, up to ``count``."""
+    def candidates(self, count: int, fallback_count: int = 0) -> list[Contact]:
+        """See ``Lookup``."""
         return self._merge(
             count,
             [
-                self._without_claimed_elsewhere(each, each.candidates(count))
+                self._without_claimed_elsewhere(each, each.candidates(count, fallback_count))
                 for each in self._lookups
             ],
+            fallback_count,
         )
 
     def _without_claimed_elsewhere(self, lookup: Lookup, contacts: list[Contact]) -> list[Contact]:
         """Return the contacts that no other path has queried."""
         return [each for each in contacts if self._claimed_by.get(each.id, lookup) is lookup]
 
-    def _merge(self, count: int, results: list[list[Contact]]) -> list[Contact]:
+    def _merge(
+        self, count: int, results: list[list[Contact]], fallback_count: int = 0
+    ) -> list[Contact]:
         unique = {contact.id: contact for some in results for contact in some}
-        return sorted(unique.values(), key=lambda each: each.id_int ^ self._target)[:count]
+        nearest_first = sorted(unique.values(), key=lambda each: each.id_int ^ self._target)
+        return self._limits.select(nearest_first, count, fallback_count)
 
     def _claim(self, index: int, contact: Contact) -> bool:
         lookup = self._lookups[index]

@@ -1,4 +1,4 @@
-"""Lookup: the shortlist of an iterative lookup, the next contact to query, and when to stop.
+"""Lookup: the next contact that an iterative lookup queries, and when it stops.
 
 It calls a function to send a query; its owner reports the result. There are no rounds: each reply,
 failure or late reply frees a slot for the next query (Maymounkov and Mazières 2002, section 2.3).
@@ -6,21 +6,18 @@ failure or late reply frees a slot for the next query (Maymounkov and Mazières 
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Callable, Iterable
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import ID_BITS, to_int
 from kademlua.core.lookup.input import LookupInput
 from kademlua.core.lookup.query_state import QueryState
-from kademlua.core.lookup.shortlist_slots import ShortlistSlots
+from kademlua.core.lookup.shortlist import Shortlist
 
 # Module constants are read faster than members of a class; both are in the inner loop.
 _UNQUERIED, _QUERIED, _SLOW, _LOST, _REPLIED, _FAILED, _CLAIMED = QueryState
 
 _INFINITE_DISTANCE = 1 << ID_BITS
-_SHORTLIST_FACTOR = 16
-"""Length of the shortlist, as a multiple of k."""
 _QUERY_FACTOR = 32
 """Queries of a lookup, as a multiple of k: a malicious node could name contacts forever."""
 _MAX_EXTRA_QUERIES = 30
@@ -39,9 +36,8 @@ class Lookup:
     replied (without those that failed or were late twice), when no contact is left, when
     ``stop_when(self)`` is true after a reply, or on ``stop``.
 
-    The shortlist has one contact per endpoint, and few per subnet (``limits``). Contacts that are
-    denser than ``density`` allows are ignored. If the k closest are farther apart than it allows,
-    other contacts are hidden, and further ones are queried.
+    ``Shortlist`` says which contacts are left out. If the k closest are farther apart than
+    ``density`` allows, other contacts are hidden, and further ones are queried.
     """
 
     __slots__ = (
@@ -49,18 +45,13 @@ class Lookup:
         "_claim",
         "_concurrency",
         "_contacts",
-        "_dense_threshold",
-        "_density",
         "_extra_queries_left",
         "_fallback_contacts",
         "_in_flight",
-        "_is_dense",
-        "_local_id",
         "_on_finished",
         "_query",
         "_saves_queries",
         "_shortlist",
-        "_slots",
         "_sparse_threshold",
         "_states",
         "_stop_when",
@@ -82,7 +73,6 @@ class Lookup:
         self.queries = 0
         """The number of queries so far."""
         self._target = to_int(lookup_input.target)
-        self._local_id = lookup_input.local_id
         self._concurrency = lookup_input.alpha
         """Queries that may be in flight."""
         self._in_flight = 0
@@ -92,15 +82,9 @@ class Lookup:
         self._stop_when = lookup_input.stop_when
         self._query = query
         self._on_finished = on_finished
-        # Sorted distances to the target; contacts and states by distance.
-        # Plain dictionaries: an object per candidate would be more work for the garbage collector.
-        self._shortlist: list[int] = []
-        self._contacts: dict[int, Contact] = {}
-        self._states: dict[int, QueryState] = {}
-        self._slots = ShortlistSlots(lookup_input.limits)
-        self._density = lookup_input.density
-        self._is_dense = False
-        self._dense_threshold, self._sparse_threshold = _density_thresholds(lookup_input)
+        self._shortlist = shortlist = Shortlist(lookup_input)
+        self._contacts, self._states = shortlist.contacts, shortlist.states
+        self._sparse_threshold = _sparse_threshold(lookup_input)
         self._extra_queries_left = _MAX_EXTRA_QUERIES
         self._fallback_contacts = lookup_input.fallback_contacts
         self._claim = lookup_input.claim
@@ -113,9 +97,9 @@ class Lookup:
     def on_reply(self, contact: Contact, closer: Iterable[Contact]) -> None:
         """Process a reply of ``contact`` with other contacts."""
         if self._settle(contact, _REPLIED):
-            nearest = self._shortlist[0]
+            nearest = self._shortlist.nearest
             self._add(closer)
-            has_no_nearer = self._shortlist[0] == nearest
+            has_no_nearer = self._shortlist.nearest == nearest
             is_nearest = contact.id_int ^ self._target == nearest
             if self._stop_when is not None and self._stop_when(self):
                 self.stop()
@@ -128,7 +112,7 @@ class Lookup:
     def on_failure(self, contact: Contact) -> None:
         """Process a timeout or a malformed reply of ``contact``."""
         if self._settle(contact, _FAILED):
-            self._add(self._slots.release(contact))
+            self._in_flight -= self._shortlist.release(contact)
             self._advance()
 
     def on_late(self, contact: Contact) -> None:
@@ -159,40 +143,23 @@ class Lookup:
 
     def closest(self) -> list[Contact]:
         """Return the closest contacts that replied, nearest first, up to k."""
-        return self._closest_in_states(self.k, _REPLIED)
+        return self._shortlist.in_states(self.k, (_REPLIED,))
 
     def unqueried(self) -> list[Contact]:
         """Return the closest contacts that were not queried, up to k."""
-        return self._closest_in_states(self.k, _UNQUERIED)
+        return self._shortlist.in_states(self.k, (_UNQUERIED,))
 
     @property
     def has_nearest_replied(self) -> bool:
         """Whether the closest contact of the shortlist has replied."""
-        return bool(self._shortlist) and self._states[self._shortlist[0]] is _REPLIED
+        return self._states.get(self._shortlist.nearest) is _REPLIED
 
-    def candidates(self, count: int) -> list[Contact]:
-        """Return the closest contacts that replied or were not queried, up to ``count``."""
-        return self._closest_in_states(count, _REPLIED, _UNQUERIED)
+    def candidates(self, count: int, fallback_count: int = 0) -> list[Contact]:
+        """Return the closest contacts that replied or were not queried, up to ``count``.
 
-    def _closest_in_states(self, count: int, *accepted: int) -> list[Contact]:
-        states, contacts = self._states, self._contacts
-        shortlist = self._without_dense() if self._is_dense else self._shortlist
-        return [contacts[each] for each in shortlist if states[each] in accepted][:count]
-
-    def _without_dense(self) -> list[int]:
-        """Return the shortlist without unqueried contacts that are too dense.
-
-        Failed contacts count: it is easy to name dead ones.
+        Up to ``fallback_count`` further ones follow.
         """
-        density, states = self._density, self._states
-        assert density is not None
-        kept: list[int] = []
-        min_distance = density.min_distance(0)
-        for distance in self._shortlist:
-            if states[distance] is not _UNQUERIED or distance >= min_distance:
-                kept.append(distance)
-                min_distance = density.min_distance(len(kept))
-        return kept
+        return self._shortlist.in_states(count, (_REPLIED, _UNQUERIED), fallback_count)
 
     def _settle(self, contact: Contact, state: QueryState) -> bool:
         """Record the result of a query; return False if it no longer matters."""
@@ -206,33 +173,7 @@ class Lookup:
         return True
 
     def _add(self, contacts: Iterable[Contact]) -> None:
-        states, target, shortlist = self._states, self._target, self._shortlist
-        by_distance, local_id, slots = self._contacts, self._local_id, self._slots
-        endpoints, exempts_private = slots.endpoints, slots.exempts_private
-        for contact in contacts:
-            distance = contact.id_int ^ target
-            if distance not in states and contact.id != local_id:
-                if exempts_private and contact.is_private and contact.endpoint not in endpoints:
-                    endpoints.add(contact.endpoint)  # ``admit``, inlined for the usual case
-                elif not slots.admit(contact):
-                    continue
-                states[distance] = _UNQUERIED
-                by_distance[distance] = contact
-                insort(shortlist, distance)
-        # Malicious replies could make the shortlist long; the farthest entries matter least.
-        while len(shortlist) > _SHORTLIST_FACTOR * self.k:
-            farthest = shortlist.pop()
-            state = states.pop(farthest)
-            if state is _QUERIED:
-                self._in_flight -= 1  # its reply will not matter
-            contact = self._contacts.pop(farthest)
-            if state is not _FAILED:
-                self._slots.release(contact)
-        if self._dense_threshold:
-            half = self.k // 2
-            if len(shortlist) > half and shortlist[half] < self._dense_threshold:
-                self._is_dense = True
-                self._dense_threshold = 0
+        self._in_flight -= self._shortlist.add(contacts)  # replies of dropped ones will not matter
 
     def _advance(self) -> None:
         """Query the next contacts while slots are free, and finish if nothing is left.
@@ -260,7 +201,7 @@ class Lookup:
         # there are fewer than k others.
         live_count, waiting, is_sparse = 0, False, False
         states = self._states
-        for distance in self._without_dense() if self._is_dense else self._shortlist:
+        for distance in self._shortlist.query_order():
             state = states[distance]
             if state is _UNQUERIED:
                 if self._in_flight >= self._concurrency:
@@ -287,13 +228,9 @@ class Lookup:
         return None
 
 
-def _density_thresholds(lookup_input: LookupInput) -> tuple[int, int]:
-    """Return the distances that reveal a Sybil cluster.
-
-    If k // 2 contacts are closer than the first, they are a cluster. If the k-th contact is
-    farther than the second, other contacts are hidden.
-    """
-    k, density = lookup_input.k, lookup_input.density
+def _sparse_threshold(lookup_input: LookupInput) -> int:
+    """Return the distance of the k-th contact beyond which other contacts are hidden."""
+    density = lookup_input.density
     if density is None:
-        return 0, _INFINITE_DISTANCE
-    return density.min_distance(k // 2), density.max_kth_distance(k, lookup_input.path_count)
+        return _INFINITE_DISTANCE
+    return density.max_kth_distance(lookup_input.k, lookup_input.path_count)

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.routing.diversity import DiversityLimits
 
 _MAX_QUEUED = 8
-"""Contacts that wait for one slot."""
+"""Contacts that wait for one endpoint."""
+
+
+class Slot(IntEnum):
+    """What a contact gets in a shortlist."""
+
+    NONE = 0
+    """Its endpoint is taken, or its id does not fit its address."""
+    FREE = 1
+    CROWDED = 2
+    """The slots of its subnet are taken: it is queried only if too few others are live."""
 
 
 class ShortlistSlots:
     """The slots of one shortlist: one per endpoint, few per subnet.
 
-    Further contacts wait until a holder of a slot fails. Otherwise an attacker could hide live
-    nodes by naming dead ones.
+    Further contacts of an endpoint wait until its holder fails. Otherwise an attacker could hide
+    live nodes by naming dead ones.
     """
 
     __slots__ = ("_count_by_prefix", "_limits", "_queued", "endpoints", "exempts_private")
@@ -25,36 +37,36 @@ class ShortlistSlots:
         self.endpoints: set[Endpoint] = set()
         """The endpoints with a slot."""
         self._count_by_prefix: dict[bytes, int] = {}
-        self._queued: dict[bytes | Endpoint, list[Contact]] = {}
+        self._queued: dict[Endpoint, list[Contact]] = {}
 
-    def admit(self, contact: Contact) -> bool:
-        """Give a contact a slot and return True, or let it wait and return False."""
+    def admit(self, contact: Contact) -> Slot:
+        """Give a contact a slot, or let it wait for its endpoint."""
         endpoint, limits = contact.endpoint, self._limits
         if endpoint in self.endpoints:
-            self._enqueue(endpoint, contact)
-            return False
+            queued = self._queued.setdefault(endpoint, [])
+            if len(queued) < _MAX_QUEUED and contact not in queued:
+                queued.append(contact)
+            return Slot.NONE
+        if limits is not None and not limits.has_valid_id(contact):
+            return Slot.NONE
+        self.endpoints.add(endpoint)
+        return Slot.FREE if self.take_subnet_slot(contact) else Slot.CROWDED
+
+    def take_subnet_slot(self, contact: Contact) -> bool:
+        """Take a slot of a contact's subnet; return False if there is none."""
+        limits = self._limits
         if limits is not None and limits.applies_to(contact):
             prefix = contact.diversity_prefix
-            if not limits.has_valid_id(contact):
-                return False
             count = self._count_by_prefix.get(prefix, 0)
             if count >= limits.per_lookup:
-                self._enqueue(prefix, contact)
                 return False
             self._count_by_prefix[prefix] = count + 1
-        self.endpoints.add(endpoint)
         return True
 
-    def release(self, contact: Contact) -> list[Contact]:
-        """Free a contact's slot, and return the contacts that waited for it."""
+    def release(self, contact: Contact, *, is_crowded: bool = False) -> list[Contact]:
+        """Free a contact's slot, and return the contacts that waited for its endpoint."""
         self.endpoints.discard(contact.endpoint)
-        prefix, limits = contact.diversity_prefix, self._limits
-        if limits is not None and limits.applies_to(contact):
-            self._count_by_prefix[prefix] -= 1
-        queued = self._queued
-        return queued.pop(contact.endpoint, []) + queued.pop(prefix, []) if queued else []
-
-    def _enqueue(self, slot: bytes | Endpoint, contact: Contact) -> None:
-        queued = self._queued.setdefault(slot, [])
-        if len(queued) < _MAX_QUEUED and contact not in queued:
-            queued.append(contact)
+        limits = self._limits
+        if limits is not None and limits.applies_to(contact) and not is_crowded:
+            self._count_by_prefix[contact.diversity_prefix] -= 1
+        return self._queued.pop(contact.endpoint, []) if self._queued else []

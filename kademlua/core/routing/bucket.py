@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import ID_BITS
@@ -28,23 +28,62 @@ class TableEntry:
 class KBucket:
     """At most k contacts by id, least recently seen first, and a replacement cache."""
 
-    __slots__ = ("contacts", "refreshed_at", "replacements")
+    __slots__ = ("contacts", "is_crowded", "refreshed_at", "replacements")
 
     def __init__(self, now: float) -> None:
         self.contacts: dict[int, Contact] = {}
+        self.is_crowded = False
+        """Whether a contact entered whose subnet was over its limits."""
         self.replacements: dict[int, Contact] = {}
         """The replacement cache: contacts that replied while the bucket was full, most recent
         last."""
         self.refreshed_at = now
         """When an id in this bucket was last looked up."""
 
-    def add_replacement(self, contact: Contact, limit: int) -> None:
-        """Add a contact to the replacement cache; at the limit, it replaces the oldest one."""
+    def split_into(self, new: KBucket, belongs_to_new: Callable[[int], bool]) -> None:
+        """Move the contacts and replacements whose ids belong to another bucket."""
+        new.is_crowded = self.is_crowded
+        for own, others in (
+            (self.contacts, new.contacts),
+            (self.replacements, new.replacements),
+        ):
+            for id_int in [each for each in own if belongs_to_new(each)]:
+                others[id_int] = own.pop(id_int)
+
+    def add_replacement(
+        self,
+        contact: Contact,
+        limit: int,
+        find_surplus: Callable[[Iterable[Contact]], Contact | None],
+    ) -> None:
+        """Add a contact to the replacement cache.
+
+        At the limit, it replaces the contact that ``find_surplus`` returns, or the oldest one.
+        """
         replacements = self.replacements
         replacements.pop(contact.id_int, None)
         if len(replacements) >= limit:
-            del replacements[next(iter(replacements))]
+            surplus = find_surplus([*replacements.values(), contact])
+            del replacements[next(iter(replacements)) if surplus is None else surplus.id_int]
         replacements[contact.id_int] = contact
+
+    def pop_replacement(
+        self, is_usable: Callable[[Contact], bool], is_crowded: Callable[[Contact], bool]
+    ) -> Contact | None:
+        """Remove and return the most recent usable replacement; a crowded one only if all are.
+
+        Unusable replacements are dropped.
+        """
+        newest_first = list(reversed(self.replacements.values()))
+        crowded = None
+        for contact in newest_first:
+            if not is_usable(contact):
+                del self.replacements[contact.id_int]
+            elif not is_crowded(contact):
+                return self.replacements.pop(contact.id_int)
+            elif crowded is None:
+                crowded = contact
+        return None if crowded is None else self.replacements.pop(crowded.id_int)
 
 
 def groups_by_distance(
@@ -70,3 +109,16 @@ def _without_id(group: dict[int, Contact], id_int: int) -> dict[int, Contact]:
     if id_int not in group:
         return group
     return {each: contact for each, contact in group.items() if each != id_int}
+
+
+def stale_contacts(
+    entries: Iterable[TableEntry], before: float, count: int, slack: float
+) -> list[Contact]:
+    """Return the contacts of ``RoutingTable.stale``."""
+    stale = [
+        each
+        for each in entries
+        if each.last_seen < before + (-slack if each.last_replied >= each.last_seen else slack)
+    ]
+    stale.sort(key=lambda each: each.last_seen)
+    return [each.contact for each in stale[:count]]

@@ -1,13 +1,17 @@
 """Limits against Sybil clusters: contacts of one subnet, and ids that are too close together.
 
-A subnet is an IPv4 /24 or an IPv6 /48, roughly what one operator rents together. Ids cost nothing,
-but those of honest nodes are evenly distributed. More ids in one place than the size of the
-network allows indicate an attack (Cholez, Chrisment and Festor 2010, on KAD).
+A subnet is an IPv4 /24 or an IPv6 /48, roughly what one operator rents together. Its contacts
+beyond the limits are crowded: they fill slots that no other contact needs, and yield to contacts
+of less crowded subnets. All nodes of a small network may be in one subnet.
+
+Ids cost nothing, but those of honest nodes are evenly distributed. More ids in one place than the
+size of the network allows indicate an attack (Cholez, Chrisment and Festor 2010, on KAD).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kademlua.core.contact import Contact
@@ -28,41 +32,66 @@ _DENSITY_SLACK = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiversityLimits:
-    """How many contacts of one subnet are accepted."""
+    """How many contacts of one subnet are accepted before they count as crowded."""
 
     per_bucket: int
     per_table: int
     per_lookup: int
+    is_private_network: bool
+    """Whether the nodes share a network key: then no subnet is limited."""
     limits_private: bool
     """Whether loopback and private addresses are limited too."""
     requires_bep42: bool
     """Whether ids must be derived from addresses (BEP 42)."""
 
     @classmethod
-    def from_params(cls, params: Params) -> DiversityLimits:
-        """Return the limits in a node's parameters."""
+    def from_params(cls, params: Params, *, is_private_network: bool = False) -> DiversityLimits:
+        """Return the limits in a node's parameters.
+
+        A private network has no subnet limits: a node without its key cannot join it.
+        """
         return cls(
             per_bucket=params.subnet_limit_bucket,
             per_table=params.subnet_limit_table,
             per_lookup=params.subnet_limit_lookup,
-            limits_private=not params.exempt_private,
+            is_private_network=is_private_network,
+            limits_private=not params.exempt_private and not is_private_network,
             requires_bep42=params.bep42_ids,
         )
 
     def applies_to(self, contact: Contact) -> bool:
         """Return whether a contact's subnet is limited."""
-        return self.limits_private or not contact.is_private
+        return self.limits_private if contact.is_private else not self.is_private_network
 
-    def is_full(self, prefix: bytes, table_count: int, bucket_contacts: Iterable[Contact]) -> bool:
-        """Return whether the table or the bucket has the most contacts of a subnet.
+    def rank(self, contacts: Iterable[Contact]) -> list[Contact]:
+        """Return the contacts in their order, but crowded ones last.
 
-        ``table_count`` is the number of the subnet's contacts in the table.
+        These are the contacts after the first ``per_lookup`` of their subnet.
         """
-        if table_count < min(self.per_bucket, self.per_table):
-            return False
-        if table_count >= self.per_table:
-            return True
-        return sum(each.diversity_prefix == prefix for each in bucket_contacts) >= self.per_bucket
+        taken: Counter[bytes] = Counter()
+        uncrowded: list[Contact] = []
+        crowded: list[Contact] = []
+        for contact in contacts:
+            if self.applies_to(contact):
+                prefix = contact.diversity_prefix
+                taken[prefix] += 1
+                if taken[prefix] > self.per_lookup:
+                    crowded.append(contact)
+                    continue
+            uncrowded.append(contact)
+        return uncrowded + crowded
+
+    def select(
+        self, contacts: Sequence[Contact], count: int, fallback_count: int = 0
+    ) -> list[Contact]:
+        """Return the first ``count`` contacts of ``rank``, in their original order.
+
+        Up to ``fallback_count`` others follow, in the order of ``rank``.
+        """
+        ranked = self.rank(contacts)
+        selected = set(ranked[:count])
+        chosen = [contact for contact in contacts if contact in selected]
+        return chosen + ranked[count : count + fallback_count]
 
     def has_valid_id(self, contact: Contact) -> bool:
         """Return whether a contact's id is allowed for its address."""
@@ -71,6 +100,17 @@ class DiversityLimits:
             or contact.is_private
             or bep42.is_bep42_id(contact.id, contact.address_bytes)
         )
+
+
+UNLIMITED = DiversityLimits(
+    per_bucket=1,
+    per_table=1,
+    per_lookup=1,
+    is_private_network=True,
+    limits_private=False,
+    requires_bep42=False,
+)
+"""No limits."""
 
 
 class IdDensity:
@@ -121,28 +161,3 @@ class IdDensity:
     def min_distance(self, nearer_count: int) -> int:
         """Return how far a node must be if ``nearer_count`` others are nearer."""
         return max(0, nearer_count - _DENSITY_SLACK + 1) * _ID_SPACE // self._max_nodes
-
-
-class PrefixCounts:
-    """The number of contacts in each subnet."""
-
-    __slots__ = ("_counts",)
-
-    def __init__(self) -> None:
-        self._counts: dict[bytes, int] = {}
-
-    def count(self, prefix: bytes) -> int:
-        """Return the number of contacts in a subnet."""
-        return self._counts.get(prefix, 0)
-
-    def add(self, prefix: bytes) -> None:
-        """Count one more contact."""
-        self._counts[prefix] = self._counts.get(prefix, 0) + 1
-
-    def remove(self, prefix: bytes) -> None:
-        """Count one contact less."""
-        remaining = self._counts[prefix] - 1
-        if remaining:
-            self._counts[prefix] = remaining
-        else:
-            del self._counts[prefix]

@@ -11,26 +11,28 @@ from collections.abc import Callable, Iterator
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.ids import ID_BITS, to_int
-from kademlua.core.routing.bucket import KBucket, TableEntry, groups_by_distance
+from kademlua.core.routing.bucket import KBucket, TableEntry, groups_by_distance, stale_contacts
 from kademlua.core.routing.changes import TableChanges
-from kademlua.core.routing.diversity import DiversityLimits, IdDensity, PrefixCounts
+from kademlua.core.routing.diversity import UNLIMITED, DiversityLimits, IdDensity
+from kademlua.core.routing.subnet_counts import SubnetCounts
 
 
 class RoutingTable:
     """The contacts of one node.
 
     A bucket's index is the number of leading bits that its contacts share with the own id. Only the
-    last bucket, which holds the own id, splits. ``limits`` bounds the contacts of one subnet,
-    ``density`` those with ids close together, once the size of the network is known.
+    last bucket, which holds the own id, splits. ``limits`` bounds the contacts of one subnet:
+    crowded ones yield to others when their bucket is full. ``density`` bounds those with ids close
+    together, once the size of the network is known.
     """
 
     __slots__ = (
-        "_by_endpoint", "_by_id", "_changes", "_k", "_limits", "_local_int", "_prefix_counts",
-        "buckets", "density", "local_id", "on_change",
+        "_by_endpoint", "_by_id", "_changes", "_k", "_local_int",
+        "buckets", "density", "local_id", "on_change", "subnets",
     )  # fmt: skip
 
     def __init__(
-        self, local_id: bytes, k: int, now: float, limits: DiversityLimits | None = None
+        self, local_id: bytes, k: int, now: float, limits: DiversityLimits = UNLIMITED
     ) -> None:
         self.local_id = local_id
         self._local_int = to_int(local_id)
@@ -38,8 +40,7 @@ class RoutingTable:
         self._by_id: dict[bytes, TableEntry] = {}
         self._by_endpoint: dict[Endpoint, TableEntry] = {}
         self.buckets = [KBucket(now)]
-        self._limits = limits
-        self._prefix_counts = PrefixCounts()
+        self.subnets = SubnetCounts(limits)
         self.density: IdDensity | None = None
         self.on_change: Callable[[Contact, bool], None] | None = None
         """Called with each contact that enters (True) or leaves (False); must not raise."""
@@ -87,20 +88,21 @@ class RoutingTable:
         if node_id == self.local_id or node_id in self._by_id:
             return False
         id_int = to_int(node_id)
-        if not self.has_space_in(self.bucket_index(id_int)):
+        index = self.bucket_index(id_int)
+        if not self.has_space_in(index) and not self.buckets[index].is_crowded:
             return False
         return self.density is None or not self._is_dense(id_int, self.density)
 
     def is_wanted(self, node_id: bytes, min_contacts: int) -> bool:
         """Return whether a contact with this id is worth a probe.
 
-        It must be able to enter, and be among the neighbours or in a bucket of fewer than
-        ``min_contacts``.
+        It must be able to enter, and be among the neighbours, in a bucket of fewer than
+        ``min_contacts``, or in a full one with crowded contacts.
         """
         if not self.has_space_for(node_id):
             return False
         index = self.bucket_index(to_int(node_id))
-        if len(self.buckets[index].contacts) < min_contacts:
+        if len(self.buckets[index].contacts) < min_contacts or not self.has_space_in(index):
             return True
         # A contact with fewer than k closer ones is a neighbour.
         return sum(len(bucket.contacts) for bucket in self.buckets[index + 1 :]) < self._k
@@ -111,17 +113,16 @@ class RoutingTable:
 
     def can_admit(self, contact: Contact) -> bool:
         """Return whether a contact's id, subnet and density allow it in the table."""
-        limits = self._limits
-        if limits and (not limits.has_valid_id(contact) or self._is_subnet_full(contact, limits)):
+        bucket = self.buckets[index := self.bucket_index(contact.id_int)]
+        if not self.has_space_in(index) and self.subnets.find_yielding(contact, bucket) is None:
+            return False
+        return self._is_acceptable(contact)
+
+    def _is_acceptable(self, contact: Contact) -> bool:
+        """Return whether a contact's id fits its address and is not too close to others."""
+        if not self.subnets.accepts_id(contact):
             return False
         return self.density is None or not self._is_dense(contact.id_int, self.density)
-
-    def _is_subnet_full(self, contact: Contact, limits: DiversityLimits) -> bool:
-        if not limits.applies_to(contact):
-            return False
-        prefix = contact.diversity_prefix
-        bucket = self.buckets[self.bucket_index(contact.id_int)]
-        return limits.is_full(prefix, self._prefix_counts.count(prefix), bucket.contacts.values())
 
     def _is_dense(self, id_int: int, density: IdDensity) -> bool:
         index = self.bucket_index(id_int)
@@ -144,7 +145,8 @@ class RoutingTable:
             return None
         same_id = self._by_id.get(contact.id)
         if same_id is not None:  # the same id at another address: the first one stays
-            self.buckets[self.bucket_index(contact.id_int)].add_replacement(contact, self._k)
+            bucket = self.buckets[self.bucket_index(contact.id_int)]
+            bucket.add_replacement(contact, self._k, self.subnets.find_surplus)
             return same_id.contact
         replaced = self._by_endpoint.get(contact.endpoint)
         if replaced is None:
@@ -157,7 +159,7 @@ class RoutingTable:
         return blocking
 
     def _try_insert(self, contact: Contact, now: float) -> Contact | None:
-        if not self.can_admit(contact):
+        if not self._is_acceptable(contact):
             return None
         while True:
             index = self.bucket_index(contact.id_int)
@@ -168,17 +170,24 @@ class RoutingTable:
             if index < len(self.buckets) - 1 or len(self.buckets) == ID_BITS:
                 break
             self._split()
-        bucket.add_replacement(contact, self._k)
-        return next(iter(bucket.contacts.values()))
+        yielding = self.subnets.find_yielding(contact, bucket)
+        if yielding is None:
+            bucket.add_replacement(contact, self._k, self.subnets.find_surplus)
+            return next(iter(bucket.contacts.values()))
+        self._delete(self._by_id[yielding.id])
+        self._insert(bucket, TableEntry(contact, now))
+        bucket.add_replacement(yielding, self._k, self.subnets.find_surplus)
+        return None
 
     def _insert(self, bucket: KBucket, entry: TableEntry) -> None:
         contact = entry.contact
+        if self.subnets.is_full(contact, bucket):
+            bucket.is_crowded = True
+        self.subnets.add(contact)
         bucket.contacts[contact.id_int] = contact
         bucket.replacements.pop(contact.id_int, None)
         self._by_id[contact.id] = entry
         self._by_endpoint[contact.endpoint] = entry
-        if self._limits is not None:
-            self._prefix_counts.add(contact.diversity_prefix)
         if self.on_change is not None:
             self.on_change(contact, True)
         self._changes.on_entered(contact)
@@ -199,13 +208,9 @@ class RoutingTable:
     def _split(self) -> None:
         """Split the last bucket: contacts that share one more bit move to a new one."""
         last = self.buckets[-1]
-        new = KBucket(last.refreshed_at)
-        self.buckets.append(new)
+        self.buckets.append(KBucket(last.refreshed_at))
         index = len(self.buckets) - 1
-        for number in [n for n in last.contacts if self.bucket_index(n) == index]:
-            new.contacts[number] = last.contacts.pop(number)
-        for number in [n for n in last.replacements if self.bucket_index(n) == index]:
-            new.replacements[number] = last.replacements.pop(number)
+        last.split_into(self.buckets[-1], lambda id_int: self.bucket_index(id_int) == index)
 
     def remove(self, contact: Contact, now: float | None = None) -> Contact | None:
         """Remove a dead contact, and return the promoted replacement; None if there is none.
@@ -226,8 +231,7 @@ class RoutingTable:
         del self._by_id[contact.id]
         del self._by_endpoint[contact.endpoint]
         del self.buckets[self.bucket_index(contact.id_int)].contacts[contact.id_int]
-        if self._limits is not None:
-            self._prefix_counts.remove(contact.diversity_prefix)
+        self.subnets.remove(contact)
         if self.on_change is not None:
             self.on_change(contact, False)
         self._changes.on_left(contact)
@@ -237,21 +241,22 @@ class RoutingTable:
     ) -> Contact | None:
         """Move the most recent usable replacement into the bucket, and return it.
 
-        Its id and endpoint must be free, and the limits must allow it. ``exclude`` is an endpoint
-        that just reported another id.
+        Its id and endpoint must be free. Crowded ones come last. ``exclude`` is an endpoint that
+        just reported another id.
         """
-        replacements = bucket.replacements
-        while replacements:
-            _, promoted = replacements.popitem()
-            endpoint = promoted.endpoint
-            if endpoint == exclude or not self.can_admit(promoted):
-                continue
-            if promoted.id not in self._by_id and endpoint not in self._by_endpoint:
-                entry = TableEntry(promoted, last_seen)
-                entry.last_replied = -math.inf  # the time of its reply is not known
-                self._insert(bucket, entry)
-                return promoted
-        return None
+
+        def is_usable(contact: Contact) -> bool:
+            is_free = contact.id not in self._by_id and contact.endpoint not in self._by_endpoint
+            return is_free and contact.endpoint != exclude and self._is_acceptable(contact)
+
+        promoted = bucket.pop_replacement(
+            is_usable, is_crowded=lambda each: self.subnets.is_full(each, bucket)
+        )
+        if promoted is not None:
+            entry = TableEntry(promoted, last_seen)
+            entry.last_replied = -math.inf  # the time of its reply is not known
+            self._insert(bucket, entry)
+        return promoted
 
     def closest(self, target: bytes, count: int, exclude: bytes = b"") -> list[Contact]:
         """Return exactly the ``count`` contacts closest to ``target``, nearest first.
@@ -287,13 +292,7 @@ class RoutingTable:
         Contacts whose last packet was a request are returned ``slack`` seconds earlier, so that
         two nodes take turns, and both replace forged requests by replies.
         """
-        entries = [
-            each
-            for each in self._by_id.values()
-            if each.last_seen < before + (-slack if each.last_replied >= each.last_seen else slack)
-        ]
-        entries.sort(key=lambda each: each.last_seen)
-        return [each.contact for each in entries[:count]]
+        return stale_contacts(self._by_id.values(), before, count, slack)
 
     def mark_refreshed(self, target: bytes, now: float) -> None:
         """Record a lookup of ``target``, so that its bucket needs no refresh for a while."""

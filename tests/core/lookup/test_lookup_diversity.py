@@ -46,17 +46,56 @@ def of_one_network(*ids: int) -> list[Contact]:
     return [Contact(f"192.0.2.{number}", 1, from_int(number)) for number in ids]
 
 
-def test_three_contacts_of_a_subnet_are_queried():
-    search = guarded([*of_one_network(1, 2, 3, 4, 5), make_contact(1000)])
+def test_three_contacts_of_a_subnet_are_queried_if_there_are_k_others():
+    others = [make_contact(number) for number in (1000, 1001, 1002)]
+    search = guarded([*of_one_network(1, 2, 3, 4, 5), *others])
     assert numbers(search.queried) == [1, 2, 3, 1000]
+    for contact in list(search.in_flight):
+        search.reply(contact)
+    assert search.finished == 1
+    assert numbers(search.lookup.closest()) == [1, 2, 3, 1000]
+    assert numbers(search.lookup.candidates(6)) == [1, 2, 3, 1000, 1001, 1002]
+    assert numbers(search.lookup.candidates(6, 2)) == [1, 2, 3, 1000, 1001, 1002, 4, 5]
+
+
+def test_crowded_contacts_are_queried_if_there_are_too_few_others():
+    search = guarded([*of_one_network(1, 2, 3, 4, 5, 6), make_contact(1000)], k=6)
+    assert numbers(search.queried) == [1, 2, 3, 1000, 4, 5]
+    for contact in list(search.in_flight):
+        search.reply(contact)
+    assert search.finished == 1
+    assert numbers(search.lookup.closest()) == [1, 2, 3, 4, 5, 1000]
+
+
+def test_lookup_in_one_subnet_finds_the_closest():
+    network = of_one_network(*range(1, 200))
+    search = guarded(network[150:153], k=8)
+    while search.in_flight:
+        contact = search.in_flight[0]
+        nearer = [each for each in network if each.id_int < contact.id_int]
+        search.reply(contact, nearer[-8:] if contact.id_int > 20 else network[:8])
+    assert search.finished == 1
+    assert numbers(search.lookup.closest()) == list(range(1, 9))
+
+
+def test_crowded_contacts_yield_to_contacts_that_replies_name():
+    """A lookup that starts among Sybils of one subnet ends with other contacts."""
+    sybils, honest = of_one_network(*range(1, 40)), [make_contact(1000 + n) for n in range(9)]
+    search = guarded([*sybils[:6], make_contact(5000)], k=8)
+    while search.in_flight:
+        contact = search.in_flight[0]
+        search.reply(contact, sybils if contact in sybils else honest)
+    assert numbers(search.lookup.closest()) == [1, 2, 3, 1000, 1001, 1002, 1003, 1004]
+    assert numbers(search.lookup.candidates(8)) == [1, 2, 3, 1000, 1001, 1002, 1003, 1004]
 
 
 def test_dead_contacts_do_not_block_live_ones_of_their_subnet():
     dead, living = of_one_network(1, 2, 3), of_one_network(4)
-    search = guarded([*dead, *living])
-    assert search.queried == dead
+    others = [make_contact(1000), make_contact(1001)]
+    search = guarded([*dead, *living, *others])
+    assert search.queried == [*dead, others[0]]
     search.fail(dead[1])
-    assert search.queried == dead + living
+    assert search.queried == [*dead, others[0], *living]
 
 
 def test_fake_id_does_not_block_its_endpoint():

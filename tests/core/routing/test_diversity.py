@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import from_int
-from kademlua.core.lookup.shortlist_slots import ShortlistSlots
+from kademlua.core.lookup.shortlist_slots import ShortlistSlots, Slot
 from kademlua.core.params import Params
 from kademlua.core.routing.bep42 import bep42_id
-from kademlua.core.routing.diversity import DiversityLimits, IdDensity, PrefixCounts
+from kademlua.core.routing.diversity import DiversityLimits, IdDensity
 
 LIMITS = DiversityLimits.from_params(Params())
 STRICT = DiversityLimits.from_params(Params(exempt_private=False))
@@ -61,18 +61,6 @@ def test_subnet_is_an_ipv4_24_or_an_ipv6_48() -> None:
     assert contact("2001:db8:8::1").diversity_prefix != one.diversity_prefix
 
 
-def test_prefix_count_returns_to_zero() -> None:
-    counts = PrefixCounts()
-    counts.add(b"a")
-    counts.add(b"a")
-    counts.remove(b"a")
-    assert (counts.count(b"a"), counts.count(b"b")) == (1, 0)
-    counts.remove(b"a")
-    assert counts.count(b"a") == 0
-    with pytest.raises(KeyError):
-        counts.remove(b"a")
-
-
 # Places.
 
 
@@ -80,44 +68,57 @@ def crowd(count: int, addr: str = "192.0.2.{}") -> list[Contact]:
     return [contact(addr.format(number)) for number in range(1, count + 1)]
 
 
-def test_lookup_accepts_three_contacts_of_a_subnet() -> None:
-    places = ShortlistSlots(LIMITS)
-    assert [places.admit(each) for each in crowd(5)] == [True, True, True, False, False]
-    assert places.admit(contact("192.0.3.1"))
+def test_lookup_has_three_slots_for_a_subnet() -> None:
+    slots = ShortlistSlots(LIMITS)
+    assert [slots.admit(each) for each in crowd(5)] == [Slot.FREE] * 3 + [Slot.CROWDED] * 2
+    assert slots.admit(contact("192.0.3.1")) is Slot.FREE
 
 
 def test_private_addresses_are_unlimited_unless_counted() -> None:
     private = crowd(20, "10.0.0.{}")
-    places, strict = ShortlistSlots(LIMITS), ShortlistSlots(STRICT)
-    assert all(places.admit(each) for each in private)
-    assert sum(strict.admit(each) for each in private) == 3
+    slots, strict = ShortlistSlots(LIMITS), ShortlistSlots(STRICT)
+    assert all(slots.admit(each) is Slot.FREE for each in private)
+    assert sum(strict.admit(each) is Slot.FREE for each in private) == 3
+
+
+def test_private_network_has_no_subnet_limits() -> None:
+    limits = DiversityLimits.from_params(Params(exempt_private=False), is_private_network=True)
+    slots = ShortlistSlots(limits)
+    assert all(slots.admit(each) is Slot.FREE for each in crowd(20) + crowd(20, "10.0.0.{}"))
 
 
 def test_endpoint_has_one_id_even_on_loopback() -> None:
-    places = ShortlistSlots(None)
+    slots = ShortlistSlots(None)
     first, second = contact("127.0.0.1", number=1), contact("127.0.0.1", number=2)
-    assert places.admit(first)
-    assert not places.admit(second)
-    assert places.release(first) == [second]
-    assert places.admit(second)
+    assert slots.admit(first)
+    assert not slots.admit(second)
+    assert slots.release(first) == [second]
+    assert slots.admit(second)
 
 
-def test_waiting_contact_replaces_a_dead_one() -> None:
-    """An attacker cannot hide live nodes by naming dead ones in their subnet."""
-    places = ShortlistSlots(LIMITS)
+def test_slot_of_a_failed_contact_is_free_again() -> None:
+    slots = ShortlistSlots(LIMITS)
     *dead, living = crowd(4)
-    assert [places.admit(each) for each in (*dead, living, living)] == [True] * 3 + [False] * 2
-    assert places.release(dead[0]) == [living]
-    assert places.admit(living)
-    assert places.release(dead[1]) == []
+    assert [slots.admit(each) for each in (*dead, living)] == [Slot.FREE] * 3 + [Slot.CROWDED]
+    assert not slots.take_subnet_slot(living)
+    slots.release(dead[0])
+    assert slots.take_subnet_slot(living)
+    assert not slots.take_subnet_slot(contact("192.0.2.77"))
 
 
-def test_waiting_contacts_are_limited() -> None:
-    places = ShortlistSlots(LIMITS)
-    many = crowd(100)
+def test_crowded_contact_frees_no_slot_of_its_subnet() -> None:
+    slots = ShortlistSlots(LIMITS)
+    *_, crowded = [each for each in crowd(4) if slots.admit(each)]
+    slots.release(crowded, is_crowded=True)
+    assert slots.admit(crowded) is Slot.CROWDED
+
+
+def test_few_contacts_wait_for_an_endpoint() -> None:
+    slots = ShortlistSlots(LIMITS)
+    many = [contact("192.0.2.1", number=number) for number in range(1, 101)]
     for each in many:
-        places.admit(each)
-    assert places.release(many[0]) == many[3:11]
+        slots.admit(each)
+    assert slots.release(many[0]) == many[1:9]
 
 
 def test_contact_with_invalid_bep42_id_is_refused() -> None:
@@ -129,19 +130,23 @@ def test_contact_with_invalid_bep42_id_is_refused() -> None:
     assert ShortlistSlots(bound).admit(contact("127.0.0.1"))
 
 
-@given(data=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.booleans()), max_size=60))
-def test_limits_are_never_exceeded(data: list[tuple[int, int, bool]]) -> None:
-    places, inside = ShortlistSlots(LIMITS), []
-    for network, host, comes in data:
-        one = contact(f"192.0.{network}.{host + 1}", number=1 + len(data) * network + host)
-        if comes and one not in inside and places.admit(one):
-            inside.append(one)
-        elif not comes and one in inside:
-            inside.remove(one)
-            inside += [each for each in places.release(one) if places.admit(each)]
-        assert len({each.endpoint for each in inside}) == len(inside)
-        for number in range(4):
-            assert sum(each.diversity_prefix[2] == number for each in inside) <= 3
+# Selection.
+
+
+def test_selection_takes_three_of_a_subnet_if_there_are_others() -> None:
+    near, far = crowd(10), [contact(f"198.51.{number}.1") for number in range(10)]
+    assert LIMITS.select([*near, *far], 8) == near[:3] + far[:5]
+
+
+def test_crowded_contacts_fill_the_selection_in_order() -> None:
+    near, far = crowd(10), [contact(f"198.51.{number}.1") for number in range(3)]
+    assert LIMITS.select([*near, *far], 8) == near[:5] + far
+    assert LIMITS.select(near, 8) == near[:8]
+
+
+def test_fallbacks_follow_the_selection() -> None:
+    near, far = crowd(5), [contact(f"198.51.{number}.1") for number in range(4)]
+    assert LIMITS.select([*near, *far], 5, 3) == near[:3] + far[:2] + far[2:4] + near[3:4]
 
 
 # Density.

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
+
+import pytest
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import from_int
@@ -11,49 +14,126 @@ from kademlua.core.routing.diversity import DiversityLimits, IdDensity
 from kademlua.core.routing.table import RoutingTable
 from tests.core.strategies import make_contact
 
-# Subnet and density limits.
-
-CROWDS = DiversityLimits.from_params(Params(subnet_limit_table=5))
-
-
-def test_subnet_is_limited_per_bucket_and_per_table():
-    table = RoutingTable(bytes(20), 20, 0.0, DiversityLimits.from_params(Params()))
-    for bit in range(159, 149, -1):
-        for host in range(4):
-            number = (1 << bit) + host
-            table.on_reply(Contact(f"192.0.2.{bit}", host + 1, from_int(number)), 0.0)
-        table.on_reply(make_contact((1 << bit) + 9), 0.0)
-    ours = [contact for contact in table if contact.diversity_prefix == bytes([192, 0, 2])]
-    assert len(table) - len(ours) == 10
-    for bucket in table.buckets[:-1]:
-        assert len(bucket.contacts) <= 3
-    assert len(ours) <= 10
+LIMITS = DiversityLimits.from_params(Params())
+TOP = 1 << 159
 
 
-def test_contact_of_full_subnet_does_not_wait():
-    table = RoutingTable(bytes(20), 20, 0.0, DiversityLimits.from_params(Params()))
-    first, second, third = (
-        Contact(f"192.0.2.{host}", 1, from_int((1 << 159) + host)) for host in (1, 2, 3)
-    )
-    for contact in (first, second, third):
-        assert table.on_reply(contact, 0.0) is None
-    assert list(table) == [first, second]
-    assert not table.can_admit(third)
-    table.remove(first)
-    assert table.can_admit(third)
-    table.on_reply(third, 1.0)
-    assert list(table) == [second, third]
+def crowd(count: int, subnet: str = "192.0.2", first: int = 1) -> list[Contact]:
+    """Return contacts of one subnet for the first bucket of a table whose own id is 0."""
+    return [
+        Contact(f"{subnet}.{host}", 1, from_int(TOP + (int(subnet[-1]) << 20) + host))
+        for host in range(first, first + count)
+    ]
 
 
-def test_private_addresses_are_exempt_unless_counted():
-    for limits, count in (
-        (CROWDS, 8),
-        (DiversityLimits.from_params(Params(exempt_private=False)), 2),
-    ):
-        table = RoutingTable(bytes(20), 20, 0.0, limits)
-        for host in range(8):
-            table.on_reply(Contact("127.0.0.1", host + 1, from_int((1 << 159) + host)), 0.0)
-        assert len(table) == count
+def strangers(count: int) -> list[Contact]:
+    """Return contacts for the same bucket, each of a subnet of its own."""
+    return [
+        Contact(f"198.51.{host}.1", 1, from_int(TOP + (1 << 90) + host)) for host in range(count)
+    ]
+
+
+def table_of(contacts: Iterable[Contact], limits: DiversityLimits = LIMITS) -> RoutingTable:
+    table = RoutingTable(bytes(20), 20, 0.0, limits)
+    for now, contact in enumerate(contacts):
+        table.on_reply(contact, float(now))
+    return table
+
+
+# Subnet limits.
+
+
+@pytest.mark.parametrize("addr", ["203.0.113.{}", "2001:db8:7:{}::1"])
+def test_network_in_one_subnet_has_the_tables_of_private_addresses(addr: str) -> None:
+    rng = random.Random(5)
+    ids = [rng.getrandbits(160) for _ in range(200)]
+    tables = []
+    for template in (addr, "10.0.0.{}"):
+        contacts = [
+            Contact(template.format(number), 1, from_int(each)) for number, each in enumerate(ids)
+        ]
+        tables.append([contact.id for contact in table_of(contacts)])
+    assert tables[0] == tables[1]
+    assert len(tables[0]) > 60
+
+
+def test_crowded_contacts_fill_free_slots() -> None:
+    contacts = crowd(12) + strangers(8)
+    assert list(table_of(contacts)) == contacts
+
+
+def test_crowded_contacts_yield_when_their_bucket_is_full() -> None:
+    far, others, own = crowd(20), strangers(30), Contact("198.51.99.1", 1, from_int(1))
+    table = table_of([own, *far, *others])
+    inside = [each for each in table if each != own]
+    assert [each for each in inside if each in far] == far[-2:]
+    assert [each for each in inside if each in others] == others[:18]
+
+
+def test_less_crowded_subnet_takes_slots_of_a_more_crowded_one() -> None:
+    own = Contact("198.51.99.1", 1, from_int(1))
+    one, other = crowd(20), crowd(20, "192.0.3")
+    table = table_of([own, *one, *other])
+    assert sum(each in one for each in table) == sum(each in other for each in table) == 10
+
+
+def test_crowded_contact_does_not_displace_anything() -> None:
+    own, others, late = Contact("198.51.99.1", 1, from_int(1)), strangers(18), crowd(30)
+    table = table_of([own, *others, *late])
+    assert set(table) == {own, *others, *late[:2]}
+    assert not table.can_admit(late[2])
+    assert table.can_admit(Contact("192.0.9.9", 1, from_int(9)))
+
+
+def test_subnet_with_many_contacts_in_the_table_yields() -> None:
+    """Two contacts of the subnet in each bucket are more than ten in the table."""
+    spread = [
+        Contact(f"192.0.2.{bit}", host, from_int((1 << bit) + host))
+        for bit in range(159, 149, -1)
+        for host in (1, 2)
+    ]
+    table = table_of([*spread, *strangers(18)])
+    assert len(table) == 38
+    newcomer = Contact("192.0.9.2", 1, from_int(TOP + 78))
+    assert table.can_admit(newcomer)
+    table.on_reply(newcomer, 99.0)
+    assert newcomer in table
+    assert [each for each in spread if each not in table] == [spread[0]]
+
+
+def test_dead_contact_is_replaced_by_one_that_is_not_crowded() -> None:
+    own, others = Contact("198.51.99.1", 1, from_int(1)), strangers(18)
+    pair, waiting = crowd(2), crowd(5, first=3)
+    rare = Contact("192.0.9.9", 1, from_int(TOP + 99))
+    table = table_of([own, *others, *pair, rare, *waiting])
+    assert table.remove(others[0]) == rare
+    assert table.remove(others[1]) == waiting[-1]  # nothing else is left: it fills the slot
+
+
+def test_crowded_contacts_leave_the_replacement_cache_first() -> None:
+    own, full = Contact("198.51.99.1", 1, from_int(1)), strangers(38)
+    table = table_of([own, *full[:20], *crowd(20), *full[20:]])
+    waiting = list(table.buckets[0].replacements.values())
+    assert sum(each in full for each in waiting) == 18
+    assert len(waiting) == 20
+
+
+def test_private_addresses_are_exempt_unless_counted() -> None:
+    private = [Contact("127.0.0.1", host + 1, from_int(TOP + host)) for host in range(20)]
+    newcomer = Contact("192.0.9.9", 1, from_int(TOP + 99))
+    counted = DiversityLimits.from_params(Params(exempt_private=False))
+    for limits, is_admitted in ((LIMITS, False), (counted, True)):
+        table = table_of([*private, Contact("192.0.8.8", 1, from_int(1))], limits)
+        assert table.can_admit(newcomer) == is_admitted
+
+
+def test_private_network_has_no_subnet_limits() -> None:
+    limits = DiversityLimits.from_params(Params(exempt_private=False), is_private_network=True)
+    table = table_of([*crowd(20), Contact("198.51.99.1", 1, from_int(1))], limits)
+    assert not table.can_admit(Contact("192.0.9.9", 1, from_int(TOP + 99)))
+
+
+# Density limits.
 
 
 def test_evenly_distributed_contacts_are_all_accepted():

