@@ -8,6 +8,7 @@ at a time, and no reader older than the last commit.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,13 +17,15 @@ from typing import TypeAlias
 import lmdb
 
 from kademlua.core.errors import StorageError
+from kademlua.storage.row_format import FORMAT_KEY, pack_label, unpack_label
 
 Cursor: TypeAlias = "lmdb.Cursor[bytes]"
 Transaction: TypeAlias = "lmdb.Transaction[bytes]"
 
+logger = logging.getLogger(__name__)
+
 _INITIAL_MAP_BYTES = 1 << 26
 _META_PAGES = 2
-_FORMAT_KEY = b"format"
 _DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -49,8 +52,11 @@ class LmdbEnvironment:
         """
         self.path = path
         self._db_names = db_names
-        self._label = b"kademlua %b " % kind.encode()
+        self._kind = kind
         self._version = version
+
+        self.is_older = False
+        """Whether an older version wrote the file before it was opened."""
         self._open()
 
     def _open(self) -> None:
@@ -94,17 +100,17 @@ class LmdbEnvironment:
         try:
             with self._env.begin() as txn:
                 is_new = txn.stat()["entries"] == 0
-                label = None if is_new else txn.get(_FORMAT_KEY)
-            if not is_new:
-                self._check_label(label)
+                version = self._version if is_new else self._read_version(txn)
+            self.is_older = version < self._version
             # A handle from a transaction that only reads would end with it.
             with self._env.begin(write=True) as txn:
                 for db_name in self._db_names:
                     self._databases[db_name] = self._env.open_db(
-                        db_name.encode(), txn=txn, create=is_new
+                        db_name.encode(), txn=txn, create=is_new or self.is_older
                     )
-                if is_new:
-                    txn.put(_FORMAT_KEY, self._label + b"%d" % self._version)
+                label = pack_label(self._kind, self._version)
+                if txn.get(FORMAT_KEY) != label:
+                    txn.put(FORMAT_KEY, label)
         except (lmdb.CorruptedError, lmdb.NotFoundError, lmdb.IncompatibleError) as error:
             raise CorruptFile(self.path, _message(error)) from None
         except (lmdb.PageNotFoundError, lmdb.BadDbiError, lmdb.BadTxnError) as error:
@@ -112,14 +118,21 @@ class LmdbEnvironment:
         except lmdb.Error as error:
             raise StorageError(f"can't open {self.path}: {_message(error)}") from None
 
-    def _check_label(self, label: bytes | None) -> None:
-        digits = (label or b"").removeprefix(self._label)
-        if label is None or digits == label or not digits.isdigit():
-            raise CorruptFile(self.path, "it is of another kind, or another program wrote it")
-        if int(digits) > self._version:
-            raise StorageError(
-                f"{self.path} has format {int(digits)}, this Kademlua reads up to {self._version}"
-            )
+    def _read_version(self, txn: Transaction) -> int:
+        """Return the version of the file's format."""
+        found = unpack_label(txn.get(FORMAT_KEY) or b"")
+        if found is None:
+            if all(txn.get(name.encode()) is not None for name in self._db_names):
+                logger.warning("%s: its format row is damaged and was written again", self.path)
+                return self._version
+        elif found.kind == self._kind:
+            if found.version > self._version:
+                raise StorageError(
+                    f"{self.path} has format {found.version},"
+                    f" this Kademlua reads up to {self._version}"
+                )
+            return found.version
+        raise CorruptFile(self.path, "it is of another kind, or another program wrote it")
 
     # Reading
 
