@@ -14,6 +14,7 @@ import gevent
 import lmdb
 from gevent import Greenlet
 
+from kademlua.core.errors import StorageError
 from kademlua.storage.lmdb_environment import LmdbEnvironment, Transaction, failure_reason
 
 logger = logging.getLogger(__name__)
@@ -257,11 +258,16 @@ class WriteBuffer:
         logger.warning("%s: %s (%s)", path, reason, error)
         lost = list(self.batches)
         self._pending, self._committing = WriteBatch(), None
-        if isinstance(error, lmdb.PanicError):
-            self._environment.reopen()
-        self._after_commit(reason)
-        for batch in lost:
-            _notify(batch, reason)
+        try:
+            if isinstance(error, lmdb.PanicError):
+                self._environment.reopen()
+        except StorageError as failure:  # it is tried again after the next panic
+            logger.error("%s", failure)
+        try:
+            self._after_commit(reason)
+        finally:
+            for batch in lost:
+                _notify(batch, reason)
 
 
 def _notify(batch: WriteBatch, reason: str | None) -> None:

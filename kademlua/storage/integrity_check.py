@@ -74,7 +74,7 @@ def consume_clean_marker(marker: Path) -> dict[str, object]:
 
 
 def is_clean(path: Path, clean_files: dict[str, object]) -> bool:
-    """Return whether a file is new, or unchanged since the clean shutdown."""
+    """Return whether a file is new or empty, or unchanged since the clean shutdown."""
     fingerprint = _fingerprint(path)
     return fingerprint is None or fingerprint[0] == 0 or clean_files.get(path.name) == fingerprint
 

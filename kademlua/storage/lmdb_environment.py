@@ -7,8 +7,10 @@ at a time, and no reader older than the last commit.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
+import mmap
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,8 +26,10 @@ Transaction: TypeAlias = "lmdb.Transaction[bytes]"
 
 logger = logging.getLogger(__name__)
 
+_BROKEN_LMDB_VERSIONS = frozenset({"2.2.0", "2.2.1"})
 _INITIAL_MAP_BYTES = 1 << 26
-_META_PAGES = 2
+_SPARE_MAP_BYTES = 1 << 20
+"""Room in the map of a file that is opened, at least."""
 _DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -38,6 +42,22 @@ class CorruptFile(StorageError):
         self.reason = reason
 
 
+class FileGone(StorageError):
+    """The open file is no longer at its path: what is written to it would be lost."""
+
+
+def check_lmdb_version() -> None:
+    """Check that the installed lmdb works.
+
+    Raises:
+        StorageError: it does not.
+    """
+    if lmdb.__version__ in _BROKEN_LMDB_VERSIONS:
+        raise StorageError(
+            f"lmdb {lmdb.__version__} does not work; run: pip install --upgrade 'kademlua[disk]'"
+        )
+
+
 class LmdbEnvironment:
     """The named databases of one file."""
 
@@ -48,8 +68,9 @@ class LmdbEnvironment:
 
         Raises:
             CorruptFile: the file is damaged or foreign.
-            StorageError: the file has a newer version or cannot be opened.
+            StorageError: the file has a newer version or cannot be opened, or lmdb does not work.
         """
+        check_lmdb_version()
         self.path = path
         self._db_names = db_names
         self._kind = kind
@@ -60,14 +81,16 @@ class LmdbEnvironment:
         self._open()
 
     def _open(self) -> None:
-        path = str(self.path)
-        size = self.path.stat().st_size if self.path.exists() else 0
+        exists = self.path.exists()
+        size = self.path.stat().st_size if exists else 0
+        if exists and not size:
+            raise CorruptFile(self.path, "it is empty")
         map_size = _INITIAL_MAP_BYTES
-        while map_size < 2 * size:
+        while map_size < size + _SPARE_MAP_BYTES:
             map_size *= 2
         try:
             self._env = lmdb.open(
-                path,
+                str(self.path),
                 map_size=map_size,
                 subdir=False,
                 mode=0o600,
@@ -82,10 +105,24 @@ class LmdbEnvironment:
         try:
             self._check_size(size)
             self._open_databases()
+            self._file_id = self._stat_file()
             self.refresh_snapshot()
         except BaseException:
             self._env.close()
             raise
+
+    def _stat_file(self) -> tuple[int, int] | None:
+        """Return what identifies the file at the path; None if there is none."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _check_in_place(self) -> None:
+        """Raise FileGone if the open file was deleted, moved or replaced."""
+        if self._stat_file() != self._file_id:
+            raise FileGone(f"{self.path} was deleted, moved or replaced")
 
     def _check_size(self, size: int) -> None:
         """Raise CorruptFile if the file was truncated: reading a missing page crashes the
@@ -156,7 +193,11 @@ class LmdbEnvironment:
         """Return a transaction in which ``write`` has written its rows, ready to be committed.
 
         If the map is too small, it grows, and ``write`` is called again.
+
+        Raises:
+            FileGone: the file is no longer at its path.
         """
+        self._check_in_place()
         while True:
             txn: Transaction = self._env.begin(write=True)
             try:
@@ -175,20 +216,39 @@ class LmdbEnvironment:
         self._snapshot.abort()
 
     def grow(self) -> None:
-        """Double the size of the map; no transaction may be open."""
+        """Double the size of the map; no transaction may be open.
+
+        Raises:
+            OSError: the address space has no room for it; the map stays as it is.
+        """
+        size: int = self._env.info()["map_size"]
+        # LMDB unmaps the file before it maps it again, so that a failure would leave no map.
+        mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ).close()
         self.drop_snapshot()
-        self._env.set_mapsize(2 * self._env.info()["map_size"])
+        try:
+            self._env.set_mapsize(2 * size)
+        except lmdb.Error:  # another thread was faster
+            self._env.close()
+            self._open()
+            raise
         self.refresh_snapshot()
 
     def reopen(self) -> None:
-        """Reopen the file after an LMDB panic; uncommitted changes are lost."""
+        """Reopen the file after an LMDB panic; uncommitted changes are lost.
+
+        Raises:
+            FileGone: the file is no longer at its path; it can still be read.
+            StorageError: the file cannot be opened.
+        """
+        self._check_in_place()
         self.drop_snapshot()
         self._env.close()
         self._open()
 
     def close(self) -> None:
         """Close the file; uncommitted changes are lost."""
-        self.drop_snapshot()
+        with contextlib.suppress(lmdb.Error):  # it could not be reopened
+            self.drop_snapshot()
         self._env.close()
 
 
@@ -199,6 +259,10 @@ def _message(error: lmdb.Error) -> str:
 
 def failure_reason(path: Path, error: Exception) -> str:
     """Return why a commit failed, as text that may be sent to a peer."""
+    if isinstance(error, FileGone):
+        return "the data file is gone"
+    if isinstance(error, MemoryError) or os.strerror(errno.ENOMEM) in str(error):
+        return "the address space is exhausted"
     try:
         filesystem = os.statvfs(path.parent)
         # LMDB calls a write cut short by a full disk an I/O error.
