@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,6 +75,50 @@ def test_file_with_wrong_content_is_moved_and_replaced(
     assert (state.id, get(state, OTHER)) == (NODE_ID, [b"1:v"])
     state.close()
     assert len(caplog.records) == 1
+
+
+def test_directory_in_place_of_a_file_is_reported_and_kept(data: Path) -> None:
+    (data / "values.lmdb").unlink()
+    (data / "values.lmdb").mkdir()
+    with pytest.raises(StorageError, match=r"can't open .*values.lmdb: Is a directory"):
+        opened(data)
+    assert (data / "values.lmdb").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("ends_with", "is_damaged"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", False),  # as the system does for lack of memory
+        ("sys.exit(1)", False),
+        ("raise lmdb.MemoryError", False),
+        ("raise lmdb.Error('Too many open files')", False),
+        ("raise lmdb.CorruptedError", True),
+        ("os.kill(os.getpid(), signal.SIGBUS)", True),
+    ],
+)
+def test_file_counts_as_damaged_only_if_the_check_says_so(
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    ends_with: str,
+    *,
+    is_damaged: bool,
+) -> None:
+    (data / "left").unlink()
+    python = tmp_path / "python"
+    python.write_text(
+        f"#!{sys.executable}\n"
+        "import lmdb, os, signal, sys\n"
+        f"def end(*args, **options): {ends_with}\n"
+        "lmdb.open = end\n"
+        "exec(sys.argv[3])\n"
+    )
+    python.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(python))
+    state = opened(data)
+    assert get(state, KEY) == ([] if is_damaged else [b"1:v"])
+    assert (data / "values.lmdb.damaged-1").exists() == is_damaged
+    state.close()
 
 
 @pytest.mark.parametrize("version", ["2.2.0", "2.2.1"])
