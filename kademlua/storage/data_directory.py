@@ -11,7 +11,8 @@ from typing import TypeVar
 
 from kademlua.core.errors import StorageError
 from kademlua.storage import integrity_check
-from kademlua.storage.lmdb_environment import CorruptFile
+from kademlua.storage.durable_files import make_directory, sync_directory
+from kademlua.storage.lmdb_environment import CorruptFile, check_lmdb_version
 
 logger = logging.getLogger(__name__)
 
@@ -27,12 +28,13 @@ class DataDirectory:
         With ``verify_unclean``, files changed since the last clean shutdown are checked.
 
         Raises:
-            StorageError: the directory cannot be used or is in use.
+            StorageError: the directory cannot be used or is in use, or lmdb does not work.
         """
+        check_lmdb_version()
         self._verify_unclean = verify_unclean
         self.path = path
         try:
-            path.mkdir(0o700, parents=True, exist_ok=True)
+            make_directory(path)
             # Never removed: a waiting process would lock a deleted file.
             self._lock_fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -59,12 +61,13 @@ class DataDirectory:
         """
         path = self.path / name
         self._opened_paths.add(path)
+        is_new = not path.exists()
         try:
             if self._verify_unclean and not integrity_check.is_clean(path, self._clean_files):
                 reason = integrity_check.find_corruption(path)
                 if reason is not None:
                     raise CorruptFile(path, reason)
-            return open_file(path)
+            opened = open_file(path)
         except CorruptFile as error:
             moved_to = _move_aside(path)
             logger.warning(
@@ -74,11 +77,20 @@ class DataDirectory:
                 moved_to.name,
                 contents,
             )
-        return open_file(path)
+            is_new = True
+            opened = open_file(path)
+        if is_new:
+            sync_directory(self.path)
+        return opened
 
     def close(self) -> None:
         """Unlock the directory, after its files were closed."""
-        integrity_check.write_clean_marker(self.path / "left", self._opened_paths)
+        try:
+            is_in_place = os.path.samestat(os.stat(self.path / "lock"), os.fstat(self._lock_fd))
+        except OSError:
+            is_in_place = False
+        if is_in_place:  # otherwise another process may use a new directory there
+            integrity_check.write_clean_marker(self.path / "left", self._opened_paths)
         os.close(self._lock_fd)
 
 

@@ -56,7 +56,7 @@ class ExpiryIndex:
     def pop_due(self, now: int, max_rows: int) -> Iterator[tuple[int, bytes]]:
         """Remove and yield due rows, at most ``max_rows`` of those on disk.
 
-        Each is the expiry and the key of the value's row, which may expire later by now.
+        Each is the expiry and the key of the value's row.
         """
         if self._next_pending <= now:
             yield from self._pop_pending(now)
@@ -70,20 +70,20 @@ class ExpiryIndex:
             row_key = cursor.key()
             self._next_on_disk = split_expiry_row_key(row_key)[0]
             if self._next_on_disk <= now:
-                yield split_expiry_row_key(row_key)
-                self._write_buffer.put("ends", row_key, None)
                 self._scan_from = row_key + b"\0"
+                if self._write_buffer.get("ends", row_key) is not None:  # not removed meanwhile
+                    self._write_buffer.put("ends", row_key, None)
+                    yield split_expiry_row_key(row_key)
 
     def _pop_pending(self, now: int) -> Iterator[tuple[int, bytes]]:
-        next_pending = _NEVER
+        self._next_pending = _NEVER
         for batch in list(self._write_buffer.batches):
             for row_key, data in list(batch.changes.get("ends", {}).items()):
                 if data is None or self._write_buffer.get("ends", row_key) is None:
                     continue
                 expires_at, value_row_key = split_expiry_row_key(row_key)
                 if expires_at <= now:
-                    yield expires_at, value_row_key
                     self._write_buffer.put("ends", row_key, None)
+                    yield expires_at, value_row_key
                 else:
-                    next_pending = min(next_pending, expires_at)
-        self._next_pending = next_pending
+                    self._next_pending = min(self._next_pending, expires_at)

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from logging import DEBUG, WARNING
 
 import gevent
 import lmdb
 from gevent import Greenlet
 
+from kademlua.core.errors import StorageError
 from kademlua.storage.lmdb_environment import LmdbEnvironment, Transaction, failure_reason
 
 logger = logging.getLogger(__name__)
 
+_PREFIXES_PER_READ = 1_000
 DurableCallback = Callable[[str | None], None]
 """Called with None once changes are durable, or with the reason why they were lost."""
 
@@ -70,6 +73,7 @@ class WriteBuffer:
         self._pending = WriteBatch()
         self._committing: WriteBatch | None = None
         self._greenlet: Greenlet[..., None] | None = None
+        self._failure: str | None = None
         self._before_commit = before_commit
         self._after_commit = after_commit
 
@@ -101,12 +105,25 @@ class WriteBuffer:
         if db_name == self._prefix_db:
             batch.row_keys_by_prefix.setdefault(row_key[: self._prefix_bytes], set()).add(row_key)
 
-    def all_rows(self, db_name: str) -> dict[bytes, bytes]:
-        """Return all rows of a small database."""
-        found: dict[bytes, bytes | None] = dict(self._environment.cursors[db_name].iternext())
+    def drop_damaged(self, db_name: str, row_key: bytes) -> None:
+        """Delete a damaged row, with a warning."""
+        path = self._environment.path
+        logger.warning(
+            "%s: the row %s of %s is damaged and was dropped", path, row_key.hex(), db_name
+        )
+        self.put(db_name, row_key, None)
+
+    def rows(self, db_name: str) -> Iterator[tuple[bytes, bytes]]:
+        """Yield all rows of a database; the caller may change them meanwhile."""
+        changes: dict[bytes, bytes | None] = {}
         for batch in self.batches:
-            found |= batch.changes.get(db_name, {})
-        return {row: data for row, data in found.items() if data is not None}
+            changes |= batch.changes.get(db_name, {})
+        cursor = self._environment.cursors[db_name]
+        cursor.first()  # it would go on from where it is
+        for row_key, data in cursor.iternext():
+            if row_key not in changes:
+                yield row_key, data
+        yield from ((row_key, data) for row_key, data in changes.items() if data is not None)
 
     def rows_with_prefix(self, prefix: bytes) -> dict[bytes, bytes]:
         """Return the rows of the prefix database with a prefix."""
@@ -148,6 +165,36 @@ class WriteBuffer:
                 else:
                     row_keys.add(row_key)
         return len(row_keys)
+
+    def prefixes(self) -> Iterator[bytes]:
+        """Yield the prefixes of all rows; concurrent changes may or may not appear."""
+        last_prefix = b""
+        while found := self._prefixes_after(last_prefix):
+            yield from found
+            last_prefix = found[-1]
+
+    def _prefixes_after(self, after_prefix: bytes) -> list[bytes]:
+        """Return some prefixes after ``after_prefix``, sorted; none at the end."""
+        found: set[bytes] = set()
+        last_read = after_prefix
+        cursor = self._environment.cursors[self._prefix_db]
+        while len(found) < _PREFIXES_PER_READ:
+            # No row of a prefix is as long as this, and none of the next one comes before it.
+            if not cursor.set_range(last_read + b"\xff" * 64 if last_read else b""):
+                break
+            last_read = cursor.key()[: self._prefix_bytes]
+            found.add(last_read)
+        is_complete = len(found) < _PREFIXES_PER_READ
+        changed: set[bytes] = set().union(*(batch.row_keys_by_prefix for batch in self.batches))
+        found.update(
+            prefix
+            for prefix in changed
+            if prefix > after_prefix and (is_complete or prefix <= last_read)
+        )
+        existing = [each for each in found if each not in changed or self.count_prefix(each)]
+        if not existing and not is_complete:
+            return self._prefixes_after(last_read)
+        return sorted(existing)
 
     def when_durable(self, callback: DurableCallback) -> None:
         """Call back when all changes so far are on disk or lost."""
@@ -203,6 +250,9 @@ class WriteBuffer:
             environment.drop_snapshot()
             environment.refresh_snapshot()
             self._committing = None
+            if self._failure is not None:
+                logger.info("%s can be written again", environment.path)
+                self._failure = None
             self._after_commit(None)
             _notify(batch, None)
 
@@ -210,14 +260,21 @@ class WriteBuffer:
         """Drop all uncommitted changes: later ones depend on the failed batch."""
         path = self._environment.path
         reason = failure_reason(path, error)
-        logger.warning("%s: %s (%s)", path, reason, error)
+        is_repeated = reason == self._failure
+        logger.log(DEBUG if is_repeated else WARNING, "%s: %s (%s)", path, reason, error)
+        self._failure = reason
         lost = list(self.batches)
         self._pending, self._committing = WriteBatch(), None
-        if isinstance(error, lmdb.PanicError):
-            self._environment.reopen()
-        self._after_commit(reason)
-        for batch in lost:
-            _notify(batch, reason)
+        try:
+            if isinstance(error, lmdb.PanicError):
+                self._environment.reopen()
+        except StorageError as failure:  # it is tried again after the next panic
+            logger.error("%s", failure)
+        try:
+            self._after_commit(reason)
+        finally:
+            for batch in lost:
+                _notify(batch, reason)
 
 
 def _notify(batch: WriteBatch, reason: str | None) -> None:

@@ -12,22 +12,39 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV
+
+from kademlua.storage.durable_files import sync_directory
+from kademlua.storage.row_format import FORMAT_KEY
 
 logger = logging.getLogger(__name__)
 
 _CHECK_TIMEOUT = 2.0
 """Seconds for the check of a file; the rest of a larger file is not checked."""
-_EXIT_NO_LMDB = 3
-# A compacting copy visits each page of each tree.
+_EXIT_CORRUPT = 4
+_CRASHES = frozenset({-SIGSEGV, -SIGBUS, -SIGABRT, -SIGILL, -SIGFPE})
+"""The ends of a process that read an invalid page."""
+# Rows and a compacting copy together visit each page of each tree. An error of the system, such as
+# lack of memory, says nothing of the file.
 _CHECK_SCRIPT = f"""
 import os, sys
+import lmdb
+system_errors = (lmdb.MemoryError, lmdb.ReadonlyError, lmdb.LockError, lmdb.DiskError)
 try:
-    import lmdb
-except ImportError:
-    sys.exit({_EXIT_NO_LMDB})
-env = lmdb.open(sys.argv[1], subdir=False, lock=False, readonly=True, max_dbs=8)
-with open(os.devnull, "wb") as sink:
-    env.copyfd(sink.fileno(), compact=True)
+    env = lmdb.open(sys.argv[1], subdir=False, lock=False, readonly=True, max_dbs=8)
+    with env.begin() as txn:
+        for name in list(txn.cursor().iternext(values=False)):
+            if name != b"{FORMAT_KEY.decode()}":
+                database = env.open_db(name, txn=txn, create=False)
+                for _ in txn.cursor(database):
+                    pass
+    with open(os.devnull, "wb") as sink:
+        env.copyfd(sink.fileno(), compact=True)
+except lmdb.Error as error:
+    if isinstance(error, system_errors) or type(error) is lmdb.Error:
+        raise
+    print(error, file=sys.stderr)
+    sys.exit({_EXIT_CORRUPT})
 """
 
 
@@ -47,10 +64,14 @@ def find_corruption(path: Path) -> str | None:
         return None
     except OSError:  # no process can be started: rely on LMDB
         return None
-    if process.returncode in (0, _EXIT_NO_LMDB):
-        return None
-    lines = process.stderr.decode(errors="replace").strip().splitlines()
-    return lines[-1].rpartition(": ")[2] if lines else "its pages are invalid"
+    if process.returncode in _CRASHES:
+        return "its pages are invalid"
+    lines = process.stderr.decode(errors="replace").strip().splitlines() or [""]
+    if process.returncode == _EXIT_CORRUPT:
+        return lines[-1].rpartition(": ")[2]
+    if process.returncode:
+        logger.info("%s could not be checked: %s", path, lines[-1] or process.returncode)
+    return None
 
 
 def write_clean_marker(marker: Path, paths: Iterable[Path]) -> None:
@@ -67,6 +88,7 @@ def consume_clean_marker(marker: Path) -> dict[str, object]:
     try:
         text = marker.read_text()
         marker.unlink()
+        sync_directory(marker.parent)  # or it would be there again after a power failure
         files = json.loads(text)["files"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
@@ -74,7 +96,7 @@ def consume_clean_marker(marker: Path) -> dict[str, object]:
 
 
 def is_clean(path: Path, clean_files: dict[str, object]) -> bool:
-    """Return whether a file is new, or unchanged since the clean shutdown."""
+    """Return whether a file is new or empty, or unchanged since the clean shutdown."""
     fingerprint = _fingerprint(path)
     return fingerprint is None or fingerprint[0] == 0 or clean_files.get(path.name) == fingerprint
 

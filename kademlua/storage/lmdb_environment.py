@@ -7,22 +7,29 @@ at a time, and no reader older than the last commit.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import logging
+import mmap
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 import lmdb
 
 from kademlua.core.errors import StorageError
+from kademlua.storage.row_format import FORMAT_KEY, pack_label, unpack_label
 
 Cursor: TypeAlias = "lmdb.Cursor[bytes]"
 Transaction: TypeAlias = "lmdb.Transaction[bytes]"
 
+logger = logging.getLogger(__name__)
+
+_BROKEN_LMDB_VERSIONS = frozenset({"2.2.0", "2.2.1"})
 _INITIAL_MAP_BYTES = 1 << 26
-_META_PAGES = 2
-_FORMAT_KEY = b"format"
+_SPARE_MAP_BYTES = 1 << 20
+"""Room in the map of a file that is opened, at least."""
 _DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -35,6 +42,22 @@ class CorruptFile(StorageError):
         self.reason = reason
 
 
+class FileGone(StorageError):
+    """The open file is no longer at its path: what is written to it would be lost."""
+
+
+def check_lmdb_version() -> None:
+    """Check that the installed lmdb works.
+
+    Raises:
+        StorageError: it does not.
+    """
+    if lmdb.__version__ in _BROKEN_LMDB_VERSIONS:
+        raise StorageError(
+            f"lmdb {lmdb.__version__} does not work; run: pip install --upgrade 'kademlua[disk]'"
+        )
+
+
 class LmdbEnvironment:
     """The named databases of one file."""
 
@@ -45,23 +68,29 @@ class LmdbEnvironment:
 
         Raises:
             CorruptFile: the file is damaged or foreign.
-            StorageError: the file has a newer version or cannot be opened.
+            StorageError: the file has a newer version or cannot be opened, or lmdb does not work.
         """
+        check_lmdb_version()
         self.path = path
         self._db_names = db_names
-        self._label = b"kademlua %b " % kind.encode()
+        self._kind = kind
         self._version = version
+
+        self.is_older = False
+        """Whether an older version wrote the file before it was opened."""
         self._open()
 
     def _open(self) -> None:
-        path = str(self.path)
-        size = self.path.stat().st_size if self.path.exists() else 0
+        exists = self.path.exists()
+        size = self.path.stat().st_size if exists else 0
+        if exists and not size:
+            raise CorruptFile(self.path, "it is empty")
         map_size = _INITIAL_MAP_BYTES
-        while map_size < 2 * size:
+        while map_size < size + _SPARE_MAP_BYTES:
             map_size *= 2
         try:
             self._env = lmdb.open(
-                path,
+                str(self.path),
                 map_size=map_size,
                 subdir=False,
                 mode=0o600,
@@ -76,10 +105,27 @@ class LmdbEnvironment:
         try:
             self._check_size(size)
             self._open_databases()
+            self._file_id = self._stat_file()
             self.refresh_snapshot()
+        except lmdb.Error as error:
+            self._env.close()
+            raise CorruptFile(self.path, _message(error)) from None
         except BaseException:
             self._env.close()
             raise
+
+    def _stat_file(self) -> tuple[int, int] | None:
+        """Return what identifies the file at the path; None if there is none."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _check_in_place(self) -> None:
+        """Raise FileGone if the open file was deleted, moved or replaced."""
+        if self._stat_file() != self._file_id:
+            raise FileGone(f"{self.path} was deleted, moved or replaced")
 
     def _check_size(self, size: int) -> None:
         """Raise CorruptFile if the file was truncated: reading a missing page crashes the
@@ -94,17 +140,17 @@ class LmdbEnvironment:
         try:
             with self._env.begin() as txn:
                 is_new = txn.stat()["entries"] == 0
-                label = None if is_new else txn.get(_FORMAT_KEY)
-            if not is_new:
-                self._check_label(label)
+                version = self._version if is_new else self._read_version(txn)
+            self.is_older = version < self._version
             # A handle from a transaction that only reads would end with it.
             with self._env.begin(write=True) as txn:
                 for db_name in self._db_names:
                     self._databases[db_name] = self._env.open_db(
-                        db_name.encode(), txn=txn, create=is_new
+                        db_name.encode(), txn=txn, create=is_new or self.is_older
                     )
-                if is_new:
-                    txn.put(_FORMAT_KEY, self._label + b"%d" % self._version)
+                label = pack_label(self._kind, self._version)
+                if txn.get(FORMAT_KEY) != label:
+                    txn.put(FORMAT_KEY, label)
         except (lmdb.CorruptedError, lmdb.NotFoundError, lmdb.IncompatibleError) as error:
             raise CorruptFile(self.path, _message(error)) from None
         except (lmdb.PageNotFoundError, lmdb.BadDbiError, lmdb.BadTxnError) as error:
@@ -112,16 +158,36 @@ class LmdbEnvironment:
         except lmdb.Error as error:
             raise StorageError(f"can't open {self.path}: {_message(error)}") from None
 
-    def _check_label(self, label: bytes | None) -> None:
-        digits = (label or b"").removeprefix(self._label)
-        if label is None or digits == label or not digits.isdigit():
-            raise CorruptFile(self.path, "it is of another kind, or another program wrote it")
-        if int(digits) > self._version:
-            raise StorageError(
-                f"{self.path} has format {int(digits)}, this Kademlua reads up to {self._version}"
-            )
+    def _read_version(self, txn: Transaction) -> int:
+        """Return the version of the file's format."""
+        found = unpack_label(txn.get(FORMAT_KEY) or b"")
+        if found is None:
+            if all(txn.get(name.encode()) is not None for name in self._db_names):
+                logger.warning("%s: its format row is damaged and was written again", self.path)
+                return self._version
+        elif found.kind == self._kind:
+            if found.version > self._version:
+                raise StorageError(
+                    f"{self.path} has format {found.version},"
+                    f" this Kademlua reads up to {self._version}"
+                )
+            return found.version
+        raise CorruptFile(self.path, "it is of another kind, or another program wrote it")
 
     # Reading
+
+    @contextlib.contextmanager
+    def first_reads(self) -> Iterator[None]:
+        """Close the file if it proves damaged in the block.
+
+        Raises:
+            CorruptFile: LMDB found a damaged page.
+        """
+        try:
+            yield
+        except lmdb.Error as error:
+            self.close()
+            raise CorruptFile(self.path, _message(error)) from None
 
     def refresh_snapshot(self) -> None:
         """Read the state of the last commit from now on."""
@@ -143,7 +209,11 @@ class LmdbEnvironment:
         """Return a transaction in which ``write`` has written its rows, ready to be committed.
 
         If the map is too small, it grows, and ``write`` is called again.
+
+        Raises:
+            FileGone: the file is no longer at its path.
         """
+        self._check_in_place()
         while True:
             txn: Transaction = self._env.begin(write=True)
             try:
@@ -162,20 +232,39 @@ class LmdbEnvironment:
         self._snapshot.abort()
 
     def grow(self) -> None:
-        """Double the size of the map; no transaction may be open."""
+        """Double the size of the map; no transaction may be open.
+
+        Raises:
+            OSError: the address space has no room for it; the map stays as it is.
+        """
+        size: int = self._env.info()["map_size"]
+        # LMDB unmaps the file before it maps it again, so that a failure would leave no map.
+        mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ).close()
         self.drop_snapshot()
-        self._env.set_mapsize(2 * self._env.info()["map_size"])
+        try:
+            self._env.set_mapsize(2 * size)
+        except lmdb.Error:  # another thread was faster
+            self._env.close()
+            self._open()
+            raise
         self.refresh_snapshot()
 
     def reopen(self) -> None:
-        """Reopen the file after an LMDB panic; uncommitted changes are lost."""
+        """Reopen the file after an LMDB panic; uncommitted changes are lost.
+
+        Raises:
+            FileGone: the file is no longer at its path; it can still be read.
+            StorageError: the file cannot be opened.
+        """
+        self._check_in_place()
         self.drop_snapshot()
         self._env.close()
         self._open()
 
     def close(self) -> None:
         """Close the file; uncommitted changes are lost."""
-        self.drop_snapshot()
+        with contextlib.suppress(lmdb.Error):  # it could not be reopened
+            self.drop_snapshot()
         self._env.close()
 
 
@@ -186,6 +275,10 @@ def _message(error: lmdb.Error) -> str:
 
 def failure_reason(path: Path, error: Exception) -> str:
     """Return why a commit failed, as text that may be sent to a peer."""
+    if isinstance(error, FileGone):
+        return "the data file is gone"
+    if isinstance(error, MemoryError) or os.strerror(errno.ENOMEM) in str(error):
+        return "the address space is exhausted"
     try:
         filesystem = os.statvfs(path.parent)
         # LMDB calls a write cut short by a full disk an I/O error.

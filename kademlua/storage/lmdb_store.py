@@ -20,28 +20,21 @@ from kademlua.storage.expiry import ExpiryIndex
 from kademlua.storage.group_commit import WriteBuffer
 from kademlua.storage.lmdb_environment import LmdbEnvironment
 from kademlua.storage.lmdb_tombstones import LmdbTombstones
+from kademlua.storage.node_id import read_node_id, write_node_id
 from kademlua.storage.row_format import (
     FORMAT_VERSION,
-    StoreCounts,
     ValueRow,
-    pack_counts,
-    pack_usage,
     pack_value_row,
     quota_key_of_row,
     to_microseconds,
-    unpack_counts,
-    unpack_usage,
     unpack_value_row,
-    value_size,
 )
+from kademlua.storage.totals import StoreTotals
 
-_COUNTS_KEY = b"counts"
-_NODE_ID_KEY = b"id"
 _EXPIRY_BATCH = 5_000
 """Values removed in one call of ``expire``, at most."""
 _EXPIRY_BATCH_ON_PUT = 100
 """Values removed during a store, at most."""
-_KEYS_PER_READ = 1_000
 
 
 class LmdbStore:
@@ -79,16 +72,14 @@ class LmdbStore:
         )
         self._params = params
         self._clock = clock
-        self._expiry = ExpiryIndex(environment, self._write_buffer)
-        self._load_counts()
+        with environment.first_reads():
+            self._expiry = ExpiryIndex(environment, self._write_buffer)
+            self._totals = StoreTotals(environment, self._write_buffer, self._expiry)
+        self._latest_us = self._totals.latest_us
         # After the clock was set back, time continues from the latest one seen.
         self._wall_offset = max(wall_clock(), self._latest_us / 1e6) - clock()
         tombstones = LmdbTombstones(self._write_buffer, self._to_wall_us)
         self.tombstones = tombstones.load(self._to_clock_seconds)
-
-    def _load_counts(self) -> None:
-        counts = unpack_counts(self._environment.get("meta", _COUNTS_KEY))
-        self._entry_count, self._stored_bytes, self._sequence, self._latest_us = counts
 
     # Commits and closing
 
@@ -106,32 +97,30 @@ class LmdbStore:
 
     def _persist_counts(self) -> None:
         self._latest_us = max(self._latest_us, self._to_wall_us(self._clock()))
-        counts = StoreCounts(self._entry_count, self._stored_bytes, self._sequence, self._latest_us)
-        self._write_buffer.put("meta", _COUNTS_KEY, pack_counts(counts))
+        self._totals.persist(self._latest_us)
 
     def _on_commit(self, failure: str | None) -> None:
-        if failure is not None:
-            self._load_counts()
+        self._totals.on_commit(failed=failure is not None)
         self._expiry.refresh()
 
     @property
     def node_id(self) -> bytes | None:
-        """The id of the node that owns the store; None if it was not set."""
-        return self._write_buffer.get("meta", _NODE_ID_KEY)
+        """The id of the node that owns the store; None if it was not set or is damaged."""
+        return read_node_id(self._write_buffer)
 
-    @node_id.setter
-    def node_id(self, node_id: bytes) -> None:
-        self._write_buffer.put("meta", _NODE_ID_KEY, node_id)
+    def set_node_id(self, node_id: bytes) -> bool:
+        """Store the id of the node that owns the store; return whether that changed anything."""
+        return write_node_id(self._write_buffer, node_id)
 
     # Store interface
 
     def __len__(self) -> int:
-        return self._entry_count
+        return self._totals.entries
 
     @property
     def stored_bytes(self) -> int:
         """The bytes of all values, bencoded."""
-        return self._stored_bytes
+        return self._totals.stored_bytes
 
     def put(
         self,
@@ -147,25 +136,26 @@ class LmdbStore:
         if self._expiry.is_due(now_us):
             self._expire_batch(now_us, _EXPIRY_BATCH_ON_PUT)
         row_key = key + owner.compact
-        data = self._write_buffer.get("values", row_key)
-        previous = unpack_value_row(row_key, data) if data is not None else None
+        previous = self._value_row(row_key)
         if previous is not None:
             if not is_replacement(self._to_entry(previous), entry):
                 refreshed = previous._replace(received_at_us=now_us)
                 self._write_buffer.put("values", row_key, pack_value_row(row_key, refreshed))
                 return
             seq = seq or previous.seq
-        replaced = {} if data is None else {row_key: data}
+        replaced = {} if previous is None else {row_key: previous}
         if overwrite and self._params.overwrite_drops_others:
-            replaced = self._write_buffer.rows_with_prefix(key)
+            replaced = dict(self._value_rows(key))
         address = quota_key(owner)
+        address_usage = self._totals.usage(address)
         usage = QuotaUsage(
-            entries=self._entry_count - len(replaced),
+            entries=self._totals.entries - len(replaced),
             key_entries=self._write_buffer.count_prefix(key) - len(replaced),
-            stored_bytes=self._stored_bytes - sum(map(value_size, replaced.values())),
-            address_usage=unpack_usage(self._write_buffer.get("addresses", address))
+            stored_bytes=self._totals.stored_bytes
+            - sum(len(each.encoded) for each in replaced.values()),
+            address_usage=address_usage
             - sum(
-                value_size(each) + ENTRY_UNIT
+                len(each.encoded) + ENTRY_UNIT
                 for gone, each in replaced.items()
                 if quota_key_of_row(gone) == address
             ),
@@ -173,11 +163,11 @@ class LmdbStore:
         check_quotas(self._params, len(encoded), usage)
         for replaced_key, each in replaced.items():
             self._delete_row(replaced_key, each)
-        self._sequence += 1
-        value_row = ValueRow(self._sequence, expires_at_us, now_us, from_owner, encoded, seq)
+        self._totals.sequence += 1
+        value_row = ValueRow(self._totals.sequence, expires_at_us, now_us, from_owner, encoded, seq)
         self._write_buffer.put("values", row_key, pack_value_row(row_key, value_row))
         self._expiry.add(expires_at_us, row_key)
-        self._adjust_counts(row_key, 1, len(encoded))
+        self._totals.adjust(address, 1, len(encoded), None if replaced else address_usage)
 
     def get(self, key: bytes, limit: int, now: float) -> list[bytes]:
         """Return up to ``limit`` bencoded values of a key, most recent first."""
@@ -204,18 +194,15 @@ class LmdbStore:
 
     def keys(self) -> Iterator[bytes]:
         """Yield the keys that have values; concurrent changes may or may not appear."""
-        last_key = b""
-        while found := self._keys_after(last_key):
-            yield from found
-            last_key = found[-1]
+        return self._write_buffer.prefixes()
 
     def remove(self, key: bytes, owner: Contact) -> bool:
         """Remove an owner's value, and return whether there was one."""
         row_key = key + owner.compact
-        data = self._write_buffer.get("values", row_key)
-        if data is None:
+        value_row = self._value_row(row_key)
+        if value_row is None:
             return False
-        self._delete_row(row_key, data)
+        self._delete_row(row_key, value_row)
         return True
 
     def expire(self, now: float) -> int:
@@ -242,64 +229,48 @@ class LmdbStore:
         received_at = self._to_clock_seconds(received_at_us)
         return StoreEntry(encoded, expires_at, from_owner, received_at, seq)
 
+    def _value_row(self, row_key: bytes) -> ValueRow | None:
+        """Return a row; None if there is none or it is damaged."""
+        data = self._write_buffer.get("values", row_key)
+        if data is None:
+            return None
+        value_row = unpack_value_row(row_key, data)
+        if value_row is None:
+            self._totals.repair()
+        return value_row
+
     def _value_rows(self, key: bytes) -> list[tuple[bytes, ValueRow]]:
-        """Return the rows of a key; damaged ones are removed."""
+        """Return the rows of a key; damage that is found is repaired."""
         found = []
+        is_damaged = False
+        earliest_us = self._expiry.earliest or 0
         for row_key, data in self._write_buffer.rows_with_prefix(key).items():
             value_row = unpack_value_row(row_key, data)
             if value_row is not None:
                 found.append((row_key, value_row))
-            else:
-                self._delete_row(row_key, data)
+            if value_row is None or value_row.expires_at_us < earliest_us:  # not in the index
+                is_damaged = True
+        if is_damaged:
+            self._totals.repair()
         return found
-
-    def _keys_after(self, after_key: bytes) -> list[bytes]:
-        """Return some keys after ``after_key``, sorted; none at the end."""
-        found: set[bytes] = set()
-        last_read = after_key
-        cursor = self._environment.cursors["values"]
-        while len(found) < _KEYS_PER_READ:
-            # No row of a key is as long as this, and none of the next key comes before it.
-            if not cursor.set_range(last_read + b"\xff" * 64 if last_read else b""):
-                break
-            last_read = cursor.key()[:ID_BYTES]
-            found.add(last_read)
-        is_complete = len(found) < _KEYS_PER_READ
-        for batch in self._write_buffer.batches:
-            for key in batch.row_keys_by_prefix:
-                if key > after_key and (is_complete or key <= last_read):
-                    found.add(key)
-        buffer = self._write_buffer
-        changed = set().union(*(batch.row_keys_by_prefix for batch in buffer.batches))
-        existing = [key for key in found if key not in changed or buffer.count_prefix(key)]
-        if not existing and not is_complete:
-            return self._keys_after(last_read)
-        return sorted(existing)
 
     def _expire_batch(self, now_us: int, max_rows: int) -> int:
         """Remove expired values, at most ``max_rows`` of those on disk; return their number."""
         expired_count = 0
+        is_damaged = False
         for expires_at_us, row_key in self._expiry.pop_due(now_us, max_rows):
             data = self._write_buffer.get("values", row_key)
-            if data is None:
-                continue
-            value_row = unpack_value_row(row_key, data)
-            if value_row is None or value_row.expires_at_us == expires_at_us:
-                self._delete_row(row_key, data)
+            value_row = unpack_value_row(row_key, data) if data is not None else None
+            if value_row is not None and value_row.expires_at_us == expires_at_us:
+                self._delete_row(row_key, value_row)
                 expired_count += 1
+            else:
+                is_damaged = True
+        if is_damaged:
+            self._totals.repair()
         return expired_count
 
-    def _delete_row(self, row_key: bytes, data: bytes) -> None:
-        value_row = unpack_value_row(row_key, data)
-        if value_row is not None:
-            self._expiry.remove(value_row.expires_at_us, row_key)
+    def _delete_row(self, row_key: bytes, value_row: ValueRow) -> None:
+        self._expiry.remove(value_row.expires_at_us, row_key)
         self._write_buffer.put("values", row_key, None)
-        self._adjust_counts(row_key, -1, -value_size(data))
-
-    def _adjust_counts(self, row_key: bytes, entries: int, stored_bytes: int) -> None:
-        self._entry_count += entries
-        self._stored_bytes += stored_bytes
-        address = quota_key_of_row(row_key)
-        usage = unpack_usage(self._write_buffer.get("addresses", address))
-        usage += entries * ENTRY_UNIT + stored_bytes
-        self._write_buffer.put("addresses", address, pack_usage(usage) if usage > 0 else None)
+        self._totals.adjust(quota_key_of_row(row_key), -1, -len(value_row.encoded))

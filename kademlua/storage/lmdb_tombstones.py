@@ -21,9 +21,11 @@ class LmdbTombstones:
     def load(self, to_clock_seconds: Callable[[int], float]) -> Tombstones:
         """Return the saved tombstones; damaged ones are dropped."""
         tombstones = Tombstones()
-        for row_key, data in self._write_buffer.all_rows("tombstones").items():
+        for row_key, data in list(self._write_buffer.rows("tombstones")):
             found = unpack_tombstone(row_key, data)
-            if found is not None:
+            if found is None:
+                self._write_buffer.drop_damaged("tombstones", row_key)
+            else:
                 expires_at_us, seq = found
                 owner = Contact.from_compact(row_key[ID_BYTES:])
                 tombstone = Tombstone(to_clock_seconds(expires_at_us), seq)

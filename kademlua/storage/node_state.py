@@ -7,30 +7,29 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from zlib import crc32
 
 import gevent
 from gevent import Greenlet
 
 from kademlua.core.contact import Contact
-from kademlua.core.errors import StorageError, WireError
-from kademlua.core.ids import is_id
+from kademlua.core.errors import StorageError
 from kademlua.core.params import Params
 from kademlua.node.node import Node
 from kademlua.storage.data_directory import DataDirectory
 from kademlua.storage.group_commit import WriteBuffer
 from kademlua.storage.lmdb_environment import LmdbEnvironment
 from kademlua.storage.lmdb_store import LmdbStore
+from kademlua.storage.node_id import read_node_id, write_node_id
 from kademlua.storage.publication_store import LmdbPublicationStore
-from kademlua.storage.row_format import FORMAT_VERSION
+from kademlua.storage.row_format import FORMAT_VERSION, pack_contact, unpack_contact
 
 logger = logging.getLogger(__name__)
 
 AUTOSAVE_INTERVAL = 180.0
 """Seconds between two saves of the contacts."""
+_NODE_DATABASES = ("meta", "contacts", "publications")
 _MAX_SAVED_CONTACTS = 64
 """Contacts that are saved, at most."""
-_ID_KEY = b"id"
 
 
 class NodeState:
@@ -69,13 +68,7 @@ class NodeState:
             """The values that the node stores for the network."""
             undo.callback(self.store.close)
             self._write_buffer = WriteBuffer(
-                directory.open(
-                    "node.lmdb",
-                    lambda at: LmdbEnvironment(
-                        at, "node", FORMAT_VERSION, ("meta", "contacts", "publications")
-                    ),
-                    "contacts and publications",
-                ),
+                directory.open("node.lmdb", _open_node_file, "contacts and publications"),
                 in_background=in_background,
             )
             undo.callback(self._write_buffer.close)
@@ -87,10 +80,8 @@ class NodeState:
     @property
     def id(self) -> bytes | None:
         """The node's id; None before it has one. Both files hold it in case one is lost."""
-        for saved_id in (self._write_buffer.get("meta", _ID_KEY), self.store.node_id):
-            if saved_id is not None and is_id(saved_id):
-                return saved_id
-        return None
+        node_id, copy = read_node_id(self._write_buffer), self.store.node_id
+        return node_id or copy
 
     def persist_id(self, node_id: bytes) -> None:
         """Store the node's id.
@@ -99,11 +90,9 @@ class NodeState:
             StorageError: the id cannot be written.
         """
         failures: list[str | None] = []
-        if self._write_buffer.get("meta", _ID_KEY) != node_id:
-            self._write_buffer.put("meta", _ID_KEY, node_id)
+        if write_node_id(self._write_buffer, node_id):
             self._write_buffer.when_durable(failures.append)
-        if self.store.node_id != node_id:
-            self.store.node_id = node_id
+        if self.store.set_node_id(node_id):
             self.store.when_durable(failures.append)
         self.flush()
         for reason in failures:
@@ -116,22 +105,21 @@ class NodeState:
     def contacts(self) -> list[Contact]:
         """The saved contacts, most recently seen first."""
         found = []
-        for _, data in sorted(self._write_buffer.all_rows("contacts").items()):
-            compact = data[4:]
-            try:
-                if data[:4] == _checksum(compact):
-                    found.append(Contact.from_compact(compact))
-            except WireError:
-                pass
+        for row_key, data in sorted(self._write_buffer.rows("contacts")):
+            contact = unpack_contact(row_key, data)
+            if contact is not None:
+                found.append(contact)
+            else:
+                self._write_buffer.drop_damaged("contacts", row_key)
         return found
 
     def save_contacts(self, contacts: Iterable[Contact]) -> None:
         """Save the first of these contacts, in place of those saved before."""
         rows = {
-            number.to_bytes(2, "big"): _checksum(contact.compact) + contact.compact
+            (row_key := number.to_bytes(2, "big")): pack_contact(row_key, contact)
             for number, contact in zip(range(_MAX_SAVED_CONTACTS), contacts, strict=False)
         }
-        previous = self._write_buffer.all_rows("contacts")
+        previous = dict(self._write_buffer.rows("contacts"))
         for row_key in previous.keys() | rows.keys():
             if previous.get(row_key) != rows.get(row_key):
                 self._write_buffer.put("contacts", row_key, rows.get(row_key))
@@ -167,5 +155,11 @@ class NodeState:
         self._cleanup.close()
 
 
-def _checksum(compact: bytes) -> bytes:
-    return crc32(compact).to_bytes(4, "big")
+def _open_node_file(path: Path) -> LmdbEnvironment:
+    """Open ``node.lmdb`` and read it to its end, since it is small."""
+    environment = LmdbEnvironment(path, "node", FORMAT_VERSION, _NODE_DATABASES)
+    with environment.first_reads():
+        for cursor in environment.cursors.values():
+            for _ in cursor:
+                pass
+    return environment

@@ -16,20 +16,27 @@ class LmdbPublicationStore:
         self._write_buffer = write_buffer
 
     def __iter__(self) -> Iterator[Publication]:
-        """Yield all publications; damaged ones are skipped."""
-        for key, data in sorted(self._write_buffer.all_rows("publications").items()):
+        """Yield all publications; damaged ones are dropped."""
+        for key, data in sorted(self._write_buffer.rows("publications")):
             found = unpack_publication(key, data)
             if found is not None:
                 yield Publication(key, *found)
+            else:
+                self._write_buffer.drop_damaged("publications", key)
 
     def __len__(self) -> int:
-        return len(self._write_buffer.all_rows("publications"))
+        return sum(1 for _ in self._write_buffer.rows("publications"))
 
     def get(self, key: bytes) -> Publication | None:
         """Return the publication of a key; None if there is none."""
         data = self._write_buffer.get("publications", key)
-        found = unpack_publication(key, data) if data is not None else None
-        return Publication(key, *found) if found is not None else None
+        if data is None:
+            return None
+        found = unpack_publication(key, data)
+        if found is None:
+            self._write_buffer.drop_damaged("publications", key)
+            return None
+        return Publication(key, *found)
 
     def put(self, publication: Publication) -> None:
         """Store a publication; it replaces that of the same key."""

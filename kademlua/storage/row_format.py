@@ -5,15 +5,29 @@ Each row has a format version and a checksum of itself and its key: LMDB has non
 
 from __future__ import annotations
 
+import re
 from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
 
+from kademlua.core.contact import Contact
+from kademlua.core.errors import WireError
 from kademlua.core.ids import ID_BYTES
 
 FORMAT_VERSION = 2
-"""The version of all formats; it rises when one of them changes."""
+"""The version of the files; it rises when a row changes. Version 1 had fewer checksums."""
+FORMAT_KEY = b"format"
+"""The row that names a file's kind and version."""
+COUNTS_KEY = b"counts"
+"""The row of ``meta`` with the totals of a store."""
+NODE_ID_KEY = b"id"
+"""The row of ``meta`` with the node's id."""
+META_KEYS = frozenset({COUNTS_KEY, NODE_ID_KEY})
 
+_LABEL = re.compile(rb"(kademlua ([a-z]+) ([0-9]{1,9}))(?: ([0-9a-f]{8}))?")
+_ROW_VERSION = 2
+"""The version of the rows of values and publications. Version 1 had no ``seq``."""
+_SEQ_BYTES = 8
 # checksum, version, from_owner, sequence, expires_at_us, received_at_us, seq
 _VALUE_HEADER = Struct(">IBBQQQQ")
 _VALUE_FIELDS = Struct(">BBQQQQ")
@@ -21,10 +35,16 @@ _COUNTS_STRUCT = Struct(">QQQQ")
 # checksum, version, TTL in µs, seq
 _PUBLICATION_HEADER = Struct(">IBQQ")
 _PUBLICATION_FIELDS = Struct(">BQQ")
-# checksum, version, expires_at_us, seq
-_TOMBSTONE_STRUCT = Struct(">IBQQ")
-_TOMBSTONE_FIELDS = Struct(">BQQ")
+# expires_at_us, seq
+_TOMBSTONE_FIELDS = Struct(">QQ")
 _MAX_MICROSECONDS = 10**18
+
+
+class Label(NamedTuple):
+    """The kind and the format version that a file declares."""
+
+    kind: str
+    version: int
 
 
 class ValueRow(NamedTuple):
@@ -55,33 +75,52 @@ def to_microseconds(seconds: float) -> int:
     return max(int(seconds * 1e6 + 0.5), 0) if seconds < 1e12 else _MAX_MICROSECONDS
 
 
+def seal(row_key: bytes, body: bytes) -> bytes:
+    """Return a row's data: the checksum of its key and body, and the body."""
+    return crc32(body, crc32(row_key)).to_bytes(4, "big") + body
+
+
+def unseal(row_key: bytes, data: bytes) -> bytes | None:
+    """Return the body of a sealed row; None if it is damaged."""
+    body = data[4:]
+    return body if crc32(body, crc32(row_key)).to_bytes(4, "big") == data[:4] else None
+
+
+def pack_label(kind: str, version: int) -> bytes:
+    """Encode a label: text, so that other versions and people can read it, and its checksum."""
+    text = f"kademlua {kind} {version}"
+    return f"{text} {crc32(text.encode()):08x}".encode()
+
+
+def unpack_label(data: bytes) -> Label | None:
+    """Decode a label; None if it is damaged. In format 1 it had no checksum."""
+    found = _LABEL.fullmatch(data)
+    if found is None:
+        return None
+    text, kind, version, checksum = found.groups()
+    if checksum is not None and checksum != b"%08x" % crc32(text):
+        return None
+    return Label(kind.decode(), int(version))
+
+
 def pack_value_row(row_key: bytes, value_row: ValueRow) -> bytes:
     """Encode a value row."""
     sequence, expires_at_us, received_at_us, from_owner, encoded, seq = value_row
-    body = (
-        _VALUE_FIELDS.pack(FORMAT_VERSION, from_owner, sequence, expires_at_us, received_at_us, seq)
-        + encoded
+    fields = _VALUE_FIELDS.pack(
+        _ROW_VERSION, from_owner, sequence, expires_at_us, received_at_us, seq
     )
-    return crc32(body, crc32(row_key)).to_bytes(4, "big") + body
+    return seal(row_key, fields + encoded)
 
 
 def unpack_value_row(row_key: bytes, data: bytes) -> ValueRow | None:
     """Decode a value row; None if it is damaged."""
-    if len(data) < _VALUE_HEADER.size:
+    row = _checked(row_key, data, _VALUE_HEADER)
+    if row is None:
         return None
-    checksum, version, from_owner, sequence, expires_at_us, received_at_us, seq = (
-        _VALUE_HEADER.unpack_from(data)
-    )
-    if version != FORMAT_VERSION or checksum != crc32(data[4:], crc32(row_key)):
-        return None
+    _, _, from_owner, sequence, expires_at_us, received_at_us, seq = _VALUE_HEADER.unpack_from(row)
     return ValueRow(
-        sequence, expires_at_us, received_at_us, from_owner == 1, data[_VALUE_HEADER.size :], seq
+        sequence, expires_at_us, received_at_us, from_owner == 1, row[_VALUE_HEADER.size :], seq
     )
-
-
-def value_size(data: bytes) -> int:
-    """Return the size of the value in an encoded row."""
-    return max(len(data) - _VALUE_HEADER.size, 0)
 
 
 def quota_key_of_row(row_key: bytes) -> bytes:
@@ -101,51 +140,92 @@ def split_expiry_row_key(row_key: bytes) -> tuple[int, bytes]:
 
 def pack_counts(counts: StoreCounts) -> bytes:
     """Encode the counts."""
-    return _COUNTS_STRUCT.pack(*counts)
+    return seal(COUNTS_KEY, _COUNTS_STRUCT.pack(*counts))
 
 
-def unpack_counts(data: bytes | None) -> StoreCounts:
-    """Decode the counts; zeros if there are none."""
-    return StoreCounts(*_COUNTS_STRUCT.unpack(data)) if data else StoreCounts()
+def unpack_counts(data: bytes) -> StoreCounts | None:
+    """Decode the counts; None if they are damaged."""
+    body = unseal(COUNTS_KEY, data)
+    if body is None or len(body) != _COUNTS_STRUCT.size:
+        return None
+    return StoreCounts(*_COUNTS_STRUCT.unpack(body))
 
 
-def pack_usage(usage: int) -> bytes:
+def pack_usage(address: bytes, usage: int) -> bytes:
     """Encode the usage of an address."""
-    return usage.to_bytes(16, "big")
+    return seal(address, usage.to_bytes(16, "big"))
 
 
-def unpack_usage(data: bytes | None) -> int:
-    """Decode the usage of an address; 0 if there is none."""
-    return int.from_bytes(data, "big") if data else 0
+def unpack_usage(address: bytes, data: bytes | None) -> int | None:
+    """Decode the usage of an address; 0 if there is none, None if it is damaged."""
+    if data is None:
+        return 0
+    body = data[4:]
+    if crc32(body, crc32(address)) != int.from_bytes(data[:4], "big"):
+        return None
+    return int.from_bytes(body, "big")
+
+
+def pack_node_id(node_id: bytes) -> bytes:
+    """Encode the node's id."""
+    return seal(NODE_ID_KEY, node_id)
+
+
+def unpack_node_id(data: bytes) -> bytes | None:
+    """Decode the node's id; None if it is damaged. In format 1 it had no checksum."""
+    return data if len(data) == ID_BYTES else unseal(NODE_ID_KEY, data)
+
+
+def pack_contact(row_key: bytes, contact: Contact) -> bytes:
+    """Encode a contact."""
+    return seal(row_key, contact.compact)
+
+
+def unpack_contact(row_key: bytes, data: bytes) -> Contact | None:
+    """Decode a contact; None if it is damaged. In format 1 the checksum omitted the key."""
+    compact = unseal(row_key, data) or unseal(b"", data)
+    try:
+        return Contact.from_compact(compact) if compact else None
+    except WireError:
+        return None
 
 
 def pack_publication(key: bytes, encoded: bytes, ttl: int, seq: int) -> bytes:
     """Encode a publication."""
-    body = _PUBLICATION_FIELDS.pack(FORMAT_VERSION, to_microseconds(ttl), seq) + encoded
-    return crc32(body, crc32(key)).to_bytes(4, "big") + body
+    fields = _PUBLICATION_FIELDS.pack(_ROW_VERSION, to_microseconds(ttl), seq)
+    return seal(key, fields + encoded)
 
 
 def unpack_publication(key: bytes, data: bytes) -> tuple[bytes, int, int] | None:
     """Decode the value, the TTL in whole seconds, and the sequence number; None if damaged."""
-    if len(data) < _PUBLICATION_HEADER.size:
+    row = _checked(key, data, _PUBLICATION_HEADER)
+    if row is None:
         return None
-    checksum, version, ttl, seq = _PUBLICATION_HEADER.unpack_from(data)
-    if version != FORMAT_VERSION or checksum != crc32(data[4:], crc32(key)):
-        return None
-    return data[_PUBLICATION_HEADER.size :], -(-ttl // 1_000_000), seq
+    _, _, ttl, seq = _PUBLICATION_HEADER.unpack_from(row)
+    return row[_PUBLICATION_HEADER.size :], -(-ttl // 1_000_000), seq
 
 
 def pack_tombstone(row_key: bytes, expires_at_us: int, seq: int) -> bytes:
     """Encode a tombstone, whose row key is that of the removed value."""
-    body = _TOMBSTONE_FIELDS.pack(FORMAT_VERSION, expires_at_us, seq)
-    return crc32(body, crc32(row_key)).to_bytes(4, "big") + body
+    return seal(row_key, _TOMBSTONE_FIELDS.pack(expires_at_us, seq))
 
 
 def unpack_tombstone(row_key: bytes, data: bytes) -> tuple[int, int] | None:
     """Decode the expiry and the sequence number; None if they are damaged."""
-    if len(data) != _TOMBSTONE_STRUCT.size:
+    body = unseal(row_key, data)
+    if body is None or len(body) != _TOMBSTONE_FIELDS.size:
         return None
-    checksum, version, expires_at_us, seq = _TOMBSTONE_STRUCT.unpack(data)
-    if version != FORMAT_VERSION or checksum != crc32(data[4:], crc32(row_key)):
-        return None
+    expires_at_us, seq = _TOMBSTONE_FIELDS.unpack(body)
     return expires_at_us, seq
+
+
+def _checked(row_key: bytes, data: bytes, header: Struct) -> bytes | None:
+    """Return a row whose header ends with ``seq``, in the present version; None if damaged."""
+    v1_bytes = header.size - _SEQ_BYTES
+    if len(data) < v1_bytes or data[:4] != crc32(data[4:], crc32(row_key)).to_bytes(4, "big"):
+        return None
+    if data[4] == 1:
+        data = data[:v1_bytes] + bytes(_SEQ_BYTES) + data[v1_bytes:]
+    elif data[4] != _ROW_VERSION:
+        return None
+    return data if len(data) >= header.size else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -225,6 +226,23 @@ def test_failed_commit_drops_later_changes(open_store: Open, disk: Disk) -> None
     assert reasons[-1] is None
 
 
+def test_repeated_failure_is_one_warning(
+    open_store: Open, disk: Disk, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    store = open_store(in_background=True)
+    disk.go.set()
+    for _ in range(2):
+        for _ in range(3):
+            disk.errors.append(lmdb.DiskError("mdb_txn_commit: No space left on device"))
+            put(store)
+            store.flush()
+        put(store)
+        store.flush()
+    warning, recovery = (logging.WARNING, logging.INFO)
+    assert [record.levelno for record in caplog.records] == [warning, recovery] * 2
+
+
 def test_file_is_reopened_after_an_lmdb_panic(open_store: Open, disk: Disk) -> None:
     store = open_store(in_background=True)
     disk.go.set()
@@ -241,6 +259,31 @@ def test_file_is_reopened_after_an_lmdb_panic(open_store: Open, disk: Disk) -> N
     store.flush()
     assert reasons[-1] is None
     assert list(store.keys()) == [KEY, OTHER]
+
+
+def test_file_that_is_gone_is_still_read_after_an_lmdb_panic(
+    open_store: Open, disk: Disk, tmp_path: Path
+) -> None:
+    store = open_store(in_background=True)
+    disk.go.set()
+    put(store)
+    store.flush()
+    disk.go.clear()
+    reasons: list[Any] = []
+    put(store, OTHER)
+    store.when_durable(reasons.append)
+    gevent.sleep(0)  # the commit has started
+    (tmp_path / "values").rename(tmp_path / "elsewhere")
+    disk.errors.append(lmdb.PanicError("mdb_txn_commit: MDB_PANIC"))
+    disk.go.set()
+    store.flush()
+    assert reasons == ["the disk can't be written"]
+    assert (len(store), store.get(KEY, 1, 0.0), store.get(OTHER, 1, 0.0)) == (1, [b"1:a"], [])
+    (tmp_path / "elsewhere").rename(tmp_path / "values")
+    put(store, OTHER)
+    store.when_durable(reasons.append)
+    store.flush()
+    assert reasons[1:] == [None]
 
 
 def test_failing_callback_does_not_stop_the_others(open_store: Open) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import errno
+import time
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
+import lmdb
 import pytest
 
 from kademlua import Params
 from kademlua.core.contact import Contact
 from kademlua.core.errors import StorageError
 from kademlua.core.results import Publication
+from kademlua.core.values.store import StoreEntry
 from kademlua.storage import integrity_check
 from kademlua.storage import node_state as state
 from kademlua.storage.lmdb_environment import LmdbEnvironment
@@ -54,6 +58,37 @@ def test_node_state_survives_a_restart(tmp_path: Path) -> None:
     assert reasons == [None]
     assert len(again.publications) == 1
     again.close()
+
+
+def test_directory_of_format_1_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Format 1 had no checksum in some rows, and none of the key in others."""
+    first = opened(tmp_path)
+    first.persist_id(KEY)
+    contacts = [Contact(f"192.0.2.{n}", n, bytes([n]) * 20) for n in range(1, 4)]
+    first.save_contacts(contacts)
+    first.publications.put(Publication(KEY, b"1:a", 3600))
+    first.store.put(KEY, contacts[0], StoreEntry(b"1:b", time.monotonic() + 60))
+    first.close()
+    for file, databases in (("values", ["meta", "addresses"]), ("node", ["meta", "contacts"])):
+        with lmdb.open(str(tmp_path / f"{file}.lmdb"), subdir=False, max_dbs=8) as env:
+            with env.begin(write=True) as txn:
+                txn.put(b"format", b"kademlua %b 1" % file.encode())
+            for name in databases:
+                database = env.open_db(name.encode())
+                with env.begin(write=True, db=database) as txn:
+                    for row_key, data in list(txn.cursor()):
+                        checksum = crc32(data[4:]).to_bytes(4, "big") if name == "contacts" else b""
+                        txn.put(row_key, checksum + data[4:])
+    for _ in range(2):
+        again = opened(tmp_path)
+        assert again.id == KEY
+        again.persist_id(KEY)
+        assert again.contacts == contacts
+        assert list(again.publications) == [Publication(KEY, b"1:a", 3600)]
+        assert again.store.get(KEY, 1, time.monotonic()) == [b"1:b"]
+        assert (len(again.store), again.store.stored_bytes) == (1, 3)
+        again.close()
+    assert caplog.records == []
 
 
 def test_saved_contacts_are_limited(tmp_path: Path) -> None:
