@@ -18,6 +18,7 @@ from kademlua.core.pending_calls import PendingCall
 from kademlua.core.security.validated_addresses import VALIDATION_LIFETIME
 from kademlua.core.wire import replies
 from kademlua.core.wire.packets import Request
+from kademlua.liveliness.peer_versions import PeerVersions
 from kademlua.liveliness.probes import ProbeQueue
 from kademlua.rpc.address_validation import AddressValidator
 from kademlua.rpc.client import RpcClient
@@ -36,7 +37,6 @@ _STAGGER = 0.05
 do not ping each other at the same time."""
 _MAX_DEAD = 256
 _MAX_RECOVERED = 8
-_MAX_V10_IDS = 4_096
 _LEAVE_TRIES = 2
 """Pings to a contact that announced its departure, until it counts as dead."""
 
@@ -53,19 +53,17 @@ class LivelinessManager:
     ) -> None:
         """Prepare; ``v10_peers`` is ``NodeOptions.v10_peers``."""
         self._context = context
-        self._v10_peers = v10_peers
         self._validator = validator
         self._table = context.table
         self._params = context.params
         self._clock = context.clock
+        self.versions = PeerVersions(context, v10_peers)
         self.rto_estimator = RtoEstimator(context)
         self._probes = ProbeQueue(
-            context, client, self.rto_estimator, self._mark_dead, self.alias_for
+            context, client, self.rto_estimator, self._mark_dead, self.versions.alias_for
         )
         self._dead_since: dict[Contact, float] = {}
         """Time of death of the contacts that died last, oldest first."""
-        self._v10_ids: dict[bytes, None] = {}
-        """Ids of nodes that speak protocol version 1.0."""
         self._recovered: list[Contact] = []
         """Contacts that counted as dead and replied since the last ``drain_recovered``."""
 
@@ -77,8 +75,7 @@ class LivelinessManager:
 
     def on_request(self, request: Request, endpoint: Endpoint, now: float) -> None:
         """Record a request: refresh its sender, or consider the sender for the table."""
-        if self._v10_ids or not request.version:
-            self._record_version(request, endpoint)
+        self.versions.record_request(request, endpoint)
         if not request.is_validated:
             self._on_unvalidated_request(request, endpoint)
             return
@@ -136,25 +133,11 @@ class LivelinessManager:
         self._dead_since.pop(client, None)
         self.evict(client)
 
-    def _record_version(self, request: Request, endpoint: Endpoint) -> None:
-        # Forged senders must neither change the version of another node nor fill the memory.
-        entry = self._table.get(request.sender_id)
-        if request.is_validated and (entry is None or entry.contact.endpoint == endpoint):
-            if request.version:
-                self._v10_ids.pop(request.sender_id, None)
-            else:
-                self.mark_v10(request.sender_id)
-
     def evict(self, contact: Contact) -> None:
         """Remove a contact that is a client, or whose endpoint replied under another id."""
         promoted = self._table.remove(contact)
         if promoted is not None:  # its last reply may be old
             self._probes.add(promoted, self._params.probe_tries)
-
-    def mark_v10(self, node_id: bytes) -> None:
-        """Record that a node speaks protocol version 1.0."""
-        if len(self._v10_ids) < _MAX_V10_IDS:
-            self._v10_ids[node_id] = None
 
     def on_leave(self, contact: Contact, *, has_handed_over: bool) -> None:
         """Probe a contact that announced its departure.
@@ -182,6 +165,10 @@ class LivelinessManager:
     def probe(self, contact: Contact) -> None:
         """Queue one ping to a contact; if it replies, it may enter the table."""
         self._probes.add(contact, tries=1)
+
+    def on_pause(self) -> None:
+        """Evict no contact for a minute after a pause, unless another one replies."""
+        self._probes.on_pause()
 
     def probe_stale(self, interval: float) -> None:
         """Probe the contacts that were silent longest; to be called every ``interval`` seconds.
@@ -234,45 +221,6 @@ class LivelinessManager:
         dead = list(reversed(self._dead_since))
         self._dead_since.clear()
         return dead
-
-    def is_v10(self, contact: Contact) -> bool:
-        """Return whether a contact is known to speak protocol version 1.0."""
-        return contact.id in self._v10_ids
-
-    def alias_for(self, contact: Contact) -> bytes:
-        """Return the sender's id that a client uses for a 1.0 contact; empty for the own id.
-
-        The original enters each sender into its routing table, also a client that ends at once.
-        It ignores a sender with its own id.
-        """
-        return contact.id if self._context.is_client and self.is_v10(contact) else b""
-
-    def is_alias_refused(self, contact: Contact, result: object) -> bool:
-        """Return whether a reply shows that a contact speaks version 1.1, and record it.
-
-        A 1.1 node returns nothing to a sender with its own id.
-        """
-        if result or not self.alias_for(contact):
-            return False
-        del self._v10_ids[contact.id]
-        return True
-
-    def alias_at(self, endpoint: Endpoint) -> bytes:
-        """Return the alias for an endpoint that spoke version 1.0 in an earlier run."""
-        return self._v10_peers.get(endpoint, b"") if self._context.is_client else b""
-
-    def record_form(self, contact: Contact, *, is_v10: bool, listed: list[Contact]) -> None:
-        """Record in which form a contact listed others.
-
-        A client takes those that a 1.0 peer lists for 1.0 peers, too, until they reply.
-        """
-        if not is_v10:
-            self._v10_ids.pop(contact.id, None)
-            return
-        self.mark_v10(contact.id)
-        if self._context.is_client:
-            for each in listed:
-                self.mark_v10(each.id)
 
     def is_fresh(self, contact: Contact) -> bool:
         """Return whether a contact is in the table and recently sent a packet (weak liveliness).

@@ -171,7 +171,7 @@ class NetworkLookup:
             self._observed.on_query(contact)
         rto = self._liveliness.rto_estimator.rto_for(contact)
         timeout = self._liveliness.rto_estimator.timeout_for(rto)
-        alias = self._liveliness.alias_for(contact)
+        alias = self._liveliness.versions.alias_for(contact)
         options = CallOptions(timeout, self._on_late, rto, self._padding(contact), alias)
         try:
             self._client.send(contact.endpoint, contact, self._request, self._on_done, options)
@@ -189,7 +189,7 @@ class NetworkLookup:
         if isinstance(result, list):
             if self.lookup.is_finished:
                 return
-            if self._liveliness.is_alias_refused(contact, result):
+            if self._liveliness.versions.is_alias_refused(contact, result):
                 self._query(contact)
                 return
             try:
@@ -197,7 +197,7 @@ class NetworkLookup:
                     self._observed.on_reply_received(contact)
                 listed = self._read_reply(contact, result)
                 is_v10 = replies.is_v10_form(result)
-                self._liveliness.record_form(contact, is_v10=is_v10, listed=listed)
+                self._liveliness.versions.record_form(contact, is_v10=is_v10, listed=listed)
                 contacts = self._without_dead(listed)
                 if self._observed is not None:
                     self._observed.on_reply_decoded(contacts)

@@ -99,6 +99,10 @@ class Joiner:
         else:
             self._endpoints_added.set()
 
+    def hurry(self) -> None:
+        """Begin the next attempt now, if the node waits for one."""
+        self._endpoints_added.set()
+
     def _run(self) -> None:
         try:
             self._try_until_answered()
@@ -124,6 +128,7 @@ class Joiner:
 
     def _attempt(self) -> bool:
         """Try once, and return whether an address replied."""
+        self._endpoints_added.clear()
         try:
             if len(self._table) and not self._joined.is_set():
                 self._bootstrap.join_by_table()

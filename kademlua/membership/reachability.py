@@ -142,7 +142,7 @@ class ReachabilityProber:
 
         For a dial-back to ``requester``, it speaks 1.1 and has an address of the same family.
         """
-        is_fresh, is_v10 = self._liveliness.is_fresh, self._liveliness.is_v10
+        is_fresh, is_v10 = self._liveliness.is_fresh, self._liveliness.versions.is_v10
         found = [
             each
             for each in self._context.table
@@ -161,7 +161,7 @@ class ReachabilityProber:
     def _query_helper(self, helper: Contact, now: float) -> None:
         self._helper_subnets.append(subnet_of(helper.addr))
         self._send(helper, "getsocket", b"", self._on_getsocket_reply)
-        if not self._was_reached and not self._liveliness.is_v10(helper):
+        if not self._was_reached and not self._liveliness.versions.is_v10(helper):
             self._attempt_started_at = now
             self._is_dial_promised = self._is_dial_received = False
             self._send(

@@ -71,7 +71,7 @@ class SeedQuery:
                 continue
             # Retransmitted once: a lost datagram should not cost a whole attempt.
             min_bytes = PADDED_REQUEST_BYTES_IPV6 if is_ipv6 else PADDED_REQUEST_BYTES
-            alias = self._liveliness.alias_at(endpoint)
+            alias = self._liveliness.versions.alias_at(endpoint)
             options = CallOptions(None, _ignore_late, rto, min_bytes, alias)
             self._client.send(endpoint, None, request, self._on_done, options)
             self._sent_to.add(endpoint)
@@ -95,7 +95,7 @@ class SeedQuery:
                 pool, families = self._context.pool, self._context.address_families
                 listed = replies.decode_findnode_reply(result, pool, families)
                 is_v10 = replies.is_v10_form(result)
-                self._liveliness.record_form(call.contact, is_v10=is_v10, listed=listed)
+                self._liveliness.versions.record_form(call.contact, is_v10=is_v10, listed=listed)
                 self._first_reply.set(listed)
         except WireError as error:
             self._client.count_malformed_reply(error)

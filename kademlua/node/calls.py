@@ -61,7 +61,11 @@ class Calls:
         """
         started_at = self._context.clock()
         liveliness = self._liveliness
-        alias = liveliness.alias_for(to) if isinstance(to, Contact) else liveliness.alias_at(to)
+        alias = (
+            liveliness.versions.alias_for(to)
+            if isinstance(to, Contact)
+            else liveliness.versions.alias_at(to)
+        )
         contact, _ = self._call(to, "ping", b"", CallOptions(timeout, alias=alias))
         return Pong(contact, self._context.clock() - started_at)
 

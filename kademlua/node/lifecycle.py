@@ -7,7 +7,7 @@ from enum import Enum
 from gevent.event import Event
 
 from kademlua.core.errors import NodeClosed, NotJoined
-from kademlua.membership.joiner import Joiner
+from kademlua.membership.maintenance import Maintenance
 from kademlua.runtime.context import Context
 
 
@@ -22,11 +22,11 @@ class NodeState(Enum):
 class Lifecycle:
     """The state of one node."""
 
-    __slots__ = ("_context", "_joiner", "closed", "state")
+    __slots__ = ("_context", "_maintenance", "closed", "state")
 
-    def __init__(self, context: Context, joiner: Joiner) -> None:
+    def __init__(self, context: Context, maintenance: Maintenance) -> None:
         self._context = context
-        self._joiner = joiner
+        self._maintenance = maintenance
         self.state = NodeState.NEW
         self.closed = Event()
         """Set when ``Node.close`` has finished."""
@@ -34,7 +34,14 @@ class Lifecycle:
     @property
     def joined(self) -> bool:
         """Whether the node is part of a network."""
-        return self._joiner.is_joined and self.state is not NodeState.CLOSING
+        return self._maintenance.joiner.is_joined and self.state is not NodeState.CLOSING
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the node runs and its maintenance does, or the node is closing."""
+        if self.state is NodeState.RUNNING:
+            return self._maintenance.check()
+        return self.state is NodeState.CLOSING and not self.closed.is_set()
 
     def require_open(self) -> None:
         """Raise NodeClosed unless the node is running."""

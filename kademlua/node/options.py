@@ -11,6 +11,7 @@ from kademlua.core.contact import ContactPool, Endpoint
 from kademlua.core.results import PublicationStore
 from kademlua.core.values.store import Store
 from kademlua.crypto.signing import Signer
+from kademlua.runtime.clocks import boot_clock
 from kademlua.runtime.transport import Transport
 from kademlua.values.ownership import UNKNOWN_ADDRESSES, OwnAddresses
 
@@ -35,13 +36,14 @@ class NodeOptions:
     counts as joined without an answer."""
     v10_peers: Mapping[Endpoint, bytes] = field(default_factory=dict)
     """Ids of peers of version 1.0, by endpoint. A client that knows them enters no routing table
-    there: see ``LivelinessManager.alias_for``."""
+    there: see ``PeerVersions.alias_for``."""
     store: Store | None = None
     """Where the node keeps values of the network; default in memory."""
     publication_store: PublicationStore | None = None
     """Where published values survive a restart; default nowhere."""
-    clock: Callable[[], float] = time.monotonic
-    """Monotonic seconds."""
+    clock: Callable[[], float] = boot_clock
+    """Seconds that never go back and include the time asleep; the TTL of values is measured by
+    it."""
     wall_clock: Callable[[], float] = time.time
     """Seconds since 1970, for expiry times that signers set."""
     rng: random.Random = SYSTEM_RNG

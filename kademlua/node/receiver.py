@@ -12,6 +12,7 @@ from kademlua.rpc.address_validation import AddressValidator
 from kademlua.rpc.client import RpcClient
 from kademlua.rpc.server import RpcServer
 from kademlua.runtime.context import Context
+from kademlua.runtime.heartbeat import Heartbeat
 
 _MAX_NAMESAKES = 64
 """Addresses of nodes with the same id that are logged."""
@@ -21,7 +22,15 @@ _NO_VALUES = b"le"
 class DatagramRouter:
     """Receives the datagrams of one node. Nothing here blocks or spawns."""
 
-    __slots__ = ("_client", "_context", "_liveliness", "_namesakes", "_server", "_validator")
+    __slots__ = (
+        "_client",
+        "_context",
+        "_heartbeat",
+        "_liveliness",
+        "_namesakes",
+        "_server",
+        "_validator",
+    )
 
     def __init__(
         self,
@@ -31,6 +40,7 @@ class DatagramRouter:
         validator: AddressValidator,
         server: RpcServer,
         liveliness: LivelinessManager,
+        heartbeat: Heartbeat,
     ) -> None:
         self._context = context
         self._client = client
@@ -39,6 +49,7 @@ class DatagramRouter:
         self._liveliness = liveliness
         self._namesakes: set[Endpoint] = set()
         """Addresses of other nodes with this node's id."""
+        self._heartbeat = heartbeat
 
     def receive(self, datagram: bytes, endpoint: Endpoint) -> None:
         """Process one datagram; called by the event loop's greenlet."""
@@ -48,6 +59,10 @@ class DatagramRouter:
         size = len(datagram)
         stats.bytes_in += size
         now = context.clock()
+        if now > self._heartbeat.overdue_at:  # the node was paused: the datagram is stale
+            stats.dropped[DropReason.STALE] += 1
+            self._heartbeat.notice_pause(now)
+            return
         is_validated, reply_budget = True, 0
         if size > TYPE_OFFSET and datagram[TYPE_OFFSET] == REQUEST:
             # Before decoding: a request over the rate limit must cost as little as possible.

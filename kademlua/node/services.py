@@ -35,6 +35,7 @@ from kademlua.rpc.server import RpcServer
 from kademlua.runtime.context import Context, NodeStatus
 from kademlua.runtime.observers import ObserverSet
 from kademlua.runtime.private_transport import PrivateTransport
+from kademlua.runtime.safe_logger import SafeLogger
 from kademlua.runtime.transport import Transport, UdpTransport
 from kademlua.values.ownership import OwnershipProver, id_of
 from kademlua.values.publisher import Republisher
@@ -84,7 +85,7 @@ def build_context(
             transport, options.network_keys, stats.dropped, rng, restart_call, node_id
         )
     limits = DiversityLimits.from_params(params, is_private_network=bool(options.network_keys))
-    log = logging.LoggerAdapter(_logger, {"node": node_id})
+    log = SafeLogger(_logger, {"node": node_id})
     context = Context(
         id=node_id,
         read_only=read_only,
@@ -125,7 +126,9 @@ def build_services(
     read_repair = ReadRepair(context, client, liveliness, transfer, replicator)
     handover = Handover(context, client, liveliness, transfer)
     reachability = ReachabilityProber(context, client, liveliness, server.reply_later)
-    republisher = Republisher(context, writer, options.publication_store, is_v10=liveliness.is_v10)
+    republisher = Republisher(
+        context, writer, options.publication_store, is_v10=liveliness.versions.is_v10
+    )
     store_handlers = StoreHandlers(context, conflicts, server.reply_later)
 
     server.add_handlers(QueryHandlers(context, validator).handlers)
@@ -148,9 +151,16 @@ def build_services(
         republisher=republisher,
         conflict_resolver=ConflictResolver(context, conflicts, transfer),
         reachability=reachability,
+        client=client,
     )
+    maintenance = Maintenance(context, upkeep)
     router = DatagramRouter(
-        context=context, client=client, validator=validator, server=server, liveliness=liveliness
+        context=context,
+        client=client,
+        validator=validator,
+        server=server,
+        liveliness=liveliness,
+        heartbeat=maintenance.heartbeat,
     )
     return Services(
         context=context,
@@ -166,7 +176,7 @@ def build_services(
         read_repair=read_repair,
         handover=handover,
         republisher=republisher,
-        maintenance=Maintenance(context, upkeep),
+        maintenance=maintenance,
     )
 
 

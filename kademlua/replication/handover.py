@@ -118,7 +118,7 @@ class Handover:
         """
         replicas = self._context.params.replicas
         nearest = self._table.closest(key, replicas + _MAX_FALLBACKS)
-        is_v10 = self._liveliness.is_v10  # they would store the value as owned by this node
+        is_v10 = self._liveliness.versions.is_v10  # they ignore the owner
         nearest = [contact for contact in nearest if not is_v10(contact)]
         is_holder = is_replica(self._local_int, to_int(key), nearest, replicas)
         if is_holder and len(nearest) >= replicas:
@@ -130,7 +130,7 @@ class Handover:
             "leave", requests.encode_leave_args(is_handed_over=has_handed_over)
         )
         try:
-            is_v10 = self._liveliness.is_v10  # they have no RPC leave
+            is_v10 = self._liveliness.versions.is_v10  # they have no RPC leave
             for contact in [each for each in self._table if not is_v10(each)]:
                 self._client.send(contact.endpoint, contact, request, _ignore_reply)
                 self._context.stats.calls_by_purpose[Purpose.LEAVE] += 1

@@ -90,7 +90,7 @@ class ReadRepair:
         for holder in value_search.holders:
             if holder == local_contact:
                 self._schedule(value_search.key, {each.id for each in missing}, cache)
-            elif self._liveliness.is_v10(holder):
+            elif self._liveliness.versions.is_v10(holder):
                 continue
             else:
                 self._send_lacks(
@@ -135,7 +135,9 @@ class ReadRepair:
         recipients = [
             each
             for each in nearest
-            if each.id in node_ids and not self._liveliness.is_v10(each) and self._claim(key, each)
+            if each.id in node_ids
+            and not self._liveliness.versions.is_v10(each)
+            and self._claim(key, each)
         ]
         if recipients:
             self._replicator.enqueue(key, recipients)

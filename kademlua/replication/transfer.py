@@ -153,7 +153,7 @@ class ValueTransfer:
         # Version 1.0 ignores the owner, and would store the value as owned by this node.
         is_own = owner == self._context.local_contact and entry.from_owner and max_ttl == math.inf
         if not is_own:
-            is_v10 = self._liveliness.is_v10
+            is_v10 = self._liveliness.versions.is_v10
             recipients = [contact for contact in recipients if not is_v10(contact)]
             fallbacks = [contact for contact in fallbacks if not is_v10(contact)]
         report = StoreReport()

@@ -16,9 +16,11 @@ import lmdb
 from gevent import Greenlet
 
 from kademlua.core.errors import StorageError
+from kademlua.runtime.safe_logger import SafeLogger
+from kademlua.storage.commit_thread import commit_in_thread, commit_inline
 from kademlua.storage.lmdb_environment import LmdbEnvironment, Transaction, failure_reason
 
-logger = logging.getLogger(__name__)
+logger = SafeLogger(logging.getLogger(__name__))
 
 _PREFIXES_PER_READ = 1_000
 DurableCallback = Callable[[str | None], None]
@@ -212,7 +214,7 @@ class WriteBuffer:
         if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
             self._greenlet.join()
         if self._pending.changes:
-            self._commit(_commit_inline)
+            self._commit(commit_inline)
 
     def close(self) -> None:
         """Commit the remaining changes and close the file."""
@@ -283,12 +285,3 @@ def _notify(batch: WriteBatch, reason: str | None) -> None:
             callback(reason)
         except Exception:  # the other callbacks must still be called
             logger.exception("a callback failed after a commit")
-
-
-def commit_in_thread(commit: Callable[[], None]) -> None:
-    """Commit in a thread, while other greenlets run."""
-    gevent.get_hub().threadpool.apply(commit)
-
-
-def _commit_inline(commit: Callable[[], None]) -> None:
-    commit()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import gevent
@@ -15,6 +15,9 @@ from kademlua.core.contact import Contact
 from kademlua.core.errors import StorageError
 from kademlua.core.params import Params
 from kademlua.node.node import Node
+from kademlua.runtime.clocks import Clocks
+from kademlua.runtime.guard import Guard
+from kademlua.runtime.safe_logger import SafeLogger
 from kademlua.storage.data_directory import DataDirectory
 from kademlua.storage.group_commit import WriteBuffer
 from kademlua.storage.lmdb_environment import LmdbEnvironment
@@ -23,7 +26,7 @@ from kademlua.storage.node_id import read_node_id, write_node_id
 from kademlua.storage.publication_store import LmdbPublicationStore
 from kademlua.storage.row_format import FORMAT_VERSION, pack_contact, unpack_contact
 
-logger = logging.getLogger(__name__)
+logger = SafeLogger(logging.getLogger(__name__))
 
 AUTOSAVE_INTERVAL = 180.0
 """Seconds between two saves of the contacts."""
@@ -40,8 +43,7 @@ class NodeState:
         path: Path,
         params: Params,
         *,
-        clock: Callable[[], float] = time.monotonic,
-        wall_clock: Callable[[], float] = time.time,
+        clocks: Clocks | None = None,
         in_background: bool = True,
         verify_unclean: bool = True,
     ) -> None:
@@ -60,9 +62,7 @@ class NodeState:
             undo.callback(directory.close)
             self.store = directory.open(
                 "values.lmdb",
-                lambda at: LmdbStore(
-                    at, params, clock=clock, wall_clock=wall_clock, in_background=in_background
-                ),
+                lambda at: LmdbStore(at, params, clocks=clocks, in_background=in_background),
                 "the stored values",
             )
             """The values that the node stores for the network."""
@@ -136,9 +136,10 @@ class NodeState:
         self._autosaver = gevent.spawn(self._run_autosave, node)
 
     def _run_autosave(self, node: Node) -> None:
+        guard = Guard(logger, lambda: node.now)
         while True:
             gevent.sleep(AUTOSAVE_INTERVAL)
-            self.save_table(node)
+            guard.run("saving contacts", partial(self.save_table, node))
 
     # Closing
 

@@ -22,7 +22,9 @@ COUNTS_KEY = b"counts"
 """The row of ``meta`` with the totals of a store."""
 NODE_ID_KEY = b"id"
 """The row of ``meta`` with the node's id."""
-META_KEYS = frozenset({COUNTS_KEY, NODE_ID_KEY})
+CLOCK_KEY = b"clock"
+"""The row of ``meta`` with a sample of the clocks."""
+META_KEYS = frozenset({COUNTS_KEY, NODE_ID_KEY, CLOCK_KEY})
 
 _LABEL = re.compile(rb"(kademlua ([a-z]+) ([0-9]{1,9}))(?: ([0-9a-f]{8}))?")
 _ROW_VERSION = 2
@@ -32,6 +34,8 @@ _SEQ_BYTES = 8
 _VALUE_HEADER = Struct(">IBBQQQQ")
 _VALUE_FIELDS = Struct(">BBQQQQ")
 _COUNTS_STRUCT = Struct(">QQQQ")
+# disk_us, clock_us, wall_us; the boot id follows
+_SAMPLE_STRUCT = Struct(">QQQ")
 # checksum, version, TTL in µs, seq
 _PUBLICATION_HEADER = Struct(">IBQQ")
 _PUBLICATION_FIELDS = Struct(">BQQ")
@@ -48,7 +52,7 @@ class Label(NamedTuple):
 
 
 class ValueRow(NamedTuple):
-    """A stored value. Times are microseconds of the wall clock."""
+    """A stored value. Times are microseconds of ``DiskClock``."""
 
     sequence: int
     """Counts stores: the most recent one has the highest number."""
@@ -67,7 +71,20 @@ class StoreCounts(NamedTuple):
     stored_bytes: int = 0
     sequence: int = 0
     latest_us: int = 0
-    """The latest time seen: a clock that is set back does not prolong lifetimes."""
+    """The time on disk at the last commit."""
+
+
+class ClockSample(NamedTuple):
+    """The time by several clocks at one moment, in microseconds."""
+
+    disk_us: int
+    """The time of the rows on disk."""
+    clock_us: int
+    """The node's clock."""
+    wall_us: int
+    """The wall clock."""
+    boot_id: bytes = b""
+    """The boot of the machine to which ``clock_us`` belongs; empty if unknown."""
 
 
 def to_microseconds(seconds: float) -> int:
@@ -149,6 +166,21 @@ def unpack_counts(data: bytes) -> StoreCounts | None:
     if body is None or len(body) != _COUNTS_STRUCT.size:
         return None
     return StoreCounts(*_COUNTS_STRUCT.unpack(body))
+
+
+def pack_clock_sample(sample: ClockSample) -> bytes:
+    """Encode a sample of the clocks."""
+    times = _SAMPLE_STRUCT.pack(sample.disk_us, sample.clock_us, sample.wall_us)
+    return seal(CLOCK_KEY, times + sample.boot_id)
+
+
+def unpack_clock_sample(data: bytes) -> ClockSample | None:
+    """Decode a sample of the clocks; None if it is damaged."""
+    body = unseal(CLOCK_KEY, data)
+    if body is None or len(body) < _SAMPLE_STRUCT.size:
+        return None
+    disk_us, clock_us, wall_us = _SAMPLE_STRUCT.unpack_from(body)
+    return ClockSample(disk_us, clock_us, wall_us, body[_SAMPLE_STRUCT.size :])
 
 
 def pack_usage(address: bytes, usage: int) -> bytes:

@@ -68,7 +68,7 @@ class FanOut:
         if not token and not self._liveliness.is_validated_at(recipient):
             rto *= 2  # the contact may validate this address before it replies
         timeout = self._liveliness.rto_estimator.timeout_for(rto)
-        alias = self._liveliness.alias_for(recipient)
+        alias = self._liveliness.versions.alias_for(recipient)
         options = CallOptions(timeout, _ignore_late, rto, alias=alias)
         request = self._encode_for(recipient, token)
         try:
@@ -86,7 +86,7 @@ class FanOut:
         if isinstance(result, NodeClosed):
             self._finished.set_exception(result)
             return
-        if isinstance(result, list) and self._liveliness.is_alias_refused(contact, result):
+        if isinstance(result, list) and self._liveliness.versions.is_alias_refused(contact, result):
             self._send(contact)
         elif isinstance(result, RpcTimeout):
             self.report.timed_out.append(contact)

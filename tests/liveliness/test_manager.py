@@ -260,15 +260,15 @@ def test_version_of_unvalidated_sender_is_not_recorded(world: World) -> None:
     node.ping(peer.contact)
     peer.request(node.contact.endpoint, b"d4:name4:ping4:argslee")
     gevent.sleep(1)
-    assert node.services.liveliness.is_v10(peer.contact)
+    assert node.services.liveliness.versions.is_v10(peer.contact)
     unknown = [Contact(*forger.contact.endpoint, from_int(n + 1)) for n in range(5_000)]
-    assert not any(map(node.services.liveliness.is_v10, unknown))
+    assert not any(map(node.services.liveliness.versions.is_v10, unknown))
     # A validated peer cannot change the version of another.
     forger.serve(always_pong)
     node.ping(forger.contact)
     forger.send(packets.encode_request(peer.id, b"other-id", PING), node.contact.endpoint)
     gevent.sleep(1)
-    assert node.services.liveliness.is_v10(peer.contact)
+    assert node.services.liveliness.versions.is_v10(peer.contact)
 
 
 def test_unknown_senders_do_not_delay_probes_of_contacts(world: World) -> None:

@@ -138,4 +138,4 @@ def test_unreadable_value_of_a_v10_peer_does_not_hide_the_others(world: World) -
     [found] = node.find_value(KEY)
     assert found.values == [b"a", 7]
     assert node.stats()["dropped"] == {}
-    assert node.services.liveliness.is_v10(peer.contact)  # by the form of its contacts
+    assert node.services.liveliness.versions.is_v10(peer.contact)  # by the form of its contacts

@@ -225,7 +225,7 @@ def test_peers_without_the_rpc_are_not_told(world: World) -> None:
     for peer in (old, new):
         peer.serve(empty_v11_peer)
         node.ping(peer.contact)
-    node.services.liveliness.mark_v10(old.id)
+    node.services.liveliness.versions.mark_v10(old.id)
     node.close()
     gevent.sleep(1)
     assert "leave" not in requests_served(old)

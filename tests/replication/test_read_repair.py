@@ -102,7 +102,7 @@ def test_lacks_requests_do_not_overfill_the_queue(world: World) -> None:
 
 def test_v10_peer_is_not_counted_because_it_gets_nothing(world: World) -> None:
     nodes, peer = network(world), world.peer()
-    nodes[0].services.liveliness.mark_v10(nodes[1].id)
+    nodes[0].services.liveliness.versions.mark_v10(nodes[1].id)
     assert lacks(peer, nodes[0], nodes[1].id, nodes[2].id) == 1
 
 

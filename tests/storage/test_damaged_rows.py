@@ -18,6 +18,7 @@ from kademlua.core.contact import Contact
 from kademlua.core.params import Params
 from kademlua.core.results import Publication
 from kademlua.core.values.store import StoreEntry
+from kademlua.runtime.clocks import Clocks
 from kademlua.storage.node_state import NodeState
 
 NODE_ID = b"i" * 20
@@ -34,8 +35,7 @@ def opened(path: Path) -> NodeState:
     return NodeState(
         path,
         PARAMS,
-        clock=lambda: 0.0,
-        wall_clock=lambda: 1e9,
+        clocks=Clocks(clock=lambda: 0.0, wall_clock=lambda: 1e9),
         in_background=False,
         verify_unclean=False,
     )

@@ -12,6 +12,7 @@ from kademlua.core.contact import Contact
 from kademlua.core.values.store import StoreEntry
 from kademlua.core.wire import packets, replies, requests
 from kademlua.core.wire.requests import RemoveArguments, StoreArguments
+from kademlua.runtime.clocks import Clocks
 from kademlua.simulation.clock.loop import virtual_now
 from kademlua.storage.lmdb_store import LmdbStore
 from kademlua.values import ownership
@@ -174,9 +175,8 @@ class TestRemoves:
 
     def test_tombstone_survives_a_restart(self, world: World, tmp_path: Path) -> None:
         def opened() -> LmdbStore:
-            return LmdbStore(
-                tmp_path / "values.lmdb", Params(), clock=virtual_now, in_background=False
-            )
+            clocks = Clocks(clock=virtual_now, wall_clock=virtual_now)
+            return LmdbStore(tmp_path / "values.lmdb", Params(), clocks=clocks, in_background=False)
 
         first, owner, holder = opened(), world.peer(), world.peer()
         node = world.node(store=first)

@@ -154,7 +154,7 @@ def test_report_of_a_remove_shows_peers_that_have_no_such_rpc(world: World) -> N
     request = old.receive()
     old.send(packets.encode_response(old.id, request.rpc_id, b"li5ee"), node.contact.endpoint)
     caller.get()
-    node.services.liveliness.mark_v10(old.id)
+    node.services.liveliness.versions.mark_v10(old.id)
     remover = gevent.spawn(node.remove, KEY)
     while (request := old.receive()).name != b"remove":
         old.send(packets.encode_response(old.id, request.rpc_id, b"llee"), node.contact.endpoint)

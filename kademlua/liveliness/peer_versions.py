@@ -1,0 +1,79 @@
+"""PeerVersions: which peers speak version 1.0, and how a client shows itself to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kademlua.core.contact import Contact, Endpoint
+from kademlua.core.wire.packets import Request
+from kademlua.runtime.context import Context
+
+_MAX_V10_IDS = 4_096
+
+
+class PeerVersions:
+    """The ids of peers that speak protocol version 1.0."""
+
+    __slots__ = ("_context", "_earlier_peers", "_v10_ids")
+
+    def __init__(self, context: Context, earlier_peers: Mapping[Endpoint, bytes]) -> None:
+        """Prepare; ``earlier_peers`` is ``NodeOptions.v10_peers``."""
+        self._context = context
+        self._earlier_peers = earlier_peers
+        self._v10_ids: dict[bytes, None] = {}
+
+    def record_request(self, request: Request, endpoint: Endpoint) -> None:
+        """Record the version of a request's sender."""
+        if request.version and not self._v10_ids:  # the usual case
+            return
+        # Forged senders must neither change the version of another node nor fill the memory.
+        entry = self._context.table.get(request.sender_id)
+        if request.is_validated and (entry is None or entry.contact.endpoint == endpoint):
+            if request.version:
+                self._v10_ids.pop(request.sender_id, None)
+            else:
+                self.mark_v10(request.sender_id)
+
+    def mark_v10(self, node_id: bytes) -> None:
+        """Record that a node speaks protocol version 1.0."""
+        if len(self._v10_ids) < _MAX_V10_IDS:
+            self._v10_ids[node_id] = None
+
+    def is_v10(self, contact: Contact) -> bool:
+        """Return whether a contact is known to speak protocol version 1.0."""
+        return contact.id in self._v10_ids
+
+    def alias_for(self, contact: Contact) -> bytes:
+        """Return the sender's id that a client uses for a 1.0 contact; empty for the own id.
+
+        The original enters each sender into its routing table, also a client that ends at once.
+        It ignores a sender with its own id.
+        """
+        return contact.id if self._context.is_client and self.is_v10(contact) else b""
+
+    def is_alias_refused(self, contact: Contact, result: object) -> bool:
+        """Return whether a reply shows that a contact speaks version 1.1, and record it.
+
+        A 1.1 node returns nothing to a sender with its own id.
+        """
+        if result or not self.alias_for(contact):
+            return False
+        del self._v10_ids[contact.id]
+        return True
+
+    def alias_at(self, endpoint: Endpoint) -> bytes:
+        """Return the alias for an endpoint that spoke version 1.0 in an earlier run."""
+        return self._earlier_peers.get(endpoint, b"") if self._context.is_client else b""
+
+    def record_form(self, contact: Contact, *, is_v10: bool, listed: list[Contact]) -> None:
+        """Record in which form a contact listed others.
+
+        A client takes those that a 1.0 peer lists for 1.0 peers, too, until they reply.
+        """
+        if not is_v10:
+            self._v10_ids.pop(contact.id, None)
+            return
+        self.mark_v10(contact.id)
+        if self._context.is_client:
+            for each in listed:
+                self.mark_v10(each.id)
