@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from kademlua.core.contact import Contact, ContactPool, Endpoint
 from kademlua.core.errors import (
     BadArguments,
+    CallInterrupted,
     CasMismatch,
     CryptoUnavailable,
     KademluaError,
@@ -76,6 +77,7 @@ __all__ = [
     "Answer",
     "AsyncNode",
     "BadArguments",
+    "CallInterrupted",
     "CasMismatch",
     "Contact",
     "ContactPool",

@@ -8,7 +8,6 @@ Arguments and results are JSON objects; ``json_form`` defines them.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -34,6 +33,7 @@ from kademlua.core.histograms import Histogram
 from kademlua.core.json_codec import contact_to_json, value_to_json
 from kademlua.core.wire import bencoding
 from kademlua.node.node import Node
+from kademlua.runtime.clocks import boot_clock
 from kademlua.runtime.durability import wait_durable
 from kademlua.storage.export_format import ImportResult, import_value, stored_values
 
@@ -46,7 +46,7 @@ _DEFAULT_MAX_VALUES = 4096
 class NodeApi:
     """The operations of one node. A call blocks the calling greenlet."""
 
-    def __init__(self, node: Node, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, node: Node, *, clock: Callable[[], float] = boot_clock) -> None:
         """Create the API; ``clock`` is the node's clock."""
         self._node = node
         self._clock = clock

@@ -114,10 +114,7 @@ class BridgedNode:
 
     @property
     def reachable(self) -> bool | None:
-        """Whether other nodes can reach this one without being contacted first.
-
-        None while that is unknown, among private addresses, and for a client.
-        """
+        """Whether peers can reach the node uninvited; None while unknown, and for a client."""
         return self._node.reachable
 
     @property

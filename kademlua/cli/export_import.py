@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from kademlua.cli.options import CONTROL_PORT
 from kademlua.control.client import ControlClient
 from kademlua.control.unix_socket import SOCKET_NAME, ControlError
 from kademlua.core.params import Params
+from kademlua.runtime.clocks import boot_clock
 from kademlua.storage.export_format import (
     ImportResult,
     StoredValue,
@@ -81,7 +81,7 @@ def _open_values(path: Path) -> Iterator[Iterable[StoredValue]]:
     configure_logging("warning", None)  # for warnings about damaged files
     state = open_state(path, Params(), in_background=False)
     try:
-        yield stored_values(state.store, state.store.keys(), time.monotonic)
+        yield stored_values(state.store, state.store.keys(), boot_clock)
     finally:
         state.close()
 

@@ -24,6 +24,10 @@ class RpcTimeout(KademluaError, TimeoutError):
     """No reply arrived before the deadline of a call."""
 
 
+class CallInterrupted(RpcTimeout):
+    """The node was paused while a call was in flight; this says nothing about the peer."""
+
+
 class RpcFailed(KademluaError):
     """The peer replied with an error: 130, it has no such RPC, or 131, the RPC raised an error."""
 

@@ -23,6 +23,7 @@ class DropReason(StrEnum):
     OWN_ID = "own id"
     PORT_ZERO = "port 0"
     BUSY = "busy"
+    STALE = "stale"
     NOT_SENT = "not sent"
     BAD_MAC = "bad tag"
     UNPROVEN = "unproven"

@@ -9,14 +9,16 @@ from kademlua.node.node import Node
 
 
 class HealthResource:
-    """Liveness: any reply proves that the event loop runs."""
+    """Liveness: a reply proves that the event loop runs, its status that maintenance does."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Send 200 while the node runs, else 503."""
-        _send_status(resp, "ok" if not self._node.closed else "closed", ok=not self._node.closed)
+        """Send 200 while the node and its maintenance run, else 503."""
+        is_healthy = self._node.healthy
+        text = "ok" if is_healthy else "closed" if self._node.closed else "maintenance is stuck"
+        _send_status(resp, text, ok=is_healthy)
 
     on_head = on_get
 

@@ -15,7 +15,7 @@ from gevent import Greenlet
 from gevent.event import AsyncResult
 
 from kademlua.core.contact import Contact
-from kademlua.core.errors import KademluaError, NodeClosed
+from kademlua.core.errors import CallInterrupted, KademluaError, NodeClosed, RpcTimeout
 from kademlua.core.pending_calls import PendingCall
 from kademlua.core.reasons import Purpose
 from kademlua.rpc.client import CallOptions, RpcClient
@@ -153,7 +153,10 @@ class ProbeQueue:
         timeout *= 1 + _JITTER * self._context.rng.random()
 
         def on_done(_: PendingCall, result: list[Any] | KademluaError) -> None:
-            if isinstance(result, TimeoutError):
+            if isinstance(result, CallInterrupted):  # all pings count from now on
+                probe.attempt = 0
+                self._send_ping(probe)
+            elif isinstance(result, RpcTimeout):
                 self._on_ping_timeout(probe)
             elif isinstance(result, NodeClosed):
                 self._fail(probe, result)

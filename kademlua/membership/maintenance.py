@@ -1,28 +1,33 @@
 """Maintenance: joining, refreshing and expiring, at regular intervals.
 
-Its greenlet exists only while it works; in between, a timer of the event loop waits.
+A timer of the event loop starts beats and rounds. A beat expires and publishes values. It never
+waits for the network, so that it goes on during a join. A round does the rest. Both have
+greenlets only while they work. No failure of a step ends them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import gevent
 from gevent import Greenlet
 from gevent.event import Event
 
 from kademlua.core.contact import Endpoint
-from kademlua.core.errors import KademluaError, NodeClosed
-from kademlua.core.reasons import Purpose
+from kademlua.core.errors import NodeClosed
+from kademlua.core.reasons import DropReason, Purpose
 from kademlua.core.values.tombstones import Tombstones
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.lookup.service import LookupService
 from kademlua.membership.bootstrap import Bootstrap
 from kademlua.membership.reachability import ReachabilityProber
 from kademlua.replication.replicator import Replicator
+from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
-from kademlua.runtime.timer import Timer
+from kademlua.runtime.guard import Guard
+from kademlua.runtime.heartbeat import Heartbeat
 from kademlua.values.publisher import Republisher
 
 _JITTER = 0.2
@@ -34,6 +39,9 @@ _FAR_FILL_INTERVAL = 60.0
 """Seconds between two lookups in far buckets of a network that grew, at least."""
 _SIZE_SAMPLES = 8
 """Places by which the network's size is estimated."""
+_STUCK_AFTER = 600.0
+"""Seconds after which a step of a round or an attempt to join counts as stuck. The slowest step, a
+refresh of all buckets of a network where most calls time out, takes some minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +55,14 @@ class Upkeep:
     republisher: Republisher
     tombstones: Tombstones
     reachability: ReachabilityProber
+    client: RpcClient
 
 
 class Maintenance:
     """Keeps one node in its network."""
 
     def __init__(self, context: Context, upkeep: Upkeep) -> None:
+        self._client = upkeep.client
         self._reachability = upkeep.reachability
         self._bootstrap = upkeep.bootstrap
         self._replicator = upkeep.replicator
@@ -60,20 +70,25 @@ class Maintenance:
         self._tombstones = upkeep.tombstones
         self._liveliness = upkeep.liveliness
         self._lookups = upkeep.lookups
+        self._transport = context.transport
+        self._stats = context.stats
         self._table = context.table
         self._store = context.store
         self._params = context.params
         self._clock = context.clock
         self._rng = context.rng
         self._log = context.log
-        self._greenlet: Greenlet[..., None] | None = None
-        self._timer = Timer(self._on_timer)
-        self._closed = False
+        self._guard = Guard(context.log, context.clock)
+        self._greenlets: dict[str, Greenlet[..., None]] = {}
+        self.heartbeat = Heartbeat(context.clock, self._interval, self._on_beat, self._on_pause)
+        """Starts the beats and rounds; notices when the node was paused."""
         self._size_at_refresh = 0
         """Contacts in the table when the neighbourhood was last refreshed."""
         self._rejoined_at = self._clock() - _REJOIN_INTERVAL
         self._neighbourhood_refreshed_at = self._far_filled_at = self._clock()
         self._buckets_refreshed_at = self._clock()
+        self._progress_at = self._clock()
+        """When the current or last step of a round began."""
         self._endpoints_added = Event()
         """Set when there are more addresses to try."""
         self.joined = Event()
@@ -87,18 +102,26 @@ class Maintenance:
             self.joined.set()
             self.first_attempt_done.set()
         self._republisher.start()
-        self._greenlet = gevent.spawn(self._run)
+        self.heartbeat.start()
+        self._start(self._run_round)
 
     def close(self) -> None:
         """Stop, and release everything that waits for the join; idempotent."""
-        self._closed = True
-        self._timer.stop()
-        if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
-            self._greenlet.kill()
+        self.heartbeat.stop()
+        for greenlet in self._greenlets.values():
+            if greenlet is not gevent.getcurrent():
+                greenlet.kill()
         self._replicator.close()
         self._republisher.close()
         self.first_attempt_done.set()
         self.joined.set()  # waiting callers find the node closed
+
+    def check(self) -> bool:
+        """Return whether upkeep runs: it beats, and no step is stuck."""
+        now = self._clock()
+        self.heartbeat.notice_pause(now)
+        longest_wait = max(self._params.maintenance_interval, self._params.bootstrap_retry_max)
+        return now - self._progress_at < _STUCK_AFTER + (1 + _JITTER) * longest_wait
 
     def add_peers(self, endpoints: Sequence[Endpoint]) -> None:
         """Learn of more nodes: join through them, or look up the own id through them."""
@@ -108,32 +131,83 @@ class Maintenance:
         else:
             self._endpoints_added.set()
 
-    def _run(self) -> None:
-        """Do what is due, then set the timer."""
+    # Beats and rounds.
+
+    def _on_beat(self) -> None:
+        """Start a round, which begins with a beat, or only a beat if the last round goes on."""
+        if not self._start(self._run_round):
+            self._start(self._beat)
+
+    def _on_pause(self, seconds: float) -> None:
+        """Continue after a pause, before anything else is done.
+
+        Datagrams that waited are dropped: their senders have given up, and a TTL would count from
+        their arrival. Calls in flight end without a verdict on the peers.
+        """
+        self._log.warning("paused for %.0f seconds: asleep, stopped or blocked", seconds)
+        self._progress_at = self._clock()
+        dropped = self._guard.run("dropping stale datagrams", self._transport.discard_backlog)
+        self._stats.dropped[DropReason.STALE] += dropped or 0
+        self._client.interrupt()
+        self._size_at_refresh = 0  # the neighbours may have forgotten this node
+        self._endpoints_added.set()  # an attempt to join that waits begins now
+        self._on_beat()
+
+    def _interval(self) -> float:
+        return self._jittered(self._params.maintenance_interval)
+
+    def _start(self, function: Callable[[], None]) -> bool:
+        """Run a function in a greenlet; return False if its last run has not ended."""
+        greenlet = self._greenlets.get(function.__name__)
+        if self.heartbeat.is_stopped or (greenlet is not None and not greenlet.dead):
+            return False
+        self._greenlets[function.__name__] = gevent.spawn(function)
+        return True
+
+    def _beat(self) -> None:
+        """Do what must not wait for the network."""
+        now = self._clock()
+        for name, step in (
+            ("expiring values", self._store.expire),
+            ("expiring tombstones", self._tombstones.expire),
+            ("publishing", self._publish),
+        ):
+            self._guard.run(name, partial(step, now))
+
+    def _publish(self, now: float) -> None:
+        if self.joined.is_set() or len(self._table):  # a value needs other nodes
+            self._republisher.tick(now)
+
+    def _run_round(self) -> None:
+        """Run each step, or join the network first."""
         try:
+            self._beat()
+            if len(self._table) == 0 and self._bootstrap.is_required and self.joined.is_set():
+                self._log.warning("all contacts are gone; bootstrapping again")
+                self.joined.clear()
+                gevent.sleep(self._jittered(self._params.bootstrap_retry))
             if not self.joined.is_set():
                 self._join()
-            else:
-                self._tick()
+                return
+            for name, step in (
+                ("probing", self._probe),
+                ("replication", self._replicator.tick),
+                ("rejoining", self._rejoin_recovered),
+                ("testing reachability", self._test_reachability),
+                ("refreshing the neighbourhood", self._refresh_grown_neighbourhood),
+                ("filling buckets", self._fill_far_buckets),
+                ("refreshing buckets", self._refresh_buckets),
+            ):
+                self._progress_at = now = self._clock()
+                self._guard.run(name, partial(step, now))
         except NodeClosed:
-            return
-        except KademluaError as error:  # too many calls in flight: the next round retries
-            self._log.info("maintenance postponed: %s", error)
-        except Exception:  # a defect must not end maintenance for good
-            self._log.exception("maintenance failed")
-        if not self._closed:
-            params = self._params
-            wait = params.maintenance_interval if self.joined.is_set() else params.bootstrap_retry
-            self._timer.start(self._jittered(wait))
-
-    def _on_timer(self) -> None:
-        self._greenlet = gevent.spawn(self._run)
+            pass
 
     def _join(self) -> None:
         """Try to join until a node replies, with increasing delays."""
         wait = self._params.bootstrap_retry
         has_warned = False
-        while not self._bootstrap.join():
+        while not self._try_join():
             self.first_attempt_done.set()
             if not self._bootstrap.is_required:
                 break  # no cached contact replied: the node is alone, as when it started
@@ -149,30 +223,21 @@ class Maintenance:
         self.joined.set()
         self.first_attempt_done.set()
         self._log.info("joined, %d contacts", len(self._table))
+        self.heartbeat.start()  # again, so that the first round is not too early for them
 
-    def _tick(self) -> None:
-        """Run one round of maintenance."""
-        now = self._clock()
-        self._store.expire(now)
-        self._tombstones.expire(now)
-        if len(self._table) == 0 and self._bootstrap.is_required:
-            self._log.warning("all contacts are gone; bootstrapping again")
-            self.joined.clear()
-            return
+    def _try_join(self) -> bool:
+        self._progress_at = self._clock()
+        return bool(self._guard.run("joining", self._bootstrap.join))
+
+    # The steps of a round.
+
+    def _probe(self, _: float) -> None:
         self._liveliness.probe_stale(self._params.maintenance_interval)
         self._liveliness.reprobe_dead(_DEAD_PROBES)
-        self._replicator.tick(now)
-        self._republisher.tick(now)
-        self._rejoin_recovered(now)
+
+    def _test_reachability(self, now: float) -> None:
         if self._reachability.tick(now):  # the neighbours have to learn of this node again
             self._size_at_refresh = 0
-        if len(self._table) > 2 * self._size_at_refresh:
-            self._refresh_neighbourhood(now)
-        self._fill_far_buckets(now)
-        self._lookups.update_density()
-        if now - self._buckets_refreshed_at >= self._params.refresh_interval / 4:
-            self._buckets_refreshed_at = now
-            self._refresh_buckets(now)
 
     def _rejoin_recovered(self, now: float) -> None:
         """Look up the own id through dead contacts that recovered.
@@ -188,8 +253,10 @@ class Maintenance:
             self._liveliness.drain_recovered()  # the join covers those that replied meanwhile
             self._replicator.reschedule_all()
 
-    def _refresh_neighbourhood(self, now: float) -> None:
-        """Look up the neighbours again, since the network has grown."""
+    def _refresh_grown_neighbourhood(self, now: float) -> None:
+        """Look up the neighbours again if the network has grown."""
+        if len(self._table) <= 2 * self._size_at_refresh:
+            return
         if self._size_at_refresh:  # older samples are out of date
             self._lookups.size_estimator.reset()
         self._bootstrap.refresh_neighbourhood()
@@ -208,7 +275,14 @@ class Maintenance:
             self._bootstrap.fill_bucket(self._neighbourhood_refreshed_at)
 
     def _refresh_buckets(self, now: float) -> None:
-        """Refresh the buckets without a lookup for ``Params.refresh_interval`` seconds."""
+        """Refresh the buckets without a lookup for ``Params.refresh_interval`` seconds.
+
+        They are looked for four times in each interval.
+        """
+        self._lookups.update_density()
+        if now - self._buckets_refreshed_at < self._params.refresh_interval / 4:
+            return
+        self._buckets_refreshed_at = now
         before = now - self._jittered(self._params.refresh_interval)
         if self._table.buckets[-1].refreshed_at < before:
             self._lookups.find_node(self._table.local_id, purpose=Purpose.REFRESH)

@@ -36,6 +36,13 @@ class Lifecycle:
         """Whether the node is part of a network."""
         return self._maintenance.joined.is_set() and self.state is not NodeState.CLOSING
 
+    @property
+    def healthy(self) -> bool:
+        """Whether the node runs and its maintenance does, or the node is closing."""
+        if self.state is NodeState.RUNNING:
+            return self._maintenance.check()
+        return self.state is NodeState.CLOSING and not self.closed.is_set()
+
     def require_open(self) -> None:
         """Raise NodeClosed unless the node is running."""
         if self.state is NodeState.NEW:

@@ -49,8 +49,7 @@ class Node:
             host: An IP address of this machine; ``::`` for all, IPv4 and IPv6.
             bootstrap: Nodes through which to join, as (host name or address, port).
             params: Parameters of the protocol; default ``Params()``.
-            read_only: Whether the node is a client: it stores nothing for others and asks to
-                be kept out of routing tables.
+            read_only: Whether the node is a client, which stores nothing and stays out of tables.
             options: Identity, network keys, stores and environment.
 
         Raises:
@@ -215,11 +214,13 @@ class Node:
         return self._lifecycle.closed.is_set()
 
     @property
-    def reachable(self) -> bool | None:
-        """Whether other nodes can reach this one without being contacted first.
+    def healthy(self) -> bool:
+        """Whether the node runs and its maintenance is not stuck; if not, restart the program."""
+        return self._lifecycle.healthy
 
-        None while that is unknown, among private addresses, and for a client.
-        """
+    @property
+    def reachable(self) -> bool | None:
+        """Whether peers can reach the node uninvited; None while unknown, and for a client."""
         return self._context.status.reachable
 
     @property

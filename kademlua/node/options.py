@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from kademlua.core.contact import ContactPool, Endpoint
 from kademlua.core.results import PublicationStore
 from kademlua.core.values.store import Store
+from kademlua.runtime.clocks import boot_clock
 from kademlua.runtime.transport import Transport
 
 # One for all nodes: it has no state, but each instance takes 2.5 kB.
@@ -31,8 +32,9 @@ class NodeOptions:
     """Where the node keeps values of the network; default in memory."""
     publication_store: PublicationStore | None = None
     """Where published values survive a restart; default nowhere."""
-    clock: Callable[[], float] = time.monotonic
-    """Monotonic seconds."""
+    clock: Callable[[], float] = boot_clock
+    """Seconds that never go back and include the time asleep; the TTL of values is measured by
+    it."""
     wall_clock: Callable[[], float] = time.time
     """Seconds since 1970, for expiry times that signers set."""
     rng: random.Random = SYSTEM_RNG

@@ -12,12 +12,13 @@ from kademlua.rpc.address_validation import AddressValidator
 from kademlua.rpc.client import RpcClient
 from kademlua.rpc.server import RpcServer
 from kademlua.runtime.context import Context
+from kademlua.runtime.heartbeat import Heartbeat
 
 
 class DatagramRouter:
     """Receives the datagrams of one node. Nothing here blocks, spawns or formats text."""
 
-    __slots__ = ("_client", "_context", "_liveliness", "_server", "_validator")
+    __slots__ = ("_client", "_context", "_heartbeat", "_liveliness", "_server", "_validator")
 
     def __init__(
         self,
@@ -27,12 +28,14 @@ class DatagramRouter:
         validator: AddressValidator,
         server: RpcServer,
         liveliness: LivelinessManager,
+        heartbeat: Heartbeat,
     ) -> None:
         self._context = context
         self._client = client
         self._validator = validator
         self._server = server
         self._liveliness = liveliness
+        self._heartbeat = heartbeat
 
     def receive(self, datagram: bytes, endpoint: Endpoint) -> None:
         """Process one datagram; called by the event loop's greenlet."""
@@ -42,6 +45,10 @@ class DatagramRouter:
         size = len(datagram)
         stats.bytes_in += size
         now = context.clock()
+        if now > self._heartbeat.overdue_at:  # the node was paused: the datagram is stale
+            stats.dropped[DropReason.STALE] += 1
+            self._heartbeat.notice_pause(now)
+            return
         is_validated, reply_budget = True, 0
         if size > TYPE_OFFSET and datagram[TYPE_OFFSET] == REQUEST:
             # Before decoding: a request over the rate limit must cost as little as possible.

@@ -34,6 +34,7 @@ from kademlua.rpc.server import RpcServer
 from kademlua.runtime.context import Context, NodeStatus
 from kademlua.runtime.observers import ObserverSet
 from kademlua.runtime.private_transport import PrivateTransport
+from kademlua.runtime.safe_logger import SafeLogger
 from kademlua.runtime.transport import Transport, UdpTransport
 from kademlua.values.publisher import Republisher
 from kademlua.values.store_handlers import StoreHandlers
@@ -79,7 +80,7 @@ def build_context(
             transport, options.network_keys, stats.dropped, rng, restart_call
         )
     limits = DiversityLimits.from_params(params)
-    log = logging.LoggerAdapter(_logger, {"node": node_id})
+    log = SafeLogger(_logger, {"node": node_id})
     context = Context(
         id=node_id,
         read_only=read_only,
@@ -142,9 +143,16 @@ def build_services(
         republisher=republisher,
         tombstones=tombstones,
         reachability=reachability,
+        client=client,
     )
+    maintenance = Maintenance(context, upkeep)
     router = DatagramRouter(
-        context=context, client=client, validator=validator, server=server, liveliness=liveliness
+        context=context,
+        client=client,
+        validator=validator,
+        server=server,
+        liveliness=liveliness,
+        heartbeat=maintenance.heartbeat,
     )
     return Services(
         context=context,
@@ -160,7 +168,7 @@ def build_services(
         read_repair=read_repair,
         handover=handover,
         republisher=republisher,
-        maintenance=Maintenance(context, upkeep),
+        maintenance=maintenance,
     )
 
 

@@ -13,11 +13,19 @@ from typing import Any, NamedTuple
 from gevent.event import AsyncResult
 
 from kademlua.core.contact import Contact, Endpoint
-from kademlua.core.errors import KademluaError, NodeClosed, RpcFailed, RpcTimeout, WireError
+from kademlua.core.errors import (
+    CallInterrupted,
+    KademluaError,
+    NodeClosed,
+    RpcFailed,
+    RpcTimeout,
+    WireError,
+)
 from kademlua.core.pending_calls import PendingCall, PendingCalls
 from kademlua.core.reasons import DropReason, MatchFailure, Purpose
 from kademlua.core.wire import packets
 from kademlua.core.wire.packets import Response
+from kademlua.runtime.clocks import PAUSE_LATENESS
 from kademlua.runtime.context import Context
 from kademlua.runtime.timer import Timer
 
@@ -224,6 +232,15 @@ class RpcClient:
         """Count a reply that is bencoded but not what the RPC returns."""
         self._stats.dropped[error.reason] += 1
 
+    def interrupt(self) -> None:
+        """End every call with CallInterrupted: the node was paused and may have missed replies."""
+        for call in self._pending.drain():
+            self._stats.cancelled_by_rpc[call.name] += 1
+            try:
+                call.on_done(call, CallInterrupted(f"the node was paused during {call.name}"))
+            except Exception:  # a defect in one callback must not affect other calls
+                self._context.log.exception("a callback of a call failed")
+
     def close(self) -> None:
         """End every call with NodeClosed; idempotent."""
         self._closed = True
@@ -244,7 +261,10 @@ class RpcClient:
 
     def _on_timer(self) -> None:
         """Retransmit or end the calls that are due. Runs in the hub and must not block."""
-        for call, is_expired in self._pending.pop_due(self._clock()):
+        now = self._clock()
+        if now - self._timer_at > PAUSE_LATENESS:
+            self.interrupt()
+        for call, is_expired in self._pending.pop_due(now):
             try:
                 if is_expired:
                     self._stats.timeouts_by_rpc[call.name] += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from kademlua.core.stats import Stats
 from kademlua.core.values.store import Store
 from kademlua.core.wire.replies import AddressFamilies
 from kademlua.runtime.observers import ObserverSet
+from kademlua.runtime.safe_logger import SafeLogger
 from kademlua.runtime.transport import Transport
 
 
@@ -40,7 +40,7 @@ class Context:
     status: NodeStatus
     params: Params
     clock: Callable[[], float]
-    """Monotonic seconds."""
+    """Seconds that never go back and include the time asleep."""
     wall_clock: Callable[[], float]
     """Seconds since 1970; only the expiry times in signed records use it."""
     rng: random.Random
@@ -52,7 +52,7 @@ class Context:
     store: Store
     stats: Stats
     observers: ObserverSet
-    log: logging.LoggerAdapter[logging.Logger]
+    log: SafeLogger
     """Its records carry the node's id as ``node``."""
 
     @property

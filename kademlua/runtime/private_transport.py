@@ -114,6 +114,10 @@ class PrivateTransport:
         mac.update(datagram)
         return self._send_raw(datagram + mac.digest(), endpoint)
 
+    def discard_backlog(self) -> int:
+        """Drop the datagrams that wait to be received, and return their number."""
+        return self._transport.discard_backlog()
+
     def _receive(self, datagram: bytes, endpoint: Endpoint) -> None:
         """Accept or reject a datagram; called by the event loop's greenlet."""
         if len(datagram) < _MIN_DATAGRAM_BYTES:

@@ -18,8 +18,9 @@ from gevent import Greenlet
 
 from kademlua.core.contact import Endpoint, canonical_address
 from kademlua.core.params import Params
+from kademlua.runtime.safe_logger import SafeLogger
 
-logger = logging.getLogger(__name__)
+logger = SafeLogger(logging.getLogger(__name__))
 
 DatagramHandler = Callable[[bytes, Endpoint], None]
 
@@ -27,6 +28,8 @@ _SO_MEMINFO = 55
 """SO_MEMINFO of Linux: the bytes in the receive buffer, and eight more numbers."""
 _BACKLOG_BYTES = 65_536
 """A node is backlogged when this many bytes wait: about 85 datagrams."""
+_MAX_BACKLOG = 1_000_000
+"""Datagrams dropped together, at most: a flood must not hold the event loop."""
 _MEMINFO = struct.Struct("=I")
 _EVENT_READ = 1
 _MAX_DATAGRAM = 65_536
@@ -48,6 +51,9 @@ class Transport(Protocol):
 
     def send(self, datagram: bytes, endpoint: Endpoint) -> bool:
         """Send or drop a datagram; return False if the system refused it."""
+
+    def discard_backlog(self) -> int:
+        """Drop the datagrams that wait to be received, and return their number."""
 
     @property
     def supports_ipv4(self) -> bool:
@@ -105,6 +111,17 @@ class UdpTransport:
         except OSError:  # buffer full, no route, invalid address
             return False
         return True
+
+    def discard_backlog(self) -> int:
+        """Drop the datagrams in the receive buffer, and return their number."""
+        count = 0
+        try:
+            while self._socket is not None and count < _MAX_BACKLOG:
+                self._socket.recv(1)
+                count += 1
+        except OSError:  # usually BlockingIOError: the buffer is empty
+            pass
+        return count
 
     @property
     def supports_ipv4(self) -> bool:

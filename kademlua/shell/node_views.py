@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from kademlua.core.contact import format_endpoint
 from kademlua.core.ids import ID_BITS
 from kademlua.core.routing.bucket import TableEntry
@@ -19,7 +17,7 @@ def prompt_text(node: Node) -> str:
 def routing_text(node: Node) -> VerbatimText:
     """Return the routing table as text, farthest bucket first."""
     table = node.table
-    now = time.monotonic()
+    now = node.now
     lines = [f"own id {node.id.hex()}, {_pluralize(len(table), 'contact')}"]
     for index, bucket in enumerate(table.buckets):
         number = ID_BITS - 1 - index

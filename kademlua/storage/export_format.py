@@ -14,6 +14,7 @@ from kademlua.core.errors import StorageError, StoreRefused, WireError
 from kademlua.core.ids import from_hex
 from kademlua.core.values.store import Store, StoreEntry
 from kademlua.core.wire.bencoding import decode
+from kademlua.runtime.clocks import boot_clock
 
 if TYPE_CHECKING:
     from kademlua.storage.lmdb_store import LmdbStore
@@ -126,7 +127,7 @@ def parse_json_lines(
 
 
 def import_lines(
-    store: LmdbStore, lines: Iterable[str], *, clock: Callable[[], float] = time.monotonic
+    store: LmdbStore, lines: Iterable[str], *, clock: Callable[[], float] = boot_clock
 ) -> ImportResult:
     """Put the values of JSON lines into a store.
 

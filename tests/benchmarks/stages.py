@@ -68,6 +68,9 @@ class _Silence:
         self.sent = datagram
         return True
 
+    def discard_backlog(self) -> int:
+        return 0
+
     def close(self) -> None:
         pass
 

@@ -8,7 +8,7 @@ import kademlua
 from kademlua import AsyncNode, Node, ThreadedNode
 from kademlua.bridges.base import BridgedNode
 
-NOT_SHARED = {"calls_in_flight", "datastore", "now", "table", "timings"}
+NOT_SHARED = {"calls_in_flight", "datastore", "healthy", "now", "table", "timings"}
 """Attributes of ``Node`` that only the node's thread may read."""
 
 both = pytest.mark.parametrize("bridge", [ThreadedNode, AsyncNode])

@@ -78,6 +78,9 @@ class _Nowhere:
             del self.sent[:-64]
         return True
 
+    def discard_backlog(self) -> int:
+        return 0
+
     def close(self) -> None:
         """Nothing is open."""
 

@@ -19,6 +19,12 @@ def test_it_says_how_it_is(client):
     assert client.get("/readyz").status == 503
 
 
+def test_stuck_maintenance_is_unhealthy(client, monkeypatch):
+    monkeypatch.setattr(type(client.node), "healthy", False)
+    stuck = client.get("/healthz")
+    assert (stuck.status, stuck.body) == (503, b"maintenance is stuck\n")
+
+
 def test_node_without_peers_is_not_ready(make_node, serve):
     client = serve(make_node(bootstrap=[("127.0.0.1", 9)]))
     assert client.get("/healthz").status == 200

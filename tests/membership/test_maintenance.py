@@ -1,11 +1,22 @@
 """Maintenance: bucket refresh, neighbourhood refresh in growing networks, and expiry."""
 
+import logging
+from collections import Counter
+
 import gevent
 import pytest
 
-from kademlua import Params, sha1
-from tests.support.peers import empty_v10_peer, requests_served
-from tests.support.world import World
+from kademlua import Contact, Params, sha1
+from kademlua.core.values.memory_store import MemoryStore
+from kademlua.core.values.store import StoreEntry
+from kademlua.core.values.tombstones import Tombstones
+from kademlua.liveliness.manager import LivelinessManager
+from kademlua.lookup.service import LookupService
+from kademlua.membership.reachability import ReachabilityProber
+from kademlua.replication.replicator import Replicator
+from kademlua.values.publisher import Republisher
+from tests.support.peers import empty_v10_peer, empty_v11_peer, requests_served
+from tests.support.world import UNUSED_ENDPOINT, World
 
 ROUND = 12
 """Seconds that one maintenance round takes at most, including jitter."""
@@ -54,15 +65,100 @@ def test_expired_values_are_freed_without_request(world: World) -> None:
     assert len(node.datastore) == 0
 
 
-def test_exception_in_a_round_does_not_stop_maintenance(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rounds = []
+STEPS = [
+    (MemoryStore, "expire"),
+    (Tombstones, "expire"),
+    (Republisher, "tick"),
+    (LivelinessManager, "probe_stale"),
+    (Replicator, "tick"),
+    (ReachabilityProber, "tick"),
+    (LookupService, "update_density"),
+]
 
-    def fail(tombstones: object, now: float) -> None:
-        rounds.append(world.now)
+
+@pytest.mark.parametrize(("part", "step"), STEPS)
+def test_step_that_fails_stops_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch, part: type, step: str
+) -> None:
+    node, calls = world.alice, Counter[str]()
+
+    def count(name: str, *_: object) -> int:
+        calls[name] += 1
+        if name == f"{part.__name__}.{step}":
+            raise RuntimeError("a defect")
+        return 0
+
+    for cls, method in STEPS:
+        name = f"{cls.__name__}.{method}"
+        monkeypatch.setattr(cls, method, lambda *_, name=name: count(name))
+    gevent.sleep(3 * ROUND)
+    assert node.healthy
+    assert {*calls} == {f"{cls.__name__}.{method}" for cls, method in STEPS}
+    assert min(calls.values()) >= 3
+
+
+def test_step_that_always_fails_is_logged_every_ten_minutes(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(type(world.alice.services.tombstones), "expire", fail)
-    gevent.sleep(3 * ROUND)
-    assert len(rounds) >= 3
+    monkeypatch.setattr(Tombstones, "expire", fail)
+    assert world.alice.healthy
+    gevent.sleep(1_100)
+    failures = [each for each in caplog.records if each.exc_info]
+    assert [each.message for each in failures] == ["expiring tombstones failed"] * 2
+
+
+def test_log_that_cannot_be_written_does_not_stop_maintenance(world: World) -> None:
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise FileNotFoundError(2, "No such file or directory")
+
+    handler = Broken()
+    logging.getLogger("kademlua").addHandler(handler)
+    try:
+        node = world.node(UNUSED_ENDPOINT)
+        gevent.sleep(300)
+        peer = world.peer(endpoint=UNUSED_ENDPOINT)
+        peer.serve(empty_v10_peer)
+        assert node.wait_joined(120)
+    finally:
+        logging.getLogger("kademlua").removeHandler(handler)
+
+
+def test_values_expire_and_are_published_before_the_node_has_joined(world: World) -> None:
+    node, peer = world.node(UNUSED_ENDPOINT, params=Params(ttl=100)), world.peer()
+    peer.serve(empty_v11_peer)
+    node.ping(peer.contact)
+    node.publish(sha1("key"), b"v", ttl=100)
+    owner = Contact("10.9.9.9", 1, b"o" * 20)
+    node.datastore.put(sha1("other"), owner, StoreEntry(b"1:v", node.now + 50))
+    gevent.sleep(100)
+    assert not node.joined
+    assert list(node.datastore.keys()) == [sha1("key")]
+    assert requests_served(peer).count("store") >= 2
+
+
+def test_stuck_step_is_unhealthy_and_delays_no_expiry(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Replicator, "tick", lambda *_: gevent.sleep(10_000))
+    node = world.node(params=Params(ttl=100))
+    node.add(sha1("key"), b"v")
+    gevent.sleep(100 + ROUND)
+    assert len(node.datastore) == 0
+    assert node.healthy
+    gevent.sleep(700)
+    assert not node.healthy
+
+
+def test_idle_nodes_are_healthy(world: World) -> None:
+    waiting, alone = world.node(UNUSED_ENDPOINT), world.alice
+    for _ in range(100):
+        gevent.sleep(100)
+        assert waiting.healthy
+        assert alone.healthy
+    alone.close()
+    assert not alone.healthy
+    assert not world.unstarted_node().healthy

@@ -76,6 +76,20 @@ def test_more_than_a_batch_arrives_and_lets_others_run(open_transport: Open) -> 
     assert max(b - a for a, b in zip(turns, [*turns[1:], 100], strict=True)) <= 8
 
 
+def test_discarded_backlog_is_not_received(open_transport: Open) -> None:
+    one, _ = open_transport()
+    two, received = open_transport()
+    for _ in range(100):
+        assert one.send(b"stale", two.local_endpoint)
+    assert two.discard_backlog() == 100
+    assert two.discard_backlog() == 0
+    one.send(b"new", two.local_endpoint)
+    wait_until(lambda: received)
+    assert received == [(b"new", one.local_endpoint)]
+    two.close()
+    assert two.discard_backlog() == 0
+
+
 def test_a_receiver_that_fails_costs_one_datagram(caplog: pytest.LogCaptureFixture) -> None:
     got = []
 

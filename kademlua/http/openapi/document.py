@@ -90,7 +90,9 @@ def _monitoring_paths() -> dict[str, Any]:
     plain_text = {"text/plain": {"schema": {"type": "string"}}}
     return {
         "/healthz": {
-            "get": operation("Whether the loop turns.", plain_text, (503,), is_plain=True)
+            "get": operation(
+                "Whether the node and its maintenance run.", plain_text, (503,), is_plain=True
+            )
         },
         "/readyz": {
             "get": operation("Whether the node has joined.", plain_text, (503,), is_plain=True)

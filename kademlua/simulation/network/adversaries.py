@@ -105,6 +105,10 @@ class HostileTransport:
         """Send a datagram, or drop it."""
         return self._inner.send(datagram, endpoint)
 
+    def discard_backlog(self) -> int:
+        """Drop the datagrams that wait to be received, and return their number."""
+        return self._inner.discard_backlog()
+
     def close(self) -> None:
         """Stop sending and receiving; idempotent."""
         self._inner.close()

@@ -118,6 +118,10 @@ class VirtualTransport:
         """Send or drop a datagram; return False if a socket would refuse it."""
         return self._is_open and self._send(self._link, datagram, endpoint)
 
+    def discard_backlog(self) -> int:
+        """Return 0: datagrams never wait, since virtual time stands still while they arrive."""
+        return 0
+
     def close(self) -> None:
         """Close the transport; idempotent. Packets in flight to it are lost."""
         if self._is_open:

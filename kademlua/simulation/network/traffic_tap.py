@@ -163,6 +163,10 @@ class TrafficTap:
                     self._pending_queries[datagram[_RPC_ID]] = (watch, endpoint)
         return self._send(datagram, endpoint)
 
+    def discard_backlog(self) -> int:
+        """Drop the datagrams that wait to be received, and return their number."""
+        return self._inner.discard_backlog()
+
     def close(self) -> None:
         """Close the transport; idempotent."""
         self._inner.close()
