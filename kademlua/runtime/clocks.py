@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -43,6 +44,18 @@ def read_boot_id() -> bytes:
         return bytes.fromhex(_BOOT_ID_PATH.read_text().strip().replace("-", ""))
     except (OSError, ValueError):
         return b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clocks:
+    """The clocks of a machine."""
+
+    clock: Callable[[], float] = boot_clock
+    """The node's clock."""
+    wall_clock: Callable[[], float] = time.time
+    """Seconds since 1970. It may be wrong, and may be set at any time."""
+    boot_id: bytes = field(default_factory=read_boot_id)
+    """What tells this boot from others, at most 16 bytes; empty if unknown."""
 
 
 PAUSE_LATENESS = 10.0

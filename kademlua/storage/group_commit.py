@@ -14,9 +14,10 @@ import gevent
 import lmdb
 from gevent import Greenlet
 
+from kademlua.runtime.safe_logger import SafeLogger
 from kademlua.storage.lmdb_environment import LmdbEnvironment, Transaction, failure_reason
 
-logger = logging.getLogger(__name__)
+logger = SafeLogger(logging.getLogger(__name__))
 
 DurableCallback = Callable[[str | None], None]
 """Called with None once changes are durable, or with the reason why they were lost."""

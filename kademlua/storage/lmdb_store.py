@@ -1,13 +1,12 @@
 """LmdbStore: the value store on disk.
 
-Times on disk are microseconds of the wall clock, so that remaining lifetimes survive the process.
-The databases: ``values`` by key and owner; ``ends``, the same rows by expiry; ``addresses``, usage
-by owner's address; ``meta``, the total counts.
+Times on disk are those of ``DiskClock``, so that remaining lifetimes survive the process. The
+databases: ``values`` by key and owner; ``ends``, the same rows by expiry; ``addresses``, usage by
+owner's address; ``meta``, the total counts and a sample of the clocks.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from kademlua.core.contact import Contact
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.params import Params
 from kademlua.core.values.store import ENTRY_UNIT, QuotaUsage, StoreEntry, check_quotas, quota_key
+from kademlua.runtime.clocks import Clocks
 from kademlua.storage.expiry import ExpiryIndex
 from kademlua.storage.group_commit import WriteBuffer
 from kademlua.storage.lmdb_environment import LmdbEnvironment
@@ -26,12 +26,12 @@ from kademlua.storage.row_format import (
     pack_usage,
     pack_value_row,
     quota_key_of_row,
-    to_microseconds,
     unpack_counts,
     unpack_usage,
     unpack_value_row,
     value_size,
 )
+from kademlua.storage.store_clock import StoreClock
 
 _COUNTS_KEY = b"counts"
 _NODE_ID_KEY = b"id"
@@ -52,8 +52,7 @@ class LmdbStore:
         path: Path,
         params: Params,
         *,
-        clock: Callable[[], float] = time.monotonic,
-        wall_clock: Callable[[], float] = time.time,
+        clocks: Clocks | None = None,
         in_background: bool = True,
     ) -> None:
         """Open or create the file.
@@ -76,15 +75,20 @@ class LmdbStore:
             after_commit=self._on_commit,
         )
         self._params = params
-        self._clock = clock
         self._expiry = ExpiryIndex(environment, self._write_buffer)
-        self._load_counts()
-        # After the clock was set back, time continues from the latest one seen.
-        self._wall_offset = max(wall_clock(), self._latest_us / 1e6) - clock()
+        counts = self._load_counts()
+        clocks = clocks or Clocks()
+        self._clock = clocks.clock
+        self._store_clock = StoreClock(
+            clocks, environment, self._write_buffer, self._expiry, counts
+        )
+        self._to_disk_us = self._store_clock.to_disk_us
+        self._to_clock_seconds = self._store_clock.to_clock_seconds
 
-    def _load_counts(self) -> None:
+    def _load_counts(self) -> StoreCounts:
         counts = unpack_counts(self._environment.get("meta", _COUNTS_KEY))
-        self._entry_count, self._stored_bytes, self._sequence, self._latest_us = counts
+        self._entry_count, self._stored_bytes, self._sequence, _ = counts
+        return counts
 
     # Commits and closing
 
@@ -98,11 +102,12 @@ class LmdbStore:
 
     def close(self) -> None:
         """Commit the remaining changes and close the file."""
+        self._store_clock.update(self._clock())
         self._write_buffer.close()
 
     def _persist_counts(self) -> None:
-        self._latest_us = max(self._latest_us, self._to_wall_us(self._clock()))
-        counts = StoreCounts(self._entry_count, self._stored_bytes, self._sequence, self._latest_us)
+        latest_us = self._store_clock.save()
+        counts = StoreCounts(self._entry_count, self._stored_bytes, self._sequence, latest_us)
         self._write_buffer.put("meta", _COUNTS_KEY, pack_counts(counts))
 
     def _on_commit(self, failure: str | None) -> None:
@@ -139,7 +144,7 @@ class LmdbStore:
     ) -> None:
         """Store a value; see ``Store.put``. It is kept once ``when_durable`` has called back."""
         encoded, expires_at, from_owner, now = entry
-        now_us, expires_at_us = self._to_wall_us(now), self._to_wall_us(expires_at)
+        now_us, expires_at_us = self._to_disk_us(now), self._to_disk_us(expires_at)
         if self._expiry.is_due(now_us):
             self._expire_batch(now_us, _EXPIRY_BATCH_ON_PUT)
         row_key = key + owner.compact
@@ -181,7 +186,7 @@ class LmdbStore:
         """Return up to ``limit`` bencoded values of a key, most recent first."""
         if limit <= 0:
             return []
-        now_us = self._to_wall_us(now)
+        now_us = self._to_disk_us(now)
         live_rows = [row for _, row in self._value_rows(key) if row.expires_at_us > now_us]
         if len(live_rows) > 1:
             live_rows.sort(reverse=True)
@@ -220,7 +225,8 @@ class LmdbStore:
 
     def expire(self, now: float) -> int:
         """Remove expired values, at most 5,000 of those on disk, and return their number."""
-        return self._expire_batch(self._to_wall_us(now), _EXPIRY_BATCH)
+        self._store_clock.update(now)
+        return self._expire_batch(self._to_disk_us(now), _EXPIRY_BATCH)
 
     def next_expiry(self) -> float | None:
         """Return the earliest time at which ``expire`` may find something; None without values."""
@@ -228,13 +234,6 @@ class LmdbStore:
         return None if earliest_us is None else self._to_clock_seconds(earliest_us)
 
     # Internals
-
-    def _to_wall_us(self, now: float) -> int:
-        wall_us = (now + self._wall_offset) * 1e6
-        return int(wall_us + 0.5) if 0 <= wall_us < 1e18 else to_microseconds(wall_us / 1e6)
-
-    def _to_clock_seconds(self, wall_us: int) -> float:
-        return wall_us / 1e6 - self._wall_offset
 
     def _value_rows(self, key: bytes) -> list[tuple[bytes, ValueRow]]:
         """Return the rows of a key; damaged ones are removed."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from zlib import crc32
@@ -17,6 +16,7 @@ from kademlua.core.errors import StorageError, WireError
 from kademlua.core.ids import is_id
 from kademlua.core.params import Params
 from kademlua.node.node import Node
+from kademlua.runtime.clocks import Clocks
 from kademlua.storage.data_directory import DataDirectory
 from kademlua.storage.group_commit import WriteBuffer
 from kademlua.storage.lmdb_environment import LmdbEnvironment
@@ -41,8 +41,7 @@ class NodeState:
         path: Path,
         params: Params,
         *,
-        clock: Callable[[], float] = time.monotonic,
-        wall_clock: Callable[[], float] = time.time,
+        clocks: Clocks | None = None,
         in_background: bool = True,
         verify_unclean: bool = True,
     ) -> None:
@@ -61,9 +60,7 @@ class NodeState:
             undo.callback(directory.close)
             self.store = directory.open(
                 "values.lmdb",
-                lambda at: LmdbStore(
-                    at, params, clock=clock, wall_clock=wall_clock, in_background=in_background
-                ),
+                lambda at: LmdbStore(at, params, clocks=clocks, in_background=in_background),
                 "the stored values",
             )
             """The values that the node stores for the network."""

@@ -18,6 +18,8 @@ FORMAT_VERSION = 1
 _VALUE_HEADER = Struct(">IBBQQQ")
 _VALUE_FIELDS = Struct(">BBQQQ")
 _COUNTS_STRUCT = Struct(">QQQQ")
+# disk_us, clock_us, wall_us; the boot id follows
+_SAMPLE_STRUCT = Struct(">QQQ")
 # checksum, version, TTL in µs
 _PUBLICATION_HEADER = Struct(">IBQ")
 _PUBLICATION_FIELDS = Struct(">BQ")
@@ -25,7 +27,7 @@ _MAX_MICROSECONDS = 10**18
 
 
 class ValueRow(NamedTuple):
-    """A stored value. Times are microseconds of the wall clock."""
+    """A stored value. Times are microseconds of ``DiskClock``."""
 
     sequence: int
     """Counts stores: the most recent one has the highest number."""
@@ -42,7 +44,20 @@ class StoreCounts(NamedTuple):
     stored_bytes: int = 0
     sequence: int = 0
     latest_us: int = 0
-    """The latest time seen: a clock that is set back does not prolong lifetimes."""
+    """The time on disk at the last commit."""
+
+
+class ClockSample(NamedTuple):
+    """The time by several clocks at one moment, in microseconds."""
+
+    disk_us: int
+    """The time of the rows on disk."""
+    clock_us: int
+    """The node's clock."""
+    wall_us: int
+    """The wall clock."""
+    boot_id: bytes = b""
+    """The boot of the machine to which ``clock_us`` belongs; empty if unknown."""
 
 
 def to_microseconds(seconds: float) -> int:
@@ -102,6 +117,17 @@ def pack_counts(counts: StoreCounts) -> bytes:
 def unpack_counts(data: bytes | None) -> StoreCounts:
     """Decode the counts; zeros if there are none."""
     return StoreCounts(*_COUNTS_STRUCT.unpack(data)) if data else StoreCounts()
+
+
+def pack_clock_sample(sample: ClockSample) -> bytes:
+    """Encode a sample of the clocks."""
+    return _SAMPLE_STRUCT.pack(sample.disk_us, sample.clock_us, sample.wall_us) + sample.boot_id
+
+
+def unpack_clock_sample(data: bytes) -> ClockSample:
+    """Decode a sample of the clocks."""
+    disk_us, clock_us, wall_us = _SAMPLE_STRUCT.unpack_from(data)
+    return ClockSample(disk_us, clock_us, wall_us, data[_SAMPLE_STRUCT.size :])
 
 
 def pack_usage(usage: int) -> bytes:

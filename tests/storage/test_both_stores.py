@@ -16,6 +16,7 @@ from kademlua.core.errors import StoreRefused
 from kademlua.core.params import Params
 from kademlua.core.values.memory_store import MemoryStore
 from kademlua.core.values.store import StoreEntry
+from kademlua.runtime.clocks import Clocks
 from kademlua.storage.lmdb_store import LmdbStore
 
 KEYS = [b"k" * 20, b"o" * 20, b"\xff" * 20]
@@ -71,8 +72,7 @@ class BothStores(RuleBasedStateMachine):
         self.store = LmdbStore(
             self.directory / "values",
             self.params,
-            clock=lambda: self.now,
-            wall_clock=lambda: self.wall_start + self.now,
+            clocks=Clocks(clock=lambda: self.now, wall_clock=lambda: self.wall_start + self.now),
             in_background=False,
         )
 

@@ -1,4 +1,4 @@
-"""LmdbStore: commits, restarts, clocks and damaged files."""
+"""LmdbStore: commits, restarts and damaged files."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from kademlua.core.contact import Contact
 from kademlua.core.errors import StorageError
 from kademlua.core.params import Params
 from kademlua.core.values.store import StoreEntry
+from kademlua.runtime.clocks import Clocks
 from kademlua.storage import group_commit, lmdb_environment
 from kademlua.storage.lmdb_environment import CorruptFile, LmdbEnvironment
 from kademlua.storage.lmdb_store import LmdbStore
@@ -35,12 +36,13 @@ Open = Callable[..., LmdbStore]
 
 @pytest.fixture
 def open_store(tmp_path: Path) -> Iterator[Open]:
-    """Open the store in the test's directory; its clock stands at 0."""
+    """Open the store in the test's directory; its clocks stand."""
     stores = []
+    clocks = Clocks(clock=lambda: 0.0, wall_clock=lambda: 1.8e9)
 
-    def opened(wall: float = 1e9, **how: Any) -> LmdbStore:
-        how = {"in_background": False, "clock": lambda: 0.0} | how
-        stores.append(LmdbStore(tmp_path / "values", HIGH_QUOTAS, wall_clock=lambda: wall, **how))
+    def opened(*, in_background: bool = False) -> LmdbStore:
+        path = tmp_path / "values"
+        stores.append(LmdbStore(path, HIGH_QUOTAS, clocks=clocks, in_background=in_background))
         return stores[-1]
 
     yield opened
@@ -53,29 +55,6 @@ def open_store(tmp_path: Path) -> Iterator[Open]:
 
 def put(store: LmdbStore, key: bytes = KEY, value: bytes = b"1:a", expires: float = 100.0) -> None:
     store.put(key, ANNA, StoreEntry(value, expires, received_at=0.0))
-
-
-def test_remaining_lifetime_survives_a_restart(open_store: Open) -> None:
-    store = open_store(wall=1e9)
-    put(store, expires=100.0)
-    store.close()
-    store = open_store(wall=1e9 + 30)
-    assert store.get(KEY, 1, 69.9) == [b"1:a"]
-    assert store.get(KEY, 1, 70.1) == []
-    assert store.next_expiry() == pytest.approx(70.0)
-    assert store.expire(70.1) == 1
-    assert (len(store), store.stored_bytes) == (0, 0)
-
-
-def test_clock_set_back_does_not_prolong_lifetimes(open_store: Open) -> None:
-    store = open_store(wall=1e9)
-    put(store, expires=100.0)
-    store.close()
-    for wall in (1e9 - 50_000, 10.0):
-        store = open_store(wall=wall)
-        assert store.get(KEY, 1, 99.9) == [b"1:a"]
-        assert store.get(KEY, 1, 100.1) == []
-        store.close()
 
 
 def test_newer_format_is_refused_and_kept(tmp_path: Path) -> None:

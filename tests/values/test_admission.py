@@ -30,6 +30,7 @@ from kademlua.core.values.store import StoreEntry
 from kademlua.core.wire import packets, replies, requests
 from kademlua.crypto import signing
 from kademlua.node.options import NodeOptions
+from kademlua.runtime.clocks import Clocks
 from kademlua.simulation.clock.loop import virtual_now
 from kademlua.storage.lmdb_store import LmdbStore
 from kademlua.values.admission import AdmissionPolicy
@@ -219,8 +220,8 @@ def test_it_is_kept_on_disk_as_any_value(world: World, tmp_path: Path) -> None:
     record = signed(5, b"v" * 100, expires=5_000)
 
     def opened() -> tuple[LmdbStore, Callable[[bytes], None]]:
-        times = {"clock": virtual_now, "wall_clock": virtual_now}
-        disk = LmdbStore(tmp_path / "values", Params(), in_background=False, **times)
+        clocks = Clocks(clock=virtual_now, wall_clock=virtual_now)
+        disk = LmdbStore(tmp_path / "values", Params(), clocks=clocks, in_background=False)
         node = world.node(store=disk)
         put = partial(AdmissionPolicy(node.services.context).admit, KEY, node.contact)
         return disk, lambda encoded: put(StoreEntry(encoded, 9_000, received_at=world.now))
