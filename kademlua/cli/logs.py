@@ -5,11 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import logging.handlers
+import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
 
 import click
+import gevent
+
+from kademlua.runtime.safe_logger import SafeLogger
+
+logger = SafeLogger(logging.getLogger(__name__))
 
 LEVELS = ["debug", "info", "warning", "error", "critical"]
 
@@ -53,7 +61,25 @@ class JsonFormatter(logging.Formatter):
 
 
 class ReopenableFileHandler(logging.handlers.WatchedFileHandler):
-    """Reopens its file after a rename, as by logrotate, or on request."""
+    """Reopens its file after a rename, as by logrotate, or on request.
+
+    A record that cannot be written to the file goes to standard error. The next one tries to
+    open the file again.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record; never raise, unlike the base class without the file's directory."""
+        try:
+            super().emit(record)
+        except Exception:
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
+        """Write a record to standard error, with the reason."""
+        try:
+            _to_stderr(f"{self.format(record)} (not in {self.baseFilename}: {sys.exception()})")
+        except Exception:  # standard error is closed, too
+            pass
 
     def reopen(self) -> None:
         """Close the file; the next record reopens it, and reports any error."""
@@ -110,6 +136,44 @@ def add_node_id(handler: logging.Handler, node_id: bytes) -> None:
     handler.addFilter(NodeIdFilter(node_id))
     if not isinstance(handler.formatter, JsonFormatter):
         handler.setFormatter(logging.Formatter(_FORMAT_WITH_NODE))
+
+
+def log_unhandled_errors() -> None:
+    """Log the tracebacks that gevent and Python would print: of greenlets, callbacks and
+    threads."""
+    hub = gevent.get_hub()
+    hub.print_exception = _log_hub_error  # type: ignore[assignment]  # a method
+    threading.excepthook = _log_thread_error
+    sys.unraisablehook = _log_unraisable_error
+
+
+def _log_hub_error(
+    context: object,
+    kind: type[BaseException] | None,
+    error: BaseException | str | None,
+    trace: TracebackType | None,
+) -> None:
+    logger.error("unhandled error in %s", context, exc_info=_exc_info(kind, error, trace))
+
+
+def _log_thread_error(failure: threading.ExceptHookArgs) -> None:
+    info = _exc_info(failure.exc_type, failure.exc_value, failure.exc_traceback)
+    logger.error("unhandled error in %s", failure.thread, exc_info=info)
+
+
+def _log_unraisable_error(failure: sys.UnraisableHookArgs) -> None:
+    info = _exc_info(failure.exc_type, failure.exc_value, failure.exc_traceback)
+    logger.error("%s %r", failure.err_msg or "unhandled error in", failure.object, exc_info=info)
+
+
+def _exc_info(
+    kind: type[BaseException] | None,
+    error: BaseException | str | None,
+    trace: TracebackType | None,
+) -> tuple[type[BaseException], BaseException, TracebackType | None] | None:
+    if kind is None:
+        return None
+    return kind, error if isinstance(error, BaseException) else kind(error), trace
 
 
 def _to_stderr(text: str) -> None:

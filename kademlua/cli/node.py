@@ -22,6 +22,7 @@ from kademlua.cli.logs import (
     ReopenableFileHandler,
     add_node_id,
     configure_logging,
+    log_unhandled_errors,
 )
 from kademlua.cli.options import CONTROL_PORT, endpoint, network_key_option, node_id
 from kademlua.cli.sd_notify import SystemdNotifier
@@ -173,6 +174,7 @@ def node(
     shares_terminal = with_shell and _is_interactive() and log_file is None
     level = log_level or ("warning" if shares_terminal else "info")
     log_handler = configure_logging(level, log_file, log_format)
+    log_unhandled_errors()
     with ExitStack() as exit_stack:
         path = None if memory else data_dir_for_node(port, data)
         state = open_state(path, params) if path is not None else None

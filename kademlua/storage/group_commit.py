@@ -231,7 +231,18 @@ def _notify(batch: WriteBatch, reason: str | None) -> None:
 
 def commit_in_thread(commit: Callable[[], None]) -> None:
     """Commit in a thread, while other greenlets run."""
-    gevent.get_hub().threadpool.apply(commit)
+    # gevent prints an exception that leaves the thread, although it also raises it here.
+    error = gevent.get_hub().threadpool.apply(_failure_of, (commit,))
+    if error is not None:
+        raise error
+
+
+def _failure_of(commit: Callable[[], None]) -> Exception | None:
+    try:
+        commit()
+    except Exception as error:
+        return error
+    return None
 
 
 def _commit_inline(commit: Callable[[], None]) -> None:

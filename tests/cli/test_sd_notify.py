@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from gevent.socket import wait_read
 
+from kademlua import Node
+from kademlua.cli.sd_notify import SystemdNotifier
 from tests.cli.conftest import TIMEOUT, Launcher
 
 
@@ -56,34 +57,40 @@ def test_missing_service_manager_is_harmless(
     assert process.wait() == 0
 
 
-def test_a_log_of_json(launch: Launcher, tmp_path: Path) -> None:
-    process, _ = launch.node("--log-file", "node.log", "--log-format", "json")
-    node_id = process.out.text.split()[2]
+LONG = pytest.param("9" * 5_000, id="long")
+
+
+@pytest.mark.parametrize("usec", ["0", "-5", "9999", "abc", "", "1.5", LONG])
+def test_watchdog_without_a_sensible_timeout_is_ignored(
+    launch: Launcher, manager: Callable[[], dict[str, str]], usec: str
+) -> None:
+    launch.env["WATCHDOG_USEC"] = usec
+    process, _ = launch.node("--log-level", "warning")
+    assert manager()["READY"] == "1"
     process.popen.terminate()
-    assert process.wait() == 0
-    lines = [json.loads(line) for line in (tmp_path / "node.log").read_text().splitlines()]
-    assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
-    assert lines[-1]["message"] == "ended"
-    assert lines[-1]["level"] == "info"
-    assert {line["node"] for line in lines if "node" in line} == {node_id}
+    assert manager() == {"STOPPING": "1"}
+    warnings = process.err.read_rest().splitlines()
+    assert len(warnings) == 1
+    assert f"WATCHDOG_USEC={usec[:40]} is ignored" in warnings[0]
 
 
-def test_sighup_reopens_log_file(launch: Launcher, tmp_path: Path) -> None:
-    process, _ = launch.node("--log-file", "node.log")
-    log = tmp_path / "node.log"
-    log.rename(tmp_path / "former.log")
-    process.popen.send_signal(signal.SIGHUP)
-    # Nothing is lost of what is logged meanwhile, and the node goes on.
-    process.popen.terminate()
-    assert process.wait() == 0
-    assert "ended" in log.read_text()
-    assert "ended" not in (tmp_path / "former.log").read_text()
-
-
-def test_sighup_ends_a_node_without_a_log_file(launch: Launcher) -> None:
-    process, _ = launch.node()
-    process.popen.send_signal(signal.SIGHUP)
-    assert process.wait() == 0
+def test_stuck_maintenance_does_not_feed_the_watchdog(
+    tmp_path: Path, make_node: Callable[..., Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(str(tmp_path / "notify"))
+        channel.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "20000")
+        node = make_node()
+        monkeypatch.setattr(Node, "healthy", False)
+        with SystemdNotifier(node):
+            messages = []
+            for _ in range(3):
+                wait_read(channel.fileno())
+                messages.append(channel.recv(4096).decode())
+    assert messages[0].startswith("READY=1")
+    assert messages[1:] == ["STATUS=maintenance is stuck"] * 2
 
 
 def test_discovery_without_zeroconf_is_one_line(launch: Launcher, failed) -> None:
