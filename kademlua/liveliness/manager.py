@@ -172,6 +172,10 @@ class LivelinessManager:
         """Queue one ping to a contact; if it replies, it may enter the table."""
         self._probes.add(contact, tries=1)
 
+    def on_pause(self) -> None:
+        """Evict no contact for a minute after a pause, unless another one replies."""
+        self._probes.on_pause()
+
     def probe_stale(self, interval: float) -> None:
         """Probe the contacts that were silent longest; to be called every ``interval`` seconds.
 

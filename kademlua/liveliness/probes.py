@@ -7,6 +7,7 @@ probes ends when the queue is empty, so that an idle node holds no stack for it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -26,17 +27,21 @@ _JITTER = 0.1
 """Random part by which the timeout of a ping is extended."""
 _THROTTLE_SLEEP = 0.05
 """Seconds that the greenlet sleeps when the rate limit is reached."""
+_WAKING_TIME = 60.0
+"""Seconds after a pause in which a machine's network may not be up yet, such as its Wi-Fi."""
 
 
 class Probe:
     """A contact that is pinged until it replies or counts as dead."""
 
-    __slots__ = ("attempt", "contact", "has_handed_over", "result", "tries")
+    __slots__ = ("attempt", "contact", "has_handed_over", "result", "tries", "was_waking")
 
     def __init__(self, contact: Contact, tries: int) -> None:
         self.contact = contact
         self.tries = tries
         self.attempt = 0
+        self.was_waking = False
+        """True if the network of this machine may not have been up for the last ping."""
         self.has_handed_over = False
         """True if the contact announced that it leaves and has handed over its values."""
         self.result: AsyncResult[bool] | None = None
@@ -68,6 +73,8 @@ class ProbeQueue:
         self._send_allowance = self._params.probe_rate
         self._allowance_at = self._clock()
         self._greenlet: Greenlet[..., None] | None = None
+        self._waking_until = -math.inf
+        self._replies_at_pause = 0
         self._is_closed = False
 
     def __len__(self) -> int:
@@ -123,6 +130,11 @@ class ProbeQueue:
             probe.result = AsyncResult()
         return bool(probe.result.get())
 
+    def on_pause(self) -> None:
+        """Evict no contact for a minute after a pause, unless another one replies."""
+        self._waking_until = self._clock() + _WAKING_TIME
+        self._replies_at_pause = self._context.stats.replies
+
     def _run(self) -> None:
         """Send the queued probes at the permitted rate."""
         try:
@@ -148,6 +160,7 @@ class ProbeQueue:
 
     def _send_ping(self, probe: Probe) -> None:
         contact = probe.contact
+        probe.was_waking = self._is_waking
         min_rto = self._params.min_probe_rto
         timeout = self._rto_estimator.rto_for(contact, min_rto) * 2**probe.attempt
         timeout *= 1 + _JITTER * self._context.rng.random()
@@ -176,8 +189,11 @@ class ProbeQueue:
             self._fail(probe, error)
 
     def _on_ping_timeout(self, probe: Probe) -> None:
-        probe.attempt += 1
-        if probe.attempt < probe.tries:
+        if probe.was_waking and not self._is_waking:  # all pings count from now on
+            probe.attempt = 0
+        else:
+            probe.attempt += 1
+        if probe.attempt < probe.tries or self._is_waking:
             self._send_ping(probe)
             return
         promoted = None
@@ -190,6 +206,12 @@ class ProbeQueue:
         self._finish(probe, is_alive=False)
         if promoted is not None:  # its last reply may be old
             self.add(promoted, self._params.probe_tries)
+
+    @property
+    def _is_waking(self) -> bool:
+        """Whether silence may be due to this machine's network, which has just been paused."""
+        is_silent = self._context.stats.replies == self._replies_at_pause
+        return is_silent and self._clock() < self._waking_until
 
     def _finish(self, probe: Probe, *, is_alive: bool) -> None:
         self._probes.pop(probe.contact, None)

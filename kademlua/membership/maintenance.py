@@ -148,6 +148,7 @@ class Maintenance:
         self._progress_at = self._clock()
         dropped = self._guard.run("dropping stale datagrams", self._transport.discard_backlog)
         self._stats.dropped[DropReason.STALE] += dropped or 0
+        self._liveliness.on_pause()
         self._client.interrupt()
         self._size_at_refresh = 0  # the neighbours may have forgotten this node
         self._endpoints_added.set()  # an attempt to join that waits begins now

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TypeVar
 
 from kademlua.core.errors import KademluaError, NodeClosed
+from kademlua.runtime.safe_logger import SafeLogger
 
 _T = TypeVar("_T")
 
@@ -19,9 +19,7 @@ class Guard:
 
     __slots__ = ("_clock", "_log", "_reported_at")
 
-    def __init__(
-        self, log: logging.LoggerAdapter[logging.Logger], clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, log: SafeLogger, clock: Callable[[], float]) -> None:
         self._log = log
         self._clock = clock
         self._reported_at: dict[str, float] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from zlib import crc32
 
@@ -17,6 +18,8 @@ from kademlua.core.ids import is_id
 from kademlua.core.params import Params
 from kademlua.node.node import Node
 from kademlua.runtime.clocks import Clocks
+from kademlua.runtime.guard import Guard
+from kademlua.runtime.safe_logger import SafeLogger
 from kademlua.storage.data_directory import DataDirectory
 from kademlua.storage.group_commit import WriteBuffer
 from kademlua.storage.lmdb_environment import LmdbEnvironment
@@ -24,7 +27,7 @@ from kademlua.storage.lmdb_store import LmdbStore
 from kademlua.storage.publication_store import LmdbPublicationStore
 from kademlua.storage.row_format import FORMAT_VERSION
 
-logger = logging.getLogger(__name__)
+logger = SafeLogger(logging.getLogger(__name__))
 
 AUTOSAVE_INTERVAL = 180.0
 """Seconds between two saves of the contacts."""
@@ -145,9 +148,10 @@ class NodeState:
         self._autosaver = gevent.spawn(self._run_autosave, node)
 
     def _run_autosave(self, node: Node) -> None:
+        guard = Guard(logger, lambda: node.now)
         while True:
             gevent.sleep(AUTOSAVE_INTERVAL)
-            self.save_table(node)
+            guard.run("saving contacts", partial(self.save_table, node))
 
     # Closing
 

@@ -144,6 +144,37 @@ def test_contact_is_pinged_again_before_it_is_evicted(world: World) -> None:
     assert peer.contact in machine.node.table
 
 
+@pytest.mark.parametrize("seconds", [0, 10, 50])
+def test_table_outlives_a_network_that_comes_up_late(world: World, seconds: float) -> None:
+    contacts = world.network(20)
+    machine = Machine(world, bootstrap=[contacts[0].contact.endpoint])
+    gevent.sleep(60)
+    machine.sleep(60 * HOUR)
+    world.net.pause(machine.node.contact.endpoint)
+    gevent.sleep(ROUND + seconds)
+    assert len(machine.node.table) == 20
+    world.net.resume(machine.node.contact.endpoint)
+    gevent.sleep(60)
+    assert len(machine.node.table) == 20
+
+
+def test_contacts_that_died_during_a_pause_are_evicted(world: World) -> None:
+    contacts = world.network(20)
+    machine = Machine(world, bootstrap=[contacts[0].contact.endpoint])
+    gevent.sleep(60)
+    for contact in contacts[:10]:
+        contact.close(hand_over=False)
+    machine.sleep(60 * HOUR)
+    gevent.sleep(400)
+    assert len(machine.node.table) == 10
+    for contact in contacts[10:]:
+        contact.close(hand_over=False)
+    machine.sleep(60 * HOUR)
+    gevent.sleep(400)
+    assert len(machine.node.table) == 0
+    assert not machine.node.joined
+
+
 def test_waiting_join_is_tried_again_after_a_pause(world: World) -> None:
     params = Params(bootstrap_retry=1000, bootstrap_retry_max=1000)
     machine = Machine(world, bootstrap=[UNUSED_ENDPOINT], params=params)

@@ -87,6 +87,22 @@ def test_contacts_are_saved_at_intervals(world: World, tmp_path: Path) -> None:
     node_state.close()
 
 
+def test_contacts_are_saved_after_a_failure(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gevent
+
+    node_state = opened(tmp_path)
+    node, other = world.network(2)
+    monkeypatch.setattr(NodeState, "save_contacts", lambda *_: 1 // 0)
+    node_state.start_autosave(node)
+    gevent.sleep(state.AUTOSAVE_INTERVAL + 1)
+    monkeypatch.undo()
+    gevent.sleep(state.AUTOSAVE_INTERVAL)
+    assert node_state.contacts == [other.contact]
+    node_state.close()
+
+
 def test_saved_contacts_serve_as_bootstrap_addresses(world: World) -> None:
     network = world.network(5)
     dead = [("10.255.0.1", port) for port in range(1, 21)]
