@@ -8,7 +8,6 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -52,12 +51,12 @@ def top(interval: float, count: int | None, socket: Path, as_json: bool) -> None
         kademlua top --data /var/lib/kademlua --interval 5
         kademlua top --json | jq .packets.in
     """
-    with _exit_on_signals(), ControlClient(socket, timeout=_REPLY_TIMEOUT) as node:
+    _exit_on_signals()
+    with ControlClient(socket, timeout=_REPLY_TIMEOUT) as node:
         sampler = Sampler(node.call)
         if as_json:
             for model in _samples(sampler, interval, count):
                 click.echo(json.dumps(model))
-                sys.stdout.flush()
         else:
             _show(sampler, interval, count)
 
@@ -92,21 +91,15 @@ def _show(sampler: Sampler, interval: float, count: int | None) -> None:
                     return
 
 
-@contextmanager
-def _exit_on_signals() -> Iterator[None]:
-    """Exit with status 0 at ^C, and with 128 plus the number at other signals, after cleanup.
+def _exit_on_signals() -> None:
+    """Make signals raise SystemExit, for cleanup: with status 0 at ^C, else 128 plus the number.
 
-    Raise SystemExit: gevent's hub shows a traceback of KeyboardInterrupt.
+    Not KeyboardInterrupt, for which gevent's hub shows a traceback.
     """
 
     def end(number: int, _frame: FrameType | None) -> None:
         sys.exit(0 if number == signal.SIGINT else 128 + number)
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    handled = [each for each in numbers if signal.getsignal(each) is not signal.SIG_IGN]
-    previous_handlers = {number: signal.signal(number, end) for number in handled}
-    try:
-        yield
-    finally:
-        for number, handler in previous_handlers.items():
-            signal.signal(number, handler)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # not under nohup
+            signal.signal(number, end)

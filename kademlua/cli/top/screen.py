@@ -8,7 +8,6 @@ import signal
 import sys
 import termios
 import time
-from types import TracebackType
 
 from rich.console import Console, RenderableType
 
@@ -39,12 +38,7 @@ class Screen:
         self._console.show_cursor(False)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None = None,
-        error: BaseException | None = None,
-        trace: TracebackType | None = None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         try:
             self._console.show_cursor()
             self._console.set_alt_screen(False)

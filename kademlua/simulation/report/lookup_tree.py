@@ -19,41 +19,23 @@ class TraceError(KademluaError):
     """The file is not a trace, or does not contain the lookup."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class TracedQuery:
     """One query of a lookup; times are seconds since the lookup began."""
 
     address: str
-    send_times: set[float] = field(default_factory=set)
+    send_times: set[float]
     """The times of all transmissions."""
-    status: str = "no reply"
-    replied_at: float | None = None
-    contacts: list[str] = field(default_factory=list)
-    value_count: int = 0
-    parent: str = ""
-    """The address of the node that first returned this contact; empty: the routing table."""
+    failure: str
+    """What became of the last packet, unless there was a reply."""
+    replied_at: float | None
+    contacts: list[str]
+    value_count: int
 
     @property
     def sent_at(self) -> float:
         """The time of the first transmission."""
         return min(self.send_times)
-
-    def record_transmission(self, sent_at: float, fate: str) -> None:
-        """Record a packet with the query, and what became of it."""
-        self.send_times.add(sent_at)  # a duplicate by the network has the same time
-        if fate != "delivered":
-            self.status = f"query lost ({fate})"
-        elif self.replied_at is None:
-            self.status = "no reply"
-
-    def record_reply(self, replied_at: float, entry: dict[str, Any]) -> None:
-        """Record a packet with the reply; ``entry`` is its line of the trace."""
-        if entry["fate"] != "delivered":
-            self.status = f"reply lost ({entry['fate']})"
-        elif self.replied_at is None:
-            self.replied_at = replied_at
-            self.contacts = entry.get("closest", [])
-            self.value_count = entry.get("values", 0)
 
 
 @dataclass(slots=True)
@@ -103,39 +85,58 @@ def select_operation(path: Path, number: int | None) -> tuple[TracedOperation, i
 
 def read_queries(path: Path, operation: TracedOperation) -> list[TracedQuery]:
     """Return the queries of a lookup in the order of their first transmission."""
-    by_rpc: dict[str, TracedQuery] = {}
-    start = operation.started_at
+    end = math.inf if operation.ended_at is None else operation.ended_at
+    packets: dict[str, list[dict[str, Any]]] = {}
     for entry in _read_entries(path, operation.node):
-        if "operation" in entry or entry["sent"] > (operation.ended_at or math.inf):
-            continue
-        if _is_query(entry, operation):
-            query = by_rpc.setdefault(entry["rpc"], TracedQuery(entry["to"]))
-            query.record_transmission(entry["sent"] - start, entry["fate"])
-        elif entry.get("rpc") in by_rpc and entry["from"] != operation.node:
-            by_rpc[entry["rpc"]].record_reply(entry["t"] - start, entry)
-    queries = sorted(by_rpc.values(), key=lambda each: each.sent_at)
-    _find_parents(queries, operation.seeds)
-    return queries
+        if "rpc" in entry and operation.started_at <= entry["sent"] <= end:
+            packets.setdefault(entry["rpc"], []).append(entry)
+    queries = [
+        _to_query(each, operation)
+        for each in packets.values()
+        if each[0]["from"] == operation.node
+        and each[0].get("name") in _LOOKUP_RPCS
+        and each[0].get("key") == operation.key
+    ]
+    return sorted(queries, key=lambda each: each.sent_at)
 
 
-def _is_query(entry: dict[str, Any], operation: TracedOperation) -> bool:
-    return (
-        entry["from"] == operation.node
-        and entry.get("name") in _LOOKUP_RPCS
-        and entry.get("key") == operation.key
-        and entry["sent"] >= operation.started_at
+def _to_query(packets: list[dict[str, Any]], operation: TracedOperation) -> TracedQuery:
+    """Return the query whose packets, in both directions, these are."""
+    sent = [each for each in packets if each["from"] == operation.node]
+    replies = [each for each in packets if each not in sent and each["fate"] == "delivered"]
+    reply = replies[0] if replies else {}
+    last = packets[-1]
+    lost = f"{'query' if last in sent else 'reply'} lost ({last['fate']})"
+    return TracedQuery(
+        address=sent[0]["to"],
+        # A duplicate by the network has the same time.
+        send_times={each["sent"] - operation.started_at for each in sent},
+        failure="no reply" if last["fate"] == "delivered" else lost,
+        replied_at=reply["t"] - operation.started_at if reply else None,
+        contacts=reply.get("closest", []),
+        value_count=reply.get("values", 0),
     )
 
 
-def _find_parents(ordered: list[TracedQuery], seeds: list[str]) -> None:
-    """Set each query's parent: the first node that returned the contact before the query."""
-    by_address = {query.address: query for query in reversed(ordered) if query.address not in seeds}
-    replies = [(each.replied_at, each) for each in ordered if each.replied_at is not None]
-    for replied_at, source in sorted(replies, key=lambda reply: reply[0]):
-        for name in source.contacts:
-            query = by_address.get(name)
-            if query is not None and not query.parent and replied_at <= query.sent_at + 1e-6:
-                query.parent = source.address
+def _by_parent(queries: list[TracedQuery], seeds: list[str]) -> dict[str, list[TracedQuery]]:
+    """Group queries by the address of the node that first returned their contact.
+
+    It is empty for contacts from the routing table, and for further queries of the same node.
+    """
+    replies = [(each.replied_at, each) for each in queries if each.replied_at is not None]
+    replies.sort(key=lambda reply: reply[0])
+    known = set(seeds)
+    found: dict[str, list[TracedQuery]] = {}
+    for query in queries:
+        sources = (
+            source.address
+            for replied_at, source in replies
+            if query.address in source.contacts and replied_at <= query.sent_at + 1e-6
+        )
+        parent = "" if query.address in known else next(sources, "")
+        known.add(query.address)
+        found.setdefault(parent, []).append(query)
+    return found
 
 
 def print_operation(path: Path, number: int | None) -> None:
@@ -150,18 +151,13 @@ def print_operation(path: Path, number: int | None) -> None:
     try:
         operation, count = select_operation(path, number)
         queries = read_queries(path, operation)
+        children = _by_parent(queries, operation.seeds)
+        title = _heading(operation, len(queries))
     except (KeyError, TypeError, ValueError):
         raise TraceError(f"{path}: not a trace of kademlua simulate") from None
-    children: dict[str, list[TracedQuery]] = {}
-    for query in queries:
-        children.setdefault(query.parent, []).append(query)
     # Popped, so that a node queried twice has its children shown once.
-    print_tree(
-        _heading(operation, len(queries)),
-        children.pop("", []),
-        lambda query: children.pop(query.address, []),
-        _label,
-    )
+    roots = children.pop("", [])
+    print_tree(title, roots, lambda query: children.pop(query.address, []), _label)
     if number is None and count > 1:
         note = f"This is the slowest of {count:,} lookups; use --lookup N for another."
         make_console().print(note)
@@ -187,7 +183,7 @@ def _label(query: TracedQuery) -> str:
     if len(query.send_times) > 1:
         text += f" (sent {len(query.send_times)} times)"
     if query.replied_at is None:
-        return f"{text}  {query.status}"
+        return f"{text}  {query.failure}"
     milliseconds = 1000 * (query.replied_at - query.sent_at)
     values = f", {query.value_count} values" if query.value_count else ""
     counts = f"{len(query.contacts)} contacts{values}"

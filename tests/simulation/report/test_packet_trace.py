@@ -156,7 +156,7 @@ def test_missing_file_and_lookup_are_explained(tmp_path):
     path = write(tmp_path / "trace", begin(), end())
     with pytest.raises(lookup_tree.TraceError, match="no lookup 5; choose 4 to 4"):
         lookup_tree.print_operation(path, 5)
-    path = write(tmp_path / "trace", begin(), {"from": "a:1"}, end())
+    path = write(tmp_path / "trace", begin(), {"from": "a:1", "rpc": "01"}, end())
     with pytest.raises(lookup_tree.TraceError, match="not a trace"):
         lookup_tree.print_operation(path, 4)
     (tmp_path / "binary").write_bytes(b"\xff\xfe\n")
