@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kademlua.core.contact import format_endpoint
+from kademlua.terminal.text import plural
 
 _ID_DIGITS = 10
 """Hex digits shown of an id."""
@@ -22,8 +23,8 @@ def print_lookup(found: dict[str, Any]) -> None:
     hops = next((each["hop"] for each in queries if ranks.get(each["id"]) == 1), 0)
     print_tree(
         f"lookup of {found['key'][:_ID_DIGITS]} by {_address(trace['node'])}:"
-        f" {_ms(trace['seconds'])}, {_plural(len(queries), 'query', 'queries')},"
-        f" {_plural(hops, 'hop', 'hops')} to the closest, {len(ranks)} found",
+        f" {_ms(trace['seconds'])}, {plural(len(queries), 'query', 'queries')},"
+        f" {plural(hops, 'hop')} to the closest, {len(ranks)} found",
         children.get(None, []),
         lambda query: children.get(query["id"], []),
         lambda query: _label(query, ranks.get(query["id"]), trace["seconds"]),
@@ -48,7 +49,3 @@ def _address(contact: dict[str, Any]) -> str:
 
 def _ms(seconds: float) -> str:
     return f"{1000 * seconds:.1f} ms"
-
-
-def _plural(count: int, one: str, many: str) -> str:
-    return f"{count} {one if count == 1 else many}"

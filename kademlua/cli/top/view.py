@@ -11,6 +11,7 @@ from rich.table import Table
 from kademlua.cli.top.model import TopModel
 from kademlua.core.contact import format_endpoint
 from kademlua.terminal.console import safe_text
+from kademlua.terminal.text import plural
 
 _BAR_WIDTH = 10
 
@@ -30,10 +31,10 @@ def _header(model: TopModel) -> list[Any]:
     title = safe_text(f"{address}  {state}, up {_format_uptime(model['seconds'])}", "bold")
     return [
         title.append(f"  {node['id']}", "not bold"),
-        f"about {_plural(model['network_size'], 'node')},"
-        f" {_plural(model['contacts'], 'contact')},"
-        f" {_plural(model['calls_in_flight'], 'call')} in flight",
-        f"{_plural(model['values'], 'value')},"
+        f"about {plural(model['network_size'], 'node')},"
+        f" {plural(model['contacts'], 'contact')},"
+        f" {plural(model['calls_in_flight'], 'call')} in flight",
+        f"{plural(model['values'], 'value')},"
         f" {replicated} values/s replicated, {released} values/s released",
         f"in {_traffic(model, 'in')}   out {_traffic(model, 'out')}   {since}",
     ]
@@ -141,7 +142,3 @@ def _format_seconds(seconds: float | None) -> str:
 def _format_uptime(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' * (count != 1)}"
