@@ -49,7 +49,7 @@ def _call_table(model: TopModel) -> Table:
     """Return a table of calls, and of lookups if there were any, with their latencies."""
     titles = ("served/s", "errors/s", "called/s", "timeout/s", "failed/s")
     columns = ("served_rate", "errors_rate", "called_rate", "timeout_rate", "failed_rate")
-    table = _table(12, 9, 9, 9, 9, 9, 8, 8)
+    table = _table(12, 10, 10, 10, 10, 10, 9, 9)
     _add_title(table, "RPC", *titles, "p50", "p99")
     for name, rpc in model["rpcs"].items():
         _add_row(table, name, *(_format_number(rpc[each]) for each in columns), *_latencies(rpc))
@@ -78,7 +78,7 @@ def _counter_table(model: TopModel) -> Table:
     sections = {"calls for": {name: by_purpose[name] for name in order}}
     sections["dropped"] = model["dropped"] or {"none": None}
     sections |= {name: model[name] for name in ("rate_limited", "deferred", "refused_stores")}
-    table = _table(20, 7, 9)
+    table = _table(20, 8, 10)
     for title, counters in sections.items():
         if counters or title == "calls for":
             _add_title(table, title, "/s", "total")
@@ -90,7 +90,7 @@ def _counter_table(model: TopModel) -> Table:
 
 
 def _bucket_table(model: TopModel) -> Table:
-    table = _table(6, 14, 7, 8, left=2)
+    table = _table(7, 14, 8, 9, left=2)
     _add_title(table, "bucket", "contacts", "seen", "RTT")
     max_contacts = max((each["contacts"] for each in model["buckets"]), default=1)
     for each in model["buckets"]:
@@ -105,7 +105,7 @@ def _bucket_table(model: TopModel) -> Table:
 
 def _table(*min_widths: int, left: int = 1) -> Table:
     """Return a table without lines, whose ``left`` first columns are left-justified."""
-    table = Table.grid(padding=(0, 1, 0, 0))
+    table = Table.grid()
     for place, width in enumerate(min_widths):
         justify: JustifyMethod = "left" if place < left else "right"
         table.add_column(justify=justify, min_width=width, no_wrap=True)

@@ -67,12 +67,12 @@ def _latency_lines(result: RunResult) -> list[str]:
     for title, metric, kind in (
         ("lookups", "lookup", "lookup"),
         ("finds", "find", "find"),
-        ("hops of lookups", "hops", ""),
+        ("hops of lookups", "hops", None),
     ):
         ok = [each.ok for each in result.operations if each.kind == kind and each.started_at >= 0]
         names = [f"{metric}_p{percent}" for percent in (50, 90, 99)]
         cells = [format_metric(name, result.metrics[name]) for name in names]
-        if ok or not kind:
+        if ok or kind is None:
             successes = f"{sum(ok)}/{len(ok)}" if ok else ""
             lines.append(f"{title:22}{successes:>16}" + "".join(f"{cell:>10}" for cell in cells))
     return lines
