@@ -16,7 +16,7 @@ from kademlua.api.json_form import ping_to_json
 from kademlua.cli.addresses import resolve
 from kademlua.cli.connect import connect, daemon_options, open_api
 from kademlua.cli.ephemeral_client import ping_until_reply
-from kademlua.cli.lookup_tree import lookup_tree
+from kademlua.cli.lookup_tree import print_lookup
 from kademlua.cli.options import (
     endpoint,
     hex_option,
@@ -185,7 +185,7 @@ def lookup(
     if as_json:
         print_json(found)
     elif is_traced:
-        click.echo("\n".join(lookup_tree(found)))
+        print_lookup(found)
     else:
         click.echo("\n".join(map(_contact_text, found["contacts"])))
 

@@ -30,5 +30,4 @@ def trace(file: Path, number: int | None) -> None:
         kademlua trace packets.jsonl
         kademlua trace packets.jsonl --lookup 17
     """
-    for line in lookup_tree.render(file, number):
-        click.echo(line)
+    lookup_tree.print_operation(file, number)

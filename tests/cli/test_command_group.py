@@ -129,6 +129,18 @@ def test_a_command_is_imported_only_where_it_is_used():
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+def test_help_does_not_import_rich():
+    script = """if True:
+        import sys
+        from click.testing import CliRunner
+        from kademlua.cli import main
+        assert CliRunner().invoke(main, ["--help"]).exit_code == 0
+        assert "kademlua.cli.top.command" in sys.modules
+        assert "rich" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 def test_the_module_runs_under_the_command_s_name(launch):
     done = launch.run("ping", "--help")
     assert done.stdout.startswith(b"Usage: kademlua ping ")

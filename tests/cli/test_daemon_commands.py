@@ -84,7 +84,7 @@ def test_lookup_of_running_node_is_traced(launch, daemon):
     assert (done.returncode, done.stderr) == (0, b"")
     heading, line = done.stdout.decode().splitlines()
     assert f"by 127.0.0.1:{port_of(daemon)}: " in heading
-    assert line.startswith("└─ ")
+    assert line.startswith("└── ")
     assert f"  {address}  +" in line
     assert line.endswith(" #1")
     done = launch.run("lookup", "key", "--trace", "--control", "sock", "--json")

@@ -59,15 +59,26 @@ def test_queries_agree_with_the_result(traced):
         assert sum(query.replied_at is not None for query in queries) >= 5
 
 
-def test_tree_shows_the_slowest_lookup_by_default(traced):
+@pytest.fixture
+def shown(capsys):
+    """The lines that show a lookup."""
+
+    def show(path, number):
+        lookup_tree.print_operation(path, number)
+        return capsys.readouterr().out.splitlines()
+
+    return show
+
+
+def test_tree_shows_the_slowest_lookup_by_default(traced, shown):
     result, path, _ = traced
     slowest = max(result.operations, key=lambda each: each.seconds)
-    lines = list(lookup_tree.render(path, None))
+    lines = shown(path, None)
     assert lines[0].startswith(f"{slowest.kind} {slowest.number} by 10.0.0.")
     assert lines[-1] == f"This is the slowest of {5 + 20 + 20} lookups; use --lookup N for another."
     branches = lines[1:-1]
     assert branches
-    assert all(line.lstrip("│ ").startswith(("├─ ", "└─ ")) for line in branches)
+    assert all(line.lstrip("│ ").startswith(("├── ", "└── ")) for line in branches)
 
 
 def write(path, *lines):
@@ -98,7 +109,7 @@ def end(t=10.5, **more):
     return line | {"ok": True, "hops": 2, "rpcs": 4} | more
 
 
-def test_tree_groups_queries_below_their_sources(tmp_path):
+def test_tree_groups_queries_below_their_sources(tmp_path, shown):
     path = write(
         tmp_path / "trace",
         query(9.0, "x:1", "99"),  # before the lookup began
@@ -114,18 +125,18 @@ def test_tree_groups_queries_below_their_sources(tmp_path):
         answer(10.3, "e:1", "04", fate="loss"),
         end(recall=0.95, why="because"),
     )
-    assert list(lookup_tree.render(path, 4)) == [
+    assert shown(path, 4) == [
         "lookup 4 by a:1 of 00ff, started at 10.000 s: 0.500 s, 4 queries, 2 hops, recall 95 %, "
         "because",
-        "├─ b:1  +0.000 → +0.100  100 ms, 3 contacts",
-        "│  ├─ c:1  +0.100 → +0.200  100 ms, 2 contacts",
-        "│  └─ d:1  +0.110  query lost (loss)",
-        "└─ e:1  +0.200 (sent 2 times)  reply lost (loss)",
+        "├── b:1  +0.000 → +0.100  100 ms, 3 contacts",
+        "│   ├── c:1  +0.100 → +0.200  100 ms, 2 contacts",
+        "│   └── d:1  +0.110  query lost (loss)",
+        "└── e:1  +0.200 (sent 2 times)  reply lost (loss)",
     ]
 
 
-def test_unfinished_lookup_is_marked(tmp_path):
-    lines = list(lookup_tree.render(write(tmp_path / "trace", begin()), None))
+def test_unfinished_lookup_is_marked(tmp_path, shown):
+    lines = shown(write(tmp_path / "trace", begin()), None)
     assert lines == ["lookup 4 by a:1 of 00ff, started at 10.000 s: unfinished, 0 queries"]
 
 
@@ -135,16 +146,19 @@ def test_unfinished_lookup_is_marked(tmp_path):
 def test_file_that_is_not_a_trace_is_refused(tmp_path, text):
     path = tmp_path / "trace"
     path.write_text(text)
-    with pytest.raises(lookup_tree.TraceError):
-        list(lookup_tree.render(path, None))
+    with pytest.raises(lookup_tree.TraceError, match=r"not a trace|contains no lookup"):
+        lookup_tree.print_operation(path, None)
 
 
 def test_missing_file_and_lookup_are_explained(tmp_path):
-    with pytest.raises(lookup_tree.TraceError, match="No such file"):
-        list(lookup_tree.render(tmp_path / "none", None))
+    with pytest.raises(FileNotFoundError):
+        lookup_tree.print_operation(tmp_path / "none", None)
     path = write(tmp_path / "trace", begin(), end())
     with pytest.raises(lookup_tree.TraceError, match="no lookup 5; choose 4 to 4"):
-        list(lookup_tree.render(path, 5))
+        lookup_tree.print_operation(path, 5)
+    path = write(tmp_path / "trace", begin(), {"from": "a:1", "rpc": "01"}, end())
+    with pytest.raises(lookup_tree.TraceError, match="not a trace"):
+        lookup_tree.print_operation(path, 4)
     (tmp_path / "binary").write_bytes(b"\xff\xfe\n")
     with pytest.raises(lookup_tree.TraceError, match="not a trace"):
-        list(lookup_tree.render(tmp_path / "binary", None))
+        lookup_tree.print_operation(tmp_path / "binary", None)
