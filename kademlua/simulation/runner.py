@@ -19,7 +19,7 @@ from kademlua.simulation.network.latency import (
     LatencyModel,
     LogNormalLatency,
 )
-from kademlua.simulation.network.network import NetworkConditions, VirtualNetwork
+from kademlua.simulation.network.network import VirtualNetwork
 from kademlua.simulation.nodes.member import PopulationMember
 from kademlua.simulation.nodes.placement_audit import PlacementStats, audit
 from kademlua.simulation.nodes.population import Population
@@ -77,7 +77,7 @@ class _SimulationRun:
         self._on_progress = on_progress
         self._streams = streams = RngStreams(seed)
         self._network = VirtualNetwork(
-            streams, _latency_model(scenario, streams), _conditions(scenario)
+            streams, _latency_model(scenario, streams), scenario.conditions
         )
         self._population = Population(scenario, streams, self._network)
         self._workload = Workload(scenario, streams, self._population)
@@ -226,20 +226,7 @@ def _latency_model(scenario: Scenario, streams: RngStreams) -> LatencyModel:
         return ConstantLatency(one_way)
     if network.latency == "lognormal":
         return LogNormalLatency(streams, one_way, network.sigma)
-    return CoordinateLatency(streams, one_way, access_delay=min(0.005, one_way / 10))
-
-
-def _conditions(scenario: Scenario) -> NetworkConditions:
-    network = scenario.network
-    return NetworkConditions(
-        loss=network.loss,
-        duplication=network.duplication,
-        reordering=network.reordering,
-        jitter=network.jitter,
-        max_packet=network.max_packet,
-        bandwidth=network.bandwidth,
-        queue=network.queue,
-    )
+    return CoordinateLatency(streams, one_way)
 
 
 @contextmanager

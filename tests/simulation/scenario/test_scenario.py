@@ -9,6 +9,7 @@ import pytest
 
 from kademlua.core.durations import format_duration, parse_duration
 from kademlua.core.params import Params
+from kademlua.simulation.network.conditions import NetworkConditions
 from kademlua.simulation.scenario import loader
 from kademlua.simulation.scenario.scenario import (
     ACTIONS,
@@ -392,7 +393,7 @@ EXAMPLE = re.search(r"^```toml\n(.*?)^```", DOCUMENT, re.M | re.S)[1]
 def test_document_example_shows_the_defaults():
     example = read(EXAMPLE)
     plain = read(MINIMAL)
-    assert example.network == plain.network
+    assert (example.network, example.conditions) == (plain.network, plain.conditions)
     assert example.workload == plain.workload
     assert (example.join, example.settle, example.bootstraps) == (60, 60, 3)
     assert (plain.join, plain.settle, plain.bootstraps) == (60, 60, 3)
@@ -403,11 +404,11 @@ def test_document_example_shows_the_defaults():
 
 
 TABLES = {
-    "churn": ChurnSettings,
-    "hostile": HostileSettings,
-    "sybils": SybilSettings,
-    "network": NetworkSettings,
-    "workload": WorkloadSettings,
+    "churn": [ChurnSettings],
+    "hostile": [HostileSettings],
+    "sybils": [SybilSettings],
+    "network": [NetworkSettings, NetworkConditions],
+    "workload": [WorkloadSettings],
 }
 
 
@@ -415,7 +416,7 @@ TABLES = {
 def test_document_example_contains_every_key(table):
     values = tomllib.loads(EXAMPLE)
     given = (values | values["population"])[table]
-    known = {spec.name for spec in dataclasses.fields(TABLES[table])}
+    known = {spec.name for kind in TABLES[table] for spec in dataclasses.fields(kind)}
     assert set(given) == known - {"shape", "sigma"}  # allowed with one model only
 
 
