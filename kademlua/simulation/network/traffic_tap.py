@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Container, Iterable
 
 from kademlua.core.contact import Contact, Endpoint
@@ -32,9 +32,8 @@ class TrafficCounter:
         self.value_keys: set[bytes] = set()
         """Keys of values; a lookup of one that no user requested counts as replication."""
         self._rpc_names: dict[bytes, str] = {}
-        # RPC and purpose by RPC id; two generations bound the memory of unanswered requests.
-        self._recent: dict[bytes, tuple[str, str]] = {}
-        self._older: dict[bytes, tuple[str, str]] = {}
+        self._requests: OrderedDict[bytes, tuple[str, str]] = OrderedDict()
+        """RPC and purpose of the last requests by RPC id."""
         self.on_sent: Callable[[bytes], None] | None = None
         """Called with each datagram as it is sent."""
 
@@ -49,13 +48,13 @@ class TrafficCounter:
         if datagram[_TYPE_OFFSET] == packets.REQUEST:
             at = datagram.rfind(_NAME_KEY)
             rpc = self._rpc_name(datagram[at + len(_NAME_KEY) : at + 24])
-            if len(self._recent) >= _MAX_REMEMBERED:
-                self._older, self._recent = self._recent, {}
             purpose = self._purpose(rpc, datagram, user_targets)
-            self._recent[rpc_id] = rpc, purpose
+            self._requests[rpc_id] = rpc, purpose
+            if len(self._requests) > _MAX_REMEMBERED:
+                self._requests.popitem(last=False)
             self.requests_by_rpc[rpc] += 1
         else:
-            rpc, purpose = self._recent.get(rpc_id) or self._older.get(rpc_id, ("other", "other"))
+            rpc, purpose = self._requests.get(rpc_id, ("other", "other"))
         self.bytes_by_rpc[rpc] += len(datagram)
         self.bytes_by_purpose[purpose] += len(datagram)
         return rpc
@@ -85,8 +84,6 @@ class TrafficCounter:
 
 class LookupWatch:
     """The queries and replies of one lookup."""
-
-    __slots__ = ("_replies", "_seeds", "query_count")
 
     def __init__(self, seeds: Iterable[Endpoint]) -> None:
         self.query_count = 0
@@ -119,20 +116,6 @@ class LookupWatch:
 
 class TrafficTap:
     """A node's transport that counts packets and watches lookups."""
-
-    __slots__ = (
-        "_count_sent",
-        "_inner",
-        "_pending_queries",
-        "_receive",
-        "_send",
-        "_watches",
-        "is_backlogged",
-        "is_disconnected",
-        "local_endpoint",
-        "supports_ipv4",
-        "supports_ipv6",
-    )
 
     def __init__(self, inner: Transport, traffic: TrafficCounter) -> None:
         self.local_endpoint = inner.local_endpoint
