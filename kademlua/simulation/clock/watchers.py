@@ -7,7 +7,6 @@ behaviour open, they follow libev.
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 QueueEntry = tuple[float, int, "Callable[..., object] | None", Any]
@@ -75,12 +74,7 @@ class Watcher:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
@@ -149,7 +143,7 @@ class Timer(Watcher):
 
 
 class LoopHook(Watcher):
-    """Calls its callback at one point of each turn of the loop: prepare, check or idle."""
+    """Calls its callback at one point of each turn of the loop: check or idle."""
 
     __slots__ = ("_hooks",)
 
