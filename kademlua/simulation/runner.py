@@ -80,16 +80,15 @@ class _SimulationRun:
             streams, _latency_model(scenario, streams), scenario.conditions
         )
         self._population = Population(scenario, streams, self._network)
-        self._workload = Workload(scenario, streams, self._population)
+        on_operation = None if writer is None else writer.write_operation
+        self._workload = Workload(scenario, streams, self._population, on_operation)
         self._placement = PlacementStats()
         self._samples: list[NetworkSample] = []
         self._rng = streams.stream("samples")
         self._node_seconds = 0.0
-        self._traffic_at_start: tuple[dict[str, int], ...] = ({}, {}, {})
         if writer is not None:
             self._population.traffic.on_sent = writer.record_sent
             self._network.set_observer(writer.write_packet)
-            self._workload.add_listener(writer.write_operation)
 
     def run(self) -> RunResult:
         """Run all phases of the scenario; block until the end."""
@@ -103,12 +102,7 @@ class _SimulationRun:
             start_sybils(scenario.sybils, self._streams, population)
         self._workload.warm_up()
         population.start_churn()
-        traffic = population.traffic
-        self._traffic_at_start = (
-            dict(traffic.requests_by_rpc),
-            dict(traffic.bytes_by_rpc),
-            dict(traffic.bytes_by_purpose),
-        )
+        population.traffic.reset()
         gevent.spawn(self._sample_periodically)
         for event in sorted(scenario.events, key=lambda each: each.at):
             gevent.spawn_later(event.at, self._apply_event, event)
@@ -184,7 +178,6 @@ class _SimulationRun:
             known += sum(
                 table.get(each.to_bytes(20, "big")) is not None for each in true_neighbours
             )
-        requests_at_start, bytes_at_start, purposes_at_start = self._traffic_at_start
         traffic = population.traffic
         return NetworkSample(
             at=at,
@@ -196,17 +189,9 @@ class _SimulationRun:
             hostile_contacts=hostile / max(contacts, 1),
             hostile_near_key=population.hostile_near_key(),
             contacts=contacts / max(len(chosen), 1),
-            requests_by_rpc={
-                kind: n - requests_at_start.get(kind, 0)
-                for kind, n in traffic.requests_by_rpc.items()
-            },
-            bytes_by_rpc={
-                kind: n - bytes_at_start.get(kind, 0) for kind, n in traffic.bytes_by_rpc.items()
-            },
-            bytes_by_purpose={
-                cause: n - purposes_at_start.get(cause, 0)
-                for cause, n in traffic.bytes_by_purpose.items()
-            },
+            requests_by_rpc=dict(traffic.requests_by_rpc),
+            bytes_by_rpc=dict(traffic.bytes_by_rpc),
+            bytes_by_purpose=dict(traffic.bytes_by_purpose),
             placement=self._placement,
         )
 

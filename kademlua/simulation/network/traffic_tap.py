@@ -37,6 +37,11 @@ class TrafficCounter:
         self.on_sent: Callable[[bytes], None] | None = None
         """Called with each datagram as it is sent."""
 
+    def reset(self) -> None:
+        """Set all counts to 0."""
+        for counts in (self.requests_by_rpc, self.bytes_by_rpc, self.bytes_by_purpose):
+            counts.update({name: -count for name, count in counts.items()})
+
     def count(self, datagram: bytes, user_targets: Container[bytes] = ()) -> str:
         """Count a datagram as it is sent, and return its RPC.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import gevent
-from gevent.event import Event
+from gevent.pool import Group
 
 from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError
@@ -36,7 +36,13 @@ _FINISH_SECONDS = 120.0
 class Workload:
     """Drives the nodes of a population and records what their operations achieve."""
 
-    def __init__(self, scenario: Scenario, streams: RngStreams, population: Population) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        streams: RngStreams,
+        population: Population,
+        on_operation: OperationListener | None = None,
+    ) -> None:
         self._scenario = scenario
         self._streams = streams
         self._population = population
@@ -45,18 +51,12 @@ class Workload:
         self._values_to_find: list[WorkloadValue] = []
         self._operation_count = self._find_count = 0
         self._secret = streams.stream("secret").randbytes(32)
-        self._pending_count = 0
-        self._idle = Event()
-        self._idle.set()
-        self._listeners: list[OperationListener] = []
+        self._on_operation = on_operation
+        self._pending = Group()
         self.operations: list[WorkloadOperation] = []
         """Finished operations, in the order of their ends."""
         self.abandoned = 0
         """Operations whose own node stopped before they ended."""
-
-    def add_listener(self, listener: OperationListener) -> None:
-        """Call ``listener`` when an operation begins and when it ends."""
-        self._listeners.append(listener)
 
     def warm_up(self) -> None:
         """Add the initial values; block for the ``warm_up`` seconds."""
@@ -79,12 +79,12 @@ class Workload:
         ]
         sleep_until(self._scenario.measure_end)
         gevent.joinall(schedules)
-        self._idle.wait(_FINISH_SECONDS)
+        self._pending.join(_FINISH_SECONDS)
 
     @property
     def unfinished(self) -> int:
         """The number of operations that have not ended."""
-        return self._pending_count
+        return len(self._pending)
 
     def _start_paced(
         self, name: str, start: Callable[[random.Random], None], count: int, seconds: float
@@ -192,12 +192,10 @@ class Workload:
         execute: Callable[[WorkloadOperation, LookupWatch], None],
     ) -> None:
         self._operation_count += 1
-        self._pending_count += 1
-        self._idle.clear()
         operation = WorkloadOperation(
             self._operation_count, kind, virtual_now() - self._scenario.measure_start
         )
-        gevent.spawn(self._run_operation, operation, member, key, execute)
+        self._pending.spawn(self._run_operation, operation, member, key, execute)
 
     def _run_operation(
         self,
@@ -208,7 +206,8 @@ class Workload:
     ) -> None:
         node, tap = member.node, member.tap
         if node is not None and tap is not None:
-            self._notify_listeners(operation, member, key)
+            if self._on_operation is not None:
+                self._on_operation(operation, member, key)
             watch = tap.watch_lookup(key, lookup_seeds(node, key))
             try:
                 execute(operation, watch)
@@ -221,16 +220,8 @@ class Workload:
             self.abandoned += 1
         else:
             self.operations.append(operation)
-            self._notify_listeners(operation, member, key)
-        self._pending_count -= 1
-        if not self._pending_count:
-            self._idle.set()
-
-    def _notify_listeners(
-        self, operation: WorkloadOperation, member: PopulationMember, key: bytes
-    ) -> None:
-        for listener in self._listeners:
-            listener(operation, member, key)
+            if self._on_operation is not None:
+                self._on_operation(operation, member, key)
 
     def _pick_live_member(self, rng: random.Random) -> PopulationMember | None:
         """Return a random live member that is not paused; None if there seems to be none."""
