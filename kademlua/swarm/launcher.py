@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from kademlua.core.errors import KademluaError
 from kademlua.swarm.churn import run_churn
 from kademlua.swarm.event_hub import EventHub
 from kademlua.swarm.members import Members
-from kademlua.swarm.plan import Plan, WorkerCommand, WorkerConfig
+from kademlua.swarm.plan import Plan, WorkerCommand
 from kademlua.swarm.worker_process import WorkerProcess
 
 _SHUTDOWN_SECONDS = 1.0
@@ -54,19 +55,13 @@ class Swarm:
         Raises:
             SwarmError: a worker cannot start.
         """
-        plan = self._plan
-        for number, ports in enumerate(plan.worker_ports, 1):
-            config = WorkerConfig(
-                host=plan.host,
-                first_port=ports.start,
-                node_count=len(ports),
-                bootstrap=plan.bootstrap,
-                log_dir=str(self._log_dir),
-                network_keys=plan.network_keys,
-                data_dir=plan.data_dir,
-            )
+        plan = dataclasses.replace(self._plan, worker_count=1, log_dir=str(self._log_dir))
+        for number, ports in enumerate(self._plan.worker_ports, 1):
             try:
-                worker = WorkerProcess(number, config)
+                worker = WorkerProcess(
+                    number,
+                    dataclasses.replace(plan, first_port=ports.start, node_count=len(ports)),
+                )
             except OSError as error:
                 raise SwarmError(f"can't start worker {number}: {error}") from None
             self.workers.append(worker)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kademlua import Node
-from kademlua.swarm.logs import NodeLogHandler, NoNodeFilter
+from kademlua.swarm.logs import NodeLogHandler, has_no_node
 
 logger = logging.getLogger("kademlua")
 
@@ -32,7 +32,7 @@ def test_record_is_written_to_log_of_its_node(handler: NodeLogHandler, tmp_path:
             handler.create_log(node.id, str(number))
             with node:
                 pass
-    logger.info("nobody's")
+    logger.info("a record without a node")
     for number in range(3):
         (line,) = lines(tmp_path / f"{number}.log")
         assert line.startswith("joined, ")
@@ -57,6 +57,6 @@ def test_unwritable_log_drops_its_records(handler: NodeLogHandler, tmp_path: Pat
 
 def test_records_without_node_pass_filter() -> None:
     record = logging.LogRecord("name", logging.INFO, "path", 1, "text", (), None)
-    assert NoNodeFilter().filter(record)
+    assert has_no_node(record)
     record.node = b"i" * 20
-    assert not NoNodeFilter().filter(record)
+    assert not has_no_node(record)
