@@ -12,7 +12,7 @@ from typing import Any
 import gevent
 from gevent.exceptions import HubDestroyed
 
-from kademlua.simulation.clock.watchers import Callback, LoopHook, QueueEntry, Timer
+from kademlua.simulation.clock.watchers import Callback, QueueEntry, Timer
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +42,6 @@ class EventQueue:
         self._unreferenced = 0
         """Entries that do not keep the loop running: stale ones, and timers without ref."""
         self._rounds = 0
-        self._check_hooks: list[LoopHook] = []
-        self._idle_hooks: list[LoopHook] = []
         self._is_stopped = False
         self._has_warned = False
 
@@ -84,11 +82,6 @@ class EventQueue:
         while not self._is_stopped:
             if callbacks:
                 self._run_callbacks()
-            if self._check_hooks or self._idle_hooks:
-                self._run_hooks(self._check_hooks)
-                if self._idle_hooks and not callbacks and not (heap and heap[0][0] <= self.time):
-                    self._run_hooks(self._idle_hooks)
-                    continue
             unreferenced = self._unreferenced
             if len(heap) <= unreferenced:
                 if callbacks:
@@ -171,14 +164,6 @@ class EventQueue:
                     callback.args = None
             if self._detect_livelock():
                 return
-
-    def _run_hooks(self, hooks: list[LoopHook]) -> None:
-        for hook in list(hooks):
-            if hook.callback is not None and hook.args is not None:
-                try:
-                    hook.callback(*hook.args)
-                except BaseException:
-                    self._report_error(hook)
 
     def _detect_livelock(self) -> bool:
         """Count a round; log once and return True after too many without a clock step."""

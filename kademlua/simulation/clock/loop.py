@@ -21,7 +21,7 @@ from gevent.hub import Hub
 from kademlua.core.errors import KademluaError
 from kademlua.simulation.clock import leaked_greenlets
 from kademlua.simulation.clock.event_queue import EventQueue
-from kademlua.simulation.clock.watchers import Callback, LoopHook, Timer
+from kademlua.simulation.clock.watchers import Callback, Timer
 
 T = TypeVar("T")
 
@@ -66,25 +66,15 @@ class VirtualLoop(EventQueue):
         return self.time
 
     def update_now(self) -> None:
-        """Do nothing: virtual time advances with the events."""
+        """Do nothing: time advances with the events, and no descriptor is open."""
 
-    update = update_now
-
-    # Supported on virtual time.
+    update = fileno = install_sigchld = reinit = verify = update_now
 
     def timer(
         self, after: float, repeat: float = 0.0, ref: bool = True, priority: int | None = None
     ) -> Timer:
         """Return a watcher that fires after ``after`` seconds, then every ``repeat`` seconds."""
         return Timer(self, after, repeat, ref=ref, priority=priority)
-
-    def check(self, ref: bool = True, priority: int | None = None) -> LoopHook:
-        """Return a watcher that fires before each turn's timers."""
-        return LoopHook(self._check_hooks, ref=ref, priority=priority)
-
-    def idle(self, ref: bool = True, priority: int | None = None) -> LoopHook:
-        """Return a watcher that fires when no other work is left at the current time."""
-        return LoopHook(self._idle_hooks, ref=ref, priority=priority)
 
     def run_callback_threadsafe(self, function: Callable[..., object], *args: Any) -> Callback:
         """Call a function in the hub, as ``run_callback`` does.
@@ -104,23 +94,11 @@ class VirtualLoop(EventQueue):
     async_ = _refusing("a call from another thread")
     child = _refusing("a child process")
     stat = _refusing("the file system")
-    prepare = _refusing("a call before each turn of the loop")
+    prepare = check = idle = _refusing("a call in each turn of the loop")
 
     def closing_fd(self, fd: object) -> bool:
         """Return False: no watcher uses a file descriptor."""
         return False
-
-    def fileno(self) -> None:
-        """Return None: the loop has no file descriptor."""
-
-    def install_sigchld(self) -> None:
-        """Do nothing."""
-
-    def reinit(self) -> None:
-        """Do nothing: a fork shares no descriptor with this loop."""
-
-    def verify(self) -> None:
-        """Do nothing."""
 
     def _format(self) -> str:
         return f"virtual time={self.time} events={self.activecnt}"

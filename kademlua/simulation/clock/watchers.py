@@ -1,4 +1,4 @@
-"""Callbacks, timers and loop hooks of virtual time.
+"""Callbacks and timers of virtual time.
 
 They implement ``ICallback`` and ``IWatcher`` of ``gevent._interfaces``. Where these leave
 behaviour open, they follow libev.
@@ -49,53 +49,35 @@ class Callback:
         return self.args is not None
 
 
-class Watcher:
-    """The common part of all watchers."""
-
-    __slots__ = ("args", "callback", "priority", "ref")
-
-    def __init__(self, *, ref: bool, priority: int | None) -> None:
-        self.ref = ref
-        self.priority = priority or 0
-        self.callback: Callable[..., object] | None = None
-        self.args: tuple[Any, ...] | None = None
-
-    pending = False
-    """Whether the event has occurred and the callback is still to be called."""
-
-    def stop(self) -> None:
-        """Stop watching; ``start`` may be called again."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Stop permanently."""
-        self.stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-
-class Timer(Watcher):
+class Timer:
     """Calls its callback after ``after`` virtual seconds, and then every ``repeat`` seconds."""
 
-    __slots__ = ("_after", "_queue", "_repeat", "entry", "pending")
+    __slots__ = (
+        "_after", "_queue", "_repeat", "args", "callback", "entry", "pending", "priority", "ref"
+    )  # fmt: skip
 
     def __init__(
         self, queue: TimerQueue, after: float, repeat: float, *, ref: bool, priority: int | None
     ) -> None:
         if repeat < 0:
             raise ValueError(f"repeat must be positive or zero: {repeat!r}")
-        super().__init__(ref=ref, priority=priority)
         self._queue = queue
         self._after = after
         self._repeat = repeat
+        self.ref = ref
+        self.priority = priority or 0
+        self.callback: Callable[..., object] | None = None
+        self.args: tuple[Any, ...] | None = None
         self.entry: QueueEntry | None = None
         """The valid heap entry while the timer runs; all its other entries are stale."""
         self.pending = False
         """Whether the timer is due and waits for other events of the same time."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
 
     @property
     def active(self) -> bool:
@@ -128,6 +110,8 @@ class Timer(Watcher):
             self._queue.mark_stale(self)
         self.callback = self.args = None
 
+    close = stop
+
     def fire(self) -> None:
         """Call the callback; the loop calls this after it removed the entry."""
         callback, args = self.callback, self.args
@@ -140,33 +124,3 @@ class Timer(Watcher):
         finally:
             if self.entry is None:
                 self.callback = self.args = None
-
-
-class LoopHook(Watcher):
-    """Calls its callback at one point of each turn of the loop: check or idle."""
-
-    __slots__ = ("_hooks",)
-
-    def __init__(self, hooks: list[LoopHook], *, ref: bool, priority: int | None) -> None:
-        super().__init__(ref=ref, priority=priority)
-        self._hooks = hooks
-
-    @property
-    def active(self) -> bool:
-        """Whether the hook is registered with its loop."""
-        return self in self._hooks
-
-    def start(self, callback: Callable[..., object], *args: Any) -> None:
-        """Register the hook."""
-        if not callable(callback):
-            raise TypeError(f"Expected callable, not {callback!r}")
-        self.callback, self.args = callback, args
-        if self not in self._hooks:
-            self._hooks.append(self)
-            self._hooks.sort(key=lambda hook: -hook.priority)
-
-    def stop(self) -> None:
-        """Stop watching; ``start`` may be called again."""
-        if self in self._hooks:
-            self._hooks.remove(self)
-        self.callback = self.args = None

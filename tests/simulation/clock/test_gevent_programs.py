@@ -258,10 +258,6 @@ def loops_turn(note):
     gevent.sleep(UNIT)
     repeated.close()
     gevent.sleep(2 * UNIT)
-    note("idle next")
-    gevent.spawn(note, "before idle")
-    gevent.idle()
-    note("idle")
 
 
 def spinning(note):
