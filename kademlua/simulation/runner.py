@@ -20,7 +20,6 @@ from kademlua.simulation.network.latency import (
     LogNormalLatency,
 )
 from kademlua.simulation.network.network import VirtualNetwork
-from kademlua.simulation.nodes.member import PopulationMember
 from kademlua.simulation.nodes.placement_audit import PlacementStats, audit
 from kademlua.simulation.nodes.population import Population
 from kademlua.simulation.nodes.sybils import start_sybils
@@ -165,15 +164,14 @@ class _SimulationRun:
         population = self._population
         live = sorted(population.live_members, key=lambda each: each.number)
         chosen = self._rng.sample(live, min(_SAMPLED_NODES, len(live)))
+        k = self._scenario.params.k
         contacts = dead = known = neighbours = hostile = 0
         for member in chosen:
-            node = member.node
-            assert node is not None
-            table = node.table
+            table = member.live_node.table
             contacts += len(table)
             dead += sum(not population.is_running(contact) for contact in table)
             hostile += sum(contact in population.attackers for contact in table)
-            true_neighbours = self._true_neighbours(member)
+            true_neighbours = population.closest(member.id, member, virtual_now(), k)
             neighbours += len(true_neighbours)
             known += sum(
                 table.get(each.to_bytes(20, "big")) is not None for each in true_neighbours
@@ -198,10 +196,6 @@ class _SimulationRun:
     def _audit_placement(self) -> None:
         if self._scenario.has_values:
             self._placement = audit(self._population, self._workload.values, self._rng)
-
-    def _true_neighbours(self, member: PopulationMember) -> list[int]:
-        k = self._scenario.params.k
-        return self._population.closest(member.id, member, virtual_now(), k)
 
 
 def _latency_model(scenario: Scenario, streams: RngStreams) -> LatencyModel:

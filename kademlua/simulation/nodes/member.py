@@ -31,5 +31,9 @@ class PopulationMember:
     tap: TrafficTap | None = None
     joined_at: float = math.inf
     """Virtual time of the last join; infinite until then."""
-    live_index: int = -1
-    """The index in ``Population.live_members``; -1 if not in it."""
+
+    @property
+    def live_node(self) -> Node:
+        """The running node of a member that is not away."""
+        assert self.node is not None
+        return self.node

@@ -10,10 +10,8 @@ from typing import Any
 import gevent
 from gevent.pool import Group
 
-from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError
 from kademlua.core.ids import to_int
-from kademlua.node.node import Node
 from kademlua.simulation.clock.loop import sleep_until, virtual_now
 from kademlua.simulation.network.traffic_tap import LookupWatch
 from kademlua.simulation.nodes.member import PopulationMember
@@ -106,8 +104,7 @@ class Workload:
         writer = self._pick_live_member(rng)
         if writer is None:
             return
-        population, node = self._population, writer.node
-        assert node is not None
+        population, node = self._population, writer.live_node
         population.traffic.value_keys.add(key)
 
         def execute(operation: WorkloadOperation, watch: LookupWatch) -> None:
@@ -120,15 +117,14 @@ class Workload:
             )
             self.values.append(WorkloadValue(key, value, partition_side, added_at, ttl))
 
-        self._spawn_operation("add", writer, key, execute)
+        self._pending.spawn(self._run_operation, "add", writer, key, execute)
 
     def _start_find(self, rng: random.Random) -> None:
         reader = self._pick_live_member(rng)
         wanted = self._next_value(rng, reader) if reader is not None else None
         if reader is None or wanted is None:
             return
-        node, settings = reader.node, self._scenario.workload
-        assert node is not None
+        node, settings = reader.live_node, self._scenario.workload
         self._find_count += 1
         path_count = settings.paths if self._find_count % 2 == 0 else 1
 
@@ -140,19 +136,21 @@ class Workload:
             operation.crosses_partition = (
                 wanted.partition_side is not None and wanted.partition_side != reader.partition_side
             )
-            if settings.records:
-                results = node.find_value(
-                    wanted.key, 1, value_filter=keep_genuine, paths=path_count
-                )
-            else:
-                results = node.find_value(wanted.key, paths=path_count)
+            results = node.find_value(
+                wanted.key,
+                1 if settings.records else 3,
+                value_filter=keep_genuine if settings.records else None,
+                paths=path_count,
+            )
             operation.ok = any(wanted.value in answer.values for answer in results)
             if operation.ok:
-                operation.hops = min(_hops_to(watch, answer.contact, node) for answer in results)
+                # The node itself needs no query.
+                others = [answer.contact for answer in results if answer.contact.id != node.id]
+                operation.hops = min(map(watch.hops, others)) if len(others) == len(results) else 0
             else:
                 operation.failure_reason = "not found"
 
-        self._spawn_operation("find", reader, wanted.key, execute)
+        self._pending.spawn(self._run_operation, "find", reader, wanted.key, execute)
 
     def _tag(self, key: bytes, value: bytes) -> bytes:
         """Return the keyed hash that stands for a record's signature."""
@@ -168,8 +166,7 @@ class Workload:
         searcher = self._pick_live_member(rng)
         if searcher is None:
             return
-        node = searcher.node
-        assert node is not None
+        node = searcher.live_node
 
         def execute(operation: WorkloadOperation, watch: LookupWatch) -> None:
             started_at = virtual_now()
@@ -182,9 +179,9 @@ class Workload:
             else:
                 operation.failure_reason = "no node found"
 
-        self._spawn_operation("lookup", searcher, target, execute)
+        self._pending.spawn(self._run_operation, "lookup", searcher, target, execute)
 
-    def _spawn_operation(
+    def _run_operation(
         self,
         kind: str,
         member: PopulationMember,
@@ -195,15 +192,6 @@ class Workload:
         operation = WorkloadOperation(
             self._operation_count, kind, virtual_now() - self._scenario.measure_start
         )
-        self._pending.spawn(self._run_operation, operation, member, key, execute)
-
-    def _run_operation(
-        self,
-        operation: WorkloadOperation,
-        member: PopulationMember,
-        key: bytes,
-        execute: Callable[[WorkloadOperation, LookupWatch], None],
-    ) -> None:
         node, tap = member.node, member.tap
         if node is not None and tap is not None:
             if self._on_operation is not None:
@@ -249,8 +237,3 @@ class Workload:
             ):
                 return value
         return None
-
-
-def _hops_to(watch: LookupWatch, contact: Contact, node: Node) -> int:
-    """Return the hops to a contact; 0 for the node itself, which needs no query."""
-    return 0 if contact.id == node.id else watch.hops(contact)
