@@ -55,8 +55,9 @@ class Swarm:
         Raises:
             SwarmError: a worker cannot start.
         """
-        plan = dataclasses.replace(self._plan, worker_count=1, log_dir=str(self._log_dir))
-        for number, ports in enumerate(self._plan.worker_ports, 1):
+        shares = self._plan.worker_ports
+        plan = dataclasses.replace(self._plan, worker_count=len(shares), log_dir=str(self._log_dir))
+        for number, ports in enumerate(shares, 1):
             try:
                 worker = WorkerProcess(
                     number,

@@ -105,7 +105,10 @@ class Plan:
 
     @classmethod
     def from_line(cls, line: bytes) -> Plan:
-        """Parse the plan of one worker, its first line of input."""
+        """Parse the plan of one worker, its first line of input.
+
+        It has the nodes of this worker, and the ``worker_count`` of the whole swarm.
+        """
         fields = json.loads(line)
         host, port = fields.pop("bootstrap")
         network_keys = tuple(map(bytes.fromhex, fields.pop("network_keys")))
@@ -138,10 +141,6 @@ class WorkerCommand:
     action: Literal["kill", "join", "watch", "unwatch"]
     port: int = 0
     """Port of the node to kill or start."""
-    max_reported_per_second: int = 0
-    """Maximum lookups to report per second."""
-    generated_per_second: float = 0.0
-    """Mean lookups to generate per second."""
 
     @classmethod
     def from_line(cls, line: bytes) -> WorkerCommand:

@@ -28,6 +28,10 @@ logger = logging.getLogger(__name__)
 
 MAX_CONCURRENT_JOINS = 16
 """Maximum nodes of a worker that join concurrently, as all share one processor."""
+MAX_REPORTED_PER_SECOND = 24
+"""Maximum lookups of all workers' nodes to report per second."""
+GENERATED_PER_SECOND = 2.0
+"""Lookups that these nodes generate per second, for display, while there are subscribers."""
 _JOIN_LOG_SECONDS = 60.0
 
 
@@ -49,7 +53,7 @@ class WorkerNodes:
         """Events of the nodes."""
         self.report_needed = Event()
         """Set when there may be something to report to the launcher."""
-        self._lookup_generator: Greenlet[[float], None] | None = None
+        self._lookup_generator: Greenlet[[], None] | None = None
         self._join_slots = Semaphore(1)
         self.error = ""
         """The reason why the worker cannot continue, or empty."""
@@ -73,11 +77,9 @@ class WorkerNodes:
             case "join":
                 gevent.spawn(self._start_late, command.port)
             case "watch":
-                self.recorder.start(command.max_reported_per_second)
+                self.recorder.start(-(-MAX_REPORTED_PER_SECOND // self._plan.worker_count))
                 if self._lookup_generator is None:
-                    self._lookup_generator = gevent.spawn(
-                        self._generate_lookups, command.generated_per_second
-                    )
+                    self._lookup_generator = gevent.spawn(self._generate_lookups)
             case "unwatch":
                 self.recorder.stop()
                 if self._lookup_generator is not None:
@@ -169,8 +171,9 @@ class WorkerNodes:
         self.recorder.record_always(name, {"port": port})
         self.report_needed.set()
 
-    def _generate_lookups(self, per_second: float) -> None:
+    def _generate_lookups(self) -> None:
         """Let random nodes look up random ids, at a mean rate. Never returns."""
+        per_second = GENERATED_PER_SECOND / self._plan.worker_count
         while True:
             gevent.sleep(self._rng.expovariate(per_second))
             joined = [node for node in self._nodes.values() if node.joined]

@@ -10,9 +10,10 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 
 import gevent
+from gevent._ffi import callback as callbacks  # type: ignore[attr-defined]  # no stub
 from gevent.exceptions import HubDestroyed
 
-from kademlua.simulation.clock.watchers import Callback, QueueEntry, Timer
+from kademlua.simulation.clock.timers import QueueEntry, Timer
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,8 @@ class EventQueue:
         """The hub, while it runs."""
         self.time = 0.0
         """Virtual seconds since the start; read-only for callers."""
-        self._callbacks: deque[Callback] = deque()
+        self._callbacks: deque[Any] = deque()
+        """Objects of ``ICallback`` in ``gevent._interfaces``."""
         self._heap: list[QueueEntry] = []
         self._last_number = 0
         self._unreferenced = 0
@@ -68,9 +70,9 @@ class EventQueue:
         if timer.ref:
             self._unreferenced += 1
 
-    def run_callback(self, function: Callable[..., object], *args: Any) -> Callback:
-        """Call a function in the hub at the current virtual time."""
-        callback = Callback(function, args)
+    def run_callback(self, function: Callable[..., object], *args: Any) -> Any:
+        """Call a function in the hub at the current virtual time; return an ``ICallback``."""
+        callback = callbacks.callback(function, args)
         self._callbacks.append(callback)
         return callback
 

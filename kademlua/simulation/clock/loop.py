@@ -21,7 +21,7 @@ from gevent.hub import Hub
 from kademlua.core.errors import KademluaError
 from kademlua.simulation.clock import leaked_greenlets
 from kademlua.simulation.clock.event_queue import EventQueue
-from kademlua.simulation.clock.watchers import Callback, Timer
+from kademlua.simulation.clock.timers import Timer
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ class VirtualLoop(EventQueue):
         """Return a watcher that fires after ``after`` seconds, then every ``repeat`` seconds."""
         return Timer(self, after, repeat, ref=ref, priority=priority)
 
-    def run_callback_threadsafe(self, function: Callable[..., object], *args: Any) -> Callback:
+    def run_callback_threadsafe(self, function: Callable[..., object], *args: Any) -> Any:
         """Call a function in the hub, as ``run_callback`` does.
 
         Raises:

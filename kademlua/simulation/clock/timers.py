@@ -1,7 +1,7 @@
-"""Callbacks and timers of virtual time.
+"""Timers of virtual time.
 
-They implement ``ICallback`` and ``IWatcher`` of ``gevent._interfaces``. Where these leave
-behaviour open, they follow libev.
+They implement ``IWatcher`` of ``gevent._interfaces``. Where it leaves behaviour open, they
+follow libev.
 """
 
 from __future__ import annotations
@@ -22,31 +22,6 @@ class TimerQueue(Protocol):
 
     def mark_stale(self, timer: Timer) -> None:
         """Count a timer's heap entry as stale."""
-
-
-class Callback:
-    """A function to call in the loop's next turn."""
-
-    __slots__ = ("args", "callback")
-
-    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
-        self.callback: Callable[..., object] | None = callback
-        self.args: tuple[Any, ...] | None = args
-
-    def stop(self) -> None:
-        """Cancel the call if it is still pending."""
-        self.callback = self.args = None
-
-    close = stop
-
-    @property
-    def pending(self) -> bool:
-        """Whether the call is still pending."""
-        return self.callback is not None
-
-    def __bool__(self) -> bool:
-        """Return whether the call is pending or running; gevent checks before a new one."""
-        return self.args is not None
 
 
 class Timer:
