@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -111,14 +110,11 @@ class Swarm:
         Raises:
             SwarmError: a worker failed or ended.
         """
-        deadline = time.monotonic() + (math.inf if seconds is None else seconds)
-        while not self._is_stopped:
-            self._changed.clear()
-            self._raise_on_error()
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                return
-            self._changed.wait(None if remaining == math.inf else remaining)
+        with gevent.Timeout(seconds, False):  # type: ignore[arg-type]  # False: end silently
+            while not self._is_stopped:
+                self._changed.clear()
+                self._raise_on_error()
+                self._changed.wait()
 
     def stop(self) -> None:
         """Make ``wait`` return; never blocks."""

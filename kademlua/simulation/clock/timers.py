@@ -7,21 +7,14 @@ follow libev.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from kademlua.simulation.clock.event_queue import EventQueue
 
 QueueEntry = tuple[float, int, "Callable[..., object] | None", Any]
 """A heap entry: time, order among equal times, and the function to call with its arguments.
 For a timer the function is None, and the timer takes the place of the arguments."""
-
-
-class TimerQueue(Protocol):
-    """The operations of a loop that a timer uses."""
-
-    def push(self, timer: Timer, delay: float) -> QueueEntry:
-        """Add a timer to the heap."""
-
-    def mark_stale(self, timer: Timer) -> None:
-        """Count a timer's heap entry as stale."""
 
 
 class Timer:
@@ -32,7 +25,7 @@ class Timer:
     )  # fmt: skip
 
     def __init__(
-        self, queue: TimerQueue, after: float, repeat: float, *, ref: bool, priority: int | None
+        self, queue: EventQueue, after: float, repeat: float, *, ref: bool, priority: int | None
     ) -> None:
         if repeat < 0:
             raise ValueError(f"repeat must be positive or zero: {repeat!r}")

@@ -31,7 +31,6 @@ class TrafficCounter:
         """The same bytes by purpose."""
         self.value_keys: set[bytes] = set()
         """Keys of values; a lookup of one that no user requested counts as replication."""
-        self._rpc_names: dict[bytes, str] = {}
         self._requests: OrderedDict[bytes, tuple[str, str]] = OrderedDict()
         """RPC and purpose of the last requests by RPC id."""
         self.on_sent: Callable[[bytes], None] | None = None
@@ -52,7 +51,7 @@ class TrafficCounter:
         rpc_id = datagram[_RPC_ID]
         if datagram[_TYPE_OFFSET] == packets.REQUEST:
             at = datagram.rfind(_NAME_KEY)
-            rpc = self._rpc_name(datagram[at + len(_NAME_KEY) : at + 24])
+            rpc = _rpc_name(datagram[at + len(_NAME_KEY) : at + 24])
             purpose = self._purpose(rpc, datagram, user_targets)
             self._requests[rpc_id] = rpc, purpose
             if len(self._requests) > _MAX_REMEMBERED:
@@ -76,15 +75,11 @@ class TrafficCounter:
             return "neighbours" if target == datagram[_SENDER_ID] else "buckets"
         return rpc
 
-    def _rpc_name(self, piece: bytes) -> str:
-        """Return the name at the beginning of a piece such as ``8:findnode1:vi``."""
-        name = self._rpc_names.get(piece)
-        if name is None:
-            digits, _, rest = piece.partition(b":")
-            name = rest[: int(digits)].decode("ascii", "replace") if digits.isdigit() else "other"
-            if len(self._rpc_names) < 1_000:
-                self._rpc_names[piece] = name
-        return name
+
+def _rpc_name(text: bytes) -> str:
+    """Return the name at the beginning of a text such as ``8:findnode1:vi``."""
+    digits, _, rest = text.partition(b":")
+    return rest[: int(digits)].decode("ascii", "replace") if digits.isdigit() else "other"
 
 
 class LookupWatch:
@@ -93,19 +88,16 @@ class LookupWatch:
     def __init__(self, seeds: Iterable[Endpoint]) -> None:
         self.query_count = 0
         """The number of queries sent."""
+        self.replies: list[tuple[Endpoint, bytes]] = []
+        """The replies to queries, each with its sender."""
         self._seeds = set(seeds)
-        self._replies: list[tuple[Endpoint, bytes]] = []
-
-    def on_reply(self, endpoint: Endpoint, datagram: bytes) -> None:
-        """Record the reply to a query."""
-        self._replies.append((endpoint, datagram))
 
     def hops(self, contact: Contact) -> int:
         """Return the number of sequential queries until a contact was reached.
 
         1: the contact was in the node's own routing table; 2: such a contact returned it.
         """
-        hops, replies = 1, self._replies
+        hops, replies = 1, self.replies
         while contact.endpoint not in self._seeds:
             compact = contact.compact
             first = next(
@@ -176,5 +168,6 @@ class TrafficTap:
         if self._pending_queries:
             pending = self._pending_queries.pop(datagram[_RPC_ID], None)
             if pending is not None:
-                pending[0].on_reply(pending[1], datagram)
+                watch, queried_endpoint = pending
+                watch.replies.append((queried_endpoint, datagram))
         self._receive(datagram, endpoint)
