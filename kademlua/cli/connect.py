@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ import click
 from kademlua.api.operations import NodeApi
 from kademlua.cli.data_dirs import default_data_dir
 from kademlua.cli.ephemeral_client import ephemeral_node, exit_on_sigint, show_progress
-from kademlua.cli.options import CONTROL_PORT
+from kademlua.cli.options import CONTROL_PORT, network_key_option, via_option
 from kademlua.control.client import ControlClient
 from kademlua.control.unix_socket import SOCKET_NAME
 from kademlua.core.contact import Endpoint
@@ -22,6 +22,8 @@ _R = TypeVar("_R")
 
 ApiCall = Callable[..., dict[str, Any]]
 """Calls a ``NodeApi`` operation by its name and fields, locally or remotely."""
+OpenApi = Callable[[], AbstractContextManager[ApiCall]]
+"""Opens the API of the node that the options of a command select."""
 
 _DAEMON_OPTIONS = [
     click.option(
@@ -56,12 +58,12 @@ def daemon_options(*, required: bool) -> Callable[[Callable[..., _R]], Callable[
     def decorate(function: Callable[..., _R]) -> Callable[..., _R]:
         @functools.wraps(function)
         def command(
-            *args: Any, data: Path | None, port: int | None, control: Path | None, **options: Any
+            *, data: Path | None, port: int | None, control: Path | None, **options: Any
         ) -> _R:
             socket = None
             if required or data is not None or port is not None or control is not None:
                 socket = control or (data or default_data_dir(port or CONTROL_PORT)) / SOCKET_NAME
-            return function(*args, socket=socket, **options)
+            return function(socket=socket, **options)
 
         for option in reversed(_DAEMON_OPTIONS):
             command = option(command)
@@ -88,8 +90,33 @@ def connect_quiet(socket: Path) -> Iterator[ControlClient]:
         yield client
 
 
+def api_options(function: Callable[..., _R]) -> Callable[..., _R]:
+    """Add the options of an ephemeral client, and those that name a running node.
+
+    The command receives ``open_api``, which opens the API of the node that they select.
+    """
+
+    @via_option
+    @network_key_option
+    @daemon_options(required=False)
+    @functools.wraps(function)
+    def command(
+        *,
+        via: Endpoint | None,
+        network_keys: tuple[bytes, ...],
+        socket: Path | None,
+        **options: Any,
+    ) -> _R:
+        if via is not None and socket is not None:
+            raise click.UsageError("--via cannot be combined with --data, --port or --control.")
+        open_api = functools.partial(_open_api, via, network_keys, socket)
+        return function(open_api=open_api, **options)
+
+    return command
+
+
 @contextmanager
-def open_api(
+def _open_api(
     via: Endpoint | None, network_keys: Sequence[bytes], socket: Path | None
 ) -> Iterator[ApiCall]:
     """Open the API of the running node at ``socket``, or of an ephemeral client.
@@ -97,8 +124,6 @@ def open_api(
     The client bootstraps from ``via``, by default the node on port 8001.
     """
     if socket is not None:
-        if via is not None:
-            raise click.UsageError("--via cannot be combined with --data, --port or --control.")
         with connect(socket) as control_client:
             yield control_client.call
         return

@@ -26,6 +26,14 @@ def value_summary(value: Any) -> str:
     return text if len(text) <= _SUMMARY_CHARS else text[: _SUMMARY_CHARS - 2] + " …"
 
 
+def echo_report(report: dict[str, Any], verb: str, *, as_json: bool) -> None:
+    """Write the store report of an API operation, as JSON or as text."""
+    if as_json:
+        print_json(report)
+    else:
+        click.echo(format_report(report, verb))
+
+
 def format_report(report: dict[str, Any], verb: str) -> str:
     """Return the store report of an API operation as one line."""
     count = len(report["acknowledged"])
