@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
 from kademlua.cli.addresses import resolve
+from kademlua.cli.options import parameter
 from kademlua.core.contact import Endpoint, format_endpoint, parse_endpoint
 from kademlua.node.node import Node
 
 if TYPE_CHECKING:
     from kademlua.swarm.event_hub import EventHub
+
+_R = TypeVar("_R")
 
 
 class HttpOptions(NamedTuple):
@@ -25,41 +29,50 @@ class HttpOptions(NamedTuple):
     token_file: Path | None
     host_names: tuple[str, ...]
 
-    def check(self) -> None:
-        """Check that the options are consistent.
 
-        Raises:
-            click.UsageError: they are not.
-        """
-        if self.listen is None and (self.token_file is not None or self.host_names):
+@parameter
+def _listen_endpoint(text: str) -> Endpoint:
+    """Parse ``ADDR:PORT``; port 0 is any free port."""
+    if text.endswith(":0"):
+        return parse_endpoint(text[:-1] + "1")[0], 0
+    return parse_endpoint(text)
+
+
+def http_options(function: Callable[..., _R]) -> Callable[..., _R]:
+    """Add the options of HTTP; the command receives ``http``, HttpOptions."""
+
+    @click.option(
+        "--http",
+        type=_listen_endpoint,
+        metavar="ADDR:PORT",
+        help="Serve HTTP on this address: API, metrics and events.  [default: off]",
+    )
+    @click.option(
+        "--http-token",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="File of the HTTP bearer token; created if missing.  [default: http-token in the"
+        " data directory, or in the user's runtime directory with --memory]",
+    )
+    @click.option(
+        "--http-name",
+        metavar="NAME",
+        multiple=True,
+        help="A host name to accept in HTTP requests, in addition to localhost and IP"
+        " addresses; may be repeated.",
+    )
+    @functools.wraps(function)
+    def command(
+        *,
+        http: Endpoint | None,
+        http_token: Path | None,
+        http_name: tuple[str, ...],
+        **options: Any,
+    ) -> _R:
+        if http is None and (http_token is not None or http_name):
             raise click.UsageError("--http-token and --http-name require --http.")
+        return function(http=HttpOptions(http, http_token, http_name), **options)
 
-
-def http_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options ``http``, ``http_token`` and ``http_name`` to a command."""
-    for option in (
-        click.option(
-            "--http-name",
-            metavar="NAME",
-            multiple=True,
-            help="A host name to accept in HTTP requests, in addition to localhost and IP"
-            " addresses; may be repeated.",
-        ),
-        click.option(
-            "--http-token",
-            type=click.Path(dir_okay=False, path_type=Path),
-            metavar="FILE",
-            help="File of the HTTP bearer token; created if missing.  [default: http-token in the"
-            " data directory, or in the user's runtime directory with --memory]",
-        ),
-        click.option(
-            "--http",
-            type=_listen_endpoint,
-            metavar="ADDR:PORT",
-            help="Serve HTTP on this address: API, metrics and events.  [default: off]",
-        ),
-    ):
-        command = option(command)
     return command
 
 
@@ -111,13 +124,3 @@ def start_http(
         raise click.ClickException(f"can't listen on {where}: {error.strerror}") from None
     exit_stack.callback(service.close)
     return f"http://{format_endpoint(service.local_endpoint)}/, token in {path}"
-
-
-def _listen_endpoint(text: str) -> Endpoint:
-    """Parse ``ADDR:PORT``; port 0 is any free port."""
-    try:
-        if text.endswith(":0"):
-            return parse_endpoint(text[:-1] + "1")[0], 0
-        return parse_endpoint(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None

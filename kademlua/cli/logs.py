@@ -7,6 +7,7 @@ import logging
 import logging.handlers
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import click
@@ -52,20 +53,6 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(fields, ensure_ascii=False)
 
 
-class ReopenableFileHandler(logging.handlers.WatchedFileHandler):
-    """Reopens its file after a rename, as by logrotate, or on request."""
-
-    def reopen(self) -> None:
-        """Close the file; the next record reopens it, and reports any error."""
-        self.acquire()
-        try:
-            stream, self.stream = self.stream, None
-            if stream is not None:
-                stream.close()
-        finally:
-            self.release()
-
-
 class CallbackHandler(logging.Handler):
     """Passes each formatted record to a function."""
 
@@ -82,22 +69,20 @@ class CallbackHandler(logging.Handler):
             self.handleError(record)
 
 
-def configure_logging(
-    level: str, file: Path | None, log_format: str = "text"
-) -> CallbackHandler | ReopenableFileHandler:
+def configure_logging(level: str, file: Path | None, log_format: str = "text") -> logging.Handler:
     """Log to a file, or to standard error if ``file`` is None; return the handler.
 
-    ``log_format`` is one of ``FORMATS``.
+    A file that was moved, as by logrotate, is opened again. ``log_format`` is one of ``FORMATS``.
 
     Raises:
         click.ClickException: the file cannot be opened.
     """
-    handler: CallbackHandler | ReopenableFileHandler
+    handler: logging.Handler
     if file is None:
-        handler = CallbackHandler(_to_stderr)
+        handler = CallbackHandler(partial(click.echo, err=True))
     else:
         try:
-            handler = ReopenableFileHandler(file, encoding="utf-8")
+            handler = logging.handlers.WatchedFileHandler(file, encoding="utf-8")
         except OSError as error:
             raise click.ClickException(f"can't write {file}: {error.strerror}") from None
     handler.setFormatter(JsonFormatter() if log_format == "json" else logging.Formatter(_FORMAT))
@@ -110,7 +95,3 @@ def add_node_id(handler: logging.Handler, node_id: bytes) -> None:
     handler.addFilter(NodeIdFilter(node_id))
     if not isinstance(handler.formatter, JsonFormatter):
         handler.setFormatter(logging.Formatter(_FORMAT_WITH_NODE))
-
-
-def _to_stderr(text: str) -> None:
-    click.echo(text, err=True)

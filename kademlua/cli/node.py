@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,14 +16,7 @@ from kademlua.cli.config import load_params
 from kademlua.cli.data_dirs import data_dir_for_node, open_state
 from kademlua.cli.discover import discovery, require_zeroconf
 from kademlua.cli.http import HttpOptions, http_options, start_http
-from kademlua.cli.logs import (
-    FORMATS,
-    LEVELS,
-    CallbackHandler,
-    ReopenableFileHandler,
-    add_node_id,
-    configure_logging,
-)
+from kademlua.cli.logs import FORMATS, LEVELS, CallbackHandler, add_node_id, configure_logging
 from kademlua.cli.options import CONTROL_PORT, endpoint, network_key_option, node_id
 from kademlua.cli.sd_notify import SystemdNotifier
 from kademlua.cli.signals import SignalHandler
@@ -136,9 +130,7 @@ def node(
     log_format: str,
     log_level: str | None,
     with_shell: bool | None,
-    http: Endpoint | None,
-    http_token: Path | None,
-    http_name: tuple[str, ...],
+    http: HttpOptions,
 ) -> None:
     """Run a node on UDP port PORT (0 is any free port), until ^C or SIGTERM.
 
@@ -160,8 +152,6 @@ def node(
         raise click.UsageError("--bootstrap and --no-bootstrap exclude each other.")
     if data is not None and memory:
         raise click.UsageError("--data and --memory exclude each other.")
-    http_settings = HttpOptions(http, http_token, http_name)
-    http_settings.check()
     params = load_params(config) if config is not None else Params()
     host = resolve(host.removeprefix("[").removesuffix("]"))[0]
     if discover:
@@ -173,12 +163,16 @@ def node(
     shares_terminal = with_shell and _is_interactive() and log_file is None
     level = log_level or ("warning" if shares_terminal else "info")
     log_handler = configure_logging(level, log_file, log_format)
+    options = NodeOptions(id=own_id, network_keys=network_keys)
     with ExitStack() as exit_stack:
         path = None if memory else data_dir_for_node(port, data)
         state = open_state(path, params) if path is not None else None
         if state is not None:
             exit_stack.callback(state.close)
-        kademlua_node = _create_node(port, host, own_id, bootstrap, params, network_keys, state)
+            options = _with_state(options, state)
+        kademlua_node = Node(port, host, bootstrap=bootstrap, params=params, options=options)
+        if state is not None:
+            state.persist_id(kademlua_node.id)
         if not shares_terminal:
             add_node_id(log_handler, kademlua_node.id)
         try:
@@ -189,15 +183,12 @@ def node(
         if state is not None:
             state.start_autosave(kademlua_node)
             exit_stack.callback(state.save_table, kademlua_node)
-        http_line = start_http(kademlua_node, http_settings, path, exit_stack)
-        reopen = (
-            log_handler.reopen
-            if isinstance(log_handler, ReopenableFileHandler) and not with_shell
-            else None
-        )
+        http_line = start_http(kademlua_node, http, path, exit_stack)
         signal_handler = exit_stack.enter_context(
             SignalHandler(
-                kademlua_node.close, lambda: kademlua_node.close(hand_over=False), on_hangup=reopen
+                kademlua_node.close,
+                lambda: kademlua_node.close(hand_over=False),
+                ignores_hangup=log_file is not None and not with_shell,
             )
         )
         server = _start_control_server(kademlua_node, state, control)
@@ -220,49 +211,22 @@ def node(
     logger.info("ended")
 
 
-def _create_node(
-    port: int,
-    host: str,
-    own_id: bytes | None,
-    bootstrap: tuple[Endpoint, ...],
-    params: Params,
-    network_keys: tuple[bytes, ...],
-    state: NodeState | None,
-) -> Node:
-    """Create the node, with the saved id, contacts and values of ``state`` if given."""
-    if state is None:
-        return Node(
-            port,
-            host,
-            bootstrap=bootstrap,
-            params=params,
-            options=NodeOptions(id=own_id, network_keys=network_keys),
-        )
-    cached_endpoints = [contact.endpoint for contact in state.contacts]
-    kademlua_node = Node(
-        port,
-        host,
-        bootstrap=bootstrap,
-        params=params,
-        options=NodeOptions(
-            id=own_id or state.id,
-            cached_endpoints=cached_endpoints,
-            network_keys=network_keys,
-            store=state.store,
-            publication_store=state.publications,
-        ),
+def _with_state(options: NodeOptions, state: NodeState) -> NodeOptions:
+    """Add the saved id, contacts and values of a data directory."""
+    return replace(
+        options,
+        id=options.id or state.id,
+        cached_endpoints=[contact.endpoint for contact in state.contacts],
+        store=state.store,
+        publication_store=state.publications,
     )
-    state.persist_id(kademlua_node.id)
-    return kademlua_node
 
 
 def _start_control_server(
     kademlua_node: Node, state: NodeState | None, path: Path | None
 ) -> ControlServer | None:
     """Start the control server; raise ControlError for an unusable ``path``, if given."""
-    socket_path = (
-        path if path is not None else state.path / SOCKET_NAME if state is not None else None
-    )
+    socket_path = path or (state.path / SOCKET_NAME if state is not None else None)
     if socket_path is None:
         return None
     try:

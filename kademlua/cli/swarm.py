@@ -91,9 +91,7 @@ def swarm(
     shell: bool,
     seconds: float | None,
     churn: float | None,
-    http: Endpoint | None,
-    http_token: Path | None,
-    http_name: tuple[str, ...],
+    http: HttpOptions,
     verbose: bool,
 ) -> None:
     """Run COUNT nodes on this machine, with ids derived from their ports.
@@ -111,8 +109,6 @@ def swarm(
         kademlua swarm 100 --http 127.0.0.1:8080 --churn 2m
         kademlua swarm 100 --first-port 9003   joins the network of another swarm
     """
-    http_settings = HttpOptions(http, http_token, http_name)
-    http_settings.check()
     host = resolve(host.removeprefix("[").removesuffix("]"))[0]
     if data is not None:
         require_lmdb()
@@ -133,7 +129,7 @@ def swarm(
         shell=shell,
         seconds=seconds,
         verbose=verbose,
-        http=http_settings,
+        http=http,
         churn=churn,
     )
     failure = _run_until_signal(plan, options)
