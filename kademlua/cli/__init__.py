@@ -37,7 +37,11 @@ _COMMANDS = {
     import_paths=_COMMANDS,
     invoke_without_command=True,
     no_args_is_help=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "show_default": True,
+    },
 )
 @click.version_option(kademlua.__version__, prog_name="kademlua", message="%(prog)s %(version)s")
 @click.pass_context

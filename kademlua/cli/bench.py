@@ -13,36 +13,21 @@ from kademlua.core.errors import KademluaError
 
 
 @click.command()
+@click.option("--nodes", type=click.IntRange(2, 10_000), default=100, help="Number of nodes.")
 @click.option(
-    "--nodes",
-    type=click.IntRange(2, 10_000),
-    default=100,
-    show_default=True,
-    help="Number of nodes.",
-)
-@click.option(
-    "--operations",
-    type=click.IntRange(1),
-    default=1_000,
-    show_default=True,
-    help="Adds, and finds, per phase.",
+    "--operations", type=click.IntRange(1), default=1_000, help="Adds, and finds, per phase."
 )
 @click.option(
     "--at-once",
     type=click.IntRange(2, 1_000),
     default=32,
-    show_default=True,
     metavar="N",
     help="Concurrent operations in the second half.",
 )
 @click.option(
-    "--replicas",
-    type=click.IntRange(1, 1_000),
-    default=20,
-    show_default=True,
-    help="Nodes that store each value.",
+    "--replicas", type=click.IntRange(1, 1_000), default=20, help="Nodes that store each value."
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed that selects the nodes.")
+@click.option("--seed", type=int, default=1, help="Seed that selects the nodes.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 def bench(
     nodes: int, operations: int, at_once: int, replicas: int, seed: int, as_json: bool

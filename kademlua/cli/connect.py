@@ -13,7 +13,7 @@ import click
 from kademlua.api.operations import NodeApi
 from kademlua.cli.data_dirs import default_data_dir
 from kademlua.cli.ephemeral_client import ephemeral_node, exit_on_sigint, show_progress
-from kademlua.cli.options import CONTROL_PORT, network_key_option, via_option
+from kademlua.cli.options import ANY_PATH, CONTROL_PORT, DIRECTORY, network_key_option, via_option
 from kademlua.control.client import ControlClient
 from kademlua.control.unix_socket import SOCKET_NAME
 from kademlua.core.contact import Endpoint
@@ -28,7 +28,7 @@ OpenApi = Callable[[], AbstractContextManager[ApiCall]]
 _DAEMON_OPTIONS = [
     click.option(
         "--data",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=DIRECTORY,
         metavar="DIR",
         help="Act through the running node with this data directory.",
     ),
@@ -40,7 +40,7 @@ _DAEMON_OPTIONS = [
     ),
     click.option(
         "--control",
-        type=click.Path(path_type=Path),
+        type=ANY_PATH,
         metavar="PATH",
         help="Act through the node with this control socket."
         "  [default: control.sock in the data directory]",

@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
 import platformdirs
 
+from kademlua.cli.extras import install_hint, is_installed, require_package
 from kademlua.core.params import Params
 
 if TYPE_CHECKING:
     from kademlua.storage.node_state import NodeState
 
 logger = logging.getLogger(__name__)
-
-_INSTALL_HINT = "run: pip install 'kademlua[disk]'"
-
-
-def has_lmdb() -> bool:
-    """Return whether lmdb is installed."""
-    return importlib.util.find_spec("lmdb") is not None
-
-
-def require_lmdb() -> None:
-    """Check that lmdb is installed.
-
-    Raises:
-        click.ClickException: it is not.
-    """
-    if not has_lmdb():
-        raise click.ClickException(f"lmdb is not installed; {_INSTALL_HINT}")
 
 
 def open_state(path: Path, params: Params, *, in_background: bool = True) -> NodeState:
@@ -42,7 +24,7 @@ def open_state(path: Path, params: Params, *, in_background: bool = True) -> Nod
         StorageError: the directory cannot be used.
         click.ClickException: lmdb is not installed.
     """
-    require_lmdb()
+    require_package("lmdb", "disk")
     from kademlua.storage.node_state import NodeState
 
     return NodeState(path, params, in_background=in_background)
@@ -60,7 +42,7 @@ def data_dir_for_node(port: int, path: Path | None) -> Path | None:
     """
     if path is None and port == 0:
         return None
-    if path is None and not has_lmdb():
-        logger.warning("this node saves no data because lmdb is not installed; %s", _INSTALL_HINT)
+    if path is None and not is_installed("lmdb"):
+        logger.warning("this node saves no data because %s", install_hint("lmdb", "disk"))
         return None
     return path or default_data_dir(port)

@@ -15,7 +15,7 @@ from kademlua.api.json_form import stored_value_to_json
 from kademlua.cli.config import load_params
 from kademlua.cli.data_dirs import default_data_dir, open_state
 from kademlua.cli.logs import configure_logging
-from kademlua.cli.options import CONTROL_PORT
+from kademlua.cli.options import ANY_PATH, CONTROL_PORT, DIRECTORY
 from kademlua.control.client import ControlClient
 from kademlua.control.unix_socket import SOCKET_NAME, ControlError
 from kademlua.core.params import Params
@@ -35,7 +35,7 @@ _OVERHEAD_BYTES = 300
 
 _data_option = click.option(
     "--data",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=DIRECTORY,
     metavar="DIR",
     help="The node's data directory.  [default: that of --port]",
 )
@@ -43,7 +43,6 @@ _port_option = click.option(
     "--port",
     type=click.IntRange(1, 65535),
     default=CONTROL_PORT,
-    show_default=True,
     help="The node's port, which selects the default data directory.",
 )
 
@@ -100,7 +99,7 @@ def _connect_if_running(path: Path) -> ControlClient | None:
 @_port_option
 @click.option(
     "--config",
-    type=click.Path(path_type=Path),
+    type=ANY_PATH,
     metavar="FILE",
     help="The node's configuration, for its limits; ignored if the node runs.",
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from kademlua.cli.addresses import resolve
-from kademlua.cli.options import parameter
+from kademlua.cli.extras import require_package
+from kademlua.cli.options import FILE, parameter
 from kademlua.core.contact import Endpoint, format_endpoint, parse_endpoint
 from kademlua.node.node import Node
 
@@ -49,7 +49,7 @@ def http_options(function: Callable[..., _R]) -> Callable[..., _R]:
     )
     @click.option(
         "--http-token",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=FILE,
         metavar="FILE",
         help="File of the HTTP bearer token; created if missing.  [default: http-token in the"
         " data directory, or in the user's runtime directory with --memory]",
@@ -93,11 +93,8 @@ def start_http(
     """
     if options.listen is None:
         return None
-    for module in ("falcon", "prometheus_client"):
-        if importlib.util.find_spec(module) is None:
-            raise click.ClickException(
-                f"{module} is not installed; run: pip install 'kademlua[http]'"
-            )
+    require_package("falcon", "http")
+    require_package("prometheus_client", "http")
     from kademlua.http.bearer_token import TOKEN_FILE_NAME, load_or_create_token, runtime_token_path
     from kademlua.http.service import HttpService
 
@@ -110,13 +107,8 @@ def start_http(
             exit_stack.callback(path.unlink, missing_ok=True)
         else:
             path = data_dir / TOKEN_FILE_NAME
-    service = HttpService(
-        node,
-        address,
-        load_or_create_token(path),
-        host_names=options.host_names,
-        event_hub=event_hub,
-    )
+    token = load_or_create_token(path)
+    service = HttpService(node, address, token, host_names=options.host_names, event_hub=event_hub)
     try:
         service.start()
     except OSError as error:

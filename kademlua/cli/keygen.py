@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from kademlua.cli.options import ANY_PATH
 from kademlua.core.security.network_key import KEY_BYTES
 from kademlua.crypto.key_files import write_network_key
 from kademlua.crypto.signing import SigningKey
@@ -16,7 +17,7 @@ _SIGNING_FILE = Path("signing.key")
 
 
 @click.command(short_help="Generate a key file that only its owner can read.")
-@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.argument("file", type=ANY_PATH, required=False)
 @click.option(
     "--network",
     "is_network",

@@ -14,10 +14,18 @@ import click
 from kademlua.cli.addresses import is_loopback, resolve
 from kademlua.cli.config import load_params
 from kademlua.cli.data_dirs import data_dir_for_node, open_state
-from kademlua.cli.discover import discovery, require_zeroconf
+from kademlua.cli.discover import discovery
+from kademlua.cli.extras import require_package
 from kademlua.cli.http import HttpOptions, http_options, start_http
 from kademlua.cli.logs import FORMATS, LEVELS, CallbackHandler, add_node_id, configure_logging
-from kademlua.cli.options import CONTROL_PORT, endpoint, network_key_option, node_id
+from kademlua.cli.options import (
+    ANY_PATH,
+    CONTROL_PORT,
+    DIRECTORY,
+    endpoint,
+    network_key_option,
+    node_id,
+)
 from kademlua.cli.sd_notify import SystemdNotifier
 from kademlua.cli.signals import SignalHandler
 from kademlua.control.server import ControlServer
@@ -41,7 +49,6 @@ logger = logging.getLogger(__name__)
     "--host",
     metavar="ADDR",
     default="127.0.0.1",
-    show_default=True,
     help="Local address to listen on; 0.0.0.0 is all of IPv4, :: IPv4 and IPv6.",
 )
 @click.option(
@@ -68,7 +75,7 @@ logger = logging.getLogger(__name__)
 @network_key_option
 @click.option(
     "--data",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=DIRECTORY,
     metavar="DIR",
     help="Directory of id, contacts, values and publications, which survive a restart."
     "  [default: PORT in the user's data directory, ~/.local/share/kademlua on Linux;"
@@ -77,20 +84,20 @@ logger = logging.getLogger(__name__)
 @click.option("--memory", is_flag=True, help="Save nothing to disk.")
 @click.option(
     "--control",
-    type=click.Path(path_type=Path),
+    type=ANY_PATH,
     metavar="PATH",
     help='Control socket of this node, for "kademlua shell", "publish" and others.'
     "  [default: control.sock in its data directory; none with --memory]",
 )
 @click.option(
     "--config",
-    type=click.Path(path_type=Path),
+    type=ANY_PATH,
     metavar="FILE",
     help="TOML file that sets parameters, such as  ttl = 3600.",
 )
 @click.option(
     "--log-file",
-    type=click.Path(path_type=Path),
+    type=ANY_PATH,
     metavar="FILE",
     help="Log to a file; SIGHUP reopens it.  [default: standard error]",
 )
@@ -98,7 +105,6 @@ logger = logging.getLogger(__name__)
     "--log-format",
     type=click.Choice(FORMATS, case_sensitive=False),
     default="text",
-    show_default=True,
     help="Format of log lines.",
 )
 @click.option(
@@ -155,7 +161,7 @@ def node(
     params = load_params(config) if config is not None else Params()
     host = resolve(host.removeprefix("[").removesuffix("]"))[0]
     if discover:
-        require_zeroconf()
+        require_package("zeroconf", "discover")
     if not bootstrap and not no_bootstrap and not discover:
         bootstrap = _default_bootstrap(host, port)
     if with_shell is None:

@@ -18,6 +18,10 @@ from kademlua.core.errors import KeyFileError
 from kademlua.core.security.network_key import MAX_KEYS
 from kademlua.crypto.key_files import read_network_key
 
+FILE = click.Path(dir_okay=False, path_type=Path)
+DIRECTORY = click.Path(file_okay=False, path_type=Path)
+ANY_PATH = click.Path(path_type=Path)
+
 CONTROL_PORT = 8001
 """The conventional port of the first node on a machine."""
 
@@ -104,7 +108,7 @@ def _network_keys(
 network_key_option = click.option(
     "--network-key",
     "network_keys",
-    type=click.Path(path_type=Path),
+    type=ANY_PATH,
     metavar="FILE",
     multiple=True,
     callback=_network_keys,

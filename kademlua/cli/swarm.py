@@ -9,9 +9,9 @@ import gevent
 from gevent import GreenletExit
 
 from kademlua.cli.addresses import resolve
-from kademlua.cli.data_dirs import require_lmdb
+from kademlua.cli.extras import require_package
 from kademlua.cli.http import HttpOptions, http_options
-from kademlua.cli.options import endpoint, network_key_option
+from kademlua.cli.options import DIRECTORY, endpoint, network_key_option
 from kademlua.cli.options import seconds as duration
 from kademlua.cli.signals import SignalHandler
 from kademlua.cli.swarm_runner import SwarmOptions, run_swarm
@@ -27,7 +27,6 @@ from kademlua.swarm.plan import FIRST_PORT, Plan, PlanError, control_endpoint
     "--first-port",
     type=click.IntRange(1, 65_535),
     default=FIRST_PORT,
-    show_default=True,
     help="Port of the first node; the others use the following ports.",
 )
 @click.option(
@@ -40,7 +39,6 @@ from kademlua.swarm.plan import FIRST_PORT, Plan, PlanError, control_endpoint
     "--host",
     metavar="ADDR",
     default="127.0.0.1",
-    show_default=True,
     help="Address of this machine for the nodes to listen on.",
 )
 @network_key_option
@@ -51,14 +49,13 @@ from kademlua.swarm.plan import FIRST_PORT, Plan, PlanError, control_endpoint
 )
 @click.option(
     "--log-dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=DIRECTORY,
     default="log",
-    show_default=True,
     help="Directory of the log files, PORT.log; created if missing.",
 )
 @click.option(
     "--data",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=DIRECTORY,
     metavar="DIR",
     help="Directory of the nodes' data, one subdirectory per port.  [default: in memory]",
 )
@@ -111,7 +108,7 @@ def swarm(
     """
     host = resolve(host.removeprefix("[").removesuffix("]"))[0]
     if data is not None:
-        require_lmdb()
+        require_package("lmdb", "disk")
     try:
         plan = Plan(
             node_count=count,
