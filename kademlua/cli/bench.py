@@ -51,13 +51,12 @@ def bench(
             concurrency=at_once,
             replicas=replicas,
             seed=seed,
-            progress=_show_progress if sys.stderr.isatty() else lambda name, done, total: None,
+            progress=_show_progress,
         )
     except (KademluaError, OSError) as error:
         raise click.ClickException(str(error)) from None
     finally:
-        if sys.stderr.isatty():
-            click.echo("\r\033[K", nl=False, err=True)
+        _rewrite_line("")
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(result), indent=2))
     else:
@@ -65,7 +64,12 @@ def bench(
 
 
 def _show_progress(name: str, done: int, total: int) -> None:
-    click.echo(f"\r\033[K{name}: {done} of {total}", nl=False, err=True)
+    _rewrite_line(f"{name}: {done} of {total}")
+
+
+def _rewrite_line(text: str) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r\033[K{text}", nl=False, err=True)
 
 
 def _format_result(result: benchmark.BenchResult) -> str:

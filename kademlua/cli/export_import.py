@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import click
 
@@ -27,6 +27,9 @@ from kademlua.storage.export_format import (
     stored_values,
     to_json_lines,
 )
+
+if TYPE_CHECKING:
+    from kademlua.storage.lmdb_store import LmdbStore
 
 _BATCH_BYTES = 32_768
 """Approximate bytes of values per request."""
@@ -76,13 +79,16 @@ def _open_values(path: Path) -> Iterator[Iterable[StoredValue]]:
     if client is not None:
         with client:
             yield map(stored_value_from_json, client.stream("stored"))
-        return
+    else:
+        with _open_store(path, Params()) as store:
+            yield stored_values(store, store.keys(), time.monotonic)
+
+
+@contextmanager
+def _open_store(path: Path, params: Params) -> Iterator[LmdbStore]:
     configure_logging("warning", None)  # for warnings about damaged files
-    state = open_state(path, Params(), in_background=False)
-    try:
-        yield stored_values(state.store, state.store.keys(), time.monotonic)
-    finally:
-        state.close()
+    with closing(open_state(path, params, in_background=False)) as state:
+        yield state.store
 
 
 def _connect_if_running(path: Path) -> ControlClient | None:
@@ -119,12 +125,8 @@ def import_values(file: IO[str], data: Path | None, port: int, config: Path | No
         with client:
             result = _import_through_daemon(client, parse_json_lines(file))
     else:
-        configure_logging("warning", None)
-        state = open_state(path, params, in_background=False)
-        try:
-            result = import_lines(state.store, file)
-        finally:
-            state.close()
+        with _open_store(path, params) as store:
+            result = import_lines(store, file)
     expired = f", {result.expired:,} expired" if result.expired else ""
     click.echo(f"{result.imported:,} values imported{expired}", err=True)
     if result.refused:

@@ -20,19 +20,6 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _FORMAT_WITH_NODE = "%(asctime)s %(levelname)s %(short)s %(name)s: %(message)s"
 
 
-class NodeIdFilter(logging.Filter):
-    """Adds the id of the process's only node to all records."""
-
-    def __init__(self, node_id: bytes) -> None:
-        super().__init__()
-        self._node_id = node_id
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Set ``node`` to the id and ``short`` to its first 8 hex digits; return True."""
-        record.node, record.short = self._node_id, self._node_id.hex()[:8]
-        return True
-
-
 class JsonFormatter(logging.Formatter):
     """Formats a record as one line of JSON: ``time`` (UTC), ``level``, ``logger``, ``message``,
     ``node`` if known, and ``error`` with the traceback of an exception."""
@@ -91,7 +78,12 @@ def configure_logging(level: str, file: Path | None, log_format: str = "text") -
 
 
 def add_node_id(handler: logging.Handler, node_id: bytes) -> None:
-    """Add the node's id to each line of a log."""
-    handler.addFilter(NodeIdFilter(node_id))
+    """Add the id of the process's only node to each line of a log."""
+
+    def add(record: logging.LogRecord) -> bool:
+        record.node, record.short = node_id, node_id.hex()[:8]
+        return True
+
+    handler.addFilter(add)
     if not isinstance(handler.formatter, JsonFormatter):
         handler.setFormatter(logging.Formatter(_FORMAT_WITH_NODE))

@@ -159,7 +159,7 @@ def node(
     if data is not None and memory:
         raise click.UsageError("--data and --memory exclude each other.")
     params = load_params(config) if config is not None else Params()
-    host = resolve(host.removeprefix("[").removesuffix("]"))[0]
+    host = resolve(host)[0]
     if discover:
         require_package("zeroconf", "discover")
     if not bootstrap and not no_bootstrap and not discover:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 import gevent
-from gevent import GreenletExit
 
 from kademlua.cli.addresses import resolve
 from kademlua.cli.extras import require_package
@@ -16,7 +15,6 @@ from kademlua.cli.options import seconds as duration
 from kademlua.cli.signals import SignalHandler
 from kademlua.cli.swarm_runner import SwarmOptions, run_swarm
 from kademlua.core.contact import Endpoint
-from kademlua.core.errors import KademluaError
 from kademlua.swarm import resource_limits
 from kademlua.swarm.plan import FIRST_PORT, Plan, PlanError, control_endpoint
 
@@ -106,7 +104,7 @@ def swarm(
         kademlua swarm 100 --http 127.0.0.1:8080 --churn 2m
         kademlua swarm 100 --first-port 9003   joins the network of another swarm
     """
-    host = resolve(host.removeprefix("[").removesuffix("]"))[0]
+    host = resolve(host)[0]
     if data is not None:
         require_package("lmdb", "disk")
     try:
@@ -129,29 +127,28 @@ def swarm(
         http=http,
         churn=churn,
     )
-    failure = _run_until_signal(plan, options)
-    if failure:
-        raise click.ClickException(failure)
+    _run_until_signal(plan, options)
 
 
-def _run_until_signal(plan: Plan, options: SwarmOptions) -> str:
-    """Run a swarm to its end or a signal; return the message of a KademluaError, or ""."""
+def _run_until_signal(plan: Plan, options: SwarmOptions) -> None:
+    """Run a swarm to its end or a signal."""
 
-    def run() -> str | GreenletExit:  # a killed greenlet returns GreenletExit
+    def run() -> Exception | None:
         try:
             run_swarm(plan, options, signals)
-        except KademluaError as error:  # gevent would print a traceback
-            return str(error)
+        except Exception as error:  # gevent would print a traceback
+            return error
         finally:
             signals.stop()
-        return ""
+        return None
 
     # A second signal must not interrupt the orderly end.
     with SignalHandler(lambda: runner.kill(), lambda: None) as signals:
         runner = gevent.spawn(run)
         signals.wait()
-    result = runner.get()
-    return result if isinstance(result, str) else ""
+    error = runner.get()
+    if isinstance(error, Exception):  # a killed greenlet returns GreenletExit, which is none
+        raise error
 
 
 def _resolve_bootstrap(bootstrap: Endpoint, host: str) -> Endpoint:

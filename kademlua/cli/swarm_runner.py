@@ -17,7 +17,7 @@ from kademlua.core.contact import format_endpoint
 from kademlua.node.node import Node
 from kademlua.shell.shell import Shell
 from kademlua.swarm import control_node, resource_limits
-from kademlua.swarm.launcher import Swarm, SwarmError
+from kademlua.swarm.launcher import Swarm
 from kademlua.swarm.plan import Plan, node_id
 
 _STALL_SECONDS = 10.0
@@ -40,10 +40,10 @@ def run_swarm(plan: Plan, options: SwarmOptions, signals: SignalHandler) -> None
     """Run a swarm to its end.
 
     Raises:
-        KademluaError: the swarm cannot start or continue.
+        KademluaError, OSError, click.ClickException: the swarm cannot start or continue.
     """
     resource_limits.raise_open_file_limit(plan)
-    _make_log_dir(options.log_dir)
+    options.log_dir.mkdir(parents=True, exist_ok=True)
     resource_limits.check_ports(plan)
     with ExitStack() as exit_stack:
         node = exit_stack.enter_context(_bootstrap_node(plan, options))
@@ -65,13 +65,6 @@ def run_swarm(plan: Plan, options: SwarmOptions, signals: SignalHandler) -> None
             else:
                 with signals.attached(Shell(node)):
                     swarm.wait(options.seconds)
-
-
-def _make_log_dir(log_dir: Path) -> None:
-    try:
-        log_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SwarmError(f"can't create {log_dir}: {error.strerror}") from None
 
 
 @contextmanager
@@ -104,11 +97,7 @@ def _start_http(
         return
     swarm.event_hub.set_control_node(node)
     data = Path(plan.data_dir) if plan.data_dir else None
-    try:
-        line = start_http(node, options.http, data, exit_stack, swarm.event_hub)
-    except click.ClickException as error:  # the greenlet reports KademluaErrors only
-        raise SwarmError(error.message) from None
-    click.echo(line, err=True)
+    click.echo(start_http(node, options.http, data, exit_stack, swarm.event_hub), err=True)
 
 
 def _join_with_progress(plan: Plan, swarm: Swarm) -> None:

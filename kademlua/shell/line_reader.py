@@ -13,7 +13,7 @@ import termios
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-import gevent
+import gevent.socket
 
 try:
     import readline
@@ -21,7 +21,6 @@ try:
 except ImportError:  # a Python built without it: no line editing
     readline = None  # type: ignore[assignment]
 
-_EVENT_READ = 1
 _CHUNK_BYTES = 65_536
 _HISTORY_LINES = 1_000
 
@@ -111,9 +110,7 @@ class PipeReader:
         try:
             mode = os.fstat(self._fd).st_mode
             if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(self._fd):
-                hub = gevent.get_hub()
-                with contextlib.closing(hub.loop.io(self._fd, _EVENT_READ)) as readable:
-                    hub.wait(readable)
+                gevent.socket.wait_read(self._fd)
             return os.read(self._fd, _CHUNK_BYTES)
         except OSError:  # a closed terminal, or a directory: end of input
             return b""

@@ -184,7 +184,7 @@ def test_shell_runs_on_joined_node_next_to_other_control_node(launch_joined: Lau
         (["5", "--bootstrap", "127.0.0.1:8004"], 2, "one of the swarm's own"),
         (["5", "--host", "::1", "--bootstrap", "127.0.0.1:8004"], 2, "IPv6"),
         (["5", "--host", "192.0.2.1"], 1, "can't listen on 192.0.2.1"),
-        (["5", "--log-dir", "/dev/null/log"], 1, "can't create /dev/null/log"),
+        (["5", "--log-dir", "/dev/null/log"], 1, "/dev/null/log: Not a directory"),
     ],
 )
 def test_wrong_uses(tmp_path: Path, args: list[str], status: int, says: str) -> None:
