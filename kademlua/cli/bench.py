@@ -30,7 +30,7 @@ from kademlua.core.errors import KademluaError
 @click.option("--seed", type=int, default=1, help="Seed that selects the nodes.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 def bench(
-    nodes: int, operations: int, at_once: int, replicas: int, seed: int, as_json: bool
+    *, nodes: int, operations: int, at_once: int, replicas: int, seed: int, as_json: bool
 ) -> None:
     """Measure a network of nodes in this process, on loopback.
 

@@ -41,7 +41,7 @@ _DEFAULT_MAX_NODES = 3
 @ttl_option
 @api_options
 @json_option
-def add(key: Key, value: str, ttl: float | None, open_api: OpenApi, as_json: bool) -> None:
+def add(*, key: Key, value: str, ttl: float | None, open_api: OpenApi, as_json: bool) -> None:
     """Store VALUE under KEY, next to the values of other owners.
 
     VALUE is text; - reads bytes from standard input. Write -- before a key or value that begins
@@ -78,7 +78,7 @@ def add(key: Key, value: str, ttl: float | None, open_api: OpenApi, as_json: boo
 @api_options
 @json_option
 def find(
-    key: Key, answers: int | None, ask_all: bool, raw: bool, open_api: OpenApi, as_json: bool
+    *, key: Key, answers: int | None, ask_all: bool, raw: bool, open_api: OpenApi, as_json: bool
 ) -> None:
     """Show the distinct values of KEY.
 
@@ -119,7 +119,7 @@ def find(
 @click.option("--trace", "is_traced", is_flag=True, help="Draw which nodes were queried, and when.")
 @api_options
 @json_option
-def lookup(key: Key, is_traced: bool, open_api: OpenApi, as_json: bool) -> None:
+def lookup(*, key: Key, is_traced: bool, open_api: OpenApi, as_json: bool) -> None:
     """Show the nodes whose ids are closest to KEY, the closest first. They hold its values.
 
     --trace draws a tree: below each node are the nodes that it was the first to return. The times
@@ -151,7 +151,7 @@ def lookup(key: Key, is_traced: bool, open_api: OpenApi, as_json: bool) -> None:
 @daemon_options(required=False)
 @json_option
 def ping(
-    address: Endpoint, network_keys: tuple[bytes, ...], socket: Path | None, as_json: bool
+    *, address: Endpoint, network_keys: tuple[bytes, ...], socket: Path | None, as_json: bool
 ) -> None:
     """Ping the node at HOST:PORT, and show its id and the round trip in milliseconds.
 

@@ -30,7 +30,7 @@ from kademlua.core.json_codec import value_from_json, value_to_json
 @ttl_option
 @daemon_options(required=True)
 @json_option
-def publish(key: Key, value: str, ttl: float | None, socket: Path, as_json: bool) -> None:
+def publish(*, key: Key, value: str, ttl: float | None, socket: Path, as_json: bool) -> None:
     """Store VALUE under KEY as the value of a running node, by default the one on port 8001. The
     node republishes it, across restarts, until "kademlua unpublish" or "kademlua remove".
 
@@ -51,7 +51,7 @@ def publish(key: Key, value: str, ttl: float | None, socket: Path, as_json: bool
 @key_argument()
 @daemon_options(required=True)
 @json_option
-def unpublish(key: Key, socket: Path, as_json: bool) -> None:
+def unpublish(*, key: Key, socket: Path, as_json: bool) -> None:
     """Stop republishing the value of a running node under KEY; it expires at its TTL.
     "kademlua remove" removes it immediately.
 
@@ -71,7 +71,7 @@ def unpublish(key: Key, socket: Path, as_json: bool) -> None:
 @key_argument()
 @daemon_options(required=True)
 @json_option
-def remove(key: Key, socket: Path, as_json: bool) -> None:
+def remove(*, key: Key, socket: Path, as_json: bool) -> None:
     """Remove the value of a running node under KEY from its replicas, and stop republishing it.
     The values of other owners stay.
 
@@ -87,7 +87,7 @@ def remove(key: Key, socket: Path, as_json: bool) -> None:
 @click.command(short_help="Show the values that a node publishes.")
 @daemon_options(required=True)
 @json_lines_option
-def published(socket: Path, as_json: bool) -> None:
+def published(*, socket: Path, as_json: bool) -> None:
     """Show the values that a running node publishes, by default the one on port 8001. Each line
     has the key, the TTL in seconds and the value.
 
@@ -105,7 +105,7 @@ def published(socket: Path, as_json: bool) -> None:
 @key_argument(required=False)
 @daemon_options(required=True)
 @json_lines_option
-def stored(key: Key | None, socket: Path, as_json: bool) -> None:
+def stored(*, key: Key | None, socket: Path, as_json: bool) -> None:
     """Show the values that a running node stores for the network, by default the one on port
     8001; with KEY, only those of that key. Each line has the key, the owner, the seconds until
     the value expires, and the value.

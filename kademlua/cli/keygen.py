@@ -25,7 +25,7 @@ _SIGNING_FILE = Path("signing.key")
     help=f"Generate the key of a private network.  [default file: {_NETWORK_FILE}]",
 )
 @click.option("--public", is_flag=True, help="Show the public key of the signing key in FILE.")
-def keygen(file: Path | None, is_network: bool, public: bool) -> None:
+def keygen(*, file: Path | None, is_network: bool, public: bool) -> None:
     """Generate a key in FILE, which must not exist; only its owner can read it.
 
     The default is a signing key for records, in signing.key; its public key is shown. Keep it

@@ -121,6 +121,7 @@ logger = logging.getLogger(__name__)
 )
 @http_options
 def node(
+    *,
     port: int,
     host: str,
     bootstrap: tuple[Endpoint, ...],

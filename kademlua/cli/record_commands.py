@@ -54,6 +54,7 @@ def _record_key(text: str) -> bytes:
 @ttl_option
 @json_option
 def put(
+    *,
     value: str,
     via: Endpoint | None,
     network_keys: tuple[bytes, ...],
@@ -119,6 +120,7 @@ def put(
 @click.option("--raw", is_flag=True, help="Write the value's bytes unchanged.")
 @json_option
 def get(
+    *,
     key: bytes,
     via: Endpoint | None,
     network_keys: tuple[bytes, ...],

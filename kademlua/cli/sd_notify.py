@@ -51,7 +51,7 @@ class SystemdNotifier:
 
     def _send(self, *lines: str) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-            channel.setblocking(False)
+            channel.settimeout(0)
             try:
                 channel.sendto("\n".join(lines).encode(), self._address)
             except OSError as error:

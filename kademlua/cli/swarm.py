@@ -75,6 +75,7 @@ from kademlua.swarm.plan import FIRST_PORT, Plan, PlanError, control_endpoint
 @http_options
 @click.option("--verbose", "-v", is_flag=True, help="Show each node's port and id.")
 def swarm(
+    *,
     count: int,
     first_port: int,
     bootstrap: Endpoint | None,
