@@ -17,7 +17,7 @@ from kademlua.core.errors import KademluaError
 _MAX_LINE_BYTES = 1 << 28
 _REPLY_TIMEOUT = 75.0
 """Seconds to wait for a reply; longer than the timeout of the node."""
-_NO_SOCKET_HINT = "no node runs there, or one in memory, as a swarm's are"
+_NO_SOCKET_HINT = "no node runs there, or one without a data directory"
 """Why there may be no socket."""
 
 
@@ -45,7 +45,7 @@ class ControlClient:
         except ConnectionRefusedError:
             raise ControlError(f"no node listens at {path}: {_NO_SOCKET_HINT}") from None
         except TimeoutError:
-            raise ControlError(f"the node at {path} takes no connections") from None
+            raise ControlError(f"the node at {path} accepts no connections") from None
         except OSError as error:
             raise ControlError(f"can't connect to {path}: {error.strerror}") from None
         self._stream = JsonLineStream(sock, _MAX_LINE_BYTES)
@@ -118,7 +118,7 @@ class ControlClient:
         except TimeoutError:
             raise NodeUnavailable("the node does not answer") from None
         except InvalidLine as error:
-            raise NodeUnavailable(f"the node says nothing sensible: {error}") from None
+            raise NodeUnavailable(f"the node sent an invalid reply: {error}") from None
         except OSError:
             message = None
         if message is None:

@@ -163,7 +163,7 @@ class ControlConnection:
             pass
         except Exception as error:
             logger.exception("a request at the control socket failed")
-            self._reply(request_id, error=f"a defect of the node: {type(error).__name__}")
+            self._reply(request_id, error=f"internal error: {type(error).__name__}")
         else:
             self._reply(request_id, ok=result)
 

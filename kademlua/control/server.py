@@ -76,9 +76,9 @@ class ControlServer:
     def _serve(self, sock: socket.socket, _address: Any) -> None:
         stream = JsonLineStream(sock, self._max_line_bytes)
         if len(self._connections) >= MAX_CONNECTIONS:
-            self._reject(stream, f"{MAX_CONNECTIONS} clients are here already")
+            self._reject(stream, f"{MAX_CONNECTIONS} clients are connected already")
         elif not _is_same_user(sock):
-            self._reject(stream, "another user's node")
+            self._reject(stream, "the node belongs to another user")
         else:
             connection = ControlConnection(stream, self._node, self._node_api)
             self._connections[connection] = None

@@ -1,4 +1,4 @@
-"""A node's data directory: what is there again after a restart, and who may have it."""
+"""The data directory of a node: what survives a restart, and locking."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def test_data_directory_is_locked_by_one_process(launch, failed):
     process, _ = launch.node("--data", "data")
     line = failed(launch.run("node", "0", "--no-shell", "--data", "data"), 1)
     assert line == f"Error: data is in use by process {process.popen.pid}\n"
-    assert launch.run("published", "--data", "data").returncode == 0  # by the first one's socket
+    assert (
+        launch.run("published", "--data", "data").returncode == 0
+    )  # through the socket of the first node
 
 
 def test_export_fails_if_running_node_has_no_socket(launch, failed):
@@ -94,7 +96,7 @@ def test_damaged_file_is_moved_and_other_data_kept(launch, tmp_path, name, conte
     if content == "cut":
         os.truncate(path, path.stat().st_size - 4096)
         content = path.read_bytes()
-    if content == "scribbled":  # all but the two pages by which LMDB knows its files
+    if content == "scribbled":  # except the two pages that identify an LMDB file
         whole = path.read_bytes()
         content = whole[:8192] + random.Random(1).randbytes(len(whole) - 8192)
     path.write_bytes(content)
@@ -107,7 +109,7 @@ def test_damaged_file_is_moved_and_other_data_kept(launch, tmp_path, name, conte
 
 
 def test_default_directory_is_named_by_port(launch, tmp_path):
-    _, address = launch.node()  # on any free port: nothing is kept
+    _, address = launch.node()  # on any free port, the node saves nothing
     port = address.rpartition(":")[2]
     args = ("node", port, "--no-bootstrap", "--no-shell", "--host", "127.0.0.2")
     for more, is_kept in ((("--memory",), False), ((), True)):
@@ -182,7 +184,7 @@ def test_node_without_lmdb_stays_in_memory_and_warns(launch, tmp_path):
     warning, error = done.stderr.decode().splitlines()
     assert "WARNING" in warning
     assert "this node saves no data because lmdb is not installed" in warning
-    assert "in use" in error  # it got as far as that
+    assert "in use" in error  # the node got as far as binding its port
     assert not (tmp_path / ".local").exists()
 
 

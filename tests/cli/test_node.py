@@ -11,7 +11,7 @@ from kademlua.core.ids import sha1
 
 
 def free_port() -> int:
-    """A port that was free just now, to be told to be dead."""
+    """Return a port that is probably free, so that nothing answers there."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
@@ -56,7 +56,7 @@ def test_signals_end_bootstrapping_node(launch):
     assert "Traceback" not in process.err.read_rest()
 
 
-def test_a_port_in_use_is_one_line(launch, failed):
+def test_port_in_use_is_reported(launch, failed):
     _, address = launch.node()
     line = failed(launch.run("node", address.rpartition(":")[2]), 1)
     assert address in line
@@ -137,12 +137,12 @@ def test_log_file_and_level(launch, tmp_path):
     assert process.err.read_rest() == ""
 
 
-def test_a_log_file_that_can_t_be_written(launch, tmp_path, failed):
+def test_unwritable_log_file_is_reported(launch, tmp_path, failed):
     path = tmp_path / "none" / "node.log"
     assert str(path) in failed(launch.run("node", "0", "--log-file", str(path)), 1)
 
 
-def test_a_node_that_is_killed_leaves_its_port_free(launch):
+def test_killed_node_leaves_its_port_free(launch):
     process, address = launch.node()
     process.popen.kill()
     assert process.wait() == -signal.SIGKILL
@@ -150,7 +150,7 @@ def test_a_node_that_is_killed_leaves_its_port_free(launch):
     again.out.expect(f"listening on {re.escape(address)}\n")
 
 
-def test_a_reader_that_leaves_is_no_error(launch):
+def test_closed_output_ends_the_shell_without_error(launch):
     process = launch.start("node", "0", "--no-bootstrap", "--shell")
     process.out.expect("listening")
     process.popen.stdout.close()
