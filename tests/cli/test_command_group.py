@@ -88,7 +88,7 @@ def test_usage_error_is_one_line_with_status_2(args, word):
 
 
 def group_that_raises(error: BaseException) -> CommandGroup:
-    @click.group(cls=CommandGroup, import_paths={})
+    @click.group(cls=CommandGroup, modules=[])
     def group() -> None:
         raise error
 
