@@ -55,7 +55,7 @@ class SystemdNotifier:
             try:
                 channel.sendto("\n".join(lines).encode(), self._address)
             except OSError as error:
-                logger.warning("can't notify the service manager: %s", error.strerror)
+                logger.warning("can't notify the service manager: %s", error.strerror or error)
 
 
 def _socket_address(name: str) -> str:
@@ -68,6 +68,7 @@ def _watchdog_seconds() -> float:
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return float("inf")
     try:
-        return int(os.environ["WATCHDOG_USEC"]) / 1e6
+        microseconds = int(os.environ["WATCHDOG_USEC"])
     except (KeyError, ValueError):
         return float("inf")
+    return microseconds / 1e6 if microseconds > 0 else float("inf")

@@ -37,6 +37,18 @@ def test_node_notifies_service_manager(
     assert process.wait() == 0
 
 
+@pytest.mark.parametrize("watchdog", ["0", "-5", "soon"])
+def test_node_without_valid_watchdog_timeout_sends_no_heartbeat(
+    launch: Launcher, manager: Callable[[], dict[str, str]], watchdog: str
+) -> None:
+    launch.env["WATCHDOG_USEC"] = watchdog
+    process, _ = launch.node()
+    assert manager()["READY"] == "1"
+    process.popen.terminate()
+    assert manager() == {"STOPPING": "1"}
+    assert process.wait() == 0
+
+
 def test_status_tells_that_the_node_has_not_joined(
     launch: Launcher, manager: Callable[[], dict[str, str]]
 ) -> None:
