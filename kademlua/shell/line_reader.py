@@ -49,11 +49,11 @@ def open_reader(namespace: dict[str, Any]) -> LineReader:
     return PipeReader(sys.stdin.fileno(), sys.stderr if is_terminal else None)
 
 
-def history_path() -> Path:
-    """Return the path of the history, in the XDG state directory."""
+def history_path() -> Path | None:
+    """Return the path of the history, in the XDG state directory; None without a home directory."""
     state = os.environ.get("XDG_STATE_HOME", "")
     base = state if state.startswith("/") else os.path.expanduser("~/.local/state")
-    return Path(base) / "kademlua" / "history"
+    return Path(base) / "kademlua" / "history" if os.path.isabs(base) else None
 
 
 def is_foreground(fd: int) -> bool:
@@ -121,11 +121,11 @@ class TerminalReader:
 
     interactive = True
 
-    def __init__(self, namespace: dict[str, Any], history: Path) -> None:
+    def __init__(self, namespace: dict[str, Any], history: Path | None) -> None:
         """Prepare the terminal; a history that cannot be read or written is ignored."""
         self._fd = sys.stdin.fileno()
         self._saved_settings = termios.tcgetattr(self._fd)
-        self._history: Path | None = history
+        self._history = history
         self._prompt: str | None = None
         """The prompt shown while a line is awaited; None otherwise."""
         # If the process ended at a prompt, the terminal would stay in this mode.
@@ -134,9 +134,10 @@ class TerminalReader:
         readline.set_completer(rlcompleter.Completer(namespace).complete)
         readline.set_history_length(_HISTORY_LINES)
         try:
-            history.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(history, os.O_CREAT | os.O_RDWR, 0o600))
-            readline.read_history_file(history)
+            if history is not None:
+                history.parent.mkdir(parents=True, exist_ok=True)
+                os.close(os.open(history, os.O_CREAT | os.O_RDWR, 0o600))
+                readline.read_history_file(history)
         except OSError:
             self._history = None
 

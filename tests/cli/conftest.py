@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import socket
 import subprocess
 import sys
 import termios
@@ -19,6 +20,14 @@ import pytest
 from tests.support.programs import ROOT
 
 TIMEOUT = 40.0
+
+
+def free_port() -> int:
+    """Return a port that is probably free, so that nothing answers there."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
 
 
 class Output:
@@ -126,9 +135,11 @@ class Launcher:
         """Run a command to its end."""
         return self._run(["-m", "kademlua", *args], stdin)
 
-    def python(self, code: str, *args: str) -> subprocess.CompletedProcess[bytes]:
+    def python(
+        self, code: str, *args: str, stdin: bytes = b""
+    ) -> subprocess.CompletedProcess[bytes]:
         """Run a program that changes something and calls the command line."""
-        return self._run(["-c", code, *args], b"")
+        return self._run(["-c", code, *args], stdin)
 
     def _run(self, args: list[str], stdin: bytes) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(

@@ -10,6 +10,8 @@ import signal
 
 import pytest
 
+from tests.cli.conftest import free_port
+
 pytest.importorskip("lmdb", reason="of the extra disk")
 
 
@@ -159,6 +161,16 @@ def test_import_of_invalid_file_is_reported(launch, text, complaint):
     assert b"Traceback" not in done.stderr
 
 
+WITHOUT_PASSWD = """if True:
+    import pwd
+
+    def getpwuid(uid):
+        raise KeyError(uid)
+
+    pwd.getpwuid = getpwuid
+    from kademlua.cli import main
+    main()
+"""
 WITHOUT_LMDB = "import sys; sys.modules['lmdb'] = None; from kademlua.cli import main; main()"
 
 
@@ -186,6 +198,21 @@ def test_node_without_lmdb_stays_in_memory_and_warns(launch, tmp_path):
     assert "this node saves no data because lmdb is not installed" in warning
     assert "in use" in error  # the node got as far as binding its port
     assert not (tmp_path / ".local").exists()
+
+
+def test_node_without_home_directory_stays_in_memory_and_warns(launch):
+    del launch.env["HOME"]
+    node = ("node", str(free_port()), "--no-bootstrap", "--shell")
+    done = launch.python(WITHOUT_PASSWD, *node, stdin=b"exit\n")
+    assert done.returncode == 0
+    assert b"this node saves no data because the user has no home directory" in done.stderr
+    assert list(launch.home.iterdir()) == []
+
+
+def test_command_without_home_directory_is_one_line(launch, failed):
+    del launch.env["HOME"]
+    line = failed(launch.python(WITHOUT_PASSWD, "stored"), 1)
+    assert line == "Error: the user has no home directory; use --data\n"
 
 
 def test_publications_survive_restart(launch):
