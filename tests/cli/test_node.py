@@ -1,21 +1,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
+import subprocess
+import sys
+from collections.abc import Callable
 
 import pytest
 
 from kademlua.core.ids import sha1
-
-
-def free_port() -> int:
-    """Return a port that is probably free, so that nothing answers there."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+from tests.cli.conftest import TIMEOUT, Launcher, Output, free_port
 
 
 def has_ipv6() -> bool:
@@ -159,6 +156,37 @@ def test_closed_output_ends_the_shell_without_error(launch):
     process.popen.send_signal(signal.SIGTERM)
     assert process.wait() == 0
     assert "Traceback" not in process.err.read_rest()
+
+
+def full_disk() -> int:
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+def pipe_without_reader() -> int:
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
+@pytest.mark.parametrize("open_stdout", [full_disk, pipe_without_reader])
+def test_node_runs_without_usable_stdout(launch: Launcher, open_stdout: Callable[[], int]) -> None:
+    port = str(free_port())
+    stdout = open_stdout()
+    command = [sys.executable, "-m", "kademlua", "node", port, "--no-bootstrap", "--no-shell"]
+    with subprocess.Popen(
+        command, stdout=stdout, stderr=subprocess.PIPE, env=launch.env, cwd=launch.home
+    ) as process:
+        os.close(stdout)
+        try:
+            assert process.stderr is not None
+            log = Output(process.stderr.fileno())
+            log.expect("WARNING .*can't write to standard output: ")
+            assert launch.run("ping", f"127.0.0.1:{port}").returncode == 0
+            process.terminate()
+            assert process.wait(TIMEOUT) == 0
+            assert log.read_rest().endswith("ended\n")
+        finally:
+            process.kill()
 
 
 def test_ending_node_sends_leave(launch):
