@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
@@ -27,6 +26,7 @@ from kademlua.cli.options import (
     network_key_option,
     node_id,
 )
+from kademlua.cli.output import announce
 from kademlua.cli.sd_notify import SystemdNotifier
 from kademlua.cli.signals import SignalHandler
 from kademlua.control.server import ControlServer
@@ -204,8 +204,9 @@ def node(
             exit_stack.callback(server.close)
             signal_handler.interrupt_shells = server.interrupt
         address = format_endpoint(kademlua_node.contact.endpoint)
-        greeting = [f"kademlua node {kademlua_node.id.hex()} listening on {address}"]
-        _print_or_warn([*greeting, http_line] if http_line is not None else greeting)
+        announce(f"kademlua node {kademlua_node.id.hex()} listening on {address}")
+        if http_line is not None:
+            announce(http_line)
         if is_loopback(host) and bootstrap and all(map(_is_off_host, bootstrap)):
             logger.warning("%s reaches only this machine; use --host 0.0.0.0 to reach others", host)
         shell = Shell(kademlua_node) if with_shell else None
@@ -245,17 +246,6 @@ def _start_control_server(
         return None
     server.start()
     return server
-
-
-def _print_or_warn(lines: list[str]) -> None:
-    """Print lines. A service must run even if standard output is closed or on a full disk."""
-    try:
-        click.echo("\n".join(lines))
-    except OSError as error:
-        logger.warning("can't write to standard output: %s", error.strerror)
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())  # Python writes the rest of its buffer at the end
-        os.close(null)
 
 
 def _default_bootstrap(host: str, port: int) -> tuple[Endpoint, ...]:

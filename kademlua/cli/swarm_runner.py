@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from kademlua.cli.http import HttpOptions, start_http
+from kademlua.cli.output import announce
 from kademlua.cli.signals import SignalHandler
 from kademlua.core.contact import format_endpoint
 from kademlua.node.node import Node
@@ -54,9 +55,9 @@ def run_swarm(plan: Plan, options: SwarmOptions, signals: SignalHandler) -> None
             _join_with_progress(plan, swarm)
             seconds = time.monotonic() - started_at
             if options.verbose:
-                click.echo("\n".join(f"{port} : {node_id(port).hex()}" for port in plan.ports))
+                announce("\n".join(f"{port} : {node_id(port).hex()}" for port in plan.ports))
             nodes = "node" if plan.node_count == 1 else "nodes"
-            click.echo(f"{plan.node_count} {nodes} joined in {seconds:.1f} s")
+            announce(f"{plan.node_count} {nodes} joined in {seconds:.1f} s")
             sys.stdout.flush()
             if options.churn is not None:
                 swarm.start_churn(options.churn)
@@ -77,13 +78,13 @@ def _bootstrap_node(plan: Plan, options: SwarmOptions) -> Iterator[Node | None]:
     address = format_endpoint(plan.bootstrap)
     if not control_node.is_bootstrap_answering(plan):
         with control_node.control_node(plan, options.log_dir) as node:
-            click.echo(f"control node {node.id.hex()} on {address}", err=True)
+            announce(f"control node {node.id.hex()} on {address}", err=True)
             yield node
     elif options.shell or options.http.listen is not None:
         with control_node.joined_node(plan, options.log_dir) as node:
             port = node.contact.port
             owner = "the shell node" if options.shell else "the HTTP node"
-            click.echo(f"a node answers on {address}; {owner} is on port {port}", err=True)
+            announce(f"a node answers on {address}; {owner} is on port {port}", err=True)
             yield node
     else:
         yield None
@@ -97,7 +98,9 @@ def _start_http(
         return
     swarm.event_hub.set_control_node(node)
     data = Path(plan.data_dir) if plan.data_dir else None
-    click.echo(start_http(node, options.http, data, exit_stack, swarm.event_hub), err=True)
+    line = start_http(node, options.http, data, exit_stack, swarm.event_hub)
+    if line is not None:
+        announce(line, err=True)
 
 
 def _join_with_progress(plan: Plan, swarm: Swarm) -> None:
@@ -111,7 +114,7 @@ def _join_with_progress(plan: Plan, swarm: Swarm) -> None:
 
 def _wait_joined(plan: Plan, swarm: Swarm, on_progress: Callable[[int], None]) -> None:
     while not swarm.wait_joined(on_progress, _STALL_SECONDS):
-        click.echo(
+        announce(
             f"still joining, {swarm.joined_count} of {plan.node_count} so far: does"
             f" {format_endpoint(plan.bootstrap)} answer?",
             err=True,

@@ -180,7 +180,7 @@ def test_node_runs_without_usable_stdout(launch: Launcher, open_stdout: Callable
         try:
             assert process.stderr is not None
             log = Output(process.stderr.fileno())
-            log.expect("WARNING .*can't write to standard output: ")
+            log.expect("WARNING .*can't write to <stdout>: ")
             assert launch.run("ping", f"127.0.0.1:{port}").returncode == 0
             process.terminate()
             assert process.wait(TIMEOUT) == 0

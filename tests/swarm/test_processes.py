@@ -202,6 +202,12 @@ def test_wrong_uses(tmp_path: Path, args: list[str], status: int, says: str) -> 
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_swarm_runs_without_usable_output(launch: Launch) -> None:
+    with open("/dev/full", "wb") as full:
+        swarm = launch(2, "--for", "0.2", stdout=full.fileno(), stderr=full.fileno())
+        assert swarm.wait() == 0
+
+
 def test_unanswered_remote_bootstrap_is_reported(launch: Launch) -> None:
     swarm = launch(2, "--bootstrap", "192.0.2.1:8001")
     assert swarm.wait() == 1
