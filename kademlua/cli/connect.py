@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,20 +73,14 @@ def daemon_options(*, required: bool) -> Callable[[Callable[..., _R]], Callable[
 
 
 @contextmanager
-def connect(socket: Path) -> Iterator[ControlClient]:
-    """Connect to the node at a control socket.
+def connect(socket: Path, *, quiet: bool = False) -> Iterator[ControlClient]:
+    """Connect to the node at a control socket, ``quiet`` without progress output.
 
     Raises:
         ControlError: no node runs there.
     """
-    with connect_quiet(socket) as client, show_progress("asking the node"):
-        yield client
-
-
-@contextmanager
-def connect_quiet(socket: Path) -> Iterator[ControlClient]:
-    """Connect without progress output, for a command that streams its result."""
-    with exit_on_sigint(), ControlClient(socket) as client:
+    progress = nullcontext() if quiet else show_progress("asking the node")
+    with exit_on_sigint(), ControlClient(socket) as client, progress:
         yield client
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from kademlua.cli.connect import connect, connect_quiet, daemon_options
+from kademlua.cli.connect import connect, daemon_options
 from kademlua.cli.options import (
     Key,
     json_lines_option,
@@ -96,7 +96,7 @@ def published(*, socket: Path, as_json: bool) -> None:
         kademlua published
         kademlua published --json | jq -r .key
     """
-    with connect_quiet(socket) as node:
+    with connect(socket, quiet=True) as node:
         for row in node.stream("published"):
             click.echo(json.dumps(row) if as_json else _published_text(row))
 
@@ -117,7 +117,7 @@ def stored(*, key: Key | None, socket: Path, as_json: bool) -> None:
         kademlua stored --json | jq -r .key | sort | uniq -c
     """
     row = None
-    with connect_quiet(socket) as node:
+    with connect(socket, quiet=True) as node:
         for row in node.stream("stored", key=key.hex if key else None):
             click.echo(json.dumps(row) if as_json else _stored_text(row))
     if row is None and key is not None:
