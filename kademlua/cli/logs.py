@@ -7,6 +7,7 @@ import logging
 import logging.handlers
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import click
@@ -17,19 +18,6 @@ FORMATS = ["text", "json"]
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _FORMAT_WITH_NODE = "%(asctime)s %(levelname)s %(short)s %(name)s: %(message)s"
-
-
-class NodeIdFilter(logging.Filter):
-    """Adds the id of the process's only node to all records."""
-
-    def __init__(self, node_id: bytes) -> None:
-        super().__init__()
-        self._node_id = node_id
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Set ``node`` to the id and ``short`` to its first 8 hex digits; return True."""
-        record.node, record.short = self._node_id, self._node_id.hex()[:8]
-        return True
 
 
 class JsonFormatter(logging.Formatter):
@@ -52,20 +40,6 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(fields, ensure_ascii=False)
 
 
-class ReopenableFileHandler(logging.handlers.WatchedFileHandler):
-    """Reopens its file after a rename, as by logrotate, or on request."""
-
-    def reopen(self) -> None:
-        """Close the file; the next record reopens it, and reports any error."""
-        self.acquire()
-        try:
-            stream, self.stream = self.stream, None
-            if stream is not None:
-                stream.close()
-        finally:
-            self.release()
-
-
 class CallbackHandler(logging.Handler):
     """Passes each formatted record to a function."""
 
@@ -82,22 +56,20 @@ class CallbackHandler(logging.Handler):
             self.handleError(record)
 
 
-def configure_logging(
-    level: str, file: Path | None, log_format: str = "text"
-) -> CallbackHandler | ReopenableFileHandler:
+def configure_logging(level: str, file: Path | None, log_format: str = "text") -> logging.Handler:
     """Log to a file, or to standard error if ``file`` is None; return the handler.
 
-    ``log_format`` is one of ``FORMATS``.
+    A file that was moved, as by logrotate, is opened again. ``log_format`` is one of ``FORMATS``.
 
     Raises:
         click.ClickException: the file cannot be opened.
     """
-    handler: CallbackHandler | ReopenableFileHandler
+    handler: logging.Handler
     if file is None:
-        handler = CallbackHandler(_to_stderr)
+        handler = CallbackHandler(partial(click.echo, err=True))
     else:
         try:
-            handler = ReopenableFileHandler(file, encoding="utf-8")
+            handler = logging.handlers.WatchedFileHandler(file, encoding="utf-8")
         except OSError as error:
             raise click.ClickException(f"can't write {file}: {error.strerror}") from None
     handler.setFormatter(JsonFormatter() if log_format == "json" else logging.Formatter(_FORMAT))
@@ -106,11 +78,12 @@ def configure_logging(
 
 
 def add_node_id(handler: logging.Handler, node_id: bytes) -> None:
-    """Add the node's id to each line of a log."""
-    handler.addFilter(NodeIdFilter(node_id))
+    """Add the id of the process's only node to each line of a log."""
+
+    def add(record: logging.LogRecord) -> bool:
+        record.node, record.short = node_id, node_id.hex()[:8]
+        return True
+
+    handler.addFilter(add)
     if not isinstance(handler.formatter, JsonFormatter):
         handler.setFormatter(logging.Formatter(_FORMAT_WITH_NODE))
-
-
-def _to_stderr(text: str) -> None:
-    click.echo(text, err=True)

@@ -51,11 +51,11 @@ class SystemdNotifier:
 
     def _send(self, *lines: str) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-            channel.setblocking(False)
+            channel.settimeout(0)
             try:
                 channel.sendto("\n".join(lines).encode(), self._address)
             except OSError as error:
-                logger.warning("can't notify the service manager: %s", error.strerror)
+                logger.warning("can't notify the service manager: %s", error.strerror or error)
 
 
 def _socket_address(name: str) -> str:
@@ -68,6 +68,7 @@ def _watchdog_seconds() -> float:
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return float("inf")
     try:
-        return int(os.environ["WATCHDOG_USEC"]) / 1e6
+        microseconds = int(os.environ["WATCHDOG_USEC"])
     except (KeyError, ValueError):
         return float("inf")
+    return microseconds / 1e6 if microseconds > 0 else float("inf")

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from kademlua.cli.options import FILE
 from kademlua.simulation.report import lookup_tree
 
 
 @click.command()
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=FILE)
 @click.option(
     "--lookup",
     "number",

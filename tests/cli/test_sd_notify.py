@@ -1,4 +1,4 @@
-"""What a service manager hears of a node, and what it can tell it."""
+"""A node as a service: messages to the service manager, log files and SIGHUP."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.cli.conftest import TIMEOUT, Launcher
 
 @pytest.fixture
 def manager(tmp_path: Path, launch: Launcher) -> Iterator[Callable[[], dict[str, str]]]:
-    """The next word that a node says to its service manager."""
+    """Return the fields of the next message to the service manager."""
     path = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.bind(str(path))
@@ -32,12 +32,24 @@ def test_node_notifies_service_manager(
     for _ in range(3):
         assert manager() == {"WATCHDOG": "1", "STATUS": "joined, 0 contacts"}
     process.popen.terminate()
-    while (said := manager()) != {"STOPPING": "1"}:
-        assert "WATCHDOG" in said
+    while (message := manager()) != {"STOPPING": "1"}:
+        assert "WATCHDOG" in message
     assert process.wait() == 0
 
 
-def test_a_node_that_has_not_joined_says_so(
+@pytest.mark.parametrize("watchdog", ["0", "-5", "soon"])
+def test_node_without_valid_watchdog_timeout_sends_no_heartbeat(
+    launch: Launcher, manager: Callable[[], dict[str, str]], watchdog: str
+) -> None:
+    launch.env["WATCHDOG_USEC"] = watchdog
+    process, _ = launch.node()
+    assert manager()["READY"] == "1"
+    process.popen.terminate()
+    assert manager() == {"STOPPING": "1"}
+    assert process.wait() == 0
+
+
+def test_status_tells_that_the_node_has_not_joined(
     launch: Launcher, manager: Callable[[], dict[str, str]]
 ) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
@@ -56,7 +68,7 @@ def test_missing_service_manager_is_harmless(
     assert process.wait() == 0
 
 
-def test_a_log_of_json(launch: Launcher, tmp_path: Path) -> None:
+def test_log_may_be_json(launch: Launcher, tmp_path: Path) -> None:
     process, _ = launch.node("--log-file", "node.log", "--log-format", "json")
     node_id = process.out.text.split()[2]
     process.popen.terminate()
@@ -73,7 +85,7 @@ def test_sighup_reopens_log_file(launch: Launcher, tmp_path: Path) -> None:
     log = tmp_path / "node.log"
     log.rename(tmp_path / "former.log")
     process.popen.send_signal(signal.SIGHUP)
-    # Nothing is lost of what is logged meanwhile, and the node goes on.
+    # No record is lost, and the node continues.
     process.popen.terminate()
     assert process.wait() == 0
     assert "ended" in log.read_text()

@@ -53,7 +53,14 @@ def is_alive(pid: int) -> bool:
 class SwarmProcess:
     """A running ``kademlua swarm``: a control port, and the ports of the nodes after it."""
 
-    def __init__(self, directory: Path, count: int, *args: str, stderr: int | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        count: int,
+        *args: str,
+        stdout: int | None = None,
+        stderr: int | None = None,
+    ) -> None:
         self.control_port = free_ports(count + 2)
         self.first_port = self.control_port + 2
         self.log_dir = directory / "log"
@@ -70,7 +77,7 @@ class SwarmProcess:
             self.popen = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
-                stdout=out,
+                stdout=out if stdout is None else stdout,
                 stderr=err if stderr is None else stderr,
                 cwd=directory,
                 env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -124,10 +131,10 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., SwarmProcess]]:
     """Launch swarms in the directories ``0``, ``1`` and so on; the end of the test kills them."""
     launched: list[SwarmProcess] = []
 
-    def start(count: int, *args: str, stderr: int | None = None) -> SwarmProcess:
+    def start(count: int, *args: str, **streams: int | None) -> SwarmProcess:
         directory = tmp_path / str(len(launched))
         directory.mkdir(exist_ok=True)
-        launched.append(SwarmProcess(directory, count, *args, stderr=stderr))
+        launched.append(SwarmProcess(directory, count, *args, **streams))
         return launched[-1]
 
     yield start

@@ -188,7 +188,7 @@ def test_shell_runs_on_joined_node_next_to_other_control_node(launch_joined: Lau
         (["5", "--bootstrap", "127.0.0.1:8004"], 2, "one of the swarm's own"),
         (["5", "--host", "::1", "--bootstrap", "127.0.0.1:8004"], 2, "IPv6"),
         (["5", "--host", "192.0.2.1"], 1, "can't listen on 192.0.2.1"),
-        (["5", "--log-dir", "/dev/null/log"], 1, "can't create /dev/null/log"),
+        (["5", "--log-dir", "/dev/null/log"], 1, "/dev/null/log: Not a directory"),
     ],
 )
 def test_invalid_arguments_are_explained(
@@ -206,6 +206,12 @@ def test_invalid_arguments_are_explained(
     assert (done.returncode, done.stdout) == (status, "")
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_swarm_runs_without_usable_output(launch: Launch) -> None:
+    with open("/dev/full", "wb") as full:
+        swarm = launch(2, "--for", "0.2", stdout=full.fileno(), stderr=full.fileno())
+        assert swarm.wait() == 0
 
 
 def test_unanswered_remote_bootstrap_is_reported(launch: Launch) -> None:

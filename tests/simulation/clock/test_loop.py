@@ -10,7 +10,7 @@ import weakref
 import gevent
 import pytest
 from gevent import Timeout, monkey
-from gevent._interfaces import ILoop
+from gevent._interfaces import ILoop  # gevent exports its interfaces nowhere else
 from gevent.event import AsyncResult, Event
 from gevent.queue import Queue
 from hypothesis import given, settings
