@@ -110,7 +110,7 @@ class Swarm:
         Raises:
             SwarmError: a worker failed or ended.
         """
-        with gevent.Timeout(seconds, False):  # type: ignore[arg-type]  # False: end silently
+        with gevent.Timeout(seconds, exception=False):  # type: ignore[arg-type]  # False: end silently
             while not self._is_stopped:
                 self._changed.clear()
                 self._raise_on_error()

@@ -35,7 +35,7 @@ class Screen:
             mode[6][termios.VSUSP] = b"\0"  # read ^Z as a key, to restore the terminal first
             termios.tcsetattr(self._input, termios.TCSADRAIN, mode)
         self._console.set_alt_screen()
-        self._console.show_cursor(False)
+        self._console.show_cursor(show=False)
         return self
 
     def __exit__(self, *_error: object) -> None:
