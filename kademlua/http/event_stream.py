@@ -49,7 +49,6 @@ class EventsResource:
         resp.cache_control = ["no-store"]
         if req.method == "GET":
             resp.stream = self._stream(_EventQueue(kinds, max_lookups))
-            req.env["kademlua.mark_streaming"]()
 
     def on_head(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Send the header fields of the stream."""

@@ -70,7 +70,6 @@ class SwarmEventsResource:
         resp.cache_control = ["no-store"]
         if req.method == "GET":
             resp.stream = self._stream()
-            req.env["kademlua.mark_streaming"]()
 
     def on_head(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Send the header fields of the stream."""

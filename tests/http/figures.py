@@ -48,7 +48,7 @@ from kademlua.http.service import HttpService
 with kademlua.Node(bootstrap=[("127.0.0.1", int(sys.argv[1]))]) as node:
     service = HttpService(node, ("127.0.0.1", 0), "a-token-for-figures")
     service.start()
-    print(service.local[1], node.contact.port, flush=True)
+    print(service.local_endpoint[1], node.contact.port, flush=True)
     node.wait_closed()
 """
 
@@ -58,7 +58,7 @@ from kademlua.http.service import HttpService
 with kademlua.Node(bootstrap=[("127.0.0.1", int(sys.argv[1]))]) as node:
     service = HttpService(node, ("127.0.0.1", 0), "a-token-for-figures")
     service.start()
-    print(service.local[1], flush=True)
+    print(service.local_endpoint[1], flush=True)
     keys = [kademlua.sha1(f"key {number}") for number in range(100)]
     for line in sys.stdin:
         until, finds, began = time.monotonic() + float(line), 0, time.process_time()

@@ -26,7 +26,7 @@ def test_another_name_is_refused(client, host):
 
 def test_without_a_host_it_is_refused(client):
     reply = client.raw(b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n")
-    assert reply.startswith(b"HTTP/1.1 421 ")
+    assert reply.startswith(b"HTTP/1.1 400 ")
 
 
 def test_a_name_that_it_was_told_is_its_own(make_node, serve):
