@@ -218,7 +218,7 @@ def ping(
 
 def _ping_from_client(address: Endpoint, network_keys: tuple[bytes, ...]) -> dict[str, Any]:
     contact, seconds = ping_until_reply(address, network_keys)
-    return ping_to_json(contact, seconds)
+    return dict(ping_to_json(contact, seconds))
 
 
 def _ping_from_daemon(socket: Path, address: Endpoint) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def start_http(
     """
     if options.listen is None:
         return None
-    for module in ("falcon", "prometheus_client"):
+    for module in ("falcon", "h11", "msgspec", "prometheus_client"):
         if importlib.util.find_spec(module) is None:
             raise click.ClickException(
                 f"{module} is not installed; run: pip install 'kademlua[http]'"
