@@ -43,7 +43,7 @@ def test_a_tree() -> None:
 
 
 def test_a_small_one() -> None:
-    queries = [query("aa", 0.0, None, 1, ended=0.1, fate="answered")]
+    queries = [query("aa", 0.0, None, 1, ended=0.1, outcome="answered")]
     trace = {"node": contact("ee"), "seconds": 0.1, "queries": queries}
     found = {"key": "0f" * 20, "contacts": [contact("aa")], "trace": trace}
     assert "1 query, 1 hop to the closest, 1 found" in next(lookup_tree(found))

@@ -132,15 +132,15 @@ def _record_send(query: TracedQuery, entry: dict[str, Any], operation: TracedOpe
     sent_at = entry["sent"] - operation.started_at
     query.sent_at = min(query.sent_at, sent_at)
     query.send_times.add(sent_at)  # a duplicate by the network has the same time
-    if entry["fate"] != "delivered":
-        query.status = f"query lost ({entry['fate']})"
+    if entry["outcome"] != "delivered":
+        query.status = f"query lost ({entry['outcome']})"
     elif query.replied_at is None:
         query.status = "no reply"
 
 
 def _record_reply(query: TracedQuery, entry: dict[str, Any], operation: TracedOperation) -> None:
-    if entry["fate"] != "delivered":
-        query.status = f"reply lost ({entry['fate']})"
+    if entry["outcome"] != "delivered":
+        query.status = f"reply lost ({entry['outcome']})"
     elif query.replied_at is None:
         query.replied_at = entry["t"] - operation.started_at
         query.status = "replied"
