@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -43,37 +42,18 @@ def make_app(services: Services, access_control: AccessControl) -> falcon.App[An
     app.add_error_handler(Exception, _handle_unexpected_error)
     is_swarm = services.event_hub is not None
     add_page_routes(app, "swarm" if is_swarm else "node")
-    _add_routes(app, services, [*ROUTES, *(SWARM_ROUTES if is_swarm else ())], access_control)
-    return app
-
-
-def _add_routes(
-    app: falcon.App[Any, Any],
-    services: Services,
-    routes: Sequence[Route],
-    access_control: AccessControl,
-) -> None:
-    """Add the routes, and one that returns their OpenAPI document."""
-    document: dict[str, Any] = {}
-    documented = [
-        *routes,
-        Route(
-            "GET /v1/openapi.json",
-            "Return this document.",
-            lambda _request: document,
-            reply=dict[str, Any],
-        ),
-    ]
+    routes = [*ROUTES, *(SWARM_ROUTES if is_swarm else ())]
     allow_anonymous_reads = access_control.allow_anonymous_reads
-    document |= build_document(documented, allow_anonymous_reads=allow_anonymous_reads)
+    services.document.update(build_document(routes, allow_anonymous_reads=allow_anonymous_reads))
     responders: dict[str, dict[str, Any]] = defaultdict(dict)
-    for route in documented:
+    for route in routes:
         respond = partial(_respond, route, services)
         responders[route.path][f"on_{route.method.lower()}"] = respond
         if route.method == "GET":
             responders[route.path]["on_head"] = respond
     for path, by_method in responders.items():
         app.add_route(path.replace("{key}", "{key:path}"), SimpleNamespace(**by_method))
+    return app
 
 
 def _respond(

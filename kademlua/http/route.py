@@ -29,6 +29,8 @@ class Services:
     event_hub: EventHub | None = None
     """The events of a swarm, if the node is its control node."""
     event_streams: EventStreams = field(default_factory=EventStreams)
+    document: dict[str, Any] = field(default_factory=dict)
+    """The OpenAPI document; ``make_app`` fills it."""
 
     @property
     def swarm(self) -> EventHub:

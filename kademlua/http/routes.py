@@ -77,6 +77,12 @@ ROUTES = (
         resources.report_readiness,
         reply=TEXT,
     ),
+    Route(
+        "GET /v1/openapi.json",
+        "Return this document.",
+        lambda request: request.services.document,
+        reply=dict[str, Any],
+    ),
     Route("GET /metrics", "Return metrics for Prometheus.", resources.render_metrics, reply=TEXT),
     Route(
         "GET /v1/values/{key}",
