@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 import falcon
 import gevent
@@ -24,8 +24,10 @@ from kademlua.http.metrics import CONTENT_TYPE
 from kademlua.http.pagination import page_of_keys
 from kademlua.http.route import ApiRequest
 from kademlua.http.value_codec import BYTES, JSON
-from kademlua.storage.export_format import StoredValue, stored_values
+from kademlua.storage.export_format import stored_values
 from kademlua.swarm.members import Member, Members, SwarmRefusal
+
+T = TypeVar("T")
 
 _YIELD_EVERY = 64
 """Rows serialized between two yields to the event loop."""
@@ -129,27 +131,18 @@ def unpublish(request: ApiRequest) -> None:
 def list_published(request: ApiRequest) -> bytes:
     """Return a ``PublishedPageJson``."""
     publications = {each.key: each for each in request.node.published()}
-    limit = request.query.limit
-    keys = page_of_keys(publications, bytes.fromhex(request.query.after), limit + 1)
-    rows = _dump_rows(publication_to_json(publications[key]) for key in keys[:limit])
-    next_cursor = keys[limit - 1].hex() if len(keys) > limit else None
+    page, next_cursor = _page(request, publications, lambda key: [publications[key]])
+    rows = _dump_rows(map(publication_to_json, page))
     return f'{{"published": {rows}, "next": {json.dumps(next_cursor)}}}'.encode()
 
 
 def list_stored(request: ApiRequest) -> bytes:
     """Return a ``StoredPageJson``; all values of a key are in the same page."""
-    node, limit = request.node, request.query.limit
-    store = node.datastore
-    keys = page_of_keys(store.keys(), bytes.fromhex(request.query.after), limit + 1)
-    values: list[StoredValue] = []
-    key_count = 0
-    for key in keys[:limit]:
-        if len(values) >= limit:
-            break
-        values += stored_values(store, [key], lambda: node.now)
-        key_count += 1
-    rows = _dump_rows(map(stored_value_to_json, values))
-    next_cursor = keys[key_count - 1].hex() if key_count < len(keys) else None
+    node, store = request.node, request.node.datastore
+    page, next_cursor = _page(
+        request, store.keys(), lambda key: stored_values(store, [key], lambda: node.now)
+    )
+    rows = _dump_rows(map(stored_value_to_json, page))
     totals = {"values": len(store), "bytes": store.stored_bytes, "next": next_cursor}
     return f'{json.dumps(totals)[:-1]}, "stored": {rows}}}'.encode()
 
@@ -205,6 +198,20 @@ def change_swarm(change: Callable[[Members], Member]) -> Callable[[ApiRequest], 
             raise falcon.HTTPConflict(description=str(error)) from None
 
     return handle
+
+
+def _page(
+    request: ApiRequest, keys: Iterable[bytes], values_of: Callable[[bytes], Iterable[T]]
+) -> tuple[list[T], str | None]:
+    """Return the values of the keys after the cursor, about ``limit``, and the next cursor."""
+    limit = request.query.limit
+    page_keys = page_of_keys(keys, bytes.fromhex(request.query.after), limit + 1)
+    values: list[T] = []
+    for index, key in enumerate(page_keys):
+        if index and (len(values) >= limit or index == limit):
+            return values, page_keys[index - 1].hex()
+        values += values_of(key)
+    return values, None
 
 
 def _dump_rows(rows: Iterable[Mapping[str, Any]]) -> str:

@@ -170,7 +170,7 @@ def hostile(network: int) -> None:
     with process(_NODE, network) as (_, (port, udp)), kademlua.Node() as node:
         print(f"ping, without an attack: {pings(node, int(udp))}")
         for kind in sorted(KINDS):
-            count = 1_000 if kind == "half_open" else 50
+            count = 1_000 if kind in ("half_open", "refused") else 50
             command = [sys.executable, "-m", "tests.http.hostile", f"{port:.0f}", kind, str(count)]
             with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as popen:
                 assert popen.stdout is not None

@@ -61,6 +61,12 @@ def junk(sock: socket.socket) -> None:
     sock.recv(1_000)
 
 
+def refused(sock: socket.socket) -> None:
+    """Keep a connection open after its request was refused."""
+    sock.sendall(b"nonsense\r\n\r\n")
+    time.sleep(60)
+
+
 def unread(sock: socket.socket) -> None:
     """Send requests without reading the replies."""
     while True:
@@ -70,7 +76,8 @@ def unread(sock: socket.socket) -> None:
 KINDS: dict[str, Callable[[socket.socket], None]] = {
     each.__name__: each
     for each in (
-        half_open, endless_head, endless_line, dripping, short_body, long_body, junk, unread,
+        half_open, endless_head, endless_line, dripping, short_body, long_body, junk, refused,
+        unread,
     )
 }  # fmt: skip
 

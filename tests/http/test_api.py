@@ -224,6 +224,20 @@ def test_page_ends_early_after_a_key_with_many_values(client):
     assert [each["key"] for each in rest["stored"]] == [second.hex(), third.hex()]
 
 
+def test_page_without_unexpired_values_has_a_cursor(client):
+    keys = sorted(sha1(f"key {number}") for number in range(3))
+    for key in keys[:2]:
+        expired = StoreEntry(b"1:v", client.node.now - 1)
+        client.node.datastore.put(key, client.node.contact, expired)
+    client.node.datastore.put(
+        keys[2], client.node.contact, StoreEntry(b"1:v", client.node.now + 60)
+    )
+    page = client.get("/v1/stored?limit=1").json
+    assert (page["stored"], page["next"]) == ([], keys[0].hex())
+    last = client.get(f"/v1/stored?limit=1&after={keys[1].hex()}").json
+    assert [each["key"] for each in last["stored"]] == [keys[2].hex()]
+
+
 def test_stats_are_those_of_the_node(client):
     found = client.get("/v1/stats").json
     ours = client.node.stats()

@@ -39,7 +39,7 @@ def test_hostile_clients_do_not_disturb_peers_and_other_clients(make_network, se
     peer, node, _ = make_network(3)
     client = serve(node)
     node.add(sha1("key"), b"value")
-    with attacked(client.port, kind, 1_000 if kind == "half_open" else 50):
+    with attacked(client.port, kind, 1_000 if kind in ("half_open", "refused") else 50):
         for number in range(PINGS):
             peer.ping(node.contact)
             if number % 20 == 0:

@@ -96,12 +96,16 @@ class HttpConnection:
             h11.RemoteProtocolError: The client sends no valid HTTP, or too long a head.
         """
         while (event := self._http.next_event()) is h11.NEED_DATA:
-            self.is_receiving = True
-            data = self._sock.recv(_RECEIVE_BYTES)
-            self.is_receiving = False
-            self._state.work_limiter.acquire()
-            self._http.receive_data(data)
+            self._http.receive_data(self._receive())
         return event
+
+    def _receive(self) -> bytes:
+        """Return bytes of the client when this connection may work; none at the end."""
+        self.is_receiving = True
+        data = self._sock.recv(_RECEIVE_BYTES)
+        self.is_receiving = False
+        self._state.work_limiter.acquire()
+        return data
 
     def _check(self, request: h11.Request) -> None:
         """Raise RemoteProtocolError if a request exceeds a limit."""
@@ -164,9 +168,8 @@ class HttpConnection:
             # Closing a socket with unread data would discard the reply at the client.
             self._sock.shutdown(socket.SHUT_WR)
             for _ in range(_MAX_DISCARDED_READS):
-                if not self._sock.recv(_RECEIVE_BYTES):
+                if not self._receive():
                     break
-                self._state.work_limiter.acquire()
         except (OSError, h11.LocalProtocolError):  # it may be too late for a reply
             pass
 
