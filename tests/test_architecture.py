@@ -77,7 +77,7 @@ print(*sorted(loaded & {{"gevent", "greenlet", "click", "asyncio", "threading"}}
 def test_command_line_loads_extras_only_when_needed():
     code = """
 import sys, kademlua.cli.node, kademlua.cli.swarm
-extras = ("falcon", "gevent.pywsgi", "kademlua.http", "lmdb", "prometheus_client", "zeroconf")
+extras = ("falcon", "h11", "kademlua.http", "lmdb", "msgspec", "prometheus_client", "zeroconf")
 print(*[name for name in sys.modules if name.startswith(extras)])
 """
     assert run(code) == ""

@@ -163,7 +163,7 @@ def ping(
     if socket is not None:
         reply = _ping_from_daemon(socket, address)
     else:
-        reply = ping_to_json(*ping_until_reply(address, network_keys))
+        reply = dict(ping_to_json(*ping_until_reply(address, network_keys)))
     if as_json:
         print_json(reply)
     else:

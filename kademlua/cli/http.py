@@ -93,8 +93,8 @@ def start_http(
     """
     if options.listen is None:
         return None
-    require_package("falcon", "http")
-    require_package("prometheus_client", "http")
+    for package in ("falcon", "h11", "msgspec", "prometheus_client"):
+        require_package(package, "http")
     from kademlua.http.bearer_token import TOKEN_FILE_NAME, load_or_create_token, runtime_token_path
     from kademlua.http.service import HttpService
 

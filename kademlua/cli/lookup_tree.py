@@ -19,7 +19,7 @@ def print_lookup(found: dict[str, Any]) -> None:
     ranks = {node["id"]: place for place, node in enumerate(found["contacts"], 1)}
     children: dict[str | None, list[dict[str, Any]]] = {}
     for query in queries:
-        children.setdefault(query["teller"], []).append(query)
+        children.setdefault(query["responder"], []).append(query)
     hops = next((each["hop"] for each in queries if ranks.get(each["id"]) == 1), 0)
     print_tree(
         f"lookup of {found['key'][:_ID_DIGITS]} by {_address(trace['node'])}:"
@@ -32,14 +32,15 @@ def print_lookup(found: dict[str, Any]) -> None:
 
 
 def _label(query: dict[str, Any], rank: int | None, lookup_seconds: float) -> str:
-    prefix = f"{query['id'][:_ID_DIGITS]}  {_address(query)}  +{_ms(query['asked'])}"
-    if query["fate"] == "left":
-        return f"{prefix}  no reply in {_ms(lookup_seconds - query['asked'])}"
-    duration = _ms(query["ended"] - query["asked"])
-    if query["fate"] == "failed":
+    prefix = f"{query['id'][:_ID_DIGITS]}  {_address(query)}  +{_ms(query['queried'])}"
+    if query["outcome"] == "left":
+        return f"{prefix}  no reply in {_ms(lookup_seconds - query['queried'])}"
+    duration = _ms(query["ended"] - query["queried"])
+    if query["outcome"] == "failed":
         return f"{prefix}  failed after {duration}"
     rank_text = f"  #{rank}" if rank is not None else ""
-    contact_counts = f"returned {query['told']}" + (f", {query['new']} new" if query["new"] else "")
+    new_count = f", {query['new']} new" if query["new"] else ""
+    contact_counts = f"returned {query['reported']}{new_count}"
     return f"{prefix} → +{_ms(query['ended'])}  took {duration}, {contact_counts}{rank_text}"
 
 

@@ -103,7 +103,7 @@ def put(
                 )
         except ValueError as error:  # too large, or a number out of range
             raise click.ClickException(str(error)) from None
-    report = report_to_json(put_result.key, put_result.report)
+    report = dict(report_to_json(put_result.key, put_result.report))
     printed_key = put_result.key if signer is None else signer.public_key
     if as_json:
         details = {} if put_result.signed_record is None else _signed_json(put_result.signed_record)

@@ -13,20 +13,22 @@ def contact(name: str) -> dict[str, Any]:
     return {"id": name * 20, "address": "127.0.0.1", "port": int(name, 16)}
 
 
-def query(name: str, asked: float, teller: str | None, hop: int, **more: Any) -> dict[str, Any]:
+def query(
+    name: str, queried: float, responder: str | None, hop: int, **more: Any
+) -> dict[str, Any]:
     return (
         contact(name)
-        | {"teller": teller and teller * 20, "hop": hop, "asked": asked}
-        | {"ended": None, "fate": "left", "told": 0, "new": 0}
+        | {"responder": responder and responder * 20, "hop": hop, "queried": queried}
+        | {"ended": None, "outcome": "left", "reported": 0, "new": 0}
         | more
     )
 
 
 def test_a_tree(capsys: pytest.CaptureFixture[str]) -> None:
-    answered = {"fate": "answered", "told": 2}
+    answered = {"outcome": "answered", "reported": 2}
     queries = [
         query("aa", 0.0, None, 1, ended=0.1, new=2, **answered),
-        query("bb", 0.0, None, 1, ended=1.5, fate="failed"),
+        query("bb", 0.0, None, 1, ended=1.5, outcome="failed"),
         query("cc", 0.1, "aa", 2, ended=0.15, **answered),
         query("dd", 0.1001, "aa", 2),
     ]
@@ -44,7 +46,7 @@ def test_a_tree(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_small_one(capsys: pytest.CaptureFixture[str]) -> None:
-    queries = [query("aa", 0.0, None, 1, ended=0.1, fate="answered")]
+    queries = [query("aa", 0.0, None, 1, ended=0.1, outcome="answered")]
     trace = {"node": contact("ee"), "seconds": 0.1, "queries": queries}
     found = {"key": "0f" * 20, "contacts": [contact("aa")], "trace": trace}
     print_lookup(found)

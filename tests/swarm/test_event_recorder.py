@@ -24,8 +24,9 @@ def test_lookups_are_recorded_after_start(make_network: Callable[..., list[Node]
     assert events[-1][0] == "lookup-ended"
     answered = [data["contact"]["port"] for name, data in events if name == "lookup-answered"]
     assert set(answered) == {node.contact.port for node in nodes if node is not nodes[1]}
-    returned = [each for name, data in events if name == "lookup-answered" for each in data["told"]]
-    assert len(returned) == len(set(returned))  # each node once
+    answers = [data for name, data in events if name == "lookup-answered"]
+    reported = [each for data in answers for each in data["reported"]]
+    assert len(reported) == len(set(reported))  # each node once
     recorder.stop()
     nodes[1].find_node(sha1("after"))
     assert recorder.drain() == []

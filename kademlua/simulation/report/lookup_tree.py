@@ -103,15 +103,15 @@ def read_queries(path: Path, operation: TracedOperation) -> list[TracedQuery]:
 def _to_query(packets: list[dict[str, Any]], operation: TracedOperation) -> TracedQuery:
     """Return the query whose packets, in both directions, these are."""
     sent = [each for each in packets if each["from"] == operation.node]
-    replies = [each for each in packets if each not in sent and each["fate"] == "delivered"]
+    replies = [each for each in packets if each not in sent and each["outcome"] == "delivered"]
     reply = replies[0] if replies else {}
     last = packets[-1]
-    lost = f"{'query' if last in sent else 'reply'} lost ({last['fate']})"
+    lost = f"{'query' if last in sent else 'reply'} lost ({last['outcome']})"
     return TracedQuery(
         address=sent[0]["to"],
         # A duplicate by the network has the same time.
         send_times={each["sent"] - operation.started_at for each in sent},
-        failure="no reply" if last["fate"] == "delivered" else lost,
+        failure="no reply" if last["outcome"] == "delivered" else lost,
         replied_at=reply["t"] - operation.started_at if reply else None,
         contacts=reply.get("closest", []),
         value_count=reply.get("values", 0),

@@ -22,10 +22,10 @@ def traced(tmp_path_factory):
 
 def test_each_packet_has_a_line(traced):
     result, _, lines = traced
-    packets = [line for line in lines if "fate" in line]
-    delivered = [line for line in packets if line["fate"] == "delivered"]
+    packets = [line for line in lines if "outcome" in line]
+    delivered = [line for line in packets if line["outcome"] == "delivered"]
     assert len(delivered) == result.packets["delivered"]
-    lost = [line for line in packets if line["fate"] == "loss"]
+    lost = [line for line in packets if line["outcome"] == "loss"]
     assert len(lost) == result.packets["lost: loss"]
     assert all(line["sent"] <= line["t"] for line in packets)
     assert [line["t"] for line in lines] == sorted(line["t"] for line in lines)
@@ -86,17 +86,24 @@ def write(path, *lines):
     return path
 
 
-def packet(t, source, destination, fate="delivered", **more):
-    line = {"t": t, "sent": t - 0.05, "from": source, "to": destination, "fate": fate, "bytes": 9}
+def packet(t, source, destination, outcome="delivered", **more):
+    line = {
+        "t": t,
+        "sent": t - 0.05,
+        "from": source,
+        "to": destination,
+        "outcome": outcome,
+        "bytes": 9,
+    }
     return line | more
 
 
-def query(t, to, rpc, fate="delivered"):
-    return packet(t, "a:1", to, fate, rpc=rpc, call=1, name="findnode", key="00ff")
+def query(t, to, rpc, outcome="delivered"):
+    return packet(t, "a:1", to, outcome, rpc=rpc, call=1, name="findnode", key="00ff")
 
 
-def answer(t, source, rpc, *closest, fate="delivered"):
-    return packet(t, source, "a:1", fate, rpc=rpc, call=129, closest=list(closest))
+def answer(t, source, rpc, *closest, outcome="delivered"):
+    return packet(t, source, "a:1", outcome, rpc=rpc, call=129, closest=list(closest))
 
 
 def begin(number=4, t=10.0):
@@ -117,12 +124,12 @@ def test_tree_groups_queries_below_their_sources(tmp_path, shown):
         query(10.05, "b:1", "01"),
         answer(10.1, "b:1", "01", "c:1", "d:1", "e:1"),
         query(10.15, "c:1", "02"),
-        query(10.16, "d:1", "03", fate="loss"),
+        query(10.16, "d:1", "03", outcome="loss"),
         packet(10.16, "z:1", "a:1", rpc="77", call=1, name="findnode", key="00ff"),
         answer(10.2, "c:1", "02", "b:1", "d:1"),
         query(10.25, "e:1", "04"),
         query(10.28, "e:1", "04"),
-        answer(10.3, "e:1", "04", fate="loss"),
+        answer(10.3, "e:1", "04", outcome="loss"),
         end(recall=0.95, why="because"),
     )
     assert shown(path, 4) == [
