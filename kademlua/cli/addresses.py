@@ -12,11 +12,12 @@ from kademlua.core.contact import canonical_address
 
 
 def resolve(host: str) -> list[str]:
-    """Return the IP addresses of a host, in the resolver's order.
+    """Return the IP addresses of a host, in the resolver's order; ``[::1]`` is ``::1``.
 
     Raises:
         click.ClickException: the name cannot be resolved.
     """
+    host = host.removeprefix("[").removesuffix("]")
     try:
         return [canonical_address(host)[0]]
     except ValueError:

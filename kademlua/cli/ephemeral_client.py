@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import click
 import gevent
@@ -108,12 +108,9 @@ def _started_node(
     targets: list[str], bootstrap: list[Endpoint], network_keys: Sequence[bytes]
 ) -> Iterator[Node]:
     """Run a read-only node that can reach the addresses in ``targets``."""
-    with exit_on_sigint():
-        node = _start_on_first_usable(bind_hosts(targets), bootstrap, network_keys)
-        try:
-            yield node
-        finally:
-            node.close()
+    hosts = bind_hosts(targets)
+    with exit_on_sigint(), closing(_start_on_first_usable(hosts, bootstrap, network_keys)) as node:
+        yield node
 
 
 @contextmanager

@@ -353,7 +353,7 @@ def refusal(check, *args):
 
 def quota_refusals():
     params = Params()
-    free = QuotaUsage(entries=0, key_entries=0, stored_bytes=0, address_usage=0)
+    free = {"entries": 0, "key_entries": 0, "stored_bytes": 0, "address_usage": 0}
     exceeded = [
         {"entries": params.max_entries},
         {"key_entries": params.max_entries_per_key},
@@ -361,8 +361,9 @@ def quota_refusals():
         {"address_usage": params.max_bytes_per_address},
         {"address_usage": params.max_entries_per_address * ENTRY_UNIT},
     ]
-    reasons = {refusal(check_quotas, params, 1, free._replace(**each)) for each in exceeded}
-    return reasons | {refusal(check_quotas, params, params.max_value_bytes + 1, free)}
+    reasons = {refusal(check_quotas, params, 1, QuotaUsage(**(free | each))) for each in exceeded}
+    too_large = refusal(check_quotas, params, params.max_value_bytes + 1, QuotaUsage(**free))
+    return reasons | {too_large}
 
 
 def record_refusals():
