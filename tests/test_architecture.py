@@ -77,7 +77,7 @@ print(*sorted(loaded & {{"gevent", "greenlet", "click", "asyncio", "threading"}}
 def test_command_line_loads_extras_only_when_needed():
     code = """
 import sys, kademlua.cli.node, kademlua.cli.swarm
-extras = ("falcon", "gevent.pywsgi", "kademlua.http", "lmdb", "prometheus_client", "zeroconf")
+extras = ("falcon", "h11", "kademlua.http", "lmdb", "msgspec", "prometheus_client", "zeroconf")
 print(*[name for name in sys.modules if name.startswith(extras)])
 """
     assert run(code) == ""
@@ -88,7 +88,7 @@ def test_library_loads_no_edges_and_patches_nothing():
 import sys, socket, threading, time
 import kademlua
 edges = ("api", "cli", "control", "http", "shell", "simulation", "storage", "swarm", "bridges")
-edges = ("click", "asyncio", *(f"kademlua.{name}" for name in edges))
+edges = ("click", "rich", "asyncio", *(f"kademlua.{name}" for name in edges))
 print(*[name for name in sys.modules if name.startswith(edges)])
 assert not getattr(sys.modules.get("gevent.monkey"), "saved", None)
 for part in (socket.socket, time.sleep, threading.Lock):

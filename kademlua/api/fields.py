@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError
@@ -12,6 +12,8 @@ from kademlua.core.ids import from_hex
 from kademlua.core.json_codec import value_from_json
 from kademlua.core.wire import replies
 from kademlua.storage.export_format import StoredValue
+
+T = TypeVar("T")
 
 
 class BadRequest(KademluaError):
@@ -57,10 +59,7 @@ class Fields:
 
     def flag(self, name: str) -> bool:
         """Return an optional boolean, default False."""
-        raw = self._unread.pop(name, False)
-        if type(raw) is not bool:
-            raise BadRequest(f"{name!r} is true or false, not {raw!r:.40}")
-        return raw
+        return _check_type(name, self._unread.pop(name, False), bool, "true or false")
 
     def text(self, name: str) -> str:
         """Return a required string."""
@@ -76,9 +75,7 @@ class Fields:
 
     def stored_values(self) -> list[StoredValue]:
         """Return the field ``values``, a list in the form of ``stored_value_to_json``."""
-        rows = self._require("values")
-        if not isinstance(rows, list):
-            raise BadRequest(f"'values' is a list, not {rows!r:.40}")
+        rows = _check_type("values", self._require("values"), list, "a list")
         return [stored_value_from_json(row) for row in rows]
 
     def _require(self, name: str) -> Any:
@@ -131,14 +128,16 @@ def _parse_value(raw: Any) -> Any:
 
 
 def _parse_text(name: str, raw: Any) -> str:
-    if not isinstance(raw, str):
-        raise BadRequest(f"{name!r} is a text, not {raw!r:.40}")
-    return raw
+    return _check_type(name, raw, str, "a text")
 
 
 def _parse_port(raw: Any) -> int:
-    if type(raw) is not int:
-        raise BadRequest(f"'port' is a number, not {raw!r:.40}")
+    return _check_type("port", raw, int, "a number")
+
+
+def _check_type(name: str, raw: Any, expected: type[T], description: str) -> T:
+    if type(raw) is not expected:
+        raise BadRequest(f"{name!r} is {description}, not {raw!r:.40}")
     return raw
 
 

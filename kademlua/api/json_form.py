@@ -1,34 +1,130 @@
 """The JSON form of operation results, shared by the control socket, HTTP and ``--json``.
 
 Ids and keys are 40 hex digits and durations are in seconds. ``core.json_codec`` defines the form
-of values and contacts.
+of values and contacts. The OpenAPI document of the HTTP API is generated from these types.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from kademlua.core import ids
 from kademlua.core.contact import Contact
-from kademlua.core.json_codec import contact_to_json, value_to_json
-from kademlua.core.results import Answer, StoreReport
+from kademlua.core.json_codec import ContactJson, contact_to_json, value_to_json
+from kademlua.core.results import Answer, Publication, StoreReport
 from kademlua.core.wire import bencoding
 from kademlua.node.node import Node
 from kademlua.storage.export_format import StoredValue
 
 
-def report_to_json(key: bytes, report: StoreReport) -> dict[str, Any]:
+class RefusalJson(ContactJson):
+    """A node that refused a store."""
+
+    reason: str
+
+
+class StoreReportJson(TypedDict):
+    """The result of a store or remove at each node."""
+
+    key: str
+    acknowledged: list[ContactJson]
+    refused: list[RefusalJson]
+    timed_out: list[ContactJson]
+
+
+class AnswerJson(TypedDict):
+    """The values that one node returned."""
+
+    contact: ContactJson
+    values: list[Any]
+
+
+class FoundValuesJson(TypedDict):
+    """The values of a key."""
+
+    key: str
+    answers: list[AnswerJson]
+
+
+class TracedQueryJson(ContactJson):
+    """A query of a traced lookup; times are in seconds since the start of the lookup."""
+
+    responder: str | None
+    """Id of the node that reported the contact first; None for the routing table."""
+    hop: int
+    """1 for contacts of the routing table, else one more than that of the responder."""
+    queried: float
+    ended: float | None
+    outcome: str
+    """``answered``, ``failed``, or ``left`` if no reply arrived before the lookup ended."""
+    reported: int
+    """The number of contacts in the reply."""
+    new: int
+    """The number of contacts that no earlier reply contained."""
+
+
+class LookupTraceJson(TypedDict):
+    """The queries of a lookup in sending order, and its duration."""
+
+    node: ContactJson
+    seconds: float
+    queries: list[TracedQueryJson]
+
+
+class LookupJson(TypedDict):
+    """The closest contacts to a key, the closest first, and the duration of the lookup."""
+
+    key: str
+    seconds: float
+    contacts: list[ContactJson]
+    trace: NotRequired[LookupTraceJson]
+
+
+class StoredValueJson(TypedDict):
+    """A stored value with its owner and remaining lifetime."""
+
+    key: str
+    owner: ContactJson
+    value: Any
+    from_owner: bool
+    remaining_seconds: float
+
+
+class PublicationJson(TypedDict):
+    """A published value and its TTL."""
+
+    key: str
+    value: Any
+    ttl: int
+
+
+class PongJson(ContactJson):
+    """A contact that answered a ping."""
+
+    rtt_seconds: float
+
+
+class ContactDetailsJson(ContactJson):
+    """A contact of the routing table; ``rtt_seconds`` is None until a round trip was measured."""
+
+    bucket: int
+    last_seen_seconds: float | None
+    is_fresh: bool
+    rtt_seconds: float | None
+
+
+def report_to_json(key: bytes, report: StoreReport) -> StoreReportJson:
     """Return which nodes acknowledged a store, refused it, or did not answer."""
     return {
         "key": key.hex(),
         "acknowledged": [contact_to_json(each) for each in report.acknowledged],
-        "refused": [contact_to_json(each) | {"reason": reason} for each, reason in report.refused],
+        "refused": [{**contact_to_json(each), "reason": reason} for each, reason in report.refused],
         "timed_out": [contact_to_json(each) for each in report.timed_out],
     }
 
 
-def answers_to_json(key: bytes, answers: Iterable[Answer]) -> dict[str, Any]:
+def answers_to_json(key: bytes, answers: Iterable[Answer]) -> FoundValuesJson:
     """Return the values that each node returned for a key."""
     return {
         "key": key.hex(),
@@ -39,7 +135,7 @@ def answers_to_json(key: bytes, answers: Iterable[Answer]) -> dict[str, Any]:
     }
 
 
-def lookup_to_json(key: bytes, contacts: Iterable[Contact], seconds: float) -> dict[str, Any]:
+def lookup_to_json(key: bytes, contacts: Iterable[Contact], seconds: float) -> LookupJson:
     """Return the closest contacts to a key and the duration of the lookup."""
     return {
         "key": key.hex(),
@@ -48,7 +144,7 @@ def lookup_to_json(key: bytes, contacts: Iterable[Contact], seconds: float) -> d
     }
 
 
-def stored_value_to_json(stored_value: StoredValue) -> dict[str, Any]:
+def stored_value_to_json(stored_value: StoredValue) -> StoredValueJson:
     """Return a stored value with its owner and remaining lifetime."""
     return {
         "key": stored_value.key.hex(),
@@ -59,23 +155,29 @@ def stored_value_to_json(stored_value: StoredValue) -> dict[str, Any]:
     }
 
 
-def ping_to_json(contact: Contact, seconds: float) -> dict[str, Any]:
+def publication_to_json(publication: Publication) -> PublicationJson:
+    """Return a published value."""
+    return {
+        "key": publication.key.hex(),
+        "value": value_to_json(bencoding.decode(publication.encoded)),
+        "ttl": publication.ttl,
+    }
+
+
+def ping_to_json(contact: Contact, seconds: float) -> PongJson:
     """Return the contact that answered a ping and its round-trip time."""
-    return contact_to_json(contact) | {"rtt_seconds": round(seconds, 6)}
+    return {**contact_to_json(contact), "rtt_seconds": round(seconds, 6)}
 
 
-def contact_details_to_json(node: Node, contact: Contact, now: float) -> dict[str, Any]:
-    """Return what a node's routing table records about a contact.
-
-    ``rtt_seconds`` is None until a round trip was measured.
-    """
+def contact_details_to_json(node: Node, contact: Contact, now: float) -> ContactDetailsJson:
+    """Return what a node's routing table records about a contact."""
     entry = node.table.get(contact.id)
-    idle_seconds = None if entry is None else max(now - entry.last_seen, 0.0)
-    return contact_to_json(contact) | {
+    idle = None if entry is None else max(now - entry.last_seen, 0.0)
+    rtt = None if entry is None or entry.rtt.srtt < 0 else round(entry.rtt.srtt, 6)
+    return {
+        **contact_to_json(contact),
         "bucket": ids.bucket_number(node.id, contact.id),
-        "last_seen_seconds": None if idle_seconds is None else round(idle_seconds, 3),
-        "is_fresh": idle_seconds is not None and idle_seconds < node.params.freshness_window,
-        "rtt_seconds": round(entry.rtt.srtt, 6)
-        if entry is not None and entry.rtt.srtt >= 0
-        else None,
+        "last_seen_seconds": None if idle is None else round(idle, 3),
+        "is_fresh": idle is not None and idle < node.params.freshness_window,
+        "rtt_seconds": rtt,
     }

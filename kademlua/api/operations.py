@@ -10,28 +10,32 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, cast
 
 import gevent
 
 import kademlua
-from kademlua.api.fields import (
-    BadRequest,
-    Fields,
-)
+from kademlua.api.fields import BadRequest, Fields
 from kademlua.api.json_form import (
+    ContactDetailsJson,
+    FoundValuesJson,
+    LookupJson,
+    PongJson,
+    PublicationJson,
+    StoredValueJson,
+    StoreReportJson,
     answers_to_json,
     contact_details_to_json,
     lookup_to_json,
     ping_to_json,
+    publication_to_json,
     report_to_json,
     stored_value_to_json,
 )
 from kademlua.api.lookup_trace import trace_lookup
 from kademlua.core.errors import StorageError
 from kademlua.core.histograms import Histogram
-from kademlua.core.json_codec import contact_to_json, value_to_json
-from kademlua.core.wire import bencoding
+from kademlua.core.json_codec import contact_to_json
 from kademlua.node.node import Node
 from kademlua.runtime.clocks import boot_clock
 from kademlua.runtime.durability import wait_durable
@@ -50,7 +54,7 @@ class NodeApi:
         """Create the API; ``clock`` is the node's clock."""
         self._node = node
         self._clock = clock
-        self._calls: dict[str, Callable[[Fields], dict[str, Any]]] = {
+        self._calls: dict[str, Callable[[Fields], Mapping[str, Any]]] = {
             "add": self._add,
             "publish": self._publish,
             "unpublish": self._unpublish,
@@ -64,7 +68,7 @@ class NodeApi:
             "timings": self._timings,
             "node": self._node_info,
         }
-        self._streams: dict[str, Callable[[Fields], Iterator[dict[str, Any]]]] = {
+        self._streams: dict[str, Callable[[Fields], Iterator[Mapping[str, Any]]]] = {
             "published": self._published,
             "stored": self._stored,
         }
@@ -88,7 +92,7 @@ class NodeApi:
         function = self._calls.get(name)
         if function is None:
             raise BadRequest(f"there is no operation {name!r:.40}")
-        return function(Fields(raw_fields))
+        return cast("dict[str, Any]", function(Fields(raw_fields)))
 
     def stream(self, name: str, raw_fields: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Return an iterator over the rows of an operation.
@@ -99,25 +103,28 @@ class NodeApi:
         function = self._streams.get(name)
         if function is None:
             raise BadRequest(f"there is no operation {name!r:.40}")
-        return function(Fields(raw_fields))
+        return cast("Iterator[dict[str, Any]]", function(Fields(raw_fields)))
+
+    def _begin_network_operation(self, fields: Fields) -> None:
+        """Reject unknown fields, then wait until the node joined or failed to."""
+        fields.reject_unknown()
+        self._node.wait_joined()
 
     # Values.
 
-    def _add(self, fields: Fields) -> dict[str, Any]:
+    def _add(self, fields: Fields) -> StoreReportJson:
         """``key``, ``value``, ``ttl``, ``overwrite`` → the store report."""
         key, value, ttl = fields.key(), fields.value(), fields.seconds("ttl")
         overwrite = fields.flag("overwrite")
-        fields.reject_unknown()
-        self._node.wait_joined()
+        self._begin_network_operation(fields)
         with _as_bad_request():
             store = self._node.overwrite if overwrite else self._node.add
             return report_to_json(key, store(key, value, ttl=ttl))
 
-    def _publish(self, fields: Fields) -> dict[str, Any]:
+    def _publish(self, fields: Fields) -> StoreReportJson:
         """``key``, ``value``, ``ttl`` → the store report."""
         key, value, ttl = fields.key(), fields.value(), fields.seconds("ttl")
-        fields.reject_unknown()
-        self._node.wait_joined()
+        self._begin_network_operation(fields)
         with _as_bad_request():
             return report_to_json(key, self._node.publish(key, value, ttl=ttl))
 
@@ -127,37 +134,26 @@ class NodeApi:
         fields.reject_unknown()
         return {"key": key.hex(), "was_published": self._node.unpublish(key)}
 
-    def _published(self, fields: Fields) -> Iterator[dict[str, Any]]:
+    def _published(self, fields: Fields) -> Iterator[PublicationJson]:
         """→ rows: the published values."""
         fields.reject_unknown()
-        return (
-            {
-                "key": each.key.hex(),
-                "value": value_to_json(bencoding.decode(each.encoded)),
-                "ttl": each.ttl,
-            }
-            for each in self._node.published()
-        )
+        return map(publication_to_json, self._node.published())
 
-    def _remove(self, fields: Fields) -> dict[str, Any]:
+    def _remove(self, fields: Fields) -> StoreReportJson:
         """``key`` → the report of the removal."""
         key = fields.key()
-        fields.reject_unknown()
-        self._node.wait_joined()
+        self._begin_network_operation(fields)
         return report_to_json(key, self._node.remove(key))
 
-    def _find(self, fields: Fields) -> dict[str, Any]:
+    def _find(self, fields: Fields) -> FoundValuesJson:
         """``key``, ``answers``, ``per_node`` → the values of each node."""
         key = fields.key()
-        max_nodes, max_values = (
-            fields.count("answers", _DEFAULT_MAX_NODES),
-            fields.count("per_node", _DEFAULT_MAX_VALUES),
-        )
-        fields.reject_unknown()
-        self._node.wait_joined()
+        max_nodes = fields.count("answers", _DEFAULT_MAX_NODES)
+        max_values = fields.count("per_node", _DEFAULT_MAX_VALUES)
+        self._begin_network_operation(fields)
         return answers_to_json(key, self._node.find_value(key, max_nodes, max_values))
 
-    def _stored(self, fields: Fields) -> Iterator[dict[str, Any]]:
+    def _stored(self, fields: Fields) -> Iterator[StoredValueJson]:
         """``key`` (optional) → rows: the stored values."""
         keys = [fields.key()] if "key" in fields else self._node.datastore.keys()
         fields.reject_unknown()
@@ -180,25 +176,26 @@ class NodeApi:
 
     # The network, and the node itself.
 
-    def _lookup(self, fields: Fields) -> dict[str, Any]:
+    def _lookup(self, fields: Fields) -> LookupJson:
         """``key``, ``trace`` → the closest contacts, and the optional trace."""
         key, is_traced = fields.key(), fields.flag("trace")
-        fields.reject_unknown()
-        self._node.wait_joined()
+        self._begin_network_operation(fields)
         with trace_lookup(self._node, self._clock) if is_traced else nullcontext() as trace:
             started_at = self._clock()
             found = self._node.find_node(key)
         result = lookup_to_json(key, found, self._clock() - started_at)
-        return result if trace is None else result | {"trace": trace.to_json()}
+        if trace is not None:
+            result["trace"] = trace.to_json()
+        return result
 
-    def _ping(self, fields: Fields) -> dict[str, Any]:
+    def _ping(self, fields: Fields) -> PongJson:
         """``address``, ``port`` → the contact that replied, and its round-trip time."""
         endpoint = fields.endpoint()
         fields.reject_unknown()
         contact, seconds = self._node.ping(endpoint)
         return ping_to_json(contact, seconds)
 
-    def _contacts(self, fields: Fields) -> dict[str, Any]:
+    def _contacts(self, fields: Fields) -> dict[str, list[ContactDetailsJson]]:
         """→ the contacts of the routing table, the farthest bucket first."""
         fields.reject_unknown()
         buckets = self._node.table.buckets
@@ -228,7 +225,8 @@ class NodeApi:
     def _node_info(self, fields: Fields) -> dict[str, Any]:
         """→ the node's contact, process id and version."""
         fields.reject_unknown()
-        return contact_to_json(self._node.contact) | {
+        return {
+            **contact_to_json(self._node.contact),
             "joined": self._node.joined,
             "process": os.getpid(),
             "version": kademlua.__version__,

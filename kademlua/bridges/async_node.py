@@ -7,14 +7,11 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from types import TracebackType
 from typing import Any
 
 from kademlua.bridges.base import AwaitableCalls, BridgedNode
-from kademlua.bridges.thread_call import ThreadCall, no_op_call
+from kademlua.bridges.thread_call import ThreadCall, no_op
 from kademlua.core.errors import NodeClosed
-
-_DoneCallback = Callable[[ThreadCall], None]
 
 
 class AsyncNode(BridgedNode, AwaitableCalls):
@@ -41,45 +38,32 @@ class AsyncNode(BridgedNode, AwaitableCalls):
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exception: object) -> None:
         await self.close()
 
-    async def _submit(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    async def _submit(self, function: Callable[[], Any]) -> Any:
         self._thread.check_process()
-        return await self._wait(
-            self._thread.submit, partial(ThreadCall, function, (self._node, *args), kwargs)
-        )
+        return await self._wait(self._thread.submit, function)
 
-    async def _shutdown(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
+    async def _shutdown(self, close: Callable[[], Any]) -> None:
         if self._thread.is_forked:
             return
         with suppress(NodeClosed):  # another task closed the node
-            await self._submit(function, args, kwargs)
-        await self._wait(self._thread.stop, no_op_call)
+            await self._submit(close)
+        await self._wait(self._thread.stop, no_op)
         self._thread.join()
 
     async def _wait(
-        self,
-        schedule: Callable[[ThreadCall], None],
-        make_call: Callable[[_DoneCallback], ThreadCall],
+        self, schedule: Callable[[ThreadCall], None], function: Callable[[], Any]
     ) -> Any:
-        """Make a call, schedule it in the thread, and return its result."""
+        """Schedule a call of a function in the thread, and return its result."""
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop, self._finished = loop, deque()
         elif self._loop is not loop:
             raise RuntimeError("an AsyncNode belongs to the loop in which it was first used")
         future: asyncio.Future[Any] = loop.create_future()
-        call = make_call(partial(self._on_call_done, loop, future))
+        call = ThreadCall(function, partial(self._on_call_done, loop, future))
         try:
             schedule(call)
             return await future

@@ -10,8 +10,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from kademlua.bridges.hub_thread import HubThread
-from kademlua.core.contact import Contact, Endpoint
-from kademlua.core.params import Params
 from kademlua.node.node import Node
 
 _P = ParamSpec("_P")
@@ -54,10 +52,32 @@ def bridged(
     @functools.wraps(method)
     def call_in_thread(bridge: BridgedNode, /, *args: Any, **kwargs: Any) -> Any:
         submit = bridge._shutdown if closes else bridge._submit
-        return submit(method, args, kwargs)
+        return submit(functools.partial(method, bridge._node, *args, **kwargs))
 
     call_in_thread.__qualname__ = f"BridgedNode.{method.__name__}"
     return cast("BridgedMethod[_P, _R]", call_in_thread)
+
+
+class BridgedState(Generic[_R_co]):
+    """A property of ``Node`` that other threads may read."""
+
+    def __init__(self, read: Callable[[Node], _R_co]) -> None:
+        self._read = read
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.__doc__ = getattr(Node, name).__doc__
+
+    @overload
+    def __get__(self, bridge: None, kind: type) -> BridgedState[_R_co]: ...
+    @overload
+    def __get__(self, bridge: BridgedNode, kind: type) -> _R_co: ...
+    def __get__(self, bridge: BridgedNode | None, kind: type) -> BridgedState[_R_co] | _R_co:
+        """Return the property's value for a bridge."""
+        return self if bridge is None else self._read(bridge._node)
+
+    def __set__(self, bridge: BridgedNode, value: object) -> None:
+        """Refuse the assignment."""
+        raise AttributeError("the state of a node is read-only")
 
 
 def _with_signature_of(
@@ -79,61 +99,23 @@ class BridgedNode:
         self._node = Node(*args, **kwargs)
         self._thread = HubThread(f"kademlua-{self._node.id.hex()[:8]}", self._node.close)
 
-    def _submit(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        """Call ``function(node, *args, **kwargs)`` in the thread, and return its result."""
+    def _submit(self, function: Callable[[], Any]) -> Any:
+        """Call a function in the thread, and return its result."""
         raise NotImplementedError
 
-    def _shutdown(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        """Call a function, then end the thread and wait for its end. Does nothing in a forked
-        child."""
+    def _shutdown(self, close: Callable[[], Any]) -> Any:
+        """Call ``close``, then end the thread and wait for its end; nothing in a forked child."""
         raise NotImplementedError
 
-    # State; nothing here waits
+    # State, which is read without waiting for the thread
 
-    @property
-    def id(self) -> bytes:
-        """The node's id, 20 bytes."""
-        return self._node.id
-
-    @property
-    def contact(self) -> Contact:
-        """The node's address, port and id; ValueError before a node with port 0 is started.
-
-        A node bound to all addresses shows the address that several networks see.
-        """
-        return self._node.contact
-
-    @property
-    def local_endpoint(self) -> Endpoint:
-        """The address and port to which the node is bound."""
-        return self._node.local_endpoint
-
-    @property
-    def reachable(self) -> bool | None:
-        """Whether other nodes can reach this one without being contacted first.
-
-        None while that is unknown, among private addresses, and for a client.
-        """
-        return self._node.reachable
-
-    @property
-    def params(self) -> Params:
-        """The node's parameters."""
-        return self._node.params
-
-    @property
-    def closed(self) -> bool:
-        """Whether ``close`` has finished."""
-        return self._node.closed
-
-    @property
-    def joined(self) -> bool:
-        """Whether the node is part of a network; always true without bootstrap addresses."""
-        return self._node.joined
+    id = BridgedState(lambda node: node.id)
+    contact = BridgedState(lambda node: node.contact)
+    local_endpoint = BridgedState(lambda node: node.local_endpoint)
+    reachable = BridgedState(lambda node: node.reachable)
+    params = BridgedState(lambda node: node.params)
+    closed = BridgedState(lambda node: node.closed)
+    joined = BridgedState(lambda node: node.joined)
 
     # Operations: one line for each method of Node
 

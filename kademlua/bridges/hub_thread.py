@@ -18,7 +18,7 @@ import gevent
 from gevent.event import Event
 from gevent.monkey import get_original, is_module_patched
 
-from kademlua.bridges.thread_call import ThreadCall, no_op_call
+from kademlua.bridges.thread_call import ThreadCall, no_op
 from kademlua.core.errors import NodeClosed
 
 logger = logging.getLogger(__name__)
@@ -156,7 +156,7 @@ class HubThread:
             return
         stopped = allocate_lock()
         stopped.acquire()
-        self.stop(no_op_call(lambda _: stopped.release()))
+        self.stop(ThreadCall(no_op, lambda _: stopped.release()))
         if stopped.acquire(timeout=_EXIT_TIMEOUT):
             self.join()
 

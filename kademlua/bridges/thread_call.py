@@ -13,17 +13,13 @@ from kademlua.core.errors import NodeClosed
 class ThreadCall:
     """A function to call in the thread, and its outcome."""
 
-    __slots__ = ("_args", "_error", "_function", "_kwargs", "_value", "greenlet", "on_done")
+    __slots__ = ("_error", "_function", "_value", "greenlet", "on_done")
 
     def __init__(
-        self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        on_done: Callable[[ThreadCall], object],
+        self, function: Callable[[], Any], on_done: Callable[[ThreadCall], object]
     ) -> None:
         """Prepare a call; ``on_done`` is called in the thread at its end, and must not block."""
-        self._function, self._args, self._kwargs, self.on_done = function, args, kwargs, on_done
+        self._function, self.on_done = function, on_done
         self._value: Any = None
         self._error: BaseException | None = None
         self.greenlet: Greenlet[..., Any] | None = None
@@ -31,7 +27,7 @@ class ThreadCall:
     def run(self) -> None:
         """Call the function and report its end."""
         try:
-            self._value = self._function(*self._args, **self._kwargs)
+            self._value = self._function()
         except GreenletExit:  # cancelled, or the thread ends
             self._error = NodeClosed("the node is closed")
         except BaseException as error:  # every error is the caller's
@@ -49,14 +45,9 @@ class ThreadCall:
         return self._value, error
 
 
+def no_op() -> None:
+    """Do nothing."""
+
+
 def ignore(_: ThreadCall) -> None:
     """Ignore the end of a call."""
-
-
-def no_op_call(on_done: Callable[[ThreadCall], object]) -> ThreadCall:
-    """Return a call that does nothing but report its end."""
-    return ThreadCall(_no_op, (), {}, on_done)
-
-
-def _no_op() -> None:
-    pass

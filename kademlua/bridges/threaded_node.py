@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
 from typing import Any
 
 import gevent
@@ -15,7 +14,7 @@ from gevent.hub import Waiter
 
 from kademlua.bridges.base import BlockingCalls, BridgedNode
 from kademlua.bridges.hub_thread import allocate_lock
-from kademlua.bridges.thread_call import ThreadCall, ignore, no_op_call
+from kademlua.bridges.thread_call import ThreadCall, ignore, no_op
 from kademlua.core.errors import NodeClosed
 
 
@@ -40,38 +39,26 @@ class ThreadedNode(BridgedNode, BlockingCalls):
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _submit(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def _submit(self, function: Callable[[], Any]) -> Any:
         thread = self._thread
         thread.check_process()
         if thread.is_current:  # one of the node's RPC functions
-            return function(self._node, *args, **kwargs)
-        return self._wait(thread.submit, ThreadCall(function, (self._node, *args), kwargs, ignore))
+            return function()
+        return self._wait(thread.submit, ThreadCall(function, ignore))
 
-    def _shutdown(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
+    def _shutdown(self, close: Callable[[], Any]) -> None:
         thread = self._thread
         if thread.is_forked:
             return
         if thread.is_current:  # a thread cannot wait for itself
-            call = ThreadCall(
-                function, (self._node, *args), kwargs, lambda _: thread.stop(no_op_call(ignore))
-            )
-            thread.submit(call)
+            thread.submit(ThreadCall(close, lambda _: thread.stop(ThreadCall(no_op, ignore))))
             return
         with suppress(NodeClosed):  # another thread closed the node
-            self._submit(function, args, kwargs)
-        self._wait(thread.stop, no_op_call(ignore))
+            self._submit(close)
+        self._wait(thread.stop, ThreadCall(no_op, ignore))
         thread.join()
 
     def _wait(self, schedule: Callable[[ThreadCall], None], call: ThreadCall) -> Any:

@@ -7,37 +7,33 @@ import click
 import kademlua
 from kademlua.cli.command_group import CommandGroup
 
-_COMMANDS = {
-    "node": "kademlua.cli.node:node",
-    "swarm": "kademlua.cli.swarm:swarm",
-    "add": "kademlua.cli.client_commands:add",
-    "find": "kademlua.cli.client_commands:find",
-    "put": "kademlua.cli.record_commands:put",
-    "get": "kademlua.cli.record_commands:get",
-    "lookup": "kademlua.cli.client_commands:lookup",
-    "ping": "kademlua.cli.client_commands:ping",
-    "keygen": "kademlua.cli.keygen:keygen",
-    "publish": "kademlua.cli.daemon_commands:publish",
-    "unpublish": "kademlua.cli.daemon_commands:unpublish",
-    "published": "kademlua.cli.daemon_commands:published",
-    "remove": "kademlua.cli.daemon_commands:remove",
-    "stored": "kademlua.cli.daemon_commands:stored",
-    "shell": "kademlua.cli.shell:shell",
-    "top": "kademlua.cli.top.command:top",
-    "export": "kademlua.cli.export_import:export_values",
-    "import": "kademlua.cli.export_import:import_values",
-    "bench": "kademlua.cli.bench:bench",
-    "simulate": "kademlua.cli.simulate:simulate",
-    "trace": "kademlua.cli.trace:trace",
-}
+_MODULES = (
+    "node",
+    "swarm",
+    "client_commands",
+    "record_commands",
+    "keygen",
+    "daemon_commands",
+    "shell",
+    "top.command",
+    "file_commands",
+    "bench",
+    "simulate",
+    "trace",
+)
+"""The modules of commands, in the order of the help."""
 
 
 @click.group(
     cls=CommandGroup,
-    import_paths=_COMMANDS,
+    modules=[f"{__name__}.{module}" for module in _MODULES],
     invoke_without_command=True,
     no_args_is_help=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "show_default": True,
+    },
 )
 @click.version_option(kademlua.__version__, prog_name="kademlua", message="%(prog)s %(version)s")
 @click.pass_context

@@ -12,11 +12,12 @@ from kademlua.core.contact import LINK_LOCAL_MESSAGE, canonical_address, is_link
 
 
 def resolve(host: str) -> list[str]:
-    """Return the IP addresses of a host, in the resolver's order.
+    """Return the IP addresses of a host, in the resolver's order; ``[::1]`` is ``::1``.
 
     Raises:
         click.ClickException: the name cannot be resolved, or only to link-local addresses.
     """
+    host = host.removeprefix("[").removesuffix("]")
     try:
         addresses = [canonical_address(host)]
     except ValueError:

@@ -13,39 +13,24 @@ from kademlua.core.errors import KademluaError
 
 
 @click.command()
+@click.option("--nodes", type=click.IntRange(2, 10_000), default=100, help="Number of nodes.")
 @click.option(
-    "--nodes",
-    type=click.IntRange(2, 10_000),
-    default=100,
-    show_default=True,
-    help="Number of nodes.",
-)
-@click.option(
-    "--operations",
-    type=click.IntRange(1),
-    default=1_000,
-    show_default=True,
-    help="Adds, and finds, per phase.",
+    "--operations", type=click.IntRange(1), default=1_000, help="Adds, and finds, per phase."
 )
 @click.option(
     "--at-once",
     type=click.IntRange(2, 1_000),
     default=32,
-    show_default=True,
     metavar="N",
     help="Concurrent operations in the second half.",
 )
 @click.option(
-    "--replicas",
-    type=click.IntRange(1, 1_000),
-    default=20,
-    show_default=True,
-    help="Nodes that store each value.",
+    "--replicas", type=click.IntRange(1, 1_000), default=20, help="Nodes that store each value."
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Seed that selects the nodes.")
+@click.option("--seed", type=int, default=1, help="Seed that selects the nodes.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 def bench(
-    nodes: int, operations: int, at_once: int, replicas: int, seed: int, as_json: bool
+    *, nodes: int, operations: int, at_once: int, replicas: int, seed: int, as_json: bool
 ) -> None:
     """Measure a network of nodes in this process, on loopback.
 
@@ -66,13 +51,12 @@ def bench(
             concurrency=at_once,
             replicas=replicas,
             seed=seed,
-            progress=_show_progress if sys.stderr.isatty() else lambda name, done, total: None,
+            progress=_show_progress,
         )
     except (KademluaError, OSError) as error:
         raise click.ClickException(str(error)) from None
     finally:
-        if sys.stderr.isatty():
-            click.echo("\r\033[K", nl=False, err=True)
+        _rewrite_line("")
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(result), indent=2))
     else:
@@ -80,7 +64,12 @@ def bench(
 
 
 def _show_progress(name: str, done: int, total: int) -> None:
-    click.echo(f"\r\033[K{name}: {done} of {total}", nl=False, err=True)
+    _rewrite_line(f"{name}: {done} of {total}")
+
+
+def _rewrite_line(text: str) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r\033[K{text}", nl=False, err=True)
 
 
 def _format_result(result: benchmark.BenchResult) -> str:

@@ -6,6 +6,7 @@ With ``--port``, ``--data`` or ``--control`` a running node acts instead.
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,20 +15,19 @@ import click
 
 from kademlua.api.json_form import ping_to_json
 from kademlua.cli.addresses import resolve
-from kademlua.cli.connect import connect, daemon_options, open_api
+from kademlua.cli.connect import OpenApi, api_options, connect, daemon_options
 from kademlua.cli.ephemeral_client import ping_until_reply
-from kademlua.cli.lookup_tree import lookup_tree
+from kademlua.cli.lookup_tree import print_lookup
 from kademlua.cli.options import (
+    Key,
     endpoint,
-    hex_option,
     json_option,
-    key_from_text,
+    key_argument,
     network_key_option,
     ttl_option,
     value_from_text,
-    via_option,
 )
-from kademlua.cli.output import format_report, print_json, value_text, write_raw
+from kademlua.cli.output import echo_report, print_json, value_text, write_raw
 from kademlua.control.client import RequestFailed
 from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.core.json_codec import value_from_json, value_to_json
@@ -36,24 +36,12 @@ _DEFAULT_MAX_NODES = 3
 
 
 @click.command()
-@click.argument("key")
+@key_argument()
 @click.argument("value")
-@via_option
-@network_key_option
-@hex_option
 @ttl_option
-@daemon_options(required=False)
+@api_options
 @json_option
-def add(
-    key: str,
-    value: str,
-    via: Endpoint | None,
-    network_keys: tuple[bytes, ...],
-    is_hex: bool,
-    ttl: float | None,
-    socket: Path | None,
-    as_json: bool,
-) -> None:
+def add(*, key: Key, value: str, ttl: float | None, open_api: OpenApi, as_json: bool) -> None:
     """Store VALUE under KEY, next to the values of other owners.
 
     VALUE is text; - reads bytes from standard input. Write -- before a key or value that begins
@@ -69,21 +57,14 @@ def add(
         kademlua add --via 192.0.2.7:8001 temperature -- -5
         kademlua add --port 8001 greeting "hello from this node"
     """
-    target = key_from_text(key, is_hex=is_hex)
     content = value_to_json(value_from_text(value))
-    with open_api(via, network_keys, socket) as call:
-        report = call("add", key=target.hex(), value=content, ttl=ttl)
-    if as_json:
-        print_json(report)
-    else:
-        click.echo(format_report(report, "stored"))
+    with open_api() as call:
+        report = call("add", key=key.hex, value=content, ttl=ttl)
+    echo_report(report, "stored", as_json=as_json)
 
 
 @click.command()
-@click.argument("key")
-@via_option
-@network_key_option
-@hex_option
+@key_argument()
 @click.option(
     "--answers",
     type=click.IntRange(min=1),
@@ -94,18 +75,10 @@ def add(
 @click.option(
     "--raw", is_flag=True, help="Write the value's bytes unchanged; there must be exactly one."
 )
-@daemon_options(required=False)
+@api_options
 @json_option
 def find(
-    key: str,
-    via: Endpoint | None,
-    network_keys: tuple[bytes, ...],
-    is_hex: bool,
-    answers: int | None,
-    ask_all: bool,
-    raw: bool,
-    socket: Path | None,
-    as_json: bool,
+    *, key: Key, answers: int | None, ask_all: bool, raw: bool, open_api: OpenApi, as_json: bool
 ) -> None:
     """Show the distinct values of KEY.
 
@@ -122,48 +95,31 @@ def find(
         raise click.UsageError("--all and --answers exclude each other.")
     if raw and as_json:
         raise click.UsageError("--raw and --json exclude each other.")
-    target = key_from_text(key, is_hex=is_hex)
     max_nodes = sys.maxsize if ask_all else answers or _DEFAULT_MAX_NODES
-    with open_api(via, network_keys, socket) as call:
-        results = call("find", key=target.hex(), answers=max_nodes)["answers"]
-    for result in results:
-        result["values"] = list(map(value_from_json, result["values"]))
-    values = _unique([value for answer in results for value in answer["values"]])
+    with open_api() as call:
+        results = call("find", key=key.hex, answers=max_nodes)["answers"]
+    found = {json.dumps(value): value for result in results for value in result["values"]}
+    values = list(found.values())  # without duplicates
     if not values:
-        raise click.ClickException(f"no value found for {key}")
+        raise click.ClickException(f"no value found for {key.text}")
     if raw:
         if len(values) > 1:
             raise click.ClickException(
                 f"{len(values)} values found, but --raw writes one; use --json"
             )
-        write_raw(values[0])
+        write_raw(value_from_json(values[0]))
     elif as_json:
-        for result in results:
-            result["values"] = list(map(value_to_json, result["values"]))
-        print_json(
-            {"key": target.hex(), "values": list(map(value_to_json, values)), "answers": results}
-        )
+        print_json({"key": key.hex, "values": values, "answers": results})
     else:
-        click.echo("\n".join(map(value_text, values)))
+        click.echo("\n".join(value_text(value_from_json(value)) for value in values))
 
 
 @click.command(short_help="Show the nodes closest to KEY.")
-@click.argument("key")
-@via_option
-@network_key_option
-@hex_option
+@key_argument()
 @click.option("--trace", "is_traced", is_flag=True, help="Draw which nodes were queried, and when.")
-@daemon_options(required=False)
+@api_options
 @json_option
-def lookup(
-    key: str,
-    via: Endpoint | None,
-    network_keys: tuple[bytes, ...],
-    is_hex: bool,
-    is_traced: bool,
-    socket: Path | None,
-    as_json: bool,
-) -> None:
+def lookup(*, key: Key, is_traced: bool, open_api: OpenApi, as_json: bool) -> None:
     """Show the nodes whose ids are closest to KEY, the closest first. They hold its values.
 
     --trace draws a tree: below each node are the nodes that it was the first to return. The times
@@ -177,15 +133,14 @@ def lookup(
         kademlua lookup --trace greeting                as seen by a client
         kademlua lookup --trace --port 8001 greeting    as seen by the node on port 8001
     """
-    target = key_from_text(key, is_hex=is_hex)
-    with open_api(via, network_keys, socket) as call:
-        found = call("lookup", key=target.hex(), trace=is_traced or None)
+    with open_api() as call:
+        found = call("lookup", key=key.hex, trace=is_traced or None)
     if not found["contacts"]:
-        raise click.ClickException(f"no node found near {key}")
+        raise click.ClickException(f"no node found near {key.text}")
     if as_json:
         print_json(found)
     elif is_traced:
-        click.echo("\n".join(lookup_tree(found)))
+        print_lookup(found)
     else:
         click.echo("\n".join(map(_contact_text, found["contacts"])))
 
@@ -196,7 +151,7 @@ def lookup(
 @daemon_options(required=False)
 @json_option
 def ping(
-    address: Endpoint, network_keys: tuple[bytes, ...], socket: Path | None, as_json: bool
+    *, address: Endpoint, network_keys: tuple[bytes, ...], socket: Path | None, as_json: bool
 ) -> None:
     """Ping the node at HOST:PORT, and show its id and the round trip in milliseconds.
 
@@ -205,20 +160,14 @@ def ping(
         kademlua ping 127.0.0.1:8001
         kademlua ping [::1]:8001
     """
-    reply = (
-        _ping_from_daemon(socket, address)
-        if socket is not None
-        else _ping_from_client(address, network_keys)
-    )
+    if socket is not None:
+        reply = _ping_from_daemon(socket, address)
+    else:
+        reply = dict(ping_to_json(*ping_until_reply(address, network_keys)))
     if as_json:
         print_json(reply)
     else:
         click.echo(f"{_contact_text(reply)}  {reply['rtt_seconds'] * 1000:.1f} ms")
-
-
-def _ping_from_client(address: Endpoint, network_keys: tuple[bytes, ...]) -> dict[str, Any]:
-    contact, seconds = ping_until_reply(address, network_keys)
-    return ping_to_json(contact, seconds)
 
 
 def _ping_from_daemon(socket: Path, address: Endpoint) -> dict[str, Any]:
@@ -232,18 +181,6 @@ def _ping_from_daemon(socket: Path, address: Endpoint) -> dict[str, Any]:
             except RequestFailed as error:
                 reason = str(error)
     raise click.ClickException(f"{format_endpoint(address)}: {reason}")
-
-
-def _unique(values: list[Any]) -> list[Any]:
-    """Return the values without duplicates, in their order."""
-    found = []
-    seen = set()
-    for value in values:
-        fingerprint = repr(value)  # lists and dictionaries have no hash
-        if fingerprint not in seen:
-            seen.add(fingerprint)
-            found.append(value)
-    return found
 
 
 def _contact_text(contact: dict[str, Any]) -> str:

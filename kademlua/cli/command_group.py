@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
@@ -15,28 +15,30 @@ from kademlua.terminal.text import to_one_line
 
 
 class CommandGroup(click.Group):
-    """A group that imports a command's module only when the command is called or listed, so that
-    ``kademlua ping`` does not import the swarm's code."""
+    """A group of the commands that some modules define.
 
-    def __init__(self, *args: Any, import_paths: Mapping[str, str], **options: Any) -> None:
-        """``import_paths`` maps each command to ``module:variable``, in the order of the help."""
+    A command is in the module with its name, or in one whose name ends with ``_commands``. So
+    ``kademlua ping`` does not import the swarm's code.
+    """
+
+    def __init__(self, *args: Any, modules: Sequence[str], **options: Any) -> None:
+        """``modules`` are the full names of the modules, in the order of the help."""
         super().__init__(*args, **options)
-        self._import_paths = import_paths
+        self._modules = modules
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the commands, in the given order."""
-        return list(self._import_paths)
+        """Return the names of all commands."""
+        return [name for module in self._modules for name in _import_commands(module)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return a command, or return None for an unknown name."""
-        import_path = self._import_paths.get(cmd_name)
-        if import_path is None:
-            return None
-        module, _, variable = import_path.partition(":")
-        command = getattr(importlib.import_module(module), variable)
-        assert isinstance(command, click.Command)
-        _set_envvars(command, cmd_name)
-        return command
+        own = [module for module in self._modules if cmd_name in module.split(".")]
+        for module in own or [each for each in self._modules if each.endswith("_commands")]:
+            command = _import_commands(module).get(cmd_name)
+            if command is not None:
+                _set_envvars(command, cmd_name)
+                return command
+        return None
 
     def main(  # type: ignore[override]  # the last overload is all there is of it
         self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **options: Any
@@ -67,6 +69,12 @@ class CommandGroup(click.Group):
                 f"{error.filename}: {error.strerror}" if error.filename else str(error), 1
             )
         sys.exit(status if isinstance(status, int) else 0)
+
+
+def _import_commands(module: str) -> dict[str, click.Command]:
+    """Return the commands of a module by name, in the order of their definition."""
+    values = vars(importlib.import_module(module)).values()
+    return {str(each.name): each for each in values if isinstance(each, click.Command)}
 
 
 def _set_envvars(command: click.Command, name: str) -> None:

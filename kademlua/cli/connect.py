@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ import click
 from kademlua.api.operations import NodeApi
 from kademlua.cli.data_dirs import default_data_dir
 from kademlua.cli.ephemeral_client import ephemeral_node, exit_on_sigint, show_progress
-from kademlua.cli.options import CONTROL_PORT
+from kademlua.cli.options import ANY_PATH, CONTROL_PORT, DIRECTORY, network_key_option, via_option
 from kademlua.control.client import ControlClient
 from kademlua.control.unix_socket import SOCKET_NAME
 from kademlua.core.contact import Endpoint
@@ -22,11 +22,13 @@ _R = TypeVar("_R")
 
 ApiCall = Callable[..., dict[str, Any]]
 """Calls a ``NodeApi`` operation by its name and fields, locally or remotely."""
+OpenApi = Callable[[], AbstractContextManager[ApiCall]]
+"""Opens the API of the node that the options of a command select."""
 
 _DAEMON_OPTIONS = [
     click.option(
         "--data",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=DIRECTORY,
         metavar="DIR",
         help="Act through the running node with this data directory.",
     ),
@@ -38,7 +40,7 @@ _DAEMON_OPTIONS = [
     ),
     click.option(
         "--control",
-        type=click.Path(path_type=Path),
+        type=ANY_PATH,
         metavar="PATH",
         help="Act through the node with this control socket."
         "  [default: control.sock in the data directory]",
@@ -56,12 +58,12 @@ def daemon_options(*, required: bool) -> Callable[[Callable[..., _R]], Callable[
     def decorate(function: Callable[..., _R]) -> Callable[..., _R]:
         @functools.wraps(function)
         def command(
-            *args: Any, data: Path | None, port: int | None, control: Path | None, **options: Any
+            *, data: Path | None, port: int | None, control: Path | None, **options: Any
         ) -> _R:
             socket = None
             if required or data is not None or port is not None or control is not None:
                 socket = control or (data or default_data_dir(port or CONTROL_PORT)) / SOCKET_NAME
-            return function(*args, socket=socket, **options)
+            return function(socket=socket, **options)
 
         for option in reversed(_DAEMON_OPTIONS):
             command = option(command)
@@ -71,25 +73,44 @@ def daemon_options(*, required: bool) -> Callable[[Callable[..., _R]], Callable[
 
 
 @contextmanager
-def connect(socket: Path) -> Iterator[ControlClient]:
-    """Connect to the node at a control socket.
+def connect(socket: Path, *, quiet: bool = False) -> Iterator[ControlClient]:
+    """Connect to the node at a control socket, ``quiet`` without progress output.
 
     Raises:
         ControlError: no node runs there.
     """
-    with connect_quiet(socket) as client, show_progress("asking the node"):
+    progress = nullcontext() if quiet else show_progress("asking the node")
+    with exit_on_sigint(), ControlClient(socket) as client, progress:
         yield client
 
 
-@contextmanager
-def connect_quiet(socket: Path) -> Iterator[ControlClient]:
-    """Connect without progress output, for a command that streams its result."""
-    with exit_on_sigint(), ControlClient(socket) as client:
-        yield client
+def api_options(function: Callable[..., _R]) -> Callable[..., _R]:
+    """Add the options of an ephemeral client, and those that name a running node.
+
+    The command receives ``open_api``, which opens the API of the node that they select.
+    """
+
+    @via_option
+    @network_key_option
+    @daemon_options(required=False)
+    @functools.wraps(function)
+    def command(
+        *,
+        via: Endpoint | None,
+        network_keys: tuple[bytes, ...],
+        socket: Path | None,
+        **options: Any,
+    ) -> _R:
+        if via is not None and socket is not None:
+            raise click.UsageError("--via cannot be combined with --data, --port or --control.")
+        open_api = functools.partial(_open_api, via, network_keys, socket)
+        return function(open_api=open_api, **options)
+
+    return command
 
 
 @contextmanager
-def open_api(
+def _open_api(
     via: Endpoint | None, network_keys: Sequence[bytes], socket: Path | None
 ) -> Iterator[ApiCall]:
     """Open the API of the running node at ``socket``, or of an ephemeral client.
@@ -97,8 +118,6 @@ def open_api(
     The client bootstraps from ``via``, by default the node on port 8001.
     """
     if socket is not None:
-        if via is not None:
-            raise click.UsageError("--via cannot be combined with --data, --port or --control.")
         with connect(socket) as control_client:
             yield control_client.call
         return

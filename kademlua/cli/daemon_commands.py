@@ -5,36 +5,32 @@ They act through the control socket of a running node."""
 from __future__ import annotations
 
 import json
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import click
 
-from kademlua.cli.connect import connect, connect_quiet, daemon_options
+from kademlua.cli.connect import connect, daemon_options
 from kademlua.cli.options import (
-    hex_option,
+    Key,
     json_lines_option,
     json_option,
-    key_from_text,
+    key_argument,
     ttl_option,
     value_from_text,
 )
-from kademlua.cli.output import format_report, print_json, value_summary
+from kademlua.cli.output import echo_report, print_json, value_summary
 from kademlua.core.contact import format_endpoint
 from kademlua.core.json_codec import value_from_json, value_to_json
 
 
 @click.command(short_help="Store a value, and republish it.")
-@click.argument("key")
+@key_argument()
 @click.argument("value")
-@hex_option
 @ttl_option
 @daemon_options(required=True)
 @json_option
-def publish(
-    key: str, value: str, is_hex: bool, ttl: float | None, socket: Path, as_json: bool
-) -> None:
+def publish(*, key: Key, value: str, ttl: float | None, socket: Path, as_json: bool) -> None:
     """Store VALUE under KEY as the value of a running node, by default the one on port 8001. The
     node republishes it, across restarts, until "kademlua unpublish" or "kademlua remove".
 
@@ -45,22 +41,17 @@ def publish(
         kademlua publish greeting "hello world"
         kademlua publish --port 8002 --ttl 30m service "192.0.2.7:80"
     """
-    target = key_from_text(key, is_hex=is_hex)
     content = value_to_json(value_from_text(value))
     with connect(socket) as node:
-        report = node.call("publish", key=target.hex(), value=content, ttl=ttl)
-    if as_json:
-        print_json(report)
-    else:
-        click.echo(format_report(report, "published"))
+        report = node.call("publish", key=key.hex, value=content, ttl=ttl)
+    echo_report(report, "published", as_json=as_json)
 
 
 @click.command(short_help="Stop republishing a value.")
-@click.argument("key")
-@hex_option
+@key_argument()
 @daemon_options(required=True)
 @json_option
-def unpublish(key: str, is_hex: bool, socket: Path, as_json: bool) -> None:
+def unpublish(*, key: Key, socket: Path, as_json: bool) -> None:
     """Stop republishing the value of a running node under KEY; it expires at its TTL.
     "kademlua remove" removes it immediately.
 
@@ -68,21 +59,19 @@ def unpublish(key: str, is_hex: bool, socket: Path, as_json: bool) -> None:
     Example:
         kademlua unpublish greeting
     """
-    target = key_from_text(key, is_hex=is_hex)
     with connect(socket) as node:
-        reply = node.call("unpublish", key=target.hex())
+        reply = node.call("unpublish", key=key.hex)
     if as_json:
         print_json(reply)
     elif not reply["was_published"]:
-        raise click.ClickException(f"the node publishes no value under {key}")
+        raise click.ClickException(f"the node publishes no value under {key.text}")
 
 
 @click.command(short_help="Remove a node's own value.")
-@click.argument("key")
-@hex_option
+@key_argument()
 @daemon_options(required=True)
 @json_option
-def remove(key: str, is_hex: bool, socket: Path, as_json: bool) -> None:
+def remove(*, key: Key, socket: Path, as_json: bool) -> None:
     """Remove the value of a running node under KEY from its replicas, and stop republishing it.
     The values of other owners stay.
 
@@ -90,19 +79,15 @@ def remove(key: str, is_hex: bool, socket: Path, as_json: bool) -> None:
     Example:
         kademlua remove greeting
     """
-    target = key_from_text(key, is_hex=is_hex)
     with connect(socket) as node:
-        report = node.call("remove", key=target.hex())
-    if as_json:
-        print_json(report)
-    else:
-        click.echo(format_report(report, "removed"))
+        report = node.call("remove", key=key.hex)
+    echo_report(report, "removed", as_json=as_json)
 
 
 @click.command(short_help="Show the values that a node publishes.")
 @daemon_options(required=True)
 @json_lines_option
-def published(socket: Path, as_json: bool) -> None:
+def published(*, socket: Path, as_json: bool) -> None:
     """Show the values that a running node publishes, by default the one on port 8001. Each line
     has the key, the TTL in seconds and the value.
 
@@ -111,17 +96,16 @@ def published(socket: Path, as_json: bool) -> None:
         kademlua published
         kademlua published --json | jq -r .key
     """
-    with connect_quiet(socket) as node:
+    with connect(socket, quiet=True) as node:
         for row in node.stream("published"):
-            click.echo(_row_json(row) if as_json else _published_text(row))
+            click.echo(json.dumps(row) if as_json else _published_text(row))
 
 
 @click.command(short_help="Show the values that a node stores for the network.")
-@click.argument("key", required=False)
-@hex_option
+@key_argument(required=False)
 @daemon_options(required=True)
 @json_lines_option
-def stored(key: str | None, is_hex: bool, socket: Path, as_json: bool) -> None:
+def stored(*, key: Key | None, socket: Path, as_json: bool) -> None:
     """Show the values that a running node stores for the network, by default the one on port
     8001; with KEY, only those of that key. Each line has the key, the owner, the seconds until
     the value expires, and the value.
@@ -132,18 +116,12 @@ def stored(key: str | None, is_hex: bool, socket: Path, as_json: bool) -> None:
         kademlua stored greeting
         kademlua stored --json | jq -r .key | sort | uniq -c
     """
-    target = key_from_text(key, is_hex=is_hex).hex() if key is not None else None
-    with connect_quiet(socket) as node:
-        rows = node.stream("stored", key=target)
-        first = next(rows, None)
-        for row in chain([] if first is None else [first], rows):
-            click.echo(_row_json(row) if as_json else _stored_text(row))
-    if first is None and key is not None:
-        raise click.ClickException(f"the node stores no value of {key}")
-
-
-def _row_json(row: dict[str, Any]) -> str:
-    return json.dumps(row)
+    row = None
+    with connect(socket, quiet=True) as node:
+        for row in node.stream("stored", key=key.hex if key else None):
+            click.echo(json.dumps(row) if as_json else _stored_text(row))
+    if row is None and key is not None:
+        raise click.ClickException(f"the node stores no value of {key.text}")
 
 
 def _published_text(row: dict[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,29 +9,13 @@ from typing import TYPE_CHECKING
 import click
 import platformdirs
 
+from kademlua.cli.extras import install_hint, is_installed, require_package
 from kademlua.core.params import Params
 
 if TYPE_CHECKING:
     from kademlua.storage.node_state import NodeState
 
 logger = logging.getLogger(__name__)
-
-_INSTALL_HINT = "run: pip install 'kademlua[disk]'"
-
-
-def has_lmdb() -> bool:
-    """Return whether lmdb is installed."""
-    return importlib.util.find_spec("lmdb") is not None
-
-
-def require_lmdb() -> None:
-    """Check that lmdb is installed.
-
-    Raises:
-        click.ClickException: it is not.
-    """
-    if not has_lmdb():
-        raise click.ClickException(f"lmdb is not installed; {_INSTALL_HINT}")
 
 
 def open_state(path: Path, params: Params, *, in_background: bool = True) -> NodeState:
@@ -42,25 +25,42 @@ def open_state(path: Path, params: Params, *, in_background: bool = True) -> Nod
         StorageError: the directory cannot be used.
         click.ClickException: lmdb is not installed.
     """
-    require_lmdb()
+    require_package("lmdb", "disk")
     from kademlua.storage.node_state import NodeState
 
     return NodeState(path, params, in_background=in_background)
 
 
 def default_data_dir(port: int) -> Path:
-    """Return the platform's default data directory of the node on a port."""
-    return platformdirs.user_data_path("kademlua", appauthor=False) / str(port)
+    """Return the platform's default data directory of the node on a port.
+
+    Raises:
+        click.ClickException: the user has no home directory.
+    """
+    try:
+        path = platformdirs.user_data_path("kademlua", appauthor=False)
+    except RuntimeError:
+        path = Path()
+    if not path.is_absolute():  # neither HOME nor an entry in passwd, as in some containers
+        raise click.ClickException("the user has no home directory; use --data")
+    return path / str(port)
 
 
 def data_dir_for_node(port: int, path: Path | None) -> Path | None:
     """Return the data directory of the node to run, or None to keep its data in memory.
 
-    Without a ``path``, a node on any free port (0) or without lmdb stays in memory.
+    Without a ``path``, a node stays in memory if it uses any free port (0), lmdb is missing or the
+    user has no home directory.
     """
-    if path is None and port == 0:
+    if path is not None:
+        return path
+    if port == 0:
         return None
-    if path is None and not has_lmdb():
-        logger.warning("this node saves no data because lmdb is not installed; %s", _INSTALL_HINT)
+    if not is_installed("lmdb"):
+        logger.warning("this node saves no data because %s", install_hint("lmdb", "disk"))
         return None
-    return path or default_data_dir(port)
+    try:
+        return default_data_dir(port)
+    except click.ClickException as error:
+        logger.warning("this node saves no data because %s", error.message)
+        return None

@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
-import click
-
 from kademlua.node.node import Node
-
-
-def require_zeroconf() -> None:
-    """Check that zeroconf is installed.
-
-    Raises:
-        click.ClickException: it is not.
-    """
-    if importlib.util.find_spec("zeroconf") is None:
-        raise click.ClickException(
-            "zeroconf is not installed; run: pip install 'kademlua[discover]'"
-        )
 
 
 def discovery(node: Node, network_keys: Sequence[bytes]) -> AbstractContextManager[object]:

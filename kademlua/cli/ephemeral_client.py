@@ -6,14 +6,14 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import click
 import gevent
 
 from kademlua.cli.addresses import bind_hosts, is_loopback, resolve
 from kademlua.cli.options import CONTROL_PORT
-from kademlua.core.contact import ContactPool, Endpoint, format_endpoint
+from kademlua.core.contact import ALL_FAMILIES, ContactPool, Endpoint, format_endpoint
 from kademlua.core.errors import KademluaError, RpcTimeout
 from kademlua.core.params import Params
 from kademlua.core.results import Pong
@@ -71,7 +71,7 @@ def _non_loopback_addresses(node: Node, targets: list[str], port: int) -> list[s
     for addr in targets:
         try:
             reply = node.call((addr, port), "findnode", node.id, _PADDING, timeout=_PING_TIMEOUT)
-            contacts = replies.decode_findnode_reply(reply, ContactPool(), replies.ALL_FAMILIES)
+            contacts = replies.decode_findnode_reply(reply, ContactPool(), ALL_FAMILIES)
         except KademluaError:
             continue
         return [each.addr for each in contacts if not is_loopback(each.addr)]
@@ -108,12 +108,9 @@ def _started_node(
     targets: list[str], bootstrap: list[Endpoint], network_keys: Sequence[bytes]
 ) -> Iterator[Node]:
     """Run a read-only node that can reach the addresses in ``targets``."""
-    with exit_on_sigint():
-        node = _start_on_first_usable(bind_hosts(targets), bootstrap, network_keys)
-        try:
-            yield node
-        finally:
-            node.close()
+    hosts = bind_hosts(targets)
+    with exit_on_sigint(), closing(_start_on_first_usable(hosts, bootstrap, network_keys)) as node:
+        yield node
 
 
 @contextmanager

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
+import functools
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
 from kademlua.cli.addresses import resolve
+from kademlua.cli.extras import require_package
+from kademlua.cli.options import FILE, parameter
 from kademlua.core.contact import Endpoint, format_endpoint, parse_endpoint
 from kademlua.node.node import Node
 
 if TYPE_CHECKING:
     from kademlua.swarm.event_hub import EventHub
+
+_R = TypeVar("_R")
 
 
 class HttpOptions(NamedTuple):
@@ -25,41 +29,50 @@ class HttpOptions(NamedTuple):
     token_file: Path | None
     host_names: tuple[str, ...]
 
-    def check(self) -> None:
-        """Check that the options are consistent.
 
-        Raises:
-            click.UsageError: they are not.
-        """
-        if self.listen is None and (self.token_file is not None or self.host_names):
+@parameter
+def _listen_endpoint(text: str) -> Endpoint:
+    """Parse ``ADDR:PORT``; port 0 is any free port."""
+    if text.endswith(":0"):
+        return parse_endpoint(text[:-1] + "1")[0], 0
+    return parse_endpoint(text)
+
+
+def http_options(function: Callable[..., _R]) -> Callable[..., _R]:
+    """Add the options of HTTP; the command receives ``http``, HttpOptions."""
+
+    @click.option(
+        "--http",
+        type=_listen_endpoint,
+        metavar="ADDR:PORT",
+        help="Serve HTTP on this address: API, metrics and events.  [default: off]",
+    )
+    @click.option(
+        "--http-token",
+        type=FILE,
+        metavar="FILE",
+        help="File of the HTTP bearer token; created if missing.  [default: http-token in the"
+        " data directory, or in the user's runtime directory with --memory]",
+    )
+    @click.option(
+        "--http-name",
+        metavar="NAME",
+        multiple=True,
+        help="A host name to accept in HTTP requests, in addition to localhost and IP"
+        " addresses; may be repeated.",
+    )
+    @functools.wraps(function)
+    def command(
+        *,
+        http: Endpoint | None,
+        http_token: Path | None,
+        http_name: tuple[str, ...],
+        **options: Any,
+    ) -> _R:
+        if http is None and (http_token is not None or http_name):
             raise click.UsageError("--http-token and --http-name require --http.")
+        return function(http=HttpOptions(http, http_token, http_name), **options)
 
-
-def http_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options ``http``, ``http_token`` and ``http_name`` to a command."""
-    for option in (
-        click.option(
-            "--http-name",
-            metavar="NAME",
-            multiple=True,
-            help="A host name to accept in HTTP requests, in addition to localhost and IP"
-            " addresses; may be repeated.",
-        ),
-        click.option(
-            "--http-token",
-            type=click.Path(dir_okay=False, path_type=Path),
-            metavar="FILE",
-            help="File of the HTTP bearer token; created if missing.  [default: http-token in the"
-            " data directory, or in the user's runtime directory with --memory]",
-        ),
-        click.option(
-            "--http",
-            type=_listen_endpoint,
-            metavar="ADDR:PORT",
-            help="Serve HTTP on this address: API, metrics and events.  [default: off]",
-        ),
-    ):
-        command = option(command)
     return command
 
 
@@ -80,11 +93,8 @@ def start_http(
     """
     if options.listen is None:
         return None
-    for module in ("falcon", "prometheus_client"):
-        if importlib.util.find_spec(module) is None:
-            raise click.ClickException(
-                f"{module} is not installed; run: pip install 'kademlua[http]'"
-            )
+    for package in ("falcon", "h11", "msgspec", "prometheus_client"):
+        require_package(package, "http")
     from kademlua.http.bearer_token import TOKEN_FILE_NAME, load_or_create_token, runtime_token_path
     from kademlua.http.service import HttpService
 
@@ -97,13 +107,8 @@ def start_http(
             exit_stack.callback(path.unlink, missing_ok=True)
         else:
             path = data_dir / TOKEN_FILE_NAME
-    service = HttpService(
-        node,
-        address,
-        load_or_create_token(path),
-        host_names=options.host_names,
-        event_hub=event_hub,
-    )
+    token = load_or_create_token(path)
+    service = HttpService(node, address, token, host_names=options.host_names, event_hub=event_hub)
     try:
         service.start()
     except OSError as error:
@@ -111,13 +116,3 @@ def start_http(
         raise click.ClickException(f"can't listen on {where}: {error.strerror}") from None
     exit_stack.callback(service.close)
     return f"http://{format_endpoint(service.local_endpoint)}/, token in {path}"
-
-
-def _listen_endpoint(text: str) -> Endpoint:
-    """Parse ``ADDR:PORT``; port 0 is any free port."""
-    try:
-        if text.endswith(":0"):
-            return parse_endpoint(text[:-1] + "1")[0], 0
-        return parse_endpoint(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from kademlua.cli.options import ANY_PATH
 from kademlua.core.security.network_key import KEY_BYTES
 from kademlua.crypto.key_files import write_network_key
 from kademlua.crypto.signing import SigningKey
@@ -16,7 +17,7 @@ _SIGNING_FILE = Path("signing.key")
 
 
 @click.command(short_help="Generate a key file that only its owner can read.")
-@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.argument("file", type=ANY_PATH, required=False)
 @click.option(
     "--network",
     "is_network",
@@ -24,7 +25,7 @@ _SIGNING_FILE = Path("signing.key")
     help=f"Generate the key of a private network.  [default file: {_NETWORK_FILE}]",
 )
 @click.option("--public", is_flag=True, help="Show the public key of the signing key in FILE.")
-def keygen(file: Path | None, is_network: bool, public: bool) -> None:
+def keygen(*, file: Path | None, is_network: bool, public: bool) -> None:
     """Generate a key in FILE, which must not exist; only its owner can read it.
 
     The default is a signing key for records, in signing.key; its public key is shown. Keep it

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -25,19 +26,6 @@ FORMATS = ["text", "json"]
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _FORMAT_WITH_NODE = "%(asctime)s %(levelname)s %(short)s %(name)s: %(message)s"
-
-
-class NodeIdFilter(logging.Filter):
-    """Adds the id of the process's only node to all records."""
-
-    def __init__(self, node_id: bytes) -> None:
-        super().__init__()
-        self._node_id = node_id
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Set ``node`` to the id and ``short`` to its first 8 hex digits; return True."""
-        record.node, record.short = self._node_id, self._node_id.hex()[:8]
-        return True
 
 
 class JsonFormatter(logging.Formatter):
@@ -60,8 +48,8 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(fields, ensure_ascii=False)
 
 
-class ReopenableFileHandler(logging.handlers.WatchedFileHandler):
-    """Reopens its file after a rename, as by logrotate, or on request.
+class LogFileHandler(logging.handlers.WatchedFileHandler):
+    """Opens its file again after a rename, as by logrotate.
 
     A record that cannot be written to the file goes to standard error. The next one tries to
     open the file again.
@@ -77,19 +65,10 @@ class ReopenableFileHandler(logging.handlers.WatchedFileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
         """Write a record to standard error, with the reason."""
         try:
-            _to_stderr(f"{self.format(record)} (not in {self.baseFilename}: {sys.exception()})")
+            text = f"{self.format(record)} (not in {self.baseFilename}: {sys.exception()})"
+            click.echo(text, err=True)
         except Exception:  # standard error is closed, too
             pass
-
-    def reopen(self) -> None:
-        """Close the file; the next record reopens it, and reports any error."""
-        self.acquire()
-        try:
-            stream, self.stream = self.stream, None
-            if stream is not None:
-                stream.close()
-        finally:
-            self.release()
 
 
 class CallbackHandler(logging.Handler):
@@ -108,22 +87,20 @@ class CallbackHandler(logging.Handler):
             self.handleError(record)
 
 
-def configure_logging(
-    level: str, file: Path | None, log_format: str = "text"
-) -> CallbackHandler | ReopenableFileHandler:
+def configure_logging(level: str, file: Path | None, log_format: str = "text") -> logging.Handler:
     """Log to a file, or to standard error if ``file`` is None; return the handler.
 
-    ``log_format`` is one of ``FORMATS``.
+    A file that was moved, as by logrotate, is opened again. ``log_format`` is one of ``FORMATS``.
 
     Raises:
         click.ClickException: the file cannot be opened.
     """
-    handler: CallbackHandler | ReopenableFileHandler
+    handler: logging.Handler
     if file is None:
-        handler = CallbackHandler(_to_stderr)
+        handler = CallbackHandler(partial(click.echo, err=True))
     else:
         try:
-            handler = ReopenableFileHandler(file, encoding="utf-8")
+            handler = LogFileHandler(file, encoding="utf-8")
         except OSError as error:
             raise click.ClickException(f"can't write {file}: {error.strerror}") from None
     handler.setFormatter(JsonFormatter() if log_format == "json" else logging.Formatter(_FORMAT))
@@ -132,8 +109,13 @@ def configure_logging(
 
 
 def add_node_id(handler: logging.Handler, node_id: bytes) -> None:
-    """Add the node's id to each line of a log."""
-    handler.addFilter(NodeIdFilter(node_id))
+    """Add the id of the process's only node to each line of a log."""
+
+    def add(record: logging.LogRecord) -> bool:
+        record.node, record.short = node_id, node_id.hex()[:8]
+        return True
+
+    handler.addFilter(add)
     if not isinstance(handler.formatter, JsonFormatter):
         handler.setFormatter(logging.Formatter(_FORMAT_WITH_NODE))
 
@@ -174,7 +156,3 @@ def _exc_info(
     if kind is None:
         return None
     return kind, error if isinstance(error, BaseException) else kind(error), trace
-
-
-def _to_stderr(text: str) -> None:
-    click.echo(text, err=True)

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from kademlua.core.contact import format_endpoint
-from kademlua.terminal.tree import render_tree
+from kademlua.terminal.text import plural
 
 _ID_DIGITS = 10
 """Hex digits shown of an id."""
 
 
-def lookup_tree(found: dict[str, Any]) -> Iterator[str]:
-    """Yield the lines that show a result of the ``lookup`` operation."""
+def print_lookup(found: dict[str, Any]) -> None:
+    """Print a result of the ``lookup`` operation."""
+    from kademlua.terminal.console import print_tree  # here, because it imports rich
+
     trace, queries = found["trace"], found["trace"]["queries"]
     ranks = {node["id"]: place for place, node in enumerate(found["contacts"], 1)}
     children: dict[str | None, list[dict[str, Any]]] = {}
     for query in queries:
-        children.setdefault(query["teller"], []).append(query)
+        children.setdefault(query["responder"], []).append(query)
     hops = next((each["hop"] for each in queries if ranks.get(each["id"]) == 1), 0)
-    yield (
+    print_tree(
         f"lookup of {found['key'][:_ID_DIGITS]} by {_address(trace['node'])}:"
-        f" {_ms(trace['seconds'])}, {_plural(len(queries), 'query', 'queries')},"
-        f" {_plural(hops, 'hop', 'hops')} to the closest, {len(ranks)} found"
-    )
-    yield from render_tree(
+        f" {_ms(trace['seconds'])}, {plural(len(queries), 'query', 'queries')},"
+        f" {plural(hops, 'hop')} to the closest, {len(ranks)} found",
         children.get(None, []),
         lambda query: children.get(query["id"], []),
         lambda query: _label(query, ranks.get(query["id"]), trace["seconds"]),
@@ -33,14 +32,15 @@ def lookup_tree(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _label(query: dict[str, Any], rank: int | None, lookup_seconds: float) -> str:
-    prefix = f"{query['id'][:_ID_DIGITS]}  {_address(query)}  +{_ms(query['asked'])}"
-    if query["fate"] == "left":
-        return f"{prefix}  no reply in {_ms(lookup_seconds - query['asked'])}"
-    duration = _ms(query["ended"] - query["asked"])
-    if query["fate"] == "failed":
+    prefix = f"{query['id'][:_ID_DIGITS]}  {_address(query)}  +{_ms(query['queried'])}"
+    if query["outcome"] == "left":
+        return f"{prefix}  no reply in {_ms(lookup_seconds - query['queried'])}"
+    duration = _ms(query["ended"] - query["queried"])
+    if query["outcome"] == "failed":
         return f"{prefix}  failed after {duration}"
     rank_text = f"  #{rank}" if rank is not None else ""
-    contact_counts = f"returned {query['told']}" + (f", {query['new']} new" if query["new"] else "")
+    new_count = f", {query['new']} new" if query["new"] else ""
+    contact_counts = f"returned {query['reported']}{new_count}"
     return f"{prefix} → +{_ms(query['ended'])}  took {duration}, {contact_counts}{rank_text}"
 
 
@@ -50,7 +50,3 @@ def _address(contact: dict[str, Any]) -> str:
 
 def _ms(seconds: float) -> str:
     return f"{1000 * seconds:.1f} ms"
-
-
-def _plural(count: int, one: str, many: str) -> str:
-    return f"{count} {one if count == 1 else many}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,18 +14,26 @@ import click
 from kademlua.cli.addresses import is_loopback, resolve
 from kademlua.cli.config import load_params
 from kademlua.cli.data_dirs import data_dir_for_node, open_state
-from kademlua.cli.discover import discovery, require_zeroconf
+from kademlua.cli.discover import discovery
+from kademlua.cli.extras import require_package
 from kademlua.cli.http import HttpOptions, http_options, start_http
 from kademlua.cli.logs import (
     FORMATS,
     LEVELS,
     CallbackHandler,
-    ReopenableFileHandler,
     add_node_id,
     configure_logging,
     log_unhandled_errors,
 )
-from kademlua.cli.options import CONTROL_PORT, endpoint, network_key_option, node_id
+from kademlua.cli.options import (
+    ANY_PATH,
+    CONTROL_PORT,
+    DIRECTORY,
+    endpoint,
+    network_key_option,
+    node_id,
+)
+from kademlua.cli.output import announce
 from kademlua.cli.sd_notify import SystemdNotifier
 from kademlua.cli.signals import SignalHandler
 from kademlua.control.server import ControlServer
@@ -48,7 +57,6 @@ logger = logging.getLogger(__name__)
     "--host",
     metavar="ADDR",
     default="127.0.0.1",
-    show_default=True,
     help="Local address to listen on; 0.0.0.0 is all of IPv4, :: IPv4 and IPv6.",
 )
 @click.option(
@@ -75,7 +83,7 @@ logger = logging.getLogger(__name__)
 @network_key_option
 @click.option(
     "--data",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=DIRECTORY,
     metavar="DIR",
     help="Directory of id, contacts, values and publications, which survive a restart."
     "  [default: PORT in the user's data directory, ~/.local/share/kademlua on Linux;"
@@ -84,20 +92,20 @@ logger = logging.getLogger(__name__)
 @click.option("--memory", is_flag=True, help="Save nothing to disk.")
 @click.option(
     "--control",
-    type=click.Path(path_type=Path),
+    type=ANY_PATH,
     metavar="PATH",
     help='Control socket of this node, for "kademlua shell", "publish" and others.'
     "  [default: control.sock in its data directory; none with --memory]",
 )
 @click.option(
     "--config",
-    type=click.Path(path_type=Path),
+    type=ANY_PATH,
     metavar="FILE",
     help="TOML file that sets parameters, such as  ttl = 3600.",
 )
 @click.option(
     "--log-file",
-    type=click.Path(path_type=Path),
+    type=ANY_PATH,
     metavar="FILE",
     help="Log to a file; SIGHUP reopens it.  [default: standard error]",
 )
@@ -105,7 +113,6 @@ logger = logging.getLogger(__name__)
     "--log-format",
     type=click.Choice(FORMATS, case_sensitive=False),
     default="text",
-    show_default=True,
     help="Format of log lines.",
 )
 @click.option(
@@ -122,6 +129,7 @@ logger = logging.getLogger(__name__)
 )
 @http_options
 def node(
+    *,
     port: int,
     host: str,
     bootstrap: tuple[Endpoint, ...],
@@ -137,9 +145,7 @@ def node(
     log_format: str,
     log_level: str | None,
     with_shell: bool | None,
-    http: Endpoint | None,
-    http_token: Path | None,
-    http_name: tuple[str, ...],
+    http: HttpOptions,
 ) -> None:
     """Run a node on UDP port PORT (0 is any free port), until ^C or SIGTERM.
 
@@ -161,12 +167,10 @@ def node(
         raise click.UsageError("--bootstrap and --no-bootstrap exclude each other.")
     if data is not None and memory:
         raise click.UsageError("--data and --memory exclude each other.")
-    http_settings = HttpOptions(http, http_token, http_name)
-    http_settings.check()
     params = load_params(config) if config is not None else Params()
-    host = resolve(host.removeprefix("[").removesuffix("]"))[0]
+    host = resolve(host)[0]
     if discover:
-        require_zeroconf()
+        require_package("zeroconf", "discover")
     if not bootstrap and not no_bootstrap and not discover:
         bootstrap = _default_bootstrap(host, port)
     if with_shell is None:
@@ -175,12 +179,16 @@ def node(
     level = log_level or ("warning" if shares_terminal else "info")
     log_handler = configure_logging(level, log_file, log_format)
     log_unhandled_errors()
+    options = NodeOptions(id=own_id, network_keys=network_keys)
     with ExitStack() as exit_stack:
         path = None if memory else data_dir_for_node(port, data)
         state = open_state(path, params) if path is not None else None
         if state is not None:
             exit_stack.callback(state.close)
-        kademlua_node = _create_node(port, host, own_id, bootstrap, params, network_keys, state)
+            options = _with_state(options, state)
+        kademlua_node = Node(port, host, bootstrap=bootstrap, params=params, options=options)
+        if state is not None:
+            state.persist_id(kademlua_node.id)
         if not shares_terminal:
             add_node_id(log_handler, kademlua_node.id)
         try:
@@ -191,15 +199,12 @@ def node(
         if state is not None:
             state.start_autosave(kademlua_node)
             exit_stack.callback(state.save_table, kademlua_node)
-        http_line = start_http(kademlua_node, http_settings, path, exit_stack)
-        reopen = (
-            log_handler.reopen
-            if isinstance(log_handler, ReopenableFileHandler) and not with_shell
-            else None
-        )
+        http_line = start_http(kademlua_node, http, path, exit_stack)
         signal_handler = exit_stack.enter_context(
             SignalHandler(
-                kademlua_node.close, lambda: kademlua_node.close(hand_over=False), on_hangup=reopen
+                kademlua_node.close,
+                lambda: kademlua_node.close(hand_over=False),
+                ignores_hangup=log_file is not None and not with_shell,
             )
         )
         server = _start_control_server(kademlua_node, state, control)
@@ -207,9 +212,9 @@ def node(
             exit_stack.callback(server.close)
             signal_handler.interrupt_shells = server.interrupt
         address = format_endpoint(kademlua_node.contact.endpoint)
-        click.echo(f"kademlua node {kademlua_node.id.hex()} listening on {address}")
+        announce(f"kademlua node {kademlua_node.id.hex()} listening on {address}")
         if http_line is not None:
-            click.echo(http_line)
+            announce(http_line)
         if is_loopback(host) and bootstrap and all(map(_is_off_host, bootstrap)):
             logger.warning("%s reaches only this machine; use --host 0.0.0.0 to reach others", host)
         shell = Shell(kademlua_node) if with_shell else None
@@ -222,49 +227,22 @@ def node(
     logger.info("ended")
 
 
-def _create_node(
-    port: int,
-    host: str,
-    own_id: bytes | None,
-    bootstrap: tuple[Endpoint, ...],
-    params: Params,
-    network_keys: tuple[bytes, ...],
-    state: NodeState | None,
-) -> Node:
-    """Create the node, with the saved id, contacts and values of ``state`` if given."""
-    if state is None:
-        return Node(
-            port,
-            host,
-            bootstrap=bootstrap,
-            params=params,
-            options=NodeOptions(id=own_id, network_keys=network_keys),
-        )
-    cached_endpoints = [contact.endpoint for contact in state.contacts]
-    kademlua_node = Node(
-        port,
-        host,
-        bootstrap=bootstrap,
-        params=params,
-        options=NodeOptions(
-            id=own_id or state.id,
-            cached_endpoints=cached_endpoints,
-            network_keys=network_keys,
-            store=state.store,
-            publication_store=state.publications,
-        ),
+def _with_state(options: NodeOptions, state: NodeState) -> NodeOptions:
+    """Add the saved id, contacts and values of a data directory."""
+    return replace(
+        options,
+        id=options.id or state.id,
+        cached_endpoints=[contact.endpoint for contact in state.contacts],
+        store=state.store,
+        publication_store=state.publications,
     )
-    state.persist_id(kademlua_node.id)
-    return kademlua_node
 
 
 def _start_control_server(
     kademlua_node: Node, state: NodeState | None, path: Path | None
 ) -> ControlServer | None:
     """Start the control server; raise ControlError for an unusable ``path``, if given."""
-    socket_path = (
-        path if path is not None else state.path / SOCKET_NAME if state is not None else None
-    )
+    socket_path = path or (state.path / SOCKET_NAME if state is not None else None)
     if socket_path is None:
         return None
     try:

@@ -2,57 +2,88 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
 from kademlua.core import ids
-from kademlua.core.contact import Endpoint, parse_endpoint
+from kademlua.core.contact import parse_endpoint
 from kademlua.core.durations import parse_duration
 from kademlua.core.errors import KeyFileError
 from kademlua.core.security.network_key import MAX_KEYS
 from kademlua.crypto.key_files import read_network_key
 
+FILE = click.Path(dir_okay=False, path_type=Path)
+DIRECTORY = click.Path(file_okay=False, path_type=Path)
+ANY_PATH = click.Path(path_type=Path)
+
 CONTROL_PORT = 8001
 """The conventional port of the first node on a machine."""
 
 
-def endpoint(text: str) -> Endpoint:
-    """Parse ``HOST:PORT`` without resolving the host name."""
-    try:
-        return parse_endpoint(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
+_R = TypeVar("_R")
 
 
+def parameter(parse: Callable[[str], _R]) -> Callable[[str], _R]:
+    """Make a function that raises ValueError usable as the type of a parameter."""
+
+    @functools.wraps(parse)
+    def convert(text: str) -> _R:
+        try:
+            return parse(text)
+        except ValueError as error:  # click would show the text, not the reason
+            raise click.BadParameter(str(error)) from None
+
+    return convert
+
+
+endpoint = parameter(parse_endpoint)
+node_id = parameter(ids.from_hex)
+
+
+@parameter
 def seconds(text: str) -> float:
     """Parse a duration: seconds, or text such as ``90s`` or ``12h``."""
-    try:
-        return parse_duration(float(text) if text.replace(".", "", 1).isdigit() else text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
+    return parse_duration(float(text) if text.replace(".", "", 1).isdigit() else text)
 
 
-def node_id(text: str) -> bytes:
-    """Parse a node id of 40 hex digits."""
-    try:
-        return ids.from_hex(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
+class Key(NamedTuple):
+    """The argument KEY of a command."""
+
+    text: str
+    """The key as typed."""
+    hex: str
+    """The 40 hex digits of its id: the SHA-1 of the text, or with ``--hex`` the text."""
 
 
-def key_from_text(text: str, *, is_hex: bool) -> bytes:
-    """Return the SHA-1 of a key, or with ``--hex`` the id that its 40 digits denote.
+def key_argument(*, required: bool = True) -> Callable[[Callable[..., _R]], Callable[..., _R]]:
+    """Add the argument ``KEY`` and the option ``--hex``.
 
-    Raises:
-        click.BadParameter: the text is not 40 hex digits.
+    The command receives ``key``: a Key, or None without the argument.
     """
-    if not is_hex:
-        return ids.sha1(os.fsencode(text))
+
+    def decorate(function: Callable[..., _R]) -> Callable[..., _R]:
+        @click.argument("key", required=required)
+        @click.option(
+            "--hex", "is_hex", is_flag=True, help="KEY is an id of 40 hex digits; do not hash it."
+        )
+        @functools.wraps(function)
+        def command(*, key: str | None, is_hex: bool, **options: Any) -> _R:
+            return function(key=None if key is None else _parse_key(key, is_hex=is_hex), **options)
+
+        return command
+
+    return decorate
+
+
+def _parse_key(text: str, *, is_hex: bool) -> Key:
     try:
-        return ids.from_hex(text)
+        return Key(text, (ids.from_hex(text) if is_hex else ids.sha1(os.fsencode(text))).hex())
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="'KEY'") from None
 
@@ -77,7 +108,7 @@ def _network_keys(
 network_key_option = click.option(
     "--network-key",
     "network_keys",
-    type=click.Path(path_type=Path),
+    type=ANY_PATH,
     metavar="FILE",
     multiple=True,
     callback=_network_keys,
@@ -89,9 +120,6 @@ via_option = click.option(
     type=endpoint,
     metavar="HOST:PORT",
     help=f"The node to bootstrap from.  [default: 127.0.0.1:{CONTROL_PORT}]",
-)
-hex_option = click.option(
-    "--hex", "is_hex", is_flag=True, help="KEY is an id of 40 hex digits; do not hash it."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 json_lines_option = click.option(

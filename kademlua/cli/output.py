@@ -1,14 +1,19 @@
-"""Stored values and store reports as text. Values come from untrusted peers: escape them."""
+"""Output of commands. Stored values come from untrusted peers: escape them."""
 
 from __future__ import annotations
 
 import json
+import logging
+import os
+import sys
 from typing import Any
 
 import click
 
 from kademlua.core.json_codec import bytes_to_text, value_to_json
 from kademlua.terminal.text import escape_unprintable, to_one_line
+
+logger = logging.getLogger(__name__)
 
 _SUMMARY_CHARS = 60
 
@@ -26,12 +31,32 @@ def value_summary(value: Any) -> str:
     return text if len(text) <= _SUMMARY_CHARS else text[: _SUMMARY_CHARS - 2] + " …"
 
 
+def echo_report(report: dict[str, Any], verb: str, *, as_json: bool) -> None:
+    """Write the store report of an API operation, as JSON or as text."""
+    if as_json:
+        print_json(report)
+    else:
+        click.echo(format_report(report, verb))
+
+
 def format_report(report: dict[str, Any], verb: str) -> str:
     """Return the store report of an API operation as one line."""
     count = len(report["acknowledged"])
     others = [f"{len(report['refused'])} refused"] if report["refused"] else []
     others += [f"{len(report['timed_out'])} timed out"] if report["timed_out"] else []
     return "; ".join([f"{verb} on {count} node{'s' * (count != 1)}", *others])
+
+
+def announce(text: str, *, err: bool = False) -> None:
+    """Print a line of a program that goes on even if it cannot print, such as a service."""
+    try:
+        click.echo(text, err=err)
+    except OSError as error:  # the reader is gone, or the disk is full
+        stream = sys.stderr if err else sys.stdout
+        logger.warning("can't write to %s: %s", stream.name, error.strerror)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())  # Python writes the rest of its buffer at the end
+        os.close(null)
 
 
 def print_json(value: Any) -> None:

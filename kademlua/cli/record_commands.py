@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 
 import click
 
 from kademlua.api.json_form import report_to_json
 from kademlua.cli.ephemeral_client import ephemeral_node
-from kademlua.cli.options import json_option, network_key_option, seconds, via_option
+from kademlua.cli.options import (
+    json_option,
+    network_key_option,
+    parameter,
+    seconds,
+    ttl_option,
+    value_from_text,
+    via_option,
+)
 from kademlua.cli.output import format_report, print_json, value_text, write_raw
 from kademlua.core.contact import Endpoint
 from kademlua.core.ids import ID_BYTES
@@ -18,9 +25,8 @@ from kademlua.core.json_codec import value_to_json
 from kademlua.core.values.records import PUBLIC_KEY_BYTES, SignedRecord
 from kademlua.crypto.signing import SigningKey
 
-_ONLY_SIGNED = "applies to signed records only; add --sign FILE."
 
-
+@parameter
 def _record_key(text: str) -> bytes:
     """Parse the key that ``put`` showed: 40 hex digits, or a public key of 64."""
     try:
@@ -28,7 +34,7 @@ def _record_key(text: str) -> bytes:
     except ValueError:
         key = b""
     if len(text) != 2 * len(key) or len(key) not in (ID_BYTES, PUBLIC_KEY_BYTES):
-        raise click.BadParameter(
+        raise ValueError(
             f"the key of a record has 40 hex digits, a public key 64, not {text[:70]!r}"
         )
     return key
@@ -45,14 +51,10 @@ def _record_key(text: str) -> bytes:
 @click.option("--seq", type=int, metavar="N", help="Sequence number.  [default: the next]")
 @click.option("--cas", type=int, metavar="N", help="Replace only sequence number N.")
 @click.option("--expires", type=seconds, metavar="TIME", help="Sign an expiry, like 90d from now.")
-@click.option(
-    "--ttl",
-    type=seconds,
-    metavar="TIME",
-    help="Time to live: seconds, or a duration like 90s, 30m, 12h, 7d.  [default: 24h]",
-)
+@ttl_option
 @json_option
 def put(
+    *,
     value: str,
     via: Endpoint | None,
     network_keys: tuple[bytes, ...],
@@ -82,9 +84,9 @@ def put(
     signed_options = {"--salt": salt, "--seq": seq, "--cas": cas, "--expires": expires}
     for name, each in signed_options.items():
         if each is not None and key_file is None:
-            raise click.UsageError(f"{name} {_ONLY_SIGNED}")
+            raise click.UsageError(f"{name} applies to signed records only; add --sign FILE.")
     signer = None if key_file is None else SigningKey.load(key_file)
-    content = sys.stdin.buffer.read() if value == "-" else os.fsencode(value)
+    content = value_from_text(value)
     with ephemeral_node(via, network_keys) as node:
         try:
             if signer is None:
@@ -101,7 +103,7 @@ def put(
                 )
         except ValueError as error:  # too large, or a number out of range
             raise click.ClickException(str(error)) from None
-    report = report_to_json(put_result.key, put_result.report)
+    report = dict(report_to_json(put_result.key, put_result.report))
     printed_key = put_result.key if signer is None else signer.public_key
     if as_json:
         details = {} if put_result.signed_record is None else _signed_json(put_result.signed_record)
@@ -118,6 +120,7 @@ def put(
 @click.option("--raw", is_flag=True, help="Write the value's bytes unchanged.")
 @json_option
 def get(
+    *,
     key: bytes,
     via: Endpoint | None,
     network_keys: tuple[bytes, ...],

@@ -61,7 +61,7 @@ class SystemdNotifier:
     def _send(self, *lines: str) -> None:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-                channel.setblocking(False)
+                channel.settimeout(0)
                 channel.sendto("\n".join(lines).encode(), self._address)
         except OSError as error:
             if self._is_heard:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType, TracebackType
+from contextlib import contextmanager, nullcontext
+from types import FrameType
 from typing import Any, Protocol
 
 import gevent
@@ -37,7 +37,7 @@ class SignalHandler:
     ``on_stop``.
 
     ^C during a command of an interactive shell interrupts only that command. A second signal
-    during ``on_stop`` calls ``on_second_stop``. SIGHUP calls ``on_hangup`` instead, if given.
+    during ``on_stop`` calls ``on_second_stop``.
     """
 
     # Python's signal handlers, not gevent's: those run in the hub, to which an endless
@@ -47,34 +47,35 @@ class SignalHandler:
         self,
         on_stop: Callable[[], None],
         on_second_stop: Callable[[], None],
-        on_hangup: Callable[[], None] | None = None,
+        *,
+        ignores_hangup: bool = False,
     ) -> None:
         self._on_stop = on_stop
         self._on_second_stop = on_second_stop
-        self._on_hangup = on_hangup
+        self._ignores_hangup = ignores_hangup
         self._shell: InteractiveShell | None = None
         self._stop_requested = Event()
-        self.interrupt_shells: Callable[[], None] = _no_op
+        self.interrupt_shells: Callable[[], None] = lambda: None
         """Called at each signal; may raise KeyboardInterrupt in code that never yields."""
         self._is_closing = False
         self._loop = gevent.get_hub().loop
         self._previous_handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> SignalHandler:
-        handlers = {signal.SIGINT: self._handle_interrupt, signal.SIGTERM: self._handle_terminate}
+        handlers: dict[signal.Signals, Any] = {
+            signal.SIGINT: self._handle_interrupt,
+            signal.SIGTERM: self._handle_terminate,
+        }
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # not under nohup
-            handlers[signal.SIGHUP] = self._handle_hangup
+            handlers[signal.SIGHUP] = (
+                signal.SIG_IGN if self._ignores_hangup else self._handle_terminate
+            )
         self._previous_handlers = {
-            number: signal.signal(number, do) for number, do in handlers.items()
+            number: signal.signal(number, handler) for number, handler in handlers.items()
         }
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._is_closing = True
         self._on_stop()
         for number, handler in self._previous_handlers.items():
@@ -86,10 +87,7 @@ class SignalHandler:
 
     def wait(self, shell: InteractiveShell | None = None) -> None:
         """Block until a signal, ``stop`` or the end of the shell."""
-        if shell is None:
-            self._stop_requested.wait()
-            return
-        with self.attached(shell):
+        with self.attached(shell) if shell is not None else nullcontext():
             self._stop_requested.wait()
 
     @contextmanager
@@ -120,18 +118,8 @@ class SignalHandler:
             self._shell.interrupt()
         self.interrupt_shells()
 
-    def _handle_hangup(self, number: int, frame: FrameType | None) -> None:
-        if self._on_hangup is None:
-            self._handle_terminate(number, frame)
-        else:
-            self._loop.run_callback_threadsafe(self._on_hangup)
-
     def _handle_interrupt(self, number: int, frame: FrameType | None) -> None:
         self.interrupt_shells()
         shell = None if self._is_closing else self._shell
         if shell is None or not shell.interactive or not shell.interrupt():
             self._handle_terminate(number, frame)
-
-
-def _no_op() -> None:
-    pass

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from kademlua.cli.options import seconds
+from kademlua.cli.options import FILE, seconds
 from kademlua.simulation.report import formatting, plot
 from kademlua.simulation.report.metrics import RunResult
 from kademlua.simulation.runner import run
@@ -29,7 +29,7 @@ def _duration(text: str) -> float:
 
 @click.command(epilog=f"Scenarios: {', '.join(loader.scenario_names())}.")
 @click.argument("name", metavar="SCENARIO")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Random seed.")
+@click.option("--seed", type=click.IntRange(0), default=1, help="Random seed.")
 @click.option(
     "--nodes", type=click.IntRange(2, 100_000), help="Number of nodes.  [default: the scenario's]"
 )
@@ -50,14 +50,14 @@ def _duration(text: str) -> float:
 @click.option(
     "--plot",
     "plot_to",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     metavar="FILE",
     help="Plot latency, success rate and traffic as SVG or PNG.",
 )
 @click.option(
     "--trace",
     "trace_to",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     metavar="FILE",
     help="Write one line of JSON per packet, for kademlua trace.",
 )

@@ -6,17 +6,15 @@ from pathlib import Path
 
 import click
 import gevent
-from gevent import GreenletExit
 
 from kademlua.cli.addresses import resolve
-from kademlua.cli.data_dirs import require_lmdb
+from kademlua.cli.extras import require_package
 from kademlua.cli.http import HttpOptions, http_options
-from kademlua.cli.options import endpoint, network_key_option
+from kademlua.cli.options import DIRECTORY, endpoint, network_key_option
 from kademlua.cli.options import seconds as duration
 from kademlua.cli.signals import SignalHandler
 from kademlua.cli.swarm_runner import SwarmOptions, run_swarm
 from kademlua.core.contact import Endpoint
-from kademlua.core.errors import KademluaError
 from kademlua.swarm import resource_limits
 from kademlua.swarm.plan import FIRST_PORT, Plan, PlanError, control_endpoint
 
@@ -27,7 +25,6 @@ from kademlua.swarm.plan import FIRST_PORT, Plan, PlanError, control_endpoint
     "--first-port",
     type=click.IntRange(1, 65_535),
     default=FIRST_PORT,
-    show_default=True,
     help="Port of the first node; the others use the following ports.",
 )
 @click.option(
@@ -40,7 +37,6 @@ from kademlua.swarm.plan import FIRST_PORT, Plan, PlanError, control_endpoint
     "--host",
     metavar="ADDR",
     default="127.0.0.1",
-    show_default=True,
     help="Address of this machine for the nodes to listen on.",
 )
 @network_key_option
@@ -51,14 +47,13 @@ from kademlua.swarm.plan import FIRST_PORT, Plan, PlanError, control_endpoint
 )
 @click.option(
     "--log-dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=DIRECTORY,
     default="log",
-    show_default=True,
     help="Directory of the log files, PORT.log; created if missing.",
 )
 @click.option(
     "--data",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=DIRECTORY,
     metavar="DIR",
     help="Directory of the nodes' data, one subdirectory per port.  [default: in memory]",
 )
@@ -80,6 +75,7 @@ from kademlua.swarm.plan import FIRST_PORT, Plan, PlanError, control_endpoint
 @http_options
 @click.option("--verbose", "-v", is_flag=True, help="Show each node's port and id.")
 def swarm(
+    *,
     count: int,
     first_port: int,
     bootstrap: Endpoint | None,
@@ -91,9 +87,7 @@ def swarm(
     shell: bool,
     seconds: float | None,
     churn: float | None,
-    http: Endpoint | None,
-    http_token: Path | None,
-    http_name: tuple[str, ...],
+    http: HttpOptions,
     verbose: bool,
 ) -> None:
     """Run COUNT nodes on this machine, with ids derived from their ports.
@@ -111,11 +105,9 @@ def swarm(
         kademlua swarm 100 --http 127.0.0.1:8080 --churn 2m
         kademlua swarm 100 --first-port 9003   joins the network of another swarm
     """
-    http_settings = HttpOptions(http, http_token, http_name)
-    http_settings.check()
-    host = resolve(host.removeprefix("[").removesuffix("]"))[0]
+    host = resolve(host)[0]
     if data is not None:
-        require_lmdb()
+        require_package("lmdb", "disk")
     try:
         plan = Plan(
             node_count=count,
@@ -133,32 +125,31 @@ def swarm(
         shell=shell,
         seconds=seconds,
         verbose=verbose,
-        http=http_settings,
+        http=http,
         churn=churn,
     )
-    failure = _run_until_signal(plan, options)
-    if failure:
-        raise click.ClickException(failure)
+    _run_until_signal(plan, options)
 
 
-def _run_until_signal(plan: Plan, options: SwarmOptions) -> str:
-    """Run a swarm to its end or a signal; return the message of a KademluaError, or ""."""
+def _run_until_signal(plan: Plan, options: SwarmOptions) -> None:
+    """Run a swarm to its end or a signal."""
 
-    def run() -> str | GreenletExit:  # a killed greenlet returns GreenletExit
+    def run() -> Exception | None:
         try:
             run_swarm(plan, options, signals)
-        except KademluaError as error:  # gevent would print a traceback
-            return str(error)
+        except Exception as error:  # gevent would print a traceback
+            return error
         finally:
             signals.stop()
-        return ""
+        return None
 
     # A second signal must not interrupt the orderly end.
     with SignalHandler(lambda: runner.kill(), lambda: None) as signals:
         runner = gevent.spawn(run)
         signals.wait()
-    result = runner.get()
-    return result if isinstance(result, str) else ""
+    error = runner.get()
+    if isinstance(error, Exception):  # a killed greenlet returns GreenletExit, which is none
+        raise error
 
 
 def _resolve_bootstrap(bootstrap: Endpoint, host: str) -> Endpoint:

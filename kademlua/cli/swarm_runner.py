@@ -12,12 +12,13 @@ from pathlib import Path
 import click
 
 from kademlua.cli.http import HttpOptions, start_http
+from kademlua.cli.output import announce
 from kademlua.cli.signals import SignalHandler
 from kademlua.core.contact import format_endpoint
 from kademlua.node.node import Node
 from kademlua.shell.shell import Shell
 from kademlua.swarm import control_node, resource_limits
-from kademlua.swarm.launcher import Swarm, SwarmError
+from kademlua.swarm.launcher import Swarm
 from kademlua.swarm.plan import Plan, node_id
 
 _STALL_SECONDS = 10.0
@@ -40,10 +41,10 @@ def run_swarm(plan: Plan, options: SwarmOptions, signals: SignalHandler) -> None
     """Run a swarm to its end.
 
     Raises:
-        KademluaError: the swarm cannot start or continue.
+        KademluaError, OSError, click.ClickException: the swarm cannot start or continue.
     """
     resource_limits.raise_open_file_limit(plan)
-    _make_log_dir(options.log_dir)
+    options.log_dir.mkdir(parents=True, exist_ok=True)
     resource_limits.check_ports(plan)
     with ExitStack() as exit_stack:
         node = exit_stack.enter_context(_bootstrap_node(plan, options))
@@ -54,9 +55,9 @@ def run_swarm(plan: Plan, options: SwarmOptions, signals: SignalHandler) -> None
             _join_with_progress(plan, swarm)
             seconds = time.monotonic() - started_at
             if options.verbose:
-                click.echo("\n".join(f"{port} : {node_id(port).hex()}" for port in plan.ports))
+                announce("\n".join(f"{port} : {node_id(port).hex()}" for port in plan.ports))
             nodes = "node" if plan.node_count == 1 else "nodes"
-            click.echo(f"{plan.node_count} {nodes} joined in {seconds:.1f} s")
+            announce(f"{plan.node_count} {nodes} joined in {seconds:.1f} s")
             sys.stdout.flush()
             if options.churn is not None:
                 swarm.start_churn(options.churn)
@@ -65,13 +66,6 @@ def run_swarm(plan: Plan, options: SwarmOptions, signals: SignalHandler) -> None
             else:
                 with signals.attached(Shell(node)):
                     swarm.wait(options.seconds)
-
-
-def _make_log_dir(log_dir: Path) -> None:
-    try:
-        log_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SwarmError(f"can't create {log_dir}: {error.strerror}") from None
 
 
 @contextmanager
@@ -84,13 +78,13 @@ def _bootstrap_node(plan: Plan, options: SwarmOptions) -> Iterator[Node | None]:
     address = format_endpoint(plan.bootstrap)
     if not control_node.is_bootstrap_answering(plan):
         with control_node.control_node(plan, options.log_dir) as node:
-            click.echo(f"control node {node.id.hex()} on {address}", err=True)
+            announce(f"control node {node.id.hex()} on {address}", err=True)
             yield node
     elif options.shell or options.http.listen is not None:
         with control_node.joined_node(plan, options.log_dir) as node:
             port = node.contact.port
             owner = "the shell node" if options.shell else "the HTTP node"
-            click.echo(f"a node answers on {address}; {owner} is on port {port}", err=True)
+            announce(f"a node answers on {address}; {owner} is on port {port}", err=True)
             yield node
     else:
         yield None
@@ -104,11 +98,9 @@ def _start_http(
         return
     swarm.event_hub.set_control_node(node)
     data = Path(plan.data_dir) if plan.data_dir else None
-    try:
-        line = start_http(node, options.http, data, exit_stack, swarm.event_hub)
-    except click.ClickException as error:  # the greenlet reports KademluaErrors only
-        raise SwarmError(error.message) from None
-    click.echo(line, err=True)
+    line = start_http(node, options.http, data, exit_stack, swarm.event_hub)
+    if line is not None:
+        announce(line, err=True)
 
 
 def _join_with_progress(plan: Plan, swarm: Swarm) -> None:
@@ -122,7 +114,7 @@ def _join_with_progress(plan: Plan, swarm: Swarm) -> None:
 
 def _wait_joined(plan: Plan, swarm: Swarm, on_progress: Callable[[int], None]) -> None:
     while not swarm.wait_joined(on_progress, _STALL_SECONDS):
-        click.echo(
+        announce(
             f"still joining, {swarm.joined_count} of {plan.node_count} so far: does"
             f" {format_endpoint(plan.bootstrap)} answer?",
             err=True,

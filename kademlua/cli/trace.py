@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from kademlua.cli.options import FILE
 from kademlua.simulation.report import lookup_tree
 
 
 @click.command()
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=FILE)
 @click.option(
     "--lookup",
     "number",
@@ -30,5 +31,4 @@ def trace(file: Path, number: int | None) -> None:
         kademlua trace packets.jsonl
         kademlua trace packets.jsonl --lookup 17
     """
-    for line in lookup_tree.render(file, number):
-        click.echo(line)
+    lookup_tree.print_operation(file, number)

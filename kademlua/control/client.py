@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from kademlua.control.json_lines import InvalidLine, JsonLineStream, parse_message
@@ -18,7 +17,7 @@ from kademlua.core.errors import KademluaError
 _MAX_LINE_BYTES = 1 << 28
 _REPLY_TIMEOUT = 75.0
 """Seconds to wait for a reply; longer than the timeout of the node."""
-_NO_SOCKET_HINT = "no node runs there, or one in memory, as a swarm's are"
+_NO_SOCKET_HINT = "no node runs there, or one without a data directory"
 """Why there may be no socket."""
 
 
@@ -46,7 +45,7 @@ class ControlClient:
         except ConnectionRefusedError:
             raise ControlError(f"no node listens at {path}: {_NO_SOCKET_HINT}") from None
         except TimeoutError:
-            raise ControlError(f"the node at {path} takes no connections") from None
+            raise ControlError(f"the node at {path} accepts no connections") from None
         except OSError as error:
             raise ControlError(f"can't connect to {path}: {error.strerror}") from None
         self._stream = JsonLineStream(sock, _MAX_LINE_BYTES)
@@ -58,12 +57,7 @@ class ControlClient:
     def __enter__(self) -> ControlClient:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -77,12 +71,9 @@ class ControlClient:
             RequestFailed: The node reported an error.
             NodeUnavailable: The node exited or did not reply in time.
         """
-        request_id = self.send(name, **fields)
-        while True:
-            message = self.receive(self._timeout)
-            if message.get("id") == request_id and "ok" in message:
-                result: dict[str, Any] = message["ok"]
-                return result
+        *_, last = self._replies(name, fields)
+        result: dict[str, Any] = last["ok"]
+        return result
 
     def stream(self, name: str, **fields: Any) -> Iterator[dict[str, Any]]:
         """Yield the rows of an operation.
@@ -91,13 +82,18 @@ class ControlClient:
             RequestFailed: The node reported an error.
             NodeUnavailable: The node exited or did not reply in time.
         """
+        for message in self._replies(name, fields):
+            if "part" in message:
+                yield from message["part"]["rows"]
+
+    def _replies(self, name: str, fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Send a request, and yield the replies to it up to the last one, which has ``ok``."""
         request_id = self.send(name, **fields)
-        while True:
+        message: dict[str, Any] = {}
+        while "ok" not in message:
             message = self.receive(self._timeout)
             if message.get("id") == request_id:
-                if "ok" in message:
-                    return
-                yield from message["part"]["rows"]
+                yield message
 
     def send(self, name: str, **fields: Any) -> int:
         """Send a request without waiting, and return its id; replies contain the same id."""
@@ -122,7 +118,7 @@ class ControlClient:
         except TimeoutError:
             raise NodeUnavailable("the node does not answer") from None
         except InvalidLine as error:
-            raise NodeUnavailable(f"the node says nothing sensible: {error}") from None
+            raise NodeUnavailable(f"the node sent an invalid reply: {error}") from None
         except OSError:
             message = None
         if message is None:

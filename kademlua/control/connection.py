@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import gevent
@@ -56,7 +57,7 @@ class ControlConnection:
             if self._remote_shell is None:
                 self._workers.join()
         except InvalidLine as error:  # the start of the next message is unknown
-            self._send_error(None, error=str(error))
+            self._reply(None, error=str(error))
         except OSError:
             pass
         finally:
@@ -94,7 +95,7 @@ class ControlConnection:
             if not isinstance(name, str):
                 raise BadRequest("the field 'do' names an operation")
         except (InvalidLine, BadRequest) as error:
-            self._send_error(request_id, error=str(error))
+            self._reply(request_id, error=str(error))
             return
         if name in ("shell", "line", "interrupt"):  # these must keep their order
             self._handle_shell(request_id, name, Fields(message))
@@ -113,7 +114,7 @@ class ControlConnection:
                     lambda part: self._stream.write({"id": request_id, "part": part}),
                 )
             except BadRequest as error:
-                self._send_error(request_id, error=str(error))
+                self._reply(request_id, error=str(error))
             else:
                 self._workers.spawn(self._execute_and_reply, request_id, self._wait_shell)
         else:
@@ -128,16 +129,11 @@ class ControlConnection:
         self, request_id: RequestId, name: str, raw_fields: dict[str, Any]
     ) -> dict[str, Any]:
         count = 0
-        rows: list[dict[str, Any]] = []
-        for row in self._node_api.stream(name, raw_fields):
-            rows.append(row)
-            count += 1
-            if len(rows) == _ROWS_PER_MESSAGE:
-                self._stream.write({"id": request_id, "part": {"rows": rows}})
-                rows = []
-                gevent.sleep(0)  # let other greenlets run
-        if rows:
-            self._stream.write({"id": request_id, "part": {"rows": rows}})
+        rows = self._node_api.stream(name, raw_fields)
+        while batch := list(itertools.islice(rows, _ROWS_PER_MESSAGE)):
+            self._stream.write({"id": request_id, "part": {"rows": batch}})
+            count += len(batch)
+            gevent.sleep(0)  # let other greenlets run
         return {"count": count}
 
     def _wait_shell(self) -> dict[str, Any]:
@@ -160,25 +156,21 @@ class ControlConnection:
     ) -> None:
         """Run a request and send its result or error; raises nothing."""
         try:
-            try:
-                result = execute()
-            except KademluaError as error:
-                self._send_error(request_id, error=str(error))
-            except BrokenPipeError:
-                pass
-            except Exception as error:
-                logger.exception("a request at the control socket failed")
-                self._send_error(request_id, error=f"a defect of the node: {type(error).__name__}")
-            else:
-                self._stream.write({"id": request_id, "ok": result})
-        except BrokenPipeError:
-            pass  # the client is gone
-
-    def _send_error(self, request_id: RequestId, *, error: str) -> None:
-        try:
-            self._stream.write({"id": request_id, "error": error})
-        except BrokenPipeError:
+            result = execute()
+        except KademluaError as error:
+            self._reply(request_id, error=str(error))
+        except BrokenPipeError:  # the client is gone
             pass
+        except Exception as error:
+            logger.exception("a request at the control socket failed")
+            self._reply(request_id, error=f"internal error: {type(error).__name__}")
+        else:
+            self._reply(request_id, ok=result)
+
+    def _reply(self, request_id: RequestId, **outcome: Any) -> None:
+        """Send ``ok`` with a result, or ``error``, if the client is still there."""
+        with suppress(BrokenPipeError):
+            self._stream.write({"id": request_id} | outcome)
 
 
 def _parse_request_id(raw: Any) -> RequestId:

@@ -100,7 +100,7 @@ def parse_message(line: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise InvalidLine("the line is not JSON") from None
     if not isinstance(message, dict):
-        raise InvalidLine("the line is no JSON object")
+        raise InvalidLine("the line is not a JSON object")
     return message
 
 

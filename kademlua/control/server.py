@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,14 @@ _LINE_OVERHEAD_BYTES = 65_536
 class ControlServer:
     """Serves this user and root on a Unix socket."""
 
-    def __init__(self, node: Node, path: Path, node_api: NodeApi | None = None) -> None:
+    def __init__(self, node: Node, path: Path) -> None:
         """Listen immediately; ``start`` begins to serve.
 
         Raises:
             ControlError: The socket cannot be created.
         """
         self._node = node
-        self._node_api = node_api or NodeApi(node)
+        self._node_api = NodeApi(node)
         # JSON is up to six times as long as bencoding; a line holds up to four values.
         self._max_line_bytes = 24 * node.params.max_value_bytes + _LINE_OVERHEAD_BYTES
         self._connections: dict[ControlConnection, None] = {}
@@ -75,9 +76,9 @@ class ControlServer:
     def _serve(self, sock: socket.socket, _address: Any) -> None:
         stream = JsonLineStream(sock, self._max_line_bytes)
         if len(self._connections) >= MAX_CONNECTIONS:
-            self._reject(stream, f"{MAX_CONNECTIONS} clients are here already")
+            self._reject(stream, f"{MAX_CONNECTIONS} clients are connected already")
         elif not _is_same_user(sock):
-            self._reject(stream, "another user's node")
+            self._reject(stream, "the node belongs to another user")
         else:
             connection = ControlConnection(stream, self._node, self._node_api)
             self._connections[connection] = None
@@ -87,10 +88,8 @@ class ControlServer:
                 del self._connections[connection]
 
     def _reject(self, stream: JsonLineStream, reason: str) -> None:
-        try:
+        with suppress(BrokenPipeError):
             stream.write({"id": None, "error": reason})
-        except BrokenPipeError:
-            pass
         stream.close()
 
 

@@ -104,7 +104,7 @@ def _check_free(path: Path) -> None:
     """Raise ControlError if a path exists and must not be replaced."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise ControlError(f"no control socket at {path}: something else is there")
+            raise ControlError(f"no control socket at {path}: another file is there")
         connect(path).close()
     except FileNotFoundError:
         return

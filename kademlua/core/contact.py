@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable
 from struct import Struct
+from typing import NamedTuple
 
 from kademlua.core.errors import WireError
 from kademlua.core.ids import ID_BYTES
@@ -115,6 +116,20 @@ class Contact:
 
     def __repr__(self) -> str:
         return f"<Contact {format_endpoint(self.endpoint)} {self.id.hex()}>"
+
+
+class AddressFamilies(NamedTuple):
+    """The address families to which a node can send."""
+
+    ipv4: bool
+    ipv6: bool
+
+    def supports(self, *, is_ipv6: bool) -> bool:
+        """Return whether the node can send to addresses of one family."""
+        return self.ipv6 if is_ipv6 else self.ipv4
+
+
+ALL_FAMILIES = AddressFamilies(ipv4=True, ipv6=True)
 
 
 class ContactPool:

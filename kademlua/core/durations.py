@@ -11,7 +11,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 
 
-_MAX_SECONDS = 366 * 86_400.0
+MAX_SECONDS = 366 * 86_400.0
 
 
 def parse_duration(value: object) -> float:
@@ -28,7 +28,7 @@ def parse_duration(value: object) -> float:
             seconds = float(match[1]) * _UNITS[match[2]]
     if seconds is None or math.isnan(seconds):
         raise ValueError(f'must be seconds, or text like "100ms", "10m", "1h", not {value!r:.60}')
-    if not 0 <= seconds <= _MAX_SECONDS:
+    if not 0 <= seconds <= MAX_SECONDS:
         raise ValueError(f"must be 0 to 366d, not {value!r:.60}")
     return seconds
 

@@ -7,12 +7,20 @@ object. If an object would be ambiguous, it becomes ``{"items": [[key, value], .
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 from kademlua.core.contact import Contact
 
 MAX_DEPTH = 61
 """Maximum nesting of lists and dictionaries; a ``findvalue`` reply adds 3 to the wire's 64."""
+
+
+class ContactJson(TypedDict):
+    """A contact; ``id`` has 40 hex digits."""
+
+    id: str
+    address: str
+    port: int
 
 
 def value_to_json(value: Any) -> Any:
@@ -54,7 +62,7 @@ def value_from_json(value: Any, max_depth: int = MAX_DEPTH) -> Any:
     raise ValueError("a value consists of text, integers, lists and objects")
 
 
-def contact_to_json(contact: Contact) -> dict[str, Any]:
+def contact_to_json(contact: Contact) -> ContactJson:
     """Return a contact's id, address and port."""
     return {"id": contact.id.hex(), "address": contact.addr, "port": contact.port}
 

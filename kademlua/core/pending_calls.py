@@ -104,10 +104,11 @@ class PendingCalls:
     ) -> PendingCall | None:
         """Return the call in flight to an endpoint, with its times counted from now.
 
-        Return None if there is none. The deadline is moved only within ``max_timeout`` seconds.
+        Return None if there is none before its deadline. The deadline is moved only within
+        ``max_timeout`` seconds.
         """
         call = self._by_rpc_id.get(rpc_id)
-        if call is None or call.endpoint != endpoint:
+        if call is None or call.endpoint != endpoint or now > call.deadline:
             return None
         max_extension = max_timeout - (call.deadline - call.sent_at)
         call.deadline += max(0.0, min(now - call.sent_at, max_extension))

@@ -4,36 +4,25 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import defaultdict
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import falcon
 
+from kademlua.api.fields import BadRequest
 from kademlua.core.errors import KademluaError, NodeClosed, NotJoined, StoreFailed, TooManyCalls
 from kademlua.http.access_control import AccessControl
-from kademlua.http.event_stream import EventsResource
-from kademlua.http.health import HealthResource, MetricsResource, ReadyResource
-from kademlua.http.metrics import NodeMetrics
-from kademlua.http.node_resources import (
-    ContactsResource,
-    LookupResource,
-    StatsResource,
-    StoredResource,
-)
-from kademlua.http.openapi import document
-from kademlua.http.openapi.helpers import PROBLEM
+from kademlua.http.openapi import PROBLEM, Problem, build_document
+from kademlua.http.route import Route, Services
+from kademlua.http.routes import ROUTES, SWARM_ROUTES
 from kademlua.http.static_page import add_page_routes
-from kademlua.http.swarm_resources import (
-    SwarmChangeResource,
-    SwarmEventsResource,
-    SwarmNodesResource,
-)
-from kademlua.http.value_resources import PublicationResource, PublicationsResource, ValueResource
-from kademlua.node.node import Node
-from kademlua.swarm.event_hub import EventHub
 
 logger = logging.getLogger(__name__)
 
 _STATUS_BY_ERROR = (
+    (BadRequest, falcon.HTTP_400),
     (NotJoined, falcon.HTTP_503),
     (NodeClosed, falcon.HTTP_503),
     (TooManyCalls, falcon.HTTP_503),
@@ -41,13 +30,8 @@ _STATUS_BY_ERROR = (
 )
 
 
-def make_app(
-    node: Node,
-    access_control: AccessControl,
-    metrics: NodeMetrics,
-    event_hub: EventHub | None = None,
-) -> falcon.App[Any, Any]:
-    """Return the application; with ``event_hub``, it includes the routes of a swarm.
+def make_app(services: Services, access_control: AccessControl) -> falcon.App[Any, Any]:
+    """Return the application; with an event hub, it includes the routes of a swarm.
 
     It must run in the node's gevent hub.
     """
@@ -56,35 +40,32 @@ def make_app(
     app.set_error_serializer(_serialize)
     app.add_error_handler(KademluaError, _handle_node_error)
     app.add_error_handler(Exception, _handle_unexpected_error)
-    add_page_routes(app, "swarm" if event_hub is not None else "node")
-    app.add_route("/healthz", HealthResource(node))
-    app.add_route("/readyz", ReadyResource(node))
-    app.add_route("/metrics", MetricsResource(metrics))
-    app.add_route("/v1/values/{key:path}", ValueResource(node))
-    app.add_route("/v1/published", PublicationsResource(node))
-    app.add_route("/v1/published/{key:path}", PublicationResource(node))
-    app.add_route("/v1/lookup/{key:path}", LookupResource(node))
-    app.add_route("/v1/contacts", ContactsResource(node))
-    app.add_route("/v1/stored", StoredResource(node))
-    app.add_route("/v1/stats", StatsResource(node))
-    app.add_route("/v1/events", EventsResource(node))
-    description = document.build_document(
-        node.params,
-        allow_anonymous_reads=access_control.allow_anonymous_reads,
-        swarm=event_hub is not None,
-    )
-    app.add_route("/v1/openapi.json", document.DocumentResource(description))
-    if event_hub is not None:
-        app.add_route("/v1/swarm", SwarmNodesResource(event_hub))
-        app.add_route("/v1/swarm/events", SwarmEventsResource(event_hub))
-        app.add_route("/v1/swarm/kill", SwarmChangeResource(event_hub.members.kill))
-        app.add_route("/v1/swarm/join", SwarmChangeResource(event_hub.members.start))
+    is_swarm = services.event_hub is not None
+    add_page_routes(app, "swarm" if is_swarm else "node")
+    routes = [*ROUTES, *(SWARM_ROUTES if is_swarm else ())]
+    allow_anonymous_reads = access_control.allow_anonymous_reads
+    services.document.update(build_document(routes, allow_anonymous_reads=allow_anonymous_reads))
+    responders: dict[str, dict[str, Any]] = defaultdict(dict)
+    for route in routes:
+        respond = partial(_respond, route, services)
+        responders[route.path][f"on_{route.method.lower()}"] = respond
+        if route.method == "GET":
+            responders[route.path]["on_head"] = respond
+    for path, by_method in responders.items():
+        app.add_route(path.replace("{key}", "{key:path}"), SimpleNamespace(**by_method))
     return app
+
+
+def _respond(
+    route: Route, services: Services, req: falcon.Request, resp: falcon.Response, key: str = ""
+) -> None:
+    """Answer a request; the route decodes the key itself, because it may be no text."""
+    route.respond(services, req, resp)
 
 
 def _serialize(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
     """Send an error as JSON (RFC 9457), regardless of Accept."""
-    problem: dict[str, Any] = {"title": error.title, "status": error.status_code}
+    problem: Problem = {"title": error.title or "", "status": error.status_code}
     if error.description:
         problem["detail"] = error.description
     resp.content_type = PROBLEM

@@ -1,10 +1,11 @@
-"""A bounded stream of server-sent events."""
+"""Bounded streams of server-sent events, of a node or a swarm."""
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import falcon
@@ -12,105 +13,134 @@ import gevent
 
 from kademlua.core.contact import Contact
 from kademlua.core.json_codec import contact_to_json
-from kademlua.http.pagination import int_param
 from kademlua.node.node import Node
 from kademlua.runtime.lookup_events import LookupEventEmitter
 from kademlua.runtime.observers import LookupObserver, Observer
+from kademlua.swarm.event_hub import EventHub
 
 EVENT_KINDS = ("lookup", "contact", "value", "stats")
 MAX_STREAMS = 16
+EVENT_STREAM = "text/event-stream"
 _POLL_INTERVAL = 0.1
 """Seconds between two writes of queued events."""
-_STATS_EVERY_POLLS = 10
-"""Polls between two events with statistics."""
-_MAX_QUEUED = 2_000
+_POLLS_PER_SECOND = 10
+_POLLS_PER_KEEPALIVE = 100
+_MAX_QUEUED = 5_000
 """Maximum queued events for one client."""
 _MAX_PER_SECOND = 200
 """Maximum contact and value events sent per second; further events are counted."""
 
 
-class EventsResource:
-    """The events of the node."""
+class EventStreams:
+    """Counts the streams of one server."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
-        self._stream_count = 0
+    def __init__(self) -> None:
+        self._count = 0
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Send a stream until the client closes it."""
-        requested = req.get_param("kinds")
-        kinds = set(requested.split(",") if requested is not None else EVENT_KINDS)
-        if not kinds <= set(EVENT_KINDS):
-            raise falcon.HTTPInvalidParam(f"there is {', '.join(EVENT_KINDS)}", "kinds")
-        max_lookups = int_param(req, "lookups", 10, 100)
-        if self._stream_count >= MAX_STREAMS:
-            raise falcon.HTTPServiceUnavailable(description="too many listen already")
-        resp.content_type = "text/event-stream"
-        resp.cache_control = ["no-store"]
-        if req.method == "GET":
-            resp.stream = self._stream(_EventQueue(kinds, max_lookups))
-            req.env["kademlua.mark_streaming"]()
+    def open(self, frames: Iterator[bytes]) -> Iterator[bytes]:
+        """Return a stream of frames of events.
 
-    def on_head(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Send the header fields of the stream."""
-        self.on_get(req, resp)
+        Raises:
+            falcon.HTTPServiceUnavailable: ``MAX_STREAMS`` streams are open.
+        """
+        if self._count >= MAX_STREAMS:
+            raise falcon.HTTPServiceUnavailable(description=f"{MAX_STREAMS} streams are open")
+        return self._run(frames)
 
-    def _stream(self, event_queue: _EventQueue) -> Iterator[bytes]:
-        """Yield the queued events until the node closes."""
-        node = self._node
-        self._stream_count += 1
-        node.observe(event_queue)
+    def _run(self, frames: Iterator[bytes]) -> Iterator[bytes]:
+        self._count += 1
         try:
             yield b"retry: 2000\n\n"
-            poll = 0
-            while not node.closed:
-                if poll % _STATS_EVERY_POLLS == 0:
-                    event_queue.start_second(node)
-                frames = event_queue.drain()
-                if frames:
-                    yield frames
-                elif poll % 100 == 0:  # a write detects a closed connection
-                    yield b": still here\n\n"
-                poll += 1
+            for polls, frame in enumerate(frames):
+                if frame:
+                    yield frame
+                elif polls % _POLLS_PER_KEEPALIVE == 0:  # a write detects a closed connection
+                    yield b": keepalive\n\n"
                 gevent.sleep(_POLL_INTERVAL)
         finally:
-            node.unobserve(event_queue)
-            self._stream_count -= 1
+            self._count -= 1
 
 
-class _EventQueue(Observer):
-    """Queues the events that one client requested, up to a limit."""
+def node_frames(node: Node, kinds: set[str], lookups_per_second: int) -> Iterator[bytes]:
+    """Yield the events of some ``EVENT_KINDS`` since the last poll, until the node closes."""
+    queue = _NodeEvents(kinds, lookups_per_second)
+    node.observe(queue)
+    try:
+        for polls in itertools.count():
+            if node.closed:
+                return
+            if polls % _POLLS_PER_SECOND == 0:
+                queue.start_second(node)
+            yield queue.drain()
+    finally:
+        node.unobserve(queue)
+
+
+def swarm_frames(event_hub: EventHub) -> Iterator[bytes]:
+    """Yield the events of all nodes of a swarm since the last poll."""
+    queue = _SwarmEvents()
+    event_hub.subscribe(queue)
+    try:
+        while True:
+            yield queue.drain()
+    finally:
+        event_hub.unsubscribe(queue)
+
+
+class _Queue:
+    """The events for one client, up to a limit."""
+
+    def __init__(self) -> None:
+        self._frames: deque[bytes] = deque()
+        self.skipped = 0
+        """The number of events that were not sent."""
+
+    @property
+    def is_full(self) -> bool:
+        """True if further events are skipped."""
+        return len(self._frames) >= _MAX_QUEUED
+
+    def add(self, event: str, data: Mapping[str, Any]) -> None:
+        """Queue an event, or count it as skipped if the queue is full."""
+        if self.is_full:
+            self.skipped += 1
+        else:
+            self._frames.append(f"event: {event}\ndata: {json.dumps(data)}\n\n".encode())
+
+    def drain(self) -> bytes:
+        """Return and remove the frames of all queued events."""
+        frames = b"".join(self._frames)
+        self._frames.clear()
+        return frames
+
+
+class _SwarmEvents(_Queue):
+    """Queues the events of a swarm."""
+
+    def on_event(self, name: str, data: dict[str, Any]) -> None:
+        """Queue an event; that of each second reports the skipped ones."""
+        if name == "swarm" and not self.is_full:
+            data = data | {"skipped": data["skipped"] + self.skipped}
+            self.skipped = 0
+        self.add(name, data)
+
+
+class _NodeEvents(_Queue, Observer):
+    """Queues the kinds of events that one client requested."""
 
     def __init__(self, kinds: set[str], lookups_per_second: int) -> None:
+        super().__init__()
         self._kinds = kinds
         self._lookups_per_second = self._lookups_left = lookups_per_second
         self._others_left = _MAX_PER_SECOND
         self._last_lookup_id = 0
-        self._skipped = 0
-        self._queue: deque[tuple[str, dict[str, Any]]] = deque()
-
-    def drain(self) -> bytes:
-        """Return and remove the frames of all queued events."""
-        frames = b"".join(
-            b"event: %b\ndata: %b\n\n" % (name.encode(), json.dumps(data).encode())
-            for name, data in self._queue
-        )
-        self._queue.clear()
-        return frames
 
     def start_second(self, node: Node) -> None:
         """Reset the limits per second and add an event with statistics."""
         self._lookups_left = self._lookups_per_second
         self._others_left = _MAX_PER_SECOND
         if "stats" in self._kinds:
-            self.add("stats", node.stats() | {"joined": node.joined, "skipped": self._skipped})
-
-    def add(self, event: str, data: dict[str, Any]) -> None:
-        """Queue an event, or count it as skipped if the queue is full."""
-        if len(self._queue) < _MAX_QUEUED:
-            self._queue.append((event, data))
-        else:
-            self._skipped += 1
+            self.add("stats", node.stats() | {"joined": node.joined, "skipped": self.skipped})
 
     def on_lookup_started(
         self, rpc_name: str, target: bytes, purpose: str
@@ -119,7 +149,7 @@ class _EventQueue(Observer):
         if "lookup" not in self._kinds:
             return None
         if self._lookups_left <= 0:
-            self._skipped += 1
+            self.skipped += 1
             return None
         self._lookups_left -= 1
         self._last_lookup_id += 1
@@ -149,5 +179,5 @@ class _EventQueue(Observer):
             return False
         self._others_left -= 1
         if self._others_left < 0:
-            self._skipped += 1
+            self.skipped += 1
         return self._others_left >= 0

@@ -23,6 +23,34 @@ from kademlua.node.node import Node
 __all__ = ["CONTENT_TYPE", "NodeMetrics"]
 
 
+Family = CounterMetricFamily | GaugeMetricFamily
+
+_FROM_STATS: tuple[tuple[type[Family], str, str, str | None, str], ...] = (
+    (CounterMetricFamily, "dropped", "Dropped packets.", "reason", "dropped"),
+    (CounterMetricFamily, "rate_limited", "Requests over a rate limit.", "limit", "rate_limited"),
+    (CounterMetricFamily, "deferred", "Requests held for validation.", "outcome", "deferred"),
+    (CounterMetricFamily, "requests", "Served requests.", "rpc", "requests_by_rpc"),
+    (CounterMetricFamily, "request_errors", "Error replies sent.", "rpc", "errors_out_by_rpc"),
+    (CounterMetricFamily, "refused_stores", "Refused stores.", "reason", "refused_stores"),
+    (CounterMetricFamily, "calls", "Calls sent.", "rpc", "calls_by_rpc"),
+    (CounterMetricFamily, "calls_by_purpose", "Calls sent.", "purpose", "calls_by_purpose"),
+    (CounterMetricFamily, "retransmitted_calls", "Calls sent twice.", None, "retransmitted"),
+    (CounterMetricFamily, "replicated_values", "Values sent to replicas.", None, "replicated"),
+    (CounterMetricFamily, "released_values", "Values left to closer nodes.", None, "released"),
+    (GaugeMetricFamily, "stored_values", "Values stored for the network.", None, "values"),
+    (GaugeMetricFamily, "calls_in_flight", "Calls without a result yet.", None, "calls_in_flight"),
+    (GaugeMetricFamily, "network_size", "Estimated number of nodes.", None, "network_size"),
+)
+"""Type, name, help text and label of a metric, and its key in ``Node.stats``."""
+
+_RESULTS = {
+    "failed": "failures_by_rpc",
+    "timeout": "timeouts_by_rpc",
+    "cancelled": "cancelled_by_rpc",
+}
+"""Results of unsuccessful calls, and their keys in ``Node.stats``."""
+
+
 class NodeMetrics(Collector):
     """Counters of a node, its table and store, and latencies since ``start``."""
 
@@ -57,168 +85,95 @@ class NodeMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics with their current values."""
         stats = self._node.stats()
-        yield from self._packet_metrics(stats)
-        yield from self._call_metrics(stats)
+        for kind, name, help_text, label, key in _FROM_STATS:
+            yield _family(kind, name, help_text, label, stats[key])
+        yield from self._traffic_metrics(stats)
+        yield self._call_results(stats)
+        yield from self._state_metrics()
         yield from self._latency_metrics()
-        yield from self._state_metrics(stats)
         yield from self._http_metrics()
 
-    def _packet_metrics(self, stats: Mapping[str, Any]) -> Iterator[Metric]:
-        yield _counter(
-            "packets", "Datagrams.", "direction",
-            {"in": stats["packets_in"], "out": stats["packets_out"]},
-        )  # fmt: skip
-        yield _counter(
-            "traffic_bytes", "Bytes of datagrams, without the headers of UDP and IP.", "direction",
-            {"in": stats["bytes_in"], "out": stats["bytes_out"]},
-        )  # fmt: skip
-        yield _counter("dropped", "What was dropped, by reason.", "reason", stats["dropped"])
-        yield _counter(
-            "rate_limited",
-            "Requests dropped by a rate limit.",
-            "limit",
-            stats["rate_limited"],
+    def _traffic_metrics(self, stats: Mapping[str, Any]) -> Iterator[Metric]:
+        packets, byte_counts = (
+            {"in": stats[f"{unit}_in"], "out": stats[f"{unit}_out"]}
+            for unit in ("packets", "bytes")
         )
-        yield _counter(
-            "deferred", "Requests deferred for address validation.", "outcome", stats["deferred"]
-        )
-        yield _counter("requests", "Requests of others served.", "rpc", stats["requests_by_rpc"])
-        yield _counter(
-            "request_errors", "Requests of others answered with an error.", "rpc",
-            stats["errors_out_by_rpc"],
-        )  # fmt: skip
-        yield _counter(
-            "refused_stores", "Stores of others refused.", "reason", stats["refused_stores"]
-        )
+        yield _family(CounterMetricFamily, "packets", "Datagrams.", "direction", packets)
+        help_text = "Bytes of datagrams without the headers of UDP and IP."
+        yield _family(CounterMetricFamily, "traffic_bytes", help_text, "direction", byte_counts)
 
-    def _call_metrics(self, stats: Mapping[str, Any]) -> Iterator[Metric]:
-        yield _counter("calls", "Calls of this node to others, sent.", "rpc", stats["calls_by_rpc"])
+    def _call_results(self, stats: Mapping[str, Any]) -> Metric:
         results = CounterMetricFamily(
-            "kademlua_call_results", "How calls of this node ended.", labels=["rpc", "result"]
+            "kademlua_call_results", "Completed calls.", labels=["rpc", "result"]
         )
-        stats_key_by_result = {
-            "failed": "failures_by_rpc",
-            "timeout": "timeouts_by_rpc",
-            "cancelled": "cancelled_by_rpc",
-        }
         in_flight = self._node.calls_in_flight()
-        for rpc, replied_count in stats["calls_by_rpc"].items():
+        for rpc, answered in stats["calls_by_rpc"].items():
             # Successful calls are not counted: they are the started ones minus all others.
-            replied_count -= in_flight.get(rpc, 0)
-            for result, stats_key in stats_key_by_result.items():
+            answered -= in_flight.get(rpc, 0)
+            for result, stats_key in _RESULTS.items():
                 count = stats[stats_key].get(rpc, 0)
-                replied_count -= count
+                answered -= count
                 results.add_metric([rpc, result], count)
-            results.add_metric([rpc, "answered"], replied_count)
-        yield results
-        yield _counter(
-            "calls_by_purpose", "Calls by purpose.", "purpose", stats["calls_by_purpose"]
-        )
-        yield _counter(
-            "replicated_values", "Values that other nodes took from this one.", None,
-            stats["replicated"],
-        )  # fmt: skip
-        yield _counter(
-            "released_values",
-            "Values released because closer nodes hold them.",
-            None,
-            stats["released"],
-        )
-        yield _gauge("published_values", "Values published.", None, len(self._node.published()))
-        yield _counter(
-            "retransmitted_calls", "Calls sent a second time.", None, stats["retransmitted"]
-        )
+            results.add_metric([rpc, "answered"], answered)
+        return results
+
+    def _state_metrics(self) -> Iterator[Metric]:
+        node, gauge = self._node, GaugeMetricFamily
+        yield _family(gauge, "node_info", "The id of the node.", "id", {node.id.hex(): 1})
+        yield _family(gauge, "joined", "1 if the node is in a network.", None, int(node.joined))
+        yield _family(gauge, "contacts", "Contacts by state.", "state", self._contact_counts())
+        stored_bytes = node.datastore.stored_bytes
+        yield _family(gauge, "stored_bytes", "Bencoded bytes of stored values.", None, stored_bytes)
+        published = len(node.published())
+        yield _family(gauge, "published_values", "Published values.", None, published)
 
     def _latency_metrics(self) -> Iterator[Metric]:
-        histograms = self._node.timings()
-        yield _histogram("round_trip_seconds", "From a call to its answer.", "rpc", histograms.rtts)
-        yield _histogram(
-            "lookup_seconds",
-            "From a lookup's beginning to its end.",
-            "rpc",
-            histograms.lookup_times,
-        )
-        yield _histogram("lookup_queries", "Queries of a lookup.", "rpc", histograms.lookup_queries)
-        yield _histogram(
-            "lookup_hops",
-            "Nodes on the way to the nearest that answered, of ten lookups a second at most.",
-            None,
-            {"": self._hop_sampler.histogram},
-        )
-        yield _histogram(
-            "event_loop_lag_seconds",
-            "How late the event loop was, ten times a second.",
-            None,
-            {"": self._loop_lag_sampler.histogram},
-        )
-
-    def _state_metrics(self, stats: Mapping[str, float]) -> Iterator[Metric]:
-        node = self._node
-        info = GaugeMetricFamily("kademlua_node_info", "Who it is.", labels=["id"])
-        info.add_metric([node.id.hex()], 1)
-        yield info
-        yield _gauge("joined", "Whether the node is in a network.", None, int(node.joined))
-        yield _gauge("contacts", "Contacts by state.", "state", self._contact_counts())
-        yield _gauge("stored_values", "Values kept for the network.", None, stats["values"])
-        yield _gauge(
-            "stored_bytes", "Bytes of these values, bencoded.", None, node.datastore.stored_bytes
-        )
-        yield _gauge("calls_in_flight", "Calls not ended yet.", None, stats["calls_in_flight"])
-        yield _gauge(
-            "network_size", "About how many nodes the network has.", None, stats["network_size"]
-        )
+        timings = self._node.timings()
+        yield _histogram("round_trip_seconds", "Round trips of calls.", "rpc", timings.rtts)
+        yield _histogram("lookup_seconds", "Durations of lookups.", "rpc", timings.lookup_times)
+        yield _histogram("lookup_queries", "Queries per lookup.", "rpc", timings.lookup_queries)
+        hops, lag = self._hop_sampler.histogram, self._loop_lag_sampler.histogram
+        help_text = "Hops to the closest node that replied; at most ten lookups per second."
+        yield _histogram("lookup_hops", help_text, None, {"": hops})
+        help_text = "Lag of the event loop, sampled ten times per second."
+        yield _histogram("event_loop_lag_seconds", help_text, None, {"": lag})
 
     def _contact_counts(self) -> dict[str, int]:
         """Return the numbers of fresh, stale and replacement contacts."""
         node = self._node
         fresh_since = node.now - node.params.freshness_window
         fresh = sum(
-            peer.last_seen > fresh_since for peer in map(node.table.get, _contact_ids(node)) if peer
+            peer.last_seen > fresh_since
+            for peer in map(node.table.get, (each.id for each in node.table))
+            if peer
         )
         replacement_count = sum(len(bucket.replacements) for bucket in node.table.buckets)
         return {"fresh": fresh, "silent": len(node.table) - fresh, "waiting": replacement_count}
 
     def _http_metrics(self) -> Iterator[Metric]:
-        counts = self._http_counts()
-        yield _gauge("http_connections", "Open connections.", None, counts["connections"])
-        yield _counter(
-            "http_ended_connections", "Connections ended for being slow, or too many.", None,
-            counts["ended_early"],
-        )  # fmt: skip
-        yield _counter(
-            "http_malformed_requests", "Requests that could not be read.", None,
-            counts["malformed"],
-        )  # fmt: skip
+        counter, counts = CounterMetricFamily, self._http_counts()
+        connections = counts["connections"]
+        yield _family(GaugeMetricFamily, "http_connections", "Open connections.", None, connections)
+        help_text = "Connections aborted for being slow, or too many."
+        yield _family(counter, "http_ended_connections", help_text, None, counts["ended_early"])
+        help_text = "Malformed requests."
+        yield _family(counter, "http_malformed_requests", help_text, None, counts["malformed"])
 
 
-def _contact_ids(node: Node) -> Iterator[bytes]:
-    return (contact.id for contact in node.table)
-
-
-def _counter(
-    name: str, help_text: str, label: str | None, counts: Mapping[str, int] | float
-) -> CounterMetricFamily:
-    family = CounterMetricFamily(f"kademlua_{name}", help_text, labels=[label] if label else [])
-    _add_samples(family, counts)
-    return family
-
-
-def _gauge(
-    name: str, help_text: str, label: str | None, counts: Mapping[str, int] | float
-) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(f"kademlua_{name}", help_text, labels=[label] if label else [])
-    _add_samples(family, counts)
-    return family
-
-
-def _add_samples(
-    family: CounterMetricFamily | GaugeMetricFamily, counts: Mapping[str, int] | float
-) -> None:
+def _family(
+    kind: type[Family],
+    name: str,
+    help_text: str,
+    label: str | None,
+    counts: Mapping[str, int] | float,
+) -> Family:
+    family = kind(f"kademlua_{name}", help_text, labels=[label] if label else [])
     if isinstance(counts, Mapping):
         for value, count in counts.items():
             family.add_metric([value], count)
     else:
         family.add_metric([], counts)
+    return family
 
 
 def _histogram(

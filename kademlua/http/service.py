@@ -5,10 +5,12 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
+from kademlua.api.operations import NodeApi
 from kademlua.core.contact import Endpoint
 from kademlua.http.access_control import AccessControl
 from kademlua.http.app import make_app
 from kademlua.http.metrics import NodeMetrics
+from kademlua.http.route import Services
 from kademlua.http.server.server import HttpServer
 from kademlua.node.node import Node
 from kademlua.swarm.event_hub import EventHub
@@ -46,13 +48,12 @@ class HttpService:
         """
         allow_anonymous_reads = ipaddress.ip_address(listen[0]).is_loopback
         self._metrics = NodeMetrics(node, self.counts)
+        node_api = NodeApi(node, clock=lambda: node.now)
         app = make_app(
-            node,
+            Services(node, node_api, self._metrics, event_hub),
             AccessControl(
                 token, allow_anonymous_reads=allow_anonymous_reads, host_names=host_names
             ),
-            self._metrics,
-            event_hub,
         )
         max_body_bytes = _MAX_JSON_EXPANSION * node.params.max_value_bytes + _BODY_OVERHEAD_BYTES
         self._server = HttpServer(listen, app, max_body_bytes)

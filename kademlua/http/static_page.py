@@ -34,48 +34,30 @@ _HEADERS = {
 
 
 class PageResource:
-    """The page of a ``node`` or a ``swarm``."""
+    """The page of a ``node`` or a ``swarm``, with its scripts, style sheet and icon."""
 
     def __init__(self, kind: str) -> None:
-        text = (files("kademlua.http") / "page" / "index.html").read_bytes()
-        self._text = text.replace(b'data-of="node"', b'data-of="%b"' % kind.encode())
-
-    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Send the page."""
-        _send_asset(resp, "html", self._text)
-
-    on_head = on_get
-
-
-class PageAssetsResource:
-    """The scripts, style sheet and icon of the page."""
-
-    def __init__(self) -> None:
         directory = files("kademlua.http") / "page"
-        self._assets = {
-            part.name: part.read_bytes()
-            for part in directory.iterdir()
-            if part.name.rpartition(".")[2] in _CONTENT_TYPES and part.name != "index.html"
-        }
+        self._assets = {each.name: each.read_bytes() for each in directory.iterdir()}
+        template = self._assets["index.html"]
+        self._assets["index.html"] = template.replace(
+            b'data-of="node"', f'data-of="{kind}"'.encode()
+        )
 
-    def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+    def on_get(self, req: falcon.Request, resp: falcon.Response, name: str = "index.html") -> None:
         """Send an asset by name."""
-        text = self._assets.get(name)
-        if text is None:
-            raise falcon.HTTPNotFound(description="there is no such part")
-        _send_asset(resp, name.rpartition(".")[2], text)
+        if name not in self._assets:
+            raise falcon.HTTPNotFound(description="the page has no such part")
+        resp.content_type = _CONTENT_TYPES[name.rpartition(".")[2]]
+        resp.set_headers(_HEADERS)
+        resp.cache_control = ["no-cache"]
+        resp.data = self._assets[name]
 
     on_head = on_get
 
 
 def add_page_routes(app: falcon.App[Any, Any], kind: str) -> None:
     """Add the routes of the page to an application."""
-    app.add_route("/", PageResource(kind))
-    app.add_route("/page/{name}", PageAssetsResource())
-
-
-def _send_asset(resp: falcon.Response, extension: str, content: bytes) -> None:
-    resp.content_type = _CONTENT_TYPES[extension]
-    resp.set_headers(_HEADERS)
-    resp.cache_control = ["no-cache"]
-    resp.data = content
+    resource = PageResource(kind)
+    app.add_route("/", resource)
+    app.add_route("/page/{name}", resource)

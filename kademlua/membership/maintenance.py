@@ -152,7 +152,7 @@ class Maintenance:
     def _start(self, function: Callable[[], None]) -> bool:
         """Run a function in a greenlet; return False if its last run has not ended."""
         greenlet = self._greenlets.get(function.__name__)
-        if greenlet is not None and not greenlet.dead:
+        if self.heartbeat.is_stopped or (greenlet is not None and not greenlet.dead):
             return False
         self._greenlets[function.__name__] = gevent.spawn(function)
         return True

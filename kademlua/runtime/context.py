@@ -6,13 +6,12 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kademlua.core.contact import Contact, ContactPool, Endpoint
+from kademlua.core.contact import AddressFamilies, Contact, ContactPool, Endpoint
 from kademlua.core.params import Params
 from kademlua.core.routing.diversity import DiversityLimits
 from kademlua.core.routing.table import RoutingTable
 from kademlua.core.stats import Stats
 from kademlua.core.values.store import Store
-from kademlua.core.wire.replies import AddressFamilies
 from kademlua.runtime.observers import ObserverSet
 from kademlua.runtime.safe_logger import SafeLogger
 from kademlua.runtime.transport import Transport

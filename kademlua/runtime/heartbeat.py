@@ -17,7 +17,15 @@ class Heartbeat:
     must know earlier compares ``overdue_at`` with the clock and calls ``notice_pause``.
     """
 
-    __slots__ = ("_clock", "_interval", "_on_beat", "_on_pause", "_timer", "overdue_at")
+    __slots__ = (
+        "_clock",
+        "_interval",
+        "_on_beat",
+        "_on_pause",
+        "_timer",
+        "is_stopped",
+        "overdue_at",
+    )
 
     def __init__(
         self,
@@ -42,15 +50,20 @@ class Heartbeat:
         self._timer = Timer(self._fire)
         self.overdue_at = math.inf
         """The time after which the node was paused, by its clock."""
+        self.is_stopped = False
+        """Whether ``stop`` was called."""
 
     def start(self) -> None:
-        """Beat after one interval, and then at each interval."""
+        """Beat after one interval, and then at each interval, until ``stop``."""
+        if self.is_stopped:
+            return
         wait = self._interval()
         self.overdue_at = self._clock() + wait + PAUSE_LATENESS
         self._timer.start(wait)
 
     def stop(self) -> None:
-        """Stop beating; idempotent."""
+        """Stop beating for good; idempotent."""
+        self.is_stopped = True
         self._timer.stop()
         self.overdue_at = math.inf
 

@@ -38,7 +38,7 @@ class LookupEventEmitter(LookupObserver):
 
     def on_reply(self, contact: Contact, contacts: list[Contact]) -> None:
         ids = [each.id.hex() for each in contacts]
-        self._emit("lookup-answered", {"contact": contact_to_json(contact), "told": ids})
+        self._emit("lookup-answered", {"contact": contact_to_json(contact), "reported": ids})
 
     def on_failure(self, contact: Contact) -> None:
         self._emit("lookup-failed", {"contact": contact_to_json(contact)})

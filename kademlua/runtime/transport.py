@@ -106,7 +106,7 @@ class UdpTransport:
         family = socket.AF_INET6 if self._is_ipv6 else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_DGRAM)
         try:
-            sock.setblocking(False)
+            sock.settimeout(0)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._params.receive_buffer_bytes)
             if self._is_ipv6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not self._is_dual)

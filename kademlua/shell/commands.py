@@ -11,9 +11,8 @@ import gevent.socket
 
 from kademlua.core import ids
 from kademlua.core.contact import Contact, Endpoint, canonical_address, parse_endpoint
-from kademlua.core.results import Answer, Pong, PutResult, StoreReport
-from kademlua.core.values.records import SignedRecord
-from kademlua.crypto.signing import Signer, SigningKey
+from kademlua.core.results import Pong, StoreReport
+from kademlua.crypto.signing import SigningKey
 from kademlua.node.node import Node
 from kademlua.shell.node_views import routing_text
 from kademlua.terminal.text import VerbatimText, pretty_format, resident_kb
@@ -26,22 +25,16 @@ class ExitShell(Exception):
 class ShellCommand:
     """A function of the shell, with a line of help.
 
-    If only its name is typed, the shell calls it if ``callable_without_parens``, else it shows the
-    help.
+    If only its name is typed, the shell calls it if its usage has no parentheses. Otherwise it
+    shows the help.
     """
 
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        usage: str,
-        summary: str,
-        *,
-        callable_without_parens: bool = False,
-    ) -> None:
+    def __init__(self, function: Callable[..., Any], usage: str, summary: str) -> None:
         self._function = function
         self.usage = usage
         self.summary = summary
-        self.callable_without_parens = callable_without_parens
+        self.name, parenthesis, _ = usage.partition("(")
+        self.callable_without_parens = not parenthesis
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         return self._function(*args, **options)
@@ -69,92 +62,85 @@ class ShellCommands:
         self._width = width
         self._node = node
         self._write = write
-        self.commands = {
-            "add": ShellCommand(self._add, 'add(sha1("key"), "value")', "store a value"),
-            "overwrite": ShellCommand(
-                self._overwrite,
-                'overwrite(sha1("key"), "value")',
-                "store a value, and drop those of other owners if the nodes allow it",
-            ),
-            "publish": ShellCommand(
-                self._publish,
-                'publish(sha1("key"), "value")',
-                "store a value, and republish it while this node runs",
-            ),
-            "unpublish": ShellCommand(
-                self._node.unpublish,
-                'unpublish(sha1("key"))',
-                "stop republishing; the value expires at its TTL",
-            ),
-            "published": ShellCommand(
-                self._node.published,
-                "published()",
-                "the values that this node publishes",
-                callable_without_parens=True,
-            ),
-            "remove": ShellCommand(
-                self._remove, 'remove(sha1("key"))', "remove this node's value from all holders"
-            ),
-            "findvalue": ShellCommand(
-                self._findvalue,
-                'findvalue(sha1("key"), 3)',
-                "the values of a key, from up to 3 nodes",
-            ),
-            "putimmutable": ShellCommand(
-                self._putimmutable, 'putimmutable("value")', "store a value under its own SHA-1"
-            ),
-            "getimmutable": ShellCommand(
-                self._getimmutable, "getimmutable(key)", "the value that has this SHA-1"
-            ),
-            "putsigned": ShellCommand(
-                self._putsigned,
-                'putsigned("value", SigningKey.load("my.key"))',
-                "store a signed value, replacing the previous one",
-            ),
-            "getsigned": ShellCommand(
-                self._getsigned, 'getsigned(public_key, b"salt")', "the newest signed record"
-            ),
-            "findnode": ShellCommand(
-                self._findnode, 'findnode(sha1("key"))', "the contacts closest to an id"
-            ),
-            "ping": ShellCommand(
-                self._ping, 'ping("127.0.0.1:8001")', "ping an address or a contact"
-            ),
-            "routing": ShellCommand(
-                self._routing, "routing", "the routing table", callable_without_parens=True
-            ),
-            "stats": ShellCommand(
-                self._stats, "stats", "the node's counters", callable_without_parens=True
-            ),
-            "gc": ShellCommand(
-                self._gc,
-                "gc",
-                "collect garbage; memory before and after",
-                callable_without_parens=True,
-            ),
-            "sha1": ShellCommand(ids.sha1, 'sha1("key")', "the id of a text, as bytes"),
-            "xor": ShellCommand(_xor, 'xor(sha1("a"), node.id)', "the distance of two ids"),
-            "getbucketno": ShellCommand(
+        ended = "the shell" if is_remote else "the shell and the node"
+        commands = [
+            *self._network_commands(),
+            ShellCommand(self._routing, "routing", "the routing table"),
+            ShellCommand(node.stats, "stats", "the node's counters"),
+            ShellCommand(_gc, "gc", "collect garbage; memory before and after"),
+            ShellCommand(ids.sha1, 'sha1("key")', "the id of a text, as bytes"),
+            ShellCommand(_xor, 'xor(sha1("a"), node.id)', "the distance of two ids"),
+            ShellCommand(
                 self._getbucketno,
                 'getbucketno(sha1("a"))',
                 "the bucket of an id; 159 is the farthest",
             ),
-            "tohex": ShellCommand(_tohex, "tohex(node.id)", "an id as 40 hex digits"),
-            "fromhex": ShellCommand(ids.from_hex, 'fromhex("0beec7b5…")', "40 hex digits as an id"),
-            "pprint": ShellCommand(self._pprint, "pprint(value)", "pretty-print a value"),
-            "help": ShellCommand(
-                self._help,
-                "help",
-                "list the commands; help(add) explains one",
-                callable_without_parens=True,
+            ShellCommand(_tohex, "tohex(node.id)", "an id as 40 hex digits"),
+            ShellCommand(ids.from_hex, 'fromhex("0beec7b5…")', "40 hex digits as an id"),
+            ShellCommand(self._pprint, "pprint(value)", "pretty-print a value"),
+            ShellCommand(self._help, "help", "list the commands; help(add) explains one"),
+            ShellCommand(_exit, "exit", f"end {ended}, as ^D does"),
+        ]
+        self.commands = {command.name: command for command in commands}
+
+    def _network_commands(self) -> list[ShellCommand]:
+        node = self._node
+        return [
+            self._after_join(
+                _with_positional_ttl(node.add), 'add(sha1("key"), "value")', "store a value"
             ),
-            "exit": ShellCommand(
-                _exit,
-                "exit",
-                f"end the shell{'' if is_remote else ' and the node'}, as ^D does",
-                callable_without_parens=True,
+            self._after_join(
+                _with_positional_ttl(node.overwrite),
+                'overwrite(sha1("key"), "value")',
+                "store a value, and drop those of other owners if the nodes allow it",
             ),
-        }
+            self._after_join(
+                _with_positional_ttl(node.publish),
+                'publish(sha1("key"), "value")',
+                "store a value, and republish it while this node runs",
+            ),
+            ShellCommand(
+                node.unpublish,
+                'unpublish(sha1("key"))',
+                "stop republishing; the value expires at its TTL",
+            ),
+            ShellCommand(node.published, "published", "the values that this node publishes"),
+            self._after_join(
+                node.remove, 'remove(sha1("key"))', "remove this node's value from all holders"
+            ),
+            self._after_join(
+                node.find_value,
+                'findvalue(sha1("key"), 3)',
+                "the values of a key, from up to 3 nodes",
+            ),
+            self._after_join(
+                node.put_immutable, 'putimmutable("value")', "store a value under its own SHA-1"
+            ),
+            self._after_join(
+                node.get_immutable, "getimmutable(key)", "the value that has this SHA-1"
+            ),
+            self._after_join(
+                node.put_signed,
+                'putsigned("value", SigningKey.load("my.key"))',
+                "store a signed value, replacing the previous one",
+            ),
+            self._after_join(
+                node.get_signed, 'getsigned(public_key, b"salt")', "the newest signed record"
+            ),
+            self._after_join(
+                node.find_node, 'findnode(sha1("key"))', "the contacts closest to an id"
+            ),
+            ShellCommand(self._ping, 'ping("127.0.0.1:8001")', "ping an address or a contact"),
+        ]
+
+    def _after_join(self, operation: Callable[..., Any], usage: str, summary: str) -> ShellCommand:
+        """Return a command that waits: a line from a pipe may arrive before the node has joined."""
+
+        def run(*args: Any, **options: Any) -> Any:
+            self._node.wait_joined()
+            return operation(*args, **options)
+
+        return ShellCommand(run, usage, summary)
 
     def namespace(self) -> dict[str, Any]:
         """Return the names that expressions can use."""
@@ -167,50 +153,6 @@ class ShellCommands:
             "SigningKey": SigningKey,
         }
 
-    # A line from a pipe may arrive before the node has joined.
-
-    def _add(self, key: bytes, value: Any, ttl: float | None = None) -> StoreReport:
-        self._node.wait_joined()
-        return self._node.add(key, value, ttl=ttl)
-
-    def _overwrite(self, key: bytes, value: Any, ttl: float | None = None) -> StoreReport:
-        self._node.wait_joined()
-        return self._node.overwrite(key, value, ttl=ttl)
-
-    def _publish(self, key: bytes, value: Any, ttl: float | None = None) -> StoreReport:
-        self._node.wait_joined()
-        return self._node.publish(key, value, ttl=ttl)
-
-    def _remove(self, key: bytes) -> StoreReport:
-        self._node.wait_joined()
-        return self._node.remove(key)
-
-    def _findvalue(self, key: bytes, max_nodes: int = 3) -> list[Answer]:
-        self._node.wait_joined()
-        return self._node.find_value(key, max_nodes)
-
-    def _putimmutable(self, value: Any, **options: Any) -> PutResult:
-        self._node.wait_joined()
-        return self._node.put_immutable(value, **options)
-
-    def _getimmutable(self, key: bytes) -> Any:
-        self._node.wait_joined()
-        return self._node.get_immutable(key)
-
-    def _putsigned(self, value: Any, signer: Signer, **options: Any) -> PutResult:
-        self._node.wait_joined()
-        return self._node.put_signed(value, signer, **options)
-
-    def _getsigned(
-        self, public_key: bytes, salt: bytes = b"", **options: Any
-    ) -> SignedRecord | None:
-        self._node.wait_joined()
-        return self._node.get_signed(public_key, salt, **options)
-
-    def _findnode(self, target: bytes) -> list[Contact]:
-        self._node.wait_joined()
-        return self._node.find_node(target)
-
     def _ping(self, target: Contact | Endpoint | str) -> Pong:
         if isinstance(target, str):
             host, port = parse_endpoint(target)
@@ -219,16 +161,6 @@ class ShellCommands:
 
     def _routing(self) -> VerbatimText:
         return routing_text(self._node)
-
-    def _stats(self) -> dict[str, Any]:
-        return self._node.stats()
-
-    def _gc(self) -> VerbatimText:
-        before = resident_kb()
-        count = gc.collect()
-        return VerbatimText(
-            f"{count:,} objects collected, {before:,} kB before, {resident_kb():,} kB now"
-        )
 
     def _getbucketno(self, a: bytes, b: bytes | None = None) -> int:
         other = self._node.id if b is None else b
@@ -251,8 +183,23 @@ class ShellCommands:
         )
 
 
+def _with_positional_ttl(store: Callable[..., StoreReport]) -> Callable[..., StoreReport]:
+    def call(key: bytes, value: Any, ttl: float | None = None) -> StoreReport:
+        return store(key, value, ttl=ttl)
+
+    return call
+
+
 def _exit() -> None:
     raise ExitShell
+
+
+def _gc() -> VerbatimText:
+    before = resident_kb()
+    count = gc.collect()
+    return VerbatimText(
+        f"{count:,} objects collected, {before:,} kB before, {resident_kb():,} kB now"
+    )
 
 
 def _validate_id(value: object) -> bytes:

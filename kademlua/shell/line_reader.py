@@ -13,7 +13,7 @@ import termios
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-import gevent
+import gevent.socket
 
 try:
     import readline
@@ -21,7 +21,6 @@ try:
 except ImportError:  # a Python built without it: no line editing
     readline = None  # type: ignore[assignment]
 
-_EVENT_READ = 1
 _CHUNK_BYTES = 65_536
 _HISTORY_LINES = 1_000
 
@@ -50,11 +49,11 @@ def open_reader(namespace: dict[str, Any]) -> LineReader:
     return PipeReader(sys.stdin.fileno(), sys.stderr if is_terminal else None)
 
 
-def history_path() -> Path:
-    """Return the path of the history, in the XDG state directory."""
+def history_path() -> Path | None:
+    """Return the path of the history, in the XDG state directory; None without a home directory."""
     state = os.environ.get("XDG_STATE_HOME", "")
     base = state if state.startswith("/") else os.path.expanduser("~/.local/state")
-    return Path(base) / "kademlua" / "history"
+    return Path(base) / "kademlua" / "history" if os.path.isabs(base) else None
 
 
 def is_foreground(fd: int) -> bool:
@@ -111,9 +110,7 @@ class PipeReader:
         try:
             mode = os.fstat(self._fd).st_mode
             if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(self._fd):
-                hub = gevent.get_hub()
-                with contextlib.closing(hub.loop.io(self._fd, _EVENT_READ)) as readable:
-                    hub.wait(readable)
+                gevent.socket.wait_read(self._fd)
             return os.read(self._fd, _CHUNK_BYTES)
         except OSError:  # a closed terminal, or a directory: end of input
             return b""
@@ -124,11 +121,11 @@ class TerminalReader:
 
     interactive = True
 
-    def __init__(self, namespace: dict[str, Any], history: Path) -> None:
+    def __init__(self, namespace: dict[str, Any], history: Path | None) -> None:
         """Prepare the terminal; a history that cannot be read or written is ignored."""
         self._fd = sys.stdin.fileno()
         self._saved_settings = termios.tcgetattr(self._fd)
-        self._history: Path | None = history
+        self._history = history
         self._prompt: str | None = None
         """The prompt shown while a line is awaited; None otherwise."""
         # If the process ended at a prompt, the terminal would stay in this mode.
@@ -137,9 +134,10 @@ class TerminalReader:
         readline.set_completer(rlcompleter.Completer(namespace).complete)
         readline.set_history_length(_HISTORY_LINES)
         try:
-            history.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(history, os.O_CREAT | os.O_RDWR, 0o600))
-            readline.read_history_file(history)
+            if history is not None:
+                history.parent.mkdir(parents=True, exist_ok=True)
+                os.close(os.open(history, os.O_CREAT | os.O_RDWR, 0o600))
+                readline.read_history_file(history)
         except OSError:
             self._history = None
 

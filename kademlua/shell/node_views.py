@@ -6,7 +6,7 @@ from kademlua.core.contact import format_endpoint
 from kademlua.core.ids import ID_BITS
 from kademlua.core.routing.bucket import TableEntry
 from kademlua.node.node import Node
-from kademlua.terminal.text import VerbatimText, resident_kb
+from kademlua.terminal.text import VerbatimText, plural, resident_kb
 
 
 def prompt_text(node: Node) -> str:
@@ -18,21 +18,16 @@ def routing_text(node: Node) -> VerbatimText:
     """Return the routing table as text, farthest bucket first."""
     table = node.table
     now = node.now
-    lines = [f"own id {node.id.hex()}, {_pluralize(len(table), 'contact')}"]
+    lines = [f"own id {node.id.hex()}, {plural(len(table), 'contact')}"]
     for index, bucket in enumerate(table.buckets):
         number = ID_BITS - 1 - index
         is_last = index == len(table.buckets) - 1
         name = f"buckets {number} to 0" if is_last else f"bucket {number}"
         replacements = f", {len(bucket.replacements)} waiting" if bucket.replacements else ""
-        lines.append(f"{name}: {_pluralize(len(bucket.contacts), 'contact')}{replacements}")
-        for contact in bucket.contacts.values():
-            entry = table.get(contact.id)
-            lines.append(_entry_line(entry, now) if entry is not None else f"  {contact}")
+        lines.append(f"{name}: {plural(len(bucket.contacts), 'contact')}{replacements}")
+        entries = (table.get(contact.id) for contact in bucket.contacts.values())
+        lines += [_entry_line(entry, now) for entry in entries if entry is not None]
     return VerbatimText("\n".join(lines))
-
-
-def _pluralize(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def _entry_line(entry: TableEntry, now: float) -> str:

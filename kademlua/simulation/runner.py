@@ -19,8 +19,7 @@ from kademlua.simulation.network.latency import (
     LatencyModel,
     LogNormalLatency,
 )
-from kademlua.simulation.network.network import NetworkConditions, VirtualNetwork
-from kademlua.simulation.nodes.member import PopulationMember
+from kademlua.simulation.network.network import VirtualNetwork
 from kademlua.simulation.nodes.placement_audit import PlacementStats, audit
 from kademlua.simulation.nodes.population import Population
 from kademlua.simulation.nodes.sybils import start_sybils
@@ -77,19 +76,18 @@ class _SimulationRun:
         self._on_progress = on_progress
         self._streams = streams = RngStreams(seed)
         self._network = VirtualNetwork(
-            streams, _latency_model(scenario, streams), _conditions(scenario)
+            streams, _latency_model(scenario, streams), scenario.conditions
         )
         self._population = Population(scenario, streams, self._network)
-        self._workload = Workload(scenario, streams, self._population)
+        on_operation = None if writer is None else writer.write_operation
+        self._workload = Workload(scenario, streams, self._population, on_operation)
         self._placement = PlacementStats()
         self._samples: list[NetworkSample] = []
         self._rng = streams.stream("samples")
         self._node_seconds = 0.0
-        self._traffic_at_start: tuple[dict[str, int], ...] = ({}, {}, {})
         if writer is not None:
             self._population.traffic.on_sent = writer.record_sent
             self._network.set_observer(writer.write_packet)
-            self._workload.add_listener(writer.write_operation)
 
     def run(self) -> RunResult:
         """Run all phases of the scenario; block until the end."""
@@ -103,12 +101,7 @@ class _SimulationRun:
             start_sybils(scenario.sybils, self._streams, population)
         self._workload.warm_up()
         population.start_churn()
-        traffic = population.traffic
-        self._traffic_at_start = (
-            dict(traffic.requests_by_rpc),
-            dict(traffic.bytes_by_rpc),
-            dict(traffic.bytes_by_purpose),
-        )
+        population.traffic.reset()
         gevent.spawn(self._sample_periodically)
         for event in sorted(scenario.events, key=lambda each: each.at):
             gevent.spawn_later(event.at, self._apply_event, event)
@@ -171,20 +164,18 @@ class _SimulationRun:
         population = self._population
         live = sorted(population.live_members, key=lambda each: each.number)
         chosen = self._rng.sample(live, min(_SAMPLED_NODES, len(live)))
+        k = self._scenario.params.k
         contacts = dead = known = neighbours = hostile = 0
         for member in chosen:
-            node = member.node
-            assert node is not None
-            table = node.table
+            table = member.live_node.table
             contacts += len(table)
             dead += sum(not population.is_running(contact) for contact in table)
             hostile += sum(contact in population.attackers for contact in table)
-            true_neighbours = self._true_neighbours(member)
+            true_neighbours = population.closest(member.id, member, virtual_now(), k)
             neighbours += len(true_neighbours)
             known += sum(
                 table.get(each.to_bytes(20, "big")) is not None for each in true_neighbours
             )
-        requests_at_start, bytes_at_start, purposes_at_start = self._traffic_at_start
         traffic = population.traffic
         return NetworkSample(
             at=at,
@@ -196,27 +187,15 @@ class _SimulationRun:
             hostile_contacts=hostile / max(contacts, 1),
             hostile_near_key=population.hostile_near_key(),
             contacts=contacts / max(len(chosen), 1),
-            requests_by_rpc={
-                kind: n - requests_at_start.get(kind, 0)
-                for kind, n in traffic.requests_by_rpc.items()
-            },
-            bytes_by_rpc={
-                kind: n - bytes_at_start.get(kind, 0) for kind, n in traffic.bytes_by_rpc.items()
-            },
-            bytes_by_purpose={
-                cause: n - purposes_at_start.get(cause, 0)
-                for cause, n in traffic.bytes_by_purpose.items()
-            },
+            requests_by_rpc=dict(traffic.requests_by_rpc),
+            bytes_by_rpc=dict(traffic.bytes_by_rpc),
+            bytes_by_purpose=dict(traffic.bytes_by_purpose),
             placement=self._placement,
         )
 
     def _audit_placement(self) -> None:
         if self._scenario.has_values:
             self._placement = audit(self._population, self._workload.values, self._rng)
-
-    def _true_neighbours(self, member: PopulationMember) -> list[int]:
-        k = self._scenario.params.k
-        return self._population.closest(member.id, member, virtual_now(), k)
 
 
 def _latency_model(scenario: Scenario, streams: RngStreams) -> LatencyModel:
@@ -226,20 +205,7 @@ def _latency_model(scenario: Scenario, streams: RngStreams) -> LatencyModel:
         return ConstantLatency(one_way)
     if network.latency == "lognormal":
         return LogNormalLatency(streams, one_way, network.sigma)
-    return CoordinateLatency(streams, one_way, access_delay=min(0.005, one_way / 10))
-
-
-def _conditions(scenario: Scenario) -> NetworkConditions:
-    network = scenario.network
-    return NetworkConditions(
-        loss=network.loss,
-        duplication=network.duplication,
-        reordering=network.reordering,
-        jitter=network.jitter,
-        max_packet=network.max_packet,
-        bandwidth=network.bandwidth,
-        queue=network.queue,
-    )
+    return CoordinateLatency(streams, one_way)
 
 
 @contextmanager

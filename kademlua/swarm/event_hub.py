@@ -11,13 +11,9 @@ from gevent import Greenlet
 
 from kademlua.node.node import Node
 from kademlua.swarm.event_recorder import EventRecorder
-from kademlua.swarm.members import Members
+from kademlua.swarm.members import Members, node_json
 from kademlua.swarm.plan import WorkerCommand, WorkerReport
 
-MAX_REPORTED_PER_SECOND = 24
-"""Maximum lookups of the workers' nodes to report per second."""
-GENERATED_PER_SECOND = 2.0
-"""Lookups that these nodes generate per second, for display, while there are subscribers."""
 _MAX_CONTROL_REPORTED_PER_SECOND = 20
 """Maximum lookups of the launcher's own node to report per second."""
 _TICK_SECONDS = 0.1
@@ -62,14 +58,7 @@ class EventHub:
         found = [each.json() for each in self.members.all]
         node = self._control_node
         if node is not None:
-            found.append(
-                {
-                    "id": node.id.hex(),
-                    "port": node.contact.port,
-                    "joined": node.joined,
-                    "is_control": True,
-                }
-            )
+            found.append(node_json(node.id, node.contact.port, joined=node.joined, is_control=True))
         return found
 
     def on_report(self, worker_index: int, report: WorkerReport) -> None:
@@ -87,13 +76,13 @@ class EventHub:
     def on_worker_started(self, worker_index: int) -> None:
         """Send a new worker the watch command, if there are subscribers."""
         if self._greenlet is not None:
-            self._send_command(worker_index, self._watch_command())
+            self._send_command(worker_index, WorkerCommand(action="watch"))
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Add a subscriber; the first one starts the recording of lookups."""
         self._subscribers[subscriber] = None
         if self._greenlet is None:
-            self._broadcast(self._watch_command())
+            self._broadcast(WorkerCommand(action="watch"))
             self._recorder.start(_MAX_CONTROL_REPORTED_PER_SECOND)
             self._totals, self._previous_totals = {}, {}
             self._greenlet = gevent.spawn(self._run)
@@ -116,16 +105,6 @@ class EventHub:
             self._greenlet = None
             self._recorder.stop()
             self._broadcast(WorkerCommand(action="unwatch"))
-
-    def _watch_command(self) -> WorkerCommand:
-        """Return the watch command with each worker's share of the limits."""
-        max_reported, generated = (
-            -(-MAX_REPORTED_PER_SECOND // self._worker_count),
-            GENERATED_PER_SECOND / self._worker_count,
-        )
-        return WorkerCommand(
-            action="watch", max_reported_per_second=max_reported, generated_per_second=generated
-        )
 
     def _broadcast(self, command: WorkerCommand) -> None:
         for worker_index in range(self._worker_count):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable
 from typing import Any
 
 import gevent
@@ -37,14 +36,15 @@ class EventRecorder:
         self._last_lookup_id = 0
         self._lookup_count = 0
         self._removed_totals: Counter[str] = Counter()
-        self._is_recording = False
+        self.is_recording = False
+        """True while lookups are recorded."""
 
     # Nodes.
 
     def add_node(self, node: Node) -> None:
         """Add a node."""
         self._observers[node] = _NodeObserver(self, node.id.hex())
-        if self._is_recording:
+        if self.is_recording:
             node.observe(self._observers[node])
 
     def remove_node(self, node: Node) -> None:
@@ -58,21 +58,16 @@ class EventRecorder:
     def start(self, max_per_second: int) -> None:
         """Record up to ``max_per_second`` lookups per second."""
         self._max_per_second = self._remaining = max_per_second
-        if not self._is_recording:
-            self._is_recording = True
+        if not self.is_recording:
+            self.is_recording = True
             for node, observer in self._observers.items():
                 node.observe(observer)
 
     def stop(self) -> None:
         """Stop recording lookups, and remove the observers."""
-        self._is_recording = False
+        self.is_recording = False
         for node, observer in self._observers.items():
             node.unobserve(observer)
-
-    @property
-    def is_recording(self) -> bool:
-        """True while lookups are recorded."""
-        return self._is_recording
 
     # Events.
 
@@ -155,10 +150,6 @@ class _LookupRecorder(LookupEventEmitter):
         self._seen_ids.update(each.id_int for each in contacts)
 
     def on_reply(self, contact: Contact, contacts: list[Contact]) -> None:
-        super().on_reply(contact, list(self._first_seen(contacts)))
-
-    def _first_seen(self, contacts: list[Contact]) -> Iterable[Contact]:
-        for each in contacts:
-            if each.id_int not in self._seen_ids:
-                self._seen_ids.add(each.id_int)
-                yield each
+        new = [each for each in dict.fromkeys(contacts) if each.id_int not in self._seen_ids]
+        self._seen_ids.update(each.id_int for each in new)
+        super().on_reply(contact, new)

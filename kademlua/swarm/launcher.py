@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ from kademlua.core.errors import KademluaError
 from kademlua.swarm.churn import run_churn
 from kademlua.swarm.event_hub import EventHub
 from kademlua.swarm.members import Members
-from kademlua.swarm.plan import Plan, WorkerCommand, WorkerConfig
+from kademlua.swarm.plan import Plan, WorkerCommand
 from kademlua.swarm.worker_process import WorkerProcess
 
 _SHUTDOWN_SECONDS = 1.0
@@ -54,19 +54,14 @@ class Swarm:
         Raises:
             SwarmError: a worker cannot start.
         """
-        plan = self._plan
-        for number, ports in enumerate(plan.worker_ports, 1):
-            config = WorkerConfig(
-                host=plan.host,
-                first_port=ports.start,
-                node_count=len(ports),
-                bootstrap=plan.bootstrap,
-                log_dir=str(self._log_dir),
-                network_keys=plan.network_keys,
-                data_dir=plan.data_dir,
-            )
+        shares = self._plan.worker_ports
+        plan = dataclasses.replace(self._plan, worker_count=len(shares), log_dir=str(self._log_dir))
+        for number, ports in enumerate(shares, 1):
             try:
-                worker = WorkerProcess(number, config)
+                worker = WorkerProcess(
+                    number,
+                    dataclasses.replace(plan, first_port=ports.start, node_count=len(ports)),
+                )
             except OSError as error:
                 raise SwarmError(f"can't start worker {number}: {error}") from None
             self.workers.append(worker)
@@ -115,14 +110,11 @@ class Swarm:
         Raises:
             SwarmError: a worker failed or ended.
         """
-        deadline = time.monotonic() + (math.inf if seconds is None else seconds)
-        while not self._is_stopped:
-            self._changed.clear()
-            self._raise_on_error()
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                return
-            self._changed.wait(None if remaining == math.inf else remaining)
+        with gevent.Timeout(seconds, exception=False):  # type: ignore[arg-type]  # False: end silently
+            while not self._is_stopped:
+                self._changed.clear()
+                self._raise_on_error()
+                self._changed.wait()
 
     def stop(self) -> None:
         """Make ``wait`` return; never blocks."""

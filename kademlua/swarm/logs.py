@@ -45,9 +45,6 @@ class NodeLogHandler(logging.Handler):
             self.handleError(record)
 
 
-class NoNodeFilter(logging.Filter):
-    """Passes records without a node."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether the record has no node."""
-        return not hasattr(record, "node")
+def has_no_node(record: logging.LogRecord) -> bool:
+    """Return whether no node created the record."""
+    return not hasattr(record, "node")

@@ -31,12 +31,12 @@ class Member:
 
     def json(self) -> dict[str, Any]:
         """Return the JSON form of a node in events."""
-        return {
-            "id": node_id(self.port).hex(),
-            "port": self.port,
-            "joined": self.joined,
-            "is_control": False,
-        }
+        return node_json(node_id(self.port), self.port, joined=self.joined, is_control=False)
+
+
+def node_json(id: bytes, port: int, *, joined: bool, is_control: bool) -> dict[str, Any]:
+    """Return the JSON form of a node in events and lists."""
+    return {"id": id.hex(), "port": port, "joined": joined, "is_control": is_control}
 
 
 class Members:

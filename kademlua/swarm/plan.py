@@ -54,6 +54,8 @@ class Plan:
     bootstrap: Endpoint = ("127.0.0.1", CONTROL_PORT)
     data_dir: str = ""
     """Directory of the nodes' data, one subdirectory per port; empty: in memory."""
+    log_dir: str = ""
+    """Directory of the log files; set in the plan of one worker."""
     network_keys: tuple[bytes, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
@@ -101,28 +103,12 @@ class Plan:
         ]
         return [range(low, high) for low, high in itertools.pairwise(bounds)]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerConfig:
-    """The configuration of a worker: its first line of input."""
-
-    host: str
-    first_port: int
-    node_count: int
-    bootstrap: Endpoint
-    log_dir: str
-    data_dir: str = ""
-    network_keys: tuple[bytes, ...] = field(default=(), repr=False)
-
-    def to_line(self) -> bytes:
-        """Return the message as a line of JSON."""
-        fields = dataclasses.asdict(self)
-        fields["network_keys"] = [key.hex() for key in self.network_keys]
-        return json.dumps(fields).encode() + b"\n"
-
     @classmethod
-    def from_line(cls, line: bytes) -> WorkerConfig:
-        """Parse a line of JSON from the launcher."""
+    def from_line(cls, line: bytes) -> Plan:
+        """Parse the plan of one worker, its first line of input.
+
+        It has the nodes of this worker, and the ``worker_count`` of the whole swarm.
+        """
         fields = json.loads(line)
         host, port = fields.pop("bootstrap")
         network_keys = tuple(map(bytes.fromhex, fields.pop("network_keys")))
@@ -140,10 +126,6 @@ class WorkerReport:
     totals: dict[str, int] = field(default_factory=dict)
     """Sums of the nodes' counters since the start, each second while lookups are recorded."""
 
-    def to_line(self) -> bytes:
-        """Return the message as a line of JSON."""
-        return json.dumps(dataclasses.asdict(self)).encode() + b"\n"
-
     @classmethod
     def from_line(cls, line: bytes) -> WorkerReport:
         """Parse a line of JSON from a worker."""
@@ -159,19 +141,16 @@ class WorkerCommand:
     action: Literal["kill", "join", "watch", "unwatch"]
     port: int = 0
     """Port of the node to kill or start."""
-    max_reported_per_second: int = 0
-    """Maximum lookups to report per second."""
-    generated_per_second: float = 0.0
-    """Mean lookups to generate per second."""
-
-    def to_line(self) -> bytes:
-        """Return the message as a line of JSON."""
-        return json.dumps(dataclasses.asdict(self)).encode() + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> WorkerCommand:
         """Parse a line of JSON from the launcher."""
         return cls(**json.loads(line))
+
+
+def encode_line(message: Plan | WorkerReport | WorkerCommand) -> bytes:
+    """Return a message as a line of JSON, which its ``from_line`` parses."""
+    return json.dumps(dataclasses.asdict(message), default=bytes.hex).encode() + b"\n"
 
 
 def format_ports(ports: Sequence[int]) -> str:

@@ -1,6 +1,6 @@
 """A worker: one process with many nodes, which the launcher starts.
 
-Its first line of input is a WorkerConfig, further lines are WorkerCommands. It writes one
+Its first line of input is a Plan, further lines are WorkerCommands. It writes one
 WorkerReport per line, and exits at the end of its input. It ignores ^C and SIGTERM, which
 terminals and service managers send to all processes; the launcher handles them.
 """
@@ -19,8 +19,8 @@ from typing import NoReturn, TypeAlias
 import gevent
 from gevent.fileobject import FileObjectPosix
 
-from kademlua.swarm.logs import NodeLogHandler, NoNodeFilter
-from kademlua.swarm.plan import WorkerCommand, WorkerConfig, WorkerReport, node_id
+from kademlua.swarm.logs import NodeLogHandler, has_no_node
+from kademlua.swarm.plan import Plan, WorkerCommand, WorkerReport, encode_line, node_id
 from kademlua.swarm.worker_nodes import WorkerNodes
 
 logger = logging.getLogger("kademlua.swarm.worker")  # not __main__
@@ -41,12 +41,12 @@ def main() -> NoReturn:
     line = input_file.readline()
     if not line:
         _exit(0)
-    config = WorkerConfig.from_line(line)
+    plan = Plan.from_line(line)
     try:
-        log_handler = _set_up_logging(config)
+        log_handler = _set_up_logging(plan)
     except OSError as error:
         _exit_with_error(output_file, f"can't write {error.filename}: {error.strerror}")
-    nodes = WorkerNodes(config, log_handler)
+    nodes = WorkerNodes(plan, log_handler)
     gevent.spawn(_handle_commands, input_file, nodes)
     gevent.spawn(nodes.start_all)
     _send_reports(output_file, nodes)
@@ -69,19 +69,16 @@ def _send_reports(output_file: _OutputFile, nodes: WorkerNodes) -> NoReturn:
         events = nodes.recorder.drain()
         if events or totals or nodes.joined_count != reported_count:
             reported_count = nodes.joined_count
-            output_file.write(
-                WorkerReport(
-                    joined_count=nodes.joined_count, events=events, totals=totals
-                ).to_line()
-            )
+            report = WorkerReport(joined_count=nodes.joined_count, events=events, totals=totals)
+            output_file.write(encode_line(report))
 
 
-def _set_up_logging(config: WorkerConfig) -> NodeLogHandler:
+def _set_up_logging(plan: Plan) -> NodeLogHandler:
     """Log each node to its file, and other records to standard error (the worker's file)."""
     stderr_handler = logging.StreamHandler()
-    stderr_handler.addFilter(NoNodeFilter())
-    node_handler = NodeLogHandler(Path(config.log_dir))
-    for port in range(config.first_port, config.first_port + config.node_count):
+    stderr_handler.addFilter(has_no_node)
+    node_handler = NodeLogHandler(Path(plan.log_dir))
+    for port in plan.ports:
         node_handler.create_log(node_id(port), str(port))
     logging.basicConfig(level=logging.INFO, handlers=[node_handler, stderr_handler])
     return node_handler
@@ -98,7 +95,7 @@ def _handle_commands(input_file: _InputFile, nodes: WorkerNodes) -> None:
 
 
 def _exit_with_error(output_file: _OutputFile, reason: str) -> NoReturn:
-    output_file.write(WorkerReport(error=reason).to_line())
+    output_file.write(encode_line(WorkerReport(error=reason)))
     _exit(1)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import random
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent import Greenlet
 from gevent.event import Event
+from gevent.lock import Semaphore
 
 from kademlua.core.contact import ContactPool, format_endpoint
 from kademlua.core.errors import KademluaError
@@ -18,7 +19,7 @@ from kademlua.node.node import Node
 from kademlua.node.options import NodeOptions
 from kademlua.swarm.event_recorder import EventRecorder
 from kademlua.swarm.logs import NodeLogHandler
-from kademlua.swarm.plan import WorkerCommand, WorkerConfig, node_id
+from kademlua.swarm.plan import Plan, WorkerCommand, node_id
 
 if TYPE_CHECKING:
     from kademlua.storage.node_state import NodeState
@@ -27,14 +28,18 @@ logger = logging.getLogger(__name__)
 
 MAX_CONCURRENT_JOINS = 16
 """Maximum nodes of a worker that join concurrently, as all share one processor."""
+MAX_REPORTED_PER_SECOND = 24
+"""Maximum lookups of all workers' nodes to report per second."""
+GENERATED_PER_SECOND = 2.0
+"""Lookups that these nodes generate per second, for display, while there are subscribers."""
 _JOIN_LOG_SECONDS = 60.0
 
 
 class WorkerNodes:
     """Starts and kills the nodes of one process, and executes commands."""
 
-    def __init__(self, config: WorkerConfig, log_handler: NodeLogHandler) -> None:
-        self._config = config
+    def __init__(self, plan: Plan, log_handler: NodeLogHandler) -> None:
+        self._plan = plan
         self._log_handler = log_handler
         self._pool = ContactPool()
         self._params = Params()
@@ -48,9 +53,8 @@ class WorkerNodes:
         """Events of the nodes."""
         self.report_needed = Event()
         """Set when there may be something to report to the launcher."""
-        self._lookup_generator: Greenlet[[float], None] | None = None
-        self._joining_count = 0
-        self._join_slot_freed = Event()
+        self._lookup_generator: Greenlet[[], None] | None = None
+        self._join_slots = Semaphore(1)
         self.error = ""
         """The reason why the worker cannot continue, or empty."""
 
@@ -61,73 +65,73 @@ class WorkerNodes:
         The first nodes form a network for the next ones. More concurrent joins would delay
         replies until calls time out.
         """
-        first = self._config.first_port
-        for port in range(first, first + self._config.node_count):
-            while self._joining_count >= min(self.joined_count + 1, MAX_CONCURRENT_JOINS):
-                self._join_slot_freed.clear()
-                self._join_slot_freed.wait()
-            self._joining_count += 1
+        for port in self._plan.ports:
+            self._join_slots.acquire()
             gevent.spawn(self._start_initial, port)
 
     def handle(self, command: WorkerCommand) -> None:
         """Execute a command of the launcher."""
-        if command.action == "kill":
-            self._kill(command.port)
-        elif command.action == "join":
-            gevent.spawn(self._start_late, command.port)
-        elif command.action == "watch":
-            self.recorder.start(command.max_reported_per_second)
-            if self._lookup_generator is None:
-                self._lookup_generator = gevent.spawn(
-                    self._generate_lookups, command.generated_per_second
-                )
-        elif command.action == "unwatch":
-            self.recorder.stop()
-            gevent.killall(
-                [self._lookup_generator] if self._lookup_generator is not None else [], block=False
-            )
-            self._lookup_generator = None
+        match command.action:
+            case "kill":
+                self._kill(command.port)
+            case "join":
+                gevent.spawn(self._start_late, command.port)
+            case "watch":
+                self.recorder.start(-(-MAX_REPORTED_PER_SECOND // self._plan.worker_count))
+                if self._lookup_generator is None:
+                    self._lookup_generator = gevent.spawn(self._generate_lookups)
+            case "unwatch":
+                self.recorder.stop()
+                if self._lookup_generator is not None:
+                    self._lookup_generator.kill(block=False)
+                    self._lookup_generator = None
         self.report_needed.set()
 
     def _start_initial(self, port: int) -> None:
         """Start a configured node and wait until it has joined."""
-        self.error = self.error or self._start_and_join(port)
+        try:
+            self._start_and_join(port)
+        except KademluaError as error:
+            self.error = self.error or str(error)
         self.joined_count += 1
-        self._joining_count -= 1
-        self._join_slot_freed.set()
+        self._join_slots.release()
+        if self.joined_count < MAX_CONCURRENT_JOINS:
+            self._join_slots.release()
         self.report_needed.set()
 
-    def _start_and_join(self, port: int) -> str:
-        """Start a node and wait until it has joined; return an error message or ""."""
-        config = self._config
-        try:
-            state = self._open_state(port)
-        except KademluaError as error:
-            return str(error)
+    def _start_and_join(self, port: int) -> None:
+        """Start a node and wait until it has joined.
+
+        Raises:
+            KademluaError: the node cannot start.
+        """
+        plan = self._plan
+        state = self._open_state(port)
+        saved: dict[str, Any] = {}
+        if state is not None:
+            saved["store"] = state.store
+            saved["publication_store"] = state.publications
+            saved["cached_endpoints"] = [each.endpoint for each in state.contacts]
         node = Node(
             port,
-            config.host,
-            bootstrap=[config.bootstrap],
+            plan.host,
+            bootstrap=[plan.bootstrap],
             params=self._params,
             options=NodeOptions(
                 id=node_id(port),
-                network_keys=config.network_keys,
+                network_keys=plan.network_keys,
                 rng=self._rng,
                 contact_pool=self._pool,
-                store=state.store if state is not None else None,
-                publication_store=state.publications if state is not None else None,
-                cached_endpoints=[each.endpoint for each in state.contacts]
-                if state is not None
-                else (),
+                **saved,
             ),
         )
         try:
             node.start()
         except OSError as error:
-            address = format_endpoint((config.host, port))
             if state is not None:
                 state.close()
-            return f"can't listen on {address}: {error.strerror}"
+            address = format_endpoint((plan.host, port))
+            raise KademluaError(f"can't listen on {address}: {error.strerror}") from None
         self._nodes[port] = node
         self.recorder.add_node(node)
         logger.info("node %s on port %d", node.id.hex(), port, extra={"node": node.id})
@@ -139,18 +143,16 @@ class WorkerNodes:
             state.start_autosave(node)
             self._states[port] = state
         self._record_event("node-joined", port)
-        return ""
 
     def _start_late(self, port: int) -> None:
         """Start a node after the initial ones. A failure counts as its end; the others continue."""
-        if port not in range(
-            self._config.first_port, self._config.first_port + self._config.node_count
-        ):
+        if port not in self._plan.ports:
             self._log_handler.create_log(node_id(port), str(port))
         self._record_event("node-began", port)
-        reason = self._start_and_join(port)
-        if reason:
-            logger.warning("can't start a node: %s", reason)
+        try:
+            self._start_and_join(port)
+        except KademluaError as error:
+            logger.warning("can't start a node: %s", error)
             self._record_event("node-ended", port)
 
     def _kill(self, port: int) -> None:
@@ -169,8 +171,9 @@ class WorkerNodes:
         self.recorder.record_always(name, {"port": port})
         self.report_needed.set()
 
-    def _generate_lookups(self, per_second: float) -> None:
+    def _generate_lookups(self) -> None:
         """Let random nodes look up random ids, at a mean rate. Never returns."""
+        per_second = GENERATED_PER_SECOND / self._plan.worker_count
         while True:
             gevent.sleep(self._rng.expovariate(per_second))
             joined = [node for node in self._nodes.values() if node.joined]
@@ -179,12 +182,12 @@ class WorkerNodes:
 
     def _open_state(self, port: int) -> NodeState | None:
         """Open the saved state of the node on a port, or return None without a data directory."""
-        if not self._config.data_dir:
+        if not self._plan.data_dir:
             return None
         from kademlua.storage.node_state import NodeState
 
         # A swarm never closes its files; verifying each file in a process is too slow.
-        path = Path(self._config.data_dir) / str(port)
+        path = Path(self._plan.data_dir) / str(port)
         state = NodeState(path, self._params, verify_unclean=False)
         state.persist_id(node_id(port))
         return state

@@ -30,6 +30,11 @@ def to_one_line(text: str) -> str:
     return escape_unprintable(" ".join(text.split()))
 
 
+def plural(count: int, noun: str, nouns: str = "") -> str:
+    """Return ``1 node`` or ``1,234 nodes``; ``nouns`` is the plural if it is not ``noun`` and s."""
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
 def pretty_format(value: Any, width: int | None = None) -> str:
     """Format a value over as many lines as it needs.
 

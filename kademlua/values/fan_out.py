@@ -8,7 +8,14 @@ from typing import Any
 from gevent.event import AsyncResult
 
 from kademlua.core.contact import Contact
-from kademlua.core.errors import KademluaError, NodeClosed, RpcTimeout, TooManyCalls, WireError
+from kademlua.core.errors import (
+    CallInterrupted,
+    KademluaError,
+    NodeClosed,
+    RpcTimeout,
+    TooManyCalls,
+    WireError,
+)
 from kademlua.core.pending_calls import PendingCall
 from kademlua.core.results import StoreReport
 from kademlua.core.wire import replies
@@ -91,7 +98,8 @@ class FanOut:
         elif isinstance(result, RpcTimeout):
             self.report.timed_out.append(contact)
             self._liveliness.on_timeout(contact)
-            if self._fallbacks:
+            # After a pause, the TTL in the request is no longer right.
+            if self._fallbacks and not isinstance(result, CallInterrupted):
                 self._send(self._fallbacks.pop())
         else:
             refusal = self._refusal(result)

@@ -1,4 +1,4 @@
-"""The operations of a running node, by name."""
+"""The operations of a running node by name, as JSON."""
 
 import os
 
@@ -59,8 +59,8 @@ def test_lookup_and_ping_query_the_network(world):
     alice, bob = world.network(2)
     one = operations(alice)
     assert one.call("lookup", {"key": KEY})["contacts"] == [contact_to_json(bob.contact)]
-    told = one.call("ping", {"address": bob.contact.addr, "port": bob.contact.port})
-    assert told == contact_to_json(bob.contact) | {"rtt_seconds": pytest.approx(0.1)}
+    result = one.call("ping", {"address": bob.contact.addr, "port": bob.contact.port})
+    assert result == contact_to_json(bob.contact) | {"rtt_seconds": pytest.approx(0.1)}
     with pytest.raises(RpcTimeout):
         one.call("ping", dict(zip(("address", "port"), UNUSED_ENDPOINT, strict=True)))
 
@@ -76,7 +76,7 @@ def test_node_contacts_stats_and_timings_are_reported(world):
     assert contact["rtt_seconds"] == pytest.approx(0.1)
     assert one.call("stats", {})["contacts"] == 1
     nothing: dict = {"round_trips": {}, "lookups": {}, "queries": {}}
-    assert one.call("timings", {}) == nothing  # it begins to count
+    assert one.call("timings", {}) == nothing  # counting starts here
     one.call("lookup", {"key": KEY})
     timings = one.call("timings", {})
     for name, total in [("round_trips", 0.1), ("lookups", 0.1), ("queries", 1)]:
@@ -100,8 +100,8 @@ def test_values_are_imported(world):
         for number, left in enumerate([10.0, 0.0, 10.0, 10.0])
     ]
     one = operations(alice)
-    told = one.call("import", {"values": rows})
-    assert told == {"imported": 2, "expired": 1, "refused": {"no room for more values": 1}}
+    result = one.call("import", {"values": rows})
+    assert result == {"imported": 2, "expired": 1, "refused": {"no room for more values": 1}}
     assert list(one.stream("stored", {})) == [rows[0], rows[2]]
 
 

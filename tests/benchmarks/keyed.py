@@ -77,7 +77,7 @@ def _pair(rng: random.Random, network_keys: Sequence[bytes]) -> Pair:
     for node in (asker, asked):
         node.start()
     for number, node_id in enumerate(neighbour_ids(asked.id, rng)):
-        asked.table.on_reply(Contact("127.0.0.1", 10_000 + number, node_id), time.monotonic())
+        asked.table.on_reply(Contact("127.0.0.1", 10_000 + number, node_id), asked.now)
     asker.ping(asked.contact)
     return asker, asked
 

@@ -10,6 +10,7 @@ import gevent
 from gevent.pool import Pool
 
 from kademlua import ContactPool, KademluaError, Node, NodeOptions, Params
+from kademlua.runtime.clocks import boot_clock
 from tests.benchmarks.measuring import Job, Kind, Recorder
 
 _JOINING = 8
@@ -87,7 +88,7 @@ class KademluaNetwork:
 
     def lost(self, jobs: Sequence[Job], survivors: Sequence[int]) -> int:
         """How many values no survivor holds."""
-        now = time.monotonic()
+        now = boot_clock()
         stores = [self._nodes[index].datastore for index in survivors]
         return sum(not any(store.get(job.key, 1, now) for store in stores) for job in jobs)
 

@@ -11,7 +11,7 @@ from statistics import median
 from typing import TypeVar
 
 from kademlua import Contact, ContactPool, Node, NodeOptions
-from kademlua.core.contact import Endpoint
+from kademlua.core.contact import ALL_FAMILIES, Endpoint
 from kademlua.core.ids import random_id
 from kademlua.core.values.store import StoreEntry
 from kademlua.core.wire import packets as protocol
@@ -87,8 +87,8 @@ def measure_stages(requests: int, seed: int) -> list[Stages]:
             for number, node_id in enumerate(neighbour_ids(node.id, rng))
         ]
         for contact in contacts:
-            node.table.on_reply(contact, time.monotonic())
-            node.services.validator.validated_addresses.mark(contact.endpoint, time.monotonic())
+            node.table.on_reply(contact, node.now)
+            node.services.validator.validated_addresses.mark(contact.endpoint, node.now)
         keys = [random_id(rng) for _ in range(requests)]
         return [
             _stages_of(rpc, version, node, transport, contacts[ASKER], keys, rng)
@@ -139,7 +139,7 @@ def _said(rpc: str, answer: bytes, pool: ContactPool) -> _Said:
     if rpc not in ("findnode", "findvalue"):
         return [], []
     returned = protocol.decode_values(packet.payload)
-    contacts = payloads.decode_findnode_reply(returned, pool, payloads.ALL_FAMILIES)
+    contacts = payloads.decode_findnode_reply(returned, pool, ALL_FAMILIES)
     if rpc == "findnode":
         return contacts, []
     return contacts, [payloads.encode_value(value) for value in payloads.decode_retval(returned)]
@@ -147,7 +147,7 @@ def _said(rpc: str, answer: bytes, pool: ContactPool) -> _Said:
 
 def _store_stage(rpc: str, node: Node, sender: Contact, keys: Sequence[bytes]) -> float:
     """What the data store takes of an RPC; a store takes the place of a former one."""
-    store, now = node.datastore, time.monotonic()
+    store, now = node.datastore, node.now
     if rpc == "findvalue":
         return _timed(lambda key: store.get(key, 4096, now), keys)
     if rpc == "store":

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import gevent
@@ -9,7 +10,7 @@ import pytest
 
 from kademlua import NodeClosed
 from kademlua.bridges.hub_thread import HubThread
-from kademlua.bridges.thread_call import ThreadCall, ignore, no_op_call
+from kademlua.bridges.thread_call import ThreadCall, ignore
 
 
 class Caller:
@@ -32,7 +33,7 @@ class Caller:
         self, schedule: Callable[[ThreadCall], None], function: Callable[..., Any], *args: Any
     ) -> Any:
         ended = threading.Event()
-        call = ThreadCall(function, args, {}, lambda _: ended.set())
+        call = ThreadCall(partial(function, *args), lambda _: ended.set())
         schedule(call)
         assert ended.wait(10), "the end of the call was not reported"
         return call.pop_outcome()
@@ -62,7 +63,7 @@ def test_all_calls_run_in_one_thread(caller: Caller, closed: list[int]) -> None:
 
 def test_waiting_call_does_not_delay_others(caller: Caller) -> None:
     done: list[str] = []
-    caller.thread.submit(ThreadCall(gevent.sleep, (60,), {}, lambda _: done.append("slow")))
+    caller.thread.submit(ThreadCall(lambda: gevent.sleep(60), lambda _: done.append("slow")))
     assert caller(lambda: "quick") == "quick"
     assert done == []
 
@@ -87,7 +88,7 @@ def test_cancelled_call_ends(caller: Caller) -> None:
         finally:
             ended.set()
 
-    call = ThreadCall(wait, (), {}, ignore)
+    call = ThreadCall(wait, ignore)
     caller.thread.submit(call)
     caller(gevent.sleep, 0.01)  # the call has started
     caller.thread.cancel(call)
@@ -98,7 +99,7 @@ def test_call_cancelled_before_its_start_never_runs(caller: Caller) -> None:
     started: list[int] = []
 
     def submit_and_cancel() -> None:
-        call = ThreadCall(started.append, (1,), {}, ignore)
+        call = ThreadCall(lambda: started.append(1), ignore)
         caller.thread.submit(call)
         caller.thread.cancel(call)
 
@@ -110,7 +111,7 @@ def test_call_cancelled_before_its_start_never_runs(caller: Caller) -> None:
 def test_stop_ends_running_calls(caller: Caller) -> None:
     outcome: list[Any] = []
     caller.thread.submit(
-        ThreadCall(gevent.sleep, (60,), {}, lambda call: outcome.append(call.pop_outcome()))
+        ThreadCall(lambda: gevent.sleep(60), lambda call: outcome.append(call.pop_outcome()))
     )
     caller.end()
     assert isinstance(outcome[0][1], NodeClosed)
@@ -146,11 +147,3 @@ def test_failed_thread_start_is_retried(caller: Caller, monkeypatch: pytest.Monk
         with pytest.raises(RuntimeError, match="can't start"):
             caller(int)
     assert caller(lambda: 1) == 1
-
-
-def test_no_op_call_only_reports_its_end() -> None:
-    ended_calls: list[ThreadCall] = []
-    call = no_op_call(ended_calls.append)
-    call.run()
-    assert ended_calls == [call]
-    assert call.pop_outcome() == (None, None)

@@ -12,6 +12,8 @@ def blocking(node: ThreadedNode, key: bytes) -> None:
     assert_type(node.find_node(key), list[Contact])
     assert_type(node.wait_joined(1.5), bool)
     assert_type(node.id, bytes)
+    assert_type(node.reachable, bool | None)
+    assert_type(node.contact, Contact)
     with ThreadedNode(8001, bootstrap=[("127.0.0.1", 8001)], params=Params()) as other:
         assert_type(other, ThreadedNode)
     node.find_value("key")  # type: ignore[arg-type]

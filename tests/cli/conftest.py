@@ -1,4 +1,4 @@
-"""Runs the command line as real processes, on pipes and on pseudo-terminals."""
+"""Fixtures: the command line as processes with pipes or on a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import socket
 import subprocess
 import sys
 import termios
@@ -21,8 +22,16 @@ from tests.support.programs import ROOT
 TIMEOUT = 40.0
 
 
+def free_port() -> int:
+    """Return a port that is probably free, so that nothing answers there."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
 class Output:
-    """What a process writes into a file descriptor, read as a test waits for it."""
+    """The output of a process, which is read while a test waits for a pattern."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -30,7 +39,7 @@ class Output:
         self.text = ""
 
     def expect(self, pattern: str) -> re.Match[str]:
-        """The next match behind the former one; waits for it with patience."""
+        """Wait for the next match after the previous one, and return it."""
         deadline = time.monotonic() + TIMEOUT
         while True:
             match = re.compile(pattern, re.MULTILINE).search(self.text, self._position)
@@ -41,7 +50,7 @@ class Output:
                 raise AssertionError(f"no {pattern!r} in {self.text[self._position :]!r}")
 
     def read_rest(self) -> str:
-        """All that comes until the end, and what no match has used yet."""
+        """Wait for the end, and return the text after the last match."""
         deadline = time.monotonic() + TIMEOUT
         while self._read(deadline):
             pass
@@ -50,17 +59,17 @@ class Output:
     def _read(self, deadline: float) -> bool:
         ready, _, _ = select.select([self._fd], [], [], max(deadline - time.monotonic(), 0))
         if not ready:
-            raise AssertionError(f"nothing more came after {self.text!r}")
+            raise AssertionError(f"no more output after {self.text!r}")
         try:
             data = os.read(self._fd, 65536)
-        except OSError:  # how a pseudo-terminal ends
+        except OSError:  # the end of a pseudo-terminal
             data = b""
         self.text += data.decode(errors="replace").replace("\r\n", "\n")
         return bool(data)
 
 
 class Process:
-    """A process with pipes, and what it writes."""
+    """A process with pipes, and its output."""
 
     def __init__(self, popen: subprocess.Popen[bytes]) -> None:
         self.popen = popen
@@ -83,7 +92,7 @@ class Process:
 
 
 class Terminal:
-    """A process whose standard streams are a pseudo-terminal of its own."""
+    """A process on its own pseudo-terminal."""
 
     def __init__(self, args: list[str], env: dict[str, str], cwd: Path) -> None:
         self.fd, slave = pty.openpty()
@@ -107,12 +116,12 @@ class Terminal:
         return self.popen.wait(TIMEOUT)
 
     def has_echo(self) -> bool:
-        """Whether the terminal is as a shell leaves it, not as a line editor sets it."""
+        """Return whether the terminal is in its normal mode, not in that of a line editor."""
         return bool(termios.tcgetattr(self.slave)[3] & termios.ECHO)
 
 
 class Launcher:
-    """Starts processes of the command line; the fixture ends what is left of them."""
+    """Starts processes of the command line; the fixture ends them after the test."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -123,12 +132,14 @@ class Launcher:
         self._terminals: list[Terminal] = []
 
     def run(self, *args: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        """Run to its end."""
+        """Run a command to its end."""
         return self._run(["-m", "kademlua", *args], stdin)
 
-    def python(self, code: str, *args: str) -> subprocess.CompletedProcess[bytes]:
-        """Run a program that is the command line but for something."""
-        return self._run(["-c", code, *args], b"")
+    def python(
+        self, code: str, *args: str, stdin: bytes = b""
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run a program that changes something and calls the command line."""
+        return self._run(["-c", code, *args], stdin)
 
     def _run(self, args: list[str], stdin: bytes) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
@@ -141,7 +152,7 @@ class Launcher:
         )
 
     def start(self, *args: str) -> Process:
-        """Start with pipes."""
+        """Start a command with pipes."""
         popen = subprocess.Popen(
             [sys.executable, "-m", "kademlua", *args],
             stdin=subprocess.PIPE,
@@ -155,13 +166,13 @@ class Launcher:
         return process
 
     def terminal(self, *args: str) -> Terminal:
-        """Start on a pseudo-terminal."""
+        """Start a command on a pseudo-terminal."""
         terminal = Terminal(list(args), self.env, self.home)
         self._terminals.append(terminal)
         return terminal
 
     def node(self, *args: str) -> tuple[Process, str]:
-        """A node on a free port, without bootstrap unless ``args`` say so, and its address."""
+        """Start a node on a free port, by default without bootstrap; return it and its address."""
         if "--bootstrap" not in args:
             args = (*args, "--no-bootstrap")
         process = self.start("node", "0", "--no-shell", *args)
@@ -192,7 +203,7 @@ def launch(tmp_path: Path) -> Iterator[Launcher]:
 
 @pytest.fixture
 def failed() -> Callable[[subprocess.CompletedProcess[bytes], int], str]:
-    """Checks that a command failed as it should: its one line of error."""
+    """Check that a command failed with one line on standard error, and return the line."""
 
     def check(done: subprocess.CompletedProcess[bytes], status: int) -> str:
         error = done.stderr.decode()

@@ -114,7 +114,7 @@ def test_ping(launch, network):
     assert pong["rtt_seconds"] >= 0
 
 
-def test_a_host_may_be_a_name(launch, network):
+def test_host_may_be_a_name(launch, network):
     named = network.replace("127.0.0.1", "localhost")
     assert launch.run("ping", named).returncode == 0
     assert launch.run("add", "key", "v", "--via", named).returncode == 0
@@ -145,7 +145,7 @@ def test_unanswered_address_is_reported(launch):
         assert client.wait() == 1
         assert client.out.read_rest() == ""
         assert client.err.read_rest() == f"Error: no reply from {address}\n"
-    # On a terminal, it says after a second what it is about.
+    # On a terminal, progress is shown after a second.
     terminal.out.expect(f"\\Aasking {re.escape(address)} …")
     terminal.out.expect(f"\\r\x1b\\[KError: no reply from {re.escape(address)}\n")
     assert terminal.wait() == 1

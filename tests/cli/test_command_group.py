@@ -15,7 +15,7 @@ from kademlua.core.errors import StoreFailed
 COMMANDS = ["node", "swarm", "add", "find", "lookup", "ping", "bench"]
 
 
-def test_help_lists_the_commands_and_teaches_by_example():
+def test_help_lists_commands_and_shows_examples():
     result = CliRunner().invoke(main, ["--help"])
     assert result.exit_code == 0
     for command in COMMANDS:
@@ -88,7 +88,7 @@ def test_usage_error_is_one_line_with_status_2(args, word):
 
 
 def group_that_raises(error: BaseException) -> CommandGroup:
-    @click.group(cls=CommandGroup, import_paths={})
+    @click.group(cls=CommandGroup, modules=[])
     def group() -> None:
         raise error
 
@@ -116,7 +116,7 @@ def test_unexpected_exception_shows_traceback():
     assert isinstance(result.exception, ZeroDivisionError)
 
 
-def test_a_command_is_imported_only_where_it_is_used():
+def test_command_imports_only_its_own_modules():
     script = """if True:
         import sys
         from click.testing import CliRunner
@@ -129,7 +129,19 @@ def test_a_command_is_imported_only_where_it_is_used():
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_the_module_runs_under_the_command_s_name(launch):
+def test_help_does_not_import_rich():
+    script = """if True:
+        import sys
+        from click.testing import CliRunner
+        from kademlua.cli import main
+        assert CliRunner().invoke(main, ["--help"]).exit_code == 0
+        assert "kademlua.cli.top.command" in sys.modules
+        assert "rich" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_module_shows_the_name_of_the_command(launch):
     done = launch.run("ping", "--help")
     assert done.stdout.startswith(b"Usage: kademlua ping ")
 

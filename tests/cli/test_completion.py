@@ -1,4 +1,4 @@
-"""Completion, as the shells ask for it."""
+"""Completion of commands and options by bash, zsh and fish."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROGRAM = "from kademlua.cli import main; main(prog_name='kademlua')"
     ("words", "wanted"),
     [("kademlua sim", "simulate"), ("kademlua node --log-f", "--log-file")],
 )
-def test_the_shell_completes(launch: Launcher, words: str, wanted: str) -> None:
+def test_names_are_completed(launch: Launcher, words: str, wanted: str) -> None:
     launch.env |= {
         "_KADEMLUA_COMPLETE": "bash_complete",
         "COMP_WORDS": words,
@@ -24,7 +24,7 @@ def test_the_shell_completes(launch: Launcher, words: str, wanted: str) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_shell_has_a_script_to_read(launch: Launcher, shell: str) -> None:
+def test_completion_script_exists(launch: Launcher, shell: str) -> None:
     launch.env["_KADEMLUA_COMPLETE"] = f"{shell}_source"
     done = launch.python(PROGRAM)
     assert "_KADEMLUA_COMPLETE" in done.stdout.decode()

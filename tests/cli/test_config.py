@@ -21,7 +21,7 @@ def test_all_params_are_configurable(tmp_path):
     assert load_params(path) == Params(**wanted)
 
 
-def test_an_empty_file_changes_nothing(tmp_path):
+def test_empty_file_changes_nothing(tmp_path):
     path = tmp_path / "empty.toml"
     path.write_text("# nothing\n")
     assert load_params(path) == Params()

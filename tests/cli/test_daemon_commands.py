@@ -1,4 +1,4 @@
-"""Commands that act through a running node, and its shell from elsewhere, as processes."""
+"""Commands that act through a running node, and ``kademlua shell``, as processes."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def test_value_is_published_and_unpublished(launch, failed):
     line = failed(launch.run("published", "--data", "data"), 1)
     assert line == (
         "Error: no node listens at data/control.sock:"
-        " no node runs there, or one in memory, as a swarm's are\n"
+        " no node runs there, or one without a data directory\n"
     )
 
-    # The owner of a value is its port, too. And it takes the place of what was left.
+    # The port is part of the owner. The node replaces the socket of the killed one.
     again = launch.start("node", port_of(process), "--no-bootstrap", "--no-shell", "--data", "data")
     again.out.expect("listening")
     done = launch.run("published", "--data", "data")
@@ -56,7 +56,7 @@ def test_control_socket_is_private_and_removed_at_exit(launch, tmp_path, daemon)
     assert not (tmp_path / "sock").exists()
 
 
-def test_the_owner_of_a_value_is_the_node(launch, daemon):
+def test_running_node_owns_the_values_it_adds(launch, daemon):
     content = bytes(range(256))
     done = launch.run("add", "key", "-", "--control", "sock", stdin=content)
     assert done.stdout == b"stored on 1 node\n"
@@ -65,16 +65,16 @@ def test_the_owner_of_a_value_is_the_node(launch, daemon):
     own_id = daemon.out.text.split()[2]
     assert (row["key"], row["owner"]["id"], row["value"]) == (KEY, own_id, {"hex": content.hex()})
     assert 86_000 < row["remaining_seconds"] <= 86_400
-    launch.run("add", "key", "another", "--control", "sock")  # in place of the former
+    launch.run("add", "key", "another", "--control", "sock")  # replaces the previous value
     assert launch.run("find", "key", "--control", "sock").stdout == b"another\n"
 
 
 def test_running_node_performs_lookups(launch, daemon, failed):
     _, address = launch.node("--bootstrap", "127.0.0.1:" + port_of(daemon))
     done = launch.run("ping", address, "--control", "sock", "--json")
-    told = json.loads(done.stdout)
-    assert address == f"{told['address']}:{told['port']}"
-    assert launch.run("lookup", "key", "--control", "sock").stdout.startswith(told["id"].encode())
+    found = json.loads(done.stdout)
+    assert address == f"{found['address']}:{found['port']}"
+    assert launch.run("lookup", "key", "--control", "sock").stdout.startswith(found["id"].encode())
     assert "--via" in failed(launch.run("find", "key", "--via", address, "--control", "sock"), 2)
 
 
@@ -84,12 +84,12 @@ def test_lookup_of_running_node_is_traced(launch, daemon):
     assert (done.returncode, done.stderr) == (0, b"")
     heading, line = done.stdout.decode().splitlines()
     assert f"by 127.0.0.1:{port_of(daemon)}: " in heading
-    assert line.startswith("└─ ")
+    assert line.startswith("└── ")
     assert f"  {address}  +" in line
     assert line.endswith(" #1")
     done = launch.run("lookup", "key", "--trace", "--control", "sock", "--json")
-    told = json.loads(done.stdout)
-    assert told["trace"]["queries"][0]["id"] == told["contacts"][0]["id"]
+    found = json.loads(done.stdout)
+    assert found["trace"]["queries"][0]["id"] == found["contacts"][0]["id"]
 
 
 def port_of(process):
@@ -105,16 +105,16 @@ def test_missing_node_is_reported(launch, tmp_path, failed):
         (("shell", "--control", "none"), "none"),
     ]:
         line = failed(launch.run(*args), 1)
-        assert line.startswith(f"Error: {where} is missing: no node runs there, or one in memory")
+        assert line.startswith(f"Error: {where} is missing: no node runs there, or one without")
 
 
-def test_wrong_use(launch, failed, tmp_path):
+def test_wrong_use_is_reported(launch, failed, tmp_path):
     assert "Missing argument 'VALUE'" in failed(launch.run("publish", "key"), 2)
     assert "--ttl" in failed(launch.run("publish", "k", "v", "--ttl", "soon"), 2)
     assert "40 hex digits" in failed(launch.run("remove", "--hex", "xyz"), 2)
     (tmp_path / "file").write_text("mine")
     done = launch.run("node", "0", "--no-bootstrap", "--memory", "--control", "file")
-    assert done.stderr.endswith(b"Error: no control socket at file: something else is there\n")
+    assert done.stderr.endswith(b"Error: no control socket at file: another file is there\n")
     assert done.returncode == 1
 
 
@@ -123,7 +123,7 @@ def test_unusable_default_socket_path_is_logged_only(launch, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "control.sock").write_text("mine")
     process, _ = launch.node("--data", "data")
-    process.err.expect("WARNING .* no control socket at data/control.sock: something else is there")
+    process.err.expect("WARNING .* no control socket at data/control.sock: another file is there")
 
 
 def test_running_node_exports_and_imports_values(launch, tmp_path, failed):
@@ -147,21 +147,21 @@ def test_running_node_exports_and_imports_values(launch, tmp_path, failed):
 
 
 def fields(line):
-    """What stands in a line, but for the end, which is measured anew."""
+    """Return the fields of a line, except the expiry, which differs by rounding."""
     return {key: value for key, value in json.loads(line).items() if key != "ends"}
 
 
-# The shell from elsewhere.
+# kademlua shell
 
 
-def test_lines_by_a_pipe(launch, daemon):
+def test_shell_reads_a_pipe(launch, daemon):
     done = launch.run("shell", "--control", "sock", stdin=b"x = 20\nx + 1\n1/0\nnode.id.hex()\n")
     assert done.returncode == 0
     assert done.stdout.decode() == f"21\n'{daemon.out.text.split()[2]}'\n"
     assert done.stderr == b"ZeroDivisionError: division by zero\n"
 
 
-def test_on_a_terminal(launch, daemon):
+def test_shell_on_a_terminal(launch, daemon):
     terminal = launch.terminal("shell", "--control", "sock")
     terminal.out.expect("to end the shell\\.\n.* > ")
     terminal.type("publishe\t()\n")
@@ -188,7 +188,7 @@ def test_node_exit_ends_attached_shell(launch, daemon):
 def test_signal_interrupts_endless_expression(launch, daemon):
     shell = launch.start("shell", "--control", "sock")
     shell.type("import os, sys\n")
-    # Written by the node itself, from within the expression.
+    # The expression writes to the standard error of the node.
     shell.type("exec(\"sys.stderr.write('begun\\\\n'); sys.stderr.flush()\\nwhile True: pass\")\n")
     daemon.err.expect("begun\n")
     daemon.popen.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""A node's data directory: what is there again after a restart, and who may have it."""
+"""The data directory of a node: what survives a restart, and locking."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import re
 import signal
 
 import pytest
+
+from tests.cli.conftest import free_port
 
 pytest.importorskip("lmdb", reason="of the extra disk")
 
@@ -69,7 +71,9 @@ def test_data_directory_is_locked_by_one_process(launch, failed):
     process, _ = launch.node("--data", "data")
     line = failed(launch.run("node", "0", "--no-shell", "--data", "data"), 1)
     assert line == f"Error: data is in use by process {process.popen.pid}\n"
-    assert launch.run("published", "--data", "data").returncode == 0  # by the first one's socket
+    assert (
+        launch.run("published", "--data", "data").returncode == 0
+    )  # through the socket of the first node
 
 
 def test_export_fails_if_running_node_has_no_socket(launch, failed):
@@ -94,7 +98,7 @@ def test_damaged_file_is_moved_and_other_data_kept(launch, tmp_path, name, conte
     if content == "cut":
         os.truncate(path, path.stat().st_size - 4096)
         content = path.read_bytes()
-    if content == "scribbled":  # all but the two pages by which LMDB knows its files
+    if content == "scribbled":  # except the two pages that identify an LMDB file
         whole = path.read_bytes()
         content = whole[:8192] + random.Random(1).randbytes(len(whole) - 8192)
     path.write_bytes(content)
@@ -107,7 +111,7 @@ def test_damaged_file_is_moved_and_other_data_kept(launch, tmp_path, name, conte
 
 
 def test_default_directory_is_named_by_port(launch, tmp_path):
-    _, address = launch.node()  # on any free port: nothing is kept
+    _, address = launch.node()  # on any free port, the node saves nothing
     port = address.rpartition(":")[2]
     args = ("node", port, "--no-bootstrap", "--no-shell", "--host", "127.0.0.2")
     for more, is_kept in ((("--memory",), False), ((), True)):
@@ -207,6 +211,16 @@ def test_failed_export_leaves_the_former_file(launch, tmp_path, failed):
     assert sorted(path.name for path in tmp_path.glob("*values*")) == ["values.jsonl"]
 
 
+WITHOUT_PASSWD = """if True:
+    import pwd
+
+    def getpwuid(uid):
+        raise KeyError(uid)
+
+    pwd.getpwuid = getpwuid
+    from kademlua.cli import main
+    main()
+"""
 WITHOUT_LMDB = "import sys; sys.modules['lmdb'] = None; from kademlua.cli import main; main()"
 
 
@@ -232,8 +246,23 @@ def test_node_without_lmdb_stays_in_memory_and_warns(launch, tmp_path):
     warning, error = done.stderr.decode().splitlines()
     assert "WARNING" in warning
     assert "this node saves no data because lmdb is not installed" in warning
-    assert "in use" in error  # it got as far as that
+    assert "in use" in error  # the node got as far as binding its port
     assert not (tmp_path / ".local").exists()
+
+
+def test_node_without_home_directory_stays_in_memory_and_warns(launch):
+    del launch.env["HOME"]
+    node = ("node", str(free_port()), "--no-bootstrap", "--shell")
+    done = launch.python(WITHOUT_PASSWD, *node, stdin=b"exit\n")
+    assert done.returncode == 0
+    assert b"this node saves no data because the user has no home directory" in done.stderr
+    assert list(launch.home.iterdir()) == []
+
+
+def test_command_without_home_directory_is_one_line(launch, failed):
+    del launch.env["HOME"]
+    line = failed(launch.python(WITHOUT_PASSWD, "stored"), 1)
+    assert line == "Error: the user has no home directory; use --data\n"
 
 
 def test_publications_survive_restart(launch):

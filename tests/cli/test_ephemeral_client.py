@@ -26,12 +26,10 @@ def test_client_of_loopback_network_binds_to_loopback(network: Node) -> None:
 def test_client_checks_all_contacts_of_first_reply(
     network: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    via = network.contact.endpoint
-    monkeypatch.setattr(ephemeral_client, "is_loopback", lambda addr: False)
-    with ephemeral_client._joined_node([via[0]], via, ()) as node:  # a stranger still
-        assert (
-            ephemeral_client._non_loopback_addresses(node, [via[0]], via[1]) == ["127.0.0.1"] * 20
-        )
+    checked: list[str] = []
+    monkeypatch.setattr(ephemeral_client, "is_loopback", lambda addr: not checked.append(addr))
+    with ephemeral_client.ephemeral_node(network.contact.endpoint) as node:
+        assert checked == [node.contact.addr] + 20 * ["127.0.0.1"]
 
 
 @pytest.mark.parametrize("command", ["add key value", "find key", "lookup key", "put value"])
@@ -44,7 +42,7 @@ def test_client_without_via_bootstraps_from_control_port(
     assert (done.exception, done.exit_code) == (None, 0)
 
 
-def test_a_record_is_got_without_via(network: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_record_is_found_without_via(network: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ephemeral_client, "CONTROL_PORT", network.contact.port)
     key = network.put_immutable(b"for ever").key
     done = CliRunner().invoke(main, ["get", key.hex()], standalone_mode=False)

@@ -24,8 +24,8 @@ def ask(url: str, token: str | None = None, body: bytes | None = None) -> bytes:
 def test_url_and_token_path_are_printed(launch):
     launch.env["XDG_RUNTIME_DIR"] = str(launch.home)
     process, address = launch.node("--http", "127.0.0.1:0")
-    said = process.out.expect(r"^(http://127\.0\.0\.1:\d+)/, token in (\S+)\n")
-    url, path = said[1], Path(said[2])
+    match = process.out.expect(r"^(http://127\.0\.0\.1:\d+)/, token in (\S+)\n")
+    url, path = match[1], Path(match[2])
     port = address.rpartition(":")[2]
     assert path == launch.home / "kademlua" / f"http-token-{port}"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

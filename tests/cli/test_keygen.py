@@ -1,4 +1,4 @@
-"""Private networks from the command line: keygen, and --network-key everywhere."""
+"""Private networks on the command line: ``keygen --network`` and ``--network-key``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 
 @pytest.fixture
 def key(launch):
-    """The name of a network key's file."""
+    """The name of a file with a network key."""
     assert launch.run("keygen", "--network", "our.key").returncode == 0
     return "our.key"
 
 
-def test_a_key_is_made_for_its_owner(launch):
+def test_key_file_is_private(launch):
     done = launch.run("keygen", "--network")
     assert (
         done.stdout
@@ -30,7 +30,7 @@ def test_a_key_is_made_for_its_owner(launch):
     assert (launch.home / "other.key").read_text() != text
 
 
-def test_a_key_is_not_overwritten(launch, failed, key):
+def test_existing_key_is_not_overwritten(launch, failed, key):
     before = (launch.home / key).read_text()
     assert failed(launch.run("keygen", "--network", key), 1) == f"Error: {key}: File exists\n"
     assert (launch.home / key).read_text() == before
@@ -44,7 +44,7 @@ def test_network_key_is_no_signing_key(launch, key, failed):
     assert not (launch.home / "some.key").exists()
 
 
-def test_clients_with_the_key_are_answered(launch, failed, key):
+def test_clients_with_the_key_get_replies(launch, failed, key):
     _, address = launch.node("--network-key", key)
     process, _ = launch.node("--network-key", key, "--bootstrap", address)
     process.err.expect("joined")
@@ -55,7 +55,7 @@ def test_clients_with_the_key_are_answered(launch, failed, key):
     assert launch.run("ping", address, "--network-key", key).returncode == 0
 
 
-def test_clients_without_the_key_are_not(launch, failed, key):
+def test_clients_without_the_key_get_no_reply(launch, failed, key):
     _, address = launch.node("--network-key", key)
     no_reply = f"Error: no reply from {address}\n"
     assert failed(launch.run("ping", address), 1) == no_reply
@@ -69,7 +69,7 @@ def test_all_keys_are_accepted_and_first_one_sends(launch, failed, key):
     _, address = launch.node("--network-key", key, "--network-key", "new.key")
     ping = ("ping", address, "--network-key")
     assert launch.run(*ping, key).returncode == 0
-    # Its request is heard, the answer is by the other key.
+    # The node accepts the request, but signs its reply with the first key.
     failed(launch.run(*ping, "new.key"), 1)
     assert launch.run(*ping, "new.key", "--network-key", key).returncode == 0
 

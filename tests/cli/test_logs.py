@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from kademlua.cli.logs import ReopenableFileHandler
+from kademlua.cli.logs import LogFileHandler
 from tests.cli.conftest import Launcher
 
 
-def test_a_log_of_json(launch: Launcher, tmp_path: Path) -> None:
+def test_log_may_be_json(launch: Launcher, tmp_path: Path) -> None:
     process, _ = launch.node("--log-file", "node.log", "--log-format", "json")
     node_id = process.out.text.split()[2]
     process.popen.terminate()
@@ -31,7 +31,7 @@ def test_sighup_reopens_log_file(launch: Launcher, tmp_path: Path) -> None:
     log = tmp_path / "node.log"
     log.rename(tmp_path / "former.log")
     process.popen.send_signal(signal.SIGHUP)
-    # Nothing is lost of what is logged meanwhile, and the node goes on.
+    # No record is lost, and the node continues.
     process.popen.terminate()
     assert process.wait() == 0
     assert "ended" in log.read_text()
@@ -53,12 +53,11 @@ def test_record_goes_to_stderr_while_the_file_cannot_be_opened(
 ) -> None:
     path = tmp_path / "logs" / "node.log"
     path.parent.mkdir()
-    handler = ReopenableFileHandler(path, encoding="utf-8")
+    handler = LogFileHandler(path, encoding="utf-8")
     handler.emit(record("one"))
     shutil.rmtree(path.parent)
     handler.emit(record("two"))
     handler.emit(record("three"))
-    handler.reopen()
     handler.emit(record("four"))
     path.parent.mkdir()
     handler.emit(record("five"))

@@ -1,21 +1,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
+import subprocess
+import sys
+from collections.abc import Callable
 
 import pytest
 
 from kademlua.core.ids import sha1
-
-
-def free_port() -> int:
-    """A port that was free just now, to be told to be dead."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+from tests.cli.conftest import TIMEOUT, Launcher, Output, free_port
 
 
 def has_ipv6() -> bool:
@@ -56,7 +53,7 @@ def test_signals_end_bootstrapping_node(launch):
     assert "Traceback" not in process.err.read_rest()
 
 
-def test_a_port_in_use_is_one_line(launch, failed):
+def test_port_in_use_is_reported(launch, failed):
     _, address = launch.node()
     line = failed(launch.run("node", address.rpartition(":")[2]), 1)
     assert address in line
@@ -137,12 +134,12 @@ def test_log_file_and_level(launch, tmp_path):
     assert process.err.read_rest() == ""
 
 
-def test_a_log_file_that_can_t_be_written(launch, tmp_path, failed):
+def test_unwritable_log_file_is_reported(launch, tmp_path, failed):
     path = tmp_path / "none" / "node.log"
     assert str(path) in failed(launch.run("node", "0", "--log-file", str(path)), 1)
 
 
-def test_a_node_that_is_killed_leaves_its_port_free(launch):
+def test_killed_node_leaves_its_port_free(launch):
     process, address = launch.node()
     process.popen.kill()
     assert process.wait() == -signal.SIGKILL
@@ -150,7 +147,7 @@ def test_a_node_that_is_killed_leaves_its_port_free(launch):
     again.out.expect(f"listening on {re.escape(address)}\n")
 
 
-def test_a_reader_that_leaves_is_no_error(launch):
+def test_closed_output_ends_the_shell_without_error(launch):
     process = launch.start("node", "0", "--no-bootstrap", "--shell")
     process.out.expect("listening")
     process.popen.stdout.close()
@@ -159,6 +156,37 @@ def test_a_reader_that_leaves_is_no_error(launch):
     process.popen.send_signal(signal.SIGTERM)
     assert process.wait() == 0
     assert "Traceback" not in process.err.read_rest()
+
+
+def full_disk() -> int:
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+def pipe_without_reader() -> int:
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
+@pytest.mark.parametrize("open_stdout", [full_disk, pipe_without_reader])
+def test_node_runs_without_usable_stdout(launch: Launcher, open_stdout: Callable[[], int]) -> None:
+    port = str(free_port())
+    stdout = open_stdout()
+    command = [sys.executable, "-m", "kademlua", "node", port, "--no-bootstrap", "--no-shell"]
+    with subprocess.Popen(
+        command, stdout=stdout, stderr=subprocess.PIPE, env=launch.env, cwd=launch.home
+    ) as process:
+        os.close(stdout)
+        try:
+            assert process.stderr is not None
+            log = Output(process.stderr.fileno())
+            log.expect("WARNING .*can't write to <stdout>: ")
+            assert launch.run("ping", f"127.0.0.1:{port}").returncode == 0
+            process.terminate()
+            assert process.wait(TIMEOUT) == 0
+            assert log.read_rest().endswith("ended\n")
+        finally:
+            process.kill()
 
 
 def test_ending_node_sends_leave(launch):

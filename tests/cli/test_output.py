@@ -47,5 +47,5 @@ def test_values_as_text_and_as_json(value, text, as_json):
         ([], []),
     ],
 )
-def test_a_client_binds_to_no_more_than_it_needs(targets, hosts):
+def test_client_binds_to_the_narrowest_address(targets, hosts):
     assert bind_hosts(targets) == hosts

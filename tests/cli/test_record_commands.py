@@ -23,7 +23,7 @@ def test_keygen(launch, failed):
     public_key = done.stdout.decode().strip()
     assert len(bytes.fromhex(public_key)) == 32
     content = path.read_bytes()
-    # Never over what is there.
+    # An existing file is not overwritten.
     assert failed(launch.run("keygen", "my.key"), 1) == "Error: my.key: File exists\n"
     assert path.read_bytes() == content
     assert launch.run("keygen", "--public", "my.key").stdout.decode().strip() == public_key
@@ -33,7 +33,7 @@ def test_keygen(launch, failed):
     assert "No such file" in failed(launch.run("put", "--sign", "no.key", "v"), 1)
 
 
-def test_an_immutable_record(launch, network, failed):
+def test_immutable_record_is_stored_and_found(launch, network, failed):
     done = launch.run("put", "Hello World!", "--via", network)
     key = "e5f96f6f38320f0f33959cb4d3d656452117aadb"
     assert done.stdout.decode() == f"{key}  stored on 2 nodes\n"
@@ -46,7 +46,7 @@ def test_an_immutable_record(launch, network, failed):
     assert line == f"Error: no record found for {'00' * 20}\n"
 
 
-def test_a_signed_record(launch, network, failed):
+def test_signed_record_is_stored_and_found(launch, network, failed):
     launch.run("keygen", "my.key")
     sign = ["put", "--sign", "my.key", "--salt", "portrait", "--via", network]
     public_key = launch.run(*sign, "one").stdout.decode().partition(" ")[0]
@@ -59,7 +59,7 @@ def test_a_signed_record(launch, network, failed):
     assert found.items() <= stored.items()
     assert (found["seq"], found["salt"], found["public_key"]) == (2, "portrait", public_key)
     assert launch.run(*get, "--raw").stdout == b"\xff\0"
-    # Refused with errors of their own.
+    # Each reason for a refusal has its own error.
     assert failed(launch.run(*sign, "old", "--seq", "2"), 1) == "Error: stale record\n"
     assert "to be replaced" in failed(launch.run(*sign, "old", "--seq", "9", "--cas", "1"), 1)
     assert "no record found" in failed(launch.run("get", public_key, "--via", network), 1)
@@ -67,8 +67,8 @@ def test_a_signed_record(launch, network, failed):
     assert "salt over 64 bytes" in failed(launch.run(*long), 1)
 
 
-def test_without_the_extra(launch, network, failed):
-    """As where it is not installed: its name leads nowhere."""
+def test_missing_crypto_extra_is_reported(launch, network, failed):
+    # A module that cannot be imported hides the installed package.
     launch.run("keygen", "my.key")
     launch.env["PYTHONPATH"] = f"{launch.home}:{launch.env['PYTHONPATH']}"
     (launch.home / "cryptography.py").write_text("raise ImportError\n")

@@ -1,4 +1,4 @@
-"""What a service manager hears of a node, and what it can tell it."""
+"""A node as a service: messages to the service manager, log files and SIGHUP."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.cli.conftest import TIMEOUT, Launcher
 
 @pytest.fixture
 def manager(tmp_path: Path, launch: Launcher) -> Iterator[Callable[[], dict[str, str]]]:
-    """The next word that a node says to its service manager."""
+    """Return the fields of the next message to the service manager."""
     path = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.bind(str(path))
@@ -33,27 +33,8 @@ def test_node_notifies_service_manager(
     for _ in range(3):
         assert manager() == {"WATCHDOG": "1", "STATUS": "joined, 0 contacts"}
     process.popen.terminate()
-    while (said := manager()) != {"STOPPING": "1"}:
-        assert "WATCHDOG" in said
-    assert process.wait() == 0
-
-
-def test_a_node_that_has_not_joined_says_so(
-    launch: Launcher, manager: Callable[[], dict[str, str]]
-) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
-        silent.bind(("127.0.0.1", 0))
-        launch.node("--bootstrap", f"127.0.0.1:{silent.getsockname()[1]}")
-        assert manager() == {"READY": "1", "STATUS": "not joined yet, 0 contacts"}
-
-
-def test_missing_service_manager_is_harmless(
-    launch: Launcher, manager: Callable[[], dict[str, str]], tmp_path: Path
-) -> None:
-    (tmp_path / "notify").unlink()
-    process, _ = launch.node()
-    process.err.expect("can't notify the service manager: No such file or directory")
-    process.popen.terminate()
+    while (message := manager()) != {"STOPPING": "1"}:
+        assert "WATCHDOG" in message
     assert process.wait() == 0
 
 
@@ -91,6 +72,25 @@ def test_stuck_maintenance_does_not_feed_the_watchdog(
                 messages.append(channel.recv(4096).decode())
     assert messages[0].startswith("READY=1")
     assert messages[1:] == ["STATUS=maintenance is stuck"] * 2
+
+
+def test_status_tells_that_the_node_has_not_joined(
+    launch: Launcher, manager: Callable[[], dict[str, str]]
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        launch.node("--bootstrap", f"127.0.0.1:{silent.getsockname()[1]}")
+        assert manager() == {"READY": "1", "STATUS": "not joined yet, 0 contacts"}
+
+
+def test_missing_service_manager_is_harmless(
+    launch: Launcher, manager: Callable[[], dict[str, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "notify").unlink()
+    process, _ = launch.node()
+    process.err.expect("can't notify the service manager: No such file or directory")
+    process.popen.terminate()
+    assert process.wait() == 0
 
 
 def test_discovery_without_zeroconf_is_one_line(launch: Launcher, failed) -> None:

@@ -1,4 +1,4 @@
-"""The shell of a node as its user meets it: on a pseudo-terminal, and on a pipe."""
+"""The shell of ``kademlua node``, on a pseudo-terminal and on a pipe."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_shell_continues_after_errors(launch):
     assert "Traceback" not in terminal.out.text
 
 
-def test_the_node_serves_while_the_prompt_waits(launch):
+def test_node_serves_while_the_prompt_waits(launch):
     terminal = launch.terminal("node", "0", "--no-bootstrap")
     address = terminal.out.expect(r"listening on (\S+)\n")[1]
     terminal.out.expect(PROMPT)
@@ -161,26 +161,26 @@ def test_warning_preserves_typed_line(launch):
     terminal.out.expect(r"^42\n")
 
 
-def test_a_pipe(launch):
+def test_shell_reads_a_pipe(launch):
     process = launch.start("node", "0", "--no-bootstrap", "--shell", "--log-level", "error")
     address = process.out.expect(r"listening on (\S+)\n")[1]
     process.type('add(sha1("key"), "value")\n1/0\n\n# nothing\nfindvalue(sha1("key"))\n"no end"')
     process.end_input()
     process.out.expect(r"values=\[b'value'\]\)\]\n'no end'\n\Z")
     process.err.expect(r"^ZeroDivisionError: division by zero\n")
-    assert launch.run("ping", address).returncode == 0  # it lives on
+    assert launch.run("ping", address).returncode == 0  # the node continues
     process.popen.send_signal(signal.SIGINT)
     assert process.wait() == 0
     assert not re.search(PROMPT, process.out.text + process.err.text)
 
 
-def test_exit_ends_the_node_from_a_pipe_too(launch):
+def test_exit_in_a_pipe_ends_the_node(launch):
     done = launch.run("node", "0", "--no-bootstrap", "--shell", stdin=b"6*7\nquit()\n1\n")
     assert done.returncode == 0
     assert re.fullmatch(rb"kademlua node .*\n42\n", done.stdout)
 
 
-def test_a_pipe_s_first_line_waits_for_the_network(launch):
+def test_first_line_of_a_pipe_waits_until_the_node_has_joined(launch):
     _, address = launch.node()
     done = launch.run(
         "node", "0", "--bootstrap", address, "--shell", stdin=b'len(findnode(sha1("x")))\nexit\n'

@@ -18,7 +18,7 @@ TIMEOUT = 20.0
 
 
 class RawClient:
-    """A client of which a test plays every byte."""
+    """A client that sends exactly the bytes of a test."""
 
     def __init__(self, path: Path) -> None:
         self.sock = connect(path)
@@ -35,7 +35,7 @@ class RawClient:
         )
 
     def receive(self) -> Any:
-        """The next message; None at the end."""
+        """Return the next message, or None at the end."""
         while b"\n" not in self._buffer:
             chunk = self.sock.recv(65_536)
             if not chunk:
@@ -46,12 +46,12 @@ class RawClient:
         return json.loads(line)
 
     def request(self, **fields: Any) -> Any:
-        """What comes of a request, which is the next message."""
+        """Send a request, and return the next message."""
         self.send(fields)
         return self.receive()
 
     def receive_until(self, key: str) -> list[dict[str, Any]]:
-        """The messages up to the first that has this key, itself or in its part."""
+        """Return the messages up to the first with a key, in itself or in its part."""
         found = []
         while True:
             message = self.receive()
@@ -66,13 +66,13 @@ class RawClient:
 
 @pytest.fixture
 def node(make_node: Callable[..., Node]) -> Node:
-    """A node by itself."""
+    """A node without peers."""
     return make_node()
 
 
 @pytest.fixture
 def server(node: Node, tmp_path: Path) -> Iterator[ControlServer]:
-    """Its control socket."""
+    """The control server of the node."""
     server = ControlServer(node, tmp_path / "control.sock")
     server.start()
     yield server
@@ -83,7 +83,7 @@ def server(node: Node, tmp_path: Path) -> Iterator[ControlServer]:
 
 @pytest.fixture
 def raw(server: ControlServer) -> Iterator[Callable[[], RawClient]]:
-    """Connects clients, closed at the end."""
+    """Connect clients, which are closed after the test."""
     clients = []
 
     def connected() -> RawClient:

@@ -1,4 +1,4 @@
-"""Whatever comes in by the control socket: each line has its answer, and the node lives on."""
+"""Random input to the control socket: each request gets one reply, and the node keeps running."""
 
 import json
 import logging
@@ -57,9 +57,9 @@ FIELDS = {
     "per_node": st.integers() | JSON,
     "values": st.lists(HELD, max_size=3) | JSON,
     "width": st.integers() | JSON,
-    # No free text: what a guest types is Python, and is done.
+    # No random text: the shell would execute it as Python.
     "text": st.sampled_from(["1", "node.id", "x", "(", "\ud800", "\0", "1/0", "help"]) | st.none(),
-    # Packets go to this machine only.
+    # Packets must not leave this machine.
     "address": st.sampled_from(["127.0.0.1", "::1", "host", ""]) | st.none() | st.integers(),
     "port": st.integers(-1, 70_000) | JSON,
 }
@@ -79,8 +79,8 @@ def node():
 
 
 @pytest.fixture(scope="module")
-def defects():
-    """What was logged as a defect."""
+def logged_errors():
+    """The errors that were logged."""
     found = []
     handler = logging.Handler(logging.ERROR)
     handler.emit = found.append
@@ -92,7 +92,7 @@ def defects():
 
 @contextmanager
 def session(node):
-    """The client's end of a connection."""
+    """Serve a connection, and yield the client's end."""
     ours, theirs = socket.socketpair()
     session = ControlConnection(JsonLineStream(theirs, LONGEST), node, NodeApi(node))
     serving = gevent.spawn(session.run)
@@ -101,55 +101,58 @@ def session(node):
         yield ours
     finally:
         ours.close()
-        serving.get(timeout=PATIENCE)  # raises what it raised
+        serving.get(timeout=PATIENCE)  # raises an exception of ``run``
         with gevent.Timeout(PATIENCE):
+            # Private: ``run`` ends the remaining requests without waiting for them.
             session._workers.join()
 
 
-def answers(sock):
-    """All that comes until the end."""
+def replies(sock):
+    """Return all messages up to the end of the connection."""
     data = b""
     while chunk := sock.recv(65_536):
         data += chunk
     return [json.loads(line) for line in data.splitlines()]
 
 
-def lives_on(node):
+def assert_node_serves(node):
     with session(node) as sock:
         sock.sendall(b'{"do":"node"}')
         sock.shutdown(socket.SHUT_WR)
-        (told,) = answers(sock)
-        assert told["ok"]["id"] == node.id.hex()
+        (reply,) = replies(sock)
+        assert reply["ok"]["id"] == node.id.hex()
 
 
 @given(st.lists(REQUESTS, max_size=6))
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
-def test_requests_of_every_kind_are_each_answered_once(node, defects, requests):
-    requests = [each for each in requests if len(each) <= LONGEST]  # a longer one ends the session
+def test_each_random_request_gets_one_reply(node, logged_errors, requests):
+    requests = [
+        each for each in requests if len(each) <= LONGEST
+    ]  # a longer line ends the connection
     with session(node) as sock:
         for request in requests:
             sock.sendall(request + b"\n")
         sock.shutdown(socket.SHUT_WR)
-        said = [each for each in answers(sock) if "part" not in each]
+        received = [each for each in replies(sock) if "part" not in each]
     has_shell = any(json.loads(each).get("do") == "shell" for each in requests)
-    # A shell ends with its guest, and so do requests beside it.
-    assert len(said) <= len(requests)
-    assert has_shell or len(said) == len(requests)
-    assert all(("ok" in each) != ("error" in each) for each in said)
-    lives_on(node)
-    assert defects == []
+    # A shell ends with its connection, which also ends the other requests.
+    assert len(received) <= len(requests)
+    assert has_shell or len(received) == len(requests)
+    assert all(("ok" in each) != ("error" in each) for each in received)
+    assert_node_serves(node)
+    assert logged_errors == []
 
 
 @given(st.lists(st.binary(max_size=200) | MUTATED, max_size=6), st.binary(min_size=1, max_size=2))
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
-def test_junk_is_answered_with_an_error_and_ends_nothing(node, defects, pieces, between):
+def test_random_bytes_get_errors_and_the_node_continues(node, logged_errors, pieces, between):
     with session(node) as sock:
         try:
             sock.sendall(between.join(pieces))
             sock.shutdown(socket.SHUT_WR)
-            said = answers(sock)
-        except OSError:  # it is sent away before it has said all
-            said = []
-    assert all("part" in each or ("ok" in each) != ("error" in each) for each in said)
-    lives_on(node)
-    assert defects == []
+            received = replies(sock)
+        except OSError:  # the server closed the connection before all was sent
+            received = []
+    assert all("part" in each or ("ok" in each) != ("error" in each) for each in received)
+    assert_node_serves(node)
+    assert logged_errors == []

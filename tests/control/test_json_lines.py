@@ -1,4 +1,4 @@
-"""Messages by lines: bounded, and never half of one followed by another."""
+"""Messages as lines of JSON: limits, and no message after an unfinished one."""
 
 import gevent
 import pytest
@@ -15,7 +15,7 @@ def pair():
     theirs.close()
 
 
-def test_lines_are_read_however_they_come(pair):
+def test_lines_are_read_from_any_chunks(pair):
     stream, other = pair
     other.sendall(b"one\ntw")
     assert stream.read() == b"one"
@@ -28,7 +28,7 @@ def test_lines_are_read_however_they_come(pair):
 
 
 @pytest.mark.parametrize("tail", [b"", b"\n", b"\nnext"])
-def test_a_line_that_is_too_long(pair, tail):
+def test_overlong_line_is_invalid(pair, tail):
     stream, other = pair
     other.sendall(b"x" * 100 + b"\n" + b"x" * 101 + tail)
     assert stream.read() == b"x" * 100
@@ -36,7 +36,7 @@ def test_a_line_that_is_too_long(pair, tail):
         stream.read()
 
 
-def test_patience(pair):
+def test_read_times_out(pair):
     stream, _ = pair
     with pytest.raises(TimeoutError):
         stream.read(0.01)
@@ -51,7 +51,7 @@ def test_messages_of_several_greenlets_do_not_mix(pair):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, gevent.GreenletExit])
-def test_nothing_follows_half_a_message(pair, error):
+def test_interrupted_write_ends_the_connection(pair, error):
     stream, other = pair
 
     def write():
@@ -72,6 +72,6 @@ def test_nothing_follows_half_a_message(pair, error):
 
 
 @pytest.mark.parametrize("line", [b"", b"{", b"[]", b"1", b"NaN", b'{"a":Infinity}', b"\xff"])
-def test_what_is_no_message(line):
+def test_line_that_is_not_an_object_is_invalid(line):
     with pytest.raises(InvalidLine):
         parse_message(line)

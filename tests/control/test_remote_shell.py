@@ -1,120 +1,121 @@
-"""The shell of a guest: lines come by the socket, and so does what the shell says."""
+"""The shell over the control socket: lines come from the client, output goes back to it."""
 
 import gevent
 import pytest
 
 
-def begun(client, **fields):
-    """A shell that waits for its first line, and what was said before."""
+def open_shell(client, **fields):
+    """Open a shell, and return its messages up to the first prompt."""
     client.send({"id": 1, "do": "shell"} | fields)
     return client.receive_until("prompt")
 
 
-def typed(client, line):
-    """What is said to a line, without prompt and receipt."""
+def type_line(client, line):
+    """Return the parts that a line causes, without the next prompt."""
     client.send({"id": 2, "do": "line", "text": line})
-    said = [message for message in client.receive_until("prompt") if message["id"] == 1]
-    return [message["part"] for message in said[:-1]]
+    messages = [message for message in client.receive_until("prompt") if message["id"] == 1]
+    return [message["part"] for message in messages[:-1]]
 
 
 def test_lines_are_evaluated(raw, node):
     client = raw()
-    names, prompt = begun(client)
+    names, prompt = open_shell(client)
     assert {"findvalue", "node", "help"} <= set(names["part"]["names"])
     assert prompt["part"]["prompt"].endswith(" > ")
-    assert typed(client, "1 + 1") == [{"out": "2\n"}]
-    assert typed(client, "x = node.id") == []
-    assert typed(client, "x") == [{"out": repr(node.id) + "\n"}]
-    assert typed(client, "1/0") == [{"note": "ZeroDivisionError: division by zero"}]
-    assert typed(client, "print('a', 1)") == [{"out": "a 1\n"}]
-    assert typed(client, "\ud800")[0]["note"].startswith("UnicodeEncodeError")
-    assert typed(client, "print('a', end='')") == [{"out": "a"}]
-    assert "end the shell, as" in typed(client, "help(exit)")[0]["out"]
+    assert type_line(client, "1 + 1") == [{"out": "2\n"}]
+    assert type_line(client, "x = node.id") == []
+    assert type_line(client, "x") == [{"out": repr(node.id) + "\n"}]
+    assert type_line(client, "1/0") == [{"note": "ZeroDivisionError: division by zero"}]
+    assert type_line(client, "print('a', 1)") == [{"out": "a 1\n"}]
+    assert type_line(client, "\ud800")[0]["note"].startswith("UnicodeEncodeError")
+    assert type_line(client, "print('a', end='')") == [{"out": "a"}]
+    assert "end the shell, as" in type_line(client, "help(exit)")[0]["out"]
 
 
-def test_each_guest_has_names_of_its_own(raw):
+def test_each_client_has_its_own_names(raw):
     one, two = raw(), raw()
-    begun(one)
-    begun(two)
-    typed(one, "x = 1")
-    assert "NameError" in typed(two, "x")[0]["note"]
+    open_shell(one)
+    open_shell(two)
+    type_line(one, "x = 1")
+    assert "NameError" in type_line(two, "x")[0]["note"]
 
 
-def test_it_is_as_wide_as_the_guests_terminal(raw):
+def test_output_is_as_wide_as_the_client_s_terminal(raw):
     client = raw()
-    begun(client, width=50)
-    wide = typed(client, "list(range(30))")[0]["out"]
+    open_shell(client, width=50)
+    wide = type_line(client, "list(range(30))")[0]["out"]
     assert all(len(line) < 50 for line in wide.splitlines())
-    assert typed(client, "pprint(list(range(30)))")[0]["out"] == wide
+    assert type_line(client, "pprint(list(range(30)))")[0]["out"] == wide
 
 
-def test_a_greeting_for_who_sits_at_a_terminal(raw):
-    said = begun(raw(), interactive=True)
-    assert said[1]["part"] == {"out": "Type help for the commands, ^D to end the shell.\n"}
+def test_greeting_is_shown_on_a_terminal(raw):
+    messages = open_shell(raw(), interactive=True)
+    assert messages[1]["part"] == {"out": "Type help for the commands, ^D to end the shell.\n"}
 
 
 @pytest.mark.parametrize("line", ["exit", "raise SystemExit", "quit()", None])
-def test_its_end_is_not_that_of_the_node(raw, node, line):
+def test_end_of_the_shell_does_not_end_the_node(raw, node, line):
     client = raw()
-    begun(client)
+    open_shell(client)
     client.send({"id": 2, "do": "line", "text": line} if line else {"id": 2, "do": "line"})
     assert {"id": 1, "ok": {}} in client.receive_until("ok") + client.receive_until("ok")
     assert node.joined
-    begun(client)  # another one
-    assert typed(client, "1") == [{"out": "1\n"}]
+    open_shell(client)  # a connection may open another shell
+    assert type_line(client, "1") == [{"out": "1\n"}]
 
 
-def test_an_evaluation_is_broken_off(raw):
+def test_interrupt_ends_a_waiting_evaluation(raw):
     client = raw()
-    begun(client)
+    open_shell(client)
     client.send({"id": 2, "do": "line", "text": "import gevent"})
     client.receive_until("prompt")
     client.send({"id": 3, "do": "line", "text": "gevent.sleep(3600)"})
     client.receive_until("ok")
     gevent.sleep(0.05)
     client.send({"id": 4, "do": "interrupt"})
-    said = client.receive_until("prompt")
-    assert {"id": 4, "ok": {"interrupted": True}} in said
-    assert {"id": 1, "part": {"note": "interrupted"}} in said
+    messages = client.receive_until("prompt")
+    assert {"id": 4, "ok": {"interrupted": True}} in messages
+    assert {"id": 1, "part": {"note": "interrupted"}} in messages
     assert client.request(id=5, do="interrupt") == {"id": 5, "ok": {"interrupted": False}}
 
 
 @pytest.mark.parametrize("line", ["raise KeyboardInterrupt", "raise gevent.GreenletExit"])
-def test_whatever_an_expression_raises_the_node_lives(raw, node, line):
+def test_node_survives_exceptions_of_an_expression(raw, node, line):
     client = raw()
-    begun(client)
-    typed(client, "import gevent")
+    open_shell(client)
+    type_line(client, "import gevent")
     client.send({"id": 2, "do": "line", "text": line})
     client.receive_until("ok")
     assert "ok" in raw().request(do="node")
 
 
-def test_a_guest_who_goes_leaves_nothing_running(raw, server):
+def test_evaluation_ends_with_the_connection(raw, node, monkeypatch):
+    ended = gevent.event.Event()
+    monkeypatch.setattr(node, "ended", ended, raising=False)
     client = raw()
-    begun(client)
+    open_shell(client)
     client.send({"id": 2, "do": "line", "text": "import gevent"})
     client.receive_until("prompt")
-    client.send({"id": 3, "do": "line", "text": "gevent.sleep(3600)"})
+    code = "try: gevent.sleep(3600)\nfinally: node.ended.set()"
+    client.send({"id": 3, "do": "line", "text": f"exec({code!r})"})
     client.receive_until("ok")
-    runner = next(iter(server._connections))._remote_shell._runner
+    gevent.sleep(0.05)  # the evaluation has begun
     client.close()
-    runner.join(10)
-    assert runner.dead
+    assert ended.wait(10)
 
 
-def test_one_shell_a_connection_and_so_many_lines_ahead(raw):
+def test_connection_has_one_shell_and_64_queued_lines(raw):
     client = raw()
-    begun(client)
+    open_shell(client)
     assert client.request(id=2, do="shell")["error"] == "this connection has a shell already"
-    typed(client, "import gevent")
+    type_line(client, "import gevent")
     client.send(*({"id": n, "do": "line", "text": "gevent.sleep(3600)"} for n in range(100)))
-    told = [client.receive_until("error")[-1]]
-    assert "lines are waiting already" in told[0]["error"]
+    assert "lines are waiting already" in client.receive_until("error")[-1]["error"]
 
 
-def test_much_text_comes_in_pieces(raw):
+def test_long_output_is_sent_in_pieces(raw):
     client = raw()
-    begun(client)
-    said = typed(client, "print('x' * 200_000)")
-    assert "".join(part["out"] for part in said) == "x" * 200_000 + "\n"
-    assert max(len(part["out"]) for part in said) <= 65_536
+    open_shell(client)
+    parts = type_line(client, "print('x' * 200_000)")
+    assert "".join(part["out"] for part in parts) == "x" * 200_000 + "\n"
+    assert max(len(part["out"]) for part in parts) <= 65_536

@@ -1,4 +1,4 @@
-"""The control socket: requests and answers, and clients who mean ill or know no better."""
+"""The control socket: requests, replies, and clients that break the rules."""
 
 import gevent
 import pytest
@@ -15,11 +15,11 @@ KEY = sha1("key").hex()
 VALUE = value_to_json(b"value")
 
 
-def test_requests_are_answered(raw, node):
+def test_each_request_gets_a_reply(raw, node):
     client = raw()
     assert client.request(id=1, do="node")["ok"]["id"] == node.id.hex()
-    told = client.request(id="two", do="add", key=KEY, value=VALUE)
-    assert (told["id"], len(told["ok"]["acknowledged"])) == ("two", 1)
+    reply = client.request(id="two", do="add", key=KEY, value=VALUE)
+    assert (reply["id"], len(reply["ok"]["acknowledged"])) == ("two", 1)
     assert client.request(do="unpublish", key=KEY) == {
         "id": None,
         "ok": {"key": KEY, "was_published": False},
@@ -30,7 +30,7 @@ def test_requests_are_answered(raw, node):
     assert end == {"id": 3, "ok": {"count": 1}}
 
 
-def test_many_rows_come_in_parts(raw, node):
+def test_rows_are_sent_in_parts_of_64(raw, node):
     for number in range(150):
         node.add(sha1(str(number)), b"v")
     client = raw()
@@ -40,14 +40,14 @@ def test_many_rows_come_in_parts(raw, node):
     assert end["ok"] == {"count": 150}
 
 
-def test_a_long_request_keeps_no_other_waiting(raw, node, monkeypatch):
+def test_slow_request_does_not_delay_others(raw, node, monkeypatch):
     monkeypatch.setattr(node, "find_value", lambda *args: gevent.sleep(3600))
     client = raw()
     client.send(*({"id": number, "do": "find", "key": KEY} for number in range(9)))
     assert client.request(id=9, do="node")["id"] == 9
 
 
-def test_so_many_are_worked_on_at_once(raw, node, monkeypatch):
+def test_connection_runs_32_requests_at_once(raw, node, monkeypatch):
     gate, begun = gevent.event.Event(), []
 
     def find_value(*args):
@@ -65,22 +65,22 @@ def test_so_many_are_worked_on_at_once(raw, node, monkeypatch):
     assert sorted(client.receive()["id"] for _ in range(100)) == list(range(100))
 
 
-def test_an_operation_has_its_time(raw, node, monkeypatch):
+def test_operation_ends_after_its_timeout(raw, node, monkeypatch):
     monkeypatch.setattr(connection, "_OPERATION_TIMEOUT", 0.05)
     monkeypatch.setattr(node, "find_value", lambda *args: gevent.sleep(3600))
     assert raw().request(id=1, do="find", key=KEY) == {"id": 1, "error": "find took over 0 s"}
 
 
-def test_a_defect_is_told_and_the_node_lives_on(raw, node, monkeypatch, caplog):
+def test_exception_is_reported_and_logged_and_the_node_continues(raw, node, monkeypatch, caplog):
     monkeypatch.setattr(node, "find_value", lambda *args: 1 / 0)
     client = raw()
-    told = client.request(id=1, do="find", key=KEY)
-    assert told == {"id": 1, "error": "a defect of the node: ZeroDivisionError"}
+    reply = client.request(id=1, do="find", key=KEY)
+    assert reply == {"id": 1, "error": "internal error: ZeroDivisionError"}
     assert "a request at the control socket failed" in caplog.text
     assert "ok" in client.request(do="node")
 
 
-def test_who_closes_one_half_still_gets_the_answers(raw):
+def test_half_closed_connection_still_gets_replies(raw):
     client = raw()
     client.send({"id": 1, "do": "add", "key": KEY, "value": VALUE}, b'{"id":2,"do":"node"}')
     client.sock.shutdown(1)
@@ -96,7 +96,7 @@ def test_who_closes_one_half_still_gets_the_answers(raw):
         (b"[" * 20_000 + b"\n", "the line is not JSON"),
         (b"9" * 20_000 + b"\n", "the line is not JSON"),
         (b'{"id":1,"do":"add","ttl":NaN}\n', "the line is not JSON"),
-        (b"[]\n", "the line is no JSON object"),
+        (b"[]\n", "the line is not a JSON object"),
         (b"{}\n", "the field 'do' names an operation"),
         (b'{"do":["stats"]}\n', "the field 'do' names an operation"),
         (b'{"id":1.5,"do":"stats"}\n', "the field 'id' is a number or a short text"),
@@ -106,18 +106,18 @@ def test_who_closes_one_half_still_gets_the_answers(raw):
         (b'{"do":"shell","width":0}\n', "'width' is a number"),
     ],
 )
-def test_what_is_no_request_is_told_and_the_next_one_is_answered(raw, line, error):
+def test_invalid_request_gets_an_error_and_the_next_is_served(raw, line, error):
     client = raw()
     client.send(line, b"\n  \n")
-    told = client.receive()
-    assert told["id"] is None
-    assert error in told["error"]
+    reply = client.receive()
+    assert reply["id"] is None
+    assert error in reply["error"]
     assert "ok" in client.request(do="node")
 
 
-def test_a_line_that_is_too_long_ends_the_connection(raw, server):
+def test_overlong_line_ends_the_connection(raw, server):
     client = raw()
-    with pytest.raises(OSError, match=r"peer|pipe"):  # it is not read to its end
+    with pytest.raises(OSError, match=r"peer|pipe"):  # the server stops reading
         client.send(b"x" * 65_536 * 1_000)
     assert "ok" in raw().request(do="node")
     other = raw()
@@ -127,7 +127,7 @@ def test_a_line_that_is_too_long_ends_the_connection(raw, server):
     assert other.receive() is None
 
 
-def test_a_flood_of_lines_leaves_others_their_turn(raw):
+def test_flood_of_lines_does_not_block_other_greenlets(raw):
     turns = 0
 
     def others():
@@ -144,16 +144,16 @@ def test_a_flood_of_lines_leaves_others_their_turn(raw):
     assert turns > 100_000 / 16 / 2
 
 
-def test_half_a_line_ends_the_connection(raw, monkeypatch):
+def test_unfinished_line_ends_the_connection(raw, monkeypatch):
     monkeypatch.setattr(json_lines, "_LINE_TIMEOUT", 0.2)
     client = raw()
     client.send(b'{"id":1,')
 
-    def trickle():  # each byte does not count anew
+    def trickle():  # further bytes do not extend the timeout
         while True:
             try:
                 client.send(b" ")
-            except OSError:  # the end
+            except OSError:  # the server closed the connection
                 return
             gevent.sleep(0.01)
 
@@ -162,7 +162,7 @@ def test_half_a_line_ends_the_connection(raw, monkeypatch):
     trickling.get(timeout=TIMEOUT)
 
 
-def test_who_asks_nothing_is_sent_away(raw, node, monkeypatch):
+def test_idle_client_is_disconnected_unless_a_request_runs(raw, node, monkeypatch):
     monkeypatch.setattr(connection, "_IDLE_TIMEOUT", 0.05)
     assert "no request for" in raw().receive()["error"]
     busy = raw()
@@ -170,7 +170,7 @@ def test_who_asks_nothing_is_sent_away(raw, node, monkeypatch):
     assert busy.request(id=1, do="find", key=KEY)["ok"]["answers"] == []
 
 
-def test_who_reads_nothing_is_sent_away(raw, node, server, monkeypatch):
+def test_client_that_does_not_read_is_disconnected(raw, node, server, monkeypatch):
     monkeypatch.setattr(json_lines, "_WRITE_TIMEOUT", 0.1)
     for number in range(100):
         node.add(sha1(str(number)), bytes(10_000))
@@ -181,12 +181,15 @@ def test_who_reads_nothing_is_sent_away(raw, node, server, monkeypatch):
             gevent.sleep(0.05)
 
 
-def test_so_many_clients_at_once(raw):
+def test_further_clients_are_refused_until_one_leaves(raw):
     clients = [raw() for _ in range(MAX_CONNECTIONS)]
     for client in clients:
         assert "ok" in client.request(do="node")
     late = raw()
-    assert late.receive() == {"id": None, "error": f"{MAX_CONNECTIONS} clients are here already"}
+    assert late.receive() == {
+        "id": None,
+        "error": f"{MAX_CONNECTIONS} clients are connected already",
+    }
     assert late.receive() is None
     clients[0].close()
     with gevent.Timeout(10):
@@ -194,10 +197,10 @@ def test_so_many_clients_at_once(raw):
             gevent.sleep(0.05)
 
 
-# The client's side.
+# The client
 
 
-def test_a_client(server, node):
+def test_client_calls_and_streams(server, node):
     with ControlClient(server.path) as client:
         assert list(client.stream("published")) == []
         client.call("add", key=KEY, value=VALUE, ttl=None)
@@ -208,7 +211,7 @@ def test_a_client(server, node):
         assert client.call("node")["id"] == node.id.hex()
 
 
-def test_a_client_whose_node_ends(server):
+def test_client_reports_that_the_node_ended(server):
     client = ControlClient(server.path)
     assert client.call("node")
     server.close()
@@ -219,7 +222,7 @@ def test_a_client_whose_node_ends(server):
         ControlClient(server.path)
 
 
-def test_a_client_whose_node_hangs(server, node, monkeypatch):
+def test_client_reports_that_the_node_does_not_reply(server, node, monkeypatch):
     monkeypatch.setattr(node, "find_value", lambda *args: gevent.sleep(3600))
     with ControlClient(server.path) as client:
         client.send("find", key=KEY)
@@ -230,7 +233,7 @@ def test_a_client_whose_node_hangs(server, node, monkeypatch):
         client.call("find", key=KEY)
 
 
-def test_a_client_of_something_else(tmp_path):
+def test_client_reports_a_path_without_a_socket(tmp_path):
     with pytest.raises(ControlError, match=r"missing is missing: no node runs there"):
         ControlClient(tmp_path / "missing")
     (tmp_path / "file").write_text("")

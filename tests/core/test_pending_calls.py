@@ -261,6 +261,7 @@ def test_only_calls_in_flight_are_restarted():
     table = table_with(call)
     assert table.restart(b"rpcid-13", PEER.endpoint, 0.1, 1.5) is None
     assert table.restart(call.rpc_id, STRANGER.endpoint, 0.1, 1.5) is None
+    assert table.restart(call.rpc_id, PEER.endpoint, call.deadline + 0.1, 1.5) is None
     assert call.sent_at == 0.0
     table.cancel(call)
     assert table.restart(call.rpc_id, PEER.endpoint, 0.1, 1.5) is None

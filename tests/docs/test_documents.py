@@ -20,6 +20,7 @@ import pytest
 from kademlua import Contact, ContactPool, Node, Params
 from kademlua.api.operations import NodeApi
 from kademlua.core import params
+from kademlua.core.contact import ALL_FAMILIES
 from kademlua.core.errors import (
     ConflictingValue,
     RecordRefused,
@@ -305,7 +306,7 @@ def test_stated_sizes_match_examples():
 )
 def test_find_reply_decodes(name, contacts, values):
     answer = packets.decode_values(read(name))
-    assert replies.decode_findnode_reply(answer, ContactPool(), replies.ALL_FAMILIES) == contacts
+    assert replies.decode_findnode_reply(answer, ContactPool(), ALL_FAMILIES) == contacts
     if values is not None:
         assert replies.decode_retval(answer) == values
 
@@ -401,7 +402,7 @@ def refusal(check, *args):
 
 def quota_refusals():
     params = Params()
-    free = QuotaUsage(entries=0, key_entries=0, stored_bytes=0, address_usage=0)
+    free = {"entries": 0, "key_entries": 0, "stored_bytes": 0, "address_usage": 0}
     exceeded = [
         {"entries": params.max_entries},
         {"key_entries": params.max_entries_per_key},
@@ -409,8 +410,9 @@ def quota_refusals():
         {"address_usage": params.max_bytes_per_address},
         {"address_usage": params.max_entries_per_address * ENTRY_UNIT},
     ]
-    reasons = {refusal(check_quotas, params, 1, free._replace(**each)) for each in exceeded}
-    return reasons | {refusal(check_quotas, params, params.max_value_bytes + 1, free)}
+    reasons = {refusal(check_quotas, params, 1, QuotaUsage(**(free | each))) for each in exceeded}
+    too_large = refusal(check_quotas, params, params.max_value_bytes + 1, QuotaUsage(**free))
+    return reasons | {too_large}
 
 
 def record_refusals():

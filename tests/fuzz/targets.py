@@ -21,7 +21,7 @@ from kademlua.api.operations import NodeApi
 from kademlua.cli.config import load_params
 from kademlua.control.connection import ControlConnection
 from kademlua.control.json_lines import JsonLineStream
-from kademlua.core.contact import ContactPool, Endpoint
+from kademlua.core.contact import ALL_FAMILIES, ContactPool, Endpoint
 from kademlua.core.errors import BadArguments, WireError
 from kademlua.core.wire import bencoding, packets, replies
 from kademlua.core.wire.packets import REQUEST
@@ -29,7 +29,7 @@ from kademlua.simulation.scenario import loader
 from kademlua.simulation.scenario.toml_table import ScenarioError
 
 _READERS: list[Callable[[list[Any]], object]] = [
-    lambda values: replies.decode_findnode_reply(values, ContactPool(), replies.ALL_FAMILIES),
+    lambda values: replies.decode_findnode_reply(values, ContactPool(), ALL_FAMILIES),
     replies.decode_retval,
     replies.decode_store_reply,
     replies.decode_remove_reply,

@@ -18,7 +18,7 @@ from gevent import socket
 from gevent.queue import Queue
 
 from kademlua import Contact, Node, NodeOptions, Params, RpcFailed, WireError
-from kademlua.core.contact import ContactPool, Endpoint, parse_endpoint
+from kademlua.core.contact import ALL_FAMILIES, ContactPool, Endpoint, parse_endpoint
 from kademlua.core.ids import bucket_number
 from kademlua.core.values.store import StoreEntry
 from kademlua.core.wire import bencoding, packets, replies
@@ -60,7 +60,7 @@ class Recorded:
     @property
     def contacts(self) -> set[Contact]:
         """Those that the response names."""
-        return set(replies.decode_findnode_reply(self.values, ContactPool(), replies.ALL_FAMILIES))
+        return set(replies.decode_findnode_reply(self.values, ContactPool(), ALL_FAMILIES))
 
 
 def recorded(name: str) -> list[Recorded]:

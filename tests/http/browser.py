@@ -1,4 +1,4 @@
-"""A real browser for the page: Debian's Chromium, without a window."""
+"""A real browser for the tests of the page: headless Chromium."""
 
 from __future__ import annotations
 
@@ -23,16 +23,15 @@ FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run"
     " --disable-background-networking --disable-component-update --disable-sync"
 )
-PATIENCE = 15.0
+TIMEOUT = 15.0
 
 
 class Browser:
-    """Drives Chromium from a thread, so that a server in this process can answer it."""
+    """Controls Chromium from a thread, so that a server in this process can answer it."""
 
     def __init__(self) -> None:
         assert CHROMIUM is not None
         assert DRIVER is not None
-        # Its profile goes with it.
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         options = Options()
         options.binary_location = CHROMIUM
@@ -49,7 +48,7 @@ class Browser:
         return gevent.get_hub().threadpool.apply(function, args)
 
     def show(self, url: str, *, width: int = 1200, dark: bool = False) -> None:
-        """Show a page as if for the first time."""
+        """Load a page without cached state."""
         self._do(self._driver.get, "about:blank")
         self.complaints()
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
@@ -59,28 +58,28 @@ class Browser:
         self._do(self._driver.get, url)
 
     def js(self, expression: str) -> Any:
-        """What an expression of JavaScript is on the page."""
+        """Return the value of a JavaScript expression on the page."""
         return self._do(self._driver.execute_script, f"return ({expression});")
 
     def until(self, expression: str) -> Any:
-        """The same, once it is anything that counts as true."""
-        with gevent.Timeout(PATIENCE, AssertionError(f"never true: {expression}")):
+        """Wait until the value of an expression is true, and return it."""
+        with gevent.Timeout(TIMEOUT, AssertionError(f"never true: {expression}")):
             while not (found := self.js(expression)):
                 gevent.sleep(0.05)
         return found
 
     def text(self, selector: str) -> str:
-        """The text of an element."""
+        """Return the text of an element."""
         return str(self.js(f"document.querySelector({selector!r}).textContent"))
 
     def press(self, *keys: str) -> None:
-        """Press keys, one after the other, wherever the focus is."""
+        """Press keys one after the other in the focused element."""
         for key in keys:
             element = self._do(lambda: self._driver.switch_to.active_element)
             self._do(element.send_keys, key)
 
     def tab_to(self, selector: str) -> None:
-        """Go to an element by the Tab key alone."""
+        """Move the focus to an element with the Tab key."""
         for _ in range(60):
             if self.js(f"document.activeElement === document.querySelector({selector!r})"):
                 return
@@ -91,7 +90,7 @@ class Browser:
         self.js(f"document.querySelector({selector!r}).click()")
 
     def complaints(self) -> list[str]:
-        """What it found wrong since the last time: errors, and loads that the policy forbids."""
+        """Return the errors since the last call, including loads that the policy forbids."""
         messages = [entry["message"] for entry in self._do(self._driver.get_log, "browser")]
         # The tests themselves read the canvas.
         return [each for each in messages if "getImageData" not in each]

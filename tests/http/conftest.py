@@ -1,4 +1,4 @@
-"""HTTP beside a node, over real sockets of this machine."""
+"""Fixtures that serve nodes over HTTP on loopback sockets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TOKEN = "a-token-of-the-tests"
 
 @dataclass(frozen=True)
 class Reply:
-    """What a request was answered with."""
+    """The reply to a request."""
 
     status: int
     headers: dict[str, str]
@@ -38,14 +38,14 @@ class Reply:
 
 
 class HttpClient:
-    """Asks one server; each request on a connection of its own."""
+    """A client of one server. Each request has its own connection."""
 
     def __init__(self, service: HttpService) -> None:
         self.service = service
         self.port = service.local_endpoint[1]
 
     def connect(self) -> gevent.socket.socket:
-        """A connection, on which a test sends every byte."""
+        """Return a connection for raw bytes."""
         return gevent.socket.create_connection(("127.0.0.1", self.port), timeout=20)
 
     def request(
@@ -57,7 +57,7 @@ class HttpClient:
         token: str | None = None,
         **headers: str,
     ) -> Reply:
-        """Send a request; of the headers' names ``_`` is a hyphen."""
+        """Send a request; ``_`` in the name of a header stands for a hyphen."""
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         if token is not None:
             given["Authorization"] = f"Bearer {token}"
@@ -78,7 +78,7 @@ class HttpClient:
         return self.request("POST", path, body, token=TOKEN, Content_Type=kind)
 
     def raw(self, request: bytes) -> bytes:
-        """Send these bytes; all that comes back until the server hangs up."""
+        """Send bytes, and return all bytes until the server closes the connection."""
         with self.connect() as sock:
             sock.sendall(request)
             return b"".join(iter(lambda: sock.recv(65_536), b""))
@@ -86,7 +86,7 @@ class HttpClient:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., HttpClient]]:
-    """Answer HTTP beside a node, until the test's end."""
+    """Serve nodes over HTTP until the end of the test."""
     services = []
 
     def make(node: Node, host: str = "127.0.0.1", **settings: Any) -> HttpClient:
@@ -105,8 +105,7 @@ ShowSwarm = Callable[[int], AbstractContextManager[HttpClient]]
 
 @pytest.fixture
 def show_swarm(tmp_path: Path) -> ShowSwarm:
-    """A swarm of so many nodes in two workers, and its control node, with HTTP beside that;
-    ``client.swarm`` is it."""
+    """Start a swarm in two workers, and serve its control node; ``client.swarm`` is the swarm."""
 
     @contextmanager
     def show(count: int) -> Iterator[HttpClient]:
@@ -132,7 +131,7 @@ def show_swarm(tmp_path: Path) -> ShowSwarm:
 
 @pytest.fixture
 def client(make_network: Callable[..., list[Node]], serve: Callable[..., HttpClient]) -> HttpClient:
-    """HTTP beside one of three nodes; ``client.node`` is it."""
+    """Serve one of three nodes; ``client.node`` is the node."""
     nodes = make_network(3)
     made = serve(nodes[1])
     made.node = nodes[1]  # type: ignore[attr-defined]

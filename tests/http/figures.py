@@ -1,9 +1,9 @@
-"""Figures of HTTP beside a node: what it bears, what it costs, whom it disturbs.
+"""Benchmarks of HTTP: finds per second, the cost of metrics, and pings during attacks.
 
     python -m tests.http.figures [--seconds 5]
 
-The node that is measured has a process of its own, the rest of its network another one. Finds are
-asked for by wrk, where it is installed.
+The measured node runs in its own process, and its network in another one. wrk sends the finds, if
+it is installed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from kademlua.http.service import HttpService
 with kademlua.Node(bootstrap=[("127.0.0.1", int(sys.argv[1]))]) as node:
     service = HttpService(node, ("127.0.0.1", 0), "a-token-for-figures")
     service.start()
-    print(service.local[1], node.contact.port, flush=True)
+    print(service.local_endpoint[1], node.contact.port, flush=True)
     node.wait_closed()
 """
 
@@ -58,7 +58,7 @@ from kademlua.http.service import HttpService
 with kademlua.Node(bootstrap=[("127.0.0.1", int(sys.argv[1]))]) as node:
     service = HttpService(node, ("127.0.0.1", 0), "a-token-for-figures")
     service.start()
-    print(service.local[1], flush=True)
+    print(service.local_endpoint[1], flush=True)
     keys = [kademlua.sha1(f"key {number}") for number in range(100)]
     for line in sys.stdin:
         until, finds, began = time.monotonic() + float(line), 0, time.process_time()
@@ -68,7 +68,7 @@ with kademlua.Node(bootstrap=[("127.0.0.1", int(sys.argv[1]))]) as node:
             finds += len(keys)
         print((time.process_time() - began) / finds, flush=True)
 """
-"""Finds for so many seconds as each line of its input says, and tells what each of them cost."""
+"""Runs finds for the seconds in each line of its input, and prints the cost of a find."""
 
 
 _CLIENT = """
@@ -91,12 +91,12 @@ while True:
     second += 1
     time.sleep(1)
 """
-"""Asks what Prometheus and the page ask."""
+"""Sends the requests of Prometheus and the page."""
 
 
 @contextmanager
 def process(code: str, *args: object) -> Iterator[tuple[subprocess.Popen[bytes], list[float]]]:
-    """A Python program, and the numbers of the first line that it prints."""
+    """Run a Python program; yield it and the numbers in the first line that it prints."""
     command = [sys.executable, "-c", code, *map(str, args)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe) as popen:
@@ -107,20 +107,20 @@ def process(code: str, *args: object) -> Iterator[tuple[subprocess.Popen[bytes],
 
 
 def numbers(popen: subprocess.Popen[bytes]) -> list[float]:
-    """The numbers of the next line that a process prints."""
+    """Return the numbers in the next line that a process prints."""
     assert popen.stdout is not None
     return [float(each) for each in popen.stdout.readline().split()]
 
 
 def processor_seconds(pid: int) -> float:
-    """What a process has used so far."""
+    """Return the processor time that a process has used."""
     with open(f"/proc/{pid}/stat") as file:
         fields = file.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def finds(seconds: float, network: int) -> None:
-    """Finds a second at 32 connections, and what each costs the node's processor."""
+    """Measure finds per second at 32 connections, and the processor time of each."""
     if shutil.which("wrk") is None:
         print("finds: wrk is not installed")
         return
@@ -144,11 +144,11 @@ def finds(seconds: float, network: int) -> None:
 
 
 def metrics(seconds: float, network: int) -> None:
-    """What it costs a busy node to be scraped every second, and to be looked at, too."""
+    """Measure the cost of a scrape per second, and of an open page, for a busy node."""
     costs: dict[str, list[float]] = {"alone": [], "scraped": [], "scraped, page open": []}
     with process(_BUSY, network) as (popen, (port,)):
         assert popen.stdin is not None
-        for _ in range(4 * _ROUNDS):  # in turns: the machine's own moods are larger
+        for _ in range(4 * _ROUNDS):  # interleaved, because the speed of the machine varies more
             for kind, found in costs.items():
                 client = [sys.executable, "-c", _CLIENT, f"http://127.0.0.1:{port:.0f}", kind]
                 with subprocess.Popen(client) as looking:
@@ -166,11 +166,11 @@ def metrics(seconds: float, network: int) -> None:
 
 
 def hostile(network: int) -> None:
-    """How long a ping takes while clients do their worst."""
+    """Measure the round trip of a ping during attacks."""
     with process(_NODE, network) as (_, (port, udp)), kademlua.Node() as node:
-        print(f"ping, nobody else there: {pings(node, int(udp))}")
+        print(f"ping, without an attack: {pings(node, int(udp))}")
         for kind in sorted(KINDS):
-            count = 1_000 if kind == "half_open" else 50
+            count = 1_000 if kind in ("half_open", "refused") else 50
             command = [sys.executable, "-m", "tests.http.hostile", f"{port:.0f}", kind, str(count)]
             with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as popen:
                 assert popen.stdout is not None
@@ -181,7 +181,7 @@ def hostile(network: int) -> None:
 
 
 def pings(node: kademlua.Node, port: int) -> str:
-    """Times of pings one after the other, and how many were not answered."""
+    """Return the times of consecutive pings, and the number without a reply."""
     times, lost = [], 0
     for _ in range(1_000):
         try:

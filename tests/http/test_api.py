@@ -1,4 +1,4 @@
-"""The API: what is asked by a path, and what is answered."""
+"""The HTTP API: requests by path, and their replies."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ import json
 
 import pytest
 
-from kademlua import sha1
+from kademlua import Contact, sha1
+from kademlua.core.values.store import StoreEntry
 from tests.http.conftest import TOKEN
 
 
-def test_it_says_how_it_is(client):
+def test_health_and_readiness_follow_the_node(client):
     assert client.get("/healthz").body == b"ok\n"
     assert client.get("/readyz").body == b"joined\n"
     client.node.close()
-    closed = client.get("/healthz")
-    assert (closed.status, closed.body) == (503, b"closed\n")
-    assert client.get("/readyz").status == 503
+    for path in ("/healthz", "/readyz"):
+        assert client.get(path).status == 503
+    assert client.get("/healthz").json["detail"] == "the node is closed"
 
 
 def test_stuck_maintenance_is_unhealthy(client, monkeypatch):
     monkeypatch.setattr(type(client.node), "healthy", False)
     stuck = client.get("/healthz")
-    assert (stuck.status, stuck.body) == (503, b"maintenance is stuck\n")
+    assert (stuck.status, stuck.json["detail"]) == (503, "maintenance is stuck")
 
 
 def test_node_without_peers_is_not_ready(make_node, serve):
@@ -60,7 +61,7 @@ def test_added_value_is_found(client):
         ('{"hex": "ff00", "more": 1}', {b"hex": b"ff00", b"more": 1}),
     ],
 )
-def test_json_is_a_value(client, sent, stored):
+def test_json_body_is_a_value(client, sent, stored):
     assert client.post("/v1/values/key", sent.encode(), "application/json").status == 200
     assert client.node.find_value(sha1("key"), 1)[0].values == [stored]
     found = client.get("/v1/values/key?answers=1")
@@ -79,7 +80,7 @@ def test_invalid_json_value_is_refused(client, sent):
     assert refused.json["detail"].startswith("no value: ")
 
 
-def test_bytes_are_any_bytes(client):
+def test_bytes_body_may_have_any_bytes(client):
     value = bytes(range(256))
     assert client.post("/v1/values/key", value, "application/octet-stream").status == 200
     assert client.get("/v1/values/key", Accept="application/octet-stream").body == value
@@ -97,7 +98,7 @@ def test_other_content_types_are_refused(client):
     assert client.post("/v1/values/key", b"<a/>", "application/xml").status == 415
 
 
-def test_a_value_that_is_too_large_is_refused(client):
+def test_too_large_value_is_refused(client):
     refused = client.post("/v1/values/key", b"x" * 15_001)
     assert refused.status == 413
     assert "at most 15,000 bytes" in refused.json["detail"]
@@ -116,12 +117,12 @@ def test_a_value_that_is_too_large_is_refused(client):
         ("end/", b"end/"),
     ],
 )
-def test_a_path_has_a_key(client, path, key):
+def test_rest_of_the_path_is_the_key(client, path, key):
     assert client.post(f"/v1/values/{path}", b"value").json["key"] == sha1(key).hex()
     assert client.get(f"/v1/values/{path}").status == 200
 
 
-def test_a_path_may_have_the_digits_of_a_key(client):
+def test_path_with_hex_true_is_the_key_itself(client):
     client.node.add(sha1("key"), b"value")
     digits = sha1("key").hex()
     assert client.get(f"/v1/values/{digits.upper()}?hex=true").json["key"] == digits
@@ -140,7 +141,7 @@ def test_removed_value_is_gone(client):
 
 def test_value_lives_for_its_ttl(client):
     assert client.post("/v1/values/key?ttl=100", b"value").status == 200
-    (stored,) = client.get("/v1/stored").json["keys"]
+    (stored,) = client.get("/v1/stored").json["stored"]
     assert 90 < stored["remaining_seconds"] <= 100
     for ttl in ("0", "-1", "1.5", "99999999", "x"):
         assert client.post(f"/v1/values/key?ttl={ttl}", b"value").status == 400
@@ -154,7 +155,7 @@ def test_published_value_is_listed_until_unpublished(client):
         assert len(done.json["acknowledged"]) == 3
     keys = sorted(sha1(name).hex() for name in ("a", "b", "c"))
     first = client.get("/v1/published?limit=2").json
-    assert first["published"] == [{"key": key, "bytes": 7, "ttl": 600} for key in keys[:2]]
+    assert first["published"] == [{"key": key, "value": "value", "ttl": 600} for key in keys[:2]]
     second = client.get(f"/v1/published?after={first['next']}").json
     assert [each["key"] for each in second["published"]] == keys[2:]
     assert second["next"] is None
@@ -171,8 +172,10 @@ def test_nothing_found_is_404(client):
     assert nothing.json["detail"] == "the nodes closest to the key have no value"
 
 
-@pytest.mark.parametrize("query", ["answers=0", "answers=21", "answers=x", "per_node=0", "hex=x"])
-def test_parameters_out_of_range_are_400(client, query):
+@pytest.mark.parametrize(
+    "query", ["answers=0", "answers=21", "answers=x", "per_node=0", "hex=x", "unknown=1"]
+)
+def test_invalid_and_unknown_parameters_are_400(client, query):
     refused = client.get(f"/v1/values/key?{query}")
     assert refused.status == 400
     assert refused.headers["content-type"] == "application/problem+json"
@@ -187,7 +190,7 @@ def test_lookup_returns_the_closest_contacts(client):
     assert 0 < found["seconds"] < 10
 
 
-def test_contacts_are_the_table(client):
+def test_contacts_are_those_of_the_routing_table(client):
     found = client.get("/v1/contacts").json
     assert found["node"]["id"] == client.node.id.hex()
     listed = [each for bucket in found["buckets"] for each in bucket["contacts"]]
@@ -196,19 +199,49 @@ def test_contacts_are_the_table(client):
     assert all(0 < each["rtt_seconds"] < 10 for each in listed)
 
 
-def test_stored_keys_come_in_order_page_by_page(client):
+def test_stored_values_are_listed_page_by_page_in_key_order(client):
     keys = sorted(sha1(f"key {number}") for number in range(7))
     for key in keys:
         client.node.add(key, b"value")
     first = client.get("/v1/stored?limit=4").json
     assert (first["values"], first["bytes"]) == (7, 7 * len(b"5:value"))
-    assert [each["key"] for each in first["keys"]] == [key.hex() for key in keys[:4]]
-    assert all(each["values"] == 1 and each["bytes"] == 7 for each in first["keys"])
-    assert all(0 < each["remaining_seconds"] <= 86_400 for each in first["keys"])
+    assert [each["key"] for each in first["stored"]] == [key.hex() for key in keys[:4]]
+    for each in first["stored"]:
+        assert (each["value"], each["from_owner"]) == ("value", True)
+        assert each["owner"]["id"] == client.node.id.hex()
+        assert 0 < each["remaining_seconds"] <= 86_400
     second = client.get(f"/v1/stored?limit=4&after={first['next']}").json
-    assert [each["key"] for each in second["keys"]] == [key.hex() for key in keys[4:]]
+    assert [each["key"] for each in second["stored"]] == [key.hex() for key in keys[4:]]
     assert second["next"] is None
     assert client.get("/v1/stored?after=nonsense").status == 400
+
+
+def test_page_ends_early_after_a_key_with_many_values(client):
+    first, second, third = sorted(sha1(f"key {number}") for number in range(3))
+    for number in range(5):
+        owner = Contact("127.0.0.1", 1_000 + number, bytes([number] * 20))
+        client.node.datastore.put(first, owner, StoreEntry(b"1:v", client.node.now + 60))
+    for key in (second, third):
+        client.node.add(key, b"value")
+    page = client.get("/v1/stored?limit=2").json
+    assert [each["key"] for each in page["stored"]] == [first.hex()] * 5
+    assert page["next"] == first.hex()
+    rest = client.get(f"/v1/stored?limit=2&after={page['next']}").json
+    assert [each["key"] for each in rest["stored"]] == [second.hex(), third.hex()]
+
+
+def test_page_without_unexpired_values_has_a_cursor(client):
+    keys = sorted(sha1(f"key {number}") for number in range(3))
+    for key in keys[:2]:
+        expired = StoreEntry(b"1:v", client.node.now - 1)
+        client.node.datastore.put(key, client.node.contact, expired)
+    client.node.datastore.put(
+        keys[2], client.node.contact, StoreEntry(b"1:v", client.node.now + 60)
+    )
+    page = client.get("/v1/stored?limit=1").json
+    assert (page["stored"], page["next"]) == ([], keys[0].hex())
+    last = client.get(f"/v1/stored?limit=1&after={keys[1].hex()}").json
+    assert [each["key"] for each in last["stored"]] == [keys[2].hex()]
 
 
 def test_stats_are_those_of_the_node(client):
@@ -235,7 +268,7 @@ def test_other_paths_and_methods_are_refused_as_json(client):
     assert set(wrong.headers["allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
 
 
-def test_a_defect_is_500_and_in_the_log(client, monkeypatch, caplog):
+def test_defect_is_reported_as_500_and_logged(client, monkeypatch, caplog):
     def broken(*_):
         raise RuntimeError("a defect")
 

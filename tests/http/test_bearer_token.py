@@ -1,4 +1,4 @@
-"""The file of the token."""
+"""The token file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kademlua.core.errors import KeyFileError
 from kademlua.http.bearer_token import load_or_create_token, runtime_token_path
 
 
-def test_it_is_made_once_for_its_owner_alone(tmp_path):
+def test_token_file_is_created_once_and_only_for_its_owner(tmp_path):
     path = tmp_path / "new" / "http-token"
     token = load_or_create_token(path)
     assert len(token) == 43
@@ -22,7 +22,7 @@ def test_it_is_made_once_for_its_owner_alone(tmp_path):
     assert load_or_create_token(tmp_path / "other") != token
 
 
-def test_one_of_your_own_is_taken(tmp_path):
+def test_existing_token_is_used(tmp_path):
     path = tmp_path / "token"
     path.write_text("sixteen-letters!")
     path.chmod(0o400)
@@ -30,7 +30,7 @@ def test_one_of_your_own_is_taken(tmp_path):
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o622])
-def test_one_that_others_can_read_or_write_is_refused(tmp_path, mode):
+def test_file_accessible_to_others_is_refused(tmp_path, mode):
     path = tmp_path / "token"
     load_or_create_token(path)
     path.chmod(mode)
@@ -39,7 +39,7 @@ def test_one_that_others_can_read_or_write_is_refused(tmp_path, mode):
 
 
 @pytest.mark.parametrize("text", ["", "short", "with a space in it", "x" * 257, "grün" * 8])
-def test_what_is_no_token_is_refused(tmp_path, text):
+def test_invalid_token_is_refused(tmp_path, text):
     path = tmp_path / "token"
     path.write_text(text)
     path.chmod(0o600)
@@ -47,7 +47,7 @@ def test_what_is_no_token_is_refused(tmp_path, text):
         load_or_create_token(path)
 
 
-def test_what_is_no_file_is_refused(tmp_path):
+def test_other_things_than_files_are_refused(tmp_path):
     with pytest.raises(KeyFileError):
         load_or_create_token(tmp_path)
     os.mkfifo(tmp_path / "pipe", 0o600)
@@ -58,14 +58,14 @@ def test_what_is_no_file_is_refused(tmp_path):
         load_or_create_token(tmp_path / "file" / "token")
 
 
-def test_without_data_it_is_in_the_runtime_directory(tmp_path, monkeypatch):
+def test_node_without_data_has_its_token_in_the_runtime_directory(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     assert runtime_token_path(8001) == tmp_path / "kademlua" / "http-token-8001"
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     assert str(os.getuid()) in runtime_token_path(8001).parent.name
 
 
-def test_a_directory_of_others_is_not_used(tmp_path, monkeypatch):
+def test_directory_of_another_user_is_refused(tmp_path, monkeypatch):
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
     directory = runtime_token_path(8001).parent

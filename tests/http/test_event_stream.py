@@ -1,4 +1,4 @@
-"""The stream of events."""
+"""The stream of events of a node."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _EVENT = re.compile(rb"event: (\S+)\ndata: (.*)\n\n")
 
 
 class Stream:
-    """A stream that is read bit by bit."""
+    """The events received on a connection so far."""
 
     def __init__(self, sock: gevent.socket.socket) -> None:
         self._sock = sock
@@ -31,7 +31,7 @@ class Stream:
         ]
 
     def until(self, name: str) -> list[dict[str, Any]]:
-        """The events of a name, once there is one."""
+        """Return the events of a name as soon as there is one."""
         with gevent.Timeout(10, AssertionError(f"no {name} in {self.text!r}")):
             while not self.events(name):
                 self.read()
@@ -39,13 +39,13 @@ class Stream:
 
     def read(self) -> bytes:
         data = self._sock.recv(65_536)
-        # Each piece comes as a chunk, of which the length is left out here.
+        # Remove the lengths of the chunks.
         self.text += re.sub(rb"(?:\A|\r\n)[0-9a-f]+\r\n|\r\n\Z", b"", data)
         return data
 
 
 @contextmanager
-def listening(client: HttpClient, query: str = "") -> Iterator[Stream]:
+def open_stream(client: HttpClient, query: str = "") -> Iterator[Stream]:
     with client.connect() as sock:
         sock.sendall(f"GET /v1/events{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         stream = Stream(sock)
@@ -59,8 +59,8 @@ def listening(client: HttpClient, query: str = "") -> Iterator[Stream]:
         yield stream
 
 
-def test_a_lookup_is_told_hop_by_hop(client):
-    with listening(client, "?kinds=lookup") as stream:
+def test_lookup_is_reported_query_by_query(client):
+    with open_stream(client, "?kinds=lookup") as stream:
         found = client.node.find_node(sha1("somewhere"))
         stream.until("lookup-ended")
     (began,) = stream.events("lookup-began")
@@ -69,14 +69,14 @@ def test_a_lookup_is_told_hop_by_hop(client):
     assert began["target"] == sha1("somewhere").hex()
     assert (began["rpc"], began["cause"]) == ("findnode", "find_node")
     for name in ("lookup-queried", "lookup-answered"):
-        told = stream.events(name)
-        assert {each["lookup"] for each in told} == {began["lookup"]}
-        assert {each["contact"]["id"] for each in told} == {each.id.hex() for each in found}
+        events = stream.events(name)
+        assert {each["lookup"] for each in events} == {began["lookup"]}
+        assert {each["contact"]["id"] for each in events} == {each.id.hex() for each in found}
     assert not stream.events("stats")
 
 
-def test_values_contacts_and_counters_are_told(client, make_node):
-    with listening(client) as stream:
+def test_values_contacts_and_counters_are_reported(client, make_node):
+    with open_stream(client) as stream:
         added = client.node.add(sha1("key"), b"value")
         assert client.node.contact in added.acknowledged
         (stored,) = stream.until("value-stored")
@@ -92,48 +92,48 @@ def test_values_contacts_and_counters_are_told(client, make_node):
     assert counters["skipped"] == 0
 
 
-def test_of_many_lookups_some_are_told_and_the_rest_counted(client):
-    with listening(client, "?kinds=lookup,stats&lookups=2") as stream:
+def test_lookups_over_the_limit_are_counted_as_skipped(client):
+    with open_stream(client, "?kinds=lookup,stats&lookups=2") as stream:
         for number in range(20):
             client.node.find_node(sha1(f"key {number}"))
         with gevent.Timeout(10):
             while not any(each["skipped"] for each in stream.events("stats")):
                 stream.read()
     assert 2 <= len(stream.events("lookup-began")) <= 4
-    told = stream.events("stats")[-1]["skipped"] + len(stream.events("lookup-began"))
-    assert told >= 20
+    skipped = stream.events("stats")[-1]["skipped"]
+    assert skipped + len(stream.events("lookup-began")) >= 20
 
 
-def test_who_hangs_up_is_not_observed_for_any_longer(client):
-    watching = client.node.services.context.observers
-    before = len(watching.registered)
-    with listening(client):
-        assert len(watching.registered) == before + 1
+def test_observer_is_removed_when_the_client_disconnects(client):
+    observers = client.node.services.context.observers
+    before = len(observers.registered)
+    with open_stream(client):
+        assert len(observers.registered) == before + 1
     with gevent.Timeout(10):
-        while len(watching.registered) > before:
+        while len(observers.registered) > before:
             client.node.find_node(sha1("x"))
             gevent.sleep(0.05)
 
 
-def test_only_so_many_listen(client):
+def test_number_of_streams_is_limited(client):
     with ExitStack() as stack:
         for _ in range(MAX_STREAMS):
-            stack.enter_context(listening(client))
+            stack.enter_context(open_stream(client))
         assert client.get("/v1/events").status == 503
         assert client.get("/healthz").status == 200
 
 
 @pytest.mark.parametrize("query", ["kinds=nothing", "lookups=0", "lookups=x"])
-def test_other_wishes_are_400(client, query):
+def test_invalid_parameters_are_400(client, query):
     assert client.get(f"/v1/events?{query}").status == 400
 
 
-def test_the_head_alone_is_no_stream(client):
+def test_head_request_returns_no_stream(client):
     assert client.request("HEAD", "/v1/events").headers["content-type"] == "text/event-stream"
 
 
-def test_a_stream_ends_with_its_node(client):
-    with listening(client) as stream:
+def test_stream_ends_when_the_node_closes(client):
+    with open_stream(client) as stream:
         client.node.close()
         with gevent.Timeout(10):
             while not stream.read().endswith(b"0\r\n\r\n"):

@@ -1,4 +1,4 @@
-"""Metrics: true, by Prometheus' conventions, and nothing when nobody asks."""
+"""Metrics: correct, in the format of Prometheus, and without cost unless HTTP is served."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kademlua.http.samplers import HopSampler
 
 
 def scrape(client) -> dict[tuple[str, tuple[str, ...]], float]:
-    """Values by name and the labels' values, in the order of the labels' names."""
+    """Return the values by name and label values, in the order of the label names."""
     text = client.get("/metrics").body.decode()
     return {
         (sample.name, tuple(value for _, value in sorted(sample.labels.items()))): sample.value
@@ -23,7 +23,7 @@ def scrape(client) -> dict[tuple[str, tuple[str, ...]], float]:
     }
 
 
-def test_they_are_what_the_node_counted(client):
+def test_metrics_match_the_counters_of_the_node(client):
     node = client.node
     node.add(sha1("key"), b"value")
     node.find_value(sha1("key"))
@@ -44,7 +44,7 @@ def test_they_are_what_the_node_counted(client):
     assert found["process_resident_memory_bytes", ()] > 1e6
 
 
-def test_calls_end_as_they_ended(client):
+def test_call_results_are_counted_by_kind(client):
     node = client.node
     other = next(iter(node.table))
     node.call(other, "getsocket")
@@ -65,7 +65,7 @@ def test_calls_end_as_they_ended(client):
     assert sum(results.values()) + stats["calls_in_flight"] == sum(stats["calls_by_rpc"].values())
 
 
-def test_times_and_hops_are_histograms(client):
+def test_durations_and_hops_are_histograms(client):
     for number in range(16):
         client.node.find_node(sha1(f"key {number}"))
     found = scrape(client)
@@ -73,7 +73,7 @@ def test_times_and_hops_are_histograms(client):
     assert found["kademlua_lookup_seconds_bucket", ("+Inf", "findnode")] == 16
     assert found["kademlua_lookup_queries_sum", ("findnode",)] == 32
     assert found["kademlua_round_trip_seconds_count", ("findnode",)] >= 32
-    gevent.sleep(0.25)  # now one is watched
+    gevent.sleep(0.25)  # until the next lookup is sampled
     client.node.find_node(sha1("key"))
     found = scrape(client)
     assert found["kademlua_event_loop_lag_seconds_count", ()] >= 1
@@ -81,30 +81,30 @@ def test_times_and_hops_are_histograms(client):
     assert found["kademlua_lookup_hops_sum", ()] == found["kademlua_lookup_hops_count", ()]
 
 
-def test_hops_are_counted_from_teller_to_told(make_network):
+def test_hops_are_counted_along_the_responders(make_network):
     nodes = make_network(4)
     samples = HopSampler(nodes[0])
     samples.sample_next()
-    watched = samples.on_lookup_started("findnode", nodes[3].id, "find_node")
-    assert watched is not None
+    observer = samples.on_lookup_started("findnode", nodes[3].id, "find_node")
+    assert observer is not None
     first, second, third, last = (node.contact for node in nodes)
-    watched.on_seeded([first])
-    watched.on_reply(first, [second, third])
-    watched.on_reply(second, [last])
-    watched.on_reply(last, [])
-    watched.on_finished()
+    observer.on_seeded([first])
+    observer.on_reply(first, [second, third])
+    observer.on_reply(second, [last])
+    observer.on_reply(last, [])
+    observer.on_finished()
     assert (samples.histogram.count, samples.histogram.total) == (1, 3)
     assert not nodes[0].services.context.observers.registered
 
 
-def test_hostile_requests_are_counted(client):
+def test_malformed_requests_are_counted(client):
     client.raw(b"nonsense\r\n\r\n")
     found = scrape(client)
     assert found["kademlua_http_malformed_requests_total", ()] == 1
     assert found["kademlua_http_connections", ()] == 1
 
 
-def test_the_node_is_watched_only_while_it_is_served(make_node, serve):
+def test_node_is_observed_only_while_it_is_served(make_node, serve):
     node: Node = make_node()
     assert node.services.context.observers.latency_histograms is None
     client = serve(node)
@@ -116,7 +116,7 @@ def test_the_node_is_watched_only_while_it_is_served(make_node, serve):
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
-def test_promtool_has_nothing_to_say(client):
+def test_promtool_finds_no_problem(client):
     client.node.add(sha1("key"), b"value")
     text = client.get("/metrics").body
     checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True)

@@ -1,4 +1,4 @@
-"""Alerts and dashboard: by their tools, and about metrics that there are."""
+"""Alerts and dashboard are valid and use existing metrics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ needs_promtool = pytest.mark.skipif(
     "command",
     ["check rules alerts.yaml", "test rules alerts.test.yaml", "check config prometheus.yaml"],
 )
-def test_promtool_is_content(command):
+def test_promtool_accepts_the_files(command):
     done = subprocess.run(
         ["promtool", *command.split()], cwd=DEPLOY, capture_output=True, text=True
     )
@@ -30,15 +30,15 @@ def test_promtool_is_content(command):
 
 
 @pytest.mark.parametrize("name", ["alerts.yaml", "grafana.json"])
-def test_they_are_about_metrics_that_there_are(client, name):
+def test_files_use_existing_metrics(client, name):
     client.node.find_node(client.node.id)
-    there = set(re.findall(r"^# TYPE (\w+)", client.get("/metrics").body.decode(), re.M))
+    existing = set(re.findall(r"^# TYPE (\w+)", client.get("/metrics").body.decode(), re.M))
     used = set(re.findall(r"\b(?:kademlua|process)_\w+", (DEPLOY / name).read_text()))
     assert len(used) > 5
-    assert {re.sub(r"_bucket$", "", each) for each in used} <= there
+    assert {re.sub(r"_bucket$", "", each) for each in used} <= existing
 
 
-def test_the_dashboard_is_one():
+def test_dashboard_panels_are_distinct():
     dashboard = json.loads((DEPLOY / "grafana.json").read_text())
     panels = dashboard["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)

@@ -27,7 +27,7 @@ DOTS = """(() => {
   }
   return found;
 })()"""
-"""How many pixels of the ring have the colours of this node, of contacts, of targets."""
+"""The numbers of pixels of the ring in the colours of this node, of contacts and of targets."""
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def url_of(client: HttpClient) -> str:
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [360, 1200])
-def test_a_node_is_shown(browser: Browser, network: HttpClient, width: int, dark: bool) -> None:
+def test_page_shows_a_node(browser: Browser, network: HttpClient, width: int, dark: bool) -> None:
     browser.show(url_of(network), width=width, dark=dark)
     browser.until('document.getElementById("health-text").textContent === "healthy"')
     assert network.node.id.hex() in browser.text("#who")  # type: ignore[attr-defined]
@@ -72,22 +72,24 @@ def test_a_node_is_shown(browser: Browser, network: HttpClient, width: int, dark
     assert browser.complaints() == []
 
 
-def test_the_keyboard_is_enough_to_add_and_find(browser: Browser, network: HttpClient) -> None:
+def test_values_are_added_and_found_with_the_keyboard_alone(
+    browser: Browser, network: HttpClient
+) -> None:
     browser.show(url_of(network))
     browser.tab_to("#key")
     browser.press("greeting", Keys.TAB, "hello", Keys.TAB, TOKEN, Keys.TAB, Keys.TAB, Keys.ENTER)
     browser.until('document.getElementById("answer").textContent.startsWith("stored on 8")')
-    browser.tab_to("#key")  # Enter in a field does what the first button does
+    browser.tab_to("#key")  # Enter in a field presses the first button
     browser.press(Keys.ENTER)
     browser.until('document.getElementById("answer").textContent.startsWith("hello\\n")')
     browser.until('document.querySelectorAll("#lookups li").length >= 1')
     assert "store" in browser.text("#lookups")
-    browser.tab_to("#lookups button")  # which shows it on the ring for as long as one is there
+    browser.tab_to("#lookups button")  # focus highlights the lookup on the ring
     assert browser.until(f"({DOTS}).target")
     assert browser.complaints() == []
 
 
-def test_without_the_token_nothing_is_added(browser: Browser, network: HttpClient) -> None:
+def test_adding_needs_the_token(browser: Browser, network: HttpClient) -> None:
     browser.show(url_of(network))
     browser.js("sessionStorage.clear()")
     browser.js('document.getElementById("token").value = ""')
@@ -99,7 +101,7 @@ def test_without_the_token_nothing_is_added(browser: Browser, network: HttpClien
     assert all("401" in each for each in browser.complaints())
 
 
-def test_a_swarm_is_shown_and_its_nodes_come_and_go(
+def test_page_shows_a_swarm_and_kills_and_starts_nodes(
     browser: Browser, show_swarm: ShowSwarm
 ) -> None:
     with show_swarm(10) as client:

@@ -1,4 +1,4 @@
-"""A swarm over HTTP: real workers, real sockets."""
+"""A swarm over HTTP, with real workers and sockets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _EVENT = re.compile(rb"event: (\S+)\ndata: (\{[^\n]*\})\n\n")
 
 
 def events_until(client: HttpClient, wanted: set[str]) -> list[tuple[str, dict]]:  # type: ignore[type-arg]
-    """What the stream tells, until all names that are wanted were there."""
+    """Return the events of the stream until each wanted name occurred."""
     with client.connect() as sock:
         sock.sendall(b"GET /v1/swarm/events HTTP/1.0\r\nHost: localhost\r\n\r\n")
         text = b""
@@ -26,7 +26,7 @@ def events_until(client: HttpClient, wanted: set[str]) -> list[tuple[str, dict]]
                 text += sock.recv(65_536)
 
 
-def test_all_nodes_and_what_happens_among_them(show_swarm: ShowSwarm) -> None:
+def test_nodes_are_listed_and_their_events_streamed(show_swarm: ShowSwarm) -> None:
     with show_swarm(6) as client:
         nodes = client.get("/v1/swarm").json["nodes"]
         assert len(nodes) == 7
@@ -46,7 +46,7 @@ def test_all_nodes_and_what_happens_among_them(show_swarm: ShowSwarm) -> None:
         assert eventually(lambda: not client.swarm.event_hub.has_subscribers)  # type: ignore[attr-defined]
 
 
-def test_a_node_dies_and_another_comes(show_swarm: ShowSwarm) -> None:
+def test_node_is_killed_and_another_started(show_swarm: ShowSwarm) -> None:
     with show_swarm(4) as client:
         members = client.swarm.members  # type: ignore[attr-defined]
         assert client.request("POST", "/v1/swarm/kill").status == 401
@@ -55,8 +55,8 @@ def test_a_node_dies_and_another_comes(show_swarm: ShowSwarm) -> None:
         assert eventually(lambda: members.deaths == 1)
         nodes = client.get("/v1/swarm").json["nodes"]
         assert killed.json["id"] not in {each["id"] for each in nodes}
-        came = client.request("POST", "/v1/swarm/join", b"", token=TOKEN)
-        assert came.json == killed.json | {"joined": False}  # at the port that is free
+        started = client.request("POST", "/v1/swarm/join", b"", token=TOKEN)
+        assert started.json == killed.json | {"joined": False}  # at the free port
         assert eventually(lambda: members.arrivals == 1)
         one_more = client.request("POST", "/v1/swarm/join", b"", token=TOKEN)
         assert one_more.json["port"] not in {each["port"] for each in nodes}
@@ -65,7 +65,7 @@ def test_a_node_dies_and_another_comes(show_swarm: ShowSwarm) -> None:
         assert one_more.json["port"] in {each["port"] for each in found}
 
 
-def test_nobody_is_left_to_kill(show_swarm: ShowSwarm) -> None:
+def test_kill_without_a_joined_node_is_409(show_swarm: ShowSwarm) -> None:
     with show_swarm(1) as client:
         assert client.request("POST", "/v1/swarm/kill", b"", token=TOKEN).status == 200
         refused = client.request("POST", "/v1/swarm/kill", b"", token=TOKEN)
@@ -73,7 +73,7 @@ def test_nobody_is_left_to_kill(show_swarm: ShowSwarm) -> None:
         assert "no joined node" in refused.json["detail"]
 
 
-def test_the_control_node_acts_for_the_form(show_swarm: ShowSwarm) -> None:
+def test_control_node_serves_the_value_requests(show_swarm: ShowSwarm) -> None:
     with show_swarm(3) as client:
         assert len(client.post("/v1/values/key", b"value").json["acknowledged"]) == 4
         assert b"value" in client.get("/v1/values/key").body

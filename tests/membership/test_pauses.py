@@ -12,7 +12,7 @@ import gevent
 import pytest
 
 from kademlua import Contact, Node, Params, sha1
-from kademlua.core.errors import CallInterrupted, NotJoined
+from kademlua.core.errors import CallInterrupted, NotJoined, StoreFailed
 from kademlua.core.wire import packets, requests
 from kademlua.core.wire.packets import Request, encode_request_payload
 from kademlua.core.wire.requests import StoreArguments
@@ -131,6 +131,22 @@ def test_call_in_flight_is_interrupted(world: World) -> None:
     stats = machine.node.stats()
     assert (stats["timeouts"], stats["calls_in_flight"]) == (0, 0)
     assert peer.contact in machine.node.table
+
+
+def test_store_in_flight_goes_to_no_other_node_after_a_pause(world: World) -> None:
+    """Its TTL would count from then."""
+    peers = [world.peer(), world.peer()]
+    for peer in peers:
+        peer.serve(lambda request: None if request.name == b"store" else empty_v11_peer(request))
+    machine = Machine(world, params=Params(replicas=1), read_only=True)
+    for peer in peers:
+        machine.node.ping(peer.contact)
+    storing = gevent.spawn(machine.node.add, KEY, b"v", ttl=60)
+    wait_until(lambda: any("store" in requests_served(peer) for peer in peers))
+    machine.sleep(HOUR)
+    storing.join()
+    assert isinstance(storing.exception, StoreFailed)
+    assert sum("store" in requests_served(peer) for peer in peers) == 1
 
 
 def test_contact_is_pinged_again_before_it_is_evicted(world: World) -> None:

@@ -6,6 +6,7 @@ import gevent
 import pytest
 
 from kademlua import Contact, Node, Params, sha1
+from kademlua.core.contact import ALL_FAMILIES
 from kademlua.core.ids import from_int, to_int
 from kademlua.core.security.validated_addresses import VALIDATION_LIFETIME
 from kademlua.core.values.store import StoreEntry
@@ -115,9 +116,7 @@ def test_reply_to_unvalidated_sender_depends_on_padding(world: World) -> None:
         packets = map(protocol.decode, packets_sent_to(world, node, datagram))
         [answer] = [packet for packet in packets if isinstance(packet, Response)]
         values = protocol.decode_values(answer.payload)
-        told = replies.decode_findnode_reply(
-            values, node.services.context.pool, replies.ALL_FAMILIES
-        )
+        told = replies.decode_findnode_reply(values, node.services.context.pool, ALL_FAMILIES)
         assert set(told) == set(all_of_them[:count])
         assert len(replies.decode_token(values)) == 8
 

@@ -40,8 +40,10 @@ class Record:
         self.all: list[tuple[Endpoint, Endpoint, bytes]] = []
         world.net.set_observer(self._take)
 
-    def _take(self, at: float, source: Endpoint, to: Endpoint, datagram: bytes, fate: str) -> None:
-        if fate == "delivered":
+    def _take(
+        self, at: float, source: Endpoint, to: Endpoint, datagram: bytes, outcome: str
+    ) -> None:
+        if outcome == "delivered":
             self.all.append((source, to, datagram))
 
     def of_call(self, call: int, source: Node) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import pwd
 
 import gevent
 
@@ -61,3 +62,13 @@ def test_history_path_follows_xdg(monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", "relative")
     monkeypatch.setenv("HOME", "/home/me")
     assert str(history_path()) == "/home/me/.local/state/kademlua/history"
+
+
+def test_user_without_home_directory_has_no_history(monkeypatch):
+    def getpwuid(uid):
+        raise KeyError(uid)
+
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", getpwuid)
+    assert history_path() is None

@@ -39,7 +39,7 @@ def test_simulate_writes_report_json_and_trace(kademlua, tmp_path):
     tree = kademlua("trace", "t.jsonl", "--lookup", "7")
     assert tree.returncode == 0
     assert " 7 by 10.0.0." in tree.stdout.splitlines()[0]
-    assert "└─ " in tree.stdout
+    assert "└── " in tree.stdout
 
 
 def test_json_on_stdout_replaces_the_report(kademlua):

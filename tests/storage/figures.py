@@ -18,6 +18,7 @@ from pathlib import Path
 from kademlua.core.contact import Contact
 from kademlua.core.params import Params
 from kademlua.core.values.store import StoreEntry
+from kademlua.runtime.clocks import boot_clock
 from kademlua.storage.node_state import NodeState
 from tests.storage.processes import NodeProcess
 
@@ -72,7 +73,7 @@ def start(directory: Path, values: int) -> None:
         max_bytes_per_address=1 << 40,
     )
     state = NodeState(directory / "full", params, in_background=False)
-    now = time.monotonic()
+    now = boot_clock()
     for number in range(values):
         owner = Contact("192.0.2.1", 1 + number % 60_000, os.urandom(20))
         encoded = b"100:" + os.urandom(100)

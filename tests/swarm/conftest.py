@@ -1,7 +1,8 @@
-"""Runs swarms as real processes, on ports that were free a moment ago."""
+"""Runs swarms as real processes, on ports that were free before."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import re
@@ -22,7 +23,7 @@ TIMEOUT = 40.0
 
 
 def free_ports(count: int) -> int:
-    """The first of so many free ports in a row, outside of those that systems give away."""
+    """Return the first of ``count`` consecutive free ports below the ephemeral ports."""
     for _ in range(1_000):
         first = random.randrange(20_000, 32_000 - count)
         if all(is_bindable(("127.0.0.1", port)) for port in range(first, first + count)):
@@ -31,7 +32,7 @@ def free_ports(count: int) -> int:
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    """Whether it is so in the end; waits for it with patience."""
+    """Wait until the condition holds; return False after 40 seconds."""
     deadline = time.monotonic() + TIMEOUT
     while not condition():
         if time.monotonic() > deadline:
@@ -41,7 +42,7 @@ def eventually(condition: Callable[[], bool]) -> bool:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that nobody has reaped yet does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -50,27 +51,33 @@ def is_alive(pid: int) -> bool:
 
 
 class SwarmProcess:
-    """``kademlua swarm``, running: a control port, and the nodes' ports behind it."""
+    """A running ``kademlua swarm``: a control port, and the ports of the nodes after it."""
 
-    def __init__(self, directory: Path, count: int, *args: str, stderr: int | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        count: int,
+        *args: str,
+        stdout: int | None = None,
+        stderr: int | None = None,
+    ) -> None:
         self.control_port = free_ports(count + 2)
         self.first_port = self.control_port + 2
         self.log_dir = directory / "log"
         self._stdout_path = directory / "out"
         self._stderr_path = directory / "err"
+        options = {
+            "--first-port": str(self.first_port),
+            "--bootstrap": f"127.0.0.1:{self.control_port}",
+            "--log-dir": str(self.log_dir),
+        }
         command = [sys.executable, "-P", "-m", "kademlua", "swarm", str(count)]
-        command += [
-            "--first-port",
-            str(self.first_port),
-            "--bootstrap",
-            f"127.0.0.1:{self.control_port}",
-        ]
-        command += ["--log-dir", str(self.log_dir), *args]
+        command += [*itertools.chain(*options.items()), *args]
         with self._stdout_path.open("wb") as out, self._stderr_path.open("wb") as err:
             self.popen = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
-                stdout=out,
+                stdout=out if stdout is None else stdout,
                 stderr=err if stderr is None else stderr,
                 cwd=directory,
                 env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -92,7 +99,7 @@ class SwarmProcess:
         return [int(child) for child in children]
 
     def wait_for_output(self, pattern: str) -> bool:
-        """Whether a line of its output matches, in the end."""
+        """Wait until a line of the output matches; return False at the end of the process."""
 
         def has_matched_or_ended() -> bool:
             text = self.out + self.err
@@ -106,7 +113,7 @@ class SwarmProcess:
         return self.wait_for_output(r"^\d+ nodes? joined in \d+\.\d s$")
 
     def wait(self) -> int:
-        """Wait for its end: its status."""
+        """Wait for the exit, and return the status."""
         return self.popen.wait(TIMEOUT)
 
     def kill(self) -> None:
@@ -121,13 +128,13 @@ class SwarmProcess:
 
 @pytest.fixture
 def launch(tmp_path: Path) -> Iterator[Callable[..., SwarmProcess]]:
-    """Launch a swarm, in the folder ``0``, the next one in ``1``; killed at the test's end."""
+    """Launch swarms in the directories ``0``, ``1`` and so on; the end of the test kills them."""
     launched: list[SwarmProcess] = []
 
-    def start(count: int, *args: str, stderr: int | None = None) -> SwarmProcess:
+    def start(count: int, *args: str, **streams: int | None) -> SwarmProcess:
         directory = tmp_path / str(len(launched))
         directory.mkdir(exist_ok=True)
-        launched.append(SwarmProcess(directory, count, *args, stderr=stderr))
+        launched.append(SwarmProcess(directory, count, *args, **streams))
         return launched[-1]
 
     yield start
@@ -137,7 +144,7 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., SwarmProcess]]:
 
 @pytest.fixture
 def launch_joined(launch: Callable[..., SwarmProcess]) -> Callable[..., SwarmProcess]:
-    """Launch a swarm and wait until it has joined; again where somebody took its ports."""
+    """Launch a swarm and wait until it has joined; try again if its ports were taken."""
 
     def start(count: int, *args: str, stderr: int | None = None) -> SwarmProcess:
         for _ in range(5):
@@ -145,6 +152,6 @@ def launch_joined(launch: Callable[..., SwarmProcess]) -> Callable[..., SwarmPro
             if launched.wait_joined():
                 return launched
             assert "in use" in launched.err or "can't listen" in launched.err, launched.err
-        raise AssertionError("no luck with ports")
+        raise AssertionError("the ports were taken five times")
 
     return start

@@ -1,4 +1,4 @@
-"""What the launcher knows of its nodes, and tells; without processes."""
+"""The launcher's list of nodes and its events, without processes."""
 
 from __future__ import annotations
 
@@ -13,28 +13,30 @@ from kademlua.swarm.members import Members, SwarmRefusal
 from kademlua.swarm.plan import Plan, WorkerCommand, WorkerReport
 
 
-class Ears:
+class RecordingSubscriber:
     def __init__(self) -> None:
-        self.heard: list[tuple[str, dict[str, Any]]] = []
+        self.received: list[tuple[str, dict[str, Any]]] = []
 
     def on_event(self, name: str, data: dict[str, Any]) -> None:
-        self.heard.append((name, data))
+        self.received.append((name, data))
 
 
-class Told:
-    """Members whose workers do at once what they are told, and a watch over them."""
+class FakeSwarm:
+    """Members whose workers execute each command immediately, and their event hub."""
 
     def __init__(self, count: int = 4, **settings: Any) -> None:
         self.commands: list[tuple[int, WorkerCommand]] = []
-        self.members = Members(Plan(node_count=count, worker_count=2, **settings), self.tell)
-        self.watch = EventHub(self.members, 2, self.tell)
+        self.members = Members(
+            Plan(node_count=count, worker_count=2, **settings), self.send_command
+        )
+        self.event_hub = EventHub(self.members, 2, self.send_command)
         for member in self.members.all:
             self.members.on_worker_event("node-joined", member.port)
 
-    def tell(self, worker: int, command: WorkerCommand) -> None:
+    def send_command(self, worker: int, command: WorkerCommand) -> None:
         self.commands.append((worker, command))
         for name in {"kill": ["node-ended"], "join": ["node-joined"]}.get(command.action, []):
-            self.watch.on_report(worker, WorkerReport(events=[(name, {"port": command.port})]))
+            self.event_hub.on_report(worker, WorkerReport(events=[(name, {"port": command.port})]))
 
 
 def fill(members: Members) -> None:
@@ -43,99 +45,102 @@ def fill(members: Members) -> None:
 
 
 def test_killed_node_restarts_in_same_worker() -> None:
-    told = Told()
-    killed = told.members.kill()
-    assert told.members.joined_count == 3
-    assert (told.members.deaths, told.members.arrivals) == (1, 0)
-    came = told.members.start()
-    assert (came.port, came.worker_index) == (killed.port, killed.worker_index)
-    assert [worker for worker, _ in told.commands] == [killed.worker_index] * 2
-    assert (told.members.joined_count, told.members.arrivals) == (4, 1)
+    swarm = FakeSwarm()
+    killed = swarm.members.kill()
+    assert swarm.members.joined_count == 3
+    assert (swarm.members.deaths, swarm.members.arrivals) == (1, 0)
+    started = swarm.members.start()
+    assert (started.port, started.worker_index) == (killed.port, killed.worker_index)
+    assert [worker for worker, _ in swarm.commands] == [killed.worker_index] * 2
+    assert (swarm.members.joined_count, swarm.members.arrivals) == (4, 1)
 
 
 def test_added_nodes_use_further_ports_up_to_limit() -> None:
-    told = Told(first_port=8000, bootstrap=("127.0.0.1", 8005))
-    assert [told.members.start().port for _ in range(3)] == [8004, 8006, 8007]
+    swarm = FakeSwarm(first_port=8000, bootstrap=("127.0.0.1", 8005))
+    assert [swarm.members.start().port for _ in range(3)] == [8004, 8006, 8007]
     with pytest.raises(SwarmRefusal, match="no more"):
-        fill(told.members)
-    assert told.members.joined_count < 100
-    told.members.kill()
-    told.members.start()
+        fill(swarm.members)
+    assert swarm.members.joined_count < 100
+    swarm.members.kill()
+    swarm.members.start()
 
 
 def test_no_node_starts_beyond_last_port() -> None:
     with pytest.raises(SwarmRefusal):
-        Told(first_port=65_532).members.start()
+        FakeSwarm(first_port=65_532).members.start()
 
 
 def test_kill_is_refused_without_nodes() -> None:
-    told = Told()
-    assert len({told.members.kill().port for _ in range(4)}) == 4
+    swarm = FakeSwarm()
+    assert len({swarm.members.kill().port for _ in range(4)}) == 4
     with pytest.raises(SwarmRefusal, match="no joined node"):
-        told.members.kill()
+        swarm.members.kill()
 
 
 def test_first_subscriber_starts_and_last_stops_watching() -> None:
-    told = Told()
-    one, two = Ears(), Ears()
-    told.watch.subscribe(one)
-    told.watch.subscribe(two)
-    assert [(worker, each.action) for worker, each in told.commands] == [(0, "watch"), (1, "watch")]
-    told.watch.on_worker_started(1)
-    assert told.commands[-1] == told.commands[1]
-    told.watch.unsubscribe(one)
-    assert len(told.commands) == 3
-    told.watch.unsubscribe(two)
-    assert [(worker, each.action) for worker, each in told.commands[3:]] == [
+    swarm = FakeSwarm()
+    one, two = RecordingSubscriber(), RecordingSubscriber()
+    swarm.event_hub.subscribe(one)
+    swarm.event_hub.subscribe(two)
+    assert [(worker, each.action) for worker, each in swarm.commands] == [
+        (0, "watch"),
+        (1, "watch"),
+    ]
+    swarm.event_hub.on_worker_started(1)
+    assert swarm.commands[-1] == swarm.commands[1]
+    swarm.event_hub.unsubscribe(one)
+    assert len(swarm.commands) == 3
+    swarm.event_hub.unsubscribe(two)
+    assert [(worker, each.action) for worker, each in swarm.commands[3:]] == [
         (0, "unwatch"),
         (1, "unwatch"),
     ]
-    assert not told.watch.has_subscribers
+    assert not swarm.event_hub.has_subscribers
 
 
 def test_lookup_ids_of_workers_differ() -> None:
-    told = Told()
-    ears = Ears()
-    told.watch.subscribe(ears)
+    swarm = FakeSwarm()
+    subscriber = RecordingSubscriber()
+    swarm.event_hub.subscribe(subscriber)
     for worker in (0, 1):
-        told.watch.on_report(
+        swarm.event_hub.on_report(
             worker, WorkerReport(events=[("lookup-began", {"lookup": 1, "node": "x"})])
         )
-    assert ears.heard == [
+    assert subscriber.received == [
         ("lookup-began", {"lookup": "0-1", "node": "x"}),
         ("lookup-began", {"lookup": "1-1", "node": "x"}),
     ]
-    told.watch.close()
+    swarm.event_hub.close()
 
 
-def test_totals_are_those_of_the_last_second() -> None:
-    told = Told()
-    ears = Ears()
-    told.watch.subscribe(ears)
+def test_summary_counts_the_last_second() -> None:
+    swarm = FakeSwarm()
+    subscriber = RecordingSubscriber()
+    swarm.event_hub.subscribe(subscriber)
 
     def summary(**totals: int) -> dict[str, Any]:
-        everything = dict.fromkeys(("packets_in", "packets_out", "lookups", "skipped"), 0)
+        zeros = dict.fromkeys(("packets_in", "packets_out", "lookups", "skipped"), 0)
         for worker in (0, 1):
-            told.watch.on_report(worker, WorkerReport(totals=everything | {"values": 0} | totals))
-        ears.heard.clear()
+            swarm.event_hub.on_report(worker, WorkerReport(totals=zeros | {"values": 0} | totals))
+        subscriber.received.clear()
         with gevent.Timeout(10):
-            while not any(name == "swarm" for name, _ in ears.heard):
+            while not any(name == "swarm" for name, _ in subscriber.received):
                 gevent.sleep(0.01)
-        return ears.heard[-1][1]
+        return subscriber.received[-1][1]
 
-    assert summary(packets_in=1_000, values=5)["packets_in"] == 0  # since when, nobody knows
-    then = summary(packets_in=1_300, values=6)
-    assert (then["packets_in"], then["values"]) == (600, 12)
-    assert (then["nodes"], then["joined"], then["died"]) == (4, 4, 0)
-    told.watch.close()
+    assert summary(packets_in=1_000, values=5)["packets_in"] == 0  # there is no earlier total
+    second = summary(packets_in=1_300, values=6)
+    assert (second["packets_in"], second["values"]) == (600, 12)
+    assert (second["nodes"], second["joined"], second["died"]) == (4, 4, 0)
+    swarm.event_hub.close()
 
 
 def test_churn_kills_and_starts_nodes() -> None:
-    told = Told(count=20)
-    greenlet = gevent.spawn(churning.run_churn, told.members, 0.2)
+    swarm = FakeSwarm(count=20)
+    greenlet = gevent.spawn(churning.run_churn, swarm.members, 0.2)
     with gevent.Timeout(20):
-        while told.members.arrivals < 20:
+        while swarm.members.arrivals < 20:
             gevent.sleep(0.01)
     greenlet.kill()
-    assert told.members.deaths >= 20
-    assert told.members.joined_count >= 10
+    assert swarm.members.deaths >= 20
+    assert swarm.members.joined_count >= 10

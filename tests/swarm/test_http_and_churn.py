@@ -23,8 +23,8 @@ Launch = Callable[..., SwarmProcess]
 def get(swarm: SwarmProcess, path: str) -> Any:
     url = re.search(r"^(http://\S+)/, token in \S+$", swarm.err, re.MULTILINE)
     assert url is not None
-    ask = gevent.get_hub().threadpool.apply
-    with ask(urllib.request.urlopen, (url[1] + path, None, 20)) as reply:
+    apply = gevent.get_hub().threadpool.apply
+    with apply(urllib.request.urlopen, (url[1] + path, None, 20)) as reply:
         return json.loads(reply.read())
 
 
@@ -33,11 +33,11 @@ def test_churn_runs_in_swarm(launch_joined: Launch) -> None:
     first = {each["port"] for each in get(swarm, "/v1/swarm")["nodes"]}
     assert swarm.control_port in first
 
-    def has_changed() -> bool:
-        again = list(swarm.log_dir.glob("2*.log")) + list(swarm.log_dir.glob("3*.log"))
-        return sum(path.read_text().count(" on port ") for path in again) > 2 * 12
+    def has_churned() -> bool:
+        logs = list(swarm.log_dir.glob("2*.log")) + list(swarm.log_dir.glob("3*.log"))
+        return sum(path.read_text().count(" on port ") for path in logs) > 2 * 12
 
-    assert eventually(has_changed)
+    assert eventually(has_churned)
     assert len(get(swarm, "/v1/swarm")["nodes"]) > 4
     assert not any(path.stat().st_size for path in swarm.log_dir.glob("worker-*.log"))
     swarm.popen.send_signal(signal.SIGINT)
@@ -46,21 +46,22 @@ def test_churn_runs_in_swarm(launch_joined: Launch) -> None:
 
 
 def test_data_of_killed_nodes_is_kept(launch_joined: Launch) -> None:
-    """Each comes back into its own directory, which must be free again."""
+    """A restarted node uses its own directory, which must be unlocked."""
     pytest.importorskip("lmdb", reason="of the extra disk")
     swarm = launch_joined(4, "--workers", "1", "--data", "data", "--churn", "1s")
-    logs = swarm.log_dir.glob(f"{swarm.first_port}.log")
-    (log,) = logs
+    log = swarm.log_dir / f"{swarm.first_port}.log"
     assert eventually(lambda: log.read_text().count("kademlua.node: joined") > 1)
     assert not any(path.stat().st_size for path in swarm.log_dir.glob("worker-*.log"))
 
 
-def test_the_port_for_http_is_taken(launch: Launch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        where = f"127.0.0.1:{taken.getsockname()[1]}"
-        swarm = launch(2, "--http", where)
+def test_occupied_http_port_is_reported(launch: Launch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        swarm = launch(2, "--http", address)
         assert swarm.wait() == 1
-    assert swarm.err.splitlines()[1:] == [f"Error: can't listen on {where}: Address already in use"]
+    assert swarm.err.splitlines()[1:] == [
+        f"Error: can't listen on {address}: Address already in use"
+    ]
     assert swarm.out == ""
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kademlua import Node
-from kademlua.swarm.logs import NodeLogHandler, NoNodeFilter
+from kademlua.swarm.logs import NodeLogHandler, has_no_node
 
 logger = logging.getLogger("kademlua")
 
@@ -32,15 +32,15 @@ def test_record_is_written_to_log_of_its_node(handler: NodeLogHandler, tmp_path:
             handler.create_log(node.id, str(number))
             with node:
                 pass
-    logger.info("nobody's")
+    logger.info("a record without a node")
     for number in range(3):
         (line,) = lines(tmp_path / f"{number}.log")
         assert line.startswith("joined, ")
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_a_log_begins_empty(handler: NodeLogHandler, tmp_path: Path) -> None:
-    (tmp_path / "8003.log").write_text("of yesterday\n")
+def test_new_log_is_empty(handler: NodeLogHandler, tmp_path: Path) -> None:
+    (tmp_path / "8003.log").write_text("of an earlier run\n")
     handler.create_log(b"i" * 20, "8003")
     assert (tmp_path / "8003.log").read_text() == ""
 
@@ -52,11 +52,11 @@ def test_unwritable_log_drops_its_records(handler: NodeLogHandler, tmp_path: Pat
     handler.create_log(b"j" * 20, "8004")
     (tmp_path / "8004.log").unlink()
     (tmp_path / "8004.log").mkdir()
-    logger.info("is lost, and nothing else", extra={"node": b"j" * 20})
+    logger.info("this record is lost", extra={"node": b"j" * 20})
 
 
 def test_records_without_node_pass_filter() -> None:
     record = logging.LogRecord("name", logging.INFO, "path", 1, "text", (), None)
-    assert NoNodeFilter().filter(record)
+    assert has_no_node(record)
     record.node = b"i" * 20
-    assert not NoNodeFilter().filter(record)
+    assert not has_no_node(record)

@@ -20,7 +20,7 @@ from tests.swarm.conftest import SwarmProcess, eventually, free_ports, is_alive
 Launch = Callable[..., SwarmProcess]
 
 
-def test_a_swarm_joins_and_keeps_values(launch_joined: Launch) -> None:
+def test_swarm_joins_and_keeps_values(launch_joined: Launch) -> None:
     swarm = launch_joined(12, "--workers", "3", "--verbose")
     ports = range(swarm.first_port, swarm.first_port + 12)
     *listed, summary = swarm.out.splitlines()
@@ -47,7 +47,9 @@ def test_a_swarm_joins_and_keeps_values(launch_joined: Launch) -> None:
     assert swarm.wait() == 0
 
 
-def test_a_swarm_with_a_network_key(launch_joined: Launch, tmp_path: Path) -> None:
+def test_swarm_with_a_network_key_is_closed_to_others(
+    launch_joined: Launch, tmp_path: Path
+) -> None:
     key = b"k" * 32
     write_network_key(tmp_path / "key", key)
     swarm = launch_joined(6, "--workers", "2", "--network-key", str(tmp_path / "key"))
@@ -56,16 +58,18 @@ def test_a_swarm_with_a_network_key(launch_joined: Launch, tmp_path: Path) -> No
         bootstrap=bootstrap, read_only=True, options=NodeOptions(network_keys=[key])
     ) as client:
         assert len(client.add(sha1("key"), b"value").acknowledged) == 7
-    with Node(read_only=True) as stranger, pytest.raises(RpcTimeout):
-        stranger.ping(bootstrap[0])
-    # The workers learn it by a pipe: it shows nowhere.
+    with Node(read_only=True) as outsider, pytest.raises(RpcTimeout):
+        outsider.ping(bootstrap[0])
+    # The workers receive the key through a pipe, so it appears in no command line and no log.
     for pid in (swarm.popen.pid, *swarm.worker_pids):
         assert key.hex() not in Path(f"/proc/{pid}/cmdline").read_text()
     for path in swarm.log_dir.iterdir():
         assert key.hex() not in path.read_text()
 
 
-def test_data_of_each_node_in_a_directory_of_its_own(launch_joined: Launch, tmp_path: Path) -> None:
+def test_each_node_keeps_its_data_in_its_own_directory(
+    launch_joined: Launch, tmp_path: Path
+) -> None:
     pytest.importorskip("lmdb", reason="of the extra disk")
     from kademlua.storage.node_state import NodeState
 
@@ -89,7 +93,7 @@ def test_swarm_ends_after_given_seconds(launch_joined: Launch) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_to_the_group_ends_all(launch_joined: Launch, number: int) -> None:
+def test_signal_to_the_process_group_ends_all_workers(launch_joined: Launch, number: int) -> None:
     swarm = launch_joined(4, "--workers", "2")
     workers = swarm.worker_pids
     assert len(workers) == 2
@@ -134,7 +138,7 @@ def test_dead_worker_ends_swarm(launch_joined: Launch) -> None:
     ]
 
 
-def test_two_swarms_in_one_network(launch_joined: Launch) -> None:
+def test_two_swarms_form_one_network(launch_joined: Launch) -> None:
     one = launch_joined(5, "--workers", "1")
     two = launch_joined(5, "--workers", "1", "--bootstrap", f"127.0.0.1:{one.control_port}")
     assert two.err == ""
@@ -143,7 +147,7 @@ def test_two_swarms_in_one_network(launch_joined: Launch) -> None:
     assert {one.control_port, one.first_port, two.first_port} <= ports
 
 
-def test_ports_in_use(launch_joined: Launch, launch: Launch) -> None:
+def test_ports_in_use_are_reported(launch_joined: Launch, launch: Launch) -> None:
     one = launch_joined(3)
     two = launch(4, "--first-port", str(one.first_port - 1))
     assert two.wait() == 1
@@ -152,7 +156,7 @@ def test_ports_in_use(launch_joined: Launch, launch: Launch) -> None:
     assert two.out == ""
 
 
-def test_the_control_nodes_shell(launch_joined: Launch) -> None:
+def test_shell_runs_on_the_control_node(launch_joined: Launch) -> None:
     swarm = launch_joined(8, "--shell")
     assert swarm.popen.stdin is not None
     swarm.popen.stdin.write(b'add(sha1("key"), "value")\nfindvalue(sha1("key"))\nexit\n')
@@ -175,7 +179,7 @@ def test_shell_runs_on_joined_node_next_to_other_control_node(launch_joined: Lau
 
 
 @pytest.mark.parametrize(
-    ("args", "status", "says"),
+    ("args", "status", "message"),
     [
         (["65000"], 2, "exceed port 65,535"),
         (["0"], 2, "COUNT"),
@@ -184,10 +188,12 @@ def test_shell_runs_on_joined_node_next_to_other_control_node(launch_joined: Lau
         (["5", "--bootstrap", "127.0.0.1:8004"], 2, "one of the swarm's own"),
         (["5", "--host", "::1", "--bootstrap", "127.0.0.1:8004"], 2, "IPv6"),
         (["5", "--host", "192.0.2.1"], 1, "can't listen on 192.0.2.1"),
-        (["5", "--log-dir", "/dev/null/log"], 1, "can't create /dev/null/log"),
+        (["5", "--log-dir", "/dev/null/log"], 1, "/dev/null/log: Not a directory"),
     ],
 )
-def test_wrong_uses(tmp_path: Path, args: list[str], status: int, says: str) -> None:
+def test_invalid_arguments_are_explained(
+    tmp_path: Path, args: list[str], status: int, message: str
+) -> None:
     done = subprocess.run(
         [sys.executable, "-P", "-m", "kademlua", "swarm", *args],
         capture_output=True,
@@ -198,8 +204,14 @@ def test_wrong_uses(tmp_path: Path, args: list[str], status: int, says: str) -> 
         check=False,
     )
     assert (done.returncode, done.stdout) == (status, "")
-    assert says in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_swarm_runs_without_usable_output(launch: Launch) -> None:
+    with open("/dev/full", "wb") as full:
+        swarm = launch(2, "--for", "0.2", stdout=full.fileno(), stderr=full.fileno())
+        assert swarm.wait() == 0
 
 
 def test_unanswered_remote_bootstrap_is_reported(launch: Launch) -> None:
@@ -211,28 +223,30 @@ def test_unanswered_remote_bootstrap_is_reported(launch: Launch) -> None:
     )
 
 
-def test_a_stray_module_in_the_working_directory(launch_joined: Launch, tmp_path: Path) -> None:
+def test_modules_in_the_working_directory_are_ignored(
+    launch_joined: Launch, tmp_path: Path
+) -> None:
     (tmp_path / "0").mkdir()
     for name in ("click", "gevent", "kademlua", "json"):
         (tmp_path / "0" / f"{name}.py").write_text("raise SystemExit('stray')")
     assert launch_joined(2, "--for", "0").wait() == 0
 
 
-def test_a_progress_bar_on_a_terminal(launch_joined: Launch) -> None:
-    ours, theirs = pty.openpty()
+def test_progress_bar_is_shown_on_a_terminal(launch_joined: Launch) -> None:
+    master, slave = pty.openpty()
     try:
-        swarm = launch_joined(20, "--for", "0", stderr=theirs)
+        swarm = launch_joined(20, "--for", "0", stderr=slave)
         assert swarm.wait() == 0
-        shown = os.read(ours, 65_536).decode()
+        shown = os.read(master, 65_536).decode()
     finally:
-        os.close(ours)
-        os.close(theirs)
+        os.close(master)
+        os.close(slave)
     assert "joining" in shown
     assert "100%" in shown
     assert swarm.out.startswith("20 nodes joined in ")
 
 
-def test_half_of_a_hundred_killed_and_all_values_found(tmp_path: Path) -> None:
+def test_all_values_are_found_after_half_of_a_hundred_nodes_were_killed(tmp_path: Path) -> None:
     first = free_ports(101)
     plan = Plan(
         node_count=100, worker_count=4, first_port=first + 1, bootstrap=("127.0.0.1", first)
@@ -245,9 +259,9 @@ def test_half_of_a_hundred_killed_and_all_values_found(tmp_path: Path) -> None:
     ):
         assert swarm.wait_joined(timeout=30)
         for key, value in keys.items():
-            # Where the machine is busy, some may not have answered in time.
+            # On a busy machine, some replicas may not reply in time.
             wait_until(lambda key=key, value=value: len(client.add(key, value).acknowledged) >= 19)
-        # Only wait() ends a swarm that has lost workers; here nobody waits.
+        # Only wait() ends a swarm that has lost workers, and this test does not call it.
         for worker in swarm.workers[:2]:
             worker.kill()
         assert all(worker.wait(30) for worker in swarm.workers[:2])

@@ -12,7 +12,7 @@ from tests.swarm.conftest import free_ports
 class Resources:
     """Stands in for the system's limits."""
 
-    def __init__(self, soft: int, hard: int, may_raise: bool = False) -> None:
+    def __init__(self, soft: int, hard: int, *, may_raise: bool = False) -> None:
         self.limit = (soft, hard)
         self._may_raise = may_raise
 

@@ -8,7 +8,6 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -16,15 +15,11 @@ import click
 
 from kademlua.cli.connect import daemon_options
 from kademlua.cli.top.model import Sampler, TopModel
-from kademlua.cli.top.screen import Screen
-from kademlua.cli.top.view import build_rows, render
 from kademlua.control.client import ControlClient
 
 _REPLY_TIMEOUT = 10.0
 """Seconds to wait for a reply of the node."""
 _QUIT_KEYS = {"q", "Q", "\x04"}
-_DEFAULT_WIDTH = 80
-"""Columns of plain text output."""
 
 
 @click.command(short_help="Watch a running node.")
@@ -56,19 +51,14 @@ def top(interval: float, count: int | None, socket: Path, as_json: bool) -> None
         kademlua top --data /var/lib/kademlua --interval 5
         kademlua top --json | jq .packets.in
     """
-    with _exit_on_signals(), ControlClient(socket, timeout=_REPLY_TIMEOUT) as node:
+    _exit_on_signals()
+    with ControlClient(socket, timeout=_REPLY_TIMEOUT) as node:
         sampler = Sampler(node.call)
         if as_json:
             for model in _samples(sampler, interval, count):
                 click.echo(json.dumps(model))
-                sys.stdout.flush()
-        elif Screen.is_supported():
-            with Screen() as screen:
-                _draw(screen, sampler, interval, count)
         else:
-            for model in _samples(sampler, interval, count or 1):
-                rows = build_rows(model, _DEFAULT_WIDTH)
-                click.echo("\n".join(render(rows, 10 * _DEFAULT_WIDTH, len(rows), bold=False)))
+            _show(sampler, interval, count)
 
 
 def _samples(sampler: Sampler, interval: float, count: int | None) -> Iterator[TopModel]:
@@ -79,33 +69,37 @@ def _samples(sampler: Sampler, interval: float, count: int | None) -> Iterator[T
         yield sampler.sample()
 
 
-def _draw(screen: Screen, sampler: Sampler, interval: float, count: int | None) -> None:
-    """Draw until q or ^D; redraw when the window is resized."""
-    for _ in itertools.count() if count is None else range(count):
-        model = sampler.sample()
-        deadline = time.monotonic() + interval
-        while (remaining := deadline - time.monotonic()) > 0:
-            width, height = screen.size
-            screen.draw(render(build_rows(model, width), width, height))
-            if _QUIT_KEYS & set(screen.wait(remaining)):
-                return
+def _show(sampler: Sampler, interval: float, count: int | None) -> None:
+    """Draw on a terminal until q or ^D, and when it is resized; otherwise, print plain text."""
+    # Imported here, because the list of commands imports this module, and rich is large.
+    from kademlua.cli.top.screen import Screen
+    from kademlua.cli.top.view import build_view
+    from kademlua.terminal.console import make_console
+
+    console = make_console()
+    if not console.is_interactive:
+        for model in _samples(sampler, interval, count or 1):
+            console.print(build_view(model))
+        return
+    with Screen(console) as screen:
+        for _ in itertools.count() if count is None else range(count):
+            view = build_view(sampler.sample())
+            deadline = time.monotonic() + interval
+            while (remaining := deadline - time.monotonic()) > 0:
+                screen.draw(view)
+                if _QUIT_KEYS & set(screen.wait(remaining)):
+                    return
 
 
-@contextmanager
-def _exit_on_signals() -> Iterator[None]:
-    """Exit with status 0 at ^C, and with 128 plus the number at other signals, after cleanup.
+def _exit_on_signals() -> None:
+    """Make signals raise SystemExit, for cleanup: with status 0 at ^C, else 128 plus the number.
 
-    Raise SystemExit: gevent's hub shows a traceback of KeyboardInterrupt.
+    Not KeyboardInterrupt, for which gevent's hub shows a traceback.
     """
 
     def end(number: int, _frame: FrameType | None) -> None:
         sys.exit(0 if number == signal.SIGINT else 128 + number)
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    handled = [each for each in numbers if signal.getsignal(each) is not signal.SIG_IGN]
-    previous_handlers = {number: signal.signal(number, end) for number in handled}
-    try:
-        yield
-    finally:
-        for number, handler in previous_handlers.items():
-            signal.signal(number, handler)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # not under nohup
+            signal.signal(number, end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,22 +32,18 @@ class NodeSample:
         return float(self.stats["seconds"])
 
 
-def take_sample(call: Callable[[str], dict[str, Any]]) -> NodeSample:
-    """Query a node through ``call``."""
-    contacts = call("contacts")["contacts"]
-    return NodeSample(call("node"), call("stats"), contacts, call("timings"))
-
-
 class Sampler:
     """Samples a node repeatedly, and keeps a window of 60 seconds."""
 
     def __init__(self, call: Callable[[str], dict[str, Any]]) -> None:
+        """``call`` runs an API operation of the node."""
         self._call = call
         self._samples: deque[NodeSample] = deque()
 
     def sample(self) -> TopModel:
         """Return the model since the previous sample, or since the node started."""
-        now = take_sample(self._call)
+        contacts = self._call("contacts")["contacts"]
+        now = NodeSample(self._call("node"), self._call("stats"), contacts, self._call("timings"))
         previous = self._samples[-1] if self._samples else None
         self._samples.append(now)
         while len(self._samples) > 2 and now.seconds - self._samples[0].seconds > _WINDOW:
@@ -61,23 +58,25 @@ def build_model(previous: NodeSample | None, now: NodeSample, first: NodeSample)
     are in seconds, over the ``window`` seconds since ``first``, or null without calls.
     """
     stats = now.stats
-    elapsed = now.seconds - (previous.seconds if previous is not None else 0.0)
-
-    def rates(name: str) -> dict[str, float]:
-        old = previous.stats[name] if previous is not None else {}
-        return {key: _rate(count - old.get(key, 0), elapsed) for key, count in stats[name].items()}
+    before = previous.stats if previous is not None else {}
+    elapsed = now.seconds - float(before.get("seconds", 0))
 
     def rate(name: str) -> float:
-        old = previous.stats[name] if previous is not None else 0
-        return _rate(stats[name] - old, elapsed)
+        return _rate(stats[name] - before.get(name, 0), elapsed)
+
+    def rates(name: str) -> dict[str, float]:
+        old = before.get(name, {})
+        return {key: _rate(count - old.get(key, 0), elapsed) for key, count in stats[name].items()}
 
     def rates_and_totals(name: str) -> dict[str, dict[str, float]]:
-        changed = rates(name)
         return {
-            key: {"rate": changed[key], "total": total}
-            for key, total in sorted(stats[name].items())
+            key: {"rate": changed, "total": stats[name][key]}
+            for key, changed in sorted(rates(name).items())
         }
 
+    histograms = {name: _histograms_since(first, now, name) for name in now.timings}
+    totals = ("contacts", "values", "network_size", "calls_in_flight")
+    counters = ("calls_by_purpose", "dropped", "rate_limited", "deferred", "refused_stores")
     return {
         "node": now.node,
         "seconds": now.seconds,
@@ -85,21 +84,12 @@ def build_model(previous: NodeSample | None, now: NodeSample, first: NodeSample)
         "window": round(now.seconds - first.seconds, 3),
         "packets": {"in": rate("packets_in"), "out": rate("packets_out")},
         "bytes": {"in": rate("bytes_in"), "out": rate("bytes_out")},
-        "contacts": stats["contacts"],
-        "values": stats["values"],
-        "network_size": stats["network_size"],
-        "calls_in_flight": stats["calls_in_flight"],
+        **{name: stats[name] for name in totals},
         "replicated_rate": rate("replicated"),
         "released_rate": rate("released"),
-        "rpcs": _rpcs(rates, _histograms_since(first, now, "round_trips")),
-        "lookups": _lookups(
-            _histograms_since(first, now, "lookups"), _histograms_since(first, now, "queries")
-        ),
-        "calls_by_purpose": rates_and_totals("calls_by_purpose"),
-        "dropped": rates_and_totals("dropped"),
-        "rate_limited": rates_and_totals("rate_limited"),
-        "deferred": rates_and_totals("deferred"),
-        "refused_stores": rates_and_totals("refused_stores"),
+        "rpcs": _rpcs(rates, histograms["round_trips"]),
+        "lookups": _lookups(histograms["lookups"], histograms["queries"]),
+        **{name: rates_and_totals(name) for name in counters},
         "buckets": _buckets(now.contacts),
     }
 
@@ -129,22 +119,20 @@ def _histograms_since(first: NodeSample, now: NodeSample, name: str) -> dict[str
     """Return the histograms of the events after ``first``."""
     found = {}
     for key, histogram in now.timings[name].items():
-        old = first.timings[name].get(key)
-        if old is not None:
-            counts = [
-                new - former for new, former in zip(histogram["counts"], old["counts"], strict=True)
-            ]
-            histogram = histogram | {"counts": counts, "total": histogram["total"] - old["total"]}
-        found[key] = histogram
+        old = first.timings[name].get(key, {"counts": [0] * len(histogram["counts"]), "total": 0})
+        found[key] = histogram | {
+            "counts": list(map(operator.sub, histogram["counts"], old["counts"])),
+            "total": histogram["total"] - old["total"],
+        }
     return found
 
 
-def _latencies(histogram: Mapping[str, Any] | None) -> dict[str, float | None]:
-    found = {}
-    for name, part in (("p50", 0.5), ("p99", 0.99)):
-        value = quantile(histogram, part) if histogram is not None else None
-        found[name] = round(value, 6) if value is not None else None
-    return found
+def _latencies(histogram: Mapping[str, Any]) -> dict[str, float | None]:
+    return {"p50": _rounded(quantile(histogram, 0.5)), "p99": _rounded(quantile(histogram, 0.99))}
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 6)
 
 
 def _rpcs(
@@ -157,11 +145,10 @@ def _rpcs(
         "timeout_rate": rates("timeouts_by_rpc"),
         "failed_rate": rates("failures_by_rpc"),
     }
-    names = sorted({name for column in columns.values() for name in column})
     found: dict[str, dict[str, float | None]] = {}
-    for name in names:
+    for name in sorted({name for column in columns.values() for name in column}):
         found[name] = {title: column.get(name, 0.0) for title, column in columns.items()}
-        found[name] |= _latencies(round_trips.get(name))
+        found[name] |= _latencies(round_trips.get(name, {"counts": [], "bounds": []}))
     return found
 
 
@@ -182,21 +169,18 @@ def _buckets(contacts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     by_number: dict[int, list[dict[str, Any]]] = {}
     for contact in contacts:
         by_number.setdefault(contact["bucket"], []).append(contact)
-    return [
-        {
-            "bucket": number,
-            "contacts": len(members),
-            "last_seen_seconds": max(
-                (m["last_seen_seconds"] for m in members if m["last_seen_seconds"] is not None),
-                default=None,
-            ),
-            "rtt_seconds": _median(
-                [m["rtt_seconds"] for m in members if m["rtt_seconds"] is not None]
-            ),
-        }
-        for number, members in sorted(by_number.items(), reverse=True)
-    ]
-
-
-def _median(values: list[float]) -> float | None:
-    return round(median(values), 6) if values else None
+    rows = []
+    for number, members in sorted(by_number.items(), reverse=True):
+        silences, rtts = (
+            [each[name] for each in members if each[name] is not None]
+            for name in ("last_seen_seconds", "rtt_seconds")
+        )
+        rows.append(
+            {
+                "bucket": number,
+                "contacts": len(members),
+                "last_seen_seconds": max(silences, default=None),
+                "rtt_seconds": _rounded(median(rtts)) if rtts else None,
+            }
+        )
+    return rows

@@ -8,98 +8,78 @@ import signal
 import sys
 import termios
 import time
-import tty
-from collections.abc import Sequence
-from types import FrameType, TracebackType
-from typing import Any
+
+from rich.console import Console, RenderableType
 
 _RESIZE_POLL_SECONDS = 0.1
 """Seconds between checks of the window size."""
-_ENTER_SEQUENCE = "\x1b[?1049h\x1b[?25l"
-"""Switch to the alternate screen and hide the cursor."""
-_LEAVE_SEQUENCE = "\x1b[?25h\x1b[?1049l"
+_END_OF_INPUT, _SUSPEND = "\x04", "\x1a"
 
 
 class Screen:
-    """The alternate screen of the terminal at standard output, while entered.
+    """The alternate screen of a console's terminal, while entered.
 
     Keys come from standard input if it is a terminal. ^Z suspends the process as usual.
     """
 
-    def __init__(self) -> None:
-        self._output_fd = sys.stdout.fileno()
-        self._input_fd = sys.stdin.fileno()
-        self._saved_attributes: list[Any] | None = None
-        self._previous_handler: Any = None
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._input = sys.stdin.fileno()
+        self._attributes = termios.tcgetattr(self._input) if os.isatty(self._input) else None
         self._drawn_size: tuple[int, int] | None = None
 
-    @staticmethod
-    def is_supported() -> bool:
-        """Return whether standard output is a terminal, and TERM is not dumb."""
-        return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-
     def __enter__(self) -> Screen:
-        self._enter()
-        self._previous_handler = signal.signal(signal.SIGTSTP, self._handle_stop)
+        if self._attributes is not None:
+            mode = termios.tcgetattr(self._input)
+            mode[3] &= ~(termios.ECHO | termios.ICANON)
+            mode[6][termios.VSUSP] = b"\0"  # read ^Z as a key, to restore the terminal first
+            termios.tcsetattr(self._input, termios.TCSADRAIN, mode)
+        self._console.set_alt_screen()
+        self._console.show_cursor(show=False)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        signal.signal(signal.SIGTSTP, self._previous_handler)
-        self._leave()
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """The current columns and lines."""
-        columns, lines = os.get_terminal_size(self._output_fd)
-        return columns or 80, lines or 24
-
-    def draw(self, lines: Sequence[str]) -> None:
-        """Replace the content of the screen by lines, which must fit."""
-        self._drawn_size = self.size
-        # Clear before writing: clearing after a full line would erase its last character.
-        text = "".join(f"\x1b[{row};1H\x1b[2K{line}" for row, line in enumerate(lines, 1))
-        clear_below = f"\x1b[{len(lines) + 1};1H\x1b[J" if len(lines) < self._drawn_size[1] else ""
-        self._write(text + clear_below)
-
-    def wait(self, seconds: float) -> str:
-        """Return the typed keys, or "" after ``seconds`` or a resize. Return ^D if the terminal
-        is gone."""
-        deadline = time.monotonic() + seconds
-        keys = [self._input_fd] if self._saved_attributes is not None else []
-        while (remaining := deadline - time.monotonic()) > 0 and self._drawn_size == self.size:
-            if select.select(keys, [], [], min(remaining, _RESIZE_POLL_SECONDS))[0]:
-                return os.read(self._input_fd, 64).decode(errors="replace") or "\x04"
-        return ""
-
-    def _enter(self) -> None:
-        if os.isatty(self._input_fd):
-            self._saved_attributes = termios.tcgetattr(self._input_fd)
-            tty.setcbreak(self._input_fd)
-        self._write(_ENTER_SEQUENCE)
-
-    def _leave(self) -> None:
+    def __exit__(self, *_error: object) -> None:
         try:
-            self._write(_LEAVE_SEQUENCE)
-            if self._saved_attributes is not None:
-                termios.tcsetattr(self._input_fd, termios.TCSADRAIN, self._saved_attributes)
+            self._console.show_cursor()
+            self._console.set_alt_screen(False)
+            if self._attributes is not None:
+                termios.tcsetattr(self._input, termios.TCSADRAIN, self._attributes)
         except (OSError, termios.error):
             pass  # the terminal is gone
 
-    def _handle_stop(self, number: int, _frame: FrameType | None) -> None:
-        """Restore the terminal, suspend the process, and redraw on resume."""
-        self._leave()
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-        signal.signal(number, self._handle_stop)
-        self._enter()
-        self._drawn_size = None
+    def draw(self, view: RenderableType) -> None:
+        """Replace the content of the screen; if lines are cut off, the last line counts them."""
+        self._console.size = self._drawn_size = _, height = _window_size()
+        lines = self._console.render_lines(view)
+        if len(lines) > height:
+            footer = f"… {len(lines) - height + 1} more lines"
+            lines[max(height - 1, 1) :] = self._console.render_lines(footer)
+        lines += self._console.render_lines("\n" * height)
+        self._console.update_screen_lines(lines[:height])
 
-    def _write(self, text: str) -> None:
-        data = text.encode(errors="replace")
-        while data:
-            data = data[os.write(self._output_fd, data) :]
+    def wait(self, seconds: float) -> str:
+        """Return the typed keys, or "" after ``seconds``, a resize or ^Z. Return ^D if the
+        terminal is gone."""
+        deadline = time.monotonic() + seconds
+        keyboard = [self._input] if self._attributes is not None else []
+        while (remaining := deadline - time.monotonic()) > 0:
+            if self._drawn_size != _window_size():
+                return ""
+            if select.select(keyboard, [], [], min(remaining, _RESIZE_POLL_SECONDS))[0]:
+                keys = os.read(self._input, 64).decode(errors="replace") or _END_OF_INPUT
+                if _SUSPEND not in keys:
+                    return keys
+                self._suspend()
+                return ""
+        return ""
+
+    def _suspend(self) -> None:
+        self.__exit__()
+        os.kill(0, signal.SIGTSTP)  # returns when the process continues
+        self.__enter__()
+
+
+def _window_size() -> tuple[int, int]:
+    """Return columns and lines of the window, even if the environment contains older ones."""
+    columns, lines = os.get_terminal_size(sys.stdout.fileno())
+    return columns or 80, lines or 24

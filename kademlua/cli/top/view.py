@@ -1,92 +1,42 @@
-"""The view of ``kademlua top``: the model as lines of text."""
+"""The view of ``kademlua top``: the model as tables."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import zip_longest
 from typing import Any
 
-import click
+from rich.columns import Columns
+from rich.console import Group, JustifyMethod
+from rich.table import Table
 
 from kademlua.cli.top.model import TopModel
 from kademlua.core.contact import format_endpoint
-from kademlua.terminal.text import escape_unprintable
+from kademlua.terminal.console import safe_text
+from kademlua.terminal.text import plural
 
-_TWO_COLUMN_WIDTH = 76
-"""Minimum columns for two columns of tables."""
-_LEFT_WIDTH = 38
 _BAR_WIDTH = 10
 
-Row = list[str]
-"""The cells of a line; a ``Heading`` is bold."""
+
+def build_view(model: TopModel) -> Group:
+    """Return the view; tables stand side by side if the terminal is wide enough."""
+    tables = [_counter_table(model), _bucket_table(model)]
+    return Group(*_header(model), _call_table(model), "", Columns(tables, (0, 2)))
 
 
-class Heading(str):
-    """Bold text."""
-
-    __slots__ = ()
-
-
-def render(rows: Sequence[Row], width: int, height: int, *, bold: bool = True) -> list[str]:
-    """Return at most ``height`` lines of at most ``width`` characters; if rows are cut off, the
-    last line counts them."""
-    if len(rows) > height > 1:
-        hidden = len(rows) - height + 1
-        rows = [*rows[: height - 1], [f"… {hidden} more line{'s' * (hidden != 1)}"]]
-    return [_render_row(row, width, bold=bold) for row in rows[: max(height, 0)]]
-
-
-def _render_row(row: Row, width: int, *, bold: bool) -> str:
-    parts = []
-    for place, cell in enumerate(row):
-        text = escape_unprintable(cell)[:width]
-        width -= len(text)
-        if place == len(row) - 1:
-            text = text.rstrip()
-        parts.append(click.style(text, bold=True) if bold and isinstance(cell, Heading) else text)
-    return "".join(parts)
-
-
-def build_rows(model: TopModel, width: int) -> list[Row]:
-    """Return the rows of the view for a terminal of ``width`` columns."""
-    left = [*_purpose_rows(model), [""], *_counter_rows("dropped", model)]
-    for name in ("rate_limited", "deferred", "refused_stores"):
-        if model[name]:
-            left += [[""], *_counter_rows(name, model)]
-    table = _bucket_rows(model)
-    below = _side_by_side(left, table) if width >= _TWO_COLUMN_WIDTH else [*left, [""], *table]
-    return [*_header_rows(model), *_rpc_rows(model), *_lookup_rows(model), [""], *below]
-
-
-def _side_by_side(left: list[Row], right: list[Row]) -> list[Row]:
-    rows = []
-    for one, other in zip_longest(left, right):
-        padding = [] if other is None else [" " * (_LEFT_WIDTH + 2 - sum(map(len, one or [])))]
-        rows.append([*(one or []), *padding, *(other or [])])
-    return rows
-
-
-def _header_rows(model: TopModel) -> list[Row]:
+def _header(model: TopModel) -> list[Any]:
     node = model["node"]
     state = "joined" if node["joined"] else "not joined"
     address = format_endpoint((node["address"], node["port"]))
     since = f"last {model['over']:.1f} s" if model["window"] else "since the start"
-    replicated, released = (
-        _format_number(model["replicated_rate"]),
-        _format_number(model["released_rate"]),
-    )
+    replicated, released = (_format_number(model[f"{n}_rate"]) for n in ("replicated", "released"))
+    title = safe_text(f"{address}  {state}, up {_format_uptime(model['seconds'])}", "bold")
     return [
-        [Heading(f"{address}  {state}, up {_format_uptime(model['seconds'])}"), f"  {node['id']}"],
-        [
-            f"about {_plural(model['network_size'], 'node')},"
-            f" {_plural(model['contacts'], 'contact')},"
-            f" {_plural(model['calls_in_flight'], 'call')} in flight"
-        ],
-        [
-            f"{_plural(model['values'], 'value')},"
-            f" {replicated} values/s replicated, {released} values/s released"
-        ],
-        [f"in {_traffic(model, 'in')}   out {_traffic(model, 'out')}   {since}"],
+        title.append(f"  {node['id']}", "not bold"),
+        f"about {plural(model['network_size'], 'node')},"
+        f" {plural(model['contacts'], 'contact')},"
+        f" {plural(model['calls_in_flight'], 'call')} in flight",
+        f"{plural(model['values'], 'value')},"
+        f" {replicated} values/s replicated, {released} values/s released",
+        f"in {_traffic(model, 'in')}   out {_traffic(model, 'out')}   {since}",
     ]
 
 
@@ -95,78 +45,83 @@ def _traffic(model: TopModel, direction: str) -> str:
     return f"{_format_number(packets)} packets/s, {kilobytes:,.1f} kB/s"
 
 
-def _rpc_rows(model: TopModel) -> list[Row]:
-    titles = "".join(f"{title:>10}" for title in ("served/s", "errors/s", "called/s", "timeout/s"))
-    rows: list[Row] = [[Heading(f"{'RPC':12}{titles}{'failed/s':>10}{'p50':>9}{'p99':>9}")]]
+def _call_table(model: TopModel) -> Table:
+    """Return a table of calls, and of lookups if there were any, with their latencies."""
+    titles = ("served/s", "errors/s", "called/s", "timeout/s", "failed/s")
     columns = ("served_rate", "errors_rate", "called_rate", "timeout_rate", "failed_rate")
+    table = _table(12, 10, 10, 10, 10, 10, 9, 9)
+    _add_title(table, "RPC", *titles, "p50", "p99")
     for name, rpc in model["rpcs"].items():
-        rates = "".join(f"{_format_number(rpc[column]):>10}" for column in columns)
-        rows.append([f"{name:11.11} {rates}{_latency_cells(rpc)}"])
-    return rows
-
-
-def _lookup_rows(model: TopModel) -> list[Row]:
-    if not model["lookups"]:
-        return []
-    count = f"in {model['window']:.0f} s"
-    rows: list[Row] = [[Heading(f"{'lookups by':12}{count:>10}{'queries':>10}")]]
+        _add_row(table, name, *(_format_number(rpc[each]) for each in columns), *_latencies(rpc))
+    if model["lookups"]:
+        _add_title(table, "lookups by", f"in {model['window']:.0f} s", "queries")
     for name, lookup in model["lookups"].items():
         queries = "-" if lookup["queries"] is None else f"{lookup['queries']:.1f}"
-        row = f"{name:11.11} {_format_number(lookup['count']):>10}{queries:>10}"
-        rows.append([f"{row:62}{_latency_cells(lookup)}"])
-    return rows
+        count = _format_number(lookup["count"])
+        _add_row(table, name, count, queries, "", "", "", *_latencies(lookup))
+    return table
 
 
-def _latency_cells(percentiles: dict[str, Any]) -> str:
-    return f"{_format_seconds(percentiles['p50']):>9}{_format_seconds(percentiles['p99']):>9}"
-
-
-_PURPOSE_GROUPS = (
-    ("find_node", "find_value", "store", "remove", "call"),
-    ("publish", "replicate", "read_repair", "leave"),
-    ("join", "maintain", "refresh", "probe", "reach"),
+_PURPOSES = (
+    *("find_node", "find_value", "store", "remove", "call"),
+    *("publish", "replicate", "read_repair", "leave"),
+    *("join", "maintain", "refresh", "probe", "reach"),
 )
-"""User operations, value maintenance, routing table maintenance."""
+"""In the order of the view: user operations, value maintenance, routing table maintenance."""
 
 
-def _purpose_rows(model: TopModel) -> list[Row]:
+def _counter_table(model: TopModel) -> Table:
+    """Return the calls by purpose, then the dropped and refused packets by reason."""
     by_purpose = model["calls_by_purpose"]
-    known = [name for group in _PURPOSE_GROUPS for name in group]
-    names = [
-        *(each for each in known if each in by_purpose),
-        *(each for each in by_purpose if each not in known),
-    ]
-    return [_title_row("calls for"), *(_counter_row(name, by_purpose[name]) for name in names)]
+    ranks = {name: rank for rank, name in enumerate(_PURPOSES)}
+    order = sorted(by_purpose, key=lambda name: ranks.get(name, len(ranks)))
+    sections = {"calls for": {name: by_purpose[name] for name in order}}
+    sections["dropped"] = model["dropped"] or {"none": None}
+    sections |= {name: model[name] for name in ("rate_limited", "deferred", "refused_stores")}
+    table = _table(20, 8, 10)
+    for title, counters in sections.items():
+        if counters or title == "calls for":
+            _add_title(table, title, "/s", "total")
+            for name, counter in counters.items():
+                rates = (counter["rate"], counter["total"]) if counter else ()
+                _add_row(table, name, *map(_format_number, rates))
+            table.add_row()
+    return table
 
 
-def _counter_rows(name: str, model: TopModel) -> list[Row]:
-    found = model[name]
-    rows = [_counter_row(reason, found[reason]) for reason in found]
-    return [_title_row(name), *(rows or [["none"]])]
-
-
-def _title_row(name: str) -> Row:
-    return [Heading(f"{name:20}{'/s':>8}{'total':>10}")]
-
-
-def _counter_row(name: str, counter: dict[str, float]) -> Row:
-    return [
-        f"{name:19.19} {_format_number(counter['rate']):>8}{_format_number(counter['total']):>10}"
-    ]
-
-
-def _bucket_rows(model: TopModel) -> list[Row]:
-    buckets = model["buckets"]
-    max_contacts = max((each["contacts"] for each in buckets), default=1)
-    rows: list[Row] = [[Heading(f"{'bucket':>6}  {'contacts':14}{'seen':>8}{'RTT':>9}")]]
-    for each in buckets:
+def _bucket_table(model: TopModel) -> Table:
+    table = _table(7, 14, 8, 9, left=2)
+    _add_title(table, "bucket", "contacts", "seen", "RTT")
+    max_contacts = max((each["contacts"] for each in model["buckets"]), default=1)
+    for each in model["buckets"]:
         bar = "█" * max(round(_BAR_WIDTH * each["contacts"] / max_contacts), 1)
-        last_seen = (
-            "-" if each["last_seen_seconds"] is None else f"{each['last_seen_seconds']:.0f} s"
-        )
+        seen = "-" if each["last_seen_seconds"] is None else f"{each['last_seen_seconds']:.0f} s"
         rtt = _format_seconds(each["rtt_seconds"])
-        rows.append([f"{each['bucket']:>6}  {each['contacts']:<3} {bar:10}{last_seen:>8}{rtt:>9}"])
-    return rows if buckets else [*rows, ["  none"]]
+        _add_row(table, str(each["bucket"]), f"{each['contacts']:<3} {bar}", seen, rtt)
+    if not model["buckets"]:
+        _add_row(table, "none")
+    return table
+
+
+def _table(*min_widths: int, left: int = 1) -> Table:
+    """Return a table without lines, whose ``left`` first columns are left-justified."""
+    table = Table.grid()
+    for place, width in enumerate(min_widths):
+        justify: JustifyMethod = "left" if place < left else "right"
+        table.add_column(justify=justify, min_width=width, no_wrap=True)
+    return table
+
+
+def _add_title(table: Table, *cells: str) -> None:
+    table.add_row(*cells, style="bold")
+
+
+def _add_row(table: Table, *cells: str) -> None:
+    table.add_row(*map(safe_text, cells))
+
+
+def _latencies(percentiles: dict[str, Any]) -> list[str]:
+    return [_format_seconds(percentiles[name]) for name in ("p50", "p99")]
 
 
 def _format_number(value: float) -> str:
@@ -186,9 +141,4 @@ def _format_seconds(seconds: float | None) -> str:
 
 def _format_uptime(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' * (count != 1)}"
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from kademlua.core.contact import (
     COMPACT_V4_BYTES,
     COMPACT_V6_BYTES,
+    AddressFamilies,
     Contact,
     ContactPool,
     encode_v10_contacts,
@@ -44,20 +45,6 @@ MAX_CONTACTS = 64
 """Contacts read from one reply; an honest one has no more."""
 MAX_TOKEN_BYTES = 64
 """Size of another node's write token."""
-
-
-class AddressFamilies(NamedTuple):
-    """The address families to which a node can send."""
-
-    ipv4: bool
-    ipv6: bool
-
-    def supports(self, *, is_ipv6: bool) -> bool:
-        """Return whether the node can send to addresses of one family."""
-        return self.ipv6 if is_ipv6 else self.ipv4
-
-
-ALL_FAMILIES = AddressFamilies(ipv4=True, ipv6=True)
 
 
 def encode_value(value: Any) -> bytes:

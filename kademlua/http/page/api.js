@@ -1,50 +1,50 @@
-// What the node says: single answers, and the stream of events. The token, where one is given,
-// goes along; EventSource could not send it, so the stream is read by fetch.
+// Requests to the API and the stream of events. All send the token if there is one. EventSource
+// cannot send it, so fetch reads the stream.
 
-const STORE = "kademlua-token";
+const STORAGE_KEY = "kademlua-token";
 
 export function token() {
-  return sessionStorage.getItem(STORE) ?? "";
+  return sessionStorage.getItem(STORAGE_KEY) ?? "";
 }
 
 export function setToken(text) {
-  sessionStorage.setItem(STORE, text.trim());
+  sessionStorage.setItem(STORAGE_KEY, text.trim());
 }
 
 function headers(more = {}) {
-  const given = token();
-  return given ? { ...more, Authorization: `Bearer ${given}` } : more;
+  const current = token();
+  return current ? { ...more, Authorization: `Bearer ${current}` } : more;
 }
 
-// The JSON of an answer; an Error with the node's own words where it is none.
-export async function ask(path, options = {}) {
-  const answer = await fetch(path, { ...options, headers: headers(options.headers), cache: "no-store" });
-  const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) {
-    const error = new Error(body.detail || body.title || `status ${answer.status}`);
-    error.status = answer.status;
+// Return the JSON of a reply. Throw an Error with the node's message and the status if it failed.
+export async function request(path, options = {}) {
+  const reply = await fetch(path, { ...options, headers: headers(options.headers), cache: "no-store" });
+  const body = await reply.json().catch(() => ({}));
+  if (!reply.ok) {
+    const error = new Error(body.detail || body.title || `status ${reply.status}`);
+    error.status = reply.status;
     throw error;
   }
   return body;
 }
 
-// Calls heard(name, data) for each event, and state(true or false) as the stream comes and goes.
-export async function listen(path, heard, state) {
+// Call onEvent(name, data) for each event, and onState(isConnected) when the stream starts or ends.
+export async function listen(path, onEvent, onState) {
   for (;;) {
     try {
-      const answer = await fetch(path, { headers: headers(), cache: "no-store" });
-      if (!answer.ok) throw new Error(`status ${answer.status}`);
-      state(true);
-      await read(answer.body.getReader(), heard);
+      const reply = await fetch(path, { headers: headers(), cache: "no-store" });
+      if (!reply.ok) throw new Error(`status ${reply.status}`);
+      onState(true);
+      await read(reply.body.getReader(), onEvent);
     } catch {
-      // Told below: whatever it was, the stream is gone, and tried again.
+      // Whatever the reason is: report it below and connect again.
     }
-    state(false);
-    await new Promise((go) => setTimeout(go, 2000));
+    onState(false);
+    await new Promise((resolve) => setTimeout(resolve, 2000));
   }
 }
 
-async function read(reader, heard) {
+async function read(reader, onEvent) {
   const decoder = new TextDecoder();
   let text = "";
   for (;;) {
@@ -56,7 +56,7 @@ async function read(reader, heard) {
     for (const frame of frames) {
       const name = /^event: (.*)$/m.exec(frame);
       const data = /^data: (.*)$/m.exec(frame);
-      if (name && data) heard(name[1], JSON.parse(data[1]));
+      if (name && data) onEvent(name[1], JSON.parse(data[1]));
     }
   }
 }

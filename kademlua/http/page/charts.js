@@ -1,11 +1,11 @@
-// Lines of numbers over time, small.
+// Small line charts of numbers over time.
 
 export class Chart {
-  // names: the lines' colours, as the style sheet has them.
-  constructor(canvas, names, room) {
+  // colours: names in the style sheet, one for each line; capacity: the number of points shown.
+  constructor(canvas, colours, capacity) {
     this.canvas = canvas;
-    this.names = names;
-    this.room = room;
+    this.colours = colours;
+    this.capacity = capacity;
     this.rows = [];
     new ResizeObserver(() => this.paint()).observe(canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.paint());
@@ -13,12 +13,12 @@ export class Chart {
 
   add(...numbers) {
     this.rows.push(numbers);
-    if (this.rows.length > this.room) this.rows.shift();
+    if (this.rows.length > this.capacity) this.rows.shift();
     this.paint();
   }
 
   paint() {
-    const { canvas, rows, room } = this;
+    const { canvas, rows, capacity } = this;
     const ratio = devicePixelRatio || 1;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
     canvas.width = width * ratio;
@@ -26,16 +26,16 @@ export class Chart {
     const pen = canvas.getContext("2d");
     pen.scale(ratio, ratio);
     const style = getComputedStyle(canvas);
-    const most = Math.max(1e-9, ...rows.flat()) * 1.1;
+    const maximum = Math.max(1e-9, ...rows.flat()) * 1.1;
     pen.strokeStyle = style.getPropertyValue("--line");
     pen.strokeRect(0.5, 0.5, width - 1, height - 1);
-    this.names.forEach((name, line) => {
-      pen.strokeStyle = style.getPropertyValue(`--${name}`);
+    this.colours.forEach((colour, line) => {
+      pen.strokeStyle = style.getPropertyValue(`--${colour}`);
       pen.lineWidth = 1.5;
       pen.beginPath();
       rows.forEach((row, index) => {
-        const x = width - ((rows.length - 1 - index) / (room - 1)) * width;
-        const y = height - 2 - (row[line] / most) * (height - 4);
+        const x = width - ((rows.length - 1 - index) / (capacity - 1)) * width;
+        const y = height - 2 - (row[line] / maximum) * (height - 4);
         if (index) pen.lineTo(x, y);
         else pen.moveTo(x, y);
       });

@@ -1,28 +1,28 @@
-// Lookups from their events: on the ring, in the list, and as times.
+// Shows lookups from their events: on the ring, in the list, and in the chart of times.
 
-const LISTED = 30;
+const MAX_LISTED = 30;
 
 export class Lookups {
   constructor(list, page) {
     this.list = list;
     this.page = page;
     this.known = new Map();
-    this.unlisted = new Set(); // causes that are shown on the ring only
+    this.unlisted = new Set(); // purposes of lookups that are shown only on the ring
   }
 
-  // One event of a lookup; origin is the id of the node that looks up.
-  heard(name, data, origin) {
+  // Show an event of a lookup; origin is the id of the node that runs it.
+  onEvent(name, data, origin) {
     const { ring } = this.page;
     const number = data.lookup;
     if (name === "lookup-began") {
       ring.begin(number, origin, data.target);
-      this.known.set(number, { ...data, asked: 0 });
+      this.known.set(number, { ...data, queried: 0 });
     } else if (name === "lookup-queried") {
-      ring.step(number, data.contact.id, "asked");
+      ring.step(number, data.contact.id, "queried");
       const lookup = this.known.get(number);
-      if (lookup) lookup.asked += 1;
+      if (lookup) lookup.queried += 1;
     } else if (name === "lookup-answered") {
-      ring.step(number, data.contact.id, "answered", data.told);
+      ring.step(number, data.contact.id, "answered", data.reported);
     } else if (name === "lookup-failed") {
       ring.step(number, data.contact.id, "failed");
     } else if (name === "lookup-ended") {
@@ -40,7 +40,7 @@ export class Lookups {
     this.page.times.add(ms);
     document.getElementById("times-now").textContent = ms.toFixed(ms < 10 ? 1 : 0);
     this.list.prepend(this.line(number, lookup, ms));
-    while (this.list.children.length > LISTED) this.list.lastChild.remove();
+    while (this.list.children.length > MAX_LISTED) this.list.lastChild.remove();
   }
 
   line(number, lookup, ms) {
@@ -50,7 +50,7 @@ export class Lookups {
     const what = document.createElement("span");
     what.textContent = `${lookup.target.slice(0, 8)}… ${lookup.cause || lookup.rpc}`;
     const figures = document.createElement("span");
-    figures.textContent = `${lookup.asked} asked, ${ms.toFixed(1)} ms`;
+    figures.textContent = `${lookup.queried} queried, ${ms.toFixed(1)} ms`;
     button.append(what, figures);
     const choose = () => this.page.ring.choose(number);
     const leave = () => this.page.ring.choose(null);

@@ -1,6 +1,6 @@
-// The page: what is shown of a node, or of a swarm, and what can be asked of it.
+// The page of a node or a swarm: its parts, and the form for keys and values.
 
-import { ask, setToken, token } from "./api.js";
+import { request, setToken, token } from "./api.js";
 import { Chart } from "./charts.js";
 import { Ring } from "./ring.js";
 import { Lookups } from "./lookups.js";
@@ -23,7 +23,7 @@ function health(kind, text) {
   $("health").className = `health ${kind}`;
 }
 
-// Figures by name; only what changed is written, so that nothing flickers or is read out twice.
+// Show figures by name. Write only what changed, so that nothing flickers or is read out twice.
 function facts(figures) {
   const list = $("facts");
   for (const [name, figure] of Object.entries(figures)) {
@@ -46,7 +46,7 @@ function valueText(value) {
 }
 
 async function find(path) {
-  const { answers } = await ask(`v1/values/${path}`);
+  const { answers } = await request(`v1/values/${path}`);
   const values = new Set(answers.flatMap((answer) => answer.values.map(valueText)));
   return `${[...values].join("\n")}\n(from ${answers.length} node${answers.length > 1 ? "s" : ""})`;
 }
@@ -54,26 +54,26 @@ async function find(path) {
 async function add(path) {
   const body = JSON.stringify($("value").value);
   const options = { method: "POST", body, headers: { "Content-Type": "application/json" } };
-  const report = await ask(`v1/values/${path}`, options);
+  const report = await request(`v1/values/${path}`, options);
   return `stored on ${report.acknowledged.length} nodes`;
 }
 
 async function lookUp(path) {
-  const { contacts, seconds } = await ask(`v1/lookup/${path}`);
+  const { contacts, seconds } = await request(`v1/lookup/${path}`);
   const lines = contacts.map((each) => `${each.id.slice(0, 12)}…  ${each.address}:${each.port}`);
   return `${contacts.length} nodes in ${(seconds * 1000).toFixed(1)} ms\n${lines.join("\n")}`;
 }
 
 $("ask-form").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const what = event.submitter?.value ?? "find";
+  const action = event.submitter?.value ?? "find";
   setToken($("token").value);
   const answer = $("answer");
   answer.className = "";
   answer.textContent = "…";
   try {
     const path = encodeURIComponent($("key").value);
-    answer.textContent = await { find, add, lookup: lookUp }[what](path);
+    answer.textContent = await { find, add, lookup: lookUp }[action](path);
   } catch (error) {
     answer.className = "wrong";
     answer.textContent = error.status === 401 ? "Enter the token from the file http-token." : error.message;

@@ -1,16 +1,16 @@
-// One node: its contacts on the ring, its buckets, its counters.
+// The page of one node: its contacts on the ring, its buckets, its counters.
 
-import { ask, listen } from "./api.js";
+import { request, listen } from "./api.js";
 
 const $ = (id) => document.getElementById(id);
 
 export function showNode(page) {
   let self = null;
-  let former = null;
+  let previous = null;
 
   async function contacts() {
     try {
-      const table = await ask("v1/contacts");
+      const table = await request("v1/contacts");
       self = table.node;
       $("who").textContent = `${self.id}  ${self.address}:${self.port}`;
       document.title = `Kademlua ${self.id.slice(0, 8)}`;
@@ -56,14 +56,14 @@ export function showNode(page) {
   }
 
   function stats(now) {
-    if (former) {
-      const seconds = Math.max(now.seconds - former.seconds, 1e-3);
-      const into = (now.packets_in - former.packets_in) / seconds;
-      const out = (now.packets_out - former.packets_out) / seconds;
+    if (previous) {
+      const seconds = Math.max(now.seconds - previous.seconds, 1e-3);
+      const into = (now.packets_in - previous.packets_in) / seconds;
+      const out = (now.packets_out - previous.packets_out) / seconds;
       page.traffic.add(into, out);
       $("traffic-now").textContent = `${into.toFixed(0)} in, ${out.toFixed(0)} out`;
     }
-    former = now;
+    previous = now;
     const dropped = Object.values(now.dropped).reduce((sum, each) => sum + each, 0);
     page.facts({
       contacts: String(now.contacts),
@@ -78,18 +78,18 @@ export function showNode(page) {
     else page.health("well", "healthy");
   }
 
-  function heard(name, data) {
+  function onEvent(name, data) {
     if (name === "stats") stats(data);
     else if (name === "contact-entered") page.ring.set(data.id, "fresh");
     else if (name === "contact-left") page.ring.delete(data.id);
-    else if (name.startsWith("lookup-") && self) page.lookups.heard(name, data, self.id);
+    else if (name.startsWith("lookup-") && self) page.lookups.onEvent(name, data, self.id);
   }
 
   contacts();
   setInterval(contacts, 5000);
-  listen("v1/events", heard, (isThere) => {
-    if (!isThere) page.health("ill", "no connection to the node");
-    former = null;
+  listen("v1/events", onEvent, (isConnected) => {
+    if (!isConnected) page.health("ill", "no connection to the node");
+    previous = null;
   });
 }
 

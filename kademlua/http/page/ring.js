@@ -1,20 +1,20 @@
-// The ring of ids: nodes at the angle of their id, and lookups as they go from node to node.
+// The ring of ids: nodes at the angle of their id, and lookups as they move from node to node.
 
-const FADE = 4000; // ms for which a lookup that has ended can still be seen
-const PACE = 30; // ms between two steps of a lookup as drawn: real ones are too quick to be seen
-const GROW = 180; // ms that a line takes from node to node
-const MOST = 40; // lookups drawn at a time
+const FADE = 4000; // ms until a finished lookup has faded
+const PACE = 30; // minimum ms between two drawn steps of a lookup; real steps are too quick to see
+const GROW = 180; // ms in which a line grows from node to node
+const MAX_LOOKUPS = 40; // lookups drawn at the same time
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-// The place of an id on the ring, as a share of it.
+// Return the position of an id on the ring, from 0 to 1.
 export function turn(id) {
   return parseInt(id.slice(0, 8), 16) / 2 ** 32;
 }
 
 const places = new Map();
 
-// Where an id is on a ring of radius 1.
+// Return the coordinates of an id on a ring of radius 1.
 function place(id) {
   let found = places.get(id);
   if (!found) {
@@ -30,7 +30,7 @@ export class Ring {
   constructor(canvas) {
     this.canvas = canvas;
     this.nodes = new Map(); // id → kind
-    this.lookups = new Map(); // number → { target, origin, steps, tellers, shown, ended }
+    this.lookups = new Map(); // number → { target, origin, steps, responders, shown, ended }
     this.hasDrawn = false;
     this.chosen = null;
     this.waits = false;
@@ -55,22 +55,23 @@ export class Ring {
   }
 
   begin(number, origin, target) {
-    const lookup = { origin, target, steps: new Map(), tellers: new Map(), shown: 0, ended: 0 };
+    const lookup = { origin, target, steps: new Map(), responders: new Map(), shown: 0, ended: 0 };
     this.lookups.set(number, lookup);
-    if (this.lookups.size > MOST) this.lookups.delete(this.lookups.keys().next().value);
+    if (this.lookups.size > MAX_LOOKUPS) this.lookups.delete(this.lookups.keys().next().value);
     this.draw();
   }
 
-  // A lookup's step to a node: "asked", "answered" or "failed"; it starts at who told of the node.
-  step(number, id, state, told = []) {
+  // Show a query: "queried", "answered" or "failed". Its line starts at the node that reported the
+  // contact. reported: ids in the answer.
+  step(number, id, state, reported = []) {
     const lookup = this.lookups.get(number);
     if (!lookup) return;
     const at = still.matches ? 0 : Math.max(performance.now(), lookup.shown + PACE);
-    const former = lookup.steps.get(id);
-    if (former) Object.assign(former, { state, until: former.at + GROW });
-    else lookup.steps.set(id, { from: lookup.tellers.get(id) ?? lookup.origin, state, at, until: 0 });
-    if (!former) lookup.shown = at;
-    for (const each of told) if (!lookup.tellers.has(each)) lookup.tellers.set(each, id);
+    const previous = lookup.steps.get(id);
+    if (previous) Object.assign(previous, { state, until: previous.at + GROW });
+    else lookup.steps.set(id, { from: lookup.responders.get(id) ?? lookup.origin, state, at, until: 0 });
+    if (!previous) lookup.shown = at;
+    for (const each of reported) if (!lookup.responders.has(each)) lookup.responders.set(each, id);
     this.draw();
   }
 
@@ -134,7 +135,7 @@ export class Ring {
     pen.globalAlpha = this.chosen === null || isChosen ? fade : fade * 0.15;
     for (const [id, { from, state, at, until }] of lookup.steps) {
       if (now < at) continue;
-      const shown = now < until ? "asked" : state;
+      const shown = now < until ? "queried" : state;
       pen.strokeStyle = this.colour(shown);
       pen.lineWidth = shown === "answered" ? 1.4 : 1;
       pen.setLineDash(shown === "failed" ? [4, 4] : []);
@@ -166,8 +167,8 @@ export class Ring {
     }
   }
 
-  // A bow from one id to another, as far as it has grown: flat between neighbours, through the
-  // middle from one side to the other.
+  // Draw an arc from one id to another, up to the share grown. It is flat between neighbours, and
+  // crosses the centre between opposite ids.
   chord(pen, from, to, grown) {
     const { radius } = this;
     const [x0, y0] = place(from);

@@ -1,6 +1,6 @@
-// A swarm: all its nodes on the ring, their lookups crossing it, nodes dying and joining.
+// The page of a swarm: all nodes on the ring, their lookups, and nodes that are killed or join.
 
-import { ask, listen } from "./api.js";
+import { request, listen } from "./api.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -23,7 +23,7 @@ export function showSwarm(page) {
 
   async function all() {
     try {
-      const swarm = await ask("v1/swarm");
+      const swarm = await request("v1/swarm");
       nodes.clear();
       page.ring.replace(new Map());
       swarm.nodes.forEach(node);
@@ -50,20 +50,20 @@ export function showSwarm(page) {
     else page.health("well", "healthy");
   }
 
-  function heard(name, data) {
+  function onEvent(name, data) {
     if (name === "swarm") totals(data);
     else if (name === "node-began" || name === "node-joined") node(data);
     else if (name === "node-ended") {
       nodes.delete(data.id);
       page.ring.set(data.id, "failed");
       setTimeout(() => nodes.has(data.id) || page.ring.delete(data.id), 3000);
-    } else if (name.startsWith("lookup-")) page.lookups.heard(name, data, data.node);
+    } else if (name.startsWith("lookup-")) page.lookups.onEvent(name, data, data.node);
   }
 
-  async function change(what) {
+  async function change(action) {
     try {
-      const { port } = await ask(`v1/swarm/${what}`, { method: "POST" });
-      $("swarm-text").textContent = what === "kill" ? `${port} was killed` : `${port} joins`;
+      const { port } = await request(`v1/swarm/${action}`, { method: "POST" });
+      $("swarm-text").textContent = action === "kill" ? `${port} was killed` : `${port} joins`;
     } catch (error) {
       $("swarm-text").textContent = error.status === 401 ? "Enter the token from the file http-token." : error.message;
     }
@@ -73,8 +73,8 @@ export function showSwarm(page) {
   $("start-node").addEventListener("click", () => change("join"));
   all();
   setInterval(all, 30000);
-  listen("v1/swarm/events", heard, (isThere) => {
-    if (isThere) all();
+  listen("v1/swarm/events", onEvent, (isConnected) => {
+    if (isConnected) all();
     else page.health("ill", "no connection to the swarm");
   });
 }

@@ -13,13 +13,19 @@ IDLE_TIMEOUT = 20.0
 """Seconds until a request must be complete, from the connection or the previous reply."""
 BUSY_TIMEOUT = 60.0
 """Seconds to compute a reply and for the client to receive it."""
+MIN_IDLE_SECONDS = 0.2
+"""Seconds for which a client may wait with its request while new connections need space."""
 MIN_BUSY_SECONDS = 10.0
-"""Seconds during which a request in progress is not aborted for a new connection."""
+"""Seconds for which a request in progress is not aborted for a new connection."""
 _SWEEP_INTERVAL = 1.0
 
 
 class Connection(Protocol):
     """A client's connection."""
+
+    @property
+    def is_receiving(self) -> bool:
+        """True while the connection waits for bytes of its client."""
 
     def abort(self) -> None:
         """End the connection; pending reads and writes fail. Must not block or raise."""
@@ -28,8 +34,8 @@ class Connection(Protocol):
 class ConnectionLimiter:
     """The open connections of one server and their states.
 
-    A connection that waits for its client may be aborted at any time; if there are too many, it is
-    the one that has waited longest. So incomplete requests cannot keep other clients out.
+    If there are too many, new connections wait. The one that has waited longest for its client
+    makes space for them, so incomplete requests cannot keep other clients out.
     """
 
     def __init__(
@@ -63,16 +69,16 @@ class ConnectionLimiter:
             connection.abort()
 
     def admit(self, connection: Connection) -> bool:
-        """Add a new connection; return False if there is no space for it."""
-        if len(self) >= self._limit:
-            group = self._idle or self._busy
-            oldest = next(iter(group), None)
-            if oldest is None or (group is self._busy and not self._is_slow(oldest)):
-                self.aborted += 1
-                return False
-            self._abort(group, oldest)
+        """Add a new connection; return False if there is no space for it yet."""
+        if self.is_full and not self._abort_longest_waiting():
+            return False
         self._idle[connection] = self._clock()
         return True
+
+    @property
+    def is_full(self) -> bool:
+        """True if a new connection must wait for space."""
+        return len(self) >= self._limit
 
     def set_idle(self, connection: Connection) -> None:
         """Record that the connection waits for the client's next request."""
@@ -95,9 +101,6 @@ class ConnectionLimiter:
         self._busy.pop(connection, None)
         self._streaming.discard(connection)
 
-    def _is_slow(self, busy: Connection) -> bool:
-        return self._clock() - self._busy[busy] > MIN_BUSY_SECONDS
-
     def abort_overdue(self) -> None:
         """Abort the connections whose time is up."""
         now = self._clock()
@@ -107,6 +110,21 @@ class ConnectionLimiter:
                 if now - since < seconds:
                     break
                 self._abort(group, oldest)
+
+    def _abort_longest_waiting(self) -> bool:
+        """Abort the slowest client's connection; return False if all clients are quick."""
+        now = self._clock()
+        for connection, since in self._idle.items():
+            if now - since < MIN_IDLE_SECONDS:
+                break
+            if connection.is_receiving:  # rather than waiting for its turn to work
+                self._abort(self._idle, connection)
+                return True
+        oldest, since = next(iter(self._busy.items()), (None, now))
+        if oldest is None or now - since < MIN_BUSY_SECONDS:
+            return False
+        self._abort(self._busy, oldest)
+        return True
 
     def _abort(self, group: dict[Connection, float], connection: Connection) -> None:
         del group[connection]

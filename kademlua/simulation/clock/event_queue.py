@@ -10,9 +10,10 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 
 import gevent
+from gevent._ffi import callback as callbacks  # type: ignore[attr-defined]  # no stub
 from gevent.exceptions import HubDestroyed
 
-from kademlua.simulation.clock.watchers import Callback, LoopHook, QueueEntry, Timer
+from kademlua.simulation.clock.timers import QueueEntry, Timer
 
 logger = logging.getLogger(__name__)
 
@@ -36,15 +37,13 @@ class EventQueue:
         """The hub, while it runs."""
         self.time = 0.0
         """Virtual seconds since the start; read-only for callers."""
-        self._callbacks: deque[Callback] = deque()
+        self._callbacks: deque[Any] = deque()
+        """Objects of ``ICallback`` in ``gevent._interfaces``."""
         self._heap: list[QueueEntry] = []
         self._last_number = 0
         self._unreferenced = 0
         """Entries that do not keep the loop running: stale ones, and timers without ref."""
         self._rounds = 0
-        self._prepare_hooks: list[LoopHook] = []
-        self._check_hooks: list[LoopHook] = []
-        self._idle_hooks: list[LoopHook] = []
         self._is_stopped = False
         self._has_warned = False
 
@@ -71,9 +70,9 @@ class EventQueue:
         if timer.ref:
             self._unreferenced += 1
 
-    def run_callback(self, function: Callable[..., object], *args: Any) -> Callback:
-        """Call a function in the hub at the current virtual time."""
-        callback = Callback(function, args)
+    def run_callback(self, function: Callable[..., object], *args: Any) -> Any:
+        """Call a function in the hub at the current virtual time; return an ``ICallback``."""
+        callback = callbacks.callback(function, args)
         self._callbacks.append(callback)
         return callback
 
@@ -83,15 +82,8 @@ class EventQueue:
         callbacks = self._callbacks
         self._is_stopped = False
         while not self._is_stopped:
-            if self._prepare_hooks:
-                self._run_hooks(self._prepare_hooks)
             if callbacks:
                 self._run_callbacks()
-            if self._check_hooks or self._idle_hooks:
-                self._run_hooks(self._check_hooks)
-                if self._idle_hooks and not callbacks and not (heap and heap[0][0] <= self.time):
-                    self._run_hooks(self._idle_hooks)
-                    continue
             unreferenced = self._unreferenced
             if len(heap) <= unreferenced:
                 if callbacks:
@@ -100,29 +92,12 @@ class EventQueue:
             if unreferenced > _MAX_STALE and 2 * unreferenced > len(heap):
                 self._remove_stale()
             entry = heappop(heap)
-            at, _, function, args = entry
-            if function is None and args.entry is not entry:
+            if _is_stale(entry):
                 self._unreferenced -= 1
-                continue
-            if heap and heap[0][0] <= at:
-                self._run_batch(entry)
             else:
-                if at > self.time:
-                    self.time = at
-                    self._rounds = 0
-                elif self._detect_livelock() and heap:
-                    self.time = heap[0][0]
-                try:
-                    if function is not None:
-                        function(*args)
-                    else:
-                        if not args.ref:
-                            self._unreferenced -= 1
-                        args.fire()
-                except BaseException:
-                    self._report_error(args)
-            if once or nowait:
-                return
+                self._run_batch(entry)
+                if once or nowait:
+                    return
 
     def break_(self, how: int | None = None) -> None:
         """End ``run`` after this turn."""
@@ -153,7 +128,7 @@ class EventQueue:
         while heap and heap[0][0] <= at:
             batch.append(heappop(heap))
         for entry in batch:
-            if entry[2] is None and entry[3].entry is entry:
+            if entry[2] is None and not _is_stale(entry):
                 entry[3].pending = True
         if at > self.time:
             self.time = at
@@ -168,8 +143,7 @@ class EventQueue:
                 elif args.entry is not entry:  # another of the batch stopped it
                     self._unreferenced -= 1
                 else:
-                    if not args.ref:
-                        self._unreferenced -= 1
+                    self._unreferenced -= not args.ref
                     args.fire()
             except BaseException:
                 self._report_error(args)
@@ -193,14 +167,6 @@ class EventQueue:
             if self._detect_livelock():
                 return
 
-    def _run_hooks(self, hooks: list[LoopHook]) -> None:
-        for hook in list(hooks):
-            if hook.callback is not None and hook.args is not None:
-                try:
-                    hook.callback(*hook.args)
-                except BaseException:
-                    self._report_error(hook)
-
     def _detect_livelock(self) -> bool:
         """Count a round; log once and return True after too many without a clock step."""
         self._rounds += 1
@@ -215,7 +181,7 @@ class EventQueue:
     def _remove_stale(self) -> None:
         """Remove the stale entries from the heap."""
         heap = self._heap
-        heap[:] = [entry for entry in heap if entry[2] is not None or entry[3].entry is entry]
+        heap[:] = [entry for entry in heap if not _is_stale(entry)]
         heapify(heap)
         self._unreferenced = sum(entry[2] is None and not entry[3].ref for entry in heap)
 
@@ -229,3 +195,8 @@ class EventQueue:
             raise  # the hub is being destroyed, and its loop with it
         is_for_main = not issubclass(kind, (Exception, gevent.GreenletExit))
         self.handle_error(None if is_for_main else context, kind, error, trace)
+
+
+def _is_stale(entry: QueueEntry) -> bool:
+    """Return whether the entry belongs to a timer that was stopped or restarted since."""
+    return entry[2] is None and entry[3].entry is not entry

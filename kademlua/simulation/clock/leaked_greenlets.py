@@ -7,7 +7,9 @@ import linecache
 import logging
 import os
 from collections import Counter
-from types import FrameType, TracebackType
+from collections.abc import Iterable
+from traceback import walk_stack, walk_tb
+from types import FrameType
 
 import gevent
 import greenlet
@@ -24,7 +26,8 @@ _KILL_TIMEOUT = 1.0
 
 def describe(hub: Hub, error: BaseException) -> str:
     """Return a line per place where greenlets wait; ``error`` ended the main greenlet."""
-    lines = [f"  the main function: {_error_location(error)}", *locations(hub)]
+    frames = reversed(list(walk_tb(error.__traceback__)))
+    lines = [f"  the main function: {_innermost_location(frames)}", *locations(hub)]
     if len(lines) > _MAX_LOCATIONS:
         lines[_MAX_LOCATIONS:] = [f"  greenlets at {len(lines) - _MAX_LOCATIONS} more places"]
     return "\n".join(lines)
@@ -35,7 +38,8 @@ def locations(hub: Hub) -> list[str]:
     found: Counter[str] = Counter()
     for each in _live_greenlets(hub):
         function = getattr(getattr(each, "_run", None), "__qualname__", None)
-        location = _frame_location(each.gr_frame) if each else "not started"
+        frame = each.gr_frame
+        location = _innermost_location(walk_stack(frame)) if frame else "not started"
         found[location + (f" (spawned for {function})" if function else "")] += 1
     return [
         f"  {'a greenlet' if count == 1 else f'{count:,} greenlets'}: {place}"
@@ -74,31 +78,11 @@ def _live_greenlets(hub: Hub) -> list[greenlet.greenlet]:
     ]
 
 
-def _error_location(error: BaseException) -> str:
-    """Return the innermost line outside gevent in an error's traceback."""
-    found = "in gevent"
-    trace: TracebackType | None = error.__traceback__
-    while trace is not None:
-        if _is_user_frame(trace.tb_frame):
-            found = _format_location(trace.tb_frame, trace.tb_lineno)
-        trace = trace.tb_next
-    return found
-
-
-def _frame_location(frame: FrameType | None) -> str:
-    """Return the innermost line outside gevent on a greenlet's stack."""
-    while frame is not None:
-        if _is_user_frame(frame):
-            return _format_location(frame, frame.f_lineno)
-        frame = frame.f_back
+def _innermost_location(frames: Iterable[tuple[FrameType, int]]) -> str:
+    """Return the first line outside gevent in frames with their lines, innermost first."""
+    for frame, line in frames:
+        file = frame.f_code.co_filename
+        if not file.startswith(_LIBRARY_PREFIXES):
+            text = linecache.getline(file, line).strip()
+            return f"{file}:{line} in {frame.f_code.co_qualname}" + (f": {text}" if text else "")
     return "in gevent"
-
-
-def _is_user_frame(frame: FrameType) -> bool:
-    return not frame.f_code.co_filename.startswith(_LIBRARY_PREFIXES)
-
-
-def _format_location(frame: FrameType, line: int) -> str:
-    file = frame.f_code.co_filename
-    text = linecache.getline(file, line).strip()
-    return f"{file}:{line} in {frame.f_code.co_qualname}" + (f": {text}" if text else "")

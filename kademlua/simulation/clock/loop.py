@@ -21,7 +21,7 @@ from gevent.hub import Hub
 from kademlua.core.errors import KademluaError
 from kademlua.simulation.clock import leaked_greenlets
 from kademlua.simulation.clock.event_queue import EventQueue
-from kademlua.simulation.clock.watchers import Callback, LoopHook, Timer
+from kademlua.simulation.clock.timers import Timer
 
 T = TypeVar("T")
 
@@ -29,9 +29,21 @@ T = TypeVar("T")
 class RealIOError(KademluaError):
     """Code on virtual time requested real I/O, a signal, a thread or a process."""
 
+    def __init__(self, request: str) -> None:
+        super().__init__(f"code on virtual time requested {request}; a simulation has no real I/O")
+
 
 class Deadlock(KademluaError):
     """No event is left and the main function waits; the message lists all waiting greenlets."""
+
+
+def _refusing(request: str) -> Callable[..., NoReturn]:
+    """Return a method that raises RealIOError."""
+
+    def refuse(self: VirtualLoop, *args: Any, **options: Any) -> NoReturn:
+        raise RealIOError(request)
+
+    return refuse
 
 
 class VirtualLoop(EventQueue):
@@ -54,11 +66,9 @@ class VirtualLoop(EventQueue):
         return self.time
 
     def update_now(self) -> None:
-        """Do nothing: virtual time advances with the events."""
+        """Do nothing: time advances with the events, and no descriptor is open."""
 
-    update = update_now
-
-    # Supported on virtual time.
+    update = fileno = install_sigchld = reinit = verify = update_now
 
     def timer(
         self, after: float, repeat: float = 0.0, ref: bool = True, priority: int | None = None
@@ -66,73 +76,29 @@ class VirtualLoop(EventQueue):
         """Return a watcher that fires after ``after`` seconds, then every ``repeat`` seconds."""
         return Timer(self, after, repeat, ref=ref, priority=priority)
 
-    def prepare(self, ref: bool = True, priority: int | None = None) -> LoopHook:
-        """Return a watcher that fires before each turn's callbacks."""
-        return LoopHook(self._prepare_hooks, ref=ref, priority=priority)
-
-    def check(self, ref: bool = True, priority: int | None = None) -> LoopHook:
-        """Return a watcher that fires before each turn's timers."""
-        return LoopHook(self._check_hooks, ref=ref, priority=priority)
-
-    def idle(self, ref: bool = True, priority: int | None = None) -> LoopHook:
-        """Return a watcher that fires when no other work is left at the current time."""
-        return LoopHook(self._idle_hooks, ref=ref, priority=priority)
-
-    def run_callback_threadsafe(self, function: Callable[..., object], *args: Any) -> Callback:
+    def run_callback_threadsafe(self, function: Callable[..., object], *args: Any) -> Any:
         """Call a function in the hub, as ``run_callback`` does.
 
         Raises:
             RealIOError: called from another thread, whose timing is not reproducible.
         """
         if get_ident() != self._thread_id:
-            _refuse("a callback from another thread")
+            raise RealIOError("a callback from another thread")
         return self.run_callback(function, *args)
 
     # Not supported: real I/O would not be reproducible.
 
-    def io(
-        self, fd: object, events: int, ref: bool = True, priority: int | None = None
-    ) -> NoReturn:
-        """Raise RealIOError."""
-        _refuse("I/O on a file or socket")
-
-    def signal(self, signum: int, ref: bool = True, priority: int | None = None) -> NoReturn:
-        """Raise RealIOError."""
-        _refuse("a signal")
-
-    def fork(self, ref: bool = True, priority: int | None = None) -> NoReturn:
-        """Raise RealIOError."""
-        _refuse("a fork or a thread pool (which resolving a host name uses)")
-
-    def async_(self, ref: bool = True, priority: int | None = None) -> NoReturn:
-        """Raise RealIOError."""
-        _refuse("a call from another thread")
-
-    def child(self, pid: int, trace: int = 0, ref: bool = True) -> NoReturn:
-        """Raise RealIOError."""
-        _refuse("a child process")
-
-    def stat(
-        self, path: str, interval: float = 0.0, ref: bool = True, priority: int | None = None
-    ) -> NoReturn:
-        """Raise RealIOError."""
-        _refuse("the file system")
+    io = _refusing("I/O on a file or socket")
+    signal = _refusing("a signal")
+    fork = _refusing("a fork or a thread pool (which resolving a host name uses)")
+    async_ = _refusing("a call from another thread")
+    child = _refusing("a child process")
+    stat = _refusing("the file system")
+    prepare = check = idle = _refusing("a call in each turn of the loop")
 
     def closing_fd(self, fd: object) -> bool:
         """Return False: no watcher uses a file descriptor."""
         return False
-
-    def fileno(self) -> None:
-        """Return None: the loop has no file descriptor."""
-
-    def install_sigchld(self) -> None:
-        """Do nothing."""
-
-    def reinit(self) -> None:
-        """Do nothing: a fork shares no descriptor with this loop."""
-
-    def verify(self) -> None:
-        """Do nothing."""
 
     def _format(self) -> str:
         return f"virtual time={self.time} events={self.activecnt}"
@@ -193,7 +159,3 @@ def run_virtual(main: Callable[[], T]) -> T:
             leaked_greenlets.kill_all(hub)
         finally:
             set_hub(cast(Hub, previous_hub))
-
-
-def _refuse(request: str) -> NoReturn:
-    raise RealIOError(f"code on virtual time requested {request}; a simulation has no real I/O")

@@ -25,7 +25,6 @@ _REPLY_CONTACTS = 20
 _FAKE_ID_BITS = 24
 """Bits that an invented id shares with the target; closer than any honest node."""
 _FORGED_VALUE = b"forged"
-_TYPE_OFFSET = packets.RPC_ID_BYTES + 21
 _LOOKUP_RPCS = (b"findnode", b"findvalue")
 
 
@@ -114,28 +113,25 @@ class HostileTransport:
         self._inner.close()
 
     def _on_datagram(self, datagram: bytes, endpoint: Endpoint) -> None:
-        if len(datagram) > _TYPE_OFFSET and datagram[_TYPE_OFFSET] == packets.REQUEST:
-            try:
-                request = packets.decode(datagram)
-            except WireError:
-                return
-            if isinstance(request, Request) and request.name == b"reach":  # no probe is sent
-                self._send_reply(request, replies.encode_reach_reply(is_attempted=True), endpoint)
-                return
-            if self.table is None and isinstance(request, Request) and not request.args:
-                self._send_reply(request, replies.PONG, endpoint)
-                return
-            key = request.args[0] if isinstance(request, Request) and request.args else None
-            if isinstance(request, Request) and isinstance(key, bytes):
-                self._attackers.record_requester(endpoint)
-                payload = self._make_reply(request, key)
-                if payload is not None:
-                    self._send_reply(request, payload, endpoint)
-                    return
-        self._receive(datagram, endpoint)
+        try:
+            packet = packets.decode(datagram)
+        except WireError:
+            return
+        payload = self._answer(packet, endpoint) if isinstance(packet, Request) else None
+        if payload is None:
+            self._receive(datagram, endpoint)
+        else:
+            self.send(packets.encode_response(self.id, packet.rpc_id, payload), endpoint)
 
-    def _send_reply(self, request: Request, payload: bytes, endpoint: Endpoint) -> None:
-        self.send(packets.encode_response(self.id, request.rpc_id, payload), endpoint)
+    def _answer(self, request: Request, endpoint: Endpoint) -> bytes | None:
+        """Return the payload of the reply; None to leave the request to the node."""
+        if request.name == b"reach":  # no probe is sent
+            return replies.encode_reach_reply(is_attempted=True)
+        key = request.args[0] if request.args else None
+        if isinstance(key, bytes):
+            self._attackers.record_requester(endpoint)
+            return self._make_reply(request, key)
+        return replies.PONG if self.table is None and not request.args else None
 
     # Behaviours. All acknowledge stores and keep nothing.
 
@@ -149,7 +145,7 @@ class HostileTransport:
         return self._encode_reply(
             request,
             [
-                Contact(addresses.unused_address(rng), 4000, _fake_id(key, rng))
+                Contact(addresses.unused_address(rng), 4000, id_near(key, _FAKE_ID_BITS, rng))
                 for _ in range(_REPLY_CONTACTS)
             ],
         )
@@ -167,7 +163,9 @@ class HostileTransport:
         if kind == 2:
             return b"ld7:closest40:" + rng.randbytes(40) + b"ee"
         others = self._attackers.pick_victims(rng, _REPLY_CONTACTS)
-        return self._encode_reply(request, [Contact(*each, _fake_id(key, rng)) for each in others])
+        return self._encode_reply(
+            request, [Contact(*each, id_near(key, _FAKE_ID_BITS, rng)) for each in others]
+        )
 
     def _deny(self, request: Request, key: bytes) -> bytes | None:
         """Return true contacts but no values."""
@@ -200,24 +198,3 @@ class HostileTransport:
 def id_near(key: bytes, shared_bits: int, rng: random.Random) -> bytes:
     """Return a random id that shares at least ``shared_bits`` with a key."""
     return from_int(to_int(key) ^ rng.getrandbits(160 - shared_bits))
-
-
-def _fake_id(key: bytes, rng: random.Random) -> bytes:
-    return id_near(key, _FAKE_ID_BITS, rng)
-
-
-class Sybil:
-    """A hostile identity with an id near the attacked key and no node."""
-
-    def __init__(self, transport: HostileTransport, rng: random.Random) -> None:
-        self._transport = transport
-        self._rng = rng
-        transport.start(lambda datagram, endpoint: None)
-
-    def flood(self, endpoints: list[Endpoint]) -> None:
-        """Ping nodes, so that they consider this Sybil for their routing tables."""
-        payload = packets.encode_request_payload(b"ping", b"", read_only=False)
-        for endpoint in endpoints:
-            rpc_id = self._rng.randbytes(packets.RPC_ID_BYTES)
-            datagram = packets.encode_request(self._transport.id, rpc_id, payload)
-            self._transport.send(datagram, endpoint)

@@ -15,6 +15,10 @@ from kademlua.simulation.rng_streams import RngStreams
 _QUANTILES = 1 << 14
 _MASK = (1 << 64) - 1
 _HASH_MULTIPLIER = 0x9E3779B97F4A7C15
+_ACCESS_DELAY = 0.005
+"""Median delay of one access link in seconds; a packet crosses two."""
+_ACCESS_SIGMA = 0.5
+"""Standard deviation of the logarithm of the access delay."""
 _MEDIAN_DISTANCE = 0.5120
 """The median distance of two random points in a unit square."""
 
@@ -30,7 +34,7 @@ class ConstantLatency:
     """The same latency for all pairs."""
 
     def __init__(self, seconds: float) -> None:
-        self.seconds = _require_non_negative("seconds", seconds)
+        self.seconds = seconds
 
     def one_way(self, a: Endpoint, b: Endpoint) -> float:
         """Return the one-way latency in seconds."""
@@ -42,8 +46,6 @@ class LogNormalLatency:
 
     def __init__(self, streams: RngStreams, median: float, sigma: float) -> None:
         """Use a one-way ``median`` in seconds; ``sigma`` is the deviation of the logarithm."""
-        _require_non_negative("median", median)
-        _require_non_negative("sigma", sigma)
         normal = NormalDist(0, sigma) if sigma else None
         self._seconds = [
             median * (math.exp(normal.inv_cdf((step + 0.5) / _QUANTILES)) if normal else 1)
@@ -75,24 +77,11 @@ class CoordinateLatency:
     direct path.
     """
 
-    def __init__(
-        self, streams: RngStreams, median: float, access_delay: float = 0.005, sigma: float = 0.5
-    ) -> None:
-        """Create a model with a one-way ``median`` over all pairs, in seconds.
-
-        Args:
-            access_delay: median delay of one access link in seconds; a packet crosses two.
-            sigma: deviation of the logarithm of the access delay.
-        """
-        _require_non_negative("median", median)
-        _require_non_negative("access", access_delay)
-        _require_non_negative("sigma", sigma)
-        if 2 * access_delay > median:
-            raise ValueError("access: must not be more than half the median")
+    def __init__(self, streams: RngStreams, median: float) -> None:
+        """Create a model with a one-way ``median`` over all pairs, in seconds."""
         self._streams = streams
-        self._side_seconds = (median - 2 * access_delay) / _MEDIAN_DISTANCE
-        self._access_delay = access_delay
-        self._sigma = sigma
+        self._access_delay = min(_ACCESS_DELAY, median / 10)
+        self._side_seconds = (median - 2 * self._access_delay) / _MEDIAN_DISTANCE
         self._points: dict[Endpoint, tuple[float, float, float]] = {}
 
     def one_way(self, a: Endpoint, b: Endpoint) -> float:
@@ -116,12 +105,6 @@ class CoordinateLatency:
             self._points[endpoint] = (
                 self._side_seconds * rng.random(),
                 self._side_seconds * rng.random(),
-                self._access_delay * math.exp(rng.gauss(0, self._sigma)),
+                self._access_delay * math.exp(rng.gauss(0, _ACCESS_SIGMA)),
             )
         return self._points[endpoint]
-
-
-def _require_non_negative(name: str, seconds: float) -> float:
-    if not 0 <= seconds < math.inf:
-        raise ValueError(f"{name}: must be 0 or more, not {seconds!r}")
-    return seconds

@@ -5,65 +5,64 @@ from __future__ import annotations
 import errno
 import random
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from kademlua.core.contact import Endpoint
 from kademlua.runtime.transport import DatagramHandler
+from kademlua.simulation.network.conditions import NetworkConditions
 
 _MAX_NAT_MAPPINGS = 1_024
 
 
+@dataclass(slots=True)
+class LinkQueue:
+    """The send queue of one direction of a link."""
+
+    free_at: float = 0.0
+    """Virtual time at which the queue is empty."""
+
+    def add(self, now: float, size: int, conditions: NetworkConditions) -> float | None:
+        """Queue ``size`` bytes; return the seconds until they are sent, or None if it is full."""
+        wait = max(0.0, self.free_at - now)
+        if conditions.queue and wait * conditions.bandwidth + size > conditions.queue:
+            return None
+        wait += size / conditions.bandwidth
+        self.free_at = now + wait
+        return wait
+
+
+@dataclass(slots=True, eq=False)
 class Link:
     """The state of an address, with or without a node."""
 
-    __slots__ = (
-        "downlink_free_at",
-        "endpoint",
-        "group",
-        "has_restrictions",
-        "index",
-        "is_paused",
-        "nat_mappings",
-        "nat_timeout",
-        "receive",
-        "rng",
-        "uplink_free_at",
-    )
-
-    def __init__(self, endpoint: Endpoint, index: int, group: int) -> None:
-        self.endpoint = endpoint
-        self.index = index
-        """The number of the address in the fingerprint."""
-        self.group = group
-        """The group in the current partition; 0: none."""
-        self.receive: DatagramHandler | None = None
-        """The receiver of the node at this address; None without one."""
-        self.rng: random.Random | None = None
-        """The random stream for packets sent from here; created on first use."""
-        self.uplink_free_at = 0.0
-        """Virtual time at which the uplink has sent its queue."""
-        self.downlink_free_at = 0.0
-        self.has_restrictions = False
-        """Whether the link is paused or behind NAT; one check per packet covers both."""
-        self.is_paused = False
-        self.nat_mappings: dict[Endpoint, float] | None = None
-        """Behind NAT: the destinations and the times of the last packets to them."""
-        self.nat_timeout = 0.0
+    endpoint: Endpoint
+    index: int
+    """The number of the address in the fingerprint."""
+    group: int
+    """The group in the current partition; 0: none."""
+    receive: DatagramHandler | None = None
+    """The receiver of the node at this address; None without one."""
+    rng: random.Random | None = None
+    """The random stream for packets sent from here; created on first use."""
+    uplink: LinkQueue = field(default_factory=LinkQueue)
+    downlink: LinkQueue = field(default_factory=LinkQueue)
+    has_restrictions: bool = False
+    """Whether the link is paused or behind NAT; one check per packet covers both."""
+    is_paused: bool = False
+    nat_mappings: dict[Endpoint, float] | None = None
+    """Behind NAT: the destinations and the times of the last packets to them."""
+    nat_timeout: float = 0.0
 
     def set_paused(self, *, is_paused: bool) -> None:
         """Disconnect or reconnect the link."""
         self.is_paused = is_paused
         self.has_restrictions = is_paused or self.nat_mappings is not None
 
-    def enable_nat(self, timeout: float) -> None:
-        """Accept packets only from endpoints sent to within ``timeout`` seconds."""
-        self.nat_mappings = {}
-        self.nat_timeout = timeout
-        self.has_restrictions = True
-
-    def disable_nat(self) -> None:
-        """Accept packets from all endpoints."""
-        self.nat_mappings = None
-        self.has_restrictions = self.is_paused
+    def set_nat(self, timeout: float | None) -> None:
+        """Accept packets only from endpoints sent to within ``timeout`` seconds; None: from all."""
+        self.nat_mappings = None if timeout is None else {}
+        self.nat_timeout = timeout or 0.0
+        self.has_restrictions = self.is_paused or timeout is not None
 
     def allow_outgoing(self, destination: Endpoint, now: float) -> bool:
         """Return whether a restricted link sends a packet; open its NAT mapping."""

@@ -28,13 +28,14 @@ PacketObserver = Callable[[float, Endpoint, Endpoint, bytes, str], None]
 
 _HEADER_BYTES = 28
 """Bytes of the IPv4 and UDP headers, which count towards the bandwidth."""
-_MAX_UNHASHED = 512
-"""Pieces of the fingerprint that are collected before they are hashed."""
 _pack_header = Struct("<dIII").pack
 
 
 class VirtualNetwork:
     """A network of virtual links; usable on virtual time only."""
+
+    _loop: VirtualLoop
+    """The loop of the first transport; without a transport, no packet is sent."""
 
     def __init__(
         self,
@@ -42,14 +43,15 @@ class VirtualNetwork:
         latency: LatencyModel,
         conditions: NetworkConditions | None = None,
     ) -> None:
-        """Create a network; assign ``conditions`` to change them while it runs."""
+        self.conditions = conditions or NetworkConditions()
+        """The conditions for packets sent from now on."""
         self.sent = 0
         """Packets sent by nodes."""
         self.delivered = 0
         """Packets that arrived; duplicates count twice."""
         self.lost: Counter[str] = Counter()
-        """Lost packets by reason: ``loss``, ``too large``, ``nobody`` (the address was never
-        used), ``closed`` (its node stopped), ``cut`` (partition), ``paused``, ``nat``,
+        """Lost packets by reason: ``loss``, ``too large``, ``no receiver`` (the address was
+        never used), ``closed`` (its node stopped), ``cut`` (partition), ``paused``, ``nat``,
         ``queue``."""
         self.handler_errors = 0
         """Packets whose receiver raised an exception, which is logged."""
@@ -59,23 +61,6 @@ class VirtualNetwork:
         self._groups: dict[Endpoint, int] = {}
         self._observer: PacketObserver | None = None
         self._hash = hashlib.blake2b(digest_size=16)
-        self._unhashed: list[bytes] = []
-        self._loop: VirtualLoop | None = None
-        self.conditions = conditions or NetworkConditions()
-
-    @property
-    def conditions(self) -> NetworkConditions:
-        """The conditions for packets sent from now on."""
-        return self._conditions
-
-    @conditions.setter
-    def conditions(self, conditions: NetworkConditions) -> None:
-        self._conditions = conditions
-        self._max_packet = conditions.max_packet
-        self._bandwidth = conditions.bandwidth
-        self._is_lossy = bool(
-            conditions.loss or conditions.duplication or conditions.reordering or conditions.jitter
-        )
 
     def transport(self, addr: str, port: int) -> VirtualTransport:
         """Return a transport for the node at an address.
@@ -125,11 +110,11 @@ class VirtualNetwork:
         This is address- and port-dependent filtering (RFC 4787, section 5). Only outgoing
         packets refresh a mapping, and the endpoint's own address does not change.
         """
-        self._link(endpoint).enable_nat(timeout)
+        self._link(endpoint).set_nat(timeout)
 
     def disable_nat(self, endpoint: Endpoint) -> None:
         """Deliver to the endpoint from all endpoints again."""
-        self._link(endpoint).disable_nat()
+        self._link(endpoint).set_nat(None)
 
     def set_observer(self, callback: PacketObserver | None) -> None:
         """Call ``callback`` for each delivered or lost packet; None: stop."""
@@ -137,7 +122,6 @@ class VirtualNetwork:
 
     def fingerprint(self) -> str:
         """Return a hash of all delivered packets: time, source, destination and bytes."""
-        self._hash_pending()
         return self._hash.hexdigest()
 
     def _link(self, endpoint: Endpoint) -> Link:
@@ -149,118 +133,92 @@ class VirtualNetwork:
 
     def _send(self, source: Link, datagram: bytes, endpoint: Endpoint) -> bool:
         """Send or drop a datagram; return False if a socket would refuse it."""
-        loop = self._loop
-        assert loop is not None
+        conditions = self.conditions
         self.sent += 1
         target = self._links.get(endpoint)
-        if source.has_restrictions and not source.allow_outgoing(endpoint, loop.time):
+        if source.has_restrictions and not source.allow_outgoing(endpoint, self._loop.time):
             self._drop(source, endpoint, datagram, "paused")
-        elif len(datagram) > self._max_packet:
+        elif len(datagram) > conditions.max_packet:
             self._drop(source, endpoint, datagram, "too large")
             return len(datagram) <= MAX_UDP_PAYLOAD
         elif target is None:
-            self._drop(source, endpoint, datagram, "nobody")
+            self._drop(source, endpoint, datagram, "no receiver")
             return (":" in endpoint[0]) == (":" in source.endpoint[0]) and 0 < endpoint[1] < 65536
         elif source.group != target.group:
             self._drop(source, endpoint, datagram, "cut")
         else:
             delay = self._one_way(source.endpoint, endpoint)
-            if self._is_lossy:
-                self._send_lossy(loop, delay, source, target, datagram)
-            elif self._bandwidth:
-                self._send_uplink(loop, delay, source, target, datagram)
+            if conditions.is_lossy:
+                self._send_lossy(delay, source, target, datagram)
             else:
-                loop.schedule(delay, self._deliver, source, target, datagram)
+                self._send_uplink(delay, source, target, datagram)
         return True
 
-    def _send_lossy(
-        self, loop: VirtualLoop, delay: float, source: Link, target: Link, datagram: bytes
-    ) -> None:
+    def _send_lossy(self, delay: float, source: Link, target: Link, datagram: bytes) -> None:
         """Apply random conditions to a packet.
 
         Each packet draws four numbers from its sender's stream under all conditions. So the
         same packets are lost with and without jitter.
         """
-        conditions = self._conditions
-        rng = source.rng
-        if rng is None:
-            rng = source.rng = self._streams.stream("packets", *source.endpoint)
-        random = rng.random
+        conditions = self.conditions
+        if source.rng is None:
+            source.rng = self._streams.stream("packets", *source.endpoint)
+        random = source.rng.random
         loss, duplication, reordering, jitter = random(), random(), random(), random()
         if loss < conditions.loss:
             self._drop(source, target.endpoint, datagram, "loss")
             return
-        arrival_delay = delay
-        if conditions.jitter:
-            arrival_delay -= conditions.jitter * math.log(1 - jitter)
+        arrival_delay = delay - conditions.jitter * math.log(1 - jitter)
         if reordering < conditions.reordering:
             arrival_delay += 2 * delay * (reordering / conditions.reordering)
-        if self._bandwidth:
-            arrival_delay = self._send_uplink(loop, arrival_delay, source, target, datagram)
-        else:
-            loop.schedule(arrival_delay, self._deliver, source, target, datagram)
+        sent_delay = self._send_uplink(arrival_delay, source, target, datagram)
         # The packet is duplicated in the network, after the sender's uplink.
-        if duplication < conditions.duplication and arrival_delay >= 0:
-            arrival_delay += delay * (duplication / conditions.duplication)
-            arrive = self._receive_downlink if self._bandwidth else self._deliver
-            loop.schedule(arrival_delay, arrive, source, target, datagram)
+        if duplication < conditions.duplication and sent_delay is not None:
+            copy_delay = sent_delay + delay * (duplication / conditions.duplication)
+            self._loop.schedule(copy_delay, self._receive_downlink, source, target, datagram)
 
     def _send_uplink(
-        self, loop: VirtualLoop, delay: float, source: Link, target: Link, datagram: bytes
-    ) -> float:
-        """Queue a packet on the sender's uplink.
+        self, delay: float, source: Link, target: Link, datagram: bytes
+    ) -> float | None:
+        """Send a packet over the sender's uplink, which queues it if bandwidth is limited.
 
-        Return the seconds until it reaches the receiver's downlink, or -1 if it was dropped.
+        Return the seconds until it reaches the receiver's downlink, or None if it was dropped.
         """
-        now = loop.time
-        wait = max(0.0, source.uplink_free_at - now)
-        if self._is_queue_full(wait, datagram):
-            self._drop(source, target.endpoint, datagram, "queue")
-            return -1
-        wait += (len(datagram) + _HEADER_BYTES) / self._bandwidth
-        source.uplink_free_at = now + wait
-        delay += wait
-        loop.schedule(delay, self._receive_downlink, source, target, datagram)
+        if self.conditions.bandwidth:
+            size = len(datagram) + _HEADER_BYTES
+            wait = source.uplink.add(self._loop.time, size, self.conditions)
+            if wait is None:
+                self._drop(source, target.endpoint, datagram, "queue")
+                return None
+            delay += wait
+        self._loop.schedule(delay, self._receive_downlink, source, target, datagram)
         return delay
 
     def _receive_downlink(self, source: Link, target: Link, datagram: bytes) -> None:
-        """Queue a packet on the receiver's downlink."""
-        loop = self._loop
-        assert loop is not None
-        if not self._bandwidth:  # the limit was removed while the packet was in flight
+        """Deliver a packet over the receiver's downlink, which may queue it."""
+        if not self.conditions.bandwidth:
             self._deliver(source, target, datagram)
             return
-        wait = max(0.0, target.downlink_free_at - loop.time)
-        if self._is_queue_full(wait, datagram):
+        size = len(datagram) + _HEADER_BYTES
+        wait = target.downlink.add(self._loop.time, size, self.conditions)
+        if wait is None:
             self._drop(source, target.endpoint, datagram, "queue")
-            return
-        wait += (len(datagram) + _HEADER_BYTES) / self._bandwidth
-        target.downlink_free_at = loop.time + wait
-        loop.schedule(wait, self._deliver, source, target, datagram)
-
-    def _is_queue_full(self, wait: float, datagram: bytes) -> bool:
-        queue = self._conditions.queue
-        return bool(queue) and wait * self._bandwidth + len(datagram) + _HEADER_BYTES > queue
+        else:
+            self._loop.schedule(wait, self._deliver, source, target, datagram)
 
     def _deliver(self, source: Link, target: Link, datagram: bytes) -> None:
-        loop = self._loop
-        assert loop is not None
-        receive = target.receive
+        receive, now = target.receive, self._loop.time
         if receive is None:
             self._drop(source, target.endpoint, datagram, "closed")
             return
-        now = loop.time
         if target.has_restrictions:
             reason = target.drop_reason(source.endpoint, now)
             if reason is not None:
                 self._drop(source, target.endpoint, datagram, reason)
                 return
         self.delivered += 1
-        unhashed = self._unhashed
-        unhashed.append(_pack_header(now, source.index, target.index, len(datagram)))
-        unhashed.append(datagram)
-        if len(unhashed) >= _MAX_UNHASHED:
-            self._hash_pending()
+        self._hash.update(_pack_header(now, source.index, target.index, len(datagram)))
+        self._hash.update(datagram)
         if self._observer is not None:
             self._observer(now, source.endpoint, target.endpoint, datagram, "delivered")
         try:
@@ -272,9 +230,4 @@ class VirtualNetwork:
     def _drop(self, source: Link, endpoint: Endpoint, datagram: bytes, reason: str) -> None:
         self.lost[reason] += 1
         if self._observer is not None:
-            assert self._loop is not None
             self._observer(self._loop.time, source.endpoint, endpoint, datagram, reason)
-
-    def _hash_pending(self) -> None:
-        self._hash.update(b"".join(self._unhashed))
-        self._unhashed.clear()

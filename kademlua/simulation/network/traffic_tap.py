@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Container, Iterable
 
 from kademlua.core.contact import Contact, Endpoint
@@ -31,12 +31,15 @@ class TrafficCounter:
         """The same bytes by purpose."""
         self.value_keys: set[bytes] = set()
         """Keys of values; a lookup of one that no user requested counts as replication."""
-        self._rpc_names: dict[bytes, str] = {}
-        # RPC and purpose by RPC id; two generations bound the memory of unanswered requests.
-        self._recent: dict[bytes, tuple[str, str]] = {}
-        self._older: dict[bytes, tuple[str, str]] = {}
+        self._requests: OrderedDict[bytes, tuple[str, str]] = OrderedDict()
+        """RPC and purpose of the last requests by RPC id."""
         self.on_sent: Callable[[bytes], None] | None = None
         """Called with each datagram as it is sent."""
+
+    def reset(self) -> None:
+        """Set all counts to 0."""
+        for counts in (self.requests_by_rpc, self.bytes_by_rpc, self.bytes_by_purpose):
+            counts.update({name: -count for name, count in counts.items()})
 
     def count(self, datagram: bytes, user_targets: Container[bytes] = ()) -> str:
         """Count a datagram as it is sent, and return its RPC.
@@ -48,14 +51,14 @@ class TrafficCounter:
         rpc_id = datagram[_RPC_ID]
         if datagram[_TYPE_OFFSET] == packets.REQUEST:
             at = datagram.rfind(_NAME_KEY)
-            rpc = self._rpc_name(datagram[at + len(_NAME_KEY) : at + 24])
-            if len(self._recent) >= _MAX_REMEMBERED:
-                self._older, self._recent = self._recent, {}
+            rpc = _rpc_name(datagram[at + len(_NAME_KEY) : at + 24])
             purpose = self._purpose(rpc, datagram, user_targets)
-            self._recent[rpc_id] = rpc, purpose
+            self._requests[rpc_id] = rpc, purpose
+            if len(self._requests) > _MAX_REMEMBERED:
+                self._requests.popitem(last=False)
             self.requests_by_rpc[rpc] += 1
         else:
-            rpc, purpose = self._recent.get(rpc_id) or self._older.get(rpc_id, ("other", "other"))
+            rpc, purpose = self._requests.get(rpc_id, ("other", "other"))
         self.bytes_by_rpc[rpc] += len(datagram)
         self.bytes_by_purpose[purpose] += len(datagram)
         return rpc
@@ -72,38 +75,29 @@ class TrafficCounter:
             return "neighbours" if target == datagram[_SENDER_ID] else "buckets"
         return rpc
 
-    def _rpc_name(self, piece: bytes) -> str:
-        """Return the name at the beginning of a piece such as ``8:findnode1:vi``."""
-        name = self._rpc_names.get(piece)
-        if name is None:
-            digits, _, rest = piece.partition(b":")
-            name = rest[: int(digits)].decode("ascii", "replace") if digits.isdigit() else "other"
-            if len(self._rpc_names) < 1_000:
-                self._rpc_names[piece] = name
-        return name
+
+def _rpc_name(text: bytes) -> str:
+    """Return the name at the beginning of a text such as ``8:findnode1:vi``."""
+    digits, _, rest = text.partition(b":")
+    return rest[: int(digits)].decode("ascii", "replace") if digits.isdigit() else "other"
 
 
 class LookupWatch:
     """The queries and replies of one lookup."""
 
-    __slots__ = ("_replies", "_seeds", "query_count")
-
     def __init__(self, seeds: Iterable[Endpoint]) -> None:
         self.query_count = 0
         """The number of queries sent."""
+        self.replies: list[tuple[Endpoint, bytes]] = []
+        """The replies to queries, each with its sender."""
         self._seeds = set(seeds)
-        self._replies: list[tuple[Endpoint, bytes]] = []
-
-    def on_reply(self, endpoint: Endpoint, datagram: bytes) -> None:
-        """Record the reply to a query."""
-        self._replies.append((endpoint, datagram))
 
     def hops(self, contact: Contact) -> int:
         """Return the number of sequential queries until a contact was reached.
 
         1: the contact was in the node's own routing table; 2: such a contact returned it.
         """
-        hops, replies = 1, self._replies
+        hops, replies = 1, self.replies
         while contact.endpoint not in self._seeds:
             compact = contact.compact
             first = next(
@@ -119,20 +113,6 @@ class LookupWatch:
 
 class TrafficTap:
     """A node's transport that counts packets and watches lookups."""
-
-    __slots__ = (
-        "_count_sent",
-        "_inner",
-        "_pending_queries",
-        "_receive",
-        "_send",
-        "_watches",
-        "is_backlogged",
-        "is_disconnected",
-        "local_endpoint",
-        "supports_ipv4",
-        "supports_ipv6",
-    )
 
     def __init__(self, inner: Transport, traffic: TrafficCounter) -> None:
         self.local_endpoint = inner.local_endpoint
@@ -192,5 +172,6 @@ class TrafficTap:
         if self._pending_queries:
             pending = self._pending_queries.pop(datagram[_RPC_ID], None)
             if pending is not None:
-                pending[0].on_reply(pending[1], datagram)
+                watch, queried_endpoint = pending
+                watch.replies.append((queried_endpoint, datagram))
         self._receive(datagram, endpoint)

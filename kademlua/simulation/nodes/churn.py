@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import gevent
 
@@ -13,18 +13,8 @@ from kademlua.simulation.nodes.member import PopulationMember
 from kademlua.simulation.rng_streams import RngStreams
 from kademlua.simulation.scenario.scenario import ChurnSettings
 
-
-class ChurningPopulation(Protocol):
-    """The operations of a population that churn uses."""
-
-    def start(self, member: PopulationMember) -> None:
-        """Start a member's node."""
-
-    def start_new_member(self) -> None:
-        """Create a member and start its node."""
-
-    def remove(self, member: PopulationMember, *, graceful: bool = False) -> None:
-        """Stop a member's node."""
+if TYPE_CHECKING:
+    from kademlua.simulation.nodes.population import Population
 
 
 class Churn:
@@ -34,7 +24,7 @@ class Churn:
     """
 
     def __init__(
-        self, settings: ChurnSettings, streams: RngStreams, population: ChurningPopulation
+        self, settings: ChurnSettings, streams: RngStreams, population: Population
     ) -> None:
         self._settings = settings
         self._streams = streams

@@ -51,8 +51,7 @@ def audit(population: Population, values: Iterable[WorkloadValue], rng: Random) 
     expiries: dict[bytes, list[float]] = {}
     value_count = 0
     for member in population.live_members:
-        assert member.node is not None
-        store = member.node.datastore
+        store = member.live_node.datastore
         value_count += len(store)
         keys = store.keys()
         for key in keys:
@@ -88,8 +87,5 @@ def _correctly_placed_share(population: Population, values: list[WorkloadValue])
     for each in values:
         members = population.expected_replicas(each.key)
         expected += len(members)
-        found += sum(
-            bool(member.node is not None and member.node.datastore.entries(each.key))
-            for member in members
-        )
+        found += sum(bool(member.live_node.datastore.entries(each.key)) for member in members)
     return found / expected if expected else math.nan

@@ -171,7 +171,6 @@ class Population:
         if member.behaviour:
             self.attackers.add(member.id, member.endpoint)
             return
-        member.live_index = len(self.live_members)
         self.live_members.append(member)
         self.live_ids.add(to_int(member.id))
         if self._churn is not None:
@@ -186,21 +185,16 @@ class Population:
                 self._churn.schedule_departure(member)
 
     def remove(self, member: PopulationMember, *, graceful: bool = False) -> None:
-        """Stop a member's node: with a handover if ``graceful``, else without any packet."""
-        node, tap = member.node, member.tap
-        assert node is not None
+        """Stop a live member's node: with a handover if ``graceful``, else without any packet."""
+        node, tap = member.live_node, member.tap
         assert tap is not None
         member.node = member.tap = None
         member.joined_at = math.inf
         self.departures += 1
         del self._running_by_id[member.id]
-        if member.live_index >= 0:
-            self.live_ids.remove(to_int(member.id))
-            last = self.live_members.pop()
-            if last is not member:
-                self.live_members[member.live_index] = last
-                last.live_index = member.live_index
-            member.live_index = -1
+        self.live_ids.remove(to_int(member.id))
+        self.live_members[self.live_members.index(member)] = self.live_members[-1]
+        self.live_members.pop()
         if graceful:
             gevent.spawn(node.close)
         else:
@@ -284,8 +278,7 @@ class Population:
         k = self._scenario.params.k
         contacts: list[Contact] = []
         for member in self.live_near(self.attacked_key, k):
-            if member.node is not None:
-                contacts += member.node.table.closest(self.attacked_key, k)
+            contacts += member.live_node.table.closest(self.attacked_key, k)
         return sum(contact in self.attackers for contact in contacts) / max(len(contacts), 1)
 
     def expected_replicas(self, key: bytes) -> list[PopulationMember]:

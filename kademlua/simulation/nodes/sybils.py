@@ -6,9 +6,10 @@ import random
 
 import gevent
 
+from kademlua.core.wire import packets
 from kademlua.simulation.clock.loop import sleep_until, virtual_now
 from kademlua.simulation.network.addresses import address_in_subnet
-from kademlua.simulation.network.adversaries import Sybil, id_near
+from kademlua.simulation.network.adversaries import HostileTransport, id_near
 from kademlua.simulation.nodes.population import Population
 from kademlua.simulation.rng_streams import RngStreams
 from kademlua.simulation.scenario.scenario import SybilSettings
@@ -27,14 +28,21 @@ def start_sybils(sybils: SybilSettings, streams: RngStreams, population: Populat
         endpoint = address_in_subnet(number % sybils.networks, number // sybils.networks)
         node_id = id_near(population.attacked_key, sybils.bits, rng)
         transport = population.add_sybil(node_id, endpoint, rng, sybils.behaviours)
-        gevent.spawn(_flood_periodically, Sybil(transport, rng), rng, population)
+        transport.start(lambda datagram, endpoint: None)
+        gevent.spawn(_flood_periodically, transport, rng, population)
     sleep_until(started_at + sybils.join)
 
 
-def _flood_periodically(sybil: Sybil, rng: random.Random, population: Population) -> None:
+def _flood_periodically(
+    transport: HostileTransport, rng: random.Random, population: Population
+) -> None:
+    """Ping honest nodes, so that they consider the Sybil for their routing tables."""
+    payload = packets.encode_request_payload(b"ping", b"", read_only=False)
     while True:
         live = population.live_members
         members = population.live_near(population.attacked_key, _FLOODED_NODES)
         members += rng.sample(live, min(_FLOODED_NODES, len(live)))
-        sybil.flood([member.endpoint for member in members])
+        for member in members:
+            rpc_id = rng.randbytes(packets.RPC_ID_BYTES)
+            transport.send(packets.encode_request(transport.id, rpc_id, payload), member.endpoint)
         gevent.sleep(_FLOOD_INTERVAL)

@@ -8,12 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import gevent
-from gevent.event import Event
+from gevent.pool import Group
 
-from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError
 from kademlua.core.ids import to_int
-from kademlua.node.node import Node
 from kademlua.simulation.clock.loop import sleep_until, virtual_now
 from kademlua.simulation.network.traffic_tap import LookupWatch
 from kademlua.simulation.nodes.member import PopulationMember
@@ -36,7 +34,13 @@ _FINISH_SECONDS = 120.0
 class Workload:
     """Drives the nodes of a population and records what their operations achieve."""
 
-    def __init__(self, scenario: Scenario, streams: RngStreams, population: Population) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        streams: RngStreams,
+        population: Population,
+        on_operation: OperationListener | None = None,
+    ) -> None:
         self._scenario = scenario
         self._streams = streams
         self._population = population
@@ -45,18 +49,12 @@ class Workload:
         self._values_to_find: list[WorkloadValue] = []
         self._operation_count = self._find_count = 0
         self._secret = streams.stream("secret").randbytes(32)
-        self._pending_count = 0
-        self._idle = Event()
-        self._idle.set()
-        self._listeners: list[OperationListener] = []
+        self._on_operation = on_operation
+        self._pending = Group()
         self.operations: list[WorkloadOperation] = []
         """Finished operations, in the order of their ends."""
         self.abandoned = 0
         """Operations whose own node stopped before they ended."""
-
-    def add_listener(self, listener: OperationListener) -> None:
-        """Call ``listener`` when an operation begins and when it ends."""
-        self._listeners.append(listener)
 
     def warm_up(self) -> None:
         """Add the initial values; block for the ``warm_up`` seconds."""
@@ -79,12 +77,12 @@ class Workload:
         ]
         sleep_until(self._scenario.measure_end)
         gevent.joinall(schedules)
-        self._idle.wait(_FINISH_SECONDS)
+        self._pending.join(_FINISH_SECONDS)
 
     @property
     def unfinished(self) -> int:
         """The number of operations that have not ended."""
-        return self._pending_count
+        return len(self._pending)
 
     def _start_paced(
         self, name: str, start: Callable[[random.Random], None], count: int, seconds: float
@@ -106,8 +104,7 @@ class Workload:
         writer = self._pick_live_member(rng)
         if writer is None:
             return
-        population, node = self._population, writer.node
-        assert node is not None
+        population, node = self._population, writer.live_node
         population.traffic.value_keys.add(key)
 
         def execute(operation: WorkloadOperation, watch: LookupWatch) -> None:
@@ -120,15 +117,14 @@ class Workload:
             )
             self.values.append(WorkloadValue(key, value, partition_side, added_at, ttl))
 
-        self._spawn_operation("add", writer, key, execute)
+        self._pending.spawn(self._run_operation, "add", writer, key, execute)
 
     def _start_find(self, rng: random.Random) -> None:
         reader = self._pick_live_member(rng)
         wanted = self._next_value(rng, reader) if reader is not None else None
         if reader is None or wanted is None:
             return
-        node, settings = reader.node, self._scenario.workload
-        assert node is not None
+        node, settings = reader.live_node, self._scenario.workload
         self._find_count += 1
         path_count = settings.paths if self._find_count % 2 == 0 else 1
 
@@ -140,19 +136,21 @@ class Workload:
             operation.crosses_partition = (
                 wanted.partition_side is not None and wanted.partition_side != reader.partition_side
             )
-            if settings.records:
-                results = node.find_value(
-                    wanted.key, 1, value_filter=keep_genuine, paths=path_count
-                )
-            else:
-                results = node.find_value(wanted.key, paths=path_count)
+            results = node.find_value(
+                wanted.key,
+                1 if settings.records else 3,
+                value_filter=keep_genuine if settings.records else None,
+                paths=path_count,
+            )
             operation.ok = any(wanted.value in answer.values for answer in results)
             if operation.ok:
-                operation.hops = min(_hops_to(watch, answer.contact, node) for answer in results)
+                # The node itself needs no query.
+                others = [answer.contact for answer in results if answer.contact.id != node.id]
+                operation.hops = min(map(watch.hops, others)) if len(others) == len(results) else 0
             else:
                 operation.failure_reason = "not found"
 
-        self._spawn_operation("find", reader, wanted.key, execute)
+        self._pending.spawn(self._run_operation, "find", reader, wanted.key, execute)
 
     def _tag(self, key: bytes, value: bytes) -> bytes:
         """Return the keyed hash that stands for a record's signature."""
@@ -168,8 +166,7 @@ class Workload:
         searcher = self._pick_live_member(rng)
         if searcher is None:
             return
-        node = searcher.node
-        assert node is not None
+        node = searcher.live_node
 
         def execute(operation: WorkloadOperation, watch: LookupWatch) -> None:
             started_at = virtual_now()
@@ -182,9 +179,9 @@ class Workload:
             else:
                 operation.failure_reason = "no node found"
 
-        self._spawn_operation("lookup", searcher, target, execute)
+        self._pending.spawn(self._run_operation, "lookup", searcher, target, execute)
 
-    def _spawn_operation(
+    def _run_operation(
         self,
         kind: str,
         member: PopulationMember,
@@ -192,23 +189,13 @@ class Workload:
         execute: Callable[[WorkloadOperation, LookupWatch], None],
     ) -> None:
         self._operation_count += 1
-        self._pending_count += 1
-        self._idle.clear()
         operation = WorkloadOperation(
             self._operation_count, kind, virtual_now() - self._scenario.measure_start
         )
-        gevent.spawn(self._run_operation, operation, member, key, execute)
-
-    def _run_operation(
-        self,
-        operation: WorkloadOperation,
-        member: PopulationMember,
-        key: bytes,
-        execute: Callable[[WorkloadOperation, LookupWatch], None],
-    ) -> None:
         node, tap = member.node, member.tap
         if node is not None and tap is not None:
-            self._notify_listeners(operation, member, key)
+            if self._on_operation is not None:
+                self._on_operation(operation, member, key)
             watch = tap.watch_lookup(key, lookup_seeds(node, key))
             try:
                 execute(operation, watch)
@@ -221,16 +208,8 @@ class Workload:
             self.abandoned += 1
         else:
             self.operations.append(operation)
-            self._notify_listeners(operation, member, key)
-        self._pending_count -= 1
-        if not self._pending_count:
-            self._idle.set()
-
-    def _notify_listeners(
-        self, operation: WorkloadOperation, member: PopulationMember, key: bytes
-    ) -> None:
-        for listener in self._listeners:
-            listener(operation, member, key)
+            if self._on_operation is not None:
+                self._on_operation(operation, member, key)
 
     def _pick_live_member(self, rng: random.Random) -> PopulationMember | None:
         """Return a random live member that is not paused; None if there seems to be none."""
@@ -258,8 +237,3 @@ class Workload:
             ):
                 return value
         return None
-
-
-def _hops_to(watch: LookupWatch, contact: Contact, node: Node) -> int:
-    """Return the hops to a contact; 0 for the node itself, which needs no query."""
-    return 0 if contact.id == node.id else watch.hops(contact)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from collections import Counter
 from typing import Any
 
 import kademlua
@@ -11,124 +12,125 @@ from kademlua.core.durations import format_duration
 from kademlua.simulation.report.metrics import RequirementResult, RunResult, evaluate
 from kademlua.simulation.scenario.scenario import MACHINE_METRICS, METRICS, SECONDS, SHARE
 
+_OPERATION_LABELS = {
+    "rpcs_a_lookup": "queries per lookup",
+    "recall": "recall of the k closest",
+    "finds": "successful finds",
+    "crossing_finds": "finds across partition",
+    "finds_one_path": "finds on one path",
+    "finds_many_paths": "finds on {paths} paths",
+    "paths_latency": "latency ratio of paths",
+    "adds": "successful adds",
+}
+_NETWORK_LABELS = {
+    "dead_contacts": "dead contacts",
+    "neighbours": "true neighbours known",
+    "hostile_contacts": "hostile contacts",
+    "hostile_near_key": "hostile near the key",
+}
+_VALUE_LABELS = {
+    "kept": "values kept",
+    "placed": "held by closest nodes",
+    "holders": "replicas per value",
+    "values_a_node": "values per node",
+    "early_end": "max. early expiry",
+    "late_end": "max. late expiry",
+}
+
 
 def format_text(result: RunResult) -> str:
     """Return the report as text."""
-    scenario, machine = result.scenario, result.machine
-    first, last = result.samples[0], result.samples[-1]
-    lines = [
+    scenario = result.scenario
+    title = [
         f"{scenario.title}: {scenario.description}",
         f"{scenario.nodes:,} nodes, {format_duration(scenario.duration)} measured, "
         f"seed {result.seed}",
-        "",
-        f"{'':22}{'ok':>16}{'p50':>10}{'p90':>10}{'p99':>10}",
     ]
-    for name, kind in (("lookups", "lookup"), ("finds", "find")):
-        finished = [
-            each for each in result.operations if each.kind == kind and each.started_at >= 0
-        ]
-        if finished:
-            ok = f"{sum(each.ok for each in finished)}/{len(finished)}"
-            cells = [
-                format_metric(f"{kind}_p{p}", result.metric(f"{kind}_p{p}")) for p in (50, 90, 99)
-            ]
-            lines.append(f"{name:22}{ok:>16}" + "".join(f"{cell:>10}" for cell in cells))
-    cells = [format_metric(f"hops_p{p}", result.metrics[f"hops_p{p}"]) for p in (50, 90, 99)]
-    lines.append(f"{'hops of lookups':38}" + "".join(f"{cell:>10}" for cell in cells))
-    lines += [
-        "",
-        *_rows(
-            ("queries per lookup", _metric_text(result, "rpcs_a_lookup")),
-            ("recall of the k closest", _metric_text(result, "recall")),
-            ("successful finds", _metric_text(result, "finds")),
-            ("finds across partition", _metric_text(result, "crossing_finds")),
-            *_path_rows(result),
-            ("successful adds", _metric_text(result, "adds")),
-            ("abandoned operations", f"{result.abandoned:,}" if result.abandoned else None),
-            ("unfinished operations", f"{result.unfinished:,}" if result.unfinished else None),
-        ),
-        "",
-        *_rows(
-            ("nodes", f"{first.nodes:,} at the start, {last.nodes:,} at the end"),
-            (
-                "joined, left",
-                f"{last.arrivals:,}, {last.departures:,}"
-                if last.arrivals or last.departures
-                else None,
-            ),
-            ("contacts per table", f"{last.contacts:.0f}"),
-            ("dead contacts", _metric_text(result, "dead_contacts")),
-            ("true neighbours known", _metric_text(result, "neighbours")),
-            *_hostile_rows(result),
-        ),
-        *_value_rows(result),
-        "",
-        f"{'per node and second':26}{'RPCs':>12}{'bytes':>12}",
+    outcomes = [f"  {requirement_text(each)}" for each in evaluate(result)]
+    sections = (
+        title,
+        _latency_lines(result),
+        _operation_lines(result),
+        _network_lines(result),
+        _metric_lines(result, _VALUE_LABELS),
+        _rpc_lines(result),
+        ["the same bytes by purpose"]
+        + [f"  {cause:36}{size:12.1f}" for cause, size in result.purpose_rates().items()],
+        _run_lines(result),
+        ["requirements:", *outcomes] if outcomes else [],
+    )
+    return "\n\n".join("\n".join(lines) for lines in sections if lines)
+
+
+def _latency_lines(result: RunResult) -> list[str]:
+    lines = [f"{'':22}{'ok':>16}{'p50':>10}{'p90':>10}{'p99':>10}"]
+    for title, metric, kind in (
+        ("lookups", "lookup", "lookup"),
+        ("finds", "find", "find"),
+        ("hops of lookups", "hops", None),
+    ):
+        ok = [each.ok for each in result.operations if each.kind == kind and each.started_at >= 0]
+        names = [f"{metric}_p{percent}" for percent in (50, 90, 99)]
+        cells = [format_metric(name, result.metrics[name]) for name in names]
+        if ok or kind is None:
+            successes = f"{sum(ok)}/{len(ok)}" if ok else ""
+            lines.append(f"{title:22}{successes:>16}" + "".join(f"{cell:>10}" for cell in cells))
+    return lines
+
+
+def _operation_lines(result: RunResult) -> list[str]:
+    counts = (("abandoned", result.abandoned), ("unfinished", result.unfinished))
+    return _metric_lines(result, _OPERATION_LABELS) + [
+        _line(f"{word} operations", f"{count:,}") for word, count in counts if count
     ]
-    traffic = result.rpc_rates()
-    lines += [f"  {kind:24}{rpcs:12.4f}{size:12.1f}" for kind, (rpcs, size) in traffic.items()]
-    rpcs, size = (sum(each[n] for each in traffic.values()) for n in (0, 1))
-    lines += [
-        f"  {'total':24}{rpcs:12.4f}{size:12.1f}",
-        "",
-        f"{'the same bytes by purpose':38}",
-        *(f"  {cause:36}{size:12.1f}" for cause, size in result.purpose_rates().items()),
-        "",
-        "packets: "
-        + ", ".join(f"{count:,} {name}" for name, count in result.packets.items() if count),
+
+
+def _network_lines(result: RunResult) -> list[str]:
+    first, last = result.samples[0], result.samples[-1]
+    lines = [_line("nodes", f"{first.nodes:,} at the start, {last.nodes:,} at the end")]
+    if last.arrivals or last.departures:
+        lines.append(_line("joined, left", f"{last.arrivals:,}, {last.departures:,}"))
+    lines.append(_line("contacts per table", f"{last.contacts:.0f}"))
+    return lines + _metric_lines(result, _NETWORK_LABELS)
+
+
+def _metric_lines(result: RunResult, labels: dict[str, str]) -> list[str]:
+    """Return a line for each metric that was measured and says something about the scenario."""
+    paths = result.scenario.workload.paths
+    skipped = {"finds_one_path"} if paths == 1 else set()
+    if not result.scenario.has_adversaries:
+        skipped |= {"hostile_contacts", "hostile_near_key"}
+    return [
+        _line(label.format(paths=paths), format_metric(name, result.metrics[name]))
+        for name, label in labels.items()
+        if name not in skipped and result.metrics[name] is not None
+    ]
+
+
+def _line(label: str, value: str) -> str:
+    return f"{label:28}{value:>10}"
+
+
+def _rpc_lines(result: RunResult) -> list[str]:
+    rates = result.rpc_rates()
+    rates["total"] = (
+        sum(rpcs for rpcs, _ in rates.values()),
+        sum(size for _, size in rates.values()),
+    )
+    return [f"{'per node and second':26}{'RPCs':>12}{'bytes':>12}"] + [
+        f"  {kind:24}{rpcs:12.4f}{size:12.1f}" for kind, (rpcs, size) in rates.items()
+    ]
+
+
+def _run_lines(result: RunResult) -> list[str]:
+    machine = result.machine
+    packets = [f"{count:,} {name}" for name, count in result.packets.items() if count]
+    return [
+        f"packets: {', '.join(packets)}",
         f"this machine: {machine.wall_seconds:.1f} s, {machine.cpu_seconds:.1f} s of CPU "
         f"({machine.joining_wall_seconds:.1f} s for joining), "
         f"{machine.packets_a_wall_second:,.0f} packets/s, {machine.memory_mb:,.0f} MB",
         f"fingerprint {result.fingerprint}",
-    ]
-    outcomes = evaluate(result)
-    if outcomes:
-        lines += ["", "requirements:", *(f"  {requirement_text(each)}" for each in outcomes)]
-    return "\n".join(lines)
-
-
-def _path_rows(result: RunResult) -> list[tuple[str, str | None]]:
-    """Return the rows about finds on disjoint paths, if the scenario has any."""
-    if result.scenario.workload.paths == 1:
-        return []
-    return [
-        ("finds on one path", _metric_text(result, "finds_one_path")),
-        (
-            f"finds on {result.scenario.workload.paths} paths",
-            _metric_text(result, "finds_many_paths"),
-        ),
-        ("latency ratio of paths", _format_ratio(result.metrics["paths_latency"])),
-    ]
-
-
-def _hostile_rows(result: RunResult) -> list[tuple[str, str | None]]:
-    """Return the rows about hostile nodes, if the scenario has any."""
-    if not result.scenario.has_adversaries:
-        return []
-    return [
-        ("hostile contacts", _metric_text(result, "hostile_contacts")),
-        ("hostile near the key", _metric_text(result, "hostile_near_key")),
-    ]
-
-
-def _format_ratio(value: float | None) -> str | None:
-    return None if value is None else f"{value:.2f}"
-
-
-def _value_rows(result: RunResult) -> list[str]:
-    """Return the rows about stored values, if the scenario has any."""
-    if not result.scenario.has_values:
-        return []
-    return [
-        "",
-        *_rows(
-            ("values kept", _metric_text(result, "kept")),
-            ("held by closest nodes", _metric_text(result, "placed")),
-            ("replicas per value", _metric_text(result, "holders")),
-            ("values per node", _metric_text(result, "values_a_node")),
-            ("max. early expiry", _metric_text(result, "early_end")),
-            ("max. late expiry", _metric_text(result, "late_end")),
-        ),
     ]
 
 
@@ -146,6 +148,7 @@ def to_json(result: RunResult) -> dict[str, Any]:
     Equal seeds give equal values, except ``machine`` and requirements about it.
     """
     scenario = result.scenario
+    failures = Counter(f"{e.kind}: {e.failure_reason}" for e in result.operations if not e.ok)
     return {
         "kademlua": kademlua.__version__,
         "scenario": scenario.name,
@@ -162,7 +165,7 @@ def to_json(result: RunResult) -> dict[str, Any]:
         "packets": result.packets,
         "abandoned": result.abandoned,
         "unfinished": result.unfinished,
-        "failures": _failures(result),
+        "failures": dict(sorted(failures.items())),
         "samples": [dataclasses.asdict(sample) for sample in result.samples],
         "demands": [
             {
@@ -196,27 +199,11 @@ def format_metric(metric: str, value: float | None) -> str:
     """Return a metric with its unit; an empty string without a value."""
     if value is None:
         return ""
+    if metric == "paths_latency":
+        return f"{value:.2f}"
     kind = METRICS.get(metric)
     if kind == SECONDS:
         return f"{value:,.1f} s" if metric in MACHINE_METRICS else f"{1000 * value:,.0f} ms"
     if kind == SHARE:
         return f"{100 * value:.2f} %"
     return f"{value:,.0f}" if value == round(value) or value >= 1000 else f"{value:,.1f}"
-
-
-def _metric_text(result: RunResult, metric: str) -> str | None:
-    return format_metric(metric, result.metrics[metric]) or None
-
-
-def _rows(*rows: tuple[str, str | None]) -> list[str]:
-    return [f"{name:28}{value:>10}" for name, value in rows if value is not None]
-
-
-def _failures(result: RunResult) -> dict[str, int]:
-    """Return the number of failed operations by reason."""
-    found: dict[str, int] = {}
-    for operation in result.operations:
-        if not operation.ok:
-            reason = f"{operation.kind}: {operation.failure_reason}"
-            found[reason] = found.get(reason, 0) + 1
-    return dict(sorted(found.items()))

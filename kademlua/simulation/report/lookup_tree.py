@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kademlua.core.errors import KademluaError
-from kademlua.terminal.tree import render_tree
 
 _OPERATION_MARK = '"operation":'
 _LOOKUP_RPCS = ("findnode", "findvalue")
@@ -19,21 +19,23 @@ class TraceError(KademluaError):
     """The file is not a trace, or does not contain the lookup."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class TracedQuery:
     """One query of a lookup; times are seconds since the lookup began."""
 
     address: str
-    sent_at: float
-    """The time of the first transmission."""
-    send_times: set[float] = field(default_factory=set)
+    send_times: set[float]
     """The times of all transmissions."""
-    status: str = "no reply"
-    replied_at: float | None = None
-    contacts: list[str] = field(default_factory=list)
-    value_count: int = 0
-    parent: str = ""
-    """The address of the node that first returned this contact; empty: the routing table."""
+    failure: str
+    """What became of the last packet, unless there was a reply."""
+    replied_at: float | None
+    contacts: list[str]
+    value_count: int
+
+    @property
+    def sent_at(self) -> float:
+        """The time of the first transmission."""
+        return min(self.send_times)
 
 
 @dataclass(slots=True)
@@ -57,32 +59,15 @@ class TracedOperation:
 
 
 def read_operations(path: Path) -> dict[int, TracedOperation]:
-    """Return all operations in a trace, by number.
-
-    Raises:
-        TraceError: the file cannot be read or is not a trace.
-    """
+    """Return all operations in a trace, by number."""
     found: dict[int, TracedOperation] = {}
-    for line in _read_lines(path):
-        if _OPERATION_MARK not in line:
-            continue
-        entry = _parse(path, line)
-        try:
-            number = entry["operation"]
-            if number not in found:
-                found[number] = TracedOperation(
-                    number,
-                    entry["kind"],
-                    entry["node"],
-                    entry["key"],
-                    float(entry["t"]),
-                    entry["seeds"],
-                )
-            else:
-                found[number].ended_at = float(entry["t"])
-                found[number].outcome = entry
-        except (KeyError, TypeError, ValueError):
-            raise TraceError(f"{path}: not a trace of kademlua simulate") from None
+    for entry in _read_entries(path, _OPERATION_MARK):
+        number, time = entry["operation"], float(entry["t"])
+        if number in found:
+            found[number].ended_at, found[number].outcome = time, entry
+        else:
+            texts = entry["kind"], entry["node"], entry["key"]
+            found[number] = TracedOperation(number, *texts, time, entry["seeds"])
     return found
 
 
@@ -100,99 +85,96 @@ def select_operation(path: Path, number: int | None) -> tuple[TracedOperation, i
 
 def read_queries(path: Path, operation: TracedOperation) -> list[TracedQuery]:
     """Return the queries of a lookup in the order of their first transmission."""
-    by_rpc: dict[str, TracedQuery] = {}
-    for line in _read_lines(path):
-        if operation.node not in line or _OPERATION_MARK in line:
-            continue
-        entry = _parse(path, line)
-        if operation.ended_at is not None and entry["sent"] > operation.ended_at:
-            continue
-        if _is_query(entry, operation):
-            query = by_rpc.setdefault(
-                entry["rpc"], TracedQuery(entry["to"], entry["sent"] - operation.started_at)
-            )
-            _record_send(query, entry, operation)
-        elif entry.get("rpc") in by_rpc and entry["from"] != operation.node:
-            _record_reply(by_rpc[entry["rpc"]], entry, operation)
-    ordered = sorted(by_rpc.values(), key=lambda each: each.sent_at)
-    _find_parents(ordered, operation.seeds)
-    return ordered
+    end = math.inf if operation.ended_at is None else operation.ended_at
+    packets: dict[str, list[dict[str, Any]]] = {}
+    for entry in _read_entries(path, operation.node):
+        if "rpc" in entry and operation.started_at <= entry["sent"] <= end:
+            packets.setdefault(entry["rpc"], []).append(entry)
+    queries = [
+        _to_query(each, operation)
+        for each in packets.values()
+        if each[0]["from"] == operation.node
+        and each[0].get("name") in _LOOKUP_RPCS
+        and each[0].get("key") == operation.key
+    ]
+    return sorted(queries, key=lambda each: each.sent_at)
 
 
-def _is_query(entry: dict[str, Any], operation: TracedOperation) -> bool:
-    return (
-        entry["from"] == operation.node
-        and entry.get("name") in _LOOKUP_RPCS
-        and entry.get("key") == operation.key
-        and entry["sent"] >= operation.started_at
+def _to_query(packets: list[dict[str, Any]], operation: TracedOperation) -> TracedQuery:
+    """Return the query whose packets, in both directions, these are."""
+    sent = [each for each in packets if each["from"] == operation.node]
+    replies = [each for each in packets if each not in sent and each["outcome"] == "delivered"]
+    reply = replies[0] if replies else {}
+    last = packets[-1]
+    lost = f"{'query' if last in sent else 'reply'} lost ({last['outcome']})"
+    return TracedQuery(
+        address=sent[0]["to"],
+        # A duplicate by the network has the same time.
+        send_times={each["sent"] - operation.started_at for each in sent},
+        failure="no reply" if last["outcome"] == "delivered" else lost,
+        replied_at=reply["t"] - operation.started_at if reply else None,
+        contacts=reply.get("closest", []),
+        value_count=reply.get("values", 0),
     )
 
 
-def _record_send(query: TracedQuery, entry: dict[str, Any], operation: TracedOperation) -> None:
-    sent_at = entry["sent"] - operation.started_at
-    query.sent_at = min(query.sent_at, sent_at)
-    query.send_times.add(sent_at)  # a duplicate by the network has the same time
-    if entry["fate"] != "delivered":
-        query.status = f"query lost ({entry['fate']})"
-    elif query.replied_at is None:
-        query.status = "no reply"
+def _by_parent(queries: list[TracedQuery], seeds: list[str]) -> dict[str, list[TracedQuery]]:
+    """Group queries by the address of the node that first returned their contact.
 
-
-def _record_reply(query: TracedQuery, entry: dict[str, Any], operation: TracedOperation) -> None:
-    if entry["fate"] != "delivered":
-        query.status = f"reply lost ({entry['fate']})"
-    elif query.replied_at is None:
-        query.replied_at = entry["t"] - operation.started_at
-        query.status = "replied"
-        query.contacts = entry.get("closest", [])
-        query.value_count = entry.get("values", 0)
-
-
-def _find_parents(ordered: list[TracedQuery], seeds: list[str]) -> None:
-    """Set each query's parent: the first node that returned the contact before the query."""
+    It is empty for contacts from the routing table, and for further queries of the same node.
+    """
+    replies = [(each.replied_at, each) for each in queries if each.replied_at is not None]
+    replies.sort(key=lambda reply: reply[0])
     known = set(seeds)
-    by_address = {query.address: query for query in reversed(ordered) if query.address not in known}
-    replied = [query for query in ordered if query.replied_at is not None]
-    for source in sorted(replied, key=lambda each: each.replied_at or 0.0):
-        for name in source.contacts:
-            query = by_address.get(name)
-            if (
-                query is not None
-                and not query.parent
-                and source.replied_at is not None
-                and source.replied_at <= query.sent_at + 1e-6
-            ):
-                query.parent = source.address
+    found: dict[str, list[TracedQuery]] = {}
+    for query in queries:
+        sources = (
+            source.address
+            for replied_at, source in replies
+            if query.address in source.contacts and replied_at <= query.sent_at + 1e-6
+        )
+        parent = "" if query.address in known else next(sources, "")
+        known.add(query.address)
+        found.setdefault(parent, []).append(query)
+    return found
 
 
-def render(path: Path, number: int | None) -> Iterator[str]:
-    """Yield the lines that show the lookup with this number, or the slowest."""
-    operation, count = select_operation(path, number)
-    traced = read_queries(path, operation)
-    yield _heading(operation, len(traced))
-    children: dict[str, list[TracedQuery]] = {}
-    for query in traced:
-        children.setdefault(query.parent, []).append(query)
+def print_operation(path: Path, number: int | None) -> None:
+    """Print the lookup with this number, or the slowest.
+
+    Raises:
+        TraceError: the file is not a trace, or does not contain the lookup.
+        OSError: the file cannot be read.
+    """
+    from kademlua.terminal.console import make_console, print_tree  # here: it imports rich
+
+    try:
+        operation, count = select_operation(path, number)
+        queries = read_queries(path, operation)
+        children = _by_parent(queries, operation.seeds)
+        title = _heading(operation, len(queries))
+    except (KeyError, TypeError, ValueError):
+        raise TraceError(f"{path}: not a trace of kademlua simulate") from None
     # Popped, so that a node queried twice has its children shown once.
     roots = children.pop("", [])
-    yield from render_tree(roots, lambda query: children.pop(query.address, []), _label)
+    print_tree(title, roots, lambda query: children.pop(query.address, []), _label)
     if number is None and count > 1:
-        yield f"This is the slowest of {count:,} lookups; use --lookup N for another."
+        note = f"This is the slowest of {count:,} lookups; use --lookup N for another."
+        make_console().print(note)
 
 
 def _heading(operation: TracedOperation, count: int) -> str:
     outcome = operation.outcome
-    words = [f"{operation.seconds:.3f} s" if operation.ended_at is not None else "unfinished"]
-    words.append(f"{count} queries")
-    if outcome.get("hops"):
-        words.append(f"{outcome['hops']} hops")
-    if "recall" in outcome:
-        words.append(f"recall {100 * outcome['recall']:.0f} %")
-    if outcome.get("why"):
-        words.append(str(outcome["why"]))
+    words = [
+        f"{operation.seconds:.3f} s" if operation.ended_at is not None else "unfinished",
+        f"{count} queries",
+        f"{outcome['hops']} hops" if outcome.get("hops") else "",
+        f"recall {100 * outcome['recall']:.0f} %" if "recall" in outcome else "",
+        str(outcome.get("why", "")),
+    ]
     return (
         f"{operation.kind} {operation.number} by {operation.node} of {operation.key}, "
-        f"started at {operation.started_at:.3f} s: {', '.join(words)}"
+        f"started at {operation.started_at:.3f} s: {', '.join(filter(None, words))}"
     )
 
 
@@ -201,29 +183,14 @@ def _label(query: TracedQuery) -> str:
     if len(query.send_times) > 1:
         text += f" (sent {len(query.send_times)} times)"
     if query.replied_at is None:
-        return f"{text}  {query.status}"
-    counts = f"{len(query.contacts)} contacts" + (
-        f", {query.value_count} values" if query.value_count else ""
-    )
+        return f"{text}  {query.failure}"
     milliseconds = 1000 * (query.replied_at - query.sent_at)
+    values = f", {query.value_count} values" if query.value_count else ""
+    counts = f"{len(query.contacts)} contacts{values}"
     return f"{text} → +{query.replied_at:.3f}  {milliseconds:.0f} ms, {counts}"
 
 
-def _read_lines(path: Path) -> Iterator[str]:
-    try:
-        with path.open(encoding="utf-8") as file:
-            yield from file
-    except OSError as error:
-        raise TraceError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise TraceError(f"{path}: not a trace of kademlua simulate") from None
-
-
-def _parse(path: Path, line: str) -> dict[str, Any]:
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        entry = None
-    if not isinstance(entry, dict) or "t" not in entry:
-        raise TraceError(f"{path}: not a trace of kademlua simulate")
-    return entry
+def _read_entries(path: Path, mark: str) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a trace that contain ``mark``."""
+    with path.open(encoding="utf-8") as file:
+        yield from (json.loads(line) for line in file if mark in line)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from statistics import fmean
 
 from kademlua.simulation.nodes.operation import WorkloadOperation
@@ -61,7 +62,25 @@ class MachineUsage:
     """Peak memory of the process, in MB."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+_SHARES: dict[str, tuple[str, Callable[[WorkloadOperation], bool]]] = {
+    "adds": ("add", lambda each: True),
+    "finds": ("find", lambda each: True),
+    "crossing_finds": ("find", lambda each: each.crosses_partition),
+    "finds_one_path": ("find", lambda each: each.path_count == 1),
+    "finds_many_paths": ("find", lambda each: each.path_count > 1),
+}
+"""Shares of successes: the kind of operations, and which of them count."""
+_QUANTITIES = {
+    "lookup": ("lookup", "seconds"),
+    "find": ("find", "seconds"),
+    "hops": ("lookup", "hops"),
+    "rpcs_a_lookup": ("lookup", "query_count"),
+    "recall": ("lookup", "recall"),
+}
+"""Means and percentiles (``_p50``) of successes: the kind of operations, and their attribute."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunResult:
     """The complete result of one run."""
 
@@ -72,16 +91,22 @@ class RunResult:
     abandoned: int
     unfinished: int
     samples: list[NetworkSample]
+    """From the start to the end of measuring, at least one."""
     node_seconds: float
     """The integral of live nodes over the measured time."""
     packets: dict[str, int]
     """Packets sent, delivered and lost in the whole run."""
     machine: MachineUsage
-    metrics: dict[str, float | None] = field(init=False)
-    """Metrics over the whole measured time, by name; None if nothing was measured."""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "metrics", self._compute_metrics())
+    @cached_property
+    def metrics(self) -> dict[str, float | None]:
+        """Metrics over the whole measured time, by name; None if nothing was measured."""
+        metrics = {name: self.metric(name) for name in METRICS if name not in MACHINE_METRICS}
+        if self.node_seconds:
+            last = self.samples[-1]
+            metrics["rpcs_a_node_second"] = sum(last.requests_by_rpc.values()) / self.node_seconds
+            metrics["bytes_a_node_second"] = sum(last.bytes_by_rpc.values()) / self.node_seconds
+        return metrics
 
     def metric(self, name: str, start: float = 0.0, end: float = math.inf) -> float | None:
         """Return a metric over a part of the measured time, or None without data."""
@@ -92,78 +117,43 @@ class RunResult:
         if name == "upkeep_bytes":
             by_purpose = self.purpose_rates()
             return sum(by_purpose.values()) - by_purpose.get("users", 0.0) if by_purpose else None
-        kinds = {"adds": "add", "finds": "find", "crossing_finds": "find", "find": "find"}
-        kinds |= dict.fromkeys(("finds_one_path", "finds_many_paths", "paths_latency"), "find")
-        kind = kinds.get(name) or kinds.get(name.split("_p")[0], "lookup")
-        operations = [
-            each for each in self.operations if each.kind == kind and start <= each.started_at < end
-        ]
-        if name in ("adds", "finds"):
-            return fraction_true(each.ok for each in operations)
-        if name in ("finds_one_path", "finds_many_paths"):
-            return fraction_true(
-                each.ok for each in operations if (each.path_count > 1) == (name[6] == "m")
-            )
+        operations = [each for each in self.operations if start <= each.started_at < end]
         if name == "paths_latency":
-            one, many = (
-                [e.seconds for e in operations if e.ok and (e.path_count > 1) == m] for m in (0, 1)
-            )
-            return fmean(many) / fmean(one) if many and any(one) else None
-        if name == "crossing_finds":
-            return fraction_true(each.ok for each in operations if each.crosses_partition)
-        operations = [each for each in operations if each.ok]
-        if not operations:
+            return _paths_latency(operations)
+        if name in _SHARES:
+            kind, is_counted = _SHARES[name]
+            return fraction_true(e.ok for e in operations if e.kind == kind and is_counted(e))
+        quantity, _, percent = name.partition("_p")
+        kind, attribute = _QUANTITIES[quantity]
+        values = [getattr(each, attribute) for each in operations if each.kind == kind and each.ok]
+        if not values:
             return None
-        if name == "recall":
-            return fmean(each.recall for each in operations)
-        if name == "rpcs_a_lookup":
-            return fmean(each.query_count for each in operations)
-        what, _, percent = name.rpartition("_p")
-        values = [each.hops if what == "hops" else each.seconds for each in operations]
-        return percentile(values, int(percent))
+        return percentile(values, int(percent)) if percent else fmean(values)
 
     def _state_metric(self, name: str, start: float, end: float) -> float | None:
         """Return a metric of the last sample in a period; the maximum for early and late ends."""
         samples = [each for each in self.samples if start <= each.at <= end]
-        if not samples:
-            return None
-        if name in STATE_METRICS:
-            return float(getattr(samples[-1], name))
-        if not self.scenario.has_values:
+        if not samples or (name in PLACEMENT_METRICS and not self.scenario.has_values):
             return None
         if name in ("early_end", "late_end"):
             return max(float(getattr(each.placement, name)) for each in samples)
-        return float(getattr(samples[-1].placement, name))
-
-    def _compute_metrics(self) -> dict[str, float | None]:
-        metrics = {name: self.metric(name) for name in METRICS if name not in MACHINE_METRICS}
-        last = self.samples[-1] if self.samples else None
-        if last is not None and self.node_seconds:
-            metrics["rpcs_a_node_second"] = sum(last.requests_by_rpc.values()) / self.node_seconds
-            metrics["bytes_a_node_second"] = sum(last.bytes_by_rpc.values()) / self.node_seconds
-        return metrics
+        last = samples[-1]
+        return float(getattr(last if name in STATE_METRICS else last.placement, name))
 
     def purpose_rates(self) -> dict[str, float]:
         """Return bytes per node and second, by purpose."""
-        if not self.samples or not self.node_seconds:
-            return {}
-        bytes_by_purpose = self.samples[-1].bytes_by_purpose
-        return {
-            cause: bytes_by_purpose[cause] / self.node_seconds for cause in sorted(bytes_by_purpose)
-        }
+        return self._rates(self.samples[-1].bytes_by_purpose)
 
     def rpc_rates(self) -> dict[str, tuple[float, float]]:
         """Return requests, and bytes with replies, per node and second, by RPC."""
-        if not self.samples or not self.node_seconds:
+        requests = self._rates(self.samples[-1].requests_by_rpc)
+        sizes = self._rates(self.samples[-1].bytes_by_rpc)
+        return {kind: (requests.get(kind, 0.0), size) for kind, size in sizes.items()}
+
+    def _rates(self, counts: dict[str, int]) -> dict[str, float]:
+        if not self.node_seconds:
             return {}
-        last = self.samples[-1]
-        return {
-            kind: (
-                last.requests_by_rpc.get(kind, 0) / self.node_seconds,
-                last.bytes_by_rpc.get(kind, 0) / self.node_seconds,
-            )
-            for kind in sorted(last.bytes_by_rpc)
-        }
+        return {name: counts[name] / self.node_seconds for name in sorted(counts)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,3 +192,10 @@ def fraction_true(flags: Iterable[bool]) -> float | None:
     """Return the share of true flags; None without flags."""
     values = list(flags)
     return sum(values) / len(values) if values else None
+
+
+def _paths_latency(operations: list[WorkloadOperation]) -> float | None:
+    finds = [each for each in operations if each.kind == "find" and each.ok]
+    one = [each.seconds for each in finds if each.path_count == 1]
+    many = [each.seconds for each in finds if each.path_count > 1]
+    return fmean(many) / fmean(one) if many and any(one) else None

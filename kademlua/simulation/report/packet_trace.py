@@ -3,7 +3,7 @@
 A line is a packet, in the order of arrival or loss, or the start or end of an operation:
 
     {"t": 61.2, "sent": 61.15, "from": "10.0.0.1:4000", "to": "10.0.0.9:4000",
-     "fate": "delivered", "bytes": 88, "rpc": "5f…", "call": 1, "name": "findnode", "key": "a1…"}
+     "outcome": "delivered", "bytes": 88, "rpc": "5f…", "call": 1, "name": "findnode", "key": "a1…"}
     {"t": 61.3, …, "call": 129, "closest": ["10.0.0.3:4000", …]}
     {"t": 61.1, "operation": 17, "kind": "lookup", "node": "10.0.0.1:4000", "key": "a1…",
      "seeds": ["10.0.0.9:4000", …]}
@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from kademlua.core.contact import ContactPool, Endpoint, format_endpoint
+from kademlua.core.contact import ALL_FAMILIES, ContactPool, Endpoint, format_endpoint
 from kademlua.core.errors import WireError
 from kademlua.core.wire import packets, replies
 from kademlua.core.wire.packets import Request
@@ -57,7 +57,7 @@ class TraceWriter:
             "sent": round(self._recent.get(datagram) or self._older.get(datagram, now), 6),
             "from": format_endpoint(source),
             "to": format_endpoint(destination),
-            "fate": outcome,
+            "outcome": outcome,
             "bytes": len(datagram),
         }
         self._write_line(line | self._describe(datagram))
@@ -99,7 +99,7 @@ class TraceWriter:
             return {"bad": error.reason}
         if values and isinstance(values[0], (dict, list)):
             try:
-                contacts = replies.decode_findnode_reply(values, self._pool, replies.ALL_FAMILIES)
+                contacts = replies.decode_findnode_reply(values, self._pool, ALL_FAMILIES)
             except WireError:
                 return fields
             fields["closest"] = [format_endpoint(contact.endpoint) for contact in contacts]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from kademlua.core.errors import KademluaError
+from kademlua.simulation.nodes.operation import WorkloadOperation
 from kademlua.simulation.report.metrics import RunResult, percentile
 
 _BIN_COUNT = 60
@@ -53,16 +56,24 @@ def draw(result: RunResult, path: Path) -> None:
         raise PlotError(f"{path}: {error.strerror}") from None
 
 
-def _draw_latency(axes: Any, result: RunResult) -> None:
+def _bins(
+    result: RunResult, kind: str, value: Callable[[WorkloadOperation], float | None]
+) -> dict[float, list[float]]:
+    """Return the values that are not None, by the middle of their bin in minutes."""
     bin_seconds = result.scenario.duration / _BIN_COUNT
-    bins: list[list[float]] = [[] for _ in range(_BIN_COUNT)]
-    for each in result.operations:
-        if each.kind == "lookup" and each.ok and each.started_at >= 0:
-            bins[min(_BIN_COUNT - 1, int(each.started_at / bin_seconds))].append(each.seconds)
-    midpoints = [(number + 0.5) * bin_seconds / 60 for number, part in enumerate(bins) if part]
+    bins: dict[float, list[float]] = {}
+    for each in sorted(result.operations, key=lambda each: each.started_at):
+        if each.kind == kind and each.started_at >= 0 and (found := value(each)) is not None:
+            number = min(_BIN_COUNT - 1, int(each.started_at / bin_seconds))
+            bins.setdefault((number + 0.5) * bin_seconds / 60, []).append(found)
+    return bins
+
+
+def _draw_latency(axes: Any, result: RunResult) -> None:
+    bins = _bins(result, "lookup", lambda each: each.seconds if each.ok else None)
     for percent in (50, 90, 99):
-        values = [percentile(part, percent) for part in bins if part]
-        axes.plot(midpoints, values, label=f"P{percent}")
+        values = [percentile(part, percent) for part in bins.values()]
+        axes.plot(list(bins), values, label=f"P{percent}")
     axes.set_ylabel("lookups, virtual s")
     axes.set_ylim(bottom=0)
     axes.legend(loc="upper right")
@@ -71,30 +82,21 @@ def _draw_latency(axes: Any, result: RunResult) -> None:
 def _draw_success(axes: Any, result: RunResult) -> None:
     minutes = [sample.at / 60 for sample in result.samples]
     node_axes = axes.twinx()
-    node_axes.fill_between(
-        minutes, [sample.nodes for sample in result.samples], color="tab:grey", alpha=0.25
-    )
+    nodes = [sample.nodes for sample in result.samples]
+    node_axes.fill_between(minutes, nodes, color="tab:grey", alpha=0.25)
     departures = [b.departures - a.departures for a, b in pairwise(result.samples)]
-    node_axes.bar(
-        minutes[1:], departures, width=0.8 * minutes[-1] / _BIN_COUNT, color="tab:red", alpha=0.4
-    )
+    width = 0.8 * minutes[-1] / _BIN_COUNT
+    node_axes.bar(minutes[1:], departures, width=width, color="tab:red", alpha=0.4)
     node_axes.set_ylabel("nodes, and departures (red)")
     node_axes.set_ylim(bottom=0)
     axes.set_zorder(node_axes.get_zorder() + 1)
     axes.patch.set_visible(False)
-    bin_seconds = result.scenario.duration / _BIN_COUNT
-    for kind, label in (("find", "successful finds"), ("lookup", "recall of lookups")):
-        bins: list[list[float]] = [[] for _ in range(_BIN_COUNT)]
-        for each in result.operations:
-            if each.kind == kind and each.started_at >= 0 and (each.ok or kind == "find"):
-                value = float(each.ok) if kind == "find" else each.recall
-                bins[min(_BIN_COUNT - 1, int(each.started_at / bin_seconds))].append(value)
-        points = [
-            ((number + 0.5) * bin_seconds / 60, sum(part) / len(part))
-            for number, part in enumerate(bins)
-            if part
-        ]
-        axes.plot([x for x, _ in points], [y for _, y in points], label=label)
+    shares = {
+        "successful finds": _bins(result, "find", lambda each: float(each.ok)),
+        "recall of lookups": _bins(result, "lookup", lambda each: each.recall if each.ok else None),
+    }
+    for label, bins in shares.items():
+        axes.plot(list(bins), [fmean(part) for part in bins.values()], label=label)
     axes.plot(minutes, [sample.dead_contacts for sample in result.samples], label="dead contacts")
     axes.set_ylabel("share")
     axes.set_ylim(-0.02, 1.02)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import tomllib
+from functools import partial
 from pathlib import Path
 
 from kademlua.core.errors import ParamsError
 from kademlua.core.params import Params
+from kademlua.simulation.network.conditions import NetworkConditions
 from kademlua.simulation.scenario.scenario import (
     ACTIONS,
-    BEHAVIOURS,
-    LATENCIES,
     METRICS,
     SECONDS,
     SHARE,
-    SYBIL_BEHAVIOURS,
     ChurnSettings,
     HostileSettings,
     NetworkSettings,
@@ -24,7 +23,17 @@ from kademlua.simulation.scenario.scenario import (
     SybilSettings,
     WorkloadSettings,
 )
-from kademlua.simulation.scenario.toml_table import ScenarioError, TomlTable
+from kademlua.simulation.scenario.toml_table import (
+    ScenarioError,
+    TomlTable,
+    count,
+    fraction,
+    integer,
+    number,
+    one_of,
+    seconds,
+    text,
+)
 
 SCENARIO_DIR = Path(__file__).parents[1] / "scenarios"
 """The directory of the built-in scenarios; in a checkout a link to swarm/scenarios."""
@@ -68,172 +77,87 @@ def load(path: Path) -> Scenario:
 def parse(tables: dict[str, object], name: str, source: str) -> Scenario:
     """Return the scenario in TOML tables; errors name the file ``source``."""
     top = TomlTable(tables, source)
-    duration = top.seconds("duration", low=1)
-    population = top.table("population")
-    params = top.table("params")
+    duration = top.get("duration", seconds, low=1)
+    population, network = top.table("population"), top.table("network")
     scenario = Scenario(
         name=name,
-        title=top.text("title"),
-        description=top.text("shows"),
+        title=top.get("title", text),
+        description=top.get("shows", text),
         duration=duration,
-        nodes=population.integer("nodes", None, 2, 100_000),
-        join=population.seconds("join", 60.0),
-        settle=population.seconds("settle", 60.0),
-        bootstraps=population.integer("bootstraps", 3, 1, 20),
-        churn=_parse_churn(population.table("churn")) if population.has("churn") else None,
-        hostile=_parse_hostile(population.table("hostile")),
-        sybils=_parse_sybils(population.table("sybils")) if population.has("sybils") else None,
-        network=_parse_network(top.table("network")),
-        workload=_parse_workload(top.table("workload"), duration),
-        events=tuple(_parse_event(each, duration) for each in top.tables("event")),
-        params=_parse_params(params),
-        requirements=tuple(_parse_requirement(each, duration) for each in top.tables("demand")),
+        nodes=population.get("nodes", integer, low=2, high=100_000),
+        join=population.get("join", seconds, 60.0),
+        settle=population.get("settle", seconds, 60.0),
+        bootstraps=population.get("bootstraps", integer, 3, low=1, high=20),
+        churn=_read_churn(population.table("churn")) if population.has("churn") else None,
+        hostile=population.table("hostile").read(HostileSettings),
+        sybils=population.table("sybils").read(SybilSettings) if population.has("sybils") else None,
+        network=_read_network(network),
+        conditions=network.read(NetworkConditions),
+        workload=_read_workload(top.table("workload"), duration),
+        events=tuple(_read_event(each, duration) for each in top.tables("event")),
+        params=_read_params(top.table("params")),
+        requirements=tuple(_read_requirement(each, duration) for each in top.tables("demand")),
     )
-    population.finish()
-    top.finish()
+    top.refuse_unknown_keys()
     return scenario
 
 
-def _parse_churn(table: TomlTable) -> ChurnSettings:
-    sessions = table.text("sessions", "exponential", ("exponential", "weibull"))
-    if sessions == "exponential" and table.has("shape"):
+def _read_churn(table: TomlTable) -> ChurnSettings:
+    churn = table.read(ChurnSettings)
+    if churn.sessions != "weibull" and table.has("shape"):
         raise table.error("shape", 'is allowed only with sessions = "weibull"')
-    churn = ChurnSettings(
-        sessions=sessions,
-        median=table.seconds("median", low=1),
-        shape=table.number("shape", None, 0.1, 10) if sessions == "weibull" else 1.0,
-        stays=table.fraction("stays", 0.0),
-        graceful=table.fraction("graceful", 0.0),
-        returns=table.fraction("returns", 0.0),
-        away=table.seconds("away", 600.0),
-    )
-    table.finish()
+    if churn.sessions == "weibull" and not table.has("shape"):
+        raise table.error("shape", "is missing")
     return churn
 
 
-def _parse_hostile(table: TomlTable) -> HostileSettings:
-    hostile = HostileSettings(
-        share=table.fraction("share", 0.0),
-        behaviours=_parse_behaviours(table, BEHAVIOURS, BEHAVIOURS),
-    )
-    table.finish()
-    return hostile
-
-
-def _parse_sybils(table: TomlTable) -> SybilSettings:
-    defaults = SybilSettings(count=1)
-    sybils = SybilSettings(
-        count=table.integer("count", None, 1, 100_000),
-        networks=table.integer("networks", defaults.networks, 1, 65_536),
-        bits=table.integer("bits", defaults.bits, 0, 96),
-        join=table.seconds("join", defaults.join, low=1),
-        behaviours=_parse_behaviours(table, defaults.behaviours, SYBIL_BEHAVIOURS),
-    )
-    table.finish()
-    return sybils
-
-
-def _parse_behaviours(
-    table: TomlTable, default: tuple[str, ...], allowed: tuple[str, ...]
-) -> tuple[str, ...]:
-    behaviours = table.text_list("behaviours", default, allowed)
-    if not behaviours:
-        raise table.error("behaviours", "must name at least one")
-    return behaviours
-
-
-def _parse_network(table: TomlTable) -> NetworkSettings:
-    defaults = NetworkSettings()
-    latency = table.text("latency", defaults.latency, LATENCIES)
-    if latency != "lognormal" and table.has("sigma"):
+def _read_network(table: TomlTable) -> NetworkSettings:
+    network = table.read(NetworkSettings)
+    if network.latency != "lognormal" and table.has("sigma"):
         raise table.error("sigma", 'is allowed only with latency = "lognormal"')
-    network = NetworkSettings(
-        latency=latency,
-        round_trip=table.seconds("round_trip", defaults.round_trip, high=60),
-        sigma=table.number("sigma", defaults.sigma, 0, 3),
-        jitter=table.seconds("jitter", defaults.jitter, high=60),
-        loss=table.fraction("loss", 0.0),
-        duplication=table.fraction("duplication", 0.0),
-        reordering=table.fraction("reordering", 0.0),
-        bandwidth=table.number("bandwidth", 0.0, 0, 1e12),
-        queue=table.integer("queue", defaults.queue, 0, 1 << 40),
-        max_packet=table.integer("max_packet", defaults.max_packet, 60, 65_507),
-        nat=table.fraction("nat", 0.0),
-        nat_seconds=table.seconds("nat_seconds", defaults.nat_seconds, low=0.1),
-    )
-    table.finish()
     return network
 
 
-def _parse_workload(table: TomlTable, duration: float) -> WorkloadSettings:
-    workload = WorkloadSettings(
-        values=table.integer("values", 0, 0, 10_000_000),
-        values_a_node=table.number("values_a_node", 0.0, 0, 10_000),
-        ttl=table.seconds("ttl", 0.0),
-        warm_up=table.seconds("warm_up", 60.0, low=1),
-        adds=table.integer_or_rate("adds", duration),
-        finds=table.integer_or_rate("finds", duration),
-        lookups=table.integer_or_rate("lookups", duration),
-        value_bytes=table.integer("value_bytes", 100, 1, 60_000),
-        records=table.boolean("records"),
-        paths=table.integer("paths", 1, 1, 16),
-    )
-    if workload.finds and not (workload.values or workload.values_a_node or workload.adds):
+def _read_workload(table: TomlTable, duration: float) -> WorkloadSettings:
+    parse = partial(count, duration=duration)
+    workload = table.read(WorkloadSettings, adds=parse, finds=parse, lookups=parse)
+    if workload.finds and not workload.has_values:
         raise table.error("finds", "needs values or adds, else there is nothing to find")
-    table.finish()
     return workload
 
 
-def _parse_event(table: TomlTable, duration: float) -> ScenarioEvent:
-    at = table.seconds("at", high=duration)
+def _read_event(table: TomlTable, duration: float) -> ScenarioEvent:
+    at = table.get("at", seconds, high=duration)
     actions = [action for action in ACTIONS if table.has(action)]
     if len(actions) != 1:
         raise table.error("at", f"needs exactly one of {', '.join(ACTIONS)} in its table")
     action = actions[0]
     if action == "heal":
-        if not table.boolean("heal"):
-            raise table.error("heal", "must be true")
-        event = ScenarioEvent(at=at, action=action)
-    elif action == "pause":
-        event = ScenarioEvent(
-            at=at,
-            action=action,
-            share=table.fraction(action),
-            duration=table.seconds("lasts", low=0.1),
-        )
-    else:
-        event = ScenarioEvent(at=at, action=action, share=table.fraction(action))
-    table.finish()
-    return event
+        if table.values[action] is not True:
+            raise table.error(action, "must be true")
+        return ScenarioEvent(at=at, action=action)
+    pause_seconds = table.get("lasts", seconds, low=0.1) if action == "pause" else 0.0
+    return ScenarioEvent(
+        at=at, action=action, share=table.get(action, fraction), duration=pause_seconds
+    )
 
 
-def _parse_params(table: TomlTable) -> Params:
+def _read_params(table: TomlTable) -> Params:
+    values = {key: table.get(key, lambda value: value) for key in table.values}
     try:
-        return Params.from_mapping(table.unchecked_values())
+        return Params.from_mapping(values)
     except ParamsError as error:
         key, _, message = str(error).partition(": ")
         raise table.error(key, message) from None
 
 
-def _parse_requirement(table: TomlTable, duration: float) -> Requirement:
-    metric = table.text("figure", None, tuple(METRICS))
-    bounds: dict[str, float] = {}
-    for key in ("at_least", "at_most"):
-        if not table.has(key):
-            continue
-        if METRICS[metric] == SECONDS:
-            bounds[key] = table.seconds(key)
-        else:
-            high = 1.0 if METRICS[metric] == SHARE else 1e12
-            bounds[key] = table.number(key, None, 0.0, high)
+def _read_requirement(table: TomlTable, duration: float) -> Requirement:
+    metric = table.get("figure", one_of, allowed=METRICS)
+    high = 1 if METRICS[metric] == SHARE else 1e12
+    bound = seconds if METRICS[metric] == SECONDS else partial(number, low=0, high=high)
+    bounds = {key: table.get(key, bound) for key in ("at_least", "at_most") if table.has(key)}
     if not bounds:
         raise table.error("figure", "needs at_least or at_most in its table")
-    start = table.seconds("from", 0.0, high=duration)
-    requirement = Requirement(
-        metric=metric,
-        start=start,
-        end=table.seconds("to", duration, low=start, high=duration),
-        **bounds,
-    )
-    table.finish()
-    return requirement
+    start = table.get("from", seconds, 0.0, high=duration)
+    end = table.get("to", seconds, duration, low=start, high=duration)
+    return Requirement(metric=metric, start=start, end=end, **bounds)

@@ -11,71 +11,66 @@ from dataclasses import dataclass, field
 
 from kademlua.core.durations import format_duration
 from kademlua.core.params import Params
+from kademlua.simulation.network.conditions import NetworkConditions
+from kademlua.simulation.scenario.toml_table import (
+    boolean,
+    count,
+    fraction,
+    integer,
+    number,
+    one_of,
+    seconds,
+    setting,
+    some_of,
+)
 
+SESSIONS = ("exponential", "weibull")
 LATENCIES = ("constant", "lognormal", "coordinates")
 ACTIONS = ("vanish", "partition", "heal", "pause")
 BEHAVIOURS = ("collude", "garbage", "dead", "deny", "swallow", "forge")
 """What hostile nodes do; ``adversaries.HostileTransport`` implements each behaviour."""
 SYBIL_BEHAVIOURS = ("collude", "garbage", "dead")
 
-SECONDS, SHARE, NUMBER = "seconds", "share", "number"
-METRICS = {
-    "lookup_p50": SECONDS,
-    "lookup_p90": SECONDS,
-    "lookup_p99": SECONDS,
-    "find_p50": SECONDS,
-    "find_p90": SECONDS,
-    "find_p99": SECONDS,
-    "hops_p50": NUMBER,
-    "hops_p90": NUMBER,
-    "hops_p99": NUMBER,
-    "rpcs_a_lookup": NUMBER,
-    "recall": SHARE,
-    "finds": SHARE,
-    "crossing_finds": SHARE,
-    "finds_one_path": SHARE,
-    "finds_many_paths": SHARE,
-    "paths_latency": NUMBER,
-    "adds": SHARE,
-    "dead_contacts": SHARE,
-    "neighbours": SHARE,
-    "hostile_contacts": SHARE,
-    "hostile_near_key": SHARE,
-    "kept": SHARE,
-    "placed": SHARE,
-    "holders": NUMBER,
-    "values_a_node": NUMBER,
-    "early_end": SHARE,
-    "late_end": SECONDS,
-    "upkeep_bytes": NUMBER,
-    "packets_a_wall_second": NUMBER,
-    "wall_seconds": SECONDS,
-    "memory_mb": NUMBER,
-}
-"""The metrics that a requirement may bound, and the unit of the bound."""
 STATE_METRICS = ("dead_contacts", "neighbours", "hostile_contacts", "hostile_near_key")
 PLACEMENT_METRICS = ("kept", "placed", "holders", "values_a_node", "early_end", "late_end")
 MACHINE_METRICS = ("packets_a_wall_second", "wall_seconds", "memory_mb")
 """Metrics of the machine: they cover the whole run and differ between runs."""
+SECONDS, SHARE, NUMBER = "seconds", "share", "number"
+METRICS = {
+    **{f"{kind}_p{p}": SECONDS for kind in ("lookup", "find") for p in (50, 90, 99)},
+    **{f"hops_p{p}": NUMBER for p in (50, 90, 99)},
+    "rpcs_a_lookup": NUMBER,
+    **dict.fromkeys(("recall", "finds", "crossing_finds"), SHARE),
+    **dict.fromkeys(("finds_one_path", "finds_many_paths"), SHARE),
+    "paths_latency": NUMBER,
+    **dict.fromkeys(("adds", *STATE_METRICS, "kept", "placed"), SHARE),
+    **dict.fromkeys(("holders", "values_a_node"), NUMBER),
+    "early_end": SHARE,
+    "late_end": SECONDS,
+    **dict.fromkeys(("upkeep_bytes", "packets_a_wall_second"), NUMBER),
+    "wall_seconds": SECONDS,
+    "memory_mb": NUMBER,
+}
+"""The metrics that a requirement may bound, and the unit of the bound."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChurnSettings:
     """How long nodes stay, how they leave, and whether they return."""
 
-    sessions: str = "exponential"
-    median: float = 3600.0
+    sessions: str = setting(one_of, "exponential", allowed=SESSIONS)
+    median: float = setting(seconds, low=1)
     """Median session time in seconds."""
-    shape: float = 1.0
+    shape: float = setting(number, 1.0, low=0.1, high=10)
     """Weibull shape: below 1, most sessions are short and a few very long."""
-    stays: float = 0.0
+    stays: float = setting(fraction, 0.0)
     """The share of nodes that never leave."""
-    graceful: float = 0.0
+    graceful: float = setting(fraction, 0.0)
     """The share of departures with a handover; the other nodes vanish."""
-    returns: float = 0.0
+    returns: float = setting(fraction, 0.0)
     """The share of departures after which the node returns with the same id and address and
     an empty routing table. A new node replaces each of the others."""
-    away: float = 600.0
+    away: float = setting(seconds, 600.0)
     """Mean time until a return, in seconds."""
 
 
@@ -83,8 +78,8 @@ class ChurnSettings:
 class HostileSettings:
     """Hostile members; a scenario with any uses public addresses."""
 
-    share: float = 0.0
-    behaviours: tuple[str, ...] = BEHAVIOURS
+    share: float = setting(fraction, 0.0)
+    behaviours: tuple[str, ...] = setting(some_of, BEHAVIOURS, allowed=BEHAVIOURS)
     """Each hostile node has one of these, at random."""
 
 
@@ -95,37 +90,57 @@ class SybilSettings:
     The keys of all values differ from this key only in the last 64 bits.
     """
 
-    count: int
-    networks: int = 1
+    count: int = setting(integer, low=1, high=100_000)
+    networks: int = setting(integer, 1, low=1, high=65_536)
     """The number of /24 networks that the Sybils share."""
-    bits: int = 24
+    bits: int = setting(integer, 24, low=0, high=96)
     """Bits that their ids share with the key."""
-    join: float = 60.0
+    join: float = setting(seconds, 60.0, low=1)
     """Seconds over which the Sybils start, after ``settle``."""
-    behaviours: tuple[str, ...] = ("collude",)
+    behaviours: tuple[str, ...] = setting(some_of, ("collude",), allowed=SYBIL_BEHAVIOURS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSettings:
-    """The latency model, conditions and NAT of the network."""
+    """The latency model and NAT of the network."""
 
-    latency: str = "coordinates"
-    round_trip: float = 0.1
+    latency: str = setting(one_of, "coordinates", allowed=LATENCIES)
+    round_trip: float = setting(seconds, 0.1, high=60)
     """Median round-trip time in seconds, without jitter."""
-    sigma: float = 0.5
+    sigma: float = setting(number, 0.5, low=0, high=3)
     """Standard deviation of the logarithm in the log-normal model."""
-    jitter: float = 0.0
-    """See ``NetworkConditions`` for this and the fields up to ``max_packet``."""
-    loss: float = 0.0
-    duplication: float = 0.0
-    reordering: float = 0.0
-    bandwidth: float = 0.0
-    queue: int = 65_536
-    max_packet: int = 65_507
-    nat: float = 0.0
+    nat: float = setting(fraction, 0.0)
     """The share of nodes behind NAT."""
-    nat_seconds: float = 60.0
+    nat_seconds: float = setting(seconds, 60.0, low=0.1)
     """Lifetime of a NAT mapping in seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadSettings:
+    """The operations on the nodes, spread evenly over the measured time."""
+
+    values: int = setting(integer, 0, low=0, high=10_000_000)
+    """Values added during ``warm_up``."""
+    values_a_node: float = setting(number, 0.0, low=0, high=10_000)
+    """Additional values per node, added during ``warm_up``."""
+    ttl: float = setting(seconds, 0.0)
+    """TTL of the values in seconds; 0: ``Params.ttl``."""
+    warm_up: float = setting(seconds, 60.0, low=1)
+    """Seconds before measuring begins."""
+    adds: int = setting(count, 0)
+    finds: int = setting(count, 0)
+    lookups: int = setting(count, 0)
+    value_bytes: int = setting(integer, 100, low=1, high=60_000)
+    records: bool = setting(boolean, default=False)
+    """Whether values are signed and readers verify them. A keyed hash, whose key the hostile
+    nodes do not know, stands for the signature."""
+    paths: int = setting(integer, 1, low=1, high=16)
+    """Disjoint paths of every other find."""
+
+    @property
+    def has_values(self) -> bool:
+        """Whether the workload adds values."""
+        return bool(self.values or self.values_a_node or self.adds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,29 +155,6 @@ class ScenarioEvent:
     """The share of live nodes that vanish, pause, or form the first side."""
     duration: float = 0.0
     """The length of a pause in seconds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkloadSettings:
-    """The operations on the nodes, spread evenly over the measured time."""
-
-    values: int = 0
-    """Values added during ``warm_up``."""
-    values_a_node: float = 0.0
-    """Additional values per node, added during ``warm_up``."""
-    ttl: float = 0.0
-    """TTL of the values in seconds; 0: ``Params.ttl``."""
-    warm_up: float = 60.0
-    """Seconds before measuring begins."""
-    adds: int = 0
-    finds: int = 0
-    lookups: int = 0
-    value_bytes: int = 100
-    records: bool = False
-    """Whether values are signed and readers verify them. A keyed hash, whose key the hostile
-    nodes do not know, stands for the signature."""
-    paths: int = 1
-    """Disjoint paths of every other find."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +203,7 @@ class Scenario:
     hostile: HostileSettings = field(default_factory=HostileSettings)
     sybils: SybilSettings | None = None
     network: NetworkSettings = field(default_factory=NetworkSettings)
+    conditions: NetworkConditions = field(default_factory=NetworkConditions)
     workload: WorkloadSettings = field(default_factory=WorkloadSettings)
     events: tuple[ScenarioEvent, ...] = ()
     params: Params = field(default_factory=Params)
@@ -229,8 +222,7 @@ class Scenario:
     @property
     def has_values(self) -> bool:
         """Whether the workload adds values."""
-        work = self.workload
-        return bool(work.values or work.values_a_node or work.adds)
+        return self.workload.has_values
 
     @property
     def measure_start(self) -> float:

@@ -1,37 +1,53 @@
-"""A checked reader for TOML tables: values are read by name, and unknown keys are errors."""
+"""Reads tables of TOML files into checked values; unknown keys are errors.
+
+A parser returns the checked value of a key. It raises ValueError with the rest of a sentence
+("must be …"), to which the table adds the file and the key.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
-import math
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import Any, TypeVar
 
-from kademlua.core.durations import _MAX_SECONDS, format_duration, parse_duration
+from kademlua.core.durations import MAX_SECONDS, format_duration, parse_duration
 from kademlua.core.errors import KademluaError
 
 _PER_SECOND = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*s")
+
+T = TypeVar("T")
 
 
 class ScenarioError(KademluaError):
     """An invalid scenario; the message names the file, the key and the problem."""
 
 
-class TomlTable:
-    """One table of a TOML file; reading a key makes it known to ``finish``.
+def setting(parse: Callable[..., Any], default: Any = None, **limits: Any) -> Any:
+    """Return a dataclass field for ``TomlTable.read``, whose values ``parse`` checks.
 
-    All readers raise ScenarioError for a missing key without default and an invalid value.
+    Without a default its key is required. ``limits`` are further arguments of ``parse``.
     """
+    metadata = {"parse": partial(parse, **limits)}
+    if default is None:
+        return dataclasses.field(metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+class TomlTable:
+    """One table of a TOML file. Its methods raise ScenarioError for what the file lacks."""
 
     def __init__(self, values: object, source: str, path: str = "") -> None:
         """Read the table at ``path`` (with its final dot) of the file ``source``."""
-        self._source = source
-        self._path = path
         if not isinstance(values, Mapping):
             raise ScenarioError(f"{source}: {path.rstrip('.')}: must be a table")
-        self._values: dict[str, object] = dict(values)
+        self.values: dict[str, object] = dict(values)
+        self._source = source
+        self._path = path
         self._known_keys: list[str] = []
+        self._subtables: list[TomlTable] = []
 
     def error(self, key: str, message: str) -> ScenarioError:
         """Return the error to raise about a key."""
@@ -39,117 +55,126 @@ class TomlTable:
 
     def has(self, key: str) -> bool:
         """Return whether the table contains a key."""
-        return key in self._values
+        self._known_keys.append(key)
+        return key in self.values
 
-    def finish(self) -> None:
-        """Raise ScenarioError for the first key that was not read."""
-        for key in self._values:
+    def get(self, key: str, parse: Callable[..., T], default: T | None = None, **limits: Any) -> T:
+        """Return the value of a key; without a default the key is required."""
+        if not self.has(key):
+            if default is None:
+                raise self.error(key, "is missing")
+            return default
+        try:
+            return parse(self.values[key], **limits)
+        except ValueError as error:
+            raise self.error(key, str(error)) from None
+
+    def read(self, kind: type[T], **parsers: Callable[..., Any]) -> T:
+        """Return a dataclass of ``setting`` fields; ``parsers`` replace those of the fields."""
+        values = {}
+        for spec in dataclasses.fields(kind):  # type: ignore[arg-type]  # T is a dataclass
+            default = None if spec.default is dataclasses.MISSING else spec.default
+            parse = parsers.get(spec.name, spec.metadata["parse"])
+            values[spec.name] = self.get(spec.name, parse, default)
+        return kind(**values)
+
+    def table(self, key: str) -> TomlTable:
+        """Return a subtable, default empty."""
+        return self._add_subtable(self.values[key] if self.has(key) else {}, key)
+
+    def tables(self, key: str) -> list[TomlTable]:
+        """Return the tables of an array of tables, ``[[key]]``."""
+        values = self.values[key] if self.has(key) else []
+        if not isinstance(values, list):
+            raise self.error(key, f"must be written as [[{key}]]")
+        return [
+            self._add_subtable(each, f"{key}[{number}]")
+            for number, each in enumerate(values, start=1)
+        ]
+
+    def refuse_unknown_keys(self) -> None:
+        """Raise ScenarioError for the first key that was not read, here or in a subtable."""
+        for subtable in self._subtables:
+            subtable.refuse_unknown_keys()
+        for key in self.values:
             if key not in self._known_keys:
                 suggestions = difflib.get_close_matches(key, self._known_keys, 1)
                 hint = f", did you mean {suggestions[0]}?" if suggestions else ""
                 raise self.error(key, f"unknown key{hint}")
 
-    def text(self, key: str, default: str | None = None, one_of: tuple[str, ...] = ()) -> str:
-        """Return a string that is not blank."""
-        value = self._get(key, default)
-        if not isinstance(value, str) or not value.strip():
-            raise self.error(key, f"must be text, not {value!r:.60}")
-        if one_of and value not in one_of:
-            raise self.error(key, f"must be {' or '.join(one_of)}, not {value!r:.60}")
-        return value.strip()
+    def _add_subtable(self, values: object, name: str) -> TomlTable:
+        self._subtables.append(TomlTable(values, self._source, f"{self._path}{name}."))
+        return self._subtables[-1]
 
-    def text_list(
-        self, key: str, default: tuple[str, ...], one_of: tuple[str, ...]
-    ) -> tuple[str, ...]:
-        """Return a list of strings from ``one_of``."""
-        values = self._get(key, list(default))
-        if not isinstance(values, list) or not all(value in one_of for value in values):
-            raise self.error(key, f"must be a list of {', '.join(one_of)}, not {values!r:.60}")
-        return tuple(values)
 
-    def integer(self, key: str, default: int | None, low: int, high: int) -> int:
-        """Return an integer from ``low`` to ``high``."""
-        return self._check_integer(key, self._get(key, default), low, high)
+# Parsers.
 
-    def number(self, key: str, default: float | None, low: float, high: float) -> float:
-        """Return a number from ``low`` to ``high``."""
-        value = self._get(key, default)
-        if not isinstance(value, (int, float)) or isinstance(value, bool):
-            raise self.error(key, f"must be a number, not {value!r:.60}")
-        if math.isnan(value) or not low <= value <= high:
-            raise self.error(key, f"must be {low:,g} to {high:,g}, not {value!r:.60}")
-        return float(value)
 
-    def fraction(self, key: str, default: float | None = None) -> float:
-        """Return a number from 0 to 1."""
-        return self.number(key, default, 0.0, 1.0)
+def text(value: object) -> str:
+    """Return a string that is not blank, without surrounding spaces."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"must be text, not {value!r:.60}")
+    return value.strip()
 
-    def seconds(
-        self,
-        key: str,
-        default: float | None = None,
-        *,
-        low: float = 0.0,
-        high: float = _MAX_SECONDS,
-    ) -> float:
-        """Return a duration in seconds, from ``low`` to ``high``."""
-        value = self._get(key, default)
-        try:
-            seconds = parse_duration(value)
-        except ValueError as error:
-            raise self.error(key, str(error)) from None
-        if not low <= seconds <= high:
-            bounds = f"{format_duration(low) if low else 0} to {format_duration(high)}"
-            raise self.error(key, f"must be {bounds}, not {value!r:.60}")
-        return seconds
 
-    def integer_or_rate(self, key: str, seconds: float) -> int:
-        """Return an integer; a rate such as ``5/s`` counts for ``seconds``."""
-        value = self._get(key, 0)
-        if isinstance(value, str):
-            match = _PER_SECOND.fullmatch(value.strip())
-            if match is None:
-                raise self.error(key, f'must be a whole number or like "5/s", not {value!r:.60}')
-            value = round(float(match[1]) * seconds)
-        return self._check_integer(key, value, 0, 10_000_000)
+def one_of(value: object, allowed: Collection[str]) -> str:
+    """Return one of the ``allowed`` strings."""
+    if text(value) not in allowed:
+        raise ValueError(f"must be {' or '.join(allowed)}, not {value!r:.60}")
+    return text(value)
 
-    def boolean(self, key: str) -> bool:
-        """Return a boolean, default False."""
-        value = self._get(key, False)
-        if not isinstance(value, bool):
-            raise self.error(key, f"must be true or false, not {value!r:.60}")
-        return value
 
-    def table(self, key: str) -> TomlTable:
-        """Return a subtable, default empty."""
-        return TomlTable(self._get(key, {}), self._source, f"{self._path}{key}.")
+def some_of(values: object, allowed: Collection[str]) -> tuple[str, ...]:
+    """Return a list of at least one of the ``allowed`` strings."""
+    if not isinstance(values, list) or not all(value in allowed for value in values):
+        raise ValueError(f"must be a list of {', '.join(allowed)}, not {values!r:.60}")
+    if not values:
+        raise ValueError("must name at least one")
+    return tuple(values)
 
-    def tables(self, key: str) -> list[TomlTable]:
-        """Return the tables of an array of tables, ``[[key]]``."""
-        values = self._get(key, [])
-        if not isinstance(values, list):
-            raise self.error(key, f"must be written as [[{key}]]")
-        return [
-            TomlTable(each, self._source, f"{self._path}{key}[{number}].")
-            for number, each in enumerate(values, start=1)
-        ]
 
-    def unchecked_values(self) -> dict[str, object]:
-        """Return all keys unchecked, for a reader that checks them itself."""
-        self._known_keys.extend(self._values)
-        return dict(self._values)
+def boolean(value: object) -> bool:
+    """Return a boolean."""
+    if not isinstance(value, bool):
+        raise ValueError(f"must be true or false, not {value!r:.60}")
+    return value
 
-    def _check_integer(self, key: str, value: object, low: int, high: int) -> int:
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise self.error(key, f"must be a whole number, not {value!r:.60}")
-        if not low <= value <= high:
-            raise self.error(key, f"must be {low:,} to {high:,}, not {value:,}")
-        return value
 
-    def _get(self, key: str, default: Any) -> object:
-        self._known_keys.append(key)
-        if key in self._values:
-            return self._values[key]
-        if default is None:
-            raise self.error(key, "is missing")
-        return default
+def integer(value: object, low: int, high: int) -> int:
+    """Return a whole number from ``low`` to ``high``."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"must be a whole number, not {value!r:.60}")
+    if not low <= value <= high:
+        raise ValueError(f"must be {low:,} to {high:,}, not {value:,}")
+    return value
+
+
+def number(value: object, low: float, high: float) -> float:
+    """Return a number from ``low`` to ``high``."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise ValueError(f"must be a number, not {value!r:.60}")
+    if not low <= value <= high:
+        raise ValueError(f"must be {low:,g} to {high:,g}, not {value!r:.60}")
+    return float(value)
+
+
+fraction = partial(number, low=0, high=1)
+
+
+def seconds(value: object, low: float = 0.0, high: float = MAX_SECONDS) -> float:
+    """Return a duration from ``low`` to ``high`` seconds."""
+    duration = parse_duration(value)
+    if not low <= duration <= high:
+        bounds = f"{format_duration(low) if low else 0} to {format_duration(high)}"
+        raise ValueError(f"must be {bounds}, not {value!r:.60}")
+    return duration
+
+
+def count(value: object, duration: float = 0.0) -> int:
+    """Return a count; a rate such as ``5/s`` counts for ``duration`` seconds."""
+    if isinstance(value, str):
+        match = _PER_SECOND.fullmatch(value.strip())
+        if match is None:
+            raise ValueError(f'must be a whole number or like "5/s", not {value!r:.60}')
+        value = round(float(match[1]) * duration)
+    return integer(value, low=0, high=10_000_000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import signal
 import struct
 import termios
@@ -15,7 +16,8 @@ import pytest
 
 from tests.cli.conftest import Launcher, Process, Terminal
 
-BEGIN, END = r"\x1b\[\?1049h\x1b\[\?25l", r"\x1b\[\?25h\x1b\[\?1049l"
+BEGIN, END = r"\x1b\[\?1049h\x1b\[H\x1b\[\?25l", r"\x1b\[\?25h\x1b\[\?1049l"
+TITLES = "RPC .*served/s.*p50"
 ARGS = ("top", "--control", "sock")
 
 
@@ -35,10 +37,10 @@ def test_view_redraws_in_place_and_restores_terminal(launch: Launcher, daemon: P
     terminal.out.expect(BEGIN)
     assert not terminal.has_echo()
     for _ in range(3):
-        terminal.out.expect(r"\x1b\[1;1H\x1b\[2K\x1b\[1m127.0.0.1:\d+ .* up 0:00:\d\d")
-        terminal.out.expect("RPC +served/s")
+        terminal.out.expect(r"\x1b\[1;1H\x1b\[1m127.0.0.1:\d+ .* up 0:00:\d\d")
+        terminal.out.expect(TITLES)
     terminal.type("x")  # says nothing
-    terminal.out.expect("RPC +served/s")
+    terminal.out.expect(TITLES)
     terminal.type("q")
     terminal.out.expect(END)
     assert terminal.wait() == 0
@@ -52,7 +54,7 @@ def test_signal_ends_top_and_restores_terminal(
     launch: Launcher, daemon: Process, number: signal.Signals, status: int
 ) -> None:
     terminal = launch.terminal(*ARGS)
-    terminal.out.expect("RPC +served/s")
+    terminal.out.expect(TITLES)
     if number == signal.SIGINT:
         terminal.type("\x03")
     else:
@@ -64,20 +66,41 @@ def test_signal_ends_top_and_restores_terminal(
 
 
 def test_resize_redraws_immediately(launch: Launcher, daemon: Process) -> None:
+    launch.env |= {"COLUMNS": "80", "LINES": "24"}  # some shells export those at their start
     terminal = launch.terminal(*ARGS, "--interval", "1000")
-    terminal.out.expect(r"RPC +served/s +errors/s +called/s +timeout/s +failed/s +p50")
+    terminal.out.expect(TITLES)
     resize(terminal, 30, 3)
-    terminal.out.expect(r"\x1b\[3;1H\x1b\[2K… \d+ more lines")
+    terminal.out.expect(r"\x1b\[3;1H… \d+ more lines")
     resize(terminal, 10, 1)
-    terminal.out.expect(r"\x1b\[1;1H\x1b\[2K\x1b\[1m127.0.0.1:\x1b\[0m")
+    terminal.out.expect(r"\x1b\[1;1H\x1b\[1m127.0.0.1:\S*\x1b\[0m")
     terminal.type("q")
     terminal.out.expect(END)
     assert terminal.wait() == 0
 
 
+def test_suspension_restores_terminal_and_continues(launch: Launcher, daemon: Process) -> None:
+    terminal = launch.terminal(*ARGS, "--interval", "1000")
+    terminal.out.expect(TITLES)
+    terminal.type("\x1a")  # the system does not stop a process without a job-control shell
+    terminal.out.expect(END)
+    terminal.out.expect(BEGIN)
+    terminal.out.expect(TITLES)
+    terminal.type("q")
+    assert terminal.wait() == 0
+    assert terminal.has_echo()
+
+
+def test_no_color_leaves_text_without_styles(launch: Launcher, daemon: Process) -> None:
+    launch.env["NO_COLOR"] = "1"
+    terminal = launch.terminal(*ARGS, "--count", "1", "--interval", "0.1")
+    terminal.out.expect(TITLES)
+    terminal.out.expect(END)
+    assert not re.search(r"\x1b\[[0-9;]*m", terminal.out.text)
+
+
 def test_node_exit_ends_top_with_one_line(launch: Launcher, daemon: Process) -> None:
     terminal = launch.terminal(*ARGS, "--interval", "0.2")
-    terminal.out.expect("RPC +served/s")
+    terminal.out.expect(TITLES)
     daemon.popen.kill()
     terminal.out.expect(END + r"Error: the node has ended\n\Z")
     assert terminal.wait() == 1
@@ -94,7 +117,7 @@ def test_pipe_and_dumb_terminal_get_one_plain_view(launch: Launcher, daemon: Pro
     launch.env["TERM"] = "dumb"
     terminal = launch.terminal(*ARGS, "--interval", "0.1")
     assert terminal.wait() == 0
-    terminal.out.expect("RPC +served/s")
+    terminal.out.expect(TITLES)
     assert "\x1b" not in terminal.out.text
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kademlua.core.contact import Contact, ContactPool
+from kademlua.core.contact import ALL_FAMILIES, AddressFamilies, Contact, ContactPool
 from kademlua.core.errors import WireError
 from kademlua.core.wire import bencoding, packets, replies, requests
 from tests.core.strategies import contacts, contacts_v4, contacts_v6, ids, make_contact, values
@@ -17,13 +17,13 @@ from tests.core.strategies import contacts, contacts_v4, contacts_v6, ids, make_
 KEY = b"k" * 20
 FOUR = Contact("127.0.0.1", 8001, b"a" * 20)
 SIX = Contact("::1", 8002, b"b" * 20)
-BOTH = replies.ALL_FAMILIES
+BOTH = ALL_FAMILIES
 
 mixed = st.lists(contacts, max_size=8)
 bytes_values = st.lists(values.map(bencoding.encode), max_size=4)
 
 
-def read_contacts(payload: bytes, reach: replies.AddressFamilies = BOTH) -> list[Contact]:
+def read_contacts(payload: bytes, reach: AddressFamilies = BOTH) -> list[Contact]:
     return replies.decode_findnode_reply(bencoding.decode(payload), ContactPool(), reach)
 
 
@@ -111,18 +111,15 @@ def test_answers_to_1_0_never_hold_an_ipv6_contact(contacts, found):
 @given(mixed, st.sampled_from([0, 1]))
 def test_contacts_of_unreachable_families_are_omitted(contacts, version):
     payload = replies.encode_findnode_reply(contacts, version)
-    assert not any(c.is_ipv6 for c in read_contacts(payload, replies.AddressFamilies(True, False)))
-    assert all(c.is_ipv6 for c in read_contacts(payload, replies.AddressFamilies(False, True)))
-    assert read_contacts(payload, replies.AddressFamilies(False, False)) == []
+    assert not any(c.is_ipv6 for c in read_contacts(payload, AddressFamilies(True, False)))
+    assert all(c.is_ipv6 for c in read_contacts(payload, AddressFamilies(False, True)))
+    assert read_contacts(payload, AddressFamilies(False, False)) == []
 
 
 def test_an_ipv6_contact_in_a_list_is_read_where_it_can_be_reached():
     listed = [[[b"::1", 8002, b"b" * 20]]]
     assert replies.decode_findnode_reply(listed, ContactPool(), BOTH) == [SIX]
-    assert (
-        replies.decode_findnode_reply(listed, ContactPool(), replies.AddressFamilies(True, False))
-        == []
-    )
+    assert replies.decode_findnode_reply(listed, ContactPool(), AddressFamilies(True, False)) == []
 
 
 @given(values)
@@ -324,7 +321,7 @@ answers = st.fixed_dictionaries(
 anything = st.lists(answers | listed | values, max_size=3)
 
 
-@given(anything, st.builds(replies.AddressFamilies, st.booleans(), st.booleans()))
+@given(anything, st.builds(AddressFamilies, st.booleans(), st.booleans()))
 def test_readers_raise_nothing_but_wire_errors(returned: list[Any], reach):
     for read in (
         lambda: replies.decode_findnode_reply(returned, ContactPool(), reach),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kademlua.core.contact import ContactPool
+from kademlua.core.contact import ALL_FAMILIES, ContactPool
 from kademlua.core.errors import WireError
 from kademlua.core.wire import bencoding, packets, replies, requests
 from kademlua.core.wire.packets import Request, Response
@@ -42,7 +42,7 @@ def test_refused_bencoding(vector: Vector) -> None:
 
 def read_listed(vector: Vector) -> list[Any]:
     listed = bencoding.decode(hex_bytes(vector, "listed"))
-    return replies.decode_findnode_reply([[listed]], ContactPool(), replies.ALL_FAMILIES)
+    return replies.decode_findnode_reply([[listed]], ContactPool(), ALL_FAMILIES)
 
 
 @each([vector for vector in CONTACTS if "contact" in vector])
@@ -240,7 +240,7 @@ def check_meaning(vector: Vector, values: list[Any]) -> None:
     rpc = vector["rpc"]
     if "contacts" in vector:
         contacts = [contact_of(form) for form in vector["contacts"]]
-        found = replies.decode_findnode_reply(values, ContactPool(), replies.ALL_FAMILIES)
+        found = replies.decode_findnode_reply(values, ContactPool(), ALL_FAMILIES)
         assert found == contacts
         assert replies.decode_token(values) == hex_bytes(vector, "token")
     if "found" in vector:

@@ -1,4 +1,4 @@
-"""The turnstile: so much work in a turn of the loop, and nobody forgotten."""
+"""WorkLimiter: the work per iteration of the event loop is limited, and all waiters get a turn."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kademlua.http.server.work_limiter import WorkLimiter
 
 
 class Clock:
-    """Each look at it takes as long as a test says."""
+    """A clock that advances by ``step`` at each reading."""
 
     def __init__(self, step: float) -> None:
         self.now = 0.0
@@ -21,59 +21,59 @@ class Clock:
 
 
 @pytest.fixture
-def counted():
-    """Counts the turns of the loop."""
-    turns = [0]
+def iterations():
+    """Count the iterations of the event loop."""
+    count = [0]
     watcher = gevent.get_hub().loop.prepare()
-    watcher.start(lambda: turns.__setitem__(0, turns[0] + 1))
-    yield turns
+    watcher.start(lambda: count.__setitem__(0, count[0] + 1))
+    yield count
     watcher.stop()
     watcher.close()
 
 
-def test_all_pass_in_their_order(counted):
-    turnstile = WorkLimiter(budget=2.5, clock=Clock(1.0))
+def test_waiters_pass_in_order_and_within_the_budget(iterations):
+    limiter = WorkLimiter(budget=2.5, clock=Clock(1.0))
     order: list[int] = []
     at: list[int] = []
 
     def work(number: int) -> None:
-        turnstile.acquire()
+        limiter.acquire()
         order.append(number)
-        at.append(counted[0])
+        at.append(iterations[0])
 
     gevent.joinall([gevent.spawn(work, number) for number in range(10)], raise_error=True)
     assert order == list(range(10))
-    # Three in each turn: their budget is over when the third has been let in.
-    assert max(at.count(turn) for turn in at) == 3
-    assert len(turnstile) == 0
-    turnstile.close()
+    # Three per iteration: the budget is used up when the third one was admitted.
+    assert max(at.count(iteration) for iteration in at) == 3
+    assert len(limiter) == 0
+    limiter.close()
 
 
-def test_one_that_was_killed_is_not_waited_for():
-    turnstile = WorkLimiter()
-    greenlet = gevent.spawn(turnstile.acquire)
+def test_killed_greenlet_leaves_the_queue():
+    limiter = WorkLimiter()
+    greenlet = gevent.spawn(limiter.acquire)
     gevent.sleep(0)
     greenlet.kill()
-    assert len(turnstile) == 0
-    gevent.spawn(turnstile.acquire).join(timeout=5)
-    assert len(turnstile) == 0
-    turnstile.close()
+    assert len(limiter) == 0
+    gevent.spawn(limiter.acquire).join(timeout=5)
+    assert len(limiter) == 0
+    limiter.close()
 
 
-def test_the_end_lets_all_through():
-    turnstile = WorkLimiter(budget=0.0, clock=Clock(1.0))
-    waiting = [gevent.spawn(turnstile.acquire) for _ in range(5)]
+def test_close_lets_all_waiters_pass():
+    limiter = WorkLimiter(budget=0.0, clock=Clock(1.0))
+    waiting = [gevent.spawn(limiter.acquire) for _ in range(5)]
     gevent.sleep(0)
-    gevent.spawn(turnstile.close)
+    gevent.spawn(limiter.close)
     assert len(gevent.joinall(waiting, timeout=5)) == 5
-    turnstile.close()
+    limiter.close()
 
 
-def test_while_nobody_waits_the_loop_sleeps(counted):
-    turnstile = WorkLimiter()
-    turnstile_user = gevent.spawn(turnstile.acquire)
-    turnstile_user.join()
-    before = counted[0]
+def test_loop_sleeps_without_waiters(iterations):
+    limiter = WorkLimiter()
+    user = gevent.spawn(limiter.acquire)
+    user.join()
+    before = iterations[0]
     gevent.sleep(0.05)
-    assert counted[0] - before < 10
-    turnstile.close()
+    assert iterations[0] - before < 10
+    limiter.close()

@@ -6,50 +6,36 @@ import dataclasses
 import random
 from ipaddress import ip_address
 
-import gevent
 import pytest
 
 from kademlua import Params
-from kademlua.core.contact import Contact, ContactPool, Endpoint
+from kademlua.core.contact import ALL_FAMILIES, Contact, ContactPool, Endpoint
 from kademlua.core.errors import WireError
 from kademlua.core.ids import ID_BITS, random_id, to_int
 from kademlua.core.routing.table import RoutingTable
 from kademlua.core.wire import packets, replies, requests
 from kademlua.core.wire.packets import Response
-from kademlua.simulation.clock.loop import run_virtual
 from kademlua.simulation.network import addresses
 from kademlua.simulation.network.adversaries import Attackers, HostileTransport, id_near
-from kademlua.simulation.network.latency import ConstantLatency
-from kademlua.simulation.network.network import VirtualNetwork
 from kademlua.simulation.nodes.population import Population
-from kademlua.simulation.nodes.sybils import start_sybils
-from kademlua.simulation.rng_streams import RngStreams
 from kademlua.simulation.runner import run
 from kademlua.simulation.scenario.scenario import (
     BEHAVIOURS,
     HostileSettings,
     NetworkSettings,
-    Scenario,
     SybilSettings,
     WorkloadSettings,
 )
+from tests.simulation.small import make_scenario, with_population
 
 KEY = random_id(random.Random(1))
-ASKER: Endpoint = ("192.0.2.1", 4000)
+REQUESTER: Endpoint = ("192.0.2.1", 4000)
 NO_LIMITS = Params(
     subnet_limit_bucket=1_000_000,
     subnet_limit_table=1_000_000,
     subnet_limit_lookup=1_000_000,
     max_id_density=1e9,
 )
-
-
-def planned(**changes: object) -> Scenario:
-    plain: dict[str, object] = {
-        "name": "n", "title": "t", "description": "s", "duration": 60.0, "nodes": 20,
-        "join": 10.0, "settle": 60.0,
-    }  # fmt: skip
-    return Scenario(**plain | changes)  # type: ignore[arg-type]
 
 
 # Replies.
@@ -78,30 +64,30 @@ class Wire:
         pass
 
 
-class Liar:
+class HostilePeer:
     """A hostile node, and requests to it."""
 
     def __init__(self, behaviour: str) -> None:
         rng = random.Random(2)
         pool = ContactPool()
-        self.gang = Attackers(pool)
+        self.attackers = Attackers(pool)
         for number in range(40):
-            self.gang.add(random_id(rng), addresses.address_in_subnet(number, 0))
+            self.attackers.add(random_id(rng), addresses.address_in_subnet(number, 0))
         self.wire = Wire()
-        self.transport = HostileTransport(self.wire, behaviour, self.gang, random_id(rng), rng)
+        self.transport = HostileTransport(self.wire, behaviour, self.attackers, random_id(rng), rng)
         self.forwarded: list[bytes] = []
         self.transport.start(lambda datagram, endpoint: self.forwarded.append(datagram))
         table = self.transport.table = RoutingTable(self.transport.id, 20, 0.0)
         for number in range(40):
             table.on_reply(Contact(addresses.public_address(number), 4000, random_id(rng)), 0.0)
 
-    def ask(self, name: str, args: bytes) -> list[object] | None:
+    def request(self, name: str, args: bytes) -> list[object] | None:
         """Return the values of the reply; None if the request is left to the real node."""
         payload = packets.encode_request_payload(name.encode(), args, read_only=False)
         datagram = packets.encode_request(random_id(random.Random(3)), bytes(8), payload)
         self.wire.sent.clear()
         self.forwarded.clear()
-        self.wire.receive(datagram, ASKER)
+        self.wire.receive(datagram, REQUESTER)
         if self.forwarded:
             assert not self.wire.sent
             return None
@@ -116,12 +102,12 @@ class Liar:
             if name == "findnode"
             else requests.encode_findvalue_args(KEY, 3)
         )
-        values = self.ask(name, args)
+        values = self.request(name, args)
         assert values is not None
-        return replies.decode_findnode_reply(values, ContactPool(), replies.ALL_FAMILIES)
+        return replies.decode_findnode_reply(values, ContactPool(), ALL_FAMILIES)
 
     def values(self) -> list[object]:
-        values = self.ask("findvalue", requests.encode_findvalue_args(KEY, 3))
+        values = self.request("findvalue", requests.encode_findvalue_args(KEY, 3))
         assert values is not None
         return replies.decode_retval(values)
 
@@ -130,34 +116,34 @@ class Liar:
 def test_pings_reach_the_node_and_stores_are_acknowledged_but_not_kept(
     behaviour: str,
 ) -> None:
-    liar = Liar(behaviour)
-    assert liar.ask("ping", b"") is None
-    assert liar.ask(
+    peer = HostilePeer(behaviour)
+    assert peer.request("ping", b"") is None
+    assert peer.request(
         "store", requests.encode_store_args(requests.StoreArguments(KEY, b"1:v", 60))
     ) == [1]
 
 
 @pytest.mark.parametrize("name", ["findnode", "findvalue"])
 def test_collude(name: str) -> None:
-    liar = Liar("collude")
-    contacts = liar.contacts(name)
+    peer = HostilePeer("collude")
+    contacts = peer.contacts(name)
     assert len(contacts) == 20
-    assert all(contact in liar.gang for contact in contacts)
+    assert all(contact in peer.attackers for contact in contacts)
 
 
 @pytest.mark.parametrize("name", ["findnode", "findvalue"])
 def test_dead(name: str) -> None:
-    contacts = Liar("dead").contacts(name)
+    contacts = HostilePeer("dead").contacts(name)
     assert len(contacts) == 20
     assert all(contact.id_int ^ to_int(KEY) < 1 << ID_BITS - 24 for contact in contacts)
 
 
 def test_garbage_replies_are_malformed_or_false() -> None:
-    liar, refused = Liar("garbage"), 0
+    peer, refused = HostilePeer("garbage"), 0
     for _ in range(40):
         try:
-            for contact in liar.contacts():
-                assert contact.endpoint == ASKER
+            for contact in peer.contacts():
+                assert contact.endpoint == REQUESTER
         except WireError:
             refused += 1
     assert 10 < refused < 40
@@ -165,17 +151,17 @@ def test_garbage_replies_are_malformed_or_false() -> None:
 
 def test_deny_and_forge_return_true_contacts() -> None:
     for behaviour in ("deny", "forge"):
-        liar = Liar(behaviour)
-        assert liar.transport.table is not None
-        assert set(liar.contacts()) == set(liar.transport.table.closest(KEY, 20))
-    assert Liar("deny").values() == []
-    assert Liar("forge").values() == [b"forged"]
+        peer = HostilePeer(behaviour)
+        assert peer.transport.table is not None
+        assert set(peer.contacts()) == set(peer.transport.table.closest(KEY, 20))
+    assert HostilePeer("deny").values() == []
+    assert HostilePeer("forge").values() == [b"forged"]
 
 
 def test_swallow_leaves_lookups_to_the_node() -> None:
-    liar = Liar("swallow")
-    assert liar.ask("findnode", requests.encode_key_args(KEY)) is None
-    assert liar.ask("findvalue", requests.encode_findvalue_args(KEY, 3)) is None
+    peer = HostilePeer("swallow")
+    assert peer.request("findnode", requests.encode_key_args(KEY)) is None
+    assert peer.request("findvalue", requests.encode_findvalue_args(KEY, 3)) is None
 
 
 # Addresses and ids.
@@ -203,25 +189,14 @@ def test_id_near_a_key_shares_its_prefix() -> None:
 # Populations.
 
 
-def populated(scenario: Scenario) -> Population:
+def populated(**changes: object) -> Population:
     """Return the population of a scenario after all nodes have joined and settled."""
-
-    def main() -> Population:
-        streams = RngStreams(1)
-        population = Population(scenario, streams, VirtualNetwork(streams, ConstantLatency(0.05)))
-        population.start_all()
-        gevent.sleep(scenario.settle)
-        if scenario.sybils is not None:
-            start_sybils(scenario.sybils, streams, population)
-        return population
-
-    found = run_virtual(main)
-    assert isinstance(found, Population)
-    return found
+    scenario = make_scenario(settle=60.0, **changes)
+    return with_population(lambda population, _: population, scenario)
 
 
 def test_hostile_nodes_are_in_tables_but_not_in_live_members() -> None:
-    population = populated(planned(nodes=40, hostile=HostileSettings(share=0.3)))
+    population = populated(nodes=40, hostile=HostileSettings(share=0.3))
     assert 5 <= len(population.attackers) <= 20
     assert (
         len(population.live_members) == 40 - len(population.attackers) == len(population.live_ids)
@@ -233,15 +208,15 @@ def test_hostile_nodes_are_in_tables_but_not_in_live_members() -> None:
 
 
 def test_hostile_nodes_do_not_change_the_ids_of_others() -> None:
-    some = populated(planned(hostile=HostileSettings(share=0.3)))
-    none = populated(planned(hostile=HostileSettings(share=0.01)))
+    some = populated(hostile=HostileSettings(share=0.3))
+    none = populated(hostile=HostileSettings(share=0.01))
     ids = {member.id for member in none.live_members}
     assert {member.id for member in some.live_members} < ids
 
 
 def test_few_sybils_get_into_tables() -> None:
     sybils = SybilSettings(count=60, networks=1, join=20.0)
-    population = populated(planned(nodes=30, sybils=sybils))
+    population = populated(nodes=30, sybils=sybils)
     assert len(population.attackers) == 60
     for member in population.live_members:
         assert member.node is not None
@@ -252,11 +227,14 @@ def test_few_sybils_get_into_tables() -> None:
 
 # Defences.
 
-WORK = WorkloadSettings(values=20, warm_up=20.0, finds=60, records=True, paths=4)
+WORKLOAD = WorkloadSettings(values=20, warm_up=20.0, finds=60, records=True, paths=4)
 
 
 def test_records_are_found_with_a_third_of_nodes_hostile() -> None:
-    result = run(planned(nodes=50, hostile=HostileSettings(share=0.3), workload=WORK), 1)
+    result = run(
+        make_scenario(settle=60.0, nodes=50, hostile=HostileSettings(share=0.3), workload=WORKLOAD),
+        1,
+    )
     assert result.packets["raised"] == result.unfinished == 0
     assert result.metrics["finds_many_paths"] == 1
     finds = result.metrics["finds_one_path"]
@@ -268,11 +246,12 @@ def test_records_are_found_with_a_third_of_nodes_hostile() -> None:
 
 def eclipsed(networks: int, params: Params) -> float:
     """Return the share of successful finds for a key that Sybils surround."""
-    scenario = planned(
+    scenario = make_scenario(
+        settle=60.0,
         nodes=60,
         sybils=SybilSettings(count=120, networks=networks, join=20.0),
         network=NetworkSettings(latency="constant"),
-        workload=dataclasses.replace(WORK, paths=1),
+        workload=dataclasses.replace(WORKLOAD, paths=1),
         params=params,
     )
     finds = run(scenario, 1).metrics["finds"]

@@ -7,32 +7,15 @@ import pytest
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import to_int
-from kademlua.simulation.clock.loop import run_virtual, virtual_now
+from kademlua.simulation.clock.loop import virtual_now
 from kademlua.simulation.network.id_index import IdIndex
-from kademlua.simulation.network.latency import ConstantLatency
-from kademlua.simulation.network.network import VirtualNetwork
-from kademlua.simulation.nodes.population import Population
-from kademlua.simulation.rng_streams import RngStreams
-from kademlua.simulation.scenario.scenario import ChurnSettings, NetworkSettings, Scenario
+from kademlua.simulation.scenario.scenario import ChurnSettings, NetworkSettings
+from tests.simulation.small import make_scenario, with_population
 
 
-def planned(**changes):
-    plain = {"name": "n", "title": "t", "description": "s", "duration": 60.0, "nodes": 20}
-    return Scenario(**plain | {"join": 10.0, "settle": 5.0} | changes)
-
-
-def live(work, seed=1, **changes):
-    """Run ``work(population, network)`` on virtual time after all nodes have joined."""
-
-    def main():
-        scenario, streams = planned(**changes), RngStreams(seed)
-        network = VirtualNetwork(streams, ConstantLatency(0.05))
-        population = Population(scenario, streams, network)
-        population.start_all()
-        gevent.sleep(scenario.settle)
-        return work(population, network)
-
-    return run_virtual(main)
+def run_test(test, seed=1, **changes):
+    """Return ``test(population, network)`` for a changed scenario after all nodes have joined."""
+    return with_population(test, make_scenario(**changes), seed)
 
 
 # The id index.
@@ -52,8 +35,8 @@ def test_closest_is_exact(count):
     for _ in range(20):
         target = rng.getrandbits(160)
         for wanted in (lambda number: True, lambda number: number % 3 == 0, lambda number: False):
-            truth = sorted(filter(wanted, remaining), key=target.__xor__)[:20]
-            assert index.closest(target, 20, wanted) == truth
+            expected = sorted(filter(wanted, remaining), key=target.__xor__)[:20]
+            assert index.closest(target, 20, wanted) == expected
 
 
 # Joining.
@@ -64,19 +47,19 @@ def test_all_nodes_join_within_the_join_time():
         assert virtual_now() == 15
         return [member.number for member in population.live_members], population
 
-    numbers, population = live(work)
+    numbers, population = run_test(work)
     assert sorted(numbers) == list(range(20))
     assert len(population.live_ids) == 20
 
 
 def test_more_members_do_not_change_the_ids_of_others():
-    few = live(lambda population, _: [m.id for m in sorted_living(population)])
-    more = live(lambda population, _: [m.id for m in sorted_living(population)], nodes=30)
+    few = run_test(lambda population, _: [m.id for m in sorted_live(population)])
+    more = run_test(lambda population, _: [m.id for m in sorted_live(population)], nodes=30)
     assert more[:20] == few
-    assert live(lambda population, _: population.live_members[0].id, seed=2) != few[0]
+    assert run_test(lambda population, _: population.live_members[0].id, seed=2) != few[0]
 
 
-def sorted_living(population):
+def sorted_live(population):
     return sorted(population.live_members, key=lambda member: member.number)
 
 
@@ -101,7 +84,7 @@ def test_vanishing_nodes_send_no_packet():
         assert dead > 50
         gevent.sleep(30)
 
-    live(work)
+    run_test(work)
 
 
 def test_contact_is_running_until_its_node_leaves():
@@ -114,7 +97,7 @@ def test_contact_is_running_until_its_node_leaves():
         assert not population.is_running(contact)
         assert member not in population.live_members
 
-    live(work)
+    run_test(work)
 
 
 def test_churn_replaces_members_that_do_not_return():
@@ -123,7 +106,9 @@ def test_churn_replaces_members_that_do_not_return():
         gevent.sleep(600)
         return population
 
-    population = live(work, churn=ChurnSettings(median=60.0, returns=0.0, graceful=0.5, stays=0.2))
+    population = run_test(
+        work, churn=ChurnSettings(median=60.0, returns=0.0, graceful=0.5, stays=0.2)
+    )
     assert population.departures > 20
     assert population.arrivals == pytest.approx(population.departures, abs=3)
     assert len(population.live_members) == pytest.approx(20, abs=3)
@@ -145,7 +130,7 @@ def test_returning_members_keep_their_identity():
         return population
 
     churn = ChurnSettings(sessions="weibull", shape=0.7, median=30.0, returns=1.0, away=10.0)
-    population = live(work, churn=churn)
+    population = run_test(work, churn=churn)
     assert population.arrivals > 20
     assert max(member.incarnation for member in population.live_members) > 2
     assert all(member.number < 20 for member in population.live_members)
@@ -157,20 +142,20 @@ def test_returning_members_keep_their_identity():
 def test_partition_separates_members_until_it_heals():
     def work(population, network):
         population.partition(0.3)
-        sides = [member.partition_side for member in sorted_living(population)]
+        sides = [member.partition_side for member in sorted_live(population)]
         assert sides.count(0) == 6
         one = next(member for member in population.live_members if member.partition_side == 0)
         other = next(member for member in population.live_members if member.partition_side == 1)
         assert not population.are_connected(one, other)
-        truth = population.closest(one.id, one, virtual_now(), 20)
-        assert len(truth) == 5
+        expected = population.closest(one.id, one, virtual_now(), 20)
+        assert len(expected) == 5
         with pytest.raises(TimeoutError):
             one.node.ping(other.endpoint)
         population.heal()
         assert population.are_connected(one, other)
         assert one.node.ping(other.endpoint).contact.id == other.id
 
-    live(work)
+    run_test(work)
 
 
 def test_nodes_behind_nat_are_not_expected_in_lookups():
@@ -178,11 +163,11 @@ def test_nodes_behind_nat_are_not_expected_in_lookups():
         hidden = [member for member in population.live_members if not member.is_public]
         assert 4 <= len(hidden) <= 16
         seeker = next(member for member in population.live_members if member.is_public)
-        truth = population.closest(seeker.id, seeker, virtual_now(), 20)
-        assert len(truth) == 20 - len(hidden) - 1
+        expected = population.closest(seeker.id, seeker, virtual_now(), 20)
+        assert len(expected) == 20 - len(hidden) - 1
         assert network.lost["nat"] > 0
 
-    live(work, network=NetworkSettings(nat=0.5))
+    run_test(work, network=NetworkSettings(nat=0.5))
 
 
 def test_paused_nodes_are_not_expected_in_lookups():
@@ -191,11 +176,11 @@ def test_paused_nodes_are_not_expected_in_lookups():
         paused = [member for member in population.live_members if member.is_paused]
         assert len(paused) == 5
         seeker = next(member for member in population.live_members if not member.is_paused)
-        truth = population.closest(seeker.id, seeker, virtual_now(), 20)
-        assert len(truth) == 14
-        assert to_int(paused[0].id) not in truth
+        expected = population.closest(seeker.id, seeker, virtual_now(), 20)
+        assert len(expected) == 14
+        assert to_int(paused[0].id) not in expected
         gevent.sleep(10.5)
         assert not any(member.is_paused for member in population.live_members)
         assert len(population.closest(seeker.id, seeker, virtual_now(), 20)) == 19
 
-    live(work)
+    run_test(work)

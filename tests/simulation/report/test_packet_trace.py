@@ -22,10 +22,10 @@ def traced(tmp_path_factory):
 
 def test_each_packet_has_a_line(traced):
     result, _, lines = traced
-    packets = [line for line in lines if "fate" in line]
-    delivered = [line for line in packets if line["fate"] == "delivered"]
+    packets = [line for line in lines if "outcome" in line]
+    delivered = [line for line in packets if line["outcome"] == "delivered"]
     assert len(delivered) == result.packets["delivered"]
-    lost = [line for line in packets if line["fate"] == "loss"]
+    lost = [line for line in packets if line["outcome"] == "loss"]
     assert len(lost) == result.packets["lost: loss"]
     assert all(line["sent"] <= line["t"] for line in packets)
     assert [line["t"] for line in lines] == sorted(line["t"] for line in lines)
@@ -59,15 +59,26 @@ def test_queries_agree_with_the_result(traced):
         assert sum(query.replied_at is not None for query in queries) >= 5
 
 
-def test_tree_shows_the_slowest_lookup_by_default(traced):
+@pytest.fixture
+def shown(capsys):
+    """The lines that show a lookup."""
+
+    def show(path, number):
+        lookup_tree.print_operation(path, number)
+        return capsys.readouterr().out.splitlines()
+
+    return show
+
+
+def test_tree_shows_the_slowest_lookup_by_default(traced, shown):
     result, path, _ = traced
     slowest = max(result.operations, key=lambda each: each.seconds)
-    lines = list(lookup_tree.render(path, None))
+    lines = shown(path, None)
     assert lines[0].startswith(f"{slowest.kind} {slowest.number} by 10.0.0.")
     assert lines[-1] == f"This is the slowest of {5 + 20 + 20} lookups; use --lookup N for another."
     branches = lines[1:-1]
     assert branches
-    assert all(line.lstrip("│ ").startswith(("├─ ", "└─ ")) for line in branches)
+    assert all(line.lstrip("│ ").startswith(("├── ", "└── ")) for line in branches)
 
 
 def write(path, *lines):
@@ -75,17 +86,24 @@ def write(path, *lines):
     return path
 
 
-def packet(t, source, destination, fate="delivered", **more):
-    line = {"t": t, "sent": t - 0.05, "from": source, "to": destination, "fate": fate, "bytes": 9}
+def packet(t, source, destination, outcome="delivered", **more):
+    line = {
+        "t": t,
+        "sent": t - 0.05,
+        "from": source,
+        "to": destination,
+        "outcome": outcome,
+        "bytes": 9,
+    }
     return line | more
 
 
-def query(t, to, rpc, fate="delivered"):
-    return packet(t, "a:1", to, fate, rpc=rpc, call=1, name="findnode", key="00ff")
+def query(t, to, rpc, outcome="delivered"):
+    return packet(t, "a:1", to, outcome, rpc=rpc, call=1, name="findnode", key="00ff")
 
 
-def answer(t, source, rpc, *closest, fate="delivered"):
-    return packet(t, source, "a:1", fate, rpc=rpc, call=129, closest=list(closest))
+def answer(t, source, rpc, *closest, outcome="delivered"):
+    return packet(t, source, "a:1", outcome, rpc=rpc, call=129, closest=list(closest))
 
 
 def begin(number=4, t=10.0):
@@ -98,7 +116,7 @@ def end(t=10.5, **more):
     return line | {"ok": True, "hops": 2, "rpcs": 4} | more
 
 
-def test_tree_groups_queries_below_their_sources(tmp_path):
+def test_tree_groups_queries_below_their_sources(tmp_path, shown):
     path = write(
         tmp_path / "trace",
         query(9.0, "x:1", "99"),  # before the lookup began
@@ -106,26 +124,26 @@ def test_tree_groups_queries_below_their_sources(tmp_path):
         query(10.05, "b:1", "01"),
         answer(10.1, "b:1", "01", "c:1", "d:1", "e:1"),
         query(10.15, "c:1", "02"),
-        query(10.16, "d:1", "03", fate="loss"),
+        query(10.16, "d:1", "03", outcome="loss"),
         packet(10.16, "z:1", "a:1", rpc="77", call=1, name="findnode", key="00ff"),
         answer(10.2, "c:1", "02", "b:1", "d:1"),
         query(10.25, "e:1", "04"),
         query(10.28, "e:1", "04"),
-        answer(10.3, "e:1", "04", fate="loss"),
+        answer(10.3, "e:1", "04", outcome="loss"),
         end(recall=0.95, why="because"),
     )
-    assert list(lookup_tree.render(path, 4)) == [
+    assert shown(path, 4) == [
         "lookup 4 by a:1 of 00ff, started at 10.000 s: 0.500 s, 4 queries, 2 hops, recall 95 %, "
         "because",
-        "├─ b:1  +0.000 → +0.100  100 ms, 3 contacts",
-        "│  ├─ c:1  +0.100 → +0.200  100 ms, 2 contacts",
-        "│  └─ d:1  +0.110  query lost (loss)",
-        "└─ e:1  +0.200 (sent 2 times)  reply lost (loss)",
+        "├── b:1  +0.000 → +0.100  100 ms, 3 contacts",
+        "│   ├── c:1  +0.100 → +0.200  100 ms, 2 contacts",
+        "│   └── d:1  +0.110  query lost (loss)",
+        "└── e:1  +0.200 (sent 2 times)  reply lost (loss)",
     ]
 
 
-def test_unfinished_lookup_is_marked(tmp_path):
-    lines = list(lookup_tree.render(write(tmp_path / "trace", begin()), None))
+def test_unfinished_lookup_is_marked(tmp_path, shown):
+    lines = shown(write(tmp_path / "trace", begin()), None)
     assert lines == ["lookup 4 by a:1 of 00ff, started at 10.000 s: unfinished, 0 queries"]
 
 
@@ -135,16 +153,19 @@ def test_unfinished_lookup_is_marked(tmp_path):
 def test_file_that_is_not_a_trace_is_refused(tmp_path, text):
     path = tmp_path / "trace"
     path.write_text(text)
-    with pytest.raises(lookup_tree.TraceError):
-        list(lookup_tree.render(path, None))
+    with pytest.raises(lookup_tree.TraceError, match=r"not a trace|contains no lookup"):
+        lookup_tree.print_operation(path, None)
 
 
 def test_missing_file_and_lookup_are_explained(tmp_path):
-    with pytest.raises(lookup_tree.TraceError, match="No such file"):
-        list(lookup_tree.render(tmp_path / "none", None))
+    with pytest.raises(FileNotFoundError):
+        lookup_tree.print_operation(tmp_path / "none", None)
     path = write(tmp_path / "trace", begin(), end())
     with pytest.raises(lookup_tree.TraceError, match="no lookup 5; choose 4 to 4"):
-        list(lookup_tree.render(path, 5))
+        lookup_tree.print_operation(path, 5)
+    path = write(tmp_path / "trace", begin(), {"from": "a:1", "rpc": "01"}, end())
+    with pytest.raises(lookup_tree.TraceError, match="not a trace"):
+        lookup_tree.print_operation(path, 4)
     (tmp_path / "binary").write_bytes(b"\xff\xfe\n")
     with pytest.raises(lookup_tree.TraceError, match="not a trace"):
-        list(lookup_tree.render(tmp_path / "binary", None))
+        lookup_tree.print_operation(tmp_path / "binary", None)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import click
 
 from kademlua.api.fields import stored_value_from_json
 from kademlua.api.json_form import stored_value_to_json
 from kademlua.cli.config import load_params
-from kademlua.cli.data_dirs import default_data_dir, open_state, require_lmdb
+from kademlua.cli.data_dirs import default_data_dir, open_state
 from kademlua.cli.logs import configure_logging
-from kademlua.cli.options import CONTROL_PORT
+from kademlua.cli.options import ANY_PATH, CONTROL_PORT, DIRECTORY
 from kademlua.control.client import ControlClient
 from kademlua.control.unix_socket import SOCKET_NAME, ControlError
 from kademlua.core.errors import KademluaError, StorageError
@@ -33,6 +33,9 @@ from kademlua.storage.export_format import (
     to_json_lines,
 )
 
+if TYPE_CHECKING:
+    from kademlua.storage.lmdb_store import LmdbStore
+
 _BATCH_BYTES = 32_768
 """Approximate bytes of values per request."""
 _OVERHEAD_BYTES = 300
@@ -42,7 +45,7 @@ _MAX_LINE = 1 << 24
 
 _data_option = click.option(
     "--data",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=DIRECTORY,
     metavar="DIR",
     help="The node's data directory.  [default: that of --port]",
 )
@@ -50,7 +53,6 @@ _port_option = click.option(
     "--port",
     type=click.IntRange(1, 65535),
     default=CONTROL_PORT,
-    show_default=True,
     help="The node's port, which selects the default data directory.",
 )
 
@@ -95,13 +97,16 @@ def _open_values(path: Path) -> Iterator[Iterable[StoredValue]]:
     if client is not None:
         with client:
             yield map(stored_value_from_json, client.stream("stored"))
-        return
+    else:
+        with _open_store(path, Params()) as store:
+            yield stored_values(store, store.keys(), boot_clock)
+
+
+@contextmanager
+def _open_store(path: Path, params: Params) -> Iterator[LmdbStore]:
     configure_logging("warning", None)  # for warnings about damaged files
-    state = open_state(path, Params(), in_background=False)
-    try:
-        yield stored_values(state.store, state.store.keys(), boot_clock)
-    finally:
-        state.close()
+    with closing(open_state(path, params, in_background=False)) as state:
+        yield state.store
 
 
 def _connect_if_running(path: Path) -> ControlClient | None:
@@ -118,7 +123,7 @@ def _connect_if_running(path: Path) -> ControlClient | None:
 @_port_option
 @click.option(
     "--config",
-    type=click.Path(path_type=Path),
+    type=ANY_PATH,
     metavar="FILE",
     help="The node's configuration, for its limits; ignored if the node runs.",
 )
@@ -139,14 +144,8 @@ def import_values(file: IO[str], data: Path | None, port: int, config: Path | No
         with client, _checked(file) as lines:
             result = _import_through_daemon(client, parse_json_lines(lines))
     else:
-        require_lmdb()
-        configure_logging("warning", None)
-        with _checked(file) as lines:
-            state = open_state(path, params, in_background=False)
-            try:
-                result = import_lines(state.store, lines)
-            finally:
-                state.close()
+        with _checked(file) as lines, _open_store(path, params) as store:
+            result = import_lines(store, lines)
     expired = f", {result.expired:,} expired" if result.expired else ""
     click.echo(f"{result.imported:,} values imported{expired}", err=True)
     if result.refused:

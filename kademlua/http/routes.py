@@ -1,0 +1,197 @@
+"""The table of the HTTP API: one entry per method of a path.
+
+The routes, the parsing of query parameters and the OpenAPI document all come from it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, UnsetType
+
+from kademlua.api.json_form import FoundValuesJson, LookupJson, StoreReportJson
+from kademlua.http import resources
+from kademlua.http.event_stream import EVENT_KINDS, EVENT_STREAM
+from kademlua.http.resources import operation
+from kademlua.http.route import NoQuery, Route
+from kademlua.http.value_codec import BYTES, TEXT
+from kademlua.swarm.members import Members
+
+_KINDS_PATTERN = "^({0})(,({0}))*$".format("|".join(EVENT_KINDS))
+
+
+class KeyQuery(NoQuery, kw_only=True):
+    """Query parameters of a path with a key."""
+
+    hex: Annotated[bool, Meta(description="The path has the 40 hex digits of the key itself.")] = (
+        False
+    )
+
+
+class FindQuery(KeyQuery, kw_only=True):
+    """Query parameters of ``find``."""
+
+    answers: Annotated[int, Meta(ge=1, le=20, description="Maximum nodes with values.")] = 3
+    per_node: Annotated[int, Meta(ge=1, le=1_000, description="Maximum values of each node.")] = 100
+
+
+class PublishQuery(KeyQuery, kw_only=True):
+    """Query parameters of ``publish``."""
+
+    ttl: Annotated[int, Meta(ge=1, description="Seconds until it expires.")] | UnsetType = UNSET
+
+
+class AddQuery(PublishQuery, kw_only=True):
+    """Query parameters of ``add``."""
+
+    overwrite: Annotated[bool, Meta(description="Ask holders to drop other owners' values.")] = (
+        False
+    )
+
+
+class PageQuery(NoQuery, kw_only=True):
+    """Query parameters of a page of a list."""
+
+    limit: Annotated[int, Meta(ge=1, le=200, description="Maximum keys in the page.")] = 50
+    after: Annotated[
+        str, Meta(pattern="^([0-9a-fA-F]{40})?$", description="``next`` of the previous page.")
+    ] = ""
+
+
+class EventsQuery(NoQuery, kw_only=True):
+    """Query parameters of ``/v1/events``."""
+
+    kinds: Annotated[
+        str, Meta(pattern=_KINDS_PATTERN, description="Kinds of events, separated by commas.")
+    ] = ",".join(EVENT_KINDS)
+    lookups: Annotated[int, Meta(ge=1, le=100, description="Maximum lookups per second.")] = 10
+
+
+ROUTES = (
+    Route(
+        "GET /healthz",
+        "Return 200 while the node and its maintenance run.",
+        resources.report_health,
+        reply=TEXT,
+    ),
+    Route(
+        "GET /readyz",
+        "Return 200 once the node has joined.",
+        resources.report_readiness,
+        reply=TEXT,
+    ),
+    Route(
+        "GET /v1/openapi.json",
+        "Return this document.",
+        lambda request: request.services.document,
+        reply=dict[str, Any],
+    ),
+    Route("GET /metrics", "Return metrics for Prometheus.", resources.render_metrics, reply=TEXT),
+    Route(
+        "GET /v1/values/{key}",
+        "Find the values of a key.",
+        resources.find,
+        query=FindQuery,
+        reply=FoundValuesJson,
+        alternatives=(BYTES,),
+        errors=(406,),
+    ),
+    Route(
+        "POST /v1/values/{key}",
+        "Add this node's value of a key, in place of its previous one.",
+        operation("add"),
+        query=AddQuery,
+        reply=StoreReportJson,
+        has_body=True,
+    ),
+    Route(
+        "DELETE /v1/values/{key}",
+        "Remove this node's value of a key from all replicas.",
+        operation("remove"),
+        query=KeyQuery,
+        reply=StoreReportJson,
+    ),
+    Route(
+        "GET /v1/lookup/{key}",
+        "Look up the contacts closest to a key.",
+        operation("lookup"),
+        query=KeyQuery,
+        reply=LookupJson,
+    ),
+    Route(
+        "GET /v1/published",
+        "List the published values.",
+        resources.list_published,
+        query=PageQuery,
+        reply=resources.PublishedPageJson,
+    ),
+    Route(
+        "PUT /v1/published/{key}",
+        "Store a value and republish it while this node runs.",
+        operation("publish"),
+        query=PublishQuery,
+        reply=StoreReportJson,
+        has_body=True,
+    ),
+    Route(
+        "DELETE /v1/published/{key}",
+        "Stop republishing a value; it expires at its TTL.",
+        resources.unpublish,
+        query=KeyQuery,
+    ),
+    Route(
+        "GET /v1/contacts",
+        "Return the routing table.",
+        resources.list_contacts,
+        reply=resources.RoutingTableJson,
+    ),
+    Route(
+        "GET /v1/stored",
+        "List the values that the node stores.",
+        resources.list_stored,
+        query=PageQuery,
+        reply=resources.StoredPageJson,
+    ),
+    Route(
+        "GET /v1/stats",
+        "Return the counters of the node.",
+        resources.report_stats,
+        reply=dict[str, Any],
+    ),
+    Route(
+        "GET /v1/events",
+        "Stream events as server-sent events.",
+        resources.stream_node_events,
+        query=EventsQuery,
+        reply=EVENT_STREAM,
+    ),
+)
+
+SWARM_ROUTES = (
+    Route(
+        "GET /v1/swarm",
+        "List all nodes of the swarm.",
+        resources.list_swarm,
+        reply=resources.SwarmJson,
+    ),
+    Route(
+        "GET /v1/swarm/events",
+        "Stream the events of the swarm as server-sent events.",
+        resources.stream_swarm_events,
+        reply=EVENT_STREAM,
+    ),
+    Route(
+        "POST /v1/swarm/kill",
+        "Kill a random node.",
+        resources.change_swarm(Members.kill),
+        reply=resources.MemberJson,
+        errors=(409,),
+    ),
+    Route(
+        "POST /v1/swarm/join",
+        "Start a node.",
+        resources.change_swarm(Members.start),
+        reply=resources.MemberJson,
+        errors=(409,),
+    ),
+)
