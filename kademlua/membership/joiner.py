@@ -19,8 +19,6 @@ from kademlua.runtime.context import Context
 
 _POLL_INTERVAL = 1.0
 """Seconds between two looks at the routing table, which contacts may enter by themselves."""
-_MIN_WAIT = 0.001
-"""Seconds; less is rounding."""
 
 
 class Joiner:
@@ -40,7 +38,6 @@ class Joiner:
         self._liveliness = liveliness
         self._table = context.table
         self._params = context.params
-        self._clock = context.clock
         self._log = context.log
         self._on_joined = on_joined
         self._jittered = jittered
@@ -151,10 +148,10 @@ class Joiner:
 
     def _wait(self, seconds: float) -> None:
         """Wait, but not if there are new addresses, or contacts while the node is not joined."""
-        deadline = self._clock() + seconds
-        while (remaining := deadline - self._clock()) > _MIN_WAIT:
+        while seconds > 0:
             if len(self._table) and not self._joined.is_set():
                 return
-            if self._endpoints_added.wait(min(remaining, _POLL_INTERVAL)):
+            if self._endpoints_added.wait(min(seconds, _POLL_INTERVAL)):
                 self._endpoints_added.clear()
                 return
+            seconds -= _POLL_INTERVAL
