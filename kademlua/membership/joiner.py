@@ -134,10 +134,9 @@ class Joiner:
         except Exception:  # a defect must not end the attempts for good
             self._log.exception("joining failed")
             return False
-        if is_answered:
+        # Without bootstrap addresses the node is alone, as when it started.
+        if is_answered or not (self._bootstrap.is_required or self._joined.is_set()):
             self._set_joined()
-        elif not self._bootstrap.is_required:
-            self._joined.set()  # the node is alone, as when it started
         return is_answered
 
     def _set_joined(self) -> None:
