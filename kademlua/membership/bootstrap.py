@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from kademlua.core import ids
 from kademlua.core.contact import Contact, Endpoint, canonical_address, is_link_local
+from kademlua.core.errors import KademluaError
 from kademlua.core.lookup.lookup import Lookup
 from kademlua.core.reasons import Purpose
 from kademlua.core.routing.bucket import KBucket
@@ -201,7 +203,8 @@ def _split_names(endpoints: Sequence[Endpoint]) -> tuple[list[Endpoint], list[En
 
 
 def _send_resolved(query: SeedQuery, port: int, addresses: list[str]) -> None:
-    query.send((addr, port) for addr in addresses)
+    with suppress(KademluaError):  # too many calls in flight: the next attempt sends again
+        query.send((addr, port) for addr in addresses)
     query.release()
 
 

@@ -19,8 +19,6 @@ from kademlua.runtime.context import Context
 
 _POLL_INTERVAL = 1.0
 """Seconds between two looks at the routing table, which contacts may enter by themselves."""
-_MIN_WAIT = 0.001
-"""Seconds; less is rounding."""
 
 
 class Joiner:
@@ -40,7 +38,6 @@ class Joiner:
         self._liveliness = liveliness
         self._table = context.table
         self._params = context.params
-        self._clock = context.clock
         self._log = context.log
         self._on_joined = on_joined
         self._jittered = jittered
@@ -142,10 +139,9 @@ class Joiner:
         except Exception:  # a defect must not end the attempts for good
             self._log.exception("joining failed")
             return False
-        if is_answered:
+        # Without bootstrap addresses the node is alone, as when it started.
+        if is_answered or not (self._bootstrap.is_required or self._joined.is_set()):
             self._set_joined()
-        elif not self._bootstrap.is_required:
-            self._joined.set()  # the node is alone, as when it started
         return is_answered
 
     def _set_joined(self) -> None:
@@ -156,10 +152,10 @@ class Joiner:
 
     def _wait(self, seconds: float) -> None:
         """Wait, but not if there are new addresses, or contacts while the node is not joined."""
-        deadline = self._clock() + seconds
-        while (remaining := deadline - self._clock()) > _MIN_WAIT:
+        while seconds > 0:
             if len(self._table) and not self._joined.is_set():
                 return
-            if self._endpoints_added.wait(min(remaining, _POLL_INTERVAL)):
+            if self._endpoints_added.wait(min(seconds, _POLL_INTERVAL)):
                 self._endpoints_added.clear()
                 return
+            seconds -= _POLL_INTERVAL

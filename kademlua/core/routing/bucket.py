@@ -28,12 +28,14 @@ class TableEntry:
 class KBucket:
     """At most k contacts by id, least recently seen first, and a replacement cache."""
 
-    __slots__ = ("contacts", "is_crowded", "refreshed_at", "replacements")
+    __slots__ = ("contacts", "is_crowded", "refreshed_at", "replacements", "subnets")
 
     def __init__(self, now: float) -> None:
         self.contacts: dict[int, Contact] = {}
         self.is_crowded = False
         """Whether a contact entered whose subnet was over its limits."""
+        self.subnets: dict[bytes, int] = {}
+        """The number of contacts in each subnet that is limited."""
         self.replacements: dict[int, Contact] = {}
         """The replacement cache: contacts that replied while the bucket was full, most recent
         last."""

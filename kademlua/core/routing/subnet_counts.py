@@ -21,21 +21,26 @@ class SubnetCounts:
         self.has_refused = False
         """Whether a limit kept a contact out of the table."""
 
-    def add(self, contact: Contact) -> None:
-        """Count a contact that entered the table."""
+    def add(self, contact: Contact, bucket: KBucket) -> None:
+        """Count a contact that enters a bucket."""
         if self._limits.applies_to(contact):
-            prefix = contact.diversity_prefix
-            self._counts[prefix] = self._counts.get(prefix, 0) + 1
+            bucket.is_crowded = bucket.is_crowded or self.is_full(contact, bucket)
+            for counts in (self._counts, bucket.subnets):
+                counts[contact.diversity_prefix] = counts.get(contact.diversity_prefix, 0) + 1
 
-    def remove(self, contact: Contact) -> None:
-        """Count a contact that left the table."""
+    def remove(self, contact: Contact, bucket: KBucket) -> None:
+        """Count a contact that leaves a bucket."""
         if self._limits.applies_to(contact):
             prefix = contact.diversity_prefix
-            remaining = self._counts[prefix] - 1
-            if remaining:
-                self._counts[prefix] = remaining
-            else:
-                del self._counts[prefix]
+            for counts in (self._counts, bucket.subnets):
+                counts[prefix] -= 1
+                if not counts[prefix]:
+                    del counts[prefix]
+
+    def recount(self, bucket: KBucket) -> None:
+        """Count the contacts of a bucket after a split."""
+        limited = filter(self._limits.applies_to, bucket.contacts.values())
+        bucket.subnets = dict(Counter(each.diversity_prefix for each in limited))
 
     @property
     def has_crowded(self) -> bool:
@@ -58,13 +63,10 @@ class SubnetCounts:
         if not limits.applies_to(contact):
             return False
         prefix = contact.diversity_prefix
-        in_table = self._counts.get(prefix, 0)
-        if in_table < min(limits.per_bucket, limits.per_table):
-            return False
-        if in_table >= limits.per_table:
-            return True
-        in_bucket = sum(each.diversity_prefix == prefix for each in bucket.contacts.values())
-        return in_bucket >= limits.per_bucket
+        return (
+            self._counts.get(prefix, 0) >= limits.per_table
+            or bucket.subnets.get(prefix, 0) >= limits.per_bucket
+        )
 
     def find_yielding(self, newcomer: Contact, bucket: KBucket) -> Contact | None:
         """Return the contact of a full bucket that yields to ``newcomer``; None if none does.
@@ -73,29 +75,25 @@ class SubnetCounts:
         If ``newcomer`` is not crowded, a subnet with more contacts than the limit of the table
         yields, too.
         """
-        if not bucket.is_crowded:
+        if not bucket.is_crowded or not bucket.subnets:
             return None
-        contacts = [each for each in bucket.contacts.values() if self._limits.applies_to(each)]
-        yielding = self._first_of_crowded(newcomer, contacts)
-        if yielding is None and not self.is_full(newcomer, bucket):
-            counts, per_table = self._counts, self._limits.per_table
-            over_table = (each for each in contacts if counts[each.diversity_prefix] > per_table)
-            yielding = next(over_table, None)
-        if yielding is not None:
-            self.has_refused = True
-        return yielding
-
-    def _first_of_crowded(self, newcomer: Contact, contacts: list[Contact]) -> Contact | None:
-        """Return the first contact of the most crowded subnet, if ``newcomer`` is of another one
-        that would still be less crowded."""
-        crowded = self.find_surplus(contacts)
-        if crowded is None or not self._limits.applies_to(newcomer):
-            return crowded
-        count, own_count = (
-            sum(each.diversity_prefix == prefix for each in contacts)
-            for prefix in (crowded.diversity_prefix, newcomer.diversity_prefix)
+        limits, own_count = self._limits, 0
+        if limits.applies_to(newcomer):
+            own_count = bucket.subnets.get(newcomer.diversity_prefix, 0) + 1
+        largest = max(bucket.subnets, key=bucket.subnets.__getitem__)
+        yielding: set[bytes] = set()
+        if bucket.subnets[largest] > max(limits.per_bucket, own_count):
+            yielding = {largest}
+        elif not self.is_full(newcomer, bucket):
+            yielding = {each for each in bucket.subnets if self._counts[each] > limits.per_table}
+        if not yielding:
+            return None
+        self.has_refused = True
+        return next(
+            each
+            for each in bucket.contacts.values()
+            if each.diversity_prefix in yielding and limits.applies_to(each)
         )
-        return crowded if own_count + 1 < count else None
 
     def find_surplus(self, contacts: Iterable[Contact]) -> Contact | None:
         """Return the first contact of the most crowded subnet; None if no subnet is crowded."""

@@ -181,9 +181,7 @@ class RoutingTable:
 
     def _insert(self, bucket: KBucket, entry: TableEntry) -> None:
         contact = entry.contact
-        if self.subnets.is_full(contact, bucket):
-            bucket.is_crowded = True
-        self.subnets.add(contact)
+        self.subnets.add(contact, bucket)
         bucket.contacts[contact.id_int] = contact
         bucket.replacements.pop(contact.id_int, None)
         self._by_id[contact.id] = entry
@@ -211,6 +209,8 @@ class RoutingTable:
         self.buckets.append(KBucket(last.refreshed_at))
         index = len(self.buckets) - 1
         last.split_into(self.buckets[-1], lambda id_int: self.bucket_index(id_int) == index)
+        for bucket in (last, self.buckets[-1]):
+            self.subnets.recount(bucket)
 
     def remove(self, contact: Contact, now: float | None = None) -> Contact | None:
         """Remove a dead contact, and return the promoted replacement; None if there is none.
@@ -230,8 +230,9 @@ class RoutingTable:
         contact = entry.contact
         del self._by_id[contact.id]
         del self._by_endpoint[contact.endpoint]
-        del self.buckets[self.bucket_index(contact.id_int)].contacts[contact.id_int]
-        self.subnets.remove(contact)
+        bucket = self.buckets[self.bucket_index(contact.id_int)]
+        del bucket.contacts[contact.id_int]
+        self.subnets.remove(contact, bucket)
         if self.on_change is not None:
             self.on_change(contact, False)
         self._changes.on_left(contact)
