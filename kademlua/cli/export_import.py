@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -13,15 +15,18 @@ import click
 from kademlua.api.fields import stored_value_from_json
 from kademlua.api.json_form import stored_value_to_json
 from kademlua.cli.config import load_params
-from kademlua.cli.data_dirs import default_data_dir, open_state
+from kademlua.cli.data_dirs import default_data_dir, open_state, require_lmdb
 from kademlua.cli.logs import configure_logging
 from kademlua.cli.options import CONTROL_PORT
 from kademlua.control.client import ControlClient
 from kademlua.control.unix_socket import SOCKET_NAME, ControlError
+from kademlua.core.errors import KademluaError, StorageError
 from kademlua.core.params import Params
+from kademlua.storage.durable_files import write_whole
 from kademlua.storage.export_format import (
     ImportResult,
     StoredValue,
+    describe_imported,
     import_lines,
     parse_json_lines,
     stored_values,
@@ -32,6 +37,8 @@ _BATCH_BYTES = 32_768
 """Approximate bytes of values per request."""
 _OVERHEAD_BYTES = 300
 """Estimated bytes that the JSON form adds to a value."""
+_MAX_LINE = 1 << 24
+"""Characters of a line that are read together; no value is as long."""
 
 _data_option = click.option(
     "--data",
@@ -49,12 +56,13 @@ _port_option = click.option(
 
 
 @click.command("export", short_help="Export a node's values to a file.")
-@click.argument("file", type=click.File("w", encoding="utf-8", lazy=True))
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @_data_option
 @_port_option
-def export_values(file: IO[str], data: Path | None, port: int) -> None:
+def export_values(file: Path, data: Path | None, port: int) -> None:
     """Write the values that a node stores to FILE, one line of JSON per value; - is standard
-    output. A running node is asked; otherwise its data directory is read.
+    output. A running node is asked; otherwise its data directory is read. FILE is replaced when
+    the export is complete.
 
     \b
     Examples:
@@ -64,11 +72,21 @@ def export_values(file: IO[str], data: Path | None, port: int) -> None:
     path = data or default_data_dir(port)
     if not path.is_dir():
         raise click.ClickException(f"no data at {path}")
-    count = -1
-    with _open_values(path) as values:
+    count = 0
+    with _open_values(path) as values, _open_export(file) as output:
         for count, line in enumerate(to_json_lines(values)):  # noqa: B007  # counts them
-            file.write(line + "\n")
-    click.echo(f"{count:,} values exported", err=True)
+            output.write(line + "\n")
+    click.echo(f"{count - 1:,} values exported", err=True)
+
+
+@contextmanager
+def _open_export(path: Path) -> Iterator[IO[str]]:
+    if str(path) == "-":
+        with click.open_file("-", "w", encoding="utf-8") as output:
+            yield output
+    else:
+        with write_whole(path) as output:
+            yield output
 
 
 @contextmanager
@@ -95,7 +113,7 @@ def _connect_if_running(path: Path) -> ControlClient | None:
 
 
 @click.command("import", short_help="Import values from an exported file.")
-@click.argument("file", type=click.File("r", encoding="utf-8"))
+@click.argument("file", type=click.File("r", encoding="utf-8", errors="replace"))
 @_data_option
 @_port_option
 @click.option(
@@ -106,7 +124,8 @@ def _connect_if_running(path: Path) -> ControlClient | None:
 )
 def import_values(file: IO[str], data: Path | None, port: int, config: Path | None) -> None:
     """Import the values of FILE, written by "kademlua export", into a data directory; - is
-    standard input. A missing directory is created. A running node imports them itself.
+    standard input. A missing directory is created. A running node imports them itself. FILE is
+    checked first, and nothing of a damaged one is imported.
 
     \b
     Examples:
@@ -117,15 +136,17 @@ def import_values(file: IO[str], data: Path | None, port: int, config: Path | No
     path = data or default_data_dir(port)
     client = _connect_if_running(path)
     if client is not None:
-        with client:
-            result = _import_through_daemon(client, parse_json_lines(file))
+        with client, _checked(file) as lines:
+            result = _import_through_daemon(client, parse_json_lines(lines))
     else:
+        require_lmdb()
         configure_logging("warning", None)
-        state = open_state(path, params, in_background=False)
-        try:
-            result = import_lines(state.store, file)
-        finally:
-            state.close()
+        with _checked(file) as lines:
+            state = open_state(path, params, in_background=False)
+            try:
+                result = import_lines(state.store, lines)
+            finally:
+                state.close()
     expired = f", {result.expired:,} expired" if result.expired else ""
     click.echo(f"{result.imported:,} values imported{expired}", err=True)
     if result.refused:
@@ -133,9 +154,49 @@ def import_values(file: IO[str], data: Path | None, port: int, config: Path | No
         raise click.ClickException(f"refused: {reasons}")
 
 
+@contextmanager
+def _checked(file: IO[str]) -> Iterator[Iterable[str]]:
+    """Check an export to its end, and yield its lines.
+
+    Raises:
+        click.ClickException: it is damaged or no export.
+    """
+    name = file.name
+    lines = iter(partial(file.readline, _MAX_LINE), "")
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as copy:  # of what can be read only once
+        source, start = (file, file.tell()) if file.seekable() else (copy, 0)
+        try:
+            for _ in parse_json_lines(lines if source is file else _copied(lines, copy)):
+                pass
+        except StorageError as error:
+            raise click.ClickException(f"{name}: {error}; nothing was imported") from None
+        source.seek(start)
+        yield source
+
+
+def _copied(lines: Iterable[str], copy: IO[str]) -> Iterator[str]:
+    for line in lines:
+        copy.write(line)
+        yield line
+
+
 def _import_through_daemon(client: ControlClient, values: Iterable[StoredValue]) -> ImportResult:
-    """Import values in batches through a running node."""
+    """Import values in batches through a running node.
+
+    Raises:
+        StorageError: the node failed; the message has the number of values before that.
+    """
     result = ImportResult()
+    try:
+        _send_values(client, values, result)
+    except KademluaError as error:
+        raise StorageError(f"{error}; {describe_imported(result.imported)}") from None
+    return result
+
+
+def _send_values(
+    client: ControlClient, values: Iterable[StoredValue], result: ImportResult
+) -> None:
     batch: list[StoredValue] = []
     size = 0
     for value in values:
@@ -146,7 +207,6 @@ def _import_through_daemon(client: ControlClient, values: Iterable[StoredValue])
         size += len(value.encoded) + _OVERHEAD_BYTES
     if batch:
         _send_batch(client, batch, result)
-    return result
 
 
 def _send_batch(client: ControlClient, batch: list[StoredValue], result: ImportResult) -> None:

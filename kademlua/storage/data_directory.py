@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import logging
 import os
@@ -12,6 +11,7 @@ from typing import TypeVar
 
 from kademlua.core.errors import StorageError
 from kademlua.storage import integrity_check
+from kademlua.storage.durable_files import make_directory, sync_directory
 from kademlua.storage.lmdb_environment import CorruptFile, check_lmdb_version
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class DataDirectory:
         self._verify_unclean = verify_unclean
         self.path = path
         try:
-            _make_directory(path)
+            make_directory(path)
             # Never removed: a waiting process would lock a deleted file.
             self._lock_fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -80,30 +80,13 @@ class DataDirectory:
             is_new = True
             opened = open_file(path)
         if is_new:
-            _sync_directory(self.path)
+            sync_directory(self.path)
         return opened
 
     def close(self) -> None:
         """Unlock the directory, after its files were closed."""
         integrity_check.write_clean_marker(self.path / "left", self._opened_paths)
         os.close(self._lock_fd)
-
-
-def _make_directory(path: Path) -> None:
-    missing = [each for each in (path, *path.parents) if not each.exists()]
-    path.mkdir(0o700, parents=True, exist_ok=True)
-    for each in missing:
-        _sync_directory(each.parent)
-
-
-def _sync_directory(path: Path) -> None:
-    """Write a directory's entries to disk, so that a new file survives a power failure."""
-    with contextlib.suppress(OSError):  # some file systems refuse
-        directory_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory_fd)
-        finally:
-            os.close(directory_fd)
 
 
 def _move_aside(path: Path) -> Path:

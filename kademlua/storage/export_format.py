@@ -1,9 +1,13 @@
-"""Values as JSON lines, to move them between nodes. Independent of LMDB."""
+"""Values as JSON lines, to move them between nodes. Independent of LMDB.
+
+The first line names the format; the last one has the number of values and a checksum of all lines
+before it, so that an export that was cut off or changed is detected.
+"""
 
 from __future__ import annotations
 
 import base64
-import binascii
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +23,8 @@ if TYPE_CHECKING:
     from kademlua.storage.lmdb_store import LmdbStore
 
 EXPORT_FORMAT = "kademlua values"
-EXPORT_VERSION = 1
+EXPORT_VERSION = 2
+"""Version 1 had no last line."""
 _VALUES_PER_COMMIT = 1_000
 
 
@@ -83,18 +88,39 @@ def import_value(store: Store, stored_value: StoredValue, now: float, result: Im
 def to_json_lines(
     values: Iterable[StoredValue], wall_clock: Callable[[], float] = time.time
 ) -> Iterator[str]:
-    """Yield a line that names the format, and one for each value."""
-    yield json.dumps({"format": EXPORT_FORMAT, "version": EXPORT_VERSION})
+    """Yield the lines of an export: the first, one for each value, and the last."""
+    digest = _Digest()
+    yield digest.add(json.dumps({"format": EXPORT_FORMAT, "version": EXPORT_VERSION}))
     for key, owner, encoded, from_owner, remaining_seconds in values:
-        yield json.dumps(
-            {
-                "key": key.hex(),
-                "owner": {"id": owner.id.hex(), "address": owner.addr, "port": owner.port},
-                "ends": round(wall_clock() + remaining_seconds, 6),
-                "direct": from_owner,
-                "value": base64.b64encode(encoded).decode(),
-            }
+        yield digest.add(
+            json.dumps(
+                {
+                    "key": key.hex(),
+                    "owner": {"id": owner.id.hex(), "address": owner.addr, "port": owner.port},
+                    "ends": round(wall_clock() + remaining_seconds, 6),
+                    "direct": from_owner,
+                    "value": base64.b64encode(encoded).decode(),
+                }
+            )
         )
+    yield json.dumps(digest.last_line)
+
+
+class _Digest:
+    """The checksum of the lines of an export."""
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256()
+        self._count = 0
+
+    def add(self, line: str) -> str:
+        self._sha256.update(line.encode(errors="replace") + b"\n")
+        self._count += 1
+        return line
+
+    @property
+    def last_line(self) -> dict[str, Any]:
+        return {"values": self._count - 1, "sha256": self._sha256.hexdigest()}
 
 
 def parse_json_lines(
@@ -103,26 +129,32 @@ def parse_json_lines(
     """Yield the values in lines of ``to_json_lines``.
 
     Raises:
-        StorageError: a line is invalid; the message has its number.
+        StorageError: a line is invalid, or lines are missing or were changed; values of lines
+            before it were yielded.
     """
+    digest = _Digest()
+    number = version = 0
+    has_ended = False
     for number, line in enumerate(lines, 1):
+        if has_ended:
+            raise StorageError(f"line {number} follows the end of the export")
         try:
             fields = json.loads(line)
             if number == 1:
-                _check_format(fields)
-                continue
-            stored_value = _parse_value(fields, wall_clock())
-        except (
-            KeyError,
-            TypeError,
-            ValueError,
-            WireError,
-            binascii.Error,
-            RecursionError,
-        ) as error:
+                version = _check_format(fields)
+            elif version > 1 and "sha256" in fields:
+                has_ended = True
+                _check_end(fields, digest.last_line)
+            else:
+                yield _parse_value(fields, wall_clock())
+        except (KeyError, TypeError, ValueError, WireError, RecursionError) as error:
             problem = "is not a line of an export" if number > 1 else "does not begin an export"
             raise StorageError(f"line {number} {problem}: {error!r:.80}") from None
-        yield stored_value
+        digest.add(line.rstrip("\n"))
+    if number == 0:
+        raise StorageError("it is empty, and not an export")
+    if version > 1 and not has_ended:
+        raise StorageError(f"it is cut off after line {number}: the last line is missing")
 
 
 def import_lines(
@@ -131,22 +163,45 @@ def import_lines(
     """Put the values of JSON lines into a store.
 
     Raises:
-        StorageError: a line is invalid, or a commit failed; values of earlier lines stay.
+        StorageError: a line is invalid, or a commit failed; values of earlier commits stay, and the
+            message has their number.
     """
     result = ImportResult()
-    for stored_value in parse_json_lines(lines):
-        import_value(store, stored_value, clock(), result)
-        if result.imported % _VALUES_PER_COMMIT == 0:
-            _wait_durable(store)
-    _wait_durable(store)
+    durable = 0
+    try:
+        for stored_value in parse_json_lines(lines):
+            import_value(store, stored_value, clock(), result)
+            if result.imported - durable == _VALUES_PER_COMMIT:
+                _wait_durable(store)
+                durable = result.imported
+        _wait_durable(store)
+    except StorageError as error:
+        raise StorageError(f"{error}; {describe_imported(durable)}") from None
     return result
 
 
-def _check_format(fields: dict[str, Any]) -> None:
+def describe_imported(count: int) -> str:
+    """Return how much of an export was imported before an error."""
+    return f"{count:,} values were imported before" if count else "nothing was imported"
+
+
+def _check_format(fields: dict[str, Any]) -> int:
+    """Return the version that the first line declares."""
     if fields["format"] != EXPORT_FORMAT:
         raise ValueError(fields["format"])
-    if not 1 <= fields["version"] <= EXPORT_VERSION:
-        raise ValueError(f"version {fields['version']}, this Kademlua reads up to {EXPORT_VERSION}")
+    version = fields["version"]
+    if not isinstance(version, int) or not 1 <= version <= EXPORT_VERSION:
+        raise ValueError(f"version {version}, this Kademlua reads up to {EXPORT_VERSION}")
+    return version
+
+
+def _check_end(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Compare the last line with the lines before it."""
+    missing = fields["values"] - expected["values"]
+    if missing > 0:
+        raise StorageError(f"{missing:,} of {fields['values']:,} values are missing")
+    if fields != expected:
+        raise StorageError("its checksum is wrong: lines were changed or added")
 
 
 def _parse_value(fields: dict[str, Any], wall_now: float) -> StoredValue:

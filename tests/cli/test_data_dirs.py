@@ -129,7 +129,8 @@ def test_export_and_import(launch, tmp_path, failed):
     done = launch.run("export", "values.jsonl", "--data", "one")
     assert done.stderr == b"2 values exported\n"
     lines = (tmp_path / "values.jsonl").read_text().splitlines()
-    assert json.loads(lines[0]) == {"format": "kademlua values", "version": 1}
+    assert json.loads(lines[0]) == {"format": "kademlua values", "version": 2}
+    assert json.loads(lines[-1])["values"] == 2
     done = launch.run("import", "values.jsonl", "--data", "two")
     assert (done.returncode, done.stderr) == (0, b"2 values imported\n")
     _, address = launch.node("--data", "two")
@@ -145,16 +146,65 @@ def test_export_and_import(launch, tmp_path, failed):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("", "0 values imported"),
+        ("", "it is empty, and not an export; nothing was imported"),
         ("hello\n", "line 1 does not begin an export"),
-        ('{"format": "kademlua values", "version": 2}\n', "version 2, this Kademlua reads up to 1"),
+        ('{"format": "kademlua values", "version": 3}\n', "version 3, this Kademlua reads up to 2"),
         ('{"format": "kademlua values", "version": 1}\n{"key": 3}\n', "line 2 is not a line"),
     ],
 )
-def test_import_of_invalid_file_is_reported(launch, text, complaint):
+def test_import_of_invalid_file_is_reported(launch, failed, text, complaint):
     done = launch.run("import", "-", "--data", "data", stdin=text.encode())
-    assert complaint in done.stderr.decode()
-    assert b"Traceback" not in done.stderr
+    line = failed(done, 1)
+    assert line.startswith("Error: <stdin>: ")
+    assert complaint in line
+    assert line.endswith("; nothing was imported\n")
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_damaged_export_is_reported_and_not_imported(launch, tmp_path, failed, is_running):
+    process, address = launch.node("--data", "one")
+    for key in ("k", "l", "m"):
+        launch.run("add", key, "v" + key, "--via", address)
+    if not is_running:
+        ended(process)
+    path = tmp_path / "values.jsonl"
+    launch.run("export", path.name, "--data", "one")
+    if is_running:
+        launch.node("--data", "two")
+    whole = path.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    damaged = {
+        b"".join(lines[:-1]): "it is cut off after line 4: the last line is missing",
+        whole[:-20]: "line 5 is not a line of an export",
+        whole[: len(whole) // 2]: "line 3 is not a line of an export",
+        b"".join(lines[:2] + lines[3:]): "1 of 3 values are missing",
+        b"".join([*lines[:2], *lines[1:]]): "lines were changed or added",
+        whole.replace(b'"port": ', b'"port": 1', 1): "",
+        whole + lines[1]: "line 6 follows the end of the export",
+        b"\xff\xfe\0" * 99: "line 1 does not begin an export",
+        b"": "it is empty, and not an export",
+    }
+    for content, complaint in damaged.items():
+        path.write_bytes(content)
+        for args, stdin in (((path.name,), b""), (("-",), content)):
+            line = failed(launch.run("import", *args, "--data", "two", stdin=stdin), 1)
+            assert complaint in line
+            assert line.endswith("; nothing was imported\n")
+    path.write_bytes(whole)
+    done = launch.run("import", path.name, "--data", "two")
+    assert (done.returncode, done.stderr) == (0, b"3 values imported\n")
+
+
+def test_failed_export_leaves_the_former_file(launch, tmp_path, failed):
+    (tmp_path / "values.jsonl").write_text("former\n")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "values.lmdb").mkdir()
+    failed(launch.run("export", "values.jsonl", "--data", "data"), 1)
+    assert (tmp_path / "values.jsonl").read_text() == "former\n"
+    (tmp_path / "data" / "values.lmdb").rmdir()
+    line = failed(launch.run("export", "missing/values.jsonl", "--data", "data"), 1)
+    assert line == "Error: missing/values.jsonl: No such file or directory\n"
+    assert sorted(path.name for path in tmp_path.glob("*values*")) == ["values.jsonl"]
 
 
 WITHOUT_LMDB = "import sys; sys.modules['lmdb'] = None; from kademlua.cli import main; main()"
