@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV
 
+from kademlua.storage.row_format import FORMAT_KEY
+
 logger = logging.getLogger(__name__)
 
 _CHECK_TIMEOUT = 2.0
@@ -21,14 +23,20 @@ _CHECK_TIMEOUT = 2.0
 _EXIT_CORRUPT = 4
 _CRASHES = frozenset({-SIGSEGV, -SIGBUS, -SIGABRT, -SIGILL, -SIGFPE})
 """The ends of a process that read an invalid page."""
-# A compacting copy visits each page of each tree. An error of the system, such as lack of memory,
-# says nothing of the file.
+# Rows and a compacting copy together visit each page of each tree. An error of the system, such as
+# lack of memory, says nothing of the file.
 _CHECK_SCRIPT = f"""
 import os, sys
 import lmdb
 system_errors = (lmdb.MemoryError, lmdb.ReadonlyError, lmdb.LockError, lmdb.DiskError)
 try:
     env = lmdb.open(sys.argv[1], subdir=False, lock=False, readonly=True, max_dbs=8)
+    with env.begin() as txn:
+        for name in list(txn.cursor().iternext(values=False)):
+            if name != b"{FORMAT_KEY.decode()}":
+                database = env.open_db(name, txn=txn, create=False)
+                for _ in txn.cursor(database):
+                    pass
     with open(os.devnull, "wb") as sink:
         env.copyfd(sink.fileno(), compact=True)
 except lmdb.Error as error:

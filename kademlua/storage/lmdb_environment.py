@@ -12,7 +12,7 @@ import errno
 import logging
 import mmap
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -107,6 +107,9 @@ class LmdbEnvironment:
             self._open_databases()
             self._file_id = self._stat_file()
             self.refresh_snapshot()
+        except lmdb.Error as error:
+            self._env.close()
+            raise CorruptFile(self.path, _message(error)) from None
         except BaseException:
             self._env.close()
             raise
@@ -172,6 +175,19 @@ class LmdbEnvironment:
         raise CorruptFile(self.path, "it is of another kind, or another program wrote it")
 
     # Reading
+
+    @contextlib.contextmanager
+    def first_reads(self) -> Iterator[None]:
+        """Close the file if it proves damaged in the block.
+
+        Raises:
+            CorruptFile: LMDB found a damaged page.
+        """
+        try:
+            yield
+        except lmdb.Error as error:
+            self.close()
+            raise CorruptFile(self.path, _message(error)) from None
 
     def refresh_snapshot(self) -> None:
         """Read the state of the last commit from now on."""

@@ -70,8 +70,9 @@ class LmdbStore:
         )
         self._params = params
         self._clock = clock
-        self._expiry = ExpiryIndex(environment, self._write_buffer)
-        self._totals = StoreTotals(environment, self._write_buffer, self._expiry)
+        with environment.first_reads():
+            self._expiry = ExpiryIndex(environment, self._write_buffer)
+            self._totals = StoreTotals(environment, self._write_buffer, self._expiry)
         self._latest_us = self._totals.latest_us
         # After the clock was set back, time continues from the latest one seen.
         self._wall_offset = max(wall_clock(), self._latest_us / 1e6) - clock()

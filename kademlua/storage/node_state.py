@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 AUTOSAVE_INTERVAL = 180.0
 """Seconds between two saves of the contacts."""
+_NODE_DATABASES = ("meta", "contacts", "publications")
 _MAX_SAVED_CONTACTS = 64
 """Contacts that are saved, at most."""
 
@@ -67,13 +68,7 @@ class NodeState:
             """The values that the node stores for the network."""
             undo.callback(self.store.close)
             self._write_buffer = WriteBuffer(
-                directory.open(
-                    "node.lmdb",
-                    lambda at: LmdbEnvironment(
-                        at, "node", FORMAT_VERSION, ("meta", "contacts", "publications")
-                    ),
-                    "contacts and publications",
-                ),
+                directory.open("node.lmdb", _open_node_file, "contacts and publications"),
                 in_background=in_background,
             )
             undo.callback(self._write_buffer.close)
@@ -158,3 +153,13 @@ class NodeState:
             self._autosaver.kill()
             self._autosaver = None
         self._cleanup.close()
+
+
+def _open_node_file(path: Path) -> LmdbEnvironment:
+    """Open ``node.lmdb`` and read it to its end, since it is small."""
+    environment = LmdbEnvironment(path, "node", FORMAT_VERSION, _NODE_DATABASES)
+    with environment.first_reads():
+        for cursor in environment.cursors.values():
+            for _ in cursor:
+                pass
+    return environment

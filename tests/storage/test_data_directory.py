@@ -77,6 +77,23 @@ def test_file_with_wrong_content_is_moved_and_replaced(
     assert len(caplog.records) == 1
 
 
+def test_file_whose_pages_are_damaged_is_moved_although_it_was_closed_cleanly(
+    data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = data / "node.lmdb"
+    status = path.stat()
+    content = bytearray(path.read_bytes())
+    for page in range(2, len(content) // 4096):
+        content[page * 4096 + 10] ^= 0x02  # that it is a leaf
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    state = opened(data)
+    assert (data / "node.lmdb.damaged-1").exists()
+    assert (state.id, get(state, KEY), len(state.publications)) == (NODE_ID, [b"1:v"], 0)
+    state.close()
+    assert len(caplog.records) == 1
+
+
 def test_directory_in_place_of_a_file_is_reported_and_kept(data: Path) -> None:
     (data / "values.lmdb").unlink()
     (data / "values.lmdb").mkdir()
