@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from logging import DEBUG, WARNING
 
 import gevent
 import lmdb
@@ -72,6 +73,7 @@ class WriteBuffer:
         self._pending = WriteBatch()
         self._committing: WriteBatch | None = None
         self._greenlet: Greenlet[..., None] | None = None
+        self._failure: str | None = None
         self._before_commit = before_commit
         self._after_commit = after_commit
 
@@ -248,6 +250,9 @@ class WriteBuffer:
             environment.drop_snapshot()
             environment.refresh_snapshot()
             self._committing = None
+            if self._failure is not None:
+                logger.info("%s can be written again", environment.path)
+                self._failure = None
             self._after_commit(None)
             _notify(batch, None)
 
@@ -255,7 +260,9 @@ class WriteBuffer:
         """Drop all uncommitted changes: later ones depend on the failed batch."""
         path = self._environment.path
         reason = failure_reason(path, error)
-        logger.warning("%s: %s (%s)", path, reason, error)
+        is_repeated = reason == self._failure
+        logger.log(DEBUG if is_repeated else WARNING, "%s: %s (%s)", path, reason, error)
+        self._failure = reason
         lost = list(self.batches)
         self._pending, self._committing = WriteBatch(), None
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -223,6 +224,23 @@ def test_failed_commit_drops_later_changes(open_store: Open, disk: Disk) -> None
     store.when_durable(reasons.append)
     store.flush()
     assert reasons[-1] is None
+
+
+def test_repeated_failure_is_one_warning(
+    open_store: Open, disk: Disk, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    store = open_store(in_background=True)
+    disk.go.set()
+    for _ in range(2):
+        for _ in range(3):
+            disk.errors.append(lmdb.DiskError("mdb_txn_commit: No space left on device"))
+            put(store)
+            store.flush()
+        put(store)
+        store.flush()
+    warning, recovery = (logging.WARNING, logging.INFO)
+    assert [record.levelno for record in caplog.records] == [warning, recovery] * 2
 
 
 def test_file_is_reopened_after_an_lmdb_panic(open_store: Open, disk: Disk) -> None:
