@@ -85,7 +85,12 @@ class DataDirectory:
 
     def close(self) -> None:
         """Unlock the directory, after its files were closed."""
-        integrity_check.write_clean_marker(self.path / "left", self._opened_paths)
+        try:
+            is_in_place = os.path.samestat(os.stat(self.path / "lock"), os.fstat(self._lock_fd))
+        except OSError:
+            is_in_place = False
+        if is_in_place:  # otherwise another process may use a new directory there
+            integrity_check.write_clean_marker(self.path / "left", self._opened_paths)
         os.close(self._lock_fd)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV
 
+from kademlua.storage.durable_files import sync_directory
 from kademlua.storage.row_format import FORMAT_KEY
 
 logger = logging.getLogger(__name__)
@@ -87,6 +88,7 @@ def consume_clean_marker(marker: Path) -> dict[str, object]:
     try:
         text = marker.read_text()
         marker.unlink()
+        sync_directory(marker.parent)  # or it would be there again after a power failure
         files = json.loads(text)["files"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
