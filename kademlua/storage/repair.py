@@ -45,7 +45,9 @@ def repair(write_buffer: WriteBuffer) -> Repair:
         entries, stored_bytes = entries + 1, stored_bytes + size
         sequence = max(sequence, value_row.sequence)
         latest_us = max(latest_us, value_row.received_at_us)
-    _remove_stale_index_rows(write_buffer)
+    # Each value is in the index now: if it has as many rows, none is stale.
+    if sum(1 for _ in write_buffer.rows("ends")) != entries:
+        _remove_stale_index_rows(write_buffer)
     for row_key, _ in write_buffer.rows("meta"):
         if row_key not in META_KEYS:
             write_buffer.put("meta", row_key, None)
