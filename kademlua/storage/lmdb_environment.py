@@ -30,6 +30,17 @@ _BROKEN_LMDB_VERSIONS = frozenset({"2.2.0", "2.2.1"})
 _INITIAL_MAP_BYTES = 1 << 26
 _SPARE_MAP_BYTES = 1 << 20
 """Room in the map of a file that is opened, at least."""
+_DAMAGE = (
+    lmdb.BadDbiError,
+    lmdb.BadTxnError,
+    lmdb.CorruptedError,
+    lmdb.IncompatibleError,
+    lmdb.InvalidError,
+    lmdb.NotFoundError,
+    lmdb.PageNotFoundError,
+    lmdb.VersionMismatchError,
+)
+"""The errors that a damaged or foreign file causes; others say nothing of the file."""
 _DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -75,7 +86,6 @@ class LmdbEnvironment:
         self._db_names = db_names
         self._kind = kind
         self._version = version
-
         self.is_older = False
         """Whether an older version wrote the file before it was opened."""
         self._open()
@@ -98,10 +108,8 @@ class LmdbEnvironment:
                 readahead=False,  # keys are hashes: neighbouring rows are not read next
                 max_dbs=len(self._db_names) + 1,
             )
-        except (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.CorruptedError) as error:
-            raise CorruptFile(self.path, _message(error)) from None
         except lmdb.Error as error:
-            raise StorageError(f"can't open {self.path}: {_message(error)}") from None
+            raise self._opening_error(error) from None
         try:
             self._check_size(size)
             self._open_databases()
@@ -109,10 +117,16 @@ class LmdbEnvironment:
             self.refresh_snapshot()
         except lmdb.Error as error:
             self._env.close()
-            raise CorruptFile(self.path, _message(error)) from None
+            raise self._opening_error(error) from None
         except BaseException:
             self._env.close()
             raise
+
+    def _opening_error(self, error: lmdb.Error) -> StorageError:
+        """Return what to raise for an error of LMDB, which may say nothing of the file."""
+        if isinstance(error, _DAMAGE):
+            return CorruptFile(self.path, _message(error))
+        return StorageError(f"can't open {self.path}: {_message(error)}")
 
     def _stat_file(self) -> tuple[int, int] | None:
         """Return what identifies the file at the path; None if there is none."""
@@ -137,26 +151,19 @@ class LmdbEnvironment:
 
     def _open_databases(self) -> None:
         self._databases: dict[str, lmdb._Database] = {}
-        try:
-            with self._env.begin() as txn:
-                is_new = txn.stat()["entries"] == 0
-                version = self._version if is_new else self._read_version(txn)
-            self.is_older = version < self._version
-            # A handle from a transaction that only reads would end with it.
-            with self._env.begin(write=True) as txn:
-                for db_name in self._db_names:
-                    self._databases[db_name] = self._env.open_db(
-                        db_name.encode(), txn=txn, create=is_new or self.is_older
-                    )
-                label = pack_label(self._kind, self._version)
-                if txn.get(FORMAT_KEY) != label:
-                    txn.put(FORMAT_KEY, label)
-        except (lmdb.CorruptedError, lmdb.NotFoundError, lmdb.IncompatibleError) as error:
-            raise CorruptFile(self.path, _message(error)) from None
-        except (lmdb.PageNotFoundError, lmdb.BadDbiError, lmdb.BadTxnError) as error:
-            raise CorruptFile(self.path, _message(error)) from None
-        except lmdb.Error as error:
-            raise StorageError(f"can't open {self.path}: {_message(error)}") from None
+        with self._env.begin() as txn:
+            is_new = txn.stat()["entries"] == 0
+            version = self._version if is_new else self._read_version(txn)
+        self.is_older = version < self._version
+        # A handle from a transaction that only reads would end with it.
+        with self._env.begin(write=True) as txn:
+            for db_name in self._db_names:
+                self._databases[db_name] = self._env.open_db(
+                    db_name.encode(), txn=txn, create=is_new or self.is_older
+                )
+            label = pack_label(self._kind, self._version)
+            if txn.get(FORMAT_KEY) != label:
+                txn.put(FORMAT_KEY, label)
 
     def _read_version(self, txn: Transaction) -> int:
         """Return the version of the file's format."""
@@ -182,12 +189,13 @@ class LmdbEnvironment:
 
         Raises:
             CorruptFile: LMDB found a damaged page.
+            StorageError: the file cannot be read.
         """
         try:
             yield
         except lmdb.Error as error:
             self.close()
-            raise CorruptFile(self.path, _message(error)) from None
+            raise self._opening_error(error) from None
 
     def refresh_snapshot(self) -> None:
         """Read the state of the last commit from now on."""

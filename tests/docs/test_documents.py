@@ -1,9 +1,7 @@
 """The documents are true: programs run, examples are the code's bytes, links resolve."""
 
 import ast
-import errno
 import hashlib
-import os
 import random
 import re
 import socket
@@ -22,21 +20,14 @@ from kademlua.api.operations import NodeApi
 from kademlua.core import params
 from kademlua.core.contact import ALL_FAMILIES
 from kademlua.core.errors import (
-    ConflictingValue,
-    RecordRefused,
-    StaleValue,
-    StoreRefused,
     WireError,
 )
 from kademlua.core.reasons import DropReason, MatchFailure
 from kademlua.core.security.replay_protection import SessionTable
 from kademlua.core.values import records
-from kademlua.core.values.quotas import ENTRY_UNIT, QuotaUsage, check_quotas
 from kademlua.core.wire import bencoding, packets, replies, requests
 from kademlua.core.wire.rpc_table import RPCS
 from kademlua.runtime.private_transport import PrivateTransport
-from kademlua.storage.lmdb_environment import failure_reason
-from kademlua.values.admission import REASON_HAS_RECORD
 from tests.core.values.test_records import HELLO, SALTED
 from tests.support.programs import ROOT, STRICT_WARNINGS, bootstrap_process, environment
 
@@ -391,52 +382,6 @@ def test_stated_defaults_match_params():
         assert getattr(Params(), name) == pytest.approx(
             float(number.replace(",", "")) * UNITS[unit]
         )
-
-
-def refusal(check, *args):
-    """The reason with which a check refuses a value."""
-    with pytest.raises((StoreRefused, RecordRefused)) as refused:
-        check(*args)
-    return refused.value.reason
-
-
-def quota_refusals():
-    params = Params()
-    free = {"entries": 0, "key_entries": 0, "stored_bytes": 0, "address_usage": 0}
-    exceeded = [
-        {"entries": params.max_entries},
-        {"key_entries": params.max_entries_per_key},
-        {"stored_bytes": params.max_stored_bytes},
-        {"address_usage": params.max_bytes_per_address},
-        {"address_usage": params.max_entries_per_address * ENTRY_UNIT},
-    ]
-    reasons = {refusal(check_quotas, params, 1, QuotaUsage(**(free | each))) for each in exceeded}
-    too_large = refusal(check_quotas, params, params.max_value_bytes + 1, QuotaUsage(**free))
-    return reasons | {too_large}
-
-
-def record_refusals():
-    salt = bytes(records.MAX_SALT_BYTES + 1)
-    return {
-        refusal(records.check_fields, salt, 1, None),
-        refusal(records.check_fields, b"", -1, None),
-        refusal(records.check_fields, b"", 1, -1),
-        refusal(records.check_key, SALTED, KEY),
-    } | {kind.default_reason for kind in RecordRefused.__subclasses__()}
-
-
-def disk_refusals(tmp_path):
-    return {
-        failure_reason(tmp_path / "values.lmdb", OSError(os.strerror(code)))
-        for code in (errno.ENOSPC, errno.EIO)
-    }
-
-
-def test_refusal_table_lists_all_reasons(tmp_path):
-    said = {row[0].strip("`") for row in table_after(PROTOCOL, "| reason | bound |")}
-    fixed = {replies.REASON_REMOVED, replies.REASON_LEAVING, REASON_HAS_RECORD}
-    fixed |= {StaleValue(1).reason, ConflictingValue().reason}
-    assert said == quota_refusals() | record_refusals() | disk_refusals(tmp_path) | fixed
 
 
 # The parameters.

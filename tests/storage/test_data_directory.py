@@ -19,6 +19,7 @@ from kademlua.core.errors import StorageError
 from kademlua.core.params import Params
 from kademlua.core.results import Publication
 from kademlua.core.values.store import StoreEntry
+from kademlua.storage.lmdb_environment import LmdbEnvironment
 from kademlua.storage.node_state import NodeState
 
 KEY, OTHER, NODE_ID = b"k" * 20, b"o" * 20, b"i" * 20
@@ -136,6 +137,22 @@ def test_file_counts_as_damaged_only_if_the_check_says_so(
     state = opened(data)
     assert get(state, KEY) == ([] if is_damaged else [b"1:v"])
     assert (data / "values.lmdb.damaged-1").exists() == is_damaged
+    state.close()
+
+
+def test_lack_of_memory_at_the_start_moves_no_file(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise lmdb.MemoryError("mdb_txn_begin: Cannot allocate memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LmdbEnvironment, "refresh_snapshot", fail)
+        with pytest.raises(StorageError, match=r"can't open .*: Cannot allocate memory"):
+            opened(data)
+    assert not list(data.glob("*.damaged-*"))
+    state = opened(data)
+    assert (state.id, get(state, KEY)) == (NODE_ID, [b"1:v"])
     state.close()
 
 
