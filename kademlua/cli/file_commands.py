@@ -15,6 +15,7 @@ from kademlua.api.fields import stored_value_from_json
 from kademlua.api.json_form import stored_value_to_json
 from kademlua.cli.config import load_params
 from kademlua.cli.data_dirs import default_data_dir, open_state
+from kademlua.cli.extras import require_package
 from kademlua.cli.logs import configure_logging
 from kademlua.cli.options import ANY_PATH, CONTROL_PORT, DIRECTORY
 from kademlua.control.client import ControlClient
@@ -144,6 +145,7 @@ def import_values(file: IO[str], data: Path | None, port: int, config: Path | No
         with client, _checked(file) as lines:
             result = _import_through_daemon(client, parse_json_lines(lines))
     else:
+        require_package("lmdb", "disk")
         with _checked(file) as lines, _open_store(path, params) as store:
             result = import_lines(store, lines)
     expired = f", {result.expired:,} expired" if result.expired else ""

@@ -174,11 +174,13 @@ class ValueWriter:
     def _remove_locally(self, key: bytes, ttl: int, seq: int, report: StoreReport) -> None:
         """Remove all values of this node's id, whatever its address was."""
         local_contact = self._context.local_contact
-        own = {each for each, _ in self._store.entries(key) if each.id == self._context.id}
+        entries = self._store.entries(key)
+        owners = [each for each, _ in entries if each.id == local_contact.id]
+        if local_contact not in owners:
+            owners.append(local_contact)
         tombstone_until = self._context.clock() + ttl
         is_removed = [
-            remove_with_tombstone(self._store, key, each, tombstone_until, seq)
-            for each in own | {local_contact}
+            remove_with_tombstone(self._store, key, each, tombstone_until, seq) for each in owners
         ]
         reason = wait_durable(self._store)
         if reason is not None:

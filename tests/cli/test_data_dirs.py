@@ -274,5 +274,5 @@ def test_publications_survive_restart(launch):
     ended(process)
     again = launch.start(*args)
     again.type("published()\n")
-    again.out.expect(r"\[Publication\(.*b'1:v', ttl=3600\)\]")
+    again.out.expect(r"\[Publication\(.*b'1:v', ttl=3600, seq=\d+\)\]")
     assert "Traceback" not in ended(again)

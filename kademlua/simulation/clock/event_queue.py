@@ -127,9 +127,12 @@ class EventQueue:
         batch = [entry]
         while heap and heap[0][0] <= at:
             batch.append(heappop(heap))
-        for entry in batch:
-            if entry[2] is None and not _is_stale(entry):
+        for entry in batch:  # which have left the heap, and are no longer counted
+            if _is_stale(entry):
+                self._unreferenced -= 1
+            elif entry[2] is None:
                 entry[3].pending = True
+                self._unreferenced -= not entry[3].ref
         if at > self.time:
             self.time = at
             self._rounds = 0
@@ -140,10 +143,7 @@ class EventQueue:
             try:
                 if function is not None:
                     function(*args)
-                elif args.entry is not entry:  # another of the batch stopped it
-                    self._unreferenced -= 1
-                else:
-                    self._unreferenced -= not args.ref
+                elif args.entry is entry:  # else another of the batch stopped it
                     args.fire()
             except BaseException:
                 self._report_error(args)

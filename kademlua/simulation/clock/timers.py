@@ -73,9 +73,10 @@ class Timer:
     def stop(self) -> None:
         """Stop watching; ``start`` may be called again."""
         if self.entry is not None:
+            if not self.pending:  # a pending timer's entry has left the heap
+                self._queue.mark_stale(self)
             self.entry = None
             self.pending = False
-            self._queue.mark_stale(self)
         self.callback = self.args = None
 
     close = stop

@@ -352,6 +352,7 @@ def nodes_at_work(seed, count=50, latency=0.05, loss=0.02):
                 options=NodeOptions(
                     transport=network.transport(f"10.0.{number >> 8}.{number & 255}", 8000),
                     clock=virtual_now,
+                    wall_clock=virtual_now,
                     rng=streams.stream("node", number),
                     contact_pool=pool,
                 ),
@@ -400,6 +401,7 @@ def test_call_to_paused_node_times_out_on_virtual_time():
                 options=NodeOptions(
                     transport=network.transport(*endpoint),
                     clock=virtual_now,
+                    wall_clock=virtual_now,
                     rng=RngStreams(1).stream(*endpoint),
                 )
             )
