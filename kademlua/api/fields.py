@@ -10,6 +10,7 @@ from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError
 from kademlua.core.ids import from_hex
 from kademlua.core.json_codec import value_from_json
+from kademlua.core.values.sequence import MAX_SEQUENCE
 from kademlua.core.wire import replies
 from kademlua.storage.export_format import StoredValue
 
@@ -106,6 +107,7 @@ def stored_value_from_json(row: Any) -> StoredValue:
             replies.encode_value(_parse_value(row["value"])),
             row["from_owner"] is True,
             _parse_seconds("remaining_seconds", row["remaining_seconds"]),
+            _parse_seq(row.get("seq", 0)),
         )
     except KeyError as error:
         raise BadRequest(f"the field {error} is missing") from None
@@ -129,6 +131,12 @@ def _parse_value(raw: Any) -> Any:
 
 def _parse_text(name: str, raw: Any) -> str:
     return _check_type(name, raw, str, "a text")
+
+
+def _parse_seq(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_SEQUENCE:
+        raise BadRequest("the field 'seq' is not a number from 0 to 2**63 - 1")
+    return value
 
 
 def _parse_port(raw: Any) -> int:

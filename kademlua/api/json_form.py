@@ -89,6 +89,7 @@ class StoredValueJson(TypedDict):
     value: Any
     from_owner: bool
     remaining_seconds: float
+    seq: int
 
 
 class PublicationJson(TypedDict):
@@ -152,6 +153,7 @@ def stored_value_to_json(stored_value: StoredValue) -> StoredValueJson:
         "value": value_to_json(bencoding.decode(stored_value.encoded)),
         "from_owner": stored_value.from_owner,
         "remaining_seconds": round(stored_value.remaining_seconds, 6),
+        "seq": stored_value.seq,
     }
 
 

@@ -228,10 +228,12 @@ def node(
 
 
 def _with_state(options: NodeOptions, state: NodeState) -> NodeOptions:
-    """Add the saved id, contacts and values of a data directory."""
+    """Add the saved identity, contacts and values of a data directory."""
     return replace(
         options,
         id=options.id or state.id,
+        identity=None if options.id else state.identity,
+        last_addresses=state.addresses,
         cached_endpoints=[contact.endpoint for contact in state.contacts],
         store=state.store,
         publication_store=state.publications,

@@ -59,6 +59,11 @@ class SigningKey:
         """
         return cls(key_files.read_signing_key(path))
 
+    @property
+    def secret(self) -> bytes:
+        """The private key, 32 bytes."""
+        return self._secret
+
     def save(self, path: str | Path) -> None:
         """Write the key to a new file, readable only by its owner; KeyFileError if that fails."""
         key_files.write_signing_key(path, self._secret)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kademlua.core.contact import Contact
 from kademlua.core.errors import StorageError, StoreRefused, WireError
 from kademlua.core.ids import from_hex
+from kademlua.core.values.sequence import MAX_SEQUENCE
 from kademlua.core.values.store import Store, StoreEntry
 from kademlua.core.wire.bencoding import decode
 from kademlua.runtime.clocks import boot_clock
@@ -40,6 +41,8 @@ class StoredValue(NamedTuple):
     """Whether the owner stored it here; otherwise another holder transferred it."""
     remaining_seconds: float
     """Seconds until it expires; expired at 0 or less."""
+    seq: int = 0
+    """The owner's sequence number."""
 
 
 class ImportResult:
@@ -65,12 +68,14 @@ def stored_values(
         for owner, entry in store.entries(key):
             remaining_seconds = entry.expires_at - clock()
             if remaining_seconds > 0:
-                yield StoredValue(key, owner, entry.encoded, entry.from_owner, remaining_seconds)
+                yield StoredValue(
+                    key, owner, entry.encoded, entry.from_owner, remaining_seconds, entry.seq
+                )
 
 
 def import_value(store: Store, stored_value: StoredValue, now: float, result: ImportResult) -> None:
     """Put a value into a store and count the result; see ``when_durable``."""
-    key, owner, encoded, from_owner, remaining_seconds = stored_value
+    key, owner, encoded, from_owner, remaining_seconds, seq = stored_value
     if remaining_seconds <= 0:
         result.expired += 1
         return
@@ -78,7 +83,7 @@ def import_value(store: Store, stored_value: StoredValue, now: float, result: Im
         store.put(
             key,
             owner,
-            StoreEntry(encoded, now + remaining_seconds, from_owner=from_owner, received_at=now),
+            StoreEntry(encoded, now + remaining_seconds, from_owner, now, seq),
         )
     except StoreRefused as refusal:
         result.count_refused(refusal.reason)
@@ -92,7 +97,7 @@ def to_json_lines(
     """Yield the lines of an export: the first, one for each value, and the last."""
     digest = _Digest()
     yield digest.add(json.dumps({"format": EXPORT_FORMAT, "version": EXPORT_VERSION}))
-    for key, owner, encoded, from_owner, remaining_seconds in values:
+    for key, owner, encoded, from_owner, remaining_seconds, seq in values:
         yield digest.add(
             json.dumps(
                 {
@@ -100,6 +105,7 @@ def to_json_lines(
                     "owner": {"id": owner.id.hex(), "address": owner.addr, "port": owner.port},
                     "ends": round(wall_clock() + remaining_seconds, 6),
                     "direct": from_owner,
+                    "seq": seq,
                     "value": base64.b64encode(encoded).decode(),
                 }
             )
@@ -215,7 +221,14 @@ def _parse_value(fields: dict[str, Any], wall_now: float) -> StoredValue:
         encoded,
         fields["direct"] is True,
         float(fields["ends"]) - wall_now,
+        _checked_seq(fields.get("seq", 0)),
     )
+
+
+def _checked_seq(seq: Any) -> int:
+    if type(seq) is not int or not 0 <= seq <= MAX_SEQUENCE:
+        raise ValueError("seq")
+    return seq
 
 
 def _wait_durable(store: LmdbStore) -> None:

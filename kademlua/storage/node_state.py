@@ -14,6 +14,7 @@ from gevent import Greenlet
 from kademlua.core.contact import Contact
 from kademlua.core.errors import StorageError
 from kademlua.core.params import Params
+from kademlua.crypto.signing import SigningKey
 from kademlua.node.node import Node
 from kademlua.runtime.clocks import Clocks
 from kademlua.runtime.guard import Guard
@@ -23,8 +24,15 @@ from kademlua.storage.group_commit import WriteBuffer
 from kademlua.storage.lmdb_environment import LmdbEnvironment
 from kademlua.storage.lmdb_store import LmdbStore
 from kademlua.storage.node_id import read_node_id, write_node_id
+from kademlua.storage.node_identity import (
+    create_identity,
+    read_addresses,
+    read_identity,
+    write_addresses,
+)
 from kademlua.storage.publication_store import LmdbPublicationStore
 from kademlua.storage.row_format import FORMAT_VERSION, pack_contact, unpack_contact
+from kademlua.values.ownership import OwnAddresses, id_of
 
 logger = SafeLogger(logging.getLogger(__name__))
 
@@ -99,7 +107,26 @@ class NodeState:
             if reason is not None:
                 raise StorageError(f"can't store the node's id: {reason}")
 
-    # Contacts
+    @property
+    def identity(self) -> SigningKey | None:
+        """The node's signing key, from which its id is derived.
+
+        A new directory gets one. None if the node has an id of another origin, or without the
+        library for signatures.
+        """
+        identity = read_identity(self._write_buffer)
+        if identity is None and self.id is None:
+            identity = create_identity(self._write_buffer)
+        if identity is not None and self.id not in (None, id_of(identity)):
+            return None
+        return identity
+
+    # Addresses and contacts
+
+    @property
+    def addresses(self) -> OwnAddresses:
+        """The node's addresses in its last run."""
+        return read_addresses(self._write_buffer)
 
     @property
     def contacts(self) -> list[Contact]:
@@ -125,7 +152,9 @@ class NodeState:
                 self._write_buffer.put("contacts", row_key, rows.get(row_key))
 
     def save_table(self, node: Node) -> None:
-        """Save the contacts in a node's table; if it is empty, earlier ones stay."""
+        """Save a node's addresses and the contacts in its table; if it is empty, earlier ones
+        stay."""
+        write_addresses(self._write_buffer, node.services.prover.addresses)
         table = node.table
         contacts = sorted(table, key=lambda each: -getattr(table.get(each.id), "last_seen", 0.0))
         if contacts:

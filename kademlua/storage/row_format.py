@@ -24,7 +24,11 @@ NODE_ID_KEY = b"id"
 """The row of ``meta`` with the node's id."""
 CLOCK_KEY = b"clock"
 """The row of ``meta`` with a sample of the clocks."""
-META_KEYS = frozenset({COUNTS_KEY, NODE_ID_KEY, CLOCK_KEY})
+IDENTITY_KEY = b"identity"
+"""The row of ``meta`` with the node's signing key."""
+ADDRESSES_KEY = b"addresses"
+"""The row of ``meta`` with the node's addresses."""
+META_KEYS = frozenset({COUNTS_KEY, NODE_ID_KEY, CLOCK_KEY, IDENTITY_KEY, ADDRESSES_KEY})
 
 _LABEL = re.compile(rb"(kademlua ([a-z]+) ([0-9]{1,9}))(?: ([0-9a-f]{8}))?")
 _ROW_VERSION = 2
