@@ -13,6 +13,7 @@ import gevent
 
 from kademlua.cli.addresses import bind_hosts, is_loopback, resolve
 from kademlua.cli.options import CONTROL_PORT
+from kademlua.cli.v10_peers import read_v10_peers, write_v10_peers
 from kademlua.core.contact import ALL_FAMILIES, ContactPool, Endpoint, format_endpoint
 from kademlua.core.errors import KademluaError, RpcTimeout
 from kademlua.core.params import Params
@@ -108,9 +109,17 @@ def _started_node(
     targets: list[str], bootstrap: list[Endpoint], network_keys: Sequence[bytes]
 ) -> Iterator[Node]:
     """Run a read-only node that can reach the addresses in ``targets``."""
-    hosts = bind_hosts(targets)
-    with exit_on_sigint(), closing(_start_on_first_usable(hosts, bootstrap, network_keys)) as node:
-        yield node
+    known = read_v10_peers()
+    options = NodeOptions(network_keys=network_keys, v10_peers=known)
+    with (
+        exit_on_sigint(),
+        closing(_start_on_first_usable(bind_hosts(targets), bootstrap, options)) as node,
+    ):
+        try:
+            yield node
+        finally:
+            if (found := node.services.liveliness.versions.v10_peers) != known:
+                write_v10_peers(found)
 
 
 @contextmanager
@@ -124,7 +133,7 @@ def exit_on_sigint() -> Iterator[None]:
 
 
 def _start_on_first_usable(
-    hosts: list[str], bootstrap: list[Endpoint], network_keys: Sequence[bytes]
+    hosts: list[str], bootstrap: list[Endpoint], options: NodeOptions
 ) -> Node:
     reason = "no usable address"
     for host in hosts:
@@ -134,7 +143,7 @@ def _start_on_first_usable(
             bootstrap=bootstrap,
             read_only=True,
             params=_PARAMS,
-            options=NodeOptions(network_keys=network_keys),
+            options=options,
         )
         try:
             node.start()

@@ -14,12 +14,14 @@ _MAX_V10_IDS = 4_096
 class PeerVersions:
     """The ids of peers that speak protocol version 1.0."""
 
-    __slots__ = ("_context", "_earlier_peers", "_v10_ids")
+    __slots__ = ("_context", "_v10_ids", "v10_peers")
 
     def __init__(self, context: Context, earlier_peers: Mapping[Endpoint, bytes]) -> None:
         """Prepare; ``earlier_peers`` is ``NodeOptions.v10_peers``."""
         self._context = context
-        self._earlier_peers = earlier_peers
+        self.v10_peers = dict(earlier_peers)
+        """Ids of 1.0 peers by endpoint, if this node is a client; those that replied, and those
+        of an earlier run."""
         self._v10_ids: dict[bytes, None] = {}
 
     def record_request(self, request: Request, endpoint: Endpoint) -> None:
@@ -62,8 +64,8 @@ class PeerVersions:
         return True
 
     def alias_at(self, endpoint: Endpoint) -> bytes:
-        """Return the alias for an endpoint that spoke version 1.0 in an earlier run."""
-        return self._earlier_peers.get(endpoint, b"") if self._context.is_client else b""
+        """Return the alias for an endpoint that spoke version 1.0."""
+        return self.v10_peers.get(endpoint, b"") if self._context.is_client else b""
 
     def record_form(self, contact: Contact, *, is_v10: bool, listed: list[Contact]) -> None:
         """Record in which form a contact listed others.
@@ -72,8 +74,10 @@ class PeerVersions:
         """
         if not is_v10:
             self._v10_ids.pop(contact.id, None)
+            self.v10_peers.pop(contact.endpoint, None)
             return
         self.mark_v10(contact.id)
         if self._context.is_client:
+            self.v10_peers[contact.endpoint] = contact.id
             for each in listed:
                 self.mark_v10(each.id)

@@ -50,8 +50,7 @@ class Calls:
             NodeClosed: this node is not running.
             TypeError, ValueError: the arguments cannot be encoded.
         """
-        options = CallOptions(timeout)
-        return self._call(to, name, requests.encode_any_args(args), options)[1]
+        return self._call(to, name, requests.encode_any_args(args), timeout)[1]
 
     def ping(self, to: Contact | Endpoint, timeout: float | None = None) -> Pong:
         """Ping a node once and return its contact and the round-trip time.
@@ -60,13 +59,7 @@ class Calls:
             RpcTimeout, RpcFailed, WireError, TooManyCalls, NodeClosed: see ``call``.
         """
         started_at = self._context.clock()
-        liveliness = self._liveliness
-        alias = (
-            liveliness.versions.alias_for(to)
-            if isinstance(to, Contact)
-            else liveliness.versions.alias_at(to)
-        )
-        contact, _ = self._call(to, "ping", b"", CallOptions(timeout, alias=alias))
+        contact, _ = self._call(to, "ping", b"", timeout)
         return Pong(contact, self._context.clock() - started_at)
 
     def is_alive(self, contact: Contact, *, strong: bool = False) -> bool:
@@ -94,9 +87,12 @@ class Calls:
         self._server.register(name, function, blocking=blocking)
 
     def _call(
-        self, to: Contact | Endpoint, name: str, args: bytes, options: CallOptions
+        self, to: Contact | Endpoint, name: str, args: bytes, timeout: float | None
     ) -> tuple[Contact, list[Any]]:
         self._lifecycle.require_open()
+        versions = self._liveliness.versions
         if isinstance(to, Contact):
+            options = CallOptions(timeout, alias=versions.alias_for(to))
             return self._client.call(to.endpoint, to, name, args, options)
+        options = CallOptions(timeout, alias=versions.alias_at(to))
         return self._client.call(to, None, name, args, options)
