@@ -121,7 +121,7 @@ def build_services(
     bootstrapper = Bootstrap(
         bootstrap, context, client, liveliness, lookups, options.cached_endpoints
     )
-    transfer = ValueTransfer(context, client, liveliness)
+    transfer = ValueTransfer(context, client, liveliness, lookups)
     replicator = Replicator(context, lookups, transfer)
     read_repair = ReadRepair(context, client, liveliness, transfer, replicator)
     handover = Handover(context, client, liveliness, transfer)

@@ -284,15 +284,16 @@ class Replicator:
         if self._is_replica(key, nearest):
             self._transfer.push(key, nearest[: replicas - 1], nearest[replicas - 1 :])
         else:
-            self._release(key, [nearest[0], nearest[replicas - 1]])
+            self._release(key, nearest[0], nearest[replicas - 1])
 
-    def _release(self, key: bytes, replacements: list[Contact]) -> None:
-        """Remove the values of a key once all replacements hold them.
+    def _release(self, key: bytes, closest: Contact, successor: Contact) -> None:
+        """Remove the values of a key once two replicas hold them.
 
-        The replacements are the closest replica and the farthest, which took this node's place.
+        They are the closest one, which usually knows if the owner removed or replaced a value,
+        and the farthest, which took this node's place.
         """
         entries_before = dict(self._transfer.live_entries(key))
-        if set(replacements) <= self._transfer.push(key, replacements):
+        if all(each in self._transfer.push(key, [each]) for each in (closest, successor)):
             for owner, entry in self._store.entries(key):
                 pushed = entries_before.get(owner)
                 if pushed is not None and pushed.encoded == entry.encoded:

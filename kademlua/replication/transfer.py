@@ -18,6 +18,7 @@ from kademlua.core.values.store import StoreEntry
 from kademlua.core.values.tombstones import Tombstone
 from kademlua.core.wire import replies, requests
 from kademlua.liveliness.manager import LivelinessManager
+from kademlua.lookup.service import LookupService
 from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 from kademlua.values.fan_out import FanOut
@@ -39,6 +40,7 @@ class ValueTransfer:
         "_clock",
         "_context",
         "_liveliness",
+        "_lookups",
         "_next_send_at",
         "_store",
     )
@@ -48,8 +50,10 @@ class ValueTransfer:
         context: Context,
         client: RpcClient,
         liveliness: LivelinessManager,
+        lookups: LookupService,
     ) -> None:
         self._context = context
+        self._lookups = lookups
         self._client = client
         self._liveliness = liveliness
         self._store = context.store
@@ -119,27 +123,34 @@ class ValueTransfer:
     def _remove_obsolete(
         self, key: bytes, owner: Contact, entry: StoreEntry, report: StoreReport
     ) -> bool:
-        """Remove a value if most replies say that its owner removed or replaced it."""
-        removed_count = sum(reason == replies.REASON_REMOVED for _, reason in report.refused)
-        obsolete_count = removed_count + len(report.newer_seqs)
-        accepted_count = len(report.acknowledged)
-        if obsolete_count <= accepted_count or not self._is_enough_evidence(
-            obsolete_count + accepted_count
-        ):
+        """Remove a value if most replies say that its owner removed or replaced it.
+
+        If one says so, and fewer than half of the other replicas have replied, ask these, too: a
+        single malicious recipient must not be able to remove a value here.
+        """
+        replicas = self._context.params.replicas
+        needed = min(replicas - 1, len(self._context.table)) / 2
+        if not _obsolete_count(report):
             return False
-        if self._store.find(key, owner) == entry:
+        if _verdict_count(report) < needed:
+            lookup = self._lookups.find_node(
+                key, count=(replicas + 1) // 2, purpose=Purpose.REPLICATE
+            )
+            asked = _recipients(report)
+            others = [each for each in lookup.candidates(replicas) if each not in asked]
+            self._throttle((len(entry.encoded) + 2 * _STORE_OVERHEAD) * len(others))
+            more = self._push_one(key, owner, entry, others, (), math.inf)
+            report.acknowledged.extend(more.acknowledged)
+            report.refused.extend(more.refused)
+            report.newer_seqs.extend(more.newer_seqs)
+        if _verdict_count(report) < needed or _obsolete_count(report) <= len(report.acknowledged):
+            return False
+        found = self._store.find(key, owner)
+        if found is not None and (found.encoded, found.seq) == (entry.encoded, entry.seq):
             self._store.remove(key, owner)
-        if removed_count:
+        if _removed_count(report):
             self._store.tombstones.put(key, owner, Tombstone(entry.expires_at, entry.seq))
         return True
-
-    def _is_enough_evidence(self, count: int) -> bool:
-        """Return whether ``count`` replies come from at least half of the other replicas.
-
-        A single malicious recipient must not be able to remove a value here.
-        """
-        other_replicas = min(self._context.params.replicas - 1, len(self._context.table))
-        return 2 * count >= other_replicas
 
     def _push_one(
         self,
@@ -177,3 +188,25 @@ class ValueTransfer:
         self._next_send_at = max(self._next_send_at, now - _BURST_SECONDS) + seconds
         if self._next_send_at > now:
             gevent.sleep(self._next_send_at - now)
+
+
+def _removed_count(report: StoreReport) -> int:
+    return sum(reason == replies.REASON_REMOVED for _, reason in report.refused)
+
+
+def _obsolete_count(report: StoreReport) -> int:
+    """Return the number of replies that say that the value was removed or replaced."""
+    return len(report.newer_seqs) + _removed_count(report)
+
+
+def _verdict_count(report: StoreReport) -> int:
+    """Return the number of replies that say whether the value was removed or replaced."""
+    return len(report.acknowledged) + _obsolete_count(report)
+
+
+def _recipients(report: StoreReport) -> set[Contact]:
+    return {
+        *report.acknowledged,
+        *report.timed_out,
+        *(contact for contact, _ in report.refused),
+    }

@@ -28,4 +28,4 @@ def replicator_of(node: Node) -> Replicator:
 def value_transfer(node: Node) -> ValueTransfer:
     """Return a value transfer that uses the parts of a node."""
     services = node.services
-    return ValueTransfer(services.context, services.client, services.liveliness)
+    return ValueTransfer(services.context, services.client, services.liveliness, services.lookups)

@@ -9,6 +9,7 @@ import pytest
 
 from kademlua import Node, Params, SigningKey, StoreFailed, sha1
 from kademlua.core.contact import Contact
+from kademlua.core.ids import to_int
 from kademlua.core.values.store import StoreEntry
 from kademlua.core.wire import packets, replies, requests
 from kademlua.core.wire.requests import RemoveArguments, StoreArguments
@@ -120,6 +121,24 @@ class TestOverwrites:
         found = others[0].find_value(KEY, max_nodes=20)
         assert {value for answer in found for value in answer.values} == {b"v2"}
         assert {encoded for node in others for encoded in values_of(node)} == {b"2:v2"}
+
+    def test_former_replica_drops_a_value_that_was_replaced(self, world: World) -> None:
+        """It asks two replicas first, whose word is not enough with 20 replicas."""
+        owner = world.node()
+        former = world.node(owner)
+        assert former.wait_joined(30)
+        owner.add(KEY, b"v1", ttl=86_400)
+        assert values_of(former) == [b"2:v1"]
+        others = [world.node(owner) for _ in range(60)]
+        assert all(node.wait_joined(30) for node in others)
+        gevent.sleep(300)
+        nearest = sorted(others, key=lambda node: to_int(node.id) ^ to_int(KEY))[19]
+        if to_int(former.id) ^ to_int(KEY) < to_int(nearest.id) ^ to_int(KEY):
+            pytest.fail("choose another seed: the former replica still is one")
+        owner.add(KEY, b"v2", ttl=86_400)
+        gevent.sleep(7200)
+        nodes = [owner, former, *others]
+        assert {encoded for node in nodes for encoded in values_of(node)} == {b"2:v2"}
 
     def test_holder_that_missed_an_overwrite_takes_it_later(self, world: World) -> None:
         nodes = world.network(10, params=FEW)
