@@ -287,10 +287,9 @@ class Replicator:
             self._release(key, nearest[0], nearest[replicas - 1])
 
     def _release(self, key: bytes, closest: Contact, successor: Contact) -> None:
-        """Remove the values of a key once two replicas hold them.
+        """Remove the values of a key once the closest replica and this node's successor hold them.
 
-        They are the closest one, which usually knows if the owner removed or replaced a value,
-        and the farthest, which took this node's place.
+        The closest is asked first: it usually knows if the owner removed or replaced a value.
         """
         entries_before = dict(self._transfer.live_entries(key))
         if all(each in self._transfer.push(key, [each]) for each in (closest, successor)):
