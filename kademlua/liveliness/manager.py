@@ -58,6 +58,7 @@ class LivelinessManager:
         self._params = context.params
         self._clock = context.clock
         self.versions = PeerVersions(context, v10_peers)
+        self._v10_ids = self.versions.v10_ids
         self.rto_estimator = RtoEstimator(context)
         self._probes = ProbeQueue(
             context, client, self.rto_estimator, self._mark_dead, self.versions.alias_for
@@ -75,7 +76,8 @@ class LivelinessManager:
 
     def on_request(self, request: Request, endpoint: Endpoint, now: float) -> None:
         """Record a request: refresh its sender, or consider the sender for the table."""
-        self.versions.record_request(request, endpoint)
+        if self._v10_ids or not request.version:
+            self.versions.record_request(request, endpoint)
         if not request.is_validated:
             self._on_unvalidated_request(request, endpoint)
             return

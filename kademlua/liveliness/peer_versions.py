@@ -14,7 +14,7 @@ _MAX_V10_IDS = 4_096
 class PeerVersions:
     """The ids of peers that speak protocol version 1.0."""
 
-    __slots__ = ("_context", "_v10_ids", "v10_peers")
+    __slots__ = ("_context", "v10_ids", "v10_peers")
 
     def __init__(self, context: Context, earlier_peers: Mapping[Endpoint, bytes]) -> None:
         """Prepare; ``earlier_peers`` is ``NodeOptions.v10_peers``."""
@@ -22,28 +22,27 @@ class PeerVersions:
         self.v10_peers = dict(earlier_peers)
         """Ids of 1.0 peers by endpoint, if this node is a client; those that replied, and those
         of an earlier run."""
-        self._v10_ids: dict[bytes, None] = {}
+        self.v10_ids: dict[bytes, None] = {}
+        """Ids of the peers known to speak version 1.0; read-only for callers."""
 
     def record_request(self, request: Request, endpoint: Endpoint) -> None:
         """Record the version of a request's sender."""
-        if request.version and not self._v10_ids:  # the usual case
-            return
         # Forged senders must neither change the version of another node nor fill the memory.
         entry = self._context.table.get(request.sender_id)
         if request.is_validated and (entry is None or entry.contact.endpoint == endpoint):
             if request.version:
-                self._v10_ids.pop(request.sender_id, None)
+                self.v10_ids.pop(request.sender_id, None)
             else:
                 self.mark_v10(request.sender_id)
 
     def mark_v10(self, node_id: bytes) -> None:
         """Record that a node speaks protocol version 1.0."""
-        if len(self._v10_ids) < _MAX_V10_IDS:
-            self._v10_ids[node_id] = None
+        if len(self.v10_ids) < _MAX_V10_IDS:
+            self.v10_ids[node_id] = None
 
     def is_v10(self, contact: Contact) -> bool:
         """Return whether a contact is known to speak protocol version 1.0."""
-        return contact.id in self._v10_ids
+        return contact.id in self.v10_ids
 
     def alias_for(self, contact: Contact) -> bytes:
         """Return the sender's id that a client uses for a 1.0 contact; empty for the own id.
@@ -60,7 +59,7 @@ class PeerVersions:
         """
         if result or not self.alias_for(contact):
             return False
-        del self._v10_ids[contact.id]
+        del self.v10_ids[contact.id]
         return True
 
     def alias_at(self, endpoint: Endpoint) -> bytes:
@@ -73,7 +72,7 @@ class PeerVersions:
         A client takes those that a 1.0 peer lists for 1.0 peers, too, until they reply.
         """
         if not is_v10:
-            self._v10_ids.pop(contact.id, None)
+            self.v10_ids.pop(contact.id, None)
             self.v10_peers.pop(contact.endpoint, None)
             return
         self.mark_v10(contact.id)

@@ -29,10 +29,11 @@ REASON_HAS_RECORD = "the key has a record"
 class AdmissionPolicy:
     """Checks values and records before they enter the store of one node."""
 
-    __slots__ = ("_store", "_wall_clock")
+    __slots__ = ("_store", "_tombstones", "_wall_clock")
 
     def __init__(self, context: Context) -> None:
         self._store = context.store
+        self._tombstones = context.store.tombstones
         self._wall_clock = context.wall_clock
 
     def admit(
@@ -62,12 +63,12 @@ class AdmissionPolicy:
             # Most stores repeat the stored value, which needs no second check.
             if found and found[0] != encoded and records.is_record(key, found[0]):
                 raise StoreRefused(REASON_HAS_RECORD)
-            tombstone = self._store.tombstones.get(key, owner, now)
+            tombstone = self._tombstones.get(key, owner, now)
             if tombstone is not None:
                 self._check_tombstone(tombstone, new)
             self._store.put(key, owner, new, overwrite=overwrite)
             if tombstone is not None:
-                self._store.tombstones.remove(key, owner)
+                self._tombstones.remove(key, owner)
             return
         current = self._current_record(key, now)
         if current is not None and current[1].encoded == encoded:

@@ -90,19 +90,22 @@ class StoreHandlers:
         if self._is_leaving:
             return self._refusal(request, replies.REASON_LEAVING)
         now = self._clock()
-        owner = fields.owner or self._context.contact_for(request.sender_id, endpoint)
-        entry = StoreEntry(encoded, now + ttl, fields.owner is None, now, fields.seq)
+        owner, cas, seq, proof = fields
+        from_owner = owner is None
+        if owner is None:
+            owner = self._context.contact_for(request.sender_id, endpoint)
+        entry = StoreEntry(encoded, now + ttl, from_owner, now, seq)
         try:
-            if fields.proof is not None:
+            if proof is not None:
                 self._check_former_values(key, owner, fields)
-            self._admission.admit(key, owner, entry, overwrite=overwrite != 0, cas=fields.cas)
+            self._admission.admit(key, owner, entry, overwrite=overwrite != 0, cas=cas)
         except ConflictingValue as refusal:
             self._conflicts.add(Conflict(key, owner, entry))
             return self._refusal(request, refusal.reason)
         except (StoreRefused, RecordRefused) as refusal:
             newest_seq = refusal.newest_seq if isinstance(refusal, StaleValue) else 0
             return self._refusal(request, refusal.reason, newest_seq)
-        if fields.proof is not None:
+        if proof is not None:
             self._remove_former_values(key, owner, fields)
         observers = self._context.observers
         if observers.registered:

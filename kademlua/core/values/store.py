@@ -90,10 +90,11 @@ def is_replacement(previous: StoreEntry, new: StoreEntry) -> bool:
         StaleValue: the previous value is newer.
         ConflictingValue: a transferred value claims to be newer.
     """
-    if new.seq and new.seq < previous.seq:
+    encoded, expires_at, from_owner, _, seq = new
+    if seq and seq < previous.seq:
         raise StaleValue(previous.seq)
-    if new.from_owner:
+    if from_owner:
         return True
-    if new.seq > previous.seq and new.encoded != previous.encoded:
+    if seq > previous.seq and encoded != previous.encoded:
         raise ConflictingValue
-    return not previous.from_owner and new.expires_at > previous.expires_at
+    return not previous.from_owner and expires_at > previous.expires_at
