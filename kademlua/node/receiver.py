@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.core.errors import WireError
 from kademlua.core.reasons import DropReason, MatchFailure
@@ -60,7 +62,7 @@ class DatagramRouter:
         stats.bytes_in += size
         now = context.clock()
         if now > self._heartbeat.overdue_at:  # the node was paused: the datagram is stale
-            stats.dropped[DropReason.STALE] += 1
+            self._drop(DropReason.STALE, endpoint)
             self._heartbeat.notice_pause(now)
             return
         is_validated, reply_budget = True, 0
@@ -81,7 +83,7 @@ class DatagramRouter:
             if endpoint[1] == 0:  # no contact has port 0, and no reply can go there
                 raise WireError(DropReason.PORT_ZERO)
         except WireError as error:
-            stats.dropped[error.reason] += 1
+            self._drop(error.reason, endpoint)
             return
         if isinstance(packet, Response):
             self._receive_response(packet, endpoint, now)
@@ -89,6 +91,13 @@ class DatagramRouter:
             packet.is_validated, packet.reply_budget = is_validated, reply_budget
             self._server.dispatch(packet, endpoint)
             self._liveliness.on_request(packet, endpoint, now)
+
+    def _drop(self, reason: DropReason | MatchFailure, endpoint: Endpoint) -> None:
+        """Count a dropped datagram, and log it at level debug."""
+        self._context.stats.dropped[reason] += 1
+        log = self._context.log
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("dropped a datagram from %s: %s", format_endpoint(endpoint), reason)
 
     def _on_own_id(self, packet: Request | Response, endpoint: Endpoint) -> None:
         """Log another node with the same id, once for each address, and tell it."""
@@ -112,7 +121,7 @@ class DatagramRouter:
     def _receive_response(self, packet: Response, endpoint: Endpoint, now: float) -> None:
         call = self._client.match(packet, endpoint)
         if isinstance(call, MatchFailure):
-            self._context.stats.dropped[call] += 1
+            self._drop(call, endpoint)
             if call is MatchFailure.OTHER_ID:
                 pending = self._client.pending_call(packet.rpc_id)
                 if pending is not None and pending.contact is not None:

@@ -163,3 +163,20 @@ def test_node_that_calls_itself_logs_nothing(
     with pytest.raises(RpcTimeout):
         node.call(node.contact.endpoint, "ping")
     assert not namesake_warnings(caplog)
+
+
+def test_dropped_datagram_is_logged_at_level_debug(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    node, peer = world.alice, world.peer()
+    caplog.set_level("INFO", "kademlua.node")
+    peer.send(b"\x07" * 40, node.contact.endpoint)
+    gevent.sleep(1)
+    assert not caplog.records
+    caplog.set_level("DEBUG", "kademlua.node")
+    peer.send(b"\x07" * 40, node.contact.endpoint)
+    gevent.sleep(1)
+    messages = [record.getMessage() for record in caplog.records]
+    source = f"{peer.contact.addr}:{peer.contact.port}"
+    assert messages == [f"dropped a datagram from {source}: unknown version"]
+    assert node.stats()["dropped"] == {"unknown version": 2}
