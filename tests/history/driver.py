@@ -194,7 +194,7 @@ class Driver:
         owner = member.name
         if step.kind in (Kind.SIGNED, Kind.IMMUTABLE):
             owner = step.key
-        if step.kind not in (Kind.SIGNED, Kind.IMMUTABLE) and (owner, step.key) in self._writing:
+        if (owner, step.key) in self._writing:
             return
         self._writing.add((owner, step.key))
         try:

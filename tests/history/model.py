@@ -34,7 +34,7 @@ STORES = {Kind.ADD, Kind.PUBLISH, Kind.SIGNED, Kind.IMMUTABLE}
 class Write:
     """A store, a remove, or the end of a publication. Each stored value is unique in a history.
 
-    The writes of one owner to one key do not overlap in time, unless they are of kind SIGNED.
+    The writes of one owner to one key do not overlap in time.
     """
 
     kind: Kind
@@ -114,8 +114,8 @@ class NodeLife:
     """Start and end of each run; the end is infinite while it lasts."""
 
     def was_up(self, since: float, until: float) -> bool:
-        """Return whether one process ran for the whole time."""
-        return any(start <= since and until <= end for start, end in self.runs)
+        """Return whether one process ran for the whole time, and a moment longer."""
+        return any(start <= since and until < end for start, end in self.runs)
 
     def ran_at(self, time: float) -> bool:
         """Return whether it ran at a time."""

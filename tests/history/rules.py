@@ -80,9 +80,16 @@ class Rules:
         """A find of a healthy node does not fail.
 
         Healthy: the node has run for ``settle`` seconds, and for that time was neither paused nor
-        behind a link that lost packets, until the end of the find.
+        behind a link that lost packets, until the end of the find. There must be another healthy
+        node, from which no partition separated it for ``rejoin`` seconds.
         """
-        if self._is_healthy(find.reader, find):
+        since = find.started - self._bounds.rejoin
+        if self._is_healthy(find.reader, find) and any(
+            self._is_healthy(each, find)
+            and self._history.can_talk((each, find.reader), since, find.ended)
+            for each in self._history.nodes
+            if each != find.reader
+        ):
             self._count("available", find, "" if not find.error else f"it failed: {find.error}")
 
     def check_known(self, find: Find) -> None:
