@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -50,8 +51,9 @@ class Member:
 class Cluster(Protocol):
     """Nodes in numbered slots. A node that starts again in its slot keeps its disk, if any."""
 
-    members: dict[int, Member]
-    """The running nodes."""
+    @property
+    def members(self) -> Mapping[int, Member]:
+        """The running nodes, by slot."""
 
     def now(self) -> float:
         """Return the seconds since the run began."""
@@ -116,8 +118,8 @@ class Driver:
         life.runs.append([began, math.inf])
         self._note(f"{member.name[:8]} starts in slot {slot}{' (disk)' * member.keeps_disk}")
 
-    def _spawn(self, function: object, *args: object) -> None:
-        self._greenlets.append(gevent.spawn(function, *args))  # type: ignore[arg-type]
+    def _spawn(self, function: Callable[..., None], *args: object) -> None:
+        self._greenlets.append(gevent.spawn(function, *args))
         if len(self._greenlets) > 200:
             gevent.joinall([each for each in self._greenlets if each.dead], raise_error=True)
             self._greenlets = [each for each in self._greenlets if not each.dead]
