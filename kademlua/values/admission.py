@@ -66,9 +66,10 @@ class AdmissionPolicy:
             tombstone = self._tombstones.get(key, owner, now)
             if tombstone is not None:
                 self._check_tombstone(tombstone, new)
+            previous = self._store.find(key, owner) if found and new.from_owner else None
             self._store.put(key, owner, new, overwrite=overwrite)
-            if tombstone is not None:
-                self._tombstones.remove(key, owner)
+            if previous is not None or tombstone is not None:
+                self._update_tombstone(key, owner, new, previous, tombstone)
             return
         current = self._current_record(key, now)
         if current is not None and current[1].encoded == encoded:
@@ -95,6 +96,24 @@ class AdmissionPolicy:
             raise StoreRefused(replies.REASON_REMOVED)
         if new.seq and tombstone.covers(new.seq):
             raise StaleValue(tombstone.seq)
+
+    def _update_tombstone(
+        self,
+        key: bytes,
+        owner: Contact,
+        new: StoreEntry,
+        previous: StoreEntry | None,
+        tombstone: Tombstone | None,
+    ) -> None:
+        """Lift a tombstone, unless it still rejects older values when the new one has expired.
+
+        A holder that missed the replacement transfers the older value until that expires.
+        """
+        if previous is not None and new.seq > 1 and previous.expires_at > new.expires_at:
+            until = max(previous.expires_at, tombstone.expires_at if tombstone else 0)
+            self._tombstones.put(key, owner, Tombstone(until, new.seq - 1))
+        elif tombstone is not None and (not new.seq or tombstone.expires_at <= new.expires_at):
+            self._tombstones.remove(key, owner)
 
     def _current_record(self, key: bytes, now: float) -> tuple[Contact, StoreEntry] | None:
         """Return the stored record of a key with the contact that stored it first, or None."""

@@ -153,6 +153,22 @@ class TestOverwrites:
         gevent.sleep(2 * 3600)
         assert {encoded for node in nodes for encoded in values_of(node)} == {b"2:v2"}
 
+    def test_older_value_stays_replaced_when_its_short_lived_successor_expires(
+        self, world: World
+    ) -> None:
+        """A holder that missed the successor returns after the latter has expired."""
+        nodes = world.network(10, params=FEW)
+        nodes[0].add(KEY, b"v1", ttl=86_400)
+        gevent.sleep(120)
+        holders = [node for node in nodes[1:] if values_of(node)]
+        deaf = holders[0]
+        world.net.pause(deaf.contact.endpoint)
+        nodes[0].add(KEY, b"v2", ttl=60)
+        gevent.sleep(70)
+        world.net.resume(deaf.contact.endpoint)
+        gevent.sleep(2 * 3600)
+        assert not any(values_of(node) for node in nodes)
+
     def test_clock_that_was_set_back_does_not_block_the_owner(self, world: World) -> None:
         wall = [1_000_000.0]
         holder = world.alice
