@@ -9,9 +9,10 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from kademlua.bridges.base import AwaitableCalls, BridgedNode
+from kademlua.bridges.base import BridgedNode
 from kademlua.bridges.thread_call import ThreadCall, no_op
 from kademlua.core.errors import NodeClosed
+from kademlua.node.operations import AwaitableCalls
 
 
 class AsyncNode(BridgedNode, AwaitableCalls):

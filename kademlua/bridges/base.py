@@ -6,44 +6,21 @@ The two differ in how they wait for the node's thread.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from kademlua.bridges.hub_thread import HubThread
 from kademlua.node.node import Node
+from kademlua.node.operations import NodeOperations, Operation
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _R_co = TypeVar("_R_co", covariant=True)
 
 
-class BlockingCalls:
-    """Marks a bridge whose operations block and return their results."""
-
-
-class AwaitableCalls:
-    """Marks a bridge whose operations are coroutines."""
-
-
-class BridgedMethod(Generic[_P, _R_co]):
-    """The type of an operation for type checkers; at run time it is a function."""
-
-    @overload
-    def __get__(self, bridge: None, kind: type) -> Callable[..., Any]: ...
-    @overload
-    def __get__(self, bridge: BlockingCalls, kind: type) -> Callable[_P, _R_co]: ...
-    @overload
-    def __get__(
-        self, bridge: AwaitableCalls, kind: type
-    ) -> Callable[_P, Coroutine[Any, Any, _R_co]]: ...
-    def __get__(self, bridge: object, kind: type) -> Callable[..., Any]:
-        """Return the operation bound to a bridge."""
-        raise NotImplementedError
-
-
 def bridged(
     method: Callable[Concatenate[Node, _P], _R], *, closes: bool = False
-) -> BridgedMethod[_P, _R]:
+) -> Operation[_P, _R]:
     """Return a method of ``Node`` as an operation of its bridges.
 
     With ``closes``, the thread ends after it.
@@ -55,7 +32,7 @@ def bridged(
         return submit(functools.partial(method, bridge._node, *args, **kwargs))
 
     call_in_thread.__qualname__ = f"BridgedNode.{method.__name__}"
-    return cast("BridgedMethod[_P, _R]", call_in_thread)
+    return cast("Operation[_P, _R]", call_in_thread)
 
 
 class BridgedState(Generic[_R_co]):
@@ -91,13 +68,17 @@ def _with_signature_of(
     return decorate
 
 
-class BridgedNode:
+class BridgedNode(NodeOperations):
     """A node and its thread."""
 
     @_with_signature_of(Node.__init__)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._node = Node(*args, **kwargs)
         self._thread = HubThread(f"kademlua-{self._node.id.hex()[:8]}", self._node.close)
+
+    def _run(self, part: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Run an operation of ``NodeOperations`` in the thread."""
+        return self._submit(functools.partial(method, getattr(self._node, part), *args, **kwargs))
 
     def _submit(self, function: Callable[[], Any]) -> Any:
         """Call a function in the thread, and return its result."""
@@ -117,7 +98,7 @@ class BridgedNode:
     closed = BridgedState(lambda node: node.closed)
     joined = BridgedState(lambda node: node.joined)
 
-    # Operations: one line for each method of Node
+    # Operations beside those of NodeOperations
 
     start = bridged(Node.start)
     close = bridged(Node.close, closes=True)
@@ -125,22 +106,6 @@ class BridgedNode:
     wait_closed = bridged(Node.wait_closed)
     stats = bridged(Node.stats)
     network_size = bridged(Node.network_size)
-    call = bridged(Node.call)
-    ping = bridged(Node.ping)
-    is_alive = bridged(Node.is_alive)
-    register = bridged(Node.register)
     add_peers = bridged(Node.add_peers)
-    find_node = bridged(Node.find_node)
-    find_value = bridged(Node.find_value)
-    add = bridged(Node.add)
-    overwrite = bridged(Node.overwrite)
-    publish = bridged(Node.publish)
-    unpublish = bridged(Node.unpublish)
-    published = bridged(Node.published)
-    remove = bridged(Node.remove)
-    put_immutable = bridged(Node.put_immutable)
-    get_immutable = bridged(Node.get_immutable)
-    put_signed = bridged(Node.put_signed)
-    get_signed = bridged(Node.get_signed)
     observe = bridged(Node.observe)
     unobserve = bridged(Node.unobserve)

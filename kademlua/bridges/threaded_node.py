@@ -12,10 +12,11 @@ import gevent
 from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Waiter
 
-from kademlua.bridges.base import BlockingCalls, BridgedNode
+from kademlua.bridges.base import BridgedNode
 from kademlua.bridges.hub_thread import allocate_lock
 from kademlua.bridges.thread_call import ThreadCall, ignore, no_op
 from kademlua.core.errors import NodeClosed
+from kademlua.node.operations import BlockingCalls
 
 
 class ThreadedNode(BridgedNode, BlockingCalls):

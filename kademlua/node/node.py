@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from kademlua.core import ids
@@ -13,8 +13,8 @@ from kademlua.core.params import Params
 from kademlua.core.routing.table import RoutingTable
 from kademlua.core.values.store import Store
 from kademlua.node.calls import Calls
-from kademlua.node.delegation import delegate
 from kademlua.node.lifecycle import Lifecycle, NodeState
+from kademlua.node.operations import BlockingCalls, NodeOperations
 from kademlua.node.options import NodeOptions
 from kademlua.node.records import Records
 from kademlua.node.services import build_context, build_services
@@ -22,7 +22,7 @@ from kademlua.node.values import Values
 from kademlua.runtime.observers import Observer
 
 
-class Node:
+class Node(NodeOperations, BlockingCalls):
     """One node of the network.
 
     Its operations block only the greenlet that calls them. Many greenlets may call them at
@@ -280,21 +280,6 @@ class Node:
         if not self._context.observers.registered:
             self._context.table.on_change = None
 
-    # Operations: their arguments, documentation and checks are in the part named.
-
-    find_node = delegate("_values", Values.find_node)
-    find_value = delegate("_values", Values.find_value)
-    add = delegate("_values", Values.add)
-    overwrite = delegate("_values", Values.overwrite)
-    publish = delegate("_values", Values.publish)
-    unpublish = delegate("_values", Values.unpublish)
-    published = delegate("_values", Values.published)
-    remove = delegate("_values", Values.remove)
-    put_immutable = delegate("_records", Records.put_immutable)
-    get_immutable = delegate("_records", Records.get_immutable)
-    put_signed = delegate("_records", Records.put_signed)
-    get_signed = delegate("_records", Records.get_signed)
-    call = delegate("_calls", Calls.call)
-    ping = delegate("_calls", Calls.ping)
-    is_alive = delegate("_calls", Calls.is_alive)
-    register = delegate("_calls", Calls.register)
+    def _run(self, part: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Run an operation of ``NodeOperations``."""
+        return method(getattr(self, part), *args, **kwargs)
