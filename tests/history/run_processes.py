@@ -48,7 +48,7 @@ _NO_VALUE = "has no value of this node"
 
 
 def climate(duration: float) -> Climate:
-    """Return the faults of a run of so many seconds."""
+    """Return the faults of a run with this length in seconds."""
     return Climate(
         slots=SLOTS,
         duration=duration,
