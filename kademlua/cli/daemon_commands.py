@@ -73,7 +73,7 @@ def unpublish(*, key: Key, socket: Path, as_json: bool) -> None:
 @json_option
 def remove(*, key: Key, socket: Path, as_json: bool) -> None:
     """Remove the value of a running node under KEY from its replicas, and stop republishing it.
-    The values of other owners stay.
+    The values of other owners stay. It fails if no replica had a value of this node.
 
     \b
     Example:

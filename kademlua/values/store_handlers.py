@@ -96,8 +96,10 @@ class StoreHandlers:
             owner = self._context.contact_for(request.sender_id, endpoint)
         entry = StoreEntry(encoded, now + ttl, from_owner, now, seq)
         try:
-            if proof is not None:
-                self._check_former_values(key, owner, fields)
+            former = [] if proof is None else self._former_values(key, owner, fields)
+            for _, each in former:
+                if each.seq > seq:
+                    raise StaleValue(each.seq)
             self._admission.admit(key, owner, entry, overwrite=overwrite != 0, cas=cas)
         except ConflictingValue as refusal:
             self._conflicts.add(Conflict(key, owner, entry))
@@ -105,8 +107,8 @@ class StoreHandlers:
         except (StoreRefused, RecordRefused) as refusal:
             newest_seq = refusal.newest_seq if isinstance(refusal, StaleValue) else 0
             return self._refusal(request, refusal.reason, newest_seq)
-        if proof is not None:
-            self._remove_former_values(key, owner, fields)
+        for former_owner, each in former:
+            remove_with_tombstone(self._store, key, former_owner, each.expires_at, seq)
         observers = self._context.observers
         if observers.registered:
             observers.notify_value_stored(key, owner, len(encoded))
@@ -128,11 +130,7 @@ class StoreHandlers:
         tombstone_until = self._clock() + self._effective_ttl(args[1] if len(args) > 1 else 0)
         fields = self._parse_fields(args[3]) if len(args) > 3 else _NO_FIELDS
         owner = self._context.contact_for(request.sender_id, endpoint)
-        owners = [owner]
-        if fields.proof is not None and self._is_proven(key, owner, fields):
-            owners += [
-                each for each, _ in ownership.entries_at_other_addresses(self._store, key, owner)
-            ]
+        owners = [owner, *(each for each, _ in self._former_values(key, owner, fields))]
         try:
             is_removed = [
                 remove_with_tombstone(self._store, key, each, tombstone_until, fields.seq)
@@ -166,24 +164,21 @@ class StoreHandlers:
 
     # Values that the owner stored from another address
 
-    def _is_proven(self, key: bytes, owner: Contact, fields: _Fields) -> bool:
-        proof, holder_id = fields.proof, self._context.id
-        return proof is not None and ownership.is_proven(
-            owner.id, holder_id, key, fields.seq, proof
-        )
+    def _former_values(
+        self, key: bytes, owner: Contact, fields: _Fields
+    ) -> list[tuple[Contact, StoreEntry]]:
+        """Return the owner's values from other addresses if the request proves that they are its.
 
-    def _check_former_values(self, key: bytes, owner: Contact, fields: _Fields) -> None:
-        """Raise StaleValue if a proven owner has a newer value from another address."""
+        The signature is verified only if there are any, because that is expensive.
+        """
+        if fields.proof is None:
+            return []
         former = ownership.entries_at_other_addresses(self._store, key, owner)
-        newest_seq = max((entry.seq for _, entry in former), default=0)
-        if newest_seq > fields.seq and self._is_proven(key, owner, fields):
-            raise StaleValue(newest_seq)
-
-    def _remove_former_values(self, key: bytes, owner: Contact, fields: _Fields) -> None:
-        former = ownership.entries_at_other_addresses(self._store, key, owner)
-        if former and self._is_proven(key, owner, fields):
-            for each, entry in former:
-                remove_with_tombstone(self._store, key, each, entry.expires_at, fields.seq)
+        if former and ownership.is_proven(
+            owner.id, self._context.id, key, fields.seq, fields.proof
+        ):
+            return former
+        return []
 
     def _parse_fields(self, options: Any) -> _Fields:
         """Return the fields of a store or remove."""
