@@ -47,26 +47,11 @@ class Contact:
 
     def __init__(self, addr: str, port: int, node_id: bytes) -> None:
         """Raise ValueError for an invalid IP address, port (1 to 65535) or id."""
-        if not 0 < port < 65536:
-            raise ValueError(f"a port is 1 to 65535, not {port}")
-        if len(node_id) != ID_BYTES:
-            raise ValueError(f"an id has {ID_BYTES} bytes, not {len(node_id)}")
-        addr, address_bytes = canonical_address(addr)
-        self._fill(node_id, addr, address_bytes, port)
+        self._fill(_encode_compact(addr, port, node_id))
 
-    def _fill(self, node_id: bytes, addr: str, address_bytes: bytes, port: int) -> None:
-        self.id = node_id
-        self.id_int = int.from_bytes(node_id, "big")
-        self.endpoint = (addr, port)
-        self.is_private = is_private(address_bytes)
-        self.compact = node_id + address_bytes + port.to_bytes(2, "big")
-        encoded_addr = addr.encode()
-        self.encoded_v10 = b"l%d:%bi%de20:%be" % (len(encoded_addr), encoded_addr, port, node_id)
-
-    @classmethod
-    def from_compact(cls, compact: bytes) -> Contact:
-        """Return the contact of 26 (IPv4) or 38 (IPv6) bytes; WireError for anything else."""
-        address_bytes = compact[ID_BYTES:-2]
+    def _fill(self, compact: bytes) -> None:
+        """Set all attributes; WireError if the bytes are no contact."""
+        node_id, address_bytes = compact[:ID_BYTES], compact[ID_BYTES:-2]
         if len(address_bytes) == 4:
             addr = socket.inet_ntoa(address_bytes)
         elif len(address_bytes) == 16:
@@ -78,8 +63,19 @@ class Contact:
         port = int.from_bytes(compact[-2:], "big")
         if port == 0:
             raise WireError(DropReason.BAD_CONTACT)
+        self.id = node_id
+        self.id_int = int.from_bytes(node_id, "big")
+        self.endpoint = (addr, port)
+        self.is_private = is_private(address_bytes)
+        self.compact = compact
+        encoded_addr = addr.encode()
+        self.encoded_v10 = b"l%d:%bi%de20:%be" % (len(encoded_addr), encoded_addr, port, node_id)
+
+    @classmethod
+    def from_compact(cls, compact: bytes) -> Contact:
+        """Return the contact of 26 (IPv4) or 38 (IPv6) bytes; WireError for anything else."""
         contact = cls.__new__(cls)
-        contact._fill(compact[:ID_BYTES], addr, address_bytes, port)
+        contact._fill(compact)
         return contact
 
     @property
@@ -152,12 +148,11 @@ class ContactPool:
     def from_compact(self, compact: bytes) -> Contact:
         """Return the interned contact of compact bytes; WireError if they are invalid."""
         contact = self._young.get(compact)
-        return contact if contact is not None else self._add(compact, None)
+        return contact if contact is not None else self._add(compact)
 
     def intern(self, addr: str, port: int, node_id: bytes) -> Contact:
         """Return the interned contact; ValueError as for ``Contact``."""
-        contact = Contact(addr, port, node_id)
-        return self._young.get(contact.compact) or self._add(contact.compact, contact)
+        return self.from_compact(_encode_compact(addr, port, node_id))
 
     def from_compact_list(self, compact: bytes, size: int) -> list[Contact]:
         """Return the contacts of ``size`` bytes each (26 or 38), concatenated in ``compact``.
@@ -173,12 +168,22 @@ class ContactPool:
         except KeyError:
             return [self.from_compact(piece) for (piece,) in iter_pieces(compact)]
 
-    def _add(self, compact: bytes, contact: Contact | None) -> Contact:
-        interned = self._old.pop(compact, None) or contact or Contact.from_compact(compact)
+    def _add(self, compact: bytes) -> Contact:
+        interned = self._old.pop(compact, None) or Contact.from_compact(compact)
         if len(self._young) >= self._limit:
             self._old, self._young = self._young, {}
-        self._young[interned.compact] = interned
+        self._young[compact] = interned
         return interned
+
+
+def _encode_compact(addr: str, port: int, node_id: bytes) -> bytes:
+    """Return the compact form of a contact; ValueError if a part is invalid."""
+    if not 0 < port < 65536:
+        raise ValueError(f"a port is 1 to 65535, not {port}")
+    if len(node_id) != ID_BYTES:
+        raise ValueError(f"an id has {ID_BYTES} bytes, not {len(node_id)}")
+    _, address_bytes = canonical_address(addr)
+    return node_id + address_bytes + port.to_bytes(2, "big")
 
 
 def is_private(address_bytes: bytes) -> bool:

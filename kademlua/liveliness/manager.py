@@ -146,8 +146,8 @@ class LivelinessManager:
 
         The announcement may be forged, so the contact is removed only if it does not reply.
         """
-        entry = self._table.get(contact.id)
-        if entry is not None and entry.contact == contact:
+        entry = self._table.get_contact(contact)
+        if entry is not None:
             probe = self._probes.add(contact, _LEAVE_TRIES)
             if probe is not None:
                 probe.has_handed_over = has_handed_over
@@ -229,8 +229,8 @@ class LivelinessManager:
 
         Recently means within ``Params.freshness_window`` seconds.
         """
-        entry = self._table.get(contact.id)
-        if entry is None or entry.contact != contact:
+        entry = self._table.get_contact(contact)
+        if entry is None:
             return False
         return self._clock() - entry.last_seen < self._params.freshness_window
 
@@ -239,8 +239,8 @@ class LivelinessManager:
 
         That follows from a recent reply to a request of the contact.
         """
-        entry = self._table.get(contact.id)
-        if entry is None or entry.contact != contact:
+        entry = self._table.get_contact(contact)
+        if entry is None:
             return False
         return self._clock() - entry.last_served < _VALIDATED_AT_PEER_FOR
 

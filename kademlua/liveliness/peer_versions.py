@@ -50,14 +50,16 @@ class PeerVersions:
         The original enters each sender into its routing table, also a client that ends at once.
         It ignores a sender with its own id.
         """
+        if not self.v10_ids:  # the usual case
+            return b""
         return contact.id if self._context.is_client and self.is_v10(contact) else b""
 
-    def is_alias_refused(self, contact: Contact, result: object) -> bool:
-        """Return whether a reply shows that a contact speaks version 1.1, and record it.
+    def is_alias_refused(self, contact: Contact) -> bool:
+        """Return whether an empty reply shows that a contact speaks version 1.1, and record it.
 
         A 1.1 node returns nothing to a sender with its own id.
         """
-        if result or not self.alias_for(contact):
+        if not self.alias_for(contact):
             return False
         del self.v10_ids[contact.id]
         return True
@@ -72,8 +74,10 @@ class PeerVersions:
         A client takes those that a 1.0 peer lists for 1.0 peers, too, until they reply.
         """
         if not is_v10:
-            self.v10_ids.pop(contact.id, None)
-            self.v10_peers.pop(contact.endpoint, None)
+            if self.v10_ids:
+                self.v10_ids.pop(contact.id, None)
+            if self.v10_peers:
+                self.v10_peers.pop(contact.endpoint, None)
             return
         self.mark_v10(contact.id)
         if self._context.is_client:

@@ -189,7 +189,7 @@ class NetworkLookup:
         if isinstance(result, list):
             if self.lookup.is_finished:
                 return
-            if self._liveliness.versions.is_alias_refused(contact, result):
+            if not result and self._liveliness.versions.is_alias_refused(contact):
                 self._query(contact)
                 return
             try:

@@ -38,8 +38,8 @@ class RtoEstimator:
 
     def on_reply(self, call: PendingCall, contact: Contact, now: float) -> None:
         """Record the round trip of a call."""
-        entry = self._table.get(contact.id)
-        estimator = self._overall_rtt if entry is None or entry.contact != contact else entry.rtt
+        entry = self._table.get_contact(contact)
+        estimator = self._overall_rtt if entry is None else entry.rtt
         rtt = now - call.sent_at
         if call.late_count and rtt - call.rto > estimator.srtt / 2:
             rtt -= call.rto  # probably the reply to the retransmission

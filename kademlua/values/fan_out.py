@@ -23,6 +23,8 @@ from kademlua.core.wire.replies import Refusal
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.rpc.client import CallOptions, EncodedRequest, RpcClient
 
+_OK = [1]
+"""What a store or remove returns that succeeded."""
 EncodeFor = Callable[[Contact, bytes], EncodedRequest]
 """Encodes the request to a contact; the bytes are its write token, or empty."""
 
@@ -93,7 +95,9 @@ class FanOut:
         if isinstance(result, NodeClosed):
             self._finished.set_exception(result)
             return
-        if isinstance(result, list) and self._liveliness.versions.is_alias_refused(contact, result):
+        if result == _OK:  # the usual case
+            self.report.acknowledged.append(contact)
+        elif not result and self._liveliness.versions.is_alias_refused(contact):
             self._send(contact)
         elif isinstance(result, RpcTimeout):
             self.report.timed_out.append(contact)

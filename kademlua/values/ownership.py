@@ -59,12 +59,14 @@ class OwnershipProver:
         self._addresses = replace(known, bound=bound, external=external, moved_at=moved_at)
         return self._addresses
 
-    def proof_after_move(self, holder: Contact, key: bytes, seq: int) -> OwnerProof | None:
-        """Return a proof if values of this node may live at an earlier address, else None."""
+    @property
+    def is_needed(self) -> bool:
+        """Whether values of this node may live at an earlier address, and it can prove that."""
         moved_at = self.addresses.moved_at if self._identity is not None else None
-        if moved_at is None or self._context.wall_clock() - moved_at > self._context.params.max_ttl:
-            return None
-        return self.proof(holder, key, seq)
+        return (
+            moved_at is not None
+            and self._context.wall_clock() - moved_at <= self._context.params.max_ttl
+        )
 
     def proof(self, holder: Contact, key: bytes, seq: int) -> OwnerProof | None:
         """Return a proof; None without an identity."""

@@ -188,7 +188,7 @@ class StoreHandlers:
         if type(seq) is not int or not 0 <= seq <= MAX_SEQUENCE:
             raise BadArguments("a sequence number is 0 to 2**63 - 1")
         if len(options) == 1 and seq:  # the usual case
-            return _Fields(seq=seq)
+            return _Fields(None, None, seq)
         compact_owner, cas = options.get(b"owner"), options.get(b"cas")
         if cas is not None and type(cas) is not int:
             raise BadArguments("the sequence number to be replaced is a number")

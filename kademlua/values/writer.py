@@ -68,13 +68,12 @@ class ValueWriter:
         )
         candidates = network_lookup.lookup.candidates(replicas, fallback_count=replicas)
         shared_request = self._encode_store(arguments)
+        needs_proof = arguments.seq != 0 and self._prover.is_needed
 
         def encode_for(contact: Contact, token: bytes) -> EncodedRequest:
-            proof = None
-            if arguments.seq:
-                proof = self._prover.proof_after_move(contact, key, arguments.seq)
-            if not token and proof is None:
+            if not token and not needs_proof:
                 return shared_request
+            proof = self._prover.proof(contact, key, arguments.seq) if needs_proof else None
             return self._encode_store(arguments._replace(token=token, proof=proof))
 
         fan_out = FanOut(

@@ -6,6 +6,7 @@ general decoder defines the result: a test compares both.
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from kademlua.core.ids import ID_BYTES
@@ -58,18 +59,18 @@ def _build_templates() -> dict[int, list[PayloadTemplate]]:
 
 
 _TEMPLATES = _build_templates()
-_STORE_TEMPLATE = PayloadTemplate(b"d4:argsl20:", b"ee4:name5:store1:vi1ee", b"store", (0,), 1)
-"""A store of a string. The value, the overwrite flag, perhaps a token, the TTL and perhaps a
-sequence number follow the key."""
-_EMPTY_TOKEN_FIELDS = b"i0e0:i"
-_TOKEN_FIELDS_PREFIX = b"i0e8:"
-_TOKEN_BYTES = 8
-_SEQ_FIELD_PREFIX = b"ed3:seqi"
-"""What is between the digits of a TTL and those of a sequence number."""
-_MAX_SEQ_DIGITS = 19
+_STORE_TEMPLATE = PayloadTemplate(b"d4:argsl20:", b"e4:name5:store1:vi1ee", b"store", (), 1)
+"""A store of a string, whose parts ``_STORE_START`` and ``_STORE_END`` describe."""
+_STORE_START = re.compile(rb"d4:argsl20:(.{20})(0|[1-9]\d{0,4}):", re.DOTALL)
+"""The key, and the length of the value."""
+_STORE_END = re.compile(
+    rb"i0e(?:0:|8:(.{8}))i(0|[1-9]\d{0,11})e(?:d3:seqi(0|[1-9]\d{0,18})ee)?e4:name5:store1:vi1ee",
+    re.DOTALL,
+)
+"""The overwrite flag, perhaps a token, the TTL, and perhaps a sequence number."""
 _REPLY_TOKEN_PREFIX = b"5:token8:"
 """The start of an 8-byte token at the end of a reply."""
-_REPLY_TOKEN_SUFFIX_BYTES = _TOKEN_BYTES + len(b"ee")
+_REPLY_TOKEN_SUFFIX_BYTES = 8 + len(b"ee")
 _V10_STORE_TEMPLATE = PayloadTemplate(b"d4:name5:store4:argsl20:", b"ee", b"store")
 """The original's store of a string, which follows the key."""
 _ZERO = ord("0")
@@ -82,7 +83,7 @@ def decode_request(payload: bytes) -> tuple[PayloadTemplate, list[Any]] | None:
             start = len(template.prefix)
             key = payload[start : start + ID_BYTES]
             return template, [key, *template.extra_args] if key else []
-    if payload.endswith(_STORE_TEMPLATE.suffix) and payload.startswith(_STORE_TEMPLATE.prefix):
+    if payload.endswith(_STORE_TEMPLATE.suffix):
         return _decode_store(payload)
     if payload.startswith(_V10_STORE_TEMPLATE.prefix) and payload.endswith(
         _V10_STORE_TEMPLATE.suffix
@@ -97,41 +98,20 @@ def decode_request(payload: bytes) -> tuple[PayloadTemplate, list[Any]] | None:
 
 
 def _decode_store(payload: bytes) -> tuple[PayloadTemplate, list[Any]] | None:
-    start = len(_STORE_TEMPLATE.prefix)
-    key_end = start + ID_BYTES
-    colon = payload.find(b":", key_end, key_end + 6)
-    length = payload[key_end:colon]
-    if not _is_canonical_number(length, colon):
+    start = _STORE_START.match(payload)
+    if start is None:
         return None
-    value_end = colon + 1 + int(length)
-    token_start = value_end + len(_TOKEN_FIELDS_PREFIX)
-    ttl_start = token_start + 1
-    if payload.startswith(_TOKEN_FIELDS_PREFIX, value_end):
-        ttl_start += _TOKEN_BYTES
-        if payload[ttl_start - 1 : ttl_start] != b"i":
-            return None
-    elif not payload.startswith(_EMPTY_TOKEN_FIELDS, value_end):
+    key, length = start.groups()
+    value_start = start.end()
+    value_end = value_start + int(length)
+    end = _STORE_END.fullmatch(payload, value_end)
+    if end is None:
         return None
-    ttl, has_seq, seq = payload[ttl_start : -len(_STORE_TEMPLATE.suffix)].partition(
-        _SEQ_FIELD_PREFIX
-    )
-    fields = []
-    if has_seq:
-        digits = seq[:-1]
-        if len(digits) > _MAX_SEQ_DIGITS or seq[-1:] != b"e" or not _is_canonical_number(digits, 0):
-            return None
-        fields.append({b"seq": int(digits)})
-    if len(ttl) > 12 or not _is_canonical_number(ttl, 0):
-        return None
-    value, token = payload[colon + 1 : value_end], payload[token_start : ttl_start - 1]
-    return _STORE_TEMPLATE, [
-        payload[start:key_end],
-        value,
-        *_STORE_TEMPLATE.extra_args,
-        token,
-        int(ttl),
-        *fields,
-    ]
+    token, ttl, seq = end.groups(b"")
+    args: list[Any] = [key, payload[value_start:value_end], 0, token, int(ttl)]
+    if seq:
+        args.append({b"seq": int(seq)})
+    return _STORE_TEMPLATE, args
 
 
 def _is_canonical_number(digits: bytes, position: int) -> bool:

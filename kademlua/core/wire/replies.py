@@ -143,9 +143,10 @@ def encode_getsocket_reply(addr: str, port: int) -> bytes:
 
 
 def _encode_closest(contacts: list[Contact]) -> bytes:
+    joined = b"".join([contact.compact for contact in contacts])
+    if len(joined) == COMPACT_V4_BYTES * len(contacts):  # the usual case: all are IPv4
+        return b"7:closest%d:%b" % (len(joined), joined)
     v4 = b"".join([c.compact for c in contacts if len(c.compact) == COMPACT_V4_BYTES])
-    if len(v4) == COMPACT_V4_BYTES * len(contacts):
-        return b"7:closest%d:%b" % (len(v4), v4)
     v6 = b"".join([c.compact for c in contacts if len(c.compact) == COMPACT_V6_BYTES])
     return b"7:closest%d:%b8:closest6%d:%b" % (len(v4), v4, len(v6), v6)
 
