@@ -116,7 +116,11 @@ def _without_id(group: dict[int, Contact], id_int: int) -> dict[int, Contact]:
 def stale_contacts(
     entries: Iterable[TableEntry], before: float, count: int, slack: float
 ) -> list[Contact]:
-    """Return the contacts of ``RoutingTable.stale``."""
+    """Return up to ``count`` contacts not seen since ``before``, oldest first.
+
+    Contacts whose last packet was a request are returned ``slack`` seconds earlier, so that two
+    nodes take turns, and both replace forged requests by replies.
+    """
     stale = [
         each
         for each in entries

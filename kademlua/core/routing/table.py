@@ -50,8 +50,7 @@ class RoutingTable:
         return len(self._by_id)
 
     def __iter__(self) -> Iterator[Contact]:
-        for entry in self._by_id.values():
-            yield entry.contact
+        return (entry.contact for entry in self._by_id.values())
 
     def __contains__(self, contact: Contact) -> bool:
         return self.get_contact(contact) is not None
@@ -63,7 +62,7 @@ class RoutingTable:
     def get_contact(self, contact: Contact) -> TableEntry | None:
         """Return the entry of an id at the same endpoint; None if it is not in the table."""
         entry = self._by_id.get(contact.id)
-        return entry if entry is not None and entry.contact.compact == contact.compact else None
+        return None if entry is None or entry.contact.compact != contact.compact else entry
 
     def get_by_endpoint(self, endpoint: Endpoint) -> TableEntry | None:
         """Return the entry at an endpoint; None if it is not in the table."""
@@ -96,7 +95,7 @@ class RoutingTable:
         index = self.bucket_index(id_int)
         if not self.has_space_in(index) and not self.buckets[index].is_crowded:
             return False
-        return self.density is None or not self._is_dense(id_int, self.density)
+        return not self._is_dense(id_int)
 
     def is_wanted(self, node_id: bytes, min_contacts: int) -> bool:
         """Return whether a contact with this id is worth a probe.
@@ -125,16 +124,16 @@ class RoutingTable:
 
     def _is_acceptable(self, contact: Contact) -> bool:
         """Return whether a contact's id fits its address and is not too close to others."""
-        if not self.subnets.accepts_id(contact):
-            return False
-        return self.density is None or not self._is_dense(contact.id_int, self.density)
+        return self.subnets.accepts_id(contact) and not self._is_dense(contact.id_int)
 
-    def _is_dense(self, id_int: int, density: IdDensity) -> bool:
+    def _is_dense(self, id_int: int) -> bool:
+        if (density := self.density) is None:
+            return False
         index = self.bucket_index(id_int)
         # Ids next to it are in the same bucket, except around the own id.
         is_near = id_int ^ self._local_int < 2 * density.expected_gap
-        last = len(self.buckets) if is_near else index + 1
-        return density.is_dense(id_int, [bucket.contacts for bucket in self.buckets[index:last]])
+        nearby = self.buckets[index:] if is_near else [self.buckets[index]]
+        return density.is_dense(id_int, [bucket.contacts for bucket in nearby])
 
     def on_reply(self, contact: Contact, now: float) -> Contact | None:
         """Record a reply of ``contact``, which may then enter the table.
@@ -225,8 +224,7 @@ class RoutingTable:
         bucket = self.buckets[self.bucket_index(contact.id_int)]
         if bucket.replacements.get(contact.id_int) == contact:
             del bucket.replacements[contact.id_int]
-        entry = self.get_contact(contact)
-        if entry is None:
+        if (entry := self.get_contact(contact)) is None:
             return None
         self._delete(entry)
         return self._promote(bucket, entry.last_seen if now is None else now)
@@ -282,22 +280,18 @@ class RoutingTable:
         target_int = to_int(target)
         found: list[Contact] = []
         for group in self._groups_by_distance(target_int, exclude):
-            remaining = count - len(found)
-            if len(group) > remaining:
-                return found + [group[n] for n in sorted(group, key=target_int.__xor__)[:remaining]]
+            missing = count - len(found)
+            if len(group) > missing:
+                return found + [group[n] for n in sorted(group, key=target_int.__xor__)[:missing]]
             found += group.values()
         return found
 
     def _groups_by_distance(self, target_int: int, exclude: bytes) -> Iterator[dict[int, Contact]]:
-        excluded_int = to_int(exclude) if exclude else -1
-        return groups_by_distance(self.buckets, self._local_int, target_int, excluded_int)
+        excluded = to_int(exclude) if exclude else -1
+        return groups_by_distance(self.buckets, self._local_int, target_int, excluded)
 
     def stale(self, before: float, count: int, slack: float = 0.0) -> list[Contact]:
-        """Return up to ``count`` contacts not seen since ``before``, oldest first.
-
-        Contacts whose last packet was a request are returned ``slack`` seconds earlier, so that
-        two nodes take turns, and both replace forged requests by replies.
-        """
+        """Return contacts not seen since ``before``; see ``stale_contacts``."""
         return stale_contacts(self._by_id.values(), before, count, slack)
 
     def mark_refreshed(self, target: bytes, now: float) -> None:
