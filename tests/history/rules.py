@@ -151,7 +151,9 @@ class Rules:
 
         - the reader is healthy, see ``check_available``;
         - so is one of the nodes that acknowledged the store, which has run since the store began,
-          or has a disk; and no partition separated the two for ``rejoin`` seconds;
+          or has a disk;
+        - no partition separated it from any node for ``rejoin`` seconds: it may have released the
+          value to closer nodes, which then are on the other side;
         - the value's TTL, counted from the start of the store, ends ``early`` seconds after the
           find or later;
         - no write that replaces the value was attempted before the end of the find.
@@ -219,7 +221,7 @@ class Rules:
         return (
             self._history.has_kept(name, write.started, find.ended)
             and self._is_healthy(name, find)
-            and self._history.can_talk((name, find.reader), since, find.ended)
+            and self._history.can_talk(self._history.nodes, since, find.ended)
         )
 
     def _is_replaced(self, write: Write, find: Find) -> bool:

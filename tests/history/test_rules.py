@@ -133,6 +133,12 @@ class TestKept:
         story.find(200)
         assert story.violated() == found
 
+    def test_holder_may_have_released_the_value_to_the_other_side(self, story: Story) -> None:
+        story.write(b"v", 100, acknowledged=frozenset((B,)))
+        story.history.partitions.append(Partition(frozenset((B, D)), 150, 190))
+        story.find(200)
+        assert story.violated() == set()
+
 
 class TestSuperseded:
     @pytest.mark.parametrize("kind", [Kind.ADD, Kind.REMOVE])
