@@ -102,7 +102,8 @@ class Records:
         Args:
             signer: A SigningKey, or another object with its methods.
             salt: Up to 64 bytes that distinguish the records of one key.
-            seq: The sequence number; default one more than the highest that is found.
+            seq: The sequence number; default one more than the highest that is found,
+                or the microseconds since 1970 if there is none.
             cas: If given, holders store the record only in place of this sequence number.
             ttl: Seconds that holders keep the record; default until ``expires``.
             expires: Seconds since 1970, signed. No node shows the record afterwards.
@@ -201,9 +202,12 @@ class Records:
         self._read_repair.after_find(search)
 
     def _next_seq(self, public_key: bytes, salt: bytes) -> int:
-        """Return one more than the highest sequence number found, expired or not; else 1."""
+        """Return one more than the highest sequence number found, expired or not.
+
+        If there is none, the time: holders still reject numbers below that of an expired record.
+        """
         highest = self._find_signed(public_key, salt, sys.maxsize, 0).highest_seq
-        return 1 if highest is None else highest + 1
+        return int(self._context.wall_clock() * 1e6) if highest is None else highest + 1
 
     def _ttl_until(self, expires_at: int | None) -> int:
         """Return the TTL of a record that has none: until it expires, or the default."""

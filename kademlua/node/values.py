@@ -142,7 +142,7 @@ class Values:
         """
         self._lifecycle.require_joined()
         self._republisher.unpublish(validate_key(key))
-        return self._writer.remove(key, validate_ttl(None, self._params))
+        return self._writer.remove(key, self._params.max_ttl)
 
     def _store(self, key: bytes, value: Any, ttl: float | None, *, overwrite: bool) -> StoreReport:
         publication = self._publication(key, value, ttl)

@@ -91,15 +91,10 @@ class ValueTransfer:
             if is_rate_limited:
                 self._throttle((len(entry.encoded) + 2 * _STORE_OVERHEAD) * len(recipients))
             report = self._push_one(key, owner, entry, recipients, fallbacks, max_ttl)
-            accepted = set(report.acknowledged)
-            if records.is_record(key, entry.encoded):  # records cannot be removed
-                accepted.update(
-                    each for each, reason in report.refused if reason == RecordStale.default_reason
-                )
-                holders = accepted if holders is None else holders & accepted
-                continue
             if self._remove_obsolete(key, owner, entry, report):
                 continue
+            # One with a newer record counts as a holder.
+            accepted = {*report.acknowledged, *_refusing(report, RecordStale.default_reason)}
             holders = accepted if holders is None else holders & accepted
         return set(recipients) if holders is None else holders
 
@@ -130,9 +125,11 @@ class ValueTransfer:
         """
         replicas = self._context.params.replicas
         needed = min(replicas - 1, len(self._context.table)) / 2
-        if not _obsolete_count(report):
+        is_record = records.is_record(key, entry.encoded)
+        obsolete_count = _obsolete_count(report, is_record=is_record)
+        if not obsolete_count:
             return False
-        if _verdict_count(report) < needed:
+        if len(report.acknowledged) + obsolete_count < needed:
             lookup = self._lookups.find_node(
                 key, count=(replicas + 1) // 2, purpose=Purpose.REPLICATE
             )
@@ -143,12 +140,14 @@ class ValueTransfer:
             report.acknowledged.extend(more.acknowledged)
             report.refused.extend(more.refused)
             report.newer_seqs.extend(more.newer_seqs)
-        if _verdict_count(report) < needed or _obsolete_count(report) <= len(report.acknowledged):
+            obsolete_count += _obsolete_count(more, is_record=is_record)
+        accepted_count = len(report.acknowledged)
+        if accepted_count + obsolete_count < needed or obsolete_count <= accepted_count:
             return False
         found = self._store.find(key, owner)
         if found is not None and (found.encoded, found.seq) == (entry.encoded, entry.seq):
             self._store.remove(key, owner)
-        if _removed_count(report):
+        if _refusing(report, replies.REASON_REMOVED) and not is_record:
             self._store.tombstones.put(key, owner, Tombstone(entry.expires_at, entry.seq))
         return True
 
@@ -190,18 +189,15 @@ class ValueTransfer:
             gevent.sleep(self._next_send_at - now)
 
 
-def _removed_count(report: StoreReport) -> int:
-    return sum(reason == replies.REASON_REMOVED for _, reason in report.refused)
+def _refusing(report: StoreReport, reason: str) -> list[Contact]:
+    return [contact for contact, each in report.refused if each == reason]
 
 
-def _obsolete_count(report: StoreReport) -> int:
+def _obsolete_count(report: StoreReport, *, is_record: bool) -> int:
     """Return the number of replies that say that the value was removed or replaced."""
-    return len(report.newer_seqs) + _removed_count(report)
-
-
-def _verdict_count(report: StoreReport) -> int:
-    """Return the number of replies that say whether the value was removed or replaced."""
-    return len(report.acknowledged) + _obsolete_count(report)
+    if is_record:
+        return len(_refusing(report, RecordStale.default_reason))
+    return len(report.newer_seqs) + len(_refusing(report, replies.REASON_REMOVED))
 
 
 def _recipients(report: StoreReport) -> set[Contact]:

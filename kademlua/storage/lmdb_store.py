@@ -15,7 +15,7 @@ from kademlua.core.contact import Contact
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.params import Params
 from kademlua.core.values.quotas import ENTRY_UNIT, QuotaUsage, check_quotas, quota_key
-from kademlua.core.values.store import StoreEntry, is_replacement
+from kademlua.core.values.store import StoreEntry, check_tombstone, is_replacement, mark_expired
 from kademlua.runtime.clocks import Clocks
 from kademlua.storage.expiry import ExpiryIndex
 from kademlua.storage.group_commit import WriteBuffer
@@ -138,6 +138,7 @@ class LmdbStore:
         now_us, expires_at_us = self._to_disk_us(now), self._to_disk_us(expires_at)
         if self._expiry.is_due(now_us):
             self._expire_batch(now_us, _EXPIRY_BATCH_ON_PUT)
+            check_tombstone(self.tombstones, key, owner, entry)  # a newer value may have expired
         row_key = key + owner.compact
         previous = self._value_row(row_key)
         if previous is not None:
@@ -260,6 +261,9 @@ class LmdbStore:
             value_row = unpack_value_row(row_key, data) if data is not None else None
             if value_row is not None and value_row.expires_at_us == expires_at_us:
                 self._delete_row(row_key, value_row)
+                key, owner = row_key[:ID_BYTES], Contact.from_compact(row_key[ID_BYTES:])
+                entry = self._to_entry(value_row)
+                mark_expired(self.tombstones, key, owner, entry, self._params.max_ttl)
                 expired_count += 1
             else:
                 is_damaged = True

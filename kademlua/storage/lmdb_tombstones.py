@@ -33,8 +33,7 @@ class LmdbTombstones:
         tombstones.persist = self._save
         return tombstones
 
-    def _save(self, key: bytes, owner: Contact, tombstone: Tombstone | None) -> None:
-        row_key = key + owner.compact
+    def _save(self, row_key: bytes, tombstone: Tombstone | None) -> None:
         data = None
         if tombstone is not None:
             expires_at_us = self._to_wall_us(tombstone.expires_at)

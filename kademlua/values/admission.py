@@ -16,9 +16,8 @@ from kademlua.core.errors import (
 )
 from kademlua.core.values import records
 from kademlua.core.values.records import SignedRecord
-from kademlua.core.values.store import Store, StoreEntry
-from kademlua.core.values.tombstones import Tombstone
-from kademlua.core.wire import replies
+from kademlua.core.values.store import Store, StoreEntry, check_tombstone
+from kademlua.core.values.tombstones import RECORD_OWNER, Tombstone
 from kademlua.crypto import signing
 from kademlua.runtime.context import Context
 
@@ -63,14 +62,13 @@ class AdmissionPolicy:
             # Most stores repeat the stored value, which needs no second check.
             if found and found[0] != encoded and records.is_record(key, found[0]):
                 raise StoreRefused(REASON_HAS_RECORD)
-            tombstone = self._tombstones.get(key, owner, now)
-            if tombstone is not None:
-                self._check_tombstone(tombstone, new)
-            previous = self._store.find(key, owner) if found and new.from_owner else None
+            tombstone = check_tombstone(self._tombstones, key, owner, new)
             self._store.put(key, owner, new, overwrite=overwrite)
-            if previous is not None or tombstone is not None:
-                self._update_tombstone(key, owner, new, previous, tombstone)
+            # Otherwise it still rejects older values when the new one has been released.
+            if tombstone is not None and (not new.seq or tombstone.expires_at <= expires_at):
+                self._tombstones.remove(key, owner)
             return
+        self._store.expire(now)  # leaves the tombstones of records
         current = self._current_record(key, now)
         if current is not None and current[1].encoded == encoded:
             # A repeated store may extend the lifetime of a record, but not shorten it.
@@ -89,31 +87,6 @@ class AdmissionPolicy:
         else:
             owner = current[0]  # replaces the old record in place, so a full store keeps it
         self._store.put(key, owner, StoreEntry(encoded, expires_at, received_at=now))
-
-    def _check_tombstone(self, tombstone: Tombstone, new: StoreEntry) -> None:
-        """Refuse a value that its owner removed later."""
-        if not new.from_owner and tombstone.covers(new.seq):
-            raise StoreRefused(replies.REASON_REMOVED)
-        if new.seq and tombstone.covers(new.seq):
-            raise StaleValue(tombstone.seq)
-
-    def _update_tombstone(
-        self,
-        key: bytes,
-        owner: Contact,
-        new: StoreEntry,
-        previous: StoreEntry | None,
-        tombstone: Tombstone | None,
-    ) -> None:
-        """Lift a tombstone, unless it still rejects older values when the new one has expired.
-
-        A holder that missed the replacement transfers the older value until that expires.
-        """
-        if previous is not None and new.seq > 1 and previous.expires_at > new.expires_at:
-            until = max(previous.expires_at, tombstone.expires_at if tombstone else 0)
-            self._tombstones.put(key, owner, Tombstone(until, new.seq - 1))
-        elif tombstone is not None and (not new.seq or tombstone.expires_at <= new.expires_at):
-            self._tombstones.remove(key, owner)
 
     def _current_record(self, key: bytes, now: float) -> tuple[Contact, StoreEntry] | None:
         """Return the stored record of a key with the contact that stored it first, or None."""
@@ -146,6 +119,9 @@ class AdmissionPolicy:
                 raise CasMismatch
             if signed.seq <= current.seq:
                 raise RecordStale
+        expired = self._tombstones.get(key, RECORD_OWNER, now)
+        if expired is not None and signed.seq < expired.seq:
+            raise RecordStale
         records.check_signature(signed, signing.verify)
         return expiry
 

@@ -107,8 +107,8 @@ class StoreHandlers:
         except (StoreRefused, RecordRefused) as refusal:
             newest_seq = refusal.newest_seq if isinstance(refusal, StaleValue) else 0
             return self._refusal(request, refusal.reason, newest_seq)
-        for former_owner, each in former:
-            remove_with_tombstone(self._store, key, former_owner, each.expires_at, seq)
+        for former_owner, _ in former:
+            remove_with_tombstone(self._store, key, former_owner, now + self._params.max_ttl, seq)
         observers = self._context.observers
         if observers.registered:
             observers.notify_value_stored(key, owner, len(encoded))

@@ -49,7 +49,7 @@ def test_immutable_record_is_stored_and_found(launch, network, failed):
 def test_signed_record_is_stored_and_found(launch, network, failed):
     launch.run("keygen", "my.key")
     sign = ["put", "--sign", "my.key", "--salt", "portrait", "--via", network]
-    public_key = launch.run(*sign, "one").stdout.decode().partition(" ")[0]
+    public_key = launch.run(*sign, "one", "--seq", "1").stdout.decode().partition(" ")[0]
     get = ["get", public_key, "--via", network, "--salt", "portrait"]
     assert launch.run(*get).stdout == b"one\n"
     stored = json.loads(launch.run(*sign, "-", "--expires", "1h", "--json", stdin=b"\xff\0").stdout)

@@ -127,8 +127,6 @@ class Rules:
           because R asks only two of them whether it may release its values.)
 
         Without such a majority docs/lifetime.md promises nothing: "If most of them refuse it".
-        When W itself has expired, only those nodes know of it that acknowledged both; none do for
-        records.
         """
         since = find.started - self._bounds.grace - self._bounds.rejoin
         stores = [each for each in self._history.writes_of(find.key) if each.is_store]
@@ -139,10 +137,7 @@ class Rules:
                     self._check_pair(old, new, since, find)
 
     def _check_pair(self, old: Write, new: Write, since: float, find: Find) -> None:
-        knowing = new.informed
-        if new.is_store and find.ended > new.started + new.ttl - self._bounds.early:
-            knowing = frozenset() if new.kind is Kind.SIGNED else knowing & old.acknowledged
-        for name in self._followers(new, knowing, since, find):
+        for name in self._followers(new, since, find):
             if find.is_exhaustive or name in find.shown:
                 is_wrong = old.value in find.shown.get(name, ())
                 text = f"node {name[:8]} shows {old.value!r}, replaced by {new.value!r}"
@@ -156,7 +151,9 @@ class Rules:
 
         - the reader is healthy, see ``check_available``;
         - so is one of the nodes that acknowledged the store, which has run since the store began,
-          or has a disk; and no partition separated the two for ``rejoin`` seconds;
+          or has a disk;
+        - no partition separated it from any node for ``rejoin`` seconds: it may have released the
+          value to closer nodes, which then are on the other side;
         - the value's TTL, counted from the start of the store, ends ``early`` seconds after the
           find or later;
         - no write that replaces the value was attempted before the end of the find.
@@ -224,7 +221,7 @@ class Rules:
         return (
             self._history.has_kept(name, write.started, find.ended)
             and self._is_healthy(name, find)
-            and self._history.can_talk((name, find.reader), since, find.ended)
+            and self._history.can_talk(self._history.nodes, since, find.ended)
         )
 
     def _is_replaced(self, write: Write, find: Find) -> bool:
@@ -247,17 +244,15 @@ class Rules:
                 return each
         return None
 
-    def _followers(
-        self, write: Write, knowing: frozenset[str], since: float, find: Find
-    ) -> set[str]:
+    def _followers(self, write: Write, since: float, find: Find) -> set[str]:
         """Return the nodes that must know of a write; see ``check_superseded``."""
         history, bounds = self._history, self._bounds
-        if 2 * len(knowing) <= bounds.replicas:
+        if 2 * len(write.informed) <= bounds.replicas:
             return set()
         always, ever = history.closest_throughout(write.key, bounds.replicas, since, find.ended)
         majority = {
             each
-            for each in knowing & always
+            for each in write.informed & always
             if history.has_kept(each, write.started, find.ended)
             and history.is_healthy(each, since, find.ended)
         }

@@ -15,7 +15,7 @@ from kademlua.core.contact import Contact
 from kademlua.core.errors import StoreRefused
 from kademlua.core.params import Params
 from kademlua.core.values.memory_store import MemoryStore
-from kademlua.core.values.store import StoreEntry
+from kademlua.core.values.store import StoreEntry, check_tombstone
 from kademlua.runtime.clocks import Clocks
 from kademlua.storage.lmdb_store import LmdbStore
 
@@ -64,6 +64,7 @@ class BothStores(RuleBasedStateMachine):
             max_bytes_per_address=of_address,
             max_entries_per_address=by_address,
             max_value_bytes=10,
+            max_ttl=25,
         )
         self.memory = MemoryStore(self.params)
         self.open()
@@ -93,6 +94,7 @@ class BothStores(RuleBasedStateMachine):
         life=st.integers(0, 20),
         overwrite=st.booleans(),
         from_owner=st.booleans(),
+        seq=st.integers(0, 4),
         repeats=st.sampled_from([1, 1, 1, 30]),
     )
     def put(
@@ -105,14 +107,16 @@ class BothStores(RuleBasedStateMachine):
         repeats: int,
         overwrite: bool,
         from_owner: bool,
+        seq: int,
     ) -> None:
         for step in range(repeats):
             encoded = bytes([97 + step % 26]) * size
             expires = self.now + (life + step) % 20
-            entry = StoreEntry(encoded, expires, from_owner, received_at=self.now)
+            entry = StoreEntry(encoded, expires, from_owner, received_at=self.now, seq=seq)
             refusals = []
             for store in (self.memory, self.disk):
                 try:
+                    check_tombstone(store.tombstones, key, owner, entry)
                     store.put(key, owner, entry, overwrite=overwrite)
                 except StoreRefused as refusal:
                     refusals.append(refusal.reason)
@@ -160,6 +164,9 @@ class BothStores(RuleBasedStateMachine):
         assert list(self.disk.keys()) == sorted(self.memory.keys())
         for key in KEYS:
             assert self.disk.entries(key) == self.memory.entries(key)
+            for owner in OWNERS:
+                found = self.disk.tombstones.get(key, owner, self.now)
+                assert found == self.memory.tombstones.get(key, owner, self.now)
         ends = [entry.expires_at for key in KEYS for _, entry in self.memory.entries(key)]
         due = self.disk.next_expiry()
         if ends:

@@ -169,6 +169,18 @@ def test_an_end_that_is_signed(world: World) -> None:
     assert store(peer, node, signed(1, expires=50).encoded, ttl=1000) == "expired record"
 
 
+def test_expired_record_still_replaces_older_ones(world: World) -> None:
+    """Also if the older one is the first packet after the expiry."""
+    node, peer = world.alice, world.peer()
+    store(peer, node, signed(5).encoded, ttl=100)
+    gevent.sleep(100.5)
+    assert store(world.peer(), node, signed(4).encoded) == "stale record"
+    gevent.sleep(60)
+    assert store(world.peer(), node, signed(4).encoded) == "stale record"
+    assert store(world.peer(), node, signed(5).encoded) == ""
+    assert kept(node) == [signed(5).encoded]
+
+
 def test_repeated_store_extends_but_never_shortens_ttl(world: World) -> None:
     node, one, two = world.alice, world.peer(), world.peer()
     store(one, node, signed(1).encoded, ttl=100)

@@ -10,6 +10,8 @@ import pytest
 from kademlua import Node, Params, SigningKey, StoreFailed, sha1
 from kademlua.core.contact import Contact
 from kademlua.core.ids import to_int
+from kademlua.core.results import StoreReport
+from kademlua.core.values import records
 from kademlua.core.values.store import StoreEntry
 from kademlua.core.wire import packets, replies, requests
 from kademlua.core.wire.requests import RemoveArguments, StoreArguments
@@ -30,7 +32,7 @@ def values_of(node: Node, key: bytes = KEY) -> list[bytes]:
 
 
 def store(peer: ScriptedPeer, node: Node, encoded: bytes, **fields: object) -> bytes:
-    arguments = StoreArguments(KEY, encoded, 3600, **fields)  # type: ignore[arg-type]
+    arguments = StoreArguments(KEY, encoded, **({"ttl": 3600} | fields))  # type: ignore[arg-type]
     args = requests.encode_store_args(arguments)
     payload = packets.encode_request_payload(b"store", args, read_only=False)
     return peer.call(node.contact.endpoint, payload).payload
@@ -88,6 +90,25 @@ class TestHolder:
         newer = store(holder, node, b"1:w", seq=7, owner=owner.contact)
         assert newer == replies.STORE_OK
         assert values_of(node) == [b"1:w"]
+
+    @pytest.mark.parametrize("seconds", [100.5, 200, 980])
+    def test_expired_value_still_replaces_older_ones(self, world: World, seconds: float) -> None:
+        """For the longest TTL; also if the older one is the first packet after the expiry."""
+        node = world.node(params=Params(max_ttl=1000))
+        owner, holder = world.peer(), world.peer()
+        store(owner, node, b"1:w", seq=6, ttl=100)
+        gevent.sleep(seconds)
+        transferred = store(holder, node, b"1:v", seq=5, owner=owner.contact)
+        assert b"removed by its owner" in transferred
+        assert store(owner, node, b"1:v", seq=5) == NEWER_STORED + b"i5ee"
+        assert store(holder, node, b"1:w", seq=6, owner=owner.contact) == replies.STORE_OK
+        assert values_of(node) == [b"1:w"]
+
+    def test_tombstone_of_an_expired_value_ends_with_the_longest_ttl(self, world: World) -> None:
+        node, owner = world.node(params=Params(max_ttl=1000)), world.peer()
+        store(owner, node, b"1:w", seq=6, ttl=100)
+        gevent.sleep(1010)
+        assert store(owner, node, b"1:v", seq=5) == replies.STORE_OK
 
     def test_transfer_alone_does_not_replace_another_value(self, world: World) -> None:
         node, owner, forger = world.alice, world.peer(), world.peer()
@@ -168,6 +189,34 @@ class TestOverwrites:
         world.net.resume(deaf.contact.endpoint)
         gevent.sleep(2 * 3600)
         assert not any(values_of(node) for node in nodes)
+
+    @pytest.mark.parametrize("is_record", [False, True])
+    def test_older_value_stays_replaced_where_only_its_successor_was_stored(
+        self, world: World, *, is_record: bool
+    ) -> None:
+        """The one holder of the older value returns when the successor of the others expired."""
+        nodes = world.network(12, params=FEW)
+        signer = SigningKey(bytes(32))
+        key = records.signed_key(signer.public_key, b"") if is_record else KEY
+
+        def write(value: bytes, ttl: int, seq: int) -> StoreReport:
+            if is_record:
+                return owner.put_signed(value, signer, seq=seq, ttl=ttl).report
+            return owner.add(key, value, ttl=ttl)
+
+        nodes.sort(key=lambda node: to_int(node.id) ^ to_int(key))
+        owner, deaf = nodes[-1], nodes[0]
+        write(b"v1", 86_400, 1)
+        assert [node for node in nodes if values_of(node, key)] == nodes[:4]
+        world.net.pause(deaf.contact.endpoint)
+        for node in nodes[1:4]:
+            node.close(hand_over=False)
+        write(b"v2", 60, 2)
+        gevent.sleep(70)
+        assert [node for node in nodes[4:] if values_of(node, key)] == []
+        world.net.resume(deaf.contact.endpoint)
+        gevent.sleep(2 * 3600)
+        assert not any(values_of(node, key) for node in [deaf, *nodes[4:]])
 
     def test_clock_that_was_set_back_does_not_block_the_owner(self, world: World) -> None:
         wall = [1_000_000.0]

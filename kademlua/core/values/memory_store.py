@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from kademlua.core.contact import Contact
 from kademlua.core.params import Params
 from kademlua.core.values.quotas import ENTRY_UNIT, QuotaUsage, check_quotas, quota_key
-from kademlua.core.values.store import StoreEntry, is_replacement
+from kademlua.core.values.store import StoreEntry, check_tombstone, is_replacement, mark_expired
 from kademlua.core.values.tombstones import Tombstones
 
 
@@ -77,6 +77,7 @@ class MemoryStore:
         encoded, expires_at, _, now, seq = entry
         if self._expiry_heap and self._expiry_heap[0][0] <= now:
             self.expire(now)
+            check_tombstone(self.tombstones, key, owner, entry)  # a newer value may have expired
         owners = self._by_key.get(key, {})
         previous = owners.get(owner) if owners else None  # avoids hashing the contact
         if previous is not None:
@@ -143,6 +144,7 @@ class MemoryStore:
             entry = self._by_key.get(key, {}).get(owner)
             if entry is not None and entry.expires_at == expires_at:
                 self._drop(key, owner)
+                mark_expired(self.tombstones, key, owner, entry, self._params.max_ttl)
                 expired_count += 1
         return expired_count
 

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from kademlua.core.contact import Contact
-from kademlua.core.errors import ConflictingValue, StaleValue
-from kademlua.core.values.tombstones import Tombstones
+from kademlua.core.errors import ConflictingValue, StaleValue, StoreRefused
+from kademlua.core.values import records
+from kademlua.core.values.tombstones import RECORD_OWNER, Tombstone, Tombstones
+from kademlua.core.wire import replies
 
 
 class StoreEntry(NamedTuple):
@@ -32,7 +34,7 @@ class Store(Protocol):
 
     @property
     def tombstones(self) -> Tombstones:
-        """The marks of removed values; as durable as the values."""
+        """The marks of removed and expired values; as durable as the values."""
 
     def put(
         self, key: bytes, owner: Contact, entry: StoreEntry, *, overwrite: bool = False
@@ -40,10 +42,11 @@ class Store(Protocol):
         """Store a value, received now (``entry.received_at``), if ``is_replacement`` permits it.
 
         Otherwise the earlier value stays, and is marked as received now. With ``overwrite``,
-        other owners' values are removed if ``Params.overwrite_drops_others`` is set.
+        other owners' values are removed if ``Params.overwrite_drops_others`` is set. The caller
+        has checked the tombstones; those of values that expire now are checked here.
 
         Raises:
-            StoreRefused: a quota is reached; or see ``is_replacement``.
+            StoreRefused: a quota is reached; or see ``is_replacement`` and ``check_tombstone``.
         """
 
     def find(self, key: bytes, owner: Contact) -> StoreEntry | None:
@@ -66,7 +69,7 @@ class Store(Protocol):
         """Remove an owner's value, and return whether there was one."""
 
     def expire(self, now: float) -> int:
-        """Remove expired values, and return their number."""
+        """Remove expired values with ``mark_expired``, and return their number."""
 
     def next_expiry(self) -> float | None:
         """Return the earliest time at which ``expire`` may find something; None without values."""
@@ -98,3 +101,38 @@ def is_replacement(previous: StoreEntry, new: StoreEntry) -> bool:
     if seq > previous.seq and encoded != previous.encoded:
         raise ConflictingValue
     return not previous.from_owner and expires_at > previous.expires_at
+
+
+def check_tombstone(
+    tombstones: Tombstones, key: bytes, owner: Contact, new: StoreEntry
+) -> Tombstone | None:
+    """Return the tombstone of an owner's value, if any, which must not reject the new value.
+
+    Raises:
+        StaleValue: the owner removed or replaced the new value.
+        StoreRefused: likewise, of a transferred value.
+    """
+    tombstone = tombstones.get(key, owner, new.received_at)
+    if tombstone is not None and tombstone.covers(new.seq):
+        if not new.from_owner:
+            raise StoreRefused(replies.REASON_REMOVED)
+        if new.seq:
+            raise StaleValue(tombstone.seq)
+    return tombstone
+
+
+def mark_expired(
+    tombstones: Tombstones, key: bytes, owner: Contact, entry: StoreEntry, max_ttl: int
+) -> None:
+    """Leave a tombstone of an expired value, against the older ones that it replaced.
+
+    A node that missed the replacement may still have one. It was stored before this value, so that
+    it expires within ``max_ttl`` seconds after this node received this value.
+    """
+    seq = entry.seq - 1  # the owner may store the same value again
+    signed = records.parse_signed(entry.encoded)
+    if signed is not None:
+        owner, seq = RECORD_OWNER, signed.seq
+    until = entry.received_at + max_ttl
+    if seq > 0 and until > entry.expires_at:
+        tombstones.put(key, owner, Tombstone(until, seq))

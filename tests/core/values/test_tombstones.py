@@ -29,6 +29,14 @@ def test_one_address_does_not_evict_tombstones_of_others() -> None:
     assert len(tombstones) == 26
 
 
+def test_oldest_tombstone_of_an_address_is_evicted_at_its_limit() -> None:
+    tombstones = Tombstones(limit=8)
+    for number in range(3):
+        tombstones.put(from_int(number), OWNER, Tombstone(10))
+    found = [tombstones.get(from_int(number), OWNER, 9) for number in range(3)]
+    assert found == [None, Tombstone(10), Tombstone(10)]
+
+
 def test_expired_or_cancelled_tombstone_frees_space() -> None:
     tombstones = Tombstones(limit=8)
     for number in range(3):
