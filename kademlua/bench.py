@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import random
 import resource
 import time
@@ -19,6 +18,7 @@ from kademlua.core.ids import sha1
 from kademlua.core.params import Params
 from kademlua.node.node import Node
 from kademlua.node.options import NodeOptions
+from kademlua.terminal.text import resident_kb
 
 VALUE_BYTES = 100
 _JOIN_CONCURRENCY = 8
@@ -73,8 +73,9 @@ def run(
         KademluaError: a node did not join.
     """
     result = BenchResult(nodes, replicas)
-    network = _start_network(nodes, Params(replicas=replicas), result, progress)
+    network: list[Node] = []
     try:
+        _start_network(network, Params(replicas=replicas), result, progress)
         rng = random.Random(seed)
         result.phases = [
             phase
@@ -88,39 +89,33 @@ def run(
 
 
 def _start_network(
-    count: int, params: Params, result: BenchResult, progress: Progress
-) -> list[Node]:
-    """Return nodes that have joined one network; record the cost in ``result``."""
-    pool = ContactPool()
+    network: list[Node], params: Params, result: BenchResult, progress: Progress
+) -> None:
+    """Add nodes to ``network``, and wait until they have joined; record the cost in ``result``."""
+    count, pool = result.nodes, ContactPool()
     gc.collect()
-    memory, cpu, started_at = _resident_bytes(), time.process_time(), time.perf_counter()
+    memory, cpu, started_at = _memory_kb(), time.process_time(), time.perf_counter()
     first = Node(params=params, options=NodeOptions(contact_pool=pool))
-    network = [first]
-    try:
-        first.start()
-        bootstrap = [first.contact.endpoint]
+    network.append(first)
+    first.start()
+    bootstrap = [first.contact.endpoint]
 
-        def join(_: int) -> None:
-            node = Node(params=params, bootstrap=bootstrap, options=NodeOptions(contact_pool=pool))
-            network.append(node)
-            node.start()
-            node.wait_joined()
-            progress("join", len(network), count)
+    def join(_: int) -> None:
+        node = Node(params=params, bootstrap=bootstrap, options=NodeOptions(contact_pool=pool))
+        network.append(node)
+        node.start()
+        node.wait_joined()
+        progress("join", len(network), count)
 
-        # Joining all nodes concurrently would distort the memory figure with a peak.
-        Pool(_JOIN_CONCURRENCY).map(join, range(count - 1))
-        if not all(node.joined for node in network):
-            raise KademluaError("a node did not join")
-    except BaseException:
-        for node in network:
-            node.close(hand_over=False)
-        raise
+    # Joining all nodes concurrently would distort the memory figure with a peak.
+    Pool(_JOIN_CONCURRENCY).map(join, range(count - 1))
+    if not all(node.joined for node in network):
+        raise KademluaError("a node did not join")
     result.joined_s = time.perf_counter() - started_at
     result.joined_cpu_s = time.process_time() - cpu
     gevent.sleep(0.5)  # let outstanding probes finish
     gc.collect()
-    result.kb_per_node = (_resident_bytes() - memory) / count / 1000
-    return network
+    result.kb_per_node = (_memory_kb() - memory) * 1.024 / count
 
 
 def _add_and_find(
@@ -194,10 +189,6 @@ def _measure(
     )
 
 
-def _resident_bytes() -> int:
-    """Return the resident memory of the process; without /proc, its peak."""
-    try:
-        with open("/proc/self/statm") as statm:
-            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def _memory_kb() -> int:
+    """Return the resident memory of the process in kB; where that is unknown, its peak."""
+    return resident_kb() or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

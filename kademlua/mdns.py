@@ -9,7 +9,6 @@ import ipaddress
 import logging
 from collections import deque
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 import gevent
@@ -71,12 +70,7 @@ class MdnsDiscovery:
         self._greenlet = gevent.spawn(self._run)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._closed = True
         if self._greenlet is not None:
             self._greenlet.kill()

@@ -9,6 +9,7 @@ import sys
 import click
 
 from kademlua import bench as benchmark
+from kademlua.cli.signals import exit_on_signals
 from kademlua.core.errors import KademluaError
 
 
@@ -45,14 +46,15 @@ def bench(
         kademlua bench --json > figures.json
     """
     try:
-        result = benchmark.run(
-            nodes,
-            operations,
-            concurrency=at_once,
-            replicas=replicas,
-            seed=seed,
-            progress=_show_progress,
-        )
+        with exit_on_signals():
+            result = benchmark.run(
+                nodes,
+                operations,
+                concurrency=at_once,
+                replicas=replicas,
+                seed=seed,
+                progress=_show_progress,
+            )
     except (KademluaError, OSError) as error:
         raise click.ClickException(str(error)) from None
     finally:

@@ -27,7 +27,7 @@ from kademlua.cli.options import (
     ttl_option,
     value_from_text,
 )
-from kademlua.cli.output import echo_report, print_json, value_text, write_raw
+from kademlua.cli.output import address_text, echo_report, print_json, value_text, write_raw
 from kademlua.control.client import RequestFailed
 from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.core.json_codec import value_from_json, value_to_json
@@ -184,4 +184,4 @@ def _ping_from_daemon(socket: Path, address: Endpoint) -> dict[str, Any]:
 
 
 def _contact_text(contact: dict[str, Any]) -> str:
-    return f"{contact['id']}  {format_endpoint((contact['address'], contact['port']))}"
+    return f"{contact['id']}  {address_text(contact)}"

@@ -19,8 +19,7 @@ from kademlua.cli.options import (
     ttl_option,
     value_from_text,
 )
-from kademlua.cli.output import echo_report, print_json, value_summary
-from kademlua.core.contact import format_endpoint
+from kademlua.cli.output import address_text, echo_report, print_json, value_summary
 from kademlua.core.json_codec import value_from_json, value_to_json
 
 
@@ -129,6 +128,5 @@ def _published_text(row: dict[str, Any]) -> str:
 
 
 def _stored_text(row: dict[str, Any]) -> str:
-    owner = format_endpoint((row["owner"]["address"], row["owner"]["port"]))
-    value = value_summary(value_from_json(row["value"]))
+    owner, value = address_text(row["owner"]), value_summary(value_from_json(row["value"]))
     return f"{row['key']}  {owner:21}  {row['remaining_seconds']:>8.0f} s  {value}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kademlua.core.contact import format_endpoint
+from kademlua.cli.output import address_text
 from kademlua.terminal.text import plural
 
 _ID_DIGITS = 10
@@ -22,7 +22,7 @@ def print_lookup(found: dict[str, Any]) -> None:
         children.setdefault(query["responder"], []).append(query)
     hops = next((each["hop"] for each in queries if ranks.get(each["id"]) == 1), 0)
     print_tree(
-        f"lookup of {found['key'][:_ID_DIGITS]} by {_address(trace['node'])}:"
+        f"lookup of {found['key'][:_ID_DIGITS]} by {address_text(trace['node'])}:"
         f" {_ms(trace['seconds'])}, {plural(len(queries), 'query', 'queries')},"
         f" {plural(hops, 'hop')} to the closest, {len(ranks)} found",
         children.get(None, []),
@@ -32,7 +32,7 @@ def print_lookup(found: dict[str, Any]) -> None:
 
 
 def _label(query: dict[str, Any], rank: int | None, lookup_seconds: float) -> str:
-    prefix = f"{query['id'][:_ID_DIGITS]}  {_address(query)}  +{_ms(query['queried'])}"
+    prefix = f"{query['id'][:_ID_DIGITS]}  {address_text(query)}  +{_ms(query['queried'])}"
     if query["outcome"] == "left":
         return f"{prefix}  no reply in {_ms(lookup_seconds - query['queried'])}"
     duration = _ms(query["ended"] - query["queried"])
@@ -42,10 +42,6 @@ def _label(query: dict[str, Any], rank: int | None, lookup_seconds: float) -> st
     new_count = f", {query['new']} new" if query["new"] else ""
     contact_counts = f"returned {query['reported']}{new_count}"
     return f"{prefix} → +{_ms(query['ended'])}  took {duration}, {contact_counts}{rank_text}"
-
-
-def _address(contact: dict[str, Any]) -> str:
-    return format_endpoint((contact["address"], contact["port"]))
 
 
 def _ms(seconds: float) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from kademlua.core.contact import format_endpoint
 from kademlua.core.json_codec import bytes_to_text, value_to_json
 from kademlua.terminal.text import escape_unprintable, to_one_line
 
@@ -57,6 +58,11 @@ def announce(text: str, *, err: bool = False) -> None:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())  # Python writes the rest of its buffer at the end
         os.close(null)
+
+
+def address_text(contact: dict[str, Any]) -> str:
+    """Return the address and port of a contact in JSON form."""
+    return format_endpoint((contact["address"], contact["port"]))
 
 
 def print_json(value: Any) -> None:

@@ -1,9 +1,10 @@
-"""Signal handling of commands that run until ^C, with or without a shell."""
+"""Signal handling of commands that take long or run until ^C, with or without a shell."""
 
 from __future__ import annotations
 
 import logging
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from types import FrameType
@@ -30,6 +31,29 @@ class InteractiveShell(Protocol):
 
     def close(self) -> None:
         """Restore the terminal; idempotent."""
+
+
+@contextmanager
+def exit_on_signals(*, interrupt_status: int = 130) -> Iterator[None]:
+    """Make ^C raise SystemExit with a status, SIGTERM and SIGHUP with 128 plus their number, so
+    that the command cleans up.
+
+    Not KeyboardInterrupt, for which gevent's hub shows a traceback.
+    """
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        sys.exit(interrupt_status if number == signal.SIGINT else 128 + number)
+
+    previous_handlers = {
+        number: signal.signal(number, end)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN  # not under nohup
+    }
+    try:
+        yield
+    finally:
+        for number, handler in previous_handlers.items():
+            signal.signal(number, handler)
 
 
 class SignalHandler:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from kademlua.cli.options import FILE, seconds
+from kademlua.cli.signals import exit_on_signals
 from kademlua.simulation.report import formatting, plot
 from kademlua.simulation.report.metrics import RunResult
 from kademlua.simulation.runner import run
@@ -94,7 +95,8 @@ def simulate(
     for path in (json_to, trace_to):
         if path is not None and not path.parent.is_dir():
             raise click.ClickException(f"{path.parent}: no such directory")
-    result = _run(scenario, seed, trace_to)
+    with exit_on_signals():
+        result = _run(scenario, seed, trace_to)
     _write(result, json_to, plot_to)
     _exit_if_failed(context, result, formatting.replay_command(name, seed, nodes, seconds))
 

@@ -73,9 +73,7 @@ class RemoteShell:
     def _run(self) -> None:
         try:
             self._shell.run()
-        except KeyboardInterrupt:  # a late interrupt must not end the node
-            pass
-        except BrokenPipeError:
+        except (BrokenPipeError, KeyboardInterrupt):  # a late interrupt must not end the node
             pass
         except Exception:
             logger.exception("a remote shell failed")

@@ -50,11 +50,6 @@ class ControlServer:
         """The path of the socket."""
         return self._listener.path
 
-    @property
-    def client_count(self) -> int:
-        """The number of connected clients."""
-        return len(self._connections)
-
     def start(self) -> None:
         """Start to serve."""
         self._server.start()

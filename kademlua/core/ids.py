@@ -63,11 +63,6 @@ def random_in_bucket(node_id: bytes, bucket: int, rng: random.Random) -> bytes:
     return from_int(to_int(node_id) ^ offset)
 
 
-def to_hex(node_id: bytes) -> str:
-    """Return an id as 40 lower-case hex digits."""
-    return node_id.hex()
-
-
 def from_hex(text: str) -> bytes:
     """Return the id of 40 hex digits; ValueError, in one line, for anything else."""
     if len(text) != 2 * ID_BYTES or not all(digit in "0123456789abcdefABCDEF" for digit in text):

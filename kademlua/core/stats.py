@@ -73,21 +73,6 @@ class Stats:
         self.rejected_records: Counter[str] = Counter()
         """Records that this node found and rejected, by reason."""
 
-    @property
-    def timeouts(self) -> int:
-        """The number of calls without a reply in time."""
-        return self.timeouts_by_rpc.total()
-
-    @property
-    def failures(self) -> int:
-        """The number of calls that failed with an error or a malformed reply."""
-        return self.failures_by_rpc.total()
-
-    @property
-    def errors_out(self) -> int:
-        """The number of requests that this node answered with an error."""
-        return self.errors_out_by_rpc.total()
-
     def snapshot(self, now: float) -> dict[str, object]:
         """Return all counters as plain values.
 
@@ -97,9 +82,9 @@ class Stats:
         counters = {name: getattr(self, name) for name in self.__slots__ if name != "started_at"}
         return {
             "seconds": round(now - self.started_at, 3),
-            "timeouts": self.timeouts,
-            "failures": self.failures,
-            "errors_out": self.errors_out,
+            "timeouts": self.timeouts_by_rpc.total(),
+            "failures": self.failures_by_rpc.total(),
+            "errors_out": self.errors_out_by_rpc.total(),
             **{
                 name: _plain(value) if isinstance(value, Counter) else value
                 for name, value in counters.items()

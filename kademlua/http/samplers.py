@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Any
-
-import gevent
 
 from kademlua.core.contact import Contact
 from kademlua.core.histograms import Histogram
 from kademlua.core.ids import to_int
 from kademlua.node.node import Node
 from kademlua.runtime.observers import LookupObserver, Observer
+from kademlua.runtime.timer import Timer
 
 HOP_BOUNDS = (1, 2, 3, 4, 5, 6, 8, 10, 15)
 LAG_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
@@ -80,23 +78,20 @@ class LoopLagSampler:
         """Create a sampler that calls ``on_tick`` every 0.1 seconds."""
         self.histogram = Histogram(LAG_BOUNDS)
         self._on_tick = on_tick
-        self._timer: Any = None
+        self._timer = Timer(self._tick)
         self._last_tick_at = 0.0
 
     def start(self) -> None:
         """Start to measure."""
         self._last_tick_at = time.monotonic()
-        self._timer = gevent.get_hub().loop.timer(_TICK_SECONDS, _TICK_SECONDS)
-        self._timer.start(self._tick)
+        self._timer.start(_TICK_SECONDS)
 
     def close(self) -> None:
         """Stop measuring; idempotent."""
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-            self._timer = None
+        self._timer.stop()
 
     def _tick(self) -> None:
+        self._timer.start(_TICK_SECONDS)
         now = time.monotonic()
         self.histogram.observe(max(now - self._last_tick_at - _TICK_SECONDS, 0.0))
         self._last_tick_at = now

@@ -94,7 +94,7 @@ class Joiner:
         if self._joined.is_set():
             self._bootstrap.join_via(endpoints)
         else:
-            self._endpoints_added.set()
+            self.hurry()
 
     def hurry(self) -> None:
         """Begin the next attempt now, if the node waits for one."""

@@ -272,13 +272,10 @@ class Node(NodeOperations, BlockingCalls):
     def observe(self, observer: Observer) -> None:
         """Notify an observer of events from now on; each call then costs some microseconds."""
         self._context.observers.add(observer)
-        self._context.table.on_change = self._context.observers.notify_table_change
 
     def unobserve(self, observer: Observer) -> None:
         """Stop notifying an observer; an unknown one is ignored."""
         self._context.observers.discard(observer)
-        if not self._context.observers.registered:
-            self._context.table.on_change = None
 
     def _run(self, part: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run an operation of ``NodeOperations``."""

@@ -86,7 +86,7 @@ class Records:
             raise KeyError(key)
         return replies.decode_value(record_filter.immutable)
 
-    def put_signed(
+    def put_signed(  # noqa: PLR0913  # a dataclass of the optional ones would make each call longer
         self,
         value: Any,
         signer: Signer,

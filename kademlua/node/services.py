@@ -86,6 +86,7 @@ def build_context(
         )
     limits = DiversityLimits.from_params(params, is_private_network=bool(options.network_keys))
     log = SafeLogger(_logger, {"node": node_id})
+    observers = ObserverSet(log)
     context = Context(
         id=node_id,
         read_only=read_only,
@@ -96,11 +97,11 @@ def build_context(
         rng=rng,
         transport=transport,
         pool=options.contact_pool if options.contact_pool is not None else ContactPool(),
-        table=RoutingTable(node_id, params.k, clock(), limits),
+        table=RoutingTable(node_id, params.k, clock(), limits, observers.notify_table_change),
         diversity_limits=limits,
         store=options.store if options.store is not None else MemoryStore(params),
         stats=stats,
-        observers=ObserverSet(log),
+        observers=observers,
         log=log,
     )
     return context, pending

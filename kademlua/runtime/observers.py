@@ -93,7 +93,7 @@ class ObserverSet:
             return None
         return ObservedLookup(self, clock, rpc_name, purpose, lookup_observers)
 
-    def notify_table_change(self, contact: Contact, is_added: bool) -> None:
+    def notify_table_change(self, contact: Contact, *, is_added: bool) -> None:
         """Notify observers that a contact entered or left the table."""
         for observer in self.registered:
             self.notify(

@@ -216,7 +216,7 @@ def _xor(a: bytes, b: bytes) -> bytes:
 def _tohex(value: bytes) -> str:
     if not isinstance(value, bytes):
         raise TypeError(f"tohex needs bytes, not {value!r:.60}")
-    return ids.to_hex(value)
+    return value.hex()
 
 
 def _resolve_address(host: str, *, is_ipv6: bool) -> str:

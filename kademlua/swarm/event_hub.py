@@ -93,11 +93,6 @@ class EventHub:
         if not self._subscribers:
             self.close()
 
-    @property
-    def has_subscribers(self) -> bool:
-        """True if there is a subscriber."""
-        return bool(self._subscribers)
-
     def close(self) -> None:
         """Stop recording; idempotent."""
         if self._greenlet is not None:

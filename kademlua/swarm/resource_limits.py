@@ -9,6 +9,7 @@ import socket
 from kademlua.core.contact import Endpoint
 from kademlua.core.errors import KademluaError
 from kademlua.swarm.plan import Plan, format_ports
+from kademlua.terminal.text import plural
 
 SPARE_FILES = 64
 """Open files of a worker in addition to its nodes' files: pipes, event loop, log, libraries."""
@@ -49,15 +50,10 @@ def _open_file_message(plan: Plan, limit: int, needed: int) -> str:
     worker_count = len(plan.worker_ports)
     capacity = max(limit - SPARE_FILES, 0) // plan.files_per_node * worker_count
     return (
-        f"{plan.node_count:,} nodes in {_plural(worker_count, 'worker')} need {needed:,} open files"
-        " each,"
-        f" but the limit is {limit:,}, enough for {_plural(capacity, 'node')};"
+        f"{plan.node_count:,} nodes in {plural(worker_count, 'worker')} need {needed:,} open files"
+        f" each, but the limit is {limit:,}, enough for {plural(capacity, 'node')};"
         f" run `ulimit -n {needed}`, or use more --workers"
     )
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def check_ports(plan: Plan) -> None:

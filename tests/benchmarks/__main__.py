@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from kademlua.cli.signals import exit_on_signals
 from tests.benchmarks import hosts, keyed, rounds, rpc, stages
 from tests.benchmarks.table import network_text
 from tests.benchmarks.workload import CONTENDERS
@@ -107,4 +108,5 @@ _PARTS = {"network": _network, "rpc": _rpc, "stages": _stages, "keyed": _keyed, 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with exit_on_signals():
+        sys.exit(main())

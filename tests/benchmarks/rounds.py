@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 
+from kademlua.cli.signals import exit_on_signals
 from tests.benchmarks.workload import CONTENDERS, Contender, Result, run
 
 Say = Callable[[str], None]
@@ -67,4 +68,5 @@ def _play(name: str, nodes: str, operations: str, seed: str, seconds: str) -> No
 
 
 if __name__ == "__main__":
-    _play(*sys.argv[1:])
+    with exit_on_signals():
+        _play(*sys.argv[1:])

@@ -10,6 +10,7 @@ import sys
 from gevent.socket import wait_read
 
 from kademlua import Node, NodeOptions, Params
+from kademlua.cli.signals import exit_on_signals
 
 _NEVER = 86_400
 
@@ -40,4 +41,5 @@ def serve(node_id: bytes) -> None:
 
 
 if __name__ == "__main__":
-    serve(bytes.fromhex(sys.argv[1]))
+    with exit_on_signals():
+        serve(bytes.fromhex(sys.argv[1]))

@@ -56,6 +56,12 @@ class Output:
             pass
         return self.text[self._position :]
 
+    def read_to(self, mark: str) -> None:
+        """Wait until the text ends with ``mark``."""
+        deadline = time.monotonic() + TIMEOUT
+        while not self.text.endswith(mark):
+            assert self._read(deadline), f"no {mark!r} at the end of {self.text!r}"
+
     def _read(self, deadline: float) -> bool:
         ready, _, _ = select.select([self._fd], [], [], max(deadline - time.monotonic(), 0))
         if not ready:
@@ -113,7 +119,11 @@ class Terminal:
         os.write(self.fd, text.encode())
 
     def wait(self) -> int:
-        return self.popen.wait(TIMEOUT)
+        """Wait for the end of the process, and read all of its output."""
+        status = self.popen.wait(TIMEOUT)
+        os.write(self.slave, b"\0")
+        self.out.read_to("\0")
+        return status
 
     def has_echo(self) -> bool:
         """Return whether the terminal is in its normal mode, not in that of a line editor."""

@@ -18,7 +18,6 @@ from kademlua.core.ids import (
     random_id,
     random_in_bucket,
     sha1,
-    to_hex,
     to_int,
     xor,
 )
@@ -53,7 +52,7 @@ def test_invalid_id_is_refused(value):
 @given(ids)
 def test_number_and_hex_there_and_back(node_id):
     assert from_int(to_int(node_id)) == node_id
-    assert from_hex(to_hex(node_id)) == from_hex(to_hex(node_id).upper()) == node_id
+    assert from_hex(node_id.hex()) == from_hex(node_id.hex().upper()) == node_id
 
 
 def test_the_first_byte_weighs_most():

@@ -6,6 +6,7 @@ import os
 import re
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -32,7 +33,7 @@ def namespace() -> list[str] | None:
 
 
 class Shell:
-    """A shell that runs commands one by one, and its output."""
+    """A shell that runs commands one by one, and its output; its end kills all it started."""
 
     def __init__(self, prefix: list[str], home: Path) -> None:
         bin_ = home / "bin"
@@ -50,9 +51,16 @@ class Shell:
             stderr=subprocess.STDOUT,
             cwd=home,
             env=env,
+            start_new_session=True,
         )
         self._text = ""
-        self.do("ip link set lo up", [])
+
+    def __enter__(self) -> Shell:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        with self.popen:  # not waited for before, so that its process group still exists
+            os.killpg(self.popen.pid, signal.SIGKILL)
 
     def do(self, command: str, expected: list[str]) -> None:
         """Run a command and check its output, where ``…`` matches anything."""
@@ -82,13 +90,6 @@ class Shell:
         self._text += data.decode()
         return bool(data)
 
-    def close(self) -> None:
-        assert self.popen.stdin is not None
-        assert self.popen.stdout is not None
-        self.popen.stdin.close()
-        self.popen.wait(TIMEOUT)
-        self.popen.stdout.close()
-
 
 def _without_logs(text: str) -> str:
     """Remove whole lines that a daemon logged."""
@@ -110,9 +111,9 @@ def test_tutorial_commands_work(tmp_path: Path) -> None:
     prefix = namespace()
     if prefix is None:
         pytest.skip("takes a network namespace, for the ports that it names")
-    shell = Shell(prefix, tmp_path)
-    try:
-        commands = 0
+    commands = 0
+    with Shell(prefix, tmp_path) as shell:
+        shell.do("ip link set lo up", [])
         for kind, text in steps():
             if kind == "python":
                 (tmp_path / "hello.py").write_text(text)
@@ -121,6 +122,14 @@ def test_tutorial_commands_work(tmp_path: Path) -> None:
                 command, *expected = step.splitlines()
                 shell.do(command, expected)
                 commands += 1
-        assert commands > 8
-    finally:
-        shell.close()
+    assert commands > 8
+
+
+def test_end_of_the_shell_kills_its_jobs(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "held")
+    with Shell([], tmp_path) as shell:
+        shell.do("sleep 600 > held &", [])
+        held = (tmp_path / "held").open("rb")  # ends with the last process that writes
+    with held:
+        assert select.select([held], [], [], TIMEOUT)[0]
+        assert held.read() == b""

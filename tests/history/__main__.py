@@ -14,6 +14,7 @@ import argparse
 import sys
 from collections import Counter
 
+from kademlua.cli.signals import exit_on_signals
 from tests.history import run_processes, run_virtual
 from tests.history.model import History
 from tests.history.report import describe
@@ -75,4 +76,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_signals():
+        main()

@@ -105,7 +105,8 @@ ShowSwarm = Callable[[int], AbstractContextManager[HttpClient]]
 
 @pytest.fixture
 def show_swarm(tmp_path: Path) -> ShowSwarm:
-    """Start a swarm in two workers, and serve its control node; ``client.swarm`` is the swarm."""
+    """Start a swarm in two workers, and serve its control node; they are ``client.swarm``
+    and ``client.node``."""
 
     @contextmanager
     def show(count: int) -> Iterator[HttpClient]:
@@ -123,7 +124,7 @@ def show_swarm(tmp_path: Path) -> ShowSwarm:
             exit_stack.enter_context(swarm)
             assert swarm.wait_joined(timeout=30)
             client = HttpClient(service)
-            client.swarm = swarm  # type: ignore[attr-defined]
+            client.node, client.swarm = node, swarm  # type: ignore[attr-defined]
             yield client
 
     return show

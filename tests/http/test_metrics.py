@@ -112,7 +112,6 @@ def test_node_is_observed_only_while_it_is_served(make_node, serve):
     assert node.services.context.observers.registered
     client.service.close()
     assert not node.services.context.observers.registered
-    assert node.table.on_change is None
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")

@@ -85,6 +85,9 @@ def test_schemathesis_finds_no_defect(client, tmp_path):
     command += ["--exclude-path", "/v1/events", "--request-timeout", "20"]
     with (tmp_path / "report").open("w") as report:
         process = subprocess.Popen(command, stdout=report, stderr=report, cwd=tmp_path)
-        while process.poll() is None:
-            gevent.sleep(0.1)
+        try:
+            while process.poll() is None:
+                gevent.sleep(0.1)
+        finally:
+            process.kill()
     assert process.returncode == 0, (tmp_path / "report").read_text()[-8_000:]

@@ -7,6 +7,7 @@ import re
 
 import gevent
 
+from kademlua import Node, sha1
 from tests.http.conftest import TOKEN, HttpClient, ShowSwarm
 from tests.swarm.conftest import eventually
 
@@ -43,7 +44,13 @@ def test_nodes_are_listed_and_their_events_streamed(show_swarm: ShowSwarm) -> No
                 assert (data["nodes"], data["joined"]) == (7, 7)
         numbers = [data["lookup"] for name, data in events if name == "lookup-began"]
         assert len(set(numbers)) == len(numbers)
-        assert eventually(lambda: not client.swarm.event_hub.has_subscribers)  # type: ignore[attr-defined]
+        node: Node = client.node  # type: ignore[attr-defined]
+
+        def is_watched() -> bool:
+            node.find_node(sha1("x"))  # after which the metrics do not watch the node either
+            return bool(node.services.context.observers.registered)
+
+        assert eventually(lambda: not is_watched())
 
 
 def test_node_is_killed_and_another_started(show_swarm: ShowSwarm) -> None:

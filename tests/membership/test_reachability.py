@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import gevent
 import pytest
 
@@ -91,8 +93,10 @@ def test_node_behind_nat_becomes_a_client_and_returns(
     node.add(sha1("key"), b"value")  # a client has all it needs
     assert nodes[7].find_value(sha1("key"))[0].values == [b"value"]
 
-    world.net.disable_nat(public(1000))
-    gevent.sleep(2 * SOON)
+    world.net.enable_nat(public(1000), timeout=math.inf)
+    for each in nodes:  # to which the NAT stays open
+        node.ping(each.contact)
+    gevent.sleep(4 * SOON)  # until they are no longer validated: they come uninvited
     assert node.reachable is True
     assert not node.services.context.is_client
     assert known_by(node, nodes) > 0

@@ -148,8 +148,13 @@ def test_removed_observer_receives_nothing(world: World) -> None:
     assert not recorder.heard
     assert other.heard
     nodes[1].unobserve(other)
-    assert nodes[1].table.on_change is None
     nodes[1].unobserve(other)
+    heard = list(other.heard)
+    nodes[1].find_node(sha1("somewhere else"))
+    newcomer = world.node(nodes[1])
+    assert newcomer.wait_joined(10)
+    assert newcomer.contact in nodes[1].table
+    assert other.heard == heard
 
 
 def test_every_call_has_a_purpose(world: World) -> None:

@@ -95,7 +95,11 @@ def test_first_subscriber_starts_and_last_stops_watching() -> None:
         (0, "unwatch"),
         (1, "unwatch"),
     ]
-    assert not swarm.event_hub.has_subscribers
+    swarm.event_hub.on_worker_started(1)
+    assert len(swarm.commands) == 5
+    swarm.members.kill()
+    assert not one.received
+    assert not two.received
 
 
 def test_lookup_ids_of_workers_differ() -> None:

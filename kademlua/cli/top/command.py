@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
-import signal
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
 import click
 
 from kademlua.cli.connect import daemon_options
+from kademlua.cli.signals import exit_on_signals
 from kademlua.cli.top.model import Sampler, TopModel
 from kademlua.control.client import ControlClient
 
@@ -51,8 +49,10 @@ def top(interval: float, count: int | None, socket: Path, as_json: bool) -> None
         kademlua top --data /var/lib/kademlua --interval 5
         kademlua top --json | jq .packets.in
     """
-    _exit_on_signals()
-    with ControlClient(socket, timeout=_REPLY_TIMEOUT) as node:
+    with (
+        exit_on_signals(interrupt_status=0),
+        ControlClient(socket, timeout=_REPLY_TIMEOUT) as node,
+    ):
         sampler = Sampler(node.call)
         if as_json:
             for model in _samples(sampler, interval, count):
@@ -89,17 +89,3 @@ def _show(sampler: Sampler, interval: float, count: int | None) -> None:
                 screen.draw(view)
                 if _QUIT_KEYS & set(screen.wait(remaining)):
                     return
-
-
-def _exit_on_signals() -> None:
-    """Make signals raise SystemExit, for cleanup: with status 0 at ^C, else 128 plus the number.
-
-    Not KeyboardInterrupt, for which gevent's hub shows a traceback.
-    """
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        sys.exit(0 if number == signal.SIGINT else 128 + number)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # not under nohup
-            signal.signal(number, end)

@@ -8,8 +8,8 @@ from rich.columns import Columns
 from rich.console import Group, JustifyMethod
 from rich.table import Table
 
+from kademlua.cli.output import address_text
 from kademlua.cli.top.model import TopModel
-from kademlua.core.contact import format_endpoint
 from kademlua.terminal.console import safe_text
 from kademlua.terminal.text import plural
 
@@ -25,10 +25,10 @@ def build_view(model: TopModel) -> Group:
 def _header(model: TopModel) -> list[Any]:
     node = model["node"]
     state = "joined" if node["joined"] else "not joined"
-    address = format_endpoint((node["address"], node["port"]))
     since = f"last {model['over']:.1f} s" if model["window"] else "since the start"
     replicated, released = (_format_number(model[f"{n}_rate"]) for n in ("replicated", "released"))
-    title = safe_text(f"{address}  {state}, up {_format_uptime(model['seconds'])}", "bold")
+    uptime = _format_uptime(model["seconds"])
+    title = safe_text(f"{address_text(node)}  {state}, up {uptime}", "bold")
     return [
         title.append(f"  {node['id']}", "not bold"),
         f"about {plural(model['network_size'], 'node')},"

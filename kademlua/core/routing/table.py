@@ -7,12 +7,12 @@ contacts that its owner should probe (Maymounkov and Mazières 2002, sections 2.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.ids import ID_BITS, to_int
 from kademlua.core.routing.bucket import KBucket, TableEntry, groups_by_distance, stale_contacts
-from kademlua.core.routing.changes import TableChanges
+from kademlua.core.routing.changes import ChangeCallback, TableChanges
 from kademlua.core.routing.diversity import UNLIMITED, DiversityLimits, IdDensity
 from kademlua.core.routing.subnet_counts import SubnetCounts
 
@@ -28,11 +28,16 @@ class RoutingTable:
 
     __slots__ = (
         "_by_endpoint", "_by_id", "_changes", "_k", "_local_int",
-        "buckets", "density", "local_id", "on_change", "subnets",
+        "buckets", "density", "local_id", "subnets",
     )  # fmt: skip
 
     def __init__(
-        self, local_id: bytes, k: int, now: float, limits: DiversityLimits = UNLIMITED
+        self,
+        local_id: bytes,
+        k: int,
+        now: float,
+        limits: DiversityLimits = UNLIMITED,
+        on_change: ChangeCallback = lambda contact, *, is_added: None,
     ) -> None:
         self.local_id = local_id
         self._local_int = to_int(local_id)
@@ -42,9 +47,7 @@ class RoutingTable:
         self.buckets = [KBucket(now)]
         self.subnets = SubnetCounts(limits)
         self.density: IdDensity | None = None
-        self.on_change: Callable[[Contact, bool], None] | None = None
-        """Called with each contact that enters (True) or leaves (False); must not raise."""
-        self._changes = TableChanges()
+        self._changes = TableChanges(on_change)
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -190,8 +193,6 @@ class RoutingTable:
         bucket.replacements.pop(contact.id_int, None)
         self._by_id[contact.id] = entry
         self._by_endpoint[contact.endpoint] = entry
-        if self.on_change is not None:
-            self.on_change(contact, True)
         self._changes.on_entered(contact)
 
     def drain_changes(self) -> tuple[dict[int, Contact], dict[int, Contact]]:
@@ -236,8 +237,6 @@ class RoutingTable:
         bucket = self.buckets[self.bucket_index(contact.id_int)]
         del bucket.contacts[contact.id_int]
         self.subnets.remove(contact, bucket)
-        if self.on_change is not None:
-            self.on_change(contact, False)
         self._changes.on_left(contact)
 
     def _promote(

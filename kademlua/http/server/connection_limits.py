@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
-import gevent
+from kademlua.runtime.timer import Timer
 
 MAX_CONNECTIONS = 128
 IDLE_TIMEOUT = 20.0
@@ -47,7 +47,7 @@ class ConnectionLimiter:
         self._idle: dict[Connection, float] = {}
         self._busy: dict[Connection, float] = {}
         self._streaming: set[Connection] = set()
-        self._timer: Any = None
+        self._timer = Timer(self._sweep)
         self.aborted = 0
         """The number of connections aborted for being slow or too many."""
 
@@ -56,15 +56,11 @@ class ConnectionLimiter:
 
     def start(self) -> None:
         """Start to enforce the timeouts."""
-        self._timer = gevent.get_hub().loop.timer(_SWEEP_INTERVAL, _SWEEP_INTERVAL)
-        self._timer.start(self.abort_overdue)
+        self._timer.start(_SWEEP_INTERVAL)
 
     def close(self) -> None:
         """Abort all connections and stop; idempotent."""
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-            self._timer = None
+        self._timer.stop()
         for connection in [*self._idle, *self._busy, *self._streaming]:
             connection.abort()
 
@@ -110,6 +106,10 @@ class ConnectionLimiter:
                 if now - since < seconds:
                     break
                 self._abort(group, oldest)
+
+    def _sweep(self) -> None:
+        self._timer.start(_SWEEP_INTERVAL)
+        self.abort_overdue()
 
     def _abort_longest_waiting(self) -> bool:
         """Abort the slowest client's connection; return False if all clients are quick."""

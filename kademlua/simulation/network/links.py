@@ -58,11 +58,11 @@ class Link:
         self.is_paused = is_paused
         self.has_restrictions = is_paused or self.nat_mappings is not None
 
-    def set_nat(self, timeout: float | None) -> None:
-        """Accept packets only from endpoints sent to within ``timeout`` seconds; None: from all."""
-        self.nat_mappings = None if timeout is None else {}
-        self.nat_timeout = timeout or 0.0
-        self.has_restrictions = self.is_paused or timeout is not None
+    def set_nat(self, timeout: float) -> None:
+        """Accept packets only from endpoints sent to within ``timeout`` seconds."""
+        self.nat_mappings = {}
+        self.nat_timeout = timeout
+        self.has_restrictions = True
 
     def allow_outgoing(self, destination: Endpoint, now: float) -> bool:
         """Return whether a restricted link sends a packet; open its NAT mapping."""

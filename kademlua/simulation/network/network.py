@@ -112,10 +112,6 @@ class VirtualNetwork:
         """
         self._link(endpoint).set_nat(timeout)
 
-    def disable_nat(self, endpoint: Endpoint) -> None:
-        """Deliver to the endpoint from all endpoints again."""
-        self._link(endpoint).set_nat(None)
-
     def set_observer(self, callback: PacketObserver | None) -> None:
         """Call ``callback`` for each delivered or lost packet; None: stop."""
         self._observer = callback
