@@ -11,6 +11,8 @@ from tests.support.original import OriginalPeer
 from tests.support.world import World
 
 KEY = sha1("key")
+VALUES_THAT_FIT = 4
+"""Values of 15,000 bytes, the default bound, that fit into a datagram."""
 
 
 def three_originals(world: World) -> list[OriginalPeer]:
@@ -78,3 +80,25 @@ def test_node_keeps_its_own_id_among_originals(world: World) -> None:
     assert node.wait_joined(30)
     node.add(KEY, b"v")
     assert all(node.contact in peer.table for peer in originals)
+
+
+def test_find_returns_some_values_of_originals_that_cannot_send_all(world: World) -> None:
+    """Over 64 kB, an original sends no reply."""
+    originals = three_originals(world)
+    for peer in originals:
+        peer.hold(KEY, [b"%0100d" % number for number in range(700)])
+    for read_only in (False, True):
+        reader = world.node(originals[0].contact.endpoint, read_only=read_only)
+        assert reader.wait_joined(30)
+        answers = reader.find_value(KEY)
+        assert {each.contact for each in answers} == {peer.contact for peer in originals}
+        assert all(len(each.values) == VALUES_THAT_FIT for each in answers)
+        assert all(reader.is_alive(peer.contact, strong=True) for peer in originals)
+
+
+def test_find_returns_all_values_of_originals_that_can_send_them(world: World) -> None:
+    originals = three_originals(world)
+    for peer in originals:
+        peer.hold(KEY, [b"%0100d" % number for number in range(500)])
+    answers = client_of(world, originals[0]).find_value(KEY)
+    assert [len(each.values) for each in answers] == [500] * 3

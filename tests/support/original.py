@@ -29,6 +29,8 @@ class OriginalPeer:
             self.table.add(Contact(*source, packet.sender_id))
         if isinstance(packet, Request):
             payload = self._reply(packet, source)
+            if len(payload) > packets.MAX_PAYLOAD_BYTES:  # no datagram is as large
+                return
             response = packets.encode_response(self.contact.id, packet.rpc_id, payload)
             self._transport.send(response, source)
 
@@ -43,9 +45,16 @@ class OriginalPeer:
             encoded = replies.encode_value(request.args[1])
             self._values[key, request.sender_id, source] = encoded
             return b"li1ee"
-        found = [encoded for (each, *_), encoded in self._values.items() if each == key]
+        howmany = request.args[1] if len(request.args) > 1 else 1
+        found = [encoded for (each, *_), encoded in self._values.items() if each == key][:howmany]
         retval = b"6:retvall%be" % b"".join(found) if found else b""
         return b"ld7:closest%b%bee" % (others, retval)
+
+    def hold(self, key: bytes, values: list[bytes]) -> None:
+        """Store values of as many owners."""
+        for number, value in enumerate(values):
+            owner = (b"%020d" % number, ("192.0.2.1", 1 + number))
+            self._values[key, *owner] = replies.encode_value(value)
 
     @property
     def values(self) -> list[object]:
