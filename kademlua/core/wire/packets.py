@@ -152,6 +152,8 @@ def _decode_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> Request:
     if type(body) is not dict:
         raise WireError(DropReason.BAD_REQUEST)
     name, args = body.get(b"name"), body.get(b"args")
+    if type(args) is dict:  # its entries have no order: like the original, take it for none
+        args = []
     if type(name) is not bytes or type(args) is not list:
         raise WireError(DropReason.BAD_REQUEST)
     version = body.get(b"v", 0)
