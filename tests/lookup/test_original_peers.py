@@ -8,7 +8,7 @@ from kademlua import Node, sha1
 from kademlua.core.ids import random_id
 from kademlua.simulation.rng_streams import RngStreams
 from tests.support.original import OriginalPeer
-from tests.support.world import World
+from tests.support.world import RTT, World
 
 KEY = sha1("key")
 VALUES_THAT_FIT = 4
@@ -58,6 +58,41 @@ def test_client_that_knows_the_first_contact_enters_no_table(world: World) -> No
     client.is_alive(originals[2].contact)
     known = {each.contact for each in originals}
     assert all(peer.table == known - {peer.contact} for peer in originals)
+
+
+def test_client_whose_requests_are_answered_late_enters_no_table(world: World) -> None:
+    """It sends them a second time."""
+    originals = three_originals(world)
+    first = originals[0].contact
+    client = client_of(world, originals[0], v10_peers={first.endpoint: first.id})
+    for peer in originals:
+        peer.delay = 2 * RTT
+    client.add(KEY, b"v")
+    client.find_value(KEY)
+    assert client.stats()["retransmitted"]
+    known = {each.contact for each in originals}
+    assert all(peer.table == known - {peer.contact} for peer in originals)
+
+
+def test_client_enters_no_table_of_originals_known_from_an_earlier_command(world: World) -> None:
+    """A 1.1 node names them: the contacts of its reply say nothing of their version."""
+    originals = three_originals(world)
+    node = world.node(originals[0].contact.endpoint)
+    assert node.wait_joined(30)
+    earlier = {each.contact.endpoint: each.contact.id for each in originals}
+    client = world.node(node.contact.endpoint, read_only=True, v10_peers=earlier)
+    assert client.wait_joined(30)
+    client.add(KEY, b"v")
+    known = {node.contact, *(each.contact for each in originals)}
+    assert all(peer.table == known - {peer.contact} for peer in originals)
+
+
+def test_client_joins_through_a_1_1_node_in_place_of_an_original(world: World) -> None:
+    node = world.node()
+    earlier = {node.contact.endpoint: node.id}
+    client = world.node(node.contact.endpoint, read_only=True, v10_peers=earlier)
+    assert client.wait_joined(30)
+    assert node.contact in client.find_node(KEY)
 
 
 def test_client_finds_a_1_1_node_that_an_original_lists(

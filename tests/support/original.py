@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gevent
+
 from kademlua import Contact
 from kademlua.core.contact import Endpoint, encode_v10_contacts
 from kademlua.core.wire import bencoding, packets, replies
@@ -17,6 +19,8 @@ class OriginalPeer:
         self._values: dict[tuple[bytes, bytes, Endpoint], bytes] = {}
         """Bencoded values by key and owner, which is an id and an endpoint."""
         self.table: set[Contact] = set()
+        self.delay = 0.0
+        """Seconds before each reply."""
         transport.start(self._receive)
         self.contact = Contact(*transport.local_endpoint, node_id)
 
@@ -32,7 +36,7 @@ class OriginalPeer:
             if len(payload) > packets.MAX_PAYLOAD_BYTES:  # no datagram is as large
                 return
             response = packets.encode_response(self.contact.id, packet.rpc_id, payload)
-            self._transport.send(response, source)
+            gevent.spawn_later(self.delay, self._transport.send, response, source)
 
     def _reply(self, request: Request, source: Endpoint) -> bytes:
         others = encode_v10_contacts(each for each in self.table if each.id != request.sender_id)

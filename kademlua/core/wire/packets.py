@@ -199,11 +199,6 @@ def encode_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> bytes:
     return _encode(sender_id, rpc_id, REQUEST, payload)
 
 
-def with_sender_id(datagram: bytes, sender_id: bytes) -> bytes:
-    """Return a datagram with another sender's id."""
-    return datagram[:1] + sender_id + datagram[1 + ID_BYTES :]
-
-
 def encode_response(sender_id: bytes, rpc_id: bytes, payload: bytes) -> bytes:
     """Encode a response; ValueError if the payload exceeds 65,475 bytes."""
     return _encode(sender_id, rpc_id, RESPONSE, payload)
