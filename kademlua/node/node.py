@@ -215,7 +215,7 @@ class Node(NodeOperations, BlockingCalls):
 
     @property
     def healthy(self) -> bool:
-        """Whether the node runs and its maintenance is not stuck; if not, restart the program."""
+        """Whether the node, its maintenance and its store work; if not, restart the program."""
         return self._lifecycle.healthy
 
     @property

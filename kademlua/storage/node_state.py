@@ -189,7 +189,7 @@ def _open_node_file(path: Path) -> LmdbEnvironment:
     """Open ``node.lmdb`` and read it to its end, since it is small."""
     environment = LmdbEnvironment(path, "node", FORMAT_VERSION, _NODE_DATABASES)
     with environment.first_reads():
-        for cursor in environment.cursors.values():
-            for _ in cursor:
+        for db_name in _NODE_DATABASES:
+            for _ in environment.cursor(db_name):
                 pass
     return environment

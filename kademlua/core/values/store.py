@@ -34,6 +34,10 @@ class Store(Protocol):
     def tombstones(self) -> Tombstones:
         """The marks of removed values; as durable as the values."""
 
+    @property
+    def damage(self) -> str | None:
+        """Why the values can neither be read nor stored any more; None while they can."""
+
     def put(
         self, key: bytes, owner: Contact, entry: StoreEntry, *, overwrite: bool = False
     ) -> None:
