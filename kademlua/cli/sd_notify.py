@@ -52,7 +52,7 @@ class SystemdNotifier:
             if self._node.healthy:
                 self._send("WATCHDOG=1", self._status())
             else:
-                self._send("STATUS=maintenance is stuck")
+                self._send(f"STATUS={self._node.datastore.damage or 'maintenance is stuck'}")
 
     def _status(self) -> str:
         joined = "joined" if self._node.joined else "not joined yet"

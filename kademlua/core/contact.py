@@ -46,7 +46,7 @@ class Contact:
     encoded_v10: bytes
 
     def __init__(self, addr: str, port: int, node_id: bytes) -> None:
-        """Raise ValueError for an invalid IP address, port (1 to 65535) or id."""
+        """Raise ValueError for an invalid or link-local IP address, port (1 to 65535) or id."""
         self._fill(_encode_compact(addr, port, node_id))
 
     def _fill(self, compact: bytes) -> None:
@@ -146,7 +146,8 @@ class ContactPool:
         return len(self._young) + len(self._old)
 
     def from_compact(self, compact: bytes) -> Contact:
-        """Return the interned contact of compact bytes; WireError if they are invalid."""
+        """Return the interned contact of compact bytes; WireError if they are invalid, or the
+        address is a link-local one."""
         contact = self._young.get(compact)
         return contact if contact is not None else self._add(compact)
 
@@ -170,6 +171,8 @@ class ContactPool:
 
     def _add(self, compact: bytes) -> Contact:
         interned = self._old.pop(compact, None) or Contact.from_compact(compact)
+        if is_link_local(interned.address_bytes):
+            raise WireError(DropReason.BAD_CONTACT)
         if len(self._young) >= self._limit:
             self._old, self._young = self._young, {}
         self._young[compact] = interned
@@ -182,7 +185,7 @@ def _encode_compact(addr: str, port: int, node_id: bytes) -> bytes:
         raise ValueError(f"a port is 1 to 65535, not {port}")
     if len(node_id) != ID_BYTES:
         raise ValueError(f"an id has {ID_BYTES} bytes, not {len(node_id)}")
-    _, address_bytes = canonical_address(addr)
+    _, address_bytes = global_address(addr)
     return node_id + address_bytes + port.to_bytes(2, "big")
 
 
@@ -222,6 +225,14 @@ def canonical_address(addr: str) -> tuple[str, bytes]:
     if address_bytes.startswith(_IPV4_MAPPED_PREFIX):
         family, address_bytes = socket.AF_INET, address_bytes[12:]
     return socket.inet_ntop(family, address_bytes), address_bytes
+
+
+def global_address(addr: str) -> tuple[str, bytes]:
+    """Return the same as ``canonical_address``; ValueError for a link-local address, too."""
+    canonical, address_bytes = canonical_address(addr)
+    if is_link_local(address_bytes):
+        raise ValueError(f"{canonical}: {LINK_LOCAL_MESSAGE}")
+    return canonical, address_bytes
 
 
 def format_endpoint(endpoint: Endpoint) -> str:

@@ -85,9 +85,11 @@ def operation(name: str) -> Callable[[ApiRequest], dict[str, Any]]:
 
 
 def report_health(request: ApiRequest) -> bytes:
-    """Return a text while the node and its maintenance run."""
-    if not request.node.healthy:
-        reason = "the node is closed" if request.node.closed else "maintenance is stuck"
+    """Return a text while the node, its maintenance and its store work."""
+    node = request.node
+    if not node.healthy:
+        reason = "the node is closed" if node.closed else node.datastore.damage
+        reason = reason or "maintenance is stuck"
         raise falcon.HTTPServiceUnavailable(description=reason)
     return b"ok\n"
 

@@ -22,7 +22,7 @@ class PeerVersions:
         self.v10_peers = dict(earlier_peers)
         """Ids of 1.0 peers by endpoint, if this node is a client; those that replied, and those
         of an earlier run."""
-        self.v10_ids: dict[bytes, None] = {}
+        self.v10_ids: dict[bytes, None] = dict.fromkeys(earlier_peers.values())
         """Ids of the peers known to speak version 1.0; read-only for callers."""
 
     def record_request(self, request: Request, endpoint: Endpoint) -> None:
@@ -48,7 +48,8 @@ class PeerVersions:
         """Return the sender's id that a client uses for a 1.0 contact; empty for the own id.
 
         The original enters each sender into its routing table, also a client that ends at once.
-        It ignores a sender with its own id.
+        It ignores a sender with its own id. Nothing else helps, so the first request to an
+        address, whose id is not known yet, enters a table.
         """
         if not self.v10_ids:  # the usual case
             return b""
@@ -67,6 +68,13 @@ class PeerVersions:
     def alias_at(self, endpoint: Endpoint) -> bytes:
         """Return the alias for an endpoint that spoke version 1.0."""
         return self.v10_peers.get(endpoint, b"") if self._context.is_client else b""
+
+    def is_alias_refused_at(self, endpoint: Endpoint, result: object) -> bool:
+        """Return whether a reply shows that an endpoint speaks version 1.1 now, and record it."""
+        if result or not self.alias_at(endpoint):
+            return False
+        self.v10_ids.pop(self.v10_peers.pop(endpoint), None)
+        return True
 
     def record_form(self, contact: Contact, *, is_v10: bool, listed: list[Contact]) -> None:
         """Record in which form a contact listed others.

@@ -43,6 +43,8 @@ class LookupQuery(NamedTuple):
     args: bytes
     """The RPC's arguments, bencoded one after another."""
     read_reply: ReplyReader
+    fallback_args: bytes = b""
+    """Arguments of the retransmission to a 1.0 contact, if they differ."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +87,9 @@ class NetworkLookup:
         self._target = query.target
         self._seed_count = max(k, options.k or k)
         self._request = client.encode(query.rpc_name, query.args)
+        self._fallback_request = (
+            client.encode(query.rpc_name, query.fallback_args) if query.fallback_args else None
+        )
         self.write_tokens: dict[Contact, bytes] = {}
         """Write tokens received in replies, by contact."""
         self._read_reply = query.read_reply
@@ -171,8 +176,11 @@ class NetworkLookup:
             self._observed.on_query(contact)
         rto = self._liveliness.rto_estimator.rto_for(contact)
         timeout = self._liveliness.rto_estimator.timeout_for(rto)
-        alias = self._liveliness.versions.alias_for(contact)
-        options = CallOptions(timeout, self._on_late, rto, self._padding(contact), alias)
+        versions = self._liveliness.versions
+        alias = versions.alias_for(contact)
+        fallback = self._fallback_request if versions.is_v10(contact) else None
+        padding = self._padding(contact)
+        options = CallOptions(timeout, self._on_late, rto, padding, alias, fallback)
         try:
             self._client.send(contact.endpoint, contact, self._request, self._on_done, options)
         except KademluaError as error:

@@ -16,7 +16,7 @@ from kademlua.core.reasons import Purpose
 from kademlua.core.routing.diversity import IdDensity
 from kademlua.core.routing.size_estimate import NetworkSizeEstimator
 from kademlua.core.values.record_filter import RecordFilter, ValueFilter
-from kademlua.core.wire import replies, requests
+from kademlua.core.wire import packets, replies, requests
 from kademlua.crypto import signing
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.lookup.search import LookupQuery, NetworkLookup, SearchOptions
@@ -177,7 +177,10 @@ class LookupService:
             saves_queries=self._liveliness.rto_estimator.is_low_latency,
             path_count=path_count,
         )
-        query = LookupQuery(key, "findvalue", args, value_search.read_reply)
+        # A 1.0 node sends nothing if the values do not fit into a datagram: ask for fewer then.
+        fitting = packets.MAX_PAYLOAD_BYTES // self._params.max_value_bytes
+        fallback_args = requests.encode_findvalue_args(key, min(fitting, max_values_per_node))
+        query = LookupQuery(key, "findvalue", args, value_search.read_reply, fallback_args)
         network_lookup = self._new_lookup(query, options)
         value_search.lookup = network_lookup.lookup
         network_lookup.run(())

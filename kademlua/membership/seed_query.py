@@ -61,22 +61,26 @@ class SeedQuery:
         """Send findnode to these addresses, to each once; not to the own one."""
         context = self._context
         families, local_endpoint = context.address_families, context.transport.local_endpoint
-        request = self._client.encode("findnode", requests.encode_key_args(context.id))
-        rto = context.params.rpc_timeout / 3
         for endpoint in endpoints:
             is_ipv6 = ":" in endpoint[0]
             if endpoint in self._sent_to or endpoint == local_endpoint:
                 continue
             if not families.supports(is_ipv6=is_ipv6):
                 continue
-            # Retransmitted once: a lost datagram should not cost a whole attempt.
-            min_bytes = PADDED_REQUEST_BYTES_IPV6 if is_ipv6 else PADDED_REQUEST_BYTES
-            alias = self._liveliness.versions.alias_at(endpoint)
-            options = CallOptions(None, _ignore_late, rto, min_bytes, alias)
-            self._client.send(endpoint, None, request, self._on_done, options)
+            self._send_findnode(endpoint)
             self._sent_to.add(endpoint)
-            self.hold()
-            context.stats.calls_by_purpose[Purpose.JOIN] += 1
+
+    def _send_findnode(self, endpoint: Endpoint) -> None:
+        context = self._context
+        request = self._client.encode("findnode", requests.encode_key_args(context.id))
+        # Retransmitted once: a lost datagram should not cost a whole attempt.
+        rto = context.params.rpc_timeout / 3
+        min_bytes = PADDED_REQUEST_BYTES_IPV6 if ":" in endpoint[0] else PADDED_REQUEST_BYTES
+        alias = self._liveliness.versions.alias_at(endpoint)
+        options = CallOptions(None, _ignore_late, rto, min_bytes, alias)
+        self._client.send(endpoint, None, request, self._on_done, options)
+        self.hold()
+        context.stats.calls_by_purpose[Purpose.JOIN] += 1
 
     def wait(self, timeout: float) -> list[Contact] | None:
         """Block until the first reply, and return its contacts.
@@ -91,11 +95,14 @@ class SeedQuery:
 
     def _on_done(self, call: PendingCall, result: list[Any] | KademluaError) -> None:
         try:
-            if isinstance(result, list) and call.contact is not None:
+            versions = self._liveliness.versions
+            if isinstance(result, list) and versions.is_alias_refused_at(call.endpoint, result):
+                self._send_findnode(call.endpoint)
+            elif isinstance(result, list) and call.contact is not None:
                 pool, families = self._context.pool, self._context.address_families
                 listed = replies.decode_findnode_reply(result, pool, families)
                 is_v10 = replies.is_v10_form(result)
-                self._liveliness.versions.record_form(call.contact, is_v10=is_v10, listed=listed)
+                versions.record_form(call.contact, is_v10=is_v10, listed=listed)
                 self._first_reply.set(listed)
         except WireError as error:
             self._client.count_malformed_reply(error)

@@ -38,9 +38,9 @@ class Lifecycle:
 
     @property
     def healthy(self) -> bool:
-        """Whether the node runs and its maintenance does, or the node is closing."""
+        """Whether the node, its maintenance and its store work, or the node is closing."""
         if self.state is NodeState.RUNNING:
-            return self._maintenance.check()
+            return self._maintenance.check() and not self._context.store.damage
         return self.state is NodeState.CLOSING and not self.closed.is_set()
 
     def require_open(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from kademlua.core import ids
-from kademlua.core.contact import Contact, Endpoint, canonical_address
+from kademlua.core.contact import Contact, Endpoint, global_address
 from kademlua.core.errors import NodeClosed
 from kademlua.core.histograms import LatencyHistograms
 from kademlua.core.params import Params
@@ -173,11 +173,11 @@ class Node(NodeOperations, BlockingCalls):
         networks become one. Blocks meanwhile.
 
         Raises:
-            ValueError: an address is not an IP address.
+            ValueError: an address is not an IP address, or a link-local one.
             NodeClosed, TooManyCalls: see ``add``.
         """
         self._lifecycle.require_open()
-        addresses = [(canonical_address(addr)[0], port) for addr, port in endpoints]
+        addresses = [(global_address(addr)[0], port) for addr, port in endpoints]
         self.services.maintenance.joiner.add_peers(addresses)
 
     # State
@@ -215,7 +215,7 @@ class Node(NodeOperations, BlockingCalls):
 
     @property
     def healthy(self) -> bool:
-        """Whether the node runs and its maintenance is not stuck; if not, restart the program."""
+        """Whether the node, its maintenance and its store work; if not, restart the program."""
         return self._lifecycle.healthy
 
     @property

@@ -57,8 +57,9 @@ class CallOptions(NamedTuple):
     """The datagram is padded to this size: a peer that has not validated this node's address
     replies with at most three times as many bytes."""
     alias: bytes = b""
-    """The sender's id in the first datagram, if it is not this node's own; a retransmission has the
-    own id. See ``PeerVersions.alias_for``."""
+    """The sender's id, if it is not this node's own. See ``PeerVersions.alias_for``."""
+    retransmission: EncodedRequest | None = None
+    """What is retransmitted instead of the request, under the same rpc id; None for the same."""
 
 
 _DEFAULT_OPTIONS = CallOptions()
@@ -123,15 +124,18 @@ class RpcClient:
         """
         if self._closed:
             raise NodeClosed("the node is closed")
-        timeout, on_late, rto, min_bytes, alias = options
+        timeout, on_late, rto, min_bytes, alias, retransmission = options
         now = self._clock()
         deadline = now + (self._context.params.rpc_timeout if timeout is None else timeout)
         name, payload = request
         rpc_id = self._next_rpc_id()
-        datagram = packets.encode_request(self._context.id, rpc_id, payload)
+        sender_id = alias or self._context.id
+        datagram = packets.encode_request(sender_id, rpc_id, payload)
         if len(datagram) < min_bytes:
             datagram = datagram.ljust(min_bytes, b"\0")
-        first_datagram = packets.with_sender_id(datagram, alias) if alias else datagram
+        first_datagram = datagram
+        if retransmission is not None:
+            datagram = packets.encode_request(sender_id, rpc_id, retransmission.payload)
         call = PendingCall(
             rpc_id=rpc_id,
             endpoint=endpoint,

@@ -73,9 +73,14 @@ class QueryHandlers:
         limit = args[1] if len(args) > 1 else 1
         version = request.version
         offset = args[2] if version and len(args) > 2 else 0
-        if type(limit) is not int or type(offset) is not int or offset < 0:
-            raise BadArguments("howmany is a number")
-        values = self._store.get(key, offset + limit, self._context.clock())
+        if type(offset) is not int or offset < 0:
+            raise BadArguments("skip is a number")
+        now = self._context.clock()
+        if type(limit) is not int:  # the original returns contacts unless it has values
+            if self._store.get(key, 1, now):
+                raise BadArguments("howmany is a number")
+            limit = 0
+        values = self._store.get(key, offset + limit, now)
         contacts: list[Contact] = []
         if offset:  # the contacts were on the first page
             values = values[offset:]

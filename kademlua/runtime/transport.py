@@ -17,7 +17,7 @@ from typing import Protocol
 import gevent
 from gevent import Greenlet
 
-from kademlua.core.contact import LINK_LOCAL_MESSAGE, Endpoint, canonical_address, is_link_local
+from kademlua.core.contact import LINK_LOCAL_MESSAGE, Endpoint, global_address
 from kademlua.core.params import Params
 from kademlua.runtime.reply_sources import CONTROL_BYTES, ReplySources, has_several_addresses
 from kademlua.runtime.safe_logger import SafeLogger
@@ -84,9 +84,7 @@ class UdpTransport:
         Raises:
             ValueError: ``host`` is no IP address, or a link-local one.
         """
-        addr, address_bytes = canonical_address(host)
-        if is_link_local(address_bytes):
-            raise ValueError(f"{addr}: {LINK_LOCAL_MESSAGE}")
+        addr, address_bytes = global_address(host)
         self.local_endpoint: Endpoint = (addr, port)
         self.is_backlogged = False
         self._params = params

@@ -12,7 +12,8 @@ from typing import TypeVar
 from kademlua.core.errors import StorageError
 from kademlua.storage import integrity_check
 from kademlua.storage.durable_files import make_directory, sync_directory
-from kademlua.storage.lmdb_environment import CorruptFile, check_lmdb_version
+from kademlua.storage.lmdb_environment import check_lmdb_version
+from kademlua.storage.lmdb_errors import CorruptFile
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,9 @@ class DataDirectory:
         self._opened_paths.add(path)
         is_new = not path.exists()
         try:
+            reason = integrity_check.take_recorded_damage(path)
+            if reason is not None and not is_new:
+                raise CorruptFile(path, reason)
             if self._verify_unclean and not integrity_check.is_clean(path, self._clean_files):
                 reason = integrity_check.find_corruption(path)
                 if reason is not None:

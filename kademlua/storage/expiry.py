@@ -22,8 +22,7 @@ class ExpiryIndex:
     def refresh(self) -> None:
         """Find the earliest expiry, on disk and among uncommitted changes."""
         self._scan_from = b""
-        cursor = self._environment.cursors["ends"]
-        self._next_on_disk = split_expiry_row_key(cursor.key())[0] if cursor.first() else _NEVER
+        self._next_on_disk = _NEVER
         self._next_pending = min(
             (
                 split_expiry_row_key(row)[0]
@@ -33,6 +32,9 @@ class ExpiryIndex:
             ),
             default=_NEVER,
         )
+        cursor = self._environment.cursor("ends")
+        if cursor.first():
+            self._next_on_disk = split_expiry_row_key(cursor.key())[0]
 
     @property
     def earliest(self) -> int | None:
@@ -60,7 +62,7 @@ class ExpiryIndex:
         """
         if self._next_pending <= now:
             yield from self._pop_pending(now)
-        cursor = self._environment.cursors["ends"]
+        cursor = self._environment.cursor("ends")
         scanned_count = 0
         while self._next_on_disk <= now and scanned_count < max_rows:
             scanned_count += 1

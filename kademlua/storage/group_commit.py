@@ -18,7 +18,8 @@ from gevent import Greenlet
 from kademlua.core.errors import StorageError
 from kademlua.runtime.safe_logger import SafeLogger
 from kademlua.storage.commit_thread import commit_in_thread, commit_inline
-from kademlua.storage.lmdb_environment import LmdbEnvironment, Transaction, failure_reason
+from kademlua.storage.lmdb_environment import LmdbEnvironment, Transaction
+from kademlua.storage.lmdb_errors import failure_reason
 
 logger = SafeLogger(logging.getLogger(__name__))
 
@@ -120,9 +121,7 @@ class WriteBuffer:
         changes: dict[bytes, bytes | None] = {}
         for batch in self.batches:
             changes |= batch.changes.get(db_name, {})
-        cursor = self._environment.cursors[db_name]
-        cursor.first()  # it would go on from where it is
-        for row_key, data in cursor.iternext():
+        for row_key, data in self._environment.cursor(db_name).iternext():
             if row_key not in changes:
                 yield row_key, data
         yield from ((row_key, data) for row_key, data in changes.items() if data is not None)
@@ -130,7 +129,7 @@ class WriteBuffer:
     def rows_with_prefix(self, prefix: bytes) -> dict[bytes, bytes]:
         """Return the rows of the prefix database with a prefix."""
         found: dict[bytes, bytes] = {}
-        cursor = self._environment.cursors[self._prefix_db]
+        cursor = self._environment.cursor(self._prefix_db)
         has_row = cursor.set_range(prefix)
         while has_row:
             row_key, data = cursor.item()
@@ -151,7 +150,7 @@ class WriteBuffer:
 
     def count_prefix(self, prefix: bytes) -> int:
         """Return the number of rows with a prefix, without reading their data."""
-        cursor = self._environment.cursors[self._prefix_db]
+        cursor = self._environment.cursor(self._prefix_db)
         row_keys: set[bytes] = set()
         has_row = cursor.set_range(prefix)
         while has_row:
@@ -179,7 +178,7 @@ class WriteBuffer:
         """Return some prefixes after ``after_prefix``, sorted; none at the end."""
         found: set[bytes] = set()
         last_read = after_prefix
-        cursor = self._environment.cursors[self._prefix_db]
+        cursor = self._environment.cursor(self._prefix_db)
         while len(found) < _PREFIXES_PER_READ:
             # No row of a prefix is as long as this, and none of the next one comes before it.
             if not cursor.set_range(last_read + b"\xff" * 64 if last_read else b""):
@@ -246,11 +245,11 @@ class WriteBuffer:
                 except BaseException:
                     txn.abort()
                     raise
+            environment.drop_snapshot()
+            environment.refresh_snapshot()
         except Exception as error:  # any failure is reported to all callbacks
             self._fail_all(error)
         else:
-            environment.drop_snapshot()
-            environment.refresh_snapshot()
             self._committing = None
             if self._failure is not None:
                 logger.info("%s can be written again", environment.path)

@@ -6,6 +6,7 @@ the state at the last clean shutdown is therefore read by a separate process fir
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import subprocess
@@ -99,6 +100,27 @@ def is_clean(path: Path, clean_files: dict[str, object]) -> bool:
     """Return whether a file is new or empty, or unchanged since the clean shutdown."""
     fingerprint = _fingerprint(path)
     return fingerprint is None or fingerprint[0] == 0 or clean_files.get(path.name) == fingerprint
+
+
+def record_damage(path: Path, reason: str) -> None:
+    """Record for the next start that a file proved damaged while it was open."""
+    with contextlib.suppress(OSError):  # the next start checks the file, as far as there is time
+        _damage_record(path).write_text(reason)
+
+
+def take_recorded_damage(path: Path) -> str | None:
+    """Return what ``record_damage`` recorded, and delete it; None if there is nothing."""
+    record = _damage_record(path)
+    try:
+        reason = record.read_text(errors="replace")
+        record.unlink()
+    except OSError:
+        return None
+    return reason.rpartition(": ")[2]
+
+
+def _damage_record(path: Path) -> Path:
+    return path.with_name(f"{path.name}.damage")
 
 
 def _fingerprint(path: Path) -> list[int] | None:

@@ -8,10 +8,8 @@ at a time, and no reader older than the last commit.
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import mmap
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -19,6 +17,7 @@ from typing import TypeAlias
 import lmdb
 
 from kademlua.core.errors import StorageError
+from kademlua.storage.lmdb_errors import DAMAGE_ERRORS, FILE_DAMAGED, CorruptFile, FileGone, message
 from kademlua.storage.row_format import FORMAT_KEY, pack_label, unpack_label
 
 Cursor: TypeAlias = "lmdb.Cursor[bytes]"
@@ -30,31 +29,6 @@ _BROKEN_LMDB_VERSIONS = frozenset({"2.2.0", "2.2.1"})
 _INITIAL_MAP_BYTES = 1 << 26
 _SPARE_MAP_BYTES = 1 << 20
 """Room in the map of a file that is opened, at least."""
-_DAMAGE = (
-    lmdb.BadDbiError,
-    lmdb.BadTxnError,
-    lmdb.CorruptedError,
-    lmdb.IncompatibleError,
-    lmdb.InvalidError,
-    lmdb.NotFoundError,
-    lmdb.PageNotFoundError,
-    lmdb.VersionMismatchError,
-)
-"""The errors that a damaged or foreign file causes; others say nothing of the file."""
-_DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
-
-
-class CorruptFile(StorageError):
-    """The file ``path`` is damaged or foreign."""
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
-        self.path = path
-        self.reason = reason
-
-
-class FileGone(StorageError):
-    """The open file is no longer at its path: what is written to it would be lost."""
 
 
 def check_lmdb_version() -> None:
@@ -86,6 +60,7 @@ class LmdbEnvironment:
         self._db_names = db_names
         self._kind = kind
         self._version = version
+        self._is_abandoned = False
         self.is_older = False
         """Whether an older version wrote the file before it was opened."""
         self._open()
@@ -124,9 +99,9 @@ class LmdbEnvironment:
 
     def _opening_error(self, error: lmdb.Error) -> StorageError:
         """Return what to raise for an error of LMDB, which may say nothing of the file."""
-        if isinstance(error, _DAMAGE):
-            return CorruptFile(self.path, _message(error))
-        return StorageError(f"can't open {self.path}: {_message(error)}")
+        if isinstance(error, DAMAGE_ERRORS):
+            return CorruptFile(self.path, message(error))
+        return StorageError(f"can't open {self.path}: {message(error)}")
 
     def _stat_file(self) -> tuple[int, int] | None:
         """Return what identifies the file at the path; None if there is none."""
@@ -198,16 +173,23 @@ class LmdbEnvironment:
             raise self._opening_error(error) from None
 
     def refresh_snapshot(self) -> None:
-        """Read the state of the last commit from now on."""
+        """Read the state of the last commit from now on, unless the file was abandoned."""
+        if self._is_abandoned:
+            return
         self._snapshot: Transaction = self._env.begin()
-        self.cursors: dict[str, Cursor] = {
-            name: self._snapshot.cursor(database) for name, database in self._databases.items()
-        }
-        """A cursor per database. Its position is undefined between uses."""
+
+    def cursor(self, db_name: str) -> Cursor:
+        """Return a cursor of the snapshot."""
+        return self._snapshot.cursor(self._databases[db_name])
 
     def get(self, db_name: str, row_key: bytes) -> bytes | None:
         """Return the data of a row; None if there is none."""
         return self._snapshot.get(row_key, db=self._databases[db_name])
+
+    def abandon(self) -> None:
+        """Neither read nor write the file any more; both raise errors of LMDB or CorruptFile."""
+        self._is_abandoned = True
+        self.drop_snapshot()
 
     # Writing
 
@@ -220,7 +202,10 @@ class LmdbEnvironment:
 
         Raises:
             FileGone: the file is no longer at its path.
+            CorruptFile: the file was abandoned.
         """
+        if self._is_abandoned:
+            raise CorruptFile(self.path, FILE_DAMAGED)
         self._check_in_place()
         while True:
             txn: Transaction = self._env.begin(write=True)
@@ -274,25 +259,3 @@ class LmdbEnvironment:
         with contextlib.suppress(lmdb.Error):  # it could not be reopened
             self.drop_snapshot()
         self._env.close()
-
-
-def _message(error: lmdb.Error) -> str:
-    """Return LMDB's message without the name of its function."""
-    return str(error).rpartition(": ")[2] or type(error).__name__
-
-
-def failure_reason(path: Path, error: Exception) -> str:
-    """Return why a commit failed, as text that may be sent to a peer."""
-    if isinstance(error, FileGone):
-        return "the data file is gone"
-    if isinstance(error, MemoryError) or os.strerror(errno.ENOMEM) in str(error):
-        return "the address space is exhausted"
-    try:
-        filesystem = os.statvfs(path.parent)
-        # LMDB calls a write cut short by a full disk an I/O error.
-        is_full = filesystem.f_bavail * filesystem.f_frsize < 1 << 20
-    except OSError:
-        is_full = False
-    if is_full or any(os.strerror(code) in str(error) for code in _DISK_FULL_ERRNOS):
-        return "the disk is full"
-    return "the disk can't be written"

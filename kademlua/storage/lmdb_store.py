@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kademlua.core.contact import Contact
+from kademlua.core.errors import StoreRefused
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.params import Params
 from kademlua.core.values.quotas import ENTRY_UNIT, QuotaUsage, check_quotas, quota_key
@@ -20,8 +21,10 @@ from kademlua.runtime.clocks import Clocks
 from kademlua.storage.expiry import ExpiryIndex
 from kademlua.storage.group_commit import WriteBuffer
 from kademlua.storage.lmdb_environment import LmdbEnvironment
+from kademlua.storage.lmdb_errors import FILE_DAMAGED
 from kademlua.storage.lmdb_tombstones import LmdbTombstones
 from kademlua.storage.node_id import read_node_id, write_node_id
+from kademlua.storage.page_damage import PageDamage
 from kademlua.storage.row_format import (
     FORMAT_VERSION,
     ValueRow,
@@ -62,7 +65,7 @@ class LmdbStore:
         db_names = ("values", "ends", "addresses", "tombstones", "meta")
         environment = LmdbEnvironment(path, "values", FORMAT_VERSION, db_names)
         self._environment = environment
-        self._write_buffer = WriteBuffer(
+        self._write_buffer = buffer = WriteBuffer(
             environment,
             prefix_db="values",
             prefix_bytes=ID_BYTES,
@@ -71,18 +74,17 @@ class LmdbStore:
             after_commit=self._on_commit,
         )
         self._params = params
-        with environment.first_reads():
-            self._expiry = ExpiryIndex(environment, self._write_buffer)
-            self._totals = StoreTotals(environment, self._write_buffer, self._expiry)
         clocks = clocks or Clocks()
         self._clock = clocks.clock
-        self._store_clock = StoreClock(
-            clocks, environment, self._write_buffer, self._expiry, self._totals
-        )
-        self._to_disk_us = self._store_clock.to_disk_us
-        self._to_clock_seconds = self._store_clock.to_clock_seconds
-        tombstones = LmdbTombstones(self._write_buffer, self._to_disk_us)
-        self.tombstones = tombstones.load(self._to_clock_seconds)
+        self._damage = PageDamage(environment)
+        with environment.first_reads():
+            self._expiry = expiry = ExpiryIndex(environment, buffer)
+            self._totals = StoreTotals(environment, buffer, expiry)
+            self._store_clock = StoreClock(clocks, environment, buffer, expiry, self._totals)
+            self._to_disk_us = self._store_clock.to_disk_us
+            self._to_clock_seconds = self._store_clock.to_clock_seconds
+            tombstones = LmdbTombstones(buffer, self._to_disk_us)
+            self.tombstones = tombstones.load(self._to_clock_seconds)
 
     # Commits and closing
 
@@ -96,7 +98,8 @@ class LmdbStore:
 
     def close(self) -> None:
         """Commit the remaining changes and close the file."""
-        self._store_clock.update(self._clock())
+        with self._damage:
+            self._store_clock.update(self._clock())
         self._write_buffer.close()
 
     def _persist_counts(self) -> None:
@@ -104,7 +107,15 @@ class LmdbStore:
 
     def _on_commit(self, failure: str | None) -> None:
         self._totals.on_commit(failed=failure is not None)
-        self._expiry.refresh()
+        if failure == FILE_DAMAGED:
+            self._damage.record(failure)
+        with self._damage:
+            self._expiry.refresh()
+
+    @property
+    def damage(self) -> str | None:
+        """What is wrong with the file if pages proved damaged after it was opened."""
+        return self._damage.reason
 
     @property
     def node_id(self) -> bytes | None:
@@ -126,14 +137,15 @@ class LmdbStore:
         return self._totals.stored_bytes
 
     def put(
-        self,
-        key: bytes,
-        owner: Contact,
-        entry: StoreEntry,
-        *,
-        overwrite: bool = False,
+        self, key: bytes, owner: Contact, entry: StoreEntry, *, overwrite: bool = False
     ) -> None:
         """Store a value; see ``Store.put``. It is kept once ``when_durable`` has called back."""
+        with self._damage:
+            self._put(key, owner, entry, overwrite=overwrite)
+            return
+        raise StoreRefused(FILE_DAMAGED)
+
+    def _put(self, key: bytes, owner: Contact, entry: StoreEntry, *, overwrite: bool) -> None:
         encoded, expires_at, from_owner, now, seq = entry
         now_us, expires_at_us = self._to_disk_us(now), self._to_disk_us(expires_at)
         if self._expiry.is_due(now_us):
@@ -178,45 +190,55 @@ class LmdbStore:
         if limit <= 0:
             return []
         now_us = self._to_disk_us(now)
-        live_rows = [row for _, row in self._value_rows(key) if row.expires_at_us > now_us]
-        if len(live_rows) > 1:
-            live_rows.sort(reverse=True)
-        return [record.encoded for record in live_rows[:limit]]
+        with self._damage:
+            live_rows = [row for _, row in self._value_rows(key) if row.expires_at_us > now_us]
+            if len(live_rows) > 1:
+                live_rows.sort(reverse=True)
+            return [record.encoded for record in live_rows[:limit]]
+        return []
 
     def entries(self, key: bytes) -> list[tuple[Contact, StoreEntry]]:
         """Return all values of a key with their owners, including expired ones not yet removed."""
-        return [
-            (Contact.from_compact(row[ID_BYTES:]), self._to_entry(record))
-            for row, record in sorted(self._value_rows(key), key=lambda each: each[1].sequence)
-        ]
+        with self._damage:
+            return [
+                (Contact.from_compact(row[ID_BYTES:]), self._to_entry(record))
+                for row, record in sorted(self._value_rows(key), key=lambda each: each[1].sequence)
+            ]
+        return []
 
     def find(self, key: bytes, owner: Contact) -> StoreEntry | None:
         """Return an owner's value; None if there is none. It may have expired."""
         row_key = key + owner.compact
-        value_row = unpack_value_row(row_key, self._write_buffer.get("values", row_key) or b"")
-        return None if value_row is None else self._to_entry(value_row)
+        with self._damage:
+            value_row = unpack_value_row(row_key, self._write_buffer.get("values", row_key) or b"")
+            return None if value_row is None else self._to_entry(value_row)
+        return None
 
     def keys(self) -> Iterator[bytes]:
         """Yield the keys that have values; concurrent changes may or may not appear."""
-        return self._write_buffer.prefixes()
+        with self._damage:
+            yield from self._write_buffer.prefixes()
 
     def remove(self, key: bytes, owner: Contact) -> bool:
         """Remove an owner's value, and return whether there was one."""
         row_key = key + owner.compact
-        value_row = self._value_row(row_key)
-        if value_row is None:
-            return False
-        self._delete_row(row_key, value_row)
-        return True
+        with self._damage:
+            value_row = self._value_row(row_key)
+            if value_row is not None:
+                self._delete_row(row_key, value_row)
+                return True
+        return False
 
     def expire(self, now: float) -> int:
         """Remove expired values, at most 5,000 of those on disk, and return their number."""
-        self._store_clock.update(now)
-        return self._expire_batch(self._to_disk_us(now), _EXPIRY_BATCH)
+        with self._damage:
+            self._store_clock.update(now)
+            return self._expire_batch(self._to_disk_us(now), _EXPIRY_BATCH)
+        return 0
 
     def next_expiry(self) -> float | None:
         """Return the earliest time at which ``expire`` may find something; None without values."""
-        earliest_us = self._expiry.earliest
+        earliest_us = None if self.damage else self._expiry.earliest
         return None if earliest_us is None else self._to_clock_seconds(earliest_us)
 
     # Internals

@@ -11,7 +11,7 @@ from pathlib import Path
 import gevent
 from gevent import Greenlet
 
-from kademlua.core.contact import Contact
+from kademlua.core.contact import Contact, is_link_local
 from kademlua.core.errors import StorageError
 from kademlua.core.params import Params
 from kademlua.crypto.signing import SigningKey
@@ -134,10 +134,10 @@ class NodeState:
         found = []
         for row_key, data in sorted(self._write_buffer.rows("contacts")):
             contact = unpack_contact(row_key, data)
-            if contact is not None:
-                found.append(contact)
-            else:
+            if contact is None:
                 self._write_buffer.drop_damaged("contacts", row_key)
+            elif not is_link_local(contact.address_bytes):  # an earlier version accepted them
+                found.append(contact)
         return found
 
     def save_contacts(self, contacts: Iterable[Contact]) -> None:
@@ -189,7 +189,7 @@ def _open_node_file(path: Path) -> LmdbEnvironment:
     """Open ``node.lmdb`` and read it to its end, since it is small."""
     environment = LmdbEnvironment(path, "node", FORMAT_VERSION, _NODE_DATABASES)
     with environment.first_reads():
-        for cursor in environment.cursors.values():
-            for _ in cursor:
+        for db_name in _NODE_DATABASES:
+            for _ in environment.cursor(db_name):
                 pass
     return environment

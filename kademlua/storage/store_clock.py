@@ -69,7 +69,7 @@ class StoreClock:
         changed: dict[bytes, bytes | None] = {}
         for batch in self._write_buffer.batches:
             changed |= batch.changes.get("values", {})
-        committed = self._environment.cursors["values"].iternext()
+        committed = self._environment.cursor("values").iternext()
         unchanged = (row for row in committed if row[0] not in changed)
         for row_key, data in chain(changed.items(), unchanged):
             value_row = unpack_value_row(row_key, data) if data is not None else None

@@ -33,7 +33,7 @@ class StoreTotals:
         self._expiry = expiry
         data = environment.get("meta", COUNTS_KEY)
         counts = unpack_counts(data) if data is not None else None
-        if data is None and not environment.cursors["values"].first():
+        if data is None and not environment.cursor("values").first():
             counts = StoreCounts()
         if counts is not None:
             self._set(counts)

@@ -13,7 +13,9 @@ from kademlua.core.ids import from_int
 ids = st.binary(min_size=20, max_size=20)
 ports = st.integers(1, 65535)
 addresses_v4 = st.ip_addresses(v=4).map(str)
-addresses_v6 = st.ip_addresses(v=6).filter(lambda a: a.ipv4_mapped is None).map(str)
+addresses_v6 = (
+    st.ip_addresses(v=6).filter(lambda a: a.ipv4_mapped is None and not a.is_link_local).map(str)
+)
 contacts_v4 = st.builds(Contact, addresses_v4, ports, ids)
 contacts_v6 = st.builds(Contact, addresses_v6, ports, ids)
 contacts = contacts_v4 | contacts_v6

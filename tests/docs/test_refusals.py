@@ -10,7 +10,7 @@ from kademlua.core.errors import ConflictingValue, RecordRefused, StaleValue, St
 from kademlua.core.values import records
 from kademlua.core.values.quotas import ENTRY_UNIT, QuotaUsage, check_quotas
 from kademlua.core.wire import replies
-from kademlua.storage.lmdb_environment import FileGone, failure_reason
+from kademlua.storage.lmdb_errors import CorruptFile, FileGone, failure_reason
 from kademlua.values.admission import REASON_HAS_RECORD
 from tests.core.values.test_records import SALTED
 from tests.docs.test_documents import KEY, PROTOCOL, table_after
@@ -49,10 +49,11 @@ def record_refusals():
 
 
 def disk_refusals(tmp_path):
+    path = tmp_path / "values.lmdb"
+    errors = [OSError(os.strerror(code)) for code in (errno.ENOSPC, errno.EIO, errno.ENOMEM)]
     return {
-        failure_reason(tmp_path / "values.lmdb", OSError(os.strerror(code)))
-        for code in (errno.ENOSPC, errno.EIO, errno.ENOMEM)
-    } | {failure_reason(tmp_path / "values.lmdb", FileGone())}
+        failure_reason(path, error) for error in (*errors, FileGone(), CorruptFile(path, "pages"))
+    }
 
 
 def test_refusal_table_lists_all_reasons(tmp_path):

@@ -26,6 +26,12 @@ def test_stuck_maintenance_is_unhealthy(client, monkeypatch):
     assert (stuck.status, stuck.json["detail"]) == (503, "maintenance is stuck")
 
 
+def test_damaged_store_is_unhealthy(client, monkeypatch):
+    monkeypatch.setattr(type(client.node.datastore), "damage", "values.lmdb is damaged")
+    damaged = client.get("/healthz")
+    assert (damaged.status, damaged.json["detail"]) == (503, "values.lmdb is damaged")
+
+
 def test_node_without_peers_is_not_ready(make_node, serve):
     client = serve(make_node(bootstrap=[("127.0.0.1", 9)]))
     assert client.get("/healthz").status == 200

@@ -96,3 +96,5 @@ def test_adding_no_peers_changes_nothing(world: World) -> None:
     assert len(nodes[0].table) == 2
     with pytest.raises(ValueError, match="example"):
         nodes[0].add_peers([("example.org", 1)])
+    with pytest.raises(ValueError, match="link-local"):
+        nodes[0].add_peers([("fe80::1", 1)])

@@ -54,7 +54,7 @@ DROPPED = {
     "no name": (packet(payload=b"d4:argslee"), "bad request"),
     "a name of the wrong type": (bodied(name=[b"ping"]), "bad request"),
     "no arguments": (packet(payload=b"d4:name4:pinge"), "bad request"),
-    "arguments of the wrong type": (bodied(args={}), "bad request"),
+    "arguments of the wrong type": (bodied(args=b"x"), "bad request"),
     "an unexpected response": (packet(call=129, payload=b"li5ee"), "unexpected response"),
     "an unexpected error response": (packet(call=131)[:30], "unexpected response"),
 }
@@ -73,10 +73,10 @@ def test_dropped_and_counted(name: str, world: World) -> None:
 ANSWERED = {
     "an RPC that is not there": ({"name": b"nothere"}, 130, b""),
     "a name that is no text": ({"name": b"\xff\0"}, 130, b""),
-    "findvalue with howmany of the wrong type": (
+    "findvalue of no value with howmany of the wrong type": (
         {"name": b"findvalue", "args": [KEY, b"x"]},
-        131,
-        b"",
+        129,
+        b"ld7:closestleee",
     ),
     "store without a value": ({"name": b"store", "args": [KEY]}, 131, b""),
     "store with overwrite of the wrong type": (
@@ -93,6 +93,12 @@ ANSWERED = {
         {"name": b"findvalue", "args": [KEY, -(2**70)]},
         129,
         b"ld7:closestleee",
+    ),
+    "ping with a dictionary as arguments": ({"args": {b"a": 1}}, 129, b"li5ee"),
+    "findnode with a dictionary as arguments": (
+        {"name": b"findnode", "args": {KEY: KEY}},
+        129,
+        b"li0ee",
     ),
     "ping with a strange v and ro": ({"v": [], "ro": b"x"}, 129, b"li5ee"),
 }

@@ -19,7 +19,8 @@ from kademlua.core.params import Params
 from kademlua.core.values.store import StoreEntry
 from kademlua.runtime.clocks import Clocks
 from kademlua.storage import group_commit, lmdb_environment
-from kademlua.storage.lmdb_environment import CorruptFile, LmdbEnvironment
+from kademlua.storage.lmdb_environment import LmdbEnvironment
+from kademlua.storage.lmdb_errors import CorruptFile
 from kademlua.storage.lmdb_store import LmdbStore
 
 KEY, OTHER = b"k" * 20, b"o" * 20

@@ -91,6 +91,16 @@ def test_directory_of_format_1_is_read(tmp_path: Path, caplog: pytest.LogCapture
     assert caplog.records == []
 
 
+def test_saved_link_local_contacts_are_skipped(tmp_path: Path) -> None:
+    """An earlier version accepted them."""
+    usable = Contact("2001:db8::1", 1, b"a" * 20)
+    packed = b"b" * 20 + bytes.fromhex("fe80000000000000000000000000000000ff")
+    node_state = NodeState(tmp_path, Params())
+    node_state.save_contacts([Contact.from_compact(packed), usable])
+    assert node_state.contacts == [usable]
+    node_state.close()
+
+
 def test_saved_contacts_are_limited(tmp_path: Path) -> None:
     contacts = [Contact(f"192.0.2.{n}", n, bytes([n]) * 20) for n in range(1, 100)]
     node_state = opened(tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gevent
+
 from kademlua import Contact
 from kademlua.core.contact import Endpoint, encode_v10_contacts
 from kademlua.core.wire import bencoding, packets, replies
@@ -17,6 +19,8 @@ class OriginalPeer:
         self._values: dict[tuple[bytes, bytes, Endpoint], bytes] = {}
         """Bencoded values by key and owner, which is an id and an endpoint."""
         self.table: set[Contact] = set()
+        self.delay = 0.0
+        """Seconds before each reply."""
         transport.start(self._receive)
         self.contact = Contact(*transport.local_endpoint, node_id)
 
@@ -29,8 +33,10 @@ class OriginalPeer:
             self.table.add(Contact(*source, packet.sender_id))
         if isinstance(packet, Request):
             payload = self._reply(packet, source)
+            if len(payload) > packets.MAX_PAYLOAD_BYTES:  # no datagram is as large
+                return
             response = packets.encode_response(self.contact.id, packet.rpc_id, payload)
-            self._transport.send(response, source)
+            gevent.spawn_later(self.delay, self._transport.send, response, source)
 
     def _reply(self, request: Request, source: Endpoint) -> bytes:
         others = encode_v10_contacts(each for each in self.table if each.id != request.sender_id)
@@ -43,9 +49,16 @@ class OriginalPeer:
             encoded = replies.encode_value(request.args[1])
             self._values[key, request.sender_id, source] = encoded
             return b"li1ee"
-        found = [encoded for (each, *_), encoded in self._values.items() if each == key]
+        howmany = request.args[1] if len(request.args) > 1 else 1
+        found = [encoded for (each, *_), encoded in self._values.items() if each == key][:howmany]
         retval = b"6:retvall%be" % b"".join(found) if found else b""
         return b"ld7:closest%b%bee" % (others, retval)
+
+    def hold(self, key: bytes, values: list[bytes]) -> None:
+        """Store values of as many owners."""
+        for number, value in enumerate(values):
+            owner = (b"%020d" % number, ("192.0.2.1", 1 + number))
+            self._values[key, *owner] = replies.encode_value(value)
 
     @property
     def values(self) -> list[object]:

@@ -20,6 +20,7 @@ class MemoryStore:
     """
 
     is_durable = False
+    damage: str | None = None
 
     def __init__(self, params: Params) -> None:
         self.tombstones = Tombstones()

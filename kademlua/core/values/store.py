@@ -36,6 +36,10 @@ class Store(Protocol):
     def tombstones(self) -> Tombstones:
         """The marks of removed and expired values; as durable as the values."""
 
+    @property
+    def damage(self) -> str | None:
+        """Why the values can neither be read nor stored any more; None while they can."""
+
     def put(
         self, key: bytes, owner: Contact, entry: StoreEntry, *, overwrite: bool = False
     ) -> None:

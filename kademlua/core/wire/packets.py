@@ -152,6 +152,8 @@ def _decode_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> Request:
     if type(body) is not dict:
         raise WireError(DropReason.BAD_REQUEST)
     name, args = body.get(b"name"), body.get(b"args")
+    if type(args) is dict:  # its entries have no order: like the original, take it for none
+        args = []
     if type(name) is not bytes or type(args) is not list:
         raise WireError(DropReason.BAD_REQUEST)
     version = body.get(b"v", 0)
@@ -195,11 +197,6 @@ def decode_findvalue_values(payload: bytes) -> list[Any]:
 def encode_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> bytes:
     """Encode a request; ValueError if the payload exceeds 65,475 bytes."""
     return _encode(sender_id, rpc_id, REQUEST, payload)
-
-
-def with_sender_id(datagram: bytes, sender_id: bytes) -> bytes:
-    """Return a datagram with another sender's id."""
-    return datagram[:1] + sender_id + datagram[1 + ID_BYTES :]
 
 
 def encode_response(sender_id: bytes, rpc_id: bytes, payload: bytes) -> bytes:

@@ -176,7 +176,6 @@ def test_unknown_calls(call):
         b"d4:name4:pinge",
         b"d4:argslee",
         b"d4:namei1e4:argslee",
-        b"d4:name4:ping4:argsdee",
         b"d4:name4:ping4:args0:e",
         b"d4:namel4:pinge4:argslee",
     ],
