@@ -13,6 +13,7 @@ class DropReason(StrEnum):
 
     SHORT = "short"
     TRUNCATED = "truncated"
+    TOO_LARGE = "too large"
     OTHER_VERSION = "unknown version"
     UNKNOWN_TYPE = "unknown packet type"
     NOT_BENCODED = "not bencoded"

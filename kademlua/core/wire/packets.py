@@ -50,7 +50,7 @@ class Request:
 
     __slots__ = (
         "args", "is_validated", "name", "read_only", "reply_budget", "rpc_id", "sender_id",
-        "version",
+        "size", "version",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +79,8 @@ class Request:
     def mark_validated(self) -> None:
         """Record that the sender receives packets at its address."""
         self.is_validated = True
+        self.size = 0
+        """Bytes of the datagram; 0 if unknown."""
         self.reply_budget = MAX_DATAGRAM
 
 
