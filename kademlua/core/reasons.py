@@ -18,6 +18,7 @@ class DropReason(StrEnum):
     UNKNOWN_TYPE = "unknown packet type"
     NOT_BENCODED = "not bencoded"
     NESTED_TOO_DEEPLY = "nested too deeply"
+    TOO_MANY_TOKENS = "too many tokens"
     BAD_REQUEST = "bad request"
     BAD_RESPONSE = "bad response"
     BAD_CONTACT = "bad contact"
