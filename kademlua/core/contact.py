@@ -20,7 +20,7 @@ COMPACT_V4_BYTES = ID_BYTES + 4 + 2
 COMPACT_V6_BYTES = ID_BYTES + 16 + 2
 _COMPACT_V4 = Struct(f"{COMPACT_V4_BYTES}s")
 _COMPACT_V6 = Struct(f"{COMPACT_V6_BYTES}s")
-_IPV4_MAPPED_PREFIX = b"\0" * 10 + b"\xff\xff"
+IPV4_MAPPED_PREFIX = b"\0" * 10 + b"\xff\xff"
 """The first bytes of an IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2)."""
 LINK_LOCAL_MESSAGE = "an IPv6 link-local address has no meaning on other links; use another address"
 _LOOPBACK = bytes(15) + b"\x01"
@@ -55,7 +55,7 @@ class Contact:
         if len(address_bytes) == 4:
             addr = socket.inet_ntoa(address_bytes)
         elif len(address_bytes) == 16:
-            if address_bytes.startswith(_IPV4_MAPPED_PREFIX):  # must be sent as 26 bytes
+            if address_bytes.startswith(IPV4_MAPPED_PREFIX):  # must be sent as 26 bytes
                 raise WireError(DropReason.BAD_CONTACT)
             addr = socket.inet_ntop(socket.AF_INET6, address_bytes)
         else:
@@ -222,7 +222,7 @@ def canonical_address(addr: str) -> tuple[str, bytes]:
         address_bytes = socket.inet_pton(family, addr)
     except (OSError, ValueError, UnicodeError):
         raise ValueError(f"not an IP address: {addr[:60]!r}") from None
-    if address_bytes.startswith(_IPV4_MAPPED_PREFIX):
+    if address_bytes.startswith(IPV4_MAPPED_PREFIX):
         family, address_bytes = socket.AF_INET, address_bytes[12:]
     return socket.inet_ntop(family, address_bytes), address_bytes
 

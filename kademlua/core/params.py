@@ -58,15 +58,15 @@ class Params:
     """Probes in flight or queued; further unknown peers are ignored."""
 
     # Rate limits and unvalidated peers
-    request_rate_per_subnet: float = _bounded(1_000, 1, 10_000_000)
-    """Requests per second that one subnet (IPv4 /24, IPv6 /48) may send; twice as many in a
-    burst."""
-    store_rate_per_subnet: float = _bounded(100, 1, 10_000_000)
-    """Stores and removes per second of one subnet."""
-    unvalidated_request_rate: float = _bounded(2_000, 1, 10_000_000)
-    """Requests per second of all unvalidated senders together."""
-    unvalidated_store_rate: float = _bounded(500, 1, 10_000_000)
-    """Stores and removes per second of all unvalidated senders together."""
+    request_time_per_subnet: float = _bounded(0.02, 1e-5, 1_000)
+    """Seconds per second that serving the requests of one subnet (IPv4 /24, IPv6 /48) may take;
+    twice as many in a burst. A request counts as at least 20 µs."""
+    store_bytes_per_subnet: float = _bounded(500_000, 1, 1e12)
+    """Bytes per second of the stores and removes of one subnet; each counts as at least 5,000."""
+    unvalidated_request_time: float = _bounded(0.04, 1e-5, 1_000)
+    """Seconds per second that serving the requests of all unvalidated senders together may take."""
+    unvalidated_store_bytes: float = _bounded(2_500_000, 1, 1e12)
+    """Bytes per second of the stores and removes of all unvalidated senders together."""
     exempt_private: bool = True
     """Whether loopback and private addresses are exempt from subnet limits. Rate limits then apply
     to each of their endpoints, with twenty times the rate, and only while the node has a

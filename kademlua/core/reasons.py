@@ -13,10 +13,12 @@ class DropReason(StrEnum):
 
     SHORT = "short"
     TRUNCATED = "truncated"
+    TOO_LARGE = "too large"
     OTHER_VERSION = "unknown version"
     UNKNOWN_TYPE = "unknown packet type"
     NOT_BENCODED = "not bencoded"
     NESTED_TOO_DEEPLY = "nested too deeply"
+    TOO_MANY_TOKENS = "too many tokens"
     BAD_REQUEST = "bad request"
     BAD_RESPONSE = "bad response"
     BAD_CONTACT = "bad contact"

@@ -12,6 +12,7 @@ from kademlua.core.wire.packets import REQUEST, TYPE_OFFSET, Request, Response
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.rpc.address_validation import AddressValidator
 from kademlua.rpc.client import RpcClient
+from kademlua.rpc.rate_limits import MIN_REQUEST_TIME
 from kademlua.rpc.server import RpcServer
 from kademlua.runtime.context import Context
 from kademlua.runtime.heartbeat import Heartbeat
@@ -65,16 +66,16 @@ class DatagramRouter:
             self._drop(DropReason.STALE, endpoint)
             self._heartbeat.notice_pause(now)
             return
+        is_request = size > TYPE_OFFSET and datagram[TYPE_OFFSET] == REQUEST
         is_validated, reply_budget = True, 0
-        if size > TYPE_OFFSET and datagram[TYPE_OFFSET] == REQUEST:
+        validator = self._validator
+        if is_request:
             # Before decoding: a request over the rate limit must cost as little as possible.
-            validator = self._validator
             is_validated = validator.validated_addresses.is_validated(endpoint, now)
-            reply_budget = validator.grant_reply_budget(
-                size, endpoint, now, is_validated=is_validated
-            )
-            if not reply_budget:
+            budget = validator.grant_reply_budget(size, endpoint, now, is_validated=is_validated)
+            if budget is None:
                 return
+            reply_budget = budget
         try:
             packet = packets.decode(datagram)
             if packet.sender_id == context.id:
@@ -84,13 +85,18 @@ class DatagramRouter:
                 raise WireError(DropReason.PORT_ZERO)
         except WireError as error:
             self._drop(error.reason, endpoint)
-            return
-        if isinstance(packet, Response):
-            self._receive_response(packet, endpoint, now)
         else:
-            packet.is_validated, packet.reply_budget = is_validated, reply_budget
-            self._server.dispatch(packet, endpoint)
-            self._liveliness.on_request(packet, endpoint, now)
+            if isinstance(packet, Response):
+                self._receive_response(packet, endpoint, now)
+            else:
+                packet.is_validated, packet.reply_budget = is_validated, reply_budget
+                packet.size = size
+                self._server.dispatch(packet, endpoint)
+                self._liveliness.on_request(packet, endpoint, now)
+        if is_request:
+            seconds = context.clock() - now
+            if seconds > MIN_REQUEST_TIME:
+                validator.limits.charge_time(seconds, endpoint, now, is_validated=is_validated)
 
     def _drop(self, reason: DropReason | MatchFailure, endpoint: Endpoint) -> None:
         """Count a dropped datagram, and log it at level debug."""

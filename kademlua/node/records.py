@@ -17,7 +17,12 @@ from kademlua.core.results import PutResult, StoreReport
 from kademlua.core.values import records
 from kademlua.core.values.record_filter import RecordFilter
 from kademlua.core.values.records import SignedRecord
-from kademlua.core.values.validation import validate_key, validate_ttl
+from kademlua.core.values.validation import (
+    check_encoded,
+    validate_key,
+    validate_ttl,
+    validate_value,
+)
 from kademlua.core.wire import replies
 from kademlua.core.wire.requests import StoreArguments
 from kademlua.crypto import signing
@@ -66,7 +71,7 @@ class Records:
         """
         ttl_seconds = validate_ttl(ttl, self._params)
         self._lifecycle.require_joined()
-        encoded = self._check_size(replies.encode_value(value))
+        encoded = validate_value(value, self._params)
         key = records.immutable_key(encoded)
         return PutResult(key, self._writer.store(StoreArguments(key, encoded, ttl_seconds)))
 
@@ -129,7 +134,7 @@ class Records:
             seq = self._next_seq(signer.public_key, salt)
         signature = signer.sign(records.signed_bytes(salt, seq, expires_at, encoded))
         record = SignedRecord(signer.public_key, salt, seq, expires_at, signature, encoded)
-        self._check_size(record.encoded)
+        check_encoded(record.encoded, self._params)
         return PutResult(record.key, self._store(record, ttl_seconds, cas), record)
 
     def get_signed(
@@ -217,12 +222,6 @@ class Records:
         if remaining <= 0:
             raise RecordExpired
         return min(remaining, self._params.max_ttl)
-
-    def _check_size(self, encoded: bytes) -> bytes:
-        limit = self._params.max_value_bytes
-        if len(encoded) > limit:
-            raise ValueError(f"a record has at most {limit:,} bytes, bencoded")
-        return encoded
 
 
 def _require_bytes(*values: object) -> None:

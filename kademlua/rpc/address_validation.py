@@ -2,38 +2,33 @@
 
 A UDP source address proves nothing. Until a peer has answered a ping, or shown a write token, a
 reply to it stays below the amplification limit (RFC 9000, section 8.1), and its stores wait.
-Rate limits bound the time and memory that all such peers together may take.
+``RequestLimits`` bounds the time that all such peers together may take, and this module their
+memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import KademluaError, NodeClosed, RpcTimeout
 from kademlua.core.pending_calls import PendingCall
-from kademlua.core.reasons import DeferralOutcome, Purpose
-from kademlua.core.security.rate_limit import KeyedRateLimiter, RateLimiter
-from kademlua.core.security.subnets import is_private_address, subnet_of
+from kademlua.core.reasons import DeferralOutcome, DropReason, Purpose
+from kademlua.core.security.rate_limit import RateLimiter
 from kademlua.core.security.validated_addresses import ValidatedAddresses
 from kademlua.core.security.write_tokens import WriteTokens
 from kademlua.core.wire.packets import HEADER_BYTES, MAX_DATAGRAM, Request
 from kademlua.rpc.client import RpcClient
+from kademlua.rpc.rate_limits import RequestLimits
 from kademlua.runtime.context import Context
 
 AMPLIFICATION_LIMIT = 3
 """Bytes that an unvalidated sender gets for each byte that it sent."""
-_BURST_SECONDS = 2
-"""Seconds of the permitted rate that may arrive together."""
-_PRIVATE_FACTOR = 20
-"""Rate limit of a loopback or private endpoint, or of any in a private network, as a multiple of a
-subnet's.
-
-It applies only while the node has a backlog: the owner of a machine may load it.
-"""
-_MAX_SUBNETS = 2_048
-"""Subnets whose rate is remembered."""
+_V10_DATAGRAM_BYTES = 16_384
+"""The largest datagram that the original receives."""
+_STORE_OVERHEAD_BYTES = 1_024
+"""Bytes of a store around its value, at most."""
 _MAX_PER_CONTACT = 128
 """Deferred requests of one contact: the original may send a hundred stores together."""
 _MAX_PINGS = 3
@@ -54,14 +49,9 @@ class AddressValidator:
         self._context = context
         self._client = client
         self._stats = context.stats
-        self._exempt_private = params.exempt_private
-        self._exempt_all = context.diversity_limits.is_private_network
-        self._transport = context.transport
-        self._request_limits = _RateLimits(
-            "requests", params.request_rate_per_subnet, params.unvalidated_request_rate
-        )
-        self._store_limits = _RateLimits(
-            "stores", params.store_rate_per_subnet, params.unvalidated_store_rate
+        self.limits = RequestLimits(context)
+        self._max_unvalidated_bytes = max(
+            _V10_DATAGRAM_BYTES, params.max_value_bytes + _STORE_OVERHEAD_BYTES
         )
         self._ping_limiter = RateLimiter(params.max_deferred, params.max_deferred)
         self._pending: dict[Contact, _PendingValidation] = {}
@@ -70,55 +60,26 @@ class AddressValidator:
         self.validated_addresses = ValidatedAddresses(context.table)
         self.write_tokens = WriteTokens(context.rng)
 
-    # Reply budgets and rate limits
+    # Reply budgets
 
     def grant_reply_budget(
         self, size: int, endpoint: Endpoint, now: float, *, is_validated: bool
-    ) -> int:
+    ) -> int | None:
         """Return the bytes that a reply to a request of ``size`` bytes may have.
 
-        Return 0, and count the request, if it exceeds a rate limit.
+        Return None, and count the request, if it is too large or exceeds a rate limit.
         """
-        if not self._is_exempt(endpoint):
-            exceeded = self._charge(self._request_limits, endpoint, now, is_validated=is_validated)
-            if exceeded is not None:
-                self._stats.rate_limited[exceeded] += 1
-                return 0
+        if not self.limits.allow_request(endpoint, now, is_validated=is_validated):
+            return None
         if is_validated:
             return MAX_DATAGRAM
+        if size > self._max_unvalidated_bytes:
+            self._stats.dropped[DropReason.TOO_LARGE] += 1
+            return None
         return AMPLIFICATION_LIMIT * size - self._ping_bytes()  # a ping to the sender counts too
-
-    def allow_write(self, request: Request, endpoint: Endpoint) -> bool:
-        """Return whether a store or remove is within the rate limits; count it if not."""
-        if self._is_exempt(endpoint):
-            return True
-        now = self._context.clock()
-        exceeded = self._charge(
-            self._store_limits, endpoint, now, is_validated=request.is_validated
-        )
-        if exceeded is None:
-            return True
-        self._stats.rate_limited[exceeded] += 1
-        return False
 
     def _ping_bytes(self) -> int:
         return HEADER_BYTES + len(self._client.ping_request.payload)
-
-    def _is_exempt(self, endpoint: Endpoint) -> bool:
-        """Return whether no rate limit applies to this endpoint now."""
-        return (
-            self._exempt_private
-            and not self._transport.is_backlogged
-            and (self._exempt_all or is_private_address(endpoint[0]))
-        )
-
-    def _charge(
-        self, limits: _RateLimits, endpoint: Endpoint, now: float, *, is_validated: bool
-    ) -> str | None:
-        addr = endpoint[0]
-        if self._exempt_private and (self._exempt_all or is_private_address(addr)):
-            return limits.charge(limits.private_limiter, endpoint, now, is_validated=is_validated)
-        return limits.charge(limits.subnet_limiter, subnet_of(addr), now, is_validated=is_validated)
 
     # Write tokens
 
@@ -146,10 +107,8 @@ class AddressValidator:
 
     def memory_size(self, request: Request) -> int:
         """Return roughly how many bytes of memory a request takes."""
-        size = (request.reply_budget + self._ping_bytes()) // AMPLIFICATION_LIMIT
-        return (
-            size if all(type(arg) is not list for arg in request.args) else _DECODED_FACTOR * size
-        )
+        has_lists = any(type(arg) is list for arg in request.args)
+        return _DECODED_FACTOR * request.size if has_lists else request.size
 
     def defer(self, request: Request, endpoint: Endpoint, size: int, resume: Resume) -> None:
         """Call ``resume``, which must not block, once the sender has answered a ping.
@@ -244,28 +203,3 @@ class _PendingValidation:
         self.pings_in_flight = 0
         self.deferred: dict[bytes, tuple[int, Resume]] = {}
         """By rpc id: size in bytes, and the function that serves the request."""
-
-
-class _RateLimits:
-    """Rate limits for one subnet and for all unvalidated senders together, per second."""
-
-    def __init__(self, operation: str, rate_per_subnet: float, unvalidated_rate: float) -> None:
-        self.subnet_limiter = KeyedRateLimiter(
-            rate_per_subnet, _BURST_SECONDS * rate_per_subnet, _MAX_SUBNETS
-        )
-        private_rate = _PRIVATE_FACTOR * rate_per_subnet
-        self.private_limiter = KeyedRateLimiter(
-            private_rate, _BURST_SECONDS * private_rate, _MAX_SUBNETS
-        )
-        self._unvalidated_limiter = RateLimiter(unvalidated_rate, _BURST_SECONDS * unvalidated_rate)
-        self._limit_names = f"{operation} of one source", f"unvalidated {operation}"
-
-    def charge(
-        self, limiter: KeyedRateLimiter, source: Hashable, now: float, *, is_validated: bool
-    ) -> str | None:
-        """Count one request; return the name of the limit that it exceeds, or None."""
-        if not limiter.try_acquire(source, now):
-            return self._limit_names[0]
-        if not is_validated and not self._unvalidated_limiter.try_acquire(now):
-            return self._limit_names[1]
-        return None

@@ -103,7 +103,7 @@ class RpcServer:
     ) -> None:
         """Run a handler once the sender's address is validated, by a token or by a ping."""
         validator = self._validator
-        if not validator.allow_write(request, endpoint):
+        if not validator.limits.allow_write(request, endpoint):
             return
         if request.is_validated or validator.accept_token(
             request, endpoint, _argument(request, 0), _argument(request, rpc.token_argument)

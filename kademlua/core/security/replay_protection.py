@@ -148,6 +148,7 @@ class SessionTable:
         """
         session = self.get(endpoint)
         previous = session.last_proven_ticket if session is not None else b""
+        # Unambiguous: the ticket has 8 bytes or none, and there are two blanks after it.
         material = b"%b %b %d" % (previous, endpoint[0].encode(), endpoint[1])
         return hashlib.blake2b(material, key=self._secret, digest_size=TICKET_BYTES).digest()
 

@@ -1,4 +1,4 @@
-"""Addresses by text: which are private, and which belong to one subnet.
+"""Addresses by text: which are private, which belong to one subnet, and their packed form.
 
 Results are cached, since most packets come from few addresses.
 """
@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from kademlua.core.contact import SUBNET_BYTES, canonical_address, is_private
+from kademlua.core.contact import (
+    IPV4_MAPPED_PREFIX,
+    SUBNET_BYTES,
+    canonical_address,
+    is_private,
+)
 
 _CACHED_ADDRESSES = 4096
 
@@ -29,3 +34,13 @@ def subnet_of(addr: str) -> bytes:
     """
     address_bytes = canonical_address(addr)[1]
     return address_bytes[: SUBNET_BYTES[len(address_bytes)]]
+
+
+@lru_cache(_CACHED_ADDRESSES)
+def pack_address(addr: str) -> bytes:
+    """Return an address as 16 bytes, IPv4 as an IPv4-mapped IPv6 address.
+
+    Different addresses have different bytes: ``canonical_address`` reads mapped ones as IPv4.
+    """
+    address_bytes = canonical_address(addr)[1]
+    return address_bytes if len(address_bytes) == 16 else IPV4_MAPPED_PREFIX + address_bytes

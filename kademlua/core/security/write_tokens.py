@@ -1,7 +1,8 @@
 """Write tokens: a node issues them in replies, and requires them in stores (BEP 5).
 
 A token proves that its bearer receives packets at its address. It needs no memory: it is a keyed
-hash of address, port, id and key, with a secret that changes.
+hash of id, key, address and port, with a secret that changes. Each of them has a fixed length, so
+that the token of one sender is that of no other one.
 """
 
 from __future__ import annotations
@@ -9,13 +10,18 @@ from __future__ import annotations
 import hmac
 import random
 from hashlib import blake2b
+from struct import Struct
 
 from kademlua.core.contact import Endpoint
+from kademlua.core.ids import is_id
+from kademlua.core.security.subnets import pack_address
 
 TOKEN_BYTES = 8
 ROTATION_INTERVAL = 300.0
 """Seconds. A token is valid while its secret is the current or the previous one."""
 _SECRET_BYTES = 16
+_MESSAGE = Struct("!20s20s16sH")
+"""Id, key, address and port of a sender."""
 
 
 class WriteTokens:
@@ -30,7 +36,7 @@ class WriteTokens:
         self._rotated_at = 0.0
 
     def issue(self, endpoint: Endpoint, node_id: bytes, key: bytes, now: float) -> bytes:
-        """Return the token with which this sender may store under a key."""
+        """Return the token with which this sender may store under a key; both have 20 bytes."""
         return _token(self._current_secrets(now)[0], endpoint, node_id, key)
 
     def verify(
@@ -38,7 +44,7 @@ class WriteTokens:
     ) -> bool:
         """Return whether a token was issued to this sender for this key, at most ten minutes
         ago."""
-        if type(token) is not bytes or len(token) != TOKEN_BYTES or len(key) > 64:
+        if type(token) is not bytes or len(token) != TOKEN_BYTES or not is_id(key):
             return False
         current, previous = (
             _token(secret, endpoint, node_id, key) for secret in self._current_secrets(now)
@@ -61,7 +67,8 @@ class WriteTokens:
 
 
 def _token(secret: bytes, endpoint: Endpoint, node_id: bytes, key: bytes) -> bytes:
+    if not is_id(node_id) or not is_id(key):
+        raise ValueError("a token is for an id and a key of 20 bytes each")
     addr, port = endpoint
-    # All lengths but the last are fixed: no two senders have the same bytes.
-    message = b"%b%b%d:%b" % (node_id, key, port, addr.encode())
+    message = _MESSAGE.pack(node_id, key, pack_address(addr), port)
     return blake2b(message, digest_size=TOKEN_BYTES, key=secret).digest()

@@ -7,7 +7,7 @@ from typing import Any
 
 from kademlua.core import ids
 from kademlua.core.params import Params
-from kademlua.core.wire import replies
+from kademlua.core.wire import bencoding, replies
 
 
 def validate_key(key: object) -> bytes:
@@ -22,9 +22,15 @@ def validate_key(key: object) -> bytes:
 def validate_value(value: Any, params: Params) -> bytes:
     """Return a value bencoded; TypeError if it has no such form, ValueError if it is too large."""
     encoded = replies.encode_value(value)
+    check_encoded(encoded, params)
+    return encoded
+
+
+def check_encoded(encoded: bytes, params: Params) -> None:
+    """Raise ValueError if a bencoded value is too large, in bytes or tokens."""
     if len(encoded) > params.max_value_bytes:
         raise ValueError(f"a value has at most {params.max_value_bytes:,} bytes, bencoded")
-    return encoded
+    bencoding.check_tokens(encoded)
 
 
 def validate_ttl(ttl: object, params: Params) -> int:

@@ -1,7 +1,8 @@
 """Bencoding: the only file that imports ``bencoder`` (the distribution bencoder.pyx).
 
-The extension is fast but trusts its input. This module keeps dangerous input from it, and rejects
-invalid input that it accepts.
+The extension is fast but trusts its input. It decodes only short data without what is dangerous to
+it. All other data is decoded here, with the same results and a limited number of tokens, so that no
+datagram costs much time.
 """
 
 from __future__ import annotations
@@ -17,114 +18,177 @@ from kademlua.core.reasons import DropReason
 MAX_DEPTH = 64
 """Nesting of lists and dictionaries. The extension recurses on the C stack; about ten thousand
 levels crash the process."""
-
-_MAX_SPLIT_TOKENS = 4_096
-"""Tokens of a partly readable value, beyond which it is refused: each takes a microsecond."""
+MAX_DIGITS = 300
+"""Digits of an integer: the time to convert one grows with the square of its length."""
+MAX_VALUE_TOKENS = 480
+"""Tokens of a value, so that there is room around it in a request."""
+SHORT_BYTES = 1_200
+"""Data of at most this size takes little time and has no limit of tokens. So a page of values is
+readable, whatever the values are."""
 
 Bencodable = int | bytes | str | list[Any] | tuple[Any, ...] | dict[Any, Any]
 
-# One token: a length and its colon, an integer, an opening letter, an end.
-_TOKEN = re.compile(rb"([0-9]{1,9}):|(i-?[0-9]+e)|([ld])|(e)")
+_TOO_LARGE = 10**MAX_DIGITS
+
+# One token: the length of a byte string, an integer of up to 19 digits or more, the start of a list
+# or dictionary, a length or integer in an invalid form, or (no group) the end of a list or
+# dictionary.
+_TOKEN = re.compile(
+    rb"(0|[1-9][0-9]{0,8}):|i(0|-?[1-9][0-9]{0,18}+)e|(l)|(d)"
+    rb"|i(-?[1-9][0-9]{19,%d}+)e|([0-9]{1,9}):|(i-?[0-9]++)e|e" % (MAX_DIGITS - 1)
+)
+_LENGTH, _INTEGER, _LIST, _DICT, _LONG_INTEGER, _INVALID_LENGTH, _INVALID_INTEGER = range(1, 8)
+_DICT_MARK = object()
+"""The first item of a dictionary that is being decoded."""
 
 # As a key, "-4:" moves the extension backwards; "d-4:" makes it recurse without end.
 _NEGATIVE_LENGTH = re.compile(rb"-[0-9_]+\s*:")
 
 
-def decode(data: bytes, outer_depth: int = 0) -> Any:
+def decode(data: bytes, outer_depth: int = 0, max_tokens: int | None = None) -> Any:
     """Decode one bencoded value: int, bytes, list, or dict with bytes as keys.
 
-    Keys may be unsorted, as in the original, but not repeated.
+    Keys may be unsorted, as in the original, but not repeated. A byte string is one token, an
+    integer one or (over 19 digits) two, a list two, a dictionary three.
 
     Raises:
         WireError: the data is anything else, or exceeds 64 levels inside ``outer_depth`` further
-            ones.
+            ones, or ``max_tokens`` (default: no limit) if it has more than 1,200 bytes.
     """
     max_depth = MAX_DEPTH - outer_depth
-    # The number of opening letters is an upper bound of the depth. The data is scanned only above
-    # the limit, or if it may contain a negative length.
-    if data.count(b"l") + data.count(b"d") > max_depth or _NEGATIVE_LENGTH.search(data):
-        _check_structure(data, max_depth)
+    if not _is_safe(data, max_depth):
+        return _decode_tokens(data, max_depth, max_tokens)
+    value = _decode_safe(data)
+    if value is None:
+        raise WireError(DropReason.NOT_BENCODED)
+    return value
+
+
+def decode_readable(data: bytes, levels: int, max_tokens: int | None = None) -> Any:
+    """Decode a value of which parts may be unreadable; these become None.
+
+    The parts of ``levels`` levels of lists and dictionaries are judged one by one, so that a
+    value that the original encoded badly does not hide those next to it.
+
+    Raises:
+        WireError: the value itself is unreadable, or a key in it, or it has too many tokens.
+    """
+    value = _decode_safe(data) if _is_safe(data, MAX_DEPTH) else None
+    return value if value is not None else _decode_tokens(data, MAX_DEPTH, max_tokens, levels)
+
+
+def _is_safe(data: bytes, max_depth: int) -> bool:
+    """Return whether the extension may decode the data.
+
+    The number of opening letters is an upper bound of the depth. An integer in so few bytes has
+    not too many digits.
+    """
+    return (
+        len(data) <= MAX_DIGITS
+        and data.count(b"l") + data.count(b"d") <= max_depth
+        and not _NEGATIVE_LENGTH.search(data)
+    )
+
+
+def _decode_safe(data: bytes) -> Any:
+    """Return the value in data that is safe for the extension; None if it is invalid."""
     try:
         value = bencoder.bdecode(data)
         # Invalid input that the extension accepts gets shorter when it is encoded again: repeated
         # keys, "i 1e", "i1_0e", "1_0:".
-        if len(bencoder.bencode(value)) == len(data):
-            return value
+        return value if len(bencoder.bencode(value)) == len(data) else None
     except (bencoder.BTFailure, ValueError, OverflowError):
-        pass
-    raise WireError(DropReason.NOT_BENCODED)
-
-
-def decode_readable(data: bytes, levels: int, outer_depth: int = 0) -> Any:
-    """Decode a value of which parts may be unreadable; these become None.
-
-    The parts of ``levels`` levels of lists and dictionaries are decoded one by one, so that a
-    value that the original encoded badly does not hide those next to it.
-
-    Raises:
-        WireError: the value itself is unreadable, or a key in it.
-    """
-    try:
-        return decode(data, outer_depth)
-    except WireError:
-        if levels == 0 or data[:1] not in (b"l", b"d"):
-            raise
-    parts = _split(data)
-    if data.startswith(b"l"):
-        return [_decode_part(part, levels - 1, outer_depth + 1) for part in parts]
-    keys = [decode(part) for part in parts[::2]]
-    if len(parts) % 2 or any(type(key) is not bytes for key in keys) or len({*keys}) < len(keys):
-        raise WireError(DropReason.NOT_BENCODED)
-    values = [_decode_part(part, levels - 1, outer_depth + 1) for part in parts[1::2]]
-    return dict(zip(keys, values, strict=True))
-
-
-def _decode_part(data: bytes, levels: int, outer_depth: int) -> Any:
-    try:
-        return decode_readable(data, levels, outer_depth)
-    except WireError:
         return None
 
 
-def _split(data: bytes) -> list[bytes]:
-    """Return the parts of an encoded list or dictionary; of a dictionary, keys and values."""
-    parts: list[bytes] = []
-    start = position = 1
-    last, depth = len(data) - 1, 0
-    for _ in range(_MAX_SPLIT_TOKENS):
-        token = _TOKEN.match(data, position)
-        if position >= last or token is None:
-            break
-        length, _number, opening, end = token.groups()
-        position = token.end() + int(length or 0)
-        depth += (opening is not None) - (end is not None)
-        if depth < 0:
-            break
-        if depth == 0:
-            parts.append(data[start:position])
-            start = position
-    if depth or position != last or data[last:] != b"e":
-        raise WireError(DropReason.NOT_BENCODED)
-    return parts
+def _decode_tokens(data: bytes, max_depth: int, max_tokens: int | None, levels: int = 0) -> Any:
+    """Decode any data, one token after the other; for ``levels`` see ``decode_readable``.
 
-
-def _check_structure(data: bytes, max_depth: int) -> None:
-    """Raise WireError if the data is nested too deeply, or is clearly not bencoded."""
-    position = depth = 0
-    while position < len(data):
-        token = _TOKEN.match(data, position)
-        if token is None:
-            raise WireError(DropReason.NOT_BENCODED)
+    No value is None, which marks an unreadable one. It makes the list or dictionary around it
+    unreadable, unless that is one of the outer ``levels``.
+    """
+    items: list[Any] = []
+    outer: list[list[Any]] = []
+    unreadable: set[int] = set()
+    """The depths of open lists and dictionaries that are unreadable."""
+    position, match = 0, _TOKEN.match
+    if max_tokens is None or len(data) <= SHORT_BYTES:
+        max_tokens = 2 * len(data)  # more than there can be
+    tokens = iter(range(max_tokens + 1))
+    for _ in tokens:
+        token = match(data, position)
+        if token is None:  # the end, or none
+            break
         position = token.end()
-        length, _number, opening, end = token.groups()
-        if length is not None:
-            position += int(length)
-        elif opening is not None:
-            depth += 1
-            if depth > max_depth:
-                raise WireError(DropReason.NESTED_TOO_DEEPLY)
-        elif end is not None:
-            depth -= 1
+        kind = token.lastindex
+        item: Any = None
+        if kind == _LENGTH:
+            start = position
+            position += int(token[_LENGTH])
+            item = data[start:position]
+        elif kind is None:
+            if not outer:
+                raise WireError(DropReason.NOT_BENCODED)
+            item = items
+            if items and items[0] is _DICT_MARK:
+                item = _make_dict(items)
+                next(tokens, None)
+            if unreadable and len(outer) in unreadable:
+                unreadable.remove(len(outer))
+                item = None
+            items = outer.pop()
+        elif kind == _INTEGER:
+            item = int(token[_INTEGER])
+        elif kind == _LIST or kind == _DICT:
+            outer.append(items)
+            items = [_DICT_MARK] if kind == _DICT else []
+            if len(outer) > max_depth:
+                if not levels:
+                    raise WireError(DropReason.NESTED_TOO_DEEPLY)
+                unreadable.add(len(outer))
+            continue
+        elif kind == _LONG_INTEGER:
+            item = int(token[_LONG_INTEGER])
+            next(tokens, None)
+        elif kind == _INVALID_LENGTH:
+            position += int(token[_INVALID_LENGTH])
+        if item is None and len(outer) > levels:
+            unreadable.add(len(outer))
+        items.append(item)
+    else:
+        raise WireError(DropReason.TOO_MANY_TOKENS)
+    if position != len(data) or outer or len(items) != 1 or items[0] is None:
+        raise WireError(DropReason.NOT_BENCODED)
+    return items[0]
+
+
+def _make_dict(items: list[Any]) -> dict[bytes, Any] | None:
+    """Return the dictionary of keys and values after the mark; None if there is none."""
+    if len(items) == 1:
+        return {}
+    if len(items) == 3:  # faster than below
+        _, key, value = items
+        return {key: value} if type(key) is bytes else None
+    keys = items[1::2]
+    try:
+        b"".join(keys)  # the fastest check that all are bytes
+        found = dict(zip(keys, items[2::2], strict=True))
+    except (TypeError, ValueError):
+        return None
+    return found if len(found) == len(keys) else None
+
+
+def check_tokens(encoded: bytes) -> None:
+    """Raise ValueError if peers could refuse to decode a packet with these encoded values."""
+    count = position = 0
+    while token := _TOKEN.match(encoded, position):
+        position = token.end() + int(token[_LENGTH] or 0)
+        count += 2 if token.lastindex in (_DICT, _LONG_INTEGER) else 1
+    if count > MAX_VALUE_TOKENS:
+        raise ValueError(
+            f"a value has at most {MAX_VALUE_TOKENS} tokens (integers, byte strings, and the starts"
+            f" and ends of lists and dictionaries), not {count:,}; pass it as one byte string"
+        )
 
 
 def encode(value: Bencodable, outer_depth: int = 0) -> bytes:
@@ -132,7 +196,8 @@ def encode(value: Bencodable, outer_depth: int = 0) -> bytes:
 
     Raises:
         TypeError: the value has no bencoded form (None, floats, booleans, other objects, mixed
-            keys), or exceeds 64 levels inside ``outer_depth`` further ones.
+            keys, integers of more than 300 digits), or exceeds 64 levels inside ``outer_depth``
+            further ones.
     """
     encoded: bytes = bencoder.bencode(_normalize(value, outer_depth))
     return encoded
@@ -144,7 +209,11 @@ def _normalize(value: object, depth: int) -> object:
     The extension measures text in characters, not bytes.
     """
     kind = type(value)
-    if kind is bytes or kind is int:
+    if kind is bytes:
+        return value
+    if kind is int:
+        if not -_TOO_LARGE < value < _TOO_LARGE:
+            raise TypeError(f"an integer has at most {MAX_DIGITS} digits")
         return value
     if isinstance(value, str):
         return value.encode()

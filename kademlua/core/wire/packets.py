@@ -31,6 +31,10 @@ RPC_ID_BYTES = 8
 _HEADER = struct.Struct("!B20s8sBH")
 _V10_STORE = b"d4:name5:store4:argsl20:"
 """The start of a store request of the original, before its key."""
+MAX_REQUEST_TOKENS = 512
+"""Tokens in a request of more than 1,200 bytes (``bencoding.decode``)."""
+MAX_REPLY_TOKENS = 768
+"""Tokens in a reply of more than 1,200 bytes. The original returns up to 65,475 bytes of values."""
 _FINDVALUE_LEVELS = 3
 """Levels around the values in a findvalue reply: the return values, the dictionary, the list."""
 MAX_PAYLOAD_BYTES = 65_507 - _HEADER.size
@@ -50,7 +54,7 @@ class Request:
 
     __slots__ = (
         "args", "is_validated", "name", "read_only", "reply_budget", "rpc_id", "sender_id",
-        "version",
+        "size", "version",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +79,8 @@ class Request:
         """Whether the sender has proved that it receives packets at its address."""
         self.reply_budget = MAX_DATAGRAM
         """Bytes that a reply may have: few while the sender's address may be forged."""
+        self.size = 0
+        """Bytes of the datagram; 0 if unknown."""
 
     def mark_validated(self) -> None:
         """Record that the sender receives packets at its address."""
@@ -141,7 +147,7 @@ def _decode_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> Request:
             read_only=template.read_only,
         )
     try:
-        body = bencoding.decode(payload)
+        body = bencoding.decode(payload, max_tokens=MAX_REQUEST_TOKENS)
     except WireError:
         key = payload[len(_V10_STORE) : len(_V10_STORE) + ID_BYTES]
         if len(key) == ID_BYTES and payload.startswith(_V10_STORE) and payload.endswith(b"ee"):
@@ -172,7 +178,7 @@ def decode_values(payload: bytes) -> list[Any]:
     fast = fast_decode.decode_values(payload)
     if fast is not None:
         return fast
-    values: list[Any] = bencoding.decode(payload)
+    values: list[Any] = bencoding.decode(payload, max_tokens=MAX_REPLY_TOKENS)
     if type(values) is not list:
         raise WireError(DropReason.BAD_RESPONSE)
     return values
@@ -183,15 +189,21 @@ def decode_findvalue_values(payload: bytes) -> list[Any]:
 
     Stored values that are unreadable are left out: they do not hide the others.
     """
-    try:
-        return decode_values(payload)
-    except WireError as error:
-        values = bencoding.decode_readable(payload, _FINDVALUE_LEVELS)
-        first: Any = values[0] if type(values) is list and values else None
-        found = first.get(b"retval") if type(first) is dict else None
-        if type(found) is not list or None in first.values():
-            raise error from None
-        return [{**first, b"retval": [each for each in found if each is not None]}]
+    fast = fast_decode.decode_values(payload)
+    if fast is not None:
+        return fast
+    values = bencoding.decode_readable(payload, _FINDVALUE_LEVELS, MAX_REPLY_TOKENS)
+    if type(values) is not list:
+        raise WireError(DropReason.BAD_RESPONSE)
+    first: Any = values[0] if values else None
+    if None in values or (type(first) is dict and None in first.values()):
+        raise WireError(DropReason.NOT_BENCODED)
+    if type(first) is not dict:
+        return values
+    found = first.get(b"retval")
+    if type(found) is list and None in found:
+        first[b"retval"] = [each for each in found if each is not None]
+    return values
 
 
 def encode_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> bytes:

@@ -231,6 +231,8 @@ def is_client_pong(payload: bytes) -> bool:
     """Return whether the payload of a pong comes from a client."""
     if payload in (PONG, CLIENT_PONG):
         return payload == CLIENT_PONG
+    if len(payload) > bencoding.SHORT_BYTES:  # not worth the time
+        return False
     try:
         values = bencoding.decode(payload)
     except WireError:

@@ -124,5 +124,10 @@ def encode_reach_args(contact: Contact) -> bytes:
 
 
 def encode_any_args(args: Sequence[Any]) -> bytes:
-    """Encode the arguments of any other RPC; TypeError if a value cannot be bencoded."""
-    return b"".join([bencoding.encode(arg) for arg in args])
+    """Encode the arguments of any other RPC.
+
+    TypeError if a value cannot be bencoded, ValueError for more tokens than peers decode.
+    """
+    encoded = b"".join([bencoding.encode(arg) for arg in args])
+    bencoding.check_tokens(encoded)
+    return encoded

@@ -39,6 +39,25 @@ def test_token_is_refused_from_other_senders(
     assert not tokens.verify(token, endpoint, node_id, key, 0.0)
 
 
+def test_address_cannot_be_split_into_key_port_and_another_address(tokens: WriteTokens) -> None:
+    token = tokens.issue(("2001:470:7abc:1234:2600::", 54321), ID, KEY, 0.0)
+    key = KEY + b"54321:2001:470:7abc:"
+    assert not tokens.verify(token, ("2600::", 1234), ID, key, 0.0)
+
+
+@pytest.mark.parametrize("key", [b"", KEY[:19], KEY + b"k", KEY * 2])
+def test_only_a_key_of_20_bytes_has_tokens(tokens: WriteTokens, key: bytes) -> None:
+    with pytest.raises(ValueError, match="20 bytes"):
+        tokens.issue(HOME, ID, key, 0.0)
+    assert not tokens.verify(b"x" * TOKEN_BYTES, HOME, ID, key, 0.0)
+
+
+def test_ipv4_address_and_ipv6_address_with_the_same_bytes_differ(tokens: WriteTokens) -> None:
+    token = tokens.issue(HOME, ID, KEY, 0.0)
+    assert not tokens.verify(token, ("::c000:201", 4000), ID, KEY, 0.0)
+    assert tokens.verify(token, ("::ffff:192.0.2.1", 4000), ID, KEY, 0.0)
+
+
 @pytest.mark.parametrize("token", [b"", b"x" * 7, b"x" * 8, b"x" * 9, 5, [b"x" * 8], None])
 def test_invalid_token_is_refused(tokens: WriteTokens, token: object) -> None:
     assert not tokens.verify(token, HOME, ID, KEY, 0.0)

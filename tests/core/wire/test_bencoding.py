@@ -12,10 +12,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kademlua.core.errors import WireError
-from kademlua.core.wire.bencoding import MAX_DEPTH, decode, decode_readable, encode
+from kademlua.core.wire.bencoding import (
+    MAX_DEPTH,
+    MAX_DIGITS,
+    MAX_VALUE_TOKENS,
+    SHORT_BYTES,
+    check_tokens,
+    decode,
+    decode_readable,
+    encode,
+)
 from tests.core.strategies import values
-
-MAX_DIGITS = 4300  # of a number: Python's own limit, see sys.set_int_max_str_digits
 
 
 def decode_strictly(data: bytes) -> Any:
@@ -62,6 +69,8 @@ def _strict_number(text: bytes, least: int | None = None) -> int:
     number = int(text)
     if str(number).encode() != text or (least is not None and number < least):
         raise ValueError("not as bencoding writes a number")
+    if abs(number) >= 10**MAX_DIGITS:
+        raise ValueError("too many digits")
     return number
 
 
@@ -119,6 +128,14 @@ def test_near_misses_decode_as_the_strict_reference_does(data):
 @given(mutated())
 def test_mutations_decode_as_the_strict_reference_does(data):
     agrees_with_reference(data)
+
+
+@given(NEAR_MISSES | mutated())
+def test_long_data_decode_as_short_data_do(data):
+    """The extension decodes only short data."""
+    filler = b"500:" + b"x" * 500
+    agrees_with_reference(b"l" + filler + data + b"e")
+    agrees_with_reference(b"d0:" + filler + data + b"e")
 
 
 @given(NEAR_MISSES | mutated())
@@ -315,8 +332,63 @@ def test_integers_of_any_size(number):
 
 def test_large_integers():
     largest = 10**MAX_DIGITS - 1
-    assert decode(encode(largest)) == largest
-    assert decode(b"i-%de" % 2**64) == -(2**64)
+    for number in (largest, -largest, 2**64, -(2**64)):
+        assert decode(encode(number)) == number
+        assert decode(encode([number, b"x" * 500])) == [number, b"x" * 500]
+
+
+@pytest.mark.parametrize("number", [10**MAX_DIGITS, -(10**MAX_DIGITS), 10**4_000])
+def test_too_large_integers_are_refused_both_ways(number):
+    with pytest.raises(TypeError, match="300 digits"):
+        encode([number])
+    digits = b"1" + b"0" * MAX_DIGITS
+    for data in (b"i%be" % digits, b"i-%be" % digits, b"li%be500:%be" % (digits, b"x" * 500)):
+        with pytest.raises(WireError):
+            decode(data)
+
+
+# The number of tokens.
+
+ITEMS = {
+    "strings": (b"1:x", 1),
+    "integers": (b"i5e", 1),
+    "long integers": (b"i%de" % 10**80, 2),
+    "lists": (b"le", 2),
+    "dictionaries": (b"d1:ai5ee", 5),
+}
+
+
+@pytest.mark.parametrize(("item", "tokens"), ITEMS.values(), ids=ITEMS)
+def test_number_of_tokens_is_limited(item, tokens):
+    count = 300 // tokens
+    filler = b"%d:" % SHORT_BYTES + b"x" * SHORT_BYTES
+    data = b"l" + filler + item * count + b"e"
+    assert len(decode(data, max_tokens=3 + count * tokens)) == count + 1
+    for limit in (0, 1, 2 + count * tokens):
+        with pytest.raises(WireError, match="too many tokens"):
+            decode(data, max_tokens=limit)
+        with pytest.raises(WireError, match="too many tokens"):
+            decode_readable(data, 1, max_tokens=limit)
+    assert len(decode(data)) == count + 1
+
+
+@pytest.mark.parametrize(("item", "tokens"), ITEMS.values(), ids=ITEMS)
+def test_short_data_have_no_limit_of_tokens(item, tokens):
+    data = b"l" + item * ((SHORT_BYTES - 2) // len(item)) + b"e"
+    assert decode(data, max_tokens=5) == decode(data)
+
+
+@pytest.mark.parametrize(("item", "tokens"), ITEMS.values(), ids=ITEMS)
+def test_values_with_more_tokens_than_peers_decode_are_refused(item, tokens):
+    count = (MAX_VALUE_TOKENS - 2) // tokens
+    check_tokens(b"l" + item * count + b"e")
+    with pytest.raises(ValueError, match="480 tokens"):
+        check_tokens(b"l" + item * (count + 1) + b"e")
+
+
+def test_one_long_string_is_one_token():
+    check_tokens(encode(b"lde" * 20_000))
+    assert decode(encode(b"lde" * 20_000), max_tokens=1) == b"lde" * 20_000
 
 
 # Values of which parts are unreadable, as the original writes some.
@@ -351,8 +423,8 @@ def test_any_bytes_are_readable_in_part_or_raise_a_wire_error(data, levels):
         assert decode_readable(data, levels) == value
 
 
-def test_long_unreadable_value_is_refused_as_a_whole():
-    """To look for its readable parts would take long."""
-    assert decode_readable(b"l" + b"i1e" * 4_000 + b"i-0ee", 1) == [1] * 4_000 + [None]
-    with pytest.raises(WireError):
-        decode_readable(b"l" + b"i1e" * 5_000 + b"i-0ee", 1)
+def test_unreadable_parts_count_as_tokens():
+    data = b"l" + b"i1e" * 400 + b"i-0e" * 10 + b"e"
+    assert decode_readable(data, 1, max_tokens=412) == [1] * 400 + [None] * 10
+    with pytest.raises(WireError, match="too many tokens"):
+        decode_readable(data, 1, max_tokens=411)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kademlua.core.contact import Contact
 from kademlua.core.errors import WireError
-from kademlua.core.wire import bencoding, packets
+from kademlua.core.wire import bencoding, packets, requests
 from kademlua.core.wire.packets import Request, Response
 from tests.core.strategies import ids, values
 
@@ -282,3 +284,72 @@ def test_store_of_an_unreadable_value_is_known_as_a_store(bad, overwrite):
     request = read_request(body)
     assert (request.name, request.version) == (b"store", 0)
     assert request.args == [ID, None]
+
+
+# The number of tokens.
+
+
+def listed_contacts(count: int) -> bytes:
+    return b"l%be" % (b"l14:198.51.100.123i65535e20:%be" % bytes(20) * count)
+
+
+def test_longest_reply_of_the_original_is_read() -> None:
+    values = [
+        b"%03d, a value that contains the letters d, l, e and :".ljust(99) % n for n in range(600)
+    ]
+    retval = bencoding.encode(values)
+    payload = b"ld6:retval%b7:closest%bee" % (retval, listed_contacts(20))
+    assert 60_000 < len(payload) <= packets.MAX_PAYLOAD_BYTES
+    [found] = packets.decode_findvalue_values(payload)
+    assert found[b"retval"] == values
+    assert len(found[b"closest"]) == 20
+
+
+@pytest.mark.parametrize("decode", [packets.decode_values, packets.decode_findvalue_values])
+def test_reply_with_too_many_tokens_is_refused(decode: Callable[[bytes], list[object]]) -> None:
+    for item in (b"1:x", b"le", b"de", b"i-0e", b"d1:ale1:ali1eee"):
+        with pytest.raises(WireError):
+            decode(b"ld6:retvall%beee" % (item * 1_000))
+        with pytest.raises(WireError):
+            decode(b"l%be" % (item * 1_000))
+
+
+def test_any_page_of_values_is_read() -> None:
+    """Otherwise some values would hide the others of a key."""
+    for item in (b"le", b"de", b"0:", b"i1e", b"d0:0:e", b"l" * 30 + b"e" * 30):
+        count = 1_130 // len(item)
+        payload = b"ld7:closest0:4:morei7e6:retvall%beee" % (item * count)
+        [found] = packets.decode_findvalue_values(payload)
+        assert found[b"retval"] == [bencoding.decode(item)] * count
+
+
+def test_request_with_too_many_tokens_is_refused() -> None:
+    for item in (b"1:x", b"le", b"de", b"i1e"):
+        payload = b"d4:argsl%be4:name4:ping1:vi1ee" % (item * 601)
+        with pytest.raises(WireError, match="too many tokens"):
+            packets.decode(packets.encode_request(bytes(20), b"rpc-id-8", payload))
+
+
+def test_store_of_a_value_with_the_most_tokens_is_read() -> None:
+    value = [[b"x"] * (bencoding.MAX_VALUE_TOKENS - 4)]
+    encoded = bencoding.encode(value)
+    bencoding.check_tokens(encoded)
+    proof = requests.OwnerProof(bytes(32), bytes(64))
+    owner = Contact("2001:db8::1", 8001, bytes(20))
+    arguments = requests.StoreArguments(
+        bytes(20), encoded, 600, owner=owner, cas=1, token=bytes(64), seq=2**62, proof=proof
+    )
+    payload = packets.encode_request_payload(
+        b"store", requests.encode_store_args(arguments), read_only=True
+    )
+    packet = packets.decode(packets.encode_request(bytes(20), b"rpc-id-8", payload))
+    assert isinstance(packet, Request)
+    assert packet.args[1] == value
+
+
+def test_store_of_the_original_with_too_many_tokens_gets_an_answer() -> None:
+    """Without one, the original would take this node for a dead one."""
+    payload = b"d4:name5:store4:argsl20:%bl%beee" % (bytes(20), b"le" * 2_000)
+    packet = packets.decode(packets.encode_request(bytes(20), b"rpc-id-8", payload))
+    assert isinstance(packet, Request)
+    assert packet.args == [bytes(20), None]
