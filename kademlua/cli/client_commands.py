@@ -28,7 +28,7 @@ from kademlua.cli.options import (
     ttl_option,
     value_from_text,
 )
-from kademlua.cli.output import echo_report, print_json, value_text, write_raw
+from kademlua.cli.output import echo, echo_report, print_json, value_text, write_raw
 from kademlua.control.client import RequestFailed
 from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.core.json_codec import value_from_json, value_to_json
@@ -133,7 +133,7 @@ def find(
         print_json({"key": key.hex, "values": values, "answers": results})
     else:
         for value in values:
-            click.echo(value_text(value_from_json(value)))
+            echo(value_text(value_from_json(value)))
 
 
 @click.command(short_help="Show the nodes closest to KEY.")
@@ -164,7 +164,7 @@ def lookup(*, key: Key, is_traced: bool, open_api: OpenApi, as_json: bool) -> No
     elif is_traced:
         print_lookup(found)
     else:
-        click.echo("\n".join(map(_contact_text, found["contacts"])))
+        echo("\n".join(map(_contact_text, found["contacts"])))
 
 
 @click.command()
@@ -189,7 +189,7 @@ def ping(
     if as_json:
         print_json(reply)
     else:
-        click.echo(f"{_contact_text(reply)}  {reply['rtt_seconds'] * 1000:.1f} ms")
+        echo(f"{_contact_text(reply)}  {reply['rtt_seconds'] * 1000:.1f} ms")
 
 
 def _ping_from_daemon(socket: Path, address: Endpoint) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def _header(model: TopModel) -> list[Any]:
     replicated, released = (_format_number(model[f"{n}_rate"]) for n in ("replicated", "released"))
     title = safe_text(f"{address}  {state}, up {_format_uptime(model['seconds'])}", "bold")
     return [
-        title.append(f"  {node['id']}", "not bold"),
+        title.append(safe_text(f"  {node['id']}", "not bold")),
         f"about {plural(model['network_size'], 'node')},"
         f" {plural(model['contacts'], 'contact')},"
         f" {plural(model['calls_in_flight'], 'call')} in flight",
