@@ -37,6 +37,7 @@ from kademlua.core.errors import (
     WireError,
 )
 from kademlua.core.ids import sha1
+from kademlua.core.lookup.find_budget import FindLimits
 from kademlua.core.params import Params
 from kademlua.core.results import (
     Answer,
@@ -83,6 +84,7 @@ __all__ = [
     "ContactPool",
     "CryptoUnavailable",
     "Endpoint",
+    "FindLimits",
     "KademluaError",
     "KeyFileError",
     "Node",

@@ -36,6 +36,7 @@ from kademlua.api.lookup_trace import trace_lookup
 from kademlua.core.errors import StorageError
 from kademlua.core.histograms import Histogram
 from kademlua.core.json_codec import contact_to_json
+from kademlua.core.lookup.find_budget import FindLimits
 from kademlua.node.node import Node
 from kademlua.runtime.clocks import boot_clock
 from kademlua.runtime.durability import wait_durable
@@ -146,12 +147,19 @@ class NodeApi:
         return report_to_json(key, self._node.remove(key))
 
     def _find(self, fields: Fields) -> FoundValuesJson:
-        """``key``, ``answers``, ``per_node`` → the values of each node."""
+        """``key``, ``answers``, and ``per_node``, ``max_bytes``, ``timeout`` → the values of each
+        node."""
         key = fields.key()
         max_nodes = fields.count("answers", _DEFAULT_MAX_NODES)
-        max_values = fields.count("per_node", _DEFAULT_MAX_VALUES)
+        params = self._node.params
+        with _as_bad_request():
+            limits = FindLimits(
+                max_values_per_node=fields.count("per_node", _DEFAULT_MAX_VALUES),
+                max_bytes=fields.count("max_bytes", params.max_find_bytes),
+                timeout=fields.seconds("timeout"),
+            )
         self._begin_network_operation(fields)
-        return answers_to_json(key, self._node.find_value(key, max_nodes, max_values))
+        return answers_to_json(key, self._node.find_value(key, max_nodes, limits=limits))
 
     def _stored(self, fields: Fields) -> Iterator[StoredValueJson]:
         """``key`` (optional) → rows: the stored values."""

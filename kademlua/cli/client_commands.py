@@ -24,10 +24,11 @@ from kademlua.cli.options import (
     json_option,
     key_argument,
     network_key_option,
+    seconds,
     ttl_option,
     value_from_text,
 )
-from kademlua.cli.output import address_text, echo_report, print_json, value_text, write_raw
+from kademlua.cli.output import address_text, echo, echo_report, print_json, value_text, write_raw
 from kademlua.control.client import RequestFailed
 from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.core.json_codec import value_from_json, value_to_json
@@ -73,12 +74,31 @@ def add(*, key: Key, value: str, ttl: float | None, open_api: OpenApi, as_json: 
 )
 @click.option("--all", "ask_all", is_flag=True, help="Ask all nodes that may hold values.")
 @click.option(
+    "--max-bytes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Accept at most N bytes of values.  [default: Params.max_find_bytes, 2 MiB]",
+)
+@click.option(
+    "--timeout",
+    type=seconds,
+    metavar="TIME",
+    help="Show what was found after this time.  [default: Params.find_timeout, 10s]",
+)
+@click.option(
     "--raw", is_flag=True, help="Write the value's bytes unchanged; there must be exactly one."
 )
 @api_options
 @json_option
 def find(
-    *, key: Key, answers: int | None, ask_all: bool, raw: bool, open_api: OpenApi, as_json: bool
+    *,
+    key: Key,
+    answers: int | None,
+    ask_all: bool,
+    raw: bool,
+    open_api: OpenApi,
+    as_json: bool,
+    **limits: float | None,
 ) -> None:
     """Show the distinct values of KEY.
 
@@ -90,6 +110,7 @@ def find(
         kademlua find greeting
         kademlua find --raw logo > logo.png
         kademlua find --all --json greeting     which node has which values
+        kademlua find --max-bytes 100000000 --timeout 50s heavy
     """
     if ask_all and answers is not None:
         raise click.UsageError("--all and --answers exclude each other.")
@@ -97,7 +118,7 @@ def find(
         raise click.UsageError("--raw and --json exclude each other.")
     max_nodes = sys.maxsize if ask_all else answers or _DEFAULT_MAX_NODES
     with open_api() as call:
-        results = call("find", key=key.hex, answers=max_nodes)["answers"]
+        results = call("find", key=key.hex, answers=max_nodes, **limits)["answers"]
     found = {json.dumps(value): value for result in results for value in result["values"]}
     values = list(found.values())  # without duplicates
     if not values:
@@ -111,7 +132,8 @@ def find(
     elif as_json:
         print_json({"key": key.hex, "values": values, "answers": results})
     else:
-        click.echo("\n".join(value_text(value_from_json(value)) for value in values))
+        for value in values:
+            echo(value_text(value_from_json(value)))
 
 
 @click.command(short_help="Show the nodes closest to KEY.")
@@ -142,7 +164,7 @@ def lookup(*, key: Key, is_traced: bool, open_api: OpenApi, as_json: bool) -> No
     elif is_traced:
         print_lookup(found)
     else:
-        click.echo("\n".join(map(_contact_text, found["contacts"])))
+        echo("\n".join(map(_contact_text, found["contacts"])))
 
 
 @click.command()
@@ -167,7 +189,7 @@ def ping(
     if as_json:
         print_json(reply)
     else:
-        click.echo(f"{_contact_text(reply)}  {reply['rtt_seconds'] * 1000:.1f} ms")
+        echo(f"{_contact_text(reply)}  {reply['rtt_seconds'] * 1000:.1f} ms")
 
 
 def _ping_from_daemon(socket: Path, address: Endpoint) -> dict[str, Any]:

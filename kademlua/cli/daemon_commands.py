@@ -19,7 +19,7 @@ from kademlua.cli.options import (
     ttl_option,
     value_from_text,
 )
-from kademlua.cli.output import address_text, echo_report, print_json, value_summary
+from kademlua.cli.output import address_text, echo, echo_report, print_json, value_summary
 from kademlua.core.json_codec import value_from_json, value_to_json
 
 
@@ -97,7 +97,7 @@ def published(*, socket: Path, as_json: bool) -> None:
     """
     with connect(socket, quiet=True) as node:
         for row in node.stream("published"):
-            click.echo(json.dumps(row) if as_json else _published_text(row))
+            echo(json.dumps(row) if as_json else _published_text(row))
 
 
 @click.command(short_help="Show the values that a node stores for the network.")
@@ -118,7 +118,7 @@ def stored(*, key: Key | None, socket: Path, as_json: bool) -> None:
     row = None
     with connect(socket, quiet=True) as node:
         for row in node.stream("stored", key=key.hex if key else None):
-            click.echo(json.dumps(row) if as_json else _stored_text(row))
+            echo(json.dumps(row) if as_json else _stored_text(row))
     if row is None and key is not None:
         raise click.ClickException(f"the node stores no value of {key.text}")
 

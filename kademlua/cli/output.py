@@ -12,11 +12,17 @@ import click
 
 from kademlua.core.contact import format_endpoint
 from kademlua.core.json_codec import bytes_to_text, value_to_json
-from kademlua.terminal.text import escape_unprintable, to_one_line
+from kademlua.core.text import escape_unprintable
+from kademlua.terminal.text import to_one_line
 
 logger = logging.getLogger(__name__)
 
 _SUMMARY_CHARS = 60
+
+
+def echo(text: str) -> None:
+    """Write text that contains parts of a node's reply; unprintable characters are escaped."""
+    click.echo(escape_unprintable(text, allowed="\n\t"))
 
 
 def value_text(value: Any) -> str:
@@ -37,7 +43,7 @@ def echo_report(report: dict[str, Any], verb: str, *, as_json: bool) -> None:
     if as_json:
         print_json(report)
     else:
-        click.echo(format_report(report, verb))
+        echo(format_report(report, verb))
 
 
 def format_report(report: dict[str, Any], verb: str) -> str:

@@ -18,7 +18,7 @@ from kademlua.cli.options import (
     value_from_text,
     via_option,
 )
-from kademlua.cli.output import format_report, print_json, value_text, write_raw
+from kademlua.cli.output import echo, format_report, print_json, value_text, write_raw
 from kademlua.core.contact import Endpoint
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.json_codec import value_to_json
@@ -109,7 +109,7 @@ def put(
         details = {} if put_result.signed_record is None else _signed_json(put_result.signed_record)
         print_json(report | details)
     else:
-        click.echo(f"{printed_key.hex()}  {format_report(report, 'stored')}")
+        echo(f"{printed_key.hex()}  {format_report(report, 'stored')}")
 
 
 @click.command(short_help="Show the record of KEY.")
@@ -163,7 +163,7 @@ def get(
     elif as_json:
         print_json(details | {"value": value_to_json(value)})
     else:
-        click.echo(value_text(value))
+        echo(value_text(value))
 
 
 def _signed_json(record: SignedRecord) -> dict[str, object]:

@@ -15,6 +15,7 @@ from kademlua.cli.connect import daemon_options
 from kademlua.cli.signals import SignalHandler
 from kademlua.control.client import ControlClient
 from kademlua.core.errors import KademluaError
+from kademlua.core.text import escape_unprintable
 from kademlua.shell.line_reader import open_reader
 
 _INTERRUPT_TIMEOUT = 3.0
@@ -85,17 +86,19 @@ class RemoteShellClient:
 
     def _handle_part(self, part: dict[str, Any]) -> None:
         if "out" in part:
-            sys.stdout.write(part["out"])
+            sys.stdout.write(escape_unprintable(part["out"], allowed="\n\t"))
             sys.stdout.flush()
         elif "note" in part:
-            self._reader.print_above_prompt(part["note"])
+            self._reader.print_above_prompt(escape_unprintable(part["note"]))
         elif "prompt" in part:
             self._is_evaluating = False
             self._prompt_count += 1
             # In its own greenlet, so that this one notices the end of the node.
-            self._prompt_greenlet = gevent.spawn(self._read_line, part["prompt"])
+            self._prompt_greenlet = gevent.spawn(
+                self._read_line, escape_unprintable(part["prompt"])
+            )
         elif "names" in part:
-            self._names.update(dict.fromkeys(part["names"]))
+            self._names.update(dict.fromkeys(filter(str.isidentifier, part["names"])))
 
     def _read_line(self, prompt: str) -> None:
         line = self._reader.read(prompt)

@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from kademlua.control.json_lines import InvalidLine, JsonLineStream, parse_message
-from kademlua.control.unix_socket import ControlError, connect, peer_credentials
+from kademlua.control.unix_socket import (
+    ControlError,
+    check_server,
+    connect,
+    peer_credentials,
+)
 from kademlua.core.errors import KademluaError
 
 _MAX_LINE_BYTES = 1 << 28
@@ -37,6 +42,7 @@ class ControlClient:
 
         Raises:
             ControlError: No node listens at the path.
+            UntrustedSocket: It may be a process of another user.
         """
         try:
             sock = connect(path)
@@ -48,6 +54,11 @@ class ControlClient:
             raise ControlError(f"the node at {path} accepts no connections") from None
         except OSError as error:
             raise ControlError(f"can't connect to {path}: {error.strerror}") from None
+        try:
+            check_server(sock, path)
+        except BaseException:
+            sock.close()
+            raise
         self._stream = JsonLineStream(sock, _MAX_LINE_BYTES)
         self._last_id = 0
         self._timeout = timeout

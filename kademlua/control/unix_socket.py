@@ -32,6 +32,10 @@ class ControlError(KademluaError):
     """A control socket is missing or cannot be created; the message is one line."""
 
 
+class UntrustedSocket(KademluaError):
+    """Another user's process may listen at a control socket; the message is one line."""
+
+
 class UnixListener:
     """A listening socket and its file."""
 
@@ -98,6 +102,30 @@ def peer_credentials(sock: socket.socket) -> tuple[int, int | None]:
     credentials = sock.getsockopt(socket.SOL_SOCKET, option, _CREDENTIALS.size)
     pid, uid, _ = _CREDENTIALS.unpack(credentials)
     return pid, uid
+
+
+def check_server(sock: socket.socket, path: Path) -> None:
+    """Check that a connected socket leads to a node of this user.
+
+    Root may connect to the nodes of all users. The path then must be one that only the node's
+    user, or root, can change. This also applies if the system does not report the peer's user: the
+    owner of the file counts as the node's user.
+
+    Raises:
+        UntrustedSocket: Another user may be at the other end.
+    """
+    own_uid = os.geteuid()
+    _, uid = peer_credentials(sock)
+    if uid == own_uid:
+        return
+    file, directory = path.lstat(), path.parent.stat()
+    if uid is None:
+        uid = file.st_uid
+    if own_uid not in (0, uid):
+        raise UntrustedSocket(f"the node at {path} belongs to another user")
+    is_replaceable = directory.st_mode & stat.S_IWOTH and not directory.st_mode & stat.S_ISVTX
+    if file.st_uid != uid or directory.st_uid not in (0, uid) or is_replaceable:
+        raise UntrustedSocket(f"other users can replace {path}")
 
 
 def _check_free(path: Path) -> None:

@@ -133,6 +133,13 @@ class Params:
     overwrite_drops_others: bool = False
     """Whether an overwriting store removes other owners' values of the key, as in the original."""
 
+    # Finds
+    max_find_bytes: int = _bounded(2_097_152, 1, 1 << 40)
+    """Bytes of all values that one find accepts, and 64 for each of their parts. Each of the wanted
+    nodes has an equal share."""
+    find_timeout: float = _bounded(10, 0.01, 3_600)
+    """Seconds after which a find returns what it has found."""
+
     # Maintenance
     refresh_interval: float = _bounded(3_600, 1, 604_800)
     """Seconds without a lookup after which a bucket is refreshed."""

@@ -40,6 +40,8 @@ class PendingCall:
     """Seconds after which the call is late; 0 for never."""
     datagram: bytes = b""
     """The datagram, for retransmission."""
+    reply_bytes: int = field(default=0, init=False)
+    """Size of the reply's payload; 0 before it arrives."""
     late_count: int = field(default=0, init=False)
     """How often the call was late."""
     due_at: float = field(init=False)

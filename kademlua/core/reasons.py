@@ -41,6 +41,14 @@ class MatchFailure(StrEnum):
     OTHER_ID = "response from another id"
 
 
+class IgnoredValue(StrEnum):
+    """Why a value in a reply is ignored (``Stats.ignored_values``)."""
+
+    TOO_LARGE = "too large"
+    OVER_BUDGET = "over the byte budget"
+    REPEATED = "repeated"
+
+
 class DeferralOutcome(StrEnum):
     """What became of a request that waited for a proof of its sender's address."""
 

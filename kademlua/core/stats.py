@@ -18,6 +18,7 @@ class Stats:
         "dropped",
         "errors_out_by_rpc",
         "failures_by_rpc",
+        "ignored_values",
         "packets_in",
         "packets_out",
         "rate_limited",
@@ -70,6 +71,8 @@ class Stats:
         """Requests that waited for the validation of their sender's address, by outcome."""
         self.refused_stores: Counter[str] = Counter()
         """Stores that this node refused, by reason."""
+        self.ignored_values: Counter[str] = Counter()
+        """Values that this node found and ignored, by ``IgnoredValue``."""
         self.rejected_records: Counter[str] = Counter()
         """Records that this node found and rejected, by reason."""
 

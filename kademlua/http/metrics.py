@@ -32,6 +32,7 @@ _FROM_STATS: tuple[tuple[type[Family], str, str, str | None, str], ...] = (
     (CounterMetricFamily, "requests", "Served requests.", "rpc", "requests_by_rpc"),
     (CounterMetricFamily, "request_errors", "Error replies sent.", "rpc", "errors_out_by_rpc"),
     (CounterMetricFamily, "refused_stores", "Refused stores.", "reason", "refused_stores"),
+    (CounterMetricFamily, "ignored_values", "Values ignored.", "reason", "ignored_values"),
     (CounterMetricFamily, "calls", "Calls sent.", "rpc", "calls_by_rpc"),
     (CounterMetricFamily, "calls_by_purpose", "Calls sent.", "purpose", "calls_by_purpose"),
     (CounterMetricFamily, "retransmitted_calls", "Calls sent twice.", None, "retransmitted"),

@@ -33,6 +33,13 @@ class FindQuery(KeyQuery, kw_only=True):
 
     answers: Annotated[int, Meta(ge=1, le=20, description="Maximum nodes with values.")] = 3
     per_node: Annotated[int, Meta(ge=1, le=1_000, description="Maximum values of each node.")] = 100
+    max_bytes: (
+        Annotated[int, Meta(ge=1, description="Maximum bytes of all values.")] | UnsetType
+    ) = UNSET
+    timeout: (
+        Annotated[float, Meta(gt=0, le=30, description="Seconds after which the find ends.")]
+        | UnsetType
+    ) = UNSET
 
 
 class PublishQuery(KeyQuery, kw_only=True):

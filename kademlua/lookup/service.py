@@ -20,9 +20,10 @@ from kademlua.core.wire import packets, replies, requests
 from kademlua.crypto import signing
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.lookup.search import LookupQuery, NetworkLookup, SearchOptions
-from kademlua.lookup.value_search import ValueSearch
+from kademlua.lookup.value_search import FindOptions, ValueSearch
 from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
+from kademlua.runtime.timer import Timer
 
 
 class LookupService:
@@ -138,58 +139,65 @@ class LookupService:
         )
 
     def find_value(
-        self,
-        key: bytes,
-        max_nodes: int,
-        max_values_per_node: int,
-        quorum: int = 1,
-        record_filter: RecordFilter | None = None,
-        path_count: int = 1,
+        self, key: bytes, options: FindOptions, record_filter: RecordFilter | None = None
     ) -> ValueSearch:
-        """Find the values of a key on up to ``max_nodes`` nodes.
+        """Find the values of a key on up to ``options.max_nodes`` nodes.
 
-        The search ends when ``max_nodes`` nodes returned values and one value was returned by
-        ``quorum`` of them. Otherwise it ends when the k closest nodes replied, on each of
-        ``path_count`` disjoint paths. A node counts as having no value if ``record_filter``
-        rejects all of its values.
+        The search ends when so many nodes returned values and one value was returned by
+        ``options.quorum`` of them. Otherwise it ends when the k closest nodes replied, on each of
+        ``options.path_count`` disjoint paths, or the time of ``options.limits`` is up. A node
+        counts as having no value if ``record_filter`` rejects all of its values.
 
         Raises:
             NodeClosed: The node is closed.
             TooManyCalls: Too many calls are in flight.
         """
         record_filter = record_filter or self.record_filter(key)
-        value_search = ValueSearch(
-            self._context, key, max_nodes, max_values_per_node, quorum, record_filter
-        )
-        local = self._store.get(key, max_values_per_node, self._clock())
+        value_search = ValueSearch(self._context, key, options, record_filter)
+        max_values = options.limits.max_values_per_node
+        local = self._store.get(key, max_values, self._clock())
         if local:
             values = [replies.decode_value(each) for each in local]
             value_search.add(self._context.local_contact, values)
-            if not value_search.wanted:
-                return value_search
-        args = requests.encode_findvalue_args(key, max_values_per_node)
+        if value_search.wanted:
+            self._search(value_search, options)
+            value_search.fetch_truncated(self._client)
+        stats = self._context.stats
+        if value_search.budget.ignored:
+            stats.ignored_values.update(value_search.budget.ignored)
+        if record_filter.rejected:
+            stats.rejected_records.update(record_filter.rejected)
+        return value_search
+
+    def _search(self, value_search: ValueSearch, options: FindOptions) -> None:
+        """Run the lookup of a search until it ends or its time is up."""
+        key = value_search.key
+        max_values = options.limits.max_values_per_node
+        args = requests.encode_findvalue_args(key, max_values)
         # One query in flight for each wanted answer, and one more if a reply may be late.
         extra = 0 if self._liveliness.is_network_stable else 1
         alpha = min(self._params.alpha, value_search.wanted + extra)
-        options = SearchOptions(
+        search_options = SearchOptions(
             purpose=Purpose.FIND_VALUE,
             alpha=alpha,
             saves_queries=self._liveliness.rto_estimator.is_low_latency,
-            path_count=path_count,
+            path_count=options.path_count,
         )
         # A 1.0 node sends nothing if the values do not fit into a datagram: ask for fewer then.
         fitting = packets.MAX_PAYLOAD_BYTES // self._params.max_value_bytes
-        fallback_args = requests.encode_findvalue_args(key, min(fitting, max_values_per_node))
+        fallback_args = requests.encode_findvalue_args(key, min(fitting, max_values))
         query = LookupQuery(key, "findvalue", args, value_search.read_reply, fallback_args)
-        network_lookup = self._new_lookup(query, options)
+        network_lookup = self._new_lookup(query, search_options)
         value_search.lookup = network_lookup.lookup
-        network_lookup.run(())
-        if value_search.wanted:
+        timer = Timer(network_lookup.lookup.stop)
+        timer.start(value_search.seconds_left)
+        try:
+            network_lookup.run(())
+        finally:
+            is_complete = timer.is_running
+            timer.stop()
+        if value_search.wanted and is_complete:
             self._record_completed(key, network_lookup.lookup)
-        value_search.fetch_truncated(self._client)
-        if record_filter.rejected:
-            self._context.stats.rejected_records.update(record_filter.rejected)
-        return value_search
 
     def network_size(self) -> int:
         """Return an estimate of the number of nodes, from recent lookups and the routing table."""

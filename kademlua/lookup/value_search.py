@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import to_int
 from kademlua.core.lookup.disjoint_paths import DisjointLookup
+from kademlua.core.lookup.find_budget import FindBudget, FindLimits
 from kademlua.core.lookup.lookup import Lookup
 from kademlua.core.results import Answer
 from kademlua.core.values.record_filter import RecordFilter
 from kademlua.core.wire import replies
-from kademlua.lookup.value_pages import fetch_remaining
+from kademlua.lookup.value_pages import TruncatedAnswer, ValuePages
 from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindOptions:
+    """What a find searches for, and when it ends."""
+
+    max_nodes: int
+    """Nodes with values after which the search ends."""
+    quorum: int = 1
+    """Nodes that must return a value."""
+    path_count: int = 1
+    """Disjoint paths."""
+    limits: FindLimits = field(default_factory=FindLimits)
 
 
 class ValueSearch:
     """The answers of one value lookup.
 
     Stops the lookup when ``max_nodes`` nodes returned values and at least ``quorum`` of them
-    returned the same value.
+    returned the same value. What the nodes send is limited by ``budget``.
     """
 
     __slots__ = (
         "_context",
+        "_deadline",
         "_max_nodes",
         "_max_values_per_node",
         "_quorum",
@@ -32,6 +48,7 @@ class ValueSearch:
         "_truncated",
         "_votes",
         "_without_value",
+        "budget",
         "key",
         "lookup",
         "record_filter",
@@ -40,26 +57,26 @@ class ValueSearch:
     lookup: Lookup | DisjointLookup
 
     def __init__(
-        self,
-        context: Context,
-        key: bytes,
-        max_nodes: int,
-        max_values_per_node: int,
-        quorum: int,
-        record_filter: RecordFilter,
+        self, context: Context, key: bytes, options: FindOptions, record_filter: RecordFilter
     ) -> None:
+        params, limits = context.params, options.limits
         self.key = key
         self.record_filter = record_filter
         self._context = context
-        self._max_nodes = max(max_nodes, quorum)
-        self._max_values_per_node = max_values_per_node
-        self._quorum = quorum
+        self._max_nodes = max(options.max_nodes, options.quorum)
+        self._max_values_per_node = limits.max_values_per_node
+        self._quorum = options.quorum
+        self._deadline = context.clock() + (limits.timeout or params.find_timeout)
+        self.budget = FindBudget(
+            limits.max_bytes or params.max_find_bytes,
+            min(self._max_nodes, params.k),
+            params.max_value_bytes,
+        )
         self._votes: dict[bytes, int] = {}
         """Number of nodes that returned a value, by its bytes; only counted for a quorum."""
         self._results: list[Answer] = []
         self._without_value: list[Contact] = []
-        self._truncated: list[tuple[Answer, int, int]] = []
-        """Incomplete answers, with the numbers of received and of further values."""
+        self._truncated: list[TruncatedAnswer] = []
 
     @property
     def wanted(self) -> int:
@@ -70,11 +87,18 @@ class ValueSearch:
             return max(0, self._quorum - best_vote)
         return max(0, wanted)
 
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the deadline, at least 0."""
+        return max(0.0, self._deadline - self._context.clock())
+
     def add(self, contact: Contact, values: list[Any]) -> bool:
-        """Add the values of a node; return False if the record filter rejects all of them."""
-        values = self.record_filter.filter(values)[: self._max_values_per_node]
+        """Add the values of a node; return False if all of them are ignored or rejected."""
+        values = self.budget.admit(contact, values[: self._max_values_per_node])
+        values = self.record_filter.filter(values)
         if not values:
             return False
+        self.budget.keep(contact)
         self._results.append(Answer(contact, values))
         if self._quorum > 1:  # a set, since a repeated value counts once
             self._vote({replies.encode_value(each) for each in values})
@@ -97,7 +121,9 @@ class ValueSearch:
                     replies.decode_remaining(values), self._max_values_per_node - len(found_values)
                 )
             ) > 0:
-                self._truncated.append((self._results[-1], len(found_values), remaining))
+                self._truncated.append(
+                    TruncatedAnswer(self._results[-1], len(found_values), remaining)
+                )
             wanted = self.wanted
             if not wanted:
                 self.lookup.stop()
@@ -110,19 +136,21 @@ class ValueSearch:
     def fetch_truncated(self, client: RpcClient) -> None:
         """Fetch the values that did not fit into the replies, and block until done.
 
+        A record is single: none is searched for on further pages.
+
         Raises:
             NodeClosed: The node is closed.
             TooManyCalls: Too many calls are in flight.
         """
-        clock = self._context.clock
-        for answer, count, remaining in self._truncated:
-            remaining_values = self.record_filter.filter(
-                fetch_remaining(client, answer.contact, self.key, count, remaining, clock)
-            )
+        if not self._truncated or self.record_filter.only_records or self.record_filter.has_record:
+            return
+        pages = ValuePages(self._context, client, self.key, self.budget)
+        fetched = pages.fetch(self._truncated, self.seconds_left)
+        for (answer, _, _), new_values in zip(self._truncated, fetched, strict=True):
+            values = self.record_filter.filter(new_values)
             if self._quorum > 1:
-                known_values = {replies.encode_value(each) for each in answer.values}
-                self._vote({replies.encode_value(each) for each in remaining_values} - known_values)
-            answer.values.extend(remaining_values)
+                self._vote({replies.encode_value(each) for each in values})
+            answer.values.extend(values)
 
     def results(self) -> list[Answer]:
         """Return the answers without superseded records and without unconfirmed values.

@@ -13,6 +13,7 @@ from kademlua.core.errors import (
     RecordStale,
     StoreFailed,
 )
+from kademlua.core.lookup.find_budget import FindLimits
 from kademlua.core.results import PutResult, StoreReport
 from kademlua.core.values import records
 from kademlua.core.values.record_filter import RecordFilter
@@ -28,12 +29,12 @@ from kademlua.core.wire.requests import StoreArguments
 from kademlua.crypto import signing
 from kademlua.crypto.signing import Signer
 from kademlua.lookup.service import LookupService
+from kademlua.lookup.value_search import FindOptions
 from kademlua.node.lifecycle import Lifecycle
 from kademlua.replication.read_repair import ReadRepair
 from kademlua.runtime.context import Context
 from kademlua.values.writer import ValueWriter
 
-_MAX_VALUES_PER_NODE = 4_096
 _REFUSALS: tuple[type[RecordRefused], ...] = (CasMismatch, RecordStale, RecordExpired)
 """Errors that a majority of holders can cause."""
 
@@ -75,18 +76,22 @@ class Records:
         key = records.immutable_key(encoded)
         return PutResult(key, self._writer.store(StoreArguments(key, encoded, ttl_seconds)))
 
-    def get_immutable(self, key: bytes, *, paths: int | None = None) -> Any:
+    def get_immutable(
+        self, key: bytes, *, paths: int | None = None, limits: FindLimits | None = None
+    ) -> Any:
         """Return the value whose bencoding has this SHA-1.
 
-        ``paths`` is the number of disjoint paths, default ``Params.disjoint_paths``.
+        Args:
+            paths: The number of disjoint paths, default ``Params.disjoint_paths``.
+            limits: Bytes and seconds that the find may use.
 
         Raises:
-            KeyError: no node has the value.
+            KeyError: no node has the value, or none returned it in time.
             NotJoined, TooManyCalls, NodeClosed, TypeError, ValueError: see ``add``.
         """
         self._lifecycle.require_joined()
         record_filter = self._lookups.record_filter(validate_key(key), only_records=True)
-        self._find(key, 1, record_filter, paths)
+        self._find(key, record_filter, 1, paths, limits)
         if record_filter.immutable is None:
             raise KeyError(key)
         return replies.decode_value(record_filter.immutable)
@@ -145,6 +150,7 @@ class Records:
         max_nodes: int | None = None,
         min_seq: int = 0,
         paths: int | None = None,
+        limits: FindLimits | None = None,
     ) -> SignedRecord | None:
         """Return the newest record of a public key and a salt; None if there is none.
 
@@ -154,6 +160,7 @@ class Records:
             min_seq: Reject records with a lower sequence number as stale.
             paths: The number of disjoint paths, default ``Params.disjoint_paths``; 4 is a
                 good number in a hostile network.
+            limits: Bytes and seconds that the find may use; it returns what it found within them.
 
         Raises:
             RecordForged, RecordExpired, RecordStale: all records that were found are rejected.
@@ -161,7 +168,9 @@ class Records:
             NotJoined, TooManyCalls, NodeClosed, TypeError, ValueError: see ``add``.
         """
         self._lifecycle.require_joined()
-        found = self._find_signed(public_key, salt, max_nodes or sys.maxsize, min_seq, paths)
+        max_nodes = max_nodes or sys.maxsize
+        found = self._signed_filter(public_key, salt, min_seq)
+        self._find(records.signed_key(public_key, salt), found, max_nodes, paths, limits)
         if found.signed_record is None and found.rejection is not None:
             raise found.rejection
         return found.signed_record
@@ -175,14 +184,7 @@ class Records:
         _raise_common_refusal(report)
         return report
 
-    def _find_signed(
-        self,
-        public_key: bytes,
-        salt: bytes,
-        max_nodes: int,
-        min_seq: int,
-        paths: int | None = None,
-    ) -> RecordFilter:
+    def _signed_filter(self, public_key: bytes, salt: bytes, min_seq: int = 0) -> RecordFilter:
         signing.require_crypto()
         _require_bytes(public_key, salt)
         if len(public_key) != records.PUBLIC_KEY_BYTES:
@@ -190,28 +192,31 @@ class Records:
         if len(salt) > records.MAX_SALT_BYTES:
             raise ValueError(f"salt over {records.MAX_SALT_BYTES} bytes")
         key = records.signed_key(public_key, salt)
-        record_filter = self._lookups.record_filter(key, only_records=True, min_seq=min_seq)
-        self._find(key, max_nodes, record_filter, paths)
-        return record_filter
+        return self._lookups.record_filter(key, only_records=True, min_seq=min_seq)
 
     def _find(
-        self, key: bytes, max_nodes: int, record_filter: RecordFilter, paths: int | None
+        self,
+        key: bytes,
+        record_filter: RecordFilter,
+        max_nodes: int = sys.maxsize,
+        paths: int | None = None,
+        limits: FindLimits | None = None,
     ) -> None:
-        search = self._lookups.find_value(
-            key,
-            max_nodes,
-            _MAX_VALUES_PER_NODE,
-            record_filter=record_filter,
+        options = FindOptions(
+            max_nodes=max_nodes,
             path_count=paths or self._params.disjoint_paths,
+            limits=limits or FindLimits(),
         )
-        self._read_repair.after_find(search)
+        self._read_repair.after_find(self._lookups.find_value(key, options, record_filter))
 
     def _next_seq(self, public_key: bytes, salt: bytes) -> int:
         """Return one more than the highest sequence number found, expired or not.
 
         If there is none, the time: holders still reject numbers below that of an expired record.
         """
-        highest = self._find_signed(public_key, salt, sys.maxsize, 0).highest_seq
+        found = self._signed_filter(public_key, salt)
+        self._find(records.signed_key(public_key, salt), found)
+        highest = found.highest_seq
         return int(self._context.wall_clock() * 1e6) if highest is None else highest + 1
 
     def _ttl_until(self, expires_at: int | None) -> int:

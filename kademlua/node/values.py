@@ -7,11 +7,13 @@ from typing import Any
 
 from kademlua.core.contact import Contact
 from kademlua.core.errors import StoreFailed
+from kademlua.core.lookup.find_budget import FindLimits
 from kademlua.core.results import Answer, Publication, StoreReport
 from kademlua.core.values.record_filter import ValueFilter
 from kademlua.core.values.validation import validate_key, validate_ttl, validate_value
 from kademlua.core.wire.requests import StoreArguments
 from kademlua.lookup.service import LookupService
+from kademlua.lookup.value_search import FindOptions
 from kademlua.node.lifecycle import Lifecycle
 from kademlua.replication.read_repair import ReadRepair
 from kademlua.runtime.context import Context
@@ -54,8 +56,8 @@ class Values:
         self,
         key: bytes,
         max_nodes: int = 3,
-        max_values_per_node: int = 4096,
         *,
+        limits: FindLimits | None = None,
         quorum: int = 1,
         value_filter: ValueFilter | None = None,
         paths: int | None = None,
@@ -66,7 +68,8 @@ class Values:
 
         Args:
             max_nodes: Stop after this many nodes returned values.
-            max_values_per_node: Accept at most this many values from each node.
+            limits: Values, bytes and seconds that the find may use; it returns what it found
+                within them. Values over ``Params.max_value_bytes`` are ignored.
             quorum: Return only values that this many nodes have; the lookup goes on until
                 there is one.
             value_filter: Called with the plain values of a node; returns the accepted ones. A
@@ -79,9 +82,10 @@ class Values:
         self._lifecycle.require_joined()
         paths = paths or self._params.disjoint_paths
         record_filter = self._lookups.record_filter(validate_key(key), value_filter=value_filter)
-        search = self._lookups.find_value(
-            key, max_nodes, max_values_per_node, quorum, record_filter, paths
+        options = FindOptions(
+            max_nodes=max_nodes, quorum=quorum, path_count=paths, limits=limits or FindLimits()
         )
+        search = self._lookups.find_value(key, options, record_filter)
         self._read_repair.after_find(search)
         return search.results()
 

@@ -221,6 +221,7 @@ class RpcClient:
     def complete(self, call: PendingCall, packet: Response) -> None:
         """Decode the reply to a call and deliver it."""
         result: list[Any] | KademluaError
+        call.reply_bytes = len(packet.payload)
         if packet.packet_type == packets.RESPONSE:
             is_findvalue = call.name == "findvalue"
             decode = packets.decode_findvalue_values if is_findvalue else packets.decode_values

@@ -7,22 +7,13 @@ import pprint
 import shutil
 from typing import Any
 
+from kademlua.core.text import escape_unprintable
+
 
 class VerbatimText(str):
     """Text that the shell shows without quotes."""
 
     __slots__ = ()
-
-
-def escape_unprintable(text: str, allowed: str = "") -> str:
-    """Escape all unprintable characters except ``allowed``: peers wrote much of the text."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in allowed else _escape(c) for c in text)
-
-
-def _escape(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
 
 
 def to_one_line(text: str) -> str:
@@ -41,7 +32,7 @@ def pretty_format(value: Any, width: int | None = None) -> str:
     ``width`` is the terminal's, default that of this process.
     """
     if isinstance(value, VerbatimText):
-        return value
+        return escape_unprintable(value, allowed="\n")
     columns = width or shutil.get_terminal_size((100, 24)).columns
     return pprint.pformat(value, width=max(columns - 1, 40), sort_dicts=False)
 

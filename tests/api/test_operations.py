@@ -120,6 +120,8 @@ def test_invalid_requests_are_rejected(world):
         ("stored", {}, "no operation 'stored'"),
         ("find", {}, "'key' is missing"),
         ("find", {"key": KEY, "answers": 0}, "'answers' is a number"),
+        ("find", {"key": KEY, "max_bytes": 0}, "'max_bytes' is a number"),
+        ("find", {"key": KEY, "timeout": 0}, "timeout must be above 0"),
         ("stats", {"key": KEY}, "no field 'key'"),
         ("add", {"key": KEY, "value": VALUE, "ttl": -1}, "a TTL is"),
         ("add", {"key": KEY, "value": value_to_json(bytes(20_000))}, "at most 15,000 bytes"),

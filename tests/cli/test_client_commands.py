@@ -47,6 +47,16 @@ def test_find_shows_distinct_values_of_all_owners(launch, network):
     assert len(json.loads(done.stdout)["answers"]) == 1
 
 
+def test_find_accepts_limits(launch, network):
+    for number in range(3):
+        assert launch.run("add", "key", f"{number}" * 900, "--via", network).returncode == 0
+    lines = {
+        limit: len(launch.run("find", "key", "--via", network, *limit).stdout.splitlines())
+        for limit in ((), ("--max-bytes", "5000"), ("--timeout", "50s"))
+    }
+    assert lines == {(): 3, ("--max-bytes", "5000"): 1, ("--timeout", "50s"): 3}
+
+
 def test_value_expires_at_its_ttl(launch, network, failed):
     assert launch.run("add", "key", "v", "--ttl", "1h", "--via", network).returncode == 0
     done = launch.run("add", "key", "v", "--ttl", "0", "--via", network)

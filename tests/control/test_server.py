@@ -43,7 +43,7 @@ def test_rows_are_sent_in_parts_of_64(raw, node):
 
 
 def test_slow_request_does_not_delay_others(raw, node, monkeypatch):
-    monkeypatch.setattr(node, "find_value", lambda *args: gevent.sleep(3600))
+    monkeypatch.setattr(node, "find_value", lambda *args, **kwargs: gevent.sleep(3600))
     client = raw()
     client.send(*({"id": number, "do": "find", "key": KEY} for number in range(9)))
     assert client.request(id=9, do="node")["id"] == 9
@@ -52,7 +52,7 @@ def test_slow_request_does_not_delay_others(raw, node, monkeypatch):
 def test_connection_runs_32_requests_at_once(raw, node, monkeypatch):
     gate, begun = gevent.event.Event(), []
 
-    def find_value(*args):
+    def find_value(*args, **kwargs):
         begun.append(args)
         gate.wait()
         return []
@@ -69,12 +69,12 @@ def test_connection_runs_32_requests_at_once(raw, node, monkeypatch):
 
 def test_operation_ends_after_its_timeout(raw, node, monkeypatch):
     monkeypatch.setattr(connection, "_OPERATION_TIMEOUT", 0.05)
-    monkeypatch.setattr(node, "find_value", lambda *args: gevent.sleep(3600))
+    monkeypatch.setattr(node, "find_value", lambda *args, **kwargs: gevent.sleep(3600))
     assert raw().request(id=1, do="find", key=KEY) == {"id": 1, "error": "find took over 0 s"}
 
 
 def test_exception_is_reported_and_logged_and_the_node_continues(raw, node, monkeypatch, caplog):
-    monkeypatch.setattr(node, "find_value", lambda *args: 1 / 0)
+    monkeypatch.setattr(node, "find_value", lambda *args, **kwargs: 1 / 0)
     client = raw()
     reply = client.request(id=1, do="find", key=KEY)
     assert reply == {"id": 1, "error": "internal error: ZeroDivisionError"}
@@ -168,7 +168,7 @@ def test_idle_client_is_disconnected_unless_a_request_runs(raw, node, monkeypatc
     monkeypatch.setattr(connection, "_IDLE_TIMEOUT", 0.05)
     assert "no request for" in raw().receive()["error"]
     busy = raw()
-    monkeypatch.setattr(node, "find_value", lambda *args: gevent.sleep(0.3) or [])
+    monkeypatch.setattr(node, "find_value", lambda *args, **kwargs: gevent.sleep(0.3) or [])
     assert busy.request(id=1, do="find", key=KEY)["ok"]["answers"] == []
 
 
@@ -227,7 +227,7 @@ def test_client_reports_that_the_node_ended(server):
 
 
 def test_client_reports_that_the_node_does_not_reply(server, node, monkeypatch):
-    monkeypatch.setattr(node, "find_value", lambda *args: gevent.sleep(3600))
+    monkeypatch.setattr(node, "find_value", lambda *args, **kwargs: gevent.sleep(3600))
     with ControlClient(server.path) as client:
         client.send("find", key=KEY)
         with pytest.raises(NodeUnavailable, match="the node does not answer"):

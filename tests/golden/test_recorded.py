@@ -17,7 +17,7 @@ import pytest
 from gevent import socket
 from gevent.queue import Queue
 
-from kademlua import Contact, Node, NodeOptions, Params, RpcFailed, WireError
+from kademlua import Contact, FindLimits, Node, NodeOptions, Params, RpcFailed, WireError
 from kademlua.core.contact import ALL_FAMILIES, ContactPool, Endpoint, parse_endpoint
 from kademlua.core.ids import bucket_number
 from kademlua.core.values.store import StoreEntry
@@ -410,7 +410,9 @@ def test_a_lookup_goes_on_with_the_recorded_contacts(case, world):
         wanted = []
     else:
         wanted = case.values[0].get(b"retval", [])
-        answers = node.find_value(asked.args[0], max_nodes=20, max_values_per_node=asked.args[1])
+        answers = node.find_value(
+            asked.args[0], max_nodes=20, limits=FindLimits(max_values_per_node=asked.args[1])
+        )
         assert [(answer.contact, answer.values) for answer in answers] == (
             [(callee, wanted)] if wanted else []
         )

@@ -275,7 +275,7 @@ def test_other_paths_and_methods_are_refused_as_json(client):
 
 
 def test_defect_is_reported_as_500_and_logged(client, monkeypatch, caplog):
-    def broken(*_):
+    def broken(*_, **__):
         raise RuntimeError("a defect")
 
     monkeypatch.setattr(client.node, "find_value", broken)

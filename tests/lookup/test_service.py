@@ -5,7 +5,7 @@ from collections.abc import Callable
 import gevent
 import pytest
 
-from kademlua import Contact, Params, StoreFailed, sha1
+from kademlua import Contact, FindLimits, Params, StoreFailed, sha1
 from kademlua.core.ids import from_int, xor
 from kademlua.core.wire import replies
 from kademlua.core.wire.packets import Request
@@ -56,7 +56,8 @@ def test_values_per_reply_are_limited(world: World) -> None:
     for node in nodes:
         node.add(KEY, node.id)
     assert all(
-        len(answer.values) == 2 for answer in nodes[0].find_value(KEY, max_values_per_node=2)
+        len(answer.values) == 2
+        for answer in nodes[0].find_value(KEY, limits=FindLimits(max_values_per_node=2))
     )
     assert len(nodes[0].find_value(KEY, max_nodes=2)) == 2
 

@@ -2,15 +2,14 @@
 
 from typing import Any
 
-import gevent
 import pytest
 
 from kademlua import Contact, Node, sha1
-from kademlua.core.wire import packets, replies
+from kademlua.core.wire import replies
 from kademlua.core.wire.packets import Request
-from kademlua.lookup.value_search import ValueSearch
+from kademlua.lookup.value_search import FindOptions, ValueSearch
 from kademlua.runtime.context import Context
-from tests.support.peers import ScriptedPeer, empty_v11_peer, requests_served
+from tests.support.peers import ScriptedPeer, requests_served
 from tests.support.world import World
 
 KEY = sha1("key")
@@ -95,36 +94,14 @@ def test_missing_replicas_are_reported(
         return Contact("192.0.2.1", 1, distance.to_bytes(20, "big"))
 
     context: Context = world.alice.services.context
-    finding = ValueSearch(
-        context, bytes(20), 9, 9, 1, world.alice.services.lookups.record_filter(bytes(20))
-    )
+    record_filter = world.alice.services.lookups.record_filter(bytes(20))
+    finding = ValueSearch(context, bytes(20), FindOptions(max_nodes=9), record_filter)
     for distance in holders:
         finding.add(at(distance), [b"v"])
     for distance in empty:
         assert finding.read_reply(at(distance), [{b"closest": b""}]) == []
     assert finding.missing_replicas() == [at(distance) for distance in lacking]
     assert finding.cache_candidate() == (at(min(empty)) if empty else None)
-
-
-def test_find_does_not_follow_endless_pages(world: World) -> None:
-    """A liar says that it has thousands of values more, and gives one of them each second."""
-    node, liar = world.alice, world.peer(KEY)
-    page = replies.encode_findvalue_reply([], [b"1:v"], 1, remaining=4095)
-
-    def answer(request: Request) -> bytes | None:
-        if request.name == b"findvalue" and len(request.args) > 2:
-            late = packets.encode_response(liar.id, request.rpc_id, page)
-            gevent.spawn_later(1, liar.send, late, node.contact.endpoint)
-            return None
-        return page if request.name == b"findvalue" else empty_v11_peer(request)
-
-    liar.serve(answer)
-    node.ping(liar.contact)
-    began = world.now
-    [found] = node.find_value(KEY)
-    assert found.values.count(b"v") > 50
-    assert world.now - began < 33
-    gevent.sleep(2)
 
 
 def test_unreadable_value_of_a_v10_peer_does_not_hide_the_others(world: World) -> None:

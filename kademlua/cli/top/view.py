@@ -30,7 +30,7 @@ def _header(model: TopModel) -> list[Any]:
     uptime = _format_uptime(model["seconds"])
     title = safe_text(f"{address_text(node)}  {state}, up {uptime}", "bold")
     return [
-        title.append(f"  {node['id']}", "not bold"),
+        title.append(safe_text(f"  {node['id']}", "not bold")),
         f"about {plural(model['network_size'], 'node')},"
         f" {plural(model['contacts'], 'contact')},"
         f" {plural(model['calls_in_flight'], 'call')} in flight",

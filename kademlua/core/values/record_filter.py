@@ -45,7 +45,7 @@ class RecordFilter:
         self._key = key
         self._verify = verify
         self._wall_clock = wall_clock
-        self._only_records = only_records
+        self.only_records = only_records
         self._min_seq = min_seq
         self._value_filter = value_filter
         self._verdicts: dict[bytes, SignedRecord | RecordRefused] = {}
@@ -93,7 +93,7 @@ class RecordFilter:
             if self.signed_record is None or _precedence(newest) > _precedence(self.signed_record):
                 self.signed_record = newest
             return [found]
-        if self._only_records:
+        if self.only_records:
             return []
         return plain if self._value_filter is None else self._value_filter(plain)
 

@@ -19,6 +19,7 @@ from kademlua.core.contact import (
 from kademlua.core.errors import WireError
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.reasons import DropReason
+from kademlua.core.text import escape_unprintable
 from kademlua.core.values.sequence import MAX_SEQUENCE
 from kademlua.core.wire import bencoding
 
@@ -186,7 +187,7 @@ def decode_remaining(values: list[Any]) -> int:
 
 
 def decode_token(values: list[Any]) -> bytes:
-    """Return the write token in a findnode or findvalue reply; empty if there is none."""
+    """Return the write token in a reply; empty if there is none."""
     first = values[0] if values else None
     token = first.get(b"token", b"") if type(first) is dict else b""
     return token if type(token) is bytes and len(token) <= MAX_TOKEN_BYTES else b""
@@ -219,7 +220,8 @@ def _decode_write_reply(values: list[Any], default_reason: str) -> Refusal | Non
         return Refusal(default_reason)
     seq = values[2] if len(values) > 2 else 0
     is_valid = type(seq) is int and 0 <= seq <= MAX_SEQUENCE
-    return Refusal(values[1][:200].decode(errors="replace"), seq if is_valid else 0)
+    reason = escape_unprintable(values[1][:200].decode(errors="replace"))
+    return Refusal(reason[:200], seq if is_valid else 0)
 
 
 def decode_reach_reply(values: list[Any]) -> bool:

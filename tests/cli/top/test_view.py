@@ -117,3 +117,17 @@ def test_view_fits_every_width(width: int) -> None:
 def test_markup_and_control_characters_are_shown_as_text() -> None:
     lines = shown(dropped={"[b]x[/b]\x1b[2J": {"rate": 0.0, "total": 1}})
     assert lines[15].startswith("[b]x[/b]\\x1b[2J  ")
+
+
+def test_text_of_the_node_is_escaped() -> None:
+    evil, escaped = "a\x1b[31m\r\u202eb", r"a\x1b[31m\r\u202eb"
+    counters = {evil: {"rate": 0.0, "total": 1}}
+    lines = shown(
+        200,
+        node=FIGURES["node"] | {"id": evil, "address": evil},
+        rpcs={evil: FIGURES["rpcs"]["findnode"]},
+        lookups={evil: FIGURES["lookups"]["findnode"]},
+        **dict.fromkeys(("calls_by_purpose", "dropped", "refused_stores"), counters),
+    )
+    assert "\n".join(lines).count(escaped) == 7
+    assert all(line.isprintable() for line in lines)
