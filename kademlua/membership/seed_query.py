@@ -14,8 +14,12 @@ from kademlua.core.pending_calls import PendingCall
 from kademlua.core.reasons import Purpose
 from kademlua.core.wire import replies, requests
 from kademlua.liveliness.manager import LivelinessManager
-from kademlua.lookup.search import PADDED_REQUEST_BYTES, PADDED_REQUEST_BYTES_IPV6
-from kademlua.rpc.client import CallOptions, RpcClient
+from kademlua.rpc.call_options import (
+    PADDED_REQUEST_BYTES,
+    PADDED_REQUEST_BYTES_IPV6,
+    CallOptions,
+)
+from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 
 
@@ -57,12 +61,16 @@ class SeedQuery:
         if not self._holds and not self._first_reply.ready():
             self._first_reply.set(None)
 
-    def send(self, endpoints: Iterable[Endpoint]) -> None:
-        """Send findnode to these addresses, to each once; not to the own one."""
+    def send(self, endpoints: Iterable[Endpoint], *, is_configured: bool = False) -> None:
+        """Send findnode to these addresses, to each once; not to the own one.
+
+        Those that are not configured get it only as often as the outgoing gate permits, unless they
+        replied earlier in this run.
+        """
         context = self._context
         families, local_endpoint = context.address_families, context.transport.local_endpoint
         request = self._client.encode("findnode", requests.encode_key_args(context.id))
-        rto = context.params.rpc_timeout / 3
+        rto, gate = context.params.rpc_timeout / 3, self._client.gate
         for endpoint in endpoints:
             is_ipv6 = ":" in endpoint[0]
             if endpoint in self._sent_to or endpoint == local_endpoint:
@@ -72,7 +80,8 @@ class SeedQuery:
             # Retransmitted once: a lost datagram should not cost a whole attempt.
             min_bytes = PADDED_REQUEST_BYTES_IPV6 if is_ipv6 else PADDED_REQUEST_BYTES
             alias = self._liveliness.versions.alias_at(endpoint)
-            options = CallOptions(None, _ignore_late, rto, min_bytes, alias)
+            is_authorized = is_configured or gate.has_replied_before(endpoint)
+            options = CallOptions(None, _ignore_late, rto, min_bytes, alias, is_authorized)
             self._client.send(endpoint, None, request, self._on_done, options)
             self._sent_to.add(endpoint)
             self.hold()
@@ -96,7 +105,7 @@ class SeedQuery:
                 listed = replies.decode_findnode_reply(result, pool, families)
                 is_v10 = replies.is_v10_form(result)
                 self._liveliness.versions.record_form(call.contact, is_v10=is_v10, listed=listed)
-                self._first_reply.set(listed)
+                self._first_reply.set(self._client.gate.select_named(call.endpoint, listed))
         except WireError as error:
             self._client.count_malformed_reply(error)
         self.release()

@@ -16,9 +16,9 @@ from kademlua.core.pending_calls import PendingCall
 from kademlua.core.reasons import DeferralOutcome, Purpose
 from kademlua.core.security.rate_limit import KeyedRateLimiter, RateLimiter
 from kademlua.core.security.subnets import is_private_address, subnet_of
-from kademlua.core.security.validated_addresses import ValidatedAddresses
 from kademlua.core.security.write_tokens import WriteTokens
 from kademlua.core.wire.packets import HEADER_BYTES, MAX_DATAGRAM, Request
+from kademlua.rpc.call_options import CallOptions
 from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 
@@ -67,7 +67,7 @@ class AddressValidator:
         self._pending: dict[Contact, _PendingValidation] = {}
         """Validations in progress, by contact."""
         self._deferred_count = self._deferred_bytes = 0
-        self.validated_addresses = ValidatedAddresses(context.table)
+        self.validated_addresses = client.validated_addresses
         self.write_tokens = WriteTokens(context.rng)
 
     # Reply budgets and rate limits
@@ -194,7 +194,13 @@ class AddressValidator:
         if not self._ping_limiter.try_acquire(self._context.clock()):
             return
         try:
-            self._client.send(contact.endpoint, contact, self._client.ping_request, self._on_pong)
+            self._client.send(
+                contact.endpoint,
+                contact,
+                self._client.ping_request,
+                self._on_pong,
+                CallOptions(is_authorized=True),
+            )
         except KademluaError:
             return
         pending.pings_in_flight += 1
