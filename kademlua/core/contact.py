@@ -43,8 +43,8 @@ class Contact:
     endpoint: Endpoint
     is_private: bool
     """Whether the address is private: see ``is_private``."""
-    scope: AddressScope
-    """From where the address can be reached."""
+    scope: int
+    """From where the address can be reached: the value of an ``AddressScope``."""
     compact: bytes
     encoded_v10: bytes
 
@@ -70,7 +70,7 @@ class Contact:
         self.id_int = int.from_bytes(node_id, "big")
         self.endpoint = (addr, port)
         self.is_private = is_private(address_bytes)
-        self.scope = scope_of(address_bytes)
+        self.scope = scope_of(address_bytes).value
         self.compact = compact
         encoded_addr = addr.encode()
         self.encoded_v10 = b"l%d:%bi%de20:%be" % (len(encoded_addr), encoded_addr, port, node_id)

@@ -216,7 +216,8 @@ class RpcClient:
 
     def complete(self, call: PendingCall, packet: Response) -> None:
         """Decode the reply to a call and deliver it."""
-        self._send_held(call.endpoint)
+        if self.gate.on_reply(call.endpoint):
+            self._send_held(call.endpoint)
         result: list[Any] | KademluaError
         if packet.packet_type == packets.RESPONSE:
             is_findvalue = call.name == "findvalue"
@@ -236,7 +237,6 @@ class RpcClient:
 
     def _send_held(self, endpoint: Endpoint) -> None:
         """Send the calls that waited for a reply of this endpoint."""
-        self.gate.on_reply(endpoint)
         max_timeout = self._context.params.rpc_timeout
         for call in self._pending.release(endpoint, self._clock(), max_timeout):
             self._transmit(call.held_datagram, endpoint)
