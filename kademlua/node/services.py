@@ -124,7 +124,7 @@ def build_services(
     )
     pacer = UpkeepPacer(context)
     transfer = ValueTransfer(context, client, liveliness, lookups, pacer)
-    replicator = Replicator(context, lookups, transfer)
+    replicator = Replicator(context, transfer)
     read_repair = ReadRepair(context, client, liveliness, transfer, replicator)
     handover = Handover(context, client, liveliness, transfer)
     reachability = ReachabilityProber(context, client, liveliness, server.reply_later)

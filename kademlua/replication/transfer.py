@@ -17,10 +17,11 @@ from kademlua.core.values.tombstones import Tombstone
 from kademlua.core.wire import replies, requests
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.lookup.service import LookupService
+from kademlua.rpc.call_options import PADDED_REQUEST_BYTES
 from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 from kademlua.values.fan_out import FanOut, FanOutOptions
-from kademlua.values.pacing import UpkeepPacer
+from kademlua.values.pacing import STORE_OVERHEAD_BYTES, UpkeepPacer
 
 
 class ValueTransfer:
@@ -86,7 +87,7 @@ class ValueTransfer:
         recipients, fallbacks = list(recipients), list(fallbacks)
         for owner, entry in self.live_entries(key):
             if is_rate_limited:
-                self._pacer.wait(len(entry.encoded), len(recipients))
+                self._pacer.wait(_store_bytes(entry), len(recipients))
             report = self._push_one(key, owner, entry, recipients, fallbacks, max_ttl)
             accepted = set(report.acknowledged)
             recipients, fallbacks = _replace_silent(recipients, fallbacks, report)
@@ -101,6 +102,19 @@ class ValueTransfer:
             holders = accepted if holders is None else holders & accepted
         return set(recipients) if holders is None else holders
 
+    def find_replicas(self, key: bytes) -> list[Contact]:
+        """Look up the replicas of a key and as many fallbacks, and block until the lookup ends.
+
+        Raises:
+            NodeClosed: The node is closed.
+            TooManyCalls: Too many calls are in flight.
+        """
+        replicas = self._context.params.replicas
+        # As in a store, the closer half of the replicas returns the farther half.
+        lookup = self._lookups.find_node(key, count=(replicas + 1) // 2, purpose=Purpose.REPLICATE)
+        self._pacer.charge(PADDED_REQUEST_BYTES, lookup.queries)
+        return lookup.candidates(replicas, fallback_count=replicas)
+
     def resolve(self, conflict: Conflict, recipients: Sequence[Contact]) -> None:
         """Send the own value of a conflict to other replicas, and take the newer one if they did.
 
@@ -111,7 +125,7 @@ class ValueTransfer:
         entry = self._store.find(key, owner)
         if entry is None or transferred.expires_at <= self._clock():
             return
-        self._pacer.wait(len(entry.encoded), len(recipients))
+        self._pacer.wait(_store_bytes(entry), len(recipients))
         report = self._push_one(key, owner, entry, recipients, (), math.inf)
         is_obsolete = self._remove_obsolete(key, owner, entry, report)
         if is_obsolete and 2 * report.newer_seqs.count(transferred.seq) > len(report.newer_seqs):
@@ -131,12 +145,9 @@ class ValueTransfer:
         if not _obsolete_count(report):
             return False
         if _verdict_count(report) < needed:
-            lookup = self._lookups.find_node(
-                key, count=(replicas + 1) // 2, purpose=Purpose.REPLICATE
-            )
             asked = _recipients(report)
-            others = [each for each in lookup.candidates(replicas) if each not in asked]
-            self._pacer.wait(len(entry.encoded), len(others))
+            others = [each for each in self.find_replicas(key)[:replicas] if each not in asked]
+            self._pacer.wait(_store_bytes(entry), len(others))
             more = self._push_one(key, owner, entry, others, (), math.inf)
             report.acknowledged.extend(more.acknowledged)
             report.refused.extend(more.refused)
@@ -177,12 +188,16 @@ class ValueTransfer:
                 self._client,
                 self._liveliness,
                 lambda *_: request,
-                FanOutOptions(on_extra=lambda: self._pacer.charge(len(entry.encoded))),
+                FanOutOptions(on_extra=lambda: self._pacer.charge(_store_bytes(entry))),
             )
             report = fan_out.run(list(recipients), list(fallbacks))
             self._context.stats.calls_by_purpose[Purpose.REPLICATE] += fan_out.sent_count
             self._context.stats.replicated += len(report.acknowledged)
         return report
+
+
+def _store_bytes(entry: StoreEntry) -> int:
+    return len(entry.encoded) + STORE_OVERHEAD_BYTES
 
 
 def _replace_silent(

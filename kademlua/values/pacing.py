@@ -6,10 +6,10 @@ import gevent
 
 from kademlua.runtime.context import Context
 
+STORE_OVERHEAD_BYTES = 120
+"""Bytes of a store and its reply in addition to the value."""
 _BURST_SECONDS = 0.5
 """Seconds of the rate that a burst may use."""
-_REQUEST_OVERHEAD = 60
-"""Bytes of a store request or reply in addition to the value."""
 
 
 class UpkeepPacer:
@@ -22,14 +22,14 @@ class UpkeepPacer:
         self._rate = context.params.replication_bytes_per_second
         self._next_send_at = self._clock()
 
-    def wait(self, value_bytes: int, recipient_count: int) -> None:
-        """Block this greenlet until a value may be sent to some recipients."""
-        self.charge(value_bytes, recipient_count)
-        now = self._clock()
-        if self._next_send_at > now:
-            gevent.sleep(self._next_send_at - now)
+    def wait(self, request_bytes: int, count: int) -> None:
+        """Block this greenlet until ``count`` requests of this size may be sent, and count them."""
+        self.charge(request_bytes, count)
+        seconds = self._next_send_at - self._clock()
+        if seconds > 0:
+            gevent.sleep(seconds)
 
-    def charge(self, value_bytes: int, count: int = 1) -> None:
-        """Count a value that is sent once more: what comes next has to wait for that."""
-        seconds = count * (value_bytes + 2 * _REQUEST_OVERHEAD) / self._rate
+    def charge(self, request_bytes: int, count: int = 1) -> None:
+        """Count requests that are sent without waiting: those that follow have to wait longer."""
+        seconds = count * request_bytes / self._rate
         self._next_send_at = max(self._next_send_at, self._clock() - _BURST_SECONDS) + seconds

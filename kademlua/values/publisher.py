@@ -14,7 +14,7 @@ from kademlua.runtime.context import Context
 from kademlua.runtime.durability import wait_durable
 from kademlua.runtime.timer import Timer
 from kademlua.runtime.worker_pool import WorkerPool
-from kademlua.values.pacing import UpkeepPacer
+from kademlua.values.pacing import STORE_OVERHEAD_BYTES, UpkeepPacer
 from kademlua.values.writer import ValueWriter
 
 _CONCURRENCY = 4
@@ -152,7 +152,7 @@ class Republisher:
         if publication is not None:
             self._due_at[key] = due_at = self._clock() + min(_RETRY_AFTER, publication.ttl / 2)
             self._arm(due_at)
-            self._pacer.wait(len(publication.encoded), self._params.replicas)
+            self._pacer.wait(_store_bytes(publication), self._params.replicas)
             try:
                 report = self._store(publication)
             except StoreFailed as error:
@@ -178,7 +178,9 @@ class Republisher:
         key, encoded, ttl, seq = publication
         arguments = StoreArguments(key, encoded, ttl, seq=seq)
         return self._writer.store(
-            arguments, Purpose.PUBLISH, on_extra=lambda: self._pacer.charge(len(encoded))
+            arguments,
+            Purpose.PUBLISH,
+            on_extra=lambda: self._pacer.charge(_store_bytes(publication)),
         )
 
     def _schedule(self, publication: Publication, report: StoreReport) -> None:
@@ -206,3 +208,7 @@ class Republisher:
     def _on_timer(self) -> None:
         self._timer_at = math.inf
         self.tick(self._clock())
+
+
+def _store_bytes(publication: Publication) -> int:
+    return len(publication.encoded) + STORE_OVERHEAD_BYTES

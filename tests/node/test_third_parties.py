@@ -14,7 +14,7 @@ from kademlua.core.wire import packets, replies, requests
 from kademlua.core.wire.packets import Request
 from kademlua.simulation.network.addresses import public_address
 from tests.support.parts import replicator_of, value_transfer
-from tests.support.peers import ScriptedPeer, requests_served
+from tests.support.peers import ScriptedPeer, empty_v11_peer, requests_served
 from tests.support.world import World
 
 KEY = b"k" * 20
@@ -202,6 +202,30 @@ def test_contact_that_falls_silent_gets_no_further_value(world: World) -> None:
     push_all(node, peer.contact)
     stores = [datagram for datagram in watch.datagrams if b"5:store" in datagram]
     assert len(stores) <= 2 * 4  # those in flight together, each with its retransmission
+
+
+@pytest.mark.parametrize("silent_count", [0, 16])
+def test_upkeep_keeps_its_rate_whatever_falls_silent(world: World, silent_count: int) -> None:
+    rate, node_ids = 20_000, [near(KEY, 12, random.Random(n)) for n in range(40)]
+    params = Params(replication_bytes_per_second=rate, replicate_interval=60)
+    peers = [
+        world.peer(node_id, (public_address(100 + n), 4000)) for n, node_id in enumerate(node_ids)
+    ]
+    node = public_node(world, params=params, id=near(KEY, 16, random.Random(99)))
+    for peer in peers:
+        peer.serve(empty_v11_peer)
+        node.ping(peer.contact)
+    for number in range(12):
+        node.add(KEY[:18] + bytes([2, number]), VALUE)
+    for peer in peers[:silent_count]:
+        world.net.pause(peer.contact.endpoint)
+    watch = Watch(world, [each.contact.endpoint for each in peers])
+    began = world.now
+    gevent.sleep(5 * MINUTE)
+    stores = [len(datagram) for datagram in watch.datagrams if b"5:store" in datagram]
+    assert len(stores) > 40
+    # A burst of four workers, and what they retransmit, may be ahead of the rate.
+    assert sum(stores) <= rate * (world.now - began) + 4 * 2 * 20 * len(VALUE)
 
 
 def push_all(node: Node, recipient: Contact) -> None:
