@@ -155,8 +155,12 @@ class LivelinessManager:
                 probe.has_handed_over = has_handed_over
 
     def on_timeout(self, contact: Contact) -> None:
-        """Probe a contact after a call to it timed out."""
-        self._probes.add(contact, self._params.probe_tries)
+        """Probe a contact after a call to it timed out, unless it has never replied.
+
+        Such a one is not dead: perhaps it never lived, and the outgoing gate spares it for a while.
+        """
+        if self.has_replied(contact) or self._gate.has_replied_before(contact.endpoint):
+            self._probes.add(contact, self._params.probe_tries)
 
     def _mark_dead(self, contact: Contact) -> None:
         self._dead_since.pop(contact, None)

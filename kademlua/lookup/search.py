@@ -211,7 +211,8 @@ class NetworkLookup:
         self._on_failure(contact)
 
     def _without_dead(self, contacts: list[Contact]) -> list[Contact]:
-        """Return the contacts that are not marked as dead."""
+        """Return the contacts that are not marked as dead, and that may be queried."""
+        contacts = self._client.gate.without_silent(contacts, self._clock())
         if not self._liveliness.has_dead:
             return contacts
         is_dead = self._liveliness.is_dead

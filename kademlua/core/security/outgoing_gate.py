@@ -158,6 +158,17 @@ class OutgoingGate:
         """Return whether an endpoint replied earlier and is silent now."""
         return endpoint in self._silent
 
+    def without_silent(self, contacts: list[Contact], now: float) -> list[Contact]:
+        """Return the contacts without those that may not be queried for a while."""
+        queried = self._queried
+        if not queried:
+            return contacts
+        return [
+            each
+            for each in contacts
+            if each.endpoint not in queried or not self._is_exhausted(queried[each.endpoint], now)
+        ]
+
     def on_reply(self, endpoint: Endpoint) -> bool:
         """Record that an endpoint replied; return whether requests to it may have waited."""
         if self._silent:
@@ -178,6 +189,12 @@ class OutgoingGate:
         if scope is AddressScope.UNUSABLE or not 0 < port < 65_536:
             return False
         return is_authorized or scope <= self._scope
+
+    def _is_exhausted(self, queried: _Queried, now: float) -> bool:
+        is_recent = now - queried.queried_at < QUERY_INTERVAL
+        return (
+            is_recent and queried.datagram_count >= _MAX_DATAGRAMS and now >= queried.awaited_until
+        )
 
     def _recently_queried(self, endpoint: Endpoint, now: float) -> _Queried | None:
         queried = self._queried.get(endpoint)
