@@ -17,8 +17,10 @@ import zeroconf
 from gevent import Greenlet
 from gevent.event import Event
 
-from kademlua.core.contact import Endpoint, canonical_address, format_endpoint, is_link_local
+from kademlua.core.address_scope import AddressScope, scope_of
+from kademlua.core.contact import Endpoint, canonical_address, format_endpoint
 from kademlua.core.errors import KademluaError
+from kademlua.core.security.subnets import scope_of_text
 from kademlua.node.node import Node
 
 logger = logging.getLogger(__name__)
@@ -171,15 +173,28 @@ class MdnsDiscovery:
             return
         info = zeroconf.get_service_info(service_type, name, _RESOLVE_TIMEOUT_MS)
         if info is not None:
-            for endpoint in service_endpoints(info, self._labels):
+            host, _ = self._node.local_endpoint
+            for endpoint in service_endpoints(info, self._labels, discoverable_scope(host)):
                 self._queue.append(endpoint)
                 self._wake.send()
 
 
-def service_endpoints(info: Any, labels: Sequence[str]) -> list[Endpoint]:
+def discoverable_scope(host: str) -> AddressScope:
+    """Return the smallest scope of addresses on the link of a node that listens on ``host``.
+
+    Others on the link may announce any address. A loopback one would be of this machine.
+    """
+    is_loopback = scope_of_text(host) is AddressScope.LOOPBACK
+    return AddressScope.LOOPBACK if is_loopback else AddressScope.PRIVATE
+
+
+def service_endpoints(
+    info: Any, labels: Sequence[str], smallest_scope: AddressScope = AddressScope.PRIVATE
+) -> list[Endpoint]:
     """Return the endpoints of an announced node; none if its label differs.
 
-    ``info`` is a ``zeroconf.ServiceInfo`` with text of another host.
+    ``info`` is a ``zeroconf.ServiceInfo`` with text of another host. Addresses of a smaller scope
+    than ``smallest_scope`` are left out.
     """
     label = info.properties.get(b"net") or b""
     if label not in [each.encode() for each in labels] or not info.port:
@@ -188,9 +203,9 @@ def service_endpoints(info: Any, labels: Sequence[str]) -> list[Endpoint]:
     for addr in info.parsed_addresses()[:_MAX_PER_ROUND]:
         try:
             canonical, address_bytes = canonical_address(addr)
-        except ValueError:  # with a scope, which has no meaning on another host
+        except ValueError:  # with a zone, which has no meaning on another host
             continue
-        if not is_link_local(address_bytes):
+        if scope_of(address_bytes) <= smallest_scope:
             found.append((canonical, info.port))
     return found
 

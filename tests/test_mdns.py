@@ -12,7 +12,13 @@ import sys
 import pytest
 from zeroconf import ServiceInfo
 
-from kademlua.mdns import SERVICE_TYPE, announced_addresses, service_endpoints
+from kademlua.core.address_scope import AddressScope
+from kademlua.mdns import (
+    SERVICE_TYPE,
+    announced_addresses,
+    discoverable_scope,
+    service_endpoints,
+)
 from tests.support.programs import ROOT
 
 NAMESPACE = ["unshare", "--net"]
@@ -147,6 +153,14 @@ def test_invalid_announcements_yield_no_endpoints(announced: ServiceInfo) -> Non
 def test_link_local_addresses_are_ignored() -> None:
     announced = info("", 8001, "fe80::1", "2001:db8::7")
     assert service_endpoints(announced, [""]) == [("2001:db8::7", 8001)]
+
+
+def test_no_address_of_this_machine_or_of_no_node_is_taken_over() -> None:
+    announced = info("", 8001, "127.0.0.1", "224.0.0.251", "0.0.0.0", "10.0.0.7", "::1", "ff02::1")
+    assert service_endpoints(announced, [""]) == [("10.0.0.7", 8001)]
+    assert discoverable_scope("0.0.0.0") is discoverable_scope("10.0.0.1") is AddressScope.PRIVATE
+    on_loopback = service_endpoints(announced, [""], discoverable_scope("127.0.0.1"))
+    assert on_loopback == [("127.0.0.1", 8001), ("10.0.0.7", 8001), ("::1", 8001)]
 
 
 def test_endpoints_of_one_announcement_are_limited() -> None:

@@ -19,9 +19,9 @@ from kademlua.core.errors import KademluaError, RpcTimeout
 from kademlua.core.params import Params
 from kademlua.core.results import Pong
 from kademlua.core.wire import replies
-from kademlua.lookup.search import PADDED_REQUEST_BYTES_IPV6
 from kademlua.node.node import Node
 from kademlua.node.options import NodeOptions
+from kademlua.rpc.call_options import PADDED_REQUEST_BYTES_IPV6
 
 _CONTACT_TIMEOUT = 3.0
 """Seconds until the first reply: two attempts, because datagrams get lost."""

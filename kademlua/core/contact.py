@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from struct import Struct
 from typing import NamedTuple
 
+from kademlua.core.address_scope import AddressScope, scope_of
 from kademlua.core.errors import WireError
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.reasons import DropReason
@@ -22,8 +23,8 @@ _COMPACT_V4 = Struct(f"{COMPACT_V4_BYTES}s")
 _COMPACT_V6 = Struct(f"{COMPACT_V6_BYTES}s")
 IPV4_MAPPED_PREFIX = b"\0" * 10 + b"\xff\xff"
 """The first bytes of an IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2)."""
+_NOT_PUBLIC = (AddressScope.PRIVATE, AddressScope.LOOPBACK)
 LINK_LOCAL_MESSAGE = "an IPv6 link-local address has no meaning on other links; use another address"
-_LOOPBACK = bytes(15) + b"\x01"
 
 
 class Contact:
@@ -33,7 +34,7 @@ class Contact:
     bencoded list ``[addr, port, id]`` of version 1.0. Both are stored, since replies join them.
     """
 
-    __slots__ = ("compact", "encoded_v10", "endpoint", "id", "id_int", "is_private")
+    __slots__ = ("compact", "encoded_v10", "endpoint", "id", "id_int", "is_private", "scope")
 
     id: bytes
     """The node's id, 20 bytes."""
@@ -42,6 +43,8 @@ class Contact:
     endpoint: Endpoint
     is_private: bool
     """Whether the address is private: see ``is_private``."""
+    scope: int
+    """From where the address can be reached: the value of an ``AddressScope``."""
     compact: bytes
     encoded_v10: bytes
 
@@ -67,6 +70,7 @@ class Contact:
         self.id_int = int.from_bytes(node_id, "big")
         self.endpoint = (addr, port)
         self.is_private = is_private(address_bytes)
+        self.scope = scope_of(address_bytes).value
         self.compact = compact
         encoded_addr = addr.encode()
         self.encoded_v10 = b"l%d:%bi%de20:%be" % (len(encoded_addr), encoded_addr, port, node_id)
@@ -195,14 +199,12 @@ def is_private(address_bytes: bytes) -> bool:
     These are loopback, private (RFC 1918, 4193), link-local (RFC 3927, 4291) and carrier-grade NAT
     addresses (RFC 6598).
     """
-    first, second = address_bytes[0], address_bytes[1]
-    if len(address_bytes) == 16:
-        return first & 0xFE == 0xFC or is_link_local(address_bytes) or address_bytes == _LOOPBACK
-    if first in (10, 127):
-        return True
-    if first == 192 or first == 169:
-        return second == (168 if first == 192 else 254)
-    return (first == 172 and second & 0xF0 == 16) or (first == 100 and second & 0xC0 == 64)
+    is_loopback_broadcast = len(address_bytes) == 4 and address_bytes[0] == 127
+    return (
+        scope_of(address_bytes) in _NOT_PUBLIC
+        or is_link_local(address_bytes)
+        or is_loopback_broadcast
+    )
 
 
 def is_link_local(address_bytes: bytes) -> bool:

@@ -108,7 +108,8 @@ class Params:
     """Seconds after which an owner stores a published value again; half of its TTL if that is
     less."""
     replication_bytes_per_second: int = _bounded(65_536, 100, 1 << 30)
-    """Bytes per second that replication sends; a short burst may be faster."""
+    """Bytes per second that upkeep sends: replication, republishing, their retransmissions and
+    lookups; a short burst may be faster."""
     handover_timeout: float = _bounded(5, 0, 3_600)
     """Seconds that a closing node may spend on handing over its values."""
     cache_ttl: float = _bounded(0, 0, 3_600)

@@ -40,6 +40,9 @@ class PendingCall:
     """Seconds after which the call is late; 0 for never."""
     datagram: bytes = b""
     """The datagram, for retransmission."""
+    held_datagram: bytes = b""
+    """The datagram to be sent once the endpoint has replied to another call; empty if it was sent
+    already."""
     reply_bytes: int = field(default=0, init=False)
     """Size of the reply's payload; 0 before it arrives."""
     late_count: int = field(default=0, init=False)
@@ -60,13 +63,14 @@ class PendingCalls:
     in flight at the earliest deadline are scanned.
     """
 
-    __slots__ = ("_by_rpc_id", "_limit", "_next_due_at")
+    __slots__ = ("_by_rpc_id", "_held", "_limit", "_next_due_at")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._by_rpc_id: dict[bytes, PendingCall] = {}
         self._next_due_at = math.inf
         """The earliest ``due_at`` since the last scan; its call may have ended."""
+        self._held: dict[Endpoint, list[PendingCall]] = {}
 
     def __len__(self) -> int:
         return len(self._by_rpc_id)
@@ -82,6 +86,18 @@ class PendingCalls:
         self._by_rpc_id[call.rpc_id] = call
         if call.due_at < self._next_due_at:
             self._next_due_at = call.due_at
+        if call.held_datagram:
+            self._held.setdefault(call.endpoint, []).append(call)
+
+    def release(self, endpoint: Endpoint, now: float, max_timeout: float) -> list[PendingCall]:
+        """Return the held calls to an endpoint, with their times counted from now.
+
+        They are to be sent; those that have expired are left out. See ``restart``.
+        """
+        if not self._held:  # the usual case
+            return []
+        held = self._held.pop(endpoint, [])
+        return [each for each in held if self.restart(each.rpc_id, endpoint, now, max_timeout)]
 
     def match(
         self, rpc_id: bytes, endpoint: Endpoint, sender_id: bytes
@@ -122,6 +138,7 @@ class PendingCalls:
 
     def cancel(self, call: PendingCall) -> bool:
         """Remove a call, and return whether it was in flight. Its response will be unexpected."""
+        self._forget_held(call)
         return self._by_rpc_id.pop(call.rpc_id, None) is not None
 
     def next_due(self) -> float | None:
@@ -141,6 +158,7 @@ class PendingCalls:
         for call, is_expired in result:
             if is_expired:
                 del self._by_rpc_id[call.rpc_id]
+                self._forget_held(call)
             else:
                 call.late_count += 1
                 call.due_at = _next_due(call)
@@ -153,8 +171,15 @@ class PendingCalls:
         """Remove and return all calls."""
         calls = list(self._by_rpc_id.values())
         self._by_rpc_id.clear()
+        self._held.clear()
         self._next_due_at = math.inf
         return calls
+
+    def _forget_held(self, call: PendingCall) -> None:
+        if call.held_datagram and (held := self._held.get(call.endpoint)):
+            held.remove(call)
+            if not held:
+                del self._held[call.endpoint]
 
 
 def _next_due(call: PendingCall) -> float:

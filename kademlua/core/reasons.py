@@ -27,6 +27,7 @@ class DropReason(StrEnum):
     BUSY = "busy"
     STALE = "stale"
     NOT_SENT = "not sent"
+    NOT_PERMITTED = "not permitted"
     BAD_MAC = "bad tag"
     UNPROVEN = "unproven"
     REPLAYED = "replayed"

@@ -21,6 +21,7 @@ from kademlua.core.wire.packets import Request
 from kademlua.liveliness.peer_versions import PeerVersions
 from kademlua.liveliness.probes import ProbeQueue
 from kademlua.rpc.address_validation import AddressValidator
+from kademlua.rpc.call_options import PADDED_REQUEST_BYTES, PADDED_REQUEST_BYTES_IPV6
 from kademlua.rpc.client import RpcClient
 from kademlua.rpc.timeouts import RtoEstimator
 from kademlua.runtime.context import Context
@@ -54,6 +55,7 @@ class LivelinessManager:
         """Prepare; ``v10_peers`` is ``NodeOptions.v10_peers``."""
         self._context = context
         self._validator = validator
+        self._gate = client.gate
         self._table = context.table
         self._params = context.params
         self._clock = context.clock
@@ -109,7 +111,7 @@ class LivelinessManager:
             if self._validator.is_validating(contact):
                 return
             if (is_wanted and self._table.can_admit(contact)) or contact in self._dead_since:
-                self._probes.add(contact, tries=1)
+                self._probes.add(contact, tries=1, is_authorized=True)
 
     def on_reply(self, call: PendingCall, payload: bytes, now: float) -> None:
         """Record a reply: its contact is alive and, unless it is a client, may enter the table."""
@@ -153,8 +155,12 @@ class LivelinessManager:
                 probe.has_handed_over = has_handed_over
 
     def on_timeout(self, contact: Contact) -> None:
-        """Probe a contact after a call to it timed out."""
-        self._probes.add(contact, self._params.probe_tries)
+        """Probe a contact after a call to it timed out, unless it has never replied.
+
+        Such a one is not dead: perhaps it never lived, and the outgoing gate spares it for a while.
+        """
+        if self.has_replied(contact) or self._gate.has_replied_before(contact.endpoint):
+            self._probes.add(contact, self._params.probe_tries)
 
     def _mark_dead(self, contact: Contact) -> None:
         self._dead_since.pop(contact, None)
@@ -216,13 +222,14 @@ class LivelinessManager:
         return recovered
 
     def drain_dead(self) -> list[Contact]:
-        """Return and forget the contacts that count as dead, the last ones first.
+        """Forget the contacts that count as dead; return those that once replied, the last ones
+        first.
 
         If all contacts are dead, the fault is probably in the own connection.
         """
         dead = list(reversed(self._dead_since))
         self._dead_since.clear()
-        return dead
+        return [each for each in dead if self._gate.has_replied_before(each.endpoint)]
 
     def is_fresh(self, contact: Contact) -> bool:
         """Return whether a contact is in the table and recently sent a packet (weak liveliness).
@@ -243,6 +250,16 @@ class LivelinessManager:
         if entry is None:
             return False
         return self._clock() - entry.last_served < _VALIDATED_AT_PEER_FOR
+
+    def has_replied(self, contact: Contact) -> bool:
+        """Return whether this node may send a contact more than a query: see ``OutgoingGate``."""
+        return self._gate.has_replied(contact.endpoint, self._clock())
+
+    def padding_for(self, contact: Contact) -> int:
+        """Return the least size of a query to a contact, so that its reply may be long enough."""
+        if self.is_validated_at(contact):
+            return 0
+        return PADDED_REQUEST_BYTES_IPV6 if contact.is_ipv6 else PADDED_REQUEST_BYTES
 
     @property
     def has_dead(self) -> bool:

@@ -19,7 +19,8 @@ from kademlua.core.contact import Contact
 from kademlua.core.errors import CallInterrupted, KademluaError, NodeClosed, RpcTimeout
 from kademlua.core.pending_calls import PendingCall
 from kademlua.core.reasons import Purpose
-from kademlua.rpc.client import CallOptions, RpcClient
+from kademlua.rpc.call_options import CallOptions
+from kademlua.rpc.client import RpcClient
 from kademlua.rpc.timeouts import RtoEstimator
 from kademlua.runtime.context import Context
 
@@ -34,11 +35,20 @@ _WAKING_TIME = 60.0
 class Probe:
     """A contact that is pinged until it replies or counts as dead."""
 
-    __slots__ = ("attempt", "contact", "has_handed_over", "result", "tries", "was_waking")
+    __slots__ = (
+        "attempt",
+        "contact",
+        "has_handed_over",
+        "is_authorized",
+        "result",
+        "tries",
+        "was_waking",
+    )
 
-    def __init__(self, contact: Contact, tries: int) -> None:
+    def __init__(self, contact: Contact, tries: int, *, is_authorized: bool) -> None:
         self.contact = contact
         self.tries = tries
+        self.is_authorized = is_authorized
         self.attempt = 0
         self.was_waking = False
         """True if the network of this machine may not have been up for the last ping."""
@@ -93,22 +103,31 @@ class ProbeQueue:
         for probe in list(self._probes.values()):
             self._fail(probe, NodeClosed("the node is closed"))
 
-    def add(self, contact: Contact, tries: int, *, is_bounded: bool = True) -> Probe | None:
+    def add(
+        self,
+        contact: Contact,
+        tries: int,
+        *,
+        is_bounded: bool = True,
+        is_authorized: bool = False,
+    ) -> Probe | None:
         """Probe a contact with up to ``tries`` pings; return the probe, shared or new.
 
         Return None if the queue is closed, or full and the contact is not in the table.
-        ``is_bounded=False`` ignores ``Params.max_probes``.
+        ``is_bounded=False`` ignores ``Params.max_probes``; ``is_authorized`` is that of
+        ``CallOptions``.
         """
         probe = self._probes.get(contact)
         if probe is not None:
             probe.tries = max(probe.tries, tries)
+            probe.is_authorized |= is_authorized
             return probe
         if self._is_closed:
             return None
         is_full = is_bounded and len(self._probes) >= self._params.max_probes
         if is_full and contact not in self._table:  # unknown senders must not displace contacts
             return None
-        probe = Probe(contact, tries)
+        probe = Probe(contact, tries, is_authorized=is_authorized)
         self._probes[contact] = probe
         if not self._queue and self._acquire_send_slot():
             self._send_ping(probe)  # saves a greenlet
@@ -127,7 +146,7 @@ class ProbeQueue:
         """
         if self._is_closed:
             raise NodeClosed("the node is closed")
-        probe = self.add(contact, self._params.probe_tries, is_bounded=False)
+        probe = self.add(contact, self._params.probe_tries, is_bounded=False, is_authorized=True)
         assert probe is not None
         if probe.result is None:
             probe.result = AsyncResult()
@@ -185,7 +204,9 @@ class ProbeQueue:
                 contact,
                 self._client.ping_request,
                 on_done,
-                CallOptions(timeout, alias=self._alias_for(contact)),
+                CallOptions(
+                    timeout, alias=self._alias_for(contact), is_authorized=probe.is_authorized
+                ),
             )
             self._context.stats.calls_by_purpose[Purpose.PROBE] += 1
         except KademluaError as error:

@@ -21,16 +21,11 @@ from kademlua.core.pending_calls import PendingCall
 from kademlua.core.reasons import Purpose
 from kademlua.core.wire import replies
 from kademlua.liveliness.manager import LivelinessManager
-from kademlua.rpc.client import CallOptions, RpcClient
+from kademlua.rpc.call_options import CallOptions
+from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 from kademlua.runtime.observers import ObservedLookup
 
-PADDED_REQUEST_BYTES = 240
-"""Minimum bytes of a request to a peer that may not have validated this node's address.
-
-Within the amplification limit, the reply then has space for k contacts (RFC 9000, section 8.1).
-"""
-PADDED_REQUEST_BYTES_IPV6 = 304
 ReplyReader = Callable[[Contact, list[Any]], list[Contact]]
 """Takes a contact and its reply; returns the contacts in the reply or raises WireError."""
 
@@ -179,17 +174,12 @@ class NetworkLookup:
         versions = self._liveliness.versions
         alias = versions.alias_for(contact)
         fallback = self._fallback_request if versions.is_v10(contact) else None
-        padding = self._padding(contact)
-        options = CallOptions(timeout, self._on_late, rto, padding, alias, fallback)
+        padding = self._liveliness.padding_for(contact)
+        options = CallOptions(timeout, self._on_late, rto, padding, alias, retransmission=fallback)
         try:
             self._client.send(contact.endpoint, contact, self._request, self._on_done, options)
         except KademluaError as error:
             self._abort(error)
-
-    def _padding(self, contact: Contact) -> int:
-        if self._liveliness.is_validated_at(contact):
-            return 0
-        return PADDED_REQUEST_BYTES_IPV6 if contact.is_ipv6 else PADDED_REQUEST_BYTES
 
     def _on_done(self, call: PendingCall, result: list[Any] | KademluaError) -> None:
         contact = call.contact
@@ -206,7 +196,9 @@ class NetworkLookup:
                 listed = self._read_reply(contact, result)
                 is_v10 = replies.is_v10_form(result)
                 self._liveliness.versions.record_form(contact, is_v10=is_v10, listed=listed)
-                contacts = self._without_dead(listed)
+                contacts = self._without_dead(
+                    self._client.gate.select_named(contact.endpoint, listed)
+                )
                 if self._observed is not None:
                     self._observed.on_reply_decoded(contacts)
                 if token := replies.decode_token(result):
@@ -225,7 +217,8 @@ class NetworkLookup:
         self._on_failure(contact)
 
     def _without_dead(self, contacts: list[Contact]) -> list[Contact]:
-        """Return the contacts that are not marked as dead."""
+        """Return the contacts that are not marked as dead, and that may be queried."""
+        contacts = self._client.gate.without_silent(contacts, self._clock())
         if not self._liveliness.has_dead:
             return contacts
         is_dead = self._liveliness.is_dead

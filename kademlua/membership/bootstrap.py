@@ -46,6 +46,7 @@ class Bootstrap:
         """
         self._cached_endpoints = list(cached_endpoints)[:_MAX_CACHED]
         self._endpoints, self._names = _split_names(endpoints)
+        client.gate.configure([*self._endpoints, *self._cached_endpoints])
         self._resolver = HostResolver(context.log)
         self._query: SeedQuery | None = None
         """The query of the attempt in progress."""
@@ -101,7 +102,8 @@ class Bootstrap:
         for host, port in self._names:
             query.hold()
             self._resolver.resolve(host, partial(_send_resolved, query, port))
-        query.send([*self._endpoints, *self._cached_endpoints])
+        query.send(self._endpoints, is_configured=True)
+        query.send(self._cached_endpoints)
         seeds = query.wait(_ATTEMPT_TIMEOUT)
         self._query = None
         return seeds
@@ -204,7 +206,7 @@ def _split_names(endpoints: Sequence[Endpoint]) -> tuple[list[Endpoint], list[En
 
 def _send_resolved(query: SeedQuery, port: int, addresses: list[str]) -> None:
     with suppress(KademluaError):  # too many calls in flight: the next attempt sends again
-        query.send((addr, port) for addr in addresses)
+        query.send([(addr, port) for addr in addresses], is_configured=True)
     query.release()
 
 

@@ -21,7 +21,8 @@ from kademlua.core.security.subnets import subnet_of
 from kademlua.core.wire import replies, requests
 from kademlua.core.wire.packets import Request
 from kademlua.liveliness.manager import LivelinessManager
-from kademlua.rpc.client import CallOptions, RpcClient
+from kademlua.rpc.call_options import CallOptions
+from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 
 ReplyLater = Callable[[Request, Endpoint, bytes], None]
@@ -175,10 +176,10 @@ class ReachabilityProber:
         args: bytes,
         on_done: Callable[[PendingCall, list[Any] | KademluaError], None],
         timeout: float | None = None,
-    ) -> None:
+    ) -> PendingCall:
         request = self._client.encode(name, args)
-        self._client.send(contact.endpoint, contact, request, on_done, CallOptions(timeout))
         self._context.stats.calls_by_purpose[Purpose.REACH] += 1
+        return self._client.send(contact.endpoint, contact, request, on_done, CallOptions(timeout))
 
     def _on_getsocket_reply(self, call: PendingCall, result: list[Any] | KademluaError) -> None:
         """Count a contact's vote on this node's external address."""
@@ -246,7 +247,7 @@ class ReachabilityProber:
             return replies.encode_reach_reply(is_attempted=False)
         if request.args:
             return replies.encode_reach_reply(
-                is_attempted=self._dial_back(request.args[0], request.sender_id)
+                is_attempted=self._dial_back(request.args[0], request.sender_id, endpoint)
             )
         sender = self._context.contact_for(request.sender_id, endpoint)
         helper = (
@@ -265,8 +266,8 @@ class ReachabilityProber:
         self._send(helper, "reach", requests.encode_reach_args(sender), on_done)
         return None
 
-    def _dial_back(self, compact: object, requester_id: bytes) -> bool:
-        """Send one datagram to who is to be reached; whether that was done."""
+    def _dial_back(self, compact: object, requester_id: bytes, requester: Endpoint) -> bool:
+        """Send one datagram to the node that is to be reached; return whether that was done."""
         try:
             contact = replies.decode_contact(compact, self._context.pool)
         except WireError as error:
@@ -278,8 +279,9 @@ class ReachabilityProber:
             return False
         if contact.id in (self._context.id, requester_id):
             return False
-        self._send(contact, "reached", b"", _ignore_reply)
-        return True
+        if not self._client.gate.may_name(requester, contact):
+            return False
+        return not self._send(contact, "reached", b"", _ignore_reply).held_datagram
 
 
 def _ignore_reply(_: PendingCall, result: list[Any] | KademluaError) -> None:

@@ -14,8 +14,12 @@ from kademlua.core.pending_calls import PendingCall
 from kademlua.core.reasons import Purpose
 from kademlua.core.wire import replies, requests
 from kademlua.liveliness.manager import LivelinessManager
-from kademlua.lookup.search import PADDED_REQUEST_BYTES, PADDED_REQUEST_BYTES_IPV6
-from kademlua.rpc.client import CallOptions, RpcClient
+from kademlua.rpc.call_options import (
+    PADDED_REQUEST_BYTES,
+    PADDED_REQUEST_BYTES_IPV6,
+    CallOptions,
+)
+from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 
 
@@ -57,8 +61,12 @@ class SeedQuery:
         if not self._holds and not self._first_reply.ready():
             self._first_reply.set(None)
 
-    def send(self, endpoints: Iterable[Endpoint]) -> None:
-        """Send findnode to these addresses, to each once; not to the own one."""
+    def send(self, endpoints: Iterable[Endpoint], *, is_configured: bool = False) -> None:
+        """Send findnode to these addresses, to each once; not to the own one.
+
+        Those that are not configured get it only as often as the outgoing gate permits, unless they
+        replied earlier in this run.
+        """
         context = self._context
         families, local_endpoint = context.address_families, context.transport.local_endpoint
         for endpoint in endpoints:
@@ -67,17 +75,18 @@ class SeedQuery:
                 continue
             if not families.supports(is_ipv6=is_ipv6):
                 continue
-            self._send_findnode(endpoint)
+            has_replied = self._client.gate.has_replied_before(endpoint)
+            self._send_findnode(endpoint, is_authorized=is_configured or has_replied)
             self._sent_to.add(endpoint)
 
-    def _send_findnode(self, endpoint: Endpoint) -> None:
+    def _send_findnode(self, endpoint: Endpoint, *, is_authorized: bool) -> None:
         context = self._context
         request = self._client.encode("findnode", requests.encode_key_args(context.id))
         # Retransmitted once: a lost datagram should not cost a whole attempt.
         rto = context.params.rpc_timeout / 3
         min_bytes = PADDED_REQUEST_BYTES_IPV6 if ":" in endpoint[0] else PADDED_REQUEST_BYTES
         alias = self._liveliness.versions.alias_at(endpoint)
-        options = CallOptions(None, _ignore_late, rto, min_bytes, alias)
+        options = CallOptions(None, _ignore_late, rto, min_bytes, alias, is_authorized)
         self._client.send(endpoint, None, request, self._on_done, options)
         self.hold()
         context.stats.calls_by_purpose[Purpose.JOIN] += 1
@@ -97,13 +106,13 @@ class SeedQuery:
         try:
             versions = self._liveliness.versions
             if isinstance(result, list) and versions.is_alias_refused_at(call.endpoint, result):
-                self._send_findnode(call.endpoint)
+                self._send_findnode(call.endpoint, is_authorized=True)  # it has replied
             elif isinstance(result, list) and call.contact is not None:
                 pool, families = self._context.pool, self._context.address_families
                 listed = replies.decode_findnode_reply(result, pool, families)
                 is_v10 = replies.is_v10_form(result)
                 versions.record_form(call.contact, is_v10=is_v10, listed=listed)
-                self._first_reply.set(listed)
+                self._first_reply.set(self._client.gate.select_named(call.endpoint, listed))
         except WireError as error:
             self._client.count_malformed_reply(error)
         self.release()

@@ -9,7 +9,8 @@ from kademlua.core.results import Pong
 from kademlua.core.wire import requests
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.node.lifecycle import Lifecycle
-from kademlua.rpc.client import CallOptions, RpcClient
+from kademlua.rpc.call_options import CallOptions
+from kademlua.rpc.client import RpcClient
 from kademlua.rpc.server import RpcFunction, RpcServer
 from kademlua.runtime.context import Context
 
@@ -92,7 +93,7 @@ class Calls:
         self._lifecycle.require_open()
         versions = self._liveliness.versions
         if isinstance(to, Contact):
-            options = CallOptions(timeout, alias=versions.alias_for(to))
+            options = CallOptions(timeout, alias=versions.alias_for(to), is_authorized=True)
             return self._client.call(to.endpoint, to, name, args, options)
-        options = CallOptions(timeout, alias=versions.alias_at(to))
+        options = CallOptions(timeout, alias=versions.alias_at(to), is_authorized=True)
         return self._client.call(to, None, name, args, options)

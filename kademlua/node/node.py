@@ -178,6 +178,7 @@ class Node(NodeOperations, BlockingCalls):
         """
         self._lifecycle.require_open()
         addresses = [(global_address(addr)[0], port) for addr, port in endpoints]
+        self.services.client.gate.configure(addresses)
         self.services.maintenance.joiner.add_peers(addresses)
 
     # State

@@ -38,6 +38,7 @@ from kademlua.runtime.private_transport import PrivateTransport
 from kademlua.runtime.safe_logger import SafeLogger
 from kademlua.runtime.transport import Transport, UdpTransport
 from kademlua.values.ownership import OwnershipProver, id_of
+from kademlua.values.pacing import UpkeepPacer
 from kademlua.values.publisher import Republisher
 from kademlua.values.store_handlers import StoreHandlers
 from kademlua.values.writer import ValueWriter
@@ -122,13 +123,14 @@ def build_services(
     bootstrapper = Bootstrap(
         bootstrap, context, client, liveliness, lookups, options.cached_endpoints
     )
-    transfer = ValueTransfer(context, client, liveliness, lookups)
-    replicator = Replicator(context, lookups, transfer)
+    pacer = UpkeepPacer(context)
+    transfer = ValueTransfer(context, client, liveliness, lookups, pacer)
+    replicator = Replicator(context, transfer)
     read_repair = ReadRepair(context, client, liveliness, transfer, replicator)
     handover = Handover(context, client, liveliness, transfer)
     reachability = ReachabilityProber(context, client, liveliness, server.reply_later)
     republisher = Republisher(
-        context, writer, options.publication_store, is_v10=liveliness.versions.is_v10
+        context, writer, options.publication_store, pacer, is_v10=liveliness.versions.is_v10
     )
     store_handlers = StoreHandlers(context, conflicts, server.reply_later)
 

@@ -122,6 +122,8 @@ class ReadRepair:
                 cache = replies.decode_contact(args[2], self._context.pool)
             except WireError as error:
                 raise BadArguments(str(error)) from None
+            if not self._client.gate.may_name(endpoint, cache):
+                cache = None
         node_ids = {packed_ids[end - ID_BYTES : end] for end in ends}
         return replies.encode_lacks_reply(self._schedule(key, node_ids, cache))
 
@@ -183,9 +185,8 @@ class ReadRepair:
             return False
         (key, cache), ttl = next(iter(self._caches.items()))
         del self._caches[key, cache]
-        # A report may name any address, so the cache must prove that it is alive.
-        if self._liveliness.is_fresh(cache) or self._liveliness.is_alive(cache):
-            self._transfer.push(key, [cache], max_ttl=ttl)
+        # A report may name any address: the outgoing gate demands a reply before the value.
+        self._transfer.push(key, [cache], max_ttl=ttl)
         return True
 
 

@@ -16,10 +16,8 @@ import gevent
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import to_int
-from kademlua.core.reasons import Purpose
 from kademlua.core.routing.replica_set import is_replica
 from kademlua.core.values.store import StoreEntry
-from kademlua.lookup.service import LookupService
 from kademlua.replication.transfer import ValueTransfer
 from kademlua.runtime.context import Context
 from kademlua.runtime.worker_pool import WorkerPool
@@ -65,7 +63,6 @@ class Replicator:
         "_due_keys",
         "_joined_at",
         "_local_int",
-        "_lookups",
         "_params",
         "_replicated_at",
         "_rescheduled_at",
@@ -79,8 +76,7 @@ class Replicator:
         "pending_transfers",
     )
 
-    def __init__(self, context: Context, lookups: LookupService, transfer: ValueTransfer) -> None:
-        self._lookups = lookups
+    def __init__(self, context: Context, transfer: ValueTransfer) -> None:
         self._transfer = transfer
         self._table = context.table
         self._store = context.store
@@ -276,11 +272,7 @@ class Replicator:
         replicas = self._params.replicas
         nearest = self._table.closest(key, replicas)
         if self._is_replica(key, nearest):
-            # As in a store, the closer half of the replicas returns the farther half.
-            lookup = self._lookups.find_node(
-                key, count=(replicas + 1) // 2, purpose=Purpose.REPLICATE
-            )
-            nearest = lookup.candidates(replicas, fallback_count=replicas)
+            nearest = self._transfer.find_replicas(key)
         if self._is_replica(key, nearest):
             self._transfer.push(key, nearest[: replicas - 1], nearest[replicas - 1 :])
         else:

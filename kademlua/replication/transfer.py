@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 
-import gevent
-
 from kademlua.core.contact import Contact
 from kademlua.core.errors import RecordStale, StoreRefused
 from kademlua.core.reasons import Purpose
@@ -19,14 +17,11 @@ from kademlua.core.values.tombstones import Tombstone
 from kademlua.core.wire import replies, requests
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.lookup.service import LookupService
+from kademlua.rpc.call_options import PADDED_REQUEST_BYTES
 from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
-from kademlua.values.fan_out import FanOut
-
-_BURST_SECONDS = 0.5
-"""Seconds of the rate limit that a burst may use."""
-_STORE_OVERHEAD = 60
-"""Bytes of a store request or reply in addition to the value."""
+from kademlua.values.fan_out import FanOut, FanOutOptions
+from kademlua.values.pacing import STORE_OVERHEAD_BYTES, UpkeepPacer
 
 
 class ValueTransfer:
@@ -41,7 +36,7 @@ class ValueTransfer:
         "_context",
         "_liveliness",
         "_lookups",
-        "_next_send_at",
+        "_pacer",
         "_store",
     )
 
@@ -51,6 +46,7 @@ class ValueTransfer:
         client: RpcClient,
         liveliness: LivelinessManager,
         lookups: LookupService,
+        pacer: UpkeepPacer,
     ) -> None:
         self._context = context
         self._lookups = lookups
@@ -58,7 +54,7 @@ class ValueTransfer:
         self._liveliness = liveliness
         self._store = context.store
         self._clock = context.clock
-        self._next_send_at = self._clock()
+        self._pacer = pacer
 
     def live_entries(self, key: bytes) -> list[tuple[Contact, StoreEntry]]:
         """Return the values of a key that live for at least one more second."""
@@ -76,7 +72,8 @@ class ValueTransfer:
     ) -> set[Contact]:
         """Send all values of a key and return the contacts that now hold all of them.
 
-        Block this greenlet. Contacts that time out are replaced from ``fallbacks``. If most
+        Block this greenlet. Contacts that time out are replaced from ``fallbacks``, and get no
+        further value. If most
         replies say that the owner removed or replaced a value, and at least half of the other
         replicas replied, the value is removed here, too.
 
@@ -87,16 +84,31 @@ class ValueTransfer:
             NodeClosed: The node is closed.
         """
         holders: set[Contact] | None = None
+        recipients, fallbacks = list(recipients), list(fallbacks)
         for owner, entry in self.live_entries(key):
             if is_rate_limited:
-                self._throttle((len(entry.encoded) + 2 * _STORE_OVERHEAD) * len(recipients))
+                self._pacer.wait(_store_bytes(entry), len(recipients))
             report = self._push_one(key, owner, entry, recipients, fallbacks, max_ttl)
+            recipients, fallbacks = _replace_silent(recipients, fallbacks, report)
             if self._remove_obsolete(key, owner, entry, report):
                 continue
             # One with a newer record counts as a holder.
             accepted = {*report.acknowledged, *_refusing(report, RecordStale.default_reason)}
             holders = accepted if holders is None else holders & accepted
         return set(recipients) if holders is None else holders
+
+    def find_replicas(self, key: bytes) -> list[Contact]:
+        """Look up the replicas of a key and as many fallbacks, and block until the lookup ends.
+
+        Raises:
+            NodeClosed: The node is closed.
+            TooManyCalls: Too many calls are in flight.
+        """
+        replicas = self._context.params.replicas
+        # As in a store, the closer half of the replicas returns the farther half.
+        lookup = self._lookups.find_node(key, count=(replicas + 1) // 2, purpose=Purpose.REPLICATE)
+        self._pacer.charge(PADDED_REQUEST_BYTES, lookup.queries)
+        return lookup.candidates(replicas, fallback_count=replicas)
 
     def resolve(self, conflict: Conflict, recipients: Sequence[Contact]) -> None:
         """Send the own value of a conflict to other replicas, and take the newer one if they did.
@@ -108,7 +120,7 @@ class ValueTransfer:
         entry = self._store.find(key, owner)
         if entry is None or transferred.expires_at <= self._clock():
             return
-        self._throttle((len(entry.encoded) + 2 * _STORE_OVERHEAD) * len(recipients))
+        self._pacer.wait(_store_bytes(entry), len(recipients))
         report = self._push_one(key, owner, entry, recipients, (), math.inf)
         is_obsolete = self._remove_obsolete(key, owner, entry, report)
         if is_obsolete and 2 * report.newer_seqs.count(transferred.seq) > len(report.newer_seqs):
@@ -130,12 +142,9 @@ class ValueTransfer:
         if not obsolete_count:
             return False
         if len(report.acknowledged) + obsolete_count < needed:
-            lookup = self._lookups.find_node(
-                key, count=(replicas + 1) // 2, purpose=Purpose.REPLICATE
-            )
             asked = _recipients(report)
-            others = [each for each in lookup.candidates(replicas) if each not in asked]
-            self._throttle((len(entry.encoded) + 2 * _STORE_OVERHEAD) * len(others))
+            others = [each for each in self.find_replicas(key)[:replicas] if each not in asked]
+            self._pacer.wait(_store_bytes(entry), len(others))
             more = self._push_one(key, owner, entry, others, (), math.inf)
             report.acknowledged.extend(more.acknowledged)
             report.refused.extend(more.refused)
@@ -174,19 +183,33 @@ class ValueTransfer:
                 requests.StoreArguments(key, entry.encoded, ttl, owner=owner, seq=entry.seq)
             )
             request = self._client.encode("store", args)
-            fan_out = FanOut(self._client, self._liveliness, lambda *_: request)
+            fan_out = FanOut(
+                self._client,
+                self._liveliness,
+                lambda *_: request,
+                FanOutOptions(on_extra=lambda: self._pacer.charge(_store_bytes(entry))),
+            )
             report = fan_out.run(list(recipients), list(fallbacks))
             self._context.stats.calls_by_purpose[Purpose.REPLICATE] += fan_out.sent_count
             self._context.stats.replicated += len(report.acknowledged)
         return report
 
-    def _throttle(self, byte_count: int) -> None:
-        """Sleep until the rate limit permits ``byte_count`` bytes."""
-        now = self._clock()
-        seconds = byte_count / self._context.params.replication_bytes_per_second
-        self._next_send_at = max(self._next_send_at, now - _BURST_SECONDS) + seconds
-        if self._next_send_at > now:
-            gevent.sleep(self._next_send_at - now)
+
+def _store_bytes(entry: StoreEntry) -> int:
+    return len(entry.encoded) + STORE_OVERHEAD_BYTES
+
+
+def _replace_silent(
+    recipients: list[Contact], fallbacks: list[Contact], report: StoreReport
+) -> tuple[list[Contact], list[Contact]]:
+    """Return the recipients and fallbacks of the next value: those that did not time out."""
+    silent = set(report.timed_out)
+    if not silent:
+        return recipients, fallbacks
+    live_fallbacks = [each for each in fallbacks if each not in silent]
+    live_recipients = [each for each in recipients if each not in silent]
+    missing = len(recipients) - len(live_recipients)
+    return live_recipients + live_fallbacks[:missing], live_fallbacks[missing:]
 
 
 def _refusing(report: StoreReport, reason: str) -> list[Contact]:

@@ -16,9 +16,9 @@ from kademlua.core.errors import KademluaError, NodeClosed, RpcTimeout
 from kademlua.core.pending_calls import PendingCall
 from kademlua.core.reasons import DeferralOutcome, DropReason, Purpose
 from kademlua.core.security.rate_limit import RateLimiter
-from kademlua.core.security.validated_addresses import ValidatedAddresses
 from kademlua.core.security.write_tokens import WriteTokens
 from kademlua.core.wire.packets import HEADER_BYTES, MAX_DATAGRAM, Request
+from kademlua.rpc.call_options import CallOptions
 from kademlua.rpc.client import RpcClient
 from kademlua.rpc.rate_limits import RequestLimits
 from kademlua.runtime.context import Context
@@ -57,7 +57,7 @@ class AddressValidator:
         self._pending: dict[Contact, _PendingValidation] = {}
         """Validations in progress, by contact."""
         self._deferred_count = self._deferred_bytes = 0
-        self.validated_addresses = ValidatedAddresses(context.table)
+        self.validated_addresses = client.validated_addresses
         self.write_tokens = WriteTokens(context.rng)
 
     # Reply budgets
@@ -153,7 +153,13 @@ class AddressValidator:
         if not self._ping_limiter.try_acquire(self._context.clock()):
             return
         try:
-            self._client.send(contact.endpoint, contact, self._client.ping_request, self._on_pong)
+            self._client.send(
+                contact.endpoint,
+                contact,
+                self._client.ping_request,
+                self._on_pong,
+                CallOptions(is_authorized=True),
+            )
         except KademluaError:
             return
         pending.pings_in_flight += 1

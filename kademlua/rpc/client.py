@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from gevent.event import AsyncResult
 
@@ -23,8 +23,11 @@ from kademlua.core.errors import (
 )
 from kademlua.core.pending_calls import PendingCall, PendingCalls
 from kademlua.core.reasons import DropReason, MatchFailure, Purpose
+from kademlua.core.security.outgoing_gate import MAX_QUERY_BYTES, OutgoingGate, Verdict
+from kademlua.core.security.validated_addresses import ValidatedAddresses
 from kademlua.core.wire import packets
 from kademlua.core.wire.packets import Response
+from kademlua.rpc.call_options import PING_REQUESTS, CallOptions, EncodedRequest
 from kademlua.runtime.clocks import PAUSE_LATENESS
 from kademlua.runtime.context import Context
 from kademlua.runtime.timer import Timer
@@ -35,33 +38,6 @@ _TIMER_SLACK = 0.005
 """Seconds by which a deadline may be exceeded, so that one timer event serves several calls."""
 _RPC_ID_BATCH = 32
 """Rpc ids drawn together: each request to the system's random source costs time."""
-
-
-class EncodedRequest(NamedTuple):
-    """An RPC and its arguments as a payload, encoded once for all recipients."""
-
-    name: str
-    payload: bytes
-
-
-class CallOptions(NamedTuple):
-    """How long a call waits, and how it treats a late reply."""
-
-    timeout: float | None = None
-    """Seconds until the call fails; None for ``Params.rpc_timeout``."""
-    on_late: Callable[[PendingCall], None] | None = None
-    """Called when the request is retransmitted after ``rto`` seconds, and once more later. Without
-    it nothing is retransmitted."""
-    rto: float = 0.0
-    min_bytes: int = 0
-    """The datagram is padded to this size: a peer that has not validated this node's address
-    replies with at most three times as many bytes."""
-    alias: bytes = b""
-    """The sender's id, if it is not this node's own. See ``PeerVersions.alias_for``."""
-    retransmission: EncodedRequest | None = None
-    """What is retransmitted instead of the request, under the same rpc id; None for the same."""
-
-
 _DEFAULT_OPTIONS = CallOptions()
 
 
@@ -74,13 +50,10 @@ class RpcClient:
         self._clock = context.clock
         self._stats = context.stats
         self._send_datagram = context.transport.send
+        self.validated_addresses = ValidatedAddresses(context.table)
+        address = context.transport.local_endpoint[0]
+        self.gate = OutgoingGate(context.table, self.validated_addresses, address)
         self._rpc_ids = b""
-        self._ping_requests = [
-            EncodedRequest(
-                "ping", packets.encode_request_payload(b"ping", b"", read_only=is_client)
-            )
-            for is_client in (False, True)
-        ]
         self._timer = Timer(self._on_timer)
         self._timer_at = 0.0
         self._closed = False
@@ -102,7 +75,7 @@ class RpcClient:
     @property
     def ping_request(self) -> EncodedRequest:
         """The encoded ping."""
-        return self._ping_requests[self._context.is_client]
+        return PING_REQUESTS[self._context.is_client]
 
     def send(
         self,
@@ -115,7 +88,7 @@ class RpcClient:
         """Send a request and call ``on_done`` once, with the return values or an error.
 
         ``contact`` is the one whose id must answer; with None, any id may.
-        No callback may block.
+        No callback may block. If the outgoing gate refuses the request, it counts as lost.
 
         Raises:
             TooManyCalls: ``Params.max_calls`` calls are in flight.
@@ -124,7 +97,7 @@ class RpcClient:
         """
         if self._closed:
             raise NodeClosed("the node is closed")
-        timeout, on_late, rto, min_bytes, alias, retransmission = options
+        timeout, on_late, rto, min_bytes, alias, is_authorized, retransmission = options
         now = self._clock()
         deadline = now + (self._context.params.rpc_timeout if timeout is None else timeout)
         name, payload = request
@@ -136,6 +109,14 @@ class RpcClient:
         first_datagram = datagram
         if retransmission is not None:
             datagram = packets.encode_request(sender_id, rpc_id, retransmission.payload)
+        is_query = len(first_datagram) <= MAX_QUERY_BYTES and name != "store"
+        verdict = self.gate.judge(
+            endpoint, now, deadline, is_query=is_query, is_authorized=is_authorized
+        )
+        if verdict is Verdict.REFUSE:
+            self._stats.dropped[DropReason.NOT_PERMITTED] += 1
+        elif verdict is Verdict.QUERY_FIRST:
+            self._query_first(endpoint, contact, options)
         call = PendingCall(
             rpc_id=rpc_id,
             endpoint=endpoint,
@@ -147,13 +128,24 @@ class RpcClient:
             on_late=on_late,
             rto=rto,
             datagram=datagram,
+            held_datagram=b"" if verdict is Verdict.SEND else first_datagram,
         )
         self._pending.add(call)
         self._stats.calls_by_rpc[name] += 1
-        self._transmit(first_datagram, endpoint)
+        if verdict is Verdict.SEND:
+            self._transmit(first_datagram, endpoint)
         if not self._timer.is_running or call.due_at + _TIMER_SLACK < self._timer_at:
             self._arm(now)
         return call
+
+    def _query_first(
+        self, endpoint: Endpoint, contact: Contact | None, options: CallOptions
+    ) -> None:
+        """Ping an endpoint for whose reply a call waits."""
+        rto = options.rto or self._context.params.rpc_timeout / 3
+        options = CallOptions(options.timeout, _ignore, rto, 0, options.alias, is_authorized=True)
+        self.send(endpoint, contact, self.ping_request, _ignore, options)
+        self._stats.calls_by_purpose[Purpose.PROBE] += 1
 
     def _next_rpc_id(self) -> bytes:
         if not self._rpc_ids:
@@ -169,6 +161,11 @@ class RpcClient:
         # A datagram that the system refuses counts as lost: the deadline covers it.
         if not self._send_datagram(datagram, endpoint):
             stats.dropped[DropReason.NOT_SENT] += 1
+
+    def _retransmit(self, call: PendingCall, now: float) -> None:
+        if not call.held_datagram and self.gate.may_retransmit(call.endpoint, now):
+            self._stats.retransmitted += 1
+            self._transmit(call.datagram, call.endpoint)
 
     def call(
         self,
@@ -220,6 +217,8 @@ class RpcClient:
 
     def complete(self, call: PendingCall, packet: Response) -> None:
         """Decode the reply to a call and deliver it."""
+        if self.gate.on_reply(call.endpoint):
+            self._send_held(call.endpoint)
         result: list[Any] | KademluaError
         call.reply_bytes = len(packet.payload)
         if packet.packet_type == packets.RESPONSE:
@@ -237,6 +236,13 @@ class RpcClient:
         else:
             self._stats.replies += 1
         call.on_done(call, result)
+
+    def _send_held(self, endpoint: Endpoint) -> None:
+        """Send the calls that waited for a reply of this endpoint."""
+        max_timeout = self._context.params.rpc_timeout
+        for call in self._pending.release(endpoint, self._clock(), max_timeout):
+            self._transmit(call.held_datagram, endpoint)
+            call.held_datagram = b""
 
     def count_malformed_reply(self, error: WireError) -> None:
         """Count a reply that is bencoded but not what the RPC returns."""
@@ -278,12 +284,17 @@ class RpcClient:
             try:
                 if is_expired:
                     self._stats.timeouts_by_rpc[call.name] += 1
+                    if not call.held_datagram:
+                        self.gate.on_timeout(call.endpoint, now)
                     call.on_done(call, RpcTimeout(f"no reply to {call.name}"))
                 elif call.on_late is not None:
                     if call.late_count == 1:
-                        self._stats.retransmitted += 1
-                        self._transmit(call.datagram, call.endpoint)
+                        self._retransmit(call, now)
                     call.on_late(call)
             except Exception:  # a defect in one callback must not affect other calls
                 self._context.log.exception("a callback of a call failed")
         self._arm(self._clock())
+
+
+def _ignore(*_: object) -> None:
+    """Do nothing: the reply to a ping releases the calls that wait for it."""

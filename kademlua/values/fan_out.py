@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from gevent.event import AsyncResult
@@ -21,12 +23,30 @@ from kademlua.core.results import StoreReport
 from kademlua.core.wire import replies
 from kademlua.core.wire.replies import Refusal
 from kademlua.liveliness.manager import LivelinessManager
-from kademlua.rpc.client import CallOptions, EncodedRequest, RpcClient
+from kademlua.rpc.call_options import CallOptions, EncodedRequest
+from kademlua.rpc.client import ReplyCallback, RpcClient
 
 _OK = [1]
 """What a store or remove returns that succeeded."""
 EncodeFor = Callable[[Contact, bytes], EncodedRequest]
 """Encodes the request to a contact; the bytes are its write token, or empty."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FanOutOptions:
+    """How a ``FanOut`` sends its requests."""
+
+    read_refusal: Callable[[list[Any]], Refusal | None] = replies.decode_store_reply
+    """Decodes a reply."""
+    write_tokens: Mapping[Contact, bytes] = field(default_factory=dict)
+    token_query: EncodedRequest | None = None
+    """Sent first to a contact that has not replied to this node yet. The reply has a write token.
+    Without it, the client pings such a contact."""
+    on_extra: Callable[[], None] | None = None
+    """Called for each request to a fallback and for each retransmission."""
+
+
+_DEFAULT_OPTIONS = FanOutOptions()
 
 
 class FanOut:
@@ -40,14 +60,12 @@ class FanOut:
         client: RpcClient,
         liveliness: LivelinessManager,
         encode_for: EncodeFor,
-        *,
-        read_refusal: Callable[[list[Any]], Refusal | None] = replies.decode_store_reply,
-        write_tokens: Mapping[Contact, bytes] | None = None,
+        options: FanOutOptions = _DEFAULT_OPTIONS,
     ) -> None:
-        """Prepare to send requests; ``read_refusal`` decodes a reply."""
+        """Prepare to send requests."""
         self._encode_for = encode_for
-        self._read_refusal = read_refusal
-        self._write_tokens = write_tokens or {}
+        self._options = options
+        self._write_tokens = dict(options.write_tokens)
         self._client = client
         self._liveliness = liveliness
         self.report = StoreReport()
@@ -72,21 +90,59 @@ class FanOut:
         return self.report
 
     def _send(self, recipient: Contact) -> None:
-        rto = self._liveliness.rto_estimator.rto_for(recipient)
         token = self._write_tokens.get(recipient, b"")
-        if not token and not self._liveliness.is_validated_at(recipient):
-            rto *= 2  # the contact may validate this address before it replies
+        token_query = self._options.token_query
+        if token_query is not None and not self._liveliness.has_replied(recipient):
+            padding = self._liveliness.padding_for(recipient)
+            self._call(recipient, token_query, self._on_token, min_bytes=padding)
+            return
+        is_validated = token or self._liveliness.is_validated_at(recipient)
+        # The contact may validate this address before it replies.
+        patience = 1 if is_validated else 2
+        request = self._encode_for(recipient, token)
+        self._call(recipient, request, self._on_done, patience=patience)
+
+    def _call(
+        self,
+        recipient: Contact,
+        request: EncodedRequest,
+        on_done: ReplyCallback,
+        *,
+        patience: int = 1,
+        min_bytes: int = 0,
+    ) -> None:
+        rto = patience * self._liveliness.rto_estimator.rto_for(recipient)
         timeout = self._liveliness.rto_estimator.timeout_for(rto)
         alias = self._liveliness.versions.alias_for(recipient)
-        options = CallOptions(timeout, _ignore_late, rto, alias=alias)
-        request = self._encode_for(recipient, token)
+        options = CallOptions(timeout, self._on_late, rto, min_bytes, alias)
         try:
-            self._client.send(recipient.endpoint, recipient, request, self._on_done, options)
+            self._client.send(recipient.endpoint, recipient, request, on_done, options)
         except TooManyCalls as error:  # requests already sent continue
             self.report.refused.append((recipient, str(error)))
         else:
             self._outstanding += 1
             self.sent_count += 1
+
+    def _on_late(self, call: PendingCall) -> None:
+        if call.late_count == 1 and not call.held_datagram:  # it was retransmitted
+            self._count_extra()
+
+    def _count_extra(self) -> None:
+        if self._options.on_extra is not None:
+            self._options.on_extra()
+
+    def _on_token(self, call: PendingCall, result: list[Any] | KademluaError) -> None:
+        """Send the request to a contact that has replied to the query."""
+        if isinstance(result, (RpcTimeout, NodeClosed)):
+            self._on_done(call, result)
+            return
+        assert call.contact is not None
+        self._outstanding -= 1
+        with suppress(WireError):
+            if isinstance(result, list) and (token := replies.decode_token(result)):
+                self._write_tokens[call.contact] = token
+        self._send(call.contact)
+        self._finish_if_done()
 
     def _on_done(self, call: PendingCall, result: list[Any] | KademluaError) -> None:
         contact = call.contact
@@ -104,6 +160,7 @@ class FanOut:
             self._liveliness.on_timeout(contact)
             # After a pause, the TTL in the request is no longer right.
             if self._fallbacks and not isinstance(result, CallInterrupted):
+                self._count_extra()
                 self._send(self._fallbacks.pop())
         else:
             refusal = self._refusal(result)
@@ -113,6 +170,9 @@ class FanOut:
                 self.report.refused.append((contact, refusal.reason))
                 if refusal.newest_seq:
                     self.report.newer_seqs.append(refusal.newest_seq)
+        self._finish_if_done()
+
+    def _finish_if_done(self) -> None:
         if self._outstanding == 0:
             self._finished.set(None)
 
@@ -121,11 +181,7 @@ class FanOut:
         if isinstance(result, KademluaError):
             return Refusal(str(result))
         try:
-            return self._read_refusal(result)
+            return self._options.read_refusal(result)
         except WireError as error:
             self._client.count_malformed_reply(error)
             return Refusal(str(error))
-
-
-def _ignore_late(_: PendingCall) -> None:
-    """Do nothing: a store needs only the retransmission that this callback enables."""

@@ -14,6 +14,7 @@ from kademlua.runtime.context import Context
 from kademlua.runtime.durability import wait_durable
 from kademlua.runtime.timer import Timer
 from kademlua.runtime.worker_pool import WorkerPool
+from kademlua.values.pacing import STORE_OVERHEAD_BYTES, UpkeepPacer
 from kademlua.values.writer import ValueWriter
 
 _CONCURRENCY = 4
@@ -42,6 +43,7 @@ class Republisher:
         "_due_at",
         "_is_closed",
         "_is_v10",
+        "_pacer",
         "_params",
         "_publication_store",
         "_queue",
@@ -56,6 +58,7 @@ class Republisher:
         context: Context,
         writer: ValueWriter,
         publication_store: PublicationStore | None,
+        pacer: UpkeepPacer,
         *,
         is_v10: Callable[[Contact], bool],
     ) -> None:
@@ -64,6 +67,7 @@ class Republisher:
         self._is_v10 = is_v10
         self._writer = writer
         self._publication_store = publication_store
+        self._pacer = pacer
         self._clock = context.clock
         self._params = context.params
         self._by_key: dict[bytes, Publication] = {}
@@ -148,6 +152,7 @@ class Republisher:
         if publication is not None:
             self._due_at[key] = due_at = self._clock() + min(_RETRY_AFTER, publication.ttl / 2)
             self._arm(due_at)
+            self._pacer.wait(_store_bytes(publication), self._params.replicas)
             try:
                 report = self._store(publication)
             except StoreFailed as error:
@@ -172,7 +177,11 @@ class Republisher:
     def _store(self, publication: Publication) -> StoreReport:
         key, encoded, ttl, seq = publication
         arguments = StoreArguments(key, encoded, ttl, seq=seq)
-        return self._writer.store(arguments, Purpose.PUBLISH)
+        return self._writer.store(
+            arguments,
+            Purpose.PUBLISH,
+            on_extra=lambda: self._pacer.charge(_store_bytes(publication)),
+        )
 
     def _schedule(self, publication: Publication, report: StoreReport) -> None:
         seconds = min(publication.ttl / 2, self._params.republish_interval)
@@ -199,3 +208,7 @@ class Republisher:
     def _on_timer(self) -> None:
         self._timer_at = math.inf
         self.tick(self._clock())
+
+
+def _store_bytes(publication: Publication) -> int:
+    return len(publication.encoded) + STORE_OVERHEAD_BYTES

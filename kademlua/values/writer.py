@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kademlua.core.contact import Contact
 from kademlua.core.errors import RecordRefused, StaleValue, StoreFailed, StoreRefused
 from kademlua.core.ids import to_int
@@ -14,11 +16,12 @@ from kademlua.core.wire import replies, requests
 from kademlua.core.wire.requests import RemoveArguments, StoreArguments
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.lookup.service import LookupService
-from kademlua.rpc.client import EncodedRequest, RpcClient
+from kademlua.rpc.call_options import EncodedRequest
+from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 from kademlua.runtime.durability import wait_durable
 from kademlua.values.admission import AdmissionPolicy, remove_with_tombstone
-from kademlua.values.fan_out import FanOut
+from kademlua.values.fan_out import FanOut, FanOutOptions
 from kademlua.values.ownership import OwnershipProver
 
 
@@ -50,18 +53,26 @@ class ValueWriter:
             self._sequence.observe(each, now)
         return self._sequence.next(now)
 
-    def store(self, arguments: StoreArguments, purpose: Purpose = Purpose.STORE) -> StoreReport:
+    def store(
+        self,
+        arguments: StoreArguments,
+        purpose: Purpose = Purpose.STORE,
+        *,
+        on_extra: Callable[[], None] | None = None,
+    ) -> StoreReport:
         """Store a value on the ``replicas`` nodes closest to its key.
 
         This node may be one of them; if not, it drops its own older value of the key.
         ``purpose`` is the entry of ``Stats.calls_by_purpose`` that counts the requests.
+        ``on_extra`` is that of ``FanOutOptions``.
 
         Raises:
             StoreFailed: Fewer than ``Params.write_quorum`` nodes acknowledged the value.
         """
         key, replicas = arguments.key, self._params.replicas
         # The closest nodes return the farther replicas. Querying those for write tokens would
-        # cost as much as their validating pings, which some of them do not need.
+        # cost as much as their validating pings, which some of them do not need. Only those that
+        # have never replied are queried.
         count, path_count = (2 * replicas + 4) // 5, self._params.disjoint_paths
         network_lookup = self._lookups.run_node_lookup(
             key, count=count, path_count=path_count, purpose=purpose
@@ -76,12 +87,12 @@ class ValueWriter:
             proof = self._prover.proof(contact, key, arguments.seq) if needs_proof else None
             return self._encode_store(arguments._replace(token=token, proof=proof))
 
-        fan_out = FanOut(
-            self._client,
-            self._liveliness,
-            encode_for,
+        options = FanOutOptions(
             write_tokens=network_lookup.write_tokens,
+            token_query=self._client.encode("findnode", requests.encode_key_args(key)),
+            on_extra=on_extra,
         )
+        fan_out = FanOut(self._client, self._liveliness, encode_for, options)
         is_holder = is_replica(to_int(self._context.id), to_int(key), candidates, replicas)
         remote_count = replicas
         if is_holder and not self._context.is_client:
@@ -129,13 +140,8 @@ class ValueWriter:
             arguments = RemoveArguments(key, ttl, token, seq, proof)
             return self._client.encode("remove", requests.encode_remove_args(arguments))
 
-        fan_out = FanOut(
-            self._client,
-            self._liveliness,
-            encode_for,
-            read_refusal=replies.decode_remove_reply,
-            write_tokens=write_tokens,
-        )
+        options = FanOutOptions(read_refusal=replies.decode_remove_reply, write_tokens=write_tokens)
+        fan_out = FanOut(self._client, self._liveliness, encode_for, options)
         report = fan_out.run(recipients, [])
         self._context.stats.calls_by_purpose[Purpose.REMOVE] += fan_out.sent_count
         return report

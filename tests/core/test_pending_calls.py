@@ -265,3 +265,31 @@ def test_only_calls_in_flight_are_restarted():
     assert call.sent_at == 0.0
     table.cancel(call)
     assert table.restart(call.rpc_id, PEER.endpoint, 0.1, 1.5) is None
+
+
+def held_call(rpc_id: bytes, endpoint: Endpoint = PEER.endpoint) -> PendingCall:
+    call = make_call(rpc_id, contact=None, endpoint=endpoint)
+    call.held_datagram = b"datagram"
+    return call
+
+
+def test_held_calls_of_an_endpoint_are_released_with_their_full_time():
+    first, second, other = held_call(b"1"), held_call(b"2"), held_call(b"3", STRANGER.endpoint)
+    table = table_with(first, second, other)
+    assert table.release(PEER.endpoint, 1.0, 1.5) == [first, second]
+    assert first.sent_at == second.sent_at == 1.0
+    assert table.release(PEER.endpoint, 1.0, 1.5) == []
+    assert table.release(STRANGER.endpoint, 9.0, 1.5) == []  # it has expired
+
+
+@pytest.mark.parametrize("end", ["cancel", "expire", "drain"])
+def test_held_call_that_has_ended_is_not_released(end: str):
+    call = held_call(b"1")
+    table = table_with(call)
+    {
+        "cancel": lambda: table.cancel(call),
+        "expire": lambda: table.pop_due(2.0),
+        "drain": table.drain,
+    }[end]()
+    assert len(table) == 0
+    assert table.release(PEER.endpoint, 0.5, 1.5) == []

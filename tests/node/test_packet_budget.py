@@ -99,8 +99,9 @@ def test_add_stays_within_its_packet_budget(world: World, replicas: int, rpcs: f
     assert cost.packets <= 2 * rpcs
     assert cost.switches <= 12  # of which upkeep meanwhile has most
     # A value, its entry, its sequence number, its key, its row in the heap at each holder, and the
-    # count of what its owner's address has there, one for all of them.
-    assert cost.blocks <= 11.5 * replicas
+    # count of what its owner's address has there, one for all of them. Some endpoints reply for the
+    # first time, and are validated then.
+    assert cost.blocks <= 11.7 * replicas
     assert cost.circles == 0
 
 

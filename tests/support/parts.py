@@ -5,6 +5,7 @@ from __future__ import annotations
 from kademlua import Contact, Node
 from kademlua.replication.replicator import Replicator
 from kademlua.replication.transfer import ValueTransfer
+from kademlua.values.pacing import UpkeepPacer
 
 
 def probe_count(node: Node) -> int:
@@ -28,4 +29,10 @@ def replicator_of(node: Node) -> Replicator:
 def value_transfer(node: Node) -> ValueTransfer:
     """Return a value transfer that uses the parts of a node."""
     services = node.services
-    return ValueTransfer(services.context, services.client, services.liveliness, services.lookups)
+    return ValueTransfer(
+        services.context,
+        services.client,
+        services.liveliness,
+        services.lookups,
+        UpkeepPacer(services.context),
+    )

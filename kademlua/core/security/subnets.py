@@ -1,4 +1,4 @@
-"""Addresses by text: which are private, which belong to one subnet, and their packed form.
+"""Addresses by text: which are private, their scope, subnet and packed form.
 
 Results are cached, since most packets come from few addresses.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from kademlua.core.address_scope import AddressScope, scope_of
 from kademlua.core.contact import (
     IPV4_MAPPED_PREFIX,
     SUBNET_BYTES,
@@ -24,6 +25,17 @@ def is_private_address(addr: str) -> bool:
     The definition is that of ``is_private``.
     """
     return is_private(canonical_address(addr)[1])
+
+
+@lru_cache(_CACHED_ADDRESSES)
+def scope_of_text(addr: str) -> AddressScope:
+    """Return the scope of an address; IPv4-mapped ones and what is no address are unusable."""
+    try:
+        address_bytes = canonical_address(addr)[1]
+    except ValueError:
+        return AddressScope.UNUSABLE
+    is_mapped = ":" in addr and len(address_bytes) == 4
+    return AddressScope.UNUSABLE if is_mapped else scope_of(address_bytes)
 
 
 @lru_cache(_CACHED_ADDRESSES)
