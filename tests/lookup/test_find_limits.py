@@ -76,15 +76,23 @@ def test_three_liars_do_not_exhaust_memory(world: World, lie: PageOf) -> None:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("lie", [large, many_lists])
-def test_a_liar_does_not_use_the_budget_of_honest_nodes(world: World, lie: PageOf) -> None:
+@pytest.mark.parametrize(
+    ("lie", "counters", "reason"),
+    [
+        (large, "ignored_values", "over the byte budget"),
+        (many_lists, "dropped", "too many tokens"),
+    ],
+)
+def test_a_liar_does_not_use_the_budget_of_honest_nodes(
+    world: World, lie: PageOf, counters: str, reason: str
+) -> None:
     node = world.alice
     for distance in (1, 2):
         add_peer(world, node, distance, lie)
     peer = add_peer(world, node, 3, honest(1_000), 1_000)
     answers = node.find_value(KEY)
     assert {each.contact: each.values for each in answers}[peer.contact] == [*range(1_000)]
-    assert node.stats()["ignored_values"]["over the byte budget"] > 0
+    assert node.stats()[counters][reason] > 0
 
 
 def test_large_values_are_ignored_and_the_search_goes_on(world: World) -> None:
