@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import to_int
 from kademlua.core.lookup.disjoint_paths import DisjointLookup
-from kademlua.core.lookup.find_budget import FindBudget, FindLimits
+from kademlua.core.lookup.find_budget import DEFAULT_LIMITS, FindBudget, FindLimits
 from kademlua.core.lookup.lookup import Lookup
 from kademlua.core.results import Answer
 from kademlua.core.values.record_filter import RecordFilter
@@ -28,7 +28,7 @@ class FindOptions:
     """Nodes that must return a value."""
     path_count: int = 1
     """Disjoint paths."""
-    limits: FindLimits = field(default_factory=FindLimits)
+    limits: FindLimits = DEFAULT_LIMITS
 
 
 class ValueSearch:

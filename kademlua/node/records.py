@@ -13,7 +13,7 @@ from kademlua.core.errors import (
     RecordStale,
     StoreFailed,
 )
-from kademlua.core.lookup.find_budget import FindLimits
+from kademlua.core.lookup.find_budget import DEFAULT_LIMITS, FindLimits
 from kademlua.core.results import PutResult, StoreReport
 from kademlua.core.values import records
 from kademlua.core.values.record_filter import RecordFilter
@@ -205,7 +205,7 @@ class Records:
         options = FindOptions(
             max_nodes=max_nodes,
             path_count=paths or self._params.disjoint_paths,
-            limits=limits or FindLimits(),
+            limits=limits or DEFAULT_LIMITS,
         )
         self._read_repair.after_find(self._lookups.find_value(key, options, record_filter))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from kademlua.core.contact import Contact
 from kademlua.core.errors import StoreFailed
-from kademlua.core.lookup.find_budget import FindLimits
+from kademlua.core.lookup.find_budget import DEFAULT_LIMITS, FindLimits
 from kademlua.core.results import Answer, Publication, StoreReport
 from kademlua.core.values.record_filter import ValueFilter
 from kademlua.core.values.validation import validate_key, validate_ttl, validate_value
@@ -83,7 +83,7 @@ class Values:
         paths = paths or self._params.disjoint_paths
         record_filter = self._lookups.record_filter(validate_key(key), value_filter=value_filter)
         options = FindOptions(
-            max_nodes=max_nodes, quorum=quorum, path_count=paths, limits=limits or FindLimits()
+            max_nodes=max_nodes, quorum=quorum, path_count=paths, limits=limits or DEFAULT_LIMITS
         )
         search = self._lookups.find_value(key, options, record_filter)
         self._read_repair.after_find(search)

@@ -34,6 +34,9 @@ class FindLimits:
                 raise ValueError(f"{name} must be above 0, not {value!r:.60}")
 
 
+DEFAULT_LIMITS = FindLimits()
+
+
 class FindBudget:
     """The bytes that the nodes of one find may use.
 
