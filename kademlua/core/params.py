@@ -61,11 +61,11 @@ class Params:
     request_time_per_subnet: float = _bounded(0.02, 1e-5, 1_000)
     """Seconds per second that serving the requests of one subnet (IPv4 /24, IPv6 /48) may take;
     twice as many in a burst. A request counts as at least 20 µs."""
-    store_bytes_per_subnet: float = _bounded(500_000, 1, 1e12)
+    store_bytes_per_subnet: float = _bounded(500_000, 1, 10**12)
     """Bytes per second of the stores and removes of one subnet; each counts as at least 5,000."""
     unvalidated_request_time: float = _bounded(0.04, 1e-5, 1_000)
     """Seconds per second that serving the requests of all unvalidated senders together may take."""
-    unvalidated_store_bytes: float = _bounded(2_500_000, 1, 1e12)
+    unvalidated_store_bytes: float = _bounded(2_500_000, 1, 10**12)
     """Bytes per second of the stores and removes of all unvalidated senders together."""
     exempt_private: bool = True
     """Whether loopback and private addresses are exempt from subnet limits. Rate limits then apply

@@ -53,6 +53,8 @@ class AddressValidator:
         self._max_unvalidated_bytes = max(
             _V10_DATAGRAM_BYTES, params.max_value_bytes + _STORE_OVERHEAD_BYTES
         )
+        if context.diversity_limits.is_private_network:  # all senders have shown its key
+            self._max_unvalidated_bytes = MAX_DATAGRAM
         self._ping_limiter = RateLimiter(params.max_deferred, params.max_deferred)
         self._pending: dict[Contact, _PendingValidation] = {}
         """Validations in progress, by contact."""

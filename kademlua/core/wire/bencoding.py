@@ -131,7 +131,7 @@ def _decode_tokens(data: bytes, max_depth: int, max_tokens: int | None, levels: 
                 raise WireError(DropReason.NOT_BENCODED)
             item = items
             if items and items[0] is _DICT_MARK:
-                item = _make_dict(items)
+                item = _make_dict(items) if len(items) > 1 else {}
                 next(tokens, None)
             if unreadable and len(outer) in unreadable:
                 unreadable.remove(len(outer))
@@ -164,8 +164,6 @@ def _decode_tokens(data: bytes, max_depth: int, max_tokens: int | None, levels: 
 
 def _make_dict(items: list[Any]) -> dict[bytes, Any] | None:
     """Return the dictionary of keys and values after the mark; None if there is none."""
-    if len(items) == 1:
-        return {}
     if len(items) == 3:  # faster than below
         _, key, value = items
         return {key: value} if type(key) is bytes else None
