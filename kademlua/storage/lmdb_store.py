@@ -1,9 +1,9 @@
 """LmdbStore: the value store on disk.
 
 Times on disk are those of ``DiskClock``, so that remaining lifetimes survive the process. The
-databases: ``values`` by key and owner; ``ends``, the same rows by expiry; ``addresses``, usage by
-owner's address; ``tombstones``, by key and owner; ``meta``, the total counts and a sample of the
-clocks.
+databases: ``values`` by key and owner; ``ends``, the same rows by expiry; ``subnets``, the same by
+sender's subnet; ``addresses``, usage by sender's address; ``tombstones``, by key and owner;
+``meta``, the total counts and a sample of the clocks.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from pathlib import Path
 from kademlua.core.contact import Contact
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.params import Params
-from kademlua.core.values.quotas import ENTRY_UNIT, QuotaUsage, check_quotas, quota_key
-from kademlua.core.values.store import StoreEntry, is_replacement
+from kademlua.core.values.quotas import quota_key, usage_of
+from kademlua.core.values.store import StoreEntry, is_cheap_replacement, is_replacement
 from kademlua.runtime.clocks import Clocks
+from kademlua.storage.disk_quotas import DiskQuotas
 from kademlua.storage.expiry import ExpiryIndex
 from kademlua.storage.group_commit import WriteBuffer
 from kademlua.storage.lmdb_environment import LmdbEnvironment
@@ -25,11 +26,12 @@ from kademlua.storage.node_id import read_node_id, write_node_id
 from kademlua.storage.row_format import (
     FORMAT_VERSION,
     ValueRow,
+    charged_address,
     pack_value_row,
-    quota_key_of_row,
     unpack_value_row,
 )
 from kademlua.storage.store_clock import StoreClock
+from kademlua.storage.subnet_index import SubnetIndex
 from kademlua.storage.totals import StoreTotals
 
 _EXPIRY_BATCH = 5_000
@@ -59,7 +61,7 @@ class LmdbStore:
             CorruptFile: the file is damaged or foreign.
             StorageError: the file has a newer version or cannot be opened.
         """
-        db_names = ("values", "ends", "addresses", "tombstones", "meta")
+        db_names = ("values", "ends", "addresses", "subnets", "tombstones", "meta")
         environment = LmdbEnvironment(path, "values", FORMAT_VERSION, db_names)
         self._environment = environment
         self._write_buffer = WriteBuffer(
@@ -71,9 +73,12 @@ class LmdbStore:
             after_commit=self._on_commit,
         )
         self._params = params
+        self.evicted_count = 0
         with environment.first_reads():
             self._expiry = ExpiryIndex(environment, self._write_buffer)
             self._totals = StoreTotals(environment, self._write_buffer, self._expiry)
+        self._subnets = SubnetIndex(environment, self._write_buffer)
+        self._quotas = DiskQuotas(params, self._write_buffer, self._totals, self._subnets)
         clocks = clocks or Clocks()
         self._clock = clocks.clock
         self._store_clock = StoreClock(
@@ -126,51 +131,59 @@ class LmdbStore:
         return self._totals.stored_bytes
 
     def put(
-        self,
-        key: bytes,
-        owner: Contact,
-        entry: StoreEntry,
-        *,
-        overwrite: bool = False,
+        self, key: bytes, owner: Contact, entry: StoreEntry, *, overwrite: bool = False
     ) -> None:
         """Store a value; see ``Store.put``. It is kept once ``when_durable`` has called back."""
-        encoded, expires_at, from_owner, now, seq = entry
+        encoded, expires_at, from_owner, now, seq, sender = entry
         now_us, expires_at_us = self._to_disk_us(now), self._to_disk_us(expires_at)
         if self._expiry.is_due(now_us):
             self._expire_batch(now_us, _EXPIRY_BATCH_ON_PUT)
         row_key = key + owner.compact
         previous = self._value_row(row_key)
+        drops_others = overwrite and self._params.overwrite_drops_others
+        is_cheap = False
         if previous is not None:
-            if not is_replacement(self._to_entry(previous), entry):
+            previous_entry = self._to_entry(previous)
+            if not is_replacement(previous_entry, entry):
                 refreshed = previous._replace(received_at_us=now_us)
                 self._write_buffer.put("values", row_key, pack_value_row(row_key, refreshed))
                 return
             seq = seq or previous.seq
-        replaced = {} if previous is None else {row_key: previous}
-        if overwrite and self._params.overwrite_drops_others:
-            replaced = dict(self._value_rows(key))
-        address = quota_key(owner)
-        address_usage = self._totals.usage(address)
-        usage = QuotaUsage(
-            entries=self._totals.entries - len(replaced),
-            key_entries=self._write_buffer.count_prefix(key) - len(replaced),
-            stored_bytes=self._totals.stored_bytes
-            - sum(len(each.encoded) for each in replaced.values()),
-            address_usage=address_usage
-            - sum(
-                len(each.encoded) + ENTRY_UNIT
-                for gone, each in replaced.items()
-                if quota_key_of_row(gone) == address
-            ),
-        )
-        check_quotas(self._params, len(encoded), usage)
-        for replaced_key, each in replaced.items():
-            self._delete_row(replaced_key, each)
+            is_cheap = not drops_others and is_cheap_replacement(previous_entry, entry)
+        if previous is not None and is_cheap:
+            self._expiry.remove(previous.expires_at_us, row_key)
+            if change := len(encoded) - len(previous.encoded):
+                self._totals.adjust(charged_address(row_key, previous), change)
+        else:
+            replaced = {} if previous is None else {row_key: previous}
+            if drops_others:
+                replaced = dict(self._value_rows(key))
+            self._make_room(key, owner, entry, replaced)
         self._totals.sequence += 1
-        value_row = ValueRow(self._totals.sequence, expires_at_us, now_us, from_owner, encoded, seq)
+        origin = (from_owner, encoded, seq, sender.compact if sender else b"")
+        value_row = ValueRow(self._totals.sequence, expires_at_us, now_us, *origin)
         self._write_buffer.put("values", row_key, pack_value_row(row_key, value_row))
         self._expiry.add(expires_at_us, row_key)
-        self._totals.adjust(address, 1, len(encoded), None if replaced else address_usage)
+
+    def _make_room(
+        self, key: bytes, owner: Contact, entry: StoreEntry, replaced: dict[bytes, ValueRow]
+    ) -> None:
+        """Remove what a new value replaces and what yields to it, and charge for it.
+
+        Raises:
+            StoreRefused: a quota is reached.
+        """
+        sender, size = entry.sender or owner, len(entry.encoded)
+        is_full = self._quotas.check(key, sender, size, replaced)
+        for row_key, value_row in replaced.items():
+            self._delete_row(row_key, value_row)
+        while is_full and (yielding_key := self._quotas.yielding_row(usage_of(size))):
+            yielding = self._value_row(yielding_key)
+            if yielding is not None:  # else it was damaged, and is gone
+                self._delete_row(yielding_key, yielding)
+                self.evicted_count += 1
+        self._subnets.add(quota_key(sender), key + owner.compact)
+        self._totals.adjust(quota_key(sender), usage_of(size))
 
     def get(self, key: bytes, limit: int, now: float) -> list[bytes]:
         """Return up to ``limit`` bencoded values of a key, most recent first."""
@@ -221,10 +234,11 @@ class LmdbStore:
     # Internals
 
     def _to_entry(self, value_row: ValueRow) -> StoreEntry:
-        _, expires_at_us, received_at_us, from_owner, encoded, seq = value_row
+        _, expires_at_us, received_at_us, from_owner, encoded, seq, compact = value_row
         expires_at = self._to_clock_seconds(expires_at_us)
         received_at = self._to_clock_seconds(received_at_us)
-        return StoreEntry(encoded, expires_at, from_owner, received_at, seq)
+        sender = Contact.from_compact(compact) if compact else None
+        return StoreEntry(encoded, expires_at, from_owner, received_at, seq, sender)
 
     def _value_row(self, row_key: bytes) -> ValueRow | None:
         """Return a row; None if there is none or it is damaged."""
@@ -270,4 +284,6 @@ class LmdbStore:
     def _delete_row(self, row_key: bytes, value_row: ValueRow) -> None:
         self._expiry.remove(value_row.expires_at_us, row_key)
         self._write_buffer.put("values", row_key, None)
-        self._totals.adjust(quota_key_of_row(row_key), -1, -len(value_row.encoded))
+        address = charged_address(row_key, value_row)
+        self._subnets.remove(address, row_key)
+        self._totals.adjust(address, -usage_of(len(value_row.encoded)))

@@ -56,7 +56,7 @@ class AdmissionPolicy:
                 or stored a newer one.
             RecordRefused: The record is invalid, expired, stale or does not match ``cas``.
         """
-        encoded, expires_at, _, now, _ = new
+        encoded, now = new.encoded, new.received_at
         signed = records.parse_signed(encoded)
         if signed is None and not records.is_immutable(key, encoded):
             found = self._store.get(key, 1, now)
@@ -71,11 +71,29 @@ class AdmissionPolicy:
             if previous is not None or tombstone is not None:
                 self._update_tombstone(key, owner, new, previous, tombstone)
             return
+        self._admit_record(key, owner, new, signed, cas)
+
+    def _admit_record(
+        self,
+        key: bytes,
+        owner: Contact,
+        new: StoreEntry,
+        signed: SignedRecord | None,
+        cas: int | None,
+    ) -> None:
+        """Store a record in place of the key's values, or extend the life of the stored one.
+
+        It is charged to the peer whose store was the last to change something.
+        """
+        encoded, expires_at, now = new.encoded, new.expires_at, new.received_at
+        sender = new.sender or owner
         current = self._current_record(key, now)
         if current is not None and current[1].encoded == encoded:
             # A repeated store may extend the lifetime of a record, but not shorten it.
-            owner, entry = current
-            expires_at = max(entry.expires_at, self._expiry(signed, now, expires_at))
+            entry = current[1]
+            expires_at = self._expiry(signed, now, expires_at)
+            if expires_at <= entry.expires_at:
+                expires_at, sender = entry.expires_at, entry.sender or current[0]
         elif signed is not None:
             current_signed = (
                 records.parse_signed(current[1].encoded) if current is not None else None
@@ -88,7 +106,10 @@ class AdmissionPolicy:
                 self._store.remove(key, other)
         else:
             owner = current[0]  # replaces the old record in place, so a full store keeps it
-        self._store.put(key, owner, StoreEntry(encoded, expires_at, received_at=now))
+        charged = None if sender == owner else sender
+        self._store.put(
+            key, owner, StoreEntry(encoded, expires_at, received_at=now, sender=charged)
+        )
 
     def _check_tombstone(self, tombstone: Tombstone, new: StoreEntry) -> None:
         """Refuse a value that its owner removed later."""
