@@ -17,6 +17,7 @@ import click
 import gevent
 
 from kademlua.runtime.safe_logger import SafeLogger
+from kademlua.terminal.log_format import LineFormatter
 
 logger = SafeLogger(logging.getLogger(__name__))
 
@@ -103,7 +104,7 @@ def configure_logging(level: str, file: Path | None, log_format: str = "text") -
             handler = LogFileHandler(file, encoding="utf-8")
         except OSError as error:
             raise click.ClickException(f"can't write {file}: {error.strerror}") from None
-    handler.setFormatter(JsonFormatter() if log_format == "json" else logging.Formatter(_FORMAT))
+    handler.setFormatter(JsonFormatter() if log_format == "json" else LineFormatter(_FORMAT))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     return handler
 
@@ -117,7 +118,7 @@ def add_node_id(handler: logging.Handler, node_id: bytes) -> None:
 
     handler.addFilter(add)
     if not isinstance(handler.formatter, JsonFormatter):
-        handler.setFormatter(logging.Formatter(_FORMAT_WITH_NODE))
+        handler.setFormatter(LineFormatter(_FORMAT_WITH_NODE))
 
 
 def log_unhandled_errors() -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from kademlua.core.json_codec import bytes_to_text, value_to_json
-from kademlua.terminal.text import escape_unprintable, to_one_line
+from kademlua.core.printable import escape_unprintable
+from kademlua.terminal.text import to_one_line
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from kademlua.terminal.text import escape_unprintable
+from kademlua.core.printable import escape_unprintable
 
 _T = TypeVar("_T")
 

@@ -7,22 +7,13 @@ import pprint
 import shutil
 from typing import Any
 
+from kademlua.core.printable import escape_unprintable
+
 
 class VerbatimText(str):
     """Text that the shell shows without quotes."""
 
     __slots__ = ()
-
-
-def escape_unprintable(text: str, allowed: str = "") -> str:
-    """Escape all unprintable characters except ``allowed``: peers wrote much of the text."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in allowed else _escape(c) for c in text)
-
-
-def _escape(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
 
 
 def to_one_line(text: str) -> str:

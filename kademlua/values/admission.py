@@ -6,6 +6,8 @@ valid record replaces the plain values of its key, and the key then refuses plai
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kademlua.core.contact import Contact
 from kademlua.core.errors import (
     CasMismatch,
@@ -20,21 +22,20 @@ from kademlua.core.values.store import Store, StoreEntry
 from kademlua.core.values.tombstones import Tombstone
 from kademlua.core.wire import replies
 from kademlua.crypto import signing
-from kademlua.runtime.context import Context
 
 REASON_HAS_RECORD = "the key has a record"
 """The refusal reason for a plain value, and for a second immutable record."""
 
 
 class AdmissionPolicy:
-    """Checks values and records before they enter the store of one node."""
+    """Checks values and records before they enter a store: from peers, the node or a file."""
 
     __slots__ = ("_store", "_tombstones", "_wall_clock")
 
-    def __init__(self, context: Context) -> None:
-        self._store = context.store
-        self._tombstones = context.store.tombstones
-        self._wall_clock = context.wall_clock
+    def __init__(self, store: Store, wall_clock: Callable[[], float]) -> None:
+        self._store = store
+        self._tombstones = store.tombstones
+        self._wall_clock = wall_clock
 
     def admit(
         self,

@@ -18,6 +18,7 @@ from kademlua.core.contact import (
 )
 from kademlua.core.errors import WireError
 from kademlua.core.ids import ID_BYTES
+from kademlua.core.printable import escape_unprintable
 from kademlua.core.reasons import DropReason
 from kademlua.core.values.sequence import MAX_SEQUENCE
 from kademlua.core.wire import bencoding
@@ -219,7 +220,8 @@ def _decode_write_reply(values: list[Any], default_reason: str) -> Refusal | Non
         return Refusal(default_reason)
     seq = values[2] if len(values) > 2 else 0
     is_valid = type(seq) is int and 0 <= seq <= MAX_SEQUENCE
-    return Refusal(values[1][:200].decode(errors="replace"), seq if is_valid else 0)
+    reason = escape_unprintable(values[1][:200].decode(errors="replace"))
+    return Refusal(reason, seq if is_valid else 0)
 
 
 def decode_reach_reply(values: list[Any]) -> bool:
