@@ -179,7 +179,9 @@ class LmdbStore:
             self._delete_row(row_key, value_row)
         while is_full and (yielding_key := self._quotas.yielding_row(usage_of(size))):
             yielding = self._value_row(yielding_key)
-            if yielding is not None:  # else it was damaged, and is gone
+            if yielding is None:
+                self._totals.repair()
+            else:
                 self._delete_row(yielding_key, yielding)
                 self.evicted_count += 1
         self._subnets.add(quota_key(sender), key + owner.compact)
