@@ -157,11 +157,11 @@ class MemoryStore:
             address_usage -= usage if former_address == address else 0
         key_entries, subnet_entries = len(owners) - len(replaced), 0
         if key_entries >= params.subnet_limit_key and is_limited_by_key(params, sender):
+            subnet, compact_bytes = subnet_key(address), len(sender.compact)
+            packed = [(entry.sender or each).compact for each, entry in owners.items()]
             subnet_entries = sum(
-                (entry.sender or each).diversity_prefix == sender.diversity_prefix
-                for each, entry in owners.items()
-                if each not in replaced
-            )
+                each.startswith(subnet, ID_BYTES) and len(each) == compact_bytes for each in packed
+            ) - sum(each == subnet for each, _ in gone)
         is_full = check_quotas(params, size, total, address_usage, key_entries, subnet_entries)
         if is_full:
             self._usage.check_fair_share(params, subnet_key(address), usage_of(size), gone)
