@@ -41,6 +41,7 @@ from kademlua.node.node import Node
 from kademlua.runtime.clocks import boot_clock
 from kademlua.runtime.durability import wait_durable
 from kademlua.storage.export_format import ImportResult, import_value, stored_values
+from kademlua.values.admission import AdmissionPolicy
 
 _YIELD_EVERY = 64
 """Values imported between two yields to the event loop."""
@@ -172,11 +173,14 @@ class NodeApi:
         values = fields.stored_values()
         fields.reject_unknown()
         result = ImportResult()
-        store = self._node.datastore
+        store, context = self._node.datastore, self._node.services.context
+        admission = AdmissionPolicy(store, context.wall_clock)
+        max_ttl = context.params.max_ttl
         for index, stored_value in enumerate(values):
             if index % _YIELD_EVERY == _YIELD_EVERY - 1:
                 gevent.sleep(0)
-            import_value(store, stored_value, self._clock(), result)
+            now = self._clock()
+            import_value(admission, stored_value, now=now, max_ttl=max_ttl, result=result)
         reason = wait_durable(store)
         if reason is not None:
             raise StorageError(f"the values can't be kept: {reason}")

@@ -25,6 +25,7 @@ from kademlua.core.params import Params
 from kademlua.runtime.clocks import boot_clock
 from kademlua.storage.durable_files import write_whole
 from kademlua.storage.export_format import (
+    MAX_LINE_CHARS,
     ImportResult,
     StoredValue,
     describe_imported,
@@ -41,8 +42,6 @@ _BATCH_BYTES = 32_768
 """Approximate bytes of values per request."""
 _OVERHEAD_BYTES = 300
 """Estimated bytes that the JSON form adds to a value."""
-_MAX_LINE = 1 << 24
-"""Characters of a line that are read together; no value is as long."""
 
 _data_option = click.option(
     "--data",
@@ -147,7 +146,7 @@ def import_values(file: IO[str], data: Path | None, port: int, config: Path | No
     else:
         require_package("lmdb", "disk")
         with _checked(file) as lines, _open_store(path, params) as store:
-            result = import_lines(store, lines)
+            result = import_lines(store, lines, max_ttl=params.max_ttl)
     expired = f", {result.expired:,} expired" if result.expired else ""
     click.echo(f"{result.imported:,} values imported{expired}", err=True)
     if result.refused:
@@ -163,7 +162,7 @@ def _checked(file: IO[str]) -> Iterator[Iterable[str]]:
         click.ClickException: it is damaged or no export.
     """
     name = file.name
-    lines = iter(partial(file.readline, _MAX_LINE), "")
+    lines = iter(partial(file.readline, MAX_LINE_CHARS + 1), "")
     with tempfile.TemporaryFile("w+", encoding="utf-8") as copy:  # of what can be read only once
         source, start = (file, file.tell()) if file.seekable() else (copy, 0)
         try:
@@ -172,7 +171,7 @@ def _checked(file: IO[str]) -> Iterator[Iterable[str]]:
         except StorageError as error:
             raise click.ClickException(f"{name}: {error}; nothing was imported") from None
         source.seek(start)
-        yield source
+        yield iter(partial(source.readline, MAX_LINE_CHARS + 1), "")
 
 
 def _copied(lines: Iterable[str], copy: IO[str]) -> Iterator[str]:

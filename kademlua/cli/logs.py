@@ -12,13 +12,12 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import click
 import gevent
 
-from kademlua.core.text import escape_unprintable
 from kademlua.runtime.safe_logger import SafeLogger
+from kademlua.terminal.log_format import LineFormatter
 
 logger = SafeLogger(logging.getLogger(__name__))
 
@@ -28,18 +27,6 @@ FORMATS = ["text", "json"]
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _FORMAT_WITH_NODE = "%(asctime)s %(levelname)s %(short)s %(name)s: %(message)s"
-
-
-class TextFormatter(logging.Formatter):
-    """Formats a record as text; what peers wrote in it begins no line and controls no terminal."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
-        """Return the first line."""
-        return escape_unprintable(super().formatMessage(record))
-
-    def formatException(self, ei: Any) -> str:  # noqa: N802  # logging's name
-        """Return a traceback."""
-        return escape_unprintable(super().formatException(ei), allowed="\n")
 
 
 class JsonFormatter(logging.Formatter):
@@ -117,7 +104,7 @@ def configure_logging(level: str, file: Path | None, log_format: str = "text") -
             handler = LogFileHandler(file, encoding="utf-8")
         except OSError as error:
             raise click.ClickException(f"can't write {file}: {error.strerror}") from None
-    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter(_FORMAT))
+    handler.setFormatter(JsonFormatter() if log_format == "json" else LineFormatter(_FORMAT))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     return handler
 
@@ -131,7 +118,7 @@ def add_node_id(handler: logging.Handler, node_id: bytes) -> None:
 
     handler.addFilter(add)
     if not isinstance(handler.formatter, JsonFormatter):
-        handler.setFormatter(TextFormatter(_FORMAT_WITH_NODE))
+        handler.setFormatter(LineFormatter(_FORMAT_WITH_NODE))
 
 
 def log_unhandled_errors() -> None:

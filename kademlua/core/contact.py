@@ -159,6 +159,16 @@ class ContactPool:
         """Return the interned contact; ValueError as for ``Contact``."""
         return self.from_compact(_encode_compact(addr, port, node_id))
 
+    def find(self, addr: str, port: int, node_id: bytes) -> Contact:
+        """Return the interned contact, or a new one that is not interned: senders and contacts
+        that a request names must not fill the pool. ValueError as for ``Contact``."""
+        return self.find_compact(_encode_compact(addr, port, node_id))
+
+    def find_compact(self, compact: bytes) -> Contact:
+        """Return the same for compact bytes; WireError if they are invalid."""
+        contact = self._young.get(compact) or self._old.get(compact)
+        return contact if contact is not None else Contact.from_compact(compact)
+
     def from_compact_list(self, compact: bytes, size: int) -> list[Contact]:
         """Return the contacts of ``size`` bytes each (26 or 38), concatenated in ``compact``.
 

@@ -118,16 +118,19 @@ class Params:
     max_value_bytes: int = _bounded(15_000, 1, 60_000)
     """Size of a value, bencoded. The original cannot receive packets over 16,384 bytes."""
     max_entries: int = _bounded(65_536, 0, 1_000_000_000)
-    """Values that a node keeps for others; further ones are refused."""
+    """Values that a node keeps for others. When there are as many, subnets above their fair share
+    yield to those below it."""
     max_entries_per_key: int = _bounded(1_024, 1, 1_000_000_000)
     """Owners of one key; further ones are refused."""
+    subnet_limit_key: int = _bounded(64, 1, 1_000_000_000)
+    """Values of one key from one subnet; further ones are refused."""
     max_stored_bytes: int = _bounded(67_108_864, 0, 1 << 50)
-    """Bytes of all values that a node keeps; further ones are refused."""
+    """Bytes of all values that a node keeps, each with an overhead of 2,400; limited likewise."""
     max_entries_per_address: int = _bounded(32_768, 0, 10**9)
-    """Values of owners with one IP address (of IPv6: one /64); further ones are refused."""
+    """Values that one IP address (of IPv6: one /64) sent; further ones are refused."""
     max_bytes_per_address: int = _bounded(33_554_432, 0, 1 << 50)
-    """Bytes of values of owners with one IP address (of IPv6: one /64); further ones are
-    refused."""
+    """Bytes of values that one IP address (of IPv6: one /64) sent, with the overhead; further ones
+    are refused."""
     max_reply_bytes: int = _bounded(1_200, 600, 60_000)
     """Size of a findnode or findvalue reply, so that it passes unfragmented; a single value may be
     larger."""

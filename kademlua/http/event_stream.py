@@ -25,6 +25,9 @@ _POLL_INTERVAL = 0.1
 """Seconds between two writes of queued events."""
 _POLLS_PER_SECOND = 10
 _POLLS_PER_KEEPALIVE = 100
+_KEEPALIVE = b": keepalive" + b" " * 4_096 + b"\n\n"
+"""A comment. It is long, so that the buffers of a client that does not read are full within
+minutes; the connection then ends."""
 _MAX_QUEUED = 5_000
 """Maximum queued events for one client."""
 _MAX_PER_SECOND = 200
@@ -55,7 +58,7 @@ class EventStreams:
                 if frame:
                     yield frame
                 elif polls % _POLLS_PER_KEEPALIVE == 0:  # a write detects a closed connection
-                    yield b": keepalive\n\n"
+                    yield _KEEPALIVE
                 gevent.sleep(_POLL_INTERVAL)
         finally:
             self._count -= 1

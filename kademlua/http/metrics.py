@@ -38,6 +38,7 @@ _FROM_STATS: tuple[tuple[type[Family], str, str, str | None, str], ...] = (
     (CounterMetricFamily, "retransmitted_calls", "Calls sent twice.", None, "retransmitted"),
     (CounterMetricFamily, "replicated_values", "Values sent to replicas.", None, "replicated"),
     (CounterMetricFamily, "released_values", "Values left to closer nodes.", None, "released"),
+    (CounterMetricFamily, "evicted_values", "Values that yielded to others.", None, "evicted"),
     (GaugeMetricFamily, "stored_values", "Values stored for the network.", None, "values"),
     (GaugeMetricFamily, "calls_in_flight", "Calls without a result yet.", None, "calls_in_flight"),
     (GaugeMetricFamily, "network_size", "Estimated number of nodes.", None, "network_size"),

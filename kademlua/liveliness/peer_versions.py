@@ -8,7 +8,8 @@ from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.wire.packets import Request
 from kademlua.runtime.context import Context
 
-_MAX_V10_IDS = 4_096
+_MAX_V10_PEERS = 4_096
+"""Ids, and endpoints, of 1.0 peers that are remembered; the longest unheard of are forgotten."""
 
 
 class PeerVersions:
@@ -37,8 +38,10 @@ class PeerVersions:
 
     def mark_v10(self, node_id: bytes) -> None:
         """Record that a node speaks protocol version 1.0."""
-        if len(self.v10_ids) < _MAX_V10_IDS:
-            self.v10_ids[node_id] = None
+        self.v10_ids.pop(node_id, None)
+        self.v10_ids[node_id] = None
+        if len(self.v10_ids) > _MAX_V10_PEERS:
+            del self.v10_ids[next(iter(self.v10_ids))]
 
     def is_v10(self, contact: Contact) -> bool:
         """Return whether a contact is known to speak protocol version 1.0."""
@@ -90,5 +93,7 @@ class PeerVersions:
         self.mark_v10(contact.id)
         if self._context.is_client:
             self.v10_peers[contact.endpoint] = contact.id
+            if len(self.v10_peers) > _MAX_V10_PEERS:
+                del self.v10_peers[next(iter(self.v10_peers))]
             for each in listed:
                 self.mark_v10(each.id)

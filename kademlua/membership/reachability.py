@@ -16,7 +16,7 @@ from kademlua.core.errors import BadArguments, KademluaError, NodeClosed, WireEr
 from kademlua.core.pending_calls import PendingCall
 from kademlua.core.reasons import DropReason, Purpose
 from kademlua.core.security.own_address import MIN_SUBNETS, ExternalAddressVotes, Reachability
-from kademlua.core.security.rate_limit import RateLimiter
+from kademlua.core.security.rate_limit import KeyedRateLimiter, RateLimiter
 from kademlua.core.security.subnets import subnet_of
 from kademlua.core.wire import replies, requests
 from kademlua.core.wire.packets import Request
@@ -38,6 +38,9 @@ _RECHECK_UNDECIDED = 60.0
 result is unclear. The last one doubles each time, up to the first."""
 _DIAL_BACK_RATE, _DIAL_BACK_BURST = 1.0, 10
 """Dial-backs for other nodes, per second and in one burst."""
+_DIAL_BACK_RATE_PER_SUBNET, _DIAL_BACK_BURST_PER_SUBNET = 0.1, 3
+"""The same for one subnet of askers, so that it leaves some to others."""
+_MAX_ASKING_SUBNETS = 2_048
 
 
 class ReachabilityProber:
@@ -50,6 +53,7 @@ class ReachabilityProber:
         "_client",
         "_context",
         "_dial_back_limiter",
+        "_dial_back_subnet_limiter",
         "_helper_subnets",
         "_is_dial_promised",
         "_is_dial_received",
@@ -77,6 +81,9 @@ class ReachabilityProber:
         self._address_votes = ExternalAddressVotes()
         self._reachability = Reachability()
         self._dial_back_limiter = RateLimiter(_DIAL_BACK_RATE, _DIAL_BACK_BURST)
+        self._dial_back_subnet_limiter = KeyedRateLimiter(
+            _DIAL_BACK_RATE_PER_SUBNET, _DIAL_BACK_BURST_PER_SUBNET, _MAX_ASKING_SUBNETS
+        )
         self._next_at = context.clock()
         self._undecided_delay = _RECHECK_UNDECIDED
         self._helper_subnets: list[bytes] = []
@@ -243,7 +250,10 @@ class ReachabilityProber:
 
         It costs the named node a datagram that is shorter than the request.
         """
-        if not self._dial_back_limiter.try_acquire(self._context.clock()):
+        now, subnet = self._context.clock(), subnet_of(endpoint[0])
+        if not self._dial_back_subnet_limiter.try_acquire(
+            subnet, now
+        ) or not self._dial_back_limiter.try_acquire(now):
             return replies.encode_reach_reply(is_attempted=False)
         if request.args:
             return replies.encode_reach_reply(

@@ -250,6 +250,7 @@ class Node(NodeOperations, BlockingCalls):
         return context.stats.snapshot(context.clock()) | {
             "contacts": len(context.table),
             "values": len(context.store),
+            "evicted": context.store.evicted_count,
             "calls_in_flight": len(self.services.client),
             "network_size": self.network_size(),
             "reachable": self.reachable,

@@ -76,7 +76,7 @@ class Context:
             entry is not None and entry.contact.endpoint == endpoint
         ):  # the usual case, and cheaper than interning
             return entry.contact
-        return self.pool.intern(*endpoint, node_id)
+        return self.pool.find(*endpoint, node_id)
 
     @property
     def address_families(self) -> AddressFamilies:

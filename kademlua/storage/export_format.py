@@ -9,17 +9,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kademlua.core.contact import Contact
-from kademlua.core.errors import StorageError, StoreRefused, WireError
+from kademlua.core.errors import RecordRefused, StorageError, StoreRefused, WireError
 from kademlua.core.ids import from_hex
 from kademlua.core.values.sequence import MAX_SEQUENCE
 from kademlua.core.values.store import Store, StoreEntry
-from kademlua.core.wire.bencoding import decode
+from kademlua.core.wire import replies
 from kademlua.runtime.clocks import boot_clock
+from kademlua.values.admission import AdmissionPolicy
 
 if TYPE_CHECKING:
     from kademlua.storage.lmdb_store import LmdbStore
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 EXPORT_FORMAT = "kademlua values"
 EXPORT_VERSION = 2
 """Version 1 had no last line."""
+MAX_LINE_CHARS = 100_000
+"""Longest line of an export; a value has up to 60,000 bytes."""
+MAX_VALUES = 10_000_000
+"""Values in an export, at most."""
 _VALUES_PER_COMMIT = 1_000
 
 
@@ -53,7 +59,7 @@ class ImportResult:
         self.expired = 0
         """The number of expired values."""
         self.refused: dict[str, int] = {}
-        """The number of values over a quota, by reason."""
+        """The number of values that the store refused, by reason."""
 
     def count_refused(self, reason: str, count: int = 1) -> None:
         """Count refused values."""
@@ -73,19 +79,23 @@ def stored_values(
                 )
 
 
-def import_value(store: Store, stored_value: StoredValue, now: float, result: ImportResult) -> None:
-    """Put a value into a store and count the result; see ``when_durable``."""
+def import_value(
+    admission: AdmissionPolicy,
+    stored_value: StoredValue,
+    *,
+    now: float,
+    max_ttl: float,
+    result: ImportResult,
+) -> None:
+    """Have a value admitted like one that a peer stores, and count the result."""
     key, owner, encoded, from_owner, remaining_seconds, seq = stored_value
     if remaining_seconds <= 0:
         result.expired += 1
         return
+    expires_at = now + min(remaining_seconds, max_ttl)
     try:
-        store.put(
-            key,
-            owner,
-            StoreEntry(encoded, now + remaining_seconds, from_owner, now, seq),
-        )
-    except StoreRefused as refusal:
+        admission.admit(key, owner, StoreEntry(encoded, expires_at, from_owner, now, seq))
+    except (StoreRefused, RecordRefused) as refusal:
         result.count_refused(refusal.reason)
     else:
         result.imported += 1
@@ -143,10 +153,14 @@ def parse_json_lines(
     number = version = 0
     has_ended = False
     for number, line in enumerate(lines, 1):
+        if len(line) > MAX_LINE_CHARS:
+            raise StorageError(f"line {number} has more than {MAX_LINE_CHARS:,} characters")
+        if number > MAX_VALUES + 2:
+            raise StorageError(f"it has more than {MAX_VALUES:,} values")
         if has_ended:
             raise StorageError(f"line {number} follows the end of the export")
         try:
-            fields = json.loads(line)
+            fields = json.loads(line, parse_constant=_reject_constant)
             if number == 1:
                 version = _check_format(fields)
             elif version > 1 and "sha256" in fields:
@@ -154,7 +168,14 @@ def parse_json_lines(
                 _check_end(fields, digest.last_line)
             else:
                 yield _parse_value(fields, wall_clock())
-        except (KeyError, TypeError, ValueError, WireError, RecursionError) as error:
+        except (
+            ArithmeticError,
+            KeyError,
+            TypeError,
+            ValueError,
+            WireError,
+            RecursionError,
+        ) as error:
             problem = "is not a line of an export" if number > 1 else "does not begin an export"
             raise StorageError(f"line {number} {problem}: {error!r:.80}") from None
         digest.add(line.rstrip("\n"))
@@ -165,19 +186,24 @@ def parse_json_lines(
 
 
 def import_lines(
-    store: LmdbStore, lines: Iterable[str], *, clock: Callable[[], float] = boot_clock
+    store: LmdbStore,
+    lines: Iterable[str],
+    *,
+    max_ttl: float,
+    clock: Callable[[], float] = boot_clock,
 ) -> ImportResult:
-    """Put the values of JSON lines into a store.
+    """Put the values of JSON lines into a store; ``max_ttl`` limits their lives, in seconds.
 
     Raises:
         StorageError: a line is invalid, or a commit failed; values of earlier commits stay, and the
             message has their number.
     """
     result = ImportResult()
+    admission = AdmissionPolicy(store, time.time)
     durable = 0
     try:
         for stored_value in parse_json_lines(lines):
-            import_value(store, stored_value, clock(), result)
+            import_value(admission, stored_value, now=clock(), max_ttl=max_ttl, result=result)
             if result.imported - durable == _VALUES_PER_COMMIT:
                 _wait_durable(store)
                 durable = result.imported
@@ -197,7 +223,7 @@ def _check_format(fields: dict[str, Any]) -> int:
     if fields["format"] != EXPORT_FORMAT:
         raise ValueError(fields["format"])
     version = fields["version"]
-    if not isinstance(version, int) or not 1 <= version <= EXPORT_VERSION:
+    if type(version) is not int or not 1 <= version <= EXPORT_VERSION:
         raise ValueError(f"version {version}, this Kademlua reads up to {EXPORT_VERSION}")
     return version
 
@@ -211,16 +237,27 @@ def _check_end(fields: dict[str, Any], expected: dict[str, Any]) -> None:
         raise StorageError("its checksum is wrong: lines were changed or added")
 
 
+def _reject_constant(name: str) -> None:
+    """Refuse NaN and Infinity, which are not JSON."""
+    raise ValueError(name)
+
+
 def _parse_value(fields: dict[str, Any], wall_now: float) -> StoredValue:
     owner = fields["owner"]
+    address, port, ends = owner["address"], owner["port"], fields["ends"]
+    if type(address) is not str or type(port) is not int or type(ends) not in (int, float):
+        raise TypeError("owner or ends")
+    if not math.isfinite(ends):
+        raise ValueError("ends")
     encoded = base64.b64decode(fields["value"], validate=True)
-    decode(encoded)
+    if replies.encode_value(replies.decode_value(encoded)) != encoded:
+        raise ValueError("value")
     return StoredValue(
         from_hex(fields["key"]),
-        Contact(owner["address"], owner["port"], from_hex(owner["id"])),
+        Contact(address, port, from_hex(owner["id"])),
         encoded,
         fields["direct"] is True,
-        float(fields["ends"]) - wall_now,
+        ends - wall_now,
         _checked_seq(fields.get("seq", 0)),
     )
 

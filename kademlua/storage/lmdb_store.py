@@ -1,9 +1,9 @@
 """LmdbStore: the value store on disk.
 
 Times on disk are those of ``DiskClock``, so that remaining lifetimes survive the process. The
-databases: ``values`` by key and owner; ``ends``, the same rows by expiry; ``addresses``, usage by
-owner's address; ``tombstones``, by key and owner; ``meta``, the total counts and a sample of the
-clocks.
+databases: ``values`` by key and owner; ``ends``, the same rows by expiry; ``subnets``, the same by
+sender's subnet; ``addresses``, usage by sender's address; ``tombstones``, by key and owner;
+``meta``, the total counts and a sample of the clocks.
 """
 
 from __future__ import annotations
@@ -15,9 +15,16 @@ from kademlua.core.contact import Contact
 from kademlua.core.errors import StoreRefused
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.params import Params
-from kademlua.core.values.quotas import ENTRY_UNIT, QuotaUsage, check_quotas, quota_key
-from kademlua.core.values.store import StoreEntry, check_tombstone, is_replacement, mark_expired
+from kademlua.core.values.quotas import quota_key, usage_of
+from kademlua.core.values.store import (
+    StoreEntry,
+    check_tombstone,
+    is_cheap_replacement,
+    is_replacement,
+    mark_expired,
+)
 from kademlua.runtime.clocks import Clocks
+from kademlua.storage.disk_quotas import DiskQuotas
 from kademlua.storage.expiry import ExpiryIndex
 from kademlua.storage.group_commit import WriteBuffer
 from kademlua.storage.lmdb_environment import LmdbEnvironment
@@ -28,11 +35,12 @@ from kademlua.storage.page_damage import PageDamage
 from kademlua.storage.row_format import (
     FORMAT_VERSION,
     ValueRow,
+    charged_address,
     pack_value_row,
-    quota_key_of_row,
     unpack_value_row,
 )
 from kademlua.storage.store_clock import StoreClock
+from kademlua.storage.subnet_index import SubnetIndex
 from kademlua.storage.totals import StoreTotals
 
 _EXPIRY_BATCH = 5_000
@@ -62,7 +70,7 @@ class LmdbStore:
             CorruptFile: the file is damaged or foreign.
             StorageError: the file has a newer version or cannot be opened.
         """
-        db_names = ("values", "ends", "addresses", "tombstones", "meta")
+        db_names = ("values", "ends", "addresses", "subnets", "tombstones", "meta")
         environment = LmdbEnvironment(path, "values", FORMAT_VERSION, db_names)
         self._environment = environment
         self._write_buffer = buffer = WriteBuffer(
@@ -74,12 +82,15 @@ class LmdbStore:
             after_commit=self._on_commit,
         )
         self._params = params
+        self.evicted_count = 0
         clocks = clocks or Clocks()
         self._clock = clocks.clock
         self._damage = PageDamage(environment)
         with environment.first_reads():
             self._expiry = expiry = ExpiryIndex(environment, buffer)
             self._totals = StoreTotals(environment, buffer, expiry)
+            self._subnets = SubnetIndex(environment, buffer)
+            self._quotas = DiskQuotas(params, buffer, self._totals, self._subnets)
             self._store_clock = StoreClock(clocks, environment, buffer, expiry, self._totals)
             self._to_disk_us = self._store_clock.to_disk_us
             self._to_clock_seconds = self._store_clock.to_clock_seconds
@@ -146,44 +157,59 @@ class LmdbStore:
         raise StoreRefused(FILE_DAMAGED)
 
     def _put(self, key: bytes, owner: Contact, entry: StoreEntry, *, overwrite: bool) -> None:
-        encoded, expires_at, from_owner, now, seq = entry
+        encoded, expires_at, from_owner, now, seq, sender = entry
         now_us, expires_at_us = self._to_disk_us(now), self._to_disk_us(expires_at)
         if self._expiry.is_due(now_us):
             self._expire_batch(now_us, _EXPIRY_BATCH_ON_PUT)
             check_tombstone(self.tombstones, key, owner, entry)  # a newer value may have expired
         row_key = key + owner.compact
         previous = self._value_row(row_key)
+        drops_others = overwrite and self._params.overwrite_drops_others
+        is_cheap = False
         if previous is not None:
-            if not is_replacement(self._to_entry(previous), entry):
+            previous_entry = self._to_entry(previous)
+            if not is_replacement(previous_entry, entry):
                 refreshed = previous._replace(received_at_us=now_us)
                 self._write_buffer.put("values", row_key, pack_value_row(row_key, refreshed))
                 return
             seq = seq or previous.seq
-        replaced = {} if previous is None else {row_key: previous}
-        if overwrite and self._params.overwrite_drops_others:
-            replaced = dict(self._value_rows(key))
-        address = quota_key(owner)
-        address_usage = self._totals.usage(address)
-        usage = QuotaUsage(
-            entries=self._totals.entries - len(replaced),
-            key_entries=self._write_buffer.count_prefix(key) - len(replaced),
-            stored_bytes=self._totals.stored_bytes
-            - sum(len(each.encoded) for each in replaced.values()),
-            address_usage=address_usage
-            - sum(
-                len(each.encoded) + ENTRY_UNIT
-                for gone, each in replaced.items()
-                if quota_key_of_row(gone) == address
-            ),
-        )
-        check_quotas(self._params, len(encoded), usage)
-        for replaced_key, each in replaced.items():
-            self._delete_row(replaced_key, each)
+            is_cheap = not drops_others and is_cheap_replacement(previous_entry, entry)
+        if previous is not None and is_cheap:
+            self._expiry.remove(previous.expires_at_us, row_key)
+            if change := len(encoded) - len(previous.encoded):
+                self._totals.adjust(charged_address(row_key, previous), change)
+        else:
+            replaced = {} if previous is None else {row_key: previous}
+            if drops_others:
+                replaced = dict(self._value_rows(key))
+            self._make_room(key, owner, entry, replaced)
         self._totals.sequence += 1
-        value_row = ValueRow(self._totals.sequence, expires_at_us, now_us, from_owner, encoded, seq)
+        origin = (from_owner, encoded, seq, sender.compact if sender else b"")
+        value_row = ValueRow(self._totals.sequence, expires_at_us, now_us, *origin)
         self._write_buffer.put("values", row_key, pack_value_row(row_key, value_row))
         self._expiry.add(expires_at_us, row_key)
-        self._totals.adjust(address, 1, len(encoded), None if replaced else address_usage)
+
+    def _make_room(
+        self, key: bytes, owner: Contact, entry: StoreEntry, replaced: dict[bytes, ValueRow]
+    ) -> None:
+        """Remove what a new value replaces and what yields to it, and charge for it.
+
+        Raises:
+            StoreRefused: a quota is reached.
+        """
+        sender, size = entry.sender or owner, len(entry.encoded)
+        is_full = self._quotas.check(key, sender, size, replaced)
+        for row_key, value_row in replaced.items():
+            self._delete_row(row_key, value_row)
+        while is_full and (yielding_key := self._quotas.yielding_row(usage_of(size))):
+            yielding = self._value_row(yielding_key)
+            if yielding is None:
+                self._totals.repair()
+            else:
+                self._delete_row(yielding_key, yielding)
+                self.evicted_count += 1
+        self._subnets.add(quota_key(sender), key + owner.compact)
+        self._totals.adjust(quota_key(sender), usage_of(size))
 
     def get(self, key: bytes, limit: int, now: float) -> list[bytes]:
         """Return up to ``limit`` bencoded values of a key, most recent first."""
@@ -244,10 +270,11 @@ class LmdbStore:
     # Internals
 
     def _to_entry(self, value_row: ValueRow) -> StoreEntry:
-        _, expires_at_us, received_at_us, from_owner, encoded, seq = value_row
+        _, expires_at_us, received_at_us, from_owner, encoded, seq, compact = value_row
         expires_at = self._to_clock_seconds(expires_at_us)
         received_at = self._to_clock_seconds(received_at_us)
-        return StoreEntry(encoded, expires_at, from_owner, received_at, seq)
+        sender = Contact.from_compact(compact) if compact else None
+        return StoreEntry(encoded, expires_at, from_owner, received_at, seq, sender)
 
     def _value_row(self, row_key: bytes) -> ValueRow | None:
         """Return a row; None if there is none or it is damaged."""
@@ -296,4 +323,6 @@ class LmdbStore:
     def _delete_row(self, row_key: bytes, value_row: ValueRow) -> None:
         self._expiry.remove(value_row.expires_at_us, row_key)
         self._write_buffer.put("values", row_key, None)
-        self._totals.adjust(quota_key_of_row(row_key), -1, -len(value_row.encoded))
+        address = charged_address(row_key, value_row)
+        self._subnets.remove(address, row_key)
+        self._totals.adjust(address, -usage_of(len(value_row.encoded)))

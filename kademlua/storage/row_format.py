@@ -14,8 +14,9 @@ from kademlua.core.contact import Contact
 from kademlua.core.errors import WireError
 from kademlua.core.ids import ID_BYTES
 
-FORMAT_VERSION = 2
-"""The version of the files; it rises when a row changes. Version 1 had fewer checksums."""
+FORMAT_VERSION = 3
+"""The version of the files; it rises when a row changes. Version 1 had fewer checksums, version 2
+charged each value to its owner."""
 FORMAT_KEY = b"format"
 """The row that names a file's kind and version."""
 COUNTS_KEY = b"counts"
@@ -34,7 +35,8 @@ _LABEL = re.compile(rb"(kademlua ([a-z]+) ([0-9]{1,9}))(?: ([0-9a-f]{8}))?")
 _ROW_VERSION = 2
 """The version of the rows of values and publications. Version 1 had no ``seq``."""
 _SEQ_BYTES = 8
-# checksum, version, from_owner, sequence, expires_at_us, received_at_us, seq
+# checksum, version, origin, sequence, expires_at_us, received_at_us, seq; the sender and the value
+# follow. The origin is the number of the sender's bytes, which is even, plus 1 if from_owner.
 _VALUE_HEADER = Struct(">IBBQQQQ")
 _VALUE_FIELDS = Struct(">BBQQQQ")
 _COUNTS_STRUCT = Struct(">QQQQ")
@@ -66,6 +68,8 @@ class ValueRow(NamedTuple):
     encoded: bytes
     seq: int = 0
     """The owner's sequence number."""
+    sender: bytes = b""
+    """The peer that is charged, packed; empty: the owner."""
 
 
 class StoreCounts(NamedTuple):
@@ -126,11 +130,11 @@ def unpack_label(data: bytes) -> Label | None:
 
 def pack_value_row(row_key: bytes, value_row: ValueRow) -> bytes:
     """Encode a value row."""
-    sequence, expires_at_us, received_at_us, from_owner, encoded, seq = value_row
+    sequence, expires_at_us, received_at_us, from_owner, encoded, seq, sender = value_row
     fields = _VALUE_FIELDS.pack(
-        _ROW_VERSION, from_owner, sequence, expires_at_us, received_at_us, seq
+        _ROW_VERSION, len(sender) | from_owner, sequence, expires_at_us, received_at_us, seq
     )
-    return seal(row_key, fields + encoded)
+    return seal(row_key, fields + sender + encoded)
 
 
 def unpack_value_row(row_key: bytes, data: bytes) -> ValueRow | None:
@@ -138,15 +142,30 @@ def unpack_value_row(row_key: bytes, data: bytes) -> ValueRow | None:
     row = _checked(row_key, data, _VALUE_HEADER)
     if row is None:
         return None
-    _, _, from_owner, sequence, expires_at_us, received_at_us, seq = _VALUE_HEADER.unpack_from(row)
-    return ValueRow(
-        sequence, expires_at_us, received_at_us, from_owner == 1, row[_VALUE_HEADER.size :], seq
-    )
+    _, _, origin, sequence, expires_at_us, received_at_us, seq = _VALUE_HEADER.unpack_from(row)
+    value_at = _VALUE_HEADER.size + (origin & ~1)
+    sender = row[_VALUE_HEADER.size : value_at]
+    encoded = row[value_at:]
+    return ValueRow(sequence, expires_at_us, received_at_us, origin & 1 == 1, encoded, seq, sender)
 
 
-def quota_key_of_row(row_key: bytes) -> bytes:
-    """Return the owner's quota key in a row of ``values``."""
-    return row_key[2 * ID_BYTES : -2][:8]
+def charged_address(row_key: bytes, value_row: ValueRow) -> bytes:
+    """Return the quota key of the peer that is charged for a value."""
+    return (value_row.sender or row_key[ID_BYTES:])[ID_BYTES:-2][:8]
+
+
+def subnet_row_key(subnet: bytes, value_row_key: bytes) -> bytes:
+    """Return the key of a row of ``subnets``: the length of the subnet, the subnet, the value.
+
+    Without the length, one prefix might stand for subnets of both families.
+    """
+    return bytes((len(subnet),)) + subnet + value_row_key
+
+
+def split_subnet_row_key(row_key: bytes) -> tuple[bytes, bytes]:
+    """Return the subnet and the key of the value row."""
+    end = 1 + row_key[0]
+    return row_key[1:end], row_key[end:]
 
 
 def expiry_row_key(expires_at_us: int, value_row_key: bytes) -> bytes:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import logging
 
-from kademlua.core.values.quotas import ENTRY_UNIT
+from kademlua.core.values.quotas import (
+    StoreUsage,
+    entries_of,
+    subnet_key,
+    value_bytes_of,
+)
 from kademlua.storage.expiry import ExpiryIndex
 from kademlua.storage.group_commit import WriteBuffer
 from kademlua.storage.lmdb_environment import LmdbEnvironment
@@ -22,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class StoreTotals:
-    """The counts of a store and the usage of each owner's address."""
+    """The counts of a store and the usage of each address and subnet that sent values."""
 
     def __init__(
         self, environment: LmdbEnvironment, write_buffer: WriteBuffer, expiry: ExpiryIndex
@@ -35,23 +40,37 @@ class StoreTotals:
         counts = unpack_counts(data) if data is not None else None
         if data is None and not environment.cursor("values").first():
             counts = StoreCounts()
-        if counts is not None:
-            self._set(counts)
-        if counts is None or not self._agrees_with_usages():
+        self._usage = StoreUsage()
+        self.sequence = self.latest_us = 0
+        if counts is None or environment.is_older or not self._read(counts):
             self.repair()
         self._committed = self._committing = self._counts(self.latest_us)
 
-    def _set(self, counts: StoreCounts) -> None:
-        self.entries, self.stored_bytes, self.sequence, self.latest_us = counts
+    @property
+    def usage(self) -> StoreUsage:
+        """The usage in total and by subnet; read-only for callers."""
+        return self._usage
 
-    def _agrees_with_usages(self) -> bool:
-        total = 0
+    @property
+    def entries(self) -> int:
+        """The number of values."""
+        return entries_of(self._usage.total)
+
+    @property
+    def stored_bytes(self) -> int:
+        """The bytes of all values, bencoded."""
+        return value_bytes_of(self._usage.total)
+
+    def _read(self, counts: StoreCounts) -> bool:
+        """Take over counts, and add up the usages of all addresses; return whether these agree."""
+        entries, stored_bytes, self.sequence, self.latest_us = counts
+        self._usage = StoreUsage()
         for address, data in self._write_buffer.rows("addresses"):
             usage = unpack_usage(address, data)
             if usage is None:
                 return False
-            total += usage
-        return total == self.entries * ENTRY_UNIT + self.stored_bytes
+            self._usage.add(subnet_key(address), usage)
+        return (self.entries, self.stored_bytes) == (entries, stored_bytes)
 
     def _counts(self, latest_us: int) -> StoreCounts:
         return StoreCounts(self.entries, self.stored_bytes, self.sequence, latest_us)
@@ -63,13 +82,13 @@ class StoreTotals:
 
     def on_commit(self, *, failed: bool) -> None:
         """Return to the counts of the last commit if this one ``failed``."""
-        if failed:
-            self._set(self._committed)
-        else:
+        if not failed:
             self._committed = self._committing
+        elif not self._read(self._committed):
+            self.repair()
 
-    def usage(self, address: bytes) -> int:
-        """Return the usage of an address, in ``ENTRY_UNIT`` and bytes."""
+    def usage_at(self, address: bytes) -> int:
+        """Return the usage of an address, in ``ENTRY_UNIT`` and charged bytes."""
         usage = self._read_usage(address)
         if usage is None:
             self.repair()
@@ -79,26 +98,22 @@ class StoreTotals:
     def _read_usage(self, address: bytes) -> int | None:
         return unpack_usage(address, self._write_buffer.get("addresses", address))
 
-    def adjust(
-        self, address: bytes, entries: int, stored_bytes: int, usage: int | None = None
-    ) -> None:
-        """Count a row that was added or deleted; ``usage`` is that of its owner's address before,
-        if it is known."""
+    def adjust(self, address: bytes, change: int, usage: int | None = None) -> None:
+        """Add a ``change`` to the usage of the address that is charged for a row; ``usage`` is what
+        it was before, if that is known."""
         if usage is None:
             usage = self._read_usage(address)
-        change = entries * ENTRY_UNIT + stored_bytes
         if usage is None or usage + change < 0:
             self.repair()  # counts this row, too
             return
-        self.entries += entries
-        self.stored_bytes += stored_bytes
         row = pack_usage(address, usage + change) if usage + change else None
         self._write_buffer.put("addresses", address, row)
+        self._usage.add(subnet_key(address), change)
 
     def repair(self) -> None:
         """Make all rows agree with the undamaged values, after a row was found damaged."""
         counts, dropped_values = repair(self._write_buffer)
-        self._set(counts)
+        self._read(counts)
         self._expiry.refresh()
         path = self._environment.path
         if self._environment.is_older:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from kademlua.terminal.log_format import LineFormatter
+
 
 class NodeLogHandler(logging.Handler):
     """Appends each record to ``NAME.log`` of its node, and ignores records without a node.
@@ -17,7 +19,7 @@ class NodeLogHandler(logging.Handler):
 
     def __init__(self, directory: Path) -> None:
         super().__init__()
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        self.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         self._directory = directory
         self._paths: dict[bytes, str] = {}
 

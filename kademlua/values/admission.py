@@ -6,6 +6,8 @@ valid record replaces the plain values of its key, and the key then refuses plai
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kademlua.core.contact import Contact
 from kademlua.core.errors import (
     CasMismatch,
@@ -19,21 +21,20 @@ from kademlua.core.values.records import SignedRecord
 from kademlua.core.values.store import Store, StoreEntry, check_tombstone
 from kademlua.core.values.tombstones import RECORD_OWNER, Tombstone
 from kademlua.crypto import signing
-from kademlua.runtime.context import Context
 
 REASON_HAS_RECORD = "the key has a record"
 """The refusal reason for a plain value, and for a second immutable record."""
 
 
 class AdmissionPolicy:
-    """Checks values and records before they enter the store of one node."""
+    """Checks values and records before they enter a store: from peers, the node or a file."""
 
     __slots__ = ("_store", "_tombstones", "_wall_clock")
 
-    def __init__(self, context: Context) -> None:
-        self._store = context.store
-        self._tombstones = context.store.tombstones
-        self._wall_clock = context.wall_clock
+    def __init__(self, store: Store, wall_clock: Callable[[], float]) -> None:
+        self._store = store
+        self._tombstones = store.tombstones
+        self._wall_clock = wall_clock
 
     def admit(
         self,
@@ -55,7 +56,7 @@ class AdmissionPolicy:
                 or stored a newer one.
             RecordRefused: The record is invalid, expired, stale or does not match ``cas``.
         """
-        encoded, expires_at, _, now, _ = new
+        encoded, now = new.encoded, new.received_at
         signed = records.parse_signed(encoded)
         if signed is None and not records.is_immutable(key, encoded):
             found = self._store.get(key, 1, now)
@@ -65,15 +66,33 @@ class AdmissionPolicy:
             tombstone = check_tombstone(self._tombstones, key, owner, new)
             self._store.put(key, owner, new, overwrite=overwrite)
             # Otherwise it still rejects older values when the new one has been released.
-            if tombstone is not None and (not new.seq or tombstone.expires_at <= expires_at):
+            if tombstone is not None and (not new.seq or tombstone.expires_at <= new.expires_at):
                 self._tombstones.remove(key, owner)
             return
+        self._admit_record(key, owner, new, signed, cas)
+
+    def _admit_record(
+        self,
+        key: bytes,
+        owner: Contact,
+        new: StoreEntry,
+        signed: SignedRecord | None,
+        cas: int | None,
+    ) -> None:
+        """Store a record in place of the key's values, or extend the life of the stored one.
+
+        It is charged to the peer whose store was the last to change something.
+        """
+        encoded, expires_at, now = new.encoded, new.expires_at, new.received_at
+        sender = new.sender or owner
         self._store.expire(now)  # leaves the tombstones of records
         current = self._current_record(key, now)
         if current is not None and current[1].encoded == encoded:
             # A repeated store may extend the lifetime of a record, but not shorten it.
-            owner, entry = current
-            expires_at = max(entry.expires_at, self._expiry(signed, now, expires_at))
+            entry = current[1]
+            expires_at = self._expiry(signed, now, expires_at)
+            if expires_at <= entry.expires_at:
+                expires_at, sender = entry.expires_at, entry.sender or current[0]
         elif signed is not None:
             current_signed = (
                 records.parse_signed(current[1].encoded) if current is not None else None
@@ -86,7 +105,10 @@ class AdmissionPolicy:
                 self._store.remove(key, other)
         else:
             owner = current[0]  # replaces the old record in place, so a full store keeps it
-        self._store.put(key, owner, StoreEntry(encoded, expires_at, received_at=now))
+        charged = None if sender == owner else sender
+        self._store.put(
+            key, owner, StoreEntry(encoded, expires_at, received_at=now, sender=charged)
+        )
 
     def _current_record(self, key: bytes, now: float) -> tuple[Contact, StoreEntry] | None:
         """Return the stored record of a key with the contact that stored it first, or None."""

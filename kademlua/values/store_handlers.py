@@ -65,7 +65,7 @@ class StoreHandlers:
         self._reply_later = reply_later
         self._is_leaving = False
         self._store = context.store
-        self._admission = AdmissionPolicy(context)
+        self._admission = AdmissionPolicy(context.store, context.wall_clock)
         self._params = context.params
         self._clock = context.clock
 
@@ -91,10 +91,11 @@ class StoreHandlers:
             return self._refusal(request, replies.REASON_LEAVING)
         now = self._clock()
         owner, cas, seq, proof = fields
+        sender = self._context.contact_for(request.sender_id, endpoint)
         from_owner = owner is None
-        if owner is None:
-            owner = self._context.contact_for(request.sender_id, endpoint)
-        entry = StoreEntry(encoded, now + ttl, from_owner, now, seq)
+        charged = None if from_owner else sender
+        entry = StoreEntry(encoded, now + ttl, from_owner, now, seq, charged)
+        owner = owner or sender
         try:
             former = [] if proof is None else self._former_values(key, owner, fields)
             for _, each in former:

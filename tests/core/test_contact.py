@@ -162,6 +162,15 @@ class TestPool:
         assert pool.from_compact(bytes(contact.compact)) is one
         assert pool.intern(contact.addr, contact.port, contact.id) is one
 
+    def test_find_interns_nothing(self):
+        pool = ContactPool()
+        contact = make_contact(0)
+        assert pool.find(contact.addr, contact.port, contact.id) == contact
+        assert pool.find_compact(contact.compact) == contact
+        assert len(pool) == 0
+        known = pool.from_compact(contact.compact)
+        assert pool.find_compact(contact.compact) is known
+
     @given(st.lists(contacts_v4, max_size=5), st.lists(contacts_v6, max_size=5))
     def test_unpacks_rows(self, four, six):
         pool = ContactPool()

@@ -2,13 +2,14 @@
 
 import errno
 import os
+from functools import partial
 
 import pytest
 
 from kademlua import Params
 from kademlua.core.errors import ConflictingValue, RecordRefused, StaleValue, StoreRefused
 from kademlua.core.values import records
-from kademlua.core.values.quotas import ENTRY_UNIT, QuotaUsage, check_quotas
+from kademlua.core.values.quotas import ENTRY_UNIT, StoreUsage, check_quotas
 from kademlua.core.wire import replies
 from kademlua.storage.lmdb_errors import CorruptFile, FileGone, failure_reason
 from kademlua.values.admission import REASON_HAS_RECORD
@@ -25,17 +26,18 @@ def refusal(check, *args):
 
 def quota_refusals():
     params = Params()
-    free = {"entries": 0, "key_entries": 0, "stored_bytes": 0, "address_usage": 0}
+    free = {"total": 0, "address_usage": 0, "key_entries": 0}
     exceeded = [
-        {"entries": params.max_entries},
         {"key_entries": params.max_entries_per_key},
-        {"stored_bytes": params.max_stored_bytes},
+        {"subnet_key_entries": params.subnet_limit_key},
         {"address_usage": params.max_bytes_per_address},
         {"address_usage": params.max_entries_per_address * ENTRY_UNIT},
     ]
-    reasons = {refusal(check_quotas, params, 1, QuotaUsage(**(free | each))) for each in exceeded}
-    too_large = refusal(check_quotas, params, params.max_value_bytes + 1, QuotaUsage(**free))
-    return reasons | {too_large}
+    reasons = {refusal(partial(check_quotas, params, 1, **free | each)) for each in exceeded}
+    too_large = refusal(partial(check_quotas, params, params.max_value_bytes + 1, **free))
+    too_many = (params.max_entries + 1) * ENTRY_UNIT, params.max_stored_bytes + 1
+    full = {refusal(StoreUsage().check_fair_share, params, b"net", each, []) for each in too_many}
+    return reasons | full | {too_large}
 
 
 def record_refusals():

@@ -12,7 +12,9 @@ import gevent
 import pytest
 
 from kademlua import sha1
+from kademlua.http import event_stream
 from kademlua.http.event_stream import MAX_STREAMS
+from kademlua.http.server import connection
 from tests.http.conftest import HttpClient
 
 _EVENT = re.compile(rb"event: (\S+)\ndata: (.*)\n\n")
@@ -121,6 +123,19 @@ def test_number_of_streams_is_limited(client):
             stack.enter_context(open_stream(client))
         assert client.get("/v1/events").status == 503
         assert client.get("/healthz").status == 200
+
+
+def test_stream_that_is_not_read_ends(client, monkeypatch):
+    monkeypatch.setattr(connection, "STREAM_WRITE_TIMEOUT", 0.2)
+    monkeypatch.setattr(event_stream, "_POLLS_PER_KEEPALIVE", 1)
+    monkeypatch.setattr(event_stream, "_KEEPALIVE", b":" + b" " * 1_000_000 + b"\n\n")
+    observers = client.node.services.context.observers
+    before = len(observers.registered)
+    with open_stream(client, "?kinds=contact"):
+        assert len(observers.registered) == before + 1
+        with gevent.Timeout(20):
+            while len(observers.registered) > before:
+                gevent.sleep(0.05)
 
 
 @pytest.mark.parametrize("query", ["kinds=nothing", "lookups=0", "lookups=x"])

@@ -271,6 +271,18 @@ def test_version_of_unvalidated_sender_is_not_recorded(world: World) -> None:
     assert node.services.liveliness.versions.is_v10(peer.contact)
 
 
+def test_longest_unheard_v10_peers_are_forgotten(world: World) -> None:
+    versions = world.alice.services.liveliness.versions
+    peers = [Contact("192.0.2.1", 4000, from_int(number + 1)) for number in range(10_000)]
+    for peer in peers:
+        versions.mark_v10(peer.id)
+        versions.mark_v10(peers[0].id)
+    assert len(versions.v10_ids) == 4_096
+    assert versions.is_v10(peers[-1])
+    assert versions.is_v10(peers[0])
+    assert not versions.is_v10(peers[1])
+
+
 def test_unknown_senders_do_not_delay_probes_of_contacts(world: World) -> None:
     node, peer, forger = world.node(params=NO_UPKEEP), world.peer(), world.peer()
     peer.serve(always_pong)

@@ -261,6 +261,17 @@ def test_private_and_repeated_reach_targets_are_refused(world: World) -> None:
     assert len(target.unread) <= 14
 
 
+def test_askers_of_one_subnet_leave_dial_backs_to_others(world: World) -> None:
+    node = world.node(endpoint=public(0))
+    asker, other = known(world, node, 1), known(world, node, 2)
+    target = requests.encode_reach_args(world.peer(endpoint=public(3)).contact)
+    attempted = replies.encode_reach_reply(is_attempted=True)
+    assert [asking(asker, node, target) for _ in range(10)].count(attempted) == 3
+    assert asking(other, node, target) == attempted
+    gevent.sleep(11)
+    assert asking(asker, node, target) == attempted
+
+
 def test_forged_sender_cannot_trigger_a_reach(world: World) -> None:
     node = world.node(endpoint=public(0))
     known(world, node, 1)
@@ -279,6 +290,7 @@ def test_bad_arguments_are_refused(world: World) -> None:
     for args in (b"le", b"i1e", b"3:abc", b"de"):
         packet = asker.call(node.contact.endpoint, call(b"reach", args))
         assert packet.packet_type == packets.RPC_RAISED
+        gevent.sleep(11)
 
 
 def test_unrequested_reached_is_ignored(world: World) -> None:

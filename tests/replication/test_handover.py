@@ -4,6 +4,7 @@ import gevent
 import pytest
 
 from kademlua import Node, NodeClosed, Params, sha1
+from kademlua.core.ids import from_int
 from kademlua.core.wire import packets, replies, requests
 from tests.replication.test_replicator import FEW, KEY, by_distance, hand_in, holders, stores
 from tests.support.peers import empty_v11_peer, ping_only_peer, requests_served
@@ -230,3 +231,17 @@ def test_peers_without_the_rpc_are_not_told(world: World) -> None:
     gevent.sleep(1)
     assert "leave" not in requests_served(old)
     assert "leave" in requests_served(new)
+
+
+def test_leave_notices_do_not_fill_the_contact_pool(world: World) -> None:
+    """Of senders that are validated or not, known or unknown."""
+    node, forger = world.alice, world.peer()
+    pool = node.services.context.pool
+    before = len(pool)
+    for number in range(1_000):
+        forger.send(
+            packets.encode_request(from_int(number + 1), b"%08d" % number, FAREWELL),
+            node.contact.endpoint,
+        )
+    gevent.sleep(5)
+    assert len(pool) <= before + 10

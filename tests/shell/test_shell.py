@@ -9,9 +9,10 @@ import gevent
 import pytest
 
 from kademlua.core.ids import sha1
+from kademlua.core.text import escape_unprintable
 from kademlua.shell.node_views import prompt_text
 from kademlua.shell.shell import Shell
-from kademlua.terminal.text import escape_unprintable, pretty_format, to_one_line
+from kademlua.terminal.text import pretty_format, to_one_line
 from tests.support.world import RTT
 
 

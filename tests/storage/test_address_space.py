@@ -22,6 +22,8 @@ params = Params(max_stored_bytes=1 << 40, max_bytes_per_address=1 << 40,
     max_entries=10**9, max_entries_per_address=10**9)
 owner, value, now = Contact("192.0.2.1", 7, b"o" * 20), b"10000:" + bytes(10_000), time.monotonic()
 
+STEP = 200  # some 2.4 MB: the file stays more than a megabyte smaller than its map
+
 
 def limit(more_bytes):
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -34,8 +36,8 @@ def put(number):
 
 
 def fill(first, last):
-    for number in range(first, last, 100):
-        for each in range(number, number + 100):
+    for number in range(first, last, STEP):
+        for each in range(number, number + STEP):
             put(each)
         reasons = []
         store.when_durable(reasons.append)
@@ -50,7 +52,7 @@ limit(spare)
 count, reason = fill(0, 20_000)
 print(reason)
 for _ in range(2):
-    assert fill(count, count + 100) == (count, reason)
+    assert fill(count, count + STEP) == (count, reason)
 assert (len(store), store.stored_bytes) == (count, count * len(value))
 assert all(store.get(key, 1, now) == [value] for key in store.keys())
 store.close()

@@ -1,9 +1,14 @@
-"""LmdbStore and MemoryStore return the same results for the same operations."""
+"""LmdbStore and MemoryStore return the same results for the same operations.
+
+Small quotas, so that most stores meet one of them: no subnet loses a value while it is below its
+fair share, none fills a key, and the totals are exact.
+"""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +20,7 @@ from kademlua.core.contact import Contact
 from kademlua.core.errors import StoreRefused
 from kademlua.core.params import Params
 from kademlua.core.values.memory_store import MemoryStore
+from kademlua.core.values.quotas import VALUE_OVERHEAD
 from kademlua.core.values.store import StoreEntry, check_tombstone
 from kademlua.runtime.clocks import Clocks
 from kademlua.storage.lmdb_store import LmdbStore
@@ -25,7 +31,25 @@ OWNERS = [
     Contact("192.0.2.2", 1, b"\xff" * 20),
     Contact("2001:db8::1", 1, b"\xff" * 20),
     Contact("2001:db8::2", 0xFFFF, b"\xff" * 20),
+    Contact("198.51.100.1", 9, b"x" * 20),
 ]
+HOLDERS = [OWNERS[0], OWNERS[-1], Contact("203.0.113.1", 9, b"h" * 20)]
+
+Rows = dict[tuple[bytes, Contact], StoreEntry]
+
+
+def subnet_of(owner: Contact, entry: StoreEntry) -> bytes:
+    return (entry.sender or owner).diversity_prefix
+
+
+def usages(rows: Rows) -> dict[bytes, tuple[int, int]]:
+    """Return the values and the charged bytes of each subnet."""
+    found: dict[bytes, tuple[int, int]] = {}
+    for (_, owner), entry in rows.items():
+        entries, charged = found.get(subnet_of(owner, entry), (0, 0))
+        size = len(entry.encoded) + VALUE_OVERHEAD
+        found[subnet_of(owner, entry)] = entries + 1, charged + size
+    return found
 
 
 class BothStores(RuleBasedStateMachine):
@@ -36,6 +60,7 @@ class BothStores(RuleBasedStateMachine):
         self.directory = Path(tempfile.mkdtemp(prefix="kademlua-test-"))
         self.wall_start = 1_000_000
         self.now = 0
+        self.evicted_before = 0
         self.store: LmdbStore | None = None
 
     @initialize(
@@ -45,6 +70,8 @@ class BothStores(RuleBasedStateMachine):
         stored=st.integers(10, 60),
         of_address=st.integers(10, 60),
         by_address=st.integers(1, 6),
+        by_key=st.integers(1, 3),
+        full=st.integers(2, 8),
     )
     def begin(
         self,
@@ -55,13 +82,16 @@ class BothStores(RuleBasedStateMachine):
         stored: int,
         of_address: int,
         by_address: int,
+        by_key: int,
+        full: int,
     ) -> None:
         self.params = Params(
             overwrite_drops_others=drops,
             max_entries=entries,
             max_entries_per_key=per_key,
-            max_stored_bytes=stored,
-            max_bytes_per_address=of_address,
+            subnet_limit_key=by_key,
+            max_stored_bytes=full * VALUE_OVERHEAD + stored,
+            max_bytes_per_address=full * VALUE_OVERHEAD + of_address,
             max_entries_per_address=by_address,
             max_value_bytes=10,
             max_ttl=25,
@@ -93,8 +123,8 @@ class BothStores(RuleBasedStateMachine):
         size=st.integers(1, 11),
         life=st.integers(0, 20),
         overwrite=st.booleans(),
-        from_owner=st.booleans(),
         seq=st.integers(0, 4),
+        sender=st.sampled_from([None, None, None, *HOLDERS]),
         repeats=st.sampled_from([1, 1, 1, 30]),
     )
     def put(
@@ -106,13 +136,17 @@ class BothStores(RuleBasedStateMachine):
         life: int,
         repeats: int,
         overwrite: bool,
-        from_owner: bool,
         seq: int,
+        sender: Contact | None,
     ) -> None:
+        drops_others = overwrite and self.params.overwrite_drops_others
         for step in range(repeats):
             encoded = bytes([97 + step % 26]) * size
             expires = self.now + (life + step) % 20
-            entry = StoreEntry(encoded, expires, from_owner, received_at=self.now, seq=seq)
+            entry = StoreEntry(encoded, expires, sender is None, self.now, seq, sender)
+            before = {
+                each: entry for each, entry in self.rows().items() if entry.expires_at > self.now
+            }
             refusals = []
             for store in (self.memory, self.disk):
                 try:
@@ -121,6 +155,18 @@ class BothStores(RuleBasedStateMachine):
                 except StoreRefused as refusal:
                     refusals.append(refusal.reason)
             assert len(set(refusals)) * 2 == len(refusals)
+            lost = before.keys() - self.rows().keys()
+            evicted = {each for each in lost if each[0] != key or not drops_others}
+            subnet_count = len(usages(before).keys() | {subnet_of(owner, entry)})
+            for each in evicted:
+                entries, charged = usages(before)[subnet_of(each[1], before[each])]
+                assert (
+                    entries * subnet_count > self.params.max_entries
+                    or charged * subnet_count > self.params.max_stored_bytes
+                )
+
+    def rows(self) -> Rows:
+        return {(key, owner): entry for key in KEYS for owner, entry in self.memory.entries(key)}
 
     @rule(key=st.sampled_from(KEYS), owner=st.sampled_from(OWNERS))
     def remove(self, key: bytes, owner: Any) -> None:
@@ -152,6 +198,7 @@ class BothStores(RuleBasedStateMachine):
 
     @rule()
     def close_and_open(self) -> None:
+        self.evicted_before += self.disk.evicted_count
         self.disk.close()
         self.open()
 
@@ -167,6 +214,14 @@ class BothStores(RuleBasedStateMachine):
             for owner in OWNERS:
                 found = self.disk.tombstones.get(key, owner, self.now)
                 assert found == self.memory.tombstones.get(key, owner, self.now)
+            subnets = Counter(subnet_of(*each) for each in self.memory.entries(key))
+            assert max(subnets.values(), default=0) <= self.params.subnet_limit_key
+        assert self.disk.evicted_count + self.evicted_before == self.memory.evicted_count
+        rows = self.rows()
+        assert len(self.memory) == len(rows) <= self.params.max_entries
+        assert self.memory.stored_bytes == sum(len(each.encoded) for each in rows.values())
+        charged = sum(each for _, each in usages(rows).values())
+        assert charged <= self.params.max_stored_bytes
         ends = [entry.expires_at for key in KEYS for _, entry in self.memory.entries(key)]
         due = self.disk.next_expiry()
         if ends:

@@ -26,7 +26,7 @@ KEYS = [bytes([number]) * 20 for number in range(3)]
 OWNERS = [Contact("192.0.2.1", 7, b"A" * 20), Contact("2001:db8::1", 8, b"B" * 20)]
 CONTACTS = [Contact(f"192.0.2.{number}", number, bytes([number]) * 20) for number in (1, 2)]
 PUBLICATIONS = [Publication(key, b"1:p", 60) for key in KEYS[:2]]
-PARAMS = Params(max_entries_per_address=4, max_bytes_per_address=50)
+PARAMS = Params(max_entries_per_address=4, max_bytes_per_address=50_000)
 
 Values = set[tuple[bytes, Contact, bytes]]
 

@@ -134,6 +134,29 @@ def test_expired_values_are_removed_in_batches(open_store: Open) -> None:
     assert list(store.keys()) == [KEY]
 
 
+@pytest.mark.parametrize("is_stale", [False, True])
+def test_damaged_index_of_subnets_is_computed_again(tmp_path: Path, is_stale: bool) -> None:
+    path, params = tmp_path / "values", Params(max_entries=3)
+    clocks = Clocks(clock=lambda: 0.0, wall_clock=lambda: 1.8e9)
+    store = LmdbStore(path, params, clocks=clocks, in_background=False)
+    for number in range(3):
+        put(store, bytes([number]) * 20)
+    store.close()
+    with lmdb.open(str(path), subdir=False, lock=False, max_dbs=8) as env:
+        database = env.open_db(b"subnets", create=False)
+        with env.begin(write=True, db=database) as txn:
+            rows = [key for key, _ in txn.cursor()]
+            for row in rows:
+                txn.delete(row)
+                if is_stale:
+                    txn.put(row[:4] + b"\0" * 20 + row[24:-1] + b"?", b"")
+    store = LmdbStore(path, params, clocks=clocks, in_background=False)
+    store.put(KEY, Contact("198.51.100.1", 1, b"C" * 20), StoreEntry(b"1:c", 100.0, received_at=0))
+    assert (len(store), store.evicted_count) == (3, 1)
+    assert sorted(store.keys()) == [b"\1" * 20, b"\2" * 20, KEY]
+    store.close()
+
+
 # Commits
 
 

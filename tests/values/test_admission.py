@@ -50,6 +50,10 @@ def signed(
     return SignedRecord(SIGNER.public_key, salt, seq, expires, signature, encoded)
 
 
+def admission_of(node: Node) -> AdmissionPolicy:
+    return AdmissionPolicy(node.datastore, node.services.context.wall_clock)
+
+
 def forged(seq: int) -> SignedRecord:
     signature = random.Random(seq).randbytes(64)
     return SignedRecord(SIGNER.public_key, b"", seq, None, signature, b"4:evil")
@@ -235,7 +239,7 @@ def test_it_is_kept_on_disk_as_any_value(world: World, tmp_path: Path) -> None:
         clocks = Clocks(clock=virtual_now, wall_clock=virtual_now)
         disk = LmdbStore(tmp_path / "values", Params(), clocks=clocks, in_background=False)
         node = world.node(store=disk)
-        put = partial(AdmissionPolicy(node.services.context).admit, KEY, node.contact)
+        put = partial(admission_of(node).admit, KEY, node.contact)
         return disk, lambda encoded: put(StoreEntry(encoded, 9_000, received_at=world.now))
 
     disk, put = opened()
@@ -270,7 +274,7 @@ def test_newest_valid_record_is_kept(
     brought: list[tuple[str, int, int, bool]],
 ) -> None:
     node = Node(port=1, options=NodeOptions(clock=lambda: 0.0, wall_clock=lambda: 0.0))
-    keeping = AdmissionPolicy(node.services.context)
+    keeping = admission_of(node)
     newest = -1
     for kind, seq, number, is_direct in brought:
         encoded = {

@@ -62,7 +62,7 @@ def test_invalid_arguments_are_refused(world: World, args: bytes) -> None:
     assert len(world.alice.datastore) == 0
 
 
-def test_replicated_value_keeps_its_owner(world: World) -> None:
+def test_replicated_value_keeps_its_owner_and_end(world: World) -> None:
     node, peer, another = world.alice, world.peer(), world.peer()
     store(
         peer,
@@ -77,7 +77,8 @@ def test_replicated_value_keeps_its_owner(world: World) -> None:
     [(owner, entry)] = node.datastore.entries(KEY)
     assert owner == OTHER
     assert not entry.from_owner
-    assert entry.expires_at - entry.received_at == pytest.approx(40)
+    assert entry.expires_at - entry.received_at == pytest.approx(30, abs=1)
+    assert entry.sender == peer.contact
 
 
 def test_replicated_value_does_not_replace_a_direct_store(world: World) -> None:

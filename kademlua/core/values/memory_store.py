@@ -6,17 +6,34 @@ import heapq
 from collections.abc import Callable, Iterator
 
 from kademlua.core.contact import Contact
+from kademlua.core.ids import ID_BYTES
 from kademlua.core.params import Params
-from kademlua.core.values.quotas import ENTRY_UNIT, QuotaUsage, check_quotas, quota_key
-from kademlua.core.values.store import StoreEntry, check_tombstone, is_replacement, mark_expired
+from kademlua.core.values.quotas import (
+    ENTRY_UNIT,
+    StoreUsage,
+    check_quotas,
+    entries_of,
+    is_limited_by_key,
+    quota_key,
+    subnet_key,
+    usage_of,
+    value_bytes_of,
+)
+from kademlua.core.values.store import (
+    StoreEntry,
+    check_tombstone,
+    is_cheap_replacement,
+    is_replacement,
+    mark_expired,
+)
 from kademlua.core.values.tombstones import Tombstones
 
 
 class MemoryStore:
     """One value per owner and key, of any bencoded form.
 
-    Quotas limit entries and bytes, in total and per key, value and owner's address. A store over a
-    quota is refused; nothing is evicted.
+    Quotas limit entries and bytes, in total and per key, value and sender's address; see
+    ``Store.put`` for a full store.
     """
 
     is_durable = False
@@ -26,22 +43,26 @@ class MemoryStore:
         self.tombstones = Tombstones()
         self._params = params
         self._by_key: dict[bytes, dict[Contact, StoreEntry]] = {}
-        self._entry_count = 0
-        self._stored_bytes = 0
+        self._usage = StoreUsage()
         self._usage_by_address: dict[bytes, int] = {}
-        """Entries and bytes by owner's address."""
+        """What each address is charged, in ``ENTRY_UNIT`` and bytes."""
+        # Key and owner of the values of each subnet, packed. Dropped values leave their rows
+        # behind, as in `_expiry_heap`.
+        self._yielding_heaps: dict[bytes, list[bytes]] = {}
+        self._yielding_row_count = 0
+        self.evicted_count = 0
         # (expires, tie-breaker, key, owner). Replaced and dropped values leave their rows
         # behind; `_compact` bounds them.
         self._expiry_heap: list[tuple[float, int, bytes, Contact]] = []
         self._row_count = 0
 
     def __len__(self) -> int:
-        return self._entry_count
+        return entries_of(self._usage.total)
 
     @property
     def stored_bytes(self) -> int:
         """The bytes of all values, bencoded."""
-        return self._stored_bytes
+        return value_bytes_of(self._usage.total)
 
     def keys(self) -> Iterator[bytes]:
         """Return the keys that have values now."""
@@ -75,7 +96,7 @@ class MemoryStore:
         overwrite: bool = False,
     ) -> None:
         """Store a value; see ``Store.put``."""
-        encoded, expires_at, _, now, seq = entry
+        encoded, expires_at, _, now, seq, _ = entry
         if self._expiry_heap and self._expiry_heap[0][0] <= now:
             self.expire(now)
             check_tombstone(self.tombstones, key, owner, entry)  # a newer value may have expired
@@ -87,42 +108,84 @@ class MemoryStore:
                 return
             if not seq and previous.seq:
                 entry = entry._replace(seq=previous.seq)
-        replaced = {} if previous is None else {owner: previous}
-        if overwrite and self._params.overwrite_drops_others:
-            replaced = owners
-        address = quota_key(owner)
-        self._check_quotas(encoded, owners, replaced, address)
-        for each in list(replaced):
-            self._drop(key, each)
-        self._by_key.setdefault(key, {})[owner] = entry
-        self._entry_count += 1
-        self._stored_bytes += len(encoded)
-        self._usage_by_address[address] = (
-            self._usage_by_address.get(address, 0) + len(encoded) + ENTRY_UNIT
-        )
+        drops_others = overwrite and self._params.overwrite_drops_others
+        if previous is not None and not drops_others and is_cheap_replacement(previous, entry):
+            del owners[owner]  # the most recent one is last
+            if change := len(encoded) - len(previous.encoded):
+                address = quota_key(entry.sender or owner)
+                self._charge(address, subnet_key(address), change)
+        else:
+            replaced = {} if previous is None else {owner: previous}
+            self._make_room(key, owner, entry, owners if drops_others else replaced)
+            owners = self._by_key.setdefault(key, {})
+        owners[owner] = entry
         self._row_count += 1
         heapq.heappush(self._expiry_heap, (expires_at, self._row_count, key, owner))
-        if len(self._expiry_heap) > 2 * self._entry_count + 64:
+        row_limit = 2 * (self._usage.total // ENTRY_UNIT) + 64
+        if len(self._expiry_heap) > row_limit or self._yielding_row_count > row_limit:
             self._compact()
+
+    def _make_room(
+        self, key: bytes, owner: Contact, entry: StoreEntry, replaced: dict[Contact, StoreEntry]
+    ) -> None:
+        """Remove what a new value replaces and what yields to it, and charge for it.
+
+        Raises:
+            StoreRefused: a quota is reached.
+        """
+        sender, size = entry.sender or owner, len(entry.encoded)
+        address = quota_key(sender)
+        is_full = self._check_quotas(key, sender, address, size, replaced)
+        if replaced:
+            for each in list(replaced):
+                self._drop(key, each)
+        if is_full:
+            self._evict(usage_of(size))
+        subnet = subnet_key(address)
+        self._charge(address, subnet, usage_of(size))
+        self._add_yielding_row(subnet, key, owner)
 
     def _check_quotas(
         self,
-        encoded: bytes,
-        owners: dict[Contact, StoreEntry],
-        replaced: dict[Contact, StoreEntry],
+        key: bytes,
+        sender: Contact,
         address: bytes,
-    ) -> None:
-        entries, key_entries, stored_bytes = self._entry_count, len(owners), self._stored_bytes
-        address_usage = self._usage_by_address.get(address, 0)
-        if replaced:
-            entries -= len(replaced)
-            key_entries -= len(replaced)
-            for each, entry in replaced.items():
-                stored_bytes -= len(entry.encoded)
-                if quota_key(each) == address:
-                    address_usage -= len(entry.encoded) + ENTRY_UNIT
-        usage = QuotaUsage(entries, key_entries, stored_bytes, address_usage)
-        check_quotas(self._params, len(encoded), usage)
+        size: int,
+        replaced: dict[Contact, StoreEntry],
+    ) -> bool:
+        """Return whether a subnet has to yield to a new value; see ``check_quotas``."""
+        params, owners = self._params, self._by_key.get(key, {})
+        total, address_usage = self._usage.total, self._usage_by_address.get(address, 0)
+        gone = []
+        for each, entry in replaced.items():
+            usage = usage_of(len(entry.encoded))
+            former_address = quota_key(entry.sender or each)
+            gone.append((subnet_key(former_address), usage))
+            total -= usage
+            address_usage -= usage if former_address == address else 0
+        key_entries, subnet_entries = len(owners) - len(replaced), 0
+        if key_entries >= params.subnet_limit_key and is_limited_by_key(params, sender):
+            subnet, compact_bytes = subnet_key(address), len(sender.compact)
+            packed = [(entry.sender or each).compact for each, entry in owners.items()]
+            subnet_entries = sum(
+                each.startswith(subnet, ID_BYTES) and len(each) == compact_bytes for each in packed
+            ) - sum(each == subnet for each, _ in gone)
+        is_full = check_quotas(params, size, total, address_usage, key_entries, subnet_entries)
+        if is_full:
+            self._usage.check_fair_share(params, subnet_key(address), usage_of(size), gone)
+        return is_full
+
+    def _evict(self, usage: int) -> None:
+        """Remove values of the subnets that yield to a new one with this usage."""
+        while subnet := self._usage.yielding_subnet(self._params, usage):
+            heap = self._yielding_heaps[subnet]
+            row = heapq.heappop(heap)
+            self._yielding_row_count -= 1
+            key, owner = row[:ID_BYTES], Contact.from_compact(row[ID_BYTES:])
+            entry = self._by_key.get(key, {}).get(owner)
+            if entry is not None and (entry.sender or owner).diversity_prefix == subnet:
+                self._drop(key, owner)
+                self.evicted_count += 1
 
     def get(self, key: bytes, limit: int, now: float) -> list[bytes]:
         """Return up to ``limit`` bencoded values of a key, most recent first."""
@@ -153,28 +216,38 @@ class MemoryStore:
         """Return the earliest time at which ``expire`` may find something; None without values."""
         return self._expiry_heap[0][0] if self._expiry_heap else None
 
+    def _add_yielding_row(self, subnet: bytes, key: bytes, owner: Contact) -> None:
+        heap = self._yielding_heaps.get(subnet)
+        if heap is None:
+            heap = self._yielding_heaps[subnet] = []
+        heapq.heappush(heap, key + owner.compact)
+        self._yielding_row_count += 1
+
+    def _charge(self, address: bytes, subnet: bytes, change: int) -> None:
+        """Add to what an address and its subnet are charged, or subtract from it."""
+        self._usage.add(subnet, change)
+        usage = self._usage_by_address.get(address, 0) + change
+        if usage:
+            self._usage_by_address[address] = usage
+        else:
+            del self._usage_by_address[address]
+
     def _drop(self, key: bytes, owner: Contact) -> None:
         owners = self._by_key[key]
-        size = len(owners.pop(owner).encoded)
-        self._stored_bytes -= size
-        self._entry_count -= 1
-        address = quota_key(owner)
-        self._usage_by_address[address] -= size + ENTRY_UNIT
-        if not self._usage_by_address[address]:
-            del self._usage_by_address[address]
+        entry = owners.pop(owner)
+        address = quota_key(entry.sender or owner)
+        self._charge(address, subnet_key(address), -usage_of(len(entry.encoded)))
         if not owners:
             del self._by_key[key]
 
     def _compact(self) -> None:
-        """Rebuild the heap when most of its rows are obsolete."""
-        rows = [
-            (entry.expires_at, number, key, owner)
-            for number, (key, owner, entry) in enumerate(
-                (key, owner, entry)
-                for key, owners in self._by_key.items()
-                for owner, entry in owners.items()
-            )
-        ]
-        heapq.heapify(rows)
-        self._expiry_heap = rows
-        self._row_count = len(rows)
+        """Rebuild the heaps when most of their rows are obsolete."""
+        self._expiry_heap = []
+        self._yielding_heaps = {}
+        self._row_count = self._yielding_row_count = 0
+        for key, owners in self._by_key.items():
+            for owner, entry in owners.items():
+                self._row_count += 1
+                self._expiry_heap.append((entry.expires_at, self._row_count, key, owner))
+                self._add_yielding_row((entry.sender or owner).diversity_prefix, key, owner)
+        heapq.heapify(self._expiry_heap)

@@ -23,6 +23,8 @@ class StoreEntry(NamedTuple):
     """When this node last received it, by its clock."""
     seq: int = 0
     """The owner's sequence number; 0 if its version has none."""
+    sender: Contact | None = None
+    """The peer that is charged for the value; None: its owner."""
 
 
 class Store(Protocol):
@@ -40,6 +42,11 @@ class Store(Protocol):
     def damage(self) -> str | None:
         """Why the values can neither be read nor stored any more; None while they can."""
 
+    @property
+    def evicted_count(self) -> int:
+        """The number of values that yielded to those of other subnets since the store was
+        opened."""
+
     def put(
         self, key: bytes, owner: Contact, entry: StoreEntry, *, overwrite: bool = False
     ) -> None:
@@ -48,6 +55,10 @@ class Store(Protocol):
         Otherwise the earlier value stays, and is marked as received now. With ``overwrite``,
         other owners' values are removed if ``Params.overwrite_drops_others`` is set. The caller
         has checked the tombstones; those of values that expire now are checked here.
+
+        If the store is full, the subnet with the most values or bytes yields to one below its fair
+        share, which is the limit divided by the number of subnets with values: its value with the
+        lowest key is removed.
 
         Raises:
             StoreRefused: a quota is reached; or see ``is_replacement`` and ``check_tombstone``.
@@ -88,23 +99,25 @@ class Store(Protocol):
 def is_replacement(previous: StoreEntry, new: StoreEntry) -> bool:
     """Return whether a value replaces the owner's previous one; otherwise the previous one stays.
 
-    The owner's own store replaces everything that is not newer. A transferred value replaces only
-    a transferred one: the same that expires earlier or, if the owner gave no sequence number, any
-    that expires earlier. If a transferred value is newer, the holder compares its own with those
-    of the other replicas, because the sender's word is no proof.
+    The owner's own store replaces everything that is not newer. A transferred value replaces
+    nothing and extends no life, because the sender's word is no proof. If it is newer, the holder
+    compares its own with those of the other replicas.
 
     Raises:
         StaleValue: the previous value is newer.
         ConflictingValue: a transferred value claims to be newer.
     """
-    encoded, expires_at, from_owner, _, seq = new
-    if seq and seq < previous.seq:
+    if new.seq and new.seq < previous.seq:
         raise StaleValue(previous.seq)
-    if from_owner:
-        return True
-    if seq > previous.seq and encoded != previous.encoded:
+    if new.seq > previous.seq and not new.from_owner and new.encoded != previous.encoded:
         raise ConflictingValue
-    return not previous.from_owner and expires_at > previous.expires_at
+    return new.from_owner
+
+
+def is_cheap_replacement(previous: StoreEntry, new: StoreEntry) -> bool:
+    """Return whether a value needs no more room than the one that it replaces: no check of quotas
+    is necessary."""
+    return new.sender == previous.sender and len(new.encoded) <= len(previous.encoded)
 
 
 def check_tombstone(

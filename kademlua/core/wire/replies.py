@@ -220,8 +220,8 @@ def _decode_write_reply(values: list[Any], default_reason: str) -> Refusal | Non
         return Refusal(default_reason)
     seq = values[2] if len(values) > 2 else 0
     is_valid = type(seq) is int and 0 <= seq <= MAX_SEQUENCE
-    reason = escape_unprintable(values[1][:200].decode(errors="replace"))
-    return Refusal(reason[:200], seq if is_valid else 0)
+    reason = escape_unprintable(values[1][:200].decode(errors="replace"))[:200]
+    return Refusal(reason, seq if is_valid else 0)
 
 
 def decode_reach_reply(values: list[Any]) -> bool:
@@ -247,7 +247,7 @@ def decode_contact(compact: Any, pool: ContactPool) -> Contact:
     """Decode a single compact contact."""
     if type(compact) is not bytes:
         raise WireError(DropReason.BAD_CONTACT)
-    return pool.from_compact(compact)
+    return pool.find_compact(compact)
 
 
 def decode_getsocket_reply(values: list[Any]) -> tuple[str, int]:

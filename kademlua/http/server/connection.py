@@ -26,6 +26,10 @@ MAX_HEAD_BYTES = 16_384
 """Bytes of all header fields together."""
 MAX_FIELDS = 64
 _RECEIVE_BYTES = 16_384
+STREAM_WRITE_TIMEOUT = 20.0
+"""Seconds until a client of a stream must have made room for the next part."""
+_STREAM_SEND_BUFFER = 16_384
+"""Bytes of a stream that wait in the kernel, as requested: Linux doubles it."""
 _MAX_DISCARDED_READS = 64
 """Reads that discard the rest of a refused request."""
 
@@ -144,6 +148,9 @@ class HttpConnection:
                 fields.append(("Connection", "close"))
             if not hasattr(chunks, "__len__"):
                 self._state.connections.set_streaming(self)
+                # A client that does not read would occupy a stream until the node ends.
+                self._sock.settimeout(STREAM_WRITE_TIMEOUT)
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _STREAM_SEND_BUFFER)
             response = h11.Response(status_code=int(status[:3]), reason=status[4:], headers=fields)
             unsent: tuple[h11.Event, ...] = (response,)
             for chunk in chunks:

@@ -12,14 +12,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from kademlua.core.contact import Contact
-from kademlua.core.errors import StoreRefused
+from kademlua.core.errors import ConflictingValue, StoreRefused
 from kademlua.core.params import Params
 from kademlua.core.values.memory_store import MemoryStore
+from kademlua.core.values.quotas import VALUE_OVERHEAD
 from kademlua.core.values.store import StoreEntry
 from tests.core.strategies import make_contact
 
 KEY, OTHER = b"k" * 20, b"o" * 20
 ANNA, BERT, CARL = (make_contact(number) for number in (1, 2, 3))
+ANNA_AGAIN = Contact(ANNA.addr, ANNA.port + 1, ANNA.id)
+NEIGHBOUR = Contact(ANNA.addr.rpartition(".")[0] + ".77", 1, b"n" * 20)
+"""In the subnet of Anna."""
 
 
 def store_of(**params: Any) -> MemoryStore:
@@ -52,23 +56,36 @@ def test_one_value_per_owner_and_key():
     assert set(store.keys()) == {KEY, OTHER}
 
 
-def test_replicated_value_does_not_replace_a_direct_one():
+def transfer(
+    store: MemoryStore, encoded: bytes, *, now: float = 0.0, expires: float = 100.0, seq: int = 0
+) -> None:
+    """Have a holder transfer a value of Anna."""
+    store.put(KEY, ANNA, StoreEntry(encoded, expires, False, now, seq, sender=BERT))
+
+
+@pytest.mark.parametrize("from_owner", [True, False])
+@pytest.mark.parametrize("encoded", [b"1:a", b"1:b"])
+def test_transferred_value_replaces_nothing_and_extends_no_life(
+    from_owner: bool, encoded: bytes
+) -> None:
     store = store_of()
-    put(store, ANNA, b"1:a", expires=50.0)
-    store.put(KEY, ANNA, StoreEntry(b"1:b", 90.0, from_owner=False, received_at=7.0))
+    if from_owner:
+        put(store, ANNA, b"1:a", expires=50.0)
+    else:
+        transfer(store, b"1:a", expires=50.0)
+    transfer(store, encoded, now=7.0, expires=90.0)
     ((owner, entry),) = store.entries(KEY)
-    assert (owner, entry) == (ANNA, (b"1:a", 50.0, True, 7.0, 0))
+    assert (owner, entry[:5]) == (ANNA, (b"1:a", 50.0, from_owner, 7.0, 0))
     put(store, ANNA, b"1:c", now=8.0, expires=20.0)  # the owner's own word always counts
     assert store.get(KEY, 9, 8.0) == [b"1:c"]
 
 
-def test_later_expiring_replicated_value_stays():
+def test_newer_transferred_value_is_a_conflict():
     store = store_of()
-    for now, value, expires in ((1.0, b"1:a", 50.0), (2.0, b"1:b", 40.0), (3.0, b"1:c", 60.0)):
-        store.put(KEY, ANNA, StoreEntry(value, expires, from_owner=False, received_at=now))
-    assert store.entries(KEY) == [(ANNA, (b"1:c", 60.0, False, 3.0, 0))]
-    put(store, ANNA, b"1:d", now=4.0, expires=10.0)
-    assert store.entries(KEY) == [(ANNA, (b"1:d", 10.0, True, 4.0, 0))]
+    transfer(store, b"1:a", seq=1)
+    with pytest.raises(ConflictingValue):
+        transfer(store, b"1:b", seq=2)
+    assert store.get(KEY, 9, 0.0) == [b"1:a"]
 
 
 def test_remove():
@@ -164,20 +181,20 @@ def test_refusals_say_why():
         ({"max_value_bytes": 2}, "value over 2 bytes"),
         ({"max_entries": 1}, "no room for more values"),
         ({"max_entries_per_key": 1}, "no room for more values of this key"),
-        ({"max_stored_bytes": 5}, "no room for more bytes"),
+        ({"max_stored_bytes": 2 * VALUE_OVERHEAD + 5}, "no room for more bytes"),
     ]
     for params, reason in cases:
         store = store_of(**params)
         put(store, ANNA, b"0:")
         with pytest.raises(StoreRefused) as caught:
-            put(store, BERT, b"2:bb")
+            put(store, ANNA_AGAIN, b"2:bb")
         assert caught.value.reason == reason
         assert store.get(KEY, 10, 0.0) == [b"0:"]
 
 
 def test_bytes_are_counted_by_address():
     """Whatever the port and the id; of IPv6 by the network."""
-    store = store_of(max_bytes_per_address=5)
+    store = store_of(max_bytes_per_address=VALUE_OVERHEAD + 5)
     here = [Contact("192.0.2.1", port, bytes([port]) * 20) for port in (1, 2)]
     there = [Contact(f"2001:db8::{host}", 1, bytes([host]) * 20) for host in (1, 2)]
     elsewhere = Contact("2001:db8:0:1::1", 1, bytes(20))
@@ -194,7 +211,7 @@ def test_bytes_are_counted_by_address():
 
 
 def test_full_store_accepts_replacement_of_an_owners_value():
-    store = store_of(max_entries=1, max_stored_bytes=3)
+    store = store_of(max_entries=1, max_stored_bytes=VALUE_OVERHEAD + 3)
     put(store, ANNA, b"1:a")
     put(store, ANNA, b"1:A")
     assert store.get(KEY, 10, 0.0) == [b"1:A"]
@@ -213,8 +230,8 @@ def test_expired_values_free_space():
     store = store_of(max_entries=1)
     put(store, ANNA, b"1:a", expires=10.0)
     with pytest.raises(StoreRefused):
-        put(store, BERT, b"1:b", now=9.0)
-    put(store, BERT, b"1:b", now=10.0)
+        put(store, ANNA_AGAIN, b"1:b", now=9.0)
+    put(store, ANNA_AGAIN, b"1:b", now=10.0)
     assert store.get(KEY, 10, 10.0) == [b"1:b"]
 
 
@@ -252,6 +269,59 @@ def test_values_are_counted_by_address():
 class _Row(NamedTuple):
     encoded: bytes
     expires: float
+    sender: Any
+
+    @property
+    def charge(self) -> int:
+        return len(self.encoded) + VALUE_OVERHEAD
+
+
+Rows = dict[tuple[bytes, Any], _Row]
+
+
+def usages(rows: Rows) -> dict[bytes, tuple[int, int]]:
+    """Return the values and the charged bytes of each subnet."""
+    found: dict[bytes, tuple[int, int]] = {}
+    for row in rows.values():
+        entries, charge = found.get(row.sender.diversity_prefix, (0, 0))
+        found[row.sender.diversity_prefix] = entries + 1, charge + row.charge
+    return found
+
+
+def after_put(params: Params, rows: Rows, kept: Rows, key: bytes, row: _Row) -> Rows | None:
+    """Return the rows that are left of those ``kept`` when a store has room for a new one; None if
+    it has to refuse it."""
+    subnet = row.sender.diversity_prefix
+    all_rows = [*((k, each) for (k, _), each in kept.items()), (key, row)]
+    at_address = [each for _, each in all_rows if each.sender.addr == row.sender.addr]
+    of_key = [each for k, each in all_rows if k == key]
+    if (
+        len(row.encoded) > params.max_value_bytes
+        or len(of_key) > params.max_entries_per_key
+        or sum(each.sender.diversity_prefix == subnet for each in of_key) > params.subnet_limit_key
+        or len(at_address) > params.max_entries_per_address
+        or sum(each.charge for each in at_address) > params.max_bytes_per_address
+    ):
+        return None
+    kept = dict(kept)
+    own = usages(kept).get(subnet, (0, 0))
+    subnet_count = len(usages(rows).keys() | {subnet})
+    limits = params.max_entries, params.max_stored_bytes
+    for resource, (limit, added) in enumerate(zip(limits, (1, row.charge), strict=True)):
+        used = sum(each[resource] for each in usages(kept).values())
+        if used + added > limit and (own[resource] + added) * subnet_count > limit:
+            return None
+    for resource, (limit, added) in enumerate(zip(limits, (1, row.charge), strict=True)):
+        while sum(each[resource] for each in usages(kept).values()) + added > limit:
+            largest = max((each[resource:], subnet) for subnet, each in usages(kept).items())[1]
+            of_largest = [
+                (k, owner.compact, owner)
+                for (k, owner), each in kept.items()
+                if each.sender.diversity_prefix == largest
+            ]
+            first = min(of_largest)
+            del kept[first[0], first[2]]
+    return kept
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -264,6 +334,8 @@ class StoreMachine(RuleBasedStateMachine):
         stored=st.integers(0, 40),
         of_address=st.integers(0, 40),
         by_address=st.integers(0, 6),
+        by_key=st.integers(1, 3),
+        full=st.integers(0, 8),
     )
     def begin(
         self,
@@ -273,19 +345,23 @@ class StoreMachine(RuleBasedStateMachine):
         stored: int,
         of_address: int,
         by_address: int,
+        by_key: int,
+        full: int,
     ) -> None:
         self.params = Params(
             overwrite_drops_others=drops,
             max_entries=entries,
             max_entries_per_key=per_key,
-            max_stored_bytes=stored,
-            max_bytes_per_address=of_address,
+            subnet_limit_key=by_key,
+            max_stored_bytes=full * VALUE_OVERHEAD + stored,
+            max_bytes_per_address=full * VALUE_OVERHEAD + of_address,
             max_entries_per_address=by_address,
             max_value_bytes=10,
+            exempt_private=False,
         )
         self.store = MemoryStore(self.params)
         # By key and owner, in the order of their stores.
-        self.model: dict[tuple[bytes, Any], _Row] = {}
+        self.model: Rows = {}
         self.now = 0.0
 
     def forget_ended(self) -> int:
@@ -296,46 +372,42 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(
         key=st.sampled_from([KEY, OTHER]),
-        owner=st.sampled_from([ANNA, BERT, CARL, make_contact(4), make_contact(5)]),
+        owner=st.sampled_from([ANNA, ANNA_AGAIN, NEIGHBOUR, BERT, CARL, make_contact(4)]),
+        sender=st.sampled_from([None, None, BERT, CARL]),
         size=st.integers(1, 11),
         life=st.integers(0, 20),
         overwrite=st.booleans(),
         repeats=st.sampled_from([1, 1, 1, 100]),
     )
     def put(
-        self, key: bytes, owner: Any, size: int, life: int, overwrite: bool, repeats: int
+        self,
+        key: bytes,
+        owner: Any,
+        sender: Any,
+        size: int,
+        life: int,
+        overwrite: bool,
+        repeats: int,
     ) -> None:
         for step in range(repeats):
-            self.put_once(key, owner, bytes([97 + step % 26]) * size, life, overwrite)
+            encoded = bytes([97 + step % 26]) * size
+            entry = StoreEntry(encoded, self.now + life, received_at=self.now, sender=sender)
+            self.put_once(key, owner, entry, overwrite)
 
-    def put_once(self, key: bytes, owner: Any, encoded: bytes, life: int, overwrite: bool) -> None:
+    def put_once(self, key: bytes, owner: Any, entry: StoreEntry, overwrite: bool) -> None:
         self.forget_ended()
-        params, model = self.params, self.model
-        drops_others = overwrite and params.overwrite_drops_others
-        after = {
+        drops_others = overwrite and self.params.overwrite_drops_others
+        kept = {
             (k, o): row
-            for (k, o), row in model.items()
+            for (k, o), row in self.model.items()
             if k != key or (o != owner and not drops_others)
         }
-        after[key, owner] = _Row(encoded, self.now + life)
-        may = (
-            len(encoded) <= params.max_value_bytes
-            and len(after) <= params.max_entries
-            and sum(k == key for k, _ in after) <= params.max_entries_per_key
-            and sum(len(row.encoded) for row in after.values()) <= params.max_stored_bytes
-            and sum(len(row.encoded) for (_, o), row in after.items() if o.addr == owner.addr)
-            <= params.max_bytes_per_address
-            and sum(o.addr == owner.addr for _, o in after) <= params.max_entries_per_address
-        )
-        with contextlib.nullcontext() if may else pytest.raises(StoreRefused):
-            self.store.put(
-                key,
-                owner,
-                StoreEntry(encoded, self.now + life, received_at=self.now),
-                overwrite=overwrite,
-            )
-        if may:
-            self.model = after
+        row = _Row(entry.encoded, entry.expires_at, entry.sender or owner)
+        after = after_put(self.params, self.model, kept, key, row)
+        with contextlib.nullcontext() if after is not None else pytest.raises(StoreRefused):
+            self.store.put(key, owner, entry, overwrite=overwrite)
+        if after is not None:
+            self.model = after | {(key, owner): row}
 
     @rule(seconds=st.integers(0, 15))
     def time_passes(self, seconds: int) -> None:

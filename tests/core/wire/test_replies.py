@@ -174,6 +174,12 @@ def test_long_or_invalid_reason_is_truncated():
     assert refusal.newest_seq == 0
 
 
+def test_control_characters_of_a_reason_are_escaped():
+    refusal = replies.decode_store_reply([0, b"full\n\x1b[2J"])
+    assert refusal is not None
+    assert refusal.reason == "full\\n\\x1b[2J"
+
+
 def test_contacts_are_those_of_the_pool():
     pool = ContactPool()
     known = pool.intern(FOUR.addr, FOUR.port, FOUR.id)
