@@ -1,7 +1,7 @@
 """The outgoing gate: whether a request may be sent to an endpoint, and of which size.
 
-Anybody can name addresses in a reply. An endpoint that has not replied to this node may belong to
-somebody who never asked for its packets, so it gets one small query and one retransmission in a
+Any peer can name addresses in a reply. An endpoint that has not replied to this node may belong to
+a host that never asked for its packets, so it gets one small query and one retransmission in a
 minute, whichever peers name it, and no value.
 """
 
