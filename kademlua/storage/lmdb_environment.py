@@ -8,10 +8,8 @@ at a time, and no reader older than the last commit.
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import mmap
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -28,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 _BROKEN_LMDB_VERSIONS = frozenset({"2.2.0", "2.2.1"})
 _INITIAL_MAP_BYTES = 1 << 26
-_SPARE_MAP_BYTES = 1 << 20
+_SPARE_MAP_BYTES = 1 << 16
 """Room in the map of a file that is opened, at least."""
 _DAMAGE = (
     lmdb.BadDbiError,
@@ -41,7 +39,6 @@ _DAMAGE = (
     lmdb.VersionMismatchError,
 )
 """The errors that a damaged or foreign file causes; others say nothing of the file."""
-_DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 
 
 class CorruptFile(StorageError):
@@ -72,10 +69,13 @@ def check_lmdb_version() -> None:
 class LmdbEnvironment:
     """The named databases of one file."""
 
-    def __init__(self, path: Path, kind: str, version: int, db_names: Sequence[str]) -> None:
+    def __init__(
+        self, path: Path, kind: str, version: int, db_names: Sequence[str], *, index_db: str = ""
+    ) -> None:
         """Open or create the file.
 
-        ``kind`` is the content that the file declares; a file of another kind is refused.
+        ``kind`` is the content that the file declares; a file of another kind is refused. The
+        database ``index_db`` has several rows per key; its user fills it again if it is missing.
 
         Raises:
             CorruptFile: the file is damaged or foreign.
@@ -86,6 +86,7 @@ class LmdbEnvironment:
         self._db_names = db_names
         self._kind = kind
         self._version = version
+        self._index_db = index_db
         self.is_older = False
         """Whether an older version wrote the file before it was opened."""
         self._open()
@@ -158,8 +159,12 @@ class LmdbEnvironment:
         # A handle from a transaction that only reads would end with it.
         with self._env.begin(write=True) as txn:
             for db_name in self._db_names:
+                is_index = db_name == self._index_db
                 self._databases[db_name] = self._env.open_db(
-                    db_name.encode(), txn=txn, create=is_new or self.is_older
+                    db_name.encode(),
+                    txn=txn,
+                    dupsort=is_index,
+                    create=is_new or self.is_older or is_index,
                 )
             label = pack_label(self._kind, self._version)
             if txn.get(FORMAT_KEY) != label:
@@ -208,6 +213,11 @@ class LmdbEnvironment:
     def get(self, db_name: str, row_key: bytes) -> bytes | None:
         """Return the data of a row; None if there is none."""
         return self._snapshot.get(row_key, db=self._databases[db_name])
+
+    def row_count(self, db_name: str) -> int:
+        """Return the number of committed rows of a database."""
+        count: int = self._snapshot.stat(self._databases[db_name])["entries"]
+        return count
 
     # Writing
 
@@ -279,20 +289,3 @@ class LmdbEnvironment:
 def _message(error: lmdb.Error) -> str:
     """Return LMDB's message without the name of its function."""
     return str(error).rpartition(": ")[2] or type(error).__name__
-
-
-def failure_reason(path: Path, error: Exception) -> str:
-    """Return why a commit failed, as text that may be sent to a peer."""
-    if isinstance(error, FileGone):
-        return "the data file is gone"
-    if isinstance(error, MemoryError) or os.strerror(errno.ENOMEM) in str(error):
-        return "the address space is exhausted"
-    try:
-        filesystem = os.statvfs(path.parent)
-        # LMDB calls a write cut short by a full disk an I/O error.
-        is_full = filesystem.f_bavail * filesystem.f_frsize < 1 << 20
-    except OSError:
-        is_full = False
-    if is_full or any(os.strerror(code) in str(error) for code in _DISK_FULL_ERRNOS):
-        return "the disk is full"
-    return "the disk can't be written"

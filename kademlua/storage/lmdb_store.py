@@ -1,9 +1,9 @@
 """LmdbStore: the value store on disk.
 
 Times on disk are those of ``DiskClock``, so that remaining lifetimes survive the process. The
-databases: ``values`` by key and owner; ``ends``, the same rows by expiry; ``addresses``, usage by
-owner's address; ``tombstones``, by key and owner; ``meta``, the total counts and a sample of the
-clocks.
+databases: ``values`` by key and owner; ``ends``, the same rows by expiry; ``recent``, the same by
+key and recency; ``addresses``, usage by owner's address; ``tombstones``, by key and owner;
+``meta``, the total counts and a sample of the clocks.
 """
 
 from __future__ import annotations
@@ -15,23 +15,27 @@ from kademlua.core.contact import Contact
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.params import Params
 from kademlua.core.values.quotas import ENTRY_UNIT, QuotaUsage, check_quotas, quota_key
-from kademlua.core.values.store import StoreEntry, is_replacement
+from kademlua.core.values.store import NO_LIMIT, StoreEntry, ValuePage, is_replacement
 from kademlua.runtime.clocks import Clocks
 from kademlua.storage.expiry import ExpiryIndex
 from kademlua.storage.group_commit import WriteBuffer
 from kademlua.storage.lmdb_environment import LmdbEnvironment
 from kademlua.storage.lmdb_tombstones import LmdbTombstones
 from kademlua.storage.node_id import read_node_id, write_node_id
+from kademlua.storage.recency import RecencyIndex
 from kademlua.storage.row_format import (
     FORMAT_VERSION,
     ValueRow,
     pack_value_row,
     quota_key_of_row,
+    unpack_recency,
     unpack_value_row,
 )
 from kademlua.storage.store_clock import StoreClock
 from kademlua.storage.totals import StoreTotals
+from kademlua.storage.value_rows import Selection, ValueRows
 
+_DATABASES = ("values", "ends", "recent", "addresses", "tombstones", "meta")
 _EXPIRY_BATCH = 5_000
 """Values removed in one call of ``expire``, at most."""
 _EXPIRY_BATCH_ON_PUT = 100
@@ -59,25 +63,25 @@ class LmdbStore:
             CorruptFile: the file is damaged or foreign.
             StorageError: the file has a newer version or cannot be opened.
         """
-        db_names = ("values", "ends", "addresses", "tombstones", "meta")
-        environment = LmdbEnvironment(path, "values", FORMAT_VERSION, db_names)
-        self._environment = environment
+        clocks = clocks or Clocks()
+        self._clock = clocks.clock
+        environment = LmdbEnvironment(path, "values", FORMAT_VERSION, _DATABASES, index_db="recent")
         self._write_buffer = WriteBuffer(
             environment,
-            prefix_db="values",
-            prefix_bytes=ID_BYTES,
+            index_db="recent",
             in_background=in_background,
             before_commit=self._persist_counts,
             after_commit=self._on_commit,
+            clock=self._clock,
         )
         self._params = params
+        self._recency = RecencyIndex(environment, self._write_buffer)
         with environment.first_reads():
             self._expiry = ExpiryIndex(environment, self._write_buffer)
-            self._totals = StoreTotals(environment, self._write_buffer, self._expiry)
-        clocks = clocks or Clocks()
-        self._clock = clocks.clock
+            self._totals = StoreTotals(environment, self._write_buffer, self._expiry, self._recency)
+        self._rows = ValueRows(self._write_buffer, self._expiry, self._recency, self._totals)
         self._store_clock = StoreClock(
-            clocks, environment, self._write_buffer, self._expiry, self._totals
+            clocks, environment, self._write_buffer, self._expiry, self._recency, self._totals
         )
         self._to_disk_us = self._store_clock.to_disk_us
         self._to_clock_seconds = self._store_clock.to_clock_seconds
@@ -139,7 +143,7 @@ class LmdbStore:
         if self._expiry.is_due(now_us):
             self._expire_batch(now_us, _EXPIRY_BATCH_ON_PUT)
         row_key = key + owner.compact
-        previous = self._value_row(row_key)
+        previous = self._rows.get(row_key)
         if previous is not None:
             if not is_replacement(self._to_entry(previous), entry):
                 refreshed = previous._replace(received_at_us=now_us)
@@ -148,12 +152,12 @@ class LmdbStore:
             seq = seq or previous.seq
         replaced = {} if previous is None else {row_key: previous}
         if overwrite and self._params.overwrite_drops_others:
-            replaced = dict(self._value_rows(key))
+            replaced = dict(self._rows.select(key).rows)
         address = quota_key(owner)
         address_usage = self._totals.usage(address)
         usage = QuotaUsage(
             entries=self._totals.entries - len(replaced),
-            key_entries=self._write_buffer.count_prefix(key) - len(replaced),
+            key_entries=self._recency.count(key) - len(replaced),
             stored_bytes=self._totals.stored_bytes
             - sum(len(each.encoded) for each in replaced.values()),
             address_usage=address_usage
@@ -170,39 +174,60 @@ class LmdbStore:
         value_row = ValueRow(self._totals.sequence, expires_at_us, now_us, from_owner, encoded, seq)
         self._write_buffer.put("values", row_key, pack_value_row(row_key, value_row))
         self._expiry.add(expires_at_us, row_key)
+        self._recency.add(row_key, value_row)
         self._totals.adjust(address, 1, len(encoded), None if replaced else address_usage)
 
     def get(self, key: bytes, limit: int, now: float) -> list[bytes]:
         """Return up to ``limit`` bencoded values of a key, most recent first."""
-        if limit <= 0:
-            return []
+        return self.page(key, limit, now).values
+
+    def page(
+        self, key: bytes, limit: int, now: float, *, offset: int = 0, max_bytes: int = NO_LIMIT
+    ) -> ValuePage:
+        """Return some values of a key; see ``Store.page``."""
+        if limit <= 0 or (offset and offset >= self._recency.count(key)):
+            return ValuePage([], 0)
         now_us = self._to_disk_us(now)
-        live_rows = [row for _, row in self._value_rows(key) if row.expires_at_us > now_us]
-        if len(live_rows) > 1:
-            live_rows.sort(reverse=True)
-        return [record.encoded for record in live_rows[:limit]]
+        expired_at_us = now_us if self._expiry.is_due(now_us) else -1
+        selection = Selection(limit, offset, max_bytes, expired_at_us)
+        rows, is_complete = self._rows.select(key, selection)
+        values = [value_row.encoded for _, value_row in rows]
+        if is_complete:
+            return ValuePage(values, 0)
+        return ValuePage(values, min(limit, self._recency.count(key) - offset) - len(values))
+
+    def count(self, key: bytes) -> int:
+        """Return the number of values of a key, including expired ones not yet removed."""
+        return self._recency.count(key)
+
+    def owners(self, key: bytes, owner_id: bytes | None = None) -> list[Contact]:
+        """Return the owners of the values of a key, least recent first; see ``Store.owners``."""
+        if owner_id is not None:
+            packed_owners = self._recency.owners(key, owner_id)
+        else:
+            packed_owners = [unpack_recency(row)[2] for row in self._recency.rows(key)][::-1]
+        return [Contact.from_compact(packed) for packed in packed_owners]
 
     def entries(self, key: bytes) -> list[tuple[Contact, StoreEntry]]:
         """Return all values of a key with their owners, including expired ones not yet removed."""
         return [
-            (Contact.from_compact(row[ID_BYTES:]), self._to_entry(record))
-            for row, record in sorted(self._value_rows(key), key=lambda each: each[1].sequence)
+            (Contact.from_compact(row_key[ID_BYTES:]), self._to_entry(value_row))
+            for row_key, value_row in reversed(self._rows.select(key).rows)
         ]
 
     def find(self, key: bytes, owner: Contact) -> StoreEntry | None:
         """Return an owner's value; None if there is none. It may have expired."""
-        row_key = key + owner.compact
-        value_row = unpack_value_row(row_key, self._write_buffer.get("values", row_key) or b"")
+        value_row = self._rows.get(key + owner.compact)
         return None if value_row is None else self._to_entry(value_row)
 
     def keys(self) -> Iterator[bytes]:
         """Yield the keys that have values; concurrent changes may or may not appear."""
-        return self._write_buffer.prefixes()
+        return self._recency.keys()
 
     def remove(self, key: bytes, owner: Contact) -> bool:
         """Remove an owner's value, and return whether there was one."""
         row_key = key + owner.compact
-        value_row = self._value_row(row_key)
+        value_row = self._rows.get(row_key)
         if value_row is None:
             return False
         self._delete_row(row_key, value_row)
@@ -226,31 +251,6 @@ class LmdbStore:
         received_at = self._to_clock_seconds(received_at_us)
         return StoreEntry(encoded, expires_at, from_owner, received_at, seq)
 
-    def _value_row(self, row_key: bytes) -> ValueRow | None:
-        """Return a row; None if there is none or it is damaged."""
-        data = self._write_buffer.get("values", row_key)
-        if data is None:
-            return None
-        value_row = unpack_value_row(row_key, data)
-        if value_row is None:
-            self._totals.repair()
-        return value_row
-
-    def _value_rows(self, key: bytes) -> list[tuple[bytes, ValueRow]]:
-        """Return the rows of a key; damage that is found is repaired."""
-        found = []
-        is_damaged = False
-        earliest_us = self._expiry.earliest or 0
-        for row_key, data in self._write_buffer.rows_with_prefix(key).items():
-            value_row = unpack_value_row(row_key, data)
-            if value_row is not None:
-                found.append((row_key, value_row))
-            if value_row is None or value_row.expires_at_us < earliest_us:  # not in the index
-                is_damaged = True
-        if is_damaged:
-            self._totals.repair()
-        return found
-
     def _expire_batch(self, now_us: int, max_rows: int) -> int:
         """Remove expired values, at most ``max_rows`` of those on disk; return their number."""
         expired_count = 0
@@ -268,6 +268,9 @@ class LmdbStore:
         return expired_count
 
     def _delete_row(self, row_key: bytes, value_row: ValueRow) -> None:
+        is_indexed = self._recency.remove(row_key, value_row)
         self._expiry.remove(value_row.expires_at_us, row_key)
         self._write_buffer.put("values", row_key, None)
         self._totals.adjust(quota_key_of_row(row_key), -1, -len(value_row.encoded))
+        if not is_indexed:
+            self._totals.repair()

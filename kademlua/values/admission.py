@@ -84,7 +84,7 @@ class AdmissionPolicy:
         elif current is not None:
             raise StoreRefused(REASON_HAS_RECORD)  # an immutable record with the same SHA-1
         if current is None:
-            for other, _ in self._store.entries(key):
+            for other in self._store.owners(key):
                 self._store.remove(key, other)
         else:
             owner = current[0]  # replaces the old record in place, so a full store keeps it
@@ -117,9 +117,9 @@ class AdmissionPolicy:
 
     def _current_record(self, key: bytes, now: float) -> tuple[Contact, StoreEntry] | None:
         """Return the stored record of a key with the contact that stored it first, or None."""
-        entries = self._store.entries(key)
-        if len(entries) == 1:  # several entries are plain values, since a record is alone
-            owner, entry = entries[0]
+        if self._store.count(key) != 1:  # several are plain values, since a record is alone
+            return None
+        for owner, entry in self._store.entries(key):
             if entry.expires_at > now and records.is_record(key, entry.encoded):
                 return owner, entry
         return None

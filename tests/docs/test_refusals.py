@@ -10,7 +10,8 @@ from kademlua.core.errors import ConflictingValue, RecordRefused, StaleValue, St
 from kademlua.core.values import records
 from kademlua.core.values.quotas import ENTRY_UNIT, QuotaUsage, check_quotas
 from kademlua.core.wire import replies
-from kademlua.storage.lmdb_environment import FileGone, failure_reason
+from kademlua.storage.group_commit import failure_reason
+from kademlua.storage.lmdb_environment import FileGone
 from kademlua.values.admission import REASON_HAS_RECORD
 from tests.core.values.test_records import SALTED
 from tests.docs.test_documents import KEY, PROTOCOL, table_after

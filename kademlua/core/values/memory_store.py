@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from kademlua.core.contact import Contact
 from kademlua.core.params import Params
 from kademlua.core.values.quotas import ENTRY_UNIT, QuotaUsage, check_quotas, quota_key
-from kademlua.core.values.store import StoreEntry, is_replacement
+from kademlua.core.values.store import NO_LIMIT, StoreEntry, ValuePage, is_replacement
 from kademlua.core.values.tombstones import Tombstones
 
 
@@ -49,6 +50,15 @@ class MemoryStore:
     def entries(self, key: bytes) -> list[tuple[Contact, StoreEntry]]:
         """Return all values of a key with their owners, including expired ones not yet removed."""
         return list(self._by_key.get(key, {}).items())
+
+    def count(self, key: bytes) -> int:
+        """Return the number of values of a key, including expired ones not yet removed."""
+        return len(self._by_key.get(key, ()))
+
+    def owners(self, key: bytes, owner_id: bytes | None = None) -> list[Contact]:
+        """Return the owners of the values of a key, least recent first; see ``Store.owners``."""
+        owners = self._by_key.get(key, {})
+        return [owner for owner in owners if owner_id is None or owner.id == owner_id]
 
     def find(self, key: bytes, owner: Contact) -> StoreEntry | None:
         """Return an owner's value; None if there is none. It may have expired."""
@@ -124,16 +134,29 @@ class MemoryStore:
 
     def get(self, key: bytes, limit: int, now: float) -> list[bytes]:
         """Return up to ``limit`` bencoded values of a key, most recent first."""
+        return self.page(key, limit, now).values
+
+    def page(
+        self, key: bytes, limit: int, now: float, *, offset: int = 0, max_bytes: int = NO_LIMIT
+    ) -> ValuePage:
+        """Return some values of a key; see ``Store.page``."""
+        found: list[bytes] = []
         owners = self._by_key.get(key)
-        if owners is None or limit <= 0:
-            return []
-        found = []
-        for entry in reversed(owners.values()):
-            if entry.expires_at > now:
-                found.append(entry.encoded)
-                if len(found) == limit:
-                    break
-        return found
+        if owners is None or limit <= 0 or offset >= len(owners):
+            return ValuePage(found, 0)
+        entries: Iterator[StoreEntry] = reversed(owners.values())
+        if self._expiry_heap and self._expiry_heap[0][0] <= now:  # otherwise none has expired
+            entries = (entry for entry in entries if entry.expires_at > now)
+        for entry in islice(entries, offset, None) if offset else entries:
+            max_bytes -= len(entry.encoded)
+            if max_bytes < 0 and found:
+                break
+            found.append(entry.encoded)
+            if max_bytes <= 0 or len(found) == limit:
+                break
+        else:
+            return ValuePage(found, 0)
+        return ValuePage(found, min(limit, len(owners) - offset) - len(found))
 
     def expire(self, now: float) -> int:
         """Remove expired values, and return their number."""
