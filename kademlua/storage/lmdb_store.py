@@ -17,6 +17,7 @@ from kademlua.core.params import Params
 from kademlua.core.values.quotas import ENTRY_UNIT, QuotaUsage, check_quotas, quota_key
 from kademlua.core.values.store import NO_LIMIT, StoreEntry, ValuePage, is_replacement
 from kademlua.runtime.clocks import Clocks
+from kademlua.runtime.time_slices import in_slices
 from kademlua.storage.expiry import ExpiryIndex
 from kademlua.storage.group_commit import WriteBuffer
 from kademlua.storage.lmdb_environment import LmdbEnvironment
@@ -141,7 +142,7 @@ class LmdbStore:
         encoded, expires_at, from_owner, now, seq = entry
         now_us, expires_at_us = self._to_disk_us(now), self._to_disk_us(expires_at)
         if self._expiry.is_due(now_us):
-            self._expire_batch(now_us, _EXPIRY_BATCH_ON_PUT)
+            self._remove_expired(self._expiry.pop_due(now_us, _EXPIRY_BATCH_ON_PUT))
         row_key = key + owner.compact
         previous = self._rows.get(row_key)
         if previous is not None:
@@ -234,9 +235,13 @@ class LmdbStore:
         return True
 
     def expire(self, now: float) -> int:
-        """Remove expired values, at most 5,000 of those on disk, and return their number."""
+        """Remove expired values, at most 5,000 of those on disk, and return their number.
+
+        Other greenlets run in between.
+        """
         self._store_clock.update(now)
-        return self._expire_batch(self._to_disk_us(now), _EXPIRY_BATCH)
+        due = self._expiry.pop_due(self._to_disk_us(now), _EXPIRY_BATCH)
+        return self._remove_expired(in_slices(due, self._clock))
 
     def next_expiry(self) -> float | None:
         """Return the earliest time at which ``expire`` may find something; None without values."""
@@ -251,11 +256,11 @@ class LmdbStore:
         received_at = self._to_clock_seconds(received_at_us)
         return StoreEntry(encoded, expires_at, from_owner, received_at, seq)
 
-    def _expire_batch(self, now_us: int, max_rows: int) -> int:
-        """Remove expired values, at most ``max_rows`` of those on disk; return their number."""
+    def _remove_expired(self, due: Iterator[tuple[int, bytes]]) -> int:
+        """Remove expired values, given their rows of the index; return their number."""
         expired_count = 0
         is_damaged = False
-        for expires_at_us, row_key in self._expiry.pop_due(now_us, max_rows):
+        for expires_at_us, row_key in due:
             data = self._write_buffer.get("values", row_key)
             value_row = unpack_value_row(row_key, data) if data is not None else None
             if value_row is not None and value_row.expires_at_us == expires_at_us:

@@ -12,6 +12,11 @@ from kademlua.core.values.quotas import ENTRY_UNIT, QuotaUsage, check_quotas, qu
 from kademlua.core.values.store import NO_LIMIT, StoreEntry, ValuePage, is_replacement
 from kademlua.core.values.tombstones import Tombstones
 
+_EXPIRY_BATCH = 2_000
+"""Values removed in one call of ``expire``, at most."""
+_EXPIRY_BATCH_ON_PUT = 100
+"""Values removed during a store, at most."""
+
 
 class MemoryStore:
     """One value per owner and key, of any bencoded form.
@@ -86,7 +91,7 @@ class MemoryStore:
         """Store a value; see ``Store.put``."""
         encoded, expires_at, _, now, seq = entry
         if self._expiry_heap and self._expiry_heap[0][0] <= now:
-            self.expire(now)
+            self._remove_expired(now, _EXPIRY_BATCH_ON_PUT)
         owners = self._by_key.get(key, {})
         previous = owners.get(owner) if owners else None  # avoids hashing the contact
         if previous is not None:
@@ -159,9 +164,12 @@ class MemoryStore:
         return ValuePage(found, min(limit, len(owners) - offset) - len(found))
 
     def expire(self, now: float) -> int:
-        """Remove expired values, and return their number."""
+        """Remove expired values, about 2,000 at most, and return their number."""
+        return self._remove_expired(now, _EXPIRY_BATCH)
+
+    def _remove_expired(self, now: float, max_count: int) -> int:
         heap, expired_count = self._expiry_heap, 0
-        while heap and heap[0][0] <= now:
+        while heap and heap[0][0] <= now and expired_count < max_count:
             expires_at, _, key, owner = heapq.heappop(heap)
             entry = self._by_key.get(key, {}).get(owner)
             if entry is not None and entry.expires_at == expires_at:

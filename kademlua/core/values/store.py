@@ -97,7 +97,7 @@ class Store(Protocol):
         """Remove an owner's value, and return whether there was one."""
 
     def expire(self, now: float) -> int:
-        """Remove expired values, and return their number."""
+        """Remove expired values, some thousands at most, and return their number."""
 
     def next_expiry(self) -> float | None:
         """Return the earliest time at which ``expire`` may find something; None without values."""

@@ -17,6 +17,8 @@ _ADDRESS_SHARE = 4
 """One address may have this fraction (1/n) of all tombstones, so that it cannot evict the
 others."""
 
+_EXPIRY_BATCH = 1_000
+
 
 class Tombstone(NamedTuple):
     """The mark of a removed value."""
@@ -81,8 +83,9 @@ class Tombstones:
                 self.persist(key, owner, None)
 
     def expire(self, now: float) -> None:
-        """Remove expired tombstones."""
-        for key, owner in [row for row, each in self._by_value.items() if each.expires_at <= now]:
+        """Remove expired tombstones, 1,000 at most."""
+        expired = [row for row, each in self._by_value.items() if each.expires_at <= now]
+        for key, owner in expired[:_EXPIRY_BATCH]:
             self.remove(key, owner)
 
     def _uncount_address(self, owner: Contact) -> None:
