@@ -20,6 +20,7 @@ from kademlua.core.values.sequence import MAX_SEQUENCE
 from kademlua.core.values.store import Store, StoreEntry
 from kademlua.core.wire.bencoding import decode
 from kademlua.runtime.clocks import boot_clock
+from kademlua.runtime.time_slices import in_slices
 
 if TYPE_CHECKING:
     from kademlua.storage.lmdb_store import LmdbStore
@@ -63,9 +64,11 @@ class ImportResult:
 def stored_values(
     store: Store, keys: Iterable[bytes], clock: Callable[[], float]
 ) -> Iterator[StoredValue]:
-    """Yield the unexpired values of these keys."""
-    for key in keys:
-        for owner, entry in store.entries(key):
+    """Yield the unexpired values of these keys; other greenlets run in between."""
+    values = ((key, owner) for key in keys for owner in store.owners(key))
+    for key, owner in in_slices(values, clock):
+        entry = store.find(key, owner)
+        if entry is not None:
             remaining_seconds = entry.expires_at - clock()
             if remaining_seconds > 0:
                 yield StoredValue(

@@ -1,23 +1,31 @@
 """LmdbStore: the value store on disk.
 
 Times on disk are those of ``DiskClock``, so that remaining lifetimes survive the process. The
-databases: ``values`` by key and owner; ``ends``, the same rows by expiry; ``addresses``, usage by
-owner's address; ``tombstones``, by key and owner; ``meta``, the total counts and a sample of the
-clocks.
+databases: ``values`` by key and owner; ``ends``, the same rows by expiry; ``recent``, the same by
+key and recency; ``addresses``, usage by owner's address; ``tombstones``, by key and owner;
+``meta``, the total counts and a sample of the clocks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from kademlua.core.contact import Contact
 from kademlua.core.errors import StoreRefused
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.params import Params
-from kademlua.core.values.quotas import ENTRY_UNIT, QuotaUsage, check_quotas, quota_key
-from kademlua.core.values.store import StoreEntry, check_tombstone, is_replacement, mark_expired
+from kademlua.core.values.quotas import check_quotas, quota_key
+from kademlua.core.values.store import (
+    NO_LIMIT,
+    StoreEntry,
+    ValuePage,
+    check_tombstone,
+    is_replacement,
+    mark_expired,
+)
 from kademlua.runtime.clocks import Clocks
+from kademlua.runtime.time_slices import in_slices
 from kademlua.storage.expiry import ExpiryIndex
 from kademlua.storage.group_commit import WriteBuffer
 from kademlua.storage.lmdb_environment import LmdbEnvironment
@@ -25,16 +33,13 @@ from kademlua.storage.lmdb_errors import FILE_DAMAGED
 from kademlua.storage.lmdb_tombstones import LmdbTombstones
 from kademlua.storage.node_id import read_node_id, write_node_id
 from kademlua.storage.page_damage import PageDamage
-from kademlua.storage.row_format import (
-    FORMAT_VERSION,
-    ValueRow,
-    pack_value_row,
-    quota_key_of_row,
-    unpack_value_row,
-)
+from kademlua.storage.recency import RecencyIndex
+from kademlua.storage.row_format import FORMAT_VERSION, ValueRow, unpack_recency
 from kademlua.storage.store_clock import StoreClock
 from kademlua.storage.totals import StoreTotals
+from kademlua.storage.value_rows import Selection, ValueRows
 
+_DATABASES = ("values", "ends", "recent", "addresses", "tombstones", "meta")
 _EXPIRY_BATCH = 5_000
 """Values removed in one call of ``expire``, at most."""
 _EXPIRY_BATCH_ON_PUT = 100
@@ -62,25 +67,25 @@ class LmdbStore:
             CorruptFile: the file is damaged or foreign.
             StorageError: the file has a newer version or cannot be opened.
         """
-        db_names = ("values", "ends", "addresses", "tombstones", "meta")
-        environment = LmdbEnvironment(path, "values", FORMAT_VERSION, db_names)
-        self._environment = environment
+        clocks = clocks or Clocks()
+        self._clock = clocks.clock
+        environment = LmdbEnvironment(path, "values", FORMAT_VERSION, _DATABASES, index_db="recent")
         self._write_buffer = buffer = WriteBuffer(
             environment,
-            prefix_db="values",
-            prefix_bytes=ID_BYTES,
+            index_db="recent",
             in_background=in_background,
             before_commit=self._persist_counts,
             after_commit=self._on_commit,
+            clock=self._clock,
         )
         self._params = params
-        clocks = clocks or Clocks()
-        self._clock = clocks.clock
         self._damage = PageDamage(environment)
+        self._recency = recency = RecencyIndex(environment, buffer)
         with environment.first_reads():
             self._expiry = expiry = ExpiryIndex(environment, buffer)
-            self._totals = StoreTotals(environment, buffer, expiry)
-            self._store_clock = StoreClock(clocks, environment, buffer, expiry, self._totals)
+            self._totals = totals = StoreTotals(environment, buffer, expiry, recency)
+            self._rows = ValueRows(buffer, expiry, recency, totals)
+            self._store_clock = StoreClock(clocks, environment, buffer, expiry, recency, totals)
             self._to_disk_us = self._store_clock.to_disk_us
             self._to_clock_seconds = self._store_clock.to_clock_seconds
             tombstones = LmdbTombstones(buffer, self._to_disk_us)
@@ -148,92 +153,106 @@ class LmdbStore:
     def _put(self, key: bytes, owner: Contact, entry: StoreEntry, *, overwrite: bool) -> None:
         encoded, expires_at, from_owner, now, seq = entry
         now_us, expires_at_us = self._to_disk_us(now), self._to_disk_us(expires_at)
-        if self._expiry.is_due(now_us):
-            self._expire_batch(now_us, _EXPIRY_BATCH_ON_PUT)
-            check_tombstone(self.tombstones, key, owner, entry)  # a newer value may have expired
         row_key = key + owner.compact
-        previous = self._value_row(row_key)
+        if self._expiry.is_due(now_us):
+            self._remove_due(self._expiry.pop_due(now_us, _EXPIRY_BATCH_ON_PUT))
+            self._remove_if_expired(row_key, now_us)  # it may be in a later batch
+            check_tombstone(self.tombstones, key, owner, entry)  # a newer value may have expired
+        previous = self._rows.get(row_key)
         if previous is not None:
             if not is_replacement(self._to_entry(previous), entry):
-                refreshed = previous._replace(received_at_us=now_us)
-                self._write_buffer.put("values", row_key, pack_value_row(row_key, refreshed))
+                self._rows.refresh(row_key, previous._replace(received_at_us=now_us))
                 return
             seq = seq or previous.seq
         replaced = {} if previous is None else {row_key: previous}
         if overwrite and self._params.overwrite_drops_others:
-            replaced = dict(self._value_rows(key))
+            replaced = dict(self._rows.select(key).rows)
         address = quota_key(owner)
-        address_usage = self._totals.usage(address)
-        usage = QuotaUsage(
-            entries=self._totals.entries - len(replaced),
-            key_entries=self._write_buffer.count_prefix(key) - len(replaced),
-            stored_bytes=self._totals.stored_bytes
-            - sum(len(each.encoded) for each in replaced.values()),
-            address_usage=address_usage
-            - sum(
-                len(each.encoded) + ENTRY_UNIT
-                for gone, each in replaced.items()
-                if quota_key_of_row(gone) == address
-            ),
-        )
+        usage = self._rows.usage_without(replaced, key, address)
         check_quotas(self._params, len(encoded), usage)
         for replaced_key, each in replaced.items():
-            self._delete_row(replaced_key, each)
+            self._rows.remove(replaced_key, each)
         self._totals.sequence += 1
         value_row = ValueRow(self._totals.sequence, expires_at_us, now_us, from_owner, encoded, seq)
-        self._write_buffer.put("values", row_key, pack_value_row(row_key, value_row))
-        self._expiry.add(expires_at_us, row_key)
-        self._totals.adjust(address, 1, len(encoded), None if replaced else address_usage)
+        self._rows.add(row_key, value_row, None if replaced else usage.address_usage)
 
     def get(self, key: bytes, limit: int, now: float) -> list[bytes]:
         """Return up to ``limit`` bencoded values of a key, most recent first."""
-        if limit <= 0:
-            return []
-        now_us = self._to_disk_us(now)
+        return self.page(key, limit, now).values
+
+    def page(
+        self, key: bytes, limit: int, now: float, *, offset: int = 0, max_bytes: int = NO_LIMIT
+    ) -> ValuePage:
+        """Return some values of a key; see ``Store.page``."""
         with self._damage:
-            live_rows = [row for _, row in self._value_rows(key) if row.expires_at_us > now_us]
-            if len(live_rows) > 1:
-                live_rows.sort(reverse=True)
-            return [record.encoded for record in live_rows[:limit]]
+            if limit <= 0 or (offset and offset >= self._recency.count(key)):
+                return ValuePage([], 0)
+            now_us = self._to_disk_us(now)
+            expired_at_us = now_us if self._expiry.is_due(now_us) else -1
+            selection = Selection(limit, offset, max_bytes, expired_at_us)
+            rows, is_complete = self._rows.select(key, selection)
+            values = [value_row.encoded for _, value_row in rows]
+            if is_complete:
+                return ValuePage(values, 0)
+            return ValuePage(values, min(limit, self._recency.count(key) - offset) - len(values))
+        return ValuePage([], 0)
+
+    def count(self, key: bytes) -> int:
+        """Return the number of values of a key, including expired ones not yet removed."""
+        with self._damage:
+            return self._recency.count(key)
+        return 0
+
+    def owners(self, key: bytes, owner_id: bytes | None = None) -> list[Contact]:
+        """Return the owners of the values of a key, least recent first; see ``Store.owners``."""
+        with self._damage:
+            if owner_id is not None:
+                packed_owners = self._recency.owners(key, owner_id)
+            else:
+                packed_owners = [unpack_recency(row)[2] for row in self._recency.rows(key)][::-1]
+            return [Contact.from_compact(packed) for packed in packed_owners]
         return []
 
     def entries(self, key: bytes) -> list[tuple[Contact, StoreEntry]]:
         """Return all values of a key with their owners, including expired ones not yet removed."""
         with self._damage:
             return [
-                (Contact.from_compact(row[ID_BYTES:]), self._to_entry(record))
-                for row, record in sorted(self._value_rows(key), key=lambda each: each[1].sequence)
+                (Contact.from_compact(row_key[ID_BYTES:]), self._to_entry(value_row))
+                for row_key, value_row in reversed(self._rows.select(key).rows)
             ]
         return []
 
     def find(self, key: bytes, owner: Contact) -> StoreEntry | None:
         """Return an owner's value; None if there is none. It may have expired."""
-        row_key = key + owner.compact
         with self._damage:
-            value_row = unpack_value_row(row_key, self._write_buffer.get("values", row_key) or b"")
+            value_row = self._rows.get(key + owner.compact)
             return None if value_row is None else self._to_entry(value_row)
         return None
 
     def keys(self) -> Iterator[bytes]:
         """Yield the keys that have values; concurrent changes may or may not appear."""
         with self._damage:
-            yield from self._write_buffer.prefixes()
+            yield from self._recency.keys()
 
     def remove(self, key: bytes, owner: Contact) -> bool:
         """Remove an owner's value, and return whether there was one."""
         row_key = key + owner.compact
         with self._damage:
-            value_row = self._value_row(row_key)
+            value_row = self._rows.get(row_key)
             if value_row is not None:
-                self._delete_row(row_key, value_row)
+                self._rows.remove(row_key, value_row)
                 return True
         return False
 
     def expire(self, now: float) -> int:
-        """Remove expired values, at most 5,000 of those on disk, and return their number."""
+        """Remove expired values, at most 5,000 of those on disk, and return their number.
+
+        Other greenlets run in between.
+        """
         with self._damage:
             self._store_clock.update(now)
-            return self._expire_batch(self._to_disk_us(now), _EXPIRY_BATCH)
+            due = self._expiry.pop_due(self._to_disk_us(now), _EXPIRY_BATCH)
+            return self._remove_due(in_slices(due, self._clock))
         return 0
 
     def next_expiry(self) -> float | None:
@@ -249,51 +268,17 @@ class LmdbStore:
         received_at = self._to_clock_seconds(received_at_us)
         return StoreEntry(encoded, expires_at, from_owner, received_at, seq)
 
-    def _value_row(self, row_key: bytes) -> ValueRow | None:
-        """Return a row; None if there is none or it is damaged."""
-        data = self._write_buffer.get("values", row_key)
-        if data is None:
-            return None
-        value_row = unpack_value_row(row_key, data)
-        if value_row is None:
-            self._totals.repair()
-        return value_row
-
-    def _value_rows(self, key: bytes) -> list[tuple[bytes, ValueRow]]:
-        """Return the rows of a key; damage that is found is repaired."""
-        found = []
-        is_damaged = False
-        earliest_us = self._expiry.earliest or 0
-        for row_key, data in self._write_buffer.rows_with_prefix(key).items():
-            value_row = unpack_value_row(row_key, data)
-            if value_row is not None:
-                found.append((row_key, value_row))
-            if value_row is None or value_row.expires_at_us < earliest_us:  # not in the index
-                is_damaged = True
-        if is_damaged:
-            self._totals.repair()
-        return found
-
-    def _expire_batch(self, now_us: int, max_rows: int) -> int:
-        """Remove expired values, at most ``max_rows`` of those on disk; return their number."""
+    def _remove_due(self, due: Iterable[tuple[int, bytes]]) -> int:
+        """Remove expired values, given their rows of the index; return their number."""
         expired_count = 0
-        is_damaged = False
-        for expires_at_us, row_key in self._expiry.pop_due(now_us, max_rows):
-            data = self._write_buffer.get("values", row_key)
-            value_row = unpack_value_row(row_key, data) if data is not None else None
-            if value_row is not None and value_row.expires_at_us == expires_at_us:
-                self._delete_row(row_key, value_row)
-                key, owner = row_key[:ID_BYTES], Contact.from_compact(row_key[ID_BYTES:])
-                entry = self._to_entry(value_row)
-                mark_expired(self.tombstones, key, owner, entry, self._params.max_ttl)
-                expired_count += 1
-            else:
-                is_damaged = True
-        if is_damaged:
-            self._totals.repair()
+        for row_key, value_row in self._rows.remove_due(due):
+            key, owner = row_key[:ID_BYTES], Contact.from_compact(row_key[ID_BYTES:])
+            entry = self._to_entry(value_row)
+            mark_expired(self.tombstones, key, owner, entry, self._params.max_ttl)
+            expired_count += 1
         return expired_count
 
-    def _delete_row(self, row_key: bytes, value_row: ValueRow) -> None:
-        self._expiry.remove(value_row.expires_at_us, row_key)
-        self._write_buffer.put("values", row_key, None)
-        self._totals.adjust(quota_key_of_row(row_key), -1, -len(value_row.encoded))
+    def _remove_if_expired(self, row_key: bytes, now_us: int) -> None:
+        value_row = self._rows.get(row_key)
+        if value_row is not None and value_row.expires_at_us <= now_us:
+            self._remove_due([(value_row.expires_at_us, row_key)])

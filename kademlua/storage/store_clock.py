@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
 
 from kademlua.runtime.clocks import Clocks
 from kademlua.storage.disk_clock import DiskClock
 from kademlua.storage.expiry import ExpiryIndex
 from kademlua.storage.group_commit import WriteBuffer
 from kademlua.storage.lmdb_environment import LmdbEnvironment
+from kademlua.storage.recency import RecencyIndex
 from kademlua.storage.row_format import (
     CLOCK_KEY,
     ClockSample,
@@ -31,12 +31,13 @@ class StoreClock:
         environment: LmdbEnvironment,
         write_buffer: WriteBuffer,
         expiry: ExpiryIndex,
+        recency: RecencyIndex,
         totals: StoreTotals,
     ) -> None:
         """Continue the time of a store with the given totals."""
-        self._environment = environment
         self._write_buffer = write_buffer
         self._expiry = expiry
+        self._recency = recency
         self._sequence_at_start = totals.sequence
         sample = None
         if data := environment.get("meta", CLOCK_KEY):
@@ -66,22 +67,19 @@ class StoreClock:
             self.save()
 
     def _rows_since_start(self) -> Iterator[tuple[bytes, ValueRow]]:
-        changed: dict[bytes, bytes | None] = {}
-        for batch in self._write_buffer.batches:
-            changed |= batch.changes.get("values", {})
-        committed = self._environment.cursor("values").iternext()
-        unchanged = (row for row in committed if row[0] not in changed)
-        for row_key, data in chain(changed.items(), unchanged):
-            value_row = unpack_value_row(row_key, data) if data is not None else None
+        for row_key, data in self._write_buffer.rows("values"):
+            value_row = unpack_value_row(row_key, data)
             if value_row is not None and value_row.sequence > self._sequence_at_start:
                 yield row_key, value_row
 
     def _postpone(self, row_key: bytes, value_row: ValueRow, microseconds: int) -> None:
         """Move the times of a row."""
         self._expiry.remove(value_row.expires_at_us, row_key)
+        self._recency.remove(row_key, value_row)
         value_row = value_row._replace(
             expires_at_us=value_row.expires_at_us + microseconds,
             received_at_us=value_row.received_at_us + microseconds,
         )
         self._write_buffer.put("values", row_key, pack_value_row(row_key, value_row))
         self._expiry.add(value_row.expires_at_us, row_key)
+        self._recency.add(row_key, value_row)

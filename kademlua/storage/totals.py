@@ -8,6 +8,7 @@ from kademlua.core.values.quotas import ENTRY_UNIT
 from kademlua.storage.expiry import ExpiryIndex
 from kademlua.storage.group_commit import WriteBuffer
 from kademlua.storage.lmdb_environment import LmdbEnvironment
+from kademlua.storage.recency import RecencyIndex
 from kademlua.storage.repair import repair
 from kademlua.storage.row_format import (
     COUNTS_KEY,
@@ -25,24 +26,33 @@ class StoreTotals:
     """The counts of a store and the usage of each owner's address."""
 
     def __init__(
-        self, environment: LmdbEnvironment, write_buffer: WriteBuffer, expiry: ExpiryIndex
+        self,
+        environment: LmdbEnvironment,
+        write_buffer: WriteBuffer,
+        expiry: ExpiryIndex,
+        recency: RecencyIndex,
     ) -> None:
         """Read the counts; if they are damaged, compute them from the values."""
         self._environment = environment
         self._write_buffer = write_buffer
         self._expiry = expiry
+        self._recency = recency
         data = environment.get("meta", COUNTS_KEY)
         counts = unpack_counts(data) if data is not None else None
         if data is None and not environment.cursor("values").first():
             counts = StoreCounts()
         if counts is not None:
             self._set(counts)
-        if counts is None or not self._agrees_with_usages():
+        if counts is None or not self._agrees_with_rows() or not self._agrees_with_usages():
             self.repair()
         self._committed = self._committing = self._counts(self.latest_us)
 
     def _set(self, counts: StoreCounts) -> None:
         self.entries, self.stored_bytes, self.sequence, self.latest_us = counts
+
+    def _agrees_with_rows(self) -> bool:
+        row_count = self._environment.row_count
+        return all(row_count(name) == self.entries for name in ("values", "ends", "recent"))
 
     def _agrees_with_usages(self) -> bool:
         total = 0
@@ -97,7 +107,7 @@ class StoreTotals:
 
     def repair(self) -> None:
         """Make all rows agree with the undamaged values, after a row was found damaged."""
-        counts, dropped_values = repair(self._write_buffer)
+        counts, dropped_values = repair(self._write_buffer, self._recency)
         self._set(counts)
         self._expiry.refresh()
         path = self._environment.path
