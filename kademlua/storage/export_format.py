@@ -21,6 +21,7 @@ from kademlua.core.values.sequence import MAX_SEQUENCE
 from kademlua.core.values.store import Store, StoreEntry
 from kademlua.core.wire import replies
 from kademlua.runtime.clocks import boot_clock
+from kademlua.runtime.time_slices import in_slices
 from kademlua.values.admission import AdmissionPolicy
 
 if TYPE_CHECKING:
@@ -69,9 +70,11 @@ class ImportResult:
 def stored_values(
     store: Store, keys: Iterable[bytes], clock: Callable[[], float]
 ) -> Iterator[StoredValue]:
-    """Yield the unexpired values of these keys."""
-    for key in keys:
-        for owner, entry in store.entries(key):
+    """Yield the unexpired values of these keys; other greenlets run in between."""
+    values = ((key, owner) for key in keys for owner in store.owners(key))
+    for key, owner in in_slices(values, clock):
+        entry = store.find(key, owner)
+        if entry is not None:
             remaining_seconds = entry.expires_at - clock()
             if remaining_seconds > 0:
                 yield StoredValue(
@@ -84,7 +87,7 @@ def import_value(
     stored_value: StoredValue,
     *,
     now: float,
-    max_ttl: float,
+    max_ttl: int,
     result: ImportResult,
 ) -> None:
     """Have a value admitted like one that a peer stores, and count the result."""
@@ -189,7 +192,7 @@ def import_lines(
     store: LmdbStore,
     lines: Iterable[str],
     *,
-    max_ttl: float,
+    max_ttl: int,
     clock: Callable[[], float] = boot_clock,
 ) -> ImportResult:
     """Put the values of JSON lines into a store; ``max_ttl`` limits their lives, in seconds.
@@ -199,7 +202,7 @@ def import_lines(
             message has their number.
     """
     result = ImportResult()
-    admission = AdmissionPolicy(store, time.time)
+    admission = AdmissionPolicy(store, time.time, max_ttl)
     durable = 0
     try:
         for stored_value in parse_json_lines(lines):

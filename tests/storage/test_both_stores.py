@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import lmdb
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -186,6 +187,45 @@ class BothStores(RuleBasedStateMachine):
         found = self.disk.get(key, limit, self.now)
         assert found == self.memory.get(key, limit, self.now)
 
+    @rule(
+        key=st.sampled_from(KEYS),
+        limit=st.integers(-1, 6),
+        offset=st.integers(0, 6),
+        max_bytes=st.integers(-1, 40),
+    )
+    def page(self, key: bytes, limit: int, offset: int, max_bytes: int) -> None:
+        page = self.disk.page(key, limit, self.now, offset=offset, max_bytes=max_bytes)
+        assert page == self.memory.page(key, limit, self.now, offset=offset, max_bytes=max_bytes)
+        following = self.memory.get(key, offset + limit, self.now)[offset:] if limit > 0 else []
+        assert page.values == following[: len(page.values)]
+        assert len(page.values) + page.remaining >= len(following)
+        assert len(page.values) <= 1 or sum(map(len, page.values)) <= max_bytes
+
+    @rule(key=st.sampled_from(KEYS), owner=st.sampled_from(OWNERS))
+    def owners(self, key: bytes, owner: Any) -> None:
+        assert self.disk.owners(key) == self.memory.owners(key)
+        found = self.memory.owners(key, owner.id)
+        assert set(self.disk.owners(key, owner.id)) == set(found)
+        for each in found:
+            assert self.disk.find(key, each) == self.memory.find(key, each)
+
+    @rule(data=st.data(), flips=st.booleans())
+    def index_is_damaged(self, data: Any, *, flips: bool) -> None:
+        """Drop a row of the index by recency, or flip a bit of it; no value is lost."""
+        self.disk.close()
+        with lmdb.open(str(self.directory / "values"), subdir=False, lock=False, max_dbs=8) as env:
+            database = env.open_db(b"recent")
+            with env.begin(write=True, db=database) as txn:
+                rows = list(txn.cursor())
+                if rows:
+                    key, row = data.draw(st.sampled_from(rows))
+                    txn.delete(key, row)
+                    if flips:
+                        flipped = bytearray(row)
+                        flipped[data.draw(st.integers(0, len(row) - 1))] ^= 1
+                        txn.put(key, bytes(flipped))
+        self.open()
+
     @rule()
     def flush(self) -> None:
         self.disk.flush()
@@ -210,6 +250,7 @@ class BothStores(RuleBasedStateMachine):
         assert self.disk.stored_bytes == self.memory.stored_bytes
         assert list(self.disk.keys()) == sorted(self.memory.keys())
         for key in KEYS:
+            assert self.disk.count(key) == self.memory.count(key)
             assert self.disk.entries(key) == self.memory.entries(key)
             for owner in OWNERS:
                 found = self.disk.tombstones.get(key, owner, self.now)

@@ -51,7 +51,7 @@ def signed(
 
 
 def admission_of(node: Node) -> AdmissionPolicy:
-    return AdmissionPolicy(node.datastore, node.services.context.wall_clock)
+    return AdmissionPolicy(node.datastore, node.services.context.wall_clock, node.params.max_ttl)
 
 
 def forged(seq: int) -> SignedRecord:
