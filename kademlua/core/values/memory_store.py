@@ -207,7 +207,7 @@ class MemoryStore:
 
     def get(self, key: bytes, limit: int, now: float) -> list[bytes]:
         """Return up to ``limit`` bencoded values of a key, most recent first."""
-        return self.page(key, limit, now).values
+        return self.page(key, limit, now).values if key in self._by_key else []
 
     def page(
         self, key: bytes, limit: int, now: float, *, offset: int = 0, max_bytes: int = NO_LIMIT
