@@ -16,6 +16,7 @@ from kademlua import Contact, Node, Params, sha1
 from kademlua.api.fields import Fields
 from kademlua.api.json_form import stored_value_to_json
 from kademlua.api.operations import NodeApi
+from kademlua.core.lookup.find_budget import FindLimits
 from kademlua.core.values.memory_store import MemoryStore
 from kademlua.core.values.store import Store, StoreEntry
 from kademlua.node.options import NodeOptions
@@ -129,7 +130,8 @@ def read_rows_of_import(node: Node) -> None:
 
 
 def find_locally(node: Node) -> None:
-    [answer] = node.find_value(KEY, 1, 400)
+    limits = FindLimits(max_values_per_node=400, max_bytes=1 << 30)
+    [answer] = node.find_value(KEY, 1, limits=limits)
     assert len(answer.values) == 400
 
 

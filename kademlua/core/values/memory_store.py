@@ -19,7 +19,7 @@ from kademlua.core.values.store import (
 )
 from kademlua.core.values.tombstones import Tombstones
 
-_EXPIRY_BATCH = 2_000
+_EXPIRY_BATCH = 1_000
 """Values removed in one call of ``expire``, at most."""
 _EXPIRY_BATCH_ON_PUT = 100
 """Values removed during a store, at most."""
@@ -174,7 +174,7 @@ class MemoryStore:
         return ValuePage(found, min(limit, len(owners) - offset) - len(found))
 
     def expire(self, now: float) -> int:
-        """Remove expired values, about 2,000 at most, and return their number."""
+        """Remove expired values, about 1,000 at most, and return their number."""
         return self._remove_expired(now, _EXPIRY_BATCH)
 
     def _remove_expired(self, now: float, max_count: int) -> int:
