@@ -130,9 +130,9 @@ def read_rows_of_import(node: Node) -> None:
 
 
 def find_locally(node: Node) -> None:
-    limits = FindLimits(max_values_per_node=400, max_bytes=1 << 30)
+    limits = FindLimits(max_values_per_node=700, max_bytes=1 << 30)
     [answer] = node.find_value(KEY, 1, limits=limits)
-    assert len(answer.values) == 400
+    assert len(answer.values) == 700
 
 
 def read_for_replication(node: Node) -> None:
