@@ -131,7 +131,7 @@ def admit(world: World, vector: Vector) -> None:
     """Store the vector's record at a node, after the one that it holds."""
     key, owner = hex_bytes(vector, "key"), world.peer().contact
     node = world.node(wall_clock=lambda: vector["now"])
-    policy = AdmissionPolicy(node.datastore, node.services.context.wall_clock, node.params.max_ttl)
+    policy = AdmissionPolicy(node.datastore, node.services.context.wall_clock)
     if "stored" in vector:
         policy.admit(key, owner, StoreEntry(hex_bytes(vector, "stored"), world.now + 60))
     new = StoreEntry(hex_bytes(vector, "record"), world.now + 60, received_at=world.now)

@@ -171,8 +171,8 @@ class NodeApi:
         fields.reject_unknown()
         result = ImportResult()
         store, context = self._node.datastore, self._node.services.context
+        admission = AdmissionPolicy(store, context.wall_clock)
         max_ttl = context.params.max_ttl
-        admission = AdmissionPolicy(store, context.wall_clock, max_ttl)
         for stored_value in in_slices(values, self._clock):
             now = self._clock()
             import_value(admission, stored_value, now=now, max_ttl=max_ttl, result=result)

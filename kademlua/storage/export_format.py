@@ -87,7 +87,7 @@ def import_value(
     stored_value: StoredValue,
     *,
     now: float,
-    max_ttl: int,
+    max_ttl: float,
     result: ImportResult,
 ) -> None:
     """Have a value admitted like one that a peer stores, and count the result."""
@@ -192,7 +192,7 @@ def import_lines(
     store: LmdbStore,
     lines: Iterable[str],
     *,
-    max_ttl: int,
+    max_ttl: float,
     clock: Callable[[], float] = boot_clock,
 ) -> ImportResult:
     """Put the values of JSON lines into a store; ``max_ttl`` limits their lives, in seconds.
@@ -202,7 +202,7 @@ def import_lines(
             message has their number.
     """
     result = ImportResult()
-    admission = AdmissionPolicy(store, time.time, max_ttl)
+    admission = AdmissionPolicy(store, time.time)
     durable = 0
     try:
         for stored_value in parse_json_lines(lines):

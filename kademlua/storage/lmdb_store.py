@@ -161,11 +161,11 @@ class LmdbStore:
         raise StoreRefused(FILE_DAMAGED)
 
     def _put(self, key: bytes, owner: Contact, entry: StoreEntry, *, overwrite: bool) -> None:
-        now_us = self._to_disk_us(entry.received_at)
-        row_key = key + owner.compact
+        now, row_key = entry.received_at, key + owner.compact
+        now_us = self._to_disk_us(now)
         if self._expiry.is_due(now_us):
             self._remove_due(self._expiry.pop_due(now_us, _EXPIRY_BATCH_ON_PUT))
-            self._remove_if_expired(row_key, now_us)  # it may be in a later batch
+            self.remove_if_expired(key, owner, now)  # it may be in a later batch
             check_tombstone(self.tombstones, key, owner, entry)  # a newer value may have expired
         previous = self._rows.get(row_key)
         drops_others = overwrite and self._params.overwrite_drops_others
@@ -265,6 +265,14 @@ class LmdbStore:
             return self._remove_due(in_slices(due, self._clock))
         return 0
 
+    def remove_if_expired(self, key: bytes, owner: Contact, now: float) -> None:
+        """Remove an owner's value as ``expire`` does, if it has expired."""
+        row_key = key + owner.compact
+        with self._damage:
+            value_row = self._rows.get(row_key)
+            if value_row is not None and value_row.expires_at_us <= self._to_disk_us(now):
+                self._remove_due([(value_row.expires_at_us, row_key)])
+
     def next_expiry(self) -> float | None:
         """Return the earliest time at which ``expire`` may find something; None without values."""
         earliest_us = None if self.damage else self._expiry.earliest
@@ -286,8 +294,3 @@ class LmdbStore:
             mark_expired(self.tombstones, key, owner, entry, self._params.max_ttl)
             expired_count += 1
         return expired_count
-
-    def _remove_if_expired(self, row_key: bytes, now_us: int) -> None:
-        value_row = self._rows.get(row_key)
-        if value_row is not None and value_row.expires_at_us <= now_us:
-            self._remove_due([(value_row.expires_at_us, row_key)])

@@ -18,7 +18,7 @@ from kademlua.core.errors import (
 )
 from kademlua.core.values import records
 from kademlua.core.values.records import SignedRecord
-from kademlua.core.values.store import Store, StoreEntry, check_tombstone, mark_expired
+from kademlua.core.values.store import Store, StoreEntry, check_tombstone
 from kademlua.core.values.tombstones import RECORD_OWNER, Tombstone
 from kademlua.crypto import signing
 
@@ -29,13 +29,12 @@ REASON_HAS_RECORD = "the key has a record"
 class AdmissionPolicy:
     """Checks values and records before they enter a store: from peers, the node or a file."""
 
-    __slots__ = ("_max_ttl", "_store", "_tombstones", "_wall_clock")
+    __slots__ = ("_store", "_tombstones", "_wall_clock")
 
-    def __init__(self, store: Store, wall_clock: Callable[[], float], max_ttl: int) -> None:
+    def __init__(self, store: Store, wall_clock: Callable[[], float]) -> None:
         self._store = store
         self._tombstones = store.tombstones
         self._wall_clock = wall_clock
-        self._max_ttl = max_ttl
 
     def admit(
         self,
@@ -119,8 +118,7 @@ class AdmissionPolicy:
             return None
         for owner, entry in self._store.entries(key):
             if entry.expires_at <= now:
-                mark_expired(self._tombstones, key, owner, entry, self._max_ttl)
-                self._store.remove(key, owner)
+                self._store.remove_if_expired(key, owner, now)
             elif records.is_record(key, entry.encoded):
                 return owner, entry
         return None

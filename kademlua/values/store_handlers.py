@@ -65,7 +65,7 @@ class StoreHandlers:
         self._reply_later = reply_later
         self._is_leaving = False
         self._store = context.store
-        self._admission = AdmissionPolicy(context.store, context.wall_clock, context.params.max_ttl)
+        self._admission = AdmissionPolicy(context.store, context.wall_clock)
         self._params = context.params
         self._clock = context.clock
 

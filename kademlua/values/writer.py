@@ -42,7 +42,7 @@ class ValueWriter:
         self._lookups = lookups
         self._prover = prover
         self._store = context.store
-        self._admission = AdmissionPolicy(context.store, context.wall_clock, context.params.max_ttl)
+        self._admission = AdmissionPolicy(context.store, context.wall_clock)
         self._params = context.params
         self._sequence = SequenceNumbers()
 

@@ -16,21 +16,24 @@ from kademlua import Contact, Node, Params, sha1
 from kademlua.api.fields import Fields
 from kademlua.api.json_form import stored_value_to_json
 from kademlua.api.operations import NodeApi
+from kademlua.core.lookup.find_budget import FindLimits
 from kademlua.core.values.memory_store import MemoryStore
 from kademlua.core.values.store import Store, StoreEntry
 from kademlua.node.options import NodeOptions
 from kademlua.replication.replicator import Replicator
-from kademlua.replication.transfer import ValueTransfer
 from kademlua.runtime.clocks import boot_clock
 from kademlua.runtime.time_slices import in_slices, yield_to_hub
 from kademlua.storage.export_format import stored_values, to_json_lines
 from kademlua.storage.lmdb_store import LmdbStore
+from tests.support.parts import value_transfer
 
 KEY = sha1("key")
 LONGEST_WAIT = 0.01
 """Seconds of CPU time for which a datagram may wait."""
-PARAMS = Params(max_stored_bytes=1 << 30, max_bytes_per_address=1 << 30)
 VALUES_OF_KEY = 1_000
+PARAMS = Params(
+    max_stored_bytes=1 << 30, max_bytes_per_address=1 << 30, subnet_limit_key=VALUES_OF_KEY
+)
 SMALL_KEYS = 5_000
 
 
@@ -129,25 +132,20 @@ def read_rows_of_import(node: Node) -> None:
 
 
 def find_locally(node: Node) -> None:
-    [answer] = node.find_value(KEY, 1, 400)
-    assert len(answer.values) == 400
+    limits = FindLimits(max_values_per_node=400, max_bytes=1 << 30)
+    for _ in range(2):
+        [answer] = node.find_value(KEY, 1, limits=limits)
+        assert len(answer.values) == 400
+        yield_to_hub()
 
 
 def read_for_replication(node: Node) -> None:
     """Read all values of a key, and send them to no recipient."""
-    services = node.services
-    transfer = ValueTransfer(
-        services.context, services.client, services.liveliness, services.lookups
-    )
-    transfer.push(KEY, [])
+    value_transfer(node).push(KEY, [])
 
 
 def scan_for_replication(node: Node) -> None:
-    services = node.services
-    transfer = ValueTransfer(
-        services.context, services.client, services.liveliness, services.lookups
-    )
-    Replicator(services.context, services.lookups, transfer).tick(node.now + 1_000)
+    Replicator(node.services.context, value_transfer(node)).tick(node.now + 1_000)
 
 
 def expire(node: Node) -> None:

@@ -51,7 +51,7 @@ def signed(
 
 
 def admission_of(node: Node) -> AdmissionPolicy:
-    return AdmissionPolicy(node.datastore, node.services.context.wall_clock, node.params.max_ttl)
+    return AdmissionPolicy(node.datastore, node.services.context.wall_clock)
 
 
 def forged(seq: int) -> SignedRecord:
@@ -182,6 +182,20 @@ def test_expired_record_still_replaces_older_ones(world: World) -> None:
     gevent.sleep(60)
     assert store(world.peer(), node, signed(4).encoded) == "stale record"
     assert store(world.peer(), node, signed(5).encoded) == ""
+    assert kept(node) == [signed(5).encoded]
+
+
+def test_record_does_not_wait_until_all_expired_values_are_removed(world: World) -> None:
+    node, one, two = world.alice, *(Contact("192.0.2.1", n, sha1(str(n))) for n in (1, 2))
+    admit = admission_of(node).admit
+    for number in range(3_000):
+        admit(sha1(str(number)), one, StoreEntry(b"1:v", world.now + 1, received_at=world.now))
+    admit(KEY, one, StoreEntry(signed(5).encoded, world.now + 2, received_at=world.now))
+    later = world.now + 3
+    with pytest.raises(RecordStale):
+        admit(KEY, two, StoreEntry(signed(4).encoded, later + 9, received_at=later))
+    assert len(node.datastore) == 3_000
+    admit(KEY, two, StoreEntry(signed(5).encoded, later + 9, received_at=later))
     assert kept(node) == [signed(5).encoded]
 
 

@@ -31,7 +31,7 @@ from kademlua.core.values.store import (
 )
 from kademlua.core.values.tombstones import Tombstones
 
-_EXPIRY_BATCH = 2_000
+_EXPIRY_BATCH = 1_000
 """Values removed in one call of ``expire``, at most."""
 _EXPIRY_BATCH_ON_PUT = 100
 """Values removed during a store, at most."""
@@ -116,7 +116,7 @@ class MemoryStore:
         encoded, expires_at, _, now, seq, _ = entry
         if self._expiry_heap and self._expiry_heap[0][0] <= now:
             self._remove_expired(now, _EXPIRY_BATCH_ON_PUT)
-            self._remove_if_expired(key, owner, now)  # it may be in a later batch
+            self.remove_if_expired(key, owner, now)  # it may be in a later batch
             check_tombstone(self.tombstones, key, owner, entry)  # a newer value may have expired
         owners = self._by_key.get(key, {})
         previous = owners.get(owner) if owners else None  # avoids hashing the contact
@@ -232,7 +232,7 @@ class MemoryStore:
         return ValuePage(found, min(limit, len(owners) - offset) - len(found))
 
     def expire(self, now: float) -> int:
-        """Remove expired values, about 2,000 at most, and return their number."""
+        """Remove expired values, about 1,000 at most, and return their number."""
         return self._remove_expired(now, _EXPIRY_BATCH)
 
     def _remove_expired(self, now: float, max_count: int) -> int:
@@ -245,7 +245,8 @@ class MemoryStore:
                 expired_count += 1
         return expired_count
 
-    def _remove_if_expired(self, key: bytes, owner: Contact, now: float) -> None:
+    def remove_if_expired(self, key: bytes, owner: Contact, now: float) -> None:
+        """Remove an owner's value as ``expire`` does, if it has expired."""
         entry = self.find(key, owner)
         if entry is not None and entry.expires_at <= now:
             self._drop_expired(key, owner, entry)

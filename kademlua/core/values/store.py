@@ -120,6 +120,9 @@ class Store(Protocol):
         Return their number.
         """
 
+    def remove_if_expired(self, key: bytes, owner: Contact, now: float) -> None:
+        """Remove an owner's value as ``expire`` does, if it has expired."""
+
     def next_expiry(self) -> float | None:
         """Return the earliest time at which ``expire`` may find something; None without values."""
 
