@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from kademlua.core.contact import Contact
@@ -12,6 +12,8 @@ from kademlua.core.ids import from_hex
 from kademlua.core.json_codec import value_from_json
 from kademlua.core.values.sequence import MAX_SEQUENCE
 from kademlua.core.wire import replies
+from kademlua.runtime.clocks import boot_clock
+from kademlua.runtime.time_slices import in_slices
 from kademlua.storage.export_format import StoredValue
 
 T = TypeVar("T")
@@ -74,10 +76,13 @@ class Fields:
         except ValueError as error:
             raise BadRequest(f"no address: {error}") from None
 
-    def stored_values(self) -> list[StoredValue]:
-        """Return the field ``values``, a list in the form of ``stored_value_to_json``."""
+    def stored_values(self, clock: Callable[[], float] = boot_clock) -> list[StoredValue]:
+        """Return the field ``values``, a list in the form of ``stored_value_to_json``.
+
+        Other greenlets run in between; see ``in_slices``.
+        """
         rows = _check_type("values", self._require("values"), list, "a list")
-        return [stored_value_from_json(row) for row in rows]
+        return [stored_value_from_json(row) for row in in_slices(rows, clock)]
 
     def _require(self, name: str) -> Any:
         try:

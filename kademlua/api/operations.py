@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any, cast
 
-import gevent
-
 import kademlua
 from kademlua.api.fields import BadRequest, Fields
 from kademlua.api.json_form import (
@@ -40,11 +38,10 @@ from kademlua.core.lookup.find_budget import FindLimits
 from kademlua.node.node import Node
 from kademlua.runtime.clocks import boot_clock
 from kademlua.runtime.durability import wait_durable
+from kademlua.runtime.time_slices import in_slices
 from kademlua.storage.export_format import ImportResult, import_value, stored_values
 from kademlua.values.admission import AdmissionPolicy
 
-_YIELD_EVERY = 64
-"""Values imported between two yields to the event loop."""
 _DEFAULT_MAX_NODES = 3
 _DEFAULT_MAX_VALUES = 4096
 
@@ -170,15 +167,13 @@ class NodeApi:
 
     def _import(self, fields: Fields) -> dict[str, Any]:
         """``values``, rows of ``stored`` → counts of imported, expired and refused values."""
-        values = fields.stored_values()
+        values = fields.stored_values(self._clock)
         fields.reject_unknown()
         result = ImportResult()
         store, context = self._node.datastore, self._node.services.context
         admission = AdmissionPolicy(store, context.wall_clock)
         max_ttl = context.params.max_ttl
-        for index, stored_value in enumerate(values):
-            if index % _YIELD_EVERY == _YIELD_EVERY - 1:
-                gevent.sleep(0)
+        for stored_value in in_slices(values, self._clock):
             now = self._clock()
             import_value(admission, stored_value, now=now, max_ttl=max_ttl, result=result)
         reason = wait_durable(store)

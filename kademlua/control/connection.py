@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -22,6 +22,7 @@ from kademlua.control.json_lines import InvalidLine, JsonLineStream, parse_messa
 from kademlua.control.remote_shell import RemoteShell
 from kademlua.core.errors import KademluaError
 from kademlua.node.node import Node
+from kademlua.runtime.time_slices import yield_to_hub
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ _YIELD_EVERY = 16
 """Lines read between two yields to the event loop."""
 _ROWS_PER_MESSAGE = 64
 """Maximum rows in one message."""
+_MESSAGE_SECONDS = 0.001
+"""Seconds of collecting rows after which a message is sent: encoding it takes about as long."""
 
 RequestId = int | str | None
 """The id of a request."""
@@ -130,11 +133,21 @@ class ControlConnection:
     ) -> dict[str, Any]:
         count = 0
         rows = self._node_api.stream(name, raw_fields)
-        while batch := list(itertools.islice(rows, _ROWS_PER_MESSAGE)):
+        while batch := self._take_batch(rows):
             self._stream.write({"id": request_id, "part": {"rows": batch}})
             count += len(batch)
-            gevent.sleep(0)  # let other greenlets run
+            yield_to_hub()
         return {"count": count}
+
+    def _take_batch(self, rows: Iterator[Any]) -> list[Any]:
+        """Return the rows of the next message; none at the end."""
+        started_at = self._node.now
+        batch: list[Any] = []
+        for row in itertools.islice(rows, _ROWS_PER_MESSAGE):
+            batch.append(row)
+            if self._node.now - started_at >= _MESSAGE_SECONDS:
+                break
+        return batch
 
     def _wait_shell(self) -> dict[str, Any]:
         if self._remote_shell is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable
 
-import gevent
+from kademlua.runtime.time_slices import yield_to_hub
 
 _YIELD_EVERY = 2_000
 """Keys examined between two yields to the event loop."""
@@ -20,5 +20,5 @@ def page_of_keys(keys: Iterable[bytes], cursor: bytes, limit: int) -> list[bytes
             unsorted_keys.append(key)
         if seen % _YIELD_EVERY == 0:
             smallest, unsorted_keys = heapq.nsmallest(limit, smallest + unsorted_keys), []
-            gevent.sleep(0)
+            yield_to_hub()
     return heapq.nsmallest(limit, smallest + unsorted_keys)

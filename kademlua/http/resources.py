@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypedDict, TypeVar
 
 import falcon
-import gevent
 
 from kademlua.api.json_form import (
     ContactDetailsJson,
@@ -24,13 +23,11 @@ from kademlua.http.metrics import CONTENT_TYPE
 from kademlua.http.pagination import page_of_keys
 from kademlua.http.route import ApiRequest
 from kademlua.http.value_codec import BYTES, JSON
+from kademlua.runtime.time_slices import in_slices
 from kademlua.storage.export_format import stored_values
 from kademlua.swarm.members import Member, Members, SwarmRefusal
 
 T = TypeVar("T")
-
-_YIELD_EVERY = 64
-"""Rows serialized between two yields to the event loop."""
 
 
 class BucketJson(TypedDict):
@@ -135,8 +132,8 @@ def list_published(request: ApiRequest) -> bytes:
     """Return a ``PublishedPageJson``."""
     publications = {each.key: each for each in request.node.published()}
     page, next_cursor = _page(request, publications, lambda key: [publications[key]])
-    rows = _dump_rows(map(publication_to_json, page))
-    return f'{{"published": {rows}, "next": {json.dumps(next_cursor)}}}'.encode()
+    rows = _dump_rows(request, map(publication_to_json, page))
+    return b'{"published": [%b], "next": %b}' % (rows, json.dumps(next_cursor).encode())
 
 
 def list_stored(request: ApiRequest) -> bytes:
@@ -145,9 +142,9 @@ def list_stored(request: ApiRequest) -> bytes:
     page, next_cursor = _page(
         request, store.keys(), lambda key: stored_values(store, [key], lambda: node.now)
     )
-    rows = _dump_rows(map(stored_value_to_json, page))
+    rows = _dump_rows(request, map(stored_value_to_json, page))
     totals = {"values": len(store), "bytes": store.stored_bytes, "next": next_cursor}
-    return f'{json.dumps(totals)[:-1]}, "stored": {rows}}}'.encode()
+    return b'%b, "stored": [%b]}' % (json.dumps(totals).encode()[:-1], rows)
 
 
 def list_contacts(request: ApiRequest) -> RoutingTableJson:
@@ -188,7 +185,7 @@ def stream_swarm_events(request: ApiRequest) -> Iterator[bytes]:
 
 def list_swarm(request: ApiRequest) -> bytes:
     """Return a ``SwarmJson``."""
-    return f'{{"nodes": {_dump_rows(request.services.swarm.nodes_json())}}}'.encode()
+    return b'{"nodes": [%b]}' % _dump_rows(request, request.services.swarm.nodes_json())
 
 
 def change_swarm(change: Callable[[Members], Member]) -> Callable[[ApiRequest], dict[str, Any]]:
@@ -210,18 +207,14 @@ def _page(
     limit = request.query.limit
     page_keys = page_of_keys(keys, bytes.fromhex(request.query.after), limit + 1)
     values: list[T] = []
-    for index, key in enumerate(page_keys):
+    for index, key in enumerate(in_slices(page_keys, lambda: request.node.now)):
         if index and (len(values) >= limit or index == limit):
             return values, page_keys[index - 1].hex()
         values += values_of(key)
     return values, None
 
 
-def _dump_rows(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Return a list as JSON; yield to the event loop in between."""
-    parts = []
-    for count, row in enumerate(rows, 1):
-        parts.append(json.dumps(row))
-        if count % _YIELD_EVERY == 0:
-            gevent.sleep(0)
-    return f"[{', '.join(parts)}]"
+def _dump_rows(request: ApiRequest, rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """Return the items of a list as JSON; other greenlets run in between."""
+    parts = (json.dumps(row).encode() for row in in_slices(rows, lambda: request.node.now))
+    return b", ".join(parts)

@@ -6,6 +6,7 @@ See Maymounkov and Mazières 2002, section 2.3.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 from kademlua.core.contact import Contact
@@ -23,6 +24,7 @@ from kademlua.lookup.search import LookupQuery, NetworkLookup, SearchOptions
 from kademlua.lookup.value_search import FindOptions, ValueSearch
 from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
+from kademlua.runtime.time_slices import in_slices
 from kademlua.runtime.timer import Timer
 
 
@@ -138,6 +140,14 @@ class LookupService:
             value_filter=value_filter,
         )
 
+    def _local_values(self, key: bytes, limit: int) -> list[Any]:
+        """Return up to ``limit`` values of a key in the own store, in time slices."""
+        owners = reversed(self._store.owners(key))
+        entries = (self._store.find(key, owner) for owner in in_slices(owners, self._clock))
+        now = self._clock()
+        live = (each for each in entries if each is not None and each.expires_at > now)
+        return [replies.decode_value(each.encoded) for each in islice(live, limit)]
+
     def find_value(
         self, key: bytes, options: FindOptions, record_filter: RecordFilter | None = None
     ) -> ValueSearch:
@@ -154,10 +164,8 @@ class LookupService:
         """
         record_filter = record_filter or self.record_filter(key)
         value_search = ValueSearch(self._context, key, options, record_filter)
-        max_values = options.limits.max_values_per_node
-        local = self._store.get(key, max_values, self._clock())
-        if local:
-            values = [replies.decode_value(each) for each in local]
+        values = self._local_values(key, options.limits.max_values_per_node)
+        if values:
             value_search.add(self._context.local_contact, values)
         if value_search.wanted:
             self._search(value_search, options)

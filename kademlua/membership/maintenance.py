@@ -27,6 +27,7 @@ from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 from kademlua.runtime.guard import Guard
 from kademlua.runtime.heartbeat import Heartbeat
+from kademlua.runtime.time_slices import yield_to_hub
 from kademlua.values.publisher import Republisher
 
 _JITTER = 0.2
@@ -161,11 +162,18 @@ class Maintenance:
         """Do what must not wait for the network."""
         now = self._clock()
         for name, step in (
-            ("expiring values", self._store.expire),
+            ("expiring values", self._expire_values),
             ("expiring tombstones", self._store.tombstones.expire),
             ("publishing", self._publish),
         ):
             self._guard.run(name, partial(step, now))
+
+    def _expire_values(self, now: float) -> None:
+        while self._store.expire(now):
+            due_at = self._store.next_expiry()
+            if due_at is None or due_at > now:
+                break
+            yield_to_hub()
 
     def _publish(self, now: float) -> None:
         if self.joiner.is_joined or len(self._table):  # a value needs other nodes

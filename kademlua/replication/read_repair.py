@@ -129,9 +129,9 @@ class ReadRepair:
 
     def _schedule(self, key: bytes, node_ids: set[bytes], cache: Contact | None) -> int:
         """Queue a key for those of the nodes that should hold it; return their number."""
-        if len(
-            self._replicator.pending_transfers
-        ) >= _MAX_PENDING or not self._transfer.live_entries(key):
+        if len(self._replicator.pending_transfers) >= _MAX_PENDING:
+            return 0
+        if not self._transfer.has_live_entries(key):
             return 0
         nearest = self._other_replicas(key)
         recipients = [

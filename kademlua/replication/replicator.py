@@ -12,14 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import gevent
-
 from kademlua.core.contact import Contact
 from kademlua.core.ids import to_int
 from kademlua.core.routing.replica_set import is_replica
-from kademlua.core.values.store import StoreEntry
 from kademlua.replication.transfer import ValueTransfer
 from kademlua.runtime.context import Context
+from kademlua.runtime.time_slices import in_slices
 from kademlua.runtime.worker_pool import WorkerPool
 
 _JITTER = 0.2
@@ -47,8 +45,6 @@ _MAX_PENDING = 32_768
 """Upper limit of queued keys; further keys stay due."""
 _CONCURRENCY = 4
 """Keys transferred concurrently."""
-_YIELD_EVERY = 512
-"""Keys scanned before other greenlets may run."""
 
 TableChanges = dict[int, Contact]
 
@@ -170,9 +166,7 @@ class Replicator:
         on_probation = {number for number, at in self._added_at.items() if now - at < _PROBATION}
         neighbours = self._table.closest(self._table.local_id, _NEIGHBOUR_COUNT)
         neighbour_ints = [each.id_int for each in neighbours if each.id_int not in on_probation]
-        for count, key in enumerate(self._store.keys(), start=1):
-            if count % _YIELD_EVERY == 0:
-                gevent.sleep(0)
+        for key in in_slices(self._store.keys(), self._clock):
             target_int = to_int(key)
             local_distance = self._local_int ^ target_int
             for neighbour_int in neighbour_ints:
@@ -218,13 +212,10 @@ class Replicator:
         interval = self._params.replicate_interval
         newest_due = now - _RELEASE_AFTER * (1 - _JITTER) * interval
         replicated_at: dict[bytes, float] = {}
-        for count, key in enumerate(self._store.keys(), start=1):
-            if count % _YIELD_EVERY == 0:
-                gevent.sleep(0)
-            entries = self._transfer.live_entries(key)
-            if not entries:
+        for key in in_slices(self._store.keys(), self._clock):
+            last_replicated = self._last_replicated(key)
+            if last_replicated is None:
                 continue
-            last_replicated = self._last_replicated(key, entries)
             if key in self._replicated_at:
                 replicated_at[key] = self._replicated_at[key]
             if last_replicated > newest_due and last_replicated > self._rescheduled_at:
@@ -240,9 +231,16 @@ class Replicator:
                 self._due_keys.setdefault(key, last_replicated)
         self._replicated_at = replicated_at
 
-    def _last_replicated(self, key: bytes, entries: list[tuple[Contact, StoreEntry]]) -> float:
-        """Return when the values of a key were last replicated, to this node or by it."""
-        received_at = min(entry.received_at for _, entry in entries)
+    def _last_replicated(self, key: bytes) -> float | None:
+        """Return when the values of a key were last replicated, to this node or by it.
+
+        None if it has none.
+        """
+        received_at = min(
+            (entry.received_at for _, entry in self._transfer.live_entries(key)), default=None
+        )
+        if received_at is None:
+            return None
         return max(received_at, self._replicated_at.get(key, 0.0), self._started_at)
 
     def _is_replica(self, key: bytes, nearest: list[Contact]) -> bool:
@@ -265,8 +263,8 @@ class Replicator:
 
     def _run_due(self, key: bytes, last_replicated: float) -> None:
         """Replicate a key to all replicas, or release it if this node is none."""
-        entries = self._transfer.live_entries(key)
-        if not entries or self._last_replicated(key, entries) > last_replicated:
+        replicated_at = self._last_replicated(key)
+        if replicated_at is None or replicated_at > last_replicated:
             return  # expired, or replicated by another node meanwhile
         self._replicated_at[key] = self._clock()
         replicas = self._params.replicas
@@ -283,10 +281,10 @@ class Replicator:
 
         The closest is asked first: it usually knows if the owner removed or replaced a value.
         """
-        entries_before = dict(self._transfer.live_entries(key))
+        hashes = {owner: hash(entry.encoded) for owner, entry in self._transfer.live_entries(key)}
         if all(each in self._transfer.push(key, [each]) for each in (closest, successor)):
-            for owner, entry in self._store.entries(key):
-                pushed = entries_before.get(owner)
-                if pushed is not None and pushed.encoded == entry.encoded:
+            for owner in in_slices(hashes, self._clock):
+                entry = self._store.find(key, owner)
+                if entry is not None and hash(entry.encoded) == hashes[owner]:
                     self._store.remove(key, owner)
                     self._stats.released += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from kademlua.core.contact import Contact
@@ -20,6 +20,7 @@ from kademlua.lookup.service import LookupService
 from kademlua.rpc.call_options import PADDED_REQUEST_BYTES
 from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
+from kademlua.runtime.time_slices import in_slices
 from kademlua.values.fan_out import FanOut, FanOutOptions
 from kademlua.values.pacing import STORE_OVERHEAD_BYTES, UpkeepPacer
 
@@ -56,10 +57,19 @@ class ValueTransfer:
         self._clock = context.clock
         self._pacer = pacer
 
-    def live_entries(self, key: bytes) -> list[tuple[Contact, StoreEntry]]:
-        """Return the values of a key that live for at least one more second."""
-        min_expires_at = self._clock() + 1
-        return [each for each in self._store.entries(key) if each[1].expires_at > min_expires_at]
+    def has_live_entries(self, key: bytes) -> bool:
+        """Return whether a key has values that live for at least one more second."""
+        return bool(self._store.get(key, 1, self._clock() + 1))
+
+    def live_entries(self, key: bytes) -> Iterator[tuple[Contact, StoreEntry]]:
+        """Yield the values of a key that live for at least one more second.
+
+        Each is read when its turn comes, and other greenlets run in between.
+        """
+        for owner in in_slices(self._store.owners(key), self._clock):
+            entry = self._store.find(key, owner)
+            if entry is not None and entry.expires_at > self._clock() + 1:
+                yield owner, entry
 
     def push(
         self,

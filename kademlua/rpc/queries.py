@@ -80,18 +80,16 @@ class QueryHandlers:
             if self._store.get(key, 1, now):
                 raise BadArguments("howmany is a number")
             limit = 0
-        values = self._store.get(key, offset + limit, now)
-        contacts: list[Contact] = []
-        if offset:  # the contacts were on the first page
-            values = values[offset:]
-        elif version:
-            contacts = self._closest(key, request.sender_id, version)
-        else:
-            contacts = self._closest_v10(key, request.sender_id)
-        token = self._validator.issue_token(request, endpoint, key)
         budget = self._reply_budget(request)
-        # A key can have megabytes: they are not joined only to see that they do not fit.
-        if len(values) <= 1 or sum(map(len, values)) <= budget:
+        # 1.0 has no further pages, so its page may be longer.
+        max_bytes = budget if version else max(budget, self._params.max_value_bytes)
+        values, remaining = self._store.page(key, limit, now, offset=offset, max_bytes=max_bytes)
+        contacts: list[Contact] = []
+        if not offset:  # further pages have no contacts
+            closest = self._closest if version else self._closest_v10
+            contacts = closest(key, request.sender_id, version)
+        token = self._validator.issue_token(request, endpoint, key)
+        if not remaining:
             reply = replies.encode_findvalue_reply(contacts, values, version, token)
             if len(reply) <= budget:
                 return reply
@@ -101,7 +99,7 @@ class QueryHandlers:
         contacts = self._trim_to_budget(contacts, key, version, budget - sum(map(len, page)))
         if version:  # 1.0 has no further pages
             page = _take_page(values, budget - replies.encoded_size(contacts, version))
-        remaining = len(values) - len(page)
+        remaining += len(values) - len(page)
         return replies.encode_findvalue_reply(contacts, page, version, token, remaining)
 
     def _reply_budget(self, request: Request) -> int:
@@ -116,7 +114,7 @@ class QueryHandlers:
         contacts.sort(key=lambda contact: contact.id_int ^ target_int)
         return replies.take_fitting(contacts, version, budget)
 
-    def _closest_v10(self, key: bytes, exclude: bytes) -> list[Contact]:
+    def _closest_v10(self, key: bytes, exclude: bytes, version: int) -> list[Contact]:
         """Return the contacts of a 1.0 findvalue reply.
 
         A 1.0 node returns contacts that are no farther from the key than itself, by bucket
@@ -124,7 +122,7 @@ class QueryHandlers:
         """
         target_int = to_int(key)
         bits = (self._local_int ^ target_int).bit_length()
-        closest = self._closest(key, exclude, version=0)
+        closest = self._closest(key, exclude, version)
         return [c for c in closest if (c.id_int ^ target_int).bit_length() <= bits]
 
     def _closest(self, key: bytes, exclude: bytes, version: int) -> list[Contact]:

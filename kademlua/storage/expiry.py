@@ -58,14 +58,15 @@ class ExpiryIndex:
     def pop_due(self, now: int, max_rows: int) -> Iterator[tuple[int, bytes]]:
         """Remove and yield due rows, at most ``max_rows`` of those on disk.
 
-        Each is the expiry and the key of the value's row.
+        Each is the expiry and the key of the value's row. The caller may let other greenlets run
+        in between.
         """
         if self._next_pending <= now:
             yield from self._pop_pending(now)
-        cursor = self._environment.cursor("ends")
         scanned_count = 0
         while self._next_on_disk <= now and scanned_count < max_rows:
             scanned_count += 1
+            cursor = self._environment.cursor("ends")  # a commit replaces it
             if not cursor.set_range(self._scan_from):
                 self._next_on_disk = _NEVER
                 break

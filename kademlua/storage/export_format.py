@@ -21,6 +21,7 @@ from kademlua.core.values.sequence import MAX_SEQUENCE
 from kademlua.core.values.store import Store, StoreEntry
 from kademlua.core.wire import replies
 from kademlua.runtime.clocks import boot_clock
+from kademlua.runtime.time_slices import in_slices
 from kademlua.values.admission import AdmissionPolicy
 
 if TYPE_CHECKING:
@@ -69,9 +70,11 @@ class ImportResult:
 def stored_values(
     store: Store, keys: Iterable[bytes], clock: Callable[[], float]
 ) -> Iterator[StoredValue]:
-    """Yield the unexpired values of these keys."""
-    for key in keys:
-        for owner, entry in store.entries(key):
+    """Yield the unexpired values of these keys; other greenlets run in between."""
+    values = ((key, owner) for key in keys for owner in store.owners(key))
+    for key, owner in in_slices(values, clock):
+        entry = store.find(key, owner)
+        if entry is not None:
             remaining_seconds = entry.expires_at - clock()
             if remaining_seconds > 0:
                 yield StoredValue(

@@ -8,7 +8,7 @@ for the disk, and groups grow with the load.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from logging import DEBUG, WARNING
 
 import gevent
@@ -16,14 +16,15 @@ import lmdb
 from gevent import Greenlet
 
 from kademlua.core.errors import StorageError
+from kademlua.runtime.clocks import boot_clock
 from kademlua.runtime.safe_logger import SafeLogger
+from kademlua.runtime.time_slices import in_slices
 from kademlua.storage.commit_thread import commit_in_thread, commit_inline
 from kademlua.storage.lmdb_environment import LmdbEnvironment, Transaction
 from kademlua.storage.lmdb_errors import failure_reason
 
 logger = SafeLogger(logging.getLogger(__name__))
 
-_PREFIXES_PER_READ = 1_000
 DurableCallback = Callable[[str | None], None]
 """Called with None once changes are durable, or with the reason why they were lost."""
 
@@ -31,16 +32,23 @@ DurableCallback = Callable[[str | None], None]
 class WriteBatch:
     """The changes of one commit; None deletes a row."""
 
-    __slots__ = ("callbacks", "changes", "row_keys_by_prefix")
+    __slots__ = ("callbacks", "changes", "index")
 
     def __init__(self) -> None:
         self.changes: dict[str, dict[bytes, bytes | None]] = {}
-        self.row_keys_by_prefix: dict[bytes, set[bytes]] = {}
-        """The changed rows of the prefix database, by prefix."""
+        self.index: dict[bytes, dict[bytes, bool]] = {}
+        """The changes of the index database, by key: True adds a row, False deletes it."""
         self.callbacks: list[DurableCallback] = []
 
-    def write(self, txn: Transaction, databases: dict[str, lmdb._Database]) -> None:
-        """Write all changes, sorted, since neighbouring rows share pages."""
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was changed."""
+        return not self.changes and not self.index
+
+    def write(
+        self, index_db: str, txn: Transaction, databases: dict[str, lmdb._Database]
+    ) -> Iterator[None]:
+        """Write all changes, sorted, since neighbouring rows share pages; yield after each."""
         for db_name, rows in self.changes.items():
             database = databases[db_name]
             for row_key, data in sorted(rows.items()):
@@ -48,6 +56,12 @@ class WriteBatch:
                     txn.delete(row_key, db=database)
                 else:
                     txn.put(row_key, data, db=database)
+                yield
+        for key, index_rows in sorted(self.index.items()):
+            for row, is_present in index_rows.items():
+                change = txn.put if is_present else txn.delete
+                change(key, row, db=databases[index_db])
+                yield
 
 
 class WriteBuffer:
@@ -57,21 +71,20 @@ class WriteBuffer:
         self,
         environment: LmdbEnvironment,
         *,
-        prefix_db: str = "",
-        prefix_bytes: int = 0,
+        index_db: str = "",
         in_background: bool = True,
         before_commit: Callable[[], None] = lambda: None,
         after_commit: DurableCallback = lambda reason: None,
+        clock: Callable[[], float] = boot_clock,
     ) -> None:
         """Buffer changes of an environment.
 
-        Rows of the database ``prefix_db`` are found by their first ``prefix_bytes``. Without
-        ``in_background``, only ``flush`` and ``when_durable`` commit. ``before_commit`` may add
-        rows to the batch; ``after_commit`` is called before the batch's other callbacks.
+        The database ``index_db`` has several rows per key. Without ``in_background``, only
+        ``flush`` and ``when_durable`` commit. ``before_commit`` may add rows to the batch;
+        ``after_commit`` is called before the batch's other callbacks.
         """
         self._environment = environment
-        self._prefix_db = prefix_db
-        self._prefix_bytes = prefix_bytes
+        self._index_db = index_db
         self._in_background = in_background
         self._pending = WriteBatch()
         self._committing: WriteBatch | None = None
@@ -79,6 +92,7 @@ class WriteBuffer:
         self._failure: str | None = None
         self._before_commit = before_commit
         self._after_commit = after_commit
+        self._clock = clock
 
     @property
     def batches(self) -> Iterator[WriteBatch]:
@@ -98,15 +112,24 @@ class WriteBuffer:
 
     def put(self, db_name: str, row_key: bytes, data: bytes | None) -> None:
         """Change a row, or delete it with None."""
-        batch = self._pending
-        if not batch.changes and self._in_background and self._greenlet is None:
-            self._greenlet = gevent.spawn(self._commit_loop)
-        rows = batch.changes.get(db_name)
+        self._schedule_commit()
+        rows = self._pending.changes.get(db_name)
         if rows is None:
-            rows = batch.changes[db_name] = {}
+            rows = self._pending.changes[db_name] = {}
         rows[row_key] = data
-        if db_name == self._prefix_db:
-            batch.row_keys_by_prefix.setdefault(row_key[: self._prefix_bytes], set()).add(row_key)
+
+    def put_index_row(self, key: bytes, row: bytes, *, is_present: bool) -> None:
+        """Add a row that is absent from the index database, or delete one that is present."""
+        self._schedule_commit()
+        rows = self._pending.index.setdefault(key, {})
+        if rows.get(row) is (not is_present):
+            del rows[row]  # as before this batch
+        else:
+            rows[row] = is_present
+
+    def _schedule_commit(self) -> None:
+        if self._in_background and self._greenlet is None and self._pending.is_empty:
+            self._greenlet = gevent.spawn(self._commit_loop)
 
     def drop_damaged(self, db_name: str, row_key: bytes) -> None:
         """Delete a damaged row, with a warning."""
@@ -126,80 +149,9 @@ class WriteBuffer:
                 yield row_key, data
         yield from ((row_key, data) for row_key, data in changes.items() if data is not None)
 
-    def rows_with_prefix(self, prefix: bytes) -> dict[bytes, bytes]:
-        """Return the rows of the prefix database with a prefix."""
-        found: dict[bytes, bytes] = {}
-        cursor = self._environment.cursor(self._prefix_db)
-        has_row = cursor.set_range(prefix)
-        while has_row:
-            row_key, data = cursor.item()
-            if row_key[: self._prefix_bytes] != prefix:
-                break
-            found[row_key] = data
-            has_row = cursor.next()
-        for batch in (self._committing, self._pending):
-            if batch is not None and prefix in batch.row_keys_by_prefix:
-                changes = batch.changes[self._prefix_db]
-                for row_key in batch.row_keys_by_prefix[prefix]:
-                    new_data = changes[row_key]
-                    if new_data is None:
-                        found.pop(row_key, None)
-                    else:
-                        found[row_key] = new_data
-        return found
-
-    def count_prefix(self, prefix: bytes) -> int:
-        """Return the number of rows with a prefix, without reading their data."""
-        cursor = self._environment.cursor(self._prefix_db)
-        row_keys: set[bytes] = set()
-        has_row = cursor.set_range(prefix)
-        while has_row:
-            row_key = cursor.key()
-            if not row_key.startswith(prefix):
-                break
-            row_keys.add(row_key)
-            has_row = cursor.next()
-        for batch in self.batches:
-            for row_key in batch.row_keys_by_prefix.get(prefix, ()):
-                if batch.changes[self._prefix_db][row_key] is None:
-                    row_keys.discard(row_key)
-                else:
-                    row_keys.add(row_key)
-        return len(row_keys)
-
-    def prefixes(self) -> Iterator[bytes]:
-        """Yield the prefixes of all rows; concurrent changes may or may not appear."""
-        last_prefix = b""
-        while found := self._prefixes_after(last_prefix):
-            yield from found
-            last_prefix = found[-1]
-
-    def _prefixes_after(self, after_prefix: bytes) -> list[bytes]:
-        """Return some prefixes after ``after_prefix``, sorted; none at the end."""
-        found: set[bytes] = set()
-        last_read = after_prefix
-        cursor = self._environment.cursor(self._prefix_db)
-        while len(found) < _PREFIXES_PER_READ:
-            # No row of a prefix is as long as this, and none of the next one comes before it.
-            if not cursor.set_range(last_read + b"\xff" * 64 if last_read else b""):
-                break
-            last_read = cursor.key()[: self._prefix_bytes]
-            found.add(last_read)
-        is_complete = len(found) < _PREFIXES_PER_READ
-        changed: set[bytes] = set().union(*(batch.row_keys_by_prefix for batch in self.batches))
-        found.update(
-            prefix
-            for prefix in changed
-            if prefix > after_prefix and (is_complete or prefix <= last_read)
-        )
-        existing = [each for each in found if each not in changed or self.count_prefix(each)]
-        if not existing and not is_complete:
-            return self._prefixes_after(last_read)
-        return sorted(existing)
-
     def when_durable(self, callback: DurableCallback) -> None:
         """Call back when all changes so far are on disk or lost."""
-        if self._pending.changes:
+        if not self._pending.is_empty:
             self._pending.callbacks.append(callback)
             if not self._in_background:
                 self.flush()
@@ -212,7 +164,7 @@ class WriteBuffer:
         """Block until all changes so far are on disk or lost."""
         if self._greenlet is not None and self._greenlet is not gevent.getcurrent():
             self._greenlet.join()
-        if self._pending.changes:
+        if not self._pending.is_empty:
             self._commit(commit_inline)
 
     def close(self) -> None:
@@ -222,20 +174,33 @@ class WriteBuffer:
 
     def _commit_loop(self) -> None:
         try:
-            while self._pending.changes:
-                self._commit(commit_in_thread)
+            while not self._pending.is_empty:
+                self._commit(commit_in_thread, lambda rows: in_slices(rows, self._clock))
         finally:
             self._greenlet = None
 
-    def _commit(self, offload: Callable[[Callable[[], None]], None]) -> None:
-        """Commit one batch; ``offload`` runs the part that waits for the disk."""
+    def _commit(
+        self,
+        offload: Callable[[Callable[[], None]], None],
+        pace: Callable[[Iterable[None]], Iterable[None]] = iter,
+    ) -> None:
+        """Commit one batch.
+
+        ``offload`` runs the part that waits for the disk; ``pace`` may run other greenlets between
+        two rows.
+        """
         self._before_commit()
         batch, self._pending = self._pending, WriteBatch()
         self._committing = batch
         environment = self._environment
+
+        def write(txn: Transaction, databases: dict[str, lmdb._Database]) -> None:
+            for _ in pace(batch.write(self._index_db, txn, databases)):
+                pass
+
         try:
             while True:
-                txn = environment.prepare(batch.write)
+                txn = environment.prepare(write)
                 try:
                     offload(txn.commit)
                     break

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 _BROKEN_LMDB_VERSIONS = frozenset({"2.2.0", "2.2.1"})
 _INITIAL_MAP_BYTES = 1 << 26
-_SPARE_MAP_BYTES = 1 << 20
+_SPARE_MAP_BYTES = 1 << 16
 """Room in the map of a file that is opened, at least."""
 
 
@@ -46,10 +46,13 @@ def check_lmdb_version() -> None:
 class LmdbEnvironment:
     """The named databases of one file."""
 
-    def __init__(self, path: Path, kind: str, version: int, db_names: Sequence[str]) -> None:
+    def __init__(
+        self, path: Path, kind: str, version: int, db_names: Sequence[str], *, index_db: str = ""
+    ) -> None:
         """Open or create the file.
 
-        ``kind`` is the content that the file declares; a file of another kind is refused.
+        ``kind`` is the content that the file declares; a file of another kind is refused. The
+        database ``index_db`` has several rows per key; its user fills it again if it is missing.
 
         Raises:
             CorruptFile: the file is damaged or foreign.
@@ -60,6 +63,7 @@ class LmdbEnvironment:
         self._db_names = db_names
         self._kind = kind
         self._version = version
+        self._index_db = index_db
         self._is_abandoned = False
         self.is_older = False
         """Whether an older version wrote the file before it was opened."""
@@ -133,8 +137,12 @@ class LmdbEnvironment:
         # A handle from a transaction that only reads would end with it.
         with self._env.begin(write=True) as txn:
             for db_name in self._db_names:
+                is_index = db_name == self._index_db
                 self._databases[db_name] = self._env.open_db(
-                    db_name.encode(), txn=txn, create=is_new or self.is_older
+                    db_name.encode(),
+                    txn=txn,
+                    dupsort=is_index,
+                    create=is_new or self.is_older or is_index,
                 )
             label = pack_label(self._kind, self._version)
             if txn.get(FORMAT_KEY) != label:
@@ -185,6 +193,11 @@ class LmdbEnvironment:
     def get(self, db_name: str, row_key: bytes) -> bytes | None:
         """Return the data of a row; None if there is none."""
         return self._snapshot.get(row_key, db=self._databases[db_name])
+
+    def row_count(self, db_name: str) -> int:
+        """Return the number of committed rows of a database."""
+        count: int = self._snapshot.stat(self._databases[db_name])["entries"]
+        return count
 
     def abandon(self) -> None:
         """Neither read nor write the file any more; both raise errors of LMDB or CorruptFile."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from kademlua.core.values.quotas import subnet_key, usage_of
 from kademlua.storage.group_commit import WriteBuffer
+from kademlua.storage.recency import RecencyIndex
 from kademlua.storage.row_format import (
     META_KEYS,
     StoreCounts,
@@ -16,6 +17,7 @@ from kademlua.storage.row_format import (
     split_expiry_row_key,
     split_subnet_row_key,
     subnet_row_key,
+    unpack_recency,
     unpack_value_row,
 )
 
@@ -27,7 +29,7 @@ class Repair(NamedTuple):
     dropped_values: int
 
 
-def repair(write_buffer: WriteBuffer) -> Repair:
+def repair(write_buffer: WriteBuffer, recency: RecencyIndex) -> Repair:
     """Drop damaged values; compute counts, usages and the indexes from the others.
 
     It reads all rows, which takes some seconds per million values.
@@ -47,6 +49,8 @@ def repair(write_buffer: WriteBuffer) -> Repair:
         ):
             if write_buffer.get(db_name, index_key) is None:
                 write_buffer.put(db_name, index_key, b"")
+        if not recency.contains(row_key, value_row):
+            recency.add(row_key, value_row)
         usages[address] = usages.get(address, 0) + usage_of(size)
         entries, stored_bytes = entries + 1, stored_bytes + size
         sequence = max(sequence, value_row.sequence)
@@ -57,6 +61,8 @@ def repair(write_buffer: WriteBuffer) -> Repair:
             for row_key, _ in write_buffer.rows(db_name):
                 if is_stale(write_buffer, row_key):
                     write_buffer.put(db_name, row_key, None)
+    if sum(1 for _ in recency.all_rows()) != entries:
+        _remove_stale_recencies(write_buffer, recency)
     for row_key, _ in write_buffer.rows("meta"):
         if row_key not in META_KEYS:
             write_buffer.put("meta", row_key, None)
@@ -74,6 +80,14 @@ def _is_stale_subnet(write_buffer: WriteBuffer, index_key: bytes) -> bool:
     subnet, row_key = split_subnet_row_key(index_key)
     value_row = _value_row(write_buffer, row_key)
     return value_row is None or subnet_key(charged_address(row_key, value_row)) != subnet
+
+
+def _remove_stale_recencies(write_buffer: WriteBuffer, recency: RecencyIndex) -> None:
+    for key, row in recency.all_rows():
+        sequence, expires_at_us, owner = unpack_recency(row)
+        value_row = _value_row(write_buffer, key + owner)
+        if value_row is None or value_row[:2] != (sequence, expires_at_us):
+            write_buffer.put_index_row(key, row, is_present=False)
 
 
 def _value_row(write_buffer: WriteBuffer, row_key: bytes) -> ValueRow | None:

@@ -16,7 +16,7 @@ from kademlua.core.ids import ID_BYTES
 
 FORMAT_VERSION = 3
 """The version of the files; it rises when a row changes. Version 1 had fewer checksums, version 2
-charged each value to its owner."""
+charged each value to its owner and had fewer indexes."""
 FORMAT_KEY = b"format"
 """The row that names a file's kind and version."""
 COUNTS_KEY = b"counts"
@@ -47,6 +47,9 @@ _PUBLICATION_HEADER = Struct(">IBQQ")
 _PUBLICATION_FIELDS = Struct(">BQQ")
 # expires_at_us, seq
 _TOMBSTONE_FIELDS = Struct(">QQ")
+# highest sequence - sequence, expires_at_us; the owner, packed, follows
+_RECENCY_FIELDS = Struct(">QQ")
+_MAX_SEQUENCE = (1 << 64) - 1
 _MAX_MICROSECONDS = 10**18
 
 
@@ -176,6 +179,17 @@ def expiry_row_key(expires_at_us: int, value_row_key: bytes) -> bytes:
 def split_expiry_row_key(row_key: bytes) -> tuple[int, bytes]:
     """Return the expiry and the key of the value row."""
     return int.from_bytes(row_key[:8], "big"), row_key[8:]
+
+
+def pack_recency(sequence: int, expires_at_us: int, owner: bytes) -> bytes:
+    """Encode a row of the index by recency, which sorts the most recent value first."""
+    return _RECENCY_FIELDS.pack(_MAX_SEQUENCE - sequence, expires_at_us) + owner
+
+
+def unpack_recency(row: bytes) -> tuple[int, int, bytes]:
+    """Return the sequence, the expiry and the owner, packed."""
+    inverted, expires_at_us = _RECENCY_FIELDS.unpack_from(row)
+    return _MAX_SEQUENCE - inverted, expires_at_us, row[_RECENCY_FIELDS.size :]
 
 
 def pack_counts(counts: StoreCounts) -> bytes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
 
+from kademlua.core.contact import Contact
+from kademlua.core.values.store import StoreEntry
 from kademlua.runtime.clocks import Clocks
 from kademlua.storage.disk_clock import DiskClock
-from kademlua.storage.expiry import ExpiryIndex
 from kademlua.storage.group_commit import WriteBuffer
 from kademlua.storage.lmdb_environment import LmdbEnvironment
 from kademlua.storage.row_format import (
@@ -15,28 +15,27 @@ from kademlua.storage.row_format import (
     ClockSample,
     ValueRow,
     pack_clock_sample,
-    pack_value_row,
     unpack_clock_sample,
     unpack_value_row,
 )
 from kademlua.storage.totals import StoreTotals
+from kademlua.storage.value_rows import ValueRows
 
 
 class StoreClock:
-    """Saves samples of a ``DiskClock``, and applies its corrections to the rows."""
+    """Saves samples of a ``DiskClock``, and converts and corrects the times of rows."""
 
     def __init__(
         self,
         clocks: Clocks,
         environment: LmdbEnvironment,
         write_buffer: WriteBuffer,
-        expiry: ExpiryIndex,
+        rows: ValueRows,
         totals: StoreTotals,
     ) -> None:
         """Continue the time of a store with the given totals."""
-        self._environment = environment
         self._write_buffer = write_buffer
-        self._expiry = expiry
+        self._rows = rows
         self._sequence_at_start = totals.sequence
         sample = None
         if data := environment.get("meta", CLOCK_KEY):
@@ -49,6 +48,21 @@ class StoreClock:
         """Return a time of the node's clock as microseconds on disk."""
         self.to_clock_seconds = self._disk_clock.to_clock_seconds
         """Return a time on disk as seconds of the node's clock."""
+
+    def to_row(self, entry: StoreEntry, sequence: int) -> ValueRow:
+        """Return the row of a value, given its number."""
+        encoded, expires_at, from_owner, received_at, seq, sender = entry
+        times = self.to_disk_us(expires_at), self.to_disk_us(received_at)
+        compact = sender.compact if sender else b""
+        return ValueRow(sequence, *times, from_owner, encoded, seq, compact)
+
+    def to_entry(self, value_row: ValueRow) -> StoreEntry:
+        """Return the value of a row."""
+        _, expires_at_us, received_at_us, from_owner, encoded, seq, compact = value_row
+        expires_at = self.to_clock_seconds(expires_at_us)
+        received_at = self.to_clock_seconds(received_at_us)
+        sender = Contact.from_compact(compact) if compact else None
+        return StoreEntry(encoded, expires_at, from_owner, received_at, seq, sender)
 
     def save(self) -> int:
         """Add a sample of the clocks to the next commit, and return its time on disk."""
@@ -66,22 +80,15 @@ class StoreClock:
             self.save()
 
     def _rows_since_start(self) -> Iterator[tuple[bytes, ValueRow]]:
-        changed: dict[bytes, bytes | None] = {}
-        for batch in self._write_buffer.batches:
-            changed |= batch.changes.get("values", {})
-        committed = self._environment.cursor("values").iternext()
-        unchanged = (row for row in committed if row[0] not in changed)
-        for row_key, data in chain(changed.items(), unchanged):
-            value_row = unpack_value_row(row_key, data) if data is not None else None
+        for row_key, data in self._write_buffer.rows("values"):
+            value_row = unpack_value_row(row_key, data)
             if value_row is not None and value_row.sequence > self._sequence_at_start:
                 yield row_key, value_row
 
     def _postpone(self, row_key: bytes, value_row: ValueRow, microseconds: int) -> None:
         """Move the times of a row."""
-        self._expiry.remove(value_row.expires_at_us, row_key)
-        value_row = value_row._replace(
+        postponed = value_row._replace(
             expires_at_us=value_row.expires_at_us + microseconds,
             received_at_us=value_row.received_at_us + microseconds,
         )
-        self._write_buffer.put("values", row_key, pack_value_row(row_key, value_row))
-        self._expiry.add(value_row.expires_at_us, row_key)
+        self._rows.replace(row_key, value_row, postponed)

@@ -13,6 +13,7 @@ from kademlua.core.values.quotas import (
 from kademlua.storage.expiry import ExpiryIndex
 from kademlua.storage.group_commit import WriteBuffer
 from kademlua.storage.lmdb_environment import LmdbEnvironment
+from kademlua.storage.recency import RecencyIndex
 from kademlua.storage.repair import repair
 from kademlua.storage.row_format import (
     COUNTS_KEY,
@@ -25,24 +26,37 @@ from kademlua.storage.row_format import (
 
 logger = logging.getLogger(__name__)
 
+_DATABASES_OF_VALUES = ("values", "ends", "recent", "subnets")
+"""Those with one row for each value."""
+
 
 class StoreTotals:
     """The counts of a store and the usage of each address and subnet that sent values."""
 
     def __init__(
-        self, environment: LmdbEnvironment, write_buffer: WriteBuffer, expiry: ExpiryIndex
+        self,
+        environment: LmdbEnvironment,
+        write_buffer: WriteBuffer,
+        expiry: ExpiryIndex,
+        recency: RecencyIndex,
     ) -> None:
         """Read the counts; if they are damaged, compute them from the values."""
         self._environment = environment
         self._write_buffer = write_buffer
         self._expiry = expiry
+        self._recency = recency
         data = environment.get("meta", COUNTS_KEY)
         counts = unpack_counts(data) if data is not None else None
         if data is None and not environment.cursor("values").first():
             counts = StoreCounts()
         self._usage = StoreUsage()
         self.sequence = self.latest_us = 0
-        if counts is None or environment.is_older or not self._read(counts):
+        if (
+            counts is None
+            or environment.is_older
+            or not self._read(counts)
+            or not self._agrees_with_rows()
+        ):
             self.repair()
         self._committed = self._committing = self._counts(self.latest_us)
 
@@ -72,6 +86,10 @@ class StoreTotals:
             self._usage.add(subnet_key(address), usage)
         return (self.entries, self.stored_bytes) == (entries, stored_bytes)
 
+    def _agrees_with_rows(self) -> bool:
+        row_count = self._environment.row_count
+        return all(row_count(name) == self.entries for name in _DATABASES_OF_VALUES)
+
     def _counts(self, latest_us: int) -> StoreCounts:
         return StoreCounts(self.entries, self.stored_bytes, self.sequence, latest_us)
 
@@ -98,11 +116,9 @@ class StoreTotals:
     def _read_usage(self, address: bytes) -> int | None:
         return unpack_usage(address, self._write_buffer.get("addresses", address))
 
-    def adjust(self, address: bytes, change: int, usage: int | None = None) -> None:
-        """Add a ``change`` to the usage of the address that is charged for a row; ``usage`` is what
-        it was before, if that is known."""
-        if usage is None:
-            usage = self._read_usage(address)
+    def adjust(self, address: bytes, change: int) -> None:
+        """Add a ``change`` to the usage of the address that is charged for a row."""
+        usage = self._read_usage(address)
         if usage is None or usage + change < 0:
             self.repair()  # counts this row, too
             return
@@ -112,7 +128,7 @@ class StoreTotals:
 
     def repair(self) -> None:
         """Make all rows agree with the undamaged values, after a row was found damaged."""
-        counts, dropped_values = repair(self._write_buffer)
+        counts, dropped_values = repair(self._write_buffer, self._recency)
         self._read(counts)
         self._expiry.refresh()
         path = self._environment.path

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import CryptoUnavailable
 from kademlua.core.ids import sha1
-from kademlua.core.values.store import Store, StoreEntry
+from kademlua.core.values.store import Store
 from kademlua.core.wire.requests import OwnerProof
 from kademlua.crypto import signing
 from kademlua.crypto.signing import Signer
@@ -96,13 +96,9 @@ def is_proven(owner_id: bytes, holder_id: bytes, key: bytes, seq: int, proof: Ow
         return False
 
 
-def entries_at_other_addresses(
-    store: Store, key: bytes, owner: Contact
-) -> list[tuple[Contact, StoreEntry]]:
-    """Return the values of an owner's id that were stored from another address."""
-    return [
-        (each, entry) for each, entry in store.entries(key) if each.id == owner.id and each != owner
-    ]
+def other_addresses(store: Store, key: bytes, owner: Contact) -> list[Contact]:
+    """Return the contacts at other addresses from which an owner's id stored values."""
+    return [each for each in store.owners(key, owner.id) if each != owner]
 
 
 def _message(holder_id: bytes, key: bytes, seq: int) -> bytes:

@@ -174,12 +174,13 @@ class StoreHandlers:
         """
         if fields.proof is None:
             return []
-        former = ownership.entries_at_other_addresses(self._store, key, owner)
-        if former and ownership.is_proven(
+        former = ownership.other_addresses(self._store, key, owner)
+        if not former or not ownership.is_proven(
             owner.id, self._context.id, key, fields.seq, fields.proof
         ):
-            return former
-        return []
+            return []
+        entries = ((each, self._store.find(key, each)) for each in former)
+        return [(each, entry) for each, entry in entries if entry is not None]
 
     def _parse_fields(self, options: Any) -> _Fields:
         """Return the fields of a store or remove."""

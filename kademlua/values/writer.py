@@ -179,8 +179,7 @@ class ValueWriter:
     def _remove_locally(self, key: bytes, ttl: int, seq: int, report: StoreReport) -> None:
         """Remove all values of this node's id, whatever its address was."""
         local_contact = self._context.local_contact
-        entries = self._store.entries(key)
-        owners = [each for each, _ in entries if each.id == local_contact.id]
+        owners = self._store.owners(key, local_contact.id)
         if local_contact not in owners:
             owners.append(local_contact)
         tombstone_until = self._context.clock() + ttl

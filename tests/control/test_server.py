@@ -32,13 +32,14 @@ def test_each_request_gets_a_reply(raw, node):
     assert end == {"id": 3, "ok": {"count": 1}}
 
 
-def test_rows_are_sent_in_parts_of_64(raw, node):
+def test_rows_are_sent_in_parts_of_at_most_64(raw, node):
     for number in range(150):
         node.add(sha1(str(number)), b"v")
     client = raw()
     client.send({"id": 1, "do": "stored"})
     *parts, end = client.receive_until("ok")
-    assert [len(part["part"]["rows"]) for part in parts] == [64, 64, 22]
+    sizes = [len(part["part"]["rows"]) for part in parts]
+    assert (sum(sizes), max(sizes)) == (150, 64)
     assert end["ok"] == {"count": 150}
 
 

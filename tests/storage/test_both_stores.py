@@ -9,19 +9,24 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import lmdb
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from kademlua.core.contact import Contact
-from kademlua.core.errors import StoreRefused
+from kademlua.core.errors import StaleValue, StoreRefused
 from kademlua.core.params import Params
 from kademlua.core.values.memory_store import MemoryStore
 from kademlua.core.values.quotas import VALUE_OVERHEAD
-from kademlua.core.values.store import StoreEntry, check_tombstone
+from kademlua.core.values.store import Store, StoreEntry, check_tombstone
+from kademlua.core.values.tombstones import Tombstone
+from kademlua.core.wire.replies import REASON_REMOVED
 from kademlua.runtime.clocks import Clocks
 from kademlua.storage.lmdb_store import LmdbStore
 
@@ -186,6 +191,45 @@ class BothStores(RuleBasedStateMachine):
         found = self.disk.get(key, limit, self.now)
         assert found == self.memory.get(key, limit, self.now)
 
+    @rule(
+        key=st.sampled_from(KEYS),
+        limit=st.integers(-1, 6),
+        offset=st.integers(0, 6),
+        max_bytes=st.integers(-1, 40),
+    )
+    def page(self, key: bytes, limit: int, offset: int, max_bytes: int) -> None:
+        page = self.disk.page(key, limit, self.now, offset=offset, max_bytes=max_bytes)
+        assert page == self.memory.page(key, limit, self.now, offset=offset, max_bytes=max_bytes)
+        following = self.memory.get(key, offset + limit, self.now)[offset:] if limit > 0 else []
+        assert page.values == following[: len(page.values)]
+        assert len(page.values) + page.remaining >= len(following)
+        assert len(page.values) <= 1 or sum(map(len, page.values)) <= max_bytes
+
+    @rule(key=st.sampled_from(KEYS), owner=st.sampled_from(OWNERS))
+    def owners(self, key: bytes, owner: Any) -> None:
+        assert self.disk.owners(key) == self.memory.owners(key)
+        found = self.memory.owners(key, owner.id)
+        assert set(self.disk.owners(key, owner.id)) == set(found)
+        for each in found:
+            assert self.disk.find(key, each) == self.memory.find(key, each)
+
+    @rule(data=st.data(), flips=st.booleans())
+    def index_is_damaged(self, data: Any, *, flips: bool) -> None:
+        """Drop a row of the index by recency, or flip a bit of it; no value is lost."""
+        self.disk.close()
+        with lmdb.open(str(self.directory / "values"), subdir=False, lock=False, max_dbs=8) as env:
+            database = env.open_db(b"recent")
+            with env.begin(write=True, db=database) as txn:
+                rows = list(txn.cursor())
+                if rows:
+                    key, row = data.draw(st.sampled_from(rows))
+                    txn.delete(key, row)
+                    if flips:
+                        flipped = bytearray(row)
+                        flipped[data.draw(st.integers(0, len(row) - 1))] ^= 1
+                        txn.put(key, bytes(flipped))
+        self.open()
+
     @rule()
     def flush(self) -> None:
         self.disk.flush()
@@ -210,6 +254,7 @@ class BothStores(RuleBasedStateMachine):
         assert self.disk.stored_bytes == self.memory.stored_bytes
         assert list(self.disk.keys()) == sorted(self.memory.keys())
         for key in KEYS:
+            assert self.disk.count(key) == self.memory.count(key)
             assert self.disk.entries(key) == self.memory.entries(key)
             for owner in OWNERS:
                 found = self.disk.tombstones.get(key, owner, self.now)
@@ -231,3 +276,51 @@ class BothStores(RuleBasedStateMachine):
 
 TestBothStores = BothStores.TestCase
 TestBothStores.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+
+
+@pytest.fixture(params=["memory", "disk"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    if request.param == "memory":
+        yield MemoryStore(Params(max_ttl=1_000))
+        return
+    clocks = Clocks(clock=lambda: 0.0, wall_clock=lambda: 1.8e9)
+    path = tmp_path / "values"
+    store = LmdbStore(path, Params(max_ttl=1_000), clocks=clocks, in_background=False)
+    yield store
+    store.close()
+
+
+class TestMoreExpiredValuesThanAPutRemoves:
+    """The value that a put replaces is removed first, although others expired before it."""
+
+    OWNER = OWNERS[0]
+    KEY = KEYS[0]
+
+    @pytest.fixture(autouse=True)
+    def _expired(self, store: Store) -> None:
+        for number in range(300):
+            key = bytes([number % 256, number // 256]) * 10
+            store.put(key, OWNERS[3], StoreEntry(b"1:x", 10.0, received_at=0.0))
+        store.put(self.KEY, self.OWNER, StoreEntry(b"1:w", 20.0, received_at=0.0, seq=6))
+        store.when_durable(lambda reason: None)
+
+    def put(self, store: Store, encoded: bytes, seq: int, *, from_owner: bool) -> None:
+        entry = StoreEntry(encoded, 90.0, from_owner, received_at=30.0, seq=seq)
+        store.put(self.KEY, self.OWNER, entry)
+
+    def test_a_put_removes_few_of_them(self, store: Store) -> None:
+        self.put(store, b"1:w", 6, from_owner=True)
+        assert 190 < len(store) < 210
+
+    def test_older_value_is_refused(self, store: Store) -> None:
+        with pytest.raises(StaleValue):
+            self.put(store, b"1:v", 5, from_owner=True)
+        with pytest.raises(StoreRefused, match=REASON_REMOVED):
+            self.put(store, b"1:v", 5, from_owner=False)
+        assert store.find(self.KEY, self.OWNER) is None
+        assert store.tombstones.get(self.KEY, self.OWNER, 30.0) == Tombstone(1_000.0, 5)
+
+    @pytest.mark.parametrize(("encoded", "seq"), [(b"1:w", 6), (b"1:n", 7)])
+    def test_transferred_value_is_stored(self, store: Store, encoded: bytes, seq: int) -> None:
+        self.put(store, encoded, seq, from_owner=False)
+        assert store.get(self.KEY, 1, 30.0) == [encoded]

@@ -63,6 +63,9 @@ def test_reads_find_nothing_and_stores_are_refused(
     damage_pages(tmp_path)
     for key in KEYS[:10]:
         assert store.get(key, 1, 0.0) == []
+        assert store.page(key, 9, 0.0, offset=1, max_bytes=100) == ([], 0)
+        assert store.count(key) == 0
+        assert store.owners(key) == store.owners(key, OWNER.id) == []
         assert store.entries(key) == []
         assert store.find(key, OWNER) is None
         assert not store.remove(key, OWNER)
@@ -77,11 +80,21 @@ def test_reads_find_nothing_and_stores_are_refused(
     state.close()
 
 
-@pytest.mark.parametrize("operation", ["keys", "expire", "put", "close"])
+@pytest.mark.parametrize(
+    "operation", ["page", "count", "owners", "owners of an id", "keys", "expire", "put", "close"]
+)
 def test_damage_is_survived_whichever_operation_meets_it(tmp_path: Path, operation: str) -> None:
     state = filled(tmp_path)
     damage_pages(tmp_path)
     match operation:
+        case "page":
+            assert state.store.page(KEYS[0], 1, 0.0) == ([], 0)
+        case "count":
+            assert state.store.count(KEYS[0]) == 0
+        case "owners":
+            assert state.store.owners(KEYS[0]) == []
+        case "owners of an id":
+            assert state.store.owners(KEYS[0], OWNER.id) == []
         case "keys":
             assert list(state.store.keys()) == []
         case "expire":
@@ -92,14 +105,17 @@ def test_damage_is_survived_whichever_operation_meets_it(tmp_path: Path, operati
     state.close()
 
 
+@pytest.mark.parametrize("in_background", [False, True])
 def test_damage_that_a_commit_meets_refuses_the_store(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, in_background: bool
 ) -> None:
-    state = filled(tmp_path)
+    filled(tmp_path).close()
+    state = NodeState(tmp_path, Params(), in_background=in_background)
     state.store.put(b"k" * 20, OWNER, StoreEntry(b"1:v", 1e6, received_at=0.0))
     damage_pages(tmp_path)
     reasons: list[str | None] = []
     state.store.when_durable(reasons.append)
+    state.flush()
     assert reasons == [REASON]
     assert state.store.damage is not None
     state.close()

@@ -93,7 +93,7 @@ def replace(path: Path, row: Row, key: bytes, data: bytes) -> None:
             write=True, db=env.open_db(row.database.encode() if row.database else None)
         ) as txn,
     ):
-        txn.delete(row.key)
+        txn.delete(row.key, row.data)  # of a row of an index, not all of its key
         txn.put(key, data)
 
 
@@ -211,6 +211,19 @@ def test_index_of_expiry_is_computed_again(
     row = rows_of(master, "values.lmdb", "ends")[0]
     for key in flips(row.key):
         check(damaged(row, key, b""), caplog)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("damage", [each_data, each_key])
+def test_index_by_recency_is_computed_again(
+    master: Path, damaged: Open, caplog: pytest.LogCaptureFixture, damage: Damage, number: int
+) -> None:
+    row = rows_of(master, "values.lmdb", "recent")[number]
+    for key, data in damage(row):
+        state = damaged(row, key, data)
+        values(state)  # if the row is under another key now, reading that one finds the damage
+        check(state, caplog)
 
 
 @pytest.mark.parametrize("file", ["values.lmdb", "node.lmdb"])

@@ -185,6 +185,20 @@ def test_expired_record_still_replaces_older_ones(world: World) -> None:
     assert kept(node) == [signed(5).encoded]
 
 
+def test_record_does_not_wait_until_all_expired_values_are_removed(world: World) -> None:
+    node, one, two = world.alice, *(Contact("192.0.2.1", n, sha1(str(n))) for n in (1, 2))
+    admit = admission_of(node).admit
+    for number in range(3_000):
+        admit(sha1(str(number)), one, StoreEntry(b"1:v", world.now + 1, received_at=world.now))
+    admit(KEY, one, StoreEntry(signed(5).encoded, world.now + 2, received_at=world.now))
+    later = world.now + 3
+    with pytest.raises(RecordStale):
+        admit(KEY, two, StoreEntry(signed(4).encoded, later + 9, received_at=later))
+    assert len(node.datastore) == 3_000
+    admit(KEY, two, StoreEntry(signed(5).encoded, later + 9, received_at=later))
+    assert kept(node) == [signed(5).encoded]
+
+
 def test_repeated_store_extends_but_never_shortens_ttl(world: World) -> None:
     node, one, two = world.alice, world.peer(), world.peer()
     store(one, node, signed(1).encoded, ttl=100)

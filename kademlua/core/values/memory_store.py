@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import ID_BYTES
@@ -20,13 +21,20 @@ from kademlua.core.values.quotas import (
     value_bytes_of,
 )
 from kademlua.core.values.store import (
+    NO_LIMIT,
     StoreEntry,
+    ValuePage,
     check_tombstone,
     is_cheap_replacement,
     is_replacement,
     mark_expired,
 )
 from kademlua.core.values.tombstones import Tombstones
+
+_EXPIRY_BATCH = 1_000
+"""Values removed in one call of ``expire``, at most."""
+_EXPIRY_BATCH_ON_PUT = 100
+"""Values removed during a store, at most."""
 
 
 class MemoryStore:
@@ -72,6 +80,15 @@ class MemoryStore:
         """Return all values of a key with their owners, including expired ones not yet removed."""
         return list(self._by_key.get(key, {}).items())
 
+    def count(self, key: bytes) -> int:
+        """Return the number of values of a key, including expired ones not yet removed."""
+        return len(self._by_key.get(key, ()))
+
+    def owners(self, key: bytes, owner_id: bytes | None = None) -> list[Contact]:
+        """Return the owners of the values of a key, least recent first; see ``Store.owners``."""
+        owners = self._by_key.get(key, {})
+        return [owner for owner in owners if owner_id is None or owner.id == owner_id]
+
     def find(self, key: bytes, owner: Contact) -> StoreEntry | None:
         """Return an owner's value; None if there is none. It may have expired."""
         return self._by_key.get(key, {}).get(owner)
@@ -98,7 +115,8 @@ class MemoryStore:
         """Store a value; see ``Store.put``."""
         encoded, expires_at, _, now, seq, _ = entry
         if self._expiry_heap and self._expiry_heap[0][0] <= now:
-            self.expire(now)
+            self._remove_expired(now, _EXPIRY_BATCH_ON_PUT)
+            self.remove_if_expired(key, owner, now)  # it may be in a later batch
             check_tombstone(self.tombstones, key, owner, entry)  # a newer value may have expired
         owners = self._by_key.get(key, {})
         previous = owners.get(owner) if owners else None  # avoids hashing the contact
@@ -189,28 +207,53 @@ class MemoryStore:
 
     def get(self, key: bytes, limit: int, now: float) -> list[bytes]:
         """Return up to ``limit`` bencoded values of a key, most recent first."""
+        return self.page(key, limit, now).values if key in self._by_key else []
+
+    def page(
+        self, key: bytes, limit: int, now: float, *, offset: int = 0, max_bytes: int = NO_LIMIT
+    ) -> ValuePage:
+        """Return some values of a key; see ``Store.page``."""
+        found: list[bytes] = []
         owners = self._by_key.get(key)
-        if owners is None or limit <= 0:
-            return []
-        found = []
-        for entry in reversed(owners.values()):
-            if entry.expires_at > now:
-                found.append(entry.encoded)
-                if len(found) == limit:
-                    break
-        return found
+        if owners is None or limit <= 0 or offset >= len(owners):
+            return ValuePage(found, 0)
+        entries: Iterator[StoreEntry] = reversed(owners.values())
+        if self._expiry_heap and self._expiry_heap[0][0] <= now:  # otherwise none has expired
+            entries = (entry for entry in entries if entry.expires_at > now)
+        for entry in islice(entries, offset, None) if offset else entries:
+            max_bytes -= len(entry.encoded)
+            if max_bytes < 0 and found:
+                break
+            found.append(entry.encoded)
+            if max_bytes <= 0 or len(found) == limit:
+                break
+        else:
+            return ValuePage(found, 0)
+        return ValuePage(found, min(limit, len(owners) - offset) - len(found))
 
     def expire(self, now: float) -> int:
-        """Remove expired values, and return their number."""
+        """Remove expired values, about 1,000 at most, and return their number."""
+        return self._remove_expired(now, _EXPIRY_BATCH)
+
+    def _remove_expired(self, now: float, max_count: int) -> int:
         heap, expired_count = self._expiry_heap, 0
-        while heap and heap[0][0] <= now:
+        while heap and heap[0][0] <= now and expired_count < max_count:
             expires_at, _, key, owner = heapq.heappop(heap)
             entry = self._by_key.get(key, {}).get(owner)
             if entry is not None and entry.expires_at == expires_at:
-                self._drop(key, owner)
-                mark_expired(self.tombstones, key, owner, entry, self._params.max_ttl)
+                self._drop_expired(key, owner, entry)
                 expired_count += 1
         return expired_count
+
+    def remove_if_expired(self, key: bytes, owner: Contact, now: float) -> None:
+        """Remove an owner's value as ``expire`` does, if it has expired."""
+        entry = self.find(key, owner)
+        if entry is not None and entry.expires_at <= now:
+            self._drop_expired(key, owner, entry)
+
+    def _drop_expired(self, key: bytes, owner: Contact, entry: StoreEntry) -> None:
+        self._drop(key, owner)
+        mark_expired(self.tombstones, key, owner, entry, self._params.max_ttl)
 
     def next_expiry(self) -> float | None:
         """Return the earliest time at which ``expire`` may find something; None without values."""

@@ -11,6 +11,8 @@ from kademlua.core.values import records
 from kademlua.core.values.tombstones import RECORD_OWNER, Tombstone, Tombstones
 from kademlua.core.wire import replies
 
+NO_LIMIT = (1 << 63) - 1
+
 
 class StoreEntry(NamedTuple):
     """A stored value: bencoded bytes, its expiry time, and how it arrived."""
@@ -25,6 +27,15 @@ class StoreEntry(NamedTuple):
     """The owner's sequence number; 0 if its version has none."""
     sender: Contact | None = None
     """The peer that is charged for the value; None: its owner."""
+
+
+class ValuePage(NamedTuple):
+    """Some values of a key, most recent first."""
+
+    values: list[bytes]
+    """Bencoded values."""
+    remaining: int
+    """The number of values that follow; it may include some that expired recently."""
 
 
 class Store(Protocol):
@@ -74,8 +85,28 @@ class Store(Protocol):
     def get(self, key: bytes, limit: int, now: float) -> list[bytes]:
         """Return up to ``limit`` bencoded values of a key, most recent first."""
 
+    def page(
+        self, key: bytes, limit: int, now: float, *, offset: int = 0, max_bytes: int = NO_LIMIT
+    ) -> ValuePage:
+        """Return the values of a key from the ``offset``-th on, as many as ``max_bytes`` hold.
+
+        At most ``limit``, and at least one if there is any. No other value is read.
+        """
+
+    def count(self, key: bytes) -> int:
+        """Return the number of values of a key, including expired ones not yet removed."""
+
+    def owners(self, key: bytes, owner_id: bytes | None = None) -> list[Contact]:
+        """Return the owners of the values of a key, least recent first; no value is read.
+
+        With ``owner_id``, only the contacts with this id, in any order.
+        """
+
     def entries(self, key: bytes) -> list[tuple[Contact, StoreEntry]]:
-        """Return all values of a key with their owners, including expired ones not yet removed."""
+        """Return all values of a key with their owners, including expired ones not yet removed.
+
+        They are read at once. A greenlet reads them with ``owners`` and ``find``, in time slices.
+        """
 
     def keys(self) -> Iterator[bytes]:
         """Return the keys that have values now."""
@@ -84,7 +115,13 @@ class Store(Protocol):
         """Remove an owner's value, and return whether there was one."""
 
     def expire(self, now: float) -> int:
-        """Remove expired values with ``mark_expired``, and return their number."""
+        """Remove expired values with ``mark_expired``, some thousands at most.
+
+        Return their number.
+        """
+
+    def remove_if_expired(self, key: bytes, owner: Contact, now: float) -> None:
+        """Remove an owner's value as ``expire`` does, if it has expired."""
 
     def next_expiry(self) -> float | None:
         """Return the earliest time at which ``expire`` may find something; None without values."""

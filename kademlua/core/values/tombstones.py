@@ -19,6 +19,8 @@ others."""
 RECORD_OWNER = Contact("0.0.0.0", 1, bytes(ID_BYTES))
 """Stands for the owner in the tombstones of signed records, which any node may store."""
 
+_EXPIRY_BATCH = 1_000
+
 
 class Tombstone(NamedTuple):
     """The mark of a removed or expired value."""
@@ -82,8 +84,9 @@ class Tombstones:
         self._remove_row(key + owner.compact)
 
     def expire(self, now: float) -> None:
-        """Remove expired tombstones."""
-        for row in [row for row, each in self._by_row.items() if each.expires_at <= now]:
+        """Remove expired tombstones, 1,000 at most."""
+        expired = [row for row, each in self._by_row.items() if each.expires_at <= now]
+        for row in expired[:_EXPIRY_BATCH]:
             self._remove_row(row)
 
     def _remove_row(self, row: bytes) -> None:
