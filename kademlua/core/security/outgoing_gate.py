@@ -21,6 +21,8 @@ MAX_QUERY_BYTES = 300
 """Size of a request to an endpoint that has not replied; without the tag of a private network."""
 QUERY_INTERVAL = 60.0
 """Seconds in which such an endpoint gets one query and one retransmission."""
+SKIP_SECONDS = 120.0
+"""Seconds for which lookups skip it, as they skip dead contacts: a query would only cost time."""
 _MAX_DATAGRAMS = 2
 _MAX_QUERIED = 16_384
 """Silent endpoints that are remembered. While there are as many, no further one is queried: if the
@@ -159,7 +161,7 @@ class OutgoingGate:
         return endpoint in self._silent
 
     def without_silent(self, contacts: list[Contact], now: float) -> list[Contact]:
-        """Return the contacts without those that may not be queried for a while."""
+        """Return the contacts without those that lookups skip because they did not reply."""
         queried = self._queried
         if not queried:
             return contacts
@@ -191,7 +193,7 @@ class OutgoingGate:
         return is_authorized or scope <= self._scope
 
     def _is_exhausted(self, queried: _Queried, now: float) -> bool:
-        is_recent = now - queried.queried_at < QUERY_INTERVAL
+        is_recent = now - queried.queried_at < SKIP_SECONDS
         return (
             is_recent and queried.datagram_count >= _MAX_DATAGRAMS and now >= queried.awaited_until
         )
@@ -204,11 +206,11 @@ class OutgoingGate:
         return None
 
     def _forget_old(self, now: float) -> None:
-        """Forget the endpoints that may be queried again."""
+        """Forget the endpoints that lookups need not skip any more."""
         if now >= self._next_sweep_at:
             self._next_sweep_at = now + _SWEEP_INTERVAL
             self._queried = {
                 endpoint: queried
                 for endpoint, queried in self._queried.items()
-                if now - queried.queried_at < QUERY_INTERVAL
+                if now - queried.queried_at < SKIP_SECONDS
             }

@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.routing.table import RoutingTable
-from kademlua.core.security.outgoing_gate import QUERY_INTERVAL, OutgoingGate, Verdict
+from kademlua.core.security.outgoing_gate import (
+    QUERY_INTERVAL,
+    SKIP_SECONDS,
+    OutgoingGate,
+    Verdict,
+)
 from kademlua.core.security.validated_addresses import ValidatedAddresses
 
 STRANGER = ("198.51.100.1", 4000)
@@ -63,6 +68,16 @@ def test_stranger_gets_one_query_and_one_retransmission_per_minute() -> None:
     assert gate.query() is Verdict.REFUSE
     gate.now = QUERY_INTERVAL
     assert gate.query() is Verdict.SEND
+
+
+def test_lookups_skip_it_for_two_minutes() -> None:
+    gate, named = Gate(), [Contact(*STRANGER, b"s" * 20), contact("198.51.100.2")]
+    gate.query()
+    assert gate.gate.without_silent(named, gate.now) == named
+    gate.gate.may_retransmit(STRANGER, gate.now)
+    gate.fail()
+    assert gate.gate.without_silent(named, gate.now) == named[1:]
+    assert gate.gate.without_silent(named, SKIP_SECONDS) == named
 
 
 def test_value_waits_for_the_reply_to_a_query() -> None:
@@ -160,7 +175,7 @@ def test_memory_is_bounded_and_frees_itself() -> None:
     assert len(gate.gate) == 16_384
     assert gate.query() is Verdict.REFUSE
     assert gate.query(is_authorized=True) is Verdict.SEND
-    gate.now = QUERY_INTERVAL
+    gate.now = SKIP_SECONDS
     assert gate.query() is Verdict.SEND
     assert len(gate.gate) == 1
 
