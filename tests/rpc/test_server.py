@@ -91,7 +91,7 @@ def test_a_handler_may_close_its_node(world: World, blocking: bool) -> None:
 def test_page_reads_only_the_values_it_sends(world: World) -> None:
     node, peer = world.alice, world.peer()
     for number in range(600):
-        owner = Contact("192.0.2.1", 1 + number, peer.id)
+        owner = Contact("10.9.9.9", 1 + number, peer.id)
         node.datastore.put(
             KEY, owner, StoreEntry(replies.encode_value(b"v" * 9_000), 1e9, received_at=0)
         )
