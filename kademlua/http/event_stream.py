@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
 import falcon
@@ -40,7 +40,7 @@ class EventStreams:
     def __init__(self) -> None:
         self._count = 0
 
-    def open(self, frames: Iterator[bytes]) -> Iterator[bytes]:
+    def open(self, frames: Generator[bytes]) -> Iterator[bytes]:
         """Return a stream of frames of events.
 
         Raises:
@@ -50,7 +50,7 @@ class EventStreams:
             raise falcon.HTTPServiceUnavailable(description=f"{MAX_STREAMS} streams are open")
         return self._run(frames)
 
-    def _run(self, frames: Iterator[bytes]) -> Iterator[bytes]:
+    def _run(self, frames: Generator[bytes]) -> Iterator[bytes]:
         self._count += 1
         try:
             yield b"retry: 2000\n\n"
@@ -62,9 +62,10 @@ class EventStreams:
                 gevent.sleep(_POLL_INTERVAL)
         finally:
             self._count -= 1
+            frames.close()  # an exception may keep it alive
 
 
-def node_frames(node: Node, kinds: set[str], lookups_per_second: int) -> Iterator[bytes]:
+def node_frames(node: Node, kinds: set[str], lookups_per_second: int) -> Generator[bytes]:
     """Yield the events of some ``EVENT_KINDS`` since the last poll, until the node closes."""
     queue = _NodeEvents(kinds, lookups_per_second)
     node.observe(queue)
@@ -79,7 +80,7 @@ def node_frames(node: Node, kinds: set[str], lookups_per_second: int) -> Iterato
         node.unobserve(queue)
 
 
-def swarm_frames(event_hub: EventHub) -> Iterator[bytes]:
+def swarm_frames(event_hub: EventHub) -> Generator[bytes]:
     """Yield the events of all nodes of a swarm since the last poll."""
     queue = _SwarmEvents()
     event_hub.subscribe(queue)

@@ -98,9 +98,9 @@ def test_add_stays_within_its_packet_budget(world: World, replicas: int, rpcs: f
     assert cost.requests <= rpcs
     assert cost.packets <= 2 * rpcs
     assert cost.switches <= 12  # of which upkeep meanwhile has most
-    # A value, its entry, its sequence number, its key, its row in the heap at each holder, and the
-    # count of what its owner's address has there, one for all of them. Some endpoints reply for the
-    # first time, and are validated then.
+    # A value, its entry, its sequence number, its key, its rows in the heaps at each holder, and
+    # what its owner's address and subnet are charged there, one for all of them. Some endpoints
+    # reply for the first time, and are validated then.
     assert cost.blocks <= 14 * replicas
     assert cost.circles == 0
 
