@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from kademlua.cli.logs import JsonFormatter, TextFormatter
+from kademlua.cli.logs import JsonFormatter
 from kademlua.core.wire import replies
+from kademlua.terminal.log_format import LineFormatter
 from kademlua.terminal.text import VerbatimText, pretty_format
 
 EVIL = "a\x1b]0;title\x07b\x9b31m\r\u202ec\u2028\x7fd"
@@ -135,7 +136,7 @@ def _record(error: Exception | None = None) -> logging.LogRecord:
 
 
 @pytest.mark.parametrize(
-    "format_record", [TextFormatter("%(message)s").format, JsonFormatter().format]
+    "format_record", [LineFormatter("%(message)s").format, JsonFormatter().format]
 )
 def test_log_lines_are_escaped(format_record: Callable[[logging.LogRecord], str]) -> None:
     text = format_record(_record())
