@@ -18,14 +18,13 @@ from pathlib import Path
 
 from kademlua.cli.signals import exit_on_signals
 from tests.security import plans
+from tests.security.attacks.measuring import NAMES, Figures, as_json, as_table, measure
 from tests.security.report import describe
 from tests.security.search import MAX_FACTOR, search_in_processes
 
 
 def _run_search(args: argparse.Namespace) -> bool:
-    result = search_in_processes(
-        args.plans, args.seed, args.workers, is_validated=args.validated
-    )
+    result = search_in_processes(args.plans, args.seed, args.workers, is_validated=args.validated)
     assert result.best_plan is not None
     if args.save is not None:
         args.save.write_text(plans.dump(result.best_plan))
@@ -57,6 +56,18 @@ def _run_replay(args: argparse.Namespace) -> bool:
     return True
 
 
+def _run_attacks(args: argparse.Namespace) -> bool:
+    best: list[Figures] = []
+    for name in args.names or NAMES:
+        figures = [measure(name, args.seconds) for _ in range(args.repeat)]
+        best.append(min(figures, key=lambda each: (-each.found_share, each.p99)))
+        if not args.json:
+            print(as_table(best[-1:]) if len(best) == 1 else as_table(best[-1:]).splitlines()[1])
+    if args.json:
+        print(json.dumps([as_json(each) for each in best]))
+    return all(each.is_within_limits for each in best)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m tests.security",
@@ -74,6 +85,12 @@ def _parser() -> argparse.ArgumentParser:
     replay = commands.add_parser("replay", help="show the packets of a plan")
     replay.add_argument("file", type=Path)
     replay.set_defaults(run=_run_replay)
+    attacks = commands.add_parser("attacks", help="attack a node on real sockets")
+    attacks.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="NAME")
+    attacks.add_argument("--seconds", type=float, default=6, help="of each attack, default 6")
+    attacks.add_argument("--repeat", type=int, default=1, help="runs, of which the best counts")
+    attacks.add_argument("--json", action="store_true", help="print JSON")
+    attacks.set_defaults(run=_run_attacks)
     for each in (search, replay):
         each.add_argument("--validated", action="store_true", help="the attacker answers pings")
     return parser

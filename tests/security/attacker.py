@@ -12,7 +12,15 @@ from kademlua.core.wire import packets, replies
 from kademlua.core.wire.packets import Request, Response
 from kademlua.runtime.transport import Transport
 from kademlua.simulation.network.network import VirtualNetwork
-from tests.security.places import KEYS, NEIGHBOURS, NODE, SENDERS, SOURCE_IDS, SOURCES, THIRD_PARTIES
+from tests.security.places import (
+    KEYS,
+    NEIGHBOURS,
+    NODE,
+    SENDERS,
+    SOURCE_IDS,
+    SOURCES,
+    THIRD_PARTIES,
+)
 from tests.security.plans import Action, Step, TokenChoice
 
 _WRONG_TOKEN = b"12345678"
