@@ -103,7 +103,8 @@ def _serve(path: Path, value_count: int) -> None:
 def _fill(node: Node, value_count: int) -> None:
     now = node.now
     for number in range(value_count):
-        owner = Contact(f"127.9.{number >> 8}.{number & 255}", 4_000, sha1(f"owner {number}"))
+        addr = f"127.{9 + (number >> 8)}.{number & 255}.1"  # in a subnet of its own
+        owner = Contact(addr, 4_000, sha1(f"owner {number}"))
         encoded = replies.encode_value(number.to_bytes(2, "big") * (_HEAVY_BYTES // 2))
         node.datastore.put(HEAVY_KEY, owner, StoreEntry(encoded, now + 86_400, received_at=now))
 
