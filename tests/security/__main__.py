@@ -38,7 +38,8 @@ def _run_search(args: argparse.Namespace) -> bool:
         print(json.dumps(found))
         return not is_broken
     if args.validated:
-        print(f"{result.plan_count:,} plans; of these broke a rule of the outgoing gate:")
+        outcome = "of these broke a rule" if result.broken else "none broke a rule"
+        print(f"{result.plan_count:,} plans; {outcome} of the outgoing gate")
         for rule, count in result.broken.most_common():
             print(f"{count:8,}  {rule}")
     else:

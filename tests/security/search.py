@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import random
 import sys
 from bisect import insort
@@ -81,8 +80,6 @@ def search_in_processes(count: int, seed: int, workers: int, *, is_validated: bo
 
 
 def _search_alone(count: int, seed: int, *, is_validated: bool) -> Result:
-    gc.collect()
-    gc.freeze()  # the search for remaining greenlets after each run scans all other objects
     search = search_validated if is_validated else search_unvalidated
     return search(count, seed, _show_progress if sys.stderr.isatty() else None)
 

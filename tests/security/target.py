@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -116,7 +117,11 @@ def _usual_bytes(*, has_upkeep: bool) -> list[int]:
 def run(plan: Plan, *, is_validated: bool = False, seed: int = 0, seconds: float = 0.0) -> Trace:
     """Run a plan against a new node; the same plan has the same trace."""
     trace = Trace()
-    run_virtual(partial(_run, plan, trace, is_validated, seed, seconds))
+    gc.freeze()  # the search for remaining greenlets scans all other objects
+    try:
+        run_virtual(partial(_run, plan, trace, is_validated, seed, seconds))
+    finally:
+        gc.unfreeze()
     return trace
 
 

@@ -78,8 +78,7 @@ def test_a_value_to_a_third_party_breaks_a_rule() -> None:
     payload = b"d4:argsl20:" + bytes(20) + b"500:" + bytes(500) + b"e4:name5:store1:vi1ee"
     store = bytes([1]) + bytes(28) + bytes([1]) + len(payload).to_bytes(2, "big") + payload
     trace.datagrams += [
-        target.Datagram(float(number), NODE, THIRD_PARTIES[0], store)
-        for number in range(3)
+        target.Datagram(float(number), NODE, THIRD_PARTIES[0], store) for number in range(3)
     ]
     rules = [each.rule for each in gate.violations(trace)]
     assert rules.count(gate.Rule.VALUE) == rules.count(gate.Rule.SIZE) == 3
