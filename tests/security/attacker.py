@@ -170,19 +170,29 @@ class Attacker:
                 return replies.PONG
             case b"findnode" | b"findvalue":
                 step = self._naming.get(source)
-                return b"ld7:closest0:ee" if step is None else self._contacts_payload(step)
+                if step is None:
+                    return b"ld7:closest0:ee"
+                return self._contacts_payload(step, request.name)
             case b"getsocket":
                 return replies.encode_getsocket_reply(*THIRD_PARTIES[source])
             case b"lacks" | b"reached" | b"leave":
                 return replies.LEAVE_OK
         return replies.STORE_OK
 
-    def _contacts_payload(self, step: Step) -> bytes:
-        others = b"".join(
+    def _contacts_payload(self, step: Step, name: bytes = b"findnode") -> bytes:
+        """Return the reply to a find that names third parties, in the form of the step's version.
+
+        That of 1.0 may have IPv4 addresses in the form of IPv6.
+        """
+        contacts = self._named(step) + [
             _compact(endpoint, b"", node_id)
             for endpoint, node_id in zip(SOURCES, self._ids, strict=True)
-        )
-        return b"ld7:closest%bee" % _text((b"".join(self._named(step)) + others)[: 64 * 26])
+        ]
+        if step.version:
+            return b"ld7:closest%bee" % _text(b"".join(contacts[:64]))
+        prefix = "::ffff:" if step.is_client else ""
+        listed = b"l%be" % b"".join(_listed(each, prefix) for each in contacts[:64])
+        return b"ld7:closest%bee" % listed if name == b"findvalue" else b"l%be" % listed
 
 
 def _ignore(datagram: bytes, endpoint: Endpoint) -> None:
@@ -204,3 +214,10 @@ def _compact(endpoint: Endpoint, prefix: bytes, node_id: bytes = b"") -> bytes:
     addr, port = endpoint
     node_id = node_id or prefix + sha1(f"{addr}:{port}")[len(prefix) :]
     return node_id + socket.inet_aton(addr) + port.to_bytes(2, "big")
+
+
+def _listed(compact: bytes, prefix: str) -> bytes:
+    """Return a packed contact in the form of 1.0."""
+    addr = prefix + socket.inet_ntoa(compact[20:24])
+    port = int.from_bytes(compact[24:], "big")
+    return b"l%bi%de%be" % (_text(addr.encode()), port, _text(compact[:20]))
