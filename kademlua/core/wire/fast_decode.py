@@ -71,6 +71,12 @@ _STORE_END = re.compile(
 _REPLY_TOKEN_PREFIX = b"5:token8:"
 """The start of an 8-byte token at the end of a reply."""
 _REPLY_TOKEN_SUFFIX_BYTES = 8 + len(b"ee")
+_CLOSEST_START = re.compile(rb"ld7:closest(0|[1-9]\d{0,4}):")
+_FOUND_PREFIX = b"6:retvall"
+_STRING_START = re.compile(rb"(0|[1-9]\d{0,4}):")
+_TOKEN_END = re.compile(rb"e5:token8:(.{8})ee", re.DOTALL)
+_MAX_FOUND = 16
+"""Strings in a findvalue reply, at most; the general decoder reads longer lists."""
 _V10_STORE_TEMPLATE = PayloadTemplate(b"d4:name5:store4:argsl20:", b"ee", b"store")
 """The original's store of a string, which follows the key."""
 _ZERO = ord("0")
@@ -143,4 +149,26 @@ def decode_values(payload: bytes) -> list[Any] | None:
             compact = _byte_string(payload, 11, start - len(_REPLY_TOKEN_PREFIX))
             if compact is not None:
                 return [{b"closest": compact, b"token": payload[start:-2]}]
+        return _decode_found(payload)
     return None
+
+
+def _decode_found(payload: bytes) -> list[Any] | None:
+    """Return the values of a findvalue reply with few stored strings; None for any other."""
+    start = _CLOSEST_START.match(payload)
+    if start is None:
+        return None
+    end = start.end() + int(start[1])
+    closest = payload[start.end() : end]
+    if not payload.startswith(_FOUND_PREFIX, end):
+        return None
+    position = end + len(_FOUND_PREFIX)
+    found: list[bytes] = []
+    while len(found) < _MAX_FOUND and (string := _STRING_START.match(payload, position)):
+        position = string.end() + int(string[1])
+        found.append(payload[string.end() : position])
+    reply: dict[bytes, Any] = {b"closest": closest, b"retval": found}
+    if payload[position:] == b"eee":
+        return [reply]
+    token = _TOKEN_END.fullmatch(payload, position)
+    return None if token is None else [reply | {b"token": token[1]}]

@@ -89,6 +89,12 @@ def test_any_key_is_read_the_same(key):
         st.binary(max_size=600).map(lambda packed: [{b"closest": packed}]),
         st.binary(max_size=60).map(lambda packed: [{b"closest": packed, b"retval": [7]}]),
         st.binary(max_size=60).map(lambda packed: [{b"closest": packed, b"token": b"t" * 8}]),
+        st.builds(
+            lambda packed, found, token: [{b"closest": packed, b"retval": found} | token],
+            st.binary(max_size=60),
+            st.lists(st.binary(max_size=30), max_size=15),
+            st.sampled_from([{}, {b"token": b"t" * 8}]),
+        ),
         st.just([[[b"127.0.0.1", 1, KEY]]]),
     ),
     st.data(),
@@ -97,8 +103,9 @@ def test_values_are_read_the_same_or_left_to_the_full_decoder(values, data):
     payload = bencoding.encode(values)
     if values in ([5], [1]) or (isinstance(values[0], dict) and len(values[0]) == 1):
         assert fast_decode.decode_values(payload) == values
-    if isinstance(values[0], dict) and b"token" in values[0]:
-        assert fast_decode.decode_values(payload) == values
+    if isinstance(values[0], dict) and (b"token" in values[0] or b"retval" in values[0]):
+        is_short = values[0].get(b"retval") != [7]
+        assert fast_decode.decode_values(payload) == (values if is_short else None)
     at = data.draw(st.integers(0, min(len(payload), 20)) | st.integers(0, len(payload)))
     other = data.draw(st.binary(max_size=3))
     changed = payload[:at] + other + payload[at + data.draw(st.integers(0, 3)) :]
