@@ -216,6 +216,7 @@ class BothStores(RuleBasedStateMachine):
     @rule(data=st.data(), flips=st.booleans())
     def index_is_damaged(self, data: Any, *, flips: bool) -> None:
         """Drop a row of the index by recency, or flip a bit of it; no value is lost."""
+        self.evicted_before += self.disk.evicted_count
         self.disk.close()
         with lmdb.open(str(self.directory / "values"), subdir=False, lock=False, max_dbs=8) as env:
             database = env.open_db(b"recent")
