@@ -27,6 +27,10 @@ _STREAMS = 64
 MakeDatagram = Callable[[random.Random], bytes]
 
 
+def _with_sender_id(datagram: bytes, sender_id: bytes) -> bytes:
+    return datagram[:1] + sender_id + datagram[1 + len(sender_id) :]
+
+
 @dataclass(frozen=True, slots=True)
 class Flood:
     """The same kind of datagram again and again."""
@@ -96,7 +100,7 @@ class Puppet:
 
     def send(self, datagram: bytes, to: Endpoint) -> None:
         """Send a datagram in the puppet's name."""
-        self._socket.sendto(packets.with_sender_id(datagram, self._id), to)
+        self._socket.sendto(_with_sender_id(datagram, self._id), to)
 
     def answer(self, reply_to: Callable[[Request], bytes]) -> None:
         """Answer all requests that have arrived."""
@@ -150,7 +154,7 @@ def _run_flood(flood: Flood, to: Endpoint) -> None:
         for _ in range(due):
             # A new rpc id each time; a new sender's id as well, as if from as many nodes.
             template = datagrams[sent % _PREPARED]
-            datagram = packets.with_sender_id(template, rng.randbytes(20))
+            datagram = _with_sender_id(template, rng.randbytes(20))
             try:
                 spoofer.send(datagram, spoofed_address(sent % _FORGED_SOURCES))
             except BlockingIOError:
