@@ -153,7 +153,7 @@ class LookupService:
     ) -> ValueSearch:
         """Find the values of a key on up to ``options.max_nodes`` nodes.
 
-        The search ends when so many nodes returned values and one value was returned by
+        The search ends when that number of nodes returned values, and one value was returned by
         ``options.quorum`` of them. Otherwise it ends when the k closest nodes replied, on each of
         ``options.path_count`` disjoint paths, or the time of ``options.limits`` is up. A node
         counts as having no value if ``record_filter`` rejects all of its values.

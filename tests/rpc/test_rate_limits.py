@@ -155,7 +155,7 @@ def test_source_is_rate_limited_independently(world: World) -> None:
     gevent.sleep(RTT)
     assert node.stats()["requests_by_rpc"]["ping"] <= 22
     assert other.ping_succeeds(node.contact.endpoint)
-    gevent.sleep(2)  # nobody is banned
+    gevent.sleep(2)  # no source is banned
     assert flood.ping_succeeds(node.contact.endpoint)
 
 
