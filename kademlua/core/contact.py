@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from kademlua.core.address_scope import AddressScope, scope_of
 from kademlua.core.errors import WireError
-from kademlua.core.ids import ID_BYTES
+from kademlua.core.ids import ID_BYTES, prefix_of, to_int
 from kademlua.core.reasons import DropReason
 
 Endpoint = tuple[str, int]
@@ -34,12 +34,16 @@ class Contact:
     bencoded list ``[addr, port, id]`` of version 1.0. Both are stored, since replies join them.
     """
 
-    __slots__ = ("compact", "encoded_v10", "endpoint", "id", "id_int", "is_private", "scope")
+    __slots__ = (
+        "compact", "encoded_v10", "endpoint", "id", "id_int", "is_private", "prefix", "scope",
+    )  # fmt: skip
 
     id: bytes
     """The node's id, 20 bytes."""
     id_int: int
     """The id as an integer, for distances."""
+    prefix: int
+    """The first 60 bits of the id, with which most distances can be compared."""
     endpoint: Endpoint
     is_private: bool
     """Whether the address is private: see ``is_private``."""
@@ -67,7 +71,8 @@ class Contact:
         if port == 0:
             raise WireError(DropReason.BAD_CONTACT)
         self.id = node_id
-        self.id_int = int.from_bytes(node_id, "big")
+        self.id_int = to_int(node_id)
+        self.prefix = prefix_of(self.id_int)
         self.endpoint = (addr, port)
         self.is_private = is_private(address_bytes)
         self.scope = scope_of(address_bytes).value

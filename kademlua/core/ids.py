@@ -11,6 +11,8 @@ import random
 
 ID_BYTES = 20
 ID_BITS = 160
+_PREFIX_SHIFT = ID_BITS - 60
+"""60 bits are two digits of a Python int, and one machine word in a compiled build."""
 
 
 def sha1(text: str | bytes) -> bytes:
@@ -32,6 +34,12 @@ def is_id(value: object) -> bool:
 def to_int(node_id: bytes) -> int:
     """Return an id as an integer."""
     return int.from_bytes(node_id, "big")
+
+
+def prefix_of(id_int: int) -> int:
+    """Return the first 60 bits of an id or a distance. It orders distances as they do, but for
+    those that differ only in the other bits."""
+    return id_int >> _PREFIX_SHIFT
 
 
 def from_int(id_int: int) -> bytes:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.pending_calls import PendingCall
+from kademlua.core.routing.bucket import TableEntry
 from kademlua.core.security.validated_addresses import VALIDATION_LIFETIME
 from kademlua.core.wire import replies
 from kademlua.core.wire.packets import Request
@@ -76,16 +77,19 @@ class LivelinessManager:
 
     # Reports from the packet path. These methods never block.
 
-    def on_request(self, request: Request, endpoint: Endpoint, now: float) -> None:
-        """Record a request: refresh its sender, or consider the sender for the table."""
+    def on_request(self, request: Request, endpoint: Endpoint, entry: TableEntry | None) -> None:
+        """Record a request: refresh its sender, or consider the sender for the table.
+
+        ``entry`` is that of the contact at this endpoint, which may have another id.
+        """
         if self._v10_ids or not request.version:
             self.versions.record_request(request, endpoint)
-        if not request.is_validated:
+        if not request.permit.is_validated:
             self._on_unvalidated_request(request, endpoint)
             return
-        entry = self._table.touch(request.sender_id, endpoint, now)
-        if entry is not None:
-            entry.last_served = now
+        if entry is not None and entry.contact.id == request.sender_id:
+            now = request.received_at
+            entry.last_seen = entry.last_served = now
             # The flag "read only" may be forged; the reply to a ping tells the truth.
             if now - entry.last_replied > _REVALIDATE_AFTER or request.read_only:
                 self._probes.add(entry.contact, self._params.probe_tries)

@@ -30,7 +30,7 @@ class PeerVersions:
         """Record the version of a request's sender."""
         # Forged senders must neither change the version of another node nor fill the memory.
         entry = self._context.table.get(request.sender_id)
-        if request.is_validated and (entry is None or entry.contact.endpoint == endpoint):
+        if request.permit.is_validated and (entry is None or entry.contact.endpoint == endpoint):
             if request.version:
                 self.v10_ids.pop(request.sender_id, None)
             else:

@@ -214,7 +214,7 @@ class ReachabilityProber:
         if self._attempt_started_at is not None and not self._is_dial_received:
             self._is_dial_received = True
             # Who answered in the last ten minutes is verified: what opens a NAT went there.
-            if request.is_validated or self._context.table.get(request.sender_id):
+            if request.permit.is_validated or self._context.table.get(request.sender_id):
                 self._reachability.record_inconclusive()
             else:
                 self._was_reached = True

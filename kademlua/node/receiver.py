@@ -8,11 +8,11 @@ from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.core.errors import WireError
 from kademlua.core.reasons import DropReason, MatchFailure
 from kademlua.core.wire import packets
-from kademlua.core.wire.packets import REQUEST, TYPE_OFFSET, Request, Response
+from kademlua.core.wire.packets import Request, Response
 from kademlua.liveliness.manager import LivelinessManager
-from kademlua.rpc.address_validation import AddressValidator
 from kademlua.rpc.client import RpcClient
 from kademlua.rpc.rate_limits import MIN_REQUEST_TIME
+from kademlua.rpc.request_gate import RequestGate
 from kademlua.rpc.server import RpcServer
 from kademlua.runtime.context import Context
 from kademlua.runtime.heartbeat import Heartbeat
@@ -28,11 +28,12 @@ class DatagramRouter:
     __slots__ = (
         "_client",
         "_context",
+        "_gate",
         "_heartbeat",
         "_liveliness",
         "_namesakes",
         "_server",
-        "_validator",
+        "_table",
     )
 
     def __init__(
@@ -40,14 +41,15 @@ class DatagramRouter:
         *,
         context: Context,
         client: RpcClient,
-        validator: AddressValidator,
+        gate: RequestGate,
         server: RpcServer,
         liveliness: LivelinessManager,
         heartbeat: Heartbeat,
     ) -> None:
         self._context = context
         self._client = client
-        self._validator = validator
+        self._gate = gate
+        self._table = context.table
         self._server = server
         self._liveliness = liveliness
         self._namesakes: set[Endpoint] = set()
@@ -59,44 +61,40 @@ class DatagramRouter:
         context = self._context
         stats = context.stats
         stats.packets_in += 1
-        size = len(datagram)
-        stats.bytes_in += size
+        stats.bytes_in += len(datagram)
         now = context.clock()
         if now > self._heartbeat.overdue_at:  # the node was paused: the datagram is stale
             self._drop(DropReason.STALE, endpoint)
             self._heartbeat.notice_pause(now)
             return
-        is_request = size > TYPE_OFFSET and datagram[TYPE_OFFSET] == REQUEST
-        is_validated, reply_budget = True, 0
-        validator = self._validator
-        if is_request:
-            # Before decoding: a request over the rate limit must cost as little as possible.
-            is_validated = validator.validated_addresses.is_validated(endpoint, now)
-            budget = validator.grant_reply_budget(size, endpoint, now, is_validated=is_validated)
-            if budget is None:
-                return
-            reply_budget = budget
+        if packets.is_request(datagram):
+            self._receive_request(datagram, endpoint, now)
+        else:
+            self._receive_response(datagram, endpoint, now)
+
+    def _receive_request(self, datagram: bytes, endpoint: Endpoint, now: float) -> None:
+        """Serve a request, if the gate admits it."""
+        size = len(datagram)
+        entry = self._table.get_by_endpoint(endpoint)
+        permit = self._gate.admit(size, endpoint, entry, now)
+        if permit is None:
+            return
         try:
-            packet = packets.decode(datagram)
-            if packet.sender_id == context.id:
-                self._on_own_id(packet, endpoint)
+            request = packets.decode_request(datagram)
+            if request.sender_id == self._context.id:
+                self._on_own_id(request, endpoint)
                 raise WireError(DropReason.OWN_ID)
             if endpoint[1] == 0:  # no contact has port 0, and no reply can go there
                 raise WireError(DropReason.PORT_ZERO)
         except WireError as error:
             self._drop(error.reason, endpoint)
         else:
-            if isinstance(packet, Response):
-                self._receive_response(packet, endpoint, now)
-            else:
-                packet.is_validated, packet.reply_budget = is_validated, reply_budget
-                packet.size = size
-                self._server.dispatch(packet, endpoint)
-                self._liveliness.on_request(packet, endpoint, now)
-        if is_request:
-            seconds = context.clock() - now
-            if seconds > MIN_REQUEST_TIME:
-                validator.limits.charge_time(seconds, endpoint, now, is_validated=is_validated)
+            request.permit, request.size, request.received_at = permit, size, now
+            self._server.dispatch(request, endpoint)
+            self._liveliness.on_request(request, endpoint, entry)
+        request_time = self._context.clock() - now
+        if request_time > MIN_REQUEST_TIME:
+            self._gate.charge(request_time, endpoint, now, permit)
 
     def _drop(self, reason: DropReason | MatchFailure, endpoint: Endpoint) -> None:
         """Count a dropped datagram, and log it at level debug."""
@@ -124,15 +122,24 @@ class DatagramRouter:
                 format_endpoint(endpoint),
             )
 
-    def _receive_response(self, packet: Response, endpoint: Endpoint, now: float) -> None:
-        call = self._client.match(packet, endpoint)
+    def _receive_response(self, datagram: bytes, endpoint: Endpoint, now: float) -> None:
+        """Match a response with its call."""
+        try:
+            response = packets.decode_response(datagram)
+            if response.sender_id == self._context.id:
+                self._on_own_id(response, endpoint)
+                raise WireError(DropReason.OWN_ID)
+        except WireError as error:
+            self._drop(error.reason, endpoint)
+            return
+        call = self._client.match(response, endpoint)
         if isinstance(call, MatchFailure):
             self._drop(call, endpoint)
             if call is MatchFailure.OTHER_ID:
-                pending = self._client.pending_call(packet.rpc_id)
+                pending = self._client.pending_call(response.rpc_id)
                 if pending is not None and pending.contact is not None:
                     self._liveliness.evict(pending.contact)
         elif call.contact is not None:
-            self._liveliness.on_reply(call, packet.payload, now)
-            self._validator.validated_addresses.mark(call.contact.endpoint, now)
-            self._client.complete(call, packet)
+            self._liveliness.on_reply(call, response.payload, now)
+            self._client.validated_addresses.mark(call.contact.endpoint, now)
+            self._client.complete(call, response)

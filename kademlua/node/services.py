@@ -31,6 +31,7 @@ from kademlua.replication.transfer import ValueTransfer
 from kademlua.rpc.address_validation import AddressValidator
 from kademlua.rpc.client import RpcClient
 from kademlua.rpc.queries import QueryHandlers
+from kademlua.rpc.request_gate import RequestGate
 from kademlua.rpc.server import RpcServer
 from kademlua.runtime.context import Context, NodeStatus
 from kademlua.runtime.observers import ObserverSet
@@ -54,6 +55,7 @@ class Services:
     context: Context
     client: RpcClient
     validator: AddressValidator
+    gate: RequestGate
     server: RpcServer
     router: DatagramRouter
     liveliness: LivelinessManager
@@ -116,7 +118,8 @@ def build_services(
     prover = OwnershipProver(context, options.identity, options.last_addresses)
     client = RpcClient(context, pending)
     validator = AddressValidator(context, client)
-    server = RpcServer(context, validator)
+    gate = RequestGate(context, validator)
+    server = RpcServer(context, gate, validator)
     liveliness = LivelinessManager(context, client, validator, options.v10_peers)
     lookups = LookupService(context, client, liveliness)
     writer = ValueWriter(context, client, liveliness, lookups, prover)
@@ -160,7 +163,7 @@ def build_services(
     router = DatagramRouter(
         context=context,
         client=client,
-        validator=validator,
+        gate=gate,
         server=server,
         liveliness=liveliness,
         heartbeat=maintenance.heartbeat,
@@ -169,6 +172,7 @@ def build_services(
         context=context,
         client=client,
         validator=validator,
+        gate=gate,
         server=server,
         router=router,
         liveliness=liveliness,

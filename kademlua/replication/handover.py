@@ -143,7 +143,9 @@ class Handover:
         if type(has_handed_over) is not int:
             raise BadArguments("whether all was handed over is a number")
         sender = self._context.contact_for(request.sender_id, endpoint)
-        if request.is_validated:  # an unvalidated sender is pinged once, as after any request
+        if (
+            request.permit.is_validated
+        ):  # an unvalidated sender is pinged once, as after any request
             self._liveliness.on_leave(sender, has_handed_over=has_handed_over == 1)
         return replies.LEAVE_OK
 

@@ -1,9 +1,9 @@
 """Address validation: how much a node does for senders whose address may be forged.
 
 A UDP source address proves nothing. Until a peer has answered a ping, or shown a write token, a
-reply to it stays below the amplification limit (RFC 9000, section 8.1), and its stores wait.
-``RequestLimits`` bounds the time that all such peers together may take, and this module their
-memory.
+reply to it stays below the amplification limit (RFC 9000, section 8.1), and its stores wait. The
+request gate decides which requests need that proof; this module obtains it, and bounds the memory
+of the requests that wait for it.
 """
 
 from __future__ import annotations
@@ -14,21 +14,14 @@ from typing import Any
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import KademluaError, NodeClosed, RpcTimeout
 from kademlua.core.pending_calls import PendingCall
-from kademlua.core.reasons import DeferralOutcome, DropReason, Purpose
+from kademlua.core.reasons import DeferralOutcome, Purpose
 from kademlua.core.security.rate_limit import RateLimiter
 from kademlua.core.security.write_tokens import WriteTokens
-from kademlua.core.wire.packets import HEADER_BYTES, MAX_DATAGRAM, Request
+from kademlua.core.wire.packets import HEADER_BYTES, VALIDATED, Request
 from kademlua.rpc.call_options import CallOptions
 from kademlua.rpc.client import RpcClient
-from kademlua.rpc.rate_limits import RequestLimits
 from kademlua.runtime.context import Context
 
-AMPLIFICATION_LIMIT = 3
-"""Bytes that an unvalidated sender gets for each byte that it sent."""
-_V10_DATAGRAM_BYTES = 16_384
-"""The largest datagram that the original receives."""
-_STORE_OVERHEAD_BYTES = 1_024
-"""Bytes of a store around its value, at most."""
 _MAX_PER_CONTACT = 128
 """Deferred requests of one contact: the original may send a hundred stores together."""
 _MAX_PINGS = 3
@@ -45,64 +38,41 @@ class AddressValidator:
     """The validation of peers' addresses for one node."""
 
     def __init__(self, context: Context, client: RpcClient) -> None:
-        params = context.params
         self._context = context
         self._client = client
         self._stats = context.stats
-        self.limits = RequestLimits(context)
-        self._max_unvalidated_bytes = max(
-            _V10_DATAGRAM_BYTES, params.max_value_bytes + _STORE_OVERHEAD_BYTES
-        )
-        if context.diversity_limits.is_private_network:  # all senders have shown its key
-            self._max_unvalidated_bytes = MAX_DATAGRAM
-        self._ping_limiter = RateLimiter(params.max_deferred, params.max_deferred)
+        self._ping_limiter = RateLimiter(context.params.max_deferred, context.params.max_deferred)
         self._pending: dict[Contact, _PendingValidation] = {}
         """Validations in progress, by contact."""
         self._deferred_count = self._deferred_bytes = 0
         self.validated_addresses = client.validated_addresses
         self.write_tokens = WriteTokens(context.rng)
 
-    # Reply budgets
-
-    def grant_reply_budget(
-        self, size: int, endpoint: Endpoint, now: float, *, is_validated: bool
-    ) -> int | None:
-        """Return the bytes that a reply to a request of ``size`` bytes may have.
-
-        Return None, and count the request, if it is too large or exceeds a rate limit.
-        """
-        if not self.limits.allow_request(endpoint, now, is_validated=is_validated):
-            return None
-        if is_validated:
-            return MAX_DATAGRAM
-        if size > self._max_unvalidated_bytes:
-            self._stats.dropped[DropReason.TOO_LARGE] += 1
-            return None
-        return AMPLIFICATION_LIMIT * size - self._ping_bytes()  # a ping to the sender counts too
-
-    def _ping_bytes(self) -> int:
+    @property
+    def ping_bytes(self) -> int:
+        """The size of the ping that validates an address."""
         return HEADER_BYTES + len(self._client.ping_request.payload)
 
     # Write tokens
 
     def issue_token(self, request: Request, endpoint: Endpoint, key: bytes) -> bytes:
         """Return a write token for a key, or nothing if the sender needs none or cannot read it."""
-        if request.is_validated or not request.version:
+        if request.permit.is_validated or not request.version:
             return b""
-        return self.write_tokens.issue(endpoint, request.sender_id, key, self._context.clock())
+        return self.write_tokens.issue(endpoint, request.sender_id, key, request.received_at)
 
     def accept_token(
         self, request: Request, endpoint: Endpoint, key: object, token: object
     ) -> bool:
         """Return whether a token is valid for this sender and key; mark the address validated if
         so."""
-        now = self._context.clock()
+        now = request.received_at
         if type(key) is not bytes or not self.write_tokens.verify(
             token, endpoint, request.sender_id, key, now
         ):
             return False
         self.validated_addresses.mark(endpoint, now)
-        request.mark_validated()
+        request.permit = VALIDATED
         return True
 
     # Deferred requests
@@ -169,7 +139,7 @@ class AddressValidator:
 
     def request_validation(self, request: Request, endpoint: Endpoint) -> None:
         """Ping the sender if its address is not validated yet."""
-        if request.is_validated:
+        if request.permit.is_validated:
             return
         contact = Contact(*endpoint, request.sender_id)
         if contact not in self._pending:

@@ -75,7 +75,7 @@ class QueryHandlers:
         offset = args[2] if version and len(args) > 2 else 0
         if type(offset) is not int or offset < 0:
             raise BadArguments("skip is a number")
-        now = self._context.clock()
+        now = request.received_at
         if type(limit) is not int:  # the original returns contacts unless it has values
             if self._store.get(key, 1, now):
                 raise BadArguments("howmany is a number")
@@ -104,7 +104,7 @@ class QueryHandlers:
 
     def _reply_budget(self, request: Request) -> int:
         """Return the bytes that the payload of a reply may have."""
-        return min(request.reply_budget, self._params.max_reply_bytes) - HEADER_BYTES
+        return min(request.permit.reply_budget, self._params.max_reply_bytes) - HEADER_BYTES
 
     def _trim_to_budget(
         self, contacts: list[Contact], key: bytes, version: int, budget: int

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from kademlua.core.contact import Endpoint
+from kademlua.core.routing.bucket import TableEntry
 from kademlua.core.security.rate_limit import KeyedRateLimiter, RateLimiter
 from kademlua.core.security.subnets import is_private_address, subnet_of
 from kademlua.core.wire.packets import Request
@@ -44,7 +45,6 @@ class RequestLimits:
         self._exempt_private = params.exempt_private
         self._exempt_all = context.diversity_limits.is_private_network
         self._transport = context.transport
-        self._clock = context.clock
         self._times = _Limits(
             "requests", params.request_time_per_subnet, params.unvalidated_request_time
         )
@@ -52,8 +52,20 @@ class RequestLimits:
             "stores", params.store_bytes_per_subnet, params.unvalidated_store_bytes
         )
 
-    def allow_request(self, endpoint: Endpoint, now: float, *, is_validated: bool) -> bool:
-        """Return whether a request is within the limits; count it if not."""
+    def allow_request(
+        self, endpoint: Endpoint, entry: TableEntry | None, now: float, *, is_validated: bool
+    ) -> bool:
+        """Return whether a request is within the limits; count it if not.
+
+        ``entry`` is that of the contact at this endpoint, if there is one.
+        """
+        if (
+            entry is not None
+            and self._exempt_private
+            and entry.contact.is_private
+            and not self._transport.is_backlogged
+        ):
+            return True
         return self._is_exempt(endpoint) or self._try_acquire(
             self._times, endpoint, now, MIN_REQUEST_TIME, is_validated=is_validated
         )
@@ -73,7 +85,11 @@ class RequestLimits:
         """Return whether a store or remove is within the limits; count it if not."""
         cost = max(request.size, _MIN_STORE_BYTES)
         return self._is_exempt(endpoint) or self._try_acquire(
-            self._store_bytes, endpoint, self._clock(), cost, is_validated=request.is_validated
+            self._store_bytes,
+            endpoint,
+            request.received_at,
+            cost,
+            is_validated=request.permit.is_validated,
         )
 
     def _try_acquire(

@@ -13,9 +13,10 @@ from kademlua.core.contact import Endpoint
 from kademlua.core.errors import BadArguments
 from kademlua.core.reasons import DropReason
 from kademlua.core.wire import packets, requests
-from kademlua.core.wire.packets import Request
+from kademlua.core.wire.packets import VALIDATED, Request
 from kademlua.core.wire.rpc_table import RPCS, Rpc
 from kademlua.rpc.address_validation import AddressValidator
+from kademlua.rpc.request_gate import Clearance, RequestGate
 from kademlua.runtime.context import Context
 
 RpcFunction = Callable[..., Any]
@@ -29,8 +30,9 @@ RequestHandler = Callable[[Request, Endpoint], bytes | None]
 class RpcServer:
     """Answers requests. Handlers of the protocol run in the event loop's greenlet."""
 
-    def __init__(self, context: Context, validator: AddressValidator) -> None:
+    def __init__(self, context: Context, gate: RequestGate, validator: AddressValidator) -> None:
         self._context = context
+        self._gate = gate
         self._validator = validator
         self._params = context.params
         self._stats = context.stats
@@ -73,9 +75,7 @@ class RpcServer:
         if builtin is not None:
             rpc, handler = builtin
             self._stats.requests_by_rpc[rpc.name] += 1
-            if rpc.needs_validation:
-                self._run_validated(request, endpoint, rpc, handler)
-            else:
+            if not rpc.needs_validation or self._is_cleared(request, endpoint, rpc, handler):
                 self._run_handler(request, endpoint, handler)
             return
         registered = self._registered.get(name)
@@ -98,24 +98,21 @@ class RpcServer:
         """Answer a request whose handler returned None."""
         self._send(packets.encode_response(self._context.id, request.rpc_id, payload), endpoint)
 
-    def _run_validated(
+    def _is_cleared(
         self, request: Request, endpoint: Endpoint, rpc: Rpc, handler: RequestHandler
-    ) -> None:
-        """Run a handler once the sender's address is validated, by a token or by a ping."""
-        validator = self._validator
-        if not validator.limits.allow_write(request, endpoint):
-            return
-        if request.is_validated or validator.accept_token(
-            request, endpoint, _argument(request, 0), _argument(request, rpc.token_argument)
-        ):
-            self._run_handler(request, endpoint, handler)
-            return
+    ) -> bool:
+        """Return whether a request is served now; defer it if its sender must answer a ping."""
+        clearance = self._gate.clear(request, endpoint, rpc)
+        if clearance is Clearance.DEFERRED:
 
-        def resume() -> None:
-            request.mark_validated()
-            self._run_handler(request, endpoint, handler)
+            def resume() -> None:
+                request.permit = VALIDATED
+                request.received_at = self._context.clock()
+                self._run_handler(request, endpoint, handler)
 
-        validator.defer(request, endpoint, validator.memory_size(request), resume)
+            size = self._validator.memory_size(request)
+            self._validator.defer(request, endpoint, size, resume)
+        return clearance is Clearance.SERVED
 
     def _run_in_greenlet(
         self, request: Request, endpoint: Endpoint, handler: RequestHandler
@@ -126,7 +123,7 @@ class RpcServer:
         """
         if self._greenlets is None:
             self._greenlets = Pool(self._params.max_handlers)
-        reserved = 0 if request.is_validated else self._params.max_handlers // 2
+        reserved = 0 if request.permit.is_validated else self._params.max_handlers // 2
         if self._greenlets.free_count() > reserved:
             self._greenlets.spawn(self._run_handler, request, endpoint, handler)
         else:
@@ -144,7 +141,7 @@ class RpcServer:
             self._context.log.info("the RPC %r raised", request.name[:60], exc_info=True)
             self._send_error(request, endpoint, packets.RPC_RAISED)
         else:
-            if len(datagram) <= request.reply_budget:
+            if len(datagram) <= request.permit.reply_budget:
                 self._send(datagram, endpoint)
             else:  # the amplification limit holds until the sender's address is validated
                 self._validator.defer(
@@ -162,10 +159,6 @@ class RpcServer:
         self._stats.bytes_out += len(datagram)
         if not self._context.transport.send(datagram, endpoint):
             self._stats.dropped[DropReason.NOT_SENT] += 1
-
-
-def _argument(request: Request, index: int | None) -> Any:
-    return request.args[index] if index is not None and len(request.args) > index else None
 
 
 def _encode_result(result: object) -> bytes:

@@ -50,7 +50,6 @@ class StoreHandlers:
 
     __slots__ = (
         "_admission",
-        "_clock",
         "_conflicts",
         "_context",
         "_is_leaving",
@@ -67,7 +66,6 @@ class StoreHandlers:
         self._store = context.store
         self._admission = AdmissionPolicy(context.store, context.wall_clock)
         self._params = context.params
-        self._clock = context.clock
 
     def handle_store(self, request: Request, endpoint: Endpoint) -> bytes | None:
         """Handle store: keep a value of the sender, or one that the sender replicates."""
@@ -89,7 +87,7 @@ class StoreHandlers:
         fields = self._parse_fields(args[5]) if arg_count > 5 else _NO_FIELDS
         if self._is_leaving:
             return self._refusal(request, replies.REASON_LEAVING)
-        now = self._clock()
+        now = request.received_at
         owner, cas, seq, proof = fields
         sender = self._context.contact_for(request.sender_id, endpoint)
         from_owner = owner is None
@@ -128,7 +126,7 @@ class StoreHandlers:
         key = args[0] if args else None
         if type(key) is not bytes or not is_id(key):
             raise BadArguments("a remove needs a key")
-        tombstone_until = self._clock() + self._effective_ttl(args[1] if len(args) > 1 else 0)
+        tombstone_until = request.received_at + self._effective_ttl(args[1] if len(args) > 1 else 0)
         fields = self._parse_fields(args[3]) if len(args) > 3 else _NO_FIELDS
         owner = self._context.contact_for(request.sender_id, endpoint)
         owners = [owner, *(each for each, _ in self._former_values(key, owner, fields))]

@@ -176,12 +176,9 @@ def test_unvalidated_sources_share_a_rate_limit(world: World) -> None:
 def test_private_network_limits_no_source_without_a_backlog(
     world: World, keys: tuple[bytes, ...], *, is_limited: bool
 ) -> None:
-    validator = world.node(network_keys=keys).services.validator
-    budgets = [
-        validator.grant_reply_budget(100, ("203.0.113.9", 1), world.now, is_validated=True)
-        for _ in range(3_000)
-    ]
-    assert (None in budgets) == is_limited
+    gate = world.node(network_keys=keys).services.gate
+    permits = [gate.admit(100, ("203.0.113.9", 1), None, world.now) for _ in range(3_000)]
+    assert (None in permits) == is_limited
 
 
 def test_private_sources_are_limited_only_under_load(world: World) -> None:

@@ -14,7 +14,8 @@ from kademlua.core.contact import Endpoint
 from kademlua.core.security.validated_addresses import VALIDATION_LIFETIME
 from kademlua.core.security.write_tokens import ROTATION_INTERVAL
 from kademlua.core.wire.packets import Request
-from kademlua.rpc.address_validation import AMPLIFICATION_LIMIT, AddressValidator
+from kademlua.rpc.address_validation import AddressValidator
+from kademlua.rpc.request_gate import AMPLIFICATION_LIMIT, RequestGate
 from tests.support.world import World
 
 SIMILAR_ENDPOINTS: list[Endpoint] = [
@@ -43,8 +44,9 @@ class Validation(RuleBasedStateMachine):
 
     tokens = Bundle("tokens")
 
-    def __init__(self, validator: AddressValidator, now: Any) -> None:
+    def __init__(self, gate: RequestGate, validator: AddressValidator, now: Any) -> None:
         super().__init__()
+        self.gate = gate
         self.validator = validator
         self.now = now
         self.issued: dict[tuple[bytes, Endpoint, bytes, bytes], float] = {}
@@ -54,16 +56,15 @@ class Validation(RuleBasedStateMachine):
     def request(self, endpoint: Endpoint, node_id: bytes, size: int) -> Request:
         """Return a request as the node marks it when it arrives."""
         now = self.now()
-        is_validated = self.validator.validated_addresses.is_validated(endpoint, now)
-        budget = self.validator.grant_reply_budget(size, endpoint, now, is_validated=is_validated)
-        assert budget is not None
+        permit = self.gate.admit(size, endpoint, None, now)
+        assert permit is not None
         request = Request(node_id, b"rpc-id-8", b"store", [], 1)
-        request.is_validated, request.reply_budget, request.size = is_validated, budget, size
+        request.permit, request.size, request.received_at = permit, size, now
         validated_at = self.validated.get(endpoint)
-        assert is_validated == (
+        assert permit.is_validated == (
             validated_at is not None and now - validated_at <= VALIDATION_LIFETIME
         )
-        assert is_validated or budget < AMPLIFICATION_LIMIT * size
+        assert permit.is_validated or permit.reply_budget < AMPLIFICATION_LIMIT * size
         return request
 
     @rule(endpoint=ENDPOINTS, node_id=IDS, size=SIZES)
@@ -74,7 +75,7 @@ class Validation(RuleBasedStateMachine):
     def issue(self, endpoint: Endpoint, node_id: bytes, key: bytes) -> bytes:
         request = self.request(endpoint, node_id, 100)
         token = self.validator.issue_token(request, endpoint, key)
-        assert bool(token) != request.is_validated
+        assert bool(token) != request.permit.is_validated
         if token:
             self.issued[token, endpoint, node_id, key] = self.now()
         return token
@@ -106,7 +107,7 @@ class Validation(RuleBasedStateMachine):
         self, token: bytes, endpoint: Endpoint, node_id: bytes, key: object, size: int
     ) -> None:
         request = self.request(endpoint, node_id, size)
-        was_validated = request.is_validated
+        was_validated = request.permit.is_validated
         is_accepted = self.validator.accept_token(request, endpoint, key, token)
         issued_at = -1e9
         if isinstance(key, bytes):
@@ -118,7 +119,7 @@ class Validation(RuleBasedStateMachine):
             assert not is_accepted
         if is_accepted:
             self.validated[endpoint] = self.now()
-        assert request.is_validated == (is_accepted or was_validated)
+        assert request.permit.is_validated == (is_accepted or was_validated)
 
     @rule(seconds=st.sampled_from([0.1, 100, 299, 301, 599, 601]))
     def wait(self, seconds: float) -> None:
@@ -132,7 +133,7 @@ def test_only_the_own_token_validates_an_address(world: World) -> None:
     class OfOneNode(Validation):
         def __init__(self) -> None:
             node = world.unstarted_node(params=params)
-            super().__init__(node.services.validator, lambda: world.now)
+            super().__init__(node.services.gate, node.services.validator, lambda: world.now)
 
     run_state_machine_as_test(  # type: ignore[no-untyped-call]  # hypothesis has no types for it
         OfOneNode,

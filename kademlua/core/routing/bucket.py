@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from kademlua.core.contact import Contact
-from kademlua.core.ids import ID_BITS
+from kademlua.core.ids import ID_BITS, prefix_of
 from kademlua.core.routing.rtt import RttEstimator
 
 
@@ -26,14 +26,16 @@ class TableEntry:
 
 
 class KBucket:
-    """At most k contacts by id, least recently seen first, and a replacement cache."""
+    """At most k contacts by id, and a replacement cache."""
 
-    __slots__ = ("contacts", "is_crowded", "refreshed_at", "replacements", "subnets")
+    __slots__ = ("contacts", "has_twins", "is_crowded", "refreshed_at", "replacements", "subnets")
 
     def __init__(self, now: float) -> None:
         self.contacts: dict[int, Contact] = {}
         self.is_crowded = False
         """Whether a contact entered whose subnet was over its limits."""
+        self.has_twins = False
+        """Whether a contact entered whose id has the same prefix as another one's."""
         self.subnets: dict[bytes, int] = {}
         """The number of contacts in each subnet that is limited."""
         self.replacements: dict[int, Contact] = {}
@@ -42,9 +44,24 @@ class KBucket:
         self.refreshed_at = now
         """When an id in this bucket was last looked up."""
 
+    def add(self, contact: Contact) -> None:
+        """Add a contact, for which there must be space."""
+        contacts = self.contacts
+        if not self.has_twins:
+            self.has_twins = any(each.prefix == contact.prefix for each in contacts.values())
+        contacts[contact.id_int] = contact
+
+    def sort_by_distance(self, contacts: list[Contact], target_int: int) -> None:
+        """Sort contacts of this bucket by the distance to a target, nearest first."""
+        if self.has_twins:
+            contacts.sort(key=lambda each: each.id_int ^ target_int)
+        else:
+            target_prefix = prefix_of(target_int)
+            contacts.sort(key=lambda each: each.prefix ^ target_prefix)
+
     def split_into(self, new: KBucket, belongs_to_new: Callable[[int], bool]) -> None:
         """Move the contacts and replacements whose ids belong to another bucket."""
-        new.is_crowded = self.is_crowded
+        new.is_crowded, new.has_twins = self.is_crowded, self.has_twins
         for own, others in (
             (self.contacts, new.contacts),
             (self.replacements, new.replacements),
@@ -88,29 +105,22 @@ class KBucket:
         return None if crowded is None else self.replacements.pop(crowded.id_int)
 
 
-def groups_by_distance(
-    buckets: Sequence[KBucket], local_int: int, target_int: int, excluded_int: int
-) -> Iterator[dict[int, Contact]]:
-    """Yield the contacts of each bucket, so that each group is closer to the target than the next.
+def buckets_by_distance(buckets: Sequence[KBucket], distance: int) -> Iterator[KBucket]:
+    """Yield the buckets so that the contacts of each are closer to a target than those of the next.
 
-    If the target differs from the own id in a bucket's bit, it shares that bit with the bucket's
-    contacts, which are then closer than those of all later buckets; otherwise they are farther.
+    ``distance`` is that between the target and the own id. If they differ in a bucket's bit, the
+    target shares that bit with the bucket's contacts, which are then closer than those of all later
+    buckets; otherwise they are farther.
     """
-    last, distance = len(buckets) - 1, target_int ^ local_int
+    last = len(buckets) - 1
     first = min(ID_BITS - distance.bit_length(), last)
     for index in range(first, last):
         if distance >> (ID_BITS - 1 - index) & 1:
-            yield _without_id(buckets[index].contacts, excluded_int)
-    yield _without_id(buckets[last].contacts, excluded_int)
+            yield buckets[index]
+    yield buckets[last]
     for index in range(last - 1, -1, -1):
         if not distance >> (ID_BITS - 1 - index) & 1:
-            yield _without_id(buckets[index].contacts, excluded_int)
-
-
-def _without_id(group: dict[int, Contact], id_int: int) -> dict[int, Contact]:
-    if id_int not in group:
-        return group
-    return {each: contact for each, contact in group.items() if each != id_int}
+            yield buckets[index]
 
 
 def stale_contacts(

@@ -68,15 +68,14 @@ class SubnetCounts:
             or bucket.subnets.get(prefix, 0) >= limits.per_bucket
         )
 
-    def find_yielding(self, newcomer: Contact, bucket: KBucket) -> Contact | None:
-        """Return the contact of a full bucket that yields to ``newcomer``; None if none does.
+    def find_yielding(self, newcomer: Contact, bucket: KBucket) -> set[bytes]:
+        """Return the subnets of a full bucket whose contacts yield to ``newcomer``.
 
-        It is the first one of the subnet that has the most contacts beyond the limit of a bucket.
-        If ``newcomer`` is not crowded, a subnet with more contacts than the limit of the table
-        yields, too.
+        It is the subnet that has the most contacts beyond the limit of a bucket. If ``newcomer`` is
+        not crowded, subnets with more contacts than the limit of the table yield, too.
         """
         if not bucket.is_crowded or not bucket.subnets:
-            return None
+            return set()
         limits, own_count = self._limits, 0
         if limits.applies_to(newcomer):
             own_count = bucket.subnets.get(newcomer.diversity_prefix, 0) + 1
@@ -86,14 +85,12 @@ class SubnetCounts:
             yielding = {largest}
         elif not self.is_full(newcomer, bucket):
             yielding = {each for each in bucket.subnets if self._counts[each] > limits.per_table}
-        if not yielding:
-            return None
-        self.has_refused = True
-        return next(
-            each
-            for each in bucket.contacts.values()
-            if each.diversity_prefix in yielding and limits.applies_to(each)
-        )
+        self.has_refused = self.has_refused or bool(yielding)
+        return yielding
+
+    def is_in(self, contact: Contact, subnets: set[bytes]) -> bool:
+        """Return whether a contact is in one of these subnets, and its subnet is limited."""
+        return contact.diversity_prefix in subnets and self._limits.applies_to(contact)
 
     def find_surplus(self, contacts: Iterable[Contact]) -> Contact | None:
         """Return the first contact of the most crowded subnet; None if no subnet is crowded."""

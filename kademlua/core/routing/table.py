@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.ids import ID_BITS, to_int
-from kademlua.core.routing.bucket import KBucket, TableEntry, groups_by_distance, stale_contacts
+from kademlua.core.routing.bucket import KBucket, TableEntry, buckets_by_distance, stale_contacts
 from kademlua.core.routing.changes import ChangeCallback, TableChanges
 from kademlua.core.routing.diversity import UNLIMITED, DiversityLimits, IdDensity
 from kademlua.core.routing.subnet_counts import SubnetCounts
@@ -83,12 +83,12 @@ class RoutingTable:
         if entry is None or entry.contact.endpoint != endpoint:
             return None
         entry.last_seen = now
-        contact = entry.contact
-        id_int = contact.id_int
-        contacts = self.buckets[self.bucket_index(id_int)].contacts
-        del contacts[id_int]  # a dictionary keeps the order of insertion
-        contacts[id_int] = contact
         return entry
+
+    def least_recently_seen(self, bucket: KBucket) -> list[Contact]:
+        """Return the contacts of a bucket, least recently seen first."""
+        by_id = self._by_id
+        return sorted(bucket.contacts.values(), key=lambda each: by_id[each.id].last_seen)
 
     def has_space_for(self, node_id: bytes) -> bool:
         """Return whether a contact with this id could enter after replying to a probe."""
@@ -121,7 +121,7 @@ class RoutingTable:
     def can_admit(self, contact: Contact) -> bool:
         """Return whether a contact's id, subnet and density allow it in the table."""
         bucket = self.buckets[index := self.bucket_index(contact.id_int)]
-        if not self.has_space_in(index) and self.subnets.find_yielding(contact, bucket) is None:
+        if not self.has_space_in(index) and not self.subnets.find_yielding(contact, bucket):
             return False
         return self._is_acceptable(contact)
 
@@ -177,10 +177,11 @@ class RoutingTable:
             if index < len(self.buckets) - 1 or len(self.buckets) == ID_BITS:
                 break
             self._split()
-        yielding = self.subnets.find_yielding(contact, bucket)
-        if yielding is None:
+        oldest_first = self.least_recently_seen(bucket)
+        if not (subnets := self.subnets.find_yielding(contact, bucket)):
             bucket.add_replacement(contact, self._k, self.subnets.find_surplus)
-            return next(iter(bucket.contacts.values()))
+            return oldest_first[0]
+        yielding = next(each for each in oldest_first if self.subnets.is_in(each, subnets))
         self._delete(self._by_id[yielding.id])
         self._insert(bucket, TableEntry(contact, now))
         bucket.add_replacement(yielding, self._k, self.subnets.find_surplus)
@@ -189,7 +190,7 @@ class RoutingTable:
     def _insert(self, bucket: KBucket, entry: TableEntry) -> None:
         contact = entry.contact
         self.subnets.add(contact, bucket)
-        bucket.contacts[contact.id_int] = contact
+        bucket.add(contact)
         bucket.replacements.pop(contact.id_int, None)
         self._by_id[contact.id] = entry
         self._by_endpoint[contact.endpoint] = entry
@@ -266,28 +267,30 @@ class RoutingTable:
 
         ``exclude`` is an id to leave out, such as the caller's.
         """
-        target_int = to_int(target)
-        found: list[Contact] = []
-        for group in self._groups_by_distance(target_int, exclude):
-            found += [group[each] for each in sorted(group, key=target_int.__xor__)]
-            if len(found) >= count:
-                return found[:count]
-        return found
+        return self._closest(target, count, exclude, is_sorted=True)
 
     def closest_unsorted(self, target: bytes, count: int, exclude: bytes = b"") -> list[Contact]:
         """Return the contacts of ``closest`` in any order, mostly without sorting."""
-        target_int = to_int(target)
-        found: list[Contact] = []
-        for group in self._groups_by_distance(target_int, exclude):
-            missing = count - len(found)
-            if len(group) > missing:
-                return found + [group[n] for n in sorted(group, key=target_int.__xor__)[:missing]]
-            found += group.values()
-        return found
+        return self._closest(target, count, exclude, is_sorted=False)
 
-    def _groups_by_distance(self, target_int: int, exclude: bytes) -> Iterator[dict[int, Contact]]:
-        excluded = to_int(exclude) if exclude else -1
-        return groups_by_distance(self.buckets, self._local_int, target_int, excluded)
+    def _closest(
+        self, target: bytes, count: int, exclude: bytes, *, is_sorted: bool
+    ) -> list[Contact]:
+        target_int = to_int(target)
+        excluded = self._by_id.get(exclude)
+        found: list[Contact] = []
+        for bucket in buckets_by_distance(self.buckets, target_int ^ self._local_int):
+            group = list(bucket.contacts.values())
+            if excluded is not None and excluded.contact.id_int in bucket.contacts:
+                group = [each for each in group if each is not excluded.contact]
+            missing = count - len(found)
+            if is_sorted or len(group) > missing:
+                bucket.sort_by_distance(group, target_int)
+                del group[missing:]
+            found += group
+            if len(found) == count:
+                break
+        return found
 
     def stale(self, before: float, count: int, slack: float = 0.0) -> list[Contact]:
         """Return contacts not seen since ``before``; see ``stale_contacts``."""

@@ -48,6 +48,10 @@ class ValidatedAddresses:
         entry = self._table.get_by_endpoint(endpoint)
         if entry is not None and now - entry.last_replied <= VALIDATION_LIFETIME:
             return True
+        return self.is_remembered(endpoint, now)
+
+    def is_remembered(self, endpoint: Endpoint, now: float) -> bool:
+        """Return the same without the routing table."""
         validated_at = self._validated_at.get(endpoint)
         return validated_at is not None and now - validated_at <= VALIDATION_LIFETIME
 

@@ -49,12 +49,28 @@ TYPE_OFFSET = MIN_PACKET_BYTES - 1
 RPC_ID_OFFSET = TYPE_OFFSET - RPC_ID_BYTES
 
 
+class Permit:
+    """What a request permits: how much a node does for its sender (``rpc.request_gate``)."""
+
+    __slots__ = ("is_validated", "reply_budget")
+
+    def __init__(self, *, is_validated: bool, reply_budget: int) -> None:
+        self.is_validated = is_validated
+        """Whether the sender has proved that it receives packets at its address."""
+        self.reply_budget = reply_budget
+        """Bytes that a reply may have: few while the sender's address may be forged."""
+
+
+VALIDATED = Permit(is_validated=True, reply_budget=MAX_DATAGRAM)
+"""The permit of all senders whose address is validated."""
+
+
 class Request:
     """A request: its sender, rpc id, RPC and arguments."""
 
     __slots__ = (
-        "args", "is_validated", "name", "read_only", "reply_budget", "rpc_id", "sender_id",
-        "size", "version",
+        "args", "name", "permit", "read_only", "received_at", "rpc_id", "sender_id", "size",
+        "version",
     )  # fmt: skip
 
     def __init__(
@@ -75,17 +91,11 @@ class Request:
         """The minor version of the sender; 0 if it does not say."""
         self.read_only = read_only
         """Whether the sender is a client, which does not belong into routing tables."""
-        self.is_validated = True
-        """Whether the sender has proved that it receives packets at its address."""
-        self.reply_budget = MAX_DATAGRAM
-        """Bytes that a reply may have: few while the sender's address may be forged."""
+        self.permit = VALIDATED
         self.size = 0
         """Bytes of the datagram; 0 if unknown."""
-
-    def mark_validated(self) -> None:
-        """Record that the sender receives packets at its address."""
-        self.is_validated = True
-        self.reply_budget = MAX_DATAGRAM
+        self.received_at = 0.0
+        """When it arrived, by the node's clock."""
 
 
 class Response:
@@ -103,21 +113,53 @@ class Response:
 
 def decode(datagram: bytes) -> Request | Response:
     """Decode the packet in a datagram; WireError with its reason if there is none."""
-    size = len(datagram)
-    if size < _HEADER.size:
-        return _decode_error(datagram)
-    version, sender_id, rpc_id, packet_type, length = _HEADER.unpack_from(datagram)
+    if is_request(datagram):
+        return decode_request(datagram)
+    return decode_response(datagram)
+
+
+def is_request(datagram: bytes) -> bool:
+    """Return whether a datagram has the type of a request."""
+    return len(datagram) > TYPE_OFFSET and datagram[TYPE_OFFSET] == REQUEST
+
+
+def decode_request(datagram: bytes) -> Request:
+    """Decode a datagram that has the type of a request; WireError if it is none."""
+    sender_id, rpc_id, payload = _split(datagram)
+    fast = fast_decode.decode_request(payload)
+    if fast is None:
+        return _decode_any_request(sender_id, rpc_id, payload)
+    template, args = fast
+    return Request(
+        sender_id,
+        rpc_id,
+        template.name,
+        args,
+        template.version,
+        read_only=template.read_only,
+    )
+
+
+def decode_response(datagram: bytes) -> Response:
+    """Decode a datagram of any other type; WireError if it is no response."""
+    if len(datagram) >= HEADER_BYTES and datagram[TYPE_OFFSET] == RESPONSE:
+        sender_id, rpc_id, payload = _split(datagram)
+        return Response(sender_id, rpc_id, RESPONSE, payload)
+    return _decode_error(datagram)
+
+
+def _split(datagram: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return the sender's id, the rpc id and the payload of a request or a response."""
+    if len(datagram) < HEADER_BYTES:
+        has_version = not datagram or datagram[0] == VERSION
+        raise WireError(DropReason.SHORT if has_version else DropReason.OTHER_VERSION)
+    version, sender_id, rpc_id, _, length = _HEADER.unpack_from(datagram)
     if version != VERSION:
         raise WireError(DropReason.OTHER_VERSION)
-    end = _HEADER.size + length
-    if packet_type == REQUEST or packet_type == RESPONSE:
-        if end > size:
-            raise WireError(DropReason.TRUNCATED)
-        payload = datagram[_HEADER.size : end]
-        if packet_type == RESPONSE:
-            return Response(sender_id, rpc_id, packet_type, payload)
-        return _decode_request(sender_id, rpc_id, payload)
-    return _decode_error(datagram)
+    end = HEADER_BYTES + length
+    if end > len(datagram):
+        raise WireError(DropReason.TRUNCATED)
+    return sender_id, rpc_id, datagram[HEADER_BYTES:end]
 
 
 def _decode_error(datagram: bytes) -> Response:
@@ -134,18 +176,8 @@ def _decode_error(datagram: bytes) -> Response:
     )
 
 
-def _decode_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> Request:
-    fast = fast_decode.decode_request(payload)
-    if fast is not None:
-        template, fast_args = fast
-        return Request(
-            sender_id,
-            rpc_id,
-            template.name,
-            fast_args,
-            template.version,
-            read_only=template.read_only,
-        )
+def _decode_any_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> Request:
+    """Decode a request with the general decoder."""
     try:
         body = bencoding.decode(payload, max_tokens=MAX_REQUEST_TOKENS)
     except WireError:

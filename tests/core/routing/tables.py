@@ -12,9 +12,9 @@ TOP = 1 << 159
 OWN = from_int(0)
 
 
-def held(bucket: KBucket) -> list[Contact]:
+def held(table: RoutingTable, bucket: KBucket) -> list[Contact]:
     """Return the contacts of a bucket, least recently seen first."""
-    return list(bucket.contacts.values())
+    return table.least_recently_seen(bucket)
 
 
 def waiting(bucket: KBucket) -> list[Contact]:

@@ -94,9 +94,9 @@ def test_neighbourhood_is_complete_and_far_buckets_are_full(network):
     for contact in contacts:
         shared = 160 - (contact.id_int ^ to_int(own_id)).bit_length()
         ranges[min(shared, len(ranges) - 1)].append(contact)
-    assert set(held(table.buckets[-1])) == set(ranges[-1])
+    assert set(held(table, table.buckets[-1])) == set(ranges[-1])
     for bucket, known in zip(table.buckets, ranges, strict=True):
-        assert held(bucket) == known[:k]  # the first ones that came
+        assert held(table, bucket) == known[:k]  # the first ones that came
         # The last ones wait, but for those from before the bucket was parted off.
         assert waiting(bucket) == known[k:][-k:]
 
@@ -159,11 +159,11 @@ def test_split_keeps_the_last_lookup_time():
 def test_contacts_are_ordered_least_recently_seen_first():
     table = full_table()
     a, b, c = (far(number) for number in range(3))
-    assert held(table.buckets[0]) == [a, b, c]
+    assert held(table, table.buckets[0]) == [a, b, c]
     assert table.touch(a.id, a.endpoint, 10.0)
-    assert held(table.buckets[0]) == [b, c, a]
+    assert held(table, table.buckets[0]) == [b, c, a]
     table.on_reply(b, 11.0)
-    assert held(table.buckets[0]) == [c, a, b]
+    assert held(table, table.buckets[0]) == [c, a, b]
     peer = table.get(a.id)
     assert peer is not None
     assert peer.last_seen == 10.0
@@ -186,12 +186,12 @@ def test_no_eviction_candidate_if_bucket_has_space():
 
 def test_packet_from_another_address_does_not_refresh_contact():
     table = full_table()
-    before = held(table.buckets[0])
+    before = held(table, table.buckets[0])
     a, b = before[:2]
     assert not table.touch(a.id, b.endpoint, 10.0)
     assert not table.touch(a.id, (a.addr, a.port % 65535 + 1), 10.0)
     assert not table.touch(far(77).id, far(77).endpoint, 10.0)
-    assert held(table.buckets[0]) == before
+    assert held(table, table.buckets[0]) == before
     assert table.get(a.id).last_seen == 0.0  # type: ignore[union-attr]
 
 
@@ -217,7 +217,7 @@ def test_best_replacement_is_promoted_when_a_contact_dies():
     assert table.remove(far(1)) == far(4)
     assert table.remove(far(2)) == far(3)
     assert table.remove(far(3)) is None
-    assert sorted(held(table.buckets[0]), key=lambda c: c.id_int) == [far(4), far(5)]
+    assert sorted(held(table, table.buckets[0]), key=lambda c: c.id_int) == [far(4), far(5)]
 
 
 def test_promoted_contact_keeps_its_age():

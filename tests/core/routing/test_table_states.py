@@ -38,7 +38,10 @@ class TableMachine(RuleBasedStateMachine):
 
     def note_entries(self, before: set[Contact]) -> None:
         for contact in set(self.table) - before:
-            self.seen[contact] = self.now
+            entry = self.table.get(contact.id)
+            assert entry is not None
+            assert entry.last_seen <= self.now
+            self.seen[contact] = entry.last_seen  # a replacement may have been seen before
 
     contacts = (st.sampled_from([159, 158, 1]), st.integers(0, 3), st.integers(1, 6))
 
@@ -63,8 +66,8 @@ class TableMachine(RuleBasedStateMachine):
             assert contact in before or had_room or any(c.endpoint[1] == port for c in before)
         else:
             bucket = table.buckets[table.bucket_index(contact.id_int)]
-            assert len(held(bucket)) == self.k
-            assert held(bucket)[0] == in_the_way
+            assert len(held(table, bucket)) == self.k
+            assert held(table, bucket)[0] == in_the_way
             assert waiting(bucket)[-1] == contact
         if twin is None:
             # An endpoint has the id that it said last.
@@ -135,13 +138,13 @@ class TableMachine(RuleBasedStateMachine):
             assert peer is not None
             assert peer.contact == contact
         assert sorted(map(repr, inside)) == sorted(
-            repr(contact) for bucket in table.buckets for contact in held(bucket)
+            repr(contact) for bucket in table.buckets for contact in held(table, bucket)
         )
         for index, bucket in enumerate(table.buckets):
-            assert len(held(bucket)) <= self.k
+            assert len(held(table, bucket)) <= self.k
             assert len(waiting(bucket)) <= self.k
-            assert held(bucket) == sorted(held(bucket), key=self.seen.__getitem__)
-            for contact in held(bucket) + waiting(bucket):
+            assert held(table, bucket) == sorted(held(table, bucket), key=self.seen.__getitem__)
+            for contact in held(table, bucket) + waiting(bucket):
                 shared = 160 - (contact.id_int ^ self.own).bit_length()
                 assert shared == index or (shared > index == len(table.buckets) - 1)
             for contact in waiting(bucket):
@@ -188,7 +191,7 @@ class CrowdedMachine(RuleBasedStateMachine):
 
     def counts(self, contact: Contact) -> dict[bytes, tuple[int, int]]:
         """Return for each subnet its contacts in the contact's bucket and in the table."""
-        bucket = held(self.table.buckets[self.table.bucket_index(contact.id_int)])
+        bucket = held(self.table, self.table.buckets[self.table.bucket_index(contact.id_int)])
         return {
             prefix: (
                 sum(each.diversity_prefix == prefix for each in bucket),
@@ -208,7 +211,7 @@ class CrowdedMachine(RuleBasedStateMachine):
         if not hasattr(self, "table"):
             return
         for index, bucket in enumerate(self.table.buckets):
-            assert len(held(bucket)) <= 6
+            assert len(held(self.table, bucket)) <= 6
             assert len(waiting(bucket)) <= 6
             if self.table.has_space_in(index):
                 number = self.own ^ (1 << (159 - index)) ^ 255
