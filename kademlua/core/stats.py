@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
+
+Counts = defaultdict[str, int]
+"""Counters by name, each 0 at first. To count in a ``collections.Counter`` takes three times as
+long."""
 
 
 class Stats:
@@ -43,37 +47,37 @@ class Stats:
         """Calls of this node with a reply."""
         self.retransmitted = 0
         """Requests sent a second time because the reply was late."""
-        self.timeouts_by_rpc: Counter[str] = Counter()
+        self.timeouts_by_rpc: Counts = Counts(int)
         """Calls of this node without a reply in time."""
-        self.failures_by_rpc: Counter[str] = Counter()
+        self.failures_by_rpc: Counts = Counts(int)
         """Calls of this node answered with an error, 130 or 131, or with a malformed reply."""
-        self.cancelled_by_rpc: Counter[str] = Counter()
+        self.cancelled_by_rpc: Counts = Counts(int)
         """Calls of this node whose caller stopped waiting."""
-        self.errors_out_by_rpc: Counter[str] = Counter()
+        self.errors_out_by_rpc: Counts = Counts(int)
         """Requests that this node answered with an error; "unknown" for RPCs that it does not
         have."""
         self.replicated = 0
         """Values that other nodes accepted from this one."""
         self.released = 0
         """Values that this node released because closer nodes hold them."""
-        self.calls_by_rpc: Counter[str] = Counter()
+        self.calls_by_rpc: Counts = Counts(int)
         """Calls of this node."""
-        self.requests_by_rpc: Counter[str] = Counter()
+        self.requests_by_rpc: Counts = Counts(int)
         """Requests that this node served."""
-        self.calls_by_purpose: Counter[str] = Counter()
+        self.calls_by_purpose: Counts = Counts(int)
         """Calls of this node by ``Purpose``."""
-        self.dropped: Counter[str] = Counter()
+        self.dropped: Counts = Counts(int)
         """Dropped datagrams, by DropReason or MatchFailure. A late or repeated reply is an
         "unexpected response"."""
-        self.rate_limited: Counter[str] = Counter()
+        self.rate_limited: Counts = Counts(int)
         """Requests dropped by a rate limit, by the limit."""
-        self.deferred: Counter[str] = Counter()
+        self.deferred: Counts = Counts(int)
         """Requests that waited for the validation of their sender's address, by outcome."""
-        self.refused_stores: Counter[str] = Counter()
+        self.refused_stores: Counts = Counts(int)
         """Stores that this node refused, by reason."""
-        self.ignored_values: Counter[str] = Counter()
+        self.ignored_values: Counts = Counts(int)
         """Values that this node found and ignored, by ``IgnoredValue``."""
-        self.rejected_records: Counter[str] = Counter()
+        self.rejected_records: Counts = Counts(int)
         """Records that this node found and rejected, by reason."""
 
     def snapshot(self, now: float) -> dict[str, object]:
@@ -85,16 +89,16 @@ class Stats:
         counters = {name: getattr(self, name) for name in self.__slots__ if name != "started_at"}
         return {
             "seconds": round(now - self.started_at, 3),
-            "timeouts": self.timeouts_by_rpc.total(),
-            "failures": self.failures_by_rpc.total(),
-            "errors_out": self.errors_out_by_rpc.total(),
+            "timeouts": sum(self.timeouts_by_rpc.values()),
+            "failures": sum(self.failures_by_rpc.values()),
+            "errors_out": sum(self.errors_out_by_rpc.values()),
             **{
-                name: _plain(value) if isinstance(value, Counter) else value
+                name: _plain(value) if isinstance(value, defaultdict) else value
                 for name, value in counters.items()
             },
         }
 
 
-def _plain(counts: Counter[str]) -> dict[str, int]:
+def _plain(counts: Counts) -> dict[str, int]:
     """Return counts by plain strings: members of enumerations would be shown by name."""
     return {str(key): count for key, count in counts.items()}

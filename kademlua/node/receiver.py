@@ -11,7 +11,6 @@ from kademlua.core.wire import packets
 from kademlua.core.wire.packets import Request, Response
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.rpc.client import RpcClient
-from kademlua.rpc.rate_limits import MIN_REQUEST_TIME
 from kademlua.rpc.request_gate import RequestGate
 from kademlua.rpc.server import RpcServer
 from kademlua.runtime.context import Context
@@ -92,9 +91,8 @@ class DatagramRouter:
             request.permit, request.size, request.received_at = permit, size, now
             self._server.dispatch(request, endpoint)
             self._liveliness.on_request(request, endpoint, entry)
-        request_time = self._context.clock() - now
-        if request_time > MIN_REQUEST_TIME:
-            self._gate.charge(request_time, endpoint, now, permit)
+        if permit.is_limited:
+            self._gate.charge(self._context.clock() - now, endpoint, now, permit)
 
     def _drop(self, reason: DropReason | MatchFailure, endpoint: Endpoint) -> None:
         """Count a dropped datagram, and log it at level debug."""

@@ -52,21 +52,9 @@ class RequestLimits:
             "stores", params.store_bytes_per_subnet, params.unvalidated_store_bytes
         )
 
-    def allow_request(
-        self, endpoint: Endpoint, entry: TableEntry | None, now: float, *, is_validated: bool
-    ) -> bool:
-        """Return whether a request is within the limits; count it if not.
-
-        ``entry`` is that of the contact at this endpoint, if there is one.
-        """
-        if (
-            entry is not None
-            and self._exempt_private
-            and entry.contact.is_private
-            and not self._transport.is_backlogged
-        ):
-            return True
-        return self._is_exempt(endpoint) or self._try_acquire(
+    def allow_request(self, endpoint: Endpoint, now: float, *, is_validated: bool) -> bool:
+        """Return whether a request of no exempt endpoint is within the limits; count it if not."""
+        return self._try_acquire(
             self._times, endpoint, now, MIN_REQUEST_TIME, is_validated=is_validated
         )
 
@@ -74,21 +62,20 @@ class RequestLimits:
         self, seconds: float, endpoint: Endpoint, now: float, *, is_validated: bool
     ) -> None:
         """Charge for an allowed request that took more than ``MIN_REQUEST_TIME``."""
-        if not self._is_exempt(endpoint):
-            cost = min(seconds, _MAX_REQUEST_TIME) - MIN_REQUEST_TIME
-            limiter, source = self._source(self._times, endpoint)
-            limiter.charge(source, now, cost)
-            if not is_validated:
-                self._times.unvalidated_limiter.charge(now, cost)
+        cost = min(seconds, _MAX_REQUEST_TIME) - MIN_REQUEST_TIME
+        limiter, source = self._source(self._times, endpoint)
+        limiter.charge(source, now, cost)
+        if not is_validated:
+            self._times.unvalidated_limiter.charge(now, cost)
 
     def allow_write(self, request: Request, endpoint: Endpoint) -> bool:
-        """Return whether a store or remove is within the limits; count it if not."""
-        cost = max(request.size, _MIN_STORE_BYTES)
-        return self._is_exempt(endpoint) or self._try_acquire(
+        """Return whether a store or remove of no exempt endpoint is within the limits; count it if
+        not."""
+        return self._try_acquire(
             self._store_bytes,
             endpoint,
             request.received_at,
-            cost,
+            max(request.size, _MIN_STORE_BYTES),
             is_validated=request.permit.is_validated,
         )
 
@@ -104,13 +91,16 @@ class RequestLimits:
             return False
         return True
 
-    def _is_exempt(self, endpoint: Endpoint) -> bool:
-        """Return whether no rate limit applies to this endpoint now."""
-        return (
-            self._exempt_private
-            and not self._transport.is_backlogged
-            and (self._exempt_all or is_private_address(endpoint[0]))
-        )
+    def is_exempt(self, endpoint: Endpoint, entry: TableEntry | None) -> bool:
+        """Return whether no rate limit applies to this endpoint now.
+
+        ``entry`` is that of the contact there, if it is known.
+        """
+        if not self._exempt_private or self._transport.is_backlogged:
+            return False
+        if self._exempt_all:
+            return True
+        return is_private_address(endpoint[0]) if entry is None else entry.contact.is_private
 
     def _source(self, limits: _Limits, endpoint: Endpoint) -> tuple[KeyedRateLimiter, Hashable]:
         """Return the limiter for an endpoint, and the source as which it counts there."""

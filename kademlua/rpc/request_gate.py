@@ -14,10 +14,10 @@ from kademlua.core.contact import Endpoint
 from kademlua.core.reasons import DropReason
 from kademlua.core.routing.bucket import TableEntry
 from kademlua.core.security.validated_addresses import VALIDATION_LIFETIME
-from kademlua.core.wire.packets import MAX_DATAGRAM, VALIDATED, Permit, Request
+from kademlua.core.wire.packets import MAX_DATAGRAM, UNLIMITED, VALIDATED, Permit, Request
 from kademlua.core.wire.rpc_table import Rpc
 from kademlua.rpc.address_validation import AddressValidator
-from kademlua.rpc.rate_limits import RequestLimits
+from kademlua.rpc.rate_limits import MIN_REQUEST_TIME, RequestLimits
 from kademlua.runtime.context import Context
 
 AMPLIFICATION_LIMIT = 3
@@ -64,20 +64,23 @@ class RequestGate:
         is_validated = (
             entry is not None and now - entry.last_replied <= VALIDATION_LIFETIME
         ) or self._validator.validated_addresses.is_remembered(endpoint, now)
-        if not self._limits.allow_request(endpoint, entry, now, is_validated=is_validated):
+        is_exempt = self._limits.is_exempt(endpoint, entry)
+        if not is_exempt and not self._limits.allow_request(
+            endpoint, now, is_validated=is_validated
+        ):
             return None
         if is_validated:
-            return VALIDATED
+            return UNLIMITED if is_exempt else VALIDATED
         if size > self._max_unvalidated_bytes:
             self._stats.dropped[DropReason.TOO_LARGE] += 1
             return None
         # A ping to the sender, to validate it, counts too.
         budget = AMPLIFICATION_LIMIT * size - self._validator.ping_bytes
-        return Permit(is_validated=False, reply_budget=budget)
+        return Permit(is_validated=False, reply_budget=budget, is_limited=not is_exempt)
 
     def clear(self, request: Request, endpoint: Endpoint, rpc: Rpc) -> Clearance:
         """Return whether an RPC that only validated senders may use is served."""
-        if not self._limits.allow_write(request, endpoint):
+        if request.permit.is_limited and not self._limits.allow_write(request, endpoint):
             return Clearance.REFUSED
         if request.permit.is_validated or self._validator.accept_token(
             request, endpoint, _argument(request, 0), _argument(request, rpc.token_argument)
@@ -87,7 +90,8 @@ class RequestGate:
 
     def charge(self, request_time: float, endpoint: Endpoint, now: float, permit: Permit) -> None:
         """Charge a sender for the seconds that its request took, if it took long."""
-        self._limits.charge_time(request_time, endpoint, now, is_validated=permit.is_validated)
+        if request_time > MIN_REQUEST_TIME:
+            self._limits.charge_time(request_time, endpoint, now, is_validated=permit.is_validated)
 
 
 def _argument(request: Request, index: int | None) -> Any:

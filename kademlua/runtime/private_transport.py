@@ -7,7 +7,6 @@ node notices it only when a challenge makes a request be sent again.
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Callable, Sequence
 from hmac import compare_digest
 
@@ -22,6 +21,7 @@ from kademlua.core.security.replay_protection import (
     ChallengeRetries,
     SessionTable,
 )
+from kademlua.core.stats import Counts
 from kademlua.core.wire.packets import (
     CHALLENGE,
     HEADER_BYTES,
@@ -51,7 +51,7 @@ class PrivateTransport:
         self,
         transport: Transport,
         keys: Sequence[bytes],
-        dropped: Counter[str],
+        dropped: Counts,
         rng: random.Random,
         restart_call: RestartCall,
         local_id: bytes,
