@@ -8,7 +8,7 @@ from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.core.errors import WireError
 from kademlua.core.reasons import DropReason, MatchFailure
 from kademlua.core.wire import packets
-from kademlua.core.wire.packets import Request, Response
+from kademlua.core.wire.packets import REQUEST, TYPE_OFFSET, Request, Response
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.rpc.client import RpcClient
 from kademlua.rpc.request_gate import RequestGate
@@ -66,7 +66,7 @@ class DatagramRouter:
             self._drop(DropReason.STALE, endpoint)
             self._heartbeat.notice_pause(now)
             return
-        if packets.is_request(datagram):
+        if len(datagram) > TYPE_OFFSET and datagram[TYPE_OFFSET] == REQUEST:
             self._receive_request(datagram, endpoint, now)
         else:
             self._receive_response(datagram, endpoint, now)

@@ -17,10 +17,11 @@ from kademlua.runtime.context import Context
 class QueryHandlers:
     """Answers queries from one node's routing table and store. No handler blocks."""
 
-    __slots__ = ("_context", "_local_int", "_params", "_store", "_table", "_validator")
+    __slots__ = ("_context", "_local_int", "_params", "_status", "_store", "_table", "_validator")
 
     def __init__(self, context: Context, validator: AddressValidator) -> None:
         self._context = context
+        self._status = context.status
         self._validator = validator
         self._local_int = to_int(context.id)
         self._table = context.table
@@ -39,7 +40,7 @@ class QueryHandlers:
 
     def handle_ping(self, request: Request, endpoint: Endpoint) -> bytes:
         """Answer that this node is alive, and to a 1.1 peer whether it is a client."""
-        if self._context.is_client and request.version:
+        if self._status.is_client and request.version:
             return replies.CLIENT_PONG
         return replies.PONG
 

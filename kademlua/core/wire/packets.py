@@ -118,14 +118,9 @@ class Response:
 
 def decode(datagram: bytes) -> Request | Response:
     """Decode the packet in a datagram; WireError with its reason if there is none."""
-    if is_request(datagram):
+    if len(datagram) > TYPE_OFFSET and datagram[TYPE_OFFSET] == REQUEST:
         return decode_request(datagram)
     return decode_response(datagram)
-
-
-def is_request(datagram: bytes) -> bool:
-    """Return whether a datagram has the type of a request."""
-    return len(datagram) > TYPE_OFFSET and datagram[TYPE_OFFSET] == REQUEST
 
 
 def decode_request(datagram: bytes) -> Request:
@@ -246,19 +241,21 @@ def decode_findvalue_values(payload: bytes) -> list[Any]:
 
 def encode_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> bytes:
     """Encode a request; ValueError if the payload exceeds 65,475 bytes."""
-    return _encode(sender_id, rpc_id, _REQUEST_BYTE, payload)
+    length = _encode_length(payload)
+    return b"".join((_VERSION_BYTE, sender_id, rpc_id, _REQUEST_BYTE, length, payload))
 
 
 def encode_response(sender_id: bytes, rpc_id: bytes, payload: bytes) -> bytes:
     """Encode a response; ValueError if the payload exceeds 65,475 bytes."""
-    return _encode(sender_id, rpc_id, _RESPONSE_BYTE, payload)
+    length = _encode_length(payload)
+    return b"".join((_VERSION_BYTE, sender_id, rpc_id, _RESPONSE_BYTE, length, payload))
 
 
-def _encode(sender_id: bytes, rpc_id: bytes, packet_type: bytes, payload: bytes) -> bytes:
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        raise ValueError(f"a payload has at most {MAX_PAYLOAD_BYTES:,} bytes, not {len(payload):,}")
-    length = len(payload).to_bytes(2, "big")
-    return b"".join((_VERSION_BYTE, sender_id, rpc_id, packet_type, length, payload))
+def _encode_length(payload: bytes) -> bytes:
+    length = len(payload)
+    if length > MAX_PAYLOAD_BYTES:
+        raise ValueError(f"a payload has at most {MAX_PAYLOAD_BYTES:,} bytes, not {length:,}")
+    return length.to_bytes(2, "big")
 
 
 def encode_error(sender_id: bytes, rpc_id: bytes, code: int) -> bytes:
