@@ -169,11 +169,10 @@ class Maintenance:
             self._guard.run(name, partial(step, now))
 
     def _expire_values(self, now: float) -> None:
-        while self._store.expire(now):
-            due_at = self._store.next_expiry()
-            if due_at is None or due_at > now:
-                break
+        self._store.expire(now)
+        while (due_at := self._store.next_expiry()) is not None and due_at <= now:
             yield_to_hub()
+            self._store.expire(now)
 
     def _publish(self, now: float) -> None:
         if self.joiner.is_joined or len(self._table):  # a value needs other nodes

@@ -48,6 +48,8 @@ class DiskQuotas:
             StoreRefused: a quota is reached.
         """
         is_full = self._check(key, sender, size, replaced)
+        if not replaced and not is_full:  # the usual case
+            return
         for row_key, value_row in replaced.items():
             self._rows.remove(row_key, value_row)
         while is_full and (yielding_key := self._yielding_row_key(usage_of(size))):

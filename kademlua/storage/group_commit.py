@@ -28,6 +28,9 @@ logger = SafeLogger(logging.getLogger(__name__))
 DurableCallback = Callable[[str | None], None]
 """Called with None once changes are durable, or with the reason why they were lost."""
 
+_ROWS_PER_WRITE = 32
+"""Rows that LMDB writes in one call."""
+
 
 class WriteBatch:
     """The changes of one commit; None deletes a row."""
@@ -48,20 +51,33 @@ class WriteBatch:
     def write(
         self, index_db: str, txn: Transaction, databases: dict[str, lmdb._Database]
     ) -> Iterator[None]:
-        """Write all changes, sorted, since neighbouring rows share pages; yield after each."""
-        for db_name, rows in self.changes.items():
-            database = databases[db_name]
-            for row_key, data in sorted(rows.items()):
-                if data is None:
-                    txn.delete(row_key, db=database)
-                else:
-                    txn.put(row_key, data, db=database)
+        """Write all changes, sorted, since neighbouring rows share pages; yield in between."""
+        for db_name, changes in self.changes.items():
+            added = [(row_key, data) for row_key, data in changes.items() if data is not None]
+            yield from _put_all(txn, databases[db_name], added)
+            for row_key in sorted(row_key for row_key, data in changes.items() if data is None):
+                txn.delete(row_key, db=databases[db_name])
                 yield
-        for key, index_rows in sorted(self.index.items()):
+        added = []
+        for key, index_rows in self.index.items():
             for row, is_present in index_rows.items():
-                change = txn.put if is_present else txn.delete
-                change(key, row, db=databases[index_db])
-                yield
+                if is_present:
+                    added.append((key, row))
+                else:
+                    txn.delete(key, row, db=databases[index_db])
+                    yield
+        if added:
+            yield from _put_all(txn, databases[index_db], added)
+
+
+def _put_all(
+    txn: Transaction, database: lmdb._Database, rows: list[tuple[bytes, bytes]]
+) -> Iterator[None]:
+    """Write rows, sorted; yield in between."""
+    rows.sort()
+    for first in range(0, len(rows), _ROWS_PER_WRITE):
+        txn.cursor(database).putmulti(rows[first : first + _ROWS_PER_WRITE])
+        yield
 
 
 class WriteBuffer:
@@ -112,9 +128,9 @@ class WriteBuffer:
 
     def put(self, db_name: str, row_key: bytes, data: bytes | None) -> None:
         """Change a row, or delete it with None."""
-        self._schedule_commit()
         rows = self._pending.changes.get(db_name)
         if rows is None:
+            self._schedule_commit()
             rows = self._pending.changes[db_name] = {}
         rows[row_key] = data
 

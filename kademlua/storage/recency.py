@@ -65,8 +65,9 @@ class RecencyIndex:
         cursor = self._environment.cursor("recent")
         count: int = cursor.count() if cursor.set_key(key) else 0
         for batch in self._write_buffer.batches:
-            for is_present in batch.index.get(key, {}).values():
-                count += 1 if is_present else -1
+            if key in batch.index:
+                for is_present in batch.index[key].values():
+                    count += 1 if is_present else -1
         return count
 
     def owners(self, key: bytes, owner_id: bytes) -> list[bytes]:

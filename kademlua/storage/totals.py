@@ -50,6 +50,8 @@ class StoreTotals:
         if data is None and not environment.cursor("values").first():
             counts = StoreCounts()
         self._usage = StoreUsage()
+        self._changed_usages: dict[bytes, int] = {}
+        """The usages of addresses that are not in the batch to be committed yet."""
         self.sequence = self.latest_us = 0
         if (
             counts is None
@@ -79,6 +81,7 @@ class StoreTotals:
         """Take over counts, and add up the usages of all addresses; return whether these agree."""
         entries, stored_bytes, self.sequence, self.latest_us = counts
         self._usage = StoreUsage()
+        self._changed_usages = {}
         for address, data in self._write_buffer.rows("addresses"):
             usage = unpack_usage(address, data)
             if usage is None:
@@ -94,7 +97,11 @@ class StoreTotals:
         return StoreCounts(self.entries, self.stored_bytes, self.sequence, latest_us)
 
     def persist(self, latest_us: int) -> None:
-        """Add the counts to the batch that is committed next."""
+        """Add the counts and usages to the batch that is committed next."""
+        for address, usage in self._changed_usages.items():
+            row = pack_usage(address, usage) if usage else None
+            self._write_buffer.put("addresses", address, row)
+        self._changed_usages = {}
         self._committing = self._counts(latest_us)
         self._write_buffer.put("meta", COUNTS_KEY, pack_counts(self._committing))
 
@@ -114,6 +121,9 @@ class StoreTotals:
         return usage or 0
 
     def _read_usage(self, address: bytes) -> int | None:
+        usage = self._changed_usages.get(address)
+        if usage is not None:
+            return usage
         return unpack_usage(address, self._write_buffer.get("addresses", address))
 
     def adjust(self, address: bytes, change: int) -> None:
@@ -122,8 +132,7 @@ class StoreTotals:
         if usage is None or usage + change < 0:
             self.repair()  # counts this row, too
             return
-        row = pack_usage(address, usage + change) if usage + change else None
-        self._write_buffer.put("addresses", address, row)
+        self._changed_usages[address] = usage + change
         self._usage.add(subnet_key(address), change)
 
     def repair(self) -> None:

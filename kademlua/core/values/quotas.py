@@ -17,6 +17,8 @@ VALUE_OVERHEAD = 2_400
 key, owner, times and indexes, measured."""
 ENTRY_UNIT = 1 << 64
 """One entry in a usage, which holds entries and charged bytes in one number."""
+EMPTY_USAGE = ENTRY_UNIT + VALUE_OVERHEAD
+"""What a value of 0 bytes is charged."""
 _BYTES_MASK = ENTRY_UNIT - 1
 _V4_ADDRESS_BYTES = 4
 
@@ -36,7 +38,7 @@ def subnet_key(address: bytes) -> bytes:
 
 def usage_of(size: int) -> int:
     """Return what a value of ``size`` bytes is charged, in ``ENTRY_UNIT`` and bytes."""
-    return ENTRY_UNIT + VALUE_OVERHEAD + size
+    return EMPTY_USAGE + size
 
 
 def entries_of(usage: int) -> int:
@@ -109,11 +111,10 @@ class StoreUsage:
     def add(self, subnet: bytes, change: int) -> None:
         """Add a change of the usage of a subnet."""
         self.total += change
-        usage = self.by_subnet.get(subnet, 0) + change
-        if usage:
-            self.by_subnet[subnet] = usage
-        else:
-            del self.by_subnet[subnet]
+        by_subnet = self.by_subnet
+        by_subnet[subnet] = usage = by_subnet.get(subnet, 0) + change
+        if not usage:
+            del by_subnet[subnet]
 
     def check_fair_share(
         self, params: Params, subnet: bytes, change: int, replaced: list[tuple[bytes, int]]
