@@ -7,21 +7,33 @@ general decoder defines the result: a test compares both.
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 from kademlua.core.ids import ID_BYTES
 
 
-class PayloadTemplate(NamedTuple):
+class PayloadTemplate:
     """A payload without its key: the bytes before and after it, and what they mean."""
 
-    prefix: bytes
-    suffix: bytes
-    name: bytes
-    extra_args: tuple[int | bytes, ...] = ()
-    """The arguments after the key."""
-    version: int = 0
-    read_only: bool = False
+    __slots__ = ("extra_args", "name", "prefix", "read_only", "suffix", "version")
+
+    def __init__(
+        self,
+        prefix: bytes,
+        suffix: bytes,
+        name: bytes,
+        extra_args: tuple[int, ...] = (),
+        version: int = 0,
+        *,
+        read_only: bool = False,
+    ) -> None:
+        self.prefix = prefix
+        self.suffix = suffix
+        self.name = name
+        self.extra_args = extra_args
+        """The arguments after the key."""
+        self.version = version
+        self.read_only = read_only
 
 
 def _build_templates() -> dict[int, list[PayloadTemplate]]:
@@ -32,7 +44,7 @@ def _build_templates() -> dict[int, list[PayloadTemplate]]:
         templates.append(PayloadTemplate(b"d%b4:argslee" % name_field, b"", name))
         for client_field, is_client in ((b"", False), (b"2:roi1e", True)):
             payload = b"d4:argsle%b%b1:vi1ee" % (name_field, client_field)
-            templates.append(PayloadTemplate(payload, b"", name, (), 1, is_client))
+            templates.append(PayloadTemplate(payload, b"", name, (), 1, read_only=is_client))
     for name, extra_args in (
         (b"findnode", ()),
         (b"findvalue", ()),
@@ -48,7 +60,7 @@ def _build_templates() -> dict[int, list[PayloadTemplate]]:
         for client_field, is_client in ((b"", False), (b"2:roi1e", True)):
             suffix = b"%be%b%b1:vi1ee" % (extra_fields, name_field, client_field)
             templates.append(
-                PayloadTemplate(b"d4:argsl20:", suffix, name, extra_args, 1, is_client)
+                PayloadTemplate(b"d4:argsl20:", suffix, name, extra_args, 1, read_only=is_client)
             )
     by_length: dict[int, list[PayloadTemplate]] = {}
     for template in templates:
@@ -59,15 +71,10 @@ def _build_templates() -> dict[int, list[PayloadTemplate]]:
 
 
 _TEMPLATES = _build_templates()
-_STORE_TEMPLATE = PayloadTemplate(b"d4:argsl20:", b"e4:name5:store1:vi1ee", b"store", (), 1)
-"""A store of a string, whose parts ``_STORE_START`` and ``_STORE_END`` describe."""
-_STORE_START = re.compile(rb"d4:argsl20:(.{20})(0|[1-9]\d{0,4}):", re.DOTALL)
-"""The key, and the length of the value."""
-_STORE_END = re.compile(
-    rb"i0e(?:0:|8:(.{8}))i(0|[1-9]\d{0,11})e(?:d3:seqi(0|[1-9]\d{0,18})ee)?e4:name5:store1:vi1ee",
-    re.DOTALL,
-)
-"""The overwrite flag, perhaps a token, the TTL, and perhaps a sequence number."""
+_STORE_PREFIX = b"d4:argsl20:"
+_STORE_TEMPLATE = PayloadTemplate(_STORE_PREFIX, b"e4:name5:store1:vi1ee", b"store", (), 1)
+"""A store of a string, whose other fields ``_decode_store`` reads."""
+_SEQUENCE_PREFIX = b"d3:seqi"
 _REPLY_TOKEN_PREFIX = b"5:token8:"
 """The start of an 8-byte token at the end of a reply."""
 _REPLY_TOKEN_SUFFIX_BYTES = 8 + len(b"ee")
@@ -104,34 +111,52 @@ def decode_request(payload: bytes) -> tuple[PayloadTemplate, list[Any]] | None:
 
 
 def _decode_store(payload: bytes) -> tuple[PayloadTemplate, list[Any]] | None:
-    start = _STORE_START.match(payload)
-    if start is None:
+    """Decode a store of a string, as this program sends it to a holder."""
+    key_start, fields_end = len(_STORE_PREFIX), len(payload) - len(_STORE_TEMPLATE.suffix)
+    key_end = key_start + ID_BYTES
+    colon = payload.find(b":", key_end, key_end + 6)
+    length = _decode_number(payload, key_end, colon)
+    if length < 0 or not payload.startswith(_STORE_PREFIX):
         return None
-    key, length = start.groups()
-    value_start = start.end()
-    value_end = value_start + int(length)
-    end = _STORE_END.fullmatch(payload, value_end)
-    if end is None:
+    value_end = position = colon + 1 + length
+    token = b""
+    if payload.startswith(b"i0e0:i", position):  # the flag "overwrite", no token, and the TTL
+        position += 6
+    elif payload.startswith(b"i0e8:", position) and payload.startswith(b"i", position + 13):
+        token = payload[position + 5 : position + 13]
+        position += 14
+    else:
         return None
-    token, ttl, seq = end.groups(b"")
-    args: list[Any] = [key, payload[value_start:value_end], 0, token, int(ttl)]
-    if seq:
-        args.append({b"seq": int(seq)})
+    end = payload.find(b"e", position, position + 13)
+    ttl = _decode_number(payload, position, end)
+    if ttl < 0 or end >= fields_end:
+        return None
+    args = [payload[key_start:key_end], payload[colon + 1 : value_end], 0, token, ttl]
+    if end + 1 < fields_end:
+        position, end = end + 1 + len(_SEQUENCE_PREFIX), fields_end - 2
+        seq = _decode_number(payload, position, end)
+        if seq < 0 or end - position > 19 or payload[end:fields_end] != b"ee":
+            return None
+        if payload[position - len(_SEQUENCE_PREFIX) : position] != _SEQUENCE_PREFIX:
+            return None
+        args.append({b"seq": seq})
     return _STORE_TEMPLATE, args
 
 
-def _is_canonical_number(digits: bytes, position: int) -> bool:
-    """Return whether bytes are digits in bencoded form, at a position that exists."""
-    return position >= 0 and digits.isdigit() and (digits[0] != _ZERO or digits == b"0")
+def _decode_number(payload: bytes, start: int, end: int) -> int:
+    """Return the number with bencoded digits between two positions; -1 if there is none."""
+    if start >= end:
+        return -1
+    digits = payload[start:end]
+    is_canonical = digits.isdigit() and (digits[0] != _ZERO or len(digits) == 1)
+    return int(digits) if is_canonical else -1
 
 
 def _byte_string(payload: bytes, start: int, end: int) -> bytes | None:
     """Return the bencoded string between two positions; None if there is something else."""
     colon = payload.find(b":", start, start + 6)
-    digits = payload[start:colon]
-    if not _is_canonical_number(digits, colon):
-        return None
-    return payload[colon + 1 : end] if colon + 1 + int(digits) == end else None
+    length = _decode_number(payload, start, colon)
+    return payload[colon + 1 : end] if length >= 0 and colon + 1 + length == end else None
 
 
 def decode_values(payload: bytes) -> list[Any] | None:
