@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import (
@@ -29,14 +29,23 @@ ReplyLater = Callable[[Request, Endpoint, bytes], None]
 """Sends a payload as the reply to an earlier request."""
 
 
-class _Fields(NamedTuple):
+class _Fields:
     """The optional fields of a store or remove."""
 
-    owner: Contact | None = None
-    """The owner of a transferred value; None if the sender owns it."""
-    cas: int | None = None
-    seq: int = 0
-    proof: OwnerProof | None = None
+    __slots__ = ("cas", "owner", "proof", "seq")
+
+    def __init__(
+        self,
+        seq: int = 0,
+        owner: Contact | None = None,
+        cas: int | None = None,
+        proof: OwnerProof | None = None,
+    ) -> None:
+        self.seq = seq
+        self.owner = owner
+        """The owner of a transferred value; None if the sender owns it."""
+        self.cas = cas
+        self.proof = proof
 
 
 _NO_FIELDS = _Fields()
@@ -88,7 +97,7 @@ class StoreHandlers:
         if self._is_leaving:
             return self._refusal(request, replies.REASON_LEAVING)
         now = request.received_at
-        owner, cas, seq, proof = fields
+        owner, seq, proof = fields.owner, fields.seq, fields.proof
         sender = self._context.contact_for(request.sender_id, endpoint)
         from_owner = owner is None
         charged = None if from_owner else sender
@@ -99,7 +108,7 @@ class StoreHandlers:
             for _, each in former:
                 if each.seq > seq:
                     raise StaleValue(each.seq)
-            self._admission.admit(key, owner, entry, overwrite=overwrite != 0, cas=cas)
+            self._admission.admit(key, owner, entry, overwrite=overwrite != 0, cas=fields.cas)
         except ConflictingValue as refusal:
             self._conflicts.add(Conflict(key, owner, entry))
             return self._refusal(request, refusal.reason)
@@ -188,12 +197,12 @@ class StoreHandlers:
         if type(seq) is not int or not 0 <= seq <= MAX_SEQUENCE:
             raise BadArguments("a sequence number is 0 to 2**63 - 1")
         if len(options) == 1 and seq:  # the usual case
-            return _Fields(None, None, seq)
+            return _Fields(seq)
         compact_owner, cas = options.get(b"owner"), options.get(b"cas")
         if cas is not None and type(cas) is not int:
             raise BadArguments("the sequence number to be replaced is a number")
         owner = None if compact_owner is None else self._parse_owner(compact_owner)
-        return _Fields(owner, cas, seq, self._parse_proof(options) if owner is None else None)
+        return _Fields(seq, owner, cas, self._parse_proof(options) if owner is None else None)
 
     def _parse_proof(self, options: dict[bytes, Any]) -> OwnerProof | None:
         public_key, signature = options.get(b"pk"), options.get(b"sig")

@@ -8,7 +8,6 @@ ed25519 public key and a salt; the value is a dictionary of ``k``, ``salt``, ``s
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +23,6 @@ MAX_INT64 = (1 << 63) - 1
 """The highest sequence number and the latest expiry time."""
 _REQUIRED_FIELDS = frozenset((b"k", b"seq", b"sig", b"v"))
 _ALLOWED_FIELDS = _REQUIRED_FIELDS | {b"salt", b"exp"}
-_sha1 = hashlib.sha1
 _VALUE_DEPTH = 4
 """The nesting around a record's value in a findvalue reply."""
 
@@ -156,7 +154,7 @@ def check_signature(record: SignedRecord, verify: VerifySignature) -> None:
 
 def is_immutable(key: bytes, encoded: bytes) -> bool:
     """Return whether a value is the immutable record of a key."""
-    return _sha1(encoded, usedforsecurity=False).digest() == key
+    return sha1(encoded) == key
 
 
 def is_record(key: bytes, encoded: bytes) -> bool:
