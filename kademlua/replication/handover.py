@@ -24,6 +24,7 @@ from kademlua.liveliness.manager import LivelinessManager
 from kademlua.replication.transfer import ValueTransfer
 from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
+from kademlua.runtime.time_slices import in_slices
 
 _CONCURRENCY = 64
 """Keys transferred concurrently; high, because the time is limited."""
@@ -94,8 +95,9 @@ class Handover:
         """Transfer each key; return True if all were accepted."""
         pool = Pool(_CONCURRENCY)
         try:
-            for key in self._store.keys():  # noqa: SIM118 - a store is no dictionary
+            for key in in_slices(self._store.keys(), self._context.clock):
                 pool.spawn(self._push_key, key)
+                gevent.sleep(0)  # its first steps belong to this time slice
             pool.join()
         finally:
             pool.kill()

@@ -163,7 +163,7 @@ class LmdbStore:
     def _put(self, key: bytes, owner: Contact, entry: StoreEntry, *, overwrite: bool) -> None:
         now, row_key = entry.received_at, key + owner.compact
         now_us = self._to_disk_us(now)
-        if self._expiry.is_due(now_us):
+        if self._expiry.is_due(now_us) and not self._store_clock.is_correcting:
             self._remove_due(self._expiry.pop_due(now_us, _EXPIRY_BATCH_ON_PUT))
             self.remove_if_expired(key, owner, now)  # it may be in a later batch
             check_tombstone(self.tombstones, key, owner, entry)  # a newer value may have expired
@@ -260,7 +260,7 @@ class LmdbStore:
         Other greenlets run in between.
         """
         with self._damage:
-            self._store_clock.update(now)
+            self._store_clock.update(now, lambda rows: in_slices(rows, self._clock))
             due = self._expiry.pop_due(self._to_disk_us(now), _EXPIRY_BATCH)
             return self._remove_due(in_slices(due, self._clock))
         return 0
@@ -269,6 +269,8 @@ class LmdbStore:
         """Remove an owner's value as ``expire`` does, if it has expired."""
         row_key = key + owner.compact
         with self._damage:
+            if self._store_clock.is_correcting:
+                return
             value_row = self._rows.get(row_key)
             if value_row is not None and value_row.expires_at_us <= self._to_disk_us(now):
                 self._remove_due([(value_row.expires_at_us, row_key)])

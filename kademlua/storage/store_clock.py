@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from kademlua.core.contact import Contact
 from kademlua.core.values.store import StoreEntry
@@ -16,7 +16,6 @@ from kademlua.storage.row_format import (
     ValueRow,
     pack_clock_sample,
     unpack_clock_sample,
-    unpack_value_row,
 )
 from kademlua.storage.totals import StoreTotals
 from kademlua.storage.value_rows import ValueRows
@@ -36,7 +35,10 @@ class StoreClock:
         """Continue the time of a store with the given totals."""
         self._write_buffer = write_buffer
         self._rows = rows
+        self._totals = totals
         self._sequence_at_start = totals.sequence
+        self._corrections: list[Iterator[None]] = []
+        """The corrections in progress, oldest first."""
         sample = None
         if data := environment.get("meta", CLOCK_KEY):
             sample = unpack_clock_sample(data)
@@ -70,20 +72,38 @@ class StoreClock:
         self._write_buffer.put("meta", CLOCK_KEY, pack_clock_sample(sample))
         return sample.disk_us
 
-    def update(self, now: float) -> None:
-        """Correct the downtime, and save a sample if one is due."""
+    def update(self, now: float, pace: Callable[[Iterable[None]], Iterable[None]] = iter) -> None:
+        """Correct the downtime, and save a sample if one is due.
+
+        ``pace`` may run other greenlets while rows are corrected.
+        """
         correction_us = self._disk_clock.correct_downtime(now)
         if correction_us:
-            for row_key, value_row in list(self._rows_since_start()):
-                self._postpone(row_key, value_row, correction_us)
+            last_sequence = self._totals.sequence  # later rows have the corrected time
+            self._corrections.append(self._postpone_all(correction_us, last_sequence))
         if correction_us or self._disk_clock.needs_sample:
             self.save()
+        while self._corrections:
+            correction = self._corrections[0]
+            for _ in pace(correction):
+                pass
+            if correction in self._corrections:  # another greenlet may have ended it
+                self._corrections.remove(correction)
 
-    def _rows_since_start(self) -> Iterator[tuple[bytes, ValueRow]]:
-        for row_key, data in self._write_buffer.rows("values"):
-            value_row = unpack_value_row(row_key, data)
-            if value_row is not None and value_row.sequence > self._sequence_at_start:
-                yield row_key, value_row
+    @property
+    def is_correcting(self) -> bool:
+        """Whether rows are still to be corrected: their times are wrong."""
+        return bool(self._corrections)
+
+    def _postpone_all(self, microseconds: int, last_sequence: int) -> Iterator[None]:
+        """Move the times of the rows since the start; yield after each row of the store."""
+        for row_key in self._rows.keys_of_sequences(self._sequence_at_start, last_sequence):
+            value_row = None if row_key is None else self._rows.get(row_key)
+            if row_key is None or value_row is None:
+                pass
+            elif value_row.sequence <= last_sequence:  # otherwise it was replaced meanwhile
+                self._postpone(row_key, value_row, microseconds)
+            yield
 
     def _postpone(self, row_key: bytes, value_row: ValueRow, microseconds: int) -> None:
         """Move the times of a row."""

@@ -112,6 +112,16 @@ class ValueRows:
                 return SelectedRows(rows, is_complete=False)
         return SelectedRows(rows, is_complete=True)
 
+    def keys_of_sequences(self, after: int, last: int) -> Iterator[bytes | None]:
+        """Yield the keys of the rows numbered ``after + 1`` to ``last``, and None for each other.
+
+        Rows may change meanwhile, and be committed.
+        """
+        for key in self._recency.keys():  # noqa: SIM118 - an index is no dictionary
+            for index_row in list(self._recency.rows(key)):
+                sequence, _, owner = unpack_recency(index_row)
+                yield key + owner if after < sequence <= last else None
+
     def add(self, row_key: bytes, value_row: ValueRow) -> None:
         """Add a row where there is none."""
         address = charged_address(row_key, value_row)

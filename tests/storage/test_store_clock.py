@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import gevent
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,6 +39,8 @@ class Machine:
         self._booted_at = -5_000.0
         self._boot_number = 1
         self.wall_error = 0.0
+        self.seconds_per_reading = 0.0
+        """What the true time advances with each reading of the clock."""
         self.start()
 
     def start(self) -> None:
@@ -49,6 +52,7 @@ class Machine:
         self.store = LmdbStore(self.path, Params(), clocks=clocks, in_background=False)
 
     def clock(self) -> float:
+        self.true_time += self.seconds_per_reading
         return self.true_time - self._booted_at
 
     def stop(self) -> None:
@@ -212,6 +216,40 @@ def test_values_do_not_expire_early_once_the_time_is_known(machine: Machine) -> 
     machine.wall_error = 0
     machine.start()
     assert machine.remaining(KEY) == pytest.approx(DAY - BOOT_TIME, abs=0.01)
+
+
+def test_other_greenlets_run_while_values_are_corrected(machine: Machine) -> None:
+    """A store meanwhile neither expires values early nor is corrected itself."""
+    machine.put(THIRD, ttl=100)
+    machine.stop()
+    machine.wall_error = SINCE_1970
+    machine.reboot(HOUR)
+    machine.start()
+    stored_at = machine.clock()
+    for number in range(200):
+        machine.put(number.to_bytes(20, "big"), ttl=MINUTE)
+    machine.wall_error = 0.0
+    runs = 0
+
+    def run() -> None:
+        nonlocal runs
+        while True:
+            machine.put(KEY, ttl=100)
+            machine.put(OTHER, ttl=2 * HOUR)
+            runs += 1
+            gevent.sleep(0)
+
+    machine.seconds_per_reading = 0.001
+    greenlet = gevent.spawn(run)
+    machine.store.expire(machine.clock())
+    greenlet.kill()
+    machine.seconds_per_reading = 0.0
+    assert runs > 50  # once for some rows
+    assert machine.remaining(KEY) == pytest.approx(100, abs=5)
+    assert machine.remaining(OTHER) == pytest.approx(2 * HOUR, abs=5)
+    remaining = stored_at + MINUTE - machine.clock()
+    for number in range(200):
+        assert machine.remaining(number.to_bytes(20, "big")) == pytest.approx(remaining, abs=0.01)
 
 
 def test_wall_clock_that_is_set_late_after_a_reboot_changes_nothing(machine: Machine) -> None:
