@@ -25,6 +25,10 @@ from kademlua.rpc.call_options import CallOptions
 from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 from kademlua.runtime.observers import ObservedLookup
+from kademlua.runtime.timer import Timer
+
+_MAX_RESTARTS = 2
+"""A held call waits for a reply to another one first, so it may take twice ``rpc_timeout``."""
 
 ReplyReader = Callable[[Contact, list[Any]], list[Contact]]
 """Takes a contact and its reply; returns the contacts in the reply or raises WireError."""
@@ -57,6 +61,8 @@ class SearchOptions:
     """Ignored on several paths."""
     path_count: int = 1
     """Disjoint paths."""
+    deadline: float | None = None
+    """When the lookup ends with what it has, default ``Params.find_timeout`` from now."""
 
 
 class NetworkLookup:
@@ -81,13 +87,24 @@ class NetworkLookup:
         self._liveliness = liveliness
         self._target = query.target
         self._seed_count = max(k, options.k or k)
-        self._request = client.encode(query.rpc_name, query.args)
+        self.request = client.encode(query.rpc_name, query.args)
+        """What each contact is sent."""
         self._fallback_request = (
             client.encode(query.rpc_name, query.fallback_args) if query.fallback_args else None
         )
         self.write_tokens: dict[Contact, bytes] = {}
         """Write tokens received in replies, by contact."""
         self._read_reply = query.read_reply
+        self.is_complete = True
+        """Whether the lookup was not ended by a limit of its time or its bytes."""
+        params = context.params
+        self._bytes_left = params.max_find_bytes
+        """Bytes that may still be received, the contacts in replies included."""
+        deadline = options.deadline
+        self._deadline = self._clock() + params.find_timeout if deadline is None else deadline
+        self._timer: Timer | None = None
+        """Set when a query in flight may outlast the deadline: most lookups need no timer."""
+        self._unlimited_until = self._deadline - _MAX_RESTARTS * params.rpc_timeout
         self._error: Exception | None = None
         self._finished: AsyncResult[None] = AsyncResult()
         self._observed: ObservedLookup | None = None
@@ -132,7 +149,7 @@ class NetworkLookup:
             self.start(seeds)
             self.wait()
             histograms.observe_lookup(
-                self._request.name, self._clock() - started_at, self.lookup.queries
+                self.request.name, self._clock() - started_at, self.lookup.queries
             )
 
     def start(self, seeds: Iterable[Contact] = ()) -> None:
@@ -155,6 +172,8 @@ class NetworkLookup:
             self._finished.get()
         finally:
             self.lookup.stop()  # in case the greenlet was killed or timed out
+            if self._timer is not None:
+                self._timer.stop()
             self._stats.calls_by_purpose[self._purpose] += self.lookup.queries
             del self._read_reply  # breaks a reference cycle with the caller's search
         if self._error is not None:
@@ -167,6 +186,9 @@ class NetworkLookup:
         )
 
     def _query(self, contact: Contact) -> None:
+        if self._timer is None and self._clock() > self._unlimited_until:
+            self._timer = Timer(self._on_limit)
+            self._timer.start(max(0.0, self._deadline - self._clock()))
         if self._observed is not None:
             self._observed.on_query(contact)
         rto = self._liveliness.rto_estimator.rto_for(contact)
@@ -177,7 +199,7 @@ class NetworkLookup:
         padding = self._liveliness.padding_for(contact)
         options = CallOptions(timeout, self._on_late, rto, padding, alias, retransmission=fallback)
         try:
-            self._client.send(contact.endpoint, contact, self._request, self._on_done, options)
+            self._client.send(contact.endpoint, contact, self.request, self._on_done, options)
         except KademluaError as error:
             self._abort(error)
 
@@ -186,6 +208,10 @@ class NetworkLookup:
         assert contact is not None
         if isinstance(result, list):
             if self.lookup.is_finished:
+                return
+            self._bytes_left -= call.reply_bytes
+            if self._bytes_left < 0:
+                self._on_limit()
                 return
             if not result and self._liveliness.versions.is_alias_refused(contact):
                 self._query(contact)
@@ -233,6 +259,12 @@ class NetworkLookup:
         if self._observed is not None and not self.lookup.is_finished:
             self._observed.on_failure(contact)
         self.lookup.on_failure(contact)
+
+    def _on_limit(self) -> None:
+        """End the lookup with what it has."""
+        if not self.lookup.is_finished:
+            self.is_complete = False
+            self.lookup.stop()
 
     def _finish_observed(self) -> None:
         assert self._observed is not None

@@ -25,7 +25,6 @@ from kademlua.lookup.value_search import FindOptions, ValueSearch
 from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 from kademlua.runtime.time_slices import in_slices
-from kademlua.runtime.timer import Timer
 
 
 class LookupService:
@@ -51,6 +50,8 @@ class LookupService:
         purpose: Purpose = Purpose.FIND_NODE,
     ) -> Lookup | DisjointLookup:
         """Look up the live contacts closest to ``target`` and block until the lookup ends.
+
+        After ``Params.find_timeout`` seconds it ends with those that have replied.
 
         Args:
             seeds: Contacts to start with, in addition to those of the routing table.
@@ -79,7 +80,8 @@ class LookupService:
         options = SearchOptions(purpose=purpose, k=count, path_count=path_count)
         network_lookup = self._new_lookup(self._findnode_query(target), options)
         network_lookup.run(seeds)
-        self._record_completed(target, network_lookup.lookup)
+        if network_lookup.is_complete:
+            self._record_completed(target, network_lookup.lookup)
         return network_lookup
 
     def find_until(
@@ -142,8 +144,11 @@ class LookupService:
 
     def _local_values(self, key: bytes, limit: int) -> list[Any]:
         """Return up to ``limit`` values of a key in the own store, in time slices."""
-        owners = reversed(self._store.owners(key))
-        entries = (self._store.find(key, owner) for owner in in_slices(owners, self._clock))
+        owners = self._store.owners(key)
+        if not owners:  # the usual case
+            return []
+        newest_first = in_slices(reversed(owners), self._clock)
+        entries = (self._store.find(key, owner) for owner in newest_first)
         now = self._clock()
         live = (each for each in entries if each is not None and each.expires_at > now)
         return [replies.decode_value(each.encoded) for each in islice(live, limit)]
@@ -190,6 +195,7 @@ class LookupService:
             alpha=alpha,
             saves_queries=self._liveliness.rto_estimator.is_low_latency,
             path_count=options.path_count,
+            deadline=value_search.deadline,
         )
         # A 1.0 node sends nothing if the values do not fit into a datagram: ask for fewer then.
         fitting = packets.MAX_PAYLOAD_BYTES // self._params.max_value_bytes
@@ -197,14 +203,8 @@ class LookupService:
         query = LookupQuery(key, "findvalue", args, value_search.read_reply, fallback_args)
         network_lookup = self._new_lookup(query, search_options)
         value_search.lookup = network_lookup.lookup
-        timer = Timer(network_lookup.lookup.stop)
-        timer.start(value_search.seconds_left)
-        try:
-            network_lookup.run(())
-        finally:
-            is_complete = timer.is_running
-            timer.stop()
-        if value_search.wanted and is_complete:
+        network_lookup.run(())
+        if value_search.wanted and network_lookup.is_complete:
             self._record_completed(key, network_lookup.lookup)
 
     def network_size(self) -> int:

@@ -128,7 +128,7 @@ class ValuePages:
         admitted = self._budget.admit(source.contact, values, reply_bytes)
         new_values = source.add(page.start, admitted)
         if len(new_values) < len(admitted):
-            self._budget.ignored[IgnoredValue.REPEATED] += len(admitted) - len(new_values)
+            self._budget.count_ignored(IgnoredValue.REPEATED, len(admitted) - len(new_values))
         if not new_values or self._budget.is_exhausted(source.contact):
             source.is_stopped = True
         elif len(values) < len(page):

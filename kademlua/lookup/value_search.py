@@ -40,7 +40,6 @@ class ValueSearch:
 
     __slots__ = (
         "_context",
-        "_deadline",
         "_max_nodes",
         "_max_values_per_node",
         "_quorum",
@@ -49,6 +48,7 @@ class ValueSearch:
         "_votes",
         "_without_value",
         "budget",
+        "deadline",
         "key",
         "lookup",
         "record_filter",
@@ -66,7 +66,7 @@ class ValueSearch:
         self._max_nodes = max(options.max_nodes, options.quorum)
         self._max_values_per_node = limits.max_values_per_node
         self._quorum = options.quorum
-        self._deadline = context.clock() + (limits.timeout or params.find_timeout)
+        self.deadline = context.clock() + (limits.timeout or params.find_timeout)
         self.budget = FindBudget(
             limits.max_bytes or params.max_find_bytes,
             min(self._max_nodes, params.k),
@@ -86,11 +86,6 @@ class ValueSearch:
             best_vote = max(self._votes.values(), default=0)
             return max(0, self._quorum - best_vote)
         return max(0, wanted)
-
-    @property
-    def seconds_left(self) -> float:
-        """Seconds until the deadline, at least 0."""
-        return max(0.0, self._deadline - self._context.clock())
 
     def add(self, contact: Contact, values: list[Any]) -> bool:
         """Add the values of a node; return False if all of them are ignored or rejected."""
@@ -145,7 +140,8 @@ class ValueSearch:
         if not self._truncated or self.record_filter.only_records or self.record_filter.has_record:
             return
         pages = ValuePages(self._context, client, self.key, self.budget)
-        fetched = pages.fetch(self._truncated, self.seconds_left)
+        seconds_left = max(0.0, self.deadline - self._context.clock())
+        fetched = pages.fetch(self._truncated, seconds_left)
         for (answer, _, _), new_values in zip(self._truncated, fetched, strict=True):
             values = self.record_filter.filter(new_values)
             if self._quorum > 1:

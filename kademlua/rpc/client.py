@@ -110,13 +110,11 @@ class RpcClient:
         if retransmission is not None:
             datagram = packets.encode_request(sender_id, rpc_id, retransmission.payload)
         is_query = len(first_datagram) <= MAX_QUERY_BYTES and name != "store"
-        verdict = self.gate.judge(
-            endpoint, now, deadline, is_query=is_query, is_authorized=is_authorized
-        )
-        if verdict is Verdict.REFUSE:
-            self._stats.dropped[DropReason.NOT_PERMITTED] += 1
-        elif verdict is Verdict.QUERY_FIRST:
-            self._query_first(endpoint, contact, options)
+        judge = self.gate.judge
+        verdict = judge(endpoint, now, deadline, is_query=is_query, is_authorized=is_authorized)
+        is_sent = verdict is Verdict.SEND
+        if not is_sent:
+            self._prepare_held(verdict, endpoint, contact, options)
         call = PendingCall(
             rpc_id=rpc_id,
             endpoint=endpoint,
@@ -128,20 +126,23 @@ class RpcClient:
             on_late=on_late,
             rto=rto,
             datagram=datagram,
-            held_datagram=b"" if verdict is Verdict.SEND else first_datagram,
+            held_datagram=b"" if is_sent else first_datagram,
         )
         self._pending.add(call)
         self._stats.calls_by_rpc[name] += 1
-        if verdict is Verdict.SEND:
+        if is_sent:
             self._transmit(first_datagram, endpoint)
         if not self._timer.is_running or call.due_at + _TIMER_SLACK < self._timer_at:
             self._arm(now)
         return call
 
-    def _query_first(
-        self, endpoint: Endpoint, contact: Contact | None, options: CallOptions
+    def _prepare_held(
+        self, verdict: Verdict, endpoint: Endpoint, contact: Contact | None, options: CallOptions
     ) -> None:
-        """Ping an endpoint for whose reply a call waits."""
+        """Count a refused call, or ping the endpoint for whose reply a call waits."""
+        if verdict is not Verdict.QUERY_FIRST:
+            self._stats.dropped[DropReason.NOT_PERMITTED] += verdict is Verdict.REFUSE
+            return
         rto = options.rto or self._context.params.rpc_timeout / 3
         options = CallOptions(options.timeout, _ignore, rto, 0, options.alias, is_authorized=True)
         self.send(endpoint, contact, self.ping_request, _ignore, options)
@@ -226,21 +227,20 @@ class RpcClient:
             decode = packets.decode_findvalue_values if is_findvalue else packets.decode_values
             try:
                 result = decode(packet.payload)
+                self._stats.replies += 1
             except WireError as error:
                 self._stats.dropped[error.reason] += 1
                 result = error
         else:
             result = RpcFailed(packet.packet_type)
-        if isinstance(result, KademluaError):
+        if type(result) is not list:
             self._stats.failures_by_rpc[call.name] += 1
-        else:
-            self._stats.replies += 1
         call.on_done(call, result)
 
     def _send_held(self, endpoint: Endpoint) -> None:
         """Send the calls that waited for a reply of this endpoint."""
-        max_timeout = self._context.params.rpc_timeout
-        for call in self._pending.release(endpoint, self._clock(), max_timeout):
+        limit = self._context.params.rpc_timeout
+        for call in self._pending.release(endpoint, self._clock(), limit):
             self._transmit(call.held_datagram, endpoint)
             call.held_datagram = b""
 

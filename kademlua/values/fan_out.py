@@ -92,7 +92,8 @@ class FanOut:
     def _send(self, recipient: Contact) -> None:
         token = self._write_tokens.get(recipient, b"")
         token_query = self._options.token_query
-        if token_query is not None and not self._liveliness.has_replied(recipient):
+        # A token came in a reply a moment ago.
+        if not token and token_query is not None and not self._liveliness.has_replied(recipient):
             padding = self._liveliness.padding_for(recipient)
             self._call(recipient, token_query, self._on_token, min_bytes=padding)
             return

@@ -89,7 +89,7 @@ class ValueWriter:
 
         options = FanOutOptions(
             write_tokens=network_lookup.write_tokens,
-            token_query=self._client.encode("findnode", requests.encode_key_args(key)),
+            token_query=network_lookup.request,
             on_extra=on_extra,
         )
         fan_out = FanOut(self._client, self._liveliness, encode_for, options)

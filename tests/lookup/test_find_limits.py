@@ -187,14 +187,44 @@ def test_the_deadline_ends_the_lookup(world: World) -> None:
     assert world.now - began == pytest.approx(0.5, abs=0.01)
 
 
+def test_the_deadline_ends_a_lookup_of_nodes(world: World) -> None:
+    node = world.node(params=Params(find_timeout=0.5, rpc_timeout=1))
+    peer = add_peer(world, node, 1, honest(5), 5)
+    silent = world.peer(KEY[:19] + bytes([KEY[19] ^ 2]))
+    silent.serve(empty_v11_peer)
+    node.ping(silent.contact)
+    silent.serve(lambda _: None)
+    began = world.now
+    assert node.find_node(KEY) == [peer.contact]
+    assert world.now - began == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_bytes_of_the_first_replies_are_limited(world: World) -> None:
+    """Each node names the next one, and sends much that nobody asked for."""
+    node = world.node(params=Params(max_find_bytes=300_000))
+    liars = [world.peer(KEY[:19] + bytes([KEY[19] ^ distance])) for distance in range(30, 0, -1)]
+    for liar, nearer in itertools.pairwise([*liars, liars[-1]]):
+        reply = b"ld7:closest26:%b4:junk60000:%bee" % (nearer.contact.compact, bytes(60_000))
+        liar.serve(lambda r, reply=reply: reply if r.name != b"ping" else empty_v11_peer(r))
+    node.ping(liars[0].contact)
+    node.find_node(KEY)
+    node.find_value(KEY)
+    assert sum(requests_served(each).count("findnode") for each in liars) <= 6
+    assert sum(requests_served(each).count("findvalue") for each in liars) <= 6
+
+
 def test_a_closing_node_ends_the_fetching_of_pages(world: World) -> None:
     node = world.alice
     slow(world, node, 1)
-    find = gevent.spawn(node.find_value, KEY)
+
+    def find() -> None:
+        with pytest.raises(NodeClosed):
+            node.find_value(KEY)
+
+    finding = gevent.spawn(find)  # an error that ends a greenlet would be printed
     gevent.sleep(2)
     node.close()
-    with pytest.raises(NodeClosed):
-        find.get()
+    finding.get()
     gevent.sleep(2)
 
 

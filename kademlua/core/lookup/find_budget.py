@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from kademlua.core.contact import Contact
+from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.reasons import IgnoredValue
 from kademlua.core.wire import replies
 
@@ -58,9 +57,10 @@ class FindBudget:
         self._share = max(1, max_bytes // node_count)
         self._total_left = max_bytes
         self._max_value_bytes = max_value_bytes
-        self._used: dict[Contact, int] = {}
-        self._kept: set[Contact] = set()
-        self.ignored: Counter[str] = Counter()
+        # By endpoint, whose hash is fast; the ids of honest nodes are known to liars.
+        self._used: dict[Endpoint, int] = {}
+        self._kept: set[Endpoint] = set()
+        self.ignored: dict[str, int] = {}
         """The number of ignored values, by ``IgnoredValue``."""
 
     def admit(self, contact: Contact, values: list[Any], reply_bytes: int = 0) -> list[Any]:
@@ -68,38 +68,42 @@ class FindBudget:
 
         ``reply_bytes`` is the size of the reply, if it is known.
         """
-        left = min(self._share - self._used.get(contact, 0), self._total_left)
+        left = min(self._share - self._used.get(contact.endpoint, 0), self._total_left)
         admitted: list[Any] = []
         received = cost = 0
         for index, value in enumerate(values):
             size = _encoded_size(value)
             received += size
             if size > self._max_value_bytes:
-                self.ignored[IgnoredValue.TOO_LARGE] += 1
+                self.count_ignored(IgnoredValue.TOO_LARGE, 1)
                 cost += size
                 continue
             cost += size + _OBJECT_BYTES * _object_count(value)
             if cost > left:
-                self.ignored[IgnoredValue.OVER_BUDGET] += len(values) - index
+                self.count_ignored(IgnoredValue.OVER_BUDGET, len(values) - index)
                 break
             admitted.append(value)
-        self._charge(contact, cost + max(reply_bytes - received, 0))
+        self._charge(contact.endpoint, cost + max(reply_bytes - received, 0))
         return admitted
 
     def keep(self, contact: Contact) -> None:
         """Charge what a node sent, and will send, to the total: its values are kept."""
-        self._kept.add(contact)
-        self._total_left -= self._used.get(contact, 0)
+        self._kept.add(contact.endpoint)
+        self._total_left -= self._used.get(contact.endpoint, 0)
 
     def is_exhausted(self, contact: Contact) -> bool:
         """Return whether no further value of a node fits."""
-        return self._total_left <= 0 or self._used.get(contact, 0) >= self._share
+        return self._total_left <= 0 or self._used.get(contact.endpoint, 0) >= self._share
 
-    def _charge(self, contact: Contact, byte_count: int) -> None:
-        used = self._used.get(contact, 0)
+    def count_ignored(self, reason: IgnoredValue, count: int) -> None:
+        """Count ignored values."""
+        self.ignored[reason] = self.ignored.get(reason, 0) + count
+
+    def _charge(self, endpoint: Endpoint, byte_count: int) -> None:
+        used = self._used.get(endpoint, 0)
         charged = min(byte_count, self._share - used)  # the share of no other node is touched
-        self._used[contact] = used + charged
-        if contact in self._kept:
+        self._used[endpoint] = used + charged
+        if endpoint in self._kept:
             self._total_left -= charged
 
 

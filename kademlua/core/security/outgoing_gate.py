@@ -9,25 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum
-from typing import NamedTuple
 
 from kademlua.core.address_scope import AddressScope
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.routing.table import RoutingTable
+from kademlua.core.security.queried_endpoints import (
+    QUERY_INTERVAL,
+    SKIP_SECONDS,
+    Queried,
+    QueriedEndpoints,
+)
 from kademlua.core.security.subnets import scope_of_text
 from kademlua.core.security.validated_addresses import ValidatedAddresses
 
 MAX_QUERY_BYTES = 300
 """Size of a request to an endpoint that has not replied; without the tag of a private network."""
-QUERY_INTERVAL = 60.0
-"""Seconds in which such an endpoint gets one query and one retransmission."""
-SKIP_SECONDS = 120.0
-"""Seconds for which lookups skip it, as they skip dead contacts: a query would only cost time."""
 _MAX_DATAGRAMS = 2
-_MAX_QUERIED = 16_384
-"""Silent endpoints that are remembered. While there are as many, no further one is queried: if the
-oldest were forgotten, they could be queried again too soon."""
-_SWEEP_INTERVAL = 5.0
 _MAX_SILENT = 1_024
 """Endpoints that replied once and are silent now; the oldest is forgotten."""
 
@@ -43,20 +40,13 @@ class Verdict(Enum):
     REFUSE = "refuse"
 
 
-class _Queried(NamedTuple):
-    """What was sent to an endpoint that has not replied."""
-
-    queried_at: float
-    """When the last query was sent."""
-    datagram_count: int
-    awaited_until: float
-    """When the last query fails."""
+_SEND = Verdict.SEND  # members of an enum are read slowly
 
 
 class OutgoingGate:
     """What one node may send to which endpoint."""
 
-    __slots__ = ("_get_entry", "_next_sweep_at", "_queried", "_scope", "_silent", "_validated")
+    __slots__ = ("_get_entry", "_queried", "_scope", "_silent", "_validated")
 
     def __init__(self, table: RoutingTable, validated: ValidatedAddresses, local_addr: str) -> None:
         """Prepare; ``local_addr`` is the address to which the node is bound."""
@@ -65,9 +55,7 @@ class OutgoingGate:
         scope = scope_of_text(local_addr)
         self._scope: AddressScope = AddressScope.PUBLIC if scope is AddressScope.UNUSABLE else scope
         """The smallest scope in which this node has peers: it sends to no smaller one."""
-        self._queried: dict[Endpoint, _Queried] = {}
-        """Endpoints without a reply."""
-        self._next_sweep_at = 0.0
+        self._queried = QueriedEndpoints()
         self._silent: dict[Endpoint, None] = {}
 
     def __len__(self) -> int:
@@ -118,26 +106,26 @@ class OutgoingGate:
             is_authorized: Whether the endpoint is configured, or has caused the request by one of
                 its own; then it may be queried at any time.
         """
-        if self._get_entry(endpoint) is not None and (is_query or not self._silent):
-            return Verdict.SEND  # the usual case
+        if (is_query or not self._silent) and self._get_entry(endpoint) is not None:
+            return _SEND  # the usual case
         if self.has_replied(endpoint, now):
             if is_query or endpoint not in self._silent:
-                return Verdict.SEND
+                return _SEND
         elif not self._is_addressable(endpoint, is_authorized=is_authorized):
             return Verdict.REFUSE
         if is_query and is_authorized:
             return Verdict.SEND
         queried = self._recently_queried(endpoint, now)
         if queried is None:
-            self._forget_old(now)
-            if len(self._queried) >= _MAX_QUERIED:
+            if not self._queried.make_room_for(endpoint, now):
                 return Verdict.REFUSE
-            queried = _Queried(now, 0, now)
+            queried = Queried(now, 0, now)
         elif now < queried.awaited_until:
             return Verdict.WAIT
         elif queried.datagram_count >= _MAX_DATAGRAMS and not is_authorized:
             return Verdict.REFUSE
-        self._queried[endpoint] = _Queried(now, queried.datagram_count + 1, deadline)
+        queried = Queried(now, queried.datagram_count + 1, deadline)
+        self._queried.record_query(endpoint, queried)
         return Verdict.SEND if is_query else Verdict.QUERY_FIRST
 
     def may_retransmit(self, endpoint: Endpoint, now: float) -> bool:
@@ -147,7 +135,7 @@ class OutgoingGate:
             return True
         if queried.datagram_count >= _MAX_DATAGRAMS:
             return False
-        self._queried[endpoint] = queried._replace(datagram_count=queried.datagram_count + 1)
+        self._queried.record_retransmission(endpoint, queried)
         return True
 
     def has_replied(self, endpoint: Endpoint, now: float) -> bool:
@@ -162,20 +150,15 @@ class OutgoingGate:
 
     def without_silent(self, contacts: list[Contact], now: float) -> list[Contact]:
         """Return the contacts without those that lookups skip because they did not reply."""
-        queried = self._queried
-        if not queried:
+        if not self._queried:
             return contacts
-        return [
-            each
-            for each in contacts
-            if each.endpoint not in queried or not self._is_exhausted(queried[each.endpoint], now)
-        ]
+        return [each for each in contacts if not self._is_exhausted(each.endpoint, now)]
 
     def on_reply(self, endpoint: Endpoint) -> bool:
         """Record that an endpoint replied; return whether requests to it may have waited."""
         if self._silent:
             self._silent.pop(endpoint, None)
-        return bool(self._queried) and self._queried.pop(endpoint, None) is not None
+        return bool(self._queried) and self._queried.forget(endpoint)
 
     def on_timeout(self, endpoint: Endpoint, now: float) -> None:
         """Record that an endpoint did not reply: it gets no value until it does."""
@@ -192,25 +175,18 @@ class OutgoingGate:
             return False
         return is_authorized or scope <= self._scope
 
-    def _is_exhausted(self, queried: _Queried, now: float) -> bool:
+    def _is_exhausted(self, endpoint: Endpoint, now: float) -> bool:
+        queried = self._queried.get(endpoint)
+        if queried is None:
+            return False
         is_recent = now - queried.queried_at < SKIP_SECONDS
         return (
             is_recent and queried.datagram_count >= _MAX_DATAGRAMS and now >= queried.awaited_until
         )
 
-    def _recently_queried(self, endpoint: Endpoint, now: float) -> _Queried | None:
+    def _recently_queried(self, endpoint: Endpoint, now: float) -> Queried | None:
         queried = self._queried.get(endpoint)
         if queried is None or now - queried.queried_at < QUERY_INTERVAL:
             return queried
-        del self._queried[endpoint]
+        self._queried.forget(endpoint)
         return None
-
-    def _forget_old(self, now: float) -> None:
-        """Forget the endpoints that lookups need not skip any more."""
-        if now >= self._next_sweep_at:
-            self._next_sweep_at = now + _SWEEP_INTERVAL
-            self._queried = {
-                endpoint: queried
-                for endpoint, queried in self._queried.items()
-                if now - queried.queried_at < SKIP_SECONDS
-            }

@@ -8,12 +8,8 @@ from hypothesis import strategies as st
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.routing.table import RoutingTable
-from kademlua.core.security.outgoing_gate import (
-    QUERY_INTERVAL,
-    SKIP_SECONDS,
-    OutgoingGate,
-    Verdict,
-)
+from kademlua.core.security.outgoing_gate import OutgoingGate, Verdict
+from kademlua.core.security.queried_endpoints import QUERY_INTERVAL, SKIP_SECONDS
 from kademlua.core.security.validated_addresses import ValidatedAddresses
 
 STRANGER = ("198.51.100.1", 4000)
@@ -178,6 +174,29 @@ def test_memory_is_bounded_and_frees_itself() -> None:
     gate.now = SKIP_SECONDS
     assert gate.query() is Verdict.SEND
     assert len(gate.gate) == 1
+
+
+def test_full_memory_has_room_again_as_soon_as_its_oldest_may_be_queried() -> None:
+    gate = Gate()
+    for number in range(16_384):
+        gate.now = 10.0 * (number >= 5_000)
+        gate.query((f"50.{number >> 8}.{number & 255}.1", 4000))
+    gate.now = QUERY_INTERVAL - 0.001
+    assert gate.query() is Verdict.REFUSE
+    gate.now = QUERY_INTERVAL
+    assert gate.query() is Verdict.SEND
+    assert len(gate.gate) == 11_385
+
+
+def test_one_subnet_does_not_fill_the_memory() -> None:
+    gate = Gate()
+    for number in range(20_000):
+        gate.query(("50.1.1.1", 4000 + number))
+    assert len(gate.gate) == 1_024
+    assert gate.query(("50.1.1.2", 4000)) is Verdict.REFUSE
+    assert gate.query() is Verdict.SEND
+    gate.gate.on_reply(("50.1.1.1", 4000))
+    assert gate.query(("50.1.1.2", 4000)) is Verdict.SEND
 
 
 def test_silent_endpoints_are_bounded() -> None:
