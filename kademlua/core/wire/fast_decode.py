@@ -120,16 +120,18 @@ def _decode_store(payload: bytes) -> tuple[PayloadTemplate, list[Any]] | None:
     return _STORE_TEMPLATE, args
 
 
-def _is_canonical_number(digits: bytes, position: int) -> bool:
-    """Return whether bytes are digits in bencoded form, at a position that exists."""
-    return position >= 0 and digits.isdigit() and (digits[0] != _ZERO or digits == b"0")
+def _is_canonical_number(digits: bytes) -> bool:
+    """Return whether bytes are digits in bencoded form."""
+    return digits.isdigit() and (digits[0] != _ZERO or digits == b"0")
 
 
 def _byte_string(payload: bytes, start: int, end: int) -> bytes | None:
     """Return the bencoded string between two positions; None if there is something else."""
     colon = payload.find(b":", start, start + 6)
+    if colon < 0:
+        return None
     digits = payload[start:colon]
-    if not _is_canonical_number(digits, colon):
+    if not _is_canonical_number(digits):
         return None
     return payload[colon + 1 : end] if colon + 1 + int(digits) == end else None
 
@@ -168,7 +170,7 @@ def _decode_found(payload: bytes) -> list[Any] | None:
         position = string.end() + int(string[1])
         found.append(payload[string.end() : position])
     reply: dict[bytes, Any] = {b"closest": closest, b"retval": found}
-    if payload[position:] == b"eee":
+    if len(payload) == position + len(b"eee") and payload.endswith(b"eee"):
         return [reply]
     token = _TOKEN_END.fullmatch(payload, position)
     return None if token is None else [reply | {b"token": token[1]}]
