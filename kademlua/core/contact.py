@@ -52,21 +52,22 @@ class Contact:
     compact: bytes
     encoded_v10: bytes
 
-    def __init__(self, addr: str, port: int, node_id: bytes) -> None:
-        """Raise ValueError for an invalid or link-local IP address, port (1 to 65535) or id."""
-        self._fill(_encode_compact(addr, port, node_id))
+    def __init__(self, addr: str, port: int, node_id: bytes, *, compact: bytes = b"") -> None:
+        """Raise ValueError for an invalid or link-local IP address, port (1 to 65535) or id.
+
+        ``from_compact`` passes ``compact`` in place of the three.
+        """
+        self._fill(compact or _encode_compact(addr, port, node_id))
 
     def _fill(self, compact: bytes) -> None:
         """Set all attributes; WireError if the bytes are no contact."""
         node_id, address_bytes = compact[:ID_BYTES], compact[ID_BYTES:-2]
         if len(address_bytes) == 4:
             addr = socket.inet_ntoa(address_bytes)
-        elif len(address_bytes) == 16:
+        else:
             if address_bytes.startswith(IPV4_MAPPED_PREFIX):  # must be sent as 26 bytes
                 raise WireError(DropReason.BAD_CONTACT)
             addr = socket.inet_ntop(socket.AF_INET6, address_bytes)
-        else:
-            raise WireError(DropReason.BAD_CONTACT)
         port = int.from_bytes(compact[-2:], "big")
         if port == 0:
             raise WireError(DropReason.BAD_CONTACT)
@@ -83,9 +84,9 @@ class Contact:
     @classmethod
     def from_compact(cls, compact: bytes) -> Contact:
         """Return the contact of 26 (IPv4) or 38 (IPv6) bytes; WireError for anything else."""
-        contact = cls.__new__(cls)
-        contact._fill(compact)
-        return contact
+        if len(compact) not in (COMPACT_V4_BYTES, COMPACT_V6_BYTES):
+            raise WireError(DropReason.BAD_CONTACT)
+        return Contact("", 0, b"", compact=compact)
 
     @property
     def addr(self) -> str:

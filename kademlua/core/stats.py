@@ -8,34 +8,36 @@ Counts = defaultdict[str, int]
 """Counters by name, each 0 at first. To count in a ``collections.Counter`` takes three times as
 long."""
 
+COUNTERS = (
+    "bytes_in",
+    "bytes_out",
+    "calls_by_purpose",
+    "calls_by_rpc",
+    "cancelled_by_rpc",
+    "deferred",
+    "dropped",
+    "errors_out_by_rpc",
+    "failures_by_rpc",
+    "ignored_values",
+    "packets_in",
+    "packets_out",
+    "rate_limited",
+    "refused_stores",
+    "rejected_records",
+    "released",
+    "replicated",
+    "replies",
+    "requests_by_rpc",
+    "retransmitted",
+    "timeouts_by_rpc",
+)
+"""The counters of ``Stats``, by name."""
+
 
 class Stats:
     """All counters since the node started."""
 
-    __slots__ = (
-        "bytes_in",
-        "bytes_out",
-        "calls_by_purpose",
-        "calls_by_rpc",
-        "cancelled_by_rpc",
-        "deferred",
-        "dropped",
-        "errors_out_by_rpc",
-        "failures_by_rpc",
-        "ignored_values",
-        "packets_in",
-        "packets_out",
-        "rate_limited",
-        "refused_stores",
-        "rejected_records",
-        "released",
-        "replicated",
-        "replies",
-        "requests_by_rpc",
-        "retransmitted",
-        "started_at",
-        "timeouts_by_rpc",
-    )
+    __slots__ = (*COUNTERS, "started_at")
 
     def __init__(self, now: float) -> None:
         self.started_at = now
@@ -86,7 +88,7 @@ class Stats:
         ``seconds`` is the time since the node started; ``timeouts``, ``failures`` and
         ``errors_out`` are the sums of the counters by RPC.
         """
-        counters = {name: getattr(self, name) for name in self.__slots__ if name != "started_at"}
+        counters = {name: getattr(self, name) for name in COUNTERS}
         return {
             "seconds": round(now - self.started_at, 3),
             "timeouts": sum(self.timeouts_by_rpc.values()),

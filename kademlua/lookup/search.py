@@ -68,6 +68,8 @@ class SearchOptions:
 class NetworkLookup:
     """One lookup, whose queries are RPC calls of one node."""
 
+    __deletable__ = ("_read_reply",)
+
     def __init__(
         self,
         context: Context,

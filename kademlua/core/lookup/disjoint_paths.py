@@ -34,6 +34,7 @@ class DisjointLookup:
         "is_finished",
         "k",
     )
+    __deletable__ = ("_on_finished",)
 
     def __init__(
         self,

@@ -60,6 +60,7 @@ class Lookup:
         "k",
         "queries",
     )
+    __deletable__ = ("_claim", "_fallback_contacts", "_on_finished", "_query", "_stop_when")
 
     def __init__(
         self,

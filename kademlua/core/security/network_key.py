@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from hmac import compare_digest
+from typing import Any
 
 KEY_BYTES = 32
 MAC_BYTES = 16
@@ -38,7 +39,7 @@ class MacSigner:
 
     __slots__ = ("_other_keys", "new_mac")
 
-    def __init__(self, keys: Sequence[bytes]) -> None:
+    def __init__(self, keys: Sequence[Any]) -> None:
         """Prepare the keys; TypeError or ValueError for an invalid key, for none or too many."""
         for key in keys:
             if not isinstance(key, bytes):

@@ -193,7 +193,7 @@ def _decode_found(payload: bytes) -> list[Any] | None:
         position = string.end() + int(string[1])
         found.append(payload[string.end() : position])
     reply: dict[bytes, Any] = {b"closest": closest, b"retval": found}
-    if payload[position:] == b"eee":
+    if len(payload) == position + len(b"eee") and payload.endswith(b"eee"):
         return [reply]
     token = _TOKEN_END.fullmatch(payload, position)
     return None if token is None else [reply | {b"token": token[1]}]

@@ -182,10 +182,11 @@ def _decode_any_request(sender_id: bytes, rpc_id: bytes, payload: bytes) -> Requ
     try:
         body = bencoding.decode(payload, max_tokens=MAX_REQUEST_TOKENS)
     except WireError:
-        key = payload[len(_V10_STORE) : len(_V10_STORE) + ID_BYTES]
-        if len(key) == ID_BYTES and payload.startswith(_V10_STORE) and payload.endswith(b"ee"):
+        key_end = len(_V10_STORE) + ID_BYTES
+        if len(payload) >= key_end and payload.startswith(_V10_STORE) and payload.endswith(b"ee"):
             # The original encodes values that no decoder should accept. The handler refuses None;
             # without a reply the original would take this node for a dead one.
+            key = payload[len(_V10_STORE) : key_end]
             return Request(sender_id, rpc_id, b"store", [key, None])
         raise
     if type(body) is not dict:
@@ -211,7 +212,7 @@ def decode_values(payload: bytes) -> list[Any]:
     fast = fast_decode.decode_values(payload)
     if fast is not None:
         return fast
-    values: list[Any] = bencoding.decode(payload, max_tokens=MAX_REPLY_TOKENS)
+    values = bencoding.decode(payload, max_tokens=MAX_REPLY_TOKENS)
     if type(values) is not list:
         raise WireError(DropReason.BAD_RESPONSE)
     return values

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kademlua.core.contact import ALL_FAMILIES, ContactPool
+from kademlua.core.contact import ALL_FAMILIES, Contact, ContactPool
 from kademlua.core.errors import WireError
 from kademlua.core.wire import bencoding, packets, replies, requests
 from kademlua.core.wire.packets import Request, Response
@@ -82,19 +82,13 @@ def encode_args(name: str, args: list[Any]) -> bytes:
         return requests.encode_leave_args(is_handed_over=args[0] == 1)
     if name == "lacks":
         key, ids, *cache = args
-        missing = [_Id(ids[at : at + 20]) for at in range(0, len(ids), 20)]
+        # Only the ids of these contacts are sent.
+        missing = [Contact("10.0.0.1", 1, ids[at : at + 20]) for at in range(0, len(ids), 20)]
         contacts = [ContactPool().from_compact(compact) for compact in cache]
-        return requests.encode_lacks_args(key, missing, *contacts)  # type: ignore[arg-type]
+        return requests.encode_lacks_args(key, missing, *contacts)
     if name == "reach" and args:
         return requests.encode_reach_args(ContactPool().from_compact(args[0]))
     return requests.encode_any_args(args)
-
-
-class _Id:
-    """Stands for a contact of which only the id is sent."""
-
-    def __init__(self, node_id: bytes) -> None:
-        self.id = node_id
 
 
 def encode_store_args(
