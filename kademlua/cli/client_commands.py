@@ -6,6 +6,7 @@ With ``--port``, ``--data`` or ``--control`` a running node acts instead.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -119,8 +120,9 @@ def find(
     max_nodes = sys.maxsize if ask_all else answers or _DEFAULT_MAX_NODES
     with open_api() as call:
         results = call("find", key=key.hex, answers=max_nodes, **limits)["answers"]
-    found = {json.dumps(value): value for result in results for value in result["values"]}
-    values = list(found.values())  # without duplicates
+    # Without duplicates. Digests, since escaped control characters make a value six times as long.
+    found = {_digest(value): value for result in results for value in result["values"]}
+    values = list(found.values())
     if not values:
         raise click.ClickException(f"no value found for {key.text}")
     if raw:
@@ -134,6 +136,10 @@ def find(
     else:
         for value in values:
             echo(value_text(value_from_json(value)))
+
+
+def _digest(value: Any) -> bytes:
+    return hashlib.sha256(json.dumps(value).encode()).digest()
 
 
 @click.command(short_help="Show the nodes closest to KEY.")

@@ -72,8 +72,9 @@ def address_text(contact: dict[str, Any]) -> str:
 
 
 def print_json(value: Any) -> None:
-    """Write a value as a line of JSON."""
-    click.echo(json.dumps(value))
+    """Write a value as a line of JSON, part by part: escaped values are long."""
+    json.dump(value, sys.stdout)
+    click.echo()
 
 
 def write_raw(value: Any) -> None:

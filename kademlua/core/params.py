@@ -142,7 +142,7 @@ class Params:
     """Bytes of all values that one find accepts, and 64 for each of their parts. Each of the wanted
     nodes has an equal share."""
     find_timeout: float = _bounded(10, 0.01, 3_600)
-    """Seconds after which a find returns what it has found."""
+    """Seconds after which a find or a lookup of nodes returns what it has found."""
 
     # Maintenance
     refresh_interval: float = _bounded(3_600, 1, 604_800)
