@@ -97,7 +97,9 @@ def import_value(
         return
     expires_at = now + min(remaining_seconds, max_ttl)
     try:
-        admission.admit(key, owner, StoreEntry(encoded, expires_at, from_owner, now, seq))
+        admission.admit(
+            key, owner, StoreEntry(encoded, expires_at, now, seq, from_owner=from_owner)
+        )
     except (StoreRefused, RecordRefused) as refusal:
         result.count_refused(refusal.reason)
     else:

@@ -176,7 +176,7 @@ class LmdbStore:
                 self._rows.refresh(row_key, previous._replace(received_at_us=now_us))
                 return
             if not entry.seq:
-                entry = entry._replace(seq=previous.seq)
+                entry = entry.replaced(seq=previous.seq)
             if not drops_others and is_cheap_replacement(previous_entry, entry):
                 self._rows.replace(row_key, previous, self._next_row(entry))
                 return
@@ -188,7 +188,7 @@ class LmdbStore:
 
     def get(self, key: bytes, limit: int, now: float) -> list[bytes]:
         """Return up to ``limit`` bencoded values of a key, most recent first."""
-        return self.page(key, limit, now).values
+        return self.page(key, limit, now)[0]
 
     def page(
         self, key: bytes, limit: int, now: float, *, offset: int = 0, max_bytes: int = NO_LIMIT
@@ -196,16 +196,16 @@ class LmdbStore:
         """Return some values of a key; see ``Store.page``."""
         with self._damage:
             if limit <= 0 or (offset and offset >= self._recency.count(key)):
-                return ValuePage([], 0)
+                return [], 0
             now_us = self._to_disk_us(now)
             expired_at_us = now_us if self._expiry.is_due(now_us) else -1
             selection = Selection(limit, offset, max_bytes, expired_at_us)
             rows, is_complete = self._rows.select(key, selection)
             values = [value_row.encoded for _, value_row in rows]
             if is_complete:
-                return ValuePage(values, 0)
-            return ValuePage(values, min(limit, self._recency.count(key) - offset) - len(values))
-        return ValuePage([], 0)
+                return values, 0
+            return values, min(limit, self._recency.count(key) - offset) - len(values)
+        return [], 0
 
     def count(self, key: bytes) -> int:
         """Return the number of values of a key, including expired ones not yet removed."""

@@ -53,10 +53,9 @@ class StoreClock:
 
     def to_row(self, entry: StoreEntry, sequence: int) -> ValueRow:
         """Return the row of a value, given its number."""
-        encoded, expires_at, from_owner, received_at, seq, sender = entry
-        times = self.to_disk_us(expires_at), self.to_disk_us(received_at)
-        compact = sender.compact if sender else b""
-        return ValueRow(sequence, *times, from_owner, encoded, seq, compact)
+        times = self.to_disk_us(entry.expires_at), self.to_disk_us(entry.received_at)
+        compact = entry.sender.compact if entry.sender else b""
+        return ValueRow(sequence, *times, entry.from_owner, entry.encoded, entry.seq, compact)
 
     def to_entry(self, value_row: ValueRow) -> StoreEntry:
         """Return the value of a row."""
@@ -64,7 +63,7 @@ class StoreClock:
         expires_at = self.to_clock_seconds(expires_at_us)
         received_at = self.to_clock_seconds(received_at_us)
         sender = Contact.from_compact(compact) if compact else None
-        return StoreEntry(encoded, expires_at, from_owner, received_at, seq, sender)
+        return StoreEntry(encoded, expires_at, received_at, seq, sender, from_owner=from_owner)
 
     def save(self) -> int:
         """Add a sample of the clocks to the next commit, and return its time on disk."""

@@ -58,8 +58,11 @@ class AdmissionPolicy:
         """
         encoded, now = new.encoded, new.received_at
         signed = records.parse_signed(encoded)
-        if signed is None and not records.is_immutable(key, encoded):
-            found = self._store.get(key, 1, now)
+        found = self._store.get(key, 1, now)
+        # An owner's value is the first of most keys. Then a record is stored as any value is, and
+        # the SHA-1 that would tell costs as much as the rest.
+        is_first = new.from_owner and not found
+        if signed is None and (is_first or not records.is_immutable(key, encoded)):
             # Most stores repeat the stored value, which needs no second check.
             if found and found[0] != encoded and records.is_record(key, found[0]):
                 raise StoreRefused(REASON_HAS_RECORD)

@@ -101,7 +101,7 @@ class StoreHandlers:
         sender = self._context.contact_for(request.sender_id, endpoint)
         from_owner = owner is None
         charged = None if from_owner else sender
-        entry = StoreEntry(encoded, now + ttl, from_owner, now, seq, charged)
+        entry = StoreEntry(encoded, now + ttl, now, seq, charged, from_owner=from_owner)
         owner = owner or sender
         try:
             former = [] if proof is None else self._former_values(key, owner, fields)

@@ -148,7 +148,7 @@ class BothStores(RuleBasedStateMachine):
         for step in range(repeats):
             encoded = bytes([97 + step % 26]) * size
             expires = self.now + (life + step) % 20
-            entry = StoreEntry(encoded, expires, sender is None, self.now, seq, sender)
+            entry = StoreEntry(encoded, expires, self.now, seq, sender, from_owner=sender is None)
             before = {
                 each: entry for each, entry in self.rows().items() if entry.expires_at > self.now
             }
@@ -201,9 +201,10 @@ class BothStores(RuleBasedStateMachine):
         page = self.disk.page(key, limit, self.now, offset=offset, max_bytes=max_bytes)
         assert page == self.memory.page(key, limit, self.now, offset=offset, max_bytes=max_bytes)
         following = self.memory.get(key, offset + limit, self.now)[offset:] if limit > 0 else []
-        assert page.values == following[: len(page.values)]
-        assert len(page.values) + page.remaining >= len(following)
-        assert len(page.values) <= 1 or sum(map(len, page.values)) <= max_bytes
+        values, remaining = page
+        assert values == following[: len(values)]
+        assert len(values) + remaining >= len(following)
+        assert len(values) <= 1 or sum(map(len, values)) <= max_bytes
 
     @rule(key=st.sampled_from(KEYS), owner=st.sampled_from(OWNERS))
     def owners(self, key: bytes, owner: Any) -> None:
@@ -306,7 +307,7 @@ class TestMoreExpiredValuesThanAPutRemoves:
         store.when_durable(lambda reason: None)
 
     def put(self, store: Store, encoded: bytes, seq: int, *, from_owner: bool) -> None:
-        entry = StoreEntry(encoded, 90.0, from_owner, received_at=30.0, seq=seq)
+        entry = StoreEntry(encoded, 90.0, received_at=30.0, seq=seq, from_owner=from_owner)
         store.put(self.KEY, self.OWNER, entry)
 
     def test_a_put_removes_few_of_them(self, store: Store) -> None:

@@ -105,10 +105,10 @@ def test_pages_read_each_value_once(
     reads.clear()
     found: list[bytes] = []
     while True:
-        page = store.page(KEY, 4_096, 0.0, offset=len(found), max_bytes=1_040)
-        found += page.values
-        assert len(found) + page.remaining == 100
-        if not page.remaining:
+        values, remaining = store.page(KEY, 4_096, 0.0, offset=len(found), max_bytes=1_040)
+        found += values
+        assert len(found) + remaining == 100
+        if not remaining:
             break
     assert found == [b"100:%0100d" % number for number in reversed(range(100))]
     assert reads["values"] < 110  # one more for each page, which did not fit

@@ -300,7 +300,7 @@ def test_newest_valid_record_is_kept(
         }[kind]
         owner = Contact("192.0.2.1", number, bytes([number]) * 20)
         try:
-            keeping.admit(KEY, owner, StoreEntry(encoded, 9, is_direct))
+            keeping.admit(KEY, owner, StoreEntry(encoded, 9, from_owner=is_direct))
         except (StoreRefused, RecordRefused):
             assert kind != "plain" or newest >= 0
             assert kind != "genuine" or seq < newest

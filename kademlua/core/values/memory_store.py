@@ -27,7 +27,6 @@ _EXPIRY_BATCH = 500
 """Values removed in one call of ``expire``, at most."""
 _EXPIRY_BATCH_ON_PUT = 100
 """Values removed during a store, at most."""
-_NO_VALUES = ValuePage([], 0)
 
 ExpiryRow = tuple[float, bytes, Contact]
 """The expiry of a value, its key and packed owner, and its owner."""
@@ -114,11 +113,11 @@ class MemoryStore:
         if owners is None or previous is None:
             self._add(key, row, owner, entry, owners if drops_others else None)
         elif not is_replacement(previous, entry):
-            owners[owner] = previous._replace(received_at=now)
+            owners[owner] = previous.replaced(received_at=now)
             return
         else:
             if not entry.seq and previous.seq:
-                entry = entry._replace(seq=previous.seq)
+                entry = entry.replaced(seq=previous.seq)
             if drops_others or not is_cheap_replacement(previous, entry):
                 self._add(key, row, owner, entry, owners if drops_others else {owner: previous})
             else:
@@ -201,7 +200,7 @@ class MemoryStore:
         """Return some values of a key; see ``Store.page``."""
         owners = self._by_key.get(key)
         if owners is None or limit <= 0 or offset >= len(owners):
-            return _NO_VALUES
+            return [], 0
         found: list[bytes] = []
         entries: Iterator[StoreEntry] = reversed(owners.values())
         if offset:
@@ -219,8 +218,8 @@ class MemoryStore:
             if max_bytes <= 0 or len(found) == limit:
                 break
         else:
-            return ValuePage(found, 0)
-        return ValuePage(found, min(limit, len(owners) - offset) - len(found))
+            return found, 0
+        return found, min(limit, len(owners) - offset) - len(found)
 
     def expire(self, now: float) -> int:
         """Remove expired values, some hundreds at most, and return their number."""

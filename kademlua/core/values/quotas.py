@@ -15,7 +15,9 @@ from kademlua.core.params import Params
 VALUE_OVERHEAD = 2_400
 """Bytes charged for a value in addition to its own: what the store in memory needs at most for its
 key, owner, times and indexes, measured."""
-ENTRY_UNIT = 1 << 64
+_BYTE_BITS = 51
+"""Enough for ``Params.max_stored_bytes``."""
+ENTRY_UNIT = 1 << _BYTE_BITS
 """One entry in a usage, which holds entries and charged bytes in one number."""
 EMPTY_USAGE = ENTRY_UNIT + VALUE_OVERHEAD
 """What a value of 0 bytes is charged."""
@@ -43,12 +45,12 @@ def usage_of(size: int) -> int:
 
 def entries_of(usage: int) -> int:
     """Return the number of values in a usage."""
-    return usage >> 64
+    return usage >> _BYTE_BITS
 
 
 def value_bytes_of(usage: int) -> int:
     """Return the bytes of the values in a usage, without their overhead."""
-    return (usage & _BYTES_MASK) - (usage >> 64) * VALUE_OVERHEAD
+    return (usage & _BYTES_MASK) - (usage >> _BYTE_BITS) * VALUE_OVERHEAD
 
 
 def check_quotas(
@@ -81,10 +83,10 @@ def check_quotas(
         raise StoreRefused("no room for more values of this key and subnet")
     if (address_usage & _BYTES_MASK) + charged_bytes > params.max_bytes_per_address:
         raise StoreRefused("no room for more bytes of this address")
-    if address_usage >> 64 >= params.max_entries_per_address:
+    if address_usage >> _BYTE_BITS >= params.max_entries_per_address:
         raise StoreRefused("no room for more values of this address")
     return (
-        total >> 64 >= params.max_entries
+        total >> _BYTE_BITS >= params.max_entries
         or (total & _BYTES_MASK) + charged_bytes > params.max_stored_bytes
     )
 
@@ -134,7 +136,7 @@ class StoreUsage:
             if each == subnet:
                 usage -= replaced_usage
         has_too_many, has_too_much = _excess(params, total)
-        if has_too_many and (usage >> 64) * count > params.max_entries:
+        if has_too_many and (usage >> _BYTE_BITS) * count > params.max_entries:
             raise StoreRefused("no room for more values")
         if has_too_much and (usage & _BYTES_MASK) * count > params.max_stored_bytes:
             raise StoreRefused("no room for more bytes")
@@ -155,4 +157,4 @@ class StoreUsage:
 
 def _excess(params: Params, total: int) -> tuple[bool, bool]:
     """Return whether a usage has too many values, and too many bytes."""
-    return total >> 64 > params.max_entries, total & _BYTES_MASK > params.max_stored_bytes
+    return total >> _BYTE_BITS > params.max_entries, total & _BYTES_MASK > params.max_stored_bytes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from kademlua.core.contact import Contact
 from kademlua.core.errors import ConflictingValue, StaleValue, StoreRefused
@@ -14,28 +14,67 @@ from kademlua.core.wire import replies
 NO_LIMIT = (1 << 63) - 1
 
 
-class StoreEntry(NamedTuple):
-    """A stored value: bencoded bytes, its expiry time, and how it arrived."""
+class StoreEntry:
+    """A stored value: bencoded bytes, its expiry time, and how it arrived. It never changes.
 
-    encoded: bytes
-    expires_at: float
-    from_owner: bool = True
-    """Whether the owner stored it here; otherwise another holder transferred it."""
-    received_at: float = 0.0
-    """When this node last received it, by its clock."""
-    seq: int = 0
-    """The owner's sequence number; 0 if its version has none."""
-    sender: Contact | None = None
-    """The peer that is charged for the value; None: its owner."""
+    A plain class, since a store creates one for each value: in a compiled build, a named tuple or a
+    dataclass takes several times as long.
+    """
+
+    __slots__ = ("encoded", "expires_at", "from_owner", "received_at", "sender", "seq")
+
+    def __init__(
+        self,
+        encoded: bytes,
+        expires_at: float,
+        received_at: float = 0.0,
+        seq: int = 0,
+        sender: Contact | None = None,
+        *,
+        from_owner: bool = True,
+    ) -> None:
+        self.encoded = encoded
+        self.expires_at = expires_at
+        self.from_owner = from_owner
+        """Whether the owner stored it here; otherwise another holder transferred it."""
+        self.received_at = received_at
+        """When this node last received it, by its clock."""
+        self.seq = seq
+        """The owner's sequence number; 0 if its version has none."""
+        self.sender = sender
+        """The peer that is charged for the value; None: its owner."""
+
+    def replaced(self, *, received_at: float | None = None, seq: int | None = None) -> StoreEntry:
+        """Return a copy with another time of arrival or sequence number."""
+        return StoreEntry(
+            self.encoded,
+            self.expires_at,
+            self.received_at if received_at is None else received_at,
+            self.seq if seq is None else seq,
+            self.sender,
+            from_owner=self.from_owner,
+        )
+
+    def _key(self) -> tuple[bytes, float, bool, float, int, Contact | None]:
+        return (
+            self.encoded,
+            self.expires_at,
+            self.from_owner,
+            self.received_at,
+            self.seq,
+            self.sender,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StoreEntry) and self._key() == other._key()
+
+    def __repr__(self) -> str:
+        return f"StoreEntry{self._key()!r}"
 
 
-class ValuePage(NamedTuple):
-    """Some values of a key, most recent first."""
-
-    values: list[bytes]
-    """Bencoded values."""
-    remaining: int
-    """The number of values that follow; it may include some that expired recently."""
+ValuePage = tuple[list[bytes], int]
+"""Some bencoded values of a key, most recent first, and the number of values that follow; it may
+include some that expired recently."""
 
 
 class Store(Protocol):

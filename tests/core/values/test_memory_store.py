@@ -60,7 +60,7 @@ def transfer(
     store: MemoryStore, encoded: bytes, *, now: float = 0.0, expires: float = 100.0, seq: int = 0
 ) -> None:
     """Have a holder transfer a value of Anna."""
-    store.put(KEY, ANNA, StoreEntry(encoded, expires, False, now, seq, sender=BERT))
+    store.put(KEY, ANNA, StoreEntry(encoded, expires, now, seq, BERT, from_owner=False))
 
 
 @pytest.mark.parametrize("from_owner", [True, False])
@@ -75,7 +75,9 @@ def test_transferred_value_replaces_nothing_and_extends_no_life(
         transfer(store, b"1:a", expires=50.0)
     transfer(store, encoded, now=7.0, expires=90.0)
     ((owner, entry),) = store.entries(KEY)
-    assert (owner, entry[:5]) == (ANNA, (b"1:a", 50.0, from_owner, 7.0, 0))
+    assert owner == ANNA
+    assert (entry.encoded, entry.expires_at, entry.seq) == (b"1:a", 50.0, 0)
+    assert (entry.from_owner, entry.received_at) == (from_owner, 7.0)
     put(store, ANNA, b"1:c", now=8.0, expires=20.0)  # the owner's own word always counts
     assert store.get(KEY, 9, 8.0) == [b"1:c"]
 
