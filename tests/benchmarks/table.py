@@ -42,8 +42,12 @@ def _table(results: Results) -> list[str]:
 
 def _row(figure: Figure, results: Results, compared: Sequence[str]) -> list[str]:
     cells = [figure.label]
-    cells += [f"{figure.median(each):,.{figure.decimals}f}" for each in results.values()]
-    return cells + [f"{ratio(figure, results[name], results[_TO]):.2f}" for name in compared]
+    cells += [_number(figure.median(each), figure.decimals) for each in results.values()]
+    return cells + [_number(ratio(figure, results[name], results[_TO]), 2) for name in compared]
+
+
+def _number(value: float | None, decimals: int) -> str:
+    return "" if value is None else f"{value:,.{decimals}f}"
 
 
 def _notes(results: Results, operations: int) -> Iterator[str]:
