@@ -28,7 +28,7 @@ def test_the_workload_of_kademlua(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert result["joined_s"] > 0
 
 
-@pytest.mark.parametrize("name", ["libtorrent", "kademlia"])
+@pytest.mark.parametrize("name", ["libtorrent", "opendht", "kademlia"])
 def test_the_workload_of_a_peer(name: str, tmp_path: Path) -> None:
     [contender] = [each for each in CONTENDERS if each.name == name]
     missing = contender.missing()
