@@ -125,19 +125,17 @@ class Target:
     nodes: range = range(1_000_000)
     """The sizes of network that it is meant for."""
 
-    def judge(self, results: Results) -> str:
-        """One line: what was reached, what was wanted."""
+    def row(self, results: Results) -> list[str]:
+        """The cells of a table: contender, figure, what was reached and wanted, the verdict."""
         unit = f" × {self.versus}" if self.versus else ""
-        sign = "≥" if self.at_least else "≤"
-        wanted = f"{sign} {self.bound:,g}{unit}"
+        wanted = f"{'≥' if self.at_least else '≤'} {self.bound:,g}{unit}"
         reached = self._reached(results)
         if reached is None:
-            return f"{self.contender}: {self.figure.label}: not measured (wanted: {wanted})"
+            return [self.contender, self.figure.label, "", wanted, "not measured"]
         is_met = reached >= self.bound if self.at_least else reached <= self.bound
         decimals = 2 if self.versus else self.figure.decimals
-        is_value = f"{reached:,.{decimals}f}{unit}"
-        said = f"{is_value} (wanted: {wanted}) {verdict(is_met=is_met)}"
-        return f"{self.contender}: {self.figure.label}: {said}"
+        cell = f"{reached:,.{decimals}f}{unit}"
+        return [self.contender, self.figure.label, cell, wanted, verdict(is_met=is_met)]
 
     def _reached(self, results: Results) -> float | None:
         own = results.get(self.contender)

@@ -13,12 +13,14 @@ _TO = "libtorrent"
 def network_text(results: Results, nodes: int, operations: int) -> str:
     """The table of the workload, what to know of it, and how the targets fare."""
     measured = {name: each for name, each in results.items() if each}
-    lines = [*_table(measured), "", *_notes(measured, operations), "", "Targets:"]
-    lines += [
-        f"- {target.judge(measured)}"
+    lines = [*_table(measured), "", *_notes(measured, operations), ""]
+    rows = [
+        target.row(measured)
         for target in TARGETS
         if nodes in target.nodes and target.contender in measured
     ]
+    if rows:
+        lines += markdown(["targets", "figure", "reached", "wanted", ""], rows)
     return "\n".join(lines)
 
 
