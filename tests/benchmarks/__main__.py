@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks [network] [rpc] [stages] [keyed] [hosts]``."""
+"""``python -m tests.benchmarks [network] [rpc] [stages] [keyed] [hosts] [instructions]``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from kademlua.cli.signals import exit_on_signals
-from tests.benchmarks import hosts, keyed, rounds, rpc, stages
+from tests.benchmarks import hosts, instructions, keyed, rounds, rpc, stages
 from tests.benchmarks.table import network_text
 from tests.benchmarks.workload import CONTENDERS
 
-PARTS = ("network", "rpc", "stages", "keyed", "hosts")
+PARTS = ("network", "rpc", "stages", "keyed", "hosts", "instructions")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -104,7 +104,23 @@ def _hosts(asked: argparse.Namespace) -> list[dict[str, Any]]:
     return [asdict(each) for each in found]
 
 
-_PARTS = {"network": _network, "rpc": _rpc, "stages": _stages, "keyed": _keyed, "hosts": _hosts}
+def _instructions(_: argparse.Namespace) -> list[dict[str, Any]]:
+    if not instructions.is_countable():
+        _say(instructions.MISSING)
+        return []
+    found = instructions.count_instructions()
+    print(instructions.instructions_text(found, instructions.build()) + "\n")
+    return [asdict(each) for each in found]
+
+
+_PARTS = {
+    "network": _network,
+    "rpc": _rpc,
+    "stages": _stages,
+    "keyed": _keyed,
+    "hosts": _hosts,
+    "instructions": _instructions,
+}
 
 
 if __name__ == "__main__":

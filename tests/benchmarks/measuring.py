@@ -41,6 +41,8 @@ class Phase:
     p99_ms: float
     per_second: float
     cpu_ms: float
+    rpcs: float | None
+    """RPCs per operation, those of maintenance included; None where that can't be known."""
 
 
 class Recorder:
@@ -82,6 +84,9 @@ class Network(Protocol):
     def stop(self, indexes: Sequence[int]) -> None:
         """Silence some nodes at once, without a word to the others."""
 
+    def calls(self) -> int | None:
+        """How many RPCs all nodes have sent so far; None where that can't be known."""
+
     def lost(self, jobs: Sequence[Job], survivors: Sequence[int]) -> int | None:
         """How many jobs' values no survivor holds; None where that can't be known."""
 
@@ -103,9 +108,11 @@ def measure(
     """Perform the jobs, as many as are begun in so many seconds."""
     gc.collect()
     recorder = Recorder(seconds)
+    calls_before = network.calls()
     cpu, began = time.process_time(), time.perf_counter()
     network.perform(kind, jobs, at_once, recorder)
     wall, cpu = time.perf_counter() - began, time.process_time() - cpu
+    calls = network.calls()
     times = sorted(recorder.times)
     count = len(times)
     return Phase(
@@ -115,6 +122,7 @@ def measure(
         p99_ms=1000 * times[min(count - 1, count * 99 // 100)],
         per_second=count / wall,
         cpu_ms=1000 * cpu / count,
+        rpcs=None if calls is None or calls_before is None else (calls - calls_before) / count,
     )
 
 

@@ -92,6 +92,10 @@ class KademluaNetwork:
         stores = [self._nodes[index].datastore for index in survivors]
         return sum(not any(store.get(job.key, 1, now) for store in stores) for job in jobs)
 
+    def calls(self) -> int:
+        """How many RPCs all nodes have sent, without retransmissions."""
+        return sum(sum(node.stats()["calls_by_rpc"].values()) for node in self._nodes)
+
     def _put(self, job: Job) -> bool:
         return bool(self._nodes[job.writer].add(job.key, job.value).acknowledged)
 

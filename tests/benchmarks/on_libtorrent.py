@@ -126,6 +126,9 @@ class LibtorrentNetwork:
     def lost(self, jobs: Sequence[Job], survivors: Sequence[int]) -> None:
         """Not to be known: a session does not tell what it holds."""
 
+    def calls(self) -> None:
+        """Not to be known."""
+
     def _add_session(self) -> None:
         session = libtorrent.session(dict(_SETTINGS))
         readable, writable = os.pipe()

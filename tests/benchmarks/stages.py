@@ -11,14 +11,14 @@ from statistics import median
 from typing import TypeVar
 
 from kademlua import Contact, ContactPool, Node, NodeOptions
-from kademlua.core.contact import ALL_FAMILIES, Endpoint
+from kademlua.core.contact import ALL_FAMILIES
 from kademlua.core.ids import random_id
 from kademlua.core.values.store import StoreEntry
 from kademlua.core.wire import packets as protocol
 from kademlua.core.wire import replies as payloads
 from kademlua.core.wire.packets import Response
-from kademlua.runtime.transport import DatagramHandler
-from tests.benchmarks.packets import ASKER, RPCS, VERSIONS, neighbour_ids, requests_for
+from tests.benchmarks.null_transport import NullTransport, fill_table
+from tests.benchmarks.packets import ASKER, RPCS, VERSIONS, requests_for
 from tests.benchmarks.serving import PARAMS
 from tests.benchmarks.table import markdown
 
@@ -49,46 +49,15 @@ class Stages:
     sendto: float
 
 
-class _Silence:
-    """A transport to which datagrams are handed by hand, and which keeps the last answer."""
-
-    supports_ipv4 = True
-    supports_ipv6 = False
-    is_backlogged = False
-
-    def __init__(self) -> None:
-        self.local_endpoint: Endpoint = ("127.0.0.1", 1)
-        self.receive: DatagramHandler = lambda datagram, endpoint: None
-        self.sent = b""
-
-    def start(self, receive: DatagramHandler) -> None:
-        self.receive = receive
-
-    def send(self, datagram: bytes, endpoint: Endpoint) -> bool:
-        self.sent = datagram
-        return True
-
-    def discard_backlog(self) -> int:
-        return 0
-
-    def close(self) -> None:
-        pass
-
-
 def measure_stages(requests: int, seed: int) -> list[Stages]:
     """The stages of every RPC in both versions."""
     rng = random.Random(seed)
-    transport = _Silence()
-    node = Node(params=PARAMS, options=NodeOptions(id=random_id(rng), transport=transport))
+    transport = NullTransport()
+    options = NodeOptions(id=random_id(rng), transport=transport)
+    node = Node(params=PARAMS, options=options)
     node.start()
     try:
-        contacts = [
-            Contact("127.0.0.1", 10_000 + number, node_id)
-            for number, node_id in enumerate(neighbour_ids(node.id, rng))
-        ]
-        for contact in contacts:
-            node.table.on_reply(contact, node.now)
-            node.services.validator.validated_addresses.mark(contact.endpoint, node.now)
+        contacts = fill_table(node, rng)
         keys = [random_id(rng) for _ in range(requests)]
         return [
             _stages_of(rpc, version, node, transport, contacts[ASKER], keys, rng)
@@ -103,7 +72,7 @@ def _stages_of(
     rpc: str,
     version: str,
     node: Node,
-    transport: _Silence,
+    transport: NullTransport,
     sender: Contact,
     keys: Sequence[bytes],
     rng: random.Random,

@@ -13,12 +13,14 @@ _TO = "libtorrent"
 def network_text(results: Results, nodes: int, operations: int) -> str:
     """The table of the workload, what to know of it, and how the targets fare."""
     measured = {name: each for name, each in results.items() if each}
-    lines = [*_table(measured), "", *_notes(measured, operations), "", "Targets:"]
-    lines += [
-        f"- {target.judge(measured)}"
+    lines = [*_table(measured), "", *_notes(measured, operations), ""]
+    rows = [
+        target.row(measured)
         for target in TARGETS
         if nodes in target.nodes and target.contender in measured
     ]
+    if rows:
+        lines += markdown(["targets", "figure", "reached", "wanted", ""], rows)
     return "\n".join(lines)
 
 
@@ -42,8 +44,12 @@ def _table(results: Results) -> list[str]:
 
 def _row(figure: Figure, results: Results, compared: Sequence[str]) -> list[str]:
     cells = [figure.label]
-    cells += [f"{figure.median(each):,.{figure.decimals}f}" for each in results.values()]
-    return cells + [f"{ratio(figure, results[name], results[_TO]):.2f}" for name in compared]
+    cells += [_number(figure.median(each), figure.decimals) for each in results.values()]
+    return cells + [_number(ratio(figure, results[name], results[_TO]), 2) for name in compared]
+
+
+def _number(value: float | None, decimals: int) -> str:
+    return "" if value is None else f"{value:,.{decimals}f}"
 
 
 def _notes(results: Results, operations: int) -> Iterator[str]:

@@ -46,6 +46,12 @@ def _libtorrent() -> Network:
     return LibtorrentNetwork()
 
 
+def _opendht() -> Network:
+    from tests.benchmarks.on_opendht import OpenDhtNetwork
+
+    return OpenDhtNetwork()
+
+
 def _kademlia() -> Network:
     from tests.benchmarks.on_asyncio import KademliaNetwork
 
@@ -57,6 +63,7 @@ CONTENDERS = (
     Contender("kademlua-8", _kademlua(8)),
     Contender("kademlua-20", _kademlua(20)),
     Contender("libtorrent", _libtorrent, "libtorrent"),
+    Contender("opendht", _opendht, "opendht"),
     Contender("kademlia", _kademlia, "kademlia"),
 )
 
