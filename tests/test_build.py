@@ -72,7 +72,18 @@ def copy_sources(into: Path) -> Path:
 def simulate(root: Path) -> tuple[str, str]:
     """Return the build at root, and the fingerprint of all packets of a scenario there."""
     program = "from kademlua.build import build_name; print(build_name())"
-    command = ["simulate", "lossy-20", "--nodes", "60", "--for", "10m", "--seed", "3", "--json", "-"]
+    command = [
+        "simulate",
+        "lossy-20",
+        "--nodes",
+        "60",
+        "--for",
+        "10m",
+        "--seed",
+        "3",
+        "--json",
+        "-",
+    ]
     outputs = [
         subprocess.run(
             [sys.executable, "-P", *arguments],
