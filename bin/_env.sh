@@ -64,3 +64,16 @@ except ImportError:
     fi
     return 1
 }
+
+# Fails if compiled modules (bin/compile) are older than a source: they would run in its place.
+check_compiled() {
+    for library in "$root"/kademlua/compiled__mypyc.*.so; do
+        [ -e "$library" ] || return 0
+        newer=$(find "$root/kademlua" "$root/setup.py" -name '*.py' -newer "$library" | head -n 1)
+        [ -z "$newer" ] || {
+            say "${newer#"$root/"} is newer than the compiled modules: run bin/compile," \
+                "or bin/compile --clean to use the sources"
+            return 1
+        }
+    done
+}

@@ -31,6 +31,7 @@ from kademlua.api.json_form import (
     stored_value_to_json,
 )
 from kademlua.api.lookup_trace import trace_lookup
+from kademlua.build import build_name
 from kademlua.core.errors import StorageError
 from kademlua.core.histograms import Histogram
 from kademlua.core.json_codec import contact_to_json
@@ -230,13 +231,14 @@ class NodeApi:
         }
 
     def _node_info(self, fields: Fields) -> dict[str, Any]:
-        """→ the node's contact, process id and version."""
+        """→ the node's contact, process id, version and build."""
         fields.reject_unknown()
         return {
             **contact_to_json(self._node.contact),
             "joined": self._node.joined,
             "process": os.getpid(),
             "version": kademlua.__version__,
+            "build": build_name(),
         }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 import kademlua
+from kademlua.build import describe_build
 from kademlua.cli.command_group import CommandGroup
 
 _MODULES = (
@@ -35,7 +36,9 @@ _MODULES = (
         "show_default": True,
     },
 )
-@click.version_option(kademlua.__version__, prog_name="kademlua", message="%(prog)s %(version)s")
+@click.version_option(
+    kademlua.__version__, prog_name="kademlua", message=f"%(prog)s %(version)s ({describe_build()})"
+)
 @click.pass_context
 def main(context: click.Context) -> None:
     """Kademlua, a Kademlia distributed hash table.

@@ -11,11 +11,14 @@ from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
+    InfoMetricFamily,
     Metric,
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST as CONTENT_TYPE
 from prometheus_client.registry import Collector
 
+import kademlua
+from kademlua.build import build_name
 from kademlua.core.histograms import Histogram
 from kademlua.http.samplers import HopSampler, LoopLagSampler
 from kademlua.node.node import Node
@@ -122,6 +125,8 @@ class NodeMetrics(Collector):
     def _state_metrics(self) -> Iterator[Metric]:
         node, gauge = self._node, GaugeMetricFamily
         yield _family(gauge, "node_info", "The id of the node.", "id", {node.id.hex(): 1})
+        build = {"version": kademlua.__version__, "build": build_name()}
+        yield InfoMetricFamily("kademlua_build", "The version and build that run.", build)
         yield _family(gauge, "joined", "1 if the node is in a network.", None, int(node.joined))
         yield _family(gauge, "contacts", "Contacts by state.", "state", self._contact_counts())
         stored_bytes = node.datastore.stored_bytes

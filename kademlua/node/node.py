@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from kademlua.build import build_name
 from kademlua.core import ids
 from kademlua.core.contact import Contact, Endpoint, global_address
 from kademlua.core.errors import NodeClosed
@@ -245,7 +246,8 @@ class Node(NodeOperations, BlockingCalls):
         return self._context.store
 
     def stats(self) -> dict[str, Any]:
-        """Return all counters, the numbers of contacts and values, and the network size."""
+        """Return all counters, the numbers of contacts and values, the network size, and the build
+        ("compiled" or "pure")."""
         context = self._context
         return context.stats.snapshot(context.clock()) | {
             "contacts": len(context.table),
@@ -254,6 +256,7 @@ class Node(NodeOperations, BlockingCalls):
             "calls_in_flight": len(self.services.client),
             "network_size": self.network_size(),
             "reachable": self.reachable,
+            "build": build_name(),
         }
 
     def calls_in_flight(self) -> dict[str, int]:

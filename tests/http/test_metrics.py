@@ -9,7 +9,9 @@ import gevent
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+import kademlua
 from kademlua import Node, sha1
+from kademlua.build import build_name
 from kademlua.http.samplers import HopSampler
 
 
@@ -41,6 +43,7 @@ def test_metrics_match_the_counters_of_the_node(client):
     assert found["kademlua_network_size", ()] == 3
     assert found["kademlua_joined", ()] == 1
     assert found["kademlua_node_info", (node.id.hex(),)] == 1
+    assert found["kademlua_build_info", (build_name(), kademlua.__version__)] == 1
     assert found["process_resident_memory_bytes", ()] > 1e6
 
 

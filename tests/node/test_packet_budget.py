@@ -19,11 +19,14 @@ import greenlet
 import pytest
 
 from kademlua import Node, Params, sha1
+from kademlua.build import build_name
 from kademlua.simulation.clock.loop import virtual_loop
 from tests.support.world import World
 
 OPERATIONS = 200
 DAY = 86_400.0
+BLOCKS = 1.15 if build_name() == "compiled" else 1.0
+"""Compiled code copies a number each time it is kept in a container; Python shares it."""
 
 
 @dataclass
@@ -101,7 +104,7 @@ def test_add_stays_within_its_packet_budget(world: World, replicas: int, rpcs: f
     # A value, its entry, its sequence number, its key, its rows in the heaps at each holder, and
     # what its owner's address and subnet are charged there, one for all of them. Some endpoints
     # reply for the first time, and are validated then.
-    assert cost.blocks <= 14 * replicas
+    assert cost.blocks <= BLOCKS * 14 * replicas
     assert cost.circles == 0
 
 
@@ -121,7 +124,7 @@ def test_find_stays_within_its_packet_budget(world: World, answers: int, rpcs: f
     assert cost.requests <= rpcs
     assert cost.packets <= 2 * rpcs
     assert cost.switches <= 5.5
-    assert cost.blocks <= 8
+    assert cost.blocks <= BLOCKS * 8
     assert cost.circles == 0
 
 

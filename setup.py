@@ -1,0 +1,71 @@
+"""Compile the path of a packet with mypyc if KADEMLUA_COMPILE is 1.
+
+All metadata is in setup.cfg. setuptools runs this file once for each step of a build; only the
+steps that build extensions compile.
+"""
+
+import os
+import sys
+from configparser import ConfigParser
+from pathlib import Path
+from typing import Any
+
+from setuptools import setup
+
+COMPILED = (
+    "core",
+    "liveliness",
+    "lookup",
+    "node/receiver.py",
+    "rpc",
+    "runtime/private_transport.py",
+    "runtime/time_slices.py",
+    "runtime/timer.py",
+    "values",
+)
+"""Packages and modules of kademlua that are compiled, into one library: there, calls from one
+module to another are direct."""
+NOT_COMPILED = {
+    "core/errors.py": "mypyc compiles no subclasses of exceptions",
+    "core/lookup/find_budget.py": "a limit of the wrong type must raise ValueError",
+    "core/params.py": "a parameter of the wrong type must raise ParamsError",
+    "core/reasons.py": "has only enumerations",
+    "core/results.py": "has only data",
+    "values/publisher.py": "works once in hours",
+}
+"""Modules of these packages that stay interpreted, and why."""
+EXTENSION_STEPS = {"bdist_wheel", "build_ext", "editable_wheel"}
+
+
+def compiled_paths() -> list[str]:
+    """Return the paths of the modules to compile."""
+    root = Path("kademlua")
+    found: list[Path] = []
+    for tree in (root / name for name in COMPILED):
+        found += [tree] if tree.is_file() else sorted(tree.rglob("*.py"))
+    excluded = {root / name for name in NOT_COMPILED}
+    return [str(path) for path in found if path.name != "__init__.py" and path not in excluded]
+
+
+def extra_arguments() -> dict[str, Any]:
+    """Return the arguments of ``setup`` that setup.cfg cannot have."""
+    if os.environ.get("KADEMLUA_COMPILE") != "1":
+        return {}
+    if not EXTENSION_STEPS & set(sys.argv):
+        config = ConfigParser()
+        config.read("setup.cfg")
+        # pip installs these for the later steps.
+        return {"setup_requires": config["options.extras_require"]["compile"].split()}
+    from mypyc.build import mypycify
+
+    extensions = mypycify(
+        ["--ignore-missing-imports", *compiled_paths()],  # those of other extras
+        group_name="kademlua.compiled",
+        target_dir="build/mypyc",
+        opt_level=os.environ.get("KADEMLUA_OPTIMIZE", "3"),
+        debug_level="0",
+    )
+    return {"ext_modules": extensions}
+
+
+setup(**extra_arguments())
