@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
-_LOOPBACK_IPV6 = bytes(15) + b"\x01"
-_LOOPBACK_BROADCAST = b"\x7f\xff\xff\xff"
-_NAT64_PREFIX = bytes.fromhex("0064ff9b") + bytes(8)
+_LOOPBACK_IPV6: Final = bytes(15) + b"\x01"
+_LOOPBACK_BROADCAST: Final = b"\x7f\xff\xff\xff"
+_NAT64_PREFIX: Final = bytes.fromhex("0064ff9b") + bytes(8)
 """Addresses that a gateway translates to the IPv4 address in their last 4 bytes (RFC 6052)."""
 _6TO4_PREFIX = b"\x20\x02"
 """Addresses that are routed to the IPv4 address in their next 4 bytes (RFC 3056)."""

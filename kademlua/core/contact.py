@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable
 from struct import Struct
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from kademlua.core.address_scope import AddressScope, scope_of
 from kademlua.core.errors import WireError
@@ -15,16 +15,18 @@ from kademlua.core.reasons import DropReason
 Endpoint = tuple[str, int]
 """An IP address in canonical text, and a UDP port."""
 
-SUBNET_BYTES = {4: 3, 16: 6}
+SUBNET_BYTES: Final = {4: 3, 16: 6}
 """Bytes of an address, 4 or 16, that name its subnet: an IPv4 /24, an IPv6 /48."""
-COMPACT_V4_BYTES = ID_BYTES + 4 + 2
-COMPACT_V6_BYTES = ID_BYTES + 16 + 2
-_COMPACT_V4 = Struct(f"{COMPACT_V4_BYTES}s")
-_COMPACT_V6 = Struct(f"{COMPACT_V6_BYTES}s")
-IPV4_MAPPED_PREFIX = b"\0" * 10 + b"\xff\xff"
+COMPACT_V4_BYTES: Final = ID_BYTES + 4 + 2
+COMPACT_V6_BYTES: Final = ID_BYTES + 16 + 2
+_COMPACT_V4: Final = Struct(f"{COMPACT_V4_BYTES}s")
+_COMPACT_V6: Final = Struct(f"{COMPACT_V6_BYTES}s")
+IPV4_MAPPED_PREFIX: Final = b"\0" * 10 + b"\xff\xff"
 """The first bytes of an IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2)."""
-_NOT_PUBLIC = (AddressScope.PRIVATE, AddressScope.LOOPBACK)
-LINK_LOCAL_MESSAGE = "an IPv6 link-local address has no meaning on other links; use another address"
+_NOT_PUBLIC: Final = (AddressScope.PRIVATE, AddressScope.LOOPBACK)
+LINK_LOCAL_MESSAGE: Final = (
+    "an IPv6 link-local address has no meaning on other links; use another address"
+)
 
 
 class Contact:
@@ -135,7 +137,7 @@ class AddressFamilies(NamedTuple):
         return self.ipv6 if is_ipv6 else self.ipv4
 
 
-ALL_FAMILIES = AddressFamilies(ipv4=True, ipv6=True)
+ALL_FAMILIES: Final = AddressFamilies(ipv4=True, ipv6=True)
 
 
 class ContactPool:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Final
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
-MAX_SECONDS = 366 * 86_400.0
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+
+
+MAX_SECONDS: Final = 366 * 86_400.0
 
 
 def parse_duration(value: object) -> float:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import random
+from typing import Final
 
-ID_BYTES = 20
-ID_BITS = 160
-_SHA1 = hashlib.sha1(usedforsecurity=False)
+ID_BYTES: Final = 20
+ID_BITS: Final = 160
+_SHA1: Final = hashlib.sha1(usedforsecurity=False)
 """To copy it takes half as long as to make another one."""
-_PREFIX_SHIFT = ID_BITS - 60
+_PREFIX_SHIFT: Final = ID_BITS - 60
 """60 bits are two digits of a Python int, and one machine word in a compiled build."""
 
 

@@ -7,11 +7,11 @@ object. If an object would be ambiguous, it becomes ``{"items": [[key, value], .
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 
 from kademlua.core.contact import Contact
 
-MAX_DEPTH = 61
+MAX_DEPTH: Final = 61
 """Maximum nesting of lists and dictionaries; a ``findvalue`` reply adds 3 to the wire's 64."""
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import KademluaError, TooManyCalls
 from kademlua.core.reasons import MatchFailure
 
-_LATE_AFTER_RTOS = (1.0, 2.5)
+_LATE_AFTER_RTOS: Final = (1.0, 2.5)
 """Multiples of the RTO after which a call is late: first it is retransmitted, and later the
 retransmission is late too."""
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Final
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.pending_calls import PendingCall
@@ -27,19 +28,19 @@ from kademlua.rpc.client import RpcClient
 from kademlua.rpc.timeouts import RtoEstimator
 from kademlua.runtime.context import Context
 
-MIN_BUCKET_FILL = 4
+MIN_BUCKET_FILL: Final = 4
 """Contacts that a far k-bucket collects from unknown senders; lookups add the others."""
-_REVALIDATE_AFTER = 0.95 * VALIDATION_LIFETIME
+_REVALIDATE_AFTER: Final = 0.95 * VALIDATION_LIFETIME
 """Seconds since its last reply after which a requesting contact is pinged. A request itself
 proves nothing, because its source address may be forged."""
-_VALIDATED_AT_PEER_FOR = 0.9 * VALIDATION_LIFETIME
+_VALIDATED_AT_PEER_FOR: Final = 0.9 * VALIDATION_LIFETIME
 """Seconds since the last reply to a contact for which it counts this node as validated."""
-_STAGGER = 0.05
+_STAGGER: Final = 0.05
 """Part of the stale time by which the first of two contacts pings earlier, so that two nodes
 do not ping each other at the same time."""
-_MAX_DEAD = 256
-_MAX_RECOVERED = 8
-_LEAVE_TRIES = 2
+_MAX_DEAD: Final = 256
+_MAX_RECOVERED: Final = 8
+_LEAVE_TRIES: Final = 2
 """Pings to a contact that announced its departure, until it counts as dead."""
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.wire.packets import Request
 from kademlua.runtime.context import Context
 
-_MAX_V10_PEERS = 4_096
+_MAX_V10_PEERS: Final = 4_096
 """Ids, and endpoints, of 1.0 peers that are remembered; the longest unheard of are forgotten."""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import gevent
 from gevent import Greenlet
@@ -24,11 +24,11 @@ from kademlua.rpc.client import RpcClient
 from kademlua.rpc.timeouts import RtoEstimator
 from kademlua.runtime.context import Context
 
-_JITTER = 0.1
+_JITTER: Final = 0.1
 """Random part by which the timeout of a ping is extended."""
-_THROTTLE_SLEEP = 0.05
+_THROTTLE_SLEEP: Final = 0.05
 """Seconds that the greenlet sleeps when the rate limit is reached."""
-_WAKING_TIME = 60.0
+_WAKING_TIME: Final = 60.0
 """Seconds after a pause in which a machine's network may not be up yet, such as its Wi-Fi."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from gevent.event import AsyncResult
 
@@ -27,7 +27,7 @@ from kademlua.runtime.context import Context
 from kademlua.runtime.observers import ObservedLookup
 from kademlua.runtime.timer import Timer
 
-_MAX_RESTARTS = 2
+_MAX_RESTARTS: Final = 2
 """A held call waits for a reply to another one first, so it may take twice ``rpc_timeout``."""
 
 ReplyReader = Callable[[Contact, list[Any]], list[Contact]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from gevent.event import AsyncResult
 
@@ -22,9 +22,9 @@ from kademlua.core.wire import replies, requests
 from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 
-_CONCURRENCY = 4
+_CONCURRENCY: Final = 4
 """Pages requested from one node concurrently."""
-_MAX_TRIES = 3
+_MAX_TRIES: Final = 3
 
 
 class TruncatedAnswer(NamedTuple):

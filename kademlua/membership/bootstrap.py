@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Final
 
 from kademlua.core import ids
 from kademlua.core.contact import Contact, Endpoint, canonical_address, is_link_local
@@ -19,11 +20,11 @@ from kademlua.membership.seed_query import SeedQuery
 from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 
-_MAX_CACHED = 64
+_MAX_CACHED: Final = 64
 """Addresses of peers, learned earlier or while running, that are remembered."""
-_MAX_SELF_LOOKUPS = 4
+_MAX_SELF_LOOKUPS: Final = 4
 """Lookups of the own id in one join."""
-_ATTEMPT_TIMEOUT = 10.0
+_ATTEMPT_TIMEOUT: Final = 10.0
 """Seconds that an attempt waits for host names at most; a later result serves the next one."""
 
 

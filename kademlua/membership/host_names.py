@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Final
 
 import gevent.socket
 from gevent.lock import BoundedSemaphore
@@ -11,7 +12,7 @@ from gevent.pool import Group
 
 from kademlua.core.contact import LINK_LOCAL_MESSAGE, canonical_address, is_link_local
 
-_CONCURRENCY = 4
+_CONCURRENCY: Final = 4
 """Names resolved at the same time. Each occupies a thread of gevent's pool, as disk writes do."""
 
 

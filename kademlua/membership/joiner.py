@@ -6,6 +6,7 @@ Its greenlet exists only until an address has replied.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import gevent
 from gevent import Greenlet
@@ -17,7 +18,7 @@ from kademlua.liveliness.manager import LivelinessManager
 from kademlua.membership.bootstrap import Bootstrap
 from kademlua.runtime.context import Context
 
-_POLL_INTERVAL = 1.0
+_POLL_INTERVAL: Final = 1.0
 """Seconds between two looks at the routing table, which contacts may enter by themselves."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import gevent
 from gevent import Greenlet
@@ -30,18 +31,18 @@ from kademlua.runtime.heartbeat import Heartbeat
 from kademlua.runtime.time_slices import yield_to_hub
 from kademlua.values.publisher import Republisher
 
-_JITTER = 0.2
-_DEAD_PROBES = 2
+_JITTER: Final = 0.2
+_DEAD_PROBES: Final = 2
 """Dead contacts that are probed again in each round."""
-_REJOIN_INTERVAL = 60.0
+_REJOIN_INTERVAL: Final = 60.0
 """Seconds between two times of looking up the own id by way of revived contacts, at least."""
-_FAR_FILL_INTERVAL = 60.0
+_FAR_FILL_INTERVAL: Final = 60.0
 """Seconds between two lookups in far buckets of a network that grew, at least."""
-_SMALL_NETWORK = 200
+_SMALL_NETWORK: Final = 200
 """Nodes below which a network usually has its nodes in few subnets on purpose."""
-_SIZE_SAMPLES = 8
+_SIZE_SAMPLES: Final = 8
 """Places by which the network's size is estimated."""
-_STUCK_AFTER = 600.0
+_STUCK_AFTER: Final = 600.0
 """Seconds after which a step of a round or an attempt to join counts as stuck. The slowest step, a
 refresh of all buckets of a network where most calls time out, takes some minutes."""
 

@@ -9,7 +9,7 @@ client: as a contact it would only cost its peers time.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from kademlua.core.contact import Contact, Endpoint, format_endpoint, is_private
 from kademlua.core.errors import BadArguments, KademluaError, NodeClosed, WireError
@@ -27,20 +27,20 @@ from kademlua.runtime.context import Context
 
 ReplyLater = Callable[[Request, Endpoint, bytes], None]
 
-_ATTEMPT_TIMEOUT = 6.0
+_ATTEMPT_TIMEOUT: Final = 6.0
 """Seconds until a dial-back counts as failed."""
-_MAX_HELPERS = 8
+_MAX_HELPERS: Final = 8
 """Contacts asked in one series of attempts."""
-_RECHECK_REACHED = 1_800.0
-_RECHECK_UNREACHED = 300.0
-_RECHECK_UNDECIDED = 60.0
+_RECHECK_REACHED: Final = 1_800.0
+_RECHECK_UNREACHED: Final = 300.0
+_RECHECK_UNDECIDED: Final = 60.0
 """Seconds until the next series of attempts: after success, as an unreachable client, and while the
 result is unclear. The last one doubles each time, up to the first."""
 _DIAL_BACK_RATE, _DIAL_BACK_BURST = 1.0, 10
 """Dial-backs for other nodes, per second and in one burst."""
 _DIAL_BACK_RATE_PER_SUBNET, _DIAL_BACK_BURST_PER_SUBNET = 0.1, 3
 """The same for one subnet of askers, so that it leaves some to others."""
-_MAX_ASKING_SUBNETS = 2_048
+_MAX_ASKING_SUBNETS: Final = 2_048
 
 
 class ReachabilityProber:

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from kademlua.core.contact import ContactPool, Endpoint
 from kademlua.core.results import PublicationStore
@@ -16,7 +17,7 @@ from kademlua.runtime.transport import Transport
 from kademlua.values.ownership import UNKNOWN_ADDRESSES, OwnAddresses
 
 # One for all nodes: it has no state, but each instance takes 2.5 kB.
-SYSTEM_RNG = random.SystemRandom()
+SYSTEM_RNG: Final = random.SystemRandom()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.core.errors import WireError
@@ -16,9 +17,9 @@ from kademlua.rpc.server import RpcServer
 from kademlua.runtime.context import Context
 from kademlua.runtime.heartbeat import Heartbeat
 
-_MAX_NAMESAKES = 64
+_MAX_NAMESAKES: Final = 64
 """Addresses of nodes with the same id that are logged."""
-_NO_VALUES = b"le"
+_NO_VALUES: Final = b"le"
 
 
 class DatagramRouter:

@@ -5,7 +5,7 @@ The RPC ``leave`` tells the contacts in the routing table that the node is gone.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import gevent
 from gevent import Greenlet
@@ -26,9 +26,9 @@ from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 from kademlua.runtime.time_slices import in_slices
 
-_CONCURRENCY = 64
+_CONCURRENCY: Final = 64
 """Keys transferred concurrently; high, because the time is limited."""
-_MAX_FALLBACKS = 4
+_MAX_FALLBACKS: Final = 4
 """Contacts that may replace a recipient that times out."""
 
 

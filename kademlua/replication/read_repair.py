@@ -8,7 +8,7 @@ value decreases with the distance to the key.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import BadArguments, KademluaError, WireError
@@ -26,12 +26,12 @@ from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 from kademlua.runtime.worker_pool import WorkerPool
 
-_REPEAT_AFTER = 300.0
+_REPEAT_AFTER: Final = 300.0
 """Seconds in which a key is not sent to the same node again, whichever peer reports it."""
-_MAX_REMEMBERED = 4_096
-_MAX_PENDING = 256
+_MAX_REMEMBERED: Final = 4_096
+_MAX_PENDING: Final = 256
 """Pending transfers above which reports are ignored."""
-_MAX_CACHES = 64
+_MAX_CACHES: Final = 64
 """Pending cache transfers above which further caches are ignored."""
 
 

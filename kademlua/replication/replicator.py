@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import to_int
@@ -20,30 +21,30 @@ from kademlua.runtime.context import Context
 from kademlua.runtime.time_slices import in_slices
 from kademlua.runtime.worker_pool import WorkerPool
 
-_JITTER = 0.2
+_JITTER: Final = 0.2
 """Random part by which an interval differs from ``Params.replicate_interval``."""
-_SCANS_PER_INTERVAL = 24
+_SCANS_PER_INTERVAL: Final = 24
 """Scans of the store for due keys per ``Params.replicate_interval``."""
-_RELEASE_AFTER = 0.25
+_RELEASE_AFTER: Final = 0.25
 """Part of an interval after which a node that is no longer a replica releases a key."""
-_PROBATION = 60
+_PROBATION: Final = 60
 """Seconds for which a new contact does not count as a holder.
 
 A node that has just joined does not react to new contacts for the same time.
 """
-_JOIN_GRACE = 15
+_JOIN_GRACE: Final = 15
 """Seconds after a join in which new contacts are older members of the network."""
-_RECENT_WINDOW = 180
+_RECENT_WINDOW: Final = 180
 """Seconds for which a new contact may lack values because their sender died."""
-_NEIGHBOUR_COUNT = 8
+_NEIGHBOUR_COUNT: Final = 8
 """Neighbours compared first; for most keys one of them is closer than this node."""
-_MASS_FAILURE_WINDOW = 60
+_MASS_FAILURE_WINDOW: Final = 60
 """Seconds within which the deaths of half of the neighbours count as a mass failure."""
-_MASS_FAILURE_SPREAD = 300
+_MASS_FAILURE_SPREAD: Final = 300
 """Seconds over which replication is spread after a mass failure."""
-_MAX_PENDING = 32_768
+_MAX_PENDING: Final = 32_768
 """Upper limit of queued keys; further keys stay due."""
-_CONCURRENCY = 4
+_CONCURRENCY: Final = 4
 """Keys transferred concurrently."""
 
 TableChanges = dict[int, Contact]

@@ -9,7 +9,7 @@ of the requests that wait for it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import KademluaError, NodeClosed, RpcTimeout
@@ -22,13 +22,13 @@ from kademlua.rpc.call_options import CallOptions
 from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 
-_MAX_PER_CONTACT = 128
+_MAX_PER_CONTACT: Final = 128
 """Deferred requests of one contact: the original may send a hundred stores together."""
-_MAX_PINGS = 3
+_MAX_PINGS: Final = 3
 """Pings in flight to one endpoint; each was caused by a datagram from it."""
-_MAX_DEFERRED_BYTES = 1 << 18
+_MAX_DEFERRED_BYTES: Final = 1 << 18
 """Bytes of all deferred requests together."""
-_DECODED_FACTOR = 16
+_DECODED_FACTOR: Final = 16
 """Memory of a decoded list or dictionary, as a multiple of its encoded size."""
 
 Resume = Callable[[], object]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from kademlua.core.pending_calls import PendingCall
 from kademlua.core.wire import packets
 
-PADDED_REQUEST_BYTES = 240
+PADDED_REQUEST_BYTES: Final = 240
 """Minimum bytes of a request to a peer that may not have validated this node's address.
 
 Within the amplification limit, the reply then has space for k contacts (RFC 9000, section 8.1).
 """
-PADDED_REQUEST_BYTES_IPV6 = 300
+PADDED_REQUEST_BYTES_IPV6: Final = 300
 
 
 class EncodedRequest(NamedTuple):
@@ -23,7 +23,7 @@ class EncodedRequest(NamedTuple):
     payload: bytes
 
 
-PING_REQUESTS = [
+PING_REQUESTS: Final = [
     EncodedRequest("ping", packets.encode_request_payload(b"ping", b"", read_only=is_client))
     for is_client in (False, True)
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from gevent.event import AsyncResult
 
@@ -34,11 +34,11 @@ from kademlua.runtime.timer import Timer
 
 ReplyCallback = Callable[[PendingCall, "list[Any] | KademluaError"], None]
 
-_TIMER_SLACK = 0.005
+_TIMER_SLACK: Final = 0.005
 """Seconds by which a deadline may be exceeded, so that one timer event serves several calls."""
-_RPC_ID_BATCH = 32
+_RPC_ID_BATCH: Final = 32
 """Rpc ids drawn together: each request to the system's random source costs time."""
-_DEFAULT_OPTIONS = CallOptions()
+_DEFAULT_OPTIONS: Final = CallOptions()
 
 
 class RpcClient:

@@ -10,6 +10,7 @@ request costs the minimum, and a run remains reproducible.
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Final
 
 from kademlua.core.contact import Endpoint
 from kademlua.core.routing.bucket import TableEntry
@@ -18,21 +19,21 @@ from kademlua.core.security.subnets import is_private_address, subnet_of
 from kademlua.core.wire.packets import Request
 from kademlua.runtime.context import Context
 
-MIN_REQUEST_TIME = 20e-6
+MIN_REQUEST_TIME: Final = 20e-6
 """Seconds that a request counts as if it took less."""
-_MAX_REQUEST_TIME = 0.01
+_MAX_REQUEST_TIME: Final = 0.01
 """Seconds that a request counts as if it took more: probably the system ran something else."""
-_MIN_STORE_BYTES = 5_000
+_MIN_STORE_BYTES: Final = 5_000
 """Bytes that a store or remove counts as if it had fewer."""
-_BURST_SECONDS = 2
+_BURST_SECONDS: Final = 2
 """Seconds of the permitted rate that may arrive together."""
-_PRIVATE_FACTOR = 20
+_PRIVATE_FACTOR: Final = 20
 """Rate limit of a loopback or private endpoint, or of any in a private network, as a multiple of a
 subnet's.
 
 It applies only while the node has a backlog: the owner of a machine may load it.
 """
-_MAX_SUBNETS = 2_048
+_MAX_SUBNETS: Final = 2_048
 """Subnets whose rate is remembered."""
 
 

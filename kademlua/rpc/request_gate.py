@@ -8,7 +8,7 @@ validated senders may use.
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import Any
+from typing import Any, Final
 
 from kademlua.core.contact import Endpoint
 from kademlua.core.reasons import DropReason
@@ -20,11 +20,11 @@ from kademlua.rpc.address_validation import AddressValidator
 from kademlua.rpc.rate_limits import MIN_REQUEST_TIME, RequestLimits
 from kademlua.runtime.context import Context
 
-AMPLIFICATION_LIMIT = 3
+AMPLIFICATION_LIMIT: Final = 3
 """Bytes that an unvalidated sender gets for each byte that it sent."""
-_V10_DATAGRAM_BYTES = 16_384
+_V10_DATAGRAM_BYTES: Final = 16_384
 """The largest datagram that the original receives."""
-_STORE_OVERHEAD_BYTES = 1_024
+_STORE_OVERHEAD_BYTES: Final = 1_024
 """Bytes of a store around its value, at most."""
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from kademlua.core.contact import Contact
 from kademlua.core.pending_calls import PendingCall
 from kademlua.core.routing.rtt import RttEstimator
 from kademlua.runtime.context import Context
 
-_TIMEOUT_RTOS = 4
+_TIMEOUT_RTOS: Final = 4
 """A call fails after this multiple of its RTO,"""
-_MIN_TIMEOUT = 0.1
+_MIN_TIMEOUT: Final = 0.1
 """but not within this many seconds: a busy machine is not a dead one."""
-_LOW_LATENCY_RTT = 0.02
+_LOW_LATENCY_RTT: Final = 0.02
 """Round trips below this many seconds count as short."""
-_STABLE_AFTER = 10
+_STABLE_AFTER: Final = 10
 """Seconds without a late reply until the network counts as stable again."""
 
 

@@ -17,8 +17,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Final
 
-_BOOT_ID_PATH = Path("/proc/sys/kernel/random/boot_id")
+_BOOT_ID_PATH: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 def _clock_with_sleep() -> Callable[[], float]:
@@ -58,7 +59,7 @@ class Clocks:
     """What tells this boot from others, at most 16 bytes; empty if unknown."""
 
 
-PAUSE_LATENESS = 10.0
+PAUSE_LATENESS: Final = 10.0
 """Seconds after which a timer is so late that the node was paused: the machine slept, or the
 process was stopped. A busy event loop is late by milliseconds. The senders of requests that waited
 so long have given up, and a value that is stored so late would outlive its TTL by as much."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from kademlua.core.errors import KademluaError, NodeClosed
 from kademlua.runtime.safe_logger import SafeLogger
 
 _T = TypeVar("_T")
 
-_REPORT_INTERVAL = 600.0
+_REPORT_INTERVAL: Final = 600.0
 """Seconds between two tracebacks of the same step, at least."""
 
 

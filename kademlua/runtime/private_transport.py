@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from hmac import compare_digest
+from typing import Final
 
 from kademlua.core.contact import Endpoint
 from kademlua.core.ids import ID_BYTES
@@ -37,10 +38,10 @@ RestartCall = Callable[[bytes, Endpoint], "bytes | None"]
 """Returns the datagram of a call in flight to an endpoint, to be sent again; None if there is
 none."""
 
-_MIN_DATAGRAM_BYTES = MIN_PACKET_BYTES + MAC_BYTES
-_MIN_REQUEST_BYTES = HEADER_BYTES + TRAILER.size
+_MIN_DATAGRAM_BYTES: Final = MIN_PACKET_BYTES + MAC_BYTES
+_MIN_REQUEST_BYTES: Final = HEADER_BYTES + TRAILER.size
 """Size of a request without a payload, and without its MAC."""
-_CHALLENGE_BYTE = bytes([CHALLENGE])
+_CHALLENGE_BYTE: Final = bytes([CHALLENGE])
 _pack_trailer = TRAILER.pack
 
 

@@ -13,23 +13,24 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 from struct import Struct
+from typing import Final
 
 from kademlua.core.contact import Endpoint
 
 ControlData = list[tuple[int, int, bytes]]
 
-CONTROL_BYTES = socket.CMSG_SPACE(20) if hasattr(socket, "CMSG_SPACE") else 0
+CONTROL_BYTES: Final = socket.CMSG_SPACE(20) if hasattr(socket, "CMSG_SPACE") else 0
 """Space for the control data of a received datagram."""
-_IP_PKTINFO = 8
+_IP_PKTINFO: Final = 8
 """Of Linux; Python has no name for it before 3.12."""
-_INFO_V4 = Struct("=i4s4s")
-_INFO_V6 = Struct("=16si")
-_MAX_PEERS = 4_096
+_INFO_V4: Final = Struct("=i4s4s")
+_INFO_V6: Final = Struct("=16si")
+_MAX_PEERS: Final = 4_096
 """Peers of each generation."""
-_ROUTES_V4 = Path("/proc/net/fib_trie")
-_ADDRESSES_V6 = Path("/proc/net/if_inet6")
-_GLOBAL_SCOPE = "00"
-_MAX_FILE_CHARS = 1 << 18
+_ROUTES_V4: Final = Path("/proc/net/fib_trie")
+_ADDRESSES_V6: Final = Path("/proc/net/if_inet6")
+_GLOBAL_SCOPE: Final = "00"
+_MAX_FILE_CHARS: Final = 1 << 18
 """The routes of a router may be long."""
 
 

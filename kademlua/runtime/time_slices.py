@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import gevent
 
-SLICE_SECONDS = 0.002
+SLICE_SECONDS: Final = 0.002
 """Seconds of work after which other greenlets run."""
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 import gevent
 from gevent import Greenlet
@@ -26,16 +26,16 @@ logger = SafeLogger(logging.getLogger(__name__))
 
 DatagramHandler = Callable[[bytes, Endpoint], None]
 
-_SO_MEMINFO = 55
+_SO_MEMINFO: Final = 55
 """SO_MEMINFO of Linux: the bytes in the receive buffer, and eight more numbers."""
-_BACKLOG_BYTES = 65_536
+_BACKLOG_BYTES: Final = 65_536
 """A node is backlogged when this many bytes wait: about 85 datagrams."""
-_MAX_BACKLOG = 1_000_000
+_MAX_BACKLOG: Final = 1_000_000
 """Datagrams dropped together, at most: a flood must not hold the event loop."""
-_MEMINFO = struct.Struct("=I")
-_EVENT_READ = 1
-_MAX_DATAGRAM = 65_536
-_ADDRESS_CHECK_INTERVAL = 60.0
+_MEMINFO: Final = struct.Struct("=I")
+_EVENT_READ: Final = 1
+_MAX_DATAGRAM: Final = 65_536
+_ADDRESS_CHECK_INTERVAL: Final = 60.0
 """Seconds between two counts of this machine's addresses."""
 
 

@@ -7,6 +7,7 @@ valid record replaces the plain values of its key, and the key then refuses plai
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from kademlua.core.contact import Contact
 from kademlua.core.errors import (
@@ -22,7 +23,7 @@ from kademlua.core.values.store import Store, StoreEntry, check_tombstone
 from kademlua.core.values.tombstones import RECORD_OWNER, Tombstone
 from kademlua.crypto import signing
 
-REASON_HAS_RECORD = "the key has a record"
+REASON_HAS_RECORD: Final = "the key has a record"
 """The refusal reason for a plain value, and for a second immutable record."""
 
 

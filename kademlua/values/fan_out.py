@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from gevent.event import AsyncResult
 
@@ -26,7 +26,7 @@ from kademlua.liveliness.manager import LivelinessManager
 from kademlua.rpc.call_options import CallOptions, EncodedRequest
 from kademlua.rpc.client import ReplyCallback, RpcClient
 
-_OK = [1]
+_OK: Final = [1]
 """What a store or remove returns that succeeded."""
 EncodeFor = Callable[[Contact, bytes], EncodedRequest]
 """Encodes the request to a contact; the bytes are its write token, or empty."""
@@ -46,7 +46,7 @@ class FanOutOptions:
     """Called for each request to a fallback and for each retransmission."""
 
 
-_DEFAULT_OPTIONS = FanOutOptions()
+_DEFAULT_OPTIONS: Final = FanOutOptions()
 
 
 class FanOut:

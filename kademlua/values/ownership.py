@@ -8,6 +8,7 @@ replace the values that it stored with the same id at another address.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import CryptoUnavailable
@@ -18,10 +19,10 @@ from kademlua.crypto import signing
 from kademlua.crypto.signing import Signer
 from kademlua.runtime.context import Context
 
-_PREFIX = b"kademlua owner 1"
-_SEQ_BYTES = 8
-PUBLIC_KEY_BYTES = 32
-SIGNATURE_BYTES = 64
+_PREFIX: Final = b"kademlua owner 1"
+_SEQ_BYTES: Final = 8
+PUBLIC_KEY_BYTES: Final = 32
+SIGNATURE_BYTES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class OwnAddresses:
     """Seconds since 1970 of the last change; None before the first."""
 
 
-UNKNOWN_ADDRESSES = OwnAddresses()
+UNKNOWN_ADDRESSES: Final = OwnAddresses()
 
 
 class OwnershipProver:

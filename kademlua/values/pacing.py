@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import gevent
 
 from kademlua.runtime.context import Context
 
-STORE_OVERHEAD_BYTES = 120
+STORE_OVERHEAD_BYTES: Final = 120
 """Bytes of a store and its reply in addition to the value."""
-_BURST_SECONDS = 0.5
+_BURST_SECONDS: Final = 0.5
 """Seconds of the rate that a burst may use."""
 
 

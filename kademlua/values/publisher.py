@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Final
 
 from kademlua.core.contact import Contact
 from kademlua.core.errors import StorageError, StoreFailed
@@ -17,15 +18,15 @@ from kademlua.runtime.worker_pool import WorkerPool
 from kademlua.values.pacing import STORE_OVERHEAD_BYTES, UpkeepPacer
 from kademlua.values.writer import ValueWriter
 
-_CONCURRENCY = 4
-_V10_INTERVAL = 30.0
+_CONCURRENCY: Final = 4
+_V10_INTERVAL: Final = 30.0
 """Seconds between two stores if most holders speak version 1.0: the original forgets a value after
 at most 120 s, often earlier."""
-_RETRY_AFTER = 60.0
+_RETRY_AFTER: Final = 60.0
 """Seconds until a failed store is repeated."""
-_JITTER = 0.2
+_JITTER: Final = 0.2
 """Random part by which the interval between two stores is shortened."""
-_MIN_TIMER_WAIT = 0.1
+_MIN_TIMER_WAIT: Final = 0.1
 """Minimum seconds until the timer fires."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import (
@@ -48,7 +48,7 @@ class _Fields:
         self.proof = proof
 
 
-_NO_FIELDS = _Fields()
+_NO_FIELDS: Final = _Fields()
 
 
 class StoreHandlers:

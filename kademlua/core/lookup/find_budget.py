@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.reasons import IgnoredValue
 from kademlua.core.wire import replies
 
-_OBJECT_BYTES = 64
+_OBJECT_BYTES: Final = 64
 """Memory of a Python object in addition to its contents, about: an empty list has 2 bytes in a
 reply and 64 here."""
 
@@ -33,7 +33,7 @@ class FindLimits:
                 raise ValueError(f"{name} must be above 0, not {value!r:.60}")
 
 
-DEFAULT_LIMITS = FindLimits()
+DEFAULT_LIMITS: Final = FindLimits()
 
 
 class FindBudget:

@@ -7,6 +7,7 @@ failure or late reply frees a slot for the next query (Maymounkov and Mazières 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import ID_BITS, to_int
@@ -17,10 +18,10 @@ from kademlua.core.lookup.shortlist import Shortlist
 # Module constants are read faster than members of a class; both are in the inner loop.
 _UNQUERIED, _QUERIED, _SLOW, _LOST, _REPLIED, _FAILED, _CLAIMED = QueryState
 
-_INFINITE_DISTANCE = 1 << ID_BITS
-_QUERY_FACTOR = 32
+_INFINITE_DISTANCE: Final = 1 << ID_BITS
+_QUERY_FACTOR: Final = 32
 """Queries of a lookup, as a multiple of k: a malicious node could name contacts forever."""
-_MAX_EXTRA_QUERIES = 30
+_MAX_EXTRA_QUERIES: Final = 30
 """Queries beyond the k closest contacts, if these look like a Sybil cluster."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterable
 from itertools import chain
+from typing import Final
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import to_int
@@ -14,7 +15,7 @@ from kademlua.core.lookup.shortlist_slots import ShortlistSlots, Slot
 
 _UNQUERIED, _QUERIED, _FAILED = QueryState.UNQUERIED, QueryState.QUERIED, QueryState.FAILED
 
-_LENGTH_FACTOR = 16
+_LENGTH_FACTOR: Final = 16
 """Length of the shortlist, as a multiple of k."""
 
 

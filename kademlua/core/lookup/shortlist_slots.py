@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.routing.diversity import DiversityLimits
 
-_MAX_QUEUED = 8
+_MAX_QUEUED: Final = 8
 """Contacts that wait for one endpoint."""
 
 

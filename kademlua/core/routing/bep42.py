@@ -8,13 +8,14 @@ space.
 from __future__ import annotations
 
 import random
+from typing import Final
 
 from kademlua.core.contact import canonical_address, is_private
 from kademlua.core.ids import ID_BYTES, random_id
 
-_MASK_V4 = bytes.fromhex("030f3fff")
-_MASK_V6 = bytes.fromhex("0103070f1f3f7fff")
-_POLYNOMIAL = 0x82F63B78
+_MASK_V4: Final = bytes.fromhex("030f3fff")
+_MASK_V6: Final = bytes.fromhex("0103070f1f3f7fff")
+_POLYNOMIAL: Final = 0x82F63B78
 """The Castagnoli polynomial, reflected."""
 
 
@@ -24,7 +25,7 @@ def _crc_of_byte(byte: int) -> int:
     return byte
 
 
-_CRC_TABLE = tuple(_crc_of_byte(byte) for byte in range(256))
+_CRC_TABLE: Final = tuple(_crc_of_byte(byte) for byte in range(256))
 
 
 def crc32c(data: bytes) -> int:

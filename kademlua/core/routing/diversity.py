@@ -13,20 +13,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import ID_BITS
 from kademlua.core.params import Params
 from kademlua.core.routing import bep42
 
-_ID_SPACE = 1 << ID_BITS
-_SPARSE_SIGMAS = 3.0
+_ID_SPACE: Final = 1 << ID_BITS
+_SPARSE_SIGMAS: Final = 3.0
 """Standard deviations. Without an attack, one place in a hundred is sparser by chance."""
-_NEIGHBOUR_WEIGHT = 0.8
+_NEIGHBOUR_WEIGHT: Final = 0.8
 """Weight of the estimate from the own neighbours, which is less exact."""
-_MAX_GROWTH = 4
+_MAX_GROWTH: Final = 4
 """Factor by which a network may have grown since its size was sampled."""
-_DENSITY_SLACK = 4
+_DENSITY_SLACK: Final = 4
 """Nodes beyond the expected number. Without an attack, one place in 100,000 has more."""
 
 
@@ -102,7 +103,7 @@ class DiversityLimits:
         )
 
 
-UNLIMITED = DiversityLimits(
+UNLIMITED: Final = DiversityLimits(
     per_bucket=1,
     per_table=1,
     per_lookup=1,

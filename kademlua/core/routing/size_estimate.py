@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from kademlua.core.ids import ID_BITS
 
-_ID_SPACE = 1 << ID_BITS
-_MAX_SAMPLES = 16
-_MIN_SAMPLES = 4
+_ID_SPACE: Final = 1 << ID_BITS
+_MAX_SAMPLES: Final = 16
+_MIN_SAMPLES: Final = 4
 """Lookups that are needed for a median."""
 
 

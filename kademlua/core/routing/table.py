@@ -87,8 +87,7 @@ class RoutingTable:
 
     def least_recently_seen(self, bucket: KBucket) -> list[Contact]:
         """Return the contacts of a bucket, least recently seen first."""
-        by_id = self._by_id
-        return sorted(bucket.contacts.values(), key=lambda each: by_id[each.id].last_seen)
+        return sorted(bucket.contacts.values(), key=lambda each: self._by_id[each.id].last_seen)
 
     def has_space_for(self, node_id: bytes) -> bool:
         """Return whether a contact with this id could enter after replying to a probe."""

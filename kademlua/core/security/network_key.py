@@ -9,15 +9,15 @@ import hashlib
 import re
 from collections.abc import Sequence
 from hmac import compare_digest
-from typing import Any
+from typing import Any, Final
 
-KEY_BYTES = 32
-MAC_BYTES = 16
-MAX_KEYS = 4
+KEY_BYTES: Final = 32
+MAC_BYTES: Final = 16
+MAX_KEYS: Final = 4
 """Keys of one node. A foreign datagram costs one hash for each; a key rotation needs two."""
 
-_KEY_TEXT = re.compile(rb"([0-9a-fA-F]{%d})\r?\n?" % (2 * KEY_BYTES))
-MAX_KEY_TEXT_BYTES = 2 * KEY_BYTES + 2
+_KEY_TEXT: Final = re.compile(rb"([0-9a-fA-F]{%d})\r?\n?" % (2 * KEY_BYTES))
+MAX_KEY_TEXT_BYTES: Final = 2 * KEY_BYTES + 2
 """Size of a key's text."""
 
 

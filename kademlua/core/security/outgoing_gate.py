@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum
+from typing import Final
 
 from kademlua.core.address_scope import AddressScope
 from kademlua.core.contact import Contact, Endpoint
@@ -22,10 +23,10 @@ from kademlua.core.security.queried_endpoints import (
 from kademlua.core.security.subnets import scope_of_text
 from kademlua.core.security.validated_addresses import ValidatedAddresses
 
-MAX_QUERY_BYTES = 300
+MAX_QUERY_BYTES: Final = 300
 """Size of a request to an endpoint that has not replied; without the tag of a private network."""
-_MAX_DATAGRAMS = 2
-_MAX_SILENT = 1_024
+_MAX_DATAGRAMS: Final = 2
+_MAX_SILENT: Final = 1_024
 """Endpoints that replied once and are silent now; the oldest is forgotten."""
 
 
@@ -40,7 +41,7 @@ class Verdict(Enum):
     REFUSE = "refuse"
 
 
-_SEND = Verdict.SEND  # members of an enum are read slowly
+_SEND: Final = Verdict.SEND  # members of an enum are read slowly
 
 
 class OutgoingGate:

@@ -7,17 +7,18 @@ as unreachable if several attempts in a row to reach it fail.
 from __future__ import annotations
 
 from collections import Counter
+from typing import Final
 
 from kademlua.core.contact import Endpoint, canonical_address
 from kademlua.core.security.subnets import subnet_of
 
-MIN_SUBNETS = 3
+MIN_SUBNETS: Final = 3
 """Subnets that must vote."""
-VOTE_LIFETIME = 3_600.0
+VOTE_LIFETIME: Final = 3_600.0
 """Seconds for which a vote counts."""
-FAILURES_REQUIRED = 8
+FAILURES_REQUIRED: Final = 8
 """Failed attempts to reach this node, more than inconclusive ones, until it is unreachable."""
-_MAX_VOTES = 32
+_MAX_VOTES: Final = 32
 """Votes that are remembered."""
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from kademlua.core.contact import Endpoint
 from kademlua.core.security.subnets import subnet_of
 
-QUERY_INTERVAL = 60.0
+QUERY_INTERVAL: Final = 60.0
 """Seconds in which such an endpoint gets one query and one retransmission."""
-SKIP_SECONDS = 120.0
+SKIP_SECONDS: Final = 120.0
 """Seconds for which lookups skip it, as they skip dead contacts: a query would only cost time."""
-MAX_QUERIED = 16_384
+MAX_QUERIED: Final = 16_384
 """Endpoints that are remembered. While there are as many of the last ``QUERY_INTERVAL``, no further
 one is queried: if the oldest were forgotten, they could be queried again too soon."""
-MAX_PER_SUBNET = 1_024
+MAX_PER_SUBNET: Final = 1_024
 """Endpoints of one subnet: the named addresses of one network do not use up the memory."""
 
 

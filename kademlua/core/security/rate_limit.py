@@ -9,8 +9,9 @@ was used before; what it takes too much is missing later.
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Final
 
-_TOLERANCE = 1e-9
+_TOLERANCE: Final = 1e-9
 """Seconds by which sums of costs may be wrong, since floats are rounded."""
 
 

@@ -10,28 +10,29 @@ import hashlib
 import random
 from itertools import islice
 from struct import Struct
+from typing import Final
 
 from kademlua.core.contact import Endpoint
 from kademlua.core.reasons import DropReason
 
-TICKET_BYTES = 8
-TRAILER = Struct("!8sQ")
+TICKET_BYTES: Final = 8
+TRAILER: Final = Struct("!8sQ")
 """Ticket and counter, between the payload of a request and its MAC."""
-NO_TICKET = bytes(TICKET_BYTES)
-NO_TRAILER = bytes(TRAILER.size)
+NO_TICKET: Final = bytes(TICKET_BYTES)
+NO_TRAILER: Final = bytes(TRAILER.size)
 """The trailer of a request to a peer whose ticket is unknown."""
 
-MAX_SESSIONS = 2_048
-WINDOW = 64
+MAX_SESSIONS: Final = 2_048
+WINDOW: Final = 64
 """Requests of one peer that may overtake a request before it counts as replayed."""
-MAX_RETRIES = 3
+MAX_RETRIES: Final = 3
 """Retries of one request. Each takes another ticket, so a recorded challenge causes none."""
-MAX_TRACKED_RETRIES = 256
+MAX_TRACKED_RETRIES: Final = 256
 """Requests whose retries are remembered."""
 
-_ALL_MISSING = (1 << WINDOW) - 2
+_ALL_MISSING: Final = (1 << WINDOW) - 2
 """``window_missing`` of a new window: only its top has arrived."""
-_SECRET_BYTES = 32
+_SECRET_BYTES: Final = 32
 _unpack_trailer = TRAILER.unpack_from
 
 

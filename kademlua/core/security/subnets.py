@@ -6,6 +6,7 @@ Results are cached, since most packets come from few addresses.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Final
 
 from kademlua.core.address_scope import AddressScope, scope_of
 from kademlua.core.contact import (
@@ -15,7 +16,7 @@ from kademlua.core.contact import (
     is_private,
 )
 
-_CACHED_ADDRESSES = 4096
+_CACHED_ADDRESSES: Final = 4096
 
 
 @lru_cache(_CACHED_ADDRESSES)

@@ -6,13 +6,15 @@ returning a number that was sent only there (RFC 9000, section 8: address valida
 
 from __future__ import annotations
 
+from typing import Final
+
 from kademlua.core.contact import Endpoint
 from kademlua.core.routing.table import RoutingTable
 
-VALIDATION_LIFETIME = 600.0
+VALIDATION_LIFETIME: Final = 600.0
 """Seconds for which an address stays validated."""
-_SWEEP_INTERVAL = 300.0
-MAX_ENDPOINTS = 16_384
+_SWEEP_INTERVAL: Final = 300.0
+MAX_ENDPOINTS: Final = 16_384
 """Endpoints outside the table that are remembered; beyond that, the older half is forgotten."""
 
 

@@ -11,16 +11,17 @@ import hmac
 import random
 from hashlib import blake2b
 from struct import Struct
+from typing import Final
 
 from kademlua.core.contact import Endpoint
 from kademlua.core.ids import is_id
 from kademlua.core.security.subnets import pack_address
 
-TOKEN_BYTES = 8
-ROTATION_INTERVAL = 300.0
+TOKEN_BYTES: Final = 8
+ROTATION_INTERVAL: Final = 300.0
 """Seconds. A token is valid while its secret is the current or the previous one."""
-_SECRET_BYTES = 16
-_MESSAGE = Struct("!20s20s16sH")
+_SECRET_BYTES: Final = 16
+_MESSAGE: Final = Struct("!20s20s16sH")
 """Id, key, address and port of a sender."""
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from kademlua.core.contact import Contact
 from kademlua.core.values.store import StoreEntry
 
-_MAX_CONFLICTS = 256
-_REPEAT_AFTER = 300.0
+_MAX_CONFLICTS: Final = 256
+_REPEAT_AFTER: Final = 300.0
 """Seconds in which a value of one key and owner is not checked again."""
 
 

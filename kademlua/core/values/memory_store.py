@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from itertools import islice
+from typing import Final
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import ID_BYTES
@@ -23,9 +24,9 @@ from kademlua.core.values.store import (
 from kademlua.core.values.swept_heap import SweptHeap
 from kademlua.core.values.tombstones import Tombstones
 
-_EXPIRY_BATCH = 500
+_EXPIRY_BATCH: Final = 500
 """Values removed in one call of ``expire``, at most."""
-_EXPIRY_BATCH_ON_PUT = 100
+_EXPIRY_BATCH_ON_PUT: Final = 100
 """Values removed during a store, at most."""
 
 ExpiryRow = tuple[float, bytes, Contact]

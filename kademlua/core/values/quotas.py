@@ -7,22 +7,24 @@ would let any peer use up the quota of another one.
 
 from __future__ import annotations
 
+from typing import Final
+
 from kademlua.core.contact import Contact
 from kademlua.core.errors import StoreRefused
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.params import Params
 
-VALUE_OVERHEAD = 2_400
+VALUE_OVERHEAD: Final = 2_400
 """Bytes charged for a value in addition to its own: what the store in memory needs at most for its
 key, owner, times and indexes, measured."""
-_BYTE_BITS = 51
+_BYTE_BITS: Final = 51
 """Enough for ``Params.max_stored_bytes``."""
-ENTRY_UNIT = 1 << _BYTE_BITS
+ENTRY_UNIT: Final = 1 << _BYTE_BITS
 """One entry in a usage, which holds entries and charged bytes in one number."""
-EMPTY_USAGE = ENTRY_UNIT + VALUE_OVERHEAD
+EMPTY_USAGE: Final = ENTRY_UNIT + VALUE_OVERHEAD
 """What a value of 0 bytes is charged."""
-_BYTES_MASK = ENTRY_UNIT - 1
-_V4_ADDRESS_BYTES = 4
+_BYTES_MASK: Final = ENTRY_UNIT - 1
+_V4_ADDRESS_BYTES: Final = 4
 
 
 def quota_key(contact: Contact) -> bytes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from kademlua.core.errors import RecordExpired, RecordRefused, RecordStale
 from kademlua.core.values import records
@@ -17,7 +17,7 @@ from kademlua.core.wire import bencoding
 ValueFilter = Callable[[list[Any]], list[Any]]
 """Takes the plain values in one reply, and returns the accepted ones."""
 
-_MAX_CHECKED = 8
+_MAX_CHECKED: Final = 8
 """Records checked in one reply. An honest reply has one, and each costs a signature check."""
 
 

@@ -10,20 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from kademlua.core.errors import RecordForged
 from kademlua.core.ids import sha1
 from kademlua.core.wire import bencoding
 
-PUBLIC_KEY_BYTES = 32
-SIGNATURE_BYTES = 64
-MAX_SALT_BYTES = 64
-MAX_INT64 = (1 << 63) - 1
+PUBLIC_KEY_BYTES: Final = 32
+SIGNATURE_BYTES: Final = 64
+MAX_SALT_BYTES: Final = 64
+MAX_INT64: Final = (1 << 63) - 1
 """The highest sequence number and the latest expiry time."""
-_REQUIRED_FIELDS = frozenset((b"k", b"seq", b"sig", b"v"))
-_ALLOWED_FIELDS = _REQUIRED_FIELDS | {b"salt", b"exp"}
-_VALUE_DEPTH = 4
+_REQUIRED_FIELDS: Final = frozenset((b"k", b"seq", b"sig", b"v"))
+_ALLOWED_FIELDS: Final = _REQUIRED_FIELDS | {b"salt", b"exp"}
+_VALUE_DEPTH: Final = 4
 """The nesting around a record's value in a findvalue reply."""
 
 VerifySignature = Callable[[bytes, bytes, bytes], bool]

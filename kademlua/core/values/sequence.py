@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-MAX_SEQUENCE = (1 << 63) - 1
-_MAX_LEAD = 10 * 365 * 86_400 * 1_000_000
+from typing import Final
+
+MAX_SEQUENCE: Final = (1 << 63) - 1
+_MAX_LEAD: Final = 10 * 365 * 86_400 * 1_000_000
 """Microseconds by which a number that a peer names may be ahead of the clock: a liar must not
 exhaust the numbers, and a clock that was years ahead must not block a node."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
 from kademlua.core.contact import Contact
 from kademlua.core.errors import ConflictingValue, StaleValue, StoreRefused
@@ -11,7 +11,7 @@ from kademlua.core.values import records
 from kademlua.core.values.tombstones import RECORD_OWNER, Tombstone, Tombstones
 from kademlua.core.wire import replies
 
-NO_LIMIT = (1 << 63) - 1
+NO_LIMIT: Final = (1 << 63) - 1
 
 
 class StoreEntry:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from kademlua.core.contact import Contact
 
 Row = TypeVar("Row", bytes, tuple[float, bytes, Contact])
 
-_ROWS_PER_PUSH = 4
+_ROWS_PER_PUSH: Final = 4
 """Rows that are examined with each new one while obsolete rows are removed."""
-_MIN_ROWS = 64
+_MIN_ROWS: Final = 64
 """Rows up to which obsolete ones are not worth the work."""
 
 

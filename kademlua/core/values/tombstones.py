@@ -6,20 +6,20 @@ A holder that missed the removal, or the value that expired, may still transfer 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.values.quotas import quota_key
 
-_MAX_TOMBSTONES = 65_536
-_ADDRESS_SHARE = 4
+_MAX_TOMBSTONES: Final = 65_536
+_ADDRESS_SHARE: Final = 4
 """One address may have this fraction (1/n) of all tombstones, so that it cannot evict the
 others."""
-RECORD_OWNER = Contact("0.0.0.0", 1, bytes(ID_BYTES))
+RECORD_OWNER: Final = Contact("0.0.0.0", 1, bytes(ID_BYTES))
 """Stands for the owner in the tombstones of signed records, which any node may store."""
 
-_EXPIRY_BATCH = 1_000
+_EXPIRY_BATCH: Final = 1_000
 
 
 class Tombstone(NamedTuple):

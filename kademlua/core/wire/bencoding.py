@@ -8,41 +8,41 @@ datagram costs much time.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Final
 
 import bencoder
 
 from kademlua.core.errors import WireError
 from kademlua.core.reasons import DropReason
 
-MAX_DEPTH = 64
+MAX_DEPTH: Final = 64
 """Nesting of lists and dictionaries. The extension recurses on the C stack; about ten thousand
 levels crash the process."""
-MAX_DIGITS = 300
+MAX_DIGITS: Final = 300
 """Digits of an integer: the time to convert one grows with the square of its length."""
-MAX_VALUE_TOKENS = 480
+MAX_VALUE_TOKENS: Final = 480
 """Tokens of a value, so that there is room around it in a request."""
-SHORT_BYTES = 1_200
+SHORT_BYTES: Final = 1_200
 """Data of at most this size takes little time and has no limit of tokens. So a page of values is
 readable, whatever the values are."""
 
 Bencodable = int | bytes | str | list[Any] | tuple[Any, ...] | dict[Any, Any]
 
-_TOO_LARGE = 10**MAX_DIGITS
+_TOO_LARGE: Final[int] = 10**MAX_DIGITS
 
 # One token: the length of a byte string, an integer of up to 19 digits or more, the start of a list
 # or dictionary, a length or integer in an invalid form, or (no group) the end of a list or
 # dictionary.
-_TOKEN = re.compile(
+_TOKEN: Final = re.compile(
     rb"(0|[1-9][0-9]{0,8}):|i(0|-?[1-9][0-9]{0,18}+)e|(l)|(d)"
     rb"|i(-?[1-9][0-9]{19,%d}+)e|([0-9]{1,9}):|(i-?[0-9]++)e|e" % (MAX_DIGITS - 1)
 )
 _LENGTH, _INTEGER, _LIST, _DICT, _LONG_INTEGER, _INVALID_LENGTH, _INVALID_INTEGER = range(1, 8)
-_DICT_MARK = object()
+_DICT_MARK: Final = object()
 """The first item of a dictionary that is being decoded."""
 
 # As a key, "-4:" moves the extension backwards; "d-4:" makes it recurse without end.
-_NEGATIVE_LENGTH = re.compile(rb"-[0-9_]+\s*:")
+_NEGATIVE_LENGTH: Final = re.compile(rb"-[0-9_]+\s*:")
 
 
 def decode(data: bytes, outer_depth: int = 0, max_tokens: int | None = None) -> Any:
@@ -209,7 +209,7 @@ def _normalize(value: object, depth: int) -> object:
     kind = type(value)
     if kind is bytes:
         return value
-    if kind is int:
+    if kind is int and isinstance(value, int):
         if not -_TOO_LARGE < value < _TOO_LARGE:
             raise TypeError(f"an integer has at most {MAX_DIGITS} digits")
         return value

@@ -7,7 +7,7 @@ general decoder defines the result: a test compares both.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Final
 
 from kademlua.core.ids import ID_BYTES
 
@@ -70,23 +70,23 @@ def _build_templates() -> dict[int, list[PayloadTemplate]]:
     return by_length
 
 
-_TEMPLATES = _build_templates()
-_STORE_PREFIX = b"d4:argsl20:"
-_STORE_TEMPLATE = PayloadTemplate(_STORE_PREFIX, b"e4:name5:store1:vi1ee", b"store", (), 1)
+_TEMPLATES: Final = _build_templates()
+_STORE_PREFIX: Final = b"d4:argsl20:"
+_STORE_TEMPLATE: Final = PayloadTemplate(_STORE_PREFIX, b"e4:name5:store1:vi1ee", b"store", (), 1)
 """A store of a string, whose other fields ``_decode_store`` reads."""
-_SEQUENCE_PREFIX = b"d3:seqi"
-_REPLY_TOKEN_PREFIX = b"5:token8:"
+_SEQUENCE_PREFIX: Final = b"d3:seqi"
+_REPLY_TOKEN_PREFIX: Final = b"5:token8:"
 """The start of an 8-byte token at the end of a reply."""
-_REPLY_TOKEN_SUFFIX_BYTES = 8 + len(b"ee")
-_CLOSEST_START = re.compile(rb"ld7:closest(0|[1-9]\d{0,4}):")
-_FOUND_PREFIX = b"6:retvall"
-_STRING_START = re.compile(rb"(0|[1-9]\d{0,4}):")
-_TOKEN_END = re.compile(rb"e5:token8:(.{8})ee", re.DOTALL)
-_MAX_FOUND = 16
+_REPLY_TOKEN_SUFFIX_BYTES: Final = 8 + len(b"ee")
+_CLOSEST_START: Final = re.compile(rb"ld7:closest(0|[1-9]\d{0,4}):")
+_FOUND_PREFIX: Final = b"6:retvall"
+_STRING_START: Final = re.compile(rb"(0|[1-9]\d{0,4}):")
+_TOKEN_END: Final = re.compile(rb"e5:token8:(.{8})ee", re.DOTALL)
+_MAX_FOUND: Final = 16
 """Strings in a findvalue reply, at most; the general decoder reads longer lists."""
-_V10_STORE_TEMPLATE = PayloadTemplate(b"d4:name5:store4:argsl20:", b"ee", b"store")
+_V10_STORE_TEMPLATE: Final = PayloadTemplate(b"d4:name5:store4:argsl20:", b"ee", b"store")
 """The original's store of a string, which follows the key."""
-_ZERO = ord("0")
+_ZERO: Final = ord("0")
 
 
 def decode_request(payload: bytes) -> tuple[PayloadTemplate, list[Any]] | None:

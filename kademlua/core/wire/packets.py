@@ -7,47 +7,47 @@ decode or raise WireError.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from kademlua.core.errors import WireError
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.reasons import DropReason
 from kademlua.core.wire import bencoding, fast_decode
 
-VERSION = 1
+VERSION: Final = 1
 """The version in the header."""
-MINOR_VERSION = 1
+MINOR_VERSION: Final = 1
 """The version that requests of this implementation announce in ``v``."""
 
-REQUEST = 1
-RESPONSE = 129
-NO_SUCH_RPC = 130
-RPC_RAISED = 131
-CHALLENGE = 132
+REQUEST: Final = 1
+RESPONSE: Final = 129
+NO_SUCH_RPC: Final = 130
+RPC_RAISED: Final = 131
+CHALLENGE: Final = 132
 """In a private network: the request needs a ticket. Only ``PrivateTransport`` handles it."""
 
-RPC_ID_BYTES = 8
-_V10_STORE = b"d4:name5:store4:argsl20:"
+RPC_ID_BYTES: Final = 8
+_V10_STORE: Final = b"d4:name5:store4:argsl20:"
 """The start of a store request of the original, before its key."""
-MAX_REQUEST_TOKENS = 512
+MAX_REQUEST_TOKENS: Final = 512
 """Tokens in a request of more than 1,200 bytes (``bencoding.decode``)."""
-MAX_REPLY_TOKENS = 768
+MAX_REPLY_TOKENS: Final = 768
 """Tokens in a reply of more than 1,200 bytes. The original returns up to 65,475 bytes of values."""
-_FINDVALUE_LEVELS = 3
+_FINDVALUE_LEVELS: Final = 3
 """Levels around the values in a findvalue reply: the return values, the dictionary, the list."""
-HEADER_BYTES = 1 + ID_BYTES + RPC_ID_BYTES + 1 + 2
-MAX_PAYLOAD_BYTES = 65_507 - HEADER_BYTES
+HEADER_BYTES: Final = 1 + ID_BYTES + RPC_ID_BYTES + 1 + 2
+MAX_PAYLOAD_BYTES: Final = 65_507 - HEADER_BYTES
 """The payload of the largest UDP datagram on IPv4: 65,475 bytes."""
-MAX_DATAGRAM = MAX_PAYLOAD_BYTES + HEADER_BYTES
-MIN_PACKET_BYTES = HEADER_BYTES - 2
+MAX_DATAGRAM: Final = MAX_PAYLOAD_BYTES + HEADER_BYTES
+MIN_PACKET_BYTES: Final = HEADER_BYTES - 2
 """The size of an error response, which ends with the type."""
-TYPE_OFFSET = MIN_PACKET_BYTES - 1
+TYPE_OFFSET: Final = MIN_PACKET_BYTES - 1
 """The offset of the type."""
-RPC_ID_OFFSET = TYPE_OFFSET - RPC_ID_BYTES
-_LENGTH_OFFSET = TYPE_OFFSET + 1
-_VERSION_BYTE = bytes([VERSION])
-_REQUEST_BYTE = bytes([REQUEST])
-_RESPONSE_BYTE = bytes([RESPONSE])
+RPC_ID_OFFSET: Final = TYPE_OFFSET - RPC_ID_BYTES
+_LENGTH_OFFSET: Final = TYPE_OFFSET + 1
+_VERSION_BYTE: Final = bytes([VERSION])
+_REQUEST_BYTE: Final = bytes([REQUEST])
+_RESPONSE_BYTE: Final = bytes([RESPONSE])
 
 
 class Permit:
@@ -64,9 +64,9 @@ class Permit:
         """Whether the sender is charged for the time that its request takes."""
 
 
-VALIDATED = Permit(is_validated=True, reply_budget=MAX_DATAGRAM)
+VALIDATED: Final = Permit(is_validated=True, reply_budget=MAX_DATAGRAM)
 """The permit of all senders whose address is validated."""
-UNLIMITED = Permit(is_validated=True, reply_budget=MAX_DATAGRAM, is_limited=False)
+UNLIMITED: Final = Permit(is_validated=True, reply_budget=MAX_DATAGRAM, is_limited=False)
 """The permit of those that no rate limit applies to."""
 
 

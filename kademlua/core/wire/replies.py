@@ -6,7 +6,7 @@ RPC.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from kademlua.core.contact import (
     COMPACT_V4_BYTES,
@@ -23,28 +23,28 @@ from kademlua.core.text import escape_unprintable
 from kademlua.core.values.sequence import MAX_SEQUENCE
 from kademlua.core.wire import bencoding
 
-PONG = b"li5ee"
-CLIENT_PONG = b"li5ed2:roi1eee"
+PONG: Final = b"li5ee"
+CLIENT_PONG: Final = b"li5ed2:roi1eee"
 """A client's reply to a 1.1 ping."""
-REACHED_OK = b"le"
-STORE_OK = b"li1ee"
-REMOVE_OK = b"li1ee"
-REMOVE_NOT_FOUND = b"li0ee"
-LEAVE_OK = b"le"
-BAD_KEY_FINDNODE = b"li0ee"
-BAD_KEY_FINDVALUE = b"llee"
-BAD_KEY_STORE = b"li0ee"
+REACHED_OK: Final = b"le"
+STORE_OK: Final = b"li1ee"
+REMOVE_OK: Final = b"li1ee"
+REMOVE_NOT_FOUND: Final = b"li0ee"
+LEAVE_OK: Final = b"le"
+BAD_KEY_FINDNODE: Final = b"li0ee"
+BAD_KEY_FINDVALUE: Final = b"llee"
+BAD_KEY_STORE: Final = b"li0ee"
 
-REASON_REMOVED = "removed by its owner"
+REASON_REMOVED: Final = "removed by its owner"
 """Refusal of a transferred value that its owner has removed."""
-REASON_NO_VALUE = "has no value of this node"
+REASON_NO_VALUE: Final = "has no value of this node"
 """What a remove reports of a node that had nothing to remove."""
-REASON_LEAVING = "is leaving"
+REASON_LEAVING: Final = "is leaving"
 """Refusal of a node that is shutting down."""
 
-MAX_CONTACTS = 64
+MAX_CONTACTS: Final = 64
 """Contacts read from one reply; an honest one has no more."""
-MAX_TOKEN_BYTES = 64
+MAX_TOKEN_BYTES: Final = 64
 """Size of another node's write token."""
 
 
@@ -97,7 +97,7 @@ def _encode_token(token: bytes) -> bytes:
     return b"5:token%d:%b" % (len(token), token) if token else b""
 
 
-FINDVALUE_OVERHEAD_BYTES = 96
+FINDVALUE_OVERHEAD_BYTES: Final = 96
 """Bytes of a findvalue reply around its contacts and values, at most."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,7 @@ class Rpc:
     """The index of the argument that may hold a write token; None if there is none."""
 
 
-RPCS = {
+RPCS: Final = {
     rpc.name.encode(): rpc
     for rpc in (
         Rpc("ping"),
