@@ -118,7 +118,7 @@ def parse_signed(encoded: bytes) -> SignedRecord | None:
     """Return the signed record in a bencoded value, with sorted keys; None if it has another
     form."""
     # The first key is exp or k, so most other values need not be decoded.
-    if not encoded.startswith((b"d1:k32:", b"d3:expi")):
+    if encoded[:7] not in (b"d1:k32:", b"d3:expi"):
         return None
     fields = bencoding.decode(encoded)
     if not _REQUIRED_FIELDS <= fields.keys() <= _ALLOWED_FIELDS:

@@ -15,7 +15,9 @@ from kademlua.core.ids import ID_BYTES
 class PayloadTemplate:
     """A payload without its key: the bytes before and after it, and what they mean."""
 
-    __slots__ = ("extra_args", "name", "prefix", "read_only", "suffix", "version")
+    __slots__ = (
+        "extra_args", "key_end", "key_start", "name", "prefix", "read_only", "suffix", "version",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -28,6 +30,8 @@ class PayloadTemplate:
         read_only: bool = False,
     ) -> None:
         self.prefix = prefix
+        self.key_start = len(prefix)
+        self.key_end = self.key_start + (ID_BYTES if prefix.endswith(b"20:") else 0)
         self.suffix = suffix
         self.name = name
         self.extra_args = extra_args
@@ -64,8 +68,7 @@ def _build_templates() -> dict[int, list[PayloadTemplate]]:
             )
     by_length: dict[int, list[PayloadTemplate]] = {}
     for template in templates:
-        key = ID_BYTES if template.prefix.endswith(b"20:") else 0
-        length = len(template.prefix) + key + len(template.suffix)
+        length = template.key_end + len(template.suffix)
         by_length.setdefault(length, []).append(template)
     return by_length
 
@@ -92,10 +95,10 @@ _ZERO: Final = ord("0")
 def decode_request(payload: bytes) -> tuple[PayloadTemplate, list[Any]] | None:
     """Return the template and the arguments of a request's payload; None if no template fits."""
     for template in _TEMPLATES.get(len(payload), ()):
-        if payload.startswith(template.prefix) and payload.endswith(template.suffix):
-            start = len(template.prefix)
-            key = payload[start : start + ID_BYTES]
-            return template, [key, *template.extra_args] if key else []
+        start, end = template.key_start, template.key_end
+        # Slices are compared in less time than ``startswith`` takes, above all if compiled.
+        if payload[:start] == template.prefix and payload[end:] == template.suffix:
+            return template, [payload[start:end], *template.extra_args] if start < end else []
     if payload.endswith(_STORE_TEMPLATE.suffix):
         return _decode_store(payload)
     if payload.startswith(_V10_STORE_TEMPLATE.prefix) and payload.endswith(
@@ -116,13 +119,16 @@ def _decode_store(payload: bytes) -> tuple[PayloadTemplate, list[Any]] | None:
     key_end = key_start + ID_BYTES
     colon = payload.find(b":", key_end, key_end + 6)
     length = _decode_number(payload, key_end, colon)
-    if length < 0 or not payload.startswith(_STORE_PREFIX):
+    if length < 0 or payload[:key_start] != _STORE_PREFIX:
         return None
     value_end = position = colon + 1 + length
     token = b""
-    if payload.startswith(b"i0e0:i", position):  # the flag "overwrite", no token, and the TTL
+    if payload[position : position + 6] == b"i0e0:i":  # the flag "overwrite", no token, the TTL
         position += 6
-    elif payload.startswith(b"i0e8:", position) and payload.startswith(b"i", position + 13):
+    elif (
+        payload[position : position + 5] == b"i0e8:"
+        and payload[position + 13 : position + 14] == b"i"
+    ):
         token = payload[position + 5 : position + 13]
         position += 14
     else:
