@@ -119,9 +119,9 @@ def _decode_store(payload: bytes) -> tuple[PayloadTemplate, list[Any]] | None:
     key_end = key_start + ID_BYTES
     colon = payload.find(b":", key_end, key_end + 6)
     length = _decode_number(payload, key_end, colon)
-    if length < 0 or payload[:key_start] != _STORE_PREFIX:
-        return None
     value_end = position = colon + 1 + length
+    if length < 0 or value_end > fields_end or payload[:key_start] != _STORE_PREFIX:
+        return None
     token = b""
     if payload[position : position + 6] == b"i0e0:i":  # the flag "overwrite", no token, the TTL
         position += 6
