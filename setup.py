@@ -17,10 +17,9 @@ COMPILED = (
     "liveliness",
     "lookup",
     "node/receiver.py",
+    "replication",
     "rpc",
-    "runtime/private_transport.py",
-    "runtime/time_slices.py",
-    "runtime/timer.py",
+    "runtime",
     "values",
 )
 """Packages and modules of kademlua that are compiled, into one library: there, calls from one
