@@ -17,10 +17,9 @@ COMPILED = (
     "liveliness",
     "lookup",
     "node/receiver.py",
+    "replication",
     "rpc",
-    "runtime/private_transport.py",
-    "runtime/time_slices.py",
-    "runtime/timer.py",
+    "runtime",
     "values",
 )
 """Packages and modules of kademlua that are compiled, into one library: there, calls from one
@@ -31,6 +30,9 @@ NOT_COMPILED = {
     "core/params.py": "a parameter of the wrong type must raise ParamsError",
     "core/reasons.py": "has only enumerations",
     "core/results.py": "has only data",
+    "replication/handover.py": "works once, and a killed greenlet returns an exception",
+    "runtime/observers.py": "programs inherit from Observer",
+    "runtime/safe_logger.py": "a log record names the frame of the caller",
     "values/publisher.py": "works once in hours",
 }
 """Modules of these packages that stay interpreted, and why."""

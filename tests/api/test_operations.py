@@ -15,6 +15,7 @@ from kademlua.core.errors import StorageError
 from kademlua.core.json_codec import contact_to_json, value_from_json, value_to_json
 from kademlua.simulation.clock.loop import virtual_now
 from kademlua.storage.export_format import StoredValue
+from tests.support.parts import SlowStore
 from tests.support.world import UNUSED_ENDPOINT
 
 KEY = sha1("key").hex()
@@ -107,10 +108,10 @@ def test_values_are_imported(world):
     assert list(one.stream("stored", {})) == [rows[0], rows[2]]
 
 
-def test_import_fails_if_the_store_cannot_persist(world, monkeypatch):
-    one = operations(world.alice)
-    store = world.alice.datastore
-    monkeypatch.setattr(store, "when_durable", lambda callback: callback("the disk is full"))
+def test_import_fails_if_the_store_cannot_persist(world):
+    store = SlowStore()
+    store.when_durable = lambda callback: callback("the disk is full")
+    one = operations(world.node(store=store))
     with pytest.raises(StorageError, match="can't be kept: the disk is full"):
         one.call("import", {"values": []})
 

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from kademlua import StoreFailed
-from kademlua.core.params import Params
-from kademlua.core.values.memory_store import MemoryStore
 from kademlua.core.wire import packets, replies, requests
+from tests.support.parts import SlowStore
 from tests.support.world import World
 
 KEY = b"k" * 20
 STORE = packets.encode_request_payload(
     b"store", requests.encode_store_args(requests.StoreArguments(KEY, b"1:a", 60)), read_only=False
 )
-
-
-class SlowStore(MemoryStore):
-    """A store whose values become durable when the test says so."""
-
-    is_durable = True
-
-    def __init__(self) -> None:
-        super().__init__(Params())
-        self.waiting: list[Callable[[str | None], None]] = []
-
-    def when_durable(self, callback: Callable[[str | None], None]) -> None:
-        self.waiting.append(callback)
 
 
 def test_acknowledgement_waits_for_the_commit(world: World) -> None:

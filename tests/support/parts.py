@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from kademlua import Contact, Node
+from collections.abc import Callable
+from typing import Any
+
+from kademlua import Contact, Node, Params
+from kademlua.core.values.memory_store import MemoryStore
 from kademlua.replication.replicator import Replicator
 from kademlua.replication.transfer import ValueTransfer
 from kademlua.values.pacing import UpkeepPacer
@@ -36,3 +40,22 @@ def value_transfer(node: Node) -> ValueTransfer:
         services.lookups,
         UpkeepPacer(services.context),
     )
+
+
+class SlowStore:
+    """A store in memory whose values become durable when the test says so."""
+
+    is_durable = True
+
+    def __init__(self) -> None:
+        self._store = MemoryStore(Params())
+        self.waiting: list[Callable[[str | None], None]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def when_durable(self, callback: Callable[[str | None], None]) -> None:
+        self.waiting.append(callback)

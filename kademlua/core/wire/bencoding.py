@@ -26,8 +26,6 @@ SHORT_BYTES: Final = 1_200
 """Data of at most this size takes little time and has no limit of tokens. So a page of values is
 readable, whatever the values are."""
 
-Bencodable = int | bytes | str | list[Any] | tuple[Any, ...] | dict[Any, Any]
-
 _TOO_LARGE: Final[int] = 10**MAX_DIGITS
 
 # One token: the length of a byte string, an integer of up to 19 digits or more, the start of a list
@@ -189,7 +187,7 @@ def check_tokens(encoded: bytes) -> None:
         )
 
 
-def encode(value: Bencodable, outer_depth: int = 0) -> bytes:
+def encode(value: object, outer_depth: int = 0) -> bytes:
     """Encode a value with sorted keys; ``str`` as UTF-8.
 
     Raises:
