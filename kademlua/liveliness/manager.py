@@ -84,7 +84,7 @@ class LivelinessManager:
         ``entry`` is that of the contact at this endpoint, which may have another id.
         """
         if self._v10_ids or not request.version:
-            self.versions.record_request(request, endpoint)
+            self.versions.record_request(request, entry)
         if not request.permit.is_validated:
             self._on_unvalidated_request(request, endpoint)
             return

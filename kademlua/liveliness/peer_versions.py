@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from kademlua.core.contact import Contact, Endpoint
+from kademlua.core.routing.bucket import TableEntry
 from kademlua.core.wire.packets import Request
 from kademlua.runtime.context import Context
 
@@ -27,11 +28,17 @@ class PeerVersions:
         self.v10_ids: dict[bytes, None] = dict.fromkeys(earlier_peers.values())
         """Ids of the peers known to speak version 1.0; read-only for callers."""
 
-    def record_request(self, request: Request, endpoint: Endpoint) -> None:
-        """Record the version of a request's sender."""
-        # Forged senders must neither change the version of another node nor fill the memory.
-        entry = self._context.table.get(request.sender_id)
-        if request.permit.is_validated and (entry is None or entry.contact.endpoint == endpoint):
+    def record_request(self, request: Request, entry: TableEntry | None) -> None:
+        """Record the version of a request's sender.
+
+        ``entry`` is that of the contact at its endpoint, which may have another id.
+        """
+        if not request.permit.is_validated:  # forged senders must not fill the memory
+            return
+        node_id = request.sender_id
+        is_contact = entry is not None and entry.contact.id == node_id
+        # Nor may a sender change the version of a contact at another endpoint.
+        if is_contact or self._context.table.get(node_id) is None:
             if request.version:
                 self.v10_ids.pop(request.sender_id, None)
             else:

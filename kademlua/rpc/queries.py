@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import BadArguments
-from kademlua.core.ids import is_id, to_int
+from kademlua.core.ids import is_id, prefix_of, to_int
 from kademlua.core.wire import replies
 from kademlua.core.wire.packets import HEADER_BYTES, Request
 from kademlua.rpc.address_validation import AddressValidator
@@ -122,9 +122,12 @@ class QueryHandlers:
         number. The original would query itself if the caller were among them.
         """
         target_int = to_int(key)
-        bits = (self._local_int ^ target_int).bit_length()
+        limit = 1 << (self._local_int ^ target_int).bit_length()
         closest = self._closest(key, exclude, version)
-        return [c for c in closest if (c.id_int ^ target_int).bit_length() <= bits]
+        if limit_prefix := prefix_of(limit):  # mostly, the first bits of distances tell
+            target_prefix = prefix_of(target_int)
+            return [c for c in closest if c.prefix ^ target_prefix < limit_prefix]
+        return [c for c in closest if c.id_int ^ target_int < limit]
 
     def _closest(self, key: bytes, exclude: bytes, version: int) -> list[Contact]:
         """Return the k closest contacts that a peer of ``version`` can read, in any order."""
