@@ -31,6 +31,7 @@ NOT_COMPILED = {
     "core/reasons.py": "has only enumerations",
     "core/results.py": "has only data",
     "replication/handover.py": "works once, and a killed greenlet returns an exception",
+    "runtime/lookup_events.py": "its class is inherited from",
     "runtime/observers.py": "programs inherit from Observer",
     "runtime/safe_logger.py": "a log record names the frame of the caller",
     "values/publisher.py": "works once in hours",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 import os
+import pkgutil
 import platform
 import runpy
 import shutil
@@ -41,6 +44,22 @@ def test_each_module_that_is_not_compiled_exists(monkeypatch: pytest.MonkeyPatch
         assert reason
         assert (ROOT / "kademlua" / name).is_file()
         assert f"kademlua/{name}" not in paths
+
+
+def test_no_interpreted_class_inherits_from_a_compiled_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("setuptools.setup", lambda **arguments: None)
+    monkeypatch.chdir(ROOT)
+    paths = runpy.run_path(str(SETUP))["compiled_paths"]()
+    compiled = {path.removesuffix(".py").replace("/", ".") for path in paths}
+    names = [each.name for each in pkgutil.walk_packages(kademlua.__path__, "kademlua.")]
+    modules = [importlib.import_module(name) for name in names if not name.endswith("__main__")]
+    for module in modules:
+        if module.__name__ not in compiled:
+            for item in vars(module).values():
+                if inspect.isclass(item) and item.__module__ == module.__name__:
+                    assert not [base for base in item.__bases__ if base.__module__ in compiled]
 
 
 @pytest.mark.slow
