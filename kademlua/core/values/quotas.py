@@ -13,6 +13,7 @@ from kademlua.core.contact import Contact
 from kademlua.core.errors import StoreRefused
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.params import Params
+from kademlua.core.values.subnet_ranking import SubnetRanking
 
 VALUE_OVERHEAD: Final = 2_400
 """Bytes charged for a value in addition to its own: what the store in memory needs at most for its
@@ -105,12 +106,14 @@ class StoreUsage:
     the limit that is reached, divided by the number of subnets with values.
     """
 
-    __slots__ = ("by_subnet", "total")
+    __slots__ = ("_rankings", "by_subnet", "total")
 
     def __init__(self) -> None:
         self.total = 0
         """In ``ENTRY_UNIT`` and charged bytes, like that of each subnet."""
         self.by_subnet: dict[bytes, int] = {}
+        self._rankings: dict[int, SubnetRanking] = {}
+        """By the bits of usages that count: all for the number of values, or those for bytes."""
 
     def add(self, subnet: bytes, change: int) -> None:
         """Add a change of the usage of a subnet."""
@@ -119,6 +122,9 @@ class StoreUsage:
         by_subnet[subnet] = usage = by_subnet.get(subnet, 0) + change
         if not usage:
             del by_subnet[subnet]
+        else:
+            for ranking in self._rankings.values():
+                ranking.change(subnet, usage)
 
     def check_fair_share(
         self, params: Params, subnet: bytes, change: int, replaced: list[tuple[bytes, int]]
@@ -151,10 +157,14 @@ class StoreUsage:
         """
         has_too_many, has_too_much = _excess(params, self.total + change)
         if has_too_many:
-            return max(zip(self.by_subnet.values(), self.by_subnet, strict=True))[1]
-        if has_too_much:
-            return max((usage & _BYTES_MASK, each) for each, usage in self.by_subnet.items())[1]
-        return None
+            return self._largest(-1)
+        return self._largest(_BYTES_MASK) if has_too_much else None
+
+    def _largest(self, mask: int) -> bytes:
+        ranking = self._rankings.get(mask)
+        if ranking is None:
+            ranking = self._rankings[mask] = SubnetRanking(self.by_subnet, mask)
+        return ranking.first()
 
 
 def _excess(params: Params, total: int) -> tuple[bool, bool]:
