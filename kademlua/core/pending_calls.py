@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kademlua.core.contact import Contact, Endpoint
@@ -20,40 +19,56 @@ _LATE_AFTER_RTOS: Final = (1.0, 2.5)
 retransmission is late too."""
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
 class PendingCall:
     """One call in flight."""
 
-    rpc_id: bytes
-    endpoint: Endpoint
-    contact: Contact | None
-    """The contact whose id must answer; None for any id, until one does."""
-    name: str
-    """The RPC."""
-    sent_at: float
-    deadline: float
-    on_done: Callable[[PendingCall, list[Any] | KademluaError], None]
-    """Called once, with the return values or an error."""
-    on_late: Callable[[PendingCall], None] | None = None
-    """Called each time the call is late; the reply may still arrive."""
-    rto: float = 0.0
-    """Seconds after which the call is late; 0 for never."""
-    datagram: bytes = b""
-    """The datagram, for retransmission."""
-    held_datagram: bytes = b""
-    """The datagram to be sent once the endpoint has replied to another call; empty if it was sent
-    already."""
-    reply_bytes: int = field(default=0, init=False)
-    """Size of the reply's payload; 0 before it arrives."""
-    late_count: int = field(default=0, init=False)
-    """How often the call was late."""
-    due_at: float = field(init=False)
-    """When the call is late or expires next."""
+    __slots__ = (
+        "contact", "datagram", "deadline", "due_at", "endpoint", "held_datagram", "late_count",
+        "name", "on_done", "on_late", "reply_bytes", "rpc_id", "rto", "sent_at",
+    )  # fmt: skip
 
-    def __post_init__(self) -> None:
-        self.due_at = self.deadline
-        if self.on_late is not None and self.rto > 0:
-            self.due_at = min(self.deadline, self.sent_at + self.rto)
+    def __init__(  # noqa: PLR0913  # a record: a dataclass takes several times as long
+        self,
+        *,
+        rpc_id: bytes,
+        endpoint: Endpoint,
+        contact: Contact | None,
+        name: str,
+        sent_at: float,
+        deadline: float,
+        on_done: Callable[[PendingCall, list[Any] | KademluaError], None],
+        on_late: Callable[[PendingCall], None] | None = None,
+        rto: float = 0.0,
+        datagram: bytes = b"",
+        held_datagram: bytes = b"",
+    ) -> None:
+        self.rpc_id = rpc_id
+        self.endpoint = endpoint
+        self.contact = contact
+        """The contact whose id must answer; None for any id, until one does."""
+        self.name = name
+        """The RPC."""
+        self.sent_at = sent_at
+        self.deadline = deadline
+        self.on_done = on_done
+        """Called once, with the return values or an error."""
+        self.on_late = on_late
+        """Called each time the call is late; the reply may still arrive."""
+        self.rto = rto
+        """Seconds after which the call is late; 0 for never."""
+        self.datagram = datagram
+        """The datagram, for retransmission."""
+        self.held_datagram = held_datagram
+        """The datagram to be sent once the endpoint has replied to another call; empty if it was
+        sent already."""
+        self.reply_bytes = 0
+        """Size of the reply's payload; 0 before it arrives."""
+        self.late_count = 0
+        """How often the call was late."""
+        self.due_at = deadline
+        """When the call is late or expires next."""
+        if on_late is not None and rto > 0:
+            self.due_at = min(deadline, sent_at + rto)
 
 
 class PendingCalls:

@@ -86,7 +86,9 @@ class SeedQuery:
         rto = context.params.rpc_timeout / 3
         min_bytes = PADDED_REQUEST_BYTES_IPV6 if ":" in endpoint[0] else PADDED_REQUEST_BYTES
         alias = self._liveliness.versions.alias_at(endpoint)
-        options = CallOptions(None, _ignore_late, rto, min_bytes, alias, is_authorized)
+        options = CallOptions(
+            None, _ignore_late, rto, min_bytes, alias, is_authorized=is_authorized
+        )
         self._client.send(endpoint, None, request, self._on_done, options)
         self.hold()
         context.stats.calls_by_purpose[Purpose.JOIN] += 1

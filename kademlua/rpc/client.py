@@ -39,6 +39,7 @@ _TIMER_SLACK: Final = 0.005
 _RPC_ID_BATCH: Final = 32
 """Rpc ids drawn together: each request to the system's random source costs time."""
 _DEFAULT_OPTIONS: Final = CallOptions()
+_SEND: Final = Verdict.SEND  # members of an enum are read slowly
 
 
 class RpcClient:
@@ -49,11 +50,13 @@ class RpcClient:
         self._pending = pending
         self._clock = context.clock
         self._stats = context.stats
+        self._id = context.id
+        self._rpc_timeout = context.params.rpc_timeout
         self._send_datagram = context.transport.send
         self.validated_addresses = ValidatedAddresses(context.table)
         address = context.transport.local_endpoint[0]
         self.gate = OutgoingGate(context.table, self.validated_addresses, address)
-        self._rpc_ids = b""
+        self._rpc_ids: list[bytes] = []
         self._timer = Timer(self._on_timer)
         self._timer_at = 0.0
         self._closed = False
@@ -97,39 +100,37 @@ class RpcClient:
         """
         if self._closed:
             raise NodeClosed("the node is closed")
-        timeout, on_late, rto, min_bytes, alias, is_authorized, retransmission = options
-        now = self._clock()
-        deadline = now + (self._context.params.rpc_timeout if timeout is None else timeout)
-        name, payload = request
+        now, timeout = self._clock(), options.timeout
+        deadline = now + (self._rpc_timeout if timeout is None else timeout)
         rpc_id = self._next_rpc_id()
-        sender_id = alias or self._context.id
-        datagram = packets.encode_request(sender_id, rpc_id, payload)
-        if len(datagram) < min_bytes:
-            datagram = datagram.ljust(min_bytes, b"\0")
+        sender_id = options.alias or self._id
+        datagram = packets.encode_request(sender_id, rpc_id, request.payload)
+        if len(datagram) < options.min_bytes:
+            datagram = datagram.ljust(options.min_bytes, b"\0")
         first_datagram = datagram
-        if retransmission is not None:
+        if (retransmission := options.retransmission) is not None:
             datagram = packets.encode_request(sender_id, rpc_id, retransmission.payload)
-        is_query = len(first_datagram) <= MAX_QUERY_BYTES and name != "store"
-        judge = self.gate.judge
+        is_query = len(first_datagram) <= MAX_QUERY_BYTES and request.name != "store"
+        judge, is_authorized = self.gate.judge, options.is_authorized
         verdict = judge(endpoint, now, deadline, is_query=is_query, is_authorized=is_authorized)
-        is_sent = verdict is Verdict.SEND
+        is_sent = verdict is _SEND
         if not is_sent:
             self._prepare_held(verdict, endpoint, contact, options)
         call = PendingCall(
             rpc_id=rpc_id,
             endpoint=endpoint,
             contact=contact,
-            name=name,
+            name=request.name,
             sent_at=now,
             deadline=deadline,
             on_done=on_done,
-            on_late=on_late,
-            rto=rto,
+            on_late=options.on_late,
+            rto=options.rto,
             datagram=datagram,
             held_datagram=b"" if is_sent else first_datagram,
         )
         self._pending.add(call)
-        self._stats.calls_by_rpc[name] += 1
+        self._stats.calls_by_rpc[request.name] += 1
         if is_sent:
             self._transmit(first_datagram, endpoint)
         if not self._timer.is_running or call.due_at + _TIMER_SLACK < self._timer_at:
@@ -143,17 +144,17 @@ class RpcClient:
         if verdict is not Verdict.QUERY_FIRST:
             self._stats.dropped[DropReason.NOT_PERMITTED] += verdict is Verdict.REFUSE
             return
-        rto = options.rto or self._context.params.rpc_timeout / 3
+        rto = options.rto or self._rpc_timeout / 3
         options = CallOptions(options.timeout, _ignore, rto, 0, options.alias, is_authorized=True)
         self.send(endpoint, contact, self.ping_request, _ignore, options)
         self._stats.calls_by_purpose[Purpose.PROBE] += 1
 
     def _next_rpc_id(self) -> bytes:
         if not self._rpc_ids:
-            self._rpc_ids = self._context.rng.randbytes(_RPC_ID_BATCH * packets.RPC_ID_BYTES)
-        rpc_id = self._rpc_ids[: packets.RPC_ID_BYTES]
-        self._rpc_ids = self._rpc_ids[packets.RPC_ID_BYTES :]
-        return rpc_id
+            size = packets.RPC_ID_BYTES
+            drawn = self._context.rng.randbytes(_RPC_ID_BATCH * size)
+            self._rpc_ids = [drawn[at : at + size] for at in range(0, len(drawn), size)]
+        return self._rpc_ids.pop()
 
     def _transmit(self, datagram: bytes, endpoint: Endpoint) -> None:
         stats = self._stats
@@ -239,8 +240,7 @@ class RpcClient:
 
     def _send_held(self, endpoint: Endpoint) -> None:
         """Send the calls that waited for a reply of this endpoint."""
-        limit = self._context.params.rpc_timeout
-        for call in self._pending.release(endpoint, self._clock(), limit):
+        for call in self._pending.release(endpoint, self._clock(), self._rpc_timeout):
             self._transmit(call.held_datagram, endpoint)
             call.held_datagram = b""
 
