@@ -5,15 +5,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Final
 
-RTT_BOUNDS: Final = (
+RTT_BOUNDS = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
 )  # fmt: skip
-LOOKUP_BOUNDS: Final = (
+LOOKUP_BOUNDS = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
-QUERY_BOUNDS: Final = (1, 2, 3, 5, 8, 13, 20, 30, 50, 100)
+QUERY_BOUNDS = (1, 2, 3, 5, 8, 13, 20, 30, 50, 100)
 
 
 class Histogram:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import KademluaError, TooManyCalls
 from kademlua.core.reasons import MatchFailure
 
-_LATE_AFTER_RTOS: Final = (1.0, 2.5)
+# Not Final: mypyc does not initialize a final tuple of floats.
+_LATE_AFTER_RTOS = (1.0, 2.5)
 """Multiples of the RTO after which a call is late: first it is retransmitted, and later the
 retransmission is late too."""
 
