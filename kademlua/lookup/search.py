@@ -6,9 +6,8 @@ until the lookup ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable
+from typing import Any, Final
 
 from gevent.event import AsyncResult
 
@@ -18,57 +17,26 @@ from kademlua.core.lookup.disjoint_paths import DisjointLookup
 from kademlua.core.lookup.input import LookupInput
 from kademlua.core.lookup.lookup import Lookup
 from kademlua.core.pending_calls import PendingCall
-from kademlua.core.reasons import Purpose
 from kademlua.core.wire import replies
 from kademlua.liveliness.manager import LivelinessManager
+from kademlua.lookup.early_requests import EarlyRequest
+from kademlua.lookup.search_options import LookupQuery, SearchOptions
 from kademlua.rpc.call_options import CallOptions
 from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 from kademlua.runtime.observers import ObservedLookup
 from kademlua.runtime.timer import Timer
 
+_EARLY_RPC: Final = "store"
+"""The RPC that a caller may send in place of a query."""
 _MAX_RESTARTS: Final = 2
 """A held call waits for a reply to another one first, so it may take twice ``rpc_timeout``."""
-
-ReplyReader = Callable[[Contact, list[Any]], list[Contact]]
-"""Takes a contact and its reply; returns the contacts in the reply or raises WireError."""
-
-
-class LookupQuery(NamedTuple):
-    """The request that a lookup sends to each contact, and the function that reads a reply."""
-
-    target: bytes
-    rpc_name: str
-    args: bytes
-    """The RPC's arguments, bencoded one after another."""
-    read_reply: ReplyReader
-    fallback_args: bytes = b""
-    """Arguments of the retransmission to a 1.0 contact, if they differ."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SearchOptions:
-    """How a lookup proceeds. ``saves_queries`` and ``stop_when`` are those of ``Lookup``."""
-
-    purpose: Purpose
-    """The entry of ``Stats.calls_by_purpose`` that counts the queries."""
-    k: int | None = None
-    """Contacts to find, default ``Params.k``."""
-    alpha: int | None = None
-    """Queries in flight, default ``Params.alpha``."""
-    saves_queries: bool = False
-    stop_when: Callable[[Lookup], bool] | None = None
-    """Ignored on several paths."""
-    path_count: int = 1
-    """Disjoint paths."""
-    deadline: float | None = None
-    """When the lookup ends with what it has, default ``Params.find_timeout`` from now."""
 
 
 class NetworkLookup:
     """One lookup, whose queries are RPC calls of one node."""
 
-    __deletable__ = ("_read_reply",)
+    __deletable__ = ("_early", "_read_reply")
 
     def __init__(
         self,
@@ -97,6 +65,7 @@ class NetworkLookup:
         self.write_tokens: dict[Contact, bytes] = {}
         """Write tokens received in replies, by contact."""
         self._read_reply = query.read_reply
+        self._early = options.early
         self.is_complete = True
         """Whether the lookup was not ended by a limit of its time or its bytes."""
         params = context.params
@@ -177,7 +146,7 @@ class NetworkLookup:
             if self._timer is not None:
                 self._timer.stop()
             self._stats.calls_by_purpose[self._purpose] += self.lookup.queries
-            del self._read_reply  # breaks a reference cycle with the caller's search
+            del self._read_reply, self._early  # breaks reference cycles with the caller
         if self._error is not None:
             raise self._error
 
@@ -193,17 +162,37 @@ class NetworkLookup:
             self._timer.start(max(0.0, self._deadline - self._clock()))
         if self._observed is not None:
             self._observed.on_query(contact)
+        early = self._early_request(contact)
         rto = self._liveliness.rto_estimator.rto_for(contact)
+        if early is not None:
+            rto *= early.round_trips
         timeout = self._liveliness.rto_estimator.timeout_for(rto)
         versions = self._liveliness.versions
         alias = versions.alias_for(contact)
         fallback = self._fallback_request if versions.is_v10(contact) else None
         padding = self._liveliness.padding_for(contact)
+        request = self.request if early is None else early.request
         options = CallOptions(timeout, self._on_late, rto, padding, alias, retransmission=fallback)
         try:
-            self._client.send(contact.endpoint, contact, self.request, self._on_done, options)
+            self._client.send(contact.endpoint, contact, request, self._on_done, options)
         except KademluaError as error:
             self._abort(error)
+
+    def _early_request(self, contact: Contact) -> EarlyRequest | None:
+        if self._early is None or not isinstance(self.lookup, Lookup):
+            return None
+        return self._early.request_for(self.lookup, contact)
+
+    def _early_contacts(
+        self, contact: Contact, result: list[Any] | KademluaError
+    ) -> list[Contact] | None:
+        assert self._early is not None
+        return self._early.read_reply(contact, result)
+
+    def _report_progress(self) -> None:
+        lookup = self.lookup
+        if self._early is not None and isinstance(lookup, Lookup) and not lookup.is_finished:
+            self._early.on_progress(lookup, self.write_tokens)
 
     def _on_done(self, call: PendingCall, result: list[Any] | KademluaError) -> None:
         contact = call.contact
@@ -221,9 +210,15 @@ class NetworkLookup:
             try:
                 if self._observed is not None:
                     self._observed.on_reply_received(contact)
-                listed = self._read_reply(contact, result)
-                is_v10 = replies.is_v10_form(result)
-                self._liveliness.versions.record_form(contact, is_v10=is_v10, listed=listed)
+                if call.name == _EARLY_RPC:
+                    listed = self._early_contacts(contact, result)
+                    if listed is None:
+                        self._query(contact)
+                        return
+                else:
+                    listed = self._read_reply(contact, result)
+                    is_v10 = replies.is_v10_form(result)
+                    self._liveliness.versions.record_form(contact, is_v10=is_v10, listed=listed)
                 contacts = self._without_dead(
                     self._client.gate.select_named(contact.endpoint, listed)
                 )
@@ -232,6 +227,7 @@ class NetworkLookup:
                 if token := replies.decode_token(result):
                     self.write_tokens[contact] = token
                 self.lookup.on_reply(contact, contacts)
+                self._report_progress()
             except WireError as error:
                 self._client.count_malformed_reply(error)
                 self._on_failure(contact)
@@ -242,6 +238,10 @@ class NetworkLookup:
             self._liveliness.on_timeout(contact)
         elif isinstance(result, NodeClosed):
             self._abort(result)
+        elif call.name == _EARLY_RPC and not self.lookup.is_finished:
+            self._early_contacts(contact, result)
+            self._query(contact)
+            return
         self._on_failure(contact)
 
     def _without_dead(self, contacts: list[Contact]) -> list[Contact]:

@@ -20,8 +20,10 @@ from kademlua.core.values.record_filter import RecordFilter, ValueFilter
 from kademlua.core.wire import packets, replies, requests
 from kademlua.crypto import signing
 from kademlua.liveliness.manager import LivelinessManager
-from kademlua.lookup.search import LookupQuery, NetworkLookup, SearchOptions
+from kademlua.lookup.search import NetworkLookup
+from kademlua.lookup.search_options import LookupQuery, SearchOptions
 from kademlua.lookup.value_search import FindOptions, ValueSearch
+from kademlua.rpc.call_options import EncodedRequest
 from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 from kademlua.runtime.time_slices import in_slices
@@ -63,21 +65,13 @@ class LookupService:
             NodeClosed: The node is closed.
             TooManyCalls: Too many calls are in flight.
         """
-        return self.run_node_lookup(
-            target, seeds, count, path_count=path_count, purpose=purpose
-        ).lookup
+        options = SearchOptions(purpose=purpose, k=count, path_count=path_count)
+        return self.run_node_lookup(target, options, seeds).lookup
 
     def run_node_lookup(
-        self,
-        target: bytes,
-        seeds: Iterable[Contact] = (),
-        count: int | None = None,
-        *,
-        path_count: int = 1,
-        purpose: Purpose,
+        self, target: bytes, options: SearchOptions, seeds: Iterable[Contact] = ()
     ) -> NetworkLookup:
         """Look up nodes like ``find_node``; the result also holds the received write tokens."""
-        options = SearchOptions(purpose=purpose, k=count, path_count=path_count)
         network_lookup = self._new_lookup(self._findnode_query(target), options)
         network_lookup.run(seeds)
         if network_lookup.is_complete:
@@ -227,6 +221,10 @@ class LookupService:
             to_int(self._context.id), [c.id_int for c in closest]
         )
         self._table.density = IdDensity(network_size, self._params.max_id_density, neighbours)
+
+    def encode_findnode(self, target: bytes) -> EncodedRequest:
+        """Return a findnode as a lookup sends it."""
+        return self._client.encode("findnode", requests.encode_key_args(target))
 
     def _findnode_query(self, target: bytes) -> LookupQuery:
         args = requests.encode_key_args(target)

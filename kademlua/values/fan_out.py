@@ -63,7 +63,7 @@ class FanOut:
         options: FanOutOptions = _DEFAULT_OPTIONS,
     ) -> None:
         """Prepare to send requests."""
-        self._encode_for = encode_for
+        self.encode_for = encode_for
         self._options = options
         self._write_tokens = dict(options.write_tokens)
         self._client = client
@@ -71,23 +71,58 @@ class FanOut:
         self.report = StoreReport()
         """The outcome at each node."""
         self._fallbacks: list[Contact] = []
+        self._early: dict[Contact, list[Any] | KademluaError | None] = {}
+        """Results at the contacts that got the request before ``run``; None while unknown."""
         self._outstanding = 0
         self.sent_count = 0
         """Number of requests sent."""
         self._finished: AsyncResult[None] = AsyncResult()
 
+    def add_tokens(self, write_tokens: Mapping[Contact, bytes]) -> None:
+        """Add write tokens to those of the options."""
+        self._write_tokens.update(write_tokens)
+
+    def has_sent(self, contact: Contact) -> bool:
+        """Return whether a contact got the request early."""
+        return contact in self._early
+
+    def record_early(
+        self, contact: Contact, result: list[Any] | KademluaError | None = None
+    ) -> None:
+        """Record that the caller sent the request to a contact, and later the result."""
+        self._early[contact] = result
+
+    def send_early(self, contact: Contact, token: bytes) -> None:
+        """Send the request to a contact that is probably a recipient."""
+        self._early[contact] = None
+        self._write_tokens[contact] = token
+        self._send(contact)
+
     def run(self, recipients: list[Contact], fallbacks: list[Contact]) -> StoreReport:
         """Send the requests, and block this greenlet until each was answered or timed out.
+
+        Early results at contacts that are no recipients do not count.
 
         Raises:
             NodeClosed: The node is closed.
         """
         self._fallbacks = fallbacks[::-1]
         for recipient in recipients:
-            self._send(recipient)
+            self._begin(recipient)
         if self._outstanding:
             self._finished.get()
         return self.report
+
+    def _begin(self, recipient: Contact) -> None:
+        """Send a request, unless the recipient got it early."""
+        if recipient not in self._early:
+            self._send(recipient)
+            return
+        result = self._early.pop(recipient)
+        if result is None:  # in flight
+            self._outstanding += 1
+        else:
+            self._settle(recipient, result)
 
     def _send(self, recipient: Contact) -> None:
         token = self._write_tokens.get(recipient, b"")
@@ -100,7 +135,7 @@ class FanOut:
         is_validated = token or self._liveliness.is_validated_at(recipient)
         # The contact may validate this address before it replies.
         patience = 1 if is_validated else 2
-        request = self._encode_for(recipient, token)
+        request = self.encode_for(recipient, token)
         self._call(recipient, request, self._on_done, patience=patience)
 
     def _call(
@@ -119,9 +154,9 @@ class FanOut:
         try:
             self._client.send(recipient.endpoint, recipient, request, on_done, options)
         except TooManyCalls as error:  # requests already sent continue
-            self.report.refused.append((recipient, str(error)))
+            self._settle(recipient, error)
         else:
-            self._outstanding += 1
+            self._outstanding += recipient not in self._early
             self.sent_count += 1
 
     def _on_late(self, call: PendingCall) -> None:
@@ -138,21 +173,32 @@ class FanOut:
             self._on_done(call, result)
             return
         assert call.contact is not None
-        self._outstanding -= 1
+        is_early = call.contact in self._early
+        self._outstanding -= not is_early
         with suppress(WireError):
             if isinstance(result, list) and (token := replies.decode_token(result)):
                 self._write_tokens[call.contact] = token
         self._send(call.contact)
-        self._finish_if_done()
+        if not is_early:
+            self._finish_if_done()
 
     def _on_done(self, call: PendingCall, result: list[Any] | KademluaError) -> None:
         contact = call.contact
         assert contact is not None
-        self._outstanding -= 1
         if isinstance(result, NodeClosed):
             self._finished.set_exception(result)
             return
-        if result == _OK:  # the usual case
+        is_early = contact in self._early
+        self._settle(contact, result)
+        if not is_early:
+            self._outstanding -= 1
+            self._finish_if_done()
+
+    def _settle(self, contact: Contact, result: list[Any] | KademluaError) -> None:
+        """Record a result in the report; send the request to a fallback after a timeout."""
+        if contact in self._early:
+            self._early[contact] = result
+        elif result == _OK:  # the usual case
             self.report.acknowledged.append(contact)
         elif not result and self._liveliness.versions.is_alias_refused(contact):
             self._send(contact)
@@ -162,7 +208,7 @@ class FanOut:
             # After a pause, the TTL in the request is no longer right.
             if self._fallbacks and not isinstance(result, CallInterrupted):
                 self._count_extra()
-                self._send(self._fallbacks.pop())
+                self._begin(self._fallbacks.pop())
         else:
             refusal = self._refusal(result)
             if refusal is None:
@@ -171,7 +217,6 @@ class FanOut:
                 self.report.refused.append((contact, refusal.reason))
                 if refusal.newest_seq:
                     self.report.newer_seqs.append(refusal.newest_seq)
-        self._finish_if_done()
 
     def _finish_if_done(self) -> None:
         if self._outstanding == 0:

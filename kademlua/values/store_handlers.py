@@ -18,7 +18,7 @@ from kademlua.core.ids import ID_BYTES, is_id
 from kademlua.core.values.conflicts import Conflict, ConflictQueue
 from kademlua.core.values.sequence import MAX_SEQUENCE
 from kademlua.core.values.store import StoreEntry
-from kademlua.core.wire import replies
+from kademlua.core.wire import replies, store_contacts
 from kademlua.core.wire.packets import Request
 from kademlua.core.wire.requests import OwnerProof
 from kademlua.runtime.context import Context
@@ -49,6 +49,8 @@ class _Fields:
 
 
 _NO_FIELDS: Final = _Fields()
+_REPLY_OVERHEAD_BYTES: Final = 300
+"""Bytes of a store's reply around its contacts, at most."""
 
 
 class StoreHandlers:
@@ -78,6 +80,11 @@ class StoreHandlers:
 
     def handle_store(self, request: Request, endpoint: Endpoint) -> bytes | None:
         """Handle store: keep a value of the sender, or one that the sender replicates."""
+        payload = self._store_value(request, endpoint)
+        return None if payload is None else self._with_contacts(payload, request)
+
+    def _store_value(self, request: Request, endpoint: Endpoint) -> bytes | None:
+        """Store a value; return the payload of the reply, or None if it waits for the disk."""
         args = request.args
         arg_count = len(args)
         key = args[0] if args else None
@@ -160,9 +167,27 @@ class StoreHandlers:
             if reason is not None:
                 self._context.stats.refused_stores[reason] += 1
                 reply = replies.encode_refused_reply(reason)
-            self._reply_later(request, endpoint, reply)
+            self._reply_later(request, endpoint, self._with_contacts(reply, request))
 
         self._store.when_durable(on_durable)
+
+    def _with_contacts(self, payload: bytes, request: Request) -> bytes:
+        """Add the contacts that the sender of a store asks for with the field ``closest``.
+
+        The sender's address is validated, so the amplification limit does not apply.
+        """
+        args = request.args
+        fields = args[5] if len(args) > 5 else None
+        count = fields.get(b"closest") if type(fields) is dict else None
+        if type(count) is not int or count <= 0 or payload == replies.BAD_KEY_STORE:
+            return payload
+        contacts = self._context.table.closest(
+            args[0], min(count, self._params.k), request.sender_id
+        )
+        max_bytes = self._params.max_reply_bytes - _REPLY_OVERHEAD_BYTES
+        return store_contacts.with_contacts(
+            payload, replies.take_fitting(contacts, request.version, max_bytes)
+        )
 
     def _effective_ttl(self, ttl: Any) -> float:
         """Return the seconds for which a value with the requested TTL is kept."""

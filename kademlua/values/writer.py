@@ -15,13 +15,15 @@ from kademlua.core.values.store import StoreEntry
 from kademlua.core.wire import replies, requests
 from kademlua.core.wire.requests import RemoveArguments, StoreArguments
 from kademlua.liveliness.manager import LivelinessManager
+from kademlua.lookup.search_options import SearchOptions
 from kademlua.lookup.service import LookupService
 from kademlua.rpc.call_options import EncodedRequest
 from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 from kademlua.runtime.durability import wait_durable
 from kademlua.values.admission import AdmissionPolicy, remove_with_tombstone
-from kademlua.values.fan_out import FanOut, FanOutOptions
+from kademlua.values.early_stores import EarlyStores
+from kademlua.values.fan_out import EncodeFor, FanOut, FanOutOptions
 from kademlua.values.ownership import OwnershipProver
 
 
@@ -70,29 +72,13 @@ class ValueWriter:
             StoreFailed: Fewer than ``Params.write_quorum`` nodes acknowledged the value.
         """
         key, replicas = arguments.key, self._params.replicas
-        # The closest nodes return the farther replicas. Querying those for write tokens would
-        # cost as much as their validating pings, which some of them do not need. Only those that
-        # have never replied are queried.
-        count, path_count = (2 * replicas + 4) // 5, self._params.disjoint_paths
+        options = FanOutOptions(token_query=self._lookups.encode_findnode(key), on_extra=on_extra)
+        fan_out = FanOut(self._client, self._liveliness, self._store_encoder(arguments), options)
         network_lookup = self._lookups.run_node_lookup(
-            key, count=count, path_count=path_count, purpose=purpose
+            key, self._lookup_options(arguments, fan_out, purpose)
         )
+        fan_out.add_tokens(network_lookup.write_tokens)
         candidates = network_lookup.lookup.candidates(replicas, fallback_count=replicas)
-        shared_request = self._encode_store(arguments)
-        needs_proof = arguments.seq != 0 and self._prover.is_needed
-
-        def encode_for(contact: Contact, token: bytes) -> EncodedRequest:
-            if not token and not needs_proof:
-                return shared_request
-            proof = self._prover.proof(contact, key, arguments.seq) if needs_proof else None
-            return self._encode_store(arguments._replace(token=token, proof=proof))
-
-        options = FanOutOptions(
-            write_tokens=network_lookup.write_tokens,
-            token_query=network_lookup.request,
-            on_extra=on_extra,
-        )
-        fan_out = FanOut(self._client, self._liveliness, encode_for, options)
         is_holder = is_replica(to_int(self._context.id), to_int(key), candidates, replicas)
         remote_count = replicas
         if is_holder and not self._context.is_client:
@@ -106,6 +92,27 @@ class ValueWriter:
             self._store.remove(key, self._context.local_contact)
         return report
 
+    def _lookup_options(
+        self, arguments: StoreArguments, fan_out: FanOut, purpose: Purpose
+    ) -> SearchOptions:
+        """Return how the replicas are looked up, with early stores if the id density is known."""
+        # The closest nodes return the farther replicas. Querying those for write tokens would
+        # cost as much as their validating pings, which some of them do not need. Only those that
+        # have never replied are queried.
+        replicas, path_count = self._params.replicas, self._params.disjoint_paths
+        count = (2 * replicas + 4) // 5
+        table = self._context.table
+        nearest = table.closest(arguments.key, count)
+        has_v10 = any(self._liveliness.versions.is_v10(each) for each in nearest)
+        if table.density is None or path_count > 1 or has_v10:
+            return SearchOptions(purpose=purpose, k=count, path_count=path_count)
+        encode_query = self._store_encoder(arguments._replace(closest=replicas))
+        early = EarlyStores(
+            self._context, self._liveliness, fan_out, arguments.key, encode_query, count
+        )
+        alpha = early.first_concurrency()
+        return SearchOptions(purpose=purpose, k=replicas, alpha=alpha, early=early)
+
     def remove(self, key: bytes, ttl: int) -> StoreReport:
         """Remove this node's value of a key from all nodes that may hold it.
 
@@ -115,7 +122,8 @@ class ValueWriter:
         Raises:
             StoreFailed: No node had a value of this node.
         """
-        network_lookup = self._lookups.run_node_lookup(key, purpose=Purpose.REMOVE)
+        options = SearchOptions(purpose=Purpose.REMOVE)
+        network_lookup = self._lookups.run_node_lookup(key, options)
         recipients = network_lookup.lookup.candidates(2 * self._params.replicas)
         seq = self.next_seq()
         report = self._send_remove(key, ttl, seq, recipients, network_lookup.write_tokens)
@@ -145,6 +153,20 @@ class ValueWriter:
         report = fan_out.run(recipients, [])
         self._context.stats.calls_by_purpose[Purpose.REMOVE] += fan_out.sent_count
         return report
+
+    def _store_encoder(self, arguments: StoreArguments) -> EncodeFor:
+        """Return a function that encodes the store for a contact."""
+        shared_request = self._encode_store(arguments)
+        needs_proof = arguments.seq != 0 and self._prover.is_needed
+
+        def encode_for(contact: Contact, token: bytes) -> EncodedRequest:
+            if not token and not needs_proof:
+                return shared_request
+            key, seq = arguments.key, arguments.seq
+            proof = self._prover.proof(contact, key, seq) if needs_proof else None
+            return self._encode_store(arguments._replace(token=token, proof=proof))
+
+        return encode_for
 
     def _encode_store(self, arguments: StoreArguments) -> EncodedRequest:
         return self._client.encode("store", requests.encode_store_args(arguments))

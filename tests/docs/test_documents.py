@@ -26,7 +26,7 @@ from kademlua.core.errors import (
 from kademlua.core.reasons import DropReason, MatchFailure
 from kademlua.core.security.replay_protection import SessionTable
 from kademlua.core.values import records
-from kademlua.core.wire import bencoding, packets, replies, requests
+from kademlua.core.wire import bencoding, packets, replies, requests, store_contacts
 from kademlua.core.wire.rpc_table import RPCS
 from kademlua.runtime.private_transport import PrivateTransport
 from tests.core.values.test_records import HELLO, SALTED
@@ -168,6 +168,13 @@ EXAMPLES = {
         b"store",
         requests.encode_store_args(requests.StoreArguments(KEY, VALUES[0], 1800, owner=V4)),
     ),
+    "store-contacts-request-payload": payload(
+        b"store",
+        requests.encode_store_args(
+            requests.StoreArguments(KEY, VALUES[0], 3600, seq=1_900_000_000_000_000, closest=8)
+        ),
+    ),
+    "store-contacts-response-payload": store_contacts.with_contacts(replies.STORE_OK, [V4]),
     "store-response-payload": replies.STORE_OK,
     "store-refused-payload": replies.encode_refused_reply("no room for more values"),
     "store-older-payload": replies.encode_refused_reply(

@@ -93,7 +93,7 @@ def settled(world: World, count: int, replicas: int) -> list[Node]:
     return nodes
 
 
-@pytest.mark.parametrize(("replicas", "rpcs"), [(8, 18), (20, 36)])
+@pytest.mark.parametrize(("replicas", "rpcs"), [(8, 15.8), (20, 31.3)])
 def test_add_stays_within_its_packet_budget(world: World, replicas: int, rpcs: float) -> None:
     nodes = settled(world, 100, replicas)
     chance = random.Random(1)

@@ -4,7 +4,8 @@ import gevent
 import pytest
 
 from kademlua import Contact, Params, sha1
-from kademlua.core.wire import packets, replies, requests
+from kademlua.core.ids import to_int
+from kademlua.core.wire import packets, replies, requests, store_contacts
 from tests.support.peers import ScriptedPeer
 from tests.support.world import World
 
@@ -139,3 +140,42 @@ def test_refusal_is_an_error_for_a_caller_of_1_0(world: World) -> None:
     assert answer.packet_type == packets.RPC_RAISED
     assert store(peer, node, args) == replies.encode_refused_reply("value over 2 bytes")
     assert node.stats()["refused_stores"] == {"value over 2 bytes": 2}
+
+
+@pytest.mark.parametrize(("asked", "count"), [(3, 3), (99, 11)])
+def test_store_returns_the_contacts_that_it_asks_for(world: World, asked: int, count: int) -> None:
+    """Nearest first, without the sender; not more than there may be in a findnode reply."""
+    node, *others = world.network(12)
+    by_distance = sorted(
+        (each.contact for each in others), key=lambda each: each.id_int ^ to_int(KEY)
+    )
+    arguments = requests.StoreArguments(KEY, b"1:v", 30, closest=asked)
+    reply = store(world.peer(), node, requests.encode_store_args(arguments))
+    assert reply == store_contacts.with_contacts(replies.STORE_OK, by_distance[:count])
+
+
+def test_refused_store_returns_contacts_too(world: World) -> None:
+    node, other = world.network(2, params=Params(max_value_bytes=2))
+    args = requests.encode_store_args(requests.StoreArguments(KEY, b"1:v", 30, closest=8))
+    refused = replies.encode_refused_reply("value over 2 bytes")
+    expected = store_contacts.with_contacts(refused, [other.contact])
+    assert store(world.peer(), node, args) == expected
+
+
+@pytest.mark.parametrize("closest", [b"i0e", b"i-1e", b"1:x", b"le"])
+def test_store_without_a_number_of_contacts_returns_none(world: World, closest: bytes) -> None:
+    node, _ = world.network(2)
+    args = b"20:%b1:vi0e0:i60ed7:closest%be" % (KEY, closest)
+    assert store(world.peer(), node, args) == TAKEN
+
+
+def test_contacts_wait_until_the_sender_is_validated(world: World) -> None:
+    """A forged sender gets a ping, and nothing else: the amplification limit holds."""
+    node, _ = world.network(2)
+    peer = world.peer()
+    args = requests.encode_store_args(requests.StoreArguments(KEY, b"1:v", 30, closest=20))
+    payload = packets.encode_request_payload(b"store", args, read_only=False)
+    peer.request(node.contact.endpoint, payload)
+    gevent.sleep(5)
+    assert {packets.decode(each).name for each in peer.unread} == {b"ping"}  # type: ignore[union-attr]
+    assert not node.datastore.entries(KEY)

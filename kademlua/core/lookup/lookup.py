@@ -163,6 +163,23 @@ class Lookup:
         """
         return self._shortlist.in_states(count, (_REPLIED, _UNQUERIED), fallback_count)
 
+    @property
+    def has_converged(self) -> bool:
+        """Whether a reply has named no nearer contact."""
+        return not self._can_widen
+
+    def is_among_closest(self, contact: Contact, count: int) -> bool:
+        """Return whether fewer than ``count`` live contacts are nearer than ``contact``."""
+        own = contact.id_int ^ self._target
+        for distance in self._shortlist.query_order():
+            if distance == own:
+                return count > 0
+            state = self._states[distance]
+            count -= state is not _FAILED and state is not _LOST
+            if count <= 0:
+                return False
+        return False
+
     def _settle(self, contact: Contact, state: QueryState) -> bool:
         """Record the result of a query; return False if it no longer matters."""
         distance = contact.id_int ^ self._target

@@ -140,6 +140,14 @@ class IdDensity:
         mean = path_count * k * _ID_SPACE // self._min_nodes
         return int(mean * (1 + _SPARSE_SIGMAS / k**0.5))
 
+    def max_replica_distance(self, replicas: int) -> int:
+        """Return a distance within which there are almost certainly at most ``replicas`` nodes.
+
+        Their number within a distance has a Poisson distribution. Its mean here is one standard
+        deviation below ``replicas``.
+        """
+        return int((replicas - replicas**0.5) * (_ID_SPACE // self._min_nodes))
+
     @property
     def expected_gap(self) -> int:
         """A distance within which even one node is unlikely."""

@@ -78,10 +78,13 @@ _STORE_PREFIX: Final = b"d4:argsl20:"
 _STORE_TEMPLATE: Final = PayloadTemplate(_STORE_PREFIX, b"e4:name5:store1:vi1ee", b"store", (), 1)
 """A store of a string, whose other fields ``_decode_store`` reads."""
 _SEQUENCE_PREFIX: Final = b"d3:seqi"
+_CLOSEST_PREFIX: Final = b"d7:closesti"
+_SEQUENCE_AFTER_CLOSEST: Final = b"e3:seqi"
 _REPLY_TOKEN_PREFIX: Final = b"5:token8:"
 """The start of an 8-byte token at the end of a reply."""
 _REPLY_TOKEN_SUFFIX_BYTES: Final = 8 + len(b"ee")
 _CLOSEST_START: Final = re.compile(rb"ld7:closest(0|[1-9]\d{0,4}):")
+_STORED_PREFIX: Final = b"li1ed7:closest"
 _FOUND_PREFIX: Final = b"6:retvall"
 _STRING_START: Final = re.compile(rb"(0|[1-9]\d{0,4}):")
 _TOKEN_END: Final = re.compile(rb"e5:token8:(.{8})ee", re.DOTALL)
@@ -139,14 +142,28 @@ def _decode_store(payload: bytes) -> tuple[PayloadTemplate, list[Any]] | None:
         return None
     args = [payload[key_start:key_end], payload[colon + 1 : value_end], 0, token, ttl]
     if end + 1 < fields_end:
-        position, end = end + 1 + len(_SEQUENCE_PREFIX), fields_end - 2
-        seq = _decode_number(payload, position, end)
-        if seq < 0 or end - position > 19 or payload[end:fields_end] != b"ee":
+        fields = _decode_store_fields(payload, end + 1, fields_end - 2)
+        if fields is None or payload[fields_end - 2 : fields_end] != b"ee":
             return None
-        if payload[position - len(_SEQUENCE_PREFIX) : position] != _SEQUENCE_PREFIX:
-            return None
-        args.append({b"seq": seq})
+        args.append(fields)
     return _STORE_TEMPLATE, args
+
+
+def _decode_store_fields(payload: bytes, start: int, end: int) -> dict[bytes, int] | None:
+    """Decode a dictionary of ``seq``, perhaps after ``closest``; None for any other."""
+    fields: dict[bytes, int] = {}
+    position = start + len(_SEQUENCE_PREFIX)
+    if payload.startswith(_CLOSEST_PREFIX, start):
+        closest_start = start + len(_CLOSEST_PREFIX)
+        closest_end = payload.find(b"e", closest_start, closest_start + 4)
+        fields[b"closest"] = _decode_number(payload, closest_start, closest_end)
+        if fields[b"closest"] < 0 or not payload.startswith(_SEQUENCE_AFTER_CLOSEST, closest_end):
+            return None
+        position = closest_end + len(_SEQUENCE_AFTER_CLOSEST)
+    elif not payload.startswith(_SEQUENCE_PREFIX, start):
+        return None
+    fields[b"seq"] = seq = _decode_number(payload, position, end)
+    return fields if seq >= 0 and end - position <= 19 else None
 
 
 def _decode_number(payload: bytes, start: int, end: int) -> int:
@@ -171,6 +188,9 @@ def decode_values(payload: bytes) -> list[Any] | None:
         return [5]
     if payload == b"li1ee":
         return [1]
+    if payload.startswith(_STORED_PREFIX) and payload.endswith(b"ee"):
+        compact = _byte_string(payload, len(_STORED_PREFIX), len(payload) - 2)
+        return None if compact is None else [1, {b"closest": compact}]
     if payload[:11] == b"ld7:closest":
         compact = _byte_string(payload, 11, len(payload) - 2)
         if compact is not None and payload.endswith(b"ee"):

@@ -64,7 +64,7 @@ def encode_findnode_reply(contacts: list[Contact], version: int, token: bytes = 
     """Encode the return value of findnode for a caller's version."""
     if version == 0:
         return b"l%be" % encode_v10_contacts(contacts)
-    return b"ld%b%bee" % (_encode_closest(contacts), _encode_token(token))
+    return b"ld%b%bee" % (encode_closest(contacts), _encode_token(token))
 
 
 def encode_findvalue_reply(
@@ -82,11 +82,11 @@ def encode_findvalue_reply(
         retval_field = b"6:retvall%be" % b"".join(values) if values else b""
         return b"ld7:closest%b%bee" % (encode_v10_contacts(contacts), retval_field)
     if not values:
-        return b"ld%b%bee" % (_encode_closest(contacts), _encode_token(token))
+        return b"ld%b%bee" % (encode_closest(contacts), _encode_token(token))
     remaining_field = b"4:morei%de" % remaining if remaining else b""
     retval = b"".join(values)
     return b"ld%b%b6:retvall%be%bee" % (
-        _encode_closest(contacts),
+        encode_closest(contacts),
         remaining_field,
         retval,
         _encode_token(token),
@@ -143,7 +143,8 @@ def encode_getsocket_reply(addr: str, port: int) -> bytes:
     return b"ld4:addr%d:%b4:porti%deee" % (len(text), text, port)
 
 
-def _encode_closest(contacts: list[Contact]) -> bytes:
+def encode_closest(contacts: list[Contact]) -> bytes:
+    """Encode the entries of a 1.1 dictionary that list contacts."""
     joined = b"".join([contact.compact for contact in contacts])
     if len(joined) == COMPACT_V4_BYTES * len(contacts):  # the usual case: all are IPv4
         return b"7:closest%d:%b" % (len(joined), joined)

@@ -47,12 +47,16 @@ class StoreArguments(NamedTuple):
     """The owner's sequence number of a plain value; 0 for none."""
     proof: OwnerProof | None = None
     """Shows that the sender owns values that it stored at another address."""
+    closest: int = 0
+    """How many contacts close to the key the reply should have; 0 for none."""
 
 
 def encode_store_args(arguments: StoreArguments) -> bytes:
     """Encode the arguments of store."""
-    key, encoded, ttl, overwrite, owner, cas, token, seq, proof = arguments
+    key, encoded, ttl, overwrite, owner, cas, token, seq, proof, closest = arguments
     fields = b"" if cas is None else b"3:casi%de" % cas
+    if closest:
+        fields += b"7:closesti%de" % closest
     if owner is not None:
         fields += b"5:owner%d:%b" % (len(owner.compact), owner.compact)
     if seq:

@@ -56,6 +56,13 @@ def requests() -> list[bytes]:
                 core_requests.StoreArguments(KEY, bencoding.encode(value), 60, token=token)
             )
             found.append(packets.encode_request_payload(b"store", args, read_only=False))
+        for closest, seq in ((0, 7), (8, 7), (20, 1_900_000_000_000_000)):
+            args = core_requests.encode_store_args(
+                core_requests.StoreArguments(
+                    KEY, bencoding.encode(value), 60, seq=seq, closest=closest
+                )
+            )
+            found.append(packets.encode_request_payload(b"store", args, read_only=False))
         found.append(b"d4:name5:store4:argsl20:%b%bee" % (KEY, bencoding.encode(value)))
     return found
 
@@ -87,6 +94,7 @@ def test_any_key_is_read_the_same(key):
         st.just([5]),
         st.just([1]),
         st.binary(max_size=600).map(lambda packed: [{b"closest": packed}]),
+        st.binary(max_size=600).map(lambda packed: [1, {b"closest": packed}]),
         st.binary(max_size=60).map(lambda packed: [{b"closest": packed, b"retval": [7]}]),
         st.binary(max_size=60).map(lambda packed: [{b"closest": packed, b"token": b"t" * 8}]),
         st.builds(

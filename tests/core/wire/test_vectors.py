@@ -8,7 +8,7 @@ import pytest
 
 from kademlua.core.contact import ALL_FAMILIES, Contact, ContactPool
 from kademlua.core.errors import WireError
-from kademlua.core.wire import bencoding, packets, replies, requests
+from kademlua.core.wire import bencoding, packets, replies, requests, store_contacts
 from kademlua.core.wire.packets import Request, Response
 from kademlua.core.wire.rpc_table import RPCS
 from tests.support.vectors import Vector, contact_of, each, hex_bytes, load, value_of
@@ -112,6 +112,7 @@ def encode_store_args(
             token=token,
             seq=fields.get(b"seq", 0),
             proof=proof_of(fields),
+            closest=fields.get(b"closest", 0),
         )
     )
 
@@ -179,8 +180,11 @@ def encode_reply(vector: Vector) -> bytes:
         return replies.encode_findvalue_reply(
             contacts, found, version, token, vector.get("more", 0)
         )
-    if rpc == "store" and vector.get("refused"):
-        return replies.encode_refused_reply(vector["refused"], vector.get("newest_seq", 0))
+    if rpc == "store":
+        reply = FIXED_REPLIES.get(vector["name"], replies.STORE_OK)
+        if vector.get("refused"):
+            reply = replies.encode_refused_reply(vector["refused"], vector.get("newest_seq", 0))
+        return store_contacts.with_contacts(reply, contacts) if contacts else reply
     if rpc == "getsocket":
         return replies.encode_getsocket_reply(vector["address"], vector["port"])
     if rpc == "lacks":
@@ -234,8 +238,8 @@ def check_meaning(vector: Vector, values: list[Any]) -> None:
     rpc = vector["rpc"]
     if "contacts" in vector:
         contacts = [contact_of(form) for form in vector["contacts"]]
-        found = replies.decode_findnode_reply(values, ContactPool(), ALL_FAMILIES)
-        assert found == contacts
+        decode = store_contacts.decode_contacts if rpc == "store" else replies.decode_findnode_reply
+        assert decode(values, ContactPool(), ALL_FAMILIES) == contacts
         assert replies.decode_token(values) == hex_bytes(vector, "token")
     if "found" in vector:
         assert replies.decode_retval(values) == value_of(vector["found"])

@@ -1,0 +1,48 @@
+"""What a lookup on the network sends, and how it proceeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from kademlua.core.contact import Contact
+from kademlua.core.lookup.lookup import Lookup
+from kademlua.core.reasons import Purpose
+from kademlua.lookup.early_requests import EarlyRequests
+
+ReplyReader = Callable[[Contact, list[Any]], list[Contact]]
+"""Takes a contact and its reply; returns the contacts in the reply or raises WireError."""
+
+
+class LookupQuery(NamedTuple):
+    """The request that a lookup sends to each contact, and the function that reads a reply."""
+
+    target: bytes
+    rpc_name: str
+    args: bytes
+    """The RPC's arguments, bencoded one after another."""
+    read_reply: ReplyReader
+    fallback_args: bytes = b""
+    """Arguments of the retransmission to a 1.0 contact, if they differ."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchOptions:
+    """How a lookup proceeds. ``saves_queries`` and ``stop_when`` are those of ``Lookup``."""
+
+    purpose: Purpose
+    """The entry of ``Stats.calls_by_purpose`` that counts the queries."""
+    k: int | None = None
+    """Contacts to find, default ``Params.k``."""
+    alpha: int | None = None
+    """Queries in flight, default ``Params.alpha``."""
+    saves_queries: bool = False
+    stop_when: Callable[[Lookup], bool] | None = None
+    """Ignored on several paths."""
+    path_count: int = 1
+    """Disjoint paths."""
+    deadline: float | None = None
+    """When the lookup ends with what it has, default ``Params.find_timeout`` from now."""
+    early: EarlyRequests | None = None
+    """Sends other requests in place of queries. Only on a single path."""

@@ -1,0 +1,117 @@
+"""Early stores: an add stores its value while the lookup of the replicas continues.
+
+The density of ids tells how near a contact must be to be a replica almost certainly. Such a
+contact gets the value instead of a query, because its reply names contacts too; or after it has
+replied to a query. What libp2p calls an optimistic provide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kademlua.core.contact import Contact
+from kademlua.core.errors import KademluaError
+from kademlua.core.ids import to_int
+from kademlua.core.lookup.lookup import Lookup
+from kademlua.core.wire import store_contacts
+from kademlua.liveliness.manager import LivelinessManager
+from kademlua.lookup.early_requests import EarlyRequest
+from kademlua.runtime.context import Context
+from kademlua.values.fan_out import EncodeFor, FanOut
+
+
+class EarlyStores:
+    """The early stores of one add, whose results its ``FanOut`` records."""
+
+    def __init__(
+        self,
+        context: Context,
+        liveliness: LivelinessManager,
+        fan_out: FanOut,
+        key: bytes,
+        encode_query: EncodeFor,
+        query_count: int,
+    ) -> None:
+        """Prepare; ``encode_query`` encodes a store that asks for contacts.
+
+        The ``query_count`` nearest contacts are asked, since they know the others.
+        """
+        density = context.table.density
+        assert density is not None
+        self._context = context
+        self._liveliness = liveliness
+        self._fan_out = fan_out
+        self._target = to_int(key)
+        self._encode_query = encode_query
+        self._query_count = query_count
+        self._asked: set[Contact] = set()
+        """Contacts that got a store that asks for contacts."""
+        self._certain_distance = density.max_replica_distance(context.params.replicas)
+        self._awaits_contacts = False
+        """Whether a store was sent whose reply names contacts after one round trip."""
+        self._local_distance = (
+            (1 << 160) if context.is_client else to_int(context.id) ^ self._target
+        )
+
+    def first_concurrency(self) -> int:
+        """Return how many contacts the lookup queries first: the certain replicas, if it knows any.
+
+        These name the other replicas. Contacts farther away would cost a query each.
+        """
+        params, table = self._context.params, self._context.table
+        nearest = table.closest(self._target.to_bytes(20, "big"), params.alpha)
+        certain = sum(each.id_int ^ self._target <= self._certain_distance for each in nearest)
+        return certain or params.alpha
+
+    def request_for(self, lookup: Lookup, contact: Contact) -> EarlyRequest | None:
+        """Return a store if a contact is probably a replica, and may get a value now."""
+        if self._fan_out.has_sent(contact) or not self._is_replica(lookup, contact):
+            return None
+        liveliness = self._liveliness
+        if not liveliness.has_replied(contact):
+            return None
+        is_validated = liveliness.is_validated_at(contact)
+        # Otherwise it replies after a ping to this node. A query returns contacts sooner.
+        if not is_validated and not lookup.has_converged and not self._awaits_contacts:
+            return None
+        self._awaits_contacts |= is_validated
+        self._fan_out.record_early(contact)
+        if lookup.is_among_closest(contact, self._query_count):
+            self._asked.add(contact)
+            request = self._encode_query(contact, b"")
+        else:
+            request = self._fan_out.encode_for(contact, b"")
+        return EarlyRequest(request, 1 if is_validated else 2)
+
+    def read_reply(
+        self, contact: Contact, result: list[Any] | KademluaError
+    ) -> list[Contact] | None:
+        """Record the reply to a store; return its contacts, or None if they are missing."""
+        self._fan_out.record_early(contact, result)
+        if isinstance(result, KademluaError):
+            return None
+        if contact not in self._asked:
+            return []
+        context = self._context
+        return store_contacts.decode_contacts(result, context.pool, context.address_families)
+
+    def on_progress(self, lookup: Lookup, write_tokens: Mapping[Contact, bytes]) -> None:
+        """Store at the contacts that have replied and are probably replicas."""
+        for contact in lookup.closest():
+            token = write_tokens.get(contact, b"")
+            if (
+                not self._fan_out.has_sent(contact)
+                and (token or self._liveliness.is_validated_at(contact))
+                and self._is_replica(lookup, contact)
+            ):
+                self._fan_out.send_early(contact, token)
+
+    def _is_replica(self, lookup: Lookup, contact: Contact) -> bool:
+        """Return whether a contact is probably a replica, and speaks 1.1."""
+        if self._liveliness.versions.is_v10(contact):
+            return False
+        distance = contact.id_int ^ self._target
+        replicas = self._context.params.replicas - (self._local_distance < distance)
+        is_certain = distance <= self._certain_distance or lookup.has_converged
+        return is_certain and lookup.is_among_closest(contact, replicas)
