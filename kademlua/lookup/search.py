@@ -127,6 +127,7 @@ class NetworkLookup:
             stop_when=options.stop_when,
             limits=self._context.diversity_limits,
             density=self._table.density,
+            late_contacts=self._liveliness.late_contacts,
             fallback_contacts=self._fallback_contacts,
         )
         if options.path_count == 1:
@@ -194,7 +195,7 @@ class NetworkLookup:
         if self._observed is not None:
             self._observed.on_query(contact)
         rto = self._liveliness.rto_estimator.rto_for(contact)
-        timeout = self._liveliness.rto_estimator.timeout_for(rto)
+        timeout = self._liveliness.rto_estimator.query_timeout_for(rto)
         versions = self._liveliness.versions
         alias = versions.alias_for(contact)
         fallback = self._fallback_request if versions.is_v10(contact) else None
@@ -239,7 +240,8 @@ class NetworkLookup:
                 self._abort(error)
             return
         if isinstance(result, RpcTimeout):
-            self._liveliness.on_timeout(contact)
+            if call.late_count < 2:
+                self._liveliness.on_timeout(contact)
         elif isinstance(result, NodeClosed):
             self._abort(result)
         self._on_failure(contact)
@@ -254,7 +256,7 @@ class NetworkLookup:
 
     def _on_late(self, call: PendingCall) -> None:
         assert call.contact is not None
-        self._liveliness.rto_estimator.on_late()
+        self._liveliness.on_late(call.contact, call.late_count)
         self.lookup.on_late(call.contact)
 
     def _on_failure(self, contact: Contact) -> None:

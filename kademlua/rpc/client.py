@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
+import gevent
 from gevent.event import AsyncResult
 
 from kademlua.core.contact import Contact, Endpoint
@@ -21,7 +22,7 @@ from kademlua.core.errors import (
     RpcTimeout,
     WireError,
 )
-from kademlua.core.pending_calls import PendingCall, PendingCalls
+from kademlua.core.pending_calls import PendingCall, PendingCalls, wake_time
 from kademlua.core.reasons import DropReason, MatchFailure, Purpose
 from kademlua.core.security.outgoing_gate import MAX_QUERY_BYTES, OutgoingGate, Verdict
 from kademlua.core.security.validated_addresses import ValidatedAddresses
@@ -34,8 +35,6 @@ from kademlua.runtime.timer import Timer
 
 ReplyCallback = Callable[[PendingCall, "list[Any] | KademluaError"], None]
 
-_TIMER_SLACK: Final = 0.005
-"""Seconds by which a deadline may be exceeded, so that one timer event serves several calls."""
 _RPC_ID_BATCH: Final = 32
 """Rpc ids drawn together: each request to the system's random source costs time."""
 _DEFAULT_OPTIONS: Final = CallOptions()
@@ -100,16 +99,15 @@ class RpcClient:
         timeout, on_late, rto, min_bytes, alias, is_authorized, retransmission = options
         now = self._clock()
         deadline = now + (self._context.params.rpc_timeout if timeout is None else timeout)
-        name, payload = request
         rpc_id = self._next_rpc_id()
         sender_id = alias or self._context.id
-        datagram = packets.encode_request(sender_id, rpc_id, payload)
+        datagram = packets.encode_request(sender_id, rpc_id, request.payload)
         if len(datagram) < min_bytes:
             datagram = datagram.ljust(min_bytes, b"\0")
         first_datagram = datagram
         if retransmission is not None:
             datagram = packets.encode_request(sender_id, rpc_id, retransmission.payload)
-        is_query = len(first_datagram) <= MAX_QUERY_BYTES and name != "store"
+        is_query = len(first_datagram) <= MAX_QUERY_BYTES and request.name != "store"
         judge = self.gate.judge
         verdict = judge(endpoint, now, deadline, is_query=is_query, is_authorized=is_authorized)
         is_sent = verdict is Verdict.SEND
@@ -119,7 +117,7 @@ class RpcClient:
             rpc_id=rpc_id,
             endpoint=endpoint,
             contact=contact,
-            name=name,
+            name=request.name,
             sent_at=now,
             deadline=deadline,
             on_done=on_done,
@@ -129,10 +127,10 @@ class RpcClient:
             held_datagram=b"" if is_sent else first_datagram,
         )
         self._pending.add(call)
-        self._stats.calls_by_rpc[name] += 1
+        self._stats.calls_by_rpc[request.name] += 1
         if is_sent:
             self._transmit(first_datagram, endpoint)
-        if not self._timer.is_running or call.due_at + _TIMER_SLACK < self._timer_at:
+        if not self._timer.is_running or wake_time(call.due_at, now) < self._timer_at:
             self._arm(now)
         return call
 
@@ -266,16 +264,18 @@ class RpcClient:
 
     def _arm(self, now: float) -> None:
         """Set the timer for the earliest deadline."""
-        wake_at = self._pending.next_due()
-        if wake_at is None or self._closed:
+        due_at = self._pending.next_due()
+        if due_at is None or self._closed:
             self._timer.stop()
-            return
-        if self._timer.is_running and self._timer_at <= wake_at + _TIMER_SLACK:
-            return
-        self._timer_at = wake_at + _TIMER_SLACK
-        self._timer.start(max(self._timer_at - now, 0.0))
+        elif not self._timer.is_running or wake_time(due_at, now) < self._timer_at:
+            self._timer_at = wake_time(due_at, now)
+            self._timer.start(max(self._timer_at - now, 0.0))
 
     def _on_timer(self) -> None:
+        """Let the event loop read the replies that have arrived before a call counts as late."""
+        gevent.get_hub().loop.run_callback(self._handle_due)
+
+    def _handle_due(self) -> None:
         """Retransmit or end the calls that are due. Runs in the hub and must not block."""
         now = self._clock()
         if now - self._timer_at > PAUSE_LATENESS:
