@@ -35,7 +35,7 @@ class Params:
     # Calls
     rpc_timeout: float = _bounded(1.5, 0.01, 60)
     """Seconds until a call without a reply fails; also the first RTO of an unknown path."""
-    min_rto: float = _bounded(0.005, 0.001, 60)
+    min_rto: float = _bounded(0.001, 0.001, 60)
     """Lower bound of the RTO in lookups and stores, in seconds."""
     max_calls: int = _bounded(8_192, 1, 1_000_000)
     """Calls in flight; further ones raise TooManyCalls."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.errors import KademluaError, TooManyCalls
@@ -18,6 +18,10 @@ from kademlua.core.reasons import MatchFailure
 _LATE_AFTER_RTOS = (1.0, 2.5)
 """Multiples of the RTO after which a call is late: first it is retransmitted, and later the
 retransmission is late too."""
+_TIMER_SLACK: Final = 0.005
+"""Seconds by which a timer may be late, so that one event serves several calls."""
+_EXACT_WAIT: Final = 0.05
+"""Seconds up to which a wait has no slack: late by 5 ms, an RTO of 1 ms is of no use."""
 
 
 class PendingCall:
@@ -196,6 +200,11 @@ class PendingCalls:
             held.remove(call)
             if not held:
                 del self._held[call.endpoint]
+
+
+def wake_time(due_at: float, now: float) -> float:
+    """Return when a timer should fire for a call that is due."""
+    return due_at + _TIMER_SLACK if due_at - now > _EXACT_WAIT else due_at
 
 
 def _next_due(call: PendingCall) -> float:

@@ -39,6 +39,7 @@ _STAGGER: Final = 0.05
 """Part of the stale time by which the first of two contacts pings earlier, so that two nodes
 do not ping each other at the same time."""
 _MAX_DEAD: Final = 256
+_MAX_LATE: Final = 256
 _MAX_RECOVERED: Final = 8
 _LEAVE_TRIES: Final = 2
 """Pings to a contact that announced its departure, until it counts as dead."""
@@ -69,6 +70,9 @@ class LivelinessManager:
         )
         self._dead_since: dict[Contact, float] = {}
         """Time of death of the contacts that died last, oldest first."""
+        self.late_contacts: dict[Contact, None] = {}
+        """Contacts that have not replied since a reply of theirs was late, oldest first; read-only
+        for callers."""
         self._recovered: list[Contact] = []
         """Contacts that counted as dead and replied since the last ``drain_recovered``."""
 
@@ -132,6 +136,8 @@ class LivelinessManager:
             del self._dead_since[contact]
             if len(self._recovered) < _MAX_RECOVERED:
                 self._recovered.append(contact)
+        if self.late_contacts:
+            self.late_contacts.pop(contact, None)
         eviction_candidate = self._table.on_reply(contact, now)
         self.rto_estimator.on_reply(call, contact, now)
         if eviction_candidate is not None and not self.is_fresh(eviction_candidate):
@@ -158,6 +164,19 @@ class LivelinessManager:
             probe = self._probes.add(contact, _LEAVE_TRIES)
             if probe is not None:
                 probe.has_handed_over = has_handed_over
+
+    def on_late(self, contact: Contact, late_count: int) -> None:
+        """Record that the reply to a query is late.
+
+        The second time its retransmission is late, too, and the contact is probed.
+        """
+        if late_count > 1:
+            self.on_timeout(contact)
+            return
+        self.late_contacts.pop(contact, None)
+        if len(self.late_contacts) >= _MAX_LATE:
+            del self.late_contacts[next(iter(self.late_contacts))]
+        self.late_contacts[contact] = None
 
     def on_timeout(self, contact: Contact) -> None:
         """Probe a contact after a call to it timed out, unless it has never replied.
@@ -277,11 +296,4 @@ class LivelinessManager:
         Lookups skip such contacts, which other nodes may still return.
         """
         died_at = self._dead_since.get(contact)
-        if died_at is None:
-            return False
-        return self._clock() - died_at < self._params.dead_quarantine
-
-    @property
-    def is_network_stable(self) -> bool:
-        """True if round trips are short, no reply was late recently and no contact died."""
-        return not self._dead_since and self.rto_estimator.is_stable
+        return died_at is not None and self._clock() - died_at < self._params.dead_quarantine

@@ -26,6 +26,9 @@ from kademlua.runtime.context import Context
 
 _JITTER: Final = 0.1
 """Random part by which the timeout of a ping is extended."""
+_LAST_PING_TIMEOUT: Final = 1.0
+"""Seconds that a contact has, at least, to answer the last ping before it leaves the table: a slow
+contact is not dead."""
 _THROTTLE_SLEEP: Final = 0.05
 """Seconds that the greenlet sleeps when the rate limit is reached."""
 _WAKING_TIME: Final = 60.0
@@ -185,6 +188,8 @@ class ProbeQueue:
         probe.was_waking = self._is_waking
         min_rto = self._params.min_probe_rto
         timeout = self._rto_estimator.rto_for(contact, min_rto) * 2**probe.attempt
+        if probe.tries > 1 and probe.attempt >= probe.tries - 1:
+            timeout = max(timeout, _LAST_PING_TIMEOUT)
         timeout *= 1 + _JITTER * self._context.rng.random()
 
         def on_done(_: PendingCall, result: list[Any] | KademluaError) -> None:

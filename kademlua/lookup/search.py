@@ -96,6 +96,7 @@ class NetworkLookup:
             stop_when=options.stop_when,
             limits=self._context.diversity_limits,
             density=self._table.density,
+            late_contacts=self._liveliness.late_contacts,
             fallback_contacts=self._fallback_contacts,
         )
         if options.path_count == 1:
@@ -166,7 +167,7 @@ class NetworkLookup:
         rto = self._liveliness.rto_estimator.rto_for(contact)
         if early is not None:
             rto *= early.round_trips
-        timeout = self._liveliness.rto_estimator.timeout_for(rto)
+        timeout = self._liveliness.rto_estimator.query_timeout_for(rto)
         versions = self._liveliness.versions
         alias = versions.alias_for(contact)
         fallback = self._fallback_request if versions.is_v10(contact) else None
@@ -235,7 +236,8 @@ class NetworkLookup:
                 self._abort(error)
             return
         if isinstance(result, RpcTimeout):
-            self._liveliness.on_timeout(contact)
+            if call.late_count < 2:
+                self._liveliness.on_timeout(contact)
         elif isinstance(result, NodeClosed):
             self._abort(result)
         elif call.name == _EARLY_RPC and not self.lookup.is_finished:
@@ -254,7 +256,7 @@ class NetworkLookup:
 
     def _on_late(self, call: PendingCall) -> None:
         assert call.contact is not None
-        self._liveliness.rto_estimator.on_late()
+        self._liveliness.on_late(call.contact, call.late_count)
         self.lookup.on_late(call.contact)
 
     def _on_failure(self, contact: Contact) -> None:

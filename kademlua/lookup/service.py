@@ -181,13 +181,15 @@ class LookupService:
         key = value_search.key
         max_values = options.limits.max_values_per_node
         args = requests.encode_findvalue_args(key, max_values)
-        # One query in flight for each wanted answer, and one more if a reply may be late.
-        extra = 0 if self._liveliness.is_network_stable else 1
+        # One query in flight for each wanted answer. One more saves time only where a round trip
+        # takes longer than it takes to find that a reply is late.
+        is_low_latency = self._liveliness.rto_estimator.is_low_latency
+        extra = 0 if is_low_latency else 1
         alpha = min(self._params.alpha, value_search.wanted + extra)
         search_options = SearchOptions(
             purpose=Purpose.FIND_VALUE,
             alpha=alpha,
-            saves_queries=self._liveliness.rto_estimator.is_low_latency,
+            saves_queries=is_low_latency,
             path_count=options.path_count,
             deadline=value_search.deadline,
         )

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
+import gevent
 from gevent.event import AsyncResult
 
 from kademlua.core.contact import Contact, Endpoint
@@ -21,7 +22,7 @@ from kademlua.core.errors import (
     RpcTimeout,
     WireError,
 )
-from kademlua.core.pending_calls import PendingCall, PendingCalls
+from kademlua.core.pending_calls import PendingCall, PendingCalls, wake_time
 from kademlua.core.reasons import DropReason, MatchFailure, Purpose
 from kademlua.core.security.outgoing_gate import MAX_QUERY_BYTES, OutgoingGate, Verdict
 from kademlua.core.security.validated_addresses import ValidatedAddresses
@@ -34,8 +35,6 @@ from kademlua.runtime.timer import Timer
 
 ReplyCallback = Callable[[PendingCall, "list[Any] | KademluaError"], None]
 
-_TIMER_SLACK: Final = 0.005
-"""Seconds by which a deadline may be exceeded, so that one timer event serves several calls."""
 _RPC_ID_BATCH: Final = 32
 """Rpc ids drawn together: each request to the system's random source costs time."""
 _DEFAULT_OPTIONS: Final = CallOptions()
@@ -57,8 +56,7 @@ class RpcClient:
         address = context.transport.local_endpoint[0]
         self.gate = OutgoingGate(context.table, self.validated_addresses, address)
         self._rpc_ids: list[bytes] = []
-        self._timer = Timer(self._on_timer)
-        self._timer_at = 0.0
+        self._timer, self._timer_at = Timer(self._on_timer), 0.0
         self._closed = False
 
     def __len__(self) -> int:
@@ -133,7 +131,7 @@ class RpcClient:
         self._stats.calls_by_rpc[request.name] += 1
         if is_sent:
             self._transmit(first_datagram, endpoint)
-        if not self._timer.is_running or call.due_at + _TIMER_SLACK < self._timer_at:
+        if not self._timer.is_running or wake_time(call.due_at, now) < self._timer_at:
             self._arm(now)
         return call
 
@@ -152,8 +150,8 @@ class RpcClient:
     def _next_rpc_id(self) -> bytes:
         if not self._rpc_ids:
             size = packets.RPC_ID_BYTES
-            drawn = self._context.rng.randbytes(_RPC_ID_BATCH * size)
-            self._rpc_ids = [drawn[at : at + size] for at in range(0, len(drawn), size)]
+            ids = self._context.rng.randbytes(_RPC_ID_BATCH * size)
+            self._rpc_ids = [ids[at : at + size] for at in range(0, len(ids), size)]
         return self._rpc_ids.pop()
 
     def _transmit(self, datagram: bytes, endpoint: Endpoint) -> None:
@@ -266,16 +264,18 @@ class RpcClient:
 
     def _arm(self, now: float) -> None:
         """Set the timer for the earliest deadline."""
-        wake_at = self._pending.next_due()
-        if wake_at is None or self._closed:
+        due_at = self._pending.next_due()
+        if due_at is None or self._closed:
             self._timer.stop()
-            return
-        if self._timer.is_running and self._timer_at <= wake_at + _TIMER_SLACK:
-            return
-        self._timer_at = wake_at + _TIMER_SLACK
-        self._timer.start(max(self._timer_at - now, 0.0))
+        elif not self._timer.is_running or wake_time(due_at, now) < self._timer_at:
+            self._timer_at = wake_time(due_at, now)
+            self._timer.start(max(self._timer_at - now, 0.0))
 
     def _on_timer(self) -> None:
+        """Let the event loop read the replies that have arrived before a call counts as late."""
+        gevent.get_hub().loop.run_callback(self._handle_due)
+
+    def _handle_due(self) -> None:
         """Retransmit or end the calls that are due. Runs in the hub and must not block."""
         now = self._clock()
         if now - self._timer_at > PAUSE_LATENESS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 from kademlua.core.contact import Contact
@@ -14,10 +13,11 @@ _TIMEOUT_RTOS: Final = 4
 """A call fails after this multiple of its RTO,"""
 _MIN_TIMEOUT: Final = 0.1
 """but not within this many seconds: a busy machine is not a dead one."""
+_MIN_QUERY_TIMEOUT: Final = 1.0
+"""The same for the queries of a lookup, which goes on in the meantime: a slow peer may be the only
+one with a value."""
 _LOW_LATENCY_RTT: Final = 0.02
 """Round trips below this many seconds count as short."""
-_STABLE_AFTER: Final = 10
-"""Seconds without a late reply until the network counts as stable again."""
 
 
 class RtoEstimator:
@@ -26,10 +26,8 @@ class RtoEstimator:
     def __init__(self, context: Context) -> None:
         self._table = context.table
         self._params = context.params
-        self._clock = context.clock
         self._observers = context.observers
         self._overall_rtt = RttEstimator()
-        self._last_late_at = -math.inf
         self._load_factor = 1.0
         """How much longer replies take than usual at present.
 
@@ -56,32 +54,31 @@ class RtoEstimator:
                 ) / 8
             estimator.add_sample(rtt)
 
-    def on_late(self) -> None:
-        """Record that a reply is late."""
-        self._last_late_at = self._clock()
-
     def rto_for(self, contact: Contact, min_rto: float | None = None) -> float:
         """Return the seconds after which a reply of this contact is late.
 
         At least ``min_rto``, default ``Params.min_rto``. The estimate is the contact's own if
-        there is one, else the overall estimate.
+        there is one. It is the overall one for unknown contacts and where round trips are short:
+        there, the load of this machine says more than what a contact took earlier.
         """
+        params, overall_rtt = self._params, self._overall_rtt
+        minimum, maximum = min_rto or params.min_rto, params.rpc_timeout
         entry = self._table.get(contact.id)
-        estimator = self._overall_rtt if entry is None or entry.rtt.srtt < 0 else entry.rtt
-        params = self._params
-        rto = estimator.rto(min_rto or params.min_rto, params.rpc_timeout)
-        return min(max(1.0, self._load_factor) * rto, params.rpc_timeout)
+        if entry is None or entry.rtt.srtt < 0:
+            return overall_rtt.rto(minimum, maximum)
+        if entry.rtt.srtt < _LOW_LATENCY_RTT and self.is_low_latency:
+            return overall_rtt.rto(minimum, maximum)
+        return min(max(1.0, self._load_factor) * entry.rtt.rto(minimum, maximum), maximum)
 
     def timeout_for(self, rto: float) -> float:
         """Return the seconds after which a call with this RTO fails."""
         return min(max(_TIMEOUT_RTOS * rto, _MIN_TIMEOUT), self._params.rpc_timeout)
 
+    def query_timeout_for(self, rto: float) -> float:
+        """Return the seconds after which a query of a lookup with this RTO fails."""
+        return min(max(_TIMEOUT_RTOS * rto, _MIN_QUERY_TIMEOUT), self._params.rpc_timeout)
+
     @property
     def is_low_latency(self) -> bool:
         """Whether a round trip is so short that waiting for it costs less than another query."""
         return 0 <= self._overall_rtt.srtt < _LOW_LATENCY_RTT
-
-    @property
-    def is_stable(self) -> bool:
-        """Whether round trips are short and no reply was late recently."""
-        return self.is_low_latency and self._clock() - self._last_late_at > _STABLE_AFTER

@@ -26,6 +26,8 @@ from kademlua.liveliness.manager import LivelinessManager
 from kademlua.rpc.call_options import CallOptions, EncodedRequest
 from kademlua.rpc.client import ReplyCallback, RpcClient
 
+_MIN_RTO: Final = 0.005
+"""Lower bound of the RTO of a store or remove, in seconds: the callee may wait for a disk."""
 _OK: Final = [1]
 """What a store or remove returns that succeeded."""
 EncodeFor = Callable[[Contact, bytes], EncodedRequest]
@@ -147,7 +149,7 @@ class FanOut:
         patience: int = 1,
         min_bytes: int = 0,
     ) -> None:
-        rto = patience * self._liveliness.rto_estimator.rto_for(recipient)
+        rto = patience * self._liveliness.rto_estimator.rto_for(recipient, _MIN_RTO)
         timeout = self._liveliness.rto_estimator.timeout_for(rto)
         alias = self._liveliness.versions.alias_for(recipient)
         options = CallOptions(timeout, self._on_late, rto, min_bytes, alias)

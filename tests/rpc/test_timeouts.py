@@ -77,18 +77,36 @@ def test_one_slow_reply_does_not_raise_all_rtos(world: World) -> None:
     assert rto_estimator.rto_for(UNKNOWN) >= usual
 
 
-@pytest.mark.parametrize(("round_trip", "swift"), [(0.001, True), (0.1, False)])
-def test_low_latency_is_stable_until_a_reply_is_late(
-    world: World, round_trip: float, swift: bool
-) -> None:
+@pytest.mark.parametrize(("round_trip", "is_low"), [(0.001, True), (0.1, False)])
+def test_low_latency_means_short_round_trips(world: World, round_trip: float, is_low: bool) -> None:
     rto_estimator = RtoEstimator(world.alice.services.context)
     assert not rto_estimator.is_low_latency  # nothing is known yet
     measure(rto_estimator, UNKNOWN, round_trip)
-    assert (rto_estimator.is_low_latency, rto_estimator.is_stable) == (swift, swift)
-    rto_estimator.on_late()
-    assert (rto_estimator.is_low_latency, rto_estimator.is_stable) == (swift, False)
+    assert rto_estimator.is_low_latency == is_low
+
+
+def test_rto_falls_to_a_millisecond_as_soon_as_replies_are_quick() -> None:
+    world = World(1, one_way=0.0001)
+
+    def test() -> None:
+        node, quiet, other = world.alice, world.peer(), world.peer()
+        for peer in (quiet, other):
+            peer.serve(always_pong)
+            node.ping(peer.contact)
+        rto_estimator = node.services.liveliness.rto_estimator
+        assert rto_estimator.rto_for(quiet.contact) == 0.001
+        for _ in range(20):  # the machine is busy
+            measure(rto_estimator, quiet.contact, 0.01)
+            measure(rto_estimator, other.contact, 0.01)
+        assert rto_estimator.rto_for(quiet.contact) >= 0.01
+        for _ in range(5):  # the replies of one contact show that it is no more
+            node.ping(other.contact)
+        assert rto_estimator.rto_for(quiet.contact) < 0.002
+
+    world.run(test)
 
 
 def test_call_expires_between_minimum_and_timeout(world: World) -> None:
     rto_estimator = world.node(params=Params(rpc_timeout=1.5)).services.liveliness.rto_estimator
     assert [rto_estimator.timeout_for(each) for each in (0.001, 0.2, 1.0)] == [0.1, 0.8, 1.5]
+    assert [rto_estimator.query_timeout_for(each) for each in (0.001, 0.3, 1.0)] == [1, 1.2, 1.5]

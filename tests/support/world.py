@@ -53,11 +53,12 @@ def node_arguments(settings: dict[str, Any]) -> dict[str, Any]:
 class World:
     """A virtual network with nodes and peers; usable inside ``run`` only."""
 
-    def __init__(self, seed: int = 1) -> None:
+    def __init__(self, seed: int = 1, one_way: float = ONE_WAY) -> None:
+        """Prepare; ``one_way`` is the latency in seconds."""
         self._streams = RngStreams(seed)
         self._pool = ContactPool()
         self._cleanups: list[Callable[[], None]] = []
-        self.net = VirtualNetwork(self._streams, ConstantLatency(ONE_WAY))
+        self.net = VirtualNetwork(self._streams, ConstantLatency(one_way))
         """The network, to set conditions, partitions, pauses and NAT."""
 
     def run(self, test: Callable[[], object]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,5 +36,7 @@ class LookupInput:
     """Called before each query; False if another path has queried the contact."""
     path_count: int = 1
     """Disjoint paths, of which this lookup is one."""
+    late_contacts: Collection[Contact] = ()
+    """Contacts that have been late since their last reply, a live view: queried after others."""
     fallback_contacts: Callable[[], Iterable[Contact]] | None = None
     """Returns contacts farther away, used if a Sybil cluster hides the closer ones."""

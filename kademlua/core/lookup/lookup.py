@@ -49,6 +49,7 @@ class Lookup:
         "_extra_queries_left",
         "_fallback_contacts",
         "_in_flight",
+        "_late_contacts",
         "_on_finished",
         "_query",
         "_saves_queries",
@@ -90,6 +91,7 @@ class Lookup:
         self._extra_queries_left = _MAX_EXTRA_QUERIES
         self._fallback_contacts = lookup_input.fallback_contacts
         self._claim = lookup_input.claim
+        self._late_contacts = lookup_input.late_contacts
 
     def start(self, seeds: Iterable[Contact]) -> None:
         """Start with these contacts; without any, the lookup is finished."""
@@ -118,9 +120,14 @@ class Lookup:
             self._advance()
 
     def on_late(self, contact: Contact) -> None:
-        """Give the slot of a late contact to another; the second time, stop waiting for it."""
+        """Give the slot of a late contact to another, and add a slot: others may be late, too.
+
+        The second time, stop waiting for it.
+        """
         is_second = self._states.get(contact.id_int ^ self._target) is _SLOW
         if self._settle(contact, _LOST if is_second else _SLOW):
+            if not is_second and self._concurrency < self.k:
+                self._concurrency += 1
             self._advance()
 
     def limit_concurrency(self, limit: int) -> None:
@@ -219,12 +226,17 @@ class Lookup:
         # The lookup goes past a slow contact but waits for it. It waits for a lost one only if
         # there are fewer than k others.
         live_count, waiting, is_sparse = 0, False, False
-        states = self._states
+        postponed: int | None = None
+        states, late_contacts = self._states, self._late_contacts
         for distance in self._shortlist.query_order():
             state = states[distance]
             if state is _UNQUERIED:
                 if self._in_flight >= self._concurrency:
                     return None
+                if late_contacts and self._contacts[distance] in late_contacts:
+                    if postponed is None:
+                        postponed = distance
+                    continue
                 self._extra_queries_left -= live_count >= self.k
                 return distance
             if state is _QUERIED or state is _SLOW:
@@ -236,8 +248,8 @@ class Lookup:
                     is_sparse = distance >= self._sparse_threshold and self._extra_queries_left > 0
                     if not is_sparse:
                         break
-        if waiting:
-            return None
+        if waiting or postponed is not None:
+            return postponed
         if is_sparse and self._fallback_contacts is not None:
             fallback_contacts, self._fallback_contacts = self._fallback_contacts, None
             self._add(fallback_contacts())

@@ -14,13 +14,20 @@ class RttEstimator:
         self.rttvar = 0.0
 
     def add_sample(self, seconds: float) -> None:
-        """Add a measured round trip."""
+        """Add a measured round trip.
+
+        One of less than half the average counts more than in RFC 6298: the load has passed.
+        """
         srtt = self.srtt
         if srtt < 0:
             self.srtt = seconds
             self.rttvar = seconds / 2
             return
         error = seconds - srtt
+        if 2 * seconds < srtt:
+            self.srtt = srtt + error / 2
+            self.rttvar /= 2
+            return
         self.srtt = srtt + error / 8
         self.rttvar += (abs(error) - self.rttvar) / 4
 

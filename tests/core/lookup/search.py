@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import from_int
@@ -17,16 +17,31 @@ Responder = Callable[[Contact], list[Contact]]
 class Search:
     """A running lookup; a query that breaks a rule fails the test immediately."""
 
-    def __init__(self, target: int, *, k: int, alpha: int, local: int = 0) -> None:
+    def __init__(
+        self,
+        target: int,
+        *,
+        k: int,
+        alpha: int,
+        local: int = 0,
+        late_contacts: Collection[Contact] = (),
+    ) -> None:
         self.queried: list[Contact] = []
         self.in_flight: list[Contact] = []
         """Contacts queried that have neither replied nor exceeded their RTO."""
         self.late: list[Contact] = []
+        self.late_events = 0
         self.finished = 0
         self.local = local
         self.alpha = alpha
         self.lookup = Lookup(
-            LookupInput(target=from_int(target), local_id=from_int(local), k=k, alpha=alpha),
+            LookupInput(
+                target=from_int(target),
+                local_id=from_int(local),
+                k=k,
+                alpha=alpha,
+                late_contacts=late_contacts,
+            ),
             query=self.query,
             on_finished=self.on_finished,
         )
@@ -39,7 +54,8 @@ class Search:
         self.in_flight.append(contact)
         # Private: no public name tells whether the last step, k queries at a time, has begun.
         is_narrow = self.lookup._can_widen
-        assert len(self.in_flight) <= (self.alpha if is_narrow else max(self.alpha, self.lookup.k))
+        hedged = min(self.alpha + self.late_events, max(self.alpha, self.lookup.k))
+        assert len(self.in_flight) <= (hedged if is_narrow else max(self.alpha, self.lookup.k))
         assert self.lookup.queries == len(self.queried)
 
     def on_finished(self) -> None:
@@ -57,6 +73,7 @@ class Search:
     def delay(self, contact: Contact) -> None:
         self._settle(contact)
         self.late.append(contact)
+        self.late_events += 1
         self.lookup.on_late(contact)
 
     def _settle(self, contact: Contact) -> None:
@@ -86,8 +103,16 @@ def contacts_of(rng: random.Random, count: int) -> list[Contact]:
     return [make_contact(rng.getrandbits(160)) for _ in range(count)]
 
 
-def search_of(numbers: Iterable[int], *, k: int = 3, alpha: int = 2, local: int = 999) -> Search:
-    search = Search(0, k=k, alpha=alpha, local=local)
+def search_of(
+    numbers: Iterable[int],
+    *,
+    k: int = 3,
+    alpha: int = 2,
+    local: int = 999,
+    late: Iterable[int] = (),
+) -> Search:
+    late_contacts = [make_contact(number) for number in late]
+    search = Search(0, k=k, alpha=alpha, local=local, late_contacts=late_contacts)
     search.lookup.start([make_contact(number) for number in numbers])
     return search
 

@@ -99,12 +99,20 @@ def test_local_id_is_neither_queried_nor_found():
     assert numbers(search.queried) == numbers(search.lookup.closest()) == [9]
 
 
-def test_late_contact_frees_its_slot_and_may_still_reply():
-    search = search_of([1, 2, 3, 4, 5], k=3, alpha=2)
+def test_late_contact_frees_its_slot_and_adds_one():
+    search = search_of([1, 2, 3, 4, 5, 6, 7, 8], k=8, alpha=1)
     search.delay(make_contact(1))
     assert numbers(search.queried) == [1, 2, 3]
+    search.delay(make_contact(2))
+    assert numbers(search.queried) == [1, 2, 3, 4, 5]
+
+
+def test_late_contact_may_still_reply():
+    search = search_of([1, 2, 3, 4, 5], k=3, alpha=2)
+    search.delay(make_contact(1))
+    assert numbers(search.queried) == [1, 2, 3, 4]
     search.reply(make_contact(1), [make_contact(6)])
-    assert numbers(search.queried) == [1, 2, 3]  # it holds no slot
+    assert numbers(search.queried) == [1, 2, 3, 4]  # it holds no slot
     search.reply(make_contact(2))
     search.reply(make_contact(3))
     assert search.finished == 1
@@ -140,7 +148,20 @@ def test_second_late_event_frees_no_second_slot():
     search = search_of([1, 2, 3, 4, 5], k=5, alpha=2)
     search.delay(make_contact(1))
     search.lookup.on_late(make_contact(1))
-    assert numbers(search.queried) == [1, 2, 3]
+    assert numbers(search.queried) == [1, 2, 3, 4]
+
+
+def test_contacts_late_in_earlier_lookups_are_queried_last():
+    search = search_of([1, 2, 3, 4], k=3, alpha=1, late=[1, 3])
+    assert numbers(search.queried) == [2]
+    search.reply(make_contact(2))
+    search.reply(make_contact(4))
+    assert numbers(search.queried) == [2, 4, 1, 3]
+    search.reply(make_contact(3))
+    assert search.finished == 0
+    search.reply(make_contact(1))
+    assert search.finished == 1
+    assert numbers(search.lookup.closest()) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("again", ["answered", "failed"])
