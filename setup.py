@@ -1,4 +1,4 @@
-"""Compile the path of a packet with mypyc if KADEMLUA_COMPILE is 1.
+"""Compile the path of a packet, on UDP and in the simulation, with mypyc if KADEMLUA_COMPILE is 1.
 
 All metadata is in setup.cfg. setuptools runs this file once for each step of a build; only the
 steps that build extensions compile.
@@ -20,6 +20,12 @@ COMPILED = (
     "replication",
     "rpc",
     "runtime",
+    "simulation/clock/event_queue.py",
+    "simulation/clock/timers.py",
+    "simulation/network/latency.py",
+    "simulation/network/links.py",
+    "simulation/network/network.py",
+    "simulation/network/traffic_tap.py",
     "values",
 )
 """Packages and modules of kademlua that are compiled, into one library: there, calls from one

@@ -62,6 +62,8 @@ def test_full_scenario_meets_its_requirements(name):
     scenario = loader.load(loader.scenario_path(name))
     if name == "churn-day":  # the full scenario takes hours
         scenario = scenario.scaled(nodes=200)
+    if name == "hundred-thousand":  # needs up to an hour and 8 GB, and the compiled build
+        scenario = scenario.scaled(nodes=3_000)
     result = run(scenario, 1)
     assert result.packets["raised"] == result.unfinished == 0
     missed = [formatting.requirement_text(each) for each in formatting.failed(result)]

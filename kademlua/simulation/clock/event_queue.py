@@ -7,7 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
-from typing import Any
+from typing import Any, Final
 
 import gevent
 from gevent._ffi import callback as callbacks  # type: ignore[attr-defined]  # no stub
@@ -17,10 +17,10 @@ from kademlua.simulation.clock.timers import QueueEntry, Timer
 
 logger = logging.getLogger(__name__)
 
-_PRIORITY_STEP = 1 << 60
+_PRIORITY_STEP: Final = 1 << 60
 """Added to an event's order number for each step of lower priority."""
-_MAX_STALE = 1_000
-_MAX_ROUNDS_PER_INSTANT = 100_000
+_MAX_STALE: Final = 1_000
+_MAX_ROUNDS_PER_INSTANT: Final = 100_000
 """Rounds at one virtual time after which the clock steps anyway. Real time would pass while a
 greenlet busy-waits."""
 
@@ -46,6 +46,10 @@ class EventQueue:
         self._rounds = 0
         self._is_stopped = False
         self._has_warned = False
+
+    def now(self) -> float:
+        """Return the virtual time in seconds; it starts at 0."""
+        return self.time
 
     def schedule(self, delay: float, function: Callable[..., object], *args: Any) -> None:
         """Call a function in the hub after ``delay`` seconds, 0 or more.

@@ -46,8 +46,11 @@ def _refusing(request: str) -> Callable[..., NoReturn]:
     return refuse
 
 
-class VirtualLoop(EventQueue):
-    """A loop for ``gevent.hub.Hub(loop=...)`` that implements ``gevent._interfaces.ILoop``."""
+class VirtualLoop:
+    """A loop for ``gevent.hub.Hub(loop=...)`` that implements ``gevent._interfaces.ILoop``.
+
+    Its queue is a part and no base, because an interpreted class cannot extend a compiled one.
+    """
 
     default = False
     approx_timer_resolution = 1e-6
@@ -58,12 +61,34 @@ class VirtualLoop(EventQueue):
     iteration = depth = pendingcnt = 0
 
     def __init__(self) -> None:
-        super().__init__()
+        self.queue = queue = EventQueue()
+        self.now = queue.now
+        self.schedule = queue.schedule
+        self.run_callback = queue.run_callback
+        self.run = queue.run
+        self.break_ = queue.break_
+        self.destroy = queue.destroy
+        self.handle_error = queue.handle_error
         self._thread_id = get_ident()
 
-    def now(self) -> float:
-        """Return the virtual time in seconds; it starts at 0."""
-        return self.time
+    @property
+    def time(self) -> float:
+        """The virtual time in seconds; it starts at 0."""
+        return self.queue.time
+
+    @property
+    def activecnt(self) -> int:
+        """The number of pending events and callbacks that keep the loop running."""
+        return self.queue.activecnt
+
+    @property
+    def error_handler(self) -> Any:
+        """The hub, while it runs."""
+        return self.queue.error_handler
+
+    @error_handler.setter
+    def error_handler(self, handler: Any) -> None:
+        self.queue.error_handler = handler
 
     def update_now(self) -> None:
         """Do nothing: time advances with the events, and no descriptor is open."""
@@ -74,7 +99,7 @@ class VirtualLoop(EventQueue):
         self, after: float, repeat: float = 0.0, ref: bool = True, priority: int | None = None
     ) -> Timer:
         """Return a watcher that fires after ``after`` seconds, then every ``repeat`` seconds."""
-        return Timer(self, after, repeat, ref=ref, priority=priority)
+        return Timer(self.queue, after, repeat, ref=ref, priority=priority)
 
     def run_callback_threadsafe(self, function: Callable[..., object], *args: Any) -> Any:
         """Call a function in the hub, as ``run_callback`` does.
@@ -123,9 +148,9 @@ def virtual_loop() -> VirtualLoop:
 def virtual_now() -> float:
     """Return the virtual time in seconds, from 0: a clock for nodes."""
     try:
-        return gevent.get_hub().loop.time  # type: ignore[attr-defined, no-any-return]
+        return gevent.get_hub().loop.queue.time  # type: ignore[attr-defined, no-any-return]
     except AttributeError:
-        return virtual_loop().time
+        return virtual_loop().queue.time
 
 
 def sleep_until(time: float) -> None:

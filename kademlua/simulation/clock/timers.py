@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from kademlua.simulation.clock.event_queue import EventQueue
 
-QueueEntry = tuple[float, int, "Callable[..., object] | None", Any]
+QueueEntry = tuple[Any, ...]
 """A heap entry: time, order among equal times, and the function to call with its arguments.
-For a timer the function is None, and the timer takes the place of the arguments."""
+For a timer the function is None, and the timer takes the place of the arguments. The type names
+no items, because compiled code would copy the tuple, and stale entries are found by identity."""
 
 
 class Timer:
@@ -79,7 +80,9 @@ class Timer:
             self.pending = False
         self.callback = self.args = None
 
-    close = stop
+    def close(self) -> None:
+        """Stop watching, as ``stop`` does."""
+        self.stop()
 
     def fire(self) -> None:
         """Call the callback; the loop calls this after it removed the entry."""

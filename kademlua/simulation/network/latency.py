@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
-from typing import Protocol
+from typing import Final, Protocol
 
 from kademlua.core.contact import Endpoint
 from kademlua.simulation.rng_streams import RngStreams
 
-_QUANTILES = 1 << 14
-_MASK = (1 << 64) - 1
-_HASH_MULTIPLIER = 0x9E3779B97F4A7C15
-_ACCESS_DELAY = 0.005
+_QUANTILES: Final = 1 << 14
+_MASK: Final = (1 << 64) - 1
+_HASH_MULTIPLIER: Final = 0x9E3779B97F4A7C15
+_ACCESS_DELAY: Final = 0.005
 """Median delay of one access link in seconds; a packet crosses two."""
-_ACCESS_SIGMA = 0.5
+_ACCESS_SIGMA: Final = 0.5
 """Standard deviation of the logarithm of the access delay."""
-_MEDIAN_DISTANCE = 0.5120
+_MEDIAN_DISTANCE: Final = 0.5120
 """The median distance of two random points in a unit square."""
 
 

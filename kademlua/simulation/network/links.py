@@ -5,21 +5,23 @@ from __future__ import annotations
 import errno
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import Final
 
 from kademlua.core.contact import Endpoint
 from kademlua.runtime.transport import DatagramHandler
 from kademlua.simulation.network.conditions import NetworkConditions
 
-_MAX_NAT_MAPPINGS = 1_024
+_MAX_NAT_MAPPINGS: Final = 1_024
 
 
-@dataclass(slots=True)
 class LinkQueue:
     """The send queue of one direction of a link."""
 
-    free_at: float = 0.0
-    """Virtual time at which the queue is empty."""
+    __slots__ = ("free_at",)
+
+    def __init__(self) -> None:
+        self.free_at = 0.0
+        """Virtual time at which the queue is empty."""
 
     def add(self, now: float, size: int, conditions: NetworkConditions) -> float | None:
         """Queue ``size`` bytes; return the seconds until they are sent, or None if it is full."""
@@ -31,27 +33,32 @@ class LinkQueue:
         return wait
 
 
-@dataclass(slots=True, eq=False)
 class Link:
     """The state of an address, with or without a node."""
 
-    endpoint: Endpoint
-    index: int
-    """The number of the address in the fingerprint."""
-    group: int
-    """The group in the current partition; 0: none."""
-    receive: DatagramHandler | None = None
-    """The receiver of the node at this address; None without one."""
-    rng: random.Random | None = None
-    """The random stream for packets sent from here; created on first use."""
-    uplink: LinkQueue = field(default_factory=LinkQueue)
-    downlink: LinkQueue = field(default_factory=LinkQueue)
-    has_restrictions: bool = False
-    """Whether the link is paused or behind NAT; one check per packet covers both."""
-    is_paused: bool = False
-    nat_mappings: dict[Endpoint, float] | None = None
-    """Behind NAT: the destinations and the times of the last packets to them."""
-    nat_timeout: float = 0.0
+    __slots__ = (
+        "downlink", "endpoint", "group", "has_restrictions", "index", "is_paused", "nat_mappings",
+        "nat_timeout", "receive", "rng", "uplink",
+    )  # fmt: skip
+
+    def __init__(self, endpoint: Endpoint, index: int, group: int) -> None:
+        self.endpoint = endpoint
+        self.index = index
+        """The number of the address in the fingerprint."""
+        self.group = group
+        """The group in the current partition; 0: none."""
+        self.receive: DatagramHandler | None = None
+        """The receiver of the node at this address; None without one."""
+        self.rng: random.Random | None = None
+        """The random stream for packets sent from here; created on first use."""
+        self.uplink = LinkQueue()
+        self.downlink = LinkQueue()
+        self.has_restrictions = False
+        """Whether the link is paused or behind NAT; one check per packet covers both."""
+        self.is_paused = False
+        self.nat_mappings: dict[Endpoint, float] | None = None
+        """Behind NAT: the destinations and the times of the last packets to them."""
+        self.nat_timeout = 0.0
 
     def set_paused(self, *, is_paused: bool) -> None:
         """Disconnect or reconnect the link."""
@@ -90,6 +97,11 @@ class Link:
 
 class VirtualTransport:
     """A node's transport on a virtual network."""
+
+    __slots__ = (
+        "_is_open", "_link", "_send", "is_backlogged", "local_endpoint", "supports_ipv4",
+        "supports_ipv6",
+    )  # fmt: skip
 
     def __init__(self, link: Link, send: Callable[[Link, bytes, Endpoint], bool]) -> None:
         self.local_endpoint = link.endpoint

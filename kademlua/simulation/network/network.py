@@ -11,9 +11,11 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from struct import Struct
+from typing import Final
 
 from kademlua.core.contact import Endpoint, canonical_address
-from kademlua.simulation.clock.loop import VirtualLoop, virtual_loop
+from kademlua.simulation.clock.event_queue import EventQueue
+from kademlua.simulation.clock.loop import virtual_loop
 from kademlua.simulation.network.conditions import MAX_UDP_PAYLOAD, NetworkConditions
 from kademlua.simulation.network.latency import LatencyModel
 from kademlua.simulation.network.links import Link, VirtualTransport
@@ -26,16 +28,16 @@ logger = logging.getLogger(__name__)
 PacketObserver = Callable[[float, Endpoint, Endpoint, bytes, str], None]
 """Called with time, source, destination, datagram, and ``delivered`` or the loss reason."""
 
-_HEADER_BYTES = 28
+_HEADER_BYTES: Final = 28
 """Bytes of the IPv4 and UDP headers, which count towards the bandwidth."""
-_pack_header = Struct("<dIII").pack
+_pack_header: Final = Struct("<dIII").pack
 
 
 class VirtualNetwork:
     """A network of virtual links; usable on virtual time only."""
 
-    _loop: VirtualLoop
-    """The loop of the first transport; without a transport, no packet is sent."""
+    _queue: EventQueue
+    """The events of the first transport's loop; without a transport, no packet is sent."""
 
     def __init__(
         self,
@@ -71,7 +73,7 @@ class VirtualNetwork:
         addr = canonical_address(addr)[0]
         if not 0 < port < 65536:
             raise ValueError(f"port must be 1 to 65535, not {port}")
-        self._loop = virtual_loop()
+        self._queue = virtual_loop().queue
         return VirtualTransport(self._link((addr, port)), self._send)
 
     def partition(self, groups: list[set[Endpoint]]) -> None:
@@ -132,7 +134,7 @@ class VirtualNetwork:
         conditions = self.conditions
         self.sent += 1
         target = self._links.get(endpoint)
-        if source.has_restrictions and not source.allow_outgoing(endpoint, self._loop.time):
+        if source.has_restrictions and not source.allow_outgoing(endpoint, self._queue.time):
             self._drop(source, endpoint, datagram, "paused")
         elif len(datagram) > conditions.max_packet:
             self._drop(source, endpoint, datagram, "too large")
@@ -171,7 +173,7 @@ class VirtualNetwork:
         # The packet is duplicated in the network, after the sender's uplink.
         if duplication < conditions.duplication and sent_delay is not None:
             copy_delay = sent_delay + delay * (duplication / conditions.duplication)
-            self._loop.schedule(copy_delay, self._receive_downlink, source, target, datagram)
+            self._queue.schedule(copy_delay, self._receive_downlink, source, target, datagram)
 
     def _send_uplink(
         self, delay: float, source: Link, target: Link, datagram: bytes
@@ -182,12 +184,12 @@ class VirtualNetwork:
         """
         if self.conditions.bandwidth:
             size = len(datagram) + _HEADER_BYTES
-            wait = source.uplink.add(self._loop.time, size, self.conditions)
+            wait = source.uplink.add(self._queue.time, size, self.conditions)
             if wait is None:
                 self._drop(source, target.endpoint, datagram, "queue")
                 return None
             delay += wait
-        self._loop.schedule(delay, self._receive_downlink, source, target, datagram)
+        self._queue.schedule(delay, self._receive_downlink, source, target, datagram)
         return delay
 
     def _receive_downlink(self, source: Link, target: Link, datagram: bytes) -> None:
@@ -196,14 +198,14 @@ class VirtualNetwork:
             self._deliver(source, target, datagram)
             return
         size = len(datagram) + _HEADER_BYTES
-        wait = target.downlink.add(self._loop.time, size, self.conditions)
+        wait = target.downlink.add(self._queue.time, size, self.conditions)
         if wait is None:
             self._drop(source, target.endpoint, datagram, "queue")
         else:
-            self._loop.schedule(wait, self._deliver, source, target, datagram)
+            self._queue.schedule(wait, self._deliver, source, target, datagram)
 
     def _deliver(self, source: Link, target: Link, datagram: bytes) -> None:
-        receive, now = target.receive, self._loop.time
+        receive, now = target.receive, self._queue.time
         if receive is None:
             self._drop(source, target.endpoint, datagram, "closed")
             return
@@ -226,4 +228,4 @@ class VirtualNetwork:
     def _drop(self, source: Link, endpoint: Endpoint, datagram: bytes, reason: str) -> None:
         self.lost[reason] += 1
         if self._observer is not None:
-            self._observer(self._loop.time, source.endpoint, endpoint, datagram, reason)
+            self._observer(self._queue.time, source.endpoint, endpoint, datagram, reason)

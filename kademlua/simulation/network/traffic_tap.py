@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Container, Iterable
+from typing import Final
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.wire import packets
+from kademlua.core.wire.packets import RPC_ID_OFFSET, TYPE_OFFSET
 from kademlua.runtime.transport import DatagramHandler, Transport
 
-_SENDER_ID = slice(1, 1 + ID_BYTES)
-_RPC_ID = slice(1 + ID_BYTES, 1 + ID_BYTES + packets.RPC_ID_BYTES)
-_TYPE_OFFSET = _RPC_ID.stop
-_TARGET = slice(43, 43 + ID_BYTES)
+_TARGET: Final = 43
 """The position of the first argument in requests of this implementation, if it is an id."""
-_NAME_KEY = b"4:name"
-_LOOKUP_RPCS = ("findnode", "findvalue")
-_MAX_REMEMBERED = 100_000
+_NAME_KEY: Final = b"4:name"
+_LOOKUP_RPCS: Final = ("findnode", "findvalue")
+_MAX_REMEMBERED: Final = 100_000
 
 
 class TrafficCounter:
@@ -48,8 +47,8 @@ class TrafficCounter:
         """
         if self.on_sent is not None:
             self.on_sent(datagram)
-        rpc_id = datagram[_RPC_ID]
-        if datagram[_TYPE_OFFSET] == packets.REQUEST:
+        rpc_id = datagram[RPC_ID_OFFSET:TYPE_OFFSET]
+        if datagram[TYPE_OFFSET] == packets.REQUEST:
             at = datagram.rfind(_NAME_KEY)
             rpc = _rpc_name(datagram[at + len(_NAME_KEY) : at + 24])
             purpose = self._purpose(rpc, datagram, user_targets)
@@ -66,13 +65,13 @@ class TrafficCounter:
     def _purpose(self, rpc: str, datagram: bytes, user_targets: Container[bytes]) -> str:
         if rpc == "ping":
             return "liveliness"
-        target = datagram[_TARGET]
+        target = datagram[_TARGET : _TARGET + ID_BYTES]
         if rpc == "findvalue" or target in user_targets:
             return "users"
         if rpc == "store" or target in self.value_keys:
             return "replication"
         if rpc == "findnode":
-            return "neighbours" if target == datagram[_SENDER_ID] else "buckets"
+            return "neighbours" if target == datagram[1:RPC_ID_OFFSET] else "buckets"
         return rpc
 
 
@@ -106,13 +105,18 @@ class LookupWatch:
             if first is None:
                 break
             endpoint, datagram = replies[first]
-            contact, replies = Contact(*endpoint, datagram[_SENDER_ID]), replies[:first]
+            contact, replies = Contact(*endpoint, datagram[1:RPC_ID_OFFSET]), replies[:first]
             hops += 1
         return hops
 
 
 class TrafficTap:
     """A node's transport that counts packets and watches lookups."""
+
+    __slots__ = (
+        "_count_sent", "_inner", "_pending_queries", "_receive", "_send", "_watches",
+        "is_backlogged", "is_disconnected", "local_endpoint", "supports_ipv4", "supports_ipv6",
+    )  # fmt: skip
 
     def __init__(self, inner: Transport, traffic: TrafficCounter) -> None:
         self.local_endpoint = inner.local_endpoint
@@ -136,11 +140,11 @@ class TrafficTap:
         if self.is_disconnected:
             return False
         rpc = self._count_sent(datagram, self._watches)
-        if self._watches and rpc in _LOOKUP_RPCS and datagram[_TYPE_OFFSET] == packets.REQUEST:
+        if self._watches and rpc in _LOOKUP_RPCS and datagram[TYPE_OFFSET] == packets.REQUEST:
             for target, watch in self._watches.items():
                 if target in datagram:
                     watch.query_count += 1
-                    self._pending_queries[datagram[_RPC_ID]] = (watch, endpoint)
+                    self._pending_queries[datagram[RPC_ID_OFFSET:TYPE_OFFSET]] = (watch, endpoint)
         return self._send(datagram, endpoint)
 
     def discard_backlog(self) -> int:
@@ -170,7 +174,7 @@ class TrafficTap:
 
     def _on_datagram(self, datagram: bytes, endpoint: Endpoint) -> None:
         if self._pending_queries:
-            pending = self._pending_queries.pop(datagram[_RPC_ID], None)
+            pending = self._pending_queries.pop(datagram[RPC_ID_OFFSET:TYPE_OFFSET], None)
             if pending is not None:
                 watch, queried_endpoint = pending
                 watch.replies.append((queried_endpoint, datagram))

@@ -12,7 +12,7 @@ from kademlua.core.ids import random_id, to_int
 from kademlua.node.node import Node
 from kademlua.node.options import NodeOptions
 from kademlua.runtime.transport import Transport
-from kademlua.simulation.clock.loop import sleep_until, virtual_now
+from kademlua.simulation.clock.loop import sleep_until, virtual_loop, virtual_now
 from kademlua.simulation.network.addresses import private_address, public_address
 from kademlua.simulation.network.adversaries import Attackers, HostileTransport
 from kademlua.simulation.network.id_index import IdIndex
@@ -126,6 +126,7 @@ class Population:
             transport = member.tap = TrafficTap(
                 self._network.transport(*member.endpoint), self.traffic
             )
+        clock = virtual_loop().now
         member.node = Node(
             member.endpoint[1],
             member.endpoint[0],
@@ -133,8 +134,8 @@ class Population:
             params=self._scenario.params,
             options=NodeOptions(
                 id=member.id,
-                clock=virtual_now,
-                wall_clock=virtual_now,
+                clock=clock,
+                wall_clock=clock,
                 rng=self._streams.stream("node", member.number, member.incarnation),
                 transport=transport,
                 contact_pool=self._pool,

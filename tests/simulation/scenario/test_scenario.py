@@ -331,6 +331,7 @@ def test_built_in_scenarios_are_listed():
         "half-vanishes",
         "hostile-20",
         "hostile-50",
+        "hundred-thousand",
         "lossy-2",
         "lossy-20",
         "most-vanish",
