@@ -29,6 +29,7 @@ _InputFile: TypeAlias = "FileObjectPosix[io.BufferedReader, bytes]"
 _OutputFile: TypeAlias = "FileObjectPosix[io.FileIO, bytes]"
 
 _REPORT_SECONDS = 0.05
+_SECONDS_PER_INVENTORY = 3
 
 
 def main() -> NoReturn:
@@ -55,21 +56,36 @@ def main() -> NoReturn:
 def _send_reports(output_file: _OutputFile, nodes: WorkerNodes) -> NoReturn:
     """Send reports to the launcher when there is something to report."""
     reported_count, counted_at = 0, time.monotonic()
+    lag_seconds, seconds = 0.0, 0
     while True:
         if not nodes.recorder.is_recording:
             nodes.report_needed.wait()
         nodes.report_needed.clear()
+        slept_at = time.monotonic()
         gevent.sleep(_REPORT_SECONDS)
+        lag_seconds = max(lag_seconds, time.monotonic() - slept_at - _REPORT_SECONDS)
         if nodes.error:
             _exit_with_error(output_file, nodes.error)
         totals: dict[str, int] = {}
+        inventory = None
         if nodes.recorder.is_recording and time.monotonic() - counted_at >= 1:
             counted_at = time.monotonic()
             totals = nodes.recorder.collect_totals()
+            if seconds % _SECONDS_PER_INVENTORY == 0:
+                inventory = nodes.recorder.collect_inventory()
+            seconds += 1
         events = nodes.recorder.drain()
         if events or totals or nodes.joined_count != reported_count:
             reported_count = nodes.joined_count
-            report = WorkerReport(joined_count=nodes.joined_count, events=events, totals=totals)
+            report = WorkerReport(
+                joined_count=reported_count,
+                events=events,
+                totals=totals,
+                lag_seconds=lag_seconds if totals else 0.0,
+                inventory=inventory,
+            )
+            if totals:
+                lag_seconds = 0.0
             output_file.write(encode_line(report))
 
 
