@@ -72,6 +72,16 @@ def test_node_is_killed_and_another_started(show_swarm: ShowSwarm) -> None:
         assert one_more.json["port"] in {each["port"] for each in found}
 
 
+def test_chosen_node_is_killed(show_swarm: ShowSwarm) -> None:
+    with show_swarm(3) as client:
+        port = client.swarm.members.all[1].port  # type: ignore[attr-defined]
+        path = f"/v1/swarm/kill?port={port}"
+        assert client.request("POST", path, b"", token=TOKEN).json["port"] == port
+        refused = client.request("POST", path, b"", token=TOKEN)
+        assert refused.status == 409
+        assert f"on port {port}" in refused.json["detail"]
+
+
 def test_kill_without_a_joined_node_is_409(show_swarm: ShowSwarm) -> None:
     with show_swarm(1) as client:
         assert client.request("POST", "/v1/swarm/kill", b"", token=TOKEN).status == 200
