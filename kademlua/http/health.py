@@ -17,7 +17,8 @@ _HIGH_LAG = 0.05
 """Seconds of event loop lag that peers notice as slow replies."""
 _EXTREME_LAG = 0.5
 """Seconds of event loop lag after which peers retransmit."""
-_HIGH_DROP_SHARE = 0.01
+_HIGH_DROP_SHARE = 0.05
+"""Late replies, which are always there, stay below this share of all packets."""
 _MIN_DROPS = 10
 _JOINING_SHARE = 0.05
 
