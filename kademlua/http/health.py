@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypedDict
 
+from kademlua.core.contact import format_endpoint
 from kademlua.node.node import Node
 from kademlua.runtime.timer import Timer
 from kademlua.swarm.event_hub import EventHub
@@ -166,10 +167,16 @@ def check_drops(drops: Mapping[str, int], packets: int) -> CheckJson:
 def _check_joined(node: Node) -> CheckJson:
     contacts = len(node.table)
     if not node.joined:
-        reason = "no bootstrap node replied; check their addresses, and that one of them runs"
+        reason = (
+            "no bootstrap node replied; check their addresses, or start other nodes with"
+            f" --bootstrap {format_endpoint(node.contact.endpoint)}"
+        )
         return _check("joined", Level.BAD, reason)
     if not contacts:
-        reason = "no contacts: this node is alone; start another one that bootstraps from it"
+        reason = (
+            "no contacts: this node is alone; start another one with"
+            f" --bootstrap {format_endpoint(node.contact.endpoint)}"
+        )
         return _check("joined", Level.WARNING, reason)
     return _check("joined", Level.GOOD, _count(contacts, "contact"))
 

@@ -152,7 +152,8 @@ class EventHub:
 
     def _summary(self) -> dict[str, Any]:
         """Return the counts of the last second, and the current numbers of nodes and values."""
-        counts = Counter(packets_in=0, packets_out=0, lookups=0, skipped=0, values=0)
+        names = ("packets_in", "packets_out", "bytes_in", "bytes_out")
+        counts = Counter(dict.fromkeys((*names, "lookups", "skipped", "values"), 0))
         for source, totals in self._totals.items():
             previous = self._previous_totals.get(source, totals)
             counts.update({name: totals[name] - previous.get(name, 0) for name in totals})

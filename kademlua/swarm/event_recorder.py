@@ -24,7 +24,7 @@ _USER_PURPOSES = ("find_node", "find_value", "store", "remove")
 """Purposes of lookups that a user requested; all others are maintenance."""
 _RESERVED_SHARE = 0.7
 """Fraction of the rate reserved for user lookups."""
-_COUNTERS = ("packets_in", "packets_out")
+_COUNTERS = ("packets_in", "packets_out", "bytes_in", "bytes_out")
 _COUNTERS_BY_NAME = {"requests": "requests_by_rpc", "dropped": "dropped"}
 """Prefix of a total such as ``requests ping``, and its key in ``Node.stats``."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -168,7 +169,7 @@ def test_missing_and_wrong_tokens_are_told_apart(
         ("k", "", "", "Enter a value"),
         ("k", "x", "soon", "TTL: a number with s, m, h or d"),
         ("k", "x", "90d", "TTL: 1 s to 30 d."),
-        ("k", "x" * 16_000, "", "The value has 16,000 bytes; at most 15,000 fit."),
+        ("k", "x" * 16_000, "", "The value has 16,000 bytes; at most 14,994 fit."),
     ],
 )
 def test_fields_are_validated(
@@ -182,6 +183,26 @@ def test_fields_are_validated(
     browser.until('document.getElementById("answer").className === "message bad"')
     assert browser.text("#answer").startswith(message)
     assert not len(network.node.datastore)  # type: ignore[attr-defined]
+
+
+def test_longest_value_and_a_file_are_stored(
+    browser: Browser, network: HttpClient, tmp_path: Path
+) -> None:
+    node: Node = network.node  # type: ignore[attr-defined]
+    browser.show(f"{url_of(network)}#token={TOKEN}")
+    browser.until('document.getElementById("access-state").textContent === "full access"')
+    browser.click('nav a[href="#values"]')
+    browser.js('document.getElementById("key").value = "longest"')
+    browser.js('document.getElementById("value").value = "x".repeat(14994)')
+    browser.click("button[value=add]")
+    browser.until('document.getElementById("answer").textContent.startsWith("added: stored on 8")')
+    (tmp_path / "picture").write_bytes(b"\xff\x00")
+    browser.js('document.getElementById("key").value = "picture"')
+    browser.js('document.getElementById("value").value = ""')
+    browser.choose_file("#file", tmp_path / "picture")
+    browser.click("button[value=publish]")
+    browser.until('document.getElementById("answer").textContent.startsWith("published: stored")')
+    assert node.find_value(sha1("picture"))[0].values == [b"\xff\x00"]
 
 
 def test_long_and_binary_values_are_collapsed(browser: Browser, network: HttpClient) -> None:

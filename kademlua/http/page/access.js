@@ -18,6 +18,13 @@ export class Access {
       if (await this.check()) onChange();
     });
     onRefused.add((error) => this.refused(error));
+    addEventListener("hashchange", () => this.close());
+    document.addEventListener("keydown", (event) => event.key === "Escape" && this.close());
+    document.addEventListener("pointerdown", (event) => $("access").contains(event.target) || this.close());
+  }
+
+  close() {
+    $("access").open = false;
   }
 
   /** Ask what the token permits; return true if the node answered. */
@@ -46,7 +53,7 @@ export class Access {
     showMessage($("access-message"), kind, text);
     $("access").classList.toggle("bad", kind === "bad");
     if (access === "wrong") $("access").open = true;
-    if (access === "full") $("access").open = false;
+    if (access === "full") this.close();
   }
 
   /** @param {Error} error */

@@ -57,10 +57,10 @@ export async function request(path, options = {}) {
   throw error;
 }
 
-/** Send a value or nothing. @param {string} method @param {string} path @param {unknown} [value] */
+/** Send text, the bytes of a file, or nothing. @param {string} method @param {string} path @param {string|Blob} [value] */
 export function send(method, path, value) {
-  const body = value === undefined ? undefined : JSON.stringify(value);
-  return request(path, { method, body, headers: body === undefined ? {} : { "Content-Type": "application/json" } });
+  if (value === undefined) return request(path, { method });
+  return request(path, { method, body: value, headers: { "Content-Type": "application/octet-stream" } });
 }
 
 function sentence(text) {

@@ -13,7 +13,7 @@ const MIN_SECONDS = 60; // the time axis grows in steps of this
 export class Chart {
   /**
    * @param {HTMLElement} place
-   * @param {{title: string, unit: string, empty: string, seconds: number}} options seconds: the longest time shown
+   * @param {{title: string, unit: string, empty: string, seconds: number}} options seconds: the longest time that is kept
    */
   constructor(place, options) {
     this.options = options;
@@ -21,6 +21,7 @@ export class Chart {
     this.points = [];
     this.names = []; // of the series; their order fixes their colours
     this.pointer = null;
+    this.shownSeconds = 300;
     this.canvas = make("canvas", { role: "img", "aria-label": `${options.title}, ${options.unit}` });
     this.legend = make("ul", { class: "legend" });
     this.empty = make("p", { class: "empty" }, options.empty);
@@ -46,13 +47,21 @@ export class Chart {
     this.paint();
   }
 
+  /** @param {number} seconds the longest time to show */
+  show(seconds) {
+    this.shownSeconds = seconds;
+    this.paint();
+  }
+
   point(x) {
     this.pointer = x;
     this.paint();
   }
 
   paint() {
-    const { canvas, points, names } = this;
+    const { canvas, names } = this;
+    const end = this.points.at(-1)?.time ?? Date.now();
+    const points = this.points.filter(({ time }) => end - time <= this.shownSeconds * 1000);
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
     this.empty.hidden = names.length > 0;
     if (!width) return;
@@ -64,9 +73,8 @@ export class Chart {
     const style = getComputedStyle(canvas);
     const colour = (name) => style.getPropertyValue(`--${name}`);
     const maximum = niceMaximum(Math.max(0, ...points.flatMap((point) => Object.values(point.values))));
-    const end = points.at(-1)?.time ?? Date.now();
     const since = (end - (points[0]?.time ?? end)) / 1000;
-    const seconds = Math.min(this.options.seconds, MIN_SECONDS * Math.max(1, Math.ceil(since / MIN_SECONDS)));
+    const seconds = Math.min(this.shownSeconds, MIN_SECONDS * Math.max(1, Math.ceil(since / MIN_SECONDS)));
     const span = seconds * 1000;
     const toX = (time) => LEFT + (1 - (end - time) / span) * (width - LEFT);
     const toY = (value) => 6 + (1 - value / maximum) * (height - BOTTOM - 6);

@@ -1,6 +1,6 @@
 // The panel of the selected node.
 
-import { $, button, make } from "./dom.js";
+import { $, button, copyButton, make } from "./dom.js";
 import { duration, endpoint, plural } from "./format.js";
 
 /** @typedef {import("./main.js").NodeRow} NodeRow */
@@ -23,7 +23,7 @@ export function showDetails(id, row, actions) {
     if (figure !== undefined) list.append(make("dt", {}, name), make("dd", {}, figure));
   const buttons = make("div", { class: "buttons" });
   buttons.append(...actions.map(({ text, run }) => button(text, () => run(row), { class: text === "Kill" ? "danger" : undefined })));
-  panel.replaceChildren(make("p", { class: "mono" }, id), list, buttons);
+  panel.replaceChildren(make("p", { class: "mono" }, id, " ", copyButton(id)), list, buttons);
 }
 
 /** @param {NodeRow} row */

@@ -25,6 +25,20 @@ export function button(text, onclick, more = {}) {
   return make("button", { type: "button", onclick, ...more }, text);
 }
 
+/** Return a button that copies a text to the clipboard. @param {string} text */
+export function copyButton(text) {
+  const copy = button("Copy", async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      copy.textContent = "Copied";
+    } catch {
+      copy.textContent = "Not permitted";
+    }
+    setTimeout(() => (copy.textContent = "Copy"), 1500);
+  }, { class: "small" });
+  return copy;
+}
+
 /** Set the text of an element if it differs, so that nothing flickers or is read out twice. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;

@@ -5,6 +5,7 @@ import { $, make, setText } from "./dom.js";
 import { timeOfDay } from "./format.js";
 
 const INTERVAL_MS = 2000;
+const VIEWS = { nodes: "nodes", joined: "nodes", values: "values", "published values": "values", store: "values", "event loop lag": "metrics", drops: "metrics" };
 const WORDS = { good: "healthy", warning: "needs attention", bad: "unhealthy" };
 
 /** @typedef {{name: string, level: "good"|"warning"|"bad", reason: string}} Check */
@@ -35,7 +36,7 @@ export class Health {
     this.header(level, names ? `${WORDS[level]}: ${names}` : WORDS.good);
     $("checks").replaceChildren(
       ...checks.map((check) =>
-        make("li", { class: check.level }, make("b", {}, check.name), " ", make("span", {}, check.reason)),
+        make("li", { class: check.level }, make("a", { href: `#${VIEWS[check.name] ?? "overview"}` }, check.name), " ", make("span", {}, check.reason)),
       ),
     );
     for (const { name, level: now, reason } of checks) {

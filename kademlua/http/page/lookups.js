@@ -38,7 +38,7 @@ export class Lookups {
   applyToggle() {
     const isOn = $("background").checked;
     this.ring.show({ showsBackground: isOn });
-    $("background-lookups").hidden = !isOn;
+    $("background-title").hidden = $("background-lookups").hidden = !isOn;
   }
 
   /** @param {string} event @param {any} data @param {string} origin the id of the node that runs it */

@@ -73,6 +73,7 @@ export class Page {
   /** @param {string} id */
   remove(id) {
     this.rows.delete(id);
+    this.ring.highlighted.delete(id);
     this.ring.delete(id);
   }
 

@@ -65,7 +65,7 @@ function rates(now, previous) {
   const each = (name) =>
     Object.fromEntries(Object.entries(now[name]).map(([kind, count]) => [kind, (count - (previous[name][kind] ?? 0)) / seconds]));
   return {
-    packets_in: rate("packets_in"), packets_out: rate("packets_out"),
+    packets_in: rate("packets_in"), packets_out: rate("packets_out"), bytes_in: rate("bytes_in"), bytes_out: rate("bytes_out"),
     requests: each("requests_by_rpc"), dropped: each("dropped"),
   };
 }

@@ -1,6 +1,6 @@
 // A value: collapsed if it is long or binary, with buttons to copy and download it.
 
-import { button, make } from "./dom.js";
+import { button, copyButton, make } from "./dom.js";
 import { bytes } from "./format.js";
 
 const SHORT = 120; // characters that are shown without a click
@@ -28,16 +28,7 @@ export function viewValue(value, name) {
   const text = textOf(value);
   const isBinary = isHex(value);
   const tools = make("span", { class: "tools" });
-  const copy = button("Copy", async () => {
-    try {
-      await navigator.clipboard.writeText(text);
-      copy.textContent = "Copied";
-    } catch {
-      copy.textContent = "Not permitted";
-    }
-    setTimeout(() => (copy.textContent = "Copy"), 1500);
-  });
-  tools.append(copy, button("Download", () => download(data, `${name}${isBinary ? ".bin" : ".txt"}`)));
+  tools.append(copyButton(text), button("Download", () => download(data, `${name}${isBinary ? ".bin" : ".txt"}`)));
   if (!isBinary && text.length <= SHORT && !text.includes("\n"))
     return make("span", { class: "value" }, make("span", { class: "mono" }, text || "(empty)"), tools);
   const kind = isBinary ? "binary" : `${text.slice(0, 40).replace(/\s+/g, " ")}…`;

@@ -38,7 +38,13 @@ export class Values {
 
   showSize() {
     const size = new TextEncoder().encode($("value").value).length;
-    $("value-size").textContent = size ? `${size.toLocaleString("en")} of ${this.access.limits.max_value_bytes.toLocaleString("en")} bytes` : "";
+    $("value-size").textContent = size ? `${size.toLocaleString("en")} of ${this.maxBytes.toLocaleString("en")} bytes` : "";
+  }
+
+  /** The longest text that fits; bencoding puts its length and a colon in front. */
+  get maxBytes() {
+    const limit = this.access.limits.max_value_bytes;
+    return limit - String(limit).length - 1;
   }
 
   get key() {
@@ -47,13 +53,16 @@ export class Values {
     return key;
   }
 
+  /** The text of the field, or the chosen file. @returns {string|File} */
   get value() {
     const text = $("value").value;
-    const size = new TextEncoder().encode(text).length;
-    const limit = this.access.limits.max_value_bytes;
-    if (!text) throw new Error("Enter a value.");
+    const file = $("file").files[0];
+    if (text && file) throw new Error("Enter a value or choose a file, not both.");
+    const size = file ? file.size : new TextEncoder().encode(text).length;
+    const limit = this.maxBytes;
+    if (!size) throw new Error("Enter a value, or choose a file that is not empty.");
     if (size > limit) throw new Error(`The value has ${size.toLocaleString("en")} bytes; at most ${limit.toLocaleString("en")} fit.`);
-    return text;
+    return file ?? text;
   }
 
   async find() {
@@ -87,6 +96,7 @@ export class Values {
     const ttl = parseTtl($("ttl").value, this.access.limits.max_ttl);
     const report = await send(method, `v1/${path}/${keyPath(key, { ...query, ttl })}`, value);
     learn(key, report);
+    $("file").value = "";
     this.page.log(`${done} ${key} on ${plural(report.acknowledged.length, "node")}`);
     return this.reportLine(done, key, report);
   }
