@@ -103,10 +103,9 @@ class HealthMonitor:
         for each in recent:
             drops.update(each["dropped"])
         lags = [self._recent_lag(), *(each["lag_seconds"] for each in recent[-10:])]
-        joined = [each["joined"] for each in hub.nodes_json()]
-        replicas = min(self._node.params.replicas, len(joined))
+        replicas = min(self._node.params.replicas, hub.node_count)
         return [
-            check_members(sum(joined), len(joined)),
+            check_members(hub.joined_count, hub.node_count),
             check_values(hub.inventory.holders, hub.inventory.lost_keys, replicas),
             check_lag(sorted(lags)[(len(lags) - 1) * 9 // 10]),
             check_drops(drops, sum(each["packets_in"] for each in recent)),

@@ -71,12 +71,12 @@ def list_swarm(request: ApiRequest) -> bytes:
 
 def list_swarm_values(request: ApiRequest) -> SwarmValuesJson:
     """Return the holders of keys."""
-    inventory = request.services.swarm.inventory
+    hub = request.services.swarm
+    inventory = hub.inventory
     holders = inventory.holders
     shown = list(holders.items())[: request.query.limit]
-    node_count = len(request.services.swarm.nodes_json())
     return {
-        "replicas": min(request.node.params.replicas, node_count),
+        "replicas": min(request.node.params.replicas, hub.node_count),
         "count": len(holders),
         "values": [{"key": key, "holders": ports} for key, ports in shown],
         "lost": inventory.lost_keys,

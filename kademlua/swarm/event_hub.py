@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import gevent
@@ -61,18 +61,27 @@ class EventHub:
         self._control_node = node
         self._recorder.add_node(node)
 
-    def nodes_json(self) -> list[dict[str, Any]]:
-        """Return all nodes in JSON form, with their figures if they were reported."""
+    @property
+    def node_count(self) -> int:
+        """The number of all nodes."""
+        return len(self.members.all) + (self._control_node is not None)
+
+    @property
+    def joined_count(self) -> int:
+        """The number of nodes that have joined."""
+        control = self._control_node
+        return self.members.joined_count + (control is not None and control.joined)
+
+    def nodes_json(self) -> Iterator[dict[str, Any]]:
+        """Yield all nodes in JSON form, with their figures if they were reported."""
         host, figures_of = self.members.host, self.inventory.figures_of
-        found = [
-            each.json() | {"address": host} | figures_of(each.port) for each in self.members.all
-        ]
+        for each in self.members.all:
+            yield each.json() | {"address": host} | figures_of(each.port)
         node = self._control_node
         if node is not None:
             contact = node.contact
             row = node_json(node.id, contact.port, joined=node.joined, is_control=True)
-            found.append(row | {"address": contact.addr} | figures_of(contact.port))
-        return found
+            yield row | {"address": contact.addr} | figures_of(contact.port)
 
     def on_report(self, worker_index: int, report: WorkerReport) -> None:
         """Handle the report of a worker, by its index."""
@@ -159,16 +168,15 @@ class EventHub:
             counts.update({name: totals[name] - previous.get(name, 0) for name in totals})
             counts["values"] += previous["values"]
         self._previous_totals = dict(self._totals)
-        members, control = self.members, self._control_node
         plain = {name: count for name, count in counts.items() if " " not in name}
         return {
             **plain,
             **{prefix: _with_prefix(counts, f"{prefix} ") for prefix in ("requests", "dropped")},
             "lag_seconds": round(max(self._lag_seconds.values(), default=0.0), 4),
-            "nodes": len(members.all) + (control is not None),
-            "joined": members.joined_count + (control is not None and control.joined),
-            "died": members.deaths,
-            "came": members.arrivals,
+            "nodes": self.node_count,
+            "joined": self.joined_count,
+            "died": self.members.deaths,
+            "came": self.members.arrivals,
         }
 
 

@@ -13,7 +13,7 @@ from kademlua.core.contact import Contact
 from kademlua.node.node import Node
 from kademlua.runtime.lookup_events import LookupEventEmitter
 from kademlua.runtime.observers import LookupObserver, Observer
-from kademlua.swarm.inventory import MAX_KEYS, Holders, InventoryReport, smallest_keys
+from kademlua.swarm.inventory import FIGURES, MAX_KEYS, Holders, InventoryReport, smallest_keys
 from kademlua.swarm.plan import SwarmEvent
 
 _MAX_QUEUED = 5_000
@@ -114,7 +114,7 @@ class EventRecorder:
 
     def collect_inventory(self) -> InventoryReport:
         """Return what each node holds. Yields to the event loop between groups of nodes."""
-        figures: dict[int, dict[str, Any]] = {}
+        figures: dict[int, list[int]] = {}
         holders: Holders = defaultdict(list)
         for number, node in enumerate(list(self._observers), 1):
             if number % _YIELD_EVERY == 0:
@@ -152,17 +152,14 @@ def _totals_of(stats: Mapping[str, Any]) -> dict[str, int]:
     return totals
 
 
-def _figures_of(node: Node) -> dict[str, Any]:
-    """Return the figures of a node for a table of nodes."""
+def _figures_of(node: Node) -> list[int]:
+    """Return the ``FIGURES`` of a node."""
     stats = node.stats()
-    return {
+    figures = stats | {
         "age_seconds": round(stats["seconds"]),
-        "contacts": stats["contacts"],
-        "values": stats["values"],
-        "packets_in": stats["packets_in"],
-        "packets_out": stats["packets_out"],
         "dropped": sum(stats["dropped"].values()),
     }
+    return [figures[name] for name in FIGURES]
 
 
 class _NodeObserver(Observer):

@@ -10,6 +10,9 @@ from typing import Any, TypeAlias
 MAX_KEYS = 1_000
 """Maximum keys in the report of one process: those with the smallest numbers."""
 
+FIGURES = ("age_seconds", "contacts", "values", "packets_in", "packets_out", "dropped")
+"""The names of a node's figures, in the order of a report."""
+
 Holders: TypeAlias = dict[str, list[int]]
 """The ports of the nodes that hold a key, by its hex digits."""
 
@@ -18,7 +21,7 @@ Holders: TypeAlias = dict[str, list[int]]
 class InventoryReport:
     """The figures of each node of one process by port, and the holders of their keys."""
 
-    figures: dict[int, dict[str, Any]] = field(default_factory=dict)
+    figures: dict[int, list[int]] = field(default_factory=dict)
     holders: Holders = field(default_factory=dict)
     is_partial: bool = False
     """True if there are more keys than ``MAX_KEYS``."""
@@ -42,14 +45,17 @@ class Inventory:
     def __init__(self) -> None:
         self._reports: dict[str, InventoryReport] = {}
         self._lost_keys: dict[str, None] = {}
+        self._holders: Holders | None = None
 
     def clear(self) -> None:
         """Forget all reports; a later one might contradict them."""
+        self._holders = None
         self._reports.clear()
         self._lost_keys.clear()
 
     def update(self, source: str, report: InventoryReport, ports: Iterable[int]) -> None:
         """Replace the report of a process. Only nodes on ``ports`` still run."""
+        self._holders = None
         running = set(ports)
         holders = {
             key: kept
@@ -64,6 +70,7 @@ class Inventory:
 
     def remove_node(self, port: int) -> None:
         """Remove a node that ended. A key without another holder is lost."""
+        self._holders = None
         for report in self._reports.values():
             report.figures.pop(port, None)
             held = [key for key, ports in report.holders.items() if port in ports]
@@ -76,11 +83,11 @@ class Inventory:
                     if len(self._lost_keys) > MAX_KEYS:
                         del self._lost_keys[next(iter(self._lost_keys))]
 
-    def figures_of(self, port: int) -> dict[str, Any]:
+    def figures_of(self, port: int) -> dict[str, int]:
         """Return the figures of a node; empty until its process has reported them."""
         for report in self._reports.values():
             if port in report.figures:
-                return report.figures[port]
+                return dict(zip(FIGURES, report.figures[port], strict=True))
         return {}
 
     def holders_of(self, key: str) -> list[int]:
@@ -93,6 +100,11 @@ class Inventory:
 
         With more than ``MAX_KEYS`` keys, only those that all processes report are complete.
         """
+        if self._holders is None:
+            self._holders = self._combine()
+        return self._holders
+
+    def _combine(self) -> Holders:
         last = min((max(each.holders, default="") for each in self._partial), default="g")
         keys = {key for each in self._reports.values() for key in each.holders if key <= last}
         found = {key: self.holders_of(key) for key in keys}

@@ -26,7 +26,7 @@ from kademlua.swarm.worker_nodes import WorkerNodes
 logger = logging.getLogger("kademlua.swarm.worker")  # not __main__
 
 _InputFile: TypeAlias = "FileObjectPosix[io.BufferedReader, bytes]"
-_OutputFile: TypeAlias = "FileObjectPosix[io.FileIO, bytes]"
+_OutputFile: TypeAlias = "FileObjectPosix[io.BufferedWriter, bytes]"
 
 _REPORT_SECONDS = 0.05
 _SECONDS_PER_INVENTORY = 3
@@ -37,7 +37,7 @@ def main() -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     input_file = FileObjectPosix(sys.stdin.fileno(), "rb", close=False)
-    output_file = FileObjectPosix(os.dup(1), "wb", 0)
+    output_file = FileObjectPosix(os.dup(1), "wb")
     os.dup2(2, 1)  # output of print must not mix with the reports
     line = input_file.readline()
     if not line:
@@ -86,7 +86,7 @@ def _send_reports(output_file: _OutputFile, nodes: WorkerNodes) -> NoReturn:
             )
             if totals:
                 lag_seconds = 0.0
-            output_file.write(encode_line(report))
+            _send(output_file, report)
 
 
 def _set_up_logging(plan: Plan) -> NodeLogHandler:
@@ -111,8 +111,14 @@ def _handle_commands(input_file: _InputFile, nodes: WorkerNodes) -> None:
 
 
 def _exit_with_error(output_file: _OutputFile, reason: str) -> NoReturn:
-    output_file.write(encode_line(WorkerReport(error=reason)))
+    _send(output_file, WorkerReport(error=reason))
     _exit(1)
+
+
+def _send(output_file: _OutputFile, report: WorkerReport) -> None:
+    """Send a whole report; an unbuffered file would cut it at the capacity of the pipe."""
+    output_file.write(encode_line(report))
+    output_file.flush()
 
 
 def _exit(code: int) -> NoReturn:

@@ -139,6 +139,8 @@ def test_token_comes_from_the_fragment_and_leaves_the_url(
     browser.show(f"{url_of(network)}#token={TOKEN}")
     browser.until('document.getElementById("access-state").textContent === "full access"')
     assert browser.js("location.href") == url_of(network)
+    browser.js('location.hash = "#token=nonsense"')  # the URL of another node, in the same tab
+    browser.until('document.getElementById("access-state").textContent === "wrong token"')
 
 
 @pytest.mark.parametrize(
@@ -216,7 +218,17 @@ def test_long_and_binary_values_are_collapsed(browser: Browser, network: HttpCli
     assert "binary (100 B)" in browser.text("#published-table")
     browser.js('document.getElementById("value-search").value = "nothing like this"')
     browser.js('document.getElementById("value-search").dispatchEvent(new Event("input"))')
-    assert "Press Find" in browser.text("#stored-table")
+    browser.click("#stored-table .empty button")  # searches the network
+    browser.until('document.getElementById("answer").className === "message bad"')
+    assert browser.text("#answer") == "The nodes closest to the key have no value."
+
+
+def test_page_that_was_left_keeps_no_stream(browser: Browser, network: HttpClient) -> None:
+    """A browser keeps left pages for the back button, and has six connections per host."""
+    for _ in range(10):
+        browser.show(url_of(network))
+        browser.until('document.getElementById("checks").textContent.includes("joined")')
+    assert browser.js("performance.getEntriesByType('navigation')[0].duration") < 15_000
 
 
 def test_disconnection_is_shown_immediately(

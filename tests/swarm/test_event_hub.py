@@ -162,7 +162,9 @@ def test_chosen_node_is_killed() -> None:
 def test_inventory_follows_reports_and_ends_of_nodes() -> None:
     swarm = FakeSwarm()
     one, two = (each.port for each in swarm.members.all[:2])
-    report = InventoryReport(figures={one: {"values": 2}}, holders={"aa": [one, two], "bb": [one]})
+    report = InventoryReport(
+        figures={one: [9, 20, 2, 50, 60, 0]}, holders={"aa": [one, two], "bb": [one]}
+    )
     swarm.event_hub.on_report(0, WorkerReport(inventory=report))
     assert swarm.event_hub.inventory.holders == {}  # without subscribers, it would become stale
     swarm.event_hub.subscribe(RecordingSubscriber())

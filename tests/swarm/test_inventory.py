@@ -52,8 +52,9 @@ def test_late_report_of_an_ended_node_is_ignored() -> None:
 
 def test_figures_are_kept_until_the_node_ends() -> None:
     inventory = Inventory()
-    inventory.update("0", InventoryReport(figures={1: {"values": 3}}), ALL)
-    assert inventory.figures_of(1) == {"values": 3}
+    inventory.update("0", InventoryReport(figures={1: [9, 20, 3, 50, 60, 0]}), ALL)
+    figures = inventory.figures_of(1)
+    assert (figures["age_seconds"], figures["values"], figures["dropped"]) == (9, 3, 0)
     inventory.remove_node(1)
     assert inventory.figures_of(1) == {}
 
@@ -70,5 +71,5 @@ def test_large_inventories_are_cut_at_the_same_key() -> None:
 
 
 def test_report_survives_json() -> None:
-    sent = InventoryReport(figures={8003: {"values": 1}}, holders={"aa": [8003]})
+    sent = InventoryReport(figures={8003: [9, 20, 3, 50, 60, 0]}, holders={"aa": [8003]})
     assert InventoryReport.from_json(json.loads(json.dumps(asdict(sent)))) == sent

@@ -1,6 +1,6 @@
 // The token: what it permits, and the form to enter it.
 
-import { onRefused, request, setToken, token } from "./api.js";
+import { onRefused, request, setToken, takeTokenFromUrl, token } from "./api.js";
 import { $, setText, showMessage } from "./dom.js";
 
 /** @typedef {{max_value_bytes: number, default_ttl: number, max_ttl: number, replicas: number}} Limits */
@@ -15,12 +15,20 @@ export class Access {
     $("access-form").addEventListener("submit", async (event) => {
       event.preventDefault();
       setToken($("token").value);
-      if (await this.check()) onChange();
+      await this.use(onChange);
     });
     onRefused.add((error) => this.refused(error));
-    addEventListener("hashchange", () => this.close());
+    addEventListener("hashchange", () => {
+      this.close();
+      if (takeTokenFromUrl()) this.use(onChange); // the printed URL was opened over this page
+    });
     document.addEventListener("keydown", (event) => event.key === "Escape" && this.close());
     document.addEventListener("pointerdown", (event) => $("access").contains(event.target) || this.close());
+  }
+
+  async use(onChange) {
+    $("token").value = token();
+    if (await this.check()) onChange();
   }
 
   close() {

@@ -11,12 +11,13 @@ export function setToken(text) {
   sessionStorage.setItem(STORAGE_KEY, text.trim());
 }
 
-/** Take the token from the fragment of the URL, and remove it from there and from the history. */
+/** Take the token from the fragment of the URL, and remove it there and from the history. Return whether there was one. */
 export function takeTokenFromUrl() {
   const found = /^#token=(.+)$/.exec(location.hash);
-  if (!found) return;
+  if (!found) return false;
   setToken(decodeURIComponent(found[1]));
   history.replaceState(null, "", location.pathname);
+  return true;
 }
 
 function headers(more = {}) {
@@ -75,9 +76,12 @@ function sentence(text) {
  * @param {(isConnected: boolean, status: number) => void} onState called when the stream starts or ends; status: that of a refusal, else 0
  */
 export async function listen(path, onEvent, onState) {
+  let control = new AbortController();
+  // A browser keeps the page that it leaves, and the stream would occupy one of six connections.
+  addEventListener("pagehide", () => control.abort());
   for (;;) {
     let status = 0;
-    const control = new AbortController();
+    control = new AbortController();
     const watch = { heardAt: performance.now() };
     const timer = setInterval(() => {
       if (!document.hidden && performance.now() - watch.heardAt > SILENT_MS) control.abort();

@@ -5,10 +5,12 @@ import { $, make, setText } from "./dom.js";
 import { duration } from "./format.js";
 
 const CONTACTS_MS = 5000;
+const SOON_MS = 500; // many contacts may change at the same time
 
 /** @param {import("./main.js").Page} page */
 export function showNode(page) {
   let previous = null;
+  let soon;
 
   async function contacts() {
     try {
@@ -45,7 +47,14 @@ export function showNode(page) {
     else if (name === "contact-entered") page.log(`contact ${data.address}:${data.port} entered the routing table`);
     else if (name === "contact-left") page.log(`contact ${data.address}:${data.port} left the routing table`, "warning");
     else if (name === "value-stored") page.log(`stored ${data.bytes} bytes for ${data.owner.address}:${data.owner.port}`);
-    if (name.startsWith("contact-")) contacts();
+    if (name.startsWith("contact-")) contactsSoon();
+  }
+
+  function contactsSoon() {
+    soon ??= setTimeout(() => {
+      soon = undefined;
+      contacts();
+    }, SOON_MS);
   }
 
   $("buckets-section").hidden = false;

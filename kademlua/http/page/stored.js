@@ -34,8 +34,9 @@ export class Stored {
     this.more = {}; // where the next page of each list starts
     this.rows = { stored: [], published: [] };
     const search = $("value-search");
-    const empty = (hint) => () => (search.value ? `Nothing here matches. Press Find to search the network for it.` : hint);
-    const fill = { title: "", key: () => "", cell: (row) => button("Use key", () => this.use(row.key)) };
+    const find = () => button(`Find ${search.value} in the network`, () => this.use(search.value), { class: "link" });
+    const empty = (hint) => () => (search.value ? ["Nothing here matches. ", find()] : hint);
+    const fill = { title: "", key: () => "", cell: (row) => button("Edit", () => this.use(row.key, row.value)) };
     const stop = { title: "", key: () => "", cell: (row) => button("Unpublish", () => this.unpublish(row.key)) };
     this.tables = {
       stored: new Table($("stored-table"), [key, value, size, owner, left, fill], {
@@ -64,8 +65,10 @@ export class Stored {
     return table;
   }
 
-  use(hex) {
-    $("key").value = textOf(hex) ?? hex;
+  /** Put a key, and its value if it is text, into the form, and find it. @param {string} key @param {unknown} [current] */
+  use(key, current) {
+    $("key").value = textOf(key) ?? key;
+    if (typeof current === "string") $("value").value = current;
     $("key").focus();
     this.form.run(() => this.form.find());
   }

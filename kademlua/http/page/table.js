@@ -14,7 +14,7 @@ export class Table {
   /**
    * @param {HTMLElement} place
    * @param {Column<Row>[]} columns
-   * @param {{empty: () => string, identity: (row: Row) => string, onChoose?: (row: Row) => void, caption: string}} options
+   * @param {{empty: () => string|Array<Node|string>, identity: (row: Row) => string, onChoose?: (row: Row) => void, caption: string}} options
    */
   constructor(place, columns, options) {
     this.columns = columns;
@@ -59,7 +59,9 @@ export class Table {
     const hidden = sorted.length - MAX_ROWS;
     this.table.hidden = !sorted.length;
     this.note.hidden = sorted.length > 0 && hidden <= 0;
-    this.note.textContent = sorted.length ? `${hidden} more: search or sort to see them.` : this.options.empty();
+    const note = sorted.length ? `${hidden} more: search or sort to see them.` : this.options.empty();
+    const text = [note].flat().map((part) => part.textContent ?? part).join("");
+    if (this.note.textContent !== text) this.note.replaceChildren(...[note].flat());
   }
 
   /** Return the line of a row; cells whose content is the same keep their elements, open or focused. */
