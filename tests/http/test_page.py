@@ -223,6 +223,18 @@ def test_long_and_binary_values_are_collapsed(browser: Browser, network: HttpCli
     assert browser.text("#answer") == "The nodes closest to the key have no value."
 
 
+def test_more_values_than_a_page_are_shown(browser: Browser, network: HttpClient) -> None:
+    node: Node = network.node  # type: ignore[attr-defined]
+    for number in range(60):
+        node.add(sha1(str(number)), number)
+    browser.show(url_of(network))
+    browser.click('nav a[href="#values"]')
+    browser.until('document.querySelectorAll("#stored-table tbody tr").length === 50')
+    browser.click("#stored-more")
+    browser.until('document.querySelectorAll("#stored-table tbody tr").length === 60')
+    assert browser.js('document.getElementById("stored-more").hidden')
+
+
 def test_page_that_was_left_keeps_no_stream(browser: Browser, network: HttpClient) -> None:
     """A browser keeps left pages for the back button, and has six connections per host."""
     for _ in range(10):

@@ -14,7 +14,7 @@ const STATES = { "lookup-queried": "queried", "lookup-answered": "answered", "lo
 /**
  * @typedef {{state: string, id: string, address: string, port: number, from: string, reported: number, ms: number}} Step
  * @typedef {{number: string|number, origin: string, target: string, name: string, cause: string, isOwn: boolean,
- *   began: number, seconds: number|null, steps: Step[], responders: Map<string, string>}} Lookup
+ *   seconds: number|null, steps: Step[], responders: Map<string, string>}} Lookup
  */
 
 export class Lookups {
@@ -55,18 +55,18 @@ export class Lookups {
     const isOwn = origin === this.self && OWN_CAUSES.has(data.cause);
     const lookup = {
       number: data.lookup, origin, target: data.target, name: nameOf(data.target), cause: (data.cause || data.rpc).replace("_", " "),
-      isOwn, began: performance.now(), seconds: null, steps: [], responders: new Map(),
+      isOwn, seconds: null, steps: [], responders: new Map(),
     };
     this.unfinished.set(lookup.number, lookup);
     if (this.unfinished.size > MAX_UNFINISHED) this.unfinished.delete(this.unfinished.keys().next().value);
     this.ring.begin(lookup);
   }
 
-  step(lookup, state, { contact, reported = [] }) {
+  step(lookup, state, { contact, seconds, reported = [] }) {
     const from = lookup.responders.get(contact.id) ?? lookup.origin;
     const found = reported.filter((id) => !lookup.responders.has(id));
     for (const id of found) lookup.responders.set(id, contact.id);
-    const step = { ...contact, state, from, reported: found.length, ms: performance.now() - lookup.began };
+    const step = { ...contact, state, from, reported: found.length, ms: seconds * 1000 };
     lookup.steps.push(step);
     this.ring.step(lookup.number, step);
   }

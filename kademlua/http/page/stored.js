@@ -8,7 +8,7 @@ import { Table } from "./table.js";
 import { bytesOf, viewValue } from "./value-view.js";
 import { onView, currentView } from "./views.js";
 
-const PAGE = 200;
+const PAGE = 50; // values may be large
 const INTERVAL_MS = 5000;
 
 /** @typedef {{key: string, value: unknown, owner?: any, remaining_seconds?: number, ttl?: number}} ValueRow */
@@ -31,25 +31,29 @@ export class Stored {
   constructor(kind, form, page) {
     this.isSwarm = kind === "swarm";
     this.form = form;
-    this.more = {}; // where the next page of each list starts
+    this.pages = { stored: 1, published: 1 }; // how many are shown
     this.rows = { stored: [], published: [] };
     const search = $("value-search");
     const find = () => button(`Find ${search.value} in the network`, () => this.use(search.value), { class: "link" });
     const empty = (hint) => () => (search.value ? ["Nothing here matches. ", find()] : hint);
-    const fill = { title: "", key: () => "", cell: (row) => button("Edit", () => this.use(row.key, row.value)) };
+    const fill = { title: "", key: () => "", cell: (row) => button("Edit", () => this.use(row.key)) };
     const stop = { title: "", key: () => "", cell: (row) => button("Unpublish", () => this.unpublish(row.key)) };
     this.tables = {
       stored: new Table($("stored-table"), [key, value, size, owner, left, fill], {
-        caption: "Stored values", identity, empty: empty("This node stores no values yet. Add one above, or wait until other nodes send it some."),
+        caption: "Stored values", identity, maxRows: 5000, empty: empty("This node stores no values yet. Add one above, or wait until other nodes send it some."),
       }),
       published: new Table($("published-table"), [key, value, size, ttl, stop], {
-        caption: "Published values", identity, empty: empty("Nothing is published. Publish keeps a value alive while this node runs."),
+        caption: "Published values", identity, maxRows: 5000, empty: empty("Nothing is published. Publish keeps a value alive while this node runs."),
       }),
     };
     if (this.isSwarm) this.tables.keys = this.keyTable(page, fill);
     $("keys-section").hidden = !this.isSwarm;
     search.addEventListener("input", () => this.paint());
-    $("stored-more").addEventListener("click", () => this.load("stored", this.more.stored));
+    for (const list of ["stored", "published"])
+      $(`${list}-more`).addEventListener("click", () => {
+        this.pages[list] += 1;
+        this.refresh();
+      });
     onView((view) => view === "values" && this.refresh());
     setInterval(() => currentView() === "values" && !document.hidden && this.refresh(), INTERVAL_MS);
   }
@@ -58,19 +62,23 @@ export class Stored {
     const copies = { title: "copies", key: (row) => row.holders.length, cell: (row) => `${row.holders.length} of ${this.replicas}`, isNumber: true };
     const show = { title: "", key: () => "", cell: (row) => button("Show on the ring", () => page.showPorts(row.holders, row.key)) };
     const table = new Table($("keys-table"), [key, copies, show, fill], {
-      caption: "Keys in the swarm", identity, empty: () => "The swarm holds no values yet. Add one above.",
+      caption: "Keys in the swarm", identity, maxRows: 5000, empty: () => "The swarm holds no values yet. Add one above.",
     });
     table.sort(1);
     table.sort(1);
     return table;
   }
 
-  /** Put a key, and its value if it is text, into the form, and find it. @param {string} key @param {unknown} [current] */
-  use(key, current) {
+  /** Put a key into the form and find it; if it has one value, and that is text, put it there, too. @param {string} key */
+  use(key) {
     $("key").value = textOf(key) ?? key;
-    if (typeof current === "string") $("value").value = current;
     $("key").focus();
-    this.form.run(() => this.form.find());
+    this.form.run(async () => {
+      const shown = await this.form.find();
+      const [value, ...others] = this.form.found;
+      if (typeof value === "string" && !others.length) $("value").value = value;
+      return shown;
+    });
   }
 
   unpublish(hex) {
@@ -88,10 +96,15 @@ export class Stored {
     }
   }
 
-  async load(list, after = "") {
-    const reply = await request(`v1/${list}?limit=${PAGE}${after ? `&after=${after}` : ""}`);
-    this.rows[list] = after ? [...this.rows[list], ...reply[list]] : reply[list];
-    this.more[list] = reply.next;
+  async load(list) {
+    let reply = { next: "" };
+    const rows = [];
+    for (let page = 0; page < this.pages[list] && reply.next !== null; page += 1) {
+      reply = await request(`v1/${list}?limit=${PAGE}&after=${reply.next}`);
+      rows.push(...reply[list]);
+    }
+    this.rows[list] = rows;
+    $(`${list}-more`).hidden = reply.next === null;
     if (list === "stored") setText($("stored-total"), `${plural(reply.values, "value")}, ${bytes(reply.bytes)}`);
     this.paint();
   }
@@ -109,6 +122,5 @@ export class Stored {
     const search = $("value-search").value;
     const isWanted = (row) => !search || matches(row.key, search) || JSON.stringify(row.value ?? "").includes(search);
     for (const [list, rows] of Object.entries({ ...this.rows, keys: this.keys })) this.tables[list]?.show((rows ?? []).filter(isWanted));
-    $("stored-more").hidden = !this.more.stored;
   }
 }

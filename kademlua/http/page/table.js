@@ -2,7 +2,7 @@
 
 import { button, make } from "./dom.js";
 
-const MAX_ROWS = 200;
+const MAX_ROWS = 200; // by default
 
 /**
  * @template Row
@@ -14,11 +14,12 @@ export class Table {
   /**
    * @param {HTMLElement} place
    * @param {Column<Row>[]} columns
-   * @param {{empty: () => string|Array<Node|string>, identity: (row: Row) => string, onChoose?: (row: Row) => void, caption: string}} options
+   * @param {{empty: () => string|Array<Node|string>, identity: (row: Row) => string, onChoose?: (row: Row) => void, caption: string, maxRows?: number}} options
    */
   constructor(place, columns, options) {
     this.columns = columns;
     this.options = options;
+    this.maxRows = options.maxRows ?? MAX_ROWS;
     this.rows = [];
     /** @type {Map<string, {line: HTMLTableRowElement, keys: any[]}>} */
     this.lines = new Map();
@@ -53,10 +54,10 @@ export class Table {
       const order = this.direction > 0 ? "ascending" : "descending";
       head.setAttribute("aria-sort", at === this.sortBy ? order : "none");
     });
-    const lines = sorted.slice(0, MAX_ROWS).map((row) => this.line(row));
+    const lines = sorted.slice(0, this.maxRows).map((row) => this.line(row));
     const isMoved = lines.length !== this.body.rows.length || lines.some((line, at) => line !== this.body.rows[at]);
     if (isMoved) this.body.replaceChildren(...lines);
-    const hidden = sorted.length - MAX_ROWS;
+    const hidden = sorted.length - this.maxRows;
     this.table.hidden = !sorted.length;
     this.note.hidden = sorted.length > 0 && hidden <= 0;
     const note = sorted.length ? `${hidden} more: search or sort to see them.` : this.options.empty();
@@ -68,7 +69,7 @@ export class Table {
   line(row) {
     const identity = this.options.identity(row);
     const known = this.lines.get(identity) ?? { line: make("tr"), keys: [] };
-    if (this.lines.size > 5 * MAX_ROWS) this.lines.clear();
+    if (this.lines.size > 5 * this.maxRows) this.lines.clear();
     this.lines.set(identity, known);
     this.columns.forEach((column, at) => {
       const key = column.key(row);

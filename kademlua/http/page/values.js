@@ -18,6 +18,7 @@ export class Values {
   constructor(access, page) {
     this.access = access;
     this.page = page;
+    this.found = []; // the distinct values of the last find
     const actions = {
       find: () => this.find(), lookup: () => this.lookUp(), add: () => this.store("added", "POST", "values"),
       set: () => this.store("set", "POST", "values", { overwrite: true }),
@@ -72,10 +73,11 @@ export class Values {
     /** @type {Answer[]} */
     const { answers } = reply;
     const values = new Map(answers.flatMap((answer) => answer.values.map((value) => [JSON.stringify(value), value])));
+    this.found = [...values.values()];
     const holders = answers.map((answer) => answer.contact.id);
     return [
       make("p", {}, `${plural(values.size, "value")} from ${plural(holders.length, "node")} `, this.ringButton(holders, key)),
-      make("ul", { class: "plain" }, ...[...values.values()].map((value) => make("li", {}, viewValue(value, key)))),
+      make("ul", { class: "plain" }, ...this.found.map((value) => make("li", {}, viewValue(value, key)))),
     ];
   }
 
