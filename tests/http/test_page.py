@@ -216,8 +216,14 @@ def test_long_and_binary_values_are_collapsed(browser: Browser, network: HttpCli
     browser.until('document.querySelectorAll("#stored-table details").length === 2')
     assert not browser.js('document.querySelector("#stored-table details").open')
     assert "binary (100 B)" in browser.text("#published-table")
+    assert sha1("long").hex()[:8] in browser.text("#stored-table")
+    browser.js('document.getElementById("value-search").value = "long"')
+    browser.js('document.getElementById("value-search").dispatchEvent(new Event("input"))')
+    browser.until('document.querySelectorAll("#stored-table details").length === 1')
+    assert "long" in browser.text("#stored-table .mono")  # its hash is recognized
     browser.js('document.getElementById("value-search").value = "nothing like this"')
     browser.js('document.getElementById("value-search").dispatchEvent(new Event("input"))')
+    browser.until('document.querySelector("#stored-table .empty button")')
     browser.click("#stored-table .empty button")  # searches the network
     browser.until('document.getElementById("answer").className === "message bad"')
     assert browser.text("#answer") == "The nodes closest to the key have no value."

@@ -28,6 +28,16 @@ export const textOf = (hex) => texts.get(hex);
 /** Return the text of a key, or the first of its digits. @param {string} hex */
 export const nameOf = (hex) => texts.get(hex) ?? `${hex.slice(0, 8)}…`;
 
+/**
+ * Return the key of a text, its SHA-1 in hex digits, or null: browsers hash only on localhost and over HTTPS.
+ * @param {string} text
+ */
+export async function hashOf(text) {
+  if (!globalThis.crypto?.subtle) return null;
+  const digest = await crypto.subtle.digest("SHA-1", new TextEncoder().encode(text));
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 /** Return whether a key matches a search: part of its text, or the start of its digits. */
 export function matches(hex, search) {
   const wanted = search.trim().toLowerCase();

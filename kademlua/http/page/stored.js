@@ -3,7 +3,7 @@
 import { request, send } from "./api.js";
 import { $, button, make, setText } from "./dom.js";
 import { bytes, duration, endpoint, plural } from "./format.js";
-import { matches, nameOf, textOf } from "./keys.js";
+import { hashOf, matches, nameOf, remember, textOf } from "./keys.js";
 import { Table } from "./table.js";
 import { bytesOf, viewValue } from "./value-view.js";
 import { onView, currentView } from "./views.js";
@@ -48,7 +48,10 @@ export class Stored {
     };
     if (this.isSwarm) this.tables.keys = this.keyTable(page, fill);
     $("keys-section").hidden = !this.isSwarm;
-    search.addEventListener("input", () => this.paint());
+    search.addEventListener("input", async () => {
+      await this.recognize(search.value);
+      this.paint();
+    });
     for (const list of ["stored", "published"])
       $(`${list}-more`).addEventListener("click", () => {
         this.pages[list] += 1;
@@ -79,6 +82,13 @@ export class Stored {
       if (typeof value === "string" && !others.length) $("value").value = value;
       return shown;
     });
+  }
+
+  /** Remember a text that is searched for if it is a listed key. @param {string} text */
+  async recognize(text) {
+    const hash = await hashOf(text);
+    if (hash && [...this.rows.stored, ...this.rows.published, ...(this.keys ?? [])].some((row) => row.key === hash))
+      remember(hash, text);
   }
 
   unpublish(hex) {
