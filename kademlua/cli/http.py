@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import quote
 
 import click
 
@@ -86,7 +88,9 @@ def start_http(
     """Serve HTTP for a node until ``exit_stack`` closes, if ``--http`` was given.
 
     ``data_dir`` holds the token, or None without a data directory. ``event_hub`` is that of the
-    swarm to show. Return a line with the URL and the token's path.
+    swarm to show. Return a line with the URL and the token's path. The URL has the token in its
+    fragment, which browsers do not send, so that the page can use it; not if the user chose the
+    token's file, nor in the journal of systemd, which other users may read.
 
     Raises:
         click.ClickException: a package is missing, or the address is unusable.
@@ -108,11 +112,15 @@ def start_http(
         else:
             path = data_dir / TOKEN_FILE_NAME
     token = load_or_create_token(path)
-    service = HttpService(node, address, token, host_names=options.host_names, event_hub=event_hub)
+    service = HttpService(
+        node, address, token, host_names=options.host_names, event_hub=event_hub, token_file=path
+    )
     try:
         service.start()
     except OSError as error:
         where = format_endpoint(address)
         raise click.ClickException(f"can't listen on {where}: {error.strerror}") from None
     exit_stack.callback(service.close)
-    return f"http://{format_endpoint(service.local_endpoint)}/, token in {path}"
+    is_shown = options.token_file is None and "JOURNAL_STREAM" not in os.environ
+    fragment = f"#token={quote(token)}" if is_shown else ""
+    return f"http://{format_endpoint(service.local_endpoint)}/{fragment} (token in {path})"

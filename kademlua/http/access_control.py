@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import enum
 import hmac
 import ipaddress
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 import falcon
 
@@ -13,6 +15,14 @@ _HOST_PATTERN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(?::[0-9]*)?")
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 PUBLIC_PATHS = ("/", "/healthz", "/readyz")
 """Paths without a token: the static page and the health probes."""
+
+
+class Access(enum.StrEnum):
+    """What the credentials of a request permit."""
+
+    NO_TOKEN = "none"
+    WRONG_TOKEN = "wrong"
+    FULL = "full"
 
 
 class AccessControl:
@@ -24,7 +34,12 @@ class AccessControl:
     """
 
     def __init__(
-        self, token: str, *, allow_anonymous_reads: bool, host_names: Iterable[str] = ()
+        self,
+        token: str,
+        *,
+        allow_anonymous_reads: bool,
+        host_names: Iterable[str] = (),
+        token_file: Path | None = None,
     ) -> None:
         """Create the middleware.
 
@@ -32,9 +47,16 @@ class AccessControl:
             token: The bearer token.
             allow_anonymous_reads: Allow GET, HEAD and OPTIONS without the token.
             host_names: Accepted names in Host besides localhost and IP addresses.
+            token_file: The file that messages name. Only its name is shown on addresses that
+                other machines reach, because the path may have a user's name.
         """
         self._token = token.encode()
         self.allow_anonymous_reads = allow_anonymous_reads
+        self.token_source = "the program that runs this node"
+        """Where a user finds the token, in words."""
+        if token_file is not None:
+            shown = token_file.absolute() if allow_anonymous_reads else token_file.name
+            self.token_source = f"the file {shown}"
         self._host_names = {"localhost", *(name.lower() for name in host_names)}
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -55,9 +77,11 @@ class AccessControl:
             raise falcon.HTTPForbidden(description="a page from elsewhere may not ask this node")
         is_public = req.path in PUBLIC_PATHS or req.path.startswith("/page/")
         needs_no_token = req.method in _SAFE_METHODS and (self.allow_anonymous_reads or is_public)
-        if not needs_no_token and not self._is_authorized(req):
+        if not needs_no_token and (access := self.access_of(req)) is not Access.FULL:
+            problem = "this needs the token" if access is Access.NO_TOKEN else "the token is wrong"
             raise falcon.HTTPUnauthorized(
-                description="this takes the token, as Authorization: Bearer TOKEN",
+                description=f"{problem}; it is in {self.token_source},"
+                " send it as Authorization: Bearer TOKEN",
                 challenges=["Bearer"],
             )
 
@@ -69,10 +93,13 @@ class AccessControl:
         name = found[1].strip("[]").lower()
         return name in self._host_names or _is_ip_address(name)
 
-    def _is_authorized(self, req: falcon.Request) -> bool:
+    def access_of(self, req: falcon.Request) -> Access:
+        """Return what the credentials of a request permit."""
         scheme, _, credentials = req.env.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if not scheme:
+            return Access.NO_TOKEN
         is_match = hmac.compare_digest(credentials.strip().encode(), self._token)
-        return is_match and scheme.lower() == "bearer"
+        return Access.FULL if is_match and scheme.lower() == "bearer" else Access.WRONG_TOKEN
 
 
 def _is_same_origin(origin: str, host: str) -> bool:

@@ -13,7 +13,6 @@ import falcon
 
 from kademlua.api.fields import BadRequest
 from kademlua.core.errors import KademluaError, NodeClosed, NotJoined, StoreFailed, TooManyCalls
-from kademlua.http.access_control import AccessControl
 from kademlua.http.openapi import PROBLEM, Problem, build_document
 from kademlua.http.route import Route, Services
 from kademlua.http.routes import ROUTES, SWARM_ROUTES
@@ -30,12 +29,12 @@ _STATUS_BY_ERROR = (
 )
 
 
-def make_app(services: Services, access_control: AccessControl) -> falcon.App[Any, Any]:
+def make_app(services: Services) -> falcon.App[Any, Any]:
     """Return the application; with an event hub, it includes the routes of a swarm.
 
     It must run in the node's gevent hub.
     """
-    app = falcon.App(middleware=[access_control])
+    app = falcon.App(middleware=[services.access_control])
     app.req_options.strip_url_path_trailing_slash = False
     app.set_error_serializer(_serialize)
     app.add_error_handler(KademluaError, _handle_node_error)
@@ -43,7 +42,7 @@ def make_app(services: Services, access_control: AccessControl) -> falcon.App[An
     is_swarm = services.event_hub is not None
     add_page_routes(app, "swarm" if is_swarm else "node")
     routes = [*ROUTES, *(SWARM_ROUTES if is_swarm else ())]
-    allow_anonymous_reads = access_control.allow_anonymous_reads
+    allow_anonymous_reads = services.access_control.allow_anonymous_reads
     services.document.update(build_document(routes, allow_anonymous_reads=allow_anonymous_reads))
     responders: dict[str, dict[str, Any]] = defaultdict(dict)
     for route in routes:

@@ -69,6 +69,11 @@ class NodeMetrics(Collector):
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
 
+    @property
+    def recent_lag(self) -> float:
+        """The recent lag of the event loop in seconds."""
+        return self._loop_lag_sampler.recent_lag
+
     def start(self) -> None:
         """Start to observe the node."""
         self._node.timings()

@@ -8,6 +8,7 @@ from typing import Any, TypedDict, TypeVar
 
 import falcon
 
+import kademlua
 from kademlua.api.json_form import (
     ContactDetailsJson,
     PublicationJson,
@@ -16,16 +17,16 @@ from kademlua.api.json_form import (
     publication_to_json,
     stored_value_to_json,
 )
+from kademlua.build import build_name
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.json_codec import ContactJson, contact_to_json, value_from_json
-from kademlua.http.event_stream import node_frames, swarm_frames
+from kademlua.http.event_stream import node_frames
 from kademlua.http.metrics import CONTENT_TYPE
 from kademlua.http.pagination import page_of_keys
 from kademlua.http.route import ApiRequest
 from kademlua.http.value_codec import BYTES, JSON
 from kademlua.runtime.time_slices import in_slices
 from kademlua.storage.export_format import stored_values
-from kademlua.swarm.members import Member, Members, SwarmRefusal
 
 T = TypeVar("T")
 
@@ -61,19 +62,27 @@ class PublishedPageJson(TypedDict):
     next: str | None
 
 
-class MemberJson(TypedDict):
-    """A node of a swarm."""
+class LimitsJson(TypedDict):
+    """Limits of values, and the number of copies that the network keeps."""
 
-    id: str
-    port: int
+    max_value_bytes: int
+    default_ttl: int
+    max_ttl: int
+    replicas: int
+
+
+class NodeInfoJson(TypedDict):
+    """The node that serves a request, and what the request's token permits."""
+
+    node: ContactJson
     joined: bool
-    is_control: bool
-
-
-class SwarmJson(TypedDict):
-    """The nodes of a swarm."""
-
-    nodes: list[MemberJson]
+    version: str
+    build: str
+    limits: LimitsJson
+    access: str
+    """``full``, ``none`` without a token, or ``wrong``."""
+    token_source: str
+    """Where a user finds the token, in words."""
 
 
 def operation(name: str) -> Callable[[ApiRequest], dict[str, Any]]:
@@ -132,7 +141,7 @@ def list_published(request: ApiRequest) -> bytes:
     """Return a ``PublishedPageJson``."""
     publications = {each.key: each for each in request.node.published()}
     page, next_cursor = _page(request, publications, lambda key: [publications[key]])
-    rows = _dump_rows(request, map(publication_to_json, page))
+    rows = dump_rows(request, map(publication_to_json, page))
     return b'{"published": [%b], "next": %b}' % (rows, json.dumps(next_cursor).encode())
 
 
@@ -142,7 +151,7 @@ def list_stored(request: ApiRequest) -> bytes:
     page, next_cursor = _page(
         request, store.keys(), lambda key: stored_values(store, [key], lambda: node.now)
     )
-    rows = _dump_rows(request, map(stored_value_to_json, page))
+    rows = dump_rows(request, map(stored_value_to_json, page))
     totals = {"values": len(store), "bytes": store.stored_bytes, "next": next_cursor}
     return b'%b, "stored": [%b]}' % (json.dumps(totals).encode()[:-1], rows)
 
@@ -166,6 +175,26 @@ def list_contacts(request: ApiRequest) -> RoutingTableJson:
     }
 
 
+def describe_node(request: ApiRequest) -> NodeInfoJson:
+    """Return the node, its limits, and what the client may do."""
+    node, params = request.node, request.node.params
+    access_control = request.services.access_control
+    return {
+        "node": contact_to_json(node.contact),
+        "joined": node.joined,
+        "version": kademlua.__version__,
+        "build": build_name(),
+        "limits": {
+            "max_value_bytes": params.max_value_bytes,
+            "default_ttl": round(params.ttl),
+            "max_ttl": params.max_ttl,
+            "replicas": params.replicas,
+        },
+        "access": access_control.access_of(request.http),
+        "token_source": access_control.token_source,
+    }
+
+
 def report_stats(request: ApiRequest) -> dict[str, Any]:
     """Return ``Node.stats`` with the node's contact."""
     node = request.node
@@ -176,28 +205,6 @@ def stream_node_events(request: ApiRequest) -> Iterator[bytes]:
     """Return a stream of the requested kinds of events."""
     kinds, lookups = set(request.query.kinds.split(",")), request.query.lookups
     return request.services.event_streams.open(node_frames(request.node, kinds, lookups))
-
-
-def stream_swarm_events(request: ApiRequest) -> Iterator[bytes]:
-    """Return a stream of the events of a swarm."""
-    return request.services.event_streams.open(swarm_frames(request.services.swarm))
-
-
-def list_swarm(request: ApiRequest) -> bytes:
-    """Return a ``SwarmJson``."""
-    return b'{"nodes": [%b]}' % _dump_rows(request, request.services.swarm.nodes_json())
-
-
-def change_swarm(change: Callable[[Members], Member]) -> Callable[[ApiRequest], dict[str, Any]]:
-    """Return a handler that kills or starts a node and returns its ``MemberJson``."""
-
-    def handle(request: ApiRequest) -> dict[str, Any]:
-        try:
-            return change(request.services.swarm.members).json()
-        except SwarmRefusal as error:
-            raise falcon.HTTPConflict(description=str(error)) from None
-
-    return handle
 
 
 def _page(
@@ -214,7 +221,7 @@ def _page(
     return values, None
 
 
-def _dump_rows(request: ApiRequest, rows: Iterable[Mapping[str, Any]]) -> bytes:
+def dump_rows(request: ApiRequest, rows: Iterable[Mapping[str, Any]]) -> bytes:
     """Return the items of a list as JSON; other greenlets run in between."""
     parts = (json.dumps(row).encode() for row in in_slices(rows, lambda: request.node.now))
     return b", ".join(parts)

@@ -12,7 +12,9 @@ import msgspec
 
 from kademlua.api.operations import NodeApi
 from kademlua.core.values.validation import validate_value
+from kademlua.http.access_control import AccessControl
 from kademlua.http.event_stream import EventStreams
+from kademlua.http.health import HealthMonitor
 from kademlua.http.metrics import NodeMetrics
 from kademlua.http.value_codec import BYTES, JSON, decode_body, key_from_path
 from kademlua.node.node import Node
@@ -26,6 +28,8 @@ class Services:
     node: Node
     api: NodeApi
     metrics: NodeMetrics
+    health: HealthMonitor
+    access_control: AccessControl
     event_hub: EventHub | None = None
     """The events of a swarm, if the node is its control node."""
     event_streams: EventStreams = field(default_factory=EventStreams)

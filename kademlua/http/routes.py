@@ -10,12 +10,12 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from kademlua.api.json_form import FoundValuesJson, LookupJson, StoreReportJson
-from kademlua.http import resources
+from kademlua.http import resources, swarm_resources
 from kademlua.http.event_stream import EVENT_KINDS, EVENT_STREAM
+from kademlua.http.health import HealthJson
 from kademlua.http.resources import operation
 from kademlua.http.route import NoQuery, Route
 from kademlua.http.value_codec import BYTES, TEXT
-from kademlua.swarm.members import Members
 
 _KINDS_PATTERN = "^({0})(,({0}))*$".format("|".join(EVENT_KINDS))
 
@@ -65,6 +65,21 @@ class PageQuery(NoQuery, kw_only=True):
     ] = ""
 
 
+class HoldersQuery(NoQuery, kw_only=True):
+    """Query parameters of ``/v1/swarm/values``."""
+
+    limit: Annotated[int, Meta(ge=1, le=1_000, description="Maximum keys.")] = 200
+
+
+class KillQuery(NoQuery, kw_only=True):
+    """Query parameters of ``/v1/swarm/kill``."""
+
+    port: (
+        Annotated[int, Meta(ge=1, le=65_535, description="Port of the node; default: any node.")]
+        | UnsetType
+    ) = UNSET
+
+
 class EventsQuery(NoQuery, kw_only=True):
     """Query parameters of ``/v1/events``."""
 
@@ -92,6 +107,18 @@ ROUTES = (
         "Return this document.",
         lambda request: request.services.document,
         reply=dict[str, Any],
+    ),
+    Route(
+        "GET /v1/health",
+        "Return the health with reasons; with a swarm, that of all its nodes.",
+        lambda request: request.services.health.report(),
+        reply=HealthJson,
+    ),
+    Route(
+        "GET /v1/node",
+        "Return the node, its limits, and what the client may do.",
+        resources.describe_node,
+        reply=resources.NodeInfoJson,
     ),
     Route("GET /metrics", "Return metrics for Prometheus.", resources.render_metrics, reply=TEXT),
     Route(
@@ -178,27 +205,35 @@ SWARM_ROUTES = (
     Route(
         "GET /v1/swarm",
         "List all nodes of the swarm.",
-        resources.list_swarm,
-        reply=resources.SwarmJson,
+        swarm_resources.list_swarm,
+        reply=swarm_resources.SwarmJson,
+    ),
+    Route(
+        "GET /v1/swarm/values",
+        "List keys and the nodes that hold them; empty while no stream of events is open.",
+        swarm_resources.list_swarm_values,
+        query=HoldersQuery,
+        reply=swarm_resources.SwarmValuesJson,
     ),
     Route(
         "GET /v1/swarm/events",
         "Stream the events of the swarm as server-sent events.",
-        resources.stream_swarm_events,
+        swarm_resources.stream_swarm_events,
         reply=EVENT_STREAM,
     ),
     Route(
         "POST /v1/swarm/kill",
-        "Kill a random node.",
-        resources.change_swarm(Members.kill),
-        reply=resources.MemberJson,
+        "Kill a node, by default a random one.",
+        swarm_resources.change_swarm(swarm_resources.kill_node),
+        query=KillQuery,
+        reply=swarm_resources.MemberJson,
         errors=(409,),
     ),
     Route(
         "POST /v1/swarm/join",
         "Start a node.",
-        resources.change_swarm(Members.start),
-        reply=resources.MemberJson,
+        swarm_resources.change_swarm(swarm_resources.start_node),
+        reply=swarm_resources.MemberJson,
         errors=(409,),
     ),
 )

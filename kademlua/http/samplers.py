@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable
 
 from kademlua.core.contact import Contact
@@ -16,6 +17,7 @@ from kademlua.runtime.timer import Timer
 HOP_BOUNDS = (1, 2, 3, 4, 5, 6, 8, 10, 15)
 LAG_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 _TICK_SECONDS = 0.1
+_RECENT_TICKS = 100
 
 
 class HopSampler(Observer):
@@ -80,6 +82,13 @@ class LoopLagSampler:
         self._on_tick = on_tick
         self._timer = Timer(self._tick)
         self._last_tick_at = 0.0
+        self._recent: deque[float] = deque(maxlen=_RECENT_TICKS)
+
+    @property
+    def recent_lag(self) -> float:
+        """The lag in seconds that nine of ten samples of the last ten seconds did not exceed."""
+        ordered = sorted(self._recent)
+        return ordered[len(ordered) * 9 // 10] if ordered else 0.0
 
     def start(self) -> None:
         """Start to measure."""
@@ -93,6 +102,8 @@ class LoopLagSampler:
     def _tick(self) -> None:
         self._timer.start(_TICK_SECONDS)
         now = time.monotonic()
-        self.histogram.observe(max(now - self._last_tick_at - _TICK_SECONDS, 0.0))
+        lag = max(now - self._last_tick_at - _TICK_SECONDS, 0.0)
+        self.histogram.observe(lag)
+        self._recent.append(lag)
         self._last_tick_at = now
         self._on_tick()

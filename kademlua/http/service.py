@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from pathlib import Path
 
 from kademlua.api.operations import NodeApi
 from kademlua.core.contact import Endpoint
 from kademlua.http.access_control import AccessControl
 from kademlua.http.app import make_app
+from kademlua.http.health import HealthMonitor
 from kademlua.http.metrics import NodeMetrics
 from kademlua.http.route import Services
 from kademlua.http.server.server import HttpServer
@@ -35,6 +37,7 @@ class HttpService:
         *,
         host_names: Iterable[str] = (),
         event_hub: EventHub | None = None,
+        token_file: Path | None = None,
     ) -> None:
         """Create the service; ``start`` opens the socket.
 
@@ -45,15 +48,20 @@ class HttpService:
                 address.
             host_names: Accepted names in Host besides localhost and IP addresses.
             event_hub: The events of a swarm to serve too.
+            token_file: Where a user finds the token, for messages.
         """
         allow_anonymous_reads = ipaddress.ip_address(listen[0]).is_loopback
         self._metrics = NodeMetrics(node, self.counts)
         node_api = NodeApi(node, clock=lambda: node.now)
+        access_control = AccessControl(
+            token,
+            allow_anonymous_reads=allow_anonymous_reads,
+            host_names=host_names,
+            token_file=token_file,
+        )
+        self._health = HealthMonitor(node, lambda: self._metrics.recent_lag, event_hub)
         app = make_app(
-            Services(node, node_api, self._metrics, event_hub),
-            AccessControl(
-                token, allow_anonymous_reads=allow_anonymous_reads, host_names=host_names
-            ),
+            Services(node, node_api, self._metrics, self._health, access_control, event_hub)
         )
         max_body_bytes = _MAX_JSON_EXPANSION * node.params.max_value_bytes + _BODY_OVERHEAD_BYTES
         self._server = HttpServer(listen, app, max_body_bytes)
@@ -66,9 +74,11 @@ class HttpService:
         """
         self._server.start()
         self._metrics.start()
+        self._health.start()
 
     def close(self) -> None:
         """Stop and close all connections; idempotent."""
+        self._health.close()
         self._metrics.close()
         self._server.close()
 

@@ -34,14 +34,22 @@ class LookupEventEmitter(LookupObserver):
         self._emit("lookup-seeded", {"contacts": [each.id.hex() for each in contacts]})
 
     def on_query(self, contact: Contact) -> None:
-        self._emit("lookup-queried", {"contact": contact_to_json(contact)})
+        self._emit_step("lookup-queried", contact)
 
     def on_reply(self, contact: Contact, contacts: list[Contact]) -> None:
         ids = [each.id.hex() for each in contacts]
-        self._emit("lookup-answered", {"contact": contact_to_json(contact), "reported": ids})
+        self._emit_step("lookup-answered", contact, reported=ids)
 
     def on_failure(self, contact: Contact) -> None:
-        self._emit("lookup-failed", {"contact": contact_to_json(contact)})
+        self._emit_step("lookup-failed", contact)
 
     def on_finished(self) -> None:
-        self._emit("lookup-ended", {"seconds": round(time.monotonic() - self._started_at, 6)})
+        self._emit("lookup-ended", {"seconds": self._seconds()})
+
+    def _emit_step(self, event: str, contact: Contact, **extra_fields: Any) -> None:
+        fields = {"contact": contact_to_json(contact), "seconds": self._seconds()}
+        self._emit(event, fields | extra_fields)
+
+    def _seconds(self) -> float:
+        """Return the time since the lookup started."""
+        return round(time.monotonic() - self._started_at, 6)

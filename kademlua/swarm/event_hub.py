@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import gevent
@@ -11,6 +11,7 @@ from gevent import Greenlet
 
 from kademlua.node.node import Node
 from kademlua.swarm.event_recorder import EventRecorder
+from kademlua.swarm.inventory import Inventory
 from kademlua.swarm.members import Members, node_json
 from kademlua.swarm.plan import WorkerCommand, WorkerReport
 
@@ -18,6 +19,8 @@ _MAX_CONTROL_REPORTED_PER_SECOND = 20
 """Maximum lookups of the launcher's own node to report per second."""
 _TICK_SECONDS = 0.1
 _TICKS_PER_SECOND = 10
+_TICKS_PER_INVENTORY = 30
+_SUMMARIES_KEPT = 60
 
 
 class Subscriber(Protocol):
@@ -39,6 +42,11 @@ class EventHub:
         """``send_command`` sends a command to a worker, by its index below ``worker_count``."""
         self.members = members
         """The workers' nodes."""
+        self.inventory = Inventory()
+        """What the nodes hold; empty without subscribers."""
+        self.recent_summaries: deque[dict[str, Any]] = deque(maxlen=_SUMMARIES_KEPT)
+        """The ``swarm`` events of the last minute, while there are subscribers."""
+        self._lag_seconds: dict[int, float] = {}
         self._worker_count = worker_count
         self._send_command = send_command
         self._subscribers: dict[Subscriber, None] = {}
@@ -53,13 +61,27 @@ class EventHub:
         self._control_node = node
         self._recorder.add_node(node)
 
-    def nodes_json(self) -> list[dict[str, Any]]:
-        """Return all nodes in JSON form."""
-        found = [each.json() for each in self.members.all]
+    @property
+    def node_count(self) -> int:
+        """The number of all nodes."""
+        return len(self.members.all) + (self._control_node is not None)
+
+    @property
+    def joined_count(self) -> int:
+        """The number of nodes that have joined."""
+        control = self._control_node
+        return self.members.joined_count + (control is not None and control.joined)
+
+    def nodes_json(self) -> Iterator[dict[str, Any]]:
+        """Yield all nodes in JSON form, with their figures if they were reported."""
+        host, figures_of = self.members.host, self.inventory.figures_of
+        for each in self.members.all:
+            yield each.json() | {"address": host} | figures_of(each.port)
         node = self._control_node
         if node is not None:
-            found.append(node_json(node.id, node.contact.port, joined=node.joined, is_control=True))
-        return found
+            contact = node.contact
+            row = node_json(node.id, contact.port, joined=node.joined, is_control=True)
+            yield row | {"address": contact.addr} | figures_of(contact.port)
 
     def on_report(self, worker_index: int, report: WorkerReport) -> None:
         """Handle the report of a worker, by its index."""
@@ -68,10 +90,16 @@ class EventHub:
                 member = self.members.on_worker_event(name, data["port"])
                 if member is not None:
                     self._publish(name, member.json())
+                    if name == "node-ended":
+                        self.inventory.remove_node(member.port)
             else:
                 self._publish_lookup(f"{worker_index}", name, data)
         if report.totals:
             self._totals[f"{worker_index}"] = report.totals
+            self._lag_seconds[worker_index] = report.lag_seconds
+        if report.inventory is not None and self._greenlet is not None:
+            ports = (each.port for each in self.members.all)
+            self.inventory.update(f"{worker_index}", report.inventory, ports)
 
     def on_worker_started(self, worker_index: int) -> None:
         """Send a new worker the watch command, if there are subscribers."""
@@ -85,6 +113,8 @@ class EventHub:
             self._broadcast(WorkerCommand(action="watch"))
             self._recorder.start(_MAX_CONTROL_REPORTED_PER_SECOND)
             self._totals, self._previous_totals = {}, {}
+            self.inventory.clear()
+            self.recent_summaries.clear()
             self._greenlet = gevent.spawn(self._run)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
@@ -120,23 +150,40 @@ class EventHub:
             tick += 1
             for name, data in self._recorder.drain():
                 self._publish_lookup("control", name, data)
+            if tick % _TICKS_PER_INVENTORY == 0 and self._control_node is not None:
+                ports = [self._control_node.contact.port]
+                self.inventory.update("control", self._recorder.collect_inventory(), ports)
             if tick % _TICKS_PER_SECOND == 0:
                 self._totals["control"] = self._recorder.collect_totals()
-                self._publish("swarm", self._summary())
+                summary = self._summary()
+                self.recent_summaries.append(summary)
+                self._publish("swarm", summary)
 
-    def _summary(self) -> dict[str, int]:
+    def _summary(self) -> dict[str, Any]:
         """Return the counts of the last second, and the current numbers of nodes and values."""
-        counts = Counter(packets_in=0, packets_out=0, lookups=0, skipped=0, values=0)
+        names = ("packets_in", "packets_out", "bytes_in", "bytes_out")
+        counts = Counter(dict.fromkeys((*names, "lookups", "skipped", "values"), 0))
         for source, totals in self._totals.items():
             previous = self._previous_totals.get(source, totals)
-            counts.update({name: totals[name] - previous[name] for name in totals})
+            counts.update({name: totals[name] - previous.get(name, 0) for name in totals})
             counts["values"] += previous["values"]
         self._previous_totals = dict(self._totals)
-        members, control = self.members, self._control_node
+        plain = {name: count for name, count in counts.items() if " " not in name}
         return {
-            **counts,
-            "nodes": len(members.all) + (control is not None),
-            "joined": members.joined_count + (control is not None and control.joined),
-            "died": members.deaths,
-            "came": members.arrivals,
+            **plain,
+            **{prefix: _with_prefix(counts, f"{prefix} ") for prefix in ("requests", "dropped")},
+            "lag_seconds": round(max(self._lag_seconds.values(), default=0.0), 4),
+            "nodes": self.node_count,
+            "joined": self.joined_count,
+            "died": self.members.deaths,
+            "came": self.members.arrivals,
         }
+
+
+def _with_prefix(counts: Counter[str], prefix: str) -> dict[str, int]:
+    """Return the counts that are not 0 and whose names begin with ``prefix``, without it."""
+    return {
+        name.removeprefix(prefix): count
+        for name, count in counts.items()
+        if count and name.startswith(prefix)
+    }

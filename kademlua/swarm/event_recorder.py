@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+import heapq
+from collections import Counter, defaultdict, deque
+from collections.abc import Mapping
 from typing import Any
 
 import gevent
@@ -11,6 +13,7 @@ from kademlua.core.contact import Contact
 from kademlua.node.node import Node
 from kademlua.runtime.lookup_events import LookupEventEmitter
 from kademlua.runtime.observers import LookupObserver, Observer
+from kademlua.swarm.inventory import FIGURES, MAX_KEYS, Holders, InventoryReport, smallest_keys
 from kademlua.swarm.plan import SwarmEvent
 
 _MAX_QUEUED = 5_000
@@ -21,7 +24,9 @@ _USER_PURPOSES = ("find_node", "find_value", "store", "remove")
 """Purposes of lookups that a user requested; all others are maintenance."""
 _RESERVED_SHARE = 0.7
 """Fraction of the rate reserved for user lookups."""
-_COUNTERS = ("packets_in", "packets_out")
+_COUNTERS = ("packets_in", "packets_out", "bytes_in", "bytes_out")
+_COUNTERS_BY_NAME = {"requests": "requests_by_rpc", "dropped": "dropped"}
+"""Prefix of a total such as ``requests ping``, and its key in ``Node.stats``."""
 
 
 class EventRecorder:
@@ -52,8 +57,7 @@ class EventRecorder:
         observer = self._observers.pop(node, None)
         if observer is not None:
             node.unobserve(observer)
-            stats = node.stats()
-            self._removed_totals.update({name: stats[name] for name in _COUNTERS})
+            self._removed_totals.update(_totals_of(node.stats()))
 
     def start(self, max_per_second: int) -> None:
         """Record up to ``max_per_second`` lookups per second."""
@@ -98,15 +102,30 @@ class EventRecorder:
             if number % _YIELD_EVERY == 0:
                 gevent.sleep(0)
             if node in self._observers:
-                stats = node.stats()
-                sums.update({name: stats[name] for name in _COUNTERS})
+                sums.update(_totals_of(node.stats()))
                 values += len(node.datastore)
         return {
-            **{name: sums[name] for name in _COUNTERS},
+            **dict.fromkeys(_COUNTERS, 0),
+            **sums,
             "lookups": self._lookup_count,
             "values": values,
             "skipped": self.skipped,
         }
+
+    def collect_inventory(self) -> InventoryReport:
+        """Return what each node holds. Yields to the event loop between groups of nodes."""
+        figures: dict[int, list[int]] = {}
+        holders: Holders = defaultdict(list)
+        for number, node in enumerate(list(self._observers), 1):
+            if number % _YIELD_EVERY == 0:
+                gevent.sleep(0)
+            if node in self._observers and not node.closed:
+                port = node.contact.port
+                figures[port] = _figures_of(node)
+                for key in heapq.nsmallest(MAX_KEYS + 1, node.datastore.keys()):
+                    holders[key.hex()].append(port)
+        kept, is_partial = smallest_keys(holders)
+        return InventoryReport(figures=figures, holders=kept, is_partial=is_partial)
 
     def observe_lookup(
         self, node_id: str, rpc_name: str, target: bytes, purpose: str
@@ -123,6 +142,24 @@ class EventRecorder:
         events = _LookupRecorder(self.record, self._last_lookup_id)
         events.start(rpc_name, target, purpose, node=node_id)
         return events
+
+
+def _totals_of(stats: Mapping[str, Any]) -> dict[str, int]:
+    """Return the counters of a node that are added up."""
+    totals = {name: stats[name] for name in _COUNTERS}
+    for prefix, key in _COUNTERS_BY_NAME.items():
+        totals |= {f"{prefix} {name}": count for name, count in stats[key].items()}
+    return totals
+
+
+def _figures_of(node: Node) -> list[int]:
+    """Return the ``FIGURES`` of a node."""
+    stats = node.stats()
+    figures = stats | {
+        "age_seconds": round(stats["seconds"]),
+        "dropped": sum(stats["dropped"].values()),
+    }
+    return [figures[name] for name in FIGURES]
 
 
 class _NodeObserver(Observer):

@@ -65,19 +65,29 @@ class Members:
         return list(self._members.values())
 
     @property
+    def host(self) -> str:
+        """The address of the nodes."""
+        return self._plan.host
+
+    @property
     def joined_count(self) -> int:
         """Number of running nodes that have joined."""
         return sum(each.joined for each in self._members.values())
 
-    def kill(self) -> Member:
-        """Kill a random joined node, without handover.
+    def kill(self, port: int | None = None) -> Member:
+        """Kill the joined node on a port, by default a random one, without handover.
 
         Raises:
-            SwarmRefusal: no node has joined.
+            SwarmRefusal: no such node has joined.
         """
-        candidates = [each for each in self.all if each.joined and not each.is_stopping]
+        candidates = [
+            each
+            for each in self.all
+            if each.joined and not each.is_stopping and port in (None, each.port)
+        ]
         if not candidates:
-            raise SwarmRefusal("no joined node to kill")
+            where = "" if port is None else f" on port {port}"
+            raise SwarmRefusal(f"no joined node{where} to kill")
         chosen = self._rng.choice(candidates)
         chosen.is_stopping = True
         self._send_command(chosen.worker_index, WorkerCommand(action="kill", port=chosen.port))

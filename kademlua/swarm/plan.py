@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 from kademlua.core.contact import Endpoint, canonical_address
 from kademlua.core.errors import KademluaError
 from kademlua.core.ids import sha1
+from kademlua.swarm.inventory import InventoryReport
 
 CONTROL_PORT = 8001
 FIRST_PORT = 8003
@@ -125,13 +126,20 @@ class WorkerReport:
     """Joins and exits of nodes, and lookups while they are recorded."""
     totals: dict[str, int] = field(default_factory=dict)
     """Sums of the nodes' counters since the start, each second while lookups are recorded."""
+    lag_seconds: float = 0.0
+    """The longest delay of the worker's event loop in that second."""
+    inventory: InventoryReport | None = None
+    """What the nodes hold, every few seconds while lookups are recorded."""
 
     @classmethod
     def from_line(cls, line: bytes) -> WorkerReport:
         """Parse a line of JSON from a worker."""
         fields = json.loads(line)
         events = [(name, data) for name, data in fields.pop("events")]
-        return cls(events=events, **fields)
+        inventory = fields.pop("inventory")
+        if inventory is not None:
+            inventory = InventoryReport.from_json(inventory)
+        return cls(events=events, inventory=inventory, **fields)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,9 +26,10 @@ from kademlua.swarm.worker_nodes import WorkerNodes
 logger = logging.getLogger("kademlua.swarm.worker")  # not __main__
 
 _InputFile: TypeAlias = "FileObjectPosix[io.BufferedReader, bytes]"
-_OutputFile: TypeAlias = "FileObjectPosix[io.FileIO, bytes]"
+_OutputFile: TypeAlias = "FileObjectPosix[io.BufferedWriter, bytes]"
 
 _REPORT_SECONDS = 0.05
+_SECONDS_PER_INVENTORY = 3
 
 
 def main() -> NoReturn:
@@ -36,7 +37,7 @@ def main() -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     input_file = FileObjectPosix(sys.stdin.fileno(), "rb", close=False)
-    output_file = FileObjectPosix(os.dup(1), "wb", 0)
+    output_file = FileObjectPosix(os.dup(1), "wb")
     os.dup2(2, 1)  # output of print must not mix with the reports
     line = input_file.readline()
     if not line:
@@ -55,22 +56,37 @@ def main() -> NoReturn:
 def _send_reports(output_file: _OutputFile, nodes: WorkerNodes) -> NoReturn:
     """Send reports to the launcher when there is something to report."""
     reported_count, counted_at = 0, time.monotonic()
+    lag_seconds, seconds = 0.0, 0
     while True:
         if not nodes.recorder.is_recording:
             nodes.report_needed.wait()
         nodes.report_needed.clear()
+        slept_at = time.monotonic()
         gevent.sleep(_REPORT_SECONDS)
+        lag_seconds = max(lag_seconds, time.monotonic() - slept_at - _REPORT_SECONDS)
         if nodes.error:
             _exit_with_error(output_file, nodes.error)
         totals: dict[str, int] = {}
+        inventory = None
         if nodes.recorder.is_recording and time.monotonic() - counted_at >= 1:
             counted_at = time.monotonic()
             totals = nodes.recorder.collect_totals()
+            if seconds % _SECONDS_PER_INVENTORY == 0:
+                inventory = nodes.recorder.collect_inventory()
+            seconds += 1
         events = nodes.recorder.drain()
         if events or totals or nodes.joined_count != reported_count:
             reported_count = nodes.joined_count
-            report = WorkerReport(joined_count=nodes.joined_count, events=events, totals=totals)
-            output_file.write(encode_line(report))
+            report = WorkerReport(
+                joined_count=reported_count,
+                events=events,
+                totals=totals,
+                lag_seconds=lag_seconds if totals else 0.0,
+                inventory=inventory,
+            )
+            if totals:
+                lag_seconds = 0.0
+            _send(output_file, report)
 
 
 def _set_up_logging(plan: Plan) -> NodeLogHandler:
@@ -95,8 +111,14 @@ def _handle_commands(input_file: _InputFile, nodes: WorkerNodes) -> None:
 
 
 def _exit_with_error(output_file: _OutputFile, reason: str) -> NoReturn:
-    output_file.write(encode_line(WorkerReport(error=reason)))
+    _send(output_file, WorkerReport(error=reason))
     _exit(1)
+
+
+def _send(output_file: _OutputFile, report: WorkerReport) -> None:
+    """Send a whole report; an unbuffered file would cut it at the capacity of the pipe."""
+    output_file.write(encode_line(report))
+    output_file.flush()
 
 
 def _exit(code: int) -> NoReturn:

@@ -48,6 +48,7 @@ class Republisher:
         "_params",
         "_publication_store",
         "_queue",
+        "_replica_counts",
         "_timer",
         "_timer_at",
         "_workers",
@@ -73,6 +74,7 @@ class Republisher:
         self._params = context.params
         self._by_key: dict[bytes, Publication] = {}
         self._due_at: dict[bytes, float] = {}
+        self._replica_counts: dict[bytes, int] = {}
         self._queue: dict[bytes, None] = {}
         self._timer = Timer(self._on_timer)
         self._timer_at = math.inf
@@ -94,6 +96,10 @@ class Republisher:
     def publications(self) -> list[Publication]:
         """Return the current publications."""
         return list(self._by_key.values())
+
+    def replica_counts(self) -> dict[bytes, int]:
+        """Return how many nodes acknowledged the last store of each published value."""
+        return dict(self._replica_counts)
 
     def publish(self, publication: Publication) -> StoreReport:
         """Store a value now and repeatedly from now on.
@@ -119,6 +125,7 @@ class Republisher:
     def unpublish(self, key: bytes) -> bool:
         """Stop republishing a value; return whether it was published."""
         self._due_at.pop(key, None)
+        self._replica_counts.pop(key, None)
         if self._by_key.pop(key, None) is None:
             return False
         if self._publication_store is not None:
@@ -161,6 +168,7 @@ class Republisher:
                 if isinstance(failed, StoreReport) and failed.newer_seqs:
                     self._end_replaced(publication)
                 else:
+                    self._replica_counts[key] = 0
                     self._context.log.warning(
                         "a value could not be republished, will retry: %s", error
                     )
@@ -186,6 +194,7 @@ class Republisher:
 
     def _schedule(self, publication: Publication, report: StoreReport) -> None:
         seconds = min(publication.ttl / 2, self._params.republish_interval)
+        self._replica_counts[publication.key] = len(report.acknowledged)
         others = [each for each in report.acknowledged if each.id != self._context.id]
         if 2 * sum(map(self._is_v10, others)) > len(others):
             seconds = min(seconds, _V10_INTERVAL)

@@ -24,8 +24,9 @@ def ask(url: str, token: str | None = None, body: bytes | None = None) -> bytes:
 def test_url_and_token_path_are_printed(launch):
     launch.env["XDG_RUNTIME_DIR"] = str(launch.home)
     process, address = launch.node("--http", "127.0.0.1:0")
-    match = process.out.expect(r"^(http://127\.0\.0\.1:\d+)/, token in (\S+)\n")
-    url, path = match[1], Path(match[2])
+    match = process.out.expect(r"^(http://127\.0\.0\.1:\d+)/#token=(\S+) \(token in (\S+)\)\n")
+    url, token, path = match[1], match[2], Path(match[3])
+    assert token == path.read_text().strip()
     port = address.rpartition(":")[2]
     assert path == launch.home / "kademlua" / f"http-token-{port}"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -45,7 +46,7 @@ def test_token_in_data_directory_survives_restart(launch):
     data = launch.home / "data"
     for _ in range(2):
         process, _ = launch.node("--http", "127.0.0.1:0", "--data", str(data))
-        path = process.out.expect(r"token in (\S+)\n")[1]
+        path = process.out.expect(r"token in (\S+)\)\n")[1]
         assert path == str(data / "http-token")
         token = Path(path).read_text()
         process.popen.send_signal(signal.SIGTERM)
@@ -53,10 +54,16 @@ def test_token_in_data_directory_survives_restart(launch):
     assert Path(path).read_text() == token
 
 
+def test_journal_of_systemd_has_no_token(launch):
+    launch.env["JOURNAL_STREAM"] = "1:2"
+    process, _ = launch.node("--http", "127.0.0.1:0")
+    process.out.expect(r"^http://127\.0\.0\.1:\d+/ \(token in \S+\)\n")
+
+
 def test_token_file_can_be_given(launch):
     own = launch.home / "token"
     process, _ = launch.node("--http", "127.0.0.1:0", "--http-token", str(own))
-    url = process.out.expect(r"^(http://\S+)/, token in")[1]
+    url = process.out.expect(r"^(http://\S+)/ \(token in")[1]
     ask(f"{url}/v1/values/key", own.read_text().strip(), b"value")
 
 

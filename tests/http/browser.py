@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -15,6 +16,7 @@ selenium = pytest.importorskip("selenium", reason="of the extra test")
 from selenium import webdriver  # noqa: E402
 from selenium.webdriver.chrome.options import Options  # noqa: E402
 from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 
 CHROMIUM = shutil.which("chromium")
@@ -75,8 +77,7 @@ class Browser:
     def press(self, *keys: str) -> None:
         """Press keys one after the other in the focused element."""
         for key in keys:
-            element = self._do(lambda: self._driver.switch_to.active_element)
-            self._do(element.send_keys, key)
+            self._do(ActionChains(self._driver).send_keys(key).perform)
 
     def tab_to(self, selector: str) -> None:
         """Move the focus to an element with the Tab key."""
@@ -88,6 +89,10 @@ class Browser:
 
     def click(self, selector: str) -> None:
         self.js(f"document.querySelector({selector!r}).click()")
+
+    def choose_file(self, selector: str, path: Path) -> None:
+        field = self._do(self._driver.find_element, "css selector", selector)
+        self._do(field.send_keys, str(path))
 
     def complaints(self) -> list[str]:
         """Return the errors since the last call, including loads that the policy forbids."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.http.conftest import TOKEN
@@ -65,6 +67,26 @@ def test_methods_that_change_state_need_the_token(client, method):
 )  # fmt: skip
 def test_wrong_credentials_are_refused(client, given):
     assert client.request("POST", "/v1/values/key", b"x", Authorization=given).status == 401
+
+
+def test_missing_and_wrong_tokens_are_told_apart_and_their_file_is_named(make_node, serve):
+    client = serve(make_node(), token_file=Path("/run/http-token-8001"))
+    missing = client.request("POST", "/v1/values/key", b"x").json["detail"]
+    assert missing.startswith("this needs the token; it is in the file /run/http-token-8001")
+    wrong = client.request("POST", "/v1/values/key", b"x", token="nonsense").json["detail"]
+    assert wrong.startswith("the token is wrong; it is in the file /run/http-token-8001")
+    exposed = serve(make_node(), host="0.0.0.0", token_file=Path("/home/me/http-token"))
+    assert "the file http-token," in exposed.get("/v1/stats").json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("token", "access"), [(None, "none"), ("nonsense", "wrong"), (TOKEN, "full")]
+)
+def test_node_tells_what_a_token_permits(client, token, access):
+    found = client.request("GET", "/v1/node", token=token).json
+    assert found["access"] == access
+    assert found["node"]["port"] == client.node.contact.port
+    assert found["limits"]["max_value_bytes"] == client.node.params.max_value_bytes
 
 
 def test_bearer_scheme_is_case_insensitive(client):

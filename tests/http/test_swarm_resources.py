@@ -6,6 +6,8 @@ import json
 import re
 
 import gevent
+import pytest
+from gevent.pool import Pool
 
 from kademlua import Node, sha1
 from tests.http.conftest import TOKEN, HttpClient, ShowSwarm
@@ -70,6 +72,32 @@ def test_node_is_killed_and_another_started(show_swarm: ShowSwarm) -> None:
         assert eventually(lambda: members.joined_count == 5)
         found = client.get("/v1/lookup/anything").json["contacts"]
         assert one_more.json["port"] in {each["port"] for each in found}
+
+
+@pytest.mark.slow
+def test_inventory_may_exceed_the_pipe_of_a_worker(show_swarm: ShowSwarm) -> None:
+    with show_swarm(12) as client, client.connect() as stream:
+        node: Node = client.node  # type: ignore[attr-defined]
+        for _ in Pool(30).imap_unordered(
+            lambda key: node.add(key, 1), map(sha1, map(str, range(990)))
+        ):
+            pass
+        stream.sendall(b"GET /v1/swarm/events HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        path = "/v1/swarm/values?limit=1000"
+        assert eventually(lambda: client.get(path).json["count"] == 990)
+        assert eventually(
+            lambda: {len(each["holders"]) for each in client.get(path).json["values"]} == {13}
+        )
+
+
+def test_chosen_node_is_killed(show_swarm: ShowSwarm) -> None:
+    with show_swarm(3) as client:
+        port = client.swarm.members.all[1].port  # type: ignore[attr-defined]
+        path = f"/v1/swarm/kill?port={port}"
+        assert client.request("POST", path, b"", token=TOKEN).json["port"] == port
+        refused = client.request("POST", path, b"", token=TOKEN)
+        assert refused.status == 409
+        assert f"on port {port}" in refused.json["detail"]
 
 
 def test_kill_without_a_joined_node_is_409(show_swarm: ShowSwarm) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from kademlua.swarm import churn as churning
 from kademlua.swarm.event_hub import EventHub
+from kademlua.swarm.inventory import InventoryReport
 from kademlua.swarm.members import Members, SwarmRefusal
 from kademlua.swarm.plan import Plan, WorkerCommand, WorkerReport
 
@@ -148,3 +149,49 @@ def test_churn_kills_and_starts_nodes() -> None:
     greenlet.kill()
     assert swarm.members.deaths >= 20
     assert swarm.members.joined_count >= 10
+
+
+def test_chosen_node_is_killed() -> None:
+    swarm = FakeSwarm()
+    port = swarm.members.all[2].port
+    assert swarm.members.kill(port).port == port
+    with pytest.raises(SwarmRefusal, match=f"no joined node on port {port} to kill"):
+        swarm.members.kill(port)
+
+
+def test_inventory_follows_reports_and_ends_of_nodes() -> None:
+    swarm = FakeSwarm()
+    one, two = (each.port for each in swarm.members.all[:2])
+    report = InventoryReport(
+        figures={one: [9, 20, 2, 50, 60, 0]}, holders={"aa": [one, two], "bb": [one]}
+    )
+    swarm.event_hub.on_report(0, WorkerReport(inventory=report))
+    assert swarm.event_hub.inventory.holders == {}  # without subscribers, it would become stale
+    swarm.event_hub.subscribe(RecordingSubscriber())
+    swarm.event_hub.on_report(0, WorkerReport(inventory=report))
+    row = next(each for each in swarm.event_hub.nodes_json() if each["port"] == one)
+    assert (row["values"], row["address"]) == (2, "127.0.0.1")
+    swarm.members.kill(one)
+    assert swarm.event_hub.inventory.holders == {"aa": [two]}
+    assert swarm.event_hub.inventory.lost_keys == ["bb"]
+    swarm.event_hub.close()
+
+
+def test_summary_has_requests_and_drops_by_name() -> None:
+    swarm = FakeSwarm()
+    subscriber = RecordingSubscriber()
+    swarm.event_hub.subscribe(subscriber)
+    zeros = dict.fromkeys(("packets_in", "packets_out", "lookups", "skipped", "values"), 0)
+    for count in (1, 4):
+        totals = zeros | {"requests ping": count, "dropped malformed": count}
+        swarm.event_hub.on_report(0, WorkerReport(totals=totals, lag_seconds=0.25))
+        subscriber.received.clear()
+        with gevent.Timeout(10):
+            while not subscriber.received:
+                gevent.sleep(0.01)
+    name, summary = subscriber.received[-1]
+    assert name == "swarm"
+    assert (summary["requests"], summary["dropped"]) == ({"ping": 3}, {"malformed": 3})
+    assert summary["lag_seconds"] == 0.25
+    assert swarm.event_hub.recent_summaries[-1] == summary
+    swarm.event_hub.close()

@@ -21,7 +21,7 @@ Launch = Callable[..., SwarmProcess]
 
 
 def get(swarm: SwarmProcess, path: str) -> Any:
-    url = re.search(r"^(http://\S+)/, token in \S+$", swarm.err, re.MULTILINE)
+    url = re.search(r"^(http://\S+)/#token=\S+ \(token in \S+\)$", swarm.err, re.MULTILINE)
     assert url is not None
     apply = gevent.get_hub().threadpool.apply
     with apply(urllib.request.urlopen, (url[1] + path, None, 20)) as reply:

@@ -1,88 +1,151 @@
-// The page of a node or a swarm: its parts, and the form for keys and values.
+// The page of a node or a swarm: its parts, and what they share.
 
-import { request, setToken, token } from "./api.js";
-import { Chart } from "./charts.js";
-import { Ring } from "./ring.js";
+import { Access } from "./access.js";
+import { takeTokenFromUrl } from "./api.js";
+import { showDetails } from "./details.js";
+import { $, button, make, setText } from "./dom.js";
+import { endpoint, milliseconds, plural } from "./format.js";
+import { Health } from "./health.js";
+import { log } from "./log.js";
 import { Lookups } from "./lookups.js";
+import { Metrics } from "./metrics.js";
 import { showNode } from "./node.js";
+import { nodeTable } from "./nodes.js";
+import { Ring } from "./ring.js";
+import { controlRing } from "./ring-control.js";
+import { Stored } from "./stored.js";
 import { showSwarm } from "./swarm.js";
+import { Values } from "./values.js";
+import { openView } from "./views.js";
 
-const $ = (id) => document.getElementById(id);
+/**
+ * @typedef {{id: string, address?: string, port: number, kind: string, state: string, contacts?: number, values?: number,
+ *   age_seconds?: number, packets_in?: number, packets_out?: number, dropped?: number, bucket?: number,
+ *   rtt_seconds?: number|null, last_seen_seconds?: number|null}} NodeRow
+ */
 
-const page = {
-  ring: new Ring($("ring")),
-  traffic: new Chart($("traffic"), ["fresh", "self"], 120),
-  times: new Chart($("times"), ["answered"], 60),
-  health,
-  facts,
-};
-page.lookups = new Lookups($("lookups"), page);
+takeTokenFromUrl();
+const kind = document.body.dataset.of === "swarm" ? "swarm" : "node";
 
-function health(kind, text) {
-  if ($("health-text").textContent !== text) $("health-text").textContent = text;
-  $("health").className = `health ${kind}`;
-}
+/** What the parts of the page share. */
+export class Page {
+  constructor() {
+    /** @type {Map<string, NodeRow>} */
+    this.rows = new Map();
+    this.selfId = "";
+    this.selfAddress = "";
+    /** What can be done with the selected node. @type {Array<{text: string, run: (row: NodeRow) => void}>} */
+    this.actions = [];
+    this.log = log;
+    this.ring = new Ring($("ring"));
+    this.metrics = new Metrics();
+    this.lookups = new Lookups(this.ring, (seconds) => this.metrics.lookup(seconds));
+    this.health = new Health(log);
+    this.table = nodeTable(kind, this.rows, (id) => this.choose(id), () => this.selfAddress);
+    controlRing(this.ring, this.rows, (id) => this.select(id));
+    this.select(null);
+    $("unhighlight").addEventListener("click", () => this.showHolders([], ""));
+  }
 
-// Show figures by name. Write only what changed, so that nothing flickers or is read out twice.
-function facts(figures) {
-  const list = $("facts");
-  for (const [name, figure] of Object.entries(figures)) {
-    let place = list.querySelector(`[data-name="${name}"]`);
-    if (!place) {
-      const box = document.createElement("div");
-      const term = document.createElement("dt");
-      term.textContent = name;
-      place = document.createElement("dd");
-      place.dataset.name = name;
-      box.append(term, place);
-      list.append(box);
+  /** @param {{id: string, address: string, port: number}} contact of the node that serves the page */
+  self(contact) {
+    this.selfId = this.lookups.self = contact.id;
+    this.selfAddress = endpoint(contact);
+    setText($("who"), `${contact.id}  ${this.selfAddress}`);
+  }
+
+  /** Replace all nodes. @param {NodeRow[]} rows */
+  nodes(rows) {
+    this.rows.clear();
+    for (const row of rows) this.rows.set(row.id, row);
+    this.ring.replace(new Map(rows.map((row) => [row.id, row.kind])));
+    this.table();
+    this.details();
+  }
+
+  /** @param {NodeRow} row */
+  node(row) {
+    this.rows.set(row.id, row);
+    this.ring.set(row.id, row.kind);
+    if (row.id === this.ring.selected) this.details();
+  }
+
+  /** @param {string} id */
+  remove(id) {
+    this.rows.delete(id);
+    this.ring.highlighted.delete(id);
+    this.ring.delete(id);
+  }
+
+  /** Select a node on the ring. @param {string|null} id */
+  select(id) {
+    this.ring.show({ selected: id });
+    this.details();
+  }
+
+  choose(id) {
+    openView("overview");
+    this.select(id);
+    $("details").focus();
+  }
+
+  details() {
+    const { selected } = this.ring;
+    const row = selected ? this.rows.get(selected) : undefined;
+    const signature = JSON.stringify([selected, row]);
+    if (signature === this.shownDetails) return; // a button in it may have the focus
+    this.shownDetails = signature;
+    showDetails(selected, row, row && !["self", "failed"].includes(row.kind) ? this.actions : []);
+  }
+
+  /** Mark nodes on the ring. @param {string[]} ids @param {string} key */
+  showHolders(ids, key) {
+    this.ring.show({ highlighted: new Set(ids) });
+    $("highlight").hidden = !ids.length;
+    if (!ids.length) return;
+    setText($("highlight-text"), `${plural(ids.length, "node")} for ${key}`);
+    openView("overview");
+  }
+
+  /** Show the counts of the last second. */
+  second(rates) {
+    this.metrics.second(rates);
+    const found = this.metrics.percentiles();
+    if (found) this.facts({ "lookup time p50": milliseconds(found.p50 / 1000), "p95": milliseconds(found.p95 / 1000) });
+  }
+
+  /** Show figures by name. @param {Record<string, string>} figures */
+  facts(figures) {
+    for (const [name, figure] of Object.entries(figures)) {
+      let place = $("facts").querySelector(`[data-name="${name}"]`);
+      if (!place) {
+        place = make("dd", { "data-name": name });
+        $("facts").append(make("div", {}, make("dt", {}, name), place));
+      }
+      setText(place, figure);
     }
-    if (place.textContent !== figure) place.textContent = figure;
+  }
+
+  connection(isConnected, status) {
+    this.health.connection(isConnected, status);
+    if (isConnected) access.check();
+  }
+
+  checkHealth() {
+    this.health.refresh();
   }
 }
 
-function valueText(value) {
-  return typeof value === "string" ? value : JSON.stringify(value);
-}
-
-async function find(path) {
-  const { answers } = await request(`v1/values/${path}`);
-  const values = new Set(answers.flatMap((answer) => answer.values.map(valueText)));
-  return `${[...values].join("\n")}\n(from ${answers.length} node${answers.length > 1 ? "s" : ""})`;
-}
-
-async function add(path) {
-  const body = JSON.stringify($("value").value);
-  const options = { method: "POST", body, headers: { "Content-Type": "application/json" } };
-  const report = await request(`v1/values/${path}`, options);
-  return `stored on ${report.acknowledged.length} nodes`;
-}
-
-async function lookUp(path) {
-  const { contacts, seconds } = await request(`v1/lookup/${path}`);
-  const lines = contacts.map((each) => `${each.id.slice(0, 12)}…  ${each.address}:${each.port}`);
-  return `${contacts.length} nodes in ${(seconds * 1000).toFixed(1)} ms\n${lines.join("\n")}`;
-}
-
-$("ask-form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const action = event.submitter?.value ?? "find";
-  setToken($("token").value);
-  const answer = $("answer");
-  answer.className = "";
-  answer.textContent = "…";
-  try {
-    const path = encodeURIComponent($("key").value);
-    answer.textContent = await { find, add, lookup: lookUp }[action](path);
-  } catch (error) {
-    answer.className = "wrong";
-    answer.textContent = error.status === 401 ? "Enter the token from the file http-token." : error.message;
-  }
+const page = new Page();
+const access = new Access(() => values.page.changed());
+const values = new Values(access, {
+  showHolders: (ids, key) => page.showHolders(ids, key),
+  changed: () => {
+    page.lookups.rename();
+    stored.refresh();
+  },
+  log,
 });
-
-$("token").value = token();
-$("token").addEventListener("change", () => {
-  setToken($("token").value);
-});
-
-(document.body.dataset.of === "swarm" ? showSwarm : showNode)(page);
+const stored = new Stored(kind, values, { showPorts: (ports, key) => page.showPorts(ports, key) });
+$("find-hint").append(button("Find or add a key.", () => openView("values"), { class: "link" }));
+(kind === "swarm" ? showSwarm : showNode)(page);

@@ -1,101 +1,92 @@
-// The page of one node: its contacts on the ring, its buckets, its counters.
+// One node as the source of the page: its contacts, its counters and its events.
 
-import { request, listen } from "./api.js";
+import { listen, request } from "./api.js";
+import { $, make, setText } from "./dom.js";
+import { duration } from "./format.js";
 
-const $ = (id) => document.getElementById(id);
+const CONTACTS_MS = 5000;
+const SOON_MS = 500; // many contacts may change at the same time
 
+/** @param {import("./main.js").Page} page */
 export function showNode(page) {
-  let self = null;
   let previous = null;
+  let soon;
 
   async function contacts() {
     try {
       const table = await request("v1/contacts");
-      self = table.node;
-      $("who").textContent = `${self.id}  ${self.address}:${self.port}`;
-      document.title = `Kademlua ${self.id.slice(0, 8)}`;
-      const nodes = new Map();
-      for (const { contacts: row } of table.buckets)
-        for (const each of row) nodes.set(each.id, each.is_fresh ? "fresh" : "silent");
-      nodes.set(self.id, "self");
-      page.ring.replace(nodes);
-      describe(nodes.size - 1);
-      buckets(table.buckets);
-    } catch (error) {
-      page.health("ill", error.status === 401 ? "enter the token to see this node" : "no answer");
+      page.self(table.node);
+      document.title = `Kademlua ${table.node.id.slice(0, 8)}`;
+      const rows = table.buckets.flatMap((bucket) => bucket.contacts).map((contact) => ({
+        ...contact, kind: contact.is_fresh ? "fresh" : "silent", state: contact.is_fresh ? "seen recently" : "silent",
+      }));
+      page.nodes([...rows, { ...table.node, kind: "self", state: "this node" }]);
+      $("ring").setAttribute("aria-label", `The ring of ids with this node and its ${rows.length} contacts. Arrow keys select a node.`);
+      showBuckets(table.buckets);
+    } catch {
+      // The stream reports the end of the connection, and the access form a missing token.
     }
-  }
-
-  function describe(count) {
-    $("ring").setAttribute("aria-label", `The ring of ids with this node and its ${count} contacts`);
-  }
-
-  function buckets(rows) {
-    const body = $("buckets").tBodies[0];
-    while (body.rows.length > rows.length) body.deleteRow(-1);
-    rows.forEach((row, at) => {
-      const line = body.rows[at] ?? newRow(body);
-      const fresh = row.contacts.filter((each) => each.is_fresh).length;
-      const [index, bar, freshCell, waiting] = line.cells;
-      index.textContent = row.bucket;
-      const meter = bar.firstChild;
-      meter.max = Math.max(20, row.contacts.length);
-      meter.value = row.contacts.length;
-      meter.textContent = row.contacts.length;
-      meter.title = `${row.contacts.length} contacts`;
-      freshCell.textContent = `${fresh} of ${row.contacts.length}`;
-      waiting.textContent = row.replacements;
-    });
-  }
-
-  function newRow(body) {
-    const line = body.insertRow();
-    for (let cell = 0; cell < 4; cell += 1) line.insertCell();
-    line.cells[1].append(document.createElement("meter"));
-    return line;
   }
 
   function stats(now) {
-    if (previous) {
-      const seconds = Math.max(now.seconds - previous.seconds, 1e-3);
-      const into = (now.packets_in - previous.packets_in) / seconds;
-      const out = (now.packets_out - previous.packets_out) / seconds;
-      page.traffic.add(into, out);
-      $("traffic-now").textContent = `${into.toFixed(0)} in, ${out.toFixed(0)} out`;
-    }
+    if (previous) page.second(rates(now, previous));
     previous = now;
     const dropped = Object.values(now.dropped).reduce((sum, each) => sum + each, 0);
     page.facts({
-      contacts: String(now.contacts),
-      "nodes, about": now.network_size.toLocaleString(),
-      values: now.values.toLocaleString(),
-      "in flight": String(now.calls_in_flight),
-      dropped: dropped.toLocaleString(),
+      contacts: now.contacts.toLocaleString("en"),
+      "nodes, about": now.network_size.toLocaleString("en"),
+      values: now.values.toLocaleString("en"),
+      dropped: dropped.toLocaleString("en"),
       "up for": duration(now.seconds),
     });
-    if (!now.joined) page.health("ill", "not joined: no bootstrap node replied");
-    else if (now.contacts === 0) page.health("poor", "no contacts");
-    else page.health("well", "healthy");
   }
 
   function onEvent(name, data) {
     if (name === "stats") stats(data);
-    else if (name === "contact-entered") page.ring.set(data.id, "fresh");
-    else if (name === "contact-left") page.ring.delete(data.id);
-    else if (name.startsWith("lookup-") && self) page.lookups.onEvent(name, data, self.id);
+    else if (name.startsWith("lookup-")) page.lookups.onEvent(name, data, page.selfId);
+    else if (name === "contact-entered") page.log(`contact ${data.address}:${data.port} entered the routing table`);
+    else if (name === "contact-left") page.log(`contact ${data.address}:${data.port} left the routing table`, "warning");
+    else if (name === "value-stored") page.log(`stored ${data.bytes} bytes for ${data.owner.address}:${data.owner.port}`);
+    if (name.startsWith("contact-")) contactsSoon();
   }
 
+  function contactsSoon() {
+    soon ??= setTimeout(() => {
+      soon = undefined;
+      contacts();
+    }, SOON_MS);
+  }
+
+  $("buckets-section").hidden = false;
   contacts();
-  setInterval(contacts, 5000);
-  listen("v1/events", onEvent, (isConnected) => {
-    if (!isConnected) page.health("ill", "no connection to the node");
+  setInterval(() => document.hidden || contacts(), CONTACTS_MS);
+  listen("v1/events", onEvent, (isConnected, status) => {
+    page.connection(isConnected, status);
+    if (isConnected) contacts();
     previous = null;
   });
 }
 
-function duration(seconds) {
-  const [days, hours, minutes] = [seconds / 86400, seconds / 3600, seconds / 60].map(Math.floor);
-  if (days) return `${days} d ${hours % 24} h`;
-  if (hours) return `${hours} h ${minutes % 60} min`;
-  return minutes ? `${minutes} min` : `${Math.floor(seconds)} s`;
+/** Return the counts per second between two events. */
+function rates(now, previous) {
+  const seconds = Math.max(now.seconds - previous.seconds, 1e-3);
+  const rate = (name) => (now[name] - previous[name]) / seconds;
+  const each = (name) =>
+    Object.fromEntries(Object.entries(now[name]).map(([kind, count]) => [kind, (count - (previous[name][kind] ?? 0)) / seconds]));
+  return {
+    packets_in: rate("packets_in"), packets_out: rate("packets_out"), bytes_in: rate("bytes_in"), bytes_out: rate("bytes_out"),
+    requests: each("requests_by_rpc"), dropped: each("dropped"),
+  };
+}
+
+function showBuckets(buckets) {
+  const lines = buckets.map(({ bucket, contacts, replacements }) => {
+    const fresh = contacts.filter((each) => each.is_fresh).length;
+    const title = `${contacts.length} contacts`;
+    const meter = make("meter", { min: 0, max: Math.max(20, contacts.length), value: contacts.length, title }, title);
+    const cells = [String(bucket), meter, `${fresh} of ${contacts.length}`, String(replacements)];
+    return make("tr", {}, ...cells.map((cell) => make("td", {}, cell)));
+  });
+  $("buckets").tBodies[0].replaceChildren(...lines);
+  setText($("buckets-empty"), lines.some((line) => line.querySelector("meter").value) ? "" : "No contacts yet.");
 }

@@ -1,77 +1,94 @@
 // The ring of ids: nodes at the angle of their id, and lookups as they move from node to node.
 
+import { addChord, place } from "./ring-geometry.js";
+import { RingNodes } from "./ring-nodes.js";
+
 const FADE = 4000; // ms until a finished lookup has faded
 const PACE = 30; // minimum ms between two drawn steps of a lookup; real steps are too quick to see
 const GROW = 180; // ms in which a line grows from node to node
-const MAX_LOOKUPS = 40; // lookups drawn at the same time
+const MAX_DRAWN = 40; // lookups drawn at the same time
+const FAINT = 0.22; // opacity of background traffic
+const STATES = ["queried", "answered", "failed"];
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
+const scheme = matchMedia("(prefers-color-scheme: dark)");
 
-// Return the position of an id on the ring, from 0 to 1.
-export function turn(id) {
-  return parseInt(id.slice(0, 8), 16) / 2 ** 32;
-}
-
-const places = new Map();
-
-// Return the coordinates of an id on a ring of radius 1.
-function place(id) {
-  let found = places.get(id);
-  if (!found) {
-    if (places.size > 20000) places.clear();
-    const angle = 2 * Math.PI * turn(id) - Math.PI / 2;
-    found = [Math.cos(angle), Math.sin(angle)];
-    places.set(id, found);
-  }
-  return found;
-}
+/**
+ * @typedef {{from: string, state: string, at: number, until: number}} Line
+ * @typedef {{origin: string, target: string, name: string, isOwn: boolean, lines: Map<string, Line>, shown: number, ended: number}} Drawn
+ */
 
 export class Ring {
+  /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
     this.canvas = canvas;
-    this.nodes = new Map(); // id → kind
-    this.lookups = new Map(); // number → { target, origin, steps, responders, shown, ended }
+    this.nodes = new RingNodes();
+    /** @type {Map<string|number, Drawn>} */
+    this.lookups = new Map();
+    this.pinned = null; // {origin, target, name, lines} of a lookup to show alone
+    this.highlighted = new Set(); // ids of the nodes that hold a key
+    this.selected = null;
+    this.hovered = null;
+    this.latestOwn = null; // its lookup stays
+    this.showsBackground = true;
     this.hasDrawn = false;
-    this.chosen = null;
     this.waits = false;
+    this.colours = new Map();
     new ResizeObserver(() => this.draw()).observe(canvas);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+    scheme.addEventListener("change", () => {
+      this.colours.clear();
+      this.nodes.isStale = true;
+      this.draw();
+    });
     document.addEventListener("visibilitychange", () => this.draw());
   }
 
+  // Nodes.
+
   set(id, kind) {
-    this.nodes.set(id, kind);
-    this.draw();
+    if (this.nodes.set(id, kind)) this.draw();
   }
 
-  replace(nodes) {
-    this.nodes = nodes;
-    this.draw();
+  replace(kinds) {
+    if (this.nodes.replace(kinds)) this.draw();
   }
 
   delete(id) {
-    this.nodes.delete(id);
+    if (this.nodes.delete(id)) this.draw();
+  }
+
+  /** Change which nodes and lookups stand out. @param {Partial<Ring>} changes */
+  show(changes) {
+    Object.assign(this, changes);
     this.draw();
   }
 
-  begin(number, origin, target) {
-    const lookup = { origin, target, steps: new Map(), responders: new Map(), shown: 0, ended: 0 };
-    this.lookups.set(number, lookup);
-    if (this.lookups.size > MAX_LOOKUPS) this.lookups.delete(this.lookups.keys().next().value);
+  // Lookups.
+
+  /** @param {import("./lookups.js").Lookup} lookup */
+  begin(lookup) {
+    const { origin, target, name, isOwn } = lookup;
+    this.lookups.set(lookup.number, { origin, target, name, isOwn, lines: new Map(), shown: 0, ended: 0 });
+    if (isOwn) this.latestOwn = lookup.number;
+    for (const number of this.lookups.keys()) {
+      if (this.lookups.size <= MAX_DRAWN) break;
+      if (number !== this.latestOwn) this.lookups.delete(number);
+    }
     this.draw();
   }
 
-  // Show a query: "queried", "answered" or "failed". Its line starts at the node that reported the
-  // contact. reported: ids in the answer.
-  step(number, id, state, reported = []) {
+  /** Show a step of a lookup. @param {import("./lookups.js").Step} step */
+  step(number, step) {
     const lookup = this.lookups.get(number);
     if (!lookup) return;
     const at = still.matches ? 0 : Math.max(performance.now(), lookup.shown + PACE);
-    const previous = lookup.steps.get(id);
-    if (previous) Object.assign(previous, { state, until: previous.at + GROW });
-    else lookup.steps.set(id, { from: lookup.responders.get(id) ?? lookup.origin, state, at, until: 0 });
-    if (!previous) lookup.shown = at;
-    for (const each of reported) if (!lookup.responders.has(each)) lookup.responders.set(each, id);
+    const previous = lookup.lines.get(step.id);
+    if (previous) {
+      Object.assign(previous, { state: step.state, until: previous.at + GROW });
+    } else {
+      lookup.lines.set(step.id, { from: step.from, state: step.state, at, until: 0 });
+      lookup.shown = at;
+    }
     this.draw();
   }
 
@@ -81,13 +98,10 @@ export class Ring {
     this.draw();
   }
 
-  choose(number) {
-    this.chosen = number;
-    this.draw();
-  }
+  // Drawing.
 
   draw() {
-    if (this.waits || document.hidden) return;
+    if (this.waits || document.hidden || !this.canvas.clientWidth) return;
     this.waits = true;
     requestAnimationFrame(() => {
       this.waits = false;
@@ -98,92 +112,108 @@ export class Ring {
   paint() {
     const { canvas } = this;
     const ratio = devicePixelRatio || 1;
-    const size = Math.min(canvas.clientWidth, canvas.clientHeight);
-    canvas.width = canvas.clientWidth * ratio;
-    canvas.height = canvas.clientHeight * ratio;
+    const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+    if (!width) return;
+    if (canvas.width !== Math.round(width * ratio)) this.nodes.isStale = true;
+    const size = [Math.round(width * ratio), Math.round(height * ratio)];
+    if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
+    this.radius = Math.min(width, height) / 2 - 22;
     const pen = canvas.getContext("2d");
-    pen.scale(ratio, ratio);
-    pen.translate(canvas.clientWidth / 2, canvas.clientHeight / 2);
-    this.radius = size / 2 - 18;
-    this.style = getComputedStyle(canvas);
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.clearRect(0, 0, canvas.width, canvas.height);
+    pen.setTransform(ratio, 0, 0, ratio, canvas.width / 2, canvas.height / 2);
     pen.strokeStyle = this.colour("line");
+    pen.lineWidth = 1;
     pen.beginPath();
     pen.arc(0, 0, this.radius, 0, 2 * Math.PI);
     pen.stroke();
-    const now = performance.now();
-    let moves = false;
-    for (const [number, lookup] of this.lookups) moves = this.paintLookup(pen, number, lookup, now) || moves;
-    this.paintNodes(pen);
-    if (!this.hasDrawn && this.nodes.size) {
+    const moves = this.paintLookups(pen, performance.now());
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.drawImage(this.nodes.draw(canvas, ratio, this.radius, (name) => this.colour(name)), 0, 0);
+    pen.setTransform(ratio, 0, 0, ratio, canvas.width / 2, canvas.height / 2);
+    this.paintMarks(pen);
+    if (!this.hasDrawn && this.nodes.kinds.size) {
       this.hasDrawn = true;
       performance.mark("nodes-drawn");
     }
-    if (moves) {
-      if (still.matches) setTimeout(() => this.draw(), FADE);
-      else this.draw();
-    }
+    if (moves && still.matches) setTimeout(() => this.draw(), FADE);
+    else if (moves) this.draw();
   }
 
-  paintLookup(pen, number, lookup, now) {
-    const age = lookup.ended ? Math.max(0, now - lookup.ended) : 0;
-    const isChosen = this.chosen === number;
-    if (age > FADE && !isChosen) {
-      if (age > 60 * FADE) this.lookups.delete(number);
-      return false;
+  paintLookups(pen, now) {
+    let moves = false;
+    for (const [number, lookup] of this.lookups) {
+      const age = lookup.ended ? Math.max(0, now - lookup.ended) : 0;
+      const stays = number === this.latestOwn;
+      if (age > FADE && !stays) this.lookups.delete(number);
+      else if (lookup.isOwn || this.showsBackground) {
+        const fade = still.matches || stays ? 1 : 1 - age / FADE;
+        const strength = (lookup.isOwn ? 1 : FAINT) * (this.pinned ? 0.3 : 1);
+        this.paintLookup(pen, lookup, now, fade * strength);
+      }
+      moves ||= now < lookup.shown + GROW || (lookup.ended > 0 && !stays);
     }
-    const fade = still.matches || isChosen ? 1 : 1 - age / FADE;
-    pen.globalAlpha = this.chosen === null || isChosen ? fade : fade * 0.15;
-    for (const [id, { from, state, at, until }] of lookup.steps) {
-      if (now < at) continue;
-      const shown = now < until ? "queried" : state;
-      pen.strokeStyle = this.colour(shown);
-      pen.lineWidth = shown === "answered" ? 1.4 : 1;
-      pen.setLineDash(shown === "failed" ? [4, 4] : []);
-      this.chord(pen, from, id, still.matches ? 1 : Math.min(1, (now - at) / GROW));
+    if (this.pinned) this.paintLookup(pen, this.pinned, Infinity, 1);
+    return moves;
+  }
+
+  /** @param {Drawn} lookup */
+  paintLookup(pen, lookup, now, alpha) {
+    pen.globalAlpha = alpha;
+    const paths = new Map(STATES.map((state) => [state, []]));
+    for (const [id, line] of lookup.lines)
+      if (now >= line.at) paths.get(now < line.until ? "queried" : line.state).push([id, line]);
+    for (const [state, lines] of paths) {
+      if (!lines.length) continue;
+      pen.strokeStyle = this.colour(state);
+      pen.lineWidth = (state === "answered" ? 1.4 : 1) * (lookup.isOwn ? 1.6 : 1);
+      pen.setLineDash(state === "failed" ? [4, 4] : []);
+      pen.beginPath();
+      for (const [id, { from, at }] of lines)
+        addChord(pen, this.radius, from, id, still.matches ? 1 : Math.min(1, (now - at) / GROW));
+      pen.stroke();
     }
     pen.setLineDash([]);
-    const [x, y] = place(lookup.target).map((each) => each * (this.radius + 12));
+    this.paintTarget(pen, lookup);
+    pen.globalAlpha = 1;
+  }
+
+  paintTarget(pen, lookup) {
+    const [x, y] = place(lookup.target);
+    const distance = this.radius + 13;
     pen.fillStyle = this.colour("target");
     pen.save();
-    pen.translate(x, y);
+    pen.translate(x * distance, y * distance);
     pen.rotate(Math.PI / 4);
     pen.fillRect(-4, -4, 8, 8);
     pen.restore();
-    pen.globalAlpha = 1;
-    return now < lookup.shown + GROW || (lookup.ended > 0 && !isChosen);
+    if (!lookup.isOwn) return;
+    pen.font = "600 12px system-ui, sans-serif";
+    pen.fillStyle = this.colour("ink");
+    pen.textAlign = x > 0 ? "right" : "left";
+    pen.fillText(lookup.name.slice(0, 24), x * (this.radius - 14), y * (this.radius - 14) + 4);
   }
 
-  paintNodes(pen) {
-    const dot = Math.max(2, Math.min(4.5, 260 / Math.sqrt(this.nodes.size * 40 + 1)));
-    for (const kind of ["silent", "fresh", "failed", "self"]) {
-      pen.fillStyle = this.colour(kind);
-      for (const [id, its] of this.nodes) {
-        if (its !== kind) continue;
-        const [x, y] = place(id);
-        pen.beginPath();
-        pen.arc(x * this.radius, y * this.radius, kind === "self" ? 7 : dot, 0, 2 * Math.PI);
-        pen.fill();
-      }
-    }
-  }
-
-  // Draw an arc from one id to another, up to the share grown. It is flat between neighbours, and
-  // crosses the centre between opposite ids.
-  chord(pen, from, to, grown) {
-    const { radius } = this;
-    const [x0, y0] = place(from);
-    const [x1, y1] = place(to);
-    const bend = 0.46 - 0.2 * Math.hypot(x1 - x0, y1 - y0);
-    const [cx, cy] = [(x0 + x1) * bend, (y0 + y1) * bend];
-    const [ax, ay] = [x0 + (cx - x0) * grown, y0 + (cy - y0) * grown];
-    const [bx, by] = [cx + (x1 - cx) * grown, cy + (y1 - cy) * grown];
-    pen.beginPath();
-    pen.moveTo(x0 * radius, y0 * radius);
-    pen.quadraticCurveTo(ax * radius, ay * radius, (ax + (bx - ax) * grown) * radius, (ay + (by - ay) * grown) * radius);
-    pen.stroke();
+  paintMarks(pen) {
+    const circle = (id, size, colour, width) => {
+      const [x, y] = place(id).map((each) => each * this.radius);
+      pen.strokeStyle = this.colour(colour);
+      pen.lineWidth = width;
+      pen.beginPath();
+      pen.arc(x, y, size, 0, 2 * Math.PI);
+      pen.stroke();
+    };
+    for (const id of this.highlighted) circle(id, 8, "target", 2.5);
+    if (this.hovered) circle(this.hovered, 9, "quiet", 1.5);
+    if (this.selected) circle(this.selected, 11, "ink", 2);
   }
 
   colour(name) {
-    return this.style.getPropertyValue(`--${name}`);
+    let found = this.colours.get(name);
+    if (found === undefined) {
+      found = getComputedStyle(this.canvas).getPropertyValue(`--${name}`);
+      this.colours.set(name, found);
+    }
+    return found;
   }
 }

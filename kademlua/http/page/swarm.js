@@ -1,80 +1,88 @@
-// The page of a swarm: all nodes on the ring, their lookups, and nodes that are killed or join.
+// A swarm as the source of the page: all nodes, their events, and nodes that are killed or join.
 
-import { request, listen } from "./api.js";
+import { listen, request, send } from "./api.js";
+import { $, attempt } from "./dom.js";
+import { plural } from "./format.js";
+import { nameOf } from "./keys.js";
 
-const $ = (id) => document.getElementById(id);
+const NODES_MS = 3000;
+const DEAD_MS = 3000; // a killed node stays on the ring for this time
+const LEGEND = { self: "the control node", fresh: "a node of the swarm", silent: "joining", failed: "no answer, or dead" };
 
+/** @param {import("./main.js").Page} page */
 export function showSwarm(page) {
-  $("legend-self").textContent = "the control node";
-  $("legend-fresh").textContent = "a node of the swarm";
-  $("legend-silent").textContent = "joining";
-  $("legend-failed").textContent = "no answer, or dead";
-  $("buckets-section").hidden = true;
+  for (const [kind, text] of Object.entries(LEGEND)) $(`legend-${kind}`).textContent = text;
   $("swarm-section").hidden = false;
   document.title = "Kademlua swarm";
-  page.lookups.unlisted = new Set(["settle", "refresh", "probe"]);
-  const nodes = new Map();
+  const dead = new Map(); // rows of killed nodes by id
 
-  function node(each) {
-    const kind = each.is_control ? "self" : each.joined ? "fresh" : "silent";
-    nodes.set(each.id, kind);
-    page.ring.set(each.id, kind);
+  function row(node) {
+    const kind = node.is_control ? "self" : node.joined ? "fresh" : "silent";
+    return { ...node, kind, state: node.is_control ? "control node" : node.joined ? "joined" : "joining" };
   }
 
   async function all() {
     try {
-      const swarm = await request("v1/swarm");
-      nodes.clear();
-      page.ring.replace(new Map());
-      swarm.nodes.forEach(node);
-    } catch (error) {
-      page.health("ill", error.status === 401 ? "enter the token to see this swarm" : "no answer");
+      const { nodes } = await request("v1/swarm");
+      const control = nodes.find((node) => node.is_control);
+      if (control) page.self(control);
+      const ids = new Set(nodes.map((node) => node.id));
+      const gone = [...dead.values()].filter((each) => !ids.has(each.id));
+      page.nodes([...nodes.map(row), ...gone]);
+    } catch {
+      // The stream reports the end of the connection, and the access form a missing token.
     }
   }
 
   function totals(now) {
-    page.traffic.add(now.packets_in, now.packets_out);
-    $("traffic-now").textContent = `${now.packets_in} in, ${now.packets_out} out`;
-    page.facts({
-      nodes: now.nodes.toLocaleString(),
-      joined: now.joined.toLocaleString(),
-      "lookups a second": now.lookups.toLocaleString(),
-      values: now.values.toLocaleString(),
-      died: now.died.toLocaleString(),
-      came: now.came.toLocaleString(),
-    });
-    $("who").textContent = `${now.nodes} nodes`;
-    $("ring").setAttribute("aria-label", `The ring of ids with ${now.nodes} nodes`);
-    const joining = now.nodes - now.joined;
-    if (joining > now.nodes / 20) page.health("poor", `${joining} still joining`);
-    else page.health("well", "healthy");
+    page.second(now);
+    const figures = { nodes: now.nodes, joined: now.joined, "lookups a second": now.lookups, "stored copies": now.values, died: now.died, came: now.came };
+    page.facts(Object.fromEntries(Object.entries(figures).map(([name, count]) => [name, count.toLocaleString("en")])));
+    $("ring").setAttribute("aria-label", `The ring of ids with ${now.nodes} nodes. Arrow keys select a node.`);
+  }
+
+  function ended(node) {
+    const gone = { ...page.rows.get(node.id), ...node, kind: "failed", state: "dead" };
+    dead.set(node.id, gone);
+    page.node(gone);
+    page.log(`node ${node.port} died`, "warning");
+    page.checkHealth();
+    setTimeout(() => {
+      if (dead.delete(node.id) && page.rows.get(node.id)?.kind === "failed") page.remove(node.id);
+    }, DEAD_MS);
   }
 
   function onEvent(name, data) {
     if (name === "swarm") totals(data);
-    else if (name === "node-began" || name === "node-joined") node(data);
-    else if (name === "node-ended") {
-      nodes.delete(data.id);
-      page.ring.set(data.id, "failed");
-      setTimeout(() => nodes.has(data.id) || page.ring.delete(data.id), 3000);
-    } else if (name.startsWith("lookup-")) page.lookups.onEvent(name, data, data.node);
-  }
-
-  async function change(action) {
-    try {
-      const { port } = await request(`v1/swarm/${action}`, { method: "POST" });
-      $("swarm-text").textContent = action === "kill" ? `${port} was killed` : `${port} joins`;
-    } catch (error) {
-      $("swarm-text").textContent = error.status === 401 ? "Enter the token from the file http-token." : error.message;
+    else if (name.startsWith("lookup-")) page.lookups.onEvent(name, data, data.node);
+    else if (name === "node-ended") ended(data);
+    else if (name === "node-began" || name === "node-joined") {
+      dead.delete(data.id);
+      page.node(row({ ...page.rows.get(data.id), ...data }));
+      page.log(`node ${data.port} ${name === "node-began" ? "starts" : "joined"}`);
     }
   }
 
-  $("stop-node").addEventListener("click", () => change("kill"));
-  $("start-node").addEventListener("click", () => change("join"));
+  function change(path, done, count = 1) {
+    return attempt($("swarm-text"), async () => {
+      const changed = [];
+      for (let at = 0; at < count; at += 1) changed.push((await send("POST", `v1/swarm/${path}`)).port);
+      return `${done} ${changed.length > 3 ? plural(changed.length, "node") : changed.join(", ")}.`;
+    });
+  }
+
+  $("kill-node").addEventListener("click", () => change("kill", "Killed"));
+  $("kill-ten").addEventListener("click", () => change("kill", "Killed", 10));
+  $("start-node").addEventListener("click", () => change("join", "Starting"));
+  page.actions.push({ text: "Kill", run: (node) => change(`kill?port=${node.port}`, "Killed") });
+  page.showPorts = (ports, key) => {
+    const held = new Set(ports);
+    page.showHolders([...page.rows.values()].filter((node) => held.has(node.port)).map((node) => node.id), nameOf(key));
+  };
   all();
-  setInterval(all, 30000);
-  listen("v1/swarm/events", onEvent, (isConnected) => {
+  setInterval(() => document.hidden || all(), NODES_MS);
+  listen("v1/swarm/events", onEvent, (isConnected, status) => {
+    page.connection(isConnected, status);
     if (isConnected) all();
-    else page.health("ill", "no connection to the swarm");
   });
 }
