@@ -110,6 +110,12 @@ class Shell:
         gevent.get_hub().loop.run_callback_threadsafe(gevent.kill, runner, KeyboardInterrupt)
         return True
 
+    def discard_line(self) -> None:
+        """Discard the line that a person types, for a handler of ``signal.signal``."""
+        gevent.get_hub().loop.run_callback_threadsafe(
+            self._reader.discard_line, f"^D ends {self._exit_target}"
+        )
+
     def _evaluate(self, line: str) -> None:
         """Execute a line and show its value; errors are shown and end nothing."""
         try:
@@ -139,6 +145,7 @@ class Shell:
 
     def _show(self, value: Any) -> None:
         if value is not None:
+            self._namespace["_"] = value
             self._write(pretty_format(value, self._width))
 
     def _write(self, text: str) -> None:
