@@ -35,6 +35,15 @@ def prompt_text(node: Node) -> str:
     return f"{len(node.table)}~{node.network_size()} | {resident_kb():4} > "
 
 
+def joined_text(node: Node) -> str:
+    """Return whether the node has joined, and with how many contacts."""
+    if not node.joined:
+        return "not joined yet: no bootstrap node has replied"
+    if not len(node.table):
+        return "joined without contacts: this is the first node"
+    return f"joined with {plural(len(node.table), 'contact')}"
+
+
 def routing_text(node: Node) -> VerbatimText:
     """Return the routing table as text, farthest bucket first.
 

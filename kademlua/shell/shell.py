@@ -19,7 +19,7 @@ from greenlet import greenlet
 from kademlua.node.node import Node
 from kademlua.shell.commands import ExitShell, ShellCommand, ShellCommands
 from kademlua.shell.line_reader import LineReader, open_reader
-from kademlua.shell.node_views import prompt_text
+from kademlua.shell.node_views import joined_text, prompt_text
 from kademlua.terminal.text import pretty_format, to_one_line
 
 _JOIN_TIMEOUT = 2.0
@@ -75,6 +75,7 @@ class Shell:
         try:
             if self.interactive:
                 self._node.wait_joined(_JOIN_TIMEOUT)
+                self._write(joined_text(self._node))
                 self._write(f"Type help for the commands, ^D to end {self._exit_target}.")
             while True:
                 line = self._reader.read(prompt_text(self._node))

@@ -40,6 +40,15 @@ def test_expressions_at_a_prompt(launch):
     assert int(match[3]) > 1000
 
 
+def test_prompt_says_how_many_contacts_the_node_joined_with(launch):
+    _, address = launch.node()
+    terminal = launch.terminal("node", "0", "--bootstrap", address)
+    terminal.out.expect(r"^data in memory only\n")
+    terminal.out.expect(r"^joined with 1 contact\n")
+    terminal = launch.terminal("node", "0", "--no-bootstrap")
+    terminal.out.expect(r"^joined without contacts: this is the first node\n")
+
+
 def test_shell_continues_after_errors(launch):
     terminal = at_prompt(launch)
     for typed, shown in [
