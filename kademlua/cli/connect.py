@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from kademlua.api.operations import NodeApi
-from kademlua.cli.data_dirs import default_data_dir
+from kademlua.cli.data_dirs import find_data_dir
 from kademlua.cli.ephemeral_client import ephemeral_node, exit_on_sigint, show_progress
 from kademlua.cli.options import ANY_PATH, CONTROL_PORT, DIRECTORY, network_key_option, via_option
 from kademlua.control.client import ControlClient
@@ -62,7 +62,7 @@ def daemon_options(*, required: bool) -> Callable[[Callable[..., _R]], Callable[
         ) -> _R:
             socket = None
             if required or data is not None or port is not None or control is not None:
-                socket = control or (data or default_data_dir(port or CONTROL_PORT)) / SOCKET_NAME
+                socket = control or (data or find_data_dir(port or CONTROL_PORT)) / SOCKET_NAME
             return function(socket=socket, **options)
 
         for option in reversed(_DAEMON_OPTIONS):

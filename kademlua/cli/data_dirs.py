@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ import click
 import platformdirs
 
 from kademlua.cli.extras import install_hint, is_installed, require_package
+from kademlua.control.unix_socket import SOCKET_NAME, ControlError, connect
 from kademlua.core.params import Params
 
 if TYPE_CHECKING:
@@ -31,22 +34,37 @@ def open_state(path: Path, params: Params, *, in_background: bool = True) -> Nod
     return NodeState(path, params, in_background=in_background)
 
 
-def default_data_dir(port: int) -> Path:
+def default_data_dir(port: int, network_keys: Sequence[bytes] = ()) -> Path:
     """Return the platform's default data directory of the node on a port.
+
+    A private network has a directory of its own, ``PORT-`` and a digest of its key. With several
+    keys, it is an existing one, or that of the first key.
 
     Raises:
         click.ClickException: the user has no home directory.
     """
-    try:
-        path = platformdirs.user_data_path("kademlua", appauthor=False)
-    except RuntimeError:
-        path = Path()
-    if not path.is_absolute():  # neither HOME nor an entry in passwd, as in some containers
-        raise click.ClickException("the user has no home directory; use --data")
-    return path / str(port)
+    base = _base_dir()
+    paths = [base / f"{port}-{_network_name(key)}" for key in network_keys] or [base / str(port)]
+    return next(filter(Path.is_dir, paths), paths[0])
 
 
-def data_dir_for_node(port: int, path: Path | None) -> Path | None:
+def find_data_dir(port: int) -> Path:
+    """Return the default data directory of the node on a port, whichever its network: that of a
+    running node, or else one that exists, that of the public network first.
+
+    Raises:
+        click.ClickException: the user has no home directory.
+    """
+    base = _base_dir()
+    public = base / str(port)
+    paths = [public, *sorted(base.glob(f"{port}-*"))]
+    existing = next(filter(Path.is_dir, paths), public)
+    return next((path for path in paths if _has_running_node(path)), existing)
+
+
+def data_dir_for_node(
+    port: int, path: Path | None, network_keys: Sequence[bytes] = ()
+) -> Path | None:
     """Return the data directory of the node to run, or None to keep its data in memory.
 
     Without a ``path``, a node stays in memory if it uses any free port (0), lmdb is missing or the
@@ -60,7 +78,45 @@ def data_dir_for_node(port: int, path: Path | None) -> Path | None:
         logger.warning("this node saves no data because %s", install_hint("lmdb", "disk"))
         return None
     try:
-        return default_data_dir(port)
+        path = default_data_dir(port, network_keys)
     except click.ClickException as error:
         logger.warning("this node saves no data because %s", error.message)
         return None
+    _link_other_keys(path, port, network_keys)
+    return path
+
+
+def _base_dir() -> Path:
+    try:
+        path = platformdirs.user_data_path("kademlua", appauthor=False)
+    except RuntimeError:
+        path = Path()
+    if not path.is_absolute():  # neither HOME nor an entry in passwd, as in some containers
+        raise click.ClickException("the user has no home directory; use --data")
+    return path
+
+
+def _network_name(network_key: bytes) -> str:
+    return hashlib.sha256(b"kademlua data directory" + network_key).hexdigest()[:8]
+
+
+def _link_other_keys(path: Path, port: int, network_keys: Sequence[bytes]) -> None:
+    """Link the directories of further keys to this one, so that an exchange of keys keeps it."""
+    for key in network_keys if len(network_keys) > 1 else ():
+        link = path.parent / f"{port}-{_network_name(key)}"
+        try:
+            if link != path:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(path.name)
+        except FileExistsError:
+            pass
+        except OSError as error:
+            logger.warning("no link %s to %s: %s", link, path.name, error.strerror)
+
+
+def _has_running_node(path: Path) -> bool:
+    try:
+        connect(path / SOCKET_NAME).close()
+    except (OSError, ControlError):
+        return False
+    return True

@@ -14,7 +14,7 @@ import click
 from kademlua.api.fields import stored_value_from_json
 from kademlua.api.json_form import stored_value_to_json
 from kademlua.cli.config import load_params
-from kademlua.cli.data_dirs import default_data_dir, open_state
+from kademlua.cli.data_dirs import find_data_dir, open_state
 from kademlua.cli.extras import require_package
 from kademlua.cli.logs import configure_logging
 from kademlua.cli.options import ANY_PATH, CONTROL_PORT, DIRECTORY
@@ -71,7 +71,7 @@ def export_values(file: Path, data: Path | None, port: int) -> None:
         kademlua export values.jsonl --port 8001
         kademlua export - --data DIR | gzip > values.jsonl.gz
     """
-    path = data or default_data_dir(port)
+    path = data or find_data_dir(port)
     if not path.is_dir():
         raise click.ClickException(f"no data at {path}")
     count = 0
@@ -138,7 +138,7 @@ def import_values(file: IO[str], data: Path | None, port: int, config: Path | No
         zcat values.jsonl.gz | kademlua import - --data DIR
     """
     params = load_params(config) if config is not None else Params()
-    path = data or default_data_dir(port)
+    path = data or find_data_dir(port)
     client = _connect_if_running(path)
     if client is not None:
         with client, _checked(file) as lines:

@@ -87,7 +87,7 @@ logger = logging.getLogger(__name__)
     metavar="DIR",
     help="Directory of id, contacts, values and publications, which survive a restart."
     "  [default: PORT in the user's data directory, ~/.local/share/kademlua on Linux;"
-    " none for PORT 0]",
+    " with a digest of the key in a private network; none for PORT 0]",
 )
 @click.option("--memory", is_flag=True, help="Save nothing to disk.")
 @click.option(
@@ -181,7 +181,7 @@ def node(
     log_unhandled_errors()
     options = NodeOptions(id=own_id, network_keys=network_keys)
     with ExitStack() as exit_stack:
-        path = None if memory else data_dir_for_node(port, data)
+        path = None if memory else data_dir_for_node(port, data, network_keys)
         state = open_state(path, params) if path is not None else None
         if state is not None:
             exit_stack.callback(state.close)
@@ -213,6 +213,11 @@ def node(
             signal_handler.interrupt_shells = server.interrupt
         address = format_endpoint(kademlua_node.contact.endpoint)
         announce(f"kademlua node {kademlua_node.id.hex()} listening on {address}")
+        place = f"data in {path}" if path is not None else "data in memory only"
+        if shares_terminal:
+            announce(place)
+        else:
+            logger.info("%s", place)
         if http_line is not None:
             announce(http_line)
         if is_loopback(host) and bootstrap and all(map(_is_off_host, bootstrap)):

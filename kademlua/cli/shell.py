@@ -69,6 +69,10 @@ class RemoteShellClient:
         self._loop.run_callback_threadsafe(gevent.spawn, self._interrupt_remote, self._prompt_count)
         return True
 
+    def discard_line(self) -> None:
+        """Discard the line that a person types. Safe to call from a ``signal.signal`` handler."""
+        self._loop.run_callback_threadsafe(self._reader.discard_line, "^D ends the shell")
+
     def _interrupt_remote(self, prompt_count: int) -> None:
         self._send("interrupt")
         gevent.sleep(_INTERRUPT_TIMEOUT)
@@ -118,7 +122,8 @@ def shell(socket: Path) -> None:
     """Attach a shell to a running node, by default the one on port 8001.
 
     The node evaluates Python expressions, as in the shell of "kademlua node"; help at the prompt
-    lists the commands. ^D ends the shell, but not the node. ^C interrupts an evaluation.
+    lists the commands. ^D ends the shell, but not the node. ^C interrupts an evaluation, or
+    discards the typed line.
 
     \b
     Examples:

@@ -29,6 +29,9 @@ class InteractiveShell(Protocol):
     def interrupt(self) -> bool:
         """Interrupt the running command; return False if none runs."""
 
+    def discard_line(self) -> None:
+        """Discard the line that a person types, without ending the shell."""
+
     def close(self) -> None:
         """Restore the terminal; idempotent."""
 
@@ -60,8 +63,8 @@ class SignalHandler:
     """Ends a program at SIGINT, SIGTERM and SIGHUP: ``wait`` returns, and the exit calls
     ``on_stop``.
 
-    ^C during a command of an interactive shell interrupts only that command. A second signal
-    during ``on_stop`` calls ``on_second_stop``.
+    With an interactive shell, ^C interrupts its command or discards the typed line, and ends
+    nothing. A second signal during ``on_stop`` calls ``on_second_stop``.
     """
 
     # Python's signal handlers, not gevent's: those run in the hub, to which an endless
@@ -145,5 +148,7 @@ class SignalHandler:
     def _handle_interrupt(self, number: int, frame: FrameType | None) -> None:
         self.interrupt_shells()
         shell = None if self._is_closing else self._shell
-        if shell is None or not shell.interactive or not shell.interrupt():
+        if shell is None or not shell.interactive:
             self._handle_terminate(number, frame)
+        elif not shell.interrupt():
+            shell.discard_line()

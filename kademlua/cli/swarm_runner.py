@@ -5,20 +5,25 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from kademlua.cli.data_dirs import default_data_dir
 from kademlua.cli.http import HttpOptions, start_http
 from kademlua.cli.output import announce
 from kademlua.cli.signals import SignalHandler
+from kademlua.control.server import ControlServer
+from kademlua.control.unix_socket import SOCKET_NAME
 from kademlua.core.contact import format_endpoint
+from kademlua.core.errors import KademluaError
 from kademlua.node.node import Node
 from kademlua.shell.shell import Shell
 from kademlua.swarm import control_node, resource_limits
 from kademlua.swarm.launcher import Swarm
+from kademlua.swarm.logs import unwritable_log_message
 from kademlua.swarm.plan import Plan, node_id
 
 _STALL_SECONDS = 10.0
@@ -44,7 +49,10 @@ def run_swarm(plan: Plan, options: SwarmOptions, signals: SignalHandler) -> None
         KademluaError, OSError, click.ClickException: the swarm cannot start or continue.
     """
     resource_limits.raise_open_file_limit(plan)
-    options.log_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        options.log_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.ClickException(unwritable_log_message(error)) from None
     resource_limits.check_ports(plan)
     with ExitStack() as exit_stack:
         node = exit_stack.enter_context(_bootstrap_node(plan, options))
@@ -79,7 +87,8 @@ def _bootstrap_node(plan: Plan, options: SwarmOptions) -> Iterator[Node | None]:
     if not control_node.is_bootstrap_answering(plan):
         with control_node.control_node(plan, options.log_dir) as node:
             announce(f"control node {node.id.hex()} on {address}", err=True)
-            yield node
+            with _control_server(node, plan):
+                yield node
     elif options.shell or options.http.listen is not None:
         with control_node.joined_node(plan, options.log_dir) as node:
             port = node.contact.port
@@ -88,6 +97,36 @@ def _bootstrap_node(plan: Plan, options: SwarmOptions) -> Iterator[Node | None]:
             yield node
     else:
         yield None
+
+
+@contextmanager
+def _control_server(node: Node, plan: Plan) -> Iterator[None]:
+    """Serve the control socket of the control node, for ``kademlua top``, ``stored`` and others.
+
+    It is in the node's data directory, or where that would be by default. A failure is a warning.
+    """
+    port = plan.bootstrap[1]
+    is_temporary = False
+    try:
+        if plan.data_dir:
+            directory = Path(plan.data_dir) / str(port)
+        else:
+            directory = default_data_dir(port, plan.network_keys)
+            is_temporary = not directory.exists()
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        server = ControlServer(node, directory / SOCKET_NAME)
+    except (click.ClickException, KademluaError, OSError) as error:
+        announce(f"kademlua top, stored and others can't reach the swarm: {error}", err=True)
+        yield
+        return
+    server.start()
+    try:
+        yield
+    finally:
+        server.close()
+        if is_temporary:
+            with suppress(OSError):  # another command may have stored something there
+                directory.rmdir()
 
 
 def _start_http(

@@ -126,5 +126,8 @@ class _RemoteLineReader:
         self._output.flush()
         self._send({"note": text})
 
+    def discard_line(self, hint: str) -> None:
+        pass  # the client does
+
     def close(self) -> None:
         pass

@@ -5,17 +5,20 @@ from __future__ import annotations
 import gc
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import gevent.socket
 
-from kademlua.core import ids
 from kademlua.core.contact import Contact, Endpoint, canonical_address, parse_endpoint
-from kademlua.core.results import Pong, StoreReport
+from kademlua.core.ids import sha1
+from kademlua.core.lookup.find_budget import FindLimits
+from kademlua.core.results import Answer, Pong, StoreReport
 from kademlua.crypto.signing import SigningKey
 from kademlua.node.node import Node
-from kademlua.shell.node_views import routing_text
-from kademlua.terminal.text import VerbatimText, pretty_format, resident_kb
+from kademlua.shell import id_functions
+from kademlua.shell.id_functions import to_key
+from kademlua.shell.node_views import FoundContacts, routing_text
+from kademlua.terminal.text import VerbatimText, plural, pretty_format, resident_kb
 
 
 class ExitShell(Exception):
@@ -26,7 +29,7 @@ class ShellCommand:
     """A function of the shell, with a line of help.
 
     If only its name is typed, the shell calls it if its usage has no parentheses. Otherwise it
-    shows the help.
+    shows the help. ``stats["contacts"]`` is ``stats()["contacts"]``.
     """
 
     def __init__(self, function: Callable[..., Any], usage: str, summary: str) -> None:
@@ -38,6 +41,9 @@ class ShellCommand:
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         return self._function(*args, **options)
+
+    def __getitem__(self, item: Any) -> Any:
+        return self()[item]
 
     def __repr__(self) -> str:
         return f"{self.usage}  {self.summary}"
@@ -67,16 +73,18 @@ class ShellCommands:
             *self._network_commands(),
             ShellCommand(self._routing, "routing", "the routing table"),
             ShellCommand(node.stats, "stats", "the node's counters"),
-            ShellCommand(_gc, "gc", "collect garbage; memory before and after"),
-            ShellCommand(ids.sha1, 'sha1("key")', "the id of a text, as bytes"),
-            ShellCommand(_xor, 'xor(sha1("a"), node.id)', "the distance of two ids"),
+            ShellCommand(_gc, "gc", 'collect garbage; gc("step") only that of new objects'),
+            ShellCommand(sha1, 'sha1("key")', "the id of a text, as bytes"),
             ShellCommand(
-                self._getbucketno,
-                'getbucketno(sha1("a"))',
-                "the bucket of an id; 159 is the farthest",
+                id_functions.xor, 'xor(sha1("a"), node.id)', "the distance of two ids, as bytes"
             ),
-            ShellCommand(_tohex, "tohex(node.id)", "an id as 40 hex digits"),
-            ShellCommand(ids.from_hex, 'fromhex("0beec7b5…")', "40 hex digits as an id"),
+            ShellCommand(
+                id_functions.bucket_of,
+                'getbucketno(xor(sha1("a"), node.id))',
+                "the bucket of a distance; 1 is the farthest",
+            ),
+            ShellCommand(id_functions.to_hex, "tohex(node.id)", "the hex digits of an id"),
+            ShellCommand(id_functions.from_hex, 'fromhex("0beec7b5…")', "hex digits as bytes"),
             ShellCommand(self._pprint, "pprint(value)", "pretty-print a value"),
             ShellCommand(self._help, "help", "list the commands; help(add) explains one"),
             ShellCommand(_exit, "exit", f"end {ended}, as ^D does"),
@@ -84,52 +92,52 @@ class ShellCommands:
         self.commands = {command.name: command for command in commands}
 
     def _network_commands(self) -> list[ShellCommand]:
-        node = self._node
+        node, after_join = self._node, self._after_join
         return [
-            self._after_join(
-                _with_positional_ttl(node.add), 'add(sha1("key"), "value")', "store a value"
-            ),
-            self._after_join(
-                _with_positional_ttl(node.overwrite),
-                'overwrite(sha1("key"), "value")',
+            after_join(_store(node.add), 'add("key", "value")', "store a value"),
+            after_join(
+                _store(node.overwrite),
+                'overwrite("key", "value")',
                 "store a value, and drop those of other owners if the nodes allow it",
             ),
-            self._after_join(
-                _with_positional_ttl(node.publish),
-                'publish(sha1("key"), "value")',
+            after_join(
+                _store(node.publish),
+                'publish("key", "value")',
                 "store a value, and republish it while this node runs",
             ),
             ShellCommand(
-                node.unpublish,
-                'unpublish(sha1("key"))',
+                lambda key: node.unpublish(to_key(key)),
+                'unpublish("key")',
                 "stop republishing; the value expires at its TTL",
             ),
             ShellCommand(node.published, "published", "the values that this node publishes"),
-            self._after_join(
-                node.remove, 'remove(sha1("key"))', "remove this node's value from all holders"
+            after_join(
+                lambda key: node.remove(to_key(key)),
+                'remove("key")',
+                "remove this node's value from all holders",
             ),
-            self._after_join(
-                node.find_value,
-                'findvalue(sha1("key"), 3)',
-                "the values of a key, from up to 3 nodes",
+            after_join(
+                self._findvalue,
+                'findvalue("key", 3, 10)',
+                "the values of a key, from up to 3 nodes, up to 10 of each",
             ),
-            self._after_join(
+            after_join(
                 node.put_immutable, 'putimmutable("value")', "store a value under its own SHA-1"
             ),
-            self._after_join(
-                node.get_immutable, "getimmutable(key)", "the value that has this SHA-1"
+            after_join(
+                lambda key: node.get_immutable(to_key(key)),
+                "getimmutable(key)",
+                "the value that has this SHA-1",
             ),
-            self._after_join(
+            after_join(
                 node.put_signed,
                 'putsigned("value", SigningKey.load("my.key"))',
                 "store a signed value, replacing the previous one",
             ),
-            self._after_join(
+            after_join(
                 node.get_signed, 'getsigned(public_key, b"salt")', "the newest signed record"
             ),
-            self._after_join(
-                node.find_node, 'findnode(sha1("key"))', "the contacts closest to an id"
-            ),
+            after_join(self._findnode, 'findnode("key")', "the contacts closest to an id"),
             ShellCommand(self._ping, 'ping("127.0.0.1:8001")', "ping an address or a contact"),
         ]
 
@@ -162,9 +170,20 @@ class ShellCommands:
     def _routing(self) -> VerbatimText:
         return routing_text(self._node)
 
-    def _getbucketno(self, a: bytes, b: bytes | None = None) -> int:
-        other = self._node.id if b is None else b
-        return ids.bucket_number(_validate_id(a), _validate_id(other))
+    def _findvalue(
+        self, key: Any, max_nodes: int = 3, max_values: int | None = None, **options: Any
+    ) -> list[Answer]:
+        if max_values is not None:
+            options["limits"] = FindLimits(max_values_per_node=max_values)
+        started_at = self._node.now
+        answers = self._node.find_value(to_key(key), max_nodes, **options)
+        milliseconds = (self._node.now - started_at) * 1000
+        self._write(f"{plural(len(answers), 'answer')} in {milliseconds:.1f} ms")
+        return answers
+
+    def _findnode(self, target: Any) -> FoundContacts:
+        target_id = to_key(target)
+        return FoundContacts(self._node.find_node(target_id), target_id)
 
     def _pprint(self, value: Any) -> None:
         self._write(pretty_format(value, self._width))
@@ -178,14 +197,15 @@ class ShellCommands:
         lines = [f"  {each.usage:{width}}  {each.summary}" for each in self.commands.values()]
         return VerbatimText(
             "Type a Python expression, or an assignment such as  found = findnode(node.id)\n"
+            "A key is text, or an id as 40 hex digits or 20 bytes. _ is the last value.\n"
             + "\n".join(lines)
             + f"\n  {'node':{width}}  the node itself, as in the library"
         )
 
 
-def _with_positional_ttl(store: Callable[..., StoreReport]) -> Callable[..., StoreReport]:
-    def call(key: bytes, value: Any, ttl: float | None = None) -> StoreReport:
-        return store(key, value, ttl=ttl)
+def _store(store: Callable[..., StoreReport]) -> Callable[..., StoreReport]:
+    def call(key: Any, value: Any, ttl: float | None = None) -> StoreReport:
+        return store(to_key(key), value, ttl=ttl)
 
     return call
 
@@ -194,29 +214,14 @@ def _exit() -> None:
     raise ExitShell
 
 
-def _gc() -> VerbatimText:
+def _gc(mode: Literal["collect", "step"] = "collect") -> VerbatimText:
+    if mode not in ("collect", "step"):
+        raise ValueError(f'gc takes "collect" or "step", not {mode!r:.60}')
     before = resident_kb()
-    count = gc.collect()
+    count = gc.collect(0 if mode == "step" else 2)
     return VerbatimText(
         f"{count:,} objects collected, {before:,} kB before, {resident_kb():,} kB now"
     )
-
-
-def _validate_id(value: object) -> bytes:
-    if not ids.is_id(value):
-        raise TypeError(f"an id is {ids.ID_BYTES} bytes (sha1(text) makes one), not {value!r:.60}")
-    assert isinstance(value, bytes)
-    return value
-
-
-def _xor(a: bytes, b: bytes) -> bytes:
-    return ids.xor(_validate_id(a), _validate_id(b))
-
-
-def _tohex(value: bytes) -> str:
-    if not isinstance(value, bytes):
-        raise TypeError(f"tohex needs bytes, not {value!r:.60}")
-    return value.hex()
 
 
 def _resolve_address(host: str, *, is_ipv6: bool) -> str:

@@ -22,6 +22,15 @@ except ImportError:  # a Python built without it: no line editing
     readline = None  # type: ignore[assignment]
 
 _CHUNK_BYTES = 65_536
+_INTERRUPTED = "\x03"
+"""The end of a line that ^C discards."""
+_INTERRUPT_BINDINGS = (
+    r'"\C-x\C-y1": end-of-line',
+    r'"\C-x\C-y2": quoted-insert',
+    r'"\C-x\C-y3": accept-line',
+    r'"\C-c": "\C-x\C-y1\C-x\C-y2\C-c\C-x\C-y3"',
+)
+"""They make ^C append itself to the line, shown as ^C, and accept it."""
 _HISTORY_LINES = 1_000
 
 
@@ -36,6 +45,9 @@ class LineReader(Protocol):
 
     def print_above_prompt(self, text: str) -> None:
         """Write a line to standard error without disturbing a prompt."""
+
+    def discard_line(self, hint: str) -> None:
+        """Handle ^C at a prompt: discard the typed text, or show ``hint`` if that is impossible."""
 
     def close(self) -> None:
         """Restore the terminal; idempotent."""
@@ -76,6 +88,7 @@ class PipeReader:
         self._fd = fd
         self._prompt_output = prompt_output
         self._buffer = b""
+        self._prompt = ""
         self._is_at_prompt = False
 
     def read(self, prompt: str) -> str | None:
@@ -83,6 +96,7 @@ class PipeReader:
         if self._prompt_output is not None:
             self._prompt_output.write(prompt)
             self._prompt_output.flush()
+            self._prompt = prompt
             self._is_at_prompt = True
         parts = [self._buffer]
         while b"\n" not in parts[-1]:
@@ -99,6 +113,11 @@ class PipeReader:
     def print_above_prompt(self, text: str) -> None:
         """Write a line to standard error."""
         _write_stderr(text)
+
+    def discard_line(self, hint: str) -> None:
+        """Show another prompt: the terminal has discarded the typed text."""
+        if self._is_at_prompt:
+            _write_stderr(f"\n{self._prompt}", end="")
 
     def close(self) -> None:
         """End the line of a prompt; idempotent."""
@@ -131,6 +150,8 @@ class TerminalReader:
         # If the process ended at a prompt, the terminal would stay in this mode.
         readline.parse_and_bind("set enable-bracketed-paste off")
         readline.parse_and_bind("tab: complete")
+        for binding in _INTERRUPT_BINDINGS:
+            readline.parse_and_bind(binding)
         readline.set_completer(rlcompleter.Completer(namespace).complete)
         readline.set_history_length(_HISTORY_LINES)
         try:
@@ -145,11 +166,18 @@ class TerminalReader:
         """Return the next line without its end, or None at the end."""
         length_before = readline.get_current_history_length()
         self._prompt = prompt
+        self._set_interrupt_key(b"\0")  # readline reads ^C as a key
         line: str | None = gevent.get_hub().threadpool.apply(_read_input, (prompt,))
         if line is None:
             return None
         self._prompt = None
-        if readline.get_current_history_length() > length_before:
+        self._set_interrupt_key(self._saved_settings[6][termios.VINTR])
+        is_in_history = readline.get_current_history_length() > length_before
+        if line.endswith(_INTERRUPTED):
+            if is_in_history:
+                readline.remove_history_item(length_before)
+            return ""
+        if is_in_history:
             self._append_history()
         return line
 
@@ -160,6 +188,11 @@ class TerminalReader:
         else:
             _write_stderr(f"\r\x1b[K{text}\n{self._prompt}{readline.get_line_buffer()}", end="")
 
+    def discard_line(self, hint: str) -> None:
+        """Show the hint: this is a signal from elsewhere, since ^C is a key at a prompt."""
+        if self._prompt is not None:
+            self.print_above_prompt(hint)
+
     def close(self) -> None:
         """Restore the terminal, even if the thread still waits at a prompt."""
         if self._prompt is not None:
@@ -168,6 +201,14 @@ class TerminalReader:
         if is_foreground(self._fd):  # from the background, the attempt would stop the process
             with contextlib.suppress(termios.error):
                 termios.tcsetattr(self._fd, termios.TCSADRAIN, self._saved_settings)
+
+    def _set_interrupt_key(self, key: bytes) -> None:
+        """Let a key send SIGINT, or none if it is zero."""
+        if is_foreground(self._fd):
+            with contextlib.suppress(termios.error):
+                settings = termios.tcgetattr(self._fd)
+                settings[6][termios.VINTR] = key
+                termios.tcsetattr(self._fd, termios.TCSADRAIN, settings)
 
     def _append_history(self) -> None:
         """Append the line to the history immediately: the node may be killed at any time."""

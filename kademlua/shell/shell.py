@@ -19,7 +19,7 @@ from greenlet import greenlet
 from kademlua.node.node import Node
 from kademlua.shell.commands import ExitShell, ShellCommand, ShellCommands
 from kademlua.shell.line_reader import LineReader, open_reader
-from kademlua.shell.node_views import prompt_text
+from kademlua.shell.node_views import joined_text, prompt_text
 from kademlua.terminal.text import pretty_format, to_one_line
 
 _JOIN_TIMEOUT = 2.0
@@ -75,6 +75,7 @@ class Shell:
         try:
             if self.interactive:
                 self._node.wait_joined(_JOIN_TIMEOUT)
+                self._write(joined_text(self._node))
                 self._write(f"Type help for the commands, ^D to end {self._exit_target}.")
             while True:
                 line = self._reader.read(prompt_text(self._node))
@@ -110,6 +111,12 @@ class Shell:
         gevent.get_hub().loop.run_callback_threadsafe(gevent.kill, runner, KeyboardInterrupt)
         return True
 
+    def discard_line(self) -> None:
+        """Discard the line that a person types, for a handler of ``signal.signal``."""
+        gevent.get_hub().loop.run_callback_threadsafe(
+            self._reader.discard_line, f"^D ends {self._exit_target}"
+        )
+
     def _evaluate(self, line: str) -> None:
         """Execute a line and show its value; errors are shown and end nothing."""
         try:
@@ -139,6 +146,7 @@ class Shell:
 
     def _show(self, value: Any) -> None:
         if value is not None:
+            self._namespace["_"] = value
             self._write(pretty_format(value, self._width))
 
     def _write(self, text: str) -> None:

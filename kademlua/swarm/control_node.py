@@ -14,7 +14,7 @@ from kademlua.core.params import Params
 from kademlua.node.node import Node
 from kademlua.node.options import NodeOptions
 from kademlua.swarm.launcher import SwarmError
-from kademlua.swarm.logs import NodeLogHandler
+from kademlua.swarm.logs import NodeLogHandler, unwritable_log_message
 from kademlua.swarm.plan import Plan, node_id
 from kademlua.swarm.resource_limits import is_bindable, is_local_address
 
@@ -58,19 +58,21 @@ def control_node(plan: Plan, log_dir: Path) -> Iterator[Node]:
         raise SwarmError(error_prefix)
     error_prefix = f"no reply from {address}, and no node can start there"
     with ExitStack() as exit_stack:
-        store = None
+        store = publications = None
         if plan.data_dir:
             from kademlua.storage.node_state import NodeState
 
             state = NodeState(Path(plan.data_dir) / str(port), Params())
             exit_stack.callback(state.close)
             state.persist_id(node_id(port))
-            store = state.store
-        node = Node(
-            port,
-            addr,
-            options=NodeOptions(id=node_id(port), store=store, network_keys=plan.network_keys),
+            store, publications = state.store, state.publications
+        options = NodeOptions(
+            id=node_id(port),
+            store=store,
+            publication_store=publications,
+            network_keys=plan.network_keys,
         )
+        node = Node(port, addr, options=options)
         exit_stack.enter_context(_running(node, str(port), log_dir, error_prefix))
         yield node
 
@@ -97,10 +99,12 @@ def _running(node: Node, name: str, log_dir: Path, error_prefix: str) -> Iterato
     previous_level = logger.level
     try:
         handler.create_log(node.id, name)
+    except OSError as error:
+        raise SwarmError(unwritable_log_message(error)) from None
+    try:
         node.start()
     except OSError as error:
-        file_prefix = f"{error.filename}: " if error.filename else ""
-        raise SwarmError(f"{error_prefix}: {file_prefix}{error.strerror}") from None
+        raise SwarmError(f"{error_prefix}: {error.strerror}") from None
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:

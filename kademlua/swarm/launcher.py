@@ -14,6 +14,7 @@ from gevent.event import Event
 from kademlua.core.errors import KademluaError
 from kademlua.swarm.churn import run_churn
 from kademlua.swarm.event_hub import EventHub
+from kademlua.swarm.logs import unwritable_log_message
 from kademlua.swarm.members import Members
 from kademlua.swarm.plan import Plan, WorkerCommand
 from kademlua.swarm.worker_process import WorkerProcess
@@ -63,7 +64,9 @@ class Swarm:
                     dataclasses.replace(plan, first_port=ports.start, node_count=len(ports)),
                 )
             except OSError as error:
-                raise SwarmError(f"can't start worker {number}: {error}") from None
+                if str(error.filename).startswith(str(self._log_dir)):
+                    raise SwarmError(unwritable_log_message(error)) from None
+                raise SwarmError(f"can't start worker {number}: {error.strerror}") from None
             self.workers.append(worker)
             self.event_hub.on_worker_started(number - 1)
             self._greenlets.append(gevent.spawn(self._follow, worker))

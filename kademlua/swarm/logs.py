@@ -50,3 +50,10 @@ class NodeLogHandler(logging.Handler):
 def has_no_node(record: logging.LogRecord) -> bool:
     """Return whether no node created the record."""
     return not hasattr(record, "node")
+
+
+def unwritable_log_message(error: OSError) -> str:
+    """Return what to do about a log file or directory that is not writable."""
+    return (
+        f"can't write {error.filename}: {error.strerror}; choose another directory with --log-dir"
+    )

@@ -19,7 +19,7 @@ from typing import NoReturn, TypeAlias
 import gevent
 from gevent.fileobject import FileObjectPosix
 
-from kademlua.swarm.logs import NodeLogHandler, has_no_node
+from kademlua.swarm.logs import NodeLogHandler, has_no_node, unwritable_log_message
 from kademlua.swarm.plan import Plan, WorkerCommand, WorkerReport, encode_line, node_id
 from kademlua.swarm.worker_nodes import WorkerNodes
 
@@ -46,7 +46,7 @@ def main() -> NoReturn:
     try:
         log_handler = _set_up_logging(plan)
     except OSError as error:
-        _exit_with_error(output_file, f"can't write {error.filename}: {error.strerror}")
+        _exit_with_error(output_file, unwritable_log_message(error))
     nodes = WorkerNodes(plan, log_handler)
     gevent.spawn(_handle_commands, input_file, nodes)
     gevent.spawn(nodes.start_all)

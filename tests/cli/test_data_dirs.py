@@ -276,3 +276,43 @@ def test_publications_survive_restart(launch):
     again.type("published()\n")
     again.out.expect(r"\[Publication\(.*b'1:v', ttl=3600, seq=\d+\)\]")
     assert "Traceback" not in ended(again)
+
+
+def start_private(launch, port, *names):
+    keys = [word for name in names for word in ("--network-key", name)]
+    process = launch.start("node", port, "--no-bootstrap", "--no-shell", *keys)
+    process.out.expect("listening")
+    path = process.err.expect(r"data in (.*)\n")[1]
+    return process, path
+
+
+def test_private_network_has_its_own_directory(launch):
+    for name in ("one.key", "two.key"):
+        assert launch.run("keygen", "--network", name).returncode == 0
+    port = str(free_port())
+    paths = {}
+    for names in ((), ("one.key",), ("two.key",)):
+        process, paths[names] = start_private(launch, port, *names)
+        assert launch.run("published", "--port", port).returncode == 0
+        ended(process)
+    base = launch.home / ".local/share/kademlua"
+    assert paths[()] == str(base / port)
+    assert len(set(paths.values())) == 3
+    assert all(path.startswith(str(base / port)) for path in paths.values())
+
+
+def test_exchange_of_network_keys_keeps_the_data(launch):
+    for name in ("old.key", "new.key"):
+        assert launch.run("keygen", "--network", name).returncode == 0
+    port = str(free_port())
+    ids = set()
+    for names in (("old.key",), ("old.key", "new.key"), ("new.key", "old.key"), ("new.key",)):
+        process, _ = start_private(launch, port, *names)
+        ids.add(id_of(process))
+        ended(process)
+    assert len(ids) == 1
+
+
+def test_node_without_data_says_so(launch):
+    process, _ = launch.node()
+    process.err.expect("data in memory only\n")

@@ -22,12 +22,15 @@ def test_expressions_at_a_prompt(launch):
     for typed, shown in [
         ('add(sha1("key"), "value")', r"^StoreReport\(acknowledged=\[<Contact "),
         ('findvalue(sha1("key"))', r"values=\[b'value'\]"),
-        ('findnode(sha1("key"))', rf"^\[<Contact {re.escape(address)} [0-9a-f]{{40}}>\]"),
+        (
+            'findnode(sha1("key"))',
+            rf"^[0-9a-f]{{40}}  {re.escape(address)} +distance [0-9a-f]{{8}}…",
+        ),
         (f'ping("{address}")', r"^Pong\(contact=<Contact "),
         ("routing", r"(?s)^own id [0-9a-f]{40}, 1 contact\nbuckets 159 to 0: 1 contact\n"),
         ("x = 6 * 7", PROMPT),
         ("x", r"^42\n"),
-        ("help", r'(?s)findvalue\(sha1\("key"\), 3\).*exit'),
+        ("help", r'(?s)findvalue\("key", 3, 10\).*exit'),
     ]:
         terminal.type(typed + "\n")
         terminal.out.expect(shown)
@@ -37,13 +40,22 @@ def test_expressions_at_a_prompt(launch):
     assert int(match[3]) > 1000
 
 
+def test_prompt_says_how_many_contacts_the_node_joined_with(launch):
+    _, address = launch.node()
+    terminal = launch.terminal("node", "0", "--bootstrap", address)
+    terminal.out.expect(r"^data in memory only\n")
+    terminal.out.expect(r"^joined with 1 contact\n")
+    terminal = launch.terminal("node", "0", "--no-bootstrap")
+    terminal.out.expect(r"^joined without contacts: this is the first node\n")
+
+
 def test_shell_continues_after_errors(launch):
     terminal = at_prompt(launch)
     for typed, shown in [
         ("1 +", r"^SyntaxError: invalid syntax\n"),
         ("1/0", r"^ZeroDivisionError: division by zero\n"),
         ("nosuch", r"^NameError: .*nosuch"),
-        ('add("key", 1)', r"^TypeError: .*sha1\(text\)"),
+        ("add(5, 1)", r"^TypeError: .*sha1\(text\)"),
         ('raise ValueError("a\\nb")', r"^ValueError: a b\n"),
         ("(" * 300, r"^SyntaxError: "),
     ]:
@@ -74,15 +86,32 @@ def test_exit_ends_the_node(launch):
     assert terminal.wait() == 0
 
 
-def test_interrupt_at_the_prompt_ends_the_node_and_restores_the_terminal(launch):
+def test_interrupt_at_the_prompt_discards_the_line(launch):
     terminal = at_prompt(launch)
     terminal.type("half a li")
     terminal.out.expect("half a li")
     assert not terminal.has_echo()
+    terminal.type("\x1b[D\x1b[D\x03")
+    terminal.out.expect(r"\^C\s*\n")
+    terminal.out.expect(PROMPT)
     terminal.type("\x03")
+    terminal.out.expect(PROMPT)
+    terminal.type("6 * 7\n")
+    terminal.out.expect(r"^42\n")
+    terminal.out.expect(PROMPT)
+    assert (launch.home / ".local/state/kademlua/history").read_text() == "6 * 7\n"
+    terminal.type("quit\n")
     assert terminal.wait() == 0
     assert terminal.has_echo()
     assert "Traceback" not in terminal.out.text
+
+
+def test_interrupt_from_elsewhere_at_the_prompt_ends_nothing(launch):
+    terminal = at_prompt(launch)
+    terminal.popen.send_signal(signal.SIGINT)
+    terminal.out.expect(r"\^D ends the node\n")
+    terminal.type("6 * 7\n")
+    terminal.out.expect(r"^42\n")
 
 
 def test_sigterm_at_the_prompt_restores_the_terminal(launch):

@@ -50,7 +50,8 @@ def test_output_is_as_wide_as_the_client_s_terminal(raw):
 
 def test_greeting_is_shown_on_a_terminal(raw):
     messages = open_shell(raw(), interactive=True)
-    assert messages[1]["part"] == {"out": "Type help for the commands, ^D to end the shell.\n"}
+    assert messages[1]["part"] == {"out": "joined without contacts: this is the first node\n"}
+    assert messages[2]["part"] == {"out": "Type help for the commands, ^D to end the shell.\n"}
 
 
 @pytest.mark.parametrize("line", ["exit", "raise SystemExit", "quit()", None])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 import signal
 
 import gevent
 import pytest
 
-from kademlua.core.ids import sha1
+from kademlua.core.ids import sha1, xor
 from kademlua.core.text import escape_unprintable
 from kademlua.shell.node_views import prompt_text
 from kademlua.shell.shell import Shell
@@ -32,6 +33,9 @@ class TypedLineReader:
 
     def print_above_prompt(self, text):
         self.messages.append(text)
+
+    def discard_line(self, hint):
+        self.messages.append(hint)
 
     def close(self):
         self.closed = True
@@ -91,7 +95,8 @@ def test_shell_adds_overwrites_and_finds(world):
         'findvalue(sha1("key"), 1)[0].values',
         "node.datastore",
     )
-    assert session.text.startswith("[]\n[]\n[b'new']\n[b'new']\n")
+    found = r"1 answer in [\d.]+ ms\n\[b'new'\]\n"
+    assert re.match(rf"\[\]\n\[\]\n({found}){{2}}", session.text)
 
 
 def test_id_commands(world):
@@ -101,10 +106,86 @@ def test_id_commands(world):
         'tohex(sha1("key"))',
         'fromhex(tohex(sha1("key"))) == sha1("key")',
         'tohex(xor(sha1("key"), sha1("key")))',
-        "getbucketno(node.id)",
+        "getbucketno(xor(node.id, bytes([node.id[0] ^ 128]) + node.id[1:]))",
         "getbucketno(node.id, bytes([node.id[0] ^ 128]) + node.id[1:])",
+        "getbucketno(bytes(19) + b'\\1')",
+        "getbucketno(node.id, node.id)",
+        "fromhex('')",
+        "fromhex('AbCd')",
+        "xor('abc', b'abd')",
     )
-    assert session.text == f"'{sha1('key').hex()}'\nTrue\n'{'0' * 40}'\n-1\n159\n"
+    assert session.messages == []
+    lines = session.text.splitlines()
+    assert lines[:3] == [f"'{sha1('key').hex()}'", "True", f"'{'0' * 40}'"]
+    assert lines[3:7] == ["1", "1", "160", "161"]
+    assert lines[7:] == ["b''", r"b'\xab\xcd'", r"b'\x00\x00\x07'"]
+
+
+@pytest.mark.parametrize("key", ['"key"', 'tohex(sha1("key"))', 'tohex(sha1("key")).upper()'])
+def test_keys_are_text_hex_digits_or_bytes(world, key):
+    node = world.network(2)[0]
+    session = Session(
+        node,
+        'len(add(sha1("key"), "one").acknowledged)',
+        f"findvalue({key})[0].values",
+        f'len(overwrite({key}, "two").acknowledged)',
+        f'publish({key}, "three").refused',
+        "published[0].key == sha1('key')",
+        f"unpublish({key})",
+        f"remove({key}).refused",
+        f"findvalue({key})",
+        f"[c.id for c in findnode({key})] == [c.id for c in findnode(sha1('key'))]",
+    )
+    assert session.messages == []
+    assert [line for line in session.text.splitlines() if " ms" not in line] == [
+        *("2", "[b'one']", "2", "[]", "True", "True", "[]", "[]", "True")
+    ]
+
+
+def test_findvalue_limits_values_and_shows_the_time(world):
+    node, *others = world.network(4)
+    for number, other in enumerate(others):
+        other.add(sha1("key"), str(number))
+    session = Session(
+        node,
+        'len(findvalue("key", 1)[0].values)',
+        'len(findvalue("key", 1, 2)[0].values)',
+        'findvalue("none", 1, 0)',
+    )
+    assert re.fullmatch(r"(1 answer in [\d.]+ ms\n[32]\n){2}", session.text)
+    assert session.messages == ["ValueError: max_values_per_node must be above 0, not 0"]
+
+
+def test_findnode_shows_distances(world):
+    node = world.network(3)[0]
+    session = Session(node, 'found = findnode("key")', "found", "found[0].id == _[0].id")
+    first, second, third = session.text.splitlines()
+    closest = node.find_node(sha1("key"))[0]
+    assert first.split() == [
+        closest.id.hex(),
+        f"{closest.endpoint[0]}:{closest.endpoint[1]}",
+        "distance",
+        xor(closest.id, sha1("key")).hex()[:8] + "…",
+    ]
+    assert first.split()[3] < second.split()[3]
+    assert third == "True"
+
+
+def test_underscore_is_the_last_value(world):
+    session = Session(world.alice, "6 * 7", "None", "x = 1", "_ + 1", "_")
+    assert session.text == "42\n43\n43\n"
+
+
+def test_gc_collects_all_or_a_step(world):
+    session = Session(world.alice, "gc", 'gc("step")', 'gc("collect")', "gc('all')")
+    assert session.text.count("objects collected") == 3
+    assert session.messages == ['ValueError: gc takes "collect" or "step", not \'all\'']
+
+
+def test_counters_are_selected_without_parentheses(world):
+    session = Session(world.alice, 'stats["contacts"]', 'stats["nothing"]')
+    assert session.text == "0\n"
+    assert session.messages == ["KeyError: 'nothing'"]
 
 
 def test_routing_lists_buckets_and_contacts(world):
@@ -118,6 +199,7 @@ def test_routing_lists_buckets_and_contacts(world):
     assert first == f"own id {other.id.hex()}, 1 contact"
     assert second == "buckets 159 to 0: 1 contact"
     assert third.split()[:2] == [node.id.hex(), "10.0.0.1:4000"]
+    assert third.split()[2] == xor(node.id, other.id).hex()[:8] + "…"
 
 
 def test_ping_accepts_text_and_contacts(world):
@@ -147,7 +229,7 @@ def test_commands_without_parentheses(world):
     session = Session(node, "stats", "gc", "add")
     assert "'packets_in': 0" in session.text
     assert "objects collected" in session.text
-    assert 'add(sha1("key"), "value")' in session.text
+    assert 'add("key", "value")' in session.text
     assert session.messages == []
 
 
@@ -179,12 +261,15 @@ def test_pprint_shows_a_value_once(world):
         ("[][1]", "IndexError: list index out of range"),
         ("raise KeyError", "KeyError"),
         ("raise Exception('a\\n\\x1b[2J')", "Exception: a \\x1b[2J"),
-        ("add('key', 1)", "TypeError: a key is 20 bytes (sha1(text) makes one), not 'key'"),
+        ("add(5, 1)", "TypeError: a key is 20 bytes (sha1(text) makes one), not 5"),
+        ("add('', 1)", "ValueError: a key must not be empty"),
         ("findnode(b'short')", "ValueError: a key has 20 bytes, not 5"),
         ("add(sha1('k'), None)", "TypeError: bencoding has no form for NoneType"),
-        ("xor('a', 'b')", "TypeError: an id is 20 bytes (sha1(text) makes one), not 'a'"),
-        ("tohex('a')", "TypeError: tohex needs bytes, not 'a'"),
-        ("fromhex('a')", "ValueError: an id is 40 hex digits, not 'a'"),
+        ("xor('a', 'bc')", "ValueError: xor needs two strings of one length, not 1 and 2"),
+        ("tohex(5)", "TypeError: expected bytes or text, not 5"),
+        ("fromhex('a')", "ValueError: fromhex needs an even number of hex digits, not 'a'"),
+        ("fromhex(b'')", "TypeError: fromhex needs text, not b''"),
+        ("getbucketno('a')", "ValueError: a distance has 20 bytes, not 1"),
         ("raise KeyboardInterrupt", "interrupted"),
     ],
 )

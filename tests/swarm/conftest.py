@@ -64,6 +64,8 @@ class SwarmProcess:
         self.control_port = free_ports(count + 2)
         self.first_port = self.control_port + 2
         self.log_dir = directory / "log"
+        self.env = {k: v for k, v in os.environ.items() if k != "XDG_DATA_HOME"}
+        self.env |= {"PYTHONPATH": str(ROOT), "HOME": str(directory)}
         self._stdout_path = directory / "out"
         self._stderr_path = directory / "err"
         options = {
@@ -80,7 +82,7 @@ class SwarmProcess:
                 stdout=out if stdout is None else stdout,
                 stderr=err if stderr is None else stderr,
                 cwd=directory,
-                env=os.environ | {"PYTHONPATH": str(ROOT)},
+                env=self.env,
                 start_new_session=True,
             )
 
@@ -115,6 +117,15 @@ class SwarmProcess:
     def wait(self) -> int:
         """Wait for the exit, and return the status."""
         return self.popen.wait(TIMEOUT)
+
+    def command(self, *args: str, stdin: str = "") -> str:
+        """Run a command on the swarm's control node, and return its output."""
+        words = [sys.executable, "-P", "-m", "kademlua", *args, "--port", str(self.control_port)]
+        done = subprocess.run(
+            words, input=stdin, capture_output=True, text=True, env=self.env, timeout=TIMEOUT
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def kill(self) -> None:
         try:

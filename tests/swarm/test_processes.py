@@ -67,6 +67,27 @@ def test_swarm_with_a_network_key_is_closed_to_others(
         assert key.hex() not in path.read_text()
 
 
+@pytest.mark.parametrize("args", [(), ("--data", "data")])
+def test_control_node_has_a_control_socket(launch_joined: Launch, args: tuple[str, ...]) -> None:
+    if args:
+        pytest.importorskip("lmdb", reason="of the extra disk")
+    swarm = launch_joined(3, *args)
+    home = swarm.log_dir.parent
+    if args:
+        port = str(swarm.control_port)
+        (home / ".local/share/kademlua").mkdir(parents=True)
+        (home / ".local/share/kademlua" / port).symlink_to(home / "data" / port)
+    assert swarm.command("publish", "key", "value") == "published on 4 nodes\n"
+    assert "value" in swarm.command("published")
+    assert "value" in swarm.command("stored")
+    assert "contacts" in swarm.command("top")
+    assert swarm.command("shell", stdin="6 * 7\n") == "42\n"
+    swarm.popen.terminate()
+    assert swarm.wait() == 0
+    assert not list(home.rglob("control.sock"))
+    assert args or not list((home / ".local/share/kademlua").iterdir())
+
+
 def test_each_node_keeps_its_data_in_its_own_directory(
     launch_joined: Launch, tmp_path: Path
 ) -> None:
@@ -188,7 +209,8 @@ def test_shell_runs_on_joined_node_next_to_other_control_node(launch_joined: Lau
         (["5", "--bootstrap", "127.0.0.1:8004"], 2, "one of the swarm's own"),
         (["5", "--host", "::1", "--bootstrap", "127.0.0.1:8004"], 2, "IPv6"),
         (["5", "--host", "192.0.2.1"], 1, "can't listen on 192.0.2.1"),
-        (["5", "--log-dir", "/dev/null/log"], 1, "/dev/null/log: Not a directory"),
+        (["5", "--log-dir", "/dev/null/log"], 1, "choose another directory with --log-dir"),
+        (["5", "--log-dir", "/proc"], 1, "choose another directory with --log-dir"),
     ],
 )
 def test_invalid_arguments_are_explained(
@@ -199,7 +221,7 @@ def test_invalid_arguments_are_explained(
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path)},
         timeout=40,
         check=False,
     )
