@@ -49,7 +49,7 @@ class EarlyStores:
         """Contacts that got a store that asks for contacts."""
         self._certain_distance = density.max_replica_distance(context.params.replicas)
         self._awaits_contacts = False
-        """Whether a store was sent whose reply names contacts after one round trip."""
+        """Whether one of the first contacts gets a store, to which it replies immediately."""
         self._local_distance = (
             (1 << 160) if context.is_client else to_int(context.id) ^ self._target
         )
@@ -61,8 +61,9 @@ class EarlyStores:
         """
         params, table = self._context.params, self._context.table
         nearest = table.closest(self._target.to_bytes(20, "big"), params.alpha)
-        certain = sum(each.id_int ^ self._target <= self._certain_distance for each in nearest)
-        return certain or params.alpha
+        certain = [each for each in nearest if self._is_certain(each)]
+        self._awaits_contacts = any(map(self._liveliness.is_validated_at, certain))
+        return len(certain) or params.alpha
 
     def request_for(self, lookup: Lookup, contact: Contact) -> EarlyRequest | None:
         """Return a store if a contact is probably a replica, and may get a value now."""
@@ -75,7 +76,6 @@ class EarlyStores:
         # Otherwise it replies after a ping to this node. A query returns contacts sooner.
         if not is_validated and not lookup.has_converged and not self._awaits_contacts:
             return None
-        self._awaits_contacts |= is_validated
         self._fan_out.record_early(contact)
         if lookup.is_among_closest(contact, self._query_count):
             self._asked.add(contact)
@@ -113,5 +113,8 @@ class EarlyStores:
             return False
         distance = contact.id_int ^ self._target
         replicas = self._context.params.replicas - (self._local_distance < distance)
-        is_certain = distance <= self._certain_distance or lookup.has_converged
-        return is_certain and lookup.is_among_closest(contact, replicas)
+        is_likely = lookup.has_converged or self._is_certain(contact)
+        return is_likely and lookup.is_among_closest(contact, replicas)
+
+    def _is_certain(self, contact: Contact) -> bool:
+        return contact.id_int ^ self._target <= self._certain_distance
