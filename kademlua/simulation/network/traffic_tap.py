@@ -17,6 +17,7 @@ _TARGET: Final = 43
 _NAME_KEY: Final = b"4:name"
 _LOOKUP_RPCS: Final = ("findnode", "findvalue")
 _MAX_REMEMBERED: Final = 100_000
+_MAX_NAMES: Final = 1_000
 
 
 class TrafficCounter:
@@ -32,6 +33,8 @@ class TrafficCounter:
         """Keys of values; a lookup of one that no user requested counts as replication."""
         self._requests: OrderedDict[bytes, tuple[str, str]] = OrderedDict()
         """RPC and purpose of the last requests by RPC id."""
+        self._names: dict[bytes, str] = {}
+        """Names of RPCs by the bytes of requests that contain them."""
         self.on_sent: Callable[[bytes], None] | None = None
         """Called with each datagram as it is sent."""
 
@@ -49,8 +52,7 @@ class TrafficCounter:
             self.on_sent(datagram)
         rpc_id = datagram[RPC_ID_OFFSET:TYPE_OFFSET]
         if datagram[TYPE_OFFSET] == packets.REQUEST:
-            at = datagram.rfind(_NAME_KEY)
-            rpc = _rpc_name(datagram[at + len(_NAME_KEY) : at + 24])
+            rpc = self._rpc_of(datagram)
             purpose = self._purpose(rpc, datagram, user_targets)
             self._requests[rpc_id] = rpc, purpose
             if len(self._requests) > _MAX_REMEMBERED:
@@ -61,6 +63,16 @@ class TrafficCounter:
         self.bytes_by_rpc[rpc] += len(datagram)
         self.bytes_by_purpose[purpose] += len(datagram)
         return rpc
+
+    def _rpc_of(self, request: bytes) -> str:
+        at = request.rfind(_NAME_KEY)
+        text = request[at + len(_NAME_KEY) : at + 24]
+        name = self._names.get(text)
+        if name is None:
+            name = _rpc_name(text)
+            if len(self._names) < _MAX_NAMES:
+                self._names[text] = name
+        return name
 
     def _purpose(self, rpc: str, datagram: bytes, user_targets: Container[bytes]) -> str:
         if rpc == "ping":
