@@ -70,7 +70,7 @@ def test_drops_are_shown_by_reason() -> None:
     assert high["reason"] == "290 of 1,000 packets in the last minute: 200 too late, 90 malformed"
 
 
-def test_swarm_reports_values_after_kills(show_swarm: ShowSwarm) -> None:
+def test_swarm_counts_the_copies_of_values(show_swarm: ShowSwarm) -> None:
     with show_swarm(6) as client, client.connect() as stream:
         stream.sendall(b"GET /v1/swarm/events HTTP/1.0\r\nHost: localhost\r\n\r\n")
         client.node.add(sha1("key"), b"value")  # type: ignore[attr-defined]

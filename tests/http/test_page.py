@@ -164,6 +164,24 @@ def test_missing_and_wrong_tokens_are_told_apart(
     browser.js("sessionStorage.clear()")
 
 
+def test_token_is_entered_where_reads_need_it(
+    browser: Browser, make_network: Callable[..., list[Node]], serve: Callable[..., HttpClient]
+) -> None:
+    client = serve(make_network(2)[0], host="0.0.0.0", token_file=Path("/run/http-token"))
+    browser.show(url_of(client))
+    browser.js("sessionStorage.clear()")
+    browser.until('document.getElementById("health-text").textContent === "the token is needed"')
+    browser.until('document.getElementById("access").open')
+    assert "the file http-token" in browser.text("#access-message")
+    browser.js('document.getElementById("token").focus()')
+    browser.press(TOKEN, Keys.ENTER)
+    browser.until('document.getElementById("access-state").textContent === "full access"')
+    browser.until('document.getElementById("checks").textContent.includes("1 contact")')
+    assert not browser.js('document.getElementById("access").open')
+    browser.js("sessionStorage.clear()")
+    assert all("401" in each for each in browser.complaints())
+
+
 @pytest.mark.parametrize(
     ("key", "value", "ttl", "message"),
     [

@@ -53,8 +53,8 @@ export class Access {
   describe({ access, token_source: source }) {
     const texts = {
       full: ["good", "full access", "This token permits changes."],
-      none: ["busy", "read only", `To change anything, enter the token. It is in ${source}.`],
-      wrong: ["bad", "wrong token", `The token is wrong. It is in ${source}.`],
+      none: ["busy", "read only", `To change anything, enter the token, or open the URL that the command printed. The token is in ${source}.`],
+      wrong: ["bad", "wrong token", `The token is wrong: a node may have another one after a restart. It is in ${source}.`],
     };
     const [kind, summary, text] = texts[access];
     setText($("access-state"), summary);

@@ -122,6 +122,6 @@ export class Values {
   }
 
   ringButton(ids, key) {
-    return button("Show on the ring", () => this.page.showHolders(ids, key));
+    return button("Show on the ring", () => this.page.showHolders(ids, key), { class: "small" });
   }
 }
