@@ -49,5 +49,5 @@ def validate_ttl(ttl: object, params: Params) -> int:
     return math.ceil(ttl)
 
 
-def _ttl_text(ttl: float) -> str:
-    return format_duration(ttl) if math.isfinite(ttl) else str(ttl)
+def _ttl_text(ttl: Any) -> str:
+    return format_duration(ttl) if abs(ttl) < 1e9 else f"{ttl!r:.20}"
