@@ -111,28 +111,46 @@ class Environment:
         extras = ",".join(sorted(parts - {"base"}))
         command = [str(self.python), "-I", "-m", "pip", "install", "--no-input"]
         command += ["--disable-pip-version-check", "-e", f".[{extras}]" if extras else "."]
-        self.run("installing (is there a network?)", *command)
+        self.run("installing (is there a network?)", *command, shows_progress=True)
 
-    def run(self, what: str, *command: str) -> None:
+    def run(self, what: str, *command: str, shows_progress: bool = False) -> None:
         """Run a command, logging its output. The command inherits the lock."""
-        with self.log.open("a") as log:
-            code = subprocess.run(
+        with (
+            self.log.open("a") as log,
+            subprocess.Popen(
                 command,
                 cwd=self.root,
                 env={**os.environ, "PIP_USER": "0"},
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
                 pass_fds=[self.lock.fileno()],
-                check=False,
-            ).returncode
-        if code:
+            ) as process,
+        ):
+            assert process.stdout is not None
+            for line in process.stdout:
+                log.write(line)
+                log.flush()
+                if shows_progress:
+                    show_step(line)
+        if process.returncode:
             raise Failed(f"{what} failed; see {self.log}")
 
 
 def say(text: str) -> None:
     """Print one line to standard error."""
     print(f"kademlua: {text}", file=sys.stderr, flush=True)
+
+
+def show_step(line: str) -> None:
+    """Print what pip begins to do, if a line of its output says so."""
+    word, _, rest = line.partition(" ")
+    if word == "Collecting":
+        say(f"  getting {rest.split(';')[0].split(' (')[0].strip()}")
+    elif line.startswith("Installing collected packages"):
+        say("  installing the packages ...")
 
 
 def take(lock: IO[str]) -> None:

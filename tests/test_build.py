@@ -9,15 +9,17 @@ import os
 import pkgutil
 import platform
 import runpy
+import shlex
 import shutil
 import subprocess
 import sys
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
 
 import kademlua
-from kademlua.build import build_name, describe_build
+from kademlua.build import build_name, describe_build, install_command
 from kademlua.core.wire import packets
 
 ROOT = Path(kademlua.__file__).parent.parent
@@ -114,3 +116,13 @@ def simulate(root: Path) -> tuple[str, str]:
         for arguments in (["-c", program], ["-m", "kademlua", *command])
     ]
     return outputs[0].strip(), json.loads(outputs[1])["fingerprint"]
+
+
+@pytest.mark.parametrize("extra", ["crypto", "discover", "disk", "http", "plot"])
+def test_install_command_names_the_packages_of_setup_cfg(extra: str) -> None:
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    lines = config["options.extras_require"][extra].split("\n")
+    words = shlex.split(install_command(extra))
+    assert words[words.index("install") + 1 :] == [each for each in lines if each]
+    assert words[0] == sys.executable

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -88,12 +90,23 @@ async def listen(room: Room) -> None:
         await asyncio.sleep(POLL_INTERVAL)
 
 
+async def open_input() -> asyncio.StreamReader:
+    """Return a reader of standard input: a terminal, a pipe, a socket or a file."""
+    typed = asyncio.StreamReader()
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    if sys.stdin.isatty() or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(typed), sys.stdin
+        )
+    else:  # a file or /dev/null, which no event loop watches
+        typed.feed_data(sys.stdin.buffer.read())
+        typed.feed_eof()
+    return typed
+
+
 async def chat(bootstrap: tuple[str, int], name: str, room_name: str) -> None:
     """Join a room until standard input ends."""
-    typed = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(typed), sys.stdin
-    )
+    typed = await open_input()
     async with kademlua.AsyncNode(bootstrap=[bootstrap]) as node:
         if not node.joined:
             raise SystemExit(f"no node answers at {bootstrap[0]}:{bootstrap[1]}; start one there")

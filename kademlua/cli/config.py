@@ -2,7 +2,7 @@
 
 # kademlua.toml
 k = 20
-ttl = 3600
+ttl = "1h"
 overwrite_drops_others = true
 """
 
@@ -13,8 +13,9 @@ from pathlib import Path
 
 import click
 
+from kademlua.core.durations import parse_duration
 from kademlua.core.errors import ParamsError
-from kademlua.core.params import Params
+from kademlua.core.params import TIMES, Params
 
 
 def load_params(path: Path) -> Params:
@@ -24,7 +25,8 @@ def load_params(path: Path) -> Params:
         click.BadParameter: the file is invalid; the message names file and key.
     """
     try:
-        return Params.from_mapping(tomllib.loads(path.read_bytes().decode()))
+        table = tomllib.loads(path.read_bytes().decode())
+        return Params.from_mapping({key: _to_seconds(key, each) for key, each in table.items()})
     except OSError as error:
         reason = str(error.strerror)
     except UnicodeDecodeError:
@@ -36,3 +38,14 @@ def load_params(path: Path) -> Params:
     except ParamsError as error:
         reason = str(error)
     raise click.BadParameter(f"{path}: {reason}", param_hint="'--config'")
+
+
+def _to_seconds(name: str, value: object) -> object:
+    """Return the seconds of a duration such as "1h", if the parameter is a time."""
+    if name not in TIMES or not isinstance(value, str):
+        return value
+    try:
+        seconds = parse_duration(value)
+    except ValueError as error:
+        raise ParamsError(f"{name}: {error}") from None
+    return int(seconds) if seconds.is_integer() else seconds

@@ -20,6 +20,7 @@ from kademlua.cli.options import (
     value_from_text,
 )
 from kademlua.cli.output import address_text, echo, echo_report, print_json, value_summary
+from kademlua.core.durations import readable_duration
 from kademlua.core.json_codec import value_from_json, value_to_json
 
 
@@ -88,7 +89,7 @@ def remove(*, key: Key, socket: Path, as_json: bool) -> None:
 @json_lines_option
 def published(*, socket: Path, as_json: bool) -> None:
     """Show the values that a running node publishes, by default the one on port 8001. Each line
-    has the key, the TTL in seconds and the value.
+    has the key, the TTL and the value.
 
     \b
     Examples:
@@ -106,8 +107,8 @@ def published(*, socket: Path, as_json: bool) -> None:
 @json_lines_option
 def stored(*, key: Key | None, socket: Path, as_json: bool) -> None:
     """Show the values that a running node stores for the network, by default the one on port
-    8001; with KEY, only those of that key. Each line has the key, the owner, the seconds until
-    the value expires, and the value.
+    8001; with KEY, only those of that key. Each line has the key, the owner, the time until the
+    value expires, and the value.
 
     \b
     Examples:
@@ -124,9 +125,10 @@ def stored(*, key: Key | None, socket: Path, as_json: bool) -> None:
 
 
 def _published_text(row: dict[str, Any]) -> str:
-    return f"{row['key']}  {row['ttl']:>8.0f} s  {value_summary(value_from_json(row['value']))}"
+    value = value_summary(value_from_json(row["value"]))
+    return f"{row['key']}  {readable_duration(row['ttl']):>7}  {value}"
 
 
 def _stored_text(row: dict[str, Any]) -> str:
     owner, value = address_text(row["owner"]), value_summary(value_from_json(row["value"]))
-    return f"{row['key']}  {owner:21}  {row['remaining_seconds']:>8.0f} s  {value}"
+    return f"{row['key']}  {owner:21}  {readable_duration(row['remaining_seconds']):>7}  {value}"

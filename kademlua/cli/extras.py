@@ -6,6 +6,8 @@ import importlib.util
 
 import click
 
+from kademlua.build import install_command
+
 
 def is_installed(package: str) -> bool:
     """Return whether a package is installed."""
@@ -14,7 +16,7 @@ def is_installed(package: str) -> bool:
 
 def install_hint(package: str, extra: str) -> str:
     """Return what to do about a missing package of an extra."""
-    return f"{package} is not installed; run: pip install 'kademlua[{extra}]'"
+    return f"{package} is not installed; run: {install_command(extra)}"
 
 
 def require_package(package: str, extra: str) -> None:

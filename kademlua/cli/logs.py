@@ -21,7 +21,7 @@ from kademlua.terminal.log_format import LineFormatter
 
 logger = SafeLogger(logging.getLogger(__name__))
 
-LEVELS = ["debug", "info", "warning", "error", "critical"]
+LEVELS = ["packets", "debug", "info", "warning", "error", "critical"]
 
 FORMATS = ["text", "json"]
 

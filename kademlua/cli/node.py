@@ -32,6 +32,7 @@ from kademlua.cli.options import (
     endpoint,
     network_key_option,
     node_id,
+    port_number,
 )
 from kademlua.cli.output import announce
 from kademlua.cli.sd_notify import SystemdNotifier
@@ -42,6 +43,7 @@ from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.core.params import Params
 from kademlua.node.node import Node
 from kademlua.node.options import NodeOptions
+from kademlua.runtime.logging_transport import LoggingTransport
 from kademlua.shell.line_reader import is_foreground
 from kademlua.shell.shell import Shell
 
@@ -52,7 +54,7 @@ logger = logging.getLogger(__name__)
 
 
 @click.command(short_help="Run a node, on a terminal with a shell.")
-@click.argument("port", type=click.IntRange(0, 65535))
+@click.argument("port", type=port_number, default=CONTROL_PORT)
 @click.option(
     "--host",
     metavar="ADDR",
@@ -118,7 +120,8 @@ logger = logging.getLogger(__name__)
 @click.option(
     "--log-level",
     type=click.Choice(LEVELS, case_sensitive=False),
-    help="Minimum log level.  [default: info, or warning with a shell on a terminal]",
+    help="Minimum log level; packets logs each packet, too.  [default: info, or warning with a"
+    " shell on a terminal]",
 )
 @click.option(
     "--shell/--no-shell",
@@ -147,13 +150,14 @@ def node(
     with_shell: bool | None,
     http: HttpOptions,
 ) -> None:
-    """Run a node on UDP port PORT (0 is any free port), until ^C or SIGTERM.
+    """Run a node on UDP port PORT, by default 8001 (0 is any free port), until SIGTERM, or ^C
+    without a shell.
 
     The first line of output is "kademlua node ID listening on ADDRESS:PORT".
 
     \b
     Examples:
-        kademlua node 8001                     start the first node
+        kademlua node                          start the first node, on port 8001
         kademlua node 8002                     join it; "help" lists the shell commands
         kademlua node 0 --no-shell             use any free port, without a shell
         kademlua node 8001 --memory            save nothing to disk
@@ -161,7 +165,7 @@ def node(
         kademlua node 8001 --host :: --bootstrap dht.example.org:8001
         kademlua node 8001 --network-key network.key
         kademlua node 8001 --host 0.0.0.0 --discover    discover nodes on the LAN
-        (echo 'findvalue(sha1("key"))'; echo exit) | kademlua node 0 --shell
+        (echo 'findvalue("key")'; echo exit) | kademlua node 0 --shell
     """
     if no_bootstrap and bootstrap:
         raise click.UsageError("--bootstrap and --no-bootstrap exclude each other.")
@@ -176,10 +180,12 @@ def node(
     if with_shell is None:
         with_shell = _is_interactive()
     shares_terminal = with_shell and _is_interactive() and log_file is None
-    level = log_level or ("warning" if shares_terminal else "info")
+    logs_packets = log_level == "packets"
+    level = "debug" if logs_packets else log_level or ("warning" if shares_terminal else "info")
     log_handler = configure_logging(level, log_file, log_format)
     log_unhandled_errors()
-    options = NodeOptions(id=own_id, network_keys=network_keys)
+    transport = LoggingTransport(host, port, params) if logs_packets else None
+    options = NodeOptions(id=own_id, network_keys=network_keys, transport=transport)
     with ExitStack() as exit_stack:
         path = None if memory else data_dir_for_node(port, data, network_keys)
         state = open_state(path, params) if path is not None else None

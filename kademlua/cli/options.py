@@ -52,6 +52,14 @@ def seconds(text: str) -> float:
     return parse_duration(float(text) if text.replace(".", "", 1).isdigit() else text)
 
 
+@parameter
+def port_number(text: str) -> int:
+    """Parse a UDP port, 0 to 65535."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65_535):
+        raise ValueError(f"a port is a number from 0 to 65535, not {text[:60]!r}")
+    return int(text)
+
+
 class Key(NamedTuple):
     """The argument KEY of a command."""
 
@@ -82,6 +90,8 @@ def key_argument(*, required: bool = True) -> Callable[[Callable[..., _R]], Call
 
 
 def _parse_key(text: str, *, is_hex: bool) -> Key:
+    if not text:
+        raise click.BadParameter("a key must not be empty", param_hint="'KEY'")
     try:
         return Key(text, (ids.from_hex(text) if is_hex else ids.sha1(os.fsencode(text))).hex())
     except ValueError as error:

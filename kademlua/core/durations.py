@@ -34,6 +34,17 @@ def parse_duration(value: object) -> float:
     return seconds
 
 
+def readable_duration(seconds: float) -> str:
+    """Return a duration for people in at most two units, such as ``23h 59m`` or ``12s``."""
+    total = max(0, round(seconds))
+    for unit, smaller in (("d", "h"), ("h", "m"), ("m", "s")):
+        size, rest_size = int(_UNITS[unit]), int(_UNITS[smaller])
+        if total >= size:
+            rest = total % size // rest_size
+            return f"{total // size}{unit} {rest}{smaller}" if rest else f"{total // size}{unit}"
+    return f"{total}s"
+
+
 def format_duration(seconds: float) -> str:
     """Return the shortest text that ``parse_duration`` reads as the same duration."""
     for unit in ("d", "h", "m", "s", "ms"):

@@ -125,7 +125,7 @@ class CryptoUnavailable(RecordRefused):
     default_reason = "signatures can't be verified here"
 
     def __str__(self) -> str:
-        return "signatures need the extra crypto: pip install 'kademlua[crypto]'"
+        return "signatures need another package; run: pip install 'cryptography>=42'"
 
 
 class NotJoined(KademluaError):

@@ -10,6 +10,16 @@ from typing import Any
 
 from kademlua.core.errors import ParamsError
 
+TIMES = frozenset(
+    {
+        *("bootstrap_retry", "bootstrap_retry_max", "cache_ttl", "dead_quarantine", "find_timeout"),
+        *("freshness_window", "handover_timeout", "maintenance_interval", "max_ttl"),
+        *("min_probe_rto", "min_rto", "refresh_interval", "replicate_interval"),
+        *("republish_interval", "rpc_timeout", "ttl"),
+    }
+)
+"""The parameters that are times, in seconds."""
+
 
 def _bounded(default: float, low: float, high: float) -> Any:
     """Return a field with a default and the range that its values must have."""

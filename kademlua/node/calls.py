@@ -54,11 +54,15 @@ class Calls:
         return self._call(to, name, requests.encode_any_args(args), timeout)[1]
 
     def ping(self, to: Contact | Endpoint, timeout: float | None = None) -> Pong:
-        """Ping a node once and return its contact and the round-trip time.
+        """Ping a node once and return its contact and the round-trip time: 0 for this node itself.
 
         Raises:
             RpcTimeout, RpcFailed, WireError, TooManyCalls, NodeClosed: see ``call``.
         """
+        self._lifecycle.require_open()
+        own = self._context.local_contact
+        if to in (own, own.endpoint):
+            return Pong(own, 0.0)
         started_at = self._context.clock()
         contact, _ = self._call(to, "ping", b"", timeout)
         return Pong(contact, self._context.clock() - started_at)

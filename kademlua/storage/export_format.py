@@ -181,8 +181,9 @@ def parse_json_lines(
             WireError,
             RecursionError,
         ) as error:
-            problem = "is not a line of an export" if number > 1 else "does not begin an export"
-            raise StorageError(f"line {number} {problem}: {error!r:.80}") from None
+            if number == 1:
+                raise StorageError('it is not a file of "kademlua export"') from None
+            raise StorageError(f"line {number} is not a line of an export: {error!r:.80}") from None
         digest.add(line.rstrip("\n"))
     if number == 0:
         raise StorageError("it is empty, and not an export")

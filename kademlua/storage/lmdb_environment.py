@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 import lmdb
 
+from kademlua.build import install_command
 from kademlua.core.errors import StorageError
 from kademlua.storage.lmdb_errors import DAMAGE_ERRORS, FILE_DAMAGED, CorruptFile, FileGone, message
 from kademlua.storage.row_format import FORMAT_KEY, pack_label, unpack_label
@@ -38,9 +39,8 @@ def check_lmdb_version() -> None:
         StorageError: it does not.
     """
     if lmdb.__version__ in _BROKEN_LMDB_VERSIONS:
-        raise StorageError(
-            f"lmdb {lmdb.__version__} does not work; run: pip install --upgrade 'kademlua[disk]'"
-        )
+        command = install_command("disk")
+        raise StorageError(f"lmdb {lmdb.__version__} does not work; run: {command}")
 
 
 class LmdbEnvironment:

@@ -21,6 +21,12 @@ def test_all_params_are_configurable(tmp_path):
     assert load_params(path) == Params(**wanted)
 
 
+def test_times_are_seconds_or_durations(tmp_path):
+    path = tmp_path / "times.toml"
+    path.write_text('ttl = "1h"\nmax_ttl = "30d"\nmin_rto = "5ms"\n')
+    assert load_params(path) == Params(ttl=3600, max_ttl=2_592_000, min_rto=0.005)
+
+
 def test_empty_file_changes_nothing(tmp_path):
     path = tmp_path / "empty.toml"
     path.write_text("# nothing\n")
@@ -32,6 +38,8 @@ def test_empty_file_changes_nothing(tmp_path):
     [
         (b"colour = 3", ["colour", "no such parameter"]),
         (b"[params]\nk = 3", ["params"]),
+        (b"ttl = '1 hour'", ["ttl:", "1h"]),
+        (b"ttl = '99999d'", ["ttl:", "0 to 366d"]),
         (b"k = 'x'", ["k:", "a whole number", "'x'"]),
         (b"k = 2.5", ["k:", "a whole number", "2.5"]),
         (b"k = true", ["k:", "a whole number"]),

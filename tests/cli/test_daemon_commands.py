@@ -37,10 +37,10 @@ def test_value_is_published_and_unpublished(launch, failed):
     again = launch.start("node", port_of(process), "--no-bootstrap", "--no-shell", "--data", "data")
     again.out.expect("listening")
     done = launch.run("published", "--data", "data")
-    assert done.stdout.decode() == f"{KEY}      7200 s  the value\n"
+    assert done.stdout.decode() == f"{KEY}       2h  the value\n"
     done = launch.run("published", "--data", "data", "--json")
     assert json.loads(done.stdout) == {"key": KEY, "value": "the value", "ttl": 7200}
-    assert launch.run("stored", "key", "--data", "data").stdout.endswith(b" s  the value\n")
+    assert launch.run("stored", "key", "--data", "data").stdout.endswith(b"m  the value\n")
     done = launch.run("unpublish", "key", "--data", "data")
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     assert "no value under key" in failed(launch.run("unpublish", "key", "--data", "data"), 1)

@@ -10,6 +10,7 @@ import signal
 
 import pytest
 
+from kademlua.build import install_command
 from tests.cli.conftest import free_port
 
 pytest.importorskip("lmdb", reason="of the extra disk")
@@ -151,7 +152,7 @@ def test_export_and_import(launch, tmp_path, failed):
     ("text", "complaint"),
     [
         ("", "it is empty, and not an export; nothing was imported"),
-        ("hello\n", "line 1 does not begin an export"),
+        ("hello\n", 'it is not a file of "kademlua export"; nothing was imported'),
         ('{"format": "kademlua values", "version": 3}\n', "version 3, this Kademlua reads up to 2"),
         ('{"format": "kademlua values", "version": 1}\n{"key": 3}\n', "line 2 is not a line"),
     ],
@@ -185,7 +186,7 @@ def test_damaged_export_is_reported_and_not_imported(launch, tmp_path, failed, i
         b"".join([*lines[:2], *lines[1:]]): "lines were changed or added",
         whole.replace(b'"port": ', b'"port": 1', 1): "",
         whole + lines[1]: "line 6 follows the end of the export",
-        b"\xff\xfe\0" * 99: "line 1 does not begin an export",
+        b"\xff\xfe\0" * 99: 'it is not a file of "kademlua export"; nothing was imported',
         b"": "it is empty, and not an export",
     }
     for content, complaint in damaged.items():
@@ -236,7 +237,7 @@ WITHOUT_LMDB = "import sys; sys.modules['lmdb'] = None; from kademlua.cli import
 )
 def test_data_without_lmdb_is_one_line(launch, failed, args):
     line = failed(launch.python(WITHOUT_LMDB, *args), 1)
-    assert line == ("Error: lmdb is not installed; run: pip install 'kademlua[disk]'\n")
+    assert line == (f"Error: lmdb is not installed; run: {install_command('disk')}\n")
 
 
 def test_node_without_lmdb_stays_in_memory_and_warns(launch, tmp_path):

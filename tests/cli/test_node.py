@@ -202,3 +202,28 @@ def test_ending_node_sends_leave(launch):
         first.type('"contacts", stats()["contacts"]\n')
         contacts = int(first.out.expect(r"\('contacts', (\d+)\)\n")[1])
     assert launch.run("find", "k", "--via", address).stdout == b"v\n"
+
+
+def test_packets_are_logged_on_request(launch):
+    process, address = launch.node("--log-level", "packets")
+    assert launch.run("ping", address).returncode == 0
+    process.err.expect(r"DEBUG \w{8} kademlua\.packets: from \S+: request \w{8} ping, \d+ bytes")
+    process.err.expect(r"DEBUG \w{8} kademlua\.packets: to \S+: response \w{8}, \d+ bytes")
+
+
+def test_port_is_named_in_errors(launch, failed):
+    for text in ("abc", "99999", "-1x"):
+        line = failed(launch.run("node", "--", text), 2)
+        assert "PORT" in line
+        assert "0 to 65535" in line
+
+
+def test_node_pings_itself(launch, failed):
+    _, address = launch.node("--data", "data")
+    done = launch.run("ping", address, "--data", "data")
+    assert done.stdout.endswith(f"{address}  0.0 ms\n".encode())
+
+
+def test_empty_keys_are_rejected(launch, failed):
+    for args in (("add", "", "x"), ("find", ""), ("publish", "", "x"), ("lookup", "")):
+        assert "a key must not be empty" in failed(launch.run(*args), 2)

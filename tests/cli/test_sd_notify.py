@@ -10,6 +10,7 @@ import pytest
 from gevent.socket import wait_read
 
 from kademlua import Node
+from kademlua.build import install_command
 from kademlua.cli.sd_notify import SystemdNotifier
 from tests.cli.conftest import TIMEOUT, Launcher
 
@@ -96,4 +97,4 @@ def test_missing_service_manager_is_harmless(
 def test_discovery_without_zeroconf_is_one_line(launch: Launcher, failed) -> None:
     code = "import sys; sys.modules['zeroconf'] = None; from kademlua.cli import main; main()"
     line = failed(launch.python(code, "node", "0", "--memory", "--discover"), 1)
-    assert line == "Error: zeroconf is not installed; run: pip install 'kademlua[discover]'\n"
+    assert line == f"Error: zeroconf is not installed; run: {install_command('discover')}\n"

@@ -1,6 +1,6 @@
 import pytest
 
-from kademlua.core.durations import format_duration, parse_duration
+from kademlua.core.durations import format_duration, parse_duration, readable_duration
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,8 @@ def test_invalid_durations_are_refused(text):
 @pytest.mark.parametrize("seconds", [0, 0.05, 0.1, 1, 90, 600, 3600, 5400, 86400])
 def test_formatted_durations_parse_to_the_same_value(seconds):
     assert parse_duration(format_duration(seconds)) == pytest.approx(seconds)
+
+
+def test_durations_for_people_have_two_units():
+    texts = {0.4: "0s", 59: "59s", 61: "1m 1s", 3600: "1h", 86_399: "23h 59m", 90_061: "1d 1h"}
+    assert {seconds: readable_duration(seconds) for seconds in texts} == texts

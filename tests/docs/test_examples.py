@@ -97,6 +97,17 @@ class TestChat:
             bob.stdin.close()
             assert ended(alice) == ended(bob) == (0, "")
 
+    def test_chat_without_input_ends(self, bootstrap: str) -> None:
+        done = subprocess.run(
+            [sys.executable, EXAMPLES / "chat.py", "alice", "garden", "--bootstrap", bootstrap],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=40,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
     def test_ctrl_c_ends_the_chat(self, bootstrap: str) -> None:
         with started("chat.py", "alice", "garden", "--bootstrap", bootstrap) as alice:
             assert "^D" in line_of(alice)

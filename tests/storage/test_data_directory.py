@@ -163,7 +163,7 @@ def test_lmdb_that_does_not_work_is_refused_before_files_are_touched(
     monkeypatch.setattr(lmdb, "__version__", version)
     before = {path.name: path.read_bytes() for path in data.iterdir()}
     for path in (data, tmp_path / "new"):
-        with pytest.raises(StorageError, match=rf"lmdb {version} does not work; run: pip install"):
+        with pytest.raises(StorageError, match=rf"lmdb {version} does not work; run: .* install"):
             opened(path)
     assert {path.name: path.read_bytes() for path in data.iterdir()} == before
     assert not (tmp_path / "new").exists()

@@ -77,7 +77,7 @@ def _show(sampler: Sampler, interval: float, count: int | None) -> None:
     from kademlua.terminal.console import make_console
 
     console = make_console()
-    if not console.is_interactive:
+    if not console.is_interactive or count == 1:
         for model in _samples(sampler, interval, count or 1):
             console.print(build_view(model))
         return

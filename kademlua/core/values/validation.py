@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from kademlua.core import ids
+from kademlua.core.durations import format_duration
 from kademlua.core.params import Params
 from kademlua.core.wire import bencoding, replies
 
@@ -43,5 +44,10 @@ def validate_ttl(ttl: object, params: Params) -> int:
     if isinstance(ttl, bool) or not isinstance(ttl, (int, float)):
         raise TypeError(f"a TTL is a number of seconds, not {ttl!r:.60}")
     if not 0 < ttl <= params.max_ttl:
-        raise ValueError(f"a TTL is 1 to {params.max_ttl:,} s, not {ttl:g}")
+        limit = format_duration(params.max_ttl)
+        raise ValueError(f"a TTL is 1s to {limit} ({params.max_ttl:,} s), not {_ttl_text(ttl)}")
     return math.ceil(ttl)
+
+
+def _ttl_text(ttl: Any) -> str:
+    return format_duration(ttl) if abs(ttl) < 1e9 else f"{ttl!r:.20}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from kademlua.build import install_command
 from kademlua.core.errors import KademluaError
 from kademlua.simulation.nodes.operation import WorkloadOperation
 from kademlua.simulation.report.metrics import RunResult, percentile
@@ -125,4 +126,5 @@ def _matplotlib() -> Any:
     try:
         return importlib.import_module("matplotlib.figure").Figure
     except ImportError:
-        raise PlotError("matplotlib is not installed; run: pip install 'kademlua[plot]'") from None
+        command = install_command("plot")
+        raise PlotError(f"matplotlib is not installed; run: {command}") from None

@@ -193,7 +193,7 @@ def test_plot_without_matplotlib(monkeypatch, tmp_path):
         raise ImportError(name)
 
     monkeypatch.setattr(plot.importlib, "import_module", refuse)
-    with pytest.raises(plot.PlotError, match=r"pip install 'kademlua\[plot\]'"):
+    with pytest.raises(plot.PlotError, match=r"install 'matplotlib>=3.7'"):
         plot.check_path(tmp_path / "x.svg")
 
 
