@@ -16,6 +16,9 @@ import click
 from kademlua.core.errors import ParamsError
 from kademlua.core.params import Params
 
+_MAX_BYTES = 1 << 20
+"""Size of a file, at most."""
+
 
 def load_params(path: Path) -> Params:
     """Load the Params from a file.
@@ -24,7 +27,11 @@ def load_params(path: Path) -> Params:
         click.BadParameter: the file is invalid; the message names file and key.
     """
     try:
-        return Params.from_mapping(tomllib.loads(path.read_bytes().decode()))
+        with path.open("rb") as file:
+            text = file.read(_MAX_BYTES + 1)
+        if len(text) > _MAX_BYTES:
+            raise ParamsError(f"more than {_MAX_BYTES:,} bytes, which is the limit")
+        return Params.from_mapping(tomllib.loads(text.decode()))
     except OSError as error:
         reason = str(error.strerror)
     except UnicodeDecodeError:
