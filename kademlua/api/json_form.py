@@ -6,11 +6,12 @@ of values and contacts. The OpenAPI document of the HTTP API is generated from t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NotRequired, TypedDict
 
 from kademlua.core import ids
 from kademlua.core.contact import Contact
+from kademlua.core.histograms import Histogram
 from kademlua.core.json_codec import ContactJson, contact_to_json, value_to_json
 from kademlua.core.results import Answer, Publication, StoreReport
 from kademlua.core.wire import bencoding
@@ -182,4 +183,16 @@ def contact_details_to_json(node: Node, contact: Contact, now: float) -> Contact
         "last_seen_seconds": None if idle is None else round(idle, 3),
         "is_fresh": idle is not None and idle < node.params.freshness_window,
         "rtt_seconds": rtt,
+    }
+
+
+def histograms_to_json(by_name: Mapping[str, Histogram]) -> dict[str, Any]:
+    """Return bounds, counts and totals; the last count is for values above all bounds."""
+    return {
+        name: {
+            "bounds": [bound for bound, _ in histogram.cumulative_buckets()[:-1]],
+            "counts": histogram.counts,
+            "total": round(histogram.total, 6),
+        }
+        for name, histogram in by_name.items()
     }

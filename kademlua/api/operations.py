@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import Any, cast
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
 
 import kademlua
 from kademlua.api.fields import BadRequest, Fields
@@ -24,6 +26,7 @@ from kademlua.api.json_form import (
     StoreReportJson,
     answers_to_json,
     contact_details_to_json,
+    histograms_to_json,
     lookup_to_json,
     ping_to_json,
     publication_to_json,
@@ -33,7 +36,6 @@ from kademlua.api.json_form import (
 from kademlua.api.lookup_trace import trace_lookup
 from kademlua.build import build_name
 from kademlua.core.errors import StorageError
-from kademlua.core.histograms import Histogram
 from kademlua.core.json_codec import contact_to_json
 from kademlua.core.lookup.find_budget import FindLimits
 from kademlua.node.node import Node
@@ -47,13 +49,33 @@ _DEFAULT_MAX_NODES = 3
 _DEFAULT_MAX_VALUES = 4096
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """The program that runs a node."""
+
+    data_directory: Path | None = None
+    """Where it keeps the node's state; None: in memory."""
+    stop: Callable[[], None] | None = None
+    """Begins to stop the program; None: the program does not permit that."""
+
+
+UNKNOWN_PROGRAM: Final = Program()
+
+
 class NodeApi:
     """The operations of one node. A call blocks the calling greenlet."""
 
-    def __init__(self, node: Node, *, clock: Callable[[], float] = boot_clock) -> None:
+    def __init__(
+        self,
+        node: Node,
+        *,
+        clock: Callable[[], float] = boot_clock,
+        program: Program = UNKNOWN_PROGRAM,
+    ) -> None:
         """Create the API; ``clock`` is the node's clock."""
         self._node = node
         self._clock = clock
+        self._program = program
         self._calls: dict[str, Callable[[Fields], Mapping[str, Any]]] = {
             "add": self._add,
             "publish": self._publish,
@@ -67,6 +89,8 @@ class NodeApi:
             "stats": self._stats,
             "timings": self._timings,
             "node": self._node_info,
+            "status": self._status,
+            "stop": self._stop,
         }
         self._streams: dict[str, Callable[[Fields], Iterator[Mapping[str, Any]]]] = {
             "published": self._published,
@@ -225,9 +249,9 @@ class NodeApi:
         fields.reject_unknown()
         timings = self._node.timings()
         return {
-            "round_trips": _histograms_to_json(timings.rtts),
-            "lookups": _histograms_to_json(timings.lookup_times),
-            "queries": _histograms_to_json(timings.lookup_queries),
+            "round_trips": histograms_to_json(timings.rtts),
+            "lookups": histograms_to_json(timings.lookup_times),
+            "queries": histograms_to_json(timings.lookup_queries),
         }
 
     def _node_info(self, fields: Fields) -> dict[str, Any]:
@@ -241,17 +265,25 @@ class NodeApi:
             "build": build_name(),
         }
 
-
-def _histograms_to_json(by_name: Mapping[str, Histogram]) -> dict[str, Any]:
-    """Return bounds, counts and totals; the last count is for values above all bounds."""
-    return {
-        name: {
-            "bounds": [bound for bound, _ in histogram.cumulative_buckets()[:-1]],
-            "counts": histogram.counts,
-            "total": round(histogram.total, 6),
+    def _status(self, fields: Fields) -> dict[str, Any]:
+        """→ what ``node`` returns, and what a user asks first about a node."""
+        node, directory = self._node, self._program.data_directory
+        return {
+            **self._node_info(fields),
+            "reachable": node.reachable,
+            "contacts": len(node.table),
+            "values": len(node.datastore),
+            "network_size": node.network_size(),
+            "data_directory": None if directory is None else str(directory.absolute()),
         }
-        for name, histogram in by_name.items()
-    }
+
+    def _stop(self, fields: Fields) -> dict[str, Any]:
+        """→ the node's contact and process id; its program begins to stop."""
+        fields.reject_unknown()
+        if self._program.stop is None:
+            raise BadRequest("the node is part of another program; stop that program")
+        self._program.stop()
+        return {**contact_to_json(self._node.contact), "process": os.getpid()}
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from kademlua.cli.command_group import CommandGroup
 _MODULES = (
     "node",
     "swarm",
+    "value_commands",
+    "node_commands",
     "client_commands",
     "record_commands",
     "keygen",
@@ -21,6 +23,7 @@ _MODULES = (
     "bench",
     "simulate",
     "trace",
+    "help_commands",
 )
 """The modules of commands, in the order of the help."""
 
@@ -48,8 +51,8 @@ def main(context: click.Context) -> None:
         kademlua node 8001
         kademlua node 8002
     Store and find a value from a third terminal:
-        kademlua add greeting "hello world"
-        kademlua find greeting
+        kademlua set greeting "hello world"
+        kademlua get greeting
 
     \b
     Run a hundred nodes, with a shell:

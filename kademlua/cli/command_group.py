@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
@@ -10,8 +11,11 @@ from typing import Any, NoReturn
 
 import click
 
+from kademlua.cli.output import echo_error
 from kademlua.core.errors import KademluaError
-from kademlua.terminal.text import to_one_line
+
+_SYNONYMS = {"del": "delete", "rm": "delete", "unset": "delete", "info": "status", "exit": "stop"}
+"""The names of commands in similar programs."""
 
 
 class CommandGroup(click.Group):
@@ -40,6 +44,32 @@ class CommandGroup(click.Group):
                 return command
         return None
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that ``args`` name; for an unknown one, suggest similar names.
+
+        Raises:
+            click.UsageError: there is no such command.
+        """
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            similar = self._similar_names(ctx, name)
+            hint = f" Did you mean {' or '.join(similar)}?" if similar else ""
+            raise click.UsageError(f"No such command '{name}'.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def _similar_names(self, ctx: click.Context, name: str) -> list[str]:
+        """Return up to three similar names of commands, also of those within a group."""
+        paths: dict[str, list[str]] = {}
+        for each in self.list_commands(ctx):
+            command = self.get_command(ctx, each)
+            paths.setdefault(each, []).append(each)
+            for nested in command.commands if isinstance(command, click.Group) else ():
+                paths.setdefault(nested, []).append(f"{each} {nested}")
+        similar = difflib.get_close_matches(_SYNONYMS.get(name, name), paths, n=2)
+        return [path for each in similar for path in paths[each]][:3]
+
     def main(  # type: ignore[override]  # the last overload is all there is of it
         self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **options: Any
     ) -> Any:
@@ -55,7 +85,8 @@ class CommandGroup(click.Group):
         except click.UsageError as error:
             message = error.format_message()
             if error.ctx:
-                message = f"{message.removesuffix('.')}. Try '{error.ctx.command_path} --help'."
+                ended = message if message.endswith("?") else f"{message.removesuffix('.')}."
+                message = f"{ended} Try '{error.ctx.command_path} --help'."
             _exit_with_error(message, error.exit_code)
         except click.ClickException as error:
             _exit_with_error(error.format_message(), error.exit_code)
@@ -74,12 +105,17 @@ class CommandGroup(click.Group):
 def _import_commands(module: str) -> dict[str, click.Command]:
     """Return the commands of a module by name, in the order of their definition."""
     values = vars(importlib.import_module(module)).values()
-    return {str(each.name): each for each in values if isinstance(each, click.Command)}
+    commands = [each for each in values if isinstance(each, click.Command)]
+    groups = [each for each in commands if isinstance(each, click.Group)]
+    nested = [each for group in groups for each in group.commands.values()]
+    return {str(each.name): each for each in commands if each not in nested}
 
 
 def _set_envvars(command: click.Command, name: str) -> None:
     """Name an environment variable for each option: ``KADEMLUA_NODE_LOG_FILE`` sets
     ``--log-file`` of ``kademlua node``."""
+    for each in command.commands.values() if isinstance(command, click.Group) else ():
+        _set_envvars(each, f"{name}_{each.name}")
     for option in command.params:
         if isinstance(option, click.Option) and option.envvar is None:
             long = next((each for each in option.opts if each.startswith("--")), None)
@@ -101,5 +137,5 @@ def _reopen_closed_stdio() -> None:
 
 
 def _exit_with_error(message: str, status: int) -> NoReturn:
-    click.echo(f"Error: {to_one_line(message)}", err=True)
+    echo_error(message)
     sys.exit(status)

@@ -17,6 +17,9 @@ from kademlua.core.durations import parse_duration
 from kademlua.core.errors import ParamsError
 from kademlua.core.params import TIMES, Params
 
+_MAX_BYTES = 1 << 20
+"""Size of a file, at most."""
+
 
 def load_params(path: Path) -> Params:
     """Load the Params from a file.
@@ -25,7 +28,11 @@ def load_params(path: Path) -> Params:
         click.BadParameter: the file is invalid; the message names file and key.
     """
     try:
-        table = tomllib.loads(path.read_bytes().decode())
+        with path.open("rb") as file:
+            text = file.read(_MAX_BYTES + 1)
+        if len(text) > _MAX_BYTES:
+            raise ParamsError(f"more than {_MAX_BYTES:,} bytes, which is the limit")
+        table = tomllib.loads(text.decode())
         return Params.from_mapping({key: _to_seconds(key, each) for key, each in table.items()})
     except OSError as error:
         reason = str(error.strerror)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from kademlua.api.operations import NodeApi
-from kademlua.cli.data_dirs import find_data_dir
+from kademlua.cli.data_dirs import default_data_dir, find_data_dir
 from kademlua.cli.ephemeral_client import ephemeral_node, exit_on_sigint, show_progress
+from kademlua.cli.identity import NoIdentity, client_identity
 from kademlua.cli.options import ANY_PATH, CONTROL_PORT, DIRECTORY, network_key_option, via_option
 from kademlua.control.client import ControlClient
 from kademlua.control.unix_socket import SOCKET_NAME
 from kademlua.core.contact import Endpoint
+from kademlua.core.errors import KademluaError
 
 _R = TypeVar("_R")
 
@@ -52,7 +55,7 @@ def daemon_options(*, required: bool) -> Callable[[Callable[..., _R]], Callable[
     """Add the options that name a running node.
 
     The command receives the path of its control socket as ``socket``. Without an option, this is
-    the socket of the node on port 8001 if ``required``, otherwise None.
+    the socket of the only node, or that on port 8001, if ``required``, otherwise None.
     """
 
     def decorate(function: Callable[..., _R]) -> Callable[..., _R]:
@@ -60,9 +63,11 @@ def daemon_options(*, required: bool) -> Callable[[Callable[..., _R]], Callable[
         def command(
             *, data: Path | None, port: int | None, control: Path | None, **options: Any
         ) -> _R:
-            socket = None
-            if required or data is not None or port is not None or control is not None:
-                socket = control or (data or find_data_dir(port or CONTROL_PORT)) / SOCKET_NAME
+            socket = control
+            if socket is None and (data is not None or port is not None):
+                socket = (data or find_data_dir(port or CONTROL_PORT)) / SOCKET_NAME
+            elif socket is None and required:
+                socket = _default_socket()
             return function(socket=socket, **options)
 
         for option in reversed(_DAEMON_OPTIONS):
@@ -70,6 +75,13 @@ def daemon_options(*, required: bool) -> Callable[[Callable[..., _R]], Callable[
         return command
 
     return decorate
+
+
+def _default_socket() -> Path:
+    """Return the socket of the node that runs, or that of port 8001 for the error message."""
+    preferred = default_data_dir(CONTROL_PORT) / SOCKET_NAME
+    found = find_running_node() or preferred
+    return found if found == preferred else _announced(found)
 
 
 @contextmanager
@@ -84,44 +96,115 @@ def connect(socket: Path, *, quiet: bool = False) -> Iterator[ControlClient]:
         yield client
 
 
-def api_options(function: Callable[..., _R]) -> Callable[..., _R]:
+class Ownership(Enum):
+    """Whether a command acts as the owner of values."""
+
+    NONE = auto()
+    """It only reads."""
+    IF_POSSIBLE = auto()
+    """It stores as an owner that can replace the value later, if there can be one."""
+    REQUIRED = auto()
+    """It changes values of its owner."""
+
+
+def api_options(
+    ownership: Ownership = Ownership.NONE,
+) -> Callable[[Callable[..., _R]], Callable[..., _R]]:
     """Add the options of an ephemeral client, and those that name a running node.
 
-    The command receives ``open_api``, which opens the API of the node that they select.
+    The command receives ``open_api``, which opens the API of the node that they select. Without
+    an option, this is a running node of this user, if there is one.
     """
 
-    @via_option
-    @network_key_option
-    @daemon_options(required=False)
-    @functools.wraps(function)
-    def command(
-        *,
-        via: Endpoint | None,
-        network_keys: tuple[bytes, ...],
-        socket: Path | None,
-        **options: Any,
-    ) -> _R:
-        if via is not None and socket is not None:
-            raise click.UsageError("--via cannot be combined with --data, --port or --control.")
-        open_api = functools.partial(_open_api, via, network_keys, socket)
-        return function(open_api=open_api, **options)
+    def decorate(function: Callable[..., _R]) -> Callable[..., _R]:
+        @via_option
+        @network_key_option
+        @daemon_options(required=False)
+        @functools.wraps(function)
+        def command(
+            *,
+            via: Endpoint | None,
+            network_keys: tuple[bytes, ...],
+            socket: Path | None,
+            **options: Any,
+        ) -> _R:
+            if via is not None and socket is not None:
+                raise click.UsageError("--via cannot be combined with --data, --port or --control.")
 
-    return command
+            def open_api() -> AbstractContextManager[ApiCall]:
+                if socket is not None:
+                    return _daemon_api(socket)
+                found = find_running_node() if via is None and not network_keys else None
+                if found is not None:
+                    return _daemon_api(_announced(found))
+                return _client_api(via, network_keys, ownership)
+
+            return function(open_api=open_api, **options)
+
+        return command
+
+    return decorate
+
+
+def find_running_node() -> Path | None:
+    """Return the control socket of a node that this user runs with a default data directory.
+
+    This is the one on port 8001, or the only one; None if there is none.
+
+    Raises:
+        click.UsageError: there are several, and none on port 8001.
+    """
+    try:
+        preferred = default_data_dir(CONTROL_PORT) / SOCKET_NAME
+    except click.ClickException:  # no home directory
+        return None
+    if _is_listening(preferred):
+        return preferred
+    sockets = preferred.parent.parent.glob(f"[0-9]*/{SOCKET_NAME}")
+    by_port = {path.parent.name: path for path in sockets if _is_listening(path)}
+    if len(by_port) > 1:
+        ports = ", ".join(sorted(by_port))
+        raise click.UsageError(f"Nodes run on ports {ports}; choose one with --port.")
+    return next(iter(by_port.values()), None)
+
+
+def _is_listening(socket: Path) -> bool:
+    """Return whether a node of this user listens; not if it was killed and left its socket."""
+    try:
+        ControlClient(socket).close()
+    except KademluaError:
+        return False
+    return True
+
+
+def _announced(socket: Path) -> Path:
+    """Tell the user which node acts, if its choice was automatic."""
+    click.echo(f"using the node on port {socket.parent.name}", err=True)
+    return socket
 
 
 @contextmanager
-def _open_api(
-    via: Endpoint | None, network_keys: Sequence[bytes], socket: Path | None
-) -> Iterator[ApiCall]:
-    """Open the API of the running node at ``socket``, or of an ephemeral client.
+def _daemon_api(socket: Path) -> Iterator[ApiCall]:
+    with connect(socket) as control_client:
+        yield control_client.call
 
-    The client bootstraps from ``via``, by default the node on port 8001.
-    """
-    if socket is not None:
-        with connect(socket) as control_client:
-            yield control_client.call
-        return
-    with ephemeral_node(via, network_keys) as node:
+
+@contextmanager
+def _client_api(
+    via: Endpoint | None, network_keys: Sequence[bytes], ownership: Ownership
+) -> Iterator[ApiCall]:
+    """Open the API of an ephemeral client; it bootstraps from ``via``, by default port 8001."""
+    identity = None
+    if ownership is not Ownership.NONE:
+        try:
+            identity = client_identity()
+        except NoIdentity as error:
+            if ownership is Ownership.REQUIRED:
+                raise click.ClickException(
+                    f"only its owner changes a value; start a node, or: {error.message}"
+                ) from None
+            click.echo(f"this value cannot be changed later: {error.message}", err=True)
+    with ephemeral_node(via, network_keys, identity) as node:
         operations = NodeApi(node)
 
         def call(name: str, **fields: Any) -> dict[str, Any]:

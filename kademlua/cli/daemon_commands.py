@@ -1,4 +1,4 @@
-"""``kademlua publish``, ``unpublish``, ``remove``, ``published``, ``stored``.
+"""``kademlua publish``, ``unpublish``, ``published``, ``stored``.
 
 They act through the control socket of a running node."""
 
@@ -17,33 +17,33 @@ from kademlua.cli.options import (
     json_option,
     key_argument,
     ttl_option,
-    value_from_text,
 )
 from kademlua.cli.output import address_text, echo, echo_report, print_json, value_summary
+from kademlua.cli.value_input import value_argument
 from kademlua.core.durations import readable_duration
 from kademlua.core.json_codec import value_from_json, value_to_json
 
 
 @click.command(short_help="Store a value, and republish it.")
 @key_argument()
-@click.argument("value")
+@value_argument
 @ttl_option
 @daemon_options(required=True)
 @json_option
-def publish(*, key: Key, value: str, ttl: float | None, socket: Path, as_json: bool) -> None:
+def publish(*, key: Key, value: bytes, ttl: float | None, socket: Path, as_json: bool) -> None:
     """Store VALUE under KEY as the value of a running node, by default the one on port 8001. The
     node republishes it, across restarts, until "kademlua unpublish" or "kademlua remove".
 
-    VALUE is text; - reads bytes from standard input.
+    VALUE is text; - reads bytes from standard input, and --file from a file. A value has at most
+    15,000 bytes, bencoded.
 
     \b
     Examples:
         kademlua publish greeting "hello world"
         kademlua publish --port 8002 --ttl 30m service "192.0.2.7:80"
     """
-    content = value_to_json(value_from_text(value))
     with connect(socket) as node:
-        report = node.call("publish", key=key.hex, value=content, ttl=ttl)
+        report = node.call("publish", key=key.hex, value=value_to_json(value), ttl=ttl)
     echo_report(report, "published", as_json=as_json)
 
 
@@ -65,23 +65,6 @@ def unpublish(*, key: Key, socket: Path, as_json: bool) -> None:
         print_json(reply)
     elif not reply["was_published"]:
         raise click.ClickException(f"the node publishes no value under {key.text}")
-
-
-@click.command(short_help="Remove a node's own value.")
-@key_argument()
-@daemon_options(required=True)
-@json_option
-def remove(*, key: Key, socket: Path, as_json: bool) -> None:
-    """Remove the value of a running node under KEY from its replicas, and stop republishing it.
-    The values of other owners stay. It fails if no replica had a value of this node.
-
-    \b
-    Example:
-        kademlua remove greeting
-    """
-    with connect(socket) as node:
-        report = node.call("remove", key=key.hex)
-    echo_report(report, "removed", as_json=as_json)
 
 
 @click.command(short_help="Show the values that a node publishes.")

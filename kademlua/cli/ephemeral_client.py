@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 import click
 import gevent
@@ -19,9 +20,11 @@ from kademlua.core.errors import KademluaError, RpcTimeout
 from kademlua.core.params import Params
 from kademlua.core.results import Pong
 from kademlua.core.wire import replies
+from kademlua.crypto.signing import Signer
 from kademlua.node.node import Node
 from kademlua.node.options import NodeOptions
 from kademlua.rpc.call_options import PADDED_REQUEST_BYTES_IPV6
+from kademlua.values.ownership import OwnAddresses
 
 _CONTACT_TIMEOUT = 3.0
 """Seconds until the first reply: two attempts, because datagrams get lost."""
@@ -33,8 +36,12 @@ _PARAMS = Params(bootstrap_retry=0.01)
 
 
 @contextmanager
-def ephemeral_node(via: Endpoint | None, network_keys: Sequence[bytes] = ()) -> Iterator[Node]:
+def ephemeral_node(
+    via: Endpoint | None, network_keys: Sequence[bytes] = (), identity: Signer | None = None
+) -> Iterator[Node]:
     """Run a read-only node that joined through ``via``, by default the node on port 8001.
+
+    With an ``identity``, it owns the values that earlier clients with this identity stored.
 
     The node binds to the loopback interface if ``via`` and the contacts that it returns do, so
     that other machines cannot reach it.
@@ -44,23 +51,24 @@ def ephemeral_node(via: Endpoint | None, network_keys: Sequence[bytes] = ()) -> 
     """
     via = via or ("127.0.0.1", CONTROL_PORT)
     targets = resolve(via[0])
-    with _joined_node(targets, via, network_keys) as node:
+    options = NodeOptions(network_keys=network_keys, identity=identity)
+    if identity is not None:  # earlier clients had other ports
+        options = replace(options, last_addresses=OwnAddresses(moved_at=time.time()))
+    with _joined_node(targets, via, options) as node:
         non_loopback = (
             _non_loopback_addresses(node, targets, via[1]) if is_loopback(node.contact.addr) else []
         )
         if not non_loopback:
             yield node
             return
-    with _joined_node([*targets, *non_loopback], via, network_keys) as node:
+    with _joined_node([*targets, *non_loopback], via, options) as node:
         yield node
 
 
 @contextmanager
-def _joined_node(
-    targets: list[str], via: Endpoint, network_keys: Sequence[bytes]
-) -> Iterator[Node]:
+def _joined_node(targets: list[str], via: Endpoint, options: NodeOptions) -> Iterator[Node]:
     address = format_endpoint(via)
-    started = _started_node(targets, [via], network_keys)
+    started = _started_node(targets, [via], options)
     with started as node, show_progress(f"asking {address}"):
         if not node.wait_joined(_CONTACT_TIMEOUT):
             raise click.ClickException(f"no reply from {address}")
@@ -87,7 +95,8 @@ def ping_until_reply(endpoint: Endpoint, network_keys: Sequence[bytes] = ()) -> 
     """
     address = format_endpoint(endpoint)
     targets = resolve(endpoint[0])
-    with _started_node(targets, [], network_keys) as node, show_progress(f"asking {address}"):
+    options = NodeOptions(network_keys=network_keys)
+    with _started_node(targets, [], options) as node, show_progress(f"asking {address}"):
         deadline = time.monotonic() + _CONTACT_TIMEOUT
         reachable = [addr for addr in targets if ":" not in addr or node.contact.is_ipv6]
         error: KademluaError | None = None
@@ -106,11 +115,11 @@ def ping_until_reply(endpoint: Endpoint, network_keys: Sequence[bytes] = ()) -> 
 
 @contextmanager
 def _started_node(
-    targets: list[str], bootstrap: list[Endpoint], network_keys: Sequence[bytes]
+    targets: list[str], bootstrap: list[Endpoint], options: NodeOptions
 ) -> Iterator[Node]:
     """Run a read-only node that can reach the addresses in ``targets``."""
     known = read_v10_peers()
-    options = NodeOptions(network_keys=network_keys, v10_peers=known)
+    options = replace(options, v10_peers=known)
     with (
         exit_on_sigint(),
         closing(_start_on_first_usable(bind_hosts(targets), bootstrap, options)) as node,

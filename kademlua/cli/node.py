@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kademlua.api.operations import Program
 from kademlua.cli.addresses import is_loopback, resolve
 from kademlua.cli.config import load_params
 from kademlua.cli.data_dirs import data_dir_for_node, open_state
@@ -213,7 +214,8 @@ def node(
                 ignores_hangup=log_file is not None and not with_shell,
             )
         )
-        server = _start_control_server(kademlua_node, state, control)
+        program = Program(data_directory=path, stop=signal_handler.stop)
+        server = _start_control_server(kademlua_node, program, control)
         if server is not None:
             exit_stack.callback(server.close)
             signal_handler.interrupt_shells = server.interrupt
@@ -252,14 +254,15 @@ def _with_state(options: NodeOptions, state: NodeState) -> NodeOptions:
 
 
 def _start_control_server(
-    kademlua_node: Node, state: NodeState | None, path: Path | None
+    kademlua_node: Node, program: Program, path: Path | None
 ) -> ControlServer | None:
     """Start the control server; raise ControlError for an unusable ``path``, if given."""
-    socket_path = path or (state.path / SOCKET_NAME if state is not None else None)
+    data = program.data_directory
+    socket_path = path or (data / SOCKET_NAME if data is not None else None)
     if socket_path is None:
         return None
     try:
-        server = ControlServer(kademlua_node, socket_path)
+        server = ControlServer(kademlua_node, socket_path, program)
     except ControlError as error:
         if path is not None:
             raise

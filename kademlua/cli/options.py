@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import click
 
 from kademlua.core import ids
-from kademlua.core.contact import parse_endpoint
+from kademlua.core.contact import Endpoint, parse_endpoint
 from kademlua.core.durations import parse_duration
 from kademlua.core.errors import KeyFileError
 from kademlua.core.security.network_key import MAX_KEYS
@@ -42,7 +41,17 @@ def parameter(parse: Callable[[str], _R]) -> Callable[[str], _R]:
     return convert
 
 
-endpoint = parameter(parse_endpoint)
+@parameter
+def endpoint(text: str) -> Endpoint:
+    """Parse ``HOST:PORT``, or ``HOST`` for the port 8001."""
+    text = text.strip()
+    has_port = ":" in text.rpartition("]")[2]
+    # A number is rather a port without a host than the name of a host.
+    return parse_endpoint(
+        text if has_port or text.isdigit() or not text else f"{text}:{CONTROL_PORT}"
+    )
+
+
 node_id = parameter(ids.from_hex)
 
 
@@ -69,6 +78,11 @@ class Key(NamedTuple):
     """The 40 hex digits of its id: the SHA-1 of the text, or with ``--hex`` the text."""
 
 
+_hex_option = click.option(
+    "--hex", "is_hex", is_flag=True, help="KEY is an id of 40 hex digits; do not hash it."
+)
+
+
 def key_argument(*, required: bool = True) -> Callable[[Callable[..., _R]], Callable[..., _R]]:
     """Add the argument ``KEY`` and the option ``--hex``.
 
@@ -77,9 +91,7 @@ def key_argument(*, required: bool = True) -> Callable[[Callable[..., _R]], Call
 
     def decorate(function: Callable[..., _R]) -> Callable[..., _R]:
         @click.argument("key", required=required)
-        @click.option(
-            "--hex", "is_hex", is_flag=True, help="KEY is an id of 40 hex digits; do not hash it."
-        )
+        @_hex_option
         @functools.wraps(function)
         def command(*, key: str | None, is_hex: bool, **options: Any) -> _R:
             return function(key=None if key is None else _parse_key(key, is_hex=is_hex), **options)
@@ -89,6 +101,21 @@ def key_argument(*, required: bool = True) -> Callable[[Callable[..., _R]], Call
     return decorate
 
 
+def keys_argument(function: Callable[..., _R]) -> Callable[..., _R]:
+    """Add the argument ``KEY...``, one key or more, and the option ``--hex``.
+
+    The command receives ``keys``, a list of Key.
+    """
+
+    @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+    @_hex_option
+    @functools.wraps(function)
+    def command(*, keys: tuple[str, ...], is_hex: bool, **options: Any) -> _R:
+        return function(keys=[_parse_key(key, is_hex=is_hex) for key in keys], **options)
+
+    return command
+
+
 def _parse_key(text: str, *, is_hex: bool) -> Key:
     if not text:
         raise click.BadParameter("a key must not be empty", param_hint="'KEY'")
@@ -96,11 +123,6 @@ def _parse_key(text: str, *, is_hex: bool) -> Key:
         return Key(text, (ids.from_hex(text) if is_hex else ids.sha1(os.fsencode(text))).hex())
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="'KEY'") from None
-
-
-def value_from_text(text: str) -> bytes:
-    """Return the bytes of a typed value; ``-`` reads standard input."""
-    return sys.stdin.buffer.read() if text == "-" else os.fsencode(text)
 
 
 def _network_keys(
@@ -128,7 +150,7 @@ network_key_option = click.option(
 via_option = click.option(
     "--via",
     type=endpoint,
-    metavar="HOST:PORT",
+    metavar="HOST[:PORT]",
     help=f"The node to bootstrap from.  [default: 127.0.0.1:{CONTROL_PORT}]",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")

@@ -6,13 +6,18 @@ import json
 import logging
 import os
 import sys
+import textwrap
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
 
+from kademlua.cli.options import Key
 from kademlua.core.contact import format_endpoint
+from kademlua.core.errors import KademluaError
 from kademlua.core.json_codec import bytes_to_text, value_to_json
 from kademlua.core.text import escape_unprintable
+from kademlua.core.wire.replies import REASON_NO_VALUE
 from kademlua.terminal.text import to_one_line
 
 logger = logging.getLogger(__name__)
@@ -32,6 +37,49 @@ def value_text(value: Any) -> str:
     return json.dumps(value_to_json(value))
 
 
+def echo_values(values: Iterable[Any], label: str | None = None) -> None:
+    """Write values, each on its line after the ``label``.
+
+    If one of several has several lines, each is indented below a line of its own. No value can
+    look like such a line, or like the next value.
+    """
+    texts = [value_text(value) for value in values]
+    is_plain = not any("\n" in text for text in texts)
+    if is_plain or (label is None and len(texts) == 1):
+        prefix = f"{escape_unprintable(label)}: " if label is not None else ""
+        click.echo("\n".join(prefix + text for text in texts))
+        return
+    for number, text in enumerate(texts, 1):
+        name = escape_unprintable(label) if label is not None else "value"
+        position = f" ({number} of {len(texts)})" if len(texts) > 1 else ""
+        click.echo(f"{name}{position}:\n{textwrap.indent(text, '    ', lambda line: True)}")
+
+
+def for_each_key(keys: list[Key], run: Callable[[Key], None]) -> None:
+    """Run something for each key, and exit with status 1 after the last if it failed for any.
+
+    Raises:
+        click.ClickException, KademluaError: it failed for the only key.
+    """
+    if len(keys) == 1:
+        run(keys[0])
+        return
+    failed = 0
+    for key in keys:
+        try:
+            run(key)
+        except (click.ClickException, KademluaError) as error:
+            failed += 1
+            echo_error(error.message if isinstance(error, click.ClickException) else str(error))
+    if failed:
+        sys.exit(1)
+
+
+def echo_error(message: str) -> None:
+    """Write an error as one line on standard error."""
+    click.echo(f"Error: {to_one_line(message)}", err=True)
+
+
 def value_summary(value: Any) -> str:
     """Return the first 60 characters of a value, on one line."""
     text = to_one_line(value_text(value))
@@ -47,11 +95,19 @@ def echo_report(report: dict[str, Any], verb: str, *, as_json: bool) -> None:
 
 
 def format_report(report: dict[str, Any], verb: str) -> str:
-    """Return the store report of an API operation as one line."""
-    count = len(report["acknowledged"])
-    others = [f"{len(report['refused'])} refused"] if report["refused"] else []
+    """Return the store report of an API operation as one line.
+
+    Nodes that had nothing to remove are not counted as refusals.
+    """
+    refused = [each for each in report["refused"] if each["reason"] != REASON_NO_VALUE]
+    others = [f"{len(refused)} refused"] if refused else []
     others += [f"{len(report['timed_out'])} timed out"] if report["timed_out"] else []
-    return "; ".join([f"{verb} on {count} node{'s' * (count != 1)}", *others])
+    return "; ".join([f"{verb} on {count(len(report['acknowledged']), 'node')}", *others])
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun, as in "1 node" or "1,024 nodes"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def announce(text: str, *, err: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""``kademlua put``, ``kademlua get``: self-certifying records, as in BEP 44."""
+"""``kademlua record put``, ``kademlua record get``: self-certifying records, as in BEP 44."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from kademlua.cli.options import (
     parameter,
     seconds,
     ttl_option,
-    value_from_text,
     via_option,
 )
 from kademlua.cli.output import echo, format_report, print_json, value_text, write_raw
+from kademlua.cli.value_input import value_argument
 from kademlua.core.contact import Endpoint
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.json_codec import value_to_json
@@ -28,7 +28,7 @@ from kademlua.crypto.signing import SigningKey
 
 @parameter
 def _record_key(text: str) -> bytes:
-    """Parse the key that ``put`` showed: 40 hex digits, or a public key of 64."""
+    """Parse the key that ``record put`` showed: 40 hex digits, or a public key of 64."""
     try:
         key = bytes.fromhex(text)
     except ValueError:
@@ -40,8 +40,20 @@ def _record_key(text: str) -> bytes:
     return key
 
 
-@click.command(short_help="Store VALUE as an immutable or signed record.")
-@click.argument("value")
+@click.group(short_help="Store and show immutable and signed records.")
+def record() -> None:
+    """Records prove themselves, whichever node returns them. The key of an immutable record is the
+    SHA-1 of its value; that of a signed one is derived from the signer's public key.
+
+    \b
+    Examples:
+        kademlua record put "never to change"
+        kademlua record get e5f96f6f38320f0f33959cb4d3d656452117aadb
+    """
+
+
+@record.command(short_help="Store VALUE as an immutable or signed record.")
+@value_argument
 @via_option
 @network_key_option
 @click.option(
@@ -55,7 +67,7 @@ def _record_key(text: str) -> bytes:
 @json_option
 def put(
     *,
-    value: str,
+    value: bytes,
     via: Endpoint | None,
     network_keys: tuple[bytes, ...],
     key_file: str | None,
@@ -66,34 +78,35 @@ def put(
     ttl: float | None,
     as_json: bool,
 ) -> None:
-    """Store VALUE as an unforgeable record, and show its key.
+    """Store VALUE as an unforgeable record, and print its key. How many nodes stored it is
+    reported on standard error.
 
     Without --sign the record is immutable: its key is the SHA-1 of the value. With --sign the key
-    is derived from your public key and the salt; another put replaces the value.
+    is derived from your public key and the salt; another record put replaces the value.
 
-    VALUE is text; - reads bytes from standard input. Write -- before a value that begins with a
-    dash. A record expires at its TTL, like every value.
+    VALUE is text; - reads bytes from standard input, and --file from a file. A value has at most
+    15,000 bytes, bencoded. Write -- before a value that begins with a dash. A record expires at its
+    TTL, like every value.
 
     \b
     Examples:
-        kademlua put "never to change"
+        kademlua record put "never to change"
         kademlua keygen my.key
-        kademlua put --sign my.key "hello world"
-        kademlua put --sign my.key --salt portrait --ttl 30d - < portrait.jpg
+        kademlua record put --sign my.key "hello world"
+        kademlua record put --sign my.key --salt portrait --ttl 30d --file portrait.jpg
     """
     signed_options = {"--salt": salt, "--seq": seq, "--cas": cas, "--expires": expires}
     for name, each in signed_options.items():
         if each is not None and key_file is None:
             raise click.UsageError(f"{name} applies to signed records only; add --sign FILE.")
     signer = None if key_file is None else SigningKey.load(key_file)
-    content = value_from_text(value)
     with ephemeral_node(via, network_keys) as node:
         try:
             if signer is None:
-                put_result = node.put_immutable(content, ttl=ttl)
+                put_result = node.put_immutable(value, ttl=ttl)
             else:
                 put_result = node.put_signed(
-                    content,
+                    value,
                     signer,
                     salt=os.fsencode(salt or ""),
                     seq=seq,
@@ -109,10 +122,11 @@ def put(
         details = {} if put_result.signed_record is None else _signed_json(put_result.signed_record)
         print_json(report | details)
     else:
-        echo(f"{printed_key.hex()}  {format_report(report, 'stored')}")
+        echo(printed_key.hex())
+        click.echo(format_report(report, "stored"), err=True)
 
 
-@click.command(short_help="Show the record of KEY.")
+@record.command(short_help="Show the record of KEY.")
 @click.argument("key", type=_record_key)
 @via_option
 @network_key_option
@@ -129,14 +143,14 @@ def get(
     as_json: bool,
 ) -> None:
     """Show the record of KEY: the SHA-1 of an immutable record (40 hex digits), or the public key
-    of a signed one (64). "kademlua put" shows this key.
+    of a signed one (64). "kademlua record put" shows this key.
 
     Only a verified record is shown; of signed ones the newest.
 
     \b
     Examples:
-        kademlua get e5f96f6f38320f0f33959cb4d3d656452117aadb
-        kademlua get --salt portrait --raw $(kademlua keygen --public my.key) > portrait.jpg
+        kademlua record get e5f96f6f38320f0f33959cb4d3d656452117aadb
+        kademlua record get --salt portrait --raw $(kademlua keygen --public my.key) > portrait.jpg
     """
     if raw and as_json:
         raise click.UsageError("--raw and --json exclude each other.")
@@ -147,11 +161,11 @@ def get(
     with ephemeral_node(via, network_keys) as node:
         try:
             if is_signed:
-                record = node.get_signed(key, os.fsencode(salt or ""))
-                if record is None:
+                found = node.get_signed(key, os.fsencode(salt or ""))
+                if found is None:
                     raise KeyError
-                value = record.value
-                details = {"key": record.key.hex()} | _signed_json(record)
+                value = found.value
+                details = {"key": found.key.hex()} | _signed_json(found)
             else:
                 value = node.get_immutable(key)
         except KeyError:
@@ -166,10 +180,10 @@ def get(
         echo(value_text(value))
 
 
-def _signed_json(record: SignedRecord) -> dict[str, object]:
+def _signed_json(signed: SignedRecord) -> dict[str, object]:
     return {
-        "public_key": record.public_key.hex(),
-        "salt": value_to_json(record.salt),
-        "seq": record.seq,
-        "expires": record.expires_at,
+        "public_key": signed.public_key.hex(),
+        "salt": value_to_json(signed.salt),
+        "seq": signed.seq,
+        "expires": signed.expires_at,
     }

@@ -22,7 +22,9 @@ from kademlua.core.errors import KademluaError
 _MAX_LINE_BYTES = 1 << 28
 _REPLY_TIMEOUT = 75.0
 """Seconds to wait for a reply; longer than the timeout of the node."""
-_NO_SOCKET_HINT = "no node runs there, or one without a data directory"
+_NO_SOCKET_HINT = (
+    "no node runs there, or one without a data directory; start one with: kademlua node 8001"
+)
 """Why there may be no socket."""
 
 
@@ -96,6 +98,15 @@ class ControlClient:
         for message in self._replies(name, fields):
             if "part" in message:
                 yield from message["part"]["rows"]
+
+    def wait_closed(self, timeout: float) -> None:
+        """Block until the node closes the connection, or for ``timeout`` seconds; read nothing
+        of what it still sends."""
+        try:
+            while self._stream.read(timeout) is not None:
+                pass
+        except (OSError, InvalidLine):
+            pass
 
     def _replies(self, name: str, fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Send a request, and yield the replies to it up to the last one, which has ``ok``."""

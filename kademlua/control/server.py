@@ -12,7 +12,7 @@ from gevent import socket
 from gevent.pool import Pool
 from gevent.server import StreamServer
 
-from kademlua.api.operations import NodeApi
+from kademlua.api.operations import UNKNOWN_PROGRAM, NodeApi, Program
 from kademlua.control.connection import ControlConnection
 from kademlua.control.json_lines import JsonLineStream
 from kademlua.control.unix_socket import UnixListener, peer_credentials
@@ -30,14 +30,14 @@ _LINE_OVERHEAD_BYTES = 65_536
 class ControlServer:
     """Serves this user and root on a Unix socket."""
 
-    def __init__(self, node: Node, path: Path) -> None:
-        """Listen immediately; ``start`` begins to serve.
+    def __init__(self, node: Node, path: Path, program: Program = UNKNOWN_PROGRAM) -> None:
+        """Listen immediately; ``start`` begins to serve. ``program`` is the one of this node.
 
         Raises:
             ControlError: The socket cannot be created.
         """
         self._node = node
-        self._node_api = NodeApi(node)
+        self._node_api = NodeApi(node, program=program)
         # JSON is up to six times as long as bencoding; a line holds up to four values.
         self._max_line_bytes = 24 * node.params.max_value_bytes + _LINE_OVERHEAD_BYTES
         self._connections: dict[ControlConnection, None] = {}

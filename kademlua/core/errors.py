@@ -65,6 +65,10 @@ class StoreFailed(KademluaError):
         self.report = report
 
 
+class NothingToRemove(StoreFailed):
+    """No node has a value of the owner under the key."""
+
+
 class StaleValue(StoreRefused):
     """The owner stored or removed a newer value; ``newest_seq`` is its sequence number."""
 

@@ -141,7 +141,8 @@ class Values:
         Holders that cannot be reached learn of the removal when they replicate the value.
 
         Raises:
-            StoreFailed: no holder had a value of this node.
+            NothingToRemove: no holder had a value of this node.
+            StoreFailed: no holder removed one, and some refused or did not reply.
             NotJoined, TooManyCalls, NodeClosed, TypeError, ValueError: see ``add``.
         """
         self._lifecycle.require_joined()

@@ -163,9 +163,9 @@ class AdmissionPolicy:
 
 
 def remove_with_tombstone(
-    store: Store, key: bytes, owner: Contact, tombstone_until: float, seq: int
+    store: Store, key: bytes, owner: Contact, tombstone_until: float, seq: int, *, now: float
 ) -> bool:
-    """Remove an owner's value and leave a tombstone; return whether there was a value.
+    """Remove an owner's value and leave a tombstone; return whether there was an unexpired value.
 
     The tombstone lasts until the value would have expired, or until ``tombstone_until`` if that
     is later. Records are not removed: they belong to their signer, not to the storing node.
@@ -181,4 +181,4 @@ def remove_with_tombstone(
             raise StaleValue(entry.seq)
         tombstone_until = max(tombstone_until, entry.expires_at)
     store.tombstones.put(key, owner, Tombstone(tombstone_until, seq))
-    return store.remove(key, owner)
+    return store.remove(key, owner) and entry is not None and entry.expires_at > now

@@ -123,7 +123,9 @@ class StoreHandlers:
             newest_seq = refusal.newest_seq if isinstance(refusal, StaleValue) else 0
             return self._refusal(request, refusal.reason, newest_seq)
         for former_owner, _ in former:
-            remove_with_tombstone(self._store, key, former_owner, now + self._params.max_ttl, seq)
+            remove_with_tombstone(
+                self._store, key, former_owner, now + self._params.max_ttl, seq, now=now
+            )
         observers = self._context.observers
         if observers.registered:
             observers.notify_value_stored(key, owner, len(encoded))
@@ -142,13 +144,14 @@ class StoreHandlers:
         key = args[0] if args else None
         if type(key) is not bytes or not is_id(key):
             raise BadArguments("a remove needs a key")
-        tombstone_until = request.received_at + self._effective_ttl(args[1] if len(args) > 1 else 0)
+        now = request.received_at
+        tombstone_until = now + self._effective_ttl(args[1] if len(args) > 1 else 0)
         fields = self._parse_fields(args[3]) if len(args) > 3 else _NO_FIELDS
         owner = self._context.contact_for(request.sender_id, endpoint)
         owners = [owner, *(each for each, _ in self._former_values(key, owner, fields))]
         try:
             is_removed = [
-                remove_with_tombstone(self._store, key, each, tombstone_until, fields.seq)
+                remove_with_tombstone(self._store, key, each, tombstone_until, fields.seq, now=now)
                 for each in owners
             ]
         except StaleValue as refusal:

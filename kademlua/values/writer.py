@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kademlua.core.contact import Contact
-from kademlua.core.errors import RecordRefused, StaleValue, StoreFailed, StoreRefused
+from kademlua.core.errors import (
+    NothingToRemove,
+    RecordRefused,
+    StaleValue,
+    StoreFailed,
+    StoreRefused,
+)
 from kademlua.core.ids import to_int
 from kademlua.core.reasons import Purpose
 from kademlua.core.results import StoreReport
@@ -120,7 +126,8 @@ class ValueWriter:
         ``ttl`` is the minimum lifetime of the tombstones in seconds.
 
         Raises:
-            StoreFailed: No node had a value of this node.
+            NothingToRemove: No node had a value of this node.
+            StoreFailed: Nodes refused or did not reply, and no other node removed a value.
         """
         options = SearchOptions(purpose=Purpose.REMOVE)
         network_lookup = self._lookups.run_node_lookup(key, options)
@@ -132,6 +139,10 @@ class ValueWriter:
             report = self._send_remove(key, ttl, seq, recipients, network_lookup.write_tokens)
         self._remove_locally(key, ttl, seq, report)
         if not report.acknowledged:
+            if not report.timed_out and all(
+                reason == replies.REASON_NO_VALUE for _, reason in report.refused
+            ):
+                raise NothingToRemove("no node has a value of this owner", report)
             raise StoreFailed(report.failure_summary("removed the value"), report)
         return report
 
@@ -204,9 +215,10 @@ class ValueWriter:
         owners = self._store.owners(key, local_contact.id)
         if local_contact not in owners:
             owners.append(local_contact)
-        tombstone_until = self._context.clock() + ttl
+        now = self._context.clock()
         is_removed = [
-            remove_with_tombstone(self._store, key, each, tombstone_until, seq) for each in owners
+            remove_with_tombstone(self._store, key, each, now + ttl, seq, now=now)
+            for each in owners
         ]
         reason = wait_durable(self._store)
         if reason is not None:

@@ -141,6 +141,10 @@ class Launcher:
         self._processes: list[Process] = []
         self._terminals: list[Terminal] = []
 
+    def become(self, name: str) -> None:
+        """Run further commands as another user, with a home directory of its own."""
+        self.env["HOME"] = str(self.home / name)
+
     def run(self, *args: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         """Run a command to its end."""
         return self._run(["-m", "kademlua", *args], stdin)

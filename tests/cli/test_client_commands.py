@@ -40,6 +40,7 @@ def test_lookup_trace_is_drawn_as_tree(launch, network):
 
 def test_find_shows_distinct_values_of_all_owners(launch, network):
     for value in ("one", "two", "one"):
+        launch.become(f"owner of {value}")
         assert launch.run("add", "key", value, "--via", network).returncode == 0
     done = launch.run("find", "key", "--all", "--via", network)
     assert sorted(done.stdout.split()) == [b"one", b"two"]
@@ -49,6 +50,7 @@ def test_find_shows_distinct_values_of_all_owners(launch, network):
 
 def test_find_accepts_limits(launch, network):
     for number in range(3):
+        launch.become(f"owner {number}")
         assert launch.run("add", "key", f"{number}" * 900, "--via", network).returncode == 0
     lines = {
         limit: len(launch.run("find", "key", "--via", network, *limit).stdout.splitlines())
@@ -84,6 +86,7 @@ def test_non_utf8_arguments_are_accepted(launch, network):
 
 def test_raw_requires_exactly_one_value(launch, network, failed):
     for value in ("one", "two"):
+        launch.become(f"owner of {value}")
         launch.run("add", "key", value, "--via", network)
     assert "2 values" in failed(launch.run("find", "key", "--raw", "--via", network), 1)
 
@@ -133,7 +136,8 @@ def test_host_may_be_a_name(launch, network):
 def test_client_is_in_no_routing_table(launch):
     process = launch.start("node", "0", "--no-bootstrap", "--shell")
     address = process.out.expect(r"listening on (\S+)\n")[1]
-    for _ in range(3):
+    for user in ("one", "two", "three"):
+        launch.become(user)
         assert launch.run("add", "key", "v", "--via", address).returncode == 0
     process.type("len(node.table), len(node.datastore)\n")
     process.out.expect(r"^\(0, 3\)$")

@@ -25,10 +25,14 @@ def test_help_lists_commands_and_shows_examples():
 
 
 @pytest.mark.parametrize(
-    "command", ["node", "add", "find", "put", "get", "lookup", "ping", "keygen"]
+    "command",
+    [
+        *("node", "set", "get", "delete", "add", "find", "remove", "lookup", "ping"),
+        *("status", "peers", "stop", "help", "keygen", "record put", "record get"),
+    ],
 )
 def test_help_of_each_command_has_examples(command):
-    result = CliRunner().invoke(main, [command, "--help"])
+    result = CliRunner().invoke(main, [*command.split(), "--help"])
     assert result.exit_code == 0
     assert "Examples:" in result.output
     assert f"kademlua {command} " in result.output
@@ -67,15 +71,24 @@ def test_no_arguments_show_help():
         (["find", "key", "--answers", "0"], "answers"),
         (["find", "key", "--answers", "1", "--all"], "exclude"),
         (["find", "key", "--raw", "--json"], "exclude"),
-        (["put", "v", "--salt", "s"], "--sign FILE"),
-        (["put", "v", "--expires", "1h"], "--sign FILE"),
-        (["get", "0" * 41], "40 hex digits"),
-        (["get", "x" * 64], "40 hex digits"),
-        (["get", "0" * 40, "--salt", "s"], "public key"),
-        (["get", "0" * 64, "--raw", "--json"], "exclude"),
+        (["record", "put", "v", "--salt", "s"], "--sign FILE"),
+        (["record", "put", "v", "--expires", "1h"], "--sign FILE"),
+        (["record", "get", "0" * 41], "40 hex digits"),
+        (["record", "get", "x" * 64], "40 hex digits"),
+        (["record", "get", "0" * 40, "--salt", "s"], "public key"),
+        (["record", "get", "0" * 64, "--raw", "--json"], "exclude"),
         (["lookup", "--hex", "0" * 39], "40 hex digits"),
         (["lookup", "key", "--via", "127.0.0.1:0"], "1 to 65535"),
-        (["ping", "127.0.0.1"], "HOST:PORT"),
+        (["ping", "8001"], "HOST:PORT"),
+        (["ping", "::1"], "[ADDR]:PORT"),
+        (["set", "key"], "VALUE"),
+        (["set", "key", "v", "--file", "f"], "exclude"),
+        (["get", "one", "two", "--raw"], "one KEY"),
+        (["get", "key", "--raw", "--json"], "exclude"),
+        (["delete"], "KEY"),
+        (["record", "nosuch"], "nosuch"),
+        (["help", "nosuch"], "nosuch"),
+        (["help", "set", "x"], "no commands"),
         (["ping", "127.0.0.1:99999"], "99999"),
     ],
 )
@@ -87,6 +100,30 @@ def test_usage_error_is_one_line_with_status_2(args, word):
     assert word in result.output
     assert result.output.endswith("--help'.\n")
     assert ". Try '" in result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [("fidn", "find"), ("put", "record put"), ("del", "delete"), ("statsu", "status")],
+)
+def test_unknown_command_suggests_a_similar_one(name, suggestion):
+    result = CliRunner().invoke(main, [name], prog_name="kademlua")
+    assert result.exit_code == 2
+    expected = f"No such command '{name}'. Did you mean {suggestion}? Try 'kademlua --help'.\n"
+    assert result.output == f"Error: {expected}"
+
+
+@pytest.mark.parametrize("words", [[], ["set"], ["record"], ["record", "put"]])
+def test_help_shows_what_the_option_shows(words):
+    asked = CliRunner().invoke(main, ["help", *words], prog_name="kademlua")
+    shown = CliRunner().invoke(main, [*words, "--help"], prog_name="kademlua")
+    assert (asked.exit_code, asked.output) == (0, shown.output)
+
+
+def test_options_of_nested_commands_have_environment_variables(monkeypatch):
+    monkeypatch.setenv("KADEMLUA_RECORD_PUT_SALT", "salt")
+    result = CliRunner().invoke(main, ["record", "put", "value"])
+    assert (result.exit_code, "--salt" in result.output) == (2, True)
 
 
 def group_that_raises(error: BaseException) -> CommandGroup:

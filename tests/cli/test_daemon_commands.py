@@ -30,7 +30,7 @@ def test_value_is_published_and_unpublished(launch, failed):
     line = failed(launch.run("published", "--data", "data"), 1)
     assert line == (
         "Error: no node listens at data/control.sock:"
-        " no node runs there, or one without a data directory\n"
+        " no node runs there, or one without a data directory; start one with: kademlua node 8001\n"
     )
 
     # The port is part of the owner. The node replaces the socket of the killed one.

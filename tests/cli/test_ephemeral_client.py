@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -10,6 +11,12 @@ from click.testing import CliRunner
 import kademlua
 from kademlua import Node
 from kademlua.cli import ephemeral_client, main
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep away from the nodes and the identity of the user who runs the tests."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
 
 
 @pytest.fixture
@@ -32,7 +39,7 @@ def test_client_checks_all_contacts_of_first_reply(
         assert checked == [node.contact.addr] + 20 * ["127.0.0.1"]
 
 
-@pytest.mark.parametrize("command", ["add key value", "find key", "lookup key", "put value"])
+@pytest.mark.parametrize("command", ["add key value", "find key", "lookup key", "record put value"])
 def test_client_without_via_bootstraps_from_control_port(
     network: Node, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
@@ -45,5 +52,5 @@ def test_client_without_via_bootstraps_from_control_port(
 def test_record_is_found_without_via(network: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ephemeral_client, "CONTROL_PORT", network.contact.port)
     key = network.put_immutable(b"for ever").key
-    done = CliRunner().invoke(main, ["get", key.hex()], standalone_mode=False)
+    done = CliRunner().invoke(main, ["record", "get", key.hex()], standalone_mode=False)
     assert (done.exception, done.output) == (None, "for ever\n")

@@ -92,8 +92,8 @@ class Shell:
 
 
 def _without_logs(text: str) -> str:
-    """Remove whole lines that a daemon logged."""
-    return re.sub(r"^\d{4}-\d\d-\d\d .*\n", "", text, flags=re.M)
+    """Remove whole lines that a daemon logged, and those about the node that acts."""
+    return re.sub(r"^(\d{4}-\d\d-\d\d|using the node on port) .*\n", "", text, flags=re.M)
 
 
 def _pattern(line: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from kademlua import Node, Params, SigningKey, StoreFailed, sha1
+from kademlua import Node, NothingToRemove, Params, SigningKey, sha1
 from kademlua.core.contact import Contact
 from kademlua.core.ids import to_int
 from kademlua.core.results import StoreReport
@@ -254,7 +254,14 @@ class TestRemoves:
 
     def test_remove_fails_if_there_was_nothing(self, world: World) -> None:
         nodes = world.network(3)
-        with pytest.raises(StoreFailed, match="no node removed the value"):
+        with pytest.raises(NothingToRemove, match="no node has a value of this owner"):
+            nodes[0].remove(KEY)
+
+    def test_expired_value_is_nothing_to_remove(self, world: World) -> None:
+        nodes = world.network(3)
+        nodes[0].add(KEY, b"v", ttl=1)
+        gevent.sleep(1.1)
+        with pytest.raises(NothingToRemove):
             nodes[0].remove(KEY)
 
     def test_tombstone_survives_a_restart(self, world: World, tmp_path: Path) -> None:

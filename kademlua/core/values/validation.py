@@ -30,7 +30,10 @@ def validate_value(value: Any, params: Params) -> bytes:
 def check_encoded(encoded: bytes, params: Params) -> None:
     """Raise ValueError if a bencoded value is too large, in bytes or tokens."""
     if len(encoded) > params.max_value_bytes:
-        raise ValueError(f"a value has at most {params.max_value_bytes:,} bytes, bencoded")
+        raise ValueError(
+            f"a value has at most {params.max_value_bytes:,} bytes, bencoded; this one has"
+            f" {len(encoded):,}"
+        )
     bencoding.check_tokens(encoded)
 
 

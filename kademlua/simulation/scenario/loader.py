@@ -35,6 +35,9 @@ from kademlua.simulation.scenario.toml_table import (
     text,
 )
 
+_MAX_BYTES = 1 << 20
+"""Size of a file, at most."""
+
 SCENARIO_DIR = Path(__file__).parents[1] / "scenarios"
 """The directory of the built-in scenarios; in a checkout a link to swarm/scenarios."""
 
@@ -66,7 +69,10 @@ def load(path: Path) -> Scenario:
     """
     try:
         with path.open("rb") as file:
-            values = tomllib.load(file)
+            text = file.read(_MAX_BYTES + 1)
+        if len(text) > _MAX_BYTES:
+            raise ScenarioError(f"{path}: more than {_MAX_BYTES:,} bytes, which is the limit")
+        values = tomllib.loads(text.decode())
     except OSError as error:
         raise ScenarioError(f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
