@@ -37,7 +37,7 @@ def keygen(*, file: Path | None, is_network: bool, public: bool) -> None:
     \b
     Examples:
         kademlua keygen my.key
-        kademlua put --sign my.key "hello world"
+        kademlua record put --sign my.key "hello world"
         kademlua keygen --public my.key
         kademlua keygen --network
         kademlua node 8001 --network-key network.key

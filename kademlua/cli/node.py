@@ -65,7 +65,7 @@ logger = logging.getLogger(__name__)
 @click.option(
     "--bootstrap",
     type=endpoint,
-    metavar="HOST:PORT",
+    metavar="HOST[:PORT]",
     multiple=True,
     help="A node to bootstrap from; may be repeated."
     "  [default: 127.0.0.1:8001, or [::1]:8001 from IPv6; none for PORT 8001 itself]",

@@ -161,5 +161,5 @@ ttl_option = click.option(
     "--ttl",
     type=seconds,
     metavar="TIME",
-    help="Time to live: seconds, or a duration like 90s, 30m, 12h, 7d.  [default: 24h]",
+    help="Time to live: seconds, or a duration like 90s, 12h, 7d; at most 30d.  [default: 24h]",
 )

@@ -30,7 +30,7 @@ from kademlua.swarm.plan import FIRST_PORT, Plan, PlanError, control_endpoint
 @click.option(
     "--bootstrap",
     type=endpoint,
-    metavar="HOST:PORT",
+    metavar="HOST[:PORT]",
     help="A node to bootstrap from.  [default: port 8001 of --host]",
 )
 @click.option(

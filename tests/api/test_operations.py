@@ -1,6 +1,7 @@
 """The operations of a running node by name, as JSON."""
 
 import os
+from pathlib import Path
 
 import gevent
 import pytest
@@ -9,7 +10,7 @@ import kademlua
 from kademlua import NotJoined, Params, RpcTimeout, sha1
 from kademlua.api.fields import BadRequest
 from kademlua.api.json_form import stored_value_to_json
-from kademlua.api.operations import NodeApi
+from kademlua.api.operations import NodeApi, Program
 from kademlua.build import build_name
 from kademlua.core.errors import StorageError
 from kademlua.core.json_codec import contact_to_json, value_from_json, value_to_json
@@ -143,3 +144,18 @@ def test_operation_waits_for_the_first_join_attempt(world):
     assert late.call("lookup", {"key": KEY})["contacts"] == [contact_to_json(world.alice.contact)]
     with pytest.raises(NotJoined):
         operations(world.node(UNUSED_ENDPOINT)).call("lookup", {"key": KEY})
+
+
+def test_stop_is_refused_by_other_programs(world):
+    with pytest.raises(BadRequest, match="part of another program"):
+        NodeApi(world.node()).call("stop", {})
+
+
+def test_stop_asks_the_program_to_end(world):
+    stopped: list[bool] = []
+    program = Program(data_directory=Path("/data"), stop=lambda: stopped.append(True))
+    node = world.node()
+    api = NodeApi(node, program=program)
+    assert api.call("stop", {})["id"] == node.id.hex()
+    assert stopped == [True]
+    assert api.call("status", {})["data_directory"] == "/data"
