@@ -55,7 +55,6 @@ def test_no_arguments_show_help():
     [
         (["nosuch"], "nosuch"),
         (["--nosuch"], "--nosuch"),
-        (["node"], "PORT"),
         (["node", "65536"], "65536"),
         (["node", "-1"], "-1"),
         (["node", "x"], "x"),
