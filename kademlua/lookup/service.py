@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import random_id, to_int
@@ -16,6 +16,7 @@ from kademlua.core.lookup.lookup import Lookup
 from kademlua.core.reasons import Purpose
 from kademlua.core.routing.diversity import IdDensity
 from kademlua.core.routing.size_estimate import NetworkSizeEstimator
+from kademlua.core.stats import add_counts
 from kademlua.core.values.record_filter import RecordFilter, ValueFilter
 from kademlua.core.wire import packets, replies, requests
 from kademlua.crypto import signing
@@ -26,7 +27,10 @@ from kademlua.lookup.value_search import FindOptions, ValueSearch
 from kademlua.rpc.call_options import EncodedRequest
 from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
-from kademlua.runtime.time_slices import in_slices
+from kademlua.runtime.time_slices import in_slices, yield_to_hub
+
+_MANY_VALUES: Final = 64
+"""Values that take a millisecond to filter."""
 
 
 class LookupService:
@@ -165,15 +169,15 @@ class LookupService:
         value_search = ValueSearch(self._context, key, options, record_filter)
         values = self._local_values(key, options.limits.max_values_per_node)
         if values:
+            if len(values) > _MANY_VALUES:
+                yield_to_hub()  # after the last slice, since to filter them takes a while, too
             value_search.add(self._context.local_contact, values)
         if value_search.wanted:
             self._search(value_search, options)
             value_search.fetch_truncated(self._client)
         stats = self._context.stats
-        if value_search.budget.ignored:
-            stats.ignored_values.update(value_search.budget.ignored)
-        if record_filter.rejected:
-            stats.rejected_records.update(record_filter.rejected)
+        add_counts(stats.ignored_values, value_search.budget.ignored)
+        add_counts(stats.rejected_records, record_filter.rejected)
         return value_search
 
     def _search(self, value_search: ValueSearch, options: FindOptions) -> None:

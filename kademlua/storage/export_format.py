@@ -230,7 +230,7 @@ def _check_format(fields: dict[str, Any]) -> int:
         raise ValueError(fields["format"])
     version = fields["version"]
     if type(version) is not int or not 1 <= version <= EXPORT_VERSION:
-        raise ValueError(f"version {version}, this Kademlua reads up to {EXPORT_VERSION}")
+        raise StorageError(f"it has version {version}, this Kademlua reads up to {EXPORT_VERSION}")
     return version
 
 

@@ -64,10 +64,12 @@ def test_messages_of_the_sources_are_short_and_lead_somewhere() -> None:
 
 
 def test_messages_name_only_commands_and_options_that_exist() -> None:
+    commands = [main.get_command(CONTEXT, name) for name in COMMANDS]
+    commands += [each for group in commands for each in getattr(group, "commands", {}).values()]
     options = {
         opt
-        for name in COMMANDS
-        for param in main.get_command(CONTEXT, name).params  # type: ignore[union-attr]
+        for command in commands
+        for param in command.params
         for opt in (*param.opts, *param.secondary_opts)
     } | {"--help", "--version", "--python"}
     for place, text in messages():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from kademlua.core.stats import COUNTERS, Stats
+from kademlua.core.stats import COUNTERS, Stats, add_counts
 
 
 def test_a_snapshot_holds_every_counter():
@@ -44,3 +44,11 @@ def test_two_nodes_have_separate_stats():
     one, other = Stats(0.0), Stats(0.0)
     one.calls_by_rpc["ping"] += 1
     assert not other.calls_by_rpc
+
+
+def test_counts_are_added_to_earlier_ones():
+    stats = Stats(0.0)
+    for _ in range(2):
+        add_counts(stats.rejected_records, {"forged": 2, "stale": 1})
+    add_counts(stats.rejected_records, {})
+    assert stats.snapshot(0.0)["rejected_records"] == {"forged": 4, "stale": 2}

@@ -61,7 +61,7 @@ def taken(args: list[str]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["LOG_LEVEL", "BOOTSTRAP", "NETWORK_KEY", "ID"])
 def test_environment_sets_options(name: str) -> None:
-    environment = {f"KADEMLUA_NODE_{name}": "nonsense"}
+    environment = {f"KADEMLUA_NODE_{name}": "non:sense"}
     done = CliRunner().invoke(main, ["node", "0"], env=environment)
     assert done.exit_code == 2
     assert f"--{name.lower().replace('_', '-')}" in done.stderr

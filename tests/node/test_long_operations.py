@@ -170,5 +170,8 @@ def expire(node: Node) -> None:
 def test_no_datagram_waits_for_a_long_operation(
     node: Node, operation: Callable[[Node], None]
 ) -> None:
-    # Other processes slow the CPU down: the best of three runs counts.
-    assert any(longest_wait(lambda: operation(node)) < LONGEST_WAIT for _ in range(3))
+    # Other processes slow the CPU down: the best of some runs counts.
+    waits: list[float] = []
+    while not waits or (min(waits) >= LONGEST_WAIT and len(waits) < 5):
+        waits.append(longest_wait(lambda: operation(node)))
+    assert min(waits) < LONGEST_WAIT, waits

@@ -205,7 +205,7 @@ def test_shell_runs_on_joined_node_next_to_other_control_node(launch_joined: Lau
         (["65000"], 2, "exceed port 65,535"),
         (["0"], 2, "COUNT"),
         (["5", "--workers", "0"], 2, "--workers"),
-        (["5", "--bootstrap", "nonsense"], 2, "HOST:PORT"),
+        (["5", "--bootstrap", "host:nonsense"], 2, "HOST:PORT"),
         (["5", "--bootstrap", "127.0.0.1:8004"], 2, "one of the swarm's own"),
         (["5", "--host", "::1", "--bootstrap", "127.0.0.1:8004"], 2, "IPv6"),
         (["5", "--host", "192.0.2.1"], 1, "can't listen on 192.0.2.1"),

@@ -92,7 +92,7 @@ def test_suspension_restores_terminal_and_continues(launch: Launcher, daemon: Pr
 
 def test_no_color_leaves_text_without_styles(launch: Launcher, daemon: Process) -> None:
     launch.env["NO_COLOR"] = "1"
-    terminal = launch.terminal(*ARGS, "--count", "1", "--interval", "0.1")
+    terminal = launch.terminal(*ARGS, "--count", "2", "--interval", "0.1")
     terminal.out.expect(TITLES)
     terminal.out.expect(END)
     assert not re.search(r"\x1b\[[0-9;]*m", terminal.out.text)
