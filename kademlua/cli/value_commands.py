@@ -104,7 +104,7 @@ def _store(key: Key, value: bytes, ttl: float | None, open_api: OpenApi, *, as_j
 @api_options()
 @json_lines_option
 def get(*, keys: list[Key], raw: bool, open_api: OpenApi, as_json: bool) -> None:
-    """Show the newest value of each KEY, whoever its owner is: the one that most of the nodes asked
+    """Show the newest value of each KEY, of any owner: the one that most of the nodes asked
     received last. "kademlua find" shows the values of all owners.
 
     With several keys, each value follows its key.

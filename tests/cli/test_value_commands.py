@@ -38,7 +38,7 @@ class TestClient:
 
     def test_values_of_other_users_stay(self, launch, network, failed):
         launch.run("set", "key", "mine", "--via", network)
-        launch.become("somebody")
+        launch.become("another")
         launch.run("set", "key", "another", "--via", network)
         found = launch.run("find", "key", "--all", "--via", network).stdout
         assert sorted(found.split()) == [b"another", b"mine"]
