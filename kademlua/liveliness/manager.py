@@ -34,7 +34,7 @@ _REVALIDATE_AFTER: Final = 0.95 * VALIDATION_LIFETIME
 """Seconds since its last reply after which a requesting contact is pinged. A request itself
 proves nothing, because its source address may be forged."""
 _VALIDATED_AT_PEER_FOR: Final = 0.9 * VALIDATION_LIFETIME
-"""Seconds since the last reply to a contact for which it counts this node as validated."""
+"""Seconds since the last proof of its address for which a contact counts this node as validated."""
 _STAGGER: Final = 0.05
 """Part of the stale time by which the first of two contacts pings earlier, so that two nodes
 do not ping each other at the same time."""
@@ -94,7 +94,7 @@ class LivelinessManager:
             return
         if entry is not None and entry.contact.id == request.sender_id:
             now = request.received_at
-            entry.last_seen = entry.last_served = now
+            entry.last_seen = entry.validated_at = now
             # The flag "read only" may be forged; the reply to a ping tells the truth.
             if now - entry.last_replied > _REVALIDATE_AFTER or request.read_only:
                 self._probes.add(entry.contact, self._params.probe_tries)
@@ -266,14 +266,14 @@ class LivelinessManager:
         return self._clock() - entry.last_seen < self._params.freshness_window
 
     def is_validated_at(self, contact: Contact) -> bool:
-        """Return whether a contact probably holds this node's address as validated.
-
-        That follows from a recent reply to a request of the contact.
-        """
+        """Return whether a contact probably holds this node's address as validated."""
         entry = self._table.get_contact(contact)
-        if entry is None:
-            return False
-        return self._clock() - entry.last_served < _VALIDATED_AT_PEER_FOR
+        return entry is not None and self._clock() - entry.validated_at < _VALIDATED_AT_PEER_FOR
+
+    def on_token_accepted(self, contact: Contact) -> None:
+        """Record that a contact served a request with its write token."""
+        if (entry := self._table.get_contact(contact)) is not None:
+            entry.validated_at = self._clock()
 
     def has_replied(self, contact: Contact) -> bool:
         """Return whether this node may send a contact more than a query: see ``OutgoingGate``."""

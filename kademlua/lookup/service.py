@@ -252,6 +252,8 @@ class LookupService:
             if len(closest) == self._params.k:
                 numbers = [contact.id_int for contact in closest]
                 self.size_estimator.add_sample(self._clock(), to_int(target), numbers)
+                if self._table.density is None:
+                    self.update_density()
 
 
 def _has_nearest(lookup: Lookup) -> bool:

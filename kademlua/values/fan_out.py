@@ -191,6 +191,8 @@ class FanOut:
             self._finished.set_exception(result)
             return
         is_early = contact in self._early
+        if isinstance(result, list) and self._write_tokens.get(contact):
+            self._liveliness.on_token_accepted(contact)
         self._settle(contact, result)
         if not is_early:
             self._outstanding -= 1

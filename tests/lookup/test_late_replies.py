@@ -159,10 +159,10 @@ def packets_of_finds(params: Params) -> int:
     def test() -> None:
         nonlocal sent
         nodes = settled(world, 60, params)
+        world.net.conditions = NetworkConditions(jitter=0.01)
         keys = [sha1(f"key {number}") for number in range(100)]
         for number, key in enumerate(keys):
             nodes[number % 60].add(key, key)
-        world.net.conditions = NetworkConditions(jitter=0.01)
         for phase in range(2):  # the first one is to learn the round trips
             sent = world.net.sent
             for number in range(300):

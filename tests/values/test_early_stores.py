@@ -101,6 +101,31 @@ def sized(world: World, *, is_size_known: bool = True) -> Node:
     return node
 
 
+def test_client_that_has_just_joined_soon_sends_few_queries(world: World) -> None:
+    """Its own lookups tell it the size of the network, its stores prove its address to holders."""
+    client = world.network(60, params=Params(replicas=8))[-1]
+    queries, stores = 0, 0
+    for number in range(30):
+        before = client.stats()["calls_by_rpc"].copy()
+        assert len(client.add(sha1(f"key {number}"), b"v").acknowledged) == 8
+        after = client.stats()["calls_by_rpc"]
+        if number >= 10:
+            queries += after["findnode"] - before["findnode"]
+            stores += after["store"] - before["store"]
+    assert queries <= 2.5 * 20
+    assert stores <= 8.5 * 20
+
+
+def test_accepted_token_proves_the_address_for_other_keys(world: World) -> None:
+    node, holder = sized(world), Holder(world, 1)
+    holder.meet(node, is_validated=False)
+    node.add(KEY, b"v")
+    assert holder.received == ["findnode", "store"]
+    holder.peer.requests.clear()
+    node.add(xor(KEY, from_int(2)), b"v")
+    assert holder.received == ["store"]
+
+
 def test_certain_replica_gets_the_store_in_place_of_a_query(world: World) -> None:
     node, holder = sized(world), Holder(world, 1)
     holder.meet(node)

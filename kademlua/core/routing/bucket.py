@@ -13,7 +13,7 @@ from kademlua.core.routing.rtt import RttEstimator
 class TableEntry:
     """A contact in the table, with the times of its packets and its round-trip time."""
 
-    __slots__ = ("contact", "last_replied", "last_seen", "last_served", "rtt")
+    __slots__ = ("contact", "last_replied", "last_seen", "rtt", "validated_at")
 
     def __init__(self, contact: Contact, now: float) -> None:
         self.contact = contact
@@ -21,8 +21,8 @@ class TableEntry:
         self.last_seen = now
         self.last_replied = now
         """When it last replied to this node. A request with its id may be forged."""
-        self.last_served = -math.inf
-        """When this node last replied to it, and so proved its own address."""
+        self.validated_at = -math.inf
+        """When this node last proved its own address to it, by a reply or a write token."""
 
 
 class KBucket:
