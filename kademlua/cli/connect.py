@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from kademlua.api.operations import NodeApi
-from kademlua.cli.data_dirs import default_data_dir, find_data_dir
+from kademlua.cli.data_dirs import data_dir_patterns, default_data_dir, find_data_dir
 from kademlua.cli.ephemeral_client import ephemeral_node, exit_on_sigint, show_progress
 from kademlua.cli.identity import NoIdentity, client_identity
 from kademlua.cli.options import ANY_PATH, CONTROL_PORT, DIRECTORY, network_key_option, via_option
@@ -134,7 +134,7 @@ def api_options(
             def open_api() -> AbstractContextManager[ApiCall]:
                 if socket is not None:
                     return _daemon_api(socket)
-                found = find_running_node() if via is None and not network_keys else None
+                found = find_running_node(network_keys) if via is None else None
                 if found is not None:
                     return _daemon_api(_announced(found))
                 return _client_api(via, network_keys, ownership)
@@ -146,22 +146,26 @@ def api_options(
     return decorate
 
 
-def find_running_node() -> Path | None:
+def find_running_node(network_keys: Sequence[bytes] = ()) -> Path | None:
     """Return the control socket of a node that this user runs with a default data directory.
 
-    This is the one on port 8001, or the only one; None if there is none.
+    This is the one on port 8001, or the only one; None if there is none. With network keys, only
+    nodes of these networks count.
 
     Raises:
         click.UsageError: there are several, and none on port 8001.
     """
     try:
-        preferred = default_data_dir(CONTROL_PORT) / SOCKET_NAME
+        preferred = default_data_dir(CONTROL_PORT, network_keys) / SOCKET_NAME
     except click.ClickException:  # no home directory
         return None
     if _is_listening(preferred):
         return preferred
-    sockets = preferred.parent.parent.glob(f"[0-9]*/{SOCKET_NAME}")
-    by_port = {path.parent.name: path for path in sockets if _is_listening(path)}
+    names = data_dir_patterns(network_keys)
+    base = preferred.parent.parent
+    sockets = [path for name in names for path in base.glob(f"{name}/{SOCKET_NAME}")]
+    # While keys are exchanged, a link leads to the same node.
+    by_port = {path.parent.name.split("-")[0]: path for path in sockets if _is_listening(path)}
     if len(by_port) > 1:
         ports = ", ".join(sorted(by_port))
         raise click.UsageError(f"Nodes run on ports {ports}; choose one with --port.")
@@ -179,7 +183,8 @@ def _is_listening(socket: Path) -> bool:
 
 def _announced(socket: Path) -> Path:
     """Tell the user which node acts, if its choice was automatic."""
-    click.echo(f"using the node on port {socket.parent.name}", err=True)
+    port = socket.parent.name.split("-")[0]
+    click.echo(f"using the node on port {port}", err=True)
     return socket
 
 

@@ -48,6 +48,12 @@ def default_data_dir(port: int, network_keys: Sequence[bytes] = ()) -> Path:
     return next(filter(Path.is_dir, paths), paths[0])
 
 
+def data_dir_patterns(network_keys: Sequence[bytes] = ()) -> list[str]:
+    """Return patterns of the names of default data directories: those of some private networks,
+    or all without keys."""
+    return [f"[0-9]*-{_network_name(key)}" for key in network_keys] or ["[0-9]*"]
+
+
 def find_data_dir(port: int) -> Path:
     """Return the default data directory of the node on a port, whichever its network: that of a
     running node, or else one that exists, that of the public network first.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from kademlua.api.operations import Program
 from kademlua.cli.data_dirs import default_data_dir
 from kademlua.cli.http import HttpOptions, start_http
 from kademlua.cli.output import announce
@@ -55,7 +56,7 @@ def run_swarm(plan: Plan, options: SwarmOptions, signals: SignalHandler) -> None
         raise click.ClickException(unwritable_log_message(error)) from None
     resource_limits.check_ports(plan)
     with ExitStack() as exit_stack:
-        node = exit_stack.enter_context(_bootstrap_node(plan, options))
+        node = exit_stack.enter_context(_bootstrap_node(plan, options, signals))
         swarm = Swarm(plan, options.log_dir)
         _start_http(node, plan, swarm, options, exit_stack)
         started_at = time.monotonic()
@@ -77,7 +78,9 @@ def run_swarm(plan: Plan, options: SwarmOptions, signals: SignalHandler) -> None
 
 
 @contextmanager
-def _bootstrap_node(plan: Plan, options: SwarmOptions) -> Iterator[Node | None]:
+def _bootstrap_node(
+    plan: Plan, options: SwarmOptions, signals: SignalHandler
+) -> Iterator[Node | None]:
     """Start a control node unless a node answers at the bootstrap address.
 
     Yield the node for the shell and HTTP: the control node, a joined node, or None if neither
@@ -87,7 +90,7 @@ def _bootstrap_node(plan: Plan, options: SwarmOptions) -> Iterator[Node | None]:
     if not control_node.is_bootstrap_answering(plan):
         with control_node.control_node(plan, options.log_dir) as node:
             announce(f"control node {node.id.hex()} on {address}", err=True)
-            with _control_server(node, plan):
+            with _control_server(node, plan, signals):
                 yield node
     elif options.shell or options.http.listen is not None:
         with control_node.joined_node(plan, options.log_dir) as node:
@@ -100,21 +103,22 @@ def _bootstrap_node(plan: Plan, options: SwarmOptions) -> Iterator[Node | None]:
 
 
 @contextmanager
-def _control_server(node: Node, plan: Plan) -> Iterator[None]:
-    """Serve the control socket of the control node, for ``kademlua top``, ``stored`` and others.
+def _control_server(node: Node, plan: Plan, signals: SignalHandler) -> Iterator[None]:
+    """Serve the control socket of the control node, for ``kademlua top``, ``stop`` and others.
 
     It is in the node's data directory, or where that would be by default. A failure is a warning.
     """
     port = plan.bootstrap[1]
-    is_temporary = False
+    is_temporary, data_directory = False, None
     try:
         if plan.data_dir:
-            directory = Path(plan.data_dir) / str(port)
+            directory = data_directory = Path(plan.data_dir) / str(port)
         else:
             directory = default_data_dir(port, plan.network_keys)
             is_temporary = not directory.exists()
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        server = ControlServer(node, directory / SOCKET_NAME)
+        program = Program(data_directory=data_directory, stop=signals.stop)
+        server = ControlServer(node, directory / SOCKET_NAME, program)
     except (click.ClickException, KademluaError, OSError) as error:
         announce(f"kademlua top, stored and others can't reach the swarm: {error}", err=True)
         yield

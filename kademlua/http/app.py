@@ -12,7 +12,14 @@ from typing import Any
 import falcon
 
 from kademlua.api.fields import BadRequest
-from kademlua.core.errors import KademluaError, NodeClosed, NotJoined, StoreFailed, TooManyCalls
+from kademlua.core.errors import (
+    KademluaError,
+    NodeClosed,
+    NothingToRemove,
+    NotJoined,
+    StoreFailed,
+    TooManyCalls,
+)
 from kademlua.http.openapi import PROBLEM, Problem, build_document
 from kademlua.http.route import Route, Services
 from kademlua.http.routes import ROUTES, SWARM_ROUTES
@@ -25,6 +32,7 @@ _STATUS_BY_ERROR = (
     (NotJoined, falcon.HTTP_503),
     (NodeClosed, falcon.HTTP_503),
     (TooManyCalls, falcon.HTTP_503),
+    (NothingToRemove, falcon.HTTP_404),
     (StoreFailed, falcon.HTTP_502),
 )
 

@@ -13,6 +13,7 @@ from kademlua.core.contact import Contact, Endpoint, canonical_address, parse_en
 from kademlua.core.ids import sha1
 from kademlua.core.lookup.find_budget import FindLimits
 from kademlua.core.results import Answer, Pong, StoreReport
+from kademlua.core.values.records import SignedRecord
 from kademlua.crypto.signing import SigningKey
 from kademlua.node.node import Node
 from kademlua.shell import id_functions
@@ -125,7 +126,7 @@ class ShellCommands:
                 node.put_immutable, 'putimmutable("value")', "store a value under its own SHA-1"
             ),
             after_join(
-                lambda key: node.get_immutable(to_key(key)),
+                self._get_immutable,
                 "getimmutable(key)",
                 "the value that has this SHA-1",
             ),
@@ -135,7 +136,7 @@ class ShellCommands:
                 "store a signed value, replacing the previous one",
             ),
             after_join(
-                node.get_signed, 'getsigned(public_key, b"salt")', "the newest signed record"
+                self._get_signed, 'getsigned(public_key, b"salt")', "the newest signed record"
             ),
             after_join(self._findnode, 'findnode("key")', "the contacts closest to an id"),
             ShellCommand(self._ping, 'ping("127.0.0.1:8001")', "ping an address or a contact"),
@@ -180,6 +181,19 @@ class ShellCommands:
         milliseconds = (self._node.now - started_at) * 1000
         self._write(f"{plural(len(answers), 'answer')} in {milliseconds:.1f} ms")
         return answers
+
+    def _get_immutable(self, key: Any) -> Any:
+        try:
+            return self._node.get_immutable(to_key(key))
+        except KeyError:
+            self._write("no node has this value")
+            return None
+
+    def _get_signed(self, *args: Any, **options: Any) -> SignedRecord | None:
+        record = self._node.get_signed(*args, **options)
+        if record is None:
+            self._write("no node has such a record")
+        return record
 
     def _findnode(self, target: Any) -> FoundContacts:
         target_id = to_key(target)

@@ -8,6 +8,7 @@ import pytest
 
 import kademlua
 from kademlua.build import build_name
+from tests.cli.conftest import free_port
 
 
 @pytest.fixture
@@ -86,6 +87,20 @@ def test_the_only_node_is_used(launch, failed):
     assert "Nodes run on ports 9001, 9002; choose one with --port." in line
     launch.node("--data", ".local/share/kademlua/8001")
     assert launch.run("status").stderr == b""
+
+
+def test_the_node_of_a_private_network_is_used(launch):
+    pytest.importorskip("lmdb", reason="of the extra disk")
+    for name in ("ours.key", "new.key", "theirs.key"):
+        launch.run("keygen", "--network", name)
+    keys = ("--network-key", "ours.key", "--network-key", "new.key")
+    port = free_port()
+    launch.start("node", str(port), "--no-bootstrap", "--no-shell", *keys).out.expect("listening")
+    for key in ("ours.key", "new.key"):
+        done = launch.run("set", "key", "value", "--network-key", key)
+        assert (done.returncode, done.stderr) == (0, b"using the node on port %d\n" % port)
+    done = launch.run("get", "key", "--network-key", "theirs.key", "--via", f"127.0.0.1:{port}")
+    assert done.returncode == 1
 
 
 def test_missing_node_is_reported(launch, failed):

@@ -143,6 +143,8 @@ def test_removed_value_is_gone(client):
     assert len(removed.json["acknowledged"]) == 3
     assert client.get("/v1/values/key").status == 404
     assert client.request("DELETE", "/v1/values/key").status == 401
+    nothing = client.request("DELETE", "/v1/values/key", token=TOKEN)
+    assert (nothing.status, nothing.json["detail"]) == (404, "no node has a value of this owner")
 
 
 def test_value_lives_for_its_ttl(client):

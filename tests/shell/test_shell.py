@@ -75,8 +75,11 @@ def test_shell_stores_and_finds_records(world):
         "second.seq - first.seq",
         "getsigned(key.public_key, b's').value",
         "getsigned(key.public_key)",
+        "getimmutable('no such key')",
     )
-    assert session.text == "b'value'\n1\nb'two'\n"
+    assert session.text == (
+        "b'value'\n1\nb'two'\nno node has such a record\nno node has this value\n"
+    )
 
 
 def test_statements_define_names_for_later_lines(world):

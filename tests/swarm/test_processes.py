@@ -82,8 +82,10 @@ def test_control_node_has_a_control_socket(launch_joined: Launch, args: tuple[st
     assert "value" in swarm.command("stored")
     assert "contacts" in swarm.command("top")
     assert swarm.command("shell", stdin="6 * 7\n") == "42\n"
-    swarm.popen.terminate()
+    workers = swarm.worker_pids
+    assert swarm.command("stop").startswith("stopped ")
     assert swarm.wait() == 0
+    assert not any(map(is_alive, workers))
     assert not list(home.rglob("control.sock"))
     assert args or not list((home / ".local/share/kademlua").iterdir())
 
