@@ -105,6 +105,38 @@ def test_values_are_added_and_found_with_the_keyboard_alone(
     assert browser.complaints() == []
 
 
+def test_value_is_removed_only_after_a_confirmation(browser: Browser, network: HttpClient) -> None:
+    network.node.add(sha1("greeting"), b"hello")  # type: ignore[attr-defined]
+    browser.show(f"{url_of(network)}#token={TOKEN}")
+    browser.click('nav a[href="#values"]')
+    browser.js('document.getElementById("key").value = "greeting"')
+    browser.click("button[value=remove]")
+    assert browser.js("document.activeElement.value") == "no"  # Enter removes nothing
+    browser.press(Keys.ENTER)
+    browser.until('document.getElementById("answer").textContent === "Nothing was removed."')
+    browser.click("button[value=remove]")
+    browser.tab_to("#confirm-yes")
+    browser.press(Keys.ENTER)
+    browser.until('document.getElementById("answer").textContent.startsWith("removed from 8")')
+    assert browser.complaints() == []
+
+
+def test_theme_is_chosen_and_remembered(browser: Browser, network: HttpClient) -> None:
+    theme = "document.documentElement.dataset.theme"
+    browser.show(url_of(network), dark=True)
+    assert browser.js(theme) == "dark"
+    browser.tab_to("#theme")
+    browser.press("l")
+    browser.until(f"{theme} === 'light'")
+    browser.until(f"(({{ self, fresh }}) => self > 50 && fresh > 70)({DOTS})")  # drawn again
+    browser.show(url_of(network), dark=True)
+    assert browser.js(theme) == "light"
+    browser.tab_to("#theme")
+    browser.press("a")
+    browser.until(f"{theme} === 'dark'")
+    assert browser.complaints() == []
+
+
 def test_a_lookup_is_pinned_and_stepped_through(browser: Browser, network: HttpClient) -> None:
     browser.show(url_of(network))
     browser.until('document.getElementById("health-text").textContent !== "connecting …"')
@@ -301,6 +333,10 @@ def test_page_shows_a_swarm_and_kills_and_starts_nodes(
         browser.until('document.querySelectorAll("#background-lookups button").length > 1')
         browser.until('document.getElementById("checks").textContent.includes("1 key, each")')
         browser.click("#kill-node")
+        browser.press(Keys.ESCAPE)  # kills none
+        browser.click("#kill-node")
+        browser.tab_to("#confirm-yes")
+        browser.press(Keys.ENTER)
         browser.until(figure("nodes", 10))
         browser.until(figure("died", 1))
         browser.click("#start-node")
@@ -313,6 +349,8 @@ def test_page_shows_a_swarm_and_kills_and_starts_nodes(
         browser.js('document.getElementById("node-search").dispatchEvent(new Event("input"))')
         browser.click("#node-table tbody button")  # selects it on the ring
         browser.click("#details button.danger")
+        assert browser.text("#confirm-text").startswith(f"Kill the node on port {port}?")
+        browser.click("#confirm-yes")
         browser.until(f'document.getElementById("swarm-text").textContent === "Killed {port}."')
         browser.until(figure("died", 2))
         assert browser.complaints() == []

@@ -27,7 +27,7 @@ export class Chart {
     this.empty = make("p", { class: "empty" }, options.empty);
     place.replaceChildren(make("figcaption", {}, make("b", {}, options.title), ` ${options.unit}`), this.canvas, this.legend, this.empty);
     new ResizeObserver(() => this.paint()).observe(this.canvas);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.paint());
+    document.addEventListener("theme", () => this.paint());
     this.canvas.addEventListener("pointermove", (event) => this.point(event.offsetX));
     this.canvas.addEventListener("pointerleave", () => this.point(null));
   }

@@ -56,6 +56,23 @@ export function showMessage(place, kind, ...content) {
   place.replaceChildren(...content);
 }
 
+/**
+ * Ask before an action that cannot be undone, and return whether the user agrees. Escape does not.
+ * @param {string} question
+ * @param {string} yes the text of the button that agrees
+ * @returns {Promise<boolean>}
+ */
+export function confirmed(question, yes) {
+  const dialog = $("confirm");
+  setText($("confirm-text"), question);
+  setText($("confirm-yes"), yes);
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+  });
+}
+
 /** Run an action, and show that it runs, its result, or its error. */
 export async function attempt(place, action) {
   showMessage(place, "busy", "…");

@@ -11,7 +11,6 @@ const FAINT = 0.22; // opacity of background traffic
 const STATES = ["queried", "answered", "failed"];
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
-const scheme = matchMedia("(prefers-color-scheme: dark)");
 
 /**
  * @typedef {{from: string, state: string, at: number, until: number}} Line
@@ -35,7 +34,7 @@ export class Ring {
     this.waits = false;
     this.colours = new Map();
     new ResizeObserver(() => this.draw()).observe(canvas);
-    scheme.addEventListener("change", () => {
+    document.addEventListener("theme", () => {
       this.colours.clear();
       this.nodes.isStale = true;
       this.draw();

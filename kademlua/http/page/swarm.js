@@ -1,7 +1,7 @@
 // A swarm as the source of the page: all nodes, their events, and nodes that are killed or join.
 
 import { listen, request, send } from "./api.js";
-import { $, attempt } from "./dom.js";
+import { $, attempt, confirmed } from "./dom.js";
 import { plural } from "./format.js";
 import { nameOf } from "./keys.js";
 
@@ -71,10 +71,15 @@ export function showSwarm(page) {
     });
   }
 
-  $("kill-node").addEventListener("click", () => change("kill", "Killed"));
-  $("kill-ten").addEventListener("click", () => change("kill", "Killed", 10));
+  async function kill(what, path, count = 1) {
+    const question = `Kill ${what}? Values that only it holds are lost.`;
+    if (await confirmed(count > 1 ? question.replace("it holds", "they hold") : question, "Kill")) change(path, "Killed", count);
+  }
+
+  $("kill-node").addEventListener("click", () => kill("a random node", "kill"));
+  $("kill-ten").addEventListener("click", () => kill("ten random nodes", "kill", 10));
   $("start-node").addEventListener("click", () => change("join", "Starting"));
-  page.actions.push({ text: "Kill", run: (node) => change(`kill?port=${node.port}`, "Killed") });
+  page.actions.push({ text: "Kill", run: (node) => kill(`the node on port ${node.port}`, `kill?port=${node.port}`) });
   page.showPorts = (ports, key) => {
     const held = new Set(ports);
     page.showHolders([...page.rows.values()].filter((node) => held.has(node.port)).map((node) => node.id), nameOf(key));

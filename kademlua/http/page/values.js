@@ -1,7 +1,7 @@
 // The form for keys and values.
 
 import { request, send } from "./api.js";
-import { $, attempt, button, make } from "./dom.js";
+import { $, attempt, button, confirmed, make } from "./dom.js";
 import { milliseconds, parseTtl, plural } from "./format.js";
 import { keyPath, learn } from "./keys.js";
 import { viewValue } from "./value-view.js";
@@ -105,6 +105,7 @@ export class Values {
 
   async remove() {
     const { key } = this;
+    if (!(await confirmed(`Remove this node's value of ${key} from all nodes?`, "Remove"))) return "Nothing was removed.";
     const report = await send("DELETE", `v1/values/${keyPath(key)}`);
     learn(key, report);
     this.page.log(`removed ${key} from ${plural(report.acknowledged.length, "node")}`);
