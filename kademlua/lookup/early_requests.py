@@ -35,5 +35,7 @@ class EarlyRequests(Protocol):
             WireError: The contacts are malformed.
         """
 
-    def on_progress(self, lookup: Lookup, write_tokens: Mapping[Contact, bytes]) -> None:
+    def on_progress(
+        self, lookup: Lookup, contact: Contact, write_tokens: Mapping[Contact, bytes]
+    ) -> None:
         """React to a reply of a contact, after which the lookup continues."""

@@ -190,10 +190,10 @@ class NetworkLookup:
         assert self._early is not None
         return self._early.read_reply(contact, result)
 
-    def _report_progress(self) -> None:
+    def _report_progress(self, contact: Contact) -> None:
         lookup = self.lookup
         if self._early is not None and isinstance(lookup, Lookup) and not lookup.is_finished:
-            self._early.on_progress(lookup, self.write_tokens)
+            self._early.on_progress(lookup, contact, self.write_tokens)
 
     def _on_done(self, call: PendingCall, result: list[Any] | KademluaError) -> None:
         contact = call.contact
@@ -228,7 +228,7 @@ class NetworkLookup:
                 if token := replies.decode_token(result):
                     self.write_tokens[contact] = token
                 self.lookup.on_reply(contact, contacts)
-                self._report_progress()
+                self._report_progress(contact)
             except WireError as error:
                 self._client.count_malformed_reply(error)
                 self._on_failure(contact)

@@ -48,22 +48,24 @@ class EarlyStores:
         self._asked: set[Contact] = set()
         """Contacts that got a store that asks for contacts."""
         self._certain_distance = density.max_replica_distance(context.params.replicas)
+        self._has_converged = False
+        """Whether the lookup had converged at the last reply."""
         self._awaits_contacts = False
         """Whether one of the first contacts gets a store, to which it replies immediately."""
         self._local_distance = (
             (1 << 160) if context.is_client else to_int(context.id) ^ self._target
         )
 
-    def first_concurrency(self) -> int:
-        """Return how many contacts the lookup queries first: the certain replicas, if it knows any.
+    def first_concurrency(self, nearest: list[Contact]) -> int:
+        """Return how many of the nearest contacts the lookup queries first: the certain replicas,
+        if there are any.
 
         These name the other replicas. Contacts farther away would cost a query each.
         """
-        params, table = self._context.params, self._context.table
-        nearest = table.closest(self._target.to_bytes(20, "big"), params.alpha)
-        certain = [each for each in nearest if self._is_certain(each)]
+        alpha = self._context.params.alpha
+        certain = [each for each in nearest[:alpha] if self._is_certain(each)]
         self._awaits_contacts = any(map(self._liveliness.is_validated_at, certain))
-        return len(certain) or params.alpha
+        return len(certain) or alpha
 
     def request_for(self, lookup: Lookup, contact: Contact) -> EarlyRequest | None:
         """Return a store if a contact is probably a replica, and may get a value now."""
@@ -96,16 +98,23 @@ class EarlyStores:
         context = self._context
         return store_contacts.decode_contacts(result, context.pool, context.address_families)
 
-    def on_progress(self, lookup: Lookup, write_tokens: Mapping[Contact, bytes]) -> None:
-        """Store at the contacts that have replied and are probably replicas."""
-        for contact in lookup.closest():
-            token = write_tokens.get(contact, b"")
+    def on_progress(
+        self, lookup: Lookup, contact: Contact, write_tokens: Mapping[Contact, bytes]
+    ) -> None:
+        """Store at a contact that has replied if it is probably a replica.
+
+        When the lookup converges, this is decided again for those that replied before.
+        """
+        converges = lookup.has_converged and not self._has_converged
+        self._has_converged = lookup.has_converged
+        for each in lookup.closest() if converges else [contact]:
+            token = write_tokens.get(each, b"")
             if (
-                not self._fan_out.has_sent(contact)
-                and (token or self._liveliness.is_validated_at(contact))
-                and self._is_replica(lookup, contact)
+                not self._fan_out.has_sent(each)
+                and (token or self._liveliness.is_validated_at(each))
+                and self._is_replica(lookup, each)
             ):
-                self._fan_out.send_early(contact, token)
+                self._fan_out.send_early(each, token)
 
     def _is_replica(self, lookup: Lookup, contact: Contact) -> bool:
         """Return whether a contact is probably a replica, and speaks 1.1."""

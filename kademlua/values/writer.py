@@ -107,16 +107,16 @@ class ValueWriter:
         # have never replied are queried.
         replicas, path_count = self._params.replicas, self._params.disjoint_paths
         count = (2 * replicas + 4) // 5
-        table = self._context.table
-        nearest = table.closest(arguments.key, count)
-        has_v10 = any(self._liveliness.versions.is_v10(each) for each in nearest)
+        table, alpha = self._context.table, self._params.alpha
+        nearest = table.closest(arguments.key, max(count, alpha))
+        has_v10 = any(self._liveliness.versions.is_v10(each) for each in nearest[:count])
         if table.density is None or path_count > 1 or has_v10:
             return SearchOptions(purpose=purpose, k=count, path_count=path_count)
         encode_query = self._store_encoder(arguments._replace(closest=replicas))
         early = EarlyStores(
             self._context, self._liveliness, fan_out, arguments.key, encode_query, count
         )
-        alpha = early.first_concurrency()
+        alpha = early.first_concurrency(nearest)
         return SearchOptions(purpose=purpose, k=replicas, alpha=alpha, early=early)
 
     def remove(self, key: bytes, ttl: int) -> StoreReport:

@@ -178,6 +178,8 @@ class Lookup:
     def is_among_closest(self, contact: Contact, count: int) -> bool:
         """Return whether fewer than ``count`` live contacts are nearer than ``contact``."""
         own = contact.id_int ^ self._target
+        if self._shortlist.is_certainly_among(own, count):  # the usual case
+            return True
         for distance in self._shortlist.query_order():
             if distance == own:
                 return count > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Iterable
 from itertools import chain
 from typing import Final
@@ -32,7 +32,7 @@ class Shortlist:
         "_density",
         "_is_dense",
         "_limits",
-        "_local_id",
+        "_ids",
         "_slots",
         "_target",
         "contacts",
@@ -45,7 +45,8 @@ class Shortlist:
     def __init__(self, lookup_input: LookupInput) -> None:
         self.k = lookup_input.k
         self._target = to_int(lookup_input.target)
-        self._local_id = lookup_input.local_id
+        self._ids = {lookup_input.local_id}
+        """The ids of all contacts, and that of this node, which does not query itself."""
         # Plain dictionaries: an object per candidate would be more work for the garbage collector.
         self.distances: list[int] = []
         """Sorted distances from the target."""
@@ -71,14 +72,23 @@ class Shortlist:
             return min(self.distances[0], self.crowded[0])
         return self.distances[0]
 
+    def is_certainly_among(self, distance: int, count: int) -> bool:
+        """Return whether the contact at a distance is one of the ``count`` nearest, whatever the
+        states of the others; False if that takes a closer look."""
+        if self._is_dense or self.crowded:
+            return False
+        distances = self.distances
+        position = bisect_left(distances, distance)
+        return position < min(count, len(distances)) and distances[position] == distance
+
     def add(self, contacts: Iterable[Contact]) -> int:
         """Add contacts; return how many queried ones were dropped because there were too many."""
         states, target, distances = self.states, self._target, self.distances
-        by_distance, local_id, slots = self.contacts, self._local_id, self._slots
+        by_distance, ids, slots = self.contacts, self._ids, self._slots
         endpoints, exempts_private = slots.endpoints, slots.exempts_private
         for contact in contacts:
-            distance = contact.id_int ^ target
-            if distance not in states and contact.id != local_id:
+            if contact.id not in ids:  # most contacts in a reply are known
+                distance = contact.id_int ^ target
                 if exempts_private and contact.is_private and contact.endpoint not in endpoints:
                     endpoints.add(contact.endpoint)  # ``admit``, inlined for the usual case
                     insort(distances, distance)
@@ -86,6 +96,7 @@ class Shortlist:
                     insort(self.crowded if slot is Slot.CROWDED else distances, distance)
                 else:
                     continue
+                ids.add(contact.id)
                 states[distance] = _UNQUERIED
                 by_distance[distance] = contact
         dropped = 0
@@ -160,6 +171,7 @@ class Shortlist:
             state = self.states.pop(farthest)
             dropped += state is _QUERIED
             contact = self.contacts.pop(farthest)
+            self._ids.discard(contact.id)
             if state is not _FAILED:
                 self._slots.release(contact, is_crowded=distances is self.crowded)
         return dropped
