@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from kademlua.api.text_keys import TextKeys
 from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError
-from kademlua.core.ids import from_hex
+from kademlua.core.ids import from_hex, sha1
 from kademlua.core.json_codec import value_from_json
 from kademlua.core.values.sequence import MAX_SEQUENCE
 from kademlua.core.wire import replies
@@ -29,8 +30,10 @@ class Fields:
     Every method raises BadRequest if its field is missing or invalid.
     """
 
-    def __init__(self, raw_fields: Mapping[str, Any]) -> None:
+    def __init__(self, raw_fields: Mapping[str, Any], text_keys: TextKeys | None = None) -> None:
+        """Read these fields; ``text_keys`` learns the texts of keys."""
         self._unread = dict(raw_fields)
+        self._text_keys = text_keys
 
     def __contains__(self, name: str) -> bool:
         return name in self._unread
@@ -41,8 +44,15 @@ class Fields:
             raise BadRequest(f"there is no field {name!r:.40} here")
 
     def key(self) -> bytes:
-        """Return the field ``key``, 20 bytes."""
-        return _parse_id("key", self._require("key"))
+        """Return the field ``key``, 20 bytes, of which ``text`` may be the text."""
+        key = _parse_id("key", self._require("key"))
+        if "text" in self:
+            text = self.text("text")
+            if sha1(text.encode(errors="replace")) != key:
+                raise BadRequest("'text' is not the text of 'key'")
+            if self._text_keys is not None:
+                self._text_keys.learn(text)
+        return key
 
     def value(self) -> Any:
         """Return the field ``value``: int, bytes, list or dict."""

@@ -34,6 +34,7 @@ from kademlua.api.json_form import (
     stored_value_to_json,
 )
 from kademlua.api.lookup_trace import trace_lookup
+from kademlua.api.text_keys import TextKeys
 from kademlua.build import build_name
 from kademlua.core.errors import StorageError
 from kademlua.core.json_codec import contact_to_json
@@ -76,6 +77,7 @@ class NodeApi:
         self._node = node
         self._clock = clock
         self._program = program
+        self._text_keys = TextKeys()
         self._calls: dict[str, Callable[[Fields], Mapping[str, Any]]] = {
             "add": self._add,
             "publish": self._publish,
@@ -116,7 +118,7 @@ class NodeApi:
         function = self._calls.get(name)
         if function is None:
             raise BadRequest(f"there is no operation {name!r:.40}")
-        return cast("dict[str, Any]", function(Fields(raw_fields)))
+        return cast("dict[str, Any]", function(Fields(raw_fields, self._text_keys)))
 
     def stream(self, name: str, raw_fields: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Return an iterator over the rows of an operation.
@@ -127,7 +129,8 @@ class NodeApi:
         function = self._streams.get(name)
         if function is None:
             raise BadRequest(f"there is no operation {name!r:.40}")
-        return cast("Iterator[dict[str, Any]]", function(Fields(raw_fields)))
+        rows = function(Fields(raw_fields, self._text_keys))
+        return map(self._text_keys.name, rows)
 
     def _begin_network_operation(self, fields: Fields) -> None:
         """Reject unknown fields, then wait until the node joined or failed to."""

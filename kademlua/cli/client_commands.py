@@ -38,7 +38,7 @@ def lookup(*, key: Key, is_traced: bool, open_api: OpenApi, as_json: bool) -> No
         kademlua lookup --trace --via 127.0.0.1 greeting    as seen by a client
     """
     with open_api() as call:
-        found = call("lookup", key=key.hex, trace=is_traced or None)
+        found = call("lookup", **key.fields, trace=is_traced or None)
     if not found["contacts"]:
         raise click.ClickException(f"no node found near {key.text}")
     if as_json:

@@ -22,6 +22,7 @@ from kademlua.cli.output import address_text, echo, echo_report, print_json, val
 from kademlua.cli.value_input import value_argument
 from kademlua.core.durations import readable_duration
 from kademlua.core.json_codec import value_from_json, value_to_json
+from kademlua.core.text import escape_unprintable
 
 
 @click.command(short_help="Store a value, and republish it.")
@@ -43,7 +44,7 @@ def publish(*, key: Key, value: bytes, ttl: float | None, socket: Path, as_json:
         kademlua publish --port 8002 --ttl 30m service "192.0.2.7:80"
     """
     with connect(socket) as node:
-        report = node.call("publish", key=key.hex, value=value_to_json(value), ttl=ttl)
+        report = node.call("publish", **key.fields, value=value_to_json(value), ttl=ttl)
     echo_report(report, "published", as_json=as_json)
 
 
@@ -60,7 +61,7 @@ def unpublish(*, key: Key, socket: Path, as_json: bool) -> None:
         kademlua unpublish greeting
     """
     with connect(socket) as node:
-        reply = node.call("unpublish", key=key.hex)
+        reply = node.call("unpublish", **key.fields)
     if as_json:
         print_json(reply)
     elif not reply["was_published"]:
@@ -72,7 +73,8 @@ def unpublish(*, key: Key, socket: Path, as_json: bool) -> None:
 @json_lines_option
 def published(*, socket: Path, as_json: bool) -> None:
     """Show the values that a running node publishes, by default the one on port 8001. Each line
-    has the key, the TTL and the value.
+    has the key, the TTL and the value. The key is text if a command named it to this run of the
+    node.
 
     \b
     Examples:
@@ -91,7 +93,7 @@ def published(*, socket: Path, as_json: bool) -> None:
 def stored(*, key: Key | None, socket: Path, as_json: bool) -> None:
     """Show the values that a running node stores for the network, by default the one on port
     8001; with KEY, only those of that key. Each line has the key, the owner, the time until the
-    value expires, and the value.
+    value expires, and the value. The key is text if a command named it to this run of the node.
 
     \b
     Examples:
@@ -101,7 +103,7 @@ def stored(*, key: Key | None, socket: Path, as_json: bool) -> None:
     """
     row = None
     with connect(socket, quiet=True) as node:
-        for row in node.stream("stored", key=key.hex if key else None):
+        for row in node.stream("stored", **(key.fields if key else {})):
             echo(json.dumps(row) if as_json else _stored_text(row))
     if row is None and key is not None:
         raise click.ClickException(f"the node stores no value of {key.text}")
@@ -109,9 +111,16 @@ def stored(*, key: Key | None, socket: Path, as_json: bool) -> None:
 
 def _published_text(row: dict[str, Any]) -> str:
     value = value_summary(value_from_json(row["value"]))
-    return f"{row['key']}  {readable_duration(row['ttl']):>7}  {value}"
+    return f"{_key_text(row)}  {readable_duration(row['ttl']):>7}  {value}"
 
 
 def _stored_text(row: dict[str, Any]) -> str:
     owner, value = address_text(row["owner"]), value_summary(value_from_json(row["value"]))
-    return f"{row['key']}  {owner:21}  {readable_duration(row['remaining_seconds']):>7}  {value}"
+    remaining = readable_duration(row["remaining_seconds"])
+    return f"{_key_text(row)}  {owner:21}  {remaining:>7}  {value}"
+
+
+def _key_text(row: dict[str, Any]) -> str:
+    """Return the text of a key if it is known, as wide as the digits of a key."""
+    text = escape_unprintable(row["text"]) if "text" in row else row["key"]
+    return f"{text:40}"

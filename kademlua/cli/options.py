@@ -77,6 +77,16 @@ class Key(NamedTuple):
     hex: str
     """The 40 hex digits of its id: the SHA-1 of the text, or with ``--hex`` the text."""
 
+    @property
+    def fields(self) -> dict[str, str]:
+        """The fields that name the key in an operation of a node."""
+        try:
+            self.text.encode()
+        except UnicodeEncodeError:  # an argument that is not UTF-8
+            return {"key": self.hex}
+        is_hex = self.text.lower() == self.hex
+        return {"key": self.hex} if is_hex else {"key": self.hex, "text": self.text}
+
 
 _hex_option = click.option(
     "--hex", "is_hex", is_flag=True, help="KEY is an id of 40 hex digits; do not hash it."

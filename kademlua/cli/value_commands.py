@@ -94,7 +94,7 @@ def add(*, key: Key, value: bytes, ttl: float | None, open_api: OpenApi, as_json
 
 def _store(key: Key, value: bytes, ttl: float | None, open_api: OpenApi, *, as_json: bool) -> None:
     with open_api() as call:
-        report = call("add", key=key.hex, value=value_to_json(value), ttl=ttl)
+        report = call("add", **key.fields, value=value_to_json(value), ttl=ttl)
     echo_report(report, "stored", as_json=as_json)
 
 
@@ -118,7 +118,7 @@ def get(*, keys: list[Key], raw: bool, open_api: OpenApi, as_json: bool) -> None
     _check_raw(keys, raw=raw, as_json=as_json)
 
     def show(call: ApiCall, key: Key) -> None:
-        answers = call("find", key=key.hex, answers=_DEFAULT_MAX_NODES)["answers"]
+        answers = call("find", **key.fields, answers=_DEFAULT_MAX_NODES)["answers"]
         values = _found(key, answers)
         value = newest(answers)
         if raw:
@@ -187,7 +187,7 @@ def find(
     max_nodes = sys.maxsize if ask_all else answers or _DEFAULT_MAX_NODES
 
     def show(call: ApiCall, key: Key) -> None:
-        results = call("find", key=key.hex, answers=max_nodes, **limits)["answers"]
+        results = call("find", **key.fields, answers=max_nodes, **limits)["answers"]
         values = _found(key, results)
         if raw:
             if len(values) > 1:
@@ -260,7 +260,7 @@ def remove(*, keys: list[Key], open_api: OpenApi, as_json: bool) -> None:
 def _remove(keys: list[Key], open_api: OpenApi, *, as_json: bool) -> None:
     def run(call: ApiCall, key: Key) -> None:
         try:
-            report = call("remove", key=key.hex)
+            report = call("remove", **key.fields)
         except KademluaError as error:
             raise click.ClickException(f"{key.text}: nothing was removed: {error}") from None
         echo_report(report, "removed", as_json=as_json)

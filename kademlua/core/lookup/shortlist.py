@@ -30,9 +30,9 @@ class Shortlist:
     __slots__ = (
         "_dense_threshold",
         "_density",
+        "_ids",
         "_is_dense",
         "_limits",
-        "_ids",
         "_slots",
         "_target",
         "contacts",
