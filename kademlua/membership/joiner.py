@@ -149,7 +149,8 @@ class Joiner:
         self._on_joined()
         self._joined.set()
         self.first_attempt_done.set()
-        self._log.info("joined, %d contacts", len(self._table))
+        count = len(self._table)
+        self._log.info("joined, %d contact%s", count, "" if count == 1 else "s")
 
     def _wait(self, seconds: float) -> None:
         """Wait, but not if there are new addresses, or contacts while the node is not joined."""
