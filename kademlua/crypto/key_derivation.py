@@ -13,6 +13,9 @@ class Purpose(Enum):
     DATAGRAMS = b"kademlua 1.1 datagrams"
     DIRECTORY_NAME = b"kademlua 1.1 directory name"
     DISCOVERY_LABEL = b"kademlua 1.1 discovery label"
+    SECRET_KEYS = b"kademlua 1.1 secret keys"
+    SECRET_VALUES = b"kademlua 1.1 secret values"
+    FINGERPRINT = b"kademlua 1.1 fingerprint"
 
 
 def derive_key(secret: bytes, purpose: Purpose, size: int = 32) -> bytes:
