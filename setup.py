@@ -14,6 +14,7 @@ from setuptools import setup
 
 COMPILED = (
     "core",
+    "crypto/datagram_cipher.py",
     "liveliness",
     "lookup",
     "node/receiver.py",

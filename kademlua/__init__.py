@@ -50,6 +50,7 @@ from kademlua.core.results import (
 )
 from kademlua.core.values.records import SignedRecord
 from kademlua.crypto.key_files import read_network_key
+from kademlua.crypto.secret import Secret
 from kademlua.crypto.signing import Signer, SigningKey
 from kademlua.node.node import Node
 from kademlua.node.options import NodeOptions
@@ -105,6 +106,7 @@ __all__ = [
     "RecordStale",
     "RpcFailed",
     "RpcTimeout",
+    "Secret",
     "SignedRecord",
     "Signer",
     "SigningKey",

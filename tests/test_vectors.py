@@ -19,7 +19,6 @@ from kademlua.core.contact import Endpoint, canonical_address
 from kademlua.core.errors import RecordRefused, StoreRefused, WireError
 from kademlua.core.reasons import DropReason
 from kademlua.core.routing import bep42
-from kademlua.core.security.network_key import MacSigner
 from kademlua.core.security.replay_protection import TRAILER, Session, SessionTable
 from kademlua.core.security.write_tokens import WriteTokens
 from kademlua.core.values import records
@@ -28,9 +27,12 @@ from kademlua.core.values.records import SignedRecord
 from kademlua.core.values.store import StoreEntry
 from kademlua.core.wire import bencoding, packets, replies
 from kademlua.core.wire.packets import Request
+from kademlua.crypto.datagram_cipher import DatagramCipher
+from kademlua.crypto.key_derivation import Purpose, derive_key
 from kademlua.crypto.signing import SigningKey, verify
 from kademlua.runtime.private_transport import PrivateTransport
 from kademlua.values.admission import AdmissionPolicy
+from tests.support import reference_aead
 from tests.support.vectors import (
     VECTORS,
     Vector,
@@ -45,6 +47,7 @@ from tests.support.world import World
 
 IDS, RECORDS, TOKENS = load("ids.json"), load("records.json"), load("tokens.json")
 COUNTERS, PRIVATE, EXCHANGES = load("counters.json"), load("private.json"), load("exchanges.json")
+ENCRYPTION = load("encryption.json")
 
 
 def of_kind(kind: str, vectors: list[Vector] = RECORDS) -> pytest.MarkDecorator:
@@ -190,15 +193,6 @@ def test_challenge_ticket(vector: Vector) -> None:
     assert sessions.check(endpoint, TRAILER.pack(ticket, 1)) is None
 
 
-@of_kind("tag", TOKENS)
-def test_tag(vector: Vector) -> None:
-    body, tag = hex_bytes(vector, "hashed"), hex_bytes(vector, "tag")
-    signer = MacSigner([hex_bytes(vector, "network_key")])
-    assert signer.append_mac(body) == body + tag
-    other_first = MacSigner([bytes(32), hex_bytes(vector, "network_key")])
-    assert other_first.is_by_other_key(body, tag)
-
-
 @each(COUNTERS)
 def test_counters(vector: Vector) -> None:
     first, *others = vector["counters"]
@@ -209,6 +203,17 @@ def test_counters(vector: Vector) -> None:
 
 
 # Private networks.
+
+
+@each(ENCRYPTION)
+def test_encryption(vector: Vector) -> None:
+    packet, datagram = hex_bytes(vector, "packet"), hex_bytes(vector, "datagram")
+    nonce, network_key = hex_bytes(vector, "nonce"), hex_bytes(vector, "network_key")
+    assert derive_key(network_key, Purpose.DATAGRAMS) == hex_bytes(vector, "datagram_key")
+    assert DatagramCipher([network_key]).open(datagram) == packet
+    assert DatagramCipher([bytes(32), network_key]).open(datagram) == packet
+    assert reference_aead.seal_datagram(network_key, nonce, packet) == datagram
+    assert len(DatagramCipher([network_key]).seal(packet)) == len(datagram)
 
 
 class Wire:
@@ -242,7 +247,7 @@ class Member:
         self.calls: dict[bytes, bytes] = {}
         self.transport = PrivateTransport(
             self.wire,
-            keys,
+            DatagramCipher(keys),
             self.dropped,
             fixed_random(hex_bytes(form, "random")),
             lambda rpc_id, _: self.calls.get(rpc_id),
@@ -264,6 +269,7 @@ class Member:
 @each(PRIVATE)
 def test_private_network(vector: Vector) -> None:
     keys = [bytes.fromhex(text) for text in vector["network_keys"]]
+    cipher = DatagramCipher(keys)
     members = {name: Member(vector[name], keys) for name in ("caller", "callee")}
     for step in vector["datagrams"]:
         sender = members[step["from"]]
@@ -273,7 +279,9 @@ def test_private_network(vector: Vector) -> None:
         if step.get("sends") == "packet":
             sender.send(packet, to)
         if "sends" in step:
-            assert sender.wire.sent.pop(0) == (datagram, to)
+            sent, sent_to = sender.wire.sent.pop(0)
+            assert (cipher.open(sent), len(sent)) == (cipher.open(datagram), len(datagram))
+            assert sent_to == to
         receiver.wire.receive(datagram, sender.wire.local_endpoint)
         outcome = step["outcome"]
         if outcome in {*DropReason}:
@@ -281,7 +289,9 @@ def test_private_network(vector: Vector) -> None:
         elif outcome == "accepted":
             assert receiver.received.pop() == packet
             if "ticket" in step:
-                trailer = datagram[len(packet) : -16]
+                opened = cipher.open(datagram)
+                assert opened is not None
+                trailer = opened[len(packet) :]
                 assert TRAILER.unpack(trailer) == (hex_bytes(step, "ticket"), step["counter"])
         assert not receiver.dropped
         assert not receiver.received

@@ -12,7 +12,7 @@ from typing import Any
 from kademlua.bridges.base import BridgedNode
 from kademlua.bridges.thread_call import ThreadCall, no_op
 from kademlua.core.errors import NodeClosed
-from kademlua.node.operations import AwaitableCalls
+from kademlua.node.operation import AwaitableCalls
 
 
 class AsyncNode(BridgedNode, AwaitableCalls):

@@ -11,7 +11,8 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from kademlua.bridges.hub_thread import HubThread
 from kademlua.node.node import Node
-from kademlua.node.operations import NodeOperations, Operation
+from kademlua.node.operation import Operation
+from kademlua.node.operations import NodeOperations
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

@@ -16,7 +16,7 @@ from kademlua.bridges.base import BridgedNode
 from kademlua.bridges.hub_thread import allocate_lock
 from kademlua.bridges.thread_call import ThreadCall, ignore, no_op
 from kademlua.core.errors import NodeClosed
-from kademlua.node.operations import BlockingCalls
+from kademlua.node.operation import BlockingCalls
 
 
 class ThreadedNode(BridgedNode, BlockingCalls):

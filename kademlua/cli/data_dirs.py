@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import platformdirs
 from kademlua.cli.extras import install_hint, is_installed, require_package
 from kademlua.control.unix_socket import SOCKET_NAME, ControlError, connect
 from kademlua.core.params import Params
+from kademlua.crypto.key_derivation import Purpose, derive_key
 
 if TYPE_CHECKING:
     from kademlua.storage.node_state import NodeState
@@ -103,7 +103,7 @@ def _base_dir() -> Path:
 
 
 def _network_name(network_key: bytes) -> str:
-    return hashlib.sha256(b"kademlua data directory" + network_key).hexdigest()[:8]
+    return derive_key(network_key, Purpose.DIRECTORY_NAME, 4).hex()
 
 
 def _link_other_keys(path: Path, port: int, network_keys: Sequence[bytes]) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
+from kademlua.crypto.key_derivation import Purpose, derive_key
 from kademlua.node.node import Node
 
 
@@ -26,4 +26,4 @@ def _without_traceback(record: logging.LogRecord) -> bool:
 
 def _network_label(network_key: bytes) -> str:
     """Return a public label of a private network that does not reveal its key."""
-    return hashlib.blake2b(b"kademlua discovery", key=network_key, digest_size=8).hexdigest()
+    return derive_key(network_key, Purpose.DISCOVERY_LABEL, 8).hex()

@@ -124,12 +124,12 @@ class CasMismatch(RecordRefused):
 
 
 class CryptoUnavailable(RecordRefused):
-    """Signatures need the library ``cryptography``, which is not installed."""
+    """Signatures and encryption need the library ``cryptography``, which is not installed."""
 
     default_reason = "signatures can't be verified here"
 
     def __str__(self) -> str:
-        return "signatures need another package; run: pip install 'cryptography>=42'"
+        return "signatures and encryption need another package; run: pip install 'cryptography>=42'"
 
 
 class NotJoined(KademluaError):

@@ -28,7 +28,7 @@ class DropReason(StrEnum):
     STALE = "stale"
     NOT_SENT = "not sent"
     NOT_PERMITTED = "not permitted"
-    BAD_MAC = "bad tag"
+    UNDECIPHERABLE = "undecipherable"
     UNPROVEN = "unproven"
     REPLAYED = "replayed"
     UNEXPECTED_CHALLENGE = "unexpected challenge"

@@ -1,17 +1,13 @@
-"""Signatures: the only module that imports ``cryptography``, and only when it is used.
-
-Without the extra ``crypto``, everything else works, and this module raises CryptoUnavailable.
-"""
+"""Signatures and their keys. Without the extra ``crypto``, they raise CryptoUnavailable."""
 
 from __future__ import annotations
 
 import os
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from kademlua.core.errors import CryptoUnavailable
 from kademlua.crypto import key_files
+from kademlua.crypto.library import exceptions, primitives
 
 SECRET_BYTES = 32
 
@@ -84,7 +80,7 @@ def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:
     ed25519 = _ed25519()
     try:
         ed25519.Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
-    except (ValueError, _invalid_signature()):  # ValueError: no point of the curve
+    except (ValueError, exceptions().InvalidSignature):  # ValueError: no point of the curve
         return False
     return True
 
@@ -95,12 +91,4 @@ def require_crypto() -> None:
 
 
 def _ed25519() -> Any:
-    try:
-        return import_module("cryptography.hazmat.primitives.asymmetric.ed25519")
-    except ImportError:
-        raise CryptoUnavailable from None
-
-
-def _invalid_signature() -> type[Exception]:
-    error_class: type[Exception] = import_module("cryptography.exceptions").InvalidSignature
-    return error_class
+    return primitives("asymmetric.ed25519")

@@ -15,7 +15,8 @@ from kademlua.core.routing.table import RoutingTable
 from kademlua.core.values.store import Store
 from kademlua.node.calls import Calls
 from kademlua.node.lifecycle import Lifecycle, NodeState
-from kademlua.node.operations import BlockingCalls, NodeOperations
+from kademlua.node.operation import BlockingCalls
+from kademlua.node.operations import NodeOperations
 from kademlua.node.options import NodeOptions
 from kademlua.node.records import Records
 from kademlua.node.services import build_context, build_services

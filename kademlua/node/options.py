@@ -31,7 +31,7 @@ class NodeOptions:
     last_addresses: OwnAddresses = UNKNOWN_ADDRESSES
     """The node's addresses in an earlier run."""
     network_keys: Sequence[bytes] = ()
-    """Keys of a private network, 32 bytes each. All are accepted; the first signs packets."""
+    """Keys of a private network, 32 bytes each. All decrypt packets, the first encrypts them."""
     cached_endpoints: Sequence[Endpoint] = ()
     """Addresses of an earlier run. The node queries them like the bootstrap addresses, but
     counts as joined without an answer."""

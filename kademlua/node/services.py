@@ -16,6 +16,7 @@ from kademlua.core.routing.table import RoutingTable
 from kademlua.core.stats import Stats
 from kademlua.core.values.conflicts import ConflictQueue
 from kademlua.core.values.memory_store import MemoryStore
+from kademlua.crypto.datagram_cipher import DatagramCipher
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.lookup.service import LookupService
 from kademlua.membership.bootstrap import Bootstrap
@@ -84,9 +85,8 @@ def build_context(
     transport: Transport = options.transport or UdpTransport(host, port, params)
     if options.network_keys:
         restart_call = partial(_restart_call, pending, clock, params.rpc_timeout)
-        transport = PrivateTransport(
-            transport, options.network_keys, stats.dropped, rng, restart_call, node_id
-        )
+        cipher = DatagramCipher(options.network_keys)
+        transport = PrivateTransport(transport, cipher, stats.dropped, rng, restart_call, node_id)
     limits = DiversityLimits.from_params(params, is_private_network=bool(options.network_keys))
     log = SafeLogger(_logger, {"node": node_id})
     observers = ObserverSet(log)

@@ -8,6 +8,7 @@ from typing import Any
 from kademlua.core.contact import Contact
 from kademlua.core.errors import StoreFailed
 from kademlua.core.lookup.find_budget import DEFAULT_LIMITS, FindLimits
+from kademlua.core.params import Params
 from kademlua.core.results import Answer, Publication, StoreReport
 from kademlua.core.values.record_filter import ValueFilter
 from kademlua.core.values.validation import validate_key, validate_ttl, validate_value
@@ -42,6 +43,11 @@ class Values:
         self._writer = writer
         self._republisher = republisher
         self._read_repair = read_repair
+
+    @property
+    def params(self) -> Params:
+        """The node's parameters."""
+        return self._params
 
     def find_node(self, target: bytes) -> list[Contact]:
         """Look up the k live contacts closest to an id, and return them, nearest first.

@@ -1,20 +1,18 @@
 """PrivateTransport: the transport of a private network.
 
-It adds a MAC to each outgoing datagram and passes on only those with a valid one. The rest of the
-node notices it only when a challenge makes a request be sent again.
+It encrypts each outgoing packet and passes on only those that it can decrypt. The rest of the node
+notices it only when a challenge makes a request be sent again.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
-from hmac import compare_digest
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from kademlua.core.contact import Endpoint
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.reasons import DropReason
-from kademlua.core.security.network_key import MAC_BYTES, MacSigner
 from kademlua.core.security.replay_protection import (
     NO_TRAILER,
     TICKET_BYTES,
@@ -38,11 +36,20 @@ RestartCall = Callable[[bytes, Endpoint], "bytes | None"]
 """Returns the datagram of a call in flight to an endpoint, to be sent again; None if there is
 none."""
 
-_MIN_DATAGRAM_BYTES: Final = MIN_PACKET_BYTES + MAC_BYTES
 _MIN_REQUEST_BYTES: Final = HEADER_BYTES + TRAILER.size
-"""Size of a request without a payload, and without its MAC."""
+"""Size of a request without a payload."""
 _CHALLENGE_BYTE: Final = bytes([CHALLENGE])
 _pack_trailer = TRAILER.pack
+
+
+class PacketCipher(Protocol):
+    """Encrypts packets for the other nodes of a private network."""
+
+    def seal(self, packet: bytes) -> bytes:
+        """Return the datagram of a packet."""
+
+    def open(self, datagram: bytes) -> bytes | None:
+        """Return the packet in a datagram; None if no node of the network made it."""
 
 
 class PrivateTransport:
@@ -51,7 +58,7 @@ class PrivateTransport:
     def __init__(
         self,
         transport: Transport,
-        keys: Sequence[bytes],
+        cipher: PacketCipher,
         dropped: Counts,
         rng: random.Random,
         restart_call: RestartCall,
@@ -60,23 +67,18 @@ class PrivateTransport:
         """Wrap a transport.
 
         Args:
-            keys: All are accepted; the first one signs.
+            cipher: Encrypts and decrypts all datagrams.
             dropped: Counts rejected datagrams by reason.
             restart_call: Finds the request to which a challenge belongs.
             local_id: The node's id, whose requests are dropped.
-
-        TypeError or ValueError for an invalid key.
         """
         self._transport = transport
         self._dropped = dropped
-        self._mac_signer = MacSigner(keys)
         self._sessions = SessionTable(rng)
         self._challenge_retries = ChallengeRetries()
         self._restart_call = restart_call
         self._local_id = local_id
-        # MACs and trailers are made here rather than in functions of their own, which would
-        # be called for each datagram.
-        self._new_mac = self._mac_signer.new_mac
+        self._seal, self._open = cipher.seal, cipher.open
         self._get_session = self._sessions.get
         self._refusal_reason = self._sessions.check
         self._send_raw = transport.send
@@ -102,7 +104,7 @@ class PrivateTransport:
         return self._transport.supports_ipv6
 
     def start(self, receive: DatagramHandler) -> None:
-        """Bind, and pass on datagrams without their MACs; OSError if that fails."""
+        """Bind, and pass on the packets of the network; OSError if that fails."""
         self._deliver = receive
         self._transport.start(self._receive)
 
@@ -111,7 +113,7 @@ class PrivateTransport:
         self._transport.close()
 
     def send(self, datagram: bytes, endpoint: Endpoint) -> bool:
-        """Sign and send or drop a datagram; return False if the system refused it."""
+        """Encrypt and send or drop a packet; return False if the system refused it."""
         if datagram[TYPE_OFFSET] == REQUEST:
             session = self._get_session(endpoint)
             if session is None:
@@ -119,9 +121,7 @@ class PrivateTransport:
             else:
                 session.outgoing_counter = counter = session.outgoing_counter + 1
                 datagram += _pack_trailer(session.outgoing_ticket, counter)
-        mac = self._new_mac()
-        mac.update(datagram)
-        return self._send_raw(datagram + mac.digest(), endpoint)
+        return self._send_raw(self._seal(datagram), endpoint)
 
     def discard_backlog(self) -> int:
         """Drop the datagrams that wait to be received, and return their number."""
@@ -129,15 +129,9 @@ class PrivateTransport:
 
     def _receive(self, datagram: bytes, endpoint: Endpoint) -> None:
         """Accept or reject a datagram; called by the event loop's greenlet."""
-        if len(datagram) < _MIN_DATAGRAM_BYTES:
-            self._dropped[DropReason.SHORT] += 1
-            return
-        body, received_mac = datagram[:-MAC_BYTES], datagram[-MAC_BYTES:]
-        mac = self._new_mac()
-        mac.update(body)
-        is_valid = compare_digest(mac.digest(), received_mac)
-        if not is_valid and not self._mac_signer.is_by_other_key(body, received_mac):
-            self._dropped[DropReason.BAD_MAC] += 1
+        body = self._open(datagram)
+        if body is None or len(body) < MIN_PACKET_BYTES:
+            self._dropped[DropReason.UNDECIPHERABLE if body is None else DropReason.SHORT] += 1
             return
         packet_type = body[TYPE_OFFSET]
         if packet_type == REQUEST:
@@ -166,7 +160,7 @@ class PrivateTransport:
     def _send_challenge(self, request: bytes, endpoint: Endpoint) -> DropReason:
         """Answer a request that may be a recorded one with a ticket to be shown."""
         body = request[:TYPE_OFFSET] + _CHALLENGE_BYTE + self._sessions.ticket_for(endpoint)
-        self._send_raw(self._mac_signer.append_mac(body), endpoint)
+        self._send_raw(self._seal(body), endpoint)
         return DropReason.UNPROVEN
 
     def _on_challenge(self, body: bytes, endpoint: Endpoint) -> None:

@@ -32,8 +32,12 @@ class ScriptedPeer:
 
     def receive(self) -> Request | Response:
         """Return the next packet; fail the test after 10 seconds."""
+        return packets.decode(self.receive_datagram())
+
+    def receive_datagram(self) -> bytes:
+        """Return the next datagram; fail the test after 10 seconds."""
         with gevent.Timeout(10, AssertionError("no packet came")):
-            return packets.decode(self._received.get()[0])
+            return self._received.get()[0]
 
     def request(self, to: Endpoint, payload: bytes) -> bytes:
         """Send a request with this payload; return its rpc id."""

@@ -1,0 +1,94 @@
+"""What ``node.secret(...)`` returns: the operations of a node with a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, cast, overload
+
+from kademlua.crypto.secret import Secret
+from kademlua.node.operation import AwaitableCalls, BlockingCalls, operation
+from kademlua.node.secret_values import SecretValues
+from kademlua.node.values import Values
+
+
+class _AnyNode(Protocol):
+    """A Node, ThreadedNode or AsyncNode."""
+
+    def _run(self, part: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any: ...
+
+
+class SecretOperations:
+    """One line for each operation; ``SecretValues`` has their arguments and documentation."""
+
+    def __init__(self, node: _AnyNode, secret: Secret) -> None:
+        """Run the operations of a node with a secret."""
+        self._node = node
+        self._secret = secret
+
+    find_holders = operation("_values", SecretValues.find_holders)
+    find_value = operation("_values", SecretValues.find_value)
+    add = operation("_values", SecretValues.add)
+    overwrite = operation("_values", SecretValues.overwrite)
+    publish = operation("_values", SecretValues.publish)
+    unpublish = operation("_values", SecretValues.unpublish)
+    remove = operation("_values", SecretValues.remove)
+
+    def _run(self, part: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Run an operation of this class in the node."""
+        secret = self._secret
+
+        def run(values: Values, /, *args: Any, **kwargs: Any) -> Any:
+            return method(SecretValues(values, secret), *args, **kwargs)
+
+        return self._node._run(part, run, *args, **kwargs)
+
+
+class SecretNode(SecretOperations, BlockingCalls):
+    """The operations with a secret of a ``Node`` or ``ThreadedNode``, which block."""
+
+
+class AsyncSecretNode(SecretOperations, AwaitableCalls):
+    """The operations with a secret of an ``AsyncNode``, which are coroutines."""
+
+
+class _SecretMethod:
+    """The type of ``secret`` for type checkers; at run time it is a function."""
+
+    @overload
+    def __get__(self, node: None, kind: type) -> Callable[..., Any]: ...
+    @overload
+    def __get__(
+        self, node: BlockingCalls, kind: type
+    ) -> Callable[[Secret | bytes | str], SecretNode]: ...
+    @overload
+    def __get__(
+        self, node: AwaitableCalls, kind: type
+    ) -> Callable[[Secret | bytes | str], AsyncSecretNode]: ...
+    def __get__(self, node: object, kind: type) -> Callable[..., Any]:
+        """Return the method bound to a node."""
+        raise NotImplementedError
+
+
+def _secret(node: Any, secret: Secret | bytes | str) -> Any:
+    """Return the operations on values that only holders of a secret can find and read.
+
+    Args:
+        secret: A ``Secret``, 32 random bytes, or a passphrase as for ``Secret.from_passphrase``.
+
+    Raises:
+        TypeError, ValueError: The secret is invalid.
+        CryptoUnavailable: ``cryptography`` is not installed.
+    """
+    kind = AsyncSecretNode if isinstance(node, AwaitableCalls) else SecretNode
+    return kind(node, _as_secret(secret))
+
+
+def _as_secret(secret: Secret | bytes | str) -> Secret:
+    if isinstance(secret, Secret):
+        return secret
+    return Secret.from_passphrase(secret) if isinstance(secret, str) else Secret(secret)
+
+
+_secret.__name__ = "secret"
+secret_method = cast(_SecretMethod, _secret)
+"""The method ``secret`` of each kind of node."""
