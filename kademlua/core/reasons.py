@@ -75,3 +75,4 @@ class Purpose(StrEnum):
     REFRESH = "refresh"
     PROBE = "probe"
     REACH = "reach"
+    WATCH = "watch"

@@ -21,6 +21,7 @@ from kademlua.node.options import NodeOptions
 from kademlua.node.records import Records
 from kademlua.node.services import build_context, build_services
 from kademlua.node.values import Values
+from kademlua.node.watches import Watches
 from kademlua.runtime.observers import Observer
 
 
@@ -83,6 +84,7 @@ class Node(NodeOperations, BlockingCalls):
             writer=parts.writer,
             read_repair=parts.read_repair,
         )
+        self._watches = Watches(lifecycle, parts.watcher)
         self._calls = Calls(
             context=context,
             lifecycle=lifecycle,
@@ -124,6 +126,8 @@ class Node(NodeOperations, BlockingCalls):
         lifecycle.state = NodeState.CLOSING
         parts.maintenance.close()
         parts.read_repair.close()
+        parts.watcher.close()
+        parts.lease_holder.close()
         try:
             if hand_over and was_running and not self._context.read_only:
                 parts.store_handlers.refuse_new()

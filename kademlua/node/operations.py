@@ -10,6 +10,7 @@ from kademlua.node.operation import operation
 from kademlua.node.records import Records
 from kademlua.node.secret_operations import secret_method
 from kademlua.node.values import Values
+from kademlua.node.watch_iterators import watch_method
 
 
 class NodeOperations:
@@ -32,3 +33,4 @@ class NodeOperations:
     is_alive = operation("_calls", Calls.is_alive)
     register = operation("_calls", Calls.register)
     secret = secret_method
+    watch = watch_method

@@ -43,6 +43,9 @@ from kademlua.values.ownership import OwnershipProver, id_of
 from kademlua.values.pacing import UpkeepPacer
 from kademlua.values.publisher import Republisher
 from kademlua.values.store_handlers import StoreHandlers
+from kademlua.values.watch.key_watcher import WatchParts
+from kademlua.values.watch.lease_holder import LeaseHolder
+from kademlua.values.watch.watcher import Watcher
 from kademlua.values.writer import ValueWriter
 
 # One name for all nodes, independent of where this file is: users filter logs by it.
@@ -66,6 +69,8 @@ class Services:
     store_handlers: StoreHandlers
     read_repair: ReadRepair
     handover: Handover
+    lease_holder: LeaseHolder
+    watcher: Watcher
     republisher: Republisher
     maintenance: Maintenance
 
@@ -122,7 +127,9 @@ def build_services(
     server = RpcServer(context, gate, validator)
     liveliness = LivelinessManager(context, client, validator, options.v10_peers)
     lookups = LookupService(context, client, liveliness)
-    writer = ValueWriter(context, client, liveliness, lookups, prover)
+    lease_holder = LeaseHolder(context, client, liveliness)
+    watcher = Watcher(WatchParts(context, client, liveliness, lookups, lease_holder))
+    writer = ValueWriter(context, client, liveliness, lookups, prover, lease_holder.on_change)
     bootstrapper = Bootstrap(
         bootstrap, context, client, liveliness, lookups, options.cached_endpoints
     )
@@ -135,7 +142,7 @@ def build_services(
     republisher = Republisher(
         context, writer, options.publication_store, pacer, is_v10=liveliness.versions.is_v10
     )
-    store_handlers = StoreHandlers(context, conflicts, server.reply_later)
+    store_handlers = StoreHandlers(context, conflicts, server.reply_later, lease_holder.on_change)
 
     server.add_handlers(QueryHandlers(context, validator).handlers)
     server.add_handlers(
@@ -146,6 +153,8 @@ def build_services(
             b"leave": handover.handle_leave,
             b"reach": reachability.handle_reach,
             b"reached": reachability.handle_reached,
+            b"watch": lease_holder.handle_watch,
+            b"changed": watcher.handle_changed,
         }
     )
 
@@ -182,6 +191,8 @@ def build_services(
         store_handlers=store_handlers,
         read_repair=read_repair,
         handover=handover,
+        lease_holder=lease_holder,
+        watcher=watcher,
         republisher=republisher,
         maintenance=maintenance,
     )

@@ -64,13 +64,22 @@ class StoreHandlers:
         "_conflicts",
         "_context",
         "_is_leaving",
+        "_on_change",
         "_params",
         "_reply_later",
         "_store",
     )
 
-    def __init__(self, context: Context, conflicts: ConflictQueue, reply_later: ReplyLater) -> None:
+    def __init__(
+        self,
+        context: Context,
+        conflicts: ConflictQueue,
+        reply_later: ReplyLater,
+        on_change: Callable[[bytes], None],
+    ) -> None:
+        """Prepare; ``on_change`` is called with the key of each value that changes."""
         self._context = context
+        self._on_change = on_change
         self._conflicts = conflicts
         self._reply_later = reply_later
         self._is_leaving = False
@@ -126,6 +135,7 @@ class StoreHandlers:
             remove_with_tombstone(
                 self._store, key, former_owner, now + self._params.max_ttl, seq, now=now
             )
+        self._on_change(key)
         observers = self._context.observers
         if observers.registered:
             observers.notify_value_stored(key, owner, len(encoded))
@@ -156,6 +166,7 @@ class StoreHandlers:
             ]
         except StaleValue as refusal:
             return replies.encode_refused_reply(refusal.reason, refusal.newest_seq)
+        self._on_change(key)
         reply = replies.REMOVE_OK if any(is_removed) else replies.REMOVE_NOT_FOUND
         if self._store.is_durable:
             self._reply_when_durable(reply, request, endpoint)

@@ -43,8 +43,11 @@ class ValueWriter:
         liveliness: LivelinessManager,
         lookups: LookupService,
         prover: OwnershipProver,
+        on_change: Callable[[bytes], None],
     ) -> None:
+        """Prepare; ``on_change`` is called with each key of which this node's store changes."""
         self._context = context
+        self._on_change = on_change
         self._client = client
         self._liveliness = liveliness
         self._lookups = lookups
@@ -196,6 +199,7 @@ class ValueWriter:
                 overwrite=arguments.overwrite,
                 cas=arguments.cas,
             )
+            self._on_change(arguments.key)
             if self._context.observers.registered:
                 self._context.observers.notify_value_stored(
                     arguments.key, local_contact, len(arguments.encoded)
@@ -220,6 +224,7 @@ class ValueWriter:
             remove_with_tombstone(self._store, key, each, now + ttl, seq, now=now)
             for each in owners
         ]
+        self._on_change(key)
         reason = wait_durable(self._store)
         if reason is not None:
             report.refused.append((local_contact, reason))

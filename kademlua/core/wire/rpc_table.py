@@ -30,6 +30,8 @@ RPCS: Final = {
         Rpc("lacks", needs_validation=True),
         Rpc("reach", needs_validation=True),
         Rpc("reached"),
+        Rpc("watch", needs_validation=True, token_argument=2),
+        Rpc("changed"),
     )
 }
 """By the name that a request carries."""

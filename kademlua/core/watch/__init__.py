@@ -1,0 +1,1 @@
+"""Watching keys: leases, what holders report, and what changed."""

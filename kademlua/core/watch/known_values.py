@@ -1,0 +1,80 @@
+"""What a watcher knows of one key, from the reports of several holders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from kademlua.core.contact import Contact
+from kademlua.core.watch.changes import Change, ChangeKind
+from kademlua.core.watch.snapshot import HeldValue
+from kademlua.core.wire import replies
+
+AcceptValues = Callable[[list[Any]], list[Any]]
+"""Returns the accepted ones of a key's values: its record if it has one."""
+
+
+class KnownValues:
+    """The values of a key, by owner.
+
+    A value counts as present while at least half of the holders report it. So one holder that is
+    behind, or lies, neither removes a value nor brings one back. The newest version counts.
+    """
+
+    def __init__(self, accept: AcceptValues) -> None:
+        """Know nothing yet; ``accept`` verifies records."""
+        self._accept = accept
+        self._by_holder: dict[Hashable, dict[Contact, HeldValue]] = {}
+        self._shown: dict[Contact, HeldValue] = {}
+
+    def report(self, holder: Hashable, values: list[HeldValue]) -> None:
+        """Replace what a holder has."""
+        self._by_holder[holder] = {each.owner: each for each in values}
+
+    def forget(self, holder: Hashable) -> None:
+        """Ignore a holder from now on."""
+        self._by_holder.pop(holder, None)
+
+    def shown(self) -> list[Change]:
+        """Return the present values, as added ones."""
+        return [
+            Change(ChangeKind.ADDED, owner, replies.decode_value(each.encoded))
+            for owner, each in self._shown.items()
+        ]
+
+    def changes(self, now: float) -> list[Change]:
+        """Return what changed since the last call."""
+        if not self._by_holder:
+            return []
+        present = self._present()
+        found: list[Change] = []
+        for owner, each in list(self._shown.items()):
+            if owner not in present:
+                kind = ChangeKind.EXPIRED if each.expires_at <= now else ChangeKind.REMOVED
+                found.append(Change(kind, owner, replies.decode_value(each.encoded)))
+        for owner, each in present.items():
+            former = self._shown.get(owner)
+            if former is None or former.encoded != each.encoded:
+                kind = ChangeKind.ADDED if former is None else ChangeKind.REPLACED
+                found.append(Change(kind, owner, replies.decode_value(each.encoded)))
+        self._shown = present
+        return found
+
+    def _present(self) -> dict[Contact, HeldValue]:
+        """Return the newest version of each value that half of the holders have."""
+        counts: dict[Contact, int] = {}
+        newest: dict[Contact, HeldValue] = {}
+        for values in self._by_holder.values():
+            for owner, each in values.items():
+                counts[owner] = counts.get(owner, 0) + 1
+                other = newest.get(owner)
+                if other is None or (each.seq, each.expires_at) > (other.seq, other.expires_at):
+                    newest[owner] = each
+        needed = (len(self._by_holder) + 1) // 2
+        present = {owner: each for owner, each in newest.items() if counts[owner] >= needed}
+        decoded = [replies.decode_value(each.encoded) for each in present.values()]
+        accepted = self._accept(decoded)
+        if len(accepted) == len(decoded):  # the usual case
+            return present
+        encoded = {replies.encode_value(each) for each in accepted}
+        return {owner: each for owner, each in present.items() if each.encoded in encoded}

@@ -1,0 +1,105 @@
+"""The leases that a holder has granted to watchers, within limits."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Final
+
+from kademlua.core.contact import Contact
+from kademlua.core.security.subnets import subnet_of
+
+MAX_LEASE_SECONDS: Final = 300
+MIN_LEASE_SECONDS: Final = 10
+MAX_LEASES: Final = 10_000
+MAX_PER_KEY: Final = 64
+MAX_PER_SOURCE: Final = 256
+"""Leases of one subnet; a private address is a source of its own, with its port."""
+
+
+class Lease:
+    """One watcher's lease of one key."""
+
+    __slots__ = ("expires_at", "is_notifying", "known_digest", "secret", "watcher")
+
+    def __init__(self, watcher: Contact, expires_at: float) -> None:
+        self.watcher = watcher
+        self.expires_at = expires_at
+        self.known_digest = b""
+        """The digest of what the watcher knows."""
+        self.secret = b""
+        """What the watcher expects in notifications."""
+        self.is_notifying = False
+        """Whether a notification is in flight."""
+
+
+class LeaseTable:
+    """All leases of one node."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[bytes, dict[Contact, Lease]] = {}
+        self._per_source: defaultdict[object, int] = defaultdict(int)
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, key: bytes) -> bool:
+        """Return whether anyone watches a key, perhaps with a lease that has just ended."""
+        return key in self._by_key
+
+    def keys(self) -> list[bytes]:
+        """Return the watched keys."""
+        return list(self._by_key)
+
+    def of(self, key: bytes, now: float) -> list[Lease]:
+        """Return the leases of a key that have not ended; drop the others."""
+        leases = self._by_key.get(key, {})
+        for lease in [each for each in leases.values() if each.expires_at <= now]:
+            self.end(key, lease.watcher)
+        return list(leases.values())
+
+    def grant(self, key: bytes, watcher: Contact, seconds: int, now: float) -> Lease | None:
+        """Grant or renew a lease of ``MIN_LEASE_SECONDS`` to ``MAX_LEASE_SECONDS``; return None if
+        there are too many."""
+        expires_at = now + min(max(seconds, MIN_LEASE_SECONDS), MAX_LEASE_SECONDS)
+        lease = self._by_key.get(key, {}).get(watcher)
+        if lease is not None:
+            lease.expires_at = expires_at
+            return lease
+        source = _source_of(watcher)
+        if self._count >= MAX_LEASES or self._per_source[source] >= MAX_PER_SOURCE:
+            self.expire(now)
+        if (
+            self._count >= MAX_LEASES
+            or self._per_source[source] >= MAX_PER_SOURCE
+            or len(self.of(key, now)) >= MAX_PER_KEY
+        ):
+            return None
+        self._count += 1
+        self._per_source[source] += 1
+        lease = Lease(watcher, expires_at)
+        self._by_key.setdefault(key, {})[watcher] = lease
+        return lease
+
+    def end(self, key: bytes, watcher: Contact) -> bool:
+        """End a lease, and return whether there was one."""
+        leases = self._by_key.get(key, {})
+        if leases.pop(watcher, None) is None:
+            return False
+        if not leases:
+            del self._by_key[key]
+        self._count -= 1
+        source = _source_of(watcher)
+        self._per_source[source] -= 1
+        if not self._per_source[source]:
+            del self._per_source[source]
+        return True
+
+    def expire(self, now: float) -> None:
+        """Drop all leases that have ended."""
+        for key in self.keys():
+            self.of(key, now)
+
+
+def _source_of(watcher: Contact) -> object:
+    return watcher.endpoint if watcher.is_private else subnet_of(watcher.endpoint[0])

@@ -1,0 +1,126 @@
+"""What ``node.watch(key)`` returns: an iterator over the changes of a key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, cast, overload
+
+from kademlua.core.values.validation import validate_key
+from kademlua.core.watch.changes import Change
+from kademlua.node.operation import AwaitableCalls, BlockingCalls
+from kademlua.node.watches import Watches
+from kademlua.values.watch.subscription import Subscription
+
+
+class _AnyNode(Protocol):
+    """A Node, ThreadedNode or AsyncNode."""
+
+    def _run(self, part: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any: ...
+
+
+class Watch:
+    """The changes of a key, without end until ``close`` or the node's end.
+
+    >>> with node.watch(sha1("config")) as changes:
+    ...     for change in changes:
+    ...         print(change.kind, change.value)
+    """
+
+    def __init__(self, node: _AnyNode, key: bytes) -> None:
+        self._node = node
+        self._subscription: Subscription = node._run("_watches", Watches.subscribe, key)
+
+    def __iter__(self) -> Watch:
+        return self
+
+    def __next__(self) -> Change:
+        change = self.next()
+        if change is None:
+            raise StopIteration
+        return change
+
+    def next(self, timeout: float | None = None) -> Change | None:
+        """Return the next change; None after ``timeout`` seconds, or at the end of the watch."""
+        found: Change | None = self._node._run(
+            "_watches", Watches.next_change, self._subscription, timeout
+        )
+        return found
+
+    def close(self) -> None:
+        """End the watch; an iteration in another greenlet or thread ends, too. Idempotent."""
+        self._node._run("_watches", Watches.unsubscribe, self._subscription)
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+class AsyncWatch:
+    """The changes of a key, for ``async for``; it begins with the first one."""
+
+    def __init__(self, node: _AnyNode, key: bytes) -> None:
+        self._node = node
+        self._key = validate_key(key)
+        self._subscription: Subscription | None = None
+
+    def __aiter__(self) -> AsyncWatch:
+        return self
+
+    async def __anext__(self) -> Change:
+        change = await self.next()
+        if change is None:
+            raise StopAsyncIteration
+        return change
+
+    async def next(self, timeout: float | None = None) -> Change | None:
+        """Return the next change; None after ``timeout`` seconds, or at the end of the watch."""
+        if self._subscription is None:
+            self._subscription = await self._node._run("_watches", Watches.subscribe, self._key)
+        found: Change | None = await self._node._run(
+            "_watches", Watches.next_change, self._subscription, timeout
+        )
+        return found
+
+    async def close(self) -> None:
+        """End the watch; an iteration in another task ends, too. Idempotent."""
+        if self._subscription is not None:
+            await self._node._run("_watches", Watches.unsubscribe, self._subscription)
+
+    async def __aenter__(self) -> AsyncWatch:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+
+class _WatchMethod:
+    """The type of ``watch`` for type checkers; at run time it is a function."""
+
+    @overload
+    def __get__(self, node: None, kind: type) -> Callable[..., Any]: ...
+    @overload
+    def __get__(self, node: BlockingCalls, kind: type) -> Callable[[bytes], Watch]: ...
+    @overload
+    def __get__(self, node: AwaitableCalls, kind: type) -> Callable[[bytes], AsyncWatch]: ...
+    def __get__(self, node: object, kind: type) -> Callable[..., Any]:
+        """Return the method bound to a node."""
+        raise NotImplementedError
+
+
+def _watch(node: Any, key: bytes) -> Any:
+    """Return an iterator over the changes of a key: a ``Watch`` or ``AsyncWatch``.
+
+    The values that exist come first, as ``ChangeKind.ADDED``. Several watches of a key cost the
+    network as much as one.
+
+    Raises:
+        NodeClosed, TypeError, ValueError: see ``add``.
+    """
+    return (AsyncWatch if isinstance(node, AwaitableCalls) else Watch)(node, key)
+
+
+_watch.__name__ = "watch"
+watch_method = cast(_WatchMethod, _watch)
+"""The method ``watch`` of each kind of node."""

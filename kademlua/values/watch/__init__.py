@@ -1,0 +1,1 @@
+"""Watching keys over the network: the holder's leases and the watcher."""

@@ -1,0 +1,100 @@
+"""Watcher: all watched keys of a node, and the notifications that arrive."""
+
+from __future__ import annotations
+
+import gevent
+from gevent import Greenlet
+
+from kademlua.core.contact import Endpoint
+from kademlua.core.errors import BadArguments, NodeClosed, WireError
+from kademlua.core.ids import is_id
+from kademlua.core.watch.changes import Change
+from kademlua.core.wire import watch_messages
+from kademlua.core.wire.packets import Request
+from kademlua.values.watch.key_watcher import KeyWatcher, WatchParts
+from kademlua.values.watch.subscription import Subscription
+
+
+class Watcher:
+    """Shares one ``KeyWatcher`` among the subscriptions of a key."""
+
+    def __init__(self, parts: WatchParts) -> None:
+        self._parts = parts
+        self._by_key: dict[bytes, KeyWatcher] = {}
+        self._greenlets: dict[bytes, Greenlet[..., None]] = {}
+        self._is_closed = False
+
+    def subscribe(self, key: bytes) -> Subscription:
+        """Watch a key until the subscription is ended; the present values come first."""
+        key_watcher = self._by_key.get(key)
+        if key_watcher is None:
+            key_watcher = self._by_key[key] = KeyWatcher(self._parts, key)
+            subscription = key_watcher.subscribe()
+            self._greenlets[key] = gevent.spawn(self._run, key_watcher)
+            return subscription
+        return key_watcher.subscribe()
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription. Idempotent."""
+        subscription.close()
+        key_watcher = self._by_key.get(subscription.key)
+        if key_watcher is not None:
+            key_watcher.unsubscribe(subscription)
+            if not key_watcher.subscriptions:
+                del self._by_key[subscription.key]
+
+    def next_change(
+        self, subscription: Subscription, timeout: float | None = None
+    ) -> Change | None:
+        """Block until the next change and return it; None after ``timeout`` seconds, or if the
+        subscription or the node is closed."""
+        while (change := subscription.pop()) is None:
+            if subscription.is_closed:
+                return None
+            key_watcher = self._by_key.get(subscription.key)
+            if subscription.needs_refill and key_watcher is not None:
+                subscription.refill(key_watcher.shown())
+                continue
+            if not subscription.wait(timeout):
+                return subscription.pop()
+        return change
+
+    def handle_changed(self, request: Request, endpoint: Endpoint) -> bytes:
+        """Process a notification of a holder."""
+        args = request.args
+        key = args[0] if args else None
+        if type(key) is not bytes or not is_id(key) or len(args) < 3:
+            raise BadArguments("a notification needs key, secret and state")
+        key_watcher = self._by_key.get(key)
+        if key_watcher is None:
+            return watch_messages.NOT_WATCHED
+        context = self._parts.context
+        try:
+            state = watch_messages.decode_state(args[2], context.pool, request.received_at)
+        except WireError as error:
+            raise BadArguments(str(error)) from None
+        holder = context.contact_for(request.sender_id, endpoint)
+        is_watched = key_watcher.on_changed(holder, args[1], state)
+        return watch_messages.WATCHED if is_watched else watch_messages.NOT_WATCHED
+
+    def close(self) -> None:
+        """End all watches. Idempotent."""
+        self._is_closed = True
+        for key_watcher in list(self._by_key.values()):
+            for each in list(key_watcher.subscriptions):
+                key_watcher.unsubscribe(each)
+        self._by_key.clear()
+
+    def _run(self, key_watcher: KeyWatcher) -> None:
+        try:
+            key_watcher.run()
+        except NodeClosed:
+            pass
+        except Exception:  # a defect: end the consumers instead of leaving them waiting
+            self._parts.context.log.exception("a watch failed")
+        finally:
+            for each in list(key_watcher.subscriptions):
+                each.close()
+            if self._by_key.get(key_watcher.key) is key_watcher:
+                del self._by_key[key_watcher.key]
+            self._greenlets.pop(key_watcher.key, None)

@@ -1,0 +1,95 @@
+"""What a watcher shows, given the reports of its holders."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kademlua import Contact, sha1
+from kademlua.core.watch.changes import ChangeKind
+from kademlua.core.watch.known_values import KnownValues
+from kademlua.core.watch.snapshot import HeldValue, digest
+
+OWNERS = [Contact("10.0.0.1", 4000 + number, sha1(str(number))) for number in range(4)]
+
+
+def held(owner: int, seq: int, expires_at: float = 1_000.0) -> HeldValue:
+    return HeldValue(OWNERS[owner], seq, b"i%de" % seq, expires_at)
+
+
+def known() -> KnownValues:
+    return KnownValues(lambda values: values)
+
+
+def kinds(values: KnownValues, now: float = 0.0) -> list[tuple[ChangeKind, object]]:
+    return [(change.kind, change.value) for change in values.changes(now)]
+
+
+def test_value_of_half_of_the_holders_is_present() -> None:
+    values = known()
+    values.report("a", [held(0, 1)])
+    assert kinds(values) == [(ChangeKind.ADDED, 1)]
+    values.report("b", [])
+    assert kinds(values) == []
+    values.report("c", [])
+    assert kinds(values) == [(ChangeKind.REMOVED, 1)]
+
+
+def test_newest_version_counts_and_an_older_one_does_not_bring_the_former_back() -> None:
+    values = known()
+    values.report("a", [held(0, 1)])
+    values.report("b", [held(0, 1)])
+    assert kinds(values) == [(ChangeKind.ADDED, 1)]
+    values.report("a", [held(0, 2)])
+    assert kinds(values) == [(ChangeKind.REPLACED, 2)]
+    values.report("b", [held(0, 1)])
+    assert kinds(values) == []
+
+
+def test_value_that_is_gone_after_its_time_has_expired() -> None:
+    values = known()
+    values.report("a", [held(0, 1, expires_at=10.0)])
+    kinds(values)
+    values.report("a", [])
+    assert kinds(values, now=10.0) == [(ChangeKind.EXPIRED, 1)]
+
+
+def test_without_holders_nothing_counts_as_removed() -> None:
+    values = known()
+    values.report("a", [held(0, 1)])
+    kinds(values)
+    values.forget("a")
+    assert kinds(values) == []
+
+
+snapshots = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(1, 5)), max_size=4, unique_by=lambda row: row[0]
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), snapshots), max_size=30))
+def test_changes_add_up_to_what_is_shown(
+    reports: list[tuple[str, list[tuple[int, int]]]],
+) -> None:
+    values = known()
+    shown: dict[Contact | None, object] = {}
+    for holder, rows in reports:
+        values.report(holder, [held(*row) for row in rows])
+        for change in values.changes(0.0):
+            if change.kind in (ChangeKind.REMOVED, ChangeKind.EXPIRED):
+                assert shown.pop(change.owner) == change.value
+            else:
+                assert (change.owner in shown) == (change.kind is ChangeKind.REPLACED)
+                shown[change.owner] = change.value
+    assert shown == {change.owner: change.value for change in values.shown()}
+
+
+@given(snapshots, st.randoms())
+def test_digest_does_not_depend_on_the_order(rows: list[tuple[int, int]], rng: object) -> None:
+    values = [held(*row) for row in rows]
+    shuffled = values.copy()
+    rng.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert digest(values) == digest(shuffled)
+    assert len(digest(values)) == 8
+    if values:
+        assert digest(values) != digest(values[1:])
