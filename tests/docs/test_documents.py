@@ -23,6 +23,8 @@ from kademlua.core.contact import ALL_FAMILIES
 from kademlua.core.errors import (
     WireError,
 )
+from kademlua.core.objects.layout import DEFAULT_BLOCK_BYTES
+from kademlua.core.objects.tree import root_block
 from kademlua.core.reasons import DropReason, MatchFailure
 from kademlua.core.security.replay_protection import SessionTable
 from kademlua.core.values import records
@@ -186,6 +188,7 @@ EXAMPLES = {
     "signed-bytes": SALTED.signed_bytes,
     "signed-bytes-exp": records.signed_bytes(b"foobar", 1, 1_900_000_000, HELLO),
     "signed-record": SALTED.encoded,
+    "object-root": root_block(5, DEFAULT_BLOCK_BYTES, b"hello").encoded,
     "leave-request-payload": payload(b"leave", requests.encode_leave_args(is_handed_over=True)),
     "lacks-request-payload": payload(b"lacks", requests.encode_lacks_args(KEY, [V4, V6])),
     "reach-request-payload": payload(b"reach", requests.encode_reach_args(V4)),
