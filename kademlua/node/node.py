@@ -15,7 +15,8 @@ from kademlua.core.routing.table import RoutingTable
 from kademlua.core.values.store import Store
 from kademlua.node.calls import Calls
 from kademlua.node.lifecycle import Lifecycle, NodeState
-from kademlua.node.operations import BlockingCalls, NodeOperations
+from kademlua.node.objects import Objects
+from kademlua.node.operations import BlockingCalls, NodeOperations, operation
 from kademlua.node.options import NodeOptions
 from kademlua.node.records import Records
 from kademlua.node.services import build_context, build_services
@@ -82,6 +83,13 @@ class Node(NodeOperations, BlockingCalls):
             writer=parts.writer,
             read_repair=parts.read_repair,
         )
+        self._objects = Objects(
+            params=params,
+            lifecycle=lifecycle,
+            records=self._records,
+            writer=parts.writer,
+            republisher=parts.republisher,
+        )
         self._calls = Calls(
             context=context,
             lifecycle=lifecycle,
@@ -89,6 +97,8 @@ class Node(NodeOperations, BlockingCalls):
             server=parts.server,
             liveliness=parts.liveliness,
         )
+
+    open_object = operation("_objects", Objects.open_object)
 
     # Lifecycle
 

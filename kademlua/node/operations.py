@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from kademlua.node.calls import Calls
+from kademlua.node.objects import Objects
 from kademlua.node.records import Records
 from kademlua.node.values import Values
 
@@ -71,6 +72,10 @@ class NodeOperations:
     get_immutable = operation("_records", Records.get_immutable)
     put_signed = operation("_records", Records.put_signed)
     get_signed = operation("_records", Records.get_signed)
+    put_object = operation("_objects", Objects.put_object)
+    publish_object = operation("_objects", Objects.publish_object)
+    unpublish_object = operation("_objects", Objects.unpublish_object)
+    published_objects = operation("_objects", Objects.published_objects)
     call = operation("_calls", Calls.call)
     ping = operation("_calls", Calls.ping)
     is_alive = operation("_calls", Calls.is_alive)

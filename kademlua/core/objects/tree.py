@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from kademlua.core.errors import WireError
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.objects.errors import MalformedObject
 from kademlua.core.objects.layout import DEFAULT_BLOCK_BYTES, Layout, check_block_bytes
@@ -18,6 +19,7 @@ from kademlua.core.wire import bencoding
 
 VERSION: Final = 1
 """The version of the form, in the root."""
+_ROOT_START: Final = b"d5:blocki"
 _FIELDS: Final = frozenset((b"block", b"content", b"object", b"size"))
 
 
@@ -132,13 +134,14 @@ def parse_root(value: Any) -> ObjectRoot:
     return ObjectRoot(layout, check_content(content, layout, layout.top_level, 0))
 
 
-def is_root(value: Any) -> bool:
-    """Return whether a value is the root of an object."""
+def root_of(encoded: bytes) -> ObjectRoot | None:
+    """Return the root in a bencoded value; None if it is no root."""
+    if not encoded.startswith(_ROOT_START):  # most others need not be decoded
+        return None
     try:
-        parse_root(value)
-    except MalformedObject:
-        return False
-    return True
+        return parse_root(bencoding.decode(encoded))
+    except (MalformedObject, WireError):
+        return None
 
 
 def check_content(value: Any, layout: Layout, level: int, index: int) -> bytes:

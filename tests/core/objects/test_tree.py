@@ -18,8 +18,8 @@ from kademlua.core.objects.tree import (
     TreeBuilder,
     check_content,
     child_key,
-    is_root,
     parse_root,
+    root_of,
 )
 from kademlua.core.values.records import immutable_key
 from kademlua.core.wire import bencoding
@@ -145,8 +145,11 @@ ROOT: dict[bytes, Any] = {b"block": SMALL, b"content": b"abc", b"object": 1, b"s
 
 def test_root() -> None:
     assert parse_root(ROOT).content == b"abc"
-    assert is_root(ROOT)
-    assert not is_root(b"abc")
+    found = root_of(bencoding.encode(ROOT))
+    assert found is not None
+    assert (found.layout.size, found.content) == (3, b"abc")
+    for other in (b"5:block", b"d5:blocki512ee", b"d5:blocki", b""):
+        assert root_of(other) is None
 
 
 @pytest.mark.parametrize(
