@@ -34,6 +34,7 @@ from kademlua.api.json_form import (
     stored_value_to_json,
 )
 from kademlua.api.lookup_trace import trace_lookup
+from kademlua.api.object_operations import ObjectOperations
 from kademlua.build import build_name
 from kademlua.core.errors import StorageError
 from kademlua.core.json_codec import contact_to_json
@@ -96,6 +97,9 @@ class NodeApi:
             "published": self._published,
             "stored": self._stored,
         }
+        objects = ObjectOperations(node)
+        self._calls |= objects.calls
+        self._streams |= objects.streams
 
     @property
     def names(self) -> list[str]:

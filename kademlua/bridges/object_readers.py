@@ -7,26 +7,14 @@ import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
 
-import gevent
-
 from kademlua.objects.reader import ObjectReader
+from kademlua.objects.streams import PooledStream
 from kademlua.objects.writer import ByteStream, ObjectSource
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _CHUNK_BYTES: Final = 262_144
 """Bytes of a part of an object that is iterated over."""
-
-
-class _PooledStream:
-    """A stream that is read in a thread of the hub's pool, because it may block."""
-
-    def __init__(self, stream: ByteStream) -> None:
-        self._stream = stream
-
-    def read(self, size: int, /) -> bytes | None:
-        """Read from the stream, and block only this greenlet."""
-        return gevent.get_hub().threadpool.apply(self._stream.read, (size,))
 
 
 def reading_in_pool(
@@ -37,7 +25,7 @@ def reading_in_pool(
     @functools.wraps(method)
     def call(part: Any, source: ObjectSource, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         if hasattr(source, "read"):
-            source = _PooledStream(cast("ByteStream", source))
+            source = PooledStream(cast("ByteStream", source))
         return method(part, source, *args, **kwargs)
 
     return call

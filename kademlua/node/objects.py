@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from kademlua.core.objects.errors import ObjectNotFound
 from kademlua.core.objects.layout import DEFAULT_BLOCK_BYTES, check_block_bytes
+from kademlua.core.objects.pointer import pointer_to, target_of
 from kademlua.core.objects.tree import Block
 from kademlua.core.params import Params
-from kademlua.core.results import Publication, StoreReport
+from kademlua.core.results import Publication, PutResult, StoreReport
 from kademlua.core.values.validation import validate_key, validate_ttl
 from kademlua.core.wire.requests import StoreArguments
+from kademlua.crypto.signing import Signer
 from kademlua.node.lifecycle import Lifecycle
 from kademlua.node.records import Records
 from kademlua.objects.block_store import BlockStore, SingleBlocks
@@ -140,6 +143,33 @@ class Objects:
     def published_objects(self) -> list[PublishedObject]:
         """Return the objects that this node publishes."""
         return self._published().objects()
+
+    def name_object(
+        self, key: bytes, signer: Signer, *, salt: bytes = b"", ttl: float | None = None
+    ) -> PutResult:
+        """Let the public key of a signer name an object, in place of the one that it named before.
+
+        The name is a signed record, which lives for ``ttl`` seconds, default ``Params.ttl``.
+
+        Raises:
+            RecordStale, CryptoUnavailable, StoreFailed, NotJoined, TooManyCalls, NodeClosed,
+            TypeError, ValueError: see ``put_signed``.
+        """
+        return self._records.put_signed(pointer_to(validate_key(key)), signer, salt=salt, ttl=ttl)
+
+    def find_named_object(self, public_key: bytes, salt: bytes = b"") -> bytes:
+        """Return the key of the object that a public key names.
+
+        Raises:
+            ObjectNotFound: it names none.
+            MalformedObject: its record does not point to an object.
+            RecordForged, RecordExpired, CryptoUnavailable, NotJoined, TooManyCalls, NodeClosed,
+            TypeError, ValueError: see ``get_signed``.
+        """
+        record = self._records.get_signed(public_key, salt)
+        if record is None:
+            raise ObjectNotFound(public_key)
+        return target_of(record.value)
 
     def _published(self) -> PublishedObjects:
         return PublishedObjects(self._republisher.publications())

@@ -76,6 +76,8 @@ class NodeOperations:
     publish_object = operation("_objects", Objects.publish_object)
     unpublish_object = operation("_objects", Objects.unpublish_object)
     published_objects = operation("_objects", Objects.published_objects)
+    name_object = operation("_objects", Objects.name_object)
+    find_named_object = operation("_objects", Objects.find_named_object)
     call = operation("_calls", Calls.call)
     ping = operation("_calls", Calls.ping)
     is_alive = operation("_calls", Calls.is_alive)
