@@ -13,6 +13,7 @@ import falcon
 
 from kademlua.api.fields import BadRequest
 from kademlua.core.errors import KademluaError, NodeClosed, NotJoined, StoreFailed, TooManyCalls
+from kademlua.core.objects.errors import ObjectError, ObjectNotFound
 from kademlua.http.openapi import PROBLEM, Problem, build_document
 from kademlua.http.route import Route, Services
 from kademlua.http.routes import ROUTES, SWARM_ROUTES
@@ -26,6 +27,8 @@ _STATUS_BY_ERROR = (
     (NodeClosed, falcon.HTTP_503),
     (TooManyCalls, falcon.HTTP_503),
     (StoreFailed, falcon.HTTP_502),
+    (ObjectNotFound, falcon.HTTP_404),
+    (ObjectError, falcon.HTTP_502),
 )
 
 
