@@ -94,7 +94,7 @@ def test_scenario_without_hostile_nodes():
         (
             '[population.hostile]\nbehaviours = ["kind"]',
             "population.hostile.behaviours: must be a list of collude, garbage, dead, deny, "
-            "swallow, forge, not ['kind']",
+            "swallow, forge, corrupt, not ['kind']",
         ),
         (
             "[population.hostile]\nbehaviours = []",
