@@ -40,6 +40,7 @@ from kademlua.core.errors import StorageError
 from kademlua.core.json_codec import contact_to_json
 from kademlua.core.lookup.find_budget import FindLimits
 from kademlua.node.node import Node
+from kademlua.objects.published import PublishedObjects
 from kademlua.runtime.clocks import boot_clock
 from kademlua.runtime.durability import wait_durable
 from kademlua.runtime.time_slices import in_slices
@@ -163,9 +164,9 @@ class NodeApi:
         return {"key": key.hex(), "was_published": self._node.unpublish(key)}
 
     def _published(self, fields: Fields) -> Iterator[PublicationJson]:
-        """→ rows: the published values."""
+        """→ rows: the published values, without the blocks of objects."""
         fields.reject_unknown()
-        return map(publication_to_json, self._node.published())
+        return map(publication_to_json, PublishedObjects(self._node.published()).others())
 
     def _remove(self, fields: Fields) -> StoreReportJson:
         """``key`` → the report of the removal."""

@@ -32,6 +32,11 @@ class PublishedObjects:
             if (root := root_of(each.encoded)) is not None
         }
 
+    def others(self) -> list[Publication]:
+        """Return the publications that belong to no object."""
+        parts = self.all_keys()
+        return [each for key, each in self._by_key.items() if key not in parts]
+
     def objects(self) -> list[PublishedObject]:
         """Return all objects."""
         return [

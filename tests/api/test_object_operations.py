@@ -21,6 +21,7 @@ def test_publish_and_unpublish(make_network: Callable[..., list[Node]], tmp_path
     assert all(0 < row["stored_bytes"] <= 1_024_000 for row in progress)
     (published,) = api.stream("published_objects", {})
     assert published == {"key": last["key"], "size": 1_024_000, "ttl": 60}
+    assert list(api.stream("published", {})) == []  # blocks are no values of their own
     assert api.call("unpublish_object", {"key": last["key"]})["was_published"]
     assert list(api.stream("published_objects", {})) == []
 

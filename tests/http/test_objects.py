@@ -137,6 +137,7 @@ def test_published_objects(client):
     key = post(client, CONTENT, "?publish=true&ttl=3600").json["key"]
     row = {"key": key, "size": len(CONTENT), "ttl": 3_600}
     assert client.get("/v1/objects").json == {"objects": [row]}
+    assert client.get("/v1/published").json == {"published": [], "next": None}
     path = f"/v1/objects/{key}"
     assert client.request("DELETE", path, token=TOKEN).status == 204
     assert client.request("DELETE", path, token=TOKEN).status == 404
