@@ -84,7 +84,7 @@ class Node(NodeOperations, BlockingCalls):
             read_repair=parts.read_repair,
         )
         self._objects = Objects(
-            params=params,
+            context=context,
             lifecycle=lifecycle,
             records=self._records,
             writer=parts.writer,

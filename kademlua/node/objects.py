@@ -9,7 +9,6 @@ from kademlua.core.objects.errors import ObjectNotFound
 from kademlua.core.objects.layout import DEFAULT_BLOCK_BYTES, check_block_bytes
 from kademlua.core.objects.pointer import pointer_to, target_of
 from kademlua.core.objects.tree import Block
-from kademlua.core.params import Params
 from kademlua.core.results import Publication, PutResult, StoreReport
 from kademlua.core.values.validation import validate_key, validate_ttl
 from kademlua.core.wire.requests import StoreArguments
@@ -21,6 +20,7 @@ from kademlua.objects.parallel import run_parallel
 from kademlua.objects.published import PublishedObject, PublishedObjects
 from kademlua.objects.reader import ObjectReader, find_tree
 from kademlua.objects.writer import ObjectSource, ObjectWriter, OnProgress, pieces_of
+from kademlua.runtime.context import Context
 from kademlua.values.publisher import Republisher
 from kademlua.values.writer import ValueWriter
 
@@ -33,18 +33,19 @@ _UNPUBLISH_CONCURRENCY: Final = 64
 class Objects:
     """The part of a node that deals with objects."""
 
-    __slots__ = ("_lifecycle", "_params", "_records", "_republisher", "_writer")
+    __slots__ = ("_clock", "_lifecycle", "_params", "_records", "_republisher", "_writer")
 
     def __init__(
         self,
         *,
-        params: Params,
+        context: Context,
         lifecycle: Lifecycle,
         records: Records,
         writer: ValueWriter,
         republisher: Republisher,
     ) -> None:
-        self._params = params
+        self._params = context.params
+        self._clock = context.clock
         self._lifecycle = lifecycle
         self._records = records
         self._writer = writer
@@ -175,7 +176,7 @@ class Objects:
         return PublishedObjects(self._republisher.publications())
 
     def _unpublish_all(self, keys: Iterable[bytes]) -> None:
-        for _ in run_parallel(self._republisher.unpublish, keys, _UNPUBLISH_CONCURRENCY):
+        for _ in run_parallel(self._republisher.unpublish, keys, lambda: _UNPUBLISH_CONCURRENCY):
             pass
 
     def _blocks(self, ttl: int = 0, published: set[bytes] | None = None) -> BlockStore:
@@ -189,7 +190,7 @@ class Objects:
             published.add(block.key)
             return report
 
-        return SingleBlocks(put, self._get)
+        return SingleBlocks(put, self._get, self._clock)
 
     def _get(self, key: bytes) -> Any | None:
         try:

@@ -10,6 +10,7 @@ from kademlua.core.errors import KademluaError, NodeClosed, StoreFailed
 from kademlua.core.objects.tree import Block
 from kademlua.core.results import StoreReport
 from kademlua.objects.parallel import run_parallel
+from kademlua.objects.window import Window
 
 _PUT_CONCURRENCY: Final = 16
 _GET_CONCURRENCY: Final = 32
@@ -53,29 +54,38 @@ class SingleBlocks:
     """A ``BlockStore`` with one operation of a node for each block, several in flight."""
 
     def __init__(
-        self, put: Callable[[Block], StoreReport], get: Callable[[bytes], Any | None]
+        self,
+        put: Callable[[Block], StoreReport],
+        get: Callable[[bytes], Any | None],
+        clock: Callable[[], float],
     ) -> None:
         """Prepare; ``put`` and ``get`` store and find one block."""
         self._put = put
         self._get = get
+        self._put_window = Window(_PUT_CONCURRENCY, clock)
+        self._get_window = Window(_GET_CONCURRENCY, clock)
 
     def put_blocks(self, blocks: Iterable[Block]) -> Iterator[BlockResult]:
         """Store blocks; see ``BlockStore``."""
-        return run_parallel(self._put_one, blocks, _PUT_CONCURRENCY)
+        return run_parallel(self._put_one, blocks, lambda: self._put_window.size)
 
     def get_blocks(self, keys: Sequence[bytes]) -> Iterator[tuple[bytes, Any]]:
         """Find blocks; see ``BlockStore``."""
-        return run_parallel(self._get_one, keys, _GET_CONCURRENCY)
+        return run_parallel(self._get_one, keys, lambda: self._get_window.size)
 
     def _put_one(self, block: Block) -> BlockResult:
         report = StoreReport()
         for _ in range(_TRIES):
+            flight = self._put_window.begin()
             try:
-                return BlockResult(block, self._put(block))
+                report = self._put(block)
+                self._put_window.end(flight, is_lost=bool(report.timed_out))
+                return BlockResult(block, report)
             except NodeClosed:
                 raise
             except KademluaError as error:
                 failure = error
+                self._put_window.end(flight, is_lost=True)
                 if isinstance(error, StoreFailed) and isinstance(error.report, StoreReport):
                     report = error.report
                 if report.refused:  # another attempt would be refused, too
@@ -84,7 +94,9 @@ class SingleBlocks:
 
     def _get_one(self, key: bytes) -> tuple[bytes, Any]:
         for _ in range(_TRIES):
+            flight = self._get_window.begin()
             value = self._get(key)
+            self._get_window.end(flight, is_lost=value is None)
             if value is not None:
                 return key, value
         return key, None

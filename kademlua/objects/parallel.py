@@ -13,9 +13,11 @@ _R = TypeVar("_R")
 
 
 def run_parallel(
-    function: Callable[[_T], _R], items: Iterable[_T], concurrency: int
+    function: Callable[[_T], _R], items: Iterable[_T], concurrency: Callable[[], int]
 ) -> Iterator[_R]:
-    """Call a function for each item in up to ``concurrency`` greenlets; yield results as they come.
+    """Call a function for each item in several greenlets; yield results as they come.
+
+    ``concurrency`` returns how many of them may run now, at least 1.
 
     The calling greenlet takes the items, and only while there are fewer greenlets. An exception of
     ``items`` or of ``function`` ends all; so does closing the iterator.
@@ -40,7 +42,7 @@ def run_parallel(
         for item in items:
             greenlets.spawn(run, item)
             running += 1
-            while running == concurrency or not finished.empty():
+            while running >= concurrency() or not finished.empty():
                 result = next_result()
                 running -= 1
                 yield result

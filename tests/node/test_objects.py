@@ -20,6 +20,10 @@ from kademlua import (
 )
 from kademlua.core.wire import bencoding, replies
 from kademlua.core.wire.packets import Request
+from kademlua.simulation.network.conditions import NetworkConditions
+from kademlua.simulation.network.latency import ConstantLatency
+from kademlua.simulation.network.network import VirtualNetwork
+from kademlua.simulation.rng_streams import RngStreams
 from tests.support.peers import ScriptedPeer
 from tests.support.world import World
 
@@ -232,3 +236,19 @@ def test_refused_object_is_not_published(world: World) -> None:
         nodes[0].put_object(CONTENT, publish=True)
     assert [each.key for each in nodes[0].published_objects()] == [kept]
     assert len(nodes[0].published()) == 3
+
+
+# Slow links.
+
+
+def test_link_that_is_slower_than_the_node(world: World) -> None:
+    """At 10 Mbit/s, the blocks of a full window would not fit into the queue of the link."""
+    conditions = NetworkConditions(bandwidth=1_250_000, queue=500_000)
+    content = random.Random(7).randbytes(900_000)
+    world.net = VirtualNetwork(RngStreams(1), ConstantLatency(0.05), conditions)
+    nodes = world.network(20, params=Params(replicas=8))
+    reports: list[ObjectReport] = []
+    key = nodes[0].put_object(content, on_progress=reports.append)
+    assert reports[-1].fewest_replicas is not None
+    assert reports[-1].fewest_replicas >= 4
+    assert nodes[1].open_object(key).read() == content

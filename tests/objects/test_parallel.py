@@ -17,7 +17,7 @@ def test_results_come_as_they_are_ready(world: World) -> None:
         return seconds
 
     started_at = world.now
-    assert list(run_parallel(wait, [3, 1, 2], 3)) == [1, 2, 3]
+    assert list(run_parallel(wait, [3, 1, 2], lambda: 3)) == [1, 2, 3]
     assert world.now - started_at == 3
 
 
@@ -29,7 +29,7 @@ def test_items_are_taken_only_when_they_are_needed(world: World) -> None:
             taken.append(number)
             yield number
 
-    results = run_parallel(lambda number: gevent.sleep(1) or number, items(), 4)
+    results = run_parallel(lambda number: gevent.sleep(1) or number, items(), lambda: 4)
     next(results)
     assert len(taken) <= 5
     results.close()  # type: ignore[attr-defined]
@@ -47,10 +47,10 @@ def test_exceptions_end_all(world: World) -> None:
         done.append(number)
 
     with pytest.raises(OSError, match="no"):
-        list(run_parallel(fail, [1, 2, 3], 3))
+        list(run_parallel(fail, [1, 2, 3], lambda: 3))
     gevent.sleep(5)
     assert done == [1]
 
 
 def test_no_items() -> None:
-    assert list(run_parallel(str, [], 3)) == []
+    assert list(run_parallel(str, [], lambda: 3)) == []
