@@ -29,7 +29,8 @@ _RECEIVE_BYTES = 16_384
 STREAM_PART_TIMEOUT = 20.0
 """Seconds until a client of a stream must have made room for the next part, or sent it."""
 _STREAM_SEND_BUFFER = 16_384
-"""Bytes of a stream that wait in the kernel, as requested: Linux doubles it."""
+"""Bytes of an endless stream that wait in the kernel, as requested: Linux doubles it. Events should
+not be old when a slow client reads them."""
 _MAX_DISCARDED_READS = 64
 """Reads that discard the rest of a refused request."""
 
@@ -180,7 +181,8 @@ class HttpConnection:
                 fields.append(("Connection", "close"))
             if not hasattr(chunks, "__len__"):
                 self.begin_stream()
-                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _STREAM_SEND_BUFFER)
+                if not any(name.lower() == "content-length" for name, _ in fields):  # endless
+                    self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _STREAM_SEND_BUFFER)
             response = h11.Response(status_code=int(status[:3]), reason=status[4:], headers=fields)
             unsent: tuple[h11.Event, ...] = (response,)
             for chunk in chunks:
