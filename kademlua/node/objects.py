@@ -72,7 +72,7 @@ class Objects:
             publish: Store it again before its TTL ends, until ``unpublish_object``.
             skip_stored: Look for each block first, and store only those that are missing: goes on
                 with an object of which a part was stored a moment ago. Blocks that are found keep
-                the TTL that they have.
+                the TTL that they have. Ignored with ``publish``.
             block_bytes: Bytes in a block. With 1,024, no packet needs fragments.
             on_progress: Called after each block with the ObjectReport so far.
 

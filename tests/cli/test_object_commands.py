@@ -83,6 +83,14 @@ def test_name(launch: Launcher, network: str, failed: Failed) -> None:
     assert "does not point to an object" in failed(launch.run(*get), 1)
 
 
+def test_progress_on_a_terminal(launch: Launcher, network: str) -> None:
+    (launch.home / "content").write_bytes(CONTENT)
+    terminal = launch.terminal("object", "put", "content", "--via", network)
+    assert terminal.wait() == 0
+    assert "storing" in terminal.out.text
+    assert "100%" in terminal.out.text
+
+
 def test_published_object(launch: Launcher, network: str, failed: Failed) -> None:
     (launch.home / "content").write_bytes(CONTENT)
     launch.node("--bootstrap", network, "--data", "data")
