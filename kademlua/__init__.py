@@ -39,6 +39,14 @@ from kademlua.core.errors import (
 )
 from kademlua.core.ids import sha1
 from kademlua.core.lookup.find_budget import FindLimits
+from kademlua.core.objects.errors import (
+    BlockMissing,
+    MalformedObject,
+    ObjectError,
+    ObjectNotFound,
+    ObjectRefused,
+)
+from kademlua.core.objects.report import ObjectReport
 from kademlua.core.params import Params
 from kademlua.core.results import (
     Answer,
@@ -54,6 +62,8 @@ from kademlua.crypto.secret import Secret
 from kademlua.crypto.signing import Signer, SigningKey
 from kademlua.node.node import Node
 from kademlua.node.options import NodeOptions
+from kademlua.objects.published import PublishedObject
+from kademlua.objects.reader import ObjectReader
 
 if TYPE_CHECKING:
     from kademlua.bridges.async_node import AsyncNode
@@ -80,6 +90,7 @@ __all__ = [
     "Answer",
     "AsyncNode",
     "BadArguments",
+    "BlockMissing",
     "CallInterrupted",
     "CasMismatch",
     "Contact",
@@ -89,16 +100,23 @@ __all__ = [
     "FindLimits",
     "KademluaError",
     "KeyFileError",
+    "MalformedObject",
     "Node",
     "NodeClosed",
     "NodeOptions",
     "NotJoined",
     "NothingToRemove",
+    "ObjectError",
+    "ObjectNotFound",
+    "ObjectReader",
+    "ObjectRefused",
+    "ObjectReport",
     "Params",
     "ParamsError",
     "Pong",
     "Publication",
     "PublicationStore",
+    "PublishedObject",
     "PutResult",
     "RecordExpired",
     "RecordForged",

@@ -17,6 +17,8 @@ from kademlua import Node
 from kademlua.core import ids
 from kademlua.core.contact import Endpoint, canonical_address
 from kademlua.core.errors import RecordRefused, StoreRefused, WireError
+from kademlua.core.objects.errors import MalformedObject
+from kademlua.core.objects.tree import TreeBuilder, parse_root
 from kademlua.core.reasons import DropReason
 from kademlua.core.routing import bep42
 from kademlua.core.security.replay_protection import TRAILER, Session, SessionTable
@@ -48,6 +50,7 @@ from tests.support.world import World
 IDS, RECORDS, TOKENS = load("ids.json"), load("records.json"), load("tokens.json")
 COUNTERS, PRIVATE, EXCHANGES = load("counters.json"), load("private.json"), load("exchanges.json")
 ENCRYPTION = load("encryption.json")
+OBJECTS = load("objects.json")
 
 
 def of_kind(kind: str, vectors: list[Vector] = RECORDS) -> pytest.MarkDecorator:
@@ -168,6 +171,28 @@ def test_record_that_a_reader_chooses(vector: Vector) -> None:
             hex_bytes(vector, "key"), verify=verify, wall_clock=lambda: vector["now"]
         )
         assert record_filter.filter(order) == [bencoding.decode(hex_bytes(vector, "chosen"))]
+
+
+# Objects.
+
+
+@each([vector for vector in OBJECTS if "root" in vector])
+def test_object(vector: Vector) -> None:
+    pattern, size = hex_bytes(vector, "pattern"), vector["size"]
+    builder = TreeBuilder(vector["block"])
+    blocks = builder.add((pattern * (size + 1))[:size]) + builder.finish()
+    root = blocks.pop()
+    assert (root.encoded, root.key) == (hex_bytes(vector, "root"), hex_bytes(vector, "key"))
+    assert {block.key.hex() for block in blocks} == set(vector["keys"])
+    parsed = parse_root(bencoding.decode(root.encoded))
+    assert (parsed.layout.size, parsed.layout.block_bytes) == (size, vector["block"])
+    assert parsed.layout.record_count == len(vector["keys"]) + 1
+
+
+@each([vector for vector in OBJECTS if "refused" in vector])
+def test_no_object(vector: Vector) -> None:
+    with pytest.raises(MalformedObject):
+        parse_root(bencoding.decode(hex_bytes(vector, "refused")))
 
 
 # Tokens, tickets and tags.

@@ -10,9 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import kademlua
 from kademlua.api.fields import BadRequest, Fields
@@ -34,12 +32,15 @@ from kademlua.api.json_form import (
     stored_value_to_json,
 )
 from kademlua.api.lookup_trace import trace_lookup
+from kademlua.api.object_operations import ObjectOperations
+from kademlua.api.program import UNKNOWN_PROGRAM, Program
 from kademlua.api.text_keys import TextKeys
 from kademlua.build import build_name
 from kademlua.core.errors import StorageError
 from kademlua.core.json_codec import contact_to_json
 from kademlua.core.lookup.find_budget import FindLimits
 from kademlua.node.node import Node
+from kademlua.objects.published import PublishedObjects
 from kademlua.runtime.clocks import boot_clock
 from kademlua.runtime.durability import wait_durable
 from kademlua.runtime.time_slices import in_slices
@@ -48,19 +49,6 @@ from kademlua.values.admission import AdmissionPolicy
 
 _DEFAULT_MAX_NODES = 3
 _DEFAULT_MAX_VALUES = 4096
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
-    """The program that runs a node."""
-
-    data_directory: Path | None = None
-    """Where it keeps the node's state; None: in memory."""
-    stop: Callable[[], None] | None = None
-    """Begins to stop the program; None: the program does not permit that."""
-
-
-UNKNOWN_PROGRAM: Final = Program()
 
 
 class NodeApi:
@@ -98,6 +86,9 @@ class NodeApi:
             "published": self._published,
             "stored": self._stored,
         }
+        objects = ObjectOperations(node)
+        self._calls |= objects.calls
+        self._streams |= objects.streams
 
     @property
     def names(self) -> list[str]:
@@ -162,9 +153,9 @@ class NodeApi:
         return {"key": key.hex(), "was_published": self._node.unpublish(key)}
 
     def _published(self, fields: Fields) -> Iterator[PublicationJson]:
-        """→ rows: the published values."""
+        """→ rows: the published values, without the blocks of objects."""
         fields.reject_unknown()
-        return map(publication_to_json, self._node.published())
+        return map(publication_to_json, PublishedObjects(self._node.published()).others())
 
     def _remove(self, fields: Fields) -> StoreReportJson:
         """``key`` → the report of the removal."""

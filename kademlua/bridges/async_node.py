@@ -10,8 +10,10 @@ from functools import partial
 from typing import Any
 
 from kademlua.bridges.base import BridgedNode
+from kademlua.bridges.object_readers import AsyncObjectReader
 from kademlua.bridges.thread_call import ThreadCall, no_op
 from kademlua.core.errors import NodeClosed
+from kademlua.node.node import Node
 from kademlua.node.operation import AwaitableCalls
 
 
@@ -41,6 +43,11 @@ class AsyncNode(BridgedNode, AwaitableCalls):
 
     async def __aexit__(self, *exception: object) -> None:
         await self.close()
+
+    async def open_object(self, key: bytes) -> AsyncObjectReader:
+        """Return an object for reading; see ``Node.open_object``."""
+        reader = await self._submit(partial(Node.open_object, self._node, key))
+        return AsyncObjectReader(reader, self._submit, self._post)
 
     async def _submit(self, function: Callable[[], Any]) -> Any:
         self._thread.check_process()

@@ -10,8 +10,11 @@ from collections.abc import Callable
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from kademlua.bridges.hub_thread import HubThread
+from kademlua.bridges.object_readers import reading_in_pool
+from kademlua.bridges.thread_call import ThreadCall, ignore
 from kademlua.node.node import Node
-from kademlua.node.operation import Operation
+from kademlua.node.objects import Objects
+from kademlua.node.operation import Operation, operation
 from kademlua.node.operations import NodeOperations
 
 _P = ParamSpec("_P")
@@ -69,6 +72,9 @@ def _with_signature_of(
     return decorate
 
 
+_put_object = operation("_objects", reading_in_pool(Objects.put_object))
+
+
 class BridgedNode(NodeOperations):
     """A node and its thread."""
 
@@ -89,6 +95,11 @@ class BridgedNode(NodeOperations):
         """Call ``close``, then end the thread and wait for its end; nothing in a forked child."""
         raise NotImplementedError
 
+    def _post(self, function: Callable[[], Any]) -> None:
+        """Call a function in the thread, and do not wait for it; never in a forked child."""
+        if not self._thread.is_forked:
+            self._thread.submit(ThreadCall(function, ignore))
+
     # State, which is read without waiting for the thread
 
     id = BridgedState(lambda node: node.id)
@@ -98,6 +109,8 @@ class BridgedNode(NodeOperations):
     params = BridgedState(lambda node: node.params)
     closed = BridgedState(lambda node: node.closed)
     joined = BridgedState(lambda node: node.joined)
+
+    put_object = _put_object
 
     # Operations beside those of NodeOperations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import gevent
@@ -14,8 +15,10 @@ from gevent.hub import Waiter
 
 from kademlua.bridges.base import BridgedNode
 from kademlua.bridges.hub_thread import allocate_lock
+from kademlua.bridges.object_readers import ThreadedObjectReader
 from kademlua.bridges.thread_call import ThreadCall, ignore, no_op
 from kademlua.core.errors import NodeClosed
+from kademlua.node.node import Node
 from kademlua.node.operation import BlockingCalls
 
 
@@ -42,6 +45,11 @@ class ThreadedNode(BridgedNode, BlockingCalls):
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def open_object(self, key: bytes) -> ThreadedObjectReader:
+        """Return an object as a binary file; see ``Node.open_object``."""
+        reader = self._submit(partial(Node.open_object, self._node, key))
+        return ThreadedObjectReader(reader, self._submit, self._post)
 
     def _submit(self, function: Callable[[], Any]) -> Any:
         thread = self._thread

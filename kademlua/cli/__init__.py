@@ -15,6 +15,7 @@ _MODULES = (
     "node_commands",
     "client_commands",
     "record_commands",
+    "object_commands",
     "keygen",
     "daemon_commands",
     "shell",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kademlua.api.operations import Program
+from kademlua.api.program import Program
 from kademlua.cli.addresses import is_loopback, resolve
 from kademlua.cli.config import load_params
 from kademlua.cli.data_dirs import data_dir_for_node, open_state

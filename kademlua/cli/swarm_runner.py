@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from kademlua.api.operations import Program
+from kademlua.api.program import Program
 from kademlua.cli.data_dirs import default_data_dir
 from kademlua.cli.http import HttpOptions, start_http
 from kademlua.cli.output import announce

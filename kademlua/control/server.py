@@ -12,7 +12,8 @@ from gevent import socket
 from gevent.pool import Pool
 from gevent.server import StreamServer
 
-from kademlua.api.operations import UNKNOWN_PROGRAM, NodeApi, Program
+from kademlua.api.operations import NodeApi
+from kademlua.api.program import UNKNOWN_PROGRAM, Program
 from kademlua.control.connection import ControlConnection
 from kademlua.control.json_lines import JsonLineStream
 from kademlua.control.unix_socket import UnixListener, peer_credentials

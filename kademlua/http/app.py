@@ -20,6 +20,7 @@ from kademlua.core.errors import (
     StoreFailed,
     TooManyCalls,
 )
+from kademlua.core.objects.errors import ObjectError, ObjectNotFound
 from kademlua.http.openapi import PROBLEM, Problem, build_document
 from kademlua.http.route import Route, Services
 from kademlua.http.routes import ROUTES, SWARM_ROUTES
@@ -34,6 +35,8 @@ _STATUS_BY_ERROR = (
     (TooManyCalls, falcon.HTTP_503),
     (NothingToRemove, falcon.HTTP_404),
     (StoreFailed, falcon.HTTP_502),
+    (ObjectNotFound, falcon.HTTP_404),
+    (ObjectError, falcon.HTTP_502),
 )
 
 

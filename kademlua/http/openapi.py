@@ -23,6 +23,10 @@ _KEY_PARAMETER = {
     "schema": _TEXT_SCHEMA,
     "description": "Text whose SHA-1 is the key; it may contain slashes, and be empty.",
 }
+_HEX_KEY_PARAMETER = _KEY_PARAMETER | {
+    "schema": _TEXT_SCHEMA | {"pattern": "^[0-9a-fA-F]{40}$"},
+    "description": "The key of an object, 40 hex digits.",
+}
 _VALUE_SCHEMA = {
     "description": 'Text, integers, lists and objects of them. {"hex": digits} represents bytes'
     ' that are not UTF-8. {"items": [[key, value], ...]} represents a dictionary with'
@@ -120,6 +124,11 @@ def _describe(route: Route, reply_schema: Any, *, problem_schema: Any) -> dict[s
     }
     if route.has_body:
         description["requestBody"] = {"required": True, "content": _VALUE_BODY}
+    if route.streams_body:
+        description["requestBody"] = {
+            "required": True,
+            "content": {BYTES: {"schema": _TEXT_SCHEMA | {"format": "binary"}}},
+        }
     return description
 
 
@@ -137,7 +146,8 @@ def _error_statuses(route: Route) -> list[int]:
 def _parameters(route: Route) -> list[dict[str, Any]]:
     _, components = msgspec.json.schema_components([route.query])
     properties = components[route.query.__name__]["properties"]
-    found: list[dict[str, Any]] = [_KEY_PARAMETER] if "{key}" in route.path else []
+    key_parameter = _KEY_PARAMETER if "hex" in properties else _HEX_KEY_PARAMETER
+    found: list[dict[str, Any]] = [key_parameter] if "{key}" in route.path else []
     for name, schema in properties.items():
         description = schema.pop("description")
         found.append({"name": name, "in": "query", "schema": schema, "description": description})

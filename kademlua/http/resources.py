@@ -25,6 +25,7 @@ from kademlua.http.metrics import CONTENT_TYPE
 from kademlua.http.pagination import page_of_keys
 from kademlua.http.route import ApiRequest
 from kademlua.http.value_codec import BYTES, JSON
+from kademlua.objects.published import PublishedObjects
 from kademlua.runtime.time_slices import in_slices
 from kademlua.storage.export_format import stored_values
 
@@ -139,7 +140,8 @@ def unpublish(request: ApiRequest) -> None:
 
 def list_published(request: ApiRequest) -> bytes:
     """Return a ``PublishedPageJson``."""
-    publications = {each.key: each for each in request.node.published()}
+    others = PublishedObjects(request.node.published()).others()
+    publications = {each.key: each for each in others}
     page, next_cursor = _page(request, publications, lambda key: [publications[key]])
     rows = dump_rows(request, map(publication_to_json, page))
     return b'{"published": [%b], "next": %b}' % (rows, json.dumps(next_cursor).encode())

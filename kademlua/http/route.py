@@ -16,6 +16,7 @@ from kademlua.http.access_control import AccessControl
 from kademlua.http.event_stream import EventStreams
 from kademlua.http.health import HealthMonitor
 from kademlua.http.metrics import NodeMetrics
+from kademlua.http.object_transfers import ObjectTransfers
 from kademlua.http.value_codec import BYTES, JSON, decode_body, key_from_path
 from kademlua.node.node import Node
 from kademlua.swarm.event_hub import EventHub
@@ -33,6 +34,7 @@ class Services:
     event_hub: EventHub | None = None
     """The events of a swarm, if the node is its control node."""
     event_streams: EventStreams = field(default_factory=EventStreams)
+    object_transfers: ObjectTransfers = field(default_factory=ObjectTransfers)
     document: dict[str, Any] = field(default_factory=dict)
     """The OpenAPI document; ``make_app`` fills it."""
 
@@ -85,6 +87,8 @@ class Route:
     """Media types that a client may choose instead of JSON."""
     has_body: bool = False
     """True if the body is a value."""
+    streams_body: bool = False
+    """True if the body is bytes of any length, which the handler reads in parts."""
     errors: tuple[int, ...] = ()
     """Statuses besides those that follow from the other fields."""
 
@@ -111,7 +115,7 @@ class Route:
             raise falcon.HTTPBadRequest(description=str(error)) from None
         fields = msgspec.to_builtins(query)
         if "{key}" in self.path:
-            is_hex = fields.pop("hex")
+            is_hex = fields.pop("hex", True)
             fields["key"] = key_from_path(req, self.path.removesuffix("{key}"), is_hex=is_hex).hex()
         if self.has_body:
             fields["value"] = _value_from_body(req, services.node)
@@ -120,7 +124,8 @@ class Route:
         if result is None:
             resp.status = falcon.HTTP_204
         elif isinstance(result, Iterator):
-            resp.cache_control = ["no-store"]
+            if resp.cache_control is None:
+                resp.cache_control = ["no-store"]
             resp.stream = result
         else:
             resp.data = result if isinstance(result, bytes) else json.dumps(result).encode()

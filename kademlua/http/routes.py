@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from kademlua.api.json_form import FoundValuesJson, LookupJson, StoreReportJson
-from kademlua.http import resources, swarm_resources
+from kademlua.http import object_resources, resources, swarm_resources
 from kademlua.http.event_stream import EVENT_KINDS, EVENT_STREAM
 from kademlua.http.health import HealthJson
 from kademlua.http.resources import operation
@@ -54,6 +54,14 @@ class AddQuery(PublishQuery, kw_only=True):
     overwrite: Annotated[bool, Meta(description="Ask holders to drop other owners' values.")] = (
         False
     )
+
+
+class PutObjectQuery(NoQuery, kw_only=True):
+    """Query parameters of a new object."""
+
+    ttl: Annotated[int, Meta(ge=1, description="Seconds until it expires.")] | UnsetType = UNSET
+    publish: Annotated[bool, Meta(description="Republish it while this node runs.")] = False
+    resume: Annotated[bool, Meta(description="Store only the blocks that are not found.")] = False
 
 
 class PageQuery(NoQuery, kw_only=True):
@@ -172,6 +180,33 @@ ROUTES = (
         "Stop republishing a value; it expires at its TTL.",
         resources.unpublish,
         query=KeyQuery,
+    ),
+    Route(
+        "GET /v1/objects",
+        "List the published objects.",
+        object_resources.list_objects,
+        reply=object_resources.PublishedObjectsJson,
+    ),
+    Route(
+        "POST /v1/objects",
+        "Store an object of any size.",
+        object_resources.put_object,
+        query=PutObjectQuery,
+        reply=object_resources.StoredObjectJson,
+        streams_body=True,
+        errors=(502,),
+    ),
+    Route(
+        "GET /v1/objects/{key}",
+        "Return an object, or the part of it that Range names.",
+        object_resources.read_object,
+        reply=BYTES,
+        errors=(416, 502),
+    ),
+    Route(
+        "DELETE /v1/objects/{key}",
+        "Stop republishing an object; it expires at its TTL.",
+        object_resources.unpublish_object,
     ),
     Route(
         "GET /v1/contacts",

@@ -12,6 +12,7 @@ from kademlua.http.access_control import AccessControl
 from kademlua.http.app import make_app
 from kademlua.http.health import HealthMonitor
 from kademlua.http.metrics import NodeMetrics
+from kademlua.http.object_resources import STREAMED_PATHS
 from kademlua.http.route import Services
 from kademlua.http.server.server import HttpServer
 from kademlua.node.node import Node
@@ -64,7 +65,7 @@ class HttpService:
             Services(node, node_api, self._metrics, self._health, access_control, event_hub)
         )
         max_body_bytes = _MAX_JSON_EXPANSION * node.params.max_value_bytes + _BODY_OVERHEAD_BYTES
-        self._server = HttpServer(listen, app, max_body_bytes)
+        self._server = HttpServer(listen, app, max_body_bytes, STREAMED_PATHS)
 
     def start(self) -> None:
         """Bind and start to serve.

@@ -15,7 +15,8 @@ from kademlua.core.routing.table import RoutingTable
 from kademlua.core.values.store import Store
 from kademlua.node.calls import Calls
 from kademlua.node.lifecycle import Lifecycle, NodeState
-from kademlua.node.operation import BlockingCalls
+from kademlua.node.objects import Objects
+from kademlua.node.operation import BlockingCalls, operation
 from kademlua.node.operations import NodeOperations
 from kademlua.node.options import NodeOptions
 from kademlua.node.records import Records
@@ -85,6 +86,13 @@ class Node(NodeOperations, BlockingCalls):
             read_repair=parts.read_repair,
         )
         self._watches = Watches(lifecycle, parts.watcher)
+        self._objects = Objects(
+            context=context,
+            lifecycle=lifecycle,
+            records=self._records,
+            writer=parts.writer,
+            republisher=parts.republisher,
+        )
         self._calls = Calls(
             context=context,
             lifecycle=lifecycle,
@@ -92,6 +100,8 @@ class Node(NodeOperations, BlockingCalls):
             server=parts.server,
             liveliness=parts.liveliness,
         )
+
+    open_object = operation("_objects", Objects.open_object)
 
     # Lifecycle
 
@@ -155,10 +165,8 @@ class Node(NodeOperations, BlockingCalls):
     def wait_joined(self, timeout: float | None = None) -> bool:
         """Block until the node has joined, and return whether it has.
 
-        Without ``timeout``, wait until the first attempt has ended, whatever its outcome.
-
-        Raises:
-            NodeClosed: the node was not started.
+        Without ``timeout``, wait until the first attempt has ended, whatever its outcome. Raise
+        NodeClosed if the node was not started.
         """
         if self._lifecycle.state is NodeState.NEW:
             raise NodeClosed("the node is not started")

@@ -6,6 +6,7 @@ Their arguments, documentation and checks are in the part named.
 from __future__ import annotations
 
 from kademlua.node.calls import Calls
+from kademlua.node.objects import Objects
 from kademlua.node.operation import operation
 from kademlua.node.records import Records
 from kademlua.node.secret_operations import secret_method
@@ -28,6 +29,12 @@ class NodeOperations:
     get_immutable = operation("_records", Records.get_immutable)
     put_signed = operation("_records", Records.put_signed)
     get_signed = operation("_records", Records.get_signed)
+    put_object = operation("_objects", Objects.put_object)
+    publish_object = operation("_objects", Objects.publish_object)
+    unpublish_object = operation("_objects", Objects.unpublish_object)
+    published_objects = operation("_objects", Objects.published_objects)
+    name_object = operation("_objects", Objects.name_object)
+    find_named_object = operation("_objects", Objects.find_named_object)
     call = operation("_calls", Calls.call)
     ping = operation("_calls", Calls.ping)
     is_alive = operation("_calls", Calls.is_alive)

@@ -10,7 +10,8 @@ import kademlua
 from kademlua import NotJoined, Params, RpcTimeout, sha1
 from kademlua.api.fields import BadRequest
 from kademlua.api.json_form import stored_value_to_json
-from kademlua.api.operations import NodeApi, Program
+from kademlua.api.operations import NodeApi
+from kademlua.api.program import Program
 from kademlua.build import build_name
 from kademlua.core.errors import StorageError
 from kademlua.core.json_codec import contact_to_json, value_from_json, value_to_json

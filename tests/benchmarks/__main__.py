@@ -1,4 +1,5 @@
-"""``python -m tests.benchmarks [network] [rpc] [stages] [keyed] [hosts] [instructions]``."""
+"""``python -m tests.benchmarks [network] [rpc] [stages] [keyed] [hosts] [objects]
+[instructions]``."""
 
 from __future__ import annotations
 
@@ -10,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from kademlua.cli.signals import exit_on_signals
-from tests.benchmarks import hosts, instructions, keyed, rounds, rpc, stages
+from tests.benchmarks import hosts, instructions, keyed, objects, rounds, rpc, stages
 from tests.benchmarks.table import network_text
 from tests.benchmarks.workload import CONTENDERS
 
-PARTS = ("network", "rpc", "stages", "keyed", "hosts", "instructions")
+PARTS = ("network", "rpc", "stages", "keyed", "hosts", "objects", "instructions")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds", type=float, default=30.0, help="after which a phase begins nothing more"
     )
     parser.add_argument("--requests", type=int, default=20_000, help="for the figures per RPC")
+    parser.add_argument("--object-bytes", type=int, default=100_000_000)
     names = [contender.name for contender in CONTENDERS]
     parser.add_argument("--only", action="append", choices=names, help="may be given several times")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
@@ -104,6 +106,13 @@ def _hosts(asked: argparse.Namespace) -> list[dict[str, Any]]:
     return [asdict(each) for each in found]
 
 
+def _objects(asked: argparse.Namespace) -> list[dict[str, Any]]:
+    found = objects.measure_objects(asked.nodes, asked.object_bytes, asked.seed)
+    print(f"{asked.nodes} nodes, 8 replicas, an object of {asked.object_bytes:,} bytes\n")
+    print(objects.objects_text(found) + "\n")
+    return [asdict(each) for each in found]
+
+
 def _instructions(_: argparse.Namespace) -> list[dict[str, Any]]:
     if not instructions.is_countable():
         _say(instructions.MISSING)
@@ -119,6 +128,7 @@ _PARTS = {
     "stages": _stages,
     "keyed": _keyed,
     "hosts": _hosts,
+    "objects": _objects,
     "instructions": _instructions,
 }
 

@@ -67,6 +67,11 @@ def test_the_stages_of_a_request(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.count("| store ") == 3
 
 
+def test_the_objects(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["objects", "--nodes", "10", "--object-bytes", "1000000"]) == 0
+    assert capsys.readouterr().out.count("\n| ") == 3
+
+
 def test_the_hosts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "figures.json"
     assert main(["hosts", "--operations", "5", "--rounds", "1", "--json", str(path)]) == 0

@@ -3,7 +3,17 @@
 from collections.abc import Coroutine
 from typing import Any, assert_type
 
-from kademlua import Answer, AsyncNode, Contact, Node, Params, StoreReport, ThreadedNode
+from kademlua import (
+    Answer,
+    AsyncNode,
+    Contact,
+    Node,
+    ObjectReader,
+    Params,
+    StoreReport,
+    ThreadedNode,
+)
+from kademlua.bridges.object_readers import AsyncObjectReader, ThreadedObjectReader
 
 
 def blocking(node: ThreadedNode, key: bytes) -> None:
@@ -14,6 +24,8 @@ def blocking(node: ThreadedNode, key: bytes) -> None:
     assert_type(node.id, bytes)
     assert_type(node.reachable, bool | None)
     assert_type(node.contact, Contact)
+    assert_type(node.put_object(b"content", ttl=60), bytes)
+    assert_type(node.open_object(key), ThreadedObjectReader)
     with ThreadedNode(8001, bootstrap=[("127.0.0.1", 8001)], params=Params()) as other:
         assert_type(other, ThreadedNode)
     node.find_value("key")  # type: ignore[arg-type]
@@ -24,6 +36,8 @@ def blocking(node: ThreadedNode, key: bytes) -> None:
 async def awaited(node: AsyncNode, key: bytes) -> None:
     assert_type(await node.add(key, b"value"), StoreReport)
     assert_type(await node.find_value(key, max_nodes=1), list[Answer])
+    assert_type(await node.put_object(b"content"), bytes)
+    assert_type(await node.open_object(key), AsyncObjectReader)
     finding = assert_type(node.find_node(key), Coroutine[Any, Any, list[Contact]])
     await finding
     assert_type(node.joined, bool)
@@ -35,4 +49,5 @@ async def awaited(node: AsyncNode, key: bytes) -> None:
 
 
 def on_gevent(node: Node, key: bytes) -> None:
+    assert_type(node.open_object(key), ObjectReader)
     assert_type(node.add(key, b"value"), StoreReport)

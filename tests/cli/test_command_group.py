@@ -103,7 +103,12 @@ def test_usage_error_is_one_line_with_status_2(args, word):
 
 @pytest.mark.parametrize(
     ("name", "suggestion"),
-    [("fidn", "find"), ("put", "record put"), ("del", "delete"), ("statsu", "status")],
+    [
+        ("fidn", "find"),
+        ("put", "record put or object put"),
+        ("del", "delete"),
+        ("statsu", "status"),
+    ],
 )
 def test_unknown_command_suggests_a_similar_one(name, suggestion):
     result = CliRunner().invoke(main, [name], prog_name="kademlua")

@@ -22,6 +22,8 @@ from kademlua.core.contact import ALL_FAMILIES
 from kademlua.core.errors import (
     WireError,
 )
+from kademlua.core.objects.layout import DEFAULT_BLOCK_BYTES
+from kademlua.core.objects.tree import root_block
 from kademlua.core.reasons import DropReason, MatchFailure
 from kademlua.core.security.replay_protection import SessionTable
 from kademlua.core.values import records
@@ -203,6 +205,7 @@ EXAMPLES = {
     "signed-bytes": SALTED.signed_bytes,
     "signed-bytes-exp": records.signed_bytes(b"foobar", 1, 1_900_000_000, HELLO),
     "signed-record": SALTED.encoded,
+    "object-root": root_block(5, DEFAULT_BLOCK_BYTES, b"hello").encoded,
     "leave-request-payload": payload(b"leave", requests.encode_leave_args(is_handed_over=True)),
     "lacks-request-payload": payload(b"lacks", requests.encode_lacks_args(KEY, [V4, V6])),
     "reach-request-payload": payload(b"reach", requests.encode_reach_args(V4)),
@@ -455,7 +458,7 @@ def test_design_names_every_package():
 
 
 def test_control_table_lists_every_operation():
-    shown = re.findall(r"^\| `([a-z]+)` \|", (DOCS / "control.md").read_text(), re.M)
+    shown = re.findall(r"^\| `([a-z_]+)` \|", (DOCS / "control.md").read_text(), re.M)
     with Node() as node:
         names = NodeApi(node).names
     assert sorted(shown) == sorted([*names, "shell", "line", "interrupt"])

@@ -11,10 +11,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO
 
 import pytest
 
+from kademlua import SigningKey
 from tests.support.peers import wait_until
 from tests.support.programs import ROOT, bootstrap_process, environment
 
@@ -143,6 +145,45 @@ class TestRegistry:
         for value in (1, {}, [], b"\x1b[2J"):
             assert registry.address_in(value) is None
         assert registry.address_in(b"a:1") == "a:1"
+
+
+class TestSharedFolder:
+    def test_folder_is_fetched_and_follows_changes(self, bootstrap: str, tmp_path: Path) -> None:
+        folder, copy = tmp_path / "folder", tmp_path / "copy"
+        (folder / "sub").mkdir(parents=True)
+        (folder / "a").write_bytes(bytes(range(256)) * 200)
+        (folder / "sub/b").write_text("first")
+        (folder / ".hidden").write_text("private")
+        signer = SigningKey.generate()
+        signer.save(str(tmp_path / "my.key"))
+        command = ["shared_folder.py", "--bootstrap", bootstrap, "--poll", "0.1"]
+        fetch = [*command, "fetch", signer.public_key.hex(), copy]
+        with started(*command, "share", folder, tmp_path / "my.key") as sharing:
+            shared = f"shared as {signer.public_key.hex()}\n"
+            assert line_of(sharing) == shared
+            assert finished(*fetch) == "a\nsub/b\n"
+            assert (copy / "a").read_bytes() == (folder / "a").read_bytes()
+            assert finished(*fetch) == ""  # nothing has changed
+            (folder / "sub/b").write_text("second")
+            assert line_of(sharing) == shared
+            assert finished(*fetch) == "sub/b\n"
+            assert (copy / "sub/b").read_text() == "second"
+            assert not (copy / ".hidden").exists()
+            sharing.send_signal(signal.SIGINT)
+            assert ended(sharing) == (0, "")
+
+    def test_paths_stay_in_the_folder(self) -> None:
+        shared_folder = loaded("shared_folder")
+        assert shared_folder.is_safe("a/b")
+        for name in ("", "/etc/passwd", "../x", "a/../../x", ".x", "a/.x"):
+            assert not shared_folder.is_safe(name)
+
+    def test_unknown_folder(self, bootstrap: str, tmp_path: Path) -> None:
+        with started(
+            "shared_folder.py", "--bootstrap", bootstrap, "fetch", "00" * 32, tmp_path
+        ) as fetching:
+            code, error = ended(fetching)
+        assert (code, error) == (1, f"no node has an object {'00' * 32}\n")
 
 
 class TestWebCache:

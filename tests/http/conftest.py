@@ -132,8 +132,9 @@ def show_swarm(tmp_path: Path) -> ShowSwarm:
 
 @pytest.fixture
 def client(make_network: Callable[..., list[Node]], serve: Callable[..., HttpClient]) -> HttpClient:
-    """Serve one of three nodes; ``client.node`` is the node."""
+    """Serve one of three nodes; ``client.node`` is the node, and ``client.nodes`` are all."""
     nodes = make_network(3)
     made = serve(nodes[1])
+    made.nodes = nodes  # type: ignore[attr-defined]
     made.node = nodes[1]  # type: ignore[attr-defined]
     return made

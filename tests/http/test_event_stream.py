@@ -127,7 +127,7 @@ def test_number_of_streams_is_limited(client):
 
 
 def test_stream_that_is_not_read_ends(client, monkeypatch):
-    monkeypatch.setattr(connection, "STREAM_WRITE_TIMEOUT", 0.2)
+    monkeypatch.setattr(connection, "STREAM_PART_TIMEOUT", 0.2)
     monkeypatch.setattr(event_stream, "_POLLS_PER_KEEPALIVE", 1)
     monkeypatch.setattr(event_stream, "_KEEPALIVE", b":" + b" " * 1_000_000 + b"\n\n")
     observers = client.node.services.context.observers

@@ -291,6 +291,20 @@ def test_more_values_than_a_page_are_shown(browser: Browser, network: HttpClient
     assert browser.js('document.getElementById("stored-more").hidden')
 
 
+def test_published_objects_are_listed(browser: Browser, network: HttpClient) -> None:
+    node: Node = network.node  # type: ignore[attr-defined]
+    key = node.put_object(bytes(100_000), ttl=7_200, publish=True)
+    browser.show(f"{url_of(network)}#token={TOKEN}")
+    browser.until('document.getElementById("access-state").textContent === "full access"')
+    browser.click('nav a[href="#values"]')
+    browser.until('document.querySelectorAll("#object-table tbody tr .mono").length === 1')
+    assert browser.text("#object-table .mono") == key.hex()
+    assert "100.0 kB" in browser.text("#object-table")
+    browser.click("#object-table tbody button")
+    browser.until('document.querySelector("#object-table .empty")')
+    assert node.published_objects() == []
+
+
 def test_page_that_was_left_keeps_no_stream(browser: Browser, network: HttpClient) -> None:
     """A browser keeps left pages for the back button, and has six connections per host."""
     for _ in range(10):

@@ -107,6 +107,17 @@ def test_vanishing_halves_the_network():
     assert result.metric("finds", 0, 59) == 1
 
 
+def test_objects_survive_vanished_and_corrupt_holders():
+    scenario = loader.load(loader.scenario_path("objects-half-vanish")).scaled(40, 100.0)
+    work = WorkloadSettings(objects=2, object_bytes=60_000, warm_up=10.0, object_reads=40)
+    result = run(dataclasses.replace(scenario, join=10.0, settle=10.0, workload=work), 1)
+    reads = [each for each in result.operations if each.kind == "object"]
+    assert len(reads) > 30
+    assert result.metric("objects") == 1, [each.failure_reason for each in reads]
+    assert result.metrics["object_p99"] < 20
+    assert "objects read completely" in formatting.format_text(result)
+
+
 def test_partition_and_pause_affect_operations(tmp_path):
     path = tmp_path / "all.toml"
     path.write_text(

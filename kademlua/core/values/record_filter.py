@@ -20,6 +20,9 @@ ValueFilter = Callable[[list[Any]], list[Any]]
 _MAX_CHECKED: Final = 8
 """Records checked in one reply. An honest reply has one, and each costs a signature check."""
 
+NO_RECORD: Final = "not the value of its key"
+"""The reason of a plain value that was found where only a record counts."""
+
 
 class RecordFilter:
     """The accepted values of the replies to one findvalue."""
@@ -94,6 +97,8 @@ class RecordFilter:
                 self.signed_record = newest
             return [found]
         if self.only_records:
+            if plain:
+                self.rejected[NO_RECORD] += len(plain)
             return []
         return plain if self._value_filter is None else self._value_filter(plain)
 

@@ -11,6 +11,7 @@ import { Lookups } from "./lookups.js";
 import { Metrics } from "./metrics.js";
 import { showNode } from "./node.js";
 import { nodeTable } from "./nodes.js";
+import { Objects } from "./objects.js";
 import { Ring } from "./ring.js";
 import { controlRing } from "./ring-control.js";
 import { Stored } from "./stored.js";
@@ -146,6 +147,7 @@ const values = new Values(access, {
   },
   log,
 });
+new Objects(values);
 const stored = new Stored(kind, values, { showPorts: (ports, key) => page.showPorts(ports, key) });
 $("find-hint").append(button("Find or add a key.", () => openView("values"), { class: "link" }));
 (kind === "swarm" ? showSwarm : showNode)(page);

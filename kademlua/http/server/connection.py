@@ -26,10 +26,11 @@ MAX_HEAD_BYTES = 16_384
 """Bytes of all header fields together."""
 MAX_FIELDS = 64
 _RECEIVE_BYTES = 16_384
-STREAM_WRITE_TIMEOUT = 20.0
-"""Seconds until a client of a stream must have made room for the next part."""
+STREAM_PART_TIMEOUT = 20.0
+"""Seconds until a client of a stream must have made room for the next part, or sent it."""
 _STREAM_SEND_BUFFER = 16_384
-"""Bytes of a stream that wait in the kernel, as requested: Linux doubles it."""
+"""Bytes of an endless stream that wait in the kernel, as requested: Linux doubles it. Events should
+not be old when a slow client reads them."""
 _MAX_DISCARDED_READS = 64
 """Reads that discard the rest of a refused request."""
 
@@ -43,6 +44,8 @@ class ServerState:
 
     application: Application
     max_body_bytes: int
+    streamed_paths: frozenset[bytes] = frozenset()
+    """Paths of requests whose bodies have any size: the application reads them in parts."""
     connections: ConnectionLimiter = field(default_factory=ConnectionLimiter)
     work_limiter: WorkLimiter = field(default_factory=WorkLimiter)
     malformed: int = 0
@@ -83,10 +86,15 @@ class HttpConnection:
     def _answer_requests(self) -> None:
         while (request := self._next_event()) and isinstance(request, h11.Request):
             self._check(request)
-            environ = _make_environ(request, self._read_body())
+            is_streamed = self._is_streamed(request)
+            body = RequestBody(self) if is_streamed else BytesIO(self._read_body())
+            environ = _make_environ(request, body)
             self._state.connections.set_busy(self)
             self._send_reply(environ)
             if self._http.our_state is not h11.DONE:
+                return
+            if not self._is_body_read():  # the application refused it
+                self._discard()
                 return
             self._state.connections.set_idle(self)
             self._http.start_next_cycle()
@@ -124,19 +132,44 @@ class HttpConnection:
             status = 431
         elif b"transfer-encoding" in fields:  # many small chunks would block the event loop
             status = 411
-        elif int(fields.get(b"content-length", 0)) > self._state.max_body_bytes:
+        elif int(
+            fields.get(b"content-length", 0)
+        ) > self._state.max_body_bytes and not self._is_streamed(request):
             status = 413
         if status:
             raise h11.RemoteProtocolError("limit exceeded", error_status_hint=status)
 
+    def _is_streamed(self, request: h11.Request) -> bool:
+        """Return whether the application reads the body in parts."""
+        return request.target.partition(b"?")[0] in self._state.streamed_paths
+
+    def _is_body_read(self) -> bool:
+        """Return whether the application read the body to its end."""
+        return self._http.their_state is h11.DONE or isinstance(
+            self._http.next_event(), h11.EndOfMessage
+        )
+
     def _read_body(self) -> bytes:
         """Read the whole body, while a slow client can still be disconnected."""
+        body = b""
+        while part := self.read_part():
+            body += part
+        return body
+
+    def read_part(self) -> bytes:
+        """Return the next part of the body; none at its end."""
         if self._http.they_are_waiting_for_100_continue:
             self._send(h11.InformationalResponse(status_code=100, reason=b"Continue", headers=[]))
-        body = b""
-        while isinstance(event := self._next_event(), h11.Data):
-            body += event.data
-        return body
+        event = self._next_event()
+        if isinstance(event, h11.ConnectionClosed):
+            raise ConnectionAbortedError("the client disconnected within the body")
+        return bytes(event.data) if isinstance(event, h11.Data) else b""
+
+    def begin_stream(self) -> None:
+        """Replace the time limit of the whole request by one of each part."""
+        self._state.connections.set_streaming(self)
+        # A client that neither reads nor sends would occupy a stream until the node ends.
+        self._sock.settimeout(STREAM_PART_TIMEOUT)
 
     def _send_reply(self, environ: dict[str, Any]) -> None:
         head: list[Any] = []
@@ -147,10 +180,9 @@ class HttpConnection:
             if self._state.connections.is_full:  # make space for the clients that wait
                 fields.append(("Connection", "close"))
             if not hasattr(chunks, "__len__"):
-                self._state.connections.set_streaming(self)
-                # A client that does not read would occupy a stream until the node ends.
-                self._sock.settimeout(STREAM_WRITE_TIMEOUT)
-                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _STREAM_SEND_BUFFER)
+                self.begin_stream()
+                if not any(name.lower() == "content-length" for name, _ in fields):  # endless
+                    self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _STREAM_SEND_BUFFER)
             response = h11.Response(status_code=int(status[:3]), reason=status[4:], headers=fields)
             unsent: tuple[h11.Event, ...] = (response,)
             for chunk in chunks:
@@ -172,13 +204,19 @@ class HttpConnection:
                 ),
                 h11.EndOfMessage(),
             )
-            # Closing a socket with unread data would discard the reply at the client.
-            self._sock.shutdown(socket.SHUT_WR)
-            for _ in range(_MAX_DISCARDED_READS):
-                if not self._receive():
-                    break
+            self._discard()
         except (OSError, h11.LocalProtocolError):  # it may be too late for a reply
             pass
+
+    def _discard(self) -> None:
+        """Discard what the client still sends.
+
+        Closing a socket with unread data would discard the reply at the client.
+        """
+        self._sock.shutdown(socket.SHUT_WR)
+        for _ in range(_MAX_DISCARDED_READS):
+            if not self._receive():
+                break
 
     def _send(self, *events: h11.Event) -> None:
         data = b"".join(self._http.send(each) or b"" for each in events)
@@ -186,7 +224,31 @@ class HttpConnection:
             self._sock.sendall(data)
 
 
-def _make_environ(request: h11.Request, body: bytes) -> dict[str, Any]:
+class RequestBody:
+    """The body of a request, read from the connection as the application wants it."""
+
+    def __init__(self, connection: HttpConnection) -> None:
+        self._connection = connection
+        self._unread = bytearray()
+        self._is_begun = False
+
+    def read(self, size: int) -> bytes:
+        """Return ``size`` bytes, fewer only at the end of the body.
+
+        Raises:
+            OSError: the client disconnected, or has sent nothing for a while.
+        """
+        if not self._is_begun:
+            self._is_begun = True
+            self._connection.begin_stream()
+        while len(self._unread) < size and (part := self._connection.read_part()):
+            self._unread += part
+        data = bytes(self._unread[:size])
+        del self._unread[:size]
+        return data
+
+
+def _make_environ(request: h11.Request, body: BytesIO | RequestBody) -> dict[str, Any]:
     """Return the WSGI environment of a request (PEP 3333)."""
     path, _, query = request.target.partition(b"?")
     environ: dict[str, Any] = {
@@ -199,7 +261,7 @@ def _make_environ(request: h11.Request, body: bytes) -> dict[str, Any]:
         "SERVER_PROTOCOL": f"HTTP/{request.http_version.decode()}",
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "http",
-        "wsgi.input": BytesIO(body),
+        "wsgi.input": body,
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": False,
         "wsgi.multiprocess": False,

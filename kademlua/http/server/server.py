@@ -24,16 +24,22 @@ _ADMISSION_INTERVAL = 0.02
 class HttpServer:
     """Serves a WSGI application from the hub of the caller."""
 
-    def __init__(self, listen: Endpoint, application: Application, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        listen: Endpoint,
+        application: Application,
+        max_body_bytes: int,
+        streamed_paths: frozenset[bytes] = frozenset(),
+    ) -> None:
         """Prepare the server.
 
         ``listen`` is an IP address of this machine and a port, 0 for a free one; ``max_body_bytes``
-        limits the body of a request.
+        limits the body of a request, except at ``streamed_paths``.
         """
         family = socket.AF_INET6 if ":" in listen[0] else socket.AF_INET
         self._listener = gevent.socket.socket(family, socket.SOCK_STREAM)
         self._listen = listen
-        self._state = ServerState(application, max_body_bytes)
+        self._state = ServerState(application, max_body_bytes, streamed_paths)
         # One connection more than may be served: it waits for space, and the rest in the backlog.
         pool = Pool(MAX_CONNECTIONS + 1)
         self._server = StreamServer(self._listener, self._serve, spawn=pool)

@@ -86,6 +86,8 @@ class HostileTransport:
         self._attackers = attackers
         self.id = node_id
         self._rng = rng
+        self._changed_values: dict[bytes, bytes] = {}
+        """What ``corrupt`` returns: bencoded values, by key."""
         self._make_reply: Callable[[Request, bytes], bytes | None] = {
             "collude": self._collude,
             "garbage": self._garbage,
@@ -93,6 +95,7 @@ class HostileTransport:
             "deny": self._deny,
             "swallow": self._swallow,
             "forge": self._forge,
+            "corrupt": self._corrupt,
         }[behaviour]
 
     def start(self, receive: DatagramHandler) -> None:
@@ -133,7 +136,7 @@ class HostileTransport:
             return self._make_reply(request, key)
         return replies.PONG if self.table is None and not request.args else None
 
-    # Behaviours. All acknowledge stores and keep nothing.
+    # Behaviours. All acknowledge stores, and only ``corrupt`` keeps anything.
 
     def _collude(self, request: Request, key: bytes) -> bytes | None:
         """Return hostile contacts only."""
@@ -180,6 +183,18 @@ class HostileTransport:
         return self._encode_reply(
             request, self._closest_known(key), [b"%d:%b" % (len(_FORGED_VALUE), _FORGED_VALUE)]
         )
+
+    def _corrupt(self, request: Request, key: bytes) -> bytes | None:
+        """Return true contacts, and what was stored with one bit changed."""
+        if request.name == b"store" and len(request.args) > 1:
+            value = request.args[1]
+            if isinstance(value, bytes) and value:
+                changed = value[:-1] + bytes([value[-1] ^ 1])
+                self._changed_values[key] = b"%d:%b" % (len(changed), changed)
+            return replies.STORE_OK
+        changed_value = self._changed_values.get(key)
+        found = [] if changed_value is None else [changed_value]
+        return self._encode_reply(request, self._closest_known(key), found)
 
     def _closest_known(self, key: bytes) -> list[Contact]:
         assert self.table is not None

@@ -15,6 +15,7 @@ from kademlua.core.ids import to_int
 from kademlua.simulation.clock.loop import sleep_until, virtual_now
 from kademlua.simulation.network.traffic_tap import LookupWatch
 from kademlua.simulation.nodes.member import PopulationMember
+from kademlua.simulation.nodes.object_workload import ObjectWorkload
 from kademlua.simulation.nodes.operation import (
     OperationListener,
     WorkloadOperation,
@@ -51,6 +52,7 @@ class Workload:
         self._secret = streams.stream("secret").randbytes(32)
         self._on_operation = on_operation
         self._pending = Group()
+        self._objects = ObjectWorkload(scenario.workload, self)
         self.operations: list[WorkloadOperation] = []
         """Finished operations, in the order of their ends."""
         self.abandoned = 0
@@ -60,6 +62,9 @@ class Workload:
         """Add the initial values; block for the ``warm_up`` seconds."""
         settings = self._scenario.workload
         started_at = virtual_now()
+        if settings.objects:
+            store = self._objects.start_put
+            gevent.spawn(self._start_paced, "objects", store, settings.objects, settings.warm_up)
         values = settings.values + round(settings.values_a_node * self._scenario.nodes)
         self._start_paced("values", self._start_add, values, settings.warm_up)
         sleep_until(started_at + settings.warm_up)
@@ -73,6 +78,7 @@ class Workload:
                 ("adds", self._start_add, settings.adds),
                 ("finds", self._start_find, settings.finds),
                 ("lookups", self._start_lookup, settings.lookups),
+                ("object_reads", self._objects.start_read, settings.object_reads),
             )
         ]
         sleep_until(self._scenario.measure_end)
@@ -101,7 +107,7 @@ class Workload:
         value = rng.randbytes(self._scenario.workload.value_bytes)
         if self._scenario.workload.records:
             value += self._tag(key, value)
-        writer = self._pick_live_member(rng)
+        writer = self.pick_live_member(rng)
         if writer is None:
             return
         population, node = self._population, writer.live_node
@@ -117,10 +123,10 @@ class Workload:
             )
             self.values.append(WorkloadValue(key, value, partition_side, added_at, ttl))
 
-        self._pending.spawn(self._run_operation, "add", writer, key, execute)
+        self.spawn("add", writer, key, execute)
 
     def _start_find(self, rng: random.Random) -> None:
-        reader = self._pick_live_member(rng)
+        reader = self.pick_live_member(rng)
         wanted = self._next_value(rng, reader) if reader is not None else None
         if reader is None or wanted is None:
             return
@@ -150,7 +156,7 @@ class Workload:
             else:
                 operation.failure_reason = "not found"
 
-        self._pending.spawn(self._run_operation, "find", reader, wanted.key, execute)
+        self.spawn("find", reader, wanted.key, execute)
 
     def _tag(self, key: bytes, value: bytes) -> bytes:
         """Return the keyed hash that stands for a record's signature."""
@@ -163,7 +169,7 @@ class Workload:
 
     def _start_lookup(self, rng: random.Random) -> None:
         target = rng.randbytes(20)
-        searcher = self._pick_live_member(rng)
+        searcher = self.pick_live_member(rng)
         if searcher is None:
             return
         node = searcher.live_node
@@ -179,7 +185,17 @@ class Workload:
             else:
                 operation.failure_reason = "no node found"
 
-        self._pending.spawn(self._run_operation, "lookup", searcher, target, execute)
+        self.spawn("lookup", searcher, target, execute)
+
+    def spawn(
+        self,
+        kind: str,
+        member: PopulationMember,
+        key: bytes,
+        execute: Callable[[WorkloadOperation, LookupWatch], None],
+    ) -> None:
+        """Run an operation of a member in a greenlet of its own."""
+        self._pending.spawn(self._run_operation, kind, member, key, execute)
 
     def _run_operation(
         self,
@@ -211,7 +227,7 @@ class Workload:
             if self._on_operation is not None:
                 self._on_operation(operation, member, key)
 
-    def _pick_live_member(self, rng: random.Random) -> PopulationMember | None:
+    def pick_live_member(self, rng: random.Random) -> PopulationMember | None:
         """Return a random live member that is not paused; None if there seems to be none."""
         live = self._population.live_members
         for _ in range(100):

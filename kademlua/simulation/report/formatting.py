@@ -21,6 +21,7 @@ _OPERATION_LABELS = {
     "finds_many_paths": "finds on {paths} paths",
     "paths_latency": "latency ratio of paths",
     "adds": "successful adds",
+    "objects": "objects read completely",
 }
 _NETWORK_LABELS = {
     "dead_contacts": "dead contacts",
@@ -67,6 +68,7 @@ def _latency_lines(result: RunResult) -> list[str]:
     for title, metric, kind in (
         ("lookups", "lookup", "lookup"),
         ("finds", "find", "find"),
+        ("objects", "object", "object"),
         ("hops of lookups", "hops", None),
     ):
         ok = [each.ok for each in result.operations if each.kind == kind and each.started_at >= 0]

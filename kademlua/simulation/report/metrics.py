@@ -66,6 +66,7 @@ _SHARES: dict[str, tuple[str, Callable[[WorkloadOperation], bool]]] = {
     "adds": ("add", lambda each: True),
     "finds": ("find", lambda each: True),
     "crossing_finds": ("find", lambda each: each.crosses_partition),
+    "objects": ("object", lambda each: True),
     "finds_one_path": ("find", lambda each: each.path_count == 1),
     "finds_many_paths": ("find", lambda each: each.path_count > 1),
 }
@@ -73,6 +74,7 @@ _SHARES: dict[str, tuple[str, Callable[[WorkloadOperation], bool]]] = {
 _QUANTITIES = {
     "lookup": ("lookup", "seconds"),
     "find": ("find", "seconds"),
+    "object": ("object", "seconds"),
     "hops": ("lookup", "hops"),
     "rpcs_a_lookup": ("lookup", "query_count"),
     "recall": ("lookup", "recall"),

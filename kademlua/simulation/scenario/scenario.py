@@ -27,7 +27,8 @@ from kademlua.simulation.scenario.toml_table import (
 SESSIONS = ("exponential", "weibull")
 LATENCIES = ("constant", "lognormal", "coordinates")
 ACTIONS = ("vanish", "partition", "heal", "pause")
-BEHAVIOURS = ("collude", "garbage", "dead", "deny", "swallow", "forge")
+USUAL_BEHAVIOURS = ("collude", "garbage", "dead", "deny", "swallow", "forge")
+BEHAVIOURS = (*USUAL_BEHAVIOURS, "corrupt")
 """What hostile nodes do; ``adversaries.HostileTransport`` implements each behaviour."""
 SYBIL_BEHAVIOURS = ("collude", "garbage", "dead")
 
@@ -37,10 +38,11 @@ MACHINE_METRICS = ("packets_a_wall_second", "wall_seconds", "memory_mb")
 """Metrics of the machine: they cover the whole run and differ between runs."""
 SECONDS, SHARE, NUMBER = "seconds", "share", "number"
 METRICS = {
-    **{f"{kind}_p{p}": SECONDS for kind in ("lookup", "find") for p in (50, 90, 99)},
+    **{f"{kind}_p{p}": SECONDS for kind in ("lookup", "find", "object") for p in (50, 90, 99)},
     **{f"hops_p{p}": NUMBER for p in (50, 90, 99)},
     "rpcs_a_lookup": NUMBER,
     **dict.fromkeys(("recall", "finds", "crossing_finds"), SHARE),
+    "objects": SHARE,
     **dict.fromkeys(("finds_one_path", "finds_many_paths"), SHARE),
     "paths_latency": NUMBER,
     **dict.fromkeys(("adds", *STATE_METRICS, "kept", "placed"), SHARE),
@@ -79,7 +81,7 @@ class HostileSettings:
     """Hostile members; a scenario with any uses public addresses."""
 
     share: float = setting(fraction, 0.0)
-    behaviours: tuple[str, ...] = setting(some_of, BEHAVIOURS, allowed=BEHAVIOURS)
+    behaviours: tuple[str, ...] = setting(some_of, USUAL_BEHAVIOURS, allowed=BEHAVIOURS)
     """Each hostile node has one of these, at random."""
 
 
@@ -134,6 +136,11 @@ class WorkloadSettings:
     records: bool = setting(boolean, default=False)
     """Whether values are signed and readers verify them. A keyed hash, whose key the hostile
     nodes do not know, stands for the signature."""
+    objects: int = setting(integer, 0, low=0, high=100_000)
+    """Objects stored during ``warm_up``."""
+    object_bytes: int = setting(integer, 1_000_000, low=0, high=1_000_000_000)
+    object_reads: int = setting(count, 0)
+    """Reads of objects; one half reads the whole, the other a random range."""
     paths: int = setting(integer, 1, low=1, high=16)
     """Disjoint paths of every other find."""
 
@@ -254,6 +261,7 @@ class Scenario:
                 adds=round(work.adds * ratio),
                 finds=round(work.finds * ratio),
                 lookups=round(work.lookups * ratio),
+                object_reads=round(work.object_reads * ratio),
             ),
             events=tuple(event for event in scenario.events if event.at < duration),
             requirements=tuple(

@@ -138,6 +138,15 @@ def test_dead(name: str) -> None:
     assert all(contact.id_int ^ to_int(KEY) < 1 << ID_BITS - 24 for contact in contacts)
 
 
+def test_corrupt_returns_what_was_stored_with_one_bit_changed() -> None:
+    peer = HostilePeer("corrupt")
+    assert peer.values() == []
+    store = requests.StoreArguments(KEY, b"5:hello", 60)
+    assert peer.request("store", requests.encode_store_args(store)) == [1]
+    assert peer.values() == [b"helln"]
+    assert len(peer.contacts()) == 20
+
+
 def test_garbage_replies_are_malformed_or_false() -> None:
     peer, refused = HostilePeer("garbage"), 0
     for _ in range(40):

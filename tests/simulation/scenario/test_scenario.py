@@ -12,8 +12,8 @@ from kademlua.simulation.network.conditions import NetworkConditions
 from kademlua.simulation.scenario import loader
 from kademlua.simulation.scenario.scenario import (
     ACTIONS,
-    BEHAVIOURS,
     METRICS,
+    USUAL_BEHAVIOURS,
     ChurnSettings,
     HostileSettings,
     NetworkSettings,
@@ -84,7 +84,7 @@ def test_scenario_without_hostile_nodes():
     assert not scenario.uses_public_addresses
     assert read(MINIMAL + "[network]\nnat = 0.1\n").uses_public_addresses
     assert (scenario.hostile, scenario.sybils) == (HostileSettings(), None)
-    assert read(MINIMAL + "[population.hostile]").hostile.behaviours == BEHAVIOURS
+    assert read(MINIMAL + "[population.hostile]").hostile.behaviours == USUAL_BEHAVIOURS
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_scenario_without_hostile_nodes():
         (
             '[population.hostile]\nbehaviours = ["kind"]',
             "population.hostile.behaviours: must be a list of collude, garbage, dead, deny, "
-            "swallow, forge, not ['kind']",
+            "swallow, forge, corrupt, not ['kind']",
         ),
         (
             "[population.hostile]\nbehaviours = []",
@@ -336,6 +336,7 @@ def test_built_in_scenarios_are_listed():
         "lossy-20",
         "most-vanish",
         "nat",
+        "objects-half-vanish",
         "partition-heals",
         "partition-with-writes",
         "quiet",

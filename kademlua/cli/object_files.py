@@ -1,0 +1,49 @@
+"""ObjectFile: a file that is filled with an object, in several attempts if need be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from kademlua.objects.reader import ObjectReader
+from kademlua.storage.durable_files import sync_directory
+
+
+class ObjectFile:
+    """A file that is whole or absent. What an attempt left in ``FILE.part`` is used again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = Path(os.path.realpath(path))
+        self._partial = self._path.with_name(f"{self._path.name}.part")
+
+    def fetch(self, reader: ObjectReader, on_progress: Callable[[int], None]) -> None:
+        """Write an object to the file, and call back with the number of bytes after each block.
+
+        Blocks that are in the partial file already are verified, and not read again.
+
+        Raises:
+            OSError: the file cannot be written.
+            BlockMissing, MalformedObject, NodeClosed: see ``ObjectReader.readinto``.
+        """
+        self._partial.touch()
+        with self._partial.open("r+b") as file:
+            for offset in range(0, reader.size, reader.block_bytes):
+                wanted = min(reader.block_bytes, reader.size - offset)
+                present = file.read(wanted)
+                reader.seek(offset)
+                if not present or not reader.has_block(present):
+                    file.seek(offset)
+                    file.write(_read_whole(reader, wanted))
+                on_progress(offset + wanted)
+            file.truncate(reader.size)
+            file.flush()
+            os.fsync(file.fileno())
+        self._partial.replace(self._path)
+        sync_directory(self._path.parent)
+
+
+def _read_whole(reader: ObjectReader, size: int) -> bytes:
+    data = reader.read(size)
+    assert data is not None
+    return data
