@@ -14,6 +14,7 @@ from kademlua.core.contact import Contact
 from kademlua.core.histograms import Histogram
 from kademlua.core.json_codec import ContactJson, contact_to_json, value_to_json
 from kademlua.core.results import Answer, Publication, StoreReport
+from kademlua.core.watch.changes import Change
 from kademlua.core.wire import bencoding
 from kademlua.node.node import Node
 from kademlua.storage.export_format import StoredValue
@@ -101,6 +102,14 @@ class PublicationJson(TypedDict):
     ttl: int
 
 
+class ChangeJson(TypedDict):
+    """A change of a watched key."""
+
+    kind: str
+    owner: ContactJson | None
+    value: Any
+
+
 class PongJson(ContactJson):
     """A contact that answered a ping."""
 
@@ -156,6 +165,12 @@ def stored_value_to_json(stored_value: StoredValue) -> StoredValueJson:
         "remaining_seconds": round(stored_value.remaining_seconds, 6),
         "seq": stored_value.seq,
     }
+
+
+def change_to_json(change: Change) -> ChangeJson:
+    """Return a change of a watched key; its kind is that of a ``ChangeKind``."""
+    owner = None if change.owner is None else contact_to_json(change.owner)
+    return {"kind": change.kind.value, "owner": owner, "value": value_to_json(change.value)}
 
 
 def publication_to_json(publication: Publication) -> PublicationJson:

@@ -11,6 +11,7 @@ from typing import Any
 import falcon
 import gevent
 
+from kademlua.api.json_form import change_to_json
 from kademlua.core.contact import Contact
 from kademlua.core.json_codec import contact_to_json
 from kademlua.node.node import Node
@@ -78,6 +79,17 @@ def node_frames(node: Node, kinds: set[str], lookups_per_second: int) -> Generat
             yield queue.drain()
     finally:
         node.unobserve(queue)
+
+
+def watch_frames(node: Node, key: bytes) -> Generator[bytes]:
+    """Yield the changes of a key since the last poll, until the node closes."""
+    with node.watch(key) as watch:
+        while not node.closed:
+            frames = []
+            while (change := watch.next(0)) is not None:
+                data = json.dumps(change_to_json(change))
+                frames.append(f"event: {change.kind}\ndata: {data}\n\n".encode())
+            yield b"".join(frames)
 
 
 def swarm_frames(event_hub: EventHub) -> Generator[bytes]:

@@ -20,7 +20,7 @@ from kademlua.api.json_form import (
 from kademlua.build import build_name
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.json_codec import ContactJson, contact_to_json, value_from_json
-from kademlua.http.event_stream import node_frames
+from kademlua.http.event_stream import node_frames, watch_frames
 from kademlua.http.metrics import CONTENT_TYPE
 from kademlua.http.pagination import page_of_keys
 from kademlua.http.route import ApiRequest
@@ -207,6 +207,12 @@ def stream_node_events(request: ApiRequest) -> Iterator[bytes]:
     """Return a stream of the requested kinds of events."""
     kinds, lookups = set(request.query.kinds.split(",")), request.query.lookups
     return request.services.event_streams.open(node_frames(request.node, kinds, lookups))
+
+
+def stream_changes(request: ApiRequest) -> Iterator[bytes]:
+    """Return a stream of what changes under a key."""
+    key = bytes.fromhex(request.fields["key"])
+    return request.services.event_streams.open(watch_frames(request.node, key))
 
 
 def _page(

@@ -228,6 +228,13 @@ ROUTES = (
         reply=dict[str, Any],
     ),
     Route(
+        "GET /v1/watch/{key}",
+        "Stream what changes under a key as server-sent events; the values that exist come first.",
+        resources.stream_changes,
+        query=KeyQuery,
+        reply=EVENT_STREAM,
+    ),
+    Route(
         "GET /v1/events",
         "Stream events as server-sent events.",
         resources.stream_node_events,

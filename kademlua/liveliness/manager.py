@@ -136,8 +136,9 @@ class LivelinessManager:
             del self._dead_since[contact]
             if len(self._recovered) < _MAX_RECOVERED:
                 self._recovered.append(contact)
-        if self.late_contacts:
-            self.late_contacts.pop(contact, None)
+        if call.name == "changed" and self._table.get_contact(contact) is None:
+            return  # watchers may be clients; only the reply to a ping tells
+        self.late_contacts.pop(contact, None)
         eviction_candidate = self._table.on_reply(contact, now)
         self.rto_estimator.on_reply(call, contact, now)
         if eviction_candidate is not None and not self.is_fresh(eviction_candidate):

@@ -8,7 +8,8 @@ import pytest
 
 from kademlua.core.contact import ALL_FAMILIES, Contact, ContactPool
 from kademlua.core.errors import WireError
-from kademlua.core.wire import bencoding, packets, replies, requests, store_contacts
+from kademlua.core.watch.snapshot import HeldValue, digest
+from kademlua.core.wire import bencoding, packets, replies, requests, store_contacts, watch_messages
 from kademlua.core.wire.packets import Request, Response
 from kademlua.core.wire.rpc_table import RPCS
 from tests.support.vectors import Vector, contact_of, each, hex_bytes, load, value_of
@@ -88,7 +89,31 @@ def encode_args(name: str, args: list[Any]) -> bytes:
         return requests.encode_lacks_args(key, missing, *contacts)
     if name == "reach" and args:
         return requests.encode_reach_args(ContactPool().from_compact(args[0]))
+    if name == "watch":
+        return watch_messages.encode_watch_args(*args)
+    if name == "changed":
+        key, secret, state = args
+        max_bytes = 1_000 if b"values" in state else -1
+        encoded = watch_messages.encode_state(key_state(state), NOW, max_bytes)
+        return watch_messages.encode_changed_args(key, secret, encoded)
     return requests.encode_any_args(args)
+
+
+NOW = 1_000.0
+
+
+def key_state(form: dict[bytes, Any]) -> watch_messages.KeyState:
+    """The state of a watched key in a vector, whose digest fits its values."""
+    values = None
+    if b"values" in form:
+        values = [
+            HeldValue(
+                ContactPool().from_compact(owner), seq, replies.encode_value(value), NOW + ttl
+            )
+            for owner, seq, ttl, value in form[b"values"]
+        ]
+        assert digest(values) == form[b"digest"]
+    return watch_messages.KeyState(form[b"digest"], values, form[b"lease"])
 
 
 def encode_store_args(
@@ -191,6 +216,8 @@ def encode_reply(vector: Vector) -> bytes:
         return replies.encode_lacks_reply(values[0])
     if rpc == "reach":
         return replies.encode_reach_reply(is_attempted=values[0] == 1)
+    if rpc == "watch":
+        return watch_messages.encode_watch_reply(key_state(values[0]), NOW, 1_000)
     return FIXED_REPLIES.get(vector["name"]) or b"l%be" % requests.encode_any_args(values)
 
 
@@ -205,6 +232,8 @@ FIXED_REPLIES = {
     "remove, no value": replies.REMOVE_NOT_FOUND,
     "leave": replies.LEAVE_OK,
     "reached": replies.REACHED_OK,
+    "changed": watch_messages.WATCHED,
+    "changed, not watched": watch_messages.NOT_WATCHED,
 }
 
 
@@ -255,6 +284,12 @@ def check_meaning(vector: Vector, values: list[Any]) -> None:
         assert replies.decode_store_reply(values) == refusal
     if rpc == "reach":
         assert replies.decode_reach_reply(values) == (values == [1])
+    if rpc == "watch":
+        state = watch_messages.decode_watch_reply(values, ContactPool(), NOW)
+        expected = key_state(values[0])
+        assert (state.digest, state.lease_seconds) == (expected.digest, expected.lease_seconds)
+        assert (state.values is None) == (expected.values is None)
+        assert digest(state.values or []) == digest(expected.values or [])
     if rpc == "ping":
         assert replies.is_client_pong(hex_bytes(vector, "payload")) == vector.get("client", False)
 

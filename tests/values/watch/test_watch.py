@@ -195,6 +195,19 @@ def test_idle_watch_costs_few_bytes(world: World) -> None:
     assert watching - idle <= 20
 
 
+def test_client_that_watches_enters_no_routing_table(world: World) -> None:
+    nodes = network(world)
+    client = world.node(nodes[0], read_only=True, params=Params(replicas=8))
+    client.wait_joined(30)
+    with client.watch(KEY) as watch:
+        for number in range(3):
+            nodes[number].add(KEY, b"v")
+            gevent.sleep(5)
+        assert len(drain(watch)) == 3
+        assert not any(client.contact in node.table for node in nodes)
+        assert len(nodes[3].add(KEY, b"v").acknowledged) == 8
+
+
 def test_forged_notification_is_ignored(world: World) -> None:
     """From the address of a holder, but without the secret of the lease."""
     nodes = network(world)
