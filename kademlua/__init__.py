@@ -57,6 +57,7 @@ from kademlua.core.results import (
     StoreReport,
 )
 from kademlua.core.values.records import SignedRecord
+from kademlua.core.watch.changes import Change, ChangeKind
 from kademlua.crypto.key_files import read_network_key
 from kademlua.crypto.secret import Secret
 from kademlua.crypto.signing import Signer, SigningKey
@@ -93,6 +94,8 @@ __all__ = [
     "BlockMissing",
     "CallInterrupted",
     "CasMismatch",
+    "Change",
+    "ChangeKind",
     "Contact",
     "ContactPool",
     "CryptoUnavailable",
