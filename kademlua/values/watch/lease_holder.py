@@ -18,7 +18,13 @@ from kademlua.core.watch.leases import Lease, LeaseTable
 from kademlua.core.watch.snapshot import DIGEST_BYTES, HeldValue, digest
 from kademlua.core.wire import watch_messages
 from kademlua.core.wire.packets import Request
-from kademlua.core.wire.watch_messages import MAX_VALUES, SECRET_BYTES, KeyState
+from kademlua.core.wire.watch_messages import (
+    MAX_STATE_BYTES,
+    MAX_VALUES,
+    SECRET_BYTES,
+    KeyState,
+    take_reportable,
+)
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.rpc.call_options import CallOptions
 from kademlua.rpc.client import RpcClient
@@ -27,7 +33,6 @@ from kademlua.runtime.timer import Timer
 
 _MAX_NOTIFIED_BYTES: Final = 1_000
 """Values in a notification. A watcher asks for more with its next watch."""
-_MAX_REPLY_BYTES: Final = 32_768
 _EXPIRY_CHECK_INTERVAL: Final = 2.0
 """Seconds between looks for values and leases that have ended, while there are leases."""
 
@@ -107,7 +112,7 @@ class LeaseHolder:
             state.lease_seconds = round(lease.expires_at - now)
             lease.known_digest, lease.secret = state.digest, secret
             self._start_timer()
-        return watch_messages.encode_watch_reply(state, now, _MAX_REPLY_BYTES)
+        return watch_messages.encode_watch_reply(state, now, MAX_STATE_BYTES)
 
     # Notifications
 
@@ -173,14 +178,15 @@ class LeaseHolder:
         return is_replica(to_int(context.id), to_int(key), closest, replicas)
 
     def _snapshot(self, key: bytes) -> list[HeldValue]:
-        """Return the values of a key, the most recent ones if there are too many."""
+        """Return the values of a key, the most recent ones that a reply has room for."""
         now = self._context.clock()
         store = self._context.store
         values: list[HeldValue] = []
-        for owner in store.owners(key)[-MAX_VALUES:]:
+        for owner in store.owners(key)[: -MAX_VALUES - 1 : -1]:
             entry = store.find(key, owner)
             if entry is not None and entry.expires_at > now:
                 values.append(HeldValue(owner, entry.seq, entry.encoded, entry.expires_at))
+        values = take_reportable(values)
         if values:
             self._expires_at[key] = min(each.expires_at for each in values)
         else:
