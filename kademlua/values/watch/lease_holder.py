@@ -53,17 +53,25 @@ class LeaseHolder:
         self._expires_at: dict[bytes, float] = {}
         """When the next value of a watched key expires."""
         self._timer = Timer(self._check_expiry)
+        self._is_closed = False
 
     @property
     def lease_count(self) -> int:
         """The number of leases that are kept for others."""
         return len(self._leases)
 
+    @property
+    def tracked_key_count(self) -> int:
+        """The number of keys whose values are watched for expiry."""
+        return len(self._expires_at)
+
     def close(self) -> None:
-        """Tell nothing any more."""
+        """Tell nothing any more, and grant no lease."""
+        self._is_closed = True
         self._timer.stop()
         self._leases = LeaseTable()
         self._local.clear()
+        self._changed.clear()
 
     def on_change(self, key: bytes) -> None:
         """Note that values of a key changed; the watchers are told in the event loop."""
@@ -75,8 +83,9 @@ class LeaseHolder:
     def watch_locally(self, key: bytes, watcher: LocalWatcher) -> list[HeldValue]:
         """Call ``watcher`` with all values of a key when they change, and return them now."""
         self._local[key] = watcher
-        self._start_timer()
-        return self._snapshot(key)
+        values = self._snapshot(key)
+        self._track_expiry(key, values)
+        return values
 
     def end_local(self, key: bytes) -> None:
         """End what ``watch_locally`` began."""
@@ -111,7 +120,7 @@ class LeaseHolder:
         ):
             state.lease_seconds = round(lease.expires_at - now)
             lease.known_digest, lease.secret = state.digest, secret
-            self._start_timer()
+            self._track_expiry(key, values)
         return watch_messages.encode_watch_reply(state, now, MAX_STATE_BYTES)
 
     # Notifications
@@ -125,6 +134,7 @@ class LeaseHolder:
         """Tell all watchers of a key what it has now."""
         now = self._context.clock()
         values = self._snapshot(key)
+        self._track_expiry(key, values)
         local = self._local.get(key)
         if local is not None:
             local(values)
@@ -173,6 +183,8 @@ class LeaseHolder:
     def _is_responsible(self, key: bytes) -> bool:
         """Return whether stores of a key reach this node, as far as it knows."""
         context = self._context
+        if self._is_closed:
+            return False
         replicas = context.params.replicas
         closest = context.table.closest(key, replicas)
         return is_replica(to_int(context.id), to_int(key), closest, replicas)
@@ -186,14 +198,14 @@ class LeaseHolder:
             entry = store.find(key, owner)
             if entry is not None and entry.expires_at > now:
                 values.append(HeldValue(owner, entry.seq, entry.encoded, entry.expires_at))
-        values = take_reportable(values)
+        return take_reportable(values)
+
+    def _track_expiry(self, key: bytes, values: list[HeldValue]) -> None:
+        """Look for the expiry of a watched key's values from now on."""
         if values:
             self._expires_at[key] = min(each.expires_at for each in values)
         else:
             self._expires_at.pop(key, None)
-        return values
-
-    def _start_timer(self) -> None:
         if not self._timer.is_running:
             self._timer.start(_EXPIRY_CHECK_INTERVAL)
 
@@ -207,7 +219,7 @@ class LeaseHolder:
             elif expires_at <= now:
                 self.on_change(key)
         if len(self._leases) or self._local:
-            self._start_timer()
+            self._timer.start(_EXPIRY_CHECK_INTERVAL)
 
 
 def _retransmit(_: PendingCall) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gevent
 import pytest
 
 from kademlua import Node, Params, sha1
 from kademlua.core.ids import to_int
+from kademlua.core.wire.watch_messages import SECRET_BYTES, encode_watch_args
 from kademlua.node.watch_iterators import Watch
 from tests.support.world import World
 
 KEY = sha1("config")
+NO_SECRET = bytes(SECRET_BYTES)
 
 
 def network(world: World, count: int = 30) -> list[Node]:
@@ -63,3 +66,27 @@ def test_values_that_fit_no_reply_do_not_hide_a_change(
     assert ("added", b"news") in drain(watch)
     nodes[3].add(KEY, b"more news")
     assert ("replaced", b"more news") in drain(watch)
+
+
+# Holders.
+
+
+def test_watch_without_a_lease_leaves_nothing_behind(world: World) -> None:
+    nodes = network(world, 2)
+    holder, peer = nodes
+    for number in range(50):
+        peer.add(sha1(str(number)), b"v", ttl=5)
+        args = encode_watch_args(sha1(str(number)), 0, b"", b"", NO_SECRET)
+        peer.services.client.call(holder.contact.endpoint, holder.contact, "watch", args)
+    gevent.sleep(20)
+    assert holder.services.lease_holder.lease_count == 0
+    assert holder.services.lease_holder.tracked_key_count == 0
+
+
+def test_node_that_is_closing_grants_no_lease(world: World) -> None:
+    nodes = network(world, 3)
+    nodes[0].services.lease_holder.close()
+    args = encode_watch_args(KEY, 300, b"", b"", NO_SECRET)
+    contact = nodes[0].contact
+    nodes[1].services.client.call(contact.endpoint, contact, "watch", args)
+    assert nodes[0].services.lease_holder.lease_count == 0
