@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gevent
-from gevent import Greenlet
 
 from kademlua.core.contact import Endpoint
 from kademlua.core.errors import BadArguments, NodeClosed, WireError
@@ -21,17 +20,13 @@ class Watcher:
     def __init__(self, parts: WatchParts) -> None:
         self._parts = parts
         self._by_key: dict[bytes, KeyWatcher] = {}
-        self._greenlets: dict[bytes, Greenlet[..., None]] = {}
-        self._is_closed = False
 
     def subscribe(self, key: bytes) -> Subscription:
         """Watch a key until the subscription is ended; the present values come first."""
         key_watcher = self._by_key.get(key)
         if key_watcher is None:
             key_watcher = self._by_key[key] = KeyWatcher(self._parts, key)
-            subscription = key_watcher.subscribe()
-            self._greenlets[key] = gevent.spawn(self._run, key_watcher)
-            return subscription
+            gevent.spawn(self._run, key_watcher)
         return key_watcher.subscribe()
 
     def unsubscribe(self, subscription: Subscription) -> None:
@@ -39,9 +34,9 @@ class Watcher:
         subscription.close()
         key_watcher = self._by_key.get(subscription.key)
         if key_watcher is not None:
+            # Without subscriptions it ends. Until then it may get others: two that watch one key
+            # would end each other's leases.
             key_watcher.unsubscribe(subscription)
-            if not key_watcher.subscriptions:
-                del self._by_key[subscription.key]
 
     def next_change(
         self, subscription: Subscription, timeout: float | None = None
@@ -79,11 +74,9 @@ class Watcher:
 
     def close(self) -> None:
         """End all watches. Idempotent."""
-        self._is_closed = True
         for key_watcher in list(self._by_key.values()):
             for each in list(key_watcher.subscriptions):
                 key_watcher.unsubscribe(each)
-        self._by_key.clear()
 
     def _run(self, key_watcher: KeyWatcher) -> None:
         try:
@@ -93,8 +86,4 @@ class Watcher:
         except Exception:  # a defect: end the consumers instead of leaving them waiting
             self._parts.context.log.exception("a watch failed")
         finally:
-            for each in list(key_watcher.subscriptions):
-                each.close()
-            if self._by_key.get(key_watcher.key) is key_watcher:
-                del self._by_key[key_watcher.key]
-            self._greenlets.pop(key_watcher.key, None)
+            del self._by_key[key_watcher.key]

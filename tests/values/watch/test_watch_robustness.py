@@ -68,6 +68,36 @@ def test_values_that_fit_no_reply_do_not_hide_a_change(
     assert ("replaced", b"more news") in drain(watch)
 
 
+# Watching again.
+
+
+@pytest.mark.parametrize("rank", [0, 20])
+@pytest.mark.parametrize("pause", [0, 0.05, 0.1, 0.15, 0.25])
+def test_watch_that_begins_while_another_ends_is_told_of_changes(
+    world: World, rank: int, pause: float
+) -> None:
+    """Also if this node is a holder itself, of rank 0."""
+    nodes = by_distance(network(world))
+    reader = nodes[rank]
+    first = reader.watch(KEY)
+    gevent.sleep(pause)
+    first.close()
+    gevent.sleep(0)
+    with reader.watch(KEY) as watch:
+        drain(watch)
+        leases = sum(node.services.lease_holder.lease_count for node in nodes)
+        assert leases == 3
+        nodes[15].add(KEY, b"news")
+        assert drain(watch) == [("added", b"news")]
+        for node in nodes[1:4]:
+            node.close(hand_over=False)
+        if rank == 0:  # now only this node knows
+            nodes[15].add(KEY, b"more news")
+            assert drain(watch) == [("replaced", b"more news")]
+    gevent.sleep(5)
+    assert sum(node.services.lease_holder.lease_count for node in nodes if not node.closed) == 0
+
+
 # Holders.
 
 
