@@ -61,16 +61,16 @@ class Watcher:
         if type(key) is not bytes or not is_id(key) or len(args) < 3:
             raise BadArguments("a notification needs key, secret and state")
         key_watcher = self._by_key.get(key)
-        if key_watcher is None:
-            return watch_messages.NOT_WATCHED
         context = self._parts.context
+        holder = context.contact_for(request.sender_id, endpoint)
+        if key_watcher is None or not key_watcher.expects(holder, args[1]):
+            return watch_messages.NOT_WATCHED
         try:
             state = watch_messages.decode_state(args[2], context.pool, request.received_at)
         except WireError as error:
             raise BadArguments(str(error)) from None
-        holder = context.contact_for(request.sender_id, endpoint)
-        is_watched = key_watcher.on_changed(holder, args[1], state)
-        return watch_messages.WATCHED if is_watched else watch_messages.NOT_WATCHED
+        key_watcher.on_changed(holder, state)
+        return watch_messages.WATCHED
 
     def close(self) -> None:
         """End all watches. Idempotent."""

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gevent
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from kademlua import Node, Params, sha1
+from kademlua import ContactPool, Node, Params, RpcFailed, sha1
+from kademlua.core.contact import Endpoint
+from kademlua.core.errors import WireError
 from kademlua.core.ids import to_int
-from kademlua.core.wire.watch_messages import SECRET_BYTES, encode_watch_args
+from kademlua.core.wire import packets
+from kademlua.core.wire.packets import Request
+from kademlua.core.wire.watch_messages import (
+    SECRET_BYTES,
+    KeyState,
+    decode_watch_reply,
+    encode_changed_args,
+    encode_state,
+    encode_watch_args,
+)
 from kademlua.node.watch_iterators import Watch
 from tests.support.world import World
 
@@ -120,3 +135,117 @@ def test_node_that_is_closing_grants_no_lease(world: World) -> None:
     contact = nodes[0].contact
     nodes[1].services.client.call(contact.endpoint, contact, "watch", args)
     assert nodes[0].services.lease_holder.lease_count == 0
+
+
+class LyingHolder:
+    """A node at which another one watches, and which knows the secret of the lease."""
+
+    def __init__(self, world: World, reader: Node, nodes: list[Node]) -> None:
+        self._reader = reader
+        self._secrets: dict[Endpoint, bytes] = {}
+        world.net.set_observer(self._note_secret)
+        self.watch = reader.watch(KEY)
+        drain(self.watch)
+        self.node = next(node for node in nodes if node.contact.endpoint in self._secrets)
+        self.secret = self._secrets[self.node.contact.endpoint]
+
+    def _note_secret(
+        self, at: float, source: Endpoint, to: Endpoint, datagram: bytes, outcome: str
+    ) -> None:
+        packet = packets.decode(datagram)
+        if isinstance(packet, Request) and packet.name == b"watch":
+            self._secrets[to] = packet.args[4]
+
+    def notify(self, secret: bytes, encoded_state: bytes) -> list[Any]:
+        """Send a notification, and return the result."""
+        args = encode_changed_args(KEY, secret, encoded_state)
+        contact = self._reader.contact
+        return self.node.services.client.call(contact.endpoint, contact, "changed", args)[1]
+
+
+def test_notifications_without_values_cause_one_call_at_a_time(world: World) -> None:
+    nodes = network(world)
+    reader = nodes[20]
+    holder = LyingHolder(world, reader, nodes)
+    before = reader.stats()["calls_by_rpc"]["watch"]
+    state = encode_state(KeyState(bytes(8), None), world.now, 0)
+    greenlets = [gevent.spawn(holder.notify, holder.secret, state) for _ in range(500)]
+    gevent.joinall(greenlets)
+    assert all(each.value == [1] for each in greenlets)
+    gevent.sleep(5)
+    assert 1 <= reader.stats()["calls_by_rpc"]["watch"] - before <= 3
+    nodes[3].add(KEY, b"news")
+    assert drain(holder.watch) == [("added", b"news")]
+
+
+DIGEST = b"6:digest8:digest-8"
+OWNER = b"26:" + b"o" * 20 + bytes((30, 0, 0, 1, 15, 160))
+MALFORMED_STATES = [
+    b"le",
+    b"i1e",
+    b"de",
+    b"d6:digest7:seven-b6:valueslee",
+    b"d6:digesti1e6:valueslee",
+    b"d" + DIGEST + b"5:lease1:x6:valueslee",
+    b"d" + DIGEST + b"6:valuesdee",
+    b"d" + DIGEST + b"6:valuesi1ee",
+    b"d" + DIGEST + b"6:valuesli1eee",
+    b"d" + DIGEST + b"6:valuesl" + b"le" * 200 + b"ee",
+    b"d" + DIGEST + b"6:valuesll" + OWNER + b"i0ei9eeee",
+    b"d" + DIGEST + b"6:valuesll" + OWNER + b"i-1ei9e1:veee",
+    b"d" + DIGEST + b"6:valuesll" + OWNER + b"i0ei-9e1:veee",
+    b"d" + DIGEST + b"6:valuesll" + OWNER + b"i9223372036854775808ei9e1:veee",
+    b"d" + DIGEST + b"6:valuesll" + OWNER + b"i0ei4294967296e1:veee",
+    b"d" + DIGEST + b"6:valuesll" + OWNER + b"1:0i9e1:veee",
+    b"d" + DIGEST + b"6:valuesll25:" + b"o" * 25 + b"i0ei9e1:veee",
+    b"d" + DIGEST + b"6:valuesll26:" + b"o" * 24 + b"\0\0i0ei9e1:veee",  # port 0
+    b"d" + DIGEST + b"6:valueslllei0ei9e1:veee",
+]
+
+
+@pytest.mark.parametrize("state", MALFORMED_STATES)
+def test_malformed_notification_is_refused_and_counted(world: World, state: bytes) -> None:
+    nodes = network(world, 12)
+    reader = by_distance(nodes)[-1]
+    holder = LyingHolder(world, reader, nodes)
+    with pytest.raises(RpcFailed, match="131"):
+        holder.notify(holder.secret, state)
+    assert reader.stats()["errors_out_by_rpc"]["changed"] == 1
+    assert drain(holder.watch) == []
+    nodes[3].add(KEY, b"news")
+    assert drain(holder.watch) == [("added", b"news")]
+
+
+def test_notification_without_the_secret_is_not_decoded(world: World) -> None:
+    nodes = network(world, 12)
+    reader = by_distance(nodes)[-1]
+    holder = LyingHolder(world, reader, nodes)
+    assert all(holder.notify(NO_SECRET, state) == [0] for state in MALFORMED_STATES)
+
+
+def test_owner_with_several_values_in_a_report_has_the_last_one(world: World) -> None:
+    nodes = network(world, 12)
+    holder = LyingHolder(world, by_distance(nodes)[-1], nodes)
+    rows = b"".join(b"l" + OWNER + b"i%dei99e1:%de" % (seq, seq) for seq in range(5))
+    assert holder.notify(holder.secret, b"d" + DIGEST + b"6:valuesl" + rows + b"ee") == [1]
+    assert drain(holder.watch) in ([], [("added", b"4")])
+
+
+json_like = st.recursive(
+    st.integers() | st.binary(max_size=40) | st.just(OWNER[3:]) | st.just(b"digest-8"),
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.dictionaries(st.sampled_from([b"digest", b"lease", b"values"]), inner, max_size=3)
+    ),
+    max_leaves=20,
+)
+
+
+@given(values=st.lists(json_like, max_size=2))
+def test_any_reply_to_a_watch_is_read_or_refused(values: list[Any]) -> None:
+    try:
+        state = decode_watch_reply(values, ContactPool(), 0.0)
+    except WireError:
+        return
+    assert len(state.digest) == 8
+    assert state.lease_seconds >= 0
