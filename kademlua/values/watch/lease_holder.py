@@ -153,7 +153,7 @@ class LeaseHolder:
         watcher = lease.watcher
         rto = self._liveliness.rto_estimator.rto_for(watcher)
         options = CallOptions(None, _retransmit, rto)
-        on_done = partial(self._on_done, key, lease, state_digest)
+        on_done = partial(self._on_done, key, lease, lease.secret, state_digest)
         try:
             request = self._client.encode("changed", args)
             self._client.send(watcher.endpoint, watcher, request, on_done, options)
@@ -166,17 +166,20 @@ class LeaseHolder:
         self,
         key: bytes,
         lease: Lease,
+        secret: bytes,
         state_digest: bytes,
         call: PendingCall,
         result: list[Any] | KademluaError,
     ) -> None:
         lease.is_notifying = False
-        if isinstance(result, KademluaError) or result != [1]:
-            self._leases.end(key, lease.watcher)  # silent, or it does not watch
+        if self._leases.find(key, lease.watcher) is not lease:
             return
-        lease.known_digest = state_digest
-        if key in self._leases:
-            self.on_change(key)  # what changed while the notification was in flight
+        if lease.secret == secret:  # otherwise the watcher began again meanwhile
+            if isinstance(result, KademluaError) or result != [1]:
+                self._leases.end(key, lease.watcher)  # silent, or it does not watch
+                return
+            lease.known_digest = state_digest
+        self.on_change(key)  # what changed while the notification was in flight
 
     # Values
 

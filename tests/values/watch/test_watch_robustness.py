@@ -15,7 +15,9 @@ from kademlua.core.errors import WireError
 from kademlua.core.ids import to_int
 from kademlua.core.wire import packets
 from kademlua.core.wire.packets import Request
+from kademlua.core.wire.replies import PONG
 from kademlua.core.wire.watch_messages import (
+    NOT_WATCHED,
     SECRET_BYTES,
     KeyState,
     decode_watch_reply,
@@ -249,3 +251,30 @@ def test_any_reply_to_a_watch_is_read_or_refused(values: list[Any]) -> None:
         return
     assert len(state.digest) == 8
     assert state.lease_seconds >= 0
+
+
+def test_watcher_that_begins_again_during_a_notification_keeps_its_lease(world: World) -> None:
+    [holder] = world.network(1)
+    peer = world.peer()
+    to = holder.contact.endpoint
+
+    def watch(secret: bytes) -> None:
+        args = encode_watch_args(KEY, 300, b"", b"", secret)
+        peer.call(to, packets.encode_request_payload(b"watch", args, read_only=False))
+
+    def notified(secret: bytes) -> Request:
+        while True:
+            packet = peer.receive()
+            if isinstance(packet, Request) and packet.args[1:2] == [secret]:
+                return packet
+            if isinstance(packet, Request) and packet.name == b"ping":
+                peer.send(packets.encode_response(peer.id, packet.rpc_id, PONG), to)
+
+    watch(b"first--1")
+    holder.add(KEY, b"one")
+    first = notified(b"first--1")
+    watch(b"second-2")  # the program of the watcher was started again
+    peer.send(packets.encode_response(peer.id, first.rpc_id, NOT_WATCHED), to)
+    gevent.sleep(1)
+    holder.add(KEY, b"two")
+    assert notified(b"second-2")
