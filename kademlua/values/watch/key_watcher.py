@@ -142,6 +142,8 @@ class KeyWatcher:
             return
         self._looked_up_at = now
         closest, tokens = self._look_up()
+        if not self.subscriptions:
+            return
         self._wanted_count = len(closest)
         for each in [holder for holder in self._digests if holder not in closest]:
             self._drop(each)
@@ -185,7 +187,7 @@ class KeyWatcher:
         except KademluaError:
             self._drop(holder)
             return
-        if not state.lease_seconds or not self.subscriptions:
+        if not state.lease_seconds:
             self._drop(holder)
         elif state.values is not None or state.digest == digest:
             self._report(holder, state)

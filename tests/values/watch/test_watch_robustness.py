@@ -115,6 +115,16 @@ def test_watch_that_begins_while_another_ends_is_told_of_changes(
     assert sum(node.services.lease_holder.lease_count for node in nodes if not node.closed) == 0
 
 
+@pytest.mark.parametrize("pause", [0.05 * number for number in range(10)])
+def test_watch_that_ends_while_it_begins_keeps_no_lease(world: World, pause: float) -> None:
+    nodes = by_distance(network(world))
+    watch = nodes[20].watch(KEY)
+    gevent.sleep(pause)
+    watch.close()
+    gevent.sleep(5)
+    assert sum(node.services.lease_holder.lease_count for node in nodes) == 0
+
+
 # Holders.
 
 
