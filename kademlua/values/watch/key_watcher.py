@@ -80,12 +80,11 @@ class KeyWatcher:
         self._is_disturbed = Event()
         """Set if a holder is gone, or the watcher ends."""
 
-    def subscribe(self) -> Subscription:
+    def subscribe(self, subscription: Subscription) -> None:
         """Add a consumer, which gets all present values first."""
-        subscription = Subscription(self.key)
+        subscription.is_begun = True
         subscription.put(self._known.shown())
         self.subscriptions.append(subscription)
-        return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Remove a consumer; without any, ``run`` ends."""

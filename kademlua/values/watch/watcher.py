@@ -7,7 +7,6 @@ import gevent
 from kademlua.core.contact import Endpoint
 from kademlua.core.errors import BadArguments, NodeClosed, WireError
 from kademlua.core.ids import is_id
-from kademlua.core.watch.changes import Change
 from kademlua.core.wire import watch_messages
 from kademlua.core.wire.packets import Request
 from kademlua.values.watch.key_watcher import KeyWatcher, WatchParts
@@ -21,13 +20,17 @@ class Watcher:
         self._parts = parts
         self._by_key: dict[bytes, KeyWatcher] = {}
 
-    def subscribe(self, key: bytes) -> Subscription:
-        """Watch a key until the subscription is ended; the present values come first."""
+    def subscribe(self, subscription: Subscription) -> None:
+        """Watch a key until the subscription is ended; the present values come first. Idempotent,
+        and without effect on one that was ended."""
+        if subscription.is_begun or subscription.is_closed:
+            return
+        key = subscription.key
         key_watcher = self._by_key.get(key)
         if key_watcher is None:
             key_watcher = self._by_key[key] = KeyWatcher(self._parts, key)
             gevent.spawn(self._run, key_watcher)
-        return key_watcher.subscribe()
+        key_watcher.subscribe(subscription)
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription. Idempotent."""
@@ -38,21 +41,18 @@ class Watcher:
             # would end each other's leases.
             key_watcher.unsubscribe(subscription)
 
-    def next_change(
-        self, subscription: Subscription, timeout: float | None = None
-    ) -> Change | None:
-        """Block until the next change and return it; None after ``timeout`` seconds, or if the
-        subscription or the node is closed."""
-        while (change := subscription.pop()) is None:
+    def wait(self, subscription: Subscription, timeout: float | None = None) -> bool:
+        """Block until a subscription has a change; return False after ``timeout`` seconds, or if
+        it or the node is closed."""
+        while not subscription.has_changes:
             if subscription.is_closed:
-                return None
+                return False
             key_watcher = self._by_key.get(subscription.key)
             if subscription.needs_refill and key_watcher is not None:
                 subscription.refill(key_watcher.shown())
-                continue
-            if not subscription.wait(timeout):
-                return subscription.pop()
-        return change
+            elif not subscription.wait(timeout):
+                return subscription.has_changes
+        return True
 
     def handle_changed(self, request: Request, endpoint: Endpoint) -> bytes:
         """Process a notification of a holder."""
