@@ -28,7 +28,8 @@ class Watch:
 
     def __init__(self, node: _AnyNode, key: bytes) -> None:
         self._node = node
-        self._subscription: Subscription = node._run("_watches", Watches.subscribe, key)
+        self._subscription = Subscription(validate_key(key))
+        node._run("_watches", Watches.subscribe, self._subscription)
 
     def __iter__(self) -> Watch:
         return self
@@ -41,10 +42,10 @@ class Watch:
 
     def next(self, timeout: float | None = None) -> Change | None:
         """Return the next change; None after ``timeout`` seconds, or at the end of the watch."""
-        found: Change | None = self._node._run(
-            "_watches", Watches.next_change, self._subscription, timeout
-        )
-        return found
+        while (change := self._subscription.pop()) is None:
+            if not self._node._run("_watches", Watches.wait, self._subscription, timeout):
+                return None
+        return change
 
     def close(self) -> None:
         """End the watch; an iteration in another greenlet or thread ends, too. Idempotent."""
@@ -62,8 +63,8 @@ class AsyncWatch:
 
     def __init__(self, node: _AnyNode, key: bytes) -> None:
         self._node = node
-        self._key = validate_key(key)
-        self._subscription: Subscription | None = None
+        self._subscription = Subscription(validate_key(key))
+        self._may_be_begun = False
 
     def __aiter__(self) -> AsyncWatch:
         return self
@@ -75,18 +76,22 @@ class AsyncWatch:
         return change
 
     async def next(self, timeout: float | None = None) -> Change | None:
-        """Return the next change; None after ``timeout`` seconds, or at the end of the watch."""
-        if self._subscription is None:
-            self._subscription = await self._node._run("_watches", Watches.subscribe, self._key)
-        found: Change | None = await self._node._run(
-            "_watches", Watches.next_change, self._subscription, timeout
-        )
-        return found
+        """Return the next change; None after ``timeout`` seconds, or at the end of the watch.
+
+        If this is cancelled, no change is lost.
+        """
+        while (change := self._subscription.pop()) is None:
+            self._may_be_begun = True  # also if this is cancelled
+            if not await self._node._run("_watches", Watches.wait, self._subscription, timeout):
+                return None
+        return change
 
     async def close(self) -> None:
         """End the watch; an iteration in another task ends, too. Idempotent."""
-        if self._subscription is not None:
+        if self._may_be_begun:
             await self._node._run("_watches", Watches.unsubscribe, self._subscription)
+        else:
+            self._subscription.close()
 
     async def __aenter__(self) -> AsyncWatch:
         return self

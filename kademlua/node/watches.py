@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from kademlua.core.values.validation import validate_key
-from kademlua.core.watch.changes import Change
 from kademlua.node.lifecycle import Lifecycle
 from kademlua.values.watch.subscription import Subscription
 from kademlua.values.watch.watcher import Watcher
@@ -18,21 +16,28 @@ class Watches:
         self._lifecycle = lifecycle
         self._watcher = watcher
 
-    def subscribe(self, key: bytes) -> Subscription:
-        """Begin to watch a key.
+    def subscribe(self, subscription: Subscription) -> None:
+        """Begin to watch a key. Idempotent.
 
         Raises:
-            NodeClosed, TypeError, ValueError: see ``add``.
+            NodeClosed: The node is not running.
         """
         self._lifecycle.require_open()
-        return self._watcher.subscribe(validate_key(key))
+        self._watcher.subscribe(subscription)
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """End a watch. Idempotent."""
         self._watcher.unsubscribe(subscription)
 
-    def next_change(
-        self, subscription: Subscription, timeout: float | None = None
-    ) -> Change | None:
-        """Block until the next change; return None after ``timeout`` seconds, or at the end."""
-        return self._watcher.next_change(subscription, timeout)
+    def wait(self, subscription: Subscription, timeout: float | None = None) -> bool:
+        """Block until there is a change; return False after ``timeout`` seconds, or at the end.
+
+        It takes no change, so that one is not lost if the caller is cancelled. It begins the watch
+        if that was not done.
+
+        Raises:
+            NodeClosed: The node is not running, and was not when the watch began.
+        """
+        if not subscription.is_begun:
+            self.subscribe(subscription)
+        return self._watcher.wait(subscription, timeout)

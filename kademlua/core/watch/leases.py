@@ -51,6 +51,10 @@ class LeaseTable:
         """Return the watched keys."""
         return list(self._by_key)
 
+    def find(self, key: bytes, watcher: Contact) -> Lease | None:
+        """Return a watcher's lease of a key; None if there is none."""
+        return self._by_key.get(key, {}).get(watcher)
+
     def of(self, key: bytes, now: float) -> list[Lease]:
         """Return the leases of a key that have not ended; drop the others."""
         leases = self._by_key.get(key, {})
@@ -62,7 +66,7 @@ class LeaseTable:
         """Grant or renew a lease of ``MIN_LEASE_SECONDS`` to ``MAX_LEASE_SECONDS``; return None if
         there are too many."""
         expires_at = now + min(max(seconds, MIN_LEASE_SECONDS), MAX_LEASE_SECONDS)
-        lease = self._by_key.get(key, {}).get(watcher)
+        lease = self.find(key, watcher)
         if lease is not None:
             lease.expires_at = expires_at
             return lease

@@ -174,12 +174,24 @@ def _make_dict(items: list[Any]) -> dict[bytes, Any] | None:
     return found if len(found) == len(keys) else None
 
 
-def check_tokens(encoded: bytes) -> None:
-    """Raise ValueError if peers could refuse to decode a packet with these encoded values."""
-    count = position = 0
+def measure(encoded: bytes) -> tuple[int, int]:
+    """Return the tokens of a bencoded value, and the levels of its lists and dictionaries."""
+    count = position = level = levels = 0
     while token := _TOKEN.match(encoded, position):
         position = token.end() + int(token[_LENGTH] or 0)
-        count += 2 if token.lastindex in (_DICT, _LONG_INTEGER) else 1
+        kind = token.lastindex
+        count += 2 if kind in (_DICT, _LONG_INTEGER) else 1
+        if kind in (_LIST, _DICT):
+            level += 1
+            levels = max(levels, level)
+        elif kind is None:
+            level -= 1
+    return count, levels
+
+
+def check_tokens(encoded: bytes) -> None:
+    """Raise ValueError if peers could refuse to decode a packet with these encoded values."""
+    count, _ = measure(encoded)
     if count > MAX_VALUE_TOKENS:
         raise ValueError(
             f"a value has at most {MAX_VALUE_TOKENS} tokens (integers, byte strings, and the starts"

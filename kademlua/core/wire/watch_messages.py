@@ -9,13 +9,23 @@ from kademlua.core.errors import WireError
 from kademlua.core.reasons import DropReason
 from kademlua.core.values.sequence import MAX_SEQUENCE
 from kademlua.core.watch.snapshot import DIGEST_BYTES, HeldValue
-from kademlua.core.wire import replies
+from kademlua.core.wire import bencoding, replies
+from kademlua.core.wire.packets import MAX_REPLY_TOKENS
 
 SECRET_BYTES: Final = 8
 """Size of what a watcher chooses for each lease, and each notification has to repeat, because the
 source of a datagram can be forged."""
 MAX_VALUES: Final = 1_024
 """Values in one message."""
+MAX_STATE_BYTES: Final = 32_768
+"""Values in a reply."""
+_ROW_BYTES: Final = 80
+"""What a row has beside its value, at most."""
+_ROW_TOKENS: Final = 5
+_MAX_STATE_TOKENS: Final = MAX_REPLY_TOKENS - 16
+"""Tokens of all rows, so that there is room around them in a reply."""
+_MAX_LEVELS: Final = bencoding.MAX_DEPTH - 5
+"""Levels of a value, so that there is room around it in a notification."""
 WATCHED: Final = b"li1ee"
 NOT_WATCHED: Final = b"li0ee"
 """The results of changed."""
@@ -31,9 +41,28 @@ class KeyState:
     ) -> None:
         self.digest = digest
         self.values = values
-        """All values; None if the watcher knows them or they are too many."""
+        """The values; None if the watcher knows them or they are too many."""
         self.lease_seconds = lease_seconds
         """The granted lease; 0 if there is none."""
+
+
+def take_reportable(values: list[HeldValue]) -> list[HeldValue]:
+    """Return the first values, as many as a peer can read in one reply.
+
+    A value that is nested too deeply for a notification is left out.
+    """
+    bytes_left, tokens_left = MAX_STATE_BYTES, _MAX_STATE_TOKENS
+    found: list[HeldValue] = []
+    for each in values:
+        tokens, levels = bencoding.measure(each.encoded)
+        if levels > _MAX_LEVELS:
+            continue
+        bytes_left -= len(each.encoded) + _ROW_BYTES
+        tokens_left -= tokens + _ROW_TOKENS
+        if bytes_left < 0 or tokens_left < 0:
+            break
+        found.append(each)
+    return found
 
 
 def encode_watch_args(

@@ -70,6 +70,8 @@ class KeyWatcher:
         """The holders that granted a lease, and what they had last."""
         self._secrets: dict[Contact, bytes] = {}
         """What notifications of a holder must repeat."""
+        self._is_outdated: dict[Contact, bool] = {}
+        """The holders that are read again, and whether they changed meanwhile."""
         self._is_local = False
         """Whether this node is one of the holders."""
         self._looked_up_at = -LOOKUP_INTERVAL
@@ -78,12 +80,11 @@ class KeyWatcher:
         self._is_disturbed = Event()
         """Set if a holder is gone, or the watcher ends."""
 
-    def subscribe(self) -> Subscription:
+    def subscribe(self, subscription: Subscription) -> None:
         """Add a consumer, which gets all present values first."""
-        subscription = Subscription(self.key)
+        subscription.is_begun = True
         subscription.put(self._known.shown())
         self.subscriptions.append(subscription)
-        return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Remove a consumer; without any, ``run`` ends."""
@@ -112,18 +113,21 @@ class KeyWatcher:
         finally:
             self._end()
 
-    def on_changed(self, holder: Contact, secret: object, state: KeyState) -> bool:
-        """Process a notification; return False if the holder is not asked to send any."""
-        if holder not in self._digests or not self.subscriptions:
-            return False
-        if secret != self._secrets[holder]:
-            return False
-        if state.values is None:
-            self._digests[holder] = b""
-            gevent.spawn(self._fetch, holder)  # the values did not fit
-        else:
+    def expects(self, holder: Contact, secret: object) -> bool:
+        """Return whether a notification is one for which a holder was asked."""
+        is_holder = holder in self._digests and bool(self.subscriptions)
+        return is_holder and secret == self._secrets[holder]
+
+    def on_changed(self, holder: Contact, state: KeyState) -> None:
+        """Process an expected notification."""
+        if state.values is not None:
             self._report(holder, state)
-        return True
+            return
+        self._digests[holder] = b""  # the values did not fit
+        is_reading = holder in self._is_outdated
+        self._is_outdated[holder] = True
+        if not is_reading:  # one call at a time, however often the holder asks for it
+            gevent.spawn(self._fetch_until_current, holder)
 
     # Holders
 
@@ -137,6 +141,8 @@ class KeyWatcher:
             return
         self._looked_up_at = now
         closest, tokens = self._look_up()
+        if not self.subscriptions:
+            return
         self._wanted_count = len(closest)
         for each in [holder for holder in self._digests if holder not in closest]:
             self._drop(each)
@@ -180,12 +186,18 @@ class KeyWatcher:
         except KademluaError:
             self._drop(holder)
             return
-        if not state.lease_seconds or not self.subscriptions:
+        if not state.lease_seconds:
             self._drop(holder)
         elif state.values is not None or state.digest == digest:
             self._report(holder, state)
         else:  # more values than a datagram has: watch at other holders only
             self._drop(holder)
+
+    def _fetch_until_current(self, holder: Contact) -> None:
+        while self._is_outdated[holder] and holder in self._digests:
+            self._is_outdated[holder] = False
+            self._fetch(holder)
+        del self._is_outdated[holder]
 
     def _report(self, holder: Contact, state: KeyState) -> None:
         self._digests[holder] = state.digest

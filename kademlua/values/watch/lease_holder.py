@@ -18,7 +18,13 @@ from kademlua.core.watch.leases import Lease, LeaseTable
 from kademlua.core.watch.snapshot import DIGEST_BYTES, HeldValue, digest
 from kademlua.core.wire import watch_messages
 from kademlua.core.wire.packets import Request
-from kademlua.core.wire.watch_messages import MAX_VALUES, SECRET_BYTES, KeyState
+from kademlua.core.wire.watch_messages import (
+    MAX_STATE_BYTES,
+    MAX_VALUES,
+    SECRET_BYTES,
+    KeyState,
+    take_reportable,
+)
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.rpc.call_options import CallOptions
 from kademlua.rpc.client import RpcClient
@@ -27,7 +33,6 @@ from kademlua.runtime.timer import Timer
 
 _MAX_NOTIFIED_BYTES: Final = 1_000
 """Values in a notification. A watcher asks for more with its next watch."""
-_MAX_REPLY_BYTES: Final = 32_768
 _EXPIRY_CHECK_INTERVAL: Final = 2.0
 """Seconds between looks for values and leases that have ended, while there are leases."""
 
@@ -48,17 +53,25 @@ class LeaseHolder:
         self._expires_at: dict[bytes, float] = {}
         """When the next value of a watched key expires."""
         self._timer = Timer(self._check_expiry)
+        self._is_closed = False
 
     @property
     def lease_count(self) -> int:
         """The number of leases that are kept for others."""
         return len(self._leases)
 
+    @property
+    def tracked_key_count(self) -> int:
+        """The number of keys whose values are watched for expiry."""
+        return len(self._expires_at)
+
     def close(self) -> None:
-        """Tell nothing any more."""
+        """Tell nothing any more, and grant no lease."""
+        self._is_closed = True
         self._timer.stop()
         self._leases = LeaseTable()
         self._local.clear()
+        self._changed.clear()
 
     def on_change(self, key: bytes) -> None:
         """Note that values of a key changed; the watchers are told in the event loop."""
@@ -70,8 +83,9 @@ class LeaseHolder:
     def watch_locally(self, key: bytes, watcher: LocalWatcher) -> list[HeldValue]:
         """Call ``watcher`` with all values of a key when they change, and return them now."""
         self._local[key] = watcher
-        self._start_timer()
-        return self._snapshot(key)
+        values = self._snapshot(key)
+        self._track_expiry(key, values)
+        return values
 
     def end_local(self, key: bytes) -> None:
         """End what ``watch_locally`` began."""
@@ -106,8 +120,8 @@ class LeaseHolder:
         ):
             state.lease_seconds = round(lease.expires_at - now)
             lease.known_digest, lease.secret = state.digest, secret
-            self._start_timer()
-        return watch_messages.encode_watch_reply(state, now, _MAX_REPLY_BYTES)
+            self._track_expiry(key, values)
+        return watch_messages.encode_watch_reply(state, now, MAX_STATE_BYTES)
 
     # Notifications
 
@@ -120,6 +134,7 @@ class LeaseHolder:
         """Tell all watchers of a key what it has now."""
         now = self._context.clock()
         values = self._snapshot(key)
+        self._track_expiry(key, values)
         local = self._local.get(key)
         if local is not None:
             local(values)
@@ -138,7 +153,7 @@ class LeaseHolder:
         watcher = lease.watcher
         rto = self._liveliness.rto_estimator.rto_for(watcher)
         options = CallOptions(None, _retransmit, rto)
-        on_done = partial(self._on_done, key, lease, state_digest)
+        on_done = partial(self._on_done, key, lease, lease.secret, state_digest)
         try:
             request = self._client.encode("changed", args)
             self._client.send(watcher.endpoint, watcher, request, on_done, options)
@@ -151,43 +166,49 @@ class LeaseHolder:
         self,
         key: bytes,
         lease: Lease,
+        secret: bytes,
         state_digest: bytes,
         call: PendingCall,
         result: list[Any] | KademluaError,
     ) -> None:
         lease.is_notifying = False
-        if isinstance(result, KademluaError) or result != [1]:
-            self._leases.end(key, lease.watcher)  # silent, or it does not watch
+        if self._leases.find(key, lease.watcher) is not lease:
             return
-        lease.known_digest = state_digest
-        if key in self._leases:
-            self.on_change(key)  # what changed while the notification was in flight
+        if lease.secret == secret:  # otherwise the watcher began again meanwhile
+            if isinstance(result, KademluaError) or result != [1]:
+                self._leases.end(key, lease.watcher)  # silent, or it does not watch
+                return
+            lease.known_digest = state_digest
+        self.on_change(key)  # what changed while the notification was in flight
 
     # Values
 
     def _is_responsible(self, key: bytes) -> bool:
         """Return whether stores of a key reach this node, as far as it knows."""
         context = self._context
+        if self._is_closed:
+            return False
         replicas = context.params.replicas
         closest = context.table.closest(key, replicas)
         return is_replica(to_int(context.id), to_int(key), closest, replicas)
 
     def _snapshot(self, key: bytes) -> list[HeldValue]:
-        """Return the values of a key, the most recent ones if there are too many."""
+        """Return the values of a key, the most recent ones that a reply has room for."""
         now = self._context.clock()
         store = self._context.store
         values: list[HeldValue] = []
-        for owner in store.owners(key)[-MAX_VALUES:]:
+        for owner in store.owners(key)[: -MAX_VALUES - 1 : -1]:
             entry = store.find(key, owner)
             if entry is not None and entry.expires_at > now:
                 values.append(HeldValue(owner, entry.seq, entry.encoded, entry.expires_at))
+        return take_reportable(values)
+
+    def _track_expiry(self, key: bytes, values: list[HeldValue]) -> None:
+        """Look for the expiry of a watched key's values from now on."""
         if values:
             self._expires_at[key] = min(each.expires_at for each in values)
         else:
             self._expires_at.pop(key, None)
-        return values
-
-    def _start_timer(self) -> None:
         if not self._timer.is_running:
             self._timer.start(_EXPIRY_CHECK_INTERVAL)
 
@@ -201,7 +222,7 @@ class LeaseHolder:
             elif expires_at <= now:
                 self.on_change(key)
         if len(self._leases) or self._local:
-            self._start_timer()
+            self._timer.start(_EXPIRY_CHECK_INTERVAL)
 
 
 def _retransmit(_: PendingCall) -> None:

@@ -19,6 +19,7 @@ class Subscription:
 
     def __init__(self, key: bytes) -> None:
         self.key = key
+        self.is_begun = False
         self.is_closed = False
         self.has_missed = False
         """Whether the queue was full; it then gets all values again when it is empty."""
@@ -47,9 +48,17 @@ class Subscription:
         """Whether changes were missed, and all before them were consumed."""
         return self.has_missed and not self._changes
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether there is a change now."""
+        return bool(self._changes)
+
     def pop(self) -> Change | None:
-        """Return the next change; None if there is none now."""
-        return self._changes.popleft() if self._changes else None
+        """Return the next change; None if there is none now. Any thread may call it."""
+        try:
+            return self._changes.popleft()
+        except IndexError:
+            return None
 
     def wait(self, timeout: float | None) -> bool:
         """Block until there may be a change or the subscription is closed; return False after

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import gevent
-from gevent import Greenlet
 
 from kademlua.core.contact import Endpoint
 from kademlua.core.errors import BadArguments, NodeClosed, WireError
 from kademlua.core.ids import is_id
-from kademlua.core.watch.changes import Change
 from kademlua.core.wire import watch_messages
 from kademlua.core.wire.packets import Request
 from kademlua.values.watch.key_watcher import KeyWatcher, WatchParts
@@ -21,43 +19,40 @@ class Watcher:
     def __init__(self, parts: WatchParts) -> None:
         self._parts = parts
         self._by_key: dict[bytes, KeyWatcher] = {}
-        self._greenlets: dict[bytes, Greenlet[..., None]] = {}
-        self._is_closed = False
 
-    def subscribe(self, key: bytes) -> Subscription:
-        """Watch a key until the subscription is ended; the present values come first."""
+    def subscribe(self, subscription: Subscription) -> None:
+        """Watch a key until the subscription is ended; the present values come first. Idempotent,
+        and without effect on one that was ended."""
+        if subscription.is_begun or subscription.is_closed:
+            return
+        key = subscription.key
         key_watcher = self._by_key.get(key)
         if key_watcher is None:
             key_watcher = self._by_key[key] = KeyWatcher(self._parts, key)
-            subscription = key_watcher.subscribe()
-            self._greenlets[key] = gevent.spawn(self._run, key_watcher)
-            return subscription
-        return key_watcher.subscribe()
+            gevent.spawn(self._run, key_watcher)
+        key_watcher.subscribe(subscription)
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription. Idempotent."""
         subscription.close()
         key_watcher = self._by_key.get(subscription.key)
         if key_watcher is not None:
+            # Without subscriptions it ends. Until then it may get others: two that watch one key
+            # would end each other's leases.
             key_watcher.unsubscribe(subscription)
-            if not key_watcher.subscriptions:
-                del self._by_key[subscription.key]
 
-    def next_change(
-        self, subscription: Subscription, timeout: float | None = None
-    ) -> Change | None:
-        """Block until the next change and return it; None after ``timeout`` seconds, or if the
-        subscription or the node is closed."""
-        while (change := subscription.pop()) is None:
+    def wait(self, subscription: Subscription, timeout: float | None = None) -> bool:
+        """Block until a subscription has a change; return False after ``timeout`` seconds, or if
+        it or the node is closed."""
+        while not subscription.has_changes:
             if subscription.is_closed:
-                return None
+                return False
             key_watcher = self._by_key.get(subscription.key)
             if subscription.needs_refill and key_watcher is not None:
                 subscription.refill(key_watcher.shown())
-                continue
-            if not subscription.wait(timeout):
-                return subscription.pop()
-        return change
+            elif not subscription.wait(timeout):
+                return subscription.has_changes
+        return True
 
     def handle_changed(self, request: Request, endpoint: Endpoint) -> bytes:
         """Process a notification of a holder."""
@@ -66,24 +61,22 @@ class Watcher:
         if type(key) is not bytes or not is_id(key) or len(args) < 3:
             raise BadArguments("a notification needs key, secret and state")
         key_watcher = self._by_key.get(key)
-        if key_watcher is None:
-            return watch_messages.NOT_WATCHED
         context = self._parts.context
+        holder = context.contact_for(request.sender_id, endpoint)
+        if key_watcher is None or not key_watcher.expects(holder, args[1]):
+            return watch_messages.NOT_WATCHED
         try:
             state = watch_messages.decode_state(args[2], context.pool, request.received_at)
         except WireError as error:
             raise BadArguments(str(error)) from None
-        holder = context.contact_for(request.sender_id, endpoint)
-        is_watched = key_watcher.on_changed(holder, args[1], state)
-        return watch_messages.WATCHED if is_watched else watch_messages.NOT_WATCHED
+        key_watcher.on_changed(holder, state)
+        return watch_messages.WATCHED
 
     def close(self) -> None:
         """End all watches. Idempotent."""
-        self._is_closed = True
         for key_watcher in list(self._by_key.values()):
             for each in list(key_watcher.subscriptions):
                 key_watcher.unsubscribe(each)
-        self._by_key.clear()
 
     def _run(self, key_watcher: KeyWatcher) -> None:
         try:
@@ -93,8 +86,4 @@ class Watcher:
         except Exception:  # a defect: end the consumers instead of leaving them waiting
             self._parts.context.log.exception("a watch failed")
         finally:
-            for each in list(key_watcher.subscriptions):
-                each.close()
-            if self._by_key.get(key_watcher.key) is key_watcher:
-                del self._by_key[key_watcher.key]
-            self._greenlets.pop(key_watcher.key, None)
+            del self._by_key[key_watcher.key]
