@@ -50,11 +50,14 @@ from kademlua.core.objects.report import ObjectReport
 from kademlua.core.params import Params
 from kademlua.core.results import (
     Answer,
+    BulkReport,
+    FindResult,
     Pong,
     Publication,
     PublicationStore,
     PutResult,
     StoreReport,
+    StoreResult,
 )
 from kademlua.core.values.records import SignedRecord
 from kademlua.crypto.key_files import read_network_key
@@ -91,6 +94,7 @@ __all__ = [
     "AsyncNode",
     "BadArguments",
     "BlockMissing",
+    "BulkReport",
     "CallInterrupted",
     "CasMismatch",
     "Contact",
@@ -98,6 +102,7 @@ __all__ = [
     "CryptoUnavailable",
     "Endpoint",
     "FindLimits",
+    "FindResult",
     "KademluaError",
     "KeyFileError",
     "MalformedObject",
@@ -132,6 +137,7 @@ __all__ = [
     "StoreFailed",
     "StoreRefused",
     "StoreReport",
+    "StoreResult",
     "ThreadedNode",
     "TooManyCalls",
     "WireError",
