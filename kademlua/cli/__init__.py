@@ -12,6 +12,7 @@ _MODULES = (
     "node",
     "swarm",
     "value_commands",
+    "remove_commands",
     "node_commands",
     "client_commands",
     "record_commands",
