@@ -50,11 +50,14 @@ from kademlua.core.objects.report import ObjectReport
 from kademlua.core.params import Params
 from kademlua.core.results import (
     Answer,
+    BulkReport,
+    FindResult,
     Pong,
     Publication,
     PublicationStore,
     PutResult,
     StoreReport,
+    StoreResult,
 )
 from kademlua.core.values.records import SignedRecord
 from kademlua.core.watch.changes import Change, ChangeKind
@@ -92,6 +95,7 @@ __all__ = [
     "AsyncNode",
     "BadArguments",
     "BlockMissing",
+    "BulkReport",
     "CallInterrupted",
     "CasMismatch",
     "Change",
@@ -101,6 +105,7 @@ __all__ = [
     "CryptoUnavailable",
     "Endpoint",
     "FindLimits",
+    "FindResult",
     "KademluaError",
     "KeyFileError",
     "MalformedObject",
@@ -135,6 +140,7 @@ __all__ = [
     "StoreFailed",
     "StoreRefused",
     "StoreReport",
+    "StoreResult",
     "ThreadedNode",
     "TooManyCalls",
     "WireError",
