@@ -7,7 +7,7 @@ It joins through a node on port 8001 (``kademlua node 8001``), or at ``--bootstr
 
 Each file is an object. So is the list of the files, with their keys. A signed record names the
 latest list: the public key in it is the name of the folder, and never changes. Who fetches the
-folder needs to trust nobody else than the holder of the key file.
+folder needs to trust only the holder of the key file.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def read_object(request: ApiRequest) -> Iterator[bytes]:
     reply.etag = key
     reply.cache_control = ["private", "immutable", f"max-age={_CACHE_SECONDS}"]
     reply.set_header("Accept-Ranges", "bytes")
-    # Nobody vouches for the content: a browser must not show it as a page of this origin.
+    # The content may come from anyone: a browser must not show it as a page of this origin.
     reply.set_header("Content-Disposition", "attachment")
     reply.set_header("X-Content-Type-Options", "nosniff")
     if any(each in ("*", key) for each in http.if_none_match or ()):

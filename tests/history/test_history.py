@@ -14,6 +14,7 @@ def check(first: int, count: int) -> None:
     assert all(checked[rule] for rule in RULES), checked
 
 
+@pytest.mark.timeout(240)
 def test_promises_hold_under_faults() -> None:
     check(first=1, count=3)
 

@@ -179,7 +179,7 @@ def test_deepest_tree_ends_at_its_first_lie() -> None:
     store = MemoryBlocks()
     bomb = bencoding.encode(b"k" * (KEYS * 20))
     store.by_key[immutable_key(bomb)] = bomb
-    # 12 levels are declared, and the only child names keys that nobody has.
+    # 12 levels are declared, and the only child names keys that no node has.
     root = root_block(1 << 62, BLOCK, immutable_key(bomb) * 4)
     store.by_key[root.key] = root.encoded
     reader = store.open(root.key)
