@@ -20,7 +20,14 @@ MAX_PER_SOURCE: Final = 256
 class Lease:
     """One watcher's lease of one key."""
 
-    __slots__ = ("expires_at", "is_notifying", "known_digest", "secret", "watcher")
+    __slots__ = (
+        "expires_at",
+        "has_new_changes",
+        "is_notifying",
+        "known_digest",
+        "secret",
+        "watcher",
+    )
 
     def __init__(self, watcher: Contact, expires_at: float) -> None:
         self.watcher = watcher
@@ -31,6 +38,8 @@ class Lease:
         """What the watcher expects in notifications."""
         self.is_notifying = False
         """Whether a notification is in flight."""
+        self.has_new_changes = False
+        """Whether there were changes since that was sent."""
 
 
 class LeaseTable:

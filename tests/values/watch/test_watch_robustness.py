@@ -27,6 +27,7 @@ from kademlua.core.wire.watch_messages import (
     encode_watch_args,
 )
 from kademlua.node.watch_iterators import Watch
+from kademlua.simulation.network.conditions import NetworkConditions
 from tests.support.world import World
 
 KEY = sha1("config")
@@ -311,3 +312,17 @@ def test_memory_of_a_watch_does_not_grow_with_the_versions_of_a_record(world: Wo
         finally:
             tracemalloc.stop()
     assert grown < 1_000_000
+
+
+def test_change_costs_a_holder_one_look_at_its_values_for_all_watchers(world: World) -> None:
+    nodes = by_distance(network(world))
+    holder = nodes[0]
+    watches = [node.watch(KEY) for node in nodes[9:]]
+    gevent.sleep(5)
+    looks: list[int] = []
+    holder.services.lease_holder.watch_locally(KEY, lambda values: looks.append(len(values)))
+    world.net.conditions = NetworkConditions(jitter=0.05)
+    nodes[5].add(KEY, b"v")
+    assert all(drain(watch) == [("added", b"v")] for watch in watches)
+    assert looks == [1]
+    holder.services.lease_holder.end_local(KEY)
