@@ -43,6 +43,7 @@ NOT_COMPILED = {
     "runtime/lookup_events.py": "its class is inherited from",
     "runtime/observers.py": "programs inherit from Observer",
     "runtime/safe_logger.py": "a log record names the frame of the caller",
+    "values/bulk/parallel.py": "a killed greenlet ends its generator",
     "values/publisher.py": "works once in hours",
 }
 """Modules of these packages that stay interpreted, and why."""

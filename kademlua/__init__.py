@@ -50,13 +50,17 @@ from kademlua.core.objects.report import ObjectReport
 from kademlua.core.params import Params
 from kademlua.core.results import (
     Answer,
+    BulkReport,
+    FindResult,
     Pong,
     Publication,
     PublicationStore,
     PutResult,
     StoreReport,
+    StoreResult,
 )
 from kademlua.core.values.records import SignedRecord
+from kademlua.core.watch.changes import Change, ChangeKind
 from kademlua.crypto.key_files import read_network_key
 from kademlua.crypto.secret import Secret
 from kademlua.crypto.signing import Signer, SigningKey
@@ -91,13 +95,17 @@ __all__ = [
     "AsyncNode",
     "BadArguments",
     "BlockMissing",
+    "BulkReport",
     "CallInterrupted",
     "CasMismatch",
+    "Change",
+    "ChangeKind",
     "Contact",
     "ContactPool",
     "CryptoUnavailable",
     "Endpoint",
     "FindLimits",
+    "FindResult",
     "KademluaError",
     "KeyFileError",
     "MalformedObject",
@@ -132,6 +140,7 @@ __all__ = [
     "StoreFailed",
     "StoreRefused",
     "StoreReport",
+    "StoreResult",
     "ThreadedNode",
     "TooManyCalls",
     "WireError",

@@ -94,6 +94,18 @@ class Fields:
         rows = _check_type("values", self._require("values"), list, "a list")
         return [stored_value_from_json(row) for row in in_slices(rows, clock)]
 
+    def keys(self, name: str) -> list[bytes]:
+        """Return a list of keys of 20 bytes."""
+        rows = _check_type(name, self._require(name), list, "a list")
+        return [_parse_id(name, each) for each in rows]
+
+    def pairs(self, name: str) -> list[tuple[bytes, Any]]:
+        """Return a list of pairs: a key of 20 bytes, and a value."""
+        rows = _check_type(name, self._require(name), list, "a list")
+        if not all(isinstance(each, list) and len(each) == 2 for each in rows):
+            raise BadRequest(f"{name!r} is a list of pairs")
+        return [(_parse_id(name, key), _parse_value(value)) for key, value in rows]
+
     def _require(self, name: str) -> Any:
         try:
             return self._unread.pop(name)

@@ -13,6 +13,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any, cast
 
 import kademlua
+from kademlua.api.bulk_operations import BulkOperations
 from kademlua.api.fields import BadRequest, Fields
 from kademlua.api.json_form import (
     ContactDetailsJson,
@@ -88,7 +89,7 @@ class NodeApi:
         }
         objects = ObjectOperations(node)
         self._calls |= objects.calls
-        self._streams |= objects.streams
+        self._streams |= objects.streams | BulkOperations(node).streams
 
     @property
     def names(self) -> list[str]:

@@ -29,5 +29,5 @@ class TextKeys:
 
     def name(self, row: Any) -> dict[str, Any]:
         """Return a row with the text of its ``key`` as ``text`` if that is known."""
-        text = self._text_by_key.get(row["key"])
+        text = self._text_by_key.get(row.get("key", ""))
         return dict(row) if text is None else {**row, "text": text}

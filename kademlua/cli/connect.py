@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import Enum, auto
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import click
 
@@ -23,8 +23,46 @@ from kademlua.core.errors import KademluaError
 
 _R = TypeVar("_R")
 
-ApiCall = Callable[..., dict[str, Any]]
-"""Calls a ``NodeApi`` operation by its name and fields, locally or remotely."""
+
+class ApiCall(Protocol):
+    """Calls a ``NodeApi`` operation by its name and fields, locally or remotely."""
+
+    def __call__(self, name: str, **fields: Any) -> dict[str, Any]:
+        """Run an operation, and return its result; fields that are None are left out."""
+
+    def stream(self, name: str, **fields: Any) -> Iterator[dict[str, Any]]:
+        """Return an iterator over the rows of an operation."""
+
+
+class _DaemonCall:
+    """The operations of a running node."""
+
+    def __init__(self, client: ControlClient) -> None:
+        self.stream = client.stream
+        self._call = client.call
+
+    def __call__(self, name: str, **fields: Any) -> dict[str, Any]:
+        return self._call(name, **fields)
+
+
+class _ClientCall:
+    """The operations of an ephemeral client."""
+
+    def __init__(self, operations: NodeApi) -> None:
+        self._operations = operations
+
+    def __call__(self, name: str, **fields: Any) -> dict[str, Any]:
+        return self._operations.call(name, _present(fields))
+
+    def stream(self, name: str, **fields: Any) -> Iterator[dict[str, Any]]:
+        """Return an iterator over the rows of an operation."""
+        return self._operations.stream(name, _present(fields))
+
+
+def _present(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 OpenApi = Callable[[], AbstractContextManager[ApiCall]]
 """Opens the API of the node that the options of a command select."""
 
@@ -191,7 +229,7 @@ def _announced(socket: Path) -> Path:
 @contextmanager
 def _daemon_api(socket: Path) -> Iterator[ApiCall]:
     with connect(socket) as control_client:
-        yield control_client.call
+        yield _DaemonCall(control_client)
 
 
 @contextmanager
@@ -210,9 +248,4 @@ def _client_api(
                 ) from None
             click.echo(f"this value cannot be changed later: {error.message}", err=True)
     with ephemeral_node(via, network_keys, identity) as node:
-        operations = NodeApi(node)
-
-        def call(name: str, **fields: Any) -> dict[str, Any]:
-            return operations.call(name, {k: v for k, v in fields.items() if v is not None})
-
-        yield call
+        yield _ClientCall(NodeApi(node))

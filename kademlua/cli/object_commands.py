@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 
@@ -26,6 +24,7 @@ from kademlua.cli.options import (
     via_option,
 )
 from kademlua.cli.output import count, echo, print_json
+from kademlua.cli.progress import open_source, progress, size_of
 from kademlua.core.contact import Endpoint
 from kademlua.core.durations import readable_duration
 from kademlua.core.ids import ID_BYTES
@@ -114,8 +113,8 @@ def put(
         raise click.UsageError("--salt applies to names only; add --sign KEYFILE.")
     signer = None if key_file is None else SigningKey.load(key_file)
     reports = [ObjectReport()]
-    with _open_source(file) as source, ephemeral_node(via, network_keys) as node:
-        with _progress("storing", _size_of(source)) as update:
+    with open_source(file) as source, ephemeral_node(via, network_keys) as node:
+        with progress("storing", size_of(source)) as update:
 
             def show(report: ObjectReport) -> None:
                 reports[0] = report
@@ -193,7 +192,7 @@ def get(
         raise click.UsageError("--salt requires a public key as KEY.")
     with ephemeral_node(via, network_keys) as node:
         object_key = node.find_named_object(key, os.fsencode(salt)) if is_name else key
-        with node.open_object(object_key) as reader, _progress("reading", reader.size) as update:
+        with node.open_object(object_key) as reader, progress("reading", reader.size) as update:
             if output is None:
                 for part in iter(lambda: reader.read(reader.block_bytes), b""):
                     sys.stdout.buffer.write(part)
@@ -220,7 +219,7 @@ def publish(*, file: Path, ttl: float | None, socket: Path, as_json: bool) -> No
     size = file.stat().st_size
     key = ""
     fields: dict[str, Any] = {"path": str(file.absolute()), "ttl": ttl}
-    with connect(socket, quiet=True) as node, _progress("publishing", size) as update:
+    with connect(socket, quiet=True) as node, progress("publishing", size) as update:
         for row in node.stream("publish_object", **fields):
             update(row.get("stored_bytes", size))
             key = row.get("key", key)
@@ -265,27 +264,3 @@ def published(*, socket: Path, as_json: bool) -> None:
             ttl = readable_duration(row["ttl"])
             text = f"{row['key']}  {ttl:>7}  {row['size']:>15,} bytes"
             echo(json.dumps(row) if as_json else text)
-
-
-@contextmanager
-def _open_source(path: Path) -> Iterator[BinaryIO]:
-    if str(path) == "-":
-        yield sys.stdin.buffer
-    else:
-        with path.open("rb") as file:
-            yield file
-
-
-def _size_of(file: BinaryIO) -> int:
-    """Return the bytes of a file, 0 for a pipe."""
-    return os.fstat(file.fileno()).st_size
-
-
-@contextmanager
-def _progress(label: str, size: int) -> Iterator[Callable[[int], None]]:
-    """Show progress on a terminal; the function that it returns takes the bytes so far."""
-    if not sys.stderr.isatty() or not size:
-        yield lambda done: None
-        return
-    with click.progressbar(length=size, label=label, file=sys.stderr) as bar:
-        yield lambda done: bar.update(done - bar.pos)

@@ -93,10 +93,13 @@ _hex_option = click.option(
 )
 
 
-def key_argument(*, required: bool = True) -> Callable[[Callable[..., _R]], Callable[..., _R]]:
+def key_argument(
+    *, required: bool = True, passes_hex: bool = False
+) -> Callable[[Callable[..., _R]], Callable[..., _R]]:
     """Add the argument ``KEY`` and the option ``--hex``.
 
-    The command receives ``key``: a Key, or None without the argument.
+    The command receives ``key``: a Key, or None without the argument; with ``passes_hex``
+    also ``is_hex``.
     """
 
     def decorate(function: Callable[..., _R]) -> Callable[..., _R]:
@@ -104,29 +107,36 @@ def key_argument(*, required: bool = True) -> Callable[[Callable[..., _R]], Call
         @_hex_option
         @functools.wraps(function)
         def command(*, key: str | None, is_hex: bool, **options: Any) -> _R:
-            return function(key=None if key is None else _parse_key(key, is_hex=is_hex), **options)
+            if passes_hex:
+                options["is_hex"] = is_hex
+            return function(key=None if key is None else parse_key(key, is_hex=is_hex), **options)
 
         return command
 
     return decorate
 
 
-def keys_argument(function: Callable[..., _R]) -> Callable[..., _R]:
-    """Add the argument ``KEY...``, one key or more, and the option ``--hex``.
+def keys_argument(
+    function: Callable[..., _R], *, required: bool = True, passes_hex: bool = False
+) -> Callable[..., _R]:
+    """Add the argument ``KEY...``, one key or more if ``required``, and the option ``--hex``.
 
-    The command receives ``keys``, a list of Key.
+    The command receives ``keys``, a list of Key; with ``passes_hex`` also ``is_hex``.
     """
 
-    @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+    @click.argument("keys", nargs=-1, required=required, metavar="KEY...")
     @_hex_option
     @functools.wraps(function)
     def command(*, keys: tuple[str, ...], is_hex: bool, **options: Any) -> _R:
-        return function(keys=[_parse_key(key, is_hex=is_hex) for key in keys], **options)
+        if passes_hex:
+            options["is_hex"] = is_hex
+        return function(keys=[parse_key(key, is_hex=is_hex) for key in keys], **options)
 
     return command
 
 
-def _parse_key(text: str, *, is_hex: bool) -> Key:
+def parse_key(text: str, *, is_hex: bool) -> Key:
+    """Return the key of a text; click.BadParameter if it is empty, or no id with ``is_hex``."""
     if not text:
         raise click.BadParameter("a key must not be empty", param_hint="'KEY'")
     try:

@@ -1,4 +1,4 @@
-"""``kademlua set``, ``get``, ``delete``, and ``add``, ``find``, ``remove``: values of the network.
+"""``kademlua set``, ``get``, ``add`` and ``find``: values of the network.
 
 A running node of this user acts, so that the values are its own. Without one, a short-lived client
 does, which peers do not add to their routing tables; a key of the user proves what it owns.
@@ -6,11 +6,14 @@ does, which peers do not add to their routing tables; a key of the user proves w
 
 from __future__ import annotations
 
+import functools
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
+from kademlua.cli.bulk_commands import add_from, find_from, from_option
 from kademlua.cli.connect import ApiCall, OpenApi, Ownership, api_options
 from kademlua.cli.newest import distinct, newest
 from kademlua.cli.options import (
@@ -30,7 +33,6 @@ from kademlua.cli.output import (
     write_raw,
 )
 from kademlua.cli.value_input import value_argument
-from kademlua.core.errors import KademluaError
 from kademlua.core.json_codec import value_from_json, value_to_json
 
 _DEFAULT_MAX_NODES = 3
@@ -68,12 +70,22 @@ def set_value(
 
 
 @click.command(short_help="Store a value, as an owner of the moment if need be.")
-@key_argument()
+@key_argument(required=False, passes_hex=True)
 @value_argument
+@from_option
 @ttl_option
 @api_options(Ownership.IF_POSSIBLE)
 @json_option
-def add(*, key: Key, value: bytes, ttl: float | None, open_api: OpenApi, as_json: bool) -> None:
+def add(
+    *,
+    key: Key | None,
+    value: bytes,
+    source: Path | None,
+    is_hex: bool,
+    ttl: float | None,
+    open_api: OpenApi,
+    as_json: bool,
+) -> None:
     """Store VALUE under KEY, next to the values of other owners, like "kademlua set".
 
     If there is neither a running node nor a way to prove who you are, the value is stored
@@ -82,14 +94,30 @@ def add(*, key: Key, value: bytes, ttl: float | None, open_api: OpenApi, as_json
     VALUE is text; - reads bytes from standard input, and --file from a file. A value has at most
     15,000 bytes, bencoded. Write -- before a key or value that begins with a dash.
 
+    With --from, each line of FILE is a KEY and a VALUE with a tab in between, or JSON:
+    {"key": "greeting", "value": "hello"}.
+
     \b
     Examples:
         kademlua add greeting "hello world"
         kademlua add --ttl 7d logo - < logo.png
         kademlua add --via 192.0.2.7:8001 temperature -- -5
         kademlua add --port 8002 greeting "hello from the node on port 8002"
+        kademlua add --from greetings.tsv
     """
-    _store(key, value, ttl, open_api, as_json=as_json)
+    if source is None:
+        _store(_required(key), value, ttl, open_api, as_json=as_json)
+        return
+    if key is not None:
+        raise click.UsageError("--from excludes KEY.")
+    with open_api() as call:
+        add_from(call, source, ttl=ttl, is_hex=is_hex, as_json=as_json)
+
+
+def _required(key: Key | None) -> Key:
+    if key is None:
+        raise click.UsageError("Missing argument 'KEY'.")
+    return key
 
 
 def _store(key: Key, value: bytes, ttl: float | None, open_api: OpenApi, *, as_json: bool) -> None:
@@ -135,7 +163,8 @@ def get(*, keys: list[Key], raw: bool, open_api: OpenApi, as_json: bool) -> None
 
 
 @click.command(short_help="Show the values of all owners of each KEY.")
-@keys_argument
+@functools.partial(keys_argument, required=False, passes_hex=True)
+@from_option
 @click.option(
     "--answers",
     type=click.IntRange(min=1),
@@ -161,6 +190,8 @@ def get(*, keys: list[Key], raw: bool, open_api: OpenApi, as_json: bool) -> None
 def find(
     *,
     keys: list[Key],
+    source: Path | None,
+    is_hex: bool,
     answers: int | None,
     ask_all: bool,
     raw: bool,
@@ -180,11 +211,19 @@ def find(
         kademlua find --raw logo > logo.png
         kademlua find --all --json greeting     which node has which values
         kademlua find --max-bytes 100000000 --timeout 50s heavy
+        kademlua find --from keys.txt           a key in each line; what follows a tab is ignored
     """
     if ask_all and answers is not None:
         raise click.UsageError("--all and --answers exclude each other.")
     _check_raw(keys, raw=raw, as_json=as_json)
     max_nodes = sys.maxsize if ask_all else answers or _DEFAULT_MAX_NODES
+    if source is not None:
+        if keys or raw or any(each is not None for each in limits.values()):
+            raise click.UsageError("--from excludes KEY, --raw, --max-bytes and --timeout.")
+        with open_api() as call:
+            find_from(call, source, max_nodes=max_nodes, is_hex=is_hex, as_json=as_json)
+        return
+    _required(keys[0] if keys else None)
 
     def show(call: ApiCall, key: Key) -> None:
         results = call("find", **key.fields, answers=max_nodes, **limits)["answers"]
@@ -221,49 +260,3 @@ def _found(key: Key, answers: list[dict[str, Any]]) -> list[Any]:
     if not values:
         raise click.ClickException(f"no value found for {key.text}")
     return values
-
-
-@click.command(short_help="Remove your own value of each KEY.")
-@keys_argument
-@api_options(Ownership.REQUIRED)
-@json_lines_option
-def delete(*, keys: list[Key], open_api: OpenApi, as_json: bool) -> None:
-    """Remove your value of each KEY from all nodes; those of other owners stay.
-
-    It fails, with status 1, if you have no value there. The owner is the same as that of "kademlua
-    set", which it has to be: your running node, or the key in your data directory.
-
-    \b
-    Examples:
-        kademlua delete greeting
-        kademlua delete greeting motto
-    """
-    _remove(keys, open_api, as_json=as_json)
-
-
-@click.command(short_help="Remove your own value of each KEY: the same as delete.")
-@keys_argument
-@api_options(Ownership.REQUIRED)
-@json_lines_option
-def remove(*, keys: list[Key], open_api: OpenApi, as_json: bool) -> None:
-    """Remove your value of each KEY from all nodes, and stop publishing it. "kademlua delete" does
-    the same.
-
-    \b
-    Examples:
-        kademlua remove greeting
-        kademlua remove --port 8002 greeting    the value of the node on port 8002
-    """
-    _remove(keys, open_api, as_json=as_json)
-
-
-def _remove(keys: list[Key], open_api: OpenApi, *, as_json: bool) -> None:
-    def run(call: ApiCall, key: Key) -> None:
-        try:
-            report = call("remove", **key.fields)
-        except KademluaError as error:
-            raise click.ClickException(f"{key.text}: nothing was removed: {error}") from None
-        echo_report(report, "removed", as_json=as_json)
-
-    with open_api() as call:
-        for_each_key(keys, lambda key: run(call, key))

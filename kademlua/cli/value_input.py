@@ -32,6 +32,10 @@ def value_argument(function: Callable[..., _R]) -> Callable[..., _R]:
     @click.option("--file", type=FILE, metavar="FILE", help="Take the value from FILE.")
     @functools.wraps(function)
     def command(*, value: str | None, file: Path | None, **options: object) -> _R:
+        if options.get("source") is not None:  # the values are in the file of --from
+            if value is not None or file is not None:
+                raise click.UsageError("--from excludes KEY, VALUE and --file.")
+            return function(value=b"", **options)
         if value is None and file is None:
             raise click.UsageError("Missing argument 'VALUE'.")
         if value is not None and file is not None:

@@ -196,7 +196,7 @@ class PendingCalls:
         return calls
 
     def _forget_held(self, call: PendingCall) -> None:
-        if call.held_datagram and (held := self._held.get(call.endpoint)):
+        if call.held_datagram and call in (held := self._held.get(call.endpoint, [])):
             held.remove(call)
             if not held:
                 del self._held[call.endpoint]

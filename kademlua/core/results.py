@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -35,6 +36,16 @@ class StoreReport:
         return f"{accepted_by} {action}: " + (", ".join(parts) or no_contacts)
 
 
+class StoreResult(NamedTuple):
+    """The result of storing one of many values."""
+
+    key: bytes
+    report: StoreReport | None
+    """The result at each node; None if no node was asked."""
+    error: Exception | None = None
+    """Why the value was not stored; None if it was."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The values that one node returned."""
@@ -43,6 +54,39 @@ class Answer:
     """The node."""
     values: list[Any]
     """Its values of the key: int, bytes, list, or dict with bytes as keys."""
+
+
+class FindResult(NamedTuple):
+    """The result of finding the values of one of many keys."""
+
+    key: bytes
+    answers: list[Answer]
+    """The values of each node; empty if none was found."""
+    error: Exception | None = None
+    """Why the key could not be looked up; None if it was."""
+
+
+@dataclass(slots=True)
+class BulkReport:
+    """The results of a bulk operation so far."""
+
+    succeeded: int = 0
+    """Keys whose value was stored or found."""
+    failed: Counter[str] = field(default_factory=Counter)
+    """Keys for which that failed, by reason."""
+    lookups: int = 0
+    """Lookups that several keys shared."""
+    requests: int = 0
+    """The queries of these lookups, and the stores to the nodes that they found."""
+
+    def count(self, result: StoreResult | FindResult) -> None:
+        """Count the result of a key."""
+        if result.error is not None:
+            self.failed[str(result.error)] += 1
+        elif isinstance(result, FindResult) and not result.answers:
+            self.failed["no value found"] += 1
+        else:
+            self.succeeded += 1
 
 
 class PutResult(NamedTuple):

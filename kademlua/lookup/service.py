@@ -152,14 +152,19 @@ class LookupService:
         return [replies.decode_value(each.encoded) for each in islice(live, limit)]
 
     def find_value(
-        self, key: bytes, options: FindOptions, record_filter: RecordFilter | None = None
+        self,
+        key: bytes,
+        options: FindOptions,
+        record_filter: RecordFilter | None = None,
+        seeds: Iterable[Contact] = (),
     ) -> ValueSearch:
         """Find the values of a key on up to ``options.max_nodes`` nodes.
 
         The search ends when that number of nodes returned values, and one value was returned by
         ``options.quorum`` of them. Otherwise it ends when the k closest nodes replied, on each of
         ``options.path_count`` disjoint paths, or the time of ``options.limits`` is up. A node
-        counts as having no value if ``record_filter`` rejects all of its values.
+        counts as having no value if ``record_filter`` rejects all of its values. It starts with
+        ``seeds`` in addition to contacts of the routing table.
 
         Raises:
             NodeClosed: The node is closed.
@@ -173,14 +178,16 @@ class LookupService:
                 yield_to_hub()  # after the last slice, since to filter them takes a while, too
             value_search.add(self._context.local_contact, values)
         if value_search.wanted:
-            self._search(value_search, options)
+            self._search(value_search, options, seeds)
             value_search.fetch_truncated(self._client)
         stats = self._context.stats
         add_counts(stats.ignored_values, value_search.budget.ignored)
         add_counts(stats.rejected_records, record_filter.rejected)
         return value_search
 
-    def _search(self, value_search: ValueSearch, options: FindOptions) -> None:
+    def _search(
+        self, value_search: ValueSearch, options: FindOptions, seeds: Iterable[Contact]
+    ) -> None:
         """Run the lookup of a search until it ends or its time is up."""
         key = value_search.key
         max_values = options.limits.max_values_per_node
@@ -203,7 +210,7 @@ class LookupService:
         query = LookupQuery(key, "findvalue", args, value_search.read_reply, fallback_args)
         network_lookup = self._new_lookup(query, search_options)
         value_search.lookup = network_lookup.lookup
-        network_lookup.run(())
+        network_lookup.run(seeds)
         if value_search.wanted and network_lookup.is_complete:
             self._record_completed(key, network_lookup.lookup)
 

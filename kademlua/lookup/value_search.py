@@ -170,6 +170,11 @@ class ValueSearch:
     def _is_confirmed(self, value: Any) -> bool:
         return self._votes.get(replies.encode_value(value), 0) >= self._quorum
 
+    def contacts_near(self, count: int) -> list[Contact]:
+        """Return up to ``count`` contacts that were found near the key; none if its values were in
+        the own store."""
+        return self.lookup.candidates(count) if hasattr(self, "lookup") else []
+
     # Holders and replicas without the value, for read repair and caching.
 
     @property

@@ -13,6 +13,7 @@ from kademlua.core.histograms import LatencyHistograms
 from kademlua.core.params import Params
 from kademlua.core.routing.table import RoutingTable
 from kademlua.core.values.store import Store
+from kademlua.node.bulk import Bulk
 from kademlua.node.calls import Calls
 from kademlua.node.lifecycle import Lifecycle, NodeState
 from kademlua.node.objects import Objects
@@ -29,8 +30,7 @@ from kademlua.runtime.observers import Observer
 class Node(NodeOperations, BlockingCalls):
     """One node of the network.
 
-    Its operations block only the greenlet that calls them. Many greenlets may call them at
-    the same time.
+    Its operations block only the greenlet that calls them; many may call them at the same time.
 
     >>> with Node(bootstrap=[("127.0.0.1", 8001)]) as node:
     ...     node.add(sha1("key"), b"value")
@@ -85,6 +85,7 @@ class Node(NodeOperations, BlockingCalls):
             writer=parts.writer,
             read_repair=parts.read_repair,
         )
+        self._bulk = Bulk(lifecycle, parts, self._values)
         self._watches = Watches(lifecycle, parts.watcher)
         self._objects = Objects(
             context=context,
@@ -259,8 +260,7 @@ class Node(NodeOperations, BlockingCalls):
         return self._context.store
 
     def stats(self) -> dict[str, Any]:
-        """Return all counters, the numbers of contacts and values, the network size, and the build
-        ("compiled" or "pure")."""
+        """Return all counters, the numbers of contacts and values, the network size and build."""
         context = self._context
         return context.stats.snapshot(context.clock()) | {
             "contacts": len(context.table),

@@ -16,11 +16,11 @@ from kademlua.crypto.signing import Signer
 from kademlua.node.lifecycle import Lifecycle
 from kademlua.node.records import Records
 from kademlua.objects.block_store import BlockStore, SingleBlocks
-from kademlua.objects.parallel import run_parallel
 from kademlua.objects.published import PublishedObject, PublishedObjects
 from kademlua.objects.reader import ObjectReader, find_tree
 from kademlua.objects.writer import ObjectSource, ObjectWriter, OnProgress, pieces_of
 from kademlua.runtime.context import Context
+from kademlua.values.bulk.parallel import run_parallel
 from kademlua.values.publisher import Republisher
 from kademlua.values.writer import ValueWriter
 

@@ -5,6 +5,12 @@ Their arguments, documentation and checks are in the part named.
 
 from __future__ import annotations
 
+from kademlua.node.bulk_iterators import (
+    add_many_method,
+    find_many_method,
+    overwrite_many_method,
+    publish_many_method,
+)
 from kademlua.node.calls import Calls
 from kademlua.node.objects import Objects
 from kademlua.node.operation import operation
@@ -25,6 +31,10 @@ class NodeOperations:
     unpublish = operation("_values", Values.unpublish)
     published = operation("_values", Values.published)
     remove = operation("_values", Values.remove)
+    add_many = add_many_method
+    overwrite_many = overwrite_many_method
+    publish_many = publish_many_method
+    find_many = find_many_method
     put_immutable = operation("_records", Records.put_immutable)
     get_immutable = operation("_records", Records.get_immutable)
     put_signed = operation("_records", Records.put_signed)

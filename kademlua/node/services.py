@@ -39,6 +39,8 @@ from kademlua.runtime.observers import ObserverSet
 from kademlua.runtime.private_transport import PrivateTransport
 from kademlua.runtime.safe_logger import SafeLogger
 from kademlua.runtime.transport import Transport, UdpTransport
+from kademlua.values.bulk.batch_sender import BatchSender
+from kademlua.values.bulk.bulk_writer import BulkWriter
 from kademlua.values.ownership import OwnershipProver, id_of
 from kademlua.values.pacing import UpkeepPacer
 from kademlua.values.publisher import Republisher
@@ -66,6 +68,7 @@ class Services:
     lookups: LookupService
     prover: OwnershipProver
     writer: ValueWriter
+    bulk_writer: BulkWriter
     store_handlers: StoreHandlers
     read_repair: ReadRepair
     handover: Handover
@@ -188,6 +191,7 @@ def build_services(
         lookups=lookups,
         prover=prover,
         writer=writer,
+        bulk_writer=BulkWriter(context, lookups, writer, BatchSender(client, liveliness, writer)),
         store_handlers=store_handlers,
         read_repair=read_repair,
         handover=handover,

@@ -129,7 +129,7 @@ class Values:
             StoreFailed, NotJoined, TooManyCalls, NodeClosed, TypeError, ValueError: see ``add``;
                 the value is not published then.
         """
-        publication = self._publication(key, value, ttl)
+        publication = self.publication(key, value, ttl)
         self._lifecycle.require_joined()
         return self._write(publication, self._republisher.publish)
 
@@ -156,7 +156,7 @@ class Values:
         return self._writer.remove(key, self._params.max_ttl)
 
     def _store(self, key: bytes, value: Any, ttl: float | None, *, overwrite: bool) -> StoreReport:
-        publication = self._publication(key, value, ttl)
+        publication = self.publication(key, value, ttl)
         self._lifecycle.require_joined()
 
         def store(each: Publication) -> StoreReport:
@@ -168,7 +168,12 @@ class Values:
         self._republisher.unpublish(key)  # otherwise its value would come back
         return report
 
-    def _publication(self, key: bytes, value: Any, ttl: float | None) -> Publication:
+    def publication(self, key: bytes, value: Any, ttl: float | None) -> Publication:
+        """Return a checked value with its TTL and the next sequence number.
+
+        Raises:
+            TypeError, ValueError: the key, value or ttl is invalid.
+        """
         encoded = validate_value(value, self._params)
         ttl_seconds = validate_ttl(ttl, self._params)
         return Publication(validate_key(key), encoded, ttl_seconds, self._writer.next_seq())

@@ -9,8 +9,8 @@ from typing import Any, Final, Protocol
 from kademlua.core.errors import KademluaError, NodeClosed, StoreFailed
 from kademlua.core.objects.tree import Block
 from kademlua.core.results import StoreReport
-from kademlua.objects.parallel import run_parallel
-from kademlua.objects.window import Window
+from kademlua.values.bulk.parallel import run_parallel
+from kademlua.values.bulk.window import Window
 
 _PUT_CONCURRENCY: Final = 16
 _GET_CONCURRENCY: Final = 32

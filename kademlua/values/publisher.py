@@ -109,10 +109,18 @@ class Republisher:
             StorageError: The publication could not be saved; it is not published.
         """
         report = self._store(publication)
+        self.keep(publication, report)
+        return report
+
+    def keep(self, publication: Publication, report: StoreReport) -> None:
+        """Store a value repeatedly from now on; ``report`` is that of its first store.
+
+        Raises:
+            StorageError: The publication could not be saved; it is not published.
+        """
         self._persist(publication)
         self._by_key[publication.key] = publication
         self._schedule(publication, report)
-        return report
 
     def _persist(self, publication: Publication) -> None:
         """Save a publication, and block this greenlet until it is durable."""

@@ -82,7 +82,7 @@ class ValueWriter:
         """
         key, replicas = arguments.key, self._params.replicas
         options = FanOutOptions(token_query=self._lookups.encode_findnode(key), on_extra=on_extra)
-        fan_out = FanOut(self._client, self._liveliness, self._store_encoder(arguments), options)
+        fan_out = FanOut(self._client, self._liveliness, self.store_encoder(arguments), options)
         network_lookup = self._lookups.run_node_lookup(
             key, self._lookup_options(arguments, fan_out, purpose)
         )
@@ -92,7 +92,7 @@ class ValueWriter:
         remote_count = replicas
         if is_holder and not self._context.is_client:
             remote_count -= 1
-            self._store_locally(arguments, fan_out.report)
+            self.store_locally(arguments, fan_out.report)
         report = fan_out.run(candidates[:remote_count], candidates[remote_count:])
         self._context.stats.calls_by_purpose[purpose] += fan_out.sent_count
         if len(report.acknowledged) < self._params.write_quorum:
@@ -115,7 +115,7 @@ class ValueWriter:
         has_v10 = any(self._liveliness.versions.is_v10(each) for each in nearest[:count])
         if table.density is None or path_count > 1 or has_v10:
             return SearchOptions(purpose=purpose, k=count, path_count=path_count)
-        encode_query = self._store_encoder(arguments._replace(closest=replicas))
+        encode_query = self.store_encoder(arguments._replace(closest=replicas))
         early = EarlyStores(
             self._context, self._liveliness, fan_out, arguments.key, encode_query, count
         )
@@ -168,7 +168,7 @@ class ValueWriter:
         self._context.stats.calls_by_purpose[Purpose.REMOVE] += fan_out.sent_count
         return report
 
-    def _store_encoder(self, arguments: StoreArguments) -> EncodeFor:
+    def store_encoder(self, arguments: StoreArguments) -> EncodeFor:
         """Return a function that encodes the store for a contact."""
         shared_request = self._encode_store(arguments)
         needs_proof = arguments.seq != 0 and self._prover.is_needed
@@ -185,7 +185,7 @@ class ValueWriter:
     def _encode_store(self, arguments: StoreArguments) -> EncodedRequest:
         return self._client.encode("store", requests.encode_store_args(arguments))
 
-    def _store_locally(self, arguments: StoreArguments, report: StoreReport) -> None:
+    def store_locally(self, arguments: StoreArguments, report: StoreReport) -> None:
         now = self._context.clock()
         local_contact = self._context.local_contact
         entry = StoreEntry(

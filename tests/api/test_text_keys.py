@@ -29,6 +29,10 @@ def test_false_text_is_refused(world: World, text: str) -> None:
         NodeApi(world.alice).call("find", {"key": sha1("a").hex(), "text": text})
 
 
+def test_row_without_a_key_stays_as_it_is() -> None:
+    assert TextKeys().name({"stored_bytes": 5}) == {"stored_bytes": 5}
+
+
 def test_texts_are_bounded() -> None:
     texts = TextKeys()
     texts.learn("x" * (MAX_TEXT_CHARACTERS + 1))

@@ -71,7 +71,7 @@ def test_invalid_host_is_refused(launch, failed):
 def test_two_nodes_meet_by_bootstrap(launch):
     _, address = launch.node()
     other, _ = launch.node("--bootstrap", address)
-    other.err.expect("joined, 1 contacts")
+    other.err.expect("joined, 1 contact$")
     done = launch.run("lookup", "x", "--via", address, "--json")
     assert len(json.loads(done.stdout)["contacts"]) == 2
 

@@ -293,3 +293,13 @@ def test_held_call_that_has_ended_is_not_released(end: str):
     }[end]()
     assert len(table) == 0
     assert table.release(PEER.endpoint, 0.5, 1.5) == []
+
+
+def test_held_call_that_expired_can_be_cancelled_while_another_one_is_held():
+    """A caller that blocks cancels its call in any case."""
+    expired, other = held_call(b"1"), held_call(b"2")
+    other.deadline = other.due_at = 5.0
+    table = table_with(expired, other)
+    assert [call for call, _ in table.pop_due(2.0)] == [expired]
+    assert not table.cancel(expired)
+    assert table.release(PEER.endpoint, 2.0, 10.0) == [other]

@@ -124,6 +124,21 @@ class TestChat:
         assert list(chat.lines_of({b"name": b"x", b"lines": lines})) == [(1, "x", "good")]
 
 
+class TestLiveConfig:
+    def test_worker_follows_the_configuration(self, bootstrap: str, tmp_path: Path) -> None:
+        key, path = SigningKey.generate(), tmp_path / "config.key"
+        key.save(path)
+        command = ["live_config.py", "--bootstrap", bootstrap]
+        setting = [*command, "set", "--sign", str(path)]
+        assert "stored on" in finished(*setting, '{"workers": 4}')
+        with started(*command, "follow", key.public_key.hex()) as worker:
+            assert line_of(worker) == 'working with {"workers": 4}\n'
+            finished(*setting, '{"workers": 8}')
+            assert line_of(worker) == 'working with {"workers": 8}\n'
+            worker.send_signal(signal.SIGINT)
+            assert ended(worker) == (0, "")
+
+
 class TestRegistry:
     def test_service_is_found_while_announced(self, bootstrap: str) -> None:
         command = ["registry.py", "--bootstrap", bootstrap, "--ttl", "3"]

@@ -48,9 +48,9 @@ class Stream:
 
 
 @contextmanager
-def open_stream(client: HttpClient, query: str = "") -> Iterator[Stream]:
+def open_stream(client: HttpClient, query: str = "", path: str = "/v1/events") -> Iterator[Stream]:
     with client.connect() as sock:
-        sock.sendall(f"GET /v1/events{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        sock.sendall(f"GET {path}{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         stream = Stream(sock)
         head = sock.recv(65_536)
         assert head.startswith(b"HTTP/1.1 200 ")
@@ -155,3 +155,15 @@ def test_stream_ends_when_the_node_closes(client):
         with gevent.Timeout(10):
             while not stream.read().endswith(b"0\r\n\r\n"):
                 pass
+
+
+def test_changes_of_a_key_are_streamed(client: HttpClient) -> None:
+    node = client.node
+    node.add(sha1("watched"), b"one")
+    with open_stream(client, path="/v1/watch/watched") as stream:
+        [added] = stream.until("added")
+        assert (added["kind"], added["value"]) == ("added", "one")
+        node.add(sha1("watched"), b"two")
+        assert stream.until("replaced")[0]["value"] == "two"
+        node.remove(sha1("watched"))
+        assert stream.until("removed")[0]["value"] == "two"

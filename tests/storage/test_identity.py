@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kademlua import Node, NodeOptions, Params, sha1
-from kademlua.crypto import signing
+from kademlua.crypto import library, signing
 from kademlua.storage.node_state import NodeState
 from kademlua.values import ownership
 from tests.support.world import World
@@ -44,7 +44,7 @@ def test_no_identity_without_the_library_for_signatures(
     def fail(name: str) -> None:
         raise ImportError(name)
 
-    monkeypatch.setattr(signing, "import_module", fail)
+    monkeypatch.setattr(library, "import_module", fail)
     state = opened(tmp_path)
     assert state.identity is None
     state.close()

@@ -56,6 +56,8 @@ export function showMessage(place, kind, ...content) {
   place.replaceChildren(...content);
 }
 
+let asked = 0; // questions so far
+
 /**
  * Ask before an action that cannot be undone, and return whether the user agrees. Escape does not.
  * @param {string} question
@@ -68,8 +70,14 @@ export function confirmed(question, yes) {
   setText($("confirm-yes"), yes);
   dialog.returnValue = "no";
   dialog.showModal();
+  const number = ++asked;
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+    const onClose = () => {
+      if (number === asked && dialog.open) return; // the event of an earlier question
+      dialog.removeEventListener("close", onClose);
+      resolve(number === asked && dialog.returnValue === "yes");
+    };
+    dialog.addEventListener("close", onClose);
   });
 }
 

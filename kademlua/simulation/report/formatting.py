@@ -67,6 +67,7 @@ def _latency_lines(result: RunResult) -> list[str]:
     lines = [f"{'':22}{'ok':>16}{'p50':>10}{'p90':>10}{'p99':>10}"]
     for title, metric, kind in (
         ("lookups", "lookup", "lookup"),
+        ("adds", "add", "add"),
         ("finds", "find", "find"),
         ("objects", "object", "object"),
         ("hops of lookups", "hops", None),

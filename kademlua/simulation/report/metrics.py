@@ -74,6 +74,7 @@ _SHARES: dict[str, tuple[str, Callable[[WorkloadOperation], bool]]] = {
 _QUANTITIES = {
     "lookup": ("lookup", "seconds"),
     "find": ("find", "seconds"),
+    "add": ("add", "seconds"),
     "object": ("object", "seconds"),
     "hops": ("lookup", "hops"),
     "rpcs_a_lookup": ("lookup", "query_count"),

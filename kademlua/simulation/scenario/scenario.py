@@ -38,7 +38,11 @@ MACHINE_METRICS = ("packets_a_wall_second", "wall_seconds", "memory_mb")
 """Metrics of the machine: they cover the whole run and differ between runs."""
 SECONDS, SHARE, NUMBER = "seconds", "share", "number"
 METRICS = {
-    **{f"{kind}_p{p}": SECONDS for kind in ("lookup", "find", "object") for p in (50, 90, 99)},
+    **{
+        f"{kind}_p{p}": SECONDS
+        for kind in ("lookup", "add", "find", "object")
+        for p in (50, 90, 99)
+    },
     **{f"hops_p{p}": NUMBER for p in (50, 90, 99)},
     "rpcs_a_lookup": NUMBER,
     **dict.fromkeys(("recall", "finds", "crossing_finds"), SHARE),

@@ -25,11 +25,48 @@ def kinds(values: KnownValues, now: float = 0.0) -> list[tuple[ChangeKind, objec
     return [(change.kind, change.value) for change in values.changes(now)]
 
 
-def test_value_of_half_of_the_holders_is_present() -> None:
+def test_value_counts_as_soon_as_one_holder_has_it() -> None:
     values = known()
-    values.report("a", [held(0, 1)])
+    values.report("a", [])
+    values.report("b", [held(0, 1)])
     assert kinds(values) == [(ChangeKind.ADDED, 1)]
+    values.report("c", [])
+    assert kinds(values) == []
+
+
+def test_value_is_gone_when_most_of_those_that_had_it_lost_it() -> None:
+    values = known()
+    for holder in "abc":
+        values.report(holder, [held(0, 1)])
+    assert kinds(values) == [(ChangeKind.ADDED, 1)]
+    values.report("a", [])
+    assert kinds(values) == []
     values.report("b", [])
+    assert kinds(values) == [(ChangeKind.REMOVED, 1)]
+
+
+def test_holder_that_is_behind_does_not_bring_a_value_back() -> None:
+    values = known()
+    for holder in "abc":
+        values.report(holder, [held(0, 5)])
+    kinds(values)
+    values.report("a", [])
+    values.report("b", [])
+    kinds(values)
+    values.report("c", [held(0, 5)])
+    assert kinds(values) == []
+    values.report("c", [held(0, 6)])
+    assert kinds(values) == [(ChangeKind.ADDED, 6)]
+
+
+def test_holder_that_left_is_not_counted() -> None:
+    values = known()
+    for holder in "abc":
+        values.report(holder, [held(0, 1)])
+    kinds(values)
+    values.forget("a")
+    values.forget("b")
+    values.report("d", [])
     assert kinds(values) == []
     values.report("c", [])
     assert kinds(values) == [(ChangeKind.REMOVED, 1)]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import gevent
 import pytest
 
-from kademlua.objects.parallel import run_parallel
+from kademlua.values.bulk.parallel import run_parallel
 from tests.support.world import World
 
 

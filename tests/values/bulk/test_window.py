@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kademlua.objects.window import Flight, Window
+from kademlua.values.bulk.window import Flight, Window
 
 
 class Clock:

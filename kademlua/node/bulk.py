@@ -1,0 +1,182 @@
+"""Bulk: what a node stores, publishes and finds for many keys at a time.
+
+It works in windows of keys, which ``bulk_iterators`` draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import Enum, auto
+from typing import Any, Final
+
+from kademlua.core.contact import Contact
+from kademlua.core.errors import KademluaError, NodeClosed
+from kademlua.core.reasons import Purpose
+from kademlua.core.results import FindResult, Publication, StoreReport, StoreResult
+from kademlua.core.values.validation import validate_key
+from kademlua.core.wire.requests import StoreArguments
+from kademlua.lookup.value_search import FindOptions
+from kademlua.node.lifecycle import Lifecycle
+from kademlua.node.services import Services
+from kademlua.node.values import Values
+from kademlua.runtime.time_slices import in_slices
+from kademlua.values.bulk.parallel import run_parallel
+from kademlua.values.bulk.tally import Tally
+
+_FIND_CONCURRENCY: Final = 32
+_KEEP_CONCURRENCY: Final = 64
+"""Publications that are saved together: they wait for the same commit."""
+
+
+class _Kind(Enum):
+    """What happens to each value."""
+
+    ADD = auto()
+    OVERWRITE = auto()
+    PUBLISH = auto()
+
+
+class BulkWindow:
+    """The keys of a bulk operation that are processed together, and their results."""
+
+    def __init__(self, results: Iterator[Sequence[StoreResult | FindResult]], tally: Tally) -> None:
+        self.results = results
+        self.tally = tally
+
+
+class Bulk:
+    """The part of a node that deals with many keys at a time."""
+
+    __slots__ = ("_lifecycle", "_parts", "_values")
+
+    def __init__(self, lifecycle: Lifecycle, parts: Services, values: Values) -> None:
+        self._lifecycle = lifecycle
+        self._parts = parts
+        self._values = values
+
+    def add(self, items: list[tuple[bytes, Any]], ttl: float | None) -> BulkWindow:
+        """Begin to store values of different keys.
+
+        Raises:
+            NotJoined, NodeClosed: see ``Values.add``.
+        """
+        return self._begin_store(_Kind.ADD, items, ttl)
+
+    def overwrite(self, items: list[tuple[bytes, Any]], ttl: float | None) -> BulkWindow:
+        """Begin like ``add``, and remove the values of other owners."""
+        return self._begin_store(_Kind.OVERWRITE, items, ttl)
+
+    def publish(self, items: list[tuple[bytes, Any]], ttl: float | None) -> BulkWindow:
+        """Begin like ``add``, and publish the values."""
+        return self._begin_store(_Kind.PUBLISH, items, ttl)
+
+    def _begin_store(
+        self, kind: _Kind, items: list[tuple[bytes, Any]], ttl: float | None
+    ) -> BulkWindow:
+        self._lifecycle.require_joined()
+        tally = Tally()
+        return BulkWindow(self._store(kind, items, ttl, tally), tally)
+
+    def find(self, keys: list[bytes], max_nodes: int) -> BulkWindow:
+        """Begin to find the values of keys.
+
+        Raises:
+            NotJoined, NodeClosed: see ``Values.add``.
+        """
+        self._lifecycle.require_joined()
+        return BulkWindow(self._find(keys, max_nodes), Tally())
+
+    def next_results(self, window: BulkWindow) -> Sequence[StoreResult | FindResult] | None:
+        """Block until there are further results, and return them; None at the end."""
+        return next(window.results, None)
+
+    def close(self, window: BulkWindow) -> None:
+        """End a window early. Idempotent."""
+        window.results = iter(())
+
+    # Stores
+
+    def _store(
+        self, kind: _Kind, items: list[tuple[bytes, Any]], ttl: float | None, tally: Tally
+    ) -> Iterator[list[StoreResult]]:
+        publications: dict[bytes, Publication] = {}
+        invalid: list[StoreResult] = []
+        for key, value in in_slices(items, self._parts.context.clock):
+            try:
+                publications[key] = self._values.publication(key, value, ttl)
+            except (TypeError, ValueError) as error:
+                invalid.append(StoreResult(key, None, error))
+        yield invalid
+        is_overwrite = kind is _Kind.OVERWRITE
+        arguments = [
+            StoreArguments(each.key, each.encoded, each.ttl, overwrite=is_overwrite, seq=each.seq)
+            for each in publications.values()
+        ]
+        purpose = Purpose.PUBLISH if kind is _Kind.PUBLISH else Purpose.STORE
+
+        def finish(result: StoreResult) -> StoreResult:
+            return self._finish(kind, publications[result.key], result)
+
+        for results in self._parts.bulk_writer.store(arguments, purpose, tally):
+            yield list(run_parallel(finish, results, lambda: _KEEP_CONCURRENCY))
+
+    def _finish(self, kind: _Kind, publication: Publication, result: StoreResult) -> StoreResult:
+        """Publish a stored value, or end an earlier publication of its key."""
+        key, report, _ = result
+        try:
+            if report is not None and report.newer_seqs:  # the clock was set back
+                return StoreResult(key, self._store_again(kind, publication))
+            if result.error is not None or report is None:
+                return result
+            if kind is _Kind.PUBLISH:
+                self._parts.republisher.keep(publication, report)
+            else:
+                self._parts.republisher.unpublish(key)  # otherwise its value would come back
+        except NodeClosed:
+            raise
+        except KademluaError as error:
+            return StoreResult(key, report, error)
+        return result
+
+    def _store_again(self, kind: _Kind, publication: Publication) -> StoreReport:
+        store = {
+            _Kind.ADD: self._values.add,
+            _Kind.OVERWRITE: self._values.overwrite,
+            _Kind.PUBLISH: self._values.publish,
+        }[kind]
+        return store(publication.key, publication.value, ttl=publication.ttl)
+
+    # Finds
+
+    def _find(self, keys: list[bytes], max_nodes: int) -> Iterator[list[FindResult]]:
+        nearby: list[Contact] = []
+
+        def find_one(key: bytes) -> FindResult:
+            try:
+                return FindResult(key, self._find_near(key, max_nodes, nearby))
+            except NodeClosed:
+                raise
+            except KademluaError as error:
+                return FindResult(key, [], error)
+
+        valid, invalid = [], []
+        for key in keys:
+            try:
+                valid.append(validate_key(key))
+            except (TypeError, ValueError) as error:
+                invalid.append(FindResult(key, [], error))
+        yield invalid
+        valid.sort()
+        for result in run_parallel(find_one, valid, lambda: _FIND_CONCURRENCY):
+            yield [result]
+
+    def _find_near(self, key: bytes, max_nodes: int, nearby: list[Contact]) -> list[Any]:
+        """Find the values of a key, and let the next search start with the contacts of this."""
+        parts = self._parts
+        params = parts.context.params
+        options = FindOptions(max_nodes=max_nodes, path_count=params.disjoint_paths)
+        search = parts.lookups.find_value(key, options, seeds=list(nearby))
+        if found := search.contacts_near(params.k):
+            nearby[:] = found
+        parts.read_repair.after_find(search)
+        return search.results()

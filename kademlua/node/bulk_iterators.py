@@ -1,0 +1,291 @@
+"""What ``node.add_many(...)`` and its like return: iterators over results."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from typing import Any, Final, Generic, Protocol, TypeVar, cast, overload
+
+from kademlua.core.results import BulkReport, FindResult, StoreResult
+from kademlua.node.bulk import Bulk, BulkWindow
+from kademlua.node.operation import AwaitableCalls, BlockingCalls
+
+_R = TypeVar("_R", StoreResult, FindResult)
+_R_co = TypeVar("_R_co", covariant=True)
+
+_WINDOW_KEYS: Final = 8_192
+_WINDOW_BYTES: Final = 8_388_608
+_OTHER_BYTES: Final = 256
+"""Estimated bytes of a value that is neither bytes nor text."""
+
+
+class _AnyNode(Protocol):
+    """A Node, ThreadedNode or AsyncNode."""
+
+    def _run(self, part: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any: ...
+
+
+class _Draw:
+    """The items that are drawn for the next window: pairs of a key and a value, or keys."""
+
+    def __init__(self) -> None:
+        self._held: list[Any] = []
+        """An item that does not fit into the window: its key is there already."""
+        self._begin()
+
+    def _begin(self) -> None:
+        self.items: list[Any] = []
+        self._keys: set[Any] = set()
+        self._bytes = 0
+
+    def add(self, item: Any) -> bool:
+        """Add an item; return whether the window is full."""
+        key, size = item, 0
+        if isinstance(item, tuple):
+            key, value = item
+            size = len(value) if isinstance(value, (bytes, str)) else _OTHER_BYTES
+            if isinstance(key, bytes) and key in self._keys:
+                self._held = [item]
+                return True
+        if isinstance(key, bytes):
+            self._keys.add(key)
+        self.items.append(item)
+        self._bytes += size
+        return len(self.items) >= _WINDOW_KEYS or self._bytes >= _WINDOW_BYTES
+
+    def take(self) -> list[Any]:
+        """Return the items, and begin the next window."""
+        items, held = self.items, self._held
+        self._begin()
+        self._held = []
+        for each in held:
+            self.add(each)
+        return items
+
+
+class _Run(Generic[_R]):
+    """What both kinds of iterators have."""
+
+    def __init__(self, node: _AnyNode, begin: Callable[..., BulkWindow], *options: Any) -> None:
+        """Prepare; ``begin`` is the method of ``Bulk`` that begins a window."""
+        self.report = BulkReport()
+        """The results so far."""
+        self._node = node
+        self._begin = begin
+        self._options = options
+        self._draw = _Draw()
+        self._window: BulkWindow | None = None
+        self._ready: deque[_R] = deque()
+
+    def _pop(self) -> _R:
+        result = self._ready.popleft()
+        self.report.count(result)
+        return result
+
+    def _end_window(self, window: BulkWindow) -> None:
+        self.report.lookups += window.tally.lookups
+        self.report.requests += window.tally.queries + window.tally.stores
+        self._window = None
+
+
+class BulkRun(_Run[_R]):
+    """The results of a bulk operation, in any order.
+
+    >>> run = node.add_many((sha1(name), text) for name, text in rows)
+    >>> for result in run:
+    ...     if result.error is not None:
+    ...         print(result.key.hex(), result.error)
+    >>> print(run.report)
+    """
+
+    def __init__(
+        self, node: _AnyNode, source: Iterable[Any], begin: Callable[..., BulkWindow], *options: Any
+    ) -> None:
+        super().__init__(node, begin, *options)
+        self._source = iter(source)
+
+    def __iter__(self) -> Iterator[_R]:
+        return self
+
+    def __next__(self) -> _R:
+        while not self._ready:
+            if self._window is None:
+                self._window = self._next_window()
+            results = self._node._run("_bulk", Bulk.next_results, self._window)
+            if results is None:
+                self._end_window(self._window)
+            else:
+                self._ready.extend(results)
+        return self._pop()
+
+    def _next_window(self) -> BulkWindow:
+        for item in self._source:
+            if self._draw.add(item):
+                break
+        items = self._draw.take()
+        if not items:
+            raise StopIteration
+        window: BulkWindow = self._node._run("_bulk", self._begin, items, *self._options)
+        return window
+
+    def close(self) -> None:
+        """End the operation early: what was not stored yet is not stored. Idempotent."""
+        self._source = iter(())
+        if self._window is not None:
+            self._node._run("_bulk", Bulk.close, self._window)
+
+
+class AsyncBulkRun(_Run[_R]):
+    """The results of a bulk operation, for ``async for``, in any order."""
+
+    def __init__(
+        self,
+        node: _AnyNode,
+        source: Iterable[Any] | AsyncIterable[Any],
+        begin: Callable[..., BulkWindow],
+        *options: Any,
+    ) -> None:
+        super().__init__(node, begin, *options)
+        self._source = aiter(source) if isinstance(source, AsyncIterable) else iter(source)
+
+    def __aiter__(self) -> AsyncBulkRun[_R]:
+        return self
+
+    async def __anext__(self) -> _R:
+        while not self._ready:
+            if self._window is None:
+                self._window = await self._next_window()
+            results = await self._node._run("_bulk", Bulk.next_results, self._window)
+            if results is None:
+                self._end_window(self._window)
+            else:
+                self._ready.extend(results)
+        return self._pop()
+
+    async def _next_window(self) -> BulkWindow:
+        if isinstance(self._source, Iterator):
+            for item in self._source:
+                if self._draw.add(item):
+                    break
+        else:
+            async for item in self._source:
+                if self._draw.add(item):
+                    break
+        items = self._draw.take()
+        if not items:
+            raise StopAsyncIteration
+        window: BulkWindow = await self._node._run("_bulk", self._begin, items, *self._options)
+        return window
+
+    async def close(self) -> None:
+        """End the operation early: what was not stored yet is not stored. Idempotent."""
+        self._source = iter(())
+        if self._window is not None:
+            await self._node._run("_bulk", Bulk.close, self._window)
+
+
+class _StoreManyMethod:
+    """The type of ``add_many`` and its like for type checkers; at run time they are functions."""
+
+    @overload
+    def __get__(self, node: None, kind: type) -> Callable[..., Any]: ...
+    @overload
+    def __get__(self, node: BlockingCalls, kind: type) -> _StoreMany: ...
+    @overload
+    def __get__(self, node: AwaitableCalls, kind: type) -> _StoreManyAsync: ...
+    def __get__(self, node: object, kind: type) -> Callable[..., Any]:
+        """Return the method bound to a node."""
+        raise NotImplementedError
+
+
+class _StoreMany(Protocol):
+    def __call__(
+        self, items: Iterable[tuple[bytes, Any]], *, ttl: float | None = None
+    ) -> BulkRun[StoreResult]: ...
+
+
+class _StoreManyAsync(Protocol):
+    def __call__(
+        self,
+        items: Iterable[tuple[bytes, Any]] | AsyncIterable[tuple[bytes, Any]],
+        *,
+        ttl: float | None = None,
+    ) -> AsyncBulkRun[StoreResult]: ...
+
+
+class _FindManyMethod:
+    """The type of ``find_many`` for type checkers; at run time it is a function."""
+
+    @overload
+    def __get__(self, node: None, kind: type) -> Callable[..., Any]: ...
+    @overload
+    def __get__(self, node: BlockingCalls, kind: type) -> _FindMany: ...
+    @overload
+    def __get__(self, node: AwaitableCalls, kind: type) -> _FindManyAsync: ...
+    def __get__(self, node: object, kind: type) -> Callable[..., Any]:
+        """Return the method bound to a node."""
+        raise NotImplementedError
+
+
+class _FindMany(Protocol):
+    def __call__(self, keys: Iterable[bytes], max_nodes: int = 3) -> BulkRun[FindResult]: ...
+
+
+class _FindManyAsync(Protocol):
+    def __call__(
+        self, keys: Iterable[bytes] | AsyncIterable[bytes], max_nodes: int = 3
+    ) -> AsyncBulkRun[FindResult]: ...
+
+
+def _run_class(node: Any) -> Any:
+    return AsyncBulkRun if isinstance(node, AwaitableCalls) else BulkRun
+
+
+def add_many(node: Any, items: Any, *, ttl: float | None = None) -> Any:
+    """Store a value for each of many keys, as ``add`` does; return an iterator over StoreResults.
+
+    Keys are processed in windows of up to 8,192, or 8 MB of values: the next window is drawn from
+    ``items`` when the results of the last one were taken. Neighbouring keys share a lookup. The
+    error of one key is part of its result, and does not end the others. ``report`` of the iterator
+    sums up.
+
+    Args:
+        items: Pairs of a key and a value. Of several values of a key, the last one remains.
+        ttl: Seconds that the values live, default ``Params.ttl``.
+
+    Raises:
+        NotJoined, NodeClosed: from the iterator; see ``add``.
+    """
+    return _run_class(node)(node, items, Bulk.add, ttl)
+
+
+def overwrite_many(node: Any, items: Any, *, ttl: float | None = None) -> Any:
+    """Store values like ``add_many``, each as ``overwrite`` does."""
+    return _run_class(node)(node, items, Bulk.overwrite, ttl)
+
+
+def publish_many(node: Any, items: Any, *, ttl: float | None = None) -> Any:
+    """Store values like ``add_many``, and publish each of them as ``publish`` does."""
+    return _run_class(node)(node, items, Bulk.publish, ttl)
+
+
+def find_many(node: Any, keys: Any, max_nodes: int = 3) -> Any:
+    """Look up the values of many keys; return an iterator over FindResults.
+
+    A search starts with the nodes that the search for its neighbour has found. Windows and errors
+    are those of ``add_many``.
+
+    Args:
+        keys: The keys.
+        max_nodes: Stop the search for a key after this many nodes returned values.
+
+    Raises:
+        NotJoined, NodeClosed: from the iterator; see ``add``.
+    """
+    return _run_class(node)(node, keys, Bulk.find, max_nodes)
+
+
+add_many_method = cast(_StoreManyMethod, add_many)
+overwrite_many_method = cast(_StoreManyMethod, overwrite_many)
+publish_many_method = cast(_StoreManyMethod, publish_many)
+find_many_method = cast(_FindManyMethod, find_many)

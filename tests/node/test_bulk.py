@@ -1,0 +1,196 @@
+"""Operations on many keys in a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+import pytest
+
+from kademlua import Node, NodeClosed, NotJoined, Params, StoreFailed, sha1
+from kademlua.core.ids import to_int
+from tests.support.world import UNUSED_ENDPOINT, World
+
+FEW = Params(k=8, replicas=4)
+ROWS = [(sha1(f"key {number}"), b"value %d" % number) for number in range(300)]
+
+
+def holders(nodes: list[Node], key: bytes) -> set[bytes]:
+    return {node.id for node in nodes if node.datastore.owners(key)}
+
+
+def closest(nodes: list[Node], key: bytes, count: int) -> set[bytes]:
+    ids = [node.id for node in nodes]
+    return set(sorted(ids, key=lambda each: to_int(each) ^ to_int(key))[:count])
+
+
+def test_add_many(world: World) -> None:
+    nodes = world.network(40, params=FEW)
+    run = nodes[0].add_many(iter(ROWS))
+    results = list(run)
+    assert sorted(result.key for result in results) == sorted(key for key, _ in ROWS)
+    assert run.report.succeeded == len(ROWS)
+    assert not run.report.failed
+    assert 0 < run.report.lookups < 25
+    for result in results:
+        assert result.error is None
+        assert result.report is not None
+        assert {each.id for each in result.report.acknowledged} == holders(nodes, result.key)
+        assert holders(nodes, result.key) == closest(nodes, result.key, 4)
+    for key, value in ROWS[::50]:
+        assert nodes[7].find_value(key)[0].values == [value]
+
+
+def test_find_many(world: World) -> None:
+    nodes = world.network(40, params=FEW)
+    list(nodes[0].add_many(ROWS))
+    run = nodes[9].find_many([*(key for key, _ in ROWS), sha1("missing")], 1)
+    found = {result.key: [a.values for a in result.answers] for result in run}
+    assert all([value] in found[key] for key, value in ROWS)
+    assert found[sha1("missing")] == []
+    assert run.report.succeeded == len(ROWS)
+    assert run.report.failed == {"no value found": 1}
+
+
+def test_few_keys_in_a_large_network_need_no_region(world: World) -> None:
+    nodes = world.network(40, params=FEW)
+    run = nodes[0].add_many(ROWS[:5])
+    assert sorted(len(holders(nodes, result.key)) for result in run) == [4] * 5
+    assert run.report.lookups == 0
+
+
+def test_lone_node(world: World) -> None:
+    assert all(result.error is None for result in world.alice.add_many(ROWS))
+    assert len(world.alice.datastore) == len(ROWS)
+
+
+def test_not_joined(world: World) -> None:
+    node = world.node(UNUSED_ENDPOINT)
+    with pytest.raises(NotJoined):
+        next(node.add_many(ROWS))
+
+
+def test_small_network(world: World) -> None:
+    nodes = world.network(2, params=FEW)
+    assert all(result.error is None for result in nodes[0].add_many(ROWS))
+    assert all(holders(nodes, key) == {node.id for node in nodes} for key, _ in ROWS)
+
+
+def test_client_stores_nothing_itself(world: World) -> None:
+    nodes = world.network(20, params=FEW)
+    client = world.node(nodes[0], read_only=True, params=FEW)
+    assert client.wait_joined(30)
+    assert all(result.error is None for result in client.add_many(ROWS))
+    assert all(holders(nodes, key) == closest(nodes, key, 4) for key, _ in ROWS)
+    assert len(client.datastore) == 0
+
+
+def test_errors_of_one_key_do_not_end_the_others(world: World) -> None:
+    nodes = world.network(10, params=FEW)
+    rows: list[Any] = [
+        *ROWS[:100], (b"short", b"x"), (sha1("large"), bytes(20_000)), (sha1("odd"), 1.5),
+    ]  # fmt: skip
+    run = nodes[0].add_many(rows)
+    errors = {result.key: str(result.error) for result in run if result.error is not None}
+    assert run.report.succeeded == 100
+    assert "a key has 20 bytes" in errors[b"short"]
+    assert "15,000 bytes" in errors[sha1("large")]
+    assert sha1("odd") in errors
+    assert run.report.failed.total() == 3
+
+
+def test_last_value_of_a_key_remains(world: World) -> None:
+    nodes = world.network(10, params=FEW)
+    rows = [(sha1("key"), b"%d" % number) for number in range(3)]
+    assert [result.error for result in nodes[0].add_many(rows)] == [None] * 3
+    assert nodes[5].find_value(sha1("key"))[0].values == [b"2"]
+
+
+def test_values_of_several_owners(world: World) -> None:
+    nodes = world.network(10, params=FEW)
+    list(nodes[0].add_many(ROWS[:50]))
+    list(nodes[1].add_many((key, b"other") for key, _ in ROWS[:50]))
+    assert len(nodes[2].datastore.owners(ROWS[0][0])) in (0, 2)
+
+
+def test_overwrite_many(world: World) -> None:
+    nodes = world.network(10, params=FEW.replace(overwrite_drops_others=True))
+    list(nodes[0].add_many(ROWS[:50]))
+    list(nodes[1].overwrite_many((key, b"other") for key, _ in ROWS[:50]))
+    assert nodes[2].find_value(ROWS[0][0])[0].values == [b"other"]
+
+
+def test_publish_many(world: World) -> None:
+    nodes = world.network(10, params=FEW)
+    assert all(result.error is None for result in nodes[0].publish_many(ROWS[:50], ttl=600))
+    assert len(nodes[0].published()) == 50
+    gevent.sleep(900)
+    assert nodes[5].find_value(ROWS[3][0])[0].values == [ROWS[3][1]]
+    list(nodes[0].add_many(ROWS[:10]))
+    assert len(nodes[0].published()) == 40
+
+
+def test_ttl(world: World) -> None:
+    nodes = world.network(10, params=FEW)
+    list(nodes[0].add_many(ROWS[:50], ttl=60))
+    gevent.sleep(90)
+    assert nodes[5].find_value(ROWS[3][0]) == []
+
+
+def test_dead_holders_are_replaced(world: World) -> None:
+    nodes = world.network(40, params=FEW)
+    dying = nodes[30:]
+
+    def end() -> None:
+        for node in dying:
+            node.close(hand_over=False)
+
+    gevent.spawn_later(0.5, end)  # after lookups, among the stores
+    results = list(nodes[0].add_many(ROWS))
+    assert all(result.error is None for result in results)
+    reports = [result.report for result in results if result.report and result.report.timed_out]
+    assert len(reports) > 10
+    assert {len(report.acknowledged) for report in reports} == {4}
+
+
+def test_refusing_holders(world: World) -> None:
+    nodes = world.network(5, params=FEW.replace(max_value_bytes=5, write_quorum=3))
+    writer = world.node(nodes[0], params=FEW.replace(write_quorum=3), read_only=True)
+    assert writer.wait_joined(30)
+    results = list(writer.add_many(ROWS[:50]))
+    assert all(isinstance(result.error, StoreFailed) for result in results)
+    assert all(result.report is not None and result.report.refused for result in results)
+
+
+def test_items_are_drawn_in_windows(world: World) -> None:
+    nodes = world.network(5, params=FEW)
+    drawn = 0
+
+    def rows() -> Iterator[tuple[bytes, bytes]]:
+        nonlocal drawn
+        for drawn in range(1, 9):  # counts them
+            yield sha1(str(drawn)), bytes(3_000_000)
+
+    run = nodes[0].add_many(rows())
+    assert next(run).error is not None  # too large
+    assert drawn == 3
+    assert len(list(run)) == 7
+
+
+def test_closed_iterator(world: World) -> None:
+    nodes = world.network(5, params=FEW)
+    run = nodes[0].add_many(ROWS)
+    next(run)
+    run.close()
+    run.close()
+    assert len(list(run)) < len(ROWS)
+
+
+def test_closed_node(world: World) -> None:
+    nodes = world.network(5, params=FEW)
+    run = nodes[0].add_many(ROWS)
+    next(run)
+    nodes[0].close()
+    with pytest.raises(NodeClosed):
+        list(run)
