@@ -25,7 +25,7 @@ def shown_by_datagrams(world: World, count: int, **settings: Any) -> set[bytes]:
     world.net.set_observer(lambda at, source, to, datagram, outcome: captured.append(datagram))
     nodes = world.network(count, params=Params(replicas=8), **settings)
     keys = [sha1(f"key {number}") for number in range(20)]
-    values = [f"a value that nobody may read, number {number}".encode() for number in range(20)]
+    values = [f"a value that only we may read, number {number}".encode() for number in range(20)]
     for node, key, value in zip(nodes, keys, values, strict=False):
         node.add(key, value)
         assert nodes[-1].find_value(key, max_nodes=1)[0].values == [value]
