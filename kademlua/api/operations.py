@@ -193,9 +193,11 @@ class NodeApi:
         store, context = self._node.datastore, self._node.services.context
         admission = AdmissionPolicy(store, context.wall_clock)
         max_ttl = context.params.max_ttl
+        on_change = self._node.services.lease_holder.on_change
         for stored_value in in_slices(values, self._clock):
             now = self._clock()
             import_value(admission, stored_value, now=now, max_ttl=max_ttl, result=result)
+            on_change(stored_value.key)
         reason = wait_durable(store)
         if reason is not None:
             raise StorageError(f"the values can't be kept: {reason}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import unicodedata
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,8 +65,11 @@ class Secret:
         N = 2^17, r = 8, p = 1), so that guessing is expensive. A weak passphrase will be guessed.
 
         Raises:
+            TypeError: The passphrase is no text.
             ValueError: The passphrase has fewer than 12 characters.
         """
+        # Systems differ in how they encode accents.
+        passphrase = unicodedata.normalize("NFC", passphrase)
         if len(passphrase) < MIN_PASSPHRASE_CHARACTERS:
             raise ValueError(f"a passphrase has at least {MIN_PASSPHRASE_CHARACTERS} characters")
         scrypt = primitives("kdf.scrypt")

@@ -110,6 +110,16 @@ def test_values_are_imported(world):
     assert list(one.stream("stored", {})) == [rows[0], rows[2]]
 
 
+def test_watchers_are_told_of_imported_values(world):
+    holder, watcher = world.network(2)
+    key = sha1("key")
+    imported = StoredValue(key, world.bob.contact, b"1:v", False, 100.0)
+    with watcher.watch(key) as watch:
+        assert watch.next(2) is None
+        operations(holder).call("import", {"values": [stored_value_to_json(imported)]})
+        assert watch.next(2) is not None
+
+
 def test_import_fails_if_the_store_cannot_persist(world):
     store = SlowStore()
     store.when_durable = lambda callback: callback("the disk is full")

@@ -82,6 +82,12 @@ def test_passphrase_gives_the_same_secret_everywhere() -> None:
     assert secret.fingerprint != Secret.from_passphrase("correct horse batterY").fingerprint
 
 
+def test_passphrase_is_the_same_however_its_accents_are_encoded() -> None:
+    composed, decomposed = "caf\u00e9 au lait", "cafe\u0301 au lait"
+    secrets = {Secret.from_passphrase(each).fingerprint for each in (composed, decomposed)}
+    assert len(secrets) == 1
+
+
 def test_short_passphrase_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 12 characters"):
         Secret.from_passphrase("short")

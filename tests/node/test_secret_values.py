@@ -50,6 +50,19 @@ def test_values_of_others_are_never_shown(world: World) -> None:
     assert [each.values for each in answers] == [[b"genuine"]]
 
 
+def test_recorded_value_can_be_stored_again_by_others(world: World) -> None:
+    """What docs/security.md says is not prevented: it is genuine, but not its owner's."""
+    nodes = world.network(5)
+    blinded = SECRET.blind_key(KEY)
+    nodes[0].secret(SECRET).add(KEY, b"genuine")
+    [found] = nodes[1].find_value(blinded, max_nodes=1)
+    nodes[0].secret(SECRET).remove(KEY)
+    nodes[1].add(blinded, found.values[0])
+    assert [each.values for each in nodes[2].secret(SECRET).find_value(KEY, max_nodes=1)] == [
+        [b"genuine"]
+    ]
+
+
 def test_value_is_published_and_removed(world: World) -> None:
     writer, reader, *_ = world.network(10)
     ours = writer.secret(SECRET)

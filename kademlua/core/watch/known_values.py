@@ -71,11 +71,14 @@ class KnownValues:
                 kind = ChangeKind.ADDED if former is None else ChangeKind.REPLACED
                 found.append(Change(kind, owner, replies.decode_value(each.encoded)))
         self._shown = present
+        reported = set().union(*self._by_holder.values())
+        for owner in [each for each in self._had_by if each not in reported]:
+            del self._had_by[owner]  # gone, or never accepted
         return found
 
     def _forget_value(self, owner: Contact, seq: int) -> None:
         """Remember that a value is gone, so that a holder that is behind does not bring it back."""
-        del self._had_by[owner]
+        self._had_by.pop(owner, None)
         self._gone.pop(owner, None)
         self._gone[owner] = seq
         if len(self._gone) > MAX_GONE:

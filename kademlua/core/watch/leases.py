@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Final
 
 from kademlua.core.contact import Contact
@@ -12,6 +12,7 @@ MAX_LEASE_SECONDS: Final = 300
 MIN_LEASE_SECONDS: Final = 10
 MAX_LEASES: Final = 10_000
 MAX_PER_KEY: Final = 64
+"""Leases of a key. When there are as many, the source with the most yields to one with fewer."""
 MAX_PER_SOURCE: Final = 256
 """Leases of one subnet; a private address is a source of its own, with its port."""
 
@@ -19,7 +20,14 @@ MAX_PER_SOURCE: Final = 256
 class Lease:
     """One watcher's lease of one key."""
 
-    __slots__ = ("expires_at", "is_notifying", "known_digest", "secret", "watcher")
+    __slots__ = (
+        "expires_at",
+        "has_new_changes",
+        "is_notifying",
+        "known_digest",
+        "secret",
+        "watcher",
+    )
 
     def __init__(self, watcher: Contact, expires_at: float) -> None:
         self.watcher = watcher
@@ -30,6 +38,8 @@ class Lease:
         """What the watcher expects in notifications."""
         self.is_notifying = False
         """Whether a notification is in flight."""
+        self.has_new_changes = False
+        """Whether there were changes since that was sent."""
 
 
 class LeaseTable:
@@ -76,7 +86,7 @@ class LeaseTable:
         if (
             self._count >= MAX_LEASES
             or self._per_source[source] >= MAX_PER_SOURCE
-            or len(self.of(key, now)) >= MAX_PER_KEY
+            or (len(self.of(key, now)) >= MAX_PER_KEY and not self._make_room(key, source))
         ):
             return None
         self._count += 1
@@ -84,6 +94,17 @@ class LeaseTable:
         lease = Lease(watcher, expires_at)
         self._by_key.setdefault(key, {})[watcher] = lease
         return lease
+
+    def _make_room(self, key: bytes, source: object) -> bool:
+        """End a lease of the source with the most leases of a key; return False if ``source`` would
+        have as many then."""
+        leases = self._by_key[key]
+        counts = Counter(_source_of(each) for each in leases)
+        [(largest, count)] = counts.most_common(1)
+        if count < counts[source] + 2:
+            return False
+        self.end(key, next(each for each in leases if _source_of(each) == largest))
+        return True
 
     def end(self, key: bytes, watcher: Contact) -> bool:
         """End a lease, and return whether there was one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 import gevent
@@ -65,7 +66,9 @@ class KeyWatcher:
         self.key = key
         self.subscriptions: list[Subscription] = []
         self._parts = parts
-        self._known = KnownValues(parts.lookups.record_filter(key).filter)
+        # A new filter each time, since one remembers all records that it has seen.
+        new_filter = partial(parts.lookups.record_filter, key)
+        self._known = KnownValues(lambda values: new_filter().filter(values))
         self._digests: dict[Contact, bytes] = {}
         """The holders that granted a lease, and what they had last."""
         self._secrets: dict[Contact, bytes] = {}

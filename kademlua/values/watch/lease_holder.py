@@ -145,7 +145,9 @@ class LeaseHolder:
         encoded_state = watch_messages.encode_state(state, now, _MAX_NOTIFIED_BYTES)
         for lease in leases:
             # One notification is in flight at most; the next one has all that changed meanwhile.
-            if lease.known_digest != state.digest and not lease.is_notifying:
+            if lease.is_notifying:
+                lease.has_new_changes = True
+            elif lease.known_digest != state.digest:
                 args = watch_messages.encode_changed_args(key, lease.secret, encoded_state)
                 self._send(key, lease, state.digest, args)
 
@@ -159,7 +161,7 @@ class LeaseHolder:
             self._client.send(watcher.endpoint, watcher, request, on_done, options)
         except KademluaError:  # too many calls: the next renewal repairs it
             return
-        lease.is_notifying = True
+        lease.is_notifying, lease.has_new_changes = True, False
         self._context.stats.calls_by_purpose[Purpose.WATCH] += 1
 
     def _on_done(
@@ -179,7 +181,8 @@ class LeaseHolder:
                 self._leases.end(key, lease.watcher)  # silent, or it does not watch
                 return
             lease.known_digest = state_digest
-        self.on_change(key)  # what changed while the notification was in flight
+        if lease.has_new_changes or lease.secret != secret:
+            self.on_change(key)
 
     # Values
 

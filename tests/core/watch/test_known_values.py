@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -130,3 +132,57 @@ def test_digest_does_not_depend_on_the_order(rows: list[tuple[int, int]], rng: o
     assert len(digest(values)) == 8
     if values:
         assert digest(values) != digest(values[1:])
+
+
+@given(data=st.data())
+def test_any_reports_and_losses_of_holders_are_survived(data: st.DataObject) -> None:
+    values = known()
+    holders = st.sampled_from("abcd")
+    reports = st.lists(st.builds(held, st.integers(0, 3), st.integers(0, 3)), max_size=4)
+    shown: set[object] = set()
+    for _ in range(data.draw(st.integers(0, 30))):
+        if data.draw(st.booleans()):
+            values.report(data.draw(holders), data.draw(reports))
+        else:
+            values.forget(data.draw(holders))
+        for change in values.changes(0.0):
+            if change.kind is ChangeKind.ADDED:
+                assert change.owner not in shown
+                shown.add(change.owner)
+            elif change.kind is not ChangeKind.REPLACED:
+                shown.remove(change.owner)
+        assert {change.owner for change in values.shown()} == shown
+
+
+def test_value_that_a_stale_holder_brings_back_may_go_again() -> None:
+    values = known()
+    for holder in "abc":
+        values.report(holder, [held(0, 1)])
+    assert kinds(values) == [(ChangeKind.ADDED, 1)]
+    values.report("a", [])
+    values.report("b", [])
+    assert kinds(values) == [(ChangeKind.REMOVED, 1)]
+    values.forget("a")
+    values.forget("b")
+    assert kinds(values) == [(ChangeKind.ADDED, 1)]
+    values.report("c", [])
+    assert kinds(values) == [(ChangeKind.REMOVED, 1)]
+
+
+def test_values_that_are_never_shown_leave_nothing_behind() -> None:
+    values = KnownValues(lambda values: [])  # as next to a record
+
+    def report(count: int) -> None:
+        for number in range(count):
+            owner = Contact("10.0.0.1", 4000, sha1(str(number)))
+            values.report("a", [HeldValue(owner, 1, b"1:v", 9.0)])
+            assert kinds(values) == []
+
+    report(10)
+    tracemalloc.start()
+    try:
+        report(2_000)
+        grown, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert grown < 20_000

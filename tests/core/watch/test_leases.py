@@ -52,6 +52,17 @@ def test_key_has_a_bounded_number_of_leases() -> None:
     assert table.grant(KEY, watcher(999), 300, 301.0) is not None  # the others have ended
 
 
+def test_one_subnet_cannot_keep_others_from_watching_a_key() -> None:
+    table = LeaseTable()
+    for number in range(MAX_PER_KEY):
+        assert table.grant(KEY, watcher(number, subnet=7), 300, 0.0) is not None
+    assert table.grant(KEY, watcher(9_999, subnet=7), 300, 0.0) is None
+    others = [watcher(number) for number in range(1_000, 1_000 + MAX_PER_KEY)]
+    granted = [table.grant(KEY, each, 300, 0.0) for each in others]
+    assert granted.count(None) == 1  # each subnet has one lease then
+    assert len(table) == len(table.of(KEY, 0.0)) == MAX_PER_KEY
+
+
 def test_subnet_has_a_bounded_number_of_leases() -> None:
     table = LeaseTable()
     for number in range(MAX_PER_SOURCE):

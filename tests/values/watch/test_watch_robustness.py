@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import gevent
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kademlua import ContactPool, Node, Params, RpcFailed, sha1
+from kademlua import ContactPool, Node, Params, RpcFailed, SigningKey, sha1
 from kademlua.core.contact import Endpoint
 from kademlua.core.errors import WireError
 from kademlua.core.ids import to_int
@@ -26,6 +27,7 @@ from kademlua.core.wire.watch_messages import (
     encode_watch_args,
 )
 from kademlua.node.watch_iterators import Watch
+from kademlua.simulation.network.conditions import NetworkConditions
 from tests.support.world import World
 
 KEY = sha1("config")
@@ -288,3 +290,39 @@ def test_watcher_that_begins_again_during_a_notification_keeps_its_lease(world: 
     gevent.sleep(1)
     holder.add(KEY, b"two")
     assert notified(b"second-2")
+
+
+def test_memory_of_a_watch_does_not_grow_with_the_versions_of_a_record(world: World) -> None:
+    nodes = network(world, 4)
+    key = SigningKey(b"k" * 32)
+    address = nodes[0].put_signed(b"begin", key).key
+    with nodes[1].watch(address) as watch:
+        drain(watch)
+
+        def put(versions: int) -> None:
+            for number in range(versions):
+                nodes[0].put_signed(b"%d" % number + bytes(10_000), key)
+                assert len(drain(watch, 1)) == 1
+
+        put(20)
+        tracemalloc.start()
+        try:
+            put(150)
+            grown, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert grown < 1_000_000
+
+
+def test_change_costs_a_holder_one_look_at_its_values_for_all_watchers(world: World) -> None:
+    nodes = by_distance(network(world))
+    holder = nodes[0]
+    watches = [node.watch(KEY) for node in nodes[9:]]
+    gevent.sleep(5)
+    looks: list[int] = []
+    holder.services.lease_holder.watch_locally(KEY, lambda values: looks.append(len(values)))
+    world.net.conditions = NetworkConditions(jitter=0.05)
+    nodes[5].add(KEY, b"v")
+    assert all(drain(watch) == [("added", b"v")] for watch in watches)
+    assert looks == [1]
+    holder.services.lease_holder.end_local(KEY)
