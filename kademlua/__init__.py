@@ -50,6 +50,7 @@ from kademlua.core.objects.report import ObjectReport
 from kademlua.core.params import Params
 from kademlua.core.results import (
     Answer,
+    Mail,
     Pong,
     Publication,
     PublicationStore,
@@ -59,6 +60,7 @@ from kademlua.core.results import (
 from kademlua.core.values.records import SignedRecord
 from kademlua.core.watch.changes import Change, ChangeKind
 from kademlua.crypto.key_files import read_network_key
+from kademlua.crypto.mail import mail_address
 from kademlua.crypto.secret import Secret
 from kademlua.crypto.signing import Signer, SigningKey
 from kademlua.node.node import Node
@@ -103,6 +105,7 @@ __all__ = [
     "FindLimits",
     "KademluaError",
     "KeyFileError",
+    "Mail",
     "MalformedObject",
     "Node",
     "NodeClosed",
@@ -138,6 +141,7 @@ __all__ = [
     "ThreadedNode",
     "TooManyCalls",
     "WireError",
+    "mail_address",
     "read_network_key",
     "sha1",
 ]

@@ -13,6 +13,7 @@ _MODULES = (
     "swarm",
     "value_commands",
     "watch",
+    "mail_commands",
     "node_commands",
     "client_commands",
     "record_commands",

@@ -15,6 +15,7 @@ from kademlua.core.routing.table import RoutingTable
 from kademlua.core.values.store import Store
 from kademlua.node.calls import Calls
 from kademlua.node.lifecycle import Lifecycle, NodeState
+from kademlua.node.mailboxes import Mailboxes
 from kademlua.node.objects import Objects
 from kademlua.node.operation import BlockingCalls, operation
 from kademlua.node.operations import NodeOperations
@@ -86,6 +87,7 @@ class Node(NodeOperations, BlockingCalls):
             read_repair=parts.read_repair,
         )
         self._watches = Watches(lifecycle, parts.watcher)
+        self._mailboxes = Mailboxes(context, self._values, self._watches)
         self._objects = Objects(
             context=context,
             lifecycle=lifecycle,
@@ -165,8 +167,7 @@ class Node(NodeOperations, BlockingCalls):
     def wait_joined(self, timeout: float | None = None) -> bool:
         """Block until the node has joined, and return whether it has.
 
-        Without ``timeout``, wait until the first attempt has ended, whatever its outcome. Raise
-        NodeClosed if the node was not started.
+        Without ``timeout``, wait for the end of the first attempt. NodeClosed before ``start``.
         """
         if self._lifecycle.state is NodeState.NEW:
             raise NodeClosed("the node is not started")
@@ -259,8 +260,7 @@ class Node(NodeOperations, BlockingCalls):
         return self._context.store
 
     def stats(self) -> dict[str, Any]:
-        """Return all counters, the numbers of contacts and values, the network size, and the build
-        ("compiled" or "pure")."""
+        """Return all counters, numbers of contacts and values, the network size and the build."""
         context = self._context
         return context.stats.snapshot(context.clock()) | {
             "contacts": len(context.table),

@@ -6,6 +6,8 @@ Their arguments, documentation and checks are in the part named.
 from __future__ import annotations
 
 from kademlua.node.calls import Calls
+from kademlua.node.inbox_iterators import inbox_method
+from kademlua.node.mailboxes import Mailboxes
 from kademlua.node.objects import Objects
 from kademlua.node.operation import operation
 from kademlua.node.records import Records
@@ -39,5 +41,7 @@ class NodeOperations:
     ping = operation("_calls", Calls.ping)
     is_alive = operation("_calls", Calls.is_alive)
     register = operation("_calls", Calls.register)
+    put_for = operation("_mailboxes", Mailboxes.put_for)
     secret = secret_method
+    inbox = inbox_method
     watch = watch_method

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, cast, overload
+from typing import Any, Final, cast, overload
 
 from kademlua.core.values.validation import validate_key
 from kademlua.core.watch.changes import Change
+from kademlua.node.feeds import AnyNode, AsyncFeed, Feed, FeedMethods
 from kademlua.node.operation import AwaitableCalls, BlockingCalls
 from kademlua.node.watches import Watches
-from kademlua.values.watch.subscription import Subscription
+
+_METHODS: Final = FeedMethods(
+    "_watches", Watches.subscribe, Watches.next_change, Watches.unsubscribe
+)
 
 
-class _AnyNode(Protocol):
-    """A Node, ThreadedNode or AsyncNode."""
-
-    def _run(self, part: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any: ...
-
-
-class Watch:
+class Watch(Feed[Change]):
     """The changes of a key, without end until ``close`` or the node's end.
 
     >>> with node.watch(sha1("config")) as changes:
@@ -26,73 +24,15 @@ class Watch:
     ...         print(change.kind, change.value)
     """
 
-    def __init__(self, node: _AnyNode, key: bytes) -> None:
-        self._node = node
-        self._subscription: Subscription = node._run("_watches", Watches.subscribe, key)
-
-    def __iter__(self) -> Watch:
-        return self
-
-    def __next__(self) -> Change:
-        change = self.next()
-        if change is None:
-            raise StopIteration
-        return change
-
-    def next(self, timeout: float | None = None) -> Change | None:
-        """Return the next change; None after ``timeout`` seconds, or at the end of the watch."""
-        found: Change | None = self._node._run(
-            "_watches", Watches.next_change, self._subscription, timeout
-        )
-        return found
-
-    def close(self) -> None:
-        """End the watch; an iteration in another greenlet or thread ends, too. Idempotent."""
-        self._node._run("_watches", Watches.unsubscribe, self._subscription)
-
-    def __enter__(self) -> Watch:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
+    def __init__(self, node: AnyNode, key: bytes) -> None:
+        super().__init__(node, _METHODS, key)
 
 
-class AsyncWatch:
+class AsyncWatch(AsyncFeed[Change]):
     """The changes of a key, for ``async for``; it begins with the first one."""
 
-    def __init__(self, node: _AnyNode, key: bytes) -> None:
-        self._node = node
-        self._key = validate_key(key)
-        self._subscription: Subscription | None = None
-
-    def __aiter__(self) -> AsyncWatch:
-        return self
-
-    async def __anext__(self) -> Change:
-        change = await self.next()
-        if change is None:
-            raise StopAsyncIteration
-        return change
-
-    async def next(self, timeout: float | None = None) -> Change | None:
-        """Return the next change; None after ``timeout`` seconds, or at the end of the watch."""
-        if self._subscription is None:
-            self._subscription = await self._node._run("_watches", Watches.subscribe, self._key)
-        found: Change | None = await self._node._run(
-            "_watches", Watches.next_change, self._subscription, timeout
-        )
-        return found
-
-    async def close(self) -> None:
-        """End the watch; an iteration in another task ends, too. Idempotent."""
-        if self._subscription is not None:
-            await self._node._run("_watches", Watches.unsubscribe, self._subscription)
-
-    async def __aenter__(self) -> AsyncWatch:
-        return self
-
-    async def __aexit__(self, *exception: object) -> None:
-        await self.close()
+    def __init__(self, node: AnyNode, key: bytes) -> None:
+        super().__init__(node, _METHODS, validate_key(key))
 
 
 class _WatchMethod:
