@@ -52,6 +52,7 @@ from kademlua.core.results import (
     Answer,
     BulkReport,
     FindResult,
+    Mail,
     Pong,
     Publication,
     PublicationStore,
@@ -62,6 +63,7 @@ from kademlua.core.results import (
 from kademlua.core.values.records import SignedRecord
 from kademlua.core.watch.changes import Change, ChangeKind
 from kademlua.crypto.key_files import read_network_key
+from kademlua.crypto.mail import mail_address
 from kademlua.crypto.secret import Secret
 from kademlua.crypto.signing import Signer, SigningKey
 from kademlua.node.node import Node
@@ -108,6 +110,7 @@ __all__ = [
     "FindResult",
     "KademluaError",
     "KeyFileError",
+    "Mail",
     "MalformedObject",
     "Node",
     "NodeClosed",
@@ -144,6 +147,7 @@ __all__ = [
     "ThreadedNode",
     "TooManyCalls",
     "WireError",
+    "mail_address",
     "read_network_key",
     "sha1",
 ]

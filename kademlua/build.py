@@ -11,7 +11,7 @@ from importlib.machinery import ExtensionFileLoader
 from kademlua.core.routing import table
 
 _REQUIREMENTS = {
-    "crypto": ["cryptography>=42"],
+    "crypto": ["cryptography>=47"],
     "discover": ["zeroconf>=0.130"],
     "disk": ["lmdb>=1.6,!=2.2.0,!=2.2.1"],
     "http": ["falcon>=4.0", "h11>=0.16", "msgspec>=0.20", "prometheus-client>=0.20"],

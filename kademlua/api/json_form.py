@@ -13,7 +13,7 @@ from kademlua.core import ids
 from kademlua.core.contact import Contact
 from kademlua.core.histograms import Histogram
 from kademlua.core.json_codec import ContactJson, contact_to_json, value_to_json
-from kademlua.core.results import Answer, Publication, StoreReport
+from kademlua.core.results import Answer, Mail, Publication, StoreReport
 from kademlua.core.watch.changes import Change
 from kademlua.core.wire import bencoding
 from kademlua.node.node import Node
@@ -110,6 +110,14 @@ class ChangeJson(TypedDict):
     value: Any
 
 
+class MailJson(TypedDict):
+    """A message to one reader."""
+
+    sender: str
+    sent_at: float
+    value: Any
+
+
 class PongJson(ContactJson):
     """A contact that answered a ping."""
 
@@ -171,6 +179,15 @@ def change_to_json(change: Change) -> ChangeJson:
     """Return a change of a watched key; its kind is that of a ``ChangeKind``."""
     owner = None if change.owner is None else contact_to_json(change.owner)
     return {"kind": change.kind.value, "owner": owner, "value": value_to_json(change.value)}
+
+
+def mail_to_json(mail: Mail) -> MailJson:
+    """Return a message; ``sent_at`` is in seconds since 1970, by the sender's clock."""
+    return {
+        "sender": mail.sender.hex(),
+        "sent_at": mail.sent_at,
+        "value": value_to_json(mail.value),
+    }
 
 
 def publication_to_json(publication: Publication) -> PublicationJson:

@@ -14,6 +14,7 @@ _MODULES = (
     "value_commands",
     "watch",
     "remove_commands",
+    "mail_commands",
     "node_commands",
     "client_commands",
     "record_commands",

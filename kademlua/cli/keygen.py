@@ -10,6 +10,7 @@ import click
 from kademlua.cli.options import ANY_PATH
 from kademlua.core.security.network_key import KEY_BYTES
 from kademlua.crypto.key_files import write_network_key
+from kademlua.crypto.mail import mail_address
 from kademlua.crypto.signing import SigningKey
 
 _NETWORK_FILE = Path("network.key")
@@ -25,7 +26,13 @@ _SIGNING_FILE = Path("signing.key")
     help=f"Generate the key of a private network.  [default file: {_NETWORK_FILE}]",
 )
 @click.option("--public", is_flag=True, help="Show the public key of the signing key in FILE.")
-def keygen(*, file: Path | None, is_network: bool, public: bool) -> None:
+@click.option(
+    "--mail-address",
+    "shows_address",
+    is_flag=True,
+    help="Show the address to which mail for the holder of the signing key in FILE is sent.",
+)
+def keygen(*, file: Path | None, is_network: bool, public: bool, shows_address: bool) -> None:
     """Generate a key in FILE, which must not exist; only its owner can read it.
 
     The default is a signing key for records, in signing.key; its public key is shown. Keep it
@@ -39,19 +46,23 @@ def keygen(*, file: Path | None, is_network: bool, public: bool) -> None:
         kademlua keygen my.key
         kademlua record put --sign my.key "hello world"
         kademlua keygen --public my.key
+        kademlua keygen --mail-address my.key
         kademlua keygen --network
         kademlua node 8001 --network-key network.key
         kademlua find greeting --network-key network.key
         kademlua node 8001 --network-key old.key --network-key new.key
     """
-    if is_network and public:
-        raise click.UsageError("--network and --public exclude each other.")
+    if is_network + public + shows_address > 1:
+        raise click.UsageError("--network, --public and --mail-address exclude each other.")
     if is_network:
         path = file or _NETWORK_FILE
         write_network_key(path, secrets.token_bytes(KEY_BYTES))
         click.echo(f"wrote a new network key to {path}; copy it to each node of the network")
         return
     path = file or _SIGNING_FILE
+    if shows_address:
+        click.echo(mail_address(SigningKey.load(path)).hex())
+        return
     if public:
         key = SigningKey.load(path)
     else:

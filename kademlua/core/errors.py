@@ -129,7 +129,7 @@ class CryptoUnavailable(RecordRefused):
     default_reason = "signatures can't be verified here"
 
     def __str__(self) -> str:
-        return "signatures and encryption need another package; run: pip install 'cryptography>=42'"
+        return "signatures and encryption need another package; run: pip install 'cryptography>=47'"
 
 
 class NotJoined(KademluaError):

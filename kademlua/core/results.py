@@ -89,6 +89,16 @@ class BulkReport:
             self.succeeded += 1
 
 
+class Mail(NamedTuple):
+    """A message to one reader, signed by its sender."""
+
+    sender: bytes
+    """The sender's ed25519 public key."""
+    sent_at: float
+    """Seconds since 1970, by the sender's clock."""
+    value: Any
+
+
 class PutResult(NamedTuple):
     """A stored record: its key, and the result at each node."""
 

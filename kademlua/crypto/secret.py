@@ -15,17 +15,14 @@ from kademlua.core.ids import ID_BYTES
 from kademlua.crypto import key_files
 from kademlua.crypto.key_derivation import Purpose, derive_key
 from kademlua.crypto.library import exceptions, primitives
+from kademlua.crypto.padding import max_unpadded_size, pad, unpad
 from kademlua.crypto.xaes import NONCE_BYTES, PREFIX_BYTES, TAG_BYTES, XaesKey
 
 SECRET_BYTES: Final = 32
 MIN_PASSPHRASE_CHARACTERS: Final = 12
 SEALING_OVERHEAD_BYTES: Final = NONCE_BYTES + 1 + TAG_BYTES
 """How much longer a sealed value is, without padding."""
-_MIN_PADDED_BYTES: Final = 64
-"""Size to which shorter values are padded."""
 _SCRYPT_SALT: Final = b"kademlua 1.1 secret"
-_END: Final = b"\x80"
-"""Between a value and its padding of zeros (ISO/IEC 7816-4)."""
 
 
 class Secret:
@@ -104,8 +101,7 @@ class Secret:
         """
         nonce = os.urandom(NONCE_BYTES)
         aead = self._value_key.cipher_for(nonce[:PREFIX_BYTES])
-        padded = (value + _END).ljust(_padded_size(len(value) + 1), b"\0")
-        sealed: bytes = aead.encrypt(nonce[PREFIX_BYTES:], padded, context)
+        sealed: bytes = aead.encrypt(nonce[PREFIX_BYTES:], pad(value), context)
         return nonce + sealed
 
     def open(self, sealed: Any, context: bytes) -> bytes | None:
@@ -119,26 +115,9 @@ class Secret:
             )
         except self._invalid_tag:
             return None
-        value = padded.rstrip(b"\0")
-        return value[:-1] if value.endswith(_END) else None
-
-
-def _padded_size(size: int) -> int:
-    """Return the size to which a value is padded: at least 64 bytes, then Padmé.
-
-    Padmé (Nikitin et al. 2019, section 4) keeps the first log2 log2 ``size`` bits of a size, so
-    that padding adds at most 12 %.
-    """
-    if size <= _MIN_PADDED_BYTES:
-        return _MIN_PADDED_BYTES
-    exponent = size.bit_length() - 1
-    mask = (1 << exponent - exponent.bit_length()) - 1
-    return size + mask & ~mask
+        return unpad(padded)
 
 
 def max_value_bytes(limit: int) -> int:
     """Return the size of the largest value whose sealed form has at most ``limit`` bytes."""
-    size = max(0, limit - SEALING_OVERHEAD_BYTES)
-    while size and _padded_size(size + 1) + NONCE_BYTES + TAG_BYTES > limit:
-        size -= 1
-    return size
+    return max_unpadded_size(limit - NONCE_BYTES - TAG_BYTES)

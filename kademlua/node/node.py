@@ -16,6 +16,7 @@ from kademlua.core.values.store import Store
 from kademlua.node.bulk import Bulk
 from kademlua.node.calls import Calls
 from kademlua.node.lifecycle import Lifecycle, NodeState
+from kademlua.node.mailboxes import Mailboxes
 from kademlua.node.objects import Objects
 from kademlua.node.operation import BlockingCalls, operation
 from kademlua.node.operations import NodeOperations
@@ -87,6 +88,7 @@ class Node(NodeOperations, BlockingCalls):
         )
         self._bulk = Bulk(lifecycle, parts, self._values)
         self._watches = Watches(lifecycle, parts.watcher)
+        self._mailboxes = Mailboxes(context, self._values, self._watches)
         self._objects = Objects(
             context=context,
             lifecycle=lifecycle,
@@ -166,8 +168,7 @@ class Node(NodeOperations, BlockingCalls):
     def wait_joined(self, timeout: float | None = None) -> bool:
         """Block until the node has joined, and return whether it has.
 
-        Without ``timeout``, wait until the first attempt has ended, whatever its outcome. Raise
-        NodeClosed if the node was not started.
+        Without ``timeout``, wait for the end of the first attempt. NodeClosed before ``start``.
         """
         if self._lifecycle.state is NodeState.NEW:
             raise NodeClosed("the node is not started")

@@ -12,6 +12,8 @@ from kademlua.node.bulk_iterators import (
     publish_many_method,
 )
 from kademlua.node.calls import Calls
+from kademlua.node.inbox_iterators import inbox_method
+from kademlua.node.mailboxes import Mailboxes
 from kademlua.node.objects import Objects
 from kademlua.node.operation import operation
 from kademlua.node.records import Records
@@ -49,5 +51,7 @@ class NodeOperations:
     ping = operation("_calls", Calls.ping)
     is_alive = operation("_calls", Calls.is_alive)
     register = operation("_calls", Calls.register)
+    put_for = operation("_mailboxes", Mailboxes.put_for)
     secret = secret_method
+    inbox = inbox_method
     watch = watch_method

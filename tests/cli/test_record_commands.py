@@ -77,7 +77,7 @@ def test_missing_crypto_extra_is_reported(launch, network, failed):
         ["record", "put", "--sign", "my.key", "v"],
         ["record", "get", "00" * 32, "--via", network],
     ):
-        assert "pip install 'cryptography>=42'" in failed(launch.run(*args), 1)
+        assert "pip install 'cryptography>=47'" in failed(launch.run(*args), 1)
     assert not (launch.home / "another.key").exists()
     key = launch.run("record", "put", "v", "--via", network).stdout.decode().strip()
     assert launch.run("record", "get", key, "--via", network).stdout == b"v\n"

@@ -101,5 +101,5 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         SigningKey.generate,
         lambda: signing.verify(PUBLIC, b"", b""),
     ):
-        with pytest.raises(CryptoUnavailable, match=r"pip install 'cryptography>=42'"):
+        with pytest.raises(CryptoUnavailable, match=r"pip install 'cryptography>=47'"):
             use()
