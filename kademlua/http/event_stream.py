@@ -31,6 +31,8 @@ _KEEPALIVE = b": keepalive" + b" " * 4_096 + b"\n\n"
 minutes; the connection then ends."""
 _MAX_QUEUED = 5_000
 """Maximum queued events for one client."""
+_MAX_FRAMES_BYTES = 262_144
+"""Bytes of changes of a key after which others wait for the next poll."""
 _MAX_PER_SECOND = 200
 """Maximum contact and value events sent per second; further events are counted."""
 
@@ -85,11 +87,11 @@ def watch_frames(node: Node, key: bytes) -> Generator[bytes]:
     """Yield the changes of a key since the last poll, until the node closes."""
     with node.watch(key) as watch:
         while not node.closed:
-            frames = []
-            while (change := watch.next(0)) is not None:
+            frames = b""
+            while len(frames) < _MAX_FRAMES_BYTES and (change := watch.next(0)) is not None:
                 data = json.dumps(change_to_json(change))
-                frames.append(f"event: {change.kind}\ndata: {data}\n\n".encode())
-            yield b"".join(frames)
+                frames += f"event: {change.kind}\ndata: {data}\n\n".encode()
+            yield frames
 
 
 def swarm_frames(event_hub: EventHub) -> Generator[bytes]:

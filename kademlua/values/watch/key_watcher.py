@@ -205,7 +205,9 @@ class KeyWatcher:
     def _report(self, holder: Contact, state: KeyState) -> None:
         self._digests[holder] = state.digest
         if state.values is not None:
-            self._known.report(holder, state.values)
+            limit = self._parts.context.params.max_value_bytes  # as in a find
+            values = [each for each in state.values if len(each.encoded) <= limit]
+            self._known.report(holder, values)
             self._publish()
 
     def _on_local_change(self, values: list[HeldValue]) -> None:

@@ -245,6 +245,14 @@ def test_owner_with_several_values_in_a_report_has_the_last_one(world: World) ->
     assert drain(holder.watch) in ([], [("added", b"4")])
 
 
+def test_value_that_is_larger_than_permitted_is_ignored(world: World) -> None:
+    nodes = network(world, 12)
+    holder = LyingHolder(world, by_distance(nodes)[-1], nodes)
+    large = b"l" + OWNER + b"i1ei99e60000:" + bytes(60_000) + b"e"
+    assert holder.notify(holder.secret, b"d" + DIGEST + b"6:valuesl" + large + b"ee") == [1]
+    assert drain(holder.watch) == []
+
+
 json_like = st.recursive(
     st.integers() | st.binary(max_size=40) | st.just(OWNER[3:]) | st.just(b"digest-8"),
     lambda inner: (
