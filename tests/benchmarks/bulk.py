@@ -65,14 +65,14 @@ def _show(name: str, cost: Cost, per: Cost | None = None) -> None:
     )
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Measure, and print the figures."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--nodes", type=int, default=1000)
     parser.add_argument("--keys", type=int, default=10_000)
     parser.add_argument("--singles", type=int, default=1_000, help="single adds, scaled to --keys")
     parser.add_argument("--replicas", type=int, default=20)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     world = World()
 
     def measure() -> None:
