@@ -172,10 +172,9 @@ class Node(NodeOperations, BlockingCalls):
         """
         if self._lifecycle.state is NodeState.NEW:
             raise NodeClosed("the node is not started")
-        if timeout is None:
-            self.services.maintenance.joiner.first_attempt_done.wait()
-        else:
-            self.services.maintenance.joiner.wait(timeout)
+        joiner = self.services.maintenance.joiner
+        wait = joiner.first_attempt_done.wait if timeout is None else joiner.wait
+        wait(timeout)
         return self.joined
 
     def wait_closed(self) -> None:

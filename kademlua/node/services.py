@@ -45,6 +45,7 @@ from kademlua.values.ownership import OwnershipProver, id_of
 from kademlua.values.pacing import UpkeepPacer
 from kademlua.values.publisher import Republisher
 from kademlua.values.store_handlers import StoreHandlers
+from kademlua.values.store_many_handler import StoreManyHandler
 from kademlua.values.watch.key_watcher import WatchParts
 from kademlua.values.watch.lease_holder import LeaseHolder
 from kademlua.values.watch.watcher import Watcher
@@ -151,6 +152,7 @@ def build_services(
     server.add_handlers(
         {
             b"store": store_handlers.handle_store,
+            b"storemany": StoreManyHandler(context, store_handlers, server.reply_later).handle,
             b"remove": store_handlers.handle_remove,
             b"lacks": read_repair.handle_lacks,
             b"leave": handover.handle_leave,

@@ -69,14 +69,14 @@ class RequestLimits:
         if not is_validated:
             self._times.unvalidated_limiter.charge(now, cost)
 
-    def allow_write(self, request: Request, endpoint: Endpoint) -> bool:
-        """Return whether a store or remove of no exempt endpoint is within the limits; count it if
-        not."""
+    def allow_write(self, request: Request, endpoint: Endpoint, count: int) -> bool:
+        """Return whether ``count`` stores or removes in a request of no exempt endpoint are within
+        the limits; count the request if not."""
         return self._try_acquire(
             self._store_bytes,
             endpoint,
             request.received_at,
-            max(request.size, _MIN_STORE_BYTES),
+            max(request.size, count * _MIN_STORE_BYTES),
             is_validated=request.permit.is_validated,
         )
 

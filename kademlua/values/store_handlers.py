@@ -89,12 +89,14 @@ class StoreHandlers:
 
     def handle_store(self, request: Request, endpoint: Endpoint) -> bytes | None:
         """Handle store: keep a value of the sender, or one that the sender replicates."""
-        payload = self._store_value(request, endpoint)
-        return None if payload is None else self._with_contacts(payload, request)
+        payload = self.store_value(request.args, request, endpoint)
+        if payload == replies.STORE_OK and self._store.is_durable:
+            self._reply_when_durable(payload, request, endpoint)
+            return None
+        return self._with_contacts(payload, request)
 
-    def _store_value(self, request: Request, endpoint: Endpoint) -> bytes | None:
-        """Store a value; return the payload of the reply, or None if it waits for the disk."""
-        args = request.args
+    def store_value(self, args: list[Any], request: Request, endpoint: Endpoint) -> bytes:
+        """Store a value; return the payload of the reply, which may have to wait for the disk."""
         arg_count = len(args)
         key = args[0] if args else None
         if type(key) is not bytes or len(key) != ID_BYTES:
@@ -139,9 +141,6 @@ class StoreHandlers:
         observers = self._context.observers
         if observers.registered:
             observers.notify_value_stored(key, owner, len(encoded))
-        if self._store.is_durable:
-            self._reply_when_durable(replies.STORE_OK, request, endpoint)
-            return None
         return replies.STORE_OK
 
     def refuse_new(self) -> None:

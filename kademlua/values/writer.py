@@ -171,16 +171,28 @@ class ValueWriter:
     def store_encoder(self, arguments: StoreArguments) -> EncodeFor:
         """Return a function that encodes the store for a contact."""
         shared_request = self._encode_store(arguments)
-        needs_proof = arguments.seq != 0 and self._prover.is_needed
 
         def encode_for(contact: Contact, token: bytes) -> EncodedRequest:
-            if not token and not needs_proof:
-                return shared_request
-            key, seq = arguments.key, arguments.seq
-            proof = self._prover.proof(contact, key, seq) if needs_proof else None
-            return self._encode_store(arguments._replace(token=token, proof=proof))
+            own = self.arguments_for(contact, arguments, token)
+            return shared_request if own is arguments else self._encode_store(own)
 
         return encode_for
+
+    @property
+    def needs_proof(self) -> bool:
+        """Whether stores prove that this node owns values that it stored at other addresses."""
+        return self._prover.is_needed
+
+    def arguments_for(
+        self, contact: Contact, arguments: StoreArguments, token: bytes = b""
+    ) -> StoreArguments:
+        """Return the arguments with a write token, and with a proof for a contact if needed."""
+        needs_proof = arguments.seq != 0 and self._prover.is_needed
+        if not token and not needs_proof:
+            return arguments
+        key, seq = arguments.key, arguments.seq
+        proof = self._prover.proof(contact, key, seq) if needs_proof else None
+        return arguments._replace(token=token, proof=proof)
 
     def _encode_store(self, arguments: StoreArguments) -> EncodedRequest:
         return self._client.encode("store", requests.encode_store_args(arguments))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks import bulk
 from tests.benchmarks.__main__ import main
 from tests.benchmarks.workload import CONTENDERS
 
@@ -84,3 +85,10 @@ def test_the_hosts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_cost_of_a_network_key(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["keyed", "--requests", "40", "--rounds", "2"]) == 0
     assert capsys.readouterr().out.count("\n| ") == 5
+
+
+def test_many_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    bulk.main(["--nodes", "10", "--keys", "50", "--singles", "5"])
+    shown = capsys.readouterr().out
+    assert "replicas of a key: 10.0" in shown
+    assert "× packets" in shown

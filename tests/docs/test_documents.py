@@ -27,7 +27,7 @@ from kademlua.core.objects.tree import root_block
 from kademlua.core.reasons import DropReason, MatchFailure
 from kademlua.core.security.replay_protection import SessionTable
 from kademlua.core.values import records
-from kademlua.core.wire import bencoding, packets, replies, requests, store_contacts
+from kademlua.core.wire import bencoding, packets, replies, requests, store_contacts, store_many
 from kademlua.core.wire.rpc_table import RPCS
 from kademlua.runtime.private_transport import PrivateTransport
 from tests.core.values.test_records import HELLO, SALTED
@@ -198,6 +198,20 @@ EXAMPLES = {
     "store-refused-payload": replies.encode_refused_reply("no room for more values"),
     "store-older-payload": replies.encode_refused_reply(
         "a newer value is stored", 1_900_000_000_000_000
+    ),
+    "storemany-request-payload": payload(
+        b"storemany",
+        requests.encode_store_many_args(
+            KEY,
+            [
+                requests.encode_store_args(requests.StoreArguments(KEY, b"5:hello", 3600, seq=7)),
+                requests.encode_store_args(requests.StoreArguments(KEY[:-1] + b"7", b"i5e", 60)),
+            ],
+            b"a-token!",
+        ),
+    ),
+    "storemany-response-payload": store_many.encode_reply(
+        [replies.STORE_OK, replies.encode_refused_reply("is leaving")]
     ),
     "remove-request-payload": payload(
         b"remove", requests.encode_remove_args(requests.RemoveArguments(KEY, 3600))

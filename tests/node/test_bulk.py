@@ -10,6 +10,9 @@ import pytest
 
 from kademlua import Node, NodeClosed, NotJoined, Params, StoreFailed, sha1
 from kademlua.core.ids import to_int
+from kademlua.core.wire import packets
+from kademlua.core.wire.packets import Request
+from tests.support.peers import empty_v10_peer, empty_v11_peer, requests_served
 from tests.support.world import UNUSED_ENDPOINT, World
 
 FEW = Params(k=8, replicas=4)
@@ -189,8 +192,64 @@ def test_closed_iterator(world: World) -> None:
 
 def test_closed_node(world: World) -> None:
     nodes = world.network(5, params=FEW)
-    run = nodes[0].add_many(ROWS)
-    next(run)
-    nodes[0].close()
+    gevent.spawn_later(0.1, nodes[0].close)
     with pytest.raises(NodeClosed):
-        list(run)
+        list(nodes[0].add_many(ROWS))
+
+
+# Several stores in a request.
+
+
+def test_holders_get_several_values_in_a_request(world: World) -> None:
+    nodes = world.network(40, params=FEW)
+    run = nodes[0].add_many(ROWS)
+    assert all(result.error is None for result in run)
+    requests = nodes[5].stats()["requests_by_rpc"]
+    assert requests["storemany"] < len(nodes[5].datastore) / 3
+    assert "store" not in requests or requests["store"] < requests["storemany"]
+
+
+def test_large_values_are_sent_alone(world: World) -> None:
+    nodes = world.network(5, params=FEW)
+    rows = [(key, bytes(5_000)) for key, _ in ROWS[:40]]
+    assert all(result.error is None for result in nodes[0].add_many(rows))
+    assert nodes[1].stats()["requests_by_rpc"].get("storemany", 0) == 0
+
+
+def test_peers_without_storemany_get_single_stores(world: World) -> None:
+    peer = world.peer()
+    node = world.node(peer.contact.endpoint, params=FEW)
+
+    def answer(request: Request) -> bytes | None:
+        if request.name != b"storemany":
+            return empty_v11_peer(request)
+        error = packets.encode_error(peer.id, request.rpc_id, packets.NO_SUCH_RPC)
+        peer.send(error, node.contact.endpoint)
+        return None
+
+    peer.serve(answer)
+    assert node.wait_joined(30)
+    results = list(node.add_many(ROWS[:100]))
+    assert all(peer.contact in result.report.acknowledged for result in results if result.report)
+    served = requests_served(peer)
+    assert served.count("store") == 100
+    assert served.count("storemany") <= 16  # one for each part that is sent at the same time
+
+
+def test_v10_peers_get_single_stores(world: World) -> None:
+    peer = world.peer()
+    peer.serve(empty_v10_peer)
+    node = world.node(peer.contact.endpoint, params=FEW)
+    assert node.wait_joined(30)
+    list(node.add_many(ROWS[:100]))
+    assert "storemany" not in requests_served(peer)
+    assert requests_served(peer).count("store") == 100
+
+
+def test_malformed_reply_is_a_refusal(world: World) -> None:
+    peer = world.peer()
+    peer.serve(empty_v11_peer)
+    node = world.node(peer.contact.endpoint, params=FEW, read_only=True)
+    assert node.wait_joined(30)
+    results = list(node.add_many(ROWS[:100]))
+    assert all(result.report and result.report.refused for result in results)

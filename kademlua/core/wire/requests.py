@@ -67,6 +67,16 @@ def encode_store_args(arguments: StoreArguments) -> bytes:
     return b"%bi%de%b" % (start, ttl, fields)
 
 
+def encode_store_many_args(token_key: bytes, entries: Sequence[bytes], token: bytes) -> bytes:
+    """Encode the arguments of storemany: encoded stores, and a token that was given for a key."""
+    return b"20:%bl%be%d:%b" % (
+        token_key,
+        b"".join([b"l%be" % each for each in entries]),
+        len(token),
+        token,
+    )
+
+
 class RemoveArguments(NamedTuple):
     """The arguments of remove."""
 

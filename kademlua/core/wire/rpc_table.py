@@ -15,6 +15,8 @@ class Rpc:
     """Whether only a sender with a validated address is served."""
     token_argument: int | None = None
     """The index of the argument that may hold a write token; None if there is none."""
+    entries_argument: int | None = None
+    """The index of the argument that is a list of several writes; None if there is only one."""
 
 
 RPCS: Final = {
@@ -32,6 +34,7 @@ RPCS: Final = {
         Rpc("reached"),
         Rpc("watch", needs_validation=True, token_argument=2),
         Rpc("changed"),
+        Rpc("storemany", needs_validation=True, token_argument=2, entries_argument=1),
     )
 }
 """By the name that a request carries."""

@@ -28,7 +28,7 @@ _MIN_CHUNK_KEYS: Final = 32
 _MAX_CHUNK_KEYS: Final = 512
 _CHUNK_CONCURRENCY: Final = 16
 _SINGLE_CONCURRENCY: Final = 32
-_HOLDER_CONCURRENCY: Final = 16
+_HOLDER_CONCURRENCY: Final = 32
 """Holders that a chunk is sent to at the same time. Each has one request in flight."""
 _LOCAL_CONCURRENCY: Final = 64
 """Values that enter the own store together: they wait for the same commit."""
@@ -148,10 +148,8 @@ class BulkWriter:
         window = Window(_HOLDER_CONCURRENCY, self._context.clock)
 
         def send(holder: Contact) -> None:
-            flight = window.begin()
             token = regions.write_tokens.get(holder, (b"", b""))
-            replied = self._sender.send(holder, by_holder[holder], token, tally)
-            window.end(flight, is_lost=not replied)
+            self._sender.send(holder, by_holder[holder], token, window, tally)
 
         for _ in run_parallel(send, list(by_holder), lambda: window.size):
             pass

@@ -21,6 +21,6 @@ class Entry:
     def choose_fallbacks(self, nearest: list[Contact]) -> None:
         """Replace the recipients by the same number of the nearest nodes that were not asked."""
         report = self.report
-        asked = {*report.acknowledged, *report.timed_out, *(each for each, _ in report.refused)}
+        asked = {*report.acknowledged, *report.timed_out, *[each for each, _ in report.refused]}
         untried = [each for each in nearest if each not in asked]
         self.recipients = untried[: len(self.recipients)]

@@ -9,7 +9,15 @@ import pytest
 from kademlua.core.contact import ALL_FAMILIES, Contact, ContactPool
 from kademlua.core.errors import WireError
 from kademlua.core.watch.snapshot import HeldValue, digest
-from kademlua.core.wire import bencoding, packets, replies, requests, store_contacts, watch_messages
+from kademlua.core.wire import (
+    bencoding,
+    packets,
+    replies,
+    requests,
+    store_contacts,
+    store_many,
+    watch_messages,
+)
 from kademlua.core.wire.packets import Request, Response
 from kademlua.core.wire.rpc_table import RPCS
 from tests.support.vectors import Vector, contact_of, each, hex_bytes, load, value_of
@@ -77,6 +85,10 @@ def encode_args(name: str, args: list[Any]) -> bytes:
         return requests.encode_findvalue_args(*args)
     if name == "store" and len(args) > 3:
         return encode_store_args(*args)
+    if name == "storemany":
+        key, stores, token = args
+        encoded = [encode_store_args(*each) for each in stores]
+        return requests.encode_store_many_args(key, encoded, token)
     if name == "remove":
         return encode_remove_args(*args)
     if name == "leave":
@@ -210,6 +222,8 @@ def encode_reply(vector: Vector) -> bytes:
         if vector.get("refused"):
             reply = replies.encode_refused_reply(vector["refused"], vector.get("newest_seq", 0))
         return store_contacts.with_contacts(reply, contacts) if contacts else reply
+    if rpc == "storemany":
+        return store_many.encode_reply([b"l%be" % requests.encode_any_args(v) for v in values[0]])
     if rpc == "getsocket":
         return replies.encode_getsocket_reply(vector["address"], vector["port"])
     if rpc == "lacks":
@@ -282,6 +296,8 @@ def check_meaning(vector: Vector, values: list[Any]) -> None:
             reason = vector.get("refused") or "refused without a reason"
             refusal = replies.Refusal(reason, vector.get("newest_seq", 0))
         assert replies.decode_store_reply(values) == refusal
+    if rpc == "storemany":
+        assert store_many.decode_reply(values, 2) == [None, replies.Refusal("is leaving")]
     if rpc == "reach":
         assert replies.decode_reach_reply(values) == (values == [1])
     if rpc == "watch":
