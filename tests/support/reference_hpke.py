@@ -1,9 +1,12 @@
-"""HPKE in base mode with X25519, HKDF-SHA256 and AES-256-GCM, written out from RFC 9180.
+"""Mail, and HPKE in base mode with X25519, HKDF-SHA256 and AES-256-GCM, written out from RFC 9180.
 
 Slow, and not constant in time: for tests only.
 """
 
 import hmac
+import math
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.support.reference_aead import aes256_gcm
 
@@ -63,3 +66,14 @@ def seal(ephemeral_key: bytes, public_key: bytes, info: bytes, plaintext: bytes)
     """Return the encapsulation and the ciphertext of the first message, without other data."""
     key, nonce = key_and_nonce(shared_secret(ephemeral_key, public_key), info)
     return x25519(ephemeral_key, BASE_POINT) + aes256_gcm(key, nonce, plaintext)
+
+
+def mail_letter(signing_key: bytes, address: bytes, microseconds: int, message: bytes) -> bytes:
+    """Return the padded plaintext of a message (docs/security.md)."""
+    signer = Ed25519PrivateKey.from_private_bytes(signing_key)
+    time = microseconds.to_bytes(8)
+    signature = signer.sign(b"kademlua 1.1 mail" + address + time + message)
+    letter = signer.public_key().public_bytes_raw() + signature + time + message + b"\x80"
+    exponent = math.floor(math.log2(len(letter)))
+    low_bits = exponent - (math.floor(math.log2(exponent)) + 1)  # Padmé leaves them zero
+    return letter.ljust(-(-len(letter) // 2**low_bits) * 2**low_bits, b"\0")
