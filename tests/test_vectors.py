@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 from collections import Counter
@@ -29,12 +30,13 @@ from kademlua.core.values.records import SignedRecord
 from kademlua.core.values.store import StoreEntry
 from kademlua.core.wire import bencoding, packets, replies
 from kademlua.core.wire.packets import Request
+from kademlua.crypto import mail
 from kademlua.crypto.datagram_cipher import DatagramCipher
 from kademlua.crypto.key_derivation import Purpose, derive_key
 from kademlua.crypto.signing import SigningKey, verify
 from kademlua.runtime.private_transport import PrivateTransport
 from kademlua.values.admission import AdmissionPolicy
-from tests.support import reference_aead
+from tests.support import reference_aead, reference_hpke
 from tests.support.vectors import (
     VECTORS,
     Vector,
@@ -50,7 +52,7 @@ from tests.support.world import World
 IDS, RECORDS, TOKENS = load("ids.json"), load("records.json"), load("tokens.json")
 COUNTERS, PRIVATE, EXCHANGES = load("counters.json"), load("private.json"), load("exchanges.json")
 ENCRYPTION = load("encryption.json")
-OBJECTS = load("objects.json")
+OBJECTS, MAIL = load("objects.json"), load("mail.json")
 
 
 def of_kind(kind: str, vectors: list[Vector] = RECORDS) -> pytest.MarkDecorator:
@@ -239,6 +241,27 @@ def test_encryption(vector: Vector) -> None:
     assert DatagramCipher([bytes(32), network_key]).open(datagram) == packet
     assert reference_aead.seal_datagram(network_key, nonce, packet) == datagram
     assert len(DatagramCipher([network_key]).seal(packet)) == len(datagram)
+
+
+@each(MAIL)
+def test_mail(vector: Vector) -> None:
+    address, letter = hex_bytes(vector, "address"), hex_bytes(vector, "letter")
+    message, sealed = hex_bytes(vector, "message"), hex_bytes(vector, "sealed")
+    reader = SigningKey(hex_bytes(vector, "reader_key"))
+    sender, time = hex_bytes(vector, "sender_key"), vector["microseconds"]
+    label = b"kademlua 1.1 mail"
+    assert hashlib.sha1(label + address).digest() == hex_bytes(vector, "mailbox_key")
+    assert mail.mailbox_key(address) == hex_bytes(vector, "mailbox_key")
+    assert mail.mail_address(reader) == address
+    ephemeral_key = hex_bytes(vector, "ephemeral_key")
+    assert reference_hpke.seal(ephemeral_key, address, label, letter) == sealed
+    opened = mail.MailReader(reader).open(sealed)
+    if not vector["opens"]:
+        assert opened is None
+        return
+    assert opened == mail.OpenedMail(SigningKey(sender).public_key, time, message)
+    assert reference_hpke.mail_letter(sender, address, time, message) == letter
+    assert len(mail.seal(address, message, SigningKey(sender), time)) == len(sealed)
 
 
 class Wire:

@@ -73,7 +73,7 @@ class Joiner:
         """Whether the node has joined and has contacts, or was given no bootstrap address."""
         return self._joined.is_set() and (len(self._table) > 0 or not self._bootstrap.is_required)
 
-    def wait(self, timeout: float) -> None:
+    def wait(self, timeout: float | None) -> None:
         """Block until the node has joined, at most ``timeout`` seconds."""
         self.check_contacts()
         self._joined.wait(timeout)

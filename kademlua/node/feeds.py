@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 _T = TypeVar("_T")
 
@@ -36,7 +36,7 @@ class Feed(Generic[_T]):
         self._methods = methods
         self._subscription: Any = node._run(methods.part, methods.subscribe, argument)
 
-    def __iter__(self) -> Feed[_T]:
+    def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> _T:
@@ -55,7 +55,7 @@ class Feed(Generic[_T]):
         """End it; an iteration in another greenlet or thread ends, too. Idempotent."""
         self._node._run(self._methods.part, self._methods.unsubscribe, self._subscription)
 
-    def __enter__(self) -> Feed[_T]:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -71,7 +71,7 @@ class AsyncFeed(Generic[_T]):
         self._argument = argument
         self._subscription: Any = None
 
-    def __aiter__(self) -> AsyncFeed[_T]:
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> _T:
@@ -94,7 +94,7 @@ class AsyncFeed(Generic[_T]):
             methods = self._methods
             await self._node._run(methods.part, methods.unsubscribe, self._subscription)
 
-    async def __aenter__(self) -> AsyncFeed[_T]:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
