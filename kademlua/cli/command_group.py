@@ -11,8 +11,9 @@ from typing import Any, NoReturn
 
 import click
 
+from kademlua.cli.extras import install_hint
 from kademlua.cli.output import echo_error
-from kademlua.core.errors import KademluaError
+from kademlua.core.errors import CryptoUnavailable, KademluaError
 
 _SYNONYMS = {"del": "delete", "rm": "delete", "unset": "delete", "info": "status", "exit": "stop"}
 """The names of commands in similar programs."""
@@ -93,6 +94,8 @@ class CommandGroup(click.Group):
         except click.Abort:  # ^C
             os.write(2, b"\n")
             sys.exit(130)
+        except CryptoUnavailable:
+            _exit_with_error(install_hint("cryptography", "crypto"), 1)
         except KademluaError as error:
             _exit_with_error(str(error), 1)
         except OSError as error:

@@ -44,12 +44,7 @@ def parameter(parse: Callable[[str], _R]) -> Callable[[str], _R]:
 @parameter
 def endpoint(text: str) -> Endpoint:
     """Parse ``HOST:PORT``, or ``HOST`` for the port 8001."""
-    text = text.strip()
-    has_port = ":" in text.rpartition("]")[2]
-    # A number is rather a port without a host than the name of a host.
-    return parse_endpoint(
-        text if has_port or text.isdigit() or not text else f"{text}:{CONTROL_PORT}"
-    )
+    return parse_endpoint(text, CONTROL_PORT)
 
 
 node_id = parameter(ids.from_hex)

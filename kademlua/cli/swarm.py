@@ -61,9 +61,10 @@ from kademlua.swarm.plan import FIRST_PORT, Plan, PlanError, control_endpoint
 @click.option(
     "--for",
     "seconds",
-    metavar="SECONDS",
-    type=click.FloatRange(min=0),
-    help="End this many seconds after all nodes joined.  [default: at ^C]",
+    metavar="TIME",
+    type=duration,
+    help="End this long after all nodes joined: seconds, or a duration like 90s, 2m.  [default: at"
+    " ^C]",
 )
 @click.option(
     "--churn",

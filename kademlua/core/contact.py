@@ -261,12 +261,17 @@ def format_endpoint(endpoint: Endpoint) -> str:
     return f"[{addr}]:{port}" if ":" in addr else f"{addr}:{port}"
 
 
-def parse_endpoint(text: str) -> Endpoint:
+def parse_endpoint(text: str, default_port: int | None = None) -> Endpoint:
     """Return the host and port of ``HOST:PORT``; the host may be a name or ``[::1]``.
 
-    Names are not resolved. ValueError, in one line, for anything else.
+    With ``default_port``, ``HOST`` is enough, unless it is a number: that is rather a port. Names
+    are not resolved. ValueError, in one line, for anything else.
     """
-    host, colon, digits = text.strip().rpartition(":")
+    text = text.strip()
+    has_port = ":" in text.rpartition("]")[2]
+    if default_port is not None and text and not has_port and not text.isdigit():
+        text = f"{text}:{default_port}"
+    host, colon, digits = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import gc
+import inspect
 import socket
 from collections.abc import Callable
 from typing import Any, Literal
@@ -10,9 +12,8 @@ from typing import Any, Literal
 import gevent.socket
 
 from kademlua.core.contact import Contact, Endpoint, canonical_address, parse_endpoint
-from kademlua.core.ids import sha1
 from kademlua.core.lookup.find_budget import FindLimits
-from kademlua.core.results import Answer, Pong, StoreReport
+from kademlua.core.results import Answer, Pong, PutResult, StoreReport
 from kademlua.core.values.records import SignedRecord
 from kademlua.crypto.signing import SigningKey
 from kademlua.node.node import Node
@@ -20,6 +21,8 @@ from kademlua.shell import id_functions
 from kademlua.shell.id_functions import to_key
 from kademlua.shell.node_views import FoundContacts, routing_text
 from kademlua.terminal.text import VerbatimText, plural, pretty_format, resident_kb
+
+_DEFAULT_PORT = 8001
 
 
 class ExitShell(Exception):
@@ -41,6 +44,15 @@ class ShellCommand:
         self.callable_without_parens = not parenthesis
 
     def __call__(self, *args: Any, **options: Any) -> Any:
+        """Call the function.
+
+        Raises:
+            TypeError: arguments are missing or too many; the message shows the usage.
+        """
+        try:
+            inspect.signature(self._function).bind(*args, **options)
+        except TypeError as error:  # Python's own message would name an internal function
+            raise TypeError(f"{error}; use {self.usage}") from None
         return self._function(*args, **options)
 
     def __getitem__(self, item: Any) -> Any:
@@ -75,7 +87,7 @@ class ShellCommands:
             ShellCommand(self._routing, "routing", "the routing table"),
             ShellCommand(node.stats, "stats", "the node's counters"),
             ShellCommand(_gc, "gc", 'collect garbage; gc("step") only that of new objects'),
-            ShellCommand(sha1, 'sha1("key")', "the id of a text, as bytes"),
+            ShellCommand(id_functions.sha1, 'sha1("key")', "the id of a text, as bytes"),
             ShellCommand(
                 id_functions.xor, 'xor(sha1("a"), node.id)', "the distance of two ids, as bytes"
             ),
@@ -131,7 +143,7 @@ class ShellCommands:
                 "the value that has this SHA-1",
             ),
             after_join(
-                node.put_signed,
+                self._put_signed,
                 'putsigned("value", SigningKey.load("my.key"))',
                 "store a signed value, replacing the previous one",
             ),
@@ -145,6 +157,7 @@ class ShellCommands:
     def _after_join(self, operation: Callable[..., Any], usage: str, summary: str) -> ShellCommand:
         """Return a command that waits: a line from a pipe may arrive before the node has joined."""
 
+        @functools.wraps(operation)  # keeps its signature, too
         def run(*args: Any, **options: Any) -> Any:
             self._node.wait_joined()
             return operation(*args, **options)
@@ -164,8 +177,10 @@ class ShellCommands:
 
     def _ping(self, target: Contact | Endpoint | str) -> Pong:
         if isinstance(target, str):
-            host, port = parse_endpoint(target)
+            host, port = parse_endpoint(target, _DEFAULT_PORT)
             target = _resolve_address(host, is_ipv6=self._node.contact.is_ipv6), port
+        elif not isinstance(target, tuple | Contact):
+            raise TypeError(f"ping takes text HOST:PORT or a contact, not {target!r:.60}")
         return self._node.ping(target)
 
     def _routing(self) -> VerbatimText:
@@ -174,6 +189,8 @@ class ShellCommands:
     def _findvalue(
         self, key: Any, max_nodes: int = 3, max_values: int | None = None, **options: Any
     ) -> list[Answer]:
+        for count in (max_nodes, 1 if max_values is None else max_values):
+            _require_count(count)
         if max_values is not None:
             options["limits"] = FindLimits(max_values_per_node=max_values)
         started_at = self._node.now
@@ -189,8 +206,19 @@ class ShellCommands:
             self._write("no node has this value")
             return None
 
-    def _get_signed(self, *args: Any, **options: Any) -> SignedRecord | None:
-        record = self._node.get_signed(*args, **options)
+    def _put_signed(self, value: Any, signer: SigningKey, **options: Any) -> PutResult:
+        if not hasattr(signer, "sign"):
+            raise TypeError(f'sign with SigningKey.load("my.key"), not {signer!r:.60}')
+        return self._node.put_signed(value, signer, **options)
+
+    def _get_signed(
+        self, public_key: bytes | str, salt: bytes | str = b"", **options: Any
+    ) -> SignedRecord | None:
+        if isinstance(public_key, str):  # as keygen shows it
+            public_key = id_functions.from_hex(public_key)
+        if isinstance(salt, str):
+            salt = salt.encode()
+        record = self._node.get_signed(public_key, salt, **options)
         if record is None:
             self._write("no node has such a record")
         return record
@@ -203,6 +231,8 @@ class ShellCommands:
         self._write(pretty_format(value, self._width))
 
     def _help(self, command: object = None) -> VerbatimText:
+        if isinstance(command, str):
+            command = self.commands.get(command, command)
         if isinstance(command, ShellCommand):
             return VerbatimText(repr(command))
         if command is not None:
@@ -224,6 +254,11 @@ def _store(store: Callable[..., StoreReport]) -> Callable[..., StoreReport]:
     return call
 
 
+def _require_count(count: object) -> None:
+    if not isinstance(count, int) or count < 1:
+        raise ValueError(f"findvalue takes counts of at least 1, not {count!r:.60}")
+
+
 def _exit() -> None:
     raise ExitShell
 
@@ -239,10 +274,17 @@ def _gc(mode: Literal["collect", "step"] = "collect") -> VerbatimText:
 
 
 def _resolve_address(host: str, *, is_ipv6: bool) -> str:
-    """Return an IP address of a host; OSError if its name cannot be resolved."""
+    """Return an IP address of a host.
+
+    Raises:
+        OSError: its name cannot be resolved.
+    """
     try:
         return canonical_address(host)[0]
     except ValueError:
         family = socket.AF_UNSPEC if is_ipv6 else socket.AF_INET
-        results = gevent.socket.getaddrinfo(host, None, family, socket.SOCK_DGRAM)
+        try:
+            results = gevent.socket.getaddrinfo(host, None, family, socket.SOCK_DGRAM)
+        except socket.gaierror as error:
+            raise OSError(f"can't resolve {host}: {error.strerror}") from None
         return canonical_address(str(results[0][4][0]))[0]

@@ -28,6 +28,11 @@ def to_key(key: Any) -> Any:
     return ids.from_hex(key) if _is_hex_id(key) else ids.sha1(key)
 
 
+def sha1(text: bytes | str) -> bytes:
+    """Return the id of a text."""
+    return ids.sha1(_to_bytes(text))
+
+
 def xor(a: bytes | str, b: bytes | str) -> bytes:
     """Return the bitwise XOR of two strings of one length.
 

@@ -7,6 +7,8 @@ import stat
 
 import pytest
 
+from kademlua.build import install_command
+
 
 @pytest.fixture
 def key(launch):
@@ -105,3 +107,23 @@ def test_key_file_readable_by_others_is_refused(launch, failed, key):
 def test_too_many_keys_are_refused(launch, failed, key):
     done = launch.run("node", "0", *("--network-key", key) * 5)
     assert "5 network keys given; the maximum is 4" in failed(done, 2)
+
+
+WITHOUT_CRYPTOGRAPHY = (
+    "import sys; sys.modules['cryptography'] = None; from kademlua.cli import main; main()"
+)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("keygen", "my.key"),
+        ("node", "0", "--memory", "--network-key", "our.key"),
+        ("swarm", "2", "--network-key", "our.key"),
+        ("find", "greeting", "--network-key", "our.key"),
+        ("ping", "127.0.0.1", "--network-key", "our.key"),
+    ],
+)
+def test_missing_cryptography_is_one_line_with_the_command(launch, failed, key, args):
+    line = failed(launch.python(WITHOUT_CRYPTOGRAPHY, *args), 1)
+    assert line == f"Error: cryptography is not installed; run: {install_command('crypto')}\n"

@@ -74,11 +74,12 @@ def test_shell_stores_and_finds_records(world):
         "first, second = [putsigned(v, key, salt=b's').signed_record for v in ('one', 'two')]",
         "second.seq - first.seq",
         "getsigned(key.public_key, b's').value",
+        "getsigned(tohex(key.public_key), 's').value",
         "getsigned(key.public_key)",
         "getimmutable('no such key')",
     )
     assert session.text == (
-        "b'value'\n1\nb'two'\nno node has such a record\nno node has this value\n"
+        "b'value'\n1\nb'two'\nb'two'\nno node has such a record\nno node has this value\n"
     )
 
 
@@ -156,7 +157,7 @@ def test_findvalue_limits_values_and_shows_the_time(world):
         'findvalue("none", 1, 0)',
     )
     assert re.fullmatch(r"(1 answer in [\d.]+ ms\n[32]\n){2}", session.text)
-    assert session.messages == ["ValueError: max_values_per_node must be above 0, not 0"]
+    assert session.messages == ["ValueError: findvalue takes counts of at least 1, not 0"]
 
 
 def test_findnode_shows_distances(world):
@@ -214,10 +215,10 @@ def test_ping_accepts_text_and_contacts(world):
         "tohex(c.id)",
         "ping(c).contact == c",
         f'ping(("{addr}", {port})).contact == c',
-        'ping("nonsense")',
+        'ping("8001")',
     )
     assert session.text == f"'{other.id.hex()}'\nTrue\nTrue\n"
-    assert session.messages == ["ValueError: expected HOST:PORT, not 'nonsense'"]
+    assert session.messages == ["ValueError: expected HOST:PORT, not '8001'"]
 
 
 def test_ping_resolves_host_names(make_node):
@@ -245,6 +246,7 @@ def test_help_lists_each_command_with_an_example(world):
         assert f"\n  {name}" in text
     assert Session(node, "help()").text == text
     assert Session(node, "help(sha1)").text.startswith('sha1("key")  ')
+    assert Session(node, "help('sha1')").text == Session(node, "help(sha1)").text
     assert Session(node, "help(3)").messages == [
         "TypeError: help takes one of the commands that it lists, as in help(add)"
     ]
@@ -274,6 +276,15 @@ def test_pprint_shows_a_value_once(world):
         ("fromhex(b'')", "TypeError: fromhex needs text, not b''"),
         ("getbucketno('a')", "ValueError: a distance has 20 bytes, not 1"),
         ("raise KeyboardInterrupt", "interrupted"),
+        ("add()", 'TypeError: missing a required argument: \'key\'; use add("key", "value")'),
+        ("add('k', 1, 2, 3)", 'TypeError: too many positional arguments; use add("key", "value")'),
+        ("routing(1)", "TypeError: too many positional arguments; use routing"),
+        ("findvalue('k', 0)", "ValueError: findvalue takes counts of at least 1, not 0"),
+        ("findvalue('k', 3, 'x')", "ValueError: findvalue takes counts of at least 1, not 'x'"),
+        ("putsigned(1, 2)", 'TypeError: sign with SigningKey.load("my.key"), not 2'),
+        ("getsigned('key')", "ValueError: fromhex needs an even number of hex digits, not 'key'"),
+        ("sha1(5)", "TypeError: expected bytes or text, not 5"),
+        ("ping(5)", "TypeError: ping takes text HOST:PORT or a contact, not 5"),
     ],
 )
 def test_errors_are_shown_in_one_line_and_the_shell_continues(world, line, message):

@@ -110,7 +110,7 @@ def test_each_node_keeps_its_data_in_its_own_directory(
 
 
 def test_swarm_ends_after_given_seconds(launch_joined: Launch) -> None:
-    swarm = launch_joined(1, "--for", "0.1")
+    swarm = launch_joined(1, "--for", "100ms")
     assert swarm.wait() == 0
     assert swarm.out.startswith("1 node joined in ")
 
