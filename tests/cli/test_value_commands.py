@@ -170,4 +170,4 @@ def test_endless_configuration_is_refused(launch, args):
 
 def test_host_without_port_means_8001(launch, failed):
     assert Path(launch.home).is_dir()
-    assert failed(launch.run("ping", "127.0.0.1"), 1) == "Error: no reply from 127.0.0.1:8001\n"
+    assert failed(launch.run("ping", "127.77.0.1"), 1) == "Error: no reply from 127.77.0.1:8001\n"
