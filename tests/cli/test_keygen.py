@@ -8,6 +8,7 @@ import stat
 import pytest
 
 from kademlua.build import install_command
+from kademlua.crypto.secret import Secret
 
 
 @pytest.fixture
@@ -30,6 +31,17 @@ def test_key_file_is_private(launch):
     assert re.fullmatch(r"[0-9a-f]{64}\n", text)
     assert launch.run("keygen", "--network", "other.key").returncode == 0
     assert (launch.home / "other.key").read_text() != text
+
+
+def test_secret_is_written_and_its_fingerprint_shown(launch):
+    done = launch.run("keygen", "--secret")
+    path = launch.home / "secret.key"
+    shown = (
+        f"wrote a new secret to secret.key; its fingerprint is {Secret.load(path).fingerprint}\n"
+    )
+    assert (done.returncode, done.stdout.decode(), done.stderr) == (0, shown, b"")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert launch.run("keygen", "--secret").returncode == 1  # nothing is overwritten
 
 
 def test_existing_key_is_not_overwritten(launch, failed, key):
