@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
-from typing import Any, Final, Generic, Protocol, TypeVar, cast, overload
+from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
 from kademlua.core.results import BulkReport, FindResult, StoreResult
 from kademlua.node.bulk import Bulk, BulkWindow
-from kademlua.node.operation import AwaitableCalls, BlockingCalls
+from kademlua.node.operation import AnyNode, AwaitableCalls, MethodByKind
 
 _R = TypeVar("_R", StoreResult, FindResult)
 _R_co = TypeVar("_R_co", covariant=True)
@@ -17,12 +17,6 @@ _WINDOW_KEYS: Final = 8_192
 _WINDOW_BYTES: Final = 8_388_608
 _OTHER_BYTES: Final = 256
 """Estimated bytes of a value that is neither bytes nor text."""
-
-
-class _AnyNode(Protocol):
-    """A Node, ThreadedNode or AsyncNode."""
-
-    def _run(self, part: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any: ...
 
 
 class _Draw:
@@ -66,7 +60,7 @@ class _Draw:
 class _Run(Generic[_R]):
     """What both kinds of iterators have."""
 
-    def __init__(self, node: _AnyNode, begin: Callable[..., BulkWindow], *options: Any) -> None:
+    def __init__(self, node: AnyNode, begin: Callable[..., BulkWindow], *options: Any) -> None:
         """Prepare; ``begin`` is the method of ``Bulk`` that begins a window."""
         self.report = BulkReport()
         """The results so far."""
@@ -99,7 +93,7 @@ class BulkRun(_Run[_R]):
     """
 
     def __init__(
-        self, node: _AnyNode, source: Iterable[Any], begin: Callable[..., BulkWindow], *options: Any
+        self, node: AnyNode, source: Iterable[Any], begin: Callable[..., BulkWindow], *options: Any
     ) -> None:
         super().__init__(node, begin, *options)
         self._source = iter(source)
@@ -140,7 +134,7 @@ class AsyncBulkRun(_Run[_R]):
 
     def __init__(
         self,
-        node: _AnyNode,
+        node: AnyNode,
         source: Iterable[Any] | AsyncIterable[Any],
         begin: Callable[..., BulkWindow],
         *options: Any,
@@ -184,20 +178,6 @@ class AsyncBulkRun(_Run[_R]):
             await self._node._run("_bulk", Bulk.close, self._window)
 
 
-class _StoreManyMethod:
-    """The type of ``add_many`` and its like for type checkers; at run time they are functions."""
-
-    @overload
-    def __get__(self, node: None, kind: type) -> Callable[..., Any]: ...
-    @overload
-    def __get__(self, node: BlockingCalls, kind: type) -> _StoreMany: ...
-    @overload
-    def __get__(self, node: AwaitableCalls, kind: type) -> _StoreManyAsync: ...
-    def __get__(self, node: object, kind: type) -> Callable[..., Any]:
-        """Return the method bound to a node."""
-        raise NotImplementedError
-
-
 class _StoreMany(Protocol):
     def __call__(
         self, items: Iterable[tuple[bytes, Any]], *, ttl: float | None = None
@@ -211,20 +191,6 @@ class _StoreManyAsync(Protocol):
         *,
         ttl: float | None = None,
     ) -> AsyncBulkRun[StoreResult]: ...
-
-
-class _FindManyMethod:
-    """The type of ``find_many`` for type checkers; at run time it is a function."""
-
-    @overload
-    def __get__(self, node: None, kind: type) -> Callable[..., Any]: ...
-    @overload
-    def __get__(self, node: BlockingCalls, kind: type) -> _FindMany: ...
-    @overload
-    def __get__(self, node: AwaitableCalls, kind: type) -> _FindManyAsync: ...
-    def __get__(self, node: object, kind: type) -> Callable[..., Any]:
-        """Return the method bound to a node."""
-        raise NotImplementedError
 
 
 class _FindMany(Protocol):
@@ -285,7 +251,7 @@ def find_many(node: Any, keys: Any, max_nodes: int = 3) -> Any:
     return _run_class(node)(node, keys, Bulk.find, max_nodes)
 
 
-add_many_method = cast(_StoreManyMethod, add_many)
-overwrite_many_method = cast(_StoreManyMethod, overwrite_many)
-publish_many_method = cast(_StoreManyMethod, publish_many)
-find_many_method = cast(_FindManyMethod, find_many)
+add_many_method = cast("MethodByKind[_StoreMany, _StoreManyAsync]", add_many)
+overwrite_many_method = cast("MethodByKind[_StoreMany, _StoreManyAsync]", overwrite_many)
+publish_many_method = cast("MethodByKind[_StoreMany, _StoreManyAsync]", publish_many)
+find_many_method = cast("MethodByKind[_FindMany, _FindManyAsync]", find_many)

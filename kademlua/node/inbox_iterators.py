@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, cast, overload
+from typing import Any, cast
 
 from kademlua.core.results import Mail
 from kademlua.crypto.signing import SigningKey
-from kademlua.node.feeds import AnyNode, AsyncFeed, Feed, FeedMethods
-from kademlua.node.mailboxes import Mailboxes
-from kademlua.node.operation import AwaitableCalls, BlockingCalls
-
-_METHODS: Final = FeedMethods(
-    "_mailboxes", Mailboxes.open_inbox, Mailboxes.next_mail, Mailboxes.close_inbox
-)
+from kademlua.node.mailboxes import Inbox, Mailboxes
+from kademlua.node.operation import AnyNode, AwaitableCalls, MethodByKind
 
 
-class InboxFeed(Feed[Mail]):
+class InboxFeed:
     """The mail of one reader, without end until ``close`` or the node's end.
 
     >>> with node.inbox(signing_key) as messages:
@@ -25,30 +20,71 @@ class InboxFeed(Feed[Mail]):
     """
 
     def __init__(self, node: AnyNode, signing_key: SigningKey) -> None:
-        super().__init__(node, _METHODS, signing_key)
+        self._node = node
+        self._inbox: Inbox = node._run("_mailboxes", Mailboxes.open_inbox, signing_key)
+
+    def __iter__(self) -> InboxFeed:
+        return self
+
+    def __next__(self) -> Mail:
+        message = self.next()
+        if message is None:
+            raise StopIteration
+        return message
+
+    def next(self, timeout: float | None = None) -> Mail | None:
+        """Return the next message; None after ``timeout`` seconds, or at the end."""
+        message: Mail | None = self._node._run(
+            "_mailboxes", Mailboxes.next_mail, self._inbox, timeout
+        )
+        return message
+
+    def close(self) -> None:
+        """End it; an iteration in another greenlet or thread ends, too. Idempotent."""
+        self._node._run("_mailboxes", Mailboxes.close_inbox, self._inbox)
+
+    def __enter__(self) -> InboxFeed:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
 
-class AsyncInboxFeed(AsyncFeed[Mail]):
+class AsyncInboxFeed:
     """The mail of one reader, for ``async for``; it begins with the first message."""
 
     def __init__(self, node: AnyNode, signing_key: SigningKey) -> None:
-        super().__init__(node, _METHODS, signing_key)
+        self._node = node
+        self._signing_key = signing_key
+        self._inbox: Inbox | None = None
 
+    def __aiter__(self) -> AsyncInboxFeed:
+        return self
 
-class _InboxMethod:
-    """The type of ``inbox`` for type checkers; at run time it is a function."""
+    async def __anext__(self) -> Mail:
+        message = await self.next()
+        if message is None:
+            raise StopAsyncIteration
+        return message
 
-    @overload
-    def __get__(self, node: None, kind: type) -> Callable[..., Any]: ...
-    @overload
-    def __get__(self, node: BlockingCalls, kind: type) -> Callable[[SigningKey], InboxFeed]: ...
-    @overload
-    def __get__(
-        self, node: AwaitableCalls, kind: type
-    ) -> Callable[[SigningKey], AsyncInboxFeed]: ...
-    def __get__(self, node: object, kind: type) -> Callable[..., Any]:
-        """Return the method bound to a node."""
-        raise NotImplementedError
+    async def next(self, timeout: float | None = None) -> Mail | None:
+        """Return the next message; None after ``timeout`` seconds, or at the end."""
+        run = self._node._run
+        if self._inbox is None:
+            self._inbox = await run("_mailboxes", Mailboxes.open_inbox, self._signing_key)
+        message: Mail | None = await run("_mailboxes", Mailboxes.next_mail, self._inbox, timeout)
+        return message
+
+    async def close(self) -> None:
+        """End it; an iteration in another task ends, too. Idempotent."""
+        if self._inbox is not None:
+            await self._node._run("_mailboxes", Mailboxes.close_inbox, self._inbox)
+
+    async def __aenter__(self) -> AsyncInboxFeed:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
 
 
 def _inbox(node: Any, signing_key: SigningKey) -> Any:
@@ -64,5 +100,8 @@ def _inbox(node: Any, signing_key: SigningKey) -> Any:
 
 
 _inbox.__name__ = "inbox"
-inbox_method = cast(_InboxMethod, _inbox)
+inbox_method = cast(
+    "MethodByKind[Callable[[SigningKey], InboxFeed], Callable[[SigningKey], AsyncInboxFeed]]",
+    _inbox,
+)
 """The method ``inbox`` of each kind of node."""

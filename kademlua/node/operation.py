@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _R_co = TypeVar("_R_co", covariant=True)
+_BlockingT_co = TypeVar("_BlockingT_co", covariant=True)
+_AwaitableT_co = TypeVar("_AwaitableT_co", covariant=True)
 
 
 class BlockingCalls:
@@ -17,6 +19,29 @@ class BlockingCalls:
 
 class AwaitableCalls:
     """Marks a kind of node whose operations are coroutines."""
+
+
+class AnyNode(Protocol):
+    """A Node, ThreadedNode or AsyncNode."""
+
+    def _run(self, part: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any: ...
+
+
+class MethodByKind(Generic[_BlockingT_co, _AwaitableT_co]):
+    """The type, for type checkers, of a method whose form depends on the kind of node.
+
+    At run time it is a function.
+    """
+
+    @overload
+    def __get__(self, node: None, kind: type) -> Callable[..., Any]: ...
+    @overload
+    def __get__(self, node: BlockingCalls, kind: type) -> _BlockingT_co: ...
+    @overload
+    def __get__(self, node: AwaitableCalls, kind: type) -> _AwaitableT_co: ...
+    def __get__(self, node: object, kind: type) -> Any:
+        """Return the method bound to a node."""
+        raise NotImplementedError
 
 
 class Operation(Generic[_P, _R_co]):

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, cast, overload
+from typing import Any, cast
 
 from kademlua.crypto.secret import Secret
-from kademlua.node.operation import AwaitableCalls, BlockingCalls, operation
+from kademlua.node.operation import AnyNode, AwaitableCalls, BlockingCalls, MethodByKind, operation
 from kademlua.node.secret_values import SecretValues
 from kademlua.node.values import Values
 
-
-class _AnyNode(Protocol):
-    """A Node, ThreadedNode or AsyncNode."""
-
-    def _run(self, part: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any: ...
+AnySecret = Secret | bytes | str
+"""A secret, its 32 bytes, or a passphrase."""
 
 
 class SecretOperations:
     """One line for each operation; ``SecretValues`` has their arguments and documentation."""
 
-    def __init__(self, node: _AnyNode, secret: Secret) -> None:
+    def __init__(self, node: AnyNode, secret: Secret) -> None:
         """Run the operations of a node with a secret."""
         self._node = node
         self._secret = secret
@@ -51,25 +48,7 @@ class AsyncSecretNode(SecretOperations, AwaitableCalls):
     """The operations with a secret of an ``AsyncNode``, which are coroutines."""
 
 
-class _SecretMethod:
-    """The type of ``secret`` for type checkers; at run time it is a function."""
-
-    @overload
-    def __get__(self, node: None, kind: type) -> Callable[..., Any]: ...
-    @overload
-    def __get__(
-        self, node: BlockingCalls, kind: type
-    ) -> Callable[[Secret | bytes | str], SecretNode]: ...
-    @overload
-    def __get__(
-        self, node: AwaitableCalls, kind: type
-    ) -> Callable[[Secret | bytes | str], AsyncSecretNode]: ...
-    def __get__(self, node: object, kind: type) -> Callable[..., Any]:
-        """Return the method bound to a node."""
-        raise NotImplementedError
-
-
-def _secret(node: Any, secret: Secret | bytes | str) -> Any:
+def _secret(node: Any, secret: AnySecret) -> Any:
     """Return the operations on values that only holders of a secret can find and read.
 
     Args:
@@ -83,12 +62,15 @@ def _secret(node: Any, secret: Secret | bytes | str) -> Any:
     return kind(node, _as_secret(secret))
 
 
-def _as_secret(secret: Secret | bytes | str) -> Secret:
+def _as_secret(secret: AnySecret) -> Secret:
     if isinstance(secret, Secret):
         return secret
     return Secret.from_passphrase(secret) if isinstance(secret, str) else Secret(secret)
 
 
 _secret.__name__ = "secret"
-secret_method = cast(_SecretMethod, _secret)
+secret_method = cast(
+    "MethodByKind[Callable[[AnySecret], SecretNode], Callable[[AnySecret], AsyncSecretNode]]",
+    _secret,
+)
 """The method ``secret`` of each kind of node."""

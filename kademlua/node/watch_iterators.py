@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, cast, overload
+from typing import Any, cast
 
 from kademlua.core.values.validation import validate_key
 from kademlua.core.watch.changes import Change
-from kademlua.node.operation import AwaitableCalls, BlockingCalls
+from kademlua.node.operation import AnyNode, AwaitableCalls, MethodByKind
 from kademlua.node.watches import Watches
 from kademlua.values.watch.subscription import Subscription
-
-
-class _AnyNode(Protocol):
-    """A Node, ThreadedNode or AsyncNode."""
-
-    def _run(self, part: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any: ...
 
 
 class Watch:
@@ -26,7 +20,7 @@ class Watch:
     ...         print(change.kind, change.value)
     """
 
-    def __init__(self, node: _AnyNode, key: bytes) -> None:
+    def __init__(self, node: AnyNode, key: bytes) -> None:
         self._node = node
         self._subscription = Subscription(validate_key(key))
         node._run("_watches", Watches.subscribe, self._subscription)
@@ -61,7 +55,7 @@ class Watch:
 class AsyncWatch:
     """The changes of a key, for ``async for``; it begins with the first one."""
 
-    def __init__(self, node: _AnyNode, key: bytes) -> None:
+    def __init__(self, node: AnyNode, key: bytes) -> None:
         self._node = node
         self._subscription = Subscription(validate_key(key))
         self._may_be_begun = False
@@ -100,20 +94,6 @@ class AsyncWatch:
         await self.close()
 
 
-class _WatchMethod:
-    """The type of ``watch`` for type checkers; at run time it is a function."""
-
-    @overload
-    def __get__(self, node: None, kind: type) -> Callable[..., Any]: ...
-    @overload
-    def __get__(self, node: BlockingCalls, kind: type) -> Callable[[bytes], Watch]: ...
-    @overload
-    def __get__(self, node: AwaitableCalls, kind: type) -> Callable[[bytes], AsyncWatch]: ...
-    def __get__(self, node: object, kind: type) -> Callable[..., Any]:
-        """Return the method bound to a node."""
-        raise NotImplementedError
-
-
 def _watch(node: Any, key: bytes) -> Any:
     """Return an iterator over the changes of a key: a ``Watch`` or ``AsyncWatch``.
 
@@ -127,5 +107,5 @@ def _watch(node: Any, key: bytes) -> Any:
 
 
 _watch.__name__ = "watch"
-watch_method = cast(_WatchMethod, _watch)
+watch_method = cast("MethodByKind[Callable[[bytes], Watch], Callable[[bytes], AsyncWatch]]", _watch)
 """The method ``watch`` of each kind of node."""
