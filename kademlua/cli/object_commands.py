@@ -19,7 +19,7 @@ from kademlua.cli.options import (
     json_option,
     network_key_option,
     node_id,
-    parameter,
+    record_key,
     ttl_option,
     via_option,
 )
@@ -27,7 +27,6 @@ from kademlua.cli.output import count, echo, print_json
 from kademlua.cli.progress import open_source, progress, size_of
 from kademlua.core.contact import Endpoint
 from kademlua.core.durations import readable_duration
-from kademlua.core.ids import ID_BYTES
 from kademlua.core.objects.layout import DEFAULT_BLOCK_BYTES
 from kademlua.core.objects.report import ObjectReport
 from kademlua.core.values.records import PUBLIC_KEY_BYTES
@@ -40,18 +39,7 @@ _salt_option = click.option(
 )
 
 
-@parameter
-def _object_key(text: str) -> bytes:
-    """Parse the key that ``object put`` showed: 40 hex digits, or a public key of 64."""
-    try:
-        key = bytes.fromhex(text)
-    except ValueError:
-        key = b""
-    if len(text) != 2 * len(key) or len(key) not in (ID_BYTES, PUBLIC_KEY_BYTES):
-        raise ValueError(
-            f"the key of an object has 40 hex digits, a public key 64, not {text[:70]!r}"
-        )
-    return key
+_object_key = record_key("an object")
 
 
 @click.group("object", short_help="Store, read and publish files of any size.")

@@ -15,6 +15,7 @@ from kademlua.core.contact import Endpoint, parse_endpoint
 from kademlua.core.durations import parse_duration
 from kademlua.core.errors import KeyFileError
 from kademlua.core.security.network_key import MAX_KEYS
+from kademlua.core.values.records import PUBLIC_KEY_BYTES
 from kademlua.crypto.key_files import read_network_key
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -48,6 +49,24 @@ def endpoint(text: str) -> Endpoint:
 
 
 node_id = parameter(ids.from_hex)
+
+
+def record_key(what: str) -> Callable[[str], bytes]:
+    """Return the type of a parameter that names a record: 40 hex digits, or a public key of 64."""
+
+    @parameter
+    def parse(text: str) -> bytes:
+        try:
+            key = bytes.fromhex(text)
+        except ValueError:
+            key = b""
+        if len(text) != 2 * len(key) or len(key) not in (ids.ID_BYTES, PUBLIC_KEY_BYTES):
+            raise ValueError(
+                f"the key of {what} has 40 hex digits, a public key 64, not {text[:70]!r}"
+            )
+        return key
+
+    return parse
 
 
 @parameter

@@ -12,7 +12,7 @@ from kademlua.cli.ephemeral_client import ephemeral_node
 from kademlua.cli.options import (
     json_option,
     network_key_option,
-    parameter,
+    record_key,
     seconds,
     ttl_option,
     via_option,
@@ -20,24 +20,11 @@ from kademlua.cli.options import (
 from kademlua.cli.output import echo, format_report, print_json, value_text, write_raw
 from kademlua.cli.value_input import value_argument
 from kademlua.core.contact import Endpoint
-from kademlua.core.ids import ID_BYTES
 from kademlua.core.json_codec import value_to_json
 from kademlua.core.values.records import PUBLIC_KEY_BYTES, SignedRecord
 from kademlua.crypto.signing import SigningKey
 
-
-@parameter
-def _record_key(text: str) -> bytes:
-    """Parse the key that ``record put`` showed: 40 hex digits, or a public key of 64."""
-    try:
-        key = bytes.fromhex(text)
-    except ValueError:
-        key = b""
-    if len(text) != 2 * len(key) or len(key) not in (ID_BYTES, PUBLIC_KEY_BYTES):
-        raise ValueError(
-            f"the key of a record has 40 hex digits, a public key 64, not {text[:70]!r}"
-        )
-    return key
+_record_key = record_key("a record")
 
 
 @click.group(short_help="Store and show immutable and signed records.")
