@@ -178,7 +178,7 @@ class Mailboxes:
             return None
         sent_at = opened.microseconds / 1e6
         if sent_at < self._context.wall_clock() - self._context.params.max_ttl:
-            return None  # no value lives for so long: somebody stored it again
+            return None  # no value lives for so long: it was stored again
         if not inbox.is_new(opened):
             return None
         try:

@@ -229,4 +229,4 @@ class LeaseHolder:
 
 
 def _retransmit(_: PendingCall) -> None:
-    """A late notification is sent once more; this asks for no more than that."""
+    """Have a late notification sent once more, which is all that is needed."""
