@@ -84,11 +84,7 @@ class CommandGroup(click.Group):
         try:
             status = super().main(args, standalone_mode=False, **options)
         except click.UsageError as error:
-            message = error.format_message()
-            if error.ctx:
-                ended = message if message.endswith("?") else f"{message.removesuffix('.')}."
-                message = f"{ended} Try '{error.ctx.command_path} --help'."
-            _exit_with_error(message, error.exit_code)
+            _exit_with_error(_usage_message(error), error.exit_code)
         except click.ClickException as error:
             _exit_with_error(error.format_message(), error.exit_code)
         except click.Abort:  # ^C
@@ -112,6 +108,17 @@ def _import_commands(module: str) -> dict[str, click.Command]:
     groups = [each for each in commands if isinstance(each, click.Group)]
     nested = [each for group in groups for each in group.commands.values()]
     return {str(each.name): each for each in commands if each not in nested}
+
+
+def _usage_message(error: click.UsageError) -> str:
+    """Return an error of the command line as one line, with where to read on."""
+    message = error.format_message()
+    if isinstance(error, click.NoSuchOption) and error.option_name[1:2].isdigit():
+        message = f"{message.removesuffix('.')}: write -- before a value that begins with a dash"
+    if not error.ctx:
+        return message
+    ended = message if message.endswith("?") else f"{message.removesuffix('.')}."
+    return f"{ended} Try '{error.ctx.command_path} --help'."
 
 
 def _set_envvars(command: click.Command, name: str) -> None:

@@ -42,7 +42,9 @@ _salt_option = click.option(
 _object_key = record_key("an object")
 
 
-@click.group("object", short_help="Store, read and publish files of any size.")
+@click.group(
+    "object", no_args_is_help=False, short_help="Store, read and publish files of any size."
+)
 def object_group() -> None:
     """Objects are files of any size. The key of an object proves each byte of it, whichever nodes
     return them.

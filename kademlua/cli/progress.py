@@ -33,5 +33,6 @@ def progress(label: str, size: int) -> Iterator[Callable[[int], None]]:
     if not sys.stderr.isatty() or not size:
         yield lambda done: None
         return
+    click.echo("\r\x1b[K", err=True, nl=False)  # the line may show what the client waits for
     with click.progressbar(length=size, label=label, file=sys.stderr) as bar:
         yield lambda done: bar.update(done - bar.pos)

@@ -27,7 +27,7 @@ from kademlua.crypto.signing import SigningKey
 _record_key = record_key("a record")
 
 
-@click.group(short_help="Store and show immutable and signed records.")
+@click.group(no_args_is_help=False, short_help="Store and show immutable and signed records.")
 def record() -> None:
     """Records prove themselves, whichever node returns them. The key of an immutable record is the
     SHA-1 of its value; that of a signed one is derived from the signer's public key.
