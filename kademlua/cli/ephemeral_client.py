@@ -49,7 +49,7 @@ def ephemeral_node(
     Raises:
         click.ClickException: ``via`` does not reply.
     """
-    via = via or ("127.0.0.1", CONTROL_PORT)
+    via = via or _default_via()
     targets = resolve(via[0])
     options = NodeOptions(network_keys=network_keys, identity=identity)
     if identity is not None:  # earlier clients had other ports
@@ -65,13 +65,18 @@ def ephemeral_node(
         yield node
 
 
+def _default_via() -> Endpoint:
+    return "127.0.0.1", CONTROL_PORT
+
+
 @contextmanager
 def _joined_node(targets: list[str], via: Endpoint, options: NodeOptions) -> Iterator[Node]:
     address = format_endpoint(via)
     started = _started_node(targets, [via], options)
     with started as node, show_progress(f"asking {address}"):
         if not node.wait_joined(_CONTACT_TIMEOUT):
-            raise click.ClickException(f"no reply from {address}")
+            hint = "; start a node there with: kademlua node" if via == _default_via() else ""
+            raise click.ClickException(f"no reply from {address}{hint}")
         yield node
 
 

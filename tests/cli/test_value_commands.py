@@ -105,7 +105,9 @@ class TestRunningNode:
         node[0].popen.kill()
         node[0].wait()
         line = failed(launch.run("get", "key"), 1)
-        assert line == "Error: no reply from 127.0.0.1:8001\n"
+        assert line == (
+            "Error: no reply from 127.0.0.1:8001; start a node there with: kademlua node\n"
+        )
 
 
 def test_several_keys_are_shown_with_their_values(launch, network):
