@@ -94,6 +94,7 @@ class NetworkLookup:
             alpha=options.alpha or self._context.params.alpha,
             saves_queries=options.saves_queries,
             stop_when=options.stop_when,
+            awaits_lost=options.awaits_lost,
             limits=self._context.diversity_limits,
             density=self._table.density,
             late_contacts=self._liveliness.late_contacts,

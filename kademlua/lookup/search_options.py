@@ -29,7 +29,10 @@ class LookupQuery(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SearchOptions:
-    """How a lookup proceeds. ``saves_queries`` and ``stop_when`` are those of ``Lookup``."""
+    """How a lookup proceeds.
+
+    ``saves_queries``, ``stop_when`` and ``awaits_lost`` are those of ``Lookup``.
+    """
 
     purpose: Purpose
     """The entry of ``Stats.calls_by_purpose`` that counts the queries."""
@@ -40,6 +43,7 @@ class SearchOptions:
     saves_queries: bool = False
     stop_when: Callable[[Lookup], bool] | None = None
     """Ignored on several paths."""
+    awaits_lost: Callable[[], bool] = lambda: False
     path_count: int = 1
     """Disjoint paths."""
     deadline: float | None = None

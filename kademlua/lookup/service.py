@@ -201,6 +201,7 @@ class LookupService:
             purpose=Purpose.FIND_VALUE,
             alpha=alpha,
             saves_queries=is_low_latency,
+            awaits_lost=value_search.is_without_result,
             path_count=options.path_count,
             deadline=value_search.deadline,
         )

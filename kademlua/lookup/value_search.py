@@ -87,6 +87,10 @@ class ValueSearch:
             return max(0, self._quorum - best_vote)
         return max(0, wanted)
 
+    def is_without_result(self) -> bool:
+        """Return whether no node, or no quorum, has returned a value so far."""
+        return max(self._votes.values(), default=len(self._results)) < self._quorum
+
     def add(self, contact: Contact, values: list[Any]) -> bool:
         """Add the values of a node; return False if all of them are ignored or rejected."""
         values = self.budget.admit(contact, values[: self._max_values_per_node])

@@ -176,3 +176,21 @@ def packets_of_finds(params: Params) -> int:
 def test_hedging_costs_few_packets_on_a_healthy_network() -> None:
     without = EIGHT_REPLICAS.replace(min_rto=EIGHT_REPLICAS.rpc_timeout)
     assert packets_of_finds(EIGHT_REPLICAS) <= 1.05 * packets_of_finds(without)
+
+
+def test_find_waits_for_the_only_holder_although_others_replied_without_the_value() -> None:
+    world = World(1, LAN_ONE_WAY)
+
+    def test() -> None:
+        node = world.alice
+        holder = slow_peer(world, node, xor(KEY, from_int(1)))
+        others = [world.peer() for _ in range(2 * node.params.k)]
+        reply = replies.encode_findvalue_reply([peer.contact for peer in others], [], 1)
+        for peer in others:
+            peer.serve(lambda _: reply)
+            node.ping(peer.contact)
+        began = world.now
+        assert [answer.contact for answer in node.find_value(KEY)] == [holder.contact]
+        assert world.now - began == pytest.approx(SLOW + 2 * LAN_ONE_WAY)
+
+    world.run(test)

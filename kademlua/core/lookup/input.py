@@ -28,6 +28,9 @@ class LookupInput:
     """Whether to widen the lookup only after the closest contact has replied."""
     stop_when: Callable[[Lookup], bool] | None = None
     """Called after each reply; the lookup ends when it returns True. Ignored on several paths."""
+    awaits_lost: Callable[[], bool] = lambda: False
+    """Whether to wait for contacts that were late twice, too: one of them may be the only one that
+    has what the owner searches."""
     limits: DiversityLimits | None = None
     """Limits for contacts of one subnet; None for no limits."""
     density: IdDensity | None = None

@@ -34,14 +34,16 @@ class Lookup:
 
     ``query(contact)`` must not block. It must lead to ``on_reply`` or ``on_failure``, after at
     most two calls of ``on_late``. ``on_finished()`` is called once: when the k closest have
-    replied (without those that failed or were late twice), when no contact is left, when
-    ``stop_when(self)`` is true after a reply, or on ``stop``.
+    replied (without those that failed or were late twice, for which it waits if ``awaits_lost()``
+    is true), when no contact is left, when ``stop_when(self)`` is true after a reply, or on
+    ``stop``.
 
     ``Shortlist`` says which contacts are left out. If the k closest are farther apart than
     ``density`` allows, other contacts are hidden, and further ones are queried.
     """
 
     __slots__ = (
+        "_awaits_lost",
         "_can_widen",
         "_claim",
         "_concurrency",
@@ -62,7 +64,14 @@ class Lookup:
         "k",
         "queries",
     )
-    __deletable__ = ("_claim", "_fallback_contacts", "_on_finished", "_query", "_stop_when")
+    __deletable__ = (
+        "_awaits_lost",
+        "_claim",
+        "_fallback_contacts",
+        "_on_finished",
+        "_query",
+        "_stop_when",
+    )
 
     def __init__(
         self,
@@ -92,6 +101,7 @@ class Lookup:
         self._fallback_contacts = lookup_input.fallback_contacts
         self._claim = lookup_input.claim
         self._late_contacts = lookup_input.late_contacts
+        self._awaits_lost = lookup_input.awaits_lost
 
     def start(self, seeds: Iterable[Contact]) -> None:
         """Start with these contacts; without any, the lookup is finished."""
@@ -142,6 +152,7 @@ class Lookup:
             on_finished = self._on_finished
             # Their owners refer to this lookup: break the reference cycles.
             del (
+                self._awaits_lost,
                 self._query,
                 self._on_finished,
                 self._stop_when,
@@ -226,8 +237,8 @@ class Lookup:
     def _next_to_query(self) -> int | None:
         """Return the distance of the next contact to query; None if there is none now."""
         # The lookup goes past a slow contact but waits for it. It waits for a lost one only if
-        # there are fewer than k others.
-        live_count, waiting, is_sparse = 0, False, False
+        # there are fewer than k others, or if its owner still lacks what it searches.
+        live_count, waiting, is_sparse, has_lost = 0, False, False, False
         postponed: int | None = None
         states, late_contacts = self._states, self._late_contacts
         for distance in self._shortlist.query_order():
@@ -241,6 +252,8 @@ class Lookup:
                     continue
                 self._extra_queries_left -= live_count >= self.k
                 return distance
+            if state is _LOST:
+                has_lost = True
             if state is _QUERIED or state is _SLOW:
                 waiting = True
             if state is _QUERIED or state is _REPLIED:
@@ -256,7 +269,7 @@ class Lookup:
             fallback_contacts, self._fallback_contacts = self._fallback_contacts, None
             self._add(fallback_contacts())
             return self._next_to_query()
-        if live_count >= self.k or _LOST not in states.values():
+        if not has_lost or (live_count >= self.k and not self._awaits_lost()):
             self.stop()
         return None
 

@@ -25,6 +25,7 @@ class Search:
         alpha: int,
         local: int = 0,
         late_contacts: Collection[Contact] = (),
+        awaits_lost: Callable[[], bool] = lambda: False,
     ) -> None:
         self.queried: list[Contact] = []
         self.in_flight: list[Contact] = []
@@ -41,6 +42,7 @@ class Search:
                 k=k,
                 alpha=alpha,
                 late_contacts=late_contacts,
+                awaits_lost=awaits_lost,
             ),
             query=self.query,
             on_finished=self.on_finished,

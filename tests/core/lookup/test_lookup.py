@@ -130,6 +130,22 @@ def test_contact_late_twice_is_not_awaited_if_others_replace_it():
     assert numbers(search.lookup.closest()) == [2, 3, 4]
 
 
+def test_contact_late_twice_is_awaited_if_what_is_searched_is_missing():
+    is_missing = True
+    search = Search(0, k=3, alpha=2, local=999, awaits_lost=lambda: is_missing)
+    search.lookup.start([make_contact(number) for number in (1, 2, 3, 4, 9)])
+    search.delay(make_contact(1))
+    search.lookup.on_late(make_contact(1))
+    for number in (2, 3, 4):
+        search.reply(make_contact(number))
+    assert search.finished == 0
+    assert numbers(search.queried) == [1, 2, 3, 4]
+    is_missing = False
+    search.reply(make_contact(1))
+    assert search.finished == 1
+    assert numbers(search.lookup.closest()) == [1, 2, 3]
+
+
 def test_late_contact_is_awaited_if_no_other_replaces_it():
     search = search_of([1, 2], k=3)
     search.delay(make_contact(1))
