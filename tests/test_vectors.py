@@ -281,6 +281,9 @@ class Wire:
         self.sent.append((datagram, endpoint))
         return True
 
+    def has_unread(self) -> bool:
+        return False
+
     def close(self) -> None:
         pass
 

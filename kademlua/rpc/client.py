@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
-import gevent
 from gevent.event import AsyncResult
 
 from kademlua.core.contact import Contact, Endpoint
@@ -22,16 +21,16 @@ from kademlua.core.errors import (
     RpcTimeout,
     WireError,
 )
-from kademlua.core.pending_calls import PendingCall, PendingCalls, wake_time
+from kademlua.core.pending_calls import PendingCall, PendingCalls
 from kademlua.core.reasons import DropReason, MatchFailure, Purpose
 from kademlua.core.security.outgoing_gate import MAX_QUERY_BYTES, OutgoingGate, Verdict
 from kademlua.core.security.validated_addresses import ValidatedAddresses
 from kademlua.core.wire import packets
 from kademlua.core.wire.packets import Response
 from kademlua.rpc.call_options import PING_REQUESTS, CallOptions, EncodedRequest
+from kademlua.rpc.call_timer import CallTimer
 from kademlua.runtime.clocks import PAUSE_LATENESS
 from kademlua.runtime.context import Context
-from kademlua.runtime.timer import Timer
 
 ReplyCallback = Callable[[PendingCall, "list[Any] | KademluaError"], None]
 
@@ -56,7 +55,7 @@ class RpcClient:
         address = context.transport.local_endpoint[0]
         self.gate = OutgoingGate(context.table, self.validated_addresses, address)
         self._rpc_ids: list[bytes] = []
-        self._timer, self._timer_at = Timer(self._on_timer), 0.0
+        self._timer = CallTimer(context, pending, self._handle_due)
         self._closed = False
 
     def __len__(self) -> int:
@@ -131,8 +130,7 @@ class RpcClient:
         self._stats.calls_by_rpc[request.name] += 1
         if is_sent:
             self._transmit(first_datagram, endpoint)
-        if not self._timer.is_running or wake_time(call.due_at, now) < self._timer_at:
-            self._arm(now)
+        self._timer.set_for(call.due_at, now)
         return call
 
     def _prepare_held(
@@ -262,23 +260,10 @@ class RpcClient:
         for call in self._pending.drain():
             call.on_done(call, NodeClosed("the node is closed"))
 
-    def _arm(self, now: float) -> None:
-        """Set the timer for the earliest deadline."""
-        due_at = self._pending.next_due()
-        if due_at is None or self._closed:
-            self._timer.stop()
-        elif not self._timer.is_running or wake_time(due_at, now) < self._timer_at:
-            self._timer_at = wake_time(due_at, now)
-            self._timer.start(max(self._timer_at - now, 0.0))
-
-    def _on_timer(self) -> None:
-        """Let the event loop read the replies that have arrived before a call counts as late."""
-        gevent.get_hub().loop.run_callback(self._handle_due)
-
     def _handle_due(self) -> None:
         """Retransmit or end the calls that are due. Runs in the hub and must not block."""
         now = self._clock()
-        if now - self._timer_at > PAUSE_LATENESS:
+        if now - self._timer.wakes_at > PAUSE_LATENESS:
             self.interrupt()
         for call, is_expired in self._pending.pop_due(now):
             try:
@@ -293,7 +278,8 @@ class RpcClient:
                     call.on_late(call)
             except Exception:  # a defect in one callback must not affect other calls
                 self._context.log.exception("a callback of a call failed")
-        self._arm(self._clock())
+        if not self._closed:
+            self._timer.rearm(self._clock())
 
 
 def _ignore(*_: object) -> None:

@@ -123,6 +123,10 @@ class PrivateTransport:
                 datagram += _pack_trailer(session.outgoing_ticket, counter)
         return self._send_raw(self._seal(datagram), endpoint)
 
+    def has_unread(self) -> bool:
+        """Return whether a datagram waits to be received."""
+        return self._transport.has_unread()
+
     def discard_backlog(self) -> int:
         """Drop the datagrams that wait to be received, and return their number."""
         return self._transport.discard_backlog()

@@ -56,6 +56,9 @@ class Transport(Protocol):
     def send(self, datagram: bytes, endpoint: Endpoint) -> bool:
         """Send or drop a datagram; return False if the system refused it."""
 
+    def has_unread(self) -> bool:
+        """Return whether a datagram waits to be received."""
+
     def discard_backlog(self) -> int:
         """Drop the datagrams that wait to be received, and return their number."""
 
@@ -147,6 +150,16 @@ class UdpTransport:
             except OSError:  # the address was removed
                 sources.forget(endpoint)
         self._socket.sendto(datagram, sockaddr)
+
+    def has_unread(self) -> bool:
+        """Return whether a datagram waits in the receive buffer."""
+        if self._socket is None:
+            return False
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except OSError:  # usually BlockingIOError: the buffer is empty
+            return False
+        return True
 
     def discard_backlog(self) -> int:
         """Drop the datagrams in the receive buffer, and return their number."""

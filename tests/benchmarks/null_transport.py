@@ -31,6 +31,9 @@ class NullTransport:
         self.sent = datagram
         return True
 
+    def has_unread(self) -> bool:
+        return False
+
     def discard_backlog(self) -> int:
         """Return 0: nothing waits."""
         return 0

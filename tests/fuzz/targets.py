@@ -78,6 +78,9 @@ class _Nowhere:
             del self.sent[:-64]
         return True
 
+    def has_unread(self) -> bool:
+        return False
+
     def discard_backlog(self) -> int:
         return 0
 

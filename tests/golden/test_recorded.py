@@ -262,6 +262,9 @@ class Wire:
         self.on_send(datagram, endpoint)
         return True
 
+    def has_unread(self) -> bool:
+        return False
+
     def discard_backlog(self) -> int:
         return 0
 

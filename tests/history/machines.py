@@ -52,6 +52,7 @@ class LossyTransport:
         self.supports_ipv6 = inner.supports_ipv6
         self.is_backlogged = False
         self.start = inner.start
+        self.has_unread = inner.has_unread
         self.discard_backlog = inner.discard_backlog
         self.close = inner.close
 

@@ -107,6 +107,10 @@ class HostileTransport:
         """Send a datagram, or drop it."""
         return self._inner.send(datagram, endpoint)
 
+    def has_unread(self) -> bool:
+        """Return False: datagrams are received as they arrive."""
+        return False
+
     def discard_backlog(self) -> int:
         """Drop the datagrams that wait to be received, and return their number."""
         return self._inner.discard_backlog()

@@ -129,6 +129,10 @@ class VirtualTransport:
         """Send or drop a datagram; return False if a socket would refuse it."""
         return self._is_open and self._send(self._link, datagram, endpoint)
 
+    def has_unread(self) -> bool:
+        """Return False: datagrams are received as they arrive."""
+        return False
+
     def discard_backlog(self) -> int:
         """Return 0: datagrams never wait, since virtual time stands still while they arrive."""
         return 0

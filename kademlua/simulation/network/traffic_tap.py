@@ -159,6 +159,10 @@ class TrafficTap:
                     self._pending_queries[datagram[RPC_ID_OFFSET:TYPE_OFFSET]] = (watch, endpoint)
         return self._send(datagram, endpoint)
 
+    def has_unread(self) -> bool:
+        """Return False: datagrams are received as they arrive."""
+        return False
+
     def discard_backlog(self) -> int:
         """Drop the datagrams that wait to be received, and return their number."""
         return self._inner.discard_backlog()

@@ -57,6 +57,9 @@ class Wire:
         self.sent.append(datagram)
         return True
 
+    def has_unread(self) -> bool:
+        return False
+
     def discard_backlog(self) -> int:
         return 0
 
