@@ -70,6 +70,8 @@ def _after(share: int) -> list[Figure]:
 
 PUT_CPU = _of_phase("put CPU, ms", "put 1", "cpu_ms")
 GET_CPU = _of_phase("get CPU, ms", "get 1", "cpu_ms")
+PUT_CPU_TOGETHER = _of_phase(f"put CPU, {AT_ONCE} at once, ms", f"put {AT_ONCE}", "cpu_ms")
+GET_CPU_TOGETHER = _of_phase(f"get CPU, {AT_ONCE} at once, ms", f"get {AT_ONCE}", "cpu_ms")
 GET_P50 = _of_phase("get p50, ms", "get 1", "p50_ms")
 GET_P99 = _of_phase("get p99, ms", "get 1", "p99_ms")
 PUTS = _of_phase(f"puts/s at {AT_ONCE}", f"put {AT_ONCE}", "per_second", 0)
@@ -85,6 +87,8 @@ JOINED = Figure("all joined, s", lambda result: result.joined_s)
 FIGURES = (
     PUT_CPU,
     GET_CPU,
+    PUT_CPU_TOGETHER,
+    GET_CPU_TOGETHER,
     GET_P50,
     GET_P99,
     PUTS,
