@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from kademlua.core.contact import Contact
-from kademlua.core.errors import WireError
 from kademlua.core.lookup.find_budget import FindLimits
 from kademlua.core.results import Answer, StoreReport
-from kademlua.core.values.validation import validate_key, validate_value
-from kademlua.core.wire import replies
-from kademlua.crypto.secret import Secret, max_value_bytes
+from kademlua.core.values.validation import validate_key
+from kademlua.crypto.sealed_values import open_value, seal_value
+from kademlua.crypto.secret import Secret
 from kademlua.node.values import Values
 
 
@@ -84,25 +83,9 @@ class SecretValues:
         return self._secret.blind_key(validate_key(key))
 
     def _seal(self, value: Any, blinded: bytes) -> bytes:
-        """Return the sealed form of a value; TypeError or ValueError for an invalid one."""
-        params = self._values.params
-        encoded = validate_value(value, params)
-        # The sealed value is bencoded again, with its length of at most 5 digits and a colon.
-        limit = max_value_bytes(params.max_value_bytes - 6)
-        if len(encoded) > limit:
-            raise ValueError(
-                f"a secret value has at most {limit:,} bytes, bencoded; this one has"
-                f" {len(encoded):,}"
-            )
-        return self._secret.seal(encoded, blinded)
+        return seal_value(self._secret, value, blinded, self._values.params)
 
     def _open_all(self, values: list[Any], blinded: bytes) -> list[Any]:
-        found = []
-        for each in values:
-            encoded = self._secret.open(each, blinded)
-            assert encoded is not None  # the filter returned only these
-            try:
-                found.append(replies.decode_value(encoded))
-            except WireError:  # a holder of the secret encrypted what is no value
-                continue
-        return found
+        """Return the values that the secret opens."""
+        opened = [open_value(self._secret, each, blinded) for each in values]
+        return [each for each in opened if each is not None]
