@@ -5,13 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+from kademlua.core.values.validation import validate_key
+from kademlua.core.watch.opened_changes import OpenedChanges
+from kademlua.crypto.sealed_values import open_value
 from kademlua.crypto.secret import Secret
 from kademlua.node.operation import AnyNode, AwaitableCalls, BlockingCalls, MethodByKind, operation
 from kademlua.node.secret_values import SecretValues
 from kademlua.node.values import Values
+from kademlua.node.watch_iterators import AsyncWatch, Watch, open_watch
+from kademlua.values.watch.subscription import Subscription
 
 AnySecret = Secret | bytes | str
 """A secret, its 32 bytes, or a passphrase."""
+
+
+def _watch(secret_node: Any, key: bytes) -> Any:
+    """Return an iterator over the changes of the secret values of a key; see ``Node.watch``.
+
+    A value that is not encrypted with the secret, for this key, counts as none.
+    """
+    return secret_node._open_watch(key)
+
+
+_watch.__name__ = "watch"
 
 
 class SecretOperations:
@@ -29,6 +45,12 @@ class SecretOperations:
     publish = operation("_values", SecretValues.publish)
     unpublish = operation("_values", SecretValues.unpublish)
     remove = operation("_values", SecretValues.remove)
+    watch = cast("MethodByKind[Callable[[bytes], Watch], Callable[[bytes], AsyncWatch]]", _watch)
+
+    def _open_watch(self, key: bytes) -> Watch | AsyncWatch:
+        secret, blinded = self._secret, self._secret.blind_key(validate_key(key))
+        changes = OpenedChanges(lambda sealed: open_value(secret, sealed, blinded))
+        return open_watch(self._node, Subscription(blinded, changes.translate))
 
     def _run(self, part: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run an operation of this class in the node."""

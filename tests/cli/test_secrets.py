@@ -95,6 +95,16 @@ def test_running_node_publishes_without_the_secret(launch):
     assert launch.run("published").stdout == b""
 
 
+def test_watch_shows_values_of_the_secret(launch, secret):
+    _, address = launch.node()
+    via = ("--via", address)
+    launch.run("add", "--hex", secret.blind_key(sha1("treasure")).hex(), "forged", *via)
+    launch.run("set", "treasure", "first", *MINE, *via)
+    done = launch.run("watch", "treasure", "--count", "1", "--json", *MINE, *via)
+    change = json.loads(done.stdout)
+    assert (change["key"], change["value"]) == (sha1("treasure").hex(), "first")
+
+
 def test_file_that_others_can_read_is_refused(launch, failed):
     os.chmod(launch.home / "mine.key", 0o644)
     error = failed(launch.run("find", "treasure", *MINE), 2)
