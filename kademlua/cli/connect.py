@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from kademlua.api.api_call import ApiCall
+from kademlua.api.api_call import ApiCall, LocalCall
 from kademlua.api.operations import NodeApi
 from kademlua.cli.data_dirs import data_dir_patterns, default_data_dir, find_data_dir
 from kademlua.cli.ephemeral_client import ephemeral_node, exit_on_sigint, show_progress
@@ -34,24 +34,6 @@ class _DaemonCall:
 
     def __call__(self, name: str, **fields: Any) -> dict[str, Any]:
         return self._call(name, **fields)
-
-
-class _ClientCall:
-    """The operations of an ephemeral client."""
-
-    def __init__(self, operations: NodeApi) -> None:
-        self._operations = operations
-
-    def __call__(self, name: str, **fields: Any) -> dict[str, Any]:
-        return self._operations.call(name, _present(fields))
-
-    def stream(self, name: str, **fields: Any) -> Iterator[dict[str, Any]]:
-        """Return an iterator over the rows of an operation."""
-        return self._operations.stream(name, _present(fields))
-
-
-def _present(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 OpenApi = Callable[[], AbstractContextManager[ApiCall]]
@@ -251,4 +233,4 @@ def _client_api(
                 ) from None
             click.echo(f"this value cannot be changed later: {error.message}", err=True)
     with ephemeral_node(via, network_keys, identity) as node:
-        yield _ClientCall(NodeApi(node))
+        yield LocalCall(NodeApi(node))

@@ -20,12 +20,17 @@ def seal_value(secret: Secret, value: Any, blinded: bytes, params: Params) -> by
     TypeError or ValueError if the value is invalid, or too large in this form.
     """
     encoded = validate_value(value, params)
+    check_sealed_size(encoded, params)
+    return secret.seal(encoded, blinded)
+
+
+def check_sealed_size(encoded: bytes, params: Params) -> None:
+    """Raise ValueError if the sealed form of a bencoded value is too large."""
     limit = max_value_bytes(params.max_value_bytes - _PREFIX_BYTES)
     if len(encoded) > limit:
         raise ValueError(
             f"a secret value has at most {limit:,} bytes, bencoded; this one has {len(encoded):,}"
         )
-    return secret.seal(encoded, blinded)
 
 
 def open_value(secret: Secret, sealed: Any, blinded: bytes) -> Any | None:
