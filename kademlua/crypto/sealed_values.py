@@ -8,7 +8,7 @@ from kademlua.core.errors import WireError
 from kademlua.core.params import Params
 from kademlua.core.values.validation import validate_value
 from kademlua.core.wire import replies
-from kademlua.crypto.secret import Secret, max_value_bytes
+from kademlua.crypto.secret import Secret, max_value_bytes, sealed_bytes
 
 _PREFIX_BYTES: Final = len(b"12345:")
 """What bencoding adds to a sealed value, which has up to 5 digits of bytes."""
@@ -26,16 +26,21 @@ def seal_value(secret: Secret, value: Any, blinded: bytes, params: Params) -> by
 
 def check_sealed_size(encoded: bytes, params: Params) -> None:
     """Raise ValueError if the sealed form of a bencoded value is too large."""
-    limit = max_value_bytes(params.max_value_bytes - _PREFIX_BYTES)
-    if len(encoded) > limit:
+    limit = params.max_value_bytes - _PREFIX_BYTES
+    if sealed_bytes(len(encoded)) > limit:
         raise ValueError(
-            f"a secret value has at most {limit:,} bytes, bencoded; this one has {len(encoded):,}"
+            f"a secret value has at most {max_value_bytes(limit):,} bytes, bencoded; this one has"
+            f" {len(encoded):,}"
         )
 
 
 def open_value(secret: Secret, sealed: Any, blinded: bytes) -> Any | None:
     """Return the value of a sealed form; None if it was not made with the secret for this key."""
-    encoded = secret.open(sealed, blinded)
+    return decode_opened(secret.open(sealed, blinded))
+
+
+def decode_opened(encoded: bytes | None) -> Any | None:
+    """Return the value that ``Secret.open`` returned bencoded; None if it is none."""
     if encoded is None:
         return None
     try:

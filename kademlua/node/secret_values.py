@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from kademlua.core.contact import Contact
 from kademlua.core.lookup.find_budget import FindLimits
 from kademlua.core.results import Answer, StoreReport
 from kademlua.core.values.validation import validate_key
-from kademlua.crypto.sealed_values import open_value, seal_value
+from kademlua.crypto.sealed_values import decode_opened, seal_value
 from kademlua.crypto.secret import Secret
 from kademlua.node.values import Values
 
@@ -44,14 +45,24 @@ class SecretValues:
         """
         blinded = self._blind(key)
 
+        @functools.cache  # several holders return the same value
+        def open_once(sealed: bytes) -> bytes | None:
+            return self._secret.open(sealed, blinded)
+
         def genuine(values: list[Any]) -> list[Any]:
-            return [each for each in values if self._secret.open(each, blinded) is not None]
+            return [each for each in values if type(each) is bytes and open_once(each) is not None]
 
         answers = self._values.find_value(
             blinded, max_nodes, limits=limits, quorum=quorum, value_filter=genuine, paths=paths
         )
-        opened = [Answer(each.contact, self._open_all(each.values, blinded)) for each in answers]
-        return [each for each in opened if each.values]
+        opened = [
+            (each.contact, map(decode_opened, map(open_once, each.values))) for each in answers
+        ]
+        found = [
+            Answer(contact, [each for each in values if each is not None])
+            for contact, values in opened
+        ]
+        return [each for each in found if each.values]
 
     def add(self, key: bytes, value: Any, *, ttl: float | None = None) -> StoreReport:
         """Encrypt and store this node's value of a key; see ``Node.add``."""
@@ -84,8 +95,3 @@ class SecretValues:
 
     def _seal(self, value: Any, blinded: bytes) -> bytes:
         return seal_value(self._secret, value, blinded, self._values.params)
-
-    def _open_all(self, values: list[Any], blinded: bytes) -> list[Any]:
-        """Return the values that the secret opens."""
-        opened = [open_value(self._secret, each, blinded) for each in values]
-        return [each for each in opened if each is not None]
