@@ -105,6 +105,18 @@ def test_watch_shows_values_of_the_secret(launch, secret):
     assert (change["key"], change["value"]) == (sha1("treasure").hex(), "first")
 
 
+def test_records_are_read_with_the_secret_only(launch):
+    via = ("--via", launch.node()[1])
+    public_key = launch.run("keygen", "signing.key").stdout.decode().strip()
+    key = launch.run("record", "put", "oak", *MINE, *via).stdout.decode().strip()
+    launch.run("record", "put", "elm", "--sign", "signing.key", *MINE, *via)
+    for name, value in ((key, b"oak\n"), (public_key, b"elm\n")):
+        assert launch.run("record", "get", name, *MINE, *via).stdout == value
+        assert value.strip() not in launch.run("record", "get", name, *via).stdout
+        done = launch.run("record", "get", name, "--secret", "other.key", *via)
+        assert (done.returncode, done.stdout) == (1, b"")
+
+
 def test_file_that_others_can_read_is_refused(launch, failed):
     os.chmod(launch.home / "mine.key", 0o644)
     error = failed(launch.run("find", "treasure", *MINE), 2)
