@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import click
 
+from kademlua.api.api_call import ApiCall
 from kademlua.cli.bulk_input import Batch, read_batches
-from kademlua.cli.connect import ApiCall
 from kademlua.cli.newest import distinct
 from kademlua.cli.output import count, echo, echo_error, echo_values, print_json
 from kademlua.cli.progress import open_source, progress, size_of

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import Enum, auto
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import click
 
+from kademlua.api.api_call import ApiCall, LocalCall
 from kademlua.api.operations import NodeApi
 from kademlua.cli.data_dirs import data_dir_patterns, default_data_dir, find_data_dir
 from kademlua.cli.ephemeral_client import ephemeral_node, exit_on_sigint, show_progress
@@ -24,16 +25,6 @@ from kademlua.core.errors import KademluaError
 _R = TypeVar("_R")
 
 
-class ApiCall(Protocol):
-    """Calls a ``NodeApi`` operation by its name and fields, locally or remotely."""
-
-    def __call__(self, name: str, **fields: Any) -> dict[str, Any]:
-        """Run an operation, and return its result; fields that are None are left out."""
-
-    def stream(self, name: str, **fields: Any) -> Iterator[dict[str, Any]]:
-        """Return an iterator over the rows of an operation."""
-
-
 class _DaemonCall:
     """The operations of a running node."""
 
@@ -43,24 +34,6 @@ class _DaemonCall:
 
     def __call__(self, name: str, **fields: Any) -> dict[str, Any]:
         return self._call(name, **fields)
-
-
-class _ClientCall:
-    """The operations of an ephemeral client."""
-
-    def __init__(self, operations: NodeApi) -> None:
-        self._operations = operations
-
-    def __call__(self, name: str, **fields: Any) -> dict[str, Any]:
-        return self._operations.call(name, _present(fields))
-
-    def stream(self, name: str, **fields: Any) -> Iterator[dict[str, Any]]:
-        """Return an iterator over the rows of an operation."""
-        return self._operations.stream(name, _present(fields))
-
-
-def _present(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 OpenApi = Callable[[], AbstractContextManager[ApiCall]]
@@ -113,6 +86,17 @@ def daemon_options(*, required: bool) -> Callable[[Callable[..., _R]], Callable[
         return command
 
     return decorate
+
+
+def daemon_api_options(function: Callable[..., _R]) -> Callable[..., _R]:
+    """Add the options that name a running node; the command receives ``open_api``, its API."""
+
+    @daemon_options(required=True)
+    @functools.wraps(function)
+    def command(*, socket: Path, **options: Any) -> _R:
+        return function(open_api=functools.partial(daemon_api, socket), **options)
+
+    return command
 
 
 def _default_socket() -> Path:
@@ -171,10 +155,10 @@ def api_options(
 
             def open_api() -> AbstractContextManager[ApiCall]:
                 if socket is not None:
-                    return _daemon_api(socket)
+                    return daemon_api(socket)
                 found = find_running_node(network_keys) if via is None else None
                 if found is not None:
-                    return _daemon_api(_announced(found))
+                    return daemon_api(_announced(found))
                 return _client_api(via, network_keys, ownership)
 
             return function(open_api=open_api, **options)
@@ -227,7 +211,8 @@ def _announced(socket: Path) -> Path:
 
 
 @contextmanager
-def _daemon_api(socket: Path) -> Iterator[ApiCall]:
+def daemon_api(socket: Path) -> Iterator[ApiCall]:
+    """Open the API of the node at a control socket; ControlError if none runs there."""
     with connect(socket) as control_client:
         yield _DaemonCall(control_client)
 
@@ -248,4 +233,4 @@ def _client_api(
                 ) from None
             click.echo(f"this value cannot be changed later: {error.message}", err=True)
     with ephemeral_node(via, network_keys, identity) as node:
-        yield _ClientCall(NodeApi(node))
+        yield LocalCall(NodeApi(node))

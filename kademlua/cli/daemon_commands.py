@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from kademlua.cli.connect import connect, daemon_options
+from kademlua.cli.connect import OpenApi, connect, daemon_api_options, daemon_options
 from kademlua.cli.options import (
     Key,
     json_lines_option,
@@ -19,6 +19,7 @@ from kademlua.cli.options import (
     ttl_option,
 )
 from kademlua.cli.output import address_text, echo, echo_report, print_json, value_summary
+from kademlua.cli.secrets import secret_api_option
 from kademlua.cli.value_input import value_argument
 from kademlua.core.durations import readable_duration
 from kademlua.core.json_codec import value_from_json, value_to_json
@@ -29,9 +30,10 @@ from kademlua.core.text import escape_unprintable
 @key_argument()
 @value_argument
 @ttl_option
-@daemon_options(required=True)
+@daemon_api_options
+@secret_api_option
 @json_option
-def publish(*, key: Key, value: bytes, ttl: float | None, socket: Path, as_json: bool) -> None:
+def publish(*, key: Key, value: bytes, ttl: float | None, open_api: OpenApi, as_json: bool) -> None:
     """Store VALUE under KEY as the value of a running node, by default the one on port 8001. The
     node republishes it, across restarts, until "kademlua unpublish" or "kademlua remove".
 
@@ -43,16 +45,17 @@ def publish(*, key: Key, value: bytes, ttl: float | None, socket: Path, as_json:
         kademlua publish greeting "hello world"
         kademlua publish --port 8002 --ttl 30m service "192.0.2.7:80"
     """
-    with connect(socket) as node:
-        report = node.call("publish", **key.fields, value=value_to_json(value), ttl=ttl)
+    with open_api() as call:
+        report = call("publish", **key.fields, value=value_to_json(value), ttl=ttl)
     echo_report(report, "published", as_json=as_json)
 
 
 @click.command(short_help="Stop republishing a value.")
 @key_argument()
-@daemon_options(required=True)
+@daemon_api_options
+@secret_api_option
 @json_option
-def unpublish(*, key: Key, socket: Path, as_json: bool) -> None:
+def unpublish(*, key: Key, open_api: OpenApi, as_json: bool) -> None:
     """Stop republishing the value of a running node under KEY; it expires at its TTL.
     "kademlua remove" removes it immediately.
 
@@ -60,8 +63,8 @@ def unpublish(*, key: Key, socket: Path, as_json: bool) -> None:
     Example:
         kademlua unpublish greeting
     """
-    with connect(socket) as node:
-        reply = node.call("unpublish", **key.fields)
+    with open_api() as call:
+        reply = call("unpublish", **key.fields)
     if as_json:
         print_json(reply)
     elif not reply["was_published"]:

@@ -51,8 +51,9 @@ def keygen(
     A network key excludes nodes without it: give the same file to all nodes and clients. To rotate
     keys, start every node with the old and the new key for a while; the first key is used to send.
 
-    A secret is for the values of a program (Secret.load). Its fingerprint is shown, by which people
-    compare copies of it; it reveals nothing.
+    A secret hides keys and values from the nodes that keep them (--secret of add, find and others;
+    Secret.load in a program). Its fingerprint is shown, by which people compare copies of it; it
+    reveals nothing.
 
     \b
     Examples:
@@ -61,6 +62,7 @@ def keygen(
         kademlua keygen --public my.key
         kademlua keygen --mail-address my.key
         kademlua keygen --secret
+        kademlua add --secret secret.key treasure "under the oak"
         kademlua keygen --network
         kademlua node 8001 --network-key network.key
         kademlua find greeting --network-key network.key

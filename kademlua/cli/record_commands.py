@@ -18,10 +18,12 @@ from kademlua.cli.options import (
     via_option,
 )
 from kademlua.cli.output import echo, format_report, print_json, value_text, write_raw
+from kademlua.cli.secrets import secret_option
 from kademlua.cli.value_input import value_argument
 from kademlua.core.contact import Endpoint
 from kademlua.core.json_codec import value_to_json
 from kademlua.core.values.records import PUBLIC_KEY_BYTES, SignedRecord
+from kademlua.crypto.secret import Secret
 from kademlua.crypto.signing import SigningKey
 
 _record_key = record_key("a record")
@@ -46,6 +48,7 @@ def record() -> None:
 @click.option(
     "--sign", "key_file", metavar="FILE", help="Sign with the key in FILE, made by kademlua keygen."
 )
+@secret_option
 @click.option("--salt", metavar="TEXT", help="Distinguish records of one key; at most 64 bytes.")
 @click.option("--seq", type=int, metavar="N", help="Sequence number.  [default: the next]")
 @click.option("--cas", type=int, metavar="N", help="Replace only sequence number N.")
@@ -58,6 +61,7 @@ def put(
     via: Endpoint | None,
     network_keys: tuple[bytes, ...],
     key_file: str | None,
+    secret: Secret | None,
     salt: str | None,
     seq: int | None,
     cas: int | None,
@@ -80,6 +84,7 @@ def put(
         kademlua record put "never to change"
         kademlua keygen my.key
         kademlua record put --sign my.key "hello world"
+        kademlua record put --sign my.key --secret secret.key "for us only"
         kademlua record put --sign my.key --salt portrait --ttl 30d --file portrait.jpg
     """
     signed_options = {"--salt": salt, "--seq": seq, "--cas": cas, "--expires": expires}
@@ -88,11 +93,12 @@ def put(
             raise click.UsageError(f"{name} applies to signed records only; add --sign FILE.")
     signer = None if key_file is None else SigningKey.load(key_file)
     with ephemeral_node(via, network_keys) as node:
+        records = node if secret is None else node.secret(secret)
         try:
             if signer is None:
-                put_result = node.put_immutable(value, ttl=ttl)
+                put_result = records.put_immutable(value, ttl=ttl)
             else:
-                put_result = node.put_signed(
+                put_result = records.put_signed(
                     value,
                     signer,
                     salt=os.fsencode(salt or ""),
@@ -117,6 +123,7 @@ def put(
 @click.argument("key", type=_record_key)
 @via_option
 @network_key_option
+@secret_option
 @click.option("--salt", metavar="TEXT", help="The salt of a signed record, if it has one.")
 @click.option("--raw", is_flag=True, help="Write the value's bytes unchanged.")
 @json_option
@@ -125,6 +132,7 @@ def get(
     key: bytes,
     via: Endpoint | None,
     network_keys: tuple[bytes, ...],
+    secret: Secret | None,
     salt: str | None,
     raw: bool,
     as_json: bool,
@@ -146,15 +154,16 @@ def get(
         raise click.UsageError("--salt requires a public key as KEY.")
     details: dict[str, object] = {"key": key.hex()}
     with ephemeral_node(via, network_keys) as node:
+        records = node if secret is None else node.secret(secret)
         try:
             if is_signed:
-                found = node.get_signed(key, os.fsencode(salt or ""))
+                found = records.get_signed(key, os.fsencode(salt or ""))
                 if found is None:
                     raise KeyError
                 value = found.value
                 details = {"key": found.key.hex()} | _signed_json(found)
             else:
-                value = node.get_immutable(key)
+                value = records.get_immutable(key)
         except KeyError:
             raise click.ClickException(f"no record found for {key.hex()}") from None
         except ValueError as error:  # the salt is too long

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import click
 
-from kademlua.cli.connect import ApiCall, OpenApi, Ownership, api_options
+from kademlua.api.api_call import ApiCall
+from kademlua.cli.connect import OpenApi, Ownership, api_options
 from kademlua.cli.options import Key, json_lines_option, keys_argument
 from kademlua.cli.output import echo_report, for_each_key
+from kademlua.cli.secrets import secret_api_option
 from kademlua.core.errors import KademluaError
 
 
 @click.command(short_help="Remove your own value of each KEY.")
 @keys_argument
 @api_options(Ownership.REQUIRED)
+@secret_api_option
 @json_lines_option
 def delete(*, keys: list[Key], open_api: OpenApi, as_json: bool) -> None:
     """Remove your value of each KEY from all nodes; those of other owners stay.
@@ -31,6 +34,7 @@ def delete(*, keys: list[Key], open_api: OpenApi, as_json: bool) -> None:
 @click.command(short_help="Remove your own value of each KEY: the same as delete.")
 @keys_argument
 @api_options(Ownership.REQUIRED)
+@secret_api_option
 @json_lines_option
 def remove(*, keys: list[Key], open_api: OpenApi, as_json: bool) -> None:
     """Remove your value of each KEY from all nodes, and stop publishing it. "kademlua delete" does

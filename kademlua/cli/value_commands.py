@@ -13,8 +13,9 @@ from typing import Any
 
 import click
 
+from kademlua.api.api_call import ApiCall
 from kademlua.cli.bulk_commands import add_from, find_from, from_option
-from kademlua.cli.connect import ApiCall, OpenApi, Ownership, api_options
+from kademlua.cli.connect import OpenApi, Ownership, api_options
 from kademlua.cli.newest import distinct, newest
 from kademlua.cli.options import (
     Key,
@@ -32,6 +33,7 @@ from kademlua.cli.output import (
     print_json,
     write_raw,
 )
+from kademlua.cli.secrets import secret_api_option
 from kademlua.cli.value_input import value_argument
 from kademlua.core.json_codec import value_from_json, value_to_json
 
@@ -47,6 +49,7 @@ _raw_option = click.option(
 @value_argument
 @ttl_option
 @api_options(Ownership.REQUIRED)
+@secret_api_option
 @json_option
 def set_value(
     *, key: Key, value: bytes, ttl: float | None, open_api: OpenApi, as_json: bool
@@ -75,6 +78,7 @@ def set_value(
 @from_option
 @ttl_option
 @api_options(Ownership.IF_POSSIBLE)
+@secret_api_option
 @json_option
 def add(
     *,
@@ -104,6 +108,7 @@ def add(
         kademlua add --via 192.0.2.7:8001 temperature -- -5
         kademlua add --port 8002 greeting "hello from the node on port 8002"
         kademlua add --from greetings.tsv
+        kademlua add --secret secret.key treasure "under the oak"
     """
     if source is None:
         _store(_required(key), value, ttl, open_api, as_json=as_json)
@@ -130,6 +135,7 @@ def _store(key: Key, value: bytes, ttl: float | None, open_api: OpenApi, *, as_j
 @keys_argument
 @_raw_option
 @api_options()
+@secret_api_option
 @json_lines_option
 def get(*, keys: list[Key], raw: bool, open_api: OpenApi, as_json: bool) -> None:
     """Show the newest value of each KEY, of any owner: the one that most of the nodes asked
@@ -186,6 +192,7 @@ def get(*, keys: list[Key], raw: bool, open_api: OpenApi, as_json: bool) -> None
 )
 @_raw_option
 @api_options()
+@secret_api_option
 @json_lines_option
 def find(
     *,
@@ -211,6 +218,7 @@ def find(
         kademlua find --raw logo > logo.png
         kademlua find --all --json greeting     which node has which values
         kademlua find --max-bytes 100000000 --timeout 50s heavy
+        kademlua find --secret secret.key treasure
         kademlua find --from keys.txt           a key in each line; what follows a tab is ignored
     """
     if ask_all and answers is not None:

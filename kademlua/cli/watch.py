@@ -19,9 +19,11 @@ from kademlua.cli.options import (
     via_option,
 )
 from kademlua.cli.output import echo, print_json, value_summary
+from kademlua.cli.secrets import secret_option
 from kademlua.cli.signals import exit_on_signals
 from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.core.watch.changes import Change
+from kademlua.crypto.secret import Secret
 from kademlua.node.watch_iterators import Watch
 
 
@@ -32,6 +34,7 @@ from kademlua.node.watch_iterators import Watch
 )
 @via_option
 @network_key_option
+@secret_option
 @json_lines_option
 def watch(
     *,
@@ -39,13 +42,15 @@ def watch(
     count: int | None,
     via: Endpoint | None,
     network_keys: tuple[bytes, ...],
+    secret: Secret | None,
     as_json: bool,
 ) -> None:
     """Show each value that is added under a KEY, replaced, removed, or expires. The values that
     exist come first. ^C ends it.
 
     A client of its own watches, through the node on port 8001 or that of --via. Each line has the
-    key if there are several, what happened, the owner and the value.
+    key if there are several, what happened, the owner and the value. With a secret, only values
+    that were made with it are shown.
 
     \b
     Examples:
@@ -55,8 +60,9 @@ def watch(
     """
     changes: Queue[tuple[Key, Change]] = Queue()
     with exit_on_signals(interrupt_status=0), ephemeral_node(via, network_keys) as node:
+        values = node if secret is None else node.secret(secret)
         for key in keys:
-            gevent.spawn(_forward, key, node.watch(bytes.fromhex(key.hex)), changes.put)
+            gevent.spawn(_forward, key, values.watch(bytes.fromhex(key.hex)), changes.put)
         shown = 0
         while count is None or shown < count:
             key, change = changes.get()

@@ -15,7 +15,7 @@ from kademlua.core.ids import ID_BYTES
 from kademlua.crypto import key_files
 from kademlua.crypto.key_derivation import Purpose, derive_key
 from kademlua.crypto.library import exceptions, primitives
-from kademlua.crypto.padding import max_unpadded_size, pad, unpad
+from kademlua.crypto.padding import max_unpadded_size, pad, padded_size, unpad
 from kademlua.crypto.xaes import NONCE_BYTES, PREFIX_BYTES, TAG_BYTES, XaesKey
 
 SECRET_BYTES: Final = 32
@@ -116,6 +116,11 @@ class Secret:
         except self._invalid_tag:
             return None
         return unpad(padded)
+
+
+def sealed_bytes(size: int) -> int:
+    """Return the size of the sealed form of a value of ``size`` bytes."""
+    return NONCE_BYTES + padded_size(size) + TAG_BYTES
 
 
 def max_value_bytes(limit: int) -> int:

@@ -13,6 +13,7 @@ import falcon
 
 from kademlua.api.fields import BadRequest
 from kademlua.core.errors import (
+    CryptoUnavailable,
     KademluaError,
     NodeClosed,
     NothingToRemove,
@@ -35,6 +36,7 @@ _STATUS_BY_ERROR = (
     (TooManyCalls, falcon.HTTP_503),
     (NothingToRemove, falcon.HTTP_404),
     (StoreFailed, falcon.HTTP_502),
+    (CryptoUnavailable, falcon.HTTP_501),
     (ObjectNotFound, falcon.HTTP_404),
     (ObjectError, falcon.HTTP_502),
 )

@@ -14,6 +14,7 @@ import gevent
 from kademlua.api.json_form import change_to_json
 from kademlua.core.contact import Contact
 from kademlua.core.json_codec import contact_to_json
+from kademlua.crypto.secret import Secret
 from kademlua.node.node import Node
 from kademlua.runtime.lookup_events import LookupEventEmitter
 from kademlua.runtime.observers import LookupObserver, Observer
@@ -83,9 +84,11 @@ def node_frames(node: Node, kinds: set[str], lookups_per_second: int) -> Generat
         node.unobserve(queue)
 
 
-def watch_frames(node: Node, key: bytes) -> Generator[bytes]:
-    """Yield the changes of a key since the last poll, until the node closes."""
-    with node.watch(key) as watch:
+def watch_frames(node: Node, key: bytes, secret: Secret | None = None) -> Generator[bytes]:
+    """Yield the changes of a key, or of its secret values, since the last poll, until the node
+    closes."""
+    values = node if secret is None else node.secret(secret)
+    with values.watch(key) as watch:
         while not node.closed:
             frames = b""
             while len(frames) < _MAX_FRAMES_BYTES and (change := watch.next(0)) is not None:

@@ -11,6 +11,7 @@ import msgspec
 
 from kademlua.http.access_control import PUBLIC_PATHS
 from kademlua.http.route import Route
+from kademlua.http.secret_header import SECRET_PARAMETER
 from kademlua.http.value_codec import BYTES, JSON, TEXT
 
 PROBLEM = "application/problem+json"
@@ -140,6 +141,8 @@ def _error_statuses(route: Route) -> list[int]:
         statuses |= {415, 422, 502}
     if "{key}" in route.path:
         statuses |= {404}
+    if route.takes_secret:
+        statuses |= {501}
     return sorted(statuses)
 
 
@@ -151,4 +154,4 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
     for name, schema in properties.items():
         description = schema.pop("description")
         found.append({"name": name, "in": "query", "schema": schema, "description": description})
-    return found
+    return [*found, SECRET_PARAMETER] if route.takes_secret else found

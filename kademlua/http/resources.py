@@ -212,7 +212,7 @@ def stream_node_events(request: ApiRequest) -> Iterator[bytes]:
 def stream_changes(request: ApiRequest) -> Iterator[bytes]:
     """Return a stream of what changes under a key."""
     key = bytes.fromhex(request.fields["key"])
-    return request.services.event_streams.open(watch_frames(request.node, key))
+    return request.services.event_streams.open(watch_frames(request.node, key, request.secret))
 
 
 def _page(

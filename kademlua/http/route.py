@@ -10,13 +10,18 @@ from typing import Any
 import falcon
 import msgspec
 
+from kademlua.api.api_call import ApiCall, LocalCall
 from kademlua.api.operations import NodeApi
+from kademlua.api.secret_calls import SecretCalls
 from kademlua.core.values.validation import validate_value
+from kademlua.crypto.sealed_values import check_sealed_size
+from kademlua.crypto.secret import Secret
 from kademlua.http.access_control import AccessControl
 from kademlua.http.event_stream import EventStreams
 from kademlua.http.health import HealthMonitor
 from kademlua.http.metrics import NodeMetrics
 from kademlua.http.object_transfers import ObjectTransfers
+from kademlua.http.secret_header import read_secret
 from kademlua.http.value_codec import BYTES, JSON, decode_body, key_from_path
 from kademlua.node.node import Node
 from kademlua.swarm.event_hub import EventHub
@@ -56,6 +61,8 @@ class ApiRequest:
     """The query parameters, of the type of the route."""
     fields: dict[str, Any]
     """The fields of the node operation: query parameters, ``key`` and ``value``."""
+    secret: Secret | None = None
+    """If there is one, key and values are secret."""
 
     @property
     def node(self) -> Node:
@@ -64,7 +71,10 @@ class ApiRequest:
 
     def run(self, name: str) -> dict[str, Any]:
         """Run an operation of ``NodeApi`` with the fields of the request."""
-        return self.services.api.call(name, self.fields)
+        call: ApiCall = LocalCall(self.services.api)
+        if self.secret is not None:
+            call = SecretCalls(self.secret, call, self.node.params)
+        return call(name, **self.fields)
 
 
 class NoQuery(msgspec.Struct, forbid_unknown_fields=True):
@@ -89,6 +99,8 @@ class Route:
     """True if the body is a value."""
     streams_body: bool = False
     """True if the body is bytes of any length, which the handler reads in parts."""
+    takes_secret: bool = False
+    """True if the values are secret with the header ``Kademlua-Secret``."""
     errors: tuple[int, ...] = ()
     """Statuses besides those that follow from the other fields."""
 
@@ -109,6 +121,11 @@ class Route:
             falcon.HTTPError: The request is invalid or failed.
             KademluaError: The node failed to run the operation.
         """
+        secret = read_secret(req)
+        if secret is not None:
+            if not self.takes_secret:
+                raise falcon.HTTPBadRequest(description="this request takes no secret")
+            resp.cache_control = ["no-store"]
         try:
             query = msgspec.convert(req.params, self.query, strict=False)
         except msgspec.ValidationError as error:
@@ -118,9 +135,9 @@ class Route:
             is_hex = fields.pop("hex", True)
             fields["key"] = key_from_path(req, self.path.removesuffix("{key}"), is_hex=is_hex).hex()
         if self.has_body:
-            fields["value"] = _value_from_body(req, services.node)
+            fields["value"] = _value_from_body(req, services.node, secret)
         resp.content_type = self.reply if isinstance(self.reply, str) else JSON
-        result = self.handler(ApiRequest(services, req, resp, query, fields))
+        result = self.handler(ApiRequest(services, req, resp, query, fields, secret))
         if result is None:
             resp.status = falcon.HTTP_204
         elif isinstance(result, Iterator):
@@ -131,11 +148,13 @@ class Route:
             resp.data = result if isinstance(result, bytes) else json.dumps(result).encode()
 
 
-def _value_from_body(req: falcon.Request, node: Node) -> Any:
+def _value_from_body(req: falcon.Request, node: Node, secret: Secret | None) -> Any:
     """Return the value of a request body in its JSON form."""
     value_json, value = decode_body(req.bounded_stream.read(), req.content_type or BYTES)
     try:
-        validate_value(value, node.params)
+        encoded = validate_value(value, node.params)
+        if secret is not None:
+            check_sealed_size(encoded, node.params)
     except ValueError as error:
         raise falcon.HTTPContentTooLarge(description=str(error)) from None
     return value_json

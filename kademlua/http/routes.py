@@ -137,6 +137,7 @@ ROUTES = (
         reply=FoundValuesJson,
         alternatives=(BYTES,),
         errors=(406,),
+        takes_secret=True,
     ),
     Route(
         "POST /v1/values/{key}",
@@ -145,6 +146,7 @@ ROUTES = (
         query=AddQuery,
         reply=StoreReportJson,
         has_body=True,
+        takes_secret=True,
     ),
     Route(
         "DELETE /v1/values/{key}",
@@ -152,6 +154,7 @@ ROUTES = (
         operation("remove"),
         query=KeyQuery,
         reply=StoreReportJson,
+        takes_secret=True,
     ),
     Route(
         "GET /v1/lookup/{key}",
@@ -174,12 +177,14 @@ ROUTES = (
         query=PublishQuery,
         reply=StoreReportJson,
         has_body=True,
+        takes_secret=True,
     ),
     Route(
         "DELETE /v1/published/{key}",
         "Stop republishing a value; it expires at its TTL.",
         resources.unpublish,
         query=KeyQuery,
+        takes_secret=True,
     ),
     Route(
         "GET /v1/objects",
@@ -233,6 +238,7 @@ ROUTES = (
         resources.stream_changes,
         query=KeyQuery,
         reply=EVENT_STREAM,
+        takes_secret=True,
     ),
     Route(
         "GET /v1/events",

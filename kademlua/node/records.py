@@ -14,6 +14,7 @@ from kademlua.core.errors import (
     StoreFailed,
 )
 from kademlua.core.lookup.find_budget import DEFAULT_LIMITS, FindLimits
+from kademlua.core.params import Params
 from kademlua.core.results import PutResult, StoreReport
 from kademlua.core.values import records
 from kademlua.core.values.record_filter import RecordFilter
@@ -59,6 +60,11 @@ class Records:
         self._lookups = lookups
         self._writer = writer
         self._read_repair = read_repair
+
+    @property
+    def params(self) -> Params:
+        """The node's parameters."""
+        return self._params
 
     def put_immutable(self, value: Any, *, ttl: float | None = None) -> PutResult:
         """Store a value under the SHA-1 of its bencoding, which is ``PutResult.key``.

@@ -3,19 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Final, cast
 
+from kademlua.core.values.validation import validate_key
+from kademlua.core.watch.opened_changes import OpenedChanges
+from kademlua.crypto.sealed_values import open_value
 from kademlua.crypto.secret import Secret
 from kademlua.node.operation import AnyNode, AwaitableCalls, BlockingCalls, MethodByKind, operation
+from kademlua.node.secret_records import SecretRecords
 from kademlua.node.secret_values import SecretValues
-from kademlua.node.values import Values
+from kademlua.node.watch_iterators import AsyncWatch, Watch, open_watch
+from kademlua.values.watch.subscription import Subscription
 
 AnySecret = Secret | bytes | str
 """A secret, its 32 bytes, or a passphrase."""
+_WITH_SECRET: Final[dict[str, Callable[[Any, Secret], Any]]] = {
+    "_values": SecretValues,
+    "_records": SecretRecords,
+}
+"""What wraps a part of a node, by the attribute of the part."""
+
+
+def _watch(secret_node: Any, key: bytes) -> Any:
+    """Return an iterator over the changes of the secret values of a key; see ``Node.watch``.
+
+    A value that is not encrypted with the secret, for this key, counts as none.
+    """
+    return secret_node._open_watch(key)
+
+
+_watch.__name__ = "watch"
 
 
 class SecretOperations:
-    """One line for each operation; ``SecretValues`` has their arguments and documentation."""
+    """One line for each operation; ``SecretValues`` and ``SecretRecords`` have their arguments and
+    documentation."""
 
     def __init__(self, node: AnyNode, secret: Secret) -> None:
         """Run the operations of a node with a secret."""
@@ -29,13 +51,23 @@ class SecretOperations:
     publish = operation("_values", SecretValues.publish)
     unpublish = operation("_values", SecretValues.unpublish)
     remove = operation("_values", SecretValues.remove)
+    put_immutable = operation("_records", SecretRecords.put_immutable)
+    get_immutable = operation("_records", SecretRecords.get_immutable)
+    put_signed = operation("_records", SecretRecords.put_signed)
+    get_signed = operation("_records", SecretRecords.get_signed)
+    watch = cast("MethodByKind[Callable[[bytes], Watch], Callable[[bytes], AsyncWatch]]", _watch)
+
+    def _open_watch(self, key: bytes) -> Watch | AsyncWatch:
+        secret, blinded = self._secret, self._secret.blind_key(validate_key(key))
+        changes = OpenedChanges(lambda sealed: open_value(secret, sealed, blinded))
+        return open_watch(self._node, Subscription(blinded, changes.translate))
 
     def _run(self, part: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run an operation of this class in the node."""
         secret = self._secret
 
-        def run(values: Values, /, *args: Any, **kwargs: Any) -> Any:
-            return method(SecretValues(values, secret), *args, **kwargs)
+        def run(of_node: Any, /, *args: Any, **kwargs: Any) -> Any:
+            return method(_WITH_SECRET[part](of_node, secret), *args, **kwargs)
 
         return self._node._run(part, run, *args, **kwargs)
 

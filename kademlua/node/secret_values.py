@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from kademlua.core.contact import Contact
-from kademlua.core.errors import WireError
 from kademlua.core.lookup.find_budget import FindLimits
 from kademlua.core.results import Answer, StoreReport
-from kademlua.core.values.validation import validate_key, validate_value
-from kademlua.core.wire import replies
-from kademlua.crypto.secret import Secret, max_value_bytes
+from kademlua.core.values.validation import validate_key
+from kademlua.crypto.sealed_values import decode_opened, seal_value
+from kademlua.crypto.secret import Secret
 from kademlua.node.values import Values
 
 
@@ -45,14 +45,24 @@ class SecretValues:
         """
         blinded = self._blind(key)
 
+        @functools.cache  # several holders return the same value
+        def open_once(sealed: bytes) -> bytes | None:
+            return self._secret.open(sealed, blinded)
+
         def genuine(values: list[Any]) -> list[Any]:
-            return [each for each in values if self._secret.open(each, blinded) is not None]
+            return [each for each in values if type(each) is bytes and open_once(each) is not None]
 
         answers = self._values.find_value(
             blinded, max_nodes, limits=limits, quorum=quorum, value_filter=genuine, paths=paths
         )
-        opened = [Answer(each.contact, self._open_all(each.values, blinded)) for each in answers]
-        return [each for each in opened if each.values]
+        opened = [
+            (each.contact, map(decode_opened, map(open_once, each.values))) for each in answers
+        ]
+        found = [
+            Answer(contact, [each for each in values if each is not None])
+            for contact, values in opened
+        ]
+        return [each for each in found if each.values]
 
     def add(self, key: bytes, value: Any, *, ttl: float | None = None) -> StoreReport:
         """Encrypt and store this node's value of a key; see ``Node.add``."""
@@ -84,25 +94,4 @@ class SecretValues:
         return self._secret.blind_key(validate_key(key))
 
     def _seal(self, value: Any, blinded: bytes) -> bytes:
-        """Return the sealed form of a value; TypeError or ValueError for an invalid one."""
-        params = self._values.params
-        encoded = validate_value(value, params)
-        # The sealed value is bencoded again, with its length of at most 5 digits and a colon.
-        limit = max_value_bytes(params.max_value_bytes - 6)
-        if len(encoded) > limit:
-            raise ValueError(
-                f"a secret value has at most {limit:,} bytes, bencoded; this one has"
-                f" {len(encoded):,}"
-            )
-        return self._secret.seal(encoded, blinded)
-
-    def _open_all(self, values: list[Any], blinded: bytes) -> list[Any]:
-        found = []
-        for each in values:
-            encoded = self._secret.open(each, blinded)
-            assert encoded is not None  # the filter returned only these
-            try:
-                found.append(replies.decode_value(encoded))
-            except WireError:  # a holder of the secret encrypted what is no value
-                continue
-        return found
+        return seal_value(self._secret, value, blinded, self._values.params)

@@ -20,9 +20,9 @@ class Watch:
     ...         print(change.kind, change.value)
     """
 
-    def __init__(self, node: AnyNode, key: bytes) -> None:
+    def __init__(self, node: AnyNode, subscription: Subscription) -> None:
         self._node = node
-        self._subscription = Subscription(validate_key(key))
+        self._subscription = subscription
         node._run("_watches", Watches.subscribe, self._subscription)
 
     def __iter__(self) -> Watch:
@@ -55,9 +55,9 @@ class Watch:
 class AsyncWatch:
     """The changes of a key, for ``async for``; it begins with the first one."""
 
-    def __init__(self, node: AnyNode, key: bytes) -> None:
+    def __init__(self, node: AnyNode, subscription: Subscription) -> None:
         self._node = node
-        self._subscription = Subscription(validate_key(key))
+        self._subscription = subscription
         self._may_be_begun = False
 
     def __aiter__(self) -> AsyncWatch:
@@ -103,7 +103,12 @@ def _watch(node: Any, key: bytes) -> Any:
     Raises:
         NodeClosed, TypeError, ValueError: see ``add``.
     """
-    return (AsyncWatch if isinstance(node, AwaitableCalls) else Watch)(node, key)
+    return open_watch(node, Subscription(validate_key(key)))
+
+
+def open_watch(node: Any, subscription: Subscription) -> Watch | AsyncWatch:
+    """Return the iterator of the node's kind over what a subscription has."""
+    return (AsyncWatch if isinstance(node, AwaitableCalls) else Watch)(node, subscription)
 
 
 _watch.__name__ = "watch"

@@ -1,5 +1,5 @@
 """``python -m tests.benchmarks [network] [rpc] [stages] [keyed] [hosts] [objects]
-[instructions]``."""
+[instructions] [secret]``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from kademlua.cli.signals import exit_on_signals
-from tests.benchmarks import hosts, instructions, keyed, objects, rounds, rpc, stages
+from tests.benchmarks import hosts, instructions, keyed, objects, rounds, rpc, secret, stages
 from tests.benchmarks.table import network_text
 from tests.benchmarks.workload import CONTENDERS
 
-PARTS = ("network", "rpc", "stages", "keyed", "hosts", "objects", "instructions")
+PARTS = ("network", "rpc", "stages", "keyed", "hosts", "objects", "instructions", "secret")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -122,6 +122,12 @@ def _instructions(_: argparse.Namespace) -> list[dict[str, Any]]:
     return [asdict(each) for each in found]
 
 
+def _secret(asked: argparse.Namespace) -> list[dict[str, Any]]:
+    found = secret.measure_secret(asked.rounds, asked.operations)
+    print(secret.secret_text(found) + "\n")
+    return [asdict(each) for each in found]
+
+
 _PARTS = {
     "network": _network,
     "rpc": _rpc,
@@ -130,6 +136,7 @@ _PARTS = {
     "hosts": _hosts,
     "objects": _objects,
     "instructions": _instructions,
+    "secret": _secret,
 }
 
 

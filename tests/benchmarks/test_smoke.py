@@ -87,6 +87,11 @@ def test_the_cost_of_a_network_key(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.count("\n| ") == 5
 
 
+def test_the_cost_of_secret_values(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["secret", "--operations", "20", "--rounds", "1"]) == 0
+    assert capsys.readouterr().out.count("\n| ") == 3
+
+
 def test_many_keys(capsys: pytest.CaptureFixture[str]) -> None:
     bulk.main(["--nodes", "10", "--keys", "50", "--singles", "5"])
     shown = capsys.readouterr().out

@@ -9,6 +9,7 @@ import pytest
 
 from kademlua import AsyncNode, NothingToRemove, Secret, ThreadedNode, sha1
 from kademlua.core.contact import Endpoint
+from kademlua.core.watch.changes import Change, ChangeKind
 from tests.support.world import World
 
 SECRET, OTHER = Secret(b"s" * 32), Secret(b"o" * 32)
@@ -86,6 +87,35 @@ def test_overwrite_replaces(world: World) -> None:
     assert [each.values for each in answers] == [[b"second"]]
 
 
+def test_watch_shows_opened_values_only(world: World) -> None:
+    nodes = world.network(10)
+    writer, blinded = nodes[0], SECRET.blind_key(KEY)
+    writer.secret(SECRET).add(KEY, b"first")
+    nodes[1].add(blinded, b"plain")
+    with nodes[5].secret(SECRET).watch(KEY) as watch:
+        assert watch.next(2) == Change(ChangeKind.ADDED, writer.contact, b"first")
+        writer.secret(SECRET).publish(KEY, b"second")
+        assert watch.next(2) == Change(ChangeKind.REPLACED, writer.contact, b"second")
+        nodes[1].add(blinded, OTHER.seal(b"5:other", blinded))
+        nodes[2].add(blinded, SECRET.seal(b"no bencoding", blinded))
+        assert watch.next(2) is None
+        writer.add(blinded, b"plain")
+        assert watch.next(2) == Change(ChangeKind.REMOVED, writer.contact, b"second")
+
+
+def test_secret_and_plain_watches_of_a_key_are_independent(world: World) -> None:
+    nodes = world.network(10)
+    blinded = SECRET.blind_key(KEY)
+    with nodes[5].secret(SECRET).watch(KEY) as ours, nodes[5].watch(blinded) as sealed:
+        nodes[0].secret(SECRET).add(KEY, b"value")
+        change = ours.next(2)
+        assert change is not None
+        assert change.value == b"value"
+        change = sealed.next(2)
+        assert change is not None
+        assert SECRET.open(change.value, blinded) == b"5:value"
+
+
 def test_too_large_a_value_states_the_limit(world: World) -> None:
     node = world.network(2)[0]
     limit = node.params.max_value_bytes
@@ -104,10 +134,15 @@ def test_bridges_have_the_same_operations() -> None:
     async def find(endpoint: Endpoint) -> list[Any]:
         async with AsyncNode(bootstrap=[endpoint]) as asynchronous:
             [answer] = await asynchronous.secret(SECRET).find_value(KEY, max_nodes=1)
+            async with asynchronous.secret(SECRET).watch(KEY) as watch:
+                change = await anext(watch)
+            assert answer.values == [change.value]
             return answer.values
 
     with ThreadedNode() as threaded:
         threaded.secret(SECRET).add(KEY, b"under the oak")
         [answer] = threaded.secret(SECRET).find_value(KEY, max_nodes=1)
         assert answer.values == [b"under the oak"]
+        with threaded.secret(SECRET).watch(KEY) as watch:
+            assert next(watch).value == b"under the oak"
         assert asyncio.run(find(threaded.contact.endpoint)) == [b"under the oak"]

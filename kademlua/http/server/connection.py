@@ -55,9 +55,10 @@ class ServerState:
 class HttpConnection:
     """One connection. Requests are answered one after the other."""
 
-    def __init__(self, sock: gevent.socket.socket, state: ServerState) -> None:
+    def __init__(self, sock: gevent.socket.socket, state: ServerState, client_address: str) -> None:
         self._sock = sock
         self._state = state
+        self._client_address = client_address
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
         self.is_receiving = False
         """True while the connection waits for bytes of its client."""
@@ -88,7 +89,7 @@ class HttpConnection:
             self._check(request)
             is_streamed = self._is_streamed(request)
             body = RequestBody(self) if is_streamed else BytesIO(self._read_body())
-            environ = _make_environ(request, body)
+            environ = _make_environ(request, body, self._client_address)
             self._state.connections.set_busy(self)
             self._send_reply(environ)
             if self._http.our_state is not h11.DONE:
@@ -248,7 +249,9 @@ class RequestBody:
         return data
 
 
-def _make_environ(request: h11.Request, body: BytesIO | RequestBody) -> dict[str, Any]:
+def _make_environ(
+    request: h11.Request, body: BytesIO | RequestBody, client_address: str
+) -> dict[str, Any]:
     """Return the WSGI environment of a request (PEP 3333)."""
     path, _, query = request.target.partition(b"?")
     environ: dict[str, Any] = {
@@ -256,6 +259,7 @@ def _make_environ(request: h11.Request, body: BytesIO | RequestBody) -> dict[str
         "SCRIPT_NAME": "",
         "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
         "QUERY_STRING": query.decode(),
+        "REMOTE_ADDR": client_address,
         "SERVER_NAME": "localhost",
         "SERVER_PORT": "80",
         "SERVER_PROTOCOL": f"HTTP/{request.http_version.decode()}",

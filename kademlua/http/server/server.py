@@ -79,9 +79,9 @@ class HttpServer:
             "malformed": self._state.malformed,
         }
 
-    def _serve(self, sock: Any, _address: Any) -> None:
+    def _serve(self, sock: Any, address: Any) -> None:
         """Serve one connection; the caller closes its socket."""
-        connection = HttpConnection(sock, self._state)
+        connection = HttpConnection(sock, self._state, address[0])
         while not self._state.connections.admit(connection):
             gevent.sleep(_ADMISSION_INTERVAL)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from gevent.event import Event
@@ -17,18 +18,22 @@ _MISSED: Final = Change(ChangeKind.MISSED, None, None)
 class Subscription:
     """The changes of a key for one consumer. A slow one is told that it missed some."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(
+        self, key: bytes, view: Callable[[list[Change]], list[Change]] = lambda changes: changes
+    ) -> None:
+        """Queue the changes of a key in the form that ``view`` gives them."""
         self.key = key
         self.is_begun = False
         self.is_closed = False
         self.has_missed = False
         """Whether the queue was full; it then gets all values again when it is empty."""
+        self._view = view
         self._changes: deque[Change] = deque()
         self._is_ready = Event()
 
     def put(self, changes: list[Change]) -> None:
         """Queue changes; never blocks."""
-        if self.has_missed:
+        if self.has_missed or not (changes := self._view(changes)):
             return
         if len(self._changes) + len(changes) > MAX_QUEUED:
             self.has_missed = True
@@ -39,8 +44,7 @@ class Subscription:
     def refill(self, values: list[Change]) -> None:
         """Begin again after changes were missed, with all values."""
         self.has_missed = False
-        self._changes.append(_MISSED)
-        self._changes.extend(values)
+        self._changes.extend(self._view([_MISSED, *values]))
         self._is_ready.set()
 
     @property
