@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from pathlib import Path
 
 from kademlua.core.errors import KeyFileError
 from kademlua.core.security import network_key
+from kademlua.crypto.private_files import create_private_file, read_private_file
 
 _SIGNING_KEY_LABEL = b"signing-key"
 _SECRET_LABEL = b"secret"
@@ -80,37 +79,3 @@ def _write_key(path: str | Path, text: bytes) -> None:
         create_private_file(path, text)
     except OSError as error:
         raise KeyFileError(f"{path}: {error.strerror}") from None
-
-
-def create_private_file(path: str | Path, data: bytes) -> None:
-    """Create a file readable only by its owner; OSError if it exists or cannot be created."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-    except OSError:
-        os.unlink(path)  # do not leave half a key
-        raise
-
-
-def read_private_file(path: str | Path, max_bytes: int) -> bytes:
-    """Return at most ``max_bytes`` of a file.
-
-    ValueError if other users can access it, OSError if it cannot be read.
-    """
-    # O_NONBLOCK: a pipe without a writer must not block the node.
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(fd, "rb") as file:
-        status = os.fstat(fd)  # of the file that is open, not of its path
-        mode = status.st_mode
-        if not stat.S_ISREG(mode):
-            raise ValueError("not a file")
-        # Kubernetes writes secrets as another user, and grants access through a group.
-        is_owned_by_user = status.st_uid == os.geteuid()
-        forbidden_bits = stat.S_IMODE(mode) & (0o066 if is_owned_by_user else 0o026)
-        if forbidden_bits:
-            access = "read" if forbidden_bits & 0o044 else "write"
-            raise ValueError(
-                f"others can {access} it (mode {stat.S_IMODE(mode):04o}): chmod 600 it"
-            )
-        return file.read(max_bytes)

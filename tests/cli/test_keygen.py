@@ -111,7 +111,7 @@ def test_invalid_key_file_is_reported(launch, failed, command):
 def test_key_file_readable_by_others_is_refused(launch, failed, key):
     (launch.home / key).chmod(0o644)
     error = failed(launch.run("node", "0", "--network-key", key), 2)
-    assert f"{key}: others can read it (mode 0644): chmod 600 it" in error
+    assert f"{key}: others can read it (mode 0644): chmod 600 {key}" in error
     error = failed(launch.run("node", "0", "--network-key", "none.key"), 2)
     assert "none.key: No such file or directory" in error
 

@@ -8,6 +8,7 @@ import signal
 import stat
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -75,7 +76,7 @@ def test_file_open_to_other_users_is_refused(key_file: Path, mode: int) -> None:
     with pytest.raises(KeyFileError) as caught:
         read_network_key(key_file)
     assert str(caught.value) == (
-        f"{key_file}: others can {what} it (mode {mode:04o}): chmod 600 it"
+        f"{key_file}: others can {what} it (mode {mode:04o}): chmod 600 {key_file}"
     )
 
 
@@ -91,8 +92,27 @@ def test_a_file_that_another_user_wrote_for_this_one(
 ) -> None:
     key_file.chmod(mode)
     monkeypatch.setattr(os, "geteuid", lambda: key_file.stat().st_uid + 1)
-    with nullcontext() if is_read else pytest.raises(KeyFileError, match="others can"):
+    with nullcontext() if is_read else pytest.raises(KeyFileError, match="mount it with mode 0440"):
         assert read_network_key(key_file) == KEY
+
+
+@pytest.mark.parametrize(("mode", "is_read"), [(0o440, True), (0o444, False), (0o460, False)])
+def test_a_file_of_this_user_on_a_mount_that_cannot_be_written(
+    key_file: Path, mode: int, is_read: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Kubernetes mounts a secret for a container that runs as root."""
+    key_file.chmod(mode)
+    monkeypatch.setattr(os, "fstatvfs", lambda fd: SimpleNamespace(f_flag=os.ST_RDONLY))
+    with nullcontext() if is_read else pytest.raises(KeyFileError, match="mount it with mode 0440"):
+        assert read_network_key(key_file) == KEY
+
+
+def test_path_in_the_command_of_an_error_is_quoted(tmp_path: Path) -> None:
+    path = tmp_path / "my key"
+    write_network_key(path, KEY)
+    path.chmod(0o644)
+    with pytest.raises(KeyFileError, match=f"chmod 600 '{path}'$"):
+        read_network_key(path)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,52 @@
+"""Files that only their owner can access: keys, and what is as secret as a key."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from pathlib import Path
+
+_FORBIDDEN_BITS = 0o066
+"""A file of this user is accessible to no other one."""
+_FORBIDDEN_MOUNTED_BITS = 0o026
+"""A file that systemd or Kubernetes mounts may be readable by its group: they give access so."""
+
+
+def create_private_file(path: str | Path, data: bytes) -> None:
+    """Create a file readable only by its owner; OSError if it exists or cannot be created."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+    except OSError:
+        os.unlink(path)  # do not leave half a key
+        raise
+
+
+def read_private_file(path: str | Path, max_bytes: int) -> bytes:
+    """Return at most ``max_bytes`` of a file.
+
+    Raises:
+        ValueError: Other users can access it; the message says what to do.
+        OSError: It cannot be read.
+    """
+    # O_NONBLOCK: a pipe without a writer must not block the node.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        _require_private(fd, path)
+        return file.read(max_bytes)
+
+
+def _require_private(fd: int, path: str | Path) -> None:
+    """Raise ValueError if other users can access an open file, whatever is at its path now."""
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("not a file")
+    mode = stat.S_IMODE(status.st_mode)
+    is_mounted = status.st_uid != os.geteuid() or os.fstatvfs(fd).f_flag & os.ST_RDONLY
+    forbidden_bits = mode & (_FORBIDDEN_MOUNTED_BITS if is_mounted else _FORBIDDEN_BITS)
+    if forbidden_bits:
+        access = "read" if forbidden_bits & 0o044 else "write"
+        remedy = "mount it with mode 0440" if is_mounted else f"chmod 600 {shlex.quote(str(path))}"
+        raise ValueError(f"others can {access} it (mode {mode:04o}): {remedy}")
