@@ -24,16 +24,19 @@ def create_private_file(path: str | Path, data: bytes) -> None:
         raise
 
 
-def read_private_file(path: str | Path, max_bytes: int) -> bytes:
-    """Return at most ``max_bytes`` of a file.
+def read_private_file(path: str | Path, max_bytes: int, *, allows_pipe: bool = False) -> bytes:
+    """Return at most ``max_bytes`` of a file; with ``allows_pipe`` also of a pipe, which may block.
 
     Raises:
         ValueError: Other users can access it; the message says what to do.
         OSError: It cannot be read.
     """
     # O_NONBLOCK: a pipe without a writer must not block the node.
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if allows_pipe else os.O_NONBLOCK))
     with os.fdopen(fd, "rb") as file:
+        mode = os.fstat(fd).st_mode
+        if not (stat.S_ISREG(mode) or (allows_pipe and stat.S_ISFIFO(mode))):
+            raise ValueError("not a file")
         _require_private(fd, path)
         return file.read(max_bytes)
 
@@ -41,8 +44,6 @@ def read_private_file(path: str | Path, max_bytes: int) -> bytes:
 def _require_private(fd: int, path: str | Path) -> None:
     """Raise ValueError if other users can access an open file, whatever is at its path now."""
     status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError("not a file")
     mode = stat.S_IMODE(status.st_mode)
     is_mounted = status.st_uid != os.geteuid() or os.fstatvfs(fd).f_flag & os.ST_RDONLY
     forbidden_bits = mode & (_FORBIDDEN_MOUNTED_BITS if is_mounted else _FORBIDDEN_BITS)
