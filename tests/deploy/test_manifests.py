@@ -141,6 +141,8 @@ def test_kustomize_builds_manifests(name: str, tmp_path: Path) -> None:
     for document in built:
         kubernetes_validate.validate(document, "1.30", strict=True)
     (pods,) = (each for each in built if each["kind"] == "StatefulSet")
+    for volume in pods["spec"]["template"]["spec"]["volumes"]:
+        assert volume.get("secret", {}).get("defaultMode", 0o440) == 0o440, "a node refuses others"
     environment = pods["spec"]["template"]["spec"]["containers"][0]["env"]
     names = {each["name"] for each in environment}
     assert ("KADEMLUA_NODE_NETWORK_KEY" in names) == (name == "private")
