@@ -11,6 +11,7 @@ _FORBIDDEN_BITS = 0o066
 """A file of this user is accessible to no other one."""
 _FORBIDDEN_MOUNTED_BITS = 0o026
 """A file that systemd or Kubernetes mounts may be readable by its group: they give access so."""
+_FORBIDDEN_DATA_BITS = 0o006
 
 
 def create_private_file(path: str | Path, data: bytes) -> None:
@@ -41,13 +42,31 @@ def read_private_file(path: str | Path, max_bytes: int, *, allows_pipe: bool = F
         return file.read(max_bytes)
 
 
+def require_private_data(path: Path) -> None:
+    """Check that other users cannot access a file of a data directory.
+
+    Its group may: Kubernetes gives a group access to all files of a volume (``fsGroup``).
+
+    Raises:
+        ValueError: Other users can access it; the message says what to do.
+        OSError: There is no such file.
+    """
+    mode = stat.S_IMODE(path.stat().st_mode)
+    _require_mode(mode, _FORBIDDEN_DATA_BITS, f"chmod 600 {shlex.quote(str(path))}")
+
+
 def _require_private(fd: int, path: str | Path) -> None:
     """Raise ValueError if other users can access an open file, whatever is at its path now."""
     status = os.fstat(fd)
     mode = stat.S_IMODE(status.st_mode)
-    is_mounted = status.st_uid != os.geteuid() or os.fstatvfs(fd).f_flag & os.ST_RDONLY
-    forbidden_bits = mode & (_FORBIDDEN_MOUNTED_BITS if is_mounted else _FORBIDDEN_BITS)
-    if forbidden_bits:
-        access = "read" if forbidden_bits & 0o044 else "write"
-        remedy = "mount it with mode 0440" if is_mounted else f"chmod 600 {shlex.quote(str(path))}"
+    if status.st_uid != os.geteuid() or os.fstatvfs(fd).f_flag & os.ST_RDONLY:
+        _require_mode(mode, _FORBIDDEN_MOUNTED_BITS, "mount it with mode 0440")
+    else:
+        _require_mode(mode, _FORBIDDEN_BITS, f"chmod 600 {shlex.quote(str(path))}")
+
+
+def _require_mode(mode: int, forbidden_bits: int, remedy: str) -> None:
+    found_bits = mode & forbidden_bits
+    if found_bits:
+        access = "read" if found_bits & 0o044 else "write"
         raise ValueError(f"others can {access} it (mode {mode:04o}): {remedy}")
