@@ -13,7 +13,7 @@ import click
 
 from kademlua.api.program import Program
 from kademlua.cli.addresses import is_loopback, is_off_host, resolve
-from kademlua.cli.config import load_params
+from kademlua.cli.config import Config, load_config
 from kademlua.cli.data_dirs import data_dir_for_node, open_state
 from kademlua.cli.discover import discovery
 from kademlua.cli.extras import require_package
@@ -31,6 +31,7 @@ from kademlua.cli.options import (
     CONTROL_PORT,
     DIRECTORY,
     endpoint,
+    load_network_keys,
     network_key_option,
     node_id,
     port_number,
@@ -41,7 +42,6 @@ from kademlua.cli.signals import SignalHandler
 from kademlua.control.server import ControlServer
 from kademlua.control.unix_socket import SOCKET_NAME, ControlError
 from kademlua.core.contact import Endpoint, format_endpoint
-from kademlua.core.params import Params
 from kademlua.crypto.fingerprint import secret_fingerprint
 from kademlua.node.node import Node
 from kademlua.node.options import NodeOptions
@@ -105,7 +105,7 @@ logger = logging.getLogger(__name__)
     "--config",
     type=ANY_PATH,
     metavar="FILE",
-    help="TOML file that sets parameters, such as  ttl = 3600.",
+    help="TOML file that sets parameters, such as ttl = 3600, and network_key = FILE.",
 )
 @click.option(
     "--log-file",
@@ -173,7 +173,9 @@ def node(
         raise click.UsageError("--bootstrap and --no-bootstrap exclude each other.")
     if data is not None and memory:
         raise click.UsageError("--data and --memory exclude each other.")
-    params = load_params(config) if config is not None else Params()
+    settings = load_config(config) if config is not None else Config()
+    params = settings.params
+    network_keys = network_keys or load_network_keys(settings.network_key_files)
     host = resolve(host)[0]
     if discover:
         require_package("zeroconf", "discover")

@@ -164,8 +164,16 @@ def _network_keys(
     context: click.Context, option: click.Parameter, paths: tuple[Path, ...]
 ) -> tuple[bytes, ...]:
     """Read the keys from the files of ``--network-key``, in their order."""
-    if context.resilient_parsing:  # for the completion of a shell, which asks nothing
-        return ()
+    # The completion of a shell asks for no passphrase.
+    return () if context.resilient_parsing else load_network_keys(paths)
+
+
+def load_network_keys(paths: tuple[Path, ...]) -> tuple[bytes, ...]:
+    """Return the keys in some files, in their order.
+
+    Raises:
+        click.BadParameter: A file cannot be used, or there are too many.
+    """
     if len(paths) > MAX_KEYS:
         raise click.BadParameter(f"{len(paths)} network keys given; the maximum is {MAX_KEYS}")
     try:

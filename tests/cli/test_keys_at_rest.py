@@ -140,6 +140,15 @@ def test_error_shows_nothing_of_a_key(
     assert "555" not in failed(launch.run(*command, "--network-key", "bad.key"), 2)
 
 
+def test_key_in_the_place_of_a_file_is_not_repeated(
+    launch: Launcher, failed: Callable[[subprocess.CompletedProcess[bytes], int], str]
+) -> None:
+    launch.env["KADEMLUA_NODE_NETWORK_KEY"] = "5a" * 32
+    error = failed(launch.run("node", "0"), 2)
+    assert "name a file with the network key, not the network key itself" in error
+    assert "5a5a" not in error
+
+
 def test_node_shows_the_fingerprints_of_its_network_keys(launch: Launcher) -> None:
     for name in ("new.key", "old.key"):
         launch.run("keygen", "--network", name)
