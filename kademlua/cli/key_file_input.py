@@ -15,7 +15,6 @@ from kademlua.crypto.passphrase import require_passphrase
 from kademlua.crypto.private_files import read_private_file
 from kademlua.crypto.secret import Secret
 from kademlua.crypto.signing import SigningKey
-from kademlua.shell.line_reader import is_foreground
 
 _PASSPHRASE_VARIABLE = "KADEMLUA_PASSPHRASE_FILE"
 _LOOKS_LIKE_A_KEY = re.compile("[0-9a-fA-F]{64}")
@@ -108,6 +107,6 @@ def _has_terminal() -> bool:
     except OSError:
         return False
     try:
-        return is_foreground(fd)
+        return os.tcgetpgrp(fd) == os.getpgrp()
     finally:
         os.close(fd)

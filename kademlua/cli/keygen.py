@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import secrets
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import click
 
 from kademlua.cli.key_file_input import load_key, load_signing_key, new_passphrase
 from kademlua.cli.options import ANY_PATH
+from kademlua.core.errors import KeyFileError
 from kademlua.core.security.network_key import KEY_BYTES
 from kademlua.crypto.fingerprint import secret_fingerprint
 from kademlua.crypto.key_files import KeyKind, kind_of, write_key
@@ -121,6 +124,8 @@ def _fingerprint_of(kind: KeyKind, key: bytes) -> str:
 def _generate(file: Path | None, kind: KeyKind, *, is_encrypted: bool) -> None:
     """Write a new key, and say so; of a signing key, show the public key for scripts."""
     path = file or _DEFAULT_FILES[kind]
+    if is_encrypted and os.path.lexists(path):  # before a person types a passphrase twice
+        raise KeyFileError(f"{path}: {os.strerror(errno.EEXIST)}")
     key = secrets.token_bytes(KEY_BYTES)
     fingerprint = _fingerprint_of(kind, key)
     write_key(path, kind, key, new_passphrase() if is_encrypted else None)

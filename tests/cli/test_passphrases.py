@@ -122,6 +122,9 @@ def test_command_without_a_terminal_says_what_to_do(
 def test_keygen_without_a_terminal_writes_nothing(launch: Launcher, failed: Failed) -> None:
     assert "no terminal" in failed(launch.run("keygen", "--passphrase", "our.key"), 2)
     assert not (launch.home / "our.key").exists()
+    (launch.home / "our.key").touch()
+    line = failed(launch.run("keygen", "--passphrase", "our.key"), 1)
+    assert line == "Error: our.key: File exists\n"
 
 
 def test_nodes_and_clients_read_the_passphrase_in_a_file(
@@ -170,3 +173,27 @@ def test_unusable_passphrase_file_is_reported(
     assert line == "Error: a passphrase has at least 12 characters\n"
     passphrase_file.unlink()
     assert failed(launch.run(*command), 1) == "Error: passphrase: No such file or directory\n"
+
+
+def test_client_with_an_encrypted_identity_needs_its_passphrase(
+    launch: Launcher, failed: Failed, passphrase_file: Path
+) -> None:
+    directory = launch.home / ".local" / "share" / "kademlua"
+    directory.mkdir(mode=0o700, parents=True)
+    write_key(directory / "identity.key", KeyKind.SIGNING, KEY, PASSPHRASE)
+    _, address = launch.node()
+    command = ("add", "greeting", "hello", "--via", address)
+    assert "identity.key: a passphrase protects" in failed(launch.run(*command), 2)
+    launch.env["KADEMLUA_PASSPHRASE_FILE"] = str(passphrase_file)
+    assert launch.run(*command).returncode == 0
+
+
+def test_completion_asks_for_no_passphrase(
+    launch: Launcher, key_file: Callable[[KeyKind], str]
+) -> None:
+    words = f"kademlua find --network-key {key_file(KeyKind.NETWORK)} --vi"
+    launch.env |= {"_KADEMLUA_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": "4"}
+    terminal = launch.terminal()
+    assert terminal.wait() == 0
+    assert "Passphrase" not in terminal.out.text
+    assert "--via" in terminal.out.text
