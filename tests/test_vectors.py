@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import random
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,7 +34,9 @@ from kademlua.core.wire import bencoding, packets, replies
 from kademlua.core.wire.packets import Request
 from kademlua.crypto import mail
 from kademlua.crypto.datagram_cipher import DatagramCipher
+from kademlua.crypto.fingerprint import secret_fingerprint
 from kademlua.crypto.key_derivation import Purpose, derive_key
+from kademlua.crypto.key_files import KeyKind, read_key, write_key
 from kademlua.crypto.signing import SigningKey, verify
 from kademlua.runtime.private_transport import PrivateTransport
 from kademlua.values.admission import AdmissionPolicy
@@ -52,7 +56,7 @@ from tests.support.world import World
 IDS, RECORDS, TOKENS = load("ids.json"), load("records.json"), load("tokens.json")
 COUNTERS, PRIVATE, EXCHANGES = load("counters.json"), load("private.json"), load("exchanges.json")
 ENCRYPTION = load("encryption.json")
-OBJECTS, MAIL = load("objects.json"), load("mail.json")
+OBJECTS, MAIL, KEY_FILES = load("objects.json"), load("mail.json"), load("key_files.json")
 
 
 def of_kind(kind: str, vectors: list[Vector] = RECORDS) -> pytest.MarkDecorator:
@@ -262,6 +266,26 @@ def test_mail(vector: Vector) -> None:
     assert opened == mail.OpenedMail(SigningKey(sender).public_key, time, message)
     assert reference_hpke.mail_letter(sender, address, time, message) == letter
     assert len(mail.seal(address, message, SigningKey(sender), time)) == len(sealed)
+
+
+@each(KEY_FILES)
+def test_key_file(vector: Vector, tmp_path: Path) -> None:
+    path, kind, key = tmp_path / "key", KeyKind(vector["kind"].encode()), hex_bytes(vector, "key")
+    write_key(path, kind, key)
+    assert path.read_text() == vector["file"]
+    is_signing = kind is KeyKind.SIGNING
+    fingerprint = SigningKey(key).fingerprint if is_signing else secret_fingerprint(key)
+    assert fingerprint == vector["fingerprint"]
+    path.write_text(vector["encrypted_file"])
+    assert read_key(path, kind, vector["passphrase"]) == key
+    # The same with other code.
+    salt, nonce = hex_bytes(vector, "salt"), hex_bytes(vector, "nonce")
+    passphrase = unicodedata.normalize("NFC", vector["passphrase"]).encode()
+    stretched = hashlib.scrypt(passphrase, salt=salt, n=1 << 17, r=8, p=1, maxmem=1 << 28, dklen=32)
+    assert stretched == hex_bytes(vector, "stretched_key")
+    word = f"encrypted-{vector['kind']}"
+    sealed = reference_aead.xaes256_gcm(stretched, nonce, key, word.encode())
+    assert f"{word} {(salt + nonce + sealed).hex()}\n" == vector["encrypted_file"]
 
 
 class Wire:

@@ -8,7 +8,7 @@ import socket
 import click
 import gevent.socket
 
-from kademlua.core.contact import LINK_LOCAL_MESSAGE, canonical_address, is_link_local
+from kademlua.core.contact import LINK_LOCAL_MESSAGE, Endpoint, canonical_address, is_link_local
 
 
 def resolve(host: str) -> list[str]:
@@ -41,6 +41,14 @@ def _resolve_name(host: str) -> list[str]:
 def is_loopback(addr: str) -> bool:
     """Return whether an IP address is a loopback address."""
     return ipaddress.ip_address(addr).is_loopback
+
+
+def is_off_host(endpoint: Endpoint) -> bool:
+    """Return whether an endpoint is an IP address other than loopback."""
+    try:
+        return not is_loopback(endpoint[0])
+    except ValueError:  # a host name, not resolved yet
+        return False
 
 
 def bind_hosts(targets: list[str]) -> list[str]:

@@ -13,7 +13,7 @@ import click
 
 from kademlua.api.fields import stored_value_from_json
 from kademlua.api.json_form import stored_value_to_json
-from kademlua.cli.config import load_params
+from kademlua.cli.config import load_config
 from kademlua.cli.data_dirs import find_data_dir, open_state
 from kademlua.cli.extras import require_package
 from kademlua.cli.logs import configure_logging
@@ -137,7 +137,7 @@ def import_values(file: IO[str], data: Path | None, port: int, config: Path | No
         kademlua import values.jsonl --port 8001
         zcat values.jsonl.gz | kademlua import - --data DIR
     """
-    params = load_params(config) if config is not None else Params()
+    params = load_config(config).params if config is not None else Params()
     path = data or find_data_dir(port)
     client = _connect_if_running(path)
     if client is not None:

@@ -15,6 +15,7 @@ import click
 
 from kademlua.cli.data_dirs import default_data_dir
 from kademlua.cli.extras import install_hint
+from kademlua.cli.key_file_input import load_signing_key
 from kademlua.cli.options import CONTROL_PORT
 from kademlua.core.errors import CryptoUnavailable
 from kademlua.crypto.signing import SigningKey, require_crypto
@@ -45,7 +46,7 @@ def client_identity() -> SigningKey:
         raise NoIdentity("the user has no home directory for the key") from None
     if not path.exists():
         _create(path)
-    return SigningKey.load(path)
+    return load_signing_key(path)
 
 
 def _create(path: Path) -> None:

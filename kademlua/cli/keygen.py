@@ -1,22 +1,28 @@
-"""``kademlua keygen``: generate signing keys, network keys and secrets."""
+"""``kademlua keygen``: generate signing keys, network keys and secrets, and show what is public."""
 
 from __future__ import annotations
 
+import errno
+import os
 import secrets
 from pathlib import Path
 
 import click
 
+from kademlua.cli.key_file_input import load_key, load_signing_key, new_passphrase
 from kademlua.cli.options import ANY_PATH
+from kademlua.core.errors import KeyFileError
 from kademlua.core.security.network_key import KEY_BYTES
-from kademlua.crypto.key_files import write_network_key
+from kademlua.crypto.fingerprint import secret_fingerprint
+from kademlua.crypto.key_files import KeyKind, kind_of, write_key
 from kademlua.crypto.mail import mail_address
-from kademlua.crypto.secret import Secret
 from kademlua.crypto.signing import SigningKey
 
-_NETWORK_FILE = Path("network.key")
-_SIGNING_FILE = Path("signing.key")
-_SECRET_FILE = Path("secret.key")
+_DEFAULT_FILES = {
+    KeyKind.NETWORK: Path("network.key"),
+    KeyKind.SIGNING: Path("signing.key"),
+    KeyKind.SECRET: Path("secret.key"),
+}
 
 
 @click.command(short_help="Generate a key file that only its owner can read.")
@@ -25,14 +31,21 @@ _SECRET_FILE = Path("secret.key")
     "--network",
     "is_network",
     is_flag=True,
-    help=f"Generate the key of a private network.  [default file: {_NETWORK_FILE}]",
+    help="Generate the key of a private network.  [default file: network.key]",
 )
 @click.option(
     "--secret",
     "is_secret",
     is_flag=True,
-    help=f"Generate a secret for secret values.  [default file: {_SECRET_FILE}]",
+    help="Generate a secret for secret values.  [default file: secret.key]",
 )
+@click.option(
+    "--passphrase",
+    "is_encrypted",
+    is_flag=True,
+    help="Encrypt the new file with a passphrase of at least 12 characters, which is asked for.",
+)
+@click.option("--fingerprint", is_flag=True, help="Show the fingerprint of the key in FILE.")
 @click.option("--public", is_flag=True, help="Show the public key of the signing key in FILE.")
 @click.option(
     "--mail-address",
@@ -41,7 +54,14 @@ _SECRET_FILE = Path("secret.key")
     help="Show the address to which mail for the holder of the signing key in FILE is sent.",
 )
 def keygen(
-    *, file: Path | None, is_network: bool, is_secret: bool, public: bool, shows_address: bool
+    *,
+    file: Path | None,
+    is_network: bool,
+    is_secret: bool,
+    is_encrypted: bool,
+    fingerprint: bool,
+    public: bool,
+    shows_address: bool,
 ) -> None:
     """Generate a key in FILE, which must not exist; only its owner can read it.
 
@@ -52,8 +72,13 @@ def keygen(
     keys, start every node with the old and the new key for a while; the first key is used to send.
 
     A secret hides keys and values from the nodes that keep them (--secret of add, find and others;
-    Secret.load in a program). Its fingerprint is shown, by which people compare copies of it; it
-    reveals nothing.
+    Secret.load in a program).
+
+    People compare copies of a key by its fingerprint, which reveals nothing about it.
+
+    Each command that reads an encrypted file asks for its passphrase. Without a terminal, it is in
+    the file, readable only by its owner, that the environment variable KADEMLUA_PASSPHRASE_FILE
+    names.
 
     \b
     Examples:
@@ -64,31 +89,51 @@ def keygen(
         kademlua keygen --secret
         kademlua add --secret secret.key treasure "under the oak"
         kademlua keygen --network
+        kademlua keygen --network --passphrase office.key
+        kademlua keygen --fingerprint office.key
         kademlua node 8001 --network-key network.key
         kademlua find greeting --network-key network.key
         kademlua node 8001 --network-key old.key --network-key new.key
     """
-    if is_network + is_secret + public + shows_address > 1:
+    if is_network + is_secret + fingerprint + public + shows_address > 1:
         raise click.UsageError(
-            "--network, --secret, --public and --mail-address exclude each other."
+            "--network, --secret, --fingerprint, --public and --mail-address exclude each other."
         )
-    if is_secret:
-        path, secret = file or _SECRET_FILE, Secret.generate()
-        secret.save(path)
-        click.echo(f"wrote a new secret to {path}; its fingerprint is {secret.fingerprint}")
-        return
-    if is_network:
-        path = file or _NETWORK_FILE
-        write_network_key(path, secrets.token_bytes(KEY_BYTES))
-        click.echo(f"wrote a new network key to {path}; copy it to each node of the network")
-        return
-    path = file or _SIGNING_FILE
-    if shows_address:
-        click.echo(mail_address(SigningKey.load(path)).hex())
-        return
-    if public:
-        key = SigningKey.load(path)
+    if is_encrypted and (fingerprint or public or shows_address):
+        raise click.UsageError("--passphrase is for a new key.")
+    path = file or _DEFAULT_FILES[KeyKind.SIGNING]
+    if fingerprint:
+        click.echo(_fingerprint(path))
+    elif public:
+        click.echo(load_signing_key(path).public_key.hex())
+    elif shows_address:
+        click.echo(mail_address(load_signing_key(path)).hex())
     else:
-        key = SigningKey.generate()
-        key.save(path)
-    click.echo(key.public_key.hex())
+        kinds = {is_network: KeyKind.NETWORK, is_secret: KeyKind.SECRET}
+        _generate(file, kinds.get(True, KeyKind.SIGNING), is_encrypted=is_encrypted)
+
+
+def _fingerprint(path: Path) -> str:
+    """Return the fingerprint of the key in a file, whatever its kind."""
+    kind = kind_of(path)
+    return _fingerprint_of(kind, load_key(path, kind))
+
+
+def _fingerprint_of(kind: KeyKind, key: bytes) -> str:
+    return SigningKey(key).fingerprint if kind is KeyKind.SIGNING else secret_fingerprint(key)
+
+
+def _generate(file: Path | None, kind: KeyKind, *, is_encrypted: bool) -> None:
+    """Write a new key, and say so; of a signing key, show the public key for scripts."""
+    path = file or _DEFAULT_FILES[kind]
+    if is_encrypted and os.path.lexists(path):  # before a person types a passphrase twice
+        raise KeyFileError(f"{path}: {os.strerror(errno.EEXIST)}")
+    key = secrets.token_bytes(KEY_BYTES)
+    fingerprint = _fingerprint_of(kind, key)
+    write_key(path, kind, key, new_passphrase() if is_encrypted else None)
+    is_signing = kind is KeyKind.SIGNING
+    remark = "; copy it to each node of the network" if kind is KeyKind.NETWORK else ""
+    click.echo(f"wrote a new {kind} to {path}{remark}", err=is_signing)
+    click.echo(f"its fingerprint is {fingerprint}", err=is_signing)
+    if is_signing:
+        click.echo(SigningKey(key).public_key.hex())

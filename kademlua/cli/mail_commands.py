@@ -8,6 +8,7 @@ import click
 
 from kademlua.api.json_form import mail_to_json, report_to_json
 from kademlua.cli.ephemeral_client import ephemeral_node
+from kademlua.cli.key_file_input import load_signing_key
 from kademlua.cli.options import (
     json_lines_option,
     json_option,
@@ -22,7 +23,6 @@ from kademlua.cli.value_input import value_argument
 from kademlua.core.contact import Endpoint
 from kademlua.core.results import Mail
 from kademlua.crypto.mail import ADDRESS_BYTES, mailbox_key
-from kademlua.crypto.signing import SigningKey
 from kademlua.terminal.text import to_one_line
 
 _MAX_SHOWN_SECONDS = 253_402_300_799
@@ -81,7 +81,7 @@ def send(
         kademlua send --sign alice.key 9a3c… "meet me at noon"
         kademlua send --sign alice.key 9a3c… --ttl 7d --file letter.txt
     """
-    signer = SigningKey.load(key_file)
+    signer = load_signing_key(key_file)
     with ephemeral_node(via, network_keys) as node:
         try:
             report = node.put_for(address, value, signer, ttl=ttl)
@@ -119,7 +119,7 @@ def inbox(
         kademlua inbox --sign bob.key --json | jq -r .value
         kademlua inbox --sign bob.key --count 1     waits for a message
     """
-    signing_key = SigningKey.load(key_file)
+    signing_key = load_signing_key(key_file)
     with exit_on_signals(interrupt_status=0), ephemeral_node(via, network_keys) as node:
         for shown, mail in enumerate(node.inbox(signing_key), 1):
             if as_json:

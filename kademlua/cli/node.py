@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from kademlua.api.program import Program
-from kademlua.cli.addresses import is_loopback, resolve
-from kademlua.cli.config import load_params
+from kademlua.cli.addresses import is_loopback, is_off_host, resolve
+from kademlua.cli.config import Config, load_config
 from kademlua.cli.data_dirs import data_dir_for_node, open_state
 from kademlua.cli.discover import discovery
 from kademlua.cli.extras import require_package
@@ -31,6 +31,7 @@ from kademlua.cli.options import (
     CONTROL_PORT,
     DIRECTORY,
     endpoint,
+    load_network_keys,
     network_key_option,
     node_id,
     port_number,
@@ -41,7 +42,7 @@ from kademlua.cli.signals import SignalHandler
 from kademlua.control.server import ControlServer
 from kademlua.control.unix_socket import SOCKET_NAME, ControlError
 from kademlua.core.contact import Endpoint, format_endpoint
-from kademlua.core.params import Params
+from kademlua.crypto.fingerprint import secret_fingerprint
 from kademlua.node.node import Node
 from kademlua.node.options import NodeOptions
 from kademlua.runtime.logging_transport import LoggingTransport
@@ -104,7 +105,7 @@ logger = logging.getLogger(__name__)
     "--config",
     type=ANY_PATH,
     metavar="FILE",
-    help="TOML file that sets parameters, such as  ttl = 3600.",
+    help="TOML file that sets parameters, such as ttl = 3600, and network_key = FILE.",
 )
 @click.option(
     "--log-file",
@@ -172,7 +173,9 @@ def node(
         raise click.UsageError("--bootstrap and --no-bootstrap exclude each other.")
     if data is not None and memory:
         raise click.UsageError("--data and --memory exclude each other.")
-    params = load_params(config) if config is not None else Params()
+    settings = load_config(config) if config is not None else Config()
+    params = settings.params
+    network_keys = network_keys or load_network_keys(settings.network_key_files)
     host = resolve(host)[0]
     if discover:
         require_package("zeroconf", "discover")
@@ -221,14 +224,14 @@ def node(
             signal_handler.interrupt_shells = server.interrupt
         address = format_endpoint(kademlua_node.contact.endpoint)
         announce(f"kademlua node {kademlua_node.id.hex()} listening on {address}")
-        place = f"data in {path}" if path is not None else "data in memory only"
-        if shares_terminal:
-            announce(place)
-        else:
-            logger.info("%s", place)
+        for line in _describe(path, network_keys):
+            if shares_terminal:
+                announce(line)
+            else:
+                logger.info("%s", line)
         if http_line is not None:
             announce(http_line)
-        if is_loopback(host) and bootstrap and all(map(_is_off_host, bootstrap)):
+        if is_loopback(host) and bootstrap and all(map(is_off_host, bootstrap)):
             logger.warning("%s reaches only this machine; use --host 0.0.0.0 to reach others", host)
         shell = Shell(kademlua_node) if with_shell else None
         if shell is not None and isinstance(log_handler, CallbackHandler):
@@ -251,6 +254,15 @@ def _with_state(options: NodeOptions, state: NodeState) -> NodeOptions:
         store=state.store,
         publication_store=state.publications,
     )
+
+
+def _describe(path: Path | None, network_keys: tuple[bytes, ...]) -> list[str]:
+    """Return lines on where the data is, and which network keys are used."""
+    lines = [f"data in {path}" if path is not None else "data in memory only"]
+    if network_keys:
+        fingerprints = ", ".join(map(secret_fingerprint, network_keys))
+        lines.append(f"private network; key fingerprint {fingerprints}")
+    return lines
 
 
 def _start_control_server(
@@ -284,11 +296,3 @@ def _is_interactive() -> bool:
     suspends a background job (``kademlua node 8001 &``) that reads its terminal."""
     stdin = sys.stdin
     return stdin is not None and stdin.isatty() and is_foreground(stdin.fileno())
-
-
-def _is_off_host(endpoint: Endpoint) -> bool:
-    """Return whether an endpoint is an IP address other than loopback."""
-    try:
-        return not is_loopback(endpoint[0])
-    except ValueError:  # a host name, not resolved yet
-        return False

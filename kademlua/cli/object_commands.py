@@ -12,6 +12,7 @@ import click
 
 from kademlua.cli.connect import connect, daemon_options
 from kademlua.cli.ephemeral_client import ephemeral_node
+from kademlua.cli.key_file_input import load_signing_key
 from kademlua.cli.object_files import ObjectFile
 from kademlua.cli.options import (
     FILE,
@@ -30,7 +31,6 @@ from kademlua.core.durations import readable_duration
 from kademlua.core.objects.layout import DEFAULT_BLOCK_BYTES
 from kademlua.core.objects.report import ObjectReport
 from kademlua.core.values.records import PUBLIC_KEY_BYTES
-from kademlua.crypto.signing import SigningKey
 from kademlua.objects.streams import PooledStream
 
 _SOURCE = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
@@ -101,7 +101,7 @@ def put(
     """
     if salt and key_file is None:
         raise click.UsageError("--salt applies to names only; add --sign KEYFILE.")
-    signer = None if key_file is None else SigningKey.load(key_file)
+    signer = None if key_file is None else load_signing_key(key_file)
     reports = [ObjectReport()]
     with open_source(file) as source, ephemeral_node(via, network_keys) as node:
         with progress("storing", size_of(source)) as update:

@@ -10,13 +10,14 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
+from kademlua.cli.key_file_input import load_key
 from kademlua.core import ids
 from kademlua.core.contact import Endpoint, parse_endpoint
 from kademlua.core.durations import parse_duration
 from kademlua.core.errors import KeyFileError
 from kademlua.core.security.network_key import MAX_KEYS
 from kademlua.core.values.records import PUBLIC_KEY_BYTES
-from kademlua.crypto.key_files import read_network_key
+from kademlua.crypto.key_files import KeyKind
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
@@ -163,10 +164,20 @@ def _network_keys(
     context: click.Context, option: click.Parameter, paths: tuple[Path, ...]
 ) -> tuple[bytes, ...]:
     """Read the keys from the files of ``--network-key``, in their order."""
+    # The completion of a shell asks for no passphrase.
+    return () if context.resilient_parsing else load_network_keys(paths)
+
+
+def load_network_keys(paths: tuple[Path, ...]) -> tuple[bytes, ...]:
+    """Return the keys in some files, in their order.
+
+    Raises:
+        click.BadParameter: A file cannot be used, or there are too many.
+    """
     if len(paths) > MAX_KEYS:
         raise click.BadParameter(f"{len(paths)} network keys given; the maximum is {MAX_KEYS}")
     try:
-        return tuple(map(read_network_key, paths))
+        return tuple(load_key(path, KeyKind.NETWORK) for path in paths)
     except KeyFileError as error:
         raise click.BadParameter(str(error)) from None
 

@@ -9,6 +9,7 @@ import click
 
 from kademlua.api.json_form import report_to_json
 from kademlua.cli.ephemeral_client import ephemeral_node
+from kademlua.cli.key_file_input import load_signing_key
 from kademlua.cli.options import (
     json_option,
     network_key_option,
@@ -24,7 +25,6 @@ from kademlua.core.contact import Endpoint
 from kademlua.core.json_codec import value_to_json
 from kademlua.core.values.records import PUBLIC_KEY_BYTES, SignedRecord
 from kademlua.crypto.secret import Secret
-from kademlua.crypto.signing import SigningKey
 
 _record_key = record_key("a record")
 
@@ -91,7 +91,7 @@ def put(
     for name, each in signed_options.items():
         if each is not None and key_file is None:
             raise click.UsageError(f"{name} applies to signed records only; add --sign FILE.")
-    signer = None if key_file is None else SigningKey.load(key_file)
+    signer = None if key_file is None else load_signing_key(key_file)
     with ephemeral_node(via, network_keys) as node:
         records = node if secret is None else node.secret(secret)
         try:

@@ -16,6 +16,7 @@ import click
 from kademlua.api.api_call import ApiCall
 from kademlua.api.secret_calls import SecretCalls
 from kademlua.cli.connect import OpenApi
+from kademlua.cli.key_file_input import load_secret
 from kademlua.cli.options import ANY_PATH
 from kademlua.cli.output import count
 from kademlua.core.errors import KeyFileError
@@ -27,7 +28,7 @@ _R = TypeVar("_R")
 
 def _load(context: click.Context, option: click.Parameter, path: Path | None) -> Secret | None:
     try:
-        return None if path is None else Secret.load(path)
+        return None if path is None else load_secret(path)
     except KeyFileError as error:
         raise click.BadParameter(str(error)) from None
 

@@ -144,6 +144,10 @@ class KeyFileError(KademluaError):
     """A key file cannot be used; the message names the file and shows nothing of the key."""
 
 
+class PassphraseRequired(KeyFileError):
+    """A passphrase protects the key file, and none was given."""
+
+
 class StorageError(KademluaError):
     """A data directory cannot be used; the message is one line and names the file."""
 

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import hmac
 import os
-import unicodedata
 from pathlib import Path
 from typing import Any, Final
 
 from kademlua.core.ids import ID_BYTES
-from kademlua.crypto import key_files
+from kademlua.crypto.fingerprint import secret_fingerprint
 from kademlua.crypto.key_derivation import Purpose, derive_key
-from kademlua.crypto.library import exceptions, primitives
+from kademlua.crypto.key_files import KeyKind, read_key, write_key
 from kademlua.crypto.padding import max_unpadded_size, pad, padded_size, unpad
-from kademlua.crypto.xaes import NONCE_BYTES, PREFIX_BYTES, TAG_BYTES, XaesKey
+from kademlua.crypto.passphrase import require_passphrase, stretch
+from kademlua.crypto.xaes import NONCE_BYTES, TAG_BYTES, XaesKey
 
 SECRET_BYTES: Final = 32
-MIN_PASSPHRASE_CHARACTERS: Final = 12
 SEALING_OVERHEAD_BYTES: Final = NONCE_BYTES + 1 + TAG_BYTES
 """How much longer a sealed value is, without padding."""
 _SCRYPT_SALT: Final = b"kademlua 1.1 secret"
@@ -28,7 +27,7 @@ _SCRYPT_SALT: Final = b"kademlua 1.1 secret"
 class Secret:
     """A secret of 32 random bytes, or one made from a passphrase."""
 
-    __slots__ = ("_index_key", "_invalid_tag", "_secret", "_value_key")
+    __slots__ = ("_index_key", "_secret", "_value_key")
 
     def __init__(self, secret: bytes) -> None:
         """Use a secret of 32 bytes, which must not be guessable.
@@ -44,7 +43,6 @@ class Secret:
         self._secret = secret
         self._index_key = derive_key(secret, Purpose.SECRET_KEYS)
         self._value_key = XaesKey(derive_key(secret, Purpose.SECRET_VALUES))
-        self._invalid_tag: type[Exception] = exceptions().InvalidTag
 
     def __repr__(self) -> str:
         return f"Secret {self.fingerprint}"  # never the secret
@@ -65,30 +63,33 @@ class Secret:
             TypeError: The passphrase is no text.
             ValueError: The passphrase has fewer than 12 characters.
         """
-        # Systems differ in how they encode accents.
-        passphrase = unicodedata.normalize("NFC", passphrase)
-        if len(passphrase) < MIN_PASSPHRASE_CHARACTERS:
-            raise ValueError(f"a passphrase has at least {MIN_PASSPHRASE_CHARACTERS} characters")
-        scrypt = primitives("kdf.scrypt")
-        function = scrypt.Scrypt(salt=_SCRYPT_SALT, length=SECRET_BYTES, n=1 << 17, r=8, p=1)
-        return cls(function.derive(passphrase.encode()))
+        require_passphrase(passphrase)
+        return cls(stretch(passphrase, _SCRYPT_SALT))
 
     @classmethod
-    def load(cls, path: str | Path) -> Secret:
+    def load(cls, path: str | Path, passphrase: str | None = None) -> Secret:
         """Return the secret in a file that ``save`` or ``kademlua keygen --secret`` wrote.
 
-        KeyFileError if the file cannot be read, holds none, or is accessible to other users.
+        Raises:
+            PassphraseRequired: The file is encrypted, and there is no ``passphrase``.
+            KeyFileError: It cannot be read, holds none, or is accessible to other users, or the
+                passphrase is wrong.
         """
-        return cls(key_files.read_secret(path))
+        return cls(read_key(path, KeyKind.SECRET, passphrase))
 
-    def save(self, path: str | Path) -> None:
-        """Write the secret to a new file, readable only by its owner; KeyFileError if it fails."""
-        key_files.write_secret(path, self._secret)
+    def save(self, path: str | Path, passphrase: str | None = None) -> None:
+        """Write the secret to a new file, readable only by its owner.
+
+        Raises:
+            ValueError: The ``passphrase``, which encrypts it, has fewer than 12 characters.
+            KeyFileError: The file exists or cannot be written.
+        """
+        write_key(path, KeyKind.SECRET, self._secret, passphrase)
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits by which people compare secrets, and which reveal nothing about them."""
-        return derive_key(self._secret, Purpose.FINGERPRINT, 8).hex()
+        """``SHA256:…``, by which people compare secrets; it reveals nothing about them."""
+        return secret_fingerprint(self._secret)
 
     def blind_key(self, key: bytes) -> bytes:
         """Return the key under which the values of ``key`` are stored: HMAC-SHA256, truncated."""
@@ -99,23 +100,12 @@ class Secret:
 
         The context of a value is its blinded key, so that a holder cannot move it elsewhere.
         """
-        nonce = os.urandom(NONCE_BYTES)
-        aead = self._value_key.cipher_for(nonce[:PREFIX_BYTES])
-        sealed: bytes = aead.encrypt(nonce[PREFIX_BYTES:], pad(value), context)
-        return nonce + sealed
+        return self._value_key.seal(pad(value), context)
 
     def open(self, sealed: Any, context: bytes) -> bytes | None:
         """Return the value that ``seal`` encrypted in this context; None for anything else."""
-        if type(sealed) is not bytes or len(sealed) < SEALING_OVERHEAD_BYTES:
-            return None
-        aead = self._value_key.cipher_for(sealed[:PREFIX_BYTES])
-        try:
-            padded: bytes = aead.decrypt(
-                sealed[PREFIX_BYTES:NONCE_BYTES], sealed[NONCE_BYTES:], context
-            )
-        except self._invalid_tag:
-            return None
-        return unpad(padded)
+        padded = self._value_key.open(sealed, context) if type(sealed) is bytes else None
+        return None if padded is None else unpad(padded)
 
 
 def sealed_bytes(size: int) -> int:

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import Any, Protocol
 
-from kademlua.crypto import key_files
+from kademlua.crypto.fingerprint import public_fingerprint
+from kademlua.crypto.key_files import KeyKind, read_key, write_key
 from kademlua.crypto.library import exceptions, primitives
 
 SECRET_BYTES = 32
@@ -48,26 +49,39 @@ class SigningKey:
         return cls(os.urandom(SECRET_BYTES))
 
     @classmethod
-    def load(cls, path: str | Path) -> SigningKey:
+    def load(cls, path: str | Path, passphrase: str | None = None) -> SigningKey:
         """Return the key in a file that ``save`` or ``kademlua keygen`` wrote.
 
-        KeyFileError if the file cannot be read, holds no key, or is accessible to other users.
+        Raises:
+            PassphraseRequired: The file is encrypted, and there is no ``passphrase``.
+            KeyFileError: It cannot be read, holds no key, or is accessible to other users, or the
+                passphrase is wrong.
         """
-        return cls(key_files.read_signing_key(path))
+        return cls(read_key(path, KeyKind.SIGNING, passphrase))
 
     @property
     def secret(self) -> bytes:
         """The private key, 32 bytes."""
         return self._secret
 
-    def save(self, path: str | Path) -> None:
-        """Write the key to a new file, readable only by its owner; KeyFileError if that fails."""
-        key_files.write_signing_key(path, self._secret)
+    def save(self, path: str | Path, passphrase: str | None = None) -> None:
+        """Write the key to a new file, readable only by its owner.
+
+        Raises:
+            ValueError: The ``passphrase``, which encrypts it, has fewer than 12 characters.
+            KeyFileError: The file exists or cannot be written.
+        """
+        write_key(path, KeyKind.SIGNING, self._secret, passphrase)
 
     @property
     def public_key(self) -> bytes:
         """The public key, 32 bytes."""
         return self._public_key
+
+    @property
+    def fingerprint(self) -> str:
+        """``SHA256:…`` of the public key, by which people compare keys."""
+        return public_fingerprint(self._public_key)
 
     def sign(self, message: bytes) -> bytes:
         """Return the 64-byte signature of a message."""

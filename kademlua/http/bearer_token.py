@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from kademlua.core.errors import KeyFileError
-from kademlua.crypto.key_files import create_private_file, read_private_file
+from kademlua.crypto.private_files import create_private_file, read_private_file
 
 TOKEN_FILE_NAME = "http-token"
 _TOKEN_PATTERN = re.compile(rb"[!-~]{16,256}")

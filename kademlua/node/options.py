@@ -30,7 +30,7 @@ class NodeOptions:
     """Proves that values are the node's own after its address changed; default none."""
     last_addresses: OwnAddresses = UNKNOWN_ADDRESSES
     """The node's addresses in an earlier run."""
-    network_keys: Sequence[bytes] = ()
+    network_keys: Sequence[bytes] = field(default=(), repr=False)
     """Keys of a private network, 32 bytes each. All decrypt packets, the first encrypts them."""
     cached_endpoints: Sequence[Endpoint] = ()
     """Addresses of an earlier run. The node queries them like the bootstrap addresses, but

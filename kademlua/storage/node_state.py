@@ -14,6 +14,7 @@ from gevent import Greenlet
 from kademlua.core.contact import Contact, is_link_local
 from kademlua.core.errors import StorageError
 from kademlua.core.params import Params
+from kademlua.crypto.private_files import require_private_data
 from kademlua.crypto.signing import SigningKey
 from kademlua.node.node import Node
 from kademlua.runtime.clocks import Clocks
@@ -186,7 +187,18 @@ class NodeState:
 
 
 def _open_node_file(path: Path) -> LmdbEnvironment:
-    """Open ``node.lmdb`` and read it to its end, since it is small."""
+    """Open ``node.lmdb`` and read it to its end, since it is small.
+
+    Raises:
+        CorruptFile: the file is damaged or foreign.
+        StorageError: it cannot be opened, or other users can read the node's key in it.
+    """
+    try:
+        require_private_data(path)
+    except FileNotFoundError:
+        pass
+    except ValueError as error:
+        raise StorageError(f"{path}: {error}") from None
     environment = LmdbEnvironment(path, "node", FORMAT_VERSION, _NODE_DATABASES)
     with environment.first_reads():
         for db_name in _NODE_DATABASES:

@@ -163,6 +163,7 @@ class Launcher:
             timeout=TIMEOUT,
             env=self.env,
             cwd=self.home,
+            start_new_session=True,  # without the terminal of the tests, if there is one
         )
 
     def start(self, *args: str) -> Process:

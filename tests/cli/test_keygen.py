@@ -10,6 +10,8 @@ import pytest
 from kademlua.build import install_command
 from kademlua.crypto.secret import Secret
 
+FINGERPRINT = r"SHA256:[A-Za-z0-9+/]{43}"
+
 
 @pytest.fixture
 def key(launch):
@@ -20,11 +22,12 @@ def key(launch):
 
 def test_key_file_is_private(launch):
     done = launch.run("keygen", "--network")
-    assert (
-        done.stdout
-        == b"wrote a new network key to network.key; copy it to each node of the network\n"
-    )
     assert (done.returncode, done.stderr) == (0, b"")
+    assert re.fullmatch(
+        "wrote a new network key to network.key; copy it to each node of the network\n"
+        f"its fingerprint is {FINGERPRINT}\n",
+        done.stdout.decode(),
+    )
     path = launch.home / "network.key"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     text = path.read_text()
@@ -37,11 +40,22 @@ def test_secret_is_written_and_its_fingerprint_shown(launch):
     done = launch.run("keygen", "--secret")
     path = launch.home / "secret.key"
     shown = (
-        f"wrote a new secret to secret.key; its fingerprint is {Secret.load(path).fingerprint}\n"
+        f"wrote a new secret to secret.key\nits fingerprint is {Secret.load(path).fingerprint}\n"
     )
     assert (done.returncode, done.stdout.decode(), done.stderr) == (0, shown, b"")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert launch.run("keygen", "--secret").returncode == 1  # nothing is overwritten
+
+
+@pytest.mark.parametrize("kind", [(), ("--network",), ("--secret",)])
+def test_fingerprint_of_a_file_is_that_of_its_making(launch, failed, kind):
+    done = launch.run("keygen", *kind, "a.key")
+    text = (done.stdout + done.stderr).decode()
+    fingerprint = re.search(f"its fingerprint is ({FINGERPRINT})\n", text)[1]
+    assert launch.run("keygen", "--fingerprint", "a.key").stdout.decode() == f"{fingerprint}\n"
+    assert "exclude" in failed(launch.run("keygen", "--fingerprint", "--network", "a.key"), 2)
+    (launch.home / "a.key").write_text("wrong\n")
+    assert "wrong" not in failed(launch.run("keygen", "--fingerprint", "a.key"), 1)
 
 
 def test_existing_key_is_not_overwritten(launch, failed, key):
@@ -111,7 +125,7 @@ def test_invalid_key_file_is_reported(launch, failed, command):
 def test_key_file_readable_by_others_is_refused(launch, failed, key):
     (launch.home / key).chmod(0o644)
     error = failed(launch.run("node", "0", "--network-key", key), 2)
-    assert f"{key}: others can read it (mode 0644): chmod 600 it" in error
+    assert f"{key}: others can read it (mode 0644): chmod 600 {key}" in error
     error = failed(launch.run("node", "0", "--network-key", "none.key"), 2)
     assert "none.key: No such file or directory" in error
 

@@ -5,6 +5,8 @@ import stat
 
 import pytest
 
+from kademlua import SigningKey
+
 
 @pytest.fixture
 def network(launch):
@@ -17,7 +19,9 @@ def network(launch):
 
 def test_keygen(launch, failed):
     done = launch.run("keygen", "my.key")
-    assert (done.returncode, done.stderr) == (0, b"")
+    fingerprint = SigningKey.load(launch.home / "my.key").fingerprint
+    said = f"wrote a new signing key to my.key\nits fingerprint is {fingerprint}\n"
+    assert (done.returncode, done.stderr.decode()) == (0, said)
     path = launch.home / "my.key"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     public_key = done.stdout.decode().strip()

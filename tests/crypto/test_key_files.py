@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import stat
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from kademlua import KeyFileError, read_network_key
-from kademlua.crypto.key_files import write_network_key
+from kademlua import KeyFileError, PassphraseRequired, Secret, SigningKey, read_network_key
+from kademlua.crypto.key_files import KeyKind, kind_of, read_key, write_key
 
 KEY = bytes(range(32))
+PASSPHRASE = "correct horse battery"
 
 
 @pytest.fixture
 def key_file(tmp_path: Path) -> Path:
     path = tmp_path / "network.key"
-    write_network_key(path, KEY)
+    write_key(path, KeyKind.NETWORK, KEY)
     return path
 
 
@@ -34,7 +37,7 @@ def test_a_key_is_read_as_it_was_written(key_file: Path) -> None:
 def test_key_file_is_readable_by_its_owner_only(tmp_path: Path, mask: int) -> None:
     former = os.umask(mask)
     try:
-        write_network_key(tmp_path / "key", KEY)
+        write_key(tmp_path / "key", KeyKind.NETWORK, KEY)
     finally:
         os.umask(former)
     assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
@@ -45,7 +48,7 @@ def test_no_key_is_overwritten(key_file: Path, tmp_path: Path) -> None:
     link.symlink_to(tmp_path / "nowhere")
     for path in (key_file, link):
         with pytest.raises(KeyFileError, match=f"^{path}: File exists$"):
-            write_network_key(path, b"x" * 32)
+            write_key(path, KeyKind.NETWORK, b"x" * 32)
     assert read_network_key(key_file) == KEY
     assert not (tmp_path / "nowhere").exists()
 
@@ -56,7 +59,7 @@ def test_failed_write_leaves_no_partial_key(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (10, former[1]))
     try:
         with pytest.raises(KeyFileError, match="too large"):
-            write_network_key(tmp_path / "key", KEY)
+            write_key(tmp_path / "key", KeyKind.NETWORK, KEY)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, former)
         signal.signal(signal.SIGXFSZ, ignored)
@@ -65,7 +68,7 @@ def test_failed_write_leaves_no_partial_key(tmp_path: Path) -> None:
 
 def test_unwritable_path_is_reported(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError, match=r"none/key: No such file or directory$"):
-        write_network_key(tmp_path / "none" / "key", KEY)
+        write_key(tmp_path / "none" / "key", KeyKind.NETWORK, KEY)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o620, 0o602, 0o666, 0o060])
@@ -75,7 +78,7 @@ def test_file_open_to_other_users_is_refused(key_file: Path, mode: int) -> None:
     with pytest.raises(KeyFileError) as caught:
         read_network_key(key_file)
     assert str(caught.value) == (
-        f"{key_file}: others can {what} it (mode {mode:04o}): chmod 600 it"
+        f"{key_file}: others can {what} it (mode {mode:04o}): chmod 600 {key_file}"
     )
 
 
@@ -91,8 +94,27 @@ def test_a_file_that_another_user_wrote_for_this_one(
 ) -> None:
     key_file.chmod(mode)
     monkeypatch.setattr(os, "geteuid", lambda: key_file.stat().st_uid + 1)
-    with nullcontext() if is_read else pytest.raises(KeyFileError, match="others can"):
+    with nullcontext() if is_read else pytest.raises(KeyFileError, match="mount it with mode 0440"):
         assert read_network_key(key_file) == KEY
+
+
+@pytest.mark.parametrize(("mode", "is_read"), [(0o440, True), (0o444, False), (0o460, False)])
+def test_a_file_of_this_user_on_a_mount_that_cannot_be_written(
+    key_file: Path, mode: int, is_read: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Kubernetes mounts a secret for a container that runs as root."""
+    key_file.chmod(mode)
+    monkeypatch.setattr(os, "fstatvfs", lambda fd: SimpleNamespace(f_flag=os.ST_RDONLY))
+    with nullcontext() if is_read else pytest.raises(KeyFileError, match="mount it with mode 0440"):
+        assert read_network_key(key_file) == KEY
+
+
+def test_path_in_the_command_of_an_error_is_quoted(tmp_path: Path) -> None:
+    path = tmp_path / "my key"
+    write_key(path, KeyKind.NETWORK, KEY)
+    path.chmod(0o644)
+    with pytest.raises(KeyFileError, match=f"chmod 600 '{path}'$"):
+        read_network_key(path)
 
 
 @pytest.mark.parametrize(
@@ -114,3 +136,76 @@ def test_path_that_is_no_file_is_refused(tmp_path: Path) -> None:
         read_network_key(tmp_path)
     with pytest.raises(KeyFileError, match=r"missing: No such file or directory$"):
         read_network_key(tmp_path / "missing")
+
+
+# Files that a passphrase protects.
+
+
+@pytest.mark.parametrize("kind", KeyKind)
+def test_only_the_passphrase_opens_an_encrypted_file(tmp_path: Path, kind: KeyKind) -> None:
+    path = tmp_path / "key"
+    write_key(path, kind, KEY, PASSPHRASE)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    text = path.read_text()
+    assert re.fullmatch(rf"encrypted-{kind.value.decode()} [0-9a-f]{{176}}\n", text)
+    assert KEY.hex() not in text
+    assert read_key(path, kind, PASSPHRASE) == KEY
+    assert kind_of(path) is kind
+    with pytest.raises(PassphraseRequired, match=f"^{path}: a passphrase protects this {kind}$"):
+        read_key(path, kind)
+    with pytest.raises(KeyFileError, match="wrong passphrase"):
+        read_key(path, kind, PASSPHRASE.upper())
+
+
+def test_keys_load_what_they_saved_with_a_passphrase(tmp_path: Path) -> None:
+    signing_key, secret = SigningKey(KEY), Secret(KEY)
+    signing_key.save(tmp_path / "signing.key", PASSPHRASE)
+    secret.save(tmp_path / "secret.key", PASSPHRASE)
+    loaded = SigningKey.load(tmp_path / "signing.key", PASSPHRASE)
+    assert loaded.public_key == signing_key.public_key
+    assert Secret.load(tmp_path / "secret.key", PASSPHRASE).fingerprint == secret.fingerprint
+
+
+def test_equal_keys_are_encrypted_differently(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_key(tmp_path / name, KeyKind.SECRET, KEY, PASSPHRASE)
+    hex_digits = [(tmp_path / name).read_text().split()[1] for name in ("a", "b")]
+    salts = {each[:32] for each in hex_digits}
+    nonces = {each[32:80] for each in hex_digits}
+    assert (len(salts), len(nonces)) == (2, 2)
+
+
+def test_encrypted_key_of_another_kind_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    write_key(path, KeyKind.SECRET, KEY, PASSPHRASE)
+    with pytest.raises(KeyFileError, match="not the file of a signing key"):
+        SigningKey.load(path, PASSPHRASE)
+    path.write_bytes(path.read_bytes().replace(b"secret", b"signing-key"))
+    with pytest.raises(KeyFileError, match="wrong passphrase, or a damaged file"):
+        SigningKey.load(path, PASSPHRASE)
+
+
+@pytest.mark.parametrize("at", [0, 40, 100, 175])
+def test_changed_encrypted_file_is_refused(tmp_path: Path, at: int) -> None:
+    path = tmp_path / "key"
+    write_key(path, KeyKind.SECRET, KEY, PASSPHRASE)
+    word, _, digits = path.read_text().partition(" ")
+    other = "1" if digits[at] == "0" else "0"
+    path.write_text(f"{word} {digits[:at]}{other}{digits[at + 1 :]}")
+    with pytest.raises(KeyFileError, match="wrong passphrase, or a damaged file"):
+        read_key(path, KeyKind.SECRET, PASSPHRASE)
+
+
+@pytest.mark.parametrize("content", [b"", b"00" * 87, b"00" * 89, b"00 " * 88, b"zz" * 88])
+def test_malformed_encrypted_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(b"encrypted-secret " + content)
+    path.chmod(0o600)
+    with pytest.raises(KeyFileError, match="not the file of a secret"):
+        read_key(path, KeyKind.SECRET, PASSPHRASE)
+
+
+def test_short_passphrase_is_refused_before_the_file_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least 12 characters"):
+        write_key(tmp_path / "key", KeyKind.SECRET, KEY, "eleven char")
+    assert not (tmp_path / "key").exists()

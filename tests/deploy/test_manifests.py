@@ -15,12 +15,14 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from kademlua import read_network_key
 from kademlua.cli import main
 from kademlua.cli.node import node
 from tests.support.programs import ROOT
 
 DEPLOY = ROOT / "swarm" / "deploy"
 UNIT = DEPLOY / "systemd" / "kademlua@.service"
+PRIVATE = DEPLOY / "systemd" / "private.conf"
 BASE = DEPLOY / "kubernetes" / "base"
 COMPOSE = DEPLOY / "container" / "compose.yaml"
 CONTAINERFILE = DEPLOY / "container" / "Containerfile"
@@ -139,6 +141,8 @@ def test_kustomize_builds_manifests(name: str, tmp_path: Path) -> None:
     for document in built:
         kubernetes_validate.validate(document, "1.30", strict=True)
     (pods,) = (each for each in built if each["kind"] == "StatefulSet")
+    for volume in pods["spec"]["template"]["spec"]["volumes"]:
+        assert volume.get("secret", {}).get("defaultMode", 0o440) == 0o440, "a node refuses others"
     environment = pods["spec"]["template"]["spec"]["containers"][0]["env"]
     names = {each["name"] for each in environment}
     assert ("KADEMLUA_NODE_NETWORK_KEY" in names) == (name == "private")
@@ -149,11 +153,46 @@ def test_kustomize_builds_manifests(name: str, tmp_path: Path) -> None:
 
 
 @needs("systemd-analyze")
-def test_systemd_accepts_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_private", [False, True])
+def test_systemd_accepts_unit(tmp_path: Path, is_private: bool) -> None:
     unit = tmp_path / UNIT.name
     program = shutil.which("true")
     unit.write_text(UNIT.read_text().replace("/usr/bin/kademlua", str(program)))
+    if is_private:
+        (tmp_path / f"{UNIT.name}.d").mkdir()
+        shutil.copy(PRIVATE, tmp_path / f"{UNIT.name}.d")
     assert output("systemd-analyze", "verify", str(unit)) == ""
+
+
+def test_credential_is_the_network_key() -> None:
+    text = PRIVATE.read_text()
+    credential = re.search(r"^LoadCredentialEncrypted=(\S+):(/\S+)$", text, re.MULTILINE)
+    setting = re.search(r"^Environment=(\w+)=%d/(\S+)$", text, re.MULTILINE)
+    assert credential is not None
+    assert setting is not None
+    assert setting.groups() == ("KADEMLUA_NODE_NETWORK_KEY", credential[1])
+    assert f"systemd-creds encrypt --name={credential[1]} {credential[1]} {credential[2]}\n" in text
+
+
+@needs("systemd-creds")
+def test_a_node_reads_its_key_from_a_credential(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the manager puts it there: encrypted for this test with no key of the machine."""
+    key, credential = tmp_path / "network.key", tmp_path / "network.key.cred"
+    assert CliRunner().invoke(main, ["keygen", "--network", str(key)]).exit_code == 0
+    encrypt = ("encrypt", "--with-key=tpm2-absent", "--name=network.key", str(key), str(credential))
+    output("systemd-creds", *encrypt)
+    directory = tmp_path / "credentials"
+    directory.mkdir()
+    decrypted = directory / "network.key"
+    output("systemd-creds", "decrypt", "--name=network.key", str(credential), str(decrypted))
+    decrypted.chmod(0o400)
+    monkeypatch.setenv("KADEMLUA_NODE_NETWORK_KEY", str(decrypted))
+    command = main.get_command(click.Context(main), "node")
+    assert command is not None
+    params = command.make_context("node", ["8001"]).params
+    assert params["network_keys"] == (read_network_key(key),)
 
 
 @needs("systemd-analyze")

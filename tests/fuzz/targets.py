@@ -18,7 +18,7 @@ from gevent import socket
 
 from kademlua import Node, NodeOptions, Params
 from kademlua.api.operations import NodeApi
-from kademlua.cli.config import load_params
+from kademlua.cli.config import load_config
 from kademlua.control.connection import ControlConnection
 from kademlua.control.json_lines import JsonLineStream
 from kademlua.core.contact import ALL_FAMILIES, ContactPool, Endpoint
@@ -186,12 +186,12 @@ class ControlTarget:
 
 
 def configuration(data: bytes) -> None:
-    """A configuration file: one error that names it, or Params."""
+    """A configuration file: one error that names it, or a Config."""
     with tempfile.NamedTemporaryFile() as file:
         file.write(data)
         file.flush()
         try:
-            load_params(Path(file.name))
+            load_config(Path(file.name))
         except click.BadParameter:
             pass
 

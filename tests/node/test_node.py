@@ -28,6 +28,11 @@ def test_bad_settings_are_named() -> None:
         Node(host="localhost")
 
 
+def test_options_do_not_show_network_keys() -> None:
+    shown = repr(NodeOptions(network_keys=[b"network-key-of-exactly-32-bytes!"]))
+    assert "network-key-of" not in shown
+
+
 def test_start_and_close_are_idempotent(world: World) -> None:
     node = world.unstarted_node()
     node.start()

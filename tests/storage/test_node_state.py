@@ -203,3 +203,16 @@ def test_files_are_readable_by_the_owner_only(tmp_path: Path) -> None:
     assert (tmp_path / "data").stat().st_mode & 0o077 == 0
     for file in (tmp_path / "data").glob("*.lmdb"):
         assert file.stat().st_mode & 0o177 == 0
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o606, 0o602])
+def test_file_of_the_key_that_others_can_access_is_refused(tmp_path: Path, mode: int) -> None:
+    opened(tmp_path).close()
+    path = tmp_path / "node.lmdb"
+    path.chmod(mode)
+    what = "read" if mode & 0o004 else "write"
+    with pytest.raises(StorageError) as caught:
+        opened(tmp_path)
+    assert str(caught.value) == f"{path}: others can {what} it (mode {mode:04o}): chmod 600 {path}"
+    path.chmod(0o660)  # as in a volume of Kubernetes with fsGroup
+    opened(tmp_path).close()

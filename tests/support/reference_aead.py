@@ -82,20 +82,20 @@ def _ghash(subkey: int, data: bytes) -> int:
     return state
 
 
-def aes256_gcm(key: bytes, nonce: bytes, plaintext: bytes) -> bytes:
-    """Encrypt without additional data; the tag follows (NIST SP 800-38D, section 7.1)."""
+def aes256_gcm(key: bytes, nonce: bytes, plaintext: bytes, context: bytes = b"") -> bytes:
+    """Encrypt with additional data; the tag follows (NIST SP 800-38D, section 7.1)."""
     blocks = -(-len(plaintext) // 16)
     stream = b"".join(aes256_block(key, nonce + (2 + n).to_bytes(4)) for n in range(blocks))
     ciphertext = bytes(a ^ b for a, b in zip(plaintext, stream, strict=False))
-    padded = ciphertext + bytes(-len(ciphertext) % 16)
-    lengths = bytes(8) + (8 * len(ciphertext)).to_bytes(8)
+    padded = b"".join(each + bytes(-len(each) % 16) for each in (context, ciphertext))
+    lengths = (8 * len(context)).to_bytes(8) + (8 * len(ciphertext)).to_bytes(8)
     hashed = _ghash(int.from_bytes(aes256_block(key, bytes(16))), padded + lengths)
     mask = int.from_bytes(aes256_block(key, nonce + (1).to_bytes(4)))
     return ciphertext + (hashed ^ mask).to_bytes(16)
 
 
-def xaes256_gcm(key: bytes, nonce: bytes, plaintext: bytes) -> bytes:
-    """Encrypt with a nonce of 24 bytes and no additional data (C2SP XAES-256-GCM)."""
+def xaes256_gcm(key: bytes, nonce: bytes, plaintext: bytes, context: bytes = b"") -> bytes:
+    """Encrypt with a nonce of 24 bytes and additional data (C2SP XAES-256-GCM)."""
     doubled = int.from_bytes(aes256_block(key, bytes(16))) << 1
     subkey = doubled ^ (1 << 128 | 0x87) if doubled >> 128 else doubled
     derived = b"".join(
@@ -104,7 +104,7 @@ def xaes256_gcm(key: bytes, nonce: bytes, plaintext: bytes) -> bytes:
         )
         for n in (1, 2)
     )
-    return aes256_gcm(derived, nonce[12:], plaintext)
+    return aes256_gcm(derived, nonce[12:], plaintext, context)
 
 
 def seal_datagram(network_key: bytes, nonce: bytes, packet: bytes) -> bytes:

@@ -10,7 +10,7 @@ import gevent
 import pytest
 
 from kademlua import Node, NodeOptions, Params, RpcTimeout, sha1
-from kademlua.crypto.key_files import write_network_key
+from kademlua.crypto.key_files import KeyKind, write_key
 from kademlua.swarm.launcher import Swarm
 from kademlua.swarm.plan import Plan
 from tests.support.peers import wait_until
@@ -51,7 +51,7 @@ def test_swarm_with_a_network_key_is_closed_to_others(
     launch_joined: Launch, tmp_path: Path
 ) -> None:
     key = b"k" * 32
-    write_network_key(tmp_path / "key", key)
+    write_key(tmp_path / "key", KeyKind.NETWORK, key)
     swarm = launch_joined(6, "--workers", "2", "--network-key", str(tmp_path / "key"))
     bootstrap = [("127.0.0.1", swarm.first_port)]
     with Node(

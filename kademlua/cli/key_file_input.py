@@ -1,0 +1,112 @@
+"""The key files that commands read, and the passphrases of those that are encrypted."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from pathlib import Path
+
+import click
+
+from kademlua.core.errors import KeyFileError, PassphraseRequired
+from kademlua.crypto.key_files import KeyKind, read_key
+from kademlua.crypto.passphrase import require_passphrase
+from kademlua.crypto.private_files import read_private_file
+from kademlua.crypto.secret import Secret
+from kademlua.crypto.signing import SigningKey
+
+_PASSPHRASE_VARIABLE = "KADEMLUA_PASSPHRASE_FILE"
+_LOOKS_LIKE_A_KEY = re.compile("[0-9a-fA-F]{64}")
+_MAX_PASSPHRASE_BYTES = 1_024
+
+
+class NoPassphrase(click.ClickException):
+    """There is neither a terminal to ask for a passphrase, nor a file that contains it."""
+
+    exit_code = 2
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}, and there is no terminal to ask for it; set {_PASSPHRASE_VARIABLE} to a file"
+            " that contains it"
+        )
+
+
+def load_signing_key(path: str | Path) -> SigningKey:
+    """Return the signing key in a file, as ``load_key`` does."""
+    return SigningKey(load_key(path, KeyKind.SIGNING))
+
+
+def load_secret(path: str | Path) -> Secret:
+    """Return the secret in a file, as ``load_key`` does."""
+    return Secret(load_key(path, KeyKind.SECRET))
+
+
+def load_key(path: str | Path, kind: KeyKind) -> bytes:
+    """Return the key of a kind in a file; ask for the passphrase of an encrypted one.
+
+    Raises:
+        KeyFileError: The file cannot be used, or the passphrase is wrong.
+        NoPassphrase: There is no terminal, and no file with the passphrase.
+    """
+    if _LOOKS_LIKE_A_KEY.fullmatch(str(path)):  # an error about a missing file would show it
+        raise KeyFileError(f"name a file with the {kind}, not the {kind} itself")
+    try:
+        return read_key(path, kind)
+    except PassphraseRequired as error:
+        passphrase = _passphrase_in_file()
+        if passphrase is None:
+            if not _has_terminal():
+                raise NoPassphrase(str(error)) from None
+            passphrase = click.prompt(f"Passphrase of {path}", hide_input=True, err=True)
+        return read_key(path, kind, passphrase)
+
+
+def new_passphrase() -> str:
+    """Return the passphrase for a new key file, which a person types twice.
+
+    Raises:
+        click.ClickException: It is too short, or there is no terminal and no file with it.
+    """
+    passphrase = _passphrase_in_file()
+    if passphrase is None:
+        if not _has_terminal():
+            raise NoPassphrase("--passphrase needs a passphrase")
+        passphrase = str(
+            click.prompt("New passphrase", hide_input=True, confirmation_prompt=True, err=True)
+        )
+    try:
+        require_passphrase(passphrase)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    return passphrase
+
+
+@functools.cache  # a pipe can be read once
+def _passphrase_in_file() -> str | None:
+    """Return the passphrase in the file that the environment names; None if it names none."""
+    path = os.environ.get(_PASSPHRASE_VARIABLE)
+    if not path:
+        return None
+    try:
+        data = read_private_file(path, _MAX_PASSPHRASE_BYTES, allows_pipe=True)
+        return data.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise KeyFileError(f"{path}: a passphrase is UTF-8") from None
+    except OSError as error:
+        raise KeyFileError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise KeyFileError(f"{path}: {error}") from None
+
+
+def _has_terminal() -> bool:
+    """Return whether a person can be asked. A background job that reads is suspended."""
+    try:
+        fd = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(fd) == os.getpgrp()
+    finally:
+        os.close(fd)
