@@ -27,8 +27,10 @@ _R = TypeVar("_R")
 
 
 def _load(context: click.Context, option: click.Parameter, path: Path | None) -> Secret | None:
+    if path is None or context.resilient_parsing:  # completion never asks for a passphrase
+        return None
     try:
-        return None if path is None else load_secret(path)
+        return load_secret(path)
     except KeyFileError as error:
         raise click.BadParameter(str(error)) from None
 

@@ -120,7 +120,7 @@ def test_records_are_read_with_the_secret_only(launch):
 def test_file_that_others_can_read_is_refused(launch, failed):
     os.chmod(launch.home / "mine.key", 0o644)
     error = failed(launch.run("find", "treasure", *MINE), 2)
-    assert "mine.key: others can read it (mode 0644): chmod 600 it" in error
+    assert "mine.key: others can read it (mode 0644): chmod 600 mine.key" in error
     assert "none.key" in failed(launch.run("find", "treasure", "--secret", "none.key"), 2)
 
 
