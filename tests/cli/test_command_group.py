@@ -60,6 +60,8 @@ def test_node_listens_on_port_8001_by_default():
     ("args", "word"),
     [
         (["nosuch"], "nosuch"),
+        (["swarm", "many"], "'many' is not a whole number"),
+        (["set", "key", "two", "words"], "put a value with spaces into quotes"),
         (["--nosuch"], "--nosuch"),
         (["node", "65536"], "65536"),
         (["node", "-1"], "-1"),
