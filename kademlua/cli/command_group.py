@@ -115,8 +115,11 @@ def _usage_message(error: click.UsageError) -> str:
     message = error.format_message()
     if isinstance(error, click.NoSuchOption) and error.option_name[1:2].isdigit():
         message = f"{message.removesuffix('.')}: write -- before a value that begins with a dash"
+    message = message.replace("is not a valid integer range", "is not a whole number")
     if not error.ctx:
         return message
+    if message.startswith("Got unexpected") and "VALUE" in error.ctx.command.get_usage(error.ctx):
+        message = f"{message.removesuffix('.')}: put a value with spaces into quotes"
     ended = message if message.endswith("?") else f"{message.removesuffix('.')}."
     return f"{ended} Try '{error.ctx.command_path} --help'."
 

@@ -17,7 +17,7 @@ from kademlua.cli.data_dirs import data_dir_patterns, default_data_dir, find_dat
 from kademlua.cli.ephemeral_client import ephemeral_node, exit_on_sigint, show_progress
 from kademlua.cli.identity import NoIdentity, client_identity
 from kademlua.cli.options import ANY_PATH, CONTROL_PORT, DIRECTORY, network_key_option, via_option
-from kademlua.control.client import ControlClient
+from kademlua.control.client import ControlClient, NoNode
 from kademlua.control.unix_socket import SOCKET_NAME
 from kademlua.core.contact import Endpoint
 from kademlua.core.errors import KademluaError
@@ -62,11 +62,14 @@ _DAEMON_OPTIONS = [
 ]
 
 
-def daemon_options(*, required: bool) -> Callable[[Callable[..., _R]], Callable[..., _R]]:
+def daemon_options(
+    *, required: bool, chooses: bool = True
+) -> Callable[[Callable[..., _R]], Callable[..., _R]]:
     """Add the options that name a running node.
 
     The command receives the path of its control socket as ``socket``. Without an option, this is
-    the socket of the only node, or that on port 8001, if ``required``, otherwise None.
+    the socket of the node on port 8001, or if it ``chooses`` of the only node; None unless
+    ``required``.
     """
 
     def decorate(function: Callable[..., _R]) -> Callable[..., _R]:
@@ -75,10 +78,10 @@ def daemon_options(*, required: bool) -> Callable[[Callable[..., _R]], Callable[
             *, data: Path | None, port: int | None, control: Path | None, **options: Any
         ) -> _R:
             socket = control
-            if socket is None and (data is not None or port is not None):
-                socket = (data or find_data_dir(port or CONTROL_PORT)) / SOCKET_NAME
-            elif socket is None and required:
-                socket = _default_socket()
+            if socket is None and data is not None:
+                socket = data / SOCKET_NAME
+            elif socket is None and (port is not None or required):
+                socket = _socket_of_port(port, chooses=chooses)
             return function(socket=socket, **options)
 
         for option in reversed(_DAEMON_OPTIONS):
@@ -99,11 +102,30 @@ def daemon_api_options(function: Callable[..., _R]) -> Callable[..., _R]:
     return command
 
 
-def _default_socket() -> Path:
-    """Return the socket of the node that runs, or that of port 8001 for the error message."""
-    preferred = default_data_dir(CONTROL_PORT) / SOCKET_NAME
-    found = find_running_node() or preferred
-    return found if found == preferred else _announced(found)
+def _socket_of_port(port: int | None, *, chooses: bool) -> Path:
+    """Return the socket of the node on a port, by default 8001, or if it ``chooses`` by default of
+    the only node.
+
+    Raises:
+        click.ClickException: no node runs there.
+        ControlError: the socket cannot be used.
+    """
+    wanted = port or CONTROL_PORT
+    socket = find_data_dir(wanted) / SOCKET_NAME
+    try:
+        ControlClient(socket).close()
+        return socket
+    except NoNode:
+        found = find_running_node() if port is None and chooses else None
+    if found is not None:
+        return _announced(found)
+    others = ", ".join(_running_nodes())
+    hint = f"start one with: kademlua node {wanted}"
+    if others:
+        hint = f"nodes run on: {others}; choose one with --port"
+    raise click.ClickException(
+        f"no node runs on port {wanted}, or only one without a data directory; {hint}"
+    )
 
 
 @contextmanager
@@ -183,15 +205,22 @@ def find_running_node(network_keys: Sequence[bytes] = ()) -> Path | None:
         return None
     if _is_listening(preferred):
         return preferred
+    by_port = _running_nodes(network_keys)
+    if len(by_port) > 1:
+        ports = ", ".join(by_port)
+        raise click.UsageError(f"Nodes run on ports {ports}; choose one with --port.")
+    return next(iter(by_port.values()), None)
+
+
+def _running_nodes(network_keys: Sequence[bytes] = ()) -> dict[str, Path]:
+    """Return the control sockets of the nodes that this user runs with default data directories,
+    by port in order."""
     names = data_dir_patterns(network_keys)
-    base = preferred.parent.parent
+    base = default_data_dir(CONTROL_PORT, network_keys).parent
     sockets = [path for name in names for path in base.glob(f"{name}/{SOCKET_NAME}")]
     # While keys are exchanged, a link leads to the same node.
     by_port = {path.parent.name.split("-")[0]: path for path in sockets if _is_listening(path)}
-    if len(by_port) > 1:
-        ports = ", ".join(sorted(by_port))
-        raise click.UsageError(f"Nodes run on ports {ports}; choose one with --port.")
-    return next(iter(by_port.values()), None)
+    return dict(sorted(by_port.items()))
 
 
 def _is_listening(socket: Path) -> bool:

@@ -56,7 +56,7 @@ logger = logging.getLogger(__name__)
 
 
 @click.command(short_help="Run a node, on a terminal with a shell.")
-@click.argument("port", type=port_number, default=CONTROL_PORT)
+@click.argument("port", type=port_number, default=str(CONTROL_PORT))
 @click.option(
     "--host",
     metavar="ADDR",

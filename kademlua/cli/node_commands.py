@@ -89,11 +89,11 @@ def _peer_text(contact: dict[str, Any]) -> str:
 
 
 @click.command(short_help="Stop a running node.")
-@daemon_options(required=True)
+@daemon_options(required=True, chooses=False)
 @json_option
 def stop(*, socket: Path, as_json: bool) -> None:
-    """Stop a running node, by default the one on port 8001, and wait until it has ended. Like
-    SIGTERM: it first hands over its values to other nodes, and tells its peers.
+    """Stop a running node, by default the one on port 8001 and no other, and wait until it has
+    ended. Like SIGTERM: it first hands over its values to other nodes, and tells its peers.
 
     \b
     Examples:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -149,6 +150,8 @@ class SignalHandler:
         self.interrupt_shells()
         shell = None if self._is_closing else self._shell
         if shell is None or not shell.interactive:
+            if not self._is_closing and os.isatty(2):
+                os.write(2, b"\n")  # below the ^C that the terminal shows
             self._handle_terminate(number, frame)
         elif not shell.interrupt():
             shell.discard_line()

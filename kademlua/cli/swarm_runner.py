@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -73,7 +74,7 @@ def run_swarm(plan: Plan, options: SwarmOptions, signals: SignalHandler) -> None
             if node is None or not options.shell:
                 swarm.wait(options.seconds)
             else:
-                with signals.attached(Shell(node)):
+                with signals.attached(Shell(node, ends="the swarm")):
                     swarm.wait(options.seconds)
 
 
@@ -151,7 +152,10 @@ def _join_with_progress(plan: Plan, swarm: Swarm) -> None:
     if not sys.stderr.isatty():
         _wait_joined(plan, swarm, lambda joined: None)
         return
-    with click.progressbar(length=plan.node_count, label="joining", file=sys.stderr) as bar:
+    width = max(1, min(36, shutil.get_terminal_size().columns - len("joining  []  100% ")))
+    with click.progressbar(
+        length=plan.node_count, label="joining", file=sys.stderr, width=width
+    ) as bar:
         _wait_joined(plan, swarm, lambda joined: bar.update(joined - bar.pos))
 
 

@@ -22,14 +22,14 @@ from kademlua.core.errors import KademluaError
 _MAX_LINE_BYTES = 1 << 28
 _REPLY_TIMEOUT = 75.0
 """Seconds to wait for a reply; longer than the timeout of the node."""
-_NO_SOCKET_HINT = (
-    "no node runs there, or one without a data directory; start one with: kademlua node 8001"
-)
-"""Why there may be no socket."""
 
 
 class RequestFailed(KademluaError):
     """The node refused or failed the request; the message says why."""
+
+
+class NoNode(ControlError):
+    """No node listens at the path."""
 
 
 class NodeUnavailable(ControlError):
@@ -43,15 +43,16 @@ class ControlClient:
         """Connect; ``timeout`` is the seconds to wait for each reply, default 75.
 
         Raises:
-            ControlError: No node listens at the path.
+            NoNode: No node listens at the path.
+            ControlError: It cannot be connected to.
             UntrustedSocket: It may be a process of another user.
         """
         try:
             sock = connect(path)
         except (FileNotFoundError, NotADirectoryError):
-            raise ControlError(f"{path} is missing: {_NO_SOCKET_HINT}") from None
+            raise NoNode(f"no node runs at {path}: there is no such socket") from None
         except ConnectionRefusedError:
-            raise ControlError(f"no node listens at {path}: {_NO_SOCKET_HINT}") from None
+            raise NoNode(f"no node runs at {path}: nothing listens there") from None
         except TimeoutError:
             raise ControlError(f"the node at {path} accepts no connections") from None
         except OSError as error:

@@ -40,7 +40,7 @@ class RemoteShell:
         output = _Output(send)
         self._reader = _RemoteLineReader(send, output, interactive=fields.flag("interactive"))
         fields.reject_unknown()
-        shell = Shell(node, reader=self._reader, output=output, width=width, is_remote=True)
+        shell = Shell(node, reader=self._reader, output=output, width=width, ends="the shell")
         self._shell = shell
         send({"names": sorted(shell.names)})
         self._runner: Greenlet[..., None] = spawn(self._run)

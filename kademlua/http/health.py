@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypedDict
 
 from kademlua.core.contact import format_endpoint
+from kademlua.core.reasons import MatchFailure
 from kademlua.node.node import Node
 from kademlua.runtime.timer import Timer
 from kademlua.swarm.event_hub import EventHub
@@ -19,7 +20,10 @@ _HIGH_LAG = 0.05
 _EXTREME_LAG = 0.5
 """Seconds of event loop lag after which peers retransmit."""
 _HIGH_DROP_SHARE = 0.05
-"""Late replies, which are always there, stay below this share of all packets."""
+"""A share of all packets that no healthy network drops, other than late replies."""
+_HIGH_LATE_SHARE = 0.33
+"""The same for late replies: a lookup that ends leaves up to 30 of 50 queries unanswered, and each
+is two packets."""
 _MIN_DROPS = 10
 _JOINING_SHARE = 0.05
 
@@ -156,7 +160,9 @@ def check_drops(drops: Mapping[str, int], packets: int) -> CheckJson:
     total = sum(drops.values())
     if not total:
         return _check("drops", Level.GOOD, "none in the last minute")
-    is_high = total > max(_MIN_DROPS, packets * _HIGH_DROP_SHARE)
+    late = drops.get(MatchFailure.UNEXPECTED, 0)
+    is_high = total - late > max(_MIN_DROPS, packets * _HIGH_DROP_SHARE)
+    is_high = is_high or late > max(_MIN_DROPS, packets * _HIGH_LATE_SHARE)
     by_count = sorted(drops.items(), key=lambda item: -item[1])
     shown = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in by_count[:3])
     reason = f"{total:,} of {packets:,} packets in the last minute: {shown}"

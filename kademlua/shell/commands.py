@@ -71,17 +71,15 @@ class ShellCommands:
         write: Callable[[str], None],
         *,
         width: int | None = None,
-        is_remote: bool = False,
+        exit_target: str = "the node",
     ) -> None:
         """Prepare the commands.
 
-        ``write`` shows a line, ``width`` is the terminal's. ``exit`` in a remote shell does not
-        stop the node.
+        ``write`` shows a line, ``width`` is the terminal's. ``exit_target`` is what ``exit`` ends.
         """
         self._width = width
         self._node = node
         self._write = write
-        ended = "the shell" if is_remote else "the shell and the node"
         commands = [
             *self._network_commands(),
             ShellCommand(self._routing, "routing", "the routing table"),
@@ -100,7 +98,7 @@ class ShellCommands:
             ShellCommand(id_functions.from_hex, 'fromhex("0beec7b5…")', "hex digits as bytes"),
             ShellCommand(self._pprint, "pprint(value)", "pretty-print a value"),
             ShellCommand(self._help, "help", "list the commands; help(add) explains one"),
-            ShellCommand(_exit, "exit", f"end {ended}, as ^D does"),
+            ShellCommand(_exit, "exit", f"end {exit_target}, as ^D does"),
         ]
         self.commands = {command.name: command for command in commands}
 

@@ -36,20 +36,20 @@ class Shell:
         reader: LineReader | None = None,
         output: TextIO | None = None,
         width: int | None = None,
-        is_remote: bool = False,
+        ends: str = "the node",
     ) -> None:
         """Open a session, by default on standard input and output.
 
-        A remote session does not stop the node when it ends. Run it to its end, or close it.
+        Messages call ``ends`` what ends with it. Run it to its end, or close it.
         """
         self._node = node
         self._output = output or sys.stdout
         self._width = width
-        self._exit_target = "the shell" if is_remote else "the node"
+        self._exit_target = ends
         self._namespace = ShellCommands(
-            node, self._write, width=width, is_remote=is_remote
+            node, self._write, width=width, exit_target=self._exit_target
         ).namespace()
-        if is_remote:  # Python's own writes where this process does
+        if output is not None:  # Python's own writes where this process does
             self._namespace["print"] = functools.partial(print, file=self._output)
         self._reader = reader or open_reader(self._namespace)
         self._runner: greenlet | None = None

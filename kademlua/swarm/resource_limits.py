@@ -73,7 +73,10 @@ def check_ports(plan: Plan) -> None:
                 raise ResourceLimitError(f"can't listen on {plan.host}: {error.strerror}") from None
             used.append(port)
     if used:
-        raise ResourceLimitError(f"{format_ports(used)} of {plan.host}: in use by another program")
+        raise ResourceLimitError(
+            f"{format_ports(used)} of {plan.host}: in use by another program, such as another"
+            " swarm; choose other ports with --first-port"
+        )
 
 
 def is_local_address(addr: str) -> bool:

@@ -50,10 +50,18 @@ def test_no_arguments_show_help():
     assert "Commands:" in result.output
 
 
+def test_node_listens_on_port_8001_by_default():
+    command = main.get_command(click.Context(main), "node")
+    assert command is not None
+    assert command.make_context("node", []).params["port"] == 8001
+
+
 @pytest.mark.parametrize(
     ("args", "word"),
     [
         (["nosuch"], "nosuch"),
+        (["swarm", "many"], "'many' is not a whole number"),
+        (["set", "key", "two", "words"], "put a value with spaces into quotes"),
         (["--nosuch"], "--nosuch"),
         (["node", "65536"], "65536"),
         (["node", "-1"], "-1"),

@@ -103,6 +103,18 @@ def test_the_node_of_a_private_network_is_used(launch):
     assert done.returncode == 1
 
 
+def test_stop_ends_no_other_node_than_the_one_on_port_8001(launch, failed):
+    pytest.importorskip("lmdb", reason="of the extra disk")
+    process, _ = launch.node("--data", ".local/share/kademlua/9001")
+    line = failed(launch.run("stop"), 1)
+    assert "no node runs on port 8001" in line
+    assert "nodes run on: 9001; choose one with --port" in line
+    assert launch.run("stop", "--port", "9001").returncode == 0
+    assert process.wait() == 0
+
+
 def test_missing_node_is_reported(launch, failed):
-    for command in ("status", "peers", "stop"):
-        assert "start one with: kademlua node 8001" in failed(launch.run(command), 1)
+    for args, port in [(("status",), 8001), (("stop",), 8001), (("peers", "--port", "9999"), 9999)]:
+        line = failed(launch.run(*args), 1)
+        assert f"no node runs on port {port}" in line
+        assert f"start one with: kademlua node {port}" in line

@@ -70,6 +70,11 @@ def test_drops_are_shown_by_reason() -> None:
     assert high["reason"] == "290 of 1,000 packets in the last minute: 200 too late, 90 malformed"
 
 
+@pytest.mark.parametrize(("late", "level"), [(200, "good"), (400, "warning")])
+def test_replies_to_lookups_that_ended_need_no_attention(late: int, level: str) -> None:
+    assert check_drops({"unexpected response": late, "malformed": 9}, 1_000)["level"] == level
+
+
 def test_swarm_counts_the_copies_of_values(show_swarm: ShowSwarm) -> None:
     with show_swarm(6) as client, client.connect() as stream:
         stream.sendall(b"GET /v1/swarm/events HTTP/1.0\r\nHost: localhost\r\n\r\n")

@@ -279,6 +279,14 @@ def test_long_and_binary_values_are_collapsed(browser: Browser, network: HttpCli
     assert browser.text("#answer") == "The nodes closest to the key have no value."
 
 
+def test_token_is_entered_on_a_phone(browser: Browser, network: HttpClient) -> None:
+    browser.show(url_of(network), width=360)
+    browser.js('document.getElementById("health-text").textContent = "needs attention: drops"')
+    browser.click("#access summary")
+    box = browser.js('document.getElementById("access-form").getBoundingClientRect().toJSON()')
+    assert 0 <= box["left"] < box["right"] <= 360
+
+
 def test_more_values_than_a_page_are_shown(browser: Browser, network: HttpClient) -> None:
     node: Node = network.node  # type: ignore[attr-defined]
     for number in range(60):
@@ -346,6 +354,15 @@ def test_page_shows_a_swarm_and_kills_and_starts_nodes(
         browser.until(f"(({{ self, fresh }}) => self > 50 && fresh > 100)({DOTS})")
         browser.until('document.querySelectorAll("#background-lookups button").length > 1')
         browser.until('document.getElementById("checks").textContent.includes("1 key, each")')
+        browser.click('nav a[href="#values"]')
+        browser.until('document.querySelectorAll("#keys-table tbody tr").length === 1')
+        search = 'document.getElementById("value-search")'
+        browser.js(f'{search}.value = "other"')
+        browser.js(f'{search}.dispatchEvent(new Event("input"))')
+        browser.until(
+            'document.querySelector("#keys-table .empty").textContent.startsWith("Nothing here")'
+        )
+        browser.click('nav a[href="#overview"]')
         browser.click("#kill-node")
         browser.press(Keys.ESCAPE)  # kills none
         browser.click("#kill-node")

@@ -327,6 +327,15 @@ def test_end_of_input_stops_the_node_only_at_a_terminal(world):
     assert Session(node, interactive=True).ends_node
 
 
+def test_shell_says_what_ends_with_it(world):
+    output = io.StringIO()
+    lines = TypedLineReader(["help"], interactive=True)
+    shell = Shell(world.alice, reader=lines, output=output, ends="the swarm")
+    shell.run()
+    assert "^D to end the swarm." in output.getvalue()
+    assert "end the swarm, as ^D does" in output.getvalue()
+
+
 def test_closed_output_ends_the_session(world):
     node = world.alice
 

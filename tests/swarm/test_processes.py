@@ -175,7 +175,10 @@ def test_ports_in_use_are_reported(launch_joined: Launch, launch: Launch) -> Non
     two = launch(4, "--first-port", str(one.first_port - 1))
     assert two.wait() == 1
     ports = ", ".join(str(one.first_port + each) for each in range(3))
-    assert two.err == f"Error: ports {ports} of 127.0.0.1: in use by another program\n"
+    assert two.err == (
+        f"Error: ports {ports} of 127.0.0.1: in use by another program, such as another swarm;"
+        " choose other ports with --first-port\n"
+    )
     assert two.out == ""
 
 
@@ -268,6 +271,18 @@ def test_progress_bar_is_shown_on_a_terminal(launch_joined: Launch) -> None:
     assert "joining" in shown
     assert "100%" in shown
     assert swarm.out.startswith("20 nodes joined in ")
+
+
+def test_interrupt_at_a_terminal_ends_the_line(launch_joined: Launch) -> None:
+    master, slave = pty.openpty()
+    try:
+        swarm = launch_joined(2, stderr=slave)
+        swarm.popen.send_signal(signal.SIGINT)
+        assert swarm.wait() == 0
+        assert os.read(master, 65_536).decode().endswith("\r\n\r\n")
+    finally:
+        os.close(master)
+        os.close(slave)
 
 
 def test_all_values_are_found_after_half_of_a_hundred_nodes_were_killed(tmp_path: Path) -> None:

@@ -40,13 +40,13 @@ export class Stored {
     const stop = { title: "", key: () => "", cell: (row) => button("Unpublish", () => this.unpublish(row.key)) };
     this.tables = {
       stored: new Table($("stored-table"), [key, value, size, owner, left, fill], {
-        caption: "Stored values", identity, maxRows: 5000, empty: empty("This node stores no values yet. Add one above, or wait until other nodes send it some."),
+        caption: "Stored values", identity, maxRows: 5000, empty: empty("This node stores no values yet. A value is on the nodes with the ids closest to its key."),
       }),
       published: new Table($("published-table"), [key, value, size, ttl, stop], {
         caption: "Published values", identity, maxRows: 5000, empty: empty("Nothing is published. Publish keeps a value alive while this node runs."),
       }),
     };
-    if (this.isSwarm) this.tables.keys = this.keyTable(page, fill);
+    if (this.isSwarm) this.tables.keys = this.keyTable(page, fill, empty("The swarm holds no values yet. Add one above."));
     $("keys-section").hidden = !this.isSwarm;
     search.addEventListener("input", async () => {
       await this.recognize(search.value);
@@ -61,11 +61,11 @@ export class Stored {
     setInterval(() => currentView() === "values" && !document.hidden && this.refresh(), INTERVAL_MS);
   }
 
-  keyTable(page, fill) {
+  keyTable(page, fill, empty) {
     const copies = { title: "copies", key: (row) => row.holders.length, cell: (row) => `${row.holders.length} of ${this.replicas}`, isNumber: true };
     const show = { title: "", key: () => "", cell: (row) => button("Show on the ring", () => page.showPorts(row.holders, row.key)) };
     const table = new Table($("keys-table"), [key, copies, show, fill], {
-      caption: "Keys in the swarm", identity, maxRows: 5000, empty: () => "The swarm holds no values yet. Add one above.",
+      caption: "Keys in the swarm", identity, maxRows: 5000, empty,
     });
     table.sort(1);
     table.sort(1);

@@ -21,7 +21,6 @@ export class Values {
     this.found = []; // the distinct values of the last find
     const actions = {
       find: () => this.find(), lookup: () => this.lookUp(), add: () => this.store("added", "POST", "values"),
-      set: () => this.store("set", "POST", "values", { overwrite: true }),
       publish: () => this.store("published", "PUT", "published"), remove: () => this.remove(),
     };
     $("value-form").addEventListener("submit", (event) => {
@@ -93,10 +92,10 @@ export class Values {
     ];
   }
 
-  async store(done, method, path, query = {}) {
+  async store(done, method, path) {
     const { key, value } = this;
     const ttl = parseTtl($("ttl").value, this.access.limits.max_ttl);
-    const report = await send(method, `v1/${path}/${keyPath(key, { ...query, ttl })}`, value);
+    const report = await send(method, `v1/${path}/${keyPath(key, { ttl })}`, value);
     learn(key, report);
     $("file").value = "";
     this.page.log(`${done} ${key} on ${plural(report.acknowledged.length, "node")}`);

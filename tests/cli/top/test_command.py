@@ -137,6 +137,6 @@ def test_json_continues_until_interrupted(launch: Launcher, daemon: Process) -> 
 
 
 def test_invalid_use_is_reported(launch: Launcher, failed: Callable[..., str]) -> None:
-    assert "no node runs there" in failed(launch.run(*ARGS), 1)
+    assert "no node runs at" in failed(launch.run(*ARGS), 1)
     assert "0.1<=x<=3600" in failed(launch.run(*ARGS, "--interval", "0"), 2)
     assert "--count" in failed(launch.run(*ARGS, "--count", "0"), 2)
