@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -100,3 +102,18 @@ def test_counts_agree_with_what_is_there(steps: list[tuple[str, int, int]]) -> N
     keys = table.keys()
     assert len(table) == sum(len(table.of(key, now)) for key in keys)
     assert all(key in table for key in keys)
+
+
+def test_ten_thousand_leases_take_little_memory() -> None:
+    table = LeaseTable()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for number in range(MAX_LEASES):
+        watcher = Contact(
+            f"10.{number // 65_536}.{number // 256 % 256}.{number % 256}", 4000, sha1(str(number))
+        )
+        assert table.grant(sha1(f"key {number}"), watcher, 300, 0.0) is not None
+    taken = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    print(f"{taken / MAX_LEASES:.0f} bytes for a lease, its key and its watcher")
+    assert taken <= 10_000_000
