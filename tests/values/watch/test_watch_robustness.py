@@ -334,3 +334,13 @@ def test_change_costs_a_holder_one_look_at_its_values_for_all_watchers(world: Wo
     assert all(drain(watch) == [("added", b"v")] for watch in watches)
     assert looks == [1]
     holder.services.lease_holder.end_local(KEY)
+
+
+def test_client_grants_no_lease(world: World) -> None:
+    nodes = network(world, 3)
+    client = world.node(nodes[0], read_only=True)
+    client.wait_joined(30)
+    contact = client.contact
+    args = encode_watch_args(KEY, 300, b"", b"", NO_SECRET)
+    nodes[1].services.client.call(contact.endpoint, contact, "watch", args)
+    assert client.services.lease_holder.lease_count == 0
