@@ -102,13 +102,13 @@ class KeyWatcher:
     def on_changed(self, holder: Contact, state: KeyState) -> None:
         """Process an expected notification."""
         is_read = holder in self._is_outdated
-        if is_read:  # the reply may be older: read again after it
+        if is_read:  # the reply may be older, or newer: read again after it
             self._is_outdated[holder] = True
         if state.values is None:  # they did not fit
             if not is_read:  # one call at a time, however often the holder asks for it
                 self._is_outdated[holder] = False
                 gevent.spawn(self._read, holder)
-        elif holder in self._digests:
+        else:
             self._report(holder, state)
             self._publish()
 
@@ -214,8 +214,11 @@ class KeyWatcher:
             return False
         if state.values is None and state.digest != known:
             return False  # more values than a datagram has: watch at other holders only
-        self._report(holder, state)
-        self._publish()
+        if self._is_outdated[holder]:  # it is read again
+            self._digests.setdefault(holder, b"")
+        else:
+            self._report(holder, state)
+            self._publish()
         return True
 
     def _report(self, holder: Contact, state: KeyState) -> None:
