@@ -22,7 +22,7 @@ from kademlua.cli.output import echo, print_json, value_summary
 from kademlua.cli.secrets import secret_option
 from kademlua.cli.signals import exit_on_signals
 from kademlua.core.contact import Endpoint, format_endpoint
-from kademlua.core.watch.changes import Change
+from kademlua.core.watch.changes import Change, ChangeKind
 from kademlua.crypto.secret import Secret
 from kademlua.node.watch_iterators import Watch
 
@@ -49,8 +49,9 @@ def watch(
     exist come first. ^C ends it.
 
     A client of its own watches, through the node on port 8001 or that of --via. Each line has the
-    key if there are several, what happened, the owner and the value. With a secret, only values
-    that were made with it are shown.
+    key if there are several, what happened, the owner and the value. "-" is an owner that is
+    unknown, because no holder of the key speaks 1.1: changes are then seen within 30 s. With a
+    secret, only values that were made with it are shown.
 
     \b
     Examples:
@@ -80,6 +81,6 @@ def _forward(key: Key, watch: Watch, put: Callable[[tuple[Key, Change]], Any]) -
 
 def _change_text(change: Change, key_text: str) -> str:
     owner = format_endpoint(change.owner.endpoint) if change.owner is not None else "-"
-    value = value_summary(change.value) if change.owner is not None else ""
+    value = "" if change.kind is ChangeKind.MISSED else value_summary(change.value)
     label = f"{key_text}  " if key_text else ""
     return f"{label}{change.kind:8}  {owner:21}  {value}".rstrip()

@@ -46,7 +46,7 @@ from kademlua.values.pacing import UpkeepPacer
 from kademlua.values.publisher import Republisher
 from kademlua.values.store_handlers import StoreHandlers
 from kademlua.values.store_many_handler import StoreManyHandler
-from kademlua.values.watch.key_watcher import WatchParts
+from kademlua.values.watch.holder_calls import WatchParts
 from kademlua.values.watch.lease_holder import LeaseHolder
 from kademlua.values.watch.watcher import Watcher
 from kademlua.values.writer import ValueWriter

@@ -19,7 +19,7 @@ from kademlua.crypto.signing import SigningKey
 from kademlua.node.node import Node
 from kademlua.shell import id_functions
 from kademlua.shell.id_functions import to_key
-from kademlua.shell.node_views import FoundContacts, routing_text
+from kademlua.shell.node_views import FoundContacts, change_text, routing_text
 from kademlua.terminal.text import VerbatimText, plural, pretty_format, resident_kb
 
 _DEFAULT_PORT = 8001
@@ -148,6 +148,7 @@ class ShellCommands:
             after_join(
                 self._get_signed, 'getsigned(public_key, b"salt")', "the newest signed record"
             ),
+            after_join(self._watch, 'watch("key")', "show what changes under a key, until ^C"),
             after_join(self._findnode, 'findnode("key")', "the contacts closest to an id"),
             ShellCommand(self._ping, 'ping("127.0.0.1:8001")', "ping an address or a contact"),
         ]
@@ -220,6 +221,11 @@ class ShellCommands:
         if record is None:
             self._write("no node has such a record")
         return record
+
+    def _watch(self, key: Any) -> None:
+        with self._node.watch(to_key(key)) as changes:
+            for change in changes:
+                self._write(change_text(change))
 
     def _findnode(self, target: Any) -> FoundContacts:
         target_id = to_key(target)

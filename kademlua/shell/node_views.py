@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from kademlua.core.contact import Contact, format_endpoint
 from kademlua.core.ids import ID_BITS
 from kademlua.core.routing.bucket import TableEntry
+from kademlua.core.watch.changes import Change, ChangeKind
 from kademlua.node.node import Node
 from kademlua.shell.id_functions import distance_text
-from kademlua.terminal.text import VerbatimText, plural, resident_kb
+from kademlua.terminal.text import VerbatimText, plural, pretty_format, resident_kb
 
 
 class FoundContacts(list[Contact]):
@@ -42,6 +43,14 @@ def joined_text(node: Node) -> str:
     if not len(node.table):
         return "joined without contacts: this is the first node"
     return f"joined with {plural(len(node.table), 'contact')}"
+
+
+def change_text(change: Change) -> str:
+    """Return a change of a watched key; "-" stands for an unknown owner."""
+    if change.kind is ChangeKind.MISSED:
+        return f"{change.kind}  changes, since they came faster than they were shown"
+    owner = "-" if change.owner is None else format_endpoint(change.owner.endpoint)
+    return f"{change.kind:8}  {owner:21}  {pretty_format(change.value)}"
 
 
 def routing_text(node: Node) -> VerbatimText:

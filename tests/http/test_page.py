@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 
+import gevent
 import pytest
 
 from kademlua import Node, sha1
@@ -46,6 +47,7 @@ def network(
     nodes = make_network(8)
     client = serve(nodes[3])
     client.node = nodes[3]  # type: ignore[attr-defined]
+    client.nodes = nodes  # type: ignore[attr-defined]
     return client
 
 
@@ -311,6 +313,62 @@ def test_published_objects_are_listed(browser: Browser, network: HttpClient) -> 
     browser.click("#object-table tbody button")
     browser.until('document.querySelector("#object-table .empty")')
     assert node.published_objects() == []
+
+
+def test_key_is_watched_live_with_the_keyboard_alone(browser: Browser, network: HttpClient) -> None:
+    node: Node = network.node  # type: ignore[attr-defined]
+    key = sha1("config")
+    node.add(key, "<b>one</b>")
+    browser.show(url_of(network))  # without a token
+    browser.click('nav a[href="#values"]')
+    browser.tab_to("#key")
+    browser.press("config")
+    browser.tab_to("#watch-start")
+    browser.press(Keys.ENTER)
+    browser.until('document.querySelectorAll("#watch-lines li").length === 1')
+    assert browser.text("#watch-lines b") == "added"
+    assert browser.text("#watch-lines li .value .mono") == "<b>one</b>"
+    assert node.id.hex()[:8] in browser.text("#watch-lines li")
+    node.add(key, b"\xff\x00")
+    browser.until('document.querySelector("#watch-lines b").textContent === "replaced"')
+    assert "binary (2 B)" in browser.text("#watch-lines li")
+    node.remove(key)
+    browser.until('document.querySelector("#watch-lines b").textContent === "removed"')
+    for number in range(120):
+        node.add(key, number)
+    browser.until('document.querySelector("#watch-lines li .value .mono").textContent === "119"')
+    assert browser.js('document.querySelectorAll("#watch-lines li").length') == 100
+    browser.tab_to("#watch-stop")
+    browser.press(Keys.ENTER)
+    assert browser.js("document.activeElement.id") == "watch-start"
+    assert browser.text("#watch-state") == "The watch has ended."
+    nodes: list[Node] = network.nodes  # type: ignore[attr-defined]
+    with gevent.Timeout(10):
+        while any(each.services.lease_holder.lease_count for each in nodes):
+            node.add(key, b"a write shows the server that the connection is closed")
+            gevent.sleep(0.2)
+    assert browser.complaints() == []
+
+
+def test_watch_of_another_key_replaces_the_former_one(
+    browser: Browser, network: HttpClient
+) -> None:
+    node: Node = network.node  # type: ignore[attr-defined]
+    browser.show(url_of(network))
+    for name in ("first", "second"):
+        browser.js(f'document.getElementById("key").value = "{name}"')
+        browser.click("#watch-start")
+        browser.until('document.getElementById("watch-state").textContent.startsWith("Watching")')
+    node.add(sha1("first"), b"of the first")
+    node.add(sha1("second"), b"of the second")
+    browser.until('document.querySelectorAll("#watch-lines li").length === 1')
+    assert browser.text("#watch-title") == "Changes of second"
+    assert browser.text("#watch-lines li .value .mono") == "of the second"
+    browser.click("#watch-stop")
+    browser.js('document.getElementById("key").value = ""')
+    browser.click("#watch-start")
+    browser.until('document.getElementById("answer").className === "message bad"')
+    assert browser.complaints() == []
 
 
 def test_page_that_was_left_keeps_no_stream(browser: Browser, network: HttpClient) -> None:

@@ -93,3 +93,14 @@ def test_graceful_departures_lose_no_value(graceful: float) -> None:
         1,
     )
     assert (result.metrics["kept"] == 1) == bool(graceful)
+
+
+def test_watchers_see_all_changes_under_churn() -> None:
+    """Nodes live for five minutes in the median; 1 % loss."""
+    work = WorkloadSettings(watches=20, warm_up=10.0, changes=120)
+    scenario = in_small("watch-churn", 30, work, 30 * MINUTE)
+    assert scenario.churn is not None
+    churn = dataclasses.replace(scenario.churn, median=5 * MINUTE, stays=0.3, away=60.0)
+    result = run_and_check(dataclasses.replace(scenario, churn=churn))
+    assert result.samples[-1].departures > 20
+    assert sum(each.kind == "change" for each in result.operations) == 120

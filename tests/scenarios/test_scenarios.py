@@ -23,7 +23,7 @@ def in_small(name):
         dataclasses.replace(event, at=30.0 * number)
         for number, event in enumerate(scenario.events, start=1)
     ]
-    churn = scenario.churn and dataclasses.replace(scenario.churn, median=60.0, away=10.0)
+    churn = scenario.churn and dataclasses.replace(scenario.churn, median=60.0, away=10.0, begins=0)
     return dataclasses.replace(
         scenario.scaled(nodes=20, duration=90.0),
         join=10.0,

@@ -240,7 +240,7 @@ def test_commands_without_parentheses(world):
 def test_help_lists_each_command_with_an_example(world):
     node = world.alice
     text = Session(node, "help").text
-    for name in ("add", "overwrite", "findvalue", "findnode", "ping", "routing", "gc", "stats"):
+    for name in ("add", "overwrite", "findvalue", "findnode", "ping", "watch", "gc", "stats"):
         assert f"\n  {name}" in text
     for name in ("pprint", "sha1", "xor", "tohex", "fromhex", "getbucketno", "node", "exit"):
         assert f"\n  {name}" in text
@@ -387,6 +387,39 @@ def test_interrupt_ends_a_waiting_command(world):
     assert world.now == 0
     assert lines.messages == ["interrupted"]
     assert output.getvalue() == "42\n"
+
+
+def test_interrupt_ends_a_watch_and_its_leases(world):
+    nodes = world.network(4)
+    lines = TypedLineReader(["watch('key')", "6 * 7"])
+    output = io.StringIO()
+    shell = Shell(nodes[0], reader=lines, output=output)
+    runner = gevent.spawn(shell.run)
+    gevent.sleep(1)
+    nodes[1].add(sha1("key"), "one")
+    nodes[1].add(sha1("key"), ["two", "\x1b[2J"])
+    nodes[1].remove(sha1("key"))
+    gevent.sleep(1)
+    assert any(node.services.lease_holder.lease_count for node in nodes)
+    assert shell.interrupt()
+    runner.get()
+    assert lines.messages == ["interrupted"]
+    owner = f"{nodes[1].contact.endpoint[0]}:4000"
+    assert output.getvalue().splitlines() == [
+        f"added     {owner:21}  b'one'",
+        f"replaced  {owner:21}  [b'two', b'\\x1b[2J']",
+        f"removed   {owner:21}  [b'two', b'\\x1b[2J']",
+        "42",
+    ]
+    gevent.sleep(1)
+    assert not any(node.services.lease_holder.lease_count for node in nodes)
+    assert not nodes[0].closed
+
+
+def test_watch_of_a_node_that_closes_ends(world):
+    node = world.alice
+    gevent.spawn_later(5, node.close)
+    assert Session(node, "watch('key')", "6 * 7").text == "42\n"
 
 
 def test_interrupt_ends_a_computation(world):

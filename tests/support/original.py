@@ -60,6 +60,10 @@ class OriginalPeer:
             owner = (b"%020d" % number, ("192.0.2.1", 1 + number))
             self._values[key, *owner] = replies.encode_value(value)
 
+    def forget(self, key: bytes) -> None:
+        """Lose the values of a key, as when they expire."""
+        self._values = {each: value for each, value in self._values.items() if each[0] != key}
+
     @property
     def values(self) -> list[object]:
         """The stored values."""

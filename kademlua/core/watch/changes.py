@@ -27,6 +27,7 @@ class Change:
 
     kind: ChangeKind
     owner: Contact | None
-    """Who stored the value; None for ``MISSED``."""
+    """Who stored the value; None for ``MISSED``, and if only holders were asked that do not tell,
+    such as those of version 1.0."""
     value: Any
     """The new value; for a value that is gone, the last one."""

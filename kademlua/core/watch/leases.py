@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import Final
 
 from kademlua.core.contact import Contact
@@ -15,6 +15,9 @@ MAX_PER_KEY: Final = 64
 """Leases of a key. When there are as many, the source with the most yields to one with fewer."""
 MAX_PER_SOURCE: Final = 256
 """Leases of one subnet; a private address is a source of its own, with its port."""
+_FREE_SHARE: Final = 32
+"""A source with a lease gets no other one if it has this part of those that are free. So a few
+sources leave room for others."""
 
 
 class Lease:
@@ -43,11 +46,11 @@ class Lease:
 
 
 class LeaseTable:
-    """All leases of one node."""
+    """All leases of one node. Those that have ended count until ``expire`` or ``of`` drops them."""
 
     def __init__(self) -> None:
         self._by_key: dict[bytes, dict[Contact, Lease]] = {}
-        self._per_source: defaultdict[object, int] = defaultdict(int)
+        self._per_source: Counter[object] = Counter()
         self._count = 0
 
     def __len__(self) -> int:
@@ -81,11 +84,10 @@ class LeaseTable:
             lease.expires_at = expires_at
             return lease
         source = _source_of(watcher)
-        if self._count >= MAX_LEASES or self._per_source[source] >= MAX_PER_SOURCE:
-            self.expire(now)
+        free = MAX_LEASES - self._count
         if (
-            self._count >= MAX_LEASES
-            or self._per_source[source] >= MAX_PER_SOURCE
+            not free
+            or self._per_source[source] >= min(MAX_PER_SOURCE, 1 + free // _FREE_SHARE)
             or (len(self.of(key, now)) >= MAX_PER_KEY and not self._make_room(key, source))
         ):
             return None

@@ -9,6 +9,7 @@ from typing import Final
 from kademlua.core.contact import Contact
 
 DIGEST_BYTES: Final = 8
+Identity = Contact | bytes
 
 
 class HeldValue:
@@ -16,14 +17,20 @@ class HeldValue:
 
     __slots__ = ("encoded", "expires_at", "owner", "seq")
 
-    def __init__(self, owner: Contact, seq: int, encoded: bytes, expires_at: float) -> None:
+    def __init__(self, owner: Contact | None, seq: int, encoded: bytes, expires_at: float) -> None:
         self.owner = owner
+        """Who stored the value; None if the holder does not tell, as in version 1.0."""
         self.seq = seq
         """The owner's sequence number; 0 if the owner sent none."""
         self.encoded = encoded
         """The value, bencoded."""
         self.expires_at = expires_at
-        """By the clock of the node that has this object."""
+        """By the clock of the node that has this object; infinite if the holder does not tell."""
+
+    @property
+    def identity(self) -> Identity:
+        """What other versions of this value share: its owner, or the value if that is unknown."""
+        return self.encoded if self.owner is None else self.owner
 
 
 def digest(values: Iterable[HeldValue]) -> bytes:
@@ -34,6 +41,7 @@ def digest(values: Iterable[HeldValue]) -> bytes:
     """
     combined = 0
     for each in values:
-        material = each.owner.compact + each.seq.to_bytes(8) + each.encoded
+        compact = b"" if each.owner is None else each.owner.compact
+        material = compact + each.seq.to_bytes(8) + each.encoded
         combined ^= int.from_bytes(blake2b(material, digest_size=DIGEST_BYTES).digest())
     return combined.to_bytes(DIGEST_BYTES)

@@ -115,6 +115,7 @@ def encode_state(state: KeyState, now: float, max_bytes: int) -> bytes:
 
 
 def _encode_row(value: HeldValue, now: float) -> bytes:
+    assert value.owner is not None  # as in all values of the own store
     compact = value.owner.compact
     remaining = max(0, round(value.expires_at - now))
     return b"l%d:%bi%dei%de%be" % (len(compact), compact, value.seq, remaining, value.encoded)

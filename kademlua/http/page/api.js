@@ -3,7 +3,7 @@
 
 const STORAGE_KEY = "kademlua-token";
 const RETRY_MS = 1000;
-const SILENT_MS = 4000; // a stream has an event each second; a silent one is dead
+const SILENT_MS = 4000; // the main stream has an event each second; a silent one is dead
 
 export const token = () => sessionStorage.getItem(STORAGE_KEY) ?? "";
 
@@ -70,33 +70,36 @@ function sentence(text) {
 }
 
 /**
- * Follow a stream of events for ever.
+ * Follow a stream of events until the signal, by default for ever.
  * @param {string} path
  * @param {(name: string, data: any) => void} onEvent
  * @param {(isConnected: boolean, status: number) => void} onState called when the stream starts or ends; status: that of a refusal, else 0
+ * @param {{silentMs?: number, signal?: AbortSignal}} [options] silentMs: after so long without bytes it connects again
  */
-export async function listen(path, onEvent, onState) {
+export async function listen(path, onEvent, onState, { silentMs = SILENT_MS, signal } = {}) {
   let control = new AbortController();
   // A browser keeps the page that it leaves, and the stream would occupy one of six connections.
-  addEventListener("pagehide", () => control.abort());
-  for (;;) {
+  addEventListener("pagehide", () => control.abort(), { signal });
+  signal?.addEventListener("abort", () => control.abort());
+  while (!signal?.aborted) {
     let status = 0;
     control = new AbortController();
     const watch = { heardAt: performance.now() };
     const timer = setInterval(() => {
-      if (!document.hidden && performance.now() - watch.heardAt > SILENT_MS) control.abort();
+      if (!document.hidden && performance.now() - watch.heardAt > silentMs) control.abort();
     }, 500);
     try {
       const reply = await fetch(path, { headers: headers(), cache: "no-store", signal: control.signal });
       if (!reply.ok) status = reply.status;
       else {
         onState(true, 0);
-        await read(reply.body.getReader(), onEvent, watch);
+        await read(reply.body.getReader(), (...event) => signal?.aborted || onEvent(...event), watch);
       }
     } catch {
       // Whatever the reason is: report it below and connect again.
     }
     clearInterval(timer);
+    if (signal?.aborted) return;
     onState(false, status);
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }

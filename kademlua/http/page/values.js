@@ -5,6 +5,7 @@ import { $, attempt, button, confirmed, make } from "./dom.js";
 import { milliseconds, parseTtl, plural } from "./format.js";
 import { keyPath, learn } from "./keys.js";
 import { viewValue } from "./value-view.js";
+import { Watch } from "./watch.js";
 
 /** @typedef {{contact: {id: string, address: string, port: number}, values: unknown[]}} Answer */
 
@@ -19,9 +20,12 @@ export class Values {
     this.access = access;
     this.page = page;
     this.found = []; // the distinct values of the last find
+    this.watch = new Watch();
     const actions = {
       find: () => this.find(), lookup: () => this.lookUp(), add: () => this.store("added", "POST", "values"),
+      set: () => this.store("set", "POST", "values"),
       publish: () => this.store("published", "PUT", "published"), remove: () => this.remove(),
+      watch: () => this.startWatch(),
     };
     $("value-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -78,6 +82,12 @@ export class Values {
       make("p", {}, `${plural(values.size, "value")} from ${plural(holders.length, "node")} `, this.ringButton(holders, key)),
       make("ul", { class: "plain" }, ...this.found.map((value) => make("li", {}, viewValue(value, key)))),
     ];
+  }
+
+  startWatch() {
+    const { key } = this;
+    this.watch.start(key);
+    return `The changes of ${key} appear below.`;
   }
 
   async lookUp() {

@@ -16,6 +16,7 @@ _TARGET: Final = 43
 """The position of the first argument in requests of this implementation, if it is an id."""
 _NAME_KEY: Final = b"4:name"
 _LOOKUP_RPCS: Final = ("findnode", "findvalue")
+_USER_RPCS: Final = ("findvalue", "watch", "changed")
 _MAX_REMEMBERED: Final = 100_000
 _MAX_NAMES: Final = 1_000
 
@@ -78,7 +79,7 @@ class TrafficCounter:
         if rpc == "ping":
             return "liveliness"
         target = datagram[_TARGET : _TARGET + ID_BYTES]
-        if rpc == "findvalue" or target in user_targets:
+        if rpc in _USER_RPCS or target in user_targets:
             return "users"
         if rpc == "store" or target in self.value_keys:
             return "replication"

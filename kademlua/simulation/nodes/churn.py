@@ -30,8 +30,9 @@ class Churn:
         self._streams = streams
         self._population = population
 
-    def schedule_departure(self, member: PopulationMember) -> None:
-        """Schedule the end of a session that begins now; permanent members stay."""
+    def schedule_departure(self, member: PopulationMember, begins: float = 0.0) -> None:
+        """Schedule the end of a session that begins in ``begins`` seconds; permanent members
+        stay."""
         node, settings = member.node, self._settings
         if member.is_permanent or node is None:
             return
@@ -39,7 +40,7 @@ class Churn:
         # Weibull by inversion; shape 1 is the exponential distribution.
         scale = settings.median / math.log(2) ** (1 / settings.shape)
         seconds = scale * (-math.log(1 - rng.random())) ** (1 / settings.shape)
-        gevent.spawn_later(seconds, self._depart, member, node, rng)
+        gevent.spawn_later(begins + seconds, self._depart, member, node, rng)
 
     def _depart(self, member: PopulationMember, node: Node, rng: random.Random) -> None:
         settings = self._settings

@@ -180,10 +180,11 @@ class Population:
 
     def start_churn(self) -> None:
         """Start departures, returns and replacements, if the scenario has churn."""
-        if self._scenario.churn is not None:
-            self._churn = Churn(self._scenario.churn, self._streams, self)
+        settings = self._scenario.churn
+        if settings is not None:
+            self._churn = Churn(settings, self._streams, self)
             for member in sorted(self.live_members, key=lambda each: each.number):
-                self._churn.schedule_departure(member)
+                self._churn.schedule_departure(member, settings.begins)
 
     def remove(self, member: PopulationMember, *, graceful: bool = False) -> None:
         """Stop a live member's node: with a handover if ``graceful``, else without any packet."""

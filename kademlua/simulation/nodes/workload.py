@@ -24,6 +24,7 @@ from kademlua.simulation.nodes.operation import (
 )
 from kademlua.simulation.nodes.placement_audit import WorkloadValue
 from kademlua.simulation.nodes.population import Population
+from kademlua.simulation.nodes.watch_workload import WatchWorkload
 from kademlua.simulation.rng_streams import RngStreams
 from kademlua.simulation.scenario.scenario import Scenario
 
@@ -53,6 +54,7 @@ class Workload:
         self._on_operation = on_operation
         self._pending = Group()
         self._objects = ObjectWorkload(scenario.workload, self)
+        self._watches = WatchWorkload(scenario, self, population)
         self.operations: list[WorkloadOperation] = []
         """Finished operations, in the order of their ends."""
         self.abandoned = 0
@@ -65,6 +67,9 @@ class Workload:
         if settings.objects:
             store = self._objects.start_put
             gevent.spawn(self._start_paced, "objects", store, settings.objects, settings.warm_up)
+        if settings.watches:
+            watch = self._watches.start_watch
+            gevent.spawn(self._start_paced, "watches", watch, settings.watches, settings.warm_up)
         values = settings.values + round(settings.values_a_node * self._scenario.nodes)
         self._start_paced("values", self._start_add, values, settings.warm_up)
         sleep_until(started_at + settings.warm_up)
@@ -79,6 +84,7 @@ class Workload:
                 ("finds", self._start_find, settings.finds),
                 ("lookups", self._start_lookup, settings.lookups),
                 ("object_reads", self._objects.start_read, settings.object_reads),
+                ("changes", self._watches.start_change, settings.changes),
             )
         ]
         sleep_until(self._scenario.measure_end)

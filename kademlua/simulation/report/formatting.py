@@ -22,6 +22,7 @@ _OPERATION_LABELS = {
     "paths_latency": "latency ratio of paths",
     "adds": "successful adds",
     "objects": "objects read completely",
+    "changes": "changes seen by watchers",
 }
 _NETWORK_LABELS = {
     "dead_contacts": "dead contacts",
@@ -70,6 +71,7 @@ def _latency_lines(result: RunResult) -> list[str]:
         ("adds", "add", "add"),
         ("finds", "find", "find"),
         ("objects", "object", "object"),
+        ("changes", "change", "change"),
         ("hops of lookups", "hops", None),
     ):
         ok = [each.ok for each in result.operations if each.kind == kind and each.started_at >= 0]

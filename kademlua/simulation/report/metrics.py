@@ -67,6 +67,7 @@ _SHARES: dict[str, tuple[str, Callable[[WorkloadOperation], bool]]] = {
     "finds": ("find", lambda each: True),
     "crossing_finds": ("find", lambda each: each.crosses_partition),
     "objects": ("object", lambda each: True),
+    "changes": ("change", lambda each: True),
     "finds_one_path": ("find", lambda each: each.path_count == 1),
     "finds_many_paths": ("find", lambda each: each.path_count > 1),
 }
@@ -76,6 +77,7 @@ _QUANTITIES = {
     "find": ("find", "seconds"),
     "add": ("add", "seconds"),
     "object": ("object", "seconds"),
+    "change": ("change", "seconds"),
     "hops": ("lookup", "hops"),
     "rpcs_a_lookup": ("lookup", "query_count"),
     "recall": ("lookup", "recall"),

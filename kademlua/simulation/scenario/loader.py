@@ -126,12 +126,14 @@ def _read_network(table: TomlTable) -> NetworkSettings:
 
 def _read_workload(table: TomlTable, duration: float) -> WorkloadSettings:
     parse = partial(count, duration=duration)
-    counts = ("adds", "finds", "lookups", "object_reads")
+    counts = ("adds", "finds", "lookups", "object_reads", "changes")
     workload = table.read(WorkloadSettings, **dict.fromkeys(counts, parse))
     if workload.finds and not workload.has_values:
         raise table.error("finds", "needs values or adds, else there is nothing to find")
     if workload.object_reads and not workload.objects:
         raise table.error("object_reads", "needs objects, else there is nothing to read")
+    if workload.changes and not workload.watches:
+        raise table.error("changes", "needs watches, else there is nothing to change")
     return workload
 
 

@@ -40,13 +40,13 @@ SECONDS, SHARE, NUMBER = "seconds", "share", "number"
 METRICS = {
     **{
         f"{kind}_p{p}": SECONDS
-        for kind in ("lookup", "add", "find", "object")
+        for kind in ("lookup", "add", "find", "object", "change")
         for p in (50, 90, 99)
     },
     **{f"hops_p{p}": NUMBER for p in (50, 90, 99)},
     "rpcs_a_lookup": NUMBER,
     **dict.fromkeys(("recall", "finds", "crossing_finds"), SHARE),
-    "objects": SHARE,
+    **dict.fromkeys(("objects", "changes"), SHARE),
     **dict.fromkeys(("finds_one_path", "finds_many_paths"), SHARE),
     "paths_latency": NUMBER,
     **dict.fromkeys(("adds", *STATE_METRICS, "kept", "placed"), SHARE),
@@ -64,6 +64,8 @@ METRICS = {
 class ChurnSettings:
     """How long nodes stay, how they leave, and whether they return."""
 
+    begins: float = setting(seconds, 0.0)
+    """Seconds of the measured time before the first session begins."""
     sessions: str = setting(one_of, "exponential", allowed=SESSIONS)
     median: float = setting(seconds, low=1)
     """Median session time in seconds."""
@@ -145,6 +147,10 @@ class WorkloadSettings:
     object_bytes: int = setting(integer, 1_000_000, low=0, high=1_000_000_000)
     object_reads: int = setting(count, 0)
     """Reads of objects; one half reads the whole, the other a random range."""
+    watches: int = setting(integer, 0, low=0, high=100_000)
+    """Keys that are watched from ``warm_up`` on."""
+    changes: int = setting(count, 0)
+    """Values added under these keys, which take turns."""
     paths: int = setting(integer, 1, low=1, high=16)
     """Disjoint paths of every other find."""
 
@@ -266,6 +272,7 @@ class Scenario:
                 finds=round(work.finds * ratio),
                 lookups=round(work.lookups * ratio),
                 object_reads=round(work.object_reads * ratio),
+                changes=round(work.changes * ratio),
             ),
             events=tuple(event for event in scenario.events if event.at < duration),
             requirements=tuple(

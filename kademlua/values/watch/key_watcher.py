@@ -11,20 +11,13 @@ from gevent.event import Event
 from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError, NodeClosed
 from kademlua.core.ids import to_int
-from kademlua.core.reasons import Purpose
 from kademlua.core.routing.replica_set import is_replica
 from kademlua.core.watch.changes import Change
 from kademlua.core.watch.known_values import KnownValues
 from kademlua.core.watch.leases import MAX_LEASE_SECONDS
 from kademlua.core.watch.snapshot import HeldValue
-from kademlua.core.wire import watch_messages
 from kademlua.core.wire.watch_messages import SECRET_BYTES, KeyState
-from kademlua.liveliness.manager import LivelinessManager
-from kademlua.lookup.search_options import SearchOptions
-from kademlua.lookup.service import LookupService
-from kademlua.rpc.client import RpcClient
-from kademlua.runtime.context import Context
-from kademlua.values.watch.lease_holder import LeaseHolder
+from kademlua.values.watch.holder_calls import HolderCalls, WatchParts
 from kademlua.values.watch.subscription import Subscription
 
 HOLDER_COUNT: Final = 3
@@ -34,29 +27,13 @@ RENEWAL_INTERVAL: Final = 0.4 * MAX_LEASE_SECONDS
 LOOKUP_INTERVAL: Final = 1_800.0
 """Seconds after which the closest holders are looked up again, also if all are there. A holder that
 is no replica any more does not renew a lease."""
+POLL_INTERVAL: Final = 30.0
+"""Seconds between reads of the holders if none grants a lease, as those of version 1.0."""
+_LEASE_RETRY_INTERVAL: Final = 300.0
+"""Seconds until leases are tried again while the holders are polled."""
 _RETRY_INTERVAL: Final = 5.0
-"""Seconds until the next attempt if no holder has granted a lease."""
+"""Seconds until the next attempt if no holder has replied."""
 _LOCAL: Final = "this node"
-
-
-class WatchParts:
-    """The parts of a node with which keys are watched."""
-
-    __slots__ = ("client", "context", "lease_holder", "liveliness", "lookups")
-
-    def __init__(
-        self,
-        context: Context,
-        client: RpcClient,
-        liveliness: LivelinessManager,
-        lookups: LookupService,
-        lease_holder: LeaseHolder,
-    ) -> None:
-        self.context = context
-        self.client = client
-        self.liveliness = liveliness
-        self.lookups = lookups
-        self.lease_holder = lease_holder
 
 
 class KeyWatcher:
@@ -66,15 +43,18 @@ class KeyWatcher:
         self.key = key
         self.subscriptions: list[Subscription] = []
         self._parts = parts
+        self._calls = HolderCalls(parts, key)
         # A new filter each time, since one remembers all records that it has seen.
         new_filter = partial(parts.lookups.record_filter, key)
         self._known = KnownValues(lambda values: new_filter().filter(values))
         self._digests: dict[Contact, bytes] = {}
-        """The holders that granted a lease, and what they had last."""
+        """The holders that granted a lease or are polled, and what they had last."""
+        self._polled: set[Contact] = set()
+        """Those that are polled. If there are any, there are no leases."""
         self._secrets: dict[Contact, bytes] = {}
         """What notifications of a holder must repeat."""
         self._is_outdated: dict[Contact, bool] = {}
-        """The holders that are read again, and whether they changed meanwhile."""
+        """The holders that are read now, and whether they changed meanwhile."""
         self._is_local = False
         """Whether this node is one of the holders."""
         self._looked_up_at = -LOOKUP_INTERVAL
@@ -111,96 +91,135 @@ class KeyWatcher:
                     return
                 except KademluaError as error:
                     self._parts.context.log.info("a watch could not be renewed: %s", error)
-                is_watching = self._digests or self._is_local
-                self._is_disturbed.wait(RENEWAL_INTERVAL if is_watching else _RETRY_INTERVAL)
+                self._is_disturbed.wait(self._pause())
         finally:
             self._end()
 
     def expects(self, holder: Contact, secret: object) -> bool:
-        """Return whether a notification is one for which a holder was asked."""
-        is_holder = holder in self._digests and bool(self.subscriptions)
-        return is_holder and secret == self._secrets[holder]
+        """Return whether a notification is one for which a holder was asked, perhaps just now."""
+        return bool(self.subscriptions) and secret == self._secrets.get(holder)
 
     def on_changed(self, holder: Contact, state: KeyState) -> None:
         """Process an expected notification."""
-        if state.values is not None:
+        is_read = holder in self._is_outdated
+        if is_read:  # the reply may be older, or newer: read again after it
+            self._is_outdated[holder] = True
+        if state.values is None:  # they did not fit
+            if not is_read:  # one call at a time, however often the holder asks for it
+                self._is_outdated[holder] = False
+                gevent.spawn(self._read, holder)
+        else:
             self._report(holder, state)
-            return
-        self._digests[holder] = b""  # the values did not fit
-        is_reading = holder in self._is_outdated
-        self._is_outdated[holder] = True
-        if not is_reading:  # one call at a time, however often the holder asks for it
-            gevent.spawn(self._fetch_until_current, holder)
+            self._publish()
 
     # Holders
+
+    def _pause(self) -> float:
+        """Return the seconds until the holders are asked again."""
+        if self._polled:
+            return POLL_INTERVAL
+        return RENEWAL_INTERVAL if self._digests or self._is_local else _RETRY_INTERVAL
 
     def _renew(self) -> None:
         """Renew all leases; look the holders up if one is missing or it is time."""
         now = self._parts.context.clock()
-        holders = list(self._digests)
-        gevent.joinall([gevent.spawn(self._fetch, each) for each in holders])
+        self._fetch_all(list(self._digests))
         is_complete = len(self._digests) >= self._wanted_count
-        if is_complete and now - self._looked_up_at < LOOKUP_INTERVAL:
-            return
-        self._looked_up_at = now
-        closest, tokens = self._look_up()
-        if not self.subscriptions:
-            return
-        self._wanted_count = len(closest)
-        for each in [holder for holder in self._digests if holder not in closest]:
-            self._drop(each)
-            self._send_end(each)
-        new = [each for each in closest if each not in self._digests]
-        gevent.joinall([gevent.spawn(self._fetch, each, tokens.get(each, b"")) for each in new])
+        interval = _LEASE_RETRY_INTERVAL if self._polled else LOOKUP_INTERVAL
+        if not is_complete or now - self._looked_up_at >= interval:
+            self._looked_up_at = now
+            self._choose_holders()
         self._publish()
 
-    def _look_up(self) -> tuple[list[Contact], dict[Contact, bytes]]:
-        """Return the closest contacts that speak 1.1, with their write tokens."""
-        parts = self._parts
-        context, params = parts.context, parts.context.params
-        options = SearchOptions(purpose=Purpose.WATCH)
-        network_lookup = parts.lookups.run_node_lookup(self.key, options)
-        closest = network_lookup.lookup.closest()
+    def _choose_holders(self) -> None:
+        """Take leases at the closest holders; if none grants any, have them polled."""
+        network_lookup = self._calls.look_up()
+        closest, tokens = network_lookup.lookup.closest(), network_lookup.write_tokens
+        self._update_local(closest)
+        if not self.subscriptions:
+            return
+        is_v10 = self._parts.liveliness.versions.is_v10
+        able = [each for each in closest if not is_v10(each)][:HOLDER_COUNT]
+        self._wanted_count = len(able)
+        for each in list(self._digests):
+            if each in self._polled:
+                self._forget(each)
+            elif each not in able:
+                self._forget(each)
+                self._calls.end_lease(each)
+        self._fetch_all([each for each in able if each not in self._digests], tokens)
+        if not (self._digests or self._is_local) and self.subscriptions:
+            self._polled = set(closest[:HOLDER_COUNT])
+            self._wanted_count = len(self._polled)
+            self._fetch_all(closest[:HOLDER_COUNT])
+
+    def _update_local(self, closest: list[Contact]) -> None:
+        """Watch in the own store if this node is a holder itself."""
+        context = self._parts.context
         is_holder = not context.is_client and is_replica(
-            to_int(context.id), to_int(self.key), closest, params.replicas
+            to_int(context.id), to_int(self.key), closest, context.params.replicas
         )
         if is_holder and not self._is_local:
             self._is_local = True
-            values = parts.lease_holder.watch_locally(self.key, self._on_local_change)
+            values = self._parts.lease_holder.watch_locally(self.key, self._on_local_change)
             self._known.report(_LOCAL, values)
         elif not is_holder and self._is_local:
             self._end_local()
-        is_v10 = parts.liveliness.versions.is_v10
-        able = [each for each in closest if not is_v10(each)]
-        return able[:HOLDER_COUNT], network_lookup.write_tokens
 
-    def _fetch(self, holder: Contact, token: bytes = b"") -> None:
-        """Take or renew the lease at a holder, and read what it has."""
-        parts = self._parts
-        digest = self._digests.get(holder, b"")
-        secret = self._secrets.setdefault(holder, parts.context.rng.randbytes(SECRET_BYTES))
-        args = watch_messages.encode_watch_args(self.key, MAX_LEASE_SECONDS, token, digest, secret)
+    def _fetch_all(
+        self, holders: list[Contact], tokens: dict[Contact, bytes] | None = None
+    ) -> None:
+        """Read what holders have, and take or renew the leases there."""
+        greenlets = []
+        for each in holders:
+            if each in self._is_outdated:  # it is read now: read it again
+                self._is_outdated[each] = True
+            else:
+                self._is_outdated[each] = False
+                token = (tokens or {}).get(each, b"")
+                greenlets.append(gevent.spawn(self._read, each, token))
+        gevent.joinall(greenlets)
+
+    def _read(self, holder: Contact, token: bytes = b"") -> None:
+        """Read what a holder has, and take or renew the lease there; again if it changed."""
         try:
-            _, results = parts.client.call(holder.endpoint, holder, "watch", args)
-            now = parts.context.clock()
-            state = watch_messages.decode_watch_reply(results, parts.context.pool, now)
+            is_current = self._fetch(holder, token)
         except NodeClosed:
-            return
+            is_current = True
         except KademluaError:
+            is_current = False
+        is_outdated = self._is_outdated.pop(holder)
+        if not is_current:
             self._drop(holder)
-            return
-        if not state.lease_seconds:
-            self._drop(holder)
-        elif state.values is not None or state.digest == digest:
-            self._report(holder, state)
-        else:  # more values than a datagram has: watch at other holders only
-            self._drop(holder)
-
-    def _fetch_until_current(self, holder: Contact) -> None:
-        while self._is_outdated[holder] and holder in self._digests:
+        elif is_outdated and holder in self._digests and self.subscriptions:
             self._is_outdated[holder] = False
-            self._fetch(holder)
-        del self._is_outdated[holder]
+            gevent.spawn(self._read, holder)
+
+    def _fetch(self, holder: Contact, token: bytes) -> bool:
+        """Ask a holder for what it has; return False if it does not serve as one.
+
+        Raises:
+            KademluaError: The call failed, or the reply is malformed.
+        """
+        if holder in self._polled:
+            state = self._calls.read(holder)
+            if state.digest != self._digests.get(holder):
+                self._report(holder, state)  # the others are read before changes are published
+            return True
+        known = self._digests.get(holder, b"")
+        rng = self._parts.context.rng
+        secret = self._secrets.setdefault(holder, rng.randbytes(SECRET_BYTES))
+        state = self._calls.take_lease(holder, token, known, secret)
+        if not state.lease_seconds:
+            return False
+        if state.values is None and state.digest != known:
+            return False  # more values than a datagram has: watch at other holders only
+        if self._is_outdated[holder]:  # it is read again
+            self._digests.setdefault(holder, b"")
+        else:
+            self._report(holder, state)
+            self._publish()
+        return True
 
     def _report(self, holder: Contact, state: KeyState) -> None:
         self._digests[holder] = state.digest
@@ -208,19 +227,25 @@ class KeyWatcher:
             limit = self._parts.context.params.max_value_bytes  # as in a find
             values = [each for each in state.values if len(each.encoded) <= limit]
             self._known.report(holder, values)
-            self._publish()
 
     def _on_local_change(self, values: list[HeldValue]) -> None:
         self._known.report(_LOCAL, values)
         self._publish()
 
     def _drop(self, holder: Contact) -> None:
-        """Forget a holder without a lease, and look for others."""
-        self._secrets.pop(holder, None)
-        if self._digests.pop(holder, None) is not None:
-            self._known.forget(holder)
+        """Forget a holder that does not serve as one, and look for others."""
+        if self._forget(holder):
             self._looked_up_at = -LOOKUP_INTERVAL
             self._is_disturbed.set()
+
+    def _forget(self, holder: Contact) -> bool:
+        """Forget a holder, and return whether it served as one."""
+        self._secrets.pop(holder, None)
+        self._polled.discard(holder)
+        if self._digests.pop(holder, None) is None:
+            return False
+        self._known.forget(holder)
+        return True
 
     def _publish(self) -> None:
         changes = self._known.changes(self._parts.context.clock())
@@ -232,8 +257,9 @@ class KeyWatcher:
 
     def _end(self) -> None:
         self._end_local()
-        for holder in list(self._digests):
-            self._send_end(holder)
+        for holder in self._digests:
+            if holder not in self._polled:
+                self._calls.end_lease(holder)
         self._digests.clear()
         for each in list(self.subscriptions):
             each.close()
@@ -243,12 +269,3 @@ class KeyWatcher:
             self._is_local = False
             self._known.forget(_LOCAL)
             self._parts.lease_holder.end_local(self.key)
-
-    def _send_end(self, holder: Contact) -> None:
-        """End a lease without waiting for the reply."""
-        args = watch_messages.encode_watch_args(self.key, 0, b"", b"", bytes(SECRET_BYTES))
-        client = self._parts.client
-        try:
-            client.send(holder.endpoint, holder, client.encode("watch", args), lambda *_: None)
-        except KademluaError:
-            pass  # the lease ends by itself

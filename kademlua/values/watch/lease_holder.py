@@ -189,7 +189,7 @@ class LeaseHolder:
     def _is_responsible(self, key: bytes) -> bool:
         """Return whether stores of a key reach this node, as far as it knows."""
         context = self._context
-        if self._is_closed:
+        if self._is_closed or context.is_client:  # stores do not reach a client
             return False
         replicas = context.params.replicas
         closest = context.table.closest(key, replicas)

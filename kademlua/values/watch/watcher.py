@@ -9,7 +9,8 @@ from kademlua.core.errors import BadArguments, NodeClosed, WireError
 from kademlua.core.ids import is_id
 from kademlua.core.wire import watch_messages
 from kademlua.core.wire.packets import Request
-from kademlua.values.watch.key_watcher import KeyWatcher, WatchParts
+from kademlua.values.watch.holder_calls import WatchParts
+from kademlua.values.watch.key_watcher import KeyWatcher
 from kademlua.values.watch.subscription import Subscription
 
 

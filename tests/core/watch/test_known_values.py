@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import tracemalloc
+from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -186,3 +188,58 @@ def test_values_that_are_never_shown_leave_nothing_behind() -> None:
     finally:
         tracemalloc.stop()
     assert grown < 20_000
+
+
+# Holders that do not tell the owners.
+
+
+def found(*values: int) -> list[HeldValue]:
+    return [HeldValue(None, 0, b"i%de" % each, math.inf) for each in values]
+
+
+def test_value_of_an_unknown_owner_is_replaced_by_another_one() -> None:
+    values = known()
+    values.report("a", found(1, 2))
+    assert kinds(values) == [(ChangeKind.ADDED, 1), (ChangeKind.ADDED, 2)]
+    values.report("a", found(2, 3, 4))
+    assert kinds(values) == [(ChangeKind.REPLACED, 3), (ChangeKind.ADDED, 4)]
+    values.report("a", [])
+    assert {kind for kind, _ in kinds(values)} == {ChangeKind.REMOVED}
+
+
+def test_value_whose_owner_becomes_known_or_unknown_has_not_changed() -> None:
+    values = known()
+    values.report("a", found(5))
+    kinds(values)
+    for _ in range(3):
+        values.forget("a")
+        values.report("b", [held(0, 5)])
+        assert kinds(values) == []
+        assert values.shown()[0].owner == OWNERS[0]
+        values.forget("b")
+        values.report("a", found(5))
+        assert kinds(values) == []
+        assert values.shown()[0].owner is None
+
+
+@given(
+    reports=st.lists(
+        st.tuples(st.sampled_from("abc"), st.lists(st.integers(0, 5), max_size=3), st.booleans()),
+        max_size=30,
+    )
+)
+def test_changes_of_unknown_owners_lead_to_what_is_shown(
+    reports: list[tuple[str, list[int], bool]],
+) -> None:
+    values = known()
+    shown: Counter[object] = Counter()
+    for holder, numbers, tells_owner in reports:
+        held_values = [held(each % 4, each) for each in numbers]
+        values.report(holder, held_values if tells_owner else found(*numbers))
+        before = Counter(each.value for each in values.shown())
+        changes = values.changes(0.0)
+        assert shown == before
+        shown = Counter(each.value for each in values.shown())
+        grown = sum(each.kind == ChangeKind.ADDED for each in changes)
+        shrunk = sum(each.kind == ChangeKind.REMOVED for each in changes)
+        assert shown.total() == before.total() + grown - shrunk

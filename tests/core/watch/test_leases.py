@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,8 +82,35 @@ def test_node_has_a_bounded_number_of_leases() -> None:
     for number in range(MAX_LEASES):
         assert table.grant(sha1(str(number)), watcher(number % 60_000), 300, 0.0) is not None
     assert table.grant(KEY, watcher(60_001), 300, 0.0) is None
+    table.expire(301.0)
     assert table.grant(KEY, watcher(60_001), 300, 301.0) is not None
     assert len(table) == 1
+
+
+@pytest.mark.parametrize("subnets", [7, 40, 200, 2_000])
+def test_few_subnets_do_not_take_all_leases(subnets: int) -> None:
+    table = LeaseTable()
+    for number in range(3 * MAX_LEASES):
+        table.grant(sha1(str(number)), watcher(number, number % subnets), 300, 0.0)
+    assert len(table) > MAX_LEASES * subnets / (subnets + 50)
+    for number in range(100):  # each subnet that has none gets one
+        one = watcher(40_000 + number, subnet=3_000 + number)
+        assert table.grant(sha1(str(number)), one, 300, 0.0) is not None
+
+
+def test_refused_watchers_leave_nothing_behind() -> None:
+    table = LeaseTable()
+    for number in range(MAX_LEASES):
+        table.grant(sha1(str(number)), watcher(number), 300, 0.0)
+    gc.collect()
+    tracemalloc.start()
+    for number in range(MAX_LEASES, 4 * MAX_LEASES):
+        assert table.grant(sha1(str(number)), watcher(number), 300, 0.0) is None
+        if number == 2 * MAX_LEASES:  # caches are full
+            before = tracemalloc.get_traced_memory()[0]
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert grown < 100_000
 
 
 @given(
@@ -100,3 +131,18 @@ def test_counts_agree_with_what_is_there(steps: list[tuple[str, int, int]]) -> N
     keys = table.keys()
     assert len(table) == sum(len(table.of(key, now)) for key in keys)
     assert all(key in table for key in keys)
+
+
+def test_ten_thousand_leases_take_little_memory() -> None:
+    table = LeaseTable()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for number in range(MAX_LEASES):
+        watcher = Contact(
+            f"10.{number // 65_536}.{number // 256 % 256}.{number % 256}", 4000, sha1(str(number))
+        )
+        assert table.grant(sha1(f"key {number}"), watcher, 300, 0.0) is not None
+    taken = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    print(f"{taken / MAX_LEASES:.0f} bytes for a lease, its key and its watcher")
+    assert taken <= 10_000_000

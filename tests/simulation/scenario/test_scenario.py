@@ -247,6 +247,7 @@ def test_full_scenario_is_read():
         ),
         (MINIMAL + "[network]\nmax_packet = 65508", "network.max_packet: must be 60 to 65,507"),
         (MINIMAL + "[workload]\nfinds = 1", "workload.finds: needs values or adds"),
+        (MINIMAL + "[workload]\nchanges = 1", "workload.changes: needs watches"),
         (MINIMAL + '[workload]\nadds = "1/m"', "workload.adds: must be a whole number or like"),
         (MINIMAL + "[[event]]\nvanish = 1", "event[1].at: is missing"),
         (MINIMAL + "[[event]]\nat = 0", "event[1].at: needs exactly one of vanish, partition"),
@@ -343,6 +344,7 @@ def test_built_in_scenarios_are_listed():
         "slow",
         "ten-thousand",
         "thirds-vanish",
+        "watch-churn",
     ]
     assert loader.SCENARIO_DIR.resolve() == ROOT / "swarm" / "scenarios"
 

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kademlua import ContactPool, Node, Params, RpcFailed, SigningKey, sha1
+from kademlua import Contact, ContactPool, Node, Params, RpcFailed, SigningKey, sha1
 from kademlua.core.contact import Endpoint
 from kademlua.core.errors import WireError
 from kademlua.core.ids import to_int
-from kademlua.core.wire import packets
+from kademlua.core.watch.snapshot import HeldValue, digest
+from kademlua.core.wire import packets, replies
 from kademlua.core.wire.packets import Request
 from kademlua.core.wire.replies import PONG
 from kademlua.core.wire.watch_messages import (
@@ -25,6 +26,7 @@ from kademlua.core.wire.watch_messages import (
     encode_changed_args,
     encode_state,
     encode_watch_args,
+    encode_watch_reply,
 )
 from kademlua.node.watch_iterators import Watch
 from kademlua.simulation.network.conditions import NetworkConditions
@@ -334,3 +336,76 @@ def test_change_costs_a_holder_one_look_at_its_values_for_all_watchers(world: Wo
     assert all(drain(watch) == [("added", b"v")] for watch in watches)
     assert looks == [1]
     holder.services.lease_holder.end_local(KEY)
+
+
+def test_client_grants_no_lease(world: World) -> None:
+    nodes = network(world, 3)
+    client = world.node(nodes[0], read_only=True)
+    client.wait_joined(30)
+    contact = client.contact
+    args = encode_watch_args(KEY, 300, b"", b"", NO_SECRET)
+    nodes[1].services.client.call(contact.endpoint, contact, "watch", args)
+    assert client.services.lease_holder.lease_count == 0
+
+
+class OvertakingHolder:
+    """A holder whose replies to ``watch`` take a second, so that notifications overtake them."""
+
+    def __init__(self, world: World, watcher: Endpoint) -> None:
+        self._peer = world.peer(KEY)
+        self.contact = self._peer.contact
+        self.values: list[HeldValue] = []
+        self.watches = 0
+        self.secret = b""
+        self._watcher = watcher
+        self._peer.serve(self._reply)
+
+    def _reply(self, request: Request) -> bytes | None:
+        if request.name == b"ping":
+            return PONG
+        if request.name == b"findnode":
+            return replies.encode_findnode_reply([], 1)
+        if request.name == b"watch":
+            self.watches += 1
+            if request.args[1]:
+                self.secret = request.args[4]
+            state = KeyState(digest(self.values), list(self.values), request.args[1])
+            payload = encode_watch_reply(state, 0.0, 1_000)
+            gevent.spawn_later(1, self._send_reply, request, payload)
+        return None
+
+    def _send_reply(self, request: Request, payload: bytes) -> None:
+        self._peer.send(
+            packets.encode_response(self._peer.id, request.rpc_id, payload), self._watcher
+        )
+
+    def change(self, value: HeldValue, max_bytes: int) -> None:
+        """Replace the value, and notify the watcher immediately; leave out a longer value."""
+        self.values = [value]
+        state = encode_state(KeyState(digest(self.values), self.values), 0.0, max_bytes)
+        args = encode_changed_args(KEY, self.secret, state)
+        request = packets.encode_request_payload(b"changed", args, read_only=False)
+        self._peer.request(self._watcher, request)
+
+
+@pytest.mark.parametrize("renewals", [0, 1])
+@pytest.mark.parametrize("max_bytes", [0, 1_000])
+def test_notification_that_overtakes_the_reply_to_a_watch_is_not_lost(
+    world: World, renewals: int, max_bytes: int
+) -> None:
+    """Neither while the first lease is taken, nor while it is renewed."""
+    reader = world.node(read_only=True)
+    holder = OvertakingHolder(world, reader.contact.endpoint)
+    reader.ping(holder.contact)
+    with reader.watch(KEY) as watch:
+        if renewals:
+            assert drain(watch) == []
+            while holder.watches == 1:  # until a renewal is on its way
+                gevent.sleep(0.1)
+        else:
+            gevent.sleep(0.5)
+        assert holder.watches == 1 + renewals
+        owner = Contact("30.0.0.1", 4000, sha1("owner"))
+        holder.change(HeldValue(owner, 1, b"4:news", 1e6), max_bytes)
+        assert drain(watch, 3) == [("added", b"news")]
+        assert holder.watches == 2 + renewals
