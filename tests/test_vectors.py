@@ -37,6 +37,8 @@ from kademlua.crypto.datagram_cipher import DatagramCipher
 from kademlua.crypto.fingerprint import secret_fingerprint
 from kademlua.crypto.key_derivation import Purpose, derive_key
 from kademlua.crypto.key_files import KeyKind, read_key, write_key
+from kademlua.crypto.sealed_values import open_value
+from kademlua.crypto.secret import Secret
 from kademlua.crypto.signing import SigningKey, verify
 from kademlua.runtime.private_transport import PrivateTransport
 from kademlua.values.admission import AdmissionPolicy
@@ -57,6 +59,7 @@ IDS, RECORDS, TOKENS = load("ids.json"), load("records.json"), load("tokens.json
 COUNTERS, PRIVATE, EXCHANGES = load("counters.json"), load("private.json"), load("exchanges.json")
 ENCRYPTION = load("encryption.json")
 OBJECTS, MAIL, KEY_FILES = load("objects.json"), load("mail.json"), load("key_files.json")
+SECRETS = load("secrets.json")
 
 
 def of_kind(kind: str, vectors: list[Vector] = RECORDS) -> pytest.MarkDecorator:
@@ -286,6 +289,32 @@ def test_key_file(vector: Vector, tmp_path: Path) -> None:
     word = f"encrypted-{vector['kind']}"
     sealed = reference_aead.xaes256_gcm(stretched, nonce, key, word.encode())
     assert f"{word} {(salt + nonce + sealed).hex()}\n" == vector["encrypted_file"]
+
+
+@each(SECRETS)
+def test_secret_value(vector: Vector) -> None:
+    raw, key = hex_bytes(vector, "secret"), hex_bytes(vector, "key")
+    encoded, sealed = hex_bytes(vector, "encoded"), hex_bytes(vector, "sealed")
+    context = hex_bytes(vector, "context")
+    secret = Secret(raw)
+    if "passphrase" in vector:
+        salt, passphrase = b"kademlua 1.1 secret", vector["passphrase"]
+        normal = unicodedata.normalize("NFC", passphrase).encode()
+        assert (
+            hashlib.scrypt(normal, salt=salt, n=1 << 17, r=8, p=1, maxmem=1 << 28, dklen=32) == raw
+        )
+        assert Secret.from_passphrase(passphrase).fingerprint == secret.fingerprint
+    if key:
+        assert secret.blind_key(key) == hex_bytes(vector, "blinded_key")
+        assert reference_aead.blind(raw, key) == hex_bytes(vector, "blinded_key")
+    if not vector["opens"]:
+        assert open_value(secret, sealed, context) is None
+        return
+    nonce = sealed[:24]
+    assert secret.open(sealed, context) == encoded
+    assert open_value(secret, sealed, context) == bencoding.decode(encoded)
+    assert reference_aead.seal_secret_value(raw, nonce, encoded, context) == sealed
+    assert len(secret.seal(encoded, context)) == len(sealed)
 
 
 class Wire:

@@ -86,11 +86,17 @@ class SecretCalls:
 
     def _find_many(self, keys: list[str], **fields: Any) -> Iterator[dict[str, Any]]:
         by_blinded = {self._blind(key).hex(): key for key in keys}
+        hidden = []
         for row in self._call.stream("find_many", keys=list(by_blinded), **fields):
             opened, ignored = self._open(by_blinded[row["key"]], row)
+            if ignored and not opened["answers"]:
+                hidden.append(opened["key"])  # perhaps; no call can be made during a stream
+                continue
             if ignored:
                 self._on_ignored(ignored)
             yield opened
+        for key in hidden:
+            yield {**self("find", key=key, **fields), "error": None}
 
     def _find(self, key: str, fields: dict[str, Any]) -> dict[str, Any]:
         found, ignored = self._open(key, self._call("find", **fields))

@@ -73,7 +73,8 @@ class Holders:
         return {"key": fields["key"], "answers": answers}
 
     def stream(self, name: str, **fields: Any) -> Iterator[dict[str, Any]]:
-        raise AssertionError
+        for key in fields["keys"]:
+            yield {**self("find", key=key, answers=fields["answers"]), "error": None}
 
 
 def test_values_of_others_do_not_hide_genuine_ones() -> None:
@@ -89,6 +90,15 @@ def test_values_of_others_do_not_hide_genuine_ones() -> None:
     holders = Holders(*genuine)
     found = SecretCalls(SECRET, holders, Params(), ignored.append)("find", key=KEY, answers=3)
     assert (len(found["answers"]), holders.asked, ignored) == (3, [3], [2])
+
+
+def test_values_of_others_do_not_hide_one_of_many_keys() -> None:
+    holders = Holders(b"forged", SECRET.seal(b"7:genuine", BLINDED))
+    ignored: list[int] = []
+    call = SecretCalls(SECRET, holders, Params(), ignored.append)
+    [found] = call.stream("find_many", keys=[KEY], answers=1)
+    assert [each["values"] for each in found["answers"]] == [["genuine"]]
+    assert (found["key"], found["error"], ignored) == (KEY, None, [1])
 
 
 def test_many_keys_at_a_time(world: World) -> None:

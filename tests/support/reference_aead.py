@@ -4,6 +4,7 @@ Slow, and not constant in time: for tests only.
 """
 
 import hmac
+import math
 
 
 def hkdf_sha256(secret: bytes, info: bytes, size: int) -> bytes:
@@ -114,3 +115,18 @@ def seal_datagram(network_key: bytes, nonce: bytes, packet: bytes) -> bytes:
     if len(packet) <= 1_110:
         plaintext += bytes(-(len(packet) + 42) % 128)
     return nonce + xaes256_gcm(key, nonce, plaintext)
+
+
+def blind(secret: bytes, key: bytes) -> bytes:
+    """Return the blinded key of a secret value (docs/security.md)."""
+    return hmac.digest(hkdf_sha256(secret, b"kademlua 1.1 secret keys", 32), key, "sha256")[:20]
+
+
+def seal_secret_value(secret: bytes, nonce: bytes, encoded: bytes, context: bytes) -> bytes:
+    """Encrypt a bencoded value (docs/security.md)."""
+    plaintext = encoded + b"\x80"
+    exponent = math.floor(math.log2(len(plaintext)))
+    low_bits = exponent - (math.floor(math.log2(exponent)) + 1) if exponent else 0
+    size = max(64, -(-len(plaintext) // 2**low_bits) * 2**low_bits)  # Padmé
+    key = hkdf_sha256(secret, b"kademlua 1.1 secret values", 32)
+    return nonce + xaes256_gcm(key, nonce, plaintext.ljust(size, b"\0"), context)
