@@ -143,8 +143,11 @@ def build_services(
     read_repair = ReadRepair(context, client, liveliness, transfer, replicator)
     handover = Handover(context, client, liveliness, transfer)
     reachability = ReachabilityProber(context, client, liveliness, server.reply_later)
+    bulk_writer = BulkWriter(
+        context, lookups, writer, BatchSender(client, liveliness, writer), pacer
+    )
     republisher = Republisher(
-        context, writer, options.publication_store, pacer, is_v10=liveliness.versions.is_v10
+        context, writer, bulk_writer, options.publication_store, is_v10=liveliness.versions.is_v10
     )
     store_handlers = StoreHandlers(context, conflicts, server.reply_later, lease_holder.on_change)
 
@@ -193,7 +196,7 @@ def build_services(
         lookups=lookups,
         prover=prover,
         writer=writer,
-        bulk_writer=BulkWriter(context, lookups, writer, BatchSender(client, liveliness, writer)),
+        bulk_writer=bulk_writer,
         store_handlers=store_handlers,
         read_repair=read_repair,
         handover=handover,

@@ -45,6 +45,11 @@ class Region:
         # All distances below this power of two are at most the radius.
         self._cover(*_subtree(target, max(0, radius.bit_length() - 1)))
 
+    def remove(self, contact: Contact) -> None:
+        """Forget a contact: it is no node of the network any longer."""
+        if self._contacts.pop(contact.id_int, None) is not None:
+            del self._ids[bisect_left(self._ids, contact.id_int)]
+
     def replicas(self, key: int, count: int) -> list[Contact] | None:
         """Return the ``count`` nodes closest to a key, nearest first; None unless it is certain
         that all of them are known."""

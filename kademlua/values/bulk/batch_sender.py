@@ -22,8 +22,9 @@ from kademlua.liveliness.manager import LivelinessManager
 from kademlua.rpc.call_options import CallOptions, EncodedRequest
 from kademlua.rpc.client import RpcClient
 from kademlua.values.bulk.entry import Entry
-from kademlua.values.bulk.tally import Tally
+from kademlua.values.bulk.job import Job
 from kademlua.values.bulk.window import Window
+from kademlua.values.pacing import STORE_OVERHEAD_BYTES
 from kademlua.values.writer import ValueWriter
 
 _MAX_BATCH_BYTES: Final = 1_040
@@ -55,12 +56,13 @@ class BatchSender:
         entries: list[Entry],
         token: tuple[bytes, bytes],
         window: Window,
-        tally: Tally,
+        job: Job,
     ) -> None:
         """Store all entries at a holder, and block this greenlet until that is done.
 
         If the holder does not reply, it gets no further requests. ``token`` is a write token of
-        the holder, after the key for which it was given. ``window`` learns how long requests take.
+        the holder, after the key for which it was given. ``window`` learns how long requests take,
+        ``job`` says when the next one may be sent.
 
         Raises:
             NodeClosed: The node is closed.
@@ -68,12 +70,14 @@ class BatchSender:
         position = 0
         while position < len(entries):
             batch = self._take_batch(holder, entries[position:])
+            values = sum([len(each.arguments.encoded) + _ENTRY_BYTES for each in batch])
+            job.wait(values + STORE_OVERHEAD_BYTES)
             flight = window.begin()
             if len(batch) == 1:
                 result = self._send_store(holder, batch[0], token)
             else:
                 result = self._send_batch(holder, batch, token)
-            tally.stores += 1
+            job.tally.stores += 1
             window.end(flight, is_lost=isinstance(result, RpcTimeout))
             if isinstance(result, NodeClosed):
                 raise result
