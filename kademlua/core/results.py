@@ -136,7 +136,7 @@ class PublicationStore(Protocol):
     """Stores publications so that they survive the process."""
 
     def __iter__(self) -> Iterator[Publication]:
-        """Return the stored publications; called once, when the node starts."""
+        """Return the stored publications; called when the node starts."""
 
     def put(self, publication: Publication) -> None:
         """Store a publication; it replaces that of the same key."""

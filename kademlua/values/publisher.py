@@ -28,6 +28,8 @@ _V10_INTERVAL: Final = 30.0
 at most 120 s, often earlier."""
 _RETRY_AFTER: Final = 60.0
 """Seconds until a failed store is repeated."""
+_STEP: Final = 1 / 1024
+"""Part of an interval by which values may be late."""
 _MIN_TIMER_WAIT: Final = 0.1
 """Minimum seconds until the timer fires."""
 
@@ -89,11 +91,13 @@ class Republisher:
         if store is None:
             return
         now, wall_now, swept_at = self._clock(), self._context.wall_clock(), store.swept_at()
+        sections = section_count(sum(1 for _ in store))
         for publication in store:
             interval = self._interval(publication)
-            missed_at = next_passage(self._position(publication.key), interval, swept_at)
+            at = position(publication.key, self._context.id, sections)
+            missed_at = next_passage(at, interval, swept_at)
             wait = min(max(missed_at - wall_now, 0), interval) if swept_at else 0
-            self._publications.put(publication, now + wait)
+            self._publications.put(publication, _round_up(now + wait, interval))
 
     def close(self) -> None:
         """Stop republishing. Idempotent."""
@@ -219,17 +223,16 @@ class Republisher:
             interval = min(interval, _V10_INTERVAL)
             self._has_v10_holders = True
         wall_now = self._context.wall_clock()
-        wait = next_store(self._position(publication.key), interval, wall_now) - wall_now
-        due_at = self._clock() + wait
+        sections = section_count(len(self._publications))
+        at = position(publication.key, self._context.id, sections)
+        wait = next_store(at, interval, wall_now) - wall_now
+        due_at = _round_up(self._clock() + wait, interval)
         self._publications.put(publication, due_at, len(report.acknowledged))
         self._arm(due_at)
 
     def _interval(self, publication: Publication) -> float:
         """Return the maximum seconds between two stores of a value."""
         return min(publication.ttl / 2, self._params.republish_interval)
-
-    def _position(self, key: bytes) -> float:
-        return position(key, self._context.id, section_count(len(self._publications)))
 
     def _save_progress(self) -> None:
         """Save that all values are stored up to now, or to when the oldest overdue one was due."""
@@ -253,6 +256,12 @@ class Republisher:
 
     def _on_timer(self) -> None:
         self.tick(self._clock())
+
+
+def _round_up(due_at: float, interval: float) -> float:
+    """Let values be due together although clocks drift."""
+    step = interval * _STEP
+    return math.ceil(due_at / step) * step
 
 
 def _arguments(publication: Publication) -> StoreArguments:

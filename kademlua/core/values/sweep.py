@@ -28,8 +28,8 @@ def position(key: bytes, first_id: bytes, sections: int) -> float:
 
     Nodes that publish the same keys begin at different ids.
     """
-    distance = (to_int(key) - to_int(first_id)) % (1 << ID_BITS)
-    return (distance * sections >> ID_BITS) / sections
+    section, first = (to_int(each) * sections >> ID_BITS for each in (key, first_id))
+    return (section - first) % sections / sections
 
 
 def next_passage(position: float, interval: float, after: float) -> float:

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kademlua import sha1
 from kademlua.core.ids import from_int, to_int
 from kademlua.core.values.sweep import next_passage, next_store, position, section_count
 
@@ -16,11 +15,15 @@ times = st.floats(0, 1e9)
 
 
 def test_position_follows_the_order_of_ids() -> None:
-    first = sha1("node")
-    keys = [from_int((to_int(first) + (n << 150)) % (1 << 160)) for n in range(1024)]
-    found = [position(key, first, 128) for key in keys]
-    assert found == sorted(found)
-    assert (found[0], found[512], found[-1]) == (0, 0.5, 127 / 128)
+    first = bytes([0b0101_0101]) * 20
+    keys = [from_int((to_int(first) + (n << 153)) % (1 << 160)) for n in range(128)]
+    assert [position(key, first, 128) for key in keys] == [n / 128 for n in range(128)]
+
+
+def test_keys_of_a_section_are_neighbours() -> None:
+    assert position(bytes([0b0111_1111]) * 20, bytes(20), 2) == 0
+    assert position(bytes([0b1000_0000]) * 20, bytes(20), 2) == 0.5
+    assert position(bytes([0b0111_1111]) * 20, b"\xff" * 20, 2) == 0.5
 
 
 def test_many_keys_are_stored_in_many_parts() -> None:
