@@ -41,6 +41,7 @@ from kademlua.runtime.safe_logger import SafeLogger
 from kademlua.runtime.transport import Transport, UdpTransport
 from kademlua.values.bulk.batch_sender import BatchSender
 from kademlua.values.bulk.bulk_writer import BulkWriter
+from kademlua.values.find_many_handler import FindManyHandler
 from kademlua.values.ownership import OwnershipProver, id_of
 from kademlua.values.pacing import UpkeepPacer
 from kademlua.values.publisher import Republisher
@@ -156,6 +157,7 @@ def build_services(
         {
             b"store": store_handlers.handle_store,
             b"storemany": StoreManyHandler(context, store_handlers, server.reply_later).handle,
+            b"findmany": FindManyHandler(context).handle,
             b"remove": store_handlers.handle_remove,
             b"lacks": read_repair.handle_lacks,
             b"leave": handover.handle_leave,
