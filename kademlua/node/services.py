@@ -40,7 +40,9 @@ from kademlua.runtime.private_transport import PrivateTransport
 from kademlua.runtime.safe_logger import SafeLogger
 from kademlua.runtime.transport import Transport, UdpTransport
 from kademlua.values.bulk.batch_sender import BatchSender
+from kademlua.values.bulk.bulk_finder import BulkFinder
 from kademlua.values.bulk.bulk_writer import BulkWriter
+from kademlua.values.bulk.region_lookups import RegionLookups
 from kademlua.values.find_many_handler import FindManyHandler
 from kademlua.values.ownership import OwnershipProver, id_of
 from kademlua.values.pacing import UpkeepPacer
@@ -71,6 +73,7 @@ class Services:
     prover: OwnershipProver
     writer: ValueWriter
     bulk_writer: BulkWriter
+    bulk_finder: BulkFinder
     store_handlers: StoreHandlers
     read_repair: ReadRepair
     handover: Handover
@@ -144,9 +147,9 @@ def build_services(
     read_repair = ReadRepair(context, client, liveliness, transfer, replicator)
     handover = Handover(context, client, liveliness, transfer)
     reachability = ReachabilityProber(context, client, liveliness, server.reply_later)
-    bulk_writer = BulkWriter(
-        context, lookups, writer, BatchSender(client, liveliness, writer), pacer
-    )
+    regions = RegionLookups(context, lookups)
+    sender = BatchSender(client, liveliness, writer)
+    bulk_writer = BulkWriter(context, writer, sender, pacer, regions)
     republisher = Republisher(
         context, writer, bulk_writer, options.publication_store, is_v10=liveliness.versions.is_v10
     )
@@ -199,6 +202,7 @@ def build_services(
         prover=prover,
         writer=writer,
         bulk_writer=bulk_writer,
+        bulk_finder=BulkFinder(context, client, liveliness, lookups, regions),
         store_handlers=store_handlers,
         read_repair=read_repair,
         handover=handover,

@@ -7,11 +7,9 @@ from typing import Final
 
 from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError, NodeClosed, StoreFailed
-from kademlua.core.ids import ID_BITS, to_int
 from kademlua.core.reasons import Purpose
 from kademlua.core.results import StoreReport, StoreResult
 from kademlua.core.wire.requests import StoreArguments
-from kademlua.lookup.service import LookupService
 from kademlua.runtime.context import Context
 from kademlua.values.bulk.batch_sender import BatchSender
 from kademlua.values.bulk.entry import Entry
@@ -23,8 +21,6 @@ from kademlua.values.bulk.window import Window
 from kademlua.values.pacing import STORE_OVERHEAD_BYTES, UpkeepPacer
 from kademlua.values.writer import ValueWriter
 
-_MIN_SHARED: Final = 4
-"""Keys per shared lookup from which on it costs less than lookups of single keys."""
 _CHUNKS: Final = 32
 _MIN_CHUNK_KEYS: Final = 32
 _MAX_CHUNK_KEYS: Final = 512
@@ -46,15 +42,14 @@ class BulkWriter:
     def __init__(
         self,
         context: Context,
-        lookups: LookupService,
         writer: ValueWriter,
         sender: BatchSender,
         pacer: UpkeepPacer,
+        regions: RegionLookups,
     ) -> None:
         self._context = context
         self._pacer = pacer
-        self._regions = RegionLookups(context, lookups)
-        self._lookups = lookups
+        self._regions = regions
         self._writer = writer
         self._sender = sender
         self._params = context.params
@@ -76,7 +71,7 @@ class BulkWriter:
         """
         items = sorted(items, key=lambda each: each.key)
         job = Job(purpose, tally, self._pacer if is_upkeep else None)
-        if len(items) < _MIN_SHARED * self._expected_lookups(items):
+        if not self._regions.are_dense([each.key for each in items]):
             yield from self._store_singly(items, job)
             return
 
@@ -89,14 +84,7 @@ class BulkWriter:
         try:
             yield from run_parallel(store_chunk, chunks, lambda: concurrency)
         finally:
-            self._context.stats.calls_by_purpose[purpose] += tally.stores
-
-    def _expected_lookups(self, items: list[StoreArguments]) -> float:
-        """Return how many lookups find all nodes around sorted keys, at least 1."""
-        if not items:
-            return 1.0
-        span = (to_int(items[-1].key) - to_int(items[0].key)) / (1 << ID_BITS)
-        return max(1.0, span * self._lookups.network_size() / self._params.k)
+            self._context.stats.calls_by_purpose[purpose] += tally.requests
 
     def _store_singly(self, items: list[StoreArguments], job: Job) -> Iterator[list[StoreResult]]:
         """Store values of keys that are far from each other."""

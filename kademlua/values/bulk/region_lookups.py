@@ -17,6 +17,8 @@ from kademlua.values.bulk.job import Job
 
 _MAX_LOOKUPS: Final = 12
 """Lookups for one key. More are needed only in a network that changes meanwhile."""
+_MIN_SHARED: Final = 4
+"""Keys per shared lookup from which on it costs less than lookups of single keys."""
 _VALID_SECONDS: Final = 600.0
 """Seconds until nodes are looked up again: others may have joined."""
 _FORGET_INTERVAL: Final = 60.0
@@ -47,6 +49,14 @@ class RegionLookups:
         """The neighbourhoods that are being looked up."""
         self.write_tokens: dict[Contact, tuple[bytes, bytes]] = {}
         """The key for which a contact gave a write token, and the token."""
+
+    def are_dense(self, keys: list[bytes]) -> bool:
+        """Return whether lookups that sorted keys share cost less than one for each key."""
+        if not keys:
+            return False
+        span = (to_int(keys[-1]) - to_int(keys[0])) / (1 << ID_BITS)
+        expected = span * self._lookups.network_size() / self._params.k
+        return len(keys) >= _MIN_SHARED * max(1.0, expected)
 
     def forget_old(self) -> None:
         """Forget nodes that were looked up some minutes ago."""
