@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from kademlua.api.json_form import FoundValuesJson, LookupJson, StoreReportJson
-from kademlua.http import object_resources, resources, swarm_resources
+from kademlua.http import batch_resources, object_resources, resources, swarm_resources
 from kademlua.http.event_stream import EVENT_KINDS, EVENT_STREAM
 from kademlua.http.health import HealthJson
 from kademlua.http.resources import operation
@@ -62,6 +62,22 @@ class PutObjectQuery(NoQuery, kw_only=True):
     ttl: Annotated[int, Meta(ge=1, description="Seconds until it expires.")] | UnsetType = UNSET
     publish: Annotated[bool, Meta(description="Republish it while this node runs.")] = False
     resume: Annotated[bool, Meta(description="Store only the blocks that are not found.")] = False
+
+
+class BatchQuery(KeyQuery, kw_only=True):
+    """Query parameters of a batch."""
+
+    operation: Annotated[
+        str,
+        Meta(
+            pattern=f"^({'|'.join(batch_resources.OPERATIONS)})$",
+            description="What happens to each key: add, overwrite, publish or find.",
+        ),
+    ] = "add"
+    ttl: Annotated[int, Meta(ge=1, description="Seconds until a value expires.")] | UnsetType = (
+        UNSET
+    )
+    answers: Annotated[int, Meta(ge=1, le=20, description="Maximum nodes with values.")] = 3
 
 
 class PageQuery(NoQuery, kw_only=True):
@@ -207,6 +223,14 @@ ROUTES = (
         "DELETE /v1/objects/{key}",
         "Stop republishing an object; it expires at its TTL.",
         object_resources.unpublish_object,
+    ),
+    Route(
+        "POST /v1/batch",
+        "Store or find many keys: a line of JSON for each, in both directions.",
+        batch_resources.run_batch,
+        query=BatchQuery,
+        reply=batch_resources.JSON_LINES,
+        streams_body=True,
     ),
     Route(
         "GET /v1/contacts",
