@@ -136,13 +136,19 @@ class PublicationStore(Protocol):
     """Stores publications so that they survive the process."""
 
     def __iter__(self) -> Iterator[Publication]:
-        """Return the stored publications; called once, when the node starts."""
+        """Return the stored publications; called when the node starts."""
 
     def put(self, publication: Publication) -> None:
         """Store a publication; it replaces that of the same key."""
 
     def remove(self, key: bytes) -> bool:
         """Remove a publication, and return whether there was one."""
+
+    def swept_at(self) -> float:
+        """Return the time that was saved last, 0 if none was; called when the node starts."""
+
+    def save_swept_at(self, at: float) -> None:
+        """Save the time up to which all values were stored that were due, in seconds since 1970."""
 
     def when_durable(self, callback: Callable[[str | None], None]) -> None:
         """Call back with None when all changes are durable, or with the reason why they were

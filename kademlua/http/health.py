@@ -19,6 +19,8 @@ _HIGH_LAG = 0.05
 """Seconds of event loop lag that peers notice as slow replies."""
 _EXTREME_LAG = 0.5
 """Seconds of event loop lag after which peers retransmit."""
+_HIGH_REPUBLISH_LAG = 600.0
+"""Seconds that a value is overdue: the sweep needs a few minutes for a part of the keys."""
 _HIGH_DROP_SHARE = 0.05
 """A share of all packets that no healthy network drops, other than late replies."""
 _HIGH_LATE_SHARE = 0.33
@@ -196,17 +198,30 @@ def _check_reachable(node: Node) -> CheckJson:
 
 
 def _check_published(node: Node) -> CheckJson:
-    counts = node.services.republisher.replica_counts()
+    republisher = node.services.republisher
+    counts = republisher.copies()
+    total = sum(counts.values())
     wanted = min(node.params.replicas, len(node.table) + 1)
-    few = [count for count in counts.values() if count < wanted]
-    if not counts:
-        return _check("published values", Level.GOOD, "none")
-    if not few:
-        reason = f"{_count(len(counts), 'value')}, each with {wanted} copies or more"
-        return _check("published values", Level.GOOD, reason)
-    level = Level.BAD if min(few) == 0 else Level.WARNING
-    reason = f"{len(few):,} of {len(counts):,} below {wanted} copies, the fewest {min(few)}"
-    return _check("published values", level, f"{reason}; they will be stored again")
+    few = {copies: count for copies, count in counts.items() if copies < wanted}
+    lag = republisher.lag()
+    if few:
+        level = Level.BAD if min(few) == 0 else Level.WARNING
+        reason = (
+            f"{sum(few.values()):,} of {total:,} below {wanted} copies, the fewest {min(few)};"
+            " they will be stored again"
+        )
+    elif lag >= _HIGH_REPUBLISH_LAG:
+        level = Level.WARNING
+        reason = (
+            f"republishing is {lag:,.0f} s late: raise replication_bytes_per_second, or publish"
+            " less"
+        )
+    elif total:
+        level = Level.GOOD
+        reason = f"{_count(total, 'value')}, each with {wanted} copies or more"
+    else:
+        level, reason = Level.GOOD, "none"
+    return _check("published values", level, reason)
 
 
 def _check_storage(node: Node) -> CheckJson:

@@ -44,6 +44,7 @@ _FROM_STATS: tuple[tuple[type[Family], str, str, str | None, str], ...] = (
     (CounterMetricFamily, "evicted_values", "Values that yielded to others.", None, "evicted"),
     (GaugeMetricFamily, "stored_values", "Values stored for the network.", None, "values"),
     (GaugeMetricFamily, "calls_in_flight", "Calls without a result yet.", None, "calls_in_flight"),
+    (GaugeMetricFamily, "republish_lag_seconds", "Oldest overdue value.", None, "republish_lag"),
     (GaugeMetricFamily, "network_size", "Estimated number of nodes.", None, "network_size"),
 )
 """Type, name, help text and label of a metric, and its key in ``Node.stats``."""
@@ -136,7 +137,7 @@ class NodeMetrics(Collector):
         yield _family(gauge, "contacts", "Contacts by state.", "state", self._contact_counts())
         stored_bytes = node.datastore.stored_bytes
         yield _family(gauge, "stored_bytes", "Bencoded bytes of stored values.", None, stored_bytes)
-        published = len(node.published())
+        published = len(node.services.republisher)
         yield _family(gauge, "published_values", "Published values.", None, published)
 
     def _latency_metrics(self) -> Iterator[Metric]:

@@ -5,97 +5,27 @@ The routes, the parsing of query parameters and the OpenAPI document all come fr
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
-from msgspec import UNSET, Meta, UnsetType
+from typing import Any
 
 from kademlua.api.json_form import FoundValuesJson, LookupJson, StoreReportJson
-from kademlua.http import object_resources, resources, swarm_resources
-from kademlua.http.event_stream import EVENT_KINDS, EVENT_STREAM
+from kademlua.http import batch_resources, object_resources, resources, swarm_resources
+from kademlua.http.event_stream import EVENT_STREAM
 from kademlua.http.health import HealthJson
+from kademlua.http.queries import (
+    AddQuery,
+    BatchQuery,
+    EventsQuery,
+    FindQuery,
+    HoldersQuery,
+    KeyQuery,
+    KillQuery,
+    PageQuery,
+    PublishQuery,
+    PutObjectQuery,
+)
 from kademlua.http.resources import operation
-from kademlua.http.route import NoQuery, Route
+from kademlua.http.route import Route
 from kademlua.http.value_codec import BYTES, TEXT
-
-_KINDS_PATTERN = "^({0})(,({0}))*$".format("|".join(EVENT_KINDS))
-
-
-class KeyQuery(NoQuery, kw_only=True):
-    """Query parameters of a path with a key."""
-
-    hex: Annotated[bool, Meta(description="The path has the 40 hex digits of the key itself.")] = (
-        False
-    )
-
-
-class FindQuery(KeyQuery, kw_only=True):
-    """Query parameters of ``find``."""
-
-    answers: Annotated[int, Meta(ge=1, le=20, description="Maximum nodes with values.")] = 3
-    per_node: Annotated[int, Meta(ge=1, le=1_000, description="Maximum values of each node.")] = 100
-    max_bytes: (
-        Annotated[int, Meta(ge=1, description="Maximum bytes of all values.")] | UnsetType
-    ) = UNSET
-    timeout: (
-        Annotated[float, Meta(gt=0, le=30, description="Seconds after which the find ends.")]
-        | UnsetType
-    ) = UNSET
-
-
-class PublishQuery(KeyQuery, kw_only=True):
-    """Query parameters of ``publish``."""
-
-    ttl: Annotated[int, Meta(ge=1, description="Seconds until it expires.")] | UnsetType = UNSET
-
-
-class AddQuery(PublishQuery, kw_only=True):
-    """Query parameters of ``add``."""
-
-    overwrite: Annotated[bool, Meta(description="Ask holders to drop other owners' values.")] = (
-        False
-    )
-
-
-class PutObjectQuery(NoQuery, kw_only=True):
-    """Query parameters of a new object."""
-
-    ttl: Annotated[int, Meta(ge=1, description="Seconds until it expires.")] | UnsetType = UNSET
-    publish: Annotated[bool, Meta(description="Republish it while this node runs.")] = False
-    resume: Annotated[bool, Meta(description="Store only the blocks that are not found.")] = False
-
-
-class PageQuery(NoQuery, kw_only=True):
-    """Query parameters of a page of a list."""
-
-    limit: Annotated[int, Meta(ge=1, le=200, description="Maximum keys in the page.")] = 50
-    after: Annotated[
-        str, Meta(pattern="^([0-9a-fA-F]{40})?$", description="``next`` of the previous page.")
-    ] = ""
-
-
-class HoldersQuery(NoQuery, kw_only=True):
-    """Query parameters of ``/v1/swarm/values``."""
-
-    limit: Annotated[int, Meta(ge=1, le=1_000, description="Maximum keys.")] = 200
-
-
-class KillQuery(NoQuery, kw_only=True):
-    """Query parameters of ``/v1/swarm/kill``."""
-
-    port: (
-        Annotated[int, Meta(ge=1, le=65_535, description="Port of the node; default: any node.")]
-        | UnsetType
-    ) = UNSET
-
-
-class EventsQuery(NoQuery, kw_only=True):
-    """Query parameters of ``/v1/events``."""
-
-    kinds: Annotated[
-        str, Meta(pattern=_KINDS_PATTERN, description="Kinds of events, separated by commas.")
-    ] = ",".join(EVENT_KINDS)
-    lookups: Annotated[int, Meta(ge=1, le=100, description="Maximum lookups per second.")] = 10
-
 
 ROUTES = (
     Route(
@@ -212,6 +142,14 @@ ROUTES = (
         "DELETE /v1/objects/{key}",
         "Stop republishing an object; it expires at its TTL.",
         object_resources.unpublish_object,
+    ),
+    Route(
+        "POST /v1/batch",
+        "Store or find many keys: a line of JSON for each, in both directions.",
+        batch_resources.run_batch,
+        query=BatchQuery,
+        reply=batch_resources.JSON_LINES,
+        streams_body=True,
     ),
     Route(
         "GET /v1/contacts",

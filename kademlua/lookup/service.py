@@ -140,7 +140,7 @@ class LookupService:
             value_filter=value_filter,
         )
 
-    def _local_values(self, key: bytes, limit: int) -> list[Any]:
+    def local_values(self, key: bytes, limit: int) -> list[Any]:
         """Return up to ``limit`` values of a key in the own store, in time slices."""
         owners = self._store.owners(key)
         if not owners:  # the usual case
@@ -172,7 +172,7 @@ class LookupService:
         """
         record_filter = record_filter or self.record_filter(key)
         value_search = ValueSearch(self._context, key, options, record_filter)
-        values = self._local_values(key, options.limits.max_values_per_node)
+        values = self.local_values(key, options.limits.max_values_per_node)
         if values:
             if len(values) > _MANY_VALUES:
                 yield_to_hub()  # after the last slice, since to filter them takes a while, too

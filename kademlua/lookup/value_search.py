@@ -103,6 +103,11 @@ class ValueSearch:
             self._vote({replies.encode_value(each) for each in values})
         return True
 
+    def record(self, contact: Contact, values: list[Any]) -> None:
+        """Record all values of a node, or that it has none."""
+        if not values or not self.add(contact, values):
+            self._without_value.append(contact)
+
     def read_reply(self, contact: Contact, values: list[Any]) -> list[Contact]:
         """Record the values in a reply and return its contacts.
 

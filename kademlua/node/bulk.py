@@ -9,13 +9,12 @@ from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 from typing import Any, Final
 
-from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError, NodeClosed
 from kademlua.core.reasons import Purpose
 from kademlua.core.results import FindResult, Publication, StoreReport, StoreResult
 from kademlua.core.values.validation import validate_key
 from kademlua.core.wire.requests import StoreArguments
-from kademlua.lookup.value_search import FindOptions
+from kademlua.lookup.value_search import FindOptions, ValueSearch
 from kademlua.node.lifecycle import Lifecycle
 from kademlua.node.services import Services
 from kademlua.node.values import Values
@@ -23,7 +22,6 @@ from kademlua.runtime.time_slices import in_slices
 from kademlua.values.bulk.parallel import run_parallel
 from kademlua.values.bulk.tally import Tally
 
-_FIND_CONCURRENCY: Final = 32
 _KEEP_CONCURRENCY: Final = 64
 """Publications that are saved together: they wait for the same commit."""
 
@@ -84,7 +82,8 @@ class Bulk:
             NotJoined, NodeClosed: see ``Values.add``.
         """
         self._lifecycle.require_joined()
-        return BulkWindow(self._find(keys, max_nodes), Tally())
+        tally = Tally()
+        return BulkWindow(self._find(keys, max_nodes, tally), tally)
 
     def next_results(self, window: BulkWindow) -> Sequence[StoreResult | FindResult] | None:
         """Block until there are further results, and return them; None at the end."""
@@ -148,17 +147,7 @@ class Bulk:
 
     # Finds
 
-    def _find(self, keys: list[bytes], max_nodes: int) -> Iterator[list[FindResult]]:
-        nearby: list[Contact] = []
-
-        def find_one(key: bytes) -> FindResult:
-            try:
-                return FindResult(key, self._find_near(key, max_nodes, nearby))
-            except NodeClosed:
-                raise
-            except KademluaError as error:
-                return FindResult(key, [], error)
-
+    def _find(self, keys: list[bytes], max_nodes: int, tally: Tally) -> Iterator[list[FindResult]]:
         valid, invalid = [], []
         for key in keys:
             try:
@@ -166,17 +155,13 @@ class Bulk:
             except (TypeError, ValueError) as error:
                 invalid.append(FindResult(key, [], error))
         yield invalid
-        valid.sort()
-        for result in run_parallel(find_one, valid, lambda: _FIND_CONCURRENCY):
-            yield [result]
-
-    def _find_near(self, key: bytes, max_nodes: int, nearby: list[Contact]) -> list[Any]:
-        """Find the values of a key, and let the next search start with the contacts of this."""
-        parts = self._parts
-        params = parts.context.params
+        params = self._parts.context.params
         options = FindOptions(max_nodes=max_nodes, path_count=params.disjoint_paths)
-        search = parts.lookups.find_value(key, options, seeds=list(nearby))
-        if found := search.contacts_near(params.k):
-            nearby[:] = found
-        parts.read_repair.after_find(search)
-        return search.results()
+        for found in self._parts.bulk_finder.find(valid, options, tally):
+            yield [self._finish_find(key, search) for key, search in found]
+
+    def _finish_find(self, key: bytes, search: ValueSearch | KademluaError) -> FindResult:
+        if isinstance(search, KademluaError):
+            return FindResult(key, [], search)
+        self._parts.read_repair.after_find(search)
+        return FindResult(key, search.results())

@@ -78,7 +78,7 @@ class _Run(Generic[_R]):
 
     def _end_window(self, window: BulkWindow) -> None:
         self.report.lookups += window.tally.lookups
-        self.report.requests += window.tally.queries + window.tally.stores
+        self.report.requests += window.tally.queries + window.tally.requests
         self._window = None
 
 

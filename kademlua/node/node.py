@@ -260,7 +260,7 @@ class Node(NodeOperations, BlockingCalls):
         return self._context.store
 
     def stats(self) -> dict[str, Any]:
-        """Return all counters, the numbers of contacts and values, the network size and build."""
+        """Return all counters, and figures of the node's state."""
         context = self._context
         return context.stats.snapshot(context.clock()) | {
             "contacts": len(context.table),
@@ -268,6 +268,7 @@ class Node(NodeOperations, BlockingCalls):
             "evicted": context.store.evicted_count,
             "calls_in_flight": len(self.services.client),
             "network_size": self.network_size(),
+            "republish_lag": self.services.republisher.lag(),
             "reachable": self.reachable,
             "build": build_name(),
         }
@@ -296,5 +297,4 @@ class Node(NodeOperations, BlockingCalls):
         self._context.observers.discard(observer)
 
     def _run(self, part: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Run an operation of ``NodeOperations``."""
         return method(getattr(self, part), *args, **kwargs)

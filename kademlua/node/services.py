@@ -40,7 +40,10 @@ from kademlua.runtime.private_transport import PrivateTransport
 from kademlua.runtime.safe_logger import SafeLogger
 from kademlua.runtime.transport import Transport, UdpTransport
 from kademlua.values.bulk.batch_sender import BatchSender
+from kademlua.values.bulk.bulk_finder import BulkFinder
 from kademlua.values.bulk.bulk_writer import BulkWriter
+from kademlua.values.bulk.region_lookups import RegionLookups
+from kademlua.values.find_many_handler import FindManyHandler
 from kademlua.values.ownership import OwnershipProver, id_of
 from kademlua.values.pacing import UpkeepPacer
 from kademlua.values.publisher import Republisher
@@ -70,6 +73,7 @@ class Services:
     prover: OwnershipProver
     writer: ValueWriter
     bulk_writer: BulkWriter
+    bulk_finder: BulkFinder
     store_handlers: StoreHandlers
     read_repair: ReadRepair
     handover: Handover
@@ -143,8 +147,11 @@ def build_services(
     read_repair = ReadRepair(context, client, liveliness, transfer, replicator)
     handover = Handover(context, client, liveliness, transfer)
     reachability = ReachabilityProber(context, client, liveliness, server.reply_later)
+    regions = RegionLookups(context, lookups)
+    sender = BatchSender(client, liveliness, writer)
+    bulk_writer = BulkWriter(context, writer, sender, pacer, regions)
     republisher = Republisher(
-        context, writer, options.publication_store, pacer, is_v10=liveliness.versions.is_v10
+        context, writer, bulk_writer, options.publication_store, is_v10=liveliness.versions.is_v10
     )
     store_handlers = StoreHandlers(context, conflicts, server.reply_later, lease_holder.on_change)
 
@@ -153,6 +160,7 @@ def build_services(
         {
             b"store": store_handlers.handle_store,
             b"storemany": StoreManyHandler(context, store_handlers, server.reply_later).handle,
+            b"findmany": FindManyHandler(context).handle,
             b"remove": store_handlers.handle_remove,
             b"lacks": read_repair.handle_lacks,
             b"leave": handover.handle_leave,
@@ -193,7 +201,8 @@ def build_services(
         lookups=lookups,
         prover=prover,
         writer=writer,
-        bulk_writer=BulkWriter(context, lookups, writer, BatchSender(client, liveliness, writer)),
+        bulk_writer=bulk_writer,
+        bulk_finder=BulkFinder(context, client, liveliness, lookups, regions),
         store_handlers=store_handlers,
         read_repair=read_repair,
         handover=handover,

@@ -80,10 +80,11 @@ class RequestGate:
 
     def clear(self, request: Request, endpoint: Endpoint, rpc: Rpc) -> Clearance:
         """Return whether an RPC that only validated senders may use is served."""
-        entries = _argument(request, rpc.entries_argument)
-        count = len(entries) if type(entries) is list else 1
-        if request.permit.is_limited and not self._limits.allow_write(request, endpoint, count):
-            return Clearance.REFUSED
+        if request.permit.is_limited and not rpc.only_reads:
+            entries = _argument(request, rpc.entries_argument)
+            count = len(entries) if type(entries) is list else 1
+            if not self._limits.allow_write(request, endpoint, count):
+                return Clearance.REFUSED
         if request.permit.is_validated or self._validator.accept_token(
             request, endpoint, _argument(request, 0), _argument(request, rpc.token_argument)
         ):

@@ -124,6 +124,7 @@ class _SimulationRun:
                 **{f"lost: {reason}": count for reason, count in sorted(network.lost.items())},
                 "raised": network.handler_errors,
             },
+            bulk=self._workload.bulk.costs,
             machine=MachineUsage(
                 wall_seconds=wall_seconds,
                 cpu_seconds=time.process_time() - cpu_start,

@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterator
 
 from kademlua.core.results import Publication
 from kademlua.storage.group_commit import WriteBuffer
-from kademlua.storage.row_format import pack_publication, unpack_publication
+from kademlua.storage.row_format import (
+    SWEPT_KEY,
+    pack_publication,
+    seal,
+    to_microseconds,
+    unpack_publication,
+    unseal,
+)
 
 
 class LmdbPublicationStore:
@@ -49,6 +56,16 @@ class LmdbPublicationStore:
             return False
         self._write_buffer.put("publications", key, None)
         return True
+
+    def swept_at(self) -> float:
+        """Return the time that was saved last, 0 if none was or it is damaged."""
+        data = self._write_buffer.get("meta", SWEPT_KEY)
+        return int.from_bytes(unseal(SWEPT_KEY, data or b"") or b"", "big") / 1e6
+
+    def save_swept_at(self, at: float) -> None:
+        """Save the time up to which all values were stored that were due."""
+        microseconds = to_microseconds(at).to_bytes(8, "big")
+        self._write_buffer.put("meta", SWEPT_KEY, seal(SWEPT_KEY, microseconds))
 
     def when_durable(self, callback: Callable[[str | None], None]) -> None:
         """Call back with None when all changes are durable, or with the reason why they were

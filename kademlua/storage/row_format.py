@@ -15,8 +15,7 @@ from kademlua.core.errors import WireError
 from kademlua.core.ids import ID_BYTES
 
 FORMAT_VERSION = 3
-"""The version of the files; it rises when a row changes. Version 1 had fewer checksums, version 2
-charged each value to its owner and had fewer indexes."""
+"""The version of the files. Version 1 had fewer checksums, 2 charged values to their owners."""
 FORMAT_KEY = b"format"
 """The row that names a file's kind and version."""
 COUNTS_KEY = b"counts"
@@ -29,7 +28,9 @@ IDENTITY_KEY = b"identity"
 """The row of ``meta`` with the node's signing key."""
 ADDRESSES_KEY = b"addresses"
 """The row of ``meta`` with the node's addresses."""
-META_KEYS = frozenset({COUNTS_KEY, NODE_ID_KEY, CLOCK_KEY, IDENTITY_KEY, ADDRESSES_KEY})
+SWEPT_KEY = b"swept"
+"""The row of ``meta`` with the time up to which the publications were stored."""
+META_KEYS = frozenset({COUNTS_KEY, NODE_ID_KEY, CLOCK_KEY, IDENTITY_KEY, ADDRESSES_KEY, SWEPT_KEY})
 
 _LABEL = re.compile(rb"(kademlua ([a-z]+) ([0-9]{1,9}))(?: ([0-9a-f]{8}))?")
 _ROW_VERSION = 2
@@ -42,8 +43,7 @@ _VALUE_FIELDS = Struct(">BBQQQQ")
 _COUNTS_STRUCT = Struct(">QQQQ")
 # disk_us, clock_us, wall_us; the boot id follows
 _SAMPLE_STRUCT = Struct(">QQQ")
-# checksum, version, TTL in µs, seq
-_PUBLICATION_HEADER = Struct(">IBQQ")
+_PUBLICATION_HEADER = Struct(">IBQQ")  # checksum, version, TTL in µs, seq
 _PUBLICATION_FIELDS = Struct(">BQQ")
 # expires_at_us, seq
 _TOMBSTONE_FIELDS = Struct(">QQ")

@@ -7,25 +7,29 @@ from collections.abc import Callable
 from typing import Final
 
 from kademlua.core.contact import Contact
-from kademlua.core.errors import StorageError, StoreFailed
+from kademlua.core.errors import StorageError
 from kademlua.core.reasons import Purpose
-from kademlua.core.results import Publication, PublicationStore, StoreReport
+from kademlua.core.results import Publication, PublicationStore, StoreReport, StoreResult
+from kademlua.core.values.publications import Publications
+from kademlua.core.values.sweep import next_passage, next_store, position, section_count
 from kademlua.core.wire.requests import StoreArguments
 from kademlua.runtime.context import Context
 from kademlua.runtime.durability import wait_durable
 from kademlua.runtime.timer import Timer
 from kademlua.runtime.worker_pool import WorkerPool
-from kademlua.values.pacing import STORE_OVERHEAD_BYTES, UpkeepPacer
+from kademlua.values.bulk.bulk_writer import BulkWriter
+from kademlua.values.bulk.tally import Tally
 from kademlua.values.writer import ValueWriter
 
-_CONCURRENCY: Final = 4
+_BATCH_KEYS: Final = 1_024
+"""Values that are stored together: at the usual rate, within about a minute."""
 _V10_INTERVAL: Final = 30.0
 """Seconds between two stores if most holders speak version 1.0: the original forgets a value after
 at most 120 s, often earlier."""
 _RETRY_AFTER: Final = 60.0
 """Seconds until a failed store is repeated."""
-_JITTER: Final = 0.2
-"""Random part by which the interval between two stores is shortened."""
+_STEP: Final = 1 / 1024
+"""Part of an interval by which values may be late."""
 _MIN_TIMER_WAIT: Final = 0.1
 """Minimum seconds until the timer fires."""
 
@@ -33,22 +37,21 @@ _MIN_TIMER_WAIT: Final = 0.1
 class Republisher:
     """The published values of one node.
 
-    Each is stored again after half its TTL, at most after ``Params.republish_interval``. A
-    ``publication_store`` preserves publications across restarts.
+    Each is stored again after half its TTL, at most after ``Params.republish_interval``, in the
+    order of their keys. A ``publication_store`` preserves publications across restarts, and how far
+    republishing came.
     """
 
     __slots__ = (
-        "_by_key",
+        "_bulk_writer",
         "_clock",
         "_context",
-        "_due_at",
+        "_has_v10_holders",
         "_is_closed",
         "_is_v10",
-        "_pacer",
         "_params",
         "_publication_store",
-        "_queue",
-        "_replica_counts",
+        "_publications",
         "_timer",
         "_timer_at",
         "_workers",
@@ -59,8 +62,8 @@ class Republisher:
         self,
         context: Context,
         writer: ValueWriter,
+        bulk_writer: BulkWriter,
         publication_store: PublicationStore | None,
-        pacer: UpkeepPacer,
         *,
         is_v10: Callable[[Contact], bool],
     ) -> None:
@@ -68,38 +71,56 @@ class Republisher:
         self._context = context
         self._is_v10 = is_v10
         self._writer = writer
+        self._bulk_writer = bulk_writer
         self._publication_store = publication_store
-        self._pacer = pacer
         self._clock = context.clock
         self._params = context.params
-        self._by_key: dict[bytes, Publication] = {}
-        self._due_at: dict[bytes, float] = {}
-        self._replica_counts: dict[bytes, int] = {}
-        self._queue: dict[bytes, None] = {}
+        self._publications = Publications()
+        self._has_v10_holders = False
         self._timer = Timer(self._on_timer)
         self._timer_at = math.inf
         self._is_closed = False
-        self._workers = WorkerPool(_CONCURRENCY, self._publish_next, context.log)
+        self._workers = WorkerPool(1, self._store_batch, context.log)
 
     def start(self) -> None:
-        """Load the persistent publications; they are stored as soon as the node has joined."""
-        for publication in self._publication_store or ():
-            self._by_key[publication.key] = publication
-            self._due_at[publication.key] = self._clock()
+        """Load the persistent publications.
+
+        Those that the last sweep of this node did not reach are due as soon as it has joined.
+        """
+        store = self._publication_store
+        if store is None:
+            return
+        now, wall_now, swept_at = self._clock(), self._context.wall_clock(), store.swept_at()
+        sections = section_count(sum(1 for _ in store))
+        for publication in store:
+            interval = self._interval(publication)
+            at = position(publication.key, self._context.id, sections)
+            missed_at = next_passage(at, interval, swept_at)
+            wait = min(max(missed_at - wall_now, 0), interval) if swept_at else 0
+            self._publications.put(publication, _round_up(now + wait, interval))
 
     def close(self) -> None:
         """Stop republishing. Idempotent."""
+        if not self._is_closed:
+            self._save_progress()
         self._workers.close()
         self._timer.stop()
         self._is_closed = True
 
+    def __len__(self) -> int:
+        return len(self._publications)
+
     def publications(self) -> list[Publication]:
         """Return the current publications."""
-        return list(self._by_key.values())
+        return list(self._publications)
 
-    def replica_counts(self) -> dict[bytes, int]:
-        """Return how many nodes acknowledged the last store of each published value."""
-        return dict(self._replica_counts)
+    def copies(self) -> dict[int, int]:
+        """Return for numbers of nodes how many published values that many acknowledged."""
+        return self._publications.copies
+
+    def lag(self) -> float:
+        """Return for how many seconds the oldest overdue value has been due; 0 if none is."""
+        return self._publications.lag(self._clock())
 
     def publish(self, publication: Publication) -> StoreReport:
         """Store a value now and repeatedly from now on.
@@ -108,7 +129,7 @@ class Republisher:
             StoreFailed: Too few nodes acknowledged the value; it is not published.
             StorageError: The publication could not be saved; it is not published.
         """
-        report = self._store(publication)
+        report = self._writer.store(_arguments(publication), Purpose.PUBLISH)
         self.keep(publication, report)
         return report
 
@@ -119,7 +140,6 @@ class Republisher:
             StorageError: The publication could not be saved; it is not published.
         """
         self._persist(publication)
-        self._by_key[publication.key] = publication
         self._schedule(publication, report)
 
     def _persist(self, publication: Publication) -> None:
@@ -132,9 +152,7 @@ class Republisher:
 
     def unpublish(self, key: bytes) -> bool:
         """Stop republishing a value; return whether it was published."""
-        self._due_at.pop(key, None)
-        self._replica_counts.pop(key, None)
-        if self._by_key.pop(key, None) is None:
+        if not self._publications.remove(key):
             return False
         if self._publication_store is not None:
             self._publication_store.remove(key)
@@ -148,67 +166,80 @@ class Republisher:
         return True
 
     def tick(self, now: float) -> None:
-        """Queue the values that are due, for worker greenlets to store."""
-        next_due_at = math.inf
-        for key, due_at in self._due_at.items():
-            if due_at <= now:
-                self._queue[key] = None
-            else:
-                next_due_at = min(next_due_at, due_at)
-        if self._queue:
-            self._workers.notify(len(self._queue))
-        self._arm(next_due_at)
-
-    def _publish_next(self) -> bool:
-        if not self._queue:
-            return False
-        key = next(iter(self._queue))
-        del self._queue[key]
-        publication = self._by_key.get(key)
-        if publication is not None:
-            self._due_at[key] = due_at = self._clock() + min(_RETRY_AFTER, publication.ttl / 2)
+        """Let a worker greenlet store the values that are due."""
+        self._timer_at = math.inf
+        due_at = self._publications.next_due_at()
+        if due_at <= now:
+            self._workers.notify(1)
+        else:
             self._arm(due_at)
-            self._pacer.wait(_store_bytes(publication), self._params.replicas)
-            try:
-                report = self._store(publication)
-            except StoreFailed as error:
-                failed = error.report
-                if isinstance(failed, StoreReport) and failed.newer_seqs:
-                    self._end_replaced(publication)
-                else:
-                    self._replica_counts[key] = 0
-                    self._context.log.warning(
-                        "a value could not be republished, will retry: %s", error
-                    )
-            else:
-                if self._by_key.get(key) is publication:
-                    self._schedule(publication, report)
+
+    # Batches of values that are due.
+
+    def _store_batch(self) -> bool:
+        """Store values that are due; return False if none is."""
+        due = {each.key: each for each in self._publications.take_due(self._clock(), _BATCH_KEYS)}
+        if not due:
+            self._arm(self._publications.next_due_at())
+            return False
+        arguments = [_arguments(each) for each in due.values()]
+        try:
+            for results in self._bulk_writer.store(
+                arguments, Purpose.PUBLISH, Tally(), is_upkeep=True
+            ):
+                for result in results:
+                    self._record(due.pop(result.key), result)
+        finally:
+            for publication in due.values():  # an error ended the batch
+                self._retry(publication)
+        self._save_progress()
         return True
 
-    def _end_replaced(self, publication: Publication) -> None:
-        """End a publication whose value this node replaced under the same key."""
-        if self._by_key.get(publication.key) is publication:
+    def _record(self, publication: Publication, result: StoreResult) -> None:
+        """Schedule the next store of a value after one of it."""
+        if self._publications.get(publication.key) != publication:
+            return  # replaced or unpublished meanwhile
+        report = result.report
+        if result.error is None and report is not None:
+            self._schedule(publication, report)
+        elif report is not None and report.newer_seqs:
             self._context.log.info("a published value was replaced; its publication ends")
             self.unpublish(publication.key)
+        else:
+            self._context.log.warning(
+                "a value could not be republished, will retry: %s", result.error
+            )
+            self._retry(publication)
 
-    def _store(self, publication: Publication) -> StoreReport:
-        key, encoded, ttl, seq = publication
-        arguments = StoreArguments(key, encoded, ttl, seq=seq)
-        return self._writer.store(
-            arguments,
-            Purpose.PUBLISH,
-            on_extra=lambda: self._pacer.charge(_store_bytes(publication)),
-        )
+    def _retry(self, publication: Publication) -> None:
+        due_at = self._clock() + min(_RETRY_AFTER, publication.ttl / 2)
+        self._publications.retry(publication.key, due_at, 0)
+        self._arm(due_at)
 
     def _schedule(self, publication: Publication, report: StoreReport) -> None:
-        seconds = min(publication.ttl / 2, self._params.republish_interval)
-        self._replica_counts[publication.key] = len(report.acknowledged)
+        interval = self._interval(publication)
         others = [each for each in report.acknowledged if each.id != self._context.id]
         if 2 * sum(map(self._is_v10, others)) > len(others):
-            seconds = min(seconds, _V10_INTERVAL)
-        jitter = 1 - _JITTER * self._context.rng.random()
-        self._due_at[publication.key] = due_at = self._clock() + seconds * jitter
+            interval = min(interval, _V10_INTERVAL)
+            self._has_v10_holders = True
+        wall_now = self._context.wall_clock()
+        sections = section_count(len(self._publications))
+        at = position(publication.key, self._context.id, sections)
+        wait = next_store(at, interval, wall_now) - wall_now
+        due_at = _round_up(self._clock() + wait, interval)
+        self._publications.put(publication, due_at, len(report.acknowledged))
         self._arm(due_at)
+
+    def _interval(self, publication: Publication) -> float:
+        """Return the maximum seconds between two stores of a value."""
+        return min(publication.ttl / 2, self._params.republish_interval)
+
+    def _save_progress(self) -> None:
+        """Save that all values are stored up to now, or to when the oldest overdue one was due."""
+        # Holders of version 1.0 forget values: after a restart, all are due.
+        if self._publication_store is not None:
+            at = 0.0 if self._has_v10_holders else self._context.wall_clock() - self.lag()
+            self._publication_store.save_swept_at(at)
 
     # A timer for values that are due before the next maintenance tick.
 
@@ -224,9 +255,15 @@ class Republisher:
         self._timer.start(max(wait, _MIN_TIMER_WAIT))
 
     def _on_timer(self) -> None:
-        self._timer_at = math.inf
         self.tick(self._clock())
 
 
-def _store_bytes(publication: Publication) -> int:
-    return len(publication.encoded) + STORE_OVERHEAD_BYTES
+def _round_up(due_at: float, interval: float) -> float:
+    """Let values be due together although clocks drift."""
+    step = interval * _STEP
+    return math.ceil(due_at / step) * step
+
+
+def _arguments(publication: Publication) -> StoreArguments:
+    key, encoded, ttl, seq = publication
+    return StoreArguments(key, encoded, ttl, seq=seq)

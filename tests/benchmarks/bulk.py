@@ -1,4 +1,5 @@
-"""Many keys: packets and time of add_many beside single adds, in a virtual network.
+"""Many keys: packets and time of add_many and find_many beside single operations, in a virtual
+network.
 
 python -m tests.benchmarks.bulk --nodes 1000 --keys 10000
 """
@@ -95,11 +96,23 @@ def main(arguments: list[str] | None = None) -> None:
             counts = [len(result.report.acknowledged) for result in run if result.report]
             print(run.report, "replicas of a key:", sum(counts) / len(counts))
 
+        def find_singly() -> None:
+            pool = Pool(_SINGLE_CONCURRENCY)
+            for key, _ in few:
+                pool.spawn(nodes[3].find_value, key)
+            pool.join()
+
+        def find_many() -> None:
+            run = nodes[4].find_many(key for key, _ in rows)
+            found = sum(bool(result.answers) for result in run)
+            print(run.report, "found:", found)
+
         factor = options.keys / options.singles
-        single = Cost(*(each * factor for each in _cost(nodes, idle_rate, add_singly)))
-        bulk = _cost(nodes, idle_rate, add_many)
-        _show("single adds", single)
-        _show("add_many", bulk, single)
+        for single, bulk in ((add_singly, add_many), (find_singly, find_many)):
+            single_cost = Cost(*(each * factor for each in _cost(nodes, idle_rate, single)))
+            bulk_cost = _cost(nodes, idle_rate, bulk)
+            _show(single.__name__, single_cost)
+            _show(bulk.__name__, bulk_cost, single_cost)
 
     world.run(measure)
 

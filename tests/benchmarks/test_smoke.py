@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import bulk
+from tests.benchmarks import bulk, republish
 from tests.benchmarks.__main__ import main
 from tests.benchmarks.workload import CONTENDERS
 
@@ -97,3 +97,10 @@ def test_many_keys(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert "replicas of a key: 10.0" in shown
     assert "× packets" in shown
+
+
+def test_a_cycle_of_republishing(capsys: pytest.CaptureFixture[str]) -> None:
+    republish.main(["--nodes", "30", "--keys", "300"])
+    shown = capsys.readouterr().out
+    assert " copies of a key stored, by 30 holders" in shown
+    assert "for each of 2 regions" in shown

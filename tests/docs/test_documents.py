@@ -27,7 +27,15 @@ from kademlua.core.objects.tree import root_block
 from kademlua.core.reasons import DropReason, MatchFailure
 from kademlua.core.security.replay_protection import SessionTable
 from kademlua.core.values import records
-from kademlua.core.wire import bencoding, packets, replies, requests, store_contacts, store_many
+from kademlua.core.wire import (
+    bencoding,
+    find_many,
+    packets,
+    replies,
+    requests,
+    store_contacts,
+    store_many,
+)
 from kademlua.core.wire.rpc_table import RPCS
 from kademlua.runtime.private_transport import PrivateTransport
 from tests.core.values.test_records import HELLO, SALTED
@@ -213,6 +221,11 @@ EXAMPLES = {
     "storemany-response-payload": store_many.encode_reply(
         [replies.STORE_OK, replies.encode_refused_reply("is leaving")]
     ),
+    "findmany-request-payload": payload(
+        b"findmany",
+        find_many.encode_args(KEY, [KEY, KEY[:-1] + b"7", KEY[:-1] + b"8"], b"a-token!"),
+    ),
+    "findmany-response-payload": find_many.encode_reply([[b"5:hello", b"i42e"], [], None]),
     "remove-request-payload": payload(
         b"remove", requests.encode_remove_args(requests.RemoveArguments(KEY, 3600))
     ),

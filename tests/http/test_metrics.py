@@ -41,6 +41,7 @@ def test_metrics_match_the_counters_of_the_node(client):
     assert found["kademlua_stored_bytes", ()] == 7
     assert found["kademlua_contacts", ("fresh",)] == 2
     assert found["kademlua_network_size", ()] == 3
+    assert found["kademlua_republish_lag_seconds", ()] == 0
     assert found["kademlua_joined", ()] == 1
     assert found["kademlua_node_info", (node.id.hex(),)] == 1
     assert found["kademlua_build_info", (build_name(), kademlua.__version__)] == 1

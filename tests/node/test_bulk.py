@@ -56,6 +56,16 @@ def test_find_many(world: World) -> None:
     assert run.report.failed == {"no value found": 1}
 
 
+def test_operations_share_lookups_for_some_minutes(world: World) -> None:
+    nodes = world.network(40, params=FEW)
+    runs = []
+    for wait in (0, 60, 900):
+        gevent.sleep(wait)
+        runs.append(nodes[0].add_many(ROWS))
+        assert all(result.error is None for result in runs[-1])
+    assert [run.report.lookups > 0 for run in runs] == [True, False, True]
+
+
 def test_few_keys_in_a_large_network_need_no_region(world: World) -> None:
     nodes = world.network(40, params=FEW)
     run = nodes[0].add_many(ROWS[:5])

@@ -118,6 +118,17 @@ def test_objects_survive_vanished_and_corrupt_holders():
     assert "objects read completely" in formatting.format_text(result)
 
 
+def test_many_keys_take_fewer_packets_than_single_adds():
+    scenario = loader.load(loader.scenario_path("bulk")).scaled(30, 90.0)
+    work = WorkloadSettings(bulk_keys=300, warm_up=10.0)
+    result = run(dataclasses.replace(scenario, join=10.0, settle=10.0, workload=work), 1)
+    assert result.metrics["bulk_adds"] == 1
+    assert 0 < result.metrics["bulk_packets"] < 1
+    assert 0 < result.metrics["bulk_time"] < 1
+    assert "bulk adds with all replicas" in formatting.format_text(result)
+    assert run(small("quiet"), 1).metrics["bulk_adds"] is None
+
+
 def test_partition_and_pause_affect_operations(tmp_path):
     path = tmp_path / "all.toml"
     path.write_text(

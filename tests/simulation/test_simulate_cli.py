@@ -61,7 +61,7 @@ def test_missed_requirement_is_reported_with_the_replay_command(kademlua, tmp_pa
     ("args", "status", "message"),
     [
         (["simulate"], 2, "Missing argument 'SCENARIO'"),
-        (["simulate", "quite"], 2, "no scenario 'quite'; choose from churn-day, "),
+        (["simulate", "quite"], 2, "no scenario 'quite'; choose from bulk, "),
         (["simulate", "none.toml"], 2, "none.toml: No such file or directory"),
         (["simulate", "bad.toml"], 2, "bad.toml: network.los: unknown key, did you mean loss?"),
         (["simulate", "quiet", "--nodes", "1"], 2, "Invalid value for '--nodes'"),

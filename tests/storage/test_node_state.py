@@ -40,6 +40,8 @@ def test_node_state_survives_a_restart(tmp_path: Path) -> None:
     first.publications.put(Publication(KEY, b"1:a", 3600))
     first.publications.put(Publication(OTHER, b"1:b", 7))
     first.publications.put(Publication(KEY, b"1:c", 60))
+    assert first.publications.swept_at() == 0
+    first.publications.save_swept_at(1_700_000_000.5)
     first.close()
     first.close()
     again = opened(tmp_path / "a" / "b")
@@ -50,6 +52,7 @@ def test_node_state_survives_a_restart(tmp_path: Path) -> None:
         Publication(OTHER, b"1:b", 7),
     ]
     assert again.publications.get(KEY) == Publication(KEY, b"1:c", 60)
+    assert again.publications.swept_at() == 1_700_000_000.5
     assert again.publications.remove(KEY)
     assert not again.publications.remove(KEY)
     assert again.publications.get(KEY) is None

@@ -1,18 +1,21 @@
 """Region: the part of the id space of which all nodes are known, from lookups of a moment ago.
 
-The k contacts that a lookup returns are all nodes up to the distance of the farthest one. So all
-nodes whose ids share a certain prefix with the target are known. Ids with the same prefix are an
-interval, and intervals of neighbouring lookups join. A key whose closest nodes are certainly among
-these needs no lookup.
+The k contacts that a lookup returns are all nodes up to the distance of the farthest one. The ids
+up to a distance are a few subtrees, each an interval, and intervals of neighbouring lookups join. A
+key whose closest nodes are certainly among these needs no lookup.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import ID_BITS
+
+_PRECISION_BITS: Final = 5
+"""Leading bits of a distance that count. More would make many small intervals."""
 
 
 class Region:
@@ -41,21 +44,26 @@ class Region:
         if len(closest) < k:
             self._cover(0, 1 << ID_BITS)
             return
-        radius = max(each.id_int ^ target for each in closest)
-        # All distances below this power of two are at most the radius.
-        self._cover(*_subtree(target, max(0, radius.bit_length() - 1)))
+        radius = max([each.id_int ^ target for each in closest]) + 1
+        step = 1 << max(0, radius.bit_length() - _PRECISION_BITS)
+        for start, end in _ball(target, radius // step * step):
+            self._cover(start, end)
+
+    def remove(self, contact: Contact) -> None:
+        """Forget a contact: it is no node of the network any longer."""
+        if self._contacts.pop(contact.id_int, None) is not None:
+            del self._ids[bisect_left(self._ids, contact.id_int)]
 
     def replicas(self, key: int, count: int) -> list[Contact] | None:
         """Return the ``count`` nodes closest to a key, nearest first; None unless it is certain
         that all of them are known."""
-        start, end = self._smallest_subtree(key, count)
-        return self.nearest(key, count) if self._first_gap(start, end) is None else None
+        nearest = self.nearest(key, count)
+        return nearest if self._gap_around(key, nearest, count) is None else None
 
     def next_target(self, key: int, count: int) -> int | None:
         """Return the target of the lookup that helps next to make ``replicas`` certain; None if it
         is."""
-        gap = self._first_gap(*_subtree(key, 0))
-        return self._first_gap(*self._smallest_subtree(key, count)) if gap is None else gap
+        return self._gap_around(key, self.nearest(key, count), count)
 
     def nearest(self, key: int, count: int) -> list[Contact]:
         """Return the known contacts closest to a key, nearest first, up to ``count``."""
@@ -85,6 +93,19 @@ class Region:
             start = self._ends[index]
         return start if start < end else None
 
+    def _gap_around(self, key: int, nearest: list[Contact], count: int) -> int | None:
+        """Return an id that is not covered and no farther from a key than the nearest contacts."""
+        if len(nearest) < count:
+            gap = self._first_gap(key, key + 1)
+            return self._first_gap(0, 1 << ID_BITS) if gap is None else gap
+        radius = nearest[-1].id_int ^ key
+        step = 1 << max(0, radius.bit_length() - _PRECISION_BITS)
+        for start, end in reversed(_ball(key, (radius // step + 1) * step)):
+            gap = self._first_gap(start, end)
+            if gap is not None:
+                return gap
+        return None
+
     def _smallest_subtree(self, key: int, count: int) -> tuple[int, int]:
         """Return the smallest subtree around a key that has ``count`` known contacts.
 
@@ -99,6 +120,19 @@ class Region:
             else:
                 low = middle + 1
         return _subtree(key, low)
+
+
+def _ball(center: int, radius: int) -> list[tuple[int, int]]:
+    """Return the intervals of the ids at a distance below ``radius``, farthest first.
+
+    Each bit of the radius adds a subtree.
+    """
+    found = []
+    for bit in range(radius.bit_length()):
+        if radius >> bit & 1:
+            start = ((center ^ radius) >> bit ^ 1) << bit
+            found.append((start, start + (1 << bit)))
+    return found
 
 
 def _subtree(key: int, bits: int) -> tuple[int, int]:

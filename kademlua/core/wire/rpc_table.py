@@ -17,6 +17,8 @@ class Rpc:
     """The index of the argument that may hold a write token; None if there is none."""
     entries_argument: int | None = None
     """The index of the argument that is a list of several writes; None if there is only one."""
+    only_reads: bool = False
+    """Whether the limit of stores does not apply, although a sender has to be validated."""
 
 
 RPCS: Final = {
@@ -35,6 +37,7 @@ RPCS: Final = {
         Rpc("watch", needs_validation=True, token_argument=2),
         Rpc("changed"),
         Rpc("storemany", needs_validation=True, token_argument=2, entries_argument=1),
+        Rpc("findmany", needs_validation=True, token_argument=2, only_reads=True),
     )
 }
 """By the name that a request carries."""

@@ -14,6 +14,7 @@ from kademlua.core.errors import KademluaError
 from kademlua.core.ids import to_int
 from kademlua.simulation.clock.loop import sleep_until, virtual_now
 from kademlua.simulation.network.traffic_tap import LookupWatch
+from kademlua.simulation.nodes.bulk_workload import BulkWorkload
 from kademlua.simulation.nodes.member import PopulationMember
 from kademlua.simulation.nodes.object_workload import ObjectWorkload
 from kademlua.simulation.nodes.operation import (
@@ -55,6 +56,8 @@ class Workload:
         self._pending = Group()
         self._objects = ObjectWorkload(scenario.workload, self)
         self._watches = WatchWorkload(scenario, self, population)
+        self.bulk = BulkWorkload(scenario.workload, population)
+        """The part with many keys at a time."""
         self.operations: list[WorkloadOperation] = []
         """Finished operations, in the order of their ends."""
         self.abandoned = 0
@@ -87,6 +90,8 @@ class Workload:
                 ("changes", self._watches.start_change, settings.changes),
             )
         ]
+        if settings.bulk_keys:
+            self._pending.spawn(self.bulk.run, self._streams.stream("workload", "bulk"))
         sleep_until(self._scenario.measure_end)
         gevent.joinall(schedules)
         self._pending.join(_FINISH_SECONDS)

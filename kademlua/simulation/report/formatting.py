@@ -10,7 +10,13 @@ from typing import Any
 import kademlua
 from kademlua.core.durations import format_duration
 from kademlua.simulation.report.metrics import RequirementResult, RunResult, evaluate
-from kademlua.simulation.scenario.scenario import MACHINE_METRICS, METRICS, SECONDS, SHARE
+from kademlua.simulation.scenario.scenario import (
+    BULK_RATIOS,
+    MACHINE_METRICS,
+    METRICS,
+    SECONDS,
+    SHARE,
+)
 
 _OPERATION_LABELS = {
     "rpcs_a_lookup": "queries per lookup",
@@ -23,6 +29,9 @@ _OPERATION_LABELS = {
     "adds": "successful adds",
     "objects": "objects read completely",
     "changes": "changes seen by watchers",
+    "bulk_adds": "bulk adds with all replicas",
+    "bulk_packets": "packets of bulk / single adds",
+    "bulk_time": "time of bulk / single adds",
 }
 _NETWORK_LABELS = {
     "dead_contacts": "dead contacts",
@@ -204,7 +213,7 @@ def format_metric(metric: str, value: float | None) -> str:
     """Return a metric with its unit; an empty string without a value."""
     if value is None:
         return ""
-    if metric == "paths_latency":
+    if metric == "paths_latency" or metric in BULK_RATIOS:
         return f"{value:.2f}"
     kind = METRICS.get(metric)
     if kind == SECONDS:

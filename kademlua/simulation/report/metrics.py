@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
 
+from kademlua.simulation.nodes.bulk_workload import BulkCosts
 from kademlua.simulation.nodes.operation import WorkloadOperation
 from kademlua.simulation.nodes.placement_audit import PlacementStats
 from kademlua.simulation.scenario.scenario import (
+    BULK_RATIOS,
     MACHINE_METRICS,
     METRICS,
     PLACEMENT_METRICS,
@@ -102,6 +104,8 @@ class RunResult:
     packets: dict[str, int]
     """Packets sent, delivered and lost in the whole run."""
     machine: MachineUsage
+    bulk: BulkCosts | None = None
+    """What the operations with many keys took; None without such operations."""
 
     @cached_property
     def metrics(self) -> dict[str, float | None]:
@@ -119,6 +123,8 @@ class RunResult:
             return float(getattr(self.machine, name))
         if name in STATE_METRICS or name in PLACEMENT_METRICS:
             return self._state_metric(name, start, end)
+        if name == "bulk_adds" or name in BULK_RATIOS:
+            return None if self.bulk is None else float(getattr(self.bulk, name))
         if name == "upkeep_bytes":
             by_purpose = self.purpose_rates()
             return sum(by_purpose.values()) - by_purpose.get("users", 0.0) if by_purpose else None

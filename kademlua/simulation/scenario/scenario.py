@@ -36,6 +36,7 @@ STATE_METRICS = ("dead_contacts", "neighbours", "hostile_contacts", "hostile_nea
 PLACEMENT_METRICS = ("kept", "placed", "holders", "values_a_node", "early_end", "late_end")
 MACHINE_METRICS = ("packets_a_wall_second", "wall_seconds", "memory_mb")
 """Metrics of the machine: they cover the whole run and differ between runs."""
+BULK_RATIOS = ("bulk_packets", "bulk_time")
 SECONDS, SHARE, NUMBER = "seconds", "share", "number"
 METRICS = {
     **{
@@ -46,7 +47,8 @@ METRICS = {
     **{f"hops_p{p}": NUMBER for p in (50, 90, 99)},
     "rpcs_a_lookup": NUMBER,
     **dict.fromkeys(("recall", "finds", "crossing_finds"), SHARE),
-    **dict.fromkeys(("objects", "changes"), SHARE),
+    **dict.fromkeys(("objects", "changes", "bulk_adds"), SHARE),
+    **dict.fromkeys(BULK_RATIOS, NUMBER),
     **dict.fromkeys(("finds_one_path", "finds_many_paths"), SHARE),
     "paths_latency": NUMBER,
     **dict.fromkeys(("adds", *STATE_METRICS, "kept", "placed"), SHARE),
@@ -151,6 +153,8 @@ class WorkloadSettings:
     """Keys that are watched from ``warm_up`` on."""
     changes: int = setting(count, 0)
     """Values added under these keys, which take turns."""
+    bulk_keys: int = setting(integer, 0, low=0, high=1_000_000)
+    """Keys that one node adds many at a time; another adds a tenth as many one by one."""
     paths: int = setting(integer, 1, low=1, high=16)
     """Disjoint paths of every other find."""
 

@@ -7,26 +7,26 @@ from typing import Final
 
 from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError, NodeClosed, StoreFailed
-from kademlua.core.ids import to_int
 from kademlua.core.reasons import Purpose
 from kademlua.core.results import StoreReport, StoreResult
 from kademlua.core.wire.requests import StoreArguments
-from kademlua.lookup.service import LookupService
 from kademlua.runtime.context import Context
 from kademlua.values.bulk.batch_sender import BatchSender
 from kademlua.values.bulk.entry import Entry
+from kademlua.values.bulk.job import Job
 from kademlua.values.bulk.parallel import run_parallel
 from kademlua.values.bulk.region_lookups import RegionLookups
 from kademlua.values.bulk.tally import Tally
 from kademlua.values.bulk.window import Window
+from kademlua.values.pacing import STORE_OVERHEAD_BYTES, UpkeepPacer
 from kademlua.values.writer import ValueWriter
 
-_MIN_SHARED: Final = 4
-"""Keys per shared lookup from which on it costs less than lookups of single keys."""
 _CHUNKS: Final = 32
 _MIN_CHUNK_KEYS: Final = 32
 _MAX_CHUNK_KEYS: Final = 512
 _CHUNK_CONCURRENCY: Final = 16
+_PACED_CONCURRENCY: Final = 4
+"""Chunks at the same time in the upkeep, which its pacer limits."""
 _SINGLE_CONCURRENCY: Final = 32
 _HOLDER_CONCURRENCY: Final = 32
 """Holders that a chunk is sent to at the same time. Each has one request in flight."""
@@ -42,51 +42,71 @@ class BulkWriter:
     def __init__(
         self,
         context: Context,
-        lookups: LookupService,
         writer: ValueWriter,
         sender: BatchSender,
+        pacer: UpkeepPacer,
+        regions: RegionLookups,
     ) -> None:
         self._context = context
-        self._lookups = lookups
+        self._pacer = pacer
+        self._regions = regions
         self._writer = writer
         self._sender = sender
         self._params = context.params
 
     def store(
-        self, items: list[StoreArguments], purpose: Purpose, tally: Tally
+        self,
+        items: list[StoreArguments],
+        purpose: Purpose,
+        tally: Tally,
+        *,
+        is_upkeep: bool = False,
     ) -> Iterator[list[StoreResult]]:
         """Store values of different keys, and yield results as they arrive, in any order.
+
+        What belongs to the upkeep waits for its pacer.
 
         Raises:
             NodeClosed: The node is closed.
         """
         items = sorted(items, key=lambda each: each.key)
-        if len(items) * self._params.k < _MIN_SHARED * self._lookups.network_size():
-            window = Window(_SINGLE_CONCURRENCY, self._context.clock)
-
-            def store_one(arguments: StoreArguments) -> list[StoreResult]:
-                flight = window.begin()
-                result = self._store_single(arguments, purpose)
-                window.end(flight, is_lost=result.report is None or bool(result.report.timed_out))
-                return [result]
-
-            yield from run_parallel(store_one, items, lambda: window.size)
+        job = Job(purpose, tally, self._pacer if is_upkeep else None)
+        if not self._regions.are_dense([each.key for each in items]):
+            yield from self._store_singly(items, job)
             return
-        regions = RegionLookups(self._context, self._lookups, purpose, tally)
 
         def store_chunk(chunk: list[StoreArguments]) -> list[StoreResult]:
-            return self._store_chunk(chunk, purpose, regions, tally)
+            return self._store_chunk(chunk, job)
 
         size = max(_MIN_CHUNK_KEYS, min(_MAX_CHUNK_KEYS, len(items) // _CHUNKS))
         chunks = [items[start : start + size] for start in range(0, len(items), size)]
+        concurrency = _PACED_CONCURRENCY if is_upkeep else _CHUNK_CONCURRENCY
         try:
-            yield from run_parallel(store_chunk, chunks, lambda: _CHUNK_CONCURRENCY)
+            yield from run_parallel(store_chunk, chunks, lambda: concurrency)
         finally:
-            self._context.stats.calls_by_purpose[purpose] += tally.stores
+            self._context.stats.calls_by_purpose[purpose] += tally.requests
 
-    def _store_single(self, arguments: StoreArguments, purpose: Purpose) -> StoreResult:
+    def _store_singly(self, items: list[StoreArguments], job: Job) -> Iterator[list[StoreResult]]:
+        """Store values of keys that are far from each other."""
+        window = Window(_SINGLE_CONCURRENCY, self._context.clock)
+
+        def store_one(arguments: StoreArguments) -> list[StoreResult]:
+            request_bytes = len(arguments.encoded) + STORE_OVERHEAD_BYTES
+            job.wait(request_bytes, self._params.replicas)
+            flight = window.begin()
+            result = self._store_single(arguments, job)
+            window.end(flight, is_lost=result.report is None or bool(result.report.timed_out))
+            return [result]
+
+        return run_parallel(store_one, items, lambda: window.size)
+
+    def _store_single(self, arguments: StoreArguments, job: Job) -> StoreResult:
+        request_bytes = len(arguments.encoded) + STORE_OVERHEAD_BYTES
         try:
-            return StoreResult(arguments.key, self._writer.store(arguments, purpose))
+            stored = self._writer.store(
+                arguments, job.purpose, on_extra=lambda: job.charge(request_bytes)
+            )
+            return StoreResult(arguments.key, stored)
         except NodeClosed:
             raise
         except KademluaError as error:
@@ -95,19 +115,14 @@ class BulkWriter:
                 arguments.key, report if isinstance(report, StoreReport) else None, error
             )
 
-    def _store_chunk(
-        self,
-        chunk: list[StoreArguments],
-        purpose: Purpose,
-        regions: RegionLookups,
-        tally: Tally,
-    ) -> list[StoreResult]:
+    def _store_chunk(self, chunk: list[StoreArguments], job: Job) -> list[StoreResult]:
         """Store values of neighbouring keys."""
+        self._regions.forget_old()
         entries: list[Entry] = []
         uncertain: list[StoreArguments] = []
         for arguments in chunk:
             try:
-                replicas = regions.replicas(arguments.key)
+                replicas = self._regions.replicas(arguments.key, job)
             except NodeClosed:
                 raise
             except KademluaError:  # too many calls in flight: tried again alone
@@ -119,10 +134,10 @@ class BulkWriter:
         self._store_local_part(entries)
         pending = entries
         for _ in range(_ROUNDS):
-            self._send_round(pending, regions, tally)
-            pending = self._choose_fallbacks(pending, regions)
+            self._send_round(pending, job)
+            pending = self._choose_fallbacks(pending)
         results = [self._result_of(each) for each in entries]
-        return results + [self._store_single(each, purpose) for each in uncertain]
+        return results + [self._store_single(each, job) for each in uncertain]
 
     def _store_local_part(self, entries: list[Entry]) -> None:
         """Store what this node holds, and drop older values of the keys that it does not hold."""
@@ -139,7 +154,7 @@ class BulkWriter:
         for _ in run_parallel(store, held, lambda: _LOCAL_CONCURRENCY):
             pass
 
-    def _send_round(self, entries: list[Entry], regions: RegionLookups, tally: Tally) -> None:
+    def _send_round(self, entries: list[Entry], job: Job) -> None:
         """Send each entry to its recipients."""
         by_holder: dict[Contact, list[Entry]] = {}
         for entry in entries:
@@ -148,23 +163,25 @@ class BulkWriter:
         window = Window(_HOLDER_CONCURRENCY, self._context.clock)
 
         def send(holder: Contact) -> None:
-            token = regions.write_tokens.get(holder, (b"", b""))
-            self._sender.send(holder, by_holder[holder], token, window, tally)
+            token = self._regions.write_tokens.get(holder, (b"", b""))
+            self._sender.send(holder, by_holder[holder], token, window, job)
 
         for _ in run_parallel(send, list(by_holder), lambda: window.size):
             pass
 
-    def _choose_fallbacks(self, entries: list[Entry], regions: RegionLookups) -> list[Entry]:
+    def _choose_fallbacks(self, entries: list[Entry]) -> list[Entry]:
         """Let other nodes near the key replace the recipients that timed out; return the entries
         that have any."""
         silent = {each for entry in entries for each in entry.report.timed_out}
-        not_asked = silent | {self._context.local_contact}
+        for each in silent:
+            self._regions.remove(each)
+        local = self._context.local_contact
         for entry in entries:
             entry.recipients = [c for c in entry.recipients if c in entry.report.timed_out]
             if entry.recipients:
-                key, count = to_int(entry.arguments.key), self._params.replicas + len(not_asked)
-                nearest = regions.region.nearest(key, count)
-                entry.choose_fallbacks([each for each in nearest if each not in not_asked])
+                count = self._params.replicas + len(entry.report.timed_out) + 1
+                nearest = self._regions.nearest(entry.arguments.key, count)
+                entry.choose_fallbacks([each for each in nearest if each != local])
         return [each for each in entries if each.recipients]
 
     def _result_of(self, entry: Entry) -> StoreResult:

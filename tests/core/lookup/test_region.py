@@ -36,14 +36,23 @@ def test_few_contacts_are_the_whole_network() -> None:
     assert region.replicas(1 << 159, 5) == [contacts[2], contacts[0], contacts[1]]
 
 
-def test_contacts_beyond_the_covered_prefix_prove_nothing() -> None:
-    contacts = [make_contact(number) for number in (0b0001, 0b0010, 0b0110, 0b1000)]
-    region = looked_up(contacts, [0], 3)  # covers 0 to 3
+def test_contacts_beyond_the_covered_ids_prove_nothing() -> None:
+    contacts = [make_contact(number) for number in (0b0001, 0b0010, 0b0101, 0b1000)]
+    region = looked_up(contacts, [0], 3)  # covers 0 to 5
     assert region.replicas(0b0011, 2) == [contacts[1], contacts[0]]
+    assert region.replicas(0b0101, 1) == [contacts[2]]
     assert region.replicas(0b0011, 3) is None
     assert region.replicas(0b0110, 1) is None
-    assert region.next_target(0b0011, 3) == 0b0100
+    assert region.next_target(0b0011, 3) == 0b0110
     assert region.nearest(0b0111, 2) == [contacts[2], contacts[1]]
+
+
+def test_ids_nearer_than_the_farthest_contact_are_covered() -> None:
+    contacts = [make_contact(number) for number in (0, 9, 11, 12, 14)]
+    region = looked_up(contacts, [0], 4)  # covers 0 to 12
+    assert region.replicas(0b1010, 2) == [contacts[2], contacts[1]]
+    assert region.replicas(0b1100, 1) == [contacts[3]]
+    assert region.replicas(0b1100, 2) is None
 
 
 def test_contacts_known_from_the_start() -> None:
@@ -51,6 +60,14 @@ def test_contacts_known_from_the_start() -> None:
     region = Region([own])
     region.add(0, [other], 2)
     assert region.replicas(7, 1) == [own]
+
+
+def test_removed_contact_is_no_replica() -> None:
+    contacts = [make_contact(number) for number in (3, 9, 12)]
+    region = looked_up(contacts, [0], 4)
+    region.remove(contacts[1])
+    region.remove(contacts[1])
+    assert region.replicas(9, 2) == [contacts[2], contacts[0]]
 
 
 @settings(max_examples=200)

@@ -11,6 +11,7 @@ from kademlua.core.errors import WireError
 from kademlua.core.watch.snapshot import HeldValue, digest
 from kademlua.core.wire import (
     bencoding,
+    find_many,
     packets,
     replies,
     requests,
@@ -89,6 +90,9 @@ def encode_args(name: str, args: list[Any]) -> bytes:
         key, stores, token = args
         encoded = [encode_store_args(*each) for each in stores]
         return requests.encode_store_many_args(key, encoded, token)
+    if name == "findmany":
+        key, keys, token = args
+        return find_many.encode_args(key, find_many.decode_args([key, keys]), token)
     if name == "remove":
         return encode_remove_args(*args)
     if name == "leave":
@@ -224,6 +228,10 @@ def encode_reply(vector: Vector) -> bytes:
         return store_contacts.with_contacts(reply, contacts) if contacts else reply
     if rpc == "storemany":
         return store_many.encode_reply([b"l%be" % requests.encode_any_args(v) for v in values[0]])
+    if rpc == "findmany":
+        more = values[0].get(b"more", [])
+        rows = [[replies.encode_value(each) for each in row] for row in values[0][b"retval"]]
+        return find_many.encode_reply([None if at in more else row for at, row in enumerate(rows)])
     if rpc == "getsocket":
         return replies.encode_getsocket_reply(vector["address"], vector["port"])
     if rpc == "lacks":
@@ -296,6 +304,11 @@ def check_meaning(vector: Vector, values: list[Any]) -> None:
             reason = vector.get("refused") or "refused without a reason"
             refusal = replies.Refusal(reason, vector.get("newest_seq", 0))
         assert replies.decode_store_reply(values) == refusal
+    if rpc == "findmany":
+        rows = list(values[0][b"retval"])
+        for index in values[0].get(b"more", []):
+            rows[index] = None
+        assert find_many.decode_reply(values, 3) == rows
     if rpc == "storemany":
         assert store_many.decode_reply(values, 2) == [None, replies.Refusal("is leaving")]
     if rpc == "reach":

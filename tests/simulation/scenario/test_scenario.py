@@ -323,6 +323,7 @@ def test_scaled_scenario_keeps_events_and_requirements_within_its_time():
 
 def test_built_in_scenarios_are_listed():
     assert loader.scenario_names() == [
+        "bulk",
         "churn-day",
         "churn-hour",
         "churn-ten-minutes",
@@ -359,7 +360,7 @@ def test_built_in_scenario_loads_and_states_its_purpose(name):
 def test_scenario_is_found_by_path_or_name():
     assert loader.scenario_path("swarm/x.toml") == Path("swarm/x.toml")
     assert loader.scenario_path("x.toml") == Path("x.toml")
-    with pytest.raises(ScenarioError, match="no scenario 'quite'; choose from churn-day"):
+    with pytest.raises(ScenarioError, match="no scenario 'quite'; choose from bulk, churn-day"):
         loader.scenario_path("quite")
 
 
