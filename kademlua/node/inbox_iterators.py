@@ -19,9 +19,10 @@ class InboxFeed:
     ...         print(message.sender.hex(), message.value)
     """
 
-    def __init__(self, node: AnyNode, signing_key: SigningKey) -> None:
+    def __init__(self, node: AnyNode, inbox: Inbox) -> None:
         self._node = node
-        self._inbox: Inbox = node._run("_mailboxes", Mailboxes.open_inbox, signing_key)
+        self._inbox = inbox
+        node._run("_mailboxes", Mailboxes.open_inbox, inbox)
 
     def __iter__(self) -> InboxFeed:
         return self
@@ -34,9 +35,9 @@ class InboxFeed:
 
     def next(self, timeout: float | None = None) -> Mail | None:
         """Return the next message; None after ``timeout`` seconds, or at the end."""
-        message: Mail | None = self._node._run(
-            "_mailboxes", Mailboxes.next_mail, self._inbox, timeout
-        )
+        while (message := self._inbox.pop()) is None:
+            if not self._node._run("_mailboxes", Mailboxes.wait_for_mail, self._inbox, timeout):
+                return None
         return message
 
     def close(self) -> None:
@@ -53,10 +54,10 @@ class InboxFeed:
 class AsyncInboxFeed:
     """The mail of one reader, for ``async for``; it begins with the first message."""
 
-    def __init__(self, node: AnyNode, signing_key: SigningKey) -> None:
+    def __init__(self, node: AnyNode, inbox: Inbox) -> None:
         self._node = node
-        self._signing_key = signing_key
-        self._inbox: Inbox | None = None
+        self._inbox = inbox
+        self._may_be_begun = False
 
     def __aiter__(self) -> AsyncInboxFeed:
         return self
@@ -68,17 +69,23 @@ class AsyncInboxFeed:
         return message
 
     async def next(self, timeout: float | None = None) -> Mail | None:
-        """Return the next message; None after ``timeout`` seconds, or at the end."""
+        """Return the next message; None after ``timeout`` seconds, or at the end.
+
+        If this is cancelled, no message is lost.
+        """
         run = self._node._run
-        if self._inbox is None:
-            self._inbox = await run("_mailboxes", Mailboxes.open_inbox, self._signing_key)
-        message: Mail | None = await run("_mailboxes", Mailboxes.next_mail, self._inbox, timeout)
+        while (message := self._inbox.pop()) is None:
+            self._may_be_begun = True  # also if this is cancelled
+            if not await run("_mailboxes", Mailboxes.wait_for_mail, self._inbox, timeout):
+                return None
         return message
 
     async def close(self) -> None:
         """End it; an iteration in another task ends, too. Idempotent."""
-        if self._inbox is not None:
+        if self._may_be_begun:
             await self._node._run("_mailboxes", Mailboxes.close_inbox, self._inbox)
+        else:
+            self._inbox.subscription.close()
 
     async def __aenter__(self) -> AsyncInboxFeed:
         return self
@@ -96,7 +103,8 @@ def _inbox(node: Any, signing_key: SigningKey) -> Any:
     Raises:
         CryptoUnavailable, NodeClosed, TypeError: see ``put_for``.
     """
-    return (AsyncInboxFeed if isinstance(node, AwaitableCalls) else InboxFeed)(node, signing_key)
+    feed = AsyncInboxFeed if isinstance(node, AwaitableCalls) else InboxFeed
+    return feed(node, Inbox(signing_key))
 
 
 _inbox.__name__ = "inbox"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
 from hashlib import sha256
+from itertools import repeat
 from typing import Any, Final
 
 from gevent.lock import BoundedSemaphore
@@ -45,20 +45,27 @@ class _Sent:
 
 
 class Inbox:
-    """The mail of one reader, of which the unopened part is kept here."""
+    """The mail of one reader that has arrived and was not taken yet."""
 
-    __slots__ = ("_remembered", "reader", "subscription", "unopened")
+    __slots__ = ("_remembered", "opened", "reader", "subscription", "unopened")
 
-    def __init__(self, reader: MailReader, subscription: Subscription) -> None:
-        self.reader = reader
-        self.subscription = subscription
+    def __init__(self, signing_key: SigningKey) -> None:
+        """Raise CryptoUnavailable or TypeError as ``put_for`` does."""
+        if not isinstance(signing_key, SigningKey):
+            raise TypeError(f"an inbox needs a SigningKey, not {type(signing_key).__name__}")
+        self.reader = MailReader(signing_key)
+        self.subscription = Subscription(mail.mailbox_key(self.reader.address))
         self.unopened: deque[Any] = deque()
+        """What may be messages."""
+        self.opened: deque[Mail] = deque()
         self._remembered: dict[bytes, None] = {}
 
-    def take_unopened(self) -> Iterator[Any]:
-        """Yield what may be messages, and forget it."""
-        while self.unopened:
-            yield self.unopened.popleft()
+    def pop(self) -> Mail | None:
+        """Return the next message; None if there is none now. Any thread may call it."""
+        try:
+            return self.opened.popleft()
+        except IndexError:
+            return None
 
     def is_new(self, opened: OpenedMail) -> bool:
         """Return whether a message is met for the first time, and remember it."""
@@ -120,41 +127,44 @@ class Mailboxes:
         finally:
             sent.users -= 1
 
-    def open_inbox(self, signing_key: SigningKey) -> Inbox:
-        """Begin to watch for the mail to the address of a signing key.
-
-        Raises:
-            CryptoUnavailable, NodeClosed, TypeError: see ``put_for``.
-        """
-        if not isinstance(signing_key, SigningKey):
-            raise TypeError(f"an inbox needs a SigningKey, not {type(signing_key).__name__}")
-        reader = MailReader(signing_key)
-        subscription = Subscription(mail.mailbox_key(reader.address))
-        self._watches.subscribe(subscription)
-        return Inbox(reader, subscription)
+    def open_inbox(self, inbox: Inbox) -> None:
+        """Begin to watch for the mail of an inbox; NodeClosed if the node is not running."""
+        self._watches.subscribe(inbox.subscription)
 
     def close_inbox(self, inbox: Inbox) -> None:
         """End an inbox. Idempotent."""
         self._watches.unsubscribe(inbox.subscription)
 
-    def next_mail(self, inbox: Inbox, timeout: float | None = None) -> Mail | None:
-        """Block until the next message; return None after ``timeout`` seconds, or at the end."""
+    def wait_for_mail(self, inbox: Inbox, timeout: float | None = None) -> bool:
+        """Block until there is a message; return False after ``timeout`` seconds, or at the end.
+
+        It takes no message, so that none is lost if the caller is cancelled. It begins to watch if
+        that was not done.
+        """
         clock = self._context.clock
         deadline, remaining = clock() + (timeout or 0), timeout
-        while True:
-            for sealed in in_slices(inbox.take_unopened(), clock):
-                found = self._open(inbox, sealed)
-                if found is not None:
-                    return found
+        while not self._open_next(inbox):
             if remaining is not None and remaining < 0:
-                return None
+                return False
             while (change := inbox.subscription.pop()) is None:
                 if not self._watches.wait(inbox.subscription, remaining):
-                    return None
+                    return False
             if isinstance(change.value, list):
                 inbox.unopened.extend(change.value)
             if timeout is not None:
                 remaining = deadline - clock()
+        return True
+
+    def _open_next(self, inbox: Inbox) -> bool:
+        """Open what may be messages up to the first one that is; return False if none is."""
+        for _ in in_slices(repeat(None), self._context.clock):
+            if not inbox.unopened:
+                break
+            found = self._open(inbox, inbox.unopened.popleft())
+            if found is not None:
+                inbox.opened.append(found)
+                return True
+        return False
 
     def _store(self, key: bytes, sent: _Sent, sealed: bytes, ttl: int) -> StoreReport:
         """Store a message with the earlier ones that have not expired."""

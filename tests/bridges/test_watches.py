@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kademlua import AsyncNode, ThreadedNode, sha1
+from kademlua import AsyncNode, SigningKey, ThreadedNode, mail_address, sha1
 from kademlua.core.watch.changes import Change
 
 KEY = sha1("key")
@@ -33,6 +33,34 @@ def test_cancelled_next_loses_no_change(make_threaded: Callable[..., ThreadedNod
                 change = await watch.next(10)
                 assert change is not None
                 found.append(change.value)
+        return found
+
+    assert asyncio.run(run()) == [0, 1, 2, 3, 4]
+
+
+def test_cancelled_next_of_an_inbox_loses_no_message(
+    make_threaded: Callable[..., ThreadedNode],
+) -> None:
+    pytest.importorskip("cryptography")
+    writer, reader = make_threaded(), SigningKey.generate()
+    address, sender = mail_address(reader), SigningKey.generate()
+
+    async def run() -> list[object]:
+        found: list[object] = []
+        boot = [writer.contact.endpoint]
+        async with AsyncNode(bootstrap=boot) as node, node.inbox(reader) as messages:
+            assert await messages.next(0.5) is None
+            for number in range(5):
+                waiting = asyncio.create_task(anext(messages))
+                await asyncio.sleep(0.01)  # it waits in the node's thread
+                writer.put_for(address, number, sender)  # this loop is blocked meanwhile
+                time.sleep(0.1)
+                waiting.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await waiting
+                message = await messages.next(10)
+                assert message is not None
+                found.append(message.value)
         return found
 
     assert asyncio.run(run()) == [0, 1, 2, 3, 4]
