@@ -20,7 +20,7 @@ from kademlua.objects.reader import ObjectReader
 
 logger = logging.getLogger(__name__)
 
-STREAMED_PATHS: Final = frozenset({b"/v1/objects"})
+STREAMED_PATHS: Final = frozenset({b"/v1/objects", b"/v1/batch"})
 """Paths whose request bodies have any size."""
 _PART_BYTES: Final = 65_536
 _CACHE_SECONDS: Final = 31_536_000

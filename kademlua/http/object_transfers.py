@@ -1,4 +1,4 @@
-"""ObjectTransfers: limits how many objects a server reads and writes at the same time."""
+"""ObjectTransfers: limits how many objects and batches a server transfers at the same time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ObjectTransfers:
         """
         if self._count >= MAX_TRANSFERS:
             raise falcon.HTTPServiceUnavailable(
-                description=f"{MAX_TRANSFERS} objects are transferred; try again later",
+                description=f"{MAX_TRANSFERS} objects or batches are transferred; try again later",
                 retry_after=5,
             )
         self._count += 1

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from kademlua.api.json_form import FoundValuesJson, LookupJson, StoreReportJson
-from kademlua.http import object_resources, resources, swarm_resources
+from kademlua.http import batch_resources, object_resources, resources, swarm_resources
 from kademlua.http.event_stream import EVENT_KINDS, EVENT_STREAM
 from kademlua.http.health import HealthJson
 from kademlua.http.resources import operation
@@ -207,6 +207,14 @@ ROUTES = (
         "DELETE /v1/objects/{key}",
         "Stop republishing an object; it expires at its TTL.",
         object_resources.unpublish_object,
+    ),
+    Route(
+        "POST /v1/batch",
+        "Store or find many keys: a line of JSON for each, in both directions.",
+        batch_resources.run_batch,
+        query=batch_resources.BatchQuery,
+        reply=batch_resources.JSON_LINES,
+        streams_body=True,
     ),
     Route(
         "GET /v1/contacts",
