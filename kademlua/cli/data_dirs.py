@@ -75,6 +75,9 @@ def data_dir_for_node(
 
     Without a ``path``, a node stays in memory if it uses any free port (0), lmdb is missing or the
     user has no home directory.
+
+    Raises:
+        click.ClickException: the directory cannot be created.
     """
     if path is not None:
         return path
@@ -88,6 +91,13 @@ def data_dir_for_node(
     except click.ClickException as error:
         logger.warning("this node saves no data because %s", error.message)
         return None
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.ClickException(
+            f"can't create {path}: {error.strerror}; choose another directory with --data DIR, or"
+            " save nothing with --memory"
+        ) from None
     _link_other_keys(path, port, network_keys)
     return path
 

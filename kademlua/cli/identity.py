@@ -32,9 +32,9 @@ def client_identity() -> SigningKey:
     """Return this user's key; the first use creates it.
 
     Raises:
-        NoIdentity: the package for signatures is missing, or the user has no home directory.
+        NoIdentity: the package for signatures is missing, the user has no home directory, or no
+            file can be created there.
         KeyFileError: the file is damaged, or other users can read it.
-        OSError: it cannot be created.
     """
     try:
         require_crypto()
@@ -44,8 +44,11 @@ def client_identity() -> SigningKey:
         path = default_data_dir(CONTROL_PORT).parent / IDENTITY_FILE
     except click.ClickException:
         raise NoIdentity("the user has no home directory for the key") from None
-    if not path.exists():
-        _create(path)
+    try:
+        if not path.exists():
+            _create(path)
+    except OSError as error:
+        raise NoIdentity(f"make {path.parent} writable: {error.strerror}") from None
     return load_signing_key(path)
 
 

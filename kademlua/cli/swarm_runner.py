@@ -121,7 +121,8 @@ def _control_server(node: Node, plan: Plan, signals: SignalHandler) -> Iterator[
         program = Program(data_directory=data_directory, stop=signals.stop)
         server = ControlServer(node, directory / SOCKET_NAME, program)
     except (click.ClickException, KademluaError, OSError) as error:
-        announce(f"kademlua top, stored and others can't reach the swarm: {error}", err=True)
+        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
+        announce(f"kademlua top, stored and others can't reach the swarm: {reason}", err=True)
         yield
         return
     server.start()

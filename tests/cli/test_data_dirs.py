@@ -55,6 +55,19 @@ def test_node_rejoins_through_saved_contacts(launch):
     assert launch.run("ping", other_address).returncode == 0
 
 
+def test_home_that_cannot_be_written_leads_to_data_and_memory(launch, failed):
+    (launch.home / "file").write_text("")
+    launch.env["HOME"] = str(launch.home / "file")
+    port = str(free_port())
+    line = failed(launch.run("node", port, "--no-bootstrap", "--no-shell"), 1)
+    assert "Not a directory; choose another directory with --data DIR, or save nothing" in line
+    _, address = launch.node("--memory")
+    line = failed(launch.run("set", "key", "value", "--via", address), 1)
+    assert f"start a node, or: make {launch.home}/file/.local/share/kademlua writable" in line
+    done = launch.run("add", "key", "value", "--via", address)
+    assert (done.returncode, done.stdout) == (0, b"stored on 1 node\n")
+
+
 def test_first_node_starts_alone_when_all_contacts_ended(launch):
     mine, address = launch.node("--data", "data")
     other, _ = launch.node("--bootstrap", address)
