@@ -48,6 +48,7 @@ class Republisher:
         "_context",
         "_has_v10_holders",
         "_is_closed",
+        "_is_loaded",
         "_is_v10",
         "_params",
         "_publication_store",
@@ -79,7 +80,7 @@ class Republisher:
         self._has_v10_holders = False
         self._timer = Timer(self._on_timer)
         self._timer_at = math.inf
-        self._is_closed = False
+        self._is_closed = self._is_loaded = False
         self._workers = WorkerPool(1, self._store_batch, context.log)
 
     def start(self) -> None:
@@ -96,8 +97,10 @@ class Republisher:
             interval = self._interval(publication)
             at = position(publication.key, self._context.id, sections)
             missed_at = next_passage(at, interval, swept_at)
-            wait = min(max(missed_at - wall_now, 0), interval) if swept_at else 0
+            wait = missed_at - wall_now if swept_at else -interval
+            wait = min(max(wait, -interval), interval)
             self._publications.put(publication, _round_up(now + wait, interval))
+        self._is_loaded = True
 
     def close(self) -> None:
         """Stop republishing. Idempotent."""
@@ -237,7 +240,7 @@ class Republisher:
     def _save_progress(self) -> None:
         """Save that all values are stored up to now, or to when the oldest overdue one was due."""
         # Holders of version 1.0 forget values: after a restart, all are due.
-        if self._publication_store is not None:
+        if self._publication_store is not None and self._is_loaded:
             at = 0.0 if self._has_v10_holders else self._context.wall_clock() - self.lag()
             self._publication_store.save_swept_at(at)
 

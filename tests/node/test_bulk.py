@@ -167,6 +167,25 @@ def test_dead_holders_are_replaced(world: World) -> None:
     assert {len(report.acknowledged) for report in reports} == {4}
 
 
+def test_silent_holder_does_not_slow_the_others(world: World) -> None:
+    nodes = world.network(40, params=FEW)
+    client = world.node(nodes[0], params=FEW, read_only=True)
+    assert client.wait_joined(30)
+
+    def seconds(rows: list[tuple[bytes, bytes]]) -> float:
+        began = world.now
+        assert all(result.error is None for result in client.add_many(rows))
+        return world.now - began
+
+    rows = [(sha1(f"row {number}"), b"value") for number in range(3000)]
+    seconds(rows[:1000])  # looks up the holders
+    usual = seconds(rows[1000:2000])
+    world.net.pause(nodes[7].contact.endpoint)
+    with_timeout = seconds(rows[2000:])
+    assert with_timeout < usual + 5  # about a timeout and its fallbacks
+    assert seconds(rows[:1000]) < 1.2 * usual  # it is left out
+
+
 def test_refusing_holders(world: World) -> None:
     nodes = world.network(5, params=FEW.replace(max_value_bytes=5, write_quorum=3))
     writer = world.node(nodes[0], params=FEW.replace(write_quorum=3), read_only=True)

@@ -6,7 +6,7 @@ import gevent
 import pytest
 
 from kademlua import Node, Params, sha1
-from tests.support.world import World
+from tests.support.world import UNUSED_ENDPOINT, World
 from tests.values.test_publisher import Saved
 
 FEW = Params(k=8, replicas=4, republish_interval=3_600, replication_bytes_per_second=1_000_000)
@@ -82,6 +82,27 @@ def test_values_are_due_if_it_is_not_known_how_far_republishing_came(world: Worl
     assert again.wait_joined(30)
     gevent.sleep(30)
     assert again.stats()["calls_by_purpose"]["publish"] >= 9
+
+
+@pytest.mark.parametrize("swept_at", [True, False])
+def test_node_that_ends_before_it_has_joined_has_stored_nothing(
+    world: World, *, swept_at: bool
+) -> None:
+    nodes, saved = world.network(5, params=FEW), Saved()
+    node = world.node(nodes[0], publication_store=saved)
+    assert node.wait_joined(30)
+    publish(node, ROWS[:9], ttl=4_000)
+    node.close()
+    saved.at *= swept_at
+    gevent.sleep(5_000)  # the values have expired
+    alone = world.node(UNUSED_ENDPOINT, publication_store=saved, id=node.id)
+    gevent.sleep(5)
+    alone.close()
+    world.unstarted_node(nodes[0], publication_store=saved, id=node.id).close()
+    again = world.node(nodes[0], publication_store=saved, id=node.id)
+    assert again.wait_joined(30)
+    gevent.sleep(30)
+    assert all(nodes[2].find_value(key) for key, _ in ROWS[:9])
 
 
 def test_lag_tells_that_republishing_falls_behind(world: World) -> None:

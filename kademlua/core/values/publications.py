@@ -121,7 +121,7 @@ class Publications:
         self._rows[key] = row
         self._count(row, 1)
         due_at, *_ = _HEADER.unpack_from(row)
-        number = int(due_at)
+        number = math.floor(due_at)
         slot = self._due_slots.get(number)
         if slot is None:
             slot = self._due_slots[number] = []

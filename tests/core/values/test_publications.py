@@ -42,6 +42,14 @@ def test_values_are_taken_when_due_and_in_that_order() -> None:
     assert publications.next_due_at() == math.inf
 
 
+def test_values_may_have_been_due_before_the_clock_began() -> None:
+    publications = Publications()
+    publications.put(publication(1), -0.5)
+    publications.put(publication(2), -7.0)
+    assert publications.lag(1.0) == 8
+    assert taken(publications, 1.0) == [2, 1]
+
+
 def test_taken_value_is_due_again_when_it_was_stored_or_failed() -> None:
     publications = Publications()
     publications.put(publication(1), 10.0)
