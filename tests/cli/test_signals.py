@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -32,3 +34,21 @@ def test_signal_ends_a_run_quietly(
     assert terminal.wait() == status
     assert "Traceback" not in terminal.out.text
     assert terminal.has_echo()
+
+
+def test_interrupt_while_the_command_is_imported_shows_no_traceback() -> None:
+    """The interrupt comes from the program itself, when it imports the commands."""
+    program = (
+        "import os, runpy, signal, sys\n"
+        "class Interrupt:\n"
+        "    @staticmethod\n"
+        "    def find_spec(name, path=None, target=None):\n"
+        "        if name == 'kademlua.cli':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "sys.meta_path.insert(0, Interrupt)\n"
+        "runpy.run_module('kademlua', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=30)
+    assert done.returncode == -signal.SIGINT
+    assert done.stderr == b""
