@@ -415,6 +415,9 @@ def test_page_shows_a_swarm_and_kills_and_starts_nodes(
         browser.click('nav a[href="#values"]')
         browser.until('document.querySelectorAll("#keys-table tbody tr").length === 1')
         search = 'document.getElementById("value-search")'
+        browser.click("#keys-table tbody button")  # the holders on the ring
+        browser.until('document.getElementById("highlight-text").textContent.startsWith("11 ")')
+        browser.click('nav a[href="#values"]')
         browser.js(f'{search}.value = "other"')
         browser.js(f'{search}.dispatchEvent(new Event("input"))')
         browser.until(
@@ -428,6 +431,7 @@ def test_page_shows_a_swarm_and_kills_and_starts_nodes(
         browser.press(Keys.ENTER)
         browser.until(figure("nodes", 10))
         browser.until(figure("died", 1))
+        browser.until('document.getElementById("highlight-text").textContent.startsWith("10 ")')
         browser.click("#start-node")
         browser.until(figure("nodes", 11))
         browser.until(figure("came", 1))

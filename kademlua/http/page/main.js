@@ -44,6 +44,7 @@ export class Page {
     this.health = new Health(log);
     this.table = nodeTable(kind, this.rows, (id) => this.choose(id), () => this.selfAddress);
     controlRing(this.ring, this.rows, (id) => this.select(id));
+    this.heldKey = "";
     this.select(null);
     $("unhighlight").addEventListener("click", () => this.showHolders([], ""));
   }
@@ -68,6 +69,7 @@ export class Page {
   node(row) {
     this.rows.set(row.id, row);
     this.ring.set(row.id, row.kind);
+    this.countHolders();
     if (row.id === this.ring.selected) this.details();
   }
 
@@ -76,6 +78,7 @@ export class Page {
     this.rows.delete(id);
     this.ring.highlighted.delete(id);
     this.ring.delete(id);
+    this.countHolders();
   }
 
   /** Select a node on the ring. @param {string|null} id */
@@ -102,10 +105,17 @@ export class Page {
   /** Mark nodes on the ring. @param {string[]} ids @param {string} key */
   showHolders(ids, key) {
     this.ring.show({ highlighted: new Set(ids) });
+    this.heldKey = key;
     $("highlight").hidden = !ids.length;
     if (!ids.length) return;
-    setText($("highlight-text"), `${plural(ids.length, "node")} for ${key}`);
+    this.countHolders();
     openView("overview");
+  }
+
+  /** Say how many of the marked nodes live. */
+  countHolders() {
+    const live = [...this.ring.highlighted].filter((id) => this.rows.get(id)?.kind !== "failed");
+    setText($("highlight-text"), `${plural(live.length, "node")} for ${this.heldKey}`);
   }
 
   /** Show the counts of the last second. */
