@@ -33,7 +33,7 @@ def test_socket_of_the_same_user_is_trusted(listener: UnixListener) -> None:
 
 
 def test_missing_socket_is_another_error(tmp_path: Path) -> None:
-    with pytest.raises(ControlError, match="is missing"):
+    with pytest.raises(ControlError, match="there is no such socket"):
         ControlClient(tmp_path / "socket")
 
 
