@@ -10,6 +10,9 @@ from kademlua.core.wire import bencoding, packets, replies
 from kademlua.core.wire.packets import Request
 from kademlua.runtime.transport import Transport
 
+_RPCS = (b"ping", b"findnode", b"findvalue", b"store")
+_UNKNOWN_RPC = 130
+
 
 class OriginalPeer:
     """Answers in version 1.0, and enters each sender into its table, except one with its own id."""
@@ -32,10 +35,13 @@ class OriginalPeer:
         if packet.sender_id != self.contact.id:
             self.table.add(Contact(*source, packet.sender_id))
         if isinstance(packet, Request):
-            payload = self._reply(packet, source)
-            if len(payload) > packets.MAX_PAYLOAD_BYTES:  # no datagram is as large
-                return
-            response = packets.encode_response(self.contact.id, packet.rpc_id, payload)
+            if packet.name in _RPCS:
+                payload = self._reply(packet, source)
+                if len(payload) > packets.MAX_PAYLOAD_BYTES:  # no datagram is as large
+                    return
+                response = packets.encode_response(self.contact.id, packet.rpc_id, payload)
+            else:
+                response = packets.encode_error(self.contact.id, packet.rpc_id, _UNKNOWN_RPC)
             gevent.spawn_later(self.delay, self._transport.send, response, source)
 
     def _reply(self, request: Request, source: Endpoint) -> bytes:
