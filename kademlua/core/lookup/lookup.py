@@ -238,7 +238,7 @@ class Lookup:
         """Return the distance of the next contact to query; None if there is none now."""
         # The lookup goes past a slow contact but waits for it. It waits for a lost one only if
         # there are fewer than k others, or if its owner still lacks what it searches.
-        live_count, waiting, is_sparse, has_lost = 0, False, False, False
+        live_count, waiting, is_sparse = 0, False, False
         postponed: int | None = None
         states, late_contacts = self._states, self._late_contacts
         for distance in self._shortlist.query_order():
@@ -252,8 +252,6 @@ class Lookup:
                     continue
                 self._extra_queries_left -= live_count >= self.k
                 return distance
-            if state is _LOST:
-                has_lost = True
             if state is _QUERIED or state is _SLOW:
                 waiting = True
             if state is _QUERIED or state is _REPLIED:
@@ -269,9 +267,25 @@ class Lookup:
             fallback_contacts, self._fallback_contacts = self._fallback_contacts, None
             self._add(fallback_contacts())
             return self._next_to_query()
-        if not has_lost or (live_count >= self.k and not self._awaits_lost()):
+        if live_count < self.k:
+            is_over = _LOST not in states.values()
+        else:
+            is_over = not (self._awaits_lost() and self._is_lost_one_near())
+        if is_over:
             self.stop()
         return None
+
+    def _is_lost_one_near(self) -> bool:
+        """Return whether a lost contact is nearer than the k-th that replied."""
+        count = 0
+        for distance in self._shortlist.query_order():
+            state = self._states[distance]
+            if state is _LOST:
+                return True
+            count += state is _REPLIED
+            if count >= self.k:
+                break
+        return False
 
 
 def _sparse_threshold(lookup_input: LookupInput) -> int:
