@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 from pathlib import Path
 
 import click
@@ -17,7 +16,6 @@ from kademlua.crypto.secret import Secret
 from kademlua.crypto.signing import SigningKey
 
 _PASSPHRASE_VARIABLE = "KADEMLUA_PASSPHRASE_FILE"
-_LOOKS_LIKE_A_KEY = re.compile("[0-9a-fA-F]{64}")
 _MAX_PASSPHRASE_BYTES = 1_024
 
 
@@ -50,8 +48,6 @@ def load_key(path: str | Path, kind: KeyKind) -> bytes:
         KeyFileError: The file cannot be used, or the passphrase is wrong.
         NoPassphrase: There is no terminal, and no file with the passphrase.
     """
-    if _LOOKS_LIKE_A_KEY.fullmatch(str(path)):  # an error about a missing file would show it
-        raise KeyFileError(f"name a file with the {kind}, not the {kind} itself")
     try:
         return read_key(path, kind)
     except PassphraseRequired as error:
