@@ -55,7 +55,7 @@ def load_key(path: str | Path, kind: KeyKind) -> bytes:
         if passphrase is None:
             if not _has_terminal():
                 raise NoPassphrase(str(error)) from None
-            passphrase = click.prompt(f"Passphrase of {path}", hide_input=True, err=True)
+            passphrase = _prompt(f"Passphrase of {path}")
         return read_key(path, kind, passphrase)
 
 
@@ -69,14 +69,20 @@ def new_passphrase() -> str:
     if passphrase is None:
         if not _has_terminal():
             raise NoPassphrase("--passphrase needs a passphrase")
-        passphrase = str(
-            click.prompt("New passphrase", hide_input=True, confirmation_prompt=True, err=True)
-        )
+        passphrase = _prompt("New passphrase", confirms=True)
     try:
         require_passphrase(passphrase)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
     return passphrase
+
+
+def _prompt(text: str, *, confirms: bool = False) -> str:
+    """Return what a person types, which is not shown; KeyFileError if it is not UTF-8."""
+    try:
+        return str(click.prompt(text, hide_input=True, confirmation_prompt=confirms, err=True))
+    except UnicodeDecodeError:
+        raise KeyFileError("a passphrase is UTF-8") from None
 
 
 @functools.cache  # a pipe can be read once
@@ -86,14 +92,22 @@ def _passphrase_in_file() -> str | None:
     if not path:
         return None
     try:
-        data = read_private_file(path, _MAX_PASSPHRASE_BYTES, allows_pipe=True)
-        return data.decode().removesuffix("\n").removesuffix("\r")
+        data = read_private_file(path, _MAX_PASSPHRASE_BYTES + 1, allows_pipe=True)
+        if len(data) > _MAX_PASSPHRASE_BYTES:
+            raise ValueError(f"a passphrase has at most {_MAX_PASSPHRASE_BYTES:,} bytes")
+        # Some editors begin a file with a byte order mark.
+        passphrase = data.decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         raise KeyFileError(f"{path}: a passphrase is UTF-8") from None
-    except OSError as error:
-        raise KeyFileError(f"{path}: {error.strerror}") from None
+    except OSError as error:  # without the path: it may be the passphrase, by mistake
+        raise KeyFileError(
+            f"the file that {_PASSPHRASE_VARIABLE} names: {error.strerror}"
+        ) from None
     except ValueError as error:
         raise KeyFileError(f"{path}: {error}") from None
+    if not passphrase:
+        raise KeyFileError(f"{path}: no passphrase in it")
+    return passphrase
 
 
 def _has_terminal() -> bool:
