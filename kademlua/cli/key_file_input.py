@@ -14,6 +14,7 @@ from kademlua.crypto.passphrase import require_passphrase
 from kademlua.crypto.private_files import read_private_file
 from kademlua.crypto.secret import Secret
 from kademlua.crypto.signing import SigningKey
+from kademlua.terminal.text import to_one_line
 
 _PASSPHRASE_VARIABLE = "KADEMLUA_PASSPHRASE_FILE"
 _MAX_PASSPHRASE_BYTES = 1_024
@@ -55,7 +56,7 @@ def load_key(path: str | Path, kind: KeyKind) -> bytes:
         if passphrase is None:
             if not _has_terminal():
                 raise NoPassphrase(str(error)) from None
-            passphrase = _prompt(f"Passphrase of {path}")
+            passphrase = _prompt(f"Passphrase of {to_one_line(str(path))}")
         return read_key(path, kind, passphrase)
 
 

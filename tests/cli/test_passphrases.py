@@ -228,3 +228,11 @@ def test_typed_bytes_that_are_no_text_are_reported(
     os.write(terminal.fd, b"correct\xff horse\n")
     terminal.out.expect("Error: a passphrase is UTF-8\n")
     assert terminal.wait() == 1
+
+
+def test_prompt_escapes_the_name_of_the_file(launch: Launcher) -> None:
+    write_key(launch.home / "our\x1b[2J.key", KeyKind.SIGNING, KEY, PASSPHRASE)
+    terminal = launch.terminal("keygen", "--public", "our\x1b[2J.key")
+    enter(terminal, r"Passphrase of our\\x1b\[2J.key: ", PASSPHRASE)
+    assert terminal.wait() == 0
+    assert "\x1b" not in terminal.out.text
