@@ -20,6 +20,7 @@ from gevent.event import Event
 from kademlua.core.address_scope import AddressScope, scope_of
 from kademlua.core.contact import Endpoint, canonical_address, format_endpoint
 from kademlua.core.errors import KademluaError
+from kademlua.core.ids import sha1
 from kademlua.core.security.subnets import scope_of_text
 from kademlua.node.node import Node
 
@@ -160,7 +161,8 @@ class MdnsDiscovery:
 
     @property
     def _service_name(self) -> str:
-        return f"{self._node.id.hex()}.{SERVICE_TYPE}"
+        # A hash: ids of a private network are not for everyone on the link.
+        return f"{sha1(self._node.id).hex()}.{SERVICE_TYPE}"
 
     def _on_service_change(
         self,

@@ -31,12 +31,18 @@ exec "$@"
 
 # Three nodes share a label; the fourth has another one and discovers no node.
 PROGRAM = """
-import gevent, json, sys, time
+import gevent, json, sys, time, zeroconf
 from contextlib import ExitStack
 from kademlua import Node, Params, sha1
 from kademlua import mdns
 mdns.JOIN_INTERVAL = 0.2
+announced = set()
+def hear(zeroconf, service_type, name, state_change):
+    announced.add(name)
 with ExitStack() as stack:
+    listener = zeroconf.Zeroconf(interfaces=["127.0.0.1"])
+    stack.callback(listener.close)
+    zeroconf.ServiceBrowser(listener, mdns.SERVICE_TYPE, handlers=[hear])
     nodes = [Node(0, "127.0.0.1") for _ in range(4)]
     for node in nodes:
         node.start()
@@ -48,7 +54,10 @@ with ExitStack() as stack:
         gevent.sleep(0.05)
     nodes[0].add(sha1("key"), b"value")
     found = nodes[2].find_value(sha1("key"))
-    print(json.dumps([[len(node.table) for node in nodes], found[0].values[0].decode()]))
+    while time.monotonic() < until and len(announced) < 4:
+        gevent.sleep(0.05)
+    shown = [node.id.hex() in name for node in nodes for name in announced]
+    print(json.dumps([[len(node.table) for node in nodes], found[0].values[0].decode(), shown]))
 """
 
 
@@ -68,9 +77,10 @@ def test_nodes_on_a_link_find_each_other() -> None:
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr
-    contacts, value = json.loads(done.stdout)
+    contacts, value, shows_id = json.loads(done.stdout)
     assert contacts == [2, 2, 2, 0]
     assert value == "value"
+    assert shows_id == [False] * 16
 
 
 LATE_NETWORK = """

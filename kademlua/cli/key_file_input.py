@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 from pathlib import Path
 
 import click
@@ -15,9 +14,9 @@ from kademlua.crypto.passphrase import require_passphrase
 from kademlua.crypto.private_files import read_private_file
 from kademlua.crypto.secret import Secret
 from kademlua.crypto.signing import SigningKey
+from kademlua.terminal.text import to_one_line
 
 _PASSPHRASE_VARIABLE = "KADEMLUA_PASSPHRASE_FILE"
-_LOOKS_LIKE_A_KEY = re.compile("[0-9a-fA-F]{64}")
 _MAX_PASSPHRASE_BYTES = 1_024
 
 
@@ -50,8 +49,6 @@ def load_key(path: str | Path, kind: KeyKind) -> bytes:
         KeyFileError: The file cannot be used, or the passphrase is wrong.
         NoPassphrase: There is no terminal, and no file with the passphrase.
     """
-    if _LOOKS_LIKE_A_KEY.fullmatch(str(path)):  # an error about a missing file would show it
-        raise KeyFileError(f"name a file with the {kind}, not the {kind} itself")
     try:
         return read_key(path, kind)
     except PassphraseRequired as error:
@@ -59,7 +56,7 @@ def load_key(path: str | Path, kind: KeyKind) -> bytes:
         if passphrase is None:
             if not _has_terminal():
                 raise NoPassphrase(str(error)) from None
-            passphrase = click.prompt(f"Passphrase of {path}", hide_input=True, err=True)
+            passphrase = _prompt(f"Passphrase of {to_one_line(str(path))}")
         return read_key(path, kind, passphrase)
 
 
@@ -73,14 +70,20 @@ def new_passphrase() -> str:
     if passphrase is None:
         if not _has_terminal():
             raise NoPassphrase("--passphrase needs a passphrase")
-        passphrase = str(
-            click.prompt("New passphrase", hide_input=True, confirmation_prompt=True, err=True)
-        )
+        passphrase = _prompt("New passphrase", confirms=True)
     try:
         require_passphrase(passphrase)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
     return passphrase
+
+
+def _prompt(text: str, *, confirms: bool = False) -> str:
+    """Return what a person types, which is not shown; KeyFileError if it is not UTF-8."""
+    try:
+        return str(click.prompt(text, hide_input=True, confirmation_prompt=confirms, err=True))
+    except UnicodeDecodeError:
+        raise KeyFileError("a passphrase is UTF-8") from None
 
 
 @functools.cache  # a pipe can be read once
@@ -90,14 +93,22 @@ def _passphrase_in_file() -> str | None:
     if not path:
         return None
     try:
-        data = read_private_file(path, _MAX_PASSPHRASE_BYTES, allows_pipe=True)
-        return data.decode().removesuffix("\n").removesuffix("\r")
+        data = read_private_file(path, _MAX_PASSPHRASE_BYTES + 1, allows_pipe=True)
+        if len(data) > _MAX_PASSPHRASE_BYTES:
+            raise ValueError(f"a passphrase has at most {_MAX_PASSPHRASE_BYTES:,} bytes")
+        # Some editors begin a file with a byte order mark.
+        passphrase = data.decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         raise KeyFileError(f"{path}: a passphrase is UTF-8") from None
-    except OSError as error:
-        raise KeyFileError(f"{path}: {error.strerror}") from None
+    except OSError as error:  # without the path: it may be the passphrase, by mistake
+        raise KeyFileError(
+            f"the file that {_PASSPHRASE_VARIABLE} names: {error.strerror}"
+        ) from None
     except ValueError as error:
         raise KeyFileError(f"{path}: {error}") from None
+    if not passphrase:
+        raise KeyFileError(f"{path}: no passphrase in it")
+    return passphrase
 
 
 def _has_terminal() -> bool:

@@ -17,6 +17,7 @@ from kademlua.crypto.fingerprint import secret_fingerprint
 from kademlua.crypto.key_files import KeyKind, kind_of, write_key
 from kademlua.crypto.mail import mail_address
 from kademlua.crypto.signing import SigningKey
+from kademlua.terminal.text import to_one_line
 
 _DEFAULT_FILES = {
     KeyKind.NETWORK: Path("network.key"),
@@ -133,7 +134,7 @@ def _generate(file: Path | None, kind: KeyKind, *, is_encrypted: bool) -> None:
     write_key(path, kind, key, new_passphrase() if is_encrypted else None)
     is_signing = kind is KeyKind.SIGNING
     remark = "; copy it to each node of the network" if kind is KeyKind.NETWORK else ""
-    click.echo(f"wrote a new {kind} to {path}{remark}", err=is_signing)
+    click.echo(f"wrote a new {kind} to {to_one_line(str(path))}{remark}", err=is_signing)
     click.echo(f"its fingerprint is {fingerprint}", err=is_signing)
     if is_signing:
         click.echo(SigningKey(key).public_key.hex())

@@ -6,6 +6,7 @@ without a passphrase.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -20,6 +21,7 @@ _KEY_BYTES = 32
 _ENCRYPTED = b"encrypted-"
 """Before the word of a file that a passphrase protects."""
 _MAX_FILE_BYTES = 256
+_HAS_KEY = re.compile(rf"[0-9a-fA-F]{{{2 * _KEY_BYTES}}}")
 
 
 class KeyKind(Enum):
@@ -103,10 +105,12 @@ def _parse(line: bytes, word: bytes, size: int) -> bytes | None:
 
 @contextmanager
 def _key_file_errors(path: str | Path) -> Iterator[None]:
-    """Make errors name the file."""
+    """Make errors name the file, unless what should be its name may be a key."""
     try:
         yield
     except OSError as error:
+        if _HAS_KEY.search(str(path)):  # the user may have passed what is in the file
+            raise KeyFileError("name a file with a key, not the key itself") from None
         raise KeyFileError(f"{path}: {error.strerror}") from None
     except ValueError as error:
         raise KeyFileError(f"{path}: {error}") from None

@@ -19,6 +19,7 @@ def create_private_file(path: str | Path, data: bytes) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(fd, "wb") as file:
+            os.fchmod(fd, 0o600)  # a umask such as 0277 would keep the owner out
             file.write(data)
     except OSError:
         os.unlink(path)  # do not leave half a key

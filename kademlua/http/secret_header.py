@@ -15,7 +15,14 @@ from kademlua.crypto.secret import SECRET_BYTES, Secret
 
 SECRET_HEADER: Final = "Kademlua-Secret"
 _SECRET = re.compile(f"[0-9a-fA-F]{{{2 * SECRET_BYTES}}}")
-_PROXY_HEADERS: Final = ("Forwarded", "X-Forwarded-For", "Via")
+_PROXY_HEADERS: Final = (
+    "Forwarded",
+    "Via",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Proto",
+    "X-Real-IP",
+)
 """What a proxy adds: the connection is then not that of the client."""
 
 SECRET_PARAMETER: Final = {

@@ -143,10 +143,20 @@ def test_error_shows_nothing_of_a_key(
 def test_key_in_the_place_of_a_file_is_not_repeated(
     launch: Launcher, failed: Callable[[subprocess.CompletedProcess[bytes], int], str]
 ) -> None:
-    launch.env["KADEMLUA_NODE_NETWORK_KEY"] = "5a" * 32
-    error = failed(launch.run("node", "0"), 2)
-    assert "name a file with the network key, not the network key itself" in error
-    assert "5a5a" not in error
+    launch.env["KADEMLUA_NODE_NETWORK_KEY"] = key = "5a" * 32
+    errors = [failed(launch.run("node", "0"), 2)]
+    del launch.env["KADEMLUA_NODE_NETWORK_KEY"]
+    (launch.home / "k.toml").write_text(f'network_key = "{key}"\n')
+    for *command, status in (
+        ("node", "0", "--config", "k.toml", 2),
+        ("find", "greeting", "--secret", f"secret {key}", 2),
+        ("record", "put", "--sign", f"signing-key {key}", "value", 1),
+        ("keygen", "--fingerprint", key, 1),
+    ):
+        errors.append(failed(launch.run(*command), status))
+    for error in errors:
+        assert "name a file with a key, not the key itself" in error
+        assert "5a5a" not in error
 
 
 def test_node_shows_the_fingerprints_of_its_network_keys(launch: Launcher) -> None:

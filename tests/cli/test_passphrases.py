@@ -171,8 +171,29 @@ def test_unusable_passphrase_file_is_reported(
     assert "wrong passphrase" in failed(launch.run(*command), 1)
     line = failed(launch.run("keygen", "--passphrase", "new.key"), 1)
     assert line == "Error: a passphrase has at least 12 characters\n"
-    passphrase_file.unlink()
-    assert failed(launch.run(*command), 1) == "Error: passphrase: No such file or directory\n"
+    passphrase_file.write_text("\r\n")
+    assert failed(launch.run(*command), 1) == "Error: passphrase: no passphrase in it\n"
+    passphrase_file.write_text("x" * 1_025)
+    line = failed(launch.run("keygen", "--passphrase", "new.key"), 1)
+    assert line == "Error: passphrase: a passphrase has at most 1,024 bytes\n"
+
+
+def test_passphrase_in_the_place_of_its_file_is_not_repeated(
+    launch: Launcher, failed: Failed, key_file: Callable[[KeyKind], str]
+) -> None:
+    launch.env["KADEMLUA_PASSPHRASE_FILE"] = PASSPHRASE
+    assert failed(launch.run("keygen", "--public", key_file(KeyKind.SIGNING)), 1) == (
+        "Error: the file that KADEMLUA_PASSPHRASE_FILE names: No such file or directory\n"
+    )
+
+
+@pytest.mark.parametrize("form", ["{}", "{}\n", "{}\r\n", "\ufeff{}\r\n"])
+def test_passphrase_file_of_any_editor_is_read(
+    launch: Launcher, passphrase_file: Path, key_file: Callable[[KeyKind], str], form: str
+) -> None:
+    launch.env["KADEMLUA_PASSPHRASE_FILE"] = str(passphrase_file)
+    passphrase_file.write_text(form.format(PASSPHRASE), newline="")
+    assert launch.run("keygen", "--public", key_file(KeyKind.SIGNING)).returncode == 0
 
 
 def test_client_with_an_encrypted_identity_needs_its_passphrase(
@@ -197,3 +218,21 @@ def test_completion_asks_for_no_passphrase(
     assert terminal.wait() == 0
     assert "Passphrase" not in terminal.out.text
     assert "--via" in terminal.out.text
+
+
+def test_typed_bytes_that_are_no_text_are_reported(
+    launch: Launcher, key_file: Callable[[KeyKind], str]
+) -> None:
+    terminal = launch.terminal("keygen", "--public", key_file(KeyKind.SIGNING))
+    terminal.out.expect("Passphrase of our.key: ")
+    os.write(terminal.fd, b"correct\xff horse\n")
+    terminal.out.expect("Error: a passphrase is UTF-8\n")
+    assert terminal.wait() == 1
+
+
+def test_prompt_escapes_the_name_of_the_file(launch: Launcher) -> None:
+    write_key(launch.home / "our\x1b[2J.key", KeyKind.SIGNING, KEY, PASSPHRASE)
+    terminal = launch.terminal("keygen", "--public", "our\x1b[2J.key")
+    enter(terminal, r"Passphrase of our\\x1b\[2J.key: ", PASSPHRASE)
+    assert terminal.wait() == 0
+    assert "\x1b" not in terminal.out.text

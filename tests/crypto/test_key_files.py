@@ -33,7 +33,7 @@ def test_a_key_is_read_as_it_was_written(key_file: Path) -> None:
     assert read_network_key(str(key_file)) == KEY
 
 
-@pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o077, 0o277, 0o777])
 def test_key_file_is_readable_by_its_owner_only(tmp_path: Path, mask: int) -> None:
     former = os.umask(mask)
     try:
@@ -136,6 +136,17 @@ def test_path_that_is_no_file_is_refused(tmp_path: Path) -> None:
         read_network_key(tmp_path)
     with pytest.raises(KeyFileError, match=r"missing: No such file or directory$"):
         read_network_key(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("text", ["{}", "secret {}", "network-key {}\n", "0x{},", "keys/{}"])
+def test_key_in_the_place_of_a_file_is_not_repeated(tmp_path: Path, text: str) -> None:
+    path = tmp_path / text.format("5A" * 32)
+    for read in (read_network_key, kind_of, Secret.load, SigningKey.load):
+        with pytest.raises(KeyFileError) as caught:
+            read(path)
+        assert str(caught.value) == "name a file with a key, not the key itself"
+    write_key(tmp_path / ("5A" * 32), KeyKind.NETWORK, KEY)
+    assert read_network_key(tmp_path / ("5A" * 32)) == KEY
 
 
 # Files that a passphrase protects.

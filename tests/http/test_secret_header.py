@@ -93,7 +93,10 @@ def test_malformed_secret_is_refused(client, digits):
     assert refused.json["detail"] == "Kademlua-Secret has 64 hex digits"
 
 
-@pytest.mark.parametrize("header", ["Forwarded", "Via", "X_Forwarded_For"])
+@pytest.mark.parametrize(
+    "header",
+    ["Forwarded", "Via", "X_Forwarded_For", "X_Forwarded_Host", "X_Forwarded_Proto", "X_Real_IP"],
+)
 def test_proxied_secret_is_refused(client, header):
     refused = client.get("/v1/values/treasure", **MINE, **{header: ""})
     assert refused.status == 403
