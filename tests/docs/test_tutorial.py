@@ -107,6 +107,7 @@ def steps() -> Iterator[tuple[str, str]]:
             yield kind, text
 
 
+@pytest.mark.timeout(180)  # it runs the whole page
 def test_tutorial_commands_work(tmp_path: Path) -> None:
     prefix = namespace()
     if prefix is None:
