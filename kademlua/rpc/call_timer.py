@@ -21,7 +21,15 @@ class CallTimer:
     Replies that wait in the socket are read first: if the event loop was busy, they are not late.
     """
 
-    __slots__ = ("_clock", "_has_unread", "_on_due", "_pending", "_timer", "wakes_at")
+    __slots__ = (
+        "_clock",
+        "_has_unread",
+        "_on_due",
+        "_pending",
+        "_reads_until",
+        "_timer",
+        "wakes_at",
+    )
 
     def __init__(
         self, context: Context, pending: PendingCalls, on_due: Callable[[], object]
@@ -33,6 +41,8 @@ class CallTimer:
         self._timer = Timer(self._on_timer)
         self.wakes_at = 0.0
         """When the timer fires, or fired last."""
+        self._reads_until: float | None = None
+        """When to stop reading; None before the timer fires."""
 
     def set_for(self, due_at: float, now: float) -> None:
         """Wake at this time if nothing was to happen before."""
@@ -46,6 +56,7 @@ class CallTimer:
             self._timer.stop()
         elif not self._timer.is_running or wake_time(due_at, now) < self.wakes_at:
             self.wakes_at = wake_time(due_at, now)
+            self._reads_until = None
             self._timer.start(max(self.wakes_at - now, 0.0))
 
     def stop(self) -> None:
@@ -53,7 +64,10 @@ class CallTimer:
         self._timer.stop()
 
     def _on_timer(self) -> None:
-        if self._has_unread() and self._clock() - self.wakes_at < _MAX_READING:
+        now = self._clock()
+        if self._reads_until is None:
+            self._reads_until = now + _MAX_READING
+        if now < self._reads_until and self._has_unread():
             self._timer.start(0.0)
         else:
             gevent.get_hub().loop.run_callback(self._on_due)

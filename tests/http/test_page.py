@@ -343,7 +343,7 @@ def test_key_is_watched_live_with_the_keyboard_alone(browser: Browser, network: 
     assert browser.js("document.activeElement.id") == "watch-start"
     assert browser.text("#watch-state") == "The watch has ended."
     nodes: list[Node] = network.nodes  # type: ignore[attr-defined]
-    with gevent.Timeout(10):
+    with gevent.Timeout(30):
         while any(each.services.lease_holder.lease_count for each in nodes):
             node.add(key, b"a write shows the server that the connection is closed")
             gevent.sleep(0.2)

@@ -8,7 +8,7 @@ import time
 
 import gevent
 
-from kademlua import Contact, Node, sha1
+from kademlua import Contact, Node, Params, sha1
 from kademlua.core.wire import packets
 from kademlua.core.wire.packets import Request
 from tests.support.peers import empty_v11_peer
@@ -29,10 +29,12 @@ def test_replies_that_wait_in_the_socket_are_not_late() -> None:
             counts[request.name] = counts.get(request.name, 0) + 1
 
     def stop_the_loop_until_all_are_answered() -> None:
+        time.sleep(0.4)  # longer than the RTO, and than a flood may delay it
         while counts.get(b"findvalue", 0) < FIND_COUNT:
             time.sleep(0.01)
 
-    with Node() as node, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    params = Params(min_rto=0.1)  # a shorter one would depend on when the thread of the peer runs
+    with Node(params=params) as node, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
         peer = Contact(*sock.getsockname(), sha1("peer"))
         server = threading.Thread(target=serve, args=(sock,))
