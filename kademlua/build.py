@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 import shlex
 import sys
@@ -34,9 +33,11 @@ def describe_build() -> str:
 
 def install_command(extra: str) -> str:
     """Return the command that installs the packages of an extra for this interpreter."""
+    from importlib import metadata  # takes a tenth of the start of a command
+
     try:
-        importlib.metadata.distribution("pip")
+        metadata.distribution("pip")
         words = [sys.executable, "-m", "pip", "install"]
-    except importlib.metadata.PackageNotFoundError:  # an environment of uv
+    except metadata.PackageNotFoundError:  # an environment of uv
         words = ["uv", "pip", "install", "--python", sys.executable]
     return shlex.join([*words, *_REQUIREMENTS[extra]])
