@@ -78,6 +78,9 @@ def extra_arguments() -> dict[str, Any]:
         opt_level=os.environ.get("KADEMLUA_OPTIMIZE", "3"),
         debug_level="0",
     )
+    for extension in extensions:
+        # gcc takes a minute for this warning, since all modules are one file of 400,000 lines.
+        extension.extra_compile_args.append("-Wno-misleading-indentation")
     return {"ext_modules": extensions}
 
 
