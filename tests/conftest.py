@@ -1,5 +1,6 @@
 """Settings and fixtures for all tests."""
 
+import gc
 import inspect
 import os
 from collections.abc import Callable, Iterator
@@ -21,6 +22,14 @@ QUICK_PARAMS = Params(
     rpc_timeout=1, bootstrap_retry=0.05, bootstrap_retry_max=0.2, maintenance_interval=0.2
 )
 """For tests in which something has to time out."""
+
+
+@pytest.fixture
+def frozen_heap() -> Iterator[None]:
+    """Exempt what exists before the test, such as all other tests, from its garbage collections."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture
