@@ -18,6 +18,7 @@ from kademlua.core.ids import sha1
 from kademlua.core.params import Params
 from kademlua.node.node import Node
 from kademlua.node.options import NodeOptions
+from kademlua.runtime.garbage_collection import relaxed_garbage_collection
 from kademlua.terminal.text import resident_kb
 
 VALUE_BYTES = 100
@@ -75,7 +76,8 @@ def run(
     result = BenchResult(nodes, replicas)
     network: list[Node] = []
     try:
-        _start_network(network, Params(replicas=replicas), result, progress)
+        with relaxed_garbage_collection():
+            _start_network(network, Params(replicas=replicas), result, progress)
         rng = random.Random(seed)
         result.phases = [
             phase

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import gevent
 
+from kademlua.runtime.garbage_collection import relaxed_garbage_collection
 from kademlua.simulation.clock.loop import run_virtual, sleep_until, virtual_now
 from kademlua.simulation.network.latency import (
     ConstantLatency,
@@ -57,7 +56,7 @@ def run(
     Raises:
         OSError: the trace cannot be written.
     """
-    with _relaxed_garbage_collection(), packet_trace.open_writer(trace_path) as writer:
+    with relaxed_garbage_collection(), packet_trace.open_writer(trace_path) as writer:
         return run_virtual(lambda: _SimulationRun(scenario, seed, on_progress, writer).run())
 
 
@@ -207,19 +206,6 @@ def _latency_model(scenario: Scenario, streams: RngStreams) -> LatencyModel:
     if network.latency == "lognormal":
         return LogNormalLatency(streams, one_way, network.sigma)
     return CoordinateLatency(streams, one_way)
-
-
-@contextmanager
-def _relaxed_garbage_collection() -> Iterator[None]:
-    """Collect cyclic garbage rarely: thousands of nodes are many objects with few cycles."""
-    thresholds = gc.get_threshold()
-    gc.collect()
-    gc.set_threshold(100_000, 20, 100)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*thresholds)
-        gc.collect()
 
 
 def _peak_memory_bytes() -> float:

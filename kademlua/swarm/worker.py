@@ -19,6 +19,7 @@ from typing import NoReturn, TypeAlias
 import gevent
 from gevent.fileobject import FileObjectPosix
 
+from kademlua.runtime.garbage_collection import relaxed_garbage_collection
 from kademlua.swarm.logs import NodeLogHandler, has_no_node, unwritable_log_message
 from kademlua.swarm.plan import Plan, WorkerCommand, WorkerReport, encode_line, node_id
 from kademlua.swarm.worker_nodes import WorkerNodes
@@ -50,7 +51,8 @@ def main() -> NoReturn:
     nodes = WorkerNodes(plan, log_handler)
     gevent.spawn(_handle_commands, input_file, nodes)
     gevent.spawn(nodes.start_all)
-    _send_reports(output_file, nodes)
+    with relaxed_garbage_collection():
+        _send_reports(output_file, nodes)
 
 
 def _send_reports(output_file: _OutputFile, nodes: WorkerNodes) -> NoReturn:

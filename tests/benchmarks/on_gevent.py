@@ -11,6 +11,7 @@ from gevent.pool import Pool
 
 from kademlua import ContactPool, KademluaError, Node, NodeOptions, Params
 from kademlua.runtime.clocks import boot_clock
+from kademlua.runtime.garbage_collection import relaxed_garbage_collection
 from tests.benchmarks.measuring import Job, Kind, Recorder
 
 _JOINING = 8
@@ -43,7 +44,8 @@ class KademluaNetwork:
             node.start()
             node.wait_joined()
 
-        Pool(_JOINING).map(join, range(count - 1))
+        with relaxed_garbage_collection():  # as the launcher of swarms does
+            Pool(_JOINING).map(join, range(count - 1))
         if not all(node.joined for node in self._nodes):
             raise RuntimeError("a node did not join")
 
