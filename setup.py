@@ -80,7 +80,10 @@ def extra_arguments() -> dict[str, Any]:
     )
     for extension in extensions:
         # gcc takes a minute for this warning, since all modules are one file of 400,000 lines.
-        extension.extra_compile_args.append("-Wno-misleading-indentation")
+        extension.extra_compile_args = [
+            *extension.extra_compile_args,  # a list that all extensions share
+            "-Wno-misleading-indentation",
+        ]
     return {"ext_modules": extensions}
 
 
