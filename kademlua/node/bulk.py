@@ -5,7 +5,8 @@ It works in windows of keys, which ``bulk_iterators`` draws.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Generator
 from enum import Enum, auto
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from kademlua.core.results import FindResult, Publication, StoreReport, StoreRes
 from kademlua.core.values.validation import validate_key
 from kademlua.core.wire.requests import StoreArguments
 from kademlua.lookup.value_search import FindOptions, ValueSearch
+from kademlua.node.bulk_window import BulkWindow
 from kademlua.node.lifecycle import Lifecycle
 from kademlua.node.services import Services
 from kademlua.node.values import Values
@@ -32,14 +34,6 @@ class _Kind(Enum):
     ADD = auto()
     OVERWRITE = auto()
     PUBLISH = auto()
-
-
-class BulkWindow:
-    """The keys of a bulk operation that are processed together, and their results."""
-
-    def __init__(self, results: Iterator[Sequence[StoreResult | FindResult]], tally: Tally) -> None:
-        self.results = results
-        self.tally = tally
 
 
 class Bulk:
@@ -85,19 +79,16 @@ class Bulk:
         tally = Tally()
         return BulkWindow(self._find(keys, max_nodes, tally), tally)
 
-    def next_results(self, window: BulkWindow) -> Sequence[StoreResult | FindResult] | None:
-        """Block until there are further results, and return them; None at the end."""
-        return next(window.results, None)
-
-    def close(self, window: BulkWindow) -> None:
-        """End a window early. Idempotent."""
-        window.results = iter(())
+    def take_results(self, window: BulkWindow, ready: deque[Any]) -> bool:
+        """Block until there are further results, and append them to ``ready``; return False at the
+        end."""
+        return window.take(ready)
 
     # Stores
 
     def _store(
         self, kind: _Kind, items: list[tuple[bytes, Any]], ttl: float | None, tally: Tally
-    ) -> Iterator[list[StoreResult]]:
+    ) -> Generator[list[StoreResult], None, None]:
         publications: dict[bytes, Publication] = {}
         invalid: list[StoreResult] = []
         for key, value in in_slices(items, self._parts.context.clock):
@@ -147,7 +138,9 @@ class Bulk:
 
     # Finds
 
-    def _find(self, keys: list[bytes], max_nodes: int, tally: Tally) -> Iterator[list[FindResult]]:
+    def _find(
+        self, keys: list[bytes], max_nodes: int, tally: Tally
+    ) -> Generator[list[FindResult], None, None]:
         valid, invalid = [], []
         for key in keys:
             try:

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
 from kademlua.core.results import BulkReport, FindResult, StoreResult
-from kademlua.node.bulk import Bulk, BulkWindow
+from kademlua.node.bulk import Bulk
+from kademlua.node.bulk_window import BulkWindow
 from kademlua.node.operation import AnyNode, AwaitableCalls, MethodByKind
 
 _R = TypeVar("_R", StoreResult, FindResult)
@@ -24,7 +25,7 @@ class _Draw:
 
     def __init__(self) -> None:
         self._held: list[Any] = []
-        """An item that does not fit into the window: its key is there already."""
+        """Items that do not fit into the window: their keys are there already."""
         self._begin()
 
     def _begin(self) -> None:
@@ -35,11 +36,11 @@ class _Draw:
     def add(self, item: Any) -> bool:
         """Add an item; return whether the window is full."""
         key, size = item, 0
-        if isinstance(item, tuple):
+        if isinstance(item, (tuple, list)):
             key, value = item
             size = len(value) if isinstance(value, (bytes, str)) else _OTHER_BYTES
             if isinstance(key, bytes) and key in self._keys:
-                self._held = [item]
+                self._held.append(item)
                 return True
         if isinstance(key, bytes):
             self._keys.add(key)
@@ -105,28 +106,26 @@ class BulkRun(_Run[_R]):
         while not self._ready:
             if self._window is None:
                 self._window = self._next_window()
-            results = self._node._run("_bulk", Bulk.next_results, self._window)
-            if results is None:
-                self._end_window(self._window)
-            else:
-                self._ready.extend(results)
+            window = self._window
+            if not self._node._run("_bulk", Bulk.take_results, window, self._ready):
+                self._end_window(window)
         return self._pop()
 
     def _next_window(self) -> BulkWindow:
         for item in self._source:
             if self._draw.add(item):
                 break
-        items = self._draw.take()
-        if not items:
+        if not self._draw.items:
             raise StopIteration
-        window: BulkWindow = self._node._run("_bulk", self._begin, items, *self._options)
+        window: BulkWindow = self._node._run("_bulk", self._begin, self._draw.items, *self._options)
+        self._draw.take()  # not before: the call may be interrupted
         return window
 
     def close(self) -> None:
         """End the operation early: what was not stored yet is not stored. Idempotent."""
         self._source = iter(())
         if self._window is not None:
-            self._node._run("_bulk", Bulk.close, self._window)
+            self._window.close()
 
 
 class AsyncBulkRun(_Run[_R]):
@@ -149,11 +148,9 @@ class AsyncBulkRun(_Run[_R]):
         while not self._ready:
             if self._window is None:
                 self._window = await self._next_window()
-            results = await self._node._run("_bulk", Bulk.next_results, self._window)
-            if results is None:
-                self._end_window(self._window)
-            else:
-                self._ready.extend(results)
+            window = self._window
+            if not await self._node._run("_bulk", Bulk.take_results, window, self._ready):
+                self._end_window(window)
         return self._pop()
 
     async def _next_window(self) -> BulkWindow:
@@ -165,17 +162,19 @@ class AsyncBulkRun(_Run[_R]):
             async for item in self._source:
                 if self._draw.add(item):
                     break
-        items = self._draw.take()
-        if not items:
+        if not self._draw.items:
             raise StopAsyncIteration
-        window: BulkWindow = await self._node._run("_bulk", self._begin, items, *self._options)
+        window: BulkWindow = await self._node._run(
+            "_bulk", self._begin, self._draw.items, *self._options
+        )
+        self._draw.take()  # not before: the call may be interrupted
         return window
 
     async def close(self) -> None:
         """End the operation early: what was not stored yet is not stored. Idempotent."""
         self._source = iter(())
         if self._window is not None:
-            await self._node._run("_bulk", Bulk.close, self._window)
+            self._window.close()
 
 
 class _StoreMany(Protocol):

@@ -226,6 +226,36 @@ def test_closed_node(world: World) -> None:
         list(nodes[0].add_many(ROWS))
 
 
+def test_interrupted_iterator_goes_on(world: World) -> None:
+    nodes = world.network(20, params=FEW)
+    run, keys, interruptions = nodes[0].add_many(ROWS), [], 0
+    while len(keys) < len(ROWS):
+        try:
+            with gevent.Timeout(0.05):
+                for result in run:
+                    keys.append(result.key)
+        except gevent.Timeout:
+            interruptions += 1
+    assert interruptions > 1
+    assert run.report.succeeded == len(ROWS)
+    assert all(holders(nodes, key) == closest(nodes, key, 4) for key, _ in ROWS)
+
+
+def test_dropped_iterator_ends_the_work(world: World) -> None:
+    nodes = world.network(5, params=FEW)
+    rows = [(sha1(f"row {number}"), b"value") for number in range(1_500)]
+    run = nodes[0].add_many(rows)
+    next(run)
+    del run
+    gevent.sleep(60)
+    assert sum(bool(holders(nodes, key)) for key, _ in rows) < 1_000
+
+
+def test_pairs_may_be_lists(world: World) -> None:
+    rows = [list(row) for row in ROWS[:9]] * 2
+    assert len(list(world.alice.add_many(rows))) == 18  # type: ignore[arg-type]
+
+
 # Several stores in a request.
 
 
