@@ -10,7 +10,7 @@ import pytest
 
 from kademlua import Node, NodeClosed, NotJoined, Params, StoreFailed, sha1
 from kademlua.core.ids import to_int
-from kademlua.core.wire import packets
+from kademlua.core.wire import packets, replies, store_many
 from kademlua.core.wire.packets import Request
 from tests.support.peers import empty_v10_peer, empty_v11_peer, requests_served
 from tests.support.world import UNUSED_ENDPOINT, World
@@ -195,6 +195,34 @@ def test_refusing_holders(world: World) -> None:
     assert all(result.report is not None and result.report.refused for result in results)
 
 
+def test_holder_that_refuses_everything_gets_no_more_requests(world: World) -> None:
+    nodes, peer = world.network(5, params=FEW), world.peer()
+
+    def answer(request: Request) -> bytes | None:
+        if b"store" not in request.name:
+            return empty_v11_peer(request)
+        refusal = replies.encode_refused_reply("no room")
+        if request.name == b"store":
+            return refusal
+        return store_many.encode_reply([refusal] * len(request.args[1]))
+
+    peer.serve(answer)
+    client = world.node(peer.contact.endpoint, params=FEW, read_only=True)
+    client.add_peers([nodes[0].contact.endpoint])
+    assert client.wait_joined(30)
+    gevent.sleep(60)
+    rows = [(sha1(f"row {number}"), bytes(500)) for number in range(1_000)]
+    results = list(client.add_many(rows))
+    assert all(result.error is None for result in results)
+    refused = [each.report.refused for each in results if each.report and each.report.refused]
+    assert {reason for refusals in refused for _, reason in refusals} == {"no room"}
+    assert len(refused) > 500
+    assert len([name for name in requests_served(peer) if "store" in name]) < 30
+    results = list(client.add_many(rows[:100]))  # a later run asks again
+    assert all(result.error is None for result in results)
+    assert len([name for name in requests_served(peer) if "store" in name]) > 30
+
+
 def test_items_are_drawn_in_windows(world: World) -> None:
     nodes = world.network(5, params=FEW)
     drawn = 0
@@ -232,8 +260,7 @@ def test_interrupted_iterator_goes_on(world: World) -> None:
     while len(keys) < len(ROWS):
         try:
             with gevent.Timeout(0.05):
-                for result in run:
-                    keys.append(result.key)
+                keys.extend(result.key for result in run)
         except gevent.Timeout:
             interruptions += 1
     assert interruptions > 1
@@ -297,7 +324,9 @@ def test_peers_without_storemany_get_single_stores(world: World) -> None:
 
 def test_v10_peers_get_single_stores(world: World) -> None:
     peer = world.peer()
-    peer.serve(empty_v10_peer)
+    peer.serve(
+        lambda request: replies.STORE_OK if request.name == b"store" else empty_v10_peer(request)
+    )
     node = world.node(peer.contact.endpoint, params=FEW)
     assert node.wait_joined(30)
     list(node.add_many(ROWS[:100]))
