@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from kademlua.core.contact import Contact
 from kademlua.core.errors import (
+    CallInterrupted,
     KademluaError,
     NodeClosed,
     RpcFailed,
@@ -79,6 +80,8 @@ class BatchSender:
             window.end(flight, is_lost=isinstance(result, RpcTimeout))
             if isinstance(result, NodeClosed):
                 raise result
+            if isinstance(result, CallInterrupted):  # says nothing about the holder
+                continue
             if isinstance(result, RpcTimeout):
                 self._liveliness.on_timeout(holder)
                 for each in entries[position:]:

@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from kademlua.core.contact import Contact
-from kademlua.core.errors import KademluaError, NodeClosed, RpcFailed, RpcTimeout, WireError
+from kademlua.core.errors import (
+    CallInterrupted,
+    KademluaError,
+    NodeClosed,
+    RpcFailed,
+    RpcTimeout,
+    WireError,
+)
 from kademlua.core.reasons import Purpose
 from kademlua.core.wire import find_many
 from kademlua.liveliness.manager import LivelinessManager
@@ -196,6 +203,8 @@ class BulkFinder:
         job.tally.requests += 1
         if isinstance(result, NodeClosed):
             raise result
+        if isinstance(result, CallInterrupted):  # says nothing about the holder
+            return None
         if isinstance(result, RpcTimeout):
             self._liveliness.on_timeout(holder)
             self._regions.remove(holder)
