@@ -69,6 +69,19 @@ def test_errors_concern_one_line(client: HttpClient) -> None:
     assert all(each["error"] for each in results.values())
     assert "15,000 bytes" in results[2]["error"]
     assert "98,304 bytes" in results[9]["error"]
+    assert results_of(post(client, b"no JSON\n", "?operation=find"))[1]["error"]
+
+
+def test_malformed_lines_do_not_pile_up(client: HttpClient) -> None:
+    """Their results come before the body ends."""
+    with client.connect() as connection:
+        head = f"POST /v1/batch HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
+        connection.sendall(f"{head}Content-Length: 1000000\r\n\r\n".encode())
+        connection.sendall(b"x\n" * 40_000)
+        received = b""
+        while b'"line": 8000,' not in received:
+            received += connection.recv(65_536)
+    assert received.startswith(b"HTTP/1.1 200")
 
 
 def test_hex_keys_and_repeated_keys(client: HttpClient) -> None:
