@@ -186,6 +186,38 @@ def test_silent_holder_does_not_slow_the_others(world: World) -> None:
     assert seconds(rows[:1000]) < 1.2 * usual  # it is left out
 
 
+def test_busy_holder_is_not_a_silent_one(world: World) -> None:
+    peer = world.peer()
+
+    def answer(request: Request) -> bytes | None:
+        if request.name != b"storemany":
+            return empty_v11_peer(request)
+        reply = store_many.encode_reply([replies.STORE_OK] * len(request.args[1]))
+        response = packets.encode_response(peer.id, request.rpc_id, reply)
+        gevent.spawn_later(1.2, peer.send, response, node.contact.endpoint)
+        return None
+
+    peer.serve(answer)
+    node = world.node(peer.contact.endpoint, params=FEW, read_only=True)
+    assert node.wait_joined(30)
+    results = list(node.add_many(ROWS))
+    assert all(result.report and result.report.acknowledged for result in results)
+    assert node.stats()["timeouts"] == 0
+
+
+def test_silent_holder_gets_values_again_after_a_while(world: World) -> None:
+    nodes = world.network(5, params=FEW.replace(replicas=8))
+    client = world.node(nodes[0], params=FEW.replace(replicas=8), read_only=True)
+    assert client.wait_joined(30)
+    list(client.add_many(ROWS[:50]))
+    world.net.pause(nodes[3].contact.endpoint)
+    assert all(result.error is None for result in client.add_many(ROWS[50:100]))
+    world.net.resume(nodes[3].contact.endpoint)
+    gevent.sleep(150)
+    assert all(result.error is None for result in client.add_many(ROWS[100:150]))
+    assert all(len(holders(nodes, key)) == 5 for key, _ in ROWS[100:150])
+
+
 def test_refusing_holders(world: World) -> None:
     nodes = world.network(5, params=FEW.replace(max_value_bytes=5, write_quorum=3))
     writer = world.node(nodes[0], params=FEW.replace(write_quorum=3), read_only=True)
