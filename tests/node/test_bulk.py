@@ -194,11 +194,12 @@ def test_busy_holder_is_not_a_silent_one(world: World) -> None:
             return empty_v11_peer(request)
         reply = store_many.encode_reply([replies.STORE_OK] * len(request.args[1]))
         response = packets.encode_response(peer.id, request.rpc_id, reply)
-        gevent.spawn_later(1.2, peer.send, response, node.contact.endpoint)
+        gevent.spawn_later(3, peer.send, response, node.contact.endpoint)
         return None
 
     peer.serve(answer)
-    node = world.node(peer.contact.endpoint, params=FEW, read_only=True)
+    params = FEW.replace(rpc_timeout=4)
+    node = world.node(peer.contact.endpoint, params=params, read_only=True)
     assert node.wait_joined(30)
     results = list(node.add_many(ROWS))
     assert all(result.report and result.report.acknowledged for result in results)
