@@ -113,6 +113,13 @@ def test_lines() -> None:
     assert batch.position == 38
 
 
+@pytest.mark.parametrize("line", [b"a\tx", b'{"key": "a", "value": "x"}'])
+def test_byte_order_mark_is_no_part_of_the_first_key(line: bytes) -> None:
+    (batch,) = batches(b"\xef\xbb\xbf" + line + b"\r\n")
+    assert [(row.key.text, row.value) for row in batch.rows] == [("a", "x")]
+    assert batch.position == len(line) + 5
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
