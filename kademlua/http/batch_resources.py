@@ -112,14 +112,18 @@ def run_batch(request: ApiRequest) -> Iterator[bytes]:
             "publish": node.publish_many,
         }
         run = store_many[query.operation](rows, ttl=ttl)
-    return _result_lines(request, run, lines)
+    results = _result_lines(request, run, lines)
+    next(results)  # begins: the error of too many transfers has a status
+    return results
 
 
 def _result_lines(
     request: ApiRequest, run: BulkRun[Any], lines: _Lines
 ) -> Generator[bytes, None, None]:
+    """Yield nothing at first, then a line for each result."""
     with request.services.object_transfers.one():
         try:
+            yield b""
             for result in run:
                 yield _encode(_result_to_json(result, lines))
         except KademluaError as error:  # too late for a status
