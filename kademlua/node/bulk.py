@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from kademlua.core.errors import KademluaError, NodeClosed
 from kademlua.core.reasons import Purpose
-from kademlua.core.results import FindResult, Publication, StoreReport, StoreResult
+from kademlua.core.results import FindResult, Publication, StoreResult
 from kademlua.core.values.validation import validate_key
 from kademlua.core.wire.requests import StoreArguments
 from kademlua.lookup.value_search import FindOptions, ValueSearch
@@ -97,44 +97,51 @@ class Bulk:
             except (TypeError, ValueError) as error:
                 invalid.append(StoreResult(key, None, error))
         yield invalid
-        is_overwrite = kind is _Kind.OVERWRITE
-        arguments = [
-            StoreArguments(each.key, each.encoded, each.ttl, overwrite=is_overwrite, seq=each.seq)
-            for each in publications.values()
-        ]
         purpose = Purpose.PUBLISH if kind is _Kind.PUBLISH else Purpose.STORE
 
         def finish(result: StoreResult) -> StoreResult:
             return self._finish(kind, publications[result.key], result)
 
-        for results in self._parts.bulk_writer.store(arguments, purpose, tally):
-            yield list(run_parallel(finish, results, lambda: _KEEP_CONCURRENCY))
+        for is_last in (False, True):
+            arguments = [_arguments(each, kind) for each in publications.values()]
+            stale: dict[bytes, Publication] = {}
+            for results in self._parts.bulk_writer.store(arguments, purpose, tally):
+                if not is_last:
+                    renumbered = self._renumber(results, publications)
+                    stale |= renumbered
+                    results = [each for each in results if each.key not in renumbered]
+                yield list(run_parallel(finish, results, lambda: _KEEP_CONCURRENCY))
+            publications = stale
+
+    def _renumber(
+        self, results: list[StoreResult], publications: dict[bytes, Publication]
+    ) -> dict[bytes, Publication]:
+        """Return the values of which holders have newer ones, with higher sequence numbers.
+
+        There are some if the clock was set back.
+        """
+        next_seq = self._parts.writer.next_seq
+        return {
+            key: publications[key]._replace(seq=next_seq(report.newer_seqs))
+            for key, report, _ in results
+            if report is not None and report.newer_seqs
+        }
 
     def _finish(self, kind: _Kind, publication: Publication, result: StoreResult) -> StoreResult:
         """Publish a stored value, or end an earlier publication of its key."""
-        key, report, _ = result
+        key, report, error = result
+        if error is not None or report is None:
+            return result
         try:
-            if report is not None and report.newer_seqs:  # the clock was set back
-                return StoreResult(key, self._store_again(kind, publication))
-            if result.error is not None or report is None:
-                return result
             if kind is _Kind.PUBLISH:
                 self._parts.republisher.keep(publication, report)
             else:
                 self._parts.republisher.unpublish(key)  # otherwise its value would come back
         except NodeClosed:
             raise
-        except KademluaError as error:
-            return StoreResult(key, report, error)
+        except KademluaError as failure:
+            return StoreResult(key, report, failure)
         return result
-
-    def _store_again(self, kind: _Kind, publication: Publication) -> StoreReport:
-        store = {
-            _Kind.ADD: self._values.add,
-            _Kind.OVERWRITE: self._values.overwrite,
-            _Kind.PUBLISH: self._values.publish,
-        }[kind]
-        return store(publication.key, publication.value, ttl=publication.ttl)
 
     # Finds
 
@@ -158,3 +165,8 @@ class Bulk:
             return FindResult(key, [], search)
         self._parts.read_repair.after_find(search)
         return FindResult(key, search.results())
+
+
+def _arguments(publication: Publication, kind: _Kind) -> StoreArguments:
+    key, encoded, ttl, seq = publication
+    return StoreArguments(key, encoded, ttl, overwrite=kind is _Kind.OVERWRITE, seq=seq)

@@ -256,6 +256,42 @@ def test_holder_that_refuses_everything_gets_no_more_requests(world: World) -> N
     assert len([name for name in requests_served(peer) if "store" in name]) > 30
 
 
+def test_values_are_stored_again_if_the_clock_was_set_back(world: World) -> None:
+    nodes = world.network(5, params=FEW)
+    former = world.node(nodes[0], params=FEW, wall_clock=lambda: world.now + 60)
+    assert former.wait_joined(30)
+    assert all(result.error is None for result in former.add_many(ROWS))
+    before = former.stats()["calls_by_rpc"]
+    former.close(hand_over=False)
+    endpoint = former.contact.endpoint
+    node = world.node(nodes[0], params=FEW, id=former.id, endpoint=endpoint)
+    assert node.wait_joined(30)
+    results = list(node.add_many((key, b"newest") for key, _ in ROWS))
+    assert {result.key for result in results} == {key for key, _ in ROWS}
+    assert all(result.error is None for result in results)
+    assert all(nodes[1].find_value(key)[0].values == [b"newest"] for key, _ in ROWS[::50])
+    assert node.stats()["calls_by_rpc"]["storemany"] < 3 * before["storemany"]
+    assert node.stats()["calls_by_rpc"].get("store", 0) < 10
+
+
+def test_holder_that_claims_newer_values_costs_little(world: World) -> None:
+    peer = world.peer()
+
+    def answer(request: Request) -> bytes:
+        if b"store" not in request.name:
+            return empty_v11_peer(request)
+        refusal = replies.encode_refused_reply("a newer value is stored", 2**63 - 1)
+        return store_many.encode_reply([refusal] * len(request.args[1]))
+
+    peer.serve(answer)
+    node = world.node(peer.contact.endpoint, params=FEW)
+    assert node.wait_joined(30)
+    results = list(node.add_many(ROWS))
+    assert all(result.report and len(result.report.acknowledged) == 1 for result in results)
+    assert requests_served(peer).count("storemany") < len(ROWS) / 4
+    assert requests_served(peer).count("store") < 10
+
+
 def test_items_are_drawn_in_windows(world: World) -> None:
     nodes = world.network(5, params=FEW)
     drawn = 0
