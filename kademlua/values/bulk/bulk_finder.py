@@ -62,6 +62,15 @@ class _Wanted:
         """Whether a search of its own would find no more."""
         return self.is_certain or not self.search.wanted
 
+    def on_too_much(self) -> None:
+        """Record that the values of a holder fit into no reply: there are many, or a large one.
+
+        If that is so, other holders need not be asked; but the first one that says so may lie.
+        """
+        if not self.is_certain:
+            self.holders = []
+        self.is_certain = False
+
     def take_holders(self, count: int, popularity: Counter[Contact]) -> list[Contact]:
         """Return holders to ask next: those that can be asked for most other keys, too."""
         taken = sorted(self.holders, key=lambda each: -popularity[each])[:count]
@@ -183,8 +192,8 @@ class BulkFinder:
                 for each in wanted:
                     each.is_certain = False
                 return
-            if rows[0] is None:  # it has many values, or a large one
-                batch[0].holders, batch[0].is_certain = [], False
+            if rows[0] is None:
+                batch[0].on_too_much()
             left = []
             for number, (each, row) in enumerate(zip(batch, rows, strict=True)):
                 if row is not None:
