@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from kademlua.cli.bulk_input import read_batches
 from kademlua.core.ids import sha1
+from tests.support.peers import wait_until
 
 
 @pytest.fixture
@@ -78,6 +80,27 @@ def test_running_node(launch: Any, rows: str) -> None:
     assert (done.returncode, done.stdout) == (0, b"stored 501 values\n")
     done = launch.run("find", "--from", rows, "--data", str(data))
     assert len(done.stdout.splitlines()) == 501
+
+
+def test_node_that_ends_meanwhile(launch: Any, tmp_path: Path) -> None:
+    data, fifo = launch.home / "data", tmp_path / "fifo"
+    node, _ = launch.node("--data", str(data))
+    os.mkfifo(fifo)
+    process = launch.start("add", "--from", str(fifo), "--data", str(data))
+    with fifo.open("w") as pipe:
+        pipe.writelines(f"key {number}\tvalue\n" for number in range(2_048))  # a batch
+        pipe.flush()
+        wait_until(lambda: status_of(launch, data)["values"] == 2_048)
+        node.popen.kill()
+        assert node.wait() == -signal.SIGKILL
+        pipe.write("another\tvalue\n")
+    assert process.wait() == 1
+    assert re.fullmatch(r"stored [\d,]+ values\n", process.out.read_rest())
+    assert "Error: " in process.err.read_rest()
+
+
+def status_of(launch: Any, data: Path) -> Any:
+    return json.loads(launch.run("status", "--json", "--data", str(data)).stdout)
 
 
 def test_key_excludes_from(launch: Any, rows: str, failed: Any) -> None:
