@@ -5,7 +5,7 @@ It works in windows of keys, which ``bulk_iterators`` draws.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Generator
 from enum import Enum, auto
 from typing import Any, Final
@@ -91,9 +91,11 @@ class Bulk:
     ) -> Generator[list[StoreResult], None, None]:
         publications: dict[bytes, Publication] = {}
         invalid: list[StoreResult] = []
+        counts: Counter[bytes] = Counter()
         for key, value in in_slices(items, self._parts.context.clock):
             try:
                 publications[key] = self._values.publication(key, value, ttl)
+                counts[key] += 1
             except (TypeError, ValueError) as error:
                 invalid.append(StoreResult(key, None, error))
         yield invalid
@@ -110,7 +112,8 @@ class Bulk:
                     renumbered = self._renumber(results, publications)
                     stale |= renumbered
                     results = [each for each in results if each.key not in renumbered]
-                yield list(run_parallel(finish, results, lambda: _KEEP_CONCURRENCY))
+                finished = run_parallel(finish, results, lambda: _KEEP_CONCURRENCY)
+                yield [each for each in finished for _ in range(counts[each.key])]
             publications = stale
 
     def _renumber(
@@ -157,8 +160,10 @@ class Bulk:
         yield invalid
         params = self._parts.context.params
         options = FindOptions(max_nodes=max_nodes, path_count=params.disjoint_paths)
-        for found in self._parts.bulk_finder.find(valid, options, tally):
-            yield [self._finish_find(key, search) for key, search in found]
+        counts = Counter(valid)
+        for found in self._parts.bulk_finder.find(list(counts), options, tally):
+            results = [self._finish_find(key, search) for key, search in found]
+            yield [each for each in results for _ in range(counts[each.key])]
 
     def _finish_find(self, key: bytes, search: ValueSearch | KademluaError) -> FindResult:
         if isinstance(search, KademluaError):

@@ -24,38 +24,16 @@ class _Draw:
     """The items that are drawn for the next window: pairs of a key and a value, or keys."""
 
     def __init__(self) -> None:
-        self._held: list[Any] = []
-        """Items that do not fit into the window: their keys are there already."""
-        self._begin()
-
-    def _begin(self) -> None:
         self.items: list[Any] = []
-        self._keys: set[Any] = set()
         self._bytes = 0
 
     def add(self, item: Any) -> bool:
         """Add an item; return whether the window is full."""
-        key, size = item, 0
         if isinstance(item, (tuple, list)):
-            key, value = item
-            size = len(value) if isinstance(value, (bytes, str)) else _OTHER_BYTES
-            if isinstance(key, bytes) and key in self._keys:
-                self._held.append(item)
-                return True
-        if isinstance(key, bytes):
-            self._keys.add(key)
+            _, value = item
+            self._bytes += len(value) if isinstance(value, (bytes, str)) else _OTHER_BYTES
         self.items.append(item)
-        self._bytes += size
         return len(self.items) >= _WINDOW_KEYS or self._bytes >= _WINDOW_BYTES
-
-    def take(self) -> list[Any]:
-        """Return the items, and begin the next window."""
-        items, held = self.items, self._held
-        self._begin()
-        self._held = []
-        for each in held:
-            self.add(each)
-        return items
 
 
 class _Run(Generic[_R]):
@@ -118,7 +96,7 @@ class BulkRun(_Run[_R]):
         if not self._draw.items:
             raise StopIteration
         window: BulkWindow = self._node._run("_bulk", self._begin, self._draw.items, *self._options)
-        self._draw.take()  # not before: the call may be interrupted
+        self._draw = _Draw()  # not before: the call may be interrupted
         return window
 
     def close(self) -> None:
@@ -167,7 +145,7 @@ class AsyncBulkRun(_Run[_R]):
         window: BulkWindow = await self._node._run(
             "_bulk", self._begin, self._draw.items, *self._options
         )
-        self._draw.take()  # not before: the call may be interrupted
+        self._draw = _Draw()  # not before: the call may be interrupted
         return window
 
     async def close(self) -> None:
@@ -215,7 +193,8 @@ def add_many(node: Any, items: Any, *, ttl: float | None = None) -> Any:
     sums up.
 
     Args:
-        items: Pairs of a key and a value. Of several values of a key, the last one remains.
+        items: Pairs of a key and a value. Of several values of a key, the last one remains; those
+            before it in the window are not sent, and have its result.
         ttl: Seconds that the values live, default ``Params.ttl``.
 
     Raises:

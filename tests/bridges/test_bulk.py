@@ -34,7 +34,7 @@ def test_threaded_node(first: Endpoint, in_thread: Callable[..., Any]) -> None:
 def test_iterator_that_another_thread_drops(first: Endpoint, in_thread: Callable[..., Any]) -> None:
     def use() -> None:
         with ThreadedNode(bootstrap=[first]) as node:
-            rows = [(sha1(str(number)), number) for number in range(2_000)]
+            rows = [(sha1(str(number)), number) for number in range(600)]
             for result in node.add_many(rows):
                 if result.report is not None:
                     break

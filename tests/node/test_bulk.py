@@ -120,6 +120,18 @@ def test_last_value_of_a_key_remains(world: World) -> None:
     assert nodes[5].find_value(sha1("key"))[0].values == [b"2"]
 
 
+def test_values_of_one_key_are_not_sent_one_by_one(world: World) -> None:
+    nodes = world.network(10, params=FEW)
+    run = nodes[0].add_many((sha1("key"), number) for number in range(10_000))
+    assert [result.error for result in run] == [None] * 10_000
+    assert nodes[5].find_value(sha1("key"))[0].values == [9_999]
+    calls = nodes[0].stats()["calls_by_rpc"]
+    assert calls["store"] < 12
+    found = nodes[0].find_many([sha1("key")] * 10_000)
+    assert sum(bool(result.answers) for result in found) == 10_000
+    assert nodes[0].stats()["calls_by_rpc"].get("findmany", 0) < 12
+
+
 def test_values_of_several_owners(world: World) -> None:
     nodes = world.network(10, params=FEW)
     list(nodes[0].add_many(ROWS[:50]))
