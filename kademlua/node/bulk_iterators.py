@@ -198,7 +198,8 @@ def add_many(node: Any, items: Any, *, ttl: float | None = None) -> Any:
         ttl: Seconds that the values live, default ``Params.ttl``.
 
     Raises:
-        NotJoined, NodeClosed: from the iterator; see ``add``.
+        NotJoined, NodeClosed: from the iterator; see ``add``. It also raises what ``items`` raises;
+            what was drawn before is stored if you go on.
     """
     return _run_class(node)(node, items, Bulk.add, ttl)
 

@@ -359,6 +359,17 @@ def test_dropped_iterator_ends_the_work(world: World) -> None:
     assert sum(bool(holders(nodes, key)) for key, _ in rows) < 1_000
 
 
+def test_items_that_raise(world: World) -> None:
+    def rows() -> Iterator[tuple[bytes, bytes]]:
+        yield from ROWS[:9]
+        raise LookupError
+
+    run = world.alice.add_many(rows())
+    with pytest.raises(LookupError):
+        next(run)
+    assert len(list(run)) == 9
+
+
 def test_pairs_may_be_lists(world: World) -> None:
     rows = [list(row) for row in ROWS[:9]] * 2
     assert len(list(world.alice.add_many(rows))) == 18  # type: ignore[arg-type]
