@@ -265,11 +265,14 @@ class NodeApi:
     def _status(self, fields: Fields) -> dict[str, Any]:
         """→ what ``node`` returns, and what a user asks first about a node."""
         node, directory = self._node, self._program.data_directory
+        republisher = node.services.republisher
         return {
             **self._node_info(fields),
             "reachable": node.reachable,
             "contacts": len(node.table),
             "values": len(node.datastore),
+            "published": len(republisher),
+            "republish_lag_seconds": republisher.lag(),
             "network_size": node.network_size(),
             "data_directory": None if directory is None else str(directory.absolute()),
         }

@@ -56,20 +56,22 @@ class _Summary:
 def add_from(
     call: ApiCall, source: Path, *, ttl: float | None, is_hex: bool, as_json: bool
 ) -> None:
-    """Store the value of each line, and show a summary."""
+    """Store the value of each line, and show a summary, also of what an error ended."""
     summary = _Summary()
-    for batch in _batches(source, "storing", summary, has_values=True, is_hex=is_hex):
-        names = {row.key.hex: row.key.text for row in batch.rows}
-        rows = [[row.key.hex, row.value] for row in batch.rows]
-        for result in call.stream("add_many", rows=rows, ttl=ttl):
-            if result["error"] is None:
-                summary.succeeded += 1
-            else:
-                summary.fail(names[result["key"]], result["error"])
-    if as_json:
-        print_json({"stored": summary.succeeded, "failed": dict(summary.failed)})
-    else:
-        echo(f"stored {count(summary.succeeded, 'value')}")
+    try:
+        for batch in _batches(source, "storing", summary, has_values=True, is_hex=is_hex):
+            names = {row.key.hex: row.key.text for row in batch.rows}
+            rows = [[row.key.hex, row.value] for row in batch.rows]
+            for result in call.stream("add_many", rows=rows, ttl=ttl):
+                if result["error"] is None:
+                    summary.succeeded += 1
+                else:
+                    summary.fail(names[result["key"]], result["error"])
+    finally:
+        if as_json:
+            print_json({"stored": summary.succeeded, "failed": dict(summary.failed)})
+        else:
+            echo(f"stored {count(summary.succeeded, 'value')}")
     summary.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterator
 from itertools import islice
@@ -59,6 +60,8 @@ def read_batches(file: BinaryIO, *, has_values: bool, is_hex: bool) -> Iterator[
         for line in batch:
             number += 1
             position += len(line)
+            if number == 1:
+                line = line.removeprefix(codecs.BOM_UTF8)  # Windows programs write it
             if not line.strip():
                 continue
             try:

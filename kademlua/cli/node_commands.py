@@ -25,8 +25,9 @@ _EXIT_TIMEOUT = 60.0
 @json_option
 def status(*, socket: Path, as_json: bool) -> None:
     """Show the state of a running node, by default the one on port 8001: its id and address,
-    whether it joined and peers can reach it, the numbers of its contacts and of the values that it
-    stores, its data directory, version and build.
+    whether it joined and peers can reach it, the numbers of its contacts, of the values that it
+    stores and of those it publishes, whether storing these again is late, its data directory,
+    version and build.
 
     The exit status is 1 if no node runs there.
 
@@ -55,11 +56,16 @@ def _status_rows(state: dict[str, Any]) -> list[tuple[str, str]]:
         ("reachable", reachable),
         ("contacts", f"{state['contacts']:,}"),
         ("values", f"{state['values']:,}"),
+        ("published", _published_text(state["published"], state["republish_lag_seconds"])),
         ("network", f"about {count(state['network_size'], 'node')}"),
         ("data", state["data_directory"] or "none: all is in memory"),
         ("process", str(state["process"])),
         ("version", f"{state['version']} ({state['build']})"),
     ]
+
+
+def _published_text(total: int, lag: float) -> str:
+    return f"{total:,}, {lag:,.0f} s late" if lag >= 1 else f"{total:,}"
 
 
 @click.command(short_help="Show the contacts of a running node.")

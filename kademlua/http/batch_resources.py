@@ -6,6 +6,7 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import falcon
@@ -29,6 +30,14 @@ _MAX_LINE_BYTES: Final = 98_304
 """No node accepts a value whose line is longer."""
 
 
+@dataclass(frozen=True, slots=True)
+class _MalformedLine:
+    """Takes the place of a key, so that the operation returns a result for the line, too."""
+
+    line: int
+    error: str
+
+
 class _Lines:
     """The lines of a request, which are read while the operation draws them."""
 
@@ -37,19 +46,18 @@ class _Lines:
         self._is_hex = is_hex
         self._numbers: dict[bytes, deque[int]] = {}
         """The numbers of the lines without a result, by key."""
-        self._malformed: list[dict[str, Any]] = []
 
     def rows(self, *, has_values: bool) -> Iterator[Any]:
-        """Yield the keys, or pairs of keys and values; keep the errors of malformed lines."""
+        """Yield the keys, or pairs of keys and values."""
         for number, line in enumerate(_split_lines(self._read), start=1):
             if not line.strip():
                 continue
+            key: bytes | _MalformedLine
             try:
                 key, value = self._parse(line, has_values=has_values)
+                self._numbers.setdefault(key, deque()).append(number)
             except (ValueError, RecursionError) as error:
-                self._malformed.append({"line": number, "error": str(error)[:200]})
-                continue
-            self._numbers.setdefault(key, deque()).append(number)
+                key, value = _MalformedLine(number, str(error)[:200]), None
             yield (key, value) if has_values else key
 
     def take_number(self, key: bytes) -> int:
@@ -59,11 +67,6 @@ class _Lines:
         if not numbers:
             del self._numbers[key]
         return number
-
-    def take_malformed(self) -> list[dict[str, Any]]:
-        """Return the results of malformed lines that were not returned yet."""
-        malformed, self._malformed = self._malformed, []
-        return malformed
 
     def _parse(self, line: bytes, *, has_values: bool) -> tuple[bytes, Any]:
         if len(line) > _MAX_LINE_BYTES:
@@ -109,18 +112,20 @@ def run_batch(request: ApiRequest) -> Iterator[bytes]:
             "publish": node.publish_many,
         }
         run = store_many[query.operation](rows, ttl=ttl)
-    return _result_lines(request, run, lines)
+    results = _result_lines(request, run, lines)
+    next(results)  # begins: the error of too many transfers has a status
+    return results
 
 
 def _result_lines(
     request: ApiRequest, run: BulkRun[Any], lines: _Lines
 ) -> Generator[bytes, None, None]:
+    """Yield nothing at first, then a line for each result."""
     with request.services.object_transfers.one():
         try:
+            yield b""
             for result in run:
-                yield from map(_encode, lines.take_malformed())
-                yield _encode({"line": lines.take_number(result.key), **_result_to_json(result)})
-            yield from map(_encode, lines.take_malformed())
+                yield _encode(_result_to_json(result, lines))
         except KademluaError as error:  # too late for a status
             logger.warning("a batch was cut short: %s", error)
             raise ConnectionAbortedError(str(error)) from error
@@ -128,10 +133,14 @@ def _result_lines(
             run.close()
 
 
-def _result_to_json(result: StoreResult | FindResult) -> dict[str, Any]:
+def _result_to_json(result: StoreResult | FindResult, lines: _Lines) -> dict[str, Any]:
+    key: bytes | _MalformedLine = result.key
+    if isinstance(key, _MalformedLine):
+        return asdict(key)
+    number = lines.take_number(key)
     if isinstance(result, FindResult):
-        return find_result_to_json(result)
-    return {**store_result_to_json(result)}
+        return {"line": number, **find_result_to_json(result)}
+    return {"line": number, **store_result_to_json(result)}
 
 
 def _encode(row: dict[str, Any]) -> bytes:

@@ -5,16 +5,18 @@ It works in windows of keys, which ``bulk_iterators`` draws.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Generator
 from enum import Enum, auto
 from typing import Any, Final
 
 from kademlua.core.errors import KademluaError, NodeClosed
 from kademlua.core.reasons import Purpose
-from kademlua.core.results import FindResult, Publication, StoreReport, StoreResult
+from kademlua.core.results import FindResult, Publication, StoreResult
 from kademlua.core.values.validation import validate_key
 from kademlua.core.wire.requests import StoreArguments
 from kademlua.lookup.value_search import FindOptions, ValueSearch
+from kademlua.node.bulk_window import BulkWindow
 from kademlua.node.lifecycle import Lifecycle
 from kademlua.node.services import Services
 from kademlua.node.values import Values
@@ -32,14 +34,6 @@ class _Kind(Enum):
     ADD = auto()
     OVERWRITE = auto()
     PUBLISH = auto()
-
-
-class BulkWindow:
-    """The keys of a bulk operation that are processed together, and their results."""
-
-    def __init__(self, results: Iterator[Sequence[StoreResult | FindResult]], tally: Tally) -> None:
-        self.results = results
-        self.tally = tally
 
 
 class Bulk:
@@ -85,69 +79,78 @@ class Bulk:
         tally = Tally()
         return BulkWindow(self._find(keys, max_nodes, tally), tally)
 
-    def next_results(self, window: BulkWindow) -> Sequence[StoreResult | FindResult] | None:
-        """Block until there are further results, and return them; None at the end."""
-        return next(window.results, None)
-
-    def close(self, window: BulkWindow) -> None:
-        """End a window early. Idempotent."""
-        window.results = iter(())
+    def take_results(self, window: BulkWindow, ready: deque[Any]) -> bool:
+        """Block until there are further results, and append them to ``ready``; return False at the
+        end."""
+        return window.take(ready)
 
     # Stores
 
     def _store(
         self, kind: _Kind, items: list[tuple[bytes, Any]], ttl: float | None, tally: Tally
-    ) -> Iterator[list[StoreResult]]:
+    ) -> Generator[list[StoreResult], None, None]:
         publications: dict[bytes, Publication] = {}
         invalid: list[StoreResult] = []
+        counts: Counter[bytes] = Counter()
         for key, value in in_slices(items, self._parts.context.clock):
             try:
                 publications[key] = self._values.publication(key, value, ttl)
+                counts[key] += 1
             except (TypeError, ValueError) as error:
                 invalid.append(StoreResult(key, None, error))
         yield invalid
-        is_overwrite = kind is _Kind.OVERWRITE
-        arguments = [
-            StoreArguments(each.key, each.encoded, each.ttl, overwrite=is_overwrite, seq=each.seq)
-            for each in publications.values()
-        ]
         purpose = Purpose.PUBLISH if kind is _Kind.PUBLISH else Purpose.STORE
 
         def finish(result: StoreResult) -> StoreResult:
             return self._finish(kind, publications[result.key], result)
 
-        for results in self._parts.bulk_writer.store(arguments, purpose, tally):
-            yield list(run_parallel(finish, results, lambda: _KEEP_CONCURRENCY))
+        for is_last in (False, True):
+            arguments = [_arguments(each, kind) for each in publications.values()]
+            stale: dict[bytes, Publication] = {}
+            for results in self._parts.bulk_writer.store(arguments, purpose, tally):
+                if not is_last:
+                    renumbered = self._renumber(results, publications)
+                    stale |= renumbered
+                    results = [each for each in results if each.key not in renumbered]
+                finished = run_parallel(finish, results, lambda: _KEEP_CONCURRENCY)
+                yield [each for each in finished for _ in range(counts[each.key])]
+            publications = stale
+
+    def _renumber(
+        self, results: list[StoreResult], publications: dict[bytes, Publication]
+    ) -> dict[bytes, Publication]:
+        """Return the values of which holders have newer ones, with higher sequence numbers.
+
+        There are some if the clock was set back.
+        """
+        next_seq = self._parts.writer.next_seq
+        return {
+            key: publications[key]._replace(seq=next_seq(report.newer_seqs))
+            for key, report, _ in results
+            if report is not None and report.newer_seqs
+        }
 
     def _finish(self, kind: _Kind, publication: Publication, result: StoreResult) -> StoreResult:
         """Publish a stored value, or end an earlier publication of its key."""
-        key, report, _ = result
+        key, report, error = result
+        if error is not None or report is None:
+            return result
         try:
-            if report is not None and report.newer_seqs:  # the clock was set back
-                return StoreResult(key, self._store_again(kind, publication))
-            if result.error is not None or report is None:
-                return result
             if kind is _Kind.PUBLISH:
                 self._parts.republisher.keep(publication, report)
             else:
                 self._parts.republisher.unpublish(key)  # otherwise its value would come back
         except NodeClosed:
             raise
-        except KademluaError as error:
-            return StoreResult(key, report, error)
+        except KademluaError as failure:
+            return StoreResult(key, report, failure)
         return result
-
-    def _store_again(self, kind: _Kind, publication: Publication) -> StoreReport:
-        store = {
-            _Kind.ADD: self._values.add,
-            _Kind.OVERWRITE: self._values.overwrite,
-            _Kind.PUBLISH: self._values.publish,
-        }[kind]
-        return store(publication.key, publication.value, ttl=publication.ttl)
 
     # Finds
 
-    def _find(self, keys: list[bytes], max_nodes: int, tally: Tally) -> Iterator[list[FindResult]]:
+    def _find(
+        self, keys: list[bytes], max_nodes: int, tally: Tally
+    ) -> Generator[list[FindResult], None, None]:
         valid, invalid = [], []
         for key in keys:
             try:
@@ -157,11 +160,18 @@ class Bulk:
         yield invalid
         params = self._parts.context.params
         options = FindOptions(max_nodes=max_nodes, path_count=params.disjoint_paths)
-        for found in self._parts.bulk_finder.find(valid, options, tally):
-            yield [self._finish_find(key, search) for key, search in found]
+        counts = Counter(valid)
+        for found in self._parts.bulk_finder.find(list(counts), options, tally):
+            results = [self._finish_find(key, search) for key, search in found]
+            yield [each for each in results for _ in range(counts[each.key])]
 
     def _finish_find(self, key: bytes, search: ValueSearch | KademluaError) -> FindResult:
         if isinstance(search, KademluaError):
             return FindResult(key, [], search)
         self._parts.read_repair.after_find(search)
         return FindResult(key, search.results())
+
+
+def _arguments(publication: Publication, kind: _Kind) -> StoreArguments:
+    key, encoded, ttl, seq = publication
+    return StoreArguments(key, encoded, ttl, overwrite=kind is _Kind.OVERWRITE, seq=seq)

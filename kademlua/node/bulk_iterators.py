@@ -7,7 +7,8 @@ from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
 from kademlua.core.results import BulkReport, FindResult, StoreResult
-from kademlua.node.bulk import Bulk, BulkWindow
+from kademlua.node.bulk import Bulk
+from kademlua.node.bulk_window import BulkWindow
 from kademlua.node.operation import AnyNode, AwaitableCalls, MethodByKind
 
 _R = TypeVar("_R", StoreResult, FindResult)
@@ -23,38 +24,16 @@ class _Draw:
     """The items that are drawn for the next window: pairs of a key and a value, or keys."""
 
     def __init__(self) -> None:
-        self._held: list[Any] = []
-        """An item that does not fit into the window: its key is there already."""
-        self._begin()
-
-    def _begin(self) -> None:
         self.items: list[Any] = []
-        self._keys: set[Any] = set()
         self._bytes = 0
 
     def add(self, item: Any) -> bool:
         """Add an item; return whether the window is full."""
-        key, size = item, 0
-        if isinstance(item, tuple):
-            key, value = item
-            size = len(value) if isinstance(value, (bytes, str)) else _OTHER_BYTES
-            if isinstance(key, bytes) and key in self._keys:
-                self._held = [item]
-                return True
-        if isinstance(key, bytes):
-            self._keys.add(key)
+        if isinstance(item, (tuple, list)):
+            _, value = item
+            self._bytes += len(value) if isinstance(value, (bytes, str)) else _OTHER_BYTES
         self.items.append(item)
-        self._bytes += size
         return len(self.items) >= _WINDOW_KEYS or self._bytes >= _WINDOW_BYTES
-
-    def take(self) -> list[Any]:
-        """Return the items, and begin the next window."""
-        items, held = self.items, self._held
-        self._begin()
-        self._held = []
-        for each in held:
-            self.add(each)
-        return items
 
 
 class _Run(Generic[_R]):
@@ -105,28 +84,26 @@ class BulkRun(_Run[_R]):
         while not self._ready:
             if self._window is None:
                 self._window = self._next_window()
-            results = self._node._run("_bulk", Bulk.next_results, self._window)
-            if results is None:
-                self._end_window(self._window)
-            else:
-                self._ready.extend(results)
+            window = self._window
+            if not self._node._run("_bulk", Bulk.take_results, window, self._ready):
+                self._end_window(window)
         return self._pop()
 
     def _next_window(self) -> BulkWindow:
         for item in self._source:
             if self._draw.add(item):
                 break
-        items = self._draw.take()
-        if not items:
+        if not self._draw.items:
             raise StopIteration
-        window: BulkWindow = self._node._run("_bulk", self._begin, items, *self._options)
+        window: BulkWindow = self._node._run("_bulk", self._begin, self._draw.items, *self._options)
+        self._draw = _Draw()  # not before: the call may be interrupted
         return window
 
     def close(self) -> None:
         """End the operation early: what was not stored yet is not stored. Idempotent."""
         self._source = iter(())
         if self._window is not None:
-            self._node._run("_bulk", Bulk.close, self._window)
+            self._window.close()
 
 
 class AsyncBulkRun(_Run[_R]):
@@ -149,11 +126,9 @@ class AsyncBulkRun(_Run[_R]):
         while not self._ready:
             if self._window is None:
                 self._window = await self._next_window()
-            results = await self._node._run("_bulk", Bulk.next_results, self._window)
-            if results is None:
-                self._end_window(self._window)
-            else:
-                self._ready.extend(results)
+            window = self._window
+            if not await self._node._run("_bulk", Bulk.take_results, window, self._ready):
+                self._end_window(window)
         return self._pop()
 
     async def _next_window(self) -> BulkWindow:
@@ -165,17 +140,19 @@ class AsyncBulkRun(_Run[_R]):
             async for item in self._source:
                 if self._draw.add(item):
                     break
-        items = self._draw.take()
-        if not items:
+        if not self._draw.items:
             raise StopAsyncIteration
-        window: BulkWindow = await self._node._run("_bulk", self._begin, items, *self._options)
+        window: BulkWindow = await self._node._run(
+            "_bulk", self._begin, self._draw.items, *self._options
+        )
+        self._draw = _Draw()  # not before: the call may be interrupted
         return window
 
     async def close(self) -> None:
         """End the operation early: what was not stored yet is not stored. Idempotent."""
         self._source = iter(())
         if self._window is not None:
-            await self._node._run("_bulk", Bulk.close, self._window)
+            self._window.close()
 
 
 class _StoreMany(Protocol):
@@ -216,11 +193,13 @@ def add_many(node: Any, items: Any, *, ttl: float | None = None) -> Any:
     sums up.
 
     Args:
-        items: Pairs of a key and a value. Of several values of a key, the last one remains.
+        items: Pairs of a key and a value. Of several values of a key, the last one remains; those
+            before it in the window are not sent, and have its result.
         ttl: Seconds that the values live, default ``Params.ttl``.
 
     Raises:
-        NotJoined, NodeClosed: from the iterator; see ``add``.
+        NotJoined, NodeClosed: from the iterator; see ``add``. It also raises what ``items`` raises;
+            what was drawn before is stored if you go on.
     """
     return _run_class(node)(node, items, Bulk.add, ttl)
 

@@ -96,9 +96,9 @@ class Republisher:
         for publication in store:
             interval = self._interval(publication)
             at = position(publication.key, self._context.id, sections)
-            missed_at = next_passage(at, interval, swept_at)
-            wait = missed_at - wall_now if swept_at else -interval
-            wait = min(max(wait, -interval), interval)
+            wait = -interval
+            if 0 < swept_at <= wall_now:  # otherwise none was saved, or the clock was set back
+                wait = max(wait, next_passage(at, interval, swept_at) - wall_now)
             self._publications.put(publication, _round_up(now + wait, interval))
         self._is_loaded = True
 

@@ -31,6 +31,18 @@ def test_threaded_node(first: Endpoint, in_thread: Callable[..., Any]) -> None:
     in_thread(use)
 
 
+def test_iterator_that_another_thread_drops(first: Endpoint, in_thread: Callable[..., Any]) -> None:
+    def use() -> None:
+        with ThreadedNode(bootstrap=[first]) as node:
+            rows = [(sha1(str(number)), number) for number in range(600)]
+            for result in node.add_many(rows):
+                if result.report is not None:
+                    break
+            assert all(each.error is None for each in node.add_many(ROWS))
+
+    in_thread(use)
+
+
 def test_async_node(first: Endpoint) -> None:
     async def rows() -> AsyncIterator[tuple[bytes, int]]:
         for row in ROWS:
@@ -47,5 +59,18 @@ def test_async_node(first: Endpoint) -> None:
             rest = node.overwrite_many(ROWS)
             await anext(rest)
             await rest.close()
+
+    asyncio.run(use())
+
+
+def test_cancelled_task(first: Endpoint) -> None:
+    async def use() -> None:
+        async with AsyncNode(bootstrap=[first]) as node:
+            run = node.add_many(ROWS)
+            for _ in range(3):  # while the window begins, and while there is no result yet
+                task = asyncio.ensure_future(anext(run))
+                await asyncio.sleep(0)
+                assert task.cancel()
+            assert {result.key async for result in run} == {key for key, _ in ROWS}
 
     asyncio.run(use())

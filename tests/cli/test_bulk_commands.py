@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 
 from kademlua.cli.bulk_input import read_batches
 from kademlua.core.ids import sha1
+from tests.support.peers import wait_until
 
 
 @pytest.fixture
@@ -80,6 +83,27 @@ def test_running_node(launch: Any, rows: str) -> None:
     assert len(done.stdout.splitlines()) == 501
 
 
+def test_node_that_ends_meanwhile(launch: Any, tmp_path: Path) -> None:
+    data, fifo = launch.home / "data", tmp_path / "fifo"
+    node, _ = launch.node("--data", str(data))
+    os.mkfifo(fifo)
+    process = launch.start("add", "--from", str(fifo), "--data", str(data))
+    with suppress(BrokenPipeError), fifo.open("w") as pipe:  # it may have noticed already
+        pipe.writelines(f"key {number}\tvalue\n" for number in range(2_048))  # a batch
+        pipe.flush()
+        wait_until(lambda: status_of(launch, data)["values"] == 2_048)
+        node.popen.kill()
+        assert node.wait() == -signal.SIGKILL
+        pipe.write("another\tvalue\n")
+    assert process.wait() == 1
+    assert re.fullmatch(r"stored [\d,]+ values\n", process.out.read_rest())
+    assert "Error: " in process.err.read_rest()
+
+
+def status_of(launch: Any, data: Path) -> Any:
+    return json.loads(launch.run("status", "--json", "--data", str(data)).stdout)
+
+
 def test_key_excludes_from(launch: Any, rows: str, failed: Any) -> None:
     for arguments in (("add", "key"), ("add", "key", "value"), ("find", "key")):
         assert "--from excludes KEY" in failed(launch.run(*arguments, "--from", rows), 2)
@@ -111,6 +135,13 @@ def test_lines() -> None:
     ]
     assert batch.rows[0].key.hex == sha1("a").hex()
     assert batch.position == 38
+
+
+@pytest.mark.parametrize("line", [b"a\tx", b'{"key": "a", "value": "x"}'])
+def test_byte_order_mark_is_no_part_of_the_first_key(line: bytes) -> None:
+    (batch,) = batches(b"\xef\xbb\xbf" + line + b"\r\n")
+    assert [(row.key.text, row.value) for row in batch.rows] == [("a", "x")]
+    assert batch.position == len(line) + 5
 
 
 @pytest.mark.parametrize(

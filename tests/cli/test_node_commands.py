@@ -30,6 +30,8 @@ def test_status_of_a_node(launch, daemon):
         "reachable": None,
         "contacts": 0,
         "values": 1,
+        "published": 0,
+        "republish_lag_seconds": 0.0,
         "network_size": 1,
         "data_directory": None,
         "process": process.popen.pid,
@@ -40,6 +42,7 @@ def test_status_of_a_node(launch, daemon):
     lines = launch.run("status", "--control", "sock").stdout.decode().splitlines()
     rows = dict(line.split(maxsplit=1) for line in lines)
     assert rows["id"] == state["id"]
+    assert rows["published"] == "0"
     assert rows["network"] == "about 1 node"
     assert rows["data"] == "none: all is in memory"
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import gevent
 import pytest
 
 from kademlua import sha1
+from kademlua.http.object_transfers import MAX_TRANSFERS
 from tests.http.conftest import TOKEN, HttpClient, Reply
 
 
@@ -69,6 +71,40 @@ def test_errors_concern_one_line(client: HttpClient) -> None:
     assert all(each["error"] for each in results.values())
     assert "15,000 bytes" in results[2]["error"]
     assert "98,304 bytes" in results[9]["error"]
+    assert results_of(post(client, b"no JSON\n", "?operation=find"))[1]["error"]
+
+
+def test_too_many_batches_at_the_same_time(client: HttpClient) -> None:
+    head = f"POST /v1/batch HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
+    connections = []
+    for _ in range(MAX_TRANSFERS):
+        connections.append(client.connect())
+        connections[-1].sendall(f"{head}Content-Length: 10\r\n\r\n".encode())
+    reply = wait_for_status(client, 503)
+    assert reply.headers["retry-after"] == "5"
+    for each in connections:
+        each.close()
+    wait_for_status(client, 200)
+
+
+def wait_for_status(client: HttpClient, status: int) -> Reply:
+    """Send batches until one has a status: the server learns later what sockets did."""
+    with gevent.Timeout(10):
+        while (reply := post(client, b"")).status != status:
+            gevent.sleep(0.05)
+    return reply
+
+
+def test_malformed_lines_do_not_pile_up(client: HttpClient) -> None:
+    """Their results come before the body ends."""
+    with client.connect() as connection:
+        head = f"POST /v1/batch HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
+        connection.sendall(f"{head}Content-Length: 1000000\r\n\r\n".encode())
+        connection.sendall(b"x\n" * 40_000)
+        received = b""
+        while b'"line": 8000,' not in received:
+            received += connection.recv(65_536)
+    assert received.startswith(b"HTTP/1.1 200")
 
 
 def test_hex_keys_and_repeated_keys(client: HttpClient) -> None:

@@ -209,3 +209,18 @@ def test_pause_is_logged_once(world: World, caplog: pytest.LogCaptureFixture) ->
     gevent.sleep(5 * ROUND)
     [record] = [each for each in caplog.records if "paused" in each.message]
     assert "asleep" in record.message
+
+
+def test_bulk_operation_goes_on_after_a_pause(world: World) -> None:
+    """Holders that had no time to reply are not taken for silent ones."""
+    nodes = world.network(20, params=Params(k=8, replicas=4))
+    machine = Machine(world, bootstrap=[nodes[0].contact.endpoint], params=Params(k=8, replicas=4))
+    assert machine.node.wait_joined(30)
+    rows = [(sha1(str(number)), number) for number in range(1_000)]
+    storing = gevent.spawn(lambda: list(machine.node.add_many(rows)))
+    sent = machine.node.stats
+    wait_until(lambda: sent()["calls_by_rpc"].get("storemany", 0) > 20)
+    machine.sleep(120)
+    results = storing.get()
+    assert all(result.error is None for result in results)
+    assert not any(result.report and result.report.timed_out for result in results)

@@ -7,7 +7,7 @@ from typing import Any
 import gevent
 
 from kademlua import Node, Params, sha1
-from kademlua.core.wire import packets
+from kademlua.core.wire import find_many, packets
 from kademlua.core.wire.packets import Request
 from tests.support.peers import empty_v10_peer, empty_v11_peer, requests_served
 from tests.support.world import World
@@ -163,3 +163,22 @@ def test_malformed_replies_lead_to_single_finds(world: World) -> None:
     assert node.wait_joined(30)
     found = values_of(node.find_many(KEYS[:100], 1))
     assert found == {key: [b"hello"] for key in KEYS[:100]}
+
+
+def test_holder_that_claims_to_have_too_many_values_costs_little(world: World) -> None:
+    nodes, peer = network(world, 8), world.peer()
+
+    def answer(request: Request) -> bytes:
+        if request.name != b"findmany":
+            return empty_v11_peer(request)
+        return find_many.encode_reply([None] * (len(request.args[1]) // 20))
+
+    peer.serve(answer)
+    client = world.node(peer.contact.endpoint, params=FEW, read_only=True)
+    client.add_peers([nodes[0].contact.endpoint])
+    assert client.wait_joined(30)
+    gevent.sleep(60)
+    found = values_of(client.find_many(KEYS, 1))
+    assert all(set(found[key]) == {value} for key, value in ROWS)
+    assert requests_served(peer).count("findmany") > 10
+    assert "findvalue" not in client.stats()["calls_by_rpc"]

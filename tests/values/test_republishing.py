@@ -84,6 +84,20 @@ def test_values_are_due_if_it_is_not_known_how_far_republishing_came(world: Worl
     assert again.stats()["calls_by_purpose"]["publish"] >= 9
 
 
+def test_values_are_due_if_the_clock_was_set_back(world: World) -> None:
+    nodes, saved = world.network(5, params=FEW), Saved()
+    node = world.node(nodes[0], publication_store=saved)
+    assert node.wait_joined(30)
+    publish(node, ROWS[:9], ttl=4_000)
+    gevent.sleep(1_900)
+    node.close()
+    saved.at += 86_400  # as if the clock were a day behind now
+    again = world.node(nodes[0], publication_store=saved, id=node.id)
+    assert again.wait_joined(30)
+    gevent.sleep(30)
+    assert again.stats()["calls_by_purpose"]["publish"] >= 9
+
+
 @pytest.mark.parametrize("swept_at", [True, False])
 def test_node_that_ends_before_it_has_joined_has_stored_nothing(
     world: World, *, swept_at: bool

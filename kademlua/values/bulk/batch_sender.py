@@ -6,10 +6,12 @@ from typing import Any, Final
 
 from kademlua.core.contact import Contact
 from kademlua.core.errors import (
+    CallInterrupted,
     KademluaError,
     NodeClosed,
     RpcFailed,
     RpcTimeout,
+    TooManyCalls,
     WireError,
 )
 from kademlua.core.wire import replies, requests, store_many
@@ -52,15 +54,20 @@ class BatchSender:
     ) -> None:
         """Store all entries at a holder, and block this greenlet until that is done.
 
-        If the holder does not reply, it gets no further requests. ``token`` is a write token of
-        the holder, after the key for which it was given. ``window`` learns how long requests take,
-        ``job`` says when the next one may be sent.
+        If the holder does not reply, or refuses all values of several requests, it gets no further
+        ones. ``token`` is a write token of the holder, after the key for which it was given.
+        ``window`` learns how long requests take, ``job`` says when the next one may be sent.
 
         Raises:
             NodeClosed: The node is closed.
         """
         position = 0
         while position < len(entries):
+            refusal = job.refusal_of(holder)
+            if refusal is not None:
+                for each in entries[position:]:
+                    each.report.refused.append((holder, refusal))
+                return
             batch = self._take_batch(holder, entries[position:])
             values = sum([len(each.arguments.encoded) + _ENTRY_BYTES for each in batch])
             job.wait(values + STORE_OVERHEAD_BYTES)
@@ -73,6 +80,8 @@ class BatchSender:
             window.end(flight, is_lost=isinstance(result, RpcTimeout))
             if isinstance(result, NodeClosed):
                 raise result
+            if isinstance(result, CallInterrupted):  # says nothing about the holder
+                continue
             if isinstance(result, RpcTimeout):
                 self._liveliness.on_timeout(holder)
                 for each in entries[position:]:
@@ -82,7 +91,10 @@ class BatchSender:
                 self._calls.remember_without_rpc(holder)
                 continue
             position += len(batch)
-            self._record(holder, batch, result)
+            refusals = self._refusals(result, len(batch))
+            self._record(holder, batch, refusals)
+            if not isinstance(result, TooManyCalls):
+                job.on_result(holder, refusals)
 
     def _take_batch(self, holder: Contact, entries: list[Entry]) -> list[Entry]:
         """Return the entries of the next request: as many as a datagram has space for."""
@@ -119,10 +131,7 @@ class BatchSender:
         args = requests.encode_store_many_args(key or batch[0].arguments.key, stores, write_token)
         return self._calls.call(holder, self._client.encode("storemany", args))
 
-    def _record(
-        self, holder: Contact, batch: list[Entry], result: list[Any] | KademluaError
-    ) -> None:
-        refusals = self._refusals(result, len(batch))
+    def _record(self, holder: Contact, batch: list[Entry], refusals: list[Refusal | None]) -> None:
         for entry, refusal in zip(batch, refusals, strict=True):
             if refusal is None:
                 entry.report.acknowledged.append(holder)

@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from kademlua.core.contact import Contact
-from kademlua.core.errors import KademluaError, NodeClosed, RpcFailed, RpcTimeout, WireError
+from kademlua.core.errors import (
+    CallInterrupted,
+    KademluaError,
+    NodeClosed,
+    RpcFailed,
+    RpcTimeout,
+    WireError,
+)
 from kademlua.core.reasons import Purpose
 from kademlua.core.wire import find_many
 from kademlua.liveliness.manager import LivelinessManager
@@ -54,6 +61,15 @@ class _Wanted:
     def is_finished(self) -> bool:
         """Whether a search of its own would find no more."""
         return self.is_certain or not self.search.wanted
+
+    def on_too_much(self) -> None:
+        """Record that the values of a holder fit into no reply: there are many, or a large one.
+
+        If that is so, other holders need not be asked; but the first one that says so may lie.
+        """
+        if not self.is_certain:
+            self.holders = []
+        self.is_certain = False
 
     def take_holders(self, count: int, popularity: Counter[Contact]) -> list[Contact]:
         """Return holders to ask next: those that can be asked for most other keys, too."""
@@ -176,8 +192,8 @@ class BulkFinder:
                 for each in wanted:
                     each.is_certain = False
                 return
-            if rows[0] is None:  # it has many values, or a large one
-                batch[0].holders, batch[0].is_certain = [], False
+            if rows[0] is None:
+                batch[0].on_too_much()
             left = []
             for number, (each, row) in enumerate(zip(batch, rows, strict=True)):
                 if row is not None:
@@ -196,6 +212,8 @@ class BulkFinder:
         job.tally.requests += 1
         if isinstance(result, NodeClosed):
             raise result
+        if isinstance(result, CallInterrupted):  # says nothing about the holder
+            return None
         if isinstance(result, RpcTimeout):
             self._liveliness.on_timeout(holder)
             self._regions.remove(holder)

@@ -14,8 +14,8 @@ from kademlua.rpc.call_options import CallOptions, EncodedRequest
 from kademlua.rpc.client import RpcClient
 
 _MAX_REMEMBERED: Final = 4_096
-_MIN_RTO: Final = 0.005
-"""Lower bound of the RTO of a request, in seconds: the callee may wait for a disk."""
+_MIN_RTO: Final = 0.1
+"""Lower bound of the RTO of a request, in seconds: many requests queue up at the callee."""
 
 
 class HolderCalls:
@@ -41,15 +41,17 @@ class HolderCalls:
             del self._without_rpc[next(iter(self._without_rpc))]
 
     def call(self, holder: Contact, request: EncodedRequest) -> list[Any] | KademluaError:
-        """Send a request, block this greenlet, and return the result or the error."""
+        """Send a request, block this greenlet, and return the result or the error.
+
+        The callee has ``Params.rpc_timeout`` to reply: it may be busy with the other requests.
+        """
         outcome: AsyncResult[list[Any] | KademluaError] = AsyncResult()
         liveliness = self._liveliness
         # The holder may validate this address before it replies.
         patience = 1 if liveliness.is_validated_at(holder) else 2
         rto = patience * liveliness.rto_estimator.rto_for(holder, _MIN_RTO)
-        timeout = liveliness.rto_estimator.timeout_for(rto)
         alias = liveliness.versions.alias_for(holder)
-        options = CallOptions(timeout, _on_late, rto, 0, alias)
+        options = CallOptions(None, _on_late, rto, 0, alias)
 
         def on_done(_: PendingCall, result: list[Any] | KademluaError) -> None:
             outcome.set(result)

@@ -21,6 +21,8 @@ _MIN_SHARED: Final = 4
 """Keys per shared lookup from which on it costs less than lookups of single keys."""
 _VALID_SECONDS: Final = 600.0
 """Seconds until nodes are looked up again: others may have joined."""
+_SILENT_SECONDS: Final = 60.0
+"""Seconds until a node that did not reply is tried again, if no lookup meets it before."""
 _FORGET_INTERVAL: Final = 60.0
 
 
@@ -70,7 +72,7 @@ class RegionLookups:
         for each in self._found:
             self._region.add(each.target, each.closest, each.k)
         self._silent = {
-            contact: at for contact, at in self._silent.items() if at > now - _VALID_SECONDS
+            contact: at for contact, at in self._silent.items() if at > now - _SILENT_SECONDS
         }
         for contact in self._silent:
             self._region.remove(contact)
