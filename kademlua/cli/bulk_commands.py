@@ -15,6 +15,7 @@ from kademlua.cli.bulk_input import Batch, read_batches
 from kademlua.cli.newest import distinct
 from kademlua.cli.output import count, echo, echo_error, echo_values, print_json
 from kademlua.cli.progress import open_source, progress, size_of
+from kademlua.cli.signals import exit_on_signals
 from kademlua.core.json_codec import value_from_json
 
 _SHOWN_ERRORS: Final = 10
@@ -56,23 +57,28 @@ class _Summary:
 def add_from(
     call: ApiCall, source: Path, *, ttl: float | None, is_hex: bool, as_json: bool
 ) -> None:
-    """Store the value of each line, and show a summary, also of what an error ended."""
+    """Store the value of each line, and show a summary, also of what an error or ^C ended."""
     summary = _Summary()
     try:
-        for batch in _batches(source, "storing", summary, has_values=True, is_hex=is_hex):
-            names = {row.key.hex: row.key.text for row in batch.rows}
-            rows = [[row.key.hex, row.value] for row in batch.rows]
-            for result in call.stream("add_many", rows=rows, ttl=ttl):
-                if result["error"] is None:
-                    summary.succeeded += 1
-                else:
-                    summary.fail(names[result["key"]], result["error"])
+        with exit_on_signals():
+            for batch in _batches(source, "storing", summary, has_values=True, is_hex=is_hex):
+                _add_batch(call, batch, ttl, summary)
     finally:
         if as_json:
             print_json({"stored": summary.succeeded, "failed": dict(summary.failed)})
         else:
             echo(f"stored {count(summary.succeeded, 'value')}")
     summary.close()
+
+
+def _add_batch(call: ApiCall, batch: Batch, ttl: float | None, summary: _Summary) -> None:
+    names = {row.key.hex: row.key.text for row in batch.rows}
+    rows = [[row.key.hex, row.value] for row in batch.rows]
+    for result in call.stream("add_many", rows=rows, ttl=ttl):
+        if result["error"] is None:
+            summary.succeeded += 1
+        else:
+            summary.fail(names[result["key"]], result["error"])
 
 
 def find_from(call: ApiCall, source: Path, *, max_nodes: int, is_hex: bool, as_json: bool) -> None:

@@ -118,7 +118,8 @@ def test_interrupt(launch: Any, network: str, tmp_path: Path) -> None:
         pipe.write("key\tvalue\n")
         pipe.flush()
         process.popen.send_signal(signal.SIGINT)
-        assert process.wait() == -signal.SIGINT
+        assert process.wait() == 128 + signal.SIGINT
+    assert process.out.read_rest() == "stored 0 values\n"  # it waits for a whole batch
     assert process.err.read_rest() == ""
 
 
