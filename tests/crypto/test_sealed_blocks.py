@@ -6,19 +6,23 @@ import random
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kademlua.core.objects.errors import BlockMissing, MalformedObject, ObjectNotFound
-from kademlua.core.objects.tree import root_block
+from kademlua.core.objects.tree import parse_root, root_block
 from kademlua.core.wire import bencoding
+from kademlua.crypto.key_derivation import Purpose
+from kademlua.crypto.padding import pad
 from kademlua.crypto.sealed_blocks import SealedForm
 from kademlua.crypto.secret import Secret
 from kademlua.objects.reader import ObjectReader, find_tree
 from kademlua.objects.writer import ObjectWriter, pieces_of
 from tests.objects.stores import MemoryBlocks
 
-FORM, OTHER = SealedForm(Secret(b"s" * 32)), SealedForm(Secret(b"o" * 32))
+SECRET = Secret(b"s" * 32)
+FORM, OTHER = SealedForm(SECRET), SealedForm(Secret(b"o" * 32))
 BLOCK = 512
 RANDOM = random.Random(1).randbytes(60_000)
 
@@ -120,6 +124,17 @@ def test_root_that_lies_is_refused(root: Any) -> None:
     store = MemoryBlocks()
     with pytest.raises(MalformedObject):
         find_tree(store, crafted(store, root), FORM)
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [b"l" * 6_000 + b"e" * 6_000, b"l" + b"le" * 7_000 + b"e", b"i" + b"9" * 14_000 + b"e"],
+)
+def test_value_that_is_costly_to_decode_is_refused(encoded: bytes) -> None:
+    key = SECRET.derive(Purpose.SECRET_OBJECTS, 64)
+    sealed = AESSIV(key).encrypt(pad(encoded), None)
+    with pytest.raises(MalformedObject):
+        parse_root(FORM.decode(sealed))
 
 
 def test_deep_tree_costs_few_finds_and_no_memory() -> None:
