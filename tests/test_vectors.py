@@ -37,6 +37,7 @@ from kademlua.crypto.datagram_cipher import DatagramCipher
 from kademlua.crypto.fingerprint import secret_fingerprint
 from kademlua.crypto.key_derivation import Purpose, derive_key
 from kademlua.crypto.key_files import KeyKind, read_key, write_key
+from kademlua.crypto.sealed_blocks import SealedForm
 from kademlua.crypto.sealed_values import open_value
 from kademlua.crypto.secret import Secret
 from kademlua.crypto.signing import SigningKey, verify
@@ -60,6 +61,7 @@ COUNTERS, PRIVATE, EXCHANGES = load("counters.json"), load("private.json"), load
 ENCRYPTION = load("encryption.json")
 OBJECTS, MAIL, KEY_FILES = load("objects.json"), load("mail.json"), load("key_files.json")
 SECRETS = load("secrets.json")
+SECRET_OBJECTS = load("secret_objects.json")
 
 
 def of_kind(kind: str, vectors: list[Vector] = RECORDS) -> pytest.MarkDecorator:
@@ -315,6 +317,31 @@ def test_secret_value(vector: Vector) -> None:
     assert open_value(secret, sealed, context) == bencoding.decode(encoded)
     assert reference_aead.seal_secret_value(raw, nonce, encoded, context) == sealed
     assert len(secret.seal(encoded, context)) == len(sealed)
+
+
+@each([vector for vector in SECRET_OBJECTS if "records" in vector])
+def test_secret_object(vector: Vector) -> None:
+    raw, size, block_bytes = hex_bytes(vector, "secret"), vector["size"], vector["block"]
+    form = SealedForm(Secret(raw))
+    builder = TreeBuilder(block_bytes, form)
+    content = (hex_bytes(vector, "pattern") * (size + 1))[:size]
+    records = {block.key: block.encoded for block in builder.add(content) + builder.finish()}
+    sealed = [bytes.fromhex(each) for each in vector["records"]]
+    assert set(records.values()) == {bencoding.encode(each) for each in sealed}
+    assert records[hex_bytes(vector, "key")] == bencoding.encode(sealed[-1])
+    assert parse_root(form.decode(sealed[-1])).layout.size == size
+    full_bytes = len(bencoding.encode(bytes(block_bytes)))
+    for each_sealed in sealed:
+        encoded = bencoding.encode(form.decode(each_sealed))
+        min_bytes = 0 if each_sealed is sealed[-1] else full_bytes
+        assert reference_aead.seal_block(raw, encoded, min_bytes) == each_sealed
+
+
+@each([vector for vector in SECRET_OBJECTS if "refused" in vector])
+def test_no_secret_object(vector: Vector) -> None:
+    form = SealedForm(Secret(hex_bytes(vector, "secret")))
+    with pytest.raises(MalformedObject):
+        parse_root(form.decode(bencoding.decode(hex_bytes(vector, "refused"))))
 
 
 class Wire:

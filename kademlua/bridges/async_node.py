@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from kademlua.bridges.thread_call import ThreadCall, no_op
 from kademlua.core.errors import NodeClosed
 from kademlua.node.node import Node
 from kademlua.node.operation import AwaitableCalls
+from kademlua.objects.reader import ObjectReader
 
 
 class AsyncNode(BridgedNode, AwaitableCalls):
@@ -46,8 +47,10 @@ class AsyncNode(BridgedNode, AwaitableCalls):
 
     async def open_object(self, key: bytes) -> AsyncObjectReader:
         """Return an object for reading; see ``Node.open_object``."""
-        reader = await self._submit(partial(Node.open_object, self._node, key))
-        return AsyncObjectReader(reader, self._submit, self._post)
+        return await self._as_reader(self._submit(partial(Node.open_object, self._node, key)))
+
+    async def _as_reader(self, opened: Awaitable[ObjectReader]) -> AsyncObjectReader:
+        return AsyncObjectReader(await opened, self._submit, self._post)
 
     async def _submit(self, function: Callable[[], Any]) -> Any:
         self._thread.check_process()

@@ -14,7 +14,7 @@ from kademlua.bridges.object_readers import reading_in_pool
 from kademlua.bridges.thread_call import ThreadCall, ignore
 from kademlua.node.node import Node
 from kademlua.node.objects import Objects
-from kademlua.node.operation import Operation, operation
+from kademlua.node.operation import Operation
 from kademlua.node.operations import NodeOperations
 
 _P = ParamSpec("_P")
@@ -72,9 +72,6 @@ def _with_signature_of(
     return decorate
 
 
-_put_object = operation("_objects", reading_in_pool(Objects.put_object))
-
-
 class BridgedNode(NodeOperations):
     """A node and its thread."""
 
@@ -85,7 +82,11 @@ class BridgedNode(NodeOperations):
 
     def _run(self, part: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run an operation of ``NodeOperations`` in the thread."""
-        return self._submit(functools.partial(method, getattr(self._node, part), *args, **kwargs))
+        run = self._prepared(method)
+        return self._submit(functools.partial(run, getattr(self._node, part), *args, **kwargs))
+
+    def _prepared(self, method: Any) -> Any:
+        return reading_in_pool(method) if method is Objects.put_object else method
 
     def _submit(self, function: Callable[[], Any]) -> Any:
         """Call a function in the thread, and return its result."""
@@ -109,8 +110,6 @@ class BridgedNode(NodeOperations):
     params = BridgedState(lambda node: node.params)
     closed = BridgedState(lambda node: node.closed)
     joined = BridgedState(lambda node: node.joined)
-
-    put_object = _put_object
 
     # Operations beside those of NodeOperations
 

@@ -20,6 +20,7 @@ from kademlua.bridges.thread_call import ThreadCall, ignore, no_op
 from kademlua.core.errors import NodeClosed
 from kademlua.node.node import Node
 from kademlua.node.operation import BlockingCalls
+from kademlua.objects.reader import ObjectReader
 
 
 class ThreadedNode(BridgedNode, BlockingCalls):
@@ -48,8 +49,10 @@ class ThreadedNode(BridgedNode, BlockingCalls):
 
     def open_object(self, key: bytes) -> ThreadedObjectReader:
         """Return an object as a binary file; see ``Node.open_object``."""
-        reader = self._submit(partial(Node.open_object, self._node, key))
-        return ThreadedObjectReader(reader, self._submit, self._post)
+        return self._as_reader(self._submit(partial(Node.open_object, self._node, key)))
+
+    def _as_reader(self, opened: ObjectReader) -> ThreadedObjectReader:
+        return ThreadedObjectReader(opened, self._submit, self._post)
 
     def _submit(self, function: Callable[[], Any]) -> Any:
         thread = self._thread

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from kademlua.cli.signals import showing_input_again
 from kademlua.core.errors import KeyFileError, PassphraseRequired
 from kademlua.crypto.key_files import KeyKind, read_key
 from kademlua.crypto.passphrase import require_passphrase
@@ -17,6 +18,8 @@ from kademlua.crypto.signing import SigningKey
 from kademlua.terminal.text import to_one_line
 
 _PASSPHRASE_VARIABLE = "KADEMLUA_PASSPHRASE_FILE"
+NEW_PASSPHRASE_VARIABLE = "KADEMLUA_NEW_PASSPHRASE_FILE"
+"""Names the file with the new passphrase where there may be a former one."""
 _MAX_PASSPHRASE_BYTES = 1_024
 
 
@@ -25,9 +28,9 @@ class NoPassphrase(click.ClickException):
 
     exit_code = 2
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, variable: str = _PASSPHRASE_VARIABLE) -> None:
         super().__init__(
-            f"{what}, and there is no terminal to ask for it; set {_PASSPHRASE_VARIABLE} to a file"
+            f"{what}, and there is no terminal to ask for it; set {variable} to a file"
             " that contains it"
         )
 
@@ -52,7 +55,7 @@ def load_key(path: str | Path, kind: KeyKind) -> bytes:
     try:
         return read_key(path, kind)
     except PassphraseRequired as error:
-        passphrase = _passphrase_in_file()
+        passphrase = _passphrase_in_file(_PASSPHRASE_VARIABLE)
         if passphrase is None:
             if not _has_terminal():
                 raise NoPassphrase(str(error)) from None
@@ -60,16 +63,20 @@ def load_key(path: str | Path, kind: KeyKind) -> bytes:
         return read_key(path, kind, passphrase)
 
 
-def new_passphrase() -> str:
-    """Return the passphrase for a new key file, which a person types twice.
+def new_passphrase(option: str, variable: str = _PASSPHRASE_VARIABLE) -> str:
+    """Return the passphrase for a key file, which a person types twice.
+
+    Args:
+        option: That of the command.
+        variable: Names the file with the passphrase, if there is one.
 
     Raises:
         click.ClickException: It is too short, or there is no terminal and no file with it.
     """
-    passphrase = _passphrase_in_file()
+    passphrase = _passphrase_in_file(variable)
     if passphrase is None:
         if not _has_terminal():
-            raise NoPassphrase("--passphrase needs a passphrase")
+            raise NoPassphrase(f"{option} needs a passphrase", variable)
         passphrase = _prompt("New passphrase", confirms=True)
     try:
         require_passphrase(passphrase)
@@ -81,15 +88,16 @@ def new_passphrase() -> str:
 def _prompt(text: str, *, confirms: bool = False) -> str:
     """Return what a person types, which is not shown; KeyFileError if it is not UTF-8."""
     try:
-        return str(click.prompt(text, hide_input=True, confirmation_prompt=confirms, err=True))
+        with showing_input_again():
+            return str(click.prompt(text, hide_input=True, confirmation_prompt=confirms, err=True))
     except UnicodeDecodeError:
         raise KeyFileError("a passphrase is UTF-8") from None
 
 
 @functools.cache  # a pipe can be read once
-def _passphrase_in_file() -> str | None:
-    """Return the passphrase in the file that the environment names; None if it names none."""
-    path = os.environ.get(_PASSPHRASE_VARIABLE)
+def _passphrase_in_file(variable: str) -> str | None:
+    """Return the passphrase in the file that a variable names; None if it names none."""
+    path = os.environ.get(variable)
     if not path:
         return None
     try:
@@ -101,9 +109,7 @@ def _passphrase_in_file() -> str | None:
     except UnicodeDecodeError:
         raise KeyFileError(f"{path}: a passphrase is UTF-8") from None
     except OSError as error:  # without the path: it may be the passphrase, by mistake
-        raise KeyFileError(
-            f"the file that {_PASSPHRASE_VARIABLE} names: {error.strerror}"
-        ) from None
+        raise KeyFileError(f"the file that {variable} names: {error.strerror}") from None
     except ValueError as error:
         raise KeyFileError(f"{path}: {error}") from None
     if not passphrase:

@@ -9,12 +9,17 @@ from pathlib import Path
 
 import click
 
-from kademlua.cli.key_file_input import load_key, load_signing_key, new_passphrase
+from kademlua.cli.key_file_input import (
+    NEW_PASSPHRASE_VARIABLE,
+    load_key,
+    load_signing_key,
+    new_passphrase,
+)
 from kademlua.cli.options import ANY_PATH
 from kademlua.core.errors import KeyFileError
 from kademlua.core.security.network_key import KEY_BYTES
 from kademlua.crypto.fingerprint import secret_fingerprint
-from kademlua.crypto.key_files import KeyKind, kind_of, write_key
+from kademlua.crypto.key_files import KeyKind, is_encrypted, kind_of, rewrite_key, write_key
 from kademlua.crypto.mail import mail_address
 from kademlua.crypto.signing import SigningKey
 from kademlua.terminal.text import to_one_line
@@ -42,7 +47,7 @@ _DEFAULT_FILES = {
 )
 @click.option(
     "--passphrase",
-    "is_encrypted",
+    "encrypts",
     is_flag=True,
     help="Encrypt the new file with a passphrase of at least 12 characters, which is asked for.",
 )
@@ -54,15 +59,24 @@ _DEFAULT_FILES = {
     is_flag=True,
     help="Show the address to which mail for the holder of the signing key in FILE is sent.",
 )
+@click.option(
+    "--change-passphrase",
+    "changes",
+    is_flag=True,
+    help="Encrypt FILE with a new passphrase, whether one protects it already or not.",
+)
+@click.option("--remove-passphrase", "removes", is_flag=True, help="Store FILE without encryption.")
 def keygen(
     *,
     file: Path | None,
     is_network: bool,
     is_secret: bool,
-    is_encrypted: bool,
+    encrypts: bool,
     fingerprint: bool,
     public: bool,
     shows_address: bool,
+    changes: bool,
+    removes: bool,
 ) -> None:
     """Generate a key in FILE, which must not exist; only its owner can read it.
 
@@ -79,7 +93,7 @@ def keygen(
 
     Each command that reads an encrypted file asks for its passphrase. Without a terminal, it is in
     the file, readable only by its owner, that the environment variable KADEMLUA_PASSPHRASE_FILE
-    names.
+    names. That of --change-passphrase is in the file that KADEMLUA_NEW_PASSPHRASE_FILE names.
 
     \b
     Examples:
@@ -91,16 +105,19 @@ def keygen(
         kademlua add --secret secret.key treasure "under the oak"
         kademlua keygen --network
         kademlua keygen --network --passphrase office.key
+        kademlua keygen --change-passphrase office.key
         kademlua keygen --fingerprint office.key
         kademlua node 8001 --network-key network.key
         kademlua find greeting --network-key network.key
         kademlua node 8001 --network-key old.key --network-key new.key
     """
-    if is_network + is_secret + fingerprint + public + shows_address > 1:
+    uses_file = fingerprint + public + shows_address + changes + removes
+    if is_network + is_secret + uses_file > 1:
         raise click.UsageError(
-            "--network, --secret, --fingerprint, --public and --mail-address exclude each other."
+            "--network, --secret, --fingerprint, --public, --mail-address, --change-passphrase and"
+            " --remove-passphrase exclude each other."
         )
-    if is_encrypted and (fingerprint or public or shows_address):
+    if encrypts and uses_file:
         raise click.UsageError("--passphrase is for a new key.")
     path = file or _DEFAULT_FILES[KeyKind.SIGNING]
     if fingerprint:
@@ -109,9 +126,11 @@ def keygen(
         click.echo(load_signing_key(path).public_key.hex())
     elif shows_address:
         click.echo(mail_address(load_signing_key(path)).hex())
+    elif changes or removes:
+        _change_passphrase(path, removes=removes)
     else:
         kinds = {is_network: KeyKind.NETWORK, is_secret: KeyKind.SECRET}
-        _generate(file, kinds.get(True, KeyKind.SIGNING), is_encrypted=is_encrypted)
+        _generate(file, kinds.get(True, KeyKind.SIGNING), encrypts=encrypts)
 
 
 def _fingerprint(path: Path) -> str:
@@ -124,14 +143,29 @@ def _fingerprint_of(kind: KeyKind, key: bytes) -> str:
     return SigningKey(key).fingerprint if kind is KeyKind.SIGNING else secret_fingerprint(key)
 
 
-def _generate(file: Path | None, kind: KeyKind, *, is_encrypted: bool) -> None:
+def _change_passphrase(path: Path, *, removes: bool) -> None:
+    """Encrypt a key file with another passphrase, or store it without one."""
+    kind = kind_of(path)
+    if removes and not is_encrypted(path):
+        raise KeyFileError(f"{path}: no passphrase protects this {kind}")
+    key = load_key(path, kind)
+    passphrase = None
+    if not removes:
+        passphrase = new_passphrase("--change-passphrase", NEW_PASSPHRASE_VARIABLE)
+    rewrite_key(path, kind, key, passphrase)
+    protection = "no passphrase protects" if removes else "a new passphrase protects"
+    click.echo(f"{protection} the {kind} in {to_one_line(str(path))}")
+    click.echo(f"its fingerprint is {_fingerprint_of(kind, key)}")
+
+
+def _generate(file: Path | None, kind: KeyKind, *, encrypts: bool) -> None:
     """Write a new key, and say so; of a signing key, show the public key for scripts."""
     path = file or _DEFAULT_FILES[kind]
-    if is_encrypted and os.path.lexists(path):  # before a person types a passphrase twice
+    if encrypts and os.path.lexists(path):  # before a person types a passphrase twice
         raise KeyFileError(f"{path}: {os.strerror(errno.EEXIST)}")
     key = secrets.token_bytes(KEY_BYTES)
     fingerprint = _fingerprint_of(kind, key)
-    write_key(path, kind, key, new_passphrase() if is_encrypted else None)
+    write_key(path, kind, key, new_passphrase("--passphrase") if encrypts else None)
     is_signing = kind is KeyKind.SIGNING
     remark = "; copy it to each node of the network" if kind is KeyKind.NETWORK else ""
     click.echo(f"wrote a new {kind} to {to_one_line(str(path))}{remark}", err=is_signing)

@@ -26,11 +26,13 @@ from kademlua.cli.options import (
 )
 from kademlua.cli.output import count, echo, print_json
 from kademlua.cli.progress import open_source, progress, size_of
+from kademlua.cli.secrets import secret_option
 from kademlua.core.contact import Endpoint
 from kademlua.core.durations import readable_duration
 from kademlua.core.objects.layout import DEFAULT_BLOCK_BYTES
 from kademlua.core.objects.report import ObjectReport
 from kademlua.core.values.records import PUBLIC_KEY_BYTES
+from kademlua.crypto.secret import Secret
 from kademlua.objects.streams import PooledStream
 
 _SOURCE = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
@@ -60,6 +62,7 @@ def object_group() -> None:
 @click.argument("file", type=_SOURCE)
 @via_option
 @network_key_option
+@secret_option
 @click.option("--sign", "key_file", metavar="KEYFILE", help="Let the key in KEYFILE name FILE.")
 @_salt_option
 @click.option("--resume", is_flag=True, help="Store only the blocks that are not found.")
@@ -77,6 +80,7 @@ def put(
     file: Path,
     via: Endpoint | None,
     network_keys: tuple[bytes, ...],
+    secret: Secret | None,
     key_file: str | None,
     salt: str,
     resume: bool,
@@ -93,17 +97,21 @@ def put(
     With --sign, the printed key is your public key, and names what you stored last. Make
     KEYFILE with "kademlua keygen KEYFILE".
 
+    With --secret, only holders of the secret can read FILE and its name.
+
     \b
     Examples:
         kademlua object put holiday.mp4
         tar c photos | kademlua object put --ttl 7d -
         kademlua object put --sign my.key --salt blog site.tar
+        kademlua object put --secret family.key holiday.mp4
     """
     if salt and key_file is None:
         raise click.UsageError("--salt applies to names only; add --sign KEYFILE.")
     signer = None if key_file is None else load_signing_key(key_file)
     reports = [ObjectReport()]
-    with open_source(file) as source, ephemeral_node(via, network_keys) as node:
+    with open_source(file) as source, ephemeral_node(via, network_keys) as client:
+        node = client if secret is None else client.secret(secret)
         with progress("storing", size_of(source)) as update:
 
             def show(report: ObjectReport) -> None:
@@ -157,6 +165,7 @@ def _report_text(report: ObjectReport) -> str:
 )
 @via_option
 @network_key_option
+@secret_option
 @_salt_option
 def get(
     *,
@@ -164,6 +173,7 @@ def get(
     output: Path | None,
     via: Endpoint | None,
     network_keys: tuple[bytes, ...],
+    secret: Secret | None,
     salt: str,
 ) -> None:
     """Write the object of KEY to FILE, or to standard output. KEY is what "kademlua object put"
@@ -176,11 +186,13 @@ def get(
     Examples:
         kademlua object get 5b1e8b5d3bd2a4b7f1b2b3d5c8f0a9e1d2c3b4a5 -o holiday.mp4
         kademlua object get --salt blog $(kademlua keygen --public my.key) | tar x
+        kademlua object get --secret family.key 5b1e8b5d3bd2a4b7f1b2b3d5c8f0a9e1d2c3b4a5 -o film
     """
     is_name = len(key) == PUBLIC_KEY_BYTES
     if salt and not is_name:
         raise click.UsageError("--salt requires a public key as KEY.")
-    with ephemeral_node(via, network_keys) as node:
+    with ephemeral_node(via, network_keys) as client:
+        node = client if secret is None else client.secret(secret)
         object_key = node.find_named_object(key, os.fsencode(salt)) if is_name else key
         with node.open_object(object_key) as reader, progress("reading", reader.size) as update:
             if output is None:

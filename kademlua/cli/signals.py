@@ -16,6 +16,8 @@ from gevent.event import Event
 
 logger = logging.getLogger(__name__)
 
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+
 
 class InteractiveShell(Protocol):
     """A local or remote shell."""
@@ -48,16 +50,35 @@ def exit_on_signals(*, interrupt_status: int = 130) -> Iterator[None]:
     def end(number: int, _frame: FrameType | None) -> None:
         sys.exit(interrupt_status if number == signal.SIGINT else 128 + number)
 
+    with _handlers(dict.fromkeys((signal.SIGINT, *_ENDING), end)):
+        yield
+
+
+@contextmanager
+def showing_input_again() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP raise SystemExit, so that a prompt that hides what is typed restores
+    the terminal. ^Z is ignored: the shell would show what is typed after it."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    with _handlers({**dict.fromkeys(_ENDING, end), signal.SIGTSTP: signal.SIG_IGN}):
+        yield
+
+
+@contextmanager
+def _handlers(handlers: dict[signal.Signals, Any]) -> Iterator[None]:
+    """Handle signals, except those that are ignored, as under nohup."""
     previous_handlers = {
-        number: signal.signal(number, end)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) is not signal.SIG_IGN  # not under nohup
+        number: signal.signal(number, handler)
+        for number, handler in handlers.items()
+        if signal.getsignal(number) is not signal.SIG_IGN
     }
     try:
         yield
     finally:
-        for number, handler in previous_handlers.items():
-            signal.signal(number, handler)
+        for number, previous_handler in previous_handlers.items():
+            signal.signal(number, previous_handler)
 
 
 class SignalHandler:

@@ -15,6 +15,7 @@ class Purpose(Enum):
     DISCOVERY_LABEL = b"kademlua 1.1 discovery label"
     SECRET_KEYS = b"kademlua 1.1 secret keys"
     SECRET_VALUES = b"kademlua 1.1 secret values"
+    SECRET_OBJECTS = b"kademlua 1.1 secret objects"
     MAIL = b"kademlua 1.1 mail private key"
     FINGERPRINT = b"kademlua 1.1 fingerprint"
 

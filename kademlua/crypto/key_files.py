@@ -15,7 +15,11 @@ from pathlib import Path
 from kademlua.core.errors import KeyFileError, PassphraseRequired
 from kademlua.core.security import network_key
 from kademlua.crypto.passphrase import OVERHEAD_BYTES, decrypt, encrypt, require_passphrase
-from kademlua.crypto.private_files import create_private_file, read_private_file
+from kademlua.crypto.private_files import (
+    create_private_file,
+    read_private_file,
+    replace_private_file,
+)
 
 _KEY_BYTES = 32
 _ENCRYPTED = b"encrypted-"
@@ -73,23 +77,50 @@ def write_key(path: str | Path, kind: KeyKind, key: bytes, passphrase: str | Non
         ValueError: The passphrase has fewer than 12 characters.
         KeyFileError: The file exists or cannot be written: no key is ever overwritten.
     """
-    if passphrase is not None:
-        require_passphrase(passphrase)
-        word = _ENCRYPTED + kind.value
-        line = b"%b %b\n" % (word, encrypt(key, passphrase, word).hex().encode())
-    elif kind is KeyKind.NETWORK:
-        line = network_key.format_key(key)
-    else:
-        line = b"%b %b\n" % (kind.value, key.hex().encode())
+    line = _line_of(kind, key, passphrase)
     with _key_file_errors(path):
         create_private_file(path, line)
 
 
+def rewrite_key(path: str | Path, kind: KeyKind, key: bytes, passphrase: str | None) -> None:
+    """Replace the file of a key by one with another passphrase, or without one.
+
+    After an error, the former file is still there. Its bytes may stay on the disk.
+
+    Raises:
+        ValueError: The passphrase has fewer than 12 characters.
+        KeyFileError: The file cannot be replaced.
+    """
+    line = _line_of(kind, key, passphrase)
+    with _key_file_errors(path):
+        replace_private_file(path, line)
+
+
 def kind_of(path: str | Path) -> KeyKind:
     """Return what a file holds, if it is a key file; KeyFileError if it cannot be read."""
-    with _key_file_errors(path):
-        word = read_private_file(path, _MAX_FILE_BYTES).partition(b" ")[0].removeprefix(_ENCRYPTED)
+    word = _word_of(path).removeprefix(_ENCRYPTED)
     return next((kind for kind in KeyKind if kind.value == word), KeyKind.NETWORK)
+
+
+def is_encrypted(path: str | Path) -> bool:
+    """Return whether a passphrase protects a key file; KeyFileError if it cannot be read."""
+    return _word_of(path).startswith(_ENCRYPTED)
+
+
+def _word_of(path: str | Path) -> bytes:
+    with _key_file_errors(path):
+        return read_private_file(path, _MAX_FILE_BYTES).partition(b" ")[0]
+
+
+def _line_of(kind: KeyKind, key: bytes, passphrase: str | None) -> bytes:
+    """Return what a key file has; ValueError if the passphrase is too short."""
+    if passphrase is not None:
+        require_passphrase(passphrase)
+        word = _ENCRYPTED + kind.value
+        return b"%b %b\n" % (word, encrypt(key, passphrase, word).hex().encode())
+    if kind is KeyKind.NETWORK:
+        return network_key.format_key(key)
+    return b"%b %b\n" % (kind.value, key.hex().encode())
 
 
 def _parse(line: bytes, word: bytes, size: int) -> bytes | None:

@@ -10,9 +10,9 @@ _END: Final = b"\x80"
 """Between the data and its padding of zeros (ISO/IEC 7816-4)."""
 
 
-def pad(data: bytes) -> bytes:
-    """Return data with its padding, which is at least one byte."""
-    return (data + _END).ljust(padded_size(len(data)), b"\0")
+def pad(data: bytes, min_bytes: int = 0) -> bytes:
+    """Return data with its padding, as long as if it had at least ``min_bytes``."""
+    return (data + _END).ljust(padded_size(max(len(data), min_bytes)), b"\0")
 
 
 def unpad(padded: bytes) -> bytes | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import shlex
 import stat
 from pathlib import Path
@@ -24,6 +26,40 @@ def create_private_file(path: str | Path, data: bytes) -> None:
     except OSError:
         os.unlink(path)  # do not leave half a key
         raise
+
+
+def replace_private_file(path: str | Path, data: bytes) -> None:
+    """Replace a file by one readable only by its owner, which stays the same.
+
+    After an error or a power failure, the former file is still there, or the new one.
+
+    Raises:
+        OSError: It cannot be written, or there is none.
+    """
+    target = Path(os.path.realpath(path))
+    owner = target.stat()
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    create_private_file(partial, data)
+    try:
+        fd = os.open(partial, os.O_RDONLY | os.O_CLOEXEC)
+        with os.fdopen(fd):
+            if owner.st_uid != os.geteuid():  # root acts for another user
+                os.fchown(fd, owner.st_uid, owner.st_gid)
+            os.fsync(fd)
+        partial.replace(target)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    _sync_directory(target.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    with contextlib.suppress(OSError):  # some file systems refuse
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 def read_private_file(path: str | Path, max_bytes: int, *, allows_pipe: bool = False) -> bytes:

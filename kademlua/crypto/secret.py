@@ -107,6 +107,10 @@ class Secret:
         padded = self._value_key.open(sealed, context) if type(sealed) is bytes else None
         return None if padded is None else unpad(padded)
 
+    def derive(self, purpose: Purpose, size: int) -> bytes:
+        """Return a key for another purpose, ``size`` bytes."""
+        return derive_key(self._secret, purpose, size)
+
 
 def sealed_bytes(size: int) -> int:
     """Return the size of the sealed form of a value of ``size`` bytes."""

@@ -47,7 +47,9 @@ class PublishedObjectsJson(TypedDict):
 def list_objects(request: ApiRequest) -> PublishedObjectsJson:
     """Return the published objects."""
     return {
-        "objects": [published_object_to_json(each) for each in request.node.published_objects()]
+        "objects": [
+            published_object_to_json(each) for each in request.operations.published_objects()
+        ]
     }
 
 
@@ -58,7 +60,7 @@ def put_object(request: ApiRequest) -> StoredObjectJson:
     query, reports = request.query, [ObjectReport()]
     with request.services.object_transfers.one():
         try:
-            key = request.node.put_object(
+            key = request.operations.put_object(
                 request.http.bounded_stream,
                 ttl=None if query.ttl is UNSET else query.ttl,
                 publish=query.publish,
@@ -83,14 +85,15 @@ def read_object(request: ApiRequest) -> Iterator[bytes]:
     """Return the object, or a range of it (RFC 9110, section 14)."""
     http, reply, key = request.http, request.reply, request.fields["key"]
     reply.etag = key
-    reply.cache_control = ["private", "immutable", f"max-age={_CACHE_SECONDS}"]
+    if request.secret is None:
+        reply.cache_control = ["private", "immutable", f"max-age={_CACHE_SECONDS}"]
     reply.set_header("Accept-Ranges", "bytes")
     # The content may come from anyone: a browser must not show it as a page of this origin.
     reply.set_header("Content-Disposition", "attachment")
     reply.set_header("X-Content-Type-Options", "nosniff")
     if any(each in ("*", key) for each in http.if_none_match or ()):
         raise falcon.HTTPStatus(falcon.HTTP_304)
-    reader = request.node.open_object(bytes.fromhex(key))
+    reader = request.operations.open_object(bytes.fromhex(key))
     start, end = _requested_range(http, reader.size, key)
     if (start, end) != (0, reader.size):
         reply.status = falcon.HTTP_206
@@ -111,7 +114,7 @@ def _resumed(first: bytes, parts: Generator[bytes]) -> Iterator[bytes]:
 
 def unpublish_object(request: ApiRequest) -> None:
     """Stop republishing; the object expires at its TTL."""
-    if not request.run("unpublish_object")["was_published"]:
+    if not request.operations.unpublish_object(bytes.fromhex(request.fields["key"])):
         raise falcon.HTTPNotFound(description="the node does not publish this object")
 
 

@@ -24,6 +24,7 @@ from kademlua.http.object_transfers import ObjectTransfers
 from kademlua.http.secret_header import read_secret
 from kademlua.http.value_codec import BYTES, JSON, decode_body, key_from_path
 from kademlua.node.node import Node
+from kademlua.node.secret_operations import SecretNode
 from kademlua.swarm.event_hub import EventHub
 
 
@@ -62,12 +63,17 @@ class ApiRequest:
     fields: dict[str, Any]
     """The fields of the node operation: query parameters, ``key`` and ``value``."""
     secret: Secret | None = None
-    """If there is one, key and values are secret."""
+    """If there is one, keys, values and objects are secret."""
 
     @property
     def node(self) -> Node:
         """The node that serves the request."""
         return self.services.node
+
+    @property
+    def operations(self) -> Node | SecretNode:
+        """The operations of the node; with the secret, if there is one."""
+        return self.node if self.secret is None else self.node.secret(self.secret)
 
     def run(self, name: str) -> dict[str, Any]:
         """Run an operation of ``NodeApi`` with the fields of the request."""
@@ -100,7 +106,7 @@ class Route:
     streams_body: bool = False
     """True if the body is bytes of any length, which the handler reads in parts."""
     takes_secret: bool = False
-    """True if the values are secret with the header ``Kademlua-Secret``."""
+    """True if values or objects are secret with the header ``Kademlua-Secret``."""
     errors: tuple[int, ...] = ()
     """Statuses besides those that follow from the other fields."""
 

@@ -121,6 +121,7 @@ ROUTES = (
         "List the published objects.",
         object_resources.list_objects,
         reply=object_resources.PublishedObjectsJson,
+        takes_secret=True,
     ),
     Route(
         "POST /v1/objects",
@@ -130,6 +131,7 @@ ROUTES = (
         reply=object_resources.StoredObjectJson,
         streams_body=True,
         errors=(502,),
+        takes_secret=True,
     ),
     Route(
         "GET /v1/objects/{key}",
@@ -137,11 +139,13 @@ ROUTES = (
         object_resources.read_object,
         reply=BYTES,
         errors=(416, 502),
+        takes_secret=True,
     ),
     Route(
         "DELETE /v1/objects/{key}",
         "Stop republishing an object; it expires at its TTL.",
         object_resources.unpublish_object,
+        takes_secret=True,
     ),
     Route(
         "POST /v1/batch",

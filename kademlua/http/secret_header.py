@@ -29,8 +29,8 @@ SECRET_PARAMETER: Final = {
     "name": SECRET_HEADER,
     "in": "header",
     "schema": {"type": "string", "pattern": f"^{_SECRET.pattern}$", "format": "password"},
-    "description": "The secret of secret values, on loopback connections only: the node blinds the"
-    " key with it, and seals and opens values.",
+    "description": "The secret of secret values and objects, on loopback connections only: the node"
+    " blinds the key of a value with it, and seals and opens values and objects.",
 }
 """Its description in the OpenAPI document."""
 

@@ -6,20 +6,25 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from kademlua.core.objects.errors import ObjectNotFound
+from kademlua.core.objects.form import PLAIN, BlockForm
 from kademlua.core.objects.layout import DEFAULT_BLOCK_BYTES, check_block_bytes
 from kademlua.core.objects.pointer import pointer_to, target_of
 from kademlua.core.objects.tree import Block
 from kademlua.core.results import Publication, PutResult, StoreReport
 from kademlua.core.values.validation import validate_key, validate_ttl
 from kademlua.core.wire.requests import StoreArguments
+from kademlua.crypto.sealed_blocks import SealedForm
+from kademlua.crypto.secret import Secret
 from kademlua.crypto.signing import Signer
 from kademlua.node.lifecycle import Lifecycle
 from kademlua.node.records import Records
+from kademlua.node.secret_records import SecretRecords
 from kademlua.objects.block_store import BlockStore, SingleBlocks
 from kademlua.objects.published import PublishedObject, PublishedObjects
 from kademlua.objects.reader import ObjectReader, find_tree
 from kademlua.objects.writer import ObjectSource, ObjectWriter, OnProgress, pieces_of
 from kademlua.runtime.context import Context
+from kademlua.runtime.time_slices import in_slices
 from kademlua.values.bulk.parallel import run_parallel
 from kademlua.values.publisher import Republisher
 from kademlua.values.writer import ValueWriter
@@ -33,7 +38,15 @@ _UNPUBLISH_CONCURRENCY: Final = 64
 class Objects:
     """The part of a node that deals with objects."""
 
-    __slots__ = ("_clock", "_lifecycle", "_params", "_records", "_republisher", "_writer")
+    __slots__ = (
+        "_context",
+        "_form",
+        "_lifecycle",
+        "_names",
+        "_records",
+        "_republisher",
+        "_writer",
+    )
 
     def __init__(
         self,
@@ -43,13 +56,27 @@ class Objects:
         records: Records,
         writer: ValueWriter,
         republisher: Republisher,
+        secret: Secret | None = None,
     ) -> None:
-        self._params = context.params
-        self._clock = context.clock
+        """Store and find objects; with a ``secret``, only its holders can read them."""
+        self._form: BlockForm = PLAIN if secret is None else SealedForm(secret)
+        self._names = records if secret is None else SecretRecords(records, secret)
+        self._context = context
         self._lifecycle = lifecycle
         self._records = records
         self._writer = writer
         self._republisher = republisher
+
+    def with_secret(self, secret: Secret) -> Objects:
+        """Return the same operations for objects that only holders of a secret can read."""
+        return Objects(
+            context=self._context,
+            lifecycle=self._lifecycle,
+            records=self._records,
+            writer=self._writer,
+            republisher=self._republisher,
+            secret=secret,
+        )
 
     def put_object(
         self,
@@ -80,12 +107,15 @@ class Objects:
             ObjectRefused: a block could not be stored; its ``report`` says how much was.
             NotJoined, NodeClosed, TypeError, ValueError: see ``add``.
         """
-        ttl_seconds = validate_ttl(ttl, self._params)
+        ttl_seconds = validate_ttl(ttl, self._context.params)
         check_block_bytes(block_bytes)
-        if block_bytes + _ROOT_OVERHEAD > self._params.max_value_bytes:
+        if (
+            self._form.record_bytes(block_bytes + _ROOT_OVERHEAD)
+            > self._context.params.max_value_bytes
+        ):
             raise ValueError(
                 f"a block of {block_bytes:,} bytes does not fit into a value, which has at most"
-                f" {self._params.max_value_bytes:,}"
+                f" {self._context.params.max_value_bytes:,}"
             )
         pieces = pieces_of(source)
         self._lifecycle.require_joined()
@@ -93,6 +123,7 @@ class Objects:
         writer = ObjectWriter(
             self._blocks(ttl_seconds, published if publish else None),
             block_bytes=block_bytes,
+            form=self._form,
             skip_stored=skip_stored and not publish,
             on_progress=on_progress,
         )
@@ -111,7 +142,7 @@ class Objects:
             NotJoined, NodeClosed, TypeError, ValueError: see ``add``.
         """
         self._lifecycle.require_joined()
-        return ObjectReader(key, find_tree(self._blocks(), validate_key(key)))
+        return ObjectReader(key, find_tree(self._blocks(), validate_key(key), self._form))
 
     def publish_object(
         self, key: bytes, *, ttl: float | None = None, on_progress: OnProgress | None = None
@@ -156,7 +187,7 @@ class Objects:
             RecordStale, CryptoUnavailable, StoreFailed, NotJoined, TooManyCalls, NodeClosed,
             TypeError, ValueError: see ``put_signed``.
         """
-        return self._records.put_signed(pointer_to(validate_key(key)), signer, salt=salt, ttl=ttl)
+        return self._names.put_signed(pointer_to(validate_key(key)), signer, salt=salt, ttl=ttl)
 
     def find_named_object(self, public_key: bytes, salt: bytes = b"") -> bytes:
         """Return the key of the object that a public key names.
@@ -167,13 +198,14 @@ class Objects:
             RecordForged, RecordExpired, CryptoUnavailable, NotJoined, TooManyCalls, NodeClosed,
             TypeError, ValueError: see ``get_signed``.
         """
-        record = self._records.get_signed(public_key, salt)
+        record = self._names.get_signed(public_key, salt)
         if record is None:
             raise ObjectNotFound(public_key)
         return target_of(record.value)
 
     def _published(self) -> PublishedObjects:
-        return PublishedObjects(self._republisher.publications())
+        publications = self._republisher.publications()
+        return PublishedObjects(in_slices(publications, self._context.clock), self._form)
 
     def _unpublish_all(self, keys: Iterable[bytes]) -> None:
         for _ in run_parallel(self._republisher.unpublish, keys, lambda: _UNPUBLISH_CONCURRENCY):
@@ -190,7 +222,7 @@ class Objects:
             published.add(block.key)
             return report
 
-        return SingleBlocks(put, self._get, self._clock)
+        return SingleBlocks(put, self._get, self._context.clock)
 
     def _get(self, key: bytes) -> Any | None:
         try:

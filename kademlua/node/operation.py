@@ -26,6 +26,8 @@ class AnyNode(Protocol):
 
     def _run(self, part: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any: ...
 
+    def _prepared(self, method: Any) -> Any: ...
+
 
 class MethodByKind(Generic[_BlockingT_co, _AwaitableT_co]):
     """The type, for type checkers, of a method whose form depends on the kind of node.

@@ -5,6 +5,8 @@ Their arguments, documentation and checks are in the part named.
 
 from __future__ import annotations
 
+from typing import Any
+
 from kademlua.node.bulk_iterators import (
     add_many_method,
     find_many_method,
@@ -55,3 +57,13 @@ class NodeOperations:
     secret = secret_method
     inbox = inbox_method
     watch = watch_method
+
+    # What differs between the kinds of nodes.
+
+    def _prepared(self, method: Any) -> Any:
+        """Return a method of a part as this kind of node runs it."""
+        return method
+
+    def _as_reader(self, opened: Any) -> Any:
+        """Return what ``open_object`` returns in the node as a reader of this kind of node."""
+        return opened

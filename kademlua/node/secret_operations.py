@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, cast
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from kademlua.core.values.validation import validate_key
 from kademlua.core.watch.opened_changes import OpenedChanges
 from kademlua.crypto.sealed_values import open_value
 from kademlua.crypto.secret import Secret
+from kademlua.node.objects import Objects
 from kademlua.node.operation import AnyNode, AwaitableCalls, BlockingCalls, MethodByKind, operation
 from kademlua.node.secret_records import SecretRecords
 from kademlua.node.secret_values import SecretValues
 from kademlua.node.watch_iterators import AsyncWatch, Watch, open_watch
+from kademlua.objects.reader import ObjectReader
 from kademlua.values.watch.subscription import Subscription
 
 AnySecret = Secret | bytes | str
 """A secret, its 32 bytes, or a passphrase."""
+_R = TypeVar("_R")
+_Open: TypeAlias = Callable[[bytes], _R]
 _WITH_SECRET: Final[dict[str, Callable[[Any, Secret], Any]]] = {
     "_values": SecretValues,
     "_records": SecretRecords,
+    "_objects": Objects.with_secret,
 }
 """What wraps a part of a node, by the attribute of the part."""
 
@@ -35,9 +40,21 @@ def _watch(secret_node: Any, key: bytes) -> Any:
 _watch.__name__ = "watch"
 
 
+def _open_object(secret_node: Any, key: bytes) -> Any:
+    """Return an object that was made with the secret as a binary file; see ``Node.open_object``.
+
+    Raises:
+        MalformedObject: Also if it was made without the secret.
+    """
+    return secret_node._node._as_reader(secret_node._run("_objects", Objects.open_object, key))
+
+
+_open_object.__name__ = "open_object"
+
+
 class SecretOperations:
-    """One line for each operation; ``SecretValues`` and ``SecretRecords`` have their arguments and
-    documentation."""
+    """One line for each operation; ``SecretValues``, ``SecretRecords`` and ``Objects`` have their
+    arguments and documentation."""
 
     def __init__(self, node: AnyNode, secret: Secret) -> None:
         """Run the operations of a node with a secret."""
@@ -55,6 +72,13 @@ class SecretOperations:
     get_immutable = operation("_records", SecretRecords.get_immutable)
     put_signed = operation("_records", SecretRecords.put_signed)
     get_signed = operation("_records", SecretRecords.get_signed)
+    put_object = operation("_objects", Objects.put_object)
+    open_object = cast("MethodByKind[_Open[ObjectReader], _Open[Awaitable[Any]]]", _open_object)
+    publish_object = operation("_objects", Objects.publish_object)
+    unpublish_object = operation("_objects", Objects.unpublish_object)
+    published_objects = operation("_objects", Objects.published_objects)
+    name_object = operation("_objects", Objects.name_object)
+    find_named_object = operation("_objects", Objects.find_named_object)
     watch = cast("MethodByKind[Callable[[bytes], Watch], Callable[[bytes], AsyncWatch]]", _watch)
 
     def _open_watch(self, key: bytes) -> Watch | AsyncWatch:
@@ -64,7 +88,7 @@ class SecretOperations:
 
     def _run(self, part: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run an operation of this class in the node."""
-        secret = self._secret
+        secret, method = self._secret, self._node._prepared(method)
 
         def run(of_node: Any, /, *args: Any, **kwargs: Any) -> Any:
             return method(_WITH_SECRET[part](of_node, secret), *args, **kwargs)

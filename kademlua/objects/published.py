@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kademlua.core.ids import ID_BYTES
-from kademlua.core.objects.tree import child_key, root_of
+from kademlua.core.objects.errors import MalformedObject
+from kademlua.core.objects.form import PLAIN, BlockForm
+from kademlua.core.objects.tree import ObjectRoot, child_key, root_of
 from kademlua.core.results import Publication
 
 
@@ -24,13 +26,15 @@ class PublishedObject:
 class PublishedObjects:
     """The objects among some publications."""
 
-    def __init__(self, publications: Iterable[Publication]) -> None:
-        self._by_key = {each.key: each for each in publications}
-        self._roots = {
-            key: root
-            for key, each in self._by_key.items()
-            if (root := root_of(each.encoded)) is not None
-        }
+    def __init__(self, publications: Iterable[Publication], form: BlockForm = PLAIN) -> None:
+        self._form = form
+        self._by_key: dict[bytes, Publication] = {}
+        self._roots: dict[bytes, ObjectRoot] = {}
+        for each in publications:
+            self._by_key[each.key] = each
+            root = root_of(each.encoded, form)
+            if root is not None:
+                self._roots[each.key] = root
 
     def others(self) -> list[Publication]:
         """Return the publications that belong to no object."""
@@ -71,5 +75,15 @@ class PublishedObjects:
             }
             found |= keys
             if level:
-                contents = [self._by_key[each].value for each in keys if each in self._by_key]
+                contents = [self._content(key) for key in keys]
         return found
+
+    def _content(self, key: bytes) -> bytes:
+        """Return the content of a block of keys; none if the node publishes something else."""
+        if key not in self._by_key:
+            return b""
+        try:
+            content = self._form.decode(self._by_key[key].value)
+        except MalformedObject:
+            return b""
+        return content if isinstance(content, bytes) else b""

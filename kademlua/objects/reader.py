@@ -12,10 +12,10 @@ from gevent.pool import Group
 
 from kademlua.core.errors import KademluaError
 from kademlua.core.objects.errors import BlockMissing, ObjectError, ObjectNotFound
+from kademlua.core.objects.form import PLAIN, BlockForm
 from kademlua.core.objects.layout import Layout
 from kademlua.core.objects.tree import ObjectRoot, check_content, child_key, parse_root
 from kademlua.core.values.records import immutable_key
-from kademlua.core.wire import bencoding
 from kademlua.objects.block_store import BlockStore
 
 _MAX_READ_AHEAD: Final = 64
@@ -27,8 +27,9 @@ _KEPT_BLOCKS: Final = 16
 class BlockTree:
     """The blocks of one object, found in the network and checked."""
 
-    def __init__(self, blocks: BlockStore, root: ObjectRoot) -> None:
+    def __init__(self, blocks: BlockStore, root: ObjectRoot, form: BlockForm) -> None:
         self._blocks = blocks
+        self._form = form
         self._root = root
         self.layout: Layout = root.layout
         self._kept: OrderedDict[tuple[int, int], bytes] = OrderedDict()
@@ -43,7 +44,7 @@ class BlockTree:
         key = self._block_key(0, index)
         if key is None:
             return content == self._root.content
-        return immutable_key(bencoding.encode(content)) == key
+        return immutable_key(self._form.encode(content, self.layout.block_bytes)) == key
 
     def leaves(self, indexes: range, results: dict[int, AsyncResult[bytes]]) -> None:
         """Find blocks of level 0, and set the results by index."""
@@ -97,20 +98,20 @@ class BlockTree:
         if value is None:
             first_leaf = index * self.layout.fan_out**level
             raise BlockMissing(key, first_leaf * self.layout.block_bytes)
-        return check_content(value, self.layout, level, index)
+        return check_content(self._form.decode(value), self.layout, level, index)
 
 
-def find_tree(blocks: BlockStore, key: bytes) -> BlockTree:
+def find_tree(blocks: BlockStore, key: bytes, form: BlockForm = PLAIN) -> BlockTree:
     """Return the blocks of the object with this key.
 
     Raises:
         ObjectNotFound: no node has its root.
-        MalformedObject: the record is no object.
+        MalformedObject: the record is no object of this form.
     """
     ((_, value),) = blocks.get_blocks([key])
     if value is None:
         raise ObjectNotFound(key)
-    return BlockTree(blocks, parse_root(value))
+    return BlockTree(blocks, parse_root(form.decode(value)), form)
 
 
 class ObjectReader(io.RawIOBase):

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from kademlua.core.errors import KademluaError
 from kademlua.core.objects.errors import ObjectRefused
+from kademlua.core.objects.form import PLAIN, BlockForm
 from kademlua.core.objects.layout import DEFAULT_BLOCK_BYTES
 from kademlua.core.objects.report import ObjectReport
 from kademlua.core.objects.tree import Block, TreeBuilder
@@ -64,6 +65,7 @@ class ObjectWriter:
         blocks: BlockStore,
         *,
         block_bytes: int = DEFAULT_BLOCK_BYTES,
+        form: BlockForm = PLAIN,
         skip_stored: bool = False,
         on_progress: OnProgress | None = None,
     ) -> None:
@@ -72,13 +74,14 @@ class ObjectWriter:
         Args:
             blocks: Where to store them.
             block_bytes: Bytes of content in a block.
+            form: How blocks become records.
             skip_stored: Look for each block first, and do not store those that are found.
             on_progress: Called after each block.
         """
         self._blocks = blocks
         self._skip_stored = skip_stored
         self._on_progress = on_progress
-        self._builder = TreeBuilder(block_bytes)
+        self._builder = TreeBuilder(block_bytes, form)
         self._root: Block | None = None
         self._failure: KademluaError | None = None
         self._recent: dict[bytes, None] = {}

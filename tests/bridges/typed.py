@@ -26,6 +26,7 @@ def blocking(node: ThreadedNode, key: bytes) -> None:
     assert_type(node.contact, Contact)
     assert_type(node.put_object(b"content", ttl=60), bytes)
     assert_type(node.open_object(key), ThreadedObjectReader)
+    assert_type(node.secret(key).put_object(b"content"), bytes)
     with ThreadedNode(8001, bootstrap=[("127.0.0.1", 8001)], params=Params()) as other:
         assert_type(other, ThreadedNode)
     node.find_value("key")  # type: ignore[arg-type]
@@ -38,6 +39,7 @@ async def awaited(node: AsyncNode, key: bytes) -> None:
     assert_type(await node.find_value(key, max_nodes=1), list[Answer])
     assert_type(await node.put_object(b"content"), bytes)
     assert_type(await node.open_object(key), AsyncObjectReader)
+    assert_type(await node.secret(key).put_object(b"content"), bytes)
     finding = assert_type(node.find_node(key), Coroutine[Any, Any, list[Contact]])
     await finding
     assert_type(node.joined, bool)
@@ -50,4 +52,5 @@ async def awaited(node: AsyncNode, key: bytes) -> None:
 
 def on_gevent(node: Node, key: bytes) -> None:
     assert_type(node.open_object(key), ObjectReader)
+    assert_type(node.secret(key).open_object(key), ObjectReader)
     assert_type(node.add(key, b"value"), StoreReport)

@@ -130,3 +130,23 @@ def test_failures(launch: Launcher, network: str, failed: Failed) -> None:
     key = put(launch, network, "-", stdin=CONTENT)
     line = failed(launch.run("object", "get", key, "-o", "none/copy", "--via", network), 1)
     assert "No such file or directory" in line
+
+
+def test_file_with_a_secret_is_read_with_it_only(
+    launch: Launcher, network: str, failed: Failed
+) -> None:
+    for name in ("family.key", "other.key"):
+        assert launch.run("keygen", "--secret", name).returncode == 0
+    key = put(launch, network, "-", "--secret", "family.key", stdin=CONTENT)
+    done = launch.run("object", "get", key, "--secret", "family.key", "--via", network)
+    assert done.stdout == CONTENT
+    again = launch.run(
+        "object", "put", "--resume", "-", "--secret", "family.key", "--via", network, stdin=CONTENT
+    )
+    assert again.stderr == b"100,000 bytes, 0 blocks stored, 8 found\n"
+    for options, reason in (
+        (("--secret", "other.key"), "a record of the object was not made with this secret"),
+        ((), "the record is no object, or one with a secret"),
+    ):
+        line = failed(launch.run("object", "get", key, *options, "--via", network), 1)
+        assert line == f"Error: {reason}\n"

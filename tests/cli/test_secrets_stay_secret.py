@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kademlua import sha1
+from kademlua import Secret, sha1
+from kademlua.crypto.key_derivation import Purpose
 
 DATA = ".local/share/kademlua/8001"
 MINE = ("--secret", "mine.key")
@@ -30,6 +31,10 @@ class Hidden:
 
     def __init__(self, secret: bytes) -> None:
         self._named = {"secret": secret, "text": TEXT.encode(), "key": KEY, "value": VALUE}
+        self._named |= {
+            purpose.name: Secret(secret).derive(purpose, 32)
+            for purpose in (Purpose.SECRET_KEYS, Purpose.SECRET_VALUES, Purpose.SECRET_OBJECTS)
+        }
 
     def found_in(self, shown: bytes, *, typed: bool = False) -> list[str]:
         """The names of what is shown; ``typed``: the user typed the text, which others may see."""
@@ -95,6 +100,13 @@ def test_secret_key_and_value_appear_nowhere(launch):
     assert hidden.found_in(processes(), typed=True) == []
 
     user = HttpUser(url[1], url[2], digits)
+    put = launch.run("object", "put", "-", *MINE, "--via", address, stdin=VALUE)
+    object_key = put.stdout.decode().strip()
+    got = launch.run("object", "get", object_key, *MINE, "--via", address)
+    assert got.stdout == VALUE
+    assert object_key in user.request("POST", "/v1/objects?publish=true", 200).decode()
+    assert user.request("GET", f"/v1/objects/{object_key}", 200) == VALUE
+
     path = f"/v1/values/{KEY.hex()}?hex=true"
     user.request("POST", path, 200)
     assert VALUE in user.request("GET", path, 200)
@@ -103,7 +115,7 @@ def test_secret_key_and_value_appear_nowhere(launch):
         user.request("GET", "/v1/values/x", 403, Via="1.1 proxy"),
         user.request("GET", "/v1/values/x", 400, **{"Kademlua-Secret": f"{digits}0"}),
     ]
-    state = ("stats", "health", "node", "contacts", "stored", "published")
+    state = ("stats", "health", "node", "contacts", "stored", "published", "objects")
     shown += [user.get_plain(each) for each in ("/metrics", *(f"/v1/{name}" for name in state))]
     user.close()
     for words in (["status"], ["stored"], ["published"], ["top", "--count", "1"]):

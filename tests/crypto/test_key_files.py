@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import resource
@@ -14,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from kademlua import KeyFileError, PassphraseRequired, Secret, SigningKey, read_network_key
-from kademlua.crypto.key_files import KeyKind, kind_of, read_key, write_key
+from kademlua.crypto.key_files import KeyKind, kind_of, read_key, rewrite_key, write_key
 
 KEY = bytes(range(32))
 PASSPHRASE = "correct horse battery"
@@ -220,3 +221,32 @@ def test_short_passphrase_is_refused_before_the_file_is_written(tmp_path: Path) 
     with pytest.raises(ValueError, match="at least 12 characters"):
         write_key(tmp_path / "key", KeyKind.SECRET, KEY, "eleven char")
     assert not (tmp_path / "key").exists()
+
+
+@pytest.mark.parametrize("function", ["fsync", "fchmod"])
+def test_former_file_stays_if_the_disk_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    path = tmp_path / "our.key"
+    write_key(path, KeyKind.SECRET, b"k" * 32)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, function, fail)
+    with pytest.raises(KeyFileError, match=r"our\.key: Input/output error"):
+        rewrite_key(path, KeyKind.SECRET, b"n" * 32, None)
+    assert [each.name for each in tmp_path.iterdir()] == ["our.key"]
+    assert read_key(path, KeyKind.SECRET) == b"k" * 32
+
+
+def test_replaced_file_is_private_whatever_the_umask(tmp_path: Path) -> None:
+    path = tmp_path / "our.key"
+    write_key(path, KeyKind.SECRET, b"k" * 32)
+    previous = os.umask(0o277)
+    try:
+        rewrite_key(path, KeyKind.SECRET, b"n" * 32, None)
+    finally:
+        os.umask(previous)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert read_key(path, KeyKind.SECRET) == b"n" * 32

@@ -57,6 +57,27 @@ def test_value_is_published(client):
         assert ended.status == status
 
 
+def test_object_is_stored_read_published_and_unpublished(client):
+    content = b"meet me under the oak " * 2_000
+    reply = client.request("POST", "/v1/objects?publish=true", content, token=TOKEN, **MINE)
+    assert reply.status == 200
+    path = f"/v1/objects/{reply.json['key']}"
+    found = client.get(path, **MINE)
+    assert (found.body, found.headers["cache-control"]) == (content, "no-store")
+    part = client.get(path, Range="bytes=20000-20009", **MINE)
+    assert (part.status, part.body) == (206, content[20_000:20_010])
+    for headers in ({}, NOT_MINE):
+        refused = client.get(path, **headers)
+        assert refused.status == 502
+        assert b"oak" not in refused.body
+        assert client.get("/v1/objects", **headers).json == {"objects": []}
+        assert client.request("DELETE", path, token=TOKEN, **headers).status == 404
+    [listed] = client.get("/v1/objects", **MINE).json["objects"]
+    assert (listed["key"], listed["size"]) == (reply.json["key"], len(content))
+    assert client.request("DELETE", path, token=TOKEN, **MINE).status == 204
+    assert client.get("/v1/objects", **MINE).json == {"objects": []}
+
+
 def test_watch_shows_opened_values(client):
     client.nodes[0].add(BLINDED, b"forged")
     client.node.secret(SECRET).add(KEY, b"under the oak")
@@ -142,4 +163,4 @@ def test_document_describes_the_header(client):
         if any(each["name"] == "Kademlua-Secret" for each in operation["parameters"])
     }
     assert described == {each.target for each in ROUTES if each.takes_secret}
-    assert len(described) == 6
+    assert len(described) == 10

@@ -1,4 +1,4 @@
-"""HKDF, AES-256-GCM and XAES-256-GCM written out from their documents, to check the vectors.
+"""HKDF, AES-256-GCM, XAES-256-GCM and AES-SIV from their documents, to check the vectors.
 
 Slow, and not constant in time: for tests only.
 """
@@ -108,6 +108,35 @@ def xaes256_gcm(key: bytes, nonce: bytes, plaintext: bytes, context: bytes = b""
     return aes256_gcm(derived, nonce[12:], plaintext, context)
 
 
+def _aes256_cmac(key: bytes, data: bytes) -> bytes:
+    """Authenticate data (NIST SP 800-38B)."""
+    subkey = _doubled(int.from_bytes(aes256_block(key, bytes(16))))
+    if not data or len(data) % 16:
+        subkey, data = _doubled(subkey), data + b"\x80" + bytes(-(len(data) + 1) % 16)
+    state = 0
+    for at in range(0, len(data), 16):
+        state ^= int.from_bytes(data[at : at + 16]) ^ (subkey if at + 16 == len(data) else 0)
+        state = int.from_bytes(aes256_block(key, state.to_bytes(16)))
+    return state.to_bytes(16)
+
+
+def _doubled(value: int) -> int:
+    """Multiply by x in the field of CMAC."""
+    return value << 1 ^ (1 << 128 | 0x87 if value >> 127 else 0)
+
+
+def aes_siv(key: bytes, plaintext: bytes) -> bytes:
+    """Encrypt 16 bytes or more without additional data; the tag is in front (RFC 5297)."""
+    mac_key, counter_key = key[:32], key[32:]
+    mask = bytes(len(plaintext) - 16) + _aes256_cmac(mac_key, bytes(16))
+    tag = _aes256_cmac(mac_key, bytes(a ^ b for a, b in zip(plaintext, mask, strict=True)))
+    first = int.from_bytes(tag) & ~(1 << 63 | 1 << 31)
+    stream = b"".join(
+        aes256_block(counter_key, (first + n).to_bytes(16)) for n in range(-(-len(plaintext) // 16))
+    )
+    return tag + bytes(a ^ b for a, b in zip(plaintext, stream, strict=False))
+
+
 def seal_datagram(network_key: bytes, nonce: bytes, packet: bytes) -> bytes:
     """Encrypt a packet of a private network (docs/protocol-private.md)."""
     key = hkdf_sha256(network_key, b"kademlua 1.1 datagrams", 32)
@@ -122,11 +151,21 @@ def blind(secret: bytes, key: bytes) -> bytes:
     return hmac.digest(hkdf_sha256(secret, b"kademlua 1.1 secret keys", 32), key, "sha256")[:20]
 
 
+def _padded_size(size: int) -> int:
+    """Return the size of ``size`` bytes and byte 128 with their padding (docs/security.md)."""
+    exponent = math.floor(math.log2(size + 1))
+    low_bits = exponent - (math.floor(math.log2(exponent)) + 1) if exponent else 0
+    return max(64, -(-(size + 1) // 2**low_bits) * 2**low_bits)  # Padmé
+
+
 def seal_secret_value(secret: bytes, nonce: bytes, encoded: bytes, context: bytes) -> bytes:
     """Encrypt a bencoded value (docs/security.md)."""
-    plaintext = encoded + b"\x80"
-    exponent = math.floor(math.log2(len(plaintext)))
-    low_bits = exponent - (math.floor(math.log2(exponent)) + 1) if exponent else 0
-    size = max(64, -(-len(plaintext) // 2**low_bits) * 2**low_bits)  # Padmé
+    plaintext = (encoded + b"\x80").ljust(_padded_size(len(encoded)), b"\0")
     key = hkdf_sha256(secret, b"kademlua 1.1 secret values", 32)
-    return nonce + xaes256_gcm(key, nonce, plaintext.ljust(size, b"\0"), context)
+    return nonce + xaes256_gcm(key, nonce, plaintext, context)
+
+
+def seal_block(secret: bytes, encoded: bytes, full_bytes: int = 0) -> bytes:
+    """Encrypt a bencoded block or root of an object; a full block has ``full_bytes``."""
+    plaintext = (encoded + b"\x80").ljust(_padded_size(max(len(encoded), full_bytes)), b"\0")
+    return aes_siv(hkdf_sha256(secret, b"kademlua 1.1 secret objects", 64), plaintext)

@@ -2,7 +2,8 @@
 
 A record other than the root is a byte string. The root is a dictionary with ``block``, the block
 size, ``content``, what the block of the top level holds, ``object``, the version of this form,
-and ``size``. See ``docs/protocol-objects.md``.
+and ``size``. This is the plain form; ``BlockForm`` turns it into another one and back. See
+``docs/protocol-objects.md``.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from typing import Any, Final
 from kademlua.core.errors import WireError
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.objects.errors import MalformedObject
+from kademlua.core.objects.form import PLAIN, BlockForm
 from kademlua.core.objects.layout import DEFAULT_BLOCK_BYTES, Layout, check_block_bytes
 from kademlua.core.values.records import immutable_key
 from kademlua.core.wire import bencoding
 
 VERSION: Final = 1
 """The version of the form, in the root."""
-_ROOT_START: Final = b"d5:blocki"
 _FIELDS: Final = frozenset((b"block", b"content", b"object", b"size"))
 
 
@@ -40,12 +41,13 @@ class TreeBuilder:
     The records come out bottom-up: a record follows all those whose keys it holds.
     """
 
-    __slots__ = ("_block_bytes", "_has_blocks", "_keys_bytes", "_pending", "size")
+    __slots__ = ("_block_bytes", "_form", "_has_blocks", "_keys_bytes", "_pending", "size")
 
-    def __init__(self, block_bytes: int = DEFAULT_BLOCK_BYTES) -> None:
+    def __init__(self, block_bytes: int = DEFAULT_BLOCK_BYTES, form: BlockForm = PLAIN) -> None:
         """Prepare; ValueError if the block size is out of range."""
         check_block_bytes(block_bytes)
         self._block_bytes = block_bytes
+        self._form = form
         self._keys_bytes = block_bytes // ID_BYTES * ID_BYTES
         self._pending: list[bytearray] = [bytearray()]
         """By level, the content that is in no record yet."""
@@ -68,7 +70,8 @@ class TreeBuilder:
         while self._has_blocks[level]:
             self._emit(level, len(self._pending[level]), blocks)
             level += 1
-        blocks.append(root_block(self.size, self._block_bytes, bytes(self._pending[level])))
+        content = bytes(self._pending[level])
+        blocks.append(root_block(self.size, self._block_bytes, content, self._form))
         return blocks
 
     def _append(self, level: int, data: bytes, blocks: list[Block]) -> None:
@@ -82,7 +85,7 @@ class TreeBuilder:
         """Make a record of the first bytes of a level, and add its key to the level above."""
         content = bytes(self._pending[level][:count])
         del self._pending[level][:count]
-        encoded = bencoding.encode(content)
+        encoded = self._form.encode(content, self._block_bytes)
         block = Block(immutable_key(encoded), encoded, 0 if level else count)
         blocks.append(block)
         self._has_blocks[level] = True
@@ -92,7 +95,7 @@ class TreeBuilder:
         self._append(level + 1, block.key, blocks)
 
 
-def root_block(size: int, block_bytes: int, content: bytes) -> Block:
+def root_block(size: int, block_bytes: int, content: bytes, form: BlockForm = PLAIN) -> Block:
     """Return the root of an object."""
     root: dict[bytes, Any] = {
         b"block": block_bytes,
@@ -100,7 +103,7 @@ def root_block(size: int, block_bytes: int, content: bytes) -> Block:
         b"object": VERSION,
         b"size": size,
     }
-    encoded = bencoding.encode(root)
+    encoded = form.encode(root, block_bytes)
     return Block(immutable_key(encoded), encoded, size if size <= block_bytes else 0)
 
 
@@ -120,7 +123,7 @@ def parse_root(value: Any) -> ObjectRoot:
         MalformedObject: it is none, or contradicts itself.
     """
     if not isinstance(value, dict) or value.keys() != _FIELDS:
-        raise MalformedObject("the record is no object")
+        raise MalformedObject("the record is no object, or one with a secret")
     block_bytes, content = value[b"block"], value[b"content"]
     version, size = value[b"object"], value[b"size"]
     if version != VERSION:
@@ -134,12 +137,12 @@ def parse_root(value: Any) -> ObjectRoot:
     return ObjectRoot(layout, check_content(content, layout, layout.top_level, 0))
 
 
-def root_of(encoded: bytes) -> ObjectRoot | None:
+def root_of(encoded: bytes, form: BlockForm = PLAIN) -> ObjectRoot | None:
     """Return the root in a bencoded value; None if it is no root."""
-    if not encoded.startswith(_ROOT_START):  # most others need not be decoded
+    if not form.may_be_root(encoded):
         return None
     try:
-        return parse_root(bencoding.decode(encoded))
+        return parse_root(form.decode(bencoding.decode(encoded)))
     except (MalformedObject, WireError):
         return None
 
