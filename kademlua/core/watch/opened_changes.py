@@ -8,9 +8,7 @@ from typing import Any
 from kademlua.core.watch.changes import Change, ChangeKind
 
 
-def open_changes(
-    changes: list[Change], open_value: Callable[[Any], Any | None]
-) -> list[Change]:
+def open_changes(changes: list[Change], open_value: Callable[[Any], Any | None]) -> list[Change]:
     """Return what changes mean to the reader; ``open_value`` returns None for what is not
     genuine."""
     opened = [_open_change(each, open_value) for each in changes]
