@@ -31,6 +31,33 @@ def reading_in_pool(
     return call
 
 
+class _Cursor:
+    """A position in a reader of another thread. A read that is interrupted there does not move it,
+    also if it ended at that moment."""
+
+    def __init__(self, reader: ObjectReader) -> None:
+        self._reader = reader
+        self.position = 0
+
+    def seek(self, offset: int, whence: int) -> int:
+        """Move to a position, and return it."""
+        if whence == io.SEEK_CUR:
+            offset, whence = self.position + offset, io.SEEK_SET
+        self.position = self._reader.seek(offset, whence)
+        return self.position
+
+    def at_position(self, method: Callable[..., Any], *args: Any) -> Callable[[], Any]:
+        """Return a function that calls a method of the reader at the position."""
+        return functools.partial(_call_at, self._reader, self.position, method, args)
+
+
+def _call_at(
+    reader: ObjectReader, position: int, method: Callable[..., Any], args: tuple[Any, ...]
+) -> Any:
+    reader.seek(position)
+    return method(reader, *args)
+
+
 class ThreadedObjectReader(io.RawIOBase):
     """An ``ObjectReader`` of a ``ThreadedNode``: the same methods, for one thread at a time."""
 
@@ -43,6 +70,7 @@ class ThreadedObjectReader(io.RawIOBase):
         """Wrap a reader; ``submit`` and ``post`` run a function in its thread, and ``post`` does
         not wait."""
         self._reader = reader
+        self._cursor = _Cursor(reader)
         self._submit = submit
         self._post = post
         self.key = reader.key
@@ -62,15 +90,15 @@ class ThreadedObjectReader(io.RawIOBase):
 
     def tell(self) -> int:
         """Return the position."""
-        return self._reader.tell()
+        return self._cursor.position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move to a position, and return it; ValueError if it is negative."""
-        return self._reader.seek(offset, whence)
+        return self._cursor.seek(offset, whence)
 
     def has_block(self, content: bytes) -> bool:
         """Return whether this is the block at the position; see ``ObjectReader.has_block``."""
-        found: bool = self._submit(functools.partial(self._reader.has_block, content))
+        found: bool = self._submit(self._cursor.at_position(ObjectReader.has_block, content))
         return found
 
     def readall(self) -> bytes:
@@ -82,7 +110,8 @@ class ThreadedObjectReader(io.RawIOBase):
         if self.closed:
             raise ValueError("the object is closed")
         view = memoryview(buffer).cast("B")
-        data: bytes = self._submit(functools.partial(self._reader.read, len(view)))
+        data: bytes = self._submit(self._cursor.at_position(ObjectReader.read, len(view)))
+        self._cursor.position += len(data)
         view[: len(data)] = data
         return len(data)
 
@@ -110,6 +139,7 @@ class AsyncObjectReader:
         """Wrap a reader; ``submit`` and ``post`` run a function in its thread, and ``post`` does
         not wait."""
         self._reader = reader
+        self._cursor = _Cursor(reader)
         self._submit = submit
         self._post = post
         self.key = reader.key
@@ -129,21 +159,23 @@ class AsyncObjectReader:
             yield part
 
     async def read(self, size: int = -1) -> bytes:
-        """Return ``size`` bytes, fewer only at the end; the rest if it is negative.
+        """Return ``size`` bytes, fewer only at the end; the rest if it is negative. If it is
+        cancelled, the position stays.
 
         Raises:
             BlockMissing, MalformedObject, NodeClosed, ValueError: see ``ObjectReader.readinto``.
         """
-        data: bytes = await self._submit(functools.partial(self._reader.read, size))
+        data: bytes = await self._submit(self._cursor.at_position(ObjectReader.read, size))
+        self._cursor.position += len(data)
         return data
 
     def tell(self) -> int:
         """Return the position."""
-        return self._reader.tell()
+        return self._cursor.position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move to a position, and return it; ValueError if it is negative."""
-        return self._reader.seek(offset, whence)
+        return self._cursor.seek(offset, whence)
 
     def close(self) -> None:
         """Stop reading in advance. Idempotent."""

@@ -120,7 +120,7 @@ def inbox(
         kademlua inbox --sign bob.key --count 1     waits for a message
     """
     signing_key = load_signing_key(key_file)
-    with exit_on_signals(interrupt_status=0), ephemeral_node(via, network_keys) as node:
+    with ephemeral_node(via, network_keys) as node, exit_on_signals(interrupt_status=0):
         for shown, mail in enumerate(node.inbox(signing_key), 1):
             if as_json:
                 print_json(mail_to_json(mail))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
@@ -33,6 +34,7 @@ from kademlua.core.objects.layout import DEFAULT_BLOCK_BYTES
 from kademlua.core.objects.report import ObjectReport
 from kademlua.core.values.records import PUBLIC_KEY_BYTES
 from kademlua.crypto.secret import Secret
+from kademlua.objects.reader import ObjectReader
 from kademlua.objects.streams import PooledStream
 
 _SOURCE = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
@@ -180,7 +182,7 @@ def get(
     printed: 40 hex digits, or the public key (64) that names the object.
 
     FILE is replaced when the object is complete and verified. Until then it is in FILE.part, where
-    the same command goes on if it was interrupted.
+    the same command goes on if it was interrupted. A device or a pipe is written to directly.
 
     \b
     Examples:
@@ -196,12 +198,19 @@ def get(
         object_key = node.find_named_object(key, os.fsencode(salt)) if is_name else key
         with node.open_object(object_key) as reader, progress("reading", reader.size) as update:
             if output is None:
-                for part in iter(lambda: reader.read(reader.block_bytes), b""):
-                    sys.stdout.buffer.write(part)
-                    update(reader.tell())
-                sys.stdout.buffer.flush()
+                _copy(reader, sys.stdout.buffer, update)
+            elif output.exists() and not output.is_file():  # a device or a pipe is not replaced
+                with output.open("wb") as file:
+                    _copy(reader, file, update)
             else:
                 ObjectFile(output).fetch(reader, update)
+
+
+def _copy(reader: ObjectReader, file: BinaryIO, on_progress: Callable[[int], None]) -> None:
+    for part in iter(lambda: reader.read(reader.block_bytes), b""):
+        file.write(part)
+        on_progress(reader.tell())
+    file.flush()
 
 
 @object_group.command(short_help="Let a node store FILE, and renew it.")

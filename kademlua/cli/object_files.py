@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from kademlua.objects.reader import ObjectReader
 from kademlua.storage.durable_files import sync_directory
@@ -23,11 +26,12 @@ class ObjectFile:
         Blocks that are in the partial file already are verified, and not read again.
 
         Raises:
-            OSError: the file cannot be written.
+            OSError: the file cannot be written, or another process is at it.
             BlockMissing, MalformedObject, NodeClosed: see ``ObjectReader.readinto``.
         """
         self._partial.touch()
         with self._partial.open("r+b") as file:
+            self._lock(file)
             for offset in range(0, reader.size, reader.block_bytes):
                 wanted = min(reader.block_bytes, reader.size - offset)
                 present = file.read(wanted)
@@ -39,8 +43,19 @@ class ObjectFile:
             file.truncate(reader.size)
             file.flush()
             os.fsync(file.fileno())
-        self._partial.replace(self._path)
+            self._partial.replace(self._path)  # while it is locked
         sync_directory(self._path.parent)
+
+    def _lock(self, file: BinaryIO) -> None:
+        """Raise OSError if another process writes the partial file, or has just completed it."""
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_ours = os.path.samestat(os.fstat(file.fileno()), self._partial.stat())
+        except (BlockingIOError, FileNotFoundError):
+            is_ours = False
+        if not is_ours:
+            reason = "another command writes it"
+            raise BlockingIOError(errno.EWOULDBLOCK, reason, str(self._partial))
 
 
 def _read_whole(reader: ObjectReader, size: int) -> bytes:

@@ -60,7 +60,7 @@ def watch(
         kademlua watch --count 1 ready     waits until there is a value
     """
     changes: Queue[tuple[Key, Change]] = Queue()
-    with exit_on_signals(interrupt_status=0), ephemeral_node(via, network_keys) as node:
+    with ephemeral_node(via, network_keys) as node, exit_on_signals(interrupt_status=0):
         values = node if secret is None else node.secret(secret)
         for key in keys:
             gevent.spawn(_forward, key, values.watch(bytes.fromhex(key.hex)), changes.put)

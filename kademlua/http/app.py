@@ -50,6 +50,8 @@ def make_app(services: Services) -> falcon.App[Any, Any]:
     app = falcon.App(middleware=[services.access_control])
     app.req_options.strip_url_path_trailing_slash = False
     app.set_error_serializer(_serialize)
+    app.add_error_handler(ConnectionError, _handle_interrupted_body)
+    app.add_error_handler(TimeoutError, _handle_interrupted_body)
     app.add_error_handler(KademluaError, _handle_node_error)
     app.add_error_handler(Exception, _handle_unexpected_error)
     is_swarm = services.event_hub is not None
@@ -92,6 +94,14 @@ def _handle_node_error(
         if isinstance(error, error_class):
             raise falcon.HTTPError(status, description=str(error))
     _handle_unexpected_error(req, resp, error, params)
+
+
+def _handle_interrupted_body(
+    req: falcon.Request, resp: falcon.Response, error: OSError, params: dict[str, Any]
+) -> None:
+    if isinstance(error, KademluaError):  # a timeout of the node
+        _handle_node_error(req, resp, error, params)
+    raise falcon.HTTPBadRequest(description=f"the body ended early: {error}")
 
 
 def _handle_unexpected_error(

@@ -91,9 +91,11 @@ def read_object(request: ApiRequest) -> Iterator[bytes]:
     # The content may come from anyone: a browser must not show it as a page of this origin.
     reply.set_header("Content-Disposition", "attachment")
     reply.set_header("X-Content-Type-Options", "nosniff")
-    if any(each in ("*", key) for each in http.if_none_match or ()):
+    if key in (http.if_none_match or ()):
         raise falcon.HTTPStatus(falcon.HTTP_304)
     reader = request.operations.open_object(bytes.fromhex(key))
+    if "*" in (http.if_none_match or ()):
+        raise falcon.HTTPStatus(falcon.HTTP_304)
     start, end = _requested_range(http, reader.size, key)
     if (start, end) != (0, reader.size):
         reply.status = falcon.HTTP_206
@@ -129,6 +131,8 @@ def _requested_range(http: falcon.Request, size: int, key: str) -> tuple[int, in
     except falcon.HTTPInvalidHeader:  # several ranges, or none that is understood
         return 0, size
     condition = http.get_header("If-Range")
+    if http.method == "HEAD":  # only GET has ranges
+        return 0, size
     if requested is None or unit != "bytes" or condition not in (None, f'"{key}"'):
         return 0, size
     first, last = requested

@@ -30,6 +30,7 @@ from kademlua.runtime.guard import Guard
 from kademlua.runtime.heartbeat import Heartbeat
 from kademlua.runtime.time_slices import yield_to_hub
 from kademlua.values.publisher import Republisher
+from kademlua.values.watch.watcher import Watcher
 
 _JITTER: Final = 0.2
 _DEAD_PROBES: Final = 2
@@ -59,6 +60,7 @@ class Upkeep:
     conflict_resolver: ConflictResolver
     reachability: ReachabilityProber
     client: RpcClient
+    watcher: Watcher
 
 
 class Maintenance:
@@ -66,6 +68,7 @@ class Maintenance:
 
     def __init__(self, context: Context, upkeep: Upkeep) -> None:
         self._client = upkeep.client
+        self._watcher = upkeep.watcher
         self._reachability = upkeep.reachability
         self._bootstrap = upkeep.bootstrap
         self._replicator = upkeep.replicator
@@ -144,6 +147,7 @@ class Maintenance:
         self._stats.dropped[DropReason.STALE] += dropped or 0
         self._liveliness.on_pause()
         self._client.interrupt()
+        self._watcher.on_pause()
         self._size_at_refresh = 0  # the neighbours may have forgotten this node
         self.joiner.hurry()
         self._on_beat()

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from kademlua.core.values.validation import validate_key
-from kademlua.core.watch.opened_changes import OpenedChanges
+from kademlua.core.watch.changes import Change
+from kademlua.core.watch.opened_changes import open_changes
 from kademlua.crypto.sealed_values import open_value
 from kademlua.crypto.secret import Secret
 from kademlua.node.objects import Objects
@@ -83,8 +84,11 @@ class SecretOperations:
 
     def _open_watch(self, key: bytes) -> Watch | AsyncWatch:
         secret, blinded = self._secret, self._secret.blind_key(validate_key(key))
-        changes = OpenedChanges(lambda sealed: open_value(secret, sealed, blinded))
-        return open_watch(self._node, Subscription(blinded, changes.translate))
+
+        def open_all(changes: list[Change]) -> list[Change]:
+            return open_changes(changes, lambda sealed: open_value(secret, sealed, blinded))
+
+        return open_watch(self._node, Subscription(blinded, open_all))
 
     def _run(self, part: str, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run an operation of this class in the node."""

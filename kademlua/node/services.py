@@ -180,6 +180,7 @@ def build_services(
         conflict_resolver=ConflictResolver(context, conflicts, transfer),
         reachability=reachability,
         client=client,
+        watcher=watcher,
     )
     maintenance = Maintenance(context, upkeep)
     router = DatagramRouter(

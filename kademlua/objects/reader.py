@@ -158,8 +158,14 @@ class ObjectReader(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a position, and return it; ValueError if it is negative. Nothing is fetched."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
+        """Move to a position, and return it; ValueError if it is negative or the reader is closed.
+        Nothing is fetched."""
+        if self.closed:
+            raise ValueError("the object is closed")
+        bases = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}
+        if whence not in bases:
+            raise ValueError(f"invalid whence: {whence!r}")
+        base = bases[whence]
         if base + offset < 0:
             raise ValueError(f"negative position {base + offset}")
         self._position = base + offset
@@ -180,7 +186,8 @@ class ObjectReader(io.RawIOBase):
         return self._tree.has_leaf(self._position // self.block_bytes, content)
 
     def readinto(self, buffer: Any) -> int:
-        """Fill a buffer, and return the number of bytes.
+        """Fill a buffer, and return the number of bytes. If it is interrupted, as by a
+        ``gevent.Timeout``, the position stays.
 
         Raises:
             BlockMissing: no node has a block. The bytes before it can be read.
@@ -194,16 +201,16 @@ class ObjectReader(io.RawIOBase):
         count = min(len(view), max(0, self.size - self._position))
         done = 0
         while done < count:
-            index, offset = divmod(self._position, self.block_bytes)
+            index, offset = divmod(self._position + done, self.block_bytes)
             try:
                 part = self._content(index)[offset : offset + count - done]
             except KademluaError:
                 if done:  # the next read raises it
-                    return done
+                    break
                 raise
             view[done : done + len(part)] = part
             done += len(part)
-            self._position += len(part)
+        self._position += done
         return done
 
     def close(self) -> None:
@@ -220,8 +227,9 @@ class ObjectReader(io.RawIOBase):
         if index == last + 1:
             self._read_ahead = min(2 * self._read_ahead, _MAX_READ_AHEAD)
         elif index not in self._requested:  # a jump
-            self._forget_requested()
             self._read_ahead = 1
+        if index not in self._requested:  # what was requested does not begin here
+            self._forget_requested()
         for skipped in [each for each in self._requested if each < index]:
             del self._requested[skipped]
         self._request_from(index)

@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,26 @@ def test_reader_of_a_closed_node(make_threaded: Make) -> None:
     with pytest.raises(NodeClosed):
         reader.read()
     reader.close()
+
+
+def test_cancelled_read_loses_no_bytes(first: Endpoint) -> None:
+    async def main() -> None:
+        async with AsyncNode(bootstrap=[first]) as node:
+            key = await node.put_object(CONTENT)
+            async with await node.open_object(key) as reader:
+                start = await reader.read(10)
+                for turns in range(20):
+                    reading = asyncio.create_task(reader.read(100))
+                    for _ in range(turns):
+                        await asyncio.sleep(0)
+                    reading.cancel()
+                    with suppress(asyncio.CancelledError):
+                        start += await reading
+                    assert reader.tell() == len(start)
+                assert reader.seek(0, io.SEEK_CUR) == len(start)
+                assert start + await reader.read() == CONTENT
+
+    asyncio.run(asyncio.wait_for(main(), 30))
 
 
 def test_object_on_asyncio(first: Endpoint) -> None:

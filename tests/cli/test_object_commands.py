@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import threading
 from collections.abc import Callable
 from subprocess import CompletedProcess
 
@@ -45,6 +47,20 @@ def test_file_is_stored_and_read(launch: Launcher, network: str, failed: Failed)
     assert not (launch.home / "copy.part").exists()
     line = failed(launch.run("object", "get", "00" * 20, "--via", network), 1)
     assert line == f"Error: no node has an object {'00' * 20}\n"
+
+
+def test_pipe_is_written_and_not_replaced(launch: Launcher, network: str) -> None:
+    key = put(launch, network, "-", stdin=CONTENT)
+    pipe = launch.home / "pipe"
+    os.mkfifo(pipe)
+    read: list[bytes] = []
+    reading = threading.Thread(target=lambda: read.append(pipe.read_bytes()), daemon=True)
+    reading.start()
+    done = launch.run("object", "get", key, "-o", "pipe", "--via", network)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert pipe.is_fifo()
+    reading.join(10)
+    assert read == [CONTENT]
 
 
 def test_interrupted_get_goes_on(launch: Launcher, network: str) -> None:

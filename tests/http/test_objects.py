@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 
 import gevent
 import pytest
@@ -97,12 +98,16 @@ def test_conditions(client):
     assert client.get(path, If_None_Match=etag).status == 304
     assert client.get(path, If_None_Match='"another"').status == 200
     assert client.get(path, Range="bytes=0-1", If_Range=etag).body == CONTENT[:2]
+    assert client.get(path, If_None_Match="*").status == 304
+    assert client.get(f"/v1/objects/{'00' * 20}", If_None_Match="*").status == 404
 
 
 def test_head(client):
     found = client.request("HEAD", stored(client))
     assert (found.status, found.body) == (200, b"")
     assert found.headers["content-length"] == str(len(CONTENT))
+    found = client.request("HEAD", stored(client), Range="bytes=1-2")
+    assert (found.status, found.headers["content-length"]) == (200, str(len(CONTENT)))
 
 
 def test_no_object(client):
@@ -177,6 +182,19 @@ def test_body_that_ends_early(client):
     gevent.sleep(0.1)
     assert len(client.node.datastore) == before
     assert client.get("/healthz").status == 200
+
+
+def test_body_that_ends_early_is_the_fault_of_the_client(client, caplog):
+    with client.connect() as sock:
+        sock.sendall(
+            b"POST /v1/objects HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
+            b"Authorization: Bearer %b\r\n\r\nthe start" % TOKEN.encode()
+        )
+        sock.shutdown(socket.SHUT_WR)
+        reply = sock.makefile("rb").read()
+    assert reply.startswith(b"HTTP/1.1 400 ")
+    assert b"the body ended early" in reply
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]
 
 
 def test_connection_lasts_after_a_streamed_body(client):

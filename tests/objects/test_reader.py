@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 
+import gevent
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -104,6 +105,42 @@ def test_repeated_blocks_are_fetched_together() -> None:
     store.gets.clear()
     assert store.open(key).readall() == bytes(KEYS * BLOCK)
     assert len(store.gets) < 8
+
+
+def test_interrupted_read_moves_nothing() -> None:
+    content = content_of(20 * BLOCK)
+    store = MemoryBlocks()
+    key = store.put(content)
+    for turns in range(0, 80, 4):
+        with store.open(key) as reader:
+            assert reader.read(100) == content[:100]
+            reading = gevent.spawn(reader.read)
+            for _ in range(turns):
+                gevent.sleep(0)
+            reading.kill()
+            if reading.value != content[100:]:  # it was interrupted
+                assert reader.tell() == 100
+                assert reader.read(BLOCK) == content[100 : 100 + BLOCK]
+                assert reader.read() == content[100 + BLOCK :]
+
+
+def test_read_after_an_interrupted_jump() -> None:
+    content = content_of(20 * BLOCK)
+    store = MemoryBlocks()
+    with store.open(store.put(content)) as reader:
+        reader.read(3 * BLOCK)  # blocks are requested in advance
+        reader.seek(5 * BLOCK)
+        reading = gevent.spawn(reader.read)
+        gevent.sleep(0)
+        reading.kill()
+        reader.seek(3 * BLOCK)
+        assert reader.read() == content[3 * BLOCK :]
+
+
+def test_wrong_whence() -> None:
+    store = MemoryBlocks()
+    with store.open(store.put(b"x")) as reader, pytest.raises(ValueError, match="invalid whence"):
+        reader.seek(0, 7)
 
 
 def test_closed_reader() -> None:

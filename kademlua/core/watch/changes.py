@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -31,3 +31,5 @@ class Change:
     such as those of version 1.0."""
     value: Any
     """The new value; for a value that is gone, the last one."""
+    former: Any = field(default=None, compare=False, repr=False)
+    """The value that was replaced; None for other kinds."""

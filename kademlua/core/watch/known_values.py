@@ -65,7 +65,7 @@ class KnownValues:
             if identity in new:
                 found.append(_change(ChangeKind.ADDED, each))
             elif identity in self._shown and self._shown[identity].encoded != each.encoded:
-                found.append(_change(ChangeKind.REPLACED, each))
+                found.append(_replaced(self._shown[identity], each))
         for identity, each in self._shown.items():
             if identity not in present:
                 self._forget_value(identity, each.seq)
@@ -132,10 +132,14 @@ def _match_without_owner(
     later = [identity for identity, each in new.items() if each.owner is None]
     found: list[Change] = []
     for identity, successor in zip(former, later, strict=False):
-        del gone[identity]
-        found.append(_change(ChangeKind.REPLACED, new.pop(successor)))
+        found.append(_replaced(gone.pop(identity), new.pop(successor)))
     return found
 
 
 def _change(kind: ChangeKind, value: HeldValue) -> Change:
     return Change(kind, value.owner, replies.decode_value(value.encoded))
+
+
+def _replaced(former: HeldValue, value: HeldValue) -> Change:
+    decoded, former_decoded = map(replies.decode_value, (value.encoded, former.encoded))
+    return Change(ChangeKind.REPLACED, value.owner, decoded, former_decoded)

@@ -5,42 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kademlua.core.contact import Contact
 from kademlua.core.watch.changes import Change, ChangeKind
 
 
-class OpenedChanges:
-    """Opens the values of changes, and leaves out what cannot be opened."""
+def open_changes(changes: list[Change], open_value: Callable[[Any], Any | None]) -> list[Change]:
+    """Return what changes mean to the reader; ``open_value`` returns None for what is not
+    genuine."""
+    opened = [_open_change(each, open_value) for each in changes]
+    return [each for each in opened if each is not None]
 
-    def __init__(self, open_value: Callable[[Any], Any | None]) -> None:
-        """Show nothing yet; ``open_value`` returns None for what is not genuine."""
-        self._open_value = open_value
-        self._shown: dict[Contact, Any] = {}
 
-    def translate(self, changes: list[Change]) -> list[Change]:
-        """Return what the next changes mean to the reader."""
-        translated = map(self._translate, changes)
-        return [each for each in translated if each is not None]
-
-    def _translate(self, change: Change) -> Change | None:
-        owner, shown = change.owner, self._shown
-        if owner is None:  # changes were missed: all values follow
-            shown.clear()
-            return change
-        if change.kind in (ChangeKind.ADDED, ChangeKind.REPLACED):
-            value = self._open_value(change.value)
-            if value is not None:
-                return self._show(owner, value)
-            kind = ChangeKind.REMOVED  # one that can't be opened is in place of the value
-        else:
-            kind = change.kind
-        if owner not in shown:
-            return None
-        return Change(kind, owner, shown.pop(owner))
-
-    def _show(self, owner: Contact, value: Any) -> Change | None:
-        previous = self._shown.get(owner)
-        self._shown[owner] = value
-        if previous == value:  # sealed again
-            return None
-        return Change(ChangeKind.ADDED if previous is None else ChangeKind.REPLACED, owner, value)
+def _open_change(change: Change, open_value: Callable[[Any], Any | None]) -> Change | None:
+    kind, owner = change.kind, change.owner
+    if kind is ChangeKind.MISSED:
+        return change
+    value = open_value(change.value)
+    if kind is not ChangeKind.REPLACED:
+        return None if value is None else Change(kind, owner, value)
+    former = open_value(change.former)
+    if value == former:  # sealed again, or neither is genuine
+        return None
+    if former is None:
+        return Change(ChangeKind.ADDED, owner, value)
+    if value is None:  # one that cannot be opened is in place of the value
+        return Change(ChangeKind.REMOVED, owner, former)
+    return Change(kind, owner, value, former)

@@ -242,8 +242,11 @@ class RequestBody:
         if not self._is_begun:
             self._is_begun = True
             self._connection.begin_stream()
-        while len(self._unread) < size and (part := self._connection.read_part()):
-            self._unread += part
+        try:
+            while len(self._unread) < size and (part := self._connection.read_part()):
+                self._unread += part
+        except h11.RemoteProtocolError as error:
+            raise ConnectionAbortedError(str(error)) from error
         data = bytes(self._unread[:size])
         del self._unread[:size]
         return data

@@ -32,7 +32,10 @@ POLL_INTERVAL: Final = 30.0
 _LEASE_RETRY_INTERVAL: Final = 300.0
 """Seconds until leases are tried again while the holders are polled."""
 _RETRY_INTERVAL: Final = 5.0
-"""Seconds until the next attempt if no holder has replied."""
+"""Seconds until the next lookup if no holder has replied, or one is gone. A holder that grants
+leases and ends them soon causes no more."""
+_TIMER_SLACK: Final = 0.1
+"""Seconds by which a lookup may be early, so that a timer that fires early causes no second one."""
 _LOCAL: Final = "this node"
 
 
@@ -57,11 +60,9 @@ class KeyWatcher:
         """The holders that are read now, and whether they changed meanwhile."""
         self._is_local = False
         """Whether this node is one of the holders."""
-        self._looked_up_at = -LOOKUP_INTERVAL
-        self._wanted_count = HOLDER_COUNT
-        """The number of holders that the last lookup found."""
+        self._looked_up_at = self._lookup_due_at = -LOOKUP_INTERVAL
         self._is_disturbed = Event()
-        """Set if a holder is gone, or the watcher ends."""
+        """Set if the holders are to be asked before their time, or the watcher ends."""
 
     def subscribe(self, subscription: Subscription) -> None:
         """Add a consumer, which gets all present values first."""
@@ -74,6 +75,11 @@ class KeyWatcher:
         subscription.close()
         if subscription in self.subscriptions:
             self.subscriptions.remove(subscription)
+        if not self.subscriptions:
+            self._is_disturbed.set()
+
+    def renew_now(self) -> None:
+        """Renew the leases before their time: they may have ended while the node was paused."""
         self._is_disturbed.set()
 
     def shown(self) -> list[Change]:
@@ -116,31 +122,30 @@ class KeyWatcher:
 
     def _pause(self) -> float:
         """Return the seconds until the holders are asked again."""
-        if self._polled:
-            return POLL_INTERVAL
-        return RENEWAL_INTERVAL if self._digests or self._is_local else _RETRY_INTERVAL
+        until_lookup = self._lookup_due_at - self._parts.context.clock()
+        return max(0.0, min(POLL_INTERVAL if self._polled else RENEWAL_INTERVAL, until_lookup))
 
     def _renew(self) -> None:
-        """Renew all leases; look the holders up if one is missing or it is time."""
-        now = self._parts.context.clock()
+        """Renew all leases; look the holders up if it is time, or stores no longer reach this
+        node."""
         self._fetch_all(list(self._digests))
-        is_complete = len(self._digests) >= self._wanted_count
-        interval = _LEASE_RETRY_INTERVAL if self._polled else LOOKUP_INTERVAL
-        if not is_complete or now - self._looked_up_at >= interval:
-            self._looked_up_at = now
-            self._choose_holders()
+        now = self._parts.context.clock()
+        is_remote = self._is_local and not self._parts.lease_holder.is_responsible(self.key)
+        if is_remote or now >= self._lookup_due_at - _TIMER_SLACK:
+            self._looked_up_at, self._lookup_due_at = now, now + _RETRY_INTERVAL
+            self._lookup_due_at = now + self._choose_holders()
         self._publish()
 
-    def _choose_holders(self) -> None:
-        """Take leases at the closest holders; if none grants any, have them polled."""
+    def _choose_holders(self) -> float:
+        """Take leases at the closest holders; if none grants any, have them polled. Return the
+        seconds until the next lookup."""
         network_lookup = self._calls.look_up()
         closest, tokens = network_lookup.lookup.closest(), network_lookup.write_tokens
         self._update_local(closest)
         if not self.subscriptions:
-            return
+            return LOOKUP_INTERVAL
         is_v10 = self._parts.liveliness.versions.is_v10
         able = [each for each in closest if not is_v10(each)][:HOLDER_COUNT]
-        self._wanted_count = len(able)
         for each in list(self._digests):
             if each in self._polled:
                 self._forget(each)
@@ -150,8 +155,14 @@ class KeyWatcher:
         self._fetch_all([each for each in able if each not in self._digests], tokens)
         if not (self._digests or self._is_local) and self.subscriptions:
             self._polled = set(closest[:HOLDER_COUNT])
-            self._wanted_count = len(self._polled)
             self._fetch_all(closest[:HOLDER_COUNT])
+        if not closest or not (self._digests or self._is_local):
+            return _RETRY_INTERVAL
+        if len(closest) < HOLDER_COUNT:  # of a network that has just begun, or is being joined
+            return POLL_INTERVAL
+        if self._polled:
+            return _LEASE_RETRY_INTERVAL
+        return LOOKUP_INTERVAL if len(self._digests) >= len(able) else RENEWAL_INTERVAL
 
     def _update_local(self, closest: list[Contact]) -> None:
         """Watch in the own store if this node is a holder itself."""
@@ -233,9 +244,9 @@ class KeyWatcher:
         self._publish()
 
     def _drop(self, holder: Contact) -> None:
-        """Forget a holder that does not serve as one, and look for others."""
+        """Forget a holder that does not serve as one, and look for others soon."""
         if self._forget(holder):
-            self._looked_up_at = -LOOKUP_INTERVAL
+            self._lookup_due_at = min(self._lookup_due_at, self._looked_up_at + _RETRY_INTERVAL)
             self._is_disturbed.set()
 
     def _forget(self, holder: Contact) -> bool:

@@ -91,6 +91,15 @@ class LeaseHolder:
         """End what ``watch_locally`` began."""
         self._local.pop(key, None)
 
+    def is_responsible(self, key: bytes) -> bool:
+        """Return whether stores of a key reach this node, as far as it knows."""
+        context = self._context
+        if self._is_closed or context.is_client:  # stores do not reach a client
+            return False
+        replicas = context.params.replicas
+        closest = context.table.closest(key, replicas)
+        return is_replica(to_int(context.id), to_int(key), closest, replicas)
+
     # Requests
 
     def handle_watch(self, request: Request, endpoint: Endpoint) -> bytes:
@@ -115,9 +124,7 @@ class LeaseHolder:
             state.values = None
         if seconds == 0:
             self._leases.end(key, watcher)
-        elif self._is_responsible(key) and (
-            lease := self._leases.grant(key, watcher, seconds, now)
-        ):
+        elif self.is_responsible(key) and (lease := self._leases.grant(key, watcher, seconds, now)):
             state.lease_seconds = round(lease.expires_at - now)
             lease.known_digest, lease.secret = state.digest, secret
             self._track_expiry(key, values)
@@ -185,15 +192,6 @@ class LeaseHolder:
             self.on_change(key)
 
     # Values
-
-    def _is_responsible(self, key: bytes) -> bool:
-        """Return whether stores of a key reach this node, as far as it knows."""
-        context = self._context
-        if self._is_closed or context.is_client:  # stores do not reach a client
-            return False
-        replicas = context.params.replicas
-        closest = context.table.closest(key, replicas)
-        return is_replica(to_int(context.id), to_int(key), closest, replicas)
 
     def _snapshot(self, key: bytes) -> list[HeldValue]:
         """Return the values of a key, the most recent ones that a reply has room for."""

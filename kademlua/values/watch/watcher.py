@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import gevent
+from gevent import Greenlet
 
 from kademlua.core.contact import Endpoint
 from kademlua.core.errors import BadArguments, NodeClosed, WireError
@@ -13,6 +16,9 @@ from kademlua.values.watch.holder_calls import WatchParts
 from kademlua.values.watch.key_watcher import KeyWatcher
 from kademlua.values.watch.subscription import Subscription
 
+_RENEWAL_SPACING: Final = 0.01
+"""Seconds between the renewals of two keys after a pause."""
+
 
 class Watcher:
     """Shares one ``KeyWatcher`` among the subscriptions of a key."""
@@ -20,6 +26,7 @@ class Watcher:
     def __init__(self, parts: WatchParts) -> None:
         self._parts = parts
         self._by_key: dict[bytes, KeyWatcher] = {}
+        self._renewing: Greenlet[..., None] | None = None
 
     def subscribe(self, subscription: Subscription) -> None:
         """Watch a key until the subscription is ended; the present values come first. Idempotent,
@@ -73,8 +80,24 @@ class Watcher:
         key_watcher.on_changed(holder, state)
         return watch_messages.WATCHED
 
+    def on_pause(self) -> None:
+        """Renew all leases after a pause of the node, since timers do not count the time asleep.
+        May run in the hub."""
+        self._stop_renewing()
+        self._renewing = gevent.spawn(self._renew_all)
+
+    def _stop_renewing(self) -> None:
+        if self._renewing is not None:
+            self._renewing.kill(block=False)
+
+    def _renew_all(self) -> None:
+        for key_watcher in list(self._by_key.values()):
+            key_watcher.renew_now()
+            gevent.sleep(_RENEWAL_SPACING)
+
     def close(self) -> None:
         """End all watches. Idempotent."""
+        self._stop_renewing()
         for key_watcher in list(self._by_key.values()):
             for each in list(key_watcher.subscriptions):
                 key_watcher.unsubscribe(each)

@@ -207,6 +207,18 @@ def test_value_of_an_unknown_owner_is_replaced_by_another_one() -> None:
     assert {kind for kind, _ in kinds(values)} == {ChangeKind.REMOVED}
 
 
+def test_change_has_the_value_that_was_replaced() -> None:
+    values = known()
+    values.report("a", [held(0, 1)])
+    assert [each.former for each in values.changes(0.0)] == [None]
+    values.report("a", [held(0, 2)])
+    assert [each.former for each in values.changes(0.0)] == [1]
+    values.report("b", found(3))
+    values.changes(0.0)
+    values.report("b", found(4))
+    assert [each.former for each in values.changes(0.0)] == [3]
+
+
 def test_value_whose_owner_becomes_known_or_unknown_has_not_changed() -> None:
     values = known()
     values.report("a", found(5))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gevent
 import pytest
 
-from kademlua import Node, Params, SigningKey, sha1
+from kademlua import Node, Params, Secret, SigningKey, sha1
 from kademlua.core.watch.changes import Change, ChangeKind
 from kademlua.node.watch_iterators import Watch
 from kademlua.values.watch.key_watcher import POLL_INTERVAL
@@ -79,6 +79,21 @@ def test_polled_records_are_verified(world: World) -> None:
         writer.put_signed(b"two", signer)
         [(kind, value)] = drain(watch)
         assert (kind, value[b"v"]) == ("replaced", b"two")  # type: ignore[index]
+
+
+def test_polled_secret_values_are_opened_and_others_left_out(world: World) -> None:
+    pytest.importorskip("cryptography")
+    secret = Secret(bytes(32))
+    originals = originals_near_key(world)
+    reader, writer = (joined(world, originals[0], read_only=True) for _ in range(2))
+    writer.secret(secret).add(KEY, b"one")
+    with reader.secret(secret).watch(KEY) as watch:
+        assert drain(watch) == [("added", b"one")]
+        for peer in originals:
+            peer.hold(secret.blind_key(KEY), [b"forged"])
+        assert drain(watch) == []
+        writer.secret(secret).add(KEY, b"two")
+        assert drain(watch) == [("replaced", b"two")]
 
 
 def test_polling_goes_on_at_other_holders_when_some_vanish(world: World) -> None:
