@@ -15,6 +15,8 @@ from kademlua.values.watch.subscription import Subscription
 class Watch:
     """The changes of a key, without end until ``close`` or the node's end.
 
+    One that is dropped, as after a ``break``, ends within two minutes.
+
     >>> with node.watch(sha1("config")) as changes:
     ...     for change in changes:
     ...         print(change.kind, change.value)
@@ -24,6 +26,9 @@ class Watch:
         self._node = node
         self._subscription = subscription
         node._run("_watches", Watches.subscribe, self._subscription)
+
+    def __del__(self) -> None:
+        self._subscription.is_closed = True  # in any thread; the watcher looks at each renewal
 
     def __iter__(self) -> Watch:
         return self
@@ -53,12 +58,18 @@ class Watch:
 
 
 class AsyncWatch:
-    """The changes of a key, for ``async for``; it begins with the first one."""
+    """The changes of a key, for ``async for``; it begins with the first one.
+
+    One that is dropped, as after a ``break``, ends within two minutes.
+    """
 
     def __init__(self, node: AnyNode, subscription: Subscription) -> None:
         self._node = node
         self._subscription = subscription
         self._may_be_begun = False
+
+    def __del__(self) -> None:
+        self._subscription.is_closed = True  # in any thread; the watcher looks at each renewal
 
     def __aiter__(self) -> AsyncWatch:
         return self

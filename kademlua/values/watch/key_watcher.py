@@ -89,7 +89,7 @@ class KeyWatcher:
     def run(self) -> None:
         """Renew the leases until there are no subscriptions; then end them."""
         try:
-            while self.subscriptions:
+            while self._has_consumers():
                 self._is_disturbed.clear()
                 try:
                     self._renew()
@@ -100,6 +100,11 @@ class KeyWatcher:
                 self._is_disturbed.wait(self._pause())
         finally:
             self._end()
+
+    def _has_consumers(self) -> bool:
+        """Remove the consumers that have ended by themselves; return whether there are others."""
+        self.subscriptions = [each for each in self.subscriptions if not each.is_closed]
+        return bool(self.subscriptions)
 
     def expects(self, holder: Contact, secret: object) -> bool:
         """Return whether a notification is one for which a holder was asked, perhaps just now."""

@@ -126,6 +126,15 @@ def test_holder_that_ends_its_leases_causes_few_lookups(world: World) -> None:
         assert drain(watch, 2) == [("added", b"news")]
 
 
+def test_watch_that_a_program_drops_ends(world: World) -> None:
+    nodes = world.network(10, params=PARAMS)
+    nodes[3].add(KEY, b"v")
+    for _ in nodes[0].watch(KEY):
+        break
+    gevent.sleep(130)
+    assert sum(node.services.lease_holder.lease_count for node in nodes) == 0
+
+
 def test_consumers_that_come_and_go_cost_no_packets(world: World) -> None:
     nodes = world.network(10, params=PARAMS)
     with nodes[0].watch(KEY):
