@@ -168,7 +168,7 @@ class NetworkLookup:
         rto = self._liveliness.rto_estimator.rto_for(contact)
         if early is not None:
             rto *= early.round_trips
-        timeout = self._liveliness.rto_estimator.query_timeout_for(rto)
+        timeout = self._liveliness.rto_estimator.patient_timeout_for(rto)
         versions = self._liveliness.versions
         alias = versions.alias_for(contact)
         fallback = self._fallback_request if versions.is_v10(contact) else None

@@ -13,9 +13,9 @@ _TIMEOUT_RTOS: Final = 4
 """A call fails after this multiple of its RTO,"""
 _MIN_TIMEOUT: Final = 0.1
 """but not within this many seconds: a busy machine is not a dead one."""
-_MIN_QUERY_TIMEOUT: Final = 1.0
+_MIN_PATIENT_TIMEOUT: Final = 1.0
 """The same for the queries of a lookup, which goes on in the meantime: a slow peer may be the only
-one with a value."""
+one with a value. Also for stores at a contact that has just replied: it is busy, not dead."""
 _LOW_LATENCY_RTT: Final = 0.02
 """Round trips below this many seconds count as short."""
 
@@ -74,9 +74,10 @@ class RtoEstimator:
         """Return the seconds after which a call with this RTO fails."""
         return min(max(_TIMEOUT_RTOS * rto, _MIN_TIMEOUT), self._params.rpc_timeout)
 
-    def query_timeout_for(self, rto: float) -> float:
-        """Return the seconds after which a query of a lookup with this RTO fails."""
-        return min(max(_TIMEOUT_RTOS * rto, _MIN_QUERY_TIMEOUT), self._params.rpc_timeout)
+    def patient_timeout_for(self, rto: float) -> float:
+        """Return the seconds after which a query of a lookup fails, or a store at a contact that
+        has just replied."""
+        return min(max(_TIMEOUT_RTOS * rto, _MIN_PATIENT_TIMEOUT), self._params.rpc_timeout)
 
     @property
     def is_low_latency(self) -> bool:

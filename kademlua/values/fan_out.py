@@ -129,7 +129,6 @@ class FanOut:
     def _send(self, recipient: Contact) -> None:
         token = self._write_tokens.get(recipient, b"")
         token_query = self._options.token_query
-        # A token came in a reply a moment ago.
         if not token and token_query is not None and not self._liveliness.has_replied(recipient):
             padding = self._liveliness.padding_for(recipient)
             self._call(recipient, token_query, self._on_token, min_bytes=padding)
@@ -149,8 +148,15 @@ class FanOut:
         patience: int = 1,
         min_bytes: int = 0,
     ) -> None:
-        rto = patience * self._liveliness.rto_estimator.rto_for(recipient, _MIN_RTO)
-        timeout = self._liveliness.rto_estimator.timeout_for(rto)
+        rto_estimator = self._liveliness.rto_estimator
+        rto = patience * rto_estimator.rto_for(recipient, _MIN_RTO)
+        # A token came in a reply a moment ago.
+        has_replied = bool(self._write_tokens.get(recipient))
+        timeout = (
+            rto_estimator.patient_timeout_for(rto)
+            if has_replied
+            else rto_estimator.timeout_for(rto)
+        )
         alias = self._liveliness.versions.alias_for(recipient)
         options = CallOptions(timeout, self._on_late, rto, min_bytes, alias)
         try:

@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,18 +60,20 @@ class FakeNode:
                 sock, _ = self._listening.accept()
             except OSError:
                 return
-            with sock, sock.makefile("rb") as lines:
+            with suppress(ConnectionError), sock, sock.makefile("rb") as lines:
                 for line in lines:
-                    request = json.loads(line)
-                    for reply in _replies(request["do"]):
-                        message = {"id": request["id"]} | reply
-                        text = json.dumps(message, ensure_ascii=False)
-                        sock.sendall(text.encode() + b"\n")
+                    _answer(sock, json.loads(line))
 
     def close(self) -> None:
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         self._thread.join()
+
+
+def _answer(sock: socket.socket, request: dict[str, Any]) -> None:
+    for reply in _replies(request["do"]):
+        message = {"id": request["id"]} | reply
+        sock.sendall(json.dumps(message, ensure_ascii=False).encode() + b"\n")
 
 
 def _replies(name: str) -> list[dict[str, Any]]:

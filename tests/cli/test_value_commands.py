@@ -61,7 +61,7 @@ class TestClient:
 
     def test_concurrent_clients_have_one_identity(self, launch, network):
         clients = [launch.start("set", "key", f"{n}", "--via", network) for n in range(4)]
-        assert [each.wait() for each in clients] == [0] * 4
+        assert [(each.wait(), each.err.read_rest()) for each in clients] == [(0, "")] * 4
         assert launch.run("find", "key", "--all", "--via", network).stdout.count(b"\n") == 1
 
     def test_missing_identity_is_explained(self, launch, network, failed):

@@ -109,4 +109,4 @@ def test_rto_falls_to_a_millisecond_as_soon_as_replies_are_quick() -> None:
 def test_call_expires_between_minimum_and_timeout(world: World) -> None:
     rto_estimator = world.node(params=Params(rpc_timeout=1.5)).services.liveliness.rto_estimator
     assert [rto_estimator.timeout_for(each) for each in (0.001, 0.2, 1.0)] == [0.1, 0.8, 1.5]
-    assert [rto_estimator.query_timeout_for(each) for each in (0.001, 0.3, 1.0)] == [1, 1.2, 1.5]
+    assert [rto_estimator.patient_timeout_for(each) for each in (0.001, 0.3, 1.0)] == [1, 1.2, 1.5]

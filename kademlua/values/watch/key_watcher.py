@@ -133,10 +133,12 @@ class KeyWatcher:
     def _renew(self) -> None:
         """Renew all leases; look the holders up if it is time, or stores no longer reach this
         node."""
-        self._fetch_all(list(self._digests))
         now = self._parts.context.clock()
+        is_due = now >= self._lookup_due_at - _TIMER_SLACK
+        if not (is_due and self._polled):  # those are read after the lookup
+            self._fetch_all(list(self._digests))
         is_remote = self._is_local and not self._parts.lease_holder.is_responsible(self.key)
-        if is_remote or now >= self._lookup_due_at - _TIMER_SLACK:
+        if is_due or is_remote:
             self._looked_up_at, self._lookup_due_at = now, now + _RETRY_INTERVAL
             self._lookup_due_at = now + self._choose_holders()
         self._publish()
