@@ -44,6 +44,15 @@ def test_object_is_stored_and_read(client):
     assert (again["blocks"], again["found_blocks"]) == (2, 69)
 
 
+def test_error_is_not_cached(client):
+    """Another node may have the object a moment later, or it takes a secret."""
+    value = client.node.put_immutable(b"no object").key
+    for key, status in ((bytes(20), 404), (value, 502)):
+        reply = client.get(f"/v1/objects/{key.hex()}")
+        assert reply.status == status
+        assert not {"etag", "cache-control"} & reply.headers.keys()
+
+
 @pytest.mark.parametrize("size", [0, 1, 14_336, 14_337])
 def test_small_objects(client, size):
     key = post(client, CONTENT[:size]).json["key"]
