@@ -88,10 +88,11 @@ def read_object(request: ApiRequest) -> Iterator[bytes]:
     # The content may come from anyone: a browser must not show it as a page of this origin.
     reply.set_header("Content-Disposition", "attachment")
     reply.set_header("X-Content-Type-Options", "nosniff")
-    if any(each in ("*", key) for each in http.if_none_match or ()):
+    known = http.if_none_match or ()
+    reader = None if key in known else request.operations.open_object(bytes.fromhex(key))
+    if reader is None or "*" in known:
         _let_cache(request, key)
         raise falcon.HTTPStatus(falcon.HTTP_304)
-    reader = request.operations.open_object(bytes.fromhex(key))
     start, end = _requested_range(http, reader.size, key)
     reader.seek(start)
     parts = _parts(request.services.object_transfers, reader, end)
