@@ -56,13 +56,15 @@ def exit_on_signals(*, interrupt_status: int = 130) -> Iterator[None]:
 
 @contextmanager
 def showing_input_again() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP raise SystemExit, so that a prompt that hides what is typed restores
-    the terminal. ^Z is ignored: the shell would show what is typed after it."""
+    """Make SIGTERM, SIGHUP and SIGQUIT (^\\) raise SystemExit, so that a prompt that hides what is
+    typed restores the terminal. ^Z is ignored: the shell would show what is typed after it."""
 
     def end(number: int, _frame: FrameType | None) -> None:
         sys.exit(128 + number)
 
-    with _handlers({**dict.fromkeys(_ENDING, end), signal.SIGTSTP: signal.SIG_IGN}):
+    with _handlers(
+        {**dict.fromkeys((*_ENDING, signal.SIGQUIT), end), signal.SIGTSTP: signal.SIG_IGN}
+    ):
         yield
 
 

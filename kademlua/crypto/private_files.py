@@ -7,7 +7,9 @@ import os
 import secrets
 import shlex
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 _FORBIDDEN_BITS = 0o066
 """A file of this user is accessible to no other one."""
@@ -18,20 +20,15 @@ _FORBIDDEN_DATA_BITS = 0o006
 
 def create_private_file(path: str | Path, data: bytes) -> None:
     """Create a file readable only by its owner; OSError if it exists or cannot be created."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            os.fchmod(fd, 0o600)  # a umask such as 0277 would keep the owner out
-            file.write(data)
-    except OSError:
-        os.unlink(path)  # do not leave half a key
-        raise
+    with _new_file(path) as file:
+        file.write(data)
 
 
 def replace_private_file(path: str | Path, data: bytes) -> None:
     """Replace a file by one readable only by its owner, which stays the same.
 
-    After an error or a power failure, the former file is still there, or the new one.
+    After an error or a power failure, the former file is still there, or the new one. Hard links
+    still lead to the former one.
 
     Raises:
         OSError: It cannot be written, or there is none.
@@ -39,18 +36,29 @@ def replace_private_file(path: str | Path, data: bytes) -> None:
     target = Path(os.path.realpath(path))
     owner = target.stat()
     partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    create_private_file(partial, data)
-    try:
-        fd = os.open(partial, os.O_RDONLY | os.O_CLOEXEC)
-        with os.fdopen(fd):
-            if owner.st_uid != os.geteuid():  # root acts for another user
-                os.fchown(fd, owner.st_uid, owner.st_gid)
-            os.fsync(fd)
+    with _new_file(partial) as file:
+        # By descriptor: if the other user put a link in its place, root would give its target away.
+        if owner.st_uid != os.geteuid():  # root acts for another user
+            os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
         partial.replace(target)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
     _sync_directory(target.parent)
+
+
+@contextlib.contextmanager
+def _new_file(path: str | Path) -> Iterator[BinaryIO]:
+    """Create a file readable only by its owner; remove it after an error."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            os.fchmod(fd, 0o600)  # a umask such as 0277 would keep the owner out
+            yield file
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)  # do not leave half a key
+        raise
 
 
 def _sync_directory(path: Path) -> None:

@@ -84,28 +84,32 @@ def put_object(request: ApiRequest) -> StoredObjectJson:
 def read_object(request: ApiRequest) -> Iterator[bytes]:
     """Return the object, or a range of it (RFC 9110, section 14)."""
     http, reply, key = request.http, request.reply, request.fields["key"]
-    reply.etag = key
-    if request.secret is None:
-        reply.cache_control = ["private", "immutable", f"max-age={_CACHE_SECONDS}"]
     reply.set_header("Accept-Ranges", "bytes")
     # The content may come from anyone: a browser must not show it as a page of this origin.
     reply.set_header("Content-Disposition", "attachment")
     reply.set_header("X-Content-Type-Options", "nosniff")
-    if key in (http.if_none_match or ()):
-        raise falcon.HTTPStatus(falcon.HTTP_304)
-    reader = request.operations.open_object(bytes.fromhex(key))
-    if "*" in (http.if_none_match or ()):
+    known = http.if_none_match or ()
+    reader = None if key in known else request.operations.open_object(bytes.fromhex(key))
+    if reader is None or "*" in known:
+        _let_cache(request, key)
         raise falcon.HTTPStatus(falcon.HTTP_304)
     start, end = _requested_range(http, reader.size, key)
+    reader.seek(start)
+    parts = _parts(request.services.object_transfers, reader, end)
+    first = b"" if http.method == "HEAD" else next(parts, b"")  # its error has a status
+    _let_cache(request, key)
     if (start, end) != (0, reader.size):
         reply.status = falcon.HTTP_206
         reply.content_range = (start, end - 1, reader.size)
     reply.content_length = end - start
-    if http.method == "HEAD":
-        return iter(())
-    reader.seek(start)
-    parts = _parts(request.services.object_transfers, reader, end)
-    return _resumed(next(parts, b""), parts)  # an error of the first part has a status
+    return iter(()) if http.method == "HEAD" else _resumed(first, parts)
+
+
+def _let_cache(request: ApiRequest, key: str) -> None:
+    """Let the client keep the content, but no error: the next request may find the object."""
+    request.reply.etag = key
+    if request.secret is None:
+        request.reply.cache_control = ["private", "immutable", f"max-age={_CACHE_SECONDS}"]
 
 
 def _resumed(first: bytes, parts: Generator[bytes]) -> Iterator[bytes]:

@@ -94,7 +94,7 @@ class Node(NodeOperations, BlockingCalls):
             lifecycle=lifecycle,
             records=self._records,
             writer=parts.writer,
-            republisher=parts.republisher,
+            publisher=parts.block_publisher,
         )
         self._calls = Calls(
             context=context,

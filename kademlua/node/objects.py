@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Final
 
 from kademlua.core.objects.errors import ObjectNotFound
@@ -21,18 +20,15 @@ from kademlua.node.records import Records
 from kademlua.node.secret_records import SecretRecords
 from kademlua.objects.block_store import BlockStore, SingleBlocks
 from kademlua.objects.published import PublishedObject, PublishedObjects
+from kademlua.objects.publishing import BlockPublisher
 from kademlua.objects.reader import ObjectReader, find_tree
 from kademlua.objects.writer import ObjectSource, ObjectWriter, OnProgress, pieces_of
 from kademlua.runtime.context import Context
 from kademlua.runtime.time_slices import in_slices
-from kademlua.values.bulk.parallel import run_parallel
-from kademlua.values.publisher import Republisher
 from kademlua.values.writer import ValueWriter
 
 _ROOT_OVERHEAD: Final = 80
 """Bytes of a root besides its content, at most."""
-_UNPUBLISH_CONCURRENCY: Final = 64
-"""Publications that end together: they wait for the same commit."""
 
 
 class Objects:
@@ -43,8 +39,8 @@ class Objects:
         "_form",
         "_lifecycle",
         "_names",
+        "_publisher",
         "_records",
-        "_republisher",
         "_writer",
     )
 
@@ -55,7 +51,7 @@ class Objects:
         lifecycle: Lifecycle,
         records: Records,
         writer: ValueWriter,
-        republisher: Republisher,
+        publisher: BlockPublisher,
         secret: Secret | None = None,
     ) -> None:
         """Store and find objects; with a ``secret``, only its holders can read them."""
@@ -65,7 +61,7 @@ class Objects:
         self._lifecycle = lifecycle
         self._records = records
         self._writer = writer
-        self._republisher = republisher
+        self._publisher = publisher
 
     def with_secret(self, secret: Secret) -> Objects:
         """Return the same operations for objects that only holders of a secret can read."""
@@ -74,7 +70,7 @@ class Objects:
             lifecycle=self._lifecycle,
             records=self._records,
             writer=self._writer,
-            republisher=self._republisher,
+            publisher=self._publisher,
             secret=secret,
         )
 
@@ -119,18 +115,20 @@ class Objects:
             )
         pieces = pieces_of(source)
         self._lifecycle.require_joined()
-        published: set[bytes] = set()
+        written: set[bytes] = set()
         writer = ObjectWriter(
-            self._blocks(ttl_seconds, published if publish else None),
+            self._blocks(ttl_seconds, written if publish else None),
             block_bytes=block_bytes,
             form=self._form,
             skip_stored=skip_stored and not publish,
             on_progress=on_progress,
         )
         try:
-            return writer.write(pieces)
+            with self._publisher.writing(written):
+                return writer.write(pieces)
         except BaseException:
-            self._unpublish_all(published - self._published().all_keys())
+            if written:
+                self._publisher.unpublish(lambda: written - self._published().all_keys())
             raise
 
     def open_object(self, key: bytes) -> ObjectReader:
@@ -168,9 +166,8 @@ class Objects:
 
         Blocks that belong to other published objects stay. Return whether it was published.
         """
-        keys = self._published().keys_of(validate_key(key))
-        self._unpublish_all(keys)
-        return bool(keys)
+        validate_key(key)
+        return self._publisher.unpublish(lambda: self._published().keys_of(key))
 
     def published_objects(self) -> list[PublishedObject]:
         """Return the objects that this node publishes."""
@@ -204,23 +201,18 @@ class Objects:
         return target_of(record.value)
 
     def _published(self) -> PublishedObjects:
-        publications = self._republisher.publications()
+        publications = self._publisher.publications()
         return PublishedObjects(in_slices(publications, self._context.clock), self._form)
 
-    def _unpublish_all(self, keys: Iterable[bytes]) -> None:
-        for _ in run_parallel(self._republisher.unpublish, keys, lambda: _UNPUBLISH_CONCURRENCY):
-            pass
-
-    def _blocks(self, ttl: int = 0, published: set[bytes] | None = None) -> BlockStore:
-        """Return the blocks of the network. With ``published``, those that are put are published,
-        and their keys are added to it."""
+    def _blocks(self, ttl: int = 0, written: set[bytes] | None = None) -> BlockStore:
+        """Return the blocks of the network. With ``written``, those that are put are published, and
+        their keys are added to it."""
 
         def put(block: Block) -> StoreReport:
-            if published is None:
+            if written is None:
                 return self._writer.store(StoreArguments(block.key, block.encoded, ttl))
-            report = self._republisher.publish(Publication(block.key, block.encoded, ttl))
-            published.add(block.key)
-            return report
+            publication = Publication(block.key, block.encoded, ttl)
+            return self._publisher.publish(publication, written)
 
         return SingleBlocks(put, self._get, self._context.clock)
 

@@ -24,6 +24,7 @@ from kademlua.membership.maintenance import Maintenance, Upkeep
 from kademlua.membership.reachability import ReachabilityProber
 from kademlua.node.options import NodeOptions
 from kademlua.node.receiver import DatagramRouter
+from kademlua.objects.publishing import BlockPublisher
 from kademlua.replication.conflict_resolver import ConflictResolver
 from kademlua.replication.handover import Handover
 from kademlua.replication.read_repair import ReadRepair
@@ -80,6 +81,7 @@ class Services:
     lease_holder: LeaseHolder
     watcher: Watcher
     republisher: Republisher
+    block_publisher: BlockPublisher
     maintenance: Maintenance
 
 
@@ -210,6 +212,7 @@ def build_services(
         lease_holder=lease_holder,
         watcher=watcher,
         republisher=republisher,
+        block_publisher=BlockPublisher(republisher),
         maintenance=maintenance,
     )
 

@@ -129,7 +129,7 @@ def test_options_exclude_each_other(launch: Launcher, failed: Failed) -> None:
     assert "is for a new key" in failed(launch.run(*CHANGE, "--passphrase"), 2)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_terminal_shows_input_again_after_a_signal(launch: Launcher, number: int) -> None:
     write_key(launch.home / "our.key", KeyKind.SIGNING, KEY, OLD)
     terminal = launch.terminal("keygen", "--public", "our.key")

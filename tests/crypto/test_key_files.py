@@ -250,3 +250,23 @@ def test_replaced_file_is_private_whatever_the_umask(tmp_path: Path) -> None:
         os.umask(previous)
     assert path.stat().st_mode & 0o777 == 0o600
     assert read_key(path, KeyKind.SECRET) == b"n" * 32
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_replaced_file_still_belongs_to_its_owner(key_file: Path) -> None:
+    os.chown(key_file, 12_345, 12_345)
+    rewrite_key(key_file, KeyKind.NETWORK, KEY, None)
+    assert (key_file.stat().st_uid, key_file.stat().st_gid) == (12_345, 12_345)
+
+
+def test_former_file_stays_if_the_new_one_cannot_be_written(
+    key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(KeyFileError, match="No space left"):
+        rewrite_key(key_file, KeyKind.NETWORK, b"n" * 32, None)
+    assert read_network_key(key_file) == KEY
+    assert list(key_file.parent.iterdir()) == [key_file]

@@ -45,6 +45,15 @@ def test_object_is_stored_and_read(client):
     assert (again["blocks"], again["found_blocks"]) == (2, 69)
 
 
+def test_error_is_not_cached(client):
+    """Another node may have the object a moment later, or it takes a secret."""
+    value = client.node.put_immutable(b"no object").key
+    for key, status in ((bytes(20), 404), (value, 502)):
+        reply = client.get(f"/v1/objects/{key.hex()}", If_None_Match="*")
+        assert reply.status == status
+        assert not {"etag", "cache-control"} & reply.headers.keys()
+
+
 @pytest.mark.parametrize("size", [0, 1, 14_336, 14_337])
 def test_small_objects(client, size):
     key = post(client, CONTENT[:size]).json["key"]
@@ -96,6 +105,7 @@ def test_conditions(client):
     path = stored(client)
     etag = f'"{path[-40:]}"'
     assert client.get(path, If_None_Match=etag).status == 304
+    assert client.get(path, If_None_Match="*").status == 304
     assert client.get(path, If_None_Match='"another"').status == 200
     assert client.get(path, Range="bytes=0-1", If_Range=etag).body == CONTENT[:2]
     assert client.get(path, If_None_Match="*").status == 304

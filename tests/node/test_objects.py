@@ -7,9 +7,11 @@ import random
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from kademlua import (
     BlockMissing,
+    Node,
     NodeClosed,
     ObjectNotFound,
     ObjectRefused,
@@ -227,6 +229,59 @@ def test_shared_blocks_stay_published(world: World) -> None:
     assert {each.key for each in node.published()} == keys
     assert node.unpublish_object(first)
     assert node.published() == []
+
+
+class PausedSource:
+    """Content whose end, or an error in its place, comes after ``go_on``."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self._content = io.BytesIO(CONTENT)
+        self._fails = fails
+        self._may_end = Event()
+        self.go_on = self._may_end.set
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._content.read(size)
+        if not data:
+            self._may_end.wait()
+            if self._fails:
+                raise OSError("the disk failed")
+        return data
+
+
+def test_failed_object_leaves_the_blocks_of_one_that_is_published_meanwhile(world: World) -> None:
+    nodes = world.network(2)
+    nodes[1].put_object(CONTENT, publish=True)
+    failing, going_on = PausedSource(fails=True), PausedSource()
+    calls = [gevent.spawn(nodes[0].put_object, each, publish=True) for each in (failing, going_on)]
+    gevent.sleep(30)
+    failing.go_on()
+    with pytest.raises(OSError, match="the disk failed"):
+        calls[0].get()
+    going_on.go_on()
+    key = calls[1].get()
+    assert published_keys(nodes[0]) == published_keys(nodes[1])
+    assert nodes[0].unpublish_object(key)
+    assert nodes[0].published() == []
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_unpublished_object_leaves_blocks_of_one_that_is_published_meanwhile(
+    world: World, *, fails: bool
+) -> None:
+    node = world.network(2)[0]
+    first = node.put_object(CONTENT[:100_000], publish=True)
+    source = PausedSource(fails=fails)
+    call = gevent.spawn(node.put_object, source, publish=True)
+    gevent.sleep(30)
+    assert node.unpublish_object(first)
+    source.go_on()
+    call.join()
+    assert len(node.published()) == (0 if fails else 22)
+
+
+def published_keys(node: Node) -> set[bytes]:
+    return {each.key for each in node.published()}
 
 
 def test_refused_object_is_not_published(world: World) -> None:
