@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from kademlua.cli.output import count
 from kademlua.objects.reader import ObjectReader
 from kademlua.storage.durable_files import sync_directory
 
@@ -26,9 +28,11 @@ class ObjectFile:
         Blocks that are in the partial file already are verified, and not read again.
 
         Raises:
-            OSError: the file cannot be written, or another process is at it.
+            OSError: the file cannot be written, has no space on its disk, or another process is at
+                it.
             BlockMissing, MalformedObject, NodeClosed: see ``ObjectReader.readinto``.
         """
+        self._check_space(reader.size)
         self._partial.touch()
         with self._partial.open("r+b") as file:
             self._lock(file)
@@ -56,6 +60,14 @@ class ObjectFile:
         if not is_ours:
             reason = "another command writes it"
             raise BlockingIOError(errno.EWOULDBLOCK, reason, str(self._partial))
+
+    def _check_space(self, size: int) -> None:
+        """Raise OSError if the disk has no space for the object. Anyone can make one of a few
+        records, each used many times, that fills any disk."""
+        present = self._partial.stat().st_size if self._partial.exists() else 0
+        if size - present > shutil.disk_usage(self._path.parent).free:
+            reason = f"the object has {count(size, 'byte')}, for which the disk has no space"
+            raise OSError(errno.ENOSPC, reason, str(self._path))
 
 
 def _read_whole(reader: ObjectReader, size: int) -> bytes:
