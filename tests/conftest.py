@@ -24,12 +24,11 @@ QUICK_PARAMS = Params(
 """For tests in which something has to time out."""
 
 
-@pytest.fixture
-def frozen_heap() -> Iterator[None]:
-    """Exempt what exists before the test, such as all other tests, from its garbage collections."""
+def pytest_collection_finish() -> None:
+    """Exempt all modules and tests from garbage collections, of which tests cause thousands, and
+    from searches for remaining greenlets."""
+    gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture

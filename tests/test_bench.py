@@ -2,13 +2,10 @@
 
 import json
 
-import pytest
 from click.testing import CliRunner
 
 from kademlua import bench
 from kademlua.cli.bench import bench as command
-
-pytestmark = pytest.mark.usefixtures("frozen_heap")
 
 
 def test_all_operations_are_counted_and_succeed() -> None:

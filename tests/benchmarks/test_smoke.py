@@ -11,8 +11,6 @@ from tests.benchmarks import bulk, republish
 from tests.benchmarks.__main__ import main
 from tests.benchmarks.workload import CONTENDERS
 
-pytestmark = pytest.mark.usefixtures("frozen_heap")
-
 FEW = ["--nodes", "10", "--operations", "5", "--rounds", "1", "--seconds", "5"]
 
 

@@ -225,7 +225,6 @@ class TestRpcsOfTheProgram:
         assert len(leak_counts()[0]) == 1
 
 
-@pytest.mark.usefixtures("frozen_heap")
 def test_error_leaves_no_reference_cycle(make_threaded: Make, in_thread: InThread) -> None:
     """A cycle would hold values and frames of a failed call until garbage collection."""
     node = make_threaded()

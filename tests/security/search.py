@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import sys
 from bisect import insort
@@ -69,7 +70,8 @@ def search_in_processes(count: int, seed: int, workers: int, *, is_validated: bo
     """Search in several processes, each with a seed of its own; return all results as one."""
     total = Result()
     share = -(-count // workers)
-    with ProcessPoolExecutor(workers, get_context("spawn")) as executor:
+    # Frozen, because the search for remaining greenlets after each plan scans all other objects.
+    with ProcessPoolExecutor(workers, get_context("spawn"), gc.freeze) as executor:
         futures = [
             executor.submit(_search_alone, share, seed + number, is_validated=is_validated)
             for number in range(workers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -117,11 +116,7 @@ def _usual_bytes(*, has_upkeep: bool) -> list[int]:
 def run(plan: Plan, *, is_validated: bool = False, seed: int = 0, seconds: float = 0.0) -> Trace:
     """Run a plan against a new node; the same plan has the same trace."""
     trace = Trace()
-    gc.freeze()  # the search for remaining greenlets scans all other objects
-    try:
-        run_virtual(partial(_run, plan, trace, is_validated, seed, seconds))
-    finally:
-        gc.unfreeze()
+    run_virtual(partial(_run, plan, trace, is_validated, seed, seconds))
     return trace
 
 

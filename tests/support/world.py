@@ -6,7 +6,6 @@ at its end.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from dataclasses import fields
 from functools import cached_property, partial
@@ -71,12 +70,7 @@ class World:
                 self._close()
             self._check_leaks()
 
-        # The search for remaining greenlets scans all objects; freezing excludes older ones.
-        gc.freeze()
-        try:
-            run_virtual(main)
-        finally:
-            gc.unfreeze()
+        run_virtual(main)
 
     # Nodes and peers.
 
